@@ -1,0 +1,141 @@
+"""The `mms-dist` command: finds the commands, runs one, and turns what goes wrong into one line and a status.
+
+Exit status: 0 done · 1 the work failed, or a bug of ours · 2 something the user can mend · 130 interrupted.
+"""
+
+import argparse
+import difflib
+import importlib
+import os
+import pkgutil
+import platform
+import sys
+import traceback
+from collections.abc import Sequence
+from types import ModuleType
+from typing import NoReturn
+
+import launcher.commands
+from mms_dist import __version__
+
+EXIT_FAILED = 1
+EXIT_USER = 2
+EXIT_INTERRUPTED = 130  # 128 + SIGINT
+EXIT_PIPE_CLOSED = 141  # 128 + SIGPIPE
+
+# The order in which someone new meets the commands. A command that is missing here is listed last.
+ORDER = ("demo", "shards", "plan", "doctor", "debug", "train", "submit", "report", "eval", "export")
+
+DESCRIPTION = "Train many MMS language adapters at once on one frozen, shared model."
+EPILOG = """\
+quick start:
+  mms-dist demo                                            the whole path on the recordings that ship with it
+  mms-dist shards build recordings.tsv shards/             your audio and transcripts -> WebDataset shards
+  mms-dist debug  --config configs/train/mms-300m.yaml     a few utterances, every check, no surprises later
+  mms-dist train  --config configs/train/mms-300m.yaml     all languages, resumed by the same command
+  mms-dist report runs/mms-300m                            where every language stands
+  mms-dist export runs/mms-300m                            a folder that Hugging Face loads
+
+`mms-dist COMMAND --help` explains a command."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors look like every other error of the program."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print `error: …` and where help is, and exit with 2."""
+        print(f"error: {message}\nsee: {self.prog} --help", file=sys.stderr)
+        raise SystemExit(EXIT_USER)
+
+
+def command_names() -> list[str]:
+    """The commands that exist, in the order in which help lists them."""
+    found = sorted(module.name for module in pkgutil.iter_modules(launcher.commands.__path__))
+    return sorted(found, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `mms-dist` with `argv` (the process's own arguments by default) and return the exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        try:
+            status = _dispatch(arguments)
+        except SystemExit as stop:  # argparse: help, version, errors of usage
+            status = stop.code if isinstance(stop.code, int) else EXIT_FAILED
+        sys.stdout.flush()  # a closed pipe shows here and not in the interpreter's last breath
+        return status
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except Exception as error:
+        if isinstance(error, BrokenPipeError) and _reader_has_gone():
+            return EXIT_PIPE_CLOSED
+        if isinstance(error, _errors_of_the_user()):
+            print(f"error: {error}", file=sys.stderr)
+            return EXIT_USER
+        traceback.print_exc()
+        print(
+            f"error: mms-dist {__version__} stopped on an unexpected {type(error).__name__}. "
+            "If the message above does not tell you what to mend, please open an issue with the command, "
+            f"the traceback and this line (Python {platform.python_version()}, {platform.platform()}).",
+            file=sys.stderr,
+        )
+        return EXIT_FAILED
+
+
+def _dispatch(arguments: list[str]) -> int:
+    names = command_names()
+    chosen = arguments[0] if arguments else ""
+    if chosen and not chosen.startswith("-") and chosen not in names:
+        near = difflib.get_close_matches(chosen, names, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "the commands are: " + ", ".join(names)
+        _parser({}).error(f"there is no command {chosen!r}; {hint}")
+    # Only the chosen command is imported; help and usage errors import all of them.
+    modules = {name: _module(name) for name in ([chosen] if chosen in names else names)}
+    parser = _parser(modules)
+    if not arguments:
+        parser.print_help()
+        return EXIT_USER
+    args, unknown = parser.parse_known_args(arguments)
+    module = modules[args.command]
+    if getattr(module, "ACCEPTS_SETTINGS", False):
+        args.settings = unknown
+    elif unknown:
+        parser.error(f"{args.command} does not know {' '.join(unknown)}; see: mms-dist {args.command} --help")
+    return int(module.run(args))
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"launcher.commands.{name}")
+
+
+def _parser(modules: dict[str, ModuleType]) -> Parser:
+    parser = Parser(
+        prog="mms-dist",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"mms-dist {__version__}")
+    subparsers = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
+    for module in modules.values():
+        module.add_parser(subparsers)
+    return parser
+
+
+def _errors_of_the_user() -> tuple[type[Exception], ...]:
+    from mms_dist.errors import MmsDistError
+    from shards.errors import ShardsError
+
+    return (MmsDistError, ShardsError)
+
+
+def _reader_has_gone() -> bool:
+    """Whether standard output is the pipe that broke (`mms-dist … | head`), and if so, make it silent."""
+    try:
+        sys.stdout.flush()
+        return False
+    except BrokenPipeError:
+        # The interpreter flushes once more on exit and must not find the broken pipe again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True

@@ -1,0 +1,7 @@
+"""From logits to transcripts, error rates and the table that shows them."""
+
+from mms_dist.evaluation.decode import greedy
+from mms_dist.evaluation.metrics import Edits, Scores, score
+from mms_dist.evaluation.table import evaluation_json, evaluation_table
+
+__all__ = ["Edits", "Scores", "evaluation_json", "evaluation_table", "greedy", "score"]

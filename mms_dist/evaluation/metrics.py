@@ -1,0 +1,116 @@
+"""Character and word error rate of one language's transcripts.
+
+Both are micro-averages over the corpus, as papers report them: all edits divided by the total length of all
+references, so a long utterance weighs more than a short one. Spaces between words are characters of the CER.
+Rates are fractions (0.25, not 25) and pass 1 when a hypothesis is much longer than its reference.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import jiwer
+import numpy as np
+
+from mms_dist.errors import DataError
+
+BOOTSTRAP_SAMPLES = 1_000
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Edits:
+    """What turns the references into the hypotheses, counted over the corpus."""
+
+    substitutions: int
+    insertions: int
+    deletions: int
+
+    @property
+    def total(self) -> int:
+        """All edits."""
+        return self.substitutions + self.insertions + self.deletions
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Error rates of one language on one set of utterances.
+
+    `cer_low` and `cer_high` bound the CER's 95 % confidence interval, by resampling utterances.
+    """
+
+    cer: float
+    wer: float
+    cer_low: float
+    cer_high: float
+    utterances: int
+    reference_characters: int
+    reference_words: int
+    character_edits: Edits
+    word_edits: Edits
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+
+def score(references: Sequence[str], hypotheses: Sequence[str], *, seed: int = 0) -> Scores:
+    """CER and WER of `hypotheses` against `references`.
+
+    A hypothesis may be empty (everything is a deletion).
+
+    Args:
+        references: transcripts, already normalised like the training text.
+        hypotheses: what was decoded, in the same order.
+        seed: of the bootstrap for the confidence interval (Bisani and Ney 2004, "Bootstrap estimates for
+            confidence intervals in ASR performance evaluation").
+
+    Raises:
+        DataError: there is no reference, or one is empty: no error rate is defined for it.
+    """
+    assert len(references) == len(hypotheses), (len(references), len(hypotheses))
+    if not references:
+        raise DataError("found no utterance to score; expected at least one with a transcript in this split")
+    empty = [number for number, reference in enumerate(references) if not reference.strip()]
+    if empty:
+        raise DataError(
+            f"reference {empty[0]} (of {len(references)}; {len(empty)} in all) is empty, and no error rate is "
+            "defined for it; leave such utterances out when building the shards (mms-dist shards build drops them)"
+        )
+    characters = jiwer.process_characters(list(references), list(hypotheses))
+    words = jiwer.process_words(list(references), list(hypotheses))
+    low, high = _interval(characters, seed)
+    return Scores(
+        cer=characters.cer,
+        wer=words.wer,
+        cer_low=low,
+        cer_high=high,
+        utterances=len(references),
+        reference_characters=sum(map(len, characters.references)),
+        reference_words=sum(map(len, words.references)),
+        character_edits=_edits(characters),
+        word_edits=_edits(words),
+    )
+
+
+def _edits(output: Any) -> Edits:
+    return Edits(output.substitutions, output.insertions, output.deletions)
+
+
+def _interval(output: Any, seed: int) -> tuple[float, float]:
+    """The CER's confidence interval: percentiles of the CER of resampled corpora."""
+    length_N = np.array([len(reference) for reference in output.references])
+    edits_N = np.array([_utterance_edits(alignment) for alignment in output.alignments])
+    count = len(length_N)
+    draws_SN = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=BOOTSTRAP_SAMPLES)
+    cer_S = (draws_SN @ edits_N) / (draws_SN @ length_N)
+    low, high = np.quantile(cer_S, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return float(low), float(high)
+
+
+def _utterance_edits(alignment: Sequence[Any]) -> int:
+    return sum(
+        max(chunk.ref_end_idx - chunk.ref_start_idx, chunk.hyp_end_idx - chunk.hyp_start_idx)
+        for chunk in alignment
+        if chunk.type != "equal"
+    )

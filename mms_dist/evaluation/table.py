@@ -1,0 +1,58 @@
+"""Error rates of many languages as a table for people and as plain values for programs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich import box
+from rich.table import Table
+
+from mms_dist.evaluation.metrics import Scores
+
+
+def evaluation_table(scores: Mapping[str, Scores], *, title: str = "Evaluation") -> Table:
+    """One line per language, best first, and the mean over languages below when there are several.
+
+    The CER's interval is the 95 % bootstrap interval; S/I/D are characters substituted, inserted and deleted.
+    """
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_footer=len(scores) > 1)
+    mean = _means(scores)
+    utterances = sum(each.utterances for each in scores.values())
+    table.add_column("language", footer=f"mean of {len(scores)}", no_wrap=True, style="bold")
+    table.add_column("utterances", justify="right", footer=f"{utterances:,}")
+    table.add_column("CER %", justify="right", footer=_percent(mean["cer"]), style="cyan")
+    table.add_column("95 % interval", justify="right", style="dim")
+    table.add_column("WER %", justify="right", footer=_percent(mean["wer"]))
+    table.add_column("S / I / D", justify="right", style="dim")
+    for language, each in sorted(scores.items(), key=lambda item: (item[1].cer, item[0])):
+        edits = each.character_edits
+        table.add_row(
+            language,
+            f"{each.utterances:,}",
+            _percent(each.cer),
+            f"{_percent(each.cer_low)} – {_percent(each.cer_high)}",
+            _percent(each.wer),
+            f"{edits.substitutions} / {edits.insertions} / {edits.deletions}",
+        )
+    return table
+
+
+def evaluation_json(scores: Mapping[str, Scores]) -> dict[str, Any]:
+    """The same as plain values: `{"languages": {code: {...}}, "mean": {"cer", "wer"}}`.
+
+    `mean` is the unweighted mean over languages, so that a language with much test data does not hide the others.
+    """
+    return {
+        "languages": {language: each.as_dict() for language, each in sorted(scores.items())},
+        "mean": _means(scores),
+    }
+
+
+def _means(scores: Mapping[str, Scores]) -> dict[str, float]:
+    return {
+        "cer": sum(each.cer for each in scores.values()) / len(scores),
+        "wer": sum(each.wer for each in scores.values()) / len(scores),
+    }
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.1f}"

@@ -1,0 +1,158 @@
+"""The `mms-dist` command: starts fast, names what to mend, and ends with the status scripts rely on."""
+
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import launcher.commands
+from launcher import cli
+
+COMMAND = """
+def add_parser(subparsers):
+    parser = subparsers.add_parser({name!r}, help="does {name}")
+    parser.add_argument("--count", type=int, default=1)
+
+def run(args):
+    {body}
+"""
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Adds a command to `mms-dist` for one test."""
+    monkeypatch.setattr(launcher.commands, "__path__", [*launcher.commands.__path__, str(tmp_path)])
+
+    def add(name: str, body: str, head: str = "") -> None:
+        (tmp_path / f"{name}.py").write_text(head + COMMAND.format(name=name, body=body))
+        monkeypatch.delitem(sys.modules, f"launcher.commands.{name}", raising=False)
+
+    return add
+
+
+def _run(*argv: str, **options: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "launcher", *argv],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        **options,  # type: ignore[call-overload]
+    )
+
+
+def test_help_lists_every_command_with_one_line(
+    command: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command("zebra", "return 0")
+    assert cli.main(["--help"]) == 0
+    help_text = capsys.readouterr().out
+    assert "quick start:" in help_text
+    listed = [line.split()[0] for line in help_text.splitlines() if line.startswith("    ") and line[4] != " "]
+    assert listed == cli.command_names()
+    assert listed[-1] == "zebra"  # what ORDER does not name comes last
+    assert "does zebra" in help_text
+
+
+def test_help_costs_less_than_three_tenths_of_a_second_and_imports_no_torch() -> None:
+    costs = []
+    for _ in range(5):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert _run("--help").returncode == 0
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        costs.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    # Processor seconds, because a busy machine stretches the wall clock and not the work.
+    assert min(costs) < 0.3, f"mms-dist --help took {min(costs):.2f} s of processor time"
+    program = "import sys; from launcher.cli import main; main(['--help']); print(*sys.modules, file=sys.stderr)"
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=Path(__file__).parents[2], check=True
+    )
+    heavy = {"torch", "transformers", "deepspeed", "accelerate", "datasets", "pandas"}
+    assert not heavy & set(result.stderr.split())
+
+
+def test_version_is_printed() -> None:
+    result = _run("--version")
+    assert (result.returncode, result.stdout.split()[0]) == (0, "mms-dist")
+
+
+def test_no_command_prints_the_help_and_exits_with_two(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([]) == 2
+    assert "commands:" in capsys.readouterr().out
+
+
+def test_a_misspelled_command_names_the_nearest_one(
+    command: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command("zebra", "return 0")
+    assert cli.main(["zbra"]) == 2
+    assert capsys.readouterr().err.startswith("error: there is no command 'zbra'; did you mean 'zebra'?")
+
+
+@pytest.mark.parametrize("flags", [["--count", "many"], ["--cuont", "3"]])
+def test_a_wrong_flag_is_an_error_of_the_user(
+    flags: list[str], command: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command("zebra", "return 0")
+    assert cli.main(["zebra", *flags]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert "mms-dist zebra --help" in error
+
+
+def test_settings_reach_only_a_command_that_takes_them(command: Callable[..., None]) -> None:
+    command("taker", "return 0 if args.settings == ['--optim.lr', '5e-4'] else 1", "ACCEPTS_SETTINGS = True\n")
+    command("refuser", "return 0")
+    assert cli.main(["taker", "--optim.lr", "5e-4"]) == 0
+    assert cli.main(["refuser", "--optim.lr", "5e-4"]) == 2
+
+
+@pytest.mark.parametrize("error", ["mms_dist.errors.ConfigError", "shards.errors.ShardsError"])
+def test_an_error_the_user_can_mend_is_one_line_and_status_two(
+    error: str, command: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    module, name = error.rsplit(".", 1)
+    command("zebra", f"from {module} import {name}; raise {name}('found 1, expected 2; pass --two')")
+    assert cli.main(["zebra"]) == 2
+    assert capsys.readouterr().err == "error: found 1, expected 2; pass --two\n"
+
+
+def test_a_bug_of_ours_keeps_its_traceback_and_says_how_to_report_it(
+    command: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command("zebra", "raise KeyError('oops')")
+    assert cli.main(["zebra"]) == 1
+    error = capsys.readouterr().err
+    assert "Traceback" in error
+    assert "oops" in error
+    assert "please open an issue" in error
+
+
+def test_an_interrupt_is_one_plain_line_and_status_130(
+    command: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command("zebra", "raise KeyboardInterrupt")
+    assert cli.main(["zebra"]) == 130
+    assert capsys.readouterr().err == "\ninterrupted\n"
+
+
+def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "chatty.py").write_text(COMMAND.format(name="chatty", body="print('x' * 100_000); return 0"))
+    program = (
+        "import sys, launcher.commands; from launcher.cli import main; "
+        f"launcher.commands.__path__.append({str(tmp_path)!r}); sys.exit(main(['chatty']))"
+    )
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    result = subprocess.run(
+        [sys.executable, "-c", program],
+        stdout=write_end,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+    os.close(write_end)
+    assert (result.returncode, result.stderr) == (141, "")

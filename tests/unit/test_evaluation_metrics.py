@@ -1,0 +1,72 @@
+"""CER and WER are those of the corpus, and say so where they are not defined."""
+
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from mms_dist.errors import DataError
+from mms_dist.evaluation import Edits, evaluation_json, evaluation_table, score
+
+
+def test_the_corpus_rate_is_all_edits_over_all_reference_characters() -> None:
+    scores = score(["abcdefgh", "xy"], ["abcdefgh", "xz"])
+    assert scores.cer == pytest.approx(1 / 10)  # the mean of the utterances' rates would be 1/4
+    assert scores.wer == pytest.approx(1 / 2)
+    assert (scores.reference_characters, scores.reference_words, scores.utterances) == (10, 2, 2)
+
+
+def test_substitutions_insertions_and_deletions_are_counted_apart() -> None:
+    scores = score(["abc def", "gh"], ["abd def", "ghi"])
+    assert scores.character_edits == Edits(substitutions=1, insertions=1, deletions=0)
+    assert score(["abc"], ["c"]).character_edits == Edits(substitutions=0, insertions=0, deletions=2)
+    assert scores.word_edits.total == 2
+
+
+def test_an_empty_hypothesis_costs_its_whole_reference() -> None:
+    scores = score(["ab cd", "ef"], ["", "ef"])
+    assert scores.character_edits == Edits(0, 0, 5)
+    assert scores.cer == pytest.approx(5 / 7)
+
+
+def test_a_rate_passes_one_when_the_hypothesis_is_longer() -> None:
+    assert score(["a"], ["abc"]).cer == 2.0
+
+
+@pytest.mark.parametrize("reference", ["", "  "])
+def test_an_empty_reference_is_named(reference: str) -> None:
+    with pytest.raises(DataError, match=r"reference 1 \(of 2; 1 in all\) is empty"):
+        score(["a", reference], ["a", "b"])
+
+
+def test_nothing_to_score_is_an_error_and_not_a_zero() -> None:
+    with pytest.raises(DataError, match="no utterance to score"):
+        score([], [])
+
+
+def test_the_interval_holds_the_rate_is_repeatable_and_shrinks_with_data() -> None:
+    references = ["abcd", "efgh", "ijkl", "mnop"]
+    hypotheses = ["abcd", "efxx", "ijkl", "xnop"]
+    few, many = score(references, hypotheses), score(references * 25, hypotheses * 25)
+    assert few.cer_low <= few.cer <= few.cer_high
+    assert many.cer_low <= many.cer <= many.cer_high
+    assert many.cer_high - many.cer_low < (few.cer_high - few.cer_low) / 3
+    assert score(references, hypotheses) == few
+
+
+def test_one_utterance_has_an_interval_of_one_point() -> None:
+    only = score(["abcd"], ["abxx"])
+    assert only.cer_low == only.cer == only.cer_high == 0.5
+
+
+def test_the_table_and_the_json_tell_the_same() -> None:
+    scores = {"ron": score(["abcd"], ["abcx"]), "ita": score(["ab cd"], ["ab cd"])}
+    document = json.loads(json.dumps(evaluation_json(scores)))
+    assert document["languages"]["ron"]["cer"] == 0.25
+    assert document["mean"]["cer"] == 0.125
+    console = Console(file=io.StringIO(), width=100, record=True)
+    console.print(evaluation_table(scores))
+    lines = console.export_text().splitlines()
+    assert [line.split()[0] for line in lines if line.startswith(("  ita", "  ron"))] == ["ita", "ron"]
+    assert "12.5" in next(line for line in lines if "mean of 2" in line)
