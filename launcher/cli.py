@@ -9,6 +9,7 @@ import importlib
 import os
 import pkgutil
 import platform
+import select
 import sys
 import traceback
 from collections.abc import Sequence
@@ -132,10 +133,10 @@ def _errors_of_the_user() -> tuple[type[Exception], ...]:
 
 def _reader_has_gone() -> bool:
     """Whether standard output is the pipe that broke (`mms-dist … | head`), and if so, make it silent."""
-    try:
-        sys.stdout.flush()
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    if not any(state & select.POLLERR for _, state in poll.poll(0)):
         return False
-    except BrokenPipeError:
-        # The interpreter flushes once more on exit and must not find the broken pipe again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return True
+    # The interpreter flushes once more on exit and must not find the broken pipe again.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True
