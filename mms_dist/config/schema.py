@@ -1,0 +1,214 @@
+"""Every setting of a run, with its unit, its default and what it does.
+
+Sections are frozen and validated when they are made, so the rest of the system trusts them. Bounds that
+hold for one field stand beside it; `Config.__post_init__` holds those that span sections.
+"""
+
+import dataclasses
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+PositiveInt = Annotated[int, Field(gt=0)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Probability = Annotated[float, Field(ge=0, lt=1)]
+
+STRICT = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, config=STRICT)
+class Run:
+    """Where a run lives and what makes it repeatable."""
+
+    directory: str = "runs/default"
+    """Checkpoints, events and TensorBoard files go here; the same directory resumes the run."""
+    seed: NonNegativeInt = 0
+    """Keys the shuffling, SpecAugment, dropout and initial adapters, each together with the language."""
+    device: str = "auto"
+    """`auto` (the first GPU, else the CPU), `cpu` or `cuda:N`."""
+    threads: PositiveInt | None = None
+    """CPU threads of torch; None leaves torch's own choice."""
+
+
+@dataclass(frozen=True, config=STRICT)
+class Model:
+    """The frozen base every language shares."""
+
+    base: str = "tiny-mms"
+    """A folder or Hub name of a Wav2Vec2/MMS checkpoint with `do_stable_layer_norm`; `tiny-mms` is the shipped one."""
+    dtype: Literal["float32", "bfloat16", "float64"] = "float32"
+    """Arithmetic of the frozen base. Adapter rows, optimizer and CTC are never below float32."""
+    activation_checkpointing: bool = False
+    """Recompute each layer in the backward pass: less memory, about a third more arithmetic."""
+    feature_cache_gib: NonNegativeFloat = 0.0
+    """Host memory for the outputs of the frozen convolutional front end, so that later epochs skip it; 0 is off."""
+
+
+@dataclass(frozen=True, config=STRICT)
+class Data:
+    """The shards a run streams from."""
+
+    shards: str = "shards"
+    """Folder or URL that holds `<lang>/index.json` beside the tars."""
+    languages: tuple[str, ...] | None = None
+    """Languages to train; None trains every language of the shards."""
+    workers: NonNegativeInt = 2
+    """Threads that read and decode audio ahead of the model; changes no sample."""
+    prefetch_rounds: NonNegativeInt = 2
+    """Rounds of audio read ahead; changes no sample."""
+    window_shards: PositiveInt = 8
+    """Shards shuffled together: larger mixes better, smaller keeps reads more local."""
+    max_seconds: PositiveFloat | None = None
+    """Longer training utterances are left out, and counted; None admits all."""
+    cache_directory: str | None = None
+    """Node-local folder for remote shards."""
+    cache_gib: PositiveFloat = 50.0
+    """Size that the node-local cache of remote shards is held to."""
+
+
+@dataclass(frozen=True, config=STRICT)
+class Adapter:
+    """The trained part of a language: a bottleneck after every feed-forward block, and a CTC head."""
+
+    dim: Annotated[int, Field(ge=1, le=1024)] = 16
+    """Width of the bottleneck; MMS publishes 16. One value for the whole run."""
+    init: str = "mms"
+    """`mms` (Hugging Face's N(0, 0.02)), `xavier`, `kaiming`, `identity` (up projection zero), or a file or folder
+    of adapter files: one `adapter.<lang>.safetensors` for every language, or each language its own."""
+    dropout: Probability = 0.0
+    """Dropout on the bottleneck activations."""
+
+
+@dataclass(frozen=True, config=STRICT)
+class Augment:
+    """SpecAugment on the front end's frames, as wav2vec 2.0 fine-tuning applies it (spans masked per utterance)."""
+
+    time_prob: Probability = 0.05
+    """Share of frames that start-of-span sampling aims to cover."""
+    time_length: PositiveInt = 10
+    """Frames in a masked span (one frame is 20 ms). Shorter utterances are left unmasked."""
+    feature_prob: Probability = 0.0
+    """The same over feature channels."""
+    feature_length: PositiveInt = 64
+    """Channels in a masked span."""
+
+
+@dataclass(frozen=True, config=STRICT)
+class Optim:
+    """AdamW with decoupled weight decay; every language has its own clock, rate and clipping."""
+
+    lr: PositiveFloat = 1e-3
+    betas: tuple[Probability, Probability] = (0.9, 0.98)
+    eps: PositiveFloat = 1e-8
+    weight_decay: NonNegativeFloat = 0.0
+    clip_norm: NonNegativeFloat = 1.0
+    """Bound on the norm of a language's own gradient; 0 is off."""
+    batch_seconds: PositiveFloat = 160.0
+    """Audio in one optimizer step of one language."""
+    warmup_steps: NonNegativeInt = 100
+    steps: PositiveInt = 4000
+    """Optimizer steps a language takes at most."""
+    decay: Literal["linear", "constant"] = "linear"
+    """After warm-up: down to zero at `steps`, or constant."""
+
+
+@dataclass(frozen=True, config=STRICT)
+class Rounds:
+    """How much happens at once."""
+
+    slots: PositiveInt = 64
+    """Languages active together; the others wait, longest remaining work first."""
+    forward_seconds: PositiveFloat = 160.0
+    """Padded audio in one forward pass: the knob for memory."""
+
+
+@dataclass(frozen=True, config=STRICT)
+class Evaluation:
+    """Greedy decoding of the dev split while training."""
+
+    every_steps: PositiveInt = 200
+    max_utterances: PositiveInt | None = None
+    """Dev utterances a language, chosen once by a hash of their keys; None takes all."""
+    forward_seconds: PositiveFloat = 160.0
+
+
+@dataclass(frozen=True, config=STRICT)
+class Stopping:
+    """When a language is done before its steps are."""
+
+    patience: PositiveInt | None = 5
+    """Evaluations without improvement of the dev CER; None is off."""
+    min_improvement: NonNegativeFloat = 0.0
+    """A smaller decrease of the CER (0.001 is 0.1 points) does not count as improvement."""
+    target_cer: NonNegativeFloat | None = None
+    """Stop once the dev CER is at or below this."""
+
+
+@dataclass(frozen=True, config=STRICT)
+class Checkpoint:
+    """Every language is saved by itself."""
+
+    every_steps: PositiveInt = 200
+    keep: Annotated[int, Field(ge=1)] = 2
+    """Newest whole checkpoints kept for a language, beside its best."""
+
+
+@dataclass(frozen=True)
+class LanguageSettings:
+    """What one language is trained with: the run's sections with that language's overrides applied."""
+
+    optim: Optim
+    adapter: Adapter
+    augment: Augment
+    stopping: Stopping
+
+
+PER_LANGUAGE = ("optim", "adapter", "augment", "stopping")
+SHARED_BY_ALL = {"adapter": ("dim",)}
+"""Fields of those sections that one language cannot have for itself: the rows of a bank have one shape."""
+
+
+@dataclass(frozen=True, config=STRICT)
+class Config:
+    """One run."""
+
+    run: Run = Field(default_factory=Run)
+    model: Model = Field(default_factory=Model)
+    data: Data = Field(default_factory=Data)
+    adapter: Adapter = Field(default_factory=Adapter)
+    augment: Augment = Field(default_factory=Augment)
+    optim: Optim = Field(default_factory=Optim)
+    rounds: Rounds = Field(default_factory=Rounds)
+    evaluation: Evaluation = Field(default_factory=Evaluation)
+    stopping: Stopping = Field(default_factory=Stopping)
+    checkpoint: Checkpoint = Field(default_factory=Checkpoint)
+    languages: dict[str, dict[str, dict[str, Any]]] = Field(default_factory=dict)
+    """Overrides per language: `languages.ron.optim.lr: 5e-4`."""
+
+    def for_language(self, language: str) -> LanguageSettings:
+        """The settings of one language, its overrides applied."""
+        own = self.languages.get(language, {})
+        sections = {name: _override(getattr(self, name), own.get(name, {})) for name in PER_LANGUAGE}
+        return LanguageSettings(**sections)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as `parse_config` takes them."""
+        return dataclasses.asdict(self)
+
+    def to_yaml(self) -> str:
+        return yaml.safe_dump(_plain(self.to_dict()), sort_keys=False, allow_unicode=True)
+
+
+def _override(section: Any, changes: dict[str, Any]) -> Any:
+    return type(section)(**(dataclasses.asdict(section) | changes)) if changes else section
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as lists, so that YAML has nothing of Python in it."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (tuple, list)) else value

@@ -1,0 +1,84 @@
+"""The bank: one row of parameters and one of gradient for every slot.
+
+Rows are as long as the longest language of the run needs; a shorter language leaves its tail zero, and as
+nothing ever reads or writes a tail, it stays zero. Memory is that of `slots` rows, however many languages wait.
+
+Legend: S slots, R row length, B utterances.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mms_dist.model.layout import RowLayout
+
+
+class AdapterBank:
+    """Rows [S, R] of adapter parameters and gradients [S, R] that backward passes add to."""
+
+    def __init__(
+        self,
+        layout: RowLayout,
+        *,
+        slots: int,
+        largest_vocabulary: int,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        shape = (slots, layout.row_size(largest_vocabulary))
+        self.layout = layout
+        self.rows = torch.zeros(shape, dtype=dtype, device=device, requires_grad=True)
+        self.grads = torch.zeros(shape, dtype=dtype, device=device)
+        self.vocabulary_sizes = [0] * slots
+
+    @property
+    def slots(self) -> int:
+        return self.rows.shape[0]
+
+    def load(self, slot: int, tensors: dict[str, Tensor]) -> None:
+        """Put a language's tensors (Hugging Face's names) into a scrubbed slot."""
+        row = self.layout.to_row(tensors)
+        self.scrub(slot)
+        self.rows.detach()[slot, : row.numel()] = row.to(self.rows)
+        self.vocabulary_sizes[slot] = tensors["lm_head.bias"].numel()
+
+    def tensors(self, slot: int) -> dict[str, Tensor]:
+        """Copies of a slot's tensors under Hugging Face's names, on the CPU."""
+        return self.layout.from_row(self.row(slot).cpu())
+
+    def row(self, slot: int) -> Tensor:
+        """View of the parameters of the language in `slot`, [its own row length]."""
+        return self.rows.detach()[slot, : self.row_size(slot)]
+
+    def row_size(self, slot: int) -> int:
+        return self.layout.row_size(self.vocabulary_sizes[slot])
+
+    def scrub(self, slot: int) -> None:
+        """Leave nothing of the language that had the slot."""
+        self.rows.detach()[slot].zero_()
+        self.grads[slot].zero_()
+        self.vocabulary_sizes[slot] = 0
+
+    def gather(self, slots_B: Tensor) -> Tensor:
+        """The rows of a batch's utterances [B, R]; their gradients are added to `grads` in the backward pass."""
+        return _GatherRows.apply(self.rows, self.grads, slots_B)
+
+
+class _GatherRows(torch.autograd.Function):
+    """Row selection whose backward pass adds into the bank, never allocating a second bank.
+
+    Gradients of different languages meet in no sum, so a NaN in one stays in its row.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, grads: Tensor, slots_B: Tensor) -> Tensor:
+        ctx.save_for_backward(slots_B)
+        ctx.grads = grads
+        return rows.index_select(0, slots_B)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[None, None, None]:
+        (slots_B,) = ctx.saved_tensors
+        ctx.grads.index_add_(0, slots_B, grad_outputs[0])
+        return None, None, None

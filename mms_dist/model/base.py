@@ -1,0 +1,195 @@
+"""The frozen base: any Wav2Vec2/MMS checkpoint with stable layer norm, without head or adapters.
+
+Legend: B utterances, N audio samples, T frames (20 ms), C front-end channels, H hidden size.
+"""
+
+import hashlib
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils import parametrize
+
+from mms_dist.errors import BaseModelError
+
+SHIPPED_BASE = "tiny-mms"
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
+
+
+def resolve_base(name_or_path: str) -> str:
+    """The folder of the shipped base for `tiny-mms`, anything else as it is."""
+    if name_or_path == SHIPPED_BASE:
+        return str(Path(__file__).resolve().parent.parent / "tiny_mms")
+    return name_or_path
+
+
+@dataclass(frozen=True)
+class FrozenBase:
+    """A `Wav2Vec2Model` whose weights never change and for which no gradient is ever computed."""
+
+    module: nn.Module
+    config: Any
+    path: str
+
+    @classmethod
+    def load(cls, name_or_path: str, *, dtype: torch.dtype, device: torch.device | str = "cpu") -> "FrozenBase":
+        """Load a checkpoint from a folder or the Hub, in `dtype`.
+
+        A head, adapters or a quantizer in the checkpoint are left aside: every language brings its own.
+
+        Raises:
+            BaseModelError: nothing loadable there, weights are missing, or the encoder has no stable layer norm
+                (Hugging Face's other encoder has no place for adapters and would train the head alone).
+        """
+        path = resolve_base(name_or_path)
+        config = _load_config(path, name_or_path)
+        module = _load_weights(path, config, dtype)
+        _merge_weight_norm(module)
+        module.requires_grad_(False).eval()
+        return cls(module.to(device), config, path)
+
+    @property
+    def layers(self) -> nn.ModuleList:
+        return self.module.encoder.layers  # type: ignore[union-attr,return-value]
+
+    @property
+    def hidden(self) -> int:
+        return int(self.config.hidden_size)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return next(self.module.parameters()).dtype
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.module.parameters()).device
+
+    @torch.no_grad()
+    def features(self, audio_BN: Tensor) -> Tensor:
+        """The convolutional front end: normalised audio [B, N] to features [B, T, C]."""
+        return self.module.feature_extractor(audio_BN.to(self.dtype)).transpose(1, 2)  # type: ignore[operator]
+
+    @torch.no_grad()
+    def embed(self, features_BTC: Tensor, valid_BT: Tensor, time_BT: Tensor | None, channel_BH: Tensor | None) -> Tensor:
+        """Project, mask and position the features: [B, T, C] to the encoder's input [B, T, H].
+
+        Args:
+            valid_BT: True for the frames that belong to the utterance; the others become zero, as in training of the
+                base, since the positional convolution would look at them.
+            time_BT: frames replaced by the base's mask embedding (zero if it has none), or None.
+            channel_BH: channels set to zero, or None.
+        """
+        base: Any = self.module
+        hidden_BTH = base.feature_projection(features_BTC)[0]
+        if time_BT is not None:
+            embedding = getattr(base, "masked_spec_embed", None)
+            fill_H = hidden_BTH.new_zeros(self.hidden) if embedding is None else embedding.to(hidden_BTH.dtype)
+            hidden_BTH = torch.where(time_BT[:, :, None], fill_H, hidden_BTH)
+        if channel_BH is not None:
+            hidden_BTH = hidden_BTH.masked_fill(channel_BH[:, None, :], 0)
+        hidden_BTH = hidden_BTH.masked_fill(~valid_BT[:, :, None], 0)
+        return hidden_BTH + base.encoder.pos_conv_embed(hidden_BTH)
+
+    def layer(self, index: int, hidden_BTH: Tensor, attend: Tensor | None) -> Tensor:
+        """One frozen transformer layer without its adapter; `attend` is True where a key may be attended to."""
+        layer: Any = self.layers[index]
+        hidden_BTH = hidden_BTH + _attention(layer.attention, layer.layer_norm(hidden_BTH), attend)
+        return hidden_BTH + layer.feed_forward(layer.final_layer_norm(hidden_BTH))
+
+    def final_norm(self, hidden_BTH: Tensor) -> Tensor:
+        return self.module.encoder.layer_norm(hidden_BTH)  # type: ignore[union-attr,operator]
+
+    def frames_of(self, samples: int) -> int:
+        """Frames that the front end makes of `samples` audio samples."""
+        for kernel, stride in zip(self.config.conv_kernel, self.config.conv_stride, strict=True):
+            samples = (samples - kernel) // stride + 1
+        return max(samples, 0)
+
+    def parameter_count(self) -> int:
+        return sum(parameter.numel() for parameter in self.module.parameters())
+
+    def fingerprint(self) -> str:
+        """SHA-256 of every weight: equal before and after training, or something was not frozen."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self.module.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
+
+
+def _attention(attention: Any, hidden_BTH: Tensor, attend: Tensor | None) -> Tensor:
+    """Multi-head self-attention through torch's fused kernel."""
+    batch, frames, hidden = hidden_BTH.shape
+    heads = (batch, frames, attention.num_heads, attention.head_dim)
+    query, key, value = (
+        projection(hidden_BTH).view(heads).transpose(1, 2)
+        for projection in (attention.q_proj, attention.k_proj, attention.v_proj)
+    )
+    mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=attend)
+    return attention.out_proj(mixed.transpose(1, 2).reshape(batch, frames, hidden))
+
+
+def _load_config(path: str, name: str) -> Any:
+    from transformers import Wav2Vec2Config
+
+    try:
+        config = Wav2Vec2Config.from_pretrained(path)
+    except (OSError, ValueError) as error:
+        raise BaseModelError(
+            f"model.base {name!r} cannot be loaded: {_first_line(error)}; expected a folder with config.json and "
+            "weights, the name of a Hub repository, or tiny-mms"
+        ) from error
+    if config.model_type != "wav2vec2":
+        raise BaseModelError(f"model.base {name!r} is a {config.model_type!r} model, expected wav2vec2 (MMS, XLS-R)")
+    if not config.do_stable_layer_norm:
+        raise BaseModelError(
+            f"model.base {name!r} has do_stable_layer_norm=false, and such encoders have no adapter layers; "
+            "use facebook/mms-300m, mms-1b, mms-1b-all, XLS-R or tiny-mms"
+        )
+    if config.feat_extract_norm != "layer":
+        raise BaseModelError(
+            f"model.base {name!r} has feat_extract_norm={config.feat_extract_norm!r}, which mixes padding into the "
+            "features; expected 'layer', as in every MMS and XLS-R checkpoint"
+        )
+    if config.add_adapter:
+        raise BaseModelError(f"model.base {name!r} has add_adapter=true (a strided output adapter); MMS has none")
+    return config
+
+
+def _load_weights(path: str, config: Any, dtype: torch.dtype) -> nn.Module:
+    from transformers import Wav2Vec2Model
+
+    config.adapter_attn_dim = None  # the bank's rows take the place of the checkpoint's one adapter
+    config.layerdrop = 0.0
+    noisy = logging.getLogger("transformers.modeling_utils")
+    level = noisy.level
+    noisy.setLevel(logging.ERROR)  # heads, adapters and quantizers left aside are expected, what is missing is checked
+    try:
+        module, report = Wav2Vec2Model.from_pretrained(path, config=config, dtype=dtype, output_loading_info=True)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise BaseModelError(f"the weights of model.base {path!r} cannot be loaded: {_first_line(error)}") from error
+    finally:
+        noisy.setLevel(level)
+    missing = sorted(set(report["missing_keys"]) - {"masked_spec_embed"})
+    if missing or report["mismatched_keys"]:
+        wrong = missing or sorted(report["mismatched_keys"])
+        raise BaseModelError(
+            f"model.base {path!r} lacks {len(wrong)} weights that its config.json calls for, first {wrong[0]}; "
+            "fetch the checkpoint again"
+        )
+    if "masked_spec_embed" in report["missing_keys"]:
+        del module.masked_spec_embed  # made up at random by the library; masking with zeros is a choice one can repeat
+    return module
+
+
+def _merge_weight_norm(module: Any) -> None:
+    """Compute the positional convolution's normed weight once: it is frozen."""
+    parametrize.remove_parametrizations(module.encoder.pos_conv_embed.conv, "weight")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]

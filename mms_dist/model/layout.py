@@ -1,0 +1,79 @@
+"""One language is one row: where each tensor of an adapter lies in its flat vector.
+
+Tensors of one kind lie together for all layers, so that the routed forward pass treats a kind with one
+operation. The head comes last, one vector of weight and bias per vocabulary entry: heads differ in length
+between languages, everything before them does not.
+
+Legend: L layers, H hidden size, D bottleneck, V vocabulary size, R row length.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+
+import torch
+from torch import Tensor
+
+LAYER_NAME = "wav2vec2.encoder.layers.{layer}.adapter_layer.{kind}"
+HEAD_WEIGHT, HEAD_BIAS = "lm_head.weight", "lm_head.bias"
+
+
+@dataclass(frozen=True)
+class RowLayout:
+    """Offsets of an adapter's tensors in a row, and the way to and from Hugging Face's names."""
+
+    layers: int
+    hidden: int
+    dim: int
+
+    @property
+    def kinds(self) -> dict[str, tuple[int, ...]]:
+        """Shape of each kind of tensor in one layer, in the order of the row."""
+        return {
+            "norm.weight": (self.hidden,),
+            "norm.bias": (self.hidden,),
+            "linear_1.weight": (self.dim, self.hidden),
+            "linear_1.bias": (self.dim,),
+            "linear_2.weight": (self.hidden, self.dim),
+            "linear_2.bias": (self.hidden,),
+        }
+
+    @property
+    def kind_sizes(self) -> list[int]:
+        """Numbers a row holds of each kind, all layers together."""
+        return [self.layers * prod(shape) for shape in self.kinds.values()]
+
+    @property
+    def adapter_size(self) -> int:
+        """Numbers before the head; equal for every language."""
+        return sum(self.kind_sizes)
+
+    def row_size(self, vocabulary_size: int) -> int:
+        """Numbers in the row of a language with `vocabulary_size` tokens: all of its parameters."""
+        return self.adapter_size + vocabulary_size * (self.hidden + 1)
+
+    def names(self) -> list[str]:
+        """Hugging Face's name of every tensor, 6 L + 2 of them."""
+        layers = [LAYER_NAME.format(layer=layer, kind=kind) for layer in range(self.layers) for kind in self.kinds]
+        return [*layers, HEAD_WEIGHT, HEAD_BIAS]
+
+    def to_row(self, tensors: Mapping[str, Tensor]) -> Tensor:
+        """Tensors under Hugging Face's names as one vector [R]."""
+        kinds = [
+            torch.stack([tensors[LAYER_NAME.format(layer=layer, kind=kind)] for layer in range(self.layers)]).flatten()
+            for kind in self.kinds
+        ]
+        head_VH = torch.cat([tensors[HEAD_WEIGHT], tensors[HEAD_BIAS][:, None]], dim=1)
+        return torch.cat([*kinds, head_VH.flatten()])
+
+    def from_row(self, row_R: Tensor) -> dict[str, Tensor]:
+        """The inverse of `to_row`: contiguous copies under Hugging Face's names."""
+        tensors = {}
+        *kinds, head = row_R.split([*self.kind_sizes, row_R.numel() - self.adapter_size])
+        for (kind, shape), values in zip(self.kinds.items(), kinds, strict=True):
+            for layer, tensor in enumerate(values.view(self.layers, *shape)):
+                tensors[LAYER_NAME.format(layer=layer, kind=kind)] = tensor.clone()
+        head_VH = head.view(-1, self.hidden + 1)
+        tensors[HEAD_WEIGHT] = head_VH[:, :-1].contiguous()
+        tensors[HEAD_BIAS] = head_VH[:, -1].contiguous()
+        return {name: tensors[name] for name in self.names()}

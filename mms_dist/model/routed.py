@@ -1,0 +1,132 @@
+"""The routed forward pass: one frozen encoder, each utterance through its own language's adapter and head.
+
+    adapter(h) = h + W2 relu(W1 LN(h) + b1) + b2          (Houlsby et al. 2019; MMS, Pratap et al. 2023, section 4)
+
+where LN has the language's own gain g and offset o. As LN(h) = g * n(h) + o with n(h) the plain normalisation, the
+gain and offset fold into the first projection,  W1 (g * n + o) + b1 = (W1 * g) n + (W1 o + b1),  which is done on
+small matrices once a batch instead of on activations in every layer.
+
+Legend: B utterances, T frames, H hidden size, D bottleneck, L layers, V vocabulary, R row length.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
+
+from mms_dist.model.bank import AdapterBank
+from mms_dist.model.base import FrozenBase
+from mms_dist.model.randomness import keep_mask
+
+NORM_EPS = 1e-5
+"""Of the adapter's layer norm: torch's default, which Hugging Face's adapter layer uses."""
+
+ABSENT_TOKEN_LOGIT = -1e4
+"""Logit of a token outside an utterance's own vocabulary: probability exactly 0 in every float type, and, unlike
+-inf, without NaN in the gradient of the CTC loss."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One forward pass: utterances of any languages.
+
+    features_BTC come from the front end; the masks are SpecAugment's, drawn per utterance (None: none drawn);
+    keys_B key the dropout; slots_B say which row of the bank each utterance goes through.
+    """
+
+    features_BTC: Tensor
+    frames_B: Tensor
+    slots_B: Tensor
+    keys_B: Tensor | None = None
+    time_BT: Tensor | None = None
+    channel_BH: Tensor | None = None
+    dropout_B: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class RoutedWeights:
+    """The adapters of a batch's utterances, folded and laid out for batched matrix products.
+
+    down_LBHD and up_LBDH are ready as right-hand sides; offset_LB1D and shift_LB1H are their biases;
+    head_BHV and bias_B1V end the encoder.
+    """
+
+    down_LBHD: tuple[Tensor, ...]
+    offset_LB1D: tuple[Tensor, ...]
+    up_LBDH: tuple[Tensor, ...]
+    shift_LB1H: tuple[Tensor, ...]
+    head_BHV: Tensor
+    bias_B1V: Tensor
+
+
+class RoutedModel:
+    """A frozen base with a bank of adapters."""
+
+    def __init__(self, base: FrozenBase, bank: AdapterBank, *, activation_checkpointing: bool = False) -> None:
+        self.base = base
+        self.bank = bank
+        self.activation_checkpointing = activation_checkpointing
+
+    def logits(self, batch: Batch) -> Tensor:
+        """CTC logits [B, T, V] for the largest vocabulary V of the batch, in at least float32.
+
+        Frames past an utterance's own, and tokens past its language's own vocabulary, carry no meaning; the latter
+        have probability 0.
+        """
+        valid_BT = torch.arange(batch.features_BTC.shape[1], device=self.base.device) < batch.frames_B[:, None]
+        attend = None if bool(valid_BT.all()) else valid_BT[:, None, None, :]
+        weights = self._weights(batch.slots_B)
+        hidden_BTH = self.base.embed(batch.features_BTC, valid_BT, batch.time_BT, batch.channel_BH)
+        for layer in range(len(self.base.layers)):
+            if self.activation_checkpointing and hidden_BTH.requires_grad:
+                hidden_BTH = checkpoint(
+                    self._layer, layer, hidden_BTH, attend, weights, batch, use_reentrant=False, preserve_rng_state=False
+                )
+            else:
+                hidden_BTH = self._layer(layer, hidden_BTH, attend, weights, batch)
+        logits_BTV = torch.baddbmm(weights.bias_B1V, self.base.final_norm(hidden_BTH), weights.head_BHV)
+        return logits_BTV.to(torch.promote_types(logits_BTV.dtype, torch.float32))
+
+    def _layer(
+        self, layer: int, hidden_BTH: Tensor, attend: Tensor | None, weights: RoutedWeights, batch: Batch
+    ) -> Tensor:
+        hidden_BTH = self.base.layer(layer, hidden_BTH, attend)
+        normed_BTH = functional.layer_norm(hidden_BTH, (self.base.hidden,), eps=NORM_EPS)
+        narrow_BTD = torch.baddbmm(weights.offset_LB1D[layer], normed_BTH, weights.down_LBHD[layer]).relu()
+        if batch.dropout_B is not None and batch.keys_B is not None:
+            narrow_BTD = narrow_BTD * keep_mask(batch.keys_B, layer, narrow_BTD.shape, batch.dropout_B, narrow_BTD.dtype)
+        return hidden_BTH + torch.baddbmm(weights.shift_LB1H[layer], narrow_BTD, weights.up_LBDH[layer])
+
+    def _weights(self, slots_B: Tensor) -> RoutedWeights:
+        layout = self.bank.layout
+        batch, layers, hidden, dim = len(slots_B), layout.layers, layout.hidden, layout.dim
+        rows_BR = self.bank.gather(slots_B)
+        gain, offset, down, down_bias, up, up_bias, head = rows_BR.split(
+            [*layout.kind_sizes, rows_BR.shape[1] - layout.adapter_size], dim=1
+        )
+        down_BLDH = down.view(batch, layers, dim, hidden)
+        folded_BLDH = down_BLDH * gain.view(batch, layers, 1, hidden)
+        folded_bias_BLD = (down_BLDH @ offset.view(batch, layers, hidden, 1)).squeeze(-1) + down_bias.view(
+            batch, layers, dim
+        )
+        dtype = self.base.dtype
+        head_BHV, bias_B1V = self._heads(head, slots_B)
+        return RoutedWeights(
+            down_LBHD=folded_BLDH.to(dtype).transpose(2, 3).unbind(1),
+            offset_LB1D=folded_bias_BLD.to(dtype).unsqueeze(2).unbind(1),
+            up_LBDH=up.view(batch, layers, hidden, dim).to(dtype).transpose(2, 3).unbind(1),
+            shift_LB1H=up_bias.view(batch, layers, 1, hidden).to(dtype).unbind(1),
+            head_BHV=head_BHV.to(dtype),
+            bias_B1V=bias_B1V.to(dtype),
+        )
+
+    def _heads(self, head_BR: Tensor, slots_B: Tensor) -> tuple[Tensor, Tensor]:
+        """Weights [B, H, V] and biases [B, 1, V], cut to the batch's largest vocabulary."""
+        sizes = [self.bank.vocabulary_sizes[slot] for slot in slots_B.tolist()]
+        largest, width = max(sizes), self.bank.layout.hidden + 1
+        entries_BVH = head_BR[:, : largest * width].reshape(len(sizes), largest, width)
+        own_BV = torch.arange(largest) < torch.tensor(sizes)[:, None]
+        bias_BV = entries_BVH[:, :, -1].masked_fill(~own_BV.to(head_BR.device), ABSENT_TOKEN_LOGIT)
+        return entries_BVH[:, :, :-1].transpose(1, 2), bias_BV[:, None, :]

@@ -1,0 +1,59 @@
+"""The configuration names what is wrong with it, and what would be right."""
+
+from pathlib import Path
+
+import pytest
+
+from mms_dist.config import Config, load_config, parse_config
+from mms_dist.errors import ConfigError
+
+
+def test_a_configuration_survives_its_own_yaml(tmp_path: Path) -> None:
+    config = parse_config({"optim": {"lr": 5e-4}, "languages": {"ron": {"optim": {"lr": 2e-3}}}})
+    (tmp_path / "c.yaml").write_text(config.to_yaml())
+    assert load_config(tmp_path / "c.yaml") == config
+
+
+def test_flags_override_the_file_and_read_scientific_notation(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("optim: {lr: 1e-3, steps: 10}\n")
+    config = load_config(tmp_path / "c.yaml", ["--optim.lr", "5e-4", "--languages.ron.optim.steps=7"])
+    assert config.optim.lr == 5e-4
+    assert config.for_language("ron").optim.steps == 7
+    assert config.for_language("ita").optim.steps == 10
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        ({"optim": {"learnig_rate": 1}}, "unknown key 'optim.learnig_rate'"),
+        ({"optim": {"step": 1}}, "did you mean 'steps'"),
+        ({"optm": {}}, "did you mean 'optim'"),
+        ({"optim": {"lr": "fast"}}, "optim.lr: found 'fast'"),
+        ({"optim": {"lr": -1.0}}, "greater than 0"),
+        ({"optim": 3}, "expected settings under it"),
+        ({"languages": {"ron": {"optim": {"lrr": 1}}}}, "did you mean 'lr'"),
+        ({"languages": {"ron": {"model": {}}}}, "unknown key 'languages.ron.model'"),
+        ({"languages": {"ron": {"adapter": {"dim": 8}}}}, "one value for the whole run"),
+        ({"languages": {"ron": {"optim": {"steps": 0}}}}, "found 0"),
+    ],
+)
+def test_a_wrong_key_or_value_is_named_with_its_mend(document: dict, expected: str) -> None:
+    with pytest.raises(ConfigError, match=expected.replace("(", r"\(")):
+        parse_config(document)
+
+
+def test_all_problems_are_reported_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_config({"optim": {"lr": "fast", "steps": "many"}})
+    assert "optim.lr" in str(caught.value) and "optim.steps" in str(caught.value)
+
+
+def test_a_flag_without_a_value_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="has no value"):
+        parse_config({}, ["--optim.lr"])
+
+
+def test_settings_cannot_be_changed_after_validation() -> None:
+    config = Config()
+    with pytest.raises(AttributeError):
+        config.optim.lr = 1.0  # type: ignore[misc]

@@ -1,0 +1,74 @@
+"""Bases: what loads, with what left aside, and what is refused with its mend."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import Wav2Vec2Config, Wav2Vec2ForCTC, Wav2Vec2ForPreTraining
+
+from mms_dist.errors import BaseModelError
+from mms_dist.model.base import FrozenBase
+from tests.conftest import small_base_config
+
+
+def test_a_pretraining_checkpoint_without_head_tokenizer_or_adapters_loads(small_base: Path) -> None:
+    base = FrozenBase.load(str(small_base), dtype=torch.float32)
+    theirs = Wav2Vec2ForPreTraining.from_pretrained(small_base).eval()
+    audio = torch.randn(2, 8000, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(
+        base.features(audio), theirs.wav2vec2.feature_extractor(audio).transpose(1, 2), rtol=0, atol=0
+    )
+    assert not any(parameter.requires_grad for parameter in base.module.parameters())
+
+
+def test_a_checkpoint_with_a_head_and_adapters_gives_the_same_encoder(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    full = Wav2Vec2ForCTC(small_base_config(adapter_attn_dim=16))
+    full.save_pretrained(tmp_path)
+    base = FrozenBase.load(str(tmp_path), dtype=torch.float32)
+    assert all(layer.adapter_layer is None for layer in base.layers)
+    theirs = full.wav2vec2.encoder.layers[1].attention.q_proj.weight
+    assert torch.equal(base.layers[1].attention.q_proj.weight, theirs)
+
+
+def test_bfloat16_is_kept(small_base: Path) -> None:
+    assert FrozenBase.load(str(small_base), dtype=torch.bfloat16).dtype == torch.bfloat16
+
+
+def test_a_base_without_a_mask_embedding_masks_with_zeros(tmp_path: Path) -> None:
+    Wav2Vec2ForCTC(small_base_config(mask_time_prob=0.0, mask_feature_prob=0.0)).save_pretrained(tmp_path)
+    config = Wav2Vec2Config.from_pretrained(tmp_path)
+    config.mask_time_prob = 0.05
+    config.save_pretrained(tmp_path)
+    base = FrozenBase.load(str(tmp_path), dtype=torch.float32)
+    features = torch.randn(1, 12, 16)
+    every = torch.ones(1, 12, dtype=torch.bool)
+    position_only = base.module.encoder.pos_conv_embed(torch.zeros(1, 12, 32))
+    torch.testing.assert_close(base.embed(features, every, every, None), position_only)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"do_stable_layer_norm": False}, "do_stable_layer_norm=false"),
+        ({"feat_extract_norm": "group"}, "feat_extract_norm='group'"),
+    ],
+)
+def test_a_base_without_a_place_for_adapters_is_refused(tmp_path: Path, changes: dict, expected: str) -> None:
+    Wav2Vec2ForCTC(small_base_config(**changes)).save_pretrained(tmp_path)
+    with pytest.raises(BaseModelError, match=expected):
+        FrozenBase.load(str(tmp_path), dtype=torch.float32)
+
+
+def test_a_missing_base_is_named_with_the_mend(tmp_path: Path) -> None:
+    with pytest.raises(BaseModelError, match=r"expected a folder with config\.json"):
+        FrozenBase.load(str(tmp_path / "absent"), dtype=torch.float32)
+
+
+def test_a_checkpoint_that_lacks_weights_is_refused(tmp_path: Path) -> None:
+    Wav2Vec2ForCTC(small_base_config()).save_pretrained(tmp_path)
+    config = Wav2Vec2Config.from_pretrained(tmp_path)
+    config.num_hidden_layers = 3
+    config.save_pretrained(tmp_path)
+    with pytest.raises(BaseModelError, match="lacks 16 weights"):
+        FrozenBase.load(str(tmp_path), dtype=torch.float32)

@@ -1,0 +1,222 @@
+"""Routing: every utterance of a mixed batch gets what Hugging Face computes for its language alone."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import Wav2Vec2ForCTC
+
+from mms_dist.model.bank import AdapterBank
+from mms_dist.model.base import FrozenBase
+from mms_dist.model.ctc import utterance_losses
+from mms_dist.model.initial import SCHEMES, initial_tensors
+from mms_dist.model.layout import RowLayout
+from mms_dist.model.randomness import Spans, keep_mask, spec_augment
+from mms_dist.model.routed import Batch, RoutedModel
+
+VOCABULARIES = {"aaa": 9, "bbb": 17, "ccc": 12}
+SECONDS = [0.9, 0.4, 1.3, 0.7, 1.3]
+LANGUAGES = ["aaa", "bbb", "ccc", "aaa", "bbb"]
+
+
+def perturbed(layout: RowLayout, size: int, language: str) -> dict[str, Tensor]:
+    """A trained-looking adapter: no norm at 1, no bias at 0, and an up projection that matters."""
+    random = torch.Generator().manual_seed(len(language) + size)
+    start = initial_tensors(layout, size, scheme="mms", seed=0, language=language)
+    return {
+        name: tensor + torch.randn(tensor.shape, generator=random, dtype=torch.float64) * 0.2
+        for name, tensor in start.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def base(small_base: Path) -> FrozenBase:
+    return FrozenBase.load(str(small_base), dtype=torch.float64)
+
+
+@pytest.fixture(scope="module")
+def adapters(base: FrozenBase) -> dict[str, dict[str, Tensor]]:
+    layout = RowLayout(len(base.layers), base.hidden, 4)
+    return {language: perturbed(layout, size, language) for language, size in VOCABULARIES.items()}
+
+
+@pytest.fixture
+def model(base: FrozenBase, adapters: dict[str, dict[str, Tensor]]) -> RoutedModel:
+    layout = RowLayout(len(base.layers), base.hidden, 4)
+    bank = AdapterBank(layout, slots=4, largest_vocabulary=max(VOCABULARIES.values()), dtype=torch.float64)
+    for slot, language in enumerate(VOCABULARIES):
+        bank.load(slot, adapters[language])
+    return RoutedModel(base, bank)
+
+
+def mixed_audio() -> tuple[Tensor, list[int]]:
+    random = torch.Generator().manual_seed(1)
+    samples = [int(seconds * 16_000) for seconds in SECONDS]
+    audio_BN = torch.zeros(len(samples), max(samples), dtype=torch.float64)
+    for row, count in enumerate(samples):
+        audio_BN[row, :count] = torch.randn(count, generator=random, dtype=torch.float64)
+    return audio_BN, samples
+
+
+def routed_batch(base: FrozenBase, languages: list[str] = LANGUAGES) -> Batch:
+    audio_BN, samples = mixed_audio()
+    frames = torch.tensor([base.frames_of(count) for count in samples])
+    slots = torch.tensor([list(VOCABULARIES).index(language) for language in languages])
+    return Batch(base.features(audio_BN), frames, slots)
+
+
+def reference(small_base: Path, adapter: dict[str, Tensor]) -> Wav2Vec2ForCTC:
+    """Hugging Face's own model holding one language."""
+    size = adapter["lm_head.bias"].numel()
+    model = Wav2Vec2ForCTC.from_pretrained(
+        small_base, adapter_attn_dim=4, vocab_size=size, pad_token_id=0, dtype=torch.float64
+    ).eval()
+    assert set(model._get_adapters()) == set(adapter)
+    model.load_state_dict({name: tensor.clone() for name, tensor in adapter.items()}, strict=False)
+    return model
+
+
+def labels_of(size: int, count: int) -> Tensor:
+    return torch.arange(count) % (size - 5) + 5
+
+
+def test_logits_and_gradients_equal_hugging_faces_for_every_language_of_a_mixed_padded_batch(
+    small_base: Path, base: FrozenBase, model: RoutedModel, adapters: dict[str, dict[str, Tensor]]
+) -> None:
+    batch = routed_batch(base)
+    audio_BN, samples = mixed_audio()
+    lengths = torch.tensor([4, 2, 6, 3, 5])
+    labels_BL = torch.zeros(len(samples), 6, dtype=torch.long)
+    for row, (language, length) in enumerate(zip(LANGUAGES, lengths.tolist(), strict=True)):
+        labels_BL[row, :length] = labels_of(VOCABULARIES[language], length)
+    logits_BTV = model.logits(batch)
+    utterance_losses(logits_BTV, batch.frames_B, labels_BL, lengths).sum().backward()
+
+    for slot, language in enumerate(VOCABULARIES):
+        theirs = reference(small_base, adapters[language])
+        rows = [row for row, code in enumerate(LANGUAGES) if code == language]
+        mask = torch.arange(audio_BN.shape[1]) < torch.tensor(samples)[rows, None]
+        labels = labels_BL[rows].masked_fill(torch.arange(6) >= lengths[rows, None], -100)
+        output = theirs(audio_BN[rows], attention_mask=mask.long(), labels=labels)
+        for place, row in enumerate(rows):
+            frames = int(batch.frames_B[row])
+            ours = logits_BTV[row, :frames, : VOCABULARIES[language]]
+            torch.testing.assert_close(ours, output.logits[place, :frames], rtol=0, atol=1e-10)
+        (output.loss * len(rows)).backward()  # their loss is the mean over utterances, ours is summed here
+        own_grads = model.bank.layout.from_row(model.bank.grads[slot, : model.bank.row_size(slot)])
+        for name, parameter in theirs._get_adapters().items():
+            torch.testing.assert_close(own_grads[name], parameter.grad, rtol=1e-8, atol=1e-10)
+
+
+def test_tokens_outside_a_vocabulary_have_probability_zero(base: FrozenBase, model: RoutedModel) -> None:
+    probabilities = model.logits(routed_batch(base)).float().softmax(-1)
+    assert (probabilities[0, :, VOCABULARIES["aaa"] :] == 0).all()
+
+
+def test_the_tail_of_a_shorter_row_stays_zero_in_rows_and_gradients(base: FrozenBase, model: RoutedModel) -> None:
+    model.logits(routed_batch(base)).log_softmax(-1)[..., :5].sum().backward()
+    for slot in range(model.bank.slots):
+        assert (model.bank.grads[slot, model.bank.row_size(slot) :] == 0).all()
+        assert (model.bank.rows[slot, model.bank.row_size(slot) :] == 0).all()
+
+
+def test_nan_in_one_language_leaves_the_others_bit_identical(base: FrozenBase, model: RoutedModel) -> None:
+    batch = routed_batch(base)
+
+    def gradients() -> Tensor:
+        model.bank.grads.zero_()
+        model.logits(batch).log_softmax(-1)[..., :5].sum().backward()
+        return model.bank.grads.clone()
+
+    clean = gradients()
+    model.bank.rows.detach()[1] = float("nan")
+    poisoned = gradients()
+    assert poisoned[1].isnan().any()
+    assert torch.equal(clean[[0, 2, 3]], poisoned[[0, 2, 3]])
+
+
+def test_nothing_below_the_lowest_adapter_is_kept_or_differentiated(base: FrozenBase, model: RoutedModel) -> None:
+    batch = routed_batch(base)
+    features = batch.features_BTC
+    valid = torch.ones(features.shape[:2], dtype=torch.bool)
+    assert not features.requires_grad
+    assert not base.layer(0, base.embed(features, valid, None, None), None).requires_grad
+    before = base.fingerprint()
+    model.logits(batch).sum().backward()
+    assert all(parameter.grad is None for parameter in base.module.parameters())
+    assert base.fingerprint() == before
+
+
+def test_activation_checkpointing_changes_no_gradient(base: FrozenBase, model: RoutedModel) -> None:
+    batch = routed_batch(base)
+    model.logits(batch)[..., :5].sum().backward()
+    plain = model.bank.grads.clone()
+    model.bank.grads.zero_()
+    RoutedModel(base, model.bank, activation_checkpointing=True).logits(batch)[..., :5].sum().backward()
+    assert torch.equal(model.bank.grads, plain)
+
+
+@pytest.mark.parametrize("scheme", sorted(SCHEMES))
+def test_an_initial_adapter_depends_on_seed_and_language_only(scheme: str) -> None:
+    layout = RowLayout(2, 8, 4)
+    first = layout.to_row(initial_tensors(layout, 7, scheme=scheme, seed=1, language="ron"))
+    torch.manual_seed(99)
+    assert torch.equal(first, layout.to_row(initial_tensors(layout, 7, scheme=scheme, seed=1, language="ron")))
+    assert not torch.equal(first, layout.to_row(initial_tensors(layout, 7, scheme=scheme, seed=2, language="ron")))
+    assert not torch.equal(first, layout.to_row(initial_tensors(layout, 7, scheme=scheme, seed=1, language="ita")))
+
+
+def test_identity_starts_as_the_base(base: FrozenBase) -> None:
+    layout = RowLayout(len(base.layers), base.hidden, 4)
+    tensors = initial_tensors(layout, 7, scheme="identity", seed=0, language="ron")
+    assert all((t == 0).all() for name, t in tensors.items() if "linear_2" in name)
+    assert all((t != 0).any() for name, t in tensors.items() if "linear_1.weight" in name)
+
+
+def test_a_row_is_the_whole_adapter_and_nothing_else() -> None:
+    layout = RowLayout(2, 8, 4)
+    tensors = initial_tensors(layout, 7, scheme="mms", seed=0, language="ron")
+    row = layout.to_row(tensors)
+    assert row.numel() == layout.row_size(7) == sum(tensor.numel() for tensor in tensors.values())
+    back = layout.from_row(row)
+    assert list(back) == layout.names()
+    assert all(torch.equal(back[name], tensors[name]) for name in tensors)
+
+
+def test_a_scrubbed_slot_holds_nothing(model: RoutedModel) -> None:
+    model.bank.grads[1] = 1
+    model.bank.scrub(1)
+    assert (model.bank.rows[1] == 0).all() and (model.bank.grads[1] == 0).all()
+
+
+def test_spec_augment_is_a_function_of_the_utterance() -> None:
+    spans = [Spans(0.3, 5, 0.2, 4)] * 3
+    alone, _ = spec_augment([7], [60], spans[:1], longest=60, hidden=32)
+    mixed, channels = spec_augment([5, 7, 9], [90, 60, 20], spans, longest=90, hidden=32)
+    assert alone is not None and mixed is not None and channels is not None
+    assert torch.equal(alone[0], mixed[1, :60])
+    assert not mixed[1, 60:].any() and not mixed[2, 20:].any()
+
+
+def test_spec_augment_leaves_utterances_shorter_than_a_span_alone() -> None:
+    time_BT, channels = spec_augment([3], [4], [Spans(0.9, 10, 0.0, 64)], longest=10, hidden=32)
+    assert time_BT is None and channels is None
+
+
+def test_spec_augment_covers_about_the_share_asked_for() -> None:
+    count = 400
+    time_BT, _ = spec_augment(list(range(count)), [100] * count, [Spans(0.2, 10, 0, 1)] * count, longest=100, hidden=8)
+    assert time_BT is not None
+    assert 0.15 < time_BT.double().mean() < 0.2  # overlaps make the share an upper bound
+
+
+def test_dropout_is_a_function_of_utterance_layer_frame_and_channel() -> None:
+    keys = torch.tensor([11, 22])
+    rates = torch.tensor([0.4, 0.1])
+    wide = keep_mask(keys, 3, torch.Size((2, 50, 16)), rates, torch.float32)
+    narrow = keep_mask(keys[:1], 3, torch.Size((1, 30, 16)), rates[:1], torch.float32)
+    assert torch.equal(wide[0, :30], narrow[0])
+    assert not torch.equal(keep_mask(keys, 4, torch.Size((2, 50, 16)), rates, torch.float32), wide)
+    assert abs((wide[0] == 0).float().mean() - 0.4) < 0.06 and abs((wide[1] == 0).float().mean() - 0.1) < 0.04
+    assert torch.allclose(wide[0].max(), torch.tensor(1 / 0.6))
