@@ -1,0 +1,180 @@
+"""Hugging Face's adapter file: `adapter.<lang>.safetensors`, one language's norms, projections and head.
+
+Its keys are those that `Wav2Vec2ForCTC.load_adapter` wants, all of them and none extra:
+`wav2vec2.encoder.layers.{i}.adapter_layer.{norm,linear_1,linear_2}.{weight,bias}` and `lm_head.{weight,bias}`.
+The adapters Meta published for mms-1b-all have the same layout.
+
+Dimensions: L layers, H hidden size, D adapter dimension, V vocabulary size.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from mms_dist.errors import CheckpointError
+
+_METADATA = {"format": "pt"}
+_LAYER_KEY = re.compile(r"wav2vec2\.encoder\.layers\.(\d+)\.adapter_layer\.linear_1\.weight")
+_NAMES_SHOWN = 4
+
+
+@dataclass(frozen=True)
+class AdapterShape:
+    """L, H, D and V of one adapter."""
+
+    layers: int
+    hidden: int
+    dim: int
+    vocabulary_size: int
+
+    def tensors(self) -> dict[str, tuple[int, ...]]:
+        """Every key of the file with its shape, in file order."""
+        shapes: dict[str, tuple[int, ...]] = {}
+        for layer in range(self.layers):
+            prefix = f"wav2vec2.encoder.layers.{layer}.adapter_layer."
+            shapes[prefix + "norm.weight"] = (self.hidden,)
+            shapes[prefix + "norm.bias"] = (self.hidden,)
+            shapes[prefix + "linear_1.weight"] = (self.dim, self.hidden)
+            shapes[prefix + "linear_1.bias"] = (self.dim,)
+            shapes[prefix + "linear_2.weight"] = (self.hidden, self.dim)
+            shapes[prefix + "linear_2.bias"] = (self.hidden,)
+        shapes["lm_head.weight"] = (self.vocabulary_size, self.hidden)
+        shapes["lm_head.bias"] = (self.vocabulary_size,)
+        return shapes
+
+
+def adapter_filename(language: str) -> str:
+    """The name Hugging Face looks for."""
+    return f"adapter.{language}.safetensors"
+
+
+def serialize_adapter(tensors: Mapping[str, Tensor]) -> bytes:
+    """The bytes of an adapter file."""
+    return safetensors.torch.save({name: t.contiguous() for name, t in tensors.items()}, metadata=_METADATA)
+
+
+def write_adapter(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write an adapter file; the tensors' shapes must agree with each other.
+
+    Raises:
+        CheckpointError: the tensors are no adapter, or the file cannot be written.
+    """
+    try:
+        check_adapter(tensors)
+    except ValueError as problem:
+        raise CheckpointError(f"cannot write {path}: {problem}") from problem
+    try:
+        path.write_bytes(serialize_adapter(tensors))
+    except OSError as problem:
+        raise CheckpointError(
+            f"cannot write {path}: {problem.strerror}; free space there or choose another folder"
+        ) from problem
+
+
+def read_adapter(
+    path: Path,
+    *,
+    layers: int | None = None,
+    hidden: int | None = None,
+    dim: int | None = None,
+    vocabulary_size: int | None = None,
+) -> dict[str, Tensor]:
+    """The tensors of an adapter file, on the CPU, in the file's own dtype.
+
+    `None` accepts any value: an adapter that another language starts from may have any vocabulary.
+
+    Raises:
+        CheckpointError: no such file, no adapter, or one that does not fit; names file, found, expected and mend.
+    """
+    try:
+        tensors = safetensors.torch.load_file(path)
+    except FileNotFoundError as problem:
+        raise CheckpointError(f"found no adapter file {path}; check the path given as adapter.init") from problem
+    except (OSError, SafetensorError) as problem:
+        raise CheckpointError(
+            f"{path} is not a readable safetensors file ({problem}); copy or download it again"
+        ) from problem
+    try:
+        check_adapter(tensors, layers=layers, hidden=hidden, dim=dim, vocabulary_size=vocabulary_size)
+    except ValueError as problem:
+        raise CheckpointError(f"the adapter file {path} does not fit: {problem}") from problem
+    return tensors
+
+
+def check_adapter(
+    tensors: Mapping[str, Tensor],
+    *,
+    layers: int | None = None,
+    hidden: int | None = None,
+    dim: int | None = None,
+    vocabulary_size: int | None = None,
+) -> AdapterShape:
+    """Keys, shapes, dtypes and values are those of one adapter of the wanted size.
+
+    Returns:
+        The adapter's own shape.
+
+    Raises:
+        ValueError: what was found, what was expected and what mends it.
+    """
+    shape = _shape_of(tensors)
+    other_base = "it was made for another base model: set model.base to that one"
+    wanted = (
+        ("encoder layers", shape.layers, layers, other_base),
+        ("hidden size", shape.hidden, hidden, other_base),
+        ("adapter dimension", shape.dim, dim, f"set adapter.dim to {shape.dim}"),
+        ("vocabulary size", shape.vocabulary_size, vocabulary_size, "it belongs to another vocab.json"),
+    )
+    for noun, found, expected, mend in wanted:
+        if expected is not None and found != expected:
+            raise ValueError(f"found {noun} {found}, expected {expected}; {mend}")
+    _check_tensors(tensors, shape)
+    return shape
+
+
+def _shape_of(tensors: Mapping[str, Tensor]) -> AdapterShape:
+    numbers = [int(match[1]) for name in tensors if (match := _LAYER_KEY.fullmatch(name))]
+    if not numbers or "lm_head.weight" not in tensors:
+        shown = ", ".join(sorted(tensors)[:_NAMES_SHOWN]) or "nothing"
+        raise ValueError(
+            f"found {shown}{' …' if len(tensors) > _NAMES_SHOWN else ''}; expected wav2vec2.encoder.layers."
+            "{i}.adapter_layer.* and lm_head.* as in adapter.<lang>.safetensors of facebook/mms-1b-all"
+        )
+    down_DH = tensors[f"wav2vec2.encoder.layers.{numbers[0]}.adapter_layer.linear_1.weight"]
+    head_VH = tensors["lm_head.weight"]
+    for name, tensor in (("linear_1.weight", down_DH), ("lm_head.weight", head_VH)):
+        if tensor.ndim != 2:
+            raise ValueError(f"found {name} of shape {tuple(tensor.shape)}; expected a matrix")
+    return AdapterShape(max(numbers) + 1, down_DH.shape[1], down_DH.shape[0], head_VH.shape[0])
+
+
+def _check_tensors(tensors: Mapping[str, Tensor], shape: AdapterShape) -> None:
+    expected = shape.tensors()
+    missing, unknown = expected.keys() - tensors.keys(), tensors.keys() - expected.keys()
+    for label, names in (("lacks", missing), ("has unknown", unknown)):
+        if names:
+            shown = ", ".join(sorted(names)[:_NAMES_SHOWN])
+            raise ValueError(
+                f"it {label} {len(names)} of {len(expected)} tensors: {shown}"
+                f"{' …' if len(names) > _NAMES_SHOWN else ''}; export it again"
+            )
+    for name, tensor in tensors.items():
+        if tuple(tensor.shape) != expected[name]:
+            raise ValueError(f"found {name} of shape {tuple(tensor.shape)}, expected {expected[name]}")
+        if not tensor.is_floating_point():
+            raise ValueError(f"found {name} of dtype {tensor.dtype}, expected floating point")
+        if not all_finite(tensor):
+            raise ValueError(f"found NaN or infinity in {name}; use an earlier checkpoint")
+
+
+def all_finite(tensor: Tensor) -> bool:
+    """No NaN or infinity. A finite sum proves it in one pass; only a sum that overflowed needs a closer look."""
+    return bool(torch.isfinite(tensor.sum(dtype=torch.float64)) or torch.isfinite(tensor).all())

@@ -1,0 +1,118 @@
+"""One checkpoint folder, `step-%08d`: a snapshot as files, and back."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from mms_dist.checkpoint.adapter_file import adapter_filename, all_finite, check_adapter, serialize_adapter
+from mms_dist.checkpoint.manifest import read_folder
+from mms_dist.checkpoint.snapshot import DamagedCheckpoint, Snapshot, check_language, check_vocabulary
+from mms_dist.errors import CheckpointError
+
+OPTIMIZER = "optimizer.safetensors"
+STATE = "state.json"
+VOCABULARY = "vocab.json"
+_FOLDER = re.compile(r"step-(\d{8,})")
+
+
+def folder_name(step: int) -> str:
+    """`step-00000200`."""
+    return f"step-{step:08d}"
+
+
+def parse_step(name: str) -> int | None:
+    """The step of a checkpoint folder's name; None for any other name."""
+    match = _FOLDER.fullmatch(name)
+    return int(match[1]) if match and folder_name(int(match[1])) == name else None
+
+
+def check_snapshot(snapshot: Snapshot) -> None:
+    """What is about to be saved could be loaded again: so a bad one never takes a good one's place.
+
+    Raises:
+        CheckpointError: names the language, what was found and what was expected.
+    """
+    check_language(snapshot.language)
+    try:
+        if snapshot.step < 0:
+            raise ValueError(f"found step {snapshot.step}, expected 0 or more")
+        _check_contents(snapshot)
+    except ValueError as problem:
+        raise CheckpointError(
+            f"the snapshot of {snapshot.language} at step {snapshot.step} is not saved: {problem}"
+        ) from problem
+
+
+def snapshot_files(snapshot: Snapshot) -> dict[str, bytes]:
+    """Name and bytes of every file but the manifest."""
+    optimizer = {name: tensor.contiguous() for name, tensor in snapshot.optimizer.items()}
+    return {
+        adapter_filename(snapshot.language): serialize_adapter(snapshot.adapter),
+        OPTIMIZER: safetensors.torch.save(optimizer, metadata={"format": "pt"}),
+        STATE: _json({"language": snapshot.language, "step": snapshot.step, "state": snapshot.state}),
+        VOCABULARY: _json(snapshot.vocabulary),
+    }
+
+
+def read_snapshot(folder: Path) -> Snapshot:
+    """Read a checkpoint folder, verifying every byte and that its parts belong together.
+
+    Raises:
+        DamagedCheckpoint: names the file and what is wrong with it.
+    """
+    manifest, contents = read_folder(folder)
+    language, step = manifest.language, manifest.step
+    if (language, step) != (folder.parent.name, parse_step(folder.name)):
+        raise DamagedCheckpoint(folder, f"holds step {step} of {language!r}; it was renamed or moved here")
+    expected = {adapter_filename(language), OPTIMIZER, STATE, VOCABULARY}
+    if contents.keys() != expected:
+        raise DamagedCheckpoint(folder, f"found {sorted(contents)}, expected {sorted(expected)}")
+    state = _parse(folder / STATE, contents[STATE])
+    if not isinstance(state, dict) or (state.get("language"), state.get("step")) != (language, step):
+        raise DamagedCheckpoint(folder / STATE, f"is not the state of {language} at step {step}")
+    snapshot = Snapshot(
+        language=language,
+        step=step,
+        adapter=_tensors(folder / adapter_filename(language), contents),
+        optimizer=_tensors(folder / OPTIMIZER, contents),
+        state=state["state"],
+        vocabulary=_parse(folder / VOCABULARY, contents[VOCABULARY]),
+    )
+    try:
+        _check_contents(snapshot)
+    except ValueError as problem:
+        raise DamagedCheckpoint(folder, str(problem)) from problem
+    return snapshot
+
+
+def _check_contents(snapshot: Snapshot) -> None:
+    shape = check_adapter(snapshot.adapter)
+    check_vocabulary(snapshot.vocabulary, snapshot.language, shape.vocabulary_size)
+    for name, tensor in snapshot.optimizer.items():
+        if tensor.is_floating_point() and not all_finite(tensor):
+            raise ValueError(f"found NaN or infinity in the optimizer's {name}")
+
+
+def _tensors(path: Path, contents: dict[str, bytes]) -> dict[str, Tensor]:
+    try:
+        return safetensors.torch.load(contents[path.name])
+    except SafetensorError as problem:
+        raise DamagedCheckpoint(path, f"is not a safetensors file: {problem}") from problem
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, indent=1).encode() + b"\n"
+
+
+def _parse(path: Path, content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except ValueError as problem:
+        raise DamagedCheckpoint(path, f"is not JSON: {problem}") from problem

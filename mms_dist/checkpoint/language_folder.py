@@ -1,0 +1,187 @@
+"""One language's folder of checkpoints: the names in it, and the atomic moves between them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from mms_dist.checkpoint.files import (
+    remove_tree,
+    replace_symlink,
+    sync_directory,
+    unique,
+    write_synced,
+    writing_error,
+)
+from mms_dist.checkpoint.folder import folder_name, parse_step, snapshot_files
+from mms_dist.checkpoint.manifest import MANIFEST, Manifest, write_folder
+from mms_dist.checkpoint.snapshot import Snapshot
+from mms_dist.errors import CheckpointError
+
+PointerName = Literal["last", "best"]
+POINTERS: tuple[PointerName, ...] = ("last", "best")
+
+
+class LanguageFolder:
+    """RUN/adapters/<lang>. Nothing here is remembered: the disk is the state."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def steps(self) -> list[int]:
+        """Steps with a folder, ascending."""
+        try:
+            names = [entry.name for entry in os.scandir(self.path) if entry.is_dir(follow_symlinks=False)]
+        except FileNotFoundError:
+            return []
+        return sorted(step for name in names if (step := parse_step(name)) is not None)
+
+    def pointed(self, name: PointerName) -> int | None:
+        """The step that a pointer names, if its folder is there."""
+        try:
+            step = parse_step(os.readlink(self.path / name))
+        except OSError:
+            return None
+        return step if step is not None and (self.path / folder_name(step)).is_dir() else None
+
+    def point(self, name: PointerName, step: int) -> None:
+        """Move a pointer."""
+        try:
+            replace_symlink(self.path / name, folder_name(step))
+        except OSError as problem:
+            raise writing_error(self.path / name, 0, problem) from problem
+
+    def save(self, snapshot: Snapshot, *, is_whole: Callable[[], bool]) -> Path:
+        """Write a checkpoint under a staging name and move it to its final one.
+
+        is_whole: tells whether the folder that has the final name already is a whole checkpoint.
+        """
+        final = self.path / folder_name(snapshot.step)
+        contents = snapshot_files(snapshot)
+        if final.is_dir():
+            if not is_whole():
+                self.put_aside(snapshot.step)
+            elif _has(final, Manifest.of(snapshot.language, snapshot.step, contents)):
+                return final
+        staging = self.path / unique(f".staging-{final.name}")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            sync_directory(self.path.parent)
+            staging.mkdir()
+            write_folder(staging, snapshot.language, snapshot.step, contents)
+            sync_directory(staging)
+            self._move_in(staging, final)
+        except OSError as problem:
+            shutil.rmtree(staging, ignore_errors=True)
+            raise writing_error(final, sum(map(len, contents.values())), problem) from problem
+        return final
+
+    def _move_in(self, staging: Path, final: Path) -> None:
+        """Give a finished folder its final name, taking the place of another if there is one.
+
+        No portable call swaps two folders. Killed between the two renames, the old one is still there as
+        `.replaced-…`, and `recover` takes it back.
+        """
+        if not final.is_dir():
+            os.rename(staging, final)
+            sync_directory(self.path)
+            return
+        replaced = self.path / unique(f".replaced-{final.name}")
+        os.rename(final, replaced)
+        try:
+            os.rename(staging, final)
+        except OSError:
+            os.rename(replaced, final)
+            raise
+        sync_directory(self.path)
+        remove_tree(replaced)
+
+    def put_aside(self, step: int) -> None:
+        """Keep a damaged checkpoint for a look, under a name that nothing reads or deletes."""
+        name = f"damaged-{folder_name(step)}"
+        number = 1
+        while (self.path / name).exists():
+            number += 1
+            name = f"damaged-{folder_name(step)}-{number}"
+        os.rename(self.path / folder_name(step), self.path / name)
+        sync_directory(self.path)
+
+    def remove(self, step: int) -> None:
+        """Delete one checkpoint."""
+        remove_tree(self.path / folder_name(step))
+
+    def roll_back(self, step: int) -> None:
+        """Point `last` here and delete everything later, the newest first."""
+        best = self.pointed("best")
+        self.point("last", step)
+        if best is not None and best > step:
+            (self.path / "best").unlink()
+        for later in reversed(self.steps()):
+            if later > step:
+                self.remove(later)
+
+    def delete(self) -> None:
+        """Remove the whole folder at once."""
+        if self.path.is_dir():
+            remove_tree(self.path)
+
+    def copy_from(self, source: LanguageFolder, steps: Sequence[int]) -> None:
+        """Take over these checkpoints and the pointers to them, all at once."""
+        if self.path.exists():
+            raise CheckpointError(f"found {self.path} already; delete that language there before copying it")
+        staging = self.path.with_name(unique(f".staging-{self.path.name}"))
+        try:
+            staging.mkdir(parents=True)
+            for step in steps:
+                folder = staging / folder_name(step)
+                folder.mkdir()
+                for file in sorted((source.path / folder.name).iterdir()):
+                    if not file.name.startswith("."):
+                        write_synced(folder / file.name, file.read_bytes())
+                sync_directory(folder)
+            for name in POINTERS:
+                pointed = source.pointed(name)
+                if pointed is not None and pointed in steps:
+                    replace_symlink(staging / name, folder_name(pointed))
+            os.rename(staging, self.path)
+            sync_directory(self.path.parent)
+        except OSError as problem:
+            shutil.rmtree(staging, ignore_errors=True)
+            raise writing_error(self.path, source.bytes(steps), problem) from problem
+
+    def bytes(self, steps: Sequence[int]) -> int:
+        """Length of all files of these steps together."""
+        return sum(f.stat().st_size for step in steps for f in (self.path / folder_name(step)).iterdir())
+
+    def recover(self) -> list[str]:
+        """Settle hidden names that a killed writer left; says what was done."""
+        done: list[str] = []
+        for path in sorted(self.path.glob(".replaced-step-*")):
+            final = self.path / path.name.removeprefix(".replaced-").rpartition("-")[0]
+            if parse_step(final.name) is not None and not final.exists():
+                os.rename(path, final)
+                done.append(f"took back {final}, whose replacement was cut off")
+        for path in sorted(self.path.glob(".*")):
+            done += self.sweep(path)
+        if done:
+            sync_directory(self.path)
+        return done
+
+    @staticmethod
+    def sweep(path: Path) -> list[str]:
+        """Remove one hidden name, if a store made it."""
+        if path.is_symlink() and path.name.startswith(tuple(f".{name}-" for name in POINTERS)):
+            path.unlink()
+        elif path.is_dir() and path.name.startswith((".staging-", ".replaced-", ".removing-")):
+            shutil.rmtree(path)
+        else:
+            return []
+        return [f"removed {path}, left by a run that was cut off"]
+
+
+def _has(folder: Path, manifest: Manifest) -> bool:
+    """The whole checkpoint in this folder has the very same files."""
+    return (folder / MANIFEST).read_bytes() == manifest.encode()

@@ -1,0 +1,89 @@
+"""One writer for one run directory."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+from pathlib import Path
+from types import TracebackType
+
+from mms_dist.errors import CheckpointError
+
+_FILENAME = "run.lock"
+
+
+class RunLock:
+    """Holds RUN for one process, so that two runs never write one directory.
+
+    A lock of the kernel (`flock`): it goes with its holder, however that ends, so there are no stale locks.
+    The file `RUN/run.lock` stays behind and says who held it last. On Linux, NFS passes flock on to the
+    server and Lustre honours it between nodes when mounted with `-o flock`.
+
+        with RunLock(run_directory):
+            …
+    """
+
+    def __init__(self, run_directory: Path) -> None:
+        self.path = Path(run_directory) / _FILENAME
+        self._descriptor: int | None = None
+
+    def acquire(self) -> None:
+        """Take the lock; the run directory is made if need be.
+
+        Raises:
+            CheckpointError: another process holds it (its process id and host are named), or the directory
+                cannot be written.
+        """
+        assert self._descriptor is None, "the lock is held already"
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as problem:
+            raise CheckpointError(
+                f"cannot write the run directory {self.path.parent}: {problem.strerror}; "
+                "choose another with run.directory"
+            ) from problem
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as problem:
+            holder = _holder(descriptor)
+            os.close(descriptor)
+            raise CheckpointError(
+                f"the run directory {self.path.parent} is in use by {holder}; wait for that run, stop it, "
+                "or choose another directory with run.directory"
+            ) from problem
+        except OSError as problem:
+            os.close(descriptor)
+            raise CheckpointError(
+                f"cannot lock {self.path}: {problem.strerror}; put run.directory on a file system with file "
+                "locks (Lustre: mounted with -o flock)"
+            ) from problem
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode(), 0)
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        """Let go; nothing happens when the lock is not held."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def __enter__(self) -> RunLock:
+        self.acquire()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+def _holder(descriptor: int) -> str:
+    try:
+        entry = json.loads(os.pread(descriptor, 4096, 0))
+        return f"process {entry['pid']} on {entry['host']}"
+    except (ValueError, KeyError, TypeError):
+        # The holder has the lock but has not written its name yet.
+        return "another process"

@@ -1,0 +1,116 @@
+"""MANIFEST.json: what a checkpoint folder holds, written last, so that a folder with one is complete.
+
+It has one exact spelling (`Manifest.encode`) and carries the SHA-256 of its own other lines, so that any
+changed byte shows, in it or in the files it lists.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mms_dist.checkpoint.files import write_synced
+from mms_dist.checkpoint.snapshot import DamagedCheckpoint
+
+MANIFEST = "MANIFEST.json"
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """Length in bytes and SHA-256 of one file."""
+
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Language, step and files of one checkpoint folder."""
+
+    language: str
+    step: int
+    files: dict[str, FileEntry]
+
+    @classmethod
+    def of(cls, language: str, step: int, contents: Mapping[str, bytes]) -> Manifest:
+        """The manifest of files that are in memory."""
+        files = {name: FileEntry(len(data), hashlib.sha256(data).hexdigest()) for name, data in contents.items()}
+        return cls(language, step, dict(sorted(files.items())))
+
+    def encode(self) -> bytes:
+        """The file's bytes."""
+        body: dict[str, Any] = {
+            "schema": SCHEMA_VERSION,
+            "language": self.language,
+            "step": self.step,
+            "files": {name: {"bytes": e.bytes, "sha256": e.sha256} for name, e in self.files.items()},
+        }
+        body["digest"] = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+        return json.dumps(body, indent=1).encode() + b"\n"
+
+    @classmethod
+    def decode(cls, path: Path, content: bytes) -> Manifest:
+        """Read the bytes back.
+
+        Raises:
+            DamagedCheckpoint: they are not exactly what `encode` writes.
+        """
+        try:
+            body = json.loads(content)
+            if body["schema"] != SCHEMA_VERSION:
+                raise DamagedCheckpoint(path, f"found schema {body['schema']!r}, expected {SCHEMA_VERSION}")
+            files = {name: FileEntry(e["bytes"], e["sha256"]) for name, e in body["files"].items()}
+            manifest = cls(body["language"], body["step"], files)
+        except (ValueError, KeyError, TypeError, AttributeError) as problem:
+            raise DamagedCheckpoint(path, "is not a readable manifest") from problem
+        if content != manifest.encode():
+            raise DamagedCheckpoint(path, "does not have the digest it was written with")
+        return manifest
+
+
+def write_folder(folder: Path, language: str, step: int, contents: Mapping[str, bytes]) -> None:
+    """Write and sync the files, and the manifest after them."""
+    manifest = Manifest.of(language, step, contents)
+    for name, content in contents.items():
+        write_synced(folder / name, content)
+    write_synced(folder / MANIFEST, manifest.encode())
+
+
+def read_folder(folder: Path) -> tuple[Manifest, dict[str, bytes]]:
+    """The manifest and the verified files of a folder.
+
+    Hidden names are passed over: NFS and desktop systems leave them without anyone having touched the checkpoint.
+
+    Raises:
+        DamagedCheckpoint: names the first file that is missing, foreign, too short, too long or changed.
+    """
+    manifest = Manifest.decode(folder / MANIFEST, _read(folder / MANIFEST))
+    try:
+        present = {entry.name for entry in folder.iterdir() if not entry.name.startswith(".")}
+    except OSError as problem:
+        raise DamagedCheckpoint(folder, f"cannot be listed: {problem.strerror}") from problem
+    for foreign in sorted(present - manifest.files.keys() - {MANIFEST}):
+        raise DamagedCheckpoint(folder / foreign, "is a foreign file: the manifest does not list it")
+    contents: dict[str, bytes] = {}
+    for name, entry in manifest.files.items():
+        content = _read(folder / name)
+        if len(content) != entry.bytes:
+            raise DamagedCheckpoint(folder / name, f"found {len(content):,} bytes, expected {entry.bytes:,}")
+        if hashlib.sha256(content).hexdigest() != entry.sha256:
+            raise DamagedCheckpoint(folder / name, "its SHA-256 is not the one in the manifest")
+        contents[name] = content
+    return manifest, contents
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as problem:
+        raise DamagedCheckpoint(path, "is missing") from problem
+    except OSError as problem:
+        raise DamagedCheckpoint(path, f"cannot be read: {problem.strerror}") from problem

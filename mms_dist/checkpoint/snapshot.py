@@ -1,0 +1,88 @@
+"""What a checkpoint holds, and what is said about one that is not whole."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from mms_dist.errors import CheckpointError
+
+# ISO 639-3, optionally with a script (`srp-script_latin`); also what keeps a code from leaving its folder.
+_LANGUAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """All of one language's training at one step.
+
+    language: code, such as `ron` or `srp-script_latin`.
+    step: optimizer steps taken.
+    adapter: Hugging Face names to CPU tensors (`mms_dist.checkpoint.adapter_file` lists them), float32 or
+        float64; they come back bit for bit.
+    optimizer: CPU tensors by name, such as the flat `exp_avg` and `exp_avg_sq`.
+    state: everything else of the language (status, round, stream position, scores …); keys are strings and
+        values what JSON can hold.
+    vocabulary: nested, `{language: {token: id}}`, with ids 0 … V-1 and V the rows of the head.
+    """
+
+    language: str
+    step: int
+    adapter: dict[str, Tensor]
+    optimizer: dict[str, Tensor] = field(default_factory=dict)
+    state: dict[str, Any] = field(default_factory=dict)
+    vocabulary: dict[str, dict[str, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Damage:
+    """One thing that kept a checkpoint from being used: the file or folder, and what is wrong with it."""
+
+    path: Path
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+class DamagedCheckpoint(Exception):
+    """Raised while reading one checkpoint folder; the store answers with an older one, or a CheckpointError."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.damage = Damage(path, reason)
+
+
+def check_language(language: str) -> str:
+    """The code itself.
+
+    Raises:
+        CheckpointError: it could not be the name of a folder.
+    """
+    if not _LANGUAGE.fullmatch(language):
+        raise CheckpointError(
+            f"found the language code {language!r}; expected letters, digits, '-' and '_' as in "
+            "'ron' or 'srp-script_latin'; rename the language in the shards"
+        )
+    return language
+
+
+def check_vocabulary(vocabulary: object, language: str, head_rows: int) -> None:
+    """A nested vocabulary belongs to this language and to a head of this many rows.
+
+    Raises:
+        ValueError: says what was found and what was expected.
+    """
+    if not isinstance(vocabulary, dict) or set(vocabulary) != {language}:
+        found = sorted(vocabulary) if isinstance(vocabulary, dict) else type(vocabulary).__name__
+        raise ValueError(f"found a vocabulary of {found}; expected one of [{language!r}]")
+    tokens = vocabulary[language]
+    if not isinstance(tokens, dict) or not all(type(number) is int for number in tokens.values()):
+        raise ValueError(f"found a vocabulary of {language} that is no table of token to id")
+    if sorted(tokens.values()) != list(range(len(tokens))):
+        raise ValueError(f"the ids in the vocabulary of {language} are not 0 … {len(tokens) - 1}, each once")
+    if len(tokens) != head_rows:
+        raise ValueError(f"found {len(tokens)} tokens in the vocabulary of {language}, but a head of {head_rows} rows")
