@@ -1,0 +1,1 @@
+"""Recordings and transcripts to WebDataset shards with an index, and back."""

@@ -1,0 +1,159 @@
+"""Remote shards on a node's own disk: bounded in bytes, the least recently used go first, shared by processes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import IO
+
+from filelock import FileLock
+
+from shards import storage
+from shards.errors import StorageError, TruncatedShardError
+from shards.index import ShardInfo
+
+_PARTIAL = ".partial"
+_LOCKS = "locks"
+
+
+class ShardCache:
+    """A folder of downloaded shards, at most `capacity_bytes` together
+    (beyond that only what several processes are fetching at the same moment).
+
+    Several processes of a node may share one folder: a shard is downloaded once, under its lock, to a partial file
+    that is renamed when its SHA-256 is right; a rebuilt shard has another checksum and so another name here.
+    """
+
+    def __init__(self, directory: str | Path, capacity_bytes: int) -> None:
+        self.directory = Path(directory)
+        self.capacity_bytes = capacity_bytes
+        try:
+            (self.directory / _LOCKS).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(
+                f"the shard cache {directory} can not be made: {error.strerror}; set data.cache_directory"
+            ) from error
+
+    @classmethod
+    def in_temporary_folder(cls, capacity_bytes: int = 50 << 30) -> ShardCache:
+        """The cache of this user in the node's temporary folder (`TMPDIR`)."""
+        return cls(Path(tempfile.gettempdir()) / f"mms-dist-shards-{os.getuid()}", capacity_bytes)
+
+    def open(self, url: str, shard: ShardInfo) -> int:
+        """A descriptor of the shard's local copy, open for reading; the caller closes it.
+
+        Raises:
+            StorageError: if it can not be fetched, is larger than the cache, or is not what the index describes.
+            TruncatedShardError: if it is missing or is not as long as the index says.
+        """
+        path = self.directory / f"{shard.sha256[:32]}-{shard.bytes}.tar"
+        descriptor = _open_whole(path, shard.bytes)
+        if descriptor is None:
+            with FileLock(self.directory / _LOCKS / f"{path.name}.lock"):
+                descriptor = _open_whole(path, shard.bytes)
+                if descriptor is None:
+                    self._download(url, shard, path)
+                    descriptor = os.open(path, os.O_RDONLY)
+        os.utime(descriptor)
+        return descriptor
+
+    def _download(self, url: str, shard: ShardInfo, path: Path) -> None:
+        if shard.bytes > self.capacity_bytes:
+            raise StorageError(
+                f"shard {url} has {shard.bytes:,} bytes, the shard cache {self.directory} holds "
+                f"{self.capacity_bytes:,}; raise data.cache_gib"
+            )
+        partial = path.with_suffix(_PARTIAL)
+        try:
+            # One lock for making room and taking it, so that two downloads do not count on the same free bytes.
+            with FileLock(self.directory / _LOCKS / "room.lock"):
+                partial.unlink(missing_ok=True)
+                self._make_room(shard.bytes)
+                with open(partial, "wb") as reserved:
+                    reserved.truncate(shard.bytes)
+            with open(partial, "r+b") as stream:
+                target = _CheckedStream(stream, limit_bytes=shard.bytes)
+                storage.copy_to(url, target)  # type: ignore[arg-type]
+                if target.written_bytes != shard.bytes:
+                    raise _wrong_length(url, shard, target.written_bytes)
+                if target.sha256.hexdigest() != shard.sha256:
+                    raise StorageError(
+                        f"shard {url} has another SHA-256 than its index says; fetch its folder's index.json and "
+                        "samples.parquet again, or the shard itself ('mms-dist shards verify')"
+                    )
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(partial, path)
+        except FileNotFoundError as error:
+            raise _wrong_length(url, shard, None) from error
+        except OSError as error:
+            raise StorageError(
+                f"shard {url} can not be kept in the shard cache {self.directory}: {error.strerror}; set "
+                "data.cache_directory to a disk with room, or lower data.cache_gib"
+            ) from error
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def _make_room(self, needed_bytes: int) -> None:
+        """Remove the least recently used shards until `needed_bytes` fit; open descriptors keep theirs readable."""
+        kept = []
+        for entry in os.scandir(self.directory):
+            if entry.is_file():
+                status = entry.stat()
+                kept.append((entry.name.endswith(_PARTIAL), status.st_mtime_ns, status.st_size, entry.path))
+        excess = sum(size for _, _, size, _ in kept) + needed_bytes - self.capacity_bytes
+        for partial, _, size, name in sorted(kept):
+            if excess <= 0:
+                return
+            if partial and not _is_abandoned(Path(name), self.directory / _LOCKS):
+                continue
+            os.unlink(name)
+            excess -= size
+
+
+class _CheckedStream:
+    """Counts and sums what is written, and stops at a byte too many."""
+
+    def __init__(self, stream: IO[bytes], *, limit_bytes: int) -> None:
+        self._stream = stream
+        self._limit_bytes = limit_bytes
+        self.written_bytes = 0
+        self.sha256 = hashlib.sha256()
+
+    def write(self, chunk: bytes) -> int:
+        self.written_bytes += len(chunk)
+        if self.written_bytes <= self._limit_bytes:
+            self.sha256.update(chunk)
+            self._stream.write(chunk)
+        return len(chunk)
+
+
+def _open_whole(path: Path, expected_bytes: int) -> int | None:
+    """A descriptor if the file is there; a copy of another length is removed."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    if os.fstat(descriptor).st_size == expected_bytes:
+        return descriptor
+    os.close(descriptor)
+    path.unlink(missing_ok=True)
+    return None
+
+
+def _is_abandoned(partial: Path, locks: Path) -> bool:
+    """Whether the process that was downloading `partial` is gone: its lock can be had."""
+    lock = FileLock(locks / f"{partial.with_suffix('.tar').name}.lock", timeout=0)
+    try:
+        with lock:
+            return True
+    except TimeoutError:
+        return False
+
+
+def _wrong_length(url: str, shard: ShardInfo, found: int | None) -> TruncatedShardError:
+    return TruncatedShardError(
+        url, bytes_found=found, bytes_expected=shard.bytes, mend="copy it there again, or build it again"
+    )

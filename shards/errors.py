@@ -1,0 +1,61 @@
+"""Errors that a user of the shards can cause, and mend. The command line prints them and exits with 2."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ShardsError(Exception):
+    """Something about recordings, transcripts or shards is not as it must be; the message names the mend."""
+
+
+class SourceError(ShardsError):
+    """A manifest or a folder of recordings can not be understood."""
+
+
+class IndexFileError(ShardsError):
+    """A shard index is missing, unreadable, of another schema, or does not know what was asked of it."""
+
+
+class StorageError(ShardsError):
+    """A local or remote place can not be read or listed."""
+
+
+class TruncatedShardError(ShardsError):
+    """A shard is missing, or not as long as its index says."""
+
+    def __init__(self, shard: str, *, bytes_found: int | None, bytes_expected: int, mend: str) -> None:
+        found = "is missing" if bytes_found is None else f"has {bytes_found:,} bytes"
+        super().__init__(f"shard {shard} {found}; its index says {bytes_expected:,} bytes; {mend}")
+        self.shard = shard
+        self.bytes_found = bytes_found
+        self.bytes_expected = bytes_expected
+        self.mend = mend
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _truncated, (self.shard, self.bytes_found, self.bytes_expected, self.mend)
+
+
+def _truncated(shard: str, found: int | None, expected: int, mend: str) -> TruncatedShardError:
+    return TruncatedShardError(shard, bytes_found=found, bytes_expected=expected, mend=mend)
+
+
+class DamagedSampleError(ShardsError):
+    """One utterance can not be read; all the others can."""
+
+    def __init__(self, language: str, key: str, shard: str, reason: str) -> None:
+        super().__init__(f"utterance {key} ({language}) in {shard}: {reason}")
+        self.language = language
+        self.key = key
+        self.shard = shard
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return DamagedSampleError, (self.language, self.key, self.shard, self.reason)
+
+
+def nearest(name: str, candidates: Iterable[str]) -> str:
+    """`" (did you mean 'x'?)"` for the candidate closest to `name`, or an empty string."""
+    close = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.5)
+    return f" (did you mean {close[0]!r}?)" if close else ""

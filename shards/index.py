@@ -1,0 +1,247 @@
+"""What lies where in the shards, without reading them.
+
+Legend: `[N]` one entry per utterance, in shard order.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shards import storage
+from shards.errors import IndexFileError, ShardsError, StorageError, nearest
+from shards.schema import INDEX_NAME, SAMPLE_RATE, SCHEMA_VERSION, SPLITS, TABLE_NAME, VOCABULARY_NAME
+from shards.vocabulary import Vocabulary
+
+STRING = np.dtypes.StringDType()
+
+
+@dataclass(frozen=True, slots=True)
+class ShardInfo:
+    """One tar. `name` is relative to the language's folder, or a whole URL; `samples` counts utterances."""
+
+    name: str
+    samples: int
+    seconds: float
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class SampleTable:
+    """One row per utterance of a split, in shard order.
+
+    `rows` is the row's number in the whole split, which `ShardReader.read` takes; it differs from the position only
+    after `select`. `samples` counts audio samples at 16 kHz, `frames` the encoder's output frames for them,
+    `required_frames` the fewest frames with which CTC can emit the labels.
+    """
+
+    rows: NDArray[np.int64]
+    keys: NDArray[Any]
+    shard: NDArray[np.int32]
+    offset: NDArray[np.int64]
+    size: NDArray[np.int64]
+    crc32: NDArray[np.uint32]
+    samples: NDArray[np.int32]
+    frames: NDArray[np.int32]
+    label_length: NDArray[np.int32]
+    required_frames: NDArray[np.int32]
+    speaker: NDArray[Any]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def durations(self) -> NDArray[np.float64]:
+        """Seconds `[N]`."""
+        return self.samples / np.float64(SAMPLE_RATE)
+
+    def select(self, mask: NDArray[Any]) -> SampleTable:
+        """The rows that a boolean mask or an index array picks."""
+        return SampleTable(**{column.name: getattr(self, column.name)[mask] for column in fields(self)})
+
+
+class LanguageIndex:
+    """The index of one language: light; its sample table and vocabulary are read when first asked for."""
+
+    def __init__(self, language: str, root: str, content: dict[str, Any]) -> None:
+        self.language = language
+        self.root = root
+        self.content = content
+        self._shards = {
+            split: tuple(ShardInfo(**shard) for shard in entry["shards"]) for split, entry in content["splits"].items()
+        }
+        self._tables: dict[str, SampleTable] = {}
+        self._vocabulary: Vocabulary | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that hold utterances."""
+        return tuple(split for split in SPLITS if self._shards.get(split))
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """How text is found in foreign tars: `{"text_field": ..., "normalise": bool}`; empty for our own."""
+        return dict(self.content.get("reading", {}))
+
+    def shards(self, split: str) -> tuple[ShardInfo, ...]:
+        """The tars of a split, in order; none if the split is empty."""
+        _check_split(split)
+        return self._shards.get(split, ())
+
+    def shard_url(self, shard: ShardInfo) -> str:
+        """Path or URL of a tar."""
+        return storage.join(self.root, self.language, shard.name)
+
+    def seconds(self, split: str) -> float:
+        """Audio in a split."""
+        return sum(shard.seconds for shard in self.shards(split))
+
+    def utterances(self, split: str) -> int:
+        """Utterances in a split."""
+        return sum(shard.samples for shard in self.shards(split))
+
+    def table(self, split: str) -> SampleTable:
+        """The utterances of a split; an empty table if it has none.
+
+        Raises:
+            IndexFileError: if the table can not be read, or does not agree with the index.
+        """
+        _check_split(split)
+        with self._lock:
+            if not self._tables:
+                self._tables = self._load_tables()
+            return self._tables[split]
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The characters of the language's training text."""
+        with self._lock:
+            if self._vocabulary is None:
+                url = storage.join(self.root, self.language, VOCABULARY_NAME)
+                vocabulary = Vocabulary.parse(_read(url, self.root), name=url)
+                if vocabulary.language != self.language:
+                    raise IndexFileError(f"{url} holds {vocabulary.language!r}, expected {self.language!r}")
+                self._vocabulary = vocabulary
+            return self._vocabulary
+
+    def _load_tables(self) -> dict[str, SampleTable]:
+        import pyarrow
+        import pyarrow.parquet
+
+        url = storage.join(self.root, self.language, TABLE_NAME)
+        try:
+            whole = pyarrow.parquet.read_table(pyarrow.BufferReader(_read(url, self.root)))
+            splits = np.asarray(whole.column("split").to_pylist(), dtype=object)
+            tables = {split: _table(whole.filter(pyarrow.array(splits == split))) for split in SPLITS}
+        except (pyarrow.ArrowException, KeyError, ValueError) as error:
+            raise IndexFileError(f"sample table {url} can not be read ({error}); {_mend(self.root)}") from error
+        for split, table in tables.items():
+            if len(table) != self.utterances(split):
+                raise IndexFileError(
+                    f"sample table {url} has {len(table)} {split} utterances, {INDEX_NAME} says "
+                    f"{self.utterances(split)}; {_mend(self.root)}"
+                )
+        return tables
+
+
+class ShardIndex:
+    """The indexes of the languages under one root."""
+
+    def __init__(self, root: str, indexes: dict[str, LanguageIndex]) -> None:
+        self.root = root
+        self._indexes = indexes
+
+    @classmethod
+    def load(cls, root: str, languages: Sequence[str] | None = None) -> ShardIndex:
+        """Read `<root>/<language>/index.json` of the given languages, or of all that have one.
+
+        Raises:
+            IndexFileError: if the root holds no index, a language is not there, or an index is unreadable.
+            StorageError: if the root can not be listed or read.
+        """
+        root = str(root)
+        if languages is None:
+            folders = storage.list_folders(root)
+            languages = [name for name in folders if storage.exists(storage.join(root, name, INDEX_NAME))]
+            if not languages:
+                raise IndexFileError(
+                    f"{root} holds no <language>/{INDEX_NAME}; build shards there with 'mms-dist shards build', "
+                    "or index existing tars with 'mms-dist shards index'"
+                )
+        return cls(str(root), {code: _load_language(root, code) for code in sorted(languages)})
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Codes, sorted."""
+        return tuple(self._indexes)
+
+    def language(self, code: str) -> LanguageIndex:
+        """The index of one language.
+
+        Raises:
+            IndexFileError: if it is not among `languages`, naming the nearest.
+        """
+        if code not in self._indexes:
+            raise IndexFileError(_unknown_language(self.root, code, self.languages))
+        return self._indexes[code]
+
+
+def _load_language(root: str, code: str) -> LanguageIndex:
+    url = storage.join(root, code, INDEX_NAME)
+    try:
+        text = storage.read_bytes(url)
+    except FileNotFoundError as error:
+        try:
+            present = storage.list_folders(root)
+        except StorageError:
+            present = []
+        raise IndexFileError(_unknown_language(root, code, present)) from error
+    try:
+        content = json.loads(text)
+        version = content["schema_version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise IndexFileError(f"{url} is not a shard index ({error!r}); {_mend(root)}") from error
+    if version != SCHEMA_VERSION:
+        raise IndexFileError(f"{url} has schema version {version}, expected {SCHEMA_VERSION}; {_mend(root)}")
+    try:
+        return LanguageIndex(code, root, content)
+    except (KeyError, TypeError) as error:
+        raise IndexFileError(f"{url} lacks or misspells an entry ({error}); {_mend(root)}") from error
+
+
+def _table(whole: Any) -> SampleTable:
+    columns: dict[str, Any] = {"rows": np.arange(whole.num_rows, dtype=np.int64)}
+    for name in ("shard", "offset", "size", "crc32", "samples", "frames", "label_length", "required_frames"):
+        columns[name] = whole.column(name).to_numpy()
+    columns["keys"] = np.array(whole.column("key").to_pylist(), dtype=STRING)
+    columns["speaker"] = np.array([name or "" for name in whole.column("speaker").to_pylist()], dtype=STRING)
+    return SampleTable(**columns)
+
+
+def _read(url: str, root: str) -> bytes:
+    try:
+        return storage.read_bytes(url)
+    except FileNotFoundError as error:
+        raise IndexFileError(f"{url} is missing; {_mend(root)}") from error
+
+
+def _unknown_language(root: str, code: str, present: Sequence[str]) -> str:
+    names = ", ".join(present[:20]) + (", …" if len(present) > 20 else "")
+    return f"no shards of language {code!r} in {root}{nearest(code, present)}; there are: {names or 'none'}"
+
+
+def _mend(root: str) -> str:
+    return f"build or index it again ('mms-dist shards verify {root}' lists everything that is wrong)"
+
+
+def _check_split(split: str) -> None:
+    if split not in SPLITS:
+        raise ShardsError(f"split {split!r} is unknown: expected one of {', '.join(SPLITS)}")

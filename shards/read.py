@@ -1,0 +1,162 @@
+"""Any utterance of indexed shards, with one positioned read and nothing else touched.
+
+Legend: `[S]` audio samples at 16 kHz.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import zlib
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+from shards import storage
+from shards.audio import Samples, UndecodableError
+from shards.cache import ShardCache
+from shards.errors import DamagedSampleError, StorageError, TruncatedShardError
+from shards.index import LanguageIndex, SampleTable, ShardIndex, ShardInfo
+from shards.sample import SampleParser
+from shards.tar import members_of
+from shards.text import Rejected
+
+_OPEN_SHARDS = 128
+
+
+@dataclass(frozen=True, slots=True)
+class RawUtterance:
+    """One utterance: 16 kHz mono `audio` int16 `[S]`, its normalised `text`, and `info`, the sample's own JSON."""
+
+    language: str
+    key: str
+    audio: Samples
+    text: str
+    info: dict[str, Any]
+
+
+class ShardReader:
+    """Reads utterances by their row; safe for several threads, and for processes forked from this one.
+
+    Remote shards are fetched whole into `cache` at their first use (None: one in the temporary folder).
+    """
+
+    def __init__(self, index: ShardIndex, cache: ShardCache | None = None) -> None:
+        self._index = index
+        self._cache = cache
+        self._open: OrderedDict[str, _Descriptor] = OrderedDict()
+        self._places: dict[tuple[str, str], _Place] = {}
+        self._lock = threading.Lock()
+
+    def read(self, language: str, split: str, row: int) -> RawUtterance:
+        """The utterance in a row of `index.language(language).table(split)` (its `rows`, if it was selected).
+
+        Raises:
+            DamagedSampleError: if its bytes are not those that were indexed, or can not be decoded.
+            TruncatedShardError: if its shard is missing or ends before it.
+            StorageError: if its shard can not be read or fetched.
+        """
+        place = self._places.get((language, split)) or self._place(language, split)
+        table = place.table
+        size = int(table.size[row])
+        number = int(table.shard[row])
+        descriptor = self._descriptor(place, number)
+        span = os.pread(descriptor.number, size, int(table.offset[row]))
+        if len(span) < size:
+            raise place.truncated(number, os.fstat(descriptor.number).st_size)
+        try:
+            if zlib.crc32(span) != table.crc32[row]:
+                raise ValueError("its bytes are not those that were indexed (CRC-32 differs)")
+            parsed = place.parse(members_of(span))
+            if len(parsed.audio) != table.samples[row]:
+                raise ValueError(f"decodes to {len(parsed.audio)} samples, its index says {table.samples[row]}")
+        except (ValueError, Rejected, UndecodableError) as error:
+            raise DamagedSampleError(language, str(table.keys[row]), place.url(number), str(error)) from error
+        return RawUtterance(language, str(table.keys[row]), parsed.audio, parsed.text, parsed.info)
+
+    def check_sizes(self, language: str, split: str) -> None:
+        """See that every shard of a split is there and as long as the index says, without reading any.
+
+        A place that can not tell a length (a pipe, some servers) is checked when the shard is fetched.
+
+        Raises:
+            TruncatedShardError: naming the first that is not, and what mends it.
+        """
+        place = self._place(language, split)
+        for number, shard in enumerate(place.shards):
+            url = place.url(number)
+            found = storage.size_bytes(url)
+            unknown = found is None and (url.startswith("pipe:") or storage.exists(url))
+            if found != shard.bytes and not unknown:
+                raise place.truncated(number, found)
+
+    def close(self) -> None:
+        """Close every shard."""
+        with self._lock:
+            self._open.clear()
+
+    def _place(self, language: str, split: str) -> _Place:
+        index = self._index.language(language)
+        place = _Place(index, index.table(split), index.shards(split), SampleParser.of(language, index.reading))
+        return self._places.setdefault((language, split), place)
+
+    def _descriptor(self, place: _Place, number: int) -> _Descriptor:
+        url = place.url(number)
+        with self._lock:
+            if url in self._open:
+                self._open.move_to_end(url)
+                return self._open[url]
+            if self._cache is None and storage.local_path(url) is None:
+                self._cache = ShardCache.in_temporary_folder()
+        opened = self._open_shard(place, number, url)
+        with self._lock:
+            self._open[url] = opened
+            while len(self._open) > _OPEN_SHARDS:
+                self._open.popitem(last=False)
+        return opened
+
+    def _open_shard(self, place: _Place, number: int, url: str) -> _Descriptor:
+        path = storage.local_path(url)
+        if path is None:
+            assert self._cache is not None
+            return _Descriptor(self._cache.open(url, place.shards[number]))
+        try:
+            return _Descriptor(os.open(path, os.O_RDONLY))
+        except FileNotFoundError as error:
+            raise place.truncated(number, None) from error
+        except OSError as error:
+            raise StorageError(f"shard {path} can not be opened: {error.strerror}") from error
+
+
+class _Place:
+    """One split of one language, with everything that reading a row takes at hand."""
+
+    def __init__(
+        self, index: LanguageIndex, table: SampleTable, shards: tuple[ShardInfo, ...], parse: SampleParser
+    ) -> None:
+        self.table = table
+        self.shards = shards
+        self.parse = parse
+        self._root = index.root
+        self._urls = [index.shard_url(shard) for shard in shards]
+
+    def url(self, number: int) -> str:
+        return self._urls[number]
+
+    def truncated(self, number: int, found: int | None) -> TruncatedShardError:
+        return TruncatedShardError(
+            self._urls[number],
+            bytes_found=found,
+            bytes_expected=self.shards[number].bytes,
+            mend=f"copy it there again or build it again, then 'mms-dist shards verify {self._root}'",
+        )
+
+
+class _Descriptor:
+    """An open file that closes with its last user, so that no thread reads from a number that was reused."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __del__(self) -> None:
+        os.close(self.number)

@@ -1,0 +1,74 @@
+"""What a shard holds: constants, language codes, and the arithmetic between samples, frames and labels."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shards.errors import ShardsError
+
+SAMPLE_RATE = 16_000
+SPLITS = ("train", "dev", "test")
+SCHEMA_VERSION = 1
+
+INDEX_NAME = "index.json"
+TABLE_NAME = "samples.parquet"
+VOCABULARY_NAME = "vocab.json"
+
+# (kernel, stride) of the seven convolutions in front of every wav2vec 2.0 and MMS encoder:
+# Baevski et al. 2020, https://arxiv.org/abs/2006.11477, section 4.2.
+FRONT_END = ((10, 5), (3, 2), (3, 2), (3, 2), (3, 2), (2, 2), (2, 2))
+
+_LANGUAGE = re.compile(r"[a-z]{3}(-(script|dialect)_[a-z0-9]+)?")
+
+
+@overload
+def frames_of(samples: int) -> int: ...
+@overload
+def frames_of(samples: NDArray[np.integer]) -> NDArray[np.int64]: ...
+def frames_of(samples: int | NDArray[np.integer]) -> int | NDArray[np.int64]:
+    """Output frames of the front end for `samples` audio samples at 16 kHz (0 if there are too few for one)."""
+    length = np.asarray(samples, dtype=np.int64)
+    for kernel, stride in FRONT_END:
+        length = np.maximum((length - kernel) // stride + 1, 0)
+    return int(length) if isinstance(samples, int | np.integer) else length
+
+
+def required_frames(label_ids: Sequence[int] | str) -> int:
+    """Fewest frames with which CTC can emit these labels: one each, and a blank between equal neighbours.
+
+    Graves et al. 2006, section 3: https://www.cs.toronto.edu/~graves/icml_2006.pdf
+    """
+    repeats = sum(1 for left, right in itertools.pairwise(label_ids) if left == right)
+    return len(label_ids) + repeats
+
+
+def parse_language(code: str) -> str:
+    """`code` itself if it is ISO 639-3, optionally with a script or dialect as MMS writes them.
+
+    Raises:
+        ShardsError: if it is not, naming what was expected.
+    """
+    if _LANGUAGE.fullmatch(code):
+        return code
+    raise ShardsError(
+        f"language code {code!r} is not ISO 639-3: expected three lower-case letters such as 'ron' (not 'ro', "
+        "'RON' or 'Romanian'), optionally with a script as in 'srp-script_latin'"
+    )
+
+
+def parse_split(split: str) -> str:
+    """`split` itself if it is one of `SPLITS`; common other names of dev are understood.
+
+    Raises:
+        ShardsError: if it is none of them.
+    """
+    known = {name: name for name in SPLITS} | dict.fromkeys(("validation", "valid", "val"), "dev")
+    if split.lower() in known:
+        return known[split.lower()]
+    raise ShardsError(f"split {split!r} is unknown: expected one of {', '.join(SPLITS)}")

@@ -1,0 +1,182 @@
+"""Where shards lie: local paths, `file://`, anything fsspec opens (`https://`, `s3://` ...), and `pipe:` commands.
+
+A `pipe:` place is a shell command that writes one whole file to its output, as in webdataset; as the root of many files
+it holds `{}` where the file's path goes: `pipe:ssh store cat /shards/{}`.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import unquote, urlsplit
+
+from shards.errors import StorageError
+
+_PIPE = "pipe:"
+_CHUNK_BYTES = 1 << 20
+# Two letters at least: "C:" is a drive.
+_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
+
+
+def is_url(place: str) -> bool:
+    """Whether `place` is a URL or a pipe, and not a path."""
+    return place.startswith(_PIPE) or _SCHEME.match(place) is not None
+
+
+def join(root: str, *names: str) -> str:
+    """A place below `root`; a last name that is itself a URL or an absolute path stands alone."""
+    if is_url(names[-1]) or Path(names[-1]).is_absolute():
+        return names[-1]
+    if root.startswith(_PIPE):
+        if "{}" not in root:
+            raise StorageError(
+                f"{root!r} must hold {{}} where the path of each file goes, as in 'pipe:ssh host cat /shards/{{}}'"
+            )
+        return root.replace("{}", shlex.quote("/".join(names)))
+    if is_url(root):
+        return "/".join((root.rstrip("/"), *names))
+    return str(Path(root, *names))
+
+
+def local_path(place: str) -> Path | None:
+    """The path if `place` is on this machine's file system, else None."""
+    if place.startswith("file://"):
+        return Path(unquote(urlsplit(place).path))
+    return None if is_url(place) else Path(place)
+
+
+def read_bytes(place: str) -> bytes:
+    """The whole file. Raises as `copy_to`."""
+    target = io.BytesIO()
+    copy_to(place, target)
+    return target.getvalue()
+
+
+def copy_to(place: str, target: IO[bytes]) -> None:
+    """Stream the whole file into `target`.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        StorageError: if the place can not be read, or a pipe's command fails.
+    """
+    path = local_path(place)
+    if path is not None:
+        with _local(path) as stream:
+            shutil.copyfileobj(stream, target, _CHUNK_BYTES)
+    elif place.startswith(_PIPE):
+        with _pipe(place[len(_PIPE) :]) as stream:
+            shutil.copyfileobj(stream, target, _CHUNK_BYTES)
+    else:
+        system, remote = _filesystem(place)
+        with _remote_errors(place):
+            source = system.open(remote, "rb")
+        with source:
+            while True:
+                with _remote_errors(place):
+                    chunk = source.read(_CHUNK_BYTES)
+                if not chunk:
+                    return
+                target.write(chunk)
+
+
+def size_bytes(place: str) -> int | None:
+    """Length of a file; None if it is absent, or if nothing short of reading it would tell (a pipe, some servers)."""
+    path = local_path(place)
+    if path is not None:
+        return path.stat().st_size if path.is_file() else None
+    if place.startswith(_PIPE):
+        return None
+    system, remote = _filesystem(place)
+    with _remote_errors(place):
+        try:
+            size = system.info(remote).get("size")
+        except FileNotFoundError:
+            return None
+    return None if size is None else int(size)
+
+
+def exists(place: str) -> bool:
+    """Whether there is such a file."""
+    path = local_path(place)
+    if path is not None:
+        return path.is_file()
+    system, remote = _filesystem(place)
+    with _remote_errors(place):
+        return bool(system.exists(remote))
+
+
+def list_folders(root: str) -> list[str]:
+    """Names of the folders directly below `root` (hidden ones left out), sorted.
+
+    Raises:
+        StorageError: if there is no such folder, or it is a place that can not be listed.
+    """
+    mend = "check the path (--shards, data.shards)"
+    path = local_path(root)
+    if path is not None:
+        if not path.is_dir():
+            raise StorageError(f"no folder {root}; {mend}")
+        return sorted(entry.name for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    if root.startswith(_PIPE):
+        raise StorageError(f"the languages in {root!r} can not be listed; name them (data.languages)")
+    system, remote = _filesystem(root)
+    try:
+        with _remote_errors(root):
+            entries = system.ls(remote, detail=True)
+    except FileNotFoundError as error:
+        raise StorageError(f"no folder {root}, or it can not be listed; {mend}, or name the languages") from error
+    # HTTP servers mark a folder in a listing by its trailing slash only.
+    names = (
+        str(entry["name"]).rstrip("/").rpartition("/")[2]
+        for entry in entries
+        if entry["type"] == "directory" or str(entry["name"]).endswith("/")
+    )
+    return sorted({name for name in names if name and not name.startswith((".", "?"))})
+
+
+def _filesystem(url: str) -> tuple[Any, str]:
+    import fsspec.core
+
+    try:
+        return fsspec.core.url_to_fs(url)  # type: ignore[no-any-return]
+    except (ImportError, ValueError) as error:
+        raise StorageError(f"{url} can not be opened: {error}") from error
+
+
+@contextmanager
+def _remote_errors(url: str) -> Iterator[None]:
+    """Turn what a remote file system raises into a StorageError; an absent file stays FileNotFoundError."""
+    try:
+        yield
+    except (FileNotFoundError, StorageError):
+        raise
+    except Exception as error:  # each of fsspec's file systems has its own exceptions, without a common base
+        raise StorageError(f"{url} can not be read: {type(error).__name__}: {error}") from error
+
+
+def _local(path: Path) -> IO[bytes]:
+    try:
+        return open(path, "rb")
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise StorageError(f"{path} can not be read: {error.strerror}") from error
+
+
+@contextmanager
+def _pipe(command: str) -> Iterator[IO[bytes]]:
+    # A shell, because pipes are written for one; they come from the user's own configuration or command line.
+    with subprocess.Popen(command, shell=True, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        yield process.stdout
+        process.stdout.close()
+        status = process.wait()
+    if status != 0:
+        raise StorageError(f"the command {command!r} ended with status {status}; run it by hand to see why")

@@ -1,0 +1,112 @@
+"""The characters of one language and their ids, in the nested form that MMS tokenizers read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from shards.errors import ShardsError
+
+# The same five in every language: Hugging Face's tokenizer breaks on reload when they differ between languages.
+FIXED = ("<pad>", "<s>", "</s>", "<unk>", "|")
+BLANK, UNKNOWN, SPACE = 0, 3, 4
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Immutable; ids 0 ... 4 are `<pad>` (the CTC blank), `<s>`, `</s>`, `<unk>` and `|` (space)."""
+
+    language: str
+    tokens: tuple[str, ...]
+    _ids: dict[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.tokens[: len(FIXED)] != FIXED:
+            raise ShardsError(
+                f"the vocabulary of {self.language} begins with {self.tokens[: len(FIXED)]}, expected {FIXED}; "
+                "build it again with 'mms-dist shards build' or 'mms-dist shards index'"
+            )
+        ids = {token: number for number, token in enumerate(self.tokens)}
+        if len(ids) != len(self.tokens):
+            raise ShardsError(f"the vocabulary of {self.language} lists a token twice")
+        ids[" "] = SPACE
+        object.__setattr__(self, "_ids", ids)
+
+    @classmethod
+    def build(cls, language: str, texts: Iterable[str]) -> Vocabulary:
+        """The five fixed tokens and then every character of `texts`, by code point."""
+        characters: set[str] = set()
+        for text in texts:
+            characters.update(text)
+        return cls(language, FIXED + tuple(sorted(characters - {" ", "|"})))
+
+    @classmethod
+    def from_nested(cls, mapping: Mapping[str, Mapping[str, int]], language: str) -> Vocabulary:
+        """Read `{"<language>": {"<token>": id}}`.
+
+        Raises:
+            ShardsError: if the language is absent or the ids are not 0 ... n-1.
+        """
+        if language not in mapping or not isinstance(mapping[language], Mapping):
+            raise ShardsError(
+                f"the vocabulary has no entry for {language}, only {', '.join(sorted(mapping)) or 'none'}; "
+                f'expected {{"{language}": {{"<pad>": 0, …}}}}'
+            )
+        ids = mapping[language]
+        if sorted(ids.values()) != list(range(len(ids))):
+            raise ShardsError(f"the ids in the vocabulary of {language} are not 0 … {len(ids) - 1}, each once")
+        return cls(language, tuple(sorted(ids, key=ids.__getitem__)))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Vocabulary:
+        """Read a `vocab.json` of one language.
+
+        Raises:
+            ShardsError: if the file is absent, not JSON, or holds other than one language.
+        """
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except OSError as error:
+            raise ShardsError(f"vocabulary {path} can not be read: {error.strerror}") from error
+        return cls.parse(text, name=str(path))
+
+    @classmethod
+    def parse(cls, text: str | bytes, *, name: str) -> Vocabulary:
+        """The vocabulary in the text of a `vocab.json`; `name` is for messages. Raises as `load`."""
+        try:
+            mapping = json.loads(text)
+        except ValueError as error:
+            raise ShardsError(f"vocabulary {name} is not JSON: {error}") from error
+        if not isinstance(mapping, dict) or len(mapping) != 1:
+            raise ShardsError(f'vocabulary {name} must hold one language, as {{"ron": {{"<pad>": 0, …}}}}')
+        return cls.from_nested(mapping, next(iter(mapping)))
+
+    def nested(self) -> dict[str, dict[str, int]]:
+        """`{"<language>": {"<token>": id}}`, what `vocab.json` and a Hugging Face MMS tokenizer hold."""
+        return {self.language: {token: number for number, token in enumerate(self.tokens)}}
+
+    def save(self, path: str | Path) -> None:
+        """Write `vocab.json`."""
+        Path(path).write_text(
+            json.dumps(self.nested(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8", newline="\n"
+        )
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def encode(self, text: str) -> list[int]:
+        """One id per character; a space is `|`, a character that is not known is `<unk>`."""
+        ids = self._ids
+        return [ids.get(character, UNKNOWN) for character in text]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Greedy CTC: collapse repeats, drop the blank, `<s>` and `</s>`, turn `|` into a space, strip."""
+        pieces: list[str] = []
+        previous = -1
+        for number in ids:
+            if number != previous and number >= UNKNOWN:
+                pieces.append(" " if number == SPACE else self.tokens[number])
+            previous = number
+        return "".join(pieces).strip()
