@@ -1,0 +1,59 @@
+"""What is asked of the loader, and what it gives."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mms_dist.data.stream import Position
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRequest:
+    """One optimizer batch of one language's stream."""
+
+    language: str
+    position: Position
+
+
+@dataclass(slots=True)
+class Utterance:
+    """A recording with its transcript, decoded, as one epoch of training meets it.
+
+    Attributes:
+        language: language code.
+        key: key in the shards, unique within the language and split.
+        epoch: epoch of the language's stream; with seed, language and key it keys all randomness.
+        row: row of the split, as the reader takes it.
+        audio: int16 [samples] at 16 kHz.
+        labels: vocabulary ids of the transcript, int32 [labels].
+        text: transcript.
+        frames: output frames of the model's front end.
+    """
+
+    language: str
+    key: str
+    epoch: int
+    row: int
+    audio: np.ndarray
+    labels: np.ndarray
+    text: str
+    frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class DamagedSample:
+    """An utterance that was planned but could not be read; it is left out, and nothing else moves."""
+
+    language: str
+    key: str
+    shard: str
+    reason: str
+
+
+@dataclass(slots=True)
+class LoadedBatch:
+    """The utterances of a request in the order of the plan, without the damaged ones, which are named."""
+
+    request: BatchRequest
+    utterances: list[Utterance] = field(default_factory=list)
+    damaged: list[DamagedSample] = field(default_factory=list)

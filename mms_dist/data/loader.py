@@ -1,0 +1,253 @@
+"""Read planned batches from shards with worker threads that hold no state.
+
+Workers get places in the sample table and return decoded audio. What `take` gives is a function of what was asked:
+the number of workers and everything prefetched change when a batch is ready, never what is in it.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+from time import perf_counter
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from mms_dist.data.batch import BatchRequest, DamagedSample, LoadedBatch, Utterance
+from mms_dist.data.pool import UrgencyPool
+from mms_dist.data.stream import LanguageStream, Position
+from mms_dist.errors import DataError
+from shards.errors import DamagedSampleError
+
+if TYPE_CHECKING:
+    from shards.read import ShardReader
+    from shards.vocabulary import Vocabulary
+
+__all__ = ["BatchLoader", "BatchRequest", "DamagedSample", "LoadedBatch", "Utterance"]
+
+_BYTES_PER_SAMPLE = 2  # int16
+_UTTERANCES_PER_TASK = 8  # enough to make queueing negligible, few enough to spread a batch over workers
+
+_Read = list[Utterance | DamagedSample]
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A batch on its way, from being asked for to being taken."""
+
+    futures: "list[Future[_Read]]"
+    audio_bytes: int
+
+
+class BatchLoader:
+    """Gives the batches asked for, in order; reads those that will be asked for next ahead of time.
+
+    Used by one thread; its workers are its own. A context manager.
+
+    Args:
+        reader: reads one utterance of a shard; thread-safe.
+        streams: stream of each language.
+        vocabularies: vocabulary of each language.
+        split: split of the shards the streams' tables describe.
+        workers: reading threads; 0 reads in the calling thread, when taken.
+        prefetch_bytes: most bytes of audio, decoded or being decoded, that prefetching may hold. Batches that were
+            asked for are always read, whatever their size.
+
+    Attributes:
+        wait_seconds: how long `take` has made its callers wait, in total.
+    """
+
+    def __init__(
+        self,
+        reader: "ShardReader",
+        streams: Mapping[str, LanguageStream],
+        vocabularies: Mapping[str, "Vocabulary"],
+        *,
+        split: str = "train",
+        workers: int,
+        prefetch_bytes: int = 1 << 30,
+    ) -> None:
+        self._reader = reader
+        self._streams = dict(streams)
+        self._vocabularies = dict(vocabularies)
+        self._split = split
+        self._pool: UrgencyPool[_Read] | None = UrgencyPool(workers, name="mms-loader") if workers else None
+        self._prefetch_bytes = prefetch_bytes
+        self._pending: dict[str, dict[Position, _Pending]] = {}
+        self.wait_seconds = 0.0
+
+    def add(self, stream: LanguageStream, vocabulary: "Vocabulary") -> None:
+        """Serve a further language, or one anew."""
+        self.remove(stream.language)
+        self._streams[stream.language] = stream
+        self._vocabularies[stream.language] = vocabulary
+
+    def remove(self, language: str) -> None:
+        """Stop serving a language and forget what was prefetched for it. Unknown languages are no error."""
+        self._streams.pop(language, None)
+        self._vocabularies.pop(language, None)
+        for pending in self._pending.pop(language, {}).values():
+            self._forget(pending)
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes of audio prefetched, or being prefetched, and not yet taken."""
+        return sum(batch.audio_bytes for batches in self._pending.values() for batch in batches.values())
+
+    def prefetch(self, requests: Iterable[BatchRequest]) -> None:
+        """Begin to read batches that will probably be taken, soonest first; a hint that never blocks.
+
+        Hints beyond `prefetch_bytes` are ignored. A hint that did not come true is forgotten once the language has
+        gone past it. An error found while prefetching is raised if and when the batch is taken.
+        """
+        if self._pool is None:
+            return
+        held = self.pending_bytes
+        for request in requests:
+            batches = self._pending.setdefault(request.language, {})
+            if request.position in batches:
+                continue
+            audio_bytes = self._audio_bytes(request)
+            if held + audio_bytes > self._prefetch_bytes:
+                return
+            held += audio_bytes
+            futures = [self._pool.submit(task, urgent=False) for task in self._tasks(request)]
+            batches[request.position] = _Pending(futures, audio_bytes)
+
+    def take(self, requests: Iterable[BatchRequest]) -> list[LoadedBatch]:
+        """Exactly the batches asked for, in that order; blocks until they are read.
+
+        Raises:
+            TruncatedShardError: a shard is shorter than its index says.
+            DataError: a shard cannot be read, there is no such batch, or the language is not served.
+        """
+        began = perf_counter()
+        requests = list(requests)
+        begun: list[list[Future[_Read]]] = []
+        try:
+            if self._pool is None:
+                return [_batch(request, (task() for task in self._tasks(request))) for request in requests]
+            for request in requests:
+                begun.append(self._begin(request, self._pool))
+            return [
+                _batch(request, (future.result() for future in futures))
+                for request, futures in zip(requests, begun, strict=True)
+            ]
+        except BaseException:
+            for futures in begun:
+                self._forget(_Pending(futures, 0))
+            raise
+        finally:
+            self.wait_seconds += perf_counter() - began
+
+    def close(self) -> None:
+        """Forget everything pending and end the workers; returns when no thread is left."""
+        self._pending.clear()
+        if self._pool is not None:
+            self._pool.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _begin(self, request: BatchRequest, pool: UrgencyPool[_Read]) -> "list[Future[_Read]]":
+        """The futures of a batch that is wanted now: those prefetched, made urgent, or new ones."""
+        batches = self._pending.get(request.language, {})
+        for position in [position for position in batches if position < request.position]:
+            self._forget(batches.pop(position))
+        prefetched = batches.pop(request.position, None)
+        if prefetched is None:
+            return [pool.submit(task, urgent=True) for task in self._tasks(request)]
+        for future in prefetched.futures:
+            pool.hasten(future)
+        return prefetched.futures
+
+    def _forget(self, pending: _Pending) -> None:
+        if self._pool is not None:
+            for future in pending.futures:
+                self._pool.cancel(future)
+
+    def _stream(self, language: str) -> LanguageStream:
+        if language not in self._streams:
+            raise DataError(
+                f"the loader was asked for a batch of {language!r}; it serves {', '.join(sorted(self._streams))}"
+            )
+        return self._streams[language]
+
+    def _audio_bytes(self, request: BatchRequest) -> int:
+        stream = self._stream(request.language)
+        return int(stream.table.samples[stream.at(request.position)].sum(dtype=np.int64)) * _BYTES_PER_SAMPLE
+
+    def _tasks(self, request: BatchRequest) -> list[Callable[[], _Read]]:
+        """The batch as a few pieces of work, each bound to everything it needs."""
+        stream = self._stream(request.language)
+        items = stream.at(request.position)
+        return [
+            partial(
+                _read_items,
+                self._reader,
+                self._split,
+                stream,
+                self._vocabularies[request.language],
+                request.position.epoch,
+                items[first : first + _UTTERANCES_PER_TASK],
+            )
+            for first in range(0, len(items), _UTTERANCES_PER_TASK)
+        ]
+
+
+def _batch(request: BatchRequest, parts: Iterable[_Read]) -> LoadedBatch:
+    batch = LoadedBatch(request)
+    for part in parts:
+        for read in part:
+            if isinstance(read, Utterance):
+                batch.utterances.append(read)
+            else:
+                batch.damaged.append(read)
+    return batch
+
+
+def _read_items(
+    reader: "ShardReader",
+    split: str,
+    stream: LanguageStream,
+    vocabulary: "Vocabulary",
+    epoch: int,
+    items: np.ndarray,
+) -> _Read:
+    """Work of a thread: read, decode and label some utterances, given by their places in the stream's table."""
+    return [_read_item(reader, split, stream, vocabulary, epoch, int(item)) for item in items]
+
+
+def _read_item(
+    reader: "ShardReader", split: str, stream: LanguageStream, vocabulary: "Vocabulary", epoch: int, item: int
+) -> Utterance | DamagedSample:
+    language, table = stream.language, stream.table
+    row = int(table.rows[item])
+    try:
+        raw = reader.read(language, split, row)
+    except DamagedSampleError as error:
+        return DamagedSample(language, error.key, error.shard, error.reason)
+    except OSError as error:
+        raise DataError(
+            f"{language}: utterance {table.keys[item]} of {split} shard {table.shard[item]} cannot be read: {error}; "
+            "check the file system, then `mms-dist shards verify`"
+        ) from error
+    except Exception as error:
+        error.add_note(f"while reading {language}, {split} shard {table.shard[item]}, utterance {table.keys[item]}")
+        raise
+    return Utterance(
+        language=language,
+        key=raw.key,
+        epoch=epoch,
+        row=row,
+        audio=raw.audio,
+        labels=np.array(vocabulary.encode(raw.text), dtype=np.int32),
+        text=raw.text,
+        frames=int(table.frames[item]),
+    )

@@ -1,0 +1,33 @@
+"""Keyed randomness: every random choice is a function of what it is about, never of what was drawn before.
+
+Keys are hashed with BLAKE2b and numbers come from the raw words of a counter-based generator: both are the
+same on every platform, Python and numpy version, which numpy's distributions and `hash()` are not.
+"""
+
+import hashlib
+
+import numpy as np
+
+_UNIT = 2.0**-53
+
+
+def _digest(domain: bytes, parts: tuple[int | str, ...], size: int) -> int:
+    """Hash of `parts` as an unsigned integer of `size` bytes; NUL, which no part contains, separates them."""
+    text = "\0".join(str(part) for part in parts)
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=size, person=domain).digest()
+    return int.from_bytes(digest, "little")
+
+
+def random_key(seed: int, language: str, epoch: int, key: str) -> int:
+    """Key in [0, 2**63) of the random stream (dropout, SpecAugment) of one utterance in one epoch."""
+    return _digest(b"utterance", (seed, language, epoch, key), 8) & (2**63 - 1)
+
+
+def epoch_generator(seed: int, language: str, epoch: int) -> np.random.Philox:
+    """The source of random words for the plan of one epoch of one language."""
+    return np.random.Philox(key=_digest(b"epoch", (seed, language, epoch), 16))
+
+
+def unit_interval(words: np.ndarray) -> np.ndarray:
+    """Uniform float64 in [0, 1) from uint64 `words`, exact (53 bits) and so the same on every platform."""
+    return (words >> np.uint64(11)).astype(np.float64) * _UNIT

@@ -1,0 +1,129 @@
+"""A language's stream of optimizer batches, without an end. Its whole state is a `Position`: two integers."""
+
+import hashlib
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mms_dist.data.plan import plan_epoch
+from mms_dist.errors import DataError
+
+if TYPE_CHECKING:
+    from shards.index import SampleTable
+
+_EPOCHS_KEPT = 3  # the one being read, the one prefetched into, and the one before it (for `back`)
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Position:
+    """Where a stream stands: the next batch to train on is number `batch` of epoch `epoch`, both from 0."""
+
+    epoch: int = 0
+    batch: int = 0
+
+
+class LanguageStream:
+    """The batches of one language, by position; a pure function of the arguments below.
+
+    Args:
+        table: sample table of one split of the language, or a selection of it.
+        language: language code.
+        seed: seed of the run.
+        batch_seconds: audio in an optimizer batch.
+        window_shards: shards read at the same time.
+
+    Raises:
+        DataError: there is no utterance to train on.
+    """
+
+    def __init__(
+        self,
+        table: "SampleTable",
+        *,
+        language: str,
+        seed: int,
+        batch_seconds: float,
+        window_shards: int,
+    ) -> None:
+        self.table = table
+        self.language = language
+        self.seed = seed
+        self.batch_seconds = batch_seconds
+        self.window_shards = window_shards
+        if len(table) == 0:
+            raise DataError(
+                f"{language}: no utterance is left to train on; expected at least one. `mms-dist shards inspect` "
+                "shows what the shards hold, and data.max_seconds leaves out longer utterances"
+            )
+        self._epochs: OrderedDict[int, tuple[np.ndarray, ...]] = OrderedDict()
+
+    def batches(self, epoch: int) -> tuple[np.ndarray, ...]:
+        """All batches of an epoch, each a read-only int64 array of positions in `table`.
+
+        The last few epochs are kept in memory.
+        """
+        if epoch in self._epochs:
+            self._epochs.move_to_end(epoch)
+            return self._epochs[epoch]
+        self._epochs[epoch] = planned = plan_epoch(
+            self.table.shard,
+            self.table.durations,
+            seed=self.seed,
+            language=self.language,
+            epoch=epoch,
+            batch_seconds=self.batch_seconds,
+            window_shards=self.window_shards,
+        )
+        if len(self._epochs) > _EPOCHS_KEPT:
+            self._epochs.popitem(last=False)
+        return planned
+
+    def at(self, position: Position) -> np.ndarray:
+        """The batch at `position`: positions in `table`, int64.
+
+        Raises:
+            DataError: the epoch has no such batch, because the plan is not the one `position` was made for.
+        """
+        batches = self.batches(position.epoch)
+        if not 0 <= position.batch < len(batches):
+            raise DataError(
+                f"{self.language}: batch {position.batch} of epoch {position.epoch} does not exist, the epoch has "
+                f"{len(batches)} batches; the shards, run.seed, optim.batch_seconds, data.window_shards or "
+                "data.max_seconds differ from those of the checkpoint: restore them, or restart the language"
+            )
+        return batches[position.batch]
+
+    def next(self, position: Position) -> Position:
+        """The position after `position`; the last batch of an epoch is followed by the first of the next."""
+        if position.batch + 1 < len(self.batches(position.epoch)):
+            return Position(position.epoch, position.batch + 1)
+        return Position(position.epoch + 1, 0)
+
+    def back(self, position: Position, batches: int) -> Position:
+        """The position `batches` batches before `position`, across epochs.
+
+        Raises:
+            ValueError: the stream begins after that.
+        """
+        epoch, batch = position.epoch, position.batch - batches
+        while batch < 0:
+            epoch -= 1
+            if epoch < 0:
+                raise ValueError(f"{self.language}: {batches} batches before {position} the stream had not begun")
+            batch += len(self.batches(epoch))
+        return Position(epoch, batch)
+
+    def progress(self, position: Position) -> float:
+        """Epochs done at `position`, as a real number."""
+        return position.epoch + position.batch / len(self.batches(position.epoch))
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of everything the plans depend on: while it is the same, a `Position` means the same."""
+        digest = hashlib.blake2b(digest_size=16)
+        digest.update(repr((self.seed, self.language, float(self.batch_seconds), self.window_shards)).encode())
+        for column in (self.table.rows, self.table.shard, self.table.samples):
+            digest.update(np.ascontiguousarray(column, dtype="<i8").tobytes())
+        return digest.hexdigest()
