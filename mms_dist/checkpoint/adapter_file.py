@@ -158,14 +158,13 @@ def _shape_of(tensors: Mapping[str, Tensor]) -> AdapterShape:
 
 def _check_tensors(tensors: Mapping[str, Tensor], shape: AdapterShape) -> None:
     expected = shape.tensors()
-    missing, unknown = expected.keys() - tensors.keys(), tensors.keys() - expected.keys()
-    for label, names in (("lacks", missing), ("has unknown", unknown)):
+    for what, names in (
+        ("missing", expected.keys() - tensors.keys()),
+        ("unknown", tensors.keys() - expected.keys()),
+    ):
         if names:
-            shown = ", ".join(sorted(names)[:_NAMES_SHOWN])
-            raise ValueError(
-                f"it {label} {len(names)} of {len(expected)} tensors: {shown}"
-                f"{' …' if len(names) > _NAMES_SHOWN else ''}; export it again"
-            )
+            shown = ", ".join(sorted(names)[:_NAMES_SHOWN]) + (" …" if len(names) > _NAMES_SHOWN else "")
+            raise ValueError(f"{len(names)} {what} tensors: {shown}; expected {len(expected)} in all; export it again")
     for name, tensor in tensors.items():
         if tuple(tensor.shape) != expected[name]:
             raise ValueError(f"found {name} of shape {tuple(tensor.shape)}, expected {expected[name]}")

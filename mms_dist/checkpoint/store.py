@@ -16,7 +16,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from threading import BoundedSemaphore, current_thread
+from threading import BoundedSemaphore
 from time import perf_counter
 from types import TracebackType
 from typing import TypeVar
@@ -74,7 +74,8 @@ class CheckpointStore:
         """`save`, in the background. The snapshot's tensors belong to the store from now on: do not change them.
 
         Raises:
-            CheckpointError: this snapshot cannot be saved, or an earlier one could not be written.
+            CheckpointError: this snapshot cannot be saved; or an earlier one could not be written, and this one was
+                not taken.
         """
         began = perf_counter()
         self._raise_failed_save()
@@ -211,7 +212,6 @@ class CheckpointStore:
 
     def _run(self, work: Callable[[], _Result]) -> _Result:
         """Do it on the store's thread, after all that was asked before, and wait for it."""
-        assert not current_thread().name.startswith("checkpoint"), "would wait for itself"
         try:
             return self._writer.submit(work).result()
         except OSError as problem:

@@ -1,0 +1,47 @@
+"""Two runs never write one directory."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from mms_dist.checkpoint.lock import RunLock
+from mms_dist.errors import CheckpointError
+
+HOLDER = """
+import sys
+from pathlib import Path
+from mms_dist.checkpoint.lock import RunLock
+RunLock(Path(sys.argv[1])).acquire()
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_second_run_is_refused_and_told_who_holds_the_directory_until_that_one_is_killed(tmp_path):
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with holder:
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(CheckpointError, match=rf"in use by process {holder.pid} on .*another directory"):
+            RunLock(tmp_path).acquire()
+        holder.kill()
+    with RunLock(tmp_path):
+        assert str(os.getpid()) in (tmp_path / "run.lock").read_text()
+
+
+def test_a_released_lock_can_be_taken_again(tmp_path):
+    first, second = RunLock(tmp_path / "run"), RunLock(tmp_path / "run")
+    for lock in (first, second, first):
+        with lock, pytest.raises(CheckpointError, match=r"in use"):
+            RunLock(tmp_path / "run").acquire()
+
+
+def test_a_directory_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CheckpointError, match=r"cannot write the run directory .*file/run.*run.directory"):
+        RunLock(tmp_path / "file" / "run").acquire()
