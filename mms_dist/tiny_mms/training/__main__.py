@@ -1,0 +1,110 @@
+"""Train the shipped base anew: ``python -m mms_dist.tiny_mms.training --help``."""
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mms_dist.tiny_mms.training.corpus import (
+    UNSEEN_RECORDED,
+    UNSEEN_SYNTHETIC,
+    CorpusPlan,
+    build_corpus,
+)
+from mms_dist.tiny_mms.training.export import export_base
+from mms_dist.tiny_mms.training.languages import BASE_LANGUAGES, UNSEEN_LANGUAGES
+from mms_dist.tiny_mms.training.measure import phone_error_rate
+from mms_dist.tiny_mms.training.network import PhoneRecognizer
+from mms_dist.tiny_mms.training.phases import PHASES, Budget, Phase, train_phase
+from mms_dist.tiny_mms.training.recordings import SCRIPTS
+from mms_dist.tiny_mms.training.store import SpeechStore
+from mms_dist.tiny_mms.training.texts import babel_phrases, dialogue_phrases, django_phrases, number_phrases
+
+_TEXT_SOURCES = {"django": django_phrases, "babel": babel_phrases, "numbers": number_phrases}
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m mms_dist.tiny_mms.training", description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="folder for the finished base")
+    parser.add_argument(
+        "--corpus", type=Path, required=True, help="folder of the corpus; built if it has none"
+    )
+    parser.add_argument("--recordings", type=Path, help="where the fillets-ng-data packages are unpacked")
+    parser.add_argument("--texts", nargs="+", choices=sorted(_TEXT_SOURCES), default=sorted(_TEXT_SOURCES))
+    parser.add_argument("--languages", nargs="+", help="only these espeak-ng voices (default: all)")
+    parser.add_argument("--seconds-per-language", type=float, default=1800.0, help="of synthetic speech")
+    parser.add_argument("--seconds", type=float, default=3600.0, help="of training, all phases together")
+    parser.add_argument("--steps-limit", type=int, help="at most so many steps a phase")
+    parser.add_argument("--batch-seconds", type=float, default=30.0)
+    parser.add_argument("--layers", type=int, default=6)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--export-every-seconds", type=float, default=180.0)
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.parse_args(arguments)
+
+
+def corpus_plan(arguments: argparse.Namespace) -> CorpusPlan:
+    """What ``arguments`` ask the corpus to hold."""
+    languages = [one for one in BASE_LANGUAGES if not arguments.languages or one.voice in arguments.languages]
+    sources = [_TEXT_SOURCES[name] for name in arguments.texts]
+    if arguments.recordings:
+        sources.append(dialogue_phrases(arguments.recordings / SCRIPTS))
+    return CorpusPlan(
+        languages=tuple(languages),
+        unseen_languages=UNSEEN_LANGUAGES,
+        sources=tuple(sources),
+        seconds_per_language=arguments.seconds_per_language,
+        unseen_seconds_per_language=min(60.0, arguments.seconds_per_language),
+        recordings_folder=arguments.recordings,
+        processes=arguments.threads,
+        seed=arguments.seed,
+    )
+
+
+class Reporter:
+    """Prints the running loss and writes the base now and then, so that a cut-off training is not lost."""
+
+    def __init__(self, model: PhoneRecognizer, out: Path, export_every_seconds: float) -> None:
+        self._model, self._out, self._every_seconds = model, out, export_every_seconds
+        self._exported_at = self._printed_at = time.monotonic()
+        self._losses: list[float] = []
+
+    def __call__(self, phase: Phase, step: int, progress: float, loss: float, heard_seconds: float) -> None:
+        """See ``train_phase``."""
+        now = time.monotonic()
+        self._losses.append(loss)
+        if now - self._printed_at >= 15.0:
+            mean = float(np.mean(self._losses))
+            heard = f"heard {heard_seconds / 3600:.2f} h"
+            print(f"{phase.name} {progress:6.1%} step {step} loss {mean:.3f} {heard}", flush=True)
+            self._printed_at, self._losses = now, []
+        if now - self._exported_at >= self._every_seconds:
+            export_base(self._model, self._out)
+            self._exported_at = now
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Build the corpus unless it is there, train the three phases, measure, export."""
+    parsed = parse_arguments(arguments)
+    torch.set_num_threads(parsed.threads)
+    torch.manual_seed(parsed.seed)
+    if not (parsed.corpus / "table.npz").is_file():
+        build_corpus(parsed.corpus, corpus_plan(parsed))
+    store = SpeechStore(parsed.corpus)
+    model = PhoneRecognizer(len(store.inventory), parsed.layers)
+    budget = Budget(parsed.seconds, parsed.batch_seconds, parsed.steps_limit, parsed.seed)
+    report = Reporter(model, parsed.out, parsed.export_every_seconds)
+    for phase in PHASES:
+        heard_seconds = train_phase(model, store, phase, budget, report)
+        print(f"phase {phase.name}: heard {heard_seconds / 3600:.2f} h of audio")
+        for kind in (UNSEEN_SYNTHETIC, UNSEEN_RECORDED):
+            if len(indices := store.where(kind)):
+                print(f"phone error rate, {kind}: {phone_error_rate(model, store, indices):.3f}", flush=True)
+        export_base(model, parsed.out)
+
+
+if __name__ == "__main__":
+    main()

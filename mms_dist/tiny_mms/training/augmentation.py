@@ -1,0 +1,79 @@
+"""What makes clean synthetic voices sound like many rooms, microphones and lines; and time masking.
+
+Shapes: B utterances, T samples, F frames, S spectrum bins.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+_SAMPLE_RATE_HZ = 16_000
+_EQUALIZER_BANDS = 10
+_EQUALIZER_DECIBEL = 5.0
+_REVERB_SECONDS = 0.25
+_REVERB_PROBABILITY, _NOISE_PROBABILITY = 0.35, 0.6
+_NOISE_DECIBEL = (8.0, 35.0)  # signal over noise
+_MASKED_FRAMES = (4, 10)  # one span
+
+
+def normalized(audio_BT: Tensor, samples_B: Tensor) -> Tensor:
+    """Zero mean and unit variance over each utterance's own samples, zeros after it (as ``do_normalize``)."""
+    real_BT = (torch.arange(audio_BT.shape[1])[None] < samples_B[:, None]).float()
+    mean_B1 = (audio_BT * real_BT).sum(1, keepdim=True) / samples_B[:, None]
+    centred_BT = (audio_BT - mean_B1) * real_BT
+    variance_B1 = centred_BT.square().sum(1, keepdim=True) / samples_B[:, None]
+    return centred_BT / torch.sqrt(variance_B1 + 1e-7)
+
+
+def augmented(audio_BT: Tensor, samples_B: Tensor, generator: torch.Generator) -> Tensor:
+    """Random equaliser and short reverberation (one filter in the frequency domain), then coloured noise."""
+    batch, length = audio_BT.shape
+    size = 1 << math.ceil(math.log2(length + _REVERB_SECONDS * _SAMPLE_RATE_HZ))
+    spectrum_BS = torch.fft.rfft(audio_BT, size)
+    spectrum_BS = spectrum_BS * _equalizer(batch, spectrum_BS.shape[1], generator)
+    spectrum_BS = spectrum_BS * torch.fft.rfft(_room(batch, generator), size)
+    filtered_BT = torch.fft.irfft(spectrum_BS, size)[:, :length]
+
+    noise_BT = torch.randn(batch, length, generator=generator)
+    noise_BS = torch.fft.rfft(noise_BT, size) * _equalizer(batch, spectrum_BS.shape[1], generator, scale=3.0)
+    noise_BT = torch.fft.irfft(noise_BS, size)[:, :length]
+    low, high = _NOISE_DECIBEL
+    decibel_B1 = low + (high - low) * torch.rand(batch, 1, generator=generator)
+    used_B1 = (torch.rand(batch, 1, generator=generator) < _NOISE_PROBABILITY).float()
+    level_B1 = filtered_BT.std(1, keepdim=True) * torch.pow(10.0, -decibel_B1 / 20) * used_B1
+    return normalized(filtered_BT + noise_BT * level_B1 / noise_BT.std(1, keepdim=True), samples_B)
+
+
+def _equalizer(batch: int, bins: int, generator: torch.Generator, scale: float = 1.0) -> Tensor:
+    """Smooth random gains BS of ± a few decibel."""
+    decibel_B1K = torch.randn(batch, 1, _EQUALIZER_BANDS, generator=generator) * _EQUALIZER_DECIBEL * scale
+    decibel_BS = torch.nn.functional.interpolate(decibel_B1K, bins, mode="linear", align_corners=True)[:, 0]
+    return torch.pow(10.0, decibel_BS / 20)
+
+
+def _room(batch: int, generator: torch.Generator) -> Tensor:
+    """Impulse responses: a direct sound and, for some utterances, exponentially decaying noise."""
+    length = int(_REVERB_SECONDS * _SAMPLE_RATE_HZ)
+    time_1T = torch.arange(length)[None] / _SAMPLE_RATE_HZ
+    decay_B1 = 0.01 + 0.06 * torch.rand(batch, 1, generator=generator)
+    level_B1 = 0.12 * torch.rand(batch, 1, generator=generator)
+    level_B1 *= (torch.rand(batch, 1, generator=generator) < _REVERB_PROBABILITY).float()
+    response_BT = torch.randn(batch, length, generator=generator) * torch.exp(-time_1T / decay_B1) * level_B1
+    response_BT[:, 0] = 1.0
+    return response_BT
+
+
+def time_mask(frames_B: Tensor, fraction: float, generator: torch.Generator) -> Tensor:
+    """Boolean BF: random spans that hide about ``fraction`` of each utterance's frames."""
+    longest = int(frames_B.max())
+    masked_BF = torch.zeros(len(frames_B), longest, dtype=torch.bool)
+    low, high = _MASKED_FRAMES
+    for row, frames in enumerate(frames_B.tolist()):
+        expected_spans = fraction * frames * 2 / (low + high)
+        spans = int(expected_spans + torch.rand((), generator=generator).item())
+        for _ in range(spans):
+            length = int(torch.randint(low, high + 1, (), generator=generator))
+            start = int(torch.randint(0, max(frames - length, 1), (), generator=generator))
+            masked_BF[row, start : start + length] = True
+    return masked_BF

@@ -1,0 +1,144 @@
+"""Builds the base's corpus: synthetic speech of many languages, recordings, and the test sets."""
+
+import itertools
+import random
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from mms_dist.tiny_mms.training.espeak import Speech, synthesizer
+from mms_dist.tiny_mms.training.languages import (
+    TRAINING_VARIANTS,
+    UNSEEN_VARIANTS,
+    SpeechLanguage,
+)
+from mms_dist.tiny_mms.training.phones import PhoneInventory, decompose
+from mms_dist.tiny_mms.training.recordings import SAMPLE_RATE_HZ, Recording, recordings, to_int16
+from mms_dist.tiny_mms.training.store import LabelledSpeech, write_store
+from mms_dist.tiny_mms.training.texts import PhrasePool, TextSource
+
+SYNTHETIC, RECORDED = "synthetic", "recorded"
+UNSEEN_SYNTHETIC, UNSEEN_RECORDED = "unseen-synthetic", "unseen-recorded"
+_SECONDS = (0.5, 8.0)
+_RARE_PHONE = 30
+_RECORDING_SPEEDS = (1.0, 0.84, 1.18, 0.92, 1.08)
+_TEST_SCENES_EVERY = 12
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """One synthetic utterance before labelling; ``scale`` takes espeak's sample positions to 16 kHz."""
+
+    samples_T: NDArray[np.int16]
+    phones: list[tuple[str, int]]
+    scale: float
+
+
+@dataclass(frozen=True)
+class CorpusPlan:
+    """What to build: seconds of speech per language, and where texts and recordings come from."""
+
+    languages: tuple[SpeechLanguage, ...]
+    unseen_languages: tuple[SpeechLanguage, ...]
+    sources: tuple[TextSource, ...]
+    seconds_per_language: float
+    unseen_seconds_per_language: float
+    recordings_folder: Path | None
+    processes: int
+    seed: int = 0
+
+
+def speak_language(
+    language: SpeechLanguage,
+    sources: tuple[TextSource, ...],
+    seconds: float,
+    variants: tuple[str, ...],
+    seed: int,
+) -> list[Spoken]:
+    """``seconds`` of one language with random voices, pitches, rates and vocal-tract lengths (speed)."""
+    generator = random.Random(f"{seed} {language.voice} {variants[0]}")
+    spoken, done = [], 0.0
+    for text in itertools.islice(PhrasePool(language, sources, seed), 100_000):
+        speech = synthesizer().speak(
+            text,
+            language.voice,
+            generator.choice(variants),
+            words_per_minute=generator.randint(110, 240),
+            pitch=generator.randint(15, 85),
+            range_=generator.randint(20, 90),
+        )
+        speed = generator.uniform(0.85, 1.15)
+        utterance = _resampled(speech, speed)
+        length_seconds = len(utterance.samples_T) / SAMPLE_RATE_HZ
+        if _SECONDS[0] <= length_seconds <= _SECONDS[1]:
+            spoken.append(utterance)
+            done += length_seconds
+        if done >= seconds:
+            break
+    return spoken
+
+
+def _resampled(speech: Speech, speed: float) -> Spoken:
+    scale = SAMPLE_RATE_HZ / (speech.rate_hz * speed)
+    samples_T = soxr.resample(speech.samples_T.astype(np.float32), 1.0, scale, quality="MQ")
+    return Spoken(to_int16(samples_T), speech.phones, scale)
+
+
+def build_corpus(folder: Path, plan: CorpusPlan) -> None:
+    """Synthesise, label and store everything in ``plan``."""
+    jobs = [(language, TRAINING_VARIANTS, plan.seconds_per_language) for language in plan.languages]
+    jobs += [
+        (language, UNSEEN_VARIANTS, plan.unseen_seconds_per_language) for language in plan.unseen_languages
+    ]
+    with ProcessPoolExecutor(plan.processes) as pool:
+        futures = [
+            pool.submit(speak_language, language, plan.sources, seconds, variants, plan.seed)
+            for language, variants, seconds in jobs
+        ]
+        spoken = [future.result() for future in futures]
+    seen, unseen = spoken[: len(plan.languages)], spoken[len(plan.languages) :]
+    counts = Counter(
+        letter
+        for utterances in seen
+        for one in utterances
+        for ipa, _ in one.phones
+        for letter in decompose(ipa)
+    )
+    inventory = PhoneInventory(letter for letter, count in counts.items() if count >= _RARE_PHONE)
+    real = recordings(plan.recordings_folder) if plan.recordings_folder else iter(())
+    write_store(
+        folder,
+        inventory,
+        itertools.chain(
+            _labelled(seen, inventory, SYNTHETIC),
+            _labelled(unseen, inventory, UNSEEN_SYNTHETIC),
+            _recorded(real, inventory),
+        ),
+    )
+
+
+def _labelled(spoken: list[list[Spoken]], inventory: PhoneInventory, kind: str) -> Iterator[LabelledSpeech]:
+    for one in itertools.chain.from_iterable(spoken):
+        frames_F = inventory.frames_F(one.phones, one.scale, len(one.samples_T))
+        yield LabelledSpeech(one.samples_T, inventory.sequence(one.phones), frames_F, kind)
+
+
+def _recorded(real: Iterator[Recording], inventory: PhoneInventory) -> Iterator[LabelledSpeech]:
+    """Recordings at several speeds; some scenes of the game, all their lines, are kept for testing."""
+    scenes: dict[str, int] = {}
+    nothing_F = np.zeros(0, np.int8)
+    for recording in real:
+        is_test = scenes.setdefault(recording.scene, len(scenes)) % _TEST_SCENES_EVERY == 0
+        labels_L = inventory.sequence(synthesizer().speak(recording.text, recording.language).phones)
+        if len(labels_L) == 0:
+            continue
+        for speed in _RECORDING_SPEEDS[:1] if is_test else _RECORDING_SPEEDS:
+            samples_T = soxr.resample(recording.samples_T.astype(np.float32), speed, 1.0)
+            kind = UNSEEN_RECORDED if is_test else RECORDED
+            yield LabelledSpeech(to_int16(samples_T), labels_L, nothing_F, kind)
