@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -26,7 +26,7 @@ _CHOICES = {
 class TextRules:
     """The rules of one language; `text_rules.yaml` says what each means."""
 
-    form: str = "NFKC"
+    form: Literal["NFC", "NFKC"] = "NFKC"
     lower: bool = True
     replace: dict[str, str] = field(default_factory=dict)
     apostrophes: str = "inside"

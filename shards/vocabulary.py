@@ -87,11 +87,13 @@ class Vocabulary:
         """`{"<language>": {"<token>": id}}`, what `vocab.json` and a Hugging Face MMS tokenizer hold."""
         return {self.language: {token: number for number, token in enumerate(self.tokens)}}
 
+    def to_json(self) -> str:
+        """The text of `vocab.json`."""
+        return json.dumps(self.nested(), ensure_ascii=False, indent=1) + "\n"
+
     def save(self, path: str | Path) -> None:
         """Write `vocab.json`."""
-        Path(path).write_text(
-            json.dumps(self.nested(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8", newline="\n"
-        )
+        Path(path).write_text(self.to_json(), encoding="utf-8", newline="\n")
 
     def __len__(self) -> int:
         return len(self.tokens)

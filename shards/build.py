@@ -1,0 +1,303 @@
+"""Build shards: decode, check and write every planned utterance, language by language, and pick up where it stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from shards.drops import Drops
+from shards.encode import Dropped, Encoded, Limits, encode_recordings
+from shards.errors import ShardsError, SourceError
+from shards.index_file import write_index
+from shards.parts import ShardPart, write_atomically
+from shards.plan import Candidate, LanguagePlan, no_training_utterances
+from shards.schema import INDEX_NAME, SCHEMA_VERSION, SPLITS
+from shards.split_writer import SplitWriter
+
+# Everything of a build that is not shards; reading never looks here.
+WORK_FOLDER = ".build"
+_TASK_UTTERANCES = 8
+_TASK_SEGMENTS = 256
+_TASKS_IN_FLIGHT_PER_WORKER = 4
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """What decides the bytes of the shards besides the source itself."""
+
+    limits: Limits = field(default_factory=Limits)
+    shard_utterances: int = 1000
+    shard_bytes: int = 256 << 20
+
+
+class BuildProgress:
+    """What a build tells while it works; this one is silent."""
+
+    def language(self, language: str, *, done: int, total: int) -> None:
+        """A language begins, of whose `total` utterances `done` lie in shards of an earlier run."""
+
+    def advance(self, utterances: int) -> None:
+        """So many utterances more were decoded."""
+
+    def finished(self, language: str, index: dict[str, Any], *, reused: bool) -> None:
+        """A language's shards are in place."""
+
+
+@dataclass(slots=True)
+class BuildReport:
+    """What `index.json` of each language holds; which were built already; the messages of those that failed."""
+
+    indexes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    reused: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def build_shards(
+    plans: Sequence[LanguagePlan],
+    output: Path,
+    options: BuildOptions,
+    *,
+    workers: int,
+    progress: BuildProgress | None = None,
+) -> BuildReport:
+    """Build the shards of every planned language under `output`; the bytes do not depend on `workers`.
+
+    A language whose source and options have not changed since it was built is left alone; of one that was interrupted,
+    finished shards are kept. A language appears in `output` whole or not at all.
+
+    Raises:
+        ShardsError: if another build writes to `output`, or a process of this one dies.
+    """
+    progress = progress or BuildProgress()
+    report = BuildReport()
+    (output / WORK_FOLDER).mkdir(parents=True, exist_ok=True)
+    with _only_build(output), _executor(workers) as executor:
+        for plan in plans:
+            build = _LanguageBuild(plan, output, options)
+            index = build.finished_index()
+            if index is not None:
+                report.reused.append(plan.language)
+            else:
+                try:
+                    index = build.run(executor, workers, progress)
+                except SourceError as error:
+                    report.failed[plan.language] = str(error)
+                    continue
+                except BrokenProcessPool as error:
+                    raise ShardsError(
+                        f"a process of the build died in {plan.language}, perhaps for want of memory; run the same "
+                        "command again with fewer --workers: finished shards are kept"
+                    ) from error
+            report.indexes[plan.language] = index
+            progress.finished(plan.language, index, reused=plan.language in report.reused)
+    return report
+
+
+def is_built(plan: LanguagePlan, output: Path, options: BuildOptions) -> bool:
+    """Whether `build_shards` would leave this language alone."""
+    return _LanguageBuild(plan, output, options).finished_index() is not None
+
+
+class _LanguageBuild:
+    """One language on its way from `<output>/.build/<language>/` to `<output>/<language>/`."""
+
+    def __init__(self, plan: LanguagePlan, output: Path, options: BuildOptions) -> None:
+        self.plan = plan
+        self.options = options
+        self.target = output / plan.language
+        self.staging = output / WORK_FOLDER / plan.language
+        self.record = output / WORK_FOLDER / f"{plan.language}.json"
+        self.fingerprint = _fingerprint(plan, options)
+        # Kept apart from the shards: times of files differ between machines, the shards must not.
+        self.state = {"fingerprint": self.fingerprint, "inputs": _inputs_fingerprint(plan)}
+
+    def finished_index(self) -> dict[str, Any] | None:
+        """Content of `index.json`, if the language was built from this very source and nothing is missing."""
+        if _read_json(self.record) != self.state:
+            return None
+        index = _read_json(self.target / INDEX_NAME)
+        if index is None or index["build"]["fingerprint"] != self.fingerprint:
+            return None
+        for entry in index["splits"].values():
+            for shard in entry["shards"]:
+                path = self.target / shard["name"]
+                if not path.is_file() or path.stat().st_size != shard["bytes"]:
+                    return None
+        return index
+
+    def run(self, executor: Executor | None, workers: int, progress: BuildProgress) -> dict[str, Any]:
+        """Decode and write all splits, then put the language in place."""
+        if _read_json(self.staging / "state.json") != self.state:
+            shutil.rmtree(self.staging, ignore_errors=True)
+        for folder in (self.staging / "shards", self.staging / "parts"):
+            folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.staging / "state.json", json.dumps(self.state).encode())
+        writers = {split: self._writer(split) for split in SPLITS}
+        done = sum(writer.consumed for writer in writers.values())
+        progress.language(self.plan.language, done=done, total=self.plan.total)
+        for split, writer in writers.items():
+            left = self.plan.candidates[split][writer.consumed :]
+            try:
+                for candidate, result in _encode_all(executor, workers, left, self.options.limits):
+                    writer.add(candidate, result)
+                    progress.advance(1)
+                writer.close()
+            finally:
+                writer.abandon()
+        return self._publish(writers)
+
+    def _writer(self, split: str) -> SplitWriter:
+        return SplitWriter(
+            self.staging / "shards",
+            self.staging / "parts",
+            language=self.plan.language,
+            split=split,
+            shard_utterances=self.options.shard_utterances,
+            shard_bytes=self.options.shard_bytes,
+        )
+
+    def _publish(self, writers: dict[str, SplitWriter]) -> dict[str, Any]:
+        parts: list[ShardPart] = [part for split in SPLITS for part in writers[split].parts]
+        drops = Drops(self.plan.drops.as_dict())
+        for split in SPLITS:
+            for part in writers[split].parts:
+                drops.merge(part.drops)
+            drops.merge(writers[split].tail_drops)
+        if not writers["train"].parts:
+            shutil.rmtree(self.staging)
+            raise SourceError(no_training_utterances(self.plan.language, drops))
+        build = {"fingerprint": self.fingerprint, "options": _options(self.plan, self.options)}
+        index = write_index(self.staging / "shards", self.plan.language, parts, drops, build=build)
+        if self.target.exists():
+            old = self.staging / "old"
+            shutil.rmtree(old, ignore_errors=True)
+            os.rename(self.target, old)
+        os.rename(self.staging / "shards", self.target)
+        write_atomically(self.record, json.dumps(self.state).encode())
+        shutil.rmtree(self.staging)
+        return index
+
+
+def _encode_all(
+    executor: Executor | None, workers: int, candidates: Sequence[Candidate], limits: Limits
+) -> Iterator[tuple[Candidate, Encoded | Dropped]]:
+    """Every candidate with its result, in order, however many processes work on them."""
+    tasks = list(_tasks(candidates))
+    encode = partial(encode_recordings, limits=limits)
+    results = map(encode, tasks) if executor is None else _in_order(executor, encode, tasks, workers)
+    for task, outcome in zip(tasks, results, strict=True):
+        yield from zip(task, outcome, strict=True)
+
+
+def _tasks(candidates: Sequence[Candidate]) -> Iterator[list[Candidate]]:
+    """Runs of a few utterances; the segments of one recording stay together, up to a bound on memory."""
+    task: list[Candidate] = []
+    for candidate in candidates:
+        same_recording = bool(task) and task[-1].audio == candidate.audio
+        if len(task) >= (_TASK_SEGMENTS if same_recording else _TASK_UTTERANCES):
+            yield task
+            task = []
+        task.append(candidate)
+    if task:
+        yield task
+
+
+def _in_order(
+    executor: Executor,
+    encode: Callable[[list[Candidate]], list[Encoded | Dropped]],
+    tasks: Iterable[list[Candidate]],
+    workers: int,
+) -> Iterator[list[Encoded | Dropped]]:
+    """`executor.map` with a bound on finished results that wait in memory."""
+    waiting: deque[Future[list[Encoded | Dropped]]] = deque()
+    for task in tasks:
+        waiting.append(executor.submit(encode, task))
+        if len(waiting) >= workers * _TASKS_IN_FLIGHT_PER_WORKER:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+@contextlib.contextmanager
+def _executor(workers: int) -> Iterator[Executor | None]:
+    """None for one worker: this process does it itself."""
+    if workers == 1:
+        yield None
+        return
+    import multiprocessing
+
+    # Not forked: the progress display has a thread.
+    executor = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    try:
+        yield executor
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _only_build(output: Path) -> Iterator[None]:
+    lock = FileLock(output / WORK_FOLDER / "lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise ShardsError(f"another build is writing to {output}; wait for it, or choose another --output") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _options(plan: LanguagePlan, options: BuildOptions) -> dict[str, Any]:
+    return {
+        "min_seconds": options.limits.min_seconds,
+        "max_seconds": options.limits.max_seconds,
+        "shard_utterances": options.shard_utterances,
+        "shard_bytes": options.shard_bytes,
+        "text_rules": plan.rules.as_dict(),
+    }
+
+
+def _fingerprint(plan: LanguagePlan, options: BuildOptions) -> str:
+    """Of everything that decides the bytes but the recordings themselves."""
+    import soundfile
+    import soxr
+
+    digest = hashlib.blake2b(digest_size=16)
+    versions = {"schema": SCHEMA_VERSION, "sndfile": soundfile.__libsndfile_version__, "soxr": soxr.__version__}
+    for content in (versions, _options(plan, options), plan.drops.as_dict()):
+        digest.update(json.dumps(content, sort_keys=True).encode())
+    for split, candidates in plan.candidates.items():
+        for candidate in candidates:
+            facts = asdict(candidate) | {"audio": None, "split": split}
+            digest.update(json.dumps(facts, sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def _inputs_fingerprint(plan: LanguagePlan) -> str:
+    """Of the recordings as files: path, size and time of change."""
+    digest = hashlib.blake2b(digest_size=16)
+    for path in sorted({candidate.audio for candidates in plan.candidates.values() for candidate in candidates}):
+        status = path.stat()
+        digest.update(f"{path.resolve()}|{status.st_size}|{status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        content: dict[str, Any] = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    return content

@@ -1,0 +1,68 @@
+"""Utterances that were left out, counted by a named reason, with a few examples of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_EXAMPLES = 3
+_EXAMPLE_CHARACTERS = 160
+
+REASONS = {
+    "missing_text": "no transcript beside the recording",
+    "missing_audio": "no such recording (only with --skip-missing-audio)",
+    "empty": "nothing to say in the transcript",
+    "markup": "brackets in the transcript, as [laughs]",
+    "numbers": "digits that the text rules do not spell out",
+    "unsupported_characters": "symbols in the transcript that are neither letters nor punctuation",
+    "duplicate": "the same stretch of the same recording again",
+    "text_in_other_split": "its sentence is also in test or dev, by the source's own splits",
+    "bad_segment": "start and end do not lie within the recording",
+    "undecodable": "the recording can not be decoded",
+    "sample_rate": "recorded at less than 8 kHz",
+    "silent": "every sample is the same",
+    "too_short": "shorter than --min-seconds",
+    "too_long": "longer than --max-seconds",
+    "more_labels_than_frames": "more characters than the model has output frames for CTC",
+}
+
+
+class Drops:
+    """Counts by reason, in the order of `REASONS`; the first few examples of each are kept."""
+
+    def __init__(self, content: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+        self._counts: dict[str, int] = {}
+        self._examples: dict[str, list[str]] = {}
+        for reason, entry in (content or {}).items():
+            self._counts[reason] = int(entry["count"])
+            self._examples[reason] = list(entry["examples"])
+
+    def add(self, reason: str, example: str) -> None:
+        """Count one utterance."""
+        assert reason in REASONS, reason
+        self._counts[reason] = self._counts.get(reason, 0) + 1
+        examples = self._examples.setdefault(reason, [])
+        if len(examples) < _EXAMPLES:
+            examples.append(example[:_EXAMPLE_CHARACTERS])
+
+    def merge(self, other: Drops) -> None:
+        """Add the counts of `other`."""
+        for reason, count in other._counts.items():
+            self._counts[reason] = self._counts.get(reason, 0) + count
+            self._examples[reason] = (self._examples.get(reason, []) + other._examples[reason])[:_EXAMPLES]
+
+    def __getitem__(self, reason: str) -> int:
+        return self._counts.get(reason, 0)
+
+    @property
+    def total(self) -> int:
+        """All utterances left out."""
+        return sum(self._counts.values())
+
+    def as_dict(self) -> dict[str, dict[str, Any]]:
+        """`{"<reason>": {"count": n, "examples": [...]}}`."""
+        return {
+            reason: {"count": self._counts[reason], "examples": self._examples[reason]}
+            for reason in REASONS
+            if reason in self._counts
+        }

@@ -1,0 +1,93 @@
+"""Cut, check and encode the utterances of a recording: the work of one process of a build.
+
+Legend: `[S]` audio samples at 16 kHz.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from shards.audio import Recording, Samples, UndecodableError, encode_flac
+from shards.plan import Candidate
+from shards.schema import SAMPLE_RATE, frames_of, required_frames
+from shards.text import Rejected
+
+MIN_RATE_HZ = 8_000
+# Manifests round their times; a segment may end this much after its recording.
+_END_TOLERANCE_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Which utterances are kept."""
+
+    min_seconds: float = 0.3
+    max_seconds: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """An utterance as it goes into a shard; `samples` at 16 kHz."""
+
+    flac: bytes
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """An utterance that can not be trained on."""
+
+    reason: str
+    detail: str
+
+
+def encode_recordings(candidates: Sequence[Candidate], limits: Limits) -> list[Encoded | Dropped]:
+    """One result per candidate, in order; neighbours of one recording share its opening."""
+    results: list[Encoded | Dropped] = []
+    for _, group in itertools.groupby(candidates, key=lambda candidate: candidate.audio):
+        results.extend(_encode_recording(list(group), limits))
+    return results
+
+
+def _encode_recording(candidates: list[Candidate], limits: Limits) -> Iterator[Encoded | Dropped]:
+    try:
+        recording = Recording(candidates[0].audio)
+    except UndecodableError as error:
+        yield from [Dropped("undecodable", str(error))] * len(candidates)
+        return
+    with recording:
+        for candidate in candidates:
+            try:
+                audio = _cut(recording, candidate, limits)
+                _check(audio, candidate, limits)
+            except Rejected as rejected:
+                yield Dropped(rejected.reason, rejected.detail)
+            except UndecodableError as error:
+                yield Dropped("undecodable", str(error))
+            else:
+                yield Encoded(encode_flac(audio), len(audio))
+
+
+def _cut(recording: Recording, candidate: Candidate, limits: Limits) -> Samples:
+    """The utterance's audio `[S]`; what the header alone rules out is not decoded."""
+    if recording.rate < MIN_RATE_HZ:
+        raise Rejected("sample_rate", f"{recording.rate} Hz, expected at least {MIN_RATE_HZ} Hz")
+    start = candidate.start_seconds or 0.0
+    end = recording.seconds if candidate.end_seconds is None else candidate.end_seconds
+    if not 0 <= start < end <= recording.seconds + _END_TOLERANCE_SECONDS or start >= recording.seconds:
+        raise Rejected("bad_segment", f"{start} … {end} s of a recording of {recording.seconds:.2f} s")
+    if end - start > limits.max_seconds:
+        raise Rejected("too_long", f"{end - start:.2f} s, limit {limits.max_seconds} s")
+    return recording.cut(start, candidate.end_seconds)
+
+
+def _check(audio: Samples, candidate: Candidate, limits: Limits) -> None:
+    if len(audio) < limits.min_seconds * SAMPLE_RATE:
+        raise Rejected("too_short", f"{len(audio) / SAMPLE_RATE:.2f} s, limit {limits.min_seconds} s")
+    if len(audio) == 0 or audio.min() == audio.max():
+        raise Rejected("silent", f"{len(audio)} equal samples")
+    frames, needed = frames_of(len(audio)), required_frames(candidate.text)
+    if frames < needed:
+        raise Rejected("more_labels_than_frames", f"{needed} frames needed for {candidate.text!r}, {frames} there")

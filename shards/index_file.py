@@ -1,0 +1,121 @@
+"""Write the three files that describe a language's shards."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from shards.drops import Drops
+from shards.parts import ShardPart, file_sha256, write_atomically
+from shards.schema import INDEX_NAME, SAMPLE_RATE, SCHEMA_VERSION, SPLITS, TABLE_NAME, VOCABULARY_NAME
+from shards.vocabulary import Vocabulary
+
+
+def write_index(
+    folder: Path,
+    language: str,
+    parts: Sequence[ShardPart],
+    drops: Drops,
+    *,
+    build: dict[str, Any],
+    reading: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Write `vocab.json`, `samples.parquet` and, last, `index.json`; returns what the last holds.
+
+    Args:
+        parts: the shards, in order within each split.
+        build: how they were made: fingerprint and options.
+        reading: how foreign tars are to be read (`SampleParser.of`).
+    """
+    characters = {split: _characters(parts, split) for split in SPLITS}
+    vocabulary = Vocabulary.build(language, characters["train"])
+    write_atomically(folder / VOCABULARY_NAME, vocabulary.to_json().encode())
+    write_atomically(folder / TABLE_NAME, _table_bytes(parts))
+    unknown = {
+        split: {character: count for character, count in found.items() if character not in characters["train"]}
+        for split, found in characters.items()
+    }
+    speakers = {name for part in parts for name in part.rows["speaker"] if name}
+    index: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "language": language,
+        "sample_rate": SAMPLE_RATE,
+        "splits": {split: _split_entry([part for part in parts if part.split == split]) for split in SPLITS},
+        "files": {name: _file_entry(folder / name) for name in (TABLE_NAME, VOCABULARY_NAME)},
+        "vocabulary": len(vocabulary),
+        "characters_not_in_train": {split: found for split, found in unknown.items() if found},
+        "speakers": len(speakers),
+        "drops": drops.as_dict(),
+        "build": build,
+    }
+    if reading:
+        index["reading"] = reading
+    text = json.dumps(index, ensure_ascii=False, indent=1) + "\n"
+    write_atomically(folder / INDEX_NAME, text.encode())
+    return index
+
+
+def _characters(parts: Sequence[ShardPart], split: str) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for part in parts:
+        if part.split == split:
+            total.update(part.characters)
+    return dict(sorted(total.items()))
+
+
+def _split_entry(parts: Sequence[ShardPart]) -> dict[str, Any]:
+    return {
+        "samples": sum(part.info.samples for part in parts),
+        "seconds": round(sum(part.info.seconds for part in parts), 3),
+        "bytes": sum(part.info.bytes for part in parts),
+        "shards": [
+            {
+                "name": part.info.name,
+                "samples": part.info.samples,
+                "seconds": part.info.seconds,
+                "bytes": part.info.bytes,
+                "sha256": part.info.sha256,
+            }
+            for part in parts
+        ],
+    }
+
+
+def _file_entry(path: Path) -> dict[str, Any]:
+    return {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
+
+
+def _table_bytes(parts: Sequence[ShardPart]) -> bytes:
+    import pyarrow
+    import pyarrow.parquet
+
+    schema = pyarrow.schema(
+        [
+            ("key", pyarrow.string()),
+            ("split", pyarrow.string()),
+            ("shard", pyarrow.int32()),
+            ("offset", pyarrow.int64()),
+            ("size", pyarrow.int64()),
+            ("crc32", pyarrow.uint32()),
+            ("samples", pyarrow.int32()),
+            ("frames", pyarrow.int32()),
+            ("label_length", pyarrow.int32()),
+            ("required_frames", pyarrow.int32()),
+            ("speaker", pyarrow.string()),
+        ]
+    )
+    columns: dict[str, list[Any]] = {name: [] for name in schema.names}
+    numbers: Counter[str] = Counter()
+    for part in sorted(parts, key=lambda part: SPLITS.index(part.split)):
+        for name, values in part.rows.items():
+            columns[name].extend(values)
+        columns["split"].extend([part.split] * part.info.samples)
+        columns["shard"].extend([numbers[part.split]] * part.info.samples)
+        numbers[part.split] += 1
+    target = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.table(columns, schema=schema), target, compression="zstd")
+    return target.getvalue()

@@ -1,0 +1,121 @@
+"""Finished shards and what is known of them: the rows of the sample table, kept beside a build until it is whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from shards.drops import Drops
+from shards.index import ShardInfo
+from shards.schema import SAMPLE_RATE, frames_of, required_frames
+from shards.tar import Span, scan, span_checksum
+
+
+@dataclass(frozen=True, slots=True)
+class UtteranceFacts:
+    """What the sample table says about an utterance besides where it lies; `samples` at 16 kHz."""
+
+    key: str
+    text: str
+    samples: int
+    speaker: str | None
+
+
+@dataclass(slots=True)
+class ShardPart:
+    """One finished shard: its entry in the index, its rows by column, its drops, the characters of its text.
+
+    `consumed` counts the candidates of the split, kept or not, up to the end of this shard.
+    """
+
+    split: str
+    info: ShardInfo
+    rows: dict[str, list[Any]]
+    characters: dict[str, int]
+    consumed: int = 0
+    drops: Drops = field(default_factory=Drops)
+
+    def save(self, path: Path) -> None:
+        """Write as JSON, whole or not at all."""
+        content = {
+            "split": self.split,
+            "info": asdict(self.info),
+            "rows": self.rows,
+            "characters": self.characters,
+            "consumed": self.consumed,
+            "drops": self.drops.as_dict(),
+        }
+        write_atomically(path, json.dumps(content, ensure_ascii=False).encode())
+
+    @classmethod
+    def load(cls, path: Path) -> ShardPart:
+        """Read what `save` wrote."""
+        content = json.loads(path.read_bytes())
+        return cls(
+            split=content["split"],
+            info=ShardInfo(**content["info"]),
+            rows=content["rows"],
+            characters=content["characters"],
+            consumed=content["consumed"],
+            drops=Drops(content["drops"]),
+        )
+
+
+def describe_shard(
+    path: Path, name: str, split: str, utterances: Sequence[UtteranceFacts], spans: Sequence[Span] | None = None
+) -> ShardPart:
+    """Sum a finished tar and tell where each utterance lies in it.
+
+    Args:
+        spans: where the utterances lie, if the tar holds others too; by default they are all of its samples, in order.
+    """
+    spans = scan(path) if spans is None else spans
+    assert [span.key for span in spans] == [utterance.key for utterance in utterances]
+    samples = [utterance.samples for utterance in utterances]
+    characters = Counter(character for utterance in utterances for character in utterance.text)
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        checksums = [span_checksum(descriptor, span) for span in spans]
+    finally:
+        os.close(descriptor)
+    rows: dict[str, list[Any]] = {
+        "key": [utterance.key for utterance in utterances],
+        "offset": [span.offset for span in spans],
+        "size": [span.size for span in spans],
+        "crc32": checksums,
+        "samples": samples,
+        "frames": [frames_of(count) for count in samples],
+        "label_length": [len(utterance.text) for utterance in utterances],
+        "required_frames": [required_frames(utterance.text) for utterance in utterances],
+        "speaker": [utterance.speaker for utterance in utterances],
+    }
+    info = ShardInfo(
+        name=name,
+        samples=len(utterances),
+        seconds=round(sum(samples) / SAMPLE_RATE, 3),
+        bytes=path.stat().st_size,
+        sha256=file_sha256(path),
+    )
+    return ShardPart(split, info, rows, dict(sorted(characters.items())))
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file under another name, bring it to the disk, and rename it."""
+    staged = path.with_name(f".{path.name}.partial")
+    with open(staged, "wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(staged, path)
