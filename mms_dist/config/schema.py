@@ -152,7 +152,8 @@ class Stopping:
 class Checkpoint:
     """Every language is saved by itself."""
 
-    every_steps: PositiveInt = 200
+    every_rounds: PositiveInt = 200
+    """Rounds between two checkpoints of a language; all active languages are saved after the same rounds."""
     keep: Annotated[int, Field(ge=1)] = 2
     """Newest whole checkpoints kept for a language, beside its best."""
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mms_dist.data.stream import Position
+from shards.schema import SAMPLE_RATE
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +58,8 @@ class LoadedBatch:
     request: BatchRequest
     utterances: list[Utterance] = field(default_factory=list)
     damaged: list[DamagedSample] = field(default_factory=list)
+
+    @property
+    def audio_seconds(self) -> float:
+        """Audio of the utterances, padding not counted."""
+        return sum(len(utterance.audio) for utterance in self.utterances) / SAMPLE_RATE

@@ -74,7 +74,9 @@ class FrozenBase:
         return self.module.feature_extractor(audio_BN.to(self.dtype)).transpose(1, 2)  # type: ignore[operator]
 
     @torch.no_grad()
-    def embed(self, features_BTC: Tensor, valid_BT: Tensor, time_BT: Tensor | None, channel_BH: Tensor | None) -> Tensor:
+    def embed(
+        self, features_BTC: Tensor, valid_BT: Tensor, time_BT: Tensor | None, channel_BH: Tensor | None
+    ) -> Tensor:
         """Project, mask and position the features: [B, T, C] to the encoder's input [B, T, H].
 
         Args:

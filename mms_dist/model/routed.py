@@ -32,8 +32,9 @@ ABSENT_TOKEN_LOGIT = -1e4
 class Batch:
     """One forward pass: utterances of any languages.
 
-    features_BTC come from the front end; the masks are SpecAugment's, drawn per utterance (None: none drawn);
-    keys_B key the dropout; slots_B say which row of the bank each utterance goes through.
+    features_BTC come from the front end, on the model's device; everything else lives on the CPU, so that no choice
+    made here waits for the device. The masks are SpecAugment's, drawn per utterance (None: none drawn); keys_B and
+    dropout_B are given when any utterance has dropout; slots_B say which row of the bank each utterance goes through.
     """
 
     features_BTC: Tensor
@@ -75,14 +76,24 @@ class RoutedModel:
         Frames past an utterance's own, and tokens past its language's own vocabulary, carry no meaning; the latter
         have probability 0.
         """
-        valid_BT = torch.arange(batch.features_BTC.shape[1], device=self.base.device) < batch.frames_B[:, None]
-        attend = None if bool(valid_BT.all()) else valid_BT[:, None, None, :]
+        frames, device = batch.features_BTC.shape[1], self.base.device
+        valid_BT = (torch.arange(frames) < batch.frames_B[:, None]).to(device)
+        attend = None if int(batch.frames_B.min()) == frames else valid_BT[:, None, None, :]
         weights = self._weights(batch.slots_B)
-        hidden_BTH = self.base.embed(batch.features_BTC, valid_BT, batch.time_BT, batch.channel_BH)
+        hidden_BTH = self.base.embed(
+            batch.features_BTC, valid_BT, _on(device, batch.time_BT), _on(device, batch.channel_BH)
+        )
         for layer in range(len(self.base.layers)):
             if self.activation_checkpointing and hidden_BTH.requires_grad:
                 hidden_BTH = checkpoint(
-                    self._layer, layer, hidden_BTH, attend, weights, batch, use_reentrant=False, preserve_rng_state=False
+                    self._layer,
+                    layer,
+                    hidden_BTH,
+                    attend,
+                    weights,
+                    batch,
+                    use_reentrant=False,
+                    preserve_rng_state=False,
                 )
             else:
                 hidden_BTH = self._layer(layer, hidden_BTH, attend, weights, batch)
@@ -96,13 +107,14 @@ class RoutedModel:
         normed_BTH = functional.layer_norm(hidden_BTH, (self.base.hidden,), eps=NORM_EPS)
         narrow_BTD = torch.baddbmm(weights.offset_LB1D[layer], normed_BTH, weights.down_LBHD[layer]).relu()
         if batch.dropout_B is not None and batch.keys_B is not None:
-            narrow_BTD = narrow_BTD * keep_mask(batch.keys_B, layer, narrow_BTD.shape, batch.dropout_B, narrow_BTD.dtype)
+            keys_B, dropout_B = batch.keys_B.to(narrow_BTD.device), batch.dropout_B.to(narrow_BTD.device)
+            narrow_BTD = narrow_BTD * keep_mask(keys_B, layer, narrow_BTD.shape, dropout_B, narrow_BTD.dtype)
         return hidden_BTH + torch.baddbmm(weights.shift_LB1H[layer], narrow_BTD, weights.up_LBDH[layer])
 
     def _weights(self, slots_B: Tensor) -> RoutedWeights:
         layout = self.bank.layout
         batch, layers, hidden, dim = len(slots_B), layout.layers, layout.hidden, layout.dim
-        rows_BR = self.bank.gather(slots_B)
+        rows_BR = self.bank.gather(slots_B.to(self.base.device))
         gain, offset, down, down_bias, up, up_bias, head = rows_BR.split(
             [*layout.kind_sizes, rows_BR.shape[1] - layout.adapter_size], dim=1
         )
@@ -130,3 +142,7 @@ class RoutedModel:
         own_BV = torch.arange(largest) < torch.tensor(sizes)[:, None]
         bias_BV = entries_BVH[:, :, -1].masked_fill(~own_BV.to(head_BR.device), ABSENT_TOKEN_LOGIT)
         return entries_BVH[:, :, :-1].transpose(1, 2), bias_BV[:, None, :]
+
+
+def _on(device: torch.device, tensor: Tensor | None) -> Tensor | None:
+    return None if tensor is None else tensor.to(device)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import ctc_loss
 from transformers import Wav2Vec2ForCTC
 
 from mms_dist.model.bank import AdapterBank
@@ -99,11 +100,14 @@ def test_logits_and_gradients_equal_hugging_faces_for_every_language_of_a_mixed_
         mask = torch.arange(audio_BN.shape[1]) < torch.tensor(samples)[rows, None]
         labels = labels_BL[rows].masked_fill(torch.arange(6) >= lengths[rows, None], -100)
         output = theirs(audio_BN[rows], attention_mask=mask.long(), labels=labels)
+        log_probs_TBV = output.logits.log_softmax(-1).transpose(0, 1)  # their own loss rounds to float32 first
+        loss = ctc_loss(log_probs_TBV, labels_BL[rows], batch.frames_B[rows], lengths[rows], reduction="mean")
+        torch.testing.assert_close(output.loss, loss.float(), rtol=1e-5, atol=0)
         for place, row in enumerate(rows):
             frames = int(batch.frames_B[row])
             ours = logits_BTV[row, :frames, : VOCABULARIES[language]]
             torch.testing.assert_close(ours, output.logits[place, :frames], rtol=0, atol=1e-10)
-        (output.loss * len(rows)).backward()  # their loss is the mean over utterances, ours is summed here
+        (loss * len(rows)).backward()  # the mean over utterances there, their sum here
         own_grads = model.bank.layout.from_row(model.bank.grads[slot, : model.bank.row_size(slot)])
         for name, parameter in theirs._get_adapters().items():
             torch.testing.assert_close(own_grads[name], parameter.grad, rtol=1e-8, atol=1e-10)

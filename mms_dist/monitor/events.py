@@ -1,0 +1,166 @@
+"""`RUN/events.jsonl`: what happened in a run, one JSON object a line, for people, `jq` and `mms-dist report`.
+
+Every line has `time` (UTC, ISO 8601) and `kind`; `round` and `language` where they apply; then the kind's own
+fields. Numbers that JSON cannot hold are the strings "nan", "inf" and "-inf". The file only grows: a run that is
+resumed goes on in it. A line is one `write` in append mode, so a run that is killed leaves at most one torn
+line, the last: readers pass over it and the next writer removes it.
+"""
+
+import json
+import math
+import os
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from mms_dist.errors import TrainingError
+
+# kind -> the fields it has beside time, round and language
+KINDS = {
+    "run_started": "languages",
+    "run_resumed": "languages",
+    "admitted": "step, steps, utterances, audio_seconds: a language got a slot",
+    "evaluated": "step, cer, wer, utterances, best: scored on its dev split; step 0 is before training",
+    "checkpoint_saved": "step, path",
+    "best_improved": "step, cer",
+    "finished": "step, reason: steps | early_stop | target",
+    "quarantined": "step, reason: the language stopped, the others go on",
+    "damaged_sample": "key, shard, reason: an utterance was left out",
+    "checkpoint_damaged": "path, reason: a checkpoint was passed over",
+    "data_changed": "step: its training data or batches are not those of its checkpoint; a new epoch begins",
+    "reopened": "step, steps: it had finished, and the configuration now gives it more steps",
+    "exported": "path",
+    "preempted": "signal or reason",
+    "run_failed": "reason",
+    "run_finished": "seconds",
+}
+
+
+class EventLog:
+    """Appends lifecycle events to one file. Several threads may write."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Open `path`, create it and its folder if they are missing, and remove a torn last line.
+
+        Raises:
+            TrainingError: the file cannot be written.
+        """
+        self.path = Path(path)
+        self._lock = threading.Lock()
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+            _remove_torn_line(self._descriptor)
+        except OSError as error:
+            raise _cannot_write(self.path, error) from error
+
+    def write(
+        self, kind: str, *, round: int | None = None, language: str | None = None, **fields: Any
+    ) -> dict[str, Any]:
+        """Append one event and return it as a reader will see it.
+
+        Raises:
+            TrainingError: the disk is full, or the file is gone.
+        """
+        assert kind in KINDS, f"{kind!r} is not in KINDS"
+        event: dict[str, Any] = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "kind": kind}
+        if round is not None:
+            event["round"] = round
+        if language is not None:
+            event["language"] = language
+        event = _plain(event | fields)
+        line = (json.dumps(event, ensure_ascii=False, allow_nan=False) + "\n").encode()
+        with self._lock:
+            try:
+                written = os.write(self._descriptor, line)
+            except OSError as error:
+                raise _cannot_write(self.path, error) from error
+            if written != len(line):  # a disk that fills up writes a part
+                _remove_torn_line(self._descriptor)
+                raise _cannot_write(self.path, OSError("the disk is full"))
+        return event
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def read_events(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
+    """The events of a log, oldest first, without a torn last line.
+
+    Raises:
+        TrainingError: the file is missing, or a line before the last is not an event.
+    """
+    try:
+        lines = Path(path).read_bytes().split(b"\n")
+    except OSError as error:
+        raise TrainingError(
+            f"cannot read {path}: {error.strerror}; expected the event log of a run (RUN/events.jsonl)"
+        ) from error
+    last = len(lines)  # an intact log ends in a newline, so that its last line here is empty
+    for number, line in enumerate(lines, start=1):
+        event = _parse(line)
+        if event is not None:
+            yield event
+        elif number != last:
+            raise TrainingError(
+                f"{path}, line {number}: found {line[:60].decode(errors='replace')!r}, expected a JSON object with "
+                "time and kind; remove that line (nothing is trained from this file)"
+            )
+
+
+def number(value: Any) -> float:
+    """A number of an event, the strings that stand for nan and inf included."""
+    return float(value)
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) and "kind" in event and "time" in event else None
+
+
+def _remove_torn_line(descriptor: int) -> None:
+    """Make the file end with a whole line: cut a torn one off, and close one that lacks only its newline."""
+    size = os.fstat(descriptor).st_size
+    tail = b""
+    start = size
+    while start > 0 and b"\n" not in tail:
+        length = min(65_536, start)
+        start -= length
+        tail = os.pread(descriptor, length, start) + tail
+    torn = tail.rpartition(b"\n")[2]
+    if not torn:
+        return
+    if _parse(torn) is None:
+        os.ftruncate(descriptor, size - len(torn))
+    else:
+        os.write(descriptor, b"\n")
+
+
+def _plain(value: Any) -> Any:
+    """`value` in the types JSON has."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [_plain(item) for item in value]
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(float(value))
+    if value is None or isinstance(value, str | int | float):
+        return value
+    return _plain(value.item())  # a NumPy or torch scalar
+
+
+def _cannot_write(path: Path, error: OSError) -> TrainingError:
+    return TrainingError(
+        f"cannot write {path}: {error.strerror or error}; make room or mend the permissions, then run the same "
+        "command again: it goes on from the last checkpoints"
+    )

@@ -1,0 +1,102 @@
+"""A round's forward and backward passes: from the languages' batches to gradients in the bank.
+
+Every language's objective is the mean over its own batch, whatever the others bring, so each utterance's loss is
+weighted by one over the size of its language's batch and all weighted losses of a forward pass are summed.
+
+Legend: B utterances of a forward pass.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from mms_dist.data.batch import LoadedBatch, Utterance
+from mms_dist.data.collate import ForwardBatch, collate
+from mms_dist.data.packer import pack
+from mms_dist.model.ctc import utterance_losses
+from mms_dist.model.randomness import Spans, spec_augment
+from mms_dist.model.routed import Batch, RoutedModel
+from mms_dist.training.features import FeatureSource, frames_of_batch
+from mms_dist.training.trainee import Trainee
+from shards.schema import SAMPLE_RATE
+
+
+@dataclass
+class RoundLosses:
+    """Mean loss of each language that had an utterance, and how much audio went through the model."""
+
+    losses: dict[str, float] = field(default_factory=dict)
+    audio_seconds: float = 0.0
+    padded_seconds: float = 0.0
+
+
+class GradientPass:
+    """Adds the gradients of a round to the bank."""
+
+    def __init__(self, model: RoutedModel, features: FeatureSource, *, forward_seconds: float, seed: int) -> None:
+        self._model = model
+        self._features = features
+        self._capacity = int(forward_seconds * SAMPLE_RATE)
+        self._seed = seed
+
+    def accumulate(self, batches: Sequence[LoadedBatch], trainees: Mapping[str, Trainee]) -> RoundLosses:
+        """Forward and backward over all utterances of a round, in groups of similar length."""
+        utterances = [utterance for batch in batches for utterance in batch.utterances]
+        sizes = {batch.request.language: len(batch.utterances) for batch in batches}
+        lengths = [len(utterance.audio) for utterance in utterances]
+        result = RoundLosses(audio_seconds=sum(lengths) / SAMPLE_RATE)
+        parts: list[Tensor] = []
+        order: list[str] = []
+        for group in pack(lengths, capacity=self._capacity):
+            members = [utterances[item] for item in group]
+            losses_B = self._losses(members, trainees)
+            weights_B = torch.tensor([1 / sizes[member.language] for member in members]).to(losses_B)
+            weighted_B = losses_B * weights_B
+            weighted_B.sum().backward()
+            parts.append(weighted_B.detach())
+            order += [member.language for member in members]
+            result.padded_seconds += len(members) * max(lengths[item] for item in group) / SAMPLE_RATE
+        for language, loss in zip(order, torch.cat(parts).tolist() if parts else (), strict=True):
+            result.losses[language] = result.losses.get(language, 0.0) + loss
+        return result
+
+    def _losses(self, members: Sequence[Utterance], trainees: Mapping[str, Trainee]) -> Tensor:
+        collated = collate(members, seed=self._seed)
+        owners = [trainees[member.language] for member in members]
+        batch = self._batch(members, collated, owners)
+        device = self._model.base.device
+        return utterance_losses(
+            self._model.logits(batch),
+            batch.frames_B.to(device),
+            collated.labels_BL.to(device),
+            collated.label_lengths_B.to(device),
+        )
+
+    def _batch(self, members: Sequence[Utterance], collated: ForwardBatch, owners: Sequence[Trainee]) -> Batch:
+        features_BTC = self._features.features(members, collated)
+        frames_B = frames_of_batch(features_BTC, collated)
+        spans = [_spans(owner) for owner in owners]
+        time_BT, channel_BH = spec_augment(
+            collated.keys_B.tolist(),
+            frames_B.tolist(),
+            spans,
+            longest=features_BTC.shape[1],
+            hidden=self._model.base.hidden,
+        )
+        dropout = [owner.settings.adapter.dropout for owner in owners]
+        return Batch(
+            features_BTC=features_BTC,
+            frames_B=frames_B,
+            slots_B=torch.tensor([owner.slot for owner in owners]),
+            keys_B=collated.keys_B,
+            time_BT=time_BT,
+            channel_BH=channel_BH,
+            dropout_B=torch.tensor(dropout, dtype=torch.float64) if any(dropout) else None,
+        )
+
+
+def _spans(owner: Trainee) -> Spans:
+    augment = owner.settings.augment
+    return Spans(augment.time_prob, augment.time_length, augment.feature_prob, augment.feature_length)

@@ -1,0 +1,45 @@
+"""The mark of a language that was taken out of a run, beside its checkpoints.
+
+Its newest checkpoint is the last good one and says nothing of what came after, so the mark is a file of its own:
+`RUN/adapters/<lang>/QUARANTINED.json`. Removing it lets the language go on from that checkpoint.
+"""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from mms_dist.errors import CheckpointError
+from mms_dist.training.progress import Progress
+
+QUARANTINE_NAME = "QUARANTINED.json"
+
+
+def write_quarantine(adapters: Path, progress: Progress) -> None:
+    """Mark a language, whole or not at all."""
+    folder = adapters / progress.language
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(progress.to_state(), indent=1)
+    with tempfile.NamedTemporaryFile("w", dir=folder, prefix=".staging-", delete=False, encoding="utf-8") as staged:
+        staged.write(text)
+        staged.flush()
+        os.fsync(staged.fileno())
+    os.replace(staged.name, folder / QUARANTINE_NAME)
+
+
+def read_quarantine(adapters: Path, language: str) -> Progress | None:
+    """The language's state when it was taken out; None if it was not.
+
+    Raises:
+        CheckpointError: the mark cannot be read.
+    """
+    path = adapters / language / QUARANTINE_NAME
+    try:
+        return Progress.from_state(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"the quarantine mark {path} cannot be read ({error}); remove it to let {language} go on from its last "
+            "good checkpoint"
+        ) from error

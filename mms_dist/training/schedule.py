@@ -1,0 +1,16 @@
+"""The learning rate of a language, by its own clock."""
+
+from mms_dist.config import Optim
+
+
+def learning_rate(step: int, optim: Optim) -> float:
+    """Rate of the optimizer step number `step` (the first is 1).
+
+    Linear warm-up to `optim.lr` over `warmup_steps`, then linear decay that would reach zero one step after
+    `optim.steps`, so that the last step still moves; or constant.
+    """
+    if step <= optim.warmup_steps:
+        return optim.lr * step / optim.warmup_steps
+    if optim.decay == "constant":
+        return optim.lr
+    return optim.lr * max(0, optim.steps - step + 1) / max(1, optim.steps - optim.warmup_steps)

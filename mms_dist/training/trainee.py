@@ -1,0 +1,40 @@
+"""A language that holds a slot."""
+
+from dataclasses import dataclass, field
+
+from mms_dist.config import LanguageSettings
+from mms_dist.data.batch import BatchRequest
+from mms_dist.data.stream import LanguageStream, Position
+from mms_dist.training.progress import ACTIVE, Progress
+from shards.vocabulary import Vocabulary
+
+
+@dataclass
+class Trainee:
+    """What the round loop needs of an active language.
+
+    `position` is the next batch of its stream. Up to and including round `held_until` the language only keeps the
+    others company after a restart (see `training.resume`): it is computed with, and nothing of it changes.
+    """
+
+    progress: Progress
+    settings: LanguageSettings
+    stream: LanguageStream
+    vocabulary: Vocabulary
+    slot: int
+    position: Position = field(default_factory=Position)
+    held_until: int = 0
+
+    @property
+    def language(self) -> str:
+        return self.progress.language
+
+    def request(self) -> BatchRequest:
+        return BatchRequest(self.language, self.position)
+
+    def is_held(self, round_number: int) -> bool:
+        return round_number <= self.held_until
+
+    def leaves_after(self, round_number: int) -> bool:
+        """A language that had ended before the restart goes once the others have caught up."""
+        return self.progress.status != ACTIVE and round_number >= self.held_until

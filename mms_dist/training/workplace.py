@@ -1,0 +1,156 @@
+"""Moving a language in and out: between its checkpoint and its slot in the bank, the optimizer and the loader."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from mms_dist.checkpoint.adapter_file import read_adapter
+from mms_dist.checkpoint.snapshot import Snapshot
+from mms_dist.checkpoint.store import CheckpointStore
+from mms_dist.config import Config
+from mms_dist.data.loader import BatchLoader
+from mms_dist.data.stream import LanguageStream, Position
+from mms_dist.errors import CheckpointError, DataError
+from mms_dist.model.bank import AdapterBank
+from mms_dist.model.initial import SCHEMES, initial_tensors
+from mms_dist.model.layout import HEAD_BIAS, HEAD_WEIGHT
+from mms_dist.monitor.monitor import Monitor
+from mms_dist.training.features import FeatureSource
+from mms_dist.training.optimizer import RowAdamW
+from mms_dist.training.progress import Progress
+from mms_dist.training.roster import Candidate
+from mms_dist.training.selection import trainable
+from mms_dist.training.trainee import Trainee
+from shards.index import ShardIndex
+from shards.vocabulary import Vocabulary
+
+
+@dataclass
+class Workplace:
+    """The parts that hold something of an active language."""
+
+    config: Config
+    bank: AdapterBank
+    optimizer: RowAdamW
+    loader: BatchLoader
+    features: FeatureSource
+    store: CheckpointStore
+    index: ShardIndex
+    monitor: Monitor
+
+    def enter(self, candidate: Candidate, slot: int, round_number: int) -> Trainee:
+        """Put a language into a slot after round `round_number`, from its checkpoint or anew."""
+        language = candidate.language
+        index = self.index.language(language)
+        settings = self.config.for_language(language)
+        stream = LanguageStream(
+            trainable(index.table("train"), max_seconds=self.config.data.max_seconds),
+            language=language,
+            seed=self.config.run.seed,
+            batch_seconds=settings.optim.batch_seconds,
+            window_shards=self.config.data.window_shards,
+        )
+        progress = candidate.restored or Progress(language, round=round_number, admitted_round=round_number)
+        trainee = Trainee(progress, settings, stream, index.vocabulary, slot, progress.position)
+        if candidate.restored is None:
+            self._begin(trainee)
+        else:
+            self._restore(trainee, round_number)
+        self.loader.add(stream, index.vocabulary)
+        return trainee
+
+    def leave(self, trainee: Trainee) -> None:
+        """Leave nothing of a language behind in its slot."""
+        self.loader.remove(trainee.language)
+        self.features.forget(trainee.language)
+        self.bank.scrub(trainee.slot)
+        self.optimizer.load(trainee.slot, None)
+
+    def snapshot(self, trainee: Trainee) -> Snapshot:
+        """A copy of all of the language, as it is now."""
+        return Snapshot(
+            language=trainee.language,
+            step=trainee.progress.step,
+            adapter=self.bank.tensors(trainee.slot),
+            optimizer=self.optimizer.moments(trainee.slot),
+            state=trainee.progress.to_state() | {"stream": trainee.stream.fingerprint},
+            vocabulary=trainee.vocabulary.nested(),
+        )
+
+    def _begin(self, trainee: Trainee) -> None:
+        tensors = self._initial(trainee)
+        self.bank.load(trainee.slot, tensors)
+        self.optimizer.load(trainee.slot, None)
+
+    def _restore(self, trainee: Trainee, round_number: int) -> None:
+        """Load the checkpoint, and find the place in the stream at which the run goes on."""
+        progress = trainee.progress
+        snapshot = self.store.newest(trainee.language)
+        assert snapshot is not None, "only languages with a checkpoint are restored"
+        if snapshot.vocabulary != trainee.vocabulary.nested():
+            raise CheckpointError(
+                f"the vocabulary of {trainee.language} in the shards ({len(trainee.vocabulary)} tokens) is not that of "
+                f"its checkpoint ({len(snapshot.vocabulary[trainee.language])} tokens); bring back the shards it was "
+                f"trained on, or remove {self.store.directory / trainee.language} to train it anew"
+            )
+        self.bank.load(trainee.slot, snapshot.adapter)
+        self.optimizer.load(trainee.slot, snapshot.optimizer)
+        if snapshot.state["stream"] != trainee.stream.fingerprint:
+            self.monitor.event("data_changed", language=trainee.language, round=round_number, step=progress.step)
+            progress.position = Position(progress.position.epoch + 1, 0)
+            _restart_clock(progress, round_number)
+        elif progress.admitted_round <= round_number <= progress.round:
+            trainee.held_until = progress.round
+            trainee.position = trainee.stream.back(progress.position, progress.round - round_number)
+            return
+        else:
+            _restart_clock(progress, round_number)
+        trainee.position = progress.position
+
+    def _initial(self, trainee: Trainee) -> dict[str, Tensor]:
+        """A new adapter: by a scheme, or the layers of one file, or the language's own file with its head."""
+        init, layout = trainee.settings.adapter.init, self.bank.layout
+        size = len(trainee.vocabulary)
+        scheme = init if init in SCHEMES else "mms"
+        fresh = initial_tensors(layout, size, scheme=scheme, seed=self.config.run.seed, language=trainee.language)
+        if init in SCHEMES:
+            return fresh
+        path = Path(init)
+        own = path / f"adapter.{trainee.language}.safetensors"
+        if path.is_dir():
+            _same_vocabulary(path, trainee.vocabulary)
+        elif not path.is_file():
+            raise DataError(
+                f"adapter.init {init!r} is neither a scheme ({', '.join(SCHEMES)}) nor a file or folder of adapters"
+            )
+        found = read_adapter(
+            own if path.is_dir() else path,
+            layers=layout.layers,
+            hidden=layout.hidden,
+            dim=layout.dim,
+            vocabulary_size=size if path.is_dir() else None,
+        )
+        if path.is_file():  # another language's head means nothing here
+            found |= {name: fresh[name] for name in (HEAD_WEIGHT, HEAD_BIAS)}
+        return found
+
+
+def _restart_clock(progress: Progress, round_number: int) -> None:
+    """Let the language go on now from where it is, whatever round it was saved at."""
+    progress.admitted_round += round_number - progress.round
+    progress.round = round_number
+
+
+def _same_vocabulary(folder: Path, vocabulary: Vocabulary) -> None:
+    """A head is of use only with the tokens it was trained on; without a vocab.json its size is all one can check."""
+    path = folder / "vocab.json"
+    if path.is_file():
+        found = Vocabulary.from_nested(json.loads(path.read_text(encoding="utf-8")), vocabulary.language)
+        if found != vocabulary:
+            raise DataError(
+                f"{path} gives {vocabulary.language} {len(found)} tokens, and the shards {len(vocabulary)} other ones; "
+                "start from a scheme or from one adapter file (adapter.init), or rebuild the shards with that "
+                "vocabulary"
+            )
