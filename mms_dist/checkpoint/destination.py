@@ -1,0 +1,115 @@
+"""Where an export goes: written beside it under a hidden name, and moved there when it is complete."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from mms_dist.checkpoint.files import sync_directory
+from mms_dist.errors import CheckpointError
+
+EXPORT_MARK = "mms-dist-export.json"
+
+
+class Destination:
+    """A folder for an export.
+
+    An earlier export there is replaced. Any other folder with something in it is left alone, or with `force` put
+    aside under another name; nothing that is not an export is ever deleted.
+    """
+
+    def __init__(self, folder: Path, *, force: bool, protected: Sequence[Path], inside: Sequence[Path] = ()) -> None:
+        """
+        Args:
+            protected: folders that must not be at or below the destination, such as the run itself.
+            inside: folders that the destination must not be at or below, such as the run's checkpoints.
+
+        Raises:
+            CheckpointError: the folder must not be written.
+        """
+        self.folder = folder.expanduser().absolute()
+        self._staging = self.folder.with_name(f".{self.folder.name}.staging")
+        self._replaced = self.folder.with_name(f".{self.folder.name}.replaced")
+        for path in inside:
+            if self.folder.resolve().is_relative_to(path.absolute().resolve()):
+                raise CheckpointError(f"{self.folder} is inside {path}; choose another folder with --to")
+        for path in protected:
+            if path.absolute().resolve().is_relative_to(self.folder.resolve()):
+                raise CheckpointError(f"{self.folder} holds {path}; choose another folder with --to")
+        if not force and not self._may_be_replaced():
+            raise CheckpointError(
+                f"{self.folder} exists and is not an export; choose another folder with --to, or put it aside "
+                f"with --force (it is then renamed to {self._aside().name})"
+            )
+
+    @contextlib.contextmanager
+    def staging(self) -> Iterator[Path]:
+        """An empty folder to write to; it becomes the destination when the block ends without an error.
+
+        Raises:
+            CheckpointError: another process is exporting there, or it cannot be written.
+        """
+        descriptor = None
+        try:
+            try:
+                self._staging.mkdir(parents=True, exist_ok=True)
+                descriptor = os.open(self._staging, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as problem:
+                raise CheckpointError(f"another export to {self.folder} is under way; wait for it") from problem
+            try:
+                self._recover()
+                yield self._staging
+                self._move_in()
+            except BaseException:
+                shutil.rmtree(self._staging, ignore_errors=True)
+                raise
+        except OSError as problem:
+            raise CheckpointError(
+                f"cannot write the export {self.folder}: {problem}; free space there, or choose another folder "
+                "with --to"
+            ) from problem
+        finally:
+            if descriptor is not None:
+                os.close(descriptor)
+
+    def _recover(self) -> None:
+        """Clear what an export that was killed has left, and take back what it was about to replace."""
+        for entry in self._staging.iterdir():
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        if self._replaced.exists():
+            if self.folder.exists():
+                shutil.rmtree(self._replaced)
+            else:
+                os.rename(self._replaced, self.folder)
+
+    def _move_in(self) -> None:
+        for path in sorted(self._staging.rglob("*")):
+            if path.is_file():
+                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                os.fsync(descriptor)
+                os.close(descriptor)
+        sync_directory(self._staging)
+        if self.folder.exists():
+            os.rename(self.folder, self._replaced if self._may_be_replaced() else self._aside())
+        os.rename(self._staging, self.folder)
+        sync_directory(self.folder.parent)
+        shutil.rmtree(self._replaced, ignore_errors=True)
+
+    def _may_be_replaced(self) -> bool:
+        """There is nothing, an empty folder, or an earlier export."""
+        if not self.folder.exists():
+            return True
+        return self.folder.is_dir() and (
+            (self.folder / EXPORT_MARK).is_file() or next(self.folder.iterdir(), None) is None
+        )
+
+    def _aside(self) -> Path:
+        number = 1
+        while (path := self.folder.with_name(f"{self.folder.name}.before-export-{number}")).exists():
+            number += 1
+        return path

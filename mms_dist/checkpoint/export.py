@@ -1,0 +1,193 @@
+"""From a run to a folder that Hugging Face's `from_pretrained` and `load_adapter` read without a network.
+
+config.json, model.safetensors                       the frozen base, with the first language's adapter in place
+adapter.<lang>.safetensors                           each language's adapter and head, float32
+vocab.json, tokenizer_config.json, …                 nested: {lang: {token: id}}
+preprocessor_config.json, processor_config.json
+README.md, mms-dist-export.json                      the card, and the same for programs
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mms_dist.checkpoint.adapter_file import AdapterShape, adapter_filename, check_adapter, write_adapter
+from mms_dist.checkpoint.destination import EXPORT_MARK, Destination
+from mms_dist.checkpoint.hugging_face import load_config, write_base, write_processor, write_vocabulary
+from mms_dist.checkpoint.language_folder import PointerName
+from mms_dist.checkpoint.model_card import ExportedLanguage, base_licence, model_card
+from mms_dist.checkpoint.snapshot import Damage, Snapshot
+from mms_dist.checkpoint.store import CheckpointStore
+from mms_dist.errors import CheckpointError
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What was written: the folder, its languages, its bytes (0 for a dry run), and checkpoints found damaged."""
+
+    folder: Path
+    languages: tuple[ExportedLanguage, ...]
+    bytes: int
+    damaged: tuple[Damage, ...]
+
+
+def export_run(
+    run_directory: Path,
+    destination: Path | None = None,
+    *,
+    base_path: str,
+    base_name: str | None = None,
+    languages: Sequence[str] | None = None,
+    pointer: PointerName = "best",
+    dtype: str | None = None,
+    adapters_only: bool = False,
+    force: bool = False,
+    dry_run: bool = False,
+) -> ExportReport:
+    """Export a run's languages. The folder appears complete or not at all; the run itself is only read.
+
+    Args:
+        destination: RUN/export by default. An earlier export there is replaced.
+        base_path: folder or Hub name of the base the run was trained on.
+        base_name: what the card calls it; base_path by default.
+        languages: None takes all that have a checkpoint.
+        pointer: which checkpoint; a language that was never evaluated has no `best` and is exported as of `last`,
+            which the report and the card say.
+        dtype: of the base's weights, a key of `hugging_face.DTYPES`; None keeps the base's own.
+        adapters_only: leave the base, tokenizer and preprocessor out; the base is not needed then.
+        force: put a folder that is in the way, and is no export, aside.
+        dry_run: read and check everything, write nothing.
+
+    Raises:
+        CheckpointError: an unknown language, no whole checkpoint, adapters that do not fit the base or each other, or a
+            destination that cannot or must not be written.
+        BaseModelError: the base cannot be loaded.
+    """
+    run_directory = Path(run_directory)
+    target = Destination(
+        run_directory / "export" if destination is None else Path(destination),
+        force=force,
+        protected=[run_directory, *([Path(base_path)] if Path(base_path).is_dir() else [])],
+        inside=[run_directory / "adapters"],
+    )
+    config = None if adapters_only else load_config(base_path)
+    name = base_name or base_path
+    with CheckpointStore(run_directory / "adapters", keep=1) as store:
+        chosen = _choose(store, languages)
+        snapshots = _fitting(store, chosen, pointer, config, name)
+        if dry_run:
+            exported = tuple(item for _, item in snapshots)
+            return ExportReport(target.folder, exported, 0, tuple(store.damaged))
+        with target.staging() as staging:
+            exported = _write(
+                staging,
+                snapshots,
+                config,
+                base_path=base_path,
+                base_name=name,
+                dtype=dtype,
+                adapters_only=adapters_only,
+            )
+        size = sum(path.stat().st_size for path in target.folder.rglob("*") if path.is_file())
+        return ExportReport(target.folder, exported, size, tuple(store.damaged))
+
+
+def _choose(store: CheckpointStore, languages: Sequence[str] | None) -> list[str]:
+    present = store.languages()
+    if not present:
+        raise CheckpointError(f"found no checkpoint in {store.directory}; give the folder of a run that has trained")
+    for code in languages or ():
+        if code not in present:
+            near = difflib.get_close_matches(code, present, n=1)
+            raise CheckpointError(
+                f"found no checkpoint of {code!r} in {store.directory}; "
+                + (f"did you mean {near[0]!r}? " if near else "")
+                + f"there are {', '.join(present)}"
+            )
+    return sorted(set(languages)) if languages else present
+
+
+def _fitting(
+    store: CheckpointStore, languages: Sequence[str], pointer: PointerName, config: Any, base_name: str
+) -> Iterator[tuple[Snapshot, ExportedLanguage]]:
+    """One language after the other: a thousand adapters need not be in memory together."""
+    layers, hidden = (config.num_hidden_layers, config.hidden_size) if config else (None, None)
+    dim = None
+    for language in languages:
+        snapshot, used = _load(store, language, pointer)
+        try:
+            shape = check_adapter(snapshot.adapter, layers=layers, hidden=hidden, dim=dim)
+        except ValueError as problem:
+            raise CheckpointError(
+                f"the adapter of {language} (step {snapshot.step}) does not fit the base {base_name} and the "
+                f"languages before it: {problem}; or leave it out with --languages"
+            ) from problem
+        layers, hidden, dim = shape.layers, shape.hidden, shape.dim
+        yield snapshot, _describe(snapshot, used, shape)
+
+
+def _load(store: CheckpointStore, language: str, pointer: PointerName) -> tuple[Snapshot, str]:
+    """The snapshot, and what it is called."""
+    evaluated = store.pointed(language, "best") is not None
+    wanted: PointerName = pointer if pointer == "last" or evaluated else "last"
+    step = store.pointed(language, wanted)
+    snapshot = store.load(language) if step is None else store.load(language, pointer=wanted)
+    return snapshot, wanted if snapshot.step == step else "newest"
+
+
+def _describe(snapshot: Snapshot, used: str, shape: AdapterShape) -> ExportedLanguage:
+    """Scores are those of the best evaluation so far, so they are these weights' own only at that very step."""
+    best = snapshot.state.get("best") or {}
+    own = best if best.get("step") == snapshot.step else {}
+    return ExportedLanguage(
+        language=snapshot.language,
+        step=snapshot.step,
+        pointer=used,
+        status=snapshot.state.get("status"),
+        cer=own.get("cer"),
+        wer=own.get("wer"),
+        audio_seconds=snapshot.state.get("audio_seconds"),
+        vocabulary_size=shape.vocabulary_size,
+        bytes=sum(tensor.numel() for tensor in snapshot.adapter.values()) * torch.float32.itemsize,
+    )
+
+
+def _write(
+    folder: Path,
+    snapshots: Iterator[tuple[Snapshot, ExportedLanguage]],
+    config: Any,
+    *,
+    base_path: str,
+    base_name: str,
+    dtype: str | None,
+    adapters_only: bool,
+) -> tuple[ExportedLanguage, ...]:
+    exported: list[ExportedLanguage] = []
+    vocabulary: dict[str, dict[str, int]] = {}
+    first: dict[str, torch.Tensor] = {}
+    for snapshot, item in snapshots:
+        adapter = {name: tensor.float() for name, tensor in snapshot.adapter.items()}
+        write_adapter(folder / adapter_filename(item.language), adapter)
+        vocabulary |= snapshot.vocabulary
+        exported.append(item)
+        first = first or adapter
+    shape = check_adapter(first)
+    if adapters_only:
+        write_vocabulary(folder, vocabulary)
+    else:
+        write_base(folder, base_path, config, first, shape, dtype)
+        write_processor(folder, vocabulary, exported[0].language)
+    licence = base_licence(base_path)
+    card = model_card(exported, base=base_name, licence=licence, dim=shape.dim, adapters_only=adapters_only)
+    (folder / "README.md").write_text(card, encoding="utf-8")
+    mark = {"schema": 1, "base": base_name, "languages": [dataclasses.asdict(item) for item in exported]}
+    (folder / EXPORT_MARK).write_text(json.dumps(mark, indent=1) + "\n", encoding="utf-8")
+    return tuple(exported)

@@ -1,0 +1,151 @@
+"""The parts of an export that Hugging Face's classes read: configuration, base weights, tokenizer, preprocessor."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mms_dist.checkpoint.adapter_file import AdapterShape
+from mms_dist.errors import BaseModelError
+
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+SAMPLE_RATE = 16_000
+
+
+def load_config(base_path: str) -> Any:
+    """The base's `Wav2Vec2Config`.
+
+    Raises:
+        BaseModelError: there is none, or it is of an encoder without adapter layers.
+    """
+    from transformers import Wav2Vec2Config
+
+    try:
+        config = Wav2Vec2Config.from_pretrained(base_path)
+    except (OSError, ValueError) as problem:
+        raise BaseModelError(_not_loadable(base_path, problem)) from problem
+    if not config.do_stable_layer_norm:
+        raise BaseModelError(
+            f"the base {base_path} has do_stable_layer_norm=false, and such encoders have no adapter layers; "
+            "export with the base the run was trained on (model.base in RUN/config.yaml)"
+        )
+    return config
+
+
+def write_base(
+    folder: Path, base_path: str, config: Any, adapter: Mapping[str, Tensor], shape: AdapterShape, dtype: str | None
+) -> None:
+    """Write config.json and the weights: the frozen base, with one language's adapter and head in their places.
+
+    So nothing is missing when the folder is loaded without a language, and `vocab_size` is that language's.
+
+    Args:
+        dtype: a key of `DTYPES`; None keeps the base's own.
+
+    Raises:
+        BaseModelError: the base cannot be loaded, or lacks weights.
+    """
+    from transformers import Wav2Vec2ForCTC, Wav2Vec2Model
+
+    config.adapter_attn_dim = None
+    wanted = "auto" if dtype is None else DTYPES[dtype]
+    with _quiet():
+        try:
+            encoder, found = Wav2Vec2Model.from_pretrained(
+                base_path, config=config, dtype=wanted, output_loading_info=True
+            )
+        except (OSError, ValueError, RuntimeError) as problem:
+            raise BaseModelError(_not_loadable(base_path, problem)) from problem
+        missing = sorted({*found["missing_keys"]} - {"masked_spec_embed"} | {*map(str, found["mismatched_keys"])})
+        if missing:
+            raise BaseModelError(
+                f"the base {base_path} lacks {len(missing)} weights, first {missing[0]}; fetch it again"
+            )
+        state = {f"wav2vec2.{name}": tensor for name, tensor in encoder.state_dict().items()}
+        if "masked_spec_embed" in found["missing_keys"]:
+            # Made up at random by the library. Masking with zeros is what the training does then.
+            state["wav2vec2.masked_spec_embed"] = torch.zeros_like(state["wav2vec2.masked_spec_embed"])
+        state |= {name: tensor.to(encoder.dtype) for name, tensor in adapter.items()}
+        config.update(
+            {
+                "adapter_attn_dim": shape.dim,
+                "vocab_size": shape.vocabulary_size,
+                "pad_token_id": 0,
+                "bos_token_id": 1,
+                "eos_token_id": 2,
+                "layerdrop": 0.0,
+                "ctc_loss_reduction": "mean",
+                "ctc_zero_infinity": True,
+            }
+        )
+        config.dtype = encoder.dtype
+        with torch.device("meta"):
+            model = Wav2Vec2ForCTC(config)
+        model.load_state_dict(state, strict=True, assign=True)
+        model.save_pretrained(folder)
+
+
+def write_processor(folder: Path, vocabulary: Mapping[str, Mapping[str, int]], target_lang: str) -> None:
+    """Write tokenizer and preprocessor; audio is made zero mean and unit variance, as in training.
+
+    Args:
+        vocabulary: nested, `{language: {token: id}}`.
+    """
+    from transformers import Wav2Vec2CTCTokenizer, Wav2Vec2FeatureExtractor, Wav2Vec2Processor
+
+    write_vocabulary(folder, vocabulary)
+    tokenizer = Wav2Vec2CTCTokenizer(
+        str(folder / "vocab.json"),
+        pad_token="<pad>",
+        bos_token="<s>",
+        eos_token="</s>",
+        unk_token="<unk>",
+        word_delimiter_token="|",
+        target_lang=target_lang,
+    )
+    extractor = Wav2Vec2FeatureExtractor(
+        feature_size=1,
+        sampling_rate=SAMPLE_RATE,
+        padding_value=0.0,
+        do_normalize=True,
+        return_attention_mask=True,
+    )
+    Wav2Vec2Processor(feature_extractor=extractor, tokenizer=tokenizer).save_pretrained(folder)
+    # Tools that know nothing of processors look for the preprocessor alone.
+    extractor.save_pretrained(folder)
+
+
+def write_vocabulary(folder: Path, vocabulary: Mapping[str, Mapping[str, int]]) -> None:
+    """Write the nested vocab.json."""
+    content = json.dumps(vocabulary, ensure_ascii=False, indent=2, sort_keys=True)
+    (folder / "vocab.json").write_text(content + "\n", encoding="utf-8")
+
+
+def _not_loadable(base_path: str, problem: Exception) -> str:
+    first_line = str(problem).strip().split("\n")[0]
+    return (
+        f"the base {base_path} cannot be loaded: {first_line}; expected the base the run was trained on "
+        "(model.base in RUN/config.yaml), or export with --adapters-only"
+    )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Heads, adapters and quantizers of the base that are left aside are expected; what is missing is checked."""
+    from transformers.utils import logging as library_logging
+
+    verbosity, bars = library_logging.get_verbosity(), library_logging.is_progress_bar_enabled()
+    library_logging.set_verbosity_error()
+    library_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        library_logging.set_verbosity(verbosity)
+        if bars:
+            library_logging.enable_progress_bar()
