@@ -14,6 +14,9 @@ import numpy as np
 from mms_dist.data.randomness import epoch_generator, unit_interval
 from shards.schema import SAMPLE_RATE
 
+PLAN_VERSION = 1
+"""Rises with every change of what `plan_epoch` returns: a place in an epoch means something else then."""
+
 LENGTH_JITTER = 0.15
 """An utterance may pass, in sorting, for up to this fraction longer than it is."""
 

@@ -49,11 +49,8 @@ class UrgencyPool(Generic[T]):
     def close(self) -> None:
         """Drop what waits, wait for what has begun, end the threads."""
         with self._lock:
-            waiting = [*self._urgent, *self._speculative]
             self._urgent.clear()
             self._speculative.clear()
-        for future in waiting:
-            future.cancel()
         self._executor.shutdown(wait=True, cancel_futures=True)
 
     def _take_turn(self) -> None:

@@ -3,11 +3,12 @@
 import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mms_dist.data.plan import plan_epoch
+from mms_dist.data.plan import PLAN_VERSION, plan_epoch
 from mms_dist.errors import DataError
 
 if TYPE_CHECKING:
@@ -119,11 +120,12 @@ class LanguageStream:
         """Epochs done at `position`, as a real number."""
         return position.epoch + position.batch / len(self.batches(position.epoch))
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Digest of everything the plans depend on: while it is the same, a `Position` means the same."""
         digest = hashlib.blake2b(digest_size=16)
-        digest.update(repr((self.seed, self.language, float(self.batch_seconds), self.window_shards)).encode())
+        settings = (PLAN_VERSION, self.seed, self.language, float(self.batch_seconds), self.window_shards)
+        digest.update(repr(settings).encode())
         for column in (self.table.rows, self.table.shard, self.table.samples):
             digest.update(np.ascontiguousarray(column, dtype="<i8").tobytes())
         return digest.hexdigest()

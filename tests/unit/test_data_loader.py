@@ -266,10 +266,33 @@ def test_a_removed_language_keeps_nothing_and_can_come_back_with_another_plan() 
         with pytest.raises(DataError, match="it serves ita, ukr"):
             batches.take([request("ron")])
         other = LanguageStream(reader.tables["ron"], language="ron", seed=1, batch_seconds=5.0, window_shards=2)
-        batches.prefetch([request("ita")])
         batches.add(other, Vocabulary())  # type: ignore[arg-type]
         rows = [item.row for item in batches.take([request("ron")])[0].utterances]
     assert rows == other.at(Position()).tolist()
+
+
+def test_a_language_with_a_new_plan_is_not_given_what_the_old_one_prefetched() -> None:
+    reader = Reader()
+    other = LanguageStream(reader.tables["ron"], language="ron", seed=1, batch_seconds=5.0, window_shards=2)
+    with loader(reader) as batches:
+        batches.prefetch([request("ron")])
+        batches.add(other, Vocabulary())  # type: ignore[arg-type]
+        rows = [item.row for item in batches.take([request("ron")])[0].utterances]
+    assert rows == other.at(Position()).tolist()
+
+
+def test_prefetching_reads_first_what_is_needed_first() -> None:
+    reader = Reader()
+    planned = rounds(reader, 4)
+    with loader(reader, workers=1) as batches:
+        batches.prefetch([r for requests in planned for r in requests])
+        for requests in planned:
+            batches.take(requests)
+    served = streams(reader)
+    soonest = [
+        (r.language, int(row)) for requests in planned for r in requests for row in served[r.language].at(r.position)
+    ]
+    assert reader.reads == soonest
 
 
 def test_what_is_asked_for_overtakes_what_is_prefetched() -> None:

@@ -35,6 +35,7 @@ def test_every_item_is_in_one_group_and_groups_fit(lengths: list[int], capacity:
     groups = pack(lengths, capacity=capacity, forward_cost=forward_cost)
     assert sorted(item for group in groups for item in group) == list(range(len(lengths)))
     for group in groups:
+        assert group.tolist() == sorted(group)  # keeps utterances of a language together
         assert len(group) == 1 or len(group) * max(lengths[item] for item in group) <= capacity
 
 
