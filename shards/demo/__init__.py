@@ -1,0 +1,5 @@
+"""The demo corpus: real recordings in five languages (see ATTRIBUTION.md), ready for ``shards build``."""
+
+from pathlib import Path
+
+DEMO_MANIFEST = Path(__file__).resolve().parent / "manifest.tsv"
