@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
         args.run,
         args.to,
         base_path=resolve_base(base),
-        base_name=base,
+        base_name=Path(base).name if Path(base).is_dir() else base,
         languages=args.languages,
         pointer=args.pointer,
         dtype=args.dtype,

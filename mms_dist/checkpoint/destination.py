@@ -9,6 +9,8 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from mms_dist.checkpoint.files import sync_directory
 from mms_dist.errors import CheckpointError
 
@@ -68,7 +70,7 @@ class Destination:
             except BaseException:
                 shutil.rmtree(self._staging, ignore_errors=True)
                 raise
-        except OSError as problem:
+        except (OSError, SafetensorError) as problem:  # The latter is how a full disk shows when weights are written.
             raise CheckpointError(
                 f"cannot write the export {self.folder}: {problem}; free space there, or choose another folder "
                 "with --to"

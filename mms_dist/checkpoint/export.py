@@ -57,7 +57,7 @@ def export_run(
     Args:
         destination: RUN/export by default. An earlier export there is replaced.
         base_path: folder or Hub name of the base the run was trained on.
-        base_name: what the card calls it; base_path by default.
+        base_name: what the card calls it; by default the name of its folder or on the Hub.
         languages: None takes all that have a checkpoint.
         pointer: which checkpoint; a language that was never evaluated has no `best` and is exported as of `last`,
             which the report and the card say.
@@ -72,14 +72,15 @@ def export_run(
         BaseModelError: the base cannot be loaded.
     """
     run_directory = Path(run_directory)
+    local = Path(base_path).is_dir()
     target = Destination(
         run_directory / "export" if destination is None else Path(destination),
         force=force,
-        protected=[run_directory, *([Path(base_path)] if Path(base_path).is_dir() else [])],
+        protected=[run_directory, *([Path(base_path)] if local else [])],
         inside=[run_directory / "adapters"],
     )
     config = None if adapters_only else load_config(base_path)
-    name = base_name or base_path
+    name = base_name or (Path(base_path).name if local else base_path)
     with CheckpointStore(run_directory / "adapters", keep=1) as store:
         chosen = _choose(store, languages)
         snapshots = _fitting(store, chosen, pointer, config, name)

@@ -89,8 +89,8 @@ def model_card(
             "",
             "Greedy decoding, no language model. A dash: these weights were not evaluated.\n",
             f"## Use\n\n{use}\n",
-            f"## Licence\n\n{licence_line} The adapters derive from it and from the recordings they were trained on,",
-            "whose licences apply as well.\n",
+            f"## Licence\n\n{licence_line}",
+            "The adapters derive from it and from the recordings they were trained on, whose licences apply as well.\n",
         ]
     )
 
