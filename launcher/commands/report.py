@@ -1,0 +1,66 @@
+"""`mms-dist report`: where every language of a run stands, from the run's files alone."""
+
+import argparse
+import json
+import sys
+from typing import Any
+
+EPILOG = """\
+examples:
+  mms-dist report runs/mms-300m
+  mms-dist report runs/mms-300m --plot curves.png
+  mms-dist report runs/mms-300m --json | jq '.languages | map_values(.best_cer)'
+
+The run may be going on: nothing is written in its folder."""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Declare the command."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "report",
+        help="show where every language of a run stands, and its learning curves",
+        description="Show every language's steps, error rates, status and last checkpoint.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("run", metavar="RUN", help="the run's folder (run.directory of its configuration)")
+    parser.add_argument("--json", action="store_true", help="print plain values instead of a table")
+    parser.add_argument("--plot", metavar="FILE", help="draw the learning curves (.png, .pdf or .svg)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the report, and draw the curves if asked to."""
+    from pathlib import Path
+
+    from mms_dist.monitor.past import as_json, read_run
+
+    summary, history = read_run(args.run)
+    if args.plot:
+        from mms_dist.monitor.plot import plot_learning_curves
+
+        plot_learning_curves(summary.languages, Path(args.plot), title=str(summary.run_directory))
+    if args.json:
+        json.dump(as_json(summary, history), sys.stdout, indent=2, ensure_ascii=False, allow_nan=False)
+        print()
+    else:
+        _print_table(summary, history)
+        if args.plot:
+            print(f"plot:   {args.plot}")
+    return 0
+
+
+def _print_table(summary: Any, history: Any) -> None:
+    from datetime import UTC, datetime
+
+    from rich.console import Console
+
+    from mms_dist.monitor.cells import age
+    from mms_dist.monitor.summary import in_one_line, languages_table, troubles
+
+    console, now = Console(), datetime.now(UTC)
+    console.print(languages_table(summary.languages, console.width, now=now))
+    console.print(troubles(summary.languages), in_one_line(summary), sep="\n")
+    if history.last is not None:
+        end = history.ended or "going on, or killed"
+        console.print(f"round {history.round:,}, {end}; last event {age((now - history.last).total_seconds())} ago")
+    console.print(f"curves: {summary.tensorboard_command}", soft_wrap=True, highlight=False)

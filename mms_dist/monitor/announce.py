@@ -1,0 +1,62 @@
+"""Which events deserve a line of their own on the terminal, and what that line says."""
+
+from typing import Any
+
+from mms_dist.monitor.cells import percent
+from mms_dist.monitor.history import LanguageHistory
+
+REASONS = {"steps": "all steps", "early_stop": "early stop", "target": "target reached"}
+MOST_DAMAGED_SAMPLES = 5  # told one by one; all of them are in the event log
+
+
+class Announcer:
+    """Turns events into lines in rich markup, and stays silent about the frequent and the expected."""
+
+    def __init__(self) -> None:
+        self._damaged_samples = 0
+
+    def line(self, event: dict[str, Any], language: LanguageHistory | None) -> str | None:
+        """The line for `event`, or None. `language` is the state of the event's language after it."""
+        kind, reason = event["kind"], _escape(event.get("reason", ""))
+        code = f"[bold]{event.get('language', '')}[/bold]"
+        match kind:
+            case "run_resumed":
+                return f"[cyan]resumed[/cyan] after round {event.get('round', 0):,}"
+            case "finished":
+                return f"[green]finished[/green] {code}: {REASONS.get(reason, reason)}{_result(event, language)}"
+            case "quarantined":
+                return f"[bold red]quarantined[/bold red] {code}: {reason}{_result(event, language)}; the others go on"
+            case "checkpoint_damaged":
+                return f"[yellow]damaged checkpoint[/yellow] {_escape(event.get('path', ''))}: {reason}"
+            case "preempted":
+                return (
+                    "[yellow]preempted[/yellow]: the run stops here; the same command goes on from the last checkpoints"
+                )
+            case "run_failed":
+                return f"[bold red]failed[/bold red]: {reason}"
+            case "exported":
+                return f"exported {_escape(event.get('path', ''))}"
+            case "damaged_sample":
+                return self._damaged(event, code, reason)
+            case _:
+                return None
+
+    def _damaged(self, event: dict[str, Any], code: str, reason: str) -> str | None:
+        self._damaged_samples += 1
+        if self._damaged_samples > MOST_DAMAGED_SAMPLES:
+            return None
+        last = self._damaged_samples == MOST_DAMAGED_SAMPLES
+        more = "; further ones are counted in silence" if last else ""
+        return f"[yellow]damaged sample[/yellow] {code} {_escape(event.get('key', ''))} left out: {reason}{more}"
+
+
+def _result(event: dict[str, Any], language: LanguageHistory | None) -> str:
+    text = f" at step {event['step']:,}" if "step" in event else ""
+    if language is not None and language.best is not None:
+        before = f"{percent(language.initial.cer)} → " if language.initial else ""
+        text += f", CER {before}{percent(language.best.cer)} %"
+    return text
+
+
+def _escape(text: Any) -> str:
+    return str(text).replace("[", r"\[")

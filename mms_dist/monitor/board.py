@@ -1,0 +1,110 @@
+"""What a display shows: the state of every language and of the run, from everything the monitor heard."""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mms_dist.monitor.history import TRAINING, Gain, History, LanguageHistory
+from mms_dist.monitor.report import LanguagePlan, LanguageRound, RoundReport
+from mms_dist.monitor.throughput import Throughput
+
+LOSS_MEMORY = 0.9  # of the exponential average that displays show; TensorBoard has every step's loss
+
+
+@dataclass(slots=True)
+class Line:
+    """One language: what it did last and what it did so far."""
+
+    history: LanguageHistory
+    last: LanguageRound | None = None
+    loss: float | None = None  # averaged over the last steps
+
+    def take(self, last: LanguageRound) -> None:
+        """Take a step into account. A loss that is not finite is shown, and not averaged into later ones."""
+        self.last = last
+        self.history.step, self.history.steps = last.step, last.steps
+        if self.loss is None or not math.isfinite(self.loss) or not math.isfinite(last.loss):
+            self.loss = last.loss
+        else:
+            self.loss = LOSS_MEMORY * self.loss + (1 - LOSS_MEMORY) * last.loss
+
+    @property
+    def remaining_steps(self) -> int:
+        """Steps it may still take: none when it is finished or quarantined."""
+        done = self.history.state not in ("waiting", TRAINING)
+        return 0 if done else max(0, self.history.steps - self.history.step)
+
+
+@dataclass
+class Board:
+    """The whole run. `languages` are in the order of the plan."""
+
+    run_directory: str
+    history: History
+    clock: Callable[[], float] = time.monotonic
+    throughput: Throughput = field(default_factory=Throughput)
+    lines: dict[str, Line] = field(default_factory=dict)
+    active: list[str] = field(default_factory=list)  # in the order of the last round
+    round: int = 0
+    memory_bytes: int = 0
+    audio_seconds: float = 0.0  # trained on in this process's life
+
+    @classmethod
+    def of(cls, run_directory: str, languages: Sequence[LanguagePlan], past: Iterable[dict[str, Any]] = ()) -> "Board":
+        """A board for these languages, with what earlier processes of the run left in its event log."""
+        history = History(languages, past)
+        board = cls(run_directory, history, round=history.round)
+        board.lines = {plan.language: Line(history.languages[plan.language]) for plan in languages}
+        return board
+
+    def __post_init__(self) -> None:
+        self._started_seconds = self.clock()
+
+    def event(self, event: dict[str, Any]) -> None:
+        """Take an event into account."""
+        self.history.apply(event)
+
+    def take(self, report: RoundReport) -> None:
+        """Take a round into account."""
+        self.round, self.memory_bytes = report.round, report.memory_bytes
+        self.audio_seconds += report.audio_seconds
+        self.active = [language.language for language in report.languages]
+        for language in report.languages:
+            self.lines[language.language].take(language)
+        self.throughput.add(report, self.clock())
+
+    @property
+    def elapsed_seconds(self) -> float:
+        """Since this process began."""
+        return self.clock() - self._started_seconds
+
+    @property
+    def steps(self) -> int:
+        """Steps of all languages together, at most."""
+        return sum(line.history.step + line.remaining_steps for line in self.lines.values())
+
+    @property
+    def remaining_steps(self) -> int:
+        """Of those, steps not yet taken."""
+        return sum(line.remaining_steps for line in self.lines.values())
+
+    @property
+    def eta_seconds(self) -> float | None:
+        """When the run ends if no language stops early; None before it can be told."""
+        return self.throughput.run_eta_seconds(self.remaining_steps)
+
+    def eta_of(self, line: Line) -> float | None:
+        """When a language that is training ends if it does not stop early."""
+        if line.history.state != TRAINING or line.last is None:
+            return None
+        return self.throughput.language_eta_seconds(line.remaining_steps)
+
+    def count(self, state: str) -> int:
+        """How many languages are in `state`."""
+        return sum(line.history.state == state for line in self.lines.values())
+
+    def gain(self) -> Gain | None:
+        """What the languages have gained on average."""
+        return Gain.of(line.history for line in self.lines.values())

@@ -1,0 +1,68 @@
+"""How numbers look in tables: the same everywhere."""
+
+import math
+from collections.abc import Sequence
+
+from rich.text import Text
+
+NONE = "–"
+BLOCKS = "▁▂▃▄▅▆▇█"
+STATE_STYLES = {"training": "cyan", "waiting": "bright_black", "finished": "green", "quarantined": "bold red"}
+
+
+def percent(fraction: float | None) -> str:
+    """0.2345 as `23.4`, nan as `nan`, nothing as a dash. Without the sign: columns say it once."""
+    return NONE if fraction is None else f"{100 * fraction:.1f}"
+
+
+def decimal(value: float | None, digits: int = 3) -> str:
+    """A loss or a norm in about `digits` significant digits, so that columns stay narrow."""
+    if value is None:
+        return NONE
+    if not math.isfinite(value) or value == 0:
+        return f"{value:.0f}"
+    whole = max(0, math.floor(math.log10(abs(value))))
+    return f"{value:.{max(0, digits - 1 - whole)}f}" if 1e-3 <= abs(value) < 1e5 else f"{value:.1e}"
+
+
+def duration(seconds: float | None) -> str:
+    """`0:07`, `12:34`, `1:02:03` or `2d 03:04`."""
+    if seconds is None or not math.isfinite(seconds):
+        return NONE
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    days, hour = divmod(hours, 24)
+    if days:
+        return f"{days}d {hour:02}:{minute:02}"
+    return f"{hour}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+def age(seconds: float) -> str:
+    """A time ago in its largest unit: `12 s`, `3 min`, `5 h`, `2 d`."""
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length:.0f} {unit}"
+    return f"{max(0, seconds):.0f} s"
+
+
+def bar(fraction: float, width: int, style: str) -> Text:
+    """A thin progress bar of `width` characters."""
+    halves = round(2 * width * min(max(fraction, 0.0), 1.0))
+    full, half = divmod(halves, 2)
+    text = Text("━" * full + "╸" * half, style=style, no_wrap=True)
+    return text.append("━" * (width - full - half), style="grey27")
+
+
+def sparkline(values: Sequence[float], width: int) -> str:
+    """The last values as little columns, 0 at the foot and the highest at the top; what is not finite is a gap.
+
+    More values than `width` are thinned evenly; the last is always shown.
+    """
+    if len(values) > width:
+        last = len(values) - 1
+        values = [values[round(index * last / (width - 1))] for index in range(width)]
+    top = max((value for value in values if math.isfinite(value)), default=0.0) or 1.0
+    return "".join(
+        BLOCKS[min(len(BLOCKS) - 1, int(value / top * len(BLOCKS)))] if math.isfinite(value) else " "
+        for value in values
+    )

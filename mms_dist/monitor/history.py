@@ -1,0 +1,145 @@
+"""A run's past, folded from its events: every language's learning curve and where it stands."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from mms_dist.monitor.events import number
+from mms_dist.monitor.report import LanguagePlan
+
+WAITING, TRAINING, FINISHED, QUARANTINED = "waiting", "training", "finished", "quarantined"
+STATES = (TRAINING, WAITING, FINISHED, QUARANTINED)
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """One evaluation on the dev split."""
+
+    step: int
+    cer: float
+    wer: float
+    utterances: int
+
+
+@dataclass(slots=True)
+class LanguageHistory:
+    """Where one language stands."""
+
+    language: str
+    state: str = WAITING
+    reason: str = ""  # why it finished or was quarantined
+    step: int = 0
+    steps: int = 0
+    utterances: int = 0
+    audio_seconds: float = 0.0
+    curve: list[CurvePoint] = field(default_factory=list)  # steps strictly increasing
+    checkpoint_step: int | None = None
+    checkpoint_time: datetime | None = None
+    damaged_samples: int = 0
+
+    @property
+    def initial(self) -> CurvePoint | None:
+        """The evaluation before training, if there was one."""
+        return self.curve[0] if self.curve and self.curve[0].step == 0 else None
+
+    @property
+    def latest(self) -> CurvePoint | None:
+        """The last evaluation."""
+        return self.curve[-1] if self.curve else None
+
+    @property
+    def best(self) -> CurvePoint | None:
+        """The evaluation with the lowest CER; the earliest of equals. A CER that is not a number is never it."""
+        numbers = [point for point in self.curve if point.cer == point.cer]
+        return min(numbers, key=lambda point: point.cer, default=None)
+
+    def forget_after(self, step: int) -> None:
+        """Drop what was measured after `step`: the language goes on from there."""
+        while self.curve and self.curve[-1].step > step:
+            self.curve.pop()
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """Mean CER before training and at its best, over the languages that were scored before and since."""
+
+    before: float
+    best: float
+    languages: int
+
+    @classmethod
+    def of(cls, languages: Iterable[LanguageHistory]) -> "Gain | None":
+        """The gain of these languages; None if none was scored twice."""
+        pairs = [
+            (language.initial.cer, language.best.cer)
+            for language in languages
+            if language.initial and language.best and len(language.curve) > 1
+        ]
+        if not pairs:
+            return None
+        before, best = zip(*pairs, strict=True)
+        return cls(sum(before) / len(pairs), sum(best) / len(pairs), len(pairs))
+
+
+class History:
+    """All languages of a run. Feed it events, oldest first."""
+
+    def __init__(self, languages: Iterable[LanguagePlan] = (), events: Iterable[dict[str, Any]] = ()) -> None:
+        self.languages: dict[str, LanguageHistory] = {}
+        self.started: datetime | None = None
+        self.last: datetime | None = None
+        self.ended = ""  # "finished", "preempted" or "failed" when the run is not going on
+        self.round = 0
+        for event in events:
+            self.apply(event)
+        for plan in languages:
+            language = self._language(plan.language)
+            language.steps, language.utterances = plan.steps, plan.utterances
+            language.audio_seconds = plan.audio_seconds
+
+    def apply(self, event: dict[str, Any]) -> None:
+        """Take one event into account. Kinds and fields that say nothing about a language's state are passed over."""
+        kind, code = event["kind"], event.get("language")
+        self.last = datetime.fromisoformat(event["time"])
+        self.round = int(event.get("round", self.round))
+        if kind in ("run_started", "run_resumed"):
+            self._start(event)
+        elif kind in ("run_finished", "run_failed", "preempted"):
+            self.ended = kind.removeprefix("run_")
+        elif code is not None:
+            self._apply_to(self._language(code), kind, event)
+
+    def _start(self, event: dict[str, Any]) -> None:
+        self.started = self.started or self.last
+        self.ended = ""
+        for code in event.get("languages", ()):
+            self._language(code)
+        for language in self.languages.values():  # whoever held a slot is admitted anew, or waits
+            if language.state == TRAINING:
+                language.state = WAITING
+
+    def _apply_to(self, language: LanguageHistory, kind: str, event: dict[str, Any]) -> None:
+        step = int(event.get("step", language.step))
+        if kind == "admitted":
+            language.state, language.reason, language.step = TRAINING, "", step
+            language.steps = int(event.get("steps", language.steps))
+            language.utterances = int(event.get("utterances", language.utterances))
+            language.audio_seconds = float(event.get("audio_seconds", language.audio_seconds))
+            language.forget_after(step)
+        elif kind == "evaluated":
+            language.forget_after(step - 1)
+            point = CurvePoint(step, number(event["cer"]), number(event["wer"]), int(event["utterances"]))
+            language.curve.append(point)
+            language.step = max(language.step, step)
+        elif kind == "checkpoint_saved":
+            language.checkpoint_step, language.checkpoint_time = step, self.last
+            language.step = max(language.step, step)
+        elif kind in ("finished", "quarantined"):
+            language.state = FINISHED if kind == "finished" else QUARANTINED
+            language.reason, language.step = str(event.get("reason", "")), step
+        elif kind == "damaged_sample":
+            language.damaged_samples += 1
+
+    def _language(self, code: str) -> LanguageHistory:
+        return self.languages.setdefault(code, LanguageHistory(code))

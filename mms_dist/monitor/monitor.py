@@ -1,0 +1,170 @@
+"""The one object that training tells what happens; it tells the terminal, TensorBoard and the event log."""
+
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from rich.console import Console
+from rich.markup import escape
+
+from mms_dist.monitor.announce import Announcer
+from mms_dist.monitor.board import Board
+from mms_dist.monitor.events import EventLog, read_events
+from mms_dist.monitor.plain import PlainProgress
+from mms_dist.monitor.progress import LiveProgress
+from mms_dist.monitor.report import EvaluationReport, LanguagePlan, RoundReport
+from mms_dist.monitor.summary import RunSummary, closing
+from mms_dist.monitor.tensorboard import TensorBoard
+
+
+class Progress(Protocol):
+    """A display of the board."""
+
+    def start(self) -> None:
+        """Begin."""
+
+    def update(self, *, force: bool = False) -> None:
+        """The board has changed."""
+
+    def announce(self, line: str) -> None:
+        """Print a line in rich markup that stays."""
+
+    def close(self) -> None:
+        """End, and leave the terminal as it was."""
+
+
+class Monitor:
+    """Watches one run on one process. Use it in a `with` block, so that the terminal is whole after an error.
+
+    An event log that is there already is read first: the displays and the closing table then tell of the whole
+    run, and not only of what came after it was resumed.
+    """
+
+    def __init__(
+        self,
+        run_directory: str | os.PathLike[str],
+        *,
+        languages: Sequence[LanguagePlan],
+        live: bool | None = None,
+        tensorboard: bool = True,
+        console: Console | None = None,
+    ) -> None:
+        """Open the event log and TensorBoard's folder in `run_directory`.
+
+        Args:
+            languages: every language of the run, in the order in which to show them.
+            live: redraw in place, or print plain lines; None asks the terminal.
+            tensorboard: write event files.
+            console: where to print; standard output by default.
+
+        Raises:
+            TrainingError: the run directory cannot be written, or its event log is not one.
+        """
+        self.run_directory = Path(run_directory)
+        self._console = console or Console(file=sys.stdout)
+        self._events = EventLog(self.run_directory / "events.jsonl")
+        self._board = Board.of(str(run_directory), languages, read_events(self._events.path))
+        self._tensorboard = TensorBoard(self.run_directory / "tensorboard") if tensorboard else None
+        self._announcer = Announcer()
+        self._lock = threading.RLock()  # checkpoints are written, and told of, on a thread
+        self._running = False
+        is_live = can_redraw(self._console) if live is None else live
+        display = LiveProgress if is_live else PlainProgress
+        self._progress: Progress = display(self._board, self._console)
+
+    def start(self, lines: Sequence[str] = ()) -> None:
+        """Print what the run sets out to do, and begin to show its progress."""
+        for line in lines:
+            self._console.print(escape(line), highlight=False, soft_wrap=True)
+        if self._tensorboard is not None and lines:
+            self._tensorboard.plan(lines)
+        self._running = True
+        self._progress.start()
+
+    def round(self, report: RoundReport) -> None:
+        """A round is over."""
+        with self._lock:
+            self._board.take(report)
+            if self._tensorboard is not None:
+                self._tensorboard.round(report)
+            self._progress.update()
+
+    def evaluated(self, report: EvaluationReport) -> None:
+        """A language was scored on its dev split. Writes the event `evaluated`."""
+        with self._lock:
+            if self._tensorboard is not None:
+                self._tensorboard.evaluated(report)
+            self.event(
+                "evaluated",
+                round=report.round,
+                language=report.language,
+                step=report.step,
+                cer=report.scores.cer,
+                wer=report.scores.wer,
+                utterances=report.scores.utterances,
+                best=report.best,
+            )
+            self._progress.update()
+
+    def event(self, kind: str, *, round: int | None = None, language: str | None = None, **fields: Any) -> None:
+        """Something of `events.KINDS` happened. May be called from any thread."""
+        with self._lock:
+            fields = self._what_the_plan_knows(kind, language) | fields
+            event = self._events.write(kind, round=round, language=language, **fields)
+            self._board.event(event)
+            if kind == "admitted" and self._tensorboard is not None:
+                self._tensorboard.admitted(str(language))
+            line = self._board.lines.get(language) if language else None
+            announcement = self._announcer.line(event, line.history if line else None)
+            if announcement is not None:
+                self._progress.announce(announcement)
+
+    def summary(self) -> RunSummary:
+        """Where every language stands, with what it was before training."""
+        languages = [line.history for line in self._board.lines.values()]
+        return RunSummary(self.run_directory, languages, self._board.elapsed_seconds)
+
+    def close(self, summary: RunSummary | None = None) -> None:
+        """End the display, write what is left, and print the closing table of `summary` if one is given."""
+        with self._lock:
+            if self._running:
+                self._running = False
+                self._progress.close()
+            if self._tensorboard is not None:
+                self._tensorboard.flush()
+            self._events.close()
+        if summary is not None:
+            self._console.print(closing(summary, self._console.width))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _what_the_plan_knows(self, kind: str, language: str | None) -> dict[str, Any]:
+        """Fields that make the event log tell of the run without its configuration."""
+        if kind in ("run_started", "run_resumed"):
+            return {"languages": list(self._board.lines)}
+        if kind == "admitted" and language in self._board.lines:
+            history = self._board.lines[language].history
+            return {
+                "steps": history.steps,
+                "utterances": history.utterances,
+                "audio_seconds": history.audio_seconds,
+            }
+        return {}
+
+
+def can_redraw(console: Console) -> bool:
+    """Whether someone looks at a terminal that can move its cursor: not a pipe, a batch log or CI."""
+    return console.is_terminal and not console.is_dumb_terminal and not os.environ.get("CI")

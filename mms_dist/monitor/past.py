@@ -1,0 +1,97 @@
+"""A run as its files tell it, for whoever was not there: the event log, and the checkpoints' own states."""
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from mms_dist.errors import MmsDistError
+from mms_dist.monitor.events import read_events
+from mms_dist.monitor.history import History, LanguageHistory
+from mms_dist.monitor.summary import RunSummary
+
+STATE_FILE = "state.json"
+
+
+def read_run(run_directory: str | os.PathLike[str]) -> tuple[RunSummary, History]:
+    """Every language of a run, alphabetically, running or not.
+
+    Raises:
+        MmsDistError: the folder is no run, or its event log or a checkpoint's state cannot be read.
+    """
+    directory = Path(run_directory)
+    log, adapters = directory / "events.jsonl", directory / "adapters"
+    if not log.is_file() and not adapters.is_dir():
+        found = "a folder without either" if directory.is_dir() else "no such folder"
+        raise MmsDistError(
+            f"{directory} is not a run: expected events.jsonl or adapters/ in it, found {found}; pass the "
+            "run.directory of a configuration"
+        )
+    history = History(events=read_events(log) if log.is_file() else ())
+    for last in sorted(adapters.glob(f"*/last/{STATE_FILE}")):
+        code = last.parent.parent.name
+        _take_checkpoint(history.languages.setdefault(code, LanguageHistory(code)), last)
+    ordered = [history.languages[code] for code in sorted(history.languages)]
+    return RunSummary(directory, ordered), history
+
+
+def as_json(summary: RunSummary, history: History) -> dict[str, Any]:
+    """The same as plain values: rates are fractions, times are ISO 8601, what is not known is null."""
+    return {
+        "run": str(summary.run_directory),
+        "started": _iso(history.started),
+        "last_event": _iso(history.last),
+        "ended": history.ended or None,
+        "round": history.round,
+        "languages": {language.language: _language_json(language) for language in summary.languages},
+    }
+
+
+def _language_json(language: LanguageHistory) -> dict[str, Any]:
+    best = language.best
+    return {
+        "state": language.state,
+        "reason": language.reason or None,
+        "step": language.step,
+        "steps": language.steps or None,
+        "utterances": language.utterances or None,
+        "audio_seconds": language.audio_seconds or None,
+        "initial_cer": _finite(language.initial.cer) if language.initial else None,
+        "cer": _finite(language.latest.cer) if language.latest else None,
+        "wer": _finite(language.latest.wer) if language.latest else None,
+        "best_cer": best.cer if best else None,
+        "best_wer": _finite(best.wer) if best else None,
+        "best_step": best.step if best else None,
+        "checkpoint_step": language.checkpoint_step,
+        "checkpoint_time": _iso(language.checkpoint_time),
+        "damaged_samples": language.damaged_samples,
+        "curve": [
+            {"step": point.step, "cer": _finite(point.cer), "wer": _finite(point.wer)} for point in language.curve
+        ],
+    }
+
+
+def _take_checkpoint(language: LanguageHistory, state_file: Path) -> None:
+    """What lies on disk is the truth about checkpoints, whatever the events say."""
+    try:
+        state = json.loads(state_file.read_text(encoding="utf-8"))
+        step = int(state_file.parent.resolve().name.removeprefix("step-"))
+        written = state_file.stat().st_mtime
+    except (OSError, ValueError) as error:
+        raise MmsDistError(
+            f"cannot read {state_file}: {error}; the next start of the run falls back to an older checkpoint"
+        ) from error
+    language.checkpoint_step = step
+    language.checkpoint_time = datetime.fromtimestamp(written, UTC)
+    language.step = max(language.step, step)
+    if not language.curve and isinstance(state, dict) and isinstance(state.get("status"), str):
+        language.state = state["status"]  # copied from another run, whose events are not here
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat(timespec="seconds") if moment else None
+
+
+def _finite(value: float) -> float | None:
+    return value if value - value == 0 else None

@@ -1,0 +1,81 @@
+"""Progress where no terminal redraws: batch logs, pipes, CI. One line at a time, never many a second."""
+
+from rich.console import Console
+from rich.markup import escape
+
+from mms_dist.monitor.board import Board
+from mms_dist.monitor.cells import decimal, duration, percent
+from mms_dist.monitor.history import FINISHED, QUARANTINED, WAITING
+
+SHORTEST_SECONDS = 5.0
+LONGEST_SECONDS = 60.0
+ELAPSED_FRACTION = 0.05  # a run of an hour is told of every minute, its first minutes more often
+MOST_RATES = 8  # in one line
+
+
+class PlainProgress:
+    """Prints a line about `board` now and then, less often the longer the run."""
+
+    def __init__(self, board: Board, console: Console) -> None:
+        self._board, self._console = board, console
+        self._last_seconds = 0.0
+        self._told: dict[str, int] = {}  # the step whose CER was printed last
+
+    def start(self) -> None:
+        """Begin: the first line comes after the shortest interval."""
+        self._last_seconds = self._board.elapsed_seconds
+
+    def update(self, *, force: bool = False) -> None:
+        """Print a line if the last is long enough ago."""
+        elapsed = self._board.elapsed_seconds
+        interval = min(LONGEST_SECONDS, max(SHORTEST_SECONDS, ELAPSED_FRACTION * elapsed))
+        if not force and elapsed - self._last_seconds < interval:
+            return
+        self._last_seconds = elapsed
+        self._print(status_line(self._board))
+        rates = self._new_rates()
+        if rates:
+            self._print(rates)
+
+    def announce(self, line: str) -> None:
+        """Print the line of an event at once: there are few."""
+        self._console.print(line, highlight=False, soft_wrap=True)
+
+    def close(self) -> None:
+        """Tell how it stands in the end."""
+        self.update(force=True)
+
+    def _print(self, line: str) -> None:
+        self._console.print(escape(line), highlight=False, soft_wrap=True)
+
+    def _new_rates(self) -> str:
+        """What was evaluated since the last line."""
+        fresh = []
+        for code, line in self._board.lines.items():
+            latest = line.history.latest
+            if latest is not None and self._told.get(code) != latest.step:
+                self._told[code] = latest.step
+                mark = " before training" if latest.step == 0 else "*" if line.history.best is latest else ""
+                fresh.append(f"{code} {percent(latest.cer)}{mark}")
+        more = f" and {len(fresh) - MOST_RATES} more" if len(fresh) > MOST_RATES else ""
+        return f"  dev CER % (* best): {', '.join(fresh[:MOST_RATES])}{more}" if fresh else ""
+
+
+def status_line(board: Board) -> str:
+    """The run in one line."""
+    speed = board.throughput
+    losses = [line.loss for code in board.active if (line := board.lines[code]).loss is not None]
+    loss = sum(losses) / len(losses) if losses else None
+    states = [f"{len(board.active)} training"]
+    states += [f"{count} {state}" for state in (WAITING, FINISHED, QUARANTINED) if (count := board.count(state))]
+    return " | ".join(
+        [
+            f"round {board.round}",
+            f"{duration(board.elapsed_seconds)} elapsed, {duration(board.eta_seconds)} left",
+            ", ".join(states),
+            f"loss {decimal(loss)}",
+            f"{speed.audio_seconds_per_second:.0f} s of audio a second",
+            f"padding {percent(speed.padding_fraction)} %",
+            f"data wait {percent(speed.data_wait_fraction)} %",
+        ]
+    )

@@ -1,0 +1,135 @@
+"""The live display: every language that fits the terminal, and the run in three lines."""
+
+import time
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from mms_dist.monitor.board import Board, Line
+from mms_dist.monitor.cells import STATE_STYLES, bar, decimal, duration, percent, sparkline
+from mms_dist.monitor.history import FINISHED, QUARANTINED, TRAINING
+from mms_dist.monitor.layout import BLOCK_GAP, Bar, Column, fitted_table
+from mms_dist.monitor.totals import headline, languages_by_state, system_figures
+
+SHORTEST_REFRESH_SECONDS = 0.5
+REFRESH_COST_FRACTION = 0.005  # of the run's time may go into drawing
+MARGIN_LINES = 7  # everything that is not a language: three lines of totals, a blank, heads, "more", the cursor
+COMFORTABLE_WIDTH = 60  # of a block that shows a language with its step, best CER and time left
+NARROW_WIDTH = 24  # of a block beside the code: bar, loss, CER
+TREND_WIDTH = 12
+
+
+class LiveProgress:
+    """Redraws `board` in place. It draws when told to and never from a thread of its own."""
+
+    def __init__(self, board: Board, console: Console) -> None:
+        self._board, self._console = board, console
+        self._live = Live(console=console, auto_refresh=False, vertical_overflow="crop")
+        self._next_seconds = 0.0
+
+    def start(self) -> None:
+        """Begin to draw."""
+        self._live.start()
+        self.update(force=True)
+
+    def update(self, *, force: bool = False) -> None:
+        """Redraw, unless the last time is so recent that drawing would cost the training."""
+        begun = time.monotonic()
+        if not force and begun < self._next_seconds:
+            return
+        self._live.update(render(self._board, self._console.width, self._console.height), refresh=True)
+        ended = time.monotonic()
+        self._next_seconds = ended + max(SHORTEST_REFRESH_SECONDS, (ended - begun) / REFRESH_COST_FRACTION)
+
+    def announce(self, line: str) -> None:
+        """Print a line that stays, above the display."""
+        self._console.print(line, highlight=False)
+
+    def close(self) -> None:
+        """Take the display away: the closing table says it all."""
+        self._live.update(Text(), refresh=True)
+        self._live.stop()
+
+
+def render(board: Board, width: int, height: int) -> RenderableType:
+    """The display for a terminal of this size: all languages if they fit, else those that need an eye."""
+    width -= 1  # some terminals wrap after their last column
+    height = max(1, height - MARGIN_LINES)
+    lines = list(board.lines.values())
+    if len(lines) > height * max(1, width // COMFORTABLE_WIDTH):
+        lines = _training(board) + [line for line in lines if line.history.state == QUARANTINED]
+    narrowest = max((len(line.history.language) for line in lines), default=0) + NARROW_WIDTH
+    most_blocks = max(1, (width + BLOCK_GAP) // (narrowest + BLOCK_GAP))
+    blocks = min(most_blocks, max(1, -(-len(lines) // height)))
+    shown = lines[: blocks * height]
+    parts: list[RenderableType] = [
+        headline(board, width),
+        languages_by_state(board, width),
+        system_figures(board, width),
+        "",
+    ]
+    parts.append(fitted_table(_columns(board), shown, width, blocks=blocks))
+    if len(shown) < len(lines):
+        parts.append(Text(f"+ {len(lines) - len(shown):,} more", style="bright_black"))
+    return Group(*parts)
+
+
+def _training(board: Board) -> list[Line]:
+    """Languages as they stand in the last round, so that a row stays where the eye left it."""
+    place = {code: index for index, code in enumerate(board.active)}
+    training = [line for line in board.lines.values() if line.history.state == TRAINING]
+    return sorted(training, key=lambda line: place.get(line.history.language, len(place)))
+
+
+def _columns(board: Board) -> list[Column[Line] | Bar[Line]]:
+    """What there is to say about a language; the higher its rank, the sooner a column gives way."""
+    return [
+        Column("lang", _code, justify="left"),
+        Bar(_bar),
+        Column("step", _step, rank=3),
+        Column("loss", lambda line: decimal(line.loss)),
+        Column("CER %", _latest),
+        Column("best", _best, rank=2),
+        Column("trend", _trend, rank=4, justify="left"),
+        Column("lr", lambda line: f"{line.last.lr:.1e}" if line.last else "", rank=5),
+        Column("epoch", lambda line: f"{line.last.epoch:.1f}" if line.last else "", rank=6),
+        Column("grad", lambda line: decimal(line.last.grad_norm) if line.last else "", rank=7),
+        Column("left", lambda line: _left(board, line), rank=1),
+    ]
+
+
+def _code(line: Line) -> Text:
+    state = line.history.state
+    return Text(line.history.language, style="bold" if state == TRAINING else STATE_STYLES[state])
+
+
+def _bar(line: Line, width: int) -> Text:
+    history = line.history
+    fraction = 1.0 if history.state == FINISHED else history.step / history.steps if history.steps else 0.0
+    return bar(fraction, width, STATE_STYLES[history.state])
+
+
+def _step(line: Line) -> Text:
+    history = line.history
+    return Text.assemble(f"{history.step:,}", (f"/{history.steps:,}", "bright_black"))
+
+
+def _latest(line: Line) -> Text:
+    latest = line.history.latest
+    is_best = latest is not None and latest is line.history.best
+    return Text(percent(latest.cer if latest else None), style="bold green" if is_best else "bold")
+
+
+def _best(line: Line) -> Text:
+    best = line.history.best
+    return Text(percent(best.cer if best else None), style="green")
+
+
+def _trend(line: Line) -> Text:
+    return Text(sparkline([point.cer for point in line.history.curve], TREND_WIDTH), style="cyan")
+
+
+def _left(board: Board, line: Line) -> Text:
+    state = line.history.state
+    return Text(duration(board.eta_of(line))) if state == TRAINING else Text(state, STATE_STYLES[state])

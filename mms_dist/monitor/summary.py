@@ -1,0 +1,151 @@
+"""The end of a run, and `mms-dist report`: every language with what it was, what it is and where it lies."""
+
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from mms_dist.monitor.announce import REASONS
+from mms_dist.monitor.cells import NONE, STATE_STYLES, age, duration, percent, sparkline
+from mms_dist.monitor.history import (
+    FINISHED,
+    QUARANTINED,
+    TRAINING,
+    WAITING,
+    CurvePoint,
+    Gain,
+    LanguageHistory,
+)
+from mms_dist.monitor.layout import Bar, Column, fitted_table
+
+CURVE_WIDTH = 12
+MOST_LANGUAGES = 60  # in the closing table; `mms-dist report` shows all
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """A run and its languages at one moment."""
+
+    run_directory: Path
+    languages: Sequence[LanguageHistory]
+    seconds: float | None = None  # of the process that ends
+
+    @property
+    def tensorboard_command(self) -> str:
+        """What opens the curves."""
+        return f"tensorboard --logdir {shlex.quote(str(self.run_directory / 'tensorboard'))}"
+
+
+def closing(summary: RunSummary, width: int) -> RenderableType:
+    """The closing table, the run in one line and the command that opens TensorBoard."""
+    shown = _worth_a_row(summary.languages)
+    parts: list[RenderableType] = ["", languages_table(shown, width)]
+    hidden = len(summary.languages) - len(shown)
+    if hidden:
+        command = f"mms-dist report {shlex.quote(str(summary.run_directory))}"
+        parts.append(Text(f"and {hidden:,} more: {command}", style="bright_black"))
+    parts.append(troubles(shown))
+    parts.append(in_one_line(summary))
+    parts.append(Text(f"curves: {summary.tensorboard_command}", no_wrap=True, overflow="ignore"))
+    return Group(*parts)
+
+
+def languages_table(languages: Sequence[LanguageHistory], width: int, *, now: datetime | None = None) -> Table:
+    """One line per language. With `now`, the age of its last checkpoint in place of its folder."""
+    columns: list[Column[LanguageHistory] | Bar[LanguageHistory]] = [
+        Column("language", lambda language: Text(language.language, "bold"), justify="left"),
+        Column("utterances", lambda language: f"{language.utterances:,}" if language.utterances else NONE, rank=4),
+        Column("hours", _hours, rank=3),
+        Column("steps", _steps, rank=2),
+        Column("dev CER %", _rates),
+        Column("best", lambda language: Text(percent(_cer(language.best)), "bold green")),
+        Column("WER %", lambda language: percent(language.best.wer if language.best else None)),
+        Column("curve", _curve, rank=5, justify="left"),
+        Column("status", _status, justify="left"),
+        Column("checkpoint", lambda language: _checkpoint(language, now), rank=1, justify="left"),
+    ]
+    return fitted_table(columns, languages, width)
+
+
+def troubles(languages: Iterable[LanguageHistory]) -> Text:
+    """A line for every language in quarantine or with damaged samples; no text if all is well."""
+    text = Text()
+    for language in languages:
+        if language.state == QUARANTINED:
+            text.append(f"{language.language} ", "bold red").append(f"{language.reason} (step {language.step:,})\n")
+        if language.damaged_samples:
+            text.append(f"{language.language} ", "yellow")
+            text.append(f"{language.damaged_samples:,} damaged samples were left out\n")
+    return text
+
+
+def in_one_line(summary: RunSummary) -> Text:
+    """How the languages ended, what they gained on average, and how long it took."""
+    languages = summary.languages
+    text = Text()
+    counts = {state: sum(each.state == state for each in languages) for state in STATE_STYLES}
+    for state in (FINISHED, TRAINING, WAITING, QUARANTINED):
+        if counts[state]:
+            text.append(f"{counts[state]:,} {state}", style=STATE_STYLES[state]).append("   ")
+    gain = Gain.of(languages)
+    if gain is not None:
+        text.append(f"mean CER {percent(gain.before)} → ")
+        text.append(f"{percent(gain.best)} %   ", style="bold green")
+    if summary.seconds is not None:
+        text.append(f"in {duration(summary.seconds)}")
+    return text
+
+
+def _hours(language: LanguageHistory) -> str:
+    return f"{language.audio_seconds / 3600:,.2f}" if language.audio_seconds else NONE
+
+
+def _steps(language: LanguageHistory) -> Text:
+    limit = f"/{language.steps:,}" if language.steps > language.step else ""
+    return Text.assemble(f"{language.step:,}", (limit, "bright_black"))
+
+
+def _rates(language: LanguageHistory) -> Text:
+    """CER before training and now."""
+    if language.initial is None or language.latest is language.initial:
+        return Text(percent(_cer(language.latest)))
+    return Text.assemble((f"{percent(language.initial.cer)} → ", "bright_black"), percent(_cer(language.latest)))
+
+
+def _curve(language: LanguageHistory) -> Text:
+    return Text(sparkline([point.cer for point in language.curve], CURVE_WIDTH), "cyan")
+
+
+def _status(language: LanguageHistory) -> Text:
+    is_done = language.state == FINISHED and language.reason
+    text = REASONS.get(language.reason, language.reason) if is_done else language.state
+    return Text(text, STATE_STYLES[language.state])
+
+
+def _checkpoint(language: LanguageHistory, now: datetime | None) -> Text:
+    if language.checkpoint_step is None:
+        return Text(NONE, "bright_black")
+    if now is None or language.checkpoint_time is None:
+        return Text(f"adapters/{language.language}/{'best' if language.best else 'last'}", "bright_black")
+    ago = age((now - language.checkpoint_time).total_seconds())
+    return Text(f"step {language.checkpoint_step:,}, {ago} ago", "bright_black")
+
+
+def _cer(point: CurvePoint | None) -> float | None:
+    return point.cer if point else None
+
+
+def _worth_a_row(languages: Sequence[LanguageHistory]) -> Sequence[LanguageHistory]:
+    """All of them; of many, those in quarantine, then the worst and the best of those that were scored."""
+    if len(languages) <= MOST_LANGUAGES:
+        return languages
+    trouble = [language for language in languages if language.state == QUARANTINED][: MOST_LANGUAGES // 2]
+    scored = [(language.best.cer, language) for language in languages if language.best]
+    ranked = [each for _, each in sorted(scored, key=lambda pair: -pair[0]) if each.state != QUARANTINED]
+    half = (MOST_LANGUAGES - len(trouble)) // 2
+    return trouble + (ranked if len(ranked) <= 2 * half else ranked[:half] + ranked[-half:])

@@ -1,0 +1,190 @@
+"""TensorBoard: one run per language, and one for the system.
+
+`RUN/tensorboard/<code>/` holds `lang/<code>/{loss,cer,wer,lr,grad_norm,epoch}` and transcripts as text, over the
+language's own step; `all/{loss,cer,wer}` repeat what is worth comparing under tags that every language shares, so
+that TensorBoard draws all languages into one chart. `RUN/tensorboard/system/` holds `system/…` over the round.
+
+Why a run per language: a run that is killed goes on from checkpoints, and what was drawn after them has to go.
+TensorBoard's way to say so (a session start with a step) covers a whole run and one axis, while every language
+has its own clock. A language that starts over does not touch another one's curves either.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.compat.proto.tensor_pb2 import TensorProto
+from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
+from tensorboard.compat.proto.types_pb2 import DT_STRING
+from tensorboard.plugins.text.metadata import create_summary_metadata
+from tensorboard.summary.writer.record_writer import RecordWriter
+
+from mms_dist.errors import TrainingError
+from mms_dist.monitor.report import EvaluationReport, LanguageRound, RoundReport
+
+FLUSH_SECONDS = 5.0
+POINTS_PER_CURVE = 1_000  # what TensorBoard keeps of a curve; a longer one is thinned here, at the source
+SYSTEM = "system"
+GIB = 1024**3
+
+
+class TensorBoard:
+    """Writes what the monitor hears into event files below one folder.
+
+    Nothing is written before the first flush, and no file is held open between two: 1,000 languages cost 1,000
+    files on disk and none in the process.
+    """
+
+    def __init__(self, directory: str | os.PathLike[str]) -> None:
+        self.directory = Path(directory)
+        self._streams: dict[str, _EventStream] = {}
+        self._next_flush = time.monotonic() + FLUSH_SECONDS
+
+    def plan(self, lines: Iterable[str]) -> None:
+        """Keep the run's plan as text."""
+        text = "\n".join(f"    {line}" for line in lines)  # Markdown: as written, in a fixed width
+        self._stream(SYSTEM).add(0, [_text("system/plan", text, "What this run set out to do")])
+
+    def round(self, report: RoundReport) -> None:
+        """Draw one round: every language's step, and the system's figures."""
+        for language in report.languages:
+            if _is_drawn(language):
+                self._stream(language.language).add(language.step, _step_values(language))
+        self._stream(SYSTEM).add(report.round, _system_values(report))
+        if time.monotonic() >= self._next_flush:
+            self.flush()
+
+    def evaluated(self, report: EvaluationReport) -> None:
+        """Draw a language's error rates and show its transcripts."""
+        rates = {"cer": report.scores.cer, "wer": report.scores.wer}
+        values = _scalars(f"lang/{report.language}", rates) + _scalars("all", rates)
+        if report.samples:
+            tag = f"lang/{report.language}/transcripts"
+            values.append(_text(tag, _markdown(report.samples), "Dev utterances: what was said, what was decoded"))
+        self._stream(report.language).add(report.step, values)
+
+    def admitted(self, language: str) -> None:
+        """The language begins, or begins again from an earlier step: what it draws next outdates what is behind."""
+        if language in self._streams:
+            self._streams.pop(language).flush()
+
+    def flush(self) -> None:
+        """Write everything to disk.
+
+        Raises:
+            TrainingError: a file cannot be written.
+        """
+        for stream in self._streams.values():
+            stream.flush()
+        self._next_flush = time.monotonic() + FLUSH_SECONDS
+
+    def _stream(self, run: str) -> "_EventStream":
+        if run not in self._streams:
+            self._streams[run] = _EventStream(self.directory / run)
+        return self._streams[run]
+
+
+class _EventStream:
+    """One event file, created at the first value; values wait in memory for `flush`."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._path: Path | None = None
+        self._pending = bytearray()
+
+    def add(self, step: int, values: Sequence[Summary.Value]) -> None:
+        """Queue the values of one step."""
+        if self._path is None:
+            self._start(step)
+        self._record(Event(wall_time=time.time(), step=step, summary=Summary(value=values)))
+
+    def flush(self) -> None:
+        if not self._pending:
+            return
+        assert self._path is not None
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            with open(self._path, "ab") as file:
+                file.write(self._pending)
+        except OSError as error:
+            raise TrainingError(
+                f"cannot write {self._path}: {error.strerror}; make room or mend the permissions, then run the same "
+                "command again: it goes on from the last checkpoints"
+            ) from error
+        self._pending.clear()
+
+    def _start(self, step: int) -> None:
+        # Readers take the files of a folder in the order of their names.
+        name = f"events.out.tfevents.{time.time():017.6f}.{socket.gethostname()}.{os.getpid()}"
+        self._path = self._directory / name
+        self._record(Event(wall_time=time.time(), file_version="brain.Event:2"))
+        if any(self._directory.glob("events.out.tfevents.*")):
+            # An earlier process drew here. The first step of this one tells what is outdated: all from it on.
+            session = SessionLog(status=SessionLog.START)
+            self._record(Event(wall_time=time.time(), step=step, session_log=session))
+
+    def _record(self, event: Event) -> None:
+        RecordWriter(_Buffer(self._pending)).write(event.SerializeToString())
+
+
+class _Buffer:
+    """The little of a file that `RecordWriter` writes to."""
+
+    def __init__(self, buffer: bytearray) -> None:
+        self.write = buffer.extend
+
+
+def _is_drawn(language: LanguageRound) -> bool:
+    stride = -(-language.steps // POINTS_PER_CURVE)
+    is_regular = stride <= 1 or language.step % stride == 0 or language.step in (1, language.steps)
+    return is_regular or language.loss - language.loss != 0  # nan and inf are always shown
+
+
+def _step_values(language: LanguageRound) -> list[Summary.Value]:
+    values = {
+        "loss": language.loss,
+        "lr": language.lr,
+        "grad_norm": language.grad_norm,
+        "epoch": language.epoch,
+    }
+    return _scalars(f"lang/{language.language}", values) + _scalars("all", {"loss": language.loss})
+
+
+def _system_values(report: RoundReport) -> list[Summary.Value]:
+    seconds = report.seconds or float("nan")
+    values = {
+        "audio_seconds_per_second": report.audio_seconds / seconds,
+        "padding_fraction": report.padding_fraction,
+        "data_wait_fraction": report.data_wait_seconds / seconds,
+        "save_fraction": report.save_seconds / seconds,
+        "round_seconds": report.seconds,
+        "memory_gib": report.memory_bytes / GIB,
+        "active_languages": len(report.languages),
+        "waiting_languages": report.waiting,
+        "finished_languages": report.finished,
+    }
+    return _scalars(SYSTEM, values)
+
+
+def _scalars(prefix: str, values: Mapping[str, float]) -> list[Summary.Value]:
+    return [Summary.Value(tag=f"{prefix}/{name}", simple_value=value) for name, value in values.items()]
+
+
+def _text(tag: str, text: str, description: str) -> Summary.Value:
+    metadata = create_summary_metadata(display_name="", description=description)
+    tensor = TensorProto(dtype=DT_STRING, string_val=[text.encode()], tensor_shape=TensorShapeProto())
+    return Summary.Value(tag=tag, metadata=metadata, tensor=tensor)
+
+
+def _markdown(samples: Iterable[tuple[str, str]]) -> str:
+    lines = ["| said | decoded |", "| --- | --- |"]
+    lines += [f"| {_cell(reference)} | {_cell(hypothesis)} |" for reference, hypothesis in samples]
+    return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ") or "(nothing)"

@@ -1,0 +1,201 @@
+"""Displays fit every terminal, are never chatty, and cost the training next to nothing."""
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from mms_dist.monitor.board import Board
+from mms_dist.monitor.cells import decimal, duration, percent, sparkline
+from mms_dist.monitor.plain import PlainProgress
+from mms_dist.monitor.progress import LiveProgress, render
+from mms_dist.monitor.report import LanguagePlan, LanguageRound, RoundReport
+
+TIME = "2026-01-02T03:04:05+00:00"
+
+
+class Clock:
+    seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def _board(count: int, *, slots: int = 64, steps: int = 100) -> tuple[Board, Clock]:
+    """A board in the middle of a run: some languages wait, one is in quarantine, one is done."""
+    codes = [f"{'abcdefghij'[n // 100]}{'klmnopqrst'[n // 10 % 10]}{'uvwxyzabcd'[n % 10]}" for n in range(count)]
+    board = Board.of("runs/mms-300m", [LanguagePlan(code, steps, 500, 3_600.0) for code in codes])
+    clock = Clock()
+    board.clock, board._started_seconds = clock, 0.0
+    for code in codes[:slots]:
+        _event(board, "admitted", code, step=0)
+        _event(board, "evaluated", code, step=0, cer=1.0, wer=1.0, utterances=9, best=True)
+    for round_number in range(1, 31):
+        clock.seconds += 2.0
+        board.take(_round(round_number, codes[:slots], steps))
+    if count > 3:
+        _event(board, "quarantined", codes[1], step=30, reason="the loss is nan")
+        _event(board, "finished", codes[2], step=30, reason="early_stop")
+    return board, clock
+
+
+def _event(board: Board, kind: str, language: str, **fields: Any) -> None:
+    board.event({"time": TIME, "kind": kind, "language": language} | fields)
+
+
+def _round(number: int, codes: list[str], steps: int = 100, loss: float = 1.0) -> RoundReport:
+    languages = [LanguageRound(code, number, steps, number / 10, loss, 1e-3, 2.0, 4, 20.0) for code in codes]
+    return RoundReport(number, languages, 1.0, 20.0 * len(codes), 25.0 * len(codes), 0.1, 0.0, 2 * 1024**3)
+
+
+def _lines(board: Board, width: int, height: int) -> list[str]:
+    console = Console(file=io.StringIO(), width=width, height=height, force_terminal=True, record=True)
+    console.print(render(board, width, height))
+    return console.export_text().splitlines()
+
+
+@pytest.mark.parametrize("count", [1, 5, 64, 1000])
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40), (200, 60), (100, 12)])
+def test_the_display_fits_the_terminal_and_cuts_no_figure(count: int, width: int, height: int) -> None:
+    lines = _lines(_board(count)[0], width, height)
+    assert len(lines) < height
+    assert max(map(len, lines)) < width
+    assert "…" not in "\n".join(lines)
+
+
+def test_a_long_run_folder_gives_way_to_the_clock() -> None:
+    board, _ = _board(5)
+    board.run_directory = "/scratch/" + "deep/" * 30 + "mms-300m"
+    head = _lines(board, 80, 24)[0]
+    assert "deep/mms-300m  round 30" in head
+    assert head.endswith("left 1:24")
+
+
+def test_all_languages_are_shown_when_they_fit_and_those_in_training_when_they_do_not() -> None:
+    board, _ = _board(64)
+    text = "\n".join(_lines(board, 160, 45)[5:])
+    assert all(f"{code} " in text for code in board.lines)
+    board, _ = _board(1000)
+    lines = _lines(board, 160, 45)
+    shown = {code for code in board.lines if any(f"{code} " in line for line in lines[5:])}
+    assert shown == {code for code in board.active if board.lines[code].history.state != "finished"}
+    assert any("936 waiting" in line for line in lines)
+
+
+def test_languages_that_do_not_fit_are_counted() -> None:
+    lines = _lines(_board(1000)[0], 80, 20)
+    shown = sum("━" in line for line in lines[5:])
+    more = next(line for line in lines if line.startswith("+ "))
+    blocks = lines[4].count("loss")
+    assert int(more.split()[1]) + shown * blocks >= 63
+    assert int(more.split()[1]) < 63
+
+
+def test_the_end_is_told_from_the_wall_clock_of_all_remaining_steps() -> None:
+    board, _ = _board(128, slots=64, steps=100)
+    remaining = 62 * 70 + 64 * 100  # in training, and waiting
+    assert board.remaining_steps == remaining
+    assert board.eta_seconds == pytest.approx(remaining / 64 * 2.0)  # 64 steps every 2 s, rounds last 1 s
+
+
+def test_a_loss_of_nan_is_shown_and_then_forgotten() -> None:
+    board, _ = _board(2)
+    code = board.active[0]
+    board.take(_round(31, board.active, loss=float("nan")))
+    assert "nan" in "\n".join(_lines(board, 100, 30))
+    board.take(_round(32, board.active, loss=1.5))
+    assert board.lines[code].loss == 1.5
+
+
+def test_plain_lines_come_every_few_seconds_at_first_and_every_minute_later() -> None:
+    board, clock = _board(5)
+    clock.seconds = 0.0
+    console = Console(file=io.StringIO(), width=80)
+    progress = PlainProgress(board, console)
+    progress.start()
+    printed: list[float] = []
+    for tick in range(7_200 * 4):
+        clock.seconds = tick / 4
+        before = console.file.tell()
+        progress.update()
+        if console.file.tell() != before:
+            printed.append(clock.seconds)
+    gaps = [later - earlier for earlier, later in zip(printed, printed[1:], strict=False)]
+    assert printed[0] == 5.0
+    assert min(gaps) >= 5.0
+    assert max(gaps) <= 61.0
+    assert gaps[-1] >= 60.0
+
+
+def test_plain_lines_name_each_new_error_rate_once_and_are_not_wrapped() -> None:
+    board, clock = _board(5)
+    console = Console(file=io.StringIO(), width=80)
+    progress = PlainProgress(board, console)
+    for _ in range(2):
+        progress.update(force=True)
+    code = board.active[0]
+    _event(board, "evaluated", code, step=30, cer=0.125, wer=0.5, utterances=9, best=True)
+    progress.close()
+    assert isinstance(console.file, io.StringIO)
+    lines = console.file.getvalue().splitlines()
+    assert [line.startswith("round 30 | ") for line in lines] == [True, False, True, True, False]
+    assert f"{code} 100.0 before training" in lines[1]
+    assert lines[4] == f"  dev CER % (* best): {code} 12.5*"
+
+
+def test_drawing_is_rationed_to_a_fraction_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mms_dist.monitor import progress as module
+
+    board, clock = _board(64)
+    monkeypatch.setattr(module.time, "monotonic", clock)
+    drawn = 0
+
+    def slow_render(*_: Any) -> str:
+        nonlocal drawn
+        drawn += 1
+        clock.seconds += 0.02
+        return ""
+
+    monkeypatch.setattr(module, "render", slow_render)
+    display = LiveProgress(board, Console(file=io.StringIO(), force_terminal=True, width=80, height=24))
+    display.start()
+    began = clock.seconds
+    while clock.seconds < began + 100:
+        clock.seconds += 0.05
+        display.update()
+    display.close()
+    assert 0.02 * drawn <= 0.006 * 100
+    assert drawn > 20
+
+
+@pytest.mark.parametrize(
+    ("function", "value", "text"),
+    [
+        (percent, 0.2345, "23.4"),
+        (percent, None, "–"),
+        (percent, float("nan"), "nan"),
+        (duration, 7.4, "0:07"),
+        (duration, 3_723, "1:02:03"),
+        (duration, 183_840, "2d 03:04"),
+        (duration, None, "–"),
+        (decimal, 0.123456, "0.12"),
+        (decimal, 12.3456, "12.3"),
+        (decimal, 1234.5, "1234"),
+        (decimal, 0.0, "0"),
+        (decimal, 3e-7, "3.0e-07"),
+        (decimal, float("inf"), "inf"),
+    ],
+)
+def test_numbers_look_the_same_everywhere(function: Callable[[Any], str], value: float, text: str) -> None:
+    assert function(value) == text
+
+
+def test_a_sparkline_falls_with_its_values_and_keeps_the_last() -> None:
+    assert sparkline([1.0, 0.5, 0.0], 10) == "█▅▁"
+    long = sparkline([1.0] * 99 + [0.0], 10)
+    assert len(long) == 10
+    assert long[-1] == "▁"
+    assert sparkline([float("nan"), 1.0], 5) == " █"
+    assert sparkline([], 5) == ""
