@@ -7,9 +7,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -19,11 +18,13 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from shards.drops import Drops
-from shards.encode import Dropped, Encoded, Limits, encode_recordings
+from shards.encode import Dropped, Encoded, encode_recordings
 from shards.errors import ShardsError, SourceError
 from shards.index_file import write_index
+from shards.limits import Limits
 from shards.parts import ShardPart, write_atomically
 from shards.plan import Candidate, LanguagePlan, no_training_utterances
+from shards.pool import in_order, process_pool
 from shards.schema import INDEX_NAME, SCHEMA_VERSION, SPLITS
 from shards.split_writer import SplitWriter
 
@@ -31,7 +32,6 @@ from shards.split_writer import SplitWriter
 WORK_FOLDER = ".build"
 _TASK_UTTERANCES = 8
 _TASK_SEGMENTS = 256
-_TASKS_IN_FLIGHT_PER_WORKER = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def build_shards(
     progress = progress or BuildProgress()
     report = BuildReport()
     (output / WORK_FOLDER).mkdir(parents=True, exist_ok=True)
-    with _only_build(output), _executor(workers) as executor:
+    with _only_build(output), process_pool(workers) as executor:
         for plan in plans:
             build = _LanguageBuild(plan, output, options)
             index = build.finished_index()
@@ -197,7 +197,7 @@ def _encode_all(
     """Every candidate with its result, in order, however many processes work on them."""
     tasks = list(_tasks(candidates))
     encode = partial(encode_recordings, limits=limits)
-    results = map(encode, tasks) if executor is None else _in_order(executor, encode, tasks, workers)
+    results = in_order(executor, encode, tasks, workers)
     for task, outcome in zip(tasks, results, strict=True):
         yield from zip(task, outcome, strict=True)
 
@@ -213,38 +213,6 @@ def _tasks(candidates: Sequence[Candidate]) -> Iterator[list[Candidate]]:
         task.append(candidate)
     if task:
         yield task
-
-
-def _in_order(
-    executor: Executor,
-    encode: Callable[[list[Candidate]], list[Encoded | Dropped]],
-    tasks: Iterable[list[Candidate]],
-    workers: int,
-) -> Iterator[list[Encoded | Dropped]]:
-    """`executor.map` with a bound on finished results that wait in memory."""
-    waiting: deque[Future[list[Encoded | Dropped]]] = deque()
-    for task in tasks:
-        waiting.append(executor.submit(encode, task))
-        if len(waiting) >= workers * _TASKS_IN_FLIGHT_PER_WORKER:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
-
-
-@contextlib.contextmanager
-def _executor(workers: int) -> Iterator[Executor | None]:
-    """None for one worker: this process does it itself."""
-    if workers == 1:
-        yield None
-        return
-    import multiprocessing
-
-    # Not forked: the progress display has a thread.
-    executor = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
-    try:
-        yield executor
-    finally:
-        executor.shutdown(cancel_futures=True)
 
 
 @contextlib.contextmanager

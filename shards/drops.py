@@ -11,6 +11,7 @@ _EXAMPLE_CHARACTERS = 160
 REASONS = {
     "missing_text": "no transcript beside the recording",
     "missing_audio": "no such recording (only with --skip-missing-audio)",
+    "incomplete": "no audio or no transcript in the sample",
     "empty": "nothing to say in the transcript",
     "markup": "brackets in the transcript, as [laughs]",
     "numbers": "digits that the text rules do not spell out",

@@ -10,21 +10,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from shards.audio import Recording, Samples, UndecodableError, encode_flac
+from shards.limits import Limits, check_utterance
 from shards.plan import Candidate
-from shards.schema import SAMPLE_RATE, frames_of, required_frames
 from shards.text import Rejected
 
 MIN_RATE_HZ = 8_000
 # Manifests round their times; a segment may end this much after its recording.
 _END_TOLERANCE_SECONDS = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Which utterances are kept."""
-
-    min_seconds: float = 0.3
-    max_seconds: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +53,7 @@ def _encode_recording(candidates: list[Candidate], limits: Limits) -> Iterator[E
         for candidate in candidates:
             try:
                 audio = _cut(recording, candidate, limits)
-                _check(audio, candidate, limits)
+                check_utterance(audio, candidate.text, limits)
             except Rejected as rejected:
                 yield Dropped(rejected.reason, rejected.detail)
             except UndecodableError as error:
@@ -81,13 +73,3 @@ def _cut(recording: Recording, candidate: Candidate, limits: Limits) -> Samples:
     if end - start > limits.max_seconds:
         raise Rejected("too_long", f"{end - start:.2f} s, limit {limits.max_seconds} s")
     return recording.cut(start, candidate.end_seconds)
-
-
-def _check(audio: Samples, candidate: Candidate, limits: Limits) -> None:
-    if len(audio) < limits.min_seconds * SAMPLE_RATE:
-        raise Rejected("too_short", f"{len(audio) / SAMPLE_RATE:.2f} s, limit {limits.min_seconds} s")
-    if len(audio) == 0 or audio.min() == audio.max():
-        raise Rejected("silent", f"{len(audio)} equal samples")
-    frames, needed = frames_of(len(audio)), required_frames(candidate.text)
-    if frames < needed:
-        raise Rejected("more_labels_than_frames", f"{needed} frames needed for {candidate.text!r}, {frames} there")

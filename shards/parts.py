@@ -7,7 +7,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,12 @@ class ShardPart:
     characters: dict[str, int]
     consumed: int = 0
     drops: Drops = field(default_factory=Drops)
+
+    def select(self, kept: Sequence[int], texts: Sequence[str]) -> ShardPart:
+        """This part with only the rows `kept`, whose texts are `texts`."""
+        rows = {name: [values[row] for row in kept] for name, values in self.rows.items()}
+        info = replace(self.info, samples=len(kept), seconds=_seconds(rows["samples"]))
+        return replace(self, rows=rows, info=info, characters=_count_characters(texts))
 
     def save(self, path: Path) -> None:
         """Write as JSON, whole or not at all."""
@@ -78,7 +84,6 @@ def describe_shard(
     spans = scan(path) if spans is None else spans
     assert [span.key for span in spans] == [utterance.key for utterance in utterances]
     samples = [utterance.samples for utterance in utterances]
-    characters = Counter(character for utterance in utterances for character in utterance.text)
     descriptor = os.open(path, os.O_RDONLY)
     try:
         checksums = [span_checksum(descriptor, span) for span in spans]
@@ -98,11 +103,19 @@ def describe_shard(
     info = ShardInfo(
         name=name,
         samples=len(utterances),
-        seconds=round(sum(samples) / SAMPLE_RATE, 3),
+        seconds=_seconds(samples),
         bytes=path.stat().st_size,
         sha256=file_sha256(path),
     )
-    return ShardPart(split, info, rows, dict(sorted(characters.items())))
+    return ShardPart(split, info, rows, _count_characters([utterance.text for utterance in utterances]))
+
+
+def _seconds(samples: Sequence[int]) -> float:
+    return round(sum(samples) / SAMPLE_RATE, 3)
+
+
+def _count_characters(texts: Sequence[str]) -> dict[str, int]:
+    return dict(sorted(Counter(character for text in texts for character in text).items()))
 
 
 def file_sha256(path: Path) -> str:

@@ -19,7 +19,7 @@ from shards.text_rules import TextRules, load_rules
 
 _SLUG_CHARACTERS = 40
 # A sentence that a source puts into several splits stays in the first of these.
-_PRECEDENCE = ("test", "dev", "train")
+PRECEDENCE = ("test", "dev", "train")
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,7 @@ def assign_splits(texts: Sequence[tuple[str, str | None]], dev_fraction: float, 
     given: dict[str, set[str]] = defaultdict(set)
     for text, split in texts:
         given[text].update([split] if split else [])
-    splits = {text: min(found, key=_PRECEDENCE.index) for text, found in given.items() if found}
+    splits = {text: min(found, key=PRECEDENCE.index) for text, found in given.items() if found}
     free = sorted((_fraction(text), text) for text, found in given.items() if not found)
     for fraction, text in free:
         in_held_out = "test" if fraction < test_fraction else "dev"

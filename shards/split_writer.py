@@ -99,8 +99,9 @@ class _OpenShard:
         self.bytes = 0
         self.utterances: list[UtteranceFacts] = []
         self._stream: IO[bytes] = open(path, "wb")  # noqa: SIM115 - closed with the tar
-        # Nothing of the machine, the user or the time, so that equal samples give equal bytes.
-        self._writer = TarWriter(self._stream, user="", group="", mode=0o644, mtime=0.0, encoder=False, compress=False)
+        # Nothing of the machine, the user or the time, so that equal samples give equal bytes. A whole
+        # number of seconds also keeps tarfile from writing a pax header before every member.
+        self._writer = TarWriter(self._stream, user="", group="", mode=0o644, mtime=0, encoder=False, compress=False)
 
     def write(self, candidate: Candidate, encoded: Encoded, language: str) -> None:
         info = info_of(

@@ -1,0 +1,38 @@
+"""Which utterances can be trained on, by their audio and its length.
+
+Legend: `[S]` audio samples at 16 kHz.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shards.audio import Samples
+from shards.schema import SAMPLE_RATE, frames_of, required_frames
+from shards.text import Rejected
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Shortest and longest utterance that is kept."""
+
+    min_seconds: float = 0.3
+    max_seconds: float = 30.0
+
+
+def check_utterance(audio: Samples, text: str, limits: Limits) -> None:
+    """See that an utterance (audio `[S]`, training text) can be trained on.
+
+    Raises:
+        Rejected: `too_short`, `too_long`, `silent` or `more_labels_than_frames`.
+    """
+    seconds = len(audio) / SAMPLE_RATE
+    if seconds < limits.min_seconds:
+        raise Rejected("too_short", f"{seconds:.2f} s, limit {limits.min_seconds} s")
+    if seconds > limits.max_seconds:
+        raise Rejected("too_long", f"{seconds:.2f} s, limit {limits.max_seconds} s")
+    if audio.min() == audio.max():
+        raise Rejected("silent", f"{len(audio)} equal samples")
+    frames, needed = frames_of(len(audio)), required_frames(text)
+    if frames < needed:
+        raise Rejected("more_labels_than_frames", f"{needed} frames needed for {text!r}, {frames} there")

@@ -1,0 +1,45 @@
+"""Work spread over processes, with results in the order of the work."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
+
+_IN_FLIGHT_PER_WORKER = 4
+
+Work = TypeVar("Work")
+Result = TypeVar("Result")
+
+
+@contextmanager
+def process_pool(workers: int) -> Iterator[Executor | None]:
+    """A pool of processes; None for one worker: this process does it itself."""
+    if workers <= 1:
+        yield None
+        return
+    # Not forked: a progress display has a thread.
+    executor = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    try:
+        yield executor
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def in_order(
+    executor: Executor | None, function: Callable[[Work], Result], work: Iterable[Work], workers: int
+) -> Iterator[Result]:
+    """`map`, with a bound on the finished results that wait in memory."""
+    if executor is None:
+        yield from map(function, work)
+        return
+    waiting: deque[Future[Result]] = deque()
+    for item in work:
+        waiting.append(executor.submit(function, item))
+        if len(waiting) >= workers * _IN_FLIGHT_PER_WORKER:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()

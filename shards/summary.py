@@ -1,0 +1,71 @@
+"""Figures about shards from their index alone: `mms-dist shards inspect`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.table import Table
+
+from shards.display import duration, histogram
+from shards.index import LanguageIndex, ShardIndex
+from shards.schema import SPLITS
+
+_BINS = 16
+
+
+def durations_of(index: LanguageIndex) -> NDArray[np.float64]:
+    """Seconds of every utterance of a language, all splits together."""
+    return np.concatenate([index.table(split).durations for split in SPLITS])
+
+
+def summary_table(index: ShardIndex) -> Table:
+    """A row per language: utterances, hours, lengths, vocabulary, speakers, shards, left out."""
+    table = Table(title=f"Shards in {index.root}", title_justify="left")
+    table.add_column("language")
+    for column in ("train", "dev", "test", "audio", "median s", "longest s", "chars/s", "vocabulary", "speakers"):
+        table.add_column(column, justify="right")
+    for column in ("shards", "size", "left out"):
+        table.add_column(column, justify="right")
+    for code in index.languages:
+        language = index.language(code)
+        seconds = durations_of(language)
+        labels = sum(int(language.table(split).label_length.sum()) for split in SPLITS)
+        shards = [shard for split in SPLITS for shard in language.shards(split)]
+        drops = sum(entry["count"] for entry in language.content["drops"].values())
+        table.add_row(
+            code,
+            *(f"{language.utterances(split):,}" for split in SPLITS),
+            duration(float(seconds.sum())),
+            f"{np.median(seconds):.1f}" if len(seconds) else "–",
+            f"{seconds.max():.1f}" if len(seconds) else "–",
+            f"{labels / seconds.sum():.1f}" if len(seconds) else "–",
+            f"{len(language.vocabulary)}",
+            f"{language.content['speakers']:,}" if language.content["speakers"] else "–",
+            f"{len(shards):,}",
+            f"{sum(shard.bytes for shard in shards) / 2**20:,.1f} MiB",
+            f"{drops:,}",
+        )
+    return table
+
+
+def duration_histogram(seconds: NDArray[np.float64]) -> list[str]:
+    """Lines of a bar chart of utterance lengths, in round steps of seconds."""
+    longest = float(seconds.max(initial=0.0))
+    step = next(step for step in (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, float("inf")) if longest < step * _BINS)
+    counts = np.bincount((seconds / step).astype(np.int64))
+    labels = [f"{number * step:g} – {(number + 1) * step:g} s" for number in range(len(counts))]
+    return histogram([int(count) for count in counts], labels)
+
+
+def vocabulary_lines(index: ShardIndex, languages: Sequence[str]) -> list[str]:
+    """The characters of each language, and those of its dev and test text that training text lacks."""
+    lines = []
+    for code in languages:
+        language = index.language(code)
+        lines.append(f"{code}: {' '.join(language.vocabulary.tokens[5:])}")
+        for split, found in language.content.get("characters_not_in_train", {}).items():
+            shown = " ".join(f"{character} ({count})" for character, count in found.items())
+            lines.append(f"{code}: in {split} but not in train, hence <unk>: {shown}")
+    return lines

@@ -1,0 +1,198 @@
+"""See that shards are what their index says, and can be trained on."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from shards import storage
+from shards.cache import ShardCache
+from shards.errors import DamagedSampleError, ShardsError, TruncatedShardError
+from shards.index import LanguageIndex, ShardIndex
+from shards.pool import in_order, process_pool
+from shards.read import ShardReader
+from shards.schema import SPLITS, VOCABULARY_NAME, frames_of, required_frames
+
+
+@dataclass(slots=True)
+class ShardFindings:
+    """What one shard's verification found; `text_digests` maps a digest of each text to a key that has it."""
+
+    problems: list[str] = field(default_factory=list)
+    text_digests: dict[bytes, str] = field(default_factory=dict)
+    characters: set[str] = field(default_factory=set)
+    utterances: int = 0
+
+
+@dataclass(slots=True)
+class LanguageFindings:
+    """What is wrong in a language (`problems`), and what is worth knowing (`notes`)."""
+
+    language: str
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    utterances: int = 0
+
+
+def verify_shards(
+    root: str, languages: Sequence[str] | None, *, workers: int, advance: Callable[[int], None]
+) -> list[LanguageFindings]:
+    """Check every sum, every sample and every split; `advance` is called with the utterances of each shard done.
+
+    Raises:
+        IndexFileError: if there is no index to check against.
+    """
+    index = ShardIndex.load(root, languages)
+    jobs = [
+        (root, code, split, number)
+        for code in index.languages
+        for split in SPLITS
+        for number in range(len(index.language(code).shards(split)))
+    ]
+    findings = {code: _check_language(index.language(code)) for code in index.languages}
+    sound = [job for job in jobs if not findings[job[1]].problems]
+    texts: dict[str, dict[str, dict[bytes, str]]] = defaultdict(lambda: defaultdict(dict))
+    characters: dict[str, set[str]] = defaultdict(set)
+    with process_pool(min(workers, len(sound))) as executor:
+        for (_, code, split, _), found in zip(sound, in_order(executor, _check_shard, sound, workers), strict=True):
+            findings[code].problems.extend(found.problems)
+            findings[code].utterances += found.utterances
+            texts[code][split].update(found.text_digests)
+            characters[code] |= found.characters if split == "train" else set()
+            advance(found.utterances)
+    for code, by_split in texts.items():
+        findings[code].problems.extend(_texts_in_two_splits(by_split))
+        unknown = characters[code] - set(index.language(code).vocabulary.tokens) - {" "}
+        if unknown:
+            findings[code].problems.append(
+                f"{VOCABULARY_NAME} lacks characters of the training text: {' '.join(sorted(unknown))}"
+            )
+    return list(findings.values())
+
+
+def _check_language(index: LanguageIndex) -> LanguageFindings:
+    """Everything that needs no shard to be read."""
+    findings = LanguageFindings(index.language)
+    for name, entry in index.content.get("files", {}).items():
+        url = storage.join(index.root, index.language, name)
+        try:
+            data = storage.read_bytes(url)
+        except FileNotFoundError:
+            findings.problems.append(f"{url} is missing")
+            continue
+        if hashlib.sha256(data).hexdigest() != entry["sha256"]:
+            findings.problems.append(f"{url} has {len(data):,} bytes and another SHA-256 than index.json says")
+    if findings.problems:
+        return findings
+    try:
+        speakers = _speakers(index)
+        len(index.vocabulary)
+    except ShardsError as error:
+        findings.problems.append(str(error))
+        return findings
+    shared = {
+        name for names in speakers.values() for name in names if sum(name in others for others in speakers.values()) > 1
+    }
+    if shared:
+        findings.notes.append(f"{len(shared)} speakers are in several splits (as {min(shared)})")
+    if not speakers:
+        findings.notes.append("no speakers are named, so splits may share them")
+    findings.problems.extend(_tars_without_index(index))
+    return findings
+
+
+def _speakers(index: LanguageIndex) -> dict[str, set[str]]:
+    found = {split: {str(name) for name in set(index.table(split).speaker) if name} for split in SPLITS}
+    return {split: names for split, names in found.items() if names}
+
+
+def _tars_without_index(index: LanguageIndex) -> list[str]:
+    folder = storage.local_path(storage.join(index.root, index.language))
+    if folder is None:
+        return []
+    known = {Path(shard.name).name for split in SPLITS for shard in index.shards(split)}
+    return [f"{path} is not in the index" for path in sorted(folder.glob("*.tar")) if path.name not in known]
+
+
+def _texts_in_two_splits(by_split: dict[str, dict[bytes, str]]) -> list[str]:
+    problems = []
+    for number, first in enumerate(SPLITS):
+        for second in SPLITS[number + 1 :]:
+            shared = by_split[first].keys() & by_split[second].keys()
+            if shared:
+                example = min(by_split[first][digest] for digest in shared)
+                problems.append(f"{len(shared)} sentences are in {first} and in {second} (as that of {example})")
+    return problems
+
+
+def _check_shard(job: tuple[str, str, str, int]) -> ShardFindings:
+    root, language, split, number = job
+    reader, index = _reader(root, language)
+    findings = ShardFindings()
+    shard = index.shards(split)[number]
+    table = index.table(split)
+    rows = [int(row) for row in (table.shard == number).nonzero()[0]]
+    findings.utterances = len(rows)
+    try:
+        found_sha256, found_bytes = _sum_of(index.shard_url(shard), index, split, number)
+        if found_bytes != shard.bytes:
+            raise TruncatedShardError(
+                index.shard_url(shard),
+                bytes_found=found_bytes,
+                bytes_expected=shard.bytes,
+                mend="copy it there again or build it again",
+            )
+    except ShardsError as error:
+        findings.problems.append(str(error))
+        return findings
+    if found_sha256 != shard.sha256:
+        findings.problems.append(f"shard {index.shard_url(shard)} has another SHA-256 than its index says")
+    for row in rows:
+        try:
+            utterance = reader.read(language, split, row)
+        except (DamagedSampleError, TruncatedShardError) as error:
+            findings.problems.append(str(error))
+            continue
+        frames, needed = frames_of(len(utterance.audio)), required_frames(utterance.text)
+        found = (frames, len(utterance.text), needed)
+        expected = (int(table.frames[row]), int(table.label_length[row]), int(table.required_frames[row]))
+        if found != expected:
+            findings.problems.append(
+                f"utterance {utterance.key} ({language}): (frames, labels, frames needed) are {found}, the table says "
+                f"{expected}"
+            )
+        if frames < needed:
+            findings.problems.append(f"utterance {utterance.key} ({language}): {needed} frames needed, {frames} there")
+        if not utterance.text:
+            findings.problems.append(f"utterance {utterance.key} ({language}): no text")
+        digest = hashlib.blake2b(utterance.text.encode(), digest_size=8).digest()
+        findings.text_digests[digest] = utterance.key
+        findings.characters.update(utterance.text)
+    return findings
+
+
+@functools.lru_cache(maxsize=2)
+def _reader(root: str, language: str) -> tuple[ShardReader, LanguageIndex]:
+    index = ShardIndex.load(root, [language])
+    return ShardReader(index), index.language(language)
+
+
+def _sum_of(url: str, index: LanguageIndex, split: str, number: int) -> tuple[str, int]:
+    path = storage.local_path(url)
+    shard = index.shards(split)[number]
+    if path is None:
+        descriptor = ShardCache.in_temporary_folder().open(url, shard)
+    else:
+        try:
+            descriptor = os.open(path, os.O_RDONLY)
+        except FileNotFoundError as error:
+            raise TruncatedShardError(
+                url, bytes_found=None, bytes_expected=shard.bytes, mend="copy it there again or build it again"
+            ) from error
+    with os.fdopen(descriptor, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest(), os.fstat(descriptor).st_size
