@@ -124,7 +124,7 @@ def decode_g722(path: Path) -> NDArray[np.float32]:
     """16 kHz mono samples in −1 … 1."""
     with av.open(str(path), format="g722") as container:
         frames = [frame.to_ndarray().reshape(-1) for frame in container.decode(audio=0)]
-    return np.concatenate(frames).astype(np.float32) / 32768 if frames else np.zeros(0, np.float32)
+    return (np.concatenate(frames) / 32768).astype(np.float32) if frames else np.zeros(0, np.float32)
 
 
 def without_silence(samples_T: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -153,8 +153,9 @@ def prompts(packages: Path, code: str) -> Iterator[Prompt]:
         prompt, _, written = line.partition(":")
         text = spoken_text(written, source.digits)
         path = sounds / f"{prompt.strip()}.g722"
-        usable = text and not line.startswith((";", *_LEFT_OUT_FOLDERS))
-        if not usable or not path.is_file() or path.stat().st_size == 0:
+        if text is None or line.startswith((";", *_LEFT_OUT_FOLDERS)):
+            continue
+        if not path.is_file() or path.stat().st_size == 0:
             continue
         samples_T = without_silence(decode_g722(path))
         seconds = len(samples_T) / SAMPLE_RATE_HZ

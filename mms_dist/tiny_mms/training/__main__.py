@@ -7,12 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mms_dist.tiny_mms.training.corpus import (
-    UNSEEN_RECORDED,
-    UNSEEN_SYNTHETIC,
-    CorpusPlan,
-    build_corpus,
-)
+from mms_dist.tiny_mms.training.corpus import TEST_KINDS, CorpusPlan, build_corpus
 from mms_dist.tiny_mms.training.export import export_base
 from mms_dist.tiny_mms.training.languages import BASE_LANGUAGES, UNSEEN_LANGUAGES
 from mms_dist.tiny_mms.training.measure import phone_error_rate
@@ -20,9 +15,19 @@ from mms_dist.tiny_mms.training.network import PhoneRecognizer
 from mms_dist.tiny_mms.training.phases import PHASES, Budget, Phase, train_phase
 from mms_dist.tiny_mms.training.recordings import SCRIPTS
 from mms_dist.tiny_mms.training.store import SpeechStore
-from mms_dist.tiny_mms.training.texts import babel_phrases, dialogue_phrases, django_phrases, number_phrases
+from mms_dist.tiny_mms.training.texts import (
+    TextSource,
+    babel_phrases,
+    dialogue_phrases,
+    django_phrases,
+    number_phrases,
+)
 
-_TEXT_SOURCES = {"django": django_phrases, "babel": babel_phrases, "numbers": number_phrases}
+_TEXT_SOURCES: dict[str, TextSource] = {
+    "django": django_phrases,
+    "babel": babel_phrases,
+    "numbers": number_phrases,
+}
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -33,6 +38,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "--corpus", type=Path, required=True, help="folder of the corpus; built if it has none"
     )
     parser.add_argument("--recordings", type=Path, help="where the fillets-ng-data packages are unpacked")
+    parser.add_argument("--demo", type=Path, help="manifest of the demo corpus, to measure on")
     parser.add_argument("--texts", nargs="+", choices=sorted(_TEXT_SOURCES), default=sorted(_TEXT_SOURCES))
     parser.add_argument("--languages", nargs="+", help="only these espeak-ng voices (default: all)")
     parser.add_argument("--seconds-per-language", type=float, default=1800.0, help="of synthetic speech")
@@ -42,6 +48,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--layers", type=int, default=6)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--export-every-seconds", type=float, default=180.0)
+    parser.add_argument("--from-phase", choices=[phase.name for phase in PHASES], help="go on from here")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args(arguments)
 
@@ -59,13 +66,14 @@ def corpus_plan(arguments: argparse.Namespace) -> CorpusPlan:
         seconds_per_language=arguments.seconds_per_language,
         unseen_seconds_per_language=min(60.0, arguments.seconds_per_language),
         recordings_folder=arguments.recordings,
+        demo_manifest=arguments.demo,
         processes=arguments.threads,
         seed=arguments.seed,
     )
 
 
 class Reporter:
-    """Prints the running loss and writes the base now and then, so that a cut-off training is not lost."""
+    """Prints the running loss and writes the base now and then, to look at it while it learns."""
 
     def __init__(self, model: PhoneRecognizer, out: Path, export_every_seconds: float) -> None:
         self._model, self._out, self._every_seconds = model, out, export_every_seconds
@@ -97,13 +105,18 @@ def main(arguments: list[str] | None = None) -> None:
     model = PhoneRecognizer(len(store.inventory), parsed.layers)
     budget = Budget(parsed.seconds, parsed.batch_seconds, parsed.steps_limit, parsed.seed)
     report = Reporter(model, parsed.out, parsed.export_every_seconds)
-    for phase in PHASES:
+    names = [phase.name for phase in PHASES]
+    first = names.index(parsed.from_phase) if parsed.from_phase else 0
+    if first:
+        model.load_state_dict(torch.load(parsed.corpus / f"after-{names[first - 1]}.pt", weights_only=True))
+    for phase in PHASES[first:]:
         heard_seconds = train_phase(model, store, phase, budget, report)
+        torch.save(model.state_dict(), parsed.corpus / f"after-{phase.name}.pt")
+        export_base(model, parsed.out)
         print(f"phase {phase.name}: heard {heard_seconds / 3600:.2f} h of audio")
-        for kind in (UNSEEN_SYNTHETIC, UNSEEN_RECORDED):
+        for kind in TEST_KINDS:
             if len(indices := store.where(kind)):
                 print(f"phone error rate, {kind}: {phone_error_rate(model, store, indices):.3f}", flush=True)
-        export_base(model, parsed.out)
 
 
 if __name__ == "__main__":

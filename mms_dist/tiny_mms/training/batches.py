@@ -53,7 +53,7 @@ def collate(store: SpeechStore, indices: list[int]) -> SpeechBatch:
 
 
 def in_order(store: SpeechStore, indices: NDArray[np.int64], batch_seconds: float) -> Iterator[list[int]]:
-    """Cut ``indices`` into batches whose padded audio is at most ``batch_seconds`` (one utterance at least)."""
+    """Cut ``indices`` into batches of at most ``batch_seconds`` with padding, but at least one utterance."""
     samples_N = store.samples_N
     batch: list[int] = []
     longest = 0

@@ -14,17 +14,25 @@ from numpy.typing import NDArray
 
 from mms_dist.tiny_mms.training.espeak import Speech, synthesizer
 from mms_dist.tiny_mms.training.languages import (
+    DEMO_VOICES,
     TRAINING_VARIANTS,
     UNSEEN_VARIANTS,
     SpeechLanguage,
 )
 from mms_dist.tiny_mms.training.phones import PhoneInventory, decompose
-from mms_dist.tiny_mms.training.recordings import SAMPLE_RATE_HZ, Recording, recordings, to_int16
+from mms_dist.tiny_mms.training.recordings import (
+    SAMPLE_RATE_HZ,
+    Recording,
+    demo_recordings,
+    recordings,
+    to_int16,
+)
 from mms_dist.tiny_mms.training.store import LabelledSpeech, write_store
 from mms_dist.tiny_mms.training.texts import PhrasePool, TextSource
 
 SYNTHETIC, RECORDED = "synthetic", "recorded"
-UNSEEN_SYNTHETIC, UNSEEN_RECORDED = "unseen-synthetic", "unseen-recorded"
+UNSEEN_SYNTHETIC, UNSEEN_RECORDED, UNSEEN_DEMO = "unseen-synthetic", "unseen-recorded", "unseen-demo"
+TEST_KINDS = (UNSEEN_SYNTHETIC, UNSEEN_RECORDED, UNSEEN_DEMO)
 _SECONDS = (0.5, 8.0)
 _RARE_PHONE = 30
 _RECORDING_SPEEDS = (1.0, 0.84, 1.18, 0.92, 1.08)
@@ -42,7 +50,10 @@ class Spoken:
 
 @dataclass(frozen=True)
 class CorpusPlan:
-    """What to build: seconds of speech per language, and where texts and recordings come from."""
+    """What to build: seconds of speech per language, and where texts and recordings come from.
+
+    The demo corpus is only ever measured, never learned from.
+    """
 
     languages: tuple[SpeechLanguage, ...]
     unseen_languages: tuple[SpeechLanguage, ...]
@@ -50,6 +61,7 @@ class CorpusPlan:
     seconds_per_language: float
     unseen_seconds_per_language: float
     recordings_folder: Path | None
+    demo_manifest: Path | None
     processes: int
     seed: int = 0
 
@@ -112,6 +124,7 @@ def build_corpus(folder: Path, plan: CorpusPlan) -> None:
     )
     inventory = PhoneInventory(letter for letter, count in counts.items() if count >= _RARE_PHONE)
     real = recordings(plan.recordings_folder) if plan.recordings_folder else iter(())
+    demo = demo_recordings(plan.demo_manifest) if plan.demo_manifest else iter(())
     write_store(
         folder,
         inventory,
@@ -119,6 +132,7 @@ def build_corpus(folder: Path, plan: CorpusPlan) -> None:
             _labelled(seen, inventory, SYNTHETIC),
             _labelled(unseen, inventory, UNSEEN_SYNTHETIC),
             _recorded(real, inventory),
+            _demo(demo, inventory),
         ),
     )
 
@@ -142,3 +156,12 @@ def _recorded(real: Iterator[Recording], inventory: PhoneInventory) -> Iterator[
             samples_T = soxr.resample(recording.samples_T.astype(np.float32), speed, 1.0)
             kind = UNSEEN_RECORDED if is_test else RECORDED
             yield LabelledSpeech(to_int16(samples_T), labels_L, nothing_F, kind)
+
+
+def _demo(real: Iterator[Recording], inventory: PhoneInventory) -> Iterator[LabelledSpeech]:
+    for recording in real:
+        labels_L = inventory.sequence(
+            synthesizer().speak(recording.text, DEMO_VOICES[recording.language]).phones
+        )
+        if len(labels_L):
+            yield LabelledSpeech(recording.samples_T, labels_L, np.zeros(0, np.int8), UNSEEN_DEMO)

@@ -69,6 +69,9 @@ UNSEEN_LANGUAGES: tuple[SpeechLanguage, ...] = (
     SpeechLanguage("lt", "lt", "lt"),
 )
 
+# The demo corpus (ISO 639-3) and the voices whose phones its recordings are measured against.
+DEMO_VOICES = {"eng": "en-us", "spa": "es-419", "fra": "fr", "ita": "it", "rus": "ru"}
+
 # Variants of espeak-ng's formant voices; whispering, robot and joke voices are left out.
 TRAINING_VARIANTS: tuple[str, ...] = (
     "", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "f1", "f2", "f3", "f4", "adam", "Alex", "Alicia", "Andrea",

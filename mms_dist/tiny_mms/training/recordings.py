@@ -4,6 +4,7 @@ The Debian packages ``fillets-ng-data`` (texts), ``fillets-ng-data-cs`` and ``fi
 Vorbis) are unpacked into one folder with ``dpkg -x PACKAGE.deb FOLDER``.
 """
 
+import csv
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -63,6 +64,20 @@ def recordings(folder: Path) -> Iterator[Recording]:
                 fits = _CHARACTERS_PER_SECOND[0] <= len(text) / max(seconds, 0.1) <= _CHARACTERS_PER_SECOND[1]
                 if fits and _SHORTEST_SECONDS <= seconds <= _LONGEST_SECONDS:
                     yield Recording(to_int16(mono_T), text, language, scene)
+
+
+def demo_recordings(manifest: Path, splits: tuple[str, ...] = ("dev", "test")) -> Iterator[Recording]:
+    """The demo corpus's utterances of ``splits``; ``scene`` is their split."""
+    audio: dict[str, NDArray[np.float32]] = {}
+    with manifest.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE):
+            if row["split"] not in splits:
+                continue
+            if row["audio"] not in audio:
+                audio[row["audio"]], _ = soundfile.read(manifest.parent / row["audio"], dtype="float32")
+            start, end = (round(float(row[edge]) * SAMPLE_RATE_HZ) for edge in ("start", "end"))
+            samples_T = to_int16(audio[row["audio"]][start:end])
+            yield Recording(samples_T, row["text"], row["lang"], row["split"])
 
 
 def to_int16(samples_T: NDArray[np.float32]) -> NDArray[np.int16]:

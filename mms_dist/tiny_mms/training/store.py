@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +69,11 @@ def write_store(folder: Path, inventory: PhoneInventory, utterances: Iterable[La
     files = {field: (folder / f"{field}.bin").open("wb") for field in _FIELDS}
     try:
         for speech in utterances:
-            arrays = {"audio": speech.samples_T, "labels": speech.labels_L, "frames": speech.frames_F}
+            arrays: dict[str, NDArray[Any]] = {
+                "audio": speech.samples_T,
+                "labels": speech.labels_L,
+                "frames": speech.frames_F,
+            }
             for field, dtype in _FIELDS.items():
                 files[field].write(arrays[field].astype(dtype, copy=False).tobytes())
                 written[field] += len(arrays[field])
@@ -77,4 +82,5 @@ def write_store(folder: Path, inventory: PhoneInventory, utterances: Iterable[La
     finally:
         for file in files.values():
             file.close()
-    np.savez(folder / "table.npz", kinds=np.array(kinds), **{f: np.array(ends[f], np.int64) for f in _FIELDS})
+    columns: dict[str, Any] = {field: np.array(ends[field], np.int64) for field in _FIELDS}
+    np.savez(folder / "table.npz", kinds=np.array(kinds), **columns)

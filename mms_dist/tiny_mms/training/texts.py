@@ -73,7 +73,7 @@ class PhrasePool:
     """Phrases of one language in a fixed random order, then random sequences of their words without end."""
 
     def __init__(self, language: SpeechLanguage, sources: tuple[TextSource, ...], seed: int) -> None:
-        phrases = {}
+        phrases: dict[str, None] = {}
         for source in sources:
             for text in source(language):
                 words = clean(text)
