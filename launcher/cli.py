@@ -6,6 +6,7 @@ Exit status: 0 done · 1 the work failed, or a bug of ours · 2 something the us
 import argparse
 import difflib
 import importlib
+import io
 import os
 import pkgutil
 import platform
@@ -58,6 +59,9 @@ def command_names() -> list[str]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `mms-dist` with `argv` (the process's own arguments by default) and return the exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # transcripts have more characters than some terminals
+            stream.reconfigure(errors="replace")
     try:
         try:
             status = _dispatch(arguments)

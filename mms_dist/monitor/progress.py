@@ -68,8 +68,8 @@ def render(board: Board, width: int, height: int) -> RenderableType:
         languages_by_state(board, width),
         system_figures(board, width),
         "",
+        fitted_table(_columns(board), shown, width, blocks=blocks),
     ]
-    parts.append(fitted_table(_columns(board), shown, width, blocks=blocks))
     if len(shown) < len(lines):
         parts.append(Text(f"+ {len(lines) - len(shown):,} more", style="bright_black"))
     return Group(*parts)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,14 +35,22 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., No
     return add
 
 
-def _run(*argv: str, **options: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "launcher", *argv],
-        capture_output=True,
-        text=True,
-        cwd=Path(__file__).parents[2],
-        **options,  # type: ignore[call-overload]
+def _run(*argv: str) -> subprocess.CompletedProcess[str]:
+    return _python("-m", "launcher", *argv)
+
+
+def _run_with(folder: Path, *argv: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    """`mms-dist` in a process of its own, with the commands in `folder`."""
+    program = (
+        "import sys, launcher.commands; from launcher.cli import main; "
+        f"launcher.commands.__path__.append({str(folder)!r}); sys.exit(main({argv!r}))"
     )
+    return _python("-c", program, **options)
+
+
+def _python(*argv: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "cwd": Path(__file__).parents[2]} | options
+    return subprocess.run([sys.executable, *argv], text=True, **options)
 
 
 def test_help_lists_every_command_with_one_line(
@@ -67,9 +76,8 @@ def test_help_costs_less_than_three_tenths_of_a_second_and_imports_no_torch() ->
     # Processor seconds, because a busy machine stretches the wall clock and not the work.
     assert min(costs) < 0.3, f"mms-dist --help took {min(costs):.2f} s of processor time"
     program = "import sys; from launcher.cli import main; main(['--help']); print(*sys.modules, file=sys.stderr)"
-    result = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, cwd=Path(__file__).parents[2], check=True
-    )
+    result = _python("-c", program)
+    assert "launcher.cli" in result.stderr
     heavy = {"torch", "transformers", "deepspeed", "accelerate", "datasets", "pandas"}
     assert not heavy & set(result.stderr.split())
 
@@ -141,18 +149,14 @@ def test_an_interrupt_is_one_plain_line_and_status_130(
 
 def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "chatty.py").write_text(COMMAND.format(name="chatty", body="print('x' * 100_000); return 0"))
-    program = (
-        "import sys, launcher.commands; from launcher.cli import main; "
-        f"launcher.commands.__path__.append({str(tmp_path)!r}); sys.exit(main(['chatty']))"
-    )
     read_end, write_end = os.pipe()
     os.close(read_end)
-    result = subprocess.run(
-        [sys.executable, "-c", program],
-        stdout=write_end,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[2],
-    )
+    result = _run_with(tmp_path, "chatty", stdout=write_end)
     os.close(write_end)
     assert (result.returncode, result.stderr) == (141, "")
+
+
+def test_a_terminal_without_unicode_gets_a_question_mark_and_no_crash(tmp_path: Path) -> None:
+    (tmp_path / "polyglot.py").write_text(COMMAND.format(name="polyglot", body="print('где →'); return 0"))
+    result = _run_with(tmp_path, "polyglot", env=os.environ | {"PYTHONIOENCODING": "latin-1"})
+    assert (result.returncode, result.stdout) == (0, "??? ?\n")

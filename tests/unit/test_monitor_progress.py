@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -122,7 +123,7 @@ def test_plain_lines_come_every_few_seconds_at_first_and_every_minute_later() ->
         progress.update()
         if console.file.tell() != before:
             printed.append(clock.seconds)
-    gaps = [later - earlier for earlier, later in zip(printed, printed[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(printed)]
     assert printed[0] == 5.0
     assert min(gaps) >= 5.0
     assert max(gaps) <= 61.0
@@ -130,7 +131,7 @@ def test_plain_lines_come_every_few_seconds_at_first_and_every_minute_later() ->
 
 
 def test_plain_lines_name_each_new_error_rate_once_and_are_not_wrapped() -> None:
-    board, clock = _board(5)
+    board, _ = _board(5)
     console = Console(file=io.StringIO(), width=80)
     progress = PlainProgress(board, console)
     for _ in range(2):

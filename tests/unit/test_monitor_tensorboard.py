@@ -141,5 +141,5 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "ron").write_text("in the way")
     board = TensorBoard(tmp_path)
     board.round(_round(1, {"ron": 1}))
-    with pytest.raises(TrainingError, match="cannot write .*ron"):
+    with pytest.raises(TrainingError, match=r"cannot write .*ron"):
         board.flush()
