@@ -52,12 +52,11 @@ def run(args: argparse.Namespace) -> int:
 def _print_table(summary: Any, history: Any) -> None:
     from datetime import UTC, datetime
 
-    from rich.console import Console
-
     from mms_dist.monitor.cells import age
+    from mms_dist.monitor.console import standard_console
     from mms_dist.monitor.summary import in_one_line, languages_table, troubles
 
-    console, now = Console(), datetime.now(UTC)
+    console, now = standard_console(), datetime.now(UTC)
     console.print(languages_table(summary.languages, console.width, now=now))
     console.print(troubles(summary.languages), in_one_line(summary), sep="\n")
     if history.last is not None:

@@ -1,7 +1,6 @@
 """The one object that training tells what happens; it tells the terminal, TensorBoard and the event log."""
 
 import os
-import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from rich.markup import escape
 
 from mms_dist.monitor.announce import Announcer
 from mms_dist.monitor.board import Board
+from mms_dist.monitor.console import can_redraw, standard_console
 from mms_dist.monitor.events import EventLog, read_events
 from mms_dist.monitor.plain import PlainProgress
 from mms_dist.monitor.progress import LiveProgress
@@ -65,7 +65,7 @@ class Monitor:
             TrainingError: the run directory cannot be written, or its event log is not one.
         """
         self.run_directory = Path(run_directory)
-        self._console = console or Console(file=sys.stdout)
+        self._console = console or standard_console()
         self._events = EventLog(self.run_directory / "events.jsonl")
         self._board = Board.of(str(run_directory), languages, read_events(self._events.path))
         self._tensorboard = TensorBoard(self.run_directory / "tensorboard") if tensorboard else None
@@ -131,12 +131,12 @@ class Monitor:
     def close(self, summary: RunSummary | None = None) -> None:
         """End the display, write what is left, and print the closing table of `summary` if one is given."""
         with self._lock:
-            if self._running:
-                self._running = False
-                self._progress.close()
             if self._tensorboard is not None:
                 self._tensorboard.flush()
             self._events.close()
+            if self._running:
+                self._running = False
+                self._progress.close()
         if summary is not None:
             self._console.print(closing(summary, self._console.width))
 
@@ -163,8 +163,3 @@ class Monitor:
                 "audio_seconds": history.audio_seconds,
             }
         return {}
-
-
-def can_redraw(console: Console) -> bool:
-    """Whether someone looks at a terminal that can move its cursor: not a pipe, a batch log or CI."""
-    return console.is_terminal and not console.is_dumb_terminal and not os.environ.get("CI")

@@ -1,11 +1,13 @@
 """Progress where no terminal redraws: batch logs, pipes, CI. One line at a time, never many a second."""
 
+from collections.abc import Iterator, Sequence
+
 from rich.console import Console
 from rich.markup import escape
 
 from mms_dist.monitor.board import Board
 from mms_dist.monitor.cells import decimal, duration, percent
-from mms_dist.monitor.history import FINISHED, QUARANTINED, WAITING
+from mms_dist.monitor.history import STATES
 
 SHORTEST_SECONDS = 5.0
 LONGEST_SECONDS = 60.0
@@ -19,7 +21,8 @@ class PlainProgress:
     def __init__(self, board: Board, console: Console) -> None:
         self._board, self._console = board, console
         self._last_seconds = 0.0
-        self._told: dict[str, int] = {}  # the step whose CER was printed last
+        # The step whose CER was printed last; what an earlier process measured is not news.
+        self._told = {code: latest.step for code, line in board.lines.items() if (latest := line.history.latest)}
 
     def start(self) -> None:
         """Begin: the first line comes after the shortest interval."""
@@ -33,9 +36,8 @@ class PlainProgress:
             return
         self._last_seconds = elapsed
         self._print(status_line(self._board))
-        rates = self._new_rates()
-        if rates:
-            self._print(rates)
+        for line in self._new_rates():
+            self._print(line)
 
     def announce(self, line: str) -> None:
         """Print the line of an event at once: there are few."""
@@ -48,17 +50,24 @@ class PlainProgress:
     def _print(self, line: str) -> None:
         self._console.print(escape(line), highlight=False, soft_wrap=True)
 
-    def _new_rates(self) -> str:
-        """What was evaluated since the last line."""
-        fresh = []
+    def _new_rates(self) -> Iterator[str]:
+        """What was evaluated since the last line; a language's rate before training is never passed over."""
+        before, after = [], []
         for code, line in self._board.lines.items():
-            latest = line.history.latest
-            if latest is not None and self._told.get(code) != latest.step:
-                self._told[code] = latest.step
-                mark = " before training" if latest.step == 0 else "*" if line.history.best is latest else ""
-                fresh.append(f"{code} {percent(latest.cer)}{mark}")
-        more = f" and {len(fresh) - MOST_RATES} more" if len(fresh) > MOST_RATES else ""
-        return f"  dev CER % (* best): {', '.join(fresh[:MOST_RATES])}{more}" if fresh else ""
+            told = self._told.get(code, -1)
+            fresh = [point for point in line.history.curve if point.step > told]
+            if not fresh:
+                continue
+            self._told[code] = fresh[-1].step
+            if fresh[0].step == 0:
+                before.append(f"{code} {percent(fresh[0].cer)}")
+            if fresh[-1].step > 0:
+                mark = "*" if line.history.best is fresh[-1] else ""
+                after.append(f"{code} {percent(fresh[-1].cer)}{mark}")
+        if before:
+            yield f"  dev CER % before training: {_some(before)}"
+        if after:
+            yield f"  dev CER % (* best so far): {_some(after)}"
 
 
 def status_line(board: Board) -> str:
@@ -66,8 +75,7 @@ def status_line(board: Board) -> str:
     speed = board.throughput
     losses = [line.loss for code in board.active if (line := board.lines[code]).loss is not None]
     loss = sum(losses) / len(losses) if losses else None
-    states = [f"{len(board.active)} training"]
-    states += [f"{count} {state}" for state in (WAITING, FINISHED, QUARANTINED) if (count := board.count(state))]
+    states = [f"{count} {state}" for state in STATES if (count := board.count(state))]
     return " | ".join(
         [
             f"round {board.round}",
@@ -79,3 +87,8 @@ def status_line(board: Board) -> str:
             f"data wait {percent(speed.data_wait_fraction)} %",
         ]
     )
+
+
+def _some(rates: Sequence[str]) -> str:
+    more = f" and {len(rates) - MOST_RATES} more" if len(rates) > MOST_RATES else ""
+    return ", ".join(rates[:MOST_RATES]) + more

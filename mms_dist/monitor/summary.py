@@ -80,7 +80,7 @@ def troubles(languages: Iterable[LanguageHistory]) -> Text:
             text.append(f"{language.language} ", "bold red").append(f"{language.reason} (step {language.step:,})\n")
         if language.damaged_samples:
             text.append(f"{language.language} ", "yellow")
-            text.append(f"{language.damaged_samples:,} damaged samples were left out\n")
+            text.append(f"damaged samples left out: {language.damaged_samples:,}\n")
     return text
 
 

@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 
 from mms_dist.monitor import EvaluationReport, LanguagePlan, LanguageRound, Monitor, RoundReport
+from mms_dist.monitor.console import can_redraw
 from mms_dist.monitor.events import read_events
-from mms_dist.monitor.monitor import can_redraw
 
 PLAN = [LanguagePlan("ita", 10, 120, 1_800.0), LanguagePlan("ron", 10, 80, 900.0)]
 
@@ -131,7 +131,7 @@ def test_damaged_samples_are_all_logged_and_only_the_first_are_told(tmp_path: Pa
     text = out.getvalue()
     assert text.count("damaged sample ron") == 5
     assert "counted in silence" in text
-    assert "ron 50 damaged samples were left out" in text
+    assert "ron damaged samples left out: 50" in text
     assert len(list(read_events(tmp_path / "events.jsonl"))) == 50
 
 
