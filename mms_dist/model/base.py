@@ -3,8 +3,9 @@
 Legend: B utterances, N audio samples, T frames (20 ms), C front-end channels, H hidden size.
 """
 
+import contextlib
 import hashlib
-import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -167,15 +168,11 @@ def _load_weights(path: str, config: Any, dtype: torch.dtype) -> nn.Module:
 
     config.adapter_attn_dim = None  # the bank's rows take the place of the checkpoint's one adapter
     config.layerdrop = 0.0
-    noisy = logging.getLogger("transformers.modeling_utils")
-    level = noisy.level
-    noisy.setLevel(logging.ERROR)  # heads, adapters and quantizers left aside are expected, what is missing is checked
     try:
-        module, report = Wav2Vec2Model.from_pretrained(path, config=config, dtype=dtype, output_loading_info=True)
+        with _quiet_library():
+            module, report = Wav2Vec2Model.from_pretrained(path, config=config, dtype=dtype, output_loading_info=True)
     except (OSError, ValueError, RuntimeError) as error:
         raise BaseModelError(f"the weights of model.base {path!r} cannot be loaded: {_first_line(error)}") from error
-    finally:
-        noisy.setLevel(level)
     missing = sorted(set(report["missing_keys"]) - {"masked_spec_embed"})
     if missing or report["mismatched_keys"]:
         wrong = missing or sorted(report["mismatched_keys"])
@@ -186,6 +183,22 @@ def _load_weights(path: str, config: Any, dtype: torch.dtype) -> nn.Module:
     if "masked_spec_embed" in report["missing_keys"]:
         del module.masked_spec_embed  # made up at random by the library; masking with zeros is a choice one can repeat
     return module
+
+
+@contextlib.contextmanager
+def _quiet_library() -> Iterator[None]:
+    """No progress bar, and no word on heads, adapters and quantizers left aside: what matters is checked here."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
 
 
 def _merge_weight_norm(module: Any) -> None:

@@ -20,6 +20,7 @@ from shards.errors import DamagedSampleError
 from shards.index import LanguageIndex, SampleTable
 from shards.read import ShardReader
 from shards.schema import SAMPLE_RATE
+from shards.vocabulary import Vocabulary
 
 _SELECTION = "evaluation"
 
@@ -59,15 +60,21 @@ class Evaluator:
         return index.utterances(split) > 0
 
     @torch.no_grad()
-    def transcribe(self, index: LanguageIndex, split: str, slot: int) -> Transcription:
-        """Greedy transcripts of the split (or of the utterances chosen of it)."""
+    def transcribe(
+        self, index: LanguageIndex, split: str, slot: int, vocabulary: Vocabulary | None = None
+    ) -> Transcription:
+        """Greedy transcripts of the split (or of the utterances chosen of it).
+
+        `vocabulary` is that of the row in the slot, when it is not that of the shards.
+        """
+        vocabulary = vocabulary or index.vocabulary
         table = _chosen(index.table(split), index.language, self._max_utterances)
         result = Transcription([], [], [], [])
         decoded: dict[int, tuple[str, str, str]] = {}
         for group in pack(table.samples.tolist(), capacity=self._capacity):
             members = dict(self._read(index.language, split, table, group, result.damaged))
             if members:
-                texts = self._decode(list(members.values()), index, slot)
+                texts = self._decode(list(members.values()), vocabulary, slot)
                 for place, utterance, text in zip(members, members.values(), texts, strict=True):
                     decoded[place] = (utterance.key, utterance.text, text)
         for place in sorted(decoded):
@@ -89,12 +96,12 @@ class Evaluator:
             frames = int(table.frames[place])
             yield place, Utterance(language, key, 0, place, raw.audio, np.zeros(1, np.int32), raw.text, frames)
 
-    def _decode(self, members: list[Utterance], index: LanguageIndex, slot: int) -> list[str]:
+    def _decode(self, members: list[Utterance], vocabulary: Vocabulary, slot: int) -> list[str]:
         collated = collate(members, seed=0)
         features_BTC = self._features.features(members, collated)
         frames_B = frames_of_batch(features_BTC, collated)
         logits_BTV = self._model.logits(Batch(features_BTC, frames_B, torch.full((len(members),), slot)))
-        return greedy(logits_BTV.argmax(-1).cpu().numpy(), frames_B.numpy(), index.vocabulary)
+        return greedy(logits_BTV.argmax(-1).cpu().numpy(), frames_B.numpy(), vocabulary)
 
 
 def _chosen(table: SampleTable, language: str, most: int | None) -> SampleTable:

@@ -6,8 +6,9 @@ from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
 from mms_dist.monitor.monitor import Monitor
 from mms_dist.training.census import LanguageEntry
-from mms_dist.training.progress import ACTIVE, FINISHED, Progress
-from mms_dist.training.quarantine import read_quarantine
+from mms_dist.errors import CheckpointError
+from mms_dist.training.progress import ACTIVE, FINISHED, QUARANTINED, Progress
+from mms_dist.training.quarantine import read_quarantine, write_quarantine
 from mms_dist.training.resume import plan_restart
 from mms_dist.training.roster import Candidate, order_of_admission
 
@@ -26,8 +27,7 @@ def restore(
 ) -> tuple[Restored, list[Candidate]]:
     """Find where every language of the run stands; the second result is the queue.
 
-    Raises:
-        CheckpointError: a language has checkpoints, and none is whole.
+    A language of whose checkpoints none is whole is quarantined; the others do not wait for its mending.
     """
     entries = {entry.language: entry for entry in census}
     found = {language: progress for language in entries if (progress := _progress(store, language)) is not None}
@@ -35,6 +35,8 @@ def restore(
         monitor.event("checkpoint_damaged", path=str(damage.path), reason=damage.reason)
     for language, progress in found.items():
         _reopen(progress, entries[language], monitor)
+        if progress.status == QUARANTINED:
+            monitor.event("quarantined", language=language, step=progress.step, reason=progress.reason)
     plan = plan_restart(found.values(), furthest_back=2 * config.checkpoint.every_rounds)
     fresh = order_of_admission(
         Candidate(language, entry.work_seconds()) for language, entry in entries.items() if language not in found
@@ -45,7 +47,12 @@ def restore(
 
 
 def _progress(store: CheckpointStore, language: str) -> Progress | None:
-    snapshot = store.newest(language)
+    try:
+        snapshot = store.newest(language)
+    except CheckpointError as error:
+        lost = Progress(language, status=QUARANTINED, reason=str(error))
+        write_quarantine(store.directory, lost)
+        return lost
     if snapshot is None:
         return None
     return read_quarantine(store.directory, language) or Progress.from_state(snapshot.state)

@@ -1,0 +1,185 @@
+"""Score the checkpoints of a run on a split of its shards, one language after the other through a single slot."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from mms_dist.checkpoint.adapter_file import check_adapter
+from mms_dist.checkpoint.language_folder import PointerName
+from mms_dist.checkpoint.snapshot import Damage, Snapshot
+from mms_dist.checkpoint.store import CheckpointStore
+from mms_dist.config import Config
+from mms_dist.errors import CheckpointError, DataError
+from mms_dist.evaluation.metrics import Scores
+from mms_dist.model.bank import AdapterBank
+from mms_dist.model.base import DTYPES, FrozenBase
+from mms_dist.model.layout import RowLayout
+from mms_dist.model.routed import RoutedModel
+from mms_dist.training.devices import choose_device, set_threads
+from mms_dist.training.evaluate import Evaluator, Transcription
+from mms_dist.training.features import FeatureSource
+from shards.cache import ShardCache
+from shards.index import LanguageIndex, ShardIndex
+from shards.read import ShardReader
+from shards.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class LanguageResult:
+    """One language's scores, and the checkpoint they are of: the `best`, the `last`, or the `newest` whole one."""
+
+    language: str
+    step: int
+    checkpoint: str
+    scores: Scores
+    transcription: Transcription
+
+
+class RunScorer:
+    """The languages of a run that have the split, ready to be scored.
+
+    Args:
+        languages: None takes every language that has a checkpoint; those without the split are in `without_split`.
+        pointer: a language that was never evaluated has no `best`, and its `last` is taken.
+        max_utterances: of each language, chosen by a hash of their keys; None takes all.
+
+    Attributes:
+        languages: codes, in the order of scoring.
+        without_split: codes left out because their shards have no such utterances.
+
+    Raises:
+        CheckpointError: an unknown language, or a run without checkpoints.
+        DataError: no language has the split, or one that was asked for by name has not.
+        ShardsError: the shards are missing, or a shard of the split is not as long as its index says.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        config: Config,
+        *,
+        split: str,
+        languages: Sequence[str] | None = None,
+        pointer: PointerName = "best",
+        max_utterances: int | None = None,
+    ) -> None:
+        self._config = config
+        self._split = split
+        self._pointer: PointerName = pointer
+        self._max_utterances = max_utterances
+        self._adapters = directory / "adapters"
+        self._damaged: list[Damage] = []
+        with CheckpointStore(self._adapters, keep=1) as store:
+            chosen = _choose(store, languages)
+        self._index = ShardIndex.load(config.data.shards, chosen)
+        self.without_split = [code for code in chosen if not self._index.language(code).utterances(split)]
+        self.languages = [code for code in chosen if code not in self.without_split]
+        if not self.languages or (languages and self.without_split):
+            raise DataError(_no_split(self._index, self.without_split, split))
+        reader = ShardReader(self._index)
+        try:
+            for code in self.languages:
+                reader.check_sizes(code, split)
+        finally:
+            reader.close()
+
+    @property
+    def damaged(self) -> list[Damage]:
+        """Checkpoints found damaged so far; an older whole one was scored in their place."""
+        return list(self._damaged)
+
+    def results(self) -> Iterator[LanguageResult]:
+        """Score one language after the other.
+
+        Raises:
+            CheckpointError: a language has no whole checkpoint, or one that does not fit the base.
+            BaseModelError: the base cannot be loaded.
+            DataError: nothing of a language's split could be read.
+        """
+        config = self._config
+        set_threads(config.run.threads)
+        device = choose_device(config.run.device)
+        base = FrozenBase.load(config.model.base, dtype=DTYPES[config.model.dtype], device=device)
+        reader = ShardReader(self._index, _shard_cache(config))
+        try:
+            with CheckpointStore(self._adapters, keep=1) as store:
+                for code in self.languages:
+                    yield self._score(base, reader, store, self._index.language(code))
+                    self._damaged = store.damaged
+        finally:
+            reader.close()
+
+    def _score(
+        self, base: FrozenBase, reader: ShardReader, store: CheckpointStore, index: LanguageIndex
+    ) -> LanguageResult:
+        snapshot, name = _load(store, index.language, self._pointer)
+        layout = RowLayout(len(base.layers), base.hidden, self._config.adapter.dim)
+        try:
+            check_adapter(snapshot.adapter, layers=layout.layers, hidden=layout.hidden, dim=layout.dim)
+        except ValueError as problem:
+            raise CheckpointError(
+                f"the checkpoint of {index.language} (step {snapshot.step}) does not fit the base "
+                f"{self._config.model.base}: {problem}"
+            ) from problem
+        vocabulary = Vocabulary.from_nested(snapshot.vocabulary, index.language)
+        bank = AdapterBank(
+            layout,
+            slots=1,
+            largest_vocabulary=len(vocabulary),
+            dtype=torch.promote_types(base.dtype, torch.float32),
+            device=base.device,
+        )
+        bank.load(0, snapshot.adapter)
+        evaluator = Evaluator(
+            RoutedModel(base, bank),
+            FeatureSource(base, cache_gib=0.0),
+            reader,
+            forward_seconds=self._config.evaluation.forward_seconds,
+            max_utterances=self._max_utterances,
+        )
+        transcription = evaluator.transcribe(index, self._split, 0, vocabulary)
+        if not transcription.keys:
+            raise DataError(
+                f"none of the {len(transcription.damaged)} {self._split} utterances of {index.language} could be read; "
+                f"`mms-dist shards verify {self._index.root}` lists what is wrong"
+            )
+        return LanguageResult(index.language, snapshot.step, name, transcription.scores(), transcription)
+
+
+def _choose(store: CheckpointStore, languages: Sequence[str] | None) -> list[str]:
+    present = store.languages()
+    if not present:
+        raise CheckpointError(f"found no checkpoint in {store.directory}; give the folder of a run that has trained")
+    unknown = sorted(set(languages or ()) - set(present))
+    if unknown:
+        raise CheckpointError(
+            f"found no checkpoint of {unknown[0]!r} in {store.directory}; --languages can name {', '.join(present)}"
+        )
+    return sorted(set(languages)) if languages else present
+
+
+def _load(store: CheckpointStore, language: str, pointer: PointerName) -> tuple[Snapshot, str]:
+    """The snapshot, and what it is called: a damaged one gives way to the newest whole one."""
+    evaluated = store.pointed(language, "best") is not None
+    wanted: PointerName = pointer if pointer == "last" or evaluated else "last"
+    step = store.pointed(language, wanted)
+    snapshot = store.load(language) if step is None else store.load(language, pointer=wanted)
+    return snapshot, wanted if snapshot.step == step else "newest"
+
+
+def _no_split(index: ShardIndex, lacking: Sequence[str], split: str) -> str:
+    code = lacking[0]
+    present = ", ".join(f"{name} ({index.language(code).utterances(name):,})" for name in index.language(code).splits)
+    others = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
+    return (
+        f"{code}{others} in {index.root} has no {split} utterances, only {present or 'none at all'}; choose another "
+        f"--split, leave the language out with --languages, or build the shards with a {split} split"
+    )
+
+
+def _shard_cache(config: Config) -> ShardCache | None:
+    if config.data.cache_directory is None:
+        return None
+    return ShardCache(config.data.cache_directory, int(config.data.cache_gib * (1 << 30)))

@@ -1,0 +1,128 @@
+"""I8: what we write, Hugging Face loads, and hears the same; what Hugging Face wrote, we start from."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from transformers import Wav2Vec2ForCTC, Wav2Vec2Processor
+
+from mms_dist.checkpoint.export import export_run
+from mms_dist.errors import CheckpointError, MmsDistError
+from mms_dist.training.run import Parts
+from shards.index import ShardIndex
+from shards.read import ShardReader
+from tests.conftest import small_base_config
+from tests.corpus import build_toy_shards, toy_languages
+from tests.training import final_row, start_row, toy_config, train, train_watched
+
+LANGUAGES = toy_languages(3)
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_toy_shards(tmp_path_factory.mktemp("exported"), languages=3, train=10, dev=3)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, small_base: Path, shards: Path) -> Path:
+    directory = tmp_path_factory.mktemp("run")
+    # Few and small steps: after more, the toy model says nothing for a while, and silence compares well with anything.
+    train(toy_config(directory, small_base, shards, optim={"steps": 6, "lr": 1e-3}))
+    return directory
+
+
+def our_transcripts(run: Path, base: Path, shards: Path) -> dict[str, tuple[list[str], list[str]]]:
+    """Keys and hypotheses of every language's dev split, through our own evaluator on the saved rows."""
+    found: dict[str, tuple[list[str], list[str]]] = {}
+
+    def look(parts: Parts) -> None:
+        for trainee in parts.loop.roster.in_order():
+            transcription = parts.lifecycle.evaluator.transcribe(
+                parts.workplace.index.language(trainee.language), "dev", trainee.slot
+            )
+            found.setdefault(trainee.language, (transcription.keys, transcription.hypotheses))
+
+    # One step more, so that the languages are active again; we listen before it is taken.
+    more = toy_config(run, base, shards, optim={"steps": 7, "lr": 1e-3})
+    train_watched(more, look)
+    return found
+
+
+def test_an_exported_run_transcribes_the_same_in_hugging_face(
+    tmp_path: Path, small_base: Path, shards: Path, run: Path
+) -> None:
+    folder = tmp_path / "export"
+    export_run(run, folder, base_path=str(small_base), pointer="last")
+    ours = our_transcripts(run, small_base, shards)
+    reader = ShardReader(ShardIndex.load(str(shards)))
+    heard_something = False
+    for language in LANGUAGES:
+        processor = Wav2Vec2Processor.from_pretrained(folder, target_lang=language)
+        model = Wav2Vec2ForCTC.from_pretrained(folder, target_lang=language, ignore_mismatched_sizes=True).eval()
+        keys, hypotheses = ours[language]
+        for row, hypothesis in enumerate(hypotheses):
+            raw = reader.read(language, "dev", row)
+            assert raw.key in keys[row]
+            inputs = processor(raw.audio / 32768.0, sampling_rate=16_000, return_tensors="pt")
+            with torch.no_grad():
+                ids = model(**inputs).logits.argmax(-1)
+            assert processor.batch_decode(ids)[0] == hypothesis
+            heard_something = heard_something or bool(hypothesis)
+    assert heard_something, "every transcript was empty: the comparison says nothing"
+
+
+def test_every_language_can_start_from_its_own_exported_adapter(
+    tmp_path: Path, small_base: Path, shards: Path, run: Path
+) -> None:
+    folder = tmp_path / "export"
+    export_run(run, folder, base_path=str(small_base), pointer="last")
+    config = toy_config(tmp_path / "next", small_base, shards, adapter={"init": str(folder)})
+    for language in LANGUAGES:
+        assert start_row(tmp_path / f"start-{language}", language, config).equal(final_row(run, language))
+
+
+def test_all_languages_can_start_from_one_adapter_that_hugging_face_wrote_each_with_its_own_head(
+    tmp_path: Path, small_base: Path, shards: Path
+) -> None:
+    torch.manual_seed(3)
+    theirs = Wav2Vec2ForCTC(small_base_config(adapter_attn_dim=8, vocab_size=99))
+    path = tmp_path / "adapter.eng.safetensors"
+    save_file({name: tensor.contiguous() for name, tensor in theirs._get_adapters().items()}, path, {"format": "pt"})
+    config = toy_config(tmp_path / "run", small_base, shards, adapter={"init": str(path)})
+
+    def look(parts: Parts) -> None:
+        for trainee in parts.loop.roster.in_order():
+            own = parts.bank.tensors(trainee.slot)
+            assert len(own["lm_head.bias"]) == len(trainee.vocabulary) != 99
+            for name, tensor in theirs._get_adapters().items():
+                if "adapter_layer" in name and parts.loop.round == 1:
+                    assert torch.equal(own[name], tensor)
+
+    train_watched(config, look)
+
+
+@pytest.mark.parametrize(
+    ("adapter", "expected"),
+    [
+        ({"init": "absent.safetensors"}, "neither a scheme"),
+        ({"init": "EXPORT", "dim": 4}, "set adapter.dim to 8"),
+    ],
+)
+def test_a_start_that_does_not_fit_is_named_with_its_mend(
+    tmp_path: Path, small_base: Path, shards: Path, run: Path, adapter: dict, expected: str
+) -> None:
+    export_run(run, tmp_path / "export", base_path=str(small_base), pointer="last")
+    adapter = {name: str(tmp_path / "export") if value == "EXPORT" else value for name, value in adapter.items()}
+    with pytest.raises(MmsDistError, match=expected):
+        train(toy_config(tmp_path / "run", small_base, shards, adapter=adapter))
+
+
+def test_a_changed_vocabulary_is_refused_before_it_can_spoil_a_head(
+    tmp_path: Path, small_base: Path, shards: Path, run: Path
+) -> None:
+    other = build_toy_shards(tmp_path / "other", languages=3, train=10, dev=3, seed=5)
+    vocabulary = (other / LANGUAGES[0] / "vocab.json").read_text().replace('"a": 5', '"z": 5')
+    (other / LANGUAGES[0] / "vocab.json").write_text(vocabulary)
+    with pytest.raises(CheckpointError, match="is not that of its checkpoint"):
+        train(toy_config(run, small_base, other, optim={"steps": 50}))
