@@ -26,6 +26,10 @@ class Announcer:
                 return f"[green]finished[/green] {code}: {REASONS.get(reason, reason)}{_result(event, language)}"
             case "quarantined":
                 return f"[bold red]quarantined[/bold red] {code}: {reason}{_result(event, language)}; the others go on"
+            case "reopened":
+                return f"[cyan]reopened[/cyan] {code}: {event['step']:,} of now {event['steps']:,} steps are done"
+            case "data_changed":
+                return f"[yellow]data changed[/yellow] {code}: its shards or batches are not those of its checkpoint; a new epoch begins"
             case "checkpoint_damaged":
                 return f"[yellow]damaged checkpoint[/yellow] {_escape(event.get('path', ''))}: {reason}"
             case "preempted":

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +25,7 @@ class Line:
         """Take a step into account. A loss that is not finite is shown, and not averaged into later ones."""
         self.last = last
         self.history.step, self.history.steps = last.step, last.steps
+        self.history.is_at_work()
         if self.loss is None or not math.isfinite(self.loss) or not math.isfinite(last.loss):
             self.loss = last.loss
         else:
@@ -52,11 +53,12 @@ class Board:
     audio_seconds: float = 0.0  # trained on in this process's life
 
     @classmethod
-    def of(cls, run_directory: str, languages: Sequence[LanguagePlan], past: Iterable[dict[str, Any]] = ()) -> "Board":
-        """A board for these languages, with what earlier processes of the run left in its event log."""
-        history = History(languages, past)
+    def of(cls, run_directory: str, languages: Sequence[LanguagePlan], past: History | None = None) -> "Board":
+        """A board for these languages, with what earlier processes of the run left behind."""
+        history = past or History()
         board = cls(run_directory, history, round=history.round)
-        board.lines = {plan.language: Line(history.languages[plan.language]) for plan in languages}
+        for plan in languages:
+            board.lines[plan.language] = Line(history.planned(plan))
         return board
 
     def __post_init__(self) -> None:

@@ -20,6 +20,7 @@ class CurvePoint:
     cer: float
     wer: float
     utterances: int
+    best: bool  # the lowest CER so far, as training judged it: the `best` checkpoint is from here
 
 
 @dataclass(slots=True)
@@ -50,9 +51,13 @@ class LanguageHistory:
 
     @property
     def best(self) -> CurvePoint | None:
-        """The evaluation with the lowest CER; the earliest of equals. A CER that is not a number is never it."""
-        numbers = [point for point in self.curve if point.cer == point.cer]
-        return min(numbers, key=lambda point: point.cer, default=None)
+        """The evaluation that the `best` checkpoint is from."""
+        return next((point for point in reversed(self.curve) if point.best), None)
+
+    def is_at_work(self) -> None:
+        """It was measured, saved or stepped: if it waited for a slot, it has one again."""
+        if self.state == WAITING:
+            self.state = TRAINING
 
     def forget_after(self, step: int) -> None:
         """Drop what was measured after `step`: the language goes on from there."""
@@ -85,7 +90,7 @@ class Gain:
 class History:
     """All languages of a run. Feed it events, oldest first."""
 
-    def __init__(self, languages: Iterable[LanguagePlan] = (), events: Iterable[dict[str, Any]] = ()) -> None:
+    def __init__(self, events: Iterable[dict[str, Any]] = ()) -> None:
         self.languages: dict[str, LanguageHistory] = {}
         self.started: datetime | None = None
         self.last: datetime | None = None
@@ -93,10 +98,13 @@ class History:
         self.round = 0
         for event in events:
             self.apply(event)
-        for plan in languages:
-            language = self._language(plan.language)
-            language.steps, language.utterances = plan.steps, plan.utterances
-            language.audio_seconds = plan.audio_seconds
+
+    def planned(self, plan: LanguagePlan) -> LanguageHistory:
+        """The language of a plan, which outranks what earlier runs said of its data and steps."""
+        language = self._language(plan.language)
+        language.steps, language.utterances = plan.steps, plan.utterances
+        language.audio_seconds = plan.audio_seconds
+        return language
 
     def apply(self, event: dict[str, Any]) -> None:
         """Take one event into account. Kinds and fields that say nothing about a language's state are passed over."""
@@ -127,12 +135,17 @@ class History:
             language.utterances = int(event.get("utterances", language.utterances))
             language.audio_seconds = float(event.get("audio_seconds", language.audio_seconds))
             language.forget_after(step)
+        elif kind == "reopened":
+            language.state, language.reason = WAITING, ""
+            language.steps = int(event.get("steps", language.steps))
         elif kind == "evaluated":
+            language.is_at_work()
             language.forget_after(step - 1)
-            point = CurvePoint(step, number(event["cer"]), number(event["wer"]), int(event["utterances"]))
-            language.curve.append(point)
+            rates = number(event["cer"]), number(event["wer"])
+            language.curve.append(CurvePoint(step, *rates, int(event["utterances"]), bool(event["best"])))
             language.step = max(language.step, step)
         elif kind == "checkpoint_saved":
+            language.is_at_work()
             language.checkpoint_step, language.checkpoint_time = step, self.last
             language.step = max(language.step, step)
         elif kind in ("finished", "quarantined"):

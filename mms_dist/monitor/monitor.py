@@ -14,6 +14,8 @@ from mms_dist.monitor.announce import Announcer
 from mms_dist.monitor.board import Board
 from mms_dist.monitor.console import can_redraw, standard_console
 from mms_dist.monitor.events import EventLog, read_events
+from mms_dist.monitor.history import History
+from mms_dist.monitor.past import forget_deleted, take_checkpoints
 from mms_dist.monitor.plain import PlainProgress
 from mms_dist.monitor.progress import LiveProgress
 from mms_dist.monitor.report import EvaluationReport, LanguagePlan, RoundReport
@@ -67,7 +69,10 @@ class Monitor:
         self.run_directory = Path(run_directory)
         self._console = console or standard_console()
         self._events = EventLog(self.run_directory / "events.jsonl")
-        self._board = Board.of(str(run_directory), languages, read_events(self._events.path))
+        past = History(read_events(self._events.path))
+        take_checkpoints(past, self.run_directory / "adapters")
+        forget_deleted(past, self.run_directory / "adapters")
+        self._board = Board.of(str(run_directory), languages, past)
         self._tensorboard = TensorBoard(self.run_directory / "tensorboard") if tensorboard else None
         self._announcer = Announcer()
         self._lock = threading.RLock()  # checkpoints are written, and told of, on a thread

@@ -1,6 +1,7 @@
 """A run as its files tell it, for whoever was not there: the event log, and the checkpoints' own states."""
 
 import json
+import math
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 from mms_dist.errors import MmsDistError
 from mms_dist.monitor.events import read_events
-from mms_dist.monitor.history import History, LanguageHistory
+from mms_dist.monitor.history import FINISHED, QUARANTINED, CurvePoint, History, LanguageHistory
 from mms_dist.monitor.summary import RunSummary
 
 STATE_FILE = "state.json"
@@ -29,11 +30,27 @@ def read_run(run_directory: str | os.PathLike[str]) -> tuple[RunSummary, History
             "run.directory of a configuration"
         )
     history = History(events=read_events(log) if log.is_file() else ())
+    take_checkpoints(history, adapters)
+    ordered = [history.languages[code] for code in sorted(history.languages)]
+    return RunSummary(directory, ordered), history
+
+
+def take_checkpoints(history: History, adapters: Path) -> None:
+    """Correct what the events say by what lies on disk: languages may be copied in from other runs.
+
+    Raises:
+        MmsDistError: a checkpoint's state cannot be read.
+    """
     for last in sorted(adapters.glob(f"*/last/{STATE_FILE}")):
         code = last.parent.parent.name
         _take_checkpoint(history.languages.setdefault(code, LanguageHistory(code)), last)
-    ordered = [history.languages[code] for code in sorted(history.languages)]
-    return RunSummary(directory, ordered), history
+
+
+def forget_deleted(history: History, adapters: Path) -> None:
+    """Languages whose checkpoints someone deleted begin anew, whatever the events say of their past."""
+    for code, language in history.languages.items():
+        if language.checkpoint_step is not None and not (adapters / code).is_dir():
+            history.languages[code] = LanguageHistory(code)
 
 
 def as_json(summary: RunSummary, history: History) -> dict[str, Any]:
@@ -73,7 +90,6 @@ def _language_json(language: LanguageHistory) -> dict[str, Any]:
 
 
 def _take_checkpoint(language: LanguageHistory, state_file: Path) -> None:
-    """What lies on disk is the truth about checkpoints, whatever the events say."""
     try:
         state = json.loads(state_file.read_text(encoding="utf-8"))
         step = int(state_file.parent.resolve().name.removeprefix("step-"))
@@ -84,9 +100,20 @@ def _take_checkpoint(language: LanguageHistory, state_file: Path) -> None:
         ) from error
     language.checkpoint_step = step
     language.checkpoint_time = datetime.fromtimestamp(written, UTC)
-    language.step = max(language.step, step)
-    if not language.curve and isinstance(state, dict) and isinstance(state.get("status"), str):
-        language.state = state["status"]  # copied from another run, whose events are not here
+    if language.step == 0 and not language.curve:  # of another run, whose events are not here
+        language.step = step
+        _take_state(language, state)
+
+
+def _take_state(language: LanguageHistory, state: dict[str, Any]) -> None:
+    """What a checkpoint's own state tells of the language's life so far."""
+    if state.get("status") in (FINISHED, QUARANTINED):
+        language.state, language.reason = state["status"], state.get("reason") or ""
+    best = state.get("best") or {}
+    if best.get("initial") is not None:
+        language.curve.append(CurvePoint(0, best["initial"], math.nan, 0, best=True))
+    if best.get("cer") is not None and best["step"] > 0:
+        language.curve.append(CurvePoint(best["step"], best["cer"], best["wer"], 0, best=True))
 
 
 def _iso(moment: datetime | None) -> str | None:

@@ -95,6 +95,10 @@ def test_the_event_log_tells_of_the_run_without_its_configuration(tmp_path: Path
 
 def test_a_resumed_run_remembers_what_was_measured_before(tmp_path: Path) -> None:
     _live_through(tmp_path)
+    checkpoint = tmp_path / "adapters" / "ita" / "step-00000006"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "state.json").write_text('{"status": "active"}')
+    (checkpoint.parent / "last").symlink_to(checkpoint.name)
     monitor, _ = _monitor(tmp_path)
     with monitor:
         monitor.event("run_resumed", round=6)
@@ -105,6 +109,15 @@ def test_a_resumed_run_remembers_what_was_measured_before(tmp_path: Path) -> Non
     assert ita.initial and ita.best
     assert (ita.initial.cer, ita.best.cer) == (1.0, 0.125)
     assert [point.step for point in ita.curve] == [0, 6, 10]
+
+
+def test_a_language_whose_checkpoints_were_deleted_begins_anew(tmp_path: Path) -> None:
+    _live_through(tmp_path)  # says that ita has a checkpoint, but there is none on disk
+    monitor, _ = _monitor(tmp_path)
+    with monitor:
+        ita, ron = monitor.summary().languages
+    assert (ita.state, ita.step, ita.curve, ita.steps) == ("waiting", 0, [], 10)
+    assert ron.state == "quarantined"
 
 
 @pytest.mark.parametrize("live", [True, False])

@@ -155,7 +155,7 @@ def test_the_rate_before_training_is_printed_even_when_a_newer_one_is_known() ->
     console = Console(file=io.StringIO(), width=80)
     progress = PlainProgress(board, console)
     for step, cer in ((0, 1.0), (10, 0.5), (20, 0.75)):
-        _event(board, "evaluated", "ron", step=step, cer=cer, wer=0.5, utterances=9, best=True)
+        _event(board, "evaluated", "ron", step=step, cer=cer, wer=0.5, utterances=9, best=step < 20)
     assert _printed(progress, console)[1:] == [
         "  dev CER % before training: ron 100.0",
         "  dev CER % (* best so far): ron 75.0",

@@ -57,10 +57,13 @@ def test_the_json_is_complete_and_standard(tmp_path: Path, capsys: pytest.Captur
 
 
 def test_a_language_without_events_is_told_of_by_its_checkpoint(tmp_path: Path) -> None:
-    _checkpoint(_run(tmp_path), "zul", 77)
+    best = {"initial": 1.0, "cer": 0.3, "wer": 0.6, "step": 50, "stale": 0}
+    _checkpoint(_run(tmp_path), "zul", 77, reason="early_stop", best=best)
     summary, _ = read_run(tmp_path)
     copied = summary.languages[-1]
     assert (copied.language, copied.step, copied.state, copied.checkpoint_step) == ("zul", 77, "finished", 77)
+    assert copied.initial and copied.best
+    assert (copied.initial.cer, copied.best.cer, copied.best.wer, copied.best.step) == (1.0, 0.3, 0.6, 50)
 
 
 def test_a_run_with_a_torn_last_event_is_told_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
