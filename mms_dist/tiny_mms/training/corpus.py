@@ -139,8 +139,10 @@ def build_corpus(folder: Path, plan: CorpusPlan) -> None:
 
 def _labelled(spoken: list[list[Spoken]], inventory: PhoneInventory, kind: str) -> Iterator[LabelledSpeech]:
     for one in itertools.chain.from_iterable(spoken):
-        frames_F = inventory.frames_F(one.phones, one.scale, len(one.samples_T))
-        yield LabelledSpeech(one.samples_T, inventory.sequence(one.phones), frames_F, kind)
+        labels_L = inventory.sequence(one.phones)
+        if len(labels_L):
+            frames_F = inventory.frames_F(one.phones, one.scale, len(one.samples_T))
+            yield LabelledSpeech(one.samples_T, labels_L, frames_F, kind)
 
 
 def _recorded(real: Iterator[Recording], inventory: PhoneInventory) -> Iterator[LabelledSpeech]:
