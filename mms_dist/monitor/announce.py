@@ -29,7 +29,7 @@ class Announcer:
             case "reopened":
                 return f"[cyan]reopened[/cyan] {code}: {event['step']:,} of now {event['steps']:,} steps are done"
             case "data_changed":
-                return f"[yellow]data changed[/yellow] {code}: its shards or batches are not those of its checkpoint; a new epoch begins"
+                return f"[yellow]data changed[/yellow] {code}: not the batches of its checkpoint; a new epoch begins"
             case "checkpoint_damaged":
                 return f"[yellow]damaged checkpoint[/yellow] {_escape(event.get('path', ''))}: {reason}"
             case "preempted":
