@@ -37,7 +37,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--corpus", type=Path, required=True, help="folder of the corpus; built if it has none"
     )
-    parser.add_argument("--recordings", type=Path, help="where the fillets-ng-data packages are unpacked")
+    parser.add_argument(
+        "--recordings", type=Path, help="unpacked fillets-ng-data packages (default: no recordings)"
+    )
     parser.add_argument("--demo", type=Path, help="manifest of the demo corpus, to measure on")
     parser.add_argument("--texts", nargs="+", choices=sorted(_TEXT_SOURCES), default=sorted(_TEXT_SOURCES))
     parser.add_argument("--languages", nargs="+", help="only these espeak-ng voices (default: all)")

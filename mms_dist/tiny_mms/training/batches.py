@@ -89,7 +89,6 @@ def endless(
 
 
 def _reshuffled(indices: NDArray[np.int64], generator: np.random.Generator) -> Iterator[int]:
-    if len(indices) == 0:
-        raise ValueError("a kind of speech with a share in training has no utterances")
+    assert len(indices), "a kind of speech with a share in training has no utterances"
     while True:
         yield from generator.permutation(indices).tolist()

@@ -97,15 +97,16 @@ def train_phase(
 ) -> float:
     """Train for the phase's share of the budget.
 
+    A corpus without recordings trains on synthetic speech alone.
+
     ``report`` is told (phase, step, progress 0 … 1, loss, seconds of audio so far) after each step.
     Returns the seconds of audio it heard.
     """
     made = optimizers(model, phase)
     peaks = [group["lr"] for optimizer in made for group in optimizer.param_groups]
     groups = [group for optimizer in made for group in optimizer.param_groups]
-    shares = (
-        {SYNTHETIC: 1.0 - phase.recorded, RECORDED: phase.recorded} if phase.recorded else {SYNTHETIC: 1.0}
-    )
+    recorded = phase.recorded if len(store.where(RECORDED)) else 0.0
+    shares = {SYNTHETIC: 1.0 - recorded, RECORDED: recorded} if recorded else {SYNTHETIC: 1.0}
     generator = torch.Generator().manual_seed(budget.seed)
     started, heard_seconds = time.monotonic(), 0.0
     batches = endless(store, shares, budget.batch_seconds, budget.seed + ord(phase.name))
