@@ -104,11 +104,15 @@ class Vocabulary:
         return [ids.get(character, UNKNOWN) for character in text]
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Greedy CTC: collapse repeats, drop the blank, `<s>` and `</s>`, turn `|` into a space, strip."""
+        """Greedy CTC: collapse repeats, drop the blank and the other special tokens, turn runs of `|` into one space.
+
+        Equal to Hugging Face's `Wav2Vec2CTCTokenizer.decode(ids)`, which prints `<s>`, `</s>` and `<unk>`, however, and
+        with `skip_special_tokens=True` drops the blank first and so merges double letters.
+        """
         pieces: list[str] = []
         previous = -1
         for number in ids:
-            if number != previous and number >= UNKNOWN:
+            if number != previous and number > UNKNOWN:
                 pieces.append(" " if number == SPACE else self.tokens[number])
             previous = number
-        return "".join(pieces).strip()
+        return " ".join("".join(pieces).split())

@@ -1,5 +1,6 @@
 """I8: what we write, Hugging Face loads, and hears the same; what Hugging Face wrote, we start from."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,11 @@ def our_transcripts(run: Path, base: Path, shards: Path) -> dict[str, tuple[list
     return found
 
 
+def without_special_tokens(text: str) -> str:
+    """Their decoder prints what only a nearly untrained model ever emits."""
+    return " ".join(re.sub("<s>|</s>|<unk>", "", text).split())
+
+
 def test_an_exported_run_transcribes_the_same_in_hugging_face(
     tmp_path: Path, small_base: Path, shards: Path, run: Path
 ) -> None:
@@ -67,7 +73,7 @@ def test_an_exported_run_transcribes_the_same_in_hugging_face(
             inputs = processor(raw.audio / 32768.0, sampling_rate=16_000, return_tensors="pt")
             with torch.no_grad():
                 ids = model(**inputs).logits.argmax(-1)
-            assert processor.batch_decode(ids)[0] == hypothesis
+            assert without_special_tokens(processor.batch_decode(ids)[0]) == hypothesis
             heard_something = heard_something or bool(hypothesis)
     assert heard_something, "every transcript was empty: the comparison says nothing"
 
