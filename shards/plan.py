@@ -182,7 +182,7 @@ def assign_splits(texts: Sequence[tuple[str, str | None]], dev_fraction: float, 
 
     A text with given splits gets the first of test, dev, train among them; the others are placed by a hash of the text
     alone, so that a growing corpus never moves one. If a wanted split would be empty, the text with the nearest hash
-    goes there.
+    goes there; train never is, as long as a text is free.
     """
     given: dict[str, set[str]] = defaultdict(set)
     for text, split in texts:
@@ -192,6 +192,8 @@ def assign_splits(texts: Sequence[tuple[str, str | None]], dev_fraction: float, 
     for fraction, text in free:
         in_held_out = "test" if fraction < test_fraction else "dev"
         splits[text] = in_held_out if fraction < test_fraction + dev_fraction else "train"
+    if free and "train" not in splits.values():
+        splits[free[-1][1]] = "train"
     for split, wanted, start in (("test", test_fraction, 0.0), ("dev", dev_fraction, test_fraction)):
         movable = [(abs(fraction - start), text) for fraction, text in free if splits[text] == "train"]
         if wanted > 0 and len(movable) > 1 and split not in splits.values():

@@ -7,7 +7,7 @@ import unicodedata
 
 from shards.text_rules import TextRules
 
-# Typographic and mistyped apostrophes, folded before NFKC, which would take some of them apart.
+# Typographic and mistyped apostrophes; folded before NFKC, which takes some of them apart, and after it makes some.
 _APOSTROPHES = dict.fromkeys(map(ord, "’‘ʼ＇′`´ʹ"), "'")
 _JOINERS = "\u200c\u200d"
 # Punctuation by Unicode, but spoken: what was said can not be known from the character.
@@ -42,10 +42,13 @@ class TextNormaliser:
             raise Rejected("markup", raw)
         rules = self.rules
         text = unicodedata.normalize("NFC", raw)
+        # Roman numerals, fractions and superscripts: NFKC would hide that they are numbers.
+        if any(unicodedata.category(character) in ("Nl", "No") for character in text):
+            raise Rejected("numbers", repr(text))
+        text = unicodedata.normalize(rules.form, text.translate(_APOSTROPHES)).translate(_APOSTROPHES)
         for old, new in rules.replace.items():
             text = text.replace(old, new)
-        text = unicodedata.normalize(rules.form, text.translate(_APOSTROPHES))
-        if any(character.isdigit() or character.isnumeric() for character in text):
+        if any(_is_number(character) for character in text):
             text = self._spell_numbers(text)
         if rules.lower:
             text = text.lower()
@@ -94,9 +97,14 @@ class TextNormaliser:
             for character in text
         )
         text = _WHOLE_NUMBER.sub(lambda found: num2words(int(found[0]), lang=self.rules.numbers), text)
-        if any(unicodedata.category(character)[0] == "N" for character in text):
+        if any(_is_number(character) for character in text):
             raise Rejected("numbers", repr(text))
         return text
+
+
+def _is_number(character: str) -> bool:
+    # By category: Chinese numerals are letters here, though they are numeric.
+    return unicodedata.category(character)[0] == "N"
 
 
 def _in_word(character: str) -> bool:

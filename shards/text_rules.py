@@ -50,7 +50,8 @@ def load_rules(language: str, override: Path | None = None) -> TextRules:
         table = _load(path)
         languages = table.get("languages") or {}
         for entry in (table.get("default"), languages.get(language.partition("-")[0]), languages.get(language)):
-            merged.update(entry or {})
+            replaced = merged.get("replace", {}) | (entry or {}).get("replace", {})
+            merged.update((entry or {}) | {"replace": replaced})
     return TextRules(**merged)
 
 
