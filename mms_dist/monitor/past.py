@@ -36,14 +36,12 @@ def read_run(run_directory: str | os.PathLike[str]) -> tuple[RunSummary, History
 
 
 def take_checkpoints(history: History, adapters: Path) -> None:
-    """Correct what the events say by what lies on disk: languages may be copied in from other runs.
-
-    Raises:
-        MmsDistError: a checkpoint's state cannot be read.
-    """
-    for last in sorted(adapters.glob(f"*/last/{STATE_FILE}")):
-        code = last.parent.parent.name
-        _take_checkpoint(history.languages.setdefault(code, LanguageHistory(code)), last)
+    """Correct what the events say by what lies on disk: languages may be copied in from other runs."""
+    for last in sorted(adapters.glob("*/last")):
+        code, folder = last.parent.name, last.resolve()
+        step = folder.name.removeprefix("step-")
+        if folder.is_dir() and step.isdecimal():
+            _take_checkpoint(history.languages.setdefault(code, LanguageHistory(code)), folder, int(step))
 
 
 def forget_deleted(history: History, adapters: Path) -> None:
@@ -89,31 +87,35 @@ def _language_json(language: LanguageHistory) -> dict[str, Any]:
     }
 
 
-def _take_checkpoint(language: LanguageHistory, state_file: Path) -> None:
-    try:
-        state = json.loads(state_file.read_text(encoding="utf-8"))
-        step = int(state_file.parent.resolve().name.removeprefix("step-"))
-        written = state_file.stat().st_mtime
-    except (OSError, ValueError) as error:
-        raise MmsDistError(
-            f"cannot read {state_file}: {error}; the next start of the run falls back to an older checkpoint"
-        ) from error
+def _take_checkpoint(language: LanguageHistory, folder: Path, step: int) -> None:
     language.checkpoint_step = step
-    language.checkpoint_time = datetime.fromtimestamp(written, UTC)
+    language.checkpoint_time = datetime.fromtimestamp(folder.stat().st_mtime, UTC)
     if language.step == 0 and not language.curve:  # of another run, whose events are not here
         language.step = step
-        _take_state(language, state)
+        _take_state(language, _read_state(folder / STATE_FILE))
+
+
+def _read_state(path: Path) -> dict[str, Any]:
+    """A checkpoint's own state; nothing if it is damaged: telling that is the business of whoever loads it."""
+    try:
+        state = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return state if isinstance(state, dict) else {}
 
 
 def _take_state(language: LanguageHistory, state: dict[str, Any]) -> None:
     """What a checkpoint's own state tells of the language's life so far."""
     if state.get("status") in (FINISHED, QUARANTINED):
         language.state, language.reason = state["status"], state.get("reason") or ""
-    best = state.get("best") or {}
-    if best.get("initial") is not None:
-        language.curve.append(CurvePoint(0, best["initial"], math.nan, 0, best=True))
-    if best.get("cer") is not None and best["step"] > 0:
-        language.curve.append(CurvePoint(best["step"], best["cer"], best["wer"], 0, best=True))
+    best = state.get("best")
+    if not isinstance(best, dict):
+        return
+    step, cer, wer, initial = (best.get(name) for name in ("step", "cer", "wer", "initial"))
+    if isinstance(initial, float):
+        language.curve.append(CurvePoint(0, initial, math.nan, 0, best=True))
+    if isinstance(step, int) and step > 0 and isinstance(cer, float) and isinstance(wer, float):
+        language.curve.append(CurvePoint(step, cer, wer, 0, best=True))
 
 
 def _iso(moment: datetime | None) -> str | None:

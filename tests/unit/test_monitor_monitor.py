@@ -120,6 +120,17 @@ def test_a_language_whose_checkpoints_were_deleted_begins_anew(tmp_path: Path) -
     assert ron.state == "quarantined"
 
 
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"best": 3}', '{"best": {"cer": "x"}}', "\udcff"])
+def test_a_damaged_checkpoint_does_not_keep_a_run_from_starting(tmp_path: Path, content: str) -> None:
+    checkpoint = tmp_path / "adapters" / "ita" / "step-00000006"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "state.json").write_bytes(content.encode(errors="surrogateescape"))
+    (checkpoint.parent / "last").symlink_to(checkpoint.name)
+    monitor, _ = _monitor(tmp_path)
+    with monitor:
+        assert monitor.summary().languages[0].checkpoint_step == 6  # whether it can be loaded, the store tells
+
+
 @pytest.mark.parametrize("live", [True, False])
 def test_an_error_in_the_run_leaves_the_terminal_whole_and_the_files_written(tmp_path: Path, live: bool) -> None:
     monitor, out = _monitor(tmp_path, live=live)
