@@ -6,6 +6,7 @@ Legend: `[S]` audio samples at 16 kHz; `[F, C]` samples of a recording as stored
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -34,10 +35,15 @@ def to_16_khz_mono(audio_FC: NDArray[np.float32], rate: int) -> Samples:
     return np.clip(np.rint(mono * 32768.0), -32768, 32767).astype(np.int16)
 
 
-def decode(data: bytes | memoryview) -> Samples:
+def new_samples(samples: int) -> Samples:
+    """An array for so many samples."""
+    return np.empty(samples, dtype=np.int16)
+
+
+def decode(data: bytes | memoryview, allocate: Callable[[int], Samples] = new_samples) -> Samples:
     """The samples of one encoded recording: any format libsndfile reads, as 16 kHz mono int16 `[S]`.
 
-    What `shards build` wrote (16 kHz, mono, 16 bits) comes back bit for bit.
+    What `shards build` wrote (16 kHz, mono, 16 bits) comes back bit for bit, in the memory that `allocate` gives.
 
     Raises:
         UndecodableError: if it can not be decoded, or ends before its header says.
@@ -46,7 +52,7 @@ def decode(data: bytes | memoryview) -> Samples:
         with soundfile.SoundFile(io.BytesIO(data)) as recording:
             rate, promised = recording.samplerate, recording.frames
             if rate == SAMPLE_RATE and recording.channels == 1:
-                audio = recording.read(dtype="int16")
+                audio = recording.read(out=allocate(promised))
                 found = len(audio)
             else:
                 stored = recording.read(dtype="float32", always_2d=True)

@@ -9,11 +9,12 @@ import os
 import threading
 import zlib
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from shards import storage
-from shards.audio import Samples, UndecodableError
+from shards.audio import Samples, UndecodableError, new_samples
 from shards.cache import ShardCache
 from shards.errors import DamagedSampleError, StorageError, TruncatedShardError
 from shards.index import LanguageIndex, SampleTable, ShardIndex, ShardInfo
@@ -48,8 +49,12 @@ class ShardReader:
         self._places: dict[tuple[str, str], _Place] = {}
         self._lock = threading.Lock()
 
-    def read(self, language: str, split: str, row: int) -> RawUtterance:
+    def read(
+        self, language: str, split: str, row: int, *, allocate: Callable[[int], Samples] = new_samples
+    ) -> RawUtterance:
         """The utterance in a row of `index.language(language).table(split)` (its `rows`, if it was selected).
+
+        `allocate` gives the memory to decode into, for callers that use theirs again.
 
         Raises:
             DamagedSampleError: if its bytes are not those that were indexed, or can not be decoded.
@@ -67,7 +72,7 @@ class ShardReader:
         try:
             if zlib.crc32(span) != table.crc32[row]:
                 raise ValueError("its bytes are not those that were indexed (CRC-32 differs)")
-            parsed = place.parse(members_of(span))
+            parsed = place.parse(members_of(span), allocate)
             if len(parsed.audio) != table.samples[row]:
                 raise ValueError(f"decodes to {len(parsed.audio)} samples, its index says {table.samples[row]}")
         except (ValueError, Rejected, UndecodableError) as error:

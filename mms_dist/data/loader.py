@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from mms_dist.data.batch import BatchRequest, DamagedSample, LoadedBatch, Utterance
+from mms_dist.data.buffers import AudioBuffers
 from mms_dist.data.pool import UrgencyPool
 from mms_dist.data.stream import LanguageStream, Position
 from mms_dist.errors import DataError
@@ -74,6 +75,7 @@ class BatchLoader:
         self._split = split
         self._pool: UrgencyPool[_Read] | None = UrgencyPool(workers, name="mms-loader") if workers else None
         self._prefetch_bytes = prefetch_bytes
+        self._buffers = AudioBuffers()
         self._pending: dict[str, dict[Position, _Pending]] = {}
         self.wait_seconds = 0.0
 
@@ -186,17 +188,10 @@ class BatchLoader:
     def _tasks(self, request: BatchRequest) -> list[Callable[[], _Read]]:
         """The batch as a few pieces of work, each bound to everything it needs."""
         stream = self._stream(request.language)
+        source = _Source(self._reader, self._split, stream, self._vocabularies[request.language], self._buffers.lease)
         items = stream.at(request.position)
         return [
-            partial(
-                _read_items,
-                self._reader,
-                self._split,
-                stream,
-                self._vocabularies[request.language],
-                request.position.epoch,
-                items[first : first + _UTTERANCES_PER_TASK],
-            )
+            partial(source.read, items[first : first + _UTTERANCES_PER_TASK], request.position.epoch)
             for first in range(0, len(items), _UTTERANCES_PER_TASK)
         ]
 
@@ -212,42 +207,44 @@ def _batch(request: BatchRequest, parts: Iterable[_Read]) -> LoadedBatch:
     return batch
 
 
-def _read_items(
-    reader: "ShardReader",
-    split: str,
-    stream: LanguageStream,
-    vocabulary: "Vocabulary",
-    epoch: int,
-    items: np.ndarray,
-) -> _Read:
-    """Work of a thread: read, decode and label some utterances, given by their places in the stream's table."""
-    return [_read_item(reader, split, stream, vocabulary, epoch, int(item)) for item in items]
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where the utterances of one language come from; what a worker needs, and it changes nothing of it."""
 
+    reader: "ShardReader"
+    split: str
+    stream: LanguageStream
+    vocabulary: "Vocabulary"
+    allocate: Callable[[int], np.ndarray]
 
-def _read_item(
-    reader: "ShardReader", split: str, stream: LanguageStream, vocabulary: "Vocabulary", epoch: int, item: int
-) -> Utterance | DamagedSample:
-    language, table = stream.language, stream.table
-    row = int(table.rows[item])
-    try:
-        raw = reader.read(language, split, row)
-    except DamagedSampleError as error:
-        return DamagedSample(language, error.key, error.shard, error.reason)
-    except OSError as error:
-        raise DataError(
-            f"{language}: utterance {table.keys[item]} of {split} shard {table.shard[item]} cannot be read: {error}; "
-            "check the file system, then `mms-dist shards verify`"
-        ) from error
-    except Exception as error:
-        error.add_note(f"while reading {language}, {split} shard {table.shard[item]}, utterance {table.keys[item]}")
-        raise
-    return Utterance(
-        language=language,
-        key=raw.key,
-        epoch=epoch,
-        row=row,
-        audio=raw.audio,
-        labels=np.array(vocabulary.encode(raw.text), dtype=np.int32),
-        text=raw.text,
-        frames=int(table.frames[item]),
-    )
+    def read(self, items: np.ndarray, epoch: int) -> _Read:
+        """Read, decode and label utterances, given by their places in the stream's table."""
+        return [self._read_item(int(item), epoch) for item in items]
+
+    def _read_item(self, item: int, epoch: int) -> Utterance | DamagedSample:
+        language, table = self.stream.language, self.stream.table
+        row = int(table.rows[item])
+        try:
+            raw = self.reader.read(language, self.split, row, allocate=self.allocate)
+        except DamagedSampleError as error:
+            return DamagedSample(language, error.key, error.shard, error.reason)
+        except OSError as error:
+            raise DataError(
+                f"{language}: utterance {table.keys[item]} of {self.split} shard {table.shard[item]} cannot be read: "
+                f"{error}; check the file system, then `mms-dist shards verify`"
+            ) from error
+        except Exception as error:
+            error.add_note(
+                f"while reading {language}, {self.split} shard {table.shard[item]}, utterance {table.keys[item]}"
+            )
+            raise
+        return Utterance(
+            language=language,
+            key=raw.key,
+            epoch=epoch,
+            row=row,
+            audio=raw.audio,
+            labels=np.array(self.vocabulary.encode(raw.text), dtype=np.int32),
+            text=raw.text,
+            frames=int(table.frames[item]),
+        )
