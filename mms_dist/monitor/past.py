@@ -19,7 +19,7 @@ def read_run(run_directory: str | os.PathLike[str]) -> tuple[RunSummary, History
     """Every language of a run, alphabetically, running or not.
 
     Raises:
-        MmsDistError: the folder is no run, or its event log or a checkpoint's state cannot be read.
+        MmsDistError: the folder is no run, or its event log cannot be read.
     """
     directory = Path(run_directory)
     log, adapters = directory / "events.jsonl", directory / "adapters"
