@@ -79,11 +79,16 @@ def build_shards(
     finished shards are kept. A language appears in `output` whole or not at all.
 
     Raises:
-        ShardsError: if another build writes to `output`, or a process of this one dies.
+        ShardsError: if another build writes to `output`, a process of this one dies, or `output` can not be written.
     """
     progress = progress or BuildProgress()
     report = BuildReport()
-    (output / WORK_FOLDER).mkdir(parents=True, exist_ok=True)
+    try:
+        (output / WORK_FOLDER).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ShardsError(
+            f"{output} can not be made: {error.strerror}; choose another folder for the shards"
+        ) from error
     with _only_build(output), process_pool(workers) as executor:
         for plan in plans:
             build = _LanguageBuild(plan, output, options)
@@ -100,6 +105,11 @@ def build_shards(
                     raise ShardsError(
                         f"a process of the build died in {plan.language}, perhaps for want of memory; run the same "
                         "command again with fewer --workers: finished shards are kept"
+                    ) from error
+                except OSError as error:
+                    raise ShardsError(
+                        f"{plan.language} can not be written to {output}: {error.strerror}; mend that and run the same "
+                        "command again: finished shards are kept"
                     ) from error
             report.indexes[plan.language] = index
             progress.finished(plan.language, index, reused=plan.language in report.reused)

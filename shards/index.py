@@ -133,14 +133,14 @@ class LanguageIndex:
             return self._vocabulary
 
     def _load_tables(self) -> dict[str, SampleTable]:
-        import pyarrow
+        import pyarrow.compute
         import pyarrow.parquet
 
         url = storage.join(self.root, self.language, TABLE_NAME)
         try:
             whole = pyarrow.parquet.read_table(pyarrow.BufferReader(_read(url, self.root)))
-            splits = np.asarray(whole.column("split").to_pylist(), dtype=object)
-            tables = {split: _table(whole.filter(pyarrow.array(splits == split))) for split in SPLITS}
+            splits = whole.column("split")
+            tables = {split: _table(whole.filter(pyarrow.compute.equal(splits, split))) for split in SPLITS}
         except (pyarrow.ArrowException, KeyError, ValueError) as error:
             raise IndexFileError(f"sample table {url} can not be read ({error}); {_mend(self.root)}") from error
         for split, table in tables.items():

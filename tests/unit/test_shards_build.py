@@ -256,7 +256,14 @@ def test_a_finished_language_is_left_alone_until_its_source_its_options_or_its_s
 
 
 def test_a_language_in_which_nothing_is_left_fails_alone_and_leaves_nothing(tmp_path):
-    extra = [{"audio": "ron/clip000.wav", "text": "prea mult text pentru atât de puțin sunet " * 3, "lang": "hun", "split": "train"}]
+    extra = [
+        {
+            "audio": "ron/clip000.wav",
+            "text": "prea mult text pentru atât de puțin sunet " * 3,
+            "lang": "hun",
+            "split": "train",
+        }
+    ]
     report = build(write_corpus(tmp_path / "corpus", extra=extra), tmp_path / "shards")
     assert "1 more_labels_than_frames" in report.failed["hun"]
     assert list(report.indexes) == ["ron"]
