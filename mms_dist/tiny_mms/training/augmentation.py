@@ -75,5 +75,5 @@ def time_mask(frames_B: Tensor, fraction: float, generator: torch.Generator) -> 
         for _ in range(spans):
             length = int(torch.randint(low, high + 1, (), generator=generator))
             start = int(torch.randint(0, max(frames - length, 1), (), generator=generator))
-            masked_BF[row, start : start + length] = True
+            masked_BF[row, start : min(start + length, frames)] = True
     return masked_BF
