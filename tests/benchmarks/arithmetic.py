@@ -62,7 +62,10 @@ def _measure(
         ratio,
         "time of the bare products / time of forward and backward",
         target,
-        details={"GFLOP": round(products.flop / 1e9, 1), "GFLOP/s": round(products.flop / 1e9 / timings["ours"].median)},
+        details={
+            "GFLOP": round(products.flop / 1e9, 1),
+            "GFLOP/s": round(products.flop / 1e9 / timings["ours"].median),
+        },
         profile=profile_text(work) if target is not None and not target.is_met(ratio) else "",
     )
 

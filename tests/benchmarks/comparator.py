@@ -60,9 +60,7 @@ class Case:
         return ("float32",) if self.dtype == "float32" else ("autocast", "pure")
 
     def __str__(self) -> str:
-        return (
-            f"{self.languages} x {self.steps} updates of {self.batch_seconds:g} s, {self.base} base, {self.dtype}"
-        )
+        return f"{self.languages} x {self.steps} updates of {self.batch_seconds:g} s, {self.base} base, {self.dtype}"
 
 
 CASES = (
@@ -240,9 +238,7 @@ class Comparison:
     def _line(
         self, ours: Sides, reference: Sides, what: str, name: str, target: Target, details: dict[str, Any]
     ) -> Measurement:
-        ratios = [
-            theirs[what] / mine[what] for mine, theirs in zip(ours.results, reference.results, strict=True)
-        ]
+        ratios = [theirs[what] / mine[what] for mine, theirs in zip(ours.results, reference.results, strict=True)]
         return Measurement(
             "comparator",
             f"{self.case}; against {name}",

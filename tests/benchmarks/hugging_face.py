@@ -65,9 +65,7 @@ def main(job_path: str, result_path: str) -> None:
     Path(result_path).write_text(json.dumps({"import_seconds": imported - STARTED, **totals}), encoding="utf-8")
 
 
-def train_language(
-    job: Job, config: Config, index: ShardIndex, reader: ShardReader, language: str
-) -> dict[str, float]:
+def train_language(job: Job, config: Config, index: ShardIndex, reader: ShardReader, language: str) -> dict[str, float]:
     """Train and save one language; seconds of its parts, and the audio it was trained on."""
     began = perf_counter()
     examples, stream = read_examples(config, index, reader, language)

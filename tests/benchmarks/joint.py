@@ -1,6 +1,6 @@
 """`mms-dist train` as it is, with its import and its round loop timed: the process the comparator times.
 
-    python -m tests.benchmarks.joint CONFIG.yaml RESULT.json
+python -m tests.benchmarks.joint CONFIG.yaml RESULT.json
 """
 
 import json

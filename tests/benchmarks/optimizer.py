@@ -119,5 +119,3 @@ def _shapes(layout: RowLayout) -> list[tuple[int, ...]]:
     """Of every tensor of a language: 6 L + 2."""
     layers = [shape for _ in range(layout.layers) for shape in layout.kinds.values()]
     return [*layers, (VOCABULARY, layout.hidden), (VOCABULARY,)]
-
-
