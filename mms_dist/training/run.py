@@ -110,7 +110,7 @@ def assemble(
     model = RoutedModel(base, bank, activation_checkpointing=config.model.activation_checkpointing)
     optimizer = RowAdamW(bank)
     features = FeatureSource(base, cache_gib=config.model.feature_cache_gib)
-    reader = ShardReader(index, _shard_cache(config))
+    reader = ShardReader(index, shard_cache(config))
     loader = BatchLoader(reader, {}, {}, workers=config.data.workers, prefetch_bytes=_PREFETCH_BYTES)
     evaluator = Evaluator(
         model,
@@ -146,7 +146,8 @@ def assemble(
         reader.close()
 
 
-def _shard_cache(config: Config) -> ShardCache | None:
+def shard_cache(config: Config) -> ShardCache | None:
+    """The node-local cache of remote shards, if the configuration names a place for one."""
     if config.data.cache_directory is None:
         return None
     return ShardCache(config.data.cache_directory, int(config.data.cache_gib * (1 << 30)))

@@ -20,7 +20,7 @@ from mms_dist.model.routed import RoutedModel
 from mms_dist.training.devices import choose_device, set_threads
 from mms_dist.training.evaluate import Evaluator, Transcription
 from mms_dist.training.features import FeatureSource
-from shards.cache import ShardCache
+from mms_dist.training.run import shard_cache
 from shards.index import LanguageIndex, ShardIndex
 from shards.read import ShardReader
 from shards.vocabulary import Vocabulary
@@ -102,7 +102,7 @@ class RunScorer:
         set_threads(config.run.threads)
         device = choose_device(config.run.device)
         base = FrozenBase.load(config.model.base, dtype=DTYPES[config.model.dtype], device=device)
-        reader = ShardReader(self._index, _shard_cache(config))
+        reader = ShardReader(self._index, shard_cache(config))
         try:
             with CheckpointStore(self._adapters, keep=1) as store:
                 for code in self.languages:
@@ -172,14 +172,8 @@ def _load(store: CheckpointStore, language: str, pointer: PointerName) -> tuple[
 def _no_split(index: ShardIndex, lacking: Sequence[str], split: str) -> str:
     code = lacking[0]
     present = ", ".join(f"{name} ({index.language(code).utterances(name):,})" for name in index.language(code).splits)
-    others = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
+    more = f"; {len(lacking) - 1} more languages lack it" if len(lacking) > 1 else ""
     return (
-        f"{code}{others} in {index.root} has no {split} utterances, only {present or 'none at all'}; choose another "
+        f"{code} in {index.root} has no {split} utterances, only {present or 'none at all'}{more}; choose another "
         f"--split, leave the language out with --languages, or build the shards with a {split} split"
     )
-
-
-def _shard_cache(config: Config) -> ShardCache | None:
-    if config.data.cache_directory is None:
-        return None
-    return ShardCache(config.data.cache_directory, int(config.data.cache_gib * (1 << 30)))

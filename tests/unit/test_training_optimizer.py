@@ -1,5 +1,6 @@
 """The vectorised optimizer is AdamW per language, and nothing more than that language's own."""
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -145,5 +146,5 @@ def test_the_rate_warms_up_decays_and_still_moves_in_the_last_step() -> None:
     rates = [learning_rate(step, optim) for step in range(1, 11)]
     assert rates[:4] == [0.25, 0.5, 0.75, 1.0]
     assert rates[4] == 1.0 and rates[-1] == pytest.approx(1 / 6)
-    assert all(later < earlier for earlier, later in zip(rates[4:], rates[5:], strict=False))
+    assert all(later < earlier for earlier, later in itertools.pairwise(rates[4:]))
     assert learning_rate(10_000, Optim(lr=1.0, decay="constant")) == 1.0
