@@ -9,13 +9,16 @@ rates stand beside them. All files are in the page cache.
 """
 
 import argparse
+import contextlib
+import cProfile
 import io
-import os
-import platform
+import pstats
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -30,12 +33,19 @@ from shards.plan import plan_languages
 from shards.read import ShardReader
 from shards.schema import SAMPLE_RATE
 from shards.tar import members_of
+from tests.benchmarks.conditions import conditions
 
 LANGUAGES = ("ita", "ron", "ukr", "lit")
 WORKERS = (0, 1, 2)
 PREFETCH_ROUNDS = 2
 BATCH_SECONDS = 160.0
 TARGET = 0.95
+MEMORY, FILES = "bare decode, from memory", "bare decode, from files"
+
+
+def loader_side(workers: int) -> str:
+    """Name of the side of the loader with so many workers."""
+    return f"BatchLoader, {workers} workers"
 
 
 def voice(seconds: float, generator: np.random.Generator) -> np.ndarray:
@@ -126,74 +136,103 @@ class Training:
         return utterances
 
 
-def rates(work: Callable[[], int]) -> tuple[float, float]:
+def rate(work: Callable[[], int]) -> tuple[float, float]:
     """Utterances per CPU-second, and per elapsed second."""
     began, cpu_began = time.perf_counter(), time.process_time()
     utterances = work()
     return utterances / (time.process_time() - cpu_began), utterances / (time.perf_counter() - began)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Print the table; 1 if the target is missed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer utterances, 3 repetitions instead of 15")
-    quick = parser.parse_args(arguments).quick
+@dataclass
+class Figures:
+    """What was measured, and on what.
+
+    Attributes:
+        rates: by side, (utterances per CPU-second, per elapsed second) of every repetition.
+        utterances, seconds, megabytes: of the corpus: number, audio, FLAC.
+        profile: where the loader's time goes without workers; the profiler slows Python code down, not decoding.
+    """
+
+    rates: dict[str, list[tuple[float, float]]]
+    utterances: int
+    seconds: float
+    megabytes: float
+    profile: str
+
+    def medians(self, side: str) -> tuple[float, float]:
+        """Utterances per CPU-second, and per elapsed second."""
+        cpu, elapsed = zip(*self.rates[side], strict=True)
+        return statistics.median(cpu), statistics.median(elapsed)
+
+    def ratio(self, side: str, reference: str) -> float:
+        """Median over repetitions of the ratio of CPU rates that were measured next to each other."""
+        pairs = zip(self.rates[side], self.rates[reference], strict=True)
+        return statistics.median(mine[0] / theirs[0] for mine, theirs in pairs)
+
+
+def measure(*, quick: bool) -> Figures:
+    """Alternate between the sides; one repetition of a side is the whole corpus once."""
     repetitions, utterances = (3, 50) if quick else (15, 250)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as closing:
         index = ShardIndex.load(str(build(Path(folder), utterances=utterances)))
+        reader = closing.enter_context(contextlib.closing(ShardReader(index)))
         encoded = flac_bytes(index)
         files = [Path(folder) / f"{number}.flac" for number in range(len(encoded))]
         for path, data in zip(files, encoded, strict=True):
             path.write_bytes(data)
-        reader = ShardReader(index)
-        work: dict[str, Callable[[], int]] = {
-            "bare decode, from memory": lambda: decode_memory(encoded),
-            "bare decode, from files": lambda: decode_files(files),
+        sides: dict[str, Callable[[], int]] = {
+            MEMORY: lambda: decode_memory(encoded),
+            FILES: lambda: decode_files(files),
         }
-        trainings: list[Training] = []
         for workers in WORKERS:
-            trainings.append(Training(index, reader, workers=workers))
-            work[f"BatchLoader, {workers} workers"] = trainings[-1].one_epoch
-        measured: dict[str, list[tuple[float, float]]] = {name: [] for name in work}
+            training = Training(index, reader, workers=workers)
+            closing.enter_context(training.loader)
+            sides[loader_side(workers)] = training.one_epoch
+        rates: dict[str, list[tuple[float, float]]] = {side: [] for side in sides}
         for repetition in range(repetitions + 1):
-            for name, function in work.items():
-                result = rates(function)
+            for side, work in sides.items():
+                result = rate(work)
                 if repetition:  # the first warms up
-                    measured[name].append(result)
-        seconds = sum(index.language(code).table("train").durations.sum() for code in index.languages)
-        for training in trainings:
-            training.loader.close()
-        reader.close()
-    report(measured, utterances=len(encoded), seconds=float(seconds), megabytes=sum(map(len, encoded)) / 1e6)
-    memory = "bare decode, from memory"
-    met = all(ratio(measured[f"BatchLoader, {workers} workers"], measured[memory]) >= TARGET for workers in WORKERS)
-    print(f"\ntarget: >= {TARGET} of bare decoding from memory, per core: {'met' if met else 'MISSED'}")
-    return 0 if met else 1
+                    rates[side].append(result)
+        seconds = float(sum(index.language(code).table("train").durations.sum() for code in index.languages))
+        profile = profile_text(sides[loader_side(0)])
+    return Figures(rates, len(encoded), seconds, sum(map(len, encoded)) / 1e6, profile)
 
 
-def ratio(loader: list[tuple[float, float]], bare: list[tuple[float, float]]) -> float:
-    """Median over repetitions of the ratio of CPU rates measured next to each other."""
-    return statistics.median(mine[0] / theirs[0] for mine, theirs in zip(loader, bare, strict=True))
+def profile_text(work: Callable[[], int], *, rows: int = 10) -> str:
+    """The functions that take the most time of their own."""
+    profiler = cProfile.Profile()
+    profiler.runcall(work)
+    text = io.StringIO()
+    pstats.Stats(profiler, stream=text).strip_dirs().sort_stats("tottime").print_stats(rows)
+    return text.getvalue().strip()
 
 
-def report(
-    measured: dict[str, list[tuple[float, float]]], *, utterances: int, seconds: float, megabytes: float
-) -> None:
+def report(figures: Figures) -> None:
     """Print conditions and medians."""
-    repetitions = len(next(iter(measured.values())))
-    share = megabytes * 1e6 / (seconds * SAMPLE_RATE * 2)
-    print(
-        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; ", end=""
-    )
-    print(f"Python {platform.python_version()}, soundfile {soundfile.__version__}, {soundfile.__libsndfile_version__}")
-    print(f"{utterances} utterances, mean {seconds / utterances:.1f} s, FLAC at {share:.0%} of PCM; ", end="")
-    print(f"medians of {repetitions} alternating repetitions\n")
+    mean, share = figures.seconds / figures.utterances, figures.megabytes * 1e6 / (figures.seconds * SAMPLE_RATE * 2)
+    print("; ".join(f"{name} {value}" for name, value in conditions(threads=1).items()))
+    print(f"{figures.utterances} utterances, mean {mean:.1f} s, FLAC at {share:.0%} of PCM, ", end="")
+    print(f"{len(figures.rates[MEMORY])} alternating repetitions, medians\n")
     print(f"{'':28}{'per CPU-second':>15}{'per second':>12}{'of memory':>11}{'of files':>10}")
-    for name, pairs in measured.items():
-        of_memory = ratio(pairs, measured["bare decode, from memory"])
-        of_files = ratio(pairs, measured["bare decode, from files"])
-        cpu, elapsed = (statistics.median(column) for column in zip(*pairs, strict=True))
-        print(f"{name:28}{cpu:15.0f}{elapsed:12.0f}{of_memory:11.3f}{of_files:10.3f}")
+    for side in figures.rates:
+        cpu, elapsed = figures.medians(side)
+        print(
+            f"{side:28}{cpu:15.0f}{elapsed:12.0f}{figures.ratio(side, MEMORY):11.3f}{figures.ratio(side, FILES):10.3f}"
+        )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the table; 1 if the target is missed, with a profile."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="fewer utterances and repetitions")
+    figures = measure(quick=parser.parse_args(arguments).quick)
+    report(figures)
+    met = all(figures.ratio(loader_side(workers), MEMORY) >= TARGET for workers in WORKERS)
+    print(f"\ntarget: >= {TARGET} of bare decoding from memory, per core: {'met' if met else 'MISSED'}")
+    if not met:
+        print(f"\n{figures.profile}")
+    return 0 if met else 1
 
 
 if __name__ == "__main__":

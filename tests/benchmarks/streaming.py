@@ -1,43 +1,29 @@
 """The loader against bare decoding, and padding in the packed forward, as measurements beside the others."""
 
-import tempfile
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from statistics import median
+from collections.abc import Iterator
 
-from shards.index import ShardIndex
-from shards.read import ShardReader
 from tests.benchmarks import loader, padding
 from tests.benchmarks.measure import Measurement, Target
 
 
 def run_loader(*, quick: bool) -> Iterator[Measurement]:
     """Utterances per CPU-second of the process, so that the figure holds per core on a shared machine."""
-    repeats, utterances = (2, 20) if quick else (15, 250)
-    with tempfile.TemporaryDirectory() as folder:
-        index = ShardIndex.load(str(loader.build(Path(folder), utterances=utterances)))
-        encoded, reader = loader.flac_bytes(index), ShardReader(index)
-        work: dict[str, Callable[[], int]] = {"bare": lambda: loader.decode_memory(encoded)}
-        for workers in loader.WORKERS:
-            work[str(workers)] = lambda workers=workers: loader.load_epoch(index, reader, workers=workers)  # type: ignore[misc]
-        measured: dict[str, list[tuple[float, float]]] = {name: [] for name in work}
-        for repetition in range(-1, repeats):
-            for name in work:
-                pair = loader.rates(work[name])
-                if repetition >= 0:  # the first warms up
-                    measured[name].append(pair)
-        reader.close()
+    figures = loader.measure(quick=quick)
+    target = Target("at least", loader.TARGET)
     for workers in loader.WORKERS:
-        pairs = measured[str(workers)]
+        side = loader.loader_side(workers)
+        ratio = figures.ratio(side, loader.MEMORY)
         yield Measurement(
             "loader",
-            f"{len(encoded):,} FLAC utterances, mean 5 s, {workers} worker threads",
-            median(cpu for cpu, _ in pairs),
-            median(cpu for cpu, _ in measured["bare"]),
+            f"{figures.utterances:,} FLAC utterances, mean {figures.seconds / figures.utterances:.1f} s, "
+            f"{workers} worker threads",
+            figures.medians(side)[0],
+            figures.medians(loader.MEMORY)[0],
             "utterances/CPU-s",
-            loader.ratio(pairs, measured["bare"]),
+            ratio,
             "rate of the loader / rate of bare decoding from memory",
-            Target("at least", loader.TARGET),
+            target,
+            profile="" if workers or target.is_met(ratio) else figures.profile,
         )
 
 
