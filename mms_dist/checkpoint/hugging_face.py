@@ -55,7 +55,7 @@ def write_base(
 
     config.adapter_attn_dim = None
     wanted = "auto" if dtype is None else DTYPES[dtype]
-    with _quiet():
+    with quiet():
         try:
             encoder, found = Wav2Vec2Model.from_pretrained(
                 base_path, config=config, dtype=wanted, output_loading_info=True
@@ -136,7 +136,7 @@ def _not_loadable(base_path: str, problem: Exception) -> str:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Heads, adapters and quantizers of the base that are left aside are expected; what is missing is checked."""
     from transformers.utils import logging as library_logging
 

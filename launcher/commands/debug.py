@@ -1,0 +1,81 @@
+"""`mms-dist debug`: a configuration, cut to a handful of utterances, looked at from all sides."""
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+ACCEPTS_SETTINGS = True
+EXIT_CHECK_FAILED = 1
+
+DESCRIPTION = """\
+Take a run's configuration, cut it to a few languages, utterances and rounds, and look at everything on one device:
+plan, shapes, route, memory, gradients and transcripts. Then check on your own model and data that languages do not
+disturb each other, that the base stays frozen, that Hugging Face loads what is written, and that every language can
+learn two utterances by heart. Nothing is written into the run's folder."""
+
+EPILOG = """\
+examples:
+  mms-dist debug --config configs/train/mms-300m.yaml
+  mms-dist debug --config configs/train/mms-1b-all.yaml --model.base tiny-mms --device cpu   before there is a GPU
+  mms-dist debug --config configs/train/mms-300m.yaml --languages ron,ita --utterances 8 --optim.lr 5e-4
+
+exit status: 0 every check passed · 1 a check failed · 2 something in the configuration, data or base to mend"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Describe the command."""
+    parser = subparsers.add_parser(
+        "debug",
+        help="look at a configuration on a few utterances, and check it",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--config", required=True, metavar="FILE", help="configuration, see configs/train/")
+    parser.add_argument("--device", metavar="DEVICE", help="cpu or cuda:N (default: run.device)")
+    parser.add_argument("--languages", metavar="A,B", help="languages to look at (default: the first five of the run)")
+    parser.add_argument("--utterances", metavar="N", type=_positive, default=4, help="of a batch (default: 4)")
+    parser.add_argument("--rounds", metavar="N", type=_positive, default=3, help="rounds to train (default: 3)")
+    parser.add_argument(
+        "--overfit-steps", metavar="N", type=_positive, default=100, help="at most, to learn by heart (default: 100)"
+    )
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write everything as JSON too")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Debug, print, and say by the exit status whether every check passed."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    from rich.console import Console
+
+    from mms_dist.config import load_config
+    from mms_dist.debugging.report import FAILED
+    from mms_dist.debugging.session import Amount, debug
+    from mms_dist.debugging.show import Show
+
+    overrides = [*args.settings, *(["--run.device", args.device] if args.device else [])]
+    config = load_config(args.config, overrides)
+    languages = [code.strip() for code in args.languages.split(",") if code.strip()] if args.languages else None
+    amount = Amount(languages, args.utterances, args.rounds, args.overfit_steps)
+    report = debug(config, amount, Show(Console()), name=args.config)
+    if args.json:
+        _write(args.json, report.as_dict())
+    return EXIT_CHECK_FAILED if report.count(FAILED) else 0
+
+
+def _write(path: Path, values: dict[str, Any]) -> None:
+    from mms_dist.errors import ConfigError
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as problem:
+        raise ConfigError(f"cannot write {path}: {problem.strerror}; choose another place with --json") from problem
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"found {text}, expected 1 or more")
+    return number

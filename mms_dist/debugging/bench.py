@@ -1,0 +1,186 @@
+"""The languages in their slots with one batch each: what the sections look at and the checks work on.
+
+Legend: B utterances of a forward pass, R row length.
+"""
+
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from mms_dist.checkpoint.store import CheckpointStore
+from mms_dist.config import Config, Optim
+from mms_dist.data.batch import BatchRequest, LoadedBatch, Utterance
+from mms_dist.data.collate import ForwardBatch, collate
+from mms_dist.data.packer import pack
+from mms_dist.data.stream import Position
+from mms_dist.debugging.utterances import similar_lengths, take_by_length
+from mms_dist.model.base import FrozenBase
+from mms_dist.model.ctc import utterance_losses
+from mms_dist.model.routed import Batch, RoutedModel
+from mms_dist.training.features import FeatureSource, frames_of_batch
+from mms_dist.training.gradients import GradientPass, RoundLosses
+from mms_dist.training.optimizer import Outcome, RowStep
+from mms_dist.training.progress import Progress
+from mms_dist.training.roster import Candidate
+from mms_dist.training.run import Parts
+from mms_dist.training.trainee import Trainee
+from shards.index import ShardIndex
+from shards.read import ShardReader
+from shards.schema import SAMPLE_RATE
+
+
+@dataclass(frozen=True)
+class Forward:
+    """One forward pass with its inputs."""
+
+    members: Sequence[Utterance]
+    collated: ForwardBatch
+    batch: Batch
+    logits_BTV: Tensor
+    losses_B: Tensor
+
+
+@dataclass
+class Bench:
+    """Parts of a run whose languages all hold a slot, as their checkpoints left them.
+
+    Checks change rows, gradients and moments as they like inside `kept`, which puts everything back.
+    """
+
+    config: Config
+    parts: Parts
+    index: ShardIndex
+    trainees: dict[str, Trainee]
+    batches: dict[str, LoadedBatch]
+
+    @classmethod
+    def of(
+        cls, config: Config, parts: Parts, index: ShardIndex, store: CheckpointStore, reader: ShardReader, *, count: int
+    ) -> "Bench":
+        """Put every language back into a slot, with a batch of `count` utterances as long as the others'.
+
+        Raises:
+            DataError: nothing of a language can be read.
+        """
+        trainees = {}
+        for slot, language in enumerate(index.languages):
+            progress = Progress.from_state(store.load(language).state)
+            trainees[language] = parts.workplace.enter(Candidate(language, 0.0, progress), slot, progress.round)
+        seconds = similar_lengths([trainee.stream.table for trainee in trainees.values()], count)
+        batches = {
+            language: LoadedBatch(BatchRequest(language, Position()), take_by_length(reader, trainee, seconds))
+            for language, trainee in trainees.items()
+        }
+        return cls(config, parts, index, trainees, batches)
+
+    @property
+    def languages(self) -> list[str]:
+        return list(self.trainees)
+
+    def utterances(self) -> list[Utterance]:
+        """Of all batches, by language."""
+        return [utterance for batch in self.batches.values() for utterance in batch.utterances]
+
+    def forward_groups(self) -> list[list[Utterance]]:
+        """The round's forward passes, as training would make them."""
+        everything = self.utterances()
+        capacity = int(self.config.rounds.forward_seconds * SAMPLE_RATE)
+        return [[everything[item] for item in group] for group in pack(lengths(everything), capacity=capacity)]
+
+    def forward(self, members: Sequence[Utterance], model: RoutedModel | None = None) -> Forward:
+        """A forward pass with its graph, without SpecAugment or dropout."""
+        model = model or self.parts.model
+        collated = collate(members, seed=self.config.run.seed)
+        features_BTC = model.base.features(collated.audio_BS.to(model.base.device))
+        frames_B = frames_of_batch(features_BTC, collated)
+        slots_B = torch.tensor([self.trainees[member.language].slot for member in members])
+        batch = Batch(features_BTC, frames_B, slots_B)
+        logits_BTV = model.logits(batch)
+        device = logits_BTV.device
+        losses_B = utterance_losses(
+            logits_BTV, frames_B.to(device), collated.labels_BL.to(device), collated.label_lengths_B.to(device)
+        )
+        return Forward(members, collated, batch, logits_BTV, losses_B)
+
+    @cached_property
+    def exact(self) -> RoutedModel:
+        """The model in at least float32, on the same rows: bfloat16 would hide what some checks look for."""
+        model = self.parts.model
+        if model.base.dtype != torch.bfloat16:
+            return model
+        base = FrozenBase.load(self.config.model.base, dtype=torch.float32, device=model.base.device)
+        return RoutedModel(base, model.bank, activation_checkpointing=model.activation_checkpointing)
+
+    def gradient_pass(self, model: RoutedModel | None = None, features: FeatureSource | None = None) -> GradientPass:
+        """The product's own, over this model and these features."""
+        model = model or self.parts.model
+        return GradientPass(
+            model,
+            features or FeatureSource(model.base, cache_gib=0.0),
+            forward_seconds=self.config.rounds.forward_seconds,
+            seed=self.config.run.seed,
+        )
+
+    def gradients(
+        self, batches: Iterable[LoadedBatch], through: GradientPass | None = None
+    ) -> tuple[RoundLosses, Tensor]:
+        """The losses of a round and the bank's gradients [S, R] after it; the bank's own are zero again."""
+        bank = self.parts.bank
+        bank.grads.zero_()
+        losses = (through or self.gradient_pass()).accumulate(list(batches), self.trainees)
+        grads_SR = bank.grads.clone()
+        bank.grads.zero_()
+        return losses, grads_SR
+
+    def step(self, languages: Sequence[str], grads_SR: Tensor, **changes: float) -> dict[str, Outcome]:
+        """An optimizer step of these languages by these gradients, with some of their settings changed."""
+        self.parts.bank.grads.copy_(grads_SR)
+        rows = []
+        for language in languages:
+            trainee = self.trainees[language]
+            optim: Optim = replace(trainee.settings.optim, **changes)  # type: ignore[arg-type]
+            rows.append(RowStep(trainee.slot, min(trainee.progress.step + 1, optim.steps), optim))
+        return dict(zip(languages, self.parts.optimizer.step(rows), strict=True))
+
+    def state(self, language: str) -> Tensor:
+        """Weights and both moments of a language, [3, R]."""
+        slot, optimizer = self.trainees[language].slot, self.parts.optimizer
+        buffers = (self.parts.bank.rows.detach(), optimizer.exp_avg, optimizer.exp_avg_sq)
+        return torch.stack([buffer[slot] for buffer in buffers])
+
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[None]:
+        """Put rows, moments and gradients back at the end, whatever was done to them."""
+        bank, optimizer = self.parts.bank, self.parts.optimizer
+        buffers = (bank.rows.detach(), bank.grads, optimizer.exp_avg, optimizer.exp_avg_sq)
+        copies = [buffer.clone() for buffer in buffers]
+        try:
+            yield
+        finally:
+            for buffer, copy in zip(buffers, copies, strict=True):
+                buffer.copy_(copy)
+
+
+def lengths(utterances: Iterable[Utterance]) -> list[int]:
+    """Audio samples of each."""
+    return [len(utterance.audio) for utterance in utterances]
+
+
+@contextlib.contextmanager
+def full_precision() -> Iterator[None]:
+    """No TensorFloat-32 on the GPU: its ten bits of mantissa would drown what is measured."""
+    matmul, convolution = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = matmul, convolution
+
+
+def relative_distance(found: Tensor, expected: Tensor) -> float:
+    """‖found - expected‖ / ‖expected‖, in float64."""
+    return float((found.double() - expected.double()).norm() / expected.double().norm().clamp(min=1e-300))

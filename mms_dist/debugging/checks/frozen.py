@@ -1,0 +1,71 @@
+"""I4: the base is frozen, and backpropagation stops below the lowest adapter.
+
+Legend: B utterances, T frames.
+"""
+
+from collections import Counter
+from typing import Any
+
+import torch
+
+from mms_dist.debugging.bench import Bench
+from mms_dist.debugging.report import Check, verdict
+from mms_dist.debugging.saved_tensors import SavedTensors
+from mms_dist.model.base import FrozenBase
+
+
+def base_keeps_every_bit(base: FrozenBase, fingerprint: str) -> Check:
+    """After all that debugging did, the base has the SHA-256 it was loaded with, and no gradient."""
+    with_gradient = [name for name, weight in base.module.named_parameters() if weight.grad is not None]
+    trainable = [name for name, weight in base.module.named_parameters() if weight.requires_grad]
+    now = base.fingerprint()
+    measured = f"SHA-256 {now[:12]}… before and after, {sum(1 for _ in base.module.parameters())} weights, no gradient"
+    if now != fingerprint:
+        measured = f"SHA-256 was {fingerprint[:12]}…, is {now[:12]}…"
+    elif with_gradient or trainable:
+        measured = f"{(with_gradient or trainable)[0]} is not frozen"
+    holds = now == fingerprint and not with_gradient and not trainable
+    return verdict("I4", "no bit of the base changes, no gradient is made for it", holds, measured)
+
+
+def nothing_is_kept_below(bench: Bench) -> Check:
+    """The front end, the projection and the lowest layer keep nothing for a backward pass."""
+    base = bench.parts.base
+    batch = bench.forward(bench.forward_groups()[0][:1]).batch
+    audio_BS = torch.from_numpy(bench.utterances()[0].audio).to(base.device)[None].float()
+    valid_BT = torch.ones(batch.features_BTC.shape[:2], dtype=torch.bool, device=base.device)
+    with SavedTensors([]) as saved:
+        base.features(audio_BS)
+        hidden_BTH = base.layer(0, base.embed(batch.features_BTC, valid_BT, None, None), None)
+    holds = saved.count == 0 and not hidden_BTH.requires_grad
+    return verdict("I4", "below the lowest adapter nothing is kept", holds, f"{saved.count} tensors saved for backward")
+
+
+def backward_reaches_rows_only(bench: Bench) -> Check:
+    """Walks the graph of the losses down: it ends at the bank's rows, and passes no convolution."""
+    members = bench.forward_groups()[0]
+    nodes, leaves = _graph(bench.forward(members).losses_B.grad_fn)
+    rows = bench.parts.bank.rows
+    strangers = [leaf for leaf in leaves if leaf is not rows]
+    convolutions = sum(count for name, count in nodes.items() if "Convolution" in name)
+    holds = not strangers and not convolutions and len(leaves) > 0
+    measured = f"{nodes.total():,} nodes, {convolutions} convolutions, {len(leaves)} leaf: the bank's rows"
+    if strangers:
+        measured = f"reaches {len(strangers)} tensors beside the rows, first of shape {tuple(strangers[0].shape)}"
+    return verdict("I4", "backpropagation reaches the languages' rows and nothing else", holds, measured)
+
+
+def _graph(root: Any) -> tuple[Counter[str], list[torch.Tensor]]:
+    """How many nodes of each name hang below `root`, and the leaves that gradients would be added to."""
+    nodes: Counter[str] = Counter()
+    leaves, seen, waiting = [], set(), [root]
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        nodes[node.name()] += 1
+        if hasattr(node, "variable"):
+            leaves.append(node.variable)
+        waiting += [following for following, _ in node.next_functions]
+    return nodes, leaves

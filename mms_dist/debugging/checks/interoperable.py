@@ -1,0 +1,106 @@
+"""I8, spot check: the adapter file, loaded into Hugging Face's own model, gives our logits and transcripts.
+
+Legend: B utterances, N audio samples, T frames, V vocabulary.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mms_dist.checkpoint.adapter_file import adapter_filename, read_adapter, write_adapter
+from mms_dist.checkpoint.hugging_face import quiet
+from mms_dist.debugging.bench import Bench, full_precision
+from mms_dist.debugging.report import Check, verdict
+from mms_dist.evaluation.decode import greedy
+
+BOUND = 1e-5
+"""Of the largest logit, or of 1 if that is larger: rounding grows with what is rounded."""
+
+
+@torch.no_grad()
+def hugging_face_agrees(bench: Bench, folder: Path) -> Check:
+    """Every language's file through `Wav2Vec2ForCTC` and `Wav2Vec2CTCTokenizer`, in at least float32."""
+    worst, largest, transcripts, differing = 0.0, 1.0, 0, []
+    dtype = bench.exact.base.dtype
+    with full_precision():
+        for language, batch in bench.batches.items():
+            path = folder / adapter_filename(language)
+            slot = bench.trainees[language].slot
+            write_adapter(path, {name: tensor.to(dtype) for name, tensor in bench.parts.bank.tensors(slot).items()})
+            ours = bench.forward(batch.utterances, bench.exact)
+            size = bench.parts.bank.vocabulary_sizes[slot]
+            theirs = _model(bench, path, size)
+            audio_BN, samples_B = ours.collated.audio_BS, ours.collated.samples_B
+            mask_BN = torch.arange(audio_BN.shape[1]) < samples_B[:, None]
+            logits_BTV = theirs(
+                audio_BN.to(theirs.device, dtype), attention_mask=mask_BN.long().to(theirs.device)
+            ).logits.cpu()
+            ids_BT = logits_BTV.argmax(-1)
+            frames_B = ours.batch.frames_B
+            for row, frames in enumerate(frames_B.tolist()):
+                own_TV = ours.logits_BTV[row, :frames, :size].cpu()
+                worst = max(worst, float((own_TV - logits_BTV[row, :frames]).abs().max()))
+                largest = max(largest, float(own_TV.abs().max()))
+            vocabulary = bench.trainees[language].vocabulary
+            said = greedy(ours.logits_BTV[..., :size].argmax(-1).cpu().numpy(), frames_B.numpy(), vocabulary)
+            tokenizer = _tokenizer(folder, vocabulary.nested(), language)
+            for row, text in enumerate(said):
+                transcripts += 1
+                theirs_said = tokenizer.decode(ids_BT[row, : int(frames_B[row])].tolist())
+                if _plain(theirs_said) != _plain(text):
+                    differing.append(language)
+            del theirs
+    name = str(dtype).removeprefix("torch.")
+    bound = BOUND * largest
+    measured = f"logits to {largest:.0f} differ by {worst:.0e} ≤ {bound:.0e} in {name}; {transcripts} same transcripts"
+    if differing:
+        measured = (
+            f"{len(differing)} of {transcripts} transcripts differ, first of {differing[0]}; logits by {worst:.0e}"
+        )
+    claim = "Hugging Face loads the adapter files, with our logits and transcripts"
+    return verdict("I8", claim, worst <= bound and not differing, measured)
+
+
+def _model(bench: Bench, path: Path, vocabulary_size: int) -> Any:
+    """Hugging Face's model on the same base, with the tensors of the file in their places."""
+    from transformers import Wav2Vec2ForCTC
+
+    layout, base = bench.parts.bank.layout, bench.exact.base
+    with quiet():
+        model = Wav2Vec2ForCTC.from_pretrained(
+            base.path,
+            adapter_attn_dim=layout.dim,
+            vocab_size=vocabulary_size,
+            pad_token_id=0,
+            ignore_mismatched_sizes=True,
+            dtype=base.dtype,
+        )
+    adapter = read_adapter(path, vocabulary_size=vocabulary_size)
+    places = model._get_adapters()
+    assert set(places) == set(adapter), "the file holds exactly what the library asks for"
+    for name, tensor in adapter.items():
+        places[name].copy_(tensor)
+    return model.eval().to(base.device)
+
+
+def _tokenizer(folder: Path, vocabulary: dict[str, dict[str, int]], language: str) -> Any:
+    from transformers import Wav2Vec2CTCTokenizer
+
+    path = folder / f"vocab.{language}.json"
+    path.write_text(json.dumps(vocabulary, ensure_ascii=False), encoding="utf-8")
+    return Wav2Vec2CTCTokenizer(
+        str(path),
+        pad_token="<pad>",
+        bos_token="<s>",
+        eos_token="</s>",
+        unk_token="<unk>",
+        word_delimiter_token="|",
+        target_lang=language,
+    )
+
+
+def _plain(text: str) -> str:
+    """Without sentence marks, which we drop and the tokenizer spells out, and without double spaces."""
+    return " ".join(text.replace("<s>", "").replace("</s>", "").split())

@@ -1,0 +1,54 @@
+"""The user's configuration, cut to a few languages, utterances and rounds; everything else stays as it is."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from mms_dist.config import Config
+from mms_dist.errors import ConfigError
+from mms_dist.training.census import LanguageEntry
+
+MOST_LANGUAGES = 5
+"""Taken when none are named: enough for every check, few enough to read."""
+
+
+def choose_languages(asked: Sequence[str] | None, census: Sequence[LanguageEntry]) -> list[str]:
+    """The languages asked for, or the first few of the run.
+
+    Raises:
+        ConfigError: one that was asked for is not in the run.
+    """
+    present = [entry.language for entry in census]
+    strangers = sorted(set(asked or ()) - set(present))
+    if strangers:
+        raise ConfigError(
+            f"--languages names {strangers[0]!r}, which the run does not train; it trains {', '.join(present)}"
+        )
+    return sorted(set(asked)) if asked else present[:MOST_LANGUAGES]
+
+
+def cut(config: Config, census: Sequence[LanguageEntry], *, directory: Path, utterances: int, rounds: int) -> Config:
+    """Cut to the languages of `census`, all of them active, about `utterances` a batch, and `rounds` rounds.
+
+    Warm-up is left out and the patience lifted: so few steps would show nothing of either.
+    """
+    own = {}
+    for entry in census:
+        changes = {name: dict(values) for name, values in config.languages.get(entry.language, {}).items()}
+        seconds = min(entry.batch_seconds, utterances * entry.seconds / entry.utterances)
+        changes["optim"] = changes.get("optim", {}) | {
+            "steps": rounds,
+            "warmup_steps": 0,
+            "batch_seconds": seconds,
+        }
+        changes["stopping"] = changes.get("stopping", {}) | {"patience": None, "target_cer": None}
+        own[entry.language] = changes
+    return replace(
+        config,
+        run=replace(config.run, directory=str(directory)),
+        data=replace(config.data, languages=tuple(own)),
+        rounds=replace(config.rounds, slots=len(own)),
+        evaluation=replace(config.evaluation, every_steps=rounds, max_utterances=utterances),
+        checkpoint=replace(config.checkpoint, every_rounds=rounds),
+        languages=own,
+    )

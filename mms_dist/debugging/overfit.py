@@ -1,0 +1,106 @@
+"""Learn a few utterances of each language by heart: if this fails, no longer training will succeed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import sqrt
+
+import torch
+
+from mms_dist.config import Adapter, Augment, LanguageSettings, Optim
+from mms_dist.data.batch import BatchRequest, LoadedBatch
+from mms_dist.data.stream import Position
+from mms_dist.debugging.bench import Bench
+from mms_dist.debugging.report import Check, OverfitPoint, plural, verdict
+from mms_dist.debugging.utterances import shortest_first, take
+from mms_dist.evaluation.decode import greedy
+from mms_dist.evaluation.metrics import score
+from mms_dist.training.features import FeatureSource
+from mms_dist.training.optimizer import RowStep
+from mms_dist.training.roster import Candidate
+from mms_dist.training.trainee import Trainee
+from shards.read import ShardReader
+
+LEARNED_CER = 0.2
+"""CER at which a language counts as having learnt its utterances; where all have, the rest of the steps is saved."""
+EVALUATE_EVERY = 10
+FEATURE_CACHE_GIB = 1.0
+_RATE_AT_192 = 1e-2
+"""Learning rate at a hidden size of 192; it falls with the square root of the width."""
+
+
+@dataclass
+class OverfitRun:
+    """New adapters in the slots of the bench, trained on a batch each, over and over."""
+
+    bench: Bench
+    trainees: dict[str, Trainee]
+    batches: dict[str, LoadedBatch]
+    features: FeatureSource
+    learning_rate: float
+
+    @classmethod
+    def of(cls, bench: Bench, reader: ShardReader, *, utterances: int) -> "OverfitRun":
+        """Put a new adapter into every slot (use `Bench.kept`), and read the utterances to be learnt."""
+        rate = _RATE_AT_192 * sqrt(192 / bench.parts.base.hidden)
+        trainees, batches = {}, {}
+        for language, old in bench.trainees.items():
+            trainee = bench.parts.workplace.enter(Candidate(language, 0.0), old.slot, 0)
+            trainee.settings = _plain_settings(trainee.settings, rate)
+            trainees[language] = trainee
+            few = take(reader, trainee, shortest_first(trainee.stream.table), count=utterances)
+            batches[language] = LoadedBatch(BatchRequest(language, Position()), few)
+        features = FeatureSource(bench.parts.base, cache_gib=FEATURE_CACHE_GIB)
+        return cls(bench, trainees, batches, features, rate)
+
+    def run(self, *, steps: int, tell: Callable[[OverfitPoint], None]) -> list[OverfitPoint]:
+        """Train until all languages have learnt, or for `steps`; `tell` hears of every evaluation."""
+        through = self.bench.gradient_pass(features=self.features)
+        points: list[OverfitPoint] = []
+        for step in range(steps + 1):
+            self.bench.parts.bank.grads.zero_()
+            losses = through.accumulate(list(self.batches.values()), self.trainees).losses
+            if step % EVALUATE_EVERY == 0 or step == steps:
+                in_order = {language: losses[language] for language in self.batches}
+                points.append(OverfitPoint(step, in_order, self._error_rates()))
+                tell(points[-1])
+                if max(points[-1].cers.values()) <= LEARNED_CER:
+                    break
+            if step < steps:
+                rows = [RowStep(t.slot, step + 1, t.settings.optim) for t in self.trainees.values()]
+                self.bench.parts.optimizer.step(rows)
+        self.bench.parts.bank.grads.zero_()
+        return points
+
+    @torch.no_grad()
+    def _error_rates(self) -> dict[str, float]:
+        rates = {}
+        for language, batch in self.batches.items():
+            forward = self.bench.forward(batch.utterances)
+            ids_BT = forward.logits_BTV.argmax(-1).cpu().numpy()
+            said = greedy(ids_BT, forward.batch.frames_B.numpy(), self.trainees[language].vocabulary)
+            rates[language] = score([utterance.text for utterance in batch.utterances], said).cer
+        return rates
+
+
+def learnt(points: list[OverfitPoint], *, utterances: int) -> Check:
+    """Every language: the loss has fallen, and the transcripts are all but right."""
+    first, last = points[0], points[-1]
+    claim = f"every language learns {plural(utterances, 'utterance')} by heart (CER ≤ {LEARNED_CER:.0%})"
+    failed = [c for c, cer in last.cers.items() if not (cer <= LEARNED_CER and last.losses[c] < first.losses[c])]
+    worst = max(failed or last.cers, key=lambda language: last.cers[language])
+    course = f"CER {first.cers[worst]:.0%} → {last.cers[worst]:.0%}"
+    course += f", loss {first.losses[worst]:.2f} → {last.losses[worst]:.2f}"
+    measured = f"{plural(last.step, 'step')}; the slowest, {worst}: {course}"
+    if failed:
+        measured = f"not {', '.join(failed)} in {plural(last.step, 'step')}; {worst}: {course}"
+    return verdict("learn", claim, not failed, measured)
+
+
+def _plain_settings(settings: LanguageSettings, rate: float) -> LanguageSettings:
+    """The language's own without what makes learning by heart harder: SpecAugment, dropout, schedule and decay."""
+    return LanguageSettings(
+        optim=Optim(lr=rate, betas=settings.optim.betas, warmup_steps=0, decay="constant", clip_norm=1.0),
+        adapter=Adapter(dim=settings.adapter.dim, init=settings.adapter.init),
+        augment=Augment(time_prob=0.0, feature_prob=0.0),
+        stopping=settings.stopping,
+    )

@@ -1,0 +1,38 @@
+"""What the run would do with each language, and what is debugged of it."""
+
+from collections.abc import Sequence
+
+from mms_dist.config import Config
+from mms_dist.data.stream import LanguageStream
+from mms_dist.debugging.bench import Bench
+from mms_dist.debugging.report import LanguageLine
+from mms_dist.training.census import LanguageEntry
+from mms_dist.training.selection import trainable
+
+
+def plan_lines(config: Config, census: Sequence[LanguageEntry], bench: Bench) -> list[LanguageLine]:
+    """A line per debugged language; `config` and `census` are those of the whole run."""
+    entries = {entry.language: entry for entry in census}
+    return [_line(config, entries[language], bench) for language in bench.languages]
+
+
+def _line(config: Config, entry: LanguageEntry, bench: Bench) -> LanguageLine:
+    stream = LanguageStream(
+        trainable(bench.index.language(entry.language).table("train"), max_seconds=config.data.max_seconds),
+        language=entry.language,
+        seed=config.run.seed,
+        batch_seconds=entry.batch_seconds,
+        window_shards=config.data.window_shards,
+    )
+    batch = bench.batches[entry.language]
+    return LanguageLine(
+        language=entry.language,
+        utterances=entry.utterances,
+        seconds=entry.seconds,
+        left_out=entry.left_out,
+        tokens=entry.vocabulary_size,
+        steps_planned=entry.steps,
+        batches_an_epoch=len(stream.batches(0)),
+        batch_utterances=len(batch.utterances),
+        batch_seconds=batch.audio_seconds,
+    )

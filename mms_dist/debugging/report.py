@@ -1,0 +1,160 @@
+"""What debugging found, as plain values: sections to read and checks that pass or fail."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
+NEEDS_TWO = "needs two languages: name another with --languages"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One claim about the user's own model and data.
+
+    `invariant` is that of the design (`I2`), or a word where there is none; `measured` says what was seen, with the
+    bound it was held to.
+    """
+
+    invariant: str
+    claim: str
+    status: str
+    measured: str
+
+
+@dataclass(frozen=True)
+class LanguageLine:
+    """A language of the plan; `left_out` utterances are too long or have no transcript that fits."""
+
+    language: str
+    utterances: int
+    seconds: float
+    left_out: int
+    tokens: int
+    steps_planned: int
+    batches_an_epoch: int
+    batch_utterances: int
+    batch_seconds: float
+    """Of the batch that is debugged, as the two after it."""
+
+
+@dataclass(frozen=True)
+class RoundLine:
+    """One of the rounds that were trained: each language's mean loss and gradient norm before clipping."""
+
+    round: int
+    losses: dict[str, float]
+    grad_norms: dict[str, float]
+    seconds: float
+    audio_seconds: float
+    padding_fraction: float
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A tensor on its way through the model."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class RouteLine:
+    """Where an utterance of the forward pass goes."""
+
+    key: str
+    language: str
+    seconds: float
+    frames: int
+    required_frames: int
+    slot: int
+    head: int
+
+
+@dataclass(frozen=True)
+class MemoryLine:
+    """Bytes of one thing in memory."""
+
+    name: str
+    bytes: int
+    meaning: str
+
+
+@dataclass(frozen=True)
+class GradientLine:
+    """A language's parameters and gradient: norms by kind of tensor, and tensors whose gradient is all zero."""
+
+    language: str
+    parameters: int
+    file_bytes: int
+    norms: dict[str, float]
+    clip_factor: float
+    tensors: int
+    zero: list[str]
+
+
+@dataclass(frozen=True)
+class TranscriptLine:
+    """A transcript, its label ids, and the text those ids decode to."""
+
+    language: str
+    key: str
+    text: str
+    ids: list[int]
+    decoded: str
+    unknown: int
+
+
+@dataclass(frozen=True)
+class OverfitPoint:
+    """Each language's loss and CER on its few utterances after `step` steps."""
+
+    step: int
+    losses: dict[str, float]
+    cers: dict[str, float]
+
+
+@dataclass
+class DebugReport:
+    """Everything, in the order of the terminal."""
+
+    config: str
+    base: str
+    device: str
+    dtype: str
+    run_languages: int
+    run_utterances: int
+    run_seconds: float
+    languages: list[LanguageLine] = field(default_factory=list)
+    rounds: list[RoundLine] = field(default_factory=list)
+    shapes: list[Stage] = field(default_factory=list)
+    route: list[RouteLine] = field(default_factory=list)
+    memory: list[MemoryLine] = field(default_factory=list)
+    gradients: list[GradientLine] = field(default_factory=list)
+    transcripts: list[TranscriptLine] = field(default_factory=list)
+    overfit: list[OverfitPoint] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def count(self, status: str) -> int:
+        return sum(check.status == status for check in self.checks)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 language`, `2 languages`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def verdict(invariant: str, claim: str, holds: bool, measured: str) -> Check:
+    """A check that was made."""
+    return Check(invariant, claim, PASSED if holds else FAILED, measured)
+
+
+def needs_two_languages(invariant: str, claim: str) -> Check:
+    """A check that one language alone can neither pass nor fail."""
+    return Check(invariant, claim, NOT_RUN, NEEDS_TWO)

@@ -1,0 +1,52 @@
+"""A few real rounds: the product's own round loop, with evaluation and checkpoints, in a folder of its own."""
+
+import io
+from pathlib import Path
+
+from rich.console import Console
+
+from mms_dist.checkpoint.store import CheckpointStore
+from mms_dist.debugging.report import Check, RoundLine, plural, verdict
+from mms_dist.monitor.monitor import Monitor
+from mms_dist.monitor.report import LanguagePlan, RoundReport
+from mms_dist.training.run import Parts
+
+
+class SilentMonitor(Monitor):
+    """Keeps the reports of the rounds, and shows nothing."""
+
+    def __init__(self, directory: Path, languages: list[LanguagePlan]) -> None:
+        super().__init__(
+            directory, languages=languages, live=False, tensorboard=False, console=Console(file=io.StringIO())
+        )
+        self.rounds: list[RoundLine] = []
+
+    def round(self, report: RoundReport) -> None:
+        super().round(report)
+        self.rounds.append(
+            RoundLine(
+                report.round,
+                losses={each.language: each.loss for each in report.languages},
+                grad_norms={each.language: each.grad_norm for each in report.languages},
+                seconds=report.seconds,
+                audio_seconds=report.audio_seconds,
+                padding_fraction=report.padding_fraction,
+            )
+        )
+
+
+def train_rounds(parts: Parts, store: CheckpointStore, monitor: SilentMonitor, *, languages: list[str]) -> Check:
+    """Run the loop to its end; every language has taken every step, and its checkpoint reads back whole."""
+    claim = "train: every language takes its steps, is evaluated, saved and read back"
+    steps = parts.loop.lifecycle.config.checkpoint.every_rounds
+    parts.loop.run()
+    store.drain()
+    problems = []
+    for language in languages:
+        snapshot = store.load(language)
+        if snapshot.step != steps:
+            reason = snapshot.state.get("reason") or "its gradient was not finite"
+            problems.append(f"{language} stopped at step {snapshot.step} of {steps}: {reason}")
+    problems += [str(damage) for damage in store.damaged]
+    measured = "; ".join(problems) or f"{plural(len(languages), 'language')}, {plural(steps, 'round')}"
+    return verdict("loop", claim, not problems, measured)

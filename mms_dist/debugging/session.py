@@ -1,0 +1,154 @@
+"""One debugging session, from a configuration to a report: the sections as they come, then the checks."""
+
+import contextlib
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import perf_counter
+
+from mms_dist.checkpoint.store import CheckpointStore
+from mms_dist.config import Config
+from mms_dist.data.batch import LoadedBatch
+from mms_dist.debugging.bench import Bench
+from mms_dist.debugging.checks.absence import absent_keeps_every_bit
+from mms_dist.debugging.checks.company import alone_as_in_company
+from mms_dist.debugging.checks.frozen import backward_reaches_rows_only, base_keeps_every_bit, nothing_is_kept_below
+from mms_dist.debugging.checks.interference import clipping_is_ones_own, frames_do_not_weigh, nan_stays_home
+from mms_dist.debugging.checks.interoperable import hugging_face_agrees
+from mms_dist.debugging.cut import choose_languages, cut
+from mms_dist.debugging.gradients import gradient_lines, no_tensor_is_left_out
+from mms_dist.debugging.memory import memory_lines
+from mms_dist.debugging.overfit import OverfitRun, learnt
+from mms_dist.debugging.plan import plan_lines
+from mms_dist.debugging.report import Check, DebugReport
+from mms_dist.debugging.rounds import SilentMonitor, train_rounds
+from mms_dist.debugging.shapes import route, stages
+from mms_dist.debugging.show import Show
+from mms_dist.debugging.transcripts import frames_suffice, labels_round_trip, transcript_lines
+from mms_dist.training.census import LanguageEntry, take_census
+from mms_dist.training.devices import set_threads
+from mms_dist.training.run import Parts, assemble, shard_cache
+from shards.index import ShardIndex
+from shards.read import ShardReader
+
+OVERFIT_UTTERANCES = 2
+
+
+@dataclass(frozen=True)
+class Amount:
+    """How much is looked at: languages (None: the first few), utterances a batch, rounds, steps of overfitting."""
+
+    languages: Sequence[str] | None = None
+    utterances: int = 4
+    rounds: int = 3
+    overfit_steps: int = 100
+
+
+def debug(config: Config, amount: Amount, show: Show, *, name: str) -> DebugReport:
+    """Debug a configuration on one device; nothing is written but in a temporary folder, which goes at the end.
+
+    Raises:
+        MmsDistError, ShardsError: what a user can mend.
+    """
+    began = perf_counter()
+    set_threads(config.run.threads)
+    _, census = take_census(config)
+    languages = choose_languages(amount.languages, census)
+    entries = [entry for entry in census if entry.language in languages]
+    with tempfile.TemporaryDirectory(prefix="mms-dist-debug-") as folder:
+        small = cut(config, entries, directory=Path(folder) / "run", utterances=amount.utterances, rounds=amount.rounds)
+        index, cut_entries = take_census(small)
+        report = DebugReport(
+            config=name,
+            base=config.model.base,
+            device=config.run.device,
+            dtype=config.model.dtype,
+            run_languages=len(census),
+            run_utterances=sum(entry.utterances for entry in census),
+            run_seconds=sum(entry.seconds for entry in census),
+        )
+        with (
+            CheckpointStore(Path(small.run.directory) / "adapters", keep=1) as store,
+            SilentMonitor(Path(small.run.directory), [entry.plan() for entry in cut_entries]) as monitor,
+            assemble(small, index, cut_entries, store, monitor) as parts,
+            contextlib.closing(ShardReader(index, shard_cache(small))) as reader,
+        ):
+            report.device = str(parts.base.device)
+            session = _Session(config, census, small, index, parts, store, reader, monitor, amount, show, report)
+            session.run(Path(folder))
+    report.seconds = perf_counter() - began
+    show.end(report)
+    return report
+
+
+@dataclass
+class _Session:
+    """The parts of one session, and the steps it takes."""
+
+    config: Config
+    census: Sequence[LanguageEntry]
+    small: Config
+    index: ShardIndex
+    parts: Parts
+    store: CheckpointStore
+    reader: ShardReader
+    monitor: SilentMonitor
+    amount: Amount
+    show: Show
+    report: DebugReport
+
+    def run(self, folder: Path) -> None:
+        fingerprint = self.parts.base.fingerprint()
+        self.show.begin(self.report, self.parts.base.parameter_count(), self.amount.rounds)
+        trained = train_rounds(self.parts, self.store, self.monitor, languages=list(self.index.languages))
+        self.report.rounds = self.monitor.rounds
+        bench = Bench.of(self.small, self.parts, self.index, self.store, self.reader, count=self.amount.utterances)
+        self._sections(bench)
+        self.show.checks_begin()
+        self._tell(trained, labels_round_trip(self.report.transcripts), frames_suffice(bench))
+        self._tell(no_tensor_is_left_out(self.report.gradients))
+        for check in (
+            alone_as_in_company,
+            nan_stays_home,
+            clipping_is_ones_own,
+            frames_do_not_weigh,
+            absent_keeps_every_bit,
+            nothing_is_kept_below,
+            backward_reaches_rows_only,
+        ):
+            self._tell(check(bench))
+        with bench.kept():
+            batches = self._overfit(bench)
+            self._tell(hugging_face_agrees(replace(bench, batches=batches), folder))
+        self._tell(base_keeps_every_bit(self.parts.base, fingerprint))
+
+    def _sections(self, bench: Bench) -> None:
+        report, show = self.report, self.show
+        report.languages = plan_lines(self.config, self.census, bench)
+        show.plan(report)
+        show.rounds(report)
+        groups = bench.forward_groups()
+        forward = bench.forward(groups[0])
+        report.shapes, report.route = stages(bench, forward), route(bench, forward)
+        show.shapes(report)
+        show.route(report, forward_passes=len(groups))
+        del forward
+        report.memory = memory_lines(bench, run_slots=min(self.config.rounds.slots, len(self.census)))
+        show.memory(report)
+        report.gradients = gradient_lines(bench)
+        show.gradients(report)
+        report.transcripts = transcript_lines(bench)
+        show.transcripts(report)
+
+    def _overfit(self, bench: Bench) -> dict[str, LoadedBatch]:
+        run = OverfitRun.of(bench, self.reader, utterances=OVERFIT_UTTERANCES)
+        self.report.overfit = run.run(steps=self.amount.overfit_steps, tell=self.show.overfitting)
+        self.show.overfitted()
+        self._tell(learnt(self.report.overfit, utterances=OVERFIT_UTTERANCES))
+        return run.batches
+
+    def _tell(self, *checks: Check) -> None:
+        for check in checks:
+            self.report.checks.append(check)
+            self.show.check(check)

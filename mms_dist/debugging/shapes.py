@@ -1,0 +1,64 @@
+"""The shapes of one mixed forward pass, and the way each utterance takes through it.
+
+Legend: B utterances, S audio samples, T frames, C front-end channels, H hidden size, R row length, D bottleneck,
+V vocabulary.
+"""
+
+import torch
+from torch import Tensor
+
+from mms_dist.debugging.bench import Bench, Forward
+from mms_dist.debugging.report import RouteLine, Stage
+from shards.schema import SAMPLE_RATE, required_frames
+
+
+def stages(bench: Bench, forward: Forward) -> list[Stage]:
+    """From audio to logits."""
+    base, bank = bench.parts.base, bench.parts.bank
+    batch, layout = forward.batch, bank.layout
+    valid_BT = torch.ones(batch.features_BTC.shape[:2], dtype=torch.bool, device=base.device)
+    hidden_BTH = base.embed(batch.features_BTC, valid_BT, None, None)
+    rows_BR = bank.gather(batch.slots_B.to(base.device))
+    utterances, frames = hidden_BTH.shape[:2]
+    layers = len(base.layers)
+    return [
+        _stage("audio", forward.collated.audio_BS, "normalised and padded"),
+        _stage("features", batch.features_BTC, "front end, one frame each 20 ms, no autograd"),
+        _stage("hidden", hidden_BTH, f"projected, positioned; then {layers} frozen layers"),
+        _stage("rows", rows_BR, f"each utterance's own language, from {bank.slots} slots"),
+        Stage(
+            "bottleneck",
+            (utterances, frames, layout.dim),
+            _dtype(hidden_BTH.dtype),
+            f"inside the adapter after each of {layers} layers",
+        ),
+        _stage("logits", forward.logits_BTV, "largest vocabulary of the batch; others masked"),
+        _stage("losses", forward.losses_B, "CTC over the number of labels, one per utterance"),
+    ]
+
+
+def route(bench: Bench, forward: Forward) -> list[RouteLine]:
+    """Which slot and head each utterance goes through."""
+    lines = []
+    for row, member in enumerate(forward.members):
+        slot = int(forward.batch.slots_B[row])
+        lines.append(
+            RouteLine(
+                key=member.key,
+                language=member.language,
+                seconds=len(member.audio) / SAMPLE_RATE,
+                frames=int(forward.batch.frames_B[row]),
+                required_frames=required_frames(member.labels.tolist()),
+                slot=slot,
+                head=bench.parts.bank.vocabulary_sizes[slot],
+            )
+        )
+    return lines
+
+
+def _stage(name: str, tensor: Tensor, meaning: str) -> Stage:
+    return Stage(name, tuple(tensor.shape), _dtype(tensor.dtype), meaning)
+
+
+def _dtype(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

@@ -1,0 +1,70 @@
+"""Which utterances are debugged, and reading them."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from mms_dist.data.batch import Utterance
+from mms_dist.errors import DataError
+from mms_dist.training.trainee import Trainee
+from shards.errors import DamagedSampleError
+from shards.index import SampleTable
+from shards.read import ShardReader
+
+LEAST_LABELS = 6
+_QUANTILES = (0.1, 0.7)
+
+
+def similar_lengths(tables: Sequence[SampleTable], count: int) -> np.ndarray:
+    """Durations to look for in every language, in seconds, so that their utterances share forward passes.
+
+    Spread over the lengths that the languages have, without the longest.
+    """
+    everything = np.concatenate([table.durations for table in tables])
+    share = np.linspace(*_QUANTILES, count) if count > 1 else np.array([0.5])
+    return np.quantile(everything, share)
+
+
+def nearest_first(table: SampleTable, seconds: float) -> list[int]:
+    """Rows of the table, the nearest in duration first."""
+    return [int(row) for row in np.argsort(np.abs(table.durations - seconds), kind="stable")]
+
+
+def shortest_first(table: SampleTable) -> list[int]:
+    """Rows of the table by duration; those that say next to nothing last."""
+    return [int(row) for row in np.lexsort((table.samples, table.label_length < LEAST_LABELS))]
+
+
+def take_by_length(reader: ShardReader, trainee: Trainee, seconds: Iterable[float]) -> list[Utterance]:
+    """For each duration the nearest utterance that is not taken yet; fewer where the language has no more."""
+    table = trainee.stream.table
+    taken: list[Utterance] = []
+    for target in seconds:
+        keys = {utterance.key for utterance in taken}
+        places = (place for place in nearest_first(table, target) if str(table.keys[place]) not in keys)
+        taken += take(reader, trainee, places, count=1) if len(taken) < len(table) else []
+    return taken
+
+
+def take(reader: ShardReader, trainee: Trainee, places: Iterable[int], *, count: int) -> list[Utterance]:
+    """The first readable ones of the places in the language's table.
+
+    Raises:
+        DataError: none can be read.
+    """
+    table, reason = trainee.stream.table, ""
+    taken: list[Utterance] = []
+    for place in places:
+        try:
+            raw = reader.read(trainee.language, "train", int(table.rows[place]))
+        except DamagedSampleError as error:
+            reason = str(error)
+            continue
+        labels = np.array(trainee.vocabulary.encode(raw.text), dtype=np.int32)
+        frames = int(table.frames[place])
+        taken.append(Utterance(trainee.language, raw.key, 0, place, raw.audio, labels, raw.text, frames))
+        if len(taken) == count:
+            break
+    if not taken:
+        raise DataError(f"no training utterance of {trainee.language} can be read: {reason}; build its shards again")
+    return taken
