@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 EPILOG = """\
-Real recordings in English, Spanish, French, Italian and Russian are built into shards; one adapter and head per language
-are trained together on the shipped base, which has never heard any of the five; the held-out test sentences are
-transcribed; and the adapters are exported for Hugging Face. A few minutes on two CPU cores. Run it again and every step
-finds its work done."""
+Real recordings in English, Spanish, French, Italian and Russian are built into shards; one adapter and head for each
+language are trained together on the shipped base, which has never heard any of the five; the held-out test sentences are transcribed; and
+the adapters are exported for Hugging Face. A few minutes on two CPU cores. Run it again and every step finds its work
+done."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
         status = main(command)
         if status != 0:
             return status
-    print(f"\nAll of it took {time.monotonic() - began:.0f} s. Listen to what was learned:")
+    print(f"\nAll of it took {time.monotonic() - began:.0f} s. See what every language learned:")
     print(f"  mms-dist report {shlex.quote(str(Path(args.directory) / 'run'))}")
     return 0
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
+from mms_dist.errors import CheckpointError
 from mms_dist.monitor.monitor import Monitor
 from mms_dist.training.census import LanguageEntry
-from mms_dist.errors import CheckpointError
 from mms_dist.training.progress import ACTIVE, FINISHED, QUARANTINED, Progress
 from mms_dist.training.quarantine import read_quarantine, write_quarantine
 from mms_dist.training.resume import plan_restart

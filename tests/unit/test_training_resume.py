@@ -1,0 +1,70 @@
+"""Where a run goes on: nobody is set back, and everybody has the company they had."""
+
+from mms_dist.training.progress import ACTIVE, FINISHED, Progress
+from mms_dist.training.resume import plan_restart
+from mms_dist.training.roster import Candidate, Roster, order_of_admission
+from mms_dist.training.trainee import Trainee
+
+
+def at(language: str, round_number: int, *, admitted: int = 0, status: str = ACTIVE) -> Progress:
+    return Progress(language, status=status, round=round_number, admitted_round=admitted)
+
+
+def names(progress: list[Progress]) -> list[str]:
+    return [each.language for each in progress]
+
+
+def test_a_fresh_run_starts_at_round_zero() -> None:
+    plan = plan_restart([], furthest_back=10)
+    assert (plan.round, plan.present, plan.later) == (0, [], [])
+
+
+def test_the_oldest_open_checkpoint_sets_the_round_and_those_further_on_keep_company() -> None:
+    plan = plan_restart([at("a", 40), at("b", 30), at("c", 35, status=FINISHED)], furthest_back=20)
+    assert plan.round == 30 and names(plan.present) == ["a", "b", "c"] and plan.later == []
+
+
+def test_a_language_that_had_ended_by_then_is_not_needed() -> None:
+    plan = plan_restart([at("a", 40), at("b", 30), at("c", 30, status=FINISHED)], furthest_back=20)
+    assert names(plan.present) == ["a", "b"]
+
+
+def test_a_language_admitted_later_waits_for_its_turn() -> None:
+    plan = plan_restart([at("a", 30), at("b", 44, admitted=38), at("c", 42, admitted=36)], furthest_back=20)
+    assert plan.round == 30 and names(plan.present) == ["a"] and names(plan.later) == ["c", "b"]
+
+
+def test_a_finished_run_has_nothing_to_go_on_with() -> None:
+    plan = plan_restart([at("a", 40, status=FINISHED), at("b", 60, status=FINISHED)], furthest_back=20)
+    assert plan.round == 60 and plan.present == []
+
+
+def test_one_that_lost_its_newer_checkpoints_is_not_waited_for_and_keeps_its_own_clock() -> None:
+    plan = plan_restart([at("a", 1000), at("b", 100, admitted=20)], furthest_back=50)
+    assert plan.round == 1000 and names(plan.present) == ["a", "b"]
+    straggler = plan.present[1]
+    assert straggler.round == 1000 and straggler.admitted_round == 920
+
+
+def test_the_queue_is_served_longest_work_first_into_the_lowest_free_slot() -> None:
+    order = order_of_admission([Candidate("b", 5.0), Candidate("a", 5.0), Candidate("c", 9.0)])
+    assert [candidate.language for candidate in order] == ["c", "a", "b"]
+    entered: list[tuple[str, int, int]] = []
+
+    def enter(candidate: Candidate, slot: int, round_number: int) -> Trainee:
+        entered.append((candidate.language, slot, round_number))
+        return Trainee(at(candidate.language, round_number), None, None, None, slot)  # type: ignore[arg-type]
+
+    roster = Roster(slots=2, present=[], queue=order, enter=enter)
+    roster.fill(0)
+    assert roster.fill(1) == [] and roster.waiting == 1
+    roster.release(roster.active["c"])
+    roster.fill(7)
+    assert entered == [("c", 0, 0), ("a", 1, 0), ("b", 0, 7)]
+    assert [trainee.language for trainee in roster.in_order()] == ["a", "b"]
+
+
+def test_a_language_that_had_ended_before_its_turn_takes_no_slot() -> None:
+    ended = Candidate("a", 0.0, at("a", 50, admitted=40, status=FINISHED))
+    roster = Roster(slots=1, present=[], queue=[ended], enter=lambda *_: (_ for _ in ()).throw(AssertionError))
+    assert roster.fill(60) == [] and roster.waiting == 0
