@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -257,10 +257,12 @@ def _fingerprint(plan: LanguagePlan, options: BuildOptions) -> str:
     versions = {"schema": SCHEMA_VERSION, "sndfile": soundfile.__libsndfile_version__, "soxr": soxr.__version__}
     for content in (versions, _options(plan, options), plan.drops.as_dict()):
         digest.update(json.dumps(content, sort_keys=True).encode())
+    # The path is where the recordings lie on this machine.
+    names = [column.name for column in fields(Candidate) if column.name != "audio"]
     for split, candidates in plan.candidates.items():
         for candidate in candidates:
-            facts = asdict(candidate) | {"audio": None, "split": split}
-            digest.update(json.dumps(facts, sort_keys=True).encode())
+            facts = [getattr(candidate, name) for name in names]
+            digest.update(json.dumps([split, *facts]).encode())
     return digest.hexdigest()
 
 

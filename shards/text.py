@@ -16,6 +16,13 @@ _MARKUP = re.compile(r"\[[^\]]*\]|<[^>]*>|\{[^}]*\}")
 # A whole number that stands alone: not part of a decimal, a date, a range, an ordinal or a code.
 _WHOLE_NUMBER = re.compile(r"(?<![\w.,:/'’-])\d{1,15}(?![\w%°'’]|[.,:/-]\w|[-/])")
 
+# Beside a space or the text's end it is a quotation mark or a dash.
+_OUTER_APOSTROPHE = re.compile(r"(?<![^\s'-])'|'(?![^\s'-])")
+_OUTER_HYPHEN = re.compile(r"(?<![^\s'-])-|-(?![^\s'-])")
+# What an apostrophe or hyphen between letters becomes, by its rule.
+_INNER_APOSTROPHE = {"inside": "'", "space": " ", "drop": ""}
+_INNER_HYPHEN = {"keep": "-", "space": " ", "drop": ""}
+
 
 class Rejected(Exception):
     """An utterance that can not be trained on: `reason` is a name to count by, `detail` what was found."""
@@ -31,6 +38,7 @@ class TextNormaliser:
 
     def __init__(self, rules: TextRules) -> None:
         self.rules = rules
+        self._characters = _CharacterTable(rules)
 
     def __call__(self, raw: str) -> str:
         """Training text: words of letters and marks, separated by single spaces.
@@ -43,49 +51,27 @@ class TextNormaliser:
         rules = self.rules
         text = unicodedata.normalize("NFC", raw)
         # Roman numerals, fractions and superscripts: NFKC would hide that they are numbers.
-        if any(unicodedata.category(character) in ("Nl", "No") for character in text):
+        if any(unicodedata.category(character) in ("Nl", "No") for character in set(text)):
             raise Rejected("numbers", repr(text))
         text = unicodedata.normalize(rules.form, text.translate(_APOSTROPHES)).translate(_APOSTROPHES)
         for old, new in rules.replace.items():
             text = text.replace(old, new)
-        if any(_is_number(character) for character in text):
+        if any(map(_is_number, set(text))):
             text = self._spell_numbers(text)
         if rules.lower:
             text = text.lower()
-        pieces = [self._piece(text, position) for position in range(len(text))]
-        text = unicodedata.normalize(rules.form, " ".join("".join(pieces).split()))
-        if not any(character.isalpha() for character in text):
+        try:
+            words = text.translate(self._characters)
+        except _UnsupportedError as error:
+            raise Rejected("unsupported_characters", f"{error.character!r} in {text!r}") from None
+        if "'" in words and rules.apostrophes != "anywhere":
+            words = _OUTER_APOSTROPHE.sub(" ", words).replace("'", _INNER_APOSTROPHE[rules.apostrophes])
+        if "-" in words:
+            words = _OUTER_HYPHEN.sub(" ", words).replace("-", _INNER_HYPHEN[rules.hyphens])
+        text = unicodedata.normalize(rules.form, " ".join(words.split()))
+        if not any(map(str.isalpha, text)):
             raise Rejected("empty", repr(raw))
         return text
-
-    def _piece(self, text: str, position: int) -> str:
-        """What becomes of one character."""
-        character = text[position]
-        if character.isalpha():
-            return character
-        if character.isspace():
-            return " "
-        if character == "'":
-            return self._inner(text, position, {"inside": "'", "space": " ", "drop": ""}, self.rules.apostrophes)
-        category = unicodedata.category(character)
-        if category[0] == "M":
-            return character
-        if category == "Cf":
-            return character if character in _JOINERS and self.rules.joiners == "keep" else ""
-        if category == "Pd":
-            return self._inner(text, position, {"keep": "-", "space": " ", "drop": ""}, self.rules.hyphens)
-        if category[0] == "P" and character not in _SPOKEN:
-            return " "
-        if category[0] in "ZC":
-            return " "
-        raise Rejected("unsupported_characters", f"{character!r} in {text!r}")
-
-    def _inner(self, text: str, position: int, kept: dict[str, str], rule: str) -> str:
-        """An apostrophe or hyphen by its rule; outside a word it is a quotation mark or a dash, hence a space."""
-        if rule == "anywhere":
-            return text[position]
-        inside = 0 < position < len(text) - 1 and _in_word(text[position - 1]) and _in_word(text[position + 1])
-        return kept[rule] if inside else " "
 
     def _spell_numbers(self, text: str) -> str:
         if self.rules.numbers == "drop":
@@ -107,5 +93,31 @@ def _is_number(character: str) -> bool:
     return unicodedata.category(character)[0] == "N"
 
 
-def _in_word(character: str) -> bool:
-    return character.isalpha() or unicodedata.category(character)[0] == "M"
+class _UnsupportedError(Exception):
+    def __init__(self, character: str) -> None:
+        super().__init__(character)
+        self.character = character
+
+
+class _CharacterTable(dict[int, str]):
+    """For `str.translate`: what becomes of a character wherever it stands; filled as characters are met."""
+
+    def __init__(self, rules: TextRules) -> None:
+        super().__init__()
+        self._keep_joiners = rules.joiners == "keep"
+
+    def __missing__(self, codepoint: int) -> str:
+        self[codepoint] = piece = self._piece(chr(codepoint))
+        return piece
+
+    def _piece(self, character: str) -> str:
+        category = unicodedata.category(character)
+        if category[0] in "LM" or character == "'":
+            return character
+        if category == "Pd":
+            return "-"
+        if category == "Cf":
+            return character if character in _JOINERS and self._keep_joiners else ""
+        if category[0] in "ZC" or (category[0] == "P" and character not in _SPOKEN):
+            return " "
+        raise _UnsupportedError(character)
