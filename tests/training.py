@@ -44,7 +44,7 @@ def train_watched(config: Config, watch: Callable[[training_run.Parts], None]) -
     with (
         CheckpointStore(directory / "adapters", keep=config.checkpoint.keep) as store,
         Monitor(directory, languages=[entry.plan() for entry in census], live=False, tensorboard=False) as monitor,
-        training_run.assemble(config, index, census, store, monitor) as parts,
+        training_run.assemble(config, index, census, training_run.load_base(config), store, monitor) as parts,
     ):
         one_round = parts.loop._one_round
 

@@ -8,9 +8,9 @@ from typing import Any
 
 EPILOG = """\
 Real recordings in English, Spanish, French, Italian and Russian are built into shards; one adapter and head for each
-language are trained together on the shipped base, which has never heard any of the five; the held-out test sentences are transcribed; and
-the adapters are exported for Hugging Face. A few minutes on two CPU cores. Run it again and every step finds its work
-done."""
+language are trained together on the shipped base, which has never heard any of the five; the held-out test sentences
+are transcribed; and the adapters are exported for Hugging Face. A few minutes on two CPU cores. Run it again and every
+step finds its work done."""
 
 
 def add_parser(subparsers: Any) -> None:

@@ -14,6 +14,7 @@ from mms_dist.config.load import write_config
 from mms_dist.data.loader import BatchLoader
 from mms_dist.model.bank import AdapterBank
 from mms_dist.model.base import DTYPES, FrozenBase
+from mms_dist.model.initial import SCHEMES
 from mms_dist.model.layout import RowLayout
 from mms_dist.model.routed import RoutedModel
 from mms_dist.monitor.monitor import Monitor
@@ -22,6 +23,7 @@ from mms_dist.training.devices import choose_device, set_threads
 from mms_dist.training.evaluate import Evaluator
 from mms_dist.training.features import FeatureSource
 from mms_dist.training.gradients import GradientPass
+from mms_dist.training.initial_adapters import InitialAdapters
 from mms_dist.training.lifecycle import Lifecycle
 from mms_dist.training.loop import PREEMPTED, RoundLoop
 from mms_dist.training.optimizer import RowAdamW
@@ -66,13 +68,15 @@ def train(config: Config, *, stop_requested: Callable[[], bool] = lambda: False,
     directory = Path(config.run.directory)
     set_threads(config.run.threads)
     index, census = take_census(config)
+    base = load_base(config)
+    check_first_adapters(config, base, index)
     with (
         RunLock(directory),
         CheckpointStore(directory / "adapters", keep=config.checkpoint.keep) as store,
         Monitor(directory, languages=[entry.plan() for entry in census], live=live) as monitor,
     ):
         store.recover()
-        with assemble(config, index, census, store, monitor, stop_requested) as parts:
+        with assemble(config, index, census, base, store, monitor, stop_requested) as parts:
             write_config(config, directory / "config.yaml")
             loop = parts.loop
             monitor.start(_plan_lines(config, parts, census))
@@ -87,11 +91,34 @@ def train(config: Config, *, stop_requested: Callable[[], bool] = lambda: False,
     return outcome
 
 
+def load_base(config: Config) -> FrozenBase:
+    """The base on its device, in its precision."""
+    return FrozenBase.load(config.model.base, dtype=DTYPES[config.model.dtype], device=choose_device(config.run.device))
+
+
+def check_first_adapters(config: Config, base: FrozenBase, index: ShardIndex) -> None:
+    """Read every adapter file that a language would start from, before anything is written.
+
+    Raises:
+        DataError, CheckpointError: one is missing or does not fit.
+    """
+    initial = InitialAdapters(_layout(config, base), config.run.seed)
+    for language in index.languages:
+        init = config.for_language(language).adapter.init
+        if init not in SCHEMES:
+            initial.tensors(init, index.language(language).vocabulary)
+
+
+def _layout(config: Config, base: FrozenBase) -> RowLayout:
+    return RowLayout(len(base.layers), base.hidden, config.adapter.dim)
+
+
 @contextlib.contextmanager
 def assemble(
     config: Config,
     index: ShardIndex,
     census: list[LanguageEntry],
+    base: FrozenBase,
     store: CheckpointStore,
     monitor: Monitor,
     stop_requested: Callable[[], bool] = lambda: False,
@@ -99,9 +126,8 @@ def assemble(
     """Make the parts of a run and wire them; they are closed on the way out."""
     base = FrozenBase.load(config.model.base, dtype=DTYPES[config.model.dtype], device=choose_device(config.run.device))
     restart, queue = restore(config, store, census, monitor)
-    layout = RowLayout(len(base.layers), base.hidden, config.adapter.dim)
     bank = AdapterBank(
-        layout,
+        _layout(config, base),
         slots=min(config.rounds.slots, len(census)),
         largest_vocabulary=max(entry.vocabulary_size for entry in census),
         dtype=torch.promote_types(base.dtype, torch.float32),

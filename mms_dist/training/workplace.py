@@ -1,30 +1,23 @@
 """Moving a language in and out: between its checkpoint and its slot in the bank, the optimizer and the loader."""
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 
-from torch import Tensor
-
-from mms_dist.checkpoint.adapter_file import read_adapter
 from mms_dist.checkpoint.snapshot import Snapshot
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
 from mms_dist.data.loader import BatchLoader
 from mms_dist.data.stream import LanguageStream, Position
-from mms_dist.errors import CheckpointError, DataError
+from mms_dist.errors import CheckpointError
 from mms_dist.model.bank import AdapterBank
-from mms_dist.model.initial import SCHEMES, initial_tensors
-from mms_dist.model.layout import HEAD_BIAS, HEAD_WEIGHT
 from mms_dist.monitor.monitor import Monitor
 from mms_dist.training.features import FeatureSource
+from mms_dist.training.initial_adapters import InitialAdapters
 from mms_dist.training.optimizer import RowAdamW
 from mms_dist.training.progress import Progress
 from mms_dist.training.roster import Candidate
 from mms_dist.training.selection import trainable
 from mms_dist.training.trainee import Trainee
 from shards.index import ShardIndex
-from shards.vocabulary import Vocabulary
 
 
 @dataclass
@@ -80,8 +73,8 @@ class Workplace:
         )
 
     def _begin(self, trainee: Trainee) -> None:
-        tensors = self._initial(trainee)
-        self.bank.load(trainee.slot, tensors)
+        first = InitialAdapters(self.bank.layout, self.config.run.seed)
+        self.bank.load(trainee.slot, first.tensors(trainee.settings.adapter.init, trainee.vocabulary))
         self.optimizer.load(trainee.slot, None)
 
     def _restore(self, trainee: Trainee, round_number: int) -> None:
@@ -109,48 +102,8 @@ class Workplace:
             _restart_clock(progress, round_number)
         trainee.position = progress.position
 
-    def _initial(self, trainee: Trainee) -> dict[str, Tensor]:
-        """A new adapter: by a scheme, or the layers of one file, or the language's own file with its head."""
-        init, layout = trainee.settings.adapter.init, self.bank.layout
-        size = len(trainee.vocabulary)
-        scheme = init if init in SCHEMES else "mms"
-        fresh = initial_tensors(layout, size, scheme=scheme, seed=self.config.run.seed, language=trainee.language)
-        if init in SCHEMES:
-            return fresh
-        path = Path(init)
-        own = path / f"adapter.{trainee.language}.safetensors"
-        if path.is_dir():
-            _same_vocabulary(path, trainee.vocabulary)
-        elif not path.is_file():
-            raise DataError(
-                f"adapter.init {init!r} is neither a scheme ({', '.join(SCHEMES)}) nor a file or folder of adapters"
-            )
-        found = read_adapter(
-            own if path.is_dir() else path,
-            layers=layout.layers,
-            hidden=layout.hidden,
-            dim=layout.dim,
-            vocabulary_size=size if path.is_dir() else None,
-        )
-        if path.is_file():  # another language's head means nothing here
-            found |= {name: fresh[name] for name in (HEAD_WEIGHT, HEAD_BIAS)}
-        return found
-
 
 def _restart_clock(progress: Progress, round_number: int) -> None:
     """Let the language go on now from where it is, whatever round it was saved at."""
     progress.admitted_round += round_number - progress.round
     progress.round = round_number
-
-
-def _same_vocabulary(folder: Path, vocabulary: Vocabulary) -> None:
-    """A head is of use only with the tokens it was trained on; without a vocab.json its size is all one can check."""
-    path = folder / "vocab.json"
-    if path.is_file():
-        found = Vocabulary.from_nested(json.loads(path.read_text(encoding="utf-8")), vocabulary.language)
-        if found != vocabulary:
-            raise DataError(
-                f"{path} gives {vocabulary.language} {len(found)} tokens, and the shards {len(vocabulary)} other ones; "
-                "start from a scheme or from one adapter file (adapter.init), or rebuild the shards with that "
-                "vocabulary"
-            )

@@ -12,7 +12,7 @@ from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import parse_config
 from mms_dist.monitor.monitor import Monitor
 from mms_dist.training.census import take_census
-from mms_dist.training.run import Parts, assemble
+from mms_dist.training.run import Parts, assemble, load_base
 
 
 class RoundClock:
@@ -50,6 +50,6 @@ def training(run_directory: Path, settings: dict[str, Any]) -> Iterator[tuple[Pa
         Monitor(
             run_directory, languages=[entry.plan() for entry in census], live=False, console=Console(file=log)
         ) as monitor,
-        assemble(config, index, census, store, monitor, clock.stop_requested) as parts,
+        assemble(config, index, census, load_base(config), store, monitor, clock.stop_requested) as parts,
     ):
         yield parts, clock, store
