@@ -90,7 +90,7 @@ class BatchLoader:
         self._streams.pop(language, None)
         self._vocabularies.pop(language, None)
         for pending in self._pending.pop(language, {}).values():
-            self._forget(pending)
+            self._drop(pending.futures)
 
     @property
     def pending_bytes(self) -> int:
@@ -138,7 +138,7 @@ class BatchLoader:
             ]
         except BaseException:
             for futures in begun:
-                self._forget(_Pending(futures, 0))
+                self._drop(futures)
             raise
         finally:
             self.wait_seconds += perf_counter() - began
@@ -161,7 +161,7 @@ class BatchLoader:
         """The futures of a batch that is wanted now: those prefetched, made urgent, or new ones."""
         batches = self._pending.get(request.language, {})
         for position in [position for position in batches if position < request.position]:
-            self._forget(batches.pop(position))
+            self._drop(batches.pop(position).futures)
         prefetched = batches.pop(request.position, None)
         if prefetched is None:
             return [pool.submit(task, urgent=True) for task in self._tasks(request)]
@@ -169,9 +169,10 @@ class BatchLoader:
             pool.hasten(future)
         return prefetched.futures
 
-    def _forget(self, pending: _Pending) -> None:
+    def _drop(self, futures: "list[Future[_Read]]") -> None:
+        """Work that nobody wants any more is not begun."""
         if self._pool is not None:
-            for future in pending.futures:
+            for future in futures:
                 self._pool.cancel(future)
 
     def _stream(self, language: str) -> LanguageStream:
