@@ -54,8 +54,11 @@ class PhoneRecognizer(nn.Module):
         return self.base._get_feat_extract_output_lengths(samples_B)
 
     def front_end(self, audio_BT: Tensor) -> Tensor:
-        """Convolutional features BFC of normalised audio."""
-        return self.base.feature_extractor(audio_BT).transpose(1, 2)
+        """Convolutional features BFC of normalised audio; no gradient below the lowest learning layer."""
+        hidden_BCF = audio_BT[:, None]
+        for layer in self.base.feature_extractor.conv_layers:
+            hidden_BCF = layer(hidden_BCF)
+        return hidden_BCF.transpose(1, 2)
 
     def forward(self, features_BFC: Tensor, frames_B: Tensor, masked_BF: Tensor | None = None) -> Tensor:
         """Phone logits BFV; frames in ``masked_BF`` are hidden behind ``masked_spec_embed``."""
