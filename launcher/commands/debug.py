@@ -69,7 +69,7 @@ def _write(path: Path, values: dict[str, Any]) -> None:
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
     except OSError as problem:
         raise ConfigError(f"cannot write {path}: {problem.strerror}; choose another place with --json") from problem
 

@@ -40,7 +40,7 @@ def memory_lines(bench: Bench, *, run_slots: int) -> list[MemoryLine]:
         MemoryLine("activations", kept, f"{padded_seconds:.1f} s of padded audio, {how}"),
         MemoryLine("process", memory_bytes(), peak),
         MemoryLine(
-            "the run",
+            "whole run",
             int(base_bytes + 4 * row_bytes * run_slots + kept * full / padded_seconds),
             f"about: base, {plural(run_slots, 'slot')}, activations of rounds.forward_seconds {full:g}",
         ),

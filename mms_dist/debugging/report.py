@@ -1,6 +1,7 @@
 """What debugging found, as plain values: sections to read and checks that pass or fail."""
 
 from dataclasses import asdict, dataclass, field
+from math import isfinite
 from typing import Any
 
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
@@ -141,8 +142,16 @@ class DebugReport:
         return sum(check.status == status for check in self.checks)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return asdict(self)
+        """Plain values, for JSON; what is not finite, which JSON cannot say, is None."""
+        return {name: _finite(value) for name, value in asdict(self).items()}
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def plural(count: int, noun: str) -> str:

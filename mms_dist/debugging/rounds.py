@@ -9,6 +9,7 @@ from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.debugging.report import Check, RoundLine, plural, verdict
 from mms_dist.monitor.monitor import Monitor
 from mms_dist.monitor.report import LanguagePlan, RoundReport
+from mms_dist.training.quarantine import read_quarantine
 from mms_dist.training.run import Parts
 
 
@@ -45,8 +46,9 @@ def train_rounds(parts: Parts, store: CheckpointStore, monitor: SilentMonitor, *
     for language in languages:
         snapshot = store.load(language)
         if snapshot.step != steps:
-            reason = snapshot.state.get("reason") or "its gradient was not finite"
-            problems.append(f"{language} stopped at step {snapshot.step} of {steps}: {reason}")
+            mark = read_quarantine(store.directory, language)
+            reason = f"it was quarantined, {mark.reason}" if mark else "not every batch could be read"
+            problems.append(f"{language} has a good checkpoint of step {snapshot.step} of {steps} only: {reason}")
     problems += [str(damage) for damage in store.damaged]
     measured = "; ".join(problems) or f"{plural(len(languages), 'language')}, {plural(steps, 'round')}"
     return verdict("loop", claim, not problems, measured)

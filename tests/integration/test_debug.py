@@ -199,6 +199,16 @@ def test_a_broken_invariant_fails_its_check(
     assert check["status"] == "failed", check
 
 
+def test_a_language_that_diverges_fails_the_rounds_and_no_check_of_the_others(config: Path) -> None:
+    report = debug(config, "--languages.tab.optim.lr", "1e38", "--rounds", "3", status=1)
+    (loop,) = (check for check in report["checks"] if check["invariant"] == "loop")
+    assert loop["status"] == "failed" and "tab" in loop["measured"] and "quarantined" in loop["measured"]
+    assert {check["status"] for check in report["checks"] if check["invariant"] in ("I1", "I2", "I3", "I4")} == {
+        "passed"
+    }
+    assert "tac" in report["rounds"][-1]["losses"] and "tab" not in report["rounds"][-1]["losses"]
+
+
 def test_a_base_that_cannot_learn_fails_and_names_the_languages(config: Path) -> None:
     report = debug(config, "--overfit-steps", "2", status=1)
     (check,) = (check for check in report["checks"] if check["invariant"] == "learn")

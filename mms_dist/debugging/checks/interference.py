@@ -116,4 +116,4 @@ def frames_do_not_weigh(bench: Bench) -> Check:
         )
         for language in others
     )
-    return verdict("I2", claim, worst <= bound, f"losses and gradients move by {worst:.0e} ≤ {bound:.0e}")
+    return verdict("I2", claim, worst <= bound, f"the others' losses and gradients move by {worst:.0e} ≤ {bound:.0e}")

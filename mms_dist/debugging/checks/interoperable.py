@@ -53,14 +53,14 @@ def hugging_face_agrees(bench: Bench, folder: Path) -> Check:
                     differing.append(language)
             del theirs
     name = str(dtype).removeprefix("torch.")
-    bound = BOUND * largest
-    measured = f"logits to {largest:.0f} differ by {worst:.0e} ≤ {bound:.0e} in {name}; {transcripts} same transcripts"
+    share = worst / largest
+    measured = f"logits differ by {share:.0e} of the largest ≤ {BOUND:.0e} in {name}; {transcripts} same transcripts"
     if differing:
         measured = (
             f"{len(differing)} of {transcripts} transcripts differ, first of {differing[0]}; logits by {worst:.0e}"
         )
     claim = "Hugging Face loads the adapter files, with our logits and transcripts"
-    return verdict("I8", claim, worst <= bound and not differing, measured)
+    return verdict("I8", claim, share <= BOUND and not differing, measured)
 
 
 def _model(bench: Bench, path: Path, vocabulary_size: int) -> Any:
