@@ -173,9 +173,9 @@ class Show:
 def _table(*columns: str) -> Table:
     """Columns by heading; `>` aligns to the right."""
     table = Table(box=None, padding=(0, 1), pad_edge=True, header_style="dim")
-    for column in columns:
+    for place, column in enumerate(columns):
         right = column.startswith(">")
-        table.add_column(column.removeprefix(">"), justify="right" if right else "left", no_wrap=right)
+        table.add_column(column.removeprefix(">"), justify="right" if right else "left", no_wrap=right or place == 0)
     return table
 
 
