@@ -17,7 +17,7 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 STARTED = perf_counter()
@@ -26,7 +26,7 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 from torch.utils.data import DataLoader  # noqa: E402
-from transformers import Trainer, TrainingArguments, Wav2Vec2ForCTC  # noqa: E402
+from transformers import Trainer, TrainingArguments, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC  # noqa: E402
 
 from mms_dist.config import Config, load_config  # noqa: E402
 from mms_dist.data.stream import LanguageStream, Position  # noqa: E402
@@ -73,8 +73,9 @@ def train_language(job: Job, config: Config, index: ShardIndex, reader: ShardRea
     model = adapter_model(config, len(index.language(language).vocabulary), job.precision)
     loaded = perf_counter()
     trainer = recipe(job, config, model, examples, planned_batches(stream, config.optim.steps))
+    cpu_began = process_time()
     outcome = trainer.train()
-    trained = perf_counter()
+    trained, train_cpu = perf_counter(), process_time() - cpu_began
     folder = Path(job.output)
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.detach().contiguous() for name, tensor in model._get_adapters().items()}
@@ -84,6 +85,7 @@ def train_language(job: Job, config: Config, index: ShardIndex, reader: ShardRea
         "read_seconds": read - began,
         "load_seconds": loaded - read,
         "train_seconds": trained - loaded,
+        "train_cpu_seconds": train_cpu,
         "save_seconds": perf_counter() - trained,
         "updates": outcome.global_step,
         "audio_seconds": trainer.collator.samples / 16_000,
@@ -152,9 +154,10 @@ def adapter_model(config: Config, vocabulary: int, precision: str) -> Wav2Vec2Fo
 
 
 class Collator:
-    """Pads a batch; counts the audio that passes."""
+    """Pads a batch, its audio in the type that the model takes; counts the audio that passes."""
 
-    def __init__(self) -> None:
+    def __init__(self, dtype: torch.dtype) -> None:
+        self.dtype = dtype
         self.samples = 0
 
     def __call__(self, examples: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
@@ -168,8 +171,11 @@ class Collator:
             audio[row, : lengths[row]] = example["input_values"]
             mask[row, : lengths[row]] = 1
             targets[row, : len(labels[row])] = labels[row]
-        arrays = {"input_values": audio, "attention_mask": mask, "labels": targets}
-        return {name: torch.from_numpy(array) for name, array in arrays.items()}
+        return {
+            "input_values": torch.from_numpy(audio).to(self.dtype),
+            "attention_mask": torch.from_numpy(mask),
+            "labels": torch.from_numpy(targets),
+        }
 
 
 class RecipeTrainer(Trainer):
@@ -214,8 +220,14 @@ def recipe(
         remove_unused_columns=False,
         seed=config.run.seed,
     )
-    collator = Collator()
-    trainer = RecipeTrainer(model=model, args=arguments, train_dataset=examples, data_collator=collator)
+    collator = Collator(torch.bfloat16 if job.precision == "pure" else torch.float32)
+    trainer = RecipeTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=examples,
+        data_collator=collator,
+        processing_class=Wav2Vec2FeatureExtractor(),  # says what to measure lengths by
+    )
     trainer.collator, trainer.plan = collator, plan if job.batches == "planned" else None
     return trainer
 
