@@ -90,8 +90,10 @@ def build_shards(
             f"{output} can not be made: {error.strerror}; choose another folder for the shards"
         ) from error
     with _only_build(output), process_pool(workers) as executor:
-        for plan in plans:
-            build = _LanguageBuild(plan, output, options)
+        builds = [(plan, _LanguageBuild(plan, output, options)) for plan in plans]
+        for _, build in builds:
+            build.check_target()
+        for plan, build in builds:
             index = build.finished_index()
             if index is not None:
                 report.reused.append(plan.language)
@@ -133,6 +135,21 @@ class _LanguageBuild:
         self.fingerprint = _fingerprint(plan, options)
         # Kept apart from the shards: times of files differ between machines, the shards must not.
         self.state = {"fingerprint": self.fingerprint, "inputs": _inputs_fingerprint(plan)}
+
+    def check_target(self) -> None:
+        """See that what lies in the language's place, if anything, was built and may be built again.
+
+        Raises:
+            ShardsError: if it holds anything else, such as tars that were made elsewhere.
+        """
+        if not self.target.exists() or not any(self.target.iterdir()):
+            return
+        index = _read_json(self.target / INDEX_NAME)
+        if index is None or index["build"].get("indexed"):
+            raise ShardsError(
+                f"{self.target} holds files that 'shards build' did not make; move them away, or choose another folder "
+                "for the shards"
+            )
 
     def finished_index(self) -> dict[str, Any] | None:
         """Content of `index.json`, if the language was built from this very source and nothing is missing."""

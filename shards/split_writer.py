@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import IO
@@ -62,18 +63,19 @@ class SplitWriter:
     def abandon(self) -> None:
         """Close the open file of a build that was interrupted; it is written again by the next one."""
         if self._open is not None:
-            self._open.close()
+            self._open.discard()
             self._open = None
 
     def _finish_shard(self) -> None:
         assert self._open is not None
         self._open.close()
-        name = self._open.path.name
-        part = describe_shard(self._open.path, name, self._split, self._open.utterances)
+        shard, self._open = self._open, None
+        name = shard.path.name
+        part = describe_shard(shard.path, name, self._split, shard.utterances)
         part.consumed, part.drops = self.consumed, self.tail_drops
         part.save(self._parts_folder / f"{name}.json")
         self.parts.append(part)
-        self._open, self.tail_drops = None, Drops()
+        self.tail_drops = Drops()
 
     def _finished_parts(self) -> list[ShardPart]:
         parts: list[ShardPart] = []
@@ -119,4 +121,10 @@ class _OpenShard:
         self._writer.close()
         self._stream.flush()
         os.fsync(self._stream.fileno())
+        self._stream.close()
+
+    def discard(self) -> None:
+        """Close the file of a shard that will not be finished, at whatever point it is."""
+        with contextlib.suppress(OSError):
+            self._writer.close()
         self._stream.close()

@@ -99,7 +99,7 @@ def _check_language(index: LanguageIndex) -> LanguageFindings:
         name for names in speakers.values() for name in names if sum(name in others for others in speakers.values()) > 1
     }
     if shared:
-        findings.notes.append(f"{len(shared)} speakers are in several splits (as {min(shared)})")
+        findings.notes.append(f"speakers in several splits: {len(shared)} (as {min(shared)})")
     if not speakers:
         findings.notes.append("no speakers are named, so splits may share them")
     findings.problems.extend(_tars_without_index(index))

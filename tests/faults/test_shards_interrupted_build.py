@@ -8,8 +8,10 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
+from shards import build as build_module
 from shards.errors import ShardsError
 from shards.index import ShardIndex
 from shards.split_writer import _OpenShard
@@ -18,10 +20,22 @@ from tests.shard_samples import build, tree_sums, write_corpus
 ROOT = Path(__file__).parents[2]
 
 
-def start_build(manifest, output, log):
+def start_build(manifest, output, log, workers=1):
     command = [sys.executable, "-m", "launcher", "shards", "build", str(manifest), str(output)]
-    options = ["--shard-utterances", "5", "--dev-fraction", "0.2", "--test-fraction", "0.1", "--workers", "1"]
-    return subprocess.Popen([*command, *options], cwd=ROOT, stdout=log, stderr=log)
+    options = ["--shard-utterances", "5", "--dev-fraction", "0.2", "--test-fraction", "0.1", "--workers", str(workers)]
+    return subprocess.Popen([*command, *options], cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
+
+
+def wait_for(condition, seconds=60.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def die(task, limits):
+    """A worker that the system kills."""
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_a_build_killed_at_any_moment_and_run_again_gives_the_same_bytes(tmp_path):
@@ -31,11 +45,7 @@ def test_a_build_killed_at_any_moment_and_run_again_gives_the_same_bytes(tmp_pat
     with open(tmp_path / "log", "wb") as log:
         for parts in (1, 5, 12):
             process = start_build(manifest, output, log)
-            deadline = time.monotonic() + 60
-            while process.poll() is None and time.monotonic() < deadline:
-                if len(list(output.rglob("*.tar"))) >= parts:
-                    break
-                time.sleep(0.002)
+            wait_for(lambda parts=parts: len(list(output.rglob("*.tar"))) >= parts)
             process.send_signal(signal.SIGKILL)
             assert process.wait() == -signal.SIGKILL, (tmp_path / "log").read_text()
             for folder in output.iterdir():
@@ -72,3 +82,28 @@ def test_a_place_that_can_not_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ShardsError, match="can not be made: Not a directory"):
         build(write_corpus(tmp_path / "corpus", utterances=4), tmp_path / "file" / "shards")
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
+def test_the_workers_of_a_build_that_is_stopped_end_with_it(sent, tmp_path):
+    manifest = write_corpus(tmp_path / "corpus", utterances=200)
+    with open(tmp_path / "log", "wb") as log:
+        process = start_build(manifest, tmp_path / "shards", log, workers=2)
+        wait_for(lambda: list((tmp_path / "shards").rglob("*.tar")))
+        workers = psutil.Process(process.pid).children(recursive=True)
+        assert len(workers) >= 2
+        if sent == signal.SIGINT:
+            os.killpg(process.pid, sent)  # as a terminal does, to all of them
+        else:
+            process.send_signal(sent)
+        process.wait()
+        _, alive = psutil.wait_procs(workers, timeout=20)
+    assert not alive
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def test_a_worker_that_dies_is_an_error_that_says_how_to_go_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(build_module, "encode_recordings", die)
+    with pytest.raises(ShardsError, match=r"a process of the build died in ron.*with fewer --workers"):
+        build(write_corpus(tmp_path / "corpus", utterances=12), tmp_path / "shards", workers=2)
+    assert not (tmp_path / "shards" / "ron").exists()

@@ -280,3 +280,14 @@ def test_two_builds_do_not_write_to_one_place(tmp_path):
 
     with pytest.raises(ShardsError, match="another build is writing"):
         build_shards(plans_of(manifest), tmp_path / "shards", BuildOptions(), workers=1, progress=Second())
+
+
+def test_tars_that_were_made_elsewhere_are_never_replaced(tmp_path):
+    manifest = write_corpus(tmp_path / "corpus", utterances=4)
+    tar = tmp_path / "shards" / "ron" / "train-000000.tar"
+    tar.parent.mkdir(parents=True)
+    tar.write_bytes(b"precious")
+    with pytest.raises(ShardsError, match="holds files that 'shards build' did not make"):
+        build(manifest, tmp_path / "shards")
+    assert tar.read_bytes() == b"precious"
+    assert os.listdir(tar.parent) == ["train-000000.tar"]
