@@ -138,7 +138,7 @@ class LanguageIndex:
 
         url = storage.join(self.root, self.language, TABLE_NAME)
         try:
-            whole = pyarrow.parquet.read_table(pyarrow.BufferReader(_read(url, self.root)))
+            whole = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(_read(url, self.root))).read()
             splits = whole.column("split")
             tables = {split: _table(whole.filter(pyarrow.compute.equal(splits, split))) for split in SPLITS}
         except (pyarrow.ArrowException, KeyError, ValueError) as error:

@@ -1,19 +1,21 @@
-"""AdamW over rows: one vectorised step for all active languages, each with its own clock, rate and clipping.
+"""AdamW over rows: each active language by its own clock, rate, decay and clipping.
 
     g <- g * min(1, clip / ||g||)
     m <- b1 m + (1 - b1) g          v <- b2 v + (1 - b2) g^2
     w <- (1 - lr * decay) w  -  lr / (1 - b1^t) * m / (sqrt(v / (1 - b2^t)) + eps)
 
-(Kingma and Ba 2015; decoupled decay, Loshchilov and Hutter 2019.) Everything but w, g, m and v is a number per row.
+(Kingma and Ba 2015; decoupled decay, Loshchilov and Hutter 2019.)
 
-Rows are visited in blocks of columns that stay in cache. Only operations that round once are used (no fused
-multiply-add), so a row's bits do not depend on which rows stand beside it.
+A language is one contiguous vector, so its norm, its clipping, its step and the clearing of its gradient are one kernel
+each over all of its tensors, one after the other while the row is in cache; all rows at once would go through memory
+for every one of them. A row's bits cannot depend on which rows stand beside it, as no kernel sees two.
 
-Legend: S slots, K rows that take part, R row length, C columns of a block.
+Legend: S slots, R row length.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 import torch
 from torch import Tensor
@@ -21,9 +23,6 @@ from torch import Tensor
 from mms_dist.config import Optim
 from mms_dist.model.bank import AdapterBank
 from mms_dist.training.schedule import learning_rate
-
-BLOCK_NUMBERS = {"cpu": 1 << 17, "cuda": 1 << 25}
-"""Numbers of one operand visited at once: half a megabyte stays in a core's cache; a GPU wants long kernels."""
 
 
 @dataclass(frozen=True)
@@ -79,69 +78,35 @@ class RowAdamW:
         """
         if not rows:
             return []
-        device = self.bank.rows.device
-        slots_K = torch.tensor([row.slot for row in rows], device=device)
-        norms_K = torch.stack([torch.linalg.vector_norm(self.bank.grads[row.slot]) for row in rows]).double()
-        finite_K = torch.isfinite(norms_K)
-        commit_K = finite_K & torch.tensor([row.commit for row in rows], device=device)
-        constants = _Constants.of(rows, norms_K)
-        written = commit_K.nonzero().squeeze(1)
-        columns = max(1, BLOCK_NUMBERS[device.type] // max(1, len(rows)))
-        for first in range(0, self.bank.rows.shape[1], columns):
-            block = slice(first, first + columns)
-            self._step_block(block, slots_K, written, constants)
-        self.bank.grads.index_fill_(0, slots_K, 0)
-        return [Outcome(*pair) for pair in zip(norms_K.tolist(), commit_K.tolist(), strict=True)]
+        norms = torch.stack([self._step_row(row) for row in rows]).tolist()
+        return [Outcome(norm, row.commit and isfinite(norm)) for norm, row in zip(norms, rows, strict=True)]
 
-    def _step_block(self, block: slice, slots_K: Tensor, written: Tensor, c: "_Constants") -> None:
-        weight_KC, grad_KC, mean_KC, square_KC = (
-            buffer[:, block].index_select(0, slots_K)
+    def _step_row(self, row: RowStep) -> Tensor:
+        """The norm of its gradient; nothing here waits for the device."""
+        size, optim = self.bank.row_size(row.slot), row.optim
+        weight_R, grad_R, mean_R, square_R = (
+            buffer[row.slot, :size]
             for buffer in (self.bank.rows.detach(), self.bank.grads, self.exp_avg, self.exp_avg_sq)
         )
-        grad_KC *= c.clip
-        mean_KC.mul_(c.beta1).add_(grad_KC * c.one_minus_beta1)
-        square_KC.mul_(c.beta2).add_(grad_KC.mul_(grad_KC).mul_(c.one_minus_beta2))
-        update_KC = square_KC.sqrt().mul_(c.root_correction2).add_(c.eps)
-        torch.div(mean_KC, update_KC, out=update_KC)
-        weight_KC.mul_(c.shrink).sub_(update_KC.mul_(c.rate))
-        target = slots_K[written]
-        for buffer, values in (
-            (self.bank.rows.detach(), weight_KC),
-            (self.exp_avg, mean_KC),
-            (self.exp_avg_sq, square_KC),
-        ):
-            buffer[:, block].index_copy_(0, target, values[written])
-
-
-@dataclass(frozen=True)
-class _Constants:
-    """One number per row, [K, 1], computed in float64."""
-
-    clip: Tensor
-    beta1: Tensor
-    one_minus_beta1: Tensor
-    beta2: Tensor
-    one_minus_beta2: Tensor
-    root_correction2: Tensor
-    eps: Tensor
-    shrink: Tensor
-    rate: Tensor
-
-    @classmethod
-    def of(cls, rows: Sequence[RowStep], norms_K: Tensor) -> "_Constants":
-        optims = [row.optim for row in rows]
-        lr = [learning_rate(row.step, row.optim) for row in rows]
-        beta1, beta2 = [optim.betas[0] for optim in optims], [optim.betas[1] for optim in optims]
-        values = {
-            "beta1": beta1,
-            "one_minus_beta1": [1 - beta for beta in beta1],
-            "beta2": beta2,
-            "one_minus_beta2": [1 - beta for beta in beta2],
-            "root_correction2": [(1 - b**row.step) ** -0.5 for b, row in zip(beta2, rows, strict=True)],
-            "eps": [optim.eps for optim in optims],
-            "shrink": [1 - rate * optim.weight_decay for rate, optim in zip(lr, optims, strict=True)],
-            "rate": [r / (1 - b**row.step) for r, b, row in zip(lr, beta1, rows, strict=True)],
-        }
-        clip_K = norms_K.new_tensor([optim.clip_norm or float("inf") for optim in optims])
-        constants = {name: norms_K.new_tensor(numbers)[:, None] for name, numbers in values.items()}
-        return cls(clip=(clip_K / norms_K.clamp(min=1e-300)).clamp(max=1)[:, None], **constants)
+        norm = torch.linalg.vector_norm(grad_R)
+        if row.commit:
+            if optim.clip_norm:
+                grad_R.mul_((optim.clip_norm / norm).clamp(max=1))
+            torch._fused_adamw_(  # what torch.optim.AdamW(fused=True) calls
+                [weight_R],
+                [grad_R],
+                [mean_R],
+                [square_R],
+                [],
+                [torch.full((), float(row.step), device=grad_R.device)],
+                lr=learning_rate(row.step, optim),
+                beta1=optim.betas[0],
+                beta2=optim.betas[1],
+                weight_decay=optim.weight_decay,
+                eps=optim.eps,
+                amsgrad=False,
+                maximize=False,
+                found_inf=(~norm.isfinite()).float(),  # 1 leaves the row as it is
+            )
+        grad_R.zero_()
+        return norm

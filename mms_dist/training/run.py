@@ -18,6 +18,7 @@ from mms_dist.model.initial import SCHEMES
 from mms_dist.model.layout import RowLayout
 from mms_dist.model.routed import RoutedModel
 from mms_dist.monitor.monitor import Monitor
+from mms_dist.training.allocator import keep_freed_memory
 from mms_dist.training.census import LanguageEntry, take_census
 from mms_dist.training.devices import choose_device, set_threads
 from mms_dist.training.evaluate import Evaluator
@@ -67,6 +68,7 @@ def train(config: Config, *, stop_requested: Callable[[], bool] = lambda: False,
     """
     directory = Path(config.run.directory)
     set_threads(config.run.threads)
+    keep_freed_memory()
     index, census = take_census(config)
     base = load_base(config)
     check_first_adapters(config, base, index)

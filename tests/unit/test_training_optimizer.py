@@ -92,10 +92,9 @@ def test_an_absent_language_keeps_every_bit() -> None:
 
 
 @pytest.mark.parametrize("company", [[0, 1, 2], [1, 2], [1]])
-def test_a_rows_bits_do_not_depend_on_the_rows_beside_it(company: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rows_bits_do_not_depend_on_the_rows_beside_it(company: list[int]) -> None:
     bank, adamw = new_bank(torch.float32)
     alone_bank, alone = new_bank(torch.float32)
-    monkeypatch.setitem(module.BLOCK_NUMBERS, "cpu", 37)  # several blocks, of odd widths
     for step in range(1, 6):
         take_step(bank, adamw, step, company)
         take_step(alone_bank, alone, step, [1])
