@@ -101,13 +101,29 @@ def _dispatch(arguments: list[str]) -> int:
     if not arguments:
         parser.print_help()
         return EXIT_USER
+    takes_settings = chosen in names and getattr(modules[chosen], "ACCEPTS_SETTINGS", False)
+    settings, arguments = split_settings(arguments) if takes_settings else ([], arguments)
     args, unknown = parser.parse_known_args(arguments)
-    module = modules[args.command]
-    if getattr(module, "ACCEPTS_SETTINGS", False):
-        args.settings = unknown
-    elif unknown:
+    if unknown:
         parser.error(f"{args.command} does not know {' '.join(unknown)}; see: mms-dist {args.command} --help")
-    return int(module.run(args))
+    args.settings = settings
+    return int(modules[args.command].run(args))
+
+
+def split_settings(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Settings such as `--optim.lr 5e-4` or `--optim.lr=5e-4`, and all other arguments."""
+    settings: list[str] = []
+    others: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        name, equals, _ = argument.partition("=")
+        if not name.startswith("--") or "." not in name:
+            others.append(argument)
+            continue
+        settings.append(argument)
+        if not equals and (value := next(rest, None)) is not None:
+            settings.append(value)
+    return settings, others
 
 
 def _module(name: str) -> ModuleType:

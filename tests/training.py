@@ -11,7 +11,9 @@ from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config, parse_config
 from mms_dist.monitor.monitor import Monitor
 from mms_dist.training import run as training_run
+from mms_dist.training.assembly import Parts, assemble, load_base
 from mms_dist.training.census import take_census
+from mms_dist.training.restore import restore
 
 
 def toy_config(directory: Path, base: Path, shards: Path, **sections: Mapping[str, Any]) -> Config:
@@ -37,20 +39,32 @@ def train(config: Config, **options: Any) -> str:
     return training_run.train(config, live=False, **options)
 
 
-def train_watched(config: Config, watch: Callable[[training_run.Parts], None]) -> None:
-    """Train with a hand on the parts: `watch` is called before every round."""
+def stop_after(config: Config, rounds: int) -> None:
+    """Train for so many rounds, then stop as on a signal."""
+    first: list[int] = []
+
+    def watch(parts: Parts) -> None:
+        first.append(parts.loop.round)
+        parts.loop.stop_requested = lambda: parts.loop.round >= first[0] + rounds
+
+    train_watched(config, watch)
+
+
+def train_watched(config: Config, watch: Callable[[Parts], None]) -> None:
+    """Train with a hand on the parts: `watch` is called before every round; `parts.loop.round` are done by then."""
     index, census = take_census(config)
+    base = load_base(config)
     directory = Path(config.run.directory)
     with (
         CheckpointStore(directory / "adapters", keep=config.checkpoint.keep) as store,
         Monitor(directory, languages=[entry.plan() for entry in census], live=False, tensorboard=False) as monitor,
-        training_run.assemble(config, index, census, training_run.load_base(config), store, monitor) as parts,
+        assemble(config, index, census, base, restore(config, store, index, census, base), store, monitor) as parts,
     ):
         one_round = parts.loop._one_round
 
-        def watched(trainees: Any) -> None:
+        def watched(number: int, trainees: Any) -> None:
             watch(parts)
-            one_round(trainees)
+            one_round(number, trainees)
 
         parts.loop._one_round = watched  # type: ignore[method-assign]
         parts.loop.run()

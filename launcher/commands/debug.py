@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from launcher.arguments import count
+
 ACCEPTS_SETTINGS = True
 EXIT_CHECK_FAILED = 1
 
@@ -36,10 +38,10 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--config", required=True, metavar="FILE", help="configuration, see configs/train/")
     parser.add_argument("--device", metavar="DEVICE", help="cpu or cuda:N (default: run.device)")
     parser.add_argument("--languages", metavar="A,B", help="languages to look at (default: the first five of the run)")
-    parser.add_argument("--utterances", metavar="N", type=_positive, default=4, help="of a batch (default: 4)")
-    parser.add_argument("--rounds", metavar="N", type=_positive, default=3, help="rounds to train (default: 3)")
+    parser.add_argument("--utterances", metavar="N", type=count, default=4, help="of a batch (default: 4)")
+    parser.add_argument("--rounds", metavar="N", type=count, default=3, help="rounds to train (default: 3)")
     parser.add_argument(
-        "--overfit-steps", metavar="N", type=_positive, default=100, help="at most, to learn by heart (default: 100)"
+        "--overfit-steps", metavar="N", type=count, default=100, help="at most, to learn by heart (default: 100)"
     )
     parser.add_argument("--json", metavar="FILE", type=Path, help="write everything as JSON too")
 
@@ -72,10 +74,3 @@ def _write(path: Path, values: dict[str, Any]) -> None:
         path.write_text(json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
     except OSError as problem:
         raise ConfigError(f"cannot write {path}: {problem.strerror}; choose another place with --json") from problem
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"found {text}, expected 1 or more")
-    return number

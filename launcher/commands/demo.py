@@ -48,7 +48,7 @@ def commands(directory: Path, steps: int | None) -> list[list[str]]:
     where, run_directory = str(directory / "shards"), str(directory / "run")
     settings = ["--run.directory", run_directory, "--data.shards", where]
     if steps is not None:
-        settings += ["--optim.steps", str(steps)]
+        settings += ["--optim.steps", str(steps), "--optim.warmup_steps", str(steps // 10)]
     return [
         ["shards", "build", str(corpus), where],
         ["train", "--config", str(config), *settings],

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from launcher.arguments import count
+
 if TYPE_CHECKING:
     from mms_dist.training.score_run import LanguageResult, RunScorer
 
@@ -44,7 +46,7 @@ def add_parser(subparsers: Any) -> None:
         default="best",
         help="which checkpoint: of the best dev CER, or the newest (default: best; last where none was evaluated)",
     )
-    parser.add_argument("--max-utterances", metavar="N", type=_positive, help="of each language (default: all)")
+    parser.add_argument("--max-utterances", metavar="N", type=count, help="of each language (default: all)")
     parser.add_argument("--device", metavar="DEVICE", help="auto, cpu or cuda:N (default: as in the run)")
     parser.add_argument("--output", metavar="FILE", type=Path, help="the scores as JSON (default: RUN/eval/SPLIT.json)")
     parser.add_argument("--transcripts", metavar="FILE", type=Path, help="references and hypotheses as TSV")
@@ -153,10 +155,3 @@ def _write(path: Path, text: str) -> None:
         os.replace(staged, path)
     except OSError as problem:
         raise DataError(f"cannot write {path}: {problem.strerror}; choose another place with its flag") from problem
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"found {text}, expected 1 or more")
-    return number

@@ -177,6 +177,8 @@ class LanguageFolder:
             path.unlink()
         elif path.is_dir() and path.name.startswith((".staging-", ".replaced-", ".removing-")):
             shutil.rmtree(path)
+        elif path.is_file() and path.name.startswith(".staging-"):
+            path.unlink()
         else:
             return []
         return [f"removed {path}, left by a run that was cut off"]

@@ -70,8 +70,12 @@ class CheckpointStore:
         check_snapshot(snapshot)
         return self._run(lambda: self._save(snapshot, best))
 
-    def save_later(self, snapshot: Snapshot, *, best: bool = False) -> None:
+    def save_later(
+        self, snapshot: Snapshot, *, best: bool = False, saved: Callable[[Path], None] | None = None
+    ) -> None:
         """`save`, in the background. The snapshot's tensors belong to the store from now on: do not change them.
+
+        `saved` is called with the folder once it is on the disk, on the store's thread.
 
         Raises:
             CheckpointError: this snapshot cannot be saved; or an earlier one could not be written, and this one was
@@ -83,6 +87,8 @@ class CheckpointStore:
         self._admitted.acquire()
         future = self._writer.submit(self._save, snapshot, best)
         future.add_done_callback(lambda _: self._admitted.release())
+        if saved is not None:
+            future.add_done_callback(lambda done: None if done.exception() else saved(done.result()))
         self._saves.append(future)
         self.wait_seconds += perf_counter() - began
 

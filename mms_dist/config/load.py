@@ -6,8 +6,7 @@ All problems of a configuration are reported at once, each with its path; an unk
 import dataclasses
 import difflib
 import os
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from pydantic import ValidationError
 
 from mms_dist.config.schema import PER_LANGUAGE, SHARED_BY_ALL, Config
 from mms_dist.errors import ConfigError
+from mms_dist.files import replace_text
 
 
 def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Config:
@@ -37,7 +37,7 @@ def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
         document = {}
     if not isinstance(document, dict):
         raise ConfigError(f"{path}: found a {type(document).__name__}, expected sections such as `optim:`")
-    return parse_config(document, overrides, source=str(path))
+    return parse_config(document, overrides, source=f"{path} with {' '.join(overrides)}" if overrides else str(path))
 
 
 def parse_config(document: dict[str, Any], overrides: Sequence[str] = (), *, source: str = "configuration") -> Config:
@@ -52,7 +52,7 @@ def parse_config(document: dict[str, Any], overrides: Sequence[str] = (), *, sou
     if not problems:
         try:
             config = Config(**document)
-            problems = list(_language_problems(config))
+            problems = [*_too_long_warmups(config, ()), *_language_problems(config)]
         except ValidationError as error:
             problems = list(_describe(error))
     if problems:
@@ -61,12 +61,12 @@ def parse_config(document: dict[str, Any], overrides: Sequence[str] = (), *, sou
 
 
 def write_config(config: Config, path: Path) -> None:
-    """Write the configuration whole or not at all."""
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as staged:
-        staged.write(config.to_yaml())
-        staged.flush()
-        os.fsync(staged.fileno())
-    os.replace(staged.name, path)
+    """Write the configuration as YAML.
+
+    Raises:
+        TrainingError: the file cannot be written.
+    """
+    replace_text(path, config.to_yaml())
 
 
 def _flags(overrides: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -147,10 +147,21 @@ def _unknown(where: str, key: str, valid: list[str]) -> str:
     return f"unknown key {where!r}; {hint or 'valid here:'}" + ("" if hint else f" {', '.join(valid)}")
 
 
+def _too_long_warmups(config: Config, codes: Iterable[str]) -> Iterator[str]:
+    """A warm-up that is cut off by the last step would train at a fraction of the rate, without a word."""
+    everyone = [("optim", config.optim)] if not codes else []
+    for where, optim in [*everyone, *((f"languages.{code}.optim", config.for_language(code).optim) for code in codes)]:
+        if optim.warmup_steps > optim.steps:
+            yield (
+                f"{where}: found warmup_steps {optim.warmup_steps} and steps {optim.steps}, expected a warm-up that "
+                f"ends before the training does; lower {where}.warmup_steps"
+            )
+
+
 def _language_problems(config: Config) -> Iterator[str]:
     for code in config.languages:
         try:
-            config.for_language(code)
+            yield from _too_long_warmups(config, [code])
         except ValidationError as error:
             yield from _describe(error, prefix=f"languages.{code}.*.")
 

@@ -1,21 +1,30 @@
 """Every setting of a run, with its unit, its default and what it does.
 
 Sections are frozen and validated when they are made, so the rest of the system trusts them. Bounds that
-hold for one field stand beside it; `Config.__post_init__` holds those that span sections.
+hold for one field stand beside it; those that span fields are checked where the configuration is read.
 """
 
 import dataclasses
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-PositiveInt = Annotated[int, Field(gt=0)]
-NonNegativeInt = Annotated[int, Field(ge=0)]
-PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Probability = Annotated[float, Field(ge=0, lt=1)]
+
+def _a_number(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("a number is expected, not true or false")
+    return value
+
+
+Number = BeforeValidator(_a_number)
+PositiveInt = Annotated[int, Field(gt=0), Number]
+NonNegativeInt = Annotated[int, Field(ge=0), Number]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False), Number]
+NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False), Number]
+Probability = Annotated[float, Field(ge=0, lt=1), Number]
+ForwardSeconds = Annotated[float, Field(ge=1, allow_inf_nan=False), Number]
 
 STRICT = ConfigDict(extra="forbid")
 
@@ -52,9 +61,9 @@ class Model:
 class Data:
     """The shards a run streams from."""
 
-    shards: str = "shards"
+    shards: str = "corpus"
     """Folder or URL that holds `<lang>/index.json` beside the tars."""
-    languages: tuple[str, ...] | None = None
+    languages: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """Languages to train; None trains every language of the shards."""
     workers: NonNegativeInt = 2
     """Threads that read and decode audio ahead of the model; changes no sample."""
@@ -122,7 +131,7 @@ class Rounds:
 
     slots: PositiveInt = 64
     """Languages active together; the others wait, longest remaining work first."""
-    forward_seconds: PositiveFloat = 160.0
+    forward_seconds: ForwardSeconds = 160.0
     """Padded audio in one forward pass: the knob for memory."""
 
 
@@ -133,7 +142,7 @@ class Evaluation:
     every_steps: PositiveInt = 200
     max_utterances: PositiveInt | None = None
     """Dev utterances a language, chosen once by a hash of their keys; None takes all."""
-    forward_seconds: PositiveFloat = 160.0
+    forward_seconds: ForwardSeconds = 160.0
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -21,12 +21,12 @@ from mms_dist.debugging.utterances import similar_lengths, take_by_length
 from mms_dist.model.base import FrozenBase
 from mms_dist.model.ctc import utterance_losses
 from mms_dist.model.routed import Batch, RoutedModel
+from mms_dist.training.assembly import Parts
 from mms_dist.training.features import FeatureSource, frames_of_batch
 from mms_dist.training.gradients import GradientPass, RoundLosses
 from mms_dist.training.optimizer import Outcome, RowStep
 from mms_dist.training.progress import Progress
 from mms_dist.training.roster import Candidate
-from mms_dist.training.run import Parts
 from mms_dist.training.trainee import Trainee
 from shards.index import ShardIndex
 from shards.read import ShardReader
@@ -69,7 +69,9 @@ class Bench:
         trainees = {}
         for slot, language in enumerate(index.languages):
             progress = Progress.from_state(store.load(language).state)
-            trainees[language] = parts.workplace.enter(Candidate(language, 0.0, progress), slot, progress.round)
+            trainee = parts.workplace.enter(Candidate(language, 0.0, progress), slot, progress.round)
+            assert trainee is not None, "it is at its own round"
+            trainees[language] = trainee
         seconds = similar_lengths([trainee.stream.table for trainee in trainees.values()], count)
         batches = {
             language: LoadedBatch(BatchRequest(language, Position()), take_by_length(reader, trainee, seconds))

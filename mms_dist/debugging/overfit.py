@@ -45,6 +45,7 @@ class OverfitRun:
         trainees, batches = {}, {}
         for language, old in bench.trainees.items():
             trainee = bench.parts.workplace.enter(Candidate(language, 0.0), old.slot, 0)
+            assert trainee is not None, "a new language always enters"
             trainee.settings = _plain_settings(trainee.settings, rate)
             trainees[language] = trainee
             few = take(reader, trainee, shortest_first(trainee.stream.table), count=utterances)

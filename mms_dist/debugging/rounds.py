@@ -9,8 +9,8 @@ from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.debugging.report import Check, RoundLine, plural, verdict
 from mms_dist.monitor.monitor import Monitor
 from mms_dist.monitor.report import LanguagePlan, RoundReport
+from mms_dist.training.assembly import Parts
 from mms_dist.training.quarantine import read_quarantine
-from mms_dist.training.run import Parts
 
 
 class SilentMonitor(Monitor):

@@ -26,9 +26,10 @@ from mms_dist.debugging.rounds import SilentMonitor, train_rounds
 from mms_dist.debugging.shapes import route, stages
 from mms_dist.debugging.show import Show
 from mms_dist.debugging.transcripts import frames_suffice, labels_round_trip, transcript_lines
+from mms_dist.training.assembly import Parts, assemble, load_base, shard_cache
 from mms_dist.training.census import LanguageEntry, take_census
 from mms_dist.training.devices import set_threads
-from mms_dist.training.run import Parts, assemble, load_base, shard_cache
+from mms_dist.training.restore import fresh_start
 from shards.index import ShardIndex
 from shards.read import ShardReader
 
@@ -71,7 +72,7 @@ def debug(config: Config, amount: Amount, show: Show, *, name: str) -> DebugRepo
         with (
             CheckpointStore(Path(small.run.directory) / "adapters", keep=1) as store,
             SilentMonitor(Path(small.run.directory), [entry.plan() for entry in cut_entries]) as monitor,
-            assemble(small, index, cut_entries, load_base(small), store, monitor) as parts,
+            assemble(small, index, cut_entries, load_base(small), fresh_start(cut_entries), store, monitor) as parts,
             contextlib.closing(ShardReader(index, shard_cache(small))) as reader,
         ):
             report.device = str(parts.base.device)

@@ -39,6 +39,7 @@ class AdapterBank:
     def load(self, slot: int, tensors: dict[str, Tensor]) -> None:
         """Put a language's tensors (Hugging Face's names) into a scrubbed slot."""
         row = self.layout.to_row(tensors)
+        assert row.numel() == self.layout.row_size(tensors["lm_head.bias"].numel()), "an adapter of another shape"
         self.scrub(slot)
         self.rows.detach()[slot, : row.numel()] = row.to(self.rows)
         self.vocabulary_sizes[slot] = tensors["lm_head.bias"].numel()

@@ -4,7 +4,9 @@ Legend: B utterances, N audio samples, T frames (20 ms), C front-end channels, H
 """
 
 import contextlib
+import difflib
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +18,12 @@ from torch.nn import functional
 from torch.nn.utils import parametrize
 
 from mms_dist.errors import BaseModelError
+from shards.schema import FRONT_END
 
 SHIPPED_BASE = "tiny-mms"
+_IDENTITY_VALUES = 64
+_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+_EXPECTED_BASE = f"expected a folder with config.json and weights, a Hub repository as owner/name, or {SHIPPED_BASE}"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
 
 
@@ -106,14 +112,21 @@ class FrozenBase:
     def final_norm(self, hidden_BTH: Tensor) -> Tensor:
         return self.module.encoder.layer_norm(hidden_BTH)  # type: ignore[union-attr,operator]
 
-    def frames_of(self, samples: int) -> int:
-        """Frames that the front end makes of `samples` audio samples."""
-        for kernel, stride in zip(self.config.conv_kernel, self.config.conv_stride, strict=True):
-            samples = (samples - kernel) // stride + 1
-        return max(samples, 0)
-
     def parameter_count(self) -> int:
         return sum(parameter.numel() for parameter in self.module.parameters())
+
+    def identity(self) -> str:
+        """A short name of these weights, the same in every precision they are loaded in: 16 hexadecimal digits.
+
+        Of the beginning of each weight, rounded to bfloat16; the merged positional convolution is left out, as it is
+        computed in the precision of the model.
+        """
+        digest = hashlib.blake2b(digest_size=8)
+        for name, tensor in sorted(self.module.state_dict().items()):
+            if "pos_conv_embed.conv.weight" not in name:
+                start = tensor.flatten()[:_IDENTITY_VALUES].to("cpu", torch.bfloat16).view(torch.uint8)
+                digest.update(name.encode() + str(tuple(tensor.shape)).encode() + start.numpy().tobytes())
+        return digest.hexdigest()
 
     def fingerprint(self) -> str:
         """SHA-256 of every weight: equal before and after training, or something was not frozen."""
@@ -139,12 +152,19 @@ def _attention(attention: Any, hidden_BTH: Tensor, attend: Tensor | None) -> Ten
 def _load_config(path: str, name: str) -> Any:
     from transformers import Wav2Vec2Config
 
+    if Path(path).is_dir() and not (Path(path) / "config.json").is_file():
+        raise BaseModelError(f"model.base {name!r} is a folder without config.json; {_EXPECTED_BASE}")
+    if not Path(path).is_dir() and not _HUB_NAME.fullmatch(path):
+        near = difflib.get_close_matches(name, [SHIPPED_BASE], n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise BaseModelError(f"model.base {name!r} is no folder; {hint}{_EXPECTED_BASE}")
     try:
-        config = Wav2Vec2Config.from_pretrained(path)
+        with _quiet_library():
+            config = Wav2Vec2Config.from_pretrained(path)
     except (OSError, ValueError) as error:
         raise BaseModelError(
-            f"model.base {name!r} cannot be loaded: {_first_line(error)}; expected a folder with config.json and "
-            "weights, the name of a Hub repository, or tiny-mms"
+            f"model.base {name!r} cannot be loaded: {_first_line(error)}; {_EXPECTED_BASE}. Where there is no network, "
+            f"`hf download {name}` elsewhere and pass the folder"
         ) from error
     if config.model_type != "wav2vec2":
         raise BaseModelError(f"model.base {name!r} is a {config.model_type!r} model, expected wav2vec2 (MMS, XLS-R)")
@@ -157,6 +177,12 @@ def _load_config(path: str, name: str) -> Any:
         raise BaseModelError(
             f"model.base {name!r} has feat_extract_norm={config.feat_extract_norm!r}, which mixes padding into the "
             "features; expected 'layer', as in every MMS and XLS-R checkpoint"
+        )
+    front_end = tuple(zip(config.conv_kernel, config.conv_stride, strict=True))
+    if front_end != FRONT_END:
+        raise BaseModelError(
+            f"model.base {name!r} has a front end of (kernel, stride) {front_end}, expected that of wav2vec 2.0 and "
+            f"MMS, {FRONT_END}, by which the shards count frames"
         )
     if config.add_adapter:
         raise BaseModelError(f"model.base {name!r} has add_adapter=true (a strided output adapter); MMS has none")
@@ -188,15 +214,19 @@ def _load_weights(path: str, config: Any, dtype: torch.dtype) -> nn.Module:
 @contextlib.contextmanager
 def _quiet_library() -> Iterator[None]:
     """No progress bar, and no word on heads, adapters and quantizers left aside: what matters is checked here."""
+    from huggingface_hub.utils import logging as hub_logging
     from transformers.utils import logging
 
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    hub_verbosity = hub_logging.get_verbosity()
+    hub_logging.set_verbosity_error()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
         yield
     finally:
         logging.set_verbosity(verbosity)
+        hub_logging.set_verbosity(hub_verbosity)
         if bars:
             logging.enable_progress_bar()
 

@@ -11,7 +11,10 @@ BLANK = 0
 
 
 def utterance_losses(logits_BTV: Tensor, frames_B: Tensor, labels_BL: Tensor, label_lengths_B: Tensor) -> Tensor:
-    """Negative log likelihood over the number of labels, [B]; 0 where the labels cannot fit the frames."""
+    """Negative log likelihood over the number of labels, [B]; 0 where the labels cannot fit the frames.
+
+    The lengths live on the CPU, the rest on the model's device.
+    """
     log_probs_TBV = functional.log_softmax(logits_BTV, dim=-1).transpose(0, 1)
     losses_B = functional.ctc_loss(
         log_probs_TBV, labels_BL, frames_B, label_lengths_B, blank=BLANK, reduction="none", zero_infinity=True

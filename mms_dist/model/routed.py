@@ -9,7 +9,7 @@ small matrices once a batch instead of on activations in every layer.
 Legend: B utterances, T frames, H hidden size, D bottleneck, L layers, V vocabulary, R row length.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -80,6 +80,7 @@ class RoutedModel:
         valid_BT = (torch.arange(frames) < batch.frames_B[:, None]).to(device)
         attend = None if int(batch.frames_B.min()) == frames else valid_BT[:, None, None, :]
         weights = self._weights(batch.slots_B)
+        batch = replace(batch, keys_B=_on(device, batch.keys_B), dropout_B=_on(device, batch.dropout_B))
         hidden_BTH = self.base.embed(
             batch.features_BTC, valid_BT, _on(device, batch.time_BT), _on(device, batch.channel_BH)
         )
@@ -107,8 +108,8 @@ class RoutedModel:
         normed_BTH = functional.layer_norm(hidden_BTH, (self.base.hidden,), eps=NORM_EPS)
         narrow_BTD = torch.baddbmm(weights.offset_LB1D[layer], normed_BTH, weights.down_LBHD[layer]).relu()
         if batch.dropout_B is not None and batch.keys_B is not None:
-            keys_B, dropout_B = batch.keys_B.to(narrow_BTD.device), batch.dropout_B.to(narrow_BTD.device)
-            narrow_BTD = narrow_BTD * keep_mask(keys_B, layer, narrow_BTD.shape, dropout_B, narrow_BTD.dtype)
+            keep_BTD = keep_mask(batch.keys_B, layer, narrow_BTD.shape, batch.dropout_B, narrow_BTD.dtype)
+            narrow_BTD = narrow_BTD * keep_BTD
         return hidden_BTH + torch.baddbmm(weights.shift_LB1H[layer], narrow_BTD, weights.up_LBDH[layer])
 
     def _weights(self, slots_B: Tensor) -> RoutedWeights:

@@ -38,8 +38,6 @@ class Announcer:
                 )
             case "run_failed":
                 return f"[bold red]failed[/bold red]: {reason}"
-            case "exported":
-                return f"exported {_escape(event.get('path', ''))}"
             case "damaged_sample":
                 return self._damaged(event, code, reason)
             case _:

@@ -25,6 +25,12 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def compute_as_asked(device: torch.device) -> None:
+    """On a GPU, let float32 be float32: torch would run convolutions with the 10-bit mantissa of TF32."""
+    if device.type == "cuda":
+        torch.backends.cudnn.allow_tf32 = False
+
+
 def set_threads(threads: int | None) -> None:
     if threads is not None:
         torch.set_num_threads(threads)

@@ -15,6 +15,7 @@ from torch import Tensor
 from mms_dist.data.batch import LoadedBatch, Utterance
 from mms_dist.data.collate import ForwardBatch, collate
 from mms_dist.data.packer import pack
+from mms_dist.errors import TrainingError
 from mms_dist.model.ctc import utterance_losses
 from mms_dist.model.randomness import Spans, spec_augment
 from mms_dist.model.routed import Batch, RoutedModel
@@ -51,28 +52,37 @@ class GradientPass:
         order: list[str] = []
         for group in pack(lengths, capacity=self._capacity):
             members = [utterances[item] for item in group]
-            losses_B = self._losses(members, trainees)
-            weights_B = torch.tensor([1 / sizes[member.language] for member in members]).to(losses_B)
-            weighted_B = losses_B * weights_B
-            weighted_B.sum().backward()
-            parts.append(weighted_B.detach())
+            weights = [1 / sizes[member.language] for member in members]
+            try:
+                parts.append(self._forward_backward(members, weights, trainees))
+            except torch.OutOfMemoryError as error:
+                raise TrainingError(
+                    f"the device ran out of memory in a forward pass of {len(members)} utterances: lower "
+                    f"rounds.forward_seconds (now {self._capacity / SAMPLE_RATE:g}), or set "
+                    "model.activation_checkpointing"
+                ) from error
             order += [member.language for member in members]
             result.padded_seconds += len(members) * max(lengths[item] for item in group) / SAMPLE_RATE
         for language, loss in zip(order, torch.cat(parts).tolist() if parts else (), strict=True):
             result.losses[language] = result.losses.get(language, 0.0) + loss
         return result
 
+    def _forward_backward(
+        self, members: Sequence[Utterance], weights: Sequence[float], trainees: Mapping[str, Trainee]
+    ) -> Tensor:
+        """Weighted losses [B] of one forward pass, whose gradients are in the bank afterwards."""
+        losses_B = self._losses(members, trainees)
+        weighted_B = losses_B * torch.tensor(weights, dtype=losses_B.dtype).to(losses_B.device)
+        weighted_B.sum().backward()
+        return weighted_B.detach()
+
     def _losses(self, members: Sequence[Utterance], trainees: Mapping[str, Trainee]) -> Tensor:
         collated = collate(members, seed=self._seed)
         owners = [trainees[member.language] for member in members]
         batch = self._batch(members, collated, owners)
-        device = self._model.base.device
-        return utterance_losses(
-            self._model.logits(batch),
-            batch.frames_B.to(device),
-            collated.labels_BL.to(device),
-            collated.label_lengths_B.to(device),
-        )
+        labels_BL = collated.labels_BL.to(self._model.base.device)
+        # Lengths stay on the CPU, where torch's CTC wants them.
+        return utterance_losses(self._model.logits(batch), batch.frames_B, labels_BL, collated.label_lengths_B)
 
     def _batch(self, members: Sequence[Utterance], collated: ForwardBatch, owners: Sequence[Trainee]) -> Batch:
         features_BTC = self._features.features(members, collated)

@@ -59,7 +59,11 @@ def _same_vocabulary(path: Path, vocabulary: Vocabulary) -> None:
     """Compare with the folder's vocab.json; without one, the size of the head is all one can check."""
     if not path.is_file():
         return
-    found = Vocabulary.from_nested(json.loads(path.read_text(encoding="utf-8")), vocabulary.language)
+    try:
+        nested = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read ({error}); copy the folder of adapters again") from error
+    found = Vocabulary.from_nested(nested, vocabulary.language)
     if found != vocabulary:
         raise DataError(
             f"{path} gives {vocabulary.language} {len(found)} tokens, and the shards {len(vocabulary)} other ones; "

@@ -27,6 +27,8 @@ class Progress:
     admitted_round: int = 0
     position: Position = field(default_factory=Position)
     best: BestSoFar = field(default_factory=BestSoFar)
+    unread_batches: int = 0
+    """Batches in a row of which no utterance could be read."""
     utterances: int = 0
     """Utterances trained on, repetitions counted."""
     audio_seconds: float = 0.0

@@ -5,26 +5,22 @@ Its newest checkpoint is the last good one and says nothing of what came after, 
 """
 
 import json
-import os
-import tempfile
 from pathlib import Path
 
 from mms_dist.errors import CheckpointError
+from mms_dist.files import replace_text
 from mms_dist.training.progress import Progress
 
 QUARANTINE_NAME = "QUARANTINED.json"
 
 
 def write_quarantine(adapters: Path, progress: Progress) -> None:
-    """Mark a language, whole or not at all."""
-    folder = adapters / progress.language
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(progress.to_state(), indent=1)
-    with tempfile.NamedTemporaryFile("w", dir=folder, prefix=".staging-", delete=False, encoding="utf-8") as staged:
-        staged.write(text)
-        staged.flush()
-        os.fsync(staged.fileno())
-    os.replace(staged.name, folder / QUARANTINE_NAME)
+    """Mark a language.
+
+    Raises:
+        TrainingError: the mark cannot be written.
+    """
+    replace_text(adapters / progress.language / QUARANTINE_NAME, json.dumps(progress.to_state(), indent=1))
 
 
 def read_quarantine(adapters: Path, language: str) -> Progress | None:

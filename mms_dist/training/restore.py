@@ -1,67 +1,127 @@
-"""What the run directory holds, put together with what the configuration asks for."""
+"""What the run directory holds, put together with what the configuration asks for.
 
-from dataclasses import dataclass
+Changes nothing there, but for marking a language of which no checkpoint is whole.
+"""
 
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from mms_dist.checkpoint.adapter_file import check_adapter
+from mms_dist.checkpoint.snapshot import Snapshot
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
 from mms_dist.errors import CheckpointError
-from mms_dist.monitor.monitor import Monitor
+from mms_dist.model.base import FrozenBase
 from mms_dist.training.census import LanguageEntry
 from mms_dist.training.progress import ACTIVE, FINISHED, QUARANTINED, Progress
-from mms_dist.training.quarantine import read_quarantine, write_quarantine
+from mms_dist.training.quarantine import QUARANTINE_NAME, read_quarantine, write_quarantine
 from mms_dist.training.resume import plan_restart
 from mms_dist.training.roster import Candidate, order_of_admission
+from shards.index import ShardIndex
 
 
-@dataclass(frozen=True)
+@dataclass
 class Restored:
-    """`round`: the last one that counts as done; `present`: languages of the next round; `ended`: how many are done."""
+    """Where a run goes on.
 
-    round: int
-    present: list[Progress]
-    ended: int
+    `round` is the last one that counts as done, `present` the languages of the next one, `queue` those behind them,
+    `ended` how many are done; `notices` are the events (kind and fields) to tell once there is someone to tell.
+    """
+
+    round: int = 0
+    present: list[Candidate] = field(default_factory=list)
+    queue: list[Candidate] = field(default_factory=list)
+    ended: int = 0
+    resumed: bool = False
+    notices: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+
+def fresh_start(census: list[LanguageEntry]) -> Restored:
+    """The start of a run that has no checkpoints."""
+    return Restored(queue=order_of_admission(Candidate(entry.language, entry.work_seconds()) for entry in census))
 
 
 def restore(
-    config: Config, store: CheckpointStore, census: list[LanguageEntry], monitor: Monitor
-) -> tuple[Restored, list[Candidate]]:
-    """Find where every language of the run stands; the second result is the queue.
+    config: Config, store: CheckpointStore, index: ShardIndex, census: list[LanguageEntry], base: FrozenBase
+) -> Restored:
+    """Find where every language of the run stands.
 
     A language of whose checkpoints none is whole is quarantined; the others do not wait for its mending.
+
+    Raises:
+        CheckpointError: checkpoints were made with another base, adapter.dim or vocabulary; names all of them.
     """
-    entries = {entry.language: entry for entry in census}
-    found = {language: progress for language in entries if (progress := _progress(store, language)) is not None}
-    for damage in store.damaged:
-        monitor.event("checkpoint_damaged", path=str(damage.path), reason=damage.reason)
-    for language, progress in found.items():
-        _reopen(progress, entries[language], monitor)
-        if progress.status == QUARANTINED:
-            monitor.event("quarantined", language=language, step=progress.step, reason=progress.reason)
+    result = Restored()
+    found: dict[str, Progress] = {}
+    problems: list[str] = []
+    for entry in census:
+        progress, snapshot = _read(store, entry.language, result)
+        if snapshot is not None:
+            problems += _misfits(config, base, index, snapshot)
+        if progress is not None:
+            found[entry.language] = progress
+            _meet_the_steps(progress, entry, result)
+    if problems:
+        raise CheckpointError("; ".join(problems))
+    result.notices += [
+        ("checkpoint_damaged", {"path": str(damage.path), "reason": damage.reason}) for damage in store.damaged
+    ]
     plan = plan_restart(found.values(), furthest_back=2 * config.checkpoint.every_rounds)
     fresh = order_of_admission(
-        Candidate(language, entry.work_seconds()) for language, entry in entries.items() if language not in found
+        Candidate(entry.language, entry.work_seconds()) for entry in census if entry.language not in found
     )
-    ended = sum(1 for progress in found.values() if progress.status != ACTIVE)
-    later = [Candidate(progress.language, 0.0, progress) for progress in plan.later]
-    return Restored(plan.round, plan.present, ended), [*later, *fresh]
+    result.round, result.resumed = plan.round, bool(found)
+    result.present = [Candidate(progress.language, 0.0, progress) for progress in plan.present]
+    result.queue = [*(Candidate(progress.language, 0.0, progress) for progress in plan.later), *fresh]
+    result.ended = sum(1 for progress in found.values() if progress.status != ACTIVE)
+    return result
 
 
-def _progress(store: CheckpointStore, language: str) -> Progress | None:
+def _read(store: CheckpointStore, language: str, result: Restored) -> tuple[Progress | None, Snapshot | None]:
+    mark = read_quarantine(store.directory, language)
     try:
         snapshot = store.newest(language)
     except CheckpointError as error:
-        lost = Progress(language, status=QUARANTINED, reason=str(error))
-        write_quarantine(store.directory, lost)
-        return lost
+        if mark is None:
+            reason = f"{error}; then remove {store.directory / language / QUARANTINE_NAME}"
+            mark = Progress(language, status=QUARANTINED, reason=reason)
+            write_quarantine(store.directory, mark)
+            result.notices.append(("quarantined", {"language": language, "step": 0, "reason": reason}))
+        return mark, None
     if snapshot is None:
-        return None
-    return read_quarantine(store.directory, language) or Progress.from_state(snapshot.state)
+        return None, None
+    return mark or Progress.from_state(snapshot.state), snapshot
 
 
-def _reopen(progress: Progress, entry: LanguageEntry, monitor: Monitor) -> None:
-    """A language that had taken all its steps goes on when the configuration now gives it more."""
+def _misfits(config: Config, base: FrozenBase, index: ShardIndex, snapshot: Snapshot) -> Iterator[str]:
+    """Why a checkpoint cannot go on in this run."""
+    code, which = snapshot.language, f"the checkpoint of {snapshot.language} (step {snapshot.step})"
+    try:
+        check_adapter(snapshot.adapter, layers=len(base.layers), hidden=base.hidden, dim=config.adapter.dim)
+    except ValueError as problem:
+        yield f"{which} does not fit: {problem}, or choose another run.directory"
+        return
+    if snapshot.state["base"] != base.identity():
+        yield (
+            f"{which} was trained on a base with other weights than {config.model.base}; set model.base to that one, "
+            "or choose another run.directory"
+        )
+    tokens = index.language(code).vocabulary.nested()
+    if snapshot.vocabulary != tokens:
+        yield (
+            f"{which} has a vocabulary of {len(snapshot.vocabulary[code])} tokens, and the shards have other "
+            f"{len(tokens[code])}; bring back the shards it was trained on, or remove "
+            f"{config.run.directory}/adapters/{code} to train it anew"
+        )
+
+
+def _meet_the_steps(progress: Progress, entry: LanguageEntry, result: Restored) -> None:
+    """A language that had taken all its steps goes on if it is given more, and has ended if it is given fewer."""
+    where = {"language": progress.language, "round": progress.round, "step": progress.step}
     if progress.status == FINISHED and progress.reason == "steps" and progress.step < entry.steps:
         progress.status, progress.reason = ACTIVE, None
-        monitor.event(
-            "reopened", language=progress.language, round=progress.round, step=progress.step, steps=entry.steps
-        )
+        result.notices.append(("reopened", where | {"steps": entry.steps}))
+    elif progress.status == ACTIVE and progress.step >= entry.steps:
+        progress.status, progress.reason = FINISHED, "steps"
+        result.notices.append(("finished", where | {"reason": "steps"}))

@@ -17,8 +17,8 @@ class Candidate:
     restored: Progress | None = None
 
 
-Enter = Callable[[Candidate, int, int], Trainee]
-"""Puts a candidate into a slot at a round."""
+Enter = Callable[[Candidate, int, int], Trainee | None]
+"""Puts a candidate into a slot after a round; None if there is nothing left to do for it."""
 
 
 class Roster:
@@ -37,7 +37,7 @@ class Roster:
 
     @property
     def waiting(self) -> int:
-        return len(self._queue)
+        return len(self._present) + len(self._queue)
 
     def fill(self, round_number: int) -> list[Trainee]:
         """Give the free slots to the next languages, after round `round_number`; return those that came in."""
@@ -46,9 +46,11 @@ class Roster:
             candidate = (self._present or self._queue).pop(0)
             if _has_ended(candidate, round_number):
                 continue
-            trainee = self._enter(candidate, self._free.pop(0), round_number)
-            self.active[trainee.language] = trainee
-            came.append(trainee)
+            trainee = self._enter(candidate, self._free[0], round_number)
+            if trainee is not None:
+                self._free.remove(trainee.slot)
+                self.active[trainee.language] = trainee
+                came.append(trainee)
         return came
 
     def release(self, trainee: Trainee) -> None:

@@ -17,10 +17,10 @@ from mms_dist.model.bank import AdapterBank
 from mms_dist.model.base import DTYPES, FrozenBase
 from mms_dist.model.layout import RowLayout
 from mms_dist.model.routed import RoutedModel
+from mms_dist.training.assembly import shard_cache
 from mms_dist.training.devices import choose_device, set_threads
 from mms_dist.training.evaluate import Evaluator, Transcription
 from mms_dist.training.features import FeatureSource
-from mms_dist.training.run import shard_cache
 from shards.index import LanguageIndex, ShardIndex
 from shards.read import ShardReader
 from shards.vocabulary import Vocabulary

@@ -14,17 +14,21 @@ class BestSoFar:
     wer: float | None = None
     step: int = 0
     stale: int = 0
-    """Evaluations since the last improvement."""
+    """Evaluations since the last one that improved by as much as counts."""
+    mark: float | None = None
+    """What the next evaluation has to fall below, by `min_improvement`, to count."""
 
     def record(self, step: int, cer: float, wer: float, stopping: Stopping) -> bool:
         """Take an evaluation in; True if it is the best so far."""
-        if self.cer is None or cer < self.cer - stopping.min_improvement:
-            if self.cer is None:
-                self.initial = cer
-            self.cer, self.wer, self.step, self.stale = cer, wer, step, 0
-            return True
-        self.stale += 1
-        return False
+        if self.mark is None or cer < self.mark - stopping.min_improvement:
+            self.mark, self.stale = cer, 0
+        else:
+            self.stale += 1
+        if self.cer is not None and cer >= self.cer:
+            return False
+        self.initial = cer if self.initial is None else self.initial
+        self.cer, self.wer, self.step = cer, wer, step
+        return True
 
     def reason_to_stop(self, stopping: Stopping) -> str | None:
         """`target`, `early_stop`, or None to go on."""

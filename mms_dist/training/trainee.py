@@ -23,7 +23,7 @@ class Trainee:
     vocabulary: Vocabulary
     slot: int
     position: Position = field(default_factory=Position)
-    held_until: int = 0
+    held_until: int = -1
 
     @property
     def language(self) -> str:

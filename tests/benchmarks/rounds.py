@@ -11,8 +11,9 @@ from rich.console import Console
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import parse_config
 from mms_dist.monitor.monitor import Monitor
+from mms_dist.training.assembly import Parts, assemble, load_base
 from mms_dist.training.census import take_census
-from mms_dist.training.run import Parts, assemble, load_base
+from mms_dist.training.restore import fresh_start
 
 
 class RoundClock:
@@ -43,6 +44,7 @@ def training(run_directory: Path, settings: dict[str, Any]) -> Iterator[tuple[Pa
     """The parts of a run that goes on for as many rounds as its clock lets it."""
     config = parse_config(settings | {"run": {"directory": str(run_directory)}})
     index, census = take_census(config)
+    base = load_base(config)
     clock = RoundClock()
     with (
         open(run_directory.with_suffix(".log"), "w", encoding="utf-8") as log,
@@ -50,6 +52,15 @@ def training(run_directory: Path, settings: dict[str, Any]) -> Iterator[tuple[Pa
         Monitor(
             run_directory, languages=[entry.plan() for entry in census], live=False, console=Console(file=log)
         ) as monitor,
-        assemble(config, index, census, load_base(config), store, monitor, clock.stop_requested) as parts,
+        assemble(
+            config,
+            index,
+            census,
+            base,
+            fresh_start(census),
+            store,
+            monitor,
+            clock.stop_requested,
+        ) as parts,
     ):
         yield parts, clock, store

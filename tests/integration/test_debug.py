@@ -232,7 +232,7 @@ def test_a_device_that_does_not_repeat_itself_is_told_from_interference() -> Non
         (["--optim.lrr", "1"], "did you mean 'lr'"),
         (["--model.base", "/nowhere"], "/nowhere"),
         (["--data.shards", "/nowhere"], "/nowhere"),
-        (["--utterances", "0"], "expected 1 or more"),
+        (["--utterances", "0"], "expected a whole number of 1 or more"),
     ],
 )
 def test_what_a_user_can_mend_is_said_with_status_2(

@@ -16,7 +16,9 @@ def test_a_configuration_survives_its_own_yaml(tmp_path: Path) -> None:
 
 def test_flags_override_the_file_and_read_scientific_notation(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("optim: {lr: 1e-3, steps: 10}\n")
-    config = load_config(tmp_path / "c.yaml", ["--optim.lr", "5e-4", "--languages.ron.optim.steps=7"])
+    config = load_config(
+        tmp_path / "c.yaml", ["--optim.lr", "5e-4", "--languages.ron.optim.steps=7", "--optim.warmup_steps=0"]
+    )
     assert config.optim.lr == 5e-4
     assert config.for_language("ron").optim.steps == 7
     assert config.for_language("ita").optim.steps == 10
@@ -35,6 +37,11 @@ def test_flags_override_the_file_and_read_scientific_notation(tmp_path: Path) ->
         ({"languages": {"ron": {"model": {}}}}, "unknown key 'languages.ron.model'"),
         ({"languages": {"ron": {"adapter": {"dim": 8}}}}, "one value for the whole run"),
         ({"languages": {"ron": {"optim": {"steps": 0}}}}, "found 0"),
+        ({"optim": {"steps": 20, "warmup_steps": 100}}, "lower optim.warmup_steps"),
+        ({"languages": {"ron": {"optim": {"steps": 20}}}}, "lower languages.ron.optim.warmup_steps"),
+        ({"optim": {"steps": True}}, "not true or false"),
+        ({"data": {"languages": []}}, "data.languages"),
+        ({"rounds": {"forward_seconds": 1e-5}}, "rounds.forward_seconds"),
     ],
 )
 def test_a_wrong_key_or_value_is_named_with_its_mend(document: dict, expected: str) -> None:

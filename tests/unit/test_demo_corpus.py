@@ -110,9 +110,7 @@ def test_recordings_are_few_and_long_and_hold_one_split_each(
 
 
 def test_the_corpus_stays_small() -> None:
-    size = sum(
-        path.stat().st_size for path in FOLDER.rglob("*") if path.suffix in (".opus", ".tsv", ".md", ".txt")
-    )
+    size = sum(path.stat().st_size for path in FOLDER.rglob("*") if path.suffix in (".opus", ".tsv", ".md", ".txt"))
     assert size <= LARGEST_FOLDER_BYTES
 
 

@@ -65,6 +65,16 @@ def test_a_missing_base_is_named_with_the_mend(tmp_path: Path) -> None:
         FrozenBase.load(str(tmp_path / "absent"), dtype=torch.float32)
 
 
+@pytest.mark.parametrize(("name", "expected"), [("tiny-mmss", "did you mean tiny-mms"), ("folder", "without config")])
+def test_what_is_no_base_is_named_without_asking_the_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, expected: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(BaseModelError, match=expected):
+        FrozenBase.load(name, dtype=torch.float32)
+
+
 def test_a_checkpoint_that_lacks_weights_is_refused(tmp_path: Path) -> None:
     Wav2Vec2ForCTC(small_base_config()).save_pretrained(tmp_path)
     config = Wav2Vec2Config.from_pretrained(tmp_path)

@@ -66,7 +66,8 @@ def test_a_broken_line_in_the_middle_is_named(tmp_path: Path) -> None:
 def test_threads_do_not_tear_each_others_lines(tmp_path: Path) -> None:
     log = EventLog(tmp_path / "events.jsonl")
     threads = [
-        threading.Thread(target=lambda: [log.write("exported", path="x" * 5_000) for _ in range(50)]) for _ in range(4)
+        threading.Thread(target=lambda: [log.write("checkpoint_damaged", path="x" * 5_000) for _ in range(50)])
+        for _ in range(4)
     ]
     for thread in threads:
         thread.start()
@@ -81,7 +82,7 @@ def test_a_full_disk_is_an_error_and_leaves_no_torn_line(tmp_path: Path) -> None
         "import resource, signal, sys; from mms_dist.monitor.events import EventLog\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         f"log = EventLog({str(path)!r}); resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, 1_000))\n"
-        "for _ in range(100): log.write('exported', path='x' * 70)"
+        "for _ in range(100): log.write('checkpoint_damaged', path='x' * 70)"
     )
     result = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, cwd=Path(__file__).parents[2]

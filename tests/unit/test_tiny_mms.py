@@ -76,9 +76,7 @@ def test_it_makes_a_frame_of_every_320_samples_as_the_labels_assume() -> None:
 
 def test_the_demo_languages_were_not_heard() -> None:
     heard = {language.voice.split("-")[0] for language in BASE_LANGUAGES}
-    unseen = {language.voice for language in UNSEEN_LANGUAGES} | {
-        voice.split("-")[0] for voice in DEMO_VOICES.values()
-    }
+    unseen = {language.voice for language in UNSEEN_LANGUAGES} | {voice.split("-")[0] for voice in DEMO_VOICES.values()}
     assert heard.isdisjoint(unseen)
     assert heard.isdisjoint({"en", "es", "fr", "it", "ru", "ro", "ka", "uk", "lt"})
     assert len(heard) >= 14
@@ -131,9 +129,7 @@ def test_time_masks_stay_inside_each_utterance_and_near_the_asked_fraction() -> 
 
 
 def test_the_training_script_makes_a_base_that_loads(tmp_path: Path) -> None:
-    pytest.importorskip(
-        "espeakng_loader", reason="the extra `base` brings the synthesiser: pip install -e '.[base]'"
-    )
+    pytest.importorskip("espeakng_loader", reason="the extra `base` brings the synthesiser: pip install -e '.[base]'")
     arguments = [
         "--out",
         tmp_path / "base",

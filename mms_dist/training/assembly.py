@@ -1,0 +1,133 @@
+"""The parts of a run, made and wired. Nothing is decided here."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+
+from mms_dist.checkpoint.store import CheckpointStore
+from mms_dist.config import Config
+from mms_dist.data.loader import BatchLoader
+from mms_dist.model.bank import AdapterBank
+from mms_dist.model.base import DTYPES, FrozenBase
+from mms_dist.model.initial import SCHEMES
+from mms_dist.model.layout import RowLayout
+from mms_dist.model.routed import RoutedModel
+from mms_dist.monitor.monitor import Monitor
+from mms_dist.training.census import LanguageEntry
+from mms_dist.training.devices import choose_device, compute_as_asked
+from mms_dist.training.evaluate import Evaluator
+from mms_dist.training.features import FeatureSource
+from mms_dist.training.gradients import GradientPass
+from mms_dist.training.initial_adapters import InitialAdapters
+from mms_dist.training.lifecycle import Lifecycle
+from mms_dist.training.loop import RoundLoop
+from mms_dist.training.optimizer import RowAdamW
+from mms_dist.training.restore import Restored
+from mms_dist.training.roster import Roster
+from mms_dist.training.workplace import Workplace
+from shards.cache import ShardCache
+from shards.index import ShardIndex
+from shards.read import ShardReader
+
+_PREFETCH_BYTES = 4 << 30
+
+
+@dataclass
+class Parts:
+    """The parts that debugging, evaluation and tests look at from outside."""
+
+    base: FrozenBase
+    bank: AdapterBank
+    model: RoutedModel
+    optimizer: RowAdamW
+    loader: BatchLoader
+    gradients: GradientPass
+    workplace: Workplace
+    lifecycle: Lifecycle
+    loop: RoundLoop
+
+
+def load_base(config: Config) -> FrozenBase:
+    """The base on its device, in its precision."""
+    device = choose_device(config.run.device)
+    compute_as_asked(device)
+    return FrozenBase.load(config.model.base, dtype=DTYPES[config.model.dtype], device=device)
+
+
+def check_first_adapters(config: Config, base: FrozenBase, index: ShardIndex) -> None:
+    """Read every adapter file that a language would start from, before anything is written.
+
+    Raises:
+        DataError, CheckpointError: one is missing or does not fit.
+    """
+    initial = InitialAdapters(_layout(config, base), config.run.seed)
+    for language in index.languages:
+        init = config.for_language(language).adapter.init
+        if init not in SCHEMES:
+            initial.tensors(init, index.language(language).vocabulary)
+
+
+def shard_cache(config: Config) -> ShardCache | None:
+    """The node-local cache of remote shards that the configuration asks for."""
+    if config.data.cache_directory is None:
+        return None
+    return ShardCache(config.data.cache_directory, int(config.data.cache_gib * (1 << 30)))
+
+
+@contextlib.contextmanager
+def assemble(
+    config: Config,
+    index: ShardIndex,
+    census: list[LanguageEntry],
+    base: FrozenBase,
+    restored: Restored,
+    store: CheckpointStore,
+    monitor: Monitor,
+    stop_requested: Callable[[], bool] = lambda: False,
+) -> Iterator[Parts]:
+    """Make the parts of a run and wire them; they are closed on the way out."""
+    bank = AdapterBank(
+        _layout(config, base),
+        slots=min(config.rounds.slots, len(census)),
+        largest_vocabulary=max(entry.vocabulary_size for entry in census),
+        dtype=torch.promote_types(base.dtype, torch.float32),
+        device=base.device,
+    )
+    model = RoutedModel(base, bank, activation_checkpointing=config.model.activation_checkpointing)
+    optimizer = RowAdamW(bank)
+    features = FeatureSource(base, cache_gib=config.model.feature_cache_gib)
+    reader = ShardReader(index, shard_cache(config))
+    loader = BatchLoader(reader, {}, {}, workers=config.data.workers, prefetch_bytes=_PREFETCH_BYTES)
+    evaluator = Evaluator(
+        model,
+        features,
+        reader,
+        forward_seconds=config.evaluation.forward_seconds,
+        max_utterances=config.evaluation.max_utterances,
+    )
+    gradients = GradientPass(model, features, forward_seconds=config.rounds.forward_seconds, seed=config.run.seed)
+    workplace = Workplace(config, base.identity(), bank, optimizer, loader, features, store, index, monitor)
+    lifecycle = Lifecycle(config, workplace, store, evaluator, index, monitor, ended=restored.ended)
+    roster = Roster(slots=bank.slots, present=restored.present, queue=restored.queue, enter=workplace.enter)
+    loop = RoundLoop(
+        roster,
+        loader,
+        gradients,
+        optimizer,
+        lifecycle,
+        monitor,
+        prefetch_rounds=config.data.prefetch_rounds,
+        round=restored.round,
+        stop_requested=stop_requested,
+    )
+    try:
+        yield Parts(base, bank, model, optimizer, loader, gradients, workplace, lifecycle, loop)
+    finally:
+        loader.close()
+        reader.close()
+
+
+def _layout(config: Config, base: FrozenBase) -> RowLayout:
+    return RowLayout(len(base.layers), base.hidden, config.adapter.dim)

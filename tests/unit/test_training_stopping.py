@@ -1,0 +1,27 @@
+"""Best is best; patience counts from what mattered."""
+
+from mms_dist.config import Stopping
+from mms_dist.training.stopping import BestSoFar
+
+
+def test_the_best_is_the_lowest_cer_even_if_the_gain_is_too_small_for_patience() -> None:
+    best, stopping = BestSoFar(), Stopping(patience=2, min_improvement=0.02)
+    assert [best.record(step, cer, 1.0, stopping) for step, cer in enumerate([0.5, 0.485, 0.481])] == [True] * 3
+    assert best.cer == 0.481 and best.initial == 0.5 and best.stale == 2
+    assert best.reason_to_stop(stopping) == "early_stop"
+
+
+def test_a_gain_that_counts_starts_patience_anew() -> None:
+    best, stopping = BestSoFar(), Stopping(patience=2, min_improvement=0.02)
+    for step, cer in enumerate([0.5, 0.49, 0.47, 0.6]):
+        best.record(step, cer, 1.0, stopping)
+    assert best.stale == 1 and best.reason_to_stop(stopping) is None
+    assert (best.cer, best.step) == (0.47, 2)
+
+
+def test_a_target_ends_it_and_no_patience_never_does() -> None:
+    best = BestSoFar()
+    for step in range(50):
+        best.record(step, 0.3, 0.5, Stopping(patience=None))
+    assert best.reason_to_stop(Stopping(patience=None)) is None
+    assert best.reason_to_stop(Stopping(patience=None, target_cer=0.3)) == "target"
