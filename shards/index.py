@@ -138,7 +138,9 @@ class LanguageIndex:
 
         url = storage.join(self.root, self.language, TABLE_NAME)
         try:
-            whole = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(_read(url, self.root))).read()
+            file = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(_read(url, self.root)))
+            # Arrow's worker threads can outlive the interpreter, and a short command then dies of SIGABRT at its end.
+            whole = file.read(use_threads=False)
             splits = whole.column("split")
             tables = {split: _table(whole.filter(pyarrow.compute.equal(splits, split))) for split in SPLITS}
         except (pyarrow.ArrowException, KeyError, ValueError) as error:

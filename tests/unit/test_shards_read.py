@@ -3,6 +3,8 @@
 import functools
 import http.server
 import os
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -230,3 +232,17 @@ def test_errors_survive_the_way_back_from_another_process():
         DamagedSampleError("ron", "k", "a.tar", "CRC"),
     ):
         assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+def test_reading_an_index_leaves_no_thread_of_arrow_behind(shards):
+    # Its worker pool is torn down with the interpreter, and now and then the process died of SIGABRT there.
+    program = (
+        "import os, sys; from shards.index import ShardIndex\n"
+        "import pyarrow.compute, pyarrow.parquet\n"
+        "count = lambda: len(os.listdir('/proc/self/task'))\n"
+        "before = count()\n"
+        "assert len(ShardIndex.load(sys.argv[1]).language('ron').table('train'))\n"
+        "print(count() - before)"
+    )
+    result = subprocess.run([sys.executable, "-c", program, str(shards)], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "0", result.stderr
