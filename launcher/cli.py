@@ -32,7 +32,7 @@ DESCRIPTION = "Train many MMS language adapters at once on one frozen, shared mo
 EPILOG = """\
 quick start:
   mms-dist demo                                            the whole path on the recordings that ship with it
-  mms-dist shards build recordings.tsv shards/             your audio and transcripts -> WebDataset shards
+  mms-dist shards build recordings.tsv corpus/             your audio and transcripts -> WebDataset shards
   mms-dist debug  --config configs/train/mms-300m.yaml     a few utterances, every check, no surprises later
   mms-dist train  --config configs/train/mms-300m.yaml     all languages, resumed by the same command
   mms-dist report runs/mms-300m                            where every language stands
@@ -160,3 +160,7 @@ def _reader_has_gone() -> bool:
     # The interpreter flushes once more on exit and must not find the broken pipe again.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())
