@@ -3,7 +3,7 @@
 Rows are as long as the longest language of the run needs; a shorter language leaves its tail zero, and as
 nothing ever reads or writes a tail, it stays zero. Memory is that of `slots` rows, however many languages wait.
 
-Legend: S slots, R row length, B utterances.
+Legend: S slots, R row length, U languages of a batch.
 """
 
 from typing import Any
@@ -61,9 +61,9 @@ class AdapterBank:
         self.grads[slot].zero_()
         self.vocabulary_sizes[slot] = 0
 
-    def gather(self, slots_B: Tensor) -> Tensor:
-        """The rows of a batch's utterances [B, R]; their gradients are added to `grads` in the backward pass."""
-        return _GatherRows.apply(self.rows, self.grads, slots_B)
+    def gather(self, slots_U: Tensor) -> Tensor:
+        """The rows of a batch's languages [U, R]; their gradients are added to `grads` in the backward pass."""
+        return _GatherRows.apply(self.rows, self.grads, slots_U)
 
 
 class _GatherRows(torch.autograd.Function):
@@ -73,13 +73,13 @@ class _GatherRows(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, grads: Tensor, slots_B: Tensor) -> Tensor:
-        ctx.save_for_backward(slots_B)
+    def forward(ctx: Any, rows: Tensor, grads: Tensor, slots_U: Tensor) -> Tensor:
+        ctx.save_for_backward(slots_U)
         ctx.grads = grads
-        return rows.index_select(0, slots_B)
+        return rows.index_select(0, slots_U)
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[None, None, None]:
-        (slots_B,) = ctx.saved_tensors
-        ctx.grads.index_add_(0, slots_B, grad_outputs[0])
+        (slots_U,) = ctx.saved_tensors
+        ctx.grads.index_add_(0, slots_U, grad_outputs[0])
         return None, None, None

@@ -6,7 +6,7 @@ where LN has the language's own gain g and offset o. As LN(h) = g * n(h) + o wit
 gain and offset fold into the first projection,  W1 (g * n + o) + b1 = (W1 * g) n + (W1 o + b1),  which is done on
 small matrices once a batch instead of on activations in every layer.
 
-Legend: B utterances, T frames, H hidden size, D bottleneck, L layers, V vocabulary, R row length.
+Legend: B utterances, U languages among them, T frames, H hidden size, D bottleneck, L layers, V vocabulary, R row length.
 """
 
 from dataclasses import dataclass, replace
@@ -48,18 +48,23 @@ class Batch:
 
 @dataclass(frozen=True)
 class RoutedWeights:
-    """The adapters of a batch's utterances, folded and laid out for batched matrix products.
+    """The adapters of a batch's languages, folded and laid out as right-hand sides of matrix products.
 
-    down_LBHD and up_LBDH are ready as right-hand sides; offset_LB1D and shift_LB1H are their biases;
-    head_BHV and bias_B1V end the encoder.
+    owner_B says which of the U languages an utterance belongs to. down_LUHD and up_LUDH are the projections,
+    offset_LU1D and shift_LU1H their biases; head_UHV and bias_U1V end the encoder.
     """
 
-    down_LBHD: tuple[Tensor, ...]
-    offset_LB1D: tuple[Tensor, ...]
-    up_LBDH: tuple[Tensor, ...]
-    shift_LB1H: tuple[Tensor, ...]
-    head_BHV: Tensor
-    bias_B1V: Tensor
+    owner_B: Tensor
+    down_LUHD: tuple[Tensor, ...]
+    offset_LU1D: tuple[Tensor, ...]
+    up_LUDH: tuple[Tensor, ...]
+    shift_LU1H: tuple[Tensor, ...]
+    head_UHV: Tensor
+    bias_U1V: Tensor
+
+    def of_each(self, weight_U: Tensor) -> Tensor:
+        """One weight per utterance from one per language."""
+        return weight_U.index_select(0, self.owner_B)
 
 
 class RoutedModel:
@@ -98,7 +103,8 @@ class RoutedModel:
                 )
             else:
                 hidden_BTH = self._layer(layer, hidden_BTH, attend, weights, batch)
-        logits_BTV = torch.baddbmm(weights.bias_B1V, self.base.final_norm(hidden_BTH), weights.head_BHV)
+        head_BHV, bias_B1V = weights.of_each(weights.head_UHV), weights.of_each(weights.bias_U1V)
+        logits_BTV = torch.baddbmm(bias_B1V, self.base.final_norm(hidden_BTH), head_BHV)
         return logits_BTV.to(torch.promote_types(logits_BTV.dtype, torch.float32))
 
     def _layer(
@@ -106,43 +112,49 @@ class RoutedModel:
     ) -> Tensor:
         hidden_BTH = self.base.layer(layer, hidden_BTH, attend)
         normed_BTH = functional.layer_norm(hidden_BTH, (self.base.hidden,), eps=NORM_EPS)
-        narrow_BTD = torch.baddbmm(weights.offset_LB1D[layer], normed_BTH, weights.down_LBHD[layer]).relu()
+        down_BHD, offset_B1D, up_BDH, shift_B1H = (
+            weights.of_each(kind[layer])
+            for kind in (weights.down_LUHD, weights.offset_LU1D, weights.up_LUDH, weights.shift_LU1H)
+        )
+        narrow_BTD = torch.baddbmm(offset_B1D, normed_BTH, down_BHD).relu()
         if batch.dropout_B is not None and batch.keys_B is not None:
             keep_BTD = keep_mask(batch.keys_B, layer, narrow_BTD.shape, batch.dropout_B, narrow_BTD.dtype)
             narrow_BTD = narrow_BTD * keep_BTD
-        return hidden_BTH + torch.baddbmm(weights.shift_LB1H[layer], narrow_BTD, weights.up_LBDH[layer])
+        return hidden_BTH + torch.baddbmm(shift_B1H, narrow_BTD, up_BDH)
 
     def _weights(self, slots_B: Tensor) -> RoutedWeights:
-        layout = self.bank.layout
-        batch, layers, hidden, dim = len(slots_B), layout.layers, layout.hidden, layout.dim
-        rows_BR = self.bank.gather(slots_B.to(self.base.device))
-        gain, offset, down, down_bias, up, up_bias, head = rows_BR.split(
-            [*layout.kind_sizes, rows_BR.shape[1] - layout.adapter_size], dim=1
+        layout, device = self.bank.layout, self.base.device
+        slots_U, owner_B = torch.unique(slots_B, return_inverse=True)
+        languages, layers, hidden, dim = len(slots_U), layout.layers, layout.hidden, layout.dim
+        rows_UR = self.bank.gather(slots_U.to(device))
+        gain, offset, down, down_bias, up, up_bias, head = rows_UR.split(
+            [*layout.kind_sizes, rows_UR.shape[1] - layout.adapter_size], dim=1
         )
-        down_BLDH = down.view(batch, layers, dim, hidden)
-        folded_BLDH = down_BLDH * gain.view(batch, layers, 1, hidden)
-        folded_bias_BLD = (down_BLDH @ offset.view(batch, layers, hidden, 1)).squeeze(-1) + down_bias.view(
-            batch, layers, dim
+        down_ULDH = down.view(languages, layers, dim, hidden)
+        folded_ULDH = down_ULDH * gain.view(languages, layers, 1, hidden)
+        folded_bias_ULD = (down_ULDH @ offset.view(languages, layers, hidden, 1)).squeeze(-1) + down_bias.view(
+            languages, layers, dim
         )
         dtype = self.base.dtype
-        head_BHV, bias_B1V = self._heads(head, slots_B)
+        head_UHV, bias_U1V = self._heads(head, slots_U)
         return RoutedWeights(
-            down_LBHD=folded_BLDH.to(dtype).transpose(2, 3).unbind(1),
-            offset_LB1D=folded_bias_BLD.to(dtype).unsqueeze(2).unbind(1),
-            up_LBDH=up.view(batch, layers, hidden, dim).to(dtype).transpose(2, 3).unbind(1),
-            shift_LB1H=up_bias.view(batch, layers, 1, hidden).to(dtype).unbind(1),
-            head_BHV=head_BHV.to(dtype),
-            bias_B1V=bias_B1V.to(dtype),
+            owner_B=owner_B.to(device),
+            down_LUHD=folded_ULDH.to(dtype).transpose(2, 3).unbind(1),
+            offset_LU1D=folded_bias_ULD.to(dtype).unsqueeze(2).unbind(1),
+            up_LUDH=up.view(languages, layers, hidden, dim).to(dtype).transpose(2, 3).unbind(1),
+            shift_LU1H=up_bias.view(languages, layers, 1, hidden).to(dtype).unbind(1),
+            head_UHV=head_UHV.to(dtype),
+            bias_U1V=bias_U1V.to(dtype),
         )
 
-    def _heads(self, head_BR: Tensor, slots_B: Tensor) -> tuple[Tensor, Tensor]:
-        """Weights [B, H, V] and biases [B, 1, V], cut to the batch's largest vocabulary."""
-        sizes = [self.bank.vocabulary_sizes[slot] for slot in slots_B.tolist()]
+    def _heads(self, head_UR: Tensor, slots_U: Tensor) -> tuple[Tensor, Tensor]:
+        """Weights [U, H, V] and biases [U, 1, V], cut to the batch's largest vocabulary."""
+        sizes = [self.bank.vocabulary_sizes[slot] for slot in slots_U.tolist()]
         largest, width = max(sizes), self.bank.layout.hidden + 1
-        entries_BVH = head_BR[:, : largest * width].reshape(len(sizes), largest, width)
-        own_BV = torch.arange(largest) < torch.tensor(sizes)[:, None]
-        bias_BV = entries_BVH[:, :, -1].masked_fill(~own_BV.to(head_BR.device), ABSENT_TOKEN_LOGIT)
-        return entries_BVH[:, :, :-1].transpose(1, 2), bias_BV[:, None, :]
+        entries_UVH = head_UR[:, : largest * width].reshape(len(sizes), largest, width)
+        own_UV = torch.arange(largest) < torch.tensor(sizes)[:, None]
+        bias_UV = entries_UVH[:, :, -1].masked_fill(~own_UV.to(head_UR.device), ABSENT_TOKEN_LOGIT)
+        return entries_UVH[:, :, :-1].transpose(1, 2), bias_UV[:, None, :]
 
 
 def _on(device: torch.device, tensor: Tensor | None) -> Tensor | None:
