@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,9 @@ def write_base(
             model = Wav2Vec2ForCTC(config)
         model.load_state_dict(state, strict=True, assign=True)
         model.save_pretrained(folder)
+    # The weights come from a temporary file that only its owner may read; config.json has the mode of the umask.
+    for weights in folder.glob("model*.safetensors"):
+        weights.chmod((folder / "config.json").stat().st_mode)
 
 
 def write_processor(folder: Path, vocabulary: Mapping[str, Mapping[str, int]], target_lang: str) -> None:
@@ -137,15 +141,25 @@ def _not_loadable(base_path: str, problem: Exception) -> str:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Heads, adapters and quantizers of the base that are left aside are expected; what is missing is checked."""
+    """Heads, adapters and quantizers of the base that are left aside are expected; what is missing is checked.
+
+    Saving also lets Accelerate import DeepSpeed, which says on a machine without a GPU that it found none.
+    """
     from transformers.utils import logging as library_logging
 
     verbosity, bars = library_logging.get_verbosity(), library_logging.is_progress_bar_enabled()
     library_logging.set_verbosity_error()
     library_logging.disable_progress_bar()
+    deepspeed = logging.getLogger("DeepSpeed")  # it sets its own level when it is imported; a filter stays
+    deepspeed.addFilter(_is_news)
     try:
         yield
     finally:
+        deepspeed.removeFilter(_is_news)
         library_logging.set_verbosity(verbosity)
         if bars:
             library_logging.enable_progress_bar()
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith("Setting accelerator to CPU")
