@@ -152,7 +152,6 @@ def _describe(snapshot: Snapshot, used: str, shape: AdapterShape) -> ExportedLan
         language=snapshot.language,
         step=snapshot.step,
         pointer=used,
-        status=snapshot.state.get("status"),
         cer=own.get("cer"),
         wer=own.get("wer"),
         audio_seconds=snapshot.state.get("audio_seconds"),

@@ -46,7 +46,6 @@ class ExportedLanguage:
     language: str
     step: int
     pointer: str
-    status: str | None
     cer: float | None
     wer: float | None
     audio_seconds: float | None
@@ -83,11 +82,12 @@ def model_card(
             f"# MMS adapters for {len(languages)} language{'s' if len(languages) > 1 else ''}\n",
             f"One adapter (dimension {dim}) and CTC head for each language, on the frozen base `{base}`.",
             "Trained with mms-dist.\n",
-            "| language | CER (dev) | WER (dev) | steps | audio trained on | tokens | checkpoint | status |",
-            "|---|---:|---:|---:|---:|---:|---|---|",
+            "| language | CER (dev) | WER (dev) | steps | audio trained on | tokens |",
+            "|---|---:|---:|---:|---:|---:|",
             *map(_row, languages),
             "",
-            "Greedy decoding, no language model. A dash: these weights were not evaluated.\n",
+            "Greedy decoding, no language model. A dash: these weights were not evaluated. Beside the steps, which checkpoint",
+            "of the training this is: that of the best dev CER, or the last.\n",
             f"## Use\n\n{use}\n",
             f"## Licence\n\n{licence_line}",
             "The adapters derive from it and from the recordings they were trained on, whose licences apply as well.\n",
@@ -98,8 +98,8 @@ def model_card(
 def _row(item: ExportedLanguage) -> str:
     hours = "–" if item.audio_seconds is None else f"{item.audio_seconds / 3600:.2f} h"
     return (
-        f"| {item.language} | {percent(item.cer)} | {percent(item.wer)} | {item.step:,} | {hours} "
-        f"| {item.vocabulary_size} | {item.pointer} | {item.status or '–'} |"
+        f"| {item.language} | {percent(item.cer)} | {percent(item.wer)} | {item.step:,} ({item.pointer}) | {hours} "
+        f"| {item.vocabulary_size} |"
     )
 
 

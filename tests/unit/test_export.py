@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -252,8 +255,8 @@ def test_the_card_says_how_good_each_language_is_and_under_which_licence(run, sm
     assert "license: cc-by-4.0" in card
     assert str(tmp_path) not in card
     assert "- srp\n" in card
-    assert "| ita | 12.3 % | 45.7 % | 2 | 1.50 h | 20 | last | finished |" in card
-    assert "| ron | – | – | 2 |" in card, "the last step's weights are not those that were measured"
+    assert "| ita | 12.3 % | 45.7 % | 2 (last) | 1.50 h | 20 |" in card
+    assert "| ron | – | – | 2 (last) |" in card, "the last step's weights are not those that were measured"
     assert 'target_lang="ita"' in card
     mark = json.loads((folder / "mms-dist-export.json").read_text())
     assert [(x["language"], x["cer"]) for x in mark["languages"]] == [
@@ -273,6 +276,23 @@ def test_the_command_exports_what_it_lists_and_a_dry_run_writes_nothing(run, tmp
     assert cli.main(["export", str(tmp_path / "nothing")]) == 2
     assert "error: found no" in capsys.readouterr().err
     assert cli.main(["export", str(run), "--languages", "xyz"]) == 2
+
+
+def test_every_file_may_be_read_by_whom_the_umask_allows(run, small_base):
+    before = os.umask(0o027)
+    try:
+        folder = export_run(run, base_path=str(small_base)).folder
+    finally:
+        os.umask(before)
+    assert {oct(path.stat().st_mode & 0o777) for path in folder.iterdir()} == {"0o640"}
+    assert folder.stat().st_mode & 0o777 == 0o750
+
+
+def test_the_first_export_of_a_process_says_nothing_of_accelerators(run):
+    command = [sys.executable, "-m", "launcher", "export", str(run)]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert result.returncode == 0, result.stderr
+    assert "accelerator" not in result.stdout + result.stderr
 
 
 def test_exporting_tells_nothing_about_parts_that_are_left_out_on_purpose(run, small_base, caplog):
