@@ -36,13 +36,15 @@ class Edits:
 class Scores:
     """Error rates of one language on one set of utterances.
 
-    `cer_low` and `cer_high` bound the CER's 95 % confidence interval, by resampling utterances.
+    `cer_low` and `cer_high` bound the CER's 95 % confidence interval, by resampling utterances; those of the WER alike.
     """
 
     cer: float
     wer: float
     cer_low: float
     cer_high: float
+    wer_low: float
+    wer_high: float
     utterances: int
     reference_characters: int
     reference_words: int
@@ -79,12 +81,15 @@ def score(references: Sequence[str], hypotheses: Sequence[str], *, seed: int = 0
         )
     characters = jiwer.process_characters(list(references), list(hypotheses))
     words = jiwer.process_words(list(references), list(hypotheses))
-    low, high = _interval(characters, seed)
+    cer_low, cer_high = _interval(characters, seed)
+    wer_low, wer_high = _interval(words, seed)
     return Scores(
         cer=characters.cer,
         wer=words.wer,
-        cer_low=low,
-        cer_high=high,
+        cer_low=cer_low,
+        cer_high=cer_high,
+        wer_low=wer_low,
+        wer_high=wer_high,
         utterances=len(references),
         reference_characters=sum(map(len, characters.references)),
         reference_words=sum(map(len, words.references)),
@@ -98,13 +103,13 @@ def _edits(output: Any) -> Edits:
 
 
 def _interval(output: Any, seed: int) -> tuple[float, float]:
-    """The CER's confidence interval: percentiles of the CER of resampled corpora."""
+    """A rate's confidence interval: percentiles of the rate of resampled corpora."""
     length_N = np.array([len(reference) for reference in output.references])
     edits_N = np.array([_utterance_edits(alignment) for alignment in output.alignments])
     count = len(length_N)
     draws_SN = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=BOOTSTRAP_SAMPLES)
-    cer_S = (draws_SN @ edits_N) / (draws_SN @ length_N)
-    low, high = np.quantile(cer_S, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    rate_S = (draws_SN @ edits_N) / (draws_SN @ length_N)
+    low, high = np.quantile(rate_S, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return float(low), float(high)
 
 

@@ -12,26 +12,30 @@ from mms_dist.evaluation.metrics import Scores
 def evaluation_table(scores: Mapping[str, Scores], *, title: str = "Evaluation") -> Table:
     """One line per language, best first, and the mean over languages below when there are several.
 
-    The CER's interval is the 95 % bootstrap interval; S/I/D are characters substituted, inserted and deleted.
+    The intervals are 95 % bootstrap intervals; S/I/D are characters substituted, inserted and deleted.
     """
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_footer=len(scores) > 1)
+    table = Table(
+        title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_footer=len(scores) > 1
+    )
     mean = _means(scores)
     utterances = sum(each.utterances for each in scores.values())
     table.add_column("language", footer=f"mean of {len(scores)}", no_wrap=True, style="bold")
     table.add_column("utterances", justify="right", footer=f"{utterances:,}")
     table.add_column("CER %", justify="right", footer=_percent(mean["cer"]), style="cyan")
-    table.add_column("95 % interval", justify="right", style="dim")
+    table.add_column("95 %", justify="right", style="dim", no_wrap=True)
     table.add_column("WER %", justify="right", footer=_percent(mean["wer"]))
-    table.add_column("S / I / D", justify="right", style="dim")
+    table.add_column("95 %", justify="right", style="dim", no_wrap=True)
+    table.add_column("S/I/D", justify="right", style="dim", no_wrap=True)
     for language, each in sorted(scores.items(), key=lambda item: (item[1].cer, item[0])):
         edits = each.character_edits
         table.add_row(
             language,
             f"{each.utterances:,}",
             _percent(each.cer),
-            f"{_percent(each.cer_low)} – {_percent(each.cer_high)}",
+            f"{_percent(each.cer_low)}–{_percent(each.cer_high)}",
             _percent(each.wer),
-            f"{edits.substitutions} / {edits.insertions} / {edits.deletions}",
+            f"{_percent(each.wer_low)}–{_percent(each.wer_high)}",
+            f"{edits.substitutions}/{edits.insertions}/{edits.deletions}",
         )
     return table
 

@@ -46,12 +46,14 @@ def test_nothing_to_score_is_an_error_and_not_a_zero() -> None:
 
 
 def test_the_interval_holds_the_rate_is_repeatable_and_shrinks_with_data() -> None:
-    references = ["abcd", "efgh", "ijkl", "mnop"]
-    hypotheses = ["abcd", "efxx", "ijkl", "xnop"]
+    references = ["ab cd", "ef gh", "ij kl", "mn op"]
+    hypotheses = ["ab cd", "ef xx", "ij kl", "xn op"]
     few, many = score(references, hypotheses), score(references * 25, hypotheses * 25)
     assert few.cer_low <= few.cer <= few.cer_high
     assert many.cer_low <= many.cer <= many.cer_high
     assert many.cer_high - many.cer_low < (few.cer_high - few.cer_low) / 3
+    assert few.wer_low <= few.wer <= few.wer_high
+    assert many.wer_high - many.wer_low < (few.wer_high - few.wer_low) / 3
     assert score(references, hypotheses) == few
 
 
