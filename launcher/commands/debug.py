@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from launcher.arguments import count
+from launcher.arguments import Languages, count
 
 ACCEPTS_SETTINGS = True
 EXIT_CHECK_FAILED = 1
@@ -21,7 +21,7 @@ EPILOG = """\
 examples:
   mms-dist debug --config configs/train/mms-300m.yaml
   mms-dist debug --config configs/train/mms-1b-all.yaml --model.base tiny-mms --device cpu   before there is a GPU
-  mms-dist debug --config configs/train/mms-300m.yaml --languages ron,ita --utterances 8 --optim.lr 5e-4
+  mms-dist debug --config configs/train/mms-300m.yaml --languages ron ita --utterances 8 --optim.lr 5e-4
 
 exit status: 0 every check passed · 1 a check failed · 2 something in the configuration, data or base to mend"""
 
@@ -37,7 +37,9 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--config", required=True, metavar="FILE", help="configuration, see configs/train/")
     parser.add_argument("--device", metavar="DEVICE", help="cpu or cuda:N (default: run.device)")
-    parser.add_argument("--languages", metavar="A,B", help="languages to look at (default: the first five of the run)")
+    parser.add_argument(
+        "--languages", metavar="LANG", nargs="+", action=Languages, help="only these (default: the run's first five)"
+    )
     parser.add_argument("--utterances", metavar="N", type=count, default=4, help="of a batch (default: 4)")
     parser.add_argument("--rounds", metavar="N", type=count, default=3, help="rounds to train (default: 3)")
     parser.add_argument(
@@ -58,8 +60,7 @@ def run(args: argparse.Namespace) -> int:
 
     overrides = [*args.settings, *(["--run.device", args.device] if args.device else [])]
     config = load_config(args.config, overrides)
-    languages = [code.strip() for code in args.languages.split(",") if code.strip()] if args.languages else None
-    amount = Amount(languages, args.utterances, args.rounds, args.overfit_steps)
+    amount = Amount(args.languages, args.utterances, args.rounds, args.overfit_steps)
     report = debug(config, amount, Show(Console()), name=args.config)
     if args.json:
         _write(args.json, report.as_dict())

@@ -5,13 +5,15 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from launcher.arguments import Languages
+
 if TYPE_CHECKING:
     from mms_dist.checkpoint.export import ExportReport
 
 DESCRIPTION = """\
 Write a run's languages as a folder that Wav2Vec2ForCTC.from_pretrained(folder, target_lang=LANG) and
-Wav2Vec2Processor.from_pretrained(folder, target_lang=LANG) load without a network. The run is only read, so a
-run in progress can be exported too. The folder appears complete or not at all."""
+Wav2Vec2Processor.from_pretrained(folder, target_lang=LANG) load without a network. The run's checkpoints are
+only read, so a run in progress can be exported too. The folder appears complete or not at all."""
 
 EPILOG = """\
 examples:
@@ -31,7 +33,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     parser.add_argument("run", metavar="RUN", type=Path, help="folder of the run")
     parser.add_argument("--to", metavar="FOLDER", type=Path, help="where to (default: RUN/export)")
-    parser.add_argument("--languages", metavar="LANG", nargs="+", help="only these (default: all)")
+    parser.add_argument("--languages", metavar="LANG", nargs="+", action=Languages, help="only these (default: all)")
     parser.add_argument(
         "--pointer",
         choices=("best", "last"),
