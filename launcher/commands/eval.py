@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from launcher.arguments import count
+from launcher.arguments import Languages, count
 
 if TYPE_CHECKING:
     from mms_dist.training.score_run import LanguageResult, RunScorer
@@ -15,15 +15,16 @@ ACCEPTS_SETTINGS = True
 
 DESCRIPTION = """\
 Decode a split greedily with every language's checkpoint and print character and word error rates (jiwer), with the
-95 % bootstrap interval of the CER. Checkpoints are verified before use. The run is only read, so a run in progress
-can be scored too; base and shards are those of RUN/config.yaml."""
+95 % bootstrap intervals of both. Checkpoints are verified before use, and none is changed, so a run in progress can be
+scored too; base and shards are those of RUN/config.yaml. The scores of all languages on a whole split are kept in
+RUN/eval/SPLIT.json; those of a part are only printed, and written where --output says."""
 
 EPILOG = """\
 examples:
   mms-dist eval runs/mms-300m                                    every language's best on the test split
   mms-dist eval runs/mms-300m --split dev --languages ron ita
   mms-dist eval runs/mms-300m --transcripts test.tsv             what was said and what was decoded
-  mms-dist eval runs/mms-300m --data.shards elsewhere/shards     any setting of the run's configuration"""
+  mms-dist eval runs/mms-300m --data.shards elsewhere/corpus     any setting of the run's configuration"""
 
 EDITS_SHOWN = 3
 
@@ -39,7 +40,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("run", metavar="RUN", type=Path, help="folder of the run")
     parser.add_argument("--split", choices=("test", "dev", "train"), default="test", help="default: test")
-    parser.add_argument("--languages", metavar="LANG", nargs="+", help="only these (default: all)")
+    parser.add_argument("--languages", metavar="LANG", nargs="+", action=Languages, help="only these (default: all)")
     parser.add_argument(
         "--pointer",
         choices=("best", "last"),
@@ -48,7 +49,9 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--max-utterances", metavar="N", type=count, help="of each language (default: all)")
     parser.add_argument("--device", metavar="DEVICE", help="auto, cpu or cuda:N (default: as in the run)")
-    parser.add_argument("--output", metavar="FILE", type=Path, help="the scores as JSON (default: RUN/eval/SPLIT.json)")
+    parser.add_argument(
+        "--output", metavar="FILE", type=Path, help="the scores as JSON (default: RUN/eval/SPLIT.json if of all)"
+    )
     parser.add_argument("--transcripts", metavar="FILE", type=Path, help="references and hypotheses as TSV")
 
 
@@ -76,13 +79,16 @@ def run(args: argparse.Namespace) -> int:
     )
     console = Console()
     results = _score(scorer, console)
-    output = args.output or args.run / "eval" / f"{args.split}.json"
-    source = {"run": str(args.run), "split": args.split, "base": config.model.base, "shards": config.data.shards}
-    _write(output, json.dumps(source | _as_json(results, scorer), indent=1, ensure_ascii=False) + "\n")
+    is_whole = not (args.languages or args.max_utterances)
+    output = args.output or (args.run / "eval" / f"{args.split}.json" if is_whole else None)
+    if output:
+        source = {"run": str(args.run), "split": args.split, "base": config.model.base, "shards": config.data.shards}
+        _write(output, json.dumps(source | _as_json(results, scorer), indent=1, ensure_ascii=False) + "\n")
     if args.transcripts:
         _write(args.transcripts, _as_tsv(results))
     _print(results, scorer, console, title=f"{args.run} on {args.split}")
-    console.print(f"scores: {output}", soft_wrap=True, markup=False, highlight=False)
+    told = str(output or "not written, they are of a part of the run; --output FILE writes them")
+    console.print(f"scores: {told}", soft_wrap=True, markup=False, highlight=False)
     if args.transcripts:
         console.print(f"transcripts: {args.transcripts}", soft_wrap=True, markup=False, highlight=False)
     return 0

@@ -42,8 +42,9 @@ def run(trained: Path, tmp_path: Path) -> Path:
 
 
 def evaluate(run: Path, *flags: str) -> dict[str, Any]:
-    assert main(["eval", str(run), "--split", "dev", *flags]) == 0
-    return dict(json.loads((run / "eval" / "dev.json").read_text(encoding="utf-8")))
+    output = run.parent / "scores.json"
+    assert main(["eval", str(run), "--split", "dev", "--output", str(output), *flags]) == 0
+    return dict(json.loads(output.read_text(encoding="utf-8")))
 
 
 def hypotheses(path: Path) -> list[dict[str, str]]:
@@ -74,8 +75,21 @@ def test_the_run_is_only_read(run: Path) -> None:
         return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
     before = contents()
-    evaluate(run)
+    assert main(["eval", str(run), "--split", "dev"]) == 0
     assert contents() == before
+
+
+def test_only_the_scores_of_all_languages_on_the_whole_split_are_kept_in_the_run(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["eval", str(run), "--split", "dev"]) == 0
+    before = (run / "eval" / "dev.json").read_text(encoding="utf-8")
+    assert set(json.loads(before)["languages"]) == {"taa", "tab"}
+    for flags in (["--languages", "tab"], ["--max-utterances", "2"]):
+        capsys.readouterr()
+        assert main(["eval", str(run), "--split", "dev", *flags]) == 0
+        assert "not written" in capsys.readouterr().out
+        assert (run / "eval" / "dev.json").read_text(encoding="utf-8") == before
 
 
 def test_languages_pointer_and_amount_can_be_chosen(run: Path) -> None:
@@ -83,6 +97,11 @@ def test_languages_pointer_and_amount_can_be_chosen(run: Path) -> None:
     assert list(values["languages"]) == ["tab"]
     assert values["languages"]["tab"]["step"] == 4 and values["languages"]["tab"]["checkpoint"] == "last"
     assert values["languages"]["tab"]["utterances"] == 2
+
+
+def test_languages_stand_apart_by_spaces_or_commas(run: Path) -> None:
+    for flags in (["taa", "tab"], ["taa,tab"], ["taa,", "tab"]):
+        assert list(evaluate(run, "--languages", *flags)["languages"]) == ["taa", "tab"]
 
 
 def test_a_damaged_checkpoint_is_named_and_another_whole_one_is_scored(
