@@ -1,9 +1,13 @@
 """A signal sets a flag; the round loop looks at it between rounds."""
 
+import contextlib
+import os
 import signal
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+STANDARD_ERROR = 2
+STOPPING = b"stopping after this round; Ctrl-C again ends at once\n"
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
@@ -31,4 +35,13 @@ class StopFlag:
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self._received and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self._received = True
+        if not self._received:
+            self._received = True
+            _acknowledge()
+
+
+def _acknowledge() -> None:
+    """Without `print`, which may be at work when the signal comes."""
+    over_the_echo = b"\r" if os.isatty(STANDARD_ERROR) else b""  # a terminal shows ^C
+    with contextlib.suppress(OSError):  # no standard error is no reason not to stop
+        os.write(STANDARD_ERROR, over_the_echo + STOPPING)
