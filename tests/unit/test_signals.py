@@ -1,0 +1,43 @@
+"""A stop signal is acknowledged at once, ends the work between rounds, and a second Ctrl-C ends it now."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from launcher.signals import STOP_SIGNALS, StopFlag
+
+
+@pytest.mark.parametrize("number", STOP_SIGNALS)
+def test_a_signal_is_acknowledged_once_and_sets_the_flag(
+    number: signal.Signals, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = signal.getsignal(number)
+    with StopFlag() as stop:
+        assert not stop.is_set()
+        os.kill(os.getpid(), number)
+        assert stop.is_set()
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert signal.getsignal(number) == before
+    assert capfd.readouterr().err == "stopping after this round; Ctrl-C again ends at once\n"
+
+
+def test_a_second_interrupt_ends_at_once() -> None:
+    with StopFlag(), pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_closed_standard_error_does_not_keep_a_run_from_stopping() -> None:
+    program = (
+        "import os, signal\nfrom launcher.signals import StopFlag\n"
+        "os.close(2)\n"
+        "with StopFlag() as stop:\n    os.kill(os.getpid(), signal.SIGTERM)\n    print(stop.is_set())"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
+    )
+    assert result.stdout == "True\n"
