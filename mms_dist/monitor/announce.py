@@ -20,8 +20,6 @@ class Announcer:
         kind, reason = event["kind"], _escape(event.get("reason", ""))
         code = f"[bold]{event.get('language', '')}[/bold]"
         match kind:
-            case "run_resumed":
-                return f"[cyan]resumed[/cyan] after round {event.get('round', 0):,}"
             case "finished":
                 return f"[green]finished[/green] {code}: {REASONS.get(reason, reason)}{_result(event, language)}"
             case "quarantined":
@@ -33,9 +31,7 @@ class Announcer:
             case "checkpoint_damaged":
                 return f"[yellow]damaged checkpoint[/yellow] {_escape(event.get('path', ''))}: {reason}"
             case "preempted":
-                return (
-                    "[yellow]preempted[/yellow]: the run stops here; the same command goes on from the last checkpoints"
-                )
+                return "[yellow]stopped[/yellow]: every language is saved; the same command goes on from here"
             case "run_failed":
                 return f"[bold red]failed[/bold red]: {reason}"
             case "damaged_sample":
@@ -49,7 +45,11 @@ class Announcer:
             return None
         last = self._damaged_samples == MOST_DAMAGED_SAMPLES
         more = "; further ones are counted in silence" if last else ""
-        return f"[yellow]damaged sample[/yellow] {code} {_escape(event.get('key', ''))} left out: {reason}{more}"
+        place = f" in {_escape(event['shard'])}" if event.get("shard") else ""
+        return (
+            f"[yellow]damaged sample[/yellow] {code} {_escape(event.get('key', ''))}{place} left out: {reason}; "
+            f"`mms-dist shards verify` tells what else is wrong{more}"
+        )
 
 
 def _result(event: dict[str, Any], language: LanguageHistory | None) -> str:

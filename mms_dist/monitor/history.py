@@ -37,7 +37,12 @@ class LanguageHistory:
     curve: list[CurvePoint] = field(default_factory=list)  # steps strictly increasing
     checkpoint_step: int | None = None
     checkpoint_time: datetime | None = None
-    damaged_samples: int = 0
+    damaged_keys: set[str] = field(default_factory=set)
+
+    @property
+    def damaged_samples(self) -> int:
+        """How many utterances could not be read, however often they were met."""
+        return len(self.damaged_keys)
 
     @property
     def initial(self) -> CurvePoint | None:
@@ -152,7 +157,7 @@ class History:
             language.state = FINISHED if kind == "finished" else QUARANTINED
             language.reason, language.step = str(event.get("reason", "")), step
         elif kind == "damaged_sample":
-            language.damaged_samples += 1
+            language.damaged_keys.add(str(event.get("key", "")))
 
     def _language(self, code: str) -> LanguageHistory:
         return self.languages.setdefault(code, LanguageHistory(code))

@@ -151,12 +151,14 @@ def test_damaged_samples_are_all_logged_and_only_the_first_are_told(tmp_path: Pa
     with monitor:
         for index in range(50):
             monitor.event("damaged_sample", language="ron", key=f"k{index}", shard="train-000000.tar", reason="CRC")
+        monitor.event("damaged_sample", language="ron", key="k49", shard="train-000000.tar", reason="CRC")
         monitor.close(monitor.summary())
     text = out.getvalue()
     assert text.count("damaged sample ron") == 5
     assert "counted in silence" in text
     assert "ron damaged samples left out: 50" in text
-    assert len(list(read_events(tmp_path / "events.jsonl"))) == 50
+    assert "k0 in train-000000.tar left out: CRC; `mms-dist shards verify`" in text
+    assert len(list(read_events(tmp_path / "events.jsonl"))) == 51
 
 
 def test_events_may_come_from_the_thread_that_saves(tmp_path: Path) -> None:
