@@ -60,6 +60,6 @@ def _print_table(summary: Any, history: Any) -> None:
     console.print(languages_table(summary.languages, console.width, now=now))
     console.print(troubles(summary.languages), in_one_line(summary), sep="\n")
     if history.last is not None:
-        end = history.ended or "going on, or killed"
+        end = {"preempted": "stopped"}.get(history.ended, history.ended) or "going on, or killed"
         console.print(f"round {history.round:,}, {end}; last event {age((now - history.last).total_seconds())} ago")
     console.print(f"curves: {summary.tensorboard_command}", soft_wrap=True, highlight=False)

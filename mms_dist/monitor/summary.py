@@ -63,11 +63,16 @@ def languages_table(languages: Sequence[LanguageHistory], width: int, *, now: da
         Column("hours", _hours, rank=3),
         Column("steps", _steps, rank=2),
         Column("dev CER %", _rates),
-        Column("best", lambda language: Text(percent(_cer(language.best)), "bold green")),
-        Column("WER %", lambda language: percent(language.best.wer if language.best else None)),
+        Column("best CER %", lambda language: Text(percent(_cer(language.best)), "bold green")),
+        Column("best WER %", lambda language: percent(language.best.wer if language.best else None)),
         Column("curve", _curve, rank=5, justify="left"),
         Column("status", _status, justify="left"),
-        Column("checkpoint", lambda language: _checkpoint(language, now), rank=1, justify="left"),
+        Column(
+            "last checkpoint" if now else "checkpoint",
+            lambda language: _checkpoint(language, now),
+            rank=1,
+            justify="left",
+        ),
     ]
     return fitted_table(columns, languages, width)
 
@@ -80,7 +85,7 @@ def troubles(languages: Iterable[LanguageHistory]) -> Text:
             text.append(f"{language.language} ", "bold red").append(f"{language.reason} (step {language.step:,})\n")
         if language.damaged_samples:
             text.append(f"{language.language} ", "yellow")
-            text.append(f"damaged samples left out: {language.damaged_samples:,}\n")
+            text.append(f"damaged samples left out: {language.damaged_samples:,}; see `mms-dist shards verify`\n")
     return text
 
 
