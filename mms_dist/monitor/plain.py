@@ -44,8 +44,11 @@ class PlainProgress:
         self._console.print(line, highlight=False, soft_wrap=True)
 
     def close(self) -> None:
-        """Tell how it stands in the end."""
-        self.update(force=True)
+        """Tell how it stands in the end, if anything was trained."""
+        if self._board.throughput.rounds:
+            self.update(force=True)
+        for line in self._new_rates():
+            self._print(line)
 
     def _print(self, line: str) -> None:
         self._console.print(escape(line), highlight=False, soft_wrap=True)
@@ -76,10 +79,13 @@ def status_line(board: Board) -> str:
     losses = [line.loss for code in board.active if (line := board.lines[code]).loss is not None]
     loss = sum(losses) / len(losses) if losses else None
     states = [f"{count} {state}" for state in STATES if (count := board.count(state))]
+    standing = [f"round {board.round}", f"{duration(board.elapsed_seconds)} elapsed"]
+    if not speed.rounds:
+        return " | ".join([*standing, ", ".join(states)])
     return " | ".join(
         [
-            f"round {board.round}",
-            f"{duration(board.elapsed_seconds)} elapsed, {duration(board.eta_seconds)} left",
+            standing[0],
+            f"{standing[1]}, {duration(board.eta_seconds)} left",
             ", ".join(states),
             f"loss {decimal(loss)}",
             f"{speed.audio_seconds_per_second:.0f} s of audio a second",

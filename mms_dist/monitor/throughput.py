@@ -47,6 +47,11 @@ class Throughput:
             self._samples.popleft()
 
     @property
+    def rounds(self) -> int:
+        """How many rounds the averages are of."""
+        return len(self._samples)
+
+    @property
     def audio_seconds_per_second(self) -> float:
         """Seconds of speech trained on per second."""
         return _ratio(self._sum("audio_seconds"), self._sum("seconds"))

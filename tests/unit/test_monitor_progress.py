@@ -162,6 +162,17 @@ def test_the_rate_before_training_is_printed_even_when_a_newer_one_is_known() ->
     ]
 
 
+def test_where_nothing_was_trained_no_speed_is_told() -> None:
+    board = Board.of("runs/mms-300m", [LanguagePlan("ron", 100)])
+    console = Console(file=io.StringIO(), width=80)
+    progress = PlainProgress(board, console)
+    assert _printed(progress, console) == ["round 0 | 0:00 elapsed | 1 waiting"]
+    assert isinstance(console.file, io.StringIO)
+    told = console.file.getvalue()
+    progress.close()
+    assert console.file.getvalue() == told
+
+
 def test_drawing_is_rationed_to_a_fraction_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     from mms_dist.monitor import progress as module
 
