@@ -71,7 +71,7 @@ def _language_json(language: LanguageHistory) -> dict[str, Any]:
         "step": language.step,
         "steps": language.steps or None,
         "utterances": language.utterances or None,
-        "audio_seconds": language.audio_seconds or None,
+        "audio_seconds": round(language.audio_seconds, 3) or None,
         "initial_cer": _finite(language.initial.cer) if language.initial else None,
         "cer": _finite(language.latest.cer) if language.latest else None,
         "wer": _finite(language.latest.wer) if language.latest else None,
