@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 FEW = 12  # languages that colours and labels can still tell apart
 MOST_BARS = 40  # languages that can have a line of their own in the right panel
 NAMED_EXTREMES = 3
+TOP = 100.0  # CER %; a head that was not trained yet writes more than was said, and must not press the curves flat
+ABOVE = "▲ more than 100 %: a head that is not trained yet"
 GREY, ACCENT, BEFORE = "#9aa0a6", "#1a73e8", "#d0d4d9"
 
 
@@ -28,7 +30,9 @@ def plot_learning_curves(languages: Sequence[LanguageHistory], path: Path, *, ti
         from matplotlib import rc_context
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise MmsDistError("plots need matplotlib, which is not installed: pip install 'mms-dist[plot]'") from error
+        raise MmsDistError(
+            "plots need matplotlib, which is not installed: pip install -e '.[plot]' in the clone"
+        ) from error
     scored = sorted(
         (language for language in languages if language.best), key=lambda each: each.best.cer if each.best else 0
     )
@@ -45,6 +49,7 @@ def plot_learning_curves(languages: Sequence[LanguageHistory], path: Path, *, ti
         _draw_few(curves, scored) if len(scored) <= FEW else _draw_many(curves, scored)
         curves.set(title="dev CER over the language's own steps", xlabel="step", ylabel="CER %")
         curves.set_ylim(0, _top(scored))
+        _mark_above(curves, scored)
         curves.grid(axis="y", color="#eceff1", zorder=0)
         _draw_gains(gains, scored) if len(scored) <= MOST_BARS else _draw_distribution(gains, scored)
         try:
@@ -61,6 +66,14 @@ def _draw_few(axes: "Axes", languages: Sequence[LanguageHistory]) -> None:
         steps, cer = _curve(language)
         axes.plot(steps, cer, color=colours(index), linewidth=2, marker="o", markersize=3)
     _label_ends(axes, languages, [colours(index) for index in range(len(languages))])
+
+
+def _mark_above(axes: "Axes", languages: Sequence[LanguageHistory]) -> None:
+    """Triangles at the upper edge where a CER lies above it, and what they mean."""
+    steps = [step for language in languages for step, cer in zip(*_curve(language), strict=True) if cer > TOP]
+    if steps:
+        axes.scatter(steps, [_top(languages)] * len(steps), marker="^", s=30, color=GREY, clip_on=False, zorder=5)
+        axes.annotate(ABOVE, (0.02, 0.02), xycoords="axes fraction", va="bottom", fontsize=8, color="#5f6368")
 
 
 def _draw_many(axes: "Axes", languages: Sequence[LanguageHistory]) -> None:
@@ -86,13 +99,14 @@ def _label_ends(axes: "Axes", languages: Sequence[LanguageHistory], colours: Seq
     end = _end(languages) or 1
     gap = 0.045 * _top(languages)
     last = [_curve(language)[1][-1] for language in languages]
+    ends = [min(cer, _top(languages)) for cer in last]
     height = -gap
     for index in sorted(range(len(languages)), key=lambda index: last[index]):
-        height = max(last[index], height + gap)
+        height = max(ends[index], height + gap)
         text = f"{languages[index].language} {last[index]:.1f}"
         axes.annotate(
             text,
-            xy=(_curve(languages[index])[0][-1], last[index]),
+            xy=(_curve(languages[index])[0][-1], ends[index]),
             xytext=(end * 1.03, height),
             color=colours[index],
             va="center",
@@ -107,13 +121,20 @@ def _draw_gains(axes: "Axes", languages: Sequence[LanguageHistory]) -> None:
     places = np.arange(len(languages))[::-1]
     best = np.array([100 * language.best.cer if language.best else np.nan for language in languages])
     before = np.array([100 * each.initial.cer if each.initial else np.nan for each in languages])
-    axes.hlines(places, best, before, color=BEFORE, linewidth=3, zorder=1)
-    axes.scatter(before, places, color=GREY, s=24, label="before training", zorder=2)
+    axes.hlines(places, best, np.minimum(before, TOP), color=BEFORE, linewidth=3, zorder=1)
+    inside, above = before <= TOP, before > TOP
+    if inside.any():
+        axes.scatter(before[inside], places[inside], color=GREY, s=24, label="before training", zorder=2)
+    if above.any():
+        edge = np.full(above.sum(), TOP)
+        axes.scatter(
+            edge, places[above], color=GREY, s=30, marker=">", label="before: above 100", zorder=2, clip_on=False
+        )
     axes.scatter(best, places, color=ACCENT, s=32, label="best", zorder=3)
     axes.set_yticks(places, [language.language for language in languages], fontsize=9 if len(places) <= 20 else 6)
     axes.set(title="what each language gained", xlabel="dev CER %")
-    axes.set_xlim(left=0)
-    axes.legend(frameon=False, fontsize=9, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.1))
+    axes.set_xlim(0, TOP if above.any() else None)
+    axes.legend(frameon=False, fontsize=9, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.1))
 
 
 def _draw_distribution(axes: "Axes", languages: Sequence[LanguageHistory]) -> None:
@@ -137,6 +158,6 @@ def _end(languages: Sequence[LanguageHistory]) -> int:
 
 
 def _top(languages: Sequence[LanguageHistory]) -> float:
-    """The upper end of the CER axis: a CER far above 100 % must not press the curves flat."""
+    """The upper end of the CER axis."""
     highest = max(point.cer for language in languages for point in language.curve if point.cer == point.cer)
-    return 100 * min(1.3, 1.05 * highest)
+    return min(TOP, 105 * highest)

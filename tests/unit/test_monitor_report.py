@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.figure import Figure
 
 from launcher.cli import main
+from mms_dist.monitor import plot
 from mms_dist.monitor.events import EventLog
+from mms_dist.monitor.history import CurvePoint, LanguageHistory
 from mms_dist.monitor.past import read_run
 
 
@@ -81,6 +84,19 @@ def test_the_plot_is_a_picture_for_few_and_for_many_languages(tmp_path: Path, la
     assert picture.stat().st_size > 10_000
 
 
+@pytest.mark.parametrize(("initial", "marked"), [(1.8, True), (0.9, False)])
+def test_a_rate_above_100_percent_is_marked_at_the_edge_and_does_not_flatten_the_curves(
+    initial: float, marked: bool
+) -> None:
+    points = [(0, initial), (10, 0.4)]
+    curve = [CurvePoint(step, cer, 1.0, 5, best=True) for step, cer in points]
+    languages = [LanguageHistory("ron", curve=curve)]
+    assert plot._top(languages) == pytest.approx(100.0 if marked else 94.5)
+    axes = Figure().subplots()
+    plot._mark_above(axes, languages)
+    assert [text.get_text() for text in axes.texts] == ([plot.ABOVE] if marked else [])
+
+
 def test_what_cannot_be_told_is_an_error_that_names_the_mend(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -100,4 +116,4 @@ def test_a_missing_matplotlib_names_the_extra_to_install(
 
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     assert main(["report", str(_run(tmp_path)), "--plot", "x.png"]) == 2
-    assert "pip install 'mms-dist[plot]'" in capsys.readouterr().err
+    assert "pip install -e '.[plot]'" in capsys.readouterr().err
