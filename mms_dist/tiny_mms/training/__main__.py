@@ -34,12 +34,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m mms_dist.tiny_mms.training", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for the finished base")
-    parser.add_argument(
-        "--corpus", type=Path, required=True, help="folder of the corpus; built if it has none"
-    )
-    parser.add_argument(
-        "--recordings", type=Path, help="unpacked fillets-ng-data packages (default: no recordings)"
-    )
+    parser.add_argument("--corpus", type=Path, required=True, help="folder of the corpus; built if it has none")
+    parser.add_argument("--recordings", type=Path, help="unpacked fillets-ng-data packages (default: no recordings)")
     parser.add_argument("--demo", type=Path, help="manifest of the demo corpus, to measure on")
     parser.add_argument("--texts", nargs="+", choices=sorted(_TEXT_SOURCES), default=sorted(_TEXT_SOURCES))
     parser.add_argument("--languages", nargs="+", help="only these espeak-ng voices (default: all)")

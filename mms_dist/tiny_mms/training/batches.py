@@ -68,9 +68,7 @@ def in_order(store: SpeechStore, indices: NDArray[np.int64], batch_seconds: floa
         yield batch
 
 
-def endless(
-    store: SpeechStore, shares: dict[str, float], batch_seconds: float, seed: int
-) -> Iterator[SpeechBatch]:
+def endless(store: SpeechStore, shares: dict[str, float], batch_seconds: float, seed: int) -> Iterator[SpeechBatch]:
     """Batches in which kind k makes up ``shares[k]`` of the utterances, over and over, reshuffled."""
     generator = np.random.default_rng(seed)
     streams = {kind: _reshuffled(store.where(kind), generator) for kind in shares}

@@ -105,9 +105,7 @@ def _resampled(speech: Speech, speed: float) -> Spoken:
 def build_corpus(folder: Path, plan: CorpusPlan) -> None:
     """Synthesise, label and store everything in ``plan``."""
     jobs = [(language, TRAINING_VARIANTS, plan.seconds_per_language) for language in plan.languages]
-    jobs += [
-        (language, UNSEEN_VARIANTS, plan.unseen_seconds_per_language) for language in plan.unseen_languages
-    ]
+    jobs += [(language, UNSEEN_VARIANTS, plan.unseen_seconds_per_language) for language in plan.unseen_languages]
     with ProcessPoolExecutor(plan.processes) as pool:
         futures = [
             pool.submit(speak_language, language, plan.sources, seconds, variants, plan.seed)
@@ -116,11 +114,7 @@ def build_corpus(folder: Path, plan: CorpusPlan) -> None:
         spoken = [future.result() for future in futures]
     seen, unseen = spoken[: len(plan.languages)], spoken[len(plan.languages) :]
     counts = Counter(
-        letter
-        for utterances in seen
-        for one in utterances
-        for ipa, _ in one.phones
-        for letter in decompose(ipa)
+        letter for utterances in seen for one in utterances for ipa, _ in one.phones for letter in decompose(ipa)
     )
     inventory = PhoneInventory(letter for letter, count in counts.items() if count >= _RARE_PHONE)
     real = recordings(plan.recordings_folder) if plan.recordings_folder else iter(())
@@ -162,8 +156,6 @@ def _recorded(real: Iterator[Recording], inventory: PhoneInventory) -> Iterator[
 
 def _demo(real: Iterator[Recording], inventory: PhoneInventory) -> Iterator[LabelledSpeech]:
     for recording in real:
-        labels_L = inventory.sequence(
-            synthesizer().speak(recording.text, DEMO_VOICES[recording.language]).phones
-        )
+        labels_L = inventory.sequence(synthesizer().speak(recording.text, DEMO_VOICES[recording.language]).phones)
         if len(labels_L):
             yield LabelledSpeech(recording.samples_T, labels_L, np.zeros(0, np.int8), UNSEEN_DEMO)

@@ -32,9 +32,7 @@ class _Event(ctypes.Structure):
     ]
 
 
-_Callback = ctypes.CFUNCTYPE(
-    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
-)
+_Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
 
 
 @dataclass(frozen=True)
@@ -54,9 +52,7 @@ class Synthesizer:
 
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())
         data_path = espeakng_loader.get_data_path().encode()
-        self.rate_hz = self._library.espeak_Initialize(
-            _SYNCHRONOUS_OUTPUT, 0, data_path, _PHONEME_EVENTS_AS_IPA
-        )
+        self.rate_hz = self._library.espeak_Initialize(_SYNCHRONOUS_OUTPUT, 0, data_path, _PHONEME_EVENTS_AS_IPA)
         if self.rate_hz <= 0:
             raise RuntimeError(f"espeak-ng did not start with the voices in {data_path.decode()}")
         self._chunks: list[NDArray[np.int16]] = []

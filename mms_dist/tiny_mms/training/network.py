@@ -13,7 +13,7 @@ FRONT_END_CHANNELS = 64
 
 
 def base_config(layers: int = 6) -> Wav2Vec2Config:
-    """facebook/mms-300m's configuration at a fortieth of its size; no vocabulary, head or adapters."""
+    """facebook/mms-300m's configuration at a hundredth of its size; no vocabulary, head or adapters."""
     return Wav2Vec2Config(
         hidden_size=HIDDEN_SIZE,
         num_hidden_layers=layers,

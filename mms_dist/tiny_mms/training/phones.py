@@ -50,12 +50,7 @@ class PhoneInventory:
 
     def sequence(self, phones: list[tuple[str, int]]) -> NDArray[np.int16]:
         """Class numbers in order, letters outside the inventory left out."""
-        classes = [
-            self._class_of[letter]
-            for ipa, _ in phones
-            for letter in decompose(ipa)
-            if letter in self._class_of
-        ]
+        classes = [self._class_of[letter] for ipa, _ in phones for letter in decompose(ipa) if letter in self._class_of]
         return np.array(classes, np.int16)
 
     def frames_F(self, phones: list[tuple[str, int]], scale: float, samples: int) -> NDArray[np.int8]:

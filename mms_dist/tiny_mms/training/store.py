@@ -35,9 +35,7 @@ class SpeechStore:
         self._ends = {field: table[field] for field in _FIELDS}
         self.kinds_N: NDArray[np.str_] = table["kinds"]
         self.inventory = PhoneInventory(json.loads((folder / "phones.json").read_text(encoding="utf-8")))
-        self._arrays = {
-            field: np.memmap(folder / f"{field}.bin", dtype, "r") for field, dtype in _FIELDS.items()
-        }
+        self._arrays = {field: np.memmap(folder / f"{field}.bin", dtype, "r") for field, dtype in _FIELDS.items()}
 
     def __len__(self) -> int:
         return len(self.kinds_N)

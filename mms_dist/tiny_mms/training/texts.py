@@ -9,9 +9,7 @@ from pathlib import Path
 
 from mms_dist.tiny_mms.training.languages import SpeechLanguage
 
-_PLACEHOLDERS = re.compile(
-    r"%\([^)]*\)\w|%\w|\{[^}]*\}|<[^>]*>|&\w+;|https?://\S+|[\"“”„«»()\[\]_*#`|/\\@=+<>]|\d+"
-)
+_PLACEHOLDERS = re.compile(r"%\([^)]*\)\w|%\w|\{[^}]*\}|<[^>]*>|&\w+;|https?://\S+|[\"“”„«»()\[\]_*#`|/\\@=+<>]|\d+")
 _LONGEST_PHRASE_WORDS = 9
 
 TextSource = Callable[[SpeechLanguage], Iterator[str]]
