@@ -15,7 +15,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from types import ModuleType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import launcher.commands
 from mms_dist import __version__
@@ -43,6 +43,32 @@ quick start:
 
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors look like every other error of the program."""
+
+    commands: Any = None
+
+    def add_subparsers(self, **kwargs: Any) -> Any:
+        """As argparse's; the commands are remembered for `parse_known_args`."""
+        self.commands = super().add_subparsers(**kwargs)
+        return self.commands
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """As argparse's, but a command's own parser refuses what it does not know, and so names the right help."""
+        given = list(sys.argv[1:] if args is None else args)
+        if self.commands is not None and given and not given[0].startswith("-"):
+            self.check_command(given[0], list(self.commands.choices))
+        found, unknown = super().parse_known_args(given, namespace)
+        if unknown and self.commands is None:
+            options = difflib.get_close_matches(unknown[0], self._option_string_actions, n=1)
+            hint = f" (did you mean {options[0]!r}?)" if options else ""
+            self.error(f"it does not know {' '.join(unknown)}{hint}")
+        return found, unknown
+
+    def check_command(self, chosen: str, names: Sequence[str]) -> None:
+        """Stop, naming the nearest command, if `chosen` is none of `names`."""
+        if chosen not in names:
+            near = difflib.get_close_matches(chosen, names, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else "the commands are: " + ", ".join(names)
+            self.error(f"there is no command {chosen!r}; {hint}")
 
     def error(self, message: str) -> NoReturn:
         """Print `error: …` and where help is, and exit with 2."""
@@ -91,10 +117,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _dispatch(arguments: list[str]) -> int:
     names = command_names()
     chosen = arguments[0] if arguments else ""
-    if chosen and not chosen.startswith("-") and chosen not in names:
-        near = difflib.get_close_matches(chosen, names, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else "the commands are: " + ", ".join(names)
-        _parser({}).error(f"there is no command {chosen!r}; {hint}")
+    if chosen and not chosen.startswith("-"):
+        _parser({}).check_command(chosen, names)
     # Only the chosen command is imported; help and usage errors import all of them.
     modules = {name: _module(name) for name in ([chosen] if chosen in names else names)}
     parser = _parser(modules)
