@@ -16,6 +16,7 @@ from shards.schema import SPLITS
 from shards.sources import SourceRow
 from shards.text import Rejected, TextNormaliser
 from shards.text_rules import TextRules, load_rules
+from shards.wording import counted
 
 _SLUG_CHARACTERS = 40
 # A sentence that a source puts into several splits stays in the first of these.
@@ -79,8 +80,8 @@ def plan_languages(
     if missing and not skip_missing_audio:
         first = next(row for rows in by_language.values() for row in rows if row.audio in missing)
         raise SourceError(
-            f"{len(missing)} recordings do not exist, the first is {first.audio} ({first.where}); mend the paths, give "
-            "--audio-root, or leave them out with --skip-missing-audio"
+            f"{counted(len(missing), 'recording')} missing, the first is {first.audio} ({first.where}); mend the "
+            "paths, give --audio-root, or leave out what is missing with --skip-missing-audio"
         )
     plans = [
         _plan_language(code, by_language[code], missing, load_rules(code, text_rules), dev_fraction, test_fraction)

@@ -116,7 +116,7 @@ def test_a_folder_whose_name_is_no_language_says_to_give_one(tmp_path):
 
 def test_missing_recordings_are_named_with_their_line_unless_they_are_to_be_skipped(tmp_path):
     manifest = write_corpus(tmp_path, extra=[{"audio": "gone.wav", "text": "plecat", "lang": "ron"}])
-    with pytest.raises(SourceError, match=r"1 recordings do not exist, the first is .*gone.wav .*corpus.jsonl:21"):
+    with pytest.raises(SourceError, match=r"1 recording missing, the first is .*gone.wav .*corpus.jsonl:21"):
         plans_of(manifest)
     (plan,) = plans_of(manifest, skip_missing_audio=True)
     assert plan.drops["missing_audio"] == 1
