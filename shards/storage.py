@@ -118,14 +118,17 @@ def list_folders(root: str) -> list[str]:
     Raises:
         StorageError: if there is no such folder, or it is a place that can not be listed.
     """
-    mend = "check the path (--shards, data.shards)"
+    mend = (
+        "check the path (the SHARDS argument; data.shards or --data.shards in training), or make it first with "
+        f"'mms-dist shards build SOURCE {root}'"
+    )
     path = local_path(root)
     if path is not None:
         if not path.is_dir():
             raise StorageError(f"no folder {root}; {mend}")
         return sorted(entry.name for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     if root.startswith(_PIPE):
-        raise StorageError(f"the languages in {root!r} can not be listed; name them (data.languages)")
+        raise StorageError(f"the languages in {root!r} can not be listed; name them (data.languages, or --lang)")
     system, remote = _filesystem(root)
     try:
         with _remote_errors(root):

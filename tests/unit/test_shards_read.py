@@ -104,7 +104,7 @@ def test_shards_read_the_same_from_everywhere(place, shards, cache, request):
 
 
 def test_a_pipe_can_not_be_listed_and_says_so(shards):
-    with pytest.raises(StorageError, match=r"can not be listed; name them \(data.languages\)"):
+    with pytest.raises(StorageError, match=r"can not be listed; name them \(data.languages, or --lang\)"):
         ShardIndex.load(f"pipe:cat {shards}/{{}}")
     with pytest.raises(StorageError, match=r"must hold \{\}"):
         ShardIndex.load(f"pipe:cat {shards}", ["ron"])
