@@ -22,7 +22,7 @@ from shards.encode import Dropped, Encoded, encode_recordings
 from shards.errors import ShardsError, SourceError
 from shards.index_file import write_index
 from shards.limits import Limits
-from shards.parts import ShardPart, write_atomically
+from shards.parts import ShardPart, file_sha256, write_atomically
 from shards.plan import Candidate, LanguagePlan, no_training_utterances
 from shards.pool import in_order, process_pool
 from shards.schema import INDEX_NAME, SCHEMA_VERSION, SPLITS
@@ -71,12 +71,14 @@ def build_shards(
     options: BuildOptions,
     *,
     workers: int,
+    force: bool = False,
     progress: BuildProgress | None = None,
 ) -> BuildReport:
     """Build the shards of every planned language under `output`; the bytes do not depend on `workers`.
 
-    A language whose source and options have not changed since it was built is left alone; of one that was interrupted,
-    finished shards are kept. A language appears in `output` whole or not at all.
+    A language whose source and options have not changed since it was built is left alone, unless `force` is set or its
+    files are not those that were built; of one that was interrupted, finished shards are kept. A language appears in
+    `output` whole or not at all.
 
     Raises:
         ShardsError: if another build writes to `output`, a process of this one dies, or `output` can not be written.
@@ -92,9 +94,9 @@ def build_shards(
     with _only_build(output), process_pool(workers) as executor:
         builds = [(plan, _LanguageBuild(plan, output, options)) for plan in plans]
         for _, build in builds:
-            build.check_target()
+            build.check_target(force=force)
         for plan, build in builds:
-            index = build.finished_index()
+            index = None if force else build.finished_index()
             if index is not None:
                 report.reused.append(plan.language)
             else:
@@ -136,7 +138,7 @@ class _LanguageBuild:
         # Kept apart from the shards: times of files differ between machines, the shards must not.
         self.state = {"fingerprint": self.fingerprint, "inputs": _inputs_fingerprint(plan)}
 
-    def check_target(self) -> None:
+    def check_target(self, *, force: bool) -> None:
         """See that what lies in the language's place, if anything, was built and may be built again.
 
         Raises:
@@ -144,8 +146,16 @@ class _LanguageBuild:
         """
         if not self.target.exists() or not any(self.target.iterdir()):
             return
-        index = _read_json(self.target / INDEX_NAME)
-        if index is None or index["build"].get("indexed"):
+        made = _made_by(_read_json(self.target / INDEX_NAME))
+        if made is None and self.record.is_file():
+            # Built here once; what lies there now may have come from elsewhere, so the user says.
+            if force:
+                return
+            raise ShardsError(
+                f"{self.target / INDEX_NAME} is missing or damaged; --lang {self.plan.language} --force builds it "
+                "again and replaces everything in that folder"
+            )
+        if made is None or made.get("indexed"):
             raise ShardsError(
                 f"{self.target} holds files that 'shards build' did not make; move them away, or choose another folder "
                 "for the shards"
@@ -156,14 +166,23 @@ class _LanguageBuild:
         if _read_json(self.record) != self.state:
             return None
         index = _read_json(self.target / INDEX_NAME)
-        if index is None or index["build"]["fingerprint"] != self.fingerprint:
+        if index is None or (_made_by(index) or {}).get("fingerprint") != self.fingerprint:
             return None
-        for entry in index["splits"].values():
-            for shard in entry["shards"]:
-                path = self.target / shard["name"]
-                if not path.is_file() or path.stat().st_size != shard["bytes"]:
-                    return None
-        return index
+        return index if self._files_are_as(index) else None
+
+    def _files_are_as(self, index: dict[str, Any]) -> bool:
+        """Whether every tar has its length, and the small files beside them their sums, as the index says."""
+        try:
+            for name, entry in index["files"].items():
+                if file_sha256(self.target / name) != entry["sha256"]:
+                    return False
+            return all(
+                (self.target / shard["name"]).stat().st_size == shard["bytes"]
+                for entry in index["splits"].values()
+                for shard in entry["shards"]
+            )
+        except (FileNotFoundError, KeyError, TypeError, AttributeError):  # a file that is gone, an index with a hole
+            return False
 
     def run(self, executor: Executor | None, workers: int, progress: BuildProgress) -> dict[str, Any]:
         """Decode and write all splits, then put the language in place."""
@@ -248,7 +267,9 @@ def _only_build(output: Path) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout as error:
-        raise ShardsError(f"another build is writing to {output}; wait for it, or choose another --output") from error
+        raise ShardsError(
+            f"another build is writing to {output}; wait for it, or choose another folder for the shards"
+        ) from error
     try:
         yield
     finally:
@@ -292,9 +313,15 @@ def _inputs_fingerprint(plan: LanguagePlan) -> str:
     return digest.hexdigest()
 
 
+def _made_by(index: dict[str, Any] | None) -> dict[str, Any] | None:
+    """How the shards were made, as their index says; None if it does not."""
+    made = (index or {}).get("build")
+    return made if isinstance(made, dict) else None
+
+
 def _read_json(path: Path) -> dict[str, Any] | None:
     try:
-        content: dict[str, Any] = json.loads(path.read_bytes())
+        content = json.loads(path.read_bytes())
     except (FileNotFoundError, ValueError):
         return None
-    return content
+    return content if isinstance(content, dict) else None

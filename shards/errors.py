@@ -18,6 +18,10 @@ class IndexFileError(ShardsError):
     """A shard index is missing, unreadable, of another schema, or does not know what was asked of it."""
 
 
+class UnknownLanguageError(IndexFileError):
+    """There are no shards of a language that was asked for."""
+
+
 class StorageError(ShardsError):
     """A local or remote place can not be read or listed."""
 

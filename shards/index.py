@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shards import storage
-from shards.errors import IndexFileError, ShardsError, StorageError, nearest
+from shards.errors import IndexFileError, ShardsError, StorageError, UnknownLanguageError, nearest
 from shards.schema import INDEX_NAME, SAMPLE_RATE, SCHEMA_VERSION, SPLITS, TABLE_NAME, VOCABULARY_NAME
 from shards.vocabulary import Vocabulary
 
@@ -82,6 +82,12 @@ class LanguageIndex:
         self._lock = threading.Lock()
 
     @property
+    def mend(self) -> str:
+        """What to do about files that are not as the index says."""
+        made = self.content.get("build")
+        return _mend(self.root, self.language, indexed=isinstance(made, dict) and bool(made.get("indexed")))
+
+    @property
     def splits(self) -> tuple[str, ...]:
         """The splits that hold utterances."""
         return tuple(split for split in SPLITS if self._shards.get(split))
@@ -126,11 +132,24 @@ class LanguageIndex:
         with self._lock:
             if self._vocabulary is None:
                 url = storage.join(self.root, self.language, VOCABULARY_NAME)
-                vocabulary = Vocabulary.parse(_read(url, self.root), name=url)
+                try:
+                    vocabulary = Vocabulary.parse(self._read(url), name=url)
+                except IndexFileError:
+                    raise
+                except ShardsError as error:
+                    raise IndexFileError(f"{error}; {self.mend}") from error
                 if vocabulary.language != self.language:
-                    raise IndexFileError(f"{url} holds {vocabulary.language!r}, expected {self.language!r}")
+                    raise IndexFileError(
+                        f"{url} holds {vocabulary.language!r}, expected {self.language!r}; {self.mend}"
+                    )
                 self._vocabulary = vocabulary
             return self._vocabulary
+
+    def _read(self, url: str) -> bytes:
+        try:
+            return storage.read_bytes(url)
+        except FileNotFoundError as error:
+            raise IndexFileError(f"{url} is missing; {self.mend}") from error
 
     def _load_tables(self) -> dict[str, SampleTable]:
         import pyarrow.compute
@@ -138,18 +157,18 @@ class LanguageIndex:
 
         url = storage.join(self.root, self.language, TABLE_NAME)
         try:
-            file = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(_read(url, self.root)))
+            file = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(self._read(url)))
             # Arrow's worker threads can outlive the interpreter, and a short command then dies of SIGABRT at its end.
             whole = file.read(use_threads=False)
             splits = whole.column("split")
             tables = {split: _table(whole.filter(pyarrow.compute.equal(splits, split))) for split in SPLITS}
         except (pyarrow.ArrowException, KeyError, ValueError) as error:
-            raise IndexFileError(f"sample table {url} can not be read ({error}); {_mend(self.root)}") from error
+            raise IndexFileError(f"sample table {url} can not be read ({error}); {self.mend}") from error
         for split, table in tables.items():
             if len(table) != self.utterances(split):
                 raise IndexFileError(
                     f"sample table {url} has {len(table)} {split} utterances, {INDEX_NAME} says "
-                    f"{self.utterances(split)}; {_mend(self.root)}"
+                    f"{self.utterances(split)}; {self.mend}"
                 )
         return tables
 
@@ -171,13 +190,7 @@ class ShardIndex:
         """
         root = str(root)
         if languages is None:
-            folders = storage.list_folders(root)
-            languages = [name for name in folders if storage.exists(storage.join(root, name, INDEX_NAME))]
-            if not languages:
-                raise IndexFileError(
-                    f"{root} holds no <language>/{INDEX_NAME}; build shards there with 'mms-dist shards build', "
-                    "or index existing tars with 'mms-dist shards index'"
-                )
+            languages = indexed_languages(root)
         return cls(str(root), {code: _load_language(root, code) for code in sorted(languages)})
 
     @property
@@ -192,8 +205,25 @@ class ShardIndex:
             IndexFileError: if it is not among `languages`, naming the nearest.
         """
         if code not in self._indexes:
-            raise IndexFileError(_unknown_language(self.root, code, self.languages))
+            raise UnknownLanguageError(_unknown_language(self.root, code, self.languages))
         return self._indexes[code]
+
+
+def indexed_languages(root: str) -> list[str]:
+    """The languages under `root` that have an `index.json`, whatever is in it.
+
+    Raises:
+        IndexFileError: if there is none.
+        StorageError: if the root can not be listed.
+    """
+    folders = storage.list_folders(root)
+    languages = [name for name in folders if storage.exists(storage.join(root, name, INDEX_NAME))]
+    if not languages:
+        raise IndexFileError(
+            f"{root} holds no <language>/{INDEX_NAME}; build shards there with 'mms-dist shards build SOURCE {root}', "
+            f"or index existing tars with 'mms-dist shards index {root}'"
+        )
+    return languages
 
 
 def _load_language(root: str, code: str) -> LanguageIndex:
@@ -205,18 +235,18 @@ def _load_language(root: str, code: str) -> LanguageIndex:
             present = storage.list_folders(root)
         except StorageError:
             present = []
-        raise IndexFileError(_unknown_language(root, code, present)) from error
+        raise UnknownLanguageError(_unknown_language(root, code, present)) from error
     try:
         content = json.loads(text)
         version = content["schema_version"]
     except (ValueError, KeyError, TypeError) as error:
-        raise IndexFileError(f"{url} is not a shard index ({error!r}); {_mend(root)}") from error
+        raise IndexFileError(f"{url} is not a shard index ({_described(error)}); {_mend(root, code)}") from error
     if version != SCHEMA_VERSION:
-        raise IndexFileError(f"{url} has schema version {version}, expected {SCHEMA_VERSION}; {_mend(root)}")
+        raise IndexFileError(f"{url} has schema version {version}, expected {SCHEMA_VERSION}; {_mend(root, code)}")
     try:
         return LanguageIndex(code, root, content)
-    except (KeyError, TypeError) as error:
-        raise IndexFileError(f"{url} lacks or misspells an entry ({error}); {_mend(root)}") from error
+    except (KeyError, TypeError, AttributeError) as error:
+        raise IndexFileError(f"{url} lacks or misspells an entry ({error}); {_mend(root, code)}") from error
 
 
 def _table(whole: Any) -> SampleTable:
@@ -228,20 +258,22 @@ def _table(whole: Any) -> SampleTable:
     return SampleTable(**columns)
 
 
-def _read(url: str, root: str) -> bytes:
-    try:
-        return storage.read_bytes(url)
-    except FileNotFoundError as error:
-        raise IndexFileError(f"{url} is missing; {_mend(root)}") from error
-
-
 def _unknown_language(root: str, code: str, present: Sequence[str]) -> str:
     names = ", ".join(present[:20]) + (", …" if len(present) > 20 else "")
     return f"no shards of language {code!r} in {root}{nearest(code, present)}; there are: {names or 'none'}"
 
 
-def _mend(root: str) -> str:
-    return f"build or index it again ('mms-dist shards verify {root}' lists everything that is wrong)"
+def _described(error: Exception) -> str:
+    return f"no entry {error}" if isinstance(error, KeyError) else str(error)
+
+
+def _mend(root: str, code: str, *, indexed: bool | None = None) -> str:
+    """How shards are made anew; `indexed` None: not known whether they were built or came from elsewhere."""
+    folder = "SHARDS" if storage.is_url(root) else root
+    build = f"build it again with 'mms-dist shards build SOURCE {folder} --lang {code} --force'"
+    index = f"index it again with 'mms-dist shards index {folder} --lang {code} --force'"
+    ways = {None: f"{build}, or, if the tars were made elsewhere, {index}", True: index, False: build}[indexed]
+    return f"fetch an undamaged copy, or {ways}"
 
 
 def _check_split(split: str) -> None:

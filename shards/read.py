@@ -142,7 +142,7 @@ class _Place:
         self.table = table
         self.shards = shards
         self.parse = parse
-        self._root = index.root
+        self._mend = f"{index.mend}; 'mms-dist shards verify {index.root}' lists all that is wrong"
         self._urls = [index.shard_url(shard) for shard in shards]
 
     def url(self, number: int) -> str:
@@ -153,7 +153,7 @@ class _Place:
             self._urls[number],
             bytes_found=found,
             bytes_expected=self.shards[number].bytes,
-            mend=f"copy it there again or build it again, then 'mms-dist shards verify {self._root}'",
+            mend=self._mend,
         )
 
 
