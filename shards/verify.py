@@ -6,23 +6,28 @@ import functools
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from shards import storage
 from shards.cache import ShardCache
-from shards.errors import DamagedSampleError, ShardsError, TruncatedShardError
-from shards.index import LanguageIndex, ShardIndex
+from shards.errors import DamagedSampleError, IndexFileError, ShardsError, TruncatedShardError, UnknownLanguageError
+from shards.index import LanguageIndex, ShardIndex, indexed_languages
 from shards.pool import in_order, process_pool
 from shards.read import ShardReader
-from shards.schema import SPLITS, VOCABULARY_NAME, frames_of, required_frames
+from shards.schema import INDEX_NAME, SPLITS, VOCABULARY_NAME, frames_of, required_frames
+from shards.wording import counted
 
 
 @dataclass(slots=True)
 class ShardFindings:
-    """What one shard's verification found; `text_digests` maps a digest of each text to a key that has it."""
+    """What one shard's verification found; `text_digests` maps a digest of each text to a key that has it.
 
+    `damaged`: whether a problem is one that making the shards anew mends; `utterances` counts those that were read.
+    """
+
+    damaged: bool = False
     problems: list[str] = field(default_factory=list)
     text_digests: dict[bytes, str] = field(default_factory=dict)
     characters: set[str] = field(default_factory=set)
@@ -31,53 +36,85 @@ class ShardFindings:
 
 @dataclass(slots=True)
 class LanguageFindings:
-    """What is wrong in a language (`problems`), and what is worth knowing (`notes`)."""
+    """What is wrong in a language (`problems`, and the `mend` of damage), and what is worth knowing (`notes`).
+
+    `utterances` were read, of `expected` that the index tells of.
+    """
 
     language: str
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    mend: str | None = None
     utterances: int = 0
+    expected: int = 0
 
 
 def verify_shards(
-    root: str, languages: Sequence[str] | None, *, workers: int, advance: Callable[[int], None]
+    root: str,
+    languages: Sequence[str] | None,
+    *,
+    workers: int,
+    advance: Callable[[int], None],
+    begin: Callable[[int], None] = lambda total: None,
 ) -> list[LanguageFindings]:
-    """Check every sum, every sample and every split; `advance` is called with the utterances of each shard done.
+    """Check every sum, every sample and every split.
+
+    `begin` is called once with the utterances that there are to check, `advance` with those of each shard done.
 
     Raises:
-        IndexFileError: if there is no index to check against.
+        IndexFileError: if there is no index to check against; one that is there and broken is a finding.
     """
-    index = ShardIndex.load(root, languages)
-    jobs = [
+    findings: dict[str, LanguageFindings] = {}
+    indexes: dict[str, LanguageIndex] = {}
+    for code in sorted(set(indexed_languages(root) if languages is None else languages)):
+        try:
+            indexes[code] = ShardIndex.load(root, [code]).language(code)
+        except UnknownLanguageError:
+            raise
+        except IndexFileError as error:
+            findings[code] = LanguageFindings(code, problems=[str(error)])
+        else:
+            findings[code] = _check_language(indexes[code])
+    if languages is None:
+        findings.update(_folders_without_index(root, findings))
+    # Without a sound table there is nothing to read the samples by.
+    sound = [
         (root, code, split, number)
-        for code in index.languages
+        for code, index in indexes.items()
+        if not findings[code].problems
         for split in SPLITS
-        for number in range(len(index.language(code).shards(split)))
+        for number in range(len(index.shards(split)))
     ]
-    findings = {code: _check_language(index.language(code)) for code in index.languages}
-    sound = [job for job in jobs if not findings[job[1]].problems]
+    begin(sum(findings[code].expected for code in dict.fromkeys(job[1] for job in sound)))
     texts: dict[str, dict[str, dict[bytes, str]]] = defaultdict(lambda: defaultdict(dict))
     characters: dict[str, set[str]] = defaultdict(set)
     with process_pool(min(workers, len(sound))) as executor:
-        for (_, code, split, _), found in zip(sound, in_order(executor, _check_shard, sound, workers), strict=True):
+        for (_, code, split, number), found in zip(
+            sound, in_order(executor, _check_shard, sound, workers), strict=True
+        ):
             findings[code].problems.extend(found.problems)
             findings[code].utterances += found.utterances
+            if found.damaged:
+                findings[code].mend = indexes[code].mend
             texts[code][split].update(found.text_digests)
             characters[code] |= found.characters if split == "train" else set()
-            advance(found.utterances)
+            advance(indexes[code].shards(split)[number].samples)
     for code, by_split in texts.items():
         findings[code].problems.extend(_texts_in_two_splits(by_split))
-        unknown = characters[code] - set(index.language(code).vocabulary.tokens) - {" "}
+        unknown = characters[code] - set(indexes[code].vocabulary.tokens) - {" "}
         if unknown:
             findings[code].problems.append(
                 f"{VOCABULARY_NAME} lacks characters of the training text: {' '.join(sorted(unknown))}"
             )
-    return list(findings.values())
+            findings[code].mend = indexes[code].mend
+    for code, index in indexes.items():
+        findings[code].problems.extend(_tars_without_index(index))
+    return [findings[code] for code in sorted(findings)]
 
 
 def _check_language(index: LanguageIndex) -> LanguageFindings:
     """Everything that needs no shard to be read."""
-    findings = LanguageFindings(index.language)
+    findings = LanguageFindings(index.language, expected=sum(map(index.utterances, SPLITS)))
     for name, entry in index.content.get("files", {}).items():
         url = storage.join(index.root, index.language, name)
         try:
@@ -88,6 +125,7 @@ def _check_language(index: LanguageIndex) -> LanguageFindings:
         if hashlib.sha256(data).hexdigest() != entry["sha256"]:
             findings.problems.append(f"{url} has {len(data):,} bytes and another SHA-256 than index.json says")
     if findings.problems:
+        findings.mend = index.mend
         return findings
     try:
         speakers = _speakers(index)
@@ -102,8 +140,25 @@ def _check_language(index: LanguageIndex) -> LanguageFindings:
         findings.notes.append(f"speakers in several splits: {len(shared)} (as {min(shared)})")
     if not speakers:
         findings.notes.append("no speakers are named, so splits may share them")
-    findings.problems.extend(_tars_without_index(index))
     return findings
+
+
+def _folders_without_index(root: str, known: Collection[str]) -> dict[str, LanguageFindings]:
+    """Folders of tars that lost their index, or never had one: training would pass over them without a word."""
+    folder = storage.local_path(root)
+    if folder is None:
+        return {}
+    found = {}
+    for name in storage.list_folders(root):
+        tars = len(list((folder / name).glob("*.tar"))) if name not in known else 0
+        if tars:
+            problem = f"{counted(tars, 'tar')} and no {INDEX_NAME}, so training passes over them"
+            mend = (
+                f"fetch {INDEX_NAME} again, index the tars with 'mms-dist shards index {root} --lang {name}', "
+                f"or build them again with 'mms-dist shards build SOURCE {root} --lang {name} --force'"
+            )
+            found[name] = LanguageFindings(name, problems=[problem], mend=mend)
+    return found
 
 
 def _speakers(index: LanguageIndex) -> dict[str, set[str]]:
@@ -116,7 +171,10 @@ def _tars_without_index(index: LanguageIndex) -> list[str]:
     if folder is None:
         return []
     known = {Path(shard.name).name for split in SPLITS for shard in index.shards(split)}
-    return [f"{path} is not in the index" for path in sorted(folder.glob("*.tar")) if path.name not in known]
+    mend = (
+        f"move it away, or index all of them with 'mms-dist shards index {index.root} --lang {index.language} --force'"
+    )
+    return [f"{path} is not in the index; {mend}" for path in sorted(folder.glob("*.tar")) if path.name not in known]
 
 
 def _texts_in_two_splits(by_split: dict[str, dict[bytes, str]]) -> list[str]:
@@ -126,7 +184,10 @@ def _texts_in_two_splits(by_split: dict[str, dict[bytes, str]]) -> list[str]:
             shared = by_split[first].keys() & by_split[second].keys()
             if shared:
                 example = min(by_split[first][digest] for digest in shared)
-                problems.append(f"{len(shared)} sentences are in {first} and in {second} (as that of {example})")
+                problems.append(
+                    f"{counted(len(shared), 'sentence')} in {first} and in {second} too (as that of {example}); give "
+                    "every sentence one split in the source, and build or index it again"
+                )
     return problems
 
 
@@ -137,7 +198,6 @@ def _check_shard(job: tuple[str, str, str, int]) -> ShardFindings:
     shard = index.shards(split)[number]
     table = index.table(split)
     rows = [int(row) for row in (table.shard == number).nonzero()[0]]
-    findings.utterances = len(rows)
     try:
         found_sha256, found_bytes = _sum_of(index.shard_url(shard), index, split, number)
         if found_bytes != shard.bytes:
@@ -145,10 +205,11 @@ def _check_shard(job: tuple[str, str, str, int]) -> ShardFindings:
                 index.shard_url(shard),
                 bytes_found=found_bytes,
                 bytes_expected=shard.bytes,
-                mend="copy it there again or build it again",
+                mend="it was cut or changed",
             )
     except ShardsError as error:
         findings.problems.append(str(error))
+        findings.damaged = True
         return findings
     if found_sha256 != shard.sha256:
         findings.problems.append(f"shard {index.shard_url(shard)} has another SHA-256 than its index says")
@@ -158,6 +219,7 @@ def _check_shard(job: tuple[str, str, str, int]) -> ShardFindings:
         except (DamagedSampleError, TruncatedShardError) as error:
             findings.problems.append(str(error))
             continue
+        findings.utterances += 1
         frames, needed = frames_of(len(utterance.audio)), required_frames(utterance.text)
         found = (frames, len(utterance.text), needed)
         expected = (int(table.frames[row]), int(table.label_length[row]), int(table.required_frames[row]))
@@ -173,6 +235,7 @@ def _check_shard(job: tuple[str, str, str, int]) -> ShardFindings:
         digest = hashlib.blake2b(utterance.text.encode(), digest_size=8).digest()
         findings.text_digests[digest] = utterance.key
         findings.characters.update(utterance.text)
+    findings.damaged = bool(findings.problems)
     return findings
 
 
@@ -191,8 +254,7 @@ def _sum_of(url: str, index: LanguageIndex, split: str, number: int) -> tuple[st
         try:
             descriptor = os.open(path, os.O_RDONLY)
         except FileNotFoundError as error:
-            raise TruncatedShardError(
-                url, bytes_found=None, bytes_expected=shard.bytes, mend="copy it there again or build it again"
-            ) from error
+            mend = "it was moved or never copied"
+            raise TruncatedShardError(url, bytes_found=None, bytes_expected=shard.bytes, mend=mend) from error
     with os.fdopen(descriptor, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest(), os.fstat(descriptor).st_size
