@@ -11,18 +11,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from shards.build import BuildProgress
+from shards.drops import REASONS
 from shards.plan import LanguagePlan
+from shards.tables import Column, fitting_table, say
+from shards.wording import counted, shortened
 
-_PLAIN_WIDTH = 160
+_EXAMPLE_CHARACTERS = 60
 _PLAIN_SECONDS = 10.0
-
-
-def make_console(*, stderr: bool = False) -> Console:
-    """A console that does not cut tables off where nobody sees a terminal."""
-    console = Console(stderr=stderr, highlight=False, markup=False)
-    if not console.is_terminal:
-        console = Console(stderr=stderr, highlight=False, markup=False, width=_PLAIN_WIDTH)
-    return console
 
 
 class WorkProgress:
@@ -56,6 +51,11 @@ class WorkProgress:
             rate = self._done / (now - self._begun)
             self._console.print(f"{self._done:,} of {self._total:,} {self._unit}, {rate:,.0f} a second")
 
+    def begin(self, total: int) -> None:
+        """How many there are, if that was not known from the start."""
+        self._total = total
+        self._bar.update(self._task, total=total)
+
     def describe(self, text: str) -> None:
         """What is being worked on."""
         self._bar.update(self._task, description=text)
@@ -80,7 +80,9 @@ class BuildDisplay(BuildProgress):
         self._work.describe(language)
         self._work.advance(done)
         if done:
-            self._console.print(f"{language}: going on after {done:,} of {total:,} utterances of an earlier run")
+            say(
+                self._console, f"{language}: going on after {done:,} of {counted(total, 'utterance')} of an earlier run"
+            )
 
     def advance(self, utterances: int) -> None:
         self._work.advance(utterances)
@@ -90,39 +92,57 @@ class BuildDisplay(BuildProgress):
             self._work.advance(self._totals[language])
         splits = index["splits"].values()
         utterances, seconds = sum(entry["samples"] for entry in splits), sum(entry["seconds"] for entry in splits)
-        state = "unchanged since it was built" if reused else "built"
-        self._console.print(f"{language}: {utterances:,} utterances, {duration(seconds)}, {state}")
+        state = "unchanged since it was built (--force builds it again)" if reused else "built"
+        say(self._console, f"{language}: {counted(utterances, 'utterance')}, {duration(seconds)}, {state}")
 
 
-def languages_table(indexes: Mapping[str, Mapping[str, Any]]) -> Table:
+def languages_table(indexes: Mapping[str, Mapping[str, Any]], width: int) -> Table:
     """What was built: a row per language, from the content of each `index.json`."""
-    table = Table(title="Shards", title_justify="left")
-    table.add_column("language")
-    for column in ("train", "dev", "test", "audio", "shards", "characters", "speakers", "left out"):
-        table.add_column(column, justify="right")
+    columns = [
+        Column("language", right=False),
+        *(Column(name) for name in ("train", "dev", "test", "audio")),
+        Column("shards", rank=1),
+        Column("characters", rank=2),
+        Column("speakers", rank=3),
+        Column("left out"),
+    ]
+    rows = []
     for language, index in indexes.items():
         splits = index["splits"]
-        table.add_row(
-            language,
-            *(f"{splits[split]['samples']:,}" for split in ("train", "dev", "test")),
-            duration(sum(entry["seconds"] for entry in splits.values())),
-            f"{sum(len(entry['shards']) for entry in splits.values()):,}",
-            f"{index['vocabulary'] - 5}",
-            f"{index['speakers']:,}" if index["speakers"] else "–",
-            f"{sum(entry['count'] for entry in index['drops'].values()):,}",
+        rows.append(
+            (
+                language,
+                *(f"{splits[split]['samples']:,}" for split in ("train", "dev", "test")),
+                duration(sum(entry["seconds"] for entry in splits.values())),
+                f"{sum(len(entry['shards']) for entry in splits.values()):,}",
+                f"{index['vocabulary'] - 5}",
+                f"{index['speakers']:,}" if index["speakers"] else "–",
+                f"{sum(entry['count'] for entry in index['drops'].values()):,}",
+            )
         )
-    return table
+    return fitting_table("Shards", columns, rows, width)
 
 
-def drops_table(drops: Mapping[str, Mapping[str, Mapping[str, Any]]], reasons: Mapping[str, str]) -> Table | None:
-    """What was left out, by language and reason; None if nothing was."""
-    table = Table(title="Left out", title_justify="left")
-    for column in ("language", "reason", "utterances", "meaning", "for example"):
-        table.add_column(column, justify="right" if column == "utterances" else "left", overflow="fold")
+def print_drops(console: Console, drops: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
+    """What was left out, by language and reason, and what each reason means; nothing if nothing was."""
+    rows = []
+    found: dict[str, str] = {}
     for language, entries in drops.items():
         for reason, entry in entries.items():
-            table.add_row(language, reason, f"{entry['count']:,}", reasons[reason], "\n".join(entry["examples"][:1]))
-    return table if table.row_count else None
+            example = shortened(entry["examples"][0], _EXAMPLE_CHARACTERS) if entry["examples"] else ""
+            rows.append((language, reason, f"{entry['count']:,}", example))
+            found[reason] = REASONS[reason]
+    if not rows:
+        return
+    columns = [
+        Column("language", right=False),
+        Column("reason", right=False),
+        Column("count"),
+        Column("for example", right=False, folds=True),
+    ]
+    console.print(fitting_table("Left out", columns, rows, console.width))
+    for reason, meaning in found.items():
+        say(console, f"  {reason}: {meaning}")
 
 
 def histogram(values: Sequence[int], edges: Sequence[str], *, width: int = 40) -> list[str]:
@@ -143,18 +163,20 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:,.1f} h"
 
 
-def plans_table(plans: Sequence[LanguagePlan], built: Collection[str]) -> Table:
+def plans_table(plans: Sequence[LanguagePlan], built: Collection[str], width: int) -> Table:
     """What a build would do: a row per language."""
-    table = Table(title="To build", title_justify="left")
-    table.add_column("language")
-    for column in ("train", "dev", "test", "left out already"):
-        table.add_column(column, justify="right")
-    table.add_column("state")
-    for plan in plans:
-        table.add_row(
+    columns = [
+        Column("language", right=False),
+        *(Column(name) for name in ("train", "dev", "test", "left out already")),
+        Column("state", right=False),
+    ]
+    rows = [
+        (
             plan.language,
             *(f"{len(plan.candidates[split]):,}" for split in ("train", "dev", "test")),
             f"{plan.drops.total:,}",
-            "unchanged since it was built" if plan.language in built else "to build",
+            "unchanged" if plan.language in built else "to build",
         )
-    return table
+        for plan in plans
+    ]
+    return fitting_table("What a build would do", columns, rows, width)

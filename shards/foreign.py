@@ -27,6 +27,7 @@ from shards.schema import INDEX_NAME, SPLITS, parse_language, parse_split
 from shards.tar import Span, members_of, scan
 from shards.text import Rejected
 from shards.text_rules import TextRules
+from shards.wording import counted
 
 TEXT_FIELDS = ("text", "sentence", "transcript", "transcription", "normalized_text", "raw_text")
 _TEXT_MEMBER = "txt"
@@ -69,22 +70,26 @@ def split_of(name: str) -> str:
 
 
 def find_tars(
-    root: Path, given: Sequence[str], *, language: str | None, split: str | None, again: bool
+    root: Path, given: Sequence[str], *, languages: Sequence[str], split: str | None, again: bool
 ) -> dict[str, list[ForeignTar]]:
     """The tars to index, by language: those given, else `<root>/<language>/*.tar` of languages without an index.
+
+    Args:
+        languages: the language of the tars that are given; else these only, or all if there are none here.
 
     Raises:
         SourceError: if there is none, or a language or split can not be told.
     """
     if given:
-        if language is None:
-            raise SourceError("give --lang: the language of the tars")
+        if len(languages) != 1:
+            raise SourceError(f"found {counted(len(languages), 'language')}, expected one: --lang, that of the tars")
+        (language,) = languages
         folder = (root / parse_language(language)).resolve()
         tars = [_foreign_tar(folder, place, split) for pattern in given for place in braceexpand(pattern)]
         return {language: sorted(tars, key=lambda tar: SPLITS.index(tar.split))}
     if not root.is_dir():
-        raise SourceError(f"no folder {root}")
-    codes = [parse_language(language)] if language else storage.list_folders(str(root))
+        raise SourceError(f"no folder {root}; expected one that holds <language>/*.tar")
+    codes = [parse_language(language) for language in languages] if languages else storage.list_folders(str(root))
     found = {code: sorted((root / code).glob("*.tar")) for code in codes}
     if not any(found.values()):
         raise SourceError(

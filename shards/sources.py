@@ -32,18 +32,24 @@ class SourceRow:
 def read_folder(folder: Path, *, language: str | None = None) -> list[SourceRow]:
     """Every `clip.<audio>` with its `clip.txt`, below `folder`, sorted by path.
 
-    The language is the parent folder's name unless given; a parent named as a split is the split, and the language
-    the folder above it.
+    The language is the parent folder's name; a parent named as a split is the split, and the language the folder above
+    it. With `language`, the recordings in folders of that name; if there is no such folder, all of them are that
+    language.
 
     Raises:
         SourceError: if there is no recording, or a folder's name is no language code.
     """
     if not folder.is_dir():
         raise SourceError(f"no folder {folder}")
-    rows = []
+    found = []
     for path in sorted(path for path in folder.rglob("*") if path.suffix.lower()[1:] in AUDIO_EXTENSIONS):
         split = path.parent.name if path.parent.name in SPLITS else None
-        code = language or (path.parent.parent if split else path.parent).name
+        found.append((path, split, (path.parent.parent if split else path.parent).name))
+    if language in {name for _, _, name in found}:
+        found = [entry for entry in found if entry[2] == language]
+    rows = []
+    for path, split, name in found:
+        code = language or name
         transcript = path.with_suffix(".txt")
         rows.append(
             SourceRow(

@@ -11,6 +11,7 @@ from rich.table import Table
 from shards.display import duration, histogram
 from shards.index import LanguageIndex, ShardIndex
 from shards.schema import SPLITS
+from shards.tables import Column, fitting_table
 
 _BINS = 16
 
@@ -20,34 +21,43 @@ def durations_of(index: LanguageIndex) -> NDArray[np.float64]:
     return np.concatenate([index.table(split).durations for split in SPLITS])
 
 
-def summary_table(index: ShardIndex) -> Table:
+def summary_table(index: ShardIndex, width: int) -> Table:
     """A row per language: utterances, hours, lengths, vocabulary, speakers, shards, left out."""
-    table = Table(title=f"Shards in {index.root}", title_justify="left")
-    table.add_column("language")
-    for column in ("train", "dev", "test", "audio", "median s", "longest s", "chars/s", "vocabulary", "speakers"):
-        table.add_column(column, justify="right")
-    for column in ("shards", "size", "left out"):
-        table.add_column(column, justify="right")
+    columns = [
+        Column("language", right=False),
+        *(Column(name) for name in ("train", "dev", "test", "audio")),
+        Column("median s", rank=4),
+        Column("longest s", rank=6),
+        Column("chars/s", rank=7),
+        Column("characters", rank=1),
+        Column("speakers", rank=3),
+        Column("shards", rank=5),
+        Column("size", rank=2),
+        Column("left out"),
+    ]
+    rows = []
     for code in index.languages:
         language = index.language(code)
         seconds = durations_of(language)
         labels = sum(int(language.table(split).label_length.sum()) for split in SPLITS)
         shards = [shard for split in SPLITS for shard in language.shards(split)]
         drops = sum(entry["count"] for entry in language.content["drops"].values())
-        table.add_row(
-            code,
-            *(f"{language.utterances(split):,}" for split in SPLITS),
-            duration(float(seconds.sum())),
-            f"{np.median(seconds):.1f}" if len(seconds) else "–",
-            f"{seconds.max():.1f}" if len(seconds) else "–",
-            f"{labels / seconds.sum():.1f}" if len(seconds) else "–",
-            f"{len(language.vocabulary)}",
-            f"{language.content['speakers']:,}" if language.content["speakers"] else "–",
-            f"{len(shards):,}",
-            f"{sum(shard.bytes for shard in shards) / 2**20:,.1f} MiB",
-            f"{drops:,}",
+        rows.append(
+            (
+                code,
+                *(f"{language.utterances(split):,}" for split in SPLITS),
+                duration(float(seconds.sum())),
+                f"{np.median(seconds):.1f}" if len(seconds) else "–",
+                f"{seconds.max():.1f}" if len(seconds) else "–",
+                f"{labels / seconds.sum():.1f}" if len(seconds) else "–",
+                f"{len(language.vocabulary) - 5}",
+                f"{language.content['speakers']:,}" if language.content["speakers"] else "–",
+                f"{len(shards):,}",
+                f"{sum(shard.bytes for shard in shards) / 2**20:,.1f} MiB",
+                f"{drops:,}",
+            )
         )
-    return table
+    return fitting_table(f"Shards in {index.root}", columns, rows, width)
 
 
 def duration_histogram(seconds: NDArray[np.float64]) -> list[str]:

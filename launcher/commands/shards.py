@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from launcher.arguments import Languages, count, positive
+
 if TYPE_CHECKING:
     from shards.plan import LanguagePlan
 
@@ -14,35 +16,37 @@ DESCRIPTION = "Turn recordings and transcripts into WebDataset shards with an in
 
 EPILOG = """\
 examples:
-  mms-dist shards build corpus.tsv shards/            from a manifest: audio, text, lang, and optionally more
-  mms-dist shards build recordings/ shards/           from recordings/<lang>/clip.wav with clip.txt beside it
-  mms-dist shards index shards/                       index tars that have none
-  mms-dist shards verify shards/                      sums, every sample, splits
-  mms-dist shards inspect shards/ --lang ron          hours, lengths, vocabulary, what was left out
+  mms-dist shards build recordings.tsv corpus/            from a manifest: audio, text, lang, and optionally more
+  mms-dist shards build recordings/ corpus/           from recordings/<lang>/clip.wav with clip.txt beside it
+  mms-dist shards index corpus/                       index tars that have none
+  mms-dist shards verify corpus/                      sums, every sample, splits
+  mms-dist shards inspect corpus/ --lang ron          hours, lengths, vocabulary, what was left out
 
 `mms-dist shards COMMAND --help` explains each.
 Exit status: 0 done, 1 `verify` found something wrong in the shards, 2 wrong input."""
 
 BUILD_EPILOG = """\
 examples:
-  mms-dist shards build corpus.tsv shards/ --dry-run
-  mms-dist shards build corpus.jsonl shards/ --workers 16 --max-seconds 20
-  mms-dist shards build recordings/ shards/ --lang ron --dev-fraction 0.05 --test-fraction 0.05
+  mms-dist shards build recordings.tsv corpus/ --dry-run
+  mms-dist shards build recordings.jsonl corpus/ --workers 16 --max-seconds 20
+  mms-dist shards build recordings/ corpus/ --lang ron --dev-fraction 0.05 --test-fraction 0.05
 
 A manifest is tab-separated with a header, or one JSON object a line. Columns: audio (path from the manifest's folder,
 any format libsndfile reads), text, lang (ISO 639-3, as ron or srp-script_latin); optionally split (train, dev, test),
 speaker, start and end (seconds; segments of a long recording), source. Utterances without a split are placed by a hash
 of their text: no sentence is in two splits, and none moves when the corpus grows.
 
-Running the same command again goes on where it stopped and leaves alone what has not changed. The bytes of the shards
-do not depend on --workers. Text rules are in shards/text_rules.yaml; --text-rules lays your own over them."""
+Running the same command again goes on where it stopped and leaves alone what has not changed: the source, the options,
+the length of every tar, the bytes of samples.parquet and vocab.json. --force builds again all the same, as when
+`shards verify` found damage within a tar. The bytes of the shards do not depend on --workers.
+Text rules are in shards/text_rules.yaml; --text-rules lays your own over them."""
 
 INDEX_EPILOG = """\
 examples:
-  mms-dist shards index shards/                                    every shards/<lang>/*.tar without an index.json
-  mms-dist shards index shards/ --text-field sentence              the transcript is "sentence" in each sample's .json
-  mms-dist shards index shards/ 's3://bucket/ron-{000..063}.tar' --lang ron --split train
-  mms-dist shards index shards/ 'pipe:ssh store cat /ron/dev.tar' --lang ron --split dev
+  mms-dist shards index corpus/                                    every corpus/<lang>/*.tar without an index.json
+  mms-dist shards index corpus/ --text-field sentence              the transcript is "sentence" in each sample's .json
+  mms-dist shards index corpus/ 's3://bucket/ron-{000..063}.tar' --lang ron --split train
+  mms-dist shards index corpus/ 'pipe:ssh store cat /ron/dev.tar' --lang ron --split dev
 
 The tars hold audio (flac, wav, mp3, ogg, opus …) and a transcript (.json or .txt) per sample. They are not changed;
 audio of another rate is resampled, and text normalised, whenever it is read. Splits come from names (train-000.tar,
@@ -87,22 +91,20 @@ def _add_build(commands: Any) -> None:
     parser = _add(commands, "build", help="build shards from a manifest or a folder of recordings", epilog=BUILD_EPILOG)
     parser.add_argument("source", type=Path, metavar="SOURCE", help="manifest (.tsv, .jsonl) or folder")
     parser.add_argument("output", type=Path, metavar="SHARDS", help="folder for <lang>/<split>-000000.tar")
-    parser.add_argument("--lang", metavar="CODE", help="language of all of it, if the source does not say")
-    parser.add_argument("--languages", nargs="+", metavar="CODE", help="build these only")
+    _add_languages(parser, "build these only; a single one is also the language of what does not name its own")
     parser.add_argument("--audio-root", type=Path, metavar="DIR", help="where relative audio paths of a manifest start")
     parser.add_argument("--dev-fraction", type=_fraction, default=0.1, metavar="F", help="of sentences (default 0.1)")
     parser.add_argument("--test-fraction", type=_fraction, default=0.1, metavar="F", help="of sentences (default 0.1)")
     parser.add_argument(
-        "--min-seconds", type=_positive, default=0.3, metavar="S", help="leave out shorter (default 0.3)"
+        "--min-seconds", type=positive, default=0.3, metavar="S", help="leave out shorter (default 0.3)"
     )
-    parser.add_argument(
-        "--max-seconds", type=_positive, default=30.0, metavar="S", help="leave out longer (default 30)"
-    )
+    parser.add_argument("--max-seconds", type=positive, default=30.0, metavar="S", help="leave out longer (default 30)")
     parser.add_argument("--text-rules", type=Path, metavar="FILE", help="YAML laid over shards/text_rules.yaml")
     parser.add_argument("--skip-missing-audio", action="store_true", help="leave out and count missing recordings")
-    parser.add_argument("--shard-utterances", type=_count, default=1000, metavar="N", help="per tar (default 1000)")
-    parser.add_argument("--shard-mib", type=_count, default=256, metavar="N", help="per tar, about (default 256)")
+    parser.add_argument("--shard-utterances", type=count, default=1000, metavar="N", help="per tar (default 1000)")
+    parser.add_argument("--shard-mib", type=count, default=256, metavar="N", help="per tar, about (default 256)")
     _add_workers(parser)
+    parser.add_argument("--force", action="store_true", help="build again what is unchanged, or damaged")
     parser.add_argument("--dry-run", action="store_true", help="show what would be built; write and decode nothing")
     parser.set_defaults(run_shards=_build)
 
@@ -111,7 +113,7 @@ def _add_index(commands: Any) -> None:
     parser = _add(commands, "index", help="index WebDataset tars that were made elsewhere", epilog=INDEX_EPILOG)
     parser.add_argument("shards", type=Path, metavar="SHARDS", help="folder whose <lang>/index.json is written")
     parser.add_argument("tars", nargs="*", metavar="TAR", help="paths, URLs or pipe:commands; {000..063} is expanded")
-    parser.add_argument("--lang", metavar="CODE", help="language of the tars (default: their folder's name)")
+    _add_languages(parser, "of the TARs that are named; without any, index these only (default: all)")
     parser.add_argument("--split", choices=("train", "dev", "test"), help="of all of them (default: from their names)")
     parser.add_argument(
         "--text-field", metavar="NAME", help="of the .json (default: text, sentence, transcript … or .txt)"
@@ -119,11 +121,9 @@ def _add_index(commands: Any) -> None:
     parser.add_argument("--text-rules", type=Path, metavar="FILE", help="YAML laid over shards/text_rules.yaml")
     parser.add_argument("--keep-text", action="store_true", help="the text is normalised already: take it as it is")
     parser.add_argument(
-        "--min-seconds", type=_positive, default=0.3, metavar="S", help="leave out shorter (default 0.3)"
+        "--min-seconds", type=positive, default=0.3, metavar="S", help="leave out shorter (default 0.3)"
     )
-    parser.add_argument(
-        "--max-seconds", type=_positive, default=30.0, metavar="S", help="leave out longer (default 30)"
-    )
+    parser.add_argument("--max-seconds", type=positive, default=30.0, metavar="S", help="leave out longer (default 30)")
     parser.add_argument("--force", action="store_true", help="index again what has an index")
     _add_workers(parser)
     parser.add_argument("--dry-run", action="store_true", help="show what would be indexed; write nothing")
@@ -145,44 +145,52 @@ def _add_inspect(commands: Any) -> None:
 
 def _add_shards_and_languages(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("shards", metavar="SHARDS", help="folder or URL with <lang>/index.json")
-    parser.add_argument("--lang", nargs="+", metavar="CODE", help="these languages only")
+    _add_languages(parser, "these languages only")
+
+
+def _add_languages(parser: argparse.ArgumentParser, help: str) -> None:
+    parser.add_argument(
+        "--lang",
+        "--languages",
+        dest="languages",
+        nargs="+",
+        action=Languages,
+        type=_no_path,
+        default=[],
+        metavar="CODE",
+        help=f"{help}; as ron ita or ron,ita",
+    )
+
+
+def _no_path(text: str) -> str:
+    if "/" in text or os.path.isfile(text):  # meant for SOURCE or SHARDS
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected language codes; write paths before --lang")
+    return text
 
 
 def _add_workers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--workers", type=_count, default=os.cpu_count() or 1, metavar="N", help="processes (default: cores)"
+        "--workers", type=count, default=os.cpu_count() or 1, metavar="N", help="processes (default: cores)"
     )
 
 
 def _fraction(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
     if not 0 <= value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not in 0 … 1")
-    return value
-
-
-def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
-    return value
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a number from 0 to below 1")
     return value
 
 
 def _plans(args: argparse.Namespace) -> list[LanguagePlan]:
-    from shards.errors import SourceError, nearest
+    from shards.errors import SourceError
     from shards.manifest import read_manifest
     from shards.plan import plan_languages
-    from shards.schema import parse_language
     from shards.sources import read_folder
 
-    language = parse_language(args.lang) if args.lang else None
+    language = args.languages[0] if len(args.languages) == 1 else None
     if args.dev_fraction + args.test_fraction >= 1:
         raise SourceError("--dev-fraction and --test-fraction leave nothing to train on: their sum must be below 1")
     if args.min_seconds > args.max_seconds:
@@ -195,9 +203,7 @@ def _plans(args: argparse.Namespace) -> list[LanguagePlan]:
         found = sorted({row.language for row in rows})
         for code in args.languages:
             if code not in found:
-                raise SourceError(
-                    f"--languages {code}: not in {args.source}{nearest(code, found)}; it has {', '.join(found)}"
-                )
+                raise SourceError(_not_in_source(code, args.source, found))
         rows = [row for row in rows if row.language in args.languages]
     return plan_languages(
         rows,
@@ -208,12 +214,24 @@ def _plans(args: argparse.Namespace) -> list[LanguagePlan]:
     )
 
 
+def _not_in_source(code: str, source: Path, found: list[str]) -> str:
+    from shards.errors import ShardsError, nearest
+    from shards.schema import parse_language
+
+    message = f"--lang {code}: not in {source}{nearest(code, found)}; it has {', '.join(found)}"
+    try:
+        parse_language(code)
+    except ShardsError as error:
+        message += f"; {error}"
+    return message
+
+
 def _build(args: argparse.Namespace) -> int:
     from shards.build import BuildOptions, build_shards, is_built
-    from shards.display import BuildDisplay, WorkProgress, drops_table, languages_table, make_console, plans_table
-    from shards.drops import REASONS
+    from shards.display import BuildDisplay, WorkProgress, languages_table, plans_table, print_drops
     from shards.errors import SourceError
     from shards.limits import Limits
+    from shards.tables import make_console, say
 
     plans = _plans(args)
     options = BuildOptions(
@@ -223,41 +241,36 @@ def _build(args: argparse.Namespace) -> int:
     )
     console = make_console()
     if args.dry_run:
-        built = {plan.language for plan in plans if is_built(plan, args.output, options)}
-        console.print(plans_table(plans, built))
-        drops = drops_table({plan.language: plan.drops.as_dict() for plan in plans}, REASONS)
-        if drops is not None:
-            console.print(drops)
+        built = {plan.language for plan in plans if not args.force and is_built(plan, args.output, options)}
+        console.print(plans_table(plans, built, console.width))
+        print_drops(console, {plan.language: plan.drops.as_dict() for plan in plans})
         return 0
     totals = {plan.language: plan.total for plan in plans}
     with WorkProgress(console, sum(totals.values()), "utterances") as work:
-        report = build_shards(
-            plans, args.output, options, workers=args.workers, progress=BuildDisplay(console, work, totals)
-        )
+        display = BuildDisplay(console, work, totals)
+        report = build_shards(plans, args.output, options, workers=args.workers, force=args.force, progress=display)
     if report.indexes:
-        console.print(languages_table(report.indexes))
-    drops = drops_table({code: index["drops"] for code, index in report.indexes.items()}, REASONS)
-    if drops is not None:
-        console.print(drops)
+        console.print(languages_table(report.indexes, console.width))
+    print_drops(console, {code: index["drops"] for code, index in report.indexes.items()})
     if report.failed:
         raise SourceError("; ".join(report.failed.values()))
-    console.print(f"look into them: mms-dist shards inspect {args.output}")
+    say(console, f"look into them: mms-dist shards inspect {args.output}")
     return 0
 
 
 def _index(args: argparse.Namespace) -> int:
-    from shards.display import WorkProgress, drops_table, languages_table, make_console
-    from shards.drops import REASONS
+    from shards.display import WorkProgress, languages_table, print_drops
     from shards.foreign import IndexOptions, find_tars, index_language
     from shards.limits import Limits
+    from shards.tables import make_console, say
     from shards.text_rules import load_rules
 
-    languages = find_tars(args.shards, args.tars, language=args.lang, split=args.split, again=args.force)
+    languages = find_tars(args.shards, args.tars, languages=args.languages, split=args.split, again=args.force)
     console = make_console()
     if args.dry_run:
         for code, tars in languages.items():
             for tar in tars:
-                console.print(f"{code} {tar.split}: {tar.place}")
+                say(console, f"{code} {tar.split}: {tar.place}")
         return 0
     indexes: dict[str, Any] = {}
     with WorkProgress(console, sum(map(len, languages.values())), "tars") as work:
@@ -273,57 +286,56 @@ def _index(args: argparse.Namespace) -> int:
                 args.shards / code, code, tars, options, workers=args.workers, advance=work.advance
             )
     if not indexes:
-        console.print(f"every language in {args.shards} has an index; --force makes them again")
+        say(console, f"every language in {args.shards} has an index; --force makes them again")
         return 0
-    console.print(languages_table(indexes))
-    drops = drops_table({code: index["drops"] for code, index in indexes.items()}, REASONS)
-    if drops is not None:
-        console.print(drops)
+    console.print(languages_table(indexes, console.width))
+    print_drops(console, {code: index["drops"] for code, index in indexes.items()})
     return 0
 
 
 def _verify(args: argparse.Namespace) -> int:
-    from shards.display import WorkProgress, make_console
-    from shards.index import ShardIndex
+    from shards.display import WorkProgress
+    from shards.tables import make_console, say
     from shards.verify import verify_shards
+    from shards.wording import counted
 
     console = make_console()
-    index = ShardIndex.load(args.shards, args.lang)
-    total = sum(
-        index.language(code).utterances(split) for code in index.languages for split in ("train", "dev", "test")
-    )
-    with WorkProgress(console, total, "utterances") as work:
-        findings = verify_shards(args.shards, args.lang, workers=args.workers, advance=work.advance)
+    with WorkProgress(console, 0, "utterances") as work:
+        findings = verify_shards(
+            args.shards, args.languages or None, workers=args.workers, advance=work.advance, begin=work.begin
+        )
     wrong = 0
     for found in findings:
         for problem in found.problems:
-            console.print(f"{found.language}: WRONG: {problem}")
+            say(console, f"{found.language}: WRONG: {problem}")
+        if found.mend:
+            say(console, f"{found.language}: mend: {found.mend}")
         for note in found.notes:
-            console.print(f"{found.language}: note: {note}")
-        state = f"{len(found.problems)} problems" if found.problems else "sound"
-        console.print(f"{found.language}: {found.utterances:,} utterances read, {state}")
+            say(console, f"{found.language}: note: {note}")
+        state = counted(len(found.problems), "problem") if found.problems else "sound"
+        read = counted(found.utterances, "utterance")
+        if found.utterances < found.expected:
+            read = f"{found.utterances:,} of {counted(found.expected, 'utterance')}"
+        say(console, f"{found.language}: {read} read, {state}")
         wrong += len(found.problems)
-    console.print(
-        f"{wrong} problems in {len(findings)} languages" if wrong else f"all sound: {len(findings)} languages"
-    )
+    languages = counted(len(findings), "language")
+    say(console, f"{counted(wrong, 'problem')} in {languages}" if wrong else f"all sound: {languages}")
     return 1 if wrong else 0
 
 
 def _inspect(args: argparse.Namespace) -> int:
     import numpy as np
 
-    from shards.display import drops_table, make_console
-    from shards.drops import REASONS
+    from shards.display import print_drops
     from shards.index import ShardIndex
     from shards.summary import duration_histogram, durations_of, summary_table, vocabulary_lines
+    from shards.tables import make_console
 
     console = make_console()
-    index = ShardIndex.load(args.shards, args.lang)
-    console.print(summary_table(index))
-    drops = drops_table({code: index.language(code).content["drops"] for code in index.languages}, REASONS)
-    if drops is not None:
-        console.print(drops)
-    if args.lang:
+    index = ShardIndex.load(args.shards, args.languages or None)
+    console.print(summary_table(index, console.width))
+    print_drops(console, {code: index.language(code).content["drops"] for code in index.languages})
+    if args.languages:
         console.print("characters")
         for line in vocabulary_lines(index, index.languages):
             console.print(f"  {line}")

@@ -7,6 +7,7 @@ import tarfile
 import fsspec
 import pytest
 
+from launcher.cli import main
 from shards.cache import ShardCache
 from shards.errors import DamagedSampleError, IndexFileError, StorageError, TruncatedShardError
 from shards.foreign import ForeignTar, IndexOptions, index_language
@@ -15,7 +16,7 @@ from shards.read import ShardReader
 from shards.tar import scan
 from shards.text_rules import load_rules
 from shards.verify import verify_shards
-from tests.shard_samples import build, write_corpus
+from tests.shard_samples import build, tree_sums, write_corpus
 
 
 @pytest.fixture
@@ -63,6 +64,8 @@ def test_a_byte_flipped_where_no_utterance_lies_is_found_by_verify(shards):
     flip(shards / "ron" / "train-000000.tar", -1)
     reader_of(shards).check_sizes("ron", "train")
     assert problems_of(shards) == [f"shard {shards}/ron/train-000000.tar has another SHA-256 than its index says"]
+    (found,) = verify_shards(str(shards), None, workers=1, advance=lambda _: None)
+    assert f"mms-dist shards build SOURCE {shards} --lang ron --force" in found.mend
 
 
 def test_a_shard_cut_exactly_between_two_samples_is_named_and_never_silently_shortens_the_epoch(shards):
@@ -70,9 +73,7 @@ def test_a_shard_cut_exactly_between_two_samples_is_named_and_never_silently_sho
     table, (shard, *_) = index.language("ron").table("train"), index.language("ron").shards("train")
     path = shards / "ron" / shard.name
     os.truncate(path, int(table.offset[3]))
-    message = (
-        rf"train-000000.tar has {int(table.offset[3]):,} bytes; its index says {shard.bytes:,} bytes; copy it there"
-    )
+    message = rf"train-000000.tar has {int(table.offset[3]):,} bytes; its index says {shard.bytes:,} bytes; fetch an"
     reader = ShardReader(index)
     with pytest.raises(TruncatedShardError, match=message):
         reader.check_sizes("ron", "train")
@@ -122,7 +123,7 @@ def test_damage_to_the_files_beside_the_shards_is_named(name, shards):
     (shards / "ron" / name).unlink()
     assert any(f"{name} is missing" in problem for problem in problems_of(shards))
     language = ShardIndex.load(str(shards)).language("ron")
-    with pytest.raises(IndexFileError, match=f"{name} is missing.*shards verify"):
+    with pytest.raises(IndexFileError, match=f"{name} is missing.*shards build SOURCE {shards} --lang ron --force"):
         language.table("train") if name == "samples.parquet" else language.vocabulary
 
 
@@ -135,7 +136,8 @@ def test_a_table_of_another_build_is_not_believed(shards, tmp_path):
 
 def test_a_tar_that_no_index_knows_is_reported(shards):
     (shards / "ron" / "train-000099.tar").write_bytes((shards / "ron" / "train-000000.tar").read_bytes())
-    assert problems_of(shards) == [f"{shards}/ron/train-000099.tar is not in the index"]
+    (problem,) = problems_of(shards)
+    assert problem.startswith(f"{shards}/ron/train-000099.tar is not in the index; move it away")
 
 
 def test_a_sentence_in_two_splits_is_reported(tmp_path):
@@ -160,7 +162,69 @@ def test_a_sentence_in_two_splits_is_reported(tmp_path):
     content["files"] = {}
     (folder / "index.json").write_text(json.dumps(content))
     (problem,) = problems_of(tmp_path / "leak")
-    assert problem.startswith("5 sentences are in train and in dev (as that of clip")
+    assert problem.startswith("5 sentences in train and in dev too (as that of clip")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"schema_version": 1, "splits": {"train": 5}}'])
+def test_a_broken_index_is_a_finding_of_its_language_and_the_others_are_still_read(content, tmp_path):
+    build(write_corpus(tmp_path / "corpus", languages=("ita", "ron")), tmp_path / "shards")
+    (tmp_path / "shards" / "ita" / "index.json").write_text(content)
+    ita, ron = verify_shards(str(tmp_path / "shards"), None, workers=1, advance=lambda _: None)
+    (problem,) = ita.problems
+    assert "ita/index.json" in problem and "--lang ita --force" in problem and "shards verify" not in problem
+    assert (ita.utterances, ron.utterances, ron.problems) == (0, 20, [])
+
+
+def test_tars_that_lost_their_index_are_a_finding(tmp_path):
+    build(write_corpus(tmp_path / "corpus", languages=("ita", "ron")), tmp_path / "shards")
+    (tmp_path / "shards" / "ita" / "index.json").unlink()
+    ita, ron = verify_shards(str(tmp_path / "shards"), None, workers=1, advance=lambda _: None)
+    assert ita.problems == ["6 tars and no index.json, so training passes over them"]
+    assert not ron.problems
+
+
+def test_utterances_of_a_shard_that_is_cut_or_absent_do_not_count_as_read(shards):
+    (shards / "ron" / "train-000000.tar").unlink()
+    (found,) = verify_shards(str(shards), None, workers=1, advance=lambda _: None)
+    assert (found.utterances, found.expected) == (15, 20)
+
+
+def flip_in_tar(shards):
+    flip(shards / "ron" / "train-000000.tar", 3000)
+
+
+def empty_table(shards):
+    (shards / "ron" / "samples.parquet").write_bytes(b"")
+
+
+def delete_vocabulary(shards):
+    (shards / "ron" / "vocab.json").unlink()
+
+
+def break_index(shards):
+    (shards / "ron" / "index.json").write_text("{}")
+
+
+@pytest.mark.parametrize(
+    ("damage", "needs_force"),
+    [(flip_in_tar, True), (empty_table, False), (delete_vocabulary, False), (break_index, True)],
+)
+def test_building_again_mends_damage_and_gives_the_same_bytes(damage, needs_force, tmp_path, capsys):
+    manifest = write_corpus(tmp_path / "corpus")
+    command = ["shards", "build", str(manifest), str(tmp_path / "shards"), "--workers", "1"]
+    assert main(command) == 0
+    sound = tree_sums(tmp_path / "shards")
+    damage(tmp_path / "shards")
+    assert main(["shards", "verify", str(tmp_path / "shards"), "--workers", "1"]) == 1
+    assert "--lang ron --force" in capsys.readouterr().out
+    main(command)
+    told = "".join(capsys.readouterr())
+    assert (tree_sums(tmp_path / "shards") == sound) == (not needs_force)
+    if needs_force:
+        assert "--force builds it again" in told
+        assert main([*command, "--lang", "ron", "--force"]) == 0
+        assert "ron: 20 utterances, 15 s, built" in capsys.readouterr().out
+        assert tree_sums(tmp_path / "shards") == sound
 
 
 @pytest.mark.parametrize("cut", ["on a sample's end", "within a member", "without its last block"])

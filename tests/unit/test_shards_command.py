@@ -48,6 +48,83 @@ def test_only_the_languages_asked_for_are_built(manifest, tmp_path, capsys):
     assert "did you mean 'ita'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("codes", [("--lang", "ita,hun"), ("--languages", "ita", "hun")])
+def test_languages_are_named_by_either_option_with_commas_or_blanks(codes, tmp_path, capsys):
+    manifest = write_corpus(tmp_path / "corpus", languages=("ron", "ita", "hun"), utterances=6)
+    shards = tmp_path / "shards"
+    assert run("build", manifest, shards, "--workers", 1, *codes) == 0
+    assert sorted(path.name for path in shards.iterdir() if path.name != ".build") == ["hun", "ita"]
+    assert run("build", manifest, shards, "--workers", 1) == 0
+    for command in ("verify", "inspect"):
+        capsys.readouterr()
+        assert run(command, shards, *codes) == 0
+        out = capsys.readouterr().out
+        assert "hun" in out and "ita" in out and "ron" not in out
+    for code in ("hun", "ita", "ron"):
+        (shards / code / "index.json").unlink()
+    assert run("index", shards, "--dry-run", *codes) == 0
+    out = capsys.readouterr().out
+    assert "hun train" in out and "ita train" in out and "ron train" not in out
+
+
+def test_a_language_that_names_a_folder_never_relabels_the_others(tmp_path):
+    for name in ("ron/a", "ron/b", "ita/c"):
+        path = tmp_path / "in" / f"{name}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, sound(1), 16_000)
+        path.with_suffix(".txt").write_text(name[-1])
+    fractions = ("--dev-fraction", 0, "--test-fraction", 0, "--workers", 1)
+    assert run("build", tmp_path / "in", tmp_path / "one", "--lang", "ron", *fractions) == 0
+    assert run("build", tmp_path / "in", tmp_path / "all", "--lang", "hun", *fractions) == 0
+    samples = {
+        (place, code): json.loads((tmp_path / place / code / "index.json").read_text())["splits"]["train"]["samples"]
+        for place, code in (("one", "ron"), ("all", "hun"))
+    }
+    assert samples == {("one", "ron"): 2, ("all", "hun"): 3}
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_tables_are_as_wide_as_columns_says_and_break_no_word(width, tmp_path, capsys, monkeypatch):
+    dense = {"audio": "ron/clip000.wav", "text": "prea mult text " * 30, "lang": "srp-script_latin"}
+    short = {"audio": "ron/clip001.wav", "text": "scurt", "lang": "srp-script_latin"}
+    manifest = write_corpus(tmp_path / "corpus", extra=[dense, short])
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.chdir(tmp_path)
+    arguments = ("--dev-fraction", 0, "--test-fraction", 0, "--workers", 1)
+    for command in (
+        ("build", manifest, "out", "--dry-run"),
+        ("build", manifest, "out", *arguments),
+        ("inspect", "out"),
+    ):
+        assert run(*command) == 0
+        out = capsys.readouterr().out
+        assert max(map(len, out.splitlines())) <= width + 20  # lines that are no table are not wrapped
+        assert all(len(line) <= width for line in out.splitlines() if line[:1] in "┏┃│└")
+        for word in ("language", "train", "left out", "srp-script_latin"):
+            assert word in out
+    assert "more_labels_than_frames" in out
+
+
+def test_without_a_terminal_and_columns_tables_have_100_columns(manifest, tmp_path, capsys, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert run("build", manifest, tmp_path / "shards", "--workers", 1) == 0
+    capsys.readouterr()
+    assert run("inspect", tmp_path / "shards") == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line[:1] in "┏┃│└"]
+    assert 80 < max(map(len, lines)) <= 100
+
+
+def test_one_of_a_thing_is_not_many(tmp_path, capsys):
+    build = run("build", write_corpus(tmp_path / "corpus"), tmp_path / "shards", "--workers", 1)
+    assert (build, run("verify", tmp_path / "shards", "--workers", 1)) == (0, 0)
+    assert "all sound: 1 language\n" in capsys.readouterr().out
+    (tmp_path / "shards" / "ron" / "vocab.json").unlink()
+    assert run("verify", tmp_path / "shards", "--workers", 1) == 1
+    out = capsys.readouterr().out
+    assert "ron: 0 of 20 utterances read, 1 problem\n" in out
+    assert "1 problem in 1 language\n" in out
+
+
 def test_a_folder_of_recordings_is_built_with_text_rules_of_ones_own(tmp_path, capsys):
     for number in range(6):
         path = tmp_path / "in" / "ron" / f"{number}.flac"
@@ -93,11 +170,14 @@ def test_foreign_tars_are_indexed_and_a_dry_run_only_lists_them(manifest, tmp_pa
         (["build", "nowhere.tsv", "out"], "nowhere.tsv can not be read: No such file"),
         (["build", "MANIFEST", "out", "--lang", "ro"], "'ro' is not ISO 639-3"),
         (["build", "MANIFEST", "out", "--dev-fraction", "0.6", "--test-fraction", "0.5"], "sum must be below 1"),
-        (["build", "MANIFEST", "out", "--dev-fraction", "2"], "2 is not in 0 … 1"),
-        (["build", "MANIFEST", "out", "--workers", "0"], "0 is not above 0"),
+        (["build", "MANIFEST", "out", "--dev-fraction", "2"], "found '2', expected a number from 0"),
+        (["build", "MANIFEST", "out", "--workers", "0"], "found '0', expected a whole number"),
         (["build", "MANIFEST", "out", "--min-seconds", "9", "--max-seconds", "3"], "is above --max-seconds"),
         (["build", "MANIFEST", "out", "--text-rules", "no.yaml"], "text rules no.yaml can not be read"),
-        (["verify", "nowhere"], "no folder nowhere"),
+        (["verify", "nowhere"], "or make it first with 'mms-dist shards build SOURCE nowhere'"),
+        (["build", "--lang", "ron", "a/b.tsv", "out"], "write paths before --lang"),
+        (["bild", "MANIFEST", "out"], "there is no command 'bild'; did you mean 'build'?\nsee: mms-dist shards --help"),
+        (["inspect", "out", "--foo"], "it does not know --foo\nsee: mms-dist shards inspect --help"),
         (["inspect", "nowhere"], "no folder nowhere"),
         (["index", "nowhere"], "no folder nowhere"),
         (["verify"], "SHARDS"),
