@@ -45,11 +45,11 @@ def run(args: argparse.Namespace) -> int:
 def _dry_run(config: Any) -> int:
     from mms_dist.training.census import take_census
 
-    print(config.to_yaml())
     _, census = take_census(config)
     for entry in census:
         print(
             f"{entry.language:<24} {entry.utterances:>8,} utterances  {entry.seconds / 3600:8.2f} h  "
             f"{entry.vocabulary_size:>4} tokens  {entry.steps:>6,} steps  {entry.left_out} left out"
         )
+    print(f"\n{config.to_yaml()}", end="")
     return 0
