@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from launcher.arguments import count
+
 EPILOG = """\
 Real recordings in English, Spanish, French, Italian and Russian are built into shards; one adapter and head for each
 language are trained together on the shipped base, which has never heard any of the five; the held-out test sentences
@@ -22,7 +24,9 @@ def add_parser(subparsers: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--directory", default="demo-run", help="where shards and the run go (default: %(default)s)")
-    parser.add_argument("--steps", type=int, help="optimizer steps a language (default: those of the demo's config)")
+    parser.add_argument(
+        "--steps", metavar="N", type=count, help="optimizer steps a language (default: those of the demo's config)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -160,3 +160,26 @@ def test_a_terminal_without_unicode_gets_a_question_mark_and_no_crash(tmp_path: 
     (tmp_path / "polyglot.py").write_text(COMMAND.format(name="polyglot", body="print('где →'); return 0"))
     result = _run_with(tmp_path, "polyglot", env=os.environ | {"PYTHONIOENCODING": "latin-1"})
     assert (result.returncode, result.stdout) == (0, "??? ?\n")
+
+
+def test_the_module_of_the_command_can_be_run_itself() -> None:
+    assert _python("-m", "launcher.cli", "--version").stdout.startswith("mms-dist ")
+
+
+def test_a_dry_run_checks_before_it_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    config = str(Path(cli.__file__).parent / "demo.yaml")
+    assert cli.main(["train", "--config", config, "--dry-run", "--data.shards", "/nowhere"]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and "/nowhere" in err
+
+
+@pytest.mark.parametrize("steps", ["0", "-1", "few"])
+def test_the_demo_takes_one_step_at_least(steps: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["demo", "--steps", steps]) == 2
+    assert "expected a whole number of 1 or more" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["debug --config c.yaml", "eval run", "export run"])
+def test_language_codes_stand_apart_by_spaces_or_commas(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([*command.split(), "--languages", ","]) == 2
+    assert "found no language code" in capsys.readouterr().err
