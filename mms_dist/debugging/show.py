@@ -35,17 +35,16 @@ class Show:
         of = f"{len(report.languages)} of {plural(report.run_languages, 'language')}"
         run = f"the run has {plural(report.run_utterances, 'utterance')}, {_hours(report.run_seconds)}"
         self._title("Plan", f"{of}; {run}")
-        table = _table("language", ">utterances", ">audio", ">left out", ">tokens", ">steps", ">batches/epoch", ">here")
+        table = _table("language", ">utterances", ">audio", ">left\nout", ">steps", ">batches/\nepoch", ">batch\nhere")
         for line in report.languages:
             table.add_row(
                 line.language,
                 f"{line.utterances:,}",
                 _hours(line.seconds),
                 f"{line.left_out:,}",
-                str(line.tokens),
                 f"{line.steps_planned:,}",
                 f"{line.batches_an_epoch:,}",
-                f"{line.batch_utterances} utt, {line.batch_seconds:.1f} s",
+                f"{line.batch_utterances} in {line.batch_seconds:.1f} s",
             )
         self._console.print(table)
 
@@ -88,7 +87,7 @@ class Show:
                 str(line.head),
             )
         self._console.print(table)
-        self._more(len(report.route) - ROUTE_LINES, "utterances")
+        self._more(len(report.route) - ROUTE_LINES, "utterance")
 
     def memory(self, report: DebugReport) -> None:
         self._title("Memory")
@@ -167,7 +166,7 @@ class Show:
 
     def _more(self, count: int, noun: str) -> None:
         if count > 0:
-            self._console.print(f"  [dim]… and {count} more {noun}[/]", highlight=False)
+            self._console.print(f"  [dim]… and {plural(count, f'more {noun}')}[/]", highlight=False)
 
 
 def _table(*columns: str) -> Table:

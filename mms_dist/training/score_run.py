@@ -172,7 +172,8 @@ def _load(store: CheckpointStore, language: str, pointer: PointerName) -> tuple[
 def _no_split(index: ShardIndex, lacking: Sequence[str], split: str) -> str:
     code = lacking[0]
     present = ", ".join(f"{name} ({index.language(code).utterances(name):,})" for name in index.language(code).splits)
-    more = f"; {len(lacking) - 1} more languages lack it" if len(lacking) > 1 else ""
+    others = len(lacking) - 1
+    more = f"; {others:,} more {'languages lack' if others > 1 else 'language lacks'} it" if others else ""
     return (
         f"{code} in {index.root} has no {split} utterances, only {present or 'none at all'}{more}; choose another "
         f"--split, leave the language out with --languages, or build the shards with a {split} split"
