@@ -21,6 +21,7 @@ class PlainProgress:
     def __init__(self, board: Board, console: Console) -> None:
         self._board, self._console = board, console
         self._last_seconds = 0.0
+        self._last_rounds = 0  # of this process, when a line was printed last
         # The step whose CER was printed last; what an earlier process measured is not news.
         self._told = {code: latest.step for code, line in board.lines.items() if (latest := line.history.latest)}
 
@@ -34,7 +35,7 @@ class PlainProgress:
         interval = min(LONGEST_SECONDS, max(SHORTEST_SECONDS, ELAPSED_FRACTION * elapsed))
         if not force and elapsed - self._last_seconds < interval:
             return
-        self._last_seconds = elapsed
+        self._last_seconds, self._last_rounds = elapsed, self._board.throughput.total_rounds
         self._print(status_line(self._board))
         for line in self._new_rates():
             self._print(line)
@@ -44,8 +45,8 @@ class PlainProgress:
         self._console.print(line, highlight=False, soft_wrap=True)
 
     def close(self) -> None:
-        """Tell how it stands in the end, if anything was trained."""
-        if self._board.throughput.rounds:
+        """Tell how it stands in the end, if anything was trained since the last line."""
+        if self._board.throughput.total_rounds > self._last_rounds:
             self.update(force=True)
         for line in self._new_rates():
             self._print(line)
@@ -80,7 +81,7 @@ def status_line(board: Board) -> str:
     loss = sum(losses) / len(losses) if losses else None
     states = [f"{count} {state}" for state in STATES if (count := board.count(state))]
     standing = [f"round {board.round}", f"{duration(board.elapsed_seconds)} elapsed"]
-    if not speed.rounds:
+    if not speed.total_rounds:
         return " | ".join([*standing, ", ".join(states)])
     return " | ".join(
         [

@@ -29,9 +29,11 @@ class Throughput:
 
     def __init__(self) -> None:
         self._samples: deque[_Sample] = deque()
+        self.total_rounds = 0
 
     def add(self, report: RoundReport, at_seconds: float) -> None:
         """Take a round that ended at `at_seconds` into account."""
+        self.total_rounds += 1
         self._samples.append(
             _Sample(
                 at_seconds,
@@ -45,11 +47,6 @@ class Throughput:
         )
         while len(self._samples) > FEWEST_ROUNDS and self._samples[0].at_seconds < at_seconds - WINDOW_SECONDS:
             self._samples.popleft()
-
-    @property
-    def rounds(self) -> int:
-        """How many rounds the averages are of."""
-        return len(self._samples)
 
     @property
     def audio_seconds_per_second(self) -> float:

@@ -173,6 +173,16 @@ def test_where_nothing_was_trained_no_speed_is_told() -> None:
     assert console.file.getvalue() == told
 
 
+def test_the_end_is_told_once() -> None:
+    board, _ = _board(5)
+    console = Console(file=io.StringIO(), width=80)
+    progress = PlainProgress(board, console)
+    progress.close()
+    progress.close()
+    assert isinstance(console.file, io.StringIO)
+    assert len(console.file.getvalue().splitlines()) == 1
+
+
 def test_drawing_is_rationed_to_a_fraction_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     from mms_dist.monitor import progress as module
 
