@@ -70,5 +70,5 @@ def test_the_table_and_the_json_tell_the_same() -> None:
     console = Console(file=io.StringIO(), width=100, record=True)
     console.print(evaluation_table(scores))
     lines = console.export_text().splitlines()
-    assert [line.split()[0] for line in lines if line.startswith(("  ita", "  ron"))] == ["ita", "ron"]
+    assert [line.split()[0] for line in lines if line.startswith((" ita", " ron"))] == ["ita", "ron"]
     assert "12.5" in next(line for line in lines if "mean of 2" in line)
