@@ -6,7 +6,8 @@ where LN has the language's own gain g and offset o. As LN(h) = g * n(h) + o wit
 gain and offset fold into the first projection,  W1 (g * n + o) + b1 = (W1 * g) n + (W1 o + b1),  which is done on
 small matrices once a batch instead of on activations in every layer.
 
-Legend: B utterances, U languages among them, T frames, H hidden size, D bottleneck, L layers, V vocabulary, R row length.
+Legend: B utterances, U languages among them, T frames, H hidden size, D bottleneck, L layers, V vocabulary, R row
+length.
 """
 
 from dataclasses import dataclass, replace

@@ -106,7 +106,7 @@ def _plan_lines(config: Config, parts: Parts, census: list[LanguageEntry]) -> li
         f"base      {config.model.base}: {parts.base.parameter_count() / 1e6:,.1f} M parameters, frozen, "
         f"{config.model.dtype} on {parts.base.device}",
         f"languages {len(census)}: {sum(entry.utterances for entry in census):,} utterances, {hours:,.2f} h; "
-        f"{parts.bank.slots} languages at once",
+        f"{parts.bank.slots} at once",
         f"adapters  dim {config.adapter.dim}, up to {row:,} trained parameters a language; "
         f"rows, gradients and moments take {4 * parts.bank.rows.nbytes / 2**20:,.0f} MiB",
         f"rounds    {config.optim.batch_seconds:g} s of audio and one optimizer step a language, "
