@@ -31,7 +31,7 @@ def run(*, quick: bool) -> Iterator[Measurement]:
     """Both shapes in fp32, and the large one in bf16."""
     cases = [("tiny", None, "float32", 3.0), ("300m", 4, "float32", 2.0), ("300m", 4, "bfloat16", 2.0)]
     for shape, layers, dtype, seconds in cases[:1] if quick else cases:
-        yield from _measure(shape, layers, dtype, seconds, repeats=2 if quick else 15)
+        yield from _measure(shape, layers, dtype, seconds, repeats=2 if quick else 15 if layers is None else 5)
 
 
 def _measure(shape: str, layers: int | None, dtype: str, seconds: float, *, repeats: int) -> Iterator[Measurement]:
