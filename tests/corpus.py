@@ -3,6 +3,7 @@
 Made with the project's own builder, so tests train on real shards.
 """
 
+import string
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,9 @@ ALPHABETS = ["abcdef", "ghijklmno", "pqrs", "tuvwxyzab", "cdefghi", "jklmnop", "
 
 
 def toy_languages(count: int) -> list[str]:
-    """Codes `taa`, `tab`, …"""
-    return [f"t{chr(97 + number // 26)}{chr(97 + number % 26)}" for number in range(count)]
+    """Codes `taa`, `tab`, … `tzz`, `uaa`, …"""
+    letters = string.ascii_lowercase
+    return [letters[19 + n // 676] + letters[n // 26 % 26] + letters[n % 26] for n in range(count)]
 
 
 def speak(text: str, random: np.random.Generator) -> np.ndarray:
