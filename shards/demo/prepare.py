@@ -38,9 +38,7 @@ _GAP_SECONDS = 0.5  # between prompts, so that nothing of one is coded into the 
 _RECORDING_SECONDS = 270.0
 _EDGE_SECONDS = 0.12  # kept around the speech
 _EDGE_LEVEL = 0.01  # of the peak: quieter is not speech
-_OPUS_COMPRESSION = (
-    0.91  # libsndfile's scale from 256 (0) to 6 kbit/s (1), the upper bound of a variable rate
-)
+_OPUS_COMPRESSION = 0.91  # libsndfile's scale from 256 (0) to 6 kbit/s (1), the upper bound of a variable rate
 _LEFT_OUT_FOLDERS = ("letters/", "phonetic/", "silence/")  # names of letters, alphabets, nothing at all
 _UNSPOKEN = re.compile(r"[\[\](){}<>#*/&%_=+@]|\d")
 _ACRONYM = re.compile(r"\b[A-ZА-Я]{2,}\b|\b[A-Z]\.[A-Z]\.")
@@ -146,9 +144,7 @@ def prompts(packages: Path, code: str) -> Iterator[Prompt]:
     sounds = packages / "usr/share/asterisk/sounds" / source.voice_folder
     for needed in (listing, sounds):
         if not needed.exists():
-            raise FileNotFoundError(
-                f"{needed} is missing: dpkg -x {name}_*.deb and {name}-g722_*.deb {packages}"
-            )
+            raise FileNotFoundError(f"{needed} is missing: dpkg -x {name}_*.deb and {name}-g722_*.deb {packages}")
     for line in gzip.decompress(listing.read_bytes()).decode("utf-8-sig").splitlines():
         prompt, _, written = line.partition(":")
         text = spoken_text(written, source.digits)
@@ -241,9 +237,7 @@ def seconds_text(samples: int) -> str:
 
 def main() -> None:
     """Command line; prints utterances and minutes per language and split."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--packages", type=Path, required=True, help="where the Debian packages are unpacked")
     parser.add_argument("--out", type=Path, required=True, help="folder for manifest.tsv and audio/")
     arguments = parser.parse_args()
