@@ -1,15 +1,21 @@
 """I8: what we write, Hugging Face loads, and hears the same; what Hugging Face wrote, we start from."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 from transformers import Wav2Vec2ForCTC, Wav2Vec2Processor
 
 from mms_dist.checkpoint.export import export_run
+from mms_dist.data.batch import Utterance
+from mms_dist.data.collate import collate
 from mms_dist.errors import CheckpointError, MmsDistError
+from mms_dist.model.routed import Batch
 from mms_dist.training.assembly import Parts
 from shards.index import ShardIndex
 from shards.read import ShardReader
@@ -33,20 +39,36 @@ def run(tmp_path_factory: pytest.TempPathFactory, small_base: Path, shards: Path
     return directory
 
 
-def our_transcripts(run: Path, base: Path, shards: Path) -> dict[str, tuple[list[str], list[str]]]:
-    """Keys and hypotheses of every language's dev split, through our own evaluator on the saved rows."""
-    found: dict[str, tuple[list[str], list[str]]] = {}
+@dataclass
+class Heard:
+    """What our own model makes of a language's dev split: logits [T, V] and transcript of each utterance."""
+
+    logits: list[Tensor]
+    texts: list[str]
+
+
+def what_we_hear(run: Path, base: Path, shards: Path) -> dict[str, Heard]:
+    found: dict[str, Heard] = {}
 
     def look(parts: Parts) -> None:
         for trainee in parts.loop.roster.in_order():
-            transcription = parts.lifecycle.evaluator.transcribe(
-                parts.workplace.index.language(trainee.language), "dev", trainee.slot
-            )
-            found.setdefault(trainee.language, (transcription.keys, transcription.hypotheses))
+            index, language = parts.workplace.index.language(trainee.language), trainee.language
+            if language in found:
+                continue
+            table = index.table("dev")
+            logits = []
+            for row in range(len(table)):
+                raw = ShardReader(parts.workplace.index).read(language, "dev", row)
+                frames = int(table.frames[row])
+                member = Utterance(language, raw.key, 0, row, raw.audio, np.zeros(1, np.int32), raw.text, frames)
+                audio_1S = collate([member], seed=0).audio_BS
+                batch = Batch(parts.base.features(audio_1S), torch.tensor([frames]), torch.tensor([trainee.slot]))
+                logits.append(parts.model.logits(batch)[0].detach())
+            texts = parts.lifecycle.evaluator.transcribe(index, "dev", trainee.slot).hypotheses
+            found[language] = Heard(logits, texts)
 
     # One step more, so that the languages are active again; we listen before it is taken.
-    more = toy_config(run, base, shards, optim={"steps": 7, "lr": 1e-3})
-    train_watched(more, look)
+    train_watched(toy_config(run, base, shards, optim={"steps": 7, "lr": 1e-3}), look)
     return found
 
 
@@ -55,26 +77,25 @@ def without_special_tokens(text: str) -> str:
     return " ".join(re.sub("<s>|</s>|<unk>", "", text).split())
 
 
-def test_an_exported_run_transcribes_the_same_in_hugging_face(
+def test_an_exported_run_gives_the_same_logits_and_transcripts_in_hugging_face(
     tmp_path: Path, small_base: Path, shards: Path, run: Path
 ) -> None:
     folder = tmp_path / "export"
     export_run(run, folder, base_path=str(small_base), pointer="last")
-    ours = our_transcripts(run, small_base, shards)
+    ours = what_we_hear(run, small_base, shards)
     reader = ShardReader(ShardIndex.load(str(shards)))
     heard_something = False
     for language in LANGUAGES:
         processor = Wav2Vec2Processor.from_pretrained(folder, target_lang=language)
         model = Wav2Vec2ForCTC.from_pretrained(folder, target_lang=language, ignore_mismatched_sizes=True).eval()
-        keys, hypotheses = ours[language]
-        for row, hypothesis in enumerate(hypotheses):
+        for row, (logits_TV, text) in enumerate(zip(ours[language].logits, ours[language].texts, strict=True)):
             raw = reader.read(language, "dev", row)
-            assert raw.key in keys[row]
             inputs = processor(raw.audio / 32768.0, sampling_rate=16_000, return_tensors="pt")
             with torch.no_grad():
-                ids = model(**inputs).logits.argmax(-1)
-            assert without_special_tokens(processor.batch_decode(ids)[0]) == hypothesis
-            heard_something = heard_something or bool(hypothesis)
+                theirs_TV = model(**inputs).logits[0]
+            torch.testing.assert_close(logits_TV, theirs_TV, rtol=0, atol=1e-5)
+            assert without_special_tokens(processor.batch_decode(theirs_TV.argmax(-1)[None])[0]) == text
+            heard_something = heard_something or bool(text)
     assert heard_something, "every transcript was empty: the comparison says nothing"
 
 

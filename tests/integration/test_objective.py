@@ -1,0 +1,50 @@
+"""The objective of a language is the mean over its own batch, whatever else is in the round."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from mms_dist.data.batch import BatchRequest, LoadedBatch
+from mms_dist.data.stream import Position
+from mms_dist.training.assembly import Parts
+from tests.corpus import build_toy_shards
+from tests.training import toy_config, train_watched
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_toy_shards(tmp_path_factory.mktemp("objective"), languages=2, train=7, dev=2)
+
+
+def test_a_batchs_gradient_is_the_mean_of_its_utterances_gradients_to_the_last_digits(
+    tmp_path: Path, small_base: Path, shards: Path
+) -> None:
+    compared = []
+
+    def look(parts: Parts) -> None:
+        if compared:
+            return
+        trainee = parts.loop.roster.active["taa"]
+        (loaded,) = parts.loader.take([BatchRequest("taa", Position())])
+        whole = LoadedBatch(loaded.request, loaded.utterances[:3])  # a third is exact in no float
+
+        def gradient(*batches: LoadedBatch) -> Tensor:
+            parts.bank.grads.zero_()
+            parts.gradients.accumulate(batches, parts.loop.roster.active)
+            return parts.bank.grads[trainee.slot].clone()
+
+        single = [gradient(LoadedBatch(whole.request, [utterance])) for utterance in whole.utterances]
+        together = gradient(whole)
+        (company,) = parts.loader.take([BatchRequest("tab", Position())])
+        mixed = gradient(whole, company)
+        parts.bank.grads.zero_()
+        assert len(single) == 3, len(single)
+        compared.extend([together, mixed, torch.stack(single).mean(0)])
+
+    settings = {"model": {"dtype": "float64"}, "optim": {"batch_seconds": 9.0, "steps": 4}}
+    train_watched(toy_config(tmp_path, small_base, shards, **settings), look)
+    together, mixed, mean = compared
+    for gradient in (together, mixed):
+        assert float((gradient - mean).norm() / mean.norm()) < 1e-12
