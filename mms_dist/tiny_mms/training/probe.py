@@ -144,7 +144,7 @@ def main() -> None:
     parser.add_argument("--demo", type=Path, default=Path("shards/demo/manifest.tsv"), help="manifest")
     parser.add_argument("--languages", nargs="+", default=["eng", "spa", "fra", "ita", "rus"])
     parser.add_argument("--dim", type=int, default=16)
-    parser.add_argument("--rate", type=float, default=3e-3)
+    parser.add_argument("--rate", type=float, default=8e-3)
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--head-only", action="store_true", help="no adapters: the head on the frozen base")
     parser.add_argument("--random", action="store_true", help="a base that was never trained")
