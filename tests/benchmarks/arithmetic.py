@@ -37,7 +37,7 @@ def run(*, quick: bool) -> Iterator[Measurement]:
     cases = [("300m", 24, "float32", 4, 5.0, 0.75), ("300m", 24, "bfloat16", 4, 5.0, 0.75)]
     small = [("tiny", 6, "float32", 16, 2.5, None)]
     for shape, layers, dtype, batch, seconds, target in small if quick else cases + small:
-        yield _measure(shape, layers, dtype, batch, seconds, repeats=2 if quick else 5, has_target=target is not None)
+        yield _measure(shape, layers, dtype, batch, seconds, repeats=2 if quick else 3, has_target=target is not None)
 
 
 def _measure(

@@ -24,7 +24,7 @@ MEBIBYTE = 1 << 20
 
 
 def run(*, quick: bool) -> Iterator[Measurement]:
-    registered, repeats, rounds = (8, 2, 2) if quick else (REGISTERED, 9, 20)
+    registered, repeats, rounds = (8, 2, 2) if quick else (REGISTERED, 5, 20)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         base = random_base(folder / "base", "tiny")
