@@ -131,8 +131,9 @@ class Rounds:
 
     slots: PositiveInt = 64
     """Languages active together; the others wait, longest remaining work first."""
-    forward_seconds: ForwardSeconds = 160.0
-    """Padded audio in one forward pass: the knob for memory."""
+    forward_seconds: ForwardSeconds | None = None
+    """Padded audio in one forward pass: the knob for memory. None: 160 on a GPU, and 32 on a CPU, where activations
+    should stay in its cache."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -142,7 +143,8 @@ class Evaluation:
     every_steps: PositiveInt = 200
     max_utterances: PositiveInt | None = None
     """Dev utterances a language, chosen once by a hash of their keys; None takes all."""
-    forward_seconds: ForwardSeconds = 160.0
+    forward_seconds: ForwardSeconds | None = None
+    """Padded audio in one forward pass; None as for `rounds`."""
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -90,7 +90,7 @@ class Bench:
     def forward_groups(self) -> list[list[Utterance]]:
         """The round's forward passes, as training would make them."""
         everything = self.utterances()
-        capacity = int(self.config.rounds.forward_seconds * SAMPLE_RATE)
+        capacity = int(self.parts.gradients.forward_seconds * SAMPLE_RATE)
         return [[everything[item] for item in group] for group in pack(lengths(everything), capacity=capacity)]
 
     def forward(self, members: Sequence[Utterance], model: RoutedModel | None = None) -> Forward:
@@ -123,7 +123,7 @@ class Bench:
         return GradientPass(
             model,
             features or FeatureSource(model.base, cache_gib=0.0),
-            forward_seconds=self.config.rounds.forward_seconds,
+            forward_seconds=self.parts.gradients.forward_seconds,
             seed=self.config.run.seed,
         )
 

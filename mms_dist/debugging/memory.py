@@ -29,7 +29,7 @@ def memory_lines(bench: Bench, *, run_slots: int) -> list[MemoryLine]:
         kept += layers * len(members) * frames * parts.base.hidden * forward.batch.features_BTC.element_size()
         how = "kept with activation checkpointing"
     padded_seconds = len(members) * forward.collated.audio_BS.shape[1] / SAMPLE_RATE
-    full = bench.config.rounds.forward_seconds
+    full = bench.parts.gradients.forward_seconds
     row_bytes = bank.rows.nbytes // bank.slots
     peak = "CUDA's peak for this process" if parts.base.device.type == "cuda" else "resident, this process"
     return [

@@ -18,6 +18,7 @@ from torch.nn import functional
 from torch.nn.utils import parametrize
 
 from mms_dist.errors import BaseModelError
+from mms_dist.model.front_end import StridedFrontEnd
 from shards.schema import FRONT_END
 
 SHIPPED_BASE = "tiny-mms"
@@ -41,6 +42,7 @@ class FrozenBase:
     module: nn.Module
     config: Any
     path: str
+    strided_front_end: StridedFrontEnd | None = None
 
     @classmethod
     def load(cls, name_or_path: str, *, dtype: torch.dtype, device: torch.device | str = "cpu") -> "FrozenBase":
@@ -56,8 +58,10 @@ class FrozenBase:
         config = _load_config(path, name_or_path)
         module = _load_weights(path, config, dtype)
         _merge_weight_norm(module)
-        module.requires_grad_(False).eval()
-        return cls(module.to(device), config, path)
+        module.requires_grad_(False).eval().to(device)
+        # A GPU's library has convolutions for this; a CPU's is slower than a matrix product.
+        on_cpu = torch.device(device).type == "cpu"
+        return cls(module, config, path, StridedFrontEnd(module.feature_extractor) if on_cpu else None)
 
     @property
     def layers(self) -> nn.ModuleList:
@@ -78,7 +82,10 @@ class FrozenBase:
     @torch.no_grad()
     def features(self, audio_BN: Tensor) -> Tensor:
         """The convolutional front end: normalised audio [B, N] to features [B, T, C]."""
-        return self.module.feature_extractor(audio_BN.to(self.dtype)).transpose(1, 2)  # type: ignore[operator]
+        audio_BN = audio_BN.to(self.dtype)
+        if self.strided_front_end is not None:
+            return self.strided_front_end(audio_BN)
+        return self.module.feature_extractor(audio_BN).transpose(1, 2)  # type: ignore[operator]
 
     @torch.no_grad()
     def embed(

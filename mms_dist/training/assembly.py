@@ -16,7 +16,7 @@ from mms_dist.model.layout import RowLayout
 from mms_dist.model.routed import RoutedModel
 from mms_dist.monitor.monitor import Monitor
 from mms_dist.training.census import LanguageEntry
-from mms_dist.training.devices import choose_device, compute_as_asked
+from mms_dist.training.devices import choose_device, compute_as_asked, forward_seconds
 from mms_dist.training.evaluate import Evaluator
 from mms_dist.training.features import FeatureSource
 from mms_dist.training.gradients import GradientPass
@@ -104,10 +104,11 @@ def assemble(
         model,
         features,
         reader,
-        forward_seconds=config.evaluation.forward_seconds,
+        forward_seconds=forward_seconds(config.evaluation.forward_seconds, base.device),
         max_utterances=config.evaluation.max_utterances,
     )
-    gradients = GradientPass(model, features, forward_seconds=config.rounds.forward_seconds, seed=config.run.seed)
+    seconds = forward_seconds(config.rounds.forward_seconds, base.device)
+    gradients = GradientPass(model, features, forward_seconds=seconds, seed=config.run.seed)
     workplace = Workplace(config, base.identity(), bank, optimizer, loader, features, store, index, monitor)
     lifecycle = Lifecycle(config, workplace, store, evaluator, index, monitor, ended=restored.ended)
     roster = Roster(slots=bank.slots, present=restored.present, queue=restored.queue, enter=workplace.enter)

@@ -31,6 +31,11 @@ def compute_as_asked(device: torch.device) -> None:
         torch.backends.cudnn.allow_tf32 = False
 
 
+def forward_seconds(asked: float | None, device: torch.device) -> float:
+    """Padded audio of a forward pass where the configuration leaves it open."""
+    return asked or (160.0 if device.type == "cuda" else 32.0)
+
+
 def set_threads(threads: int | None) -> None:
     if threads is not None:
         torch.set_num_threads(threads)

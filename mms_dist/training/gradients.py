@@ -39,6 +39,7 @@ class GradientPass:
     def __init__(self, model: RoutedModel, features: FeatureSource, *, forward_seconds: float, seed: int) -> None:
         self._model = model
         self._features = features
+        self.forward_seconds = forward_seconds
         self._capacity = int(forward_seconds * SAMPLE_RATE)
         self._seed = seed
 
@@ -58,7 +59,7 @@ class GradientPass:
             except torch.OutOfMemoryError as error:
                 raise TrainingError(
                     f"the device ran out of memory in a forward pass of {len(members)} utterances: lower "
-                    f"rounds.forward_seconds (now {self._capacity / SAMPLE_RATE:g}), or set "
+                    f"rounds.forward_seconds (now {self.forward_seconds:g}), or set "
                     "model.activation_checkpointing"
                 ) from error
             order += [member.language for member in members]

@@ -110,7 +110,7 @@ def _plan_lines(config: Config, parts: Parts, census: list[LanguageEntry]) -> li
         f"adapters  dim {config.adapter.dim}, up to {row:,} trained parameters a language; "
         f"rows, gradients and moments take {4 * parts.bank.rows.nbytes / 2**20:,.0f} MiB",
         f"rounds    {config.optim.batch_seconds:g} s of audio and one optimizer step a language, "
-        f"forward passes of up to {config.rounds.forward_seconds:g} s",
+        f"forward passes of up to {parts.gradients.forward_seconds:g} s",
     ]
     left_out = sum(entry.left_out for entry in census)
     if left_out:

@@ -18,7 +18,7 @@ from mms_dist.model.base import DTYPES, FrozenBase
 from mms_dist.model.layout import RowLayout
 from mms_dist.model.routed import RoutedModel
 from mms_dist.training.assembly import shard_cache
-from mms_dist.training.devices import choose_device, set_threads
+from mms_dist.training.devices import choose_device, forward_seconds, set_threads
 from mms_dist.training.evaluate import Evaluator, Transcription
 from mms_dist.training.features import FeatureSource
 from shards.index import LanguageIndex, ShardIndex
@@ -136,7 +136,7 @@ class RunScorer:
             RoutedModel(base, bank),
             FeatureSource(base, cache_gib=0.0),
             reader,
-            forward_seconds=self._config.evaluation.forward_seconds,
+            forward_seconds=forward_seconds(self._config.evaluation.forward_seconds, base.device),
             max_utterances=self._max_utterances,
         )
         transcription = evaluator.transcribe(index, self._split, 0, vocabulary)

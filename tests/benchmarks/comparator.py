@@ -65,7 +65,7 @@ class Case:
 
 
 CASES = (
-    Case(target=FASTER, cached=True, batches=("planned",)),
+    Case(target=FASTER, cached=True, batches=("planned",), repeats=2),
     Case(dtype="bfloat16", batches=("planned",), target=FASTER, repeats=1),
     Case(languages=1, batches=("planned",)),
     Case(languages=2, batch_seconds=64.0, steps=12, batches=("planned",), repeats=1),

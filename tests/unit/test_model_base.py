@@ -16,7 +16,7 @@ def test_a_pretraining_checkpoint_without_head_tokenizer_or_adapters_loads(small
     theirs = Wav2Vec2ForPreTraining.from_pretrained(small_base).eval()
     audio = torch.randn(2, 8000, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(
-        base.features(audio), theirs.wav2vec2.feature_extractor(audio).transpose(1, 2), rtol=0, atol=0
+        base.features(audio), theirs.wav2vec2.feature_extractor(audio).transpose(1, 2), rtol=0, atol=1e-5
     )
     assert not any(parameter.requires_grad for parameter in base.module.parameters())
 
@@ -82,3 +82,12 @@ def test_a_checkpoint_that_lacks_weights_is_refused(tmp_path: Path) -> None:
     config.save_pretrained(tmp_path)
     with pytest.raises(BaseModelError, match="lacks 16 weights"):
         FrozenBase.load(str(tmp_path), dtype=torch.float32)
+
+
+@pytest.mark.parametrize(("dtype", "bound"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
+def test_the_strided_front_end_equals_the_librarys(small_base: Path, dtype: torch.dtype, bound: float) -> None:
+    base = FrozenBase.load(str(small_base), dtype=dtype)
+    for batch, samples in ((1, 400), (3, 16_001), (35, 5_000)):
+        audio_BN = torch.randn(batch, samples, generator=torch.Generator().manual_seed(batch)).to(dtype)
+        expected_BTC = base.module.feature_extractor(audio_BN).transpose(1, 2)
+        torch.testing.assert_close(base.features(audio_BN), expected_BTC, rtol=0, atol=bound)
