@@ -53,8 +53,9 @@ class Model:
     """Arithmetic of the frozen base. Adapter rows, optimizer and CTC are never below float32."""
     activation_checkpointing: bool = False
     """Recompute each layer in the backward pass: less memory, about a third more arithmetic."""
-    feature_cache_gib: NonNegativeFloat = 0.0
-    """Host memory for the outputs of the frozen convolutional front end, so that later epochs skip it; 0 is off."""
+    feature_cache_gib: NonNegativeFloat | None = None
+    """Host memory for the outputs of the frozen convolutional front end, so that later epochs skip it; 0 is off. None:
+    2 on a CPU, where the front end is a good part of the work, and 0 on a GPU, where fetching costs as much."""
 
 
 @dataclass(frozen=True, config=STRICT)

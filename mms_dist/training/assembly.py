@@ -16,7 +16,7 @@ from mms_dist.model.layout import RowLayout
 from mms_dist.model.routed import RoutedModel
 from mms_dist.monitor.monitor import Monitor
 from mms_dist.training.census import LanguageEntry
-from mms_dist.training.devices import choose_device, compute_as_asked, forward_seconds
+from mms_dist.training.devices import choose_device, compute_as_asked, feature_cache_gib, forward_seconds
 from mms_dist.training.evaluate import Evaluator
 from mms_dist.training.features import FeatureSource
 from mms_dist.training.gradients import GradientPass
@@ -97,7 +97,7 @@ def assemble(
     )
     model = RoutedModel(base, bank, activation_checkpointing=config.model.activation_checkpointing)
     optimizer = RowAdamW(bank)
-    features = FeatureSource(base, cache_gib=config.model.feature_cache_gib)
+    features = FeatureSource(base, cache_gib=feature_cache_gib(config.model.feature_cache_gib, base.device))
     reader = ShardReader(index, shard_cache(config))
     loader = BatchLoader(reader, {}, {}, workers=config.data.workers, prefetch_bytes=_PREFETCH_BYTES)
     evaluator = Evaluator(

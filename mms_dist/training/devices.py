@@ -36,6 +36,11 @@ def forward_seconds(asked: float | None, device: torch.device) -> float:
     return asked or (160.0 if device.type == "cuda" else 32.0)
 
 
+def feature_cache_gib(asked: float | None, device: torch.device) -> float:
+    """Memory for front-end features where the configuration leaves it open."""
+    return asked if asked is not None else (0.0 if device.type == "cuda" else 2.0)
+
+
 def set_threads(threads: int | None) -> None:
     if threads is not None:
         torch.set_num_threads(threads)

@@ -88,7 +88,7 @@ def test_a_run_killed_at_20_random_moments_equals_the_uninterrupted_run_bit_for_
         process = start(killed)
         if kills < KILLS:
             wait_for_a_word(directory, told_before, process)
-            process.join(timeout=moments.uniform(0, seconds / 8))
+            process.join(timeout=moments.uniform(0, seconds / 20))
         else:
             process.join()
         if process.exitcode is None:

@@ -84,7 +84,7 @@ def test_workers_and_prefetch_change_no_bit(tmp_path: Path, small_base: Path, sh
 
 
 def test_the_feature_cache_gives_the_same_adapters(tmp_path: Path, small_base: Path, shards: Path) -> None:
-    settings = {"model": {"dtype": "float64"}}
+    settings = {"model": {"dtype": "float64", "feature_cache_gib": 0.0}}
     train(toy_config(tmp_path / "plain", small_base, shards, **settings))
     cached = {"model": {"dtype": "float64", "feature_cache_gib": 0.5}}
     train(toy_config(tmp_path / "cached", small_base, shards, **cached))
