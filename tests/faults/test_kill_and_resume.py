@@ -1,6 +1,5 @@
 """I6 and I7: kill -9 at any moment, run the same command again, and nothing is different in the end."""
 
-import multiprocessing
 import os
 import random
 import signal
@@ -13,14 +12,11 @@ import pytest
 from mms_dist.config import Config
 from mms_dist.monitor.events import read_events
 from tests.corpus import build_toy_shards, toy_languages
+from tests.forks import FORKS
 from tests.training import final_row, toy_config, train
 
 LANGUAGES = toy_languages(5)
 KILLS = 20
-
-# One process imports everything once; runs are forked from it in milliseconds.
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["tests.training", "transformers.models.wav2vec2.modeling_wav2vec2"])
 
 
 def start(config: Config) -> BaseProcess:
