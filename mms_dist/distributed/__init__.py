@@ -1,0 +1,1 @@
+"""Many processes: which ranks own a language, and what passes between them."""
