@@ -1,6 +1,7 @@
 """The `mms-dist` command: finds the commands, runs one, and turns what goes wrong into one line and a status.
 
-Exit status: 0 done · 1 the work failed, or a bug of ours · 2 something the user can mend · 130 interrupted.
+Exit status: 0 done · 1 the work failed, or a bug of ours · 2 something the user can mend · 70 restarts do not help ·
+75 stopped, run it again · 130 interrupted.
 """
 
 import argparse
@@ -102,8 +103,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(error, BrokenPipeError) and _reader_has_gone():
             return EXIT_PIPE_CLOSED
         if isinstance(error, _errors_of_the_user()):
-            print(f"error: {error}", file=sys.stderr)
-            return EXIT_USER
+            _say(error)
+            return int(getattr(error, "exit_code", EXIT_USER))
         traceback.print_exc()
         print(
             f"error: mms-dist {__version__} stopped on an unexpected {type(error).__name__}. "
@@ -166,6 +167,17 @@ def _parser(modules: dict[str, ModuleType]) -> Parser:
     for module in modules.values():
         module.add_parser(subparsers)
     return parser
+
+
+def _say(error: Exception) -> None:
+    """One of several processes says which it is; one that only follows another says nothing."""
+    from mms_dist.errors import PeerError
+
+    if isinstance(error, PeerError):
+        return
+    several = os.environ.get("WORLD_SIZE", "1") != "1"
+    who = f" on rank {os.environ.get('RANK')}" if several else ""
+    print(f"error{who}: {error}", file=sys.stderr)
 
 
 def _errors_of_the_user() -> tuple[type[Exception], ...]:

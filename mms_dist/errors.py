@@ -1,12 +1,18 @@
 """The exceptions a user can cause.
 
 Every message names what was found, what was expected, and the flag or command that mends it.
-The command line prints the message and exits with 2; a traceback is kept for our own bugs.
+The command line prints the message and exits with the error's code; a traceback is kept for our own bugs.
 """
+
+EXIT_FAILED = 1
+EXIT_USER = 2
+EXIT_STALLED = 70  # EX_SOFTWARE of sysexits.h
 
 
 class MmsDistError(Exception):
     """Base of everything a user, a file or a machine can cause in the training system."""
+
+    exit_code = EXIT_USER
 
 
 class ConfigError(MmsDistError):
@@ -27,3 +33,23 @@ class CheckpointError(MmsDistError):
 
 class TrainingError(MmsDistError):
     """The run cannot go on."""
+
+
+class CommError(MmsDistError):
+    """Another rank is gone, or cannot be reached: nothing to mend on this one."""
+
+    exit_code = EXIT_FAILED
+
+
+class PeerError(MmsDistError):
+    """Another rank has failed and says why; this one has nothing to add, and ends with the same exit code."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class StalledError(TrainingError):
+    """Restarts make no progress: another would end like the ones before it."""
+
+    exit_code = EXIT_STALLED

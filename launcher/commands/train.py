@@ -1,6 +1,7 @@
 """`mms-dist train`: train every language of a configuration; the same command again resumes."""
 
 import argparse
+import os
 from typing import Any
 
 ACCEPTS_SETTINGS = True
@@ -13,7 +14,11 @@ Any setting of the configuration can be overridden with its dotted name:
 Run the same command again after an interruption, and it goes on. Ctrl-C (or SIGTERM, SIGUSR1) saves every language
 at the end of the round and exits with 75; a second Ctrl-C ends at once.
 
-exit status: 0 finished · 1 failed · 2 something in the configuration, data or base to mend · 75 stopped, resumable"""
+On several processes and machines, with the same settings and the same result (configs/accelerate/):
+  accelerate launch --config_file configs/accelerate/one_node_8gpu.yaml -m launcher.train --config FILE
+
+exit status: 0 finished · 1 failed · 2 something in the configuration, data or base to mend · 70 automatic restarts
+make no progress: do not restart · 75 stopped, resumable. RUN/status.json says the same, as launchers mask it."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -35,8 +40,10 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         return _dry_run(config)
     from launcher.signals import StopFlag
+    from launcher.world import check_world
     from mms_dist.training.run import train
 
+    check_world(os.environ, config.comm.processes)
     with StopFlag() as stop:
         outcome = train(config, stop_requested=stop.is_set)
     return 0 if outcome == "finished" else EXIT_PREEMPTED

@@ -41,6 +41,8 @@ class Run:
     """`auto` (the first GPU, else the CPU), `cpu` or `cuda:N`."""
     threads: PositiveInt | None = None
     """CPU threads of torch; None leaves torch's own choice."""
+    stalled_restarts: NonNegativeInt = 3
+    """Automatic restarts without a step taken, after which the run says that no further one will help; 0 is off."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -131,7 +133,10 @@ class Rounds:
     """How much happens at once."""
 
     slots: PositiveInt = 64
-    """Languages active together; the others wait, longest remaining work first."""
+    """Languages active together on a process; the others wait, longest remaining work first."""
+    placement: Literal["owners", "replicate"] = "owners"
+    """Of several processes: `owners` gives every language to one, or to a block that shares its batches; with
+    `replicate` all of them share all languages."""
     forward_seconds: ForwardSeconds | None = None
     """Padded audio in one forward pass: the knob for memory. None: 160 on a GPU, and 32 on a CPU, where activations
     should stay in its cache."""
@@ -170,6 +175,19 @@ class Checkpoint:
     """Newest whole checkpoints kept for a language, beside its best."""
 
 
+@dataclass(frozen=True, config=STRICT)
+class Comm:
+    """How the processes of a run work together."""
+
+    processes: PositiveInt | None = None
+    """What the launcher must have started, or the run stops; None takes what there is."""
+    timeout_seconds: Annotated[float, Field(ge=1, allow_inf_nan=False), Number] = 600.0
+    """A process of which nothing has moved for this long, while others wait for it, is taken for hung."""
+    deepspeed: str | None = None
+    """A DeepSpeed configuration (JSON) by which the frozen base is spread over the processes, see configs/deepspeed/.
+    `accelerate launch --use_deepspeed --deepspeed_config_file FILE` says the same."""
+
+
 @dataclass(frozen=True)
 class LanguageSettings:
     """What one language is trained with: the run's sections with that language's overrides applied."""
@@ -199,6 +217,7 @@ class Config:
     evaluation: Evaluation = Field(default_factory=Evaluation)
     stopping: Stopping = Field(default_factory=Stopping)
     checkpoint: Checkpoint = Field(default_factory=Checkpoint)
+    comm: Comm = Field(default_factory=Comm)
     languages: dict[str, dict[str, dict[str, Any]]] = Field(default_factory=dict)
     """Overrides per language: `languages.ron.optim.lr: 5e-4`."""
 

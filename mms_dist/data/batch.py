@@ -53,13 +53,27 @@ class DamagedSample:
 
 @dataclass(slots=True)
 class LoadedBatch:
-    """The utterances of a request in the order of the plan, without the damaged ones, which are named."""
+    """The utterances of a request in the order of the plan, without the damaged ones, which are named.
+
+    `planned` is the size of the whole optimizer batch: utterances of other owners' shares and damaged ones included.
+    None if the utterances at hand are all there are.
+    """
 
     request: BatchRequest
     utterances: list[Utterance] = field(default_factory=list)
     damaged: list[DamagedSample] = field(default_factory=list)
+    planned: int | None = None
+
+    @property
+    def size(self) -> int:
+        """Utterances over which the language's loss is a mean."""
+        return len(self.utterances) if self.planned is None else self.planned
+
+    @property
+    def audio_samples(self) -> int:
+        return sum(len(utterance.audio) for utterance in self.utterances)
 
     @property
     def audio_seconds(self) -> float:
         """Audio of the utterances, padding not counted."""
-        return sum(len(utterance.audio) for utterance in self.utterances) / SAMPLE_RATE
+        return self.audio_samples / SAMPLE_RATE

@@ -17,6 +17,7 @@ import numpy as np
 from mms_dist.data.batch import BatchRequest, DamagedSample, LoadedBatch, Utterance
 from mms_dist.data.buffers import AudioBuffers
 from mms_dist.data.pool import UrgencyPool
+from mms_dist.data.share import WHOLE, Share
 from mms_dist.data.stream import LanguageStream, Position
 from mms_dist.errors import DataError
 from shards.errors import DamagedSampleError
@@ -72,6 +73,7 @@ class BatchLoader:
         self._reader = reader
         self._streams = dict(streams)
         self._vocabularies = dict(vocabularies)
+        self._shares = dict.fromkeys(streams, WHOLE)
         self._split = split
         self._pool: UrgencyPool[_Read] | None = UrgencyPool(workers, name="mms-loader") if workers else None
         self._prefetch_bytes = prefetch_bytes
@@ -79,16 +81,18 @@ class BatchLoader:
         self._pending: dict[str, dict[Position, _Pending]] = {}
         self.wait_seconds = 0.0
 
-    def add(self, stream: LanguageStream, vocabulary: "Vocabulary") -> None:
-        """Serve a further language, or one anew."""
+    def add(self, stream: LanguageStream, vocabulary: "Vocabulary", share: Share = WHOLE) -> None:
+        """Serve a further language, or one anew: this share of its batches."""
         self.remove(stream.language)
         self._streams[stream.language] = stream
         self._vocabularies[stream.language] = vocabulary
+        self._shares[stream.language] = share
 
     def remove(self, language: str) -> None:
         """Stop serving a language and forget what was prefetched for it. Unknown languages are no error."""
         self._streams.pop(language, None)
         self._vocabularies.pop(language, None)
+        self._shares.pop(language, None)
         for pending in self._pending.pop(language, {}).values():
             self._drop(pending.futures)
 
@@ -118,7 +122,7 @@ class BatchLoader:
             batches[request.position] = _Pending(futures, audio_bytes)
 
     def take(self, requests: Iterable[BatchRequest]) -> list[LoadedBatch]:
-        """Exactly the batches asked for, in that order; blocks until they are read.
+        """Exactly the batches asked for (of each the language's share), in that order; blocks until they are read.
 
         Raises:
             TruncatedShardError: a shard is shorter than its index says.
@@ -129,11 +133,11 @@ class BatchLoader:
         begun: list[list[Future[_Read]]] = []
         try:
             if self._pool is None:
-                return [_batch(request, (task() for task in self._tasks(request))) for request in requests]
+                return [self._batch(request, (task() for task in self._tasks(request))) for request in requests]
             for request in requests:
                 begun.append(self._begin(request, self._pool))
             return [
-                _batch(request, (future.result() for future in futures))
+                self._batch(request, (future.result() for future in futures))
                 for request, futures in zip(requests, begun, strict=True)
             ]
         except BaseException:
@@ -169,6 +173,16 @@ class BatchLoader:
             pool.hasten(future)
         return prefetched.futures
 
+    def _batch(self, request: BatchRequest, parts: Iterable[_Read]) -> LoadedBatch:
+        batch = LoadedBatch(request, planned=len(self._stream(request.language).at(request.position)))
+        for part in parts:
+            for read in part:
+                if isinstance(read, Utterance):
+                    batch.utterances.append(read)
+                else:
+                    batch.damaged.append(read)
+        return batch
+
     def _drop(self, futures: "list[Future[_Read]]") -> None:
         """Work that nobody wants any more is not begun."""
         if self._pool is not None:
@@ -184,28 +198,21 @@ class BatchLoader:
 
     def _audio_bytes(self, request: BatchRequest) -> int:
         stream = self._stream(request.language)
-        return int(stream.table.samples[stream.at(request.position)].sum(dtype=np.int64)) * _BYTES_PER_SAMPLE
+        return int(stream.table.samples[self._items(request)].sum(dtype=np.int64)) * _BYTES_PER_SAMPLE
+
+    def _items(self, request: BatchRequest) -> np.ndarray:
+        """Places in the stream's table of the utterances to read."""
+        return self._shares[request.language].take(self._stream(request.language).at(request.position))
 
     def _tasks(self, request: BatchRequest) -> list[Callable[[], _Read]]:
         """The batch as a few pieces of work, each bound to everything it needs."""
         stream = self._stream(request.language)
         source = _Source(self._reader, self._split, stream, self._vocabularies[request.language], self._buffers.lease)
-        items = stream.at(request.position)
+        items = self._items(request)
         return [
             partial(source.read, items[first : first + _UTTERANCES_PER_TASK], request.position.epoch)
             for first in range(0, len(items), _UTTERANCES_PER_TASK)
         ]
-
-
-def _batch(request: BatchRequest, parts: Iterable[_Read]) -> LoadedBatch:
-    batch = LoadedBatch(request)
-    for part in parts:
-        for read in part:
-            if isinstance(read, Utterance):
-                batch.utterances.append(read)
-            else:
-                batch.damaged.append(read)
-    return batch
 
 
 @dataclass(frozen=True, slots=True)

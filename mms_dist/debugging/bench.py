@@ -18,6 +18,7 @@ from mms_dist.data.collate import ForwardBatch, collate
 from mms_dist.data.packer import pack
 from mms_dist.data.stream import Position
 from mms_dist.debugging.utterances import similar_lengths, take_by_length
+from mms_dist.distributed.placement import Work
 from mms_dist.model.base import FrozenBase
 from mms_dist.model.ctc import utterance_losses
 from mms_dist.model.routed import Batch, RoutedModel
@@ -69,9 +70,8 @@ class Bench:
         trainees = {}
         for slot, language in enumerate(index.languages):
             progress = Progress.from_state(store.load(language).state)
-            trainee = parts.workplace.enter(Candidate(language, 0.0, progress), slot, progress.round)
-            assert trainee is not None, "it is at its own round"
-            trainees[language] = trainee
+            candidate = Candidate(Work(language, 1.0), restored=progress)
+            trainees[language] = parts.workplace.enter(candidate, slot, progress.round)
         seconds = similar_lengths([trainee.stream.table for trainee in trainees.values()], count)
         batches = {
             language: LoadedBatch(BatchRequest(language, Position()), take_by_length(reader, trainee, seconds))

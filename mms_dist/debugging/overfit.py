@@ -12,6 +12,7 @@ from mms_dist.data.stream import Position
 from mms_dist.debugging.bench import Bench
 from mms_dist.debugging.report import Check, OverfitPoint, plural, verdict
 from mms_dist.debugging.utterances import shortest_first, take
+from mms_dist.distributed.placement import Work
 from mms_dist.evaluation.decode import greedy
 from mms_dist.evaluation.metrics import score
 from mms_dist.training.features import FeatureSource
@@ -44,8 +45,7 @@ class OverfitRun:
         rate = _RATE_AT_192 * sqrt(192 / bench.parts.base.hidden)
         trainees, batches = {}, {}
         for language, old in bench.trainees.items():
-            trainee = bench.parts.workplace.enter(Candidate(language, 0.0), old.slot, 0)
-            assert trainee is not None, "a new language always enters"
+            trainee = bench.parts.workplace.enter(Candidate(Work(language, 1.0)), old.slot, 0)
             trainee.settings = _plain_settings(trainee.settings, rate)
             trainees[language] = trainee
             few = take(reader, trainee, shortest_first(trainee.stream.table), count=utterances)

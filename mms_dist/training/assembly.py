@@ -9,6 +9,7 @@ import torch
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
 from mms_dist.data.loader import BatchLoader
+from mms_dist.distributed.comm import Comm
 from mms_dist.model.bank import AdapterBank
 from mms_dist.model.base import DTYPES, FrozenBase
 from mms_dist.model.initial import SCHEMES
@@ -16,16 +17,21 @@ from mms_dist.model.layout import RowLayout
 from mms_dist.model.routed import RoutedModel
 from mms_dist.monitor.monitor import Monitor
 from mms_dist.training.census import LanguageEntry
+from mms_dist.training.dev_scores import DevScores
 from mms_dist.training.devices import choose_device, compute_as_asked, feature_cache_gib, forward_seconds
 from mms_dist.training.evaluate import Evaluator
+from mms_dist.training.exchange import GradientExchange
 from mms_dist.training.features import FeatureSource
 from mms_dist.training.gradients import GradientPass
 from mms_dist.training.initial_adapters import InitialAdapters
 from mms_dist.training.lifecycle import Lifecycle
+from mms_dist.training.lockstep import Lockstep
 from mms_dist.training.loop import RoundLoop
+from mms_dist.training.messenger import Messenger
 from mms_dist.training.optimizer import RowAdamW
 from mms_dist.training.restore import Restored
-from mms_dist.training.roster import Roster
+from mms_dist.training.roster import Ranks, Roster
+from mms_dist.training.seating import Seating
 from mms_dist.training.workplace import Workplace
 from shards.cache import ShardCache
 from shards.index import ShardIndex
@@ -44,14 +50,16 @@ class Parts:
     optimizer: RowAdamW
     loader: BatchLoader
     gradients: GradientPass
+    evaluator: Evaluator
     workplace: Workplace
     lifecycle: Lifecycle
+    messenger: Messenger
     loop: RoundLoop
 
 
-def load_base(config: Config) -> FrozenBase:
+def load_base(config: Config, device: torch.device | None = None) -> FrozenBase:
     """The base on its device, in its precision."""
-    device = choose_device(config.run.device)
+    device = device or choose_device(config.run.device)
     compute_as_asked(device)
     return FrozenBase.load(config.model.base, dtype=DTYPES[config.model.dtype], device=device)
 
@@ -84,18 +92,26 @@ def assemble(
     base: FrozenBase,
     restored: Restored,
     store: CheckpointStore,
-    monitor: Monitor,
+    monitor: Monitor | None,
     stop_requested: Callable[[], bool] = lambda: False,
+    comm: Comm | None = None,
 ) -> Iterator[Parts]:
-    """Make the parts of a run and wire them; they are closed on the way out."""
+    """Make the parts of a run on this rank and wire them; they are closed on the way out.
+
+    `monitor` is None on all ranks but the first.
+    """
+    comm = comm or Comm()
+    slots, sharded = min(config.rounds.slots, len(census)), base.sharding is not None
     bank = AdapterBank(
         _layout(config, base),
-        slots=min(config.rounds.slots, len(census)),
+        slots=slots + sharded,
         largest_vocabulary=max(entry.vocabulary_size for entry in census),
         dtype=torch.promote_types(base.dtype, torch.float32),
         device=base.device,
     )
     model = RoutedModel(base, bank, activation_checkpointing=config.model.activation_checkpointing)
+    lockstep = Lockstep(comm, model, spare_slot=slots if sharded else None)
+    messenger = Messenger(comm, monitor)
     optimizer = RowAdamW(bank)
     features = FeatureSource(base, cache_gib=feature_cache_gib(config.model.feature_cache_gib, base.device))
     reader = ShardReader(index, shard_cache(config))
@@ -106,25 +122,36 @@ def assemble(
         reader,
         forward_seconds=forward_seconds(config.evaluation.forward_seconds, base.device),
         max_utterances=config.evaluation.max_utterances,
+        lockstep=lockstep,
     )
-    seconds = forward_seconds(config.rounds.forward_seconds, base.device)
-    gradients = GradientPass(model, features, forward_seconds=seconds, seed=config.run.seed)
-    workplace = Workplace(config, base.identity(), bank, optimizer, loader, features, store, index, monitor)
-    lifecycle = Lifecycle(config, workplace, store, evaluator, index, monitor, ended=restored.ended)
-    roster = Roster(slots=bank.slots, present=restored.present, queue=restored.queue, enter=workplace.enter)
+    gradients = GradientPass(
+        model,
+        features,
+        forward_seconds=forward_seconds(config.rounds.forward_seconds, base.device),
+        seed=config.run.seed,
+        lockstep=lockstep,
+    )
+    workplace = Workplace(config, base.identity(), bank, optimizer, loader, features, store, index, messenger)
+    dev = DevScores(evaluator, index, comm, lockstep)
+    lifecycle = Lifecycle(config, workplace, store, dev, messenger)
+    ranks = Ranks(comm.world, slots, replicate=config.rounds.placement == "replicate")
+    roster = Roster(ranks, present=restored.present, queue=restored.queue, ended=restored.ended)
     loop = RoundLoop(
+        comm,
         roster,
+        Seating(comm, roster, workplace, slots),
         loader,
         gradients,
+        GradientExchange(comm, bank),
         optimizer,
         lifecycle,
-        monitor,
+        messenger,
         prefetch_rounds=config.data.prefetch_rounds,
         round=restored.round,
         stop_requested=stop_requested,
     )
     try:
-        yield Parts(base, bank, model, optimizer, loader, gradients, workplace, lifecycle, loop)
+        yield Parts(base, bank, model, optimizer, loader, gradients, evaluator, workplace, lifecycle, messenger, loop)
     finally:
         loader.close()
         reader.close()

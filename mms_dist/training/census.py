@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from mms_dist.config import Config
+from mms_dist.distributed.placement import Work
 from mms_dist.errors import ConfigError, DataError
 from mms_dist.monitor.report import LanguagePlan
 from mms_dist.training.selection import trainable
@@ -24,6 +25,12 @@ class LanguageEntry:
 
     def plan(self) -> LanguagePlan:
         return LanguagePlan(self.language, self.steps, self.utterances, self.seconds)
+
+    @property
+    def work(self) -> Work:
+        """What a round of it costs, and into how many shares its batch can be cut."""
+        seconds = min(self.batch_seconds, self.seconds)
+        return Work(self.language, seconds, max(1, int(self.utterances * seconds / self.seconds)))
 
     def work_seconds(self, steps_done: int = 0) -> float:
         """Audio it has yet to train on; an optimizer batch is at most all that the language has."""

@@ -1,7 +1,10 @@
 """Which device a process computes on, and with how many threads."""
 
+from typing import Any, Literal
+
 import torch
 
+from mms_dist.config import Config
 from mms_dist.errors import ConfigError
 
 
@@ -23,6 +26,40 @@ def choose_device(name: str) -> torch.device:
             f"run.device: found {name!r}, but this machine has the CPU and {count} CUDA devices; use auto"
         )
     return device
+
+
+def computes_on_cpu(name: str) -> bool:
+    """Whether `run.device` comes to the CPU on this machine."""
+    return name == "cpu" or (name == "auto" and not torch.cuda.is_available())
+
+
+def device_of_rank(name: str, accelerator: Any, world: int) -> torch.device:
+    """Where this rank computes: on a machine with several ranks each has a GPU of its own.
+
+    Raises:
+        ConfigError: there is no such device, or one is named for several ranks.
+    """
+    if name in ("auto", "cpu"):
+        return torch.device(accelerator.device)
+    if world > 1:
+        raise ConfigError(
+            f"run.device: found {name!r} for {world} processes; set cpu, or auto, with which each has a GPU of its own"
+        )
+    return choose_device(name)
+
+
+def dtype_of(config: Config, accelerator: Any) -> Literal["float32", "bfloat16", "float64"]:
+    """Precision of the base: `model.dtype`, or bfloat16 if the launcher was given `--mixed_precision bf16`.
+
+    Raises:
+        ConfigError: the two contradict each other.
+    """
+    asked = config.model.dtype
+    if accelerator.mixed_precision != "bf16":
+        return asked
+    if asked == "float64":
+        raise ConfigError("model.dtype is float64 and Accelerate's mixed_precision bf16; pass --mixed_precision no")
+    return "bfloat16"
 
 
 def compute_as_asked(device: torch.device) -> None:

@@ -3,8 +3,8 @@
 By itself, so that what a language scores, and with it when it stops, depends on its company not even in the last bit.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -12,10 +12,13 @@ import torch
 from mms_dist.data.batch import Utterance
 from mms_dist.data.collate import collate, random_key
 from mms_dist.data.packer import pack
+from mms_dist.data.share import WHOLE, Share
+from mms_dist.distributed.comm import Comm
 from mms_dist.evaluation.decode import greedy
 from mms_dist.evaluation.metrics import Scores, score
 from mms_dist.model.routed import Batch, RoutedModel
 from mms_dist.training.features import FeatureSource, frames_of_batch
+from mms_dist.training.lockstep import Lockstep
 from shards.errors import DamagedSampleError
 from shards.index import LanguageIndex, SampleTable
 from shards.read import ShardReader
@@ -27,12 +30,31 @@ _SELECTION = "evaluation"
 
 @dataclass(frozen=True)
 class Transcription:
-    """What was said and what was decoded, in the order of the table, and the keys that could not be read."""
+    """What was said and what was decoded, in the order of the table, and the keys that could not be read.
 
-    keys: list[str]
-    references: list[str]
-    hypotheses: list[str]
-    damaged: list[str]
+    `places` are the utterances' rows in the table, ascending.
+    """
+
+    keys: list[str] = field(default_factory=list)
+    references: list[str] = field(default_factory=list)
+    hypotheses: list[str] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
+
+    @classmethod
+    def joined(cls, parts: Iterable["Transcription"]) -> "Transcription":
+        """One from those of all owners."""
+        parts = list(parts)
+        rows = sorted(
+            row for part in parts for row in zip(part.places, part.keys, part.references, part.hypotheses, strict=True)
+        )
+        return cls(
+            keys=[key for _, key, _, _ in rows],
+            references=[reference for _, _, reference, _ in rows],
+            hypotheses=[hypothesis for _, _, _, hypothesis in rows],
+            damaged=[key for part in parts for key in part.damaged],
+            places=[place for place, _, _, _ in rows],
+        )
 
     def scores(self) -> Scores:
         return score(self.references, self.hypotheses)
@@ -49,38 +71,57 @@ class Evaluator:
         *,
         forward_seconds: float,
         max_utterances: int | None = None,
+        lockstep: Lockstep | None = None,
     ) -> None:
+        self._lockstep = lockstep or Lockstep(Comm(), model)
         self._model = model
         self._features = features
         self._reader = reader
         self._capacity = int(forward_seconds * SAMPLE_RATE)
         self._max_utterances = max_utterances
 
-    def has(self, index: LanguageIndex, split: str) -> bool:
-        return index.utterances(split) > 0
+    def passes(self, index: LanguageIndex, split: str, share: Share = WHOLE) -> int:
+        """Forward passes that `transcribe` makes."""
+        return len(self._groups(self._table(index, split), share))
 
     @torch.no_grad()
     def transcribe(
-        self, index: LanguageIndex, split: str, slot: int, vocabulary: Vocabulary | None = None
+        self,
+        index: LanguageIndex,
+        split: str,
+        slot: int,
+        vocabulary: Vocabulary | None = None,
+        share: Share = WHOLE,
     ) -> Transcription:
-        """Greedy transcripts of the split (or of the utterances chosen of it).
+        """Greedy transcripts of the split (or of the utterances chosen of it, or of this share of its forward passes).
 
         `vocabulary` is that of the row in the slot, when it is not that of the shards.
         """
         vocabulary = vocabulary or index.vocabulary
-        table = _chosen(index.table(split), index.language, self._max_utterances)
-        result = Transcription([], [], [], [])
+        table = self._table(index, split)
+        result = Transcription()
         decoded: dict[int, tuple[str, str, str]] = {}
-        for group in pack(table.samples.tolist(), capacity=self._capacity):
+        for group in self._groups(table, share):
+            self._lockstep.comm.watch.at(f"evaluating {index.language}")
             members = dict(self._read(index.language, split, table, group, result.damaged))
-            if members:
+            if not members:
+                self._lockstep.idle(backward=False)
+                continue
+            with self._lockstep.in_company():
                 texts = self._decode(list(members.values()), vocabulary, slot)
-                for place, utterance, text in zip(members, members.values(), texts, strict=True):
-                    decoded[place] = (utterance.key, utterance.text, text)
+            for place, utterance, text in zip(members, members.values(), texts, strict=True):
+                decoded[place] = (utterance.key, utterance.text, text)
         for place in sorted(decoded):
+            result.places.append(place)
             for values, value in zip((result.keys, result.references, result.hypotheses), decoded[place], strict=True):
                 values.append(value)
         return result
+
+    def _table(self, index: LanguageIndex, split: str) -> SampleTable:
+        return _chosen(index.table(split), index.language, self._max_utterances)
+
+    def _groups(self, table: SampleTable, share: Share) -> list[np.ndarray]:
+        return pack(table.samples.tolist(), capacity=self._capacity)[share.index :: share.of]
 
     def _read(
         self, language: str, split: str, table: SampleTable, group: np.ndarray, damaged: list[str]

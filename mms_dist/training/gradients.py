@@ -15,18 +15,21 @@ from torch import Tensor
 from mms_dist.data.batch import LoadedBatch, Utterance
 from mms_dist.data.collate import ForwardBatch, collate
 from mms_dist.data.packer import pack
+from mms_dist.distributed.comm import Comm
 from mms_dist.errors import TrainingError
 from mms_dist.model.ctc import utterance_losses
 from mms_dist.model.randomness import Spans, spec_augment
 from mms_dist.model.routed import Batch, RoutedModel
 from mms_dist.training.features import FeatureSource, frames_of_batch
+from mms_dist.training.lockstep import Lockstep
 from mms_dist.training.trainee import Trainee
 from shards.schema import SAMPLE_RATE
 
 
 @dataclass
 class RoundLosses:
-    """Mean loss of each language that had an utterance, and how much audio went through the model."""
+    """Sum of the weighted losses of each language that had an utterance here: its mean loss, if this is its only owner.
+    And how much audio went through the model."""
 
     losses: dict[str, float] = field(default_factory=dict)
     audio_seconds: float = 0.0
@@ -36,7 +39,17 @@ class RoundLosses:
 class GradientPass:
     """Adds the gradients of a round to the bank."""
 
-    def __init__(self, model: RoutedModel, features: FeatureSource, *, forward_seconds: float, seed: int) -> None:
+    def __init__(
+        self,
+        model: RoutedModel,
+        features: FeatureSource,
+        *,
+        forward_seconds: float,
+        seed: int,
+        lockstep: Lockstep | None = None,
+    ) -> None:
+        self._lockstep = lockstep or Lockstep(Comm(), model)
+        self._watch = self._lockstep.comm.watch
         self._model = model
         self._features = features
         self.forward_seconds = forward_seconds
@@ -44,18 +57,26 @@ class GradientPass:
         self._seed = seed
 
     def accumulate(self, batches: Sequence[LoadedBatch], trainees: Mapping[str, Trainee]) -> RoundLosses:
-        """Forward and backward over all utterances of a round, in groups of similar length."""
+        """Forward and backward over all utterances of a round that are at hand, in groups of similar length.
+
+        A loss is weighted by one over the planned size of its whole batch; where other owners hold the rest, the sum
+        of all of their losses and gradients is the mean.
+        """
         utterances = [utterance for batch in batches for utterance in batch.utterances]
-        sizes = {batch.request.language: len(batch.utterances) for batch in batches}
+        sizes = {batch.request.language: batch.size for batch in batches}
         lengths = [len(utterance.audio) for utterance in utterances]
         result = RoundLosses(audio_seconds=sum(lengths) / SAMPLE_RATE)
         parts: list[Tensor] = []
         order: list[str] = []
-        for group in pack(lengths, capacity=self._capacity):
+        groups = pack(lengths, capacity=self._capacity)
+        missing = self._lockstep.missing(len(groups))
+        for number, group in enumerate(groups, start=1):
+            self._watch.at(f"forward and backward pass {number} of {len(groups)}")
             members = [utterances[item] for item in group]
             weights = [1 / sizes[member.language] for member in members]
             try:
-                parts.append(self._forward_backward(members, weights, trainees))
+                with self._lockstep.in_company():
+                    parts.append(self._forward_backward(members, weights, trainees))
             except torch.OutOfMemoryError as error:
                 raise TrainingError(
                     f"the device ran out of memory in a forward pass of {len(members)} utterances: lower "
@@ -64,6 +85,7 @@ class GradientPass:
                 ) from error
             order += [member.language for member in members]
             result.padded_seconds += len(members) * max(lengths[item] for item in group) / SAMPLE_RATE
+        self._lockstep.idle(missing, backward=True)
         for language, loss in zip(order, torch.cat(parts).tolist() if parts else (), strict=True):
             result.losses[language] = result.losses.get(language, 0.0) + loss
         return result

@@ -3,69 +3,84 @@
 Everything here concerns one language at a time and changes nothing of the others.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
-from mms_dist.data.batch import DamagedSample, LoadedBatch
-from mms_dist.monitor.monitor import Monitor
+from mms_dist.data.batch import DamagedSample
 from mms_dist.monitor.report import EvaluationReport
-from mms_dist.training.evaluate import Evaluator
+from mms_dist.training.dev_scores import SPLIT, DevScores
+from mms_dist.training.evaluate import Transcription
+from mms_dist.training.exchange import BatchTotals
+from mms_dist.training.messenger import Messenger
 from mms_dist.training.optimizer import Outcome
 from mms_dist.training.progress import ACTIVE, FINISHED, QUARANTINED
 from mms_dist.training.quarantine import write_quarantine
 from mms_dist.training.trainee import Trainee
 from mms_dist.training.workplace import Workplace
-from shards.index import ShardIndex
+from shards.schema import SAMPLE_RATE
 
 EXAMPLES_SHOWN = 3
 
 
+@dataclass(frozen=True)
+class Turn:
+    """A live language's part in a round: its step (None if no utterance of its batch could be read) and its batch."""
+
+    trainee: Trainee
+    outcome: Outcome | None
+    totals: BatchTotals
+    damaged: Sequence[DamagedSample] = ()
+
+
 @dataclass
 class Lifecycle:
-    """Carries the languages of a run from admission to their end."""
+    """Carries the languages of this rank from admission to their end.
+
+    All owners of a language come to the same decisions; its first owner writes and speaks.
+    """
 
     config: Config
     workplace: Workplace
     store: CheckpointStore
-    evaluator: Evaluator
-    index: ShardIndex
-    monitor: Monitor
-    ended: int = 0
-    """Languages that are done, quarantined ones included."""
+    dev: DevScores
+    monitor: Messenger
     save_seconds: float = 0.0
     """How long training has waited for saving so far."""
+    steps_taken: int = 0
+    """Optimizer steps of the languages that this rank speaks for, since it started."""
     _damaged: set[tuple[str, str]] = field(default_factory=set)
 
-    def admitted(self, trainee: Trainee, round_number: int) -> None:
-        """A language took its slot: measure where it starts and make its first checkpoint."""
-        if trainee.is_held(round_number + 1):
-            return
-        self.monitor.event("admitted", language=trainee.language, round=round_number, step=trainee.progress.step)
-        if trainee.progress.step == 0 and trainee.progress.best.cer is None:
-            self._save(trainee, best=self._evaluate(trainee))
+    def admitted(self, trainees: Sequence[Trainee], round_number: int, stop_requested: Callable[[], bool]) -> None:
+        """Languages took their slots: measure where they start and make their first checkpoints.
 
-    def after_step(self, trainee: Trainee, outcome: Outcome | None, batch: LoadedBatch, round_number: int) -> None:
-        """A live language took part in a round; `outcome` is None if no utterance of its batch could be read."""
-        progress = trainee.progress
-        assert progress.status == ACTIVE, f"{trainee.language} has ended and was trained"
-        self._report_damage(batch.damaged, round_number)
-        progress.round, progress.position = round_number, trainee.position
-        if outcome is None:
-            self._nothing_read(trainee)
-        elif not outcome.stepped:
-            self._quarantine(trainee, f"the norm of its gradient is {outcome.grad_norm}")
-        else:
-            progress.step += 1
-            progress.unread_batches = 0
-            progress.utterances += len(batch.utterances)
-            progress.audio_seconds += batch.audio_seconds
-        if progress.status == ACTIVE:
-            self._settle(trainee, stepped=outcome is not None)
+        Once this rank is asked to stop, those that are its alone are passed over: it is made up for after the restart.
+        """
+        live = [trainee for trainee in trainees if not trainee.is_held(round_number + 1)]
+        for trainee in live:
+            self._tell(trainee, "admitted", round=round_number, step=trainee.progress.step)
+        new = [t for t in live if t.progress.step == 0 and t.progress.best.cer is None]
+        for some in [new] if self.dev.lockstep.is_needed else [[trainee] for trainee in new]:
+            if not self.dev.lockstep.is_needed and some[0].block.size == 1 and stop_requested():
+                continue
+            transcriptions = self.dev.transcribe(some)
+            for trainee in some:
+                self._save(trainee, best=self._judge(trainee, transcriptions[trainee.language]))
+
+    def after_steps(self, turns: Sequence[Turn], round_number: int) -> None:
+        """The live languages of this rank took part in a round."""
+        for turn in turns:
+            self._note(turn, round_number)
+        due = [turn.trainee for turn in turns if turn.outcome is not None and self._is_due(turn.trainee)]
+        transcriptions = self.dev.transcribe(due)
+        for turn in turns:
+            if turn.trainee.progress.status == ACTIVE:
+                self._settle(turn.trainee, transcriptions.get(turn.trainee.language))
 
     def save_all(self, trainees: Iterable[Trainee], round_number: int) -> None:
         """Before an early end: a checkpoint of every live language at this round."""
@@ -73,43 +88,70 @@ class Lifecycle:
             if not trainee.is_held(round_number) and trainee.progress.status == ACTIVE:
                 self._save(trainee, best=False)
 
-    def _settle(self, trainee: Trainee, *, stepped: bool) -> None:
-        """Evaluate, finish and save where it is time to."""
-        progress, steps = trainee.progress, trainee.settings.optim.steps
-        due = progress.step % self.config.evaluation.every_steps == 0 or progress.step >= steps
-        best = stepped and due and self._evaluate(trainee)
-        reason = "steps" if progress.step >= steps else progress.best.reason_to_stop(trainee.settings.stopping)
+    def _note(self, turn: Turn, round_number: int) -> None:
+        """Take the round into the language's progress."""
+        trainee, progress = turn.trainee, turn.trainee.progress
+        assert progress.status == ACTIVE, f"{trainee.language} has ended and was trained"
+        self._report_damage(turn.damaged, round_number)
+        progress.round, progress.position = round_number, trainee.position
+        if turn.outcome is None:
+            self._nothing_read(trainee)
+        elif not turn.outcome.stepped:
+            self._quarantine(trainee, f"the norm of its gradient is {turn.outcome.grad_norm}")
+        else:
+            progress.step += 1
+            self.steps_taken += trainee.is_led_here
+            progress.unread_batches = 0
+            progress.utterances += turn.totals.utterances
+            progress.audio_seconds += turn.totals.samples / SAMPLE_RATE
+
+    def _is_due(self, trainee: Trainee) -> bool:
+        """Whether it is time to evaluate, after a step."""
+        progress = trainee.progress
+        regular = progress.step % self.config.evaluation.every_steps == 0
+        return progress.status == ACTIVE and (regular or progress.step >= trainee.settings.optim.steps)
+
+    def _settle(self, trainee: Trainee, transcription: Transcription | None) -> None:
+        """Finish and save where it is time to."""
+        progress = trainee.progress
+        best = transcription is not None and self._judge(trainee, transcription)
+        reason = (
+            "steps"
+            if progress.step >= trainee.settings.optim.steps
+            else progress.best.reason_to_stop(trainee.settings.stopping)
+        )
         if reason is not None:
             progress.status, progress.reason = FINISHED, reason
         if best or reason is not None or progress.round % self.config.checkpoint.every_rounds == 0:
             self._save(trainee, best=best)
         if progress.status == FINISHED:
-            self.ended += 1
-            self.monitor.event(
-                "finished", language=trainee.language, round=progress.round, step=progress.step, reason=reason
-            )
+            self._tell(trainee, "finished", round=progress.round, step=progress.step, reason=reason)
 
-    def _evaluate(self, trainee: Trainee) -> bool:
-        """Measure the dev split; True if this is the language's best so far."""
-        progress, index = trainee.progress, self.index.language(trainee.language)
-        transcription = self.evaluator.transcribe(index, "dev", trainee.slot)
-        self._report_damage(
-            [DamagedSample(trainee.language, key, "dev", "unreadable") for key in transcription.damaged], progress.round
-        )
+    def _judge(self, trainee: Trainee, transcription: Transcription) -> bool:
+        """Score the dev split; True if this is the language's best so far."""
+        progress = trainee.progress
+        if trainee.is_led_here:
+            self._report_damage(
+                [DamagedSample(trainee.language, key, SPLIT, "unreadable") for key in transcription.damaged],
+                progress.round,
+            )
         if not transcription.keys:
             return True  # nothing to choose by: the newest is the best there is
         scores = transcription.scores()
         best = progress.best.record(progress.step, scores.cer, scores.wer, trainee.settings.stopping)
-        examples = list(zip(transcription.references, transcription.hypotheses, strict=True))[:EXAMPLES_SHOWN]
-        self.monitor.evaluated(
-            EvaluationReport(trainee.language, progress.step, progress.round, scores, best, examples)
-        )
+        if trainee.is_led_here:
+            examples = list(zip(transcription.references, transcription.hypotheses, strict=True))[:EXAMPLES_SHOWN]
+            self.monitor.evaluated(
+                EvaluationReport(trainee.language, progress.step, progress.round, scores, best, examples)
+            )
         return best
 
     def _save(self, trainee: Trainee, *, best: bool) -> None:
         """Hand a copy of the language to the store, which tells when it is on the disk."""
-        if not self.workplace.is_finite(trainee):
+        if not self.workplace.is_finite(trainee):  # every owner looks, as all must know
             self._quarantine(trainee, "its weights or moments are no longer finite")
+            return
+        if not trainee.is_led_here:
             return
         began, progress = perf_counter(), trainee.progress
         tell = partial(self._saved, language=trainee.language, round=progress.round, step=progress.step, best=best)
@@ -134,11 +176,14 @@ class Lifecycle:
         """Take one language out; its last good checkpoint stays, and the others do not notice."""
         progress = trainee.progress
         progress.status, progress.reason = QUARANTINED, reason
-        write_quarantine(self.store.directory, progress)
-        self.ended += 1
-        self.monitor.event(
-            "quarantined", language=trainee.language, round=progress.round, step=progress.step, reason=reason
-        )
+        if trainee.is_led_here:
+            write_quarantine(self.store.directory, progress)
+        self._tell(trainee, "quarantined", round=progress.round, step=progress.step, reason=reason)
+
+    def _tell(self, trainee: Trainee, kind: str, **fields: Any) -> None:
+        """One of a language's owners speaks for it."""
+        if trainee.is_led_here:
+            self.monitor.event(kind, language=trainee.language, **fields)
 
     def _report_damage(self, damaged: Iterable[DamagedSample], round_number: int) -> None:
         """Once for each utterance, however often an epoch comes by it."""

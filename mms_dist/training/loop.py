@@ -1,6 +1,7 @@
 """The round loop.
 
 A round is the unit of progress: every active language contributes one optimizer batch and takes one optimizer step.
+All ranks go through the same rounds; at each round's edge they agree, in one small collective, on what has happened.
 """
 
 import contextlib
@@ -8,33 +9,48 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
-from mms_dist.data.batch import BatchRequest, LoadedBatch
+from mms_dist.data.batch import BatchRequest
 from mms_dist.data.loader import BatchLoader
+from mms_dist.distributed.comm import Comm
 from mms_dist.errors import MmsDistError
 from mms_dist.monitor.memory import memory_bytes
-from mms_dist.monitor.monitor import Monitor
 from mms_dist.monitor.report import LanguageRound, RoundReport
-from mms_dist.training.gradients import GradientPass, RoundLosses
-from mms_dist.training.lifecycle import Lifecycle
+from mms_dist.training.exchange import GradientExchange
+from mms_dist.training.gradients import GradientPass
+from mms_dist.training.lifecycle import Lifecycle, Turn
+from mms_dist.training.messenger import Messenger
 from mms_dist.training.optimizer import Outcome, RowAdamW, RowStep
 from mms_dist.training.roster import Roster
 from mms_dist.training.schedule import learning_rate
+from mms_dist.training.seating import Seating
 from mms_dist.training.trainee import Trainee
 from shards.errors import ShardsError
+from shards.schema import SAMPLE_RATE
 
 FINISHED, PREEMPTED = "finished", "preempted"
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """What all ranks know of a round's edge: whether any was asked to stop, and the languages that have ended."""
+
+    stop: bool
+    ended: Sequence[str]
+
+
 @dataclass
 class RoundLoop:
-    """Trains until every language is done, or until asked to stop."""
+    """Trains until every language is done, or until any rank is asked to stop."""
 
+    comm: Comm
     roster: Roster
+    seating: Seating
     loader: BatchLoader
     gradients: GradientPass
+    exchange: GradientExchange
     optimizer: RowAdamW
     lifecycle: Lifecycle
-    monitor: Monitor
+    monitor: Messenger
     prefetch_rounds: int
     round: int
     stop_requested: Callable[[], bool]
@@ -44,47 +60,45 @@ class RoundLoop:
     def run(self) -> str:
         """`finished`, or `preempted` with a checkpoint of every language.
 
-        An error of the machine or the data (a full disk, a damaged shard) also leaves a checkpoint of every language
-        if it came between two steps, where all is of one piece.
+        An error of the machine or the data (a full disk, a damaged shard, a lost peer) also leaves a checkpoint of
+        every language of this rank if it came between two steps, where all is of one piece.
         """
+        verdict = self._agree()
         while True:
-            self._fill()
+            verdict = self._settle(verdict)
             if not self.roster.active:
                 return FINISHED
-            if self.stop_requested():
-                self.lifecycle.save_all(self.roster.in_order(), self.round)
+            if verdict.stop:
+                self.lifecycle.save_all(self.seating.in_order(), self.round)
                 return PREEMPTED
             try:
-                self._one_round(self.round + 1, self.roster.in_order())
+                self._one_round(self.round + 1, self.seating.in_order())
+                verdict = self._agree()
             except (MmsDistError, ShardsError):
                 if not self._stepping:
                     with contextlib.suppress(MmsDistError):
-                        self.lifecycle.save_all(self.roster.in_order(), self.round)
+                        self.lifecycle.save_all(self.seating.in_order(), self.round)
                 raise
 
     def _one_round(self, number: int, trainees: Sequence[Trainee]) -> None:
         began, waited, saved = perf_counter(), self.loader.wait_seconds, self.lifecycle.save_seconds
+        self.comm.watch.at(f"reading round {number}")
         batches = self.loader.take(trainee.request() for trainee in trainees)
         self.loader.prefetch(self._ahead(trainees))
-        losses = self.gradients.accumulate(batches, self.roster.active)
+        losses = self.gradients.accumulate(batches, self.seating.trainees)
+        totals = self.exchange.complete(trainees, batches, losses.losses)
         self._stepping = True
-        for trainee in trainees:
-            trainee.position = trainee.stream.next(trainee.position)
-        rows = {
-            trainee.language: RowStep(
-                trainee.slot, trainee.progress.step + 1, trainee.settings.optim, not trainee.is_held(number)
-            )
-            for trainee in trainees
-            if trainee.language in losses.losses
-        }
-        outcomes = dict(zip(rows, self.optimizer.step(list(rows.values())), strict=True))
-        live = [(t, b) for t, b in zip(trainees, batches, strict=True) if not t.is_held(number)]
-        for trainee, batch in live:
-            self.lifecycle.after_step(trainee, outcomes.get(trainee.language), batch, number)
+        outcomes = self._step([t for t in trainees if totals[t.language].utterances], number)
+        turns = [
+            Turn(trainee, outcomes.get(trainee.language), totals[trainee.language], batch.damaged)
+            for trainee, batch in zip(trainees, batches, strict=True)
+            if not trainee.is_held(number)
+        ]
+        self.lifecycle.after_steps(turns, number)
         self.round, self._stepping = number, False
         report = RoundReport(
             round=number,
-            languages=[_language_round(t, b, losses, outcomes) for t, b in live if t.language in outcomes],
+            languages=[_language_round(t, t.outcome) for t in turns if t.outcome and t.trainee.is_led_here],
             seconds=perf_counter() - began,
             audio_seconds=losses.audio_seconds,
             padded_seconds=losses.padded_seconds,
@@ -92,19 +106,35 @@ class RoundLoop:
             save_seconds=self.lifecycle.save_seconds - saved,
             memory_bytes=memory_bytes(),
             waiting=self.roster.waiting,
-            finished=self.lifecycle.ended,
+            finished=self.roster.ended,
         )
         self.monitor.round(report)
 
-    def _fill(self) -> None:
-        """Release the slots of languages that are done, and give them to the next."""
-        for trainee in self.roster.in_order():
-            if trainee.leaves_after(self.round):
-                self.lifecycle.workplace.leave(trainee)
-                self.roster.release(trainee)
-        for trainee in self.roster.fill(self.round):
-            if not self.stop_requested():  # admission evaluates; what is left out is made up for after the restart
-                self.lifecycle.admitted(trainee, self.round)
+    def _step(self, trainees: Sequence[Trainee], number: int) -> dict[str, Outcome]:
+        """One optimizer step of every language whose batch could be read; all go on in their streams."""
+        for trainee in self.seating.trainees.values():
+            trainee.position = trainee.stream.next(trainee.position)
+        rows = [RowStep(t.slot, t.progress.step + 1, t.settings.optim, not t.is_held(number)) for t in trainees]
+        return {t.language: outcome for t, outcome in zip(trainees, self.optimizer.step(rows), strict=True)}
+
+    def _settle(self, verdict: Verdict) -> Verdict:
+        """Release the languages that have ended, and admit the next, until nobody new comes."""
+        while True:
+            came, mine = self.seating.settle(verdict.ended, self.round)
+            if not came:
+                return Verdict(verdict.stop, [])
+            if not verdict.stop:
+                self.lifecycle.admitted(mine, self.round, self.stop_requested)
+            verdict = self._agree()
+
+    def _agree(self) -> Verdict:
+        """One small collective: what any rank has to say at this round's edge, all know."""
+        languages, ended = self.roster.in_order(), set(self.seating.ended(self.round))
+        flags = [self.stop_requested(), self.monitor.is_due, *(language in ended for language in languages)]
+        stop, due, *over = self.comm.agree([int(flag) for flag in flags], about=f"the edge after round {self.round}")
+        if due:
+            self.monitor.deliver()
+        return Verdict(bool(stop), [language for language, flag in zip(languages, over, strict=True) if flag])
 
     def _ahead(self, trainees: Sequence[Trainee]) -> list[BatchRequest]:
         """What the next rounds will probably ask for, the nearest first."""
@@ -117,18 +147,17 @@ class RoundLoop:
         return requests
 
 
-def _language_round(
-    trainee: Trainee, batch: LoadedBatch, losses: RoundLosses, outcomes: dict[str, Outcome]
-) -> LanguageRound:
+def _language_round(turn: Turn, outcome: Outcome) -> LanguageRound:
+    trainee, totals = turn.trainee, turn.totals
     progress, optim = trainee.progress, trainee.settings.optim
     return LanguageRound(
         language=trainee.language,
         step=progress.step,
         steps=optim.steps,
         epoch=trainee.stream.progress(trainee.position),
-        loss=losses.losses[trainee.language],
+        loss=totals.loss,
         lr=learning_rate(progress.step, optim),
-        grad_norm=outcomes[trainee.language].grad_norm,
-        utterances=len(batch.utterances),
-        audio_seconds=batch.audio_seconds,
+        grad_norm=outcome.grad_norm,
+        utterances=totals.utterances,
+        audio_seconds=totals.samples / SAMPLE_RATE,
     )

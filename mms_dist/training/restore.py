@@ -11,6 +11,7 @@ from mms_dist.checkpoint.adapter_file import check_adapter
 from mms_dist.checkpoint.snapshot import Snapshot
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
+from mms_dist.distributed.comm import Comm
 from mms_dist.errors import CheckpointError
 from mms_dist.model.base import FrozenBase
 from mms_dist.training.census import LanguageEntry
@@ -18,6 +19,7 @@ from mms_dist.training.progress import ACTIVE, FINISHED, QUARANTINED, Progress
 from mms_dist.training.quarantine import QUARANTINE_NAME, read_quarantine, write_quarantine
 from mms_dist.training.resume import plan_restart
 from mms_dist.training.roster import Candidate, order_of_admission
+from mms_dist.training.workplace import training_stream
 from shards.index import ShardIndex
 
 
@@ -26,59 +28,107 @@ class Restored:
     """Where a run goes on.
 
     `round` is the last one that counts as done, `present` the languages of the next one, `queue` those behind them,
-    `ended` how many are done; `notices` are the events (kind and fields) to tell once there is someone to tell.
+    `ended` how many are done, `steps` what all have taken together; `notices` are the events (kind and fields) to tell
+    once there is someone to tell.
     """
 
     round: int = 0
     present: list[Candidate] = field(default_factory=list)
     queue: list[Candidate] = field(default_factory=list)
     ended: int = 0
+    steps: int = 0
     resumed: bool = False
     notices: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
 
 def fresh_start(census: list[LanguageEntry]) -> Restored:
     """The start of a run that has no checkpoints."""
-    return Restored(queue=order_of_admission(Candidate(entry.language, entry.work_seconds()) for entry in census))
+    return Restored(queue=order_of_admission(Candidate(entry.work, entry.work_seconds()) for entry in census))
 
 
 def restore(
-    config: Config, store: CheckpointStore, index: ShardIndex, census: list[LanguageEntry], base: FrozenBase
+    config: Config,
+    store: CheckpointStore,
+    index: ShardIndex,
+    census: list[LanguageEntry],
+    base: FrozenBase,
+    comm: Comm | None = None,
 ) -> Restored:
     """Find where every language of the run stands.
 
-    A language of whose checkpoints none is whole is quarantined; the others do not wait for its mending.
+    The ranks read the checkpoints between them, and tell each other what they found. A language of whose checkpoints
+    none is whole is quarantined; the others do not wait for its mending.
 
     Raises:
         CheckpointError: checkpoints were made with another base, adapter.dim or vocabulary; names all of them.
+        PeerError: another rank raises that.
     """
-    result = Restored()
-    found: dict[str, Progress] = {}
-    problems: list[str] = []
-    for entry in census:
-        progress, snapshot = _read(store, entry.language, result)
-        if snapshot is not None:
-            problems += _misfits(config, base, index, snapshot)
-        if progress is not None:
-            found[entry.language] = progress
-            _meet_the_steps(progress, entry, result)
+    comm = comm or Comm()
+    mine = census[comm.rank :: comm.world]
+    shares = comm.share(comm.together(lambda: _read_all(config, store, index, mine, base)))
+    problems = [problem for share in shares for problem in share.problems]
     if problems:
-        raise CheckpointError("; ".join(problems))
-    result.notices += [
-        ("checkpoint_damaged", {"path": str(damage.path), "reason": damage.reason}) for damage in store.damaged
-    ]
-    plan = plan_restart(found.values(), furthest_back=2 * config.checkpoint.every_rounds)
+        raise CheckpointError("; ".join(sorted(problems)))
+    entries = {entry.language: entry for entry in census}
+    found = {language: state for share in shares for language, state in share.found.items()}
+    result = Restored(notices=[notice for share in shares for notice in share.notices])
+    plan = plan_restart(
+        (found[language].progress for language in sorted(found)), furthest_back=2 * config.checkpoint.every_rounds
+    )
+
+    def candidate(progress: Progress) -> Candidate:
+        entry, unchanged = entries[progress.language], found[progress.language].unchanged
+        return Candidate(entry.work, entry.work_seconds(progress.step), progress, unchanged)
+
     fresh = order_of_admission(
-        Candidate(entry.language, entry.work_seconds()) for entry in census if entry.language not in found
+        Candidate(entry.work, entry.work_seconds()) for entry in census if entry.language not in found
     )
     result.round, result.resumed = plan.round, bool(found)
-    result.present = [Candidate(progress.language, 0.0, progress) for progress in plan.present]
-    result.queue = [*(Candidate(progress.language, 0.0, progress) for progress in plan.later), *fresh]
-    result.ended = sum(1 for progress in found.values() if progress.status != ACTIVE)
+    result.present = [candidate(progress) for progress in plan.present]
+    result.queue = [*(candidate(progress) for progress in plan.later), *fresh]
+    result.ended = sum(1 for state in found.values() if state.progress.status != ACTIVE)
+    result.steps = sum(state.progress.step for state in found.values())
     return result
 
 
-def _read(store: CheckpointStore, language: str, result: Restored) -> tuple[Progress | None, Snapshot | None]:
+@dataclass
+class Found:
+    """A language's state, and whether its batches are still those that it was trained on."""
+
+    progress: Progress
+    unchanged: bool = True
+
+
+@dataclass
+class Reading:
+    """What one rank found in the checkpoints it read."""
+
+    found: dict[str, Found] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    notices: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+
+def _read_all(
+    config: Config, store: CheckpointStore, index: ShardIndex, census: list[LanguageEntry], base: FrozenBase
+) -> Reading:
+    result = Reading()
+    for entry in census:
+        progress, snapshot = _read(store, entry.language, result)
+        unchanged = True
+        if snapshot is not None:
+            result.problems += _misfits(config, base, index, snapshot)
+            stream = training_stream(config, index.language(entry.language))
+            unchanged = snapshot.state["stream"] == stream.fingerprint
+        if progress is not None:
+            result.found[entry.language] = Found(progress, unchanged)
+            _meet_the_steps(progress, entry, result)
+    result.notices += [
+        ("checkpoint_damaged", {"path": str(damage.path), "reason": damage.reason}) for damage in store.damaged
+    ]
+    return result
+
+
+def _read(store: CheckpointStore, language: str, result: Reading) -> tuple[Progress | None, Snapshot | None]:
     mark = read_quarantine(store.directory, language)
     try:
         snapshot = store.newest(language)
@@ -116,7 +166,7 @@ def _misfits(config: Config, base: FrozenBase, index: ShardIndex, snapshot: Snap
         )
 
 
-def _meet_the_steps(progress: Progress, entry: LanguageEntry, result: Restored) -> None:
+def _meet_the_steps(progress: Progress, entry: LanguageEntry, result: Reading) -> None:
     """A language that had taken all its steps goes on if it is given more, and has ended if it is given fewer."""
     where = {"language": progress.language, "round": progress.round, "step": progress.step}
     if progress.status == FINISHED and progress.reason == "steps" and progress.step < entry.steps:

@@ -1,69 +1,112 @@
-"""Who trains now, in which slot, and who is next."""
+"""Who trains now, on which ranks, and who is next: the same on every rank, computed by each."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from mms_dist.distributed.placement import Block, Work, capacity, place
 from mms_dist.training.progress import ACTIVE, Progress
-from mms_dist.training.trainee import Trainee
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A language that waits. `restored` is its state from an earlier start of this run, if it had one."""
+    """A language that waits, or trains."""
 
-    language: str
-    work_seconds: float
+    work: Work
+    """What a round of it costs, and among how many ranks it can be split."""
+    seconds_left: float = 0.0
     """Audio it has yet to train on: the queue is served longest first, so that no long language is left for last."""
     restored: Progress | None = None
+    """Its state from an earlier start of this run, if it had one."""
+    unchanged: bool = True
+    """Its batches are still those that `restored` was trained on."""
+
+    @property
+    def language(self) -> str:
+        return self.work.language
+
+    def keeps_company(self, round_number: int) -> bool:
+        """Whether it took part in the rounds after this one before the restart (see `training.resume`)."""
+        restored = self.restored
+        if restored is None or not self.unchanged:
+            return False
+        return restored.admitted_round <= round_number <= restored.round
+
+    def has_ended(self, round_number: int) -> bool:
+        """Whether there is nothing left to do for it, not even to keep others company."""
+        restored = self.restored
+        if restored is None or restored.status == ACTIVE:
+            return False
+        return round_number >= restored.round or not self.keeps_company(round_number)
 
 
-Enter = Callable[[Candidate, int, int], Trainee | None]
-"""Puts a candidate into a slot after a round; None if there is nothing left to do for it."""
+@dataclass(frozen=True)
+class Ranks:
+    """Over what the languages are spread."""
+
+    world: int = 1
+    slots: int = 1
+    """Languages a rank can hold."""
+    replicate: bool = False
+    """Every rank owns every language."""
+
+    @property
+    def capacity(self) -> int:
+        """Languages that are active at once."""
+        return capacity(world=self.world, slots=self.slots, replicate=self.replicate)
+
+    def place(self, active: Iterable[Candidate]) -> dict[str, Block]:
+        return place(
+            (candidate.work for candidate in active), world=self.world, slots=self.slots, replicate=self.replicate
+        )
 
 
 class Roster:
-    """Active languages in a fixed number of slots, and the queue behind them."""
+    """Active languages with their owners, and the queue behind them."""
 
-    def __init__(self, *, slots: int, present: Iterable[Candidate], queue: Iterable[Candidate], enter: Enter) -> None:
-        self._free = list(range(slots))
+    def __init__(self, ranks: Ranks, *, present: Iterable[Candidate], queue: Iterable[Candidate], ended: int) -> None:
+        self._ranks = ranks
         self._present = list(present)
         self._queue = list(queue)
-        self._enter = enter
-        self.active: dict[str, Trainee] = {}
+        self.active: dict[str, Candidate] = {}
+        self.placement: dict[str, Block] = {}
+        self.ended = ended
+        """Languages that are done, quarantined ones included."""
 
-    def in_order(self) -> list[Trainee]:
+    def in_order(self) -> list[str]:
         """Active languages by code: the order of a round, whatever order they came in."""
-        return [self.active[language] for language in sorted(self.active)]
+        return sorted(self.active)
+
+    @property
+    def capacity(self) -> int:
+        """Languages that may be active at once."""
+        return self._ranks.capacity
 
     @property
     def waiting(self) -> int:
         return len(self._present) + len(self._queue)
 
-    def fill(self, round_number: int) -> list[Trainee]:
-        """Give the free slots to the next languages, after round `round_number`; return those that came in."""
+    def release(self, languages: Iterable[str]) -> None:
+        """These are done."""
+        for language in languages:
+            restored = self.active.pop(language).restored
+            # One that had ended before the restart and only kept company is counted already.
+            self.ended += restored is None or restored.status == ACTIVE
+
+    def fill(self, round_number: int) -> list[str]:
+        """Let the next languages in after round `round_number`, as far as there is room; return those that came."""
         came = []
-        while self._free and (self._present or self._queue):
+        while len(self.active) < self._ranks.capacity and (self._present or self._queue):
             candidate = (self._present or self._queue).pop(0)
-            if _has_ended(candidate, round_number):
-                continue
-            trainee = self._enter(candidate, self._free[0], round_number)
-            if trainee is not None:
-                self._free.remove(trainee.slot)
-                self.active[trainee.language] = trainee
-                came.append(trainee)
+            if not candidate.has_ended(round_number):
+                self.active[candidate.language] = candidate
+                came.append(candidate.language)
         return came
 
-    def release(self, trainee: Trainee) -> None:
-        del self.active[trainee.language]
-        self._free = sorted([*self._free, trainee.slot])
+    def place(self) -> None:
+        """Give every active language its owners."""
+        self.placement = self._ranks.place(self.active.values())
 
 
 def order_of_admission(candidates: Iterable[Candidate]) -> list[Candidate]:
     """Longest remaining work first, the code deciding between equals."""
-    return sorted(candidates, key=lambda candidate: (-candidate.work_seconds, candidate.language))
-
-
-def _has_ended(candidate: Candidate, round_number: int) -> bool:
-    """Whether there is nothing left to do for it, not even to keep others company."""
-    restored = candidate.restored
-    return restored is not None and restored.status != ACTIVE and restored.round <= round_number
+    return sorted(candidates, key=lambda candidate: (-candidate.seconds_left, candidate.language))

@@ -1,29 +1,33 @@
 """One run: from a configuration to finished adapters."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from mms_dist.checkpoint.lock import RunLock
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
-from mms_dist.config.load import load_config, write_config
+from mms_dist.distributed.accelerator import make_accelerator, wants_deepspeed
+from mms_dist.distributed.comm import Comm, joined
+from mms_dist.distributed.deepspeed import shard_layers
 from mms_dist.errors import ConfigError
-from mms_dist.monitor.monitor import Monitor
+from mms_dist.model.base import FrozenBase
 from mms_dist.training.allocator import keep_freed_memory
 from mms_dist.training.assembly import Parts, assemble, check_first_adapters, load_base
+from mms_dist.training.attempts import mark_hung
 from mms_dist.training.census import LanguageEntry, take_census
-from mms_dist.training.devices import set_threads
-from mms_dist.training.loop import PREEMPTED
-from mms_dist.training.restore import Restored, restore
+from mms_dist.training.devices import computes_on_cpu, device_of_rank, dtype_of, set_threads
+from mms_dist.training.record import Record
+from mms_dist.training.restore import restore
 
 
 def train(config: Config, *, stop_requested: Callable[[], bool] = lambda: False, live: bool | None = None) -> str:
     """Train every language of the configuration, or go on where the run directory's checkpoints stand.
 
+    Called by each of the processes that a launcher started; by one alone it is the whole run.
+
     Args:
-        stop_requested: asked at every round's edge; True ends the run with a checkpoint of every language.
+        stop_requested: asked at every round's edge; True on any rank ends the run with a checkpoint of every language.
         live: draw the display in place; None: if standard output is a terminal.
 
     Returns:
@@ -32,73 +36,60 @@ def train(config: Config, *, stop_requested: Callable[[], bool] = lambda: False,
     Raises:
         MmsDistError, ShardsError: what a user can mend.
     """
-    directory = Path(config.run.directory)
     set_threads(config.run.threads)
     keep_freed_memory()
-    index, census = take_census(config)
-    base = load_base(config)
-    check_first_adapters(config, base, index)
-    with RunLock(directory), CheckpointStore(directory / "adapters", keep=config.checkpoint.keep) as store:
-        store.recover()
-        restored = restore(config, store, index, census, base)
-        config = _with_whole_paths(config)
-        changes = changed_settings(directory / "config.yaml", config) if restored.resumed else []
-        write_config(config, directory / "config.yaml")
-        with Monitor(directory, languages=[entry.plan() for entry in census], live=live) as monitor:
-            try:
-                with assemble(config, index, census, base, restored, store, monitor, stop_requested) as parts:
-                    _announce(monitor, restored, [*_plan_lines(config, parts, census), *changes])
-                    outcome = parts.loop.run()
-                store.drain()
-            except BaseException as error:
-                monitor.event("run_failed", reason=str(error) or type(error).__name__)
-                raise
-            kind = "preempted" if outcome == PREEMPTED else "run_finished"
-            monitor.event(kind, round=parts.loop.round)
-            monitor.close(monitor.summary())
+    with joined(
+        on_gpu=not computes_on_cpu(config.run.device),
+        timeout_seconds=config.comm.timeout_seconds,
+        on_hang=lambda report: mark_hung(Path(config.run.directory), reason=report),
+        need_group=wants_deepspeed(config.comm.deepspeed),
+    ) as comm:
+        return _train(config, comm, stop_requested, live)
+
+
+def _train(config: Config, comm: Comm, stop_requested: Callable[[], bool], live: bool | None) -> str:
+    directory = Path(config.run.directory)
+    index, census = comm.together(lambda: take_census(config))
+    config, base = _on_its_device(config, comm)
+    comm.together(lambda: check_first_adapters(config, base, index))
+    with contextlib.ExitStack() as stack:
+        record = stack.enter_context(Record.of(directory, comm, config))
+        store = stack.enter_context(CheckpointStore(directory / "adapters", keep=config.checkpoint.keep))
+        comm.together(lambda: store.recover() if comm.is_first else [])
+        restored = restore(config, store, index, census, base, comm)
+        record.restored(restored, config, census, live=live)
+        parts = stack.enter_context(
+            assemble(config, index, census, base, restored, store, record.monitor, stop_requested, comm)
+        )
+        record.begin(restored, _plan_lines(config, parts, census, comm))
+        outcome = parts.loop.run()
+        store.drain()
+        steps = restored.steps + sum(comm.share(parts.lifecycle.steps_taken))  # and all checkpoints are on the disk
+        parts.messenger.deliver()
+        record.end(outcome, round=parts.loop.round, steps=steps)
     return outcome
 
 
-def _announce(monitor: Monitor, restored: Restored, lines: list[str]) -> None:
-    monitor.start(lines)
-    monitor.event("run_resumed" if restored.resumed else "run_started", round=restored.round)
-    for kind, fields in restored.notices:
-        monitor.event(kind, **fields)
+def _on_its_device(config: Config, comm: Comm) -> tuple[Config, FrozenBase]:
+    """The base where and as this rank computes, and the configuration that says so."""
+    processes = config.comm.processes
+    if processes not in (None, comm.world):
+        raise ConfigError(
+            f"comm.processes is {processes}, and the launcher started {comm.world}: look at its number of processes, "
+            "or leave comm.processes out. (`accelerate launch --cpu --num_processes N` starts one, whatever N is; "
+            "configs/accelerate/cpu_2proc.yaml shows what starts two)"
+        )
+    accelerator = comm.together(
+        lambda: make_accelerator(computes_on_cpu(config.run.device), deepspeed=config.comm.deepspeed)
+    )
+    dtype = comm.together(lambda: dtype_of(config, accelerator))
+    device = comm.together(lambda: device_of_rank(config.run.device, accelerator, comm.world))
+    config = replace(config, model=replace(config.model, dtype=dtype))
+    base = comm.together(lambda: load_base(config, device))
+    return config, comm.together(lambda: shard_layers(base, accelerator))
 
 
-def changed_settings(path: Path, config: Config) -> list[str]:
-    """A line for every setting that is not what this run was last started with."""
-    try:
-        before = _flat(load_config(path).to_dict())
-    except ConfigError:
-        return [f"settings  those of the last start are not known: {path} cannot be read"]
-    after = _flat(config.to_dict())
-    return [
-        f"changed   {name}: {before.get(name)} → {after.get(name)}"
-        for name in sorted(before.keys() | after.keys())
-        if before.get(name) != after.get(name)
-    ]
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Settings by their dotted names."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
-    return flat
-
-
-def _with_whole_paths(config: Config) -> Config:
-    """The configuration as `eval` and `export` read it, from whatever folder they are called."""
-    shards, base = config.data.shards, config.model.base
-    if "://" not in shards and not shards.startswith("pipe:"):
-        shards = str(Path(shards).absolute())
-    if Path(base).is_dir():
-        base = str(Path(base).absolute())
-    return replace(config, data=replace(config.data, shards=shards), model=replace(config.model, base=base))
-
-
-def _plan_lines(config: Config, parts: Parts, census: list[LanguageEntry]) -> list[str]:
+def _plan_lines(config: Config, parts: Parts, census: list[LanguageEntry], comm: Comm) -> list[str]:
     """What a user wants to see before the first round."""
     hours = sum(entry.seconds for entry in census) / 3600
     row = parts.bank.rows.shape[1]
@@ -106,15 +97,23 @@ def _plan_lines(config: Config, parts: Parts, census: list[LanguageEntry]) -> li
         f"base      {config.model.base}: {parts.base.parameter_count() / 1e6:,.1f} M parameters, frozen, "
         f"{config.model.dtype} on {parts.base.device}",
         f"languages {len(census)}: {sum(entry.utterances for entry in census):,} utterances, {hours:,.2f} h; "
-        f"{parts.bank.slots} at once",
+        f"{min(parts.loop.roster.capacity, len(census))} at once",
         f"adapters  dim {config.adapter.dim}, up to {row:,} trained parameters a language; "
         f"rows, gradients and moments take {4 * parts.bank.rows.nbytes / 2**20:,.0f} MiB",
         f"rounds    {config.optim.batch_seconds:g} s of audio and one optimizer step a language, "
         f"forward passes of up to {parts.gradients.forward_seconds:g} s",
     ]
+    if comm.world > 1:
+        lines.append(f"processes {comm.world}, {_sharing(config)}")
     left_out = sum(entry.left_out for entry in census)
     if left_out:
         lines.append(f"left out  {left_out:,} training utterances that are too long or have no transcript that fits")
     if parts.loop.round:
         lines.append(f"resumed   after round {parts.loop.round:,}")
     return lines
+
+
+def _sharing(config: Config) -> str:
+    if config.rounds.placement == "replicate":
+        return "each with a share of every language"
+    return "each with its own languages; the last ones are shared"

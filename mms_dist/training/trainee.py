@@ -1,12 +1,16 @@
-"""A language that holds a slot."""
+"""A language that this rank owns, alone or with others."""
 
 from dataclasses import dataclass, field
 
 from mms_dist.config import LanguageSettings
 from mms_dist.data.batch import BatchRequest
+from mms_dist.data.share import Share
 from mms_dist.data.stream import LanguageStream, Position
+from mms_dist.distributed.placement import Block
 from mms_dist.training.progress import ACTIVE, Progress
 from shards.vocabulary import Vocabulary
+
+ALONE = Block(0, 1)
 
 
 @dataclass
@@ -14,7 +18,8 @@ class Trainee:
     """What the round loop needs of an active language.
 
     `position` is the next batch of its stream. Up to and including round `held_until` the language only keeps the
-    others company after a restart (see `training.resume`): it is computed with, and nothing of it changes.
+    others company after a restart (see `training.resume`): it is computed with, and nothing of it changes. `block`
+    are the ranks that own it, `rank` is this one; they hold the same row and progress, and take the same decisions.
     """
 
     progress: Progress
@@ -24,10 +29,22 @@ class Trainee:
     slot: int
     position: Position = field(default_factory=Position)
     held_until: int = -1
+    block: Block = ALONE
+    rank: int = 0
 
     @property
     def language(self) -> str:
         return self.progress.language
+
+    @property
+    def share(self) -> Share:
+        """This rank's part of its batches."""
+        return Share(self.rank - self.block.first, self.block.size)
+
+    @property
+    def is_led_here(self) -> bool:
+        """The first of its owners writes its checkpoints and speaks for it."""
+        return self.rank == self.block.lead
 
     def request(self) -> BatchRequest:
         return BatchRequest(self.language, self.position)

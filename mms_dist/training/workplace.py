@@ -1,22 +1,38 @@
-"""Moving a language in and out: between its checkpoint and its slot in the bank, the optimizer and the loader."""
+"""Moving a language in and out: between its checkpoint, or another owner, and its slot in the bank, the optimizer and
+the loader."""
 
+from copy import deepcopy
 from dataclasses import dataclass
+
+from torch import Tensor
 
 from mms_dist.checkpoint.snapshot import Snapshot
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
 from mms_dist.data.loader import BatchLoader
 from mms_dist.data.stream import LanguageStream, Position
+from mms_dist.distributed.placement import Block
 from mms_dist.model.bank import AdapterBank
-from mms_dist.monitor.monitor import Monitor
 from mms_dist.training.features import FeatureSource
 from mms_dist.training.initial_adapters import InitialAdapters
+from mms_dist.training.messenger import Messenger
 from mms_dist.training.optimizer import RowAdamW
-from mms_dist.training.progress import ACTIVE, Progress
+from mms_dist.training.progress import Progress
 from mms_dist.training.roster import Candidate
 from mms_dist.training.selection import trainable
-from mms_dist.training.trainee import Trainee
-from shards.index import ShardIndex
+from mms_dist.training.trainee import ALONE, Trainee
+from shards.index import LanguageIndex, ShardIndex
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """A language on its way from one owner to another: everything of it that is not in the shards."""
+
+    adapter: dict[str, Tensor]
+    moments: dict[str, Tensor]
+    progress: Progress
+    position: Position
+    held_until: int
 
 
 @dataclass
@@ -31,33 +47,46 @@ class Workplace:
     features: FeatureSource
     store: CheckpointStore
     index: ShardIndex
-    monitor: Monitor
+    monitor: Messenger
 
-    def enter(self, candidate: Candidate, slot: int, round_number: int) -> Trainee | None:
-        """Put a language into a slot after round `round_number`, from its checkpoint or anew.
-
-        None if it had ended, and its company in the rounds since cannot be had again.
-        """
+    def enter(self, candidate: Candidate, slot: int, round_number: int, block: Block = ALONE, rank: int = 0) -> Trainee:
+        """Put a language into a slot after round `round_number`, from its checkpoint or anew."""
         language = candidate.language
-        index = self.index.language(language)
-        settings = self.config.for_language(language)
-        stream = LanguageStream(
-            trainable(index.table("train"), max_seconds=self.config.data.max_seconds),
-            language=language,
-            seed=self.config.run.seed,
-            batch_seconds=settings.optim.batch_seconds,
-            window_shards=self.config.data.window_shards,
-        )
-        progress = candidate.restored or Progress(language, round=round_number, admitted_round=round_number)
-        trainee = Trainee(progress, settings, stream, index.vocabulary, slot, progress.position)
+        anew = Progress(language, round=round_number, admitted_round=round_number)
+        progress = deepcopy(candidate.restored) or anew  # what the roster knows of it stays as it is on other ranks
+        trainee = self._trainee(progress, slot, block, rank)
         if candidate.restored is None:
+            settings = self.config.for_language(language)
             first = InitialAdapters(self.bank.layout, self.config.run.seed)
-            self.bank.load(slot, first.tensors(settings.adapter.init, index.vocabulary))
+            self.bank.load(slot, first.tensors(settings.adapter.init, trainee.vocabulary))
             self.optimizer.load(slot, None)
-        elif not self._restore(trainee, round_number):
-            return None
-        self.loader.add(stream, index.vocabulary)
+        else:
+            self._restore(trainee, candidate, round_number)
+        self.serve(trainee)
         return trainee
+
+    def pack(self, trainee: Trainee) -> Parcel:
+        """All of a language, for another owner."""
+        return Parcel(
+            adapter=self.bank.tensors(trainee.slot),
+            moments=self.optimizer.moments(trainee.slot),
+            progress=trainee.progress,
+            position=trainee.position,
+            held_until=trainee.held_until,
+        )
+
+    def unpack(self, parcel: Parcel, slot: int, block: Block, rank: int) -> Trainee:
+        """Put a language that came from another owner into a slot."""
+        trainee = self._trainee(parcel.progress, slot, block, rank)
+        trainee.position, trainee.held_until = parcel.position, parcel.held_until
+        self.bank.load(slot, parcel.adapter)
+        self.optimizer.load(slot, parcel.moments)
+        self.serve(trainee)
+        return trainee
+
+    def serve(self, trainee: Trainee) -> None:
+        """Read this rank's share of a language's batches from now on."""
+        self.loader.add(trainee.stream, trainee.vocabulary, trainee.share)
 
     def leave(self, trainee: Trainee) -> None:
         """Leave nothing of a language behind in its slot."""
@@ -82,30 +111,40 @@ class Workplace:
         moments = self.optimizer.moments(trainee.slot).values()
         return all(bool(tensor.isfinite().all()) for tensor in (self.bank.row(trainee.slot), *moments))
 
-    def _restore(self, trainee: Trainee, round_number: int) -> bool:
-        """Load the checkpoint, and find the place in the stream at which the language goes on.
+    def _trainee(self, progress: Progress, slot: int, block: Block, rank: int) -> Trainee:
+        index = self.index.language(progress.language)
+        settings = self.config.for_language(progress.language)
+        stream = training_stream(self.config, index)
+        return Trainee(progress, settings, stream, index.vocabulary, slot, progress.position, block=block, rank=rank)
 
-        False, and nothing loaded, if it has ended and cannot keep the others company.
-        """
+    def _restore(self, trainee: Trainee, candidate: Candidate, round_number: int) -> None:
+        """Load the checkpoint, and find the place in the stream at which the language goes on."""
         progress = trainee.progress
         snapshot = self.store.newest(trainee.language)
         assert snapshot is not None, "only languages with a checkpoint are restored"
-        unchanged = snapshot.state["stream"] == trainee.stream.fingerprint
-        held = unchanged and progress.admitted_round <= round_number <= progress.round
-        if not held and progress.status != ACTIVE:
-            return False
         self.bank.load(trainee.slot, snapshot.adapter)
         self.optimizer.load(trainee.slot, snapshot.optimizer)
-        if held:
+        if candidate.keeps_company(round_number):
             trainee.held_until = progress.round
             trainee.position = trainee.stream.back(progress.position, progress.round - round_number)
-            return True
-        if not unchanged:
-            self.monitor.event("data_changed", language=trainee.language, round=round_number, step=progress.step)
+            return
+        if not candidate.unchanged:
+            if trainee.is_led_here:
+                self.monitor.event("data_changed", language=trainee.language, round=round_number, step=progress.step)
             progress.position = Position(progress.position.epoch + 1, 0)
         trainee.position = progress.position
         _restart_clock(progress, round_number)
-        return True
+
+
+def training_stream(config: Config, index: LanguageIndex) -> LanguageStream:
+    """The language's optimizer batches."""
+    return LanguageStream(
+        trainable(index.table("train"), max_seconds=config.data.max_seconds),
+        language=index.language,
+        seed=config.run.seed,
+        batch_seconds=config.for_language(index.language).optim.batch_seconds,
+        window_shards=config.data.window_shards,
+    )
 
 
 def _restart_clock(progress: Progress, round_number: int) -> None:

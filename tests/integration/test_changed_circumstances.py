@@ -152,7 +152,7 @@ def test_a_finished_language_does_not_train_again_when_its_data_changes(
 def test_weights_that_overflow_quarantine_their_language_only(tmp_path: Path, small_base: Path, shards: Path) -> None:
     def overflow(parts: Parts) -> None:
         if parts.loop.round == 3:
-            parts.optimizer.exp_avg_sq[parts.loop.roster.active[B].slot, 0] = float("inf")
+            parts.optimizer.exp_avg_sq[parts.loop.seating.trainees[B].slot, 0] = float("inf")
 
     train_watched(toy_config(tmp_path, small_base, shards), overflow)
     assert [event["language"] for event in events(tmp_path, "quarantined")] == [B]
@@ -230,7 +230,7 @@ def test_a_changed_setting_is_told_on_resume(
 def test_a_quarantine_mark_names_what_happened(tmp_path: Path, small_base: Path, shards: Path) -> None:
     def poison(parts: Parts) -> None:
         if parts.loop.round == 3:
-            parts.bank.rows.detach()[parts.loop.roster.active[B].slot] = float("nan")
+            parts.bank.rows.detach()[parts.loop.seating.trainees[B].slot] = float("nan")
 
     train_watched(toy_config(tmp_path, small_base, shards), poison)
     mark = json.loads((tmp_path / "adapters" / B / "QUARANTINED.json").read_text())

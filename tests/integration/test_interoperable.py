@@ -51,7 +51,7 @@ def what_we_hear(run: Path, base: Path, shards: Path) -> dict[str, Heard]:
     found: dict[str, Heard] = {}
 
     def look(parts: Parts) -> None:
-        for trainee in parts.loop.roster.in_order():
+        for trainee in parts.loop.seating.in_order():
             index, language = parts.workplace.index.language(trainee.language), trainee.language
             if language in found:
                 continue
@@ -64,7 +64,7 @@ def what_we_hear(run: Path, base: Path, shards: Path) -> dict[str, Heard]:
                 audio_1S = collate([member], seed=0).audio_BS
                 batch = Batch(parts.base.features(audio_1S), torch.tensor([frames]), torch.tensor([trainee.slot]))
                 logits.append(parts.model.logits(batch)[0].detach())
-            texts = parts.lifecycle.evaluator.transcribe(index, "dev", trainee.slot).hypotheses
+            texts = parts.evaluator.transcribe(index, "dev", trainee.slot).hypotheses
             found[language] = Heard(logits, texts)
 
     # One step more, so that the languages are active again; we listen before it is taken.
@@ -119,7 +119,7 @@ def test_all_languages_can_start_from_one_adapter_that_hugging_face_wrote_each_w
     config = toy_config(tmp_path / "run", small_base, shards, adapter={"init": str(path)})
 
     def look(parts: Parts) -> None:
-        for trainee in parts.loop.roster.in_order():
+        for trainee in parts.loop.seating.in_order():
             own = parts.bank.tensors(trainee.slot)
             assert len(own["lm_head.bias"]) == len(trainee.vocabulary) != 99
             for name, tensor in theirs._get_adapters().items():

@@ -26,13 +26,13 @@ def test_a_batchs_gradient_is_the_mean_of_its_utterances_gradients_to_the_last_d
     def look(parts: Parts) -> None:
         if compared:
             return
-        trainee = parts.loop.roster.active["taa"]
+        trainee = parts.loop.seating.trainees["taa"]
         (loaded,) = parts.loader.take([BatchRequest("taa", Position())])
         whole = LoadedBatch(loaded.request, loaded.utterances[:3])  # a third is exact in no float
 
         def gradient(*batches: LoadedBatch) -> Tensor:
             parts.bank.grads.zero_()
-            parts.gradients.accumulate(batches, parts.loop.roster.active)
+            parts.gradients.accumulate(batches, parts.loop.seating.trainees)
             return parts.bank.grads[trainee.slot].clone()
 
         single = [gradient(LoadedBatch(whole.request, [utterance])) for utterance in whole.utterances]

@@ -1,9 +1,11 @@
 """Where a run goes on: nobody is set back, and everybody has the company they had."""
 
+from dataclasses import replace
+
+from mms_dist.distributed.placement import Work
 from mms_dist.training.progress import ACTIVE, FINISHED, Progress
 from mms_dist.training.resume import plan_restart
-from mms_dist.training.roster import Candidate, Roster, order_of_admission
-from mms_dist.training.trainee import Trainee
+from mms_dist.training.roster import Candidate, Ranks, Roster, order_of_admission
 
 
 def at(language: str, round_number: int, *, admitted: int = 0, status: str = ACTIVE) -> Progress:
@@ -46,25 +48,37 @@ def test_one_that_lost_its_newer_checkpoints_is_not_waited_for_and_keeps_its_own
     assert straggler.round == 1000 and straggler.admitted_round == 920
 
 
-def test_the_queue_is_served_longest_work_first_into_the_lowest_free_slot() -> None:
-    order = order_of_admission([Candidate("b", 5.0), Candidate("a", 5.0), Candidate("c", 9.0)])
+def waiting(language: str, seconds_left: float, restored: Progress | None = None) -> Candidate:
+    return Candidate(Work(language, 1.0), seconds_left, restored)
+
+
+def test_the_queue_is_served_longest_work_first_into_what_room_there_is() -> None:
+    order = order_of_admission([waiting("b", 5.0), waiting("a", 5.0), waiting("c", 9.0)])
     assert [candidate.language for candidate in order] == ["c", "a", "b"]
-    entered: list[tuple[str, int, int]] = []
-
-    def enter(candidate: Candidate, slot: int, round_number: int) -> Trainee:
-        entered.append((candidate.language, slot, round_number))
-        return Trainee(at(candidate.language, round_number), None, None, None, slot)  # type: ignore[arg-type]
-
-    roster = Roster(slots=2, present=[], queue=order, enter=enter)
-    roster.fill(0)
+    roster = Roster(Ranks(slots=2), present=[], queue=order, ended=0)
+    assert roster.fill(0) == ["c", "a"]
     assert roster.fill(1) == [] and roster.waiting == 1
-    roster.release(roster.active["c"])
-    roster.fill(7)
-    assert entered == [("c", 0, 0), ("a", 1, 0), ("b", 0, 7)]
-    assert [trainee.language for trainee in roster.in_order()] == ["a", "b"]
+    roster.release(["c"])
+    assert roster.fill(7) == ["b"] and roster.ended == 1
+    assert roster.in_order() == ["a", "b"]
 
 
 def test_a_language_that_had_ended_before_its_turn_takes_no_slot() -> None:
-    ended = Candidate("a", 0.0, at("a", 50, admitted=40, status=FINISHED))
-    roster = Roster(slots=1, present=[], queue=[ended], enter=lambda *_: (_ for _ in ()).throw(AssertionError))
-    assert roster.fill(60) == [] and roster.waiting == 0
+    ended = waiting("a", 0.0, at("a", 50, admitted=40, status=FINISHED))
+    roster = Roster(Ranks(slots=1), present=[], queue=[ended], ended=1)
+    assert roster.fill(60) == [] and roster.waiting == 0 and roster.ended == 1
+
+
+def test_one_that_had_ended_keeps_company_where_it_was_present_and_nowhere_else() -> None:
+    ended = waiting("a", 0.0, at("a", 50, admitted=40, status=FINISHED))
+    assert [ended.has_ended(number) for number in (39, 40, 49, 50)] == [True, False, False, True]
+    changed = replace(ended, unchanged=False)  # its batches of then cannot be had again
+    assert changed.has_ended(45)
+
+
+def test_one_that_only_kept_company_is_not_counted_twice() -> None:
+    ended = waiting("a", 0.0, at("a", 50, admitted=40, status=FINISHED))
+    roster = Roster(Ranks(slots=1), present=[ended], queue=[], ended=1)
+    assert roster.fill(45) == ["a"]
+    roster.release(["a"])
+    assert roster.ended == 1

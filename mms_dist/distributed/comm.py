@@ -1,0 +1,249 @@
+"""Everything the ranks of a run say to each other; the only importer of torch.distributed.
+
+What is said every round is one small vector (`agree`). Gradients are summed in the blocks that share a language
+(`reduce`), a language whose owners change is handed on (`send`, `receive`), and what people want to see is collected on
+rank 0 now and then (`collect`). All of it but the gradients of GPUs goes over gloo between hosts' memories.
+
+All ranks of a call's block must make the same calls in the same order. No call is ever made on an error path.
+"""
+
+import contextlib
+import os
+import pickle
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from mms_dist.distributed.placement import Block
+from mms_dist.distributed.watchdog import NoWatchdog, Watchdog
+from mms_dist.errors import EXIT_USER, CommError, MmsDistError, PeerError
+from shards.errors import ShardsError
+
+_T = TypeVar("_T")
+_FOR_EVER = timedelta(days=7)
+"""Of a collective: ranks may be slow for as long as they like; the watchdog finds those that hang."""
+
+
+@dataclass
+class Traffic:
+    """Bytes this rank has given into its calls so far."""
+
+    agreed: int = 0
+    """The vector at every round's edge."""
+    reduced: int = 0
+    """Gradients of shared languages."""
+    moved: int = 0
+    """Languages handed to other owners."""
+    told: int = 0
+    """Transcripts, reports and everything said at the start."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the launcher put this process: torchrun's, accelerate's and deepspeed's variables are the same."""
+
+    rank: int = 0
+    world: int = 1
+    host: str = "127.0.0.1"
+    port: int = 0
+    attempt: int = 0
+    agent_has_store: bool = False
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> "Place":
+        return cls(
+            rank=int(environment.get("RANK", 0)),
+            world=int(environment.get("WORLD_SIZE", 1)),
+            host=environment.get("MASTER_ADDR", "127.0.0.1"),
+            port=int(environment.get("MASTER_PORT", 0)),
+            attempt=int(environment.get("TORCHELASTIC_RESTART_COUNT", 0)),
+            agent_has_store=environment.get("TORCHELASTIC_USE_AGENT_STORE") == "True",
+        )
+
+    def store(self, purpose: str, timeout_seconds: float) -> dist.Store:
+        """A client of the run's key-value store. Dead peers of earlier attempts left their addresses under another
+        prefix: without it a restarted gloo may try to reach them."""
+        return dist.PrefixStore(f"{purpose}-{self.attempt}", self._client(timeout_seconds))
+
+    def _client(self, timeout_seconds: float) -> dist.Store:
+        serves = self.rank == 0 and not self.agent_has_store and not _SERVING
+        store = dist.TCPStore(
+            self.host,
+            self.port,
+            is_master=serves,
+            wait_for_workers=False,
+            timeout=timedelta(seconds=timeout_seconds),
+        )
+        if serves:
+            _SERVING.append(store)  # it ends with the process and not with its first user
+        return store
+
+
+_SERVING: list[dist.Store] = []
+
+
+@dataclass
+class Comm:
+    """One rank's end of the line. With a world of one every call returns at once."""
+
+    rank: int = 0
+    world: int = 1
+    watch: Watchdog | NoWatchdog = field(default_factory=NoWatchdog)
+    traffic: Traffic = field(default_factory=Traffic)
+    _groups: dict[Block, Any] = field(default_factory=dict)
+
+    @property
+    def is_first(self) -> bool:
+        """Rank 0 keeps the run directory's common files and talks to people."""
+        return self.rank == 0
+
+    # -- at the start ---------------------------------------------------------------------------------------------
+
+    def together(self, work: Callable[[], _T]) -> _T:
+        """Do `work` on every rank; if it fails on any, fail on all.
+
+        Raises:
+            MmsDistError, ShardsError: what failed here, on the first rank on which something did.
+            PeerError: on the others.
+        """
+        result, problem = None, None
+        try:
+            result = work()
+        except (MmsDistError, ShardsError) as error:
+            problem = error
+        codes = self.share(0 if problem is None else getattr(problem, "exit_code", EXIT_USER))
+        first = next((rank for rank, code in enumerate(codes) if code), None)
+        if problem is not None and self.rank == first:
+            raise problem
+        if first is not None:
+            raise PeerError(f"rank {first} could not start, and says why", codes[first])
+        return result  # type: ignore[return-value]
+
+    def share(self, item: _T) -> list[_T]:
+        """Every rank's item, by rank."""
+        return self.share_in(Block(0, self.world), item)
+
+    # -- every round ------------------------------------------------------------------------------------------------
+
+    def agree(self, values: Sequence[int], *, about: str = "the round's edge") -> list[int]:
+        """The largest of each value over all ranks: one small collective."""
+        if self.world == 1:
+            return list(values)
+        vector = torch.tensor(values, dtype=torch.int32)
+        with self._call(about):
+            dist.all_reduce(vector, op=dist.ReduceOp.MAX)
+        self.traffic.agreed += vector.nbytes
+        return vector.tolist()
+
+    def reduce(self, block: Block, buffer: Tensor) -> None:
+        """Sum `buffer` over the block's ranks, in place: the same bits on each."""
+        if block.size == 1:
+            return
+        with self._call(f"the gradients shared by ranks {block.first} to {block.first + block.size - 1}"):
+            dist.all_reduce(buffer, group=self._group(block))
+        self.traffic.reduced += buffer.nbytes
+
+    def share_in(self, block: Block, item: _T) -> list[_T]:
+        """The item of every rank of a block, by rank."""
+        if block.size == 1:
+            return [item]
+        items: list[Any] = [None] * block.size
+        with self._call(f"words between ranks {block.first} to {block.first + block.size - 1}"):
+            dist.all_gather_object(items, item, group=self._group(block))
+        self.traffic.told += len(pickle.dumps(item))
+        return items
+
+    # -- now and then -------------------------------------------------------------------------------------------------
+
+    def collect(self, item: _T) -> list[_T] | None:
+        """Every rank's item on rank 0, None elsewhere."""
+        if self.world == 1:
+            return [item]
+        items: list[Any] | None = [None] * self.world if self.is_first else None
+        with self._call("reports"):
+            dist.gather_object(item, items, dst=0)
+        self.traffic.told += len(pickle.dumps(item))
+        return items
+
+    def send(self, rank: int, item: object) -> None:
+        """Hand something over; waits until it is received. Its tensors must be on the CPU."""
+        payload = torch.frombuffer(bytearray(pickle.dumps(item, protocol=5)), dtype=torch.uint8)
+        with self._call(f"handing a language to rank {rank}"):
+            dist.send(torch.tensor([payload.numel()]), dst=rank)
+            dist.send(payload, dst=rank)
+        self.traffic.moved += payload.nbytes
+
+    def receive(self, rank: int) -> Any:
+        """What `rank` sends here."""
+        size = torch.zeros(1, dtype=torch.int64)
+        with self._call(f"being handed a language by rank {rank}"):
+            dist.recv(size, src=rank)
+            payload = torch.empty(int(size), dtype=torch.uint8)
+            dist.recv(payload, src=rank)
+        return pickle.loads(payload.numpy().tobytes())
+
+    def _group(self, block: Block) -> Any:
+        """The process group of a block, made when it is first used, by all of its ranks at the same point."""
+        if block.size == self.world:
+            return dist.group.WORLD
+        if block not in self._groups:
+            self._groups[block] = dist.new_group(list(block.ranks), use_local_synchronization=True)
+        return self._groups[block]
+
+    @contextlib.contextmanager
+    def _call(self, about: str) -> Iterator[None]:
+        try:
+            with self.watch.waiting(about):
+                yield
+        except RuntimeError as error:
+            reason = str(error).strip().split("\n")[0]
+            raise CommError(
+                f"rank {self.rank} of {self.world} lost a peer while waiting for {about} ({reason}); look for the rank "
+                "that failed first, then run the same command again: it goes on from the last checkpoints"
+            ) from error
+
+
+@contextlib.contextmanager
+def joined(
+    *, on_gpu: bool, timeout_seconds: float, on_hang: Callable[[str], None], need_group: bool = False
+) -> Iterator[Comm]:
+    """Meet the other processes that the launcher started, or be alone.
+
+    Args:
+        on_gpu: gradients are on GPUs (NCCL), and not in the hosts' memory (gloo).
+        timeout_seconds: after which a rank that shows no sign of life is taken for hung.
+        on_hang: called with what is known, on the rank that finds it, before that leaves.
+        need_group: be a process group even if alone; DeepSpeed wants one.
+    """
+    place = Place.of(os.environ)
+    if place.world == 1 and not need_group:
+        yield Comm()
+        return
+    store = place.store("group", timeout_seconds)
+    watch: Watchdog | NoWatchdog = NoWatchdog()
+    if place.world > 1:
+        watch = Watchdog(
+            place.store("watch", timeout_seconds),
+            rank=place.rank,
+            world=place.world,
+            timeout_seconds=timeout_seconds,
+            on_hang=on_hang,
+        )
+    with watch:
+        comm = Comm(place.rank, place.world, watch)
+        with comm._call("all ranks to start"):
+            dist.init_process_group(
+                "cpu:gloo,cuda:nccl" if on_gpu else "gloo",
+                store=store,
+                rank=place.rank,
+                world_size=place.world,
+                timeout=_FOR_EVER,
+            )
+        yield comm
+        comm.agree([0], about="all ranks to end")  # nobody takes the store away from one that still works
+    dist.destroy_process_group()

@@ -1,0 +1,41 @@
+"""The dev split of languages, transcribed by their owners together.
+
+The forward passes are dealt among a language's owners and the transcripts gathered, so that all of them know the same
+score and decide the same; as the passes are those of a single owner, so is the score.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mms_dist.distributed.comm import Comm
+from mms_dist.training.evaluate import Evaluator, Transcription
+from mms_dist.training.lockstep import Lockstep
+from mms_dist.training.trainee import Trainee
+from shards.index import ShardIndex
+
+SPLIT = "dev"
+
+
+@dataclass(frozen=True)
+class DevScores:
+    """Transcribes the dev split of several languages; all ranks call it at the same points if the base is sharded."""
+
+    evaluator: Evaluator
+    index: ShardIndex
+    comm: Comm
+    lockstep: Lockstep
+
+    def transcribe(self, trainees: Sequence[Trainee]) -> dict[str, Transcription]:
+        passes = sum(self.evaluator.passes(self.index.language(t.language), SPLIT, t.share) for t in trainees)
+        missing = self.lockstep.missing(passes)
+        mine = {trainee.language: self._share_of(trainee) for trainee in trainees}
+        self.lockstep.idle(missing, backward=False)
+        return {
+            trainee.language: Transcription.joined(self.comm.share_in(trainee.block, mine[trainee.language]))
+            for trainee in trainees
+        }
+
+    def _share_of(self, trainee: Trainee) -> Transcription:
+        return self.evaluator.transcribe(
+            self.index.language(trainee.language), SPLIT, trainee.slot, share=trainee.share
+        )

@@ -1,0 +1,112 @@
+"""What happens on any rank, told to the one monitor, on rank 0.
+
+Every rank notes what its languages do; now and then, at a round's edge that all agree on, rank 0 collects the notes.
+A single process tells its monitor at once.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from time import monotonic
+from typing import Any
+
+from mms_dist.distributed.comm import Comm
+from mms_dist.monitor.monitor import Monitor
+from mms_dist.monitor.report import EvaluationReport, RoundReport
+
+EVERY_SECONDS = 1.0
+"""Between two collections: as often as someone who watches wants to see something move."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something of `monitor.events.KINDS`."""
+
+    kind: str
+    fields: dict[str, Any]
+
+
+@dataclass
+class Notes:
+    """What one rank has to tell, in its order."""
+
+    happened: list[Event | EvaluationReport] = field(default_factory=list)
+    rounds: list[RoundReport] = field(default_factory=list)
+
+
+class Messenger:
+    """The monitor as the parts of training on any rank see it."""
+
+    def __init__(self, comm: Comm, monitor: Monitor | None) -> None:
+        assert comm.is_first == (monitor is not None), "there is one monitor, on rank 0"
+        self._comm = comm
+        self._monitor = monitor
+        self._happened: deque[Event | EvaluationReport] = deque()  # checkpoints are told of from a thread
+        self._rounds: list[RoundReport] = []
+        self._delivered = monotonic()
+
+    def event(self, kind: str, **fields: Any) -> None:
+        """Something of `monitor.events.KINDS` happened. May be called from any thread."""
+        if self._monitor is not None:
+            self._monitor.event(kind, **fields)
+        else:
+            self._happened.append(Event(kind, fields))
+
+    def evaluated(self, report: EvaluationReport) -> None:
+        """A language was scored on its dev split."""
+        if self._monitor is not None:
+            self._monitor.evaluated(report)
+        else:
+            self._happened.append(report)
+
+    def round(self, report: RoundReport) -> None:
+        """A round is over on this rank."""
+        if self._monitor is not None and self._comm.world == 1:
+            self._monitor.round(report)
+        else:
+            self._rounds.append(report)
+
+    @property
+    def is_due(self) -> bool:
+        """Rank 0 says when it is time to collect again."""
+        return self._comm.world > 1 and self._comm.is_first and monotonic() - self._delivered >= EVERY_SECONDS
+
+    def deliver(self) -> None:
+        """Bring all notes to the monitor; every rank calls this at the same round's edge."""
+        if self._comm.world == 1:
+            return
+        happened = [self._happened.popleft() for _ in range(len(self._happened))]
+        everyones = self._comm.collect(Notes(happened, self._rounds))
+        self._rounds, self._delivered = [], monotonic()
+        if self._monitor is None or everyones is None:
+            return
+        for report in merged(notes.rounds for notes in everyones):
+            self._monitor.round(report)
+        for notes in everyones:
+            for note in notes.happened:
+                if isinstance(note, EvaluationReport):
+                    self._monitor.evaluated(note)
+                else:
+                    self._monitor.event(note.kind, **note.fields)
+
+
+def merged(reports: Iterable[Iterable[RoundReport]]) -> list[RoundReport]:
+    """The run's rounds from those of its ranks: audio adds up; time and memory are those of the rank with the most."""
+    by_round: dict[int, list[RoundReport]] = {}
+    for rank in reports:
+        for report in rank:
+            by_round.setdefault(report.round, []).append(report)
+    return [_merge(by_round[number]) for number in sorted(by_round)]
+
+
+def _merge(ranks: list[RoundReport]) -> RoundReport:
+    return replace(
+        ranks[0],
+        languages=sorted((each for rank in ranks for each in rank.languages), key=lambda each: each.language),
+        seconds=max(rank.seconds for rank in ranks),
+        audio_seconds=sum(rank.audio_seconds for rank in ranks),
+        padded_seconds=sum(rank.padded_seconds for rank in ranks),
+        data_wait_seconds=max(rank.data_wait_seconds for rank in ranks),
+        save_seconds=max(rank.save_seconds for rank in ranks),
+        memory_bytes=max(rank.memory_bytes for rank in ranks),
+    )

@@ -1,0 +1,140 @@
+"""The run directory's common files, kept by rank 0: lock, configuration, status, events and TensorBoard.
+
+On the other ranks a record does nothing; what their languages do comes to it through the messenger.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from mms_dist.checkpoint.lock import RunLock
+from mms_dist.config import Config
+from mms_dist.config.load import load_config, write_config
+from mms_dist.distributed.comm import Comm
+from mms_dist.errors import EXIT_FAILED, EXIT_USER, ConfigError, MmsDistError, StalledError
+from mms_dist.monitor.monitor import Monitor
+from mms_dist.training.attempts import FAILED, Attempt, begin, is_automatic_restart
+from mms_dist.training.census import LanguageEntry
+from mms_dist.training.restore import Restored
+from shards.errors import ShardsError
+
+EXIT_OF = {"finished": 0, "preempted": 75}  # 75 is EX_TEMPFAIL of sysexits.h
+
+
+@dataclass
+class Record:
+    """One attempt at a run, as it is written down."""
+
+    directory: Path
+    comm: Comm
+    attempt: Attempt | None = None
+    monitor: Monitor | None = None
+    _stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    _changes: list[str] = field(default_factory=list)
+
+    @classmethod
+    @contextlib.contextmanager
+    def of(cls, directory: Path, comm: Comm, config: Config) -> Iterator["Record"]:
+        """Take the run directory, for as long as the block lasts; an error that ends it is written down.
+
+        Raises:
+            CheckpointError: another run has it, or it cannot be written.
+            StalledError: restarts make no progress.
+        """
+        record = cls(directory, comm)
+        with record._stack:
+            comm.together(lambda: record._take(config) if comm.is_first else None)
+            try:
+                yield record
+            except BaseException as error:
+                record._fail(error)
+                raise
+
+    def restored(self, restored: Restored, config: Config, census: list[LanguageEntry], *, live: bool | None) -> None:
+        """The checkpoints are read: note where the run stands and what it is started with, and open the monitor."""
+        self.comm.together(lambda: self._open(restored, config, census, live) if self.comm.is_first else None)
+
+    def begin(self, restored: Restored, lines: list[str]) -> None:
+        """Training begins: say with what."""
+        if self.monitor is None:
+            return
+        self.monitor.start([*lines, *self._changes])
+        self.monitor.event("run_resumed" if restored.resumed else "run_started", round=restored.round)
+        for kind, fields in restored.notices:
+            self.monitor.event(kind, **fields)
+
+    def end(self, outcome: str, *, round: int, steps: int) -> None:
+        """Training is over, `finished` or `preempted`."""
+        if self.monitor is None or self.attempt is None:
+            return
+        self.monitor.event("preempted" if outcome == "preempted" else "run_finished", round=round)
+        self.monitor.close(self.monitor.summary())
+        self.attempt.finish(outcome, exit_code=EXIT_OF[outcome], round=round, steps=steps)
+
+    def _take(self, config: Config) -> None:
+        self._stack.enter_context(RunLock(self.directory))
+        self.attempt = begin(
+            self.directory,
+            processes=self.comm.world,
+            automatic=is_automatic_restart(),
+            allowed=config.run.stalled_restarts,
+        )
+
+    def _open(self, restored: Restored, config: Config, census: list[LanguageEntry], live: bool | None) -> None:
+        assert self.attempt is not None, "the directory is taken first"
+        self.attempt.restored(round=restored.round, steps=restored.steps)
+        config, path = _with_whole_paths(config), self.directory / "config.yaml"
+        self._changes = changed_settings(path, config) if restored.resumed else []
+        write_config(config, path)
+        monitor = Monitor(self.directory, languages=[entry.plan() for entry in census], live=live)
+        self.monitor = self._stack.enter_context(monitor)
+
+    def _fail(self, error: BaseException) -> None:
+        reason = str(error) or type(error).__name__
+        # A disk that is full must not hide what went wrong before it was.
+        with contextlib.suppress(MmsDistError):
+            if self.monitor is not None:
+                self.monitor.event("run_failed", reason=reason)
+        with contextlib.suppress(MmsDistError):
+            if self.attempt is not None and not isinstance(error, StalledError):  # which has written itself down
+                self.attempt.finish(FAILED, exit_code=_exit_code(error), reason=reason)
+
+
+def _exit_code(error: BaseException) -> int:
+    if isinstance(error, (MmsDistError, ShardsError)):
+        return int(getattr(error, "exit_code", EXIT_USER))
+    return EXIT_FAILED
+
+
+def changed_settings(path: Path, config: Config) -> list[str]:
+    """A line for every setting that is not what this run was last started with."""
+    try:
+        before = _flat(load_config(path).to_dict())
+    except ConfigError:
+        return [f"settings  those of the last start are not known: {path} cannot be read"]
+    after = _flat(config.to_dict())
+    return [
+        f"changed   {name}: {before.get(name)} → {after.get(name)}"
+        for name in sorted(before.keys() | after.keys())
+        if before.get(name) != after.get(name)
+    ]
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Settings by their dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return flat
+
+
+def _with_whole_paths(config: Config) -> Config:
+    """The configuration as `eval` and `export` read it, from whatever folder they are called."""
+    shards, base = config.data.shards, config.model.base
+    if "://" not in shards and not shards.startswith("pipe:"):
+        shards = str(Path(shards).absolute())
+    if Path(base).is_dir():
+        base = str(Path(base).absolute())
+    return replace(config, data=replace(config.data, shards=shards), model=replace(config.model, base=base))

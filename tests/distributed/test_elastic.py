@@ -1,0 +1,92 @@
+"""I5 and I7 on processes: a run goes on with any number of them."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mms_dist.config import Config
+from mms_dist.training.census import take_census
+from tests.corpus import build_toy_shards, toy_languages
+from tests.distributed.ranks import Ended, train_ranks, train_rounds
+from tests.training import distance, final_row, start_row, toy_config, train
+
+LANGUAGES = toy_languages(5)
+NOTE = "tests.distributed.placements:note_rounds"
+PREEMPTED = 75
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_toy_shards(tmp_path_factory.mktemp("elastic"), languages=5, train=5, dev=2)
+
+
+def setting(directory: Path, base: Path, shards: Path, dtype: str = "float64") -> Config:
+    return toy_config(directory, base, shards, model={"dtype": dtype}, optim={"steps": 20, "batch_seconds": 2.0})
+
+
+def test_a_run_that_goes_on_with_4_2_1_4_3_and_8_ranks_reads_and_learns_what_one_process_does(
+    tmp_path: Path, small_base: Path, shards: Path
+) -> None:
+    one = train_ranks(setting(tmp_path / "one", small_base, shards), 1, watch=NOTE)
+    read: dict[int, dict[str, Any]] = {}
+    worlds, rounds = (4, 2, 1, 4, 3, 8), 3
+    elastic = setting(tmp_path / "elastic", small_base, shards)
+    for number, world in enumerate(worlds):
+        last = number == len(worlds) - 1
+        notes = {} if last else {"rounds": rounds}
+        ended = train_ranks(elastic, world, watch=NOTE, notes=notes, expect=0 if last else PREEMPTED)
+        read |= batches(ended)
+    assert read == batches(one), "every batch of every language, in its order, whoever read it"
+    assert_whole_epochs(read, elastic)
+    for language in LANGUAGES:
+        start = start_row(tmp_path / f"start-{language}", language, elastic)
+        found = distance(final_row(tmp_path / "elastic", language), final_row(tmp_path / "one", language), start)
+        assert found <= 1e-9
+
+
+@pytest.mark.parametrize("world", [2, 4])
+def test_a_run_that_is_stopped_goes_on_bit_for_bit_on_as_many_ranks(
+    tmp_path: Path, small_base: Path, shards: Path, world: int
+) -> None:
+    whole, stopped = (setting(tmp_path / name, small_base, shards, "float32") for name in ("whole", "stopped"))
+    train_ranks(whole, world)
+    train_rounds(stopped, world, 3, rank=world - 1)
+    train_rounds(stopped, world, 8, rank=0)
+    train_ranks(stopped, world)
+    for language in LANGUAGES:
+        assert (final_row(tmp_path / "whole", language) == final_row(tmp_path / "stopped", language)).all()
+
+
+def test_a_finished_run_of_one_process_has_nothing_left_for_two(tmp_path: Path, small_base: Path, shards: Path) -> None:
+    finished = setting(tmp_path / "run", small_base, shards)
+    train(finished)
+    ended = train_ranks(finished, 2, watch=NOTE)
+    assert all("placements" not in notes for notes in ended.notes)
+
+
+def batches(ended: Ended) -> dict[int, dict[str, Any]]:
+    """By round and language: epoch, batch and the utterances that all ranks together read, each once."""
+    found: dict[int, dict[str, Any]] = {}
+    for notes in ended.notes:
+        for number, reads in notes.get("reads", {}).items():
+            for language, (epoch, batch, keys) in reads.items():
+                before = found.setdefault(number, {}).get(language, (epoch, batch, []))
+                assert before[:2] == (epoch, batch) and not set(before[2]) & set(keys)
+                found[number][language] = (epoch, batch, sorted([*before[2], *keys]))
+    return found
+
+
+def assert_whole_epochs(read: dict[int, dict[str, Any]], config: Config) -> None:
+    """Every utterance once in each epoch that was read to its end."""
+    index, census = take_census(config)
+    for entry in census:
+        everything = sorted(map(str, index.language(entry.language).table("train").keys))
+        epochs: dict[int, list[str]] = {}
+        for number in sorted(read):
+            if entry.language in read[number]:
+                epoch, _, keys = read[number][entry.language]
+                epochs.setdefault(epoch, []).extend(keys)
+        assert len(epochs) >= 3
+        for epoch in sorted(epochs)[:-1]:
+            assert sorted(epochs[epoch]) == everything

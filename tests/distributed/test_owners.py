@@ -1,0 +1,106 @@
+"""I1 on processes: who computes which part of a batch changes no adapter."""
+
+from pathlib import Path
+
+import pytest
+
+from mms_dist.config import Config
+from tests.corpus import build_toy_shards, toy_languages
+from tests.distributed.ranks import run_ranks, train_ranks, written
+from tests.training import distance, final_row, start_row, toy_config, train
+
+LANGUAGES = toy_languages(5)
+STEPS = 200
+BOUND = {"float64": 1e-9, "float32": 1e-3}
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_toy_shards(tmp_path_factory.mktemp("owners"), languages=5, train=6, dev=2)
+
+
+def config(
+    directory: Path, base: Path, shards: Path, *, steps: int = 20, dtype: str = "float64", **more: dict
+) -> Config:
+    return toy_config(
+        directory,
+        base,
+        shards,
+        model={"dtype": dtype},
+        optim={"steps": steps, "batch_seconds": 2.0},
+        evaluation={"every_steps": steps},
+        checkpoint={"every_rounds": steps},
+        **more,
+    )
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory, small_base: Path, shards: Path) -> Path:
+    """20 steps on one process, in float64."""
+    directory = tmp_path_factory.mktemp("alone") / "run"
+    train(config(directory, small_base, shards))
+    return directory
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory, small_base: Path, shards: Path) -> Path:
+    return tmp_path_factory.mktemp("start")
+
+
+def assert_the_same(directory: Path, other: Path, start: Path, setting: Config, *, bound: float = 1e-9) -> None:
+    for language in LANGUAGES:
+        first = start / f"{language}-{setting.model.dtype}"
+        beginning = final_row(first, language) if first.exists() else start_row(first, language, setting)
+        found = distance(final_row(directory, language), final_row(other, language), beginning)
+        assert found <= bound, f"{language}: {found:.2e}"
+
+
+@pytest.mark.parametrize("dtype", sorted(BOUND))
+@pytest.mark.parametrize(("world", "placement"), [(2, "owners"), (4, "owners"), (2, "replicate")])
+def test_ranks_together_equal_one_process_after_200_steps(
+    tmp_path: Path, small_base: Path, shards: Path, world: int, placement: str, dtype: str
+) -> None:
+    def setting(name: str) -> Config:
+        return config(tmp_path / name, small_base, shards, steps=STEPS, dtype=dtype, rounds={"placement": placement})
+
+    train(setting("one"))
+    train_ranks(setting("many"), world)
+    assert_the_same(tmp_path / "many", tmp_path / "one", tmp_path, setting("start"), bound=BOUND[dtype])
+
+
+@pytest.mark.parametrize(
+    ("world", "first", "size"),
+    [(2, 0, 1), (2, 1, 1), (2, 0, 2), (4, 3, 1), (4, 2, 2), (4, 0, 3), (4, 0, 4)],
+)
+def test_any_number_of_owners_gives_the_same_adapters(
+    tmp_path: Path, small_base: Path, shards: Path, alone: Path, start: Path, world: int, first: int, size: int
+) -> None:
+    setting = config(tmp_path / "run", small_base, shards)
+    with written(setting) as path:
+        notes = {"config": str(path), "block": (first, size)}
+        run_ranks(world, "tests.distributed.placements:train_with_owners", notes)
+    assert_the_same(tmp_path / "run", alone, start, setting)
+
+
+def test_a_language_that_changes_its_owner_every_round_keeps_every_bit(
+    tmp_path: Path, small_base: Path, shards: Path
+) -> None:
+    def setting(name: str) -> Config:
+        return config(tmp_path / name, small_base, shards, dtype="float32", data={"languages": LANGUAGES[:1]})
+
+    train(setting("still"))
+    with written(setting("hopping")) as path:
+        ended = run_ranks(2, "tests.distributed.placements:train_hopping", {"config": str(path)})
+    owned = [notes["owned"] for notes in ended.notes]
+    assert owned[0][:2] == [[], LANGUAGES[:1]] and owned[1][:2] == [LANGUAGES[:1], []]
+    assert (final_row(tmp_path / "hopping", LANGUAGES[0]) == final_row(tmp_path / "still", LANGUAGES[0])).all()
+
+
+def test_several_languages_can_change_places_when_every_slot_is_taken(
+    tmp_path: Path, small_base: Path, shards: Path, alone: Path, start: Path
+) -> None:
+    setting = config(tmp_path / "run", small_base, shards, rounds={"slots": 3})
+    with written(setting) as path:
+        ended = run_ranks(2, "tests.distributed.placements:train_hopping", {"config": str(path)})
+    assert {len(owned) for owned in ended.notes[0]["owned"][:-1]} == {2, 3}, "three at one rank, two at the other"
+    assert_the_same(tmp_path / "run", alone, start, setting)

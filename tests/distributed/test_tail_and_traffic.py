@@ -1,0 +1,71 @@
+"""What ranks own over a run, and what they say to each other."""
+
+from pathlib import Path
+
+import pytest
+
+from mms_dist.config import Config
+from tests.corpus import build_toy_shards, toy_languages
+from tests.distributed.ranks import train_ranks
+from tests.training import distance, final_row, start_row, toy_config, train
+
+LANGUAGES = toy_languages(4)
+NOTE = "tests.distributed.placements:note_rounds"
+FLOAT32, INT32 = 4, 4
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_toy_shards(tmp_path_factory.mktemp("tail"), languages=4, train=12, dev=2)
+
+
+def test_blocks_grow_when_languages_become_few_and_nothing_is_lost_on_the_way(
+    tmp_path: Path, small_base: Path, shards: Path
+) -> None:
+    def setting(name: str) -> Config:
+        return toy_config(
+            tmp_path / name,
+            small_base,
+            shards,
+            model={"dtype": "float64"},
+            optim={"batch_seconds": 10.0},
+            languages={code: {"optim": {"steps": steps}} for code, steps in zip(LANGUAGES, (4, 6, 8, 10), strict=True)},
+        )
+
+    train(setting("one"))
+    ended = train_ranks(setting("four"), 4, watch=NOTE)
+    placements = ended.notes[0]["placements"]
+    assert all(notes["placements"] == placements for notes in ended.notes), "every rank knows the same owners"
+    sizes = {number: sorted(size for _, size in owners.values()) for number, owners in placements.items()}
+    assert sizes[1] == [1, 1, 1, 1] and sizes[5] == [2, 2, 4] and sizes[7] == [2, 2] and sizes[9] == [4]
+    for language in LANGUAGES:
+        start = start_row(tmp_path / f"start-{language}", language, setting("start"))
+        assert distance(final_row(tmp_path / "four", language), final_row(tmp_path / "one", language), start) <= 1e-9
+
+
+def test_ranks_with_languages_of_their_own_say_nothing_but_the_flags_of_the_rounds_edge(
+    tmp_path: Path, small_base: Path, shards: Path
+) -> None:
+    setting = toy_config(tmp_path / "run", small_base, shards)
+    ended = train_ranks(setting, 4, watch=NOTE)
+    for notes in ended.notes:
+        first, last = notes["traffic"][1], notes["traffic"][5]
+        assert last["reduced"] == last["moved"] == 0
+        assert last["agreed"] - first["agreed"] == 4 * (2 + len(LANGUAGES)) * INT32
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_bytes_of_gradients_are_those_of_the_shared_languages_in_the_round(
+    tmp_path: Path, small_base: Path, shards: Path, count: int
+) -> None:
+    setting = toy_config(
+        tmp_path / "run",
+        small_base,
+        shards,
+        rounds={"placement": "replicate"},
+        data={"languages": LANGUAGES[:count]},
+    )
+    ended = train_ranks(setting, 2, watch=NOTE)
+    for notes in ended.notes:
+        a_round = notes["traffic"][6]["reduced"] - notes["traffic"][5]["reduced"]
+        assert a_round == FLOAT32 * (sum(notes["rows"].values()) + 3 * count)
