@@ -103,4 +103,4 @@ def test_several_languages_can_change_places_when_every_slot_is_taken(
     with written(setting) as path:
         ended = run_ranks(2, "tests.distributed.placements:train_hopping", {"config": str(path)})
     assert {len(owned) for owned in ended.notes[0]["owned"][:-1]} == {2, 3}, "three at one rank, two at the other"
-    assert_the_same(tmp_path / "run", alone, start, setting)
+    assert_the_same(tmp_path / "run", alone, start, config(tmp_path, small_base, shards))
