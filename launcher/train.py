@@ -4,5 +4,8 @@ import sys
 
 from launcher.cli import main
 
+LOCAL_RANK = ("--local_rank=", "--local-rank=")
+"""The `deepspeed` launcher puts on the command line what is in the environment as well."""
+
 if __name__ == "__main__":
-    sys.exit(main(["train", *sys.argv[1:]]))
+    sys.exit(main(["train", *(word for word in sys.argv[1:] if not word.startswith(LOCAL_RANK))]))

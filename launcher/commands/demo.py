@@ -1,12 +1,14 @@
 """`mms-dist demo`: the whole path on the recordings that ship with the project, by the commands one would type."""
 
 import argparse
+import os
 import shlex
 import time
 from pathlib import Path
 from typing import Any
 
 from launcher.arguments import count
+from launcher.processes import run_launcher, train_command
 
 EPILOG = """\
 Real recordings in English, Spanish, French, Italian and Russian are built into shards; one adapter and head for each
@@ -27,35 +29,52 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--steps", metavar="N", type=count, help="optimizer steps a language (default: those of the demo's config)"
     )
+    parser.add_argument(
+        "--processes", metavar="N", type=count, default=1, help="processes that train together (default: %(default)s)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     from launcher.cli import main
 
     began = time.monotonic()
-    for command in commands(Path(args.directory), args.steps):
-        print(f"\n$ mms-dist {shlex.join(command)}", flush=True)
-        status = main(command)
+    directory = Path(args.directory)
+    for command in commands(directory, args.steps, args.processes):
+        print(f"\n$ {shlex.join(command)}", flush=True)
+        program, *arguments = command
+        status = main(arguments) if program == "mms-dist" else _launch(command, directory / "run")
         if status != 0:
             return status
     print(f"\nAll of it took {time.monotonic() - began:.0f} s. See what every language learned:")
-    print(f"  mms-dist report {shlex.quote(str(Path(args.directory) / 'run'))}")
+    print(f"  mms-dist report {shlex.quote(str(directory / 'run'))}")
     return 0
 
 
-def commands(directory: Path, steps: int | None) -> list[list[str]]:
-    """The demo, as commands after `mms-dist`."""
-    import shards
+def commands(directory: Path, steps: int | None, processes: int) -> list[list[str]]:
+    """The demo, as one would type it."""
+    from shards.demo import DEMO_MANIFEST
 
-    corpus = Path(shards.__file__).parent / "demo" / "manifest.tsv"
     config = Path(__file__).parent.parent / "demo.yaml"
     where, run_directory = str(directory / "shards"), str(directory / "run")
-    settings = ["--run.directory", run_directory, "--data.shards", where]
+    settings = ["--config", str(config), "--run.directory", run_directory, "--data.shards", where]
     if steps is not None:
         settings += ["--optim.steps", str(steps), "--optim.warmup_steps", str(steps // 10)]
+    one = ["mms-dist", "train", *settings]
     return [
-        ["shards", "build", str(corpus), where],
-        ["train", "--config", str(config), *settings],
-        ["eval", run_directory, "--split", "test"],
-        ["export", run_directory],
+        ["mms-dist", "shards", "build", str(DEMO_MANIFEST), where],
+        one if processes == 1 else train_command(processes, settings, os.environ),
+        ["mms-dist", "eval", run_directory, "--split", "test"],
+        ["mms-dist", "export", run_directory],
     ]
+
+
+def _launch(command: list[str], run_directory: Path) -> int:
+    """Train on several processes; the exit status is the training's own, which the launcher hides."""
+    from mms_dist.training.attempts import read_status
+
+    before = read_status(run_directory)
+    status = run_launcher(command, os.environ)
+    now = read_status(run_directory)
+    if status == 0 or now is None or now == before or now.exit_code is None:
+        return status  # the launcher's: the training has said nothing
+    return now.exit_code
