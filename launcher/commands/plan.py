@@ -1,0 +1,79 @@
+"""`mms-dist plan`: what a run would take on a cluster, from its configuration alone."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from launcher.arguments import count, positive
+
+ACCEPTS_SETTINGS = True
+
+DESCRIPTION = """\
+Simulate a run with the placement that trains it: which process has how many languages, how long it takes against
+the least it could take, what passes between processes, what each needs in memory and reads from the shards.
+Nothing is trained or written."""
+
+EPILOG = """\
+examples:
+  mms-dist plan --config configs/train/mms-300m.yaml --nodes 4 --gpus 8 --speed 600
+  mms-dist plan --config configs/train/mms-300m.yaml --nodes 1 2 4 8 --gpus 8 --measure        compare clusters
+  mms-dist plan --config configs/train/mms-1b-all.yaml --hours hours.tsv --nodes 64 --gpus 8    before there are shards
+  mms-dist plan --config configs/train/mms-1b-all.yaml --hours hours.tsv --rounds.slots 16 --json
+
+A table of hours has a line for each language: `ron<TAB>12.5`, and if you know them the numbers of utterances, steps
+and tokens. CSV and JSON will do too."""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Describe the command."""
+    parser = subparsers.add_parser(
+        "plan",
+        help="foretell the time, memory and traffic of a run on a cluster",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--config", required=True, metavar="FILE", help="configuration, see configs/train/")
+    parser.add_argument("--hours", metavar="TABLE", type=Path, help="hours per language, instead of the shards")
+    parser.add_argument("--nodes", metavar="N", type=count, nargs="+", default=[1], help="one or several (default: 1)")
+    parser.add_argument("--gpus", metavar="N", type=count, default=1, help="processes on a node (default: 1)")
+    parser.add_argument("--memory-gib", metavar="GIB", type=positive, help="of a process: say whether the run fits")
+    speed = parser.add_mutually_exclusive_group()
+    speed.add_argument("--speed", metavar="X", type=positive, help="audio seconds a process trains on in a second")
+    speed.add_argument("--measure", action="store_true", help="measure it here, on a few rounds of the real thing")
+    parser.add_argument(
+        "--bandwidth-gbit", metavar="GBIT", type=positive, default=25.0, help="of a process's network (default: 25)"
+    )
+    parser.add_argument("--json", action="store_true", help="print plain values instead of tables")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Plan each cluster, and print."""
+    from mms_dist.config import load_config
+    from mms_dist.errors import ConfigError
+    from mms_dist.planning.cluster import Cluster
+    from mms_dist.planning.hours import read_hours
+    from mms_dist.planning.measure import measured_speed
+    from mms_dist.planning.plan import make_plan
+    from mms_dist.planning.shape import BaseShape
+    from mms_dist.training.census import take_census
+
+    config = load_config(args.config, args.settings)
+    if args.hours and args.measure:
+        raise ConfigError("--measure trains on shards, and --hours says that there are none; give --speed instead")
+    index, census = (None, read_hours(args.hours, config)) if args.hours else take_census(config)
+    shape = BaseShape.of(config.model.base)
+    speed = measured_speed(config, census) if args.measure else args.speed
+    clusters = [Cluster(nodes, args.gpus, speed, args.bandwidth_gbit, args.memory_gib) for nodes in args.nodes]
+    plans = [make_plan(config, census, index, shape, cluster) for cluster in clusters]
+    if args.json:
+        json.dump([plan.as_dict() for plan in plans], sys.stdout, indent=1, allow_nan=False)
+        print()
+    else:
+        from mms_dist.monitor.console import standard_console
+        from mms_dist.planning.show import show
+
+        show(config, census, plans, standard_console())
+    return 0

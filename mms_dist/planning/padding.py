@@ -1,0 +1,74 @@
+"""Padding and unevenness of real rounds: batches as the run would take them, dealt and packed as it would."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mms_dist.config import Config
+from mms_dist.data.packer import pack
+from mms_dist.data.share import Share
+from mms_dist.data.stream import LanguageStream, Position
+from mms_dist.planning.schedule import Phase
+from mms_dist.training.selection import trainable
+from shards.index import ShardIndex
+from shards.schema import SAMPLE_RATE
+
+ROUNDS, RANKS = 3, 64
+"""Looked at, at most: rounds apart in time, and ranks of each."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What real batches come to: the share of padding in forward passes, and how far the rank with the most
+    audio is above the mean. Utterances cannot be cut, so batches and shares differ a little from what was asked."""
+
+    rounds: int
+    ranks: int
+    padding_fraction: float
+    skew: float
+
+
+def sample_rounds(
+    config: Config, index: ShardIndex, phases: Sequence[Phase], *, world: int, forward_seconds: float
+) -> Sample:
+    """Deal and pack a few rounds of a run, without reading audio."""
+    capacity = int(forward_seconds * SAMPLE_RATE)
+    last = phases[-1].first_round + phases[-1].rounds - 1
+    chosen = sorted({1 + (last - 1) * part // ROUNDS for part in range(ROUNDS)})
+    ranks = sorted({world * part // min(RANKS, world) for part in range(min(RANKS, world))})
+    streams: dict[str, LanguageStream] = {}
+    audio, padded, skews = 0, 0, []
+    for number in chosen:
+        phase = next(phase for phase in phases if phase.first_round <= number < phase.first_round + phase.rounds)
+        loads = []
+        for rank in ranks:
+            lengths: list[int] = []
+            for language, block in phase.placement.items():
+                if rank in block:
+                    stream = streams.setdefault(language, _stream(config, index, language))
+                    batch = stream.at(_position(stream, number - 1))
+                    lengths += stream.table.samples[Share(rank - block.first, block.size).take(batch)].tolist()
+            loads.append(sum(lengths))
+            padded += sum(
+                len(group) * max(lengths[item] for item in group) for group in pack(lengths, capacity=capacity)
+            )
+        audio += sum(loads)
+        skews.append(max(loads) / (sum(loads) / len(loads)) - 1)
+    return Sample(len(chosen), len(ranks), 1 - audio / padded, float(np.mean(skews)))
+
+
+def _stream(config: Config, index: ShardIndex, language: str) -> LanguageStream:
+    return LanguageStream(
+        trainable(index.language(language).table("train"), max_seconds=config.data.max_seconds),
+        language=language,
+        seed=config.run.seed,
+        batch_seconds=config.for_language(language).optim.batch_seconds,
+        window_shards=config.data.window_shards,
+    )
+
+
+def _position(stream: LanguageStream, step: int) -> Position:
+    """About where a stream is after so many batches: epochs differ in length by a batch or two."""
+    epoch, batch = divmod(step, len(stream.batches(0)))
+    return Position(epoch, min(batch, len(stream.batches(epoch)) - 1))

@@ -1,0 +1,173 @@
+"""A run on a cluster, from its first round to its last, as plain values."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from mms_dist.config import Config
+from mms_dist.distributed.placement import Block
+from mms_dist.planning.cluster import Cluster
+from mms_dist.planning.memory import Memory, process_memory
+from mms_dist.planning.padding import Sample, sample_rounds
+from mms_dist.planning.reads import Reads, audio_byte_rates, reads
+from mms_dist.planning.schedule import Phase, least_seconds, phases
+from mms_dist.planning.shape import BaseShape, row_number_bytes
+from mms_dist.planning.traffic import Traffic, exchange
+from mms_dist.training.census import LanguageEntry
+from mms_dist.training.devices import forward_seconds
+from mms_dist.training.roster import Ranks
+from shards.index import ShardIndex
+
+
+@dataclass(frozen=True)
+class PhaseLine:
+    """A phase in numbers. Loads are seconds of audio in a round: of the busiest rank, and on average."""
+
+    first_round: int
+    rounds: int
+    active: int
+    waiting: int
+    fewest_held: int
+    most_held: int
+    shared: int
+    """Languages with several owners."""
+    largest_block: int
+    highest_load: float
+    mean_load: float
+    exchange_seconds: float
+    """What the busiest rank waits for others in a round."""
+
+    @property
+    def skew(self) -> float:
+        """The busiest rank above the mean, as a fraction."""
+        return self.highest_load / self.mean_load - 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run takes on one cluster. Times of wall clock are None where the speed is not known."""
+
+    cluster: Cluster
+    languages: int
+    slots: int
+    rounds: int
+    audio_seconds: float
+    """Through the busiest rank of every round, one after another."""
+    least_audio_seconds: float
+    """The same in the best of all schedules."""
+    total_audio_seconds: float
+    makespan_seconds: float | None
+    exchange_seconds: float
+    skew: float
+    """Of a round, on average over all rounds."""
+    traffic: Traffic
+    memory: Memory
+    reads: Reads
+    sample: Sample | None
+    """Real rounds; None without shards."""
+    phases: list[PhaseLine]
+
+    @property
+    def over_least(self) -> float:
+        """Makespan over the lower bound; with what ranks wait for each other, where the speed is known."""
+        if self.makespan_seconds is None or self.cluster.speed is None:
+            return self.audio_seconds / self.least_audio_seconds
+        return self.makespan_seconds * self.cluster.speed / self.least_audio_seconds
+
+    @property
+    def fits(self) -> bool | None:
+        """Whether a process has the memory; None if it was not told how much there is."""
+        gib = self.cluster.memory_gib
+        return None if gib is None else self.memory.total <= gib * 2**30
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        values = asdict(self) | {"over_least": self.over_least, "fits": self.fits}
+        values["cluster"]["world"] = self.cluster.world
+        values["memory"]["total"] = self.memory.total
+        for line, plain in zip(self.phases, values["phases"], strict=True):
+            plain["skew"] = line.skew
+        return values
+
+
+def make_plan(
+    config: Config, census: Sequence[LanguageEntry], index: ShardIndex | None, shape: BaseShape, cluster: Cluster
+) -> Plan:
+    """Simulate a run.
+
+    Args:
+        census: the languages, from shards or from a table of hours.
+        index: the shards, if there are any: for a sample of real batches.
+        shape: the base.
+    """
+    world, slots = cluster.world, min(config.rounds.slots, len(census))
+    schedule = list(phases(census, Ranks(world, slots, replicate=config.rounds.placement == "replicate")))
+    number_bytes = row_number_bytes(config.model.dtype)
+    row_bytes = {
+        entry.language: number_bytes * shape.row_numbers(config.adapter.dim, entry.vocabulary_size) for entry in census
+    }
+    lines, traffic, waits = _lines(schedule, cluster, row_bytes)
+    rounds = sum(line.rounds for line in lines)
+    audio = sum(line.rounds * line.highest_load for line in lines)
+    padded = forward_seconds(config.rounds.forward_seconds, torch.device(_device_type(config)))
+    return Plan(
+        cluster=cluster,
+        languages=len(census),
+        slots=slots,
+        rounds=rounds,
+        audio_seconds=audio,
+        least_audio_seconds=least_seconds(census, world),
+        total_audio_seconds=sum(line.rounds * line.mean_load for line in lines) * world,
+        makespan_seconds=None if cluster.speed is None else audio / cluster.speed + waits,
+        exchange_seconds=waits,
+        skew=sum(line.rounds * line.skew for line in lines) / rounds,
+        traffic=traffic,
+        memory=process_memory(
+            config,
+            shape,
+            slots=slots,
+            largest_vocabulary=max(entry.vocabulary_size for entry in census),
+            forward_seconds=padded,
+        ),
+        reads=reads(schedule, census, cluster, audio_byte_rates(census, index)),
+        sample=sample_rounds(config, index, schedule, world=world, forward_seconds=padded) if index else None,
+        phases=lines,
+    )
+
+
+def _lines(
+    schedule: Sequence[Phase], cluster: Cluster, row_bytes: Mapping[str, int]
+) -> tuple[list[PhaseLine], Traffic, float]:
+    """The phases in numbers, all traffic, and all seconds that the busiest ranks wait."""
+    lines, traffic, waits = [], Traffic(), 0.0
+    before: Mapping[str, Block] = {}
+    for phase in schedule:
+        costs = exchange(phase, before, cluster, row_bytes)
+        loads_W, held_W = phase.loads(cluster.world), phase.held(cluster.world)
+        sizes = [block.size for block in phase.placement.values()]
+        lines.append(
+            PhaseLine(
+                first_round=phase.first_round,
+                rounds=phase.rounds,
+                active=len(sizes),
+                waiting=phase.waiting,
+                fewest_held=int(held_W.min()),
+                most_held=int(held_W.max()),
+                shared=sum(size > 1 for size in sizes),
+                largest_block=max(sizes),
+                highest_load=float(loads_W.max()),
+                mean_load=float(loads_W.mean()),
+                exchange_seconds=costs.round_seconds,
+            )
+        )
+        traffic += costs.traffic
+        waits += phase.rounds * costs.round_seconds + costs.move_seconds
+        before = phase.placement
+    return lines, traffic, waits
+
+
+def _device_type(config: Config) -> str:
+    """What the cluster computes on; the machine that plans may be another."""
+    return "cpu" if config.run.device == "cpu" else "cuda"

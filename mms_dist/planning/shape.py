@@ -1,0 +1,70 @@
+"""The size of a base model, from its config.json alone: a plan needs no weights.
+
+Legend: H hidden size, L layers, F feed-forward size, D bottleneck.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+from mms_dist.model.base import DTYPES, resolve_base
+from mms_dist.model.base import _load_config as base_config
+from mms_dist.model.layout import RowLayout
+
+FRAMES_PER_SECOND = 50
+_FROZEN_KEPT, _ADAPTER_KEPT, _HEAD_KEPT = 6, 2, 2
+"""Tensors [H] that a frame leaves for the backward pass: in a frozen layer the inputs of two layer norms, query, key,
+value and the attention's result (besides the feed-forward's inner [F]; frozen matrices keep nothing); in an adapter its
+input and that normalised (besides [D]); at the end the last norm's input and the head's."""
+
+
+@dataclass(frozen=True)
+class BaseShape:
+    """What rows, weights and activations of a base come to."""
+
+    layers: int
+    hidden: int
+    feed_forward: int
+    parameters: int
+
+    @classmethod
+    def of(cls, name: str) -> "BaseShape":
+        """The shape of a folder, a Hub name or the shipped base.
+
+        Raises:
+            BaseModelError: there is no such base, or its adapters cannot be trained.
+        """
+        from transformers import Wav2Vec2Model
+
+        config = base_config(resolve_base(name), name)
+        config.adapter_attn_dim = None
+        with torch.device("meta"):
+            parameters = sum(tensor.numel() for tensor in Wav2Vec2Model(config).parameters())
+        return cls(config.num_hidden_layers, config.hidden_size, config.intermediate_size, parameters)
+
+    def row_numbers(self, dim: int, vocabulary_size: int) -> int:
+        """Trained parameters of a language."""
+        return RowLayout(self.layers, self.hidden, dim).row_size(vocabulary_size)
+
+    def kept_numbers(self, seconds: float, *, dim: int, checkpointing: bool) -> int:
+        """Numbers that a forward pass over so much padded audio keeps for its backward pass, but for small change.
+
+        Nothing is kept of the first layer below its adapter. With checkpointing it is the input of each layer, and of
+        one layer all, when it is computed again.
+        """
+        frozen = _FROZEN_KEPT * self.hidden + self.feed_forward
+        adapter = _ADAPTER_KEPT * self.hidden + dim
+        layers = self.layers * (frozen + adapter) - frozen
+        if checkpointing:
+            layers = self.layers * self.hidden + frozen + adapter
+        return round(seconds * FRAMES_PER_SECOND * (layers + _HEAD_KEPT * self.hidden))
+
+
+def number_bytes(dtype: str) -> int:
+    """Bytes of a number of the base, and of the activations."""
+    return DTYPES[dtype].itemsize
+
+
+def row_number_bytes(dtype: str) -> int:
+    """Bytes of a number of a row: never below float32."""
+    return torch.promote_types(DTYPES[dtype], torch.float32).itemsize
