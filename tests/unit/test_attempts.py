@@ -1,0 +1,188 @@
+"""RUN/status.json, and restarts that make no progress."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from mms_dist.errors import StalledError, TrainingError
+from mms_dist.training.attempts import (
+    FAILED,
+    FINISHED,
+    PREEMPTED,
+    RUNNING,
+    STALLED,
+    Attempt,
+    begin,
+    is_automatic_restart,
+    mark_hung,
+    read_status,
+)
+
+
+def start(run: Path, *, steps: int | None, automatic: bool = True, allowed: int = 3) -> Attempt:
+    """An attempt that finds the run at `steps`; None: it does not come as far as reading the checkpoints."""
+    attempt = begin(run, processes=2, automatic=automatic, allowed=allowed)
+    if steps is not None:
+        attempt.restored(round=steps // 10, steps=steps)
+    return attempt
+
+
+def status(run: Path) -> dict:
+    return json.loads((run / "status.json").read_text())
+
+
+def test_the_status_says_how_the_run_stands_from_its_begin_to_its_end(tmp_path):
+    assert read_status(tmp_path) is None
+    attempt = start(tmp_path, steps=120, automatic=False)
+    begun = status(tmp_path)
+    assert (begun["state"], begun["restart"], begun["exit_code"], begun["ended"]) == (RUNNING, True, None, None)
+    assert (begun["round"], begun["steps"], begun["processes"], begun["attempt"]) == (12, 120, 2, 1)
+    assert datetime.now(UTC) - datetime.fromisoformat(begun["started"]) < timedelta(minutes=1)
+    attempt.finish(FINISHED, exit_code=0, round=40, steps=400)
+    ended = status(tmp_path)
+    assert ended == begun | {
+        "state": FINISHED,
+        "restart": False,
+        "exit_code": 0,
+        "round": 40,
+        "steps": 400,
+        "ended": ended["ended"],
+    }
+    assert datetime.fromisoformat(ended["ended"]) >= datetime.fromisoformat(ended["started"])
+
+
+@pytest.mark.parametrize(
+    ("state", "exit_code", "restart"),
+    [(FINISHED, 0, False), (PREEMPTED, 75, True), (FAILED, 1, True), (FAILED, 2, False), (FAILED, 130, False)],
+)
+def test_a_restart_is_asked_for_exactly_where_the_same_command_may_do_better(tmp_path, state, exit_code, restart):
+    start(tmp_path, steps=0).finish(state, exit_code=exit_code, reason="because", round=3, steps=5)
+    assert (status(tmp_path)["restart"], status(tmp_path)["exit_code"]) == (restart, exit_code)
+    assert status(tmp_path)["reason"] == "because"
+
+
+def test_three_restarts_without_a_step_more_end_the_run_and_say_what_to_mend(tmp_path):
+    start(tmp_path, steps=1200, automatic=False).finish(FAILED, exit_code=1, reason="RuntimeError: boom")
+    for count in (1, 2):
+        attempt = start(tmp_path, steps=1200)
+        assert status(tmp_path)["stalled"] == count
+        attempt.finish(FAILED, exit_code=1, reason="RuntimeError: boom", steps=1250)  # steps that no checkpoint holds
+    with pytest.raises(StalledError, match=r"3 restarts .* 1,200 steps, round 120.*RuntimeError: boom.*by hand"):
+        start(tmp_path, steps=1200)
+    found = status(tmp_path)
+    assert (found["state"], found["restart"], found["exit_code"], found["attempt"]) == (STALLED, False, 70, 4)
+    assert "RuntimeError: boom" in found["reason"]
+
+
+def test_a_restart_after_giving_up_gives_up_with_the_same_words_until_someone_starts_by_hand(tmp_path):
+    start(tmp_path, steps=0, automatic=False)
+    with pytest.raises(StalledError) as first:
+        start(tmp_path, steps=0, allowed=1)
+    with pytest.raises(StalledError) as second:
+        start(tmp_path, steps=0, allowed=1)
+    assert str(first.value) == str(second.value) == status(tmp_path)["reason"]
+    start(tmp_path, steps=0, allowed=1, automatic=False)
+    assert (status(tmp_path)["state"], status(tmp_path)["stalled"], status(tmp_path)["attempt"]) == (RUNNING, 0, 1)
+
+
+def test_attempts_that_are_killed_without_a_word_count(tmp_path):
+    start(tmp_path, steps=40, automatic=False)
+    start(tmp_path, steps=40)
+    start(tmp_path, steps=40)
+    with pytest.raises(StalledError, match=r"it was killed"):
+        start(tmp_path, steps=40)
+
+
+def test_attempts_that_die_before_they_have_read_a_checkpoint_count(tmp_path):
+    start(tmp_path, steps=40, automatic=False)
+    for _ in range(3):
+        start(tmp_path, steps=None)
+    with pytest.raises(StalledError, match=r"3 restarts"):
+        start(tmp_path, steps=None)
+
+
+def test_a_first_start_that_dies_at_once_is_given_up_after_as_many_restarts(tmp_path):
+    start(tmp_path, steps=None, automatic=False)
+    start(tmp_path, steps=None)
+    start(tmp_path, steps=None)
+    with pytest.raises(StalledError, match=r"before the first step"):
+        start(tmp_path, steps=None)
+
+
+def test_one_step_more_begins_the_count_anew(tmp_path):
+    start(tmp_path, steps=40, automatic=False)
+    start(tmp_path, steps=40)
+    start(tmp_path, steps=40)
+    start(tmp_path, steps=41)
+    assert status(tmp_path)["stalled"] == 0
+    start(tmp_path, steps=None)  # dies early: the progress before it still counts
+    start(tmp_path, steps=60)
+    assert (status(tmp_path)["stalled"], status(tmp_path)["attempt"]) == (0, 6)
+
+
+def test_steps_that_were_lost_are_no_progress(tmp_path):
+    start(tmp_path, steps=40, automatic=False)
+    start(tmp_path, steps=30)
+    assert status(tmp_path)["stalled"] == 1
+
+
+@pytest.mark.parametrize("state", [PREEMPTED, FINISHED])
+def test_a_run_that_ended_by_itself_is_not_stalled_however_few_steps_it_took(tmp_path, state):
+    for _ in range(5):
+        start(tmp_path, steps=40).finish(state, exit_code=75)
+    assert status(tmp_path)["stalled"] == 0
+
+
+def test_zero_turns_giving_up_off(tmp_path):
+    for _ in range(6):
+        start(tmp_path, steps=40, allowed=0)
+    assert status(tmp_path)["stalled"] == 5
+
+
+def test_a_hang_that_another_rank_reports_stands_against_what_rank_0_says_after_it(tmp_path):
+    attempt = start(tmp_path, steps=40)
+    mark_hung(tmp_path, reason="watchdog: rank 1 hangs\n  its stack")
+    attempt.finish(FAILED, exit_code=1, reason="rank 0 of 2 lost a peer")
+    found = status(tmp_path)
+    assert (found["state"], found["restart"], found["reason"]) == (FAILED, True, "watchdog: rank 1 hangs")
+    assert found["ended"] is not None
+
+
+def test_a_hang_does_not_unsay_an_end(tmp_path):
+    start(tmp_path, steps=40).finish(PREEMPTED, exit_code=75)
+    mark_hung(tmp_path, reason="watchdog: rank 1 hangs")
+    assert status(tmp_path)["state"] == PREEMPTED
+
+
+def test_what_a_stalled_attempt_fails_with_does_not_hide_that_it_stalled(tmp_path):
+    start(tmp_path, steps=40)
+    attempt = begin(tmp_path, processes=2, automatic=True, allowed=1)
+    with pytest.raises(StalledError) as error:
+        attempt.restored(round=4, steps=40)
+    attempt.finish(FAILED, exit_code=1, reason=str(error.value))
+    assert status(tmp_path)["state"] == STALLED
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"state": "running"}', '{"colour": 1}'])
+def test_a_file_that_is_no_status_is_named_with_what_to_do(tmp_path, text):
+    (tmp_path / "status.json").write_text(text)
+    with pytest.raises(TrainingError, match=rf"{re.escape(str(tmp_path))}/status.json is not the status.*Remove"):
+        read_status(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("environment", "automatic"),
+    [
+        ({}, False),
+        ({"TORCHELASTIC_RESTART_COUNT": "0"}, False),
+        ({"TORCHELASTIC_RESTART_COUNT": "2"}, True),
+        ({"SLURM_RESTART_COUNT": "1", "TORCHELASTIC_RESTART_COUNT": "0"}, True),
+    ],
+)
+def test_a_restart_is_automatic_if_a_launcher_or_slurm_counts_it(environment, automatic):
+    assert is_automatic_restart(environment) is automatic
