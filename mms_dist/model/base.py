@@ -7,18 +7,18 @@ import contextlib
 import difflib
 import hashlib
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.nn.utils import parametrize
 
 from mms_dist.errors import BaseModelError
 from mms_dist.model.front_end import StridedFrontEnd
+from mms_dist.model.layer import FrozenLayer
 from shards.schema import FRONT_END
 
 SHIPPED_BASE = "tiny-mms"
@@ -35,6 +35,19 @@ def resolve_base(name_or_path: str) -> str:
     return name_or_path
 
 
+Gather = Callable[[Tensor], contextlib.AbstractContextManager[Any]]
+"""Makes a weight that is spread over the ranks whole while it is entered; a collective of all ranks."""
+
+
+@dataclass(frozen=True)
+class Sharding:
+    """What a base knows of its layers' weights once no rank holds them whole: their name and number from before."""
+
+    identity: str
+    parameters: int
+    gather: Gather
+
+
 @dataclass(frozen=True)
 class FrozenBase:
     """A `Wav2Vec2Model` whose weights never change and for which no gradient is ever computed."""
@@ -43,6 +56,7 @@ class FrozenBase:
     config: Any
     path: str
     strided_front_end: StridedFrontEnd | None = None
+    sharding: Sharding | None = None
 
     @classmethod
     def load(cls, name_or_path: str, *, dtype: torch.dtype, device: torch.device | str = "cpu") -> "FrozenBase":
@@ -58,6 +72,7 @@ class FrozenBase:
         config = _load_config(path, name_or_path)
         module = _load_weights(path, config, dtype)
         _merge_weight_norm(module)
+        module.encoder.layers = nn.ModuleList(FrozenLayer(layer) for layer in module.encoder.layers)
         module.requires_grad_(False).eval().to(device)
         # A GPU's library has convolutions for this; a CPU's is slower than a matrix product.
         on_cpu = torch.device(device).type == "cpu"
@@ -112,14 +127,19 @@ class FrozenBase:
 
     def layer(self, index: int, hidden_BTH: Tensor, attend: Tensor | None) -> Tensor:
         """One frozen transformer layer without its adapter; `attend` is True where a key may be attended to."""
-        layer: Any = self.layers[index]
-        hidden_BTH = hidden_BTH + _attention(layer.attention, layer.layer_norm(hidden_BTH), attend)
-        return hidden_BTH + layer.feed_forward(layer.final_layer_norm(hidden_BTH))
+        return self.layers[index](hidden_BTH, attend)
 
     def final_norm(self, hidden_BTH: Tensor) -> Tensor:
         return self.module.encoder.layer_norm(hidden_BTH)  # type: ignore[union-attr,operator]
 
+    def sharded(self, shard: Callable[[nn.ModuleList], Gather]) -> "FrozenBase":
+        """This base after `shard` has spread the weights of the layers it is given over all ranks, in place."""
+        identity, parameters = self.identity(), self.parameter_count()
+        return replace(self, sharding=Sharding(identity, parameters, shard(self.layers)))
+
     def parameter_count(self) -> int:
+        if self.sharding is not None:
+            return self.sharding.parameters
         return sum(parameter.numel() for parameter in self.module.parameters())
 
     def identity(self) -> str:
@@ -128,6 +148,8 @@ class FrozenBase:
         Of the beginning of each weight, rounded to bfloat16; the merged positional convolution is left out, as it is
         computed in the precision of the model.
         """
+        if self.sharding is not None:
+            return self.sharding.identity
         digest = hashlib.blake2b(digest_size=8)
         for name, tensor in sorted(self.module.state_dict().items()):
             if "pos_conv_embed.conv.weight" not in name:
@@ -136,24 +158,21 @@ class FrozenBase:
         return digest.hexdigest()
 
     def fingerprint(self) -> str:
-        """SHA-256 of every weight: equal before and after training, or something was not frozen."""
+        """SHA-256 of every weight: equal before and after training, or something was not frozen.
+
+        Where the layers are sharded, all ranks must ask together.
+        """
         digest = hashlib.sha256()
-        for name, tensor in sorted(self.module.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        for name, tensor in sorted(self.module.state_dict(keep_vars=True).items()):
+            with self._whole(name, tensor):
+                digest.update(name.encode())
+                digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()
 
-
-def _attention(attention: Any, hidden_BTH: Tensor, attend: Tensor | None) -> Tensor:
-    """Multi-head self-attention through torch's fused kernel."""
-    batch, frames, hidden = hidden_BTH.shape
-    heads = (batch, frames, attention.num_heads, attention.head_dim)
-    query, key, value = (
-        projection(hidden_BTH).view(heads).transpose(1, 2)
-        for projection in (attention.q_proj, attention.k_proj, attention.v_proj)
-    )
-    mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=attend)
-    return attention.out_proj(mixed.transpose(1, 2).reshape(batch, frames, hidden))
+    def _whole(self, name: str, tensor: Tensor) -> contextlib.AbstractContextManager[Any]:
+        if self.sharding is None or not (isinstance(tensor, nn.Parameter) and name.startswith("encoder.layers.")):
+            return contextlib.nullcontext()
+        return self.sharding.gather(tensor)
 
 
 def _load_config(path: str, name: str) -> Any:

@@ -1,0 +1,139 @@
+"""Accelerate's view of this process: its device, its precision, and DeepSpeed where that was asked for.
+
+Accelerate and DeepSpeed find the process group that `comm` has made, and make none themselves.
+"""
+
+import os
+from collections.abc import Mapping
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DeepSpeedPlugin, InitProcessGroupKwargs
+
+from mms_dist.distributed.deepspeed_settings import read_settings, refuse_settings, settle_settings
+from mms_dist.errors import ConfigError
+
+_MEND_OF_PRECISION = {
+    "fp16": (
+        "float16 needs one loss scale for everything in a pass, so that one language's overflow would be every "
+        "language's; pass --mixed_precision bf16, or no and choose model.dtype"
+    ),
+    "fp8": (
+        "the base's layers are plain matrix products in model.dtype; pass --mixed_precision bf16, or no and choose "
+        "model.dtype"
+    ),
+}
+_STRATEGIES = {
+    "ACCELERATE_USE_FSDP": "FSDP",
+    "ACCELERATE_USE_MEGATRON_LM": "Megatron-LM",
+    "ACCELERATE_USE_PARALLELISM_CONFIG": "a parallelism configuration",
+}
+
+
+def wants_deepspeed(deepspeed: str | None, environment: Mapping[str, str] | None = None) -> bool:
+    """Whether DeepSpeed was asked for, by `comm.deepspeed` or by `accelerate launch --use_deepspeed`."""
+    return deepspeed is not None or _says_yes("ACCELERATE_USE_DEEPSPEED", environment)
+
+
+def make_accelerator(cpu: bool, deepspeed: str | None = None) -> Accelerator:
+    """The process's Accelerator, which is made once, after the process group.
+
+    `device` and `mixed_precision` ("no", or "bf16": the frozen base computes in bfloat16) are what matters; rows,
+    optimizer and CTC are never below float32, and nothing is ever wrapped, prepared or stepped through it but the
+    base's layers under ZeRO-3.
+
+    Args:
+        cpu: compute on the CPU, though there may be a GPU.
+        deepspeed: a DeepSpeed JSON, for launchers other than Accelerate's (which says it in the environment).
+
+    Raises:
+        ConfigError: a precision or a way of spreading the model that mms-dist does not have, or a DeepSpeed JSON that
+            cannot be read, or that asks for something a frozen base has no use for.
+    """
+    _refuse_strategies()
+    _refuse_precision(os.environ.get("ACCELERATE_MIXED_PRECISION", "no"))
+    if wants_deepspeed(deepspeed):
+        return _with_deepspeed(cpu, deepspeed)
+    if cpu and "LOCAL_RANK" in os.environ and not os.environ.get("OMP_NUM_THREADS"):
+        _divide_cores()
+    return Accelerator(cpu=cpu)
+
+
+def _with_deepspeed(cpu: bool, deepspeed: str | None) -> Accelerator:
+    path = _the_one_path(deepspeed, os.environ.get("ACCELERATE_DEEPSPEED_CONFIG_FILE"))
+    settings = None if path is None else read_settings(path)
+    os.environ["ACCELERATE_USE_DEEPSPEED"] = "true"
+    for name, value in (("RANK", "0"), ("LOCAL_RANK", "0"), ("WORLD_SIZE", "1")):
+        os.environ.setdefault(name, value)  # DeepSpeed does not work without a launcher's variables
+    handlers = []
+    if cpu:
+        _stay_on_the_cpu()
+        handlers.append(InitProcessGroupKwargs(backend="gloo"))
+    # Without the flag transformers would build every model it loads, the whole base too, in DeepSpeed's pieces.
+    plugin = DeepSpeedPlugin(hf_ds_config=settings, zero3_init_flag=False)
+    refuse_settings(plugin.deepspeed_config, path or "accelerate launch --use_deepspeed")
+    settle_settings(plugin.deepspeed_config)
+    accelerator = Accelerator(deepspeed_plugin=plugin, kwargs_handlers=handlers)
+    _forget_in_transformers()
+    return accelerator
+
+
+def _stay_on_the_cpu() -> None:
+    """What DeepSpeed must be told before it is imported, to stay off a GPU and not to compile.
+
+    On a CPU it would build a kernel for collectives in shared memory at every first start (over a minute, and it needs
+    a compiler); gloo does without.
+    """
+    os.environ["DS_ACCELERATOR"] = "cpu"
+    os.environ["ACCELERATE_TORCH_DEVICE"] = "cpu"
+    os.environ.pop("ACCELERATE_USE_CPU", None)  # Accelerate takes it for "and without DeepSpeed"
+    import deepspeed
+
+    deepspeed.ops.__compatible_ops__ = {}
+
+
+def _forget_in_transformers() -> None:
+    """Accelerate tells transformers of ZeRO-3 whatever the flag says, and then every model it loads is in pieces."""
+    from transformers.integrations import unset_hf_deepspeed_config
+
+    unset_hf_deepspeed_config()
+
+
+def _the_one_path(ours: str | None, launchers: str | None) -> str | None:
+    launchers = None if launchers in (None, "none") else launchers
+    if ours and launchers and os.path.realpath(ours) != os.path.realpath(launchers):
+        raise ConfigError(
+            f"comm.deepspeed is {ours!r}, and accelerate launch was given {launchers!r}; expected one DeepSpeed JSON: "
+            "leave out comm.deepspeed, or start with --multi_gpu instead of --use_deepspeed"
+        )
+    return ours or launchers
+
+
+def _divide_cores() -> None:
+    """Threads for one of several processes, where nobody said how many."""
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    threads = max(1, len(os.sched_getaffinity(0)) // processes)
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    torch.set_num_threads(threads)
+
+
+def _refuse_precision(asked: str) -> None:
+    if asked in _MEND_OF_PRECISION:
+        raise ConfigError(
+            f"Accelerate's mixed_precision is {asked!r}, expected no or bf16: {_MEND_OF_PRECISION[asked]}"
+        )
+
+
+def _refuse_strategies() -> None:
+    for variable, name in _STRATEGIES.items():
+        if _says_yes(variable):
+            raise ConfigError(
+                f"accelerate launch asks for {name} ({variable}=true), which mms-dist does not use: every language's "
+                "row is whole on its owners, and the frozen base is sharded by DeepSpeed; use --use_deepspeed "
+                "--deepspeed_config_file configs/deepspeed/zero3.json, or --multi_gpu"
+            )
+
+
+def _says_yes(variable: str, environment: Mapping[str, str] | None = None) -> bool:
+    values = os.environ if environment is None else environment
+    return values.get(variable, "false").lower() in ("true", "1", "yes")

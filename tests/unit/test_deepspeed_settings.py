@@ -1,0 +1,105 @@
+"""DeepSpeed JSONs and launchers' wishes: what is taken, and what is refused with its mend."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mms_dist.distributed.accelerator import make_accelerator, wants_deepspeed
+from mms_dist.distributed.deepspeed_settings import read_settings, refuse_settings, settle_settings
+from mms_dist.errors import ConfigError
+
+CONFIGS = Path(__file__).parents[2] / "configs" / "deepspeed"
+
+
+def settings(**changes: Any) -> dict[str, Any]:
+    return {"zero_optimization": {"stage": 3}} | changes
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.json")), ids=lambda path: path.stem)
+def test_the_shipped_files_are_taken_and_name_their_stage(path: Path) -> None:
+    shipped = read_settings(str(path))
+    refuse_settings(shipped, path.name)
+    assert shipped["zero_optimization"]["stage"] == int(path.stem.removeprefix("zero")[0])
+    assert "auto" not in path.read_text()
+
+
+def test_all_stages_are_shipped() -> None:
+    assert {path.stem for path in CONFIGS.glob("*.json")} == {"zero0", "zero1", "zero2", "zero3", "zero3_offload"}
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"absent\.json' cannot be read .*; expected one like configs/deepspeed"):
+        read_settings(str(tmp_path / "absent.json"))
+
+
+@pytest.mark.parametrize(("text", "expected"), [("{", "is no JSON"), ("[]", "zero_optimization"), ("{}", "has no")])
+def test_a_file_of_something_else_is_named(text: str, expected: str, tmp_path: Path) -> None:
+    path = tmp_path / "other.json"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=expected):
+        read_settings(str(path))
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"fp16": {"enabled": True}}, r"found fp16\.enabled.*model\.dtype bfloat16"),
+        ({"optimizer": {"type": "AdamW"}}, "found a section optimizer, expected none"),
+        ({"scheduler": {"type": "WarmupLR"}}, "found a section scheduler, expected none"),
+        ({"zero_optimization": {"stage": 4}}, r"stage 4, expected 0, 1, 2 or 3"),
+        ({"zero_optimization": {}}, r"stage None, expected"),
+        ({"zero_optimization": {"stage": 3, "zero_quantized_weights": True}}, "zero_quantized_weights"),
+    ],
+)
+def test_what_a_frozen_base_has_no_use_for_is_refused(changes: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ConfigError, match=expected):
+        refuse_settings(settings(**changes), "zero.json")
+
+
+def test_a_file_written_for_a_trainer_elsewhere_is_settled() -> None:
+    """`auto`, and batch sizes that fit another world, are of no consequence here."""
+    found = settings(
+        train_batch_size=256,
+        train_micro_batch_size_per_gpu="auto",
+        gradient_accumulation_steps=8,
+        fp16={"enabled": "auto", "loss_scale": 0},
+        zero_optimization={"stage": 3, "reduce_bucket_size": "auto", "stage3_prefetch_bucket_size": 5},
+    )
+    refuse_settings(found, "zero.json")
+    settle_settings(found)
+    assert found == {
+        "train_micro_batch_size_per_gpu": 1,
+        "gradient_accumulation_steps": 1,
+        "fp16": {"loss_scale": 0},
+        "zero_optimization": {"stage": 3, "stage3_prefetch_bucket_size": 5, "memory_efficient_linear": False},
+    }
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "expected"),
+    [
+        ("ACCELERATE_MIXED_PRECISION", "fp16", r"mixed_precision is 'fp16', expected no or bf16.*--mixed_precision"),
+        ("ACCELERATE_MIXED_PRECISION", "fp8", r"mixed_precision is 'fp8', expected no or bf16.*--mixed_precision"),
+        ("ACCELERATE_USE_FSDP", "true", "asks for FSDP.*--use_deepspeed"),
+        ("ACCELERATE_USE_MEGATRON_LM", "true", "asks for Megatron-LM"),
+    ],
+)
+def test_what_accelerate_is_asked_for_and_cannot_be_had_is_refused(
+    variable: str, value: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigError, match=expected):
+        make_accelerator(True)
+
+
+def test_two_different_deepspeed_files_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
+    monkeypatch.setenv("ACCELERATE_DEEPSPEED_CONFIG_FILE", "a.json")
+    with pytest.raises(ConfigError, match=r"comm\.deepspeed is 'b\.json'.*'a\.json'; expected one"):
+        make_accelerator(True, "b.json")
+
+
+@pytest.mark.parametrize(("path", "said", "expected"), [(None, "", False), ("a.json", "", True), (None, "true", True)])
+def test_deepspeed_is_wanted_by_configuration_or_launcher(path: str | None, said: str, expected: bool) -> None:
+    assert wants_deepspeed(path, {"ACCELERATE_USE_DEEPSPEED": said} if said else {}) is expected
