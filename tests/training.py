@@ -56,8 +56,8 @@ def train_watched(config: Config, watch: Callable[[Parts], None]) -> None:
     base = load_base(config)
     directory = Path(config.run.directory)
     with (
-        CheckpointStore(directory / "adapters", keep=config.checkpoint.keep) as store,
         Monitor(directory, languages=[entry.plan() for entry in census], live=False, tensorboard=False) as monitor,
+        CheckpointStore(directory / "adapters", keep=config.checkpoint.keep) as store,
         assemble(config, index, census, base, restore(config, store, index, census, base), store, monitor) as parts,
     ):
         one_round = parts.loop._one_round

@@ -14,6 +14,7 @@ from mms_dist.errors import BaseModelError, CheckpointError, MmsDistError, Train
 from mms_dist.model.base import FrozenBase
 from mms_dist.monitor.events import read_events
 from mms_dist.training.assembly import Parts
+from mms_dist.training.attempts import STATUS_NAME, read_status
 from shards.index import ShardIndex
 from tests.conftest import small_base_config
 from tests.corpus import build_toy_shards
@@ -31,7 +32,7 @@ def files_of(directory: Path) -> dict[Path, bytes]:
     return {
         path: path.read_bytes()
         for path in directory.rglob("*")
-        if path.is_file() and not path.is_symlink() and path.name != "run.lock"
+        if path.is_file() and not path.is_symlink() and path.name not in ("run.lock", STATUS_NAME)
     }
 
 
@@ -66,6 +67,8 @@ def test_a_run_never_goes_on_with_another_base_or_dimension(
         train(toy_config(tmp_path / "run", Path(base), shards, adapter=change.get("adapter", {})))
     assert A in str(caught.value) and B in str(caught.value)
     assert files_of(tmp_path / "run") == before
+    status = read_status(tmp_path / "run")
+    assert status is not None and (status.state, status.exit_code, status.restart) == ("failed", 2, False)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float64"])
