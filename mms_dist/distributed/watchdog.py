@@ -19,7 +19,7 @@ What this costs the store, with 512 ranks and 600 s: every rank sets one or two 
 of up to 6 kB where it has changed) and asks for one every 5 s: 300 small requests a second and at most 0.6 MB/s,
 whatever a round's length. Nobody reads another's beat until it has waited for 38 s; then it is one request of 512 keys
 per waiting rank every 24 s: 21 requests and 0.5 MB a second if all but one wait. Stacks are read once, by the rank that
-reports.
+reports. (A TCPStore and its client on two busy cores: 12,700 beats or 360 such looks a second.)
 """
 
 import contextlib

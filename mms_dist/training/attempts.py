@@ -31,13 +31,12 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mms_dist.errors import StalledError, TrainingError
+from mms_dist.errors import EXIT_STALLED, EXIT_USER, StalledError, TrainingError
 from mms_dist.files import replace_text
 
 STATUS_NAME = "status.json"
 RUNNING, FINISHED, PREEMPTED, FAILED, STALLED = "running", "finished", "preempted", "failed", "stalled"
-EXITS_OF_PEOPLE = (2, 130)  # something that only a person can mend; interrupted by one
-EXIT_STALLED = 70  # EX_SOFTWARE of sysexits.h: restarts make no progress
+EXITS_OF_PEOPLE = (EXIT_USER, 130)  # something that only a person can mend; interrupted by one
 
 
 def _now() -> str:
