@@ -182,7 +182,8 @@ class Comm:
     processes: PositiveInt | None = None
     """What the launcher must have started, or the run stops; None takes what there is."""
     timeout_seconds: Annotated[float, Field(ge=1, allow_inf_nan=False), Number] = 600.0
-    """A process of which nothing has moved for this long, while others wait for it, is taken for hung."""
+    """A process of which nothing has moved for this long, while others wait for it, is taken for hung. Longer than it
+    takes to load the base, or to download it the first time."""
     deepspeed: str | None = None
     """A DeepSpeed configuration (JSON) by which the frozen base is spread over the processes, see configs/deepspeed/.
     `accelerate launch --use_deepspeed --deepspeed_config_file FILE` says the same."""

@@ -146,6 +146,8 @@ class Comm:
             return
         with self._call(f"the gradients shared by ranks {block.first} to {block.first + block.size - 1}"):
             dist.all_reduce(buffer, group=self._group(block))
+            if buffer.is_cuda:  # NCCL only begins it: a rank that hangs must be found here, and not at the next use
+                torch.cuda.synchronize(buffer.device)
         self.traffic.reduced += buffer.nbytes
 
     def share_in(self, block: Block, item: _T) -> list[_T]:

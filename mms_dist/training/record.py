@@ -20,6 +20,7 @@ from mms_dist.training.census import LanguageEntry
 from mms_dist.training.restore import Restored
 from shards.errors import ShardsError
 
+EXIT_INTERRUPTED = 130  # 128 + SIGINT
 EXIT_OF = {"finished": 0, "preempted": 75}  # 75 is EX_TEMPFAIL of sysexits.h
 
 
@@ -105,7 +106,7 @@ class Record:
 def _exit_code(error: BaseException) -> int:
     if isinstance(error, (MmsDistError, ShardsError)):
         return int(getattr(error, "exit_code", EXIT_USER))
-    return EXIT_FAILED
+    return EXIT_INTERRUPTED if isinstance(error, KeyboardInterrupt) else EXIT_FAILED
 
 
 def changed_settings(path: Path, config: Config) -> list[str]:

@@ -49,11 +49,11 @@ def train(config: Config, *, stop_requested: Callable[[], bool] = lambda: False,
 
 def _train(config: Config, comm: Comm, stop_requested: Callable[[], bool], live: bool | None) -> str:
     directory = Path(config.run.directory)
-    index, census = comm.together(lambda: take_census(config))
-    config, base = _on_its_device(config, comm)
-    comm.together(lambda: check_first_adapters(config, base, index))
     with contextlib.ExitStack() as stack:
         record = stack.enter_context(Record.of(directory, comm, config))
+        index, census = comm.together(lambda: take_census(config))
+        config, base = _on_its_device(config, comm)
+        comm.together(lambda: check_first_adapters(config, base, index))
         store = stack.enter_context(CheckpointStore(directory / "adapters", keep=config.checkpoint.keep))
         comm.together(lambda: store.recover() if comm.is_first else [])
         restored = restore(config, store, index, census, base, comm)

@@ -9,6 +9,7 @@ import pytest
 from transformers import Wav2Vec2ForCTC
 
 from launcher.cli import main
+from mms_dist.training.attempts import STATUS_NAME, read_status
 from tests.conftest import small_base_config
 from tests.corpus import build_toy_shards
 from tests.training import toy_config
@@ -41,7 +42,9 @@ def assert_refused(outcome: tuple[int, str], run: Path, *expected: str) -> None:
     assert "error: " in message
     for words in expected:
         assert words in message
-    assert not run.exists() or not any(run.iterdir())
+    assert not run.exists() or {path.name for path in run.iterdir()} <= {STATUS_NAME, "run.lock"}
+    refused = read_status(run)
+    assert refused is None or (refused.state, refused.exit_code, refused.restart) == ("failed", 2, False)
 
 
 def test_the_good_configuration_is_good(command: Command, tmp_path: Path) -> None:
