@@ -70,7 +70,7 @@ class FrozenBase:
         """
         path = resolve_base(name_or_path)
         config = _load_config(path, name_or_path)
-        module = _load_weights(path, config, dtype)
+        module: Any = _load_weights(path, config, dtype)
         _merge_weight_norm(module)
         module.encoder.layers = nn.ModuleList(FrozenLayer(layer) for layer in module.encoder.layers)
         module.requires_grad_(False).eval().to(device)
