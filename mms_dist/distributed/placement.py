@@ -28,6 +28,7 @@ TOLERANCE = 0.02
 """The busiest rank's load above the mean at which the search for an evener placement ends."""
 
 _HASH_BITS = 64
+_ROUNDING = 1e-9  # of sums of shares: far below any share
 
 
 @dataclass(frozen=True, order=True)
@@ -119,8 +120,8 @@ def _best(works: Sequence[Work], world: int, slots: int) -> "_Floor":
     in length, gaps of all heights leave no room for a block, unless every language goes where it is lowest.
     """
     full = len(works) == world * slots
-    bound = (1 + TOLERANCE) * _least_height(works, world, (1,) if full else levels(world))
     shapes = [(1,)] if full else list(dict.fromkeys((levels(world), even_levels(world))))
+    bound = (1 + TOLERANCE) * _least_height(works, world, shapes)
     tried = []
     for sizes, put in (
         *((sizes, _put_first_fit) for sizes in shapes),
@@ -135,10 +136,21 @@ def _best(works: Sequence[Work], world: int, slots: int) -> "_Floor":
     return min(tried, key=lambda floor: (floor.height, floor.copies))
 
 
-def _least_height(works: Sequence[Work], world: int, sizes: Sequence[int]) -> float:
-    """Load of the busiest rank in the best case: the mean, or the share of a language that cannot be cut finer."""
+def _least_height(works: Sequence[Work], world: int, shapes: Sequence[Sequence[int]]) -> float:
+    """Load of the busiest rank in the best case.
+
+    That is the mean, or the share of a language that cannot be cut finer. If all batches are of one length, any load is
+    also a multiple of what the smallest shares have in common.
+    """
+    sizes = sorted({size for shape in shapes for size in shape})
     finest = max((work.seconds / _largest(work, sizes) for work in works), default=0.0)
-    return max(math.fsum(work.seconds for work in works) / world, finest)
+    least = max(math.fsum(work.seconds for work in works) / world, finest)
+    if len({work.seconds for work in works}) == 1:
+        largest = max(_largest(work, sizes) for work in works)
+        cut = {world % size for size in sizes if size <= largest} - {0}
+        unit = works[0].seconds / math.lcm(*(size for size in sizes if size <= largest), *cut)
+        least = math.ceil(least / unit * (1 - _ROUNDING)) * unit
+    return least
 
 
 def _largest(work: Work, sizes: Sequence[int]) -> int:

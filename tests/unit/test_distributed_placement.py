@@ -167,6 +167,14 @@ def test_a_batch_is_never_split_among_more_owners_than_it_has_utterances() -> No
     assert max(loads(works, placement, 512)) == 3 * 160 / 16
 
 
+def test_more_owners_are_not_taken_where_a_round_would_not_be_shorter() -> None:
+    # 32 blocks of 16 hold 32 of 40 languages: some rank has two sixteenths, and so all may have an eighth.
+    works = equal_works(40, most_owners=20)
+    placement = place(works, world=512, slots=64)
+    assert {block.size for block in placement.values()} == {8}
+    assert max(loads(works, placement, 512)) == 160 / 8
+
+
 def test_a_language_that_cannot_be_split_sets_the_pace_and_the_others_are_not_split_for_nothing() -> None:
     works = [Work("one", 160.0, most_owners=1), *equal_works(20)]
     placement = place(works, world=64, slots=8)
