@@ -63,19 +63,19 @@ def shard_layers(base: _B, accelerator: Accelerator) -> _B:
 
 
 def about_deepspeed(accelerator: Accelerator) -> str | None:
-    """One line on what DeepSpeed does in this run; None without it."""
+    """What DeepSpeed does in this run, for people; None without it."""
     stage, world = zero_stage(accelerator), accelerator.num_processes
     if stage is None:
         return None
     if stage != SHARDING_STAGE:
         return (
-            f"DeepSpeed ZeRO-{stage}: the base stays whole on every process; it is frozen, and has neither gradients "
+            f"ZeRO-{stage}: the base stays whole on every process; it is frozen, and has neither gradients "
             "nor optimizer states to shard (stage 3 shards the weights)"
         )
     config = accelerator.state.deepspeed_plugin.deepspeed_config["zero_optimization"]
     place = (config.get("offload_param") or {}).get("device", "none")
     where = "" if place == "none" else f", kept in {'host memory' if place == 'cpu' else place}"
-    return f"DeepSpeed ZeRO-3: the base's layers are spread over {world} process{'es' * (world > 1)}{where}"
+    return f"ZeRO-3: the base's layers are spread over {world} process{'es' * (world > 1)}{where}"
 
 
 def _spread(layers: nn.ModuleList, accelerator: Accelerator) -> Callable[[Tensor], Any]:

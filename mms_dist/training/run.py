@@ -9,7 +9,7 @@ from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
 from mms_dist.distributed.accelerator import make_accelerator, wants_deepspeed
 from mms_dist.distributed.comm import Comm, joined
-from mms_dist.distributed.deepspeed import shard_layers
+from mms_dist.distributed.deepspeed import about_deepspeed, shard_layers
 from mms_dist.errors import ConfigError
 from mms_dist.model.base import FrozenBase
 from mms_dist.training.allocator import keep_freed_memory
@@ -52,7 +52,7 @@ def _train(config: Config, comm: Comm, stop_requested: Callable[[], bool], live:
     with contextlib.ExitStack() as stack:
         record = stack.enter_context(Record.of(directory, comm, config))
         index, census = comm.together(lambda: take_census(config))
-        config, base = _on_its_device(config, comm)
+        config, base, deepspeed = _on_its_device(config, comm)
         comm.together(lambda: check_first_adapters(config, base, index))
         store = stack.enter_context(CheckpointStore(directory / "adapters", keep=config.checkpoint.keep))
         comm.together(lambda: store.recover() if comm.is_first else [])
@@ -61,7 +61,7 @@ def _train(config: Config, comm: Comm, stop_requested: Callable[[], bool], live:
         parts = stack.enter_context(
             assemble(config, index, census, base, restored, store, record.monitor, stop_requested, comm)
         )
-        record.begin(restored, _plan_lines(config, parts, census, comm))
+        record.begin(restored, _plan_lines(config, parts, census, comm, deepspeed))
         outcome = parts.loop.run()
         store.drain()
         steps = restored.steps + sum(comm.share(parts.lifecycle.steps_taken))  # and all checkpoints are on the disk
@@ -70,8 +70,8 @@ def _train(config: Config, comm: Comm, stop_requested: Callable[[], bool], live:
     return outcome
 
 
-def _on_its_device(config: Config, comm: Comm) -> tuple[Config, FrozenBase]:
-    """The base where and as this rank computes, and the configuration that says so."""
+def _on_its_device(config: Config, comm: Comm) -> tuple[Config, FrozenBase, str | None]:
+    """The base where and as this rank computes, the configuration that says so, and what DeepSpeed does, if it does."""
     processes = config.comm.processes
     if processes not in (None, comm.world):
         raise ConfigError(
@@ -86,10 +86,12 @@ def _on_its_device(config: Config, comm: Comm) -> tuple[Config, FrozenBase]:
     device = comm.together(lambda: device_of_rank(config.run.device, accelerator, comm.world))
     config = replace(config, model=replace(config.model, dtype=dtype))
     base = comm.together(lambda: load_base(config, device))
-    return config, comm.together(lambda: shard_layers(base, accelerator))
+    return config, comm.together(lambda: shard_layers(base, accelerator)), about_deepspeed(accelerator)
 
 
-def _plan_lines(config: Config, parts: Parts, census: list[LanguageEntry], comm: Comm) -> list[str]:
+def _plan_lines(
+    config: Config, parts: Parts, census: list[LanguageEntry], comm: Comm, deepspeed: str | None
+) -> list[str]:
     """What a user wants to see before the first round."""
     hours = sum(entry.seconds for entry in census) / 3600
     row = parts.bank.rows.shape[1]
@@ -105,6 +107,8 @@ def _plan_lines(config: Config, parts: Parts, census: list[LanguageEntry], comm:
     ]
     if comm.world > 1:
         lines.append(f"processes {comm.world}, {_sharing(config)}")
+    if deepspeed is not None:
+        lines.append(f"deepspeed {deepspeed}")
     left_out = sum(entry.left_out for entry in census)
     if left_out:
         lines.append(f"left out  {left_out:,} training utterances that are too long or have no transcript that fits")

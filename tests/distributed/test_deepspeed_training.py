@@ -1,0 +1,117 @@
+"""Whole runs under DeepSpeed: the adapters of a run without it, on one process."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mms_dist.config import Config
+from tests.corpus import build_toy_shards, toy_languages
+from tests.distributed.ranks import train_ranks, train_rounds
+from tests.training import distance, final_row, start_row, toy_config, train
+
+CONFIGS = Path(__file__).parents[2] / "configs" / "deepspeed"
+LANGUAGES = toy_languages(5)
+STEPS = 12
+BOUND = {"float64": 1e-9, "float32": 1e-3}
+"""DESIGN I1."""
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_toy_shards(tmp_path_factory.mktemp("deepspeed"), languages=5, train=6, dev=2)
+
+
+def config(directory: Path, base: Path, shards: Path, *, dtype: str = "float64", **sections: Any) -> Config:
+    """Five languages on three slots a rank: unequally many from the start, one of them shared, each scored twice."""
+    settings: dict[str, Any] = {
+        "model": {"dtype": dtype},
+        "optim": {"steps": STEPS, "batch_seconds": 2.0},
+        "rounds": {"slots": 3},
+        "evaluation": {"every_steps": STEPS // 2},
+    }
+    return toy_config(directory, base, shards, **(settings | sections))
+
+
+def comm(name: str) -> dict[str, str]:
+    return {"deepspeed": str(CONFIGS / f"{name}.json")}
+
+
+class Alone:
+    """What one process without DeepSpeed trains, and where it starts."""
+
+    def __init__(self, directory: Path, base: Path, shards: Path, dtype: str) -> None:
+        setting = config(directory / "run", base, shards, dtype=dtype, rounds={"slots": 8})
+        train(setting)
+        self._bound = BOUND[dtype]
+        self._ends = {language: final_row(directory / "run", language) for language in LANGUAGES}
+        start_row(directory / "start", LANGUAGES[0], setting)
+        self._starts = {language: final_row(directory / "start", language) for language in LANGUAGES}
+
+    def assert_the_same(self, directory: Path) -> None:
+        for language in LANGUAGES:
+            off = distance(final_row(directory, language), self._ends[language], self._starts[language])
+            assert off <= self._bound, f"{language}: {off:.2e}"
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory, small_base: Path, shards: Path) -> Alone:
+    return Alone(tmp_path_factory.mktemp("alone"), small_base, shards, "float64")
+
+
+@pytest.mark.parametrize("name", ["zero0", "zero1", "zero2", "zero3", "zero3_offload"])
+def test_every_stage_trains_what_one_process_trains_without_it(
+    name: str, tmp_path: Path, small_base: Path, shards: Path, alone: Alone
+) -> None:
+    setting = config(tmp_path / "many", small_base, shards, comm=comm(name))
+    train_ranks(setting, 2, timeout_seconds=120)
+    alone.assert_the_same(tmp_path / "many")
+
+
+@pytest.mark.parametrize("world", [3, 4])
+def test_a_base_on_more_ranks_than_there_is_even_work_for_trains_the_same(
+    world: int, tmp_path: Path, small_base: Path, shards: Path, alone: Alone
+) -> None:
+    """Some ranks have no language in some rounds, and nothing to score."""
+    setting = config(tmp_path / "many", small_base, shards, comm=comm("zero3"))
+    train_ranks(setting, world, timeout_seconds=120)
+    alone.assert_the_same(tmp_path / "many")
+
+
+def test_activation_checkpointing_in_float32_trains_the_same(tmp_path: Path, small_base: Path, shards: Path) -> None:
+    model = {"dtype": "float32", "activation_checkpointing": True}
+    setting = config(tmp_path / "many", small_base, shards, model=model, comm=comm("zero3"))
+    train_ranks(setting, 2, timeout_seconds=120)
+    Alone(tmp_path / "alone", small_base, shards, "float32").assert_the_same(tmp_path / "many")
+
+
+def test_a_run_may_take_deepspeed_up_and_lay_it_down_again(
+    tmp_path: Path, small_base: Path, shards: Path, alone: Alone
+) -> None:
+    """3 sharded ranks, then 2 with the base whole, then 2 sharded ones: a checkpoint is nobody's but its language's."""
+    plain = config(tmp_path / "many", small_base, shards)
+    sharded = config(tmp_path / "many", small_base, shards, comm=comm("zero3"))
+    train_rounds(sharded, 3, rounds=3)
+    train_rounds(plain, 2, rounds=4)
+    train_ranks(sharded, 2, timeout_seconds=120)
+    alone.assert_the_same(tmp_path / "many")
+
+
+def test_a_run_says_what_deepspeed_does(tmp_path: Path, small_base: Path, shards: Path) -> None:
+    said = {}
+    for name in ("zero2", "zero3"):
+        setting = config(tmp_path / name, small_base, shards, comm=comm(name))
+        said[name] = train_ranks(setting, 2, timeout_seconds=120).logs[0]
+    assert "deepspeed ZeRO-2: the base stays whole on every process" in said["zero2"]
+    assert "deepspeed ZeRO-3: the base's layers are spread over 2 processes" in said["zero3"]
+
+
+def test_what_a_frozen_base_has_no_use_for_ends_every_rank_with_the_mend(
+    tmp_path: Path, small_base: Path, shards: Path
+) -> None:
+    own = json.loads((CONFIGS / "zero3.json").read_text()) | {"optimizer": {"type": "AdamW"}}
+    (tmp_path / "own.json").write_text(json.dumps(own))
+    setting = config(tmp_path / "many", small_base, shards, comm={"deepspeed": str(tmp_path / "own.json")})
+    ended = train_ranks(setting, 2, expect=2)
+    assert "found a section optimizer, expected none" in ended.logs[0]
