@@ -69,7 +69,7 @@ class FrozenBase:
                 (Hugging Face's other encoder has no place for adapters and would train the head alone).
         """
         path = resolve_base(name_or_path)
-        config = _load_config(path, name_or_path)
+        config = read_base_config(path, name_or_path)
         module: Any = _load_weights(path, config, dtype)
         _merge_weight_norm(module)
         module.encoder.layers = nn.ModuleList(FrozenLayer(layer) for layer in module.encoder.layers)
@@ -175,7 +175,16 @@ class FrozenBase:
         return self.sharding.gather(tensor)
 
 
-def _load_config(path: str, name: str) -> Any:
+def read_base_config(path: str, name: str) -> Any:
+    """The configuration of a base that adapters can be trained on, without its weights.
+
+    Args:
+        path: from `resolve_base`.
+        name: what the user called it.
+
+    Raises:
+        BaseModelError: there is none, or no adapters fit in.
+    """
     from transformers import Wav2Vec2Config
 
     if Path(path).is_dir() and not (Path(path) / "config.json").is_file():

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from mms_dist.model.base import DTYPES, resolve_base
-from mms_dist.model.base import _load_config as base_config
+from mms_dist.model.base import DTYPES, read_base_config, resolve_base
 from mms_dist.model.layout import RowLayout
 
 FRAMES_PER_SECOND = 50
@@ -36,7 +35,7 @@ class BaseShape:
         """
         from transformers import Wav2Vec2Model
 
-        config = base_config(resolve_base(name), name)
+        config = read_base_config(resolve_base(name), name)
         config.adapter_attn_dim = None
         with torch.device("meta"):
             parameters = sum(tensor.numel() for tensor in Wav2Vec2Model(config).parameters())
