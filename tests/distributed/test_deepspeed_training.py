@@ -1,6 +1,8 @@
 """Whole runs under DeepSpeed: the adapters of a run without it, on one process."""
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,8 @@ import pytest
 
 from mms_dist.config import Config
 from tests.corpus import build_toy_shards, toy_languages
-from tests.distributed.ranks import train_ranks, train_rounds
+from tests.distributed.launch import Launch
+from tests.distributed.ranks import free_port, train_ranks, train_rounds, written
 from tests.training import distance, final_row, start_row, toy_config, train
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "deepspeed"
@@ -16,6 +19,17 @@ LANGUAGES = toy_languages(5)
 STEPS = 12
 BOUND = {"float64": 1e-9, "float32": 1e-3}
 """DESIGN I1."""
+
+
+SCRIPTS = Path(sys.executable).parent  # the launchers lie beside this Python
+LAUNCHERS = {
+    "accelerate": (
+        *("accelerate", "launch", "--use_deepspeed", "--deepspeed_config_file", "{settings}", "--num_machines", "1"),
+        *("--num_processes", "2", "--mixed_precision", "no", "--main_process_port", "0", "-m"),
+    ),
+    "torchrun": ("torchrun", "--standalone", "--nproc-per-node", "2", "-m"),
+    "deepspeed": ("deepspeed", "--num_gpus", "2", "--master_port", "{port}", "--module"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +90,23 @@ def test_a_base_on_more_ranks_than_there_is_even_work_for_trains_the_same(
     """Some ranks have no language in some rounds, and nothing to score."""
     setting = config(tmp_path / "many", small_base, shards, comm=comm("zero3"))
     train_ranks(setting, world, timeout_seconds=120)
+    alone.assert_the_same(tmp_path / "many")
+
+
+@pytest.mark.parametrize("launcher", sorted(LAUNCHERS))
+def test_under_every_launcher_the_base_is_spread_and_trains_the_same(
+    launcher: str, tmp_path: Path, small_base: Path, shards: Path, alone: Alone
+) -> None:
+    settings = comm("zero3")["deepspeed"]
+    command = [word.format(port=free_port(), settings=settings) for word in LAUNCHERS[launcher]]
+    own = [] if launcher == "accelerate" else ["--comm.deepspeed", settings]
+    device = ["--run.device", "cpu", "--comm.processes", "2"]
+    with written(config(tmp_path / "many", small_base, shards)) as path:
+        whole = [str(SCRIPTS / command[0]), *command[1:], "launcher.train", "--config", str(path), *device, *own]
+        with Launch(whole, {"PYTHONPATH": os.pathsep.join(sys.path)}) as launch:
+            ended = launch.wait(120)
+    assert ended.code == 0, ended.log
+    assert "deepspeed ZeRO-3: the base's layers are spread over 2 processes" in ended.log
     alone.assert_the_same(tmp_path / "many")
 
 
