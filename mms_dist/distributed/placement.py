@@ -19,13 +19,17 @@ Legend: W ranks of the world, K blocks of a level.
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 TOLERANCE = 0.02
 """The busiest rank's load above the mean at which the search for an evener placement ends."""
+
+GRAINS = (math.inf, 1 / 2, 1 / 4, 1 / 8, 1 / 16)
+"""Largest shares, of the load that is aimed at: with smaller ones ranks become evener, and copies more."""
 
 _HASH_BITS = 64
 _ROUNDING = 1e-9  # of sums of shares: far below any share
@@ -117,23 +121,40 @@ def _best(works: Sequence[Work], world: int, slots: int) -> "_Floor":
     The first way moves the fewest languages when one leaves. Blocks that are cut at the end of a world that is not a
     power of two spoil the evenness of the last few languages, so there it has a variant without. Where slots are
     short, few languages can be shared, and it counts who is put together with whom. And where batches differ
-    in length, gaps of all heights leave no room for a block, unless every language goes where it is lowest.
+    in length, gaps of all heights leave no room for a block, unless every language goes where it is lowest, and in
+    smaller shares as long as that helps.
     """
     full = len(works) == world * slots
     shapes = [(1,)] if full else list(dict.fromkeys((levels(world), even_levels(world))))
     bound = (1 + TOLERANCE) * _least_height(works, world, shapes)
-    tried = []
-    for sizes, put in (
-        *((sizes, _put_first_fit) for sizes in shapes),
-        ((1,), _put_whole),
-        *((sizes, _put_low) for sizes in shapes if not full),
-    ):
-        floor = _Floor(world, slots, sizes)
-        put(works, floor, bound)
-        if floor.height <= bound:
-            return floor
-        tried.append(floor)
-    return min(tried, key=lambda floor: (floor.height, floor.copies))
+    best: _Floor | None = None
+    for ways in _ways(works, bound, shapes, grains=() if full else GRAINS):
+        before = best
+        for way, sizes in ways:
+            floor = way(_Floor(world, slots, sizes))
+            if floor.height <= bound:
+                return floor
+            if best is None or (floor.height, floor.copies) < (best.height, best.copies):
+                best = floor
+        if best is before:
+            break
+    assert best is not None, "there is a way"
+    return best
+
+
+def _ways(
+    works: Sequence[Work], bound: float, shapes: Sequence[Sequence[int]], *, grains: Sequence[float]
+) -> Iterator[list[tuple[Callable[["_Floor"], "_Floor"], Sequence[int]]]]:
+    """Ways of placing and the levels they place on, in groups, of which the next is worth trying if the last was."""
+    first_fit, whole = partial(_put_first_fit, works, bound=bound), partial(_put_whole, works, bound=bound)
+    low = [partial(_put_low, works, bound=bound, grain=bound * grain) for grain in grains]
+    yield [
+        *((first_fit, sizes) for sizes in shapes),
+        (whole, (1,)),
+        *((way, sizes) for way in low[:2] for sizes in shapes),
+    ]
+    for way in low[2:]:
+        yield [(way, sizes) for sizes in shapes]
 
 
 def _least_height(works: Sequence[Work], world: int, shapes: Sequence[Sequence[int]]) -> float:
@@ -157,19 +178,24 @@ def _largest(work: Work, sizes: Sequence[int]) -> int:
     return max(size for size in sizes if size <= work.most_owners)
 
 
-def _put_first_fit(works: Sequence[Work], floor: "_Floor", bound: float) -> None:
+def _put_first_fit(works: Sequence[Work], floor: "_Floor", bound: float) -> "_Floor":
     """Each language on the smallest block that keeps within the bound, the first from its home on."""
-    _put_smallest(works, floor, bound, floor.first_fit)
+    return _put_smallest(works, floor, bound, math.inf, floor.first_fit)
 
 
-def _put_low(works: Sequence[Work], floor: "_Floor", bound: float) -> None:
-    """Each language on the smallest block that keeps within the bound, the lowest of them."""
-    _put_smallest(works, floor, bound, floor.low_fit)
+def _put_low(works: Sequence[Work], floor: "_Floor", bound: float, grain: float) -> "_Floor":
+    """Each language on the smallest block that keeps within the bound, the lowest of them, in shares of a grain at
+    most."""
+    return _put_smallest(works, floor, bound, grain, floor.low_fit)
 
 
 def _put_smallest(
-    works: Sequence[Work], floor: "_Floor", bound: float, fit: Callable[[int, int, float, float], int | None]
-) -> None:
+    works: Sequence[Work],
+    floor: "_Floor",
+    bound: float,
+    grain: float,
+    fit: Callable[[int, int, float, float], int | None],
+) -> "_Floor":
     """Each language on the smallest block that `fit` finds within the bound; where there is none, the lowest.
 
     What has been reached is the bound of those that follow: a round is not shorter for their sharing.
@@ -180,7 +206,8 @@ def _put_smallest(
         spare = floor.free_slots - (len(works) - number)  # slots that those yet to come can do without
         most = min(work.most_owners, spare + 1)
         allowed = [level for level, size in enumerate(floor.sizes) if size == 1 or size <= most]
-        for level in allowed:
+        fine = [level for level in allowed if work.seconds <= grain * floor.sizes[level]]
+        for level in fine or allowed[-1:]:
             if work.seconds >= refused[level]:
                 continue
             block = fit(level, home, work.seconds, bound)
@@ -194,9 +221,10 @@ def _put_smallest(
             if floor.height > bound:
                 bound = floor.height
                 refused = [math.inf] * len(floor.sizes)
+    return floor
 
 
-def _put_whole(works: Sequence[Work], floor: "_Floor", bound: float) -> None:
+def _put_whole(works: Sequence[Work], floor: "_Floor", bound: float) -> "_Floor":
     """Each language on one rank, where what is there and what is still to come, on average, keep within the bound.
 
     Where that is nowhere, as with a batch above the average, the emptiest rank (longest processing time first).
@@ -209,6 +237,7 @@ def _put_whole(works: Sequence[Work], floor: "_Floor", bound: float) -> None:
         mean = rest / still if still else 0.0
         to_come_W = mean * np.maximum(0.0, each - 1 - floor.held_W)
         floor.put(work, 0, floor.fit_whole(_home(work.language, floor.world), to_come_W, bound - work.seconds))
+    return floor
 
 
 def _home(language: str, world: int) -> int:

@@ -203,6 +203,16 @@ def test_batches_of_all_lengths_spread_evenly() -> None:
         assert skew(works, placement, world) <= 0.03, f"{world} ranks"
 
 
+def test_any_languages_spread_evenly_over_any_world_if_slots_and_utterances_suffice() -> None:
+    rng = random.Random(7)
+    for _ in range(150):
+        world, count = rng.choice([2, 3, 5, 6, 7, 8, 12, 16, 24, 32, 40, 64]), rng.randint(1, 60)
+        spread = rng.choice([0.0, 0.3, 1.0])
+        works = [Work(work.language, 160 * rng.lognormvariate(0, spread)) for work in equal_works(count)]
+        found = skew(works, place(works, world=world, slots=count), world)
+        assert found <= 0.03, f"{count} languages on {world} ranks, spread {spread}"
+
+
 def test_few_languages_move_when_one_ends() -> None:
     works = equal_works(MMS_LANGUAGES)
     for world, most in ((64, 0.03), (512, 0.08)):
