@@ -27,7 +27,7 @@ EXIT_INTERRUPTED = 130  # 128 + SIGINT
 EXIT_PIPE_CLOSED = 141  # 128 + SIGPIPE
 
 # The order in which someone new meets the commands. A command that is missing here is listed last.
-ORDER = ("demo", "shards", "plan", "doctor", "debug", "train", "submit", "report", "eval", "export")
+ORDER = ("demo", "shards", "plan", "doctor", "debug", "train", "submit", "status", "report", "eval", "export")
 
 DESCRIPTION = "Train many MMS language adapters at once on one frozen, shared model."
 EPILOG = """\
