@@ -19,6 +19,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from mms_dist.distributed.meeting import meet
 from mms_dist.distributed.placement import Block
 from mms_dist.distributed.watchdog import NoWatchdog, Watchdog
 from mms_dist.errors import EXIT_USER, CommError, MmsDistError, PeerError
@@ -51,7 +52,6 @@ class Place:
     world: int = 1
     host: str = "127.0.0.1"
     port: int = 0
-    attempt: int = 0
     agent_has_store: bool = False
 
     @classmethod
@@ -61,16 +61,11 @@ class Place:
             world=int(environment.get("WORLD_SIZE", 1)),
             host=environment.get("MASTER_ADDR", "127.0.0.1"),
             port=int(environment.get("MASTER_PORT", 0)),
-            attempt=int(environment.get("TORCHELASTIC_RESTART_COUNT", 0)),
             agent_has_store=environment.get("TORCHELASTIC_USE_AGENT_STORE") == "True",
         )
 
-    def store(self, purpose: str, timeout_seconds: float) -> dist.Store:
-        """A client of the run's key-value store. Dead peers of earlier attempts left their addresses under another
-        prefix: without it a restarted gloo may try to reach them."""
-        return dist.PrefixStore(f"{purpose}-{self.attempt}", self._client(timeout_seconds))
-
-    def _client(self, timeout_seconds: float) -> dist.Store:
+    def store(self, timeout_seconds: float) -> dist.Store:
+        """A client of the run's key-value store, which rank 0 keeps where the launcher does not."""
         serves = self.rank == 0 and not self.agent_has_store and not _SERVING
         store = dist.TCPStore(
             self.host,
@@ -226,11 +221,13 @@ def joined(
     if place.world == 1 and not need_group:
         yield Comm()
         return
-    store = place.store("group", timeout_seconds)
+    client = place.store(timeout_seconds)
+    start = meet(client, rank=place.rank, world=place.world)
+    store = dist.PrefixStore(f"{start}/group", client)
     watch: Watchdog | NoWatchdog = NoWatchdog()
     if place.world > 1:
         watch = Watchdog(
-            place.store("watch", timeout_seconds),
+            dist.PrefixStore(f"{start}/watch", place.store(timeout_seconds)),
             rank=place.rank,
             world=place.world,
             timeout_seconds=timeout_seconds,
