@@ -14,16 +14,19 @@ bounded loads as in Mirrokni et al. 2018, "Consistent Hashing with Bounded Loads
 others move. Homes are nested: where a language looks first on a level lies inside of where it looks first on the
 next.
 
-Legend: W ranks of the world, K blocks of a level.
+Legend: W ranks of the world.
 """
 
-import hashlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+
+from mms_dist.distributed.blocks import Block, Work, even_levels, levels
+from mms_dist.distributed.floor import Floor, home_rank
+
+__all__ = ["Block", "Work", "capacity", "place"]
 
 TOLERANCE = 0.02
 """The busiest rank's load above the mean at which the search for an evener placement ends."""
@@ -31,45 +34,7 @@ TOLERANCE = 0.02
 GRAINS = (math.inf, 1 / 2, 1 / 4, 1 / 8, 1 / 16)
 """Largest shares, of the load that is aimed at: with smaller ones ranks become evener, and copies more."""
 
-_HASH_BITS = 64
 _ROUNDING = 1e-9  # of sums of shares: far below any share
-
-
-@dataclass(frozen=True, order=True)
-class Block:
-    """Ranks `first` … `first + size - 1`, which own a language together.
-
-    Blocks of a level are aligned: `first` is a multiple of the level's size, and the last block of a level ends where
-    the world does.
-    """
-
-    first: int
-    size: int
-
-    @property
-    def ranks(self) -> range:
-        return range(self.first, self.first + self.size)
-
-    @property
-    def lead(self) -> int:
-        """The rank that speaks for the owners: writes checkpoints, events and reports."""
-        return self.first
-
-    def __contains__(self, rank: int) -> bool:
-        return self.first <= rank < self.first + self.size
-
-
-@dataclass(frozen=True)
-class Work:
-    """An active language as the placement sees it.
-
-    `seconds` is the audio of one of its optimizer batches, its cost in a round; `most_owners` into how many shares
-    that can be cut, which is the number of its utterances.
-    """
-
-    language: str
-    seconds: float
-    most_owners: int = 1 << 30
 
 
 def capacity(*, world: int, slots: int, replicate: bool = False) -> int:
@@ -87,7 +52,7 @@ def place(active: Iterable[Work], *, world: int, slots: int, replicate: bool = F
         replicate: every rank owns every language, whatever that makes of the load.
 
     Returns:
-        A block for each language, by code. No rank is in more than `slots` of them.
+        A block for each language, by code. No rank is in more than `slots` of them; any two are nested or apart.
     """
     works = sorted(active, key=lambda work: (-work.seconds, work.language))
     assert len({work.language for work in works}) == len(works), "a language is active once"
@@ -99,23 +64,7 @@ def place(active: Iterable[Work], *, world: int, slots: int, replicate: bool = F
     return {language: found.blocks[language] for language in sorted(found.blocks)}
 
 
-def levels(world: int) -> tuple[int, ...]:
-    """Sizes of blocks: the powers of two below the world, and the world. The last block of a level may be cut."""
-    return (*(1 << bit for bit in range((world - 1).bit_length())), world)
-
-
-def even_levels(world: int) -> tuple[int, ...]:
-    """Sizes of blocks that are never cut: each divides the next, and the last is the world."""
-    sizes, factor = [1], 2
-    while sizes[-1] < world:
-        rest = world // sizes[-1]
-        while rest % factor:
-            factor += 1
-        sizes.append(sizes[-1] * factor)
-    return tuple(sizes)
-
-
-def _best(works: Sequence[Work], world: int, slots: int) -> "_Floor":
+def _best(works: Sequence[Work], world: int, slots: int) -> Floor:
     """The first way of placing that is even enough, or else the evenest, with the fewest copies.
 
     The first way moves the fewest languages when one leaves. Blocks that are cut at the end of a world that is not a
@@ -127,11 +76,11 @@ def _best(works: Sequence[Work], world: int, slots: int) -> "_Floor":
     full = len(works) == world * slots
     shapes = [(1,)] if full else list(dict.fromkeys((levels(world), even_levels(world))))
     bound = (1 + TOLERANCE) * _least_height(works, world, shapes)
-    best: _Floor | None = None
+    best: Floor | None = None
     for ways in _ways(works, bound, shapes, grains=() if full else GRAINS):
         before = best
         for way, sizes in ways:
-            floor = way(_Floor(world, slots, sizes))
+            floor = way(Floor(world, slots, sizes))
             if floor.height <= bound:
                 return floor
             if best is None or (floor.height, floor.copies) < (best.height, best.copies):
@@ -144,7 +93,7 @@ def _best(works: Sequence[Work], world: int, slots: int) -> "_Floor":
 
 def _ways(
     works: Sequence[Work], bound: float, shapes: Sequence[Sequence[int]], *, grains: Sequence[float]
-) -> Iterator[list[tuple[Callable[["_Floor"], "_Floor"], Sequence[int]]]]:
+) -> Iterator[list[tuple[Callable[[Floor], Floor], Sequence[int]]]]:
     """Ways of placing and the levels they place on, in groups, of which the next is worth trying if the last was."""
     first_fit, whole = partial(_put_first_fit, works, bound=bound), partial(_put_whole, works, bound=bound)
     low = [partial(_put_low, works, bound=bound, grain=bound * grain) for grain in grains]
@@ -178,12 +127,12 @@ def _largest(work: Work, sizes: Sequence[int]) -> int:
     return max(size for size in sizes if size <= work.most_owners)
 
 
-def _put_first_fit(works: Sequence[Work], floor: "_Floor", bound: float) -> "_Floor":
+def _put_first_fit(works: Sequence[Work], floor: Floor, bound: float) -> Floor:
     """Each language on the smallest block that keeps within the bound, the first from its home on."""
     return _put_smallest(works, floor, bound, math.inf, floor.first_fit)
 
 
-def _put_low(works: Sequence[Work], floor: "_Floor", bound: float, grain: float) -> "_Floor":
+def _put_low(works: Sequence[Work], floor: Floor, bound: float, grain: float) -> Floor:
     """Each language on the smallest block that keeps within the bound, the lowest of them, in shares of a grain at
     most."""
     return _put_smallest(works, floor, bound, grain, floor.low_fit)
@@ -191,18 +140,18 @@ def _put_low(works: Sequence[Work], floor: "_Floor", bound: float, grain: float)
 
 def _put_smallest(
     works: Sequence[Work],
-    floor: "_Floor",
+    floor: Floor,
     bound: float,
     grain: float,
     fit: Callable[[int, int, float, float], int | None],
-) -> "_Floor":
+) -> Floor:
     """Each language on the smallest block that `fit` finds within the bound; where there is none, the lowest.
 
     What has been reached is the bound of those that follow: a round is not shorter for their sharing.
     """
     refused = [math.inf] * len(floor.sizes)  # loads only grow: what a level refused once, it refuses to the next as big
     for number, work in enumerate(works):
-        home = _home(work.language, floor.world)
+        home = home_rank(work.language, floor.world)
         spare = floor.free_slots - (len(works) - number)  # slots that those yet to come can do without
         most = min(work.most_owners, spare + 1)
         allowed = [level for level, size in enumerate(floor.sizes) if size == 1 or size <= most]
@@ -224,7 +173,7 @@ def _put_smallest(
     return floor
 
 
-def _put_whole(works: Sequence[Work], floor: "_Floor", bound: float) -> "_Floor":
+def _put_whole(works: Sequence[Work], floor: Floor, bound: float) -> Floor:
     """Each language on one rank, where what is there and what is still to come, on average, keep within the bound.
 
     Where that is nowhere, as with a batch above the average, the emptiest rank (longest processing time first).
@@ -236,101 +185,5 @@ def _put_whole(works: Sequence[Work], floor: "_Floor", bound: float) -> "_Floor"
         still = len(works) - number - 1
         mean = rest / still if still else 0.0
         to_come_W = mean * np.maximum(0.0, each - 1 - floor.held_W)
-        floor.put(work, 0, floor.fit_whole(_home(work.language, floor.world), to_come_W, bound - work.seconds))
+        floor.put(work, 0, floor.fit_whole(home_rank(work.language, floor.world), to_come_W, bound - work.seconds))
     return floor
-
-
-def _home(language: str, world: int) -> int:
-    """The rank at which a language starts to look for its owners; the same in every process and every release."""
-    digest = hashlib.blake2b(language.encode(), digest_size=_HASH_BITS // 8).digest()
-    return int.from_bytes(digest, "big") * world >> _HASH_BITS
-
-
-class _Floor:
-    """The ranks with what has been put on them.
-
-    `heights[level]` [K] is the largest load in each block of a level, infinite if one of its ranks has no free slot.
-    """
-
-    def __init__(self, world: int, slots: int, sizes: Sequence[int]) -> None:
-        self.world, self.sizes = world, sizes
-        self.blocks: dict[str, Block] = {}
-        self.height = 0.0
-        self.free_slots = world * slots
-        self._slots = slots
-        self.held_W = np.zeros(world, dtype=np.int64)
-        self._heights = [np.zeros(-(-world // size)) for size in sizes]
-
-    @property
-    def copies(self) -> int:
-        return sum(block.size for block in self.blocks.values())
-
-    def put(self, work: Work, level: int, number: int) -> None:
-        """Put a language on a block."""
-        block = self._block(level, number)
-        end = block.first + block.size
-        self.blocks[work.language] = block
-        self.free_slots -= block.size
-        self.held_W[block.first : end] += 1
-        for size, heights_K in zip(self.sizes[: level + 1], self._heights, strict=False):
-            heights_K[block.first // size : -(-end // size)] += work.seconds / block.size
-        highest = self._heights[level][number]
-        self.height = max(self.height, highest)
-        full = block.first + np.flatnonzero(self.held_W[block.first : end] == self._slots)
-        for size, heights_K in zip(self.sizes, self._heights, strict=True) if len(full) else ():
-            heights_K[full // size] = math.inf
-        for size, heights_K in zip(self.sizes[level + 1 :], self._heights[level + 1 :], strict=True):
-            if heights_K[block.first // size] >= highest:
-                break  # and so are those that hold this one
-            heights_K[block.first // size] = highest
-
-    def first_fit(self, level: int, home: int, seconds: float, bound: float) -> int | None:
-        """The first block, from the home on, on which no rank comes to exceed the bound."""
-        start = home // self.sizes[level]
-        if self._heights[level][start] + seconds / self._block(level, start).size <= bound:
-            return start
-        fits_K = self._heights_with(level, seconds) <= bound
-        number = _first(fits_K, start)
-        return number if fits_K[number] else None
-
-    def low_fit(self, level: int, home: int, seconds: float, bound: float) -> int | None:
-        """The lowest block, of equals the first from the home on, if no rank comes to exceed the bound."""
-        heights_K = self._heights_with(level, seconds)
-        lowest = heights_K.min()
-        return _first(heights_K == lowest, home // self.sizes[level]) if lowest <= bound else None
-
-    def lowest(self, allowed: Sequence[int], home: int, seconds: float) -> tuple[int, int]:
-        """Level and number of the block that is lowest with the language on it: of equals the smallest, nearest home.
-
-        There is one: level 0 is allowed, and a rank has a free slot.
-        """
-        best = (math.inf, 0, 0)
-        for level in allowed:
-            heights_K = self._heights_with(level, seconds)
-            height = float(heights_K.min())
-            if height < best[0]:
-                best = (height, level, _first(heights_K == height, home // self.sizes[level]))
-        assert best[0] < math.inf, "a rank has a free slot"
-        return best[1:]
-
-    def fit_whole(self, home: int, to_come_W: np.ndarray, bound: float) -> int:
-        """The first rank, from the home on, within the bound with what is to come; else the lowest."""
-        heights_W = self._heights[0] + to_come_W
-        fits_W = heights_W <= bound
-        return _first(fits_W if fits_W.any() else heights_W == heights_W.min(), home)
-
-    def _heights_with(self, level: int, seconds: float) -> np.ndarray:
-        """Heights [K] as they would be with a language of so many seconds on the block."""
-        heights_K = self._heights[level] + seconds / self.sizes[level]
-        last = len(heights_K) - 1
-        heights_K[last] = self._heights[level][last] + seconds / self._block(level, last).size
-        return heights_K
-
-    def _block(self, level: int, number: int) -> Block:
-        first = number * self.sizes[level]
-        return Block(first, min(self.sizes[level], self.world - first))
-
-
-def _first(true_K: np.ndarray, start: int) -> int:
-    """The first true position from `start` on, going round; `start` if there is none."""
-    return (start + int(np.roll(true_K, -start).argmax())) % len(true_K)

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mms_dist.distributed.placement import Block, Work, capacity, even_levels, levels, place
+from mms_dist.distributed.blocks import even_levels, levels
+from mms_dist.distributed.placement import Block, Work, capacity, place
 
 MMS_LANGUAGES = 1107
 
