@@ -1,0 +1,88 @@
+"""What the batch script asks before it starts a run and after the run has ended.
+
+    python -m launcher.slurm.batch begin --script "$0" CONFIG [--section.setting VALUE …]
+    python -m launcher.slurm.batch end --before JSON [--warned] CONFIG [--section.setting VALUE …]
+
+`begin` prints the run's status as it was, for `end`, and on standard error what is to be known about the job. `end`
+says what becomes of the job; its exit status: 0 done, 75 requeue, anything else give up.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from launcher.cli import split_settings
+from launcher.slurm.environment import ClusterPlace
+from launcher.slurm.lead_time import lead_of_script, measured_lead_time
+from launcher.slurm.outcome import outcome_since, read_run
+from launcher.slurm.requeue import Progress, decide, read_progress, write_progress
+from mms_dist.config import Config
+from mms_dist.errors import MmsDistError
+from mms_dist.training.attempts import Status, read_status
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one of the two."""
+    settings, others = split_settings(arguments)
+    parser = argparse.ArgumentParser(prog="launcher.slurm.batch", description=__doc__)
+    parser.add_argument("when", choices=("begin", "end"))
+    parser.add_argument("config")
+    parser.add_argument("--script", type=Path)
+    parser.add_argument("--before", default="null")
+    parser.add_argument("--warned", action="store_true")
+    args = parser.parse_args(others)
+    try:
+        place = ClusterPlace.of(os.environ)
+        directory, config = read_run([args.config, *settings])
+        if args.when == "begin":
+            return _begin(place, directory, args.script)
+        before = json.loads(args.before)
+        return _end(place, directory, config, Status(**before) if before else None, args.warned)
+    except MmsDistError as error:
+        _say(f"error: {error}")
+        return error.exit_code
+
+
+def _begin(place: ClusterPlace, directory: Path, script: Path | None) -> int:
+    _say(
+        f"job {place.job}, started again {place.restarts} times: {place.processes} processes on {place.machines} "
+        f"machines ({' '.join(place.hosts)}), which meet at {place.host}:{place.port}; run {directory}"
+    )
+    lead_seconds = lead_of_script(script.read_text(encoding="utf-8")) if script else None
+    lead = measured_lead_time(directory, lead_seconds) if lead_seconds is not None else None
+    if lead is not None:
+        _say(lead.advice)
+    status = read_status(directory)
+    print(json.dumps(asdict(status) if status else None))
+    return 0
+
+
+def _end(place: ClusterPlace, directory: Path, config: Config, before: Status | None, warned: bool) -> int:
+    outcome = outcome_since(directory, before)
+    progress = Progress.after(
+        read_progress(directory),
+        job=place.job,
+        restarts=place.restarts,
+        steps=(outcome.steps if outcome else None) or 0,
+    )
+    verdict = decide(
+        outcome,
+        warned=warned,
+        fruitless=progress.fruitless(place.restarts),
+        allowed=config.run.stalled_restarts,
+    )
+    _say(f"{verdict.action.value}: {verdict.reason}")
+    write_progress(directory, progress)
+    return verdict.exit_code
+
+
+def _say(line: str) -> None:
+    print(f"mms-dist: {line}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,150 @@
+"""Where this machine stands in a SLURM job, from what SLURM has set in the environment and from nothing else."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mms_dist.errors import ConfigError
+
+FIRST_PORT, PORTS = 12_000, 20_000
+"""Rendezvous ports: below those that the kernel gives to outgoing connections (32,768 and up on Linux)."""
+
+_BRACKETS = re.compile(r"\[([^\]]*)\]")
+
+
+@dataclass(frozen=True)
+class ClusterPlace:
+    """A job's machines and processes, and this machine's place among them."""
+
+    job: int
+    hosts: tuple[str, ...]
+    """Names of the job's machines, in SLURM's order."""
+    machine: int
+    """This machine's number in `hosts`; 0 in the batch script, which runs on the first."""
+    processes_per_machine: int
+    restarts: int
+    """How often SLURM has started this job again."""
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> "ClusterPlace":
+        """
+        Raises:
+            ConfigError: this is no SLURM job, or a variable of it cannot be understood.
+        """
+        job = _number(environment, "SLURM_JOB_ID")
+        hosts = tuple(expand_hosts(_text(environment, "SLURM_JOB_NODELIST")))
+        machines = _number(environment, "SLURM_JOB_NUM_NODES", len(hosts))
+        if machines != len(hosts):
+            raise ConfigError(
+                f"SLURM_JOB_NUM_NODES is {machines}, and SLURM_JOB_NODELIST names {len(hosts)}: "
+                f"{environment['SLURM_JOB_NODELIST']}. Leave SLURM's variables as SLURM has set them"
+            )
+        machine = _number(environment, "SLURM_NODEID", 0)
+        if machine >= machines:
+            raise ConfigError(f"SLURM_NODEID is {machine}, expected less than the job's {machines} machines")
+        return cls(
+            job=job,
+            hosts=hosts,
+            machine=machine,
+            processes_per_machine=_processes_per_machine(environment),
+            restarts=_number(environment, "SLURM_RESTART_COUNT", 0),
+        )
+
+    @property
+    def machines(self) -> int:
+        return len(self.hosts)
+
+    @property
+    def processes(self) -> int:
+        """Ranks of the whole run."""
+        return self.machines * self.processes_per_machine
+
+    @property
+    def host(self) -> str:
+        """Where the processes meet."""
+        return self.hosts[0]
+
+    @property
+    def port(self) -> int:
+        """Where on it: by the job's number, so that jobs that share a machine do not meet. Every task of an array has
+        a number of its own."""
+        return FIRST_PORT + self.job % PORTS
+
+
+def expand_hosts(names: str) -> list[str]:
+    """`a[01-03,07],b-[1-2]-x[0-1]` as the names it stands for, in SLURM's order.
+
+    Raises:
+        ConfigError: that is no list of SLURM's.
+    """
+    hosts = [host for part in _split(names) for host in _expand(part)]
+    if not hosts or not all(hosts):
+        raise ConfigError(f"found {names!r} for a list of machines, expected names such as node[01-04]")
+    return hosts
+
+
+def _split(names: str) -> list[str]:
+    """At the commas that are in no brackets."""
+    return re.findall(r"(?:[^,\[\]]|\[[^\]]*\])+", names.strip())
+
+
+def _expand(part: str) -> list[str]:
+    match = _BRACKETS.search(part)
+    if match is None:
+        return [part]
+    before, after = part[: match.start()], _expand(part[match.end() :])
+    return [before + number + rest for number in _numbers(match[1]) for rest in after]
+
+
+def _numbers(ranges: str) -> list[str]:
+    numbers: list[str] = []
+    for each in ranges.split(","):
+        first, dash, last = each.partition("-")
+        last = last if dash else first
+        if not (first.isdigit() and last.isdigit()):
+            raise ConfigError(f"found [{ranges}] in a list of machines, expected ranges such as [01-03,07]")
+        numbers += [str(number).zfill(len(first)) for number in range(int(first), int(last) + 1)]
+    return numbers
+
+
+def _processes_per_machine(environment: Mapping[str, str]) -> int:
+    """One for every GPU that SLURM has given; without GPUs as many as `--ntasks-per-node` asked for."""
+    if environment.get("SLURM_GPUS_ON_NODE"):
+        return _number(environment, "SLURM_GPUS_ON_NODE")
+    if per_node := environment.get("SLURM_GPUS_PER_NODE"):  # 8, or a100:8
+        count = per_node.rpartition(":")[2]
+        if not count.isdigit() or int(count) < 1:
+            raise ConfigError(f"SLURM_GPUS_PER_NODE is {per_node!r}, expected --gpus-per-node=N or KIND:N")
+        return int(count)
+    return max(1, _number(environment, "SLURM_NTASKS_PER_NODE", 1))
+
+
+def _text(environment: Mapping[str, str], name: str) -> str:
+    value = environment.get(name, "").strip()
+    if not value:
+        raise ConfigError(f"found no {name}: this is to run inside a SLURM job. sbatch slurm/train.sbatch starts one")
+    return value
+
+
+def _number(environment: Mapping[str, str], name: str, default: int | None = None) -> int:
+    if default is not None and not environment.get(name, "").strip():
+        return default
+    value = _text(environment, name)
+    if not value.isdigit():
+        raise ConfigError(f"{name} is {value!r}, expected a whole number")
+    return int(value)
+
+
+def array_task(environment: Mapping[str, str]) -> tuple[int, int]:
+    """Which of how many tasks of a job array this is, from 0; (0, 1) in a job that is no array.
+
+    Raises:
+        ConfigError: the array has gaps, or a variable cannot be understood.
+    """
+    count = _number(environment, "SLURM_ARRAY_TASK_COUNT", 1)
+    first, last = (_number(environment, f"SLURM_ARRAY_TASK_{name}", 0) for name in ("MIN", "MAX"))
+    if count > 1 and last - first + 1 != count:
+        raise ConfigError(
+            f"the job array has {count} tasks from {first} to {last}; expected a number for each: --array=0-{count - 1}"
+        )
+    return _number(environment, "SLURM_ARRAY_TASK_ID", 0) - first, count

@@ -1,0 +1,42 @@
+"""The one launcher of each machine of a SLURM job: its command and what it needs in its environment."""
+
+import sys
+from collections.abc import Mapping, Sequence
+
+from launcher.processes import FOR_THE_LAUNCHER
+from launcher.slurm.environment import ClusterPlace
+
+
+def launch_command(place: ClusterPlace, arguments: Sequence[str], *, cpus: int, module: str) -> list[str]:
+    """`accelerate launch …` for this machine: all machines of the job meet on the first one.
+
+    Args:
+        arguments: of the module.
+        cpus: of this machine that the job may use; they are divided among its processes.
+        module: what every process runs.
+    """
+    several = place.machines > 1
+    meeting = ["--main_process_ip", place.host, "--main_process_port", str(place.port)]
+    return [
+        *(sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch", "--multi_gpu"),
+        *("--num_machines", str(place.machines), "--num_processes", str(place.processes)),
+        *("--machine_rank", str(place.machine), *(meeting if several else ["--main_process_port", "0"])),
+        *(["--rdzv_backend", "c10d"] if several else []),
+        *("--mixed_precision", "no", "--dynamo_backend", "no"),
+        *("--num_cpu_threads_per_process", str(max(1, cpus // place.processes_per_machine))),
+        *("--tee", "3"),  # lines of the job's log begin with their rank
+        *("-m", module, *arguments),
+    ]
+
+
+def launch_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """What to start it with."""
+    return {
+        **environment,
+        **FOR_THE_LAUNCHER,
+        # SIGUSR1 is for the training processes, and reaches the launcher as well under some of SLURM's plugins: it
+        # ignores it, and so do they until they are ready for it.
+        "PET_SIGNALS_TO_HANDLE": "SIGTERM,SIGINT,SIGHUP,SIGQUIT",
+        "TORCHELASTIC_LOG_LINE_PREFIX_TEMPLATE": "[rank ${rank}] ",
+        "PYTHONUNBUFFERED": "1",
+    }

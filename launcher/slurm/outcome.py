@@ -1,0 +1,38 @@
+"""How the attempt at a run that a job has made stands, by `RUN/status.json`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from launcher.cli import split_settings
+from mms_dist.config import Config, load_config
+from mms_dist.errors import ConfigError
+from mms_dist.training.attempts import Status, read_status
+
+
+def read_run(arguments: Sequence[str]) -> tuple[Path, Config]:
+    """The run directory and the configuration of `CONFIG [--section.setting VALUE …]`.
+
+    Raises:
+        ConfigError: they are not that, or the configuration is wrong.
+    """
+    settings, others = split_settings(arguments)
+    if len(others) != 1 or others[0].startswith("-"):
+        found = " ".join(arguments) or "nothing"
+        raise ConfigError(
+            f"found {found}, expected a configuration and settings: configs/train/mms-300m.yaml --optim.lr 5e-4"
+        )
+    config = load_config(others[0], settings)
+    return Path(config.run.directory), config
+
+
+def outcome_since(directory: Path, before: Status | None) -> Status | None:
+    """The run's status if an attempt has begun since it was `before`; None if none has.
+
+    Raises:
+        TrainingError: it cannot be read.
+    """
+    status = read_status(directory)
+    if status is None or before is None:
+        return status
+    begun = (before.attempt, before.started, before.host, before.pid)
+    return None if (status.attempt, status.started, status.host, status.pid) == begun else status

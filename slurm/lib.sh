@@ -1,0 +1,105 @@
+# What the scripts of this folder share. They source it at their top, before anything that takes time: a signal only
+# sets a variable, and `wait_for_child` passes it on, so one that comes early is not lost.
+# shellcheck shell=bash
+
+readonly EXIT_USER=2 EXIT_REQUEUE=75
+readonly RESTARTS_ALLOWED=20 # of a job without a run directory that could tell whether it comes on
+
+warned=""     # SIGUSR1: the end of the job's time is near, or someone has asked it to stop
+terminated="" # SIGTERM: SLURM is ending the job, or is about to
+child=""      # the step or command at work
+child_status=0
+trap 'warned=yes' USR1
+trap 'terminated=yes' TERM
+
+say() { echo "$(date +%FT%T) slurm: $*" >&2; }
+
+# The repository's folder, this cluster's settings, and Python.
+enter_site() {
+    cd "${MMS_DIST_HOME:-$SLURM_SUBMIT_DIR}" || exit $EXIT_USER
+    source slurm/site.sh
+    site_setup
+    local command=${IN_CONTAINER[0]:-python}
+    if ! command -v "$command" >/dev/null; then
+        say "found no $command on ${SLURMD_NODENAME:-this machine}: mend site_setup or IN_CONTAINER in slurm/site.sh"
+        exit $EXIT_USER
+    fi
+}
+
+# Stop with the usage in $2 if there are fewer than $1 of the arguments after it.
+need_arguments() {
+    if (($# - 2 < $1)); then
+        say "usage: $2"
+        exit $EXIT_USER
+    fi
+}
+
+python_here() { "${IN_CONTAINER[@]}" python "$@"; }
+
+was_stopped() { [[ -n $warned$terminated ]]; }
+
+# One task on each of the job's machines, with all of it. If one fails, all end.
+on_every_machine() {
+    exec srun --nodes="$SLURM_JOB_NUM_NODES" --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 \
+        --cpu-bind=none --kill-on-bad-exit=1 "${IN_CONTAINER[@]}" "$@"
+}
+
+# Whether process $1 will not die of SIGUSR1 (signal 10): it blocks it, or catches it.
+minds_usr1() {
+    local name mask
+    while read -r name mask; do
+        if [[ $name == SigBlk: || $name == SigCgt: ]] && ((16#$mask & 0x200)); then return 0; fi
+    done 2>/dev/null <"/proc/$1/status"
+    return 1
+}
+
+alive() { kill -0 "$child" 2>/dev/null; }
+
+# Wait until $child has ended, and keep its exit status in $child_status. Once the job is warned the child is told with
+# signal $1 (USR1 or TERM), again every few seconds: it may not yet have begun what it passes the signal on to.
+wait_for_child() {
+    while alive; do
+        if [[ -z $warned ]]; then
+            wait "$child" || true # returns early when a signal comes
+            continue
+        fi
+        if [[ $1 != USR1 ]] || minds_usr1 "$child"; then kill "-$1" "$child" 2>/dev/null || true; fi
+        for _ in 1 2 3 4 5; do
+            if alive; then sleep 1; fi
+        done
+    done
+    wait "$child" || child_status=$?
+}
+
+# Run a command of mms-dist to its end, or until the job is warned.
+run_command() {
+    "${IN_CONTAINER[@]}" python -m launcher "$@" &
+    child=$!
+    wait_for_child TERM
+}
+
+# What SLURM is doing to this job: RUNNING, or COMPLETING and the reason once it ends it.
+job_state() { squeue --noheader --states=all --jobs="$SLURM_JOB_ID" --format="%T %r" 2>/dev/null || echo RUNNING; }
+
+# Put the job back into the queue; does not return. If SLURM is ending it already, then it was cancelled, or SLURM
+# itself requeues it; but one whose time was over before it had saved may go on.
+requeue() {
+    local state
+    state=$(job_state)
+    if [[ $state != RUNNING* && $state != *TimeLimit* ]]; then
+        say "SLURM is ending this job ($state): not requeued by this script"
+        exit $EXIT_REQUEUE
+    fi
+    trap - USR1 TERM
+    if scontrol requeue "$SLURM_JOB_ID"; then
+        exec sleep 120 # SLURM ends this script
+    fi
+    say "the job could not be requeued; submit it again: it goes on where it was"
+    exit $EXIT_REQUEUE
+}
+
+# The end of a script of one command: requeue what was stopped by the job's time, else end as the command did.
+end_or_requeue() {
+    if was_stopped && ((child_status != 0)) && ((${SLURM_RESTART_COUNT:-0} < RESTARTS_ALLOWED)); then requeue; fi
+    exit "$child_status"
+}

@@ -1,0 +1,22 @@
+# What is particular to this cluster, in one place. The scripts in this folder read it inside a job; `mms-dist submit`
+# reads it before it submits. sbatch itself reads nothing of it: to use sbatch directly, `source slurm/site.sh` first.
+# shellcheck shell=bash disable=SC1091,SC2034
+
+# Where jobs go. sbatch takes these from the environment; an empty one is the site's default.
+# export SBATCH_PARTITION=gpu
+# export SBATCH_ACCOUNT=speech
+# export SBATCH_QOS=normal
+# export SBATCH_GPUS_PER_NODE=8          # one training process for each; none: --ntasks-per-node says how many
+
+# Software, on every machine of a job. The command `python` must then be one that has mms-dist.
+site_setup() {
+    # module purge; module load cuda/12.6
+    if [[ -z ${VIRTUAL_ENV:-} && -f .venv/bin/activate ]]; then source .venv/bin/activate; fi
+}
+
+# A container, if the software is in one: what stands before every command. Job control (srun, scontrol) stays outside.
+# IN_CONTAINER=(apptainer exec --nv --bind /scratch mms-dist.sif)
+IN_CONTAINER=()
+
+# The network interface between machines, where the first one that is found is the wrong one.
+# export NCCL_SOCKET_IFNAME=ib0 GLOO_SOCKET_IFNAME=ib0
