@@ -19,11 +19,11 @@ STAGES = 8
 def show(config: Config, census: Sequence[LanguageEntry], plans: Sequence[Plan], console: Console) -> None:
     """Print all plans of a configuration."""
     hours = sum(entry.seconds for entry in census) / 3600
-    steps = sorted({entry.steps for entry in census})
-    many = f"{steps[0]:,}" if len(steps) == 1 else f"{steps[0]:,} to {steps[-1]:,}"
+    steps = _span(entry.steps for entry in census)
+    seconds = _span(round(entry.work.seconds) for entry in census)
     _print(
         console,
-        f"{len(census):,} languages, {hours:,.1f} h; {many} steps each, of {config.optim.batch_seconds:g} s of audio",
+        f"{len(census):,} languages, {hours:,.1f} h; {steps} steps each, of {seconds} s of audio",
         f"{config.model.base} in {config.model.dtype}; {plans[0].slots} slots a process, placement: "
         f"{config.rounds.placement}",
     )
@@ -171,4 +171,6 @@ def _span(values: Iterable[int]) -> str:
 def _gib(count: float) -> str:
     """Bytes in GiB, with as many digits as say something."""
     gib = count / 2**30
+    if 0 < gib < 0.01:
+        return "<0.01"
     return f"{gib:,.0f}" if gib >= 100 else f"{gib:.1f}" if gib >= 1 else f"{gib:.2g}"
