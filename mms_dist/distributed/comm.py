@@ -19,6 +19,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from mms_dist.distributed.last_words import LastWords
 from mms_dist.distributed.meeting import meet
 from mms_dist.distributed.placement import Block
 from mms_dist.distributed.watchdog import NoWatchdog, Watchdog
@@ -91,6 +92,7 @@ class Comm:
     watch: Watchdog | NoWatchdog = field(default_factory=NoWatchdog)
     traffic: Traffic = field(default_factory=Traffic)
     _groups: dict[Block, Any] = field(default_factory=dict)
+    _last_words: LastWords | None = None
 
     @property
     def is_first(self) -> bool:
@@ -198,6 +200,8 @@ class Comm:
             with self.watch.waiting(about):
                 yield
         except RuntimeError as error:
+            if self._last_words is not None and (told := self._last_words.read()) is not None:
+                raise told from error
             reason = str(error).strip().split("\n")[0]
             raise CommError(
                 f"rank {self.rank} of {self.world} lost a peer while waiting for {about} ({reason}); look for the rank "
@@ -234,7 +238,8 @@ def joined(
             on_hang=on_hang,
         )
     with watch:
-        comm = Comm(place.rank, place.world, watch)
+        last_words = LastWords(store, place.rank)
+        comm = Comm(place.rank, place.world, watch, _last_words=last_words)
         with comm._call("all ranks to start"):
             dist.init_process_group(
                 "cpu:gloo,cuda:nccl" if on_gpu else "gloo",
@@ -243,6 +248,10 @@ def joined(
                 world_size=place.world,
                 timeout=_FOR_EVER,
             )
-        yield comm
+        try:
+            yield comm
+        except Exception as error:
+            last_words.leave(error)
+            raise
         comm.agree([0], about="all ranks to end")  # nobody takes the store away from one that still works
     dist.destroy_process_group()
