@@ -1,0 +1,161 @@
+"""Faults by rank, round and phase, put into a run from outside: the product has no hooks for tests.
+
+A run takes them from its environment (`environment`), so they reach the workers of a real launcher.
+"""
+
+import errno
+import functools
+import json
+import os
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from mms_dist.checkpoint.language_folder import LanguageFolder
+from mms_dist.data.loader import BatchLoader
+from mms_dist.distributed.comm import Comm
+from mms_dist.training import run as training_run
+from mms_dist.training.evaluate import Evaluator
+from mms_dist.training.gradients import GradientPass
+from mms_dist.training.loop import RoundLoop
+
+Phase = Literal["start", "data", "forward", "reduce", "evaluation", "saving", "edge"]
+PHASES: tuple[Phase, ...] = ("start", "data", "forward", "reduce", "evaluation", "saving", "edge")
+Kind = Literal["kill", "term", "usr1", "stop", "nan", "disk_full", "raise"]
+
+_FAULTS, _RECORD = "MMS_DIST_TEST_FAULTS", "MMS_DIST_TEST_RECORD"
+_SIGNALS = {"kill": signal.SIGKILL, "term": signal.SIGTERM, "usr1": signal.SIGUSR1, "stop": signal.SIGSTOP}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that happens once on one rank, when it first comes to the phase in this round or a later one.
+
+    The start is round 0, and the edge after a round belongs to it.
+    """
+
+    rank: int
+    phase: Phase
+    kind: Kind
+    round: int = 0
+    attempt: int | None = 0
+    """Of the launcher's restarts; None: every one."""
+    language: str | None = None
+    """Whose gradient is no longer a number."""
+
+
+def environment(faults: Sequence[Fault], record: Path) -> dict[str, str]:
+    """What the workers of a run need to know; what happened to them is put into the folder `record`."""
+    record.mkdir(parents=True, exist_ok=True)
+    return {_FAULTS: json.dumps([asdict(fault) for fault in faults]), _RECORD: str(record)}
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something that happened to a worker: `exit` with its `code`, or a fault of that kind.
+
+    `time_seconds` is that of `time.monotonic`, which is the same for all processes of a machine.
+    """
+
+    what: str
+    rank: int
+    attempt: int
+    round: int
+    time_seconds: float
+    code: int | None = None
+
+
+def read_record(record: Path) -> list[Note]:
+    """What happened, in the order of time."""
+    notes = [Note(**json.loads(line)) for path in record.glob("*.jsonl") for line in path.read_text().splitlines()]
+    return sorted(notes, key=lambda note: note.time_seconds)
+
+
+class Injector:
+    """Puts the faults of this rank and attempt into the run that follows."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self.rank = int(environment["RANK"])
+        self.attempt = int(environment.get("TORCHELASTIC_RESTART_COUNT", 0))
+        self.round = 0
+        self._record = Path(environment[_RECORD]) / f"rank{self.rank}-attempt{self.attempt}.jsonl"
+        self._faults = [
+            fault
+            for fault in (Fault(**values) for values in json.loads(environment[_FAULTS]))
+            if fault.rank == self.rank and fault.attempt in (None, self.attempt)
+        ]
+
+    def install(self) -> None:
+        """Wrap what the phases are made of."""
+        self._count_rounds()
+        self._before(training_run, "load_base", "start")
+        self._before(BatchLoader, "take", "data")
+        self._before(GradientPass, "_forward_backward", "forward")
+        self._before(Comm, "reduce", "reduce", lambda comm, block, buffer: block.size > 1)
+        self._before(Evaluator, "transcribe", "evaluation")
+        self._before(LanguageFolder, "_move_in", "saving")  # all is written, and has not got its name yet
+        self._before(Comm, "agree", "edge")
+        self._poison()
+
+    def note(self, what: str, code: int | None = None) -> None:
+        """Write down that this happened now."""
+        happened = Note(what, self.rank, self.attempt, self.round, time.monotonic(), code)
+        with open(self._record, "a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(happened)) + "\n")
+
+    def _count_rounds(self) -> None:
+        one_round = RoundLoop._one_round
+
+        @functools.wraps(one_round)
+        def counted(loop: RoundLoop, number: int, *args: Any) -> Any:
+            self.round = number
+            return one_round(loop, number, *args)
+
+        RoundLoop._one_round = counted  # type: ignore[method-assign]
+
+    def _before(self, owner: Any, name: str, phase: Phase, counts: Any = lambda *args: True) -> None:
+        original = getattr(owner, name)
+
+        @functools.wraps(original)
+        def struck(*args: Any, **options: Any) -> Any:
+            if counts(*args):
+                self._reach(phase)
+            return original(*args, **options)
+
+        setattr(owner, name, struck)
+
+    def _reach(self, phase: Phase) -> None:
+        for fault in self._due(phase):
+            if fault.kind != "nan":
+                self._strike(fault)
+
+    def _due(self, phase: Phase) -> list[Fault]:
+        return [fault for fault in self._faults if fault.phase == phase and self.round >= fault.round]
+
+    def _strike(self, fault: Fault) -> None:
+        self._faults.remove(fault)
+        self.note(fault.kind)
+        if fault.kind in _SIGNALS:
+            os.kill(os.getpid(), _SIGNALS[fault.kind])
+        elif fault.kind == "disk_full":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        elif fault.kind == "raise":
+            raise RuntimeError("a fault that a test put here")
+
+    def _poison(self) -> None:
+        """Make part of a language's gradient no numbers, after this rank has added a share to it."""
+        forward_backward = GradientPass._forward_backward
+
+        @functools.wraps(forward_backward)
+        def poisoned(gradients: GradientPass, members: Any, weights: Any, trainees: Any) -> Any:
+            losses_B = forward_backward(gradients, members, weights, trainees)
+            for fault in self._due("forward"):
+                if fault.kind == "nan" and fault.language in {member.language for member in members}:
+                    self._strike(fault)
+                    gradients._model.bank.grads[trainees[fault.language].slot, :7] = float("nan")
+            return losses_B
+
+        GradientPass._forward_backward = poisoned  # type: ignore[method-assign]

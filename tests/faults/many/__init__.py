@@ -1,0 +1,1 @@
+"""Faults in runs of several processes, through the real `accelerate launch`."""

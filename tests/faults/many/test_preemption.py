@@ -1,0 +1,98 @@
+"""A signal at any one rank, in any phase: all stop at the next round's edge, and nothing is lost."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.distributed.ranks import PREEMPTED, run_ranks, written
+from tests.faults.injection import Fault, Phase, environment, read_record
+from tests.faults.many.runs import (
+    FAST_SECONDS,
+    WORLD,
+    assert_every_checkpoint_is_whole,
+    assert_same_adapters,
+    events,
+    faulty,
+    go_on,
+    many_config,
+    rounds_of_active,
+    status,
+)
+
+# Evaluations and checkpoints are due in these rounds; languages are shared only once the queue is empty.
+ROUND: dict[Phase, int] = {
+    "start": 0,
+    "data": 12,
+    "forward": 13,
+    "reduce": 1,
+    "evaluation": 16,
+    "saving": 20,
+    "edge": 22,
+}
+THROUGH_ACCELERATE = [
+    Fault(0, "start", "term"),
+    Fault(1, "data", "usr1", ROUND["data"]),
+    Fault(0, "forward", "term", ROUND["forward"]),
+    Fault(1, "reduce", "usr1", ROUND["reduce"]),
+    Fault(1, "evaluation", "term", ROUND["evaluation"]),
+    Fault(0, "saving", "usr1", ROUND["saving"]),
+    Fault(1, "edge", "term", ROUND["edge"]),
+]
+
+
+def other_signal_at_the_other_rank(fault: Fault) -> Fault:
+    return Fault(1 - fault.rank, fault.phase, "usr1" if fault.kind == "term" else "term", fault.round)
+
+
+def name(fault: Fault) -> str:
+    return f"{fault.kind}-at-rank-{fault.rank}-in-{fault.phase}"
+
+
+def assert_all_stopped_at_one_edge(directory: Path, record: Path, fault: Fault) -> None:
+    notes = read_record(record)
+    (struck,) = [note for note in notes if note.what == fault.kind]
+    exits = [note for note in notes if note.what == "exit"]
+    assert sorted((note.rank, note.code) for note in exits) == [(rank, PREEMPTED) for rank in range(WORLD)]
+    assert max(note.time_seconds for note in exits) - struck.time_seconds < FAST_SECONDS
+    assert len({note.round for note in exits}) == 1
+    # What is agreed at an edge was asked before it, and a signal after that is seen at the next; saving goes on in the
+    # background, and so through edges too.
+    assert struck.round <= exits[0].round <= struck.round + (1 if fault.phase in ("edge", "saving") else 0)
+    found = status(directory)
+    assert (found["state"], found["exit_code"], found["restart"]) == ("preempted", PREEMPTED, True)
+    assert found["round"] == exits[0].round
+    assert [event["round"] for event in events(directory, "preempted")] == [exits[0].round]
+    assert_every_checkpoint_is_whole(directory)
+    assert set(rounds_of_active(directory).values()) == {exits[0].round}
+
+
+@pytest.mark.parametrize("fault", THROUGH_ACCELERATE, ids=name)
+def test_a_signal_at_one_rank_stops_all_at_one_round_edge_and_the_resumed_run_is_the_same(
+    fault: Fault, tmp_path: Path, small_base: Path, shards: Path, uninterrupted: Path
+) -> None:
+    config = many_config(tmp_path / "run", small_base, shards)
+    with faulty(config, [fault], tmp_path / "record") as launch:
+        ended = launch.wait()
+        assert ended.code != 0, ended.log
+        assert launch.nobody_is_left()
+    assert_all_stopped_at_one_edge(tmp_path / "run", tmp_path / "record", fault)
+    go_on(config)
+    assert_same_adapters(uninterrupted, tmp_path / "run")
+
+
+@pytest.mark.parametrize("fault", [other_signal_at_the_other_rank(fault) for fault in THROUGH_ACCELERATE], ids=name)
+def test_so_does_the_other_signal_at_the_other_rank(
+    fault: Fault, tmp_path: Path, small_base: Path, shards: Path, uninterrupted: Path
+) -> None:
+    config = many_config(tmp_path / "run", small_base, shards)
+    with written(config) as path:
+        run_ranks(
+            WORLD,
+            "tests.faults.injected_train:forked",
+            {"config": str(path)},
+            environment=environment([fault], tmp_path / "record"),
+            expect=PREEMPTED,
+        )
+    assert_all_stopped_at_one_edge(tmp_path / "run", tmp_path / "record", fault)
+    go_on(config)
+    assert_same_adapters(uninterrupted, tmp_path / "run")
