@@ -46,7 +46,9 @@ class Record:
         """
         record = cls(directory, comm)
         with record._stack:
-            comm.together(lambda: record._take(config) if comm.is_first else None)
+            # Under a c10d rendezvous only the machine that lost a process counts the restart.
+            automatic = any(comm.share(is_automatic_restart()))
+            comm.together(lambda: record._take(config, automatic) if comm.is_first else None)
             try:
                 yield record
             except BaseException as error:
@@ -74,12 +76,12 @@ class Record:
         self.monitor.close(self.monitor.summary())
         self.attempt.finish(outcome, exit_code=EXIT_OF[outcome], round=round, steps=steps)
 
-    def _take(self, config: Config) -> None:
+    def _take(self, config: Config, automatic: bool) -> None:
         self._stack.enter_context(RunLock(self.directory))
         self.attempt = begin(
             self.directory,
             processes=self.comm.world,
-            automatic=is_automatic_restart(),
+            automatic=automatic,
             allowed=config.run.stalled_restarts,
         )
 
