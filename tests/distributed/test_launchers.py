@@ -7,7 +7,7 @@ and the device replaced on the command line; several machines are several launch
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from mms_dist.config import Config
 from tests.corpus import build_toy_shards, toy_languages
 from tests.distributed.launch import Launch, Launched
 from tests.distributed.ranks import free_port, train_ranks, written
+from tests.faults.injection import Fault, environment
 from tests.launch_configs import NAMES, changed, command_of
 from tests.training import distance, final_row, start_row, toy_config
 
@@ -55,8 +56,9 @@ def alone(tmp_path_factory: pytest.TempPathFactory, small_base: Path) -> Referen
 
 
 @contextmanager
-def started(command: Sequence[str]) -> Iterator[Launch]:
-    with Launch([str(SCRIPTS / command[0]), *command[1:]], {"PYTHONPATH": os.pathsep.join(sys.path)}) as launch:
+def started(command: Sequence[str], more: Mapping[str, str] | None = None) -> Iterator[Launch]:
+    variables = {"PYTHONPATH": os.pathsep.join(sys.path)} | dict(more or {})
+    with Launch([str(SCRIPTS / command[0]), *command[1:]], variables) as launch:
         yield launch
 
 
@@ -111,3 +113,33 @@ def test_a_world_smaller_than_asked_for_is_refused(tmp_path: Path, alone: Refere
     assert ended.code != 0
     assert "comm.processes" in ended.log
     assert not (tmp_path / "run" / "adapters").exists()
+
+
+@pytest.mark.parametrize("rendezvous", ["static", "c10d"])
+def test_a_process_killed_on_one_machine_is_restarted_on_all(rendezvous: str, tmp_path: Path, alone: Reference) -> None:
+    """Under c10d only the machine that lost a process counts the restart: the others follow."""
+    port = str(free_port())
+    fault = environment([Fault(rank=1, phase="forward", kind="kill", round=6)], tmp_path / "record")
+    settings = ["--run.directory", str(tmp_path / "run"), "--run.device", "cpu", "--checkpoint.every_rounds", "2"]
+    with written(alone.config) as config, ExitStack() as machines:
+        launches = []
+        for machine in ("0", "1"):
+            meeting = {
+                "static": ["--master-addr", "127.0.0.1", "--master-port", port, "--node-rank", machine],
+                "c10d": ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"127.0.0.1:{port}", "--rdzv-id", "killed"],
+            }
+            command = [
+                "torchrun",
+                "--nnodes",
+                "2",
+                "--nproc-per-node",
+                "1",
+                "--max-restarts",
+                "3",
+                *meeting[rendezvous],
+            ]
+            command += ["-m", "tests.faults.injected_train", "--config", str(config), *settings]
+            launches.append(machines.enter_context(started(command, fault)))
+        ended = [launch.wait(START_SECONDS) for launch in launches]
+    alone.compare(tmp_path / "run", ended)
+    assert json.loads((tmp_path / "run" / "status.json").read_text())["attempt"] > 1
