@@ -95,15 +95,18 @@ def test_the_least_is_the_longest_language_where_that_cannot_be_split_further() 
     assert least_seconds(census, 2) == pytest.approx((1000 + 3 * 100) * 160 / 2)
 
 
-@pytest.mark.parametrize("world", [8, 64, 512])
-def test_a_thousand_languages_keep_all_ranks_busy_from_beginning_to_end(world: int) -> None:
+# On 1,024 ranks 83 languages are left over when each rank has one, in sixteenths: a batch has 20 utterances.
+@pytest.mark.parametrize(
+    ("world", "most"), [(8, 0.03), (32, 0.03), (96, 0.03), (256, 0.03), (512, 0.03), (1024, 0.045)]
+)
+def test_a_thousand_languages_keep_all_ranks_busy_from_beginning_to_end(world: int, most: float) -> None:
     census = mms_lab()
     began = time.process_time()
     schedule = list(phases(census, Ranks(world, 64)))
     assert time.process_time() - began < 5, "a plan takes seconds"
     rounds = sum(phase.rounds for phase in schedule)
     skews = [phase.rounds * (phase.loads(world).max() / phase.loads(world).mean() - 1) for phase in schedule]
-    assert sum(skews) / rounds <= 0.03
+    assert sum(skews) / rounds <= most
     audio = sum(phase.rounds * phase.loads(world).max() for phase in schedule)
     assert audio <= 1.05 * least_seconds(census, world)
 
