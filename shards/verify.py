@@ -76,7 +76,7 @@ def verify_shards(
         else:
             findings[code] = _check_language(indexes[code])
     if languages is None:
-        findings.update(_folders_without_index(root, findings))
+        findings.update(folders_without_index(root, findings))
     # Without a sound table there is nothing to read the samples by.
     sound = [
         (root, code, split, number)
@@ -143,7 +143,7 @@ def _check_language(index: LanguageIndex) -> LanguageFindings:
     return findings
 
 
-def _folders_without_index(root: str, known: Collection[str]) -> dict[str, LanguageFindings]:
+def folders_without_index(root: str, known: Collection[str]) -> dict[str, LanguageFindings]:
     """Folders of tars that lost their index, or never had one: training would pass over them without a word."""
     folder = storage.local_path(root)
     if folder is None:

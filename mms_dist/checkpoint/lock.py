@@ -80,6 +80,33 @@ class RunLock:
         self.release()
 
 
+def lock_holder(run_directory: Path) -> str | None:
+    """Who holds the lock of a run directory now, such as `process 17 on node01`; None if nobody does.
+
+    Raises:
+        CheckpointError: it cannot be asked.
+    """
+    path = Path(run_directory) / _FILENAME
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as problem:
+        raise CheckpointError(f"cannot read {path}: {problem.strerror}; make it readable") from problem
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _holder(descriptor)
+    except OSError as problem:
+        raise CheckpointError(
+            f"cannot lock {path}: {problem.strerror}; put run.directory on a file system with file locks (Lustre: "
+            "mounted with -o flock)"
+        ) from problem
+    finally:
+        os.close(descriptor)
+    return None
+
+
 def _holder(descriptor: int) -> str:
     try:
         entry = json.loads(os.pread(descriptor, 4096, 0))

@@ -24,6 +24,16 @@ def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
     Raises:
         ConfigError: the file is missing or not YAML, or a key or value is wrong.
     """
+    source = f"{path} with {' '.join(overrides)}" if overrides else str(path)
+    return parse_config(read_document(path), overrides, source=source)
+
+
+def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The file's sections as they are written.
+
+    Raises:
+        ConfigError: the file is missing or not YAML.
+    """
     try:
         document = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
@@ -31,13 +41,13 @@ def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
             f"cannot read the configuration {path}: {error.strerror}; pass --config with an existing file "
             "(examples are in configs/train/)"
         ) from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not YAML: {error}") from error
     if document is None:
         document = {}
     if not isinstance(document, dict):
         raise ConfigError(f"{path}: found a {type(document).__name__}, expected sections such as `optim:`")
-    return parse_config(document, overrides, source=f"{path} with {' '.join(overrides)}" if overrides else str(path))
+    return document
 
 
 def parse_config(document: dict[str, Any], overrides: Sequence[str] = (), *, source: str = "configuration") -> Config:
@@ -46,15 +56,14 @@ def parse_config(document: dict[str, Any], overrides: Sequence[str] = (), *, sou
     Raises:
         ConfigError: naming every wrong key and value.
     """
-    for path, text in _flags(overrides):
-        document = _assign(document, path.split("."), text)
-    problems = list(_unknown_keys(document))
+    document = assigned(document, overrides)
+    problems = list(unknown_keys(document))
     if not problems:
         try:
             config = Config(**document)
-            problems = [*_too_long_warmups(config, ()), *_language_problems(config)]
+            problems = [*long_warmups(config, ()), *_language_problems(config)]
         except ValidationError as error:
-            problems = list(_describe(error))
+            problems = list(describe(error))
     if problems:
         raise ConfigError(f"{source}: " + "\n  ".join(problems))
     return config
@@ -67,6 +76,17 @@ def write_config(config: Config, path: Path) -> None:
         TrainingError: the file cannot be written.
     """
     replace_text(path, config.to_yaml())
+
+
+def assigned(document: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """The document with overrides applied.
+
+    Raises:
+        ConfigError: one of them is none.
+    """
+    for path, text in _flags(overrides):
+        document = _assign(document, path.split("."), text)
+    return document
 
 
 def _flags(overrides: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -99,7 +119,8 @@ def _assign(document: dict[str, Any], path: list[str], text: str) -> dict[str, A
     return copy
 
 
-def _unknown_keys(document: dict[str, Any]) -> Iterator[str]:
+def unknown_keys(document: dict[str, Any]) -> Iterator[str]:
+    """A line for every key that is no setting, and every section that holds none."""
     sections = {field.name: field for field in dataclasses.fields(Config)}
     for name, values in document.items():
         if name not in sections:
@@ -147,7 +168,7 @@ def _unknown(where: str, key: str, valid: list[str]) -> str:
     return f"unknown key {where!r}; {hint or 'valid here:'}" + ("" if hint else f" {', '.join(valid)}")
 
 
-def _too_long_warmups(config: Config, codes: Iterable[str]) -> Iterator[str]:
+def long_warmups(config: Config, codes: Iterable[str]) -> Iterator[str]:
     """A warm-up that is cut off by the last step would train at a fraction of the rate, without a word."""
     everyone = [("optim", config.optim)] if not codes else []
     for where, optim in [*everyone, *((f"languages.{code}.optim", config.for_language(code).optim) for code in codes)]:
@@ -161,12 +182,13 @@ def _too_long_warmups(config: Config, codes: Iterable[str]) -> Iterator[str]:
 def _language_problems(config: Config) -> Iterator[str]:
     for code in config.languages:
         try:
-            yield from _too_long_warmups(config, [code])
+            yield from long_warmups(config, [code])
         except ValidationError as error:
-            yield from _describe(error, prefix=f"languages.{code}.*.")
+            yield from describe(error, prefix=f"languages.{code}.*.")
 
 
-def _describe(error: ValidationError, prefix: str = "") -> Iterator[str]:
+def describe(error: ValidationError, prefix: str = "") -> Iterator[str]:
+    """A line for every value that is wrong."""
     for problem in error.errors(include_url=False):
         where = prefix + ".".join(str(part) for part in problem["loc"])
         yield f"{where}: found {problem['input']!r}; {problem['msg'][0].lower()}{problem['msg'][1:]}"

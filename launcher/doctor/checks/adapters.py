@@ -1,0 +1,36 @@
+"""Do the adapter files that languages are to start from fit the base and the vocabularies?"""
+
+from launcher.doctor.finding import Notes
+from launcher.doctor.subject import Subject
+from mms_dist.errors import MmsDistError
+from mms_dist.model.initial import SCHEMES
+from mms_dist.model.layout import RowLayout
+from mms_dist.training.initial_adapters import InitialAdapters
+from shards.errors import ShardsError
+from shards.index import ShardIndex
+
+
+def look(subject: Subject, notes: Notes) -> None:
+    """Reads every file; a scheme needs none."""
+    config, shape = subject.config, subject.shape
+    if config is None or shape is None or not subject.languages:
+        notes.skip("needs the configuration, the base and the shards")
+        return
+    initial = InitialAdapters(RowLayout(shape.layers, shape.hidden, config.adapter.dim), config.run.seed)
+    starts = {entry.language: config.for_language(entry.language).adapter.init for entry in subject.languages}
+    from_files = {language: init for language, init in starts.items() if init not in SCHEMES}
+    index = ShardIndex.load(config.data.shards, list(from_files)) if from_files else None
+    for language, init in from_files.items():
+        assert index is not None
+        try:
+            initial.tensors(init, index.language(language).vocabulary)
+        except (MmsDistError, ShardsError) as error:
+            notes.error(error)
+    if not notes.of("failed"):
+        schemes = sorted(set(starts.values()) & SCHEMES.keys())
+        told = [f"{', '.join(schemes)} for {_languages(len(starts) - len(from_files))}"] if schemes else []
+        notes.ok("; ".join([*told, *([f"files for {_languages(len(from_files))}"] if from_files else [])]))
+
+
+def _languages(count: int) -> str:
+    return "1 language" if count == 1 else f"{count:,} languages"

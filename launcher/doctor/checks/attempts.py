@@ -1,0 +1,44 @@
+"""Is the run directory free, and how did the last attempt there end?"""
+
+from pathlib import Path
+
+from launcher.doctor.finding import Notes
+from launcher.doctor.subject import Subject
+from mms_dist.checkpoint.lock import lock_holder
+from mms_dist.training.attempts import FAILED, FINISHED, STALLED, read_status
+
+
+def look(subject: Subject, notes: Notes) -> None:
+    """Reads RUN/run.lock and RUN/status.json; writes nothing."""
+    if subject.config is None:
+        notes.skip("where it is to be is not known without the configuration")
+        return
+    directory = Path(subject.config.run.directory)
+    if (holder := lock_holder(directory)) is not None:
+        notes.fail(
+            f"{directory} is in use by {holder}",
+            "wait for that run, stop it, or choose another run.directory",
+        )
+        return
+    status = read_status(directory)
+    if status is None:
+        notes.ok(f"{directory} is new: no attempt has begun there")
+    elif status.state == STALLED:
+        notes.warn(
+            f"the last attempt in {directory} gave up: {status.reason}",
+            "mend that first; a start by hand counts restarts anew",
+        )
+    elif status.state == FAILED:
+        notes.warn(
+            f"the last attempt in {directory} failed at {status.ended}: {status.reason}",
+            "see that it is mended; the run goes on from its last checkpoints",
+        )
+    elif status.state == FINISHED:
+        notes.ok(f"the run in {directory} has finished: only languages and steps that are new would be trained")
+    else:
+        steps = "" if status.steps is None else f" at {status.steps:,} steps"
+        notes.ok(f"{directory} is free; the last attempt was {_ended(status.state)}{steps} and goes on from there")
+
+
+def _ended(state: str) -> str:
+    return "killed" if state == "running" else state  # it says so, and does not hold the lock

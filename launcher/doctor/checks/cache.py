@@ -1,0 +1,49 @@
+"""Is there a place on this machine for remote shards?"""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from launcher.doctor.checks.run_directory import trial_folder
+from launcher.doctor.finding import Notes
+from launcher.doctor.subject import Subject
+from mms_dist.checkpoint.files import write_synced
+from shards import storage
+from shards.index import ShardIndex
+
+MEND = "set data.cache_directory to a folder on a disk of this machine with room, or lower data.cache_gib"
+
+
+def look(subject: Subject, notes: Notes) -> None:
+    """Tries to write where they would be fetched to, and looks at the room."""
+    config = subject.config
+    if config is None:
+        notes.skip("whether shards are remote is not known without the configuration")
+        return
+    if not storage.is_url(config.data.shards):
+        notes.skip("not needed: the shards are on a file system")
+        return
+    place = Path(config.data.cache_directory or tempfile.gettempdir()).absolute()
+    try:
+        with trial_folder(place) as folder:
+            write_synced(folder / "shard", b"shard")
+            free = shutil.disk_usage(folder).free
+    except OSError as error:
+        notes.fail(f"the cache of remote shards, {place}, cannot be written: {error.strerror or error}", MEND)
+        return
+    codes = [entry.language for entry in subject.languages]
+    index = ShardIndex.load(config.data.shards, codes)
+    shards = [
+        shard.bytes
+        for code in codes
+        for split in index.language(code).splits
+        for shard in index.language(code).shards(split)
+    ]
+    needed = min(sum(shards), config.data.cache_gib * 2**30)
+    told = f"{needed / 2**30:,.2g} GiB at most for remote shards in {place}, {free / 2**30:,.2g} GiB free"
+    if max(shards, default=0) > config.data.cache_gib * 2**30:
+        notes.fail(f"a shard of {max(shards) / 2**30:,.2g} GiB is larger than data.cache_gib", "raise data.cache_gib")
+    if needed > free:
+        notes.fail(told, MEND)
+    else:
+        notes.ok(told)

@@ -1,0 +1,21 @@
+"""Is the configuration valid? All that is not, at once; the other checks go on with defaults in its place."""
+
+import hashlib
+
+from launcher.doctor.finding import Notes
+from launcher.doctor.subject import Subject
+from mms_dist.config.survey import survey_config
+from mms_dist.distributed.deepspeed_settings import read_settings, refuse_settings
+
+
+def look(subject: Subject, notes: Notes) -> None:
+    """Gives the subject its configuration."""
+    subject.config, problems = survey_config(subject.path, subject.settings)
+    subject.identity["configuration"] = hashlib.sha256(subject.config.to_yaml().encode()).hexdigest()[:16]
+    for problem in problems:
+        notes.message(problem)
+    if (deepspeed := subject.config.comm.deepspeed) is not None:
+        refuse_settings(read_settings(deepspeed), deepspeed)
+    if not problems:
+        with_settings = f" with {' '.join(subject.settings)}" if subject.settings else ""
+        notes.ok(f"{subject.path}{with_settings}: every key and value is valid")

@@ -1,0 +1,59 @@
+"""Is there what the run is to compute on?"""
+
+import os
+import shutil
+
+import torch
+
+from launcher.doctor.finding import Notes
+from launcher.doctor.subject import Subject
+from mms_dist.training.devices import choose_device, computes_on_cpu
+
+
+def look(subject: Subject, notes: Notes) -> None:
+    """The GPUs with CUDA and NCCL, or the CPU's cores."""
+    config, site = subject.config, subject.site
+    if not site.here:
+        notes.skip("the run is to be on other machines; run this there too (srun mms-dist doctor …)")
+        return
+    if config is None:
+        notes.skip("which device is meant is not known without the configuration")
+        return
+    if config.run.device not in ("auto", "cpu"):
+        choose_device(config.run.device)  # raises if there is no such device
+    if shutil.which("nvidia-smi") and not torch.cuda.is_available() and config.run.device != "cpu":
+        notes.fail(
+            f"this machine has nvidia-smi, and torch {torch.__version__} finds no GPU",
+            "install torch's CUDA build, give the job its GPUs (--gpus-per-node), or set run.device cpu",
+        )
+    elif computes_on_cpu(config.run.device):
+        _cpu(subject, notes)
+    else:
+        _gpus(subject, notes)
+
+
+def _cpu(subject: Subject, notes: Notes) -> None:
+    cores, processes = len(os.sched_getaffinity(0)), subject.site.on_each(0)
+    told = f"CPU, {cores} cores for {processes} {'process' if processes == 1 else 'processes'} on this machine"
+    if cores < processes:
+        notes.warn(told, "start fewer processes here, or ask for more cores (--cpus-per-task)")
+    else:
+        notes.ok(told)
+
+
+def _gpus(subject: Subject, notes: Notes) -> None:
+    assert subject.config is not None
+    count = torch.cuda.device_count()
+    names = sorted({torch.cuda.get_device_name(number) for number in range(count)})
+    nccl = ".".join(map(str, torch.cuda.nccl.version()))
+    subject.identity["CUDA of torch"] = str(torch.version.cuda)
+    subject.identity["NCCL"] = nccl
+    processes = subject.site.on_each(count)
+    if processes > count:
+        notes.fail(
+            f"{count} GPUs for {processes} processes on this machine; each needs one of its own",
+            "lower the number of processes of a machine, or give the job more GPUs",
+        )
+    if subject.config.model.dtype == "bfloat16" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        notes.warn(f"{', '.join(names)} has no bfloat16 arithmetic and emulates it", "set model.dtype float32")
+    notes.ok(f"{count} x {', '.join(names)}; CUDA {torch.version.cuda}, NCCL {nccl}")

@@ -1,0 +1,64 @@
+"""Is there room for the run's checkpoints?"""
+
+import os
+import shutil
+from pathlib import Path
+
+from launcher.doctor.finding import Notes
+from launcher.doctor.subject import Subject
+from mms_dist.config import Config
+from mms_dist.planning.shape import BaseShape, row_number_bytes
+
+BESIDES_BYTES = 16 << 10
+"""Of a checkpoint, beside its tensors: state, vocabulary, manifest, and the tensors' table of contents."""
+FILES = 6
+"""Of a checkpoint, its folder with them."""
+TENSORS = 3
+"""As long as the row each: adapter and head, and AdamW's two moments."""
+
+
+def look(subject: Subject, notes: Notes) -> None:
+    """Compares what the run writes at most with what is free, and what it has written already with both."""
+    config, shape = subject.config, subject.shape
+    if config is None or shape is None or not subject.languages:
+        notes.skip("needs the configuration, the base and the shards")
+        return
+    directory = Path(config.run.directory).absolute()
+    place = next(path for path in (directory, *directory.parents) if path.exists())
+    sizes = [checkpoint_bytes(config, shape, entry.vocabulary_size) for entry in subject.languages]
+    copies = config.checkpoint.keep + 1  # the newest ones, and the best
+    needed = copies * sum(sizes) + max(sizes)  # and one that is being written
+    written, entries = _written(directory / "adapters")
+    free, system = shutil.disk_usage(place).free, os.statvfs(place)
+    each = f"{copies} x {len(sizes):,} languages x {sum(sizes) / len(sizes) / 1e6:.1f} MB"
+    told = f"{_gib(needed)} GiB for checkpoints ({each}), {_gib(written)} of them written, {_gib(free)} free in {place}"
+    if needed - written > free:
+        notes.fail(told, "free space there, lower checkpoint.keep, or choose another run.directory")
+    elif needed - written > 0.9 * free:
+        notes.warn(told, "free space there: little would be left for anything else")
+    else:
+        notes.ok(f"{told}; quotas are not looked at")
+    files = copies * len(sizes) * FILES
+    if system.f_files and files - entries > system.f_favail:
+        notes.fail(
+            f"{files:,} files for checkpoints, {entries:,} there, {system.f_favail:,} more possible in {place}",
+            "remove files there, lower checkpoint.keep, or choose another run.directory",
+        )
+
+
+def checkpoint_bytes(config: Config, shape: BaseShape, vocabulary_size: int) -> int:
+    """Of one checkpoint of a language with so many tokens."""
+    row = shape.row_numbers(config.adapter.dim, vocabulary_size) * row_number_bytes(config.model.dtype)
+    return TENSORS * row + BESIDES_BYTES
+
+
+def _written(adapters: Path) -> tuple[int, int]:
+    """Bytes and files of the checkpoints there are."""
+    total, count = 0, 0
+    for path in adapters.glob("*/step-*/*"):
+        total, count = total + path.stat().st_size, count + 1
+    return total, count
+
+
+def _gib(count: float) -> str:
+    return f"{count / 2**30:,.2g}" if count < 10 * 2**30 else f"{count / 2**30:,.0f}"

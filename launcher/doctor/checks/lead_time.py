@@ -1,0 +1,53 @@
+"""Does SLURM's warning come early enough for a round and the saving after it?"""
+
+import subprocess
+from pathlib import Path
+
+from launcher.doctor.finding import Notes
+from launcher.doctor.subject import Subject
+from launcher.slurm.lead_time import lead_of_script, measured_lead_time
+
+SECONDS = 20.0
+
+
+def look(subject: Subject, notes: Notes) -> None:
+    """Compares the job's `--signal` with what the run's last attempt was seen to need."""
+    if subject.config is None:
+        notes.skip("needs the configuration")
+        return
+    script = subject.site.script
+    if script is None and subject.site.job is not None:
+        script = _script_of(subject.site.job)
+    if script is None:
+        notes.skip("no SLURM job: nothing warns before the end")
+        return
+    lead_seconds = lead_of_script(script)
+    if lead_seconds is None:
+        notes.warn(
+            "the job's script asks for no warning before its time is over: what comes after the last checkpoints is "
+            "lost then",
+            "start from slurm/train.sbatch, which has #SBATCH --signal=B:USR1@…",
+        )
+        return
+    lead = measured_lead_time(Path(subject.config.run.directory), lead_seconds)
+    if lead is None:
+        notes.skip(f"the warning comes {lead_seconds} s before the end; a round and the saving are yet to be measured")
+    elif lead.is_enough:
+        notes.ok(lead.advice)
+    else:
+        notes.fail(*_told(lead.advice))
+
+
+def _told(advice: str) -> tuple[str, str]:
+    found, _, mend = advice.rpartition(". ")
+    return found, mend
+
+
+def _script_of(job: str) -> str | None:
+    """The text of a job's batch script; None if it has none (salloc, srun)."""
+    command = ["scontrol", "write", "batch_script", job, "-"]
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+    except (FileNotFoundError, subprocess.TimeoutExpired):
+        return None
+    return result.stdout if result.returncode == 0 and result.stdout else None

@@ -1,0 +1,33 @@
+"""All checks of one machine, one after the other, whatever they find."""
+
+import importlib
+
+from launcher.doctor.finding import Finding, Notes
+from launcher.doctor.subject import Subject
+
+CHECKS = {
+    "versions": "versions",
+    "software": "software",
+    "configuration": "configuration",
+    "device": "device",
+    "base model": "base",
+    "shards": "shards",
+    "first adapters": "adapters",
+    "shard cache": "cache",
+    "run directory": "run_directory",
+    "last attempt": "attempts",
+    "disk space": "disk",
+    "memory": "memory",
+    "processes": "processes",
+    "lead time": "lead_time",
+}
+"""Name and module of every check; those that need what another finds out come after it."""
+
+
+def examine(subject: Subject) -> list[Finding]:
+    """Look at everything; what is learned on the way is in the subject afterwards."""
+    notes = Notes()
+    for name, module in CHECKS.items():
+        with notes.on(name):
+            importlib.import_module(f"launcher.doctor.checks.{module}").look(subject, notes)
+    return notes.findings

@@ -1,0 +1,90 @@
+"""The processes of a job find each other, and hand what they have found to the first.
+
+They use the key-value store of the rendezvous and no collective: of this, unlike of those, one can say who is missing.
+"""
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from launcher.doctor.report import Examined
+from mms_dist.distributed.comm import Place
+from mms_dist.errors import CommError
+
+POLL_SECONDS = 0.05
+PATIENCE = 4
+"""Times that the first process may wait for others, and be waited for in turn."""
+_PREFIX = "doctor"
+_EXIT, _LEFT = f"{_PREFIX}/exit", f"{_PREFIX}/left"
+
+
+class Meeting:
+    """Everything that one process of a job says to the others before they can trust their network."""
+
+    def __init__(self, timeout_seconds: float, environment: Mapping[str, str] | None = None) -> None:
+        """
+        Raises:
+            CommError: the first process cannot be reached.
+        """
+        self._place = Place.of(os.environ if environment is None else environment)
+        self._timeout_seconds = timeout_seconds
+        self._known: list[int] = []
+        place = self._place
+        try:
+            self._store: Any = place.store(timeout_seconds)
+        except RuntimeError as error:
+            reason = str(error).strip().split("\n")[0]
+            raise CommError(
+                f"rank {place.rank} cannot reach rank 0 at {place.host} port {place.port} within "
+                f"{timeout_seconds:g} s ({reason}); see that it was started, that its name is known here and that no "
+                "firewall is between"
+            ) from error
+
+    @property
+    def rank(self) -> int:
+        return self._place.rank
+
+    @property
+    def world(self) -> int:
+        return self._place.world
+
+    def tell(self, about: str, examined: Examined) -> None:
+        """Say what this process has found."""
+        self._store.set(f"{_PREFIX}/{about}/{self.rank}", json.dumps(asdict(examined)))
+
+    def hear(self, about: str) -> dict[int, Examined]:
+        """What the others have found, by rank; without those that say nothing in time."""
+        self._known = self._present(about)
+        return {
+            rank: Examined.from_plain(json.loads(self._store.get(f"{_PREFIX}/{about}/{rank}"))) for rank in self._known
+        }
+
+    def end(self, exit_code: int) -> None:
+        """The first process says with which code all end, and keeps the store for them until they know."""
+        self._store.set(_EXIT, str(exit_code))
+        self._await([f"{_LEFT}/{rank}" for rank in self._known if rank != self.rank], self._timeout_seconds)
+
+    def await_end(self, *, otherwise: int) -> int:
+        """The code with which all end, or `otherwise` if the first process says nothing in time."""
+        if not self._await([_EXIT], PATIENCE * self._timeout_seconds):
+            return otherwise
+        code = int(self._store.get(_EXIT))
+        self._store.set(f"{_LEFT}/{self.rank}", "")
+        return code
+
+    def _present(self, about: str) -> list[int]:
+        keys = [f"{_PREFIX}/{about}/{rank}" for rank in range(self.world)]
+        if self._await(keys, self._timeout_seconds):
+            return list(range(self.world))
+        return [rank for rank, key in enumerate(keys) if self._store.check([key])]
+
+    def _await(self, keys: list[str], seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while keys and not self._store.check(keys):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(POLL_SECONDS)
+        return True

@@ -1,0 +1,32 @@
+"""What is examined, and what the checks have learned of it for those after them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from launcher.doctor.site import Site
+
+if TYPE_CHECKING:
+    from mms_dist.config import Config
+    from mms_dist.planning.shape import BaseShape
+    from mms_dist.training.census import LanguageEntry
+
+
+@dataclass
+class Subject:
+    """A configuration, where it is to run, and what is known of it; None: could not be found out."""
+
+    path: str
+    settings: Sequence[str]
+    site: Site
+    load: bool = False
+    """Load the base's weights, which takes their size in memory."""
+    config: "Config | None" = None
+    """With defaults in the place of what is wrong in it."""
+    shape: "BaseShape | None" = None
+    languages: "list[LanguageEntry]" = field(default_factory=list)
+    """Those that can be trained."""
+    longest_seconds: float = 0.0
+    """Of an utterance that is trained on."""
+    identity: dict[str, str] = field(default_factory=dict)
+    """What must be the same on all machines, by name."""
