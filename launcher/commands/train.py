@@ -41,10 +41,11 @@ def run(args: argparse.Namespace) -> int:
         return _dry_run(config)
     from launcher.signals import StopFlag
     from launcher.world import check_world
-    from mms_dist.training.run import train
 
     check_world(os.environ, config.comm.processes)
     with StopFlag() as stop:
+        from mms_dist.training.run import train  # imports torch: on a cold file system there is time for a signal
+
         outcome = train(config, stop_requested=stop.is_set)
     return 0 if outcome == "finished" else EXIT_PREEMPTED
 
