@@ -24,10 +24,12 @@ from mms_dist.training.loop import RoundLoop
 
 Phase = Literal["start", "data", "forward", "reduce", "evaluation", "saving", "edge"]
 PHASES: tuple[Phase, ...] = ("start", "data", "forward", "reduce", "evaluation", "saving", "edge")
-Kind = Literal["kill", "term", "usr1", "stop", "nan", "disk_full", "raise"]
+Kind = Literal["kill", "term", "usr1", "stop", "term_launcher", "nan", "disk_full", "raise"]
 
 _FAULTS, _RECORD = "MMS_DIST_TEST_FAULTS", "MMS_DIST_TEST_RECORD"
 _SIGNALS = {"kill": signal.SIGKILL, "term": signal.SIGTERM, "usr1": signal.SIGUSR1, "stop": signal.SIGSTOP}
+_PASSING_ON_SECONDS = 1.0
+"""In which a launcher passes a signal on to its workers; a whole run of toy rounds would fit in."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,9 @@ class Injector:
         self.note(fault.kind)
         if fault.kind in _SIGNALS:
             os.kill(os.getpid(), _SIGNALS[fault.kind])
+        elif fault.kind == "term_launcher":
+            os.kill(os.getppid(), signal.SIGTERM)
+            time.sleep(_PASSING_ON_SECONDS)
         elif fault.kind == "disk_full":
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         elif fault.kind == "raise":

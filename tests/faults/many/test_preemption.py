@@ -1,9 +1,12 @@
 """A signal at any one rank, in any phase: all stop at the next round's edge, and nothing is lost."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests.distributed.launch import ROOT
 from tests.distributed.ranks import PREEMPTED, run_ranks, written
 from tests.faults.injection import Fault, Phase, environment, read_record
 from tests.faults.many.runs import (
@@ -37,6 +40,7 @@ THROUGH_ACCELERATE = [
     Fault(1, "evaluation", "term", ROUND["evaluation"]),
     Fault(0, "saving", "usr1", ROUND["saving"]),
     Fault(1, "edge", "term", ROUND["edge"]),
+    Fault(1, "forward", "term_launcher", ROUND["forward"]),
 ]
 
 
@@ -80,7 +84,34 @@ def test_a_signal_at_one_rank_stops_all_at_one_round_edge_and_the_resumed_run_is
     assert_same_adapters(uninterrupted, tmp_path / "run")
 
 
-@pytest.mark.parametrize("fault", [other_signal_at_the_other_rank(fault) for fault in THROUGH_ACCELERATE], ids=name)
+SIGNALLED_AT_THE_IMPORT_OF_TORCH = """
+import os, signal, sys
+
+class Importing:
+    def find_spec(self, name, path, target=None):
+        if name == "torch":
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+sys.meta_path.insert(0, Importing())
+from launcher.cli import main
+sys.exit(main(["train", "--config", sys.argv[1]]))
+"""
+
+
+def test_a_signal_while_torch_is_still_being_imported_is_heeded(tmp_path: Path, small_base: Path, shards: Path) -> None:
+    with written(many_config(tmp_path / "run", small_base, shards)) as path:
+        command = [sys.executable, "-c", SIGNALLED_AT_THE_IMPORT_OF_TORCH, str(path)]
+        ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert ended.returncode == PREEMPTED, ended.stderr
+    assert status(tmp_path / "run")["state"] == "preempted"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [other_signal_at_the_other_rank(fault) for fault in THROUGH_ACCELERATE if fault.kind != "term_launcher"],
+    ids=name,
+)
 def test_so_does_the_other_signal_at_the_other_rank(
     fault: Fault, tmp_path: Path, small_base: Path, shards: Path, uninterrupted: Path
 ) -> None:
