@@ -107,9 +107,11 @@ def _gathered(lines: Iterable[PhaseLine], rounds: int) -> list[list[PhaseLine]]:
 
 def _detail(plan: Plan) -> list[str]:
     memory, traffic, cluster = plan.memory, plan.traffic, plan.cluster
-    fits = {None: "", True: f": fits in {cluster.memory_gib:g}", False: f": [red]more than {cluster.memory_gib:g}[/]"}
+    fits = ""
+    if plan.fits is not None:
+        fits = f": fits in {cluster.memory_gib:g}" if plan.fits else f": [red]more than {cluster.memory_gib:g}[/]"
     lines = [
-        f"memory    {_gib(memory.total)} GiB a process{fits[plan.fits]}; base {_gib(memory.base)}, rows with gradients "
+        f"memory    {_gib(memory.total)} GiB a process{fits}; base {_gib(memory.base)}, rows with gradients "
         f"and moments {_gib(memory.rows)}, activations about {_gib(memory.activations)}",
         f"traffic   of all processes: gradients of shared languages {_gib(traffic.gradients)} GiB, languages moved "
         f"{_gib(traffic.moves)} GiB, events {_gib(traffic.flags)} GiB",
