@@ -8,6 +8,7 @@ from typing import Any, Self
 
 STANDARD_ERROR = 2
 STOPPING = b"stopping after this round; Ctrl-C again ends at once\n"
+STOPPING_TOGETHER = b"stopping after this round\n"  # a launcher passes on the first Ctrl-C only
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
@@ -41,7 +42,10 @@ class StopFlag:
 
 
 def _acknowledge() -> None:
-    """Without `print`, which may be at work when the signal comes."""
+    """Without `print`, which may be at work when the signal comes; once for all processes of a machine."""
+    if os.environ.get("LOCAL_RANK", "0") != "0":
+        return
+    words = STOPPING if os.environ.get("WORLD_SIZE", "1") == "1" else STOPPING_TOGETHER
     over_the_echo = b"\r" if os.isatty(STANDARD_ERROR) else b""  # a terminal shows ^C
     with contextlib.suppress(OSError):  # no standard error is no reason not to stop
-        os.write(STANDARD_ERROR, over_the_echo + STOPPING)
+        os.write(STANDARD_ERROR, over_the_echo + words)

@@ -25,6 +25,18 @@ def test_a_signal_is_acknowledged_once_and_sets_the_flag(
     assert capfd.readouterr().err == "stopping after this round; Ctrl-C again ends at once\n"
 
 
+@pytest.mark.parametrize(("local_rank", "told"), [("0", "stopping after this round\n"), ("1", "")])
+def test_of_the_processes_of_a_machine_one_acknowledges_and_promises_no_second_interrupt(
+    local_rank: str, told: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LOCAL_RANK", local_rank)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with StopFlag() as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.is_set()
+    assert capfd.readouterr().err == told
+
+
 def test_a_second_interrupt_ends_at_once() -> None:
     with StopFlag(), pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
