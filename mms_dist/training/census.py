@@ -27,14 +27,19 @@ class LanguageEntry:
         return LanguagePlan(self.language, self.steps, self.utterances, self.seconds)
 
     @property
+    def mean_batch_seconds(self) -> float:
+        """Audio of an optimizer batch: an epoch is cut evenly, so it differs a little from what is asked."""
+        return self.seconds / max(1, round(self.seconds / self.batch_seconds))
+
+    @property
     def work(self) -> Work:
         """What a round of it costs, and into how many shares its batch can be cut."""
-        seconds = min(self.batch_seconds, self.seconds)
-        return Work(self.language, seconds, max(1, int(self.utterances * seconds / self.seconds)))
+        share = self.mean_batch_seconds / self.seconds
+        return Work(self.language, self.mean_batch_seconds, max(1, int(self.utterances * share)))
 
     def work_seconds(self, steps_done: int = 0) -> float:
-        """Audio it has yet to train on; an optimizer batch is at most all that the language has."""
-        return max(0, self.steps - steps_done) * min(self.batch_seconds, self.seconds)
+        """Audio it has yet to train on."""
+        return max(0, self.steps - steps_done) * self.mean_batch_seconds
 
 
 def take_census(config: Config) -> tuple[ShardIndex, list[LanguageEntry]]:

@@ -24,12 +24,13 @@ def moves(before: Mapping[str, Block], after: Mapping[str, Block]) -> list[Move]
 
     As sending waits for receiving, and every rank goes through the moves in this one order, none waits in a circle.
     """
-    return [
-        Move(language, before[language].lead, rank)
-        for language in sorted(before.keys() & after.keys())
-        for rank in after[language].ranks
-        if rank not in before[language]
-    ]
+    todo = []
+    for language in sorted(before.keys() & after.keys()):
+        senders = before[language].ranks
+        receivers = [rank for rank in after[language].ranks if rank not in before[language]]
+        # Each old owner serves its part of the new ones, so that a block doubles in the time of one parcel.
+        todo += [Move(language, senders[i % len(senders)], rank) for i, rank in enumerate(receivers)]
+    return todo
 
 
 @dataclass
