@@ -9,7 +9,8 @@ import pytest
 import yaml
 from accelerate.commands.config.config_args import ClusterConfig
 
-from launcher.processes import train_command
+from launcher.processes import FOR_THE_LAUNCHER, train_command
+from launcher.signals import STOP_SIGNALS
 from launcher.world import check_world
 from mms_dist.config import load_config
 from mms_dist.errors import ConfigError
@@ -108,6 +109,16 @@ def test_the_command_of_the_demo_starts_all_of_its_processes(
     assert start.processes == 2
     assert start.agent.training_script_args == ["--config", "c.yaml", "--comm.processes", "2"]
     assert start.environment["OMP_NUM_THREADS"] == (threads or "4")
+
+
+def test_the_launcher_of_the_demo_passes_every_stop_signal_on_and_gives_the_round_its_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in FOR_THE_LAUNCHER.items():
+        monkeypatch.setenv(name, value)
+    agent = start_of(train_command(2, [], {})).agent
+    assert {signal.name for signal in STOP_SIGNALS} <= set(agent.signals_to_handle.split(","))
+    assert agent.shutdown_timeout == 300
 
 
 @pytest.mark.parametrize(
