@@ -1,5 +1,6 @@
 """Which device a process computes on, and with how many threads."""
 
+import os
 from typing import Any, Literal
 
 import torch
@@ -37,15 +38,27 @@ def device_of_rank(name: str, accelerator: Any, world: int) -> torch.device:
     """Where this rank computes: on a machine with several ranks each has a GPU of its own.
 
     Raises:
-        ConfigError: there is no such device, or one is named for several ranks.
+        ConfigError: there is no such device, one is named for several ranks, or there are too few.
     """
     if name in ("auto", "cpu"):
-        return torch.device(accelerator.device)
+        device = torch.device(accelerator.device)
+        gpus, here = torch.cuda.device_count(), _ranks_of_this_machine()
+        if device.type == "cuda" and here > gpus:  # Accelerate would give two ranks the same one, which NCCL refuses
+            raise ConfigError(
+                f"the launcher started {here} processes on a machine with {gpus} GPUs, and each needs one of its own; "
+                f"start {gpus} (--num_processes), or compute on the CPU with --run.device cpu"
+            )
+        return device
     if world > 1:
         raise ConfigError(
             f"run.device: found {name!r} for {world} processes; set cpu, or auto, with which each has a GPU of its own"
         )
     return choose_device(name)
+
+
+def _ranks_of_this_machine() -> int:
+    """As torchrun and accelerate say it, or as deepspeed does."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE") or os.environ.get("LOCAL_SIZE") or 1)
 
 
 def dtype_of(config: Config, accelerator: Any) -> Literal["float32", "bfloat16", "float64"]:
