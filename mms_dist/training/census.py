@@ -27,19 +27,18 @@ class LanguageEntry:
         return LanguagePlan(self.language, self.steps, self.utterances, self.seconds)
 
     @property
-    def mean_batch_seconds(self) -> float:
-        """Audio of an optimizer batch: an epoch is cut evenly, so it differs a little from what is asked."""
-        return self.seconds / max(1, round(self.seconds / self.batch_seconds))
-
-    @property
     def work(self) -> Work:
-        """What a round of it costs, and into how many shares its batch can be cut."""
-        share = self.mean_batch_seconds / self.seconds
-        return Work(self.language, self.mean_batch_seconds, max(1, int(self.utterances * share)))
+        """What a round of it costs, and into how many shares its batch can be cut.
+
+        As asked for, and not as its epoch happens to be cut: single batches differ by more, and languages that cost
+        the same need not be shared to be even.
+        """
+        seconds = min(self.batch_seconds, self.seconds)
+        return Work(self.language, seconds, max(1, int(self.utterances * seconds / self.seconds)))
 
     def work_seconds(self, steps_done: int = 0) -> float:
-        """Audio it has yet to train on."""
-        return max(0, self.steps - steps_done) * self.mean_batch_seconds
+        """Audio it has yet to train on; an optimizer batch is at most all that the language has."""
+        return max(0, self.steps - steps_done) * min(self.batch_seconds, self.seconds)
 
 
 def take_census(config: Config) -> tuple[ShardIndex, list[LanguageEntry]]:
