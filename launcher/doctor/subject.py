@@ -23,10 +23,13 @@ class Subject:
     """Load the base's weights, which takes their size in memory."""
     config: "Config | None" = None
     """With defaults in the place of what is wrong in it."""
+    base_is_sharded: bool = False
+    """By DeepSpeed, over all processes."""
     shape: "BaseShape | None" = None
     languages: "list[LanguageEntry]" = field(default_factory=list)
     """Those that can be trained."""
     longest_seconds: float = 0.0
     """Of an utterance that is trained on."""
+    directory_is_writable: bool = False
     identity: dict[str, str] = field(default_factory=dict)
     """What must be the same on all machines, by name."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from mms_dist.checkpoint.lock import RunLock
+from mms_dist.checkpoint.lock import RunLock, lock_holder
 from mms_dist.errors import CheckpointError
 
 HOLDER = """
@@ -45,3 +47,13 @@ def test_a_directory_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(CheckpointError, match=r"cannot write the run directory .*file/run.*run.directory"):
         RunLock(tmp_path / "file" / "run").acquire()
+
+
+def test_one_can_ask_who_holds_a_lock_without_taking_or_changing_it(tmp_path: Path) -> None:
+    assert lock_holder(tmp_path) is None
+    assert not any(tmp_path.iterdir())
+    with RunLock(tmp_path) as lock:
+        written = lock.path.read_bytes()
+        assert lock_holder(tmp_path) == f"process {os.getpid()} on {socket.gethostname()}"
+        assert lock.path.read_bytes() == written
+    assert lock_holder(tmp_path) is None

@@ -10,8 +10,8 @@ from mms_dist.training.attempts import FAILED, FINISHED, STALLED, read_status
 
 def look(subject: Subject, notes: Notes) -> None:
     """Reads RUN/run.lock and RUN/status.json; writes nothing."""
-    if subject.config is None:
-        notes.skip("where it is to be is not known without the configuration")
+    if subject.config is None or not subject.directory_is_writable:
+        notes.skip("needs the configuration and the run directory")
         return
     directory = Path(subject.config.run.directory)
     if (holder := lock_holder(directory)) is not None:

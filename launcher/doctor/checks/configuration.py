@@ -5,7 +5,7 @@ import hashlib
 from launcher.doctor.finding import Notes
 from launcher.doctor.subject import Subject
 from mms_dist.config.survey import survey_config
-from mms_dist.distributed.deepspeed_settings import read_settings, refuse_settings
+from mms_dist.distributed.deepspeed_settings import SHARDING_STAGE, read_settings, refuse_settings
 
 
 def look(subject: Subject, notes: Notes) -> None:
@@ -15,7 +15,9 @@ def look(subject: Subject, notes: Notes) -> None:
     for problem in problems:
         notes.message(problem)
     if (deepspeed := subject.config.comm.deepspeed) is not None:
-        refuse_settings(read_settings(deepspeed), deepspeed)
+        settings = read_settings(deepspeed)
+        refuse_settings(settings, deepspeed)
+        subject.base_is_sharded = settings["zero_optimization"]["stage"] == SHARDING_STAGE
     if not problems:
         with_settings = f" with {' '.join(subject.settings)}" if subject.settings else ""
         notes.ok(f"{subject.path}{with_settings}: every key and value is valid")

@@ -20,8 +20,8 @@ TENSORS = 3
 def look(subject: Subject, notes: Notes) -> None:
     """Compares what the run writes at most with what is free, and what it has written already with both."""
     config, shape = subject.config, subject.shape
-    if config is None or shape is None or not subject.languages:
-        notes.skip("needs the configuration, the base and the shards")
+    if config is None or shape is None or not subject.languages or not subject.directory_is_writable:
+        notes.skip("needs the configuration, the base, the shards and the run directory")
         return
     directory = Path(config.run.directory).absolute()
     place = next(path for path in (directory, *directory.parents) if path.exists())

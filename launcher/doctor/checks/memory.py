@@ -9,8 +9,6 @@ import torch
 
 from launcher.doctor.finding import Notes
 from launcher.doctor.subject import Subject
-from mms_dist.config import Config
-from mms_dist.distributed.deepspeed_settings import SHARDING_STAGE, read_settings
 from mms_dist.planning.memory import process_memory
 from mms_dist.training.devices import computes_on_cpu, feature_cache_gib, forward_seconds
 
@@ -28,6 +26,9 @@ def look(subject: Subject, notes: Notes) -> None:
         notes.skip("needs the configuration, the base and the shards")
         return
     on_cpu = computes_on_cpu(config.run.device) if subject.site.here else config.run.device == "cpu"
+    if subject.site.here and not on_cpu and not _gpus():
+        notes.skip("there is no such device to look at")
+        return
     device = torch.device("cpu" if on_cpu else "cuda")
     padded = forward_seconds(config.rounds.forward_seconds, device)
     passing = max(padded, subject.longest_seconds)  # an utterance that is longer passes alone
@@ -38,7 +39,7 @@ def look(subject: Subject, notes: Notes) -> None:
         largest_vocabulary=max(entry.vocabulary_size for entry in subject.languages),
         forward_seconds=passing,
     )
-    base = memory.base // subject.site.world(_gpus()) if _is_sharded(config) else memory.base
+    base = memory.base // subject.site.world(_gpus()) if subject.base_is_sharded else memory.base
     needed = base + memory.rows + memory.activations
     if on_cpu:
         needed += PROCESS_BYTES + int(2**30 * feature_cache_gib(config.model.feature_cache_gib, device))
@@ -89,13 +90,6 @@ def host_bytes(environment: Mapping[str, str]) -> float:
     elif "SLURM_MEM_PER_CPU" in environment:
         bounds.append(float(environment["SLURM_MEM_PER_CPU"]) * 2**20 * len(os.sched_getaffinity(0)))
     return min(bounds)
-
-
-def _is_sharded(config: Config) -> bool:
-    """Whether the base is spread over the processes."""
-    if config.comm.deepspeed is None:
-        return False
-    return bool(read_settings(config.comm.deepspeed)["zero_optimization"].get("stage") == SHARDING_STAGE)
 
 
 def _gpus() -> int:

@@ -32,7 +32,7 @@ _REFUSED = 3
 
 
 def look(subject: Subject, notes: Notes) -> None:
-    """Tries everything, and goes on after what fails."""
+    """Tries everything, and goes on after what fails. Tells the subject whether anything can be written there."""
     if subject.config is None:
         notes.skip("where it is to be is not known without the configuration")
         return
@@ -50,6 +50,7 @@ def look(subject: Subject, notes: Notes) -> None:
             "make it writable, free space or quota there, or choose another run.directory",
         )
         return
+    subject.directory_is_writable = True
     if not notes.of("failed"):
         notes.ok(f"{directory} can be written; renames, syncs and locks work there")
 
