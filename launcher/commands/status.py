@@ -3,7 +3,12 @@
 import argparse
 import json
 import sys
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from launcher.slurm.job import Job
+    from mms_dist.inspection.standing import Standing
 
 EPILOG = """\
 examples:
@@ -34,10 +39,24 @@ def run(args: argparse.Namespace) -> int:
     from mms_dist.inspection.standing_view import show
     from mms_dist.monitor.console import standard_console
 
-    standing = read_standing(args.run)
+    standing, job = _with_its_job(read_standing(args.run))
     if args.json:
-        json.dump(standing.as_dict(), sys.stdout, indent=2, ensure_ascii=False, allow_nan=False)
+        values = standing.as_dict() | {"job": job.as_dict() if job else None}
+        json.dump(values, sys.stdout, indent=2, ensure_ascii=False, allow_nan=False)
         print()
     else:
-        show(standing, standard_console())
+        lines = [("job", job.line)] if job else []
+        lines += [("log", str(job.log))] if job and job.log else []
+        show(standing, standard_console(), also=lines)
     return 0
+
+
+def _with_its_job(standing: "Standing") -> "tuple[Standing, Job | None]":
+    """What SLURM remembers of the job, which also knows whether a process on another machine can be there."""
+    from launcher.slurm.job import find_job
+
+    number = standing.status.job if standing.status else None
+    job = find_job(number) if number else None
+    if job is not None and not job.is_at_work and standing.state == "running":
+        standing = replace(standing, alive=False)
+    return standing, job

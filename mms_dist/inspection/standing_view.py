@@ -1,7 +1,7 @@
 """Where a run stands, on one screen."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
 from rich.console import Console
@@ -30,9 +30,9 @@ MEANING = {
 }
 
 
-def show(standing: Standing, console: Console) -> None:
-    """Print it."""
-    for name, text in _lines(standing):
+def show(standing: Standing, console: Console, *, also: Iterable[tuple[str, str]] = ()) -> None:
+    """Print it, with lines of name and text that others have to add."""
+    for name, text in [*_lines(standing), *also, _more(standing)]:
         line = Text.assemble((f"{name:<{NAME_WIDTH}}", "bright_black"), text)
         console.print(line, soft_wrap=True, highlight=False)
     if 0 < len(standing.languages) <= MOST_LANGUAGES:
@@ -59,7 +59,10 @@ def _lines(standing: Standing) -> Iterator[tuple[str, Text | str]]:
         yield "restarts", _restarts(standing)
     if standing.logs is not None:
         yield "logs", str(standing.logs)
-    yield "more", f"mms-dist report {shlex.quote(str(standing.directory))}; {standing.summary.tensorboard_command}"
+
+
+def _more(standing: Standing) -> tuple[str, str]:
+    return "more", f"mms-dist report {shlex.quote(str(standing.directory))}; {standing.summary.tensorboard_command}"
 
 
 def _state(standing: Standing) -> Text:

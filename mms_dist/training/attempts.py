@@ -20,6 +20,7 @@ instead. Rank 0 writes it, holding the run's lock; only the rank that finds rank
     stalled         how many of those restarts in a row have found no step more than the one before them
     processes       how many ranks
     host, pid       of rank 0
+    job             the SLURM job's number; null outside of one
     started, ended  ISO 8601, UTC; ended is null while it runs
 """
 
@@ -60,6 +61,7 @@ class Status:
     restored: bool = False
     host: str = field(default_factory=socket.gethostname)
     pid: int = field(default_factory=os.getpid)
+    job: str | None = field(default_factory=lambda: os.environ.get("SLURM_JOB_ID"))
     started: str = field(default_factory=_now)
     ended: str | None = None
 

@@ -1,0 +1,175 @@
+"""`mms-dist submit`: a job for a SLURM cluster, looked at before it is handed over."""
+
+import argparse
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from launcher.arguments import count, positive
+from launcher.slurm.submission import SCRIPTS
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from launcher.slurm.subject import JobSubject
+    from launcher.slurm.submission import Submission
+
+ACCEPTS_SETTINGS = True
+EXIT_CHECK_FAILED = 1
+
+DESCRIPTION = """\
+Fill in a script of slurm/ for this cluster, show what the job will take, look for what could keep it from working,
+hand it to sbatch, and say how to follow it. The script that is submitted is whole (partition, account, arguments), is
+kept beside the job's log in RUN/logs/, and can be submitted again by itself.
+What is particular to the cluster is in slurm/site.sh; run this in the repository's folder."""
+
+EPILOG = """\
+examples:
+  mms-dist submit configs/train/mms-300m.yaml --nodes 4 --gpus-per-node 8 --dry-run
+  mms-dist submit configs/train/mms-300m.yaml --nodes 4 --time 8:00:00 --optim.lr 5e-4
+  mms-dist submit configs/train/mms-300m.yaml --script debug --nodes 4          before the first long job
+  mms-dist submit recordings.tsv corpus/ --script shards --tasks 16 --options="--max-seconds 20"
+  mms-dist submit runs/mms-300m --script eval --options="--split dev"
+  mms-dist submit configs/train/mms-300m.yaml --sbatch partition=short --sbatch mail-type=END
+
+exit status: 0 submitted, or printed · 1 the preflight found what keeps the run from working · 2 something to mend:
+there is no sbatch, or it refuses the job"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Describe the command."""
+    parser = subparsers.add_parser(
+        "submit",
+        help="hand a job to SLURM: plan, preflight, sbatch",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "what", metavar="CONFIG", nargs="+", help="a configuration; for eval RUN, for shards SOURCE SHARDS"
+    )
+    parser.add_argument("--script", choices=SCRIPTS, default="train", help="of slurm/ (default: train)")
+    parser.add_argument("--nodes", metavar="N", type=count, help="machines (default: as in the script, 1)")
+    devices = parser.add_mutually_exclusive_group()
+    devices.add_argument("--gpus-per-node", metavar="G", type=count, help="a process for each (default: slurm/site.sh)")
+    devices.add_argument("--processes-per-node", metavar="P", type=count, help="on machines without GPUs (default: 1)")
+    parser.add_argument("--time", metavar="T", help="limit of one start, as SLURM writes it: 8:00:00, 2-00:00:00")
+    parser.add_argument("--tasks", metavar="N", type=count, help="of a job array: groups of languages, for shards")
+    parser.add_argument(
+        "--options",
+        metavar='="…"',
+        default="",
+        help="of `mms-dist shards build` or `eval`, in quotes and behind =",
+    )
+    parser.add_argument(
+        "--sbatch", metavar="OPTION=VALUE", action="append", default=[], help="any other option of sbatch; repeatable"
+    )
+    parser.add_argument("--speed", metavar="X", type=positive, help="for the plan, as of `mms-dist plan`")
+    parser.add_argument("--memory-gib", metavar="GIB", type=positive, help="of a process's device, as of `plan`")
+    parser.add_argument("--no-preflight", action="store_true", help="submit without looking at what it will do")
+    parser.add_argument("--dry-run", action="store_true", help="print the script, and submit nothing")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prepare, look ahead, and submit."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    from launcher.slurm.follow import follow_lines
+    from launcher.slurm.sbatch import sbatch
+    from launcher.slurm.subject import subject_of
+    from launcher.slurm.submission import prepare
+
+    subject = subject_of(args.script, args.what, args.settings)
+    submission = prepare(
+        args.script,
+        [*args.what, *args.settings, *_options(args)],
+        home=Path.cwd(),
+        about=subject.folder,
+        wanted=_wanted(args),
+        environment=os.environ,
+    )
+    well = args.no_preflight or _look_ahead(args, subject, submission)
+    if args.dry_run:
+        sys.stdout.write(submission.text)
+        return 0 if well else EXIT_CHECK_FAILED
+    if not well:
+        print("not submitted: mend what failed, or submit all the same with --no-preflight", file=sys.stderr)
+        return EXIT_CHECK_FAILED
+    job = sbatch(submission)
+    print(f"submitted: job {job}, {submission.name}")
+    for line in follow_lines(submission, job, subject):
+        print(f"  {line}")
+    return 0
+
+
+def _options(args: argparse.Namespace) -> list[str]:
+    """Of the command that the script runs."""
+    from mms_dist.errors import ConfigError
+
+    if args.options and args.script in ("train", "debug"):
+        raise ConfigError(
+            f"--options: found {args.options!r}; the {args.script} script takes settings only, such as --optim.lr 5e-4"
+        )
+    try:
+        return shlex.split(args.options)
+    except ValueError as error:
+        raise ConfigError(f"--options: found {args.options!r}: {error}; close its quotes") from error
+
+
+def _wanted(args: argparse.Namespace) -> dict[str, str]:
+    """sbatch's options from the command line."""
+    from mms_dist.errors import ConfigError
+
+    options = {}
+    for text in args.sbatch:
+        name, _, value = text.removeprefix("--").partition("=")
+        if not name or " " in name:
+            raise ConfigError(f"--sbatch: found {text!r}, expected a long option of sbatch, such as partition=short")
+        options[name] = value
+    if args.tasks and args.script != "shards":
+        raise ConfigError(f"--tasks is of --script shards: the {args.script} script is one job")
+    named = {
+        "nodes": args.nodes,
+        "gpus-per-node": args.gpus_per_node,
+        "ntasks-per-node": args.processes_per_node,
+        "time": args.time,
+        "array": f"0-{args.tasks - 1}" if args.tasks else None,
+    }
+    return options | {name: str(value) for name, value in named.items() if value is not None}
+
+
+def _look_ahead(args: argparse.Namespace, subject: "JobSubject", submission: "Submission") -> bool:
+    """Show what the job will do, and whether anything is in its way: True if nothing is."""
+    if subject.config is None:
+        return True
+    from launcher.doctor.doctor import preflight
+    from launcher.doctor.show import show
+    from launcher.slurm.forecast import show_forecast
+
+    console = _console(args.dry_run)
+    report = preflight(
+        args.what[0],
+        args.settings,
+        nodes=submission.nodes,
+        processes=submission.processes_per_node,
+        memory_gib=args.memory_gib,
+        script=submission.text,
+    )
+    show(report, console)
+    if report.exit_code == 0 and args.script == "train":
+        console.print()
+        show_forecast(subject.config, submission, console, speed=args.speed, memory_gib=args.memory_gib)
+        console.print()
+    return report.exit_code == 0
+
+
+def _console(dry_run: bool) -> "Console":
+    """Standard output, which in a dry run is for the script alone."""
+    from rich.console import Console
+
+    from mms_dist.monitor.console import LOG_WIDTH, standard_console
+
+    if not dry_run:
+        return standard_console()
+    return Console(stderr=True, width=None if sys.stderr.isatty() else LOG_WIDTH)

@@ -1,0 +1,74 @@
+"""What a job will take, before it is submitted: the plan of `mms-dist plan`, and how often the job will be started."""
+
+from math import ceil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from launcher.slurm.lead_time import measured_lead_time
+from launcher.slurm.submission import Submission
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mms_dist.config import Config
+
+
+def show_forecast(
+    config: "Config",
+    submission: Submission,
+    console: "Console",
+    *,
+    speed: float | None = None,
+    memory_gib: float | None = None,
+) -> None:
+    """Print the plan of a training job.
+
+    Args:
+        speed: audio seconds that a process trains on in a second; None: what the run's last attempt was seen to do.
+        memory_gib: of a process's device.
+
+    Raises:
+        MmsDistError, ShardsError: the run cannot be planned, so it could not be trained either.
+    """
+    from mms_dist.planning.cluster import Cluster
+    from mms_dist.planning.plan import make_plan
+    from mms_dist.planning.shape import BaseShape
+    from mms_dist.planning.show import show
+    from mms_dist.training.census import take_census
+
+    directory = Path(config.run.directory)
+    index, census = take_census(config)
+    cluster = Cluster(
+        submission.nodes,
+        submission.processes_per_node,
+        speed=speed or measured_speed(directory),
+        memory_gib=memory_gib,
+    )
+    plan = make_plan(config, census, index, BaseShape.of(config.model.base), cluster)
+    show(config, census, [plan], console)
+    for line in _starts(plan.makespan_seconds, submission, directory):
+        console.print(f"· {line}", highlight=False, soft_wrap=True, markup=False)
+
+
+def measured_speed(run_directory: Path) -> float | None:
+    """Of one process in the run's last attempt; None if there was none that came so far."""
+    from mms_dist.monitor.pace import read_pace
+    from mms_dist.training.attempts import read_status
+
+    status, pace = read_status(run_directory), read_pace(run_directory)
+    if status is None or pace is None or not pace.audio_seconds_per_second:
+        return None
+    return pace.audio_seconds_per_second / status.processes
+
+
+def _starts(makespan_seconds: float | None, submission: Submission, directory: Path) -> list[str]:
+    limit, lead = submission.limit_seconds, submission.lead_seconds or 0
+    lines = []
+    if makespan_seconds is not None:
+        starts = max(1, ceil(makespan_seconds / (limit - lead)))
+        times = "one start" if starts == 1 else f"about {starts:,} starts; it goes back into the queue by itself"
+        lines.append(f"Time limit {submission.options['time']}: {times}.")
+    measured = measured_lead_time(directory, lead) if lead else None
+    if measured is not None:
+        lines.append(f"By the run so far, {measured.advice}.")
+    return lines

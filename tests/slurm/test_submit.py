@@ -1,0 +1,197 @@
+"""`mms-dist submit` shows what a job will do, refuses what cannot work, and hands a whole script to sbatch."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from launcher.cli import main
+from launcher.slurm.job import find_job
+from tests.corpus import build_toy_shards
+
+ROOT = Path(__file__).parents[2]
+CONFIGURATION = """\
+run: {{directory: {run}}}
+data: {{shards: {shards}}}
+optim: {{steps: 20, warmup_steps: 2, batch_seconds: 4}}
+rounds: {{slots: 4, forward_seconds: 12}}
+"""
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_toy_shards(tmp_path_factory.mktemp("submit"), languages=3, train=6, dev=2)
+
+
+@pytest.fixture
+def config(tmp_path: Path, shards: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A configuration, in the repository's folder and outside of any job."""
+    monkeypatch.chdir(ROOT)
+    for name in list(os.environ):
+        if name.startswith(("SLURM_", "SBATCH_")):
+            monkeypatch.delenv(name)
+    path = tmp_path / "toy.yaml"
+    path.write_text(CONFIGURATION.format(run=tmp_path / "runs" / "toy", shards=shards))
+    return path
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that comes first on PATH."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    return folder
+
+
+def _program(folder: Path, name: str, body: str) -> None:
+    (folder / name).write_text(f"#!/bin/bash\n{body}\n")
+    (folder / name).chmod(0o755)
+
+
+@pytest.fixture
+def sbatch(programs: Path, tmp_path: Path) -> Path:
+    """A stand-in for sbatch that keeps the script and the environment it was given, and answers with job 4711."""
+    _program(
+        programs,
+        "sbatch",
+        f'cp "${{!#}}" {tmp_path}/submitted; echo "$1" >{tmp_path}/flag; env >{tmp_path}/env\necho \'4711;cluster\'',
+    )
+    return tmp_path / "submitted"
+
+
+def test_a_job_is_shown_checked_submitted_and_told_how_to_follow(
+    config: Path, sbatch: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SBATCH_TIMELIMIT", "1:00:00")
+    command = ["submit", str(config), "--nodes", "2", "--processes-per-node", "2", "--speed", "0.01"]
+    assert main([*command, "--optim.lr", "5e-4", "--sbatch", "qos=high"]) == 0
+    out, run = capsys.readouterr().out, tmp_path / "runs" / "toy"
+    assert "nothing to mend" in out, "the preflight"
+    assert "3 languages" in out and "2 × 2" in out and "a process; base" in out, "the plan: time, shards, memory"
+    assert "Time limit 1:00:00: about" in out
+    for words in (
+        "job 4711",
+        "squeue --jobs 4711",
+        f"tail -F {run}/logs/mms-train-toy-4711.out",
+        f"mms-dist status {run}",
+        f"tensorboard --logdir {run}/tensorboard",
+        "ssh -N -L 6006:localhost:6006",
+        "scancel 4711",
+    ):
+        assert words in out
+    script = sbatch.read_text()
+    for line in ("#SBATCH --nodes=2", "#SBATCH --ntasks-per-node=2", "#SBATCH --time=1:00:00", "#SBATCH --qos=high"):
+        assert line in script
+    assert f"set -- {config} --optim.lr 5e-4" in script
+    assert (run / "logs" / "mms-train-toy-4711.sbatch").read_text() == script, "it is kept beside the log"
+    assert sorted(path.name for path in (run / "logs").iterdir()) == ["mms-train-toy-4711.sbatch"]
+    assert (tmp_path / "flag").read_text() == "--parsable\n"
+    assert "SBATCH_" not in (tmp_path / "env").read_text(), "they would outrank what stands in the script"
+
+
+def test_a_dry_run_prints_the_script_alone_and_leaves_nothing_behind(
+    config: Path, sbatch: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["submit", str(config), "--nodes", "2", "--dry-run"]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("#!/bin/bash\n") and out.endswith('exit "$verdict"\n')
+    subprocess.run(["bash", "-n"], input=out, text=True, check=True)
+    assert "nothing to mend" in err and "3 languages" in err
+    assert not sbatch.exists()
+    assert not (tmp_path / "runs").exists()
+
+
+def test_nothing_is_submitted_when_the_preflight_finds_something(
+    config: Path, sbatch: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["submit", str(config), "--data.shards", str(tmp_path / "nowhere")]
+    assert main(command) == 1
+    out, err = capsys.readouterr()
+    assert "nowhere" in out and "not submitted" in err
+    assert not sbatch.exists()
+    assert main([*command, "--no-preflight"]) == 0
+    assert sbatch.exists()
+
+
+def test_a_machine_without_sbatch_is_told_of(
+    config: Path, programs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("bash", "env"):
+        (programs / name).symlink_to(str(shutil.which(name)))
+    monkeypatch.setenv("PATH", str(programs))
+    assert main(["submit", str(config), "--no-preflight"]) == 2
+    assert "found no sbatch on PATH" in capsys.readouterr().err
+
+
+def test_a_refusal_is_told_in_the_words_of_sbatch(
+    config: Path, programs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _program(programs, "sbatch", "echo 'sbatch: error: invalid partition specified: gqu' >&2; exit 1")
+    assert main(["submit", str(config), "--no-preflight", "--sbatch", "partition=gqu"]) == 2
+    assert "invalid partition specified: gqu" in capsys.readouterr().err
+    assert list((tmp_path / "runs" / "toy" / "logs").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], "expected CONFIG"),
+        (["--script", "eval"], "found no"),
+        (["--script", "shards"], "expected SOURCE SHARDS"),
+        (["--nodes", "0"], "expected a whole number of 1 or more"),
+        (["--nodes", "many"], "expected a whole number of 1 or more"),
+        (["--tasks", "4"], "--tasks is of --script shards"),
+        (["--sbatch", "="], "expected a long option"),
+        (["--optim.lr", "fast"], "optim.lr"),
+        (["--comm.processes", "16", "--nodes", "2", "--gpus-per-node", "4"], "comm.processes is 16"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(
+    config: Path, sbatch: Path, capsys: pytest.CaptureFixture[str], words: list[str], told: str
+) -> None:
+    what = [str(config)] if words else [str(config), "another.yaml"]
+    assert main(["submit", *what, *words]) != 0
+    out, err = capsys.readouterr()
+    assert told in out + err
+    assert not sbatch.exists()
+
+
+def test_shards_and_scores_are_jobs_too(
+    config: Path, sbatch: Path, shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest, corpus = shards.parent / "manifest.tsv", tmp_path / "corpus"
+    arguments = [str(manifest), str(corpus), "--script", "shards", "--tasks", "3"]
+    assert main(["submit", *arguments, "--options=--max-seconds 20.5"]) == 0
+    assert "#SBATCH --array=0-2" in sbatch.read_text()
+    assert f"set -- {manifest} {corpus} --max-seconds 20.5" in sbatch.read_text()
+    assert f"tail -F {corpus}/logs/mms-shards-corpus-4711-0.out" in capsys.readouterr().out
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.yaml").write_text(config.read_text())
+    assert main(["submit", str(run), "--script", "eval", "--data.workers", "1", "--options=--split dev"]) == 0
+    assert f"set -- {run} --data.workers 1 --split dev" in sbatch.read_text()
+
+
+JOB = (
+    "JobId=4711 JobName=mms-train-toy UserId=speech(1001) GroupId=speech(1001) Priority=1 Nice=0 Account=(null) "
+    "QOS=(null) JobState={state} Reason={reason} Dependency=(null) Requeue=1 Restarts=2 BatchFlag=1 Reboot=0 "
+    "ExitCode=0:0 RunTime=00:03:12 TimeLimit=08:00:00 TimeMin=N/A SubmitTime=2026-11-22T14:00:00 "
+    "StartTime=2026-11-22T14:02:01 NodeList={nodes} StdErr=/r/logs/a.out StdIn=/dev/null StdOut=/r/my logs/a.out Power="
+)
+
+
+def test_slurm_tells_where_a_job_is_and_where_it_prints(programs: Path) -> None:
+    _program(programs, "scontrol", f"echo '{JOB.format(state='RUNNING', reason='None', nodes='node[1-4]')}'")
+    job = find_job("4711")
+    assert job is not None and job.is_at_work
+    assert job.line == "4711 RUNNING, 00:03:12 of 08:00:00 on node[1-4]; requeued 2 times"
+    assert job.log == Path("/r/my logs/a.out")
+    _program(programs, "scontrol", f"echo '{JOB.format(state='PENDING', reason='BeginTime', nodes='')}'")
+    job = find_job("4711")
+    assert job is not None and not job.is_at_work
+    assert job.line == "4711 PENDING (BeginTime), begins 2026-11-22T14:02:01; requeued 2 times"
+    _program(programs, "scontrol", "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1")
+    assert find_job("4711") is None
