@@ -4,6 +4,7 @@ Accelerate and DeepSpeed find the process group that `comm` has made, and make n
 """
 
 import os
+import warnings
 from collections.abc import Mapping
 
 import torch
@@ -75,6 +76,8 @@ def _with_deepspeed(cpu: bool, deepspeed: str | None) -> Accelerator:
     settle_settings(plugin.deepspeed_config)
     accelerator = Accelerator(deepspeed_plugin=plugin, kwargs_handlers=handlers)
     _forget_in_transformers()
+    # DeepSpeed calls it by the name it has had in torch so far.
+    warnings.filterwarnings("ignore", ".*all_gather_into_tensor. is deprecated", FutureWarning)
     return accelerator
 
 

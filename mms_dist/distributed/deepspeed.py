@@ -80,7 +80,7 @@ def about_deepspeed(accelerator: Accelerator) -> str | None:
 
 def _spread(layers: nn.ModuleList, accelerator: Accelerator) -> Callable[[Tensor], Any]:
     """Put the layers into an engine, in place; returns what makes a weight whole while it is entered."""
-    from deepspeed.runtime.zero import GatheredParameters
+    from deepspeed.runtime.zero import GatheredParameters, Init
     from deepspeed.utils import set_z3_leaf_module
 
     dtype = next(layers.parameters()).dtype
@@ -89,10 +89,14 @@ def _spread(layers: nn.ModuleList, accelerator: Accelerator) -> Callable[[Tensor
             f"DeepSpeed is told to compute in bf16, and the base is in {str(dtype).removeprefix('torch.')}; set "
             "model.dtype bfloat16, or remove bf16 from the DeepSpeed JSON and --mixed_precision"
         )
-    accelerator.state.deepspeed_plugin.deepspeed_config["bf16"] = {"enabled": dtype == torch.bfloat16}
-    for layer in layers:
+    settings = accelerator.state.deepspeed_plugin.deepspeed_config
+    settings["bf16"] = {"enabled": dtype == torch.bfloat16}
+    for layer in layers:  # one by one, so that one is held twice and not all
         _keep_vectors(layer)
         _fetch_linears(layer)
+        for weight in layer.parameters():
+            weight.data = weight.data.clone()  # the checkpoint's file may be mapped, and a page that is written stays
+        Init(module=layer, config_dict_or_path=settings)
         set_z3_leaf_module(layer, True)  # fetched in one piece
     passes = _Passes(layers)
     layers[0].register_forward_pre_hook(lambda *_: passes())  # before those of the engine, which start fetching
