@@ -5,11 +5,11 @@
 readonly EXIT_USER=2 EXIT_REQUEUE=75
 readonly RESTARTS_ALLOWED=20 # of a job without a run directory that could tell whether it comes on
 
-warned=""     # SIGUSR1: the end of the job's time is near, or someone has asked it to stop
+warned=""     # SIGUSR1: the end of the job's time is near, or someone has asked it to stop; the second in which it came
 terminated="" # SIGTERM: SLURM is ending the job, or is about to
 child=""      # the step or command at work
 child_status=0
-trap 'warned=yes' USR1
+trap 'warned=$SECONDS' USR1
 trap 'terminated=yes' TERM
 
 say() { echo "$(date +%FT%T) slurm: $*" >&2; }

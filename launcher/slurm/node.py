@@ -22,11 +22,11 @@ from launcher.slurm.outcome import outcome_since, read_run
 from mms_dist.errors import EXIT_FAILED, MmsDistError
 from mms_dist.training.attempts import FINISHED, PREEMPTED, RUNNING, Status, read_status
 
-TRAINING = "launcher.train"
+TRAINING = "launcher.slurm.rank"
 KEPT = (signal.SIGUSR1, signal.SIGTERM, signal.SIGCHLD)
 TELL_AGAIN_SECONDS = 0.2
 """Between two looks for training processes that are not yet ready for a signal."""
-LAST_WORDS_SECONDS = 30.0
+LAST_WORDS_SECONDS = 10.0
 """How long after this machine's processes rank 0, elsewhere, may still write down how the run ended."""
 
 

@@ -1,0 +1,31 @@
+"""A job is warned before anything of it is ready to hear: it stops all the same, and comes back."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.slurm.cluster import Cluster
+from tests.slurm.jobs import Reference
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, small_base: Path) -> Reference:
+    return Reference.trained(tmp_path_factory.mktemp("undisturbed"), small_base)
+
+
+def test_a_warning_is_never_lost_however_early_it_comes(
+    any_cluster: Cluster, tmp_path: Path, undisturbed: Reference
+) -> None:
+    job, cluster = undisturbed.job(any_cluster, tmp_path), any_cluster
+    cluster.wait_until(lambda: cluster.job(job.number)["JobState"] == "RUNNING", 30.0, job.number)
+    cluster.wait_until(lambda: bool(cluster.processes(job.number)), 30.0, job.number)
+    job.warn()  # the batch script has barely begun, and starts no step
+    cluster.wait_for_requeue(job.number, 1)
+    assert "it was stopped before it had begun" in job.log
+    cluster.wait_until(lambda: bool(cluster.processes(job.number, SLURM_STEP_ID="0")), 60.0, job.number)
+    assert not cluster.ranks(job.number)
+    job.warn()  # a step has begun, and Python is not ready
+    cluster.wait_for_requeue(job.number, 2, hurry=False)
+    assert job.status.state == "preempted"
+    assert job.log.count("stopping after this round") == 2, "each rank was told"
+    cluster.run("scancel", job.number)

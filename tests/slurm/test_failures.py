@@ -1,0 +1,89 @@
+"""What happens to a job whose processes or machines die, that cannot come on, or that is cancelled."""
+
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.slurm.cluster import Cluster
+from tests.slurm.jobs import Reference, submit
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, small_base: Path) -> Reference:
+    return Reference.trained(tmp_path_factory.mktemp("undisturbed"), small_base)
+
+
+def test_a_killed_rank_ends_the_others_and_the_job_goes_on(
+    cluster: Cluster, tmp_path: Path, undisturbed: Reference
+) -> None:
+    job = undisturbed.job(cluster, tmp_path)
+    job.wait_until_training()
+    job.kill(rank=1)
+    cluster.wait_for_requeue(job.number, 1)
+    assert "mms-dist: requeue: it" in job.log
+    ended = cluster.wait_for_end(job.number)
+    assert (ended["JobState"], ended["Restarts"]) == ("COMPLETED", "1"), job.log
+    undisturbed.assert_same(job.directory)
+
+
+def test_a_job_survives_that_each_of_its_machines_loses_power(
+    cluster: Cluster, tmp_path: Path, undisturbed: Reference
+) -> None:
+    job = undisturbed.job(cluster, tmp_path)
+    for number in (1, 0):  # the batch script runs on machine 0: of the other's end it hears, with its own it ends
+        job.wait_until_training(attempt=2 - number)
+        cluster.switch_off(number)
+        cluster.wait_for_requeue(job.number, 2 - number, hurry=False)
+        cluster.switch_on(number)
+        cluster.hurry(job.number)
+    ended = cluster.wait_for_end(job.number)
+    assert (ended["JobState"], ended["Restarts"]) == ("COMPLETED", "2"), job.log
+    undisturbed.assert_same(job.directory)
+
+
+def test_a_job_that_cannot_come_on_is_not_requeued_for_ever(
+    cluster: Cluster, tmp_path: Path, undisturbed: Reference
+) -> None:
+    job = undisturbed.job(cluster, tmp_path, run={"stalled_restarts": 1})
+    for restarts in (0, 1):
+        cluster.wait_until(lambda: bool(cluster.ranks(job.number)), 120.0, job.number)
+        for rank in list(cluster.ranks(job.number)):
+            job.kill(rank)
+        if restarts == 0:
+            cluster.wait_for_requeue(job.number, 1)
+    ended = cluster.wait_for_end(job.number)
+    assert (ended["JobState"], ended["Restarts"]) == ("FAILED", "1"), job.log
+    assert "1 restarts in a row have brought no step" in job.log
+    assert not (job.directory / "adapters").exists()
+
+
+def test_what_a_person_has_to_mend_is_not_requeued(cluster: Cluster, tmp_path: Path, undisturbed: Reference) -> None:
+    job = undisturbed.job(cluster, tmp_path, model={"base": str(tmp_path / "nowhere")})
+    ended = cluster.wait_for_end(job.number)
+    assert (ended["JobState"], ended["ExitCode"], ended["Restarts"]) == ("FAILED", "2:0", "0"), job.log
+    assert "mms-dist: give up" in job.log
+    assert str(tmp_path / "nowhere") in job.log
+
+
+def test_a_wrong_setting_ends_the_job_before_any_machine_starts(cluster: Cluster, tmp_path: Path) -> None:
+    shutil.copy("configs/train/mms-300m.yaml", tmp_path / "config.yaml")
+    options = ["--nodes=2", "--time=30", f"--output={tmp_path}/job.out"]
+    job = submit(cluster, "train", options, [str(tmp_path / "config.yaml"), "--optim.lrr", "1"])
+    ended = cluster.wait_for_end(job)
+    assert (ended["JobState"], ended["ExitCode"], ended["Restarts"]) == ("FAILED", "2:0", "0")
+    assert "optim.lrr" in cluster.told(job)
+
+
+def test_a_cancelled_job_saves_and_does_not_come_back(cluster: Cluster, tmp_path: Path, undisturbed: Reference) -> None:
+    job = undisturbed.job(cluster, tmp_path)
+    job.wait_until_training()
+    cluster.run("scancel", job.number)
+    ended = cluster.wait_for_end(job.number)
+    assert (ended["JobState"], ended["Restarts"]) == ("CANCELLED", "0"), job.log
+    cluster.wait_until(lambda: job.status.state == "preempted", 20.0, job.number)
+    assert job.saved() >= (job.status.steps or 0) > 0
+    time.sleep(1.0)
+    assert cluster.job(job.number)["JobState"] == "CANCELLED"
+    assert not cluster.processes(job.number)

@@ -1,0 +1,43 @@
+"""The scripts that do not train."""
+
+import hashlib
+from pathlib import Path
+
+from tests.corpus import build_toy_shards, toy_languages
+from tests.slurm.cluster import Cluster
+from tests.slurm.jobs import submit
+from tests.training import toy_config, train
+
+LANGUAGES = toy_languages(5)
+
+
+def test_an_array_of_jobs_builds_what_one_build_does(cluster: Cluster, tmp_path: Path) -> None:
+    alone = build_toy_shards(tmp_path / "alone", languages=len(LANGUAGES), train=3, dev=1)
+    source, output = tmp_path / "alone" / "manifest.tsv", tmp_path / "shards"
+    options = ["--array=0-5", "--cpus-per-task=1", f"--output={tmp_path}/%a.out"]
+    job = submit(
+        cluster,
+        "shards",
+        options,
+        [str(source), str(output), "--test-fraction", "0", "--shard-utterances", "6"],
+    )
+    cluster.wait_until(lambda: not cluster.run("squeue", "--noheader", "--jobs", job), 120.0)
+    logs = [(tmp_path / f"{task}.out").read_text() for task in range(6)]
+    assert sums(output) == sums(alone), logs
+    assert sum("nothing is left for this one" in log for log in logs) == 1
+
+
+def test_a_run_is_scored_by_a_job(cluster: Cluster, tmp_path: Path, small_base: Path) -> None:
+    shards = build_toy_shards(tmp_path, languages=2, train=3, dev=2)
+    train(toy_config(tmp_path / "run", small_base, shards, optim={"steps": 2}))
+    options = ["--cpus-per-task=1", f"--output={tmp_path}/eval.out"]
+    job = submit(cluster, "eval", options, [str(tmp_path / "run"), "--split", "dev"])
+    ended = cluster.wait_for_end(job)
+    assert ended["JobState"] == "COMPLETED", cluster.told(job)
+    assert (tmp_path / "run" / "eval" / "dev.json").is_file()
+
+
+def sums(folder: Path) -> dict[str, str]:
+    """Every file's bytes."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}

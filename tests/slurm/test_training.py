@@ -1,0 +1,30 @@
+"""A job that is stopped and requeued ends with the adapters of a run that nobody has disturbed."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.slurm.cluster import Cluster
+from tests.slurm.jobs import LANGUAGES, Reference
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, small_base: Path) -> Reference:
+    return Reference.trained(tmp_path_factory.mktemp("undisturbed"), small_base)
+
+
+def test_a_job_that_is_warned_saves_and_is_requeued_until_all_is_done(
+    any_cluster: Cluster, tmp_path: Path, undisturbed: Reference
+) -> None:
+    job = undisturbed.job(any_cluster, tmp_path)
+    job.wait_until_training()
+    job.warn()
+    any_cluster.wait_for_requeue(job.number, 1)
+    ended = any_cluster.wait_for_end(job.number)
+    assert (ended["JobState"], ended["ExitCode"], ended["Restarts"]) == ("COMPLETED", "0:0", "1"), job.log
+    assert (job.status.state, job.status.attempt, job.status.processes) == ("finished", 2, 2)
+    (stopped,) = job.events("preempted")
+    assert stopped["round"] > 0
+    saved = {event["language"] for event in job.events("checkpoint_saved") if event["round"] == stopped["round"]}
+    assert saved == set(LANGUAGES), "all of them, at the round in which the job was stopped"
+    undisturbed.assert_same(job.directory)
