@@ -51,6 +51,8 @@ class CheckpointStore:
         self.damaged: list[Damage] = []
         #: Seconds that callers of `save_later` were kept: checking the snapshot and waiting for the disk.
         self.wait_seconds = 0.0
+        #: Of writing one checkpoint, the slowest so far.
+        self.longest_write_seconds = 0.0
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         self._admitted = BoundedSemaphore(pending_limit)
         self._saves: list[Future[Path]] = []
@@ -242,7 +244,7 @@ class CheckpointStore:
         return [name for name in names if LanguageFolder(self.directory / name).steps()]
 
     def _save(self, snapshot: Snapshot, best: bool) -> Path:
-        folder = self._folder(snapshot.language)
+        began, folder = perf_counter(), self._folder(snapshot.language)
         try:
             path = folder.save(snapshot, is_whole=lambda: self._is_whole(snapshot.language, snapshot.step))
             folder.point("last", snapshot.step)
@@ -251,6 +253,7 @@ class CheckpointStore:
             self._retain(folder)
         except OSError as problem:
             raise writing_error(folder.path, 0, problem) from problem
+        self.longest_write_seconds = max(self.longest_write_seconds, perf_counter() - began)
         return path
 
     def _retain(self, folder: LanguageFolder) -> None:

@@ -30,7 +30,7 @@ class Pace:
     audio_seconds_per_second: float
     round_seconds: float
     longest_round_seconds: float  # of the whole attempt, evaluation and saving included
-    longest_save_seconds: float
+    longest_save_seconds: float  # of a checkpoint of every active language, until it is on the disk
     memory_gib: float
 
 
@@ -83,7 +83,7 @@ def _pace(drawn: Sequence[_Drawn]) -> Pace:
         audio_seconds_per_second=audio / seconds if seconds > 0 else 0.0,
         round_seconds=seconds / len(recent),
         longest_round_seconds=max(each.seconds for each in drawn),
-        longest_save_seconds=max(each.figures["save_fraction"] * each.seconds for each in drawn),
+        longest_save_seconds=max(each.figures.get("save_all_seconds", 0.0) for each in drawn),
         memory_gib=last.figures["memory_gib"],
     )
 

@@ -63,6 +63,7 @@ class RoundReport:
     memory_bytes: int = 0
     waiting: int = 0  # languages not yet admitted
     finished: int = 0  # languages that are done, quarantined ones included
+    save_all_seconds: float = 0.0  # that a checkpoint of every active language would take until it is on the disk
 
     @property
     def padding_fraction(self) -> float:

@@ -88,6 +88,10 @@ class Lifecycle:
             if not trainee.is_held(round_number) and trainee.progress.status == ACTIVE:
                 self._save(trainee, best=False)
 
+    def save_all_seconds(self, trainees: Iterable[Trainee]) -> float:
+        """How long `save_all` and the writing after it would take, were every write as slow as the slowest so far."""
+        return self.store.longest_write_seconds * sum(trainee.is_led_here for trainee in trainees)
+
     def _note(self, turn: Turn, round_number: int) -> None:
         """Take the round into the language's progress."""
         trainee, progress = turn.trainee, turn.trainee.progress

@@ -104,6 +104,7 @@ class RoundLoop:
             padded_seconds=losses.padded_seconds,
             data_wait_seconds=self.loader.wait_seconds - waited,
             save_seconds=self.lifecycle.save_seconds - saved,
+            save_all_seconds=self.lifecycle.save_all_seconds(trainees),
             memory_bytes=memory_bytes(),
             waiting=self.roster.waiting,
             finished=self.roster.ended,

@@ -52,7 +52,7 @@ def _rounds(run: Path, first: int, last: int, *, began: datetime, between_second
         for number in range(first, last + 1):
             at += seconds + between_seconds
             lines = [LanguageRound("ron", number, STEPS, 0.0, 1.0, 1e-3, 1.0, 4, 20.0)] * 2
-            board.round(RoundReport(number, lines, seconds, 40.0, 41.0, save_seconds=0.1 if number % 5 == 0 else 0.0))
+            board.round(RoundReport(number, lines, seconds, 40.0, 41.0, save_all_seconds=0.1 if number >= 5 else 0.0))
         board.flush()
     finally:
         clock.undo()
