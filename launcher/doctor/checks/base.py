@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from launcher.doctor.amount import amount
 from launcher.doctor.finding import Notes
 from launcher.doctor.subject import Subject
 from launcher.doctor.weights import WEIGHTS, missing_weights, weight_files, weight_shapes
@@ -37,8 +38,8 @@ def look(subject: Subject, notes: Notes) -> None:
             "fetch the checkpoint again",
         )
         return
-    size_gib = sum(path.stat().st_size for path in files) / 2**30
-    told = f"{name}: {subject.shape.parameters / 1e6:,.1f} M parameters, {size_gib:.2g} GiB in {folder}"
+    size = amount(sum(path.stat().st_size for path in files))
+    told = f"{name}: {subject.shape.parameters / 1e6:,.1f} M parameters, {size} in {folder}"
     if subject.load:
         base = FrozenBase.load(name, dtype=DTYPES[subject.config.model.dtype], device="cpu")
         if not all(bool(torch.isfinite(tensor).all()) for tensor in base.module.parameters()):

@@ -4,6 +4,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from launcher.doctor.amount import amount
 from launcher.doctor.checks.run_directory import trial_folder
 from launcher.doctor.finding import Notes
 from launcher.doctor.subject import Subject
@@ -40,9 +41,9 @@ def look(subject: Subject, notes: Notes) -> None:
         for shard in index.language(code).shards(split)
     ]
     needed = min(sum(shards), config.data.cache_gib * 2**30)
-    told = f"{needed / 2**30:,.2g} GiB at most for remote shards in {place}, {free / 2**30:,.2g} GiB free"
+    told = f"{amount(needed)} at most for remote shards in {place}, {amount(free)} free"
     if max(shards, default=0) > config.data.cache_gib * 2**30:
-        notes.fail(f"a shard of {max(shards) / 2**30:,.2g} GiB is larger than data.cache_gib", "raise data.cache_gib")
+        notes.fail(f"a shard of {amount(max(shards))} is larger than data.cache_gib", "raise data.cache_gib")
     if needed > free:
         notes.fail(told, MEND)
     else:

@@ -4,6 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
+from launcher.doctor.amount import amount
 from launcher.doctor.finding import Notes
 from launcher.doctor.subject import Subject
 from mms_dist.config import Config
@@ -30,8 +31,8 @@ def look(subject: Subject, notes: Notes) -> None:
     needed = copies * sum(sizes) + max(sizes)  # and one that is being written
     written, entries = _written(directory / "adapters")
     free, system = shutil.disk_usage(place).free, os.statvfs(place)
-    each = f"{copies} x {len(sizes):,} languages x {sum(sizes) / len(sizes) / 1e6:.1f} MB"
-    told = f"{_gib(needed)} GiB for checkpoints ({each}), {_gib(written)} of them written, {_gib(free)} free in {place}"
+    each = f"{copies} of {len(sizes):,} languages, {amount(sum(sizes) / len(sizes))} each"
+    told = f"{amount(needed)} for checkpoints ({each}), {amount(written)} written, {amount(free)} free in {place}"
     if needed - written > free:
         notes.fail(told, "free space there, lower checkpoint.keep, or choose another run.directory")
     elif needed - written > 0.9 * free:
@@ -58,7 +59,3 @@ def _written(adapters: Path) -> tuple[int, int]:
     for path in adapters.glob("*/step-*/*"):
         total, count = total + path.stat().st_size, count + 1
     return total, count
-
-
-def _gib(count: float) -> str:
-    return f"{count / 2**30:,.2g}" if count < 10 * 2**30 else f"{count / 2**30:,.0f}"

@@ -7,6 +7,7 @@ from pathlib import Path
 import psutil
 import torch
 
+from launcher.doctor.amount import amount
 from launcher.doctor.finding import Notes
 from launcher.doctor.subject import Subject
 from mms_dist.planning.memory import process_memory
@@ -44,14 +45,14 @@ def look(subject: Subject, notes: Notes) -> None:
     if on_cpu:
         needed += PROCESS_BYTES + int(2**30 * feature_cache_gib(config.model.feature_cache_gib, device))
     told = (
-        f"about {_gib(needed)} GiB a process: base {_gib(base)}, rows {_gib(memory.rows)}, a forward pass of "
-        f"{passing:,.0f} s {_gib(memory.activations)}"
+        f"about {amount(needed)} a process: base {amount(base)}, rows {amount(memory.rows)}, a forward pass of "
+        f"{passing:,.0f} s {amount(memory.activations)}"
     )
     available, where = _available(subject, on_cpu)
     if available is None:
         notes.ok(f"{told}; {where}")
         return
-    told = f"{told}; {_gib(available)} GiB {where}"
+    told = f"{told}; {amount(available)} {where}"
     mend = "lower rounds.forward_seconds or rounds.slots, or set model.activation_checkpointing true"
     if subject.longest_seconds > padded:
         longest = f"the longest has {subject.longest_seconds:,.0f} s"
@@ -94,8 +95,3 @@ def host_bytes(environment: Mapping[str, str]) -> float:
 
 def _gpus() -> int:
     return torch.cuda.device_count()
-
-
-def _gib(count: float) -> str:
-    gib = count / 2**30
-    return f"{gib:,.0f}" if gib >= 100 else f"{gib:.1f}" if gib >= 1 else f"{gib:.2g}"

@@ -44,7 +44,7 @@ def look(subject: Subject, notes: Notes) -> None:
     active = min(ranks.capacity, len(waiting))
     if idle:
         notes.warn(
-            f"{told}; {idle:,} have nothing to do: {active:,} languages cannot be shared among more",
+            f"{told}; {idle:,} have nothing to do: {active:,} languages at once are no quicker on more",
             "start fewer processes, or raise optim.batch_seconds: a batch is shared utterance by utterance",
         )
     elif not notes.of("failed"):

@@ -1,0 +1,72 @@
+"""`mms-dist doctor` as a command: what it prints, and how it ends."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from launcher import cli
+from launcher.doctor.doctor import preflight
+from mms_dist.distributed import comm
+
+
+@pytest.fixture
+def doctor(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """`mms-dist doctor`: exit status, output, errors."""
+    monkeypatch.setattr(comm, "_SERVING", [])
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        status = cli.main(["doctor", *arguments])
+        return (status, *capsys.readouterr())
+
+    return run
+
+
+def test_the_command_says_by_its_exit_status_how_it_stands(
+    doctor: Callable[..., tuple[int, str, str]], config: Path
+) -> None:
+    status, output, _ = doctor(str(config))
+    assert (status, output.splitlines()[-1]) == (0, "nothing to mend")
+    assert "network" in output
+    status, output, _ = doctor("--config", str(config), "--comm.processes", "2", "--nodes", "3")
+    assert (status, output.splitlines()[-1].partition(",")[0]) == (1, "1 to mend")
+    assert "→ start as many as that" in output
+    status, _, errors = doctor(str(config) + "x")
+    assert (status, "cannot read the configuration" in errors) == (2, True)
+    assert doctor()[0] == doctor(str(config), "--config", str(config))[0] == doctor(str(config), "--optim.lr")[0] == 2
+
+
+def test_json_holds_every_finding(doctor: Callable[..., tuple[int, str, str]], config: Path) -> None:
+    status, output, _ = doctor(str(config), "--json", "--comm.processes", "2")
+    report = json.loads(output)
+    assert status == report["exit_code"] == 1
+    (finding,) = (each for each in report["findings"] if each["status"] == "failed")
+    assert finding["check"] == "processes"
+    assert finding["hosts"] == []
+    assert "comm.processes is 2" in finding["found"]
+
+
+def test_a_thousand_problems_of_a_kind_are_counted_and_not_listed(
+    doctor: Callable[..., tuple[int, str, str]], config: Path
+) -> None:
+    many = ", ".join(f"x{a}{b}" for a in "abcdef" for b in "abcdef")
+    _, output, _ = doctor(str(config), "--data.languages", f"[{many}]")
+    assert output.count("no shards of language") == 8
+    assert "and 28 more of shards (failed)" in output
+
+
+def test_the_preflight_of_a_job_looks_at_what_can_be_seen_from_here(config: Path) -> None:
+    report = preflight(str(config), [], nodes=2, processes=2, script="#SBATCH --signal=B:USR1@600\n")
+    assert report.exit_code == 0
+    told = {line.finding.check: line.finding.found for line in report.lines}
+    assert "other machines" in told["device"]
+    assert told["processes"].startswith("4 processes on 2 machines")
+    assert "network" not in told
+
+
+def test_the_doctor_is_quick_and_help_needs_no_torch() -> None:
+    program = "import sys; from launcher.cli import main; main(['doctor', '--help']); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True).returncode == 0

@@ -1,0 +1,120 @@
+"""All checks of `mms-dist doctor`: each fails on what is broken and on nothing else, and all of it is told at once."""
+
+import shutil
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from tests.doctoring import examined, failed, warned
+
+
+def test_nothing_is_wrong_with_a_good_run_and_nothing_is_left_behind(config: Path, tmp_path: Path) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    findings = examined(config, load=True)
+    assert failed(findings) == {}
+    assert warned(findings) == {}
+    assert {"versions", "base model", "shards", "run directory", "disk space", "memory", "processes"} <= {
+        finding.check for finding in findings if finding.status == "ok"
+    }
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("check", "settings", "words"),
+    [
+        ("configuration", ["--optim.step", "1"], ["unknown key 'optim.step'", "did you mean 'steps'"]),
+        ("configuration", ["--comm.deepspeed", "none.json"], ["none.json", "configs/deepspeed/zero3.json"]),
+        ("device", ["--run.device", "cuda:7"], ["cuda:7", "use auto"]),
+        ("base model", ["--model.base", "/nowhere"], ["/nowhere", "expected a folder with config.json"]),
+        ("shards", ["--data.shards", "/nowhere"], ["no folder /nowhere", "mms-dist shards build"]),
+        ("shards", ["--data.languages", "[taa, tax]"], ["tax", "there are: taa, tab"]),
+        ("shards", ["--languages.tax.optim.lr", "1e-3"], ["languages.tax", "correct the code"]),
+        ("shards", ["--data.max_seconds", "0.01"], ["taa has 9 training utterances", "tab has 10", "data.max_seconds"]),
+        ("first adapters", ["--adapter.init", "none"], ["'none' is neither a scheme", "xavier"]),
+        (
+            "run directory",
+            ["--run.directory", "/proc/here/run"],
+            ["/proc/here/run cannot be written", "choose another"],
+        ),
+        ("disk space", ["--checkpoint.keep", "1000000000"], ["free in", "lower checkpoint.keep"]),
+        ("memory", ["--rounds.forward_seconds", "1e7"], ["available", "lower rounds.forward_seconds"]),
+        ("processes", ["--comm.processes", "3"], ["1 process on 1 machine", "leave comm.processes out"]),
+    ],
+)
+def test_a_wrong_setting_fails_its_own_check_and_no_other(
+    config: Path, check: str, settings: list[str], words: list[str]
+) -> None:
+    told = failed(examined(config, *settings))
+    assert told.keys() == {check}
+    for word in words:
+        assert word in told[check]
+
+
+def test_everything_that_is_broken_is_reported_at_once(
+    config: Path, base: Path, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (shards / "taa" / "train-000000.tar").unlink()
+    with (shards / "tab" / "train-000001.tar").open("ab") as file:
+        file.truncate(1000)
+    with (base / "model.safetensors").open("ab") as file:
+        file.truncate(20_000)
+    _pretend_version(monkeypatch, "transformers", "4.1.0")
+    told = failed(
+        examined(
+            config,
+            *("--optim.rate", "1", "--optim.lr", "fast", "--languages.tax.optim.lr", "1", "--run.device", "toaster"),
+            *("--run.directory", str(base / "config.json" / "run"), "--comm.processes", "9"),
+        )
+    )
+    expected = ["versions", "configuration", "device", "base model", "shards", "run directory", "processes"]
+    assert sorted(told) == sorted(expected)
+    assert "transformers 4.1.0, expected" in told["versions"]
+    assert "optim.rate" in told["configuration"]
+    assert "optim.lr" in told["configuration"]
+    for part in ("languages.tax", "taa/train-000000.tar is missing", "tab/train-000001.tar has 1,000 bytes"):
+        assert part in told["shards"]
+
+
+def test_every_finding_that_is_not_well_names_a_mend(config: Path, base: Path, shards: Path) -> None:
+    shutil.rmtree(base)
+    (shards / "taa" / "vocab.json").write_text("{")
+    settings = ["--optim.rate", "1", "--run.directory", "/proc/x", "--comm.processes", "9", "--run.device", "cuda:9"]
+    findings = [each for each in examined(config, *settings) if each.status in ("failed", "warning")]
+    assert len(findings) >= 6
+    assert all(finding.mend for finding in findings), findings
+
+
+def _pretend_version(monkeypatch: pytest.MonkeyPatch, package: str, found: str | None) -> None:
+    real = metadata.version
+
+    def version(name: str) -> str:
+        if name != package:
+            return real(name)
+        if found is None:
+            raise metadata.PackageNotFoundError(name)
+        return found
+
+    monkeypatch.setattr(metadata, "version", version)
+
+
+@pytest.mark.parametrize(("found", "words"), [(None, "deepspeed is not installed"), ("0.1", "deepspeed 0.1, expected")])
+def test_a_package_that_is_missing_or_too_old_is_named(
+    config: Path, monkeypatch: pytest.MonkeyPatch, found: str | None, words: str
+) -> None:
+    _pretend_version(monkeypatch, "deepspeed", found)
+    told = failed(examined(config))
+    assert told.keys() == {"versions"}
+    assert words in told["versions"]
+    assert "pip install 'deepspeed" in told["versions"]
+
+
+def test_a_check_that_cannot_even_be_imported_is_a_finding_and_the_others_go_on(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "launcher.doctor.checks.memory", raising=False)
+    monkeypatch.setitem(sys.modules, "psutil", None)
+    told = failed(examined(config))
+    assert told.keys() == {"memory"}
+    assert "psutil" in told["memory"]

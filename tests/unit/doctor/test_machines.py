@@ -1,0 +1,144 @@
+"""`mms-dist doctor` and the machines of a run: devices, memory, processes, and a SLURM job around them."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
+import pytest
+import torch
+
+from launcher.doctor.checks.memory import host_bytes
+from launcher.doctor.site import Site, site_of
+from launcher.doctor.step import take_place
+from launcher.slurm.lead_time import LeadTime
+from tests.doctoring import examined, failed, warned
+
+
+def test_memory_is_compared_with_what_is_said_of_machines_elsewhere(config: Path) -> None:
+    assert failed(examined(config, nodes=2, processes=2, here=False, memory_gib=80)) == {}
+    told = failed(examined(config, nodes=2, processes=2, here=False, memory_gib=0.001))
+    assert told.keys() == {"memory"}
+
+
+def test_processes_without_work_are_counted(config: Path) -> None:
+    findings = examined(config, nodes=64, processes=8, here=False)
+    assert failed(findings) == {}
+    assert "have nothing to do" in warned(findings)["processes"]
+
+
+def test_a_launcher_that_fell_short_is_named(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    assert "has started one" in failed(examined(config))["processes"]
+
+
+class Gpus:
+    """What torch says of GPUs that are not there."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, count: int, gib: float, bf16: bool = True) -> None:
+        replies = {
+            "is_available": count > 0,
+            "device_count": count,
+            "get_device_name": "Test GPU",
+            "get_device_properties": SimpleNamespace(total_memory=int(gib * 2**30)),
+            "is_bf16_supported": bf16,
+        }
+        for name, reply in replies.items():
+            monkeypatch.setattr(torch.cuda, name, lambda *_, reply=reply, **__: reply)
+        monkeypatch.setattr(torch.cuda.nccl, "version", lambda: (2, 28, 3))
+
+
+def test_gpus_are_counted_named_and_their_memory_is_what_must_suffice(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Gpus(monkeypatch, count=2, gib=80)
+    findings = examined(config)
+    assert failed(findings) == warned(findings) == {}
+    told = {finding.check: finding.found for finding in findings}
+    assert told["device"].startswith("2 x Test GPU")
+    assert "NCCL 2.28.3" in told["device"]
+    assert "80.0 GiB on a GPU" in told["memory"]
+    assert told["processes"].startswith("2 processes on 1 machine")
+    assert "each needs one of its own" in failed(examined(config, processes=3))["device"]
+    Gpus(monkeypatch, count=2, gib=1e-4, bf16=False)
+    findings = examined(config, "--model.dtype", "bfloat16")
+    assert failed(findings).keys() == {"memory"}
+    assert "set model.dtype float32" in warned(findings)["device"]
+
+
+def test_a_build_of_torch_that_does_not_see_the_gpu_is_found(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Gpus(monkeypatch, count=0, gib=0)
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    assert "install torch's CUDA build" in failed(examined(config))["device"]
+    assert failed(examined(config, "--run.device", "cpu")) == {}
+
+
+JOB = {
+    "SLURM_JOB_ID": "7",
+    "SLURM_JOB_NUM_NODES": "3",
+    "SLURM_JOB_NODELIST": "node[01-03]",
+    "SLURM_NODEID": "1",
+    "SLURM_GPUS_ON_NODE": "4",
+}
+
+
+def test_where_a_run_is_to_be_follows_from_the_command_line_then_the_launcher_then_the_job() -> None:
+    assert site_of({}) == Site(1, None, here=True)
+    assert site_of({}, nodes=2, processes=8) == Site(2, 8, here=False)
+    assert site_of(JOB) == Site(3, 4, here=True, job="7")
+    assert site_of(JOB, nodes=2) == Site(2, 4, here=True, job="7")
+    assert site_of(JOB | {"WORLD_SIZE": "6", "LOCAL_WORLD_SIZE": "2"}) == Site(3, 2, here=True, job="7")
+    assert (Site(3, None).world(8), Site(3, None).world(0), Site(3, 2).world(8)) == (24, 3, 6)
+
+
+def test_tasks_of_srun_meet_on_the_first_machine_of_their_step_at_the_jobs_port() -> None:
+    task = JOB | {"SLURM_PROCID": "1", "SLURM_STEP_NUM_TASKS": "2", "SLURM_STEP_NODELIST": "node[02-03]"}
+    environment = dict(task)
+    take_place(environment)
+    assert {name: environment[name] for name in environment.keys() - task.keys()} == {
+        "RANK": "1",
+        "WORLD_SIZE": "2",
+        "LOCAL_RANK": "0",
+        "MASTER_ADDR": "node02",
+        "MASTER_PORT": "12007",
+    }
+    for untouched in ({}, JOB, task | {"SLURM_STEP_NUM_TASKS": "1"}, task | {"WORLD_SIZE": "6"}):
+        environment = dict(untouched)
+        take_place(environment)
+        assert environment == untouched
+
+
+def test_memory_is_bounded_by_the_job() -> None:
+    everything = host_bytes({})
+    assert 0 < everything <= psutil.virtual_memory().total
+    assert host_bytes({"SLURM_MEM_PER_NODE": "0"}) > 0.5 * everything
+    assert host_bytes({"SLURM_MEM_PER_NODE": "100"}) == 100 * 2**20
+    assert host_bytes({"SLURM_MEM_PER_CPU": "10"}) == 10 * 2**20 * len(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize(
+    ("script", "round_seconds", "status", "words"),
+    [
+        ("#SBATCH --signal=B:USR1@600\n", 60.0, "ok", "enough"),
+        ("#SBATCH --signal=B:USR1@600\n", 700.0, "failed", "--signal=B:USR1@"),
+        ("#SBATCH --signal=B:USR1@600\n", None, "not checked", "yet to be measured"),
+        ("#SBATCH --nodes=2\n", 60.0, "warning", "slurm/train.sbatch"),
+    ],
+)
+def test_the_warning_must_leave_time_for_a_round_and_a_save(
+    config: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    script: str,
+    round_seconds: float | None,
+    status: str,
+    words: str,
+) -> None:
+    measured = None if round_seconds is None else LeadTime(600.0, round_seconds, 5.0)
+    monkeypatch.setattr("launcher.slurm.lead_time.measured_lead_time", lambda *_: measured)
+    monkeypatch.delitem(sys.modules, "launcher.doctor.checks.lead_time", raising=False)
+    (finding,) = (each for each in examined(config, script=script) if each.check == "lead time")
+    assert finding.status == status
+    assert words in f"{finding.found} {finding.mend}"

@@ -1,0 +1,85 @@
+"""`mms-dist doctor` and the run directory: what its file system can do, who uses it, and whether there is room."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from launcher.doctor.checks import run_directory
+from launcher.doctor.checks.disk import checkpoint_bytes
+from mms_dist.checkpoint.lock import RunLock
+from mms_dist.config import load_config
+from mms_dist.planning.shape import BaseShape
+from tests.doctoring import examined, failed, warned
+from tests.training import train
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        ("replace", "replacing a file fails"),
+        ("rename", "renaming a folder fails"),
+        ("symlink", "replacing a link fails"),
+    ],
+)
+def test_a_file_system_that_lacks_an_operation_is_named(
+    config: Path, monkeypatch: pytest.MonkeyPatch, function: str, words: str
+) -> None:
+    def refuse(*args: Any, **options: Any) -> None:
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(os, function, refuse)
+    told = failed(examined(config))
+    assert told.keys() == {"run directory"}
+    assert words in told["run directory"]
+    assert "another file system" in told["run directory"]
+
+
+def test_locks_that_other_processes_do_not_respect_are_found(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_directory, "is_locked_for_others", lambda path: False)
+    assert "can be locked by another" in failed(examined(config))["run directory"]
+
+
+def test_whether_a_lock_is_respected_is_asked_of_another_process(tmp_path: Path) -> None:
+    (tmp_path / "run.lock").touch()
+    assert not run_directory.is_locked_for_others(tmp_path / "run.lock")
+    with RunLock(tmp_path) as lock:
+        assert run_directory.is_locked_for_others(lock.path)
+    with pytest.raises(OSError, match="No such file"):
+        run_directory.is_locked_for_others(tmp_path / "none")
+
+
+def test_a_directory_in_use_is_named_with_its_user(config: Path, tmp_path: Path) -> None:
+    with RunLock(tmp_path / "run"):
+        told = failed(examined(config))
+    assert told.keys() == {"last attempt"}
+    assert f"in use by process {os.getpid()}" in told["last attempt"]
+    assert failed(examined(config)) == {}
+
+
+def test_a_run_that_gave_up_is_told_with_its_reason(config: Path, tmp_path: Path) -> None:
+    status = {"processes": 1, "attempt": 4, "stalled": 3, "steps_at_start": 0, "state": "stalled", "reason": "no luck"}
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "status.json").write_text(json.dumps(status))
+    findings = examined(config)
+    assert failed(findings) == {}
+    assert "gave up: no luck" in warned(findings)["last attempt"]
+
+
+def test_a_checkpoint_is_as_large_as_is_reckoned(config: Path, tmp_path: Path) -> None:
+    settings = ["--optim.steps", "2", "--optim.warmup_steps", "1", "--checkpoint.keep", "1"]
+    run = load_config(config, settings)
+    train(run)
+    shape = BaseShape.of(run.model.base)
+    for language in ("taa", "tab"):
+        folder = (tmp_path / "run" / "adapters" / language / "last").resolve()
+        vocabulary = len(json.loads((folder / "vocab.json").read_text())[language])
+        found = sum(path.stat().st_size for path in folder.iterdir())
+        assert 0.5 * found < checkpoint_bytes(run, shape, vocabulary) < 2 * found
+        tensors = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+        assert abs(checkpoint_bytes(run, shape, vocabulary) - tensors) < 16 << 10
+    findings = examined(config, *settings)
+    assert failed(findings) == {}
+    assert any("has finished" in finding.found for finding in findings)
