@@ -81,7 +81,8 @@ def build_shards(
     `output` whole or not at all.
 
     Raises:
-        ShardsError: if another build writes to `output`, a process of this one dies, or `output` can not be written.
+        ShardsError: if another build is writing one of the languages, a process of this one dies, or `output` can not
+            be written.
     """
     progress = progress or BuildProgress()
     report = BuildReport()
@@ -91,30 +92,31 @@ def build_shards(
         raise ShardsError(
             f"{output} can not be made: {error.strerror}; choose another folder for the shards"
         ) from error
-    with _only_build(output), process_pool(workers) as executor:
+    with process_pool(workers) as executor:
         builds = [(plan, _LanguageBuild(plan, output, options)) for plan in plans]
         for _, build in builds:
             build.check_target(force=force)
         for plan, build in builds:
-            index = None if force else build.finished_index()
-            if index is not None:
-                report.reused.append(plan.language)
-            else:
-                try:
-                    index = build.run(executor, workers, progress)
-                except SourceError as error:
-                    report.failed[plan.language] = str(error)
-                    continue
-                except BrokenProcessPool as error:
-                    raise ShardsError(
-                        f"a process of the build died in {plan.language}, perhaps for want of memory; run the same "
-                        "command again with fewer --workers: finished shards are kept"
-                    ) from error
-                except OSError as error:
-                    raise ShardsError(
-                        f"{plan.language} can not be written to {output}: {error.strerror}; mend that and run the same "
-                        "command again: finished shards are kept"
-                    ) from error
+            with _only_build(output, plan.language):
+                index = None if force else build.finished_index()
+                if index is not None:
+                    report.reused.append(plan.language)
+                else:
+                    try:
+                        index = build.run(executor, workers, progress)
+                    except SourceError as error:
+                        report.failed[plan.language] = str(error)
+                        continue
+                    except BrokenProcessPool as error:
+                        raise ShardsError(
+                            f"a process of the build died in {plan.language}, perhaps for want of memory; run the same "
+                            "command again with fewer --workers: finished shards are kept"
+                        ) from error
+                    except OSError as error:
+                        raise ShardsError(
+                            f"{plan.language} can not be written to {output}: {error.strerror}; mend that and run the "
+                            "same command again: finished shards are kept"
+                        ) from error
             report.indexes[plan.language] = index
             progress.finished(plan.language, index, reused=plan.language in report.reused)
     return report
@@ -262,13 +264,14 @@ def _tasks(candidates: Sequence[Candidate]) -> Iterator[list[Candidate]]:
 
 
 @contextlib.contextmanager
-def _only_build(output: Path) -> Iterator[None]:
-    lock = FileLock(output / WORK_FOLDER / "lock", timeout=0)
+def _only_build(output: Path, language: str) -> Iterator[None]:
+    """The only build of this language; those of others may go on beside it."""
+    lock = FileLock(output / WORK_FOLDER / f"{language}.lock", timeout=0)
     try:
         lock.acquire()
     except Timeout as error:
         raise ShardsError(
-            f"another build is writing to {output}; wait for it, or choose another folder for the shards"
+            f"another build is writing {language} to {output}; wait for it, or choose another folder for the shards"
         ) from error
     try:
         yield

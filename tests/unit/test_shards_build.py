@@ -271,14 +271,14 @@ def test_a_language_in_which_nothing_is_left_fails_alone_and_leaves_nothing(tmp_
     assert not (tmp_path / "shards" / ".build" / "hun").exists()
 
 
-def test_two_builds_do_not_write_to_one_place(tmp_path):
+def test_two_builds_do_not_write_one_language(tmp_path):
     manifest = write_corpus(tmp_path / "corpus", utterances=4)
 
     class Second(BuildProgress):
         def advance(self, utterances):
             build(manifest, tmp_path / "shards")
 
-    with pytest.raises(ShardsError, match="another build is writing"):
+    with pytest.raises(ShardsError, match="another build is writing ron"):
         build_shards(plans_of(manifest), tmp_path / "shards", BuildOptions(), workers=1, progress=Second())
 
 
