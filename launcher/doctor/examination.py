@@ -16,6 +16,7 @@ CHECKS = {
     "shard cache": "cache",
     "run directory": "run_directory",
     "last attempt": "attempts",
+    "checkpoints": "checkpoints",
     "disk space": "disk",
     "memory": "memory",
     "processes": "processes",

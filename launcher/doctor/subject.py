@@ -26,6 +26,8 @@ class Subject:
     base_is_sharded: bool = False
     """By DeepSpeed, over all processes."""
     shape: "BaseShape | None" = None
+    loaded_base: str | None = None
+    """The name that checkpoints know the base by, if it was loaded."""
     languages: "list[LanguageEntry]" = field(default_factory=list)
     """Those that can be trained."""
     longest_seconds: float = 0.0

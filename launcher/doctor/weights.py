@@ -52,13 +52,21 @@ def weight_shapes(files: Sequence[Path]) -> _Shapes:
     shapes: _Shapes = {}
     for path in files:
         try:
-            shapes |= _safetensors_shapes(path) if path.suffix == ".safetensors" else _torch_shapes(path)
+            shapes |= safetensors_shapes(path) if path.suffix == ".safetensors" else _torch_shapes(path)
         except Exception as error:  # safetensors, zipfile and pickle have their own, without a common base
             reason = str(error).strip().split("\n")[0]
             raise BaseModelError(
                 f"{path} ({path.stat().st_size:,} bytes) is no whole file of weights ({reason}); fetch it again"
             ) from error
     return shapes
+
+
+def safetensors_shapes(path: Path) -> _Shapes:
+    """Every tensor's shape by its name, from the head of one file."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        return {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118  # no mapping
 
 
 def missing_weights(name: str, found: Mapping[str, tuple[int, ...]]) -> tuple[set[str], set[str]]:
@@ -80,13 +88,6 @@ def _modern(key: str) -> str:
     for old, new in _OLD_NAMES.items():
         key = key.removesuffix(old) + new if key.endswith(old) else key
     return key
-
-
-def _safetensors_shapes(path: Path) -> _Shapes:
-    from safetensors import safe_open
-
-    with safe_open(path, framework="pt") as file:
-        return {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118  # no mapping
 
 
 def _torch_shapes(path: Path) -> _Shapes:

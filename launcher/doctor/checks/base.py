@@ -45,6 +45,7 @@ def look(subject: Subject, notes: Notes) -> None:
         if not all(bool(torch.isfinite(tensor).all()) for tensor in base.module.parameters()):
             notes.fail(f"{name} has weights that are NaN or infinite", "fetch the checkpoint again")
             return
+        subject.loaded_base = base.identity()
         told += "; loaded, all weights finite"
     notes.ok(told)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 
 from launcher.doctor.checks import run_directory
 from launcher.doctor.checks.disk import checkpoint_bytes
@@ -68,7 +69,9 @@ def test_a_run_that_gave_up_is_told_with_its_reason(config: Path, tmp_path: Path
     assert "gave up: no luck" in warned(findings)["last attempt"]
 
 
-def test_a_checkpoint_is_as_large_as_is_reckoned(config: Path, tmp_path: Path) -> None:
+def test_checkpoints_are_as_large_as_is_reckoned_and_must_fit_what_the_run_goes_on_with(
+    config: Path, tmp_path: Path
+) -> None:
     settings = ["--optim.steps", "2", "--optim.warmup_steps", "1", "--checkpoint.keep", "1"]
     run = load_config(config, settings)
     train(run)
@@ -80,6 +83,30 @@ def test_a_checkpoint_is_as_large_as_is_reckoned(config: Path, tmp_path: Path) -
         assert 0.5 * found < checkpoint_bytes(run, shape, vocabulary) < 2 * found
         tensors = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
         assert abs(checkpoint_bytes(run, shape, vocabulary) - tensors) < 16 << 10
-    findings = examined(config, *settings)
+    _the_checkpoints_are_compared_with_what_the_run_would_go_on_with(config, tmp_path, settings)
+
+
+def _the_checkpoints_are_compared_with_what_the_run_would_go_on_with(
+    config: Path, tmp_path: Path, settings: list[str]
+) -> None:
+    findings = examined(config, *settings, load=True)
     assert failed(findings) == {}
     assert any("has finished" in finding.found for finding in findings)
+    assert any("2 of 2 languages go on from theirs" in finding.found for finding in findings)
+    told = failed(examined(config, *settings, "--adapter.dim", "4"))
+    assert told.keys() == {"checkpoints"}
+    assert "the checkpoint of taa (step-00000002) has 2 layers of width 32 and adapter.dim 8, expected" in str(told)
+    weights = tmp_path / "base" / "model.safetensors"
+    tensors = safetensors.torch.load_file(weights)
+    tensors["wav2vec2.encoder.layer_norm.weight"] += 1
+    safetensors.torch.save_file(tensors, weights, metadata={"format": "pt"})
+    assert "a base with other weights" in failed(examined(config, *settings, load=True))["checkpoints"]
+    vocabulary = tmp_path / "run" / "adapters" / "tab" / "last" / "vocab.json"
+    vocabulary.write_text(vocabulary.read_text().replace('"g"', '"G"'))
+    told = failed(examined(config, *settings))
+    assert told.keys() == {"checkpoints"}
+    assert "the checkpoint of tab (step-00000002) has a vocabulary of" in told["checkpoints"]
+    (vocabulary.parent / "adapter.tab.safetensors").write_bytes(b"damaged")
+    findings = examined(config, *settings)
+    assert failed(findings) == {}
+    assert "is damaged" in warned(findings)["checkpoints"]

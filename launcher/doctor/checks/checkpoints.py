@@ -1,0 +1,78 @@
+"""Can the run go on from the checkpoints that are there? By their tables of contents; training reads and sums them."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from launcher.doctor.finding import Notes
+from launcher.doctor.subject import Subject
+from launcher.doctor.weights import safetensors_shapes
+from mms_dist.checkpoint.adapter_file import adapter_filename
+from mms_dist.checkpoint.folder import STATE, VOCABULARY, folder_name
+from mms_dist.checkpoint.language_folder import LanguageFolder
+from mms_dist.model.layout import HEAD_WEIGHT, RowLayout
+from mms_dist.training.census import LanguageEntry
+from shards.index import ShardIndex
+
+
+def look(subject: Subject, notes: Notes) -> None:
+    """Compares the newest of every language with the base, adapter.dim and vocabulary that it would go on with."""
+    config, shape = subject.config, subject.shape
+    if config is None or shape is None or not subject.languages:
+        notes.skip("needs the configuration, the base and the shards")
+        return
+    adapters = Path(config.run.directory) / "adapters"
+    found = {
+        entry.language: adapters / entry.language / folder_name(step)
+        for entry in subject.languages
+        if (step := LanguageFolder(adapters / entry.language).pointed("last")) is not None
+    }
+    if not found:
+        notes.ok(f"none in {adapters}: every language begins anew")
+        return
+    layout = RowLayout(shape.layers, shape.hidden, config.adapter.dim)
+    index = ShardIndex.load(config.data.shards, list(found))
+    for entry in subject.languages:
+        if (folder := found.get(entry.language)) is None:
+            continue
+        try:
+            for problem in _misfits(folder, entry, layout, index, subject):
+                notes.fail(*problem)
+        except Exception as error:  # safetensors, JSON and the system have theirs, without a common base
+            notes.warn(
+                f"{folder} is damaged ({str(error).strip().splitlines()[0]})",
+                "nothing, if an older checkpoint of the language is whole: the run goes on from that",
+            )
+    if not notes.of("failed"):
+        notes.ok(f"{len(found):,} of {len(subject.languages):,} languages go on from theirs in {adapters}")
+
+
+def _misfits(
+    folder: Path, entry: LanguageEntry, layout: RowLayout, index: ShardIndex, subject: Subject
+) -> Iterator[tuple[str, str]]:
+    """Why a checkpoint cannot go on in this run, and the mend."""
+    assert subject.config is not None
+    which = f"the checkpoint of {entry.language} ({folder.name})"
+    shapes = safetensors_shapes(folder / adapter_filename(entry.language))
+    first = next(name for name in layout.names() if name.endswith("layers.0.adapter_layer.linear_1.weight"))
+    dim, hidden = shapes[first]
+    layers = sum(name.endswith("adapter_layer.linear_1.weight") for name in shapes)
+    if (layers, hidden, dim) != (layout.layers, layout.hidden, layout.dim):
+        yield (
+            f"{which} has {layers} layers of width {hidden} and adapter.dim {dim}, expected {layout.layers}, "
+            f"{layout.hidden} and {layout.dim}",
+            "set model.base and adapter.dim to what it was trained with, or choose another run.directory",
+        )
+    tokens = index.language(entry.language).vocabulary.nested()
+    if json.loads((folder / VOCABULARY).read_text(encoding="utf-8")) != tokens:
+        yield (
+            f"{which} has a vocabulary of {shapes[HEAD_WEIGHT][0]} tokens, and the shards have other "
+            f"{entry.vocabulary_size}",
+            f"bring back the shards it was trained on, or remove {folder.parent} to train it anew",
+        )
+    base = json.loads((folder / STATE).read_text(encoding="utf-8"))["state"]["base"]
+    if subject.loaded_base is not None and base != subject.loaded_base:
+        yield (
+            f"{which} was trained on a base with other weights than {subject.config.model.base}",
+            "set model.base to that one, or choose another run.directory",
+        )
