@@ -66,7 +66,7 @@ class Launch:
                     found.append(process)
         return found
 
-    def wait(self, timeout_seconds: float = 60.0) -> Launched:
+    def wait(self, timeout_seconds: float = 120.0) -> Launched:
         """Until the launcher has ended.
 
         Raises:

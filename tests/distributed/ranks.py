@@ -79,7 +79,7 @@ class Ranks:
         path = self._log(rank)
         return path.read_text(errors="replace") if path.exists() else ""
 
-    def wait(self, timeout_seconds: float = 60.0) -> Ended:
+    def wait(self, timeout_seconds: float = 120.0) -> Ended:
         """Until all have ended.
 
         Raises:
@@ -136,7 +136,7 @@ def run_ranks(
     *,
     environment: Mapping[str, str] | None = None,
     expect: int | None = 0,
-    timeout_seconds: float = 60.0,
+    timeout_seconds: float = 120.0,
 ) -> Ended:
     """Run `target` (`module:function`, called with a dictionary) on so many ranks, and wait for them.
 
@@ -156,7 +156,7 @@ def train_ranks(
     notes: Notes | None = None,
     environment: Mapping[str, str] | None = None,
     expect: int | None = 0,
-    timeout_seconds: float = 60.0,
+    timeout_seconds: float = 120.0,
 ) -> Ended:
     """Train on so many ranks, as `mms-dist train` does.
 

@@ -19,8 +19,8 @@ from tests.training import final_row, toy_config
 WORLD = 2
 LANGUAGES = toy_languages(5)
 EVERY_ROUNDS, EVERY_STEPS = 5, 8
-FAST_SECONDS = 10.0
-"""In which ranks must be gone after a fault: seconds of a busy machine, far from any timeout."""
+GRACE_SECONDS = 30.0
+"""In which ranks must be gone after a fault: what torchrun and SLURM give, and far from `comm.timeout_seconds`."""
 
 
 def many_config(directory: Path, base: Path, shards: Path, **sections: Mapping[str, Any]) -> Config:

@@ -9,7 +9,7 @@ import psutil
 from tests.distributed.launch import Launch
 from tests.faults.injection import Fault, read_record
 from tests.faults.many.runs import (
-    FAST_SECONDS,
+    GRACE_SECONDS,
     assert_every_checkpoint_is_whole,
     assert_same_adapters,
     faulty,
@@ -18,8 +18,8 @@ from tests.faults.many.runs import (
     status,
 )
 
-TIMEOUT_SECONDS = 3.0
-BUSY_SECONDS = 2.0
+TIMEOUT_SECONDS = 5.0
+BUSY_SECONDS = 3.0
 """That the threads of a busy machine come late."""
 
 
@@ -29,7 +29,7 @@ def test_a_stopped_rank_is_named_with_its_stack_and_the_run_ends_and_goes_on(
     config = many_config(tmp_path / "run", small_base, shards, comm={"timeout_seconds": TIMEOUT_SECONDS})
     with faulty(config, [Fault(1, "forward", "stop", 13)], tmp_path / "record") as launch:
         kill_the_stopped_one_when_the_others_have_left(launch)
-        ended = launch.wait(FAST_SECONDS)
+        ended = launch.wait(GRACE_SECONDS)
         assert ended.code != 0, ended.log
         assert launch.nobody_is_left()
     assert "watchdog: rank 1 hangs" in ended.log
@@ -47,7 +47,7 @@ def test_a_stopped_rank_is_named_with_its_stack_and_the_run_ends_and_goes_on(
     assert_same_adapters(uninterrupted, tmp_path / "run")
 
 
-def kill_the_stopped_one_when_the_others_have_left(launch: Launch, within_seconds: float = 60.0) -> None:
+def kill_the_stopped_one_when_the_others_have_left(launch: Launch, within_seconds: float = 120.0) -> None:
     """As torch's agent does by itself, but it waits for 30 s in which a stopped process might heed a SIGTERM."""
     deadline = time.monotonic() + within_seconds
     while time.monotonic() < deadline:

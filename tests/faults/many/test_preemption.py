@@ -10,7 +10,7 @@ from tests.distributed.launch import ROOT
 from tests.distributed.ranks import PREEMPTED, run_ranks, written
 from tests.faults.injection import Fault, Phase, environment, read_record
 from tests.faults.many.runs import (
-    FAST_SECONDS,
+    GRACE_SECONDS,
     WORLD,
     assert_every_checkpoint_is_whole,
     assert_same_adapters,
@@ -57,7 +57,7 @@ def assert_all_stopped_at_one_edge(directory: Path, record: Path, fault: Fault) 
     (struck,) = [note for note in notes if note.what == fault.kind]
     exits = [note for note in notes if note.what == "exit"]
     assert sorted((note.rank, note.code) for note in exits) == [(rank, PREEMPTED) for rank in range(WORLD)]
-    assert max(note.time_seconds for note in exits) - struck.time_seconds < FAST_SECONDS
+    assert max(note.time_seconds for note in exits) - struck.time_seconds < GRACE_SECONDS
     assert len({note.round for note in exits}) == 1
     # What is agreed at an edge was asked before it, and a signal after that is seen at the next; saving goes on in the
     # background, and so through edges too.

@@ -22,7 +22,7 @@ def test_restarts_without_progress_end_with_70_and_a_start_by_hand_goes_on(
     config = many_config(tmp_path / "run", small_base, shards, run=run)
     always = [Fault(rank, "forward", "raise", 1, attempt=None) for rank in range(WORLD)]
     with faulty(config, always, tmp_path / "record", options=["--max_restarts", "2"]) as launch:
-        ended = launch.wait(120)
+        ended = launch.wait(240)
         assert ended.code != 0, ended.log
         assert launch.nobody_is_left()
     exits = {(note.attempt, note.rank): note.code for note in read_record(tmp_path / "record") if note.what == "exit"}
