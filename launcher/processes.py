@@ -25,7 +25,7 @@ def train_command(processes: int, arguments: Sequence[str], environment: Mapping
     # Everything that a file of `accelerate config` in the user's home would otherwise decide is said here.
     return [
         *("accelerate", "launch", "--multi_gpu", "--num_machines", "1", "--num_processes", str(processes)),
-        *("--mixed_precision", "no", "--main_process_port", "0", *threads),
+        *("--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0", *threads),
         *("-m", "launcher.train", *arguments, "--comm.processes", str(processes)),
     ]
 
