@@ -1,0 +1,157 @@
+"""What becomes of a job when its run has ended, and how many machines' worth of ends it takes to say so."""
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from launcher.slurm import batch, node
+from launcher.slurm.requeue import PATIENCE, Action, Progress, decide, read_progress, write_progress
+from mms_dist.errors import TrainingError
+from mms_dist.training.attempts import FAILED, FINISHED, PREEMPTED, RUNNING, STALLED, Status
+
+ALLOWED = 3
+RUN = Status(processes=2, attempt=1, stalled=0, steps_at_start=0, round=7, steps=21, restored=True)
+JOB = {"SLURM_JOB_ID": "12", "SLURM_JOB_NODELIST": "n[1-2]", "SLURM_JOB_NUM_NODES": "2"}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "warned", "fruitless", "action", "exit_code", "words"),
+    [
+        (replace(RUN, state=FINISHED), False, 0, Action.DONE, 0, "every language is done"),
+        (replace(RUN, state=FINISHED), True, 99, Action.DONE, 0, "every language is done"),
+        (replace(RUN, state=PREEMPTED), True, 0, Action.REQUEUE, 75, "after round 7"),
+        (replace(RUN, state=PREEMPTED), False, ALLOWED, Action.REQUEUE, 75, "after round 7"),
+        (replace(RUN, state=PREEMPTED), True, ALLOWED * PATIENCE, Action.GIVE_UP, 1, "no step"),
+        (replace(RUN, state=FAILED, restart=True, reason="disk full"), False, 2, Action.REQUEUE, 75, "disk full"),
+        (replace(RUN, state=FAILED, restart=True, reason="disk full"), False, 3, Action.GIVE_UP, 1, "disk full; and 3"),
+        (
+            replace(RUN, state=FAILED, restart=False, exit_code=2, reason="no base"),
+            True,
+            0,
+            Action.GIVE_UP,
+            2,
+            "no base",
+        ),
+        (replace(RUN, state=STALLED, restart=False, exit_code=70, reason="same"), False, 0, Action.GIVE_UP, 70, "same"),
+        (replace(RUN, state=RUNNING), False, 0, Action.REQUEUE, 75, "killed, or a machine went down"),
+        (replace(RUN, state=RUNNING), True, 0, Action.REQUEUE, 75, "before it had saved"),
+        (replace(RUN, state=RUNNING), False, ALLOWED, Action.GIVE_UP, 1, "no step"),
+        (None, True, ALLOWED, Action.REQUEUE, 75, "stopped before it had begun"),
+        (None, False, 0, Action.REQUEUE, 75, "did not come so far"),
+        (None, False, ALLOWED, Action.GIVE_UP, 1, "no step"),
+    ],
+)
+def test_the_runs_own_word_and_its_progress_decide(
+    outcome: Status | None, warned: bool, fruitless: int, action: Action, exit_code: int, words: str
+) -> None:
+    verdict = decide(outcome, warned=warned, fruitless=fruitless, allowed=ALLOWED)
+    assert (verdict.action, verdict.exit_code) == (action, exit_code)
+    assert words in verdict.reason
+
+
+@pytest.mark.parametrize("state", [RUNNING, PREEMPTED])
+def test_no_number_of_restarts_is_too_many_where_none_is_set(state: str) -> None:
+    assert decide(replace(RUN, state=state), warned=False, fruitless=999, allowed=0).action == Action.REQUEUE
+
+
+def test_only_restarts_that_bring_no_step_count() -> None:
+    progress = Progress.after(None, job=12, restarts=0, steps=0)
+    assert progress.fruitless(0) == 0
+    progress = Progress.after(progress, job=12, restarts=1, steps=0)
+    progress = Progress.after(progress, job=12, restarts=2, steps=0)
+    assert progress.fruitless(2) == 2
+    progress = Progress.after(progress, job=12, restarts=3, steps=5)
+    assert progress.fruitless(3) == 0
+    progress = Progress.after(progress, job=12, restarts=4, steps=5)
+    assert progress.fruitless(4) == 1
+    assert Progress.after(progress, job=13, restarts=0, steps=5).fruitless(0) == 0, "another job begins anew"
+
+
+def test_progress_is_kept_between_restarts(tmp_path: Path) -> None:
+    assert read_progress(tmp_path) is None
+    write_progress(tmp_path, Progress(12, 5, 3))
+    assert read_progress(tmp_path) == Progress(12, 5, 3)
+    (tmp_path / "requeue.json").write_text("[]")
+    with pytest.raises(TrainingError, match=r"requeue\.json"):
+        read_progress(tmp_path)
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The directory of a run, in a job."""
+    (tmp_path / "config.yaml").write_text(f"run: {{directory: {tmp_path}/run}}\nmodel: {{base: tiny-mms}}\n")
+    (tmp_path / "run").mkdir()
+    for name, value in JOB.items():
+        monkeypatch.setenv(name, value)
+    return tmp_path / "run"
+
+
+def begin(run: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    assert batch.main(["begin", str(run.parent / "config.yaml")]) == 0
+    return capsys.readouterr().out.strip()
+
+
+def end(run: Path, before: str, *options: str) -> int:
+    return batch.main(["end", "--before", before, *options, str(run.parent / "config.yaml"), "--optim.lr", "1e-3"])
+
+
+def write(run: Path, status: Status) -> None:
+    (run / "status.json").write_text(json.dumps(asdict(status)))
+
+
+def test_the_end_of_an_earlier_attempt_is_not_taken_for_this_ones(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(run, replace(RUN, state=FINISHED))
+    before = begin(run, capsys)
+    assert end(run, before) == 75, "nothing has begun since"
+    write(run, replace(RUN, state=FINISHED, attempt=2))
+    assert end(run, before) == 0
+
+
+def test_a_job_gives_up_after_as_many_starts_without_a_step_as_are_allowed(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codes = []
+    for restarts in range(5):
+        monkeypatch.setenv("SLURM_RESTART_COUNT", str(restarts))
+        before = begin(run, capsys)
+        write(run, replace(RUN, attempt=restarts + 1))
+        codes.append(end(run, before))
+    assert codes == [75, 75, 75, 1, 1], "the run's own run.stalled_restarts is 3"
+
+
+def test_a_wrong_configuration_is_for_a_person(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert batch.main(["begin", str(run.parent / "config.yaml"), "--optim.lrr", "1"]) == 2
+    assert "optim.lrr" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("state", "exit_code", "expected"),
+    [(FINISHED, 0, 0), (PREEMPTED, 75, 0), (FAILED, 2, 2), (STALLED, 70, 70)],
+)
+def test_a_machine_ends_as_the_run_did(run: Path, state: str, exit_code: int, expected: int) -> None:
+    write(run, replace(RUN, state=state, exit_code=exit_code))
+    assert node.exit_status(run, None, 1) == expected
+
+
+def test_a_machine_waits_for_the_last_words_of_rank_0_elsewhere(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(run, RUN)
+    waited = []
+
+    def wait(seconds: float) -> None:
+        waited.append(seconds)
+        write(run, replace(RUN, state=PREEMPTED, exit_code=75))
+
+    monkeypatch.setattr(node, "sleep", wait)
+    assert node.exit_status(run, None, 1) == 0
+    assert len(waited) == 1
+
+
+def test_a_machine_does_not_wait_for_ever(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(run, RUN)
+    monkeypatch.setattr(node, "LAST_WORDS_SECONDS", 0.0)
+    assert node.exit_status(run, None, 1) == 1, "rank 0 was killed, and has no last words"
+    assert node.exit_status(run, RUN, 9) == 9, "nothing has begun: the launcher itself failed"
