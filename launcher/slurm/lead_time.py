@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
-from mms_dist.monitor.pace import read_pace
-
 OVERHEAD_SECONDS = 30.0
 """For the signal to arrive, for the last rank to end, and for the job to be requeued before its time is over."""
 
@@ -56,6 +54,8 @@ def lead_of_script(script: str) -> int | None:
 
 def measured_lead_time(run_directory: Path, lead_seconds: float) -> LeadTime | None:
     """By what the run's last attempt was seen to need; None if none has come so far as to be measured."""
+    from mms_dist.monitor.pace import read_pace  # imports TensorBoard's reader, and help must appear at once
+
     pace = read_pace(run_directory)
     if pace is None:
         return None
