@@ -2,7 +2,9 @@
 
 
 def amount(count: float) -> str:
-    """`5.8 MiB`, `1.4 GiB`, `320 GiB`."""
+    """`5.8 MiB`, `1.4 GiB`, `320 GiB`, `nothing`."""
+    if count == 0:
+        return "nothing"
     gib = count / 2**30
     if gib < 1:
         return f"{count / 2**20:,.1f} MiB"
