@@ -3,6 +3,7 @@
 import argparse
 import os
 import shlex
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,7 +69,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--speed", metavar="X", type=positive, help="for the plan, as of `mms-dist plan`")
     parser.add_argument("--memory-gib", metavar="GIB", type=positive, help="of a process's device, as of `plan`")
-    parser.add_argument("--no-preflight", action="store_true", help="submit without looking at what it will do")
+    parser.add_argument("--no-preflight", action="store_true", help="submit without looking ahead")
     parser.add_argument("--dry-run", action="store_true", help="print the script, and submit nothing")
 
 
@@ -140,14 +141,20 @@ def _wanted(args: argparse.Namespace) -> dict[str, str]:
 
 
 def _look_ahead(args: argparse.Namespace, subject: "JobSubject", submission: "Submission") -> bool:
-    """Show what the job will do, and whether anything is in its way: True if nothing is."""
-    if subject.config is None:
-        return True
+    """Show what the job will do, and whether anything is in its way: True if nothing is.
+
+    Raises:
+        ConfigError: there is no sbatch.
+    """
     from launcher.doctor.doctor import preflight
     from launcher.doctor.show import show
     from launcher.slurm.forecast import show_forecast
 
     console = _console(args.dry_run)
+    if not _slurm_would_start(args, submission, console):
+        return False
+    if subject.config is None:
+        return True
     report = preflight(
         args.what[0],
         args.settings,
@@ -162,6 +169,17 @@ def _look_ahead(args: argparse.Namespace, subject: "JobSubject", submission: "Su
         show_forecast(subject.config, submission, console, speed=args.speed, memory_gib=args.memory_gib)
         console.print()
     return report.exit_code == 0
+
+
+def _slurm_would_start(args: argparse.Namespace, submission: "Submission", console: "Console") -> bool:
+    """Ask SLURM, and say what it says. A dry run goes without where there is no sbatch."""
+    from launcher.slurm.sbatch import foresee
+
+    if args.dry_run and not shutil.which("sbatch"):
+        return True
+    start = foresee(submission)
+    console.print(f"SLURM: {start.words}", style="" if start.is_possible else "bold red", markup=False, soft_wrap=True)
+    return start.is_possible
 
 
 def _console(dry_run: bool) -> "Console":

@@ -3,6 +3,8 @@
 import os
 import subprocess
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from launcher.slurm.site import PREFIX
@@ -10,38 +12,72 @@ from launcher.slurm.submission import Submission
 from mms_dist.errors import ConfigError
 
 SECONDS = 120.0
+MEND = "`sinfo` shows what there is; --nodes, --time and --sbatch OPTION=VALUE say what is asked for"
+
+
+@dataclass(frozen=True)
+class Start:
+    """When and where SLURM would start a job, or why it never would."""
+
+    is_possible: bool
+    words: str
+
+
+def foresee(submission: Submission, environment: Mapping[str, str] | None = None) -> Start:
+    """What SLURM would do with the job if it were submitted now.
+
+    Raises:
+        ConfigError: there is no sbatch.
+    """
+    answer = _run_sbatch(["--test-only"], submission.text, environment)
+    words = "; ".join(line.removeprefix("sbatch: ") for line in answer.stderr.strip().splitlines())
+    if answer.returncode:
+        return Start(False, f"it would not start this job: {words}; {MEND}")
+    return Start(True, words)
 
 
 def sbatch(submission: Submission, environment: Mapping[str, str] | None = None) -> str:
-    """Submit a job and return its number; its script stays beside its log, under that number.
+    """Submit a job and return its number; its script stays in the folder of its log.
 
     Raises:
-        ConfigError: there is no sbatch, it refuses the job (in its words), or the log's folder cannot be written.
+        ConfigError: there is no sbatch, it refuses the job (in its words), or that folder cannot be written.
     """
-    folder = submission.log_folder
-    staged = folder / f".{submission.name}-{os.getpid()}.sbatch"
+    now = datetime.now().strftime("%Y-%m-%dT%H-%M-%S")
+    script = submission.log_folder / f"{submission.name}-{now}.sbatch"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        staged.write_text(submission.text, encoding="utf-8")
+        script.parent.mkdir(parents=True, exist_ok=True)
+        script.write_text(submission.text, encoding="utf-8")
     except OSError as error:
         raise ConfigError(
-            f"cannot write {staged}: {error.strerror}; make it writable, or choose another run.directory"
+            f"cannot write {script}: {error.strerror}; make it writable, or choose another folder"
         ) from error
     try:
-        job = _submit(staged, environment)
-        staged.rename(folder / f"{submission.name}-{job}.sbatch")
-        return job
-    finally:
-        staged.unlink(missing_ok=True)
+        return _submit(script, environment)
+    except ConfigError:
+        script.unlink()
+        raise
 
 
 def _submit(script: Path, environment: Mapping[str, str] | None) -> str:
+    answer = _run_sbatch(["--parsable", str(script)], None, environment)
+    if answer.returncode:
+        words = answer.stderr.strip() or f"exit status {answer.returncode}"
+        raise ConfigError(f"sbatch refuses the job: {words}; {MEND}")
+    job = answer.stdout.strip().partition(";")[0]  # number;cluster
+    if not job.isdigit():
+        raise ConfigError(f"sbatch answered {answer.stdout!r}, expected a job's number; look at `squeue --me`")
+    return job
+
+
+def _run_sbatch(
+    words: list[str], script: str | None, environment: Mapping[str, str] | None
+) -> subprocess.CompletedProcess[str]:
     # Variables of sbatch in the environment would outrank what stands in the script, which has them already.
     environment = os.environ if environment is None else environment
     kept = {name: value for name, value in environment.items() if not name.startswith(PREFIX)}
     try:
-        result = subprocess.run(
-            ["sbatch", "--parsable", str(script)], env=kept, capture_output=True, text=True, timeout=SECONDS
+        return subprocess.run(
+            ["sbatch", *words], input=script, env=kept, capture_output=True, text=True, timeout=SECONDS
         )
     except FileNotFoundError as error:
         raise ConfigError(
@@ -53,10 +89,3 @@ def _submit(script: Path, environment: Mapping[str, str] | None) -> str:
             f"sbatch has not answered for {SECONDS:g} s; look whether SLURM is well (`scontrol ping`), and whether the "
             "job is there all the same (`squeue --me`)"
         ) from error
-    if result.returncode:
-        words = result.stderr.strip() or f"exit status {result.returncode}"
-        raise ConfigError(f"sbatch refuses the job: {words}\n`sinfo` shows what there is; --dry-run prints the script")
-    job = result.stdout.strip().partition(";")[0]  # number;cluster
-    if not job.isdigit():
-        raise ConfigError(f"sbatch answered {result.stdout!r}, expected a job's number; look at `squeue --me`")
-    return job

@@ -57,7 +57,13 @@ def sbatch(programs: Path, tmp_path: Path) -> Path:
     _program(
         programs,
         "sbatch",
-        f'cp "${{!#}}" {tmp_path}/submitted; echo "$1" >{tmp_path}/flag; env >{tmp_path}/env\necho \'4711;cluster\'',
+        f"""if [[ $1 == --test-only ]]; then
+    cat >{tmp_path}/tested
+    echo 'sbatch: Job 4711 to start at 2026-11-22T15:00:00 using 4 processors on nodes node[1-2] in partition all' >&2
+    exit
+fi
+cp "$2" {tmp_path}/submitted; echo "$1" >{tmp_path}/flag; env >{tmp_path}/env
+echo '4711;cluster'""",
     )
     return tmp_path / "submitted"
 
@@ -69,6 +75,7 @@ def test_a_job_is_shown_checked_submitted_and_told_how_to_follow(
     command = ["submit", str(config), "--nodes", "2", "--processes-per-node", "2", "--speed", "0.01"]
     assert main([*command, "--optim.lr", "5e-4", "--sbatch", "qos=high"]) == 0
     out, run = capsys.readouterr().out, tmp_path / "runs" / "toy"
+    assert "to start at 2026-11-22T15:00:00" in out
     assert "nothing to mend" in out, "the preflight"
     assert "3 languages" in out and "2 × 2" in out and "a process; base" in out, "the plan: time, shards, memory"
     assert "Time limit 1:00:00: about" in out
@@ -89,6 +96,7 @@ def test_a_job_is_shown_checked_submitted_and_told_how_to_follow(
     (kept,) = (run / "logs").iterdir()
     assert kept.match("mms-train-toy-20*.sbatch") and kept.read_text() == script, "it is kept beside the log"
     assert (tmp_path / "flag").read_text() == "--parsable\n"
+    assert (tmp_path / "tested").read_text() == script
     assert "SBATCH_" not in (tmp_path / "env").read_text(), "they would outrank what stands in the script"
 
 
@@ -116,14 +124,31 @@ def test_nothing_is_submitted_when_the_preflight_finds_something(
     assert sbatch.exists()
 
 
+@pytest.mark.parametrize("words", [[], ["--no-preflight"]])
 def test_a_machine_without_sbatch_is_told_of(
-    config: Path, programs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    config: Path,
+    programs: Path,
+    words: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in ("bash", "env"):
         (programs / name).symlink_to(str(shutil.which(name)))
     monkeypatch.setenv("PATH", str(programs))
-    assert main(["submit", str(config), "--no-preflight"]) == 2
+    assert main(["submit", str(config), *words]) == 2
     assert "found no sbatch on PATH" in capsys.readouterr().err
+
+
+def test_a_job_that_slurm_would_never_start_is_not_submitted(
+    config: Path, programs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _program(programs, "sbatch", "echo 'allocation failure: Requested node configuration is not available' >&2; exit 1")
+    assert main(["submit", str(config), "--nodes", "1000"]) == 1
+    assert "would not start this job: allocation failure: Requested node" in capsys.readouterr().out
+    assert not (tmp_path / "runs").exists()
+    assert main(["submit", str(config), "--nodes", "1000", "--dry-run"]) == 1
+    out, err = capsys.readouterr()
+    assert "would not start this job" in err and "#SBATCH --nodes=1000" in out
 
 
 def test_a_refusal_is_told_in_the_words_of_sbatch(
