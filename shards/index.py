@@ -114,6 +114,11 @@ class LanguageIndex:
         """Utterances in a split."""
         return sum(shard.samples for shard in self.shards(split))
 
+    def forget(self) -> None:
+        """Give back the memory of the sample tables; they are read again when they are asked for."""
+        with self._lock:
+            self._tables = {}
+
     def table(self, split: str) -> SampleTable:
         """The utterances of a split; an empty table if it has none.
 

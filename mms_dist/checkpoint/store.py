@@ -87,10 +87,8 @@ class CheckpointStore:
         self._raise_failed_save()
         check_snapshot(snapshot)
         self._admitted.acquire()
-        future = self._writer.submit(self._save, snapshot, best)
+        future = self._writer.submit(self._save_and_tell, snapshot, best, saved)
         future.add_done_callback(lambda _: self._admitted.release())
-        if saved is not None:
-            future.add_done_callback(lambda done: None if done.exception() else saved(done.result()))
         self._saves.append(future)
         self.wait_seconds += perf_counter() - began
 
@@ -254,6 +252,12 @@ class CheckpointStore:
         except OSError as problem:
             raise writing_error(folder.path, 0, problem) from problem
         self.longest_write_seconds = max(self.longest_write_seconds, perf_counter() - began)
+        return path
+
+    def _save_and_tell(self, snapshot: Snapshot, best: bool, saved: Callable[[Path], None] | None) -> Path:
+        path = self._save(snapshot, best)
+        if saved is not None:
+            saved(path)
         return path
 
     def _retain(self, folder: LanguageFolder) -> None:

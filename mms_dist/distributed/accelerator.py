@@ -53,10 +53,12 @@ def make_accelerator(cpu: bool, deepspeed: str | None = None) -> Accelerator:
     """
     _refuse_strategies()
     _refuse_precision(os.environ.get("ACCELERATE_MIXED_PRECISION", "no"))
+    if cpu:
+        os.environ["ACCELERATE_TORCH_DEVICE"] = "cpu"  # and not one for every process of the machine, or a GPU
     if wants_deepspeed(deepspeed):
         return _with_deepspeed(cpu, deepspeed)
-    if cpu and "LOCAL_RANK" in os.environ and not os.environ.get("OMP_NUM_THREADS"):
-        _divide_cores()
+    # Accelerate would choose anew how many threads each of several processes has, over what run.threads says.
+    os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))
     return Accelerator(cpu=cpu)
 
 
@@ -70,7 +72,6 @@ def _with_deepspeed(cpu: bool, deepspeed: str | None) -> Accelerator:
     if cpu:
         _stay_on_the_cpu()
         handlers.append(InitProcessGroupKwargs(backend="gloo"))
-    # Without the flag transformers would build every model it loads, the whole base too, in DeepSpeed's pieces.
     plugin = DeepSpeedPlugin(hf_ds_config=settings, zero3_init_flag=False)
     refuse_settings(plugin.deepspeed_config, path or "accelerate launch --use_deepspeed")
     settle_settings(plugin.deepspeed_config)
@@ -88,7 +89,6 @@ def _stay_on_the_cpu() -> None:
     a compiler); gloo does without.
     """
     os.environ["DS_ACCELERATOR"] = "cpu"
-    os.environ["ACCELERATE_TORCH_DEVICE"] = "cpu"
     os.environ.pop("ACCELERATE_USE_CPU", None)  # Accelerate takes it for "and without DeepSpeed"
     import deepspeed
 
@@ -96,7 +96,7 @@ def _stay_on_the_cpu() -> None:
 
 
 def _forget_in_transformers() -> None:
-    """Accelerate tells transformers of ZeRO-3 whatever the flag says, and then every model it loads is in pieces."""
+    """Accelerate tells transformers of ZeRO-3, which then builds every model it loads in pieces; ours is read whole."""
     from transformers.integrations import unset_hf_deepspeed_config
 
     unset_hf_deepspeed_config()
@@ -110,14 +110,6 @@ def _the_one_path(ours: str | None, launchers: str | None) -> str | None:
             "leave out comm.deepspeed, or start with --multi_gpu instead of --use_deepspeed"
         )
     return ours or launchers
-
-
-def _divide_cores() -> None:
-    """Threads for one of several processes, where nobody said how many."""
-    processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-    threads = max(1, len(os.sched_getaffinity(0)) // processes)
-    os.environ["OMP_NUM_THREADS"] = str(threads)
-    torch.set_num_threads(threads)
 
 
 def _refuse_precision(asked: str) -> None:

@@ -10,6 +10,7 @@ All ranks of a call's block must make the same calls in the same order. No call 
 import contextlib
 import os
 import pickle
+import resource
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -20,7 +21,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from mms_dist.distributed.last_words import LastWords
-from mms_dist.distributed.meeting import meet
+from mms_dist.distributed.meeting import LONGEST_START_SECONDS, meet
 from mms_dist.distributed.placement import Block
 from mms_dist.distributed.watchdog import NoWatchdog, Watchdog
 from mms_dist.errors import EXIT_USER, CommError, MmsDistError, PeerError
@@ -28,7 +29,7 @@ from shards.errors import ShardsError
 
 _T = TypeVar("_T")
 _FOR_EVER = timedelta(days=7)
-"""Of a collective: ranks may be slow for as long as they like; the watchdog finds those that hang."""
+"""Of a collective: it is the watchdog that finds ranks of which nothing moves any more."""
 
 
 @dataclass
@@ -113,12 +114,13 @@ class Comm:
             result = work()
         except (MmsDistError, ShardsError) as error:
             problem = error
-        codes = self.share(0 if problem is None else getattr(problem, "exit_code", EXIT_USER))
-        first = next((rank for rank, code in enumerate(codes) if code), None)
-        if problem is not None and self.rank == first:
-            raise problem
+        said = self.share(None if problem is None else (str(problem), int(getattr(problem, "exit_code", EXIT_USER))))
+        first = next(((rank, *words) for rank, words in enumerate(said) if words is not None), None)
         if first is not None:
-            raise PeerError(f"rank {first} could not start, and says why", codes[first])
+            rank, reason, exit_code = first
+            if problem is not None and self.rank == rank:
+                raise problem
+            raise PeerError(f"rank {rank} could not start: {reason}", exit_code)
         return result  # type: ignore[return-value]
 
     def share(self, item: _T) -> list[_T]:
@@ -132,7 +134,7 @@ class Comm:
         if self.world == 1:
             return list(values)
         vector = torch.tensor(values, dtype=torch.int32)
-        with self._call(about):
+        with self.waiting_for(about):
             dist.all_reduce(vector, op=dist.ReduceOp.MAX)
         self.traffic.agreed += vector.nbytes
         return vector.tolist()
@@ -141,7 +143,7 @@ class Comm:
         """Sum `buffer` over the block's ranks, in place: the same bits on each."""
         if block.size == 1:
             return
-        with self._call(f"the gradients shared by ranks {block.first} to {block.first + block.size - 1}"):
+        with self.waiting_for(f"the gradients shared by ranks {block.first} to {block.first + block.size - 1}"):
             dist.all_reduce(buffer, group=self._group(block))
             if buffer.is_cuda:  # NCCL only begins it: a rank that hangs must be found here, and not at the next use
                 torch.cuda.synchronize(buffer.device)
@@ -152,7 +154,7 @@ class Comm:
         if block.size == 1:
             return [item]
         items: list[Any] = [None] * block.size
-        with self._call(f"words between ranks {block.first} to {block.first + block.size - 1}"):
+        with self.waiting_for(f"words between ranks {block.first} to {block.first + block.size - 1}"):
             dist.all_gather_object(items, item, group=self._group(block))
         self.traffic.told += len(pickle.dumps(item))
         return items
@@ -164,7 +166,7 @@ class Comm:
         if self.world == 1:
             return [item]
         items: list[Any] | None = [None] * self.world if self.is_first else None
-        with self._call("reports"):
+        with self.waiting_for("reports"):
             dist.gather_object(item, items, dst=0)
         self.traffic.told += len(pickle.dumps(item))
         return items
@@ -172,7 +174,7 @@ class Comm:
     def send(self, rank: int, item: object) -> None:
         """Hand something over; waits until it is received. Its tensors must be on the CPU."""
         payload = torch.frombuffer(bytearray(pickle.dumps(item, protocol=5)), dtype=torch.uint8)
-        with self._call(f"handing a language to rank {rank}"):
+        with self.waiting_for(f"handing a language to rank {rank}"):
             dist.send(torch.tensor([payload.numel()]), dst=rank)
             dist.send(payload, dst=rank)
         self.traffic.moved += payload.nbytes
@@ -180,7 +182,7 @@ class Comm:
     def receive(self, rank: int) -> Any:
         """What `rank` sends here."""
         size = torch.zeros(1, dtype=torch.int64)
-        with self._call(f"being handed a language by rank {rank}"):
+        with self.waiting_for(f"being handed a language by rank {rank}"):
             dist.recv(size, src=rank)
             payload = torch.empty(int(size), dtype=torch.uint8)
             dist.recv(payload, src=rank)
@@ -195,18 +197,40 @@ class Comm:
         return self._groups[block]
 
     @contextlib.contextmanager
-    def _call(self, about: str) -> Iterator[None]:
+    def waiting_for(self, about: str) -> Iterator[None]:
+        """Around everything that returns only when other ranks have come as far.
+
+        Raises:
+            PeerError: another rank has failed, and said why.
+            CommError: another rank is gone.
+        """
         try:
             with self.watch.waiting(about):
                 yield
+        except torch.OutOfMemoryError:
+            raise
         except RuntimeError as error:
             if self._last_words is not None and (told := self._last_words.read()) is not None:
                 raise told from error
+            if not _is_of_the_line(error):
+                raise
             reason = str(error).strip().split("\n")[0]
             raise CommError(
                 f"rank {self.rank} of {self.world} lost a peer while waiting for {about} ({reason}); look for the rank "
                 "that failed first, then run the same command again: it goes on from the last checkpoints"
             ) from error
+
+
+def _is_of_the_line(error: RuntimeError) -> bool:
+    """Whether a collective failed for what is between ranks, and not for a mistake in what was computed around it."""
+    return isinstance(error, dist.DistError) or any(word in str(error) for word in ("gloo", "NCCL", "Connection"))
+
+
+def _allow_many_connections() -> None:
+    """A gloo group connects all of its ranks, and a rank is in a group for every size of block: over a thousand sockets
+    with 512 ranks, which is as many as a process may usually open before it asks."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 @contextlib.contextmanager
@@ -225,13 +249,24 @@ def joined(
     if place.world == 1 and not need_group:
         yield Comm()
         return
-    client = place.store(timeout_seconds)
-    start = meet(client, rank=place.rank, world=place.world)
+    _allow_many_connections()
+    try:
+        client = place.store(timeout_seconds)
+        watched = place.store(timeout_seconds) if place.world > 1 else None
+        longest = max(LONGEST_START_SECONDS, 2 * timeout_seconds)
+        start = meet(client, rank=place.rank, world=place.world, longest_seconds=longest)
+    except RuntimeError as error:
+        reason = str(error).strip().split("\n")[0]
+        raise CommError(
+            f"rank {place.rank} cannot serve or reach the meeting point of all ranks, {place.host}:{place.port} "
+            f"({reason}); free that port or choose another (--main_process_port, --master_port), and look whether this "
+            "machine reaches the first one by that address"
+        ) from error
     store = dist.PrefixStore(f"{start}/group", client)
     watch: Watchdog | NoWatchdog = NoWatchdog()
-    if place.world > 1:
+    if watched is not None:
         watch = Watchdog(
-            dist.PrefixStore(f"{start}/watch", place.store(timeout_seconds)),
+            dist.PrefixStore(f"{start}/watch", watched),
             rank=place.rank,
             world=place.world,
             timeout_seconds=timeout_seconds,
@@ -240,7 +275,7 @@ def joined(
     with watch:
         last_words = LastWords(store, place.rank)
         comm = Comm(place.rank, place.world, watch, _last_words=last_words)
-        with comm._call("all ranks to start"):
+        with comm.waiting_for("all ranks to start"):
             dist.init_process_group(
                 "cpu:gloo,cuda:nccl" if on_gpu else "gloo",
                 store=store,

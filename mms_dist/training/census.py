@@ -1,5 +1,6 @@
 """The languages of a run and what each brings, checked before anything is loaded or written."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from mms_dist.config import Config
@@ -34,15 +35,17 @@ class LanguageEntry:
         the same need not be shared to be even.
         """
         seconds = min(self.batch_seconds, self.seconds)
-        return Work(self.language, seconds, max(1, int(self.utterances * seconds / self.seconds)))
+        return Work(self.language, seconds, max(1, round(self.utterances * seconds / self.seconds)))
 
     def work_seconds(self, steps_done: int = 0) -> float:
         """Audio it has yet to train on; an optimizer batch is at most all that the language has."""
         return max(0, self.steps - steps_done) * min(self.batch_seconds, self.seconds)
 
 
-def take_census(config: Config) -> tuple[ShardIndex, list[LanguageEntry]]:
-    """The index of the run's shards, and the languages by code.
+def take_census(
+    config: Config, tell: Callable[[str], None] = lambda doing: None
+) -> tuple[ShardIndex, list[LanguageEntry]]:
+    """The index of the run's shards, and the languages by code. `tell` hears of each before it is read.
 
     Raises:
         ConfigError: the configuration speaks of languages that the run does not train.
@@ -58,7 +61,11 @@ def take_census(config: Config) -> tuple[ShardIndex, list[LanguageEntry]]:
         )
     reader = ShardReader(index)
     try:
-        census = [_entry(config, index, reader, language) for language in index.languages]
+        census = []
+        for language in index.languages:
+            tell(f"reading the index of {language}")
+            census.append(_entry(config, index, reader, language))
+            index.language(language).forget()
     finally:
         reader.close()
     return index, census

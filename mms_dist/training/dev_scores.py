@@ -26,14 +26,17 @@ class DevScores:
     lockstep: Lockstep
 
     def transcribe(self, trainees: Sequence[Trainee]) -> dict[str, Transcription]:
-        passes = sum(self.evaluator.passes(self.index.language(t.language), SPLIT, t.share) for t in trainees)
-        missing = self.lockstep.missing(passes)
+        missing = self.lockstep.missing(self._passes(trainees)) if self.lockstep.is_needed else 0
         mine = {trainee.language: self._share_of(trainee) for trainee in trainees}
         self.lockstep.idle(missing, backward=False)
         return {
             trainee.language: Transcription.joined(self.comm.share_in(trainee.block, mine[trainee.language]))
             for trainee in trainees
         }
+
+    def _passes(self, trainees: Sequence[Trainee]) -> int:
+        """Forward passes that this rank has to make."""
+        return sum(self.evaluator.passes(self.index.language(t.language), SPLIT, t.share) for t in trainees)
 
     def _share_of(self, trainee: Trainee) -> Transcription:
         return self.evaluator.transcribe(

@@ -4,7 +4,7 @@ Everything here concerns one language at a time and changes nothing of the other
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -13,6 +13,7 @@ from typing import Any
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
 from mms_dist.data.batch import DamagedSample
+from mms_dist.distributed.placement import Block
 from mms_dist.monitor.report import EvaluationReport
 from mms_dist.training.dev_scores import SPLIT, DevScores
 from mms_dist.training.evaluate import Transcription
@@ -54,19 +55,20 @@ class Lifecycle:
     """How long training has waited for saving so far."""
     steps_taken: int = 0
     """Optimizer steps of the languages that this rank speaks for, since it started."""
-    _damaged: set[tuple[str, str]] = field(default_factory=set)
 
     def admitted(self, trainees: Sequence[Trainee], round_number: int, stop_requested: Callable[[], bool]) -> None:
         """Languages took their slots: measure where they start and make their first checkpoints.
 
-        Once this rank is asked to stop, those that are its alone are passed over: it is made up for after the restart.
+        Once an owner of a language is asked to stop, it is passed over: it is made up for after the restart.
         """
         live = [trainee for trainee in trainees if not trainee.is_held(round_number + 1)]
         for trainee in live:
             self._tell(trainee, "admitted", round=round_number, step=trainee.progress.step)
         new = [t for t in live if t.progress.step == 0 and t.progress.best.cer is None]
-        for some in [new] if self.dev.lockstep.is_needed else [[trainee] for trainee in new]:
-            if not self.dev.lockstep.is_needed and some[0].block.size == 1 and stop_requested():
+        in_step = self.dev.lockstep.is_needed
+        for some in [new] if in_step else [[trainee] for trainee in new]:
+            owners = Block(0, self.dev.comm.world) if in_step else some[0].block
+            if any(self.dev.comm.share_in(owners, stop_requested())):
                 continue
             transcriptions = self.dev.transcribe(some)
             for trainee in some:
@@ -190,15 +192,11 @@ class Lifecycle:
             self.monitor.event(kind, language=trainee.language, **fields)
 
     def _report_damage(self, damaged: Iterable[DamagedSample], round_number: int) -> None:
-        """Once for each utterance, however often an epoch comes by it."""
         for sample in damaged:
-            if (sample.language, sample.key) not in self._damaged:
-                self._damaged.add((sample.language, sample.key))
-                self.monitor.event(
-                    "damaged_sample",
-                    language=sample.language,
-                    round=round_number,
-                    key=sample.key,
-                    shard=sample.shard,
-                    reason=sample.reason,
-                )
+            self.monitor.damaged(
+                language=sample.language,
+                round=round_number,
+                key=sample.key,
+                shard=sample.shard,
+                reason=sample.reason,
+            )

@@ -35,7 +35,7 @@ class Lockstep:
 
     def in_company(self) -> contextlib.AbstractContextManager[None]:
         """Around a pass: it goes on only as fast as those of the other ranks, where the base is sharded."""
-        return self.comm.watch.waiting("a pass of all ranks") if self.is_needed else contextlib.nullcontext()
+        return self.comm.waiting_for("a pass of all ranks") if self.is_needed else contextlib.nullcontext()
 
     def missing(self, passes: int) -> int:
         """How many passes this rank has too few, of a kind of which it has this many to do: ask before the first."""

@@ -63,6 +63,15 @@ class RoundLoop:
         An error of the machine or the data (a full disk, a damaged shard, a lost peer) also leaves a checkpoint of
         every language of this rank if it came between two steps, where all is of one piece.
         """
+        try:
+            return self._run()
+        except (MmsDistError, ShardsError):
+            if not self._stepping:
+                with contextlib.suppress(MmsDistError):
+                    self.lifecycle.save_all(self.seating.in_order(), self.round)
+            raise
+
+    def _run(self) -> str:
         verdict = self._agree()
         while True:
             verdict = self._settle(verdict)
@@ -71,14 +80,8 @@ class RoundLoop:
             if verdict.stop:
                 self.lifecycle.save_all(self.seating.in_order(), self.round)
                 return PREEMPTED
-            try:
-                self._one_round(self.round + 1, self.seating.in_order())
-                verdict = self._agree()
-            except (MmsDistError, ShardsError):
-                if not self._stepping:
-                    with contextlib.suppress(MmsDistError):
-                        self.lifecycle.save_all(self.seating.in_order(), self.round)
-                raise
+            self._one_round(self.round + 1, self.seating.in_order())
+            verdict = self._agree()
 
     def _one_round(self, number: int, trainees: Sequence[Trainee]) -> None:
         began, waited, saved = perf_counter(), self.loader.wait_seconds, self.lifecycle.save_seconds

@@ -14,6 +14,7 @@ from mms_dist.distributed.comm import Comm
 from mms_dist.monitor.monitor import Monitor
 from mms_dist.monitor.report import EvaluationReport, RoundReport
 
+DAMAGED = "damaged_sample"
 EVERY_SECONDS = 1.0
 """Between two collections: as often as someone who watches wants to see something move."""
 
@@ -43,6 +44,7 @@ class Messenger:
         self._monitor = monitor
         self._happened: deque[Event | EvaluationReport] = deque()  # checkpoints are told of from a thread
         self._rounds: list[RoundReport] = []
+        self._damaged: set[tuple[str, str]] = set()
         self._delivered = monotonic()
 
     def event(self, kind: str, **fields: Any) -> None:
@@ -51,6 +53,12 @@ class Messenger:
             self._monitor.event(kind, **fields)
         else:
             self._happened.append(Event(kind, fields))
+
+    def damaged(self, *, language: str, key: str, **fields: Any) -> None:
+        """An utterance was left out: told once, however many epochs, owners and changes of owners come by it."""
+        if (language, key) not in self._damaged:
+            self._damaged.add((language, key))
+            self.event(DAMAGED, language=language, key=key, **fields)
 
     def evaluated(self, report: EvaluationReport) -> None:
         """A language was scored on its dev split."""
@@ -86,6 +94,8 @@ class Messenger:
             for note in notes.happened:
                 if isinstance(note, EvaluationReport):
                     self._monitor.evaluated(note)
+                elif note.kind == DAMAGED:
+                    self.damaged(**note.fields)
                 else:
                     self._monitor.event(note.kind, **note.fields)
 

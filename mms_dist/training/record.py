@@ -7,7 +7,6 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from mms_dist.checkpoint.lock import RunLock
 from mms_dist.config import Config
@@ -18,6 +17,7 @@ from mms_dist.monitor.monitor import Monitor
 from mms_dist.training.attempts import FAILED, Attempt, begin, is_automatic_restart
 from mms_dist.training.census import LanguageEntry
 from mms_dist.training.restore import Restored
+from mms_dist.training.same_run import flat_settings
 from shards.errors import ShardsError
 
 EXIT_INTERRUPTED = 130  # 128 + SIGINT
@@ -114,23 +114,15 @@ def _exit_code(error: BaseException) -> int:
 def changed_settings(path: Path, config: Config) -> list[str]:
     """A line for every setting that is not what this run was last started with."""
     try:
-        before = _flat(load_config(path).to_dict())
+        before = flat_settings(load_config(path).to_dict())
     except ConfigError:
         return [f"settings  those of the last start are not known: {path} cannot be read"]
-    after = _flat(config.to_dict())
+    after = flat_settings(config.to_dict())
     return [
         f"changed   {name}: {before.get(name)} → {after.get(name)}"
         for name in sorted(before.keys() | after.keys())
         if before.get(name) != after.get(name)
     ]
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Settings by their dotted names."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
-    return flat
 
 
 def _with_whole_paths(config: Config) -> Config:

@@ -3,7 +3,7 @@
 Changes nothing there, but for marking a language of which no checkpoint is whole.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,7 +65,7 @@ def restore(
     """
     comm = comm or Comm()
     mine = census[comm.rank :: comm.world]
-    shares = comm.share(comm.together(lambda: _read_all(config, store, index, mine, base)))
+    shares = comm.share(comm.together(lambda: _read_all(config, store, index, mine, base, comm.watch.at)))
     problems = [problem for share in shares for problem in share.problems]
     if problems:
         raise CheckpointError("; ".join(sorted(problems)))
@@ -109,16 +109,23 @@ class Reading:
 
 
 def _read_all(
-    config: Config, store: CheckpointStore, index: ShardIndex, census: list[LanguageEntry], base: FrozenBase
+    config: Config,
+    store: CheckpointStore,
+    index: ShardIndex,
+    census: list[LanguageEntry],
+    base: FrozenBase,
+    tell: Callable[[str], None],
 ) -> Reading:
     result = Reading()
     for entry in census:
+        tell(f"reading the checkpoint of {entry.language}")
         progress, snapshot = _read(store, entry.language, result)
         unchanged = True
         if snapshot is not None:
             result.problems += _misfits(config, base, index, snapshot)
             stream = training_stream(config, index.language(entry.language))
             unchanged = snapshot.state["stream"] == stream.fingerprint
+            index.language(entry.language).forget()
         if progress is not None:
             result.found[entry.language] = Found(progress, unchanged)
             _meet_the_steps(progress, entry, result)
@@ -138,6 +145,7 @@ def _read(store: CheckpointStore, language: str, result: Reading) -> tuple[Progr
             mark = Progress(language, status=QUARANTINED, reason=reason)
             write_quarantine(store.directory, mark)
             result.notices.append(("quarantined", {"language": language, "step": 0, "reason": reason}))
+        mark.round = mark.admitted_round = 0  # without a row it can keep nobody company
         return mark, None
     if snapshot is None:
         return None, None

@@ -19,6 +19,7 @@ from mms_dist.training.census import LanguageEntry, take_census
 from mms_dist.training.devices import computes_on_cpu, device_of_rank, dtype_of, set_threads
 from mms_dist.training.record import Record
 from mms_dist.training.restore import restore
+from mms_dist.training.same_run import check_same_run
 
 
 def train(config: Config, *, stop_requested: Callable[[], bool] = lambda: False, live: bool | None = None) -> str:
@@ -51,8 +52,9 @@ def _train(config: Config, comm: Comm, stop_requested: Callable[[], bool], live:
     directory = Path(config.run.directory)
     with contextlib.ExitStack() as stack:
         record = stack.enter_context(Record.of(directory, comm, config))
-        index, census = comm.together(lambda: take_census(config))
+        index, census = comm.together(lambda: take_census(config, tell=comm.watch.at))
         config, base, deepspeed = _on_its_device(config, comm)
+        check_same_run(config, census, base.identity(), comm)
         comm.together(lambda: check_first_adapters(config, base, index))
         store = stack.enter_context(CheckpointStore(directory / "adapters", keep=config.checkpoint.keep))
         comm.together(lambda: store.recover() if comm.is_first else [])

@@ -65,17 +65,27 @@ class Seating:
             self.roster.place()
             for language in ended:
                 self._let_go(language)
-            self._follow({language: before[language] for language in before if language in self.roster.active})
+            before = {language: before[language] for language in before if language in self.roster.active}
+            self._finish_saving(before)
+            self._follow(before)
         return came, [self._enter(language, round_number) for language in came if self._is_mine(language)]
+
+    def _finish_saving(self, before: Mapping[str, Block]) -> None:
+        """One process at a time writes a language's folder: who gives up the lead first writes what it was given."""
+        after = self.roster.placement
+        leaving = {block.lead for language, block in before.items() if after[language].lead != block.lead}
+        if self.comm.rank in leaving:
+            self.workplace.store.drain()
+        if leaving:
+            self.comm.agree([0], about="the checkpoints of languages that change hands")
 
     def _follow(self, before: Mapping[str, Block]) -> None:
         """Hand on and take over the languages whose owners change."""
         after, rank = self.roster.placement, self.comm.rank
         todo = moves(before, after)
         # What leaves is copied and its slot freed first: what comes may need that slot.
-        parcels = {
-            move.language: self.workplace.pack(self.trainees[move.language]) for move in todo if move.sender == rank
-        }
+        mine = {move.language for move in todo if move.sender == rank}
+        parcels = {language: self.workplace.pack(self.trainees[language]) for language in mine}
         for language, block in before.items():
             if rank in block and rank not in after[language]:
                 self._let_go(language)

@@ -12,12 +12,13 @@ from mms_dist.config import Config
 from mms_dist.data.loader import BatchLoader
 from mms_dist.data.stream import LanguageStream, Position
 from mms_dist.distributed.placement import Block
+from mms_dist.errors import CheckpointError
 from mms_dist.model.bank import AdapterBank
 from mms_dist.training.features import FeatureSource
 from mms_dist.training.initial_adapters import InitialAdapters
 from mms_dist.training.messenger import Messenger
 from mms_dist.training.optimizer import RowAdamW
-from mms_dist.training.progress import Progress
+from mms_dist.training.progress import QUARANTINED, Progress
 from mms_dist.training.roster import Candidate
 from mms_dist.training.selection import trainable
 from mms_dist.training.trainee import ALONE, Trainee
@@ -92,6 +93,7 @@ class Workplace:
         """Leave nothing of a language behind in its slot."""
         self.loader.remove(trainee.language)
         self.features.forget(trainee.language)
+        self.index.language(trainee.language).forget()
         self.bank.scrub(trainee.slot)
         self.optimizer.load(trainee.slot, None)
 
@@ -122,6 +124,12 @@ class Workplace:
         progress = trainee.progress
         snapshot = self.store.newest(trainee.language)
         assert snapshot is not None, "only languages with a checkpoint are restored"
+        if progress.status != QUARANTINED and snapshot.step != progress.step:
+            raise CheckpointError(
+                f"rank {trainee.rank} reads step {snapshot.step} of {trainee.language} as the newest whole checkpoint, "
+                f"another rank has read step {progress.step}: look at the file system of this machine, then run the "
+                "same command again"
+            )
         self.bank.load(trainee.slot, snapshot.adapter)
         self.optimizer.load(trainee.slot, snapshot.optimizer)
         if candidate.keeps_company(round_number):

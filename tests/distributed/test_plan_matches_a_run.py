@@ -69,9 +69,7 @@ def reduced_bytes(traffic: list[dict[int, dict[str, int]]]) -> int:
 def foretold_bytes(config: Config, foretold: list[Phase]) -> int:
     _, census = take_census(config)
     shape = BaseShape.of(config.model.base)
-    rows = {
-        entry.language: FLOAT32 * shape.row_numbers(config.adapter.dim, entry.vocabulary_size) for entry in census
-    }
+    rows = {entry.language: FLOAT32 * shape.row_numbers(config.adapter.dim, entry.vocabulary_size) for entry in census}
     *before, last = foretold
     counted = [*before, Phase(last.first_round, last.rounds - 1, last.works, last.placement, last.waiting)]
     total = 0

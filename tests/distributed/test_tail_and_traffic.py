@@ -43,7 +43,7 @@ def test_blocks_grow_when_languages_become_few_and_nothing_is_lost_on_the_way(
         assert distance(final_row(tmp_path / "four", language), final_row(tmp_path / "one", language), start) <= 1e-9
 
 
-def test_ranks_with_languages_of_their_own_say_nothing_but_the_flags_of_the_rounds_edge(
+def test_ranks_with_languages_of_their_own_send_no_gradients_and_one_vector_of_flags_a_round(
     tmp_path: Path, small_base: Path, shards: Path
 ) -> None:
     setting = toy_config(tmp_path / "run", small_base, shards)

@@ -1,0 +1,60 @@
+"""Whether all ranks are about to train the same thing.
+
+On several machines the command is typed several times. Ranks that differ in a setting would still train, each by its
+own plan: a batch would be cut into shares of different batches, and nobody would notice.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mms_dist.config import Config
+from mms_dist.distributed.comm import Comm
+from mms_dist.errors import ConfigError
+from mms_dist.training.census import LanguageEntry
+
+OF_A_MACHINE = (
+    "run.device",
+    "run.threads",
+    "data.shards",  # by its contents, below: machines may have it in different places
+    "data.workers",
+    "data.prefetch_rounds",
+    "data.cache_directory",
+    "data.cache_gib",
+    "model.base",  # likewise
+    "model.feature_cache_gib",
+    "comm.deepspeed",
+)
+"""Settings in which ranks may differ."""
+
+
+def check_same_run(config: Config, census: Sequence[LanguageEntry], base_identity: str, comm: Comm) -> None:
+    """Compare with rank 0 what decides the course of the run.
+
+    Raises:
+        ConfigError: this rank differs, and in what.
+        PeerError: another does.
+    """
+    mine = {name: value for name, value in flat_settings(config.to_dict()).items() if name not in OF_A_MACHINE}
+    mine |= {f"the shards of {entry.language}": repr(entry) for entry in census}
+    mine |= {"the weights of model.base": base_identity}
+    first = comm.share(mine)[0]
+    comm.together(lambda: _refuse(mine, first, comm.rank))
+
+
+def flat_settings(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Settings by their dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= flat_settings(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return flat
+
+
+def _refuse(mine: Mapping[str, Any], first: Mapping[str, Any], rank: int) -> None:
+    different = [name for name in sorted(mine.keys() | first.keys()) if mine.get(name) != first.get(name)]
+    if different:
+        lines = [f"{name}: {mine.get(name)} here, {first.get(name)} on rank 0" for name in different[:5]]
+        more = f"; and {len(different) - 5} more" if len(different) > 5 else ""
+        raise ConfigError(
+            f"rank {rank} was started for another run than rank 0: {'; '.join(lines)}{more}. Start all machines with "
+            "the same command on the same files"
+        )

@@ -1,0 +1,43 @@
+"""Ranks that were not started for the same run do not train."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from launcher import cli
+from tests.corpus import build_toy_shards
+from tests.distributed.ranks import run_ranks, written
+from tests.distributed.worker import Notes
+from tests.training import toy_config
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_toy_shards(tmp_path_factory.mktemp("disagree"), languages=2, train=6, dev=2)
+
+
+def train_differently(notes: Notes) -> int:
+    """Rank 1 has further settings."""
+    extra = notes["extra"] if os.environ["RANK"] == "1" else []
+    return cli.main(["train", "--config", notes["config"], *extra])
+
+
+def run_differently(directory: Path, base: Path, shards: Path, *extra: str, expect: int) -> list[str]:
+    with written(toy_config(directory, base, shards, optim={"steps": 2, "warmup_steps": 1})) as path:
+        notes = {"config": str(path), "extra": list(extra)}
+        target = "tests.distributed.test_ranks_disagree:train_differently"
+        return run_ranks(2, target, notes, expect=expect).logs
+
+
+@pytest.mark.parametrize("setting", [("--run.seed", "7"), ("--optim.lr", "1e-2"), ("--rounds.slots", "1")])
+def test_a_rank_with_another_setting_is_named_and_nobody_trains(
+    tmp_path: Path, small_base: Path, shards: Path, setting: tuple[str, str]
+) -> None:
+    logs = run_differently(tmp_path / "run", small_base, shards, *setting, expect=2)
+    assert setting[0].removeprefix("--") in logs[1] and "same command" in logs[1]
+    assert not (tmp_path / "run" / "adapters").exists()
+
+
+def test_ranks_may_read_and_compute_with_other_threads(tmp_path: Path, small_base: Path, shards: Path) -> None:
+    run_differently(tmp_path / "run", small_base, shards, "--data.workers", "3", "--run.threads", "2", expect=0)
