@@ -3,6 +3,12 @@
 # shellcheck shell=bash
 
 readonly EXIT_USER=2 EXIT_REQUEUE=75
+# A task of an array by its own name: its number may stand for the whole array.
+if [[ -n ${SLURM_ARRAY_JOB_ID:-} ]]; then
+    readonly THIS_JOB=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID
+else
+    readonly THIS_JOB=${SLURM_JOB_ID:-}
+fi
 readonly RESTARTS_ALLOWED=20 # of a job without a run directory that could tell whether it comes on
 
 warned=""     # SIGUSR1: the end of the job's time is near, or someone has asked it to stop; the second in which it came
@@ -79,7 +85,7 @@ run_command() {
 }
 
 # What SLURM is doing to this job: RUNNING, or COMPLETING and the reason once it ends it.
-job_state() { squeue --noheader --states=all --jobs="$SLURM_JOB_ID" --format="%T %r" 2>/dev/null || echo RUNNING; }
+job_state() { squeue --noheader --states=all --jobs="$THIS_JOB" --format="%T %r" 2>/dev/null || echo RUNNING; }
 
 # Put the job back into the queue; does not return. If SLURM is ending it already, then it was cancelled, or SLURM
 # itself requeues it; but one whose time was over before it had saved may go on.
@@ -91,7 +97,7 @@ requeue() {
         exit $EXIT_REQUEUE
     fi
     trap - USR1 TERM
-    if scontrol requeue "$SLURM_JOB_ID"; then
+    if scontrol requeue "$THIS_JOB"; then
         exec sleep 120 # SLURM ends this script
     fi
     say "the job could not be requeued; submit it again: it goes on where it was"

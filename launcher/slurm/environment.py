@@ -29,8 +29,13 @@ class ClusterPlace:
     def of(cls, environment: Mapping[str, str]) -> "ClusterPlace":
         """
         Raises:
-            ConfigError: this is no SLURM job, or a variable of it cannot be understood.
+            ConfigError: this is no SLURM job, or one of several parts, or a variable of it cannot be understood.
         """
+        if environment.get("SLURM_HET_SIZE", "1") != "1":
+            raise ConfigError(
+                f"this is a heterogeneous job of {environment['SLURM_HET_SIZE']} parts, and each is told of its own "
+                "machines only: ask for one kind of machine (--constraint), or train on each kind in a job of its own"
+            )
         job = _number(environment, "SLURM_JOB_ID")
         hosts = tuple(expand_hosts(_text(environment, "SLURM_JOB_NODELIST")))
         machines = _number(environment, "SLURM_JOB_NUM_NODES", len(hosts))

@@ -111,7 +111,9 @@ class Cluster:
             self.hurry(job)
 
     def hurry(self, job: str) -> None:
-        """SLURM lets a requeued job wait until its old credentials have expired."""
+        """SLURM lets a requeued job wait until its old credentials have expired. Two seconds will do: machines refuse
+        those that are not younger than the job's last end."""
+        time.sleep(2.0)
 
         def may_start() -> bool:
             found = self.job(job)

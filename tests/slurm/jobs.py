@@ -1,5 +1,6 @@
 """Jobs of the shipped scripts on a test cluster, and the runs that they train."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -7,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
@@ -115,6 +118,14 @@ class TrainingJob:
     def warn(self) -> None:
         """What SLURM does before the job's time is over (it looks only every 30 seconds, and limits are minutes)."""
         self.cluster.run("scancel", "--batch", "--signal=USR1", self.number)
+
+    def launchers(self) -> int:
+        """How many machines have got so far as to start `accelerate`."""
+        found = 0
+        for process in self.cluster.processes(self.number, PET_SHUTDOWN_TIMEOUT="300"):
+            with contextlib.suppress(psutil.Error):
+                found += "RANK" not in process.environ()
+        return found
 
     def kill(self, rank: int) -> None:
         self.cluster.ranks(self.number)[rank].send_signal(signal.SIGKILL)

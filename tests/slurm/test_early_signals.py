@@ -23,9 +23,12 @@ def test_a_warning_is_never_lost_however_early_it_comes(
     cluster.wait_for_requeue(job.number, 1)
     assert "it was stopped before it had begun" in job.log
     cluster.wait_until(lambda: bool(cluster.processes(job.number, SLURM_STEP_ID="0")), 60.0, job.number)
+    job.warn()  # a step has begun, and its Python has not
+    cluster.wait_for_requeue(job.number, 2)
+    cluster.wait_until(lambda: job.launchers() == 2, 60.0, job.number)
     assert not cluster.ranks(job.number)
-    job.warn()  # a step has begun, and Python is not ready
-    cluster.wait_for_requeue(job.number, 2, hurry=False)
+    job.warn()  # the launchers are there, and the training processes are not ready
+    cluster.wait_for_requeue(job.number, 3, hurry=False)
     assert job.status.state == "preempted"
     assert job.log.count("stopping after this round") == 2, "each rank was told"
     cluster.run("scancel", job.number)

@@ -14,17 +14,21 @@ LANGUAGES = toy_languages(5)
 def test_an_array_of_jobs_builds_what_one_build_does(cluster: Cluster, tmp_path: Path) -> None:
     alone = build_toy_shards(tmp_path / "alone", languages=len(LANGUAGES), train=3, dev=1)
     source, output = tmp_path / "alone" / "manifest.tsv", tmp_path / "shards"
-    options = ["--array=0-5", "--cpus-per-task=1", f"--output={tmp_path}/%a.out"]
+    options = ["--array=0-4", "--cpus-per-task=1", f"--output={tmp_path}/%a.out"]
     job = submit(
         cluster,
         "shards",
         options,
         [str(source), str(output), "--test-fraction", "0", "--shard-utterances", "6"],
     )
+    last = f"{job}_4"  # its number is that of the whole array
+    cluster.wait_until(lambda: (tmp_path / "4.out").exists(), 60.0)
+    cluster.run("scancel", "--batch", "--signal=USR1", last)
+    cluster.wait_for_requeue(last, 1)
     cluster.wait_until(lambda: not cluster.run("squeue", "--noheader", "--jobs", job), 120.0)
-    logs = [(tmp_path / f"{task}.out").read_text() for task in range(6)]
+    logs = [(tmp_path / f"{task}.out").read_text() for task in range(5)]
     assert sums(output) == sums(alone), logs
-    assert sum("nothing is left for this one" in log for log in logs) == 1
+    assert [cluster.restarts(f"{job}_{task}") for task in range(5)] == [0, 0, 0, 0, 1]
 
 
 def test_a_run_is_scored_by_a_job(cluster: Cluster, tmp_path: Path, small_base: Path) -> None:
