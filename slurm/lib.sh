@@ -46,6 +46,7 @@ was_stopped() { [[ -n $warned$terminated ]]; }
 
 # One task on each of the job's machines, with all of it. If one fails, all end.
 on_every_machine() {
+    export MMS_DIST_TASKS_PER_NODE=${SLURM_NTASKS_PER_NODE:-1} # in the step SLURM's variable is 1
     exec srun --nodes="$SLURM_JOB_NUM_NODES" --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 \
         --cpu-bind=none --kill-on-bad-exit=1 "${IN_CONTAINER[@]}" "$@"
 }

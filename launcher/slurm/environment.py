@@ -9,6 +9,9 @@ from mms_dist.errors import ConfigError
 FIRST_PORT, PORTS = 12_000, 20_000
 """Rendezvous ports: below those that the kernel gives to outgoing connections (32,768 and up on Linux)."""
 
+TASKS_PER_NODE = "MMS_DIST_TASKS_PER_NODE"
+"""What the batch script tells its steps of the job's `--ntasks-per-node`."""
+
 _BRACKETS = re.compile(r"\[([^\]]*)\]")
 
 
@@ -121,7 +124,9 @@ def _processes_per_machine(environment: Mapping[str, str]) -> int:
         if not count.isdigit() or int(count) < 1:
             raise ConfigError(f"SLURM_GPUS_PER_NODE is {per_node!r}, expected --gpus-per-node=N or KIND:N")
         return int(count)
-    return max(1, _number(environment, "SLURM_NTASKS_PER_NODE", 1))
+    # In a step SLURM's own variable tells of the step, which has one task on each machine.
+    name = TASKS_PER_NODE if environment.get(TASKS_PER_NODE) else "SLURM_NTASKS_PER_NODE"
+    return max(1, _number(environment, name, 1))
 
 
 def _text(environment: Mapping[str, str], name: str) -> str:

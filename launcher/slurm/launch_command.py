@@ -15,6 +15,9 @@ def launch_command(place: ClusterPlace, arguments: Sequence[str], *, cpus: int, 
         cpus: of this machine that the job may use; they are divided among its processes.
         module: what every process runs.
     """
+    if place.processes == 1:  # accelerate would start it without the environment of a rank, if at all
+        alone = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "1", "--tee", "3")
+        return [sys.executable, *alone, "-m", module, *arguments]
     several = place.machines > 1
     meeting = ["--main_process_ip", place.host, "--main_process_port", str(place.port)]
     return [

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from launcher.slurm.environment import ClusterPlace, expand_hosts
+from launcher.slurm.launch_command import launch_command
 from mms_dist.config import Config
 from mms_dist.config.load import write_config
 from mms_dist.config.schema import Run
@@ -103,7 +104,7 @@ def test_the_training_script_starts_one_launcher_a_machine_that_all_meet_on_the_
         if machines > 1:
             assert int(start.agent.node_rank) == int(number)
             assert start.agent.rdzv_backend == "c10d"
-            assert (start.agent.master_addr, int(start.agent.master_port)) == ("node01", 12_000 + NUMBER % 20_000)
+            assert start.agent.rdzv_endpoint == f"node01:{12_000 + NUMBER % 20_000}"
         words = [start.agent.training_script, *start.agent.training_script_args]
         assert words[-6:-2] == ["--config", str(tmp_path / "config.yaml"), "--optim.lr", "5e-4"]
         assert words[-2:] == ["--comm.processes", str(world)]
@@ -113,6 +114,19 @@ def _start(task: dict[str, Any]) -> Start:
     """What accelerate makes of the command."""
     words = task["command"]
     return start_of(["accelerate", *words[words.index("launch") :]])
+
+
+def test_a_process_that_is_alone_is_a_rank_like_any_other() -> None:
+    """Signals are for ranks, and accelerate refuses to start a single one."""
+    from torch.distributed.run import parse_args
+
+    (job,) = (each for each in JOBS if each.name == "1-node")
+    place = ClusterPlace.of(job.recorded["steps"]["0"])  # without what the batch script adds: one task
+    words = launch_command(place, ["--config", "c.yaml"], cpus=2, module="launcher.slurm.rank")
+    assert words[:3] == [sys.executable, "-m", "torch.distributed.run"]
+    agent = parse_args(words[3:])
+    assert (agent.nnodes, agent.nproc_per_node, agent.standalone, agent.module) == ("1:1", "1", True, True)
+    assert [agent.training_script, *agent.training_script_args] == ["launcher.slurm.rank", "--config", "c.yaml"]
 
 
 def test_every_task_knows_its_place(job: Job) -> None:
