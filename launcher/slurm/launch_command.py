@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from launcher.processes import FOR_THE_LAUNCHER
 from launcher.slurm.environment import ClusterPlace
 
+MEETING_SECONDS = 600
+"""In which the launchers of all machines must have started."""
+
 
 def launch_command(place: ClusterPlace, arguments: Sequence[str], *, cpus: int, module: str) -> list[str]:
     """`accelerate launch …` for this machine: all machines of the job meet on the first one.
@@ -24,12 +27,18 @@ def launch_command(place: ClusterPlace, arguments: Sequence[str], *, cpus: int, 
         *(sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch", "--multi_gpu"),
         *("--num_machines", str(place.machines), "--num_processes", str(place.processes)),
         *("--machine_rank", str(place.machine), *(meeting if several else ["--main_process_port", "0"])),
-        *(["--rdzv_backend", "c10d"] if several else []),
+        *(["--rdzv_backend", "c10d", "--rdzv_conf", _rendezvous(place)] if several else []),
         *("--mixed_precision", "no", "--dynamo_backend", "no"),
         *("--num_cpu_threads_per_process", str(max(1, cpus // place.processes_per_machine))),
         *("--tee", "3"),  # lines of the job's log begin with their rank
         *("-m", module, *arguments),
     ]
+
+
+def _rendezvous(place: ClusterPlace) -> str:
+    """The first machine keeps the store, and says so: by themselves machines would go by their names, of which SLURM's
+    may be none. The others wait for it as long as a slow file system may take to load Python there."""
+    return f"is_host={str(place.machine == 0).lower()},read_timeout={MEETING_SECONDS},join_timeout={MEETING_SECONDS}"
 
 
 def launch_environment(environment: Mapping[str, str]) -> dict[str, str]:

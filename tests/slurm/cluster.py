@@ -112,7 +112,8 @@ class Cluster:
 
     def hurry(self, job: str) -> None:
         """SLURM lets a requeued job wait until its old credentials have expired. Two seconds will do: machines refuse
-        those that are not younger than the job's last end."""
+        those that are not younger than the job's last end there."""
+        self.wait_until(lambda: self.job(job)["JobState"] != "COMPLETING", 60.0, job)
         time.sleep(2.0)
 
         def may_start() -> bool:

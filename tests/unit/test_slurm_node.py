@@ -97,6 +97,7 @@ def test_accelerate_starts_the_processes_of_the_whole_job(machines: int) -> None
     assert start.agent.training_script_args == ["--config", "c.yaml"]
     if machines > 1:
         assert start.agent.rdzv_backend == "c10d"
+        assert "is_host=false" in start.agent.rdzv_conf
         assert start.agent.rdzv_endpoint == f"n0:{place.port}"
 
 
