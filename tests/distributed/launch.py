@@ -110,6 +110,7 @@ class Launch:
                     process.send_signal(signal.SIGKILL)
             psutil.wait_procs(left, timeout=1.0)
         self.process.wait()
+        print(self.log())  # pytest shows it if the test fails
         self._folder.cleanup()
 
 

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.distributed.launch import Launch
 from tests.faults.injection import Fault, read_record
@@ -23,23 +24,24 @@ BUSY_SECONDS = 3.0
 """That the threads of a busy machine come late."""
 
 
+@pytest.mark.parametrize("rank", [0, 1])  # rank 0 keeps the status, and another has to write it in its place
 def test_a_stopped_rank_is_named_with_its_stack_and_the_run_ends_and_goes_on(
-    tmp_path: Path, small_base: Path, shards: Path, uninterrupted: Path
+    rank: int, tmp_path: Path, small_base: Path, shards: Path, uninterrupted: Path
 ) -> None:
     config = many_config(tmp_path / "run", small_base, shards, comm={"timeout_seconds": TIMEOUT_SECONDS})
-    with faulty(config, [Fault(1, "forward", "stop", 13)], tmp_path / "record") as launch:
+    with faulty(config, [Fault(rank, "forward", "stop", 13)], tmp_path / "record") as launch:
         kill_the_stopped_one_when_the_others_have_left(launch)
         ended = launch.wait(GRACE_SECONDS)
         assert ended.code != 0, ended.log
         assert launch.nobody_is_left()
-    assert "watchdog: rank 1 hangs" in ended.log
+    assert f"watchdog: rank {rank} hangs" in ended.log
     assert "last known stack, innermost last:" in ended.log
     assert "in RoundLoop.run" in ended.log
     (struck,) = [note for note in read_record(tmp_path / "record") if note.what == "stop"]
     assert struck.round == 13
     found = status(tmp_path / "run")
     assert (found["state"], found["restart"]) == ("failed", True)
-    assert found["reason"].startswith("watchdog: rank 1 hangs")
+    assert found["reason"].startswith(f"watchdog: rank {rank} hangs")
     written = (tmp_path / "run" / "status.json").stat().st_mtime - time.time() + time.monotonic()
     assert written - struck.time_seconds < TIMEOUT_SECONDS + BUSY_SECONDS
     assert_every_checkpoint_is_whole(tmp_path / "run")
