@@ -33,6 +33,7 @@ CONFIGURATION = """\
 ClusterName=test
 SlurmctldHost=ctl(127.0.0.1)
 SlurmctldPort={port}
+FirstJobId={first_job}
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
@@ -197,11 +198,17 @@ class Cluster:
         Raises:
             AssertionError: it fails.
         """
-        done = subprocess.run(
-            command, env=self.environment | dict(environment or {}), capture_output=True, text=True, timeout=60
-        )
+        done = self.try_run(*command, environment=environment)
         assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
         return done.stdout.strip()
+
+    def try_run(
+        self, *command: str, environment: Mapping[str, str] | None = None
+    ) -> "subprocess.CompletedProcess[str]":
+        """The same, however it ends."""
+        return subprocess.run(
+            command, env=self.environment | dict(environment or {}), capture_output=True, text=True, timeout=120
+        )
 
     # -- up and down ------------------------------------------------------------------------------------------------
 
@@ -261,7 +268,13 @@ class Cluster:
             hosts.append(f"{address} {name}")
             lines.append(f"NodeName={name} NodeAddr={address} Port={_free_port()} CPUs=2 RealMemory=2000")
         (self.folder / "etc" / "hosts").write_text("\n".join(hosts) + "\n")
-        values = {"folder": self.folder, "port": _free_port(), "proctrack": proctrack, "nodes": "\n".join(lines)}
+        values = {
+            "folder": self.folder,
+            "port": _free_port(),
+            "first_job": _first_job(),
+            "proctrack": proctrack,
+            "nodes": "\n".join(lines),
+        }
         (self.folder / "etc" / "slurm.conf").write_text(CONFIGURATION.format(**values))
         if proctrack == "cgroup":
             (self.folder / "etc" / "cgroup.conf").write_text(CGROUPS)
@@ -292,6 +305,11 @@ def _catches(pid: int, number: int) -> bool:
         mask = re.search(r"^SigCgt:\s*(\w+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
         return bool(mask and int(mask[1], 16) >> (number - 1) & 1)
     return False
+
+
+def _first_job() -> int:
+    """Clusters share this machine's ports, and jobs take theirs by their numbers."""
+    return 100 * secrets.SystemRandom().randint(1, 190)
 
 
 def _free_port() -> int:

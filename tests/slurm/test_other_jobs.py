@@ -1,11 +1,12 @@
 """The scripts that do not train."""
 
 import hashlib
+import sys
 from pathlib import Path
 
 from tests.corpus import build_toy_shards, toy_languages
 from tests.slurm.cluster import Cluster
-from tests.slurm.jobs import submit
+from tests.slurm.jobs import ROOT, submit
 from tests.training import toy_config, train
 
 LANGUAGES = toy_languages(5)
@@ -39,6 +40,34 @@ def test_a_run_is_scored_by_a_job(cluster: Cluster, tmp_path: Path, small_base: 
     ended = cluster.wait_for_end(job)
     assert ended["JobState"] == "COMPLETED", cluster.told(job)
     assert (tmp_path / "run" / "eval" / "dev.json").is_file()
+
+
+def test_all_machines_are_examined_before_a_long_job(cluster: Cluster, tmp_path: Path, small_base: Path) -> None:
+    shards = build_toy_shards(tmp_path, languages=2, train=3, dev=2)
+    config = toy_config(tmp_path / "run", small_base, shards, run={"device": "cpu"})
+    (tmp_path / "config.yaml").write_text(config.to_yaml())
+    options = ["--nodes=2", f"--output={tmp_path}/debug.out"]
+    job = submit(cluster, "debug", options, [str(tmp_path / "config.yaml"), "--optim.steps", "50"])
+    ended = cluster.wait_for_end(job)
+    log = (tmp_path / "debug.out").read_text()
+    assert all(node in log for node in cluster.nodes), "both were examined"
+    assert " passed, 0 failed in" in log, log
+    assert ended["JobState"] == "COMPLETED", log
+
+
+def test_what_is_wrong_on_any_machine_is_named_with_its_mend(
+    cluster: Cluster, tmp_path: Path, small_base: Path
+) -> None:
+    shards = build_toy_shards(tmp_path, languages=2, train=3, dev=2)
+    config = toy_config(tmp_path / "run", small_base, shards, run={"device": "cpu"}, comm={"processes": 3})
+    (tmp_path / "config.yaml").write_text(config.to_yaml())
+    done = cluster.try_run(
+        *("srun", "--nodes=2", "--ntasks-per-node=1", sys.executable, "-m", "launcher"),
+        *("doctor", str(tmp_path / "config.yaml"), "--model.base", str(tmp_path / "nowhere")),
+        environment={"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "nowhere" in done.stdout and "comm.processes" in done.stdout, "all of it at once"
 
 
 def sums(folder: Path) -> dict[str, str]:
