@@ -38,7 +38,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return random_base(tmp_path_factory.mktemp("base"), "tiny", layers=4)
 
 
-def on_ranks(folder: Path, settings: str | Path | None, world: int = 2, **changes: Any) -> Ended:
+def on_ranks(
+    folder: Path, settings: str | Path | None, world: int = 2, environment: dict[str, str] | None = None, **changes: Any
+) -> Ended:
     notes = {
         "base": str(folder),
         "settings": None if settings is None else str(settings),
@@ -46,7 +48,8 @@ def on_ranks(folder: Path, settings: str | Path | None, world: int = 2, **change
         "dtype": "float32",
         "checkpointing": False,
     }
-    return run_ranks(world, "tests.distributed.zero_passes:body", notes | changes, timeout_seconds=120)
+    body = "tests.distributed.zero_passes:body"
+    return run_ranks(world, body, notes | changes, environment=environment, timeout_seconds=120)
 
 
 def assert_as_one_process(ended: Ended, folder: Path, *, dtype: str = "float32", checkpointing: bool = False) -> None:
@@ -82,6 +85,20 @@ def test_any_number_of_processes_may_share_the_base(world: int, folder: Path) ->
     ended = on_ranks(folder, CONFIGS / "zero3.json", world=world)
     assert_as_one_process(ended, folder)
     assert [notes["world_seen"] for notes in ended.notes] == [world] * world
+
+
+def test_accelerates_own_options_shard_without_a_file(folder: Path) -> None:
+    """`accelerate launch --use_deepspeed --zero_stage 3 --offload_param_device cpu`, on CPUs and with `--cpu`."""
+    environment = {
+        "ACCELERATE_USE_DEEPSPEED": "true",
+        "ACCELERATE_DEEPSPEED_ZERO_STAGE": "3",
+        "ACCELERATE_DEEPSPEED_OFFLOAD_PARAM_DEVICE": "cpu",
+        "ACCELERATE_USE_CPU": "true",
+    }
+    ended = on_ranks(folder, None, environment=environment)
+    assert_as_one_process(ended, folder)
+    about = "ZeRO-3: the base's layers are spread over 2 processes, kept in host memory"
+    assert {notes["about"] for notes in ended.notes} == {about}
 
 
 def test_fetching_nothing_ahead_changes_no_bit(folder: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from mms_dist.config import Config
+from mms_dist.training.assembly import Parts
 from tests.corpus import build_toy_shards, toy_languages
 from tests.distributed.launch import Launch
 from tests.distributed.ranks import free_port, train_ranks, train_rounds, written
@@ -104,7 +106,7 @@ def test_under_every_launcher_the_base_is_spread_and_trains_the_same(
     with written(config(tmp_path / "many", small_base, shards)) as path:
         whole = [str(SCRIPTS / command[0]), *command[1:], "launcher.train", "--config", str(path), *device, *own]
         with Launch(whole, {"PYTHONPATH": os.pathsep.join(sys.path)}) as launch:
-            ended = launch.wait(120)
+            ended = launch.wait(240)  # three imports of torch on a busy machine
     assert ended.code == 0, ended.log
     assert "deepspeed ZeRO-3: the base's layers are spread over 2 processes" in ended.log
     alone.assert_the_same(tmp_path / "many")
@@ -126,6 +128,24 @@ def test_a_run_may_take_deepspeed_up_and_lay_it_down_again(
     train_rounds(sharded, 3, rounds=3)
     train_rounds(plain, 2, rounds=4)
     train_ranks(sharded, 2, timeout_seconds=120)
+    alone.assert_the_same(tmp_path / "many")
+
+
+def die_on_the_way(parts: Parts, notes: dict[str, Any]) -> None:
+    """A `Watch`: rank 1 is killed within the second layer of a pass, while rank 0 is in the same layer's collective."""
+    if parts.loop.round == 3 and os.environ["RANK"] == "1":
+        parts.base.layers[1].register_forward_pre_hook(lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+
+
+def test_a_rank_that_dies_within_a_pass_ends_the_others_at_once_and_the_run_goes_on(
+    tmp_path: Path, small_base: Path, shards: Path, alone: Alone
+) -> None:
+    setting = config(tmp_path / "many", small_base, shards, comm=comm("zero3"))
+    watch = "tests.distributed.test_deepspeed_training:die_on_the_way"
+    ended = train_ranks(setting, 2, watch=watch, expect=None, timeout_seconds=60)
+    assert ended.codes == [1, -signal.SIGKILL], ended.told()
+    assert "rank 0 of 2 lost a peer while waiting for a pass of all ranks" in ended.logs[0]
+    train_ranks(setting, 2, timeout_seconds=120)
     alone.assert_the_same(tmp_path / "many")
 
 
