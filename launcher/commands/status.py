@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
         print()
     else:
         lines = [("job", job.line)] if job else []
-        lines += [("log", str(job.log))] if job and job.log else []
+        lines += [("log", str(job.log or standing.logs))] if job else []
         show(standing, standard_console(), also=lines)
     return 0
 

@@ -42,7 +42,8 @@ class Job:
             text += f", begins {self.begins}" if self.begins else ""
         else:
             text += f", {self.time}" + (f" on {self.nodes}" if self.nodes else "")
-        return text + (f"; requeued {self.restarts} times" if self.restarts else "")
+        times = "once" if self.restarts == 1 else f"{self.restarts} times"
+        return text + (f"; requeued {times}" if self.restarts else "")
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values."""

@@ -1,6 +1,7 @@
 """Handing a job to SLURM."""
 
 import os
+import re
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ def foresee(submission: Submission, environment: Mapping[str, str] | None = None
     words = "; ".join(line.removeprefix("sbatch: ") for line in answer.stderr.strip().splitlines())
     if answer.returncode:
         return Start(False, f"it would not start this job: {words}; {MEND}")
-    return Start(True, words)
+    return Start(True, re.sub(r"Job \d+ to start at", "would start it at", words))  # it is given another number
 
 
 def sbatch(submission: Submission, environment: Mapping[str, str] | None = None) -> str:

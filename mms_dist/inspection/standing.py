@@ -66,24 +66,32 @@ class Standing:
             return None
         if self.status.ended and self.status.steps is not None:
             return self.status.steps
-        return self.status.steps_at_start + (self.pace.steps if self.pace else 0)
+        # Rounds are written every few seconds and events at once, so either may be ahead.
+        return max(self.status.steps_at_start + (self.pace.steps if self.pace else 0), self._told_steps)
 
     @property
     def remaining_steps(self) -> int | None:
         """Of all languages together, if none stops early."""
-        left, known = 0, 0
-        for language in self.languages:
-            if language.step and not language.steps:
-                continue  # copied in from another run, and never at work in this one
-            known += language.step
+        left = 0
+        for language in self._own_languages:
             if language.state in (TRAINING, WAITING):
                 steps = language.steps or self._configured_steps(language.language)
                 if steps is None:
                     return None
                 left += max(0, steps - language.step)
         # Events tell of a language now and then; what it did since is in the run's own count.
-        since = 0 if self.steps is None else max(0, self.steps - known)
+        since = 0 if self.steps is None else max(0, self.steps - self._told_steps)
         return max(0, left - since)
+
+    @property
+    def _own_languages(self) -> list[LanguageHistory]:
+        """Without those that were copied in from another run, and never at work in this one."""
+        return [each for each in self.languages if each.steps or not each.step]
+
+    @property
+    def _told_steps(self) -> int:
+        """What the events tell of `steps`."""
+        return sum(language.step for language in self._own_languages)
 
     @property
     def fraction(self) -> float | None:
@@ -121,7 +129,9 @@ class Standing:
 
     @property
     def at_risk_seconds(self) -> float | None:
-        """The age of the oldest last checkpoint among languages in training: what kill -9 now would cost them."""
+        """The age of the oldest last checkpoint of a language at work: what kill -9 now would cost it."""
+        if self.state != RUNNING:
+            return None
         return max(self._checkpoint_ages(each for each in self.languages if each.state == TRAINING), default=None)
 
     @property
@@ -136,8 +146,9 @@ class Standing:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values: what `mms-dist report --json` tells of the languages, and the run around them."""
-        pace = self.pace
-        return as_json(self.summary, self.history) | {
+        pace, told = self.pace, as_json(self.summary, self.history)
+        languages = told.pop("languages")
+        return told | {
             "state": self.state,
             "restart": self.status.restart if self.status else None,
             "reason": self.status.reason if self.status else None,
@@ -156,6 +167,7 @@ class Standing:
             "checkpoint_seconds": _rounded(self.checkpoint_seconds),
             "at_risk_seconds": _rounded(self.at_risk_seconds),
             "logs": str(self.logs) if self.logs else None,
+            "languages": languages,
         }
 
     def _configured_steps(self, language: str) -> int | None:

@@ -1,7 +1,7 @@
 """Where a run stands, on one screen."""
 
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from rich.console import Console
@@ -30,9 +30,9 @@ MEANING = {
 }
 
 
-def show(standing: Standing, console: Console, *, also: Iterable[tuple[str, str]] = ()) -> None:
-    """Print it, with lines of name and text that others have to add."""
-    for name, text in [*_lines(standing), *also, _more(standing)]:
+def show(standing: Standing, console: Console, *, also: Sequence[tuple[str, str]] = ()) -> None:
+    """Print it, with lines of name and text from whoever knows where it is at work and prints."""
+    for name, text in [*_lines(standing), *(also or _logs(standing)), _more(standing)]:
         line = Text.assemble((f"{name:<{NAME_WIDTH}}", "bright_black"), text)
         console.print(line, soft_wrap=True, highlight=False)
     if 0 < len(standing.languages) <= MOST_LANGUAGES:
@@ -57,8 +57,10 @@ def _lines(standing: Standing) -> Iterator[tuple[str, Text | str]]:
         yield "checkpoint", _checkpoint(standing)
     if standing.status is not None and standing.status.attempt > 1:
         yield "restarts", _restarts(standing)
-    if standing.logs is not None:
-        yield "logs", str(standing.logs)
+
+
+def _logs(standing: Standing) -> list[tuple[str, str]]:
+    return [] if standing.logs is None else [("logs", str(standing.logs))]
 
 
 def _more(standing: Standing) -> tuple[str, str]:

@@ -53,7 +53,6 @@ class Shell:
             "--nodes 4": "--nodes 1",
             "--tasks 16": "--tasks 2",
             "--script shards": "--script shards --sbatch cpus-per-task=1",
-            "--script eval": "--script eval --sbatch cpus-per-task=1",
         }
         for real, stands in toy.items():
             command = command.replace(real, stands)
@@ -101,9 +100,6 @@ def test_from_recordings_to_finished_adapters(cluster: Cluster, tmp_path: Path, 
     assert f"{job} COMPLETED" in told and str(log) in told
     values = json.loads(shell.type("mms-dist status runs/mms-300m --json"))
     assert (values["state"], values["steps"], values["job"]["number"]) == ("finished", 90, job)
-
-    shell.submit('mms-dist submit runs/mms-300m --script eval --options="--split dev"')
-    assert (tmp_path / "runs" / "toy" / "eval" / "dev.json").is_file()
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,17 @@
 """`mms-dist submit` shows what a job will do, refuses what cannot work, and hands a whole script to sbatch."""
 
+import json
 import os
 import shutil
 import subprocess
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from launcher.cli import main
 from launcher.slurm.job import find_job
+from mms_dist.training.attempts import Status
 from tests.corpus import build_toy_shards
 
 ROOT = Path(__file__).parents[2]
@@ -75,7 +78,7 @@ def test_a_job_is_shown_checked_submitted_and_told_how_to_follow(
     command = ["submit", str(config), "--nodes", "2", "--processes-per-node", "2", "--speed", "0.01"]
     assert main([*command, "--optim.lr", "5e-4", "--sbatch", "qos=high"]) == 0
     out, run = capsys.readouterr().out, tmp_path / "runs" / "toy"
-    assert "to start at 2026-11-22T15:00:00" in out
+    assert "SLURM: would start it at 2026-11-22T15:00:00 using 4 processors" in out
     assert "nothing to mend" in out, "the preflight"
     assert "3 languages" in out and "2 × 2" in out and "a process; base" in out, "the plan: time, shards, memory"
     assert "Time limit 1:00:00: about" in out
@@ -220,3 +223,20 @@ def test_slurm_tells_where_a_job_is_and_where_it_prints(programs: Path) -> None:
     assert job.line == "4711 PENDING (BeginTime), begins 2026-11-22T14:02:01; requeued 2 times"
     _program(programs, "scontrol", "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1")
     assert find_job("4711") is None
+
+
+def test_a_run_whose_job_is_back_in_the_queue_is_not_taken_for_running(
+    programs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After a node has failed the status still says so, and its machine is not this one."""
+    status = Status(processes=2, attempt=1, stalled=0, steps_at_start=None, host="node01", job="4711")
+    (tmp_path / "status.json").write_text(json.dumps(asdict(status)))
+    _program(programs, "scontrol", f"echo '{JOB.format(state='PENDING', reason='BeginTime', nodes='')}'")
+    assert main(["status", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "killed" in out and "4711 PENDING (BeginTime), begins 2026-11-22T14:02:01" in out
+    assert "/r/my logs/a.out" in out
+    _program(programs, "scontrol", f"echo '{JOB.format(state='RUNNING', reason='None', nodes='node[1-4]')}'")
+    assert main(["status", str(tmp_path), "--json"]) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert (values["state"], values["job"]["nodes"], values["job"]["restarts"]) == ("running", "node[1-4]", 2)
