@@ -4,11 +4,13 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
 from tests.slurm.cluster import FREEZER, PACKAGE, Cluster, missing_programs
+from tests.slurm.jobs import Reference
 
 
 def why_not() -> str | None:
@@ -54,3 +56,9 @@ def any_cluster(slurm_is_installed: None, request: pytest.FixtureRequest) -> Ite
         pytest.skip(f"this kernel has no {FREEZER}, which SLURM's cgroup plugin needs without systemd")
     with Cluster(2, request.param) as up:
         yield up
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, small_base: Path) -> Reference:
+    """What jobs are to end with, whatever happens to them."""
+    return Reference.trained(tmp_path_factory.mktemp("undisturbed"), small_base)

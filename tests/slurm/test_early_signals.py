@@ -2,21 +2,14 @@
 
 from pathlib import Path
 
-import pytest
-
 from tests.slurm.cluster import Cluster
 from tests.slurm.jobs import Reference
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, small_base: Path) -> Reference:
-    return Reference.trained(tmp_path_factory.mktemp("undisturbed"), small_base)
-
-
 def test_a_warning_is_never_lost_however_early_it_comes(
-    any_cluster: Cluster, tmp_path: Path, undisturbed: Reference
+    cluster: Cluster, tmp_path: Path, undisturbed: Reference
 ) -> None:
-    job, cluster = undisturbed.job(any_cluster, tmp_path), any_cluster
+    job = undisturbed.job(cluster, tmp_path)
     cluster.wait_until(lambda: cluster.job(job.number)["JobState"] == "RUNNING", 30.0, job.number)
     cluster.wait_until(lambda: bool(cluster.processes(job.number)), 30.0, job.number)
     job.warn()  # the batch script has barely begun, and starts no step

@@ -10,11 +10,6 @@ from tests.slurm.cluster import Cluster
 from tests.slurm.jobs import Reference, submit
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, small_base: Path) -> Reference:
-    return Reference.trained(tmp_path_factory.mktemp("undisturbed"), small_base)
-
-
 def test_a_killed_rank_ends_the_others_and_the_job_goes_on(
     cluster: Cluster, tmp_path: Path, undisturbed: Reference
 ) -> None:
@@ -28,6 +23,7 @@ def test_a_killed_rank_ends_the_others_and_the_job_goes_on(
     undisturbed.assert_same(job.directory)
 
 
+@pytest.mark.timeout(600)  # SLURM takes its time to believe that a machine is gone
 def test_a_job_survives_that_each_of_its_machines_loses_power(
     cluster: Cluster, tmp_path: Path, undisturbed: Reference
 ) -> None:

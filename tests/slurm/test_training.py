@@ -2,15 +2,8 @@
 
 from pathlib import Path
 
-import pytest
-
 from tests.slurm.cluster import Cluster
 from tests.slurm.jobs import LANGUAGES, Reference
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, small_base: Path) -> Reference:
-    return Reference.trained(tmp_path_factory.mktemp("undisturbed"), small_base)
 
 
 def test_a_job_that_is_warned_saves_and_is_requeued_until_all_is_done(
@@ -28,3 +21,4 @@ def test_a_job_that_is_warned_saves_and_is_requeued_until_all_is_done(
     saved = {event["language"] for event in job.events("checkpoint_saved") if event["round"] == stopped["round"]}
     assert saved == set(LANGUAGES), "all of them, at the round in which the job was stopped"
     undisturbed.assert_same(job.directory)
+    assert "the warning comes 600 s before the end; a round takes up to" in job.log, "measured before the restart"
