@@ -11,7 +11,9 @@ else
 fi
 readonly RESTARTS_ALLOWED=20 # of a job without a run directory that could tell whether it comes on
 
-warned=""     # SIGUSR1: the end of the job's time is near, or someone has asked it to stop; the second in which it came
+# SIGUSR1: the end of the job's time is near, or someone has asked it to stop; the second in which it came. The script's
+# first line may have caught it already.
+warned=${warned:-}
 terminated="" # SIGTERM: SLURM is ending the job, or is about to
 child=""      # the step or command at work
 child_status=0
@@ -65,15 +67,16 @@ alive() { kill -0 "$child" 2>/dev/null; }
 # Wait until $child has ended, and keep its exit status in $child_status. Once the job is warned the child is told with
 # signal $1 (USR1 or TERM), again every few seconds: it may not yet have begun what it passes the signal on to.
 wait_for_child() {
+    local nap
     while alive; do
-        if [[ -z $warned ]]; then
-            wait "$child" || true # returns early when a signal comes
-            continue
+        if [[ -n $warned ]] && { [[ $1 != USR1 ]] || minds_usr1 "$child"; }; then
+            kill "-$1" "$child" 2>/dev/null || true
         fi
-        if [[ $1 != USR1 ]] || minds_usr1 "$child"; then kill "-$1" "$child" 2>/dev/null || true; fi
-        for _ in 1 2 3 4 5; do
-            if alive; then sleep 1; fi
-        done
+        # A signal ends the wait, unless it came just before it: the nap does then.
+        sleep 5 &
+        nap=$!
+        wait -n "$child" "$nap" || true
+        kill "$nap" 2>/dev/null || true
     done
     wait "$child" || child_status=$?
 }

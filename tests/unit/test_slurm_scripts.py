@@ -1,5 +1,7 @@
 """The shell scripts: free of what bash and shellcheck complain of, and with what a restartable job needs."""
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -46,3 +48,54 @@ def test_it_says_how_it_is_used(script: Path, tmp_path: Path) -> None:
     assert done.returncode == 2
     assert f"slurm/{script.name}" in done.stderr
     assert "usage: sbatch" in done.stderr
+
+
+def bash(code: str, folder: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Some lines of bash after the library, with stand-ins in `folder` for SLURM's commands."""
+    stands = {
+        "squeue": '[[ -n $STATE ]] || exit 1; echo "$STATE"',
+        "scontrol": f'echo "$*" >> {folder}/asked',
+        "sleep": f'[[ $1 == 120 ]] || exec {shutil.which("sleep")} "$@"',
+    }
+    for name, body in stands.items():
+        (folder / name).write_text(f"#!/bin/bash\n{body}\n")
+        (folder / name).chmod(0o755)
+    given = {"PATH": f"{folder}:{os.environ['PATH']}", "SLURM_JOB_ID": "9", "STATE": ""} | environment
+    script = f"set -euo pipefail\nsource {FOLDER}/lib.sh\n{code}"
+    return subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=given, timeout=30)
+
+
+@pytest.mark.parametrize(
+    ("state", "requeued"),
+    [
+        ("RUNNING None", True),
+        ("COMPLETING TimeLimit", True),  # its time was over before it had saved
+        ("COMPLETING None", False),  # cancelled, or SLURM itself requeues it
+        ("", True),  # squeue does not answer
+    ],
+)
+def test_a_job_that_slurm_is_ending_is_left_alone(tmp_path: Path, state: str, requeued: bool) -> None:
+    done = bash("requeue", tmp_path, STATE=state)
+    assert (tmp_path / "asked").exists() == requeued
+    assert done.returncode == (0 if requeued else 75)
+
+
+def test_a_task_of_an_array_is_requeued_alone(tmp_path: Path) -> None:
+    bash("requeue", tmp_path, STATE="RUNNING None", SLURM_ARRAY_JOB_ID="9", SLURM_ARRAY_TASK_ID="3")
+    assert (tmp_path / "asked").read_text() == "requeue 9_3\n"
+
+
+def test_what_was_stopped_by_its_time_is_requeued_but_not_for_ever(tmp_path: Path) -> None:
+    bash("warned=5 child_status=143; end_or_requeue", tmp_path, STATE="RUNNING None", SLURM_RESTART_COUNT="19")
+    assert (tmp_path / "asked").exists()
+    done = bash("warned=5 child_status=143; end_or_requeue", tmp_path, STATE="RUNNING None", SLURM_RESTART_COUNT="20")
+    assert done.returncode == 143
+    assert bash("child_status=1; end_or_requeue", tmp_path).returncode == 1
+    assert (tmp_path / "asked").read_text().count("requeue") == 1
+
+
+@pytest.mark.parametrize("when", ["warned=0", "(sleep 0.5; kill -USR1 $$) &"], ids=["before", "while it runs"])
+def test_a_warning_reaches_the_child_once_it_is_ready(tmp_path: Path, when: str) -> None:
+    child = "import signal, sys, time; time.sleep(1); signal.signal(10, lambda *_: sys.exit(5)); time.sleep(20)"
+    done = bash(f"{when}\n{sys.executable} -c '{child}' &\nchild=$!\nwait_for_child USR1; exit $child_status", tmp_path)
+    assert done.returncode == 5, done.stderr
