@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mms_dist.checkpoint.adapter_file import AdapterShape
+from mms_dist.checkpoint.language_folder import LanguageFolder
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.errors import CheckpointError
 from tests.checkpoint_samples import assert_same, nested_vocabulary, sample
@@ -326,9 +326,18 @@ def test_keeping_none_is_refused(tmp_path):
         CheckpointStore(tmp_path, keep=0)
 
 
-def test_saving_costs_the_training_little(tmp_path):
-    """The adapter of a 1B model keeps the training's own thread for less than a tenth of a second."""
-    big = sample(shape=AdapterShape(layers=48, hidden=1280, dim=16, vocabulary_size=154))
+def test_training_goes_on_while_a_checkpoint_is_written(tmp_path, monkeypatch):
+    allowed = threading.Event()
+    save = LanguageFolder.save
+
+    def when_allowed(*args, **options):
+        assert allowed.wait(30)
+        return save(*args, **options)
+
+    monkeypatch.setattr(LanguageFolder, "save", when_allowed)
     with CheckpointStore(tmp_path, keep=2) as store:
-        store.save_later(big)
-        assert store.wait_seconds < 0.1
+        store.save_later(sample())  # returns, though nothing can be written yet
+        assert not list(tmp_path.rglob("step-*"))
+        allowed.set()
+        store.drain()
+        assert list(tmp_path.rglob("step-*"))

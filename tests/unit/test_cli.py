@@ -1,7 +1,6 @@
 """The `mms-dist` command: starts fast, names what to mend, and ends with the status scripts rely on."""
 
 import os
-import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -66,19 +65,11 @@ def test_help_lists_every_command_with_one_line(
     assert "does zebra" in help_text
 
 
-def test_help_costs_less_than_three_tenths_of_a_second_and_imports_no_torch() -> None:
-    costs = []
-    for _ in range(5):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        assert _run("--help").returncode == 0
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        costs.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    # Processor seconds, because a busy machine stretches the wall clock and not the work.
-    assert min(costs) < 0.3, f"mms-dist --help took {min(costs):.2f} s of processor time"
+def test_help_imports_nothing_that_takes_time() -> None:
     program = "import sys; from launcher.cli import main; main(['--help']); print(*sys.modules, file=sys.stderr)"
     result = _python("-c", program)
     assert "launcher.cli" in result.stderr
-    heavy = {"torch", "transformers", "deepspeed", "accelerate", "datasets", "pandas"}
+    heavy = {"torch", "transformers", "deepspeed", "accelerate", "datasets", "pandas", "numpy", "tensorboard", "pydantic"}
     assert not heavy & set(result.stderr.split())
 
 
