@@ -23,7 +23,7 @@ from tests.training import final_row, toy_config
 
 ROOT = Path(__file__).parents[2]
 LANGUAGES = toy_languages(3)
-STEPS = 400
+STEPS = 600
 """Of a language: some seconds, in which a test can interfere."""
 
 
@@ -54,7 +54,7 @@ class Reference:
             shards,
             optim={"steps": STEPS, "batch_seconds": 2.0},
             evaluation={"every_steps": 100},
-            checkpoint={"every_rounds": 50},
+            checkpoint={"every_rounds": 25},
         )
         train_ranks(config, 2)
         return cls(config)
