@@ -26,7 +26,9 @@ say() { echo "$(date +%FT%T) slurm: $*" >&2; }
 enter_site() {
     cd "${MMS_DIST_HOME:-$SLURM_SUBMIT_DIR}" || exit $EXIT_USER
     source slurm/site.sh
+    set +eu # site_setup is the site's, and its modules and environments are not written for this
     site_setup
+    set -eu
     local command=${IN_CONTAINER[0]:-python}
     if ! command -v "$command" >/dev/null; then
         say "found no $command on ${SLURMD_NODENAME:-this machine}: mend site_setup or IN_CONTAINER in slurm/site.sh"
@@ -49,7 +51,9 @@ was_stopped() { [[ -n $warned$terminated ]]; }
 # One task on each of the job's machines, with all of it. If one fails, all end.
 on_every_machine() {
     export MMS_DIST_TASKS_PER_NODE=${SLURM_NTASKS_PER_NODE:-1} # in the step SLURM's variable is 1
-    exec srun --nodes="$SLURM_JOB_NUM_NODES" --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 \
+    # What asks for so much a task would give the one task on each machine a part of it only.
+    unset SLURM_GPUS_PER_TASK SLURM_NTASKS_PER_GPU SLURM_TRES_PER_TASK SLURM_CPUS_PER_TASK SRUN_CPUS_PER_TASK
+    exec srun --export=ALL --nodes="$SLURM_JOB_NUM_NODES" --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 \
         --cpu-bind=none --kill-on-bad-exit=1 "${IN_CONTAINER[@]}" "$@"
 }
 

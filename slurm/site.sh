@@ -11,7 +11,9 @@
 # Software, on every machine of a job. The command `python` must then be one that has mms-dist.
 site_setup() {
     # module purge; module load cuda/12.6
-    if [[ -z ${VIRTUAL_ENV:-} && -f .venv/bin/activate ]]; then source .venv/bin/activate; fi
+    # After the modules, whose python would else come first.
+    local venv=${VIRTUAL_ENV:-.venv}
+    if [[ -f $venv/bin/activate ]]; then source "$venv/bin/activate"; fi
 }
 
 # A container, if the software is in one: what stands before every command. Job control (srun, scontrol) stays outside.

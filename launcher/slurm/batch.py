@@ -19,9 +19,9 @@ from launcher.cli import split_settings
 from launcher.slurm.environment import ClusterPlace
 from launcher.slurm.lead_time import lead_of_script, measured_lead_time
 from launcher.slurm.outcome import outcome_since, read_run
-from launcher.slurm.requeue import Progress, decide, read_progress, write_progress
+from launcher.slurm.requeue import Action, Progress, decide, read_progress, write_progress
 from mms_dist.config import Config
-from mms_dist.errors import MmsDistError
+from mms_dist.errors import MmsDistError, TrainingError
 from mms_dist.training.attempts import Status, read_status
 
 
@@ -64,10 +64,11 @@ def _begin(place: ClusterPlace, directory: Path, script: Path | None) -> int:
 def _end(place: ClusterPlace, directory: Path, config: Config, before: Status | None, warned: bool) -> int:
     outcome = outcome_since(directory, before)
     progress = Progress.after(
-        read_progress(directory),
+        read_progress(directory, place.job),
         job=place.job,
         restarts=place.restarts,
-        steps=(outcome.steps if outcome else None) or 0,
+        # What the run had come to before this start counts as well: SLURM may have requeued without asking us.
+        steps=max((each.steps or 0 for each in (before, outcome) if each), default=0),
     )
     verdict = decide(
         outcome,
@@ -75,8 +76,13 @@ def _end(place: ClusterPlace, directory: Path, config: Config, before: Status | 
         fruitless=progress.fruitless(place.restarts),
         allowed=config.run.stalled_restarts,
     )
+    try:
+        write_progress(directory, progress)
+    except TrainingError as error:
+        if verdict.action is Action.REQUEUE and outcome is None:
+            raise  # nothing can be written there, which is for a person
+        _say(f"the count of restarts could not be kept: {error}")
     _say(f"{verdict.action.value}: {verdict.reason}")
-    write_progress(directory, progress)
     return verdict.exit_code
 
 

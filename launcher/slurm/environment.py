@@ -8,6 +8,7 @@ from mms_dist.errors import ConfigError
 
 FIRST_PORT, PORTS = 12_000, 20_000
 """Rendezvous ports: below those that the kernel gives to outgoing connections (32,768 and up on Linux)."""
+PORTS_FURTHER = 7_919
 
 TASKS_PER_NODE = "MMS_DIST_TASKS_PER_NODE"
 """What the batch script tells its steps of the job's `--ntasks-per-node`."""
@@ -74,9 +75,9 @@ class ClusterPlace:
 
     @property
     def port(self) -> int:
-        """Where on it: by the job's number, so that jobs that share a machine do not meet. Every task of an array has
-        a number of its own."""
-        return FIRST_PORT + self.job % PORTS
+        """Where on it: by the job's number, so that jobs that share a machine do not meet, and another one after every
+        restart, in case that one is taken. Every task of an array has a number of its own."""
+        return FIRST_PORT + (self.job + PORTS_FURTHER * self.restarts) % PORTS
 
 
 def expand_hosts(names: str) -> list[str]:

@@ -41,7 +41,7 @@ def _rendezvous(place: ClusterPlace) -> str:
     return f"is_host={str(place.machine == 0).lower()},read_timeout={MEETING_SECONDS},join_timeout={MEETING_SECONDS}"
 
 
-def launch_environment(environment: Mapping[str, str]) -> dict[str, str]:
+def launch_environment(environment: Mapping[str, str], place: ClusterPlace) -> dict[str, str]:
     """What to start it with."""
     return {
         **environment,
@@ -51,4 +51,6 @@ def launch_environment(environment: Mapping[str, str]) -> dict[str, str]:
         "PET_SIGNALS_TO_HANDLE": "SIGTERM,SIGINT,SIGHUP,SIGQUIT",
         "TORCHELASTIC_LOG_LINE_PREFIX_TEMPLATE": "[rank ${rank}] ",
         "PYTHONUNBUFFERED": "1",
+        # By which ranks elsewhere reach those of this machine: SLURM's name for it, and not its own.
+        "PET_LOCAL_ADDR": place.hosts[place.machine],
     }

@@ -40,7 +40,9 @@ class LeadTime:
             return f"the warning comes {self.lead_seconds:.0f} s before the end; {measured}: enough"
         return (
             f"the warning comes {self.lead_seconds:.0f} s before the end, and {measured}: what comes after the last "
-            f"checkpoints may be lost. Submit with --signal=B:USR1@{self.needed_seconds} or more"
+            f"checkpoints may be lost. Set #SBATCH --signal=B:USR1@{self.needed_seconds} or more in the "
+            f"script, or `mms-dist submit … --sbatch signal=B:USR1@{self.needed_seconds}` (an option on sbatch's own "
+            "command line is not seen here)"
         )
 
 

@@ -19,7 +19,7 @@ from time import monotonic, sleep
 from launcher.slurm.environment import ClusterPlace
 from launcher.slurm.launch_command import launch_command, launch_environment
 from launcher.slurm.outcome import outcome_since, read_run
-from mms_dist.errors import EXIT_FAILED, MmsDistError
+from mms_dist.errors import EXIT_FAILED, MmsDistError, TrainingError
 from mms_dist.training.attempts import FINISHED, PREEMPTED, RUNNING, Status, read_status
 
 TRAINING = "launcher.slurm.rank"
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str], *, module: str = TRAINING) -> int:
         settings += ["--comm.processes", str(place.processes)]
     cpus = len(os.sched_getaffinity(0))
     command = launch_command(place, ["--config", config, *settings], cpus=cpus, module=module)
-    status = Launcher(command, launch_environment(os.environ)).wait()
+    status = Launcher(command, launch_environment(os.environ, place)).wait()
     return status and exit_status(directory, before, status)
 
 
@@ -63,9 +63,8 @@ class Launcher:
         while (status := self._process.poll()) is None:
             arrived = signal.sigtimedwait(KEPT, TELL_AGAIN_SECONDS) if self._stopping else signal.sigwaitinfo(KEPT)
             number = arrived.si_signo if arrived else None
-            if number == signal.SIGTERM:
-                self._process.send_signal(number)  # it passes that on, and gives them time to save
-            self._stopping |= number == signal.SIGUSR1
+            # Not the launcher: it survives two SIGTERMs, and SLURM's plugins send as many of them as they like.
+            self._stopping |= number in (signal.SIGUSR1, signal.SIGTERM)
             if self._stopping:
                 self._tell()
         return status if status >= 0 else 128 - status
@@ -116,7 +115,14 @@ def exit_status(directory: Path, before: Status | None, launcher_status: int) ->
     """
     deadline = monotonic() + LAST_WORDS_SECONDS
     while True:
-        outcome = outcome_since(directory, before)
+        try:
+            outcome = outcome_since(directory, before)
+        except TrainingError as error:  # rank 0 may be writing it on another machine
+            if monotonic() > deadline:
+                print(f"error: {error}", file=sys.stderr)
+                return launcher_status
+            sleep(TELL_AGAIN_SECONDS)
+            continue
         if outcome is None:
             return launcher_status
         if outcome.state != RUNNING or monotonic() > deadline:

@@ -1,5 +1,6 @@
 """How the attempt at a run that a job has made stands, by `RUN/status.json`."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -32,6 +33,8 @@ def outcome_since(directory: Path, before: Status | None) -> Status | None:
         TrainingError: it cannot be read.
     """
     status = read_status(directory)
+    if status is not None and status.job and status.job != os.environ.get("SLURM_JOB_ID", status.job):
+        return None  # of another job, which has the run
     if status is None or before is None:
         return status
     begun = (before.attempt, before.started, before.host, before.pid)

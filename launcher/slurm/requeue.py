@@ -11,7 +11,6 @@ from mms_dist.errors import EXIT_FAILED, TrainingError
 from mms_dist.files import replace_text
 from mms_dist.training.attempts import FAILED, FINISHED, PREEMPTED, RUNNING, STALLED, Status
 
-REQUEUE_NAME = "requeue.json"
 PATIENCE = 4
 """Being stopped is nobody's fault: so many times as many restarts without a step are allowed as after failures."""
 
@@ -35,7 +34,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Progress:
-    """When a job last came on: `RUN/requeue.json`. The run's own count of fruitless restarts does not know of those
+    """When a job last came on: `RUN/requeue-JOB.json`. The run's own count of fruitless restarts does not know of those
     that never came so far as to open the run directory, nor mind those that were stopped."""
 
     job: int
@@ -92,13 +91,18 @@ def _what_happened(outcome: Status | None, warned: bool) -> str:
     return f"it failed: {outcome.reason}"
 
 
-def read_progress(directory: Path) -> Progress | None:
+def progress_path(directory: Path, job: int) -> Path:
+    """Every job has a count of its own: another one on the same run must not reset it."""
+    return directory / f"requeue-{job}.json"
+
+
+def read_progress(directory: Path, job: int) -> Progress | None:
     """What `write_progress` has left; None if nothing.
 
     Raises:
         TrainingError: there is a file that says something else.
     """
-    path = directory / REQUEUE_NAME
+    path = progress_path(directory, job)
     try:
         values: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return Progress(**values)
@@ -115,4 +119,4 @@ def write_progress(directory: Path, progress: Progress) -> None:
     Raises:
         TrainingError: it cannot be written.
     """
-    replace_text(directory / REQUEUE_NAME, json.dumps(asdict(progress), indent=2) + "\n")
+    replace_text(progress_path(directory, progress.job), json.dumps(asdict(progress), indent=2) + "\n")

@@ -47,7 +47,7 @@ class Submission:
         """Training processes, as the job will count them."""
         options = self.options
         for name in ("gpus-per-node", "gres"):
-            if match := re.search(r"(\d+)$", options.get(name, "")):
+            if match := re.search(r"(?:^|\bgpu:(?:[^:,]+:)?|:)(\d+)(?:$|,)", options.get(name, "")):
                 return int(match[1])
         return int(options.get("ntasks-per-node", "1"))
 
@@ -63,7 +63,7 @@ class Submission:
     def log(self, job: str) -> Path:
         """Where the job will print; of an array, its first task."""
         pattern = self.options["output"].replace("%x", self.name).replace("%A", job).replace("%j", job)
-        return Path(pattern.replace("%a", self.options.get("array", "0").partition("-")[0]))
+        return Path(pattern.replace("%a", self.options.get("array", "0").partition("-")[0]).replace("%%", "%"))
 
 
 def prepare(

@@ -75,6 +75,24 @@ def test_every_training_process_is_told_once_it_is_ready(tmp_path: Path, early: 
     assert all(line.endswith("helper None") for line in lines.values()), "a child of a rank's does not hear of it"
 
 
+def test_however_often_slurm_terminates_it_the_launcher_waits_for_ranks_that_save(tmp_path: Path) -> None:
+    (tmp_path / "launcher.py").write_text(LAUNCHER)
+    with subprocess.Popen(
+        [sys.executable, "-c", NODE, str(tmp_path / "launcher.py"), str(tmp_path / "ready")],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "blocked\n"
+        for _ in range(3):
+            process.send_signal(signal.SIGTERM)
+            time.sleep(0.3)
+        out, _ = process.communicate(timeout=40)
+    assert process.returncode == 0
+    assert sorted(line.split(" got ")[0] for line in out.splitlines()) == ["rank 0", "rank 1"]
+
+
 def test_the_exit_status_of_a_launcher_is_known_whatever_ends_it() -> None:
     code = textwrap.dedent("""\
         import signal, sys
@@ -102,4 +120,7 @@ def test_accelerate_starts_the_processes_of_the_whole_job(machines: int) -> None
 
 
 def test_the_launcher_itself_does_not_listen_to_what_is_meant_for_training() -> None:
-    assert "SIGUSR1" not in launch_environment({})["PET_SIGNALS_TO_HANDLE"]
+    place = ClusterPlace(7, ("n0", "n1"), 1, 4, 0)
+    environment = launch_environment({}, place)
+    assert "SIGUSR1" not in environment["PET_SIGNALS_TO_HANDLE"]
+    assert environment["PET_LOCAL_ADDR"] == "n1", "ranks meet at the names that SLURM gives"

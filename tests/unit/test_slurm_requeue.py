@@ -70,12 +70,13 @@ def test_only_restarts_that_bring_no_step_count() -> None:
 
 
 def test_progress_is_kept_between_restarts(tmp_path: Path) -> None:
-    assert read_progress(tmp_path) is None
+    assert read_progress(tmp_path, 12) is None
     write_progress(tmp_path, Progress(12, 5, 3))
-    assert read_progress(tmp_path) == Progress(12, 5, 3)
-    (tmp_path / "requeue.json").write_text("[]")
-    with pytest.raises(TrainingError, match=r"requeue\.json"):
-        read_progress(tmp_path)
+    write_progress(tmp_path, Progress(13, 0, 0))
+    assert read_progress(tmp_path, 12) == Progress(12, 5, 3), "another job on the same run does not reset it"
+    (tmp_path / "requeue-12.json").write_text("[]")
+    with pytest.raises(TrainingError, match=r"requeue-12\.json"):
+        read_progress(tmp_path, 12)
 
 
 @pytest.fixture
