@@ -65,7 +65,10 @@ TCPTimeout=2
 BatchStartTimeout=10
 UnkillableStepTimeout=20
 {nodes}
-PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=1 GraceTime=60
+PartitionName=urgent Nodes=ALL Default=NO MaxTime=INFINITE State=UP PriorityTier=2 PreemptMode=OFF
 """
 CGROUPS = "CgroupPlugin=cgroup/v1\nCgroupMountpoint=/sys/fs/cgroup\nCgroupAutomount=no\n"
 
@@ -234,7 +237,9 @@ class Cluster:
 
     def is_idle(self) -> bool:
         """Whether all nodes are up and have nothing to do."""
-        done = subprocess.run(["sinfo", "-hN", "-o", "%t"], env=self.environment, capture_output=True, text=True)
+        done = subprocess.run(
+            ["sinfo", "-hN", "-p", "all", "-o", "%t"], env=self.environment, capture_output=True, text=True
+        )
         return done.stdout.split() == ["idle"] * len(self.nodes)
 
     def __exit__(

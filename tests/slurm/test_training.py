@@ -22,3 +22,20 @@ def test_a_job_that_is_warned_saves_and_is_requeued_until_all_is_done(
     assert saved == set(LANGUAGES), "all of them, at the round in which the job was stopped"
     undisturbed.assert_same(job.directory)
     assert "the warning comes 600 s before the end; a round takes up to" in job.log, "measured before the restart"
+
+
+def test_a_job_that_gives_way_to_an_urgent_one_saves_and_goes_on_after_it(
+    cluster: Cluster, tmp_path: Path, undisturbed: Reference
+) -> None:
+    """SLURM warns it with SIGTERM, and ends it after the partition's grace time."""
+    job = undisturbed.job(cluster, tmp_path)
+    job.wait_until_training()
+    urgent = ("--partition=urgent", "--exclusive", "--nodes=2", "--time=5", "--output=/dev/null", "--wrap=true")
+    other = cluster.submit(*urgent)
+    cluster.wait_for_requeue(job.number, 1, hurry=False)
+    assert job.status.state == "preempted"
+    assert cluster.wait_for_end(other)["JobState"] == "COMPLETED"
+    cluster.hurry(job.number)
+    ended = cluster.wait_for_end(job.number)
+    assert (ended["JobState"], ended["Restarts"]) == ("COMPLETED", "1"), job.log
+    undisturbed.assert_same(job.directory)
