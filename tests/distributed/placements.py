@@ -10,7 +10,7 @@ from mms_dist.distributed.placement import Block
 from mms_dist.training.assembly import Parts
 from mms_dist.training.roster import Candidate, Ranks
 from mms_dist.training.seating import Seating
-from tests.distributed.worker import Notes
+from tests.distributed.worker import Notes, train
 
 Placing = Callable[[Ranks, Sequence[Candidate]], dict[str, Block]]
 
@@ -52,7 +52,7 @@ def train_hopping(notes: Notes) -> int:
 
 def _train_placed(notes: Notes, place: Placing) -> int:
     with mock.patch.object(Ranks, "place", place):
-        return cli.main(["train", "--config", notes["config"]])
+        return train(notes) if notes.get("watch") else cli.main(["train", "--config", notes["config"]])
 
 
 def note_rounds(parts: Parts, notes: Notes) -> None:
