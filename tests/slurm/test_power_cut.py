@@ -20,5 +20,7 @@ def test_a_job_survives_that_each_of_its_machines_loses_power(
         cluster.switch_on(number)
         cluster.hurry(job.number)
     ended = cluster.wait_for_end(job.number)
-    assert (ended["JobState"], ended["Restarts"]) == ("COMPLETED", "2"), job.log
+    # Once for each machine; and SLURM, settling the end of the start before, may terminate the one that follows it too
+    # soon, which is then requeued once more.
+    assert ended["JobState"] == "COMPLETED" and int(ended["Restarts"]) >= 2, job.log
     undisturbed.assert_same(job.directory)
