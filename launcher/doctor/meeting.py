@@ -12,7 +12,6 @@ from typing import Any
 
 from launcher.doctor.report import Examined
 from mms_dist.distributed.comm import Place
-from mms_dist.errors import CommError
 
 POLL_SECONDS = 0.05
 PATIENCE = 4
@@ -32,16 +31,7 @@ class Meeting:
         self._place = Place.of(os.environ if environment is None else environment)
         self._timeout_seconds = timeout_seconds
         self._known: list[int] = []
-        place = self._place
-        try:
-            self._store: Any = place.store(timeout_seconds)
-        except RuntimeError as error:
-            reason = str(error).strip().split("\n")[0]
-            raise CommError(
-                f"rank {place.rank} cannot reach rank 0 at {place.host} port {place.port} within "
-                f"{timeout_seconds:g} s ({reason}); see that it was started, that its name is known here and that no "
-                "firewall is between"
-            ) from error
+        self._store: Any = self._place.store(timeout_seconds)
 
     @property
     def rank(self) -> int:

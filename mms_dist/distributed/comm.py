@@ -67,18 +67,34 @@ class Place:
         )
 
     def store(self, timeout_seconds: float) -> dist.Store:
-        """A client of the run's key-value store, which rank 0 keeps where the launcher does not."""
+        """A client of the run's key-value store, which rank 0 keeps where the launcher does not.
+
+        Raises:
+            CommError: its port is taken, or it cannot be reached within the time.
+        """
         serves = self.rank == 0 and not self.agent_has_store and not _SERVING
-        store = dist.TCPStore(
-            self.host,
-            self.port,
-            is_master=serves,
-            wait_for_workers=False,
-            timeout=timedelta(seconds=timeout_seconds),
-        )
+        try:
+            store = dist.TCPStore(
+                self.host,
+                self.port,
+                is_master=serves,
+                wait_for_workers=False,
+                timeout=timedelta(seconds=timeout_seconds),
+            )
+        except RuntimeError as error:
+            raise self.out_of_reach(error) from error
         if serves:
             _SERVING.append(store)  # it ends with the process and not with its first user
         return store
+
+    def out_of_reach(self, error: RuntimeError) -> CommError:
+        """What is wrong when the store fails, and what mends it."""
+        reason = str(error).strip().split("\n")[0]
+        return CommError(
+            f"rank {self.rank} cannot serve or reach the meeting point of all ranks, {self.host}:{self.port} "
+            f"({reason}); see that rank 0 was started, that this machine reaches the first one by that name, and that the port is "
+            "free and open there, or choose another (--main_process_port, --master-port)"
+        )
 
 
 _SERVING: list[dist.Store] = []
@@ -250,18 +266,13 @@ def joined(
         yield Comm()
         return
     _allow_many_connections()
+    client = place.store(timeout_seconds)
+    watched = place.store(timeout_seconds) if place.world > 1 else None
+    longest = max(LONGEST_START_SECONDS, 2 * timeout_seconds)
     try:
-        client = place.store(timeout_seconds)
-        watched = place.store(timeout_seconds) if place.world > 1 else None
-        longest = max(LONGEST_START_SECONDS, 2 * timeout_seconds)
         start = meet(client, rank=place.rank, world=place.world, longest_seconds=longest)
     except RuntimeError as error:
-        reason = str(error).strip().split("\n")[0]
-        raise CommError(
-            f"rank {place.rank} cannot serve or reach the meeting point of all ranks, {place.host}:{place.port} "
-            f"({reason}); free that port or choose another (--main_process_port, --master_port), and look whether this "
-            "machine reaches the first one by that address"
-        ) from error
+        raise place.out_of_reach(error) from error
     store = dist.PrefixStore(f"{start}/group", client)
     watch: Watchdog | NoWatchdog = NoWatchdog()
     if watched is not None:

@@ -43,7 +43,7 @@ def rendered(script: str, home: Path = ROOT, **wanted: str) -> Submission:
 
 
 def _golden(script: str) -> str:
-    return rendered(script).text.replace(str(ROOT), "/home/speech/mms-dist")
+    return rendered(script).text.replace(str(ROOT), "/cluster/mms-dist")
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

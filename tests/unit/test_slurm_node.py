@@ -1,11 +1,13 @@
 """The launcher of one machine under srun: signals reach the training processes, each once it is ready."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -47,18 +49,25 @@ sys.exit(Launcher([sys.executable, *sys.argv[1:]], __import__("os").environ).wai
 """
 
 
-@pytest.mark.parametrize("to_all", [False, True], ids=["to srun's child only", "to every process there is"])
-@pytest.mark.parametrize("early", [True, False])
-def test_every_training_process_is_told_once_it_is_ready(tmp_path: Path, early: bool, to_all: bool) -> None:
-    (tmp_path / "launcher.py").write_text(LAUNCHER)
+@contextlib.contextmanager
+def node_of_two_ranks(folder: Path) -> Iterator["subprocess.Popen[str]"]:
+    """What srun starts, once it keeps signals, above a launcher whose second rank is slow to be ready for one."""
+    (folder / "launcher.py").write_text(LAUNCHER)
     with subprocess.Popen(
-        [sys.executable, "-c", NODE, str(tmp_path / "launcher.py"), str(tmp_path / "ready")],
+        [sys.executable, "-c", NODE, str(folder / "launcher.py"), str(folder / "ready")],
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "blocked\n"
+        yield process
+
+
+@pytest.mark.parametrize("to_all", [False, True], ids=["to srun's child only", "to every process there is"])
+@pytest.mark.parametrize("early", [True, False])
+def test_every_training_process_is_told_once_it_is_ready(tmp_path: Path, early: bool, to_all: bool) -> None:
+    with node_of_two_ranks(tmp_path) as process:
         deadline = time.monotonic() + 20
         while not early and not (tmp_path / "ready0").exists():
             assert time.monotonic() < deadline
@@ -76,15 +85,7 @@ def test_every_training_process_is_told_once_it_is_ready(tmp_path: Path, early: 
 
 
 def test_however_often_slurm_terminates_it_the_launcher_waits_for_ranks_that_save(tmp_path: Path) -> None:
-    (tmp_path / "launcher.py").write_text(LAUNCHER)
-    with subprocess.Popen(
-        [sys.executable, "-c", NODE, str(tmp_path / "launcher.py"), str(tmp_path / "ready")],
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "blocked\n"
+    with node_of_two_ranks(tmp_path) as process:
         for _ in range(3):
             process.send_signal(signal.SIGTERM)
             time.sleep(0.3)
