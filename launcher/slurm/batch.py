@@ -48,10 +48,9 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _begin(place: ClusterPlace, directory: Path, script: Path | None) -> int:
-    _say(
-        f"job {place.job}, started again {place.restarts} times: {place.processes} processes on {place.machines} "
-        f"machines ({' '.join(place.hosts)}), which meet at {place.host}:{place.port}; run {directory}"
-    )
+    again = f", started again {place.restarts} times" if place.restarts else ""
+    where = f"{place.machines} machines ({' '.join(place.hosts)}), which meet at {place.host}:{place.port}"
+    _say(f"job {place.job}{again}, on {where if place.machines > 1 else place.host}; run {directory}")
     lead_seconds = lead_of_script(script.read_text(encoding="utf-8")) if script else None
     lead = measured_lead_time(directory, lead_seconds) if lead_seconds is not None else None
     if lead is not None:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from launcher.slurm.gpus import gpus_of
 from mms_dist.errors import ConfigError
 
 FIRST_PORT, PORTS = 12_000, 20_000
@@ -12,6 +13,8 @@ PORTS_FURTHER = 7_919
 
 TASKS_PER_NODE = "MMS_DIST_TASKS_PER_NODE"
 """What the batch script tells its steps of the job's `--ntasks-per-node`."""
+GPUS_ON_NODE = "MMS_DIST_GPUS_ON_NODE"
+"""What it tells them of the GPUs that the job has on the first machine, asked for or not."""
 
 _BRACKETS = re.compile(r"\[([^\]]*)\]")
 
@@ -28,6 +31,8 @@ class ClusterPlace:
     processes_per_machine: int
     restarts: int
     """How often SLURM has started this job again."""
+    unused_gpus: int = 0
+    """On a machine that the job has for itself (`--exclusive`): SLURM hides from its tasks what was not asked for."""
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> "ClusterPlace":
@@ -55,8 +60,9 @@ class ClusterPlace:
             job=job,
             hosts=hosts,
             machine=machine,
-            processes_per_machine=_processes_per_machine(environment),
+            processes_per_machine=_processes_per_machine(environment, machines),
             restarts=_number(environment, "SLURM_RESTART_COUNT", 0),
+            unused_gpus=_unused_gpus(environment),
         )
 
     @property
@@ -116,18 +122,46 @@ def _numbers(ranges: str) -> list[str]:
     return numbers
 
 
-def _processes_per_machine(environment: Mapping[str, str]) -> int:
-    """One for every GPU that SLURM has given; without GPUs as many as `--ntasks-per-node` asked for."""
+def _processes_per_machine(environment: Mapping[str, str], machines: int) -> int:
+    """One for every GPU that was asked for; without GPUs as many as `--ntasks-per-node` asked for.
+
+    What was asked for of every machine comes first: a batch script that has its machine for itself is told of all GPUs
+    there, and only its steps are told of those that they have.
+    """
+    if per_node := environment.get("SLURM_GPUS_PER_NODE"):
+        return gpus_of(per_node, "SLURM_GPUS_PER_NODE")
+    if total := environment.get("SLURM_GPUS"):
+        return _even_share(environment, gpus_of(total, "SLURM_GPUS"), machines)
     if environment.get("SLURM_GPUS_ON_NODE"):
         return _number(environment, "SLURM_GPUS_ON_NODE")
-    if per_node := environment.get("SLURM_GPUS_PER_NODE"):  # 8, or a100:8
-        count = per_node.rpartition(":")[2]
-        if not count.isdigit() or int(count) < 1:
-            raise ConfigError(f"SLURM_GPUS_PER_NODE is {per_node!r}, expected --gpus-per-node=N or KIND:N")
-        return int(count)
     # In a step SLURM's own variable tells of the step, which has one task on each machine.
     name = TASKS_PER_NODE if environment.get(TASKS_PER_NODE) else "SLURM_NTASKS_PER_NODE"
     return max(1, _number(environment, name, 1))
+
+
+def _even_share(environment: Mapping[str, str], gpus: int, machines: int) -> int:
+    """Of a number of GPUs for the whole job, which SLURM deals out as it likes."""
+    share, rest = divmod(gpus, machines)
+    given = _number(environment, "SLURM_GPUS_ON_NODE", share) if _is_step(environment) else share
+    if rest or given != share:
+        where = f", of which {environment.get('SLURMD_NODENAME', 'this machine')} has {given}" if given != share else ""
+        raise ConfigError(
+            f"this job has {gpus} GPUs on {machines} machines{where}; expected the same number on each, for as many "
+            "processes: ask for them with --gpus-per-node instead of --gpus"
+        )
+    return share
+
+
+def _is_step(environment: Mapping[str, str]) -> bool:
+    """Whether this is a task that srun has started, and not the batch script."""
+    return "SLURM_STEP_NODELIST" in environment
+
+
+def _unused_gpus(environment: Mapping[str, str]) -> int:
+    asked = ("SLURM_GPUS_PER_NODE", "SLURM_GPUS", "SLURM_GPUS_ON_NODE")
+    if not _is_step(environment) or any(environment.get(name) for name in asked):
+        return 0
+    return _number(environment, GPUS_ON_NODE, 0)
 
 
 def _text(environment: Mapping[str, str], name: str) -> str:

@@ -19,7 +19,8 @@ from time import monotonic, sleep
 from launcher.slurm.environment import ClusterPlace
 from launcher.slurm.launch_command import launch_command, launch_environment
 from launcher.slurm.outcome import outcome_since, read_run
-from mms_dist.errors import EXIT_FAILED, MmsDistError, TrainingError
+from mms_dist.config import Config
+from mms_dist.errors import EXIT_FAILED, ConfigError, MmsDistError, TrainingError
 from mms_dist.training.attempts import FINISHED, PREEMPTED, RUNNING, Status, read_status
 
 TRAINING = "launcher.slurm.rank"
@@ -36,7 +37,8 @@ def main(arguments: Sequence[str], *, module: str = TRAINING) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, KEPT)
     try:
         place = ClusterPlace.of(os.environ)
-        directory, _ = read_run(arguments)
+        directory, settled = read_run(arguments)
+        _check_gpus(place, settled)
         before = read_status(directory)
     except MmsDistError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -44,10 +46,27 @@ def main(arguments: Sequence[str], *, module: str = TRAINING) -> int:
     config, *settings = arguments
     if not any(setting.partition("=")[0] == "--comm.processes" for setting in settings):
         settings += ["--comm.processes", str(place.processes)]
+    if place.machine == 0:
+        where = f"{place.machines} machines, {place.processes_per_machine} on each"
+        where = where if place.machines > 1 else "1 machine"
+        print(f"mms-dist: {place.processes} processes on {where}", file=sys.stderr, flush=True)
     cpus = len(os.sched_getaffinity(0))
     command = launch_command(place, ["--config", config, *settings], cpus=cpus, module=module)
     status = Launcher(command, launch_environment(os.environ, place)).wait()
     return status and exit_status(directory, before, status)
+
+
+def _check_gpus(place: ClusterPlace, config: Config) -> None:
+    """
+    Raises:
+        ConfigError: training would be on the CPUs of a machine whose GPUs the job has for itself.
+    """
+    if place.unused_gpus and config.run.device != "cpu":
+        raise ConfigError(
+            f"the job has the {place.unused_gpus} GPUs of its first machine and has asked for none, so its processes "
+            f"see none: ask for them with --gpus-per-node={place.unused_gpus} (slurm/site.sh: SBATCH_GPUS_PER_NODE), "
+            "or train on CPUs with --run.device cpu"
+        )
 
 
 class Launcher:

@@ -1,6 +1,7 @@
 """Stands in for `srun` where there is one machine: runs the command's Python module once for each recorded task.
 
-What `launcher.slurm.node` would start is written down, and the run is then said to be finished.
+What `launcher.slurm.node` would start is written down, and the run is then said to be finished. Of `mms-dist doctor`,
+which is started by srun itself, it is written down where each task takes itself to be.
 """
 
 import json
@@ -8,28 +9,44 @@ import os
 import runpy
 import signal
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
-RECORDED, TOLD = "FAKE_SRUN_RECORDED", "FAKE_SRUN_TOLD"
 
-
-def main(words: list[str]) -> None:
-    """`srun OPTIONS python -m launcher.slurm.node ARGUMENTS`."""
+def main(recorded: str, told_to: str, words: list[str]) -> int:
+    """`srun OPTIONS … python -m MODULE ARGUMENTS`; like --kill-on-bad-exit it ends with the first task that fails."""
     options, command = words[: words.index("python")], words[words.index("python") + 1 :]
     assert command[0] == "-m", command
-    tasks = json.loads(Path(os.environ[RECORDED]).read_text())["steps"]
-    told: dict[str, Any] = {"options": options, "module": command[1], "tasks": {}}
     outside = {name: value for name, value in os.environ.items() if not name.startswith("SLURM")}
-    for number, recorded in tasks.items():
-        with mock.patch.dict(os.environ, outside | recorded, clear=True):
-            told["tasks"][number] = start_of(command)
-    Path(os.environ[TOLD]).write_text(json.dumps(told))
+    told: dict[str, Any] = {"options": options, "command": command, "tasks": {}}
+    code = 0
+    for number, environment in json.loads(Path(recorded).read_text())["steps"].items():
+        with mock.patch.dict(os.environ, outside | environment, clear=True):
+            if command[1:3] == ["launcher", "doctor"]:
+                told["tasks"][number] = place_of_doctor()
+            else:
+                code, told["tasks"][number] = start_of(command)
+        if code:
+            break
+    Path(told_to).write_text(json.dumps(told))
+    return code
 
 
-def start_of(command: list[str]) -> dict[str, Any]:
-    """The command and environment with which the module would start a launcher."""
+def place_of_doctor() -> dict[str, Any]:
+    """What `mms-dist doctor` makes of its environment before it looks at anything."""
+    from launcher.doctor.site import site_of
+    from launcher.doctor.step import take_place
+
+    site = site_of(os.environ)
+    take_place(os.environ)
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+    return {"site": asdict(site), "environment": {name: os.environ.get(name) for name in names}}
+
+
+def start_of(command: list[str]) -> tuple[int, dict[str, Any]]:
+    """The exit status of the module, and the command and environment with which it would start a launcher."""
     started: dict[str, Any] = {}
 
     def launch(words: list[str], env: dict[str, str], **_: Any) -> mock.Mock:
@@ -41,8 +58,8 @@ def start_of(command: list[str]) -> dict[str, Any]:
         with mock.patch("subprocess.Popen", launch), mock.patch.object(sys, "argv", command[1:]):
             runpy.run_module(command[1], run_name="__main__", alter_sys=False)
     except SystemExit as end:
-        assert not end.code, end.code
-    return started
+        return int(end.code or 0), started
+    return 0, started
 
 
 def finish(words: list[str]) -> None:
@@ -60,4 +77,4 @@ def finish(words: list[str]) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1], sys.argv[2], sys.argv[3:]))

@@ -1,54 +1,28 @@
 """The shipped scripts in the environments of real jobs of 1, 2 and 64 nodes: names, ports and counts.
 
-The jobs were recorded; here `srun`, `scontrol` and `squeue` are stand-ins, and everything else is real.
+The jobs were recorded; `srun`, `scontrol` and `squeue` are stand-ins, long commands are written down and not run, and
+everything else is real.
 """
 
 import json
-import os
-import subprocess
 import sys
-from dataclasses import dataclass
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from launcher.slurm.environment import ClusterPlace, expand_hosts
+from launcher.slurm.language_groups import group
 from launcher.slurm.launch_command import launch_command
+from launcher.slurm.submission import prepare
 from mms_dist.config import Config
 from mms_dist.config.load import write_config
 from mms_dist.config.schema import Run
+from mms_dist.errors import ConfigError
+from tests.corpus import toy_languages
 from tests.launch_configs import Start, start_of
-from tests.slurm.fake_srun import RECORDED, TOLD
-
-ROOT = Path(__file__).parents[2]
-FOLDER = Path(__file__).parent / "recorded"
-
-
-@dataclass(frozen=True)
-class Job:
-    """A recorded job, and what is known of it."""
-
-    name: str
-    hosts: list[str]
-    processes_per_machine: int
-
-    @property
-    def path(self) -> Path:
-        return FOLDER / f"{self.name}.json"
-
-    @property
-    def recorded(self) -> dict[str, Any]:
-        return json.loads(self.path.read_text())
-
-
-JOBS = [
-    Job("1-node", ["node01"], 2),
-    Job("2-nodes", ["node01", "node02"], 2),
-    Job("2-nodes-gpu", ["node01", "node02"], 8),
-    Job("64-nodes-gpu", [f"node{number:02}" for number in range(1, 65)], 8),
-]
-NUMBER = 31_415_926
+from tests.slurm.recordings import FOLDER, HETEROGENEOUS, JOBS, NO_GPUS_ASKED_FOR, NUMBER, PORT, UNEVEN_GPUS, Job, Stage
 
 
 @pytest.fixture(params=JOBS, ids=lambda job: job.name)
@@ -57,57 +31,41 @@ def job(request: pytest.FixtureRequest) -> Job:
 
 
 @pytest.fixture
-def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of stand-ins that come first on PATH; each writes down that it was called."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    for name, body in {
-        "srun": f'exec {sys.executable} {Path(__file__).parent / "fake_srun.py"} "$@"',
-        "scontrol": f'echo "$@" >>{tmp_path}/scontrol; exit 1',
-        "squeue": "echo RUNNING None",
-    }.items():
-        (folder / name).write_text(f"#!/bin/bash\n{body}\n")
-        (folder / name).chmod(0o755)
-    return folder
+def stage(tmp_path: Path) -> Stage:
+    return Stage(tmp_path)
 
 
-def _run(script: str, arguments: list[str], job: Job, programs: Path) -> subprocess.CompletedProcess[str]:
-    outside = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM", "SBATCH"))}
-    environment = outside | job.recorded["batch"]
-    environment |= {
-        "MMS_DIST_HOME": str(ROOT),
-        "VIRTUAL_ENV": sys.prefix,
-        "PATH": os.pathsep.join([str(programs), str(Path(sys.executable).parent), os.environ["PATH"]]),
-        "PYTHONPATH": str(ROOT),
-        RECORDED: str(job.path),
-        TOLD: str(programs.parent / "told.json"),
-    }
-    command = ["bash", str(ROOT / "slurm" / f"{script}.sbatch"), *arguments]
-    return subprocess.run(command, env=environment, cwd=programs.parent, capture_output=True, text=True, timeout=100)
+@pytest.fixture
+def config(tmp_path: Path) -> str:
+    write_config(Config(run=Run(directory=str(tmp_path / "run"))), tmp_path / "config.yaml")
+    return str(tmp_path / "config.yaml")
 
 
 def test_the_training_script_starts_one_launcher_a_machine_that_all_meet_on_the_first(
-    job: Job, programs: Path, tmp_path: Path
+    job: Job, stage: Stage, config: str
 ) -> None:
-    write_config(Config(run=Run(directory=str(tmp_path / "run"))), tmp_path / "config.yaml")
-    ended = _run("train", [str(tmp_path / "config.yaml"), "--optim.lr", "5e-4"], job, programs)
+    ended = stage.run_shipped("train", [config, "--optim.lr", "5e-4"], job)
     assert ended.returncode == 0, ended.stderr
-    assert not (tmp_path / "scontrol").exists(), "a finished run is not requeued"
-    machines, world = len(job.hosts), len(job.hosts) * job.processes_per_machine
-    assert f"{world} processes on {machines} machine" in ended.stderr
-    told = json.loads((tmp_path / "told.json").read_text())
-    assert {f"--nodes={machines}", f"--ntasks={machines}", "--ntasks-per-node=1"} <= set(told["options"])
-    assert "--kill-on-bad-exit=1" in told["options"]
-    for number, task in told["tasks"].items():
+    assert not stage.asked_of_scontrol, "a finished run is not requeued"
+    assert f"{job.world} processes on {job.machines} machine" in ended.stderr
+    _assert_one_task_on_each_machine(stage, job)
+    for number, task in stage.told["tasks"].items():
         start = _start(task)
-        assert (start.processes, int(start.agent.nproc_per_node)) == (world, job.processes_per_machine)
-        if machines > 1:
+        assert (start.processes, int(start.agent.nproc_per_node)) == (job.world, job.processes_per_machine)
+        if job.machines > 1:
             assert int(start.agent.node_rank) == int(number)
             assert start.agent.rdzv_backend == "c10d"
-            assert start.agent.rdzv_endpoint == f"node01:{12_000 + NUMBER % 20_000}"
+            assert start.agent.rdzv_endpoint == f"node01:{PORT}"
         words = [start.agent.training_script, *start.agent.training_script_args]
-        assert words[-6:-2] == ["--config", str(tmp_path / "config.yaml"), "--optim.lr", "5e-4"]
-        assert words[-2:] == ["--comm.processes", str(world)]
+        assert words[-6:-2] == ["--config", config, "--optim.lr", "5e-4"]
+        assert words[-2:] == ["--comm.processes", str(job.world)]
+
+
+def _assert_one_task_on_each_machine(stage: Stage, job: Job) -> None:
+    options = stage.told["options"]
+    assert {f"--nodes={job.machines}", f"--ntasks={job.machines}", "--ntasks-per-node=1"} <= set(options)
+    assert {"--kill-on-bad-exit=1", "--export=ALL"} <= set(options)
+    assert options[-1].endswith("/container"), "the software is in it on every machine"
 
 
 def _start(task: dict[str, Any]) -> Start:
@@ -116,12 +74,59 @@ def _start(task: dict[str, Any]) -> Start:
     return start_of(["accelerate", *words[words.index("launch") :]])
 
 
+def test_the_debug_script_examines_every_machine_and_then_debugs_on_the_first(
+    job: Job, stage: Stage, config: str
+) -> None:
+    ended = stage.run_shipped("debug", [config, "--optim.lr", "5e-4"], job)
+    assert ended.returncode == 0, ended.stderr
+    _assert_one_task_on_each_machine(stage, job)
+    assert stage.told["command"] == ["-m", "launcher", "doctor", "--config", config, "--optim.lr", "5e-4"]
+    for number, task in stage.told["tasks"].items():
+        site = task["site"]
+        assert (site["nodes"], site["processes"], site["here"]) == (job.machines, job.processes_per_machine, True)
+        if job.machines > 1:
+            assert task["environment"] == {
+                "RANK": number,
+                "WORLD_SIZE": str(job.machines),
+                "LOCAL_RANK": "0",
+                "MASTER_ADDR": "node01",
+                "MASTER_PORT": str(PORT),
+            }
+    assert stage.commands("debug") == [["--config", config, "--optim.lr", "5e-4"]]
+
+
+def test_the_scoring_script_scores_once_whatever_machines_it_has(job: Job, stage: Stage) -> None:
+    assert stage.run_shipped("eval", ["runs/x y", "--split", "dev"], job, ends=3).returncode == 3
+    assert stage.commands("eval") == [["runs/x y", "--split", "dev"]]
+    assert not (stage.folder / "told.json").exists(), "on the first machine alone"
+    assert not stage.asked_of_scontrol
+
+
+@pytest.mark.parametrize("tasks", [1, 2, 64])
+def test_the_tasks_of_the_shards_script_share_the_languages_out(stage: Stage, tasks: int) -> None:
+    languages = toy_languages(70)
+    amounts = Counter({code: 1 + number % 3 for number, code in enumerate(languages)})
+    lines = [f"a.wav\ta b\t{code}" for code in amounts.elements()]
+    (stage.folder / "all.tsv").write_text("\n".join(["audio\ttext\tlang", *lines]) + "\n")
+    arguments = [str(stage.folder / "all.tsv"), "corpus", "--max-seconds", "20"]
+    path = FOLDER / ("1-node.json" if tasks == 1 else f"{tasks}-tasks.json")
+    recorded = json.loads(path.read_text())
+    for number, environment in recorded.get("tasks", {"0": recorded.get("batch")}).items():
+        ended = stage.run(stage.shipped("shards"), arguments, path, stage.submitted(environment))
+        assert ended.returncode == 0, ended.stderr
+        expected = group(amounts, int(number), tasks)
+        cpus = environment.get("SLURM_CPUS_PER_TASK", "1")
+        assert stage.commands("shards", "build")[-1] == ["--workers", cpus, *arguments, "--lang", *expected]
+    built = [code for words in stage.commands("shards", "build") for code in words[words.index("--lang") + 1 :]]
+    assert len(built) == len(set(built)), "no language twice"
+    assert tasks == 64 or sorted(built) == languages, "and all of them"
+
+
 def test_a_process_that_is_alone_is_a_rank_like_any_other() -> None:
     """Signals are for ranks, and accelerate refuses to start a single one."""
     from torch.distributed.run import parse_args
 
-    (job,) = (each for each in JOBS if each.name == "1-node")
-    place = ClusterPlace.of(job.recorded["steps"]["0"])  # without what the batch script adds: one task
+    place = ClusterPlace.of(JOBS[0].recorded["steps"]["0"])  # without what the batch script adds: one task
     words = launch_command(place, ["--config", "c.yaml"], cpus=2, module="launcher.slurm.rank")
     assert words[:3] == [sys.executable, "-m", "torch.distributed.run"]
     agent = parse_args(words[3:])
@@ -132,19 +137,63 @@ def test_a_process_that_is_alone_is_a_rank_like_any_other() -> None:
 def test_every_task_knows_its_place(job: Job) -> None:
     for number, environment in job.recorded["steps"].items():
         place = ClusterPlace.of(environment)
-        assert list(place.hosts) == job.hosts
+        assert list(place.hosts) == list(job.hosts)
         assert (place.machine, place.restarts, place.job) == (int(number), 0, NUMBER)
-        assert place.port == ClusterPlace.of(job.recorded["batch"]).port
+        assert place.port == ClusterPlace.of(job.recorded["batch"]).port == PORT
 
 
-def test_the_shards_script_builds_the_languages_of_its_task(programs: Path, tmp_path: Path) -> None:
-    from tests.corpus import build_toy_shards
-
-    (job,) = (each for each in JOBS if each.name == "1-node")
-    build_toy_shards(tmp_path / "toy", languages=3, train=2, dev=1)
-    ended = _run("shards", [str(tmp_path / "toy" / "manifest.tsv"), str(tmp_path / "corpus")], job, programs)
+def test_a_job_without_the_environment_of_its_user_runs_the_script_that_was_filled_in(
+    stage: Stage, config: str
+) -> None:
+    """`--export=NONE`: srun would hand on nothing either, if it were not told to."""
+    submission = prepare(
+        "train",
+        [config, "--run.device", "cpu"],
+        home=stage.home,
+        about=stage.folder / "run",
+        wanted={"nodes": "2", "ntasks-per-node": "2", "export": "NONE"},
+        environment={},
+    )
+    assert submission.options["export"] == "NONE"
+    script = stage.folder / "filled-in.sbatch"
+    script.write_text(submission.text)
+    job = NO_GPUS_ASKED_FOR
+    ended = stage.run(script, [], job.path, job.recorded["batch"])
     assert ended.returncode == 0, ended.stderr
-    assert sorted(path.parent.name for path in (tmp_path / "corpus").glob("*/index.json")) == ["taa", "tab", "tac"]
+    assert "4 processes on 2 machines, 2 on each" in ended.stderr
+    assert "--export=ALL" in stage.told["options"]
+    assert sorted(stage.told["tasks"]) == ["0", "1"]
+
+
+@pytest.mark.parametrize(
+    ("job", "words"),
+    [
+        (UNEVEN_GPUS, "this job has 12 GPUs on 2 machines, of which node01 has 8; expected the same number on each"),
+        (NO_GPUS_ASKED_FOR, "the job has the 8 GPUs of its first machine and has asked for none"),
+    ],
+    ids=["dealt out unevenly", "not asked for"],
+)
+def test_machines_that_would_not_start_what_they_are_to_start_are_told_of(
+    stage: Stage, config: str, job: Job, words: str
+) -> None:
+    ended = stage.run_shipped("train", [config], job)
+    assert f"error: {words}" in ended.stderr
+    assert "--gpus-per-node" in ended.stderr
+    assert not any(stage.told["tasks"].values()), "no launcher is started"
+
+
+def test_a_heterogeneous_job_is_refused(stage: Stage, config: str) -> None:
+    """`sbatch … : …`: SLURM tells each part of its own machines only, and each would train by itself."""
+    ended = stage.run_shipped("train", [config], HETEROGENEOUS)
+    assert ended.returncode == 2
+    assert "this is a heterogeneous job of 2 parts" in ended.stderr
+    assert not (stage.folder / "told.json").exists() and not stage.asked_of_scontrol
+
+
+def test_each_machine_with_another_share_of_the_gpus_says_so() -> None:
+    for environment in UNEVEN_GPUS.recorded["steps"].values():
+        with pytest.raises(ConfigError, match="expected the same number on each"):
+            ClusterPlace.of(environment)
 
 
 @pytest.mark.parametrize(
@@ -153,6 +202,7 @@ def test_the_shards_script_builds_the_languages_of_its_task(programs: Path, tmp_
         ("node[01-64]", [f"node{number:02}" for number in range(1, 65)]),
         ("a1", ["a1"]),
         ("gpu[098-101],cpu-[1,3]", ["gpu098", "gpu099", "gpu100", "gpu101", "cpu-1", "cpu-3"]),
+        ("gpu[01-03,7],login1", ["gpu01", "gpu02", "gpu03", "gpu7", "login1"]),
         ("r[1-2]n[01-02]", ["r1n01", "r1n02", "r2n01", "r2n02"]),
     ],
 )
