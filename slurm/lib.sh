@@ -107,7 +107,8 @@ requeue() {
     fi
     trap - USR1 TERM
     if scontrol requeue "$THIS_JOB"; then
-        exec sleep 120 # SLURM ends this script
+        if [[ $state != RUNNING* ]]; then exit $EXIT_REQUEUE; fi # SLURM waits for its end
+        exec sleep 120                                           # SLURM ends this script
     fi
     say "the job could not be requeued; submit it again: it goes on where it was"
     exit $EXIT_REQUEUE

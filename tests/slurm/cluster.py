@@ -58,7 +58,7 @@ SchedulerType=sched/backfill
 SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=0,bf_interval=1
 SlurmdParameters=config_overrides
 ReturnToService=1
-KillWait=15
+KillWait=60
 SlurmdTimeout=10
 MessageTimeout=10
 TCPTimeout=2
@@ -174,7 +174,7 @@ class Cluster:
                     "RANK" in process.environ()
                     and parent is not None
                     and "RANK" not in parent.environ()
-                    and _catches(process.pid, signal.SIGUSR1)
+                    and has_signal(process.pid, signal.SIGUSR1, "SigCgt")
                 ):
                     found[int(process.environ()["RANK"])] = process
         return found
@@ -305,9 +305,10 @@ def _die_with_this_process() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _catches(pid: int, number: int) -> bool:
+def has_signal(pid: int, number: int, what: str) -> bool:
+    """Whether a process catches a signal (`SigCgt`), or has yet to be told of it (`ShdPnd`); see proc(5)."""
     with contextlib.suppress(OSError):
-        mask = re.search(r"^SigCgt:\s*(\w+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+        mask = re.search(rf"^{what}:\s*(\w+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
         return bool(mask and int(mask[1], 16) >> (number - 1) & 1)
     return False
 

@@ -6,10 +6,13 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import psutil
+from tensorboard.backend.event_processing.event_accumulator import SCALARS
+from tensorboard.backend.event_processing.event_multiplexer import EventMultiplexer
 
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
@@ -100,13 +103,13 @@ class TrainingJob:
 
     def wait_until_training(self, attempt: int = 1, *, seconds: float = 120.0) -> None:
         """Until the attempt has taken steps, and all ranks are ready for a signal."""
+        self.cluster.wait_until(lambda: self.is_training(attempt), seconds, self.number)
 
-        def training() -> bool:
-            status = read_status(self.directory)
-            begun = status is not None and status.attempt == attempt and status.restored
-            return begun and len(self.cluster.ranks(self.number)) == 2 and self.saved() > (status.steps or 0)
-
-        self.cluster.wait_until(training, seconds, self.number)
+    def is_training(self, attempt: int | None = None) -> bool:
+        """Whether that attempt is; or any."""
+        status = read_status(self.directory)
+        begun = status is not None and status.attempt == (attempt or status.attempt) and status.restored
+        return begun and len(self.cluster.ranks(self.number)) == 2 and self.saved() > (status.steps or 0)
 
     def saved(self) -> int:
         """Steps of all languages together in their newest checkpoints."""
@@ -119,6 +122,17 @@ class TrainingJob:
         """What SLURM does before the job's time is over (it looks only every 30 seconds, and limits are minutes)."""
         self.cluster.run("scancel", "--batch", "--signal=USR1", self.number)
 
+    def assert_curves_go_on(self) -> None:
+        """TensorBoard, reading the run's folder, sees every step of every curve once, and in order."""
+        board = EventMultiplexer(size_guidance={SCALARS: 0}).AddRunsFromDirectory(str(self.directory / "tensorboard"))
+        runs = board.Reload().Runs()
+        assert set(runs) == {"system", *LANGUAGES}
+        for run, kinds in runs.items():
+            for tag in kinds["scalars"]:
+                steps = [point.step for point in board.Scalars(run, tag)]
+                assert all(one < next for one, next in pairwise(steps)), (run, tag, steps)
+                assert len(steps) == STEPS or not tag.endswith("/loss"), (run, tag, steps)
+
     def launchers(self) -> int:
         """How many machines have got so far as to start `accelerate`."""
         found = 0
@@ -129,3 +143,19 @@ class TrainingJob:
 
     def kill(self, rank: int) -> None:
         self.cluster.ranks(self.number)[rank].send_signal(signal.SIGKILL)
+
+
+def stand_still(*jobs: TrainingJob) -> list[list[psutil.Process]]:
+    """Stop the ranks of each job as soon as it trains, as if a round took very long; `resume` ends it."""
+    ranks: dict[str, list[psutil.Process]] = {}
+
+    def all_stand() -> bool:
+        for job in jobs:
+            if job.number not in ranks and job.is_training():
+                ranks[job.number] = list(job.cluster.ranks(job.number).values())
+                for rank in ranks[job.number]:
+                    rank.suspend()
+        return len(ranks) == len(jobs)
+
+    jobs[0].cluster.wait_until(all_stand, 240.0, jobs[0].number)
+    return [ranks[job.number] for job in jobs]

@@ -19,6 +19,7 @@ def test_a_killed_rank_ends_the_others_and_the_job_goes_on(
     ended = cluster.wait_for_end(job.number)
     assert (ended["JobState"], ended["Restarts"]) == ("COMPLETED", "1"), job.log
     undisturbed.assert_same(job.directory)
+    job.assert_curves_go_on()
 
 
 def test_a_job_that_cannot_come_on_is_not_requeued_for_ever(

@@ -21,6 +21,7 @@ def test_a_job_that_is_warned_saves_and_is_requeued_until_all_is_done(
     saved = {event["language"] for event in job.events("checkpoint_saved") if event["round"] == stopped["round"]}
     assert saved == set(LANGUAGES), "all of them, at the round in which the job was stopped"
     undisturbed.assert_same(job.directory)
+    job.assert_curves_go_on()
     assert "the warning comes 600 s before the end; a round takes up to" in job.log, "measured before the restart"
 
 
