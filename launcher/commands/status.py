@@ -3,12 +3,19 @@
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from launcher.slurm.job import Job
+    from launcher.slurm.job import Job, Trace
+    from launcher.slurm.submitted import Submitted
     from mms_dist.inspection.standing import Standing
+
+OVER = ("finished", "failed", "stalled")
+"""States that a job which SLURM has forgotten explains no further."""
 
 EPILOG = """\
 examples:
@@ -16,7 +23,8 @@ examples:
   watch --color mms-dist status runs/mms-300m
   mms-dist status runs/mms-300m --json | jq '.state, .eta_seconds'
 
-The run may be going on, anywhere that shares its folder: nothing is written or locked there.
+The run may be going on, anywhere that shares its folder, or its job (`mms-dist submit`) may be waiting to begin it:
+nothing is written or locked there.
 `mms-dist report` has a line and a curve for every language."""
 
 
@@ -35,28 +43,54 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print where the run stands."""
+    from launcher.slurm.submitted import submitted_jobs
     from mms_dist.inspection.standing import read_standing
     from mms_dist.inspection.standing_view import show
     from mms_dist.monitor.console import standard_console
 
-    standing, job = _with_its_job(read_standing(args.run))
+    submitted = submitted_jobs(Path(args.run))
+    standing, job = _with_its_job(read_standing(args.run, awaited=bool(submitted)), submitted)
     if args.json:
         values = standing.as_dict() | {"job": job.as_dict() if job else None}
         json.dump(values, sys.stdout, indent=2, ensure_ascii=False, allow_nan=False)
         print()
     else:
-        lines = [("job", job.line)] if job else []
-        lines += [("log", str(job.log or standing.logs))] if job else []
-        show(standing, standard_console(), also=lines)
+        show(standing, standard_console(), also=_lines(standing, job))
     return 0
 
 
-def _with_its_job(standing: "Standing") -> "tuple[Standing, Job | None]":
-    """What SLURM remembers of the job, which also knows whether a process on another machine can be there."""
+def _with_its_job(standing: "Standing", submitted: "Sequence[Submitted]") -> "tuple[Standing, Job | None]":
+    """What SLURM knows of the job that has the run, or is to have it next; and so whether a process on another machine
+    can be there."""
     from launcher.slurm.job import find_job
 
-    number = standing.status.job if standing.status else None
-    job = find_job(number) if number else None
-    if job is not None and not job.is_at_work and standing.state == "running":
+    trace, last = _trace(standing, submitted), submitted[-1] if submitted else None
+    job = find_job(trace) if trace else None
+    if job is not None and job.is_known and not job.is_at_work and standing.state == "running":
         standing = replace(standing, alive=False)
+    if last is not None and (trace is None or (last.trace.number != trace.number and last.trace.seen > trace.seen)):
+        job = find_job(last.trace)
+        job = job if job.log else replace(job, log=last.log)
     return standing, job
+
+
+def _trace(standing: "Standing", submitted: "Sequence[Submitted]") -> "Trace | None":
+    """Of the job that the last attempt was made in."""
+    from launcher.slurm.job import Trace
+
+    status = standing.status
+    if status is None or status.job is None:
+        return None
+    name = next((each.trace.name for each in submitted if each.trace.number == status.job), None)
+    return Trace(status.job, standing.owner, datetime.fromisoformat(status.started), name)
+
+
+def _lines(standing: "Standing", job: "Job | None") -> list[tuple[str, str]]:
+    if job is None or (standing.state in OVER and not job.is_known):
+        return []
+    line, log = job.line, job.log or standing.logs
+    if not standing.begun and job.has_ended:
+        line += "; it ended before the run had begun: its log says why"
+    elif not standing.begun and not job.is_known:
+        line += "; if it has ended, its log says why"
+    return [("job", line), *([("log", str(log))] if log else [])]

@@ -1,33 +1,52 @@
 """What SLURM knows of a job: whether it runs, waits or is gone, and where it prints."""
 
+import os
 import re
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 SECONDS = 10.0
-PENDING = "PENDING"
+PENDING, NOT_KNOWN = "PENDING", "UNKNOWN"
 AT_WORK = ("RUNNING", "SUSPENDED", "STOPPED", "SIGNALING", "RESIZING")
-UNKNOWN = ("Unknown", "N/A", "(null)", "None", "")
+WAITING = (PENDING, "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT")
+NOTHING = ("Unknown", "N/A", "(null)", "None", "")
+SKEW = timedelta(minutes=1)
+"""By which the clocks of two machines may differ."""
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What the files of a run tell of a job. SLURM uses numbers again, and another cluster has the same ones."""
+
+    number: str
+    owner: int
+    """The user who has submitted it, by number."""
+    seen: datetime
+    """When it was there already."""
+    name: str | None = None
+    """None: not known."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A job that SLURM still remembers: it does so for some minutes after its end."""
+    """A job, as SLURM remembers it: it does so for some minutes after its end."""
 
     number: str
     state: str
-    """As SLURM has it: PENDING, RUNNING, COMPLETED, TIMEOUT …"""
-    reason: str | None
-    """Why it waits or ended, in SLURM's word."""
-    nodes: str | None
-    begins: str | None
+    """As SLURM has it: PENDING, RUNNING, COMPLETED, TIMEOUT …; UNKNOWN: it does not know of this job."""
+    reason: str | None = None
+    """Why it waits or ended, in SLURM's word; or why it is not known."""
+    nodes: str | None = None
+    begins: str | None = None
     """Of one that waits, the earliest or expected start."""
-    time: str
+    time: str = ""
     """That it has run of its limit."""
-    restarts: int
-    log: Path | None
+    restarts: int = 0
+    log: Path | None = None
 
     @property
     def is_at_work(self) -> bool:
@@ -35,8 +54,19 @@ class Job:
         return self.state in AT_WORK
 
     @property
+    def is_known(self) -> bool:
+        return self.state != NOT_KNOWN
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether SLURM says so; one that is ending has."""
+        return self.is_known and not self.is_at_work and self.state not in WAITING
+
+    @property
     def line(self) -> str:
         """In one line."""
+        if not self.is_known:
+            return f"{self.number} unknown: {self.reason}"
         text = f"{self.number} {self.state}" + (f" ({self.reason})" if self.reason else "")
         if self.state == PENDING:
             text += f", begins {self.begins}" if self.begins else ""
@@ -58,20 +88,28 @@ class Job:
         }
 
 
-def find_job(number: str) -> Job | None:
-    """What `scontrol` says of a job; None where there is no SLURM, or it has forgotten the job."""
-    command = ["scontrol", "--oneliner", "show", "job", number]
+def find_job(trace: Trace) -> Job:
+    """What `scontrol` says of a job, if it is the one that has left the trace."""
+    command = ["scontrol", "--oneliner", "show", "job", trace.number]
+    environment = os.environ | {"SLURM_TIME_FORMAT": "standard"}
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, env=environment)
+    except FileNotFoundError:
+        return Job(trace.number, NOT_KNOWN, "there is no SLURM here")
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Job(trace.number, NOT_KNOWN, f"SLURM does not answer ({error})")
+    words = answer.stderr.strip().splitlines()
     if answer.returncode or not answer.stdout.strip():
-        return None
+        forgotten = not words or "Invalid job id" in words[-1]
+        return Job(trace.number, NOT_KNOWN, "SLURM has forgotten it" if forgotten else words[-1])
     values = dict(re.findall(r"(\w+)=(.*?)(?= \w+=|$)", answer.stdout.strip().splitlines()[0]))
+    if _is_another(values, trace):
+        name, user, when = (values.get(name, "?") for name in ("JobName", "UserId", "SubmitTime"))
+        return Job(trace.number, NOT_KNOWN, f"its number is now that of {name} of {user}, submitted {when}")
     log = _known(values.get("StdOut"))
     return Job(
-        number=number,
-        state=values.get("JobState", "UNKNOWN"),
+        number=trace.number,
+        state=values.get("JobState", NOT_KNOWN),
         reason=_known(values.get("Reason")),
         nodes=_known(values.get("NodeList")),
         begins=_known(values.get("StartTime")),
@@ -81,5 +119,18 @@ def find_job(number: str) -> Job | None:
     )
 
 
+def _is_another(values: Mapping[str, str], trace: Trace) -> bool:
+    """Whether what `scontrol` tells is of a job that cannot have left the trace."""
+    owner = re.search(r"\((\d+)\)$", values.get("UserId", ""))
+    if owner and int(owner[1]) != trace.owner:
+        return True
+    if trace.name is not None and values.get("JobName") != trace.name:
+        return True
+    submitted = _known(values.get("SubmitTime"))
+    if submitted is None or values.get("Restarts", "0") != "0":  # with a requeue a job is submitted anew
+        return False
+    return datetime.fromisoformat(submitted).astimezone() > trace.seen + SKEW
+
+
 def _known(value: str | None) -> str | None:
-    return None if value is None or value in UNKNOWN else value
+    return None if value is None or value in NOTHING else value

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from launcher.slurm.site import PREFIX
 from launcher.slurm.submission import Submission
+from launcher.slurm.submitted import note
 from mms_dist.errors import ConfigError
 
 SECONDS = 120.0
@@ -53,10 +54,12 @@ def sbatch(submission: Submission, environment: Mapping[str, str] | None = None)
             f"cannot write {script}: {error.strerror}; make it writable, or choose another folder"
         ) from error
     try:
-        return _submit(script, environment)
+        job = _submit(script, environment)
     except ConfigError:
         script.unlink()
         raise
+    note(script, submission, job)
+    return job
 
 
 def _submit(script: Path, environment: Mapping[str, str] | None) -> str:

@@ -17,9 +17,9 @@ from mms_dist.monitor.history import TRAINING, WAITING, History, LanguageHistory
 from mms_dist.monitor.pace import Pace, read_pace
 from mms_dist.monitor.past import as_json, read_run
 from mms_dist.monitor.summary import RunSummary
-from mms_dist.training.attempts import RUNNING, Status, read_status
+from mms_dist.training.attempts import RUNNING, STATUS_NAME, Status, read_status
 
-KILLED, UNKNOWN = "killed", "unknown"
+KILLED, UNKNOWN, NOT_BEGUN = "killed", "unknown", "not begun"
 LOGS = "logs"
 QUIET_SECONDS, QUIET_ROUNDS = 300.0, 5
 """A run of which nothing is heard for so long, and for so many of its longest rounds, may be gone."""
@@ -37,6 +37,8 @@ class Standing:
     now: datetime
     alive: bool | None
     """Whether the attempt's process is there; None if it was started on another machine, or has ended."""
+    begun: bool = True
+    """Whether there is anything of the run yet; one that has not begun waits for whoever is to start it."""
 
     @property
     def languages(self) -> list[LanguageHistory]:
@@ -50,6 +52,8 @@ class Standing:
     @property
     def state(self) -> str:
         """The state of `RUN/status.json`; `killed` if it says running, and its process is gone."""
+        if not self.begun:
+            return NOT_BEGUN
         if self.status is None:
             return self.history.ended or UNKNOWN
         return KILLED if self.status.state == RUNNING and self.alive is False else self.status.state
@@ -135,6 +139,12 @@ class Standing:
         return max(self._checkpoint_ages(each for each in self.languages if each.state == TRAINING), default=None)
 
     @property
+    def owner(self) -> int:
+        """The user, by number, whose process has last said how the run stands."""
+        path = self.directory / STATUS_NAME
+        return (path if path.exists() else self.directory).stat().st_uid
+
+    @property
     def logs(self) -> Path | None:
         """The folder of what the processes printed, if they were told to print there."""
         folder = self.directory / LOGS
@@ -178,15 +188,21 @@ class Standing:
         return [max(0.0, (self.now - time).total_seconds()) for time in times]
 
 
-def read_standing(run_directory: str | os.PathLike[str], *, now: datetime | None = None) -> Standing:
+def read_standing(
+    run_directory: str | os.PathLike[str], *, awaited: bool = False, now: datetime | None = None
+) -> Standing:
     """Look at a run's folder; nothing is written or locked there.
+
+    Args:
+        awaited: someone is to start a run there, so that a folder without one is a run that has not begun.
 
     Raises:
         MmsDistError: the folder is no run, or one of its files says something else than it should.
     """
     directory = Path(run_directory)
     status = read_status(directory)
-    if status is not None and not (directory / "events.jsonl").exists():
+    begun = not awaited or any((directory / name).exists() for name in (STATUS_NAME, "events.jsonl", "adapters"))
+    if not begun or (status is not None and not (directory / "events.jsonl").exists()):
         history = History()  # it has begun, or failed, before it came to its languages
     else:
         _, history = read_run(directory)
@@ -199,6 +215,7 @@ def read_standing(run_directory: str | os.PathLike[str], *, now: datetime | None
         config=_config(directory),
         now=now or datetime.now(UTC),
         alive=_is_alive(status),
+        begun=begun,
     )
 
 

@@ -1,0 +1,213 @@
+"""`mms-dist status` tells of a run's job: while it waits to begin, while it works, and when SLURM has forgotten it."""
+
+import json
+import os
+from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from launcher.cli import main
+from launcher.slurm.job import Trace, find_job
+from launcher.slurm.submission import prepare
+from launcher.slurm.submitted import note, submitted_jobs
+from mms_dist.training.attempts import Status
+
+ROOT = Path(__file__).parents[2]
+NOW = datetime.now(UTC).replace(microsecond=0)
+JOB = (
+    "JobId=4711 JobName={name} UserId=speech({user}) GroupId=speech(1001) Priority=1 Nice=0 Account=(null) "
+    "QOS=(null) JobState={state} Reason={reason} Dependency=(null) Requeue=1 Restarts={restarts} BatchFlag=1 Reboot=0 "
+    "ExitCode=0:0 RunTime=00:03:12 TimeLimit=08:00:00 TimeMin=N/A SubmitTime={submitted} "
+    "StartTime=2026-11-22T14:02:01 NodeList={nodes} StdErr=/r/logs/a.out StdIn=/dev/null StdOut=/r/my logs/a.out Power="
+)
+RUNNING: dict[str, Any] = {"state": "RUNNING", "reason": "None", "nodes": "node[1-4]"}
+PENDING: dict[str, Any] = {"state": "PENDING", "reason": "BeginTime", "nodes": ""}
+FAILED: dict[str, Any] = {"state": "FAILED", "reason": "NonZeroExitCode", "nodes": "node1"}
+TRACE = Trace("4711", os.getuid(), NOW, "mms-train-toy")
+
+
+class Scontrol:
+    """A stand-in that comes first on PATH."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "scontrol"
+        self.forgets()
+
+    def forgets(self) -> None:
+        self._says("echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1")
+
+    def tells(self, *, submitted: datetime = NOW, **values: Any) -> None:
+        """Of the run's job, or of another with the same number; SLURM tells the time of this place."""
+        when = submitted.astimezone().strftime("%Y-%m-%dT%H:%M:%S")
+        known = {"name": TRACE.name, "user": TRACE.owner, "restarts": 2, "submitted": when}
+        self._says(f"[[ $SLURM_TIME_FORMAT == standard ]] && echo '{JOB.format(**(known | values))}'")
+
+    def _says(self, body: str) -> None:
+        self.path.write_text(f"#!/bin/bash\n{body}\n")
+        self.path.chmod(0o755)
+
+
+@pytest.fixture
+def scontrol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scontrol:
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    return Scontrol(tmp_path / "bin")
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """The folder of a run."""
+    folder = tmp_path / "runs" / "toy"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def submit(run: Path, number: str, script: str = "train", at: datetime = NOW) -> None:
+    """What `mms-dist submit` leaves."""
+    submission = prepare(script, ["c.yaml"], home=ROOT, about=run, wanted={}, environment={})
+    path = run / "logs" / f"{submission.name}-{number}.sbatch"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(submission.text)
+    note(path, submission, number)
+    path.write_text(path.read_text().rpartition(" at ")[0] + f" at {at.isoformat()}\n")
+
+
+def begin(run: Path, **values: Any) -> None:
+    """What an attempt leaves."""
+    status = Status(processes=2, attempt=1, stalled=0, steps_at_start=None, host="node01", job="4711")
+    status = replace(status, started=NOW.isoformat(), **values)
+    (run / "status.json").write_text(json.dumps(asdict(status)))
+
+
+def told(run: Path, capsys: pytest.CaptureFixture[str]) -> tuple[str, dict[str, Any]]:
+    """The screen and the plain values."""
+    assert main(["status", str(run)]) == 0
+    text = capsys.readouterr().out
+    assert main(["status", str(run), "--json"]) == 0
+    return text, json.loads(capsys.readouterr().out)
+
+
+def test_slurm_tells_where_a_job_is_and_where_it_prints(scontrol: Scontrol) -> None:
+    scontrol.tells(**RUNNING)
+    job = find_job(TRACE)
+    assert job.is_at_work
+    assert job.line == "4711 RUNNING, 00:03:12 of 08:00:00 on node[1-4]; requeued 2 times"
+    assert job.log == Path("/r/my logs/a.out")
+    scontrol.tells(**PENDING)
+    job = find_job(TRACE)
+    assert not job.is_at_work and not job.has_ended
+    assert job.line == "4711 PENDING (BeginTime), begins 2026-11-22T14:02:01; requeued 2 times"
+    scontrol.forgets()
+    assert find_job(TRACE).line == "4711 unknown: SLURM has forgotten it"
+
+
+@pytest.mark.parametrize(
+    ("values", "is_ours"),
+    [
+        ({"user": TRACE.owner + 1}, False),
+        ({"name": "another"}, False),
+        ({"restarts": 0, "submitted": NOW + timedelta(hours=1)}, False),
+        ({"restarts": 0, "submitted": NOW + timedelta(seconds=5)}, True),  # clocks differ
+        ({"restarts": 1, "submitted": NOW + timedelta(hours=1)}, True),  # it was requeued then
+    ],
+)
+def test_a_number_that_slurm_has_given_to_another_job_is_not_taken_for_ours(
+    scontrol: Scontrol, values: dict[str, Any], is_ours: bool
+) -> None:
+    scontrol.tells(**(RUNNING | values))
+    job = find_job(TRACE)
+    assert job.is_known == is_ours
+    if not is_ours:
+        assert "its number is now that of" in job.line
+        assert job.log is None
+
+
+def test_a_run_whose_job_is_back_in_the_queue_is_not_taken_for_running(
+    scontrol: Scontrol, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After a node has failed the status still says so, and its machine is not this one."""
+    begin(run)
+    scontrol.tells(**PENDING)
+    text, values = told(run, capsys)
+    assert values["state"] == "killed"
+    assert "killed" in text and "4711 PENDING (BeginTime), begins 2026-11-22T14:02:01" in text
+    assert "/r/my logs/a.out" in text
+    scontrol.tells(**RUNNING)
+    _, values = told(run, capsys)
+    assert (values["state"], values["job"]["nodes"], values["job"]["restarts"]) == ("running", "node[1-4]", 2)
+
+
+def test_what_slurm_does_not_know_says_nothing_about_the_run(
+    scontrol: Scontrol, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begin(run)
+    scontrol.tells(**PENDING, user=TRACE.owner + 1)
+    text, values = told(run, capsys)
+    assert (values["state"], values["job"]["state"]) == ("running", "UNKNOWN")
+    assert "4711 unknown: its number is now that of" in text
+    begin(run, state="finished")
+    text, _ = told(run, capsys)
+    assert "4711" not in text
+
+
+def test_a_run_that_waits_for_its_first_start_says_so(
+    scontrol: Scontrol, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    submit(run, "4711")
+    scontrol.tells(**PENDING, restarts=0)
+    text, values = told(run, capsys)
+    assert (values["state"], values["job"]["state"]) == ("not begun", "PENDING")
+    assert "not begun" in text and "4711 PENDING (BeginTime), begins 2026-11-22T14:02:01" in text
+    assert "mms-dist report" not in text, "there is nothing to report yet"
+
+
+def test_a_job_that_failed_before_the_run_began_names_its_log(
+    scontrol: Scontrol, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    submit(run, "4711")
+    scontrol.tells(**FAILED, restarts=0)
+    text, values = told(run, capsys)
+    assert "4711 FAILED (NonZeroExitCode)" in text
+    assert "it ended before the run had begun: its log says why" in text
+    assert "/r/my logs/a.out" in text
+    scontrol.forgets()
+    text, values = told(run, capsys)
+    assert "4711 unknown: SLURM has forgotten it; if it has ended, its log says why" in text
+    assert values["job"]["log"] == str(run / "logs" / "mms-train-toy-4711.out")
+
+
+def test_a_job_that_was_submitted_without_us_is_known_by_its_count_of_restarts(
+    scontrol: Scontrol, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (run / "requeue-4711.json").write_text("{}")
+    scontrol.tells(**PENDING)
+    _, values = told(run, capsys)
+    assert (values["state"], values["job"]["state"]) == ("not begun", "PENDING")
+
+
+def test_the_job_that_was_submitted_last_is_told_of(
+    scontrol: Scontrol, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begin(run, state="preempted")
+    submit(run, "4000", at=NOW - timedelta(hours=1))
+    scontrol.tells(**RUNNING)
+    assert "4711 RUNNING" in told(run, capsys)[0], "the one that made the last attempt"
+    submit(run, "4800", at=NOW + timedelta(hours=1))
+    assert "4800 RUNNING" in told(run, capsys)[0]
+
+
+def test_jobs_that_do_not_train_and_folders_without_any_are_no_run(
+    scontrol: Scontrol, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in (run, run / "logs"):
+        folder.mkdir(exist_ok=True)
+        assert main(["status", str(run)]) == 2
+        assert "is not a run" in capsys.readouterr().err
+    submit(run, "4710", "debug")
+    assert submitted_jobs(run) == []
+    assert main(["status", str(run)]) == 2
+    assert "is not a run" in capsys.readouterr().err
