@@ -3,9 +3,10 @@
 import sys
 
 from launcher.cli import main
+from launcher.leave import leave
 
 LOCAL_RANK = ("--local_rank=", "--local-rank=")
 """The `deepspeed` launcher puts on the command line what is in the environment as well."""
 
 if __name__ == "__main__":
-    sys.exit(main(["train", *(word for word in sys.argv[1:] if not word.startswith(LOCAL_RANK))]))
+    leave(main(["train", *(word for word in sys.argv[1:] if not word.startswith(LOCAL_RANK))]))

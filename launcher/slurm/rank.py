@@ -8,7 +8,8 @@ import sys
 
 from launcher.cli import main
 from launcher.commands.train import EXIT_PREEMPTED
+from launcher.leave import leave
 
 if __name__ == "__main__":
     status = main(["train", *sys.argv[1:]])
-    sys.exit(0 if status == EXIT_PREEMPTED else status)
+    leave(0 if status == EXIT_PREEMPTED else status)

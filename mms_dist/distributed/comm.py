@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
+import torch.distributed.nn.functional  # see _leave_the_groups
 from torch import Tensor
 
 from mms_dist.distributed.last_words import LastWords
@@ -212,6 +213,10 @@ class Comm:
             self._groups[block] = dist.new_group(list(block.ranks), use_local_synchronization=True)
         return self._groups[block]
 
+    def forget_groups(self) -> None:
+        """Before the process's groups are ended; no call to others after it."""
+        self._groups.clear()
+
     @contextlib.contextmanager
     def waiting_for(self, about: str) -> Iterator[None]:
         """Around everything that returns only when other ranks have come as far.
@@ -300,4 +305,14 @@ def joined(
             last_words.leave(error)
             raise
         comm.agree([0], about="all ranks to end")  # nobody takes the store away from one that still works
+    _leave_the_groups(comm)
+
+
+def _leave_the_groups(comm: Comm) -> None:
+    """End the groups' threads here: those that live into the interpreter's own end may abort it, after all went well.
+
+    torch ends them with the last reference. Its torch.distributed.nn.functional has the group among the defaults of its
+    functions if it is first imported, by whatever library, while there is one; so this module imports it before.
+    """
+    comm.forget_groups()
     dist.destroy_process_group()

@@ -4,6 +4,7 @@ import os
 import sys
 
 from launcher import cli
+from launcher.leave import leave
 from tests.faults.injection import Injector
 
 
@@ -21,4 +22,4 @@ def forked(notes: dict[str, str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave(main(sys.argv[1:]))
