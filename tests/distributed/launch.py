@@ -78,7 +78,7 @@ class Launch:
             raise AssertionError(f"the launch had not ended after {timeout_seconds:g} s\n{self.log()}") from None
         return Launched(self.process.returncode, self.log(), time.monotonic() - self._began)
 
-    def nobody_is_left(self, within_seconds: float = 3.0) -> bool:
+    def nobody_is_left(self, within_seconds: float = 15.0) -> bool:
         """Whether every process of the launch is gone, at the latest so long from now."""
         deadline = time.monotonic() + within_seconds
         while self.members():
