@@ -52,8 +52,9 @@ was_stopped() { [[ -n $warned$terminated ]]; }
 on_every_machine() {
     export MMS_DIST_TASKS_PER_NODE=${SLURM_NTASKS_PER_NODE:-1} # in the step SLURM's variable is 1
     export MMS_DIST_GPUS_ON_NODE=${SLURM_GPUS_ON_NODE:-}       # the step's are those that were asked for
-    # What asks for so much a task would give the one task on each machine a part of it only.
-    unset SLURM_GPUS_PER_TASK SLURM_NTASKS_PER_GPU SLURM_TRES_PER_TASK SLURM_CPUS_PER_TASK SRUN_CPUS_PER_TASK
+    # What asks for so much a task, or for no more than that, would give the one task on each machine a part of it only.
+    unset SLURM_GPUS_PER_TASK SLURM_NTASKS_PER_GPU SLURM_TRES_PER_TASK SLURM_CPUS_PER_TASK SRUN_CPUS_PER_TASK \
+        SLURM_EXCLUSIVE SLURM_EXACT
     exec srun --export=ALL --nodes="$SLURM_JOB_NUM_NODES" --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 \
         --cpu-bind=none --kill-on-bad-exit=1 "${IN_CONTAINER[@]}" "$@"
 }

@@ -2,11 +2,14 @@
 # reads it before it submits. sbatch itself reads nothing of it: to use sbatch directly, `source slurm/site.sh` first.
 # shellcheck shell=bash disable=SC1091,SC2034
 
-# Where jobs go. sbatch takes these from the environment; an empty one is the site's default.
+# Where jobs go. sbatch takes these from the environment (see there, INPUT ENVIRONMENT VARIABLES), over what the scripts
+# say. An empty one is the site's default, but for what has no value: an empty SBATCH_NO_REQUEUE is --no-requeue.
 # export SBATCH_PARTITION=gpu
 # export SBATCH_ACCOUNT=speech
 # export SBATCH_QOS=normal
 # export SBATCH_GPUS_PER_NODE=8          # one training process for each; none: --ntasks-per-node says how many
+# Training takes whole machines. Where they are shared with other jobs, say what it may have of each:
+# export SBATCH_EXCLUSIVE=oversubscribe SBATCH_CPUS_PER_GPU=8 SBATCH_MEM_PER_NODE=480G
 
 # Software, on every machine of a job. The command `python` must then be one that has mms-dist.
 site_setup() {

@@ -65,7 +65,12 @@ def add_parser(subparsers: Any) -> None:
         help="of `mms-dist shards build` or `eval`, in quotes and behind =",
     )
     parser.add_argument(
-        "--sbatch", metavar="OPTION=VALUE", action="append", default=[], help="any other option of sbatch; repeatable"
+        "--sbatch",
+        metavar="OPTION=VALUE",
+        action="append",
+        default=[],
+        help="any other option of sbatch: OPTION alone is a flag, OPTION= takes out what the script or the site sets "
+        "(exclusive= where machines are shared); repeatable",
     )
     parser.add_argument("--speed", metavar="X", type=positive, help="for the plan, as of `mms-dist plan`")
     parser.add_argument("--memory-gib", metavar="GIB", type=positive, help="of a process's device, as of `plan`")
@@ -118,16 +123,14 @@ def _options(args: argparse.Namespace) -> list[str]:
         raise ConfigError(f"--options: found {args.options!r}: {error}; close its quotes") from error
 
 
-def _wanted(args: argparse.Namespace) -> dict[str, str]:
-    """sbatch's options from the command line."""
+def _wanted(args: argparse.Namespace) -> dict[str, str | None]:
+    """sbatch's options from the command line; None: is not to be set."""
     from mms_dist.errors import ConfigError
 
-    options = {}
+    options: dict[str, str | None] = {}
     for text in args.sbatch:
-        name, _, value = text.removeprefix("--").partition("=")
-        if not name or " " in name:
-            raise ConfigError(f"--sbatch: found {text!r}, expected a long option of sbatch, such as partition=short")
-        options[name] = value
+        name, equals, value = text.removeprefix("--").partition("=")
+        options[name] = None if equals and not value else value
     if args.tasks and args.script != "shards":
         raise ConfigError(f"--tasks is of --script shards: the {args.script} script is one job")
     named = {

@@ -14,6 +14,8 @@ from launcher.slurm.submitted import note
 from mms_dist.errors import ConfigError
 
 SECONDS = 120.0
+OF_THE_CLUSTER = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_UMASK", "SLURM_DEBUG_FLAGS", "SLURM_JWT")
+"""What tells SLURM's commands where it is and who asks."""
 MEND = "`sinfo` shows what there is; --nodes, --time and --sbatch OPTION=VALUE say what is asked for"
 
 
@@ -76,9 +78,8 @@ def _submit(script: Path, environment: Mapping[str, str] | None) -> str:
 def _run_sbatch(
     words: list[str], script: str | None, environment: Mapping[str, str] | None
 ) -> subprocess.CompletedProcess[str]:
-    # Variables of sbatch in the environment would outrank what stands in the script, which has them already.
     environment = os.environ if environment is None else environment
-    kept = {name: value for name, value in environment.items() if not name.startswith(PREFIX)}
+    kept = {name: value for name, value in environment.items() if not _misleads(name)}
     try:
         return subprocess.run(
             ["sbatch", *words], input=script, env=kept, capture_output=True, text=True, timeout=SECONDS
@@ -93,3 +94,9 @@ def _run_sbatch(
             f"sbatch has not answered for {SECONDS:g} s; look whether SLURM is well (`scontrol ping`), and whether the "
             "job is there all the same (`squeue --me`)"
         ) from error
+
+
+def _misleads(variable: str) -> bool:
+    """Variables of sbatch outrank what stands in the script, which has them already; and those of a job in which this
+    is typed would be found in the new one, where it has none of that name."""
+    return variable.startswith((PREFIX, "SLURM_")) and variable not in OF_THE_CLUSTER

@@ -4,11 +4,15 @@ After a change that is meant: `python -m tests.slurm.test_renders` writes the go
 """
 
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from launcher.slurm.gpus import gpus_of, gpus_of_gres, other_gres
 from launcher.slurm.script import options_of, render
+from launcher.slurm.site import options_of_variables
 from launcher.slurm.submission import SCRIPTS, Submission, prepare
 from launcher.slurm.time_limit import limit_seconds
 from mms_dist.errors import ConfigError
@@ -23,7 +27,7 @@ ARGUMENTS = {
     "shards": ["recordings.tsv", "/data/corpus"],
 }
 ABOUT = {"shards": Path("/data/corpus")}
-WANTED = {
+WANTED: dict[str, dict[str, str | None]] = {
     "train": {"nodes": "4", "time": "8:00:00", "mail-type": "END", "comment": "all languages"},
     "debug": {"nodes": "4"},
     "eval": {},
@@ -31,15 +35,19 @@ WANTED = {
 }
 
 
-def rendered(script: str, home: Path = ROOT, **wanted: str) -> Submission:
+def rendered(script: str, home: Path = ROOT, *, site: Mapping[str, str] = SITE, **wanted: Any) -> Submission:
     return prepare(
         script,
         ARGUMENTS[script],
         home=home,
         about=ABOUT.get(script, Path("/cluster/runs/mms-300m")),
         wanted=WANTED[script] | wanted,
-        environment=SITE,
+        environment=site,
     )
+
+
+def _named(option: str, value: str) -> dict[str, Any]:
+    return {option: value}
 
 
 def _golden(script: str) -> str:
@@ -80,17 +88,101 @@ def test_the_command_line_outranks_the_site_and_the_site_the_script() -> None:
     assert rendered("train").options["comment"] == "all languages"
 
 
+@pytest.mark.parametrize(
+    ("variables", "options"),
+    [
+        ({"SBATCH_REQUEUE": "yes", "SBATCH_OVERCOMMIT": "1"}, {"requeue": "", "overcommit": ""}),
+        ({"SBATCH_NO_REQUEUE": ""}, {"no-requeue": ""}),
+        ({"SBATCH_REQUEUE": "no", "SBATCH_SPREAD_JOB": "0", "SBATCH_USE_MIN_NODES": "true"}, {}),
+        ({"SBATCH_EXCLUSIVE": ""}, {"exclusive": ""}),
+        ({"SBATCH_EXCLUSIVE": "oversubscribe", "SBATCH_PARTITION": ""}, {"exclusive": "oversubscribe"}),
+        ({"SBATCH_MEM_PER_NODE": "9G", "SBATCH_TIMELIMIT": "5"}, {"mem": "9G", "time": "5"}),
+        ({"SBATCH_REQ_SWITCH": "1", "SBATCH_WAIT4SWITCH": "10:00"}, {"switches": "1@10:00"}),
+        ({"SBATCH_WAIT4SWITCH": "10:00", "SBATCH_DEBUG": "1", "SBATCH_WAIT": ""}, {}),
+        ({"SBATCH_WAIT_ALL_NODES": "1", "SBATCH_CPUS_PER_GPU": "8"}, {"wait-all-nodes": "1", "cpus-per-gpu": "8"}),
+    ],
+)
+def test_variables_mean_what_sbatch_takes_them_for(variables: dict[str, str], options: dict[str, str]) -> None:
+    """See sbatch(1), INPUT ENVIRONMENT VARIABLES."""
+    assert options_of_variables(variables) == options
+
+
+def test_what_a_script_sets_can_be_taken_out_or_outranked() -> None:
+    shared = rendered("train", exclusive=None, mem=None).options
+    assert not shared.keys() & {"exclusive", "mem"} and "requeue" in shared
+    assert "--exclusive" not in rendered("train", exclusive=None).text
+    own = rendered("train").options
+    assert (own["exclusive"], own["mem"], own["requeue"]) == ("", "0", "")
+    never = rendered("train", site=SITE | {"SBATCH_NO_REQUEUE": ""}).options
+    assert "requeue" not in never and "no-requeue" in never
+    assert "no-requeue" not in rendered("train", site=SITE | {"SBATCH_NO_REQUEUE": ""}, requeue="").options
+    site = SITE | {"SBATCH_EXCLUSIVE": "oversubscribe", "SBATCH_MEM_PER_GPU": "60G"}
+    shared = rendered("train", site=site).options
+    assert (shared["exclusive"], shared["mem-per-gpu"]) == ("oversubscribe", "60G") and "mem" not in shared
+    assert "mem-per-gpu" not in rendered("train", site=site, mem="9G").options
+    assert "partition" not in rendered("train", partition=None).options
+
+
 def test_processes_are_counted_by_the_gpus_or_as_the_command_line_says() -> None:
     assert rendered("train").processes_per_node == 8
-    assert rendered("train", **{"gpus-per-node": "4"}).processes_per_node == 4
-    on_cpus = rendered("train", **{"ntasks-per-node": "2"})
+    assert rendered("train", **_named("gpus-per-node", "4")).processes_per_node == 4
+    assert rendered("train", **_named("gpus-per-node", "a100:3,h100:1")).processes_per_node == 4
+    assert rendered("train", gres="nvme:1,gpu:a100:4").processes_per_node == 4
+    on_cpus = rendered("train", **_named("ntasks-per-node", "2"))
     assert on_cpus.processes_per_node == 2
     assert "gpus-per-node" not in on_cpus.options
+    assert rendered("train", site={"SBATCH_GRES": "nvme:1"}).processes_per_node == 1
+
+
+@pytest.mark.parametrize("name", ["gpus", "gpus-per-task", "ntasks", "tres-per-task"])
+def test_what_says_nothing_of_a_single_machine_is_refused_where_processes_are_counted(name: str) -> None:
+    wanted: dict[str, Any] = {name: "16"}
+    for script in ("train", "debug"):
+        with pytest.raises(ConfigError, match=f"--{name}=16 .* --gpus-per-node G"):
+            rendered(script, site={}, **wanted)
+    with pytest.raises(ConfigError, match="--gpus=16"):
+        rendered("train", site={"SBATCH_GPUS": "16"})
+    assert rendered("train", site={"SBATCH_GPUS": "16"}, **_named("gpus-per-node", "8")).processes_per_node == 8
+    assert rendered("eval", site={"SBATCH_GPUS": "16"}).options["gpus"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("text", "gpus", "without", "with_one"),
+    [
+        ("gpu", 1, "", "gpu:1"),
+        ("gpu:8", 8, "", "gpu:1"),
+        ("gpu:a100:8", 8, "", "gpu:a100:1"),
+        ("gres:gpu:a100:8", 8, "", "gpu:a100:1"),
+        ("nvme:1,gpu:2,gpu:h100:4", 6, "nvme:1", "nvme:1,gpu:1"),
+        ("nvme:1", None, "nvme:1", "nvme:1"),
+    ],
+)
+def test_gpus_are_found_among_other_resources(text: str, gpus: int | None, without: str, with_one: str) -> None:
+    assert gpus_of_gres(text) == gpus
+    assert (other_gres(text, 0), other_gres(text, 1)) == (without, with_one)
+
+
+@pytest.mark.parametrize("text", ["many", "", "0", "a100:", "4,"])
+def test_a_number_of_gpus_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"SLURM_GPUS is .*, expected a number of GPUs"):
+        gpus_of(text, "SLURM_GPUS")
 
 
 def test_shards_ask_for_no_gpu_and_scoring_for_one() -> None:
     assert "gpus-per-node" not in rendered("shards").options
     assert rendered("eval").options["gpus-per-node"] == "a100:1"
+    site = {"SBATCH_GRES": "gpu:a100:8,nvme:1"}
+    assert rendered("shards", site=site).options["gres"] == "nvme:1"
+    assert rendered("eval", site=site).options["gres"] == "gpu:a100:1,nvme:1"
+
+
+@pytest.mark.parametrize("value", ["a#b", 'say "hi"', "it's", r"back\slash", " $HOME `x` ", "ü"])
+def test_any_value_survives_the_script(value: str) -> None:
+    """As sbatch reads it: a # begins a comment, and a backslash makes the next character plain."""
+    assert rendered("train", comment=value).options["comment"] == value
+    about = Path("/runs") / value
+    text = prepare("train", ["c"], home=ROOT, about=about, wanted={}, environment={}).text
+    assert options_of(text)["output"] == f"{about}/logs/%x-%j.out"
 
 
 def test_a_site_that_cannot_be_read_is_told_of_in_the_words_of_bash(tmp_path: Path) -> None:
@@ -115,9 +207,17 @@ def test_a_site_that_cannot_be_read_is_told_of_in_the_words_of_bash(tmp_path: Pa
         ({"time": "tomorrow"}, "D-HH:MM:SS"),
         ({"time": "0"}, "D-HH:MM:SS"),
         ({"time": "5"}, "SLURM's warning would come"),
+        ({"time": None}, "every job needs a --time"),
+        ({"ntasks-per-node": "two"}, "--processes-per-node: found 'two'"),
+        ({"gpus-per-node": "many"}, "expected a number of GPUs"),
+        ({"p": "short"}, "expected a long option"),
+        ({"Partition": "short"}, "expected a long option"),
+        ({"comment": "one\ntwo"}, "expected a long option"),
+        ({"test-only": ""}, "about sbatch itself"),
+        ({"array": "0-3"}, "the train script is one job"),
     ],
 )
-def test_options_that_cannot_work_are_refused_before_sbatch_sees_them(wanted: dict[str, str], words: str) -> None:
+def test_options_that_cannot_work_are_refused_before_sbatch_sees_them(wanted: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         rendered("train", **wanted)
 

@@ -72,8 +72,10 @@ def test_a_job_is_shown_checked_submitted_and_told_how_to_follow(
     config: Path, sbatch: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SBATCH_TIMELIMIT", "1:00:00")
+    monkeypatch.setenv("SLURM_GPUS_PER_TASK", "1")  # as in a shell inside a job
+    monkeypatch.setenv("SLURM_CONF", "/etc/slurm/slurm.conf")
     command = ["submit", str(config), "--nodes", "2", "--processes-per-node", "2", "--speed", "0.01"]
-    assert main([*command, "--optim.lr", "5e-4", "--sbatch", "qos=high"]) == 0
+    assert main([*command, "--optim.lr", "5e-4", "--sbatch", "qos=high", "--sbatch", "exclusive="]) == 0
     out, run = capsys.readouterr().out, tmp_path / "runs" / "toy"
     assert "SLURM: would start it at 2026-11-22T15:00:00 using 4 processors" in out
     assert "nothing to mend" in out, "the preflight"
@@ -98,7 +100,10 @@ def test_a_job_is_shown_checked_submitted_and_told_how_to_follow(
     assert re.fullmatch(re.escape(script) + r"# Submitted as job 4711 of train at \S+\n", kept.read_text())
     assert (tmp_path / "flag").read_text() == "--parsable\n"
     assert (tmp_path / "tested").read_text() == script
-    assert "SBATCH_" not in (tmp_path / "env").read_text(), "they would outrank what stands in the script"
+    assert "--exclusive" not in script
+    environment = (tmp_path / "env").read_text()
+    assert "SBATCH_" not in environment, "they would outrank what stands in the script"
+    assert re.findall("SLURM_.*", environment) == ["SLURM_CONF=/etc/slurm/slurm.conf"]
 
 
 def test_a_dry_run_prints_the_script_alone_and_leaves_nothing_behind(
@@ -171,6 +176,7 @@ def test_a_refusal_is_told_in_the_words_of_sbatch(
         (["--nodes", "many"], "expected a whole number of 1 or more"),
         (["--tasks", "4"], "--tasks is of --script shards"),
         (["--sbatch", "="], "expected a long option"),
+        (["--sbatch", "gpus=16"], "--gpus-per-node G"),
         (["--optim.lr", "fast"], "optim.lr"),
         (["--comm.processes", "16", "--nodes", "2", "--gpus-per-node", "4"], "comm.processes is 16"),
     ],

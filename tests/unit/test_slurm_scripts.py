@@ -66,18 +66,32 @@ def bash(code: str, folder: Path, **environment: str) -> "subprocess.CompletedPr
 
 
 @pytest.mark.parametrize(
-    ("state", "requeued"),
+    ("state", "requeued", "exit_code"),
     [
-        ("RUNNING None", True),
-        ("COMPLETING TimeLimit", True),  # its time was over before it had saved
-        ("COMPLETING None", False),  # cancelled, or SLURM itself requeues it
-        ("", True),  # squeue does not answer
+        ("RUNNING None", True, 0),
+        ("COMPLETING TimeLimit", True, 75),  # its time was over before it had saved; it is requeued once it has ended
+        ("COMPLETING None", False, 75),  # cancelled, or SLURM itself requeues it
+        ("", True, 0),  # squeue does not answer
     ],
 )
-def test_a_job_that_slurm_is_ending_is_left_alone(tmp_path: Path, state: str, requeued: bool) -> None:
+def test_a_job_that_slurm_is_ending_is_left_alone(tmp_path: Path, state: str, requeued: bool, exit_code: int) -> None:
     done = bash("requeue", tmp_path, STATE=state)
     assert (tmp_path / "asked").exists() == requeued
-    assert done.returncode == (0 if requeued else 75)
+    assert done.returncode == exit_code
+
+
+def test_a_step_is_asked_for_with_all_that_the_job_has(tmp_path: Path) -> None:
+    """srun takes SLURM's variables for its options; some of them would leave most of a machine out."""
+    (tmp_path / "srun").write_text("#!/bin/bash\nenv\n")
+    (tmp_path / "srun").chmod(0o755)
+    leave_out = {"SLURM_EXCLUSIVE": "exclusive", "SLURM_EXACT": "1", "SLURM_CPUS_PER_TASK": "2"}
+    leave_out |= {"SLURM_GPUS_PER_TASK": "1", "SLURM_TRES_PER_TASK": "cpu=2", "SLURM_NTASKS_PER_GPU": "1"}
+    stay = {"SLURM_JOB_NUM_NODES": "2", "SLURM_GPUS_PER_NODE": "8"}
+    done = bash("IN_CONTAINER=(); on_every_machine true", tmp_path, **leave_out, **stay)
+    assert done.returncode == 0, done.stderr
+    found = {line.partition("=")[0] for line in done.stdout.splitlines()}
+    assert stay.keys() <= found
+    assert not leave_out.keys() & found
 
 
 def test_a_task_of_an_array_is_requeued_alone(tmp_path: Path) -> None:
