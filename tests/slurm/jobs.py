@@ -30,16 +30,23 @@ STEPS = 600
 """Of a language: some seconds, in which a test can interfere."""
 
 
-def submit(cluster: Cluster, script: str, options: Sequence[str], arguments: Sequence[str]) -> str:
+def submit(
+    cluster: Cluster,
+    script: str,
+    options: Sequence[str],
+    arguments: Sequence[str],
+    environment: Mapping[str, str] | None = None,
+) -> str:
     """`sbatch OPTIONS slurm/SCRIPT.sbatch ARGUMENTS`, from an activated virtual environment; the job's number."""
-    environment = {
+    usual = {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         "VIRTUAL_ENV": sys.prefix,
         "MMS_DIST_HOME": str(ROOT),
         "OMP_NUM_THREADS": "1",
         "HF_HUB_OFFLINE": "1",
     }
-    return cluster.submit(*options, str(ROOT / "slurm" / f"{script}.sbatch"), *arguments, environment=environment)
+    path = ROOT / "slurm" / f"{script}.sbatch"
+    return cluster.submit(*options, str(path), *arguments, environment=usual | dict(environment or {}))
 
 
 @dataclass(frozen=True)
@@ -108,8 +115,9 @@ class TrainingJob:
     def is_training(self, attempt: int | None = None) -> bool:
         """Whether that attempt is; or any."""
         status = read_status(self.directory)
-        begun = status is not None and status.attempt == (attempt or status.attempt) and status.restored
-        return begun and len(self.cluster.ranks(self.number)) == 2 and self.saved() > (status.steps or 0)
+        if status is None or status.job != self.number or status.attempt != (attempt or status.attempt):
+            return False
+        return status.restored and len(self.cluster.ranks(self.number)) == 2 and self.saved() > (status.steps or 0)
 
     def saved(self) -> int:
         """Steps of all languages together in their newest checkpoints."""
@@ -146,7 +154,7 @@ class TrainingJob:
 
 
 def stand_still(*jobs: TrainingJob) -> list[list[psutil.Process]]:
-    """Stop the ranks of each job as soon as it trains, as if a round took very long; `resume` ends it."""
+    """Stop the ranks of each job as soon as it trains, as if a round took very long, until they are resumed."""
     ranks: dict[str, list[psutil.Process]] = {}
 
     def all_stand() -> bool:
@@ -159,3 +167,9 @@ def stand_still(*jobs: TrainingJob) -> list[list[psutil.Process]]:
 
     jobs[0].cluster.wait_until(all_stand, 240.0, jobs[0].number)
     return [ranks[job.number] for job in jobs]
+
+
+def resume(ranks: Sequence[psutil.Process]) -> None:
+    for rank in ranks:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            rank.resume()

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.slurm.cluster import Cluster, has_signal
-from tests.slurm.jobs import LANGUAGES, Reference, TrainingJob, stand_still
+from tests.slurm.jobs import LANGUAGES, Reference, TrainingJob, resume, stand_still
 
 pytestmark = pytest.mark.timeout(600)
 ENDED_BY_SLURM = "DUE TO TIME LIMIT"
@@ -34,11 +34,9 @@ def jobs(
             return waits_for_it or "stopping after this round" in warned.log  # it came just before they stood still
 
         cluster.wait_until(is_told, 180.0, warned.number)
-        for rank in slow:
-            rank.resume()
+        resume(slow)
         cluster.wait_until(lambda: ENDED_BY_SLURM in late.log, 180.0, late.number)
-        for rank in slower:
-            rank.resume()
+        resume(slower)
         yield jobs
 
 
