@@ -55,7 +55,11 @@ def test_a_wrong_setting_ends_the_job_before_any_machine_starts(cluster: Cluster
     assert "optim.lrr" in cluster.told(job)
 
 
-def test_a_cancelled_job_saves_and_does_not_come_back(cluster: Cluster, tmp_path: Path, undisturbed: Reference) -> None:
+def test_a_cancelled_job_saves_and_does_not_come_back(
+    any_cluster: Cluster, tmp_path: Path, undisturbed: Reference
+) -> None:
+    """`scancel` tells all of a job's processes under one plugin, and what srun has started itself under the other."""
+    cluster = any_cluster
     job = undisturbed.job(cluster, tmp_path)
     job.wait_until_training()
     cluster.run("scancel", job.number)
