@@ -1,6 +1,7 @@
 """The scripts that do not train."""
 
 import hashlib
+import json
 import sys
 from pathlib import Path
 
@@ -68,6 +69,31 @@ def test_what_is_wrong_on_any_machine_is_named_with_its_mend(
     )
     assert done.returncode == 1, done.stdout + done.stderr
     assert "nowhere" in done.stdout and "comm.processes" in done.stdout, "all of it at once"
+
+
+def test_the_machine_of_a_job_that_has_other_software_is_named(
+    cluster: Cluster, tmp_path: Path, small_base: Path
+) -> None:
+    shards = build_toy_shards(tmp_path, languages=2, train=3, dev=2)
+    config = toy_config(tmp_path / "run", small_base, shards, run={"device": "cpu"})
+    (tmp_path / "config.yaml").write_text(config.to_yaml())
+    older = tmp_path / "older" / "torch-2.12.9.dist-info"
+    older.mkdir(parents=True)
+    (older / "METADATA").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 2.12.9\n")
+    on_the_second = f'if [[ $SLURM_NODEID == 1 ]]; then export PYTHONPATH="{older.parent}:$PYTHONPATH"; fi; exec "$@"'
+    done = cluster.try_run(
+        *("srun", "--nodes=2", "--ntasks-per-node=1", "bash", "-c", on_the_second, "bash"),
+        *(sys.executable, "-m", "launcher", "doctor", str(tmp_path / "config.yaml"), "--json"),
+        environment={"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    report = json.loads(done.stdout[done.stdout.index("{") : done.stdout.rindex("}") + 1])
+    assert report["hosts"] == cluster.nodes
+    failed = {finding["check"]: finding for finding in report["findings"] if finding["status"] == "failed"}
+    assert failed.keys() == {"versions", "machines"}
+    assert "torch 2.12.9, expected" in failed["versions"]["found"] and failed["versions"]["hosts"] == cluster.nodes[1:]
+    assert failed["machines"]["found"].startswith("torch differs: ")
+    assert failed["machines"]["found"].endswith(f"2.12.9 on {cluster.nodes[1]}")
 
 
 def sums(folder: Path) -> dict[str, str]:
