@@ -3,17 +3,20 @@
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from launcher.slurm.environment import ClusterPlace
+from launcher.slurm.environment import FIRST_PORT, PORTS, ClusterPlace
 from launcher.slurm.launch_command import launch_command, launch_environment
+from launcher.slurm.requeue import Action, decide
 from tests.launch_configs import start_of
 
 LAUNCHER = """\
@@ -118,6 +121,33 @@ def test_accelerate_starts_the_processes_of_the_whole_job(machines: int) -> None
         assert start.agent.rdzv_backend == "c10d"
         assert "is_host=false" in start.agent.rdzv_conf
         assert start.agent.rdzv_endpoint == f"n0:{place.port}"
+
+
+def test_a_port_that_is_taken_ends_the_launcher_at_once_and_the_next_start_has_another() -> None:
+    """The machines would else wait for each other, or meet at somebody else's."""
+    with contextlib.ExitStack() as stack:
+        place = _place_with_a_taken_port(stack)
+        environment = launch_environment(os.environ, place)
+        command = launch_command(place, [], cpus=1, module="this")
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode != 0
+    assert f"port `{place.port}`, but another process is utilizing it" in done.stderr
+    assert decide(None, warned=False, fruitless=0, allowed=3).action is Action.REQUEUE
+    ports = [replace(place, restarts=restarts).port for restarts in range(20)]
+    assert len(set(ports)) == len(ports)
+    assert all(FIRST_PORT <= port < FIRST_PORT + PORTS for port in ports)
+
+
+def _place_with_a_taken_port(stack: contextlib.ExitStack) -> ClusterPlace:
+    """The first of two machines, on which someone listens where they are to meet."""
+    for job in range(4000, 4100):
+        place = ClusterPlace(job, ("localhost", "elsewhere"), 0, 2, 0)
+        with contextlib.suppress(OSError):
+            six = socket.has_dualstack_ipv6()
+            family = socket.AF_INET6 if six else socket.AF_INET
+            stack.enter_context(socket.create_server(("", place.port), family=family, dualstack_ipv6=six))
+            return place
+    raise AssertionError("a hundred ports were taken already")
 
 
 def test_the_launcher_itself_does_not_listen_to_what_is_meant_for_training() -> None:

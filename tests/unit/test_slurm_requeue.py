@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from launcher.slurm import batch, node
+from launcher.slurm.outcome import outcome_since
 from launcher.slurm.requeue import PATIENCE, Action, Progress, decide, read_progress, write_progress
 from mms_dist.errors import TrainingError
 from mms_dist.training.attempts import FAILED, FINISHED, PREEMPTED, RUNNING, STALLED, Status
 
 ALLOWED = 3
-RUN = Status(processes=2, attempt=1, stalled=0, steps_at_start=0, round=7, steps=21, restored=True)
+RUN = Status(processes=2, attempt=1, stalled=0, steps_at_start=0, round=7, steps=21, restored=True, job=None)
 JOB = {"SLURM_JOB_ID": "12", "SLURM_JOB_NODELIST": "n[1-2]", "SLURM_JOB_NUM_NODES": "2"}
 
 
@@ -110,6 +111,23 @@ def test_the_end_of_an_earlier_attempt_is_not_taken_for_this_ones(
     assert end(run, before) == 75, "nothing has begun since"
     write(run, replace(RUN, state=FINISHED, attempt=2))
     assert end(run, before) == 0
+
+
+def test_what_another_job_says_of_the_run_is_not_taken_for_this_ones(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two jobs on one run: the one that has it ends, while the other has not come so far as to begin."""
+    before = begin(run, capsys)
+    write(run, replace(RUN, state=FINISHED, job="11"))
+    assert outcome_since(run, None) is None
+    assert end(run, before) == 75
+    assert node.exit_status(run, None, 9) == 9, "the launcher's own word"
+    write(run, replace(RUN, state=FINISHED, job="12"))
+    assert outcome_since(run, None) is not None
+    assert end(run, before) == 0
+    write(run, replace(RUN, state=FINISHED, job="11"))
+    monkeypatch.delenv("SLURM_JOB_ID")
+    assert outcome_since(run, None) is not None, "outside of a job there is none to compare with"
 
 
 def test_a_job_gives_up_after_as_many_starts_without_a_step_as_are_allowed(
