@@ -3,6 +3,10 @@
 # shellcheck shell=bash
 
 readonly EXIT_USER=2 EXIT_REQUEUE=75
+if ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] < 404)); then
+    echo "slurm: found bash $BASH_VERSION, expected 4.4 (of 2016) or later on the machines of a job" >&2
+    exit $EXIT_USER
+fi
 # A task of an array by its own name: its number may stand for the whole array.
 if [[ -n ${SLURM_ARRAY_JOB_ID:-} ]]; then
     readonly THIS_JOB=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID

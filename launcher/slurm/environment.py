@@ -134,6 +134,8 @@ def _processes_per_machine(environment: Mapping[str, str], machines: int) -> int
         return _even_share(environment, gpus_of(total, "SLURM_GPUS"), machines)
     if environment.get("SLURM_GPUS_ON_NODE"):
         return _number(environment, "SLURM_GPUS_ON_NODE")
+    if numbers := environment.get("SLURM_STEP_GPUS"):  # all that some versions tell of `--gres=gpu:N`
+        return len(numbers.split(","))
     # In a step SLURM's own variable tells of the step, which has one task on each machine.
     name = TASKS_PER_NODE if environment.get(TASKS_PER_NODE) else "SLURM_NTASKS_PER_NODE"
     return max(1, _number(environment, name, 1))
@@ -158,7 +160,7 @@ def _is_step(environment: Mapping[str, str]) -> bool:
 
 
 def _unused_gpus(environment: Mapping[str, str]) -> int:
-    asked = ("SLURM_GPUS_PER_NODE", "SLURM_GPUS", "SLURM_GPUS_ON_NODE")
+    asked = ("SLURM_GPUS_PER_NODE", "SLURM_GPUS", "SLURM_GPUS_ON_NODE", "SLURM_STEP_GPUS")
     if not _is_step(environment) or any(environment.get(name) for name in asked):
         return 0
     return _number(environment, GPUS_ON_NODE, 0)

@@ -4,7 +4,7 @@ import re
 
 from mms_dist.errors import ConfigError
 
-_COUNT = re.compile(r"(?:[^:,()]+:)?(\d+)")
+_COUNT = re.compile(r"(?:[^:,()]+:)*(\d+)")
 _GRES = re.compile(r"(?:gres[:/])?gpu(?::(?P<kind>[^:,()]*[^\d:,()][^:,()]*))?(?::(?P<count>\d+))?(?:\(.*\))?")
 
 

@@ -69,10 +69,11 @@ def _submit(script: Path, environment: Mapping[str, str] | None) -> str:
     if answer.returncode:
         words = answer.stderr.strip() or f"exit status {answer.returncode}"
         raise ConfigError(f"sbatch refuses the job: {words}; {MEND}")
-    job = answer.stdout.strip().partition(";")[0]  # number;cluster
-    if not job.isdigit():
+    # number;cluster, perhaps after lines in which a site greets its users
+    numbers = re.findall(r"^(\d+)(?:;\S*)?$", answer.stdout, re.MULTILINE)
+    if not numbers:
         raise ConfigError(f"sbatch answered {answer.stdout!r}, expected a job's number; look at `squeue --me`")
-    return job
+    return str(numbers[-1])
 
 
 def _run_sbatch(

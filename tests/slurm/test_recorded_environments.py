@@ -142,6 +142,14 @@ def test_every_task_knows_its_place(job: Job) -> None:
         assert place.port == ClusterPlace.of(job.recorded["batch"]).port == PORT
 
 
+def test_gpus_are_counted_where_slurm_tells_their_numbers_only() -> None:
+    (job,) = (each for each in JOBS if each.name == "2-nodes-gpu")
+    told = ("SLURM_GPUS_PER_NODE", "SLURM_GPUS_ON_NODE")
+    environment = {name: value for name, value in job.recorded["steps"]["1"].items() if name not in told}
+    assert environment["SLURM_STEP_GPUS"] == "0,1,2,3,4,5,6,7"
+    assert ClusterPlace.of(environment).processes == 16
+
+
 def test_a_job_without_the_environment_of_its_user_runs_the_script_that_was_filled_in(
     stage: Stage, config: str
 ) -> None:
