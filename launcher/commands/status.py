@@ -88,9 +88,16 @@ def _trace(standing: "Standing", submitted: "Sequence[Submitted]") -> "Trace | N
 def _lines(standing: "Standing", job: "Job | None") -> list[tuple[str, str]]:
     if job is None or (standing.state in OVER and not job.is_known):
         return []
-    line, log = job.line, job.log or standing.logs
-    if not standing.begun and job.has_ended:
-        line += "; it ended before the run had begun: its log says why"
-    elif not standing.begun and not job.is_known:
-        line += "; if it has ended, its log says why"
+    log = job.log or standing.logs
+    line = job.line if standing.begun else f"{job.line}; {_before_the_run(job, log)}"
     return [("job", line), *([("log", str(log))] if log else [])]
+
+
+def _before_the_run(job: "Job", log: "Path | None") -> str:
+    """Where a run stands that has not begun."""
+    if job.is_at_work:
+        return "it has not come so far as to begin the run"
+    if job.is_known and not job.has_ended:
+        return "the run waits for it"
+    why = ": its log says why" if log is not None and log.is_file() else ", and has printed nothing"
+    return f"{'it' if job.has_ended else 'if it has ended, it'} ended before the run had begun{why}"

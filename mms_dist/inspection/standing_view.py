@@ -7,7 +7,7 @@ from datetime import timedelta
 from rich.console import Console
 from rich.text import Text
 
-from mms_dist.inspection.standing import KILLED, NOT_BEGUN, UNKNOWN, Standing
+from mms_dist.inspection.standing import KILLED, UNKNOWN, Standing
 from mms_dist.monitor.cells import STATE_STYLES, age, bar, duration, percent
 from mms_dist.monitor.history import FINISHED, QUARANTINED, STATES, TRAINING, Gain
 from mms_dist.monitor.summary import languages_table, troubles
@@ -27,7 +27,6 @@ MEANING = {
     KILLED: "its process is gone without a word; the same command goes on from the last checkpoints",
     STALLED: "restarts make no progress: no other is tried",
     UNKNOWN: "going on, or killed: there is no status.json",
-    NOT_BEGUN: "no process of it has come so far as to say so",
 }
 
 

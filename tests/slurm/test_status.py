@@ -21,7 +21,7 @@ JOB = (
     "JobId=4711 JobName={name} UserId=speech({user}) GroupId=speech(1001) Priority=1 Nice=0 Account=(null) "
     "QOS=(null) JobState={state} Reason={reason} Dependency=(null) Requeue=1 Restarts={restarts} BatchFlag=1 Reboot=0 "
     "ExitCode=0:0 RunTime=00:03:12 TimeLimit=08:00:00 TimeMin=N/A SubmitTime={submitted} "
-    "StartTime=2026-11-22T14:02:01 NodeList={nodes} StdErr=/r/logs/a.out StdIn=/dev/null StdOut=/r/my logs/a.out Power="
+    "StartTime=2026-11-22T14:02:01 NodeList={nodes} StdErr=/r/logs/a.out StdIn=/dev/null StdOut={log} Power="
 )
 RUNNING: dict[str, Any] = {"state": "RUNNING", "reason": "None", "nodes": "node[1-4]"}
 PENDING: dict[str, Any] = {"state": "PENDING", "reason": "BeginTime", "nodes": ""}
@@ -42,7 +42,7 @@ class Scontrol:
     def tells(self, *, submitted: datetime = NOW, **values: Any) -> None:
         """Of the run's job, or of another with the same number; SLURM tells the time of this place."""
         when = submitted.astimezone().strftime("%Y-%m-%dT%H:%M:%S")
-        known = {"name": TRACE.name, "user": TRACE.owner, "restarts": 2, "submitted": when}
+        known = {"name": TRACE.name, "user": TRACE.owner, "restarts": 2, "submitted": when, "log": "/r/my logs/a.out"}
         self._says(f"[[ $SLURM_TIME_FORMAT == standard ]] && echo '{JOB.format(**(known | values))}'")
 
     def _says(self, body: str) -> None:
@@ -162,22 +162,29 @@ def test_a_run_that_waits_for_its_first_start_says_so(
     text, values = told(run, capsys)
     assert (values["state"], values["job"]["state"]) == ("not begun", "PENDING")
     assert "not begun" in text and "4711 PENDING (BeginTime), begins 2026-11-22T14:02:01" in text
+    assert "; the run waits for it" in text
     assert "mms-dist report" not in text, "there is nothing to report yet"
+    scontrol.tells(**RUNNING, restarts=0)
+    assert "4711 RUNNING, 00:03:12 of 08:00:00 on node[1-4]; it has not come so far as to begin" in told(run, capsys)[0]
 
 
 def test_a_job_that_failed_before_the_run_began_names_its_log(
     scontrol: Scontrol, run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     submit(run, "4711")
-    scontrol.tells(**FAILED, restarts=0)
-    text, values = told(run, capsys)
+    log = run / "logs" / "mms-train-toy-4711.out"
+    scontrol.tells(**FAILED, restarts=0, log=log)
+    text, _ = told(run, capsys)
     assert "4711 FAILED (NonZeroExitCode)" in text
-    assert "it ended before the run had begun: its log says why" in text
-    assert "/r/my logs/a.out" in text
+    assert "; it ended before the run had begun, and has printed nothing" in text
+    log.write_text("error: no such module\n")
+    text, _ = told(run, capsys)
+    assert "; it ended before the run had begun: its log says why" in text
+    assert f"log         {log}" in text
     scontrol.forgets()
     text, values = told(run, capsys)
-    assert "4711 unknown: SLURM has forgotten it; if it has ended, its log says why" in text
-    assert values["job"]["log"] == str(run / "logs" / "mms-train-toy-4711.out")
+    assert "4711 unknown: SLURM has forgotten it; if it has ended, it ended before the run had begun: its log" in text
+    assert values["job"]["log"] == str(log)
 
 
 def test_a_job_that_was_submitted_without_us_is_known_by_its_count_of_restarts(
