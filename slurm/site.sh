@@ -8,8 +8,9 @@
 # export SBATCH_ACCOUNT=speech
 # export SBATCH_QOS=normal
 # export SBATCH_GPUS_PER_NODE=8          # one training process for each; none: --ntasks-per-node says how many
-# Training takes whole machines. Where they are shared with other jobs, say what it may have of each:
-# export SBATCH_EXCLUSIVE=oversubscribe SBATCH_CPUS_PER_GPU=8 SBATCH_MEM_PER_NODE=480G
+# Training takes whole machines. Where they are shared with other jobs, say what comes with a GPU. (sbatch itself does not
+# let go of --mem=0 in train.sbatch for that: it needs --mem=SIZE on its command line as well.)
+# export SBATCH_EXCLUSIVE=oversubscribe SBATCH_CPUS_PER_GPU=8 SBATCH_MEM_PER_GPU=60G
 
 # Software, on every machine of a job. The command `python` must then be one that has mms-dist.
 site_setup() {

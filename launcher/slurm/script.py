@@ -6,7 +6,12 @@ from collections.abc import Mapping, Sequence
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 """Of an option, in full."""
-ONE_OF = (("requeue", "no-requeue"), ("exclusive", "oversubscribe"), ("mem", "mem-per-cpu", "mem-per-gpu"))
+ONE_OF = (
+    ("requeue", "no-requeue"),
+    ("exclusive", "oversubscribe"),
+    ("mem", "mem-per-cpu", "mem-per-gpu"),
+    ("cpus-per-task", "cpus-per-gpu"),
+)
 """Options of which a job can have one."""
 
 _OPTION = re.compile(rf"#SBATCH\s+--(?P<name>{NAME.pattern})(?:=(?P<value>.*))?")

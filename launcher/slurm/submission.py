@@ -14,7 +14,7 @@ from launcher.slurm.time_limit import limit_seconds
 from mms_dist.errors import ConfigError
 
 SCRIPTS = ("train", "shards", "eval", "debug")
-GPU_OPTIONS = ("gpus-per-node", "gpus", "gpus-per-task", "gpus-per-socket", "ntasks-per-gpu", "tres-per-task")
+GPU_OPTIONS = ("gpus-per-node", "gpus", "gpus-per-task", "gpus-per-socket", "ntasks-per-gpu")
 PER_NODE = ("gpus-per-node", "ntasks-per-node", "gres")
 """What says how many processes a machine starts."""
 NOT_PER_NODE = ("gpus", "gpus-per-task", "gpus-per-socket", "ntasks", "ntasks-per-gpu", "tres-per-task")
@@ -108,8 +108,10 @@ def prepare(
     output = _escaped(log_folder) + "/" + own["output"]
     options: dict[str, str | None] = {"job-name": f"{own['job-name']}-{_tag(about)}", "output": output}
     site = _for_script(script, site_options(home / "slurm" / "site.sh", environment))
-    if any(wanted.get(name) for name in PER_NODE):
+    if wanted.get("ntasks-per-node"):
         site = _without_gpus(site)
+    elif any(wanted.get(name) for name in PER_NODE):
+        site = _without_counts(site)
     options = outranked(outranked(options, site), wanted)
     _check_options(script, options)
     setup = [SUBMITTED, f"export MMS_DIST_HOME={shlex.quote(str(home))}", arguments_line(arguments)]
@@ -131,7 +133,12 @@ def _for_script(script: str, site: Mapping[str, str]) -> dict[str, str]:
 
 
 def _without_gpus(options: Mapping[str, str]) -> dict[str, str]:
-    """The GPUs of `--gres` go as well, what else it names stays."""
+    """Neither GPUs nor what is asked for with each of them."""
+    return {name: value for name, value in _without_counts(options).items() if "gpu" not in name}
+
+
+def _without_counts(options: Mapping[str, str]) -> dict[str, str]:
+    """No GPUs; what else `--gres` names stays."""
     kept = {name: value for name, value in options.items() if name not in GPU_OPTIONS}
     if gres := kept.pop("gres", ""):
         kept |= {"gres": rest} if (rest := other_gres(gres, 0)) else {}

@@ -185,6 +185,22 @@ def test_any_value_survives_the_script(value: str) -> None:
     assert options_of(text)["output"] == f"{about}/logs/%x-%j.out"
 
 
+def test_machines_that_are_shared_are_asked_for_by_what_comes_with_a_gpu() -> None:
+    """The example of slurm/site.sh."""
+    text = (ROOT / "slurm" / "site.sh").read_text()
+    (line,) = (line for line in text.splitlines() if "SBATCH_EXCLUSIVE=" in line)
+    site = SITE | dict(word.split("=") for word in line.removeprefix("# export ").split())
+    train, shards = rendered("train", site=site).options, rendered("shards", site=site).options
+    assert (train["cpus-per-gpu"], train["mem-per-gpu"], train["exclusive"]) == ("8", "60G", "oversubscribe")
+    assert "mem" not in train
+    assert rendered("train", site=site, **_named("gpus-per-node", "2")).options["cpus-per-gpu"] == "8"
+    assert not [name for name in shards if "gpu" in name] and shards["cpus-per-task"] == "8"
+    scoring = rendered("eval", site=site).options
+    assert scoring["cpus-per-gpu"] == "8" and "cpus-per-task" not in scoring
+    on_cpus = rendered("train", site=site, **_named("ntasks-per-node", "2")).options
+    assert not [name for name in on_cpus if "gpu" in name] and on_cpus["mem"] == "0"
+
+
 def test_a_site_that_cannot_be_read_is_told_of_in_the_words_of_bash(tmp_path: Path) -> None:
     folder = tmp_path / "slurm"
     folder.mkdir()

@@ -62,7 +62,7 @@ def bash(code: str, folder: Path, **environment: str) -> "subprocess.CompletedPr
         (folder / name).chmod(0o755)
     given = {"PATH": f"{folder}:{os.environ['PATH']}", "SLURM_JOB_ID": "9", "STATE": ""} | environment
     script = f"set -euo pipefail\nsource {FOLDER}/lib.sh\n{code}"
-    return subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=given, timeout=30)
+    return subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=given, timeout=150)
 
 
 @pytest.mark.parametrize(
@@ -110,6 +110,6 @@ def test_what_was_stopped_by_its_time_is_requeued_but_not_for_ever(tmp_path: Pat
 
 @pytest.mark.parametrize("when", ["warned=0", "(sleep 0.5; kill -USR1 $$) &"], ids=["before", "while it runs"])
 def test_a_warning_reaches_the_child_once_it_is_ready(tmp_path: Path, when: str) -> None:
-    child = "import signal, sys, time; time.sleep(1); signal.signal(10, lambda *_: sys.exit(5)); time.sleep(20)"
+    child = "import signal, sys, time; time.sleep(1); signal.signal(10, lambda *_: sys.exit(5)); time.sleep(120)"
     done = bash(f"{when}\n{sys.executable} -c '{child}' &\nchild=$!\nwait_for_child USR1; exit $child_status", tmp_path)
     assert done.returncode == 5, done.stderr
