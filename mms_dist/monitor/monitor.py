@@ -122,7 +122,7 @@ class Monitor:
             event = self._events.write(kind, round=round, language=language, **fields)
             self._board.event(event)
             if kind == "admitted" and self._tensorboard is not None:
-                self._tensorboard.admitted(str(language))
+                self._tensorboard.admitted(str(language), int(fields["step"]))
             line = self._board.lines.get(language) if language else None
             announcement = self._announcer.line(event, line.history if line else None)
             if announcement is not None:

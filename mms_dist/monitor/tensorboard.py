@@ -42,6 +42,7 @@ class TensorBoard:
     def __init__(self, directory: str | os.PathLike[str]) -> None:
         self.directory = Path(directory)
         self._streams: dict[str, _EventStream] = {}
+        self._admitted: dict[str, int] = {}
         self._next_flush = time.monotonic() + FLUSH_SECONDS
 
     def plan(self, lines: Iterable[str]) -> None:
@@ -67,8 +68,9 @@ class TensorBoard:
             values.append(_text(tag, _markdown(report.samples), "Dev utterances: what was said, what was decoded"))
         self._stream(report.language).add(report.step, values)
 
-    def admitted(self, language: str) -> None:
-        """The language begins, or begins again from an earlier step: what it draws next outdates what is behind."""
+    def admitted(self, language: str, step: int) -> None:
+        """The language goes on after `step`: what was drawn behind it, in this process or another, is outdated."""
+        self._admitted[language] = step
         if language in self._streams:
             self._streams.pop(language).flush()
 
@@ -84,15 +86,15 @@ class TensorBoard:
 
     def _stream(self, run: str) -> "_EventStream":
         if run not in self._streams:
-            self._streams[run] = _EventStream(self.directory / run)
+            self._streams[run] = _EventStream(self.directory / run, self._admitted.get(run))
         return self._streams[run]
 
 
 class _EventStream:
     """One event file, created at the first value; values wait in memory for `flush`."""
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    def __init__(self, directory: Path, after: int | None) -> None:
+        self._directory, self._after = directory, after
         self._path: Path | None = None
         self._pending = bytearray()
 
@@ -123,9 +125,11 @@ class _EventStream:
         self._path = self._directory / name
         self._record(Event(wall_time=time.time(), file_version="brain.Event:2"))
         if any(self._directory.glob("events.out.tfevents.*")):
-            # An earlier process drew here. The first step of this one tells what is outdated: all from it on.
+            # Something was drawn here before. All from the first step of this stream on is outdated; an evaluation may
+            # be told before the steps that led to it.
+            first = step if self._after is None else min(step, self._after + 1)
             session = SessionLog(status=SessionLog.START)
-            self._record(Event(wall_time=time.time(), step=step, session_log=session))
+            self._record(Event(wall_time=time.time(), step=first, session_log=session))
 
     def _record(self, event: Event) -> None:
         RecordWriter(_Buffer(self._pending)).write(event.SerializeToString())

@@ -88,16 +88,34 @@ class Messenger:
         self._rounds, self._delivered = [], monotonic()
         if self._monitor is None or everyones is None:
             return
+        told = in_order(notes.happened for notes in everyones)
         for report in merged(notes.rounds for notes in everyones):
+            while told and told[0][0] < report.round:
+                self._tell(self._monitor, told.popleft()[1])
             self._monitor.round(report)
-        for notes in everyones:
-            for note in notes.happened:
-                if isinstance(note, EvaluationReport):
-                    self._monitor.evaluated(note)
-                elif note.kind == DAMAGED:
-                    self.damaged(**note.fields)
-                else:
-                    self._monitor.event(note.kind, **note.fields)
+        for _, note in told:
+            self._tell(self._monitor, note)
+
+    def _tell(self, monitor: Monitor, note: Event | EvaluationReport) -> None:
+        if isinstance(note, EvaluationReport):
+            monitor.evaluated(note)
+        elif note.kind == DAMAGED:
+            self.damaged(**note.fields)
+        else:
+            monitor.event(note.kind, **note.fields)
+
+
+def in_order(ranks: Iterable[Iterable[Event | EvaluationReport]]) -> deque[tuple[int, Event | EvaluationReport]]:
+    """What happened on all ranks, each with the round after which it did; what tells of no round goes with what its
+    rank has told before it."""
+    dated = []
+    for happened in ranks:
+        number = 0
+        for note in happened:
+            said = note.round if isinstance(note, EvaluationReport) else note.fields.get("round")
+            number = number if said is None else said
+            dated.append((number, note))
+    return deque(sorted(dated, key=lambda each: each[0]))
 
 
 def merged(reports: Iterable[Iterable[RoundReport]]) -> list[RoundReport]:

@@ -103,11 +103,26 @@ def test_a_language_that_starts_over_in_the_same_run_replaces_its_own_curve_only
     board = TensorBoard(tmp_path)
     for step in range(1, 6):
         board.round(_round(step, {"ita": step, "ron": step}))
-    board.admitted("ron")
+    board.admitted("ron", 0)
     board.round(_round(6, {"ita": 6, "ron": 1}, loss=9.0))
     board.flush()
     assert _curve(tmp_path / "ron", "lang/ron/loss") == [(1, 10.0)]
     assert [step for step, _ in _curve(tmp_path / "ita", "lang/ita/loss")] == list(range(1, 7))
+
+
+def test_an_evaluation_that_is_told_before_its_steps_leaves_no_doubles_after_a_kill(tmp_path: Path) -> None:
+    killed = TensorBoard(tmp_path)
+    for number in range(1, 9):
+        killed.round(_round(number, {"ron": number}))
+    killed.flush()
+    resumed = TensorBoard(tmp_path)
+    resumed.admitted("ron", 5)
+    resumed.evaluated(EvaluationReport("ron", 10, 10, Rates(), False, []))
+    for number in range(6, 11):
+        resumed.round(_round(number, {"ron": number}, loss=3.0))
+    resumed.flush()
+    expected = [(step, 2.0 + step) for step in range(1, 6)] + [(step, 3.0 + step) for step in range(6, 11)]
+    assert _curve(tmp_path / "ron", "lang/ron/loss") == expected
 
 
 def test_a_loss_that_is_not_finite_is_drawn_as_it_is(tmp_path: Path) -> None:
