@@ -89,7 +89,7 @@ class User:
         """The log of a job, once it has ended like that."""
         job = self.submit(command)
         # Of an array SLURM reports the task that waits or has run last; all must have ended.
-        self.cluster.wait_until(lambda: not self.cluster.run("squeue", "-h", "-j", job.number), 240.0, job.number)
+        self.cluster.wait_until(lambda: not self.cluster.run("squeue", "-h", "-j", job.number), job.number)
         text = "".join(log.read_text() for log in sorted(self.home.glob(f"**/mms-*-{job.number}*.out")))
         found = self.cluster.job(job.number)
         assert (found["JobState"], found["Partition"]) == (state, "urgent"), text
@@ -127,7 +127,7 @@ def test_the_page_leads_from_nothing_to_finished_adapters(cluster: Cluster, shel
     with standing_still(job):
         shell.type(page.pop("save and requeue"), JOB=job.number)
     cluster.wait_for_requeue(job.number, 1)
-    assert cluster.wait_for_end(job.number, 240.0)["JobState"] == "COMPLETED", job.log
+    assert cluster.wait_for_end(job.number)["JobState"] == "COMPLETED", job.log
     assert "[rank 0] resumed" in job.log
 
     told = shell.type(page["status"])

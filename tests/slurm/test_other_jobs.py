@@ -5,10 +5,14 @@ import json
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.corpus import build_toy_shards, toy_languages
 from tests.slurm.cluster import Cluster
 from tests.slurm.jobs import ROOT, submit
 from tests.training import toy_config, train
+
+pytestmark = pytest.mark.timeout(600)  # a wait for the cluster gives up earlier
 
 LANGUAGES = toy_languages(5)
 
@@ -24,10 +28,10 @@ def test_an_array_of_jobs_builds_what_one_build_does(cluster: Cluster, tmp_path:
         [str(source), str(output), "--test-fraction", "0", "--shard-utterances", "6"],
     )
     last = f"{job}_4"  # its number is that of the whole array
-    cluster.wait_until(lambda: (tmp_path / "4.out").exists(), 60.0)
+    cluster.wait_until(lambda: len(cluster.processes(job)) > 1, last)  # the script has started its first command
     cluster.run("scancel", "--batch", "--signal=USR1", last)
     cluster.wait_for_requeue(last, 1)
-    cluster.wait_until(lambda: not cluster.run("squeue", "--noheader", "--jobs", job), 120.0)
+    cluster.wait_until(lambda: not cluster.run("squeue", "--noheader", "--jobs", job))
     logs = [(tmp_path / f"{task}.out").read_text() for task in range(5)]
     assert sums(output) == sums(alone), logs
     assert [cluster.restarts(f"{job}_{task}") for task in range(5)] == [0, 0, 0, 0, 1]

@@ -7,11 +7,14 @@ import sys
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.corpus import build_toy_shards
 from tests.slurm.cluster import Cluster
 from tests.slurm.jobs import ROOT, submit
 from tests.training import toy_config
+
+pytestmark = pytest.mark.timeout(600)  # a wait for the cluster gives up earlier
 
 IN_USE = {
     "    # module purge; module load cuda/12.6": "    module purge; module load cuda/12.6",
@@ -78,8 +81,8 @@ def test_modules_a_container_and_an_interface_reach_every_process(
                 ranks.add(process.environ()["RANK"])
         return ranks == {"0", "1"}
 
-    cluster.wait_until(all_are_there, 240.0, job)
-    assert cluster.wait_for_end(job, 240.0)["JobState"] == "COMPLETED", cluster.told(job)
+    cluster.wait_until(all_are_there, job)
+    assert cluster.wait_for_end(job)["JobState"] == "COMPLETED", cluster.told(job)
     assert (tmp_path / "modules").read_text() == "purge\nload cuda/12.6\n"
     contained = [line.split(" exec --nv --bind /scratch mms-dist.sif ") for line in _lines(tmp_path / "contained")]
     assert all(command.startswith("python -m launcher.slurm.") for _, command in contained), contained

@@ -12,7 +12,7 @@ import pytest
 from tests.slurm.cluster import Cluster, has_signal
 from tests.slurm.jobs import LANGUAGES, Reference, TrainingJob, resume, stand_still
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(600)  # a wait for the cluster gives up earlier
 ENDED_BY_SLURM = "DUE TO TIME LIMIT"
 
 
@@ -33,9 +33,9 @@ def jobs(
             waits_for_it = all(has_signal(rank.pid, signal.SIGUSR1, "ShdPnd") for rank in slow)
             return waits_for_it or "stopping after this round" in warned.log  # it came just before they stood still
 
-        cluster.wait_until(is_told, 180.0, warned.number)
+        cluster.wait_until(is_told, warned.number)
         resume(slow)
-        cluster.wait_until(lambda: ENDED_BY_SLURM in late.log, 180.0, late.number)
+        cluster.wait_until(lambda: ENDED_BY_SLURM in late.log, late.number)
         resume(slower)
         yield jobs
 
@@ -44,7 +44,7 @@ def test_a_job_that_slurm_warns_saves_and_is_requeued_until_all_is_done(
     jobs: dict[str, TrainingJob], undisturbed: Reference
 ) -> None:
     job = jobs["warned"]
-    ended = job.cluster.wait_for_end(job.number, 240.0)
+    ended = job.cluster.wait_for_end(job.number)
     assert (ended["JobState"], ended["ExitCode"], ended["TimeLimit"]) == ("COMPLETED", "0:0", "00:02:00"), job.log
     assert int(ended["Restarts"]) >= 1 and ENDED_BY_SLURM not in job.log, job.log
     _assert_stopped_with_all_saved(job)
@@ -55,7 +55,7 @@ def test_a_job_that_slurm_ends_before_it_has_saved_does_so_while_it_is_killed_an
     jobs: dict[str, TrainingJob], undisturbed: Reference
 ) -> None:
     job = jobs["late"]
-    ended = job.cluster.wait_for_end(job.number, 240.0)
+    ended = job.cluster.wait_for_end(job.number)
     assert (ended["JobState"], ended["ExitCode"], ended["TimeLimit"]) == ("COMPLETED", "0:0", "00:01:00"), job.log
     assert int(ended["Restarts"]) >= 1 and ENDED_BY_SLURM in job.log, job.log
     _assert_stopped_with_all_saved(job)

@@ -2,8 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.slurm.cluster import Cluster
 from tests.slurm.jobs import LANGUAGES, Reference
+
+pytestmark = pytest.mark.timeout(600)  # a wait for the cluster gives up earlier
 
 
 def test_a_job_that_is_warned_saves_and_is_requeued_until_all_is_done(
