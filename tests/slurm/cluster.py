@@ -118,9 +118,14 @@ class Cluster:
 
     def hurry(self, job: str) -> None:
         """SLURM lets a requeued job wait until its old credentials have expired. Two seconds will do: machines refuse
-        those that are not younger than the job's last end there."""
+        those that are not younger than the job's last end there. But SLURM may still have to tell a machine that was
+        off of that end, which would end the start that follows as well."""
         self.wait_until(lambda: self.job(job)["JobState"] != "COMPLETING", job)
         time.sleep(2.0)
+        if self.job(job)["JobState"] == "PENDING":
+            self.try_run("scontrol", "hold", job)
+            self.wait_until(self.has_told_all, job)
+            self.try_run("scontrol", "release", job)
 
         def may_start() -> bool:
             found = self.job(job)
@@ -131,6 +136,12 @@ class Cluster:
             return found["JobState"] in ("RUNNING", *ENDED)
 
         self.wait_until(may_start, job)
+
+    def has_told_all(self) -> bool:
+        """Whether SLURM has nothing on its way to a machine, nor to try again."""
+        counts = re.findall(r"^Agent (?:queue size|count|thread count):\s*(\d+)", self.run("sdiag"), re.MULTILINE)
+        assert counts, "sdiag says nothing of agents"
+        return not any(map(int, counts))
 
     def wait_for_end(self, job: str) -> dict[str, str]:
         """Until the job is over for good: what `scontrol show job` says then."""
@@ -256,6 +267,7 @@ class Cluster:
             with contextlib.suppress(OSError):
                 path.rmdir()
         shutil.rmtree(self.folder)
+        self._mark.close()
 
     def _control_groups(self) -> Iterator[Path]:
         for node in self.nodes:
@@ -275,10 +287,11 @@ class Cluster:
             hosts.append(f"{address} {name}")
             lines.append(f"NodeName={name} NodeAddr={address} Port={_free_port()} CPUs=2 RealMemory=2000")
         (self.folder / "etc" / "hosts").write_text("\n".join(hosts) + "\n")
+        first_job, self._mark = _first_job()
         values = {
             "folder": self.folder,
             "port": _free_port(),
-            "first_job": _first_job(),
+            "first_job": first_job,
             "proctrack": proctrack,
             "nodes": "\n".join(lines),
         }
@@ -315,9 +328,20 @@ def has_signal(pid: int, number: int, what: str) -> bool:
     return False
 
 
-def _first_job() -> int:
-    """Clusters share this machine's ports, and jobs take theirs by their numbers."""
-    return 100 * secrets.SystemRandom().randint(1, 190)
+def _first_job() -> tuple[int, socket.socket]:
+    """A hundred of numbers of jobs, as long as the socket is open. Clusters share this machine's ports, and jobs take
+    theirs by their numbers."""
+    hundreds = list(range(1, 190))
+    secrets.SystemRandom().shuffle(hundreds)
+    for hundred in hundreds:
+        mark = socket.socket(socket.AF_UNIX)
+        try:
+            mark.bind(f"\0mms-dist-tests-jobs-{hundred}")  # in no folder: it goes with this process
+        except OSError:
+            mark.close()
+            continue
+        return 100 * hundred, mark
+    raise AssertionError("all numbers of jobs are taken, by too many clusters")
 
 
 def _free_port() -> int:
