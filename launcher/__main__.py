@@ -1,8 +1,6 @@
 """`python -m launcher` is `mms-dist`."""
 
-import sys
-
-from launcher.cli import main
+from launcher.cli import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

@@ -19,6 +19,7 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 import launcher.commands
+from launcher.leave import leave
 from mms_dist import __version__
 
 EXIT_FAILED = 1
@@ -81,6 +82,11 @@ def command_names() -> list[str]:
     """The commands that exist, in the order in which help lists them."""
     found = sorted(module.name for module in pkgutil.iter_modules(launcher.commands.__path__))
     return sorted(found, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
+
+
+def run() -> NoReturn:
+    """`main` with the process's own arguments, as a process of its own."""
+    leave(main())
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -199,4 +205,4 @@ def _reader_has_gone() -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

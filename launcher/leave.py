@@ -1,4 +1,4 @@
-"""The end of a training process."""
+"""The end of a process."""
 
 import os
 import sys
@@ -8,8 +8,8 @@ from typing import NoReturn
 def leave(status: int) -> NoReturn:
     """End this process with its exit status.
 
-    After a failure its process group still stands, since nothing is said to other ranks on an error path, and the
-    interpreter's own end may abort among the group's threads. That would take the place of the exit status.
+    After a failure the group of processes that it may be in still stands, since nothing is said to others on an error
+    path, and the interpreter's own end may abort among the group's threads. That would take the place of the status.
     """
     if status == 0:
         sys.exit(0)

@@ -4,7 +4,7 @@
 
 readonly EXIT_USER=2 EXIT_REQUEUE=75
 if ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] < 404)); then
-    echo "slurm: found bash $BASH_VERSION, expected 4.4 (of 2016) or later on the machines of a job" >&2
+    echo "slurm: found bash $BASH_VERSION, expected 4.4 or later on the machines of a job" >&2
     exit $EXIT_USER
 fi
 # A task of an array by its own name: its number may stand for the whole array.
@@ -58,7 +58,7 @@ on_every_machine() {
     export MMS_DIST_GPUS_ON_NODE=${SLURM_GPUS_ON_NODE:-}       # the step's are those that were asked for
     # What asks for so much a task, or for no more than that, would give the one task on each machine a part of it only.
     unset SLURM_GPUS_PER_TASK SLURM_NTASKS_PER_GPU SLURM_TRES_PER_TASK SLURM_CPUS_PER_TASK SRUN_CPUS_PER_TASK \
-        SLURM_EXCLUSIVE SLURM_EXACT
+        SLURM_EXCLUSIVE SLURM_EXACT SLURM_GPU_BIND SLURM_TRES_BIND
     exec srun --export=ALL --nodes="$SLURM_JOB_NUM_NODES" --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 \
         --cpu-bind=none --kill-on-bad-exit=1 "${IN_CONTAINER[@]}" "$@"
 }
@@ -99,7 +99,12 @@ run_command() {
 }
 
 # What SLURM is doing to this job: RUNNING, or COMPLETING and the reason once it ends it.
-job_state() { squeue --noheader --states=all --jobs="$THIS_JOB" --format="%T %r" 2>/dev/null || echo RUNNING; }
+job_state() {
+    (
+        unset "${!SQUEUE_@}" # a user's own filters and forms
+        squeue --noheader --states=all --jobs="$THIS_JOB" --format="%T %r" 2>/dev/null
+    ) || echo RUNNING
+}
 
 # Put the job back into the queue; does not return. If SLURM is ending it already, then it was cancelled, or SLURM
 # itself requeues it; but one whose time was over before it had saved may go on.

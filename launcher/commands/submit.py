@@ -154,8 +154,7 @@ def _look_ahead(args: argparse.Namespace, subject: "JobSubject", submission: "Su
     from launcher.slurm.forecast import show_forecast
 
     console = _console(args.dry_run)
-    if not _slurm_would_start(args, submission, console):
-        return False
+    _say_when_slurm_would_start(args, submission, console)
     if subject.config is None:
         return True
     report = preflight(
@@ -174,15 +173,14 @@ def _look_ahead(args: argparse.Namespace, subject: "JobSubject", submission: "Su
     return report.exit_code == 0
 
 
-def _slurm_would_start(args: argparse.Namespace, submission: "Submission", console: "Console") -> bool:
-    """Ask SLURM, and say what it says. A dry run goes without where there is no sbatch."""
+def _say_when_slurm_would_start(args: argparse.Namespace, submission: "Submission", console: "Console") -> None:
+    """Ask SLURM. A dry run goes without where there is no sbatch."""
     from launcher.slurm.sbatch import foresee
 
     if args.dry_run and not shutil.which("sbatch"):
-        return True
+        return
     start = foresee(submission)
-    console.print(f"SLURM: {start.words}", style="" if start.is_possible else "bold red", markup=False, soft_wrap=True)
-    return start.is_possible
+    console.print(f"SLURM: {start.words}", style="" if start.is_in_sight else "yellow", markup=False, soft_wrap=True)
 
 
 def _console(dry_run: bool) -> "Console":

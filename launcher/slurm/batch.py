@@ -1,7 +1,7 @@
 """What the batch script asks before it starts a run and after the run has ended.
 
     python -m launcher.slurm.batch begin --script "$0" CONFIG [--section.setting VALUE …]
-    python -m launcher.slurm.batch end --before JSON [--warned] CONFIG [--section.setting VALUE …]
+    python -m launcher.slurm.batch end --before JSON --step STATUS [--warned] CONFIG [--section.setting VALUE …]
 
 `begin` prints the run's status as it was, for `end`, and on standard error what is to be known about the job. `end`
 says what becomes of the job; its exit status: 0 done, 75 requeue, anything else give up.
@@ -21,7 +21,7 @@ from launcher.slurm.lead_time import lead_of_script, measured_lead_time
 from launcher.slurm.outcome import outcome_since, read_run
 from launcher.slurm.requeue import Action, Progress, decide, read_progress, write_progress
 from mms_dist.config import Config
-from mms_dist.errors import MmsDistError, TrainingError
+from mms_dist.errors import EXIT_USER, MmsDistError, TrainingError
 from mms_dist.training.attempts import Status, read_status
 
 
@@ -33,6 +33,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("config")
     parser.add_argument("--script", type=Path)
     parser.add_argument("--before", default="null")
+    parser.add_argument("--step", type=int, default=0)
     parser.add_argument("--warned", action="store_true")
     args = parser.parse_args(others)
     try:
@@ -40,8 +41,9 @@ def main(arguments: Sequence[str]) -> int:
         directory, config = read_run([args.config, *settings])
         if args.when == "begin":
             return _begin(place, directory, args.script)
-        before = json.loads(args.before)
-        return _end(place, directory, config, Status(**before) if before else None, args.warned)
+        before = json.loads(args.before.splitlines()[-1])  # a container may greet first
+        was = Status(**before) if before else None
+        return _end(place, directory, config, was, warned=args.warned, refused=args.step == EXIT_USER)
     except MmsDistError as error:
         _say(f"error: {error}")
         return error.exit_code
@@ -60,7 +62,9 @@ def _begin(place: ClusterPlace, directory: Path, script: Path | None) -> int:
     return 0
 
 
-def _end(place: ClusterPlace, directory: Path, config: Config, before: Status | None, warned: bool) -> int:
+def _end(
+    place: ClusterPlace, directory: Path, config: Config, before: Status | None, *, warned: bool, refused: bool
+) -> int:
     outcome = outcome_since(directory, before)
     progress = Progress.after(
         read_progress(directory, place.job),
@@ -72,6 +76,7 @@ def _end(place: ClusterPlace, directory: Path, config: Config, before: Status | 
     verdict = decide(
         outcome,
         warned=warned,
+        refused=refused,
         fruitless=progress.fruitless(place.restarts),
         allowed=config.run.stalled_restarts,
     )

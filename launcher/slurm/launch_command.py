@@ -10,17 +10,18 @@ MEETING_SECONDS = 600
 """In which the launchers of all machines must have started."""
 
 
-def launch_command(place: ClusterPlace, arguments: Sequence[str], *, cpus: int, module: str) -> list[str]:
+def launch_command(place: ClusterPlace, arguments: Sequence[str], *, cpus: int, module: str, logs: str) -> list[str]:
     """`accelerate launch …` for this machine: all machines of the job meet on the first one.
 
     Args:
         arguments: of the module.
         cpus: of this machine that the job may use; they are divided among its processes.
         module: what every process runs.
+        logs: a folder of this machine for what the processes print, beside the log of the job, which has it all.
     """
     if place.processes == 1:  # accelerate would start it without the environment of a rank, if at all
         alone = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "1", "--tee", "3")
-        return [sys.executable, *alone, "-m", module, *arguments]
+        return [sys.executable, *alone, "--log-dir", logs, "-m", module, *arguments]
     several = place.machines > 1
     meeting = ["--main_process_ip", place.host, "--main_process_port", str(place.port)]
     return [
@@ -30,7 +31,7 @@ def launch_command(place: ClusterPlace, arguments: Sequence[str], *, cpus: int, 
         *(["--rdzv_backend", "c10d", "--rdzv_conf", _rendezvous(place)] if several else []),
         *("--mixed_precision", "no", "--dynamo_backend", "no"),
         *("--num_cpu_threads_per_process", str(max(1, cpus // place.processes_per_machine))),
-        *("--tee", "3"),  # lines of the job's log begin with their rank
+        *("--tee", "3", "--log_dir", logs),  # lines of the job's log begin with their rank
         *("-m", module, *arguments),
     ]
 

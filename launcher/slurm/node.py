@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from time import monotonic, sleep
@@ -51,8 +52,9 @@ def main(arguments: Sequence[str], *, module: str = TRAINING) -> int:
         where = where if place.machines > 1 else "1 machine"
         print(f"mms-dist: {place.processes} processes on {where}", file=sys.stderr, flush=True)
     cpus = len(os.sched_getaffinity(0))
-    command = launch_command(place, ["--config", config, *settings], cpus=cpus, module=module)
-    status = Launcher(command, launch_environment(os.environ, place)).wait()
+    with tempfile.TemporaryDirectory(prefix="mms-dist-logs-", ignore_cleanup_errors=True) as logs:
+        command = launch_command(place, ["--config", config, *settings], cpus=cpus, module=module, logs=logs)
+        status = Launcher(command, launch_environment(os.environ, place)).wait()
     return status and exit_status(directory, before, status)
 
 

@@ -7,7 +7,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from mms_dist.errors import EXIT_FAILED, TrainingError
+from mms_dist.errors import EXIT_FAILED, EXIT_USER, TrainingError
 from mms_dist.files import replace_text
 from mms_dist.training.attempts import FAILED, FINISHED, PREEMPTED, RUNNING, STALLED, Status
 
@@ -55,12 +55,13 @@ class Progress:
         return restarts - self.restarts
 
 
-def decide(outcome: Status | None, *, warned: bool, fruitless: int, allowed: int) -> Verdict:
+def decide(outcome: Status | None, *, warned: bool, refused: bool, fruitless: int, allowed: int) -> Verdict:
     """What becomes of a job when the launchers of all its machines have ended.
 
     Args:
         outcome: the run's status if an attempt has begun in this start of the job, else None.
         warned: SLURM has announced the end of the job's time, or someone has asked it to stop.
+        refused: the machines' launchers ended with the status of a mistake that a person has to mend.
         fruitless: restarts in a row without a step, this one included.
         allowed: how many of them after failures (run.stalled_restarts); 0: any number.
     """
@@ -68,6 +69,8 @@ def decide(outcome: Status | None, *, warned: bool, fruitless: int, allowed: int
         return Verdict(Action.DONE, "every language is done", 0)
     if outcome is not None and (outcome.state == STALLED or (outcome.state == FAILED and not outcome.restart)):
         return Verdict(Action.GIVE_UP, outcome.reason or "it failed", outcome.exit_code or EXIT_FAILED)
+    if outcome is None and refused and not warned:
+        return Verdict(Action.GIVE_UP, "it could not begin, for a reason that is to be mended: see above", EXIT_USER)
     stopped = (outcome is None and warned) or (outcome is not None and outcome.state == PREEMPTED)
     what, limit = _what_happened(outcome, warned), allowed * PATIENCE if stopped else allowed
     if limit and fruitless >= limit:

@@ -21,14 +21,17 @@ MEND = "`sinfo` shows what there is; --nodes, --time and --sbatch OPTION=VALUE s
 
 @dataclass(frozen=True)
 class Start:
-    """When and where SLURM would start a job, or why it never would."""
+    """When and where SLURM would start a job, or why it would not as things stand."""
 
-    is_possible: bool
+    is_in_sight: bool
     words: str
 
 
 def foresee(submission: Submission, environment: Mapping[str, str] | None = None) -> Start:
     """What SLURM would do with the job if it were submitted now.
+
+    SLURM has the same words for a job that asks for more machines than there are and for one that asks for machines
+    which are down at the moment; it may take both, and let them wait.
 
     Raises:
         ConfigError: there is no sbatch.
@@ -36,7 +39,10 @@ def foresee(submission: Submission, environment: Mapping[str, str] | None = None
     answer = _run_sbatch(["--test-only"], submission.text, environment)
     words = "; ".join(line.removeprefix("sbatch: ") for line in answer.stderr.strip().splitlines())
     if answer.returncode:
-        return Start(False, f"it would not start this job: {words}; {MEND}")
+        return Start(
+            False,
+            f"as things stand it would not start this job: {words}; if sbatch takes it, it waits for that to change. {MEND}",
+        )
     return Start(True, re.sub(r"Job \d+ to start at", "would start it at", words))  # it is given another number
 
 

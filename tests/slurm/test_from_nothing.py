@@ -193,26 +193,3 @@ def test_a_command_of_the_page_that_no_test_tries_is_noticed() -> None:
             by_role(f"{page}\n{new}\n")
     with pytest.raises(AssertionError, match=r"no command any more for \{'stop'\}"):
         by_role(page.replace("`scancel JOB`", "that"))
-
-
-@pytest.mark.parametrize(
-    ("words", "told"),
-    [
-        ("--sbatch partition=gqu --no-preflight", "sbatch refuses the job: sbatch: error: invalid partition"),
-        ("--sbatch partition=gqu", "would not start this job: error: invalid partition"),
-        ("--nodes 3", "would not start this job: allocation failure"),
-        ("--gpus-per-node 8", "would not start this job: error: Invalid generic resource"),
-    ],
-)
-def test_what_slurm_refuses_is_told_in_its_words(cluster: Cluster, tmp_path: Path, words: str, told: str) -> None:
-    command = [sys.executable, "-m", "launcher", "submit", "configs/train/mms-300m.yaml"]
-    done = subprocess.run(
-        [*command, *words.split(), "--run.directory", str(tmp_path / "run")],
-        env=cluster.environment | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "COLUMNS": "160"},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == (2 if "--no-preflight" in words else 1)
-    assert told in done.stdout + done.stderr
-    assert not cluster.run("squeue", "-h")

@@ -127,7 +127,7 @@ def test_a_process_that_is_alone_is_a_rank_like_any_other() -> None:
     from torch.distributed.run import parse_args
 
     place = ClusterPlace.of(JOBS[0].recorded["steps"]["0"])  # without what the batch script adds: one task
-    words = launch_command(place, ["--config", "c.yaml"], cpus=2, module="launcher.slurm.rank")
+    words = launch_command(place, ["--config", "c.yaml"], cpus=2, module="launcher.slurm.rank", logs="logs")
     assert words[:3] == [sys.executable, "-m", "torch.distributed.run"]
     agent = parse_args(words[3:])
     assert (agent.nnodes, agent.nproc_per_node, agent.standalone, agent.module) == ("1:1", "1", True, True)
@@ -188,6 +188,8 @@ def test_machines_that_would_not_start_what_they_are_to_start_are_told_of(
     assert f"error: {words}" in ended.stderr
     assert "--gpus-per-node" in ended.stderr
     assert not any(stage.told["tasks"].values()), "no launcher is started"
+    assert ended.returncode == 2 and not stage.asked_of_scontrol, "it waits for a person, and not in the queue"
+    assert "give up: it could not begin" in ended.stderr
 
 
 def test_a_heterogeneous_job_is_refused(stage: Stage, config: str) -> None:

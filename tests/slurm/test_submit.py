@@ -146,16 +146,18 @@ def test_a_machine_without_sbatch_is_told_of(
     assert "found no sbatch on PATH" in capsys.readouterr().err
 
 
-def test_a_job_that_slurm_would_never_start_is_not_submitted(
+def test_a_job_that_slurm_would_not_start_as_things_stand_is_told_of_and_may_wait(
     config: Path, programs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _program(programs, "sbatch", "echo 'allocation failure: Requested node configuration is not available' >&2; exit 1")
-    assert main(["submit", str(config), "--nodes", "1000"]) == 1
-    assert "would not start this job: allocation failure: Requested node" in capsys.readouterr().out
-    assert not (tmp_path / "runs").exists()
-    assert main(["submit", str(config), "--nodes", "1000", "--dry-run"]) == 1
+    words = "allocation failure: Requested node configuration is not available"
+    _program(programs, "sbatch", f"[[ $1 == --parsable ]] && echo 4711 || {{ echo '{words}' >&2; exit 1; }}")
+    assert main(["submit", str(config), "--nodes", "4", "--dry-run"]) == 0
     out, err = capsys.readouterr()
-    assert "would not start this job" in err and "#SBATCH --nodes=1000" in out
+    assert f"as things stand it would not start this job: {words}" in err and "#SBATCH --nodes=4" in out
+    assert not (tmp_path / "runs").exists()
+    assert main(["submit", str(config), "--nodes", "4"]) == 0
+    out = capsys.readouterr().out
+    assert f"as things stand it would not start this job: {words}" in out and "submitted: job 4711" in out
 
 
 def test_a_refusal_is_told_in_the_words_of_sbatch(

@@ -112,7 +112,7 @@ def test_the_exit_status_of_a_launcher_is_known_whatever_ends_it() -> None:
 @pytest.mark.parametrize("machines", [1, 2, 64])
 def test_accelerate_starts_the_processes_of_the_whole_job(machines: int) -> None:
     place = ClusterPlace(7, tuple(f"n{n}" for n in range(machines)), machines - 1, 4, 0)
-    command = launch_command(place, ["--config", "c.yaml"], cpus=16, module="launcher.slurm.rank")
+    command = launch_command(place, ["--config", "c.yaml"], cpus=16, module="launcher.slurm.rank", logs="logs")
     start = start_of(["accelerate", "launch", *command[command.index("launch") + 1 :]])
     assert start.processes == machines * 4
     assert start.environment["OMP_NUM_THREADS"] == "4"
@@ -128,11 +128,11 @@ def test_a_port_that_is_taken_ends_the_launcher_at_once_and_the_next_start_has_a
     with contextlib.ExitStack() as stack:
         place = _place_with_a_taken_port(stack)
         environment = launch_environment(os.environ, place)
-        command = launch_command(place, [], cpus=1, module="this")
+        command = launch_command(place, [], cpus=1, module="this", logs="logs")
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode != 0
     assert f"port `{place.port}`, but another process is utilizing it" in done.stderr
-    assert decide(None, warned=False, fruitless=0, allowed=3).action is Action.REQUEUE
+    assert decide(None, warned=False, refused=False, fruitless=0, allowed=3).action is Action.REQUEUE
     ports = [replace(place, restarts=restarts).port for restarts in range(20)]
     assert len(set(ports)) == len(ports)
     assert all(FIRST_PORT <= port < FIRST_PORT + PORTS for port in ports)

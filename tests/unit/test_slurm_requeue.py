@@ -47,14 +47,34 @@ JOB = {"SLURM_JOB_ID": "12", "SLURM_JOB_NODELIST": "n[1-2]", "SLURM_JOB_NUM_NODE
 def test_the_runs_own_word_and_its_progress_decide(
     outcome: Status | None, warned: bool, fruitless: int, action: Action, exit_code: int, words: str
 ) -> None:
-    verdict = decide(outcome, warned=warned, fruitless=fruitless, allowed=ALLOWED)
+    verdict = decide(outcome, warned=warned, refused=False, fruitless=fruitless, allowed=ALLOWED)
     assert (verdict.action, verdict.exit_code) == (action, exit_code)
     assert words in verdict.reason
 
 
+@pytest.mark.parametrize(
+    ("outcome", "warned", "action"),
+    [
+        (None, False, Action.GIVE_UP),
+        (None, True, Action.REQUEUE),  # it was stopped while it began, whatever else was wrong
+        (replace(RUN, state=PREEMPTED), False, Action.REQUEUE),  # the run's own word comes first
+        (replace(RUN, state=FINISHED), False, Action.DONE),
+    ],
+)
+def test_a_mistake_found_on_the_machines_before_the_run_is_not_requeued(
+    outcome: Status | None, warned: bool, action: Action
+) -> None:
+    verdict = decide(outcome, warned=warned, refused=True, fruitless=0, allowed=ALLOWED)
+    assert verdict.action == action
+    assert action is not Action.GIVE_UP or (verdict.exit_code == 2 and "to be mended" in verdict.reason)
+
+
 @pytest.mark.parametrize("state", [RUNNING, PREEMPTED])
 def test_no_number_of_restarts_is_too_many_where_none_is_set(state: str) -> None:
-    assert decide(replace(RUN, state=state), warned=False, fruitless=999, allowed=0).action == Action.REQUEUE
+    assert (
+        decide(replace(RUN, state=state), warned=False, refused=False, fruitless=999, allowed=0).action
+        == Action.REQUEUE
+    )
 
 
 def test_only_restarts_that_bring_no_step_count() -> None:
