@@ -39,10 +39,8 @@ def foresee(submission: Submission, environment: Mapping[str, str] | None = None
     answer = _run_sbatch(["--test-only"], submission.text, environment)
     words = "; ".join(line.removeprefix("sbatch: ") for line in answer.stderr.strip().splitlines())
     if answer.returncode:
-        return Start(
-            False,
-            f"as things stand it would not start this job: {words}; if sbatch takes it, it waits for that to change. {MEND}",
-        )
+        waits = "if sbatch takes it, it waits for that to change"
+        return Start(False, f"as things stand it would not start this job: {words}; {waits}. {MEND}")
     return Start(True, re.sub(r"Job \d+ to start at", "would start it at", words))  # it is given another number
 
 

@@ -1,4 +1,4 @@
-"""What a real SLURM refuses, and what it lets wait: `mms-dist submit` cannot tell beforehand, and leaves it to sbatch."""
+"""What a real SLURM refuses, and what it lets wait: `mms-dist submit` cannot know, and leaves it to sbatch."""
 
 import os
 import subprocess
