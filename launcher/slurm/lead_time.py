@@ -8,7 +8,7 @@ from pathlib import Path
 OVERHEAD_SECONDS = 30.0
 """For the signal to arrive, for the last rank to end, and for the job to be requeued before its time is over."""
 
-_DIRECTIVE = re.compile(r"^#SBATCH\s+(?:.*\s)?--signal=(?:[A-Z]*:)?\w+(?:@(\d+))?", re.MULTILINE)
+_DIRECTIVE = re.compile(r"^#SBATCH\s+(?:.*\s)?--signal[=\s]\s*(?:[A-Z]*:)?\w+(?:@(\d+))?", re.MULTILINE)
 _DEFAULT_SECONDS = 60
 """SLURM's, where `--signal` names no time."""
 

@@ -1,11 +1,10 @@
-"""A batch script and the options in its head, as `#SBATCH --name=value` lines."""
+"""A batch script and the options in its head."""
 
-import re
 import shlex
 from collections.abc import Mapping, Sequence
 
-NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-"""Of an option, in full."""
+from launcher.slurm.directive import MARK, read_directive, write_directive
+
 ONE_OF = (
     ("requeue", "no-requeue"),
     ("exclusive", "oversubscribe"),
@@ -14,13 +13,14 @@ ONE_OF = (
 )
 """Options of which a job can have one."""
 
-_OPTION = re.compile(rf"#SBATCH\s+--(?P<name>{NAME.pattern})(?:=(?P<value>.*))?")
-_PLAIN = re.compile(r"[\w@%+=:,./*|&()[\]-]+")
-
 
 def options_of(script: str) -> dict[str, str]:
-    """The options that a script sets, by their long names; the value of a mere flag is empty."""
-    return {match["name"]: _unquoted(match["value"] or "") for line in _head(script) if (match := _match(line))}
+    """The options that a script sets, by their long names; the value of a mere flag is empty.
+
+    Raises:
+        ConfigError: a line of them cannot be read.
+    """
+    return {name: value for line in _head(script) if line.startswith(MARK) for name, value in read_directive(line)}
 
 
 def outranked(options: Mapping[str, str | None], others: Mapping[str, str | None]) -> dict[str, str | None]:
@@ -36,19 +36,22 @@ def render(script: str, options: Mapping[str, str | None], setup: Sequence[str])
 
     Those that are None are taken out, as are those that a job cannot have beside `options`. The result needs neither
     options nor arguments of sbatch's command line.
+
+    Raises:
+        ConfigError: a line of options cannot be read.
     """
     head: list[str] = []
     left, last = outranked(options_of(script), options), 0
     for line in _head(script):
-        match = _match(line)
-        if match:
-            last, value = len(head) + 1, left.pop(match["name"])
-            if value is None:
-                last -= 1
-                continue
-            line = _line(match["name"], value)
-        head.append(line)
-    head[last or 1 : last or 1] = [_line(name, value) for name, value in left.items() if value is not None]
+        if not line.startswith(MARK):
+            head.append(line)
+            continue
+        for name, _ in read_directive(line):
+            value = left.pop(name, None)  # gone already: of an option that is set twice, the last value is the job's
+            if value is not None:
+                head.append(write_directive(name, value))
+        last = len(head)
+    head[last or 1 : last or 1] = [write_directive(name, value) for name, value in left.items() if value is not None]
     body = script.splitlines()[len(_head(script)) :]
     return "\n".join([*head, *setup, *body]) + "\n"
 
@@ -62,34 +65,9 @@ def _head(script: str) -> list[str]:
     """The lines before the first command, which is as far as sbatch looks for options."""
     head: list[str] = []
     for line in script.splitlines():
-        if line.strip() and not line.startswith("#"):
+        if line.strip() and not line.lstrip().startswith("#"):
             break
         head.append(line)
     while head and not head[-1].strip():
         head.pop()
     return head
-
-
-def _match(line: str) -> re.Match[str] | None:
-    if not line.startswith("#SBATCH"):
-        return None
-    match = _OPTION.fullmatch(line.strip())
-    assert match is not None, f"{line!r} is not one long option of sbatch with its value"
-    return match
-
-
-def _line(name: str, value: str) -> str:
-    return f"#SBATCH --{name}={_quoted(value)}" if value else f"#SBATCH --{name}"
-
-
-def _quoted(value: str) -> str:
-    """As sbatch reads it; bash never sees it."""
-    if _PLAIN.fullmatch(value):
-        return value
-    return '"' + re.sub(r'(["\\])', r"\\\1", value) + '"'
-
-
-def _unquoted(value: str) -> str:
-    if not value.startswith('"'):
-        return value
-    return re.sub(r"\\(.)", r"\1", value[1:-1])

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from launcher.slurm.directive import NAME
 from launcher.slurm.gpus import gpus_of, gpus_of_gres, other_gres
 from launcher.slurm.lead_time import lead_of_script
-from launcher.slurm.script import NAME, arguments_line, options_of, outranked, render
+from launcher.slurm.script import arguments_line, options_of, outranked, render
 from launcher.slurm.site import site_options
 from launcher.slurm.time_limit import limit_seconds
 from mms_dist.errors import ConfigError
@@ -105,6 +106,8 @@ def prepare(
         ) from error
     log_folder = about / LOGS
     own = options_of(shipped)
+    if lacking := [name for name in NEEDED if name not in own]:
+        raise ConfigError(f"{path}: found no #SBATCH --{lacking[0]}=…, which every job needs; put that line back")
     output = _escaped(log_folder) + "/" + own["output"]
     options: dict[str, str | None] = {"job-name": f"{own['job-name']}-{_tag(about)}", "output": output}
     site = _for_script(script, site_options(home / "slurm" / "site.sh", environment))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from launcher.slurm.job import Trace
 from launcher.slurm.submission import LOGS, Submission
+from mms_dist.errors import ConfigError
 
 _NOTE = re.compile(r"^# Submitted as job (?P<job>\d+) of (?P<script>\w+) at (?P<at>\S+)$", re.MULTILINE)
 _COUNT = re.compile(r"requeue-(\d+)\.json")
@@ -43,11 +44,18 @@ def submitted_jobs(run: Path) -> list[Submitted]:
 
 
 def _noted(script: Path) -> list[Submitted]:
-    text, owner = script.read_text(encoding="utf-8"), script.stat().st_uid
+    """People may have changed it since, or keep it to themselves: what cannot be read there is passed over."""
+    try:
+        text, owner = script.read_text(encoding="utf-8", errors="replace"), script.stat().st_uid
+    except OSError:
+        return []
     jobs = []
     for match in _NOTE.finditer(text):
         if match["script"] == "train":
             submission = Submission("train", text, script.parent)
-            trace = Trace(match["job"], owner, datetime.fromisoformat(match["at"]), submission.name)
-            jobs.append(Submitted(trace, submission.log(match["job"])))
+            name = log = None
+            with contextlib.suppress(ConfigError, KeyError):
+                name, log = submission.name, submission.log(match["job"])
+            with contextlib.suppress(ValueError):
+                jobs.append(Submitted(Trace(match["job"], owner, datetime.fromisoformat(match["at"]), name), log))
     return jobs

@@ -176,15 +176,6 @@ def test_shards_ask_for_no_gpu_and_scoring_for_one() -> None:
     assert rendered("eval", site=site).options["gres"] == "gpu:a100:1,nvme:1"
 
 
-@pytest.mark.parametrize("value", ["a#b", 'say "hi"', "it's", r"back\slash", " $HOME `x` ", "ü"])
-def test_any_value_survives_the_script(value: str) -> None:
-    """As sbatch reads it: a # begins a comment, and a backslash makes the next character plain."""
-    assert rendered("train", comment=value).options["comment"] == value
-    about = Path("/runs") / value
-    text = prepare("train", ["c"], home=ROOT, about=about, wanted={}, environment={}).text
-    assert options_of(text)["output"] == f"{about}/logs/%x-%j.out"
-
-
 def test_machines_that_are_shared_are_asked_for_by_what_comes_with_a_gpu() -> None:
     """The example of slurm/site.sh."""
     text = (ROOT / "slurm" / "site.sh").read_text()

@@ -196,6 +196,31 @@ def test_a_job_that_was_submitted_without_us_is_known_by_its_count_of_restarts(
     assert (values["state"], values["job"]["state"]) == ("not begun", "PENDING")
 
 
+@pytest.mark.parametrize(
+    ("was", "now", "log"),
+    [
+        ("#SBATCH --requeue", "#SBATCH -A speech  # ours\n#SBATCH --requeue", "mms-train-toy-4711.out"),
+        ("#SBATCH --requeue", "#SBATCH requeue", None),
+        ("#SBATCH --output", "# --output", None),
+        ("#SBATCH --job-name", "# --job-name", None),
+        ("# Train, on any", "# Übung, on any", "mms-train-toy-4711.out"),
+    ],
+)
+def test_a_kept_script_that_someone_has_changed_still_tells_of_its_job(
+    scontrol: Scontrol, run: Path, capsys: pytest.CaptureFixture[str], was: str, now: str, log: str | None
+) -> None:
+    submit(run, "4711")
+    (script,) = (run / "logs").glob("*.sbatch")
+    script.write_bytes(script.read_text().replace(was, now).encode("cp1252"))
+    _, values = told(run, capsys)
+    assert (values["state"], values["job"]["number"]) == ("not begun", "4711")
+    assert values["job"]["log"] == (log and str(run / "logs" / log))
+    scontrol.tells(**PENDING, restarts=0)
+    assert told(run, capsys)[1]["job"]["state"] == "PENDING"
+    script.write_text(script.read_text(errors="replace").rpartition(" at ")[0] + " at noon\n")
+    assert submitted_jobs(run) == []
+
+
 def test_the_job_that_was_submitted_last_is_told_of(
     scontrol: Scontrol, run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,6 +17,7 @@ SCRIPT = (Path(__file__).parents[2] / "slurm" / "train.sbatch").read_text()
         ("#SBATCH --signal=B:USR1@600", 600),
         ("#SBATCH --time=1 --signal=B:USR1@90", 90),
         ("#SBATCH --signal=USR1", 60),
+        ("#SBATCH --signal B:USR1@90  # early", 90),
         ("# --signal=B:USR1@600", None),
         ("", None),
     ],
