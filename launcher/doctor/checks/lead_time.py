@@ -15,13 +15,18 @@ def look(subject: Subject, notes: Notes) -> None:
     if subject.config is None:
         notes.skip("needs the configuration")
         return
-    script = subject.site.script
-    if script is None and subject.site.job is not None:
-        script = _script_of(subject.site.job)
+    submitted, job = subject.site.script, subject.site.job
+    if submitted is None and job is None:
+        notes.skip("no training job of SLURM to look at")
+        return
+    script = submitted or _script_of(job or "")
     if script is None:
-        notes.skip("no SLURM job: nothing warns before the end")
+        notes.skip(f"SLURM shows no script of job {job} (salloc has none): whether it warns before the end is unknown")
         return
     lead_seconds = lead_of_script(script)
+    if lead_seconds is None and submitted is None:  # the job around us is there to look; another is to train
+        notes.skip(f"the script of job {job} asks for no warning before its time is over: there is none to measure")
+        return
     if lead_seconds is None:
         notes.warn(
             "the job's script asks for no warning before its time is over: what comes after the last checkpoints is "

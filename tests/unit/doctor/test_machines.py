@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -137,8 +136,30 @@ def test_the_warning_must_leave_time_for_a_round_and_a_save(
     words: str,
 ) -> None:
     measured = None if round_seconds is None else LeadTime(600.0, round_seconds, 5.0)
-    monkeypatch.setattr("launcher.slurm.lead_time.measured_lead_time", lambda *_: measured)
-    monkeypatch.delitem(sys.modules, "launcher.doctor.checks.lead_time", raising=False)
+    monkeypatch.setattr("launcher.doctor.checks.lead_time.measured_lead_time", lambda *_: measured)
     (finding,) = (each for each in examined(config, script=script) if each.check == "lead time")
     assert finding.status == status
     assert words in f"{finding.found} {finding.mend}"
+
+
+@pytest.mark.parametrize(
+    ("scontrol", "words"),
+    [
+        ("echo '#SBATCH --nodes=2'", "the script of job 7 asks for no warning"),
+        ("echo '#SBATCH --signal=B:USR1@600'", "the warning comes 600 s before the end"),
+        ("echo 'batch script retrieval failed' >&2; exit 1", "no script of job 7 (salloc has none)"),
+        (None, "no training job of SLURM"),
+    ],
+)
+def test_a_job_that_only_looks_is_not_asked_for_a_warning(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scontrol: str | None, words: str
+) -> None:
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin" / "scontrol"
+    program.write_text(f'#!/bin/bash\n[[ "$*" == "write batch_script 7 -" ]] && {{ {scontrol or "exit 1"}; }}\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    job = None if scontrol is None else "7"
+    (finding,) = (each for each in examined(config, job=job) if each.check == "lead time")
+    assert finding.status == "not checked"
+    assert words in finding.found
