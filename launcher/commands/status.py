@@ -1,4 +1,4 @@
-"""`mms-dist status`: how a run is doing, on one screen, from the run's files alone."""
+"""`mms-dist status`: how a run is doing, on one screen, from the run's files and SLURM's word on its job."""
 
 import argparse
 import json
@@ -69,8 +69,9 @@ def _with_its_job(standing: "Standing", submitted: "Sequence[Submitted]") -> "tu
     if job is not None and job.is_known and not job.is_at_work and standing.state == "running":
         standing = replace(standing, alive=False)
     if last is not None and (trace is None or (last.trace.number != trace.number and last.trace.seen > trace.seen)):
-        job = find_job(last.trace)
-        job = job if job.log else replace(job, log=last.log)
+        later = find_job(last.trace)
+        if job is None or not (job.is_at_work or (job.is_waiting and not later.is_at_work)):
+            job = later if later.log else replace(later, log=last.log)
     return standing, job
 
 

@@ -58,9 +58,14 @@ class Job:
         return self.state != NOT_KNOWN
 
     @property
+    def is_waiting(self) -> bool:
+        """Whether it is to begin, or to begin again."""
+        return self.state in WAITING
+
+    @property
     def has_ended(self) -> bool:
         """Whether SLURM says so; one that is ending has."""
-        return self.is_known and not self.is_at_work and self.state not in WAITING
+        return self.is_known and not self.is_at_work and not self.is_waiting
 
     @property
     def line(self) -> str:

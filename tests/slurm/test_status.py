@@ -18,7 +18,7 @@ from mms_dist.training.attempts import Status
 ROOT = Path(__file__).parents[2]
 NOW = datetime.now(UTC).replace(microsecond=0)
 JOB = (
-    "JobId=4711 JobName={name} UserId=speech({user}) GroupId=speech(1001) Priority=1 Nice=0 Account=(null) "
+    "JobId={number} JobName={name} UserId=speech({user}) GroupId=speech(1001) Priority=1 Nice=0 Account=(null) "
     "QOS=(null) JobState={state} Reason={reason} Dependency=(null) Requeue=1 Restarts={restarts} BatchFlag=1 Reboot=0 "
     "ExitCode=0:0 RunTime=00:03:12 TimeLimit=08:00:00 TimeMin=N/A SubmitTime={submitted} "
     "StartTime=2026-11-22T14:02:01 NodeList={nodes} StdErr=/r/logs/a.out StdIn=/dev/null StdOut={log} Power="
@@ -34,19 +34,23 @@ class Scontrol:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "scontrol"
+        self._answers: dict[str, str] = {}
         self.forgets()
 
-    def forgets(self) -> None:
-        self._says("echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1")
+    def forgets(self, number: str = "4711") -> None:
+        self._says(number, "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1")
 
-    def tells(self, *, submitted: datetime = NOW, **values: Any) -> None:
+    def tells(self, number: str = "4711", *, submitted: datetime = NOW, **values: Any) -> None:
         """Of the run's job, or of another with the same number; SLURM tells the time of this place."""
         when = submitted.astimezone().strftime("%Y-%m-%dT%H:%M:%S")
-        known = {"name": TRACE.name, "user": TRACE.owner, "restarts": 2, "submitted": when, "log": "/r/my logs/a.out"}
-        self._says(f"[[ $SLURM_TIME_FORMAT == standard ]] && echo '{JOB.format(**(known | values))}'")
+        known = {"number": number, "name": TRACE.name, "user": TRACE.owner, "restarts": 2, "submitted": when}
+        known["log"] = "/r/my logs/a.out"
+        self._says(number, f"[[ $SLURM_TIME_FORMAT == standard ]] && echo '{JOB.format(**(known | values))}'")
 
-    def _says(self, body: str) -> None:
-        self.path.write_text(f"#!/bin/bash\n{body}\n")
+    def _says(self, number: str, answer: str) -> None:
+        self._answers[number] = answer
+        cases = "".join(f"{number})\n{answer}\n;;\n" for number, answer in self._answers.items())
+        self.path.write_text(f"#!/bin/bash\ncase $4 in\n{cases}esac\n")
         self.path.chmod(0o755)
 
 
@@ -221,15 +225,45 @@ def test_a_kept_script_that_someone_has_changed_still_tells_of_its_job(
     assert submitted_jobs(run) == []
 
 
-def test_the_job_that_was_submitted_last_is_told_of(
-    scontrol: Scontrol, run: Path, capsys: pytest.CaptureFixture[str]
+DONE: dict[str, Any] = {"state": "COMPLETED", "reason": "None", "nodes": "node1"}
+DEPENDENT: dict[str, Any] = {"state": "PENDING", "reason": "Dependency", "nodes": "", "restarts": 0}
+
+
+@pytest.mark.parametrize(
+    ("ours", "later", "line"),
+    [
+        (RUNNING, DEPENDENT, "4711 RUNNING"),
+        (RUNNING, RUNNING, "4711 RUNNING"),
+        (PENDING, DEPENDENT, "4711 PENDING (BeginTime)"),
+        (PENDING, RUNNING, "4800 RUNNING"),
+        (DONE, DEPENDENT, "4800 PENDING (Dependency)"),
+        (DONE, FAILED, "4800 FAILED"),
+        (DONE, None, "4800 unknown"),
+        (None, DEPENDENT, "4800 PENDING (Dependency)"),
+        (None, FAILED, "4800 FAILED"),
+    ],
+)
+def test_the_job_at_work_is_told_of_or_the_one_that_comes_next_or_was_the_last(
+    scontrol: Scontrol,
+    run: Path,
+    capsys: pytest.CaptureFixture[str],
+    ours: dict[str, Any] | None,
+    later: dict[str, Any] | None,
+    line: str,
 ) -> None:
-    begin(run, state="preempted")
+    begin(run)
     submit(run, "4000", at=NOW - timedelta(hours=1))
-    scontrol.tells(**RUNNING)
-    assert "4711 RUNNING" in told(run, capsys)[0], "the one that made the last attempt"
     submit(run, "4800", at=NOW + timedelta(hours=1))
-    assert "4800 RUNNING" in told(run, capsys)[0]
+    for number, values in (("4711", ours), ("4800", later)):
+        if values is None:
+            scontrol.forgets(number)
+        else:
+            scontrol.tells(number, **values, log=f"/r/{number}.out")
+    text, values = told(run, capsys)
+    assert line in text
+    assert values["job"]["number"] == line[:4]
+    assert values["state"] == ("killed" if ours in (PENDING, DONE) else "running")
+    assert values["job"]["log"] in (f"/r/{line[:4]}.out", f"{run}/logs/mms-train-toy-{line[:4]}.out")
 
 
 def test_jobs_that_do_not_train_and_folders_without_any_are_no_run(
