@@ -64,7 +64,7 @@ def _with_its_job(standing: "Standing", submitted: "Sequence[Submitted]") -> "tu
     can be there."""
     from launcher.slurm.job import find_job
 
-    trace, last = _trace(standing, submitted), submitted[-1] if submitted else None
+    trace, last = _trace(standing), submitted[-1] if submitted else None
     job = find_job(trace) if trace else None
     if job is not None and job.is_known and not job.is_at_work and standing.state == "running":
         standing = replace(standing, alive=False)
@@ -75,15 +75,14 @@ def _with_its_job(standing: "Standing", submitted: "Sequence[Submitted]") -> "tu
     return standing, job
 
 
-def _trace(standing: "Standing", submitted: "Sequence[Submitted]") -> "Trace | None":
+def _trace(standing: "Standing") -> "Trace | None":
     """Of the job that the last attempt was made in."""
     from launcher.slurm.job import Trace
 
     status = standing.status
     if status is None or status.job is None:
         return None
-    name = next((each.trace.name for each in submitted if each.trace.number == status.job), None)
-    return Trace(status.job, standing.owner, datetime.fromisoformat(status.started), name)
+    return Trace(status.job, datetime.fromisoformat(status.started))
 
 
 def _lines(standing: "Standing", job: "Job | None") -> list[tuple[str, str]]:

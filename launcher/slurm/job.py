@@ -23,12 +23,8 @@ class Trace:
     """What the files of a run tell of a job. SLURM uses numbers again, and another cluster has the same ones."""
 
     number: str
-    owner: int
-    """The user who has submitted it, by number."""
     seen: datetime
     """When it was there already."""
-    name: str | None = None
-    """None: not known."""
 
 
 @dataclass(frozen=True)
@@ -125,12 +121,8 @@ def find_job(trace: Trace) -> Job:
 
 
 def _is_another(values: Mapping[str, str], trace: Trace) -> bool:
-    """Whether what `scontrol` tells is of a job that cannot have left the trace."""
-    owner = re.search(r"\((\d+)\)$", values.get("UserId", ""))
-    if owner and int(owner[1]) != trace.owner:
-        return True
-    if trace.name is not None and values.get("JobName") != trace.name:
-        return True
+    """Whether what `scontrol` tells is of a job that cannot have left the trace. Names and users tell nothing: jobs can
+    be renamed, and file systems know users by other numbers."""
     submitted = _known(values.get("SubmitTime"))
     if submitted is None or values.get("Restarts", "0") != "0":  # with a requeue a job is submitted anew
         return False

@@ -38,24 +38,23 @@ def submitted_jobs(run: Path) -> list[Submitted]:
     known = {job.trace.number for job in found}
     for path in run.glob("requeue-*.json"):
         if (match := _COUNT.fullmatch(path.name)) and match[1] not in known:
-            facts = path.stat()
-            found.append(Submitted(Trace(match[1], facts.st_uid, datetime.fromtimestamp(facts.st_mtime, UTC))))
+            found.append(Submitted(Trace(match[1], datetime.fromtimestamp(path.stat().st_mtime, UTC))))
     return sorted(found, key=lambda job: job.trace.seen)
 
 
 def _noted(script: Path) -> list[Submitted]:
     """People may have changed it since, or keep it to themselves: what cannot be read there is passed over."""
     try:
-        text, owner = script.read_text(encoding="utf-8", errors="replace"), script.stat().st_uid
+        text = script.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return []
     jobs = []
     for match in _NOTE.finditer(text):
         if match["script"] == "train":
             submission = Submission("train", text, script.parent)
-            name = log = None
+            log = None
             with contextlib.suppress(ConfigError, KeyError):
-                name, log = submission.name, submission.log(match["job"])
+                log = submission.log(match["job"])
             with contextlib.suppress(ValueError):
-                jobs.append(Submitted(Trace(match["job"], owner, datetime.fromisoformat(match["at"]), name), log))
+                jobs.append(Submitted(Trace(match["job"], datetime.fromisoformat(match["at"])), log))
     return jobs

@@ -139,12 +139,6 @@ class Standing:
         return max(self._checkpoint_ages(each for each in self.languages if each.state == TRAINING), default=None)
 
     @property
-    def owner(self) -> int:
-        """The user, by number, whose process has last said how the run stands."""
-        path = self.directory / STATUS_NAME
-        return (path if path.exists() else self.directory).stat().st_uid
-
-    @property
     def logs(self) -> Path | None:
         """The folder of what the processes printed, if they were told to print there."""
         folder = self.directory / LOGS

@@ -1,6 +1,5 @@
 """`#SBATCH` lines mean to `mms-dist submit` what they mean to sbatch, and sbatch reads those it writes as meant."""
 
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -96,7 +95,7 @@ def test_any_value_survives_the_script(
     about = tmp_path / value
     submission = prepare("train", ["c"], home=ROOT, about=about, wanted={"comment": value}, environment={})
     job = _job(cluster, submission.text, tmp_path)
-    found = find_job(Trace(job, os.getuid(), datetime.now(UTC)))
+    found = find_job(Trace(job, datetime.now(UTC)))
     assert found.log == submission.log(job) == about / "logs" / f"{submission.name}-{job}.out"
     assert cluster.run("squeue", "--noheader", "--jobs", job, "--format=|%k|").strip() == f"|{value}|"
 
