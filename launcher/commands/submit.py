@@ -163,7 +163,7 @@ def _look_ahead(args: argparse.Namespace, subject: "JobSubject", submission: "Su
         nodes=submission.nodes,
         processes=submission.processes_per_node,
         memory_gib=args.memory_gib,
-        script=submission.text,
+        script=submission.text if args.script == "train" else None,
     )
     show(report, console)
     if report.exit_code == 0 and args.script == "train":

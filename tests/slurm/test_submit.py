@@ -208,3 +208,10 @@ def test_shards_and_scores_are_jobs_too(
     (run / "config.yaml").write_text(config.read_text())
     assert main(["submit", str(run), "--script", "eval", "--data.workers", "1", "--options=--split dev"]) == 0
     assert f"set -- {run} --data.workers 1 --split dev" in sbatch.read_text()
+
+
+def test_a_debug_job_is_not_found_wanting_for_a_warning_that_it_does_not_need(
+    config: Path, sbatch: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["submit", str(config), "--script", "debug"]) == 0
+    assert "nothing to mend\n" in capsys.readouterr().out
