@@ -1,9 +1,11 @@
 """What happens to a job whose processes die, that cannot come on, or that is cancelled."""
 
+import contextlib
 import shutil
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.slurm.cluster import Cluster
@@ -31,9 +33,11 @@ def test_a_job_that_cannot_come_on_is_not_requeued_for_ever(
 ) -> None:
     job = undisturbed.job(cluster, tmp_path, run={"stalled_restarts": 1})
     for restarts in (0, 1):
-        cluster.wait_until(lambda: bool(cluster.ranks(job.number)), job.number)
-        for rank in list(cluster.ranks(job.number)):
-            job.kill(rank)
+        # Both: one that is left alone while it begins waits for the other until SLURM kills it.
+        cluster.wait_until(lambda: len(cluster.ranks(job.number)) == 2, job.number)
+        for process in cluster.ranks(job.number).values():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
         if restarts == 0:
             cluster.wait_for_requeue(job.number, 1)
     ended = cluster.wait_for_end(job.number)
