@@ -31,10 +31,34 @@ def test_of_the_processes_of_a_machine_one_acknowledges_and_promises_no_second_i
 ) -> None:
     monkeypatch.setenv("LOCAL_RANK", local_rank)
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with StopFlag() as stop:
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert stop.is_set()
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    try:
+        with StopFlag() as stop:
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert stop.is_set()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
     assert capfd.readouterr().err == told
+
+
+def test_what_a_launcher_sends_when_one_of_several_has_failed_does_not_cut_off_the_last_words_of_another() -> None:
+    program = (
+        "import os, signal, sys\nfrom launcher.signals import StopFlag\n"
+        "try:\n    with StopFlag():\n        raise ValueError\n"
+        "except ValueError:\n    os.kill(os.getpid(), signal.SIGTERM)\n    print('what went wrong')\n    sys.exit(3)"
+    )
+
+    def ended(world: str) -> tuple[int, str]:
+        environment = os.environ | {"WORLD_SIZE": world, "LOCAL_RANK": "1"}
+        command = [sys.executable, "-c", program]
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2], env=environment
+        )
+        return done.returncode, done.stdout
+
+    assert ended(world="2") == (3, "what went wrong\n")
+    assert ended(world="1") == (-signal.SIGTERM, "")
 
 
 def test_a_second_interrupt_ends_at_once() -> None:
