@@ -56,6 +56,7 @@ class CheckpointStore:
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         self._admitted = BoundedSemaphore(pending_limit)
         self._saves: list[Future[Path]] = []
+        self._latest: dict[str, Future[Path]] = {}
 
     # -- saving -----------------------------------------------------------------------------------------------
 
@@ -77,19 +78,24 @@ class CheckpointStore:
     ) -> None:
         """`save`, in the background. The snapshot's tensors belong to the store from now on: do not change them.
 
-        `saved` is called with the folder once it is on the disk, on the store's thread.
+        At most one checkpoint of a language is on its way: this waits until the one before is on the disk, so that
+        a kill never sets a language back by more than its last two. `saved` is called with the folder once it is
+        on the disk, on the store's thread.
 
         Raises:
             CheckpointError: this snapshot cannot be saved; or an earlier one could not be written, and this one was
                 not taken.
         """
         began = perf_counter()
+        if (before := self._latest.pop(snapshot.language, None)) is not None:
+            before.exception()  # waits; whether it failed is found below
         self._raise_failed_save()
         check_snapshot(snapshot)
         self._admitted.acquire()
         future = self._writer.submit(self._save_and_tell, snapshot, best, saved)
         future.add_done_callback(lambda _: self._admitted.release())
         self._saves.append(future)
+        self._latest[snapshot.language] = future
         self.wait_seconds += perf_counter() - began
 
     def drain(self) -> None:

@@ -59,7 +59,9 @@ class Lifecycle:
     def admitted(self, trainees: Sequence[Trainee], round_number: int, stop_requested: Callable[[], bool]) -> None:
         """Languages took their slots: measure where they start and make their first checkpoints.
 
-        Once an owner of a language is asked to stop, it is passed over: it is made up for after the restart.
+        These, and whatever was saved before them, are on the disk before a round begins: after a kill every language
+        that was under way is found, and none that had not been admitted yet. Once an owner of a language is asked to
+        stop, it is passed over: it is made up for after the restart.
         """
         live = [trainee for trainee in trainees if not trainee.is_held(round_number + 1)]
         for trainee in live:
@@ -73,6 +75,7 @@ class Lifecycle:
             transcriptions = self.dev.transcribe(some)
             for trainee in some:
                 self._save(trainee, best=self._judge(trainee, transcriptions[trainee.language]))
+        self._finish_saving()
 
     def after_steps(self, turns: Sequence[Turn], round_number: int) -> None:
         """The live languages of this rank took part in a round."""
@@ -162,6 +165,12 @@ class Lifecycle:
         began, progress = perf_counter(), trainee.progress
         tell = partial(self._saved, language=trainee.language, round=progress.round, step=progress.step, best=best)
         self.store.save_later(self.workplace.snapshot(trainee), best=best, saved=tell)
+        self.save_seconds += perf_counter() - began
+
+    def _finish_saving(self) -> None:
+        """Wait until all that was saved is on the disk."""
+        began = perf_counter()
+        self.store.drain()
         self.save_seconds += perf_counter() - began
 
     def _saved(self, path: Path, *, language: str, round: int, step: int, best: bool) -> None:

@@ -32,7 +32,9 @@ def plan_restart(found: Iterable[Progress], *, furthest_back: int) -> Restart:
     Args:
         found: the newest whole state of every language that has one.
         furthest_back: a language whose checkpoint is more rounds older than the newest one (its newer ones were
-            damaged) is not waited for: it goes on by itself from where it is, and only its company differs.
+            damaged) is not waited for: it goes on by itself from where it is, and only its company differs. A kill
+            alone sets none back further than two intervals of saving: one that has begun, and the one before, whose
+            checkpoint may have been on its way (`CheckpointStore.save_later` lets no second one wait).
     """
     states = sorted(found, key=lambda progress: (progress.admitted_round, progress.language))
     open_rounds = [progress.round for progress in states if progress.status == ACTIVE]

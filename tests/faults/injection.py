@@ -24,19 +24,21 @@ from mms_dist.training.loop import RoundLoop
 
 Phase = Literal["start", "data", "forward", "reduce", "evaluation", "saving", "edge"]
 PHASES: tuple[Phase, ...] = ("start", "data", "forward", "reduce", "evaluation", "saving", "edge")
-Kind = Literal["kill", "term", "usr1", "stop", "term_launcher", "nan", "disk_full", "raise"]
+Kind = Literal["kill", "term", "usr1", "stop", "term_launcher", "nan", "disk_full", "disk_slow", "raise"]
 
 _FAULTS, _RECORD = "MMS_DIST_TEST_FAULTS", "MMS_DIST_TEST_RECORD"
 _SIGNALS = {"kill": signal.SIGKILL, "term": signal.SIGTERM, "usr1": signal.SIGUSR1, "stop": signal.SIGSTOP}
 _PASSING_ON_SECONDS = 1.0
 """In which a launcher passes a signal on to its workers; a whole run of toy rounds would fit in."""
+_SLOW_SECONDS = 0.25
+"""Of each checkpoint, on a slow disk: a language's rounds between two of them take less."""
 
 
 @dataclass(frozen=True)
 class Fault:
     """Something that happens once on one rank, when it first comes to the phase in this round or a later one.
 
-    The start is round 0, and the edge after a round belongs to it.
+    The start is round 0, and the edge after a round belongs to it. A slow disk stays slow.
     """
 
     rank: int
@@ -131,7 +133,9 @@ class Injector:
 
     def _reach(self, phase: Phase) -> None:
         for fault in self._due(phase):
-            if fault.kind != "nan":
+            if fault.kind == "disk_slow":
+                time.sleep(_SLOW_SECONDS)
+            elif fault.kind != "nan":
                 self._strike(fault)
 
     def _due(self, phase: Phase) -> list[Fault]:

@@ -220,16 +220,30 @@ def test_background_saving_is_bounded(tmp_path):
     with CheckpointStore(tmp_path, keep=1, pending_limit=2) as store:
         original = store._save
         store._save = lambda snapshot, best: (gate.wait(10), original(snapshot, best))[1]
-        for step in (1, 2):
-            store.save_later(sample(step=step))
-        third = threading.Thread(target=store.save_later, args=(sample(step=3),))
+        for language in ("ita", "ron"):
+            store.save_later(sample(language))
+        third = threading.Thread(target=store.save_later, args=(sample("spa"),))
         third.start()
         third.join(0.1)
         assert third.is_alive(), "the third snapshot was taken in although two were pending"
         gate.set()
         third.join(10)
-        assert store.load("ron").step == 3
+        assert store.load("spa").step == 1
         assert store.wait_seconds >= 0.1
+
+
+def test_one_checkpoint_of_a_language_is_on_its_way(store):
+    gate = threading.Event()
+    store._writer.submit(gate.wait, 10)
+    store.save_later(sample("ita", step=1))
+    second = threading.Thread(target=store.save_later, args=(sample("ita", step=2),))
+    second.start()
+    store.save_later(sample("ron"))  # another language does not wait
+    second.join(0.1)
+    assert second.is_alive(), "the second snapshot was taken in although the first was not on the disk"
+    gate.set()
+    second.join(10)
+    assert store.load("ita").step == 2
 
 
 def test_a_failed_background_save_surfaces_once_and_others_go_on(store):

@@ -18,15 +18,21 @@ from tests.faults.many.runs import (
 
 
 @pytest.mark.parametrize(
-    "fault",
-    [Fault(0, "saving", "kill", 15), Fault(1, "reduce", "kill", 1)],
-    ids=["rank-0-while-saving", "rank-1-while-reducing"],
+    "faults",
+    [
+        [Fault(0, "saving", "kill", 15)],
+        [Fault(0, "saving", "disk_slow"), Fault(0, "saving", "kill", 15)],
+        [Fault(0, "saving", "disk_slow"), Fault(0, "saving", "kill", 3)],
+        [Fault(1, "reduce", "kill", 1)],
+    ],
+    ids=["rank-0-while-saving", "rank-0-on-a-slow-disk", "rank-0-before-its-first-checkpoint", "rank-1-while-reducing"],
 )
 def test_the_others_leave_within_seconds_and_the_same_command_gives_the_uninterrupted_run(
-    fault: Fault, tmp_path: Path, small_base: Path, shards: Path, uninterrupted: Path
+    faults: list[Fault], tmp_path: Path, small_base: Path, shards: Path, uninterrupted: Path
 ) -> None:
     config = many_config(tmp_path / "run", small_base, shards)
-    with faulty(config, [fault], tmp_path / "record") as launch:
+    fault = faults[-1]
+    with faulty(config, faults, tmp_path / "record") as launch:
         ended = launch.wait()
         assert ended.code != 0, ended.log
         assert launch.nobody_is_left()
