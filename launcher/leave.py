@@ -1,5 +1,6 @@
 """The end of a process."""
 
+import contextlib
 import os
 import sys
 from typing import NoReturn
@@ -13,6 +14,9 @@ def leave(status: int) -> NoReturn:
     """
     if status == 0:
         sys.exit(0)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(
+            AttributeError, OSError, ValueError
+        ):  # there is none, its reader has gone, it is closed
+            stream.flush()
     os._exit(status)

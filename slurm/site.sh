@@ -1,7 +1,7 @@
 # What is particular to this cluster, in one place. The scripts in this folder read it inside a job; `mms-dist submit`
 # reads it before it submits, and leaves out what does not suit the script (GPUs where shards are built). sbatch itself
 # reads nothing of it: to use sbatch directly, `source slurm/site.sh` first; before shards and eval then
-# `unset $(compgen -v SBATCH_ | grep GPU)`.
+# `unset $(compgen -v SBATCH_ | grep -E 'GPU|GRES')`.
 # shellcheck shell=bash disable=SC1091,SC2034
 
 # Where jobs go. sbatch takes these from the environment (see there, INPUT ENVIRONMENT VARIABLES), over what the scripts

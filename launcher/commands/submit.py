@@ -21,9 +21,10 @@ ACCEPTS_SETTINGS = True
 EXIT_CHECK_FAILED = 1
 
 DESCRIPTION = """\
-Fill in a script of slurm/ for this cluster, show what the job will take, look for what could keep it from working,
-hand it to sbatch, and say how to follow it. The script that is submitted is whole (partition, account, arguments), is
-kept beside the job's log in RUN/logs/, and can be submitted again by itself.
+Fill in a script of slurm/ for this cluster, hand it to sbatch, and say how to follow it. Before that, training is
+looked at for what could keep it from working (debug too), and what it will take is shown. The script that is submitted
+is whole (partition, account, arguments), is kept beside the job's log in RUN/logs/ (SHARDS/logs/ for shards), and can
+be submitted again by itself.
 What is particular to the cluster is in slurm/site.sh; run this in the repository's folder."""
 
 EPILOG = """\
@@ -69,8 +70,8 @@ def add_parser(subparsers: Any) -> None:
         metavar="OPTION=VALUE",
         action="append",
         default=[],
-        help="any other option of sbatch: OPTION alone is a flag, OPTION= takes out what the script or the site sets "
-        "(exclusive= where machines are shared); repeatable",
+        help="another option of sbatch, by its long name: OPTION alone is a flag, OPTION= takes out what the script "
+        "or the site sets (exclusive= where machines are shared); repeatable",
     )
     parser.add_argument("--speed", metavar="X", type=positive, help="for the plan, as of `mms-dist plan`")
     parser.add_argument("--memory-gib", metavar="GIB", type=positive, help="of a process's device, as of `plan`")

@@ -1,10 +1,12 @@
 """What the batch script asks before it starts a run and after the run has ended.
 
-    python -m launcher.slurm.batch begin --script "$0" CONFIG [--section.setting VALUE …]
-    python -m launcher.slurm.batch end --before JSON --step STATUS [--warned] CONFIG [--section.setting VALUE …]
+    python -m launcher.slurm.batch begin --script TEXT CONFIG [--section.setting VALUE …]
+    python -m launcher.slurm.batch end --before JSON [--warned] CONFIG [--section.setting VALUE …]
 
 `begin` prints the run's status as it was, for `end`, and on standard error what is to be known about the job. `end`
 says what becomes of the job; its exit status: 0 done, 75 requeue, anything else give up.
+
+TEXT is the batch script's own, and not its path: the script lies in a folder of slurmd, which a container need not see.
 """
 
 import argparse
@@ -19,9 +21,10 @@ from launcher.cli import split_settings
 from launcher.slurm.environment import ClusterPlace
 from launcher.slurm.lead_time import lead_of_script, measured_lead_time
 from launcher.slurm.outcome import outcome_since, read_run
+from launcher.slurm.refusal import take_refusal
 from launcher.slurm.requeue import Action, Progress, decide, read_progress, write_progress
 from mms_dist.config import Config
-from mms_dist.errors import EXIT_USER, MmsDistError, TrainingError
+from mms_dist.errors import MmsDistError, TrainingError
 from mms_dist.training.attempts import Status, read_status
 
 
@@ -31,9 +34,8 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="launcher.slurm.batch", description=__doc__)
     parser.add_argument("when", choices=("begin", "end"))
     parser.add_argument("config")
-    parser.add_argument("--script", type=Path)
+    parser.add_argument("--script", default="")
     parser.add_argument("--before", default="null")
-    parser.add_argument("--step", type=int, default=0)
     parser.add_argument("--warned", action="store_true")
     args = parser.parse_args(others)
     try:
@@ -43,28 +45,31 @@ def main(arguments: Sequence[str]) -> int:
             return _begin(place, directory, args.script)
         before = json.loads(args.before.splitlines()[-1])  # a container may greet first
         was = Status(**before) if before else None
-        return _end(place, directory, config, was, warned=args.warned, refused=args.step == EXIT_USER)
+        return _end(place, directory, config, was, warned=args.warned)
     except MmsDistError as error:
         _say(f"error: {error}")
         return error.exit_code
 
 
-def _begin(place: ClusterPlace, directory: Path, script: Path | None) -> int:
+def _begin(place: ClusterPlace, directory: Path, script: str) -> int:
     again = f", started again {place.restarts} times" if place.restarts else ""
     where = f"{place.machines} machines ({' '.join(place.hosts)}), which meet at {place.host}:{place.port}"
     _say(f"job {place.job}{again}, on {where if place.machines > 1 else place.host}; run {directory}")
-    lead_seconds = lead_of_script(script.read_text(encoding="utf-8")) if script else None
-    lead = measured_lead_time(directory, lead_seconds) if lead_seconds is not None else None
-    if lead is not None:
+    lead_seconds = lead_of_script(script)
+    if lead_seconds is None:
+        _say(
+            "how long before the job's end SLURM warns it is not known: found no #SBATCH --signal=… in the batch "
+            "script, expected one such as --signal=B:USR1@600"
+        )
+    elif lead := measured_lead_time(directory, lead_seconds):
         _say(lead.advice)
+    take_refusal(directory)  # of an earlier start of this job
     status = read_status(directory)
     print(json.dumps(asdict(status) if status else None))
     return 0
 
 
-def _end(
-    place: ClusterPlace, directory: Path, config: Config, before: Status | None, *, warned: bool, refused: bool
-) -> int:
+def _end(place: ClusterPlace, directory: Path, config: Config, before: Status | None, *, warned: bool) -> int:
     outcome = outcome_since(directory, before)
     progress = Progress.after(
         read_progress(directory, place.job),
@@ -76,7 +81,7 @@ def _end(
     verdict = decide(
         outcome,
         warned=warned,
-        refused=refused,
+        refusal=take_refusal(directory),
         fruitless=progress.fruitless(place.restarts),
         allowed=config.run.stalled_restarts,
     )

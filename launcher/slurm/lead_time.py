@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
+from launcher.slurm.script import options_of
+from mms_dist.errors import ConfigError
+
 OVERHEAD_SECONDS = 30.0
 """For the signal to arrive, for the last rank to end, and for the job to be requeued before its time is over."""
 
-_DIRECTIVE = re.compile(r"^#SBATCH\s+(?:.*\s)?--signal[=\s]\s*(?:[A-Z]*:)?\w+(?:@(\d+))?", re.MULTILINE)
+_SIGNAL = re.compile(r"(?:[A-Z]*:)?\w+(?:@(\d+))?")
 _DEFAULT_SECONDS = 60
 """SLURM's, where `--signal` names no time."""
 
@@ -47,8 +50,11 @@ class LeadTime:
 
 
 def lead_of_script(script: str) -> int | None:
-    """Seconds of the `#SBATCH --signal` of a batch script's text; None if it has none."""
-    match = _DIRECTIVE.search(script)
+    """Seconds of the `#SBATCH --signal` of a batch script's text; None if it has none that can be read."""
+    try:
+        match = _SIGNAL.fullmatch(options_of(script).get("signal", ""))
+    except ConfigError:  # a script of somebody else's, with a line that sbatch may understand
+        return None
     if match is None:
         return None
     return int(match[1]) if match[1] else _DEFAULT_SECONDS

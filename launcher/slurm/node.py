@@ -20,8 +20,9 @@ from time import monotonic, sleep
 from launcher.slurm.environment import ClusterPlace
 from launcher.slurm.launch_command import launch_command, launch_environment
 from launcher.slurm.outcome import outcome_since, read_run
+from launcher.slurm.refusal import leave_refusal
 from mms_dist.config import Config
-from mms_dist.errors import EXIT_FAILED, ConfigError, MmsDistError, TrainingError
+from mms_dist.errors import EXIT_FAILED, EXIT_USER, ConfigError, MmsDistError, TrainingError
 from mms_dist.training.attempts import FINISHED, PREEMPTED, RUNNING, Status, read_status
 
 TRAINING = "launcher.slurm.rank"
@@ -37,10 +38,7 @@ def main(arguments: Sequence[str], *, module: str = TRAINING) -> int:
     # Blocked signals are kept by the kernel until they are asked for.
     signal.pthread_sigmask(signal.SIG_BLOCK, KEPT)
     try:
-        place = ClusterPlace.of(os.environ)
-        directory, settled = read_run(arguments)
-        _check_gpus(place, settled)
-        before = read_status(directory)
+        place, directory, before = _begin(arguments)
     except MmsDistError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -56,6 +54,24 @@ def main(arguments: Sequence[str], *, module: str = TRAINING) -> int:
         command = launch_command(place, ["--config", config, *settings], cpus=cpus, module=module, logs=logs)
         status = Launcher(command, launch_environment(os.environ, place)).wait()
     return status and exit_status(directory, before, status)
+
+
+def _begin(arguments: Sequence[str]) -> tuple[ClusterPlace, Path, Status | None]:
+    """This machine's place, the run directory, and how the run stood before.
+
+    Raises:
+        MmsDistError: something is wrong; if a person has to mend it, the batch script is left a word.
+    """
+    directory, config = read_run(arguments)
+    try:
+        place = ClusterPlace.of(os.environ)
+        _check_gpus(place, config)
+        return place, directory, read_status(directory)
+    except MmsDistError as error:
+        if error.exit_code == EXIT_USER:
+            with contextlib.suppress(TrainingError):  # without it the job comes back a few times: no harm
+                leave_refusal(directory, str(error))
+        raise
 
 
 def _check_gpus(place: ClusterPlace, config: Config) -> None:

@@ -55,13 +55,13 @@ class Progress:
         return restarts - self.restarts
 
 
-def decide(outcome: Status | None, *, warned: bool, refused: bool, fruitless: int, allowed: int) -> Verdict:
+def decide(outcome: Status | None, *, warned: bool, refusal: str | None, fruitless: int, allowed: int) -> Verdict:
     """What becomes of a job when the launchers of all its machines have ended.
 
     Args:
         outcome: the run's status if an attempt has begun in this start of the job, else None.
         warned: SLURM has announced the end of the job's time, or someone has asked it to stop.
-        refused: the machines' launchers ended with the status of a mistake that a person has to mend.
+        refusal: what a machine has found before the run could begin, and a person has to mend.
         fruitless: restarts in a row without a step, this one included.
         allowed: how many of them after failures (run.stalled_restarts); 0: any number.
     """
@@ -69,8 +69,8 @@ def decide(outcome: Status | None, *, warned: bool, refused: bool, fruitless: in
         return Verdict(Action.DONE, "every language is done", 0)
     if outcome is not None and (outcome.state == STALLED or (outcome.state == FAILED and not outcome.restart)):
         return Verdict(Action.GIVE_UP, outcome.reason or "it failed", outcome.exit_code or EXIT_FAILED)
-    if outcome is None and refused and not warned:
-        return Verdict(Action.GIVE_UP, "it could not begin, for a reason that is to be mended: see above", EXIT_USER)
+    if outcome is None and refusal is not None and not warned:
+        return Verdict(Action.GIVE_UP, f"it could not begin: {refusal}", EXIT_USER)
     stopped = (outcome is None and warned) or (outcome is not None and outcome.state == PREEMPTED)
     what, limit = _what_happened(outcome, warned), allowed * PATIENCE if stopped else allowed
     if limit and fruitless >= limit:

@@ -15,8 +15,9 @@ from typing import Any
 from unittest import mock
 
 
-def main(recorded: str, told_to: str, words: list[str]) -> int:
-    """`srun OPTIONS … python -m MODULE ARGUMENTS`; like --kill-on-bad-exit it ends with the first task that fails."""
+def main(recorded: str, told_to: str, doctor_ends: int, words: list[str]) -> int:
+    """`srun OPTIONS … python -m MODULE ARGUMENTS`; like --kill-on-bad-exit it ends with the first task that fails, and
+    then says the highest status of all: that of those which it has killed."""
     options, command = words[: words.index("python")], words[words.index("python") + 1 :]
     assert command[0] == "-m", command
     outside = {name: value for name, value in os.environ.items() if not name.startswith("SLURM")}
@@ -25,13 +26,14 @@ def main(recorded: str, told_to: str, words: list[str]) -> int:
     for number, environment in json.loads(Path(recorded).read_text())["steps"].items():
         with mock.patch.dict(os.environ, outside | environment, clear=True):
             if command[1:3] == ["launcher", "doctor"]:
-                told["tasks"][number] = place_of_doctor()
+                code, told["tasks"][number] = doctor_ends, place_of_doctor()
             else:
                 code, told["tasks"][number] = start_of(command)
         if code:
             break
     Path(told_to).write_text(json.dumps(told))
-    return code
+    is_alone = len(told["tasks"]) == len(json.loads(Path(recorded).read_text())["steps"])
+    return code if not code or is_alone else 128 + signal.SIGTERM
 
 
 def place_of_doctor() -> dict[str, Any]:
@@ -77,4 +79,4 @@ def finish(words: list[str]) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    sys.exit(main(sys.argv[1], sys.argv[2], sys.argv[3:]))
+    sys.exit(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4:]))

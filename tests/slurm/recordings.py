@@ -54,7 +54,7 @@ UNEVEN_GPUS, NO_GPUS_ASKED_FOR = Job("2-nodes-uneven-gpus", TWO, 0), Job("2-node
 HETEROGENEOUS = Job("heterogeneous", ["node01"], 1)
 
 PROGRAMS = {
-    "srun": 'exec {python} {here}/fake_srun.py {recorded} {folder}/told.json "$@"',
+    "srun": 'exec {python} {here}/fake_srun.py {recorded} {folder}/told.json {doctor_ends} "$@"',
     "scontrol": 'echo "$@" >>{folder}/scontrol; exit 1',
     "squeue": "echo RUNNING None",
     # All commands of ours go through it. Those that are long are written down and not run.
@@ -83,7 +83,13 @@ class Stage:
         )
 
     def run(
-        self, script: Path, arguments: Sequence[str], job: Path, environment: Mapping[str, str], ends: int = 0
+        self,
+        script: Path,
+        arguments: Sequence[str],
+        job: Path,
+        environment: Mapping[str, str],
+        ends: int = 0,
+        doctor_ends: int = 0,
     ) -> "subprocess.CompletedProcess[str]":
         """A batch script in a job's environment and nothing else but what a login gives.
 
@@ -91,11 +97,13 @@ class Stage:
             job: the recording of its tasks.
             environment: of the batch script.
             ends: the exit status of a command that is not really run.
+            doctor_ends: that of `mms-dist doctor` on the job's machines, of which only the place is looked at.
         """
-        values = {"python": sys.executable, "here": Path(__file__).parent, "folder": self.folder}
+        values = {"python": sys.executable, "here": Path(__file__).parent, "folder": self.folder, "recorded": job}
+        values |= {"ends": ends, "doctor_ends": doctor_ends}
         for name, body in PROGRAMS.items():
             path = self.folder / "programs" / name
-            path.write_text("#!/bin/bash\n" + body.format(**values, recorded=job, ends=ends) + "\n")
+            path.write_text("#!/bin/bash\n" + body.format(**values) + "\n")
             path.chmod(0o755)
         login = {"PATH": "/usr/bin:/bin", "HOME": str(self.folder), "OMP_NUM_THREADS": "1"}
         return subprocess.run(
@@ -108,10 +116,11 @@ class Stage:
         )
 
     def run_shipped(
-        self, name: str, arguments: Sequence[str], job: Job, *, ends: int = 0
+        self, name: str, arguments: Sequence[str], job: Job, *, ends: int = 0, doctor_ends: int = 0
     ) -> "subprocess.CompletedProcess[str]":
         """A shipped script as it is."""
-        return self.run(self.shipped(name), arguments, job.path, self.submitted(job.recorded["batch"]), ends)
+        environment = self.submitted(job.recorded["batch"])
+        return self.run(self.shipped(name), arguments, job.path, environment, ends, doctor_ends)
 
     def shipped(self, name: str) -> Path:
         return self.home / "slurm" / f"{name}.sbatch"

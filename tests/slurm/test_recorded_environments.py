@@ -95,6 +95,15 @@ def test_the_debug_script_examines_every_machine_and_then_debugs_on_the_first(
     assert stage.commands("debug") == [["--config", config, "--optim.lr", "5e-4"]]
 
 
+@pytest.mark.parametrize(("doctor", "debug"), [(1, 0), (0, 3), (1, 3), (3, 1)])
+def test_the_debug_script_ends_with_the_worse_of_what_its_two_steps_say(
+    stage: Stage, config: str, doctor: int, debug: int
+) -> None:
+    ended = stage.run_shipped("debug", [config], JOBS[0], ends=debug, doctor_ends=doctor)
+    assert ended.returncode == max(doctor, debug), ended.stderr
+    assert stage.commands("debug") == [["--config", config]], "whatever the machines are like"
+
+
 def test_the_scoring_script_scores_once_whatever_machines_it_has(job: Job, stage: Stage) -> None:
     assert stage.run_shipped("eval", ["runs/x y", "--split", "dev"], job, ends=3).returncode == 3
     assert stage.commands("eval") == [["runs/x y", "--split", "dev"]]

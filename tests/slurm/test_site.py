@@ -33,12 +33,14 @@ MODULE = """() {{
 """An exported function, as on real sites: it uses what is not set, fails, and brings a python of its own."""
 
 APPTAINER = """#!/bin/bash
-echo "$(hostname) $*" >>{folder}/contained
+words="$*"
+echo "$(hostname) ${{words//$'\\n'/ }}" >>{folder}/contained
 [[ "$1 $2 $3 $4 $5" == "exec --nv --bind /scratch mms-dist.sif" ]] || exit 64
 export IN_IMAGE=$5
 shift 5
-exec "$@"
+exec unshare --mount bash -c 'mount -t tmpfs none "$0" && exec "$@"' {spool} "$@"
 """
+"""Its own view of the files, which lacks slurmd's folder with the batch script."""
 
 
 def test_modules_a_container_and_an_interface_reach_every_process(
@@ -55,7 +57,7 @@ def test_modules_a_container_and_an_interface_reach_every_process(
         site = site.replace(example, used)
     (home / "slurm" / "site.sh").write_text(site)
     _program(tmp_path / "module" / "python", "#!/bin/bash\necho 'of the module' >&2; exit 99\n")
-    _program(tmp_path / "bin" / "apptainer", APPTAINER.format(folder=tmp_path))
+    _program(tmp_path / "bin" / "apptainer", APPTAINER.format(folder=tmp_path, spool=cluster.folder / "spool"))
 
     config = toy_config(
         tmp_path / "run",
@@ -83,6 +85,7 @@ def test_modules_a_container_and_an_interface_reach_every_process(
 
     cluster.wait_until(all_are_there, job)
     assert cluster.wait_for_end(job)["JobState"] == "COMPLETED", cluster.told(job)
+    assert "found no #SBATCH --signal" not in cluster.told(job), "what is asked of the script is known in the container"
     assert (tmp_path / "modules").read_text() == "purge\nload cuda/12.6\n"
     contained = [line.split(" exec --nv --bind /scratch mms-dist.sif ") for line in _lines(tmp_path / "contained")]
     assert all(command.startswith("python -m launcher.slurm.") for _, command in contained), contained

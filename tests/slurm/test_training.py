@@ -1,5 +1,6 @@
 """A job that is stopped and requeued ends with the adapters of a run that nobody has disturbed."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -27,13 +28,26 @@ def test_a_job_that_is_warned_saves_and_is_requeued_until_all_is_done(
     undisturbed.assert_same(job.directory)
     job.assert_curves_go_on()
     assert "the warning comes 600 s before the end; a round takes up to" in job.log, "measured before the restart"
+    assert_lines_begin_with_their_rank(job.log)
 
 
+def assert_lines_begin_with_their_rank(log: str) -> None:
+    """Those of training processes, by what each of the two says once and by what the first says of the run."""
+    lines = log.splitlines()
+    told = sorted(line for line in lines if "stopping after this round" in line)
+    assert told == [f"[rank {rank}] stopping after this round" for rank in (0, 1)], log
+    of_the_first = [line for line in lines if re.search(r"languages 3: |resumed   after |dev CER %|adapters/ta.", line)]
+    assert len(of_the_first) > 4 and all(line.startswith("[rank 0] ") for line in of_the_first), log
+    assert not [line for line in lines if "[rank " in line[1:]], "a whole line each"
+
+
+@pytest.mark.parametrize(("partition", "mode"), [("all", "REQUEUE"), ("cancelling", "CANCEL")])
 def test_a_job_that_gives_way_to_an_urgent_one_saves_and_goes_on_after_it(
-    cluster: Cluster, tmp_path: Path, undisturbed: Reference
+    cluster: Cluster, tmp_path: Path, undisturbed: Reference, partition: str, mode: str
 ) -> None:
-    """SLURM warns it with SIGTERM, and ends it after the partition's grace time."""
-    job = undisturbed.job(cluster, tmp_path)
+    """SLURM warns it with SIGTERM, and ends it after the partition's grace time, in either of its ways."""
+    assert f"PreemptMode={mode} " in cluster.run("scontrol", "--oneliner", "show", "partition", partition) + " "
+    job = undisturbed.job(cluster, tmp_path, f"--partition={partition}")
     job.wait_until_training()
     urgent = ("--partition=urgent", "--exclusive", "--nodes=2", "--time=5", "--output=/dev/null", "--wrap=true")
     other = cluster.submit(*urgent)

@@ -132,7 +132,7 @@ def test_a_port_that_is_taken_ends_the_launcher_at_once_and_the_next_start_has_a
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode != 0
     assert f"port `{place.port}`, but another process is utilizing it" in done.stderr
-    assert decide(None, warned=False, refused=False, fruitless=0, allowed=3).action is Action.REQUEUE
+    assert decide(None, warned=False, refusal=None, fruitless=0, allowed=3).action is Action.REQUEUE
     ports = [replace(place, restarts=restarts).port for restarts in range(20)]
     assert len(set(ports)) == len(ports)
     assert all(FIRST_PORT <= port < FIRST_PORT + PORTS for port in ports)

@@ -47,7 +47,7 @@ JOB = {"SLURM_JOB_ID": "12", "SLURM_JOB_NODELIST": "n[1-2]", "SLURM_JOB_NUM_NODE
 def test_the_runs_own_word_and_its_progress_decide(
     outcome: Status | None, warned: bool, fruitless: int, action: Action, exit_code: int, words: str
 ) -> None:
-    verdict = decide(outcome, warned=warned, refused=False, fruitless=fruitless, allowed=ALLOWED)
+    verdict = decide(outcome, warned=warned, refusal=None, fruitless=fruitless, allowed=ALLOWED)
     assert (verdict.action, verdict.exit_code) == (action, exit_code)
     assert words in verdict.reason
 
@@ -64,16 +64,15 @@ def test_the_runs_own_word_and_its_progress_decide(
 def test_a_mistake_found_on_the_machines_before_the_run_is_not_requeued(
     outcome: Status | None, warned: bool, action: Action
 ) -> None:
-    verdict = decide(outcome, warned=warned, refused=True, fruitless=0, allowed=ALLOWED)
+    verdict = decide(outcome, warned=warned, refusal="GPUs to ask for", fruitless=0, allowed=ALLOWED)
     assert verdict.action == action
-    assert action is not Action.GIVE_UP or (verdict.exit_code == 2 and "to be mended" in verdict.reason)
+    assert action is not Action.GIVE_UP or (verdict.exit_code == 2 and "GPUs to ask for" in verdict.reason)
 
 
 @pytest.mark.parametrize("state", [RUNNING, PREEMPTED])
 def test_no_number_of_restarts_is_too_many_where_none_is_set(state: str) -> None:
     assert (
-        decide(replace(RUN, state=state), warned=False, refused=False, fruitless=999, allowed=0).action
-        == Action.REQUEUE
+        decide(replace(RUN, state=state), warned=False, refusal=None, fruitless=999, allowed=0).action == Action.REQUEUE
     )
 
 
@@ -131,6 +130,24 @@ def test_the_end_of_an_earlier_attempt_is_not_taken_for_this_ones(
     assert end(run, before) == 75, "nothing has begun since"
     write(run, replace(RUN, state=FINISHED, attempt=2))
     assert end(run, before) == 0
+
+
+@pytest.mark.parametrize("script", ["", "/var/spool/slurmd/job00012/slurm_script", "#SBATCH --nodes=2"])
+def test_a_job_whose_warning_is_not_known_begins_and_says_so(
+    run: Path, capsys: pytest.CaptureFixture[str], script: str
+) -> None:
+    """The path is of a script that was filled in when it was still asked for: a container does not see it."""
+    assert batch.main(["begin", "--script", script, str(run.parent / "config.yaml")]) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out) is None
+    assert len([line for line in told.err.splitlines() if "found no #SBATCH --signal=…" in line]) == 1
+
+
+def test_a_job_whose_warning_is_known_says_nothing_before_anything_has_been_measured(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert batch.main(["begin", "--script", "#SBATCH --signal=B:USR1@600", str(run.parent / "config.yaml")]) == 0
+    assert "--signal" not in capsys.readouterr().err
 
 
 def test_what_another_job_says_of_the_run_is_not_taken_for_this_ones(

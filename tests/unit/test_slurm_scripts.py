@@ -1,6 +1,7 @@
 """The shell scripts: free of what bash and shellcheck complain of, and with what a restartable job needs."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -48,6 +49,16 @@ def test_it_says_how_it_is_used(script: Path, tmp_path: Path) -> None:
     assert done.returncode == 2
     assert f"slurm/{script.name}" in done.stderr
     assert "usage: sbatch" in done.stderr
+
+
+def test_what_the_sites_file_says_to_unset_leaves_no_gpu_to_ask_for() -> None:
+    """Before shards and eval by sbatch itself, which takes its options from the environment."""
+    (line,) = re.findall(r"`(unset .*)`", (FOLDER / "site.sh").read_text())
+    of_gpus = ("GPUS", "GPUS_PER_NODE", "GPUS_PER_TASK", "CPUS_PER_GPU", "MEM_PER_GPU", "GPU_BIND", "GRES")
+    given = {f"SBATCH_{name}": "gpu:8" for name in of_gpus} | {"SBATCH_PARTITION": "gpu", "SBATCH_GRES_FLAGS": "x"}
+    code = f"set -euo pipefail\n{line}\ncompgen -e SBATCH_"
+    done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"} | given)
+    assert done.stdout.split() == ["SBATCH_PARTITION"], done.stderr
 
 
 def bash(code: str, folder: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
