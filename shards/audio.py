@@ -65,6 +65,19 @@ def decode(data: bytes | memoryview, allocate: Callable[[int], Samples] = new_sa
     return audio
 
 
+def rate_of(data: bytes | memoryview) -> int:
+    """Samples a second of one encoded recording, as its header says; nothing is decoded.
+
+    Raises:
+        UndecodableError: if it is not audio that libsndfile reads.
+    """
+    try:
+        with soundfile.SoundFile(io.BytesIO(data)) as recording:
+            return int(recording.samplerate)
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise UndecodableError(str(error)) from error
+
+
 def encode_flac(audio: Samples) -> bytes:
     """16 kHz mono 16-bit FLAC; the same samples always give the same bytes."""
     target = io.BytesIO()

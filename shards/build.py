@@ -86,18 +86,12 @@ def build_shards(
     """
     progress = progress or BuildProgress()
     report = BuildReport()
-    try:
-        (output / WORK_FOLDER).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ShardsError(
-            f"{output} can not be made: {error.strerror}; choose another folder for the shards"
-        ) from error
-    with process_pool(workers) as executor:
+    with _folder_for(output), process_pool(workers) as executor:
         builds = [(plan, _LanguageBuild(plan, output, options)) for plan in plans]
         for _, build in builds:
             build.check_target(force=force)
         for plan, build in builds:
-            with _only_build(output, plan.language):
+            with _only_build(build.lock, output, plan.language):
                 index = None if force else build.finished_index()
                 if index is not None:
                     report.reused.append(plan.language)
@@ -106,6 +100,8 @@ def build_shards(
                         index = build.run(executor, workers, progress)
                     except SourceError as error:
                         report.failed[plan.language] = str(error)
+                        # While it is held: who opened it meanwhile finds it gone and asks for a new one.
+                        build.lock.unlink(missing_ok=True)
                         continue
                     except BrokenProcessPool as error:
                         raise ShardsError(
@@ -135,6 +131,7 @@ class _LanguageBuild:
         self.options = options
         self.target = output / plan.language
         self.staging = output / WORK_FOLDER / plan.language
+        self.lock = output / WORK_FOLDER / f"{plan.language}.lock"
         self.record = output / WORK_FOLDER / f"{plan.language}.json"
         self.fingerprint = _fingerprint(plan, options)
         # Kept apart from the shards: times of files differ between machines, the shards must not.
@@ -226,7 +223,8 @@ class _LanguageBuild:
             drops.merge(writers[split].tail_drops)
         if not writers["train"].parts:
             shutil.rmtree(self.staging)
-            raise SourceError(no_training_utterances(self.plan.language, drops))
+            held_out = sum(part.info.samples for part in parts)
+            raise SourceError(no_training_utterances(self.plan.language, drops, held_out=held_out))
         build = {"fingerprint": self.fingerprint, "options": _options(self.plan, self.options)}
         index = write_index(self.staging / "shards", self.plan.language, parts, drops, build=build)
         if self.target.exists():
@@ -264,9 +262,30 @@ def _tasks(candidates: Sequence[Candidate]) -> Iterator[list[Candidate]]:
 
 
 @contextlib.contextmanager
-def _only_build(output: Path, language: str) -> Iterator[None]:
+def _folder_for(output: Path) -> Iterator[None]:
+    """`output` with its work folder; of those folders that had to be made, none is left empty."""
+    made: list[Path] = []
+    try:
+        try:
+            made += [folder for folder in (output / WORK_FOLDER, output, *output.parents) if not folder.exists()]
+            (output / WORK_FOLDER).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ShardsError(
+                f"{output} can not be made: {error.strerror}; choose another folder for the shards"
+            ) from error
+        yield
+    finally:
+        for folder in made:
+            with contextlib.suppress(OSError):  # it is not empty, or could not be made
+                folder.rmdir()
+
+
+@contextlib.contextmanager
+def _only_build(path: Path, output: Path, language: str) -> Iterator[None]:
     """The only build of this language; those of others may go on beside it."""
-    lock = FileLock(output / WORK_FOLDER / f"{language}.lock", timeout=0)
+    # A build beside this one, in which nothing was left, may just have taken the empty folder away.
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path, timeout=0)
     try:
         lock.acquire()
     except Timeout as error:

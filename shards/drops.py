@@ -27,6 +27,26 @@ REASONS = {
     "more_labels_than_frames": "more characters than the model has output frames for CTC",
 }
 
+# What helps where nothing else is left of a language.
+MENDS = {
+    "missing_text": "write clip.txt beside each clip",
+    "missing_audio": "mend the paths or give --audio-root",
+    "incomplete": "give every sample audio and a transcript, or name its field with --text-field",
+    "empty": "give each recording its transcript",
+    "markup": "take what is in brackets out of the transcripts",
+    "numbers": "spell out the digits, or say how with 'numbers' in --text-rules",
+    "unsupported_characters": "write the symbols as words, or say how with 'replace' in --text-rules",
+    "duplicate": "give each stretch of a recording once",
+    "text_in_other_split": "give each sentence one split",
+    "bad_segment": "mend the segments' start and end",
+    "undecodable": "give recordings that libsndfile reads",
+    "sample_rate": "give recordings made at 8 kHz or more",
+    "silent": "give recordings with sound",
+    "too_short": "lower --min-seconds",
+    "too_long": "raise --max-seconds or cut the recordings",
+    "more_labels_than_frames": "give transcripts of what is said in the recording and no more",
+}
+
 
 class Drops:
     """Counts by reason, in the order of `REASONS`; the first few examples of each are kept."""

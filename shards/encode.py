@@ -10,11 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from shards.audio import Recording, Samples, UndecodableError, encode_flac
-from shards.limits import Limits, check_utterance
+from shards.limits import Limits, check_rate, check_utterance
 from shards.plan import Candidate
 from shards.text import Rejected
 
-MIN_RATE_HZ = 8_000
 # Manifests round their times; a segment may end this much after its recording.
 _END_TOLERANCE_SECONDS = 0.1
 
@@ -64,8 +63,7 @@ def _encode_recording(candidates: list[Candidate], limits: Limits) -> Iterator[E
 
 def _cut(recording: Recording, candidate: Candidate, limits: Limits) -> Samples:
     """The utterance's audio `[S]`; what the header alone rules out is not decoded."""
-    if recording.rate < MIN_RATE_HZ:
-        raise Rejected("sample_rate", f"{recording.rate} Hz, expected at least {MIN_RATE_HZ} Hz")
+    check_rate(recording.rate)
     start = candidate.start_seconds or 0.0
     end = recording.seconds if candidate.end_seconds is None else candidate.end_seconds
     if not 0 <= start < end <= recording.seconds + _END_TOLERANCE_SECONDS or start >= recording.seconds:

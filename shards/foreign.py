@@ -15,10 +15,10 @@ from typing import Any
 from braceexpand import braceexpand
 
 from shards import storage
-from shards.audio import UndecodableError
+from shards.audio import UndecodableError, rate_of
 from shards.errors import ShardsError, SourceError
 from shards.index_file import write_index
-from shards.limits import Limits, check_utterance
+from shards.limits import Limits, check_rate, check_utterance
 from shards.parts import ShardPart, UtteranceFacts, describe_shard
 from shards.plan import PRECEDENCE, no_training_utterances
 from shards.pool import in_order, process_pool
@@ -144,7 +144,8 @@ def index_language(
     for part in parts[1:]:
         drops.merge(part.drops)
     if not any(part.info.samples for part in parts if part.split == "train"):
-        raise SourceError(no_training_utterances(language, drops))
+        held_out = sum(part.info.samples for part in parts)
+        raise SourceError(no_training_utterances(language, drops, held_out=held_out))
     described_options = {"limits": asdict(options.limits), "reading": reading}
     sums = [part.info.sha256 for part in parts]
     fingerprint = hashlib.blake2b(json.dumps([described_options, sums], sort_keys=True).encode(), digest_size=16)
@@ -183,6 +184,7 @@ def _describe(job: tuple[ForeignTar, str, dict[str, Any], Limits]) -> tuple[Shar
             try:
                 members = members_of(_bytes_of(path, span))
                 parsed = parse(members)
+                check_rate(rate_of(parse.audio_member(members)))
                 check_utterance(parsed.audio, parsed.text, limits)
             except Rejected as rejected:
                 dropped.append((rejected.reason, f"{tar.name}:{span.key}: {rejected.detail}"))

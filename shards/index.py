@@ -161,14 +161,17 @@ class LanguageIndex:
         import pyarrow.parquet
 
         url = storage.join(self.root, self.language, TABLE_NAME)
+        content = self._read(url)
         try:
-            file = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(self._read(url)))
+            file = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(content))
             # Arrow's worker threads can outlive the interpreter, and a short command then dies of SIGABRT at its end.
             whole = file.read(use_threads=False)
             splits = whole.column("split")
             tables = {split: _table(whole.filter(pyarrow.compute.equal(splits, split))) for split in SPLITS}
-        except (pyarrow.ArrowException, KeyError, ValueError) as error:
-            raise IndexFileError(f"sample table {url} can not be read ({error}); {self.mend}") from error
+        # pyarrow calls damage past the footer an OSError, though all bytes are in memory by now.
+        except (pyarrow.ArrowException, KeyError, ValueError, OSError) as error:
+            reason = " ".join(str(error).split())  # some of pyarrow's reasons have several lines
+            raise IndexFileError(f"sample table {url} can not be read ({reason}); {self.mend}") from error
         for split, table in tables.items():
             if len(table) != self.utterances(split):
                 raise IndexFileError(

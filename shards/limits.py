@@ -11,6 +11,8 @@ from shards.audio import Samples
 from shards.schema import SAMPLE_RATE, frames_of, required_frames
 from shards.text import Rejected
 
+MIN_RATE_HZ = 8_000
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -18,6 +20,16 @@ class Limits:
 
     min_seconds: float = 0.3
     max_seconds: float = 30.0
+
+
+def check_rate(rate: int) -> None:
+    """See that a recording was not made at so few samples a second that speech is lost.
+
+    Raises:
+        Rejected: `sample_rate`.
+    """
+    if rate < MIN_RATE_HZ:
+        raise Rejected("sample_rate", f"{rate} Hz, expected at least {MIN_RATE_HZ} Hz")
 
 
 def check_utterance(audio: Samples, text: str, limits: Limits) -> None:

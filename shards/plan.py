@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from shards.drops import Drops
+from shards.drops import MENDS, Drops
 from shards.errors import SourceError
 from shards.schema import SPLITS
 from shards.sources import SourceRow
@@ -89,19 +89,20 @@ def plan_languages(
     ]
     for plan in plans:
         if not plan.candidates["train"]:
-            raise SourceError(no_training_utterances(plan.language, plan.drops))
+            raise SourceError(no_training_utterances(plan.language, plan.drops, held_out=plan.total))
     return plans
 
 
-def no_training_utterances(language: str, drops: Drops) -> str:
-    """The message for a language in which nothing is left to train on."""
+def no_training_utterances(language: str, drops: Drops, *, held_out: int) -> str:
+    """The message for a language in which nothing is left to train on, but `held_out` utterances in dev and test."""
     reasons = ", ".join(
         f"{entry['count']} {reason} (as {entry['examples'][0]})" for reason, entry in drops.as_dict().items()
     )
-    return (
-        f"no training utterances left in {language}; left out: {reasons or 'none'}; "
-        "mend the source, lower --dev-fraction and --test-fraction, or relax the limits"
-    )
+    mends = [MENDS[reason] for reason in drops.as_dict()]
+    if held_out:
+        mends.append(f"put some of the {counted(held_out, 'utterance')} of dev and test into train")
+    found = f"no training utterances left in {language}; left out: {reasons or 'none'}"
+    return f"{found}; mend: {', '.join(mends) or 'give recordings with transcripts'}"
 
 
 def _missing_audio(by_language: dict[str, list[SourceRow]]) -> set[Path]:

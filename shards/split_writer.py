@@ -1,4 +1,9 @@
-"""Write the utterances of one split into shards; each finished shard is remembered, so that a build can go on."""
+"""Write the utterances of one split into shards; each finished shard is remembered, so that a build can go on.
+
+The tars come from webdataset's `TarWriter` rather than `ShardWriter`, which wraps it: that one opens a tar before there
+is an utterance for it, and finishes one only with the next write or when the build is interrupted, so that what is
+remembered of a shard would be wrong or late.
+"""
 
 from __future__ import annotations
 

@@ -49,8 +49,8 @@ examples:
   mms-dist shards index corpus/ 'pipe:ssh store cat /ron/dev.tar' --lang ron --split dev
 
 The tars hold audio (flac, wav, mp3, ogg, opus …) and a transcript (.json or .txt) per sample. They are not changed;
-audio of another rate is resampled, and text normalised, whenever it is read. Splits come from names (train-000.tar,
-dev.tar, val-3.tar) unless --split says otherwise."""
+audio of another rate is resampled (below 8 kHz it is left out), and text normalised, whenever it is read. Splits come
+from names (train-000.tar, dev.tar, val-3.tar) unless --split says otherwise."""
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:

@@ -2,16 +2,19 @@
 
 import json
 import shutil
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import soundfile
 from transformers import Wav2Vec2ForCTC
 
 from launcher.cli import main
 from mms_dist.training.attempts import STATUS_NAME, read_status
 from tests.conftest import small_base_config
 from tests.corpus import build_toy_shards
+from tests.shard_samples import sound
 from tests.training import toy_config
 
 
@@ -112,3 +115,85 @@ def test_an_adapter_whose_head_does_not_fit_the_vocabulary_is_refused(
 def test_a_dry_run_writes_nothing(command: Command, tmp_path: Path) -> None:
     assert command("--dry-run")[0] == 0
     assert not (tmp_path / "run").exists()
+
+
+def manifest_of(folder: Path, recordings: list[tuple[str, int, str]]) -> Path:
+    """A manifest of (text, samples a second, split) in ron, and its recordings of a second."""
+    lines = ["audio\ttext\tlang\tsplit"]
+    folder.mkdir()
+    for number, (text, rate, split) in enumerate(recordings):
+        soundfile.write(folder / f"clip{number}.wav", sound(1, rate=rate, seed=number), rate)
+        lines.append(f"clip{number}.wav\t{text}\tron\t{split}")
+    manifest = folder / "manifest.tsv"
+    manifest.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return manifest
+
+
+EMPTY = [("", 16_000, ""), ("...", 16_000, ""), ("\u2013", 16_000, "")]
+SLOW = [("alpha", 6_000, ""), ("bravo", 6_000, ""), ("charlie", 4_000, "")]
+SLOW_BUT_DEV = [("alpha", 6_000, "train"), ("bravo", 16_000, "dev")]
+
+
+@pytest.mark.parametrize(
+    ("recordings", "expected"),
+    [
+        (EMPTY, ["left out: 3 empty (as clip0.wav: '')", "mend: give each recording its transcript\n"]),
+        (
+            SLOW,
+            ["left out: 3 sample_rate (as clip", "expected at least 8000 Hz", "mend: give recordings made at 8 kHz"],
+        ),
+        ([*EMPTY, *SLOW], ["3 empty", "3 sample_rate", "its transcript, give recordings made at 8 kHz or more\n"]),
+        (SLOW_BUT_DEV, ["left out: 1 sample_rate", "put some of the 1 utterance of dev and test into train"]),
+    ],
+)
+@pytest.mark.parametrize("place", ["shards", "new/shards"])
+def test_a_source_in_which_nothing_can_be_trained_on_says_why_and_leaves_no_folder(
+    recordings: list[tuple[str, int, str]],
+    expected: list[str],
+    place: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    manifest = manifest_of(tmp_path / "source", recordings)
+    assert main(["shards", "build", str(manifest), str(tmp_path / place), "--workers", "1"]) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("error: no training utterances left in ron; left out: ")
+    assert message.count("\n") == 1
+    for words in expected:
+        assert words in message
+    assert [path.name for path in tmp_path.iterdir()] == ["source"]
+
+
+def test_a_language_in_which_nothing_is_left_takes_no_folder_that_was_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = manifest_of(tmp_path / "source", SLOW)
+    (tmp_path / "shards").mkdir()
+    assert main(["shards", "build", str(manifest), str(tmp_path / "shards"), "--workers", "1"]) == 2
+    assert list((tmp_path / "shards").iterdir()) == []
+    # beside one that is built
+    manifest.write_text(f"{manifest.read_text()}good.wav\tdelta\tita\ttrain\n")
+    soundfile.write(manifest.with_name("good.wav"), sound(1), 16_000)
+    assert main(["shards", "build", str(manifest), str(tmp_path / "shards"), "--workers", "1"]) == 2
+    assert "3 sample_rate" in capsys.readouterr().err
+    assert sorted(path.name for path in (tmp_path / "shards").iterdir()) == [".build", "ita"]
+    assert sorted(path.name for path in (tmp_path / "shards" / ".build").iterdir()) == ["ita.json", "ita.lock"]
+
+
+def test_foreign_tars_of_too_low_a_rate_are_refused_and_get_no_index(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest_of(tmp_path / "source", SLOW)
+    tar = tmp_path / "shards" / "ron" / "train-000000.tar"
+    tar.parent.mkdir(parents=True)
+    with tarfile.open(tar, "w") as archive:
+        for number, (text, _, _) in enumerate(SLOW):
+            (tmp_path / "clip.txt").write_text(text)
+            archive.add(tmp_path / "clip.txt", f"clip{number}.txt")
+            archive.add(tmp_path / "source" / f"clip{number}.wav", f"clip{number}.wav")
+    assert main(["shards", "index", str(tmp_path / "shards"), "--workers", "1"]) == 2
+    message = capsys.readouterr().err
+    assert "error: no training utterances left in ron; left out: 3 sample_rate" in message
+    assert "6000 Hz, expected at least 8000 Hz" in message
+    assert "mend: give recordings made at 8 kHz or more" in message
+    assert [path.name for path in tar.parent.iterdir()] == [tar.name]

@@ -118,6 +118,33 @@ def test_samples_that_can_not_be_used_are_left_out_counted_and_shift_no_other(tm
     assert texts_of(tmp_path) == ["unu", "șase"]
 
 
+def test_recordings_below_the_rate_that_a_build_asks_for_are_left_out_as_in_a_build(tmp_path):
+    recordings = {"rar": 6_000, "abia": 7_999, "destul": 8_000, "bun": 16_000}
+    samples = {
+        text: {"wav": encoded(1, rate=rate, container="WAV"), "txt": text.encode()} for text, rate in recordings.items()
+    }
+    write_tar(tmp_path / "foreign" / "ron" / "train.tar", samples)
+    drops = index_of(tmp_path / "foreign")["drops"]
+    assert drops == {
+        "sample_rate": {
+            "count": 2,
+            "examples": [
+                f"train.tar:{text}: {recordings[text]} Hz, expected at least 8000 Hz" for text in ("rar", "abia")
+            ],
+        }
+    }
+    assert texts_of(tmp_path / "foreign") == ["destul", "bun"]
+    manifest = tmp_path / "corpus.tsv"
+    lines = [f"{text}.wav\t{text}\tron\ttrain" for text in recordings]
+    manifest.write_text("\n".join(["audio\ttext\tlang\tsplit", *lines]))
+    for text, members in samples.items():
+        (tmp_path / f"{text}.wav").write_bytes(members["wav"])
+    built = build(manifest, tmp_path / "built").indexes["ron"]["drops"]
+    assert {reason: entry["count"] for reason, entry in built.items()} == {"sample_rate": 2}
+    details = [{example.split(": ")[-1] for example in found["sample_rate"]["examples"]} for found in (built, drops)]
+    assert details[0] == details[1]
+
+
 def test_a_sentence_of_dev_is_left_out_of_train(tmp_path):
     good = encoded(1, rate=16_000, container="WAV")
     write_tar(tmp_path / "ron" / "train.tar", {"a": {"wav": good, "txt": b"unu"}, "b": {"wav": good, "txt": b"doi"}})
