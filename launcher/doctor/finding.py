@@ -1,13 +1,17 @@
 """What a check found, as plain values, and the notes it is written into."""
 
 import contextlib
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from mms_dist.errors import MmsDistError
 from shards.errors import ShardsError
 
 OK, WARNING, FAILED, NOT_CHECKED = "ok", "warning", "failed", "not checked"
+ORIGIN_CALLS = 4
+"""Of an unexpected error's traceback, shown in its mend."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,11 @@ class Notes:
         except ImportError as error:
             self.fail(f"cannot be looked at: {error}", "install mms-dist and all it needs again: pip install -e .")
         except Exception as error:  # a check that breaks must not hide what the others find
-            self.fail(f"cannot be looked at: {type(error).__name__}: {error}", None)
+            self.fail(
+                f"cannot be looked at: {type(error).__name__}: {error}",
+                f"if that does not tell what to mend, open an issue with it, the command, and where it arose: "
+                f"{_origin(error)}",
+            )
 
     def about(self, check: str) -> None:
         """Findings from here on belong to `check`."""
@@ -74,3 +82,9 @@ class Notes:
 
     def _add(self, status: str, found: str, mend: str | None) -> None:
         self.findings.append(Finding(self._check, status, found, mend))
+
+
+def _origin(error: Exception) -> str:
+    """The innermost calls, the last of them first: a traceback on one line, with no path of this machine."""
+    calls = reversed(traceback.extract_tb(error.__traceback__)[-ORIGIN_CALLS:])
+    return ", from ".join(f"{Path(call.filename).name}:{call.lineno} in {call.name}" for call in calls)

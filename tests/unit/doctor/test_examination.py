@@ -1,5 +1,6 @@
 """All checks of `mms-dist doctor`: each fails on what is broken and on nothing else, and all of it is told at once."""
 
+import re
 import shutil
 import sys
 from importlib import metadata
@@ -118,3 +119,18 @@ def test_a_check_that_cannot_even_be_imported_is_a_finding_and_the_others_go_on(
     told = failed(examined(config))
     assert told.keys() == {"memory"}
     assert "psutil" in told["memory"]
+
+
+def test_a_check_that_breaks_says_where_and_what_to_do_and_the_others_go_on(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_down(*_: object) -> None:
+        raise ZeroDivisionError("no luck")
+
+    monkeypatch.setattr("launcher.doctor.checks.memory.look", break_down)
+    findings = examined(config)
+    told = failed(findings)
+    assert told.keys() == {"memory"}
+    assert "ZeroDivisionError: no luck → " in told["memory"]
+    assert re.search(r"open an issue .* test_examination.py:\d+ in break_down, from examination.py", told["memory"])
+    assert {"disk space", "processes"} <= {each.check for each in findings if each.status == "ok"}

@@ -13,6 +13,7 @@ from launcher.doctor.checks.memory import host_bytes
 from launcher.doctor.site import Site, site_of
 from launcher.doctor.step import take_place
 from launcher.slurm.lead_time import LeadTime
+from shards.index import ShardIndex
 from tests.doctoring import examined, failed, warned
 
 
@@ -20,6 +21,22 @@ def test_memory_is_compared_with_what_is_said_of_machines_elsewhere(config: Path
     assert failed(examined(config, nodes=2, processes=2, here=False, memory_gib=80)) == {}
     told = failed(examined(config, nodes=2, processes=2, here=False, memory_gib=0.001))
     assert told.keys() == {"memory"}
+
+
+def test_an_utterance_longer_than_a_pass_must_fit_alone_and_can_be_left_out(config: Path, shards: Path) -> None:
+    def told(*settings: str) -> str:
+        return failed(examined(config, *settings, here=False, memory_gib=1e-6))["memory"]
+
+    index = ShardIndex.load(str(shards))
+    longest = max(index.language(code).table("train").durations.max() for code in index.languages)
+    alone = f"data.max_seconds (the longest has {longest:,.0f} s)"
+    few = told("--rounds.forward_seconds", "1")
+    assert f"a forward pass of {longest:,.0f} s" in few
+    assert alone in few
+    below = f"{longest - 0.01:.3f}"
+    assert alone in told("--rounds.forward_seconds", below)
+    assert "data.max_seconds" not in told("--rounds.forward_seconds", below, "--data.max_seconds", below)
+    assert "data.max_seconds" not in told("--rounds.forward_seconds", str(longest))
 
 
 def test_processes_without_work_are_counted(config: Path) -> None:

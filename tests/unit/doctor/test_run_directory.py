@@ -3,16 +3,18 @@
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import safetensors.torch
 
-from launcher.doctor.checks import run_directory
+from launcher.doctor.checks import disk, run_directory
 from launcher.doctor.checks.disk import checkpoint_bytes
 from mms_dist.checkpoint.lock import RunLock
 from mms_dist.config import load_config
 from mms_dist.planning.shape import BaseShape
+from shards.index import ShardIndex
 from tests.doctoring import examined, failed, warned
 from tests.training import train
 
@@ -110,3 +112,23 @@ def _the_checkpoints_are_compared_with_what_the_run_would_go_on_with(
     findings = examined(config, *settings)
     assert failed(findings) == {}
     assert "is damaged" in warned(findings)["checkpoints"]
+
+
+@pytest.mark.parametrize("keep", [1, 2, 7])
+def test_there_must_be_room_for_the_checkpoints_kept_the_best_and_one_being_written(
+    config: Path, shards: Path, monkeypatch: pytest.MonkeyPatch, keep: int
+) -> None:
+    settings = ["--checkpoint.keep", str(keep)]
+    run = load_config(config, settings)
+    index, shape = ShardIndex.load(str(shards)), BaseShape.of(run.model.base)
+    sizes = [checkpoint_bytes(run, shape, len(index.language(code).vocabulary)) for code in index.languages]
+    needed = (keep + 1) * sum(sizes) + max(sizes)
+
+    def failures(free: int) -> dict[str, str]:
+        monkeypatch.setattr(disk.shutil, "disk_usage", lambda place: SimpleNamespace(free=free))
+        return failed(examined(config, *settings))
+
+    told = failures(needed - 1)
+    assert told.keys() == {"disk space"}
+    assert f"{keep + 1} of 2 languages" in told["disk space"]
+    assert failures(needed) == {}

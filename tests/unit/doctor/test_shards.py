@@ -3,6 +3,11 @@
 import json
 from pathlib import Path
 
+import pytest
+
+from mms_dist.config import load_config
+from mms_dist.training.census import take_census
+from shards.errors import IndexFileError
 from tests.doctoring import examined, failed, warned
 
 
@@ -15,6 +20,33 @@ def test_a_flipped_byte_at_the_end_of_a_split_is_found(config: Path, shards: Pat
     assert told.keys() == {"shards"}
     assert "CRC-32" in told["shards"]
     assert "mms-dist shards verify" in told["shards"]
+
+
+def _overwrite(path: Path, offset: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[offset : offset + 8] = b"\xff" * 8
+    path.write_bytes(content)
+
+
+def test_a_damaged_table_hides_no_other_problem_of_the_shards(config: Path, shards: Path) -> None:
+    _overwrite(shards / "taa" / "samples.parquet", 40)
+    (shards / "tab" / "train-000001.tar").unlink()
+    findings = [each for each in examined(config) if each.status == "failed"]
+    assert [each.check for each in findings] == ["shards", "shards"]
+    table, tar = findings
+    assert f"sample table {shards}/taa/samples.parquet can not be read" in table.found
+    assert f"shards build SOURCE {shards} --lang taa --force" in str(table.mend)
+    assert "tab/train-000001.tar is missing" in tar.found
+    assert f"shards build SOURCE {shards} --lang tab --force" in str(tar.mend)
+
+
+@pytest.mark.parametrize("offset", [4, 40, -100], ids=["page header", "page", "footer"])
+def test_training_calls_a_damaged_table_by_name_and_tells_the_mend(config: Path, shards: Path, offset: int) -> None:
+    path = shards / "taa" / "samples.parquet"
+    _overwrite(path, offset % path.stat().st_size)
+    with pytest.raises(IndexFileError, match=r"taa/samples.parquet can not be read \(.*--lang taa --force") as raised:
+        take_census(load_config(config, []))
+    assert "\n" not in str(raised.value)
 
 
 def test_text_that_was_decoded_wrongly_and_a_missing_dev_split_are_told(config: Path, shards: Path) -> None:
