@@ -68,6 +68,7 @@ CASES = (
     Case(target=FASTER, both_caches=True, batches=("planned",), repeats=2),
     Case(dtype="bfloat16", batches=("planned",), target=FASTER, repeats=1),
     Case(languages=1),
+    Case(languages=1, dtype="bfloat16"),
     Case(languages=2, batch_seconds=64.0, steps=12, batches=("planned",), repeats=1),
     Case(steps=300, batch_seconds=8.0, target=FASTER, both_caches=True, batches=("planned",), repeats=1),
     Case(languages=2, steps=2, batch_seconds=20.0, base="300m", batches=("planned",), repeats=1),

@@ -40,6 +40,10 @@ def test_flags_override_the_file_and_read_scientific_notation(tmp_path: Path) ->
         ({"optim": {"steps": 20, "warmup_steps": 100}}, "lower optim.warmup_steps"),
         ({"languages": {"ron": {"optim": {"steps": 20}}}}, "lower languages.ron.optim.warmup_steps"),
         ({"optim": {"steps": True}}, "not true or false"),
+        ({"adapter": {"dim": 0}}, "adapter.dim: found 0; .* greater than or equal to 1$"),
+        ({"adapter": {"dim": -16}}, "adapter.dim: found -16; .* greater than or equal to 1$"),
+        ({"adapter": {"dim": 1025}}, "adapter.dim: found 1025; .* less than or equal to 1024$"),
+        ({"adapter": {"dim": 16.5}}, "adapter.dim: found 16.5"),
         ({"data": {"languages": []}}, "data.languages"),
         ({"rounds": {"forward_seconds": 1e-5}}, "rounds.forward_seconds"),
     ],
@@ -47,6 +51,12 @@ def test_flags_override_the_file_and_read_scientific_notation(tmp_path: Path) ->
 def test_a_wrong_key_or_value_is_named_with_its_mend(document: dict, expected: str) -> None:
     with pytest.raises(ConfigError, match=expected.replace("(", r"\(")):
         parse_config(document)
+
+
+def test_the_bottleneck_is_that_of_mms_unless_another_is_asked_for() -> None:
+    assert parse_config({}).adapter.dim == 16
+    for dim in (1, 64, 256, 1024):
+        assert parse_config({"adapter": {"dim": dim}}).adapter.dim == dim
 
 
 def test_all_problems_are_reported_at_once() -> None:

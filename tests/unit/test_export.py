@@ -19,6 +19,7 @@ from mms_dist.checkpoint.adapter_file import AdapterShape, read_adapter
 from mms_dist.checkpoint.export import export_run
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.errors import BaseModelError, CheckpointError
+from tests.base_samples import OWN_LANGUAGES, save_as_old_checkpoint, save_like_mms_1b_all
 from tests.checkpoint_samples import sample
 from tests.conftest import small_base_config
 
@@ -146,12 +147,25 @@ def test_the_base_is_written_in_the_dtype_asked_for_and_adapters_stay_float32(ru
 
 
 def test_a_base_with_head_adapters_and_tokenizer_of_its_own_is_exported_without_them(run, tmp_path, small_base, audio):
-    """As facebook/mms-1b-all: another adapter dimension, another vocabulary."""
-    encoder = {f"wav2vec2.{k}": v for k, v in Wav2Vec2Model.from_pretrained(small_base).state_dict().items()}
-    other = Wav2Vec2ForCTC(small_base_config(adapter_attn_dim=16, vocab_size=154))
-    other.load_state_dict(encoder, strict=False)
-    other.save_pretrained(tmp_path / "other")
-    model, processor = load(export_run(run, base_path=str(tmp_path / "other")).folder, "ron")
+    """As facebook/mms-1b-all: another adapter dimension, other vocabularies, and a Romanian of its own."""
+    other = tmp_path / "other"
+    save_like_mms_1b_all(other, small_base)
+    own_model, own_processor = load(other, "ron")
+    assert len(own_processor.tokenizer.encoder) == own_model.config.vocab_size == OWN_LANGUAGES["ron"] != SIZES["ron"]
+    folder = export_run(run, base_path=str(other)).folder
+    assert {p.name for p in folder.glob("adapter.*")} == {f"adapter.{x}.safetensors" for x in SIZES}
+    assert {x: len(tokens) for x, tokens in json.loads((folder / "vocab.json").read_text()).items()} == SIZES
+    assert json.loads((folder / "tokenizer_config.json").read_text())["target_lang"] in SIZES
+    for language in SIZES:
+        model, processor = load(folder, language)
+        assert len(processor.tokenizer.encoder) == SIZES[language]
+        expected = logits(reference(small_base, run, language, expected_step(language)), processor, audio)
+        assert torch.allclose(logits(model, processor, audio), expected, rtol=0, atol=1e-6)
+
+
+def test_a_base_in_an_old_checkpoints_format_is_exported_as_any_other(run, tmp_path, small_base, audio):
+    save_as_old_checkpoint(tmp_path / "old", small_base)
+    model, processor = load(export_run(run, base_path=str(tmp_path / "old")).folder, "ron")
     expected = logits(reference(small_base, run, "ron", 1), processor, audio)
     assert torch.allclose(logits(model, processor, audio), expected, rtol=0, atol=1e-6)
 

@@ -8,6 +8,7 @@ from transformers import Wav2Vec2Config, Wav2Vec2ForCTC, Wav2Vec2ForPreTraining
 
 from mms_dist.errors import BaseModelError
 from mms_dist.model.base import FrozenBase
+from tests.base_samples import save_as_old_checkpoint, save_like_mms_1b_all
 from tests.conftest import small_base_config
 
 
@@ -21,14 +22,29 @@ def test_a_pretraining_checkpoint_without_head_tokenizer_or_adapters_loads(small
     assert not any(parameter.requires_grad for parameter in base.module.parameters())
 
 
-def test_a_checkpoint_with_a_head_and_adapters_gives_the_same_encoder(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    full = Wav2Vec2ForCTC(small_base_config(adapter_attn_dim=16))
-    full.save_pretrained(tmp_path)
+def test_a_checkpoint_with_a_head_adapters_and_a_tokenizer_gives_the_same_encoder(
+    tmp_path: Path, small_base: Path
+) -> None:
+    full = save_like_mms_1b_all(tmp_path, small_base)
     base = FrozenBase.load(str(tmp_path), dtype=torch.float32)
     assert not any("adapter" in name for name, _ in base.module.named_parameters())
     theirs = full.wav2vec2.encoder.layers[1].attention.q_proj.weight
     assert torch.equal(base.layers[1].attention.q_proj.weight, theirs)
+    assert base.fingerprint() == FrozenBase.load(str(small_base), dtype=torch.float32).fingerprint()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_checkpoint_of_pickled_weights_with_the_old_names_of_weight_norm_gives_the_same_weights(
+    tmp_path: Path, small_base: Path, dtype: torch.dtype
+) -> None:
+    written = save_as_old_checkpoint(tmp_path / "old", small_base)
+    assert {name.rpartition(".")[2] for name in written if "pos_conv_embed.conv" in name} == {
+        *("weight_g", "weight_v", "bias")
+    }
+    assert not list((tmp_path / "old").glob("*.safetensors"))
+    old, new = (FrozenBase.load(str(path), dtype=dtype) for path in (tmp_path / "old", small_base))
+    assert old.fingerprint() == new.fingerprint()
+    assert old.identity() == new.identity()
 
 
 def test_bfloat16_is_kept(small_base: Path) -> None:

@@ -37,19 +37,22 @@ def base(small_base: Path) -> FrozenBase:
     return FrozenBase.load(str(small_base), dtype=torch.float64)
 
 
-@pytest.fixture(scope="module")
-def adapters(base: FrozenBase) -> dict[str, dict[str, Tensor]]:
-    layout = RowLayout(len(base.layers), base.hidden, 4)
+def adapters_of(base: FrozenBase, dim: int) -> dict[str, dict[str, Tensor]]:
+    layout = RowLayout(len(base.layers), base.hidden, dim)
     return {language: perturbed(layout, size, language) for language, size in VOCABULARIES.items()}
 
 
-@pytest.fixture
-def model(base: FrozenBase, adapters: dict[str, dict[str, Tensor]]) -> RoutedModel:
-    layout = RowLayout(len(base.layers), base.hidden, 4)
+def model_of(base: FrozenBase, adapters: dict[str, dict[str, Tensor]], dim: int) -> RoutedModel:
+    layout = RowLayout(len(base.layers), base.hidden, dim)
     bank = AdapterBank(layout, slots=4, largest_vocabulary=max(VOCABULARIES.values()), dtype=torch.float64)
     for slot, language in enumerate(VOCABULARIES):
         bank.load(slot, adapters[language])
     return RoutedModel(base, bank)
+
+
+@pytest.fixture
+def model(base: FrozenBase) -> RoutedModel:
+    return model_of(base, adapters_of(base, 4), 4)
 
 
 def mixed_audio() -> tuple[Tensor, list[int]]:
@@ -68,11 +71,11 @@ def routed_batch(base: FrozenBase, languages: list[str] = LANGUAGES) -> Batch:
     return Batch(base.features(audio_BN), frames, slots)
 
 
-def reference(small_base: Path, adapter: dict[str, Tensor]) -> Wav2Vec2ForCTC:
+def reference(small_base: Path, adapter: dict[str, Tensor], dim: int) -> Wav2Vec2ForCTC:
     """Hugging Face's own model holding one language."""
     size = adapter["lm_head.bias"].numel()
     model = Wav2Vec2ForCTC.from_pretrained(
-        small_base, adapter_attn_dim=4, vocab_size=size, pad_token_id=0, dtype=torch.float64
+        small_base, adapter_attn_dim=dim, vocab_size=size, pad_token_id=0, dtype=torch.float64
     ).eval()
     assert set(model._get_adapters()) == set(adapter)
     model.load_state_dict({name: tensor.clone() for name, tensor in adapter.items()}, strict=False)
@@ -83,9 +86,12 @@ def labels_of(size: int, count: int) -> Tensor:
     return torch.arange(count) % (size - 5) + 5
 
 
+@pytest.mark.parametrize("dim", [1, 4, 16, 64, 256])
 def test_logits_and_gradients_equal_hugging_faces_for_every_language_of_a_mixed_padded_batch(
-    small_base: Path, base: FrozenBase, model: RoutedModel, adapters: dict[str, dict[str, Tensor]]
+    small_base: Path, base: FrozenBase, dim: int
 ) -> None:
+    adapters = adapters_of(base, dim)
+    model = model_of(base, adapters, dim)
     batch = routed_batch(base)
     audio_BN, samples = mixed_audio()
     lengths = torch.tensor([4, 2, 6, 3, 5])
@@ -96,7 +102,7 @@ def test_logits_and_gradients_equal_hugging_faces_for_every_language_of_a_mixed_
     utterance_losses(logits_BTV, batch.frames_B, labels_BL, lengths).sum().backward()
 
     for slot, language in enumerate(VOCABULARIES):
-        theirs = reference(small_base, adapters[language])
+        theirs = reference(small_base, adapters[language], dim)
         rows = [row for row, code in enumerate(LANGUAGES) if code == language]
         mask = torch.arange(audio_BN.shape[1]) < torch.tensor(samples)[rows, None]
         labels = labels_BL[rows].masked_fill(torch.arange(6) >= lengths[rows, None], -100)
