@@ -75,7 +75,7 @@ class Lifecycle:
             transcriptions = self.dev.transcribe(some)
             for trainee in some:
                 self._save(trainee, best=self._judge(trainee, transcriptions[trainee.language]))
-        self._finish_saving()
+        self.store.drain()
 
     def after_steps(self, turns: Sequence[Turn], round_number: int) -> None:
         """The live languages of this rank took part in a round."""
@@ -165,12 +165,6 @@ class Lifecycle:
         began, progress = perf_counter(), trainee.progress
         tell = partial(self._saved, language=trainee.language, round=progress.round, step=progress.step, best=best)
         self.store.save_later(self.workplace.snapshot(trainee), best=best, saved=tell)
-        self.save_seconds += perf_counter() - began
-
-    def _finish_saving(self) -> None:
-        """Wait until all that was saved is on the disk."""
-        began = perf_counter()
-        self.store.drain()
         self.save_seconds += perf_counter() - began
 
     def _saved(self, path: Path, *, language: str, round: int, step: int, best: bool) -> None:
