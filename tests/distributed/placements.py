@@ -1,5 +1,6 @@
 """Runs on ranks with owners of a test's choosing, and what they did: the bodies that forked ranks run."""
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -7,6 +8,7 @@ from unittest import mock
 
 from launcher import cli
 from mms_dist.distributed.placement import Block
+from mms_dist.training import messenger
 from mms_dist.training.assembly import Parts
 from mms_dist.training.roster import Candidate, Ranks
 from mms_dist.training.seating import Seating
@@ -16,10 +18,11 @@ Placing = Callable[[Ranks, Sequence[Candidate]], dict[str, Block]]
 
 
 def train_with_owners(notes: Notes) -> int:
-    """Train with every language owned by ranks `notes["block"]` = (first, size)."""
+    """Train with every language owned by ranks `notes["block"]` = (first, size), or by its own in `notes["blocks"]`."""
+    own = notes.get("blocks", {})
 
     def place(ranks: Ranks, active: Any) -> dict[str, Block]:
-        return {candidate.language: Block(*notes["block"]) for candidate in active}
+        return {c.language: Block(*(own.get(c.language) or notes["block"])) for c in active}
 
     return _train_placed(notes, place)
 
@@ -56,8 +59,13 @@ def _train_placed(notes: Notes, place: Placing) -> int:
 
 
 def note_rounds(parts: Parts, notes: Notes) -> None:
-    """A `Watch`: the owners of every language in every round, what this rank reads of whom, and its traffic."""
+    """A `Watch`: the owners of every language in every round, what this rank reads of whom, its traffic, and the blocks
+    in which it sums gradients. With `notes["reports"]` False, none is ever due from the first round on."""
     loop = parts.loop
+    if not notes.get("reports", True):
+        messenger.EVERY_SECONDS = math.inf
+    if "reduced" not in notes:
+        _note_reductions(parts, notes)
     notes.setdefault("placements", {})[loop.round + 1] = {
         language: (block.first, block.size) for language, block in loop.roster.placement.items()
     }
@@ -68,6 +76,63 @@ def note_rounds(parts: Parts, notes: Notes) -> None:
         reads[trainee.language] = (trainee.position.epoch, trainee.position.batch, keys)
     notes.setdefault("traffic", {})[loop.round + 1] = vars(loop.comm.traffic).copy()
     notes["rows"] = {t.language: parts.bank.row_size(t.slot) for t in loop.seating.in_order()}
+    _stop_after_rounds(parts, notes)
+
+
+def note_states(parts: Parts, notes: Notes) -> None:
+    """A `Watch`: the slot's whole row and both moments of every language here before every round, and its clock.
+
+    In the round and of the language `notes["unread"]`, no owner can read anything.
+    """
+    loop, optimizer = parts.loop, parts.optimizer
+    notes.setdefault("states", {})[loop.round + 1] = {
+        trainee.language: (
+            trainee.progress.step,
+            *(
+                buffer[trainee.slot].detach().clone()
+                for buffer in (parts.bank.rows, optimizer.exp_avg, optimizer.exp_avg_sq)
+            ),
+        )
+        for trainee in loop.seating.in_order()
+    }
+    notes.setdefault("held", {})[loop.round + 1] = [
+        trainee.language for trainee in loop.seating.in_order() if trainee.is_held(loop.round + 1)
+    ]
+    number, language = notes.get("unread", (None, None))
+    if loop.round + 1 == number:
+        _read_nothing_of(parts, language)
+    _stop_after_rounds(parts, notes)
+
+
+def _stop_after_rounds(parts: Parts, notes: Notes) -> None:
+    loop = parts.loop
     if "rounds" in notes:
         first = notes.setdefault("first", loop.round)
         loop.stop_requested = lambda: loop.round >= first + notes["rounds"]
+
+
+def _note_reductions(parts: Parts, notes: Notes) -> None:
+    """Every `Comm.reduce` of this rank: by round, the blocks."""
+    loop, reduce = parts.loop, parts.loop.comm.reduce
+    reduced: dict[int, list[tuple[int, int]]] = notes.setdefault("reduced", {})
+
+    def noted(block: Block, buffer: Any) -> None:
+        reduced.setdefault(loop.round + 1, []).append((block.first, block.size))
+        reduce(block, buffer)
+
+    loop.comm.reduce = noted  # type: ignore[method-assign]
+
+
+def _read_nothing_of(parts: Parts, language: str) -> None:
+    """Of the next batch of this language every utterance of this rank's share is unreadable."""
+    loader, take = parts.loop.loader, parts.loop.loader.take
+
+    def without(requests: Any) -> Any:
+        batches = take(requests)
+        for batch in batches:
+            if batch.request.language == language:
+                batch.utterances.clear()
+        loader.take = take  # type: ignore[method-assign]
+        return batches
+
+    loader.take = without  # type: ignore[method-assign]

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
 from mms_dist.training.census import take_census
 from tests.corpus import build_toy_shards, toy_languages
@@ -15,6 +16,7 @@ from tests.training import final_row, toy_config
 A, B, C = LANGUAGES = toy_languages(3)
 OWNERS = [(2, 1), (2, 2), (4, 1), (4, 2), (4, 3), (4, 4)]
 NOTE = "tests.distributed.placements:note_rounds"
+NOTE_STATES = "tests.distributed.placements:note_states"
 PREEMPTED = 75
 
 pytestmark = pytest.mark.parametrize(("world", "owners"), OWNERS, ids=[f"{k} of {w}" for w, k in OWNERS])
@@ -56,13 +58,34 @@ def test_another_languages_learning_rate_changes_no_bit(
     assert not rows_are_equal(tmp_path / "plain", tmp_path / "changed", [B])
 
 
-def test_a_language_that_has_left_keeps_every_bit_while_others_go_on(
+def test_a_language_that_is_in_no_step_keeps_every_bit_of_row_and_moments_on_each_owner(
     tmp_path: Path, small_base: Path, shards: Path, world: int, owners: int
 ) -> None:
-    early = {"optim": {"steps": 5, "warmup_steps": 1}}
-    run(setting(tmp_path / "on", small_base, shards, **early), world, owners)
-    run(setting(tmp_path / "stopped", small_base, shards, **early), world, owners, rounds=5)
-    assert rows_are_equal(tmp_path / "on", tmp_path / "stopped", [B])
+    config = setting(tmp_path / "run", small_base, shards)
+    unread = run(config, world, owners, watch=NOTE_STATES, unread=(3, B), rounds=5)
+    assert changed_in(unread, 3, owners) == {A, C}, "nothing of the batch of B could be read"
+    with CheckpointStore(tmp_path / "run" / "adapters", keep=2) as store:
+        store.roll_back(A, 4)
+    held = run(config, world, owners, watch=NOTE_STATES, rounds=3)
+    assert all(notes["held"][5] == [B, C] for notes in held.notes[-owners:]), "A has to catch up"
+    assert changed_in(held, 5, owners) == {A}
+    assert changed_in(held, 6, owners) == {A, B, C}
+
+
+def changed_in(ended: Ended, number: int, owners: int) -> set[str]:
+    """The languages of whose row, moments or clock anything changed in this round: the same on each of the owners."""
+    changed = []
+    for notes in ended.notes[-owners:]:
+        before, after = notes["states"][number], notes["states"][number + 1]
+        assert before.keys() == after.keys() == set(LANGUAGES)
+        parts = {
+            language: [old == new if isinstance(old, int) else old.equal(new) for old, new in zip(*both, strict=True)]
+            for language, both in ((language, (before[language], after[language])) for language in LANGUAGES)
+        }
+        assert all(len(set(same)) == 1 for same in parts.values()), f"clock, row and moments change together: {parts}"
+        changed.append({language for language, same in parts.items() if not all(same)})
+    assert all(each == changed[0] for each in changed)
+    return changed[0]
 
 
 def test_a_stopped_run_reads_every_utterance_once_and_ends_bit_for_bit_as_the_whole_one(

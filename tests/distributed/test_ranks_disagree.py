@@ -1,9 +1,11 @@
 """Ranks that were not started for the same run do not train."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from launcher import cli
 from tests.corpus import build_toy_shards
@@ -36,6 +38,25 @@ def test_a_rank_with_another_setting_is_named_and_nobody_trains(
 ) -> None:
     logs = run_differently(tmp_path / "run", small_base, shards, *setting, expect=2)
     assert setting[0].removeprefix("--") in logs[1] and "same command" in logs[1]
+    assert not (tmp_path / "run" / "adapters").exists()
+
+
+def test_a_rank_with_other_shards_is_named_and_nobody_trains(tmp_path: Path, small_base: Path, shards: Path) -> None:
+    others = build_toy_shards(tmp_path / "others", languages=2, train=6, dev=2, seed=1)
+    logs = run_differently(tmp_path / "run", small_base, shards, "--data.shards", str(others), expect=2)
+    assert "the shards of taa" in logs[1] and "same files" in logs[1]
+    assert not (tmp_path / "run" / "adapters").exists()
+
+
+def test_a_rank_with_one_other_weight_is_named_and_nobody_trains(
+    tmp_path: Path, small_base: Path, shards: Path
+) -> None:
+    other = shutil.copytree(small_base, tmp_path / "other")
+    weights = load_file(other / "model.safetensors")
+    weights[sorted(name for name in weights if "layers.0" in name)[0]].view(-1)[0] += 1
+    save_file(weights, other / "model.safetensors", metadata={"format": "pt"})
+    logs = run_differently(tmp_path / "run", small_base, shards, "--model.base", str(other), expect=2)
+    assert "the weights of model.base" in logs[1] and "same files" in logs[1]
     assert not (tmp_path / "run" / "adapters").exists()
 
 

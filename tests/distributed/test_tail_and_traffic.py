@@ -37,25 +37,36 @@ def test_blocks_grow_when_languages_become_few_and_nothing_is_lost_on_the_way(
     placements = ended.notes[0]["placements"]
     assert all(notes["placements"] == placements for notes in ended.notes), "every rank knows the same owners"
     sizes = {number: sorted(size for _, size in owners.values()) for number, owners in placements.items()}
+    for rank, notes in enumerate(ended.notes):
+        for number, owners in placements.items():
+            assert notes["reduced"].get(number, []) == shared_blocks(owners, rank), "one operation a block and round"
     assert sizes[1] == [1, 1, 1, 1] and sizes[5] == [2, 2, 4] and sizes[7] == [2, 2] and sizes[9] == [4]
     for language in LANGUAGES:
         start = start_row(tmp_path / f"start-{language}", language, setting("start"))
         assert distance(final_row(tmp_path / "four", language), final_row(tmp_path / "one", language), start) <= 1e-9
 
 
-def test_ranks_with_languages_of_their_own_send_no_gradients_and_one_vector_of_flags_a_round(
+def shared_blocks(owners: dict[str, tuple[int, int]], rank: int) -> list[tuple[int, int]]:
+    """The blocks of several ranks in which this rank owns languages, smallest first."""
+    mine = {(first, size) for first, size in owners.values() if size > 1 and first <= rank < first + size}
+    return sorted(mine, key=lambda block: (block[1], block[0]))
+
+
+def test_ranks_with_languages_of_their_own_say_nothing_but_one_vector_of_flags_a_round_until_a_report_is_due(
     tmp_path: Path, small_base: Path, shards: Path
 ) -> None:
+    """The report is the one other thing that is said, about once a second (`mms_dist.training.messenger`)."""
     setting = toy_config(tmp_path / "run", small_base, shards)
-    ended = train_ranks(setting, 4, watch=NOTE)
+    ended = train_ranks(setting, 4, watch=NOTE, notes={"reports": False})
     for notes in ended.notes:
         first, last = notes["traffic"][1], notes["traffic"][5]
-        assert last["reduced"] == last["moved"] == 0
+        assert last["reduced"] == last["moved"] == 0 and notes["reduced"] == {}
+        assert last["told"] - first["told"] == 0
         assert last["agreed"] - first["agreed"] == 4 * (2 + len(LANGUAGES)) * INT32
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])
-def test_bytes_of_gradients_are_those_of_the_shared_languages_in_the_round(
+def test_gradients_of_all_shared_languages_go_in_one_operation_a_round_and_no_byte_more(
     tmp_path: Path, small_base: Path, shards: Path, count: int
 ) -> None:
     setting = toy_config(
@@ -69,3 +80,4 @@ def test_bytes_of_gradients_are_those_of_the_shared_languages_in_the_round(
     for notes in ended.notes:
         a_round = notes["traffic"][6]["reduced"] - notes["traffic"][5]["reduced"]
         assert a_round == FLOAT32 * (sum(notes["rows"].values()) + 3 * count)
+        assert all(notes["reduced"][number] == [(0, 2)] for number in notes["traffic"])

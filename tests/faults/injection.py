@@ -30,8 +30,6 @@ _FAULTS, _RECORD = "MMS_DIST_TEST_FAULTS", "MMS_DIST_TEST_RECORD"
 _SIGNALS = {"kill": signal.SIGKILL, "term": signal.SIGTERM, "usr1": signal.SIGUSR1, "stop": signal.SIGSTOP}
 _PASSING_ON_SECONDS = 1.0
 """In which a launcher passes a signal on to its workers; a whole run of toy rounds would fit in."""
-_SLOW_SECONDS = 0.25
-"""Of each checkpoint, on a slow disk: a language's rounds between two of them take less."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +47,8 @@ class Fault:
     """Of the launcher's restarts; None: every one."""
     language: str | None = None
     """Whose gradient is no longer a number."""
+    seconds: float = 0.0
+    """That each checkpoint takes on a slow disk."""
 
 
 def environment(faults: Sequence[Fault], record: Path) -> dict[str, str]:
@@ -134,7 +134,7 @@ class Injector:
     def _reach(self, phase: Phase) -> None:
         for fault in self._due(phase):
             if fault.kind == "disk_slow":
-                time.sleep(_SLOW_SECONDS)
+                time.sleep(fault.seconds)
             elif fault.kind != "nan":
                 self._strike(fault)
 

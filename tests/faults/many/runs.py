@@ -18,6 +18,8 @@ from tests.training import final_row, toy_config
 
 WORLD = 2
 LANGUAGES = toy_languages(5)
+SLOTS = 2
+"""Of each process."""
 EVERY_ROUNDS, EVERY_STEPS = 5, 8
 GRACE_SECONDS = 30.0
 """In which ranks must be gone after a fault: what torchrun and SLURM give, and far from `comm.timeout_seconds`."""
@@ -27,7 +29,7 @@ def many_config(directory: Path, base: Path, shards: Path, **sections: Mapping[s
     """Languages of different lengths, one more than there is room for: it is owned, queued, handed on and shared."""
     own_steps = {code: {"optim": {"steps": 24 + 5 * number}} for number, code in enumerate(LANGUAGES)}
     own: dict[str, Mapping[str, Any]] = {
-        "rounds": {"slots": 2, "forward_seconds": 6.0},
+        "rounds": {"slots": SLOTS, "forward_seconds": 6.0},
         "data": {"workers": 2},
         "checkpoint": {"every_rounds": EVERY_ROUNDS},
         "evaluation": {"every_steps": EVERY_STEPS},
@@ -75,6 +77,12 @@ def assert_every_checkpoint_is_whole(directory: Path) -> dict[str, list[int]]:
                 store.load(language, step=step)
         assert store.damaged == []
     return found
+
+
+def seated(directory: Path) -> set[str]:
+    """The languages that were admitted and have not ended, by the events of a run that was started once."""
+    ended = {event["language"] for kind in ("finished", "quarantined") for event in events(directory, kind)}
+    return {event["language"] for event in events(directory, "admitted")} - ended
 
 
 def rounds_of_active(directory: Path) -> dict[str, int]:

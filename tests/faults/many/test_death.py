@@ -21,11 +21,12 @@ from tests.faults.many.runs import (
     "faults",
     [
         [Fault(0, "saving", "kill", 15)],
-        [Fault(0, "saving", "disk_slow"), Fault(0, "saving", "kill", 15)],
-        [Fault(0, "saving", "disk_slow"), Fault(0, "saving", "kill", 3)],
+        # Slower than the rounds between two checkpoints of a language; than the first rounds.
+        [Fault(0, "saving", "disk_slow", seconds=0.25), Fault(0, "saving", "kill", 15)],
+        [Fault(0, "saving", "disk_slow", seconds=1.0), Fault(0, "data", "kill", 3)],
         [Fault(1, "reduce", "kill", 1)],
     ],
-    ids=["rank-0-while-saving", "rank-0-on-a-slow-disk", "rank-0-before-its-first-checkpoint", "rank-1-while-reducing"],
+    ids=["rank-0-while-saving", "rank-0-on-a-slow-disk", "rank-0-soon-after-admission", "rank-1-while-reducing"],
 )
 def test_the_others_leave_within_seconds_and_the_same_command_gives_the_uninterrupted_run(
     faults: list[Fault], tmp_path: Path, small_base: Path, shards: Path, uninterrupted: Path

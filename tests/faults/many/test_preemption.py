@@ -11,6 +11,8 @@ from tests.distributed.ranks import PREEMPTED, run_ranks, written
 from tests.faults.injection import Fault, Phase, environment, read_record
 from tests.faults.many.runs import (
     GRACE_SECONDS,
+    LANGUAGES,
+    SLOTS,
     WORLD,
     assert_every_checkpoint_is_whole,
     assert_same_adapters,
@@ -19,6 +21,7 @@ from tests.faults.many.runs import (
     go_on,
     many_config,
     rounds_of_active,
+    seated,
     status,
 )
 
@@ -67,7 +70,12 @@ def assert_all_stopped_at_one_edge(directory: Path, record: Path, fault: Fault) 
     assert found["round"] == exits[0].round
     assert [event["round"] for event in events(directory, "preempted")] == [exits[0].round]
     assert_every_checkpoint_is_whole(directory)
-    assert set(rounds_of_active(directory).values()) == {exits[0].round}
+    saved = rounds_of_active(directory)
+    assert set(saved.values()) == {exits[0].round}
+    if fault.phase == "start":  # before any is admitted; those that have a slot, the longest, are saved as new
+        assert seated(directory) == set() and saved.keys() == set(LANGUAGES[-SLOTS * WORLD :])
+    else:
+        assert saved.keys() == seated(directory)
 
 
 @pytest.mark.parametrize("fault", THROUGH_ACCELERATE, ids=name)
