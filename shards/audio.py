@@ -6,6 +6,7 @@ Legend: `[S]` audio samples at 16 kHz; `[F, C]` samples of a recording as stored
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -94,7 +95,8 @@ class Recording:
 
     def __init__(self, path: Path) -> None:
         try:
-            self._file = soundfile.SoundFile(path)
+            # As bytes: not every file's name is UTF-8.
+            self._file = soundfile.SoundFile(os.fsencode(path))
         except (soundfile.LibsndfileError, RuntimeError) as error:
             raise UndecodableError(str(error)) from error
         self.rate: int = self._file.samplerate

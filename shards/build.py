@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -15,21 +14,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
-from shards.drops import Drops
+from shards.drops import NO_UTTERANCES, Drops
 from shards.encode import Dropped, Encoded, encode_recordings
 from shards.errors import ShardsError, SourceError
+from shards.file_names import printable
 from shards.index_file import write_index
 from shards.limits import Limits
+from shards.output_folder import WORK_FOLDER, folder_for, only_build, writing
 from shards.parts import ShardPart, file_sha256, write_atomically
 from shards.plan import Candidate, LanguagePlan, no_training_utterances
 from shards.pool import in_order, process_pool
 from shards.schema import INDEX_NAME, SCHEMA_VERSION, SPLITS
 from shards.split_writer import SplitWriter
 
-# Everything of a build that is not shards; reading never looks here.
-WORK_FOLDER = ".build"
 _TASK_UTTERANCES = 8
 _TASK_SEGMENTS = 256
 
@@ -86,15 +83,17 @@ def build_shards(
     """
     progress = progress or BuildProgress()
     report = BuildReport()
-    with _folder_for(output), process_pool(workers) as executor:
+    with folder_for(output), process_pool(workers) as executor:
         builds = [(plan, _LanguageBuild(plan, output, options)) for plan in plans]
-        for _, build in builds:
-            build.check_target(force=force)
         for plan, build in builds:
-            with _only_build(build.lock, output, plan.language):
+            with writing(plan.language, output):
+                build.check_target(force=force)
+        for plan, build in builds:
+            with writing(plan.language, output), only_build(build.lock, output, plan.language):
                 index = None if force else build.finished_index()
                 if index is not None:
                     report.reused.append(plan.language)
+                    index = _with_files_of(plan, index)
                 else:
                     try:
                         index = build.run(executor, workers, progress)
@@ -108,19 +107,26 @@ def build_shards(
                             f"a process of the build died in {plan.language}, perhaps for want of memory; run the same "
                             "command again with fewer --workers: finished shards are kept"
                         ) from error
-                    except OSError as error:
-                        raise ShardsError(
-                            f"{plan.language} can not be written to {output}: {error.strerror}; mend that and run the "
-                            "same command again: finished shards are kept"
-                        ) from error
             report.indexes[plan.language] = index
             progress.finished(plan.language, index, reused=plan.language in report.reused)
     return report
 
 
 def is_built(plan: LanguagePlan, output: Path, options: BuildOptions) -> bool:
-    """Whether `build_shards` would leave this language alone."""
-    return _LanguageBuild(plan, output, options).finished_index() is not None
+    """Whether `build_shards` would leave this language alone.
+
+    Raises:
+        ShardsError: if what lies in `output` can not be read.
+    """
+    with writing(plan.language, output):
+        return _LanguageBuild(plan, output, options).finished_index() is not None
+
+
+def _with_files_of(plan: LanguagePlan, index: dict[str, Any]) -> dict[str, Any]:
+    """An earlier build's index as it is shown: files that are no utterances are counted as they are now."""
+    drops = {reason: entry for reason, entry in index["drops"].items() if reason not in NO_UTTERANCES}
+    now = plan.drops.as_dict()
+    return index | {"drops": drops | {reason: now[reason] for reason in NO_UTTERANCES if reason in now}}
 
 
 class _LanguageBuild:
@@ -261,43 +267,6 @@ def _tasks(candidates: Sequence[Candidate]) -> Iterator[list[Candidate]]:
         yield task
 
 
-@contextlib.contextmanager
-def _folder_for(output: Path) -> Iterator[None]:
-    """`output` with its work folder; of those folders that had to be made, none is left empty."""
-    made: list[Path] = []
-    try:
-        try:
-            made += [folder for folder in (output / WORK_FOLDER, output, *output.parents) if not folder.exists()]
-            (output / WORK_FOLDER).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ShardsError(
-                f"{output} can not be made: {error.strerror}; choose another folder for the shards"
-            ) from error
-        yield
-    finally:
-        for folder in made:
-            with contextlib.suppress(OSError):  # it is not empty, or could not be made
-                folder.rmdir()
-
-
-@contextlib.contextmanager
-def _only_build(path: Path, output: Path, language: str) -> Iterator[None]:
-    """The only build of this language; those of others may go on beside it."""
-    # A build beside this one, in which nothing was left, may just have taken the empty folder away.
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path, timeout=0)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise ShardsError(
-            f"another build is writing {language} to {output}; wait for it, or choose another folder for the shards"
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def _options(plan: LanguagePlan, options: BuildOptions) -> dict[str, Any]:
     return {
         "min_seconds": options.limits.min_seconds,
@@ -315,7 +284,8 @@ def _fingerprint(plan: LanguagePlan, options: BuildOptions) -> str:
 
     digest = hashlib.blake2b(digest_size=16)
     versions = {"schema": SCHEMA_VERSION, "sndfile": soundfile.__libsndfile_version__, "soxr": soxr.__version__}
-    for content in (versions, _options(plan, options), plan.drops.as_dict()):
+    drops = {reason: entry for reason, entry in plan.drops.as_dict().items() if reason not in NO_UTTERANCES}
+    for content in (versions, _options(plan, options), drops):
         digest.update(json.dumps(content, sort_keys=True).encode())
     # The path is where the recordings lie on this machine.
     names = [column.name for column in fields(Candidate) if column.name != "audio"]
@@ -330,8 +300,11 @@ def _inputs_fingerprint(plan: LanguagePlan) -> str:
     """Of the recordings as files: path, size and time of change."""
     digest = hashlib.blake2b(digest_size=16)
     for path in sorted({candidate.audio for candidates in plan.candidates.values() for candidate in candidates}):
-        status = path.stat()
-        digest.update(f"{path.resolve()}|{status.st_size}|{status.st_mtime_ns}\n".encode())
+        try:
+            status = path.stat()
+        except OSError as error:
+            raise SourceError(f"recording {printable(str(path))} can not be read: {error.strerror or error}") from error
+        digest.update(os.fsencode(path.resolve()) + f"|{status.st_size}|{status.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
 

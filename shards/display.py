@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -13,9 +14,11 @@ from rich.table import Table
 from shards.build import BuildProgress
 from shards.drops import REASONS
 from shards.plan import LanguagePlan
+from shards.source_rows import SourceRows
 from shards.tables import Column, fitting_table, say
 from shards.wording import counted, shortened
 
+NO_LANGUAGE = "(unknown)"
 _EXAMPLE_CHARACTERS = 60
 _PLAIN_SECONDS = 10.0
 
@@ -131,7 +134,7 @@ def print_drops(console: Console, drops: Mapping[str, Mapping[str, Mapping[str, 
         for reason, entry in entries.items():
             example = shortened(entry["examples"][0], _EXAMPLE_CHARACTERS) if entry["examples"] else ""
             rows.append((language, reason, f"{entry['count']:,}", example))
-            found[reason] = REASONS[reason]
+            found[reason] = REASONS.get(reason, "as a later version of mms-dist counts it")
     if not rows:
         return
     columns = [
@@ -143,6 +146,20 @@ def print_drops(console: Console, drops: Mapping[str, Mapping[str, Mapping[str, 
     console.print(fitting_table("Left out", columns, rows, console.width))
     for reason, meaning in found.items():
         say(console, f"  {reason}: {meaning}")
+
+
+def print_left_out(console: Console, drops: Mapping[str, Mapping[str, Mapping[str, Any]]], rows: SourceRows) -> None:
+    """What a build left out: by language, of no language, and which kinds of recordings are not read."""
+    of_no_language = rows.drops().get(None)
+    unknown = {NO_LANGUAGE: of_no_language.as_dict()} if of_no_language else {}
+    print_drops(console, {**drops, **unknown})
+    if of_no_language:
+        say(console, f"  {NO_LANGUAGE}: {of_no_language.total:,} left out of which the language can not be told")
+    kinds = Counter(item.kind for item in rows.left_out if item.kind)
+    if kinds:
+        listed = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common())
+        first = kinds.most_common(1)[0][0]
+        say(console, f"not read: {listed}; convert such recordings, as with: ffmpeg -i clip{first} clip.flac")
 
 
 def histogram(values: Sequence[int], edges: Sequence[str], *, width: int = 40) -> list[str]:

@@ -10,13 +10,18 @@ _EXAMPLE_CHARACTERS = 160
 
 REASONS = {
     "missing_text": "no transcript beside the recording",
-    "missing_audio": "no such recording (only with --skip-missing-audio)",
+    "missing_audio": "a transcript without its recording (in manifests only with --skip-missing-audio)",
+    "unread_format": "a recording of a kind that is not read, as .m4a",
+    "row_fields": "a line without the fields that are needed (only with --skip-bad-rows)",
+    "row_encoding": "text that is not UTF-8 (only with --skip-bad-rows)",
+    "row_json": "a line that is no JSON object, or gives a key twice (only with --skip-bad-rows)",
+    "row_value": "a field whose value can not be used (only with --skip-bad-rows)",
     "incomplete": "no audio or no transcript in the sample",
     "empty": "nothing to say in the transcript",
     "markup": "brackets in the transcript, as [laughs]",
     "numbers": "digits that the text rules do not spell out",
     "unsupported_characters": "symbols in the transcript that are neither letters nor punctuation",
-    "duplicate": "the same stretch of the same recording again",
+    "duplicate": "the same stretch of the same recording again, or the same clip in another format",
     "text_in_other_split": "its sentence is also in test or dev, by the source's own splits",
     "bad_segment": "start and end do not lie within the recording",
     "undecodable": "the recording can not be decoded",
@@ -25,12 +30,22 @@ REASONS = {
     "too_short": "shorter than --min-seconds",
     "too_long": "longer than --max-seconds",
     "more_labels_than_frames": "more characters than the model has output frames for CTC",
+    "hidden_file": "a hidden or temporary file, as .DS_Store, ._clip.wav (macOS metadata), clip.wav.part",
+    "other_file": "a file that is neither a recording nor its transcript clip.txt",
 }
+
+# Files that are no utterances. They change nothing in the shards, so that a new one is no reason to build again.
+NO_UTTERANCES = ("hidden_file", "other_file")
 
 # What helps where nothing else is left of a language.
 MENDS = {
     "missing_text": "write clip.txt beside each clip",
     "missing_audio": "mend the paths or give --audio-root",
+    "unread_format": "convert the recordings, as with: ffmpeg -i clip.m4a clip.flac",
+    "row_fields": "give every line the fields of the header",
+    "row_encoding": "write the manifest as UTF-8",
+    "row_json": "write one JSON object a line, each key once",
+    "row_value": "correct the values",
     "incomplete": "give every sample audio and a transcript, or name its field with --text-field",
     "empty": "give each recording its transcript",
     "markup": "take what is in brackets out of the transcripts",
@@ -45,6 +60,8 @@ MENDS = {
     "too_short": "lower --min-seconds",
     "too_long": "raise --max-seconds or cut the recordings",
     "more_labels_than_frames": "give transcripts of what is said in the recording and no more",
+    "hidden_file": "give recordings that are not hidden",
+    "other_file": "give recordings with transcripts",
 }
 
 
@@ -64,7 +81,8 @@ class Drops:
         self._counts[reason] = self._counts.get(reason, 0) + 1
         examples = self._examples.setdefault(reason, [])
         if len(examples) < _EXAMPLES:
-            examples.append(example[:_EXAMPLE_CHARACTERS])
+            # Valid text, whatever names of files it holds: it goes into JSON.
+            examples.append(example[:_EXAMPLE_CHARACTERS].encode("utf-8", "backslashreplace").decode())
 
     def merge(self, other: Drops) -> None:
         """Add the counts of `other`."""

@@ -59,7 +59,7 @@ class DamagedSampleError(ShardsError):
         return DamagedSampleError, (self.language, self.key, self.shard, self.reason)
 
 
-def nearest(name: str, candidates: Iterable[str]) -> str:
+def nearest(name: str, candidates: Iterable[str], *, cutoff: float = 0.5) -> str:
     """`" (did you mean 'x'?)"` for the candidate closest to `name`, or an empty string."""
-    close = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name, list(candidates), n=1, cutoff=cutoff)
     return f" (did you mean {close[0]!r}?)" if close else ""

@@ -2,121 +2,175 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shards.errors import ShardsError, SourceError, nearest
+from shards.errors import ShardsError, SourceError
+from shards.file_names import FileFinder, printable
+from shards.manifest_columns import columns_problem, common_voice_help
+from shards.manifest_lines import Line, jsonl_lines, raw_lines, tsv_header, tsv_lines
 from shards.schema import parse_language, parse_split
-from shards.sources import SourceRow
+from shards.source_rows import LeftOut, RowError, SourceRow, SourceRows, check_text
+from shards.wording import counted
 
-REQUIRED = ("audio", "text", "lang")
-OPTIONAL = ("split", "speaker", "start", "end", "source")
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
+_SHOWN_CHARACTERS = 60
+_MAX_NAME_BYTES = 255
+_MAX_PATH_BYTES = 4096
 
 
-def read_manifest(path: Path, *, language: str | None = None, audio_root: Path | None = None) -> list[SourceRow]:
+def read_manifest(
+    path: Path, *, language: str | None = None, audio_root: Path | None = None, skip_bad_rows: bool = False
+) -> SourceRows:
     """The utterances of a `.tsv` or `.jsonl` manifest, in its order.
 
     Args:
         language: for every line, so that the column `lang` may be absent.
         audio_root: what relative audio paths start from; the manifest's folder by default.
+        skip_bad_rows: count a line that can not be used, instead of stopping at it.
 
     Raises:
         SourceError: naming the manifest's line, what was found there and what was expected.
     """
-    readers = {".tsv": _tsv_lines, ".jsonl": _jsonl_lines}
-    if path.suffix.lower() not in readers:
-        raise SourceError(f"manifest {path}: expected a name ending in .tsv or .jsonl")
-    root = audio_root or path.parent
-    try:
-        rows = [
-            _row(fields, f"{path}:{number}", root, language)
-            for number, fields in readers[path.suffix.lower()](path, language)
-        ]
-    except OSError as error:
-        raise SourceError(f"manifest {path} can not be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise SourceError(f"manifest {path} is not UTF-8: {error}; convert it, as with iconv") from error
-    if not rows:
-        raise SourceError(f"manifest {path} has no utterances")
-    return rows
-
-
-def _tsv_lines(path: Path, language: str | None) -> Iterator[tuple[int, dict[str, Any]]]:
-    with open(path, encoding="utf-8-sig", newline="") as stream:
-        lines = csv.reader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)
-        header = next(lines, [])
-        _check_columns(f"{path}:1", header, language)
-        for fields in lines:
-            if not fields:
-                continue
-            if len(fields) != len(header):
+    suffix = path.suffix.lower()
+    if suffix not in (".tsv", ".jsonl"):
+        raise SourceError(_no_manifest(path))
+    lines = raw_lines(path)
+    found = _tsv(lines, path, language) if suffix == ".tsv" else jsonl_lines(lines, path)
+    reader = _RowReader(audio_root or path.parent, language)
+    rows: list[SourceRow] = []
+    left_out: list[LeftOut] = []
+    for number, fields in found:
+        try:
+            if isinstance(fields, RowError):
+                raise fields
+            rows.append(reader.row(fields, f"{path}:{number}"))
+        except RowError as error:
+            if not skip_bad_rows:
                 raise SourceError(
-                    f"{path}:{lines.line_num}: {len(fields)} tab-separated fields, the header has {len(header)}"
-                )
-            yield lines.line_num, dict(zip(header, fields, strict=True))
+                    f"{printable(str(error))}; --skip-bad-rows leaves out such lines and counts them"
+                ) from error
+            left_out.append(
+                LeftOut(error.reason, printable(f"{path.name}:{number}: {error.found}"), reader.language_of(fields))
+            )
+    if not rows:
+        bad = f" but {counted(len(left_out), 'bad row')}, the first: {left_out[0].example}" if left_out else ""
+        raise SourceError(f"manifest {printable(str(path))} has no utterances{bad}")
+    return SourceRows(rows, left_out)
 
 
-def _jsonl_lines(path: Path, language: str | None) -> Iterator[tuple[int, dict[str, Any]]]:
-    with open(path, encoding="utf-8-sig") as stream:
-        for number, line in enumerate(stream, start=1):
-            if not line.strip():
-                continue
-            try:
-                fields = json.loads(line)
-            except ValueError as error:
-                raise SourceError(f"{path}:{number}: not JSON: {error}") from error
-            if not isinstance(fields, dict):
-                raise SourceError(f'{path}:{number}: expected an object, as {{"audio": …, "text": …, "lang": …}}')
-            _check_columns(f"{path}:{number}", list(fields), language)
-            yield number, fields
+def _no_manifest(path: Path) -> str:
+    expected = "expected a folder of recordings, or a manifest with a name ending in .tsv or .jsonl"
+    ways = {
+        ".csv": "save the table with tabs between its columns",
+        ".xlsx": "save the table as text with tabs between its columns",
+        ".json": "if each line is an object, rename it to .jsonl",
+        ".tar": "for tars: mms-dist shards index",
+    }
+    way = ways.get(path.suffix.lower())
+    if not path.exists():
+        place = str(path).replace(":/", "://", 1) if _URL.match(str(path)) else ""
+        if place:
+            return f"{place} is a URL; {expected}, on this machine: download it first"
+        return f"no file or folder {printable(str(path))}; {expected}"
+    return f"manifest {printable(str(path))}: {expected}{f'; {way}' if way else ''}"
 
 
-def _check_columns(where: str, found: list[str], language: str | None) -> None:
-    required = [name for name in REQUIRED if name != "lang" or language is None]
-    missing = [name for name in required if name not in found]
-    if missing:
-        others = [name for name in found if name not in REQUIRED + OPTIONAL]
-        close = "".join(f"; for {name!r}{nearest(name, others)}" for name in missing if nearest(name, others))
-        hint = "; --lang gives one language to all of it" if "lang" in missing else ""
-        raise SourceError(
-            f"{where}: no column {' and no column '.join(map(repr, missing))}{close}; "
-            f"found {', '.join(found) or 'none'}; expected {', '.join(REQUIRED)} "
-            f"and optionally {', '.join(OPTIONAL)}{hint}"
+def _tsv(lines: list[bytes], path: Path, language: str | None) -> Iterator[Line]:
+    where = f"{path}:1"
+    header = tsv_header(lines, where)
+    problem = common_voice_help(path, header) or columns_problem(header, language)
+    if problem:
+        raise SourceError(printable(f"{where}: {problem}"))
+    return tsv_lines(lines, header, path)
+
+
+class _RowReader:
+    """Turns the fields of lines into rows."""
+
+    def __init__(self, root: Path, language: str | None) -> None:
+        self._root = root
+        self._language = language
+        self._finder = FileFinder()
+
+    def row(self, fields: dict[str, Any], where: str) -> SourceRow:
+        """The utterance of one line.
+
+        Raises:
+            RowError: if a field is missing, or its value can not be used.
+        """
+        problem = columns_problem(list(fields), self._language)
+        if problem:
+            raise RowError(where, "row_fields", problem)
+        values = {
+            name: _string(fields, name, where) for name in ("audio", "text", "lang", "split", "speaker", "source")
+        }
+        audio = _audio(values["audio"], where)
+        for name in ("lang", "split"):
+            if len(values[name] or "") > _SHOWN_CHARACTERS:
+                raise RowError(where, "row_value", f"{name!r} is {_shown(values[name])}, which is none")
+        try:
+            code = parse_language(values["lang"] or self._language or "")
+            split = parse_split(values["split"]) if values["split"] else None
+            recording = self._finder.find(self._root / audio)
+        except ShardsError as error:
+            raise RowError(where, "row_value", str(error)) from error
+        return SourceRow(
+            audio=recording,
+            name=Path(audio).as_posix(),
+            text=values["text"] or "",
+            language=code,
+            where=where,
+            split=split,
+            speaker=values["speaker"] or None,
+            start_seconds=_seconds(fields, "start", where),
+            end_seconds=_seconds(fields, "end", where),
+            source=values["source"] or None,
         )
 
-
-def _row(fields: dict[str, Any], where: str, root: Path, language: str | None) -> SourceRow:
-    values = {name: _string(fields, name, where) for name in ("audio", "text", "lang", "split", "speaker", "source")}
-    if not values["audio"]:
-        raise SourceError(f"{where}: 'audio' is empty")
-    try:
-        code = parse_language(values["lang"] or language or "")
-        split = parse_split(values["split"]) if values["split"] else None
-    except ShardsError as error:
-        raise SourceError(f"{where}: {error}") from error
-    return SourceRow(
-        audio=root / values["audio"],
-        name=Path(values["audio"]).as_posix(),
-        text=values["text"] or "",
-        language=code,
-        where=where,
-        split=split,
-        speaker=values["speaker"] or None,
-        start_seconds=_seconds(fields, "start", where),
-        end_seconds=_seconds(fields, "end", where),
-        source=values["source"] or None,
-    )
+    def language_of(self, fields: dict[str, Any] | RowError) -> str | None:
+        """The language of a line that can not be used; None if it does not tell."""
+        code = fields.get("lang") if isinstance(fields, dict) else None
+        try:
+            return parse_language(code if isinstance(code, str) and code else self._language or "")
+        except ShardsError:
+            return None
 
 
 def _string(fields: dict[str, Any], name: str, where: str) -> str | None:
     value = fields.get(name)
-    if value is not None and not isinstance(value, str):
-        raise SourceError(f"{where}: {name!r} is {value!r}, expected a string")
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise RowError(where, "row_value", f"{name!r} is {_shown(value)}, expected a string")
+    return check_text(value, repr(name), where)
+
+
+def _audio(value: str | None, where: str) -> str:
+    """The path of a recording.
+
+    Raises:
+        RowError: if it is none.
+    """
+    if not value:
+        raise RowError(where, "row_value", "'audio' is empty")
+    if url := _URL.match(value):
+        fix = "write the path alone" if url[1].lower() == "file" else "download the recordings and write their paths"
+        raise RowError(
+            where, "row_value", f"'audio' is a URL, {_shown(value)}; 'shards build' reads files of this machine: {fix}"
+        )
+    encoded = value.encode()
+    if len(encoded) > _MAX_PATH_BYTES or any(len(part) > _MAX_NAME_BYTES for part in encoded.split(b"/")):
+        raise RowError(where, "row_value", f"'audio' is longer than a path can be: {_shown(value)}")
     return value
+
+
+def _shown(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= _SHOWN_CHARACTERS else f"{shown[: _SHOWN_CHARACTERS - 1]}…"
 
 
 def _seconds(fields: dict[str, Any], name: str, where: str) -> float | None:
@@ -124,9 +178,9 @@ def _seconds(fields: dict[str, Any], name: str, where: str) -> float | None:
     if value is None or value == "":
         return None
     try:
-        seconds = float(value)
-    except (TypeError, ValueError):
+        seconds = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
         seconds = math.nan
     if not math.isfinite(seconds):
-        raise SourceError(f"{where}: {name!r} is {value!r}, expected seconds, as 12.5")
+        raise RowError(where, "row_value", f"{name!r} is {_shown(value)}, expected seconds, as 12.5")
     return seconds

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import stat
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -12,8 +14,9 @@ from pathlib import Path
 
 from shards.drops import MENDS, Drops
 from shards.errors import SourceError
+from shards.file_names import printable
 from shards.schema import SPLITS
-from shards.sources import SourceRow
+from shards.source_rows import SourceRow, SourceRows
 from shards.text import Rejected, TextNormaliser
 from shards.text_rules import TextRules, load_rules
 from shards.wording import counted
@@ -76,16 +79,25 @@ def plan_languages(
     by_language: dict[str, list[SourceRow]] = defaultdict(list)
     for row in rows:
         by_language[row.language].append(row)
-    missing = _missing_audio(by_language)
-    if missing and not skip_missing_audio:
-        first = next(row for rows in by_language.values() for row in rows if row.audio in missing)
+    left_out = rows.drops() if isinstance(rows, SourceRows) else {}
+    files = _Files(row.audio for rows in by_language.values() for row in rows)
+    if files.missing and not skip_missing_audio:
+        first = next(row for rows in by_language.values() for row in rows if row.audio in files.missing)
         raise SourceError(
-            f"{counted(len(missing), 'recording')} missing, the first is {first.audio} ({first.where}); mend the "
-            "paths, give --audio-root, or leave out what is missing with --skip-missing-audio"
+            f"{counted(len(files.missing), 'recording')} missing, the first is {printable(str(first.audio))} "
+            f"({printable(first.where)}{_why_missing(first)}); correct the paths, give --audio-root, or leave out what "
+            "is missing with --skip-missing-audio"
         )
+    languages = by_language.keys() | {language for language in left_out if language}
     plans = [
-        _plan_language(code, by_language[code], missing, load_rules(code, text_rules), dev_fraction, test_fraction)
-        for code in sorted(by_language)
+        _plan_language(
+            LanguagePlan(code, load_rules(code, text_rules), drops=left_out.get(code, Drops())),
+            by_language[code],
+            files,
+            dev_fraction,
+            test_fraction,
+        )
+        for code in sorted(languages)
     ]
     for plan in plans:
         if not plan.candidates["train"]:
@@ -105,24 +117,40 @@ def no_training_utterances(language: str, drops: Drops, *, held_out: int) -> str
     return f"{found}; mend: {', '.join(mends) or 'give recordings with transcripts'}"
 
 
-def _missing_audio(by_language: dict[str, list[SourceRow]]) -> set[Path]:
-    recordings = {row.audio for rows in by_language.values() for row in rows}
-    return {path for path in recordings if not path.is_file()}
+class _Files:
+    """Which recordings are not there, and which have no bytes."""
+
+    def __init__(self, paths: Iterable[Path]) -> None:
+        self.missing: set[Path] = set()
+        self.empty: set[Path] = set()
+        for path in set(paths):
+            try:
+                found = path.stat()
+            except (OSError, ValueError):  # ValueError: no file can have this name
+                self.missing.add(path)
+                continue
+            if not stat.S_ISREG(found.st_mode):
+                self.missing.add(path)
+            elif not found.st_size:
+                self.empty.add(path)
+
+
+def _why_missing(row: SourceRow) -> str:
+    """What a missing recording may be instead, for its message."""
+    if row.audio.is_symlink():
+        return f"; it is a link to {printable(os.readlink(row.audio))}"
+    if row.audio.is_dir():
+        return "; it is a folder"
+    return "; write paths with / and not with \\" if "\\" in row.name else ""
 
 
 def _plan_language(
-    language: str,
-    rows: Sequence[SourceRow],
-    missing: set[Path],
-    rules: TextRules,
-    dev_fraction: float,
-    test_fraction: float,
+    plan: LanguagePlan, rows: Sequence[SourceRow], files: _Files, dev_fraction: float, test_fraction: float
 ) -> LanguagePlan:
-    plan = LanguagePlan(language, rules)
-    normalise = TextNormaliser(rules)
+    normalise = TextNormaliser(plan.rules)
     kept: dict[str, tuple[Candidate, str | None]] = {}
     for row in rows:
-        candidate = _candidate(row, missing, normalise, plan.drops)
+        candidate = _candidate(row, files, normalise, plan.drops)
         if candidate is None:
             continue
         if candidate.key in kept:
@@ -142,12 +170,15 @@ def _plan_language(
     return plan
 
 
-def _candidate(row: SourceRow, missing: set[Path], normalise: TextNormaliser, drops: Drops) -> Candidate | None:
-    if row.audio in missing:
+def _candidate(row: SourceRow, files: _Files, normalise: TextNormaliser, drops: Drops) -> Candidate | None:
+    if row.audio in files.missing:
         drops.add("missing_audio", row.name)
         return None
     if row.text is None:
-        drops.add("missing_text", row.name)
+        drops.add("missing_text", f"{row.name}: {row.detail}" if row.detail else row.name)
+        return None
+    if row.audio in files.empty:
+        drops.add("undecodable", f"{row.name}: the file is empty")
         return None
     try:
         text = normalise(row.text)

@@ -16,6 +16,13 @@ SAMPLE_RATE = 16_000
 SPLITS = ("train", "dev", "test")
 SCHEMA_VERSION = 1
 
+_SPLIT_NAMES = {
+    **{name: name for name in SPLITS},
+    **dict.fromkeys(("training", "trn"), "train"),
+    **dict.fromkeys(("validation", "valid", "val", "development", "devel"), "dev"),
+    **dict.fromkeys(("testing", "tst"), "test"),
+}
+
 INDEX_NAME = "index.json"
 TABLE_NAME = "samples.parquet"
 VOCABULARY_NAME = "vocab.json"
@@ -63,12 +70,11 @@ def parse_language(code: str) -> str:
 
 
 def parse_split(split: str) -> str:
-    """`split` itself if it is one of `SPLITS`; common other names of dev are understood.
+    """`split` itself if it is one of `SPLITS`; common other names of them are understood.
 
     Raises:
         ShardsError: if it is none of them.
     """
-    known = {name: name for name in SPLITS} | dict.fromkeys(("validation", "valid", "val"), "dev")
-    if split.lower() in known:
-        return known[split.lower()]
+    if split.lower() in _SPLIT_NAMES:
+        return _SPLIT_NAMES[split.lower()]
     raise ShardsError(f"split {split!r} is unknown: expected one of {', '.join(SPLITS)}")

@@ -1,81 +1,195 @@
-"""One utterance of a corpus before anything was decoded, and a folder of recordings with text beside them."""
+"""A folder of recordings with text beside them, as a source of utterances."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from shards.errors import ShardsError, SourceError
-from shards.sample import AUDIO_EXTENSIONS
-from shards.schema import SPLITS, parse_language
+from shards.errors import SourceError
+from shards.file_kinds import RECORDINGS, FileKind, extension_of, kind_of, may_hold_transcripts
+from shards.file_names import printable
+from shards.folder_names import EVALUATION, FolderNames, Place
+from shards.folder_pairs import Clip, Unused, pair
+from shards.folder_scan import FoundFile, files_below
+from shards.source_rows import LeftOut, RowError, SourceRow, SourceRows, check_text, decode_text
+from shards.wording import counted
+
+Folders = tuple[str, ...]
+Places = dict[Folders, Place]
+# Of several links to one recording, the one in the first of these splits is used.
+_PRECEDENCE = ("test", "dev", "train", None)
+_MAX_TEXT_BYTES = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class SourceRow:
-    """One utterance. `name` is its recording as the source writes it; `where` says where in the source it was found.
+def read_folder(
+    folder: Path, *, language: str | None = None, skip_bad_rows: bool = False, ignore: Path | None = None
+) -> SourceRows:
+    """Every `clip.<audio>` with its `clip.txt` below `folder`, sorted by path, and all else that was found there.
 
-    `text` is None if there is none; `start_seconds`/`end_seconds` cut a segment from a longer recording.
-    """
+    The language is the name of the folder above a recording; a folder that is named as a split, above or below that
+    one, is the split. With `language`, the recordings in folders of that name; if there is no such folder, all of them
+    are that language.
 
-    audio: Path
-    name: str
-    text: str | None
-    language: str
-    where: str
-    split: str | None = None
-    speaker: str | None = None
-    start_seconds: float | None = None
-    end_seconds: float | None = None
-    source: str | None = None
-
-
-def read_folder(folder: Path, *, language: str | None = None) -> list[SourceRow]:
-    """Every `clip.<audio>` with its `clip.txt`, below `folder`, sorted by path.
-
-    The language is the parent folder's name; a parent named as a split is the split, and the language the folder above
-    it. With `language`, the recordings in folders of that name; if there is no such folder, all of them are that
-    language.
+    Args:
+        skip_bad_rows: count a recording whose transcript can not be read, instead of stopping.
+        ignore: a folder that is passed over, as that of the shards.
 
     Raises:
-        SourceError: if there is no recording, or a folder's name is no language code.
+        SourceError: if there is no recording, or the folders of one do not tell its language and split.
     """
     if not folder.is_dir():
         raise SourceError(f"no folder {folder}")
-    found = []
-    for path in sorted(path for path in folder.rglob("*") if path.suffix.lower()[1:] in AUDIO_EXTENSIONS):
-        split = path.parent.name if path.parent.name in SPLITS else None
-        found.append((path, split, (path.parent.parent if split else path.parent).name))
-    if language in {name for _, _, name in found}:
-        found = [entry for entry in found if entry[2] == language]
+    names = FolderNames(folder, language)
+    found = list(files_below(folder, place_of=names.place, ignore=ignore))
+    recordings = [file for file in found if not file.hidden and _is_sound(file)]
+    if any(language in file.folders for file in recordings):
+        found, recordings = ([file for file in files if language in file.folders] for files in (found, recordings))
+    if not any(kind_of(file.name) is FileKind.RECORDING for file in recordings):
+        raise SourceError(_no_recording(folder, found))
+    places = _places(names, found, recordings)
+    clips, unused = _pair_all(found)
+    clips, linked = _one_per_recording(clips, places)
+    _check_places(clips, places, given=language is not None)
+    left_out = [_left_out(item, places) for item in [*unused, *linked]]
     rows = []
-    for path, split, name in found:
-        code = language or name
-        transcript = path.with_suffix(".txt")
-        rows.append(
-            SourceRow(
-                audio=path,
-                name=path.relative_to(folder).as_posix(),
-                text=_read_text(transcript) if transcript.is_file() else None,
-                language=_language(code, path, given=language is not None),
-                where=str(path),
-                split=split,
-            )
+    for clip in sorted(clips, key=lambda clip: clip.recording.path.parts):
+        try:
+            rows.append(_row(clip, places[clip.recording.folders]))
+        except RowError as error:
+            if not skip_bad_rows:
+                raise SourceError(f"{error}; --skip-bad-rows leaves such recordings out and counts them") from error
+            left_out.append(_left_out(Unused(clip.recording, error.reason, error.found), places))
+    return SourceRows(rows, left_out)
+
+
+def _is_sound(file: FoundFile) -> bool:
+    return kind_of(file.name) in (FileKind.RECORDING, FileKind.UNREAD)
+
+
+def _places(names: FolderNames, found: Sequence[FoundFile], recordings: Sequence[FoundFile]) -> Places:
+    """Language and split of every folder that holds a file."""
+    split_parents = names.split_parents({file.folders for file in recordings})
+    places = {folders: names.place(folders, split_parents) for folders in {file.folders for file in found}}
+    has_dev = any(place.split == "dev" for place in places.values())
+    evaluation = "test" if has_dev else "dev"
+    return {
+        folders: replace(place, split=evaluation) if place.split == EVALUATION else place
+        for folders, place in places.items()
+    }
+
+
+def _pair_all(found: Sequence[FoundFile]) -> tuple[list[Clip], list[Unused]]:
+    """All clips, and each file that belongs to none, once."""
+    tables = {file.folders: printable(file.name) for file in found if may_hold_transcripts(file.name)}
+    by_folder: defaultdict[Folders, list[FoundFile]] = defaultdict(list)
+    clips: list[Clip] = []
+    unused: list[Unused] = []
+    for file in found:
+        if file.hidden:
+            macos = "macOS metadata, no recording" if file.name.startswith("._") else ""
+            unused.append(Unused(file, "hidden_file", macos))
+        else:
+            by_folder[file.folders].append(file)
+    for folders, files in by_folder.items():
+        above = (folders[:depth] for depth in range(len(folders), -1, -1))
+        table = next((tables[path] for path in above if path in tables), None)
+        clips_here, unused_here = pair(files, table)
+        clips += clips_here
+        unused += unused_here
+    # Links may lead to one file twice.
+    seen = {file.real for clip in clips for file in (clip.recording, clip.transcript) if file}
+    once = []
+    for item in sorted(unused, key=lambda item: item.file.path.parts):
+        if item.file.real not in seen:
+            seen.add(item.file.real)
+            once.append(item)
+    return clips, once
+
+
+def _one_per_recording(clips: Sequence[Clip], places: Places) -> tuple[list[Clip], list[Unused]]:
+    """Each recording once a language, though links lead to it several times; a held-out split goes first."""
+    by_recording: defaultdict[tuple[str, str | None], list[Clip]] = defaultdict(list)
+    clear = {clip.recording.real for clip in clips if not places[clip.recording.folders].problem}
+    for clip in clips:
+        place = places[clip.recording.folders]
+        if place.problem and clip.recording.real in clear:
+            continue  # a link to what is used under a better name
+        by_recording[clip.recording.real, place.language].append(clip)
+    kept: list[Clip] = []
+    linked: list[Unused] = []
+    for alike in by_recording.values():
+        first, *rest = sorted(
+            alike,
+            key=lambda clip: (
+                _PRECEDENCE.index(places[clip.recording.folders].split),
+                str(clip.recording.path) != clip.recording.real,
+                clip.recording.path.parts,
+            ),
         )
-    if not rows:
-        raise SourceError(f"no recording below {folder}: expected clip.<{'|'.join(AUDIO_EXTENSIONS)}> with clip.txt")
-    return rows
+        kept.append(first)
+        linked += [
+            Unused(clip.recording, "duplicate", f"a link to the same recording as {first.recording.shown}")
+            for clip in rest
+        ]
+    return kept, linked
 
 
-def _language(code: str, path: Path, *, given: bool) -> str:
+def _check_places(clips: Sequence[Clip], places: Places, *, given: bool) -> None:
+    unclear = sorted(
+        (clip.recording.path.parts, clip.recording) for clip in clips if places[clip.recording.folders].problem
+    )
+    if not unclear:
+        return
+    first = unclear[0][1]
+    others = f" and {counted(len(unclear) - 1, 'other')}" if len(unclear) > 1 else ""
+    hint = "" if given else "; give --lang if all of it is one language"
+    raise SourceError(f"{places[first.folders].problem} (the folder of {printable(str(first.path))}{others}{hint})")
+
+
+def _left_out(item: Unused, places: Places) -> LeftOut:
+    example = f"{item.file.shown}: {item.detail}" if item.detail else item.file.shown
+    kind = f".{extension_of(item.file.name)}" if item.reason == "unread_format" else ""
+    return LeftOut(item.reason, example, places[item.file.folders].language, kind)
+
+
+def _row(clip: Clip, place: Place) -> SourceRow:
+    assert place.language is not None
+    return SourceRow(
+        audio=clip.recording.path,
+        name=clip.recording.shown,
+        text=_read_text(clip.transcript) if clip.transcript else None,
+        language=place.language,
+        where=printable(str(clip.recording.path)),
+        split=place.split,
+        detail=clip.beside,
+    )
+
+
+def _read_text(file: FoundFile) -> str:
+    where = printable(str(file.path))
     try:
-        return parse_language(code)
-    except ShardsError as error:
-        hint = "" if given else f" (the folder of {path}; give --lang if all of it is one language)"
-        raise SourceError(f"{error}{hint}") from error
+        with open(file.path, "rb") as stream:
+            data = stream.read(_MAX_TEXT_BYTES)
+    except OSError as error:
+        raise RowError(where, "row_value", f"it can not be read: {error.strerror or error}") from error
+    if len(data) == _MAX_TEXT_BYTES:
+        raise RowError(where, "row_value", "it has more than 1 MiB, expected the text of one utterance")
+    return check_text(decode_text(data, where).removeprefix("\ufeff").strip(), "the transcript", where)
 
 
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig").strip()
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{path} is not UTF-8: {error}; convert it, as with iconv") from error
+def _no_recording(folder: Path, found: Iterable[FoundFile]) -> str:
+    message = f"no recording below {folder}: expected clip.<{'|'.join(RECORDINGS)}> with clip.txt"
+    extensions = Counter(extension_of(file.name) for file in found if not file.hidden)
+    if not extensions:
+        return message
+    kinds = [f"{number:,} .{name}" if name else f"{number:,} others" for name, number in extensions.most_common(5)]
+    message += f"; found {', '.join(kinds)}"
+    if any(not file.hidden and kind_of(file.name) is FileKind.UNREAD for file in found):
+        message += "; convert recordings of other kinds, as with: ffmpeg -i clip.m4a clip.flac"
+    elif "tar" in extensions:
+        message += f"; for tars of recordings: mms-dist shards index {folder}"
+    elif extensions.keys() & {"tsv", "jsonl"}:
+        message += "; a manifest is built by its own name: mms-dist shards build MANIFEST SHARDS"
+    return message

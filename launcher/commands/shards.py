@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from launcher.arguments import Languages, count, positive
 
 if TYPE_CHECKING:
-    from shards.plan import LanguagePlan
+    from shards.source_rows import SourceRows
 
 DESCRIPTION = "Turn recordings and transcripts into WebDataset shards with an index, and look into them."
 
@@ -34,7 +34,13 @@ examples:
 A manifest is tab-separated with a header, or one JSON object a line. Columns: audio (path from the manifest's folder,
 any format libsndfile reads), text, lang (ISO 639-3, as ron or srp-script_latin); optionally split (train, dev, test),
 speaker, start and end (seconds; segments of a long recording), source. Utterances without a split are placed by a hash
-of their text: no sentence is in two splits, and none moves when the corpus grows.
+of their text: no sentence is in two splits, and none moves when the corpus grows. A line that can not be used (fields
+missing, not UTF-8, a language or time that is none) stops the build before it begins; --skip-bad-rows counts it.
+
+A folder holds <lang>/clip.wav with clip.txt beside it. A folder named as a split (train, dev, validation, test, eval,
+test-clean …) below or above that of the language is the split; eval is dev, or test where there is a dev as well. Links
+are followed. What is not used is counted by reason: recordings of other kinds (as .m4a: convert them, as with ffmpeg -i
+clip.m4a clip.flac), the same clip in a second format, transcripts or recordings alone, hidden and other files.
 
 Running the same command again goes on where it stopped and leaves alone what has not changed: the source, the options,
 the length of every tar, the bytes of samples.parquet and vocab.json. --force builds again all the same, as when
@@ -101,6 +107,11 @@ def _add_build(commands: Any) -> None:
     parser.add_argument("--max-seconds", type=positive, default=30.0, metavar="S", help="leave out longer (default 30)")
     parser.add_argument("--text-rules", type=Path, metavar="FILE", help="YAML laid over shards/text_rules.yaml")
     parser.add_argument("--skip-missing-audio", action="store_true", help="leave out and count missing recordings")
+    parser.add_argument(
+        "--skip-bad-rows",
+        action="store_true",
+        help="leave out and count, by reason and with their numbers, lines of a manifest that can not be used",
+    )
     parser.add_argument("--shard-utterances", type=count, default=1000, metavar="N", help="per tar (default 1000)")
     parser.add_argument("--shard-mib", type=count, default=256, metavar="N", help="per tar, about (default 256)")
     _add_workers(parser)
@@ -184,10 +195,10 @@ def _fraction(text: str) -> float:
     return value
 
 
-def _plans(args: argparse.Namespace) -> list[LanguagePlan]:
+def _rows(args: argparse.Namespace) -> SourceRows:
+    """What is to be built, and all else that the source holds."""
     from shards.errors import SourceError
     from shards.manifest import read_manifest
-    from shards.plan import plan_languages
     from shards.sources import read_folder
 
     language = args.languages[0] if len(args.languages) == 1 else None
@@ -196,22 +207,18 @@ def _plans(args: argparse.Namespace) -> list[LanguagePlan]:
     if args.min_seconds > args.max_seconds:
         raise SourceError(f"--min-seconds {args.min_seconds} is above --max-seconds {args.max_seconds}")
     if args.source.is_dir():
-        rows = read_folder(args.source, language=language)
+        rows = read_folder(args.source, language=language, skip_bad_rows=args.skip_bad_rows, ignore=args.output)
     else:
-        rows = read_manifest(args.source, language=language, audio_root=args.audio_root)
+        rows = read_manifest(
+            args.source, language=language, audio_root=args.audio_root, skip_bad_rows=args.skip_bad_rows
+        )
     if args.languages:
-        found = sorted({row.language for row in rows})
+        found = sorted(rows.languages)
         for code in args.languages:
             if code not in found:
                 raise SourceError(_not_in_source(code, args.source, found))
-        rows = [row for row in rows if row.language in args.languages]
-    return plan_languages(
-        rows,
-        dev_fraction=args.dev_fraction,
-        test_fraction=args.test_fraction,
-        text_rules=args.text_rules,
-        skip_missing_audio=args.skip_missing_audio,
-    )
+        rows = rows.of_languages(args.languages)
+    return rows
 
 
 def _not_in_source(code: str, source: Path, found: list[str]) -> str:
@@ -228,12 +235,20 @@ def _not_in_source(code: str, source: Path, found: list[str]) -> str:
 
 def _build(args: argparse.Namespace) -> int:
     from shards.build import BuildOptions, build_shards, is_built
-    from shards.display import BuildDisplay, WorkProgress, languages_table, plans_table, print_drops
+    from shards.display import BuildDisplay, WorkProgress, languages_table, plans_table, print_left_out
     from shards.errors import SourceError
     from shards.limits import Limits
+    from shards.plan import plan_languages
     from shards.tables import make_console, say
 
-    plans = _plans(args)
+    rows = _rows(args)
+    plans = plan_languages(
+        rows,
+        dev_fraction=args.dev_fraction,
+        test_fraction=args.test_fraction,
+        text_rules=args.text_rules,
+        skip_missing_audio=args.skip_missing_audio,
+    )
     options = BuildOptions(
         Limits(min_seconds=args.min_seconds, max_seconds=args.max_seconds),
         shard_utterances=args.shard_utterances,
@@ -243,7 +258,7 @@ def _build(args: argparse.Namespace) -> int:
     if args.dry_run:
         built = {plan.language for plan in plans if not args.force and is_built(plan, args.output, options)}
         console.print(plans_table(plans, built, console.width))
-        print_drops(console, {plan.language: plan.drops.as_dict() for plan in plans})
+        print_left_out(console, {plan.language: plan.drops.as_dict() for plan in plans}, rows)
         return 0
     totals = {plan.language: plan.total for plan in plans}
     with WorkProgress(console, sum(totals.values()), "utterances") as work:
@@ -251,7 +266,7 @@ def _build(args: argparse.Namespace) -> int:
         report = build_shards(plans, args.output, options, workers=args.workers, force=args.force, progress=display)
     if report.indexes:
         console.print(languages_table(report.indexes, console.width))
-    print_drops(console, {code: index["drops"] for code, index in report.indexes.items()})
+    print_left_out(console, {code: index["drops"] for code, index in report.indexes.items()}, rows)
     if report.failed:
         raise SourceError("; ".join(report.failed.values()))
     say(console, f"look into them: mms-dist shards inspect {args.output}")

@@ -24,10 +24,11 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("source", type=Path)
     parser.add_argument("--lang", "--languages", dest="languages", nargs="+", action=Languages, default=[])
     parser.add_argument("--audio-root", type=Path)
+    parser.add_argument("--skip-bad-rows", action="store_true")
     args, _ = parser.parse_known_args(arguments)
     try:
         number, count = array_task(os.environ)
-        amounts = utterances_by_language(args.source, args.languages, args.audio_root)
+        amounts = utterances_by_language(args.source, args.languages, args.audio_root, skip_bad_rows=args.skip_bad_rows)
         print(*group(amounts, number, count), sep="\n")
     except (MmsDistError, ShardsError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -35,7 +36,9 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def utterances_by_language(source: Path, languages: Sequence[str], audio_root: Path | None) -> Counter[str]:
+def utterances_by_language(
+    source: Path, languages: Sequence[str], audio_root: Path | None, *, skip_bad_rows: bool = False
+) -> Counter[str]:
     """How many utterances of each language there are in a manifest or a folder; of all if none are named.
 
     Raises:
@@ -46,10 +49,12 @@ def utterances_by_language(source: Path, languages: Sequence[str], audio_root: P
 
     alone = languages[0] if len(languages) == 1 else None
     if source.is_dir():
-        rows = read_folder(source, language=alone)
+        rows = read_folder(source, language=alone, skip_bad_rows=skip_bad_rows)
     else:
-        rows = read_manifest(source, language=alone, audio_root=audio_root)
-    return Counter(row.language for row in rows if not languages or row.language in languages)
+        rows = read_manifest(source, language=alone, audio_root=audio_root, skip_bad_rows=skip_bad_rows)
+    amounts = Counter(row.language for row in rows)
+    # A language without an utterance that can be used is built as well, which says why it can not be.
+    return Counter({code: amounts[code] for code in rows.languages if not languages or code in languages})
 
 
 def group(amounts: Mapping[str, int], number: int, count: int) -> list[str]:

@@ -1,0 +1,71 @@
+"""What a file of a folder of recordings is, told by its name alone."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from pathlib import PurePath
+
+from shards.sample import AUDIO_EXTENSIONS
+
+
+def _words(names: str) -> frozenset[str]:
+    return frozenset(names.split())
+
+
+# What is read, the best kind of one clip first.
+RECORDINGS = (*AUDIO_EXTENSIONS, "sph", "nist", "aifc", "snd", "rf64", "voc")
+# libsndfile reads none of these; most are read by ffmpeg, which converts them.
+UNREAD_AUDIO = _words(
+    """3ga aa aac aax ac3 adts ape awb amr alac dsf dts eac3 m4a m4b m4p m4r mka mpc ra rm shn spx tta weba wma wv
+    adpcm al alaw g711 g722 g723 g726 g729 gsm pcm qcp raw s16 s16le silk sln sln16 ul ulaw vox wv1 wv2"""
+)
+VIDEO = _words("3g2 3gp asf avi flv m2ts m4v mkv mov mp4 mpeg mpg mts ogv ts vob webm wmv")
+# Transcripts that other tools write beside a recording. Only clip.txt is read.
+OTHER_TRANSCRIPTS = _words("ass cha ctm eaf json lab lrc phn sbv srt stm textgrid trn trs vtt wrd xml")
+TABLES = _words("csv jsonl parquet tsv xlsx")
+
+_TEMPORARY = _words("bak crdownload download filepart part partial swp temp tmp")
+_SYSTEM_NAMES = frozenset(
+    ("__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found", "thumbs.db", "desktop.ini")
+)
+_ABOUT = re.compile(r"(readme|licen[cs]e|copying|copyright|notice|authors|changelog|changes|about|info)\b", re.I)
+
+
+class FileKind(Enum):
+    """How a folder source treats a file."""
+
+    RECORDING = "recording"
+    UNREAD = "recording of a kind that is not read"
+    TRANSCRIPT = "transcript"
+    OTHER = "other"
+
+
+def extension_of(name: str) -> str:
+    """`wav` of `CLIP.WAV`; empty if there is none."""
+    return PurePath(name).suffix.lower()[1:]
+
+
+def kind_of(name: str) -> FileKind:
+    """What a file that is not hidden is."""
+    extension = extension_of(name)
+    if extension in RECORDINGS:
+        return FileKind.RECORDING
+    if extension in UNREAD_AUDIO or extension in VIDEO:
+        return FileKind.UNREAD
+    if extension == "txt" and not _ABOUT.match(name) and not name.lower().endswith(".trans.txt"):
+        return FileKind.TRANSCRIPT
+    return FileKind.OTHER
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is hidden, temporary, or made by the operating system for itself."""
+    return (
+        name.startswith(".") or name.endswith("~") or name.lower() in _SYSTEM_NAMES or extension_of(name) in _TEMPORARY
+    )
+
+
+def may_hold_transcripts(name: str) -> bool:
+    """Whether a file may be a table with the transcripts of many recordings."""
+    lowered = name.lower()
+    return extension_of(name) in TABLES or lowered.endswith(("trans.txt", "transcript.txt", "transcripts.txt"))

@@ -1,0 +1,137 @@
+"""What the names of the folders above a recording say: its language and its split."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from shards.errors import ShardsError
+from shards.file_kinds import RECORDINGS, UNREAD_AUDIO, VIDEO
+from shards.file_names import printable
+from shards.schema import SPLITS, parse_language, parse_split
+
+# Held out in every corpus. In Kaldi it is the test set, in Hugging Face's trainer the dev set.
+EVALUATION = "eval"
+# Folders that say what kind of files they hold. Some, as `wav` and `ogg`, could be language codes.
+_CONTENT_NAMES = (
+    frozenset(RECORDINGS)
+    | UNREAD_AUDIO
+    | VIDEO
+    | {"audio", "audios", "clips", "recordings", "sounds", "speech", "txt", "wavs"}
+)
+_HELD_OUT = re.compile(r"hold_?out|held_?out|blind|unseen")
+_SPLIT_NAMES = "train, dev or test"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Language and split of a folder. `problem` says why they can not be told; `split` may be `EVALUATION`."""
+
+    language: str | None
+    split: str | None
+    problem: str | None = None
+
+
+def splits_named(name: str) -> set[str]:
+    """The splits that a folder's name mentions: one in `train`, `validation`, `test-clean`, `train_100h`, `eval92`."""
+    words = re.split(r"[^a-z]+", name.lower())
+    return {split for word in words if (split := _split_of_word(word))}
+
+
+def _split_of_word(word: str) -> str | None:
+    if word in ("eval", "evaluation"):
+        return EVALUATION
+    try:
+        return parse_split(word)
+    except ShardsError:
+        return None
+
+
+class FolderNames:
+    """Tells languages and splits below one root.
+
+    Args:
+        language: of everything; if some folders have its name, of what lies in these.
+    """
+
+    def __init__(self, root: Path, language: str | None) -> None:
+        self._outer = root.absolute().parts[::-1]
+        self._language = language
+
+    def split_parents(self, folders: Collection[tuple[str, ...]]) -> set[tuple[str, ...]]:
+        """Those folders, of all above `folders`, in which a folder is named as a split."""
+        return {path[:depth] for path in folders for depth, name in enumerate(path) if self._split(name)}
+
+    def place(self, folders: tuple[str, ...], split_parents: Collection[tuple[str, ...]] = ()) -> Place:
+        """What `folders`, from the root downwards, say of a recording in the last of them."""
+        splits = {split for name in folders if (split := self._split(name))}
+        if len(splits) > 1:
+            return Place(None, None, f"its folders name several splits, {' and '.join(sorted(splits))}")
+        split = splits.pop() if splits else None
+        if not folders and self._outer[0] in SPLITS and self._outer[0] != self._language:
+            split = self._outer[0]
+        depth, language, problem = self._language_of(folders)
+        for number, name in enumerate(folders if problem is None else ()):
+            if number == depth or self._split(name) or _is_content(name):
+                continue
+            beside_splits = folders[:number] in split_parents
+            held_out = len(splits_named(name)) > 1 or _HELD_OUT.search(name.lower().replace("-", "_"))
+            if beside_splits or (held_out and split in (None, "train")):
+                beside = "lies beside folders of splits, but " if beside_splits else ""
+                problem = f"folder {printable(name)!r} {beside}is no split that is known: rename it to {_SPLIT_NAMES}"
+        return Place(language, split, problem)
+
+    def _language_of(self, folders: tuple[str, ...]) -> tuple[int | None, str | None, str | None]:
+        """The depth of the folder that names the language, if one does; the language; why it can not be told."""
+        if self._language:
+            depths = [depth for depth, name in enumerate(folders) if name == self._language]
+            return (depths[-1] if depths else None), self._language, None
+        splits = [depth for depth, name in enumerate(folders) if self._split(name)]
+        names = [(d, name) for d, name in enumerate(folders) if d not in splits and not _is_content(name)]
+        codes = [(depth, name) for depth, name in names if _is_code(name)]
+        # Below a split, folders of speakers do no harm; elsewhere, a name that is no code may be an unknown split.
+        if names and not _is_code(names[-1][1]) and not any(depth < names[-1][0] for depth in splits):
+            return None, codes[-1][1] if codes else None, _no_language(names[-1][1], below=bool(codes))
+        if not codes:
+            return self._language_of_root(folders)
+        depth, language = codes[-1]
+        rivals = [name for other, name in codes if any(other < split < depth for split in splits)]
+        if rivals:
+            return None, None, f"both {rivals[-1]!r} and {language!r} could be its language; leave one of these folders"
+        return depth, language, None
+
+    def _language_of_root(self, folders: tuple[str, ...]) -> tuple[int | None, str | None, str | None]:
+        """The language where only the root's own name, or that of the folder above it, can tell."""
+        outer = [name for name in self._outer[:3] if name not in SPLITS and not _is_content(name)]
+        if outer and _is_code(outer[0]):
+            return None, outer[0], None
+        inner = [name for name in folders if not self._split(name)]
+        return None, None, _no_language((inner[::-1] or outer or self._outer)[0], below=False)
+
+    def _split(self, name: str) -> str | None:
+        """The one split that a folder's name mentions, unless it is the language."""
+        found = splits_named(name)
+        return found.pop() if len(found) == 1 and name != self._language else None
+
+
+def _is_content(name: str) -> bool:
+    return name.lower() in _CONTENT_NAMES
+
+
+def _is_code(name: str) -> bool:
+    try:
+        parse_language(name)
+    except ShardsError:
+        return False
+    return not _is_content(name)
+
+
+def _no_language(name: str, *, below: bool) -> str:
+    try:
+        parse_language(name)
+    except ShardsError as error:
+        either = f"; nor is it a split: {_SPLIT_NAMES}" if below else ""
+        return f"{printable(str(error))}{either}"
+    return f"folder {name!r} is named as a kind of file; give --lang {name} if it is the language"

@@ -1,0 +1,89 @@
+"""Every file below a folder, links followed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from shards.errors import SourceError
+from shards.file_kinds import is_hidden
+from shards.file_names import printable
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFile:
+    """A file as it was reached: `folders` lead to it from the root; `real` is its path without links."""
+
+    path: Path
+    folders: tuple[str, ...]
+    real: str
+    hidden: bool
+
+    @property
+    def name(self) -> str:
+        """Its own name."""
+        return self.path.name
+
+    @property
+    def empty(self) -> bool:
+        """Whether it has no bytes, or leads nowhere."""
+        try:
+            return self.path.stat().st_size == 0
+        except OSError:
+            return True
+
+    @property
+    def shown(self) -> str:
+        """Its path below the root, as text."""
+        return printable("/".join((*self.folders, self.name)))
+
+
+def files_below(
+    root: Path, *, place_of: Callable[[tuple[str, ...]], Hashable], ignore: Path | None = None
+) -> Iterator[FoundFile]:
+    """Every file below `root`; a link to a file or folder counts as that.
+
+    Args:
+        place_of: what a folder's path from the root means. A folder that links reach twice is visited once for each
+            meaning, so that links in a circle end.
+        ignore: a folder that is passed over, such as the output.
+
+    Raises:
+        SourceError: if a folder can not be read.
+    """
+    ignored = os.path.realpath(ignore) if ignore else None
+    waiting: list[tuple[str, tuple[str, ...], str, bool]] = [(str(root), (), os.path.realpath(root), False)]
+    linked: list[tuple[str, tuple[str, ...], str, bool]] = []
+    visited: set[Hashable] = set()
+    while waiting or linked:
+        # What links lead to comes last, so that a file is first found where it lies.
+        folder, folders, real, hidden = (waiting or linked).pop()
+        visit = (real, hidden, place_of(folders))
+        if visit in visited or (real == ignored and folders):
+            continue
+        visited.add(visit)
+        for entry in _entries(folder, hidden=hidden):
+            link = entry.is_symlink()
+            place = os.path.realpath(entry.path) if link else os.path.join(real, entry.name)
+            concealed = hidden or is_hidden(entry.name)
+            if not (os.path.isdir(entry.path) if link else entry.is_dir(follow_symlinks=False)):
+                yield FoundFile(Path(entry.path), folders, place, concealed)
+            elif not link:
+                waiting.append((entry.path, (*folders, entry.name), place, concealed))
+            elif not f"{real}{os.sep}".startswith(f"{place}{os.sep}"):  # not a link back to where it came from
+                linked.append((entry.path, (*folders, entry.name), place, concealed))
+
+
+def _entries(folder: str, *, hidden: bool) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name, reverse=True)
+    except OSError as error:
+        if hidden:  # such as lost+found, which only root may read
+            return []
+        raise SourceError(
+            f"folder {printable(folder)} can not be read: {error.strerror or error}; change its permissions, or move "
+            "it out of the source"
+        ) from error

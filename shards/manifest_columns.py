@@ -1,0 +1,82 @@
+"""The columns of a manifest, and what to do about a table that has others."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from shards.errors import nearest
+from shards.file_names import printable
+
+REQUIRED = ("audio", "text", "lang")
+OPTIONAL = ("split", "speaker", "start", "end", "source")
+KNOWN = REQUIRED + OPTIONAL
+
+# What other tools call these columns.
+_OTHER_NAMES = {
+    "audio": ("path", "file", "filename", "file_name", "filepath", "audio_path", "audio_filepath", "audio_file", "wav"),
+    "text": ("sentence", "transcript", "transcription", "transcripts", "txt", "raw_transcription", "normalized_text"),
+    "lang": ("language", "lang_code", "lang_id", "iso", "iso639_3"),
+}
+_COMMON_VOICE = {"client_id", "path", "sentence"}
+_SHOWN_NAMES = 12
+
+
+def columns_problem(found: Sequence[str], language: str | None) -> str | None:
+    """What is wrong with the names of a manifest's columns or an object's keys; None if nothing is."""
+    for name in found:
+        plain = name.strip().lower()
+        if name not in KNOWN and plain in KNOWN and plain not in found:
+            return f"column {name!r} is not known; write it {plain!r}"
+    missing = [name for name in REQUIRED if name not in found and (name != "lang" or language is None)]
+    if not missing:
+        return None
+    others = [name for name in found if name not in KNOWN]
+    close = "".join(f"; for {name!r}{hint}" for name in missing if (hint := _close_to(name, others)))
+    separators = [kind for mark, kind in ((",", "commas"), (";", "semicolons")) if len(found) == 1 and mark in found[0]]
+    for separator in separators[:1]:
+        close = f"; the header is separated by {separator}, expected tabs"
+    hint = "; --lang gives one language to all of it" if "lang" in missing else ""
+    return (
+        f"no column {' and no column '.join(map(repr, missing))}{close}; found {_listed(found)}; "
+        f"expected {', '.join(REQUIRED)} and optionally {', '.join(OPTIONAL)}{hint}"
+    )
+
+
+def _close_to(name: str, others: Collection[str]) -> str:
+    for other in _OTHER_NAMES[name]:
+        if other in others:
+            return f" (did you mean {other!r}?)"
+    return nearest(name, others, cutoff=0.65)
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(name if len(name) <= 40 else f"{name[:39]}…" for name in names[:_SHOWN_NAMES])
+    return f"{shown} and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else shown or "none"
+
+
+def common_voice_help(path: Path, header: Sequence[str]) -> str | None:
+    """How to build from a table of Common Voice; None if this is none.
+
+    The command takes the columns by their numbers, which differ between releases. Beside the three splits of a release
+    it keeps them; of another table, such as validated.tsv, the splits are made by `shards build`.
+    """
+    if not _COMMON_VOICE.issubset(header) or {"audio", "text"}.issubset(header):
+        return None
+    splits = [f"{name}.tsv" for name in ("train", "dev", "test")]
+    split = path.name in splits and all((path.parent / name).is_file() for name in splits)
+    names = splits if split else [printable(path.name)]
+    columns = ",".join(f"${header.index(name) + 1}" for name in ("path", "sentence", "client_id"))
+    title = '"audio","text","speaker"' + (',"split"' if split else "")
+    body = f'sub(/[.]tsv$/,"",s);print {columns},s' if split else f"print {columns}"
+    start = "FNR>1{s=FILENAME;" if split else "FNR>1{"
+    program = f'BEGIN{{OFS=FS="\\t";print {title}}}{start}{body}}}'
+    folder = printable(str(path.parent))
+    clips = printable(str(path.parent / "clips"))
+    return (
+        f"this is a table of Common Voice (client_id, path, sentence), expected {', '.join(REQUIRED)}. Make a manifest:"
+        f" (cd {shlex.quote(folder)} && awk '{program}' {shlex.join(names)}) > manifest.tsv\n"
+        f"and build it with the language's ISO 639-3 code: mms-dist shards build manifest.tsv SHARDS --lang CODE "
+        f"--audio-root {shlex.quote(clips)}"
+    )

@@ -1,0 +1,181 @@
+"""The lines of a manifest as fields by name: tab-separated values with a header, or JSON objects."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import json
+import shlex
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from shards.errors import SourceError
+from shards.file_names import printable
+from shards.source_rows import RowError, decode_text
+
+_UNCLOSED = (
+    'a field begins with " and does not end with it, and other lines have whole fields in double quotes; close it on '
+    'its line, and write a " within it twice'
+)
+
+# A line's number, and its fields or what is wrong with it.
+Line = tuple[int, dict[str, Any] | RowError]
+
+
+def raw_lines(path: Path) -> list[bytes]:
+    r"""The lines of a manifest, whichever of `\n`, `\r\n` and `\r` ends them, without a byte order mark.
+
+    Raises:
+        SourceError: if it can not be read or is no text in UTF-8.
+    """
+    shown = printable(str(path))
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise SourceError(f"manifest {shown} can not be read: {error.strerror or error}") from error
+    if path.name.startswith("._"):
+        raise SourceError(f"manifest {shown} is a file of macOS metadata (AppleDouble); give {path.name[2:]} instead")
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in data[:4]:
+        target = shlex.quote(f"utf8-{printable(path.name)}")
+        raise SourceError(
+            f"manifest {shown} is UTF-16, or no text; expected UTF-8. Convert it: "
+            f"iconv -f UTF-16 -t UTF-8 {shlex.quote(shown)} > {target}"
+        )
+    for magic, kind in ((b"\x1f\x8b", "compressed with gzip"), (b"PK\x03\x04", "a ZIP archive or a spreadsheet")):
+        if data.startswith(magic):
+            raise SourceError(f"manifest {shown} is {kind}; expected text: unpack it, or save it as .tsv")
+    return data.removeprefix(codecs.BOM_UTF8).splitlines()
+
+
+def tsv_header(lines: list[bytes], where: str) -> list[str]:
+    """The names of the columns.
+
+    Raises:
+        SourceError: if they are not UTF-8, or one is given twice.
+    """
+    try:
+        header = _fields(decode_text(lines[0], where), quoted=b'"' in lines[0]) if lines else []
+    except csv.Error as error:
+        raise SourceError(
+            f'{where}: a column\'s name begins with " and does not end with it; take the " out'
+        ) from error
+    twice = next((name for name in header if name and header.count(name) > 1), None)
+    if twice is not None:
+        raise SourceError(f"{where}: column {twice!r} is given twice; leave one of them out, or rename it")
+    return header
+
+
+def tsv_lines(lines: list[bytes], header: list[str], path: Path) -> Iterator[Line]:
+    """Every line below the header that holds anything, in order."""
+    decoded = [(number, _decoded(line, f"{path}:{number}")) for number, line in enumerate(lines[1:], start=2)]
+    text_column = header.index("text")
+    texts = (line for _, line in decoded if isinstance(line, str))
+    quoted = b'"' in lines[0] or _quotes_enclose_fields(texts, text_column)
+    for number, line in decoded:
+        if isinstance(line, RowError):
+            yield number, line
+            continue
+        where = f"{path}:{number}"
+        try:
+            fields = _fields(line, quoted=quoted)
+        except csv.Error:
+            yield number, RowError(where, "row_fields", _UNCLOSED)
+            continue
+        if not any(fields):
+            continue
+        if len(fields) == len(header):
+            yield number, dict(zip(header, fields, strict=True))
+            continue
+        found = f"{len(fields)} tab-separated {'field' if len(fields) == 1 else 'fields'}, the header has {len(header)}"
+        hint = "; a field in double quotes must end on its line" if '"' in line else ""
+        yield number, RowError(where, "row_fields", found + hint)
+
+
+def jsonl_lines(lines: list[bytes], path: Path) -> Iterator[Line]:
+    """Every line that holds anything, in order."""
+    for number, line in enumerate(lines, start=1):
+        where = f"{path}:{number}"
+        text = _decoded(line, where)
+        if isinstance(text, RowError):
+            yield number, text
+            continue
+        if not text.strip():
+            continue
+        try:
+            fields = json.loads(text, object_pairs_hook=_each_key_once)
+        except RecursionError:
+            yield number, RowError(where, "row_json", "objects or lists within each other, far too deep")
+            continue
+        except _KeyTwiceError as error:
+            yield number, RowError(where, "row_json", f"key {error.key!r} is given twice; leave one of them out")
+            continue
+        except ValueError as error:
+            yield number, RowError(where, "row_json", f"not JSON: {error}; expected one object a line")
+            continue
+        if isinstance(fields, dict):
+            yield number, fields
+        else:
+            found = 'expected an object a line, as {"audio": …, "text": …, "lang": …}'
+            yield number, RowError(where, "row_json", found)
+
+
+class _KeyTwiceError(ValueError):
+    """An object gives a key twice, of which json would keep the last."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise _KeyTwiceError(key)
+        found[key] = value
+    return found
+
+
+def _decoded(line: bytes, where: str) -> str | RowError:
+    try:
+        return decode_text(line, where)
+    except RowError as error:
+        return error
+
+
+def _fields(line: str, *, quoted: bool) -> list[str]:
+    """The fields of a line.
+
+    Raises:
+        csv.Error: if they are quoted, and one is not so to its end.
+    """
+    if not quoted or '"' not in line:
+        return line.split("\t")
+    return next(csv.reader([line], delimiter="\t", strict=True), [])
+
+
+def _quotes_enclose_fields(lines: Iterable[str], text_column: int) -> bool:
+    """Whether double quotes enclose fields, as spreadsheet programs write them, or are letters of the text.
+
+    They enclose where a field other than the text has them, or a tab lies between them. Where only texts have them,
+    they enclose if every text with a quote is written so.
+    """
+    enclosed = letters = False
+    for line in lines:
+        if '"' not in line:
+            continue
+        plain = line.split("\t")
+        try:
+            fields = _fields(line, quoted=True)
+        except csv.Error:
+            letters = True
+            continue
+        if len(fields) != len(plain):
+            return True
+        differ = [number for number, (one, other) in enumerate(zip(fields, plain, strict=True)) if one != other]
+        if any(number != text_column for number in differ):
+            return True
+        enclosed |= bool(differ)
+        letters |= not differ
+    return enclosed and not letters

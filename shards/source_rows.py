@@ -1,0 +1,139 @@
+"""What every source gives: its utterances before anything was decoded, and all else that was found in it."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from shards.drops import NO_UTTERANCES, Drops
+from shards.errors import SourceError
+
+# A folder that holds these alone, as `doc` with its readme.txt, is no language.
+_OF_NO_LANGUAGE = (*NO_UTTERANCES, "missing_audio")
+# Longer than any utterance; a field of this length is a mistake, such as a quote that was never closed.
+MAX_FIELD_CHARACTERS = 100_000
+
+_HALF_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class RowError(SourceError):
+    """One row of a source can not be used; `reason` is one of `drops.REASONS`. The others can, if the user says so."""
+
+    def __init__(self, where: str, reason: str, found: str) -> None:
+        super().__init__(f"{where}: {found}")
+        self.reason = reason
+        self.found = found
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """One utterance. `name` is its recording as the source writes it; `where` says where in the source it was found.
+
+    `text` is None if there is none, and `detail` then says what is there instead; `start_seconds`/`end_seconds` cut a
+    segment from a longer recording.
+    """
+
+    audio: Path
+    name: str
+    text: str | None
+    language: str
+    where: str
+    split: str | None = None
+    speaker: str | None = None
+    start_seconds: float | None = None
+    end_seconds: float | None = None
+    source: str | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Something in a source that is no utterance to build, by its reason (`drops.REASONS`).
+
+    `language` is None where it can not be told; `kind` says more than the reason where that helps, as `.m4a`.
+    """
+
+    reason: str
+    example: str
+    language: str | None
+    kind: str = ""
+
+
+class SourceRows(list[SourceRow]):
+    """The utterances of a source, in its order; `left_out` is everything else that was found."""
+
+    def __init__(self, rows: Iterable[SourceRow], left_out: Iterable[LeftOut] = ()) -> None:
+        super().__init__(rows)
+        self.left_out = list(left_out)
+
+    @property
+    def languages(self) -> set[str]:
+        """All of which there is a recording or a line, even if none can be used."""
+        return {row.language for row in self} | {
+            item.language for item in self.left_out if item.language and item.reason not in _OF_NO_LANGUAGE
+        }
+
+    def of_languages(self, codes: Collection[str]) -> SourceRows:
+        """Only these languages, and what was left out of no language."""
+        return SourceRows(
+            (row for row in self if row.language in codes),
+            (item for item in self.left_out if item.language is None or item.language in codes),
+        )
+
+    def drops(self) -> dict[str | None, Drops]:
+        """What was left out, by language; under None, what belongs to none of `languages`."""
+        languages = self.languages
+        found: dict[str | None, Drops] = {}
+        for item in self.left_out:
+            language = item.language if item.language in languages else None
+            found.setdefault(language, Drops()).add(item.reason, item.example)
+        return found
+
+
+def decode_text(data: bytes, where: str) -> str:
+    """UTF-8 as text.
+
+    Raises:
+        RowError: if it is not UTF-8.
+    """
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        found = "is UTF-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "is not UTF-8"
+        encoding = "UTF-16" if found == "is UTF-16" else "LATIN1, or what it is,"
+        raise RowError(
+            where,
+            "row_encoding",
+            f"{found}: {error.reason} {data[error.start]:#04x} at byte {error.start + 1}; convert the file, as with "
+            f"iconv -f {encoding} -t UTF-8",
+        ) from error
+
+
+def check_text(text: str, name: str, where: str) -> str:
+    """`text` itself, if it can be written to a shard and belongs to one utterance.
+
+    Raises:
+        RowError: if it holds NUL or half of a surrogate pair, or is too long.
+    """
+    if len(text) > MAX_FIELD_CHARACTERS:
+        raise RowError(
+            where,
+            "row_value",
+            f"{name} has {len(text):,} characters, expected at most {MAX_FIELD_CHARACTERS:,}; a tab, a quote or the "
+            "end of a line may be missing",
+        )
+    if "\0" in text:
+        raise RowError(
+            where, "row_encoding", f"{name} holds a NUL character; take it out, or convert the file to UTF-8"
+        )
+    if not text.isascii() and (half := _HALF_SURROGATE.search(text)):
+        raise RowError(
+            where,
+            "row_encoding",
+            f"{name} holds half of a surrogate pair, \\u{ord(half[0]):04x}, as left by text that was cut within a "
+            "character; write the whole character or take it out",
+        )
+    return text
