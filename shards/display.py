@@ -21,6 +21,7 @@ from shards.wording import counted, shortened
 NO_LANGUAGE = "(unknown)"
 _EXAMPLE_CHARACTERS = 60
 _PLAIN_SECONDS = 10.0
+_SHOWN_LINES = 20
 
 
 class WorkProgress:
@@ -149,12 +150,22 @@ def print_drops(console: Console, drops: Mapping[str, Mapping[str, Mapping[str, 
 
 
 def print_left_out(console: Console, drops: Mapping[str, Mapping[str, Mapping[str, Any]]], rows: SourceRows) -> None:
-    """What a build left out: by language, of no language, and which kinds of recordings are not read."""
+    """What a build left out, by language and of no language, and what else there is to know of the source."""
     of_no_language = rows.drops().get(None)
     unknown = {NO_LANGUAGE: of_no_language.as_dict()} if of_no_language else {}
     print_drops(console, {**drops, **unknown})
     if of_no_language:
         say(console, f"  {NO_LANGUAGE}: {of_no_language.total:,} left out of which the language can not be told")
+    lines: dict[str, list[int]] = {}
+    for item in rows.left_out:
+        if item.line is not None:
+            lines.setdefault(item.reason, []).append(item.line)
+    for reason, numbers in lines.items():
+        shown = ", ".join(map(str, numbers[:_SHOWN_LINES])) + (", …" if len(numbers) > _SHOWN_LINES else "")
+        say(console, f"skipped as {reason}: {counted(len(numbers), 'line')} of the manifest, {shown}")
+    for language, count in rows.without_split().items():
+        found = f"{counted(count, 'utterance')} without a split"
+        say(console, f"{language}: {found}, placed in train, dev and test by a hash of the text")
     kinds = Counter(item.kind for item in rows.left_out if item.kind)
     if kinds:
         listed = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common())

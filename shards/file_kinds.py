@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
 from enum import Enum
-from pathlib import PurePath
 
 from shards.sample import AUDIO_EXTENSIONS
 
@@ -43,7 +43,7 @@ class FileKind(Enum):
 
 def extension_of(name: str) -> str:
     """`wav` of `CLIP.WAV`; empty if there is none."""
-    return PurePath(name).suffix.lower()[1:]
+    return os.path.splitext(name)[1].lower()[1:]
 
 
 def kind_of(name: str) -> FileKind:

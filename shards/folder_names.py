@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,8 @@ from shards.errors import ShardsError
 from shards.file_kinds import RECORDINGS, UNREAD_AUDIO, VIDEO
 from shards.file_names import printable
 from shards.schema import SPLITS, parse_language, parse_split
+
+Folders = tuple[str, ...]
 
 # Held out in every corpus. In Kaldi it is the test set, in Hugging Face's trainer the dev set.
 EVALUATION = "eval"
@@ -41,6 +43,7 @@ def splits_named(name: str) -> set[str]:
 
 
 def _split_of_word(word: str) -> str | None:
+    word = re.sub(r"(?<=.)(sets?|data|s)$", "", word)
     if word in ("eval", "evaluation"):
         return EVALUATION
     try:
@@ -60,12 +63,24 @@ class FolderNames:
         self._outer = root.absolute().parts[::-1]
         self._language = language
 
-    def split_parents(self, folders: Collection[tuple[str, ...]]) -> set[tuple[str, ...]]:
-        """Those folders, of all above `folders`, in which a folder is named as a split."""
-        return {path[:depth] for path in folders for depth, name in enumerate(path) if self._split(name)}
+    def split_parents(self, folders: Collection[Folders]) -> dict[Folders, bool]:
+        """Those folders, of all above `folders`, in which one is named as a split: whether they are of one language."""
+        found: dict[Folders, bool] = {}
+        for path in folders:
+            language_depth, language, _ = self._language_of(path)
+            for depth, name in enumerate(path):
+                if self._split(name):
+                    above = language is not None and (language_depth is None or language_depth < depth)
+                    found[path[:depth]] = found.get(path[:depth], False) or above
+        return found
 
-    def place(self, folders: tuple[str, ...], split_parents: Collection[tuple[str, ...]] = ()) -> Place:
-        """What `folders`, from the root downwards, say of a recording in the last of them."""
+    def place(self, folders: Folders, split_parents: Mapping[Folders, bool] | None = None) -> Place:
+        """What `folders`, from the root downwards, say of a recording in the last of them.
+
+        Args:
+            split_parents: of all recordings; without it, a folder beside splits is not asked to be one.
+        """
+        split_parents = split_parents or {}
         splits = {split for name in folders if (split := self._split(name))}
         if len(splits) > 1:
             return Place(None, None, f"its folders name several splits, {' and '.join(sorted(splits))}")
@@ -74,16 +89,19 @@ class FolderNames:
             split = self._outer[0]
         depth, language, problem = self._language_of(folders)
         for number, name in enumerate(folders if problem is None else ()):
-            if number == depth or self._split(name) or _is_content(name):
+            if self._split(name) or _is_content(name) or (number == depth and not split_parents.get(folders[:number])):
                 continue
             beside_splits = folders[:number] in split_parents
             held_out = len(splits_named(name)) > 1 or _HELD_OUT.search(name.lower().replace("-", "_"))
             if beside_splits or (held_out and split in (None, "train")):
                 beside = "lies beside folders of splits, but " if beside_splits else ""
-                problem = f"folder {printable(name)!r} {beside}is no split that is known: rename it to {_SPLIT_NAMES}"
+                problem = (
+                    f"folder {printable(name)!r} {beside}is no split that is known: rename it to {_SPLIT_NAMES}, or "
+                    "move it away"
+                )
         return Place(language, split, problem)
 
-    def _language_of(self, folders: tuple[str, ...]) -> tuple[int | None, str | None, str | None]:
+    def _language_of(self, folders: Folders) -> tuple[int | None, str | None, str | None]:
         """The depth of the folder that names the language, if one does; the language; why it can not be told."""
         if self._language:
             depths = [depth for depth, name in enumerate(folders) if name == self._language]
@@ -102,7 +120,7 @@ class FolderNames:
             return None, None, f"both {rivals[-1]!r} and {language!r} could be its language; leave one of these folders"
         return depth, language, None
 
-    def _language_of_root(self, folders: tuple[str, ...]) -> tuple[int | None, str | None, str | None]:
+    def _language_of_root(self, folders: Folders) -> tuple[int | None, str | None, str | None]:
         """The language where only the root's own name, or that of the folder above it, can tell."""
         outer = [name for name in self._outer[:3] if name not in SPLITS and not _is_content(name)]
         if outer and _is_code(outer[0]):
@@ -133,5 +151,5 @@ def _no_language(name: str, *, below: bool) -> str:
         parse_language(name)
     except ShardsError as error:
         either = f"; nor is it a split: {_SPLIT_NAMES}" if below else ""
-        return f"{printable(str(error))}{either}"
-    return f"folder {name!r} is named as a kind of file; give --lang {name} if it is the language"
+        return f"{printable(str(error))}{either}; give --lang if all of it is one language"
+    return f"folder {name!r} is named as a kind of file; give --lang with the language, even if that is {name}"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
 
 from shards.file_kinds import OTHER_TRANSCRIPTS, RECORDINGS, FileKind, extension_of, kind_of
 from shards.file_names import printable
@@ -87,7 +87,7 @@ def _by_stem(files: Sequence[FoundFile]) -> dict[str, list[FoundFile]]:
 
 
 def _stem(file: FoundFile) -> str:
-    return unicodedata.normalize("NFC", PurePath(file.name).stem)
+    return unicodedata.normalize("NFC", os.path.splitext(file.name)[0])
 
 
 def _preference(file: FoundFile) -> tuple[bool, bool, int, str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def read_manifest(
         SourceError: naming the manifest's line, what was found there and what was expected.
     """
     suffix = path.suffix.lower()
-    if suffix not in (".tsv", ".jsonl"):
+    if suffix not in (".tsv", ".jsonl") or (_URL.match(str(path)) and not os.path.exists(path)):
         raise SourceError(_no_manifest(path))
     lines = raw_lines(path)
     found = _tsv(lines, path, language) if suffix == ".tsv" else jsonl_lines(lines, path)
@@ -53,9 +54,8 @@ def read_manifest(
                 raise SourceError(
                     f"{printable(str(error))}; --skip-bad-rows leaves out such lines and counts them"
                 ) from error
-            left_out.append(
-                LeftOut(error.reason, printable(f"{path.name}:{number}: {error.found}"), reader.language_of(fields))
-            )
+            example = printable(f"{path.name}:{number}: {error.found}")
+            left_out.append(LeftOut(error.reason, example, reader.language_of(fields), line=number))
     if not rows:
         bad = f" but {counted(len(left_out), 'bad row')}, the first: {left_out[0].example}" if left_out else ""
         raise SourceError(f"manifest {printable(str(path))} has no utterances{bad}")
@@ -71,10 +71,9 @@ def _no_manifest(path: Path) -> str:
         ".tar": "for tars: mms-dist shards index",
     }
     way = ways.get(path.suffix.lower())
-    if not path.exists():
-        place = str(path).replace(":/", "://", 1) if _URL.match(str(path)) else ""
-        if place:
-            return f"{place} is a URL; {expected}, on this machine: download it first"
+    if _URL.match(str(path)):
+        return f"{str(path).replace(':/', '://', 1)} is a URL; {expected}, on this machine: download it first"
+    if not os.path.exists(path):
         return f"no file or folder {printable(str(path))}; {expected}"
     return f"manifest {printable(str(path))}: {expected}{f'; {way}' if way else ''}"
 
@@ -95,6 +94,7 @@ class _RowReader:
         self._root = root
         self._language = language
         self._finder = FileFinder()
+        self._checked: Set[str] = set()
 
     def row(self, fields: dict[str, Any], where: str) -> SourceRow:
         """The utterance of one line.
@@ -102,9 +102,11 @@ class _RowReader:
         Raises:
             RowError: if a field is missing, or its value can not be used.
         """
-        problem = columns_problem(list(fields), self._language)
-        if problem:
-            raise RowError(where, "row_fields", problem)
+        if fields.keys() != self._checked:
+            problem = columns_problem(list(fields), self._language)
+            if problem:
+                raise RowError(where, "row_fields", problem)
+            self._checked = fields.keys()
         values = {
             name: _string(fields, name, where) for name in ("audio", "text", "lang", "split", "speaker", "source")
         }
@@ -115,7 +117,9 @@ class _RowReader:
         try:
             code = parse_language(values["lang"] or self._language or "")
             split = parse_split(values["split"]) if values["split"] else None
-            recording = self._finder.find(self._root / audio)
+            recording = self._root / audio
+            if not audio.isascii():
+                recording = self._finder.find(recording)
         except ShardsError as error:
             raise RowError(where, "row_value", str(error)) from error
         return SourceRow(
@@ -162,8 +166,8 @@ def _audio(value: str | None, where: str) -> str:
         raise RowError(
             where, "row_value", f"'audio' is a URL, {_shown(value)}; 'shards build' reads files of this machine: {fix}"
         )
-    encoded = value.encode()
-    if len(encoded) > _MAX_PATH_BYTES or any(len(part) > _MAX_NAME_BYTES for part in encoded.split(b"/")):
+    parts = value.encode().split(b"/") if len(value) > _MAX_NAME_BYTES // 4 else []
+    if sum(map(len, parts)) + len(parts) > _MAX_PATH_BYTES or any(len(part) > _MAX_NAME_BYTES for part in parts):
         raise RowError(where, "row_value", f"'audio' is longer than a path can be: {_shown(value)}")
     return value
 

@@ -36,15 +36,15 @@ def raw_lines(path: Path) -> list[bytes]:
         raise SourceError(f"manifest {shown} can not be read: {error.strerror or error}") from error
     if path.name.startswith("._"):
         raise SourceError(f"manifest {shown} is a file of macOS metadata (AppleDouble); give {path.name[2:]} instead")
+    for magic, kind in ((b"\x1f\x8b", "compressed with gzip"), (b"PK\x03\x04", "a ZIP archive or a spreadsheet")):
+        if data.startswith(magic):
+            raise SourceError(f"manifest {shown} is {kind}; expected text: unpack it, or save it as .tsv")
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in data[:4]:
         target = shlex.quote(f"utf8-{printable(path.name)}")
         raise SourceError(
             f"manifest {shown} is UTF-16, or no text; expected UTF-8. Convert it: "
             f"iconv -f UTF-16 -t UTF-8 {shlex.quote(shown)} > {target}"
         )
-    for magic, kind in ((b"\x1f\x8b", "compressed with gzip"), (b"PK\x03\x04", "a ZIP archive or a spreadsheet")):
-        if data.startswith(magic):
-            raise SourceError(f"manifest {shown} is {kind}; expected text: unpack it, or save it as .tsv")
     return data.removeprefix(codecs.BOM_UTF8).splitlines()
 
 
@@ -82,7 +82,7 @@ def tsv_lines(lines: list[bytes], header: list[str], path: Path) -> Iterator[Lin
         except csv.Error:
             yield number, RowError(where, "row_fields", _UNCLOSED)
             continue
-        if not any(fields):
+        if not any(field.strip() for field in fields):
             continue
         if len(fields) == len(header):
             yield number, dict(zip(header, fields, strict=True))

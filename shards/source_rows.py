@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,13 +54,15 @@ class SourceRow:
 class LeftOut:
     """Something in a source that is no utterance to build, by its reason (`drops.REASONS`).
 
-    `language` is None where it can not be told; `kind` says more than the reason where that helps, as `.m4a`.
+    `language` is None where it can not be told; `kind` is that of a recording that is not read, as `.m4a`; `line` is
+    that of a manifest.
     """
 
     reason: str
     example: str
     language: str | None
     kind: str = ""
+    line: int | None = None
 
 
 class SourceRows(list[SourceRow]):
@@ -83,6 +86,11 @@ class SourceRows(list[SourceRow]):
             (item for item in self.left_out if item.language is None or item.language in codes),
         )
 
+    def without_split(self) -> dict[str, int]:
+        """Of languages in which some utterances have a split, how many have none."""
+        given = {row.language for row in self if row.split}
+        return dict(sorted(Counter(row.language for row in self if not row.split and row.language in given).items()))
+
     def drops(self) -> dict[str | None, Drops]:
         """What was left out, by language; under None, what belongs to none of `languages`."""
         languages = self.languages
@@ -103,12 +111,12 @@ def decode_text(data: bytes, where: str) -> str:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
         found = "is UTF-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "is not UTF-8"
-        encoding = "UTF-16" if found == "is UTF-16" else "LATIN1, or what it is,"
+        encoding = "UTF-16" if found == "is UTF-16" else "LATIN1"
         raise RowError(
             where,
             "row_encoding",
-            f"{found}: {error.reason} {data[error.start]:#04x} at byte {error.start + 1}; convert the file, as with "
-            f"iconv -f {encoding} -t UTF-8",
+            f"{found}: {error.reason} {data[error.start]:#04x} at byte {error.start + 1}; convert the file from the "
+            f"encoding that it has, as with: iconv -f {encoding} -t UTF-8",
         ) from error
 
 

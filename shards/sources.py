@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -10,13 +11,12 @@ from pathlib import Path
 from shards.errors import SourceError
 from shards.file_kinds import RECORDINGS, FileKind, extension_of, kind_of, may_hold_transcripts
 from shards.file_names import printable
-from shards.folder_names import EVALUATION, FolderNames, Place
+from shards.folder_names import EVALUATION, FolderNames, Folders, Place
 from shards.folder_pairs import Clip, Unused, pair
 from shards.folder_scan import FoundFile, files_below
 from shards.source_rows import LeftOut, RowError, SourceRow, SourceRows, check_text, decode_text
 from shards.wording import counted
 
-Folders = tuple[str, ...]
 Places = dict[Folders, Place]
 # Of several links to one recording, the one in the first of these splits is used.
 _PRECEDENCE = ("test", "dev", "train", None)
@@ -39,7 +39,7 @@ def read_folder(
     Raises:
         SourceError: if there is no recording, or the folders of one do not tell its language and split.
     """
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise SourceError(f"no folder {folder}")
     names = FolderNames(folder, language)
     found = list(files_below(folder, place_of=names.place, ignore=ignore))
@@ -51,7 +51,7 @@ def read_folder(
     places = _places(names, found, recordings)
     clips, unused = _pair_all(found)
     clips, linked = _one_per_recording(clips, places)
-    _check_places(clips, places, given=language is not None)
+    _check_places(clips, places)
     left_out = [_left_out(item, places) for item in [*unused, *linked]]
     rows = []
     for clip in sorted(clips, key=lambda clip: clip.recording.path.parts):
@@ -136,7 +136,7 @@ def _one_per_recording(clips: Sequence[Clip], places: Places) -> tuple[list[Clip
     return kept, linked
 
 
-def _check_places(clips: Sequence[Clip], places: Places, *, given: bool) -> None:
+def _check_places(clips: Sequence[Clip], places: Places) -> None:
     unclear = sorted(
         (clip.recording.path.parts, clip.recording) for clip in clips if places[clip.recording.folders].problem
     )
@@ -144,8 +144,7 @@ def _check_places(clips: Sequence[Clip], places: Places, *, given: bool) -> None
         return
     first = unclear[0][1]
     others = f" and {counted(len(unclear) - 1, 'other')}" if len(unclear) > 1 else ""
-    hint = "" if given else "; give --lang if all of it is one language"
-    raise SourceError(f"{places[first.folders].problem} (the folder of {printable(str(first.path))}{others}{hint})")
+    raise SourceError(f"{places[first.folders].problem} (the folder of {printable(str(first.path))}{others})")
 
 
 def _left_out(item: Unused, places: Places) -> LeftOut:
@@ -184,7 +183,8 @@ def _no_recording(folder: Path, found: Iterable[FoundFile]) -> str:
     extensions = Counter(extension_of(file.name) for file in found if not file.hidden)
     if not extensions:
         return message
-    kinds = [f"{number:,} .{name}" if name else f"{number:,} others" for name, number in extensions.most_common(5)]
+    most = sorted(extensions.items(), key=lambda item: (-item[1], item[0]))[:5]
+    kinds = [f"{number:,} .{name}" if name else f"{number:,} others" for name, number in most]
     message += f"; found {', '.join(kinds)}"
     if any(not file.hidden and kind_of(file.name) is FileKind.UNREAD for file in found):
         message += "; convert recordings of other kinds, as with: ffmpeg -i clip.m4a clip.flac"

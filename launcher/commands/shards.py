@@ -206,7 +206,7 @@ def _rows(args: argparse.Namespace) -> SourceRows:
         raise SourceError("--dev-fraction and --test-fraction leave nothing to train on: their sum must be below 1")
     if args.min_seconds > args.max_seconds:
         raise SourceError(f"--min-seconds {args.min_seconds} is above --max-seconds {args.max_seconds}")
-    if args.source.is_dir():
+    if os.path.isdir(args.source):
         rows = read_folder(args.source, language=language, skip_bad_rows=args.skip_bad_rows, ignore=args.output)
     else:
         rows = read_manifest(

@@ -48,7 +48,7 @@ def utterances_by_language(
     from shards.sources import read_folder
 
     alone = languages[0] if len(languages) == 1 else None
-    if source.is_dir():
+    if os.path.isdir(source):
         rows = read_folder(source, language=alone, skip_bad_rows=skip_bad_rows)
     else:
         rows = read_manifest(source, language=alone, audio_root=audio_root, skip_bad_rows=skip_bad_rows)
