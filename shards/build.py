@@ -233,11 +233,16 @@ class _LanguageBuild:
             raise SourceError(no_training_utterances(self.plan.language, drops, held_out=held_out))
         build = {"fingerprint": self.fingerprint, "options": _options(self.plan, self.options)}
         index = write_index(self.staging / "shards", self.plan.language, parts, drops, build=build)
+        old = self.staging / "old"
+        shutil.rmtree(old, ignore_errors=True)
         if self.target.exists():
-            old = self.staging / "old"
-            shutil.rmtree(old, ignore_errors=True)
             os.rename(self.target, old)
-        os.rename(self.staging / "shards", self.target)
+        try:
+            os.rename(self.staging / "shards", self.target)
+        except OSError:
+            if old.exists():
+                os.rename(old, self.target)
+            raise
         write_atomically(self.record, json.dumps(self.state).encode())
         shutil.rmtree(self.staging)
         return index

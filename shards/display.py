@@ -163,6 +163,8 @@ def print_left_out(console: Console, drops: Mapping[str, Mapping[str, Mapping[st
     for reason, numbers in lines.items():
         shown = ", ".join(map(str, numbers[:_SHOWN_LINES])) + (", …" if len(numbers) > _SHOWN_LINES else "")
         say(console, f"skipped as {reason}: {counted(len(numbers), 'line')} of the manifest, {shown}")
+    for note in rows.notes:
+        say(console, note)
     for language, count in rows.without_split().items():
         found = f"{counted(count, 'utterance')} without a split"
         say(console, f"{language}: {found}, placed in train, dev and test by a hash of the text")

@@ -101,6 +101,16 @@ class FolderNames:
                 )
         return Place(language, split, problem)
 
+    def notes(self, folders: Collection[Folders]) -> list[str]:
+        """What to say of folders that are named as other languages, although all of it is to be one."""
+        if not self._language or any(self._language in path for path in folders):
+            return []
+        codes = sorted({name for path in folders for name in path if _is_code(name) and not self._split(name)})
+        if not codes:
+            return []
+        shown = ", ".join(codes[:5]) + (" …" if len(codes) > 5 else "")
+        return [f"{self._language}: taken as the language of all recordings, of those in {shown} as well"]
+
     def _language_of(self, folders: Folders) -> tuple[int | None, str | None, str | None]:
         """The depth of the folder that names the language, if one does; the language; why it can not be told."""
         if self._language:

@@ -66,11 +66,12 @@ class LeftOut:
 
 
 class SourceRows(list[SourceRow]):
-    """The utterances of a source, in its order; `left_out` is everything else that was found."""
+    """The utterances of a source, in its order; `left_out` is all else that was found, `notes` are for people."""
 
-    def __init__(self, rows: Iterable[SourceRow], left_out: Iterable[LeftOut] = ()) -> None:
+    def __init__(self, rows: Iterable[SourceRow], left_out: Iterable[LeftOut] = (), notes: Iterable[str] = ()) -> None:
         super().__init__(rows)
         self.left_out = list(left_out)
+        self.notes = list(notes)
 
     @property
     def languages(self) -> set[str]:
@@ -84,6 +85,7 @@ class SourceRows(list[SourceRow]):
         return SourceRows(
             (row for row in self if row.language in codes),
             (item for item in self.left_out if item.language is None or item.language in codes),
+            self.notes,
         )
 
     def without_split(self) -> dict[str, int]:

@@ -61,7 +61,7 @@ def read_folder(
             if not skip_bad_rows:
                 raise SourceError(f"{error}; --skip-bad-rows leaves such recordings out and counts them") from error
             left_out.append(_left_out(Unused(clip.recording, error.reason, error.found), places))
-    return SourceRows(rows, left_out)
+    return SourceRows(rows, left_out, names.notes({file.folders for file in recordings}))
 
 
 def _is_sound(file: FoundFile) -> bool:

@@ -110,7 +110,7 @@ def _add_build(commands: Any) -> None:
     parser.add_argument(
         "--skip-bad-rows",
         action="store_true",
-        help="leave out and count, by reason and with their numbers, lines of a manifest that can not be used",
+        help="leave out and count, by reason and line, what can not be read of a manifest or of transcripts",
     )
     parser.add_argument("--shard-utterances", type=count, default=1000, metavar="N", help="per tar (default 1000)")
     parser.add_argument("--shard-mib", type=count, default=256, metavar="N", help="per tar, about (default 256)")

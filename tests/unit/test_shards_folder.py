@@ -11,7 +11,7 @@ import soundfile
 from launcher.cli import main
 from launcher.slurm.language_groups import utterances_by_language
 from shards import folder_scan
-from shards.drops import REASONS
+from shards.drops import REASONS, Drops
 from shards.errors import SourceError
 from shards.file_kinds import RECORDINGS, UNREAD_AUDIO, VIDEO
 from shards.plan import plan_languages
@@ -163,8 +163,36 @@ def test_one_language_takes_its_own_folders_or_all_of_them(tmp_path):
     rows = read_folder(tmp_path, language="val")
     assert used(rows) == {"val/a.wav": ("val", None, False), "train/val/d.wav": ("val", "train", False)}
     assert counts_of(rows) == {"unread_format": 1}
+    assert rows.notes == []
     rows = read_folder(tmp_path / "eng", language="ron")
     assert used(rows) == {"c.wav": ("ron", None, False)}
+    assert rows.notes == []
+    rows = read_folder(lay_out(tmp_path / "other", "eng/a.wav ita/b.wav"), language="ron")
+    assert {row.language for row in rows} == {"ron"}
+    assert rows.notes == ["ron: taken as the language of all recordings, of those in eng, ita as well"]
+
+
+def test_links_to_folders_are_followed_and_what_lies_inside_keeps_its_own_name(tmp_path):
+    lay_out(tmp_path, "store/clips/a.wav store/clips/a.txt store/clips/notes.md in/links->../store in/eng->links/clips")
+    rows = read_folder(tmp_path / "in")
+    assert used(rows) == {"eng/a.wav": ("eng", None, True)}
+    lay_out(
+        tmp_path, "out/aaa->zzz/eng out/bbb->zzz/eng out/test->zzz out/zzz/eng/a.wav out/zzz/eng/a.txt out/zzz/eng/b.md"
+    )
+    rows = read_folder(tmp_path / "out", language="eng")
+    assert used(rows) == {"test/eng/a.wav": ("eng", "test", True)}
+    assert counts_of(rows) == {"other_file": 1}
+    lay_out(tmp_path, "mix/eng/a.wav mix/ron/b.wav mix/ron/b.txt mix/eng/ron->../ron mix/eng/c.md mix/aaa->eng/c.md")
+    rows = read_folder(tmp_path / "mix")
+    assert used(rows) == {"eng/a.wav": ("eng", None, False), "ron/b.wav": ("ron", None, True)}
+    assert counts_of(rows) == {"other_file": 1}
+
+
+def test_examples_of_what_was_left_out_can_be_written_whatever_is_in_a_name():
+    drops = Drops()
+    drops.add("other_file", "a\udce9\ud83d.bin")
+    assert drops["other_file"] == 1
+    json.dumps(drops.as_dict(), ensure_ascii=False).encode()
 
 
 def test_the_language_may_be_the_name_of_the_folder_itself(tmp_path, monkeypatch):
