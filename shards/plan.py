@@ -85,7 +85,7 @@ def plan_languages(
         first = next(row for rows in by_language.values() for row in rows if row.audio in files.missing)
         raise SourceError(
             f"{counted(len(files.missing), 'recording')} missing, the first is {printable(str(first.audio))} "
-            f"({printable(first.where)}{_why_missing(first)}); correct the paths, give --audio-root, or leave out what "
+            f"({printable(first.where)}{_instead_of(first, files.missing[first.audio])}); correct the paths, give --audio-root, or leave out what "
             "is missing with --skip-missing-audio"
         )
     languages = by_language.keys() | {language for language in left_out if language}
@@ -117,30 +117,34 @@ def no_training_utterances(language: str, drops: Drops, *, held_out: int) -> str
 
 
 class _Files:
-    """Which recordings are not there, and which have no bytes."""
+    """Which recordings are not there, with what is known of them, and which have no bytes."""
 
     def __init__(self, paths: Iterable[Path]) -> None:
-        self.missing: set[Path] = set()
+        self.missing: dict[Path, str] = {}
         self.empty: set[Path] = set()
         for path in set(paths):
             try:
                 found = path.stat()
-            except (OSError, ValueError):  # ValueError: no file can have this name
-                self.missing.add(path)
-                continue
-            if not stat.S_ISREG(found.st_mode):
-                self.missing.add(path)
-            elif not found.st_size:
-                self.empty.add(path)
+            except FileNotFoundError:
+                self.missing[path] = ""
+            except (OSError, ValueError) as error:  # ValueError: no file can have this name
+                self.missing[path] = getattr(error, "strerror", None) or str(error)
+            else:
+                if stat.S_ISDIR(found.st_mode):
+                    self.missing[path] = "it is a folder"
+                elif not stat.S_ISREG(found.st_mode):
+                    self.missing[path] = "it is no ordinary file"
+                elif not found.st_size:
+                    self.empty.add(path)
 
 
-def _why_missing(row: SourceRow) -> str:
-    """What a missing recording may be instead, for its message."""
-    if row.audio.is_symlink():
-        return f"; it is a link to {printable(os.readlink(row.audio))}"
-    if row.audio.is_dir():
-        return "; it is a folder"
-    return "; write paths with / and not with \\" if "\\" in row.name else ""
+def _instead_of(row: SourceRow, found: str) -> str:
+    """What is there instead of a missing recording, for its message."""
+    if not found and os.path.islink(row.audio):
+        found = f"it is a link to {printable(os.readlink(row.audio))}"
+    if not found and "\\" in row.name:
+        found = "write paths with / and not with \\"
+    return f"; {found}" if found else ""
 
 
 def _plan_language(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def read_folder(
         SourceError: if there is no recording, or the folders of one do not tell its language and split.
     """
     if not os.path.isdir(folder):
-        raise SourceError(f"no folder {folder}")
+        raise SourceError(f"no folder {printable(str(folder))}")
     names = FolderNames(folder, language)
     found = list(files_below(folder, place_of=names.place, ignore=ignore))
     recordings = [file for file in found if not file.hidden and _is_sound(file)]
@@ -72,7 +72,7 @@ def _places(names: FolderNames, found: Sequence[FoundFile], recordings: Sequence
     """Language and split of every folder that holds a file."""
     split_parents = names.split_parents({file.folders for file in recordings})
     places = {folders: names.place(folders, split_parents) for folders in {file.folders for file in found}}
-    has_dev = any(place.split == "dev" for place in places.values())
+    has_dev = any(places[file.folders].split == "dev" for file in recordings)
     evaluation = "test" if has_dev else "dev"
     return {
         folders: replace(place, split=evaluation) if place.split == EVALUATION else place
@@ -168,6 +168,8 @@ def _row(clip: Clip, place: Place) -> SourceRow:
 
 def _read_text(file: FoundFile) -> str:
     where = printable(str(file.path))
+    if os.path.exists(file.path) and not os.path.isfile(file.path):  # a pipe would be waited for
+        raise RowError(where, "row_value", "it is no ordinary file")
     try:
         with open(file.path, "rb") as stream:
             data = stream.read(_MAX_TEXT_BYTES)
@@ -178,18 +180,19 @@ def _read_text(file: FoundFile) -> str:
     return check_text(decode_text(data, where).removeprefix("\ufeff").strip(), "the transcript", where)
 
 
-def _no_recording(folder: Path, found: Iterable[FoundFile]) -> str:
-    message = f"no recording below {folder}: expected clip.<{'|'.join(RECORDINGS)}> with clip.txt"
+def _no_recording(folder: Path, found: Sequence[FoundFile]) -> str:
+    shown = printable(str(folder))
+    message = f"no recording below {shown}: expected clip.<{'|'.join(RECORDINGS)}> with clip.txt"
     extensions = Counter(extension_of(file.name) for file in found if not file.hidden)
     if not extensions:
-        return message
+        return f"{message}; found {counted(len(found), 'hidden file')}" if found else message
     most = sorted(extensions.items(), key=lambda item: (-item[1], item[0]))[:5]
     kinds = [f"{number:,} .{name}" if name else f"{number:,} others" for name, number in most]
     message += f"; found {', '.join(kinds)}"
     if any(not file.hidden and kind_of(file.name) is FileKind.UNREAD for file in found):
         message += "; convert recordings of other kinds, as with: ffmpeg -i clip.m4a clip.flac"
     elif "tar" in extensions:
-        message += f"; for tars of recordings: mms-dist shards index {folder}"
+        message += f"; for tars of recordings: mms-dist shards index {shown}"
     elif extensions.keys() & {"tsv", "jsonl"}:
         message += "; a manifest is built by its own name: mms-dist shards build MANIFEST SHARDS"
     return message

@@ -107,7 +107,7 @@ def test_every_file_of_a_folder_is_used_or_counted_by_reason(names, expected, le
         ("eng/train-clean-100/a.wav eng/dev-other/b.wav eng/test_clean/c.wav", {"train": 1, "dev": 1, "test": 1}),
         ("eng/trainset/a.wav eng/devset/b.wav eng/tests/c.wav", {"train": 1, "dev": 1, "test": 1}),
         ("eng/train/a.wav eng/dev/b.wav eng/eval92/c.wav", {"train": 1, "dev": 1, "test": 1}),
-        ("eng/train/a.wav eng/eval/b.wav", {"train": 1, "dev": 1}),
+        ("eng/train/a.wav eng/eval/b.wav eng/development/notes.md", {"train": 1, "dev": 1}),
         ("eng/train/a.wav eng/evaluation/b.wav eng/test/c.wav", {"train": 1, "dev": 1, "test": 1}),
         ("eng/train/speaker1/a.wav eng/test/speaker2/session3/b.wav", {"train": 1, "test": 1}),
         ("train/eng/speaker1/a.wav test/eng/abc1/b.wav", {"train": 1, "test": 1}),
@@ -144,6 +144,7 @@ def test_folders_named_as_splits_are_splits_above_and_below_the_language(names, 
         ("wav/a.wav", None, "folder 'wav' is named as a kind of file; give --lang"),
         ("eng/a.m4a eng/a.txt", None, r"found 1 \.m4a, 1 \.txt; convert recordings of other kinds.*ffmpeg -i clip.m4a"),
         ("eng/train-0.tar", None, r"found 1 \.tar; for tars of recordings: mms-dist shards index"),
+        ("eng/._a.wav eng/.b.wav", None, "no recording below .*; found 2 hidden files"),
         ("train.tsv clips/a.txt", None, r"found 1 \.t.*a manifest is built by its own name"),
     ],
 )
@@ -253,6 +254,19 @@ def test_a_transcript_that_can_not_be_read_stops_the_build_or_is_counted(data, r
         read_folder(tmp_path)
     rows = read_folder(tmp_path, skip_bad_rows=True)
     assert (list(used(rows)), counts_of(rows)) == (["eng/a.wav"], {reason: 1})
+
+
+def test_pipes_and_broken_links_are_named_and_never_waited_for(tmp_path):
+    lay_out(tmp_path, "eng/a.wav eng/a.txt eng/b.wav eng/c.wav eng/c.txt->nowhere")
+    os.mkfifo(tmp_path / "eng" / "b.txt")
+    os.mkfifo(tmp_path / "eng" / "d.wav")
+    with pytest.raises(SourceError, match=r"b.txt: it is no ordinary file"):
+        read_folder(tmp_path)
+    rows = read_folder(tmp_path, skip_bad_rows=True)
+    assert list(used(rows)) == ["eng/a.wav", "eng/d.wav"]
+    assert counts_of(rows) == {"row_value": 2}
+    with pytest.raises(SourceError, match=r"1 recording missing, the first is .*d.wav.*; it is no ordinary file"):
+        plan_languages(rows, dev_fraction=0.1, test_fraction=0.1)
 
 
 def test_recordings_that_are_not_read_make_their_language_fail_and_doc_folders_do_not(tmp_path):
