@@ -83,10 +83,10 @@ def plan_languages(
     files = _Files(row.audio for rows in by_language.values() for row in rows)
     if files.missing and not skip_missing_audio:
         first = next(row for rows in by_language.values() for row in rows if row.audio in files.missing)
+        where = printable(first.where) + _instead_of(first, files.missing[first.audio])
         raise SourceError(
-            f"{counted(len(files.missing), 'recording')} missing, the first is {printable(str(first.audio))} "
-            f"({printable(first.where)}{_instead_of(first, files.missing[first.audio])}); correct the paths, give --audio-root, or leave out what "
-            "is missing with --skip-missing-audio"
+            f"{counted(len(files.missing), 'recording')} missing, the first is {printable(str(first.audio))} ({where}); "
+            "correct the paths, give --audio-root, or leave out what is missing with --skip-missing-audio"
         )
     languages = by_language.keys() | {language for language in left_out if language}
     plans = [
