@@ -84,8 +84,9 @@ def plan_languages(
     if files.missing and not skip_missing_audio:
         first = next(row for rows in by_language.values() for row in rows if row.audio in files.missing)
         where = printable(first.where) + _instead_of(first, files.missing[first.audio])
+        missing = counted(len(files.missing), "recording")
         raise SourceError(
-            f"{counted(len(files.missing), 'recording')} missing, the first is {printable(str(first.audio))} ({where}); "
+            f"{missing} missing, the first is {printable(str(first.audio))} ({where}); "
             "correct the paths, give --audio-root, or leave out what is missing with --skip-missing-audio"
         )
     languages = by_language.keys() | {language for language in left_out if language}
