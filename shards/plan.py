@@ -153,14 +153,22 @@ def _plan_language(
 ) -> LanguagePlan:
     normalise = TextNormaliser(plan.rules)
     kept: dict[str, tuple[Candidate, str | None]] = {}
+    stretches: dict[tuple[Path, float | None, float | None], str] = {}
     for row in rows:
         candidate = _candidate(row, files, normalise, plan.drops)
         if candidate is None:
             continue
-        if candidate.key in kept:
-            plan.drops.add("duplicate", candidate.where)
-        else:
+        # By its file as well: a manifest may write one name in two forms of Unicode.
+        stretch = candidate.audio, candidate.start_seconds, candidate.end_seconds
+        key = candidate.key if candidate.key in kept else stretches.get(stretch)
+        if key is None:
             kept[candidate.key] = candidate, row.split
+            stretches[stretch] = candidate.key
+        else:
+            plan.drops.add("duplicate", candidate.where)
+            first, split = kept[key]
+            given = [name for name in PRECEDENCE if name in (split, row.split)]
+            kept[key] = first, given[0] if given else None  # what is once given to test is never trained on
     splits = assign_splits([(candidate.text, split) for candidate, split in kept.values()], dev_fraction, test_fraction)
     for candidate, split in kept.values():
         assigned = splits[candidate.text]

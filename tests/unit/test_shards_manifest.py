@@ -181,3 +181,14 @@ def test_the_same_stretch_twice_is_kept_once(tmp_path):
     (plan,) = plan_languages(read_manifest(write_corpus(tmp_path, extra=extra)), dev_fraction=0.1, test_fraction=0.1)
     assert plan.drops["duplicate"] == 1
     assert plan.total == 20
+
+
+@pytest.mark.parametrize("splits", [("train", "test"), ("test", "train"), ("", "test"), ("test", "")])
+def test_a_recording_that_is_given_to_test_as_well_is_never_trained_on(splits, tmp_path):
+    extra = [
+        {"audio": "ron/clip000.wav", "text": text, "lang": "ron", "split": split, "start": 0, "end": 0.4}
+        for text, split in zip(("unu", "doi"), splits, strict=True)
+    ]
+    (plan,) = plans_of(write_corpus(tmp_path, extra=extra))
+    assert plan.drops["duplicate"] == 1
+    assert [candidate.text for candidate in plan.candidates["test"] if candidate.end_seconds] == ["unu"]

@@ -216,6 +216,8 @@ def test_names_that_look_equal_are_found_and_two_that_do_are_refused(tmp_path):
     rows = read_manifest(path)
     assert [row.audio.is_file() for row in rows] == [True] * 3
     assert [row.name for row in rows] == names
+    (plan,) = plan_languages(rows, dev_fraction=0, test_fraction=0, skip_missing_audio=True)
+    assert (plan.total, plan.drops["duplicate"]) == (2, 1)  # the first two names are those of one file
     (tmp_path / decomposed / f"{decomposed}.wav").write_bytes(b"y")
     for name in names[:2]:
         with pytest.raises(SourceError, match=r"m.tsv:2: .* holds 2 files whose names look the same"):
