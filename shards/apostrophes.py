@@ -21,19 +21,30 @@ _LOW_QUOTE = "‚"
 _FOLD_TYPED = dict.fromkeys(map(ord, TYPED_APOSTROPHES), APOSTROPHE)
 _FOLD_LETTERS = dict.fromkeys(map(ord, LETTER_APOSTROPHES), LETTER)
 _DOUBLED = re.compile(r"(?<![\w'])''(?!')(.+?)(?<!')''(?![\w'])")
-_CURLY = re.compile(r"(?<!\w)‘(?=\w)([^‘’]*(?:(?<=\w)’(?=\w)[^‘’]*)*)(?<=\w)’(?!\w)")
+_OPENS, _CLOSES = re.compile(r"(?<!\w)‘(?=\w)"), re.compile(r"(?<=[^\s‘’])’(?!\w)")
 
 
 def fold(text: str, rule: str) -> str:
     """`text` with one sign for all apostrophes; a letter by Unicode (ʼ) keeps its own where the rule may take it away.
 
-    Where apostrophes are letters at both edges, quotation marks ‘ ’ are told from them by their shape, if the text
-    writes its letters otherwise.
+    Quotation marks ‘ ’ that are told from the text's apostrophes by their shape are gone.
     """
-    if rule == "anywhere" and "‘" in text and any(sign in text for sign in "'" + LETTER_APOSTROPHES):
-        text = _CURLY.sub(r"\1", text)
+    if "‘" in text and (rule in _EDGES or rule == "anywhere"):
+        text = _without_curly_quotes(text)
     text = text.translate(_FOLD_TYPED).translate(_FOLD_LETTERS)
     return text if rule in ("inside", "unpaired") else text.replace(LETTER, APOSTROPHE)
+
+
+def _without_curly_quotes(text: str) -> str:
+    """`text` without its only ‘ at a word's start and only ’ at a word's end, if its other apostrophes are not such."""
+    opens, closes = list(_OPENS.finditer(text)), list(_CLOSES.finditer(text))
+    if len(opens) != 1 or len(closes) != 1 or opens[0].end() > closes[0].start():
+        return text
+    first, last = opens[0].start(), closes[0].start()
+    others = text[:first] + text[first + 1 : last] + text[last + 1 :]
+    if "’" in others or not any(sign in others for sign in TYPED_APOSTROPHES + LETTER_APOSTROPHES + "ʻ"):
+        return text
+    return f"{text[:first]} {text[first + 1 : last]} {text[last + 1 :]}"
 
 
 def settle(text: str, rule: str, before: str = "") -> str:

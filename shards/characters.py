@@ -11,6 +11,7 @@ TYPED_APOSTROPHES = "'’‘‛`´′‵ʹ՚׳᾽᾿῾"
 # Letters to Unicode, and an apostrophe to the eye: U+02BC, U+02BD, and the saltillo in both cases.
 LETTER_APOSTROPHES = "ʼʽꞋꞌ"
 JOINERS = "\u200c\u200d"
+TATWEEL = "\u0640"
 
 # Punctuation or symbols to Unicode, and parts of words: ideographic zero, the words ၌ ၍ ၎ ၏ of Burmese, letters ꞉ ꞊.
 _ALSO_LETTERS = frozenset("〇၌၍၎၏꞉꞊")
@@ -18,8 +19,10 @@ _ALSO_LETTERS = frozenset("〇၌၍၎၏꞉꞊")
 _INVISIBLE = frozenset(
     map(
         chr,
-        [0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFFA0, 0x2065]
-        + [*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)],
+        [
+            *(0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2065, 0x3164, 0xFFA0),
+            *(*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)),
+        ],
     )
 )
 # Marks of intonation and recitation that are written into words: Armenian emphasis, exclamation, question and
@@ -34,7 +37,9 @@ _KEPT_KINDS = ("<super>", "<sub>", "<fraction>", "<circle>", "<square>")
 
 # Scripts in which a joiner between letters is spelling: Arabic, Syriac, Thaana, N'Ko and the scripts of India and
 # their kin. Elsewhere (Latin, Cyrillic, Thai …) it is left over from a page's layout.
-_JOINING = "\u0600-\u08ff\u0900-\u0dff\u1000-\u109f\u1780-\u17ff\u1b00-\u1b7f\ua8e0-\ua8ff\ua980-\ua9df\U00011000-\U00011fff"
+_JOINING = (
+    "\u0600-\u08ff\u0900-\u0dff\u1000-\u109f\u1780-\u17ff\u1b00-\u1b7f\ua8e0-\ua8ff\ua980-\ua9df\U00011000-\U00011fff"
+)
 _STRAY_JOINER = re.compile(f"(?<![{_JOINING}])[{JOINERS}]+")
 _RUN_OF_JOINERS = re.compile(f"([{JOINERS}])[{JOINERS}]+")
 _OUTER_JOINER = re.compile(f"[{JOINERS}](?![{_JOINING}])")
@@ -45,7 +50,7 @@ _DOT_ABOVE = "\u0307"
 _DOTTED = re.compile(f"(\\w)([\u0300-\u036f]*?){_DOT_ABOVE}")
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def is_letter(character: str) -> bool:
     """Whether it is part of a word by itself: a letter, a mark on one, or one of a few that Unicode files elsewhere."""
     return unicodedata.category(character)[0] in "LM" or character in _ALSO_LETTERS
@@ -122,7 +127,7 @@ class _Folded(_Table):
         if plain[:1] == " " and category[0] != "Z":
             # A mark shown on a space: the mark if it belongs into a word, as the isolated Arabic vowels do.
             return plain.lstrip() if category == "Lo" else character
-        return plain
+        return plain.replace(TATWEEL, "")
 
 
 _VISIBLE = _Visible()

@@ -14,14 +14,42 @@ IDEOGRAPHIC_ZERO = "〇"
 _DIGITS = re.compile(r"\d+")
 _WORDS = re.compile(r"[^\W\d_]+")
 # May stand right before and right behind a number that is spelled.
-_OPENING = "\"“„«‹(¿¡"
-_CLOSING = "\"”“»›),;!?…"
+_OPENING = '"“„«‹(¿¡'
+_CLOSING = '"”“»›),;!?…'
 # Read in full and with the number: 5 km, 8 h, 5 th.
-_UNITS = frozenset(
-    "km cm mm m dm nm mi ft kg g mg t lb oz h hr hrs min mins ms s sec l ml cl dl b kb mb gb tb hz khz mhz w kw v "
-    "c f k st nd rd th er ère e nd de ste te bn mio mrd tsd".split()
+_UNITS = {
+    *("km", "cm", "mm", "m", "dm", "nm", "ft", "kg", "g", "mg", "t", "lb", "oz", "h", "hr", "hrs", "min", "mins", "s"),
+    *(
+        "sec",
+        "l",
+        "ml",
+        "cl",
+        "dl",
+        "b",
+        "kb",
+        "mb",
+        "gb",
+        "tb",
+        "hz",
+        "khz",
+        "mhz",
+        "w",
+        "kw",
+        "v",
+        "x",
+        "c",
+        "f",
+        "k",
+    ),
+    *("k", "no", "nos", "nr", "num", "p", "pp", "vol", "st", "nd", "rd", "th", "ère", "bn", "mio", "mrd", "tsd"),
+}
+# Languages, as num2words names them, that write all nouns with a capital.
+_CAPITAL_NOUNS = ("de",)
+# No. 5, p. 5, vol. 5
+_SHORTENED = re.compile(r"(?<![^\W\d_])[^\W\d_]{1,3}\.\s*$")
+_ROMAN = re.compile(
+    r"(?<![\w'’-])(?=[IVXLCDM]{2})M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})(?![\w'’])"
 )
-_ROMAN = re.compile(r"(?<![\w'’-])(?=[IVXLCDM]{2})M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})(?![\w'’])")
 
 
 def has_numbers(text: str) -> bool:
@@ -57,10 +85,10 @@ def spelled(text: str, rules: TextRules) -> str:
     )
     if not all(_is_certain(found, text, rules) for found in _DIGITS.finditer(text)):
         raise Rejected("numbers", repr(text))
-    text = _DIGITS.sub(lambda found: _words(int(found[0]), rules.numbers), text)
-    if has_numbers(text) or not _is_one_script(text):
+    words = _DIGITS.sub(lambda found: _words(int(found[0]), rules.numbers), text)
+    if has_numbers(words) or not _is_one_script(words):
         raise Rejected("numbers", repr(text))
-    return text
+    return words
 
 
 @functools.lru_cache(maxsize=4096)
@@ -78,8 +106,9 @@ def _is_certain(found: re.Match[str], text: str, rules: TextRules) -> bool:
     return (
         (not before or before[-1].isspace() or before[-1] in _OPENING)
         and _ends_well(behind, rules)
-        and _is_apart(before.rstrip(), behind.lstrip())
+        and _is_apart(before, behind)
         and not _stands_beside(before, behind, {*_UNITS, *rules.numbers_not_beside})
+        and not (_begins_a_name(behind) and rules.numbers not in _CAPITAL_NOUNS and text != text.upper())
     )
 
 
@@ -93,7 +122,11 @@ def _ends_well(behind: str, rules: TextRules) -> bool:
 def _is_apart(before: str, behind: str) -> bool:
     """Whether words or commas stand between it and the next numbers, and no sign beside it that may be read."""
     left, right = _WORDS.split(before)[-1], _WORDS.split(behind)[0]
-    if any(unicodedata.category(character)[0] == "S" for character in left + right) or before.endswith(("/", "\\")):
+    if any(unicodedata.category(character)[0] == "S" for character in left + right) or before.rstrip().endswith(
+        ("/", "\\")
+    ):
+        return False
+    if _SHORTENED.search(before):
         return False
     if any(unicodedata.category(character) == "Pd" for character in left):
         return False
@@ -108,6 +141,12 @@ def _stands_beside(before: str, behind: str, words: set[str]) -> bool:
     right = _WORDS.findall(behind.lower())[:2]
     two_on = right[1:] if len(right) == 2 and len(right[0]) <= 2 else []
     return any(word in words for word in left) or any(word in words for word in [*right[:1], *two_on])
+
+
+def _begins_a_name(behind: str) -> bool:
+    """Whether the next word is a name: 2 Samuel is the second, and 5 May is a day."""
+    words = _WORDS.findall(behind)
+    return bool(words) and behind.lstrip().startswith(words[0]) and words[0][0].isupper()
 
 
 def _is_one_script(text: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from typing import Any
 
 from shards import apostrophes
@@ -51,7 +52,7 @@ class TextNormaliser:
             Rejected: `empty`, `markup`, `numbers` or `unsupported_characters`.
         """
         if _MARKUP.search(raw):
-            raise Rejected("markup", raw)
+            raise Rejected("markup", repr(raw))
         rules = self.rules
         text = raw
         for old, new in self._replace_first.items():
@@ -103,9 +104,10 @@ def stored_normaliser(stored: Mapping[str, Any]) -> Callable[[str], str]:
     """The normaliser for the rules that an index holds: those of version 1 give the text that they gave then.
 
     Raises:
-        ShardsError: if the rules are of a later version.
+        ShardsError: if the rules are of a later version, or none.
     """
-    if "version" not in stored:
+    known = {rule.name for rule in fields(TextRulesV1)}
+    if "version" not in stored and set(stored) <= known:
         return TextNormaliserV1(TextRulesV1(**stored))
     return TextNormaliser(stored_rules(stored))
 

@@ -90,7 +90,8 @@ def stored_rules(stored: Mapping[str, Any]) -> TextRules:
 
 
 def _rules_of(values: Mapping[str, Any]) -> TextRules:
-    return TextRules(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+    known: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    return TextRules(**known)
 
 
 @functools.cache
@@ -105,7 +106,9 @@ def _load(path: Path) -> dict[str, Any]:
     except StrictYamlError as error:
         where = f"text rules {path}:{error.line}" if error.line else f"text rules {path}"
         if "given twice" in error.problem:
-            raise ShardsError(f"{where}: {error.problem}; expected one section of each name, put both into one") from error
+            raise ShardsError(
+                f"{where}: {error.problem}; expected one section of each name, put both into one"
+            ) from error
         raise ShardsError(f"{where} are not YAML: {error.problem}") from error
     return _Checked(path, {} if table is None else table, lines).table
 
@@ -161,7 +164,7 @@ class _Checked:
     def _check_strings(self, where: list[Any], value: Any) -> None:
         name = ".".join(where[-2:])
         if not isinstance(value, dict):
-            self._fail(where, f"{name} must map strings to strings, as {{\"ß\": ss}}; found {value!r}")
+            self._fail(where, f'{name} must map strings to strings, as {{"ß": ss}}; found {value!r}')
         for old, new in value.items():
             here = [*where, old]
             if not isinstance(new, str):
@@ -192,7 +195,7 @@ def _expected(rule: str, value: Any) -> str | None:
     if rule == "numbers_not_beside" and not (isinstance(value, list) and all(isinstance(item, str) for item in value)):
         return "a list of words, as [may, june]"
     if rule == "apostrophe_before" and not isinstance(value, str):
-        return "letters, as \"y\""
+        return 'letters, as "y"'
     return None
 
 

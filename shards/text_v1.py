@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass, field
+from typing import Literal
 
 from shards.rejected import Rejected
 
@@ -33,7 +34,7 @@ _INNER_HYPHEN = {"keep": "-", "space": " ", "drop": ""}
 class TextRulesV1:
     """What an index of version 1 stores."""
 
-    form: str = "NFKC"
+    form: Literal["NFC", "NFKC"] = "NFKC"
     lower: bool = True
     replace: dict[str, str] = field(default_factory=dict)
     apostrophes: str = "inside"
