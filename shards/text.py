@@ -60,7 +60,6 @@ class TextNormaliser:
         text = self._folded(unicodedata.normalize("NFC", visible(text, joiners=rules.joiners == "keep")))
         for old, new in self._replace.items():
             text = text.replace(old, new)
-        text = without_outer_joiners(text)
         if roman_numeral(text):
             raise Rejected("numbers", f"{roman_numeral(text)!r} in {text!r}")
         if has_numbers(text):
@@ -113,10 +112,8 @@ def stored_normaliser(stored: Mapping[str, Any]) -> Callable[[str], str]:
 
 
 def _lowered(text: str, *, dotless_i: bool) -> str:
-    if dotless_i:
-        text = text.replace("I", "ı")
-    # lower() would leave the dot as a mark of its own.
-    return text.replace("İ", "i").lower()
+    """`text` in small letters; İ leaves its dot behind as a mark, as lower() has it."""
+    return (text.replace("I", "ı") if dotless_i else text).lower()
 
 
 def _with_mark(text: str, mark: str, place: str) -> str:

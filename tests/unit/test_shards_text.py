@@ -78,10 +78,11 @@ TELLING = (
     "\u2060\u202e\u180b\u115f\u3164\u17b5\ue000\ud800\u0092 \n\t\u00a0\u3000ªº꞉ǃ/"
 )
 CHARACTERS = st.one_of(st.sampled_from(TELLING), st.characters(), st.sampled_from("ab' -"))
+EDGES = st.sampled_from("ab''ʼ‘’-- .\u0301\u200c\u06cc·:\"")
 
 
 @settings(max_examples=1500, deadline=None)
-@given(st.text(CHARACTERS, max_size=12), st.sampled_from(LANGUAGES))
+@given(st.one_of(st.text(CHARACTERS, max_size=12), st.text(EDGES, max_size=12)), st.sampled_from(LANGUAGES))
 def test_text_of_any_language_is_in_nfc_and_normalising_it_again_changes_nothing(raw, language):
     normalise = NORMALISERS[language]
     try:
@@ -165,6 +166,7 @@ def test_the_shipped_table_holds_only_known_rules_for_known_languages():
         ("und", "‘go’ and don't", "go and don't"),
         ("und", "‘Go away.’ he said", "go away he said"),
         ("und", "''go'' ba'", "go ba'"),
+        ("und", "''ya'ya' da", "'ya'ya da"),
         ("uzb", "U 'kitob' dedi", "u kitob dedi"),
         ("uzb", "''Tog'' baland", "tog baland"),
         ("uzb", "‘Kitob’ togʻ tog'", "kitob tog' tog'"),
@@ -186,7 +188,7 @@ def test_an_apostrophe_stays_where_it_is_a_letter(language, raw, expected):
     assert normalise(expected, language) == expected
 
 
-@pytest.mark.parametrize("typed", "’‘‛`´′‵ʹ՚׳＇᾽᾿ʼʽꞌꞋ")
+@pytest.mark.parametrize("typed", "’‘‛`´′‵ʹ՚׳＇᾽᾿῾ʼʽꞌꞋ")
 def test_every_apostrophe_between_letters_is_the_same_one(typed):
     assert normalise(f"d{typed}a", "fra") == "d'a"
 
@@ -252,6 +254,7 @@ def test_what_would_be_read_otherwise_than_it_is_written_is_refused(raw):
 
 def test_an_accent_with_no_letter_under_it_is_no_token():
     assert normalise("a \u0301b '\u0301c \u0301", "und") == "a b 'c"
+    assert normalise("a \u0301ʼ", "und") == "a"
 
 
 def test_a_user_can_spell_what_is_hidden_or_refused():
@@ -259,3 +262,19 @@ def test_a_user_can_spell_what_is_hidden_or_refused():
     assert normalise("5 m²", replace={"5": "cinci", "²": " pătrați"}) == "cinci m pătrați"
     assert normalise("№ a", replace={"№": "număr "}) == "număr a"
     assert normalise("l’a e\u0301", replace={"l’": "le ", "é": "e"}) == "le a e"
+    assert normalise("e\u0301", form="NFC", replace={"é": "x"}) == "x"
+    assert normalise("ｶﾞ", replace={"ガ": "ga"}) == "ga"
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ("می\u200cروم ها\u200c .", "می\u200cروم ها"),
+        ("ક્\u200c\u200cષ \u200dક", "ક્\u200cષ ક"),
+        ("a\u200dc\u200d é", "ac é"),
+        ("ไป\u200cมา", "ไปมา"),
+    ],
+)
+def test_joiners_stay_between_letters_of_scripts_that_spell_with_them(raw, expected):
+    assert normalise(raw, "und") == expected
+    assert "\u200c" not in normalise(raw, "arb")

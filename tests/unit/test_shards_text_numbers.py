@@ -72,7 +72,10 @@ def test_a_number_with_one_reading_is_spelled(language, raw, expected):
         *[("eng", raw) for raw in ("room 007", "call 0712345678", "call 555 1234", "0 dogs", "100 dogs", "in 1990")],
         *[("eng", raw) for raw in ("7:30", "7 30", "3.5", "1,000", "10 000", "1/2", "5-7", "5 – 7", "-5", "- 5", "+5")],
         *[("eng", raw) for raw in ("the 3rd", "5 th", "May 5", "5 of May", "2 Samuel", "No. 5", "no 5", "5 km", "5x")],
-        *[("eng", raw) for raw in ("$5", "5 €", "5%", "COVID19", "4x4", "'99", "90s", "²", "½", "Ⅳ", "①", "5.0.1")],
+        *[
+            ("eng", raw)
+            for raw in ("$5", "5 €", "5%", "COVID19", "4x4", "'99", "90s", "²", "½", "Ⅳ", "①", "⑴", "5.0.1")
+        ],
         *[("eng", raw) for raw in ("Henry VIII", "World War II", "chapter XIV", "1. Go")],
         *[("deu", raw) for raw in ("am 3. Mai", "Es sind 42.", "der 14.")],
         *[("spa", "el siglo 5"), ("ind", "abad 5"), ("rus", "XIX век"), ("cmn", "二〇二四年5月")],
