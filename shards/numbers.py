@@ -12,37 +12,19 @@ from shards.text_rules import TextRules
 IDEOGRAPHIC_ZERO = "〇"
 
 _DIGITS = re.compile(r"\d+")
-_WORDS = re.compile(r"[^\W\d_]+")
+_LETTER = re.compile(r"[^\W\d_]")
+_WORDS = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 # May stand right before and right behind a number that is spelled.
 _OPENING = '"“„«‹(¿¡'
 _CLOSING = '"”“»›),;!?…'
-# Read in full and with the number: 5 km, 8 h, 5 th.
+# Read in full and with the number before them: 5 km, 8 h, 5 th.
 _UNITS = {
-    *("km", "cm", "mm", "m", "dm", "nm", "ft", "kg", "g", "mg", "t", "lb", "oz", "h", "hr", "hrs", "min", "mins", "s"),
-    *(
-        "sec",
-        "l",
-        "ml",
-        "cl",
-        "dl",
-        "b",
-        "kb",
-        "mb",
-        "gb",
-        "tb",
-        "hz",
-        "khz",
-        "mhz",
-        "w",
-        "kw",
-        "v",
-        "x",
-        "c",
-        "f",
-        "k",
-    ),
-    *("k", "no", "nos", "nr", "num", "p", "pp", "vol", "st", "nd", "rd", "th", "ère", "bn", "mio", "mrd", "tsd"),
+    *("nm", "mm", "cm", "dm", "m", "km", "ft", "mg", "g", "kg", "t", "oz", "lb", "ml", "cl", "dl", "l"),
+    *("ms", "s", "sec", "min", "mins", "h", "hr", "hrs", "hz", "khz", "mhz", "w", "kw", "v", "c", "f", "k"),
+    *("b", "kb", "mb", "gb", "tb", "bn", "mio", "mrd", "tsd", "x", "st", "nd", "rd", "th", "ère"),
 }
+# Read with the number behind them: p 5, no 5.
+_LABELS = {"no", "nos", "nr", "num", "p", "pp", "vol", "x"}
 # Languages, as num2words names them, that write all nouns with a capital.
 _CAPITAL_NOUNS = ("de",)
 # No. 5, p. 5, vol. 5
@@ -107,7 +89,7 @@ def _is_certain(found: re.Match[str], text: str, rules: TextRules) -> bool:
         (not before or before[-1].isspace() or before[-1] in _OPENING)
         and _ends_well(behind, rules)
         and _is_apart(before, behind)
-        and not _stands_beside(before, behind, {*_UNITS, *rules.numbers_not_beside})
+        and not _stands_beside(before, behind, frozenset(rules.numbers_not_beside))
         and not (_begins_a_name(behind) and rules.numbers not in _CAPITAL_NOUNS and text != text.upper())
     )
 
@@ -121,7 +103,7 @@ def _ends_well(behind: str, rules: TextRules) -> bool:
 
 def _is_apart(before: str, behind: str) -> bool:
     """Whether words or commas stand between it and the next numbers, and no sign beside it that may be read."""
-    left, right = _WORDS.split(before)[-1], _WORDS.split(behind)[0]
+    left, right = _LETTER.split(before)[-1], _LETTER.split(behind)[0]
     if any(unicodedata.category(character)[0] == "S" for character in left + right) or before.rstrip().endswith(
         ("/", "\\")
     ):
@@ -135,12 +117,14 @@ def _is_apart(before: str, behind: str) -> bool:
     )
 
 
-def _stands_beside(before: str, behind: str, words: set[str]) -> bool:
-    """Whether one of `words` is beside it, or two words on, as in "5 of May"."""
+def _stands_beside(before: str, behind: str, words: frozenset[str]) -> bool:
+    """Whether a unit, a label or one of `words` is beside it, or one of these two words on, as in "5 of May"."""
     left = _WORDS.findall(before.lower())[-1:]
     right = _WORDS.findall(behind.lower())[:2]
     two_on = right[1:] if len(right) == 2 and len(right[0]) <= 2 else []
-    return any(word in words for word in left) or any(word in words for word in [*right[:1], *two_on])
+    return not (
+        words.isdisjoint([*left, *right[:1], *two_on]) and _LABELS.isdisjoint(left) and _UNITS.isdisjoint(right[:1])
+    )
 
 
 def _begins_a_name(behind: str) -> bool:

@@ -15,7 +15,11 @@ from shards.text_rules import SHIPPED, TextRules, load_rules
 @pytest.mark.parametrize(
     ("language", "raw", "expected"),
     [
-        ("eng", "I have 42 dogs, 7 cats and 1 cow.", "i have forty two dogs seven cats and one cow"),
+        (
+            "eng",
+            "At 5 o’clock Smith’s 42 dogs, 7 cats and 1 cow.",
+            "at five o'clock smith's forty two dogs seven cats and one cow",
+        ),
         ("eng", "5, 6 and (7)", "five six and seven"),
         ("eng", "It is ４２, or ٤٢, or ४२.", "it is forty two or forty two or forty two"),
         ("eng", "CALL 42 NOW", "call forty two now"),
