@@ -25,14 +25,14 @@ _OPENS, _CLOSES = re.compile(r"(?<!\w)‘(?=\w)"), re.compile(r"(?<=[^\s‘’])
 
 
 def fold(text: str, rule: str) -> str:
-    """`text` with one sign for all apostrophes; a letter by Unicode (ʼ) keeps its own where the rule may take it away.
+    """`text` with one sign for all apostrophes; ʼ, a letter by Unicode, keeps its own where ' may be a quotation mark.
 
     Quotation marks ‘ ’ that are told from the text's apostrophes by their shape are gone.
     """
     if "‘" in text and (rule in _EDGES or rule == "anywhere"):
         text = _without_curly_quotes(text)
     text = text.translate(_FOLD_TYPED).translate(_FOLD_LETTERS)
-    return text if rule in ("inside", "unpaired") else text.replace(LETTER, APOSTROPHE)
+    return text if rule == "unpaired" else text.replace(LETTER, APOSTROPHE)
 
 
 def _without_curly_quotes(text: str) -> str:

@@ -162,6 +162,7 @@ def test_the_shipped_table_holds_only_known_rules_for_known_languages():
         ("und", "ʼa maʼ kʼa ꞌe", "ʼa maʼ k'a ʼe"),
         ("smo", "`ua ‘ua ʻua 'ua", "ʻua ʻua ʻua ʻua"),
         # Quotation marks that can be nothing else
+        ("eng", "ʼtis ’tis aʼ b", "tis tis a b"),
         ("eng", "he said ‘go’ and 'stay', dogs' rock 'n' roll", "he said go and stay dogs rock n roll"),
         ("und", "‘go’ and don't", "go and don't"),
         ("und", "‘Go away.’ he said", "go away he said"),
