@@ -13,8 +13,9 @@ LETTER_APOSTROPHES = "ʼʽꞋꞌ"
 JOINERS = "\u200c\u200d"
 TATWEEL = "\u0640"
 
-# Punctuation or symbols to Unicode, and parts of words: ideographic zero, the words ၌ ၍ ၎ ၏ of Burmese, letters ꞉ ꞊.
-_ALSO_LETTERS = frozenset("〇၌၍၎၏꞉꞊")
+# Punctuation or symbols to Unicode, and parts of words: ideographic zero, the letters ꞉ ꞊, and, of CLDR's main sets,
+# the Burmese words ၌ ၍ ၎ ၏ and signs of Shan, Bengali and Nyiakeng Hmong.
+ALSO_LETTERS = frozenset("〇꞉꞊၌၍၎၏႞႟৺\U0001e14f")
 # Letters and marks by category that show and say nothing: grapheme joiner, fillers, inherent vowels, selectors.
 _INVISIBLE = frozenset(
     map(
@@ -53,7 +54,7 @@ _DOTTED = re.compile(f"(\\w)([\u0300-\u036f]*?){_DOT_ABOVE}")
 @functools.cache
 def is_letter(character: str) -> bool:
     """Whether it is part of a word by itself: a letter, a mark on one, or one of a few that Unicode files elsewhere."""
-    return unicodedata.category(character)[0] in "LM" or character in _ALSO_LETTERS
+    return unicodedata.category(character)[0] in "LM" or character in ALSO_LETTERS
 
 
 def is_mark(character: str) -> bool:
@@ -63,6 +64,8 @@ def is_mark(character: str) -> bool:
 
 def visible(text: str, *, joiners: bool) -> str:
     """`text` without what shows nothing; of the joiners those are left that may be spelling, if `joiners`."""
+    if text.isascii():
+        return text
     text = text.translate(_VISIBLE)
     if joiners:
         return _RUN_OF_JOINERS.sub(r"\1", _STRAY_JOINER.sub("", text))
@@ -80,7 +83,7 @@ def folded(text: str) -> str:
     That is NFKC, but for what NFKC gives another reading: raised letters (gʷ is not gw), numerals, symbols (№ is not
     "no"), and accents that stand alone.
     """
-    return unicodedata.normalize("NFC", text.translate(_FOLDED))
+    return text if text.isascii() else unicodedata.normalize("NFC", text.translate(_FOLDED))
 
 
 def without_soft_dots(text: str) -> str:

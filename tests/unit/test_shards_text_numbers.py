@@ -81,8 +81,8 @@ def test_a_number_with_one_reading_is_spelled(language, raw, expected):
             for raw in ("$5", "5 €", "5%", "COVID19", "4x4", "'99", "90s", "²", "½", "Ⅳ", "①", "⑴", "5.0.1")
         ],
         *[("eng", raw) for raw in ("Henry VIII", "World War II", "chapter XIV", "1. Go")],
-        *[("deu", raw) for raw in ("am 3. Mai", "Es sind 42.", "der 14.")],
-        *[("spa", "el siglo 5"), ("ind", "abad 5"), ("rus", "XIX век"), ("cmn", "二〇二四年5月")],
+        *[("deu", raw) for raw in ("am 3. Mai", "am 3 Mai", "Es sind 42.", "der 14.")],
+        *[("spa", "el siglo 5"), ("hun", "május 5"), ("ind", "abad 5"), ("rus", "XIX век"), ("cmn", "二〇二四年5月")],
         # Words in another script than the text
         ("azj-script_cyrillic", "5 китаб"),
     ],
