@@ -31,9 +31,9 @@ _INVISIBLE = frozenset(
 _NOT_SAID = frozenset(
     map(chr, [0x055B, 0x055C, 0x055E, 0x055F, 0x0640, 0x07FA, *range(0x0591, 0x05AF), *range(0x06D6, 0x06DD)])
 )
-# Compatibility forms that are other characters to a reader: NFKC takes the vowel am of Thai and Lao apart, and the
-# Armenian letter yev; Hangul letters that stand alone would join their neighbours.
-_KEPT_FORMS = frozenset("\u0e33\u0eb3և") | frozenset(map(chr, range(0x3131, 0x318F)))
+# Compatibility forms that are other characters to a reader: NFKC takes the vowel am of Thai and Lao apart, two Lao
+# consonants and the Armenian letter yev; Hangul letters that stand alone would join their neighbours.
+_KEPT_FORMS = frozenset("\u0e33\u0eb3\u0edc\u0eddև") | frozenset(map(chr, range(0x3131, 0x318F)))
 _KEPT_KINDS = ("<super>", "<sub>", "<fraction>", "<circle>", "<square>")
 
 # Scripts in which a joiner between letters is spelling: Arabic, Syriac, Thaana, N'Ko and the scripts of India and
