@@ -19,7 +19,7 @@ REASONS = {
     "incomplete": "no audio or no transcript in the sample",
     "empty": "nothing to say in the transcript",
     "markup": "brackets in the transcript, as [laughs]",
-    "numbers": "digits that the text rules do not spell out",
+    "numbers": "digits or numerals that can be read in several ways",
     "unsupported_characters": "symbols in the transcript that are neither letters nor punctuation",
     "duplicate": "the same stretch of the same recording again, or the same clip in another format",
     "text_in_other_split": "its sentence is also in test or dev, by the source's own splits",

@@ -12,8 +12,7 @@ from typing import Any
 
 from shards.audio import Samples, decode, new_samples
 from shards.schema import SAMPLE_RATE
-from shards.text import TextNormaliser
-from shards.text_rules import TextRules
+from shards.text import stored_normaliser
 
 AUDIO_EXTENSIONS = ("flac", "wav", "mp3", "ogg", "opus", "oga", "aiff", "aif", "au", "w64", "caf")
 
@@ -49,7 +48,7 @@ class SampleParser:
     transcript in a field of `json` or in `txt`; their text is normalised here if `normaliser` is given.
     """
 
-    def __init__(self, *, text_field: str | None = "text", normaliser: TextNormaliser | None = None) -> None:
+    def __init__(self, *, text_field: str | None = "text", normaliser: Callable[[str], str] | None = None) -> None:
         self._text_field = text_field
         self._normaliser = normaliser
 
@@ -58,7 +57,7 @@ class SampleParser:
         """The parser for an index's `reading` entry (empty: our own shards)."""
         if not reading:
             return cls()
-        normaliser = TextNormaliser(TextRules(**reading["text_rules"])) if reading["normalise"] else None
+        normaliser = stored_normaliser(reading["text_rules"]) if reading["normalise"] else None
         return cls(text_field=reading["text_field"], normaliser=normaliser)
 
     def __call__(self, members: Mapping[str, memoryview], allocate: Callable[[int], Samples] = new_samples) -> Parsed:

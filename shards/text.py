@@ -4,41 +4,46 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any
 
-from shards.text_rules import TextRules
+from shards import apostrophes
+from shards.characters import JOINERS, folded, is_letter, is_mark, visible, without_outer_joiners, without_soft_dots
+from shards.numbers import has_numbers, roman_numeral, spelled
+from shards.rejected import Rejected
+from shards.text_rules import TextRules, stored_rules
+from shards.text_v1 import TextNormaliserV1, TextRulesV1
 
-# Typographic and mistyped apostrophes; folded before NFKC, which takes some of them apart, and after it makes some.
-_APOSTROPHES = dict.fromkeys(map(ord, "’‘ʼ＇′`´ʹ"), "'")
-_JOINERS = "\u200c\u200d"
 # Punctuation by Unicode, but spoken: what was said can not be known from the character.
-_SPOKEN = frozenset("&%‰@#*/\\§")
+_SPOKEN = frozenset("&%‰‱٪؉؊@#*/\\§⁊៘〃ªº")
 _MARKUP = re.compile(r"\[[^\]]*\]|<[^>]*>|\{[^}]*\}")
-# A whole number that stands alone: not part of a decimal, a date, a range, an ordinal or a code.
-_WHOLE_NUMBER = re.compile(r"(?<![\w.,:/'’-])\d{1,15}(?![\w%°'’]|[.,:/-]\w|[-/])")
 
-# Beside a space or the text's end it is a quotation mark or a dash.
-_OUTER_APOSTROPHE = re.compile(r"(?<![^\s'-])'|'(?![^\s'-])")
+# Beside a space or the text's end it is a dash.
 _OUTER_HYPHEN = re.compile(r"(?<![^\s'-])-|-(?![^\s'-])")
-# What an apostrophe or hyphen between letters becomes, by its rule.
-_INNER_APOSTROPHE = {"inside": "'", "space": " ", "drop": ""}
-_INNER_HYPHEN = {"keep": "-", "space": " ", "drop": ""}
-
-
-class Rejected(Exception):
-    """An utterance that can not be trained on: `reason` is a name to count by, `detail` what was found."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
+_LONE_HYPHEN = re.compile(r"(?<![^\s'-])-(?![^\s'-])")
+# What a hyphen between letters becomes, by its rule.
+_INNER_HYPHEN = {"keep": "-", "anywhere": "-", "space": " ", "drop": ""}
+# What may be a mark with no letter before it.
+_FIRST_IN_PIECE = re.compile(r"(?<![^\s'-])[^\w\s'-]+")
 
 
 class TextNormaliser:
-    """Callable on a raw transcript; always gives the same text for the same transcript and rules."""
+    """Callable on a raw transcript; always gives the same text for the same transcript and rules.
+
+    Its text is in NFC, and normalising it again changes nothing.
+    """
 
     def __init__(self, rules: TextRules) -> None:
         self.rules = rules
         self._characters = _CharacterTable(rules)
+        # What would be gone or be written otherwise when its turn comes is looked for as it will be then.
+        self._replace_first = {old: new for old, new in rules.replace.items() if visible(old, joiners=True) != old}
+        self._replace = {
+            self._folded(unicodedata.normalize("NFC", old)): new
+            for old, new in [*rules.replace.items(), *((letter, typed) for typed, letter in rules.letters.items())]
+            if old not in self._replace_first
+        }
 
     def __call__(self, raw: str) -> str:
         """Training text: words of letters and marks, separated by single spaces.
@@ -47,50 +52,85 @@ class TextNormaliser:
             Rejected: `empty`, `markup`, `numbers` or `unsupported_characters`.
         """
         if _MARKUP.search(raw):
-            raise Rejected("markup", raw)
+            raise Rejected("markup", repr(raw))
         rules = self.rules
-        text = unicodedata.normalize("NFC", raw)
-        # Roman numerals, fractions and superscripts: NFKC would hide that they are numbers.
-        if any(unicodedata.category(character) in ("Nl", "No") for character in set(text)):
-            raise Rejected("numbers", repr(text))
-        text = unicodedata.normalize(rules.form, text.translate(_APOSTROPHES)).translate(_APOSTROPHES)
-        for old, new in rules.replace.items():
+        text = raw
+        for old, new in self._replace_first.items():
             text = text.replace(old, new)
-        if any(map(_is_number, set(text))):
-            text = self._spell_numbers(text)
+        text = self._folded(unicodedata.normalize("NFC", visible(text, joiners=rules.joiners == "keep")))
+        for old, new in self._replace.items():
+            text = text.replace(old, new)
+        if roman_numeral(text):
+            raise Rejected("numbers", f"{roman_numeral(text)!r} in {text!r}")
+        if has_numbers(text):
+            text = spelled(text, rules)
         if rules.lower:
-            text = text.lower()
-        try:
-            words = text.translate(self._characters)
-        except _UnsupportedError as error:
-            raise Rejected("unsupported_characters", f"{error.character!r} in {text!r}") from None
-        if "'" in words and rules.apostrophes != "anywhere":
-            words = _OUTER_APOSTROPHE.sub(" ", words).replace("'", _INNER_APOSTROPHE[rules.apostrophes])
-        if "-" in words:
-            words = _OUTER_HYPHEN.sub(" ", words).replace("-", _INNER_HYPHEN[rules.hyphens])
-        text = unicodedata.normalize(rules.form, " ".join(words.split()))
-        if not any(map(str.isalpha, text)):
+            text = _lowered(text, dotless_i=rules.dotless_i)
+        text = self._words(without_soft_dots(text))
+        if not any(map(is_letter, text)):
             raise Rejected("empty", repr(raw))
         return text
 
-    def _spell_numbers(self, text: str) -> str:
-        if self.rules.numbers == "drop":
-            raise Rejected("numbers", repr(text))
-        from num2words import num2words
+    def _folded(self, text: str) -> str:
+        return apostrophes.fold(folded(text) if self.rules.form == "NFKC" else text, self.rules.apostrophes)
 
-        text = "".join(
-            str(unicodedata.digit(character)) if unicodedata.category(character) == "Nd" else character
-            for character in text
-        )
-        text = _WHOLE_NUMBER.sub(lambda found: num2words(int(found[0]), lang=self.rules.numbers), text)
-        if any(_is_number(character) for character in text):
-            raise Rejected("numbers", repr(text))
+    def _words(self, text: str) -> str:
+        """Letters and marks alone; again until nothing changes, since each piece that goes gives others an edge."""
+        rules = self.rules
+        text = apostrophes.settle(text, rules.apostrophes, rules.apostrophe_before)
+        try:
+            text = text.translate(self._characters)
+        except _UnsupportedError as error:
+            raise Rejected("unsupported_characters", f"{error.character!r} in {text!r}") from None
+        previous = ""
+        while previous != text:
+            previous = text
+            text = apostrophes.settle(text, rules.apostrophes, rules.apostrophe_before)
+            if "-" in text:
+                outer = _LONE_HYPHEN if rules.hyphens == "anywhere" else _OUTER_HYPHEN
+                text = outer.sub(" ", text).replace("-", _INNER_HYPHEN[rules.hyphens])
+            for mark, place in rules.marks.items():
+                if mark in text:
+                    text = _with_mark(text, mark, place)
+            text = _FIRST_IN_PIECE.sub(_without_marks, text)
+            text = unicodedata.normalize("NFC", " ".join(without_outer_joiners(text).split()))
+        for typed, letter in rules.letters.items():
+            text = text.replace(typed, letter)
         return text
 
 
-def _is_number(character: str) -> bool:
-    # By category: Chinese numerals are letters here, though they are numeric.
-    return unicodedata.category(character)[0] == "N"
+def stored_normaliser(stored: Mapping[str, Any]) -> Callable[[str], str]:
+    """The normaliser for the rules that an index holds: those of version 1 give the text that they gave then.
+
+    Raises:
+        ShardsError: if the rules are of a later version, or none.
+    """
+    known = {rule.name for rule in fields(TextRulesV1)}
+    if "version" not in stored and set(stored) <= known:
+        return TextNormaliserV1(TextRulesV1(**stored))
+    return TextNormaliser(stored_rules(stored))
+
+
+def _lowered(text: str, *, dotless_i: bool) -> str:
+    """`text` in small letters; İ leaves its dot behind as a mark, as lower() has it."""
+    return (text.replace("I", "ı") if dotless_i else text).lower()
+
+
+def _with_mark(text: str, mark: str, place: str) -> str:
+    """`text` with `mark` where it belongs to a word, and a space elsewhere."""
+    pieces = text.split(mark)
+    joined = pieces[0]
+    for piece in pieces[1:]:
+        before = joined[-1:] != "" and is_letter(joined[-1])
+        behind = piece[:1] != "" and is_letter(piece[0])
+        kept = {"inside": before and behind, "start": behind, "end": before}[place]
+        joined += (mark if kept else " ") + piece
+    return joined
+
+
+def _without_marks(found: re.Match[str]) -> str:
+    """What is left of characters that begin a piece: an accent with no letter under it is none."""
+    return found[0].lstrip("".join(character for character in set(found[0]) if is_mark(character)))
 
 
 class _UnsupportedError(Exception):
@@ -104,7 +144,7 @@ class _CharacterTable(dict[int, str]):
 
     def __init__(self, rules: TextRules) -> None:
         super().__init__()
-        self._keep_joiners = rules.joiners == "keep"
+        self._marks = frozenset(rules.marks)
 
     def __missing__(self, codepoint: int) -> str:
         self[codepoint] = piece = self._piece(chr(codepoint))
@@ -112,12 +152,15 @@ class _CharacterTable(dict[int, str]):
 
     def _piece(self, character: str) -> str:
         category = unicodedata.category(character)
-        if category[0] in "LM" or character == "'":
+        if character in self._marks or character == "'" or character in JOINERS:
+            return character
+        if character in _SPOKEN:
+            raise _UnsupportedError(character)
+        if is_letter(character):
             return character
         if category == "Pd":
             return "-"
-        if category == "Cf":
-            return character if character in _JOINERS and self._keep_joiners else ""
-        if category[0] in "ZC" or (category[0] == "P" and character not in _SPOKEN):
+        # Controls that are no spaces are text in another encoding than was thought; a private letter is a letter.
+        if category[0] in "ZP" or (category == "Cc" and character.isspace()):
             return " "
         raise _UnsupportedError(character)

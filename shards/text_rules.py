@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from shards.errors import ShardsError, nearest
+from shards.schema import parse_language
+from shards.strict_yaml import StrictYamlError, line_of, load_strict
 
 SHIPPED = Path(__file__).with_name("text_rules.yaml")
+# Of the rules and of what shards/text.py makes of them. Indexes of foreign shards hold rules; those without a version
+# are of version 1 (shards/text_v1.py).
+VERSION = 2
 
-_CHOICES = {
+_CHOICES: dict[str, tuple[object, ...]] = {
     "form": ("NFC", "NFKC"),
     "lower": (True, False),
-    "apostrophes": ("inside", "anywhere", "space", "drop"),
-    "hyphens": ("space", "keep", "drop"),
+    "dotless_i": (True, False),
+    "apostrophes": ("inside", "start", "end", "unpaired", "anywhere", "space", "drop"),
+    "hyphens": ("space", "keep", "drop", "anywhere"),
     "joiners": ("keep", "drop"),
+    "number_dot": ("ordinal", "stop"),
 }
+_PLACES = ("inside", "start", "end")
 
 
 @dataclass(frozen=True)
@@ -28,15 +35,28 @@ class TextRules:
 
     form: Literal["NFC", "NFKC"] = "NFKC"
     lower: bool = True
+    dotless_i: bool = False
     replace: dict[str, str] = field(default_factory=dict)
+    letters: dict[str, str] = field(default_factory=dict)
+    marks: dict[str, str] = field(default_factory=dict)
     apostrophes: str = "inside"
+    apostrophe_before: str = ""
     hyphens: str = "space"
     joiners: str = "drop"
     numbers: str = "drop"
+    numbers_up_to: int = 99
+    numbers_unsure: tuple[int, ...] = ()
+    numbers_not_beside: tuple[str, ...] = ()
+    number_dot: str = "ordinal"
+    version: int = VERSION
 
     def as_dict(self) -> dict[str, Any]:
-        """For a build's fingerprint."""
-        return asdict(self)
+        """For a build's fingerprint and an index; JSON gives it back unchanged."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+
+_KNOWN = [rule.name for rule in fields(TextRules) if rule.name != "version"]
+_TABLES = ("replace", "letters", "marks")
 
 
 def load_rules(language: str, override: Path | None = None) -> TextRules:
@@ -50,51 +70,134 @@ def load_rules(language: str, override: Path | None = None) -> TextRules:
         table = _load(path)
         languages = table.get("languages") or {}
         for entry in (table.get("default"), languages.get(language.partition("-")[0]), languages.get(language)):
-            replaced = merged.get("replace", {}) | (entry or {}).get("replace", {})
-            merged.update((entry or {}) | {"replace": replaced})
-    return TextRules(**merged)
+            for name, value in (entry or {}).items():
+                merged[name] = merged.get(name, {}) | value if name in _TABLES else value
+    return _rules_of(merged)
+
+
+def stored_rules(stored: Mapping[str, Any]) -> TextRules:
+    """The rules that an index of this version or before holds.
+
+    Raises:
+        ShardsError: if they are of a later version.
+    """
+    if stored.get("version") != VERSION or set(stored) - {*_KNOWN, "version"}:
+        raise ShardsError(
+            f"the index holds text rules of version {stored.get('version')!r}, expected {VERSION} or before: read it "
+            "with the mms-dist that wrote it, or make it again with 'mms-dist shards index --force'"
+        )
+    return _rules_of(stored)
+
+
+def _rules_of(values: Mapping[str, Any]) -> TextRules:
+    known: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    return TextRules(**known)
 
 
 @functools.cache
 def _load(path: Path) -> dict[str, Any]:
     try:
-        table = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        text = path.read_bytes().decode("utf-8-sig")
+        table, lines = load_strict(text)
     except OSError as error:
-        raise ShardsError(f"text rules {path} can not be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ShardsError(f"text rules {path} are not YAML: {error}") from error
-    if not isinstance(table, dict) or set(table) - {"default", "languages"}:
-        raise ShardsError(f"text rules {path} must hold 'default' and 'languages' only, as {SHIPPED.name} does")
-    languages = table.get("languages") or {}
-    if not isinstance(languages, dict):
-        raise ShardsError(f"text rules {path}: 'languages' must map codes to rules, as in 'tur: {{numbers: tr}}'")
-    for where, entry in [("default", table.get("default") or {}), *languages.items()]:
-        _check(path, where, entry)
-    return table
-
-
-def _check(path: Path, where: str, entry: Any) -> None:
-    known = [rule.name for rule in fields(TextRules)]
-    if not isinstance(entry, dict):
-        raise ShardsError(f"text rules {path}: {where} must hold rules, as {{numbers: drop}}")
-    for name, value in entry.items():
-        if name not in known:
+        raise ShardsError(f"text rules {path} can not be read: {error.strerror}; check --text-rules") from error
+    except UnicodeDecodeError as error:
+        raise ShardsError(f"text rules {path} are not UTF-8: {error}; convert them, as with iconv") from error
+    except StrictYamlError as error:
+        where = f"text rules {path}:{error.line}" if error.line else f"text rules {path}"
+        if "given twice" in error.problem:
             raise ShardsError(
-                f"text rules {path}: {where} has the rule {name!r}{nearest(str(name), known)}; "
-                f"known: {', '.join(known)}"
-            )
-        if name in _CHOICES and value not in _CHOICES[name]:
-            expected = ", ".join(str(choice) for choice in _CHOICES[name])
-            raise ShardsError(f"text rules {path}: {where}.{name} is {value!r}, expected one of {expected}")
-        if name == "numbers" and value != "drop":
-            from num2words import CONVERTER_CLASSES
+                f"{where}: {error.problem}; expected one section of each name, put both into one"
+            ) from error
+        raise ShardsError(f"{where} are not YAML: {error.problem}") from error
+    return _Checked(path, {} if table is None else table, lines).table
 
-            if value not in CONVERTER_CLASSES:
-                raise ShardsError(
-                    f"text rules {path}: {where}.numbers is {value!r}, expected 'drop' or a language of num2words: "
-                    f"{', '.join(sorted(CONVERTER_CLASSES))}"
-                )
-        if name == "replace" and not (
-            isinstance(value, dict) and all(isinstance(item, str) for pair in value.items() for item in pair)
-        ):
-            raise ShardsError(f"text rules {path}: {where}.replace must map strings to strings")
+
+class _Checked:
+    """A table in which every section, rule and value is known.
+
+    Raises:
+        ShardsError: with the file, the line, what was found and what was expected.
+    """
+
+    def __init__(self, path: Path, table: Any, lines: dict[tuple[str | int, ...], int]) -> None:
+        self._path = path
+        self._lines = lines
+        if not isinstance(table, dict) or set(table) - {"default", "languages"}:
+            unknown = next((name for name in table if name not in ("default", "languages")), "") if table else ""
+            self._fail(
+                [unknown] if isinstance(table, dict) else [],
+                f"must hold 'default' and 'languages' only, as {SHIPPED.name} does"
+                + (f"; found {unknown!r}{nearest(str(unknown), ('default', 'languages'))}" if unknown else ""),
+            )
+        self.table: dict[str, Any] = table
+        languages = {} if table.get("languages") is None else table["languages"]
+        if not isinstance(languages, dict):
+            self._fail(["languages"], "'languages' must map codes to rules, as in 'tur: {numbers: tr}'")
+        if table.get("default") is not None:
+            self._check_entry(["default"], table["default"])
+        for code, entry in languages.items():
+            try:
+                parse_language(code)
+            except ShardsError as error:
+                self._fail(["languages", code], f"{error}; correct the code, or take its section out")
+            self._check_entry(["languages", code], entry)
+
+    def _fail(self, where: list[Any], problem: str) -> None:
+        line = line_of(self._lines, tuple(where))
+        raise ShardsError(f"text rules {self._path}{f':{line}' if line else ''}: {problem}")
+
+    def _check_entry(self, where: list[Any], entry: Any) -> None:
+        name = where[-1]
+        if not isinstance(entry, dict):
+            self._fail(where, f"{name} must hold rules, as {{numbers: drop}}; found {entry!r}")
+        for rule, value in entry.items():
+            if rule not in _KNOWN:
+                known = f"; known: {', '.join(_KNOWN)}"
+                self._fail([*where, rule], f"{name} has the rule {rule!r}{nearest(rule, _KNOWN)}{known}")
+            expected = _expected(rule, value)
+            if expected:
+                self._fail([*where, rule], f"{name}.{rule} is {value!r}, expected {expected}")
+            if rule in _TABLES:
+                self._check_strings([*where, rule], value)
+
+    def _check_strings(self, where: list[Any], value: Any) -> None:
+        name = ".".join(where[-2:])
+        if not isinstance(value, dict):
+            self._fail(where, f'{name} must map strings to strings, as {{"ß": ss}}; found {value!r}')
+        for old, new in value.items():
+            here = [*where, old]
+            if not isinstance(new, str):
+                self._fail(here, f"{name} must map strings to strings; {old!r} is {new!r}: put it into quotes")
+            if not old:
+                self._fail(here, f"{name} has an empty key, expected what is to be replaced; take it out")
+            if where[-1] == "marks" and (len(old) != 1 or new not in _PLACES):
+                self._fail(here, f"{name} has {old!r}: {new!r}, expected one character and one of {', '.join(_PLACES)}")
+            if where[-1] == "letters" and (len(old) != 1 or len(new) != 1):
+                self._fail(here, f"{name} has {old!r}: {new!r}, expected one character and the letter it stands for")
+
+
+def _expected(rule: str, value: Any) -> str | None:
+    """What a rule's value must be, if it is not."""
+    if rule in _CHOICES:
+        choices = _CHOICES[rule]
+        same_kind = isinstance(value, type(choices[0]))
+        return None if same_kind and value in choices else f"one of {', '.join(map(_as_yaml, choices))}"
+    if rule == "numbers" and value != "drop":
+        from num2words import CONVERTER_CLASSES
+
+        if not isinstance(value, str) or value not in CONVERTER_CLASSES:
+            return f"'drop' or a language of num2words: {', '.join(sorted(CONVERTER_CLASSES))}"
+    if rule == "numbers_up_to" and (type(value) is not int or not 0 < value < 10**15):
+        return "the largest number to spell out, as 99"
+    if rule == "numbers_unsure" and not (isinstance(value, list) and all(type(item) is int for item in value)):
+        return "a list of numbers, as [1, 21]"
+    if rule == "numbers_not_beside" and not (isinstance(value, list) and all(isinstance(item, str) for item in value)):
+        return "a list of words, as [may, june]"
+    if rule == "apostrophe_before" and not isinstance(value, str):
+        return 'letters, as "y"'
+    return None
+
+
+def _as_yaml(choice: object) -> str:
+    return str(choice).lower() if isinstance(choice, bool) else str(choice)

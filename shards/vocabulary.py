@@ -55,7 +55,8 @@ class Vocabulary:
                 f'expected {{"{language}": {{"<pad>": 0, …}}}}'
             )
         ids = mapping[language]
-        if sorted(ids.values()) != list(range(len(ids))):
+        numbers = list(ids.values())
+        if not all(type(number) is int for number in numbers) or sorted(numbers) != list(range(len(ids))):
             raise ShardsError(f"the ids in the vocabulary of {language} are not 0 … {len(ids) - 1}, each once")
         return cls(language, tuple(sorted(ids, key=ids.__getitem__)))
 
@@ -67,7 +68,7 @@ class Vocabulary:
             ShardsError: if the file is absent, not JSON, or holds other than one language.
         """
         try:
-            text = Path(path).read_text(encoding="utf-8")
+            text = Path(path).read_bytes()
         except OSError as error:
             raise ShardsError(f"vocabulary {path} can not be read: {error.strerror}") from error
         return cls.parse(text, name=str(path))
@@ -77,8 +78,8 @@ class Vocabulary:
         """The vocabulary in the text of a `vocab.json`; `name` is for messages. Raises as `load`."""
         try:
             mapping = json.loads(text)
-        except ValueError as error:
-            raise ShardsError(f"vocabulary {name} is not JSON: {error}") from error
+        except (ValueError, RecursionError) as error:
+            raise ShardsError(f"vocabulary {name} is not JSON: {error}; build or index its language again") from error
         if not isinstance(mapping, dict) or len(mapping) != 1:
             raise ShardsError(f'vocabulary {name} must hold one language, as {{"ron": {{"<pad>": 0, …}}}}')
         return cls.from_nested(mapping, next(iter(mapping)))

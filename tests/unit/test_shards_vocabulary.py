@@ -60,9 +60,14 @@ def test_an_unknown_character_is_unk_and_does_not_shift_the_others(vocabulary):
         ('{"ron": {}, "ita": {}}', "must hold one language"),
         ("[1]", "must hold one language"),
         ("{", "is not JSON"),
+        ("[" * 100_000, "is not JSON"),
+        (b"{\xff", "is not JSON"),
+        ('{"ron": {"a": "x", "b": 1}}', "not 0 … 1"),
+        ('{"ron": {"a": null}}', "not 0 … 0"),
+        ('{"ron": {"a": false}}', "not 0 … 0"),
     ],
 )
 def test_a_vocabulary_that_would_not_fit_is_refused(nested, message, tmp_path):
-    (tmp_path / "vocab.json").write_text(nested)
+    (tmp_path / "vocab.json").write_bytes(nested if isinstance(nested, bytes) else nested.encode())
     with pytest.raises(ShardsError, match=message):
         Vocabulary.load(tmp_path / "vocab.json")
