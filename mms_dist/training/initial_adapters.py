@@ -13,6 +13,11 @@ from mms_dist.model.layout import HEAD_BIAS, HEAD_WEIGHT, RowLayout
 from shards.vocabulary import Vocabulary
 
 
+def brings_a_head(init: str) -> bool:
+    """Whether a start by this `adapter.init` can transcribe; that by a scheme or a single file has a random head."""
+    return init not in SCHEMES and not init.endswith(".safetensors")
+
+
 @dataclass(frozen=True)
 class InitialAdapters:
     """Makes first adapters of one shape."""
@@ -61,7 +66,7 @@ def _same_vocabulary(path: Path, vocabulary: Vocabulary) -> None:
         return
     try:
         nested = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path} cannot be read ({error}); copy the folder of adapters again") from error
     found = Vocabulary.from_nested(nested, vocabulary.language)
     if found != vocabulary:
