@@ -58,7 +58,7 @@ class ExportedLanguage:
 def base_licence(base_path: str) -> str | None:
     """The licence that the base's own card names, if it is known."""
     card = Path(base_path) / "README.md"
-    if card.is_file() and (found := _LICENCE_LINE.search(card.read_text(encoding="utf-8"))):
+    if card.is_file() and (found := _LICENCE_LINE.search(card.read_text(encoding="utf-8", errors="replace"))):
         return found[1].lower()
     return next((licence for start, licence in _KNOWN_LICENCES.items() if base_path.startswith(start)), None)
 

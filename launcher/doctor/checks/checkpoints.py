@@ -6,7 +6,7 @@ from pathlib import Path
 
 from launcher.doctor.finding import Notes
 from launcher.doctor.subject import Subject
-from launcher.doctor.weights import safetensors_shapes
+from mms_dist.base_files.weights import safetensors_table
 from mms_dist.checkpoint.adapter_file import adapter_filename
 from mms_dist.checkpoint.folder import STATE, VOCABULARY, folder_name
 from mms_dist.checkpoint.language_folder import LanguageFolder
@@ -64,7 +64,8 @@ def _misfits(
     """Why a checkpoint cannot go on in this run, and the mend."""
     assert subject.config is not None
     which = f"the checkpoint of {entry.language} ({folder.name})"
-    shapes = safetensors_shapes(folder / adapter_filename(entry.language))
+    table = safetensors_table(folder / adapter_filename(entry.language))
+    shapes = {name: weight.shape for name, weight in table.items()}
     first = next(name for name in layout.names() if name.endswith("layers.0.adapter_layer.linear_1.weight"))
     dim, hidden = shapes[first]
     layers = sum(name.endswith("adapter_layer.linear_1.weight") for name in shapes)
