@@ -29,19 +29,23 @@ def stand_in(path: Path) -> StandIn | None:
         OSError: it cannot be read.
     """
     with open(path, "rb") as file:
-        head = file.read(HEAD_BYTES)
+        return stand_in_of(file.read(HEAD_BYTES), path.parent)
+
+
+def stand_in_of(head: bytes, folder: Path | str) -> StandIn | None:
+    """The same by the beginning of a file in `folder`."""
     if not head:
         return StandIn("is empty (0 bytes)", "its copy or download was broken off: fetch it again")
     if head.startswith(_POINTER):
         size = _POINTER_SIZE.search(head)
         of = f" to a file of {int(size[1]):,} bytes" if size else ""
-        return StandIn(f"is a Git LFS pointer{of}, and not the file itself", f"run `git lfs pull` in {path.parent}")
+        return StandIn(f"is a Git LFS pointer{of}, and not the file itself", f"run `git lfs pull` in {folder}")
     if _ANNEX.match(head):
-        return StandIn("is a git-annex pointer, and not the file itself", f"run `git annex get` in {path.parent}")
+        return StandIn("is a git-annex pointer, and not the file itself", f"run `git annex get` in {folder}")
     if _PAGE.match(head):
         return StandIn(
             "is a web page, and not the file itself", "its address gave a login or an error: download it again"
         )
-    if not any(head):
+    if not any(head) and len(head) > 8:
         return StandIn("begins with zeros only", "its copy or download was broken off: fetch it again")
     return None

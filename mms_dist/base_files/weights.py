@@ -1,6 +1,7 @@
 """A checkpoint's weights by name, shape and file, from tables of contents and not from the weights."""
 
 import json
+import re
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ _OLD_NAMES = {"conv.weight_g": "conv.parametrizations.weight.original0"} | {
 """What torch calls the positional convolution's normed weight since 2.0."""
 MADE_UP = "masked_spec_embed"
 """Absent where the base was trained without masking; then mms-dist masks with zeros."""
+_ENCODER = re.compile(r"(feature_extractor|feature_projection|encoder)\.(?!.*adapter_layer\.)")
+"""Names of the encoder's own weights; heads, quantizers and adapters are left aside."""
 _FLOATING = ("F64", "F32", "F16", "BF16")
 _LONGEST_HEAD_BYTES = 100 << 20
 """Of a safetensors file, as the library itself has it."""
@@ -111,6 +114,12 @@ def check_weights(path: str, name: str, config: Any, table: Table) -> None:
         raise BaseModelError(
             f"{name} lacks {len(absent)} weights that its config.json calls for, and {len(others)} have other shapes, "
             f"first {first}{shapes}; {how_to_fetch(path)}"
+        )
+    uncalled = sorted(key for key in found.keys() - needed.keys() if _ENCODER.match(key) and key != MADE_UP)
+    if uncalled:
+        raise BaseModelError(
+            f"{name} has {len(uncalled)} weights that its config.json does not call for, first {uncalled[0]}: that "
+            f"file is of another checkpoint; {how_to_fetch(path)}"
         )
     for key in sorted(needed.keys() & found.keys()):
         if not found[key].is_floating:

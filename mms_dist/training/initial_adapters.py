@@ -10,6 +10,7 @@ from mms_dist.checkpoint.adapter_file import adapter_filename, read_adapter
 from mms_dist.errors import DataError
 from mms_dist.model.initial import SCHEMES, initial_tensors
 from mms_dist.model.layout import HEAD_BIAS, HEAD_WEIGHT, RowLayout
+from shards.file_content import stand_in
 from shards.vocabulary import Vocabulary
 
 
@@ -65,6 +66,8 @@ def _same_vocabulary(path: Path, vocabulary: Vocabulary) -> None:
     if not path.is_file():
         return
     try:
+        if instead := stand_in(path):
+            raise DataError(f"{path} {instead}")
         nested = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path} cannot be read ({error}); copy the folder of adapters again") from error

@@ -144,6 +144,7 @@ BROKEN: dict[str, tuple[Break, list[str]]] = {
     "config without layers": (with_config(num_hidden_layers=0), ["num_hidden_layers 0", "from 1 to 512"]),
     "config of too many": (with_config(num_hidden_layers=10**9), ["num_hidden_layers", "from 1 to 512"]),
     "config of more layers": (with_config(num_hidden_layers=3), ["lacks 16 weights"]),
+    "config of fewer layers": (with_config(num_hidden_layers=1), ["16 weights that its config.json does not call for"]),
     "config of odd heads": (with_config(num_attention_heads=5), ["num_attention_heads 5", "divisor of hidden_size 32"]),
     "config of no front end": (with_config(conv_dim=[]), ["conv_dim"]),
     "config of a wrong function": (with_config(hidden_act="jump"), ["cannot be understood", "jump"]),

@@ -10,7 +10,7 @@ import pytest
 import safetensors.torch
 
 from launcher.doctor.checks import disk, run_directory
-from launcher.doctor.checks.disk import checkpoint_bytes
+from launcher.doctor.checks.disk import checkpoint_bytes, files_of
 from mms_dist.checkpoint.lock import RunLock
 from mms_dist.config import load_config
 from mms_dist.planning.shape import BaseShape
@@ -132,3 +132,51 @@ def test_there_must_be_room_for_the_checkpoints_kept_the_best_and_one_being_writ
     assert told.keys() == {"disk space"}
     assert f"{keep + 1} of 2 languages" in told["disk space"]
     assert failures(needed) == {}
+
+
+class Disk:
+    """A file system with so many free inodes (of none at all: one that has no such bound)."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, free: int, total: int = 10**9) -> None:
+        real = os.statvfs
+
+        def statvfs(path: Any) -> SimpleNamespace:
+            found = real(path)
+            names = [name for name in dir(found) if name.startswith("f_")]
+            values = {name: getattr(found, name) for name in names}
+            return SimpleNamespace(**values | {"f_files": total, "f_ffree": free + 5, "f_favail": free})
+
+        monkeypatch.setattr(os, "statvfs", statvfs)
+
+
+@pytest.mark.parametrize("keep", [1, 3])
+def test_there_must_be_inodes_for_every_file_of_the_run(
+    config: Path, monkeypatch: pytest.MonkeyPatch, keep: int
+) -> None:
+    needed = files_of(keep + 1, languages=2)
+    settings = ["--checkpoint.keep", str(keep)]
+    Disk(monkeypatch, free=needed)
+    assert failed(examined(config, *settings)) == {}
+    Disk(monkeypatch, free=needed - 1)
+    told = failed(examined(config, *settings))
+    assert told.keys() == {"disk space"}
+    assert f"{needed:,} files (inodes)" in told["disk space"] and f"{needed - 1:,} more possible" in told["disk space"]
+    Disk(monkeypatch, free=0, total=0)
+    assert failed(examined(config, *settings)) == {}, "btrfs and some network file systems have no bound"
+
+
+def test_files_that_are_there_already_need_no_new_inode(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a run makes no more of them than is reckoned, and not far fewer."""
+    settings = ["--optim.steps", "12", "--evaluation.every_steps", "2", "--checkpoint.every_rounds", "2"]
+    train(load_config(config, settings))
+    run = load_config(config, settings)
+    there = sum(1 for _ in (tmp_path / "run" / "adapters").rglob("*"))
+    everything = 1 + sum(1 for _ in (tmp_path / "run").rglob("*"))
+    needed = files_of(run.checkpoint.keep + 1, languages=2)
+    assert 0.6 * needed < everything <= needed
+    Disk(monkeypatch, free=needed - there)
+    assert failed(examined(config, *settings)) == {}
+    Disk(monkeypatch, free=needed - there - 1)
+    assert failed(examined(config, *settings)).keys() == {"disk space"}
