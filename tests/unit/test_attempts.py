@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from mms_dist.errors import StalledError, TrainingError
+from mms_dist.errors import IncompleteError, StalledError, TrainingError
 from mms_dist.training.attempts import (
     FAILED,
     FINISHED,
+    INCOMPLETE,
     PREEMPTED,
     RUNNING,
     STALLED,
@@ -58,7 +59,15 @@ def test_the_status_says_how_the_run_stands_from_its_begin_to_its_end(tmp_path):
 
 @pytest.mark.parametrize(
     ("state", "exit_code", "restart"),
-    [(FINISHED, 0, False), (PREEMPTED, 75, True), (FAILED, 1, True), (FAILED, 2, False), (FAILED, 130, False)],
+    [
+        (FINISHED, 0, False),
+        (PREEMPTED, 75, True),
+        (FAILED, 1, True),
+        (FAILED, 2, False),
+        (FAILED, 130, False),
+        (FAILED, 65, False),
+        (INCOMPLETE, 65, False),
+    ],
 )
 def test_a_restart_is_asked_for_exactly_where_the_same_command_may_do_better(tmp_path, state, exit_code, restart):
     start(tmp_path, steps=0).finish(state, exit_code=exit_code, reason="because", round=3, steps=5)
@@ -88,6 +97,42 @@ def test_a_restart_after_giving_up_gives_up_with_the_same_words_until_someone_st
     assert str(first.value) == str(second.value) == status(tmp_path)["reason"]
     start(tmp_path, steps=0, allowed=1, automatic=False)
     assert (status(tmp_path)["state"], status(tmp_path)["stalled"], status(tmp_path)["attempt"]) == (RUNNING, 0, 1)
+
+
+def mark(run: Path, language: str) -> Path:
+    path = run / "adapters" / language / "QUARANTINED.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("{}")
+    return path
+
+
+@pytest.mark.parametrize("state", [INCOMPLETE, FAILED])
+def test_a_restart_of_a_run_that_ended_in_quarantine_ends_at_once_with_the_same_words(tmp_path, state):
+    marks = [mark(tmp_path, language) for language in ("ita", "ron")]
+    start(tmp_path, steps=40, automatic=False).finish(state, exit_code=65, reason="two", quarantined=["ita", "ron"])
+    before = status(tmp_path)
+    for _ in range(2):
+        with pytest.raises(IncompleteError, match="two") as error:
+            start(tmp_path, steps=None)
+        assert error.value.exit_code == 65
+        assert status(tmp_path) == before
+    marks[0].unlink()  # someone has fixed one, and asks a launcher for it
+    start(tmp_path, steps=40)
+    assert (status(tmp_path)["state"], status(tmp_path)["stalled"], status(tmp_path)["quarantined"]) == (RUNNING, 0, [])
+
+
+def test_a_start_by_hand_after_quarantine_tries_anew(tmp_path):
+    mark(tmp_path, "ron")
+    start(tmp_path, steps=40, automatic=False).finish(INCOMPLETE, exit_code=65, reason="one", quarantined=["ron"])
+    start(tmp_path, steps=40, automatic=False)
+    assert status(tmp_path)["state"] == RUNNING
+
+
+def test_a_status_of_before_quarantine_was_told_is_read(tmp_path):
+    start(tmp_path, steps=40).finish(FINISHED, exit_code=0)
+    old = {name: value for name, value in status(tmp_path).items() if name != "quarantined"}
+    (tmp_path / "status.json").write_text(json.dumps(old))
+    assert read_status(tmp_path).quarantined == []
 
 
 def test_attempts_that_are_killed_without_a_word_count(tmp_path):

@@ -71,6 +71,21 @@ def test_a_run_that_gave_up_is_told_with_its_reason(config: Path, tmp_path: Path
     assert "gave up: no luck" in warned(findings)["last attempt"]
 
 
+@pytest.mark.parametrize("state", ["incomplete", "failed"])
+def test_languages_in_quarantine_are_told_with_what_lets_them_go_on(config: Path, tmp_path: Path, state: str) -> None:
+    values = {"processes": 1, "attempt": 1, "stalled": 0, "steps_at_start": 0, "state": state, "exit_code": 65}
+    mark = tmp_path / "run" / "adapters" / "tab" / "QUARANTINED.json"
+    mark.parent.mkdir(parents=True)
+    mark.write_text(json.dumps({"language": "tab", "step": 12, "reason": "its loss is nan"}))
+    (tmp_path / "run" / "status.json").write_text(json.dumps(values | {"reason": "tab is in quarantine"}))
+    findings = examined(config)
+    assert failed(findings) == {}
+    told = warned(findings)
+    assert "came to its end, and not every language is well: tab is in quarantine" in told["last attempt"]
+    assert "tab is in quarantine since step 12: its loss is nan" in told["checkpoints"]
+    assert f"remove {mark}" in told["checkpoints"]
+
+
 def test_checkpoints_are_as_large_as_is_reckoned_and_must_fit_what_the_run_goes_on_with(
     config: Path, tmp_path: Path
 ) -> None:
