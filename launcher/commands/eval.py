@@ -119,8 +119,7 @@ def _score(scorer: "RunScorer", console: Any) -> "list[LanguageResult]":
 def _print(results: "list[LanguageResult]", scorer: "RunScorer", console: Any, *, title: str) -> None:
     from mms_dist.evaluation.table import evaluation_table
 
-    marks = {result.language: "quarantined" for result in results if result.quarantined}
-    marks |= {result.language: "untrained" for result in results if result.step == 0}
+    marks = {result.language: _mark(result) for result in results if result.quarantined or result.step == 0}
     console.print(evaluation_table({result.language: result.scores for result in results}, title=title, marks=marks))
     notes = [f"no such utterances, left out: {', '.join(scorer.without_split)}"] if scorer.without_split else []
     notes += [f"damaged, another checkpoint was scored: {damage}" for damage in scorer.damaged]
@@ -137,6 +136,11 @@ def _print(results: "list[LanguageResult]", scorer: "RunScorer", console: Any, *
             notes.append(f"{result.language}: {len(keys)} unreadable: {', '.join(keys[:EDITS_SHOWN])}{more}")
     for note in notes:
         console.print(note, soft_wrap=True, markup=False, highlight=False)
+
+
+def _mark(result: "LanguageResult") -> str:
+    words = [*(["quarantined"] if result.quarantined else []), *(["untrained"] if result.step == 0 else [])]
+    return ", ".join(words)
 
 
 def _as_json(results: "list[LanguageResult]", scorer: "RunScorer") -> dict[str, Any]:

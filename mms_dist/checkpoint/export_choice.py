@@ -12,7 +12,7 @@ from mms_dist.checkpoint.snapshot import Snapshot
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.errors import CheckpointError, NothingToExport
 
-UNTRAINED = "it has not taken a single step"
+UNTRAINED = "it has no checkpoint of after a training step"
 
 
 @dataclass

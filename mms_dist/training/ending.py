@@ -11,9 +11,7 @@ from mms_dist.training.progress import FINISHED as FINISHED_LANGUAGE
 from mms_dist.training.progress import Progress
 from shards.index import ShardIndex
 
-ALL_OF_THEM = (
-    "Where all are, it is seldom the data: `mms-dist doctor --load` reads the base, and optim.lr may be too high"
-)
+ALL_OF_THEM = "Where all are, it is seldom the data: see `mms-dist doctor --load`, or lower optim.lr"
 NAMED = 5
 """Languages that are named with their reason; `mms-dist report` has all of them."""
 

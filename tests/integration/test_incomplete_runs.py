@@ -208,8 +208,8 @@ def test_export_leaves_out_what_is_in_quarantine_unless_asked_and_what_never_too
     ("flags", "words"),
     [
         (["--languages", "tab"], ["tab", "since step", "--include-quarantined"]),
-        (["--languages", "taa", "tac"], ["tac", "not taken a single step"]),
-        (["--languages", "tac", "--include-quarantined"], ["tac", "not taken a single step"]),
+        (["--languages", "taa", "tac"], ["tac", "no checkpoint of after a training step"]),
+        (["--languages", "tac", "--include-quarantined"], ["tac", "no checkpoint of after a training step"]),
     ],
 )
 def test_a_language_that_is_named_and_would_be_left_out_is_an_error(
@@ -262,7 +262,7 @@ def test_eval_marks_what_is_in_quarantine_and_what_is_untrained(
     assert command("eval", folder, "--split", "dev", "--output", str(output)) == 0
     told = capsys.readouterr().out
     assert "tab (quarantined)" in told and f"tab: quarantined since step {LATE - 1}" in told
-    assert "tac (untrained)" in told and "tac: untrained" in told
+    assert "tac (quarantined, untrained)" in told and "tac: untrained" in told
     values = json.loads(output.read_text())["languages"]
     assert {code: (each["untrained"], each["quarantined"] is None) for code, each in values.items()} == {
         "taa": (False, True),
