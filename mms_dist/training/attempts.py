@@ -112,13 +112,14 @@ def begin(directory: Path, *, processes: int, automatic: bool, allowed: int) -> 
         allowed: restarts in a row without a step more, at which to give up (run.stalled_restarts); 0: never.
 
     Raises:
-        IncompleteError: the run has ended with languages in quarantine, and they are so still. Its status stays.
+        IncompleteError: the run has ended with languages in quarantine, and they are so still.
         StalledError: so many restarts in a row did not even come to read their checkpoints.
         TrainingError: the status cannot be read or written.
     """
     last = read_status(directory) if automatic else None
     if last is not None and last.exit_code == EXIT_INCOMPLETE:
         if all(is_quarantined(directory / "adapters", language) for language in last.quarantined):
+            _end_again(directory, last, processes)
             raise IncompleteError(last.reason or "the run has ended with languages in quarantine")
         last = replace(last, state=FINISHED)
     if last is None:
@@ -137,6 +138,13 @@ def begin(directory: Path, *, processes: int, automatic: bool, allowed: int) -> 
     attempt = Attempt(directory, status, allowed=allowed, last=last)
     attempt._go_on()
     return attempt
+
+
+def _end_again(directory: Path, last: Status, processes: int) -> None:
+    """Write the end of a run down as that of this start too: a batch script looks for what came of the start."""
+    here = Status(processes=processes, attempt=last.attempt + 1, stalled=0, steps_at_start=last.steps_at_start)
+    own = {name: getattr(here, name) for name in ("processes", "attempt", "host", "pid", "job", "started")}
+    _write(directory, replace(last, **own, ended=_now()))
 
 
 class Attempt:

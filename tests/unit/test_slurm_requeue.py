@@ -10,8 +10,9 @@ import pytest
 from launcher.slurm import batch, node
 from launcher.slurm.outcome import outcome_since
 from launcher.slurm.requeue import PATIENCE, Action, Progress, decide, read_progress, write_progress
-from mms_dist.errors import TrainingError
+from mms_dist.errors import IncompleteError, TrainingError
 from mms_dist.training.attempts import FAILED, FINISHED, INCOMPLETE, PREEMPTED, RUNNING, STALLED, Status
+from mms_dist.training.attempts import begin as begin_attempt
 
 ALLOWED = 3
 RUN = Status(processes=2, attempt=1, stalled=0, steps_at_start=0, round=7, steps=21, restored=True, job=None)
@@ -193,6 +194,19 @@ def test_the_job_of_a_run_with_languages_in_quarantine_ends_with_65_and_is_not_r
     write(run, replace(BAD, state=state))
     assert end(run, before, *options) == 65
     assert "give up: ron is in quarantine" in capsys.readouterr().err
+
+
+def test_a_job_that_slurm_starts_again_after_such_an_end_gives_up_again(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(run, replace(BAD, state=INCOMPLETE))
+    (run / "adapters" / "ron").mkdir(parents=True)
+    (run / "adapters" / "ron" / "QUARANTINED.json").write_text("{}")
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    before = begin(run, capsys)
+    with pytest.raises(IncompleteError):
+        begin_attempt(run, processes=2, automatic=True, allowed=ALLOWED)
+    assert end(run, before) == 65
 
 
 @pytest.mark.parametrize(("status", "expected"), [(0, 0), (65, 0), (75, 0), (1, 1), (2, 2), (70, 70), (130, 130)])
