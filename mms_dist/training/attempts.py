@@ -46,6 +46,16 @@ INCOMPLETE = "incomplete"
 EXITS_OF_PEOPLE = (EXIT_USER, EXIT_INCOMPLETE, 130)  # what only a person can fix; interrupted by one
 
 
+_KINDS: dict[tuple[type, ...], tuple[str, ...]] = {
+    (int,): ("processes", "attempt", "stalled", "pid"),
+    (int, type(None)): ("steps_at_start", "exit_code", "round", "steps"),
+    (str,): ("state", "host", "started"),
+    (str, type(None)): ("reason", "job", "ended"),
+    (bool,): ("restart", "restored"),
+    (list,): ("quarantined",),
+}
+
+
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
@@ -81,20 +91,37 @@ def read_status(directory: Path) -> Status | None:
     """
     path = directory / STATUS_NAME
     try:
-        text = path.read_text(encoding="utf-8")
+        content = path.read_bytes()
     except FileNotFoundError:
         return None
     except OSError as error:
         raise TrainingError(f"cannot read {path}: {error.strerror or error}; make it readable") from error
     try:
-        values = json.loads(text)
-        return Status(**values)
-    except (ValueError, TypeError) as error:
+        return _checked(Status(**json.loads(content)))
+    except (ValueError, TypeError, RecursionError) as error:
         names = ", ".join(each.name for each in fields(Status))
         raise TrainingError(
             f"{path} is not the status of a run ({error}); expected a JSON object with {names}. Remove the file and "
             "start again: checkpoints do not need it, only the count of restarts begins anew"
         ) from error
+
+
+def _checked(status: Status) -> Status:
+    """
+    Raises:
+        ValueError: a field is not of its kind, which would show far from here.
+    """
+    for kinds, names in _KINDS.items():
+        for name in names:
+            value = getattr(status, name)
+            if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+                raise ValueError(f"{name} is {value!r}")
+    for moment in (status.started, status.ended):
+        if moment is not None and datetime.fromisoformat(moment).tzinfo is None:
+            raise ValueError(f"a time without its zone, {moment!r}")
+    if not all(isinstance(language, str) for language in status.quarantined):
+        raise ValueError(f"quarantined is {status.quarantined!r}")
+    return status
 
 
 def is_automatic_restart(environment: Mapping[str, str] | None = None) -> bool:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from mms_dist.errors import IncompleteError, StalledError, TrainingError
+from mms_dist.checkpoint.quarantine_mark import read_mark
+from mms_dist.errors import CheckpointError, IncompleteError, StalledError, TrainingError
+from mms_dist.inspection.standing import read_standing
 from mms_dist.training.attempts import (
     FAILED,
     FINISHED,
@@ -18,11 +24,13 @@ from mms_dist.training.attempts import (
     RUNNING,
     STALLED,
     Attempt,
+    Status,
     begin,
     is_automatic_restart,
     mark_hung,
     read_status,
 )
+from mms_dist.training.quarantine import read_quarantine
 
 
 def start(run: Path, *, steps: int | None, automatic: bool = True, allowed: int = 3) -> Attempt:
@@ -232,3 +240,36 @@ def test_a_file_that_is_no_status_is_named_with_what_to_do(tmp_path, text):
 )
 def test_a_restart_is_automatic_if_a_launcher_or_slurm_counts_it(environment, automatic):
     assert is_automatic_restart(environment) is automatic
+
+
+FIELDS = [each.name for each in fields(Status)]
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=3,
+)
+
+
+@settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    changes=st.dictionaries(st.sampled_from([each.name for each in fields(Status)]), ANYTHING, min_size=1, max_size=2)
+)
+def test_no_value_in_status_json_gives_a_traceback(tmp_path, changes):
+    start(tmp_path, steps=40, automatic=False)
+    (tmp_path / "status.json").write_text(json.dumps(status(tmp_path) | changes))
+    try:
+        read_standing(tmp_path).as_dict()
+        start(tmp_path, steps=40)
+    except TrainingError as error:
+        assert "status.json" in str(error) or isinstance(error, (StalledError, IncompleteError))
+
+
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(content=st.binary(max_size=20) | ANYTHING.map(lambda value: json.dumps(value).encode()))
+def test_a_quarantine_mark_holds_whatever_is_in_it(tmp_path, content):
+    path = mark(tmp_path, "ron")
+    path.write_bytes(content)
+    found = read_mark(tmp_path / "adapters", "ron")
+    assert found is not None and found.line
+    with contextlib.suppress(CheckpointError):
+        read_quarantine(tmp_path / "adapters", "ron")
