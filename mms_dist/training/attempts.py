@@ -116,6 +116,10 @@ def _checked(status: Status) -> Status:
             value = getattr(status, name)
             if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
                 raise ValueError(f"{name} is {value!r}")
+            if isinstance(value, int) and not 0 <= value < 2**63:
+                raise ValueError(f"{name} is {value!r}")
+    if status.pid == 0 or status.pid >= 2**31:
+        raise ValueError(f"pid is {status.pid}")
     for moment in (status.started, status.ended):
         if moment is not None and datetime.fromisoformat(moment).tzinfo is None:
             raise ValueError(f"a time without its zone, {moment!r}")

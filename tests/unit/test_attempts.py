@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from mms_dist.checkpoint.quarantine_mark import read_mark
@@ -251,9 +251,10 @@ ANYTHING = st.recursive(
 
 
 @settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    changes=st.dictionaries(st.sampled_from([each.name for each in fields(Status)]), ANYTHING, min_size=1, max_size=2)
-)
+@given(changes=st.dictionaries(st.sampled_from(FIELDS), ANYTHING, min_size=1, max_size=2))
+@example(changes={"pid": -1})
+@example(changes={"pid": 2**40})
+@example(changes={"started": "2026-01-01"})
 def test_no_value_in_status_json_gives_a_traceback(tmp_path, changes):
     start(tmp_path, steps=40, automatic=False)
     (tmp_path / "status.json").write_text(json.dumps(status(tmp_path) | changes))
