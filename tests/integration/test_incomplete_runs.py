@@ -180,9 +180,12 @@ def test_status_says_that_the_run_is_incomplete_and_why(folder: Path, capsys: py
     assert command("status", folder) == 0
     told = capsys.readouterr().out
     assert "incomplete" in told and "2 of 3 languages are in quarantine" in told and "2 quarantined" in told
+    assert " 50 %" in told, "steps that are lost are not done"
     assert command("status", folder, "--json") == 0
     values = json.loads(capsys.readouterr().out)
-    assert (values["state"], values["restart"]) == ("incomplete", False)
+    assert (values["state"], values["restart"], values["ended"]) == ("incomplete", False, "incomplete")
+    assert command("report", folder) == 0
+    assert f"round {STEPS}, incomplete" in capsys.readouterr().out
 
 
 def exported(folder: Path) -> list[str]:
