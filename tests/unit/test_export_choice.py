@@ -1,4 +1,4 @@
-"""Which checkpoint of a language is worth handing out: one of after training, or of a start that was trained elsewhere."""
+"""Which checkpoint of a language is worth handing out: of after a step, or a start that was trained elsewhere."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from mms_dist.checkpoint.export_choice import Choice
+from mms_dist.checkpoint.language_folder import PointerName
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.errors import CheckpointError, NothingToExport
 from mms_dist.training.initial_adapters import brings_a_head
@@ -22,19 +23,18 @@ def make(tmp_path: Path) -> Make:
             for step in taken:
                 store.save(sample(language, step), best=best.get(language) == step)
         for language in marked:
-            (tmp_path / "adapters" / language).mkdir(parents=True, exist_ok=True)
-            (tmp_path / "adapters" / language / "QUARANTINED.json").write_text(
-                '{"step": 3, "reason": "its loss is nan"}'
-            )
+            mark = tmp_path / "adapters" / language / "QUARANTINED.json"
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            mark.write_text('{"step": 3, "reason": "its loss is nan"}')
         return store
 
     return fill
 
 
 def choice(
-    store: CheckpointStore, *, pointer: str = "best", asked: bool = False, trained_start: bool = False
+    store: CheckpointStore, *, pointer: PointerName = "best", asked: bool = False, trained_start: bool = False
 ) -> Choice:
-    return Choice(store, pointer, asked, lambda language: trained_start)  # type: ignore[arg-type]
+    return Choice(store, pointer, asked, lambda language: trained_start)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def choice(
     ],
 )
 def test_the_best_before_the_first_step_counts_only_if_it_was_trained(
-    make: Make, best: int | None, pointer: str, trained_start: bool, expected: tuple[int, str]
+    make: Make, best: int | None, pointer: PointerName, trained_start: bool, expected: tuple[int, str]
 ) -> None:
     with make({"ron": [0, 2, 4]}, {} if best is None else {"ron": best}) as store:
         snapshot, used = choice(store, pointer=pointer, trained_start=trained_start).load("ron")
