@@ -55,7 +55,8 @@ def ending(languages: int, quarantined: Mapping[str, str], unscored: Sequence[st
         names = ", ".join(unscored[:NAMED]) + (", …" if len(unscored) > NAMED else "")
         parts.append(
             f"{names}: none of the dev utterances could be read, so no error rate was measured and the best checkpoint "
-            "is only the newest; `mms-dist shards verify` says what is wrong with them"
+            "is only the newest; `mms-dist shards verify` says what is wrong with them, and once that is fixed "
+            f"`mms-dist eval {directory} --split dev` measures it"
         )
     state = FAILED if len(quarantined) == languages else INCOMPLETE
     return Ending(state, EXIT_INCOMPLETE, "; ".join(parts), tuple(sorted(quarantined)))
