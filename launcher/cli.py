@@ -1,7 +1,8 @@
 """The `mms-dist` command: finds the commands, runs one, and turns what goes wrong into one line and a status.
 
-Exit status: 0 done · 1 the work failed, or a bug of ours · 2 something the user can mend · 70 restarts do not help ·
-75 stopped, run it again · 130 interrupted.
+Exit status: 0 done · 1 the work or a part of it failed, or a bug of ours · 2 something the user can mend · 65 a run has
+ended, and languages are in quarantine · 70 restarts do not help · 75 stopped, run it again · 130 interrupted · 141 the
+reader of the output has gone.
 """
 
 import argparse

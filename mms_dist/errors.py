@@ -6,6 +6,10 @@ The command line prints the message and exits with the error's code; a traceback
 
 EXIT_FAILED = 1
 EXIT_USER = 2
+EXIT_INCOMPLETE = 65
+"""EX_DATAERR of sysexits.h: the run has ended, and some languages did not reach their end. The same command does no
+better before someone has looked at them. Exit statuses of training: 0 finished · 1 failed · 2 something to fix before
+it begins · 65 incomplete · 70 stalled · 75 stopped, resumable · 130 interrupted."""
 EXIT_STALLED = 70  # EX_SOFTWARE of sysexits.h
 
 
@@ -31,6 +35,12 @@ class CheckpointError(MmsDistError):
     """A checkpoint cannot be written, or none whole can be read."""
 
 
+class NothingToExport(MmsDistError):
+    """No language of the run is trained: there is nothing that would be worth handing out."""
+
+    exit_code = EXIT_FAILED
+
+
 class TrainingError(MmsDistError):
     """The run cannot go on."""
 
@@ -47,6 +57,12 @@ class PeerError(MmsDistError):
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+class IncompleteError(TrainingError):
+    """The run had ended with languages in quarantine, and nothing about them has changed since."""
+
+    exit_code = EXIT_INCOMPLETE
 
 
 class StalledError(TrainingError):

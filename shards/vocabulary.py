@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shards.errors import ShardsError
+from shards.file_content import HEAD_BYTES, stand_in_of
 
 # The same five in every language: Hugging Face's tokenizer breaks on reload when they differ between languages.
 FIXED = ("<pad>", "<s>", "</s>", "<unk>", "|")
@@ -49,14 +50,14 @@ class Vocabulary:
         Raises:
             ShardsError: if the language is absent or the ids are not 0 ... n-1.
         """
-        if language not in mapping or not isinstance(mapping[language], Mapping):
+        if not isinstance(mapping, Mapping) or not isinstance(mapping.get(language), Mapping):
+            present = ", ".join(sorted(map(str, mapping))) if isinstance(mapping, Mapping) else type(mapping).__name__
             raise ShardsError(
-                f"the vocabulary has no entry for {language}, only {', '.join(sorted(mapping)) or 'none'}; "
+                f"the vocabulary has no entry for {language}, only {present or 'none'}; "
                 f'expected {{"{language}": {{"<pad>": 0, …}}}}'
             )
         ids = mapping[language]
-        numbers = list(ids.values())
-        if not all(type(number) is int for number in numbers) or sorted(numbers) != list(range(len(ids))):
+        if not all(type(number) is int for number in ids.values()) or sorted(ids.values()) != list(range(len(ids))):
             raise ShardsError(f"the ids in the vocabulary of {language} are not 0 … {len(ids) - 1}, each once")
         return cls(language, tuple(sorted(ids, key=ids.__getitem__)))
 
@@ -76,10 +77,15 @@ class Vocabulary:
     @classmethod
     def parse(cls, text: str | bytes, *, name: str) -> Vocabulary:
         """The vocabulary in the text of a `vocab.json`; `name` is for messages. Raises as `load`."""
+        head = text if isinstance(text, bytes) else text.encode(errors="replace")
+        if instead := stand_in_of(head[:HEAD_BYTES], name.rpartition("/")[0] or "."):
+            raise ShardsError(f"vocabulary {name} {instead}")
         try:
             mapping = json.loads(text)
+        except UnicodeDecodeError as error:
+            raise ShardsError(f"vocabulary {name} is not UTF-8: {error.reason} at byte {error.start}") from error
         except (ValueError, RecursionError) as error:
-            raise ShardsError(f"vocabulary {name} is not JSON: {error}; build or index its language again") from error
+            raise ShardsError(f"vocabulary {name} is not JSON: {error}") from error
         if not isinstance(mapping, dict) or len(mapping) != 1:
             raise ShardsError(f'vocabulary {name} must hold one language, as {{"ron": {{"<pad>": 0, …}}}}')
         return cls.from_nested(mapping, next(iter(mapping)))

@@ -2,6 +2,8 @@
 # sets a variable, and `wait_for_child` passes it on, so one that comes early is not lost.
 # shellcheck shell=bash
 
+# A job ends with the exit status of what it runs. Of training: 0 finished, 65 incomplete (languages are in quarantine:
+# no requeue), 70 stalled, 75 could not be requeued; 2 is something to fix, 1 a failure.
 readonly EXIT_USER=2 EXIT_REQUEUE=75
 if ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] < 404)); then
     echo "slurm: found bash $BASH_VERSION, expected 4.4 or later on the machines of a job" >&2

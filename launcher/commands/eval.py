@@ -3,10 +3,13 @@
 import argparse
 import json
 import os
+import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launcher.arguments import Languages, count
+from mms_dist.errors import EXIT_FAILED
 
 if TYPE_CHECKING:
     from mms_dist.training.score_run import LanguageResult, RunScorer
@@ -17,14 +20,17 @@ DESCRIPTION = """\
 Decode a split greedily with every language's checkpoint and print character and word error rates (jiwer), with the
 95 % bootstrap intervals of both. Checkpoints are verified before use, and none is changed, so a run in progress can be
 scored too; base and shards are those of RUN/config.yaml. The scores of all languages on a whole split are kept in
-RUN/eval/SPLIT.json; those of a part are only printed, and written where --output says."""
+RUN/eval/SPLIT.json; those of a part are only printed, and written where --output says. Languages in quarantine are
+scored as of their last good checkpoints, and marked, as are those that have not taken a step."""
 
 EPILOG = """\
 examples:
   mms-dist eval runs/mms-300m                                    every language's best on the test split
   mms-dist eval runs/mms-300m --split dev --languages ron ita
   mms-dist eval runs/mms-300m --transcripts test.tsv             what was said and what was decoded
-  mms-dist eval runs/mms-300m --data.shards elsewhere/corpus     any setting of the run's configuration"""
+  mms-dist eval runs/mms-300m --data.shards elsewhere/corpus     any setting of the run's configuration
+
+exit status: 0 done · 1 a language could not be scored · 2 something to mend"""
 
 EDITS_SHOWN = 3
 
@@ -81,17 +87,20 @@ def run(args: argparse.Namespace) -> int:
     results = _score(scorer, console)
     is_whole = not (args.languages or args.max_utterances)
     output = args.output or (args.run / "eval" / f"{args.split}.json" if is_whole else None)
-    if output:
+    if output and results:
         source = {"run": str(args.run), "split": args.split, "base": config.model.base, "shards": config.data.shards}
         _write(output, json.dumps(source | _as_json(results, scorer), indent=1, ensure_ascii=False) + "\n")
-    if args.transcripts:
+    if args.transcripts and results:
         _write(args.transcripts, _as_tsv(results))
-    _print(results, scorer, console, title=f"{args.run} on {args.split}")
-    told = str(output or "not written, they are of a part of the run; --output FILE writes them")
-    console.print(f"scores: {told}", soft_wrap=True, markup=False, highlight=False)
-    if args.transcripts:
-        console.print(f"transcripts: {args.transcripts}", soft_wrap=True, markup=False, highlight=False)
-    return 0
+    if results:
+        _print(results, scorer, console, title=f"{args.run} on {args.split}")
+        told = str(output or "not written, they are of a part of the run; --output FILE writes them")
+        console.print(f"scores: {told}", soft_wrap=True, markup=False, highlight=False)
+        if args.transcripts:
+            console.print(f"transcripts: {args.transcripts}", soft_wrap=True, markup=False, highlight=False)
+    for language, reason in scorer.failed.items():
+        print(f"error: {language} was not scored: {reason}", file=sys.stderr)
+    return EXIT_FAILED if scorer.failed else 0
 
 
 def _score(scorer: "RunScorer", console: Any) -> "list[LanguageResult]":
@@ -102,7 +111,7 @@ def _score(scorer: "RunScorer", console: Any) -> "list[LanguageResult]":
         task = progress.add_task(f"scoring {scorer.languages[0]}", total=len(scorer.languages))
         for result in scorer.results():
             results.append(result)
-            following = scorer.languages[len(results) : len(results) + 1]
+            following = scorer.languages[scorer.languages.index(result.language) + 1 :]
             progress.update(task, advance=1, description=f"scoring {following[0] if following else result.language}")
     return results
 
@@ -110,10 +119,15 @@ def _score(scorer: "RunScorer", console: Any) -> "list[LanguageResult]":
 def _print(results: "list[LanguageResult]", scorer: "RunScorer", console: Any, *, title: str) -> None:
     from mms_dist.evaluation.table import evaluation_table
 
-    console.print(evaluation_table({result.language: result.scores for result in results}, title=title))
+    marks = {result.language: _mark(result) for result in results if result.quarantined or result.step == 0}
+    console.print(evaluation_table({result.language: result.scores for result in results}, title=title, marks=marks))
     notes = [f"no such utterances, left out: {', '.join(scorer.without_split)}"] if scorer.without_split else []
     notes += [f"damaged, another checkpoint was scored: {damage}" for damage in scorer.damaged]
     for result in results:
+        if result.quarantined:
+            notes.append(f"{result.language}: quarantined {result.quarantined.line}")
+        if result.step == 0:
+            notes.append(f"{result.language}: untrained, these are the scores of its start, before the first step")
         if result.checkpoint != "best":
             notes.append(f"{result.language}: scored as of its {result.checkpoint} checkpoint, step {result.step:,}")
         if result.transcription.damaged:
@@ -122,6 +136,11 @@ def _print(results: "list[LanguageResult]", scorer: "RunScorer", console: Any, *
             notes.append(f"{result.language}: {len(keys)} unreadable: {', '.join(keys[:EDITS_SHOWN])}{more}")
     for note in notes:
         console.print(note, soft_wrap=True, markup=False, highlight=False)
+
+
+def _mark(result: "LanguageResult") -> str:
+    words = [*(["quarantined"] if result.quarantined else []), *(["untrained"] if result.step == 0 else [])]
+    return ", ".join(words)
 
 
 def _as_json(results: "list[LanguageResult]", scorer: "RunScorer") -> dict[str, Any]:
@@ -133,8 +152,14 @@ def _as_json(results: "list[LanguageResult]", scorer: "RunScorer") -> dict[str, 
             "step": result.step,
             "checkpoint": result.checkpoint,
             "unreadable": result.transcription.damaged,
+            "untrained": result.step == 0,
+            "quarantined": None if result.quarantined is None else asdict(result.quarantined),
         }
-    return values | {"without_split": scorer.without_split, "damaged": [str(damage) for damage in scorer.damaged]}
+    return values | {
+        "without_split": scorer.without_split,
+        "failed": scorer.failed,
+        "damaged": [str(damage) for damage in scorer.damaged],
+    }
 
 
 def _as_tsv(results: "list[LanguageResult]") -> str:

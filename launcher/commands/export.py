@@ -13,13 +13,19 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
 Write a run's languages as a folder that Wav2Vec2ForCTC.from_pretrained(folder, target_lang=LANG) and
 Wav2Vec2Processor.from_pretrained(folder, target_lang=LANG) load without a network. The run's checkpoints are
-only read, so a run in progress can be exported too. The folder appears complete or not at all."""
+only read, so a run in progress can be exported too. The folder appears complete or not at all.
+
+A language that is in quarantine is left out and named, unless --include-quarantined asks for its last good checkpoint.
+One that has not taken a step is always left out, and where training has never improved on a random start, its last
+checkpoint takes the place of the best."""
 
 EPILOG = """\
 examples:
   mms-dist export runs/mms-300m                               every language's best -> runs/mms-300m/export
   mms-dist export runs/mms-300m --to out --languages ron ita  two of them, elsewhere
-  mms-dist export runs/mms-1b-all --adapters-only --to out    9 MB a language instead of 4 GB"""
+  mms-dist export runs/mms-1b-all --adapters-only --to out    9 MB a language instead of 4 GB
+
+exit status: 0 done · 1 nothing exported: no language is trained · 2 something to mend"""
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -47,6 +53,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="of the base's weights (default: as they are); adapter files are always float32",
     )
     parser.add_argument("--base", metavar="FOLDER", help="the base, if it has moved since the training")
+    parser.add_argument(
+        "--include-quarantined",
+        action="store_true",
+        help="export languages in quarantine too, as of their last good checkpoints",
+    )
     parser.add_argument("--dry-run", action="store_true", help="read and check everything, write nothing")
     parser.add_argument("--force", action="store_true", help="put a folder that is in the way aside")
 
@@ -58,11 +69,13 @@ def run(args: argparse.Namespace) -> int:
     from mms_dist.config import load_config
     from mms_dist.errors import ConfigError
     from mms_dist.model.base import resolve_base
+    from mms_dist.training.initial_adapters import brings_a_head
 
     settings = args.run / "config.yaml"
     if not settings.is_file():
         raise ConfigError(f"found no {settings}; give the folder of a run, such as runs/demo")
-    base = args.base or load_config(settings).model.base
+    config = load_config(settings)
+    base = args.base or config.model.base
     report = export_run(
         args.run,
         args.to,
@@ -74,6 +87,8 @@ def run(args: argparse.Namespace) -> int:
         adapters_only=args.adapters_only,
         force=args.force,
         dry_run=args.dry_run,
+        include_quarantined=args.include_quarantined,
+        start_is_trained=lambda language: brings_a_head(config.for_language(language).adapter.init),
     )
     _print(report, adapters_only=args.adapters_only, dry_run=args.dry_run)
     return 0
@@ -98,6 +113,11 @@ def _print(report: "ExportReport", *, adapters_only: bool, dry_run: bool) -> Non
             f"{item.bytes / 1e6:.1f}",
         )
     console.print(table)
+    for item in report.languages:
+        if item.quarantined:
+            console.print(f"quarantined: {item.language}, {item.quarantined}", soft_wrap=True, markup=False)
+    for language, reason in report.left_out.items():
+        console.print(f"left out: {language}, {reason}", soft_wrap=True, markup=False)
     for damage in report.damaged:
         console.print(f"damaged, an older checkpoint was used: {damage}", soft_wrap=True, markup=False)
     if dry_run:

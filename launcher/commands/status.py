@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from launcher.slurm.submitted import Submitted
     from mms_dist.inspection.standing import Standing
 
-OVER = ("finished", "failed", "stalled")
+OVER = ("finished", "incomplete", "failed", "stalled")
 """States that a job which SLURM has forgotten explains no further."""
 
 EPILOG = """\

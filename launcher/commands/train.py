@@ -2,6 +2,8 @@
 
 import argparse
 import os
+import sys
+from pathlib import Path
 from typing import Any
 
 ACCEPTS_SETTINGS = True
@@ -17,8 +19,9 @@ at the end of the round and exits with 75; a second Ctrl-C ends at once.
 On several processes and machines, with the same settings and the same result (configs/accelerate/):
   accelerate launch --config_file configs/accelerate/one_node_8gpu.yaml -m launcher.train --config FILE
 
-exit status: 0 finished · 1 failed · 2 something in the configuration, data or base to mend · 70 automatic restarts
-make no progress: do not restart · 75 stopped, resumable. RUN/status.json says the same, as launchers mask it."""
+exit status: 0 finished · 1 failed · 2 something in the configuration, data or base to mend · 65 incomplete: languages
+are in quarantine (`mms-dist report RUN` says which and why), do not restart · 70 automatic restarts make no progress,
+do not restart · 75 stopped, resumable. RUN/status.json says the same, as launchers mask it."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -47,7 +50,20 @@ def run(args: argparse.Namespace) -> int:
         from mms_dist.training.run import train  # imports torch: on a cold file system there is time for a signal
 
         outcome = train(config, stop_requested=stop.is_set)
-    return 0 if outcome == "finished" else EXIT_PREEMPTED
+    return _exit_status(outcome, Path(config.run.directory))
+
+
+def _exit_status(outcome: str, directory: Path) -> int:
+    """The first process says on standard error what is wrong with a run that has come to its end."""
+    from mms_dist.errors import EXIT_INCOMPLETE
+    from mms_dist.training.attempts import FAILED, INCOMPLETE, read_status
+
+    if outcome not in (INCOMPLETE, FAILED):
+        return 0 if outcome == "finished" else EXIT_PREEMPTED
+    if os.environ.get("RANK", "0") == "0":
+        status = read_status(directory)
+        print(f"error: {status.reason if status else outcome}", file=sys.stderr)
+    return EXIT_INCOMPLETE
 
 
 def _dry_run(config: Any) -> int:

@@ -4,7 +4,8 @@
     python -m launcher.slurm.batch end --before JSON [--warned] CONFIG [--section.setting VALUE …]
 
 `begin` prints the run's status as it was, for `end`, and on standard error what is to be known about the job. `end`
-says what becomes of the job; its exit status: 0 done, 75 requeue, anything else give up.
+says what becomes of the job; its exit status: 0 done, 75 requeue, anything else give up (65: some languages are in
+quarantine).
 
 TEXT is the batch script's own, and not its path: the script lies in a folder of slurmd, which a container need not see.
 """

@@ -4,7 +4,7 @@
 
 It is srun's direct child, which is all that a signal reaches under some of SLURM's plugins, and hands SIGUSR1 on to
 the training processes: to each as soon as it is ready for it, so none is lost. Its exit status says what became of
-the run, which launchers mask: 0 finished or preempted; anything else makes srun end all machines.
+the run, which launchers mask: 0 finished, incomplete or preempted; anything else makes srun end all machines.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from launcher.slurm.outcome import outcome_since, read_run
 from launcher.slurm.refusal import leave_refusal
 from mms_dist.config import Config
 from mms_dist.errors import EXIT_FAILED, EXIT_USER, ConfigError, MmsDistError, TrainingError
-from mms_dist.training.attempts import FINISHED, PREEMPTED, RUNNING, Status, read_status
+from mms_dist.training.attempts import FINISHED, INCOMPLETE, PREEMPTED, RUNNING, Status, read_status
 
 TRAINING = "launcher.slurm.rank"
 KEPT = (signal.SIGUSR1, signal.SIGTERM, signal.SIGCHLD)
@@ -165,7 +165,7 @@ def exit_status(directory: Path, before: Status | None, launcher_status: int) ->
         if outcome.state != RUNNING or monotonic() > deadline:
             break
         sleep(TELL_AGAIN_SECONDS)
-    if outcome.state in (FINISHED, PREEMPTED):
+    if outcome.state in (FINISHED, PREEMPTED, INCOMPLETE):
         return 0
     return outcome.exit_code or EXIT_FAILED
 

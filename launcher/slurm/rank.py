@@ -1,7 +1,7 @@
-"""`launcher.train` as a rank of a SLURM job: one that was stopped on a signal has not failed.
+"""`launcher.train` as a rank of a SLURM job: one that has come to its end in order has not failed.
 
 Its launcher would print a traceback for any exit code but 0, and end the other ranks while they save. Whether the run
-is finished or was stopped is in RUN/status.json.
+is finished, incomplete or was stopped is in RUN/status.json, by which the batch script goes.
 """
 
 import sys
@@ -9,7 +9,10 @@ import sys
 from launcher.cli import main
 from launcher.commands.train import EXIT_PREEMPTED
 from launcher.leave import leave
+from mms_dist.errors import EXIT_INCOMPLETE
+
+IN_ORDER = (EXIT_PREEMPTED, EXIT_INCOMPLETE)
 
 if __name__ == "__main__":
     status = main(["train", *sys.argv[1:]])
-    leave(0 if status == EXIT_PREEMPTED else status)
+    leave(0 if status in IN_ORDER else status)

@@ -9,7 +9,7 @@ from typing import Any
 
 from mms_dist.errors import EXIT_FAILED, EXIT_USER, TrainingError
 from mms_dist.files import replace_text
-from mms_dist.training.attempts import FAILED, FINISHED, PREEMPTED, RUNNING, STALLED, Status
+from mms_dist.training.attempts import FAILED, FINISHED, INCOMPLETE, PREEMPTED, RUNNING, STALLED, Status
 
 PATIENCE = 4
 """Being stopped is nobody's fault: so many times as many restarts without a step are allowed as after failures."""
@@ -67,7 +67,9 @@ def decide(outcome: Status | None, *, warned: bool, refusal: str | None, fruitle
     """
     if outcome is not None and outcome.state == FINISHED:
         return Verdict(Action.DONE, "every language is done", 0)
-    if outcome is not None and (outcome.state == STALLED or (outcome.state == FAILED and not outcome.restart)):
+    if outcome is not None and (
+        outcome.state in (STALLED, INCOMPLETE) or (outcome.state == FAILED and not outcome.restart)
+    ):
         return Verdict(Action.GIVE_UP, outcome.reason or "it failed", outcome.exit_code or EXIT_FAILED)
     if outcome is None and refusal is not None and not warned:
         return Verdict(Action.GIVE_UP, f"it could not begin: {refusal}", EXIT_USER)

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import safetensors.torch
-import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
 from mms_dist.errors import CheckpointError
+from mms_dist.finite import all_finite
+from shards.file_content import stand_in
 
 _METADATA = {"format": "pt"}
 _LAYER_KEY = re.compile(r"wav2vec2\.encoder\.layers\.(\d+)\.adapter_layer\.linear_1\.weight")
@@ -95,13 +96,16 @@ def read_adapter(
         CheckpointError: no such file, no adapter, or one that does not fit; names file, found, expected and mend.
     """
     try:
-        tensors = safetensors.torch.load_file(path)
+        instead = stand_in(path)
+        tensors = {} if instead else safetensors.torch.load_file(path)
     except FileNotFoundError as problem:
         raise CheckpointError(f"found no adapter file {path}; check the path given as adapter.init") from problem
-    except (OSError, SafetensorError) as problem:
+    except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as problem:
         raise CheckpointError(
             f"{path} is not a readable safetensors file ({problem}); copy or download it again"
         ) from problem
+    if instead is not None:
+        raise CheckpointError(f"the adapter file {path} {instead}")
     try:
         check_adapter(tensors, layers=layers, hidden=hidden, dim=dim, vocabulary_size=vocabulary_size)
     except ValueError as problem:
@@ -172,8 +176,3 @@ def _check_tensors(tensors: Mapping[str, Tensor], shape: AdapterShape) -> None:
             raise ValueError(f"found {name} of dtype {tensor.dtype}, expected floating point")
         if not all_finite(tensor):
             raise ValueError(f"found NaN or infinity in {name}; use an earlier checkpoint")
-
-
-def all_finite(tensor: Tensor) -> bool:
-    """No NaN or infinity. A finite sum proves it in one pass; only a sum that overflowed needs a closer look."""
-    return bool(torch.isfinite(tensor.sum(dtype=torch.float64)) or torch.isfinite(tensor).all())

@@ -10,10 +10,9 @@ README.md, mms-dist-export.json                      the card, and the same for 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +20,11 @@ import torch
 
 from mms_dist.checkpoint.adapter_file import AdapterShape, adapter_filename, check_adapter, write_adapter
 from mms_dist.checkpoint.destination import EXPORT_MARK, Destination
+from mms_dist.checkpoint.export_choice import Choice
 from mms_dist.checkpoint.hugging_face import load_config, write_base, write_processor, write_vocabulary
 from mms_dist.checkpoint.language_folder import PointerName
 from mms_dist.checkpoint.model_card import ExportedLanguage, base_licence, model_card
+from mms_dist.checkpoint.quarantine_mark import QuarantineMark
 from mms_dist.checkpoint.snapshot import Damage, Snapshot
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.errors import CheckpointError
@@ -31,12 +32,16 @@ from mms_dist.errors import CheckpointError
 
 @dataclass(frozen=True)
 class ExportReport:
-    """What was written: the folder, its languages, its bytes (0 for a dry run), and checkpoints found damaged."""
+    """What was written: the folder, its languages, its bytes (0 for a dry run), and checkpoints found damaged.
+
+    `left_out`: languages that are in quarantine or untrained, each with the reason.
+    """
 
     folder: Path
     languages: tuple[ExportedLanguage, ...]
     bytes: int
     damaged: tuple[Damage, ...]
+    left_out: dict[str, str] = field(default_factory=dict)
 
 
 def export_run(
@@ -51,8 +56,13 @@ def export_run(
     adapters_only: bool = False,
     force: bool = False,
     dry_run: bool = False,
+    include_quarantined: bool = False,
+    start_is_trained: Callable[[str], bool] = lambda language: False,
 ) -> ExportReport:
     """Export a run's languages. The folder appears complete or not at all; the run itself is only read.
+
+    A language that is in quarantine is left out unless it is asked for, and one that has not taken a step always: its
+    adapter is no more than a random start.
 
     Args:
         destination: RUN/export by default. An earlier export there is replaced.
@@ -65,10 +75,14 @@ def export_run(
         adapters_only: leave the base, tokenizer and preprocessor out; the base is not needed then.
         force: put a folder that is in the way, and is no export, aside.
         dry_run: read and check everything, write nothing.
+        include_quarantined: export languages in quarantine too, as of their last good checkpoints.
+        start_is_trained: whether a language started from an adapter and head that were trained for it elsewhere, so
+            that its start may be the best there is.
 
     Raises:
-        CheckpointError: an unknown language, no whole checkpoint, adapters that do not fit the base or each other, or a
-            destination that cannot or must not be written.
+        NothingToExport: every language is in quarantine or untrained.
+        CheckpointError: an unknown language, one named that would be left out, no whole checkpoint, adapters that do
+            not fit the base or each other, or a destination that cannot or must not be written.
         BaseModelError: the base cannot be loaded.
     """
     run_directory = Path(run_directory)
@@ -82,11 +96,12 @@ def export_run(
     config = None if adapters_only else load_config(base_path)
     name = base_name or (Path(base_path).name if local else base_path)
     with CheckpointStore(run_directory / "adapters", keep=1) as store:
-        chosen = _choose(store, languages)
-        snapshots = _fitting(store, chosen, pointer, config, name)
+        choice = Choice(store, pointer, include_quarantined, start_is_trained)
+        chosen, left_out = choice.of(languages)
+        snapshots = _fitting(choice, chosen, config, name)
         if dry_run:
             exported = tuple(item for _, item in snapshots)
-            return ExportReport(target.folder, exported, 0, tuple(store.damaged))
+            return ExportReport(target.folder, exported, 0, tuple(store.damaged), left_out)
         with target.staging() as staging:
             exported = _write(
                 staging,
@@ -96,34 +111,20 @@ def export_run(
                 base_name=name,
                 dtype=dtype,
                 adapters_only=adapters_only,
+                left_out=left_out,
             )
         size = sum(path.stat().st_size for path in target.folder.rglob("*") if path.is_file())
-        return ExportReport(target.folder, exported, size, tuple(store.damaged))
-
-
-def _choose(store: CheckpointStore, languages: Sequence[str] | None) -> list[str]:
-    present = store.languages()
-    if not present:
-        raise CheckpointError(f"found no checkpoint in {store.directory}; give the folder of a run that has trained")
-    for code in languages or ():
-        if code not in present:
-            near = difflib.get_close_matches(code, present, n=1)
-            raise CheckpointError(
-                f"found no checkpoint of {code!r} in {store.directory}; "
-                + (f"did you mean {near[0]!r}? " if near else "")
-                + f"there are {', '.join(present)}"
-            )
-    return sorted(set(languages)) if languages else present
+        return ExportReport(target.folder, exported, size, tuple(store.damaged), left_out)
 
 
 def _fitting(
-    store: CheckpointStore, languages: Sequence[str], pointer: PointerName, config: Any, base_name: str
+    choice: Choice, languages: Sequence[str], config: Any, base_name: str
 ) -> Iterator[tuple[Snapshot, ExportedLanguage]]:
     """One language after the other: a thousand adapters need not be in memory together."""
     layers, hidden = (config.num_hidden_layers, config.hidden_size) if config else (None, None)
     dim = None
     for language in languages:
-        snapshot, used = _load(store, language, pointer)
+        snapshot, used = choice.load(language)
         try:
             shape = check_adapter(snapshot.adapter, layers=layers, hidden=hidden, dim=dim)
         except ValueError as problem:
@@ -132,19 +133,10 @@ def _fitting(
                 f"languages before it: {problem}; or leave it out with --languages"
             ) from problem
         layers, hidden, dim = shape.layers, shape.hidden, shape.dim
-        yield snapshot, _describe(snapshot, used, shape)
+        yield snapshot, _describe(snapshot, used, shape, choice.marks.get(language))
 
 
-def _load(store: CheckpointStore, language: str, pointer: PointerName) -> tuple[Snapshot, str]:
-    """The snapshot, and what it is called."""
-    evaluated = store.pointed(language, "best") is not None
-    wanted: PointerName = pointer if pointer == "last" or evaluated else "last"
-    step = store.pointed(language, wanted)
-    snapshot = store.load(language) if step is None else store.load(language, pointer=wanted)
-    return snapshot, wanted if snapshot.step == step else "newest"
-
-
-def _describe(snapshot: Snapshot, used: str, shape: AdapterShape) -> ExportedLanguage:
+def _describe(snapshot: Snapshot, used: str, shape: AdapterShape, mark: QuarantineMark | None) -> ExportedLanguage:
     """Scores are those of the best evaluation so far, so they are these weights' own only at that very step."""
     best = snapshot.state.get("best") or {}
     own = best if best.get("step") == snapshot.step else {}
@@ -157,6 +149,7 @@ def _describe(snapshot: Snapshot, used: str, shape: AdapterShape) -> ExportedLan
         audio_seconds=snapshot.state.get("audio_seconds"),
         vocabulary_size=shape.vocabulary_size,
         bytes=sum(tensor.numel() for tensor in snapshot.adapter.values()) * torch.float32.itemsize,
+        quarantined=mark.line if mark else None,
     )
 
 
@@ -169,6 +162,7 @@ def _write(
     base_name: str,
     dtype: str | None,
     adapters_only: bool,
+    left_out: Mapping[str, str],
 ) -> tuple[ExportedLanguage, ...]:
     exported: list[ExportedLanguage] = []
     vocabulary: dict[str, dict[str, int]] = {}
@@ -188,6 +182,7 @@ def _write(
     licence = base_licence(base_path)
     card = model_card(exported, base=base_name, licence=licence, dim=shape.dim, adapters_only=adapters_only)
     (folder / "README.md").write_text(card, encoding="utf-8")
-    mark = {"schema": 1, "base": base_name, "languages": [dataclasses.asdict(item) for item in exported]}
+    languages = [dataclasses.asdict(item) for item in exported]
+    mark = {"schema": 1, "base": base_name, "languages": languages, "left_out": dict(left_out)}
     (folder / EXPORT_MARK).write_text(json.dumps(mark, indent=1) + "\n", encoding="utf-8")
     return tuple(exported)

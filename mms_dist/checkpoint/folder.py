@@ -11,10 +11,11 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from mms_dist.checkpoint.adapter_file import adapter_filename, all_finite, check_adapter, serialize_adapter
+from mms_dist.checkpoint.adapter_file import adapter_filename, check_adapter, serialize_adapter
 from mms_dist.checkpoint.manifest import read_folder
 from mms_dist.checkpoint.snapshot import DamagedCheckpoint, Snapshot, check_language, check_vocabulary
 from mms_dist.errors import CheckpointError
+from mms_dist.finite import all_finite
 
 OPTIMIZER = "optimizer.safetensors"
 STATE = "state.json"

@@ -12,11 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mms_dist.base_files.config import read_config
+from mms_dist.base_files.encoder import load_encoder
 from mms_dist.checkpoint.adapter_file import AdapterShape
 from mms_dist.errors import BaseModelError
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 SAMPLE_RATE = 16_000
+_EXPECTED = "expected the base the run was trained on (model.base in RUN/config.yaml), or export with --adapters-only"
 
 
 def load_config(base_path: str) -> Any:
@@ -25,12 +28,7 @@ def load_config(base_path: str) -> Any:
     Raises:
         BaseModelError: there is none, or it is of an encoder without adapter layers.
     """
-    from transformers import Wav2Vec2Config
-
-    try:
-        config = Wav2Vec2Config.from_pretrained(base_path)
-    except (OSError, ValueError) as problem:
-        raise BaseModelError(_not_loadable(base_path, problem)) from problem
+    config = read_config(base_path, name=f"the base {base_path}", expected=_EXPECTED)
     if not config.do_stable_layer_norm:
         raise BaseModelError(
             f"the base {base_path} has do_stable_layer_norm=false, and such encoders have no adapter layers; "
@@ -52,27 +50,17 @@ def write_base(
     Raises:
         BaseModelError: the base cannot be loaded, or lacks weights.
     """
-    from transformers import Wav2Vec2ForCTC, Wav2Vec2Model
+    from transformers import Wav2Vec2ForCTC
 
-    config.adapter_attn_dim = None
-    wanted = "auto" if dtype is None else DTYPES[dtype]
+    wanted: Any = "auto" if dtype is None else DTYPES[dtype]
     with quiet():
-        try:
-            encoder, found = Wav2Vec2Model.from_pretrained(
-                base_path, config=config, dtype=wanted, output_loading_info=True
-            )
-        except (OSError, ValueError, RuntimeError) as problem:
-            raise BaseModelError(_not_loadable(base_path, problem)) from problem
-        missing = sorted({*found["missing_keys"]} - {"masked_spec_embed"} | {*map(str, found["mismatched_keys"])})
-        if missing:
-            raise BaseModelError(
-                f"the base {base_path} lacks {len(missing)} weights, first {missing[0]}; fetch it again"
-            )
+        encoder, has_mask_embedding = load_encoder(base_path, config, wanted, name=f"the base {base_path}")
+        own: Any = encoder.dtype
         state = {f"wav2vec2.{name}": tensor for name, tensor in encoder.state_dict().items()}
-        if "masked_spec_embed" in found["missing_keys"]:
+        if not has_mask_embedding:
             # Made up at random by the library. Masking with zeros is what the training does then.
             state["wav2vec2.masked_spec_embed"] = torch.zeros_like(state["wav2vec2.masked_spec_embed"])
-        state |= {name: tensor.to(encoder.dtype) for name, tensor in adapter.items()}
+        state |= {name: tensor.to(own) for name, tensor in adapter.items()}
         config.update(
             {
                 "adapter_attn_dim": shape.dim,
@@ -85,7 +73,7 @@ def write_base(
                 "ctc_zero_infinity": True,
             }
         )
-        config.dtype = encoder.dtype
+        config.dtype = own
         with torch.device("meta"):
             model = Wav2Vec2ForCTC(config)
         model.load_state_dict(state, strict=True, assign=True)
@@ -129,14 +117,6 @@ def write_vocabulary(folder: Path, vocabulary: Mapping[str, Mapping[str, int]]) 
     """Write the nested vocab.json."""
     content = json.dumps(vocabulary, ensure_ascii=False, indent=2, sort_keys=True)
     (folder / "vocab.json").write_text(content + "\n", encoding="utf-8")
-
-
-def _not_loadable(base_path: str, problem: Exception) -> str:
-    first_line = str(problem).strip().split("\n")[0]
-    return (
-        f"the base {base_path} cannot be loaded: {first_line}; expected the base the run was trained on "
-        "(model.base in RUN/config.yaml), or export with --adapters-only"
-    )
 
 
 @contextlib.contextmanager

@@ -66,7 +66,7 @@ class Manifest:
                 raise DamagedCheckpoint(path, f"found schema {body['schema']!r}, expected {SCHEMA_VERSION}")
             files = {name: FileEntry(e["bytes"], e["sha256"]) for name, e in body["files"].items()}
             manifest = cls(body["language"], body["step"], files)
-        except (ValueError, KeyError, TypeError, AttributeError) as problem:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
             raise DamagedCheckpoint(path, "is not a readable manifest") from problem
         if content != manifest.encode():
             raise DamagedCheckpoint(path, "does not have the digest it was written with")

@@ -41,6 +41,7 @@ class ExportedLanguage:
 
     pointer: what was exported, `best`, `last`, or `newest` where neither was whole. cer, wer: fractions on the dev
     split, of these very weights; None if they were not evaluated. audio_seconds: audio trained on, repetitions counted.
+    quarantined: since which step the language is in quarantine, and why; None if it is not.
     """
 
     language: str
@@ -51,12 +52,13 @@ class ExportedLanguage:
     audio_seconds: float | None
     vocabulary_size: int
     bytes: int
+    quarantined: str | None = None
 
 
 def base_licence(base_path: str) -> str | None:
     """The licence that the base's own card names, if it is known."""
     card = Path(base_path) / "README.md"
-    if card.is_file() and (found := _LICENCE_LINE.search(card.read_text(encoding="utf-8"))):
+    if card.is_file() and (found := _LICENCE_LINE.search(card.read_text(encoding="utf-8", errors="replace"))):
         return found[1].lower()
     return next((licence for start, licence in _KNOWN_LICENCES.items() if base_path.startswith(start)), None)
 
@@ -88,6 +90,11 @@ def model_card(
             "",
             "Greedy decoding, no language model. A dash: these weights were not evaluated. Beside the steps: which",
             "checkpoint of the training this is, that of the best dev CER or the last.\n",
+            *(
+                f"**{item.language}** is in quarantine {item.quarantined}. This is its last good checkpoint.\n"
+                for item in languages
+                if item.quarantined
+            ),
             f"## Use\n\n{use}\n",
             f"## Licence\n\n{licence_line}",
             "The adapters derive from it and from the recordings they were trained on, whose licences apply as well.\n",
@@ -96,9 +103,10 @@ def model_card(
 
 
 def _row(item: ExportedLanguage) -> str:
+    name = f"{item.language} (quarantined)" if item.quarantined else item.language
     hours = "–" if item.audio_seconds is None else f"{item.audio_seconds / 3600:.2f} h"
     return (
-        f"| {item.language} | {percent(item.cer)} | {percent(item.wer)} | {item.step:,} ({item.pointer}) | {hours} "
+        f"| {name} | {percent(item.cer)} | {percent(item.wer)} | {item.step:,} ({item.pointer}) | {hours} "
         f"| {item.vocabulary_size} |"
     )
 

@@ -9,10 +9,13 @@ from rich.table import Table
 from mms_dist.evaluation.metrics import Scores
 
 
-def evaluation_table(scores: Mapping[str, Scores], *, title: str = "Evaluation") -> Table:
+def evaluation_table(
+    scores: Mapping[str, Scores], *, title: str = "Evaluation", marks: Mapping[str, str] | None = None
+) -> Table:
     """One line per language, best first, and the mean over languages below when there are several.
 
-    The intervals are 95 % bootstrap intervals; S/I/D are characters substituted, inserted and deleted.
+    `marks` are words beside the names of languages with which something is wrong. The intervals are 95 % bootstrap
+    intervals; S/I/D are characters substituted, inserted and deleted.
     """
     table = Table(
         title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_footer=len(scores) > 1
@@ -29,7 +32,7 @@ def evaluation_table(scores: Mapping[str, Scores], *, title: str = "Evaluation")
     for language, each in sorted(scores.items(), key=lambda item: (item[1].cer, item[0])):
         edits = each.character_edits
         table.add_row(
-            language,
+            f"{language} ({marks[language]})" if marks and language in marks else language,
             f"{each.utterances:,}",
             _percent(each.cer),
             f"{_percent(each.cer_low)}–{_percent(each.cer_high)}",
@@ -51,12 +54,14 @@ def evaluation_json(scores: Mapping[str, Scores]) -> dict[str, Any]:
     }
 
 
-def _means(scores: Mapping[str, Scores]) -> dict[str, float]:
+def _means(scores: Mapping[str, Scores]) -> dict[str, float | None]:
+    if not scores:
+        return {"cer": None, "wer": None}
     return {
         "cer": sum(each.cer for each in scores.values()) / len(scores),
         "wer": sum(each.wer for each in scores.values()) / len(scores),
     }
 
 
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.1f}"
+def _percent(fraction: float | None) -> str:
+    return "–" if fraction is None else f"{100 * fraction:.1f}"

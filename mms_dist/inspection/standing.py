@@ -13,7 +13,7 @@ import psutil
 from mms_dist.config import Config
 from mms_dist.config.load import load_config
 from mms_dist.errors import ConfigError
-from mms_dist.monitor.history import TRAINING, WAITING, History, LanguageHistory
+from mms_dist.monitor.history import QUARANTINED, TRAINING, WAITING, History, LanguageHistory
 from mms_dist.monitor.pace import Pace, read_pace
 from mms_dist.monitor.past import as_json, read_run
 from mms_dist.monitor.summary import RunSummary
@@ -99,9 +99,12 @@ class Standing:
 
     @property
     def fraction(self) -> float | None:
-        """Of all steps, those that are taken."""
+        """Of all steps, those that are taken; of a language in quarantine the rest is not going to be."""
         steps, left = self.steps, self.remaining_steps
-        return steps / (steps + left) if steps is not None and left is not None and steps + left else None
+        if steps is None or left is None:
+            return None
+        lost = sum(max(0, each.steps - each.step) for each in self.languages if each.state == QUARANTINED)
+        return steps / (steps + left + lost) if steps + left + lost else None
 
     @property
     def eta_seconds(self) -> float | None:

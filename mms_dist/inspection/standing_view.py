@@ -11,18 +11,20 @@ from mms_dist.inspection.standing import KILLED, UNKNOWN, Standing
 from mms_dist.monitor.cells import STATE_STYLES, age, bar, duration, percent
 from mms_dist.monitor.history import FINISHED, QUARANTINED, STATES, TRAINING, Gain
 from mms_dist.monitor.summary import languages_table, troubles
-from mms_dist.training.attempts import FAILED, PREEMPTED, RUNNING, STALLED
+from mms_dist.training.attempts import FAILED, INCOMPLETE, PREEMPTED, RUNNING, STALLED
 
 MOST_LANGUAGES = 20  # with a line each; `mms-dist report` has all of them
 NAME_WIDTH, BAR_WIDTH = 12, 30
 STYLES = {
     RUNNING: "bold cyan",
     FINISHED: "bold green",
+    INCOMPLETE: "bold red",
     PREEMPTED: "bold yellow",
     STALLED: "bold red",
     FAILED: "bold red",
 }
 MEANING = {
+    INCOMPLETE: "it has come to its end, and not every language is well: do not start it again before that is fixed",
     PREEMPTED: "stopped on a signal with every language saved; the same command goes on",
     KILLED: "its process is gone without a word; the same command goes on from the last checkpoints",
     STALLED: "restarts make no progress: no other is tried",

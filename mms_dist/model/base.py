@@ -7,7 +7,7 @@ import contextlib
 import difflib
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from mms_dist.base_files.config import read_config
+from mms_dist.base_files.encoder import check_finite, load_encoder
 from mms_dist.errors import BaseModelError
 from mms_dist.model.front_end import StridedFrontEnd
 from mms_dist.model.layer import FrozenLayer
 from shards.schema import FRONT_END
 
 SHIPPED_BASE = "tiny-mms"
+MERGED = "encoder.pos_conv_embed.conv.weight"
+"""Of its norm and direction: not a number where a direction is all zeros."""
 _IDENTITY_VALUES = 64
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 _EXPECTED_BASE = f"expected a folder with config.json and weights, a Hub repository as owner/name, or {SHIPPED_BASE}"
@@ -65,13 +69,18 @@ class FrozenBase:
         A head, adapters or a quantizer in the checkpoint are left aside: every language brings its own.
 
         Raises:
-            BaseModelError: nothing loadable there, weights are missing, or the encoder has no stable layer norm
-                (Hugging Face's other encoder has no place for adapters and would train the head alone).
+            BaseModelError: nothing loadable there, weights are missing or not finite, or the encoder has no stable
+                layer norm (Hugging Face's other encoder has no place for adapters and would train the head alone).
         """
         path = resolve_base(name_or_path)
         config = read_base_config(path, name_or_path)
-        module: Any = _load_weights(path, config, dtype)
+        config.layerdrop = 0.0
+        module: Any
+        module, has_mask_embedding = load_encoder(path, config, dtype, name=f"model.base {name_or_path!r}")
+        if not has_mask_embedding:
+            del module.masked_spec_embed  # made up at random by the library; masking with zeros can be repeated
         _merge_weight_norm(module)
+        check_finite({MERGED: module.encoder.pos_conv_embed.conv.weight}, {}, path)
         module.encoder.layers = nn.ModuleList(FrozenLayer(layer) for layer in module.encoder.layers)
         module.requires_grad_(False).eval().to(device)
         # A GPU's library has convolutions for this; a CPU's is slower than a matrix product.
@@ -185,24 +194,16 @@ def read_base_config(path: str, name: str) -> Any:
     Raises:
         BaseModelError: there is none, or no adapters fit in.
     """
-    from transformers import Wav2Vec2Config
-
     if Path(path).is_dir() and not (Path(path) / "config.json").is_file():
         raise BaseModelError(f"model.base {name!r} is a folder without config.json; {_EXPECTED_BASE}")
     if not Path(path).is_dir() and not _HUB_NAME.fullmatch(path):
         near = difflib.get_close_matches(name, [SHIPPED_BASE], n=1)
         hint = f"did you mean {near[0]}? " if near else ""
         raise BaseModelError(f"model.base {name!r} is no folder; {hint}{_EXPECTED_BASE}")
-    try:
-        with _quiet_library():
-            config = Wav2Vec2Config.from_pretrained(path)
-    except (OSError, ValueError) as error:
-        raise BaseModelError(
-            f"model.base {name!r} cannot be loaded: {_first_line(error)}; {_EXPECTED_BASE}. Where there is no network, "
-            f"`hf download {name}` elsewhere and pass the folder"
-        ) from error
-    if config.model_type != "wav2vec2":
-        raise BaseModelError(f"model.base {name!r} is a {config.model_type!r} model, expected wav2vec2 (MMS, XLS-R)")
+    hub = f". Where there is no network, `hf download {name}` elsewhere and pass the folder"
+    config = read_config(
+        path, name=f"model.base {name!r}", expected=_EXPECTED_BASE + ("" if Path(path).is_dir() else hub)
+    )
     if not config.do_stable_layer_norm:
         raise BaseModelError(
             f"model.base {name!r} has do_stable_layer_norm=false, and such encoders have no adapter layers; "
@@ -224,52 +225,6 @@ def read_base_config(path: str, name: str) -> Any:
     return config
 
 
-def _load_weights(path: str, config: Any, dtype: torch.dtype) -> nn.Module:
-    from transformers import Wav2Vec2Model
-
-    config.adapter_attn_dim = None  # the bank's rows take the place of the checkpoint's one adapter
-    config.layerdrop = 0.0
-    try:
-        with _quiet_library():
-            module, report = Wav2Vec2Model.from_pretrained(path, config=config, dtype=dtype, output_loading_info=True)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise BaseModelError(f"the weights of model.base {path!r} cannot be loaded: {_first_line(error)}") from error
-    missing = sorted(set(report["missing_keys"]) - {"masked_spec_embed"})
-    if missing or report["mismatched_keys"]:
-        wrong = missing or sorted(report["mismatched_keys"])
-        raise BaseModelError(
-            f"model.base {path!r} lacks {len(wrong)} weights that its config.json calls for, first {wrong[0]}; "
-            "fetch the checkpoint again"
-        )
-    if "masked_spec_embed" in report["missing_keys"]:
-        del module.masked_spec_embed  # made up at random by the library; masking with zeros is a choice one can repeat
-    return module
-
-
-@contextlib.contextmanager
-def _quiet_library() -> Iterator[None]:
-    """No progress bar, and no word on heads, adapters and quantizers left aside: what matters is checked here."""
-    from huggingface_hub.utils import logging as hub_logging
-    from transformers.utils import logging
-
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    hub_verbosity = hub_logging.get_verbosity()
-    hub_logging.set_verbosity_error()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        hub_logging.set_verbosity(hub_verbosity)
-        if bars:
-            logging.enable_progress_bar()
-
-
 def _merge_weight_norm(module: Any) -> None:
     """Compute the positional convolution's normed weight once: it is frozen."""
     parametrize.remove_parametrizations(module.encoder.pos_conv_embed.conv, "weight")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0]

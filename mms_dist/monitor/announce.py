@@ -32,6 +32,8 @@ class Announcer:
                 return f"[yellow]damaged checkpoint[/yellow] {_escape(event.get('path', ''))}: {reason}"
             case "preempted":
                 return "[yellow]stopped[/yellow]: every language is saved; the same command goes on from here"
+            case "run_incomplete":
+                return f"[bold red]incomplete[/bold red]: {reason}"
             case "run_failed":
                 return f"[bold red]failed[/bold red]: {reason}"
             case "damaged_sample":

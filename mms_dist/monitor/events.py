@@ -32,6 +32,7 @@ KINDS = {
     "reopened": "step, steps: it had finished, and the configuration now gives it more steps",
     "preempted": "signal or reason",
     "run_failed": "reason",
+    "run_incomplete": "reason: it has come to its end, and some languages are in quarantine or could not be scored",
     "run_finished": "seconds",
 }
 

@@ -99,7 +99,7 @@ class History:
         self.languages: dict[str, LanguageHistory] = {}
         self.started: datetime | None = None
         self.last: datetime | None = None
-        self.ended = ""  # "finished", "preempted" or "failed" when the run is not going on
+        self.ended = ""  # "finished", "incomplete", "preempted" or "failed" when the run is not going on
         self.round = 0
         for event in events:
             self.apply(event)
@@ -118,7 +118,7 @@ class History:
         self.round = int(event.get("round", self.round))
         if kind in ("run_started", "run_resumed"):
             self._start(event)
-        elif kind in ("run_finished", "run_failed", "preempted"):
+        elif kind in ("run_finished", "run_incomplete", "run_failed", "preempted"):
             self.ended = kind.removeprefix("run_")
         elif code is not None:
             self._apply_to(self._language(code), kind, event)

@@ -13,6 +13,7 @@ from mms_dist.monitor.history import FINISHED, QUARANTINED, CurvePoint, History,
 from mms_dist.monitor.summary import RunSummary
 
 STATE_FILE = "state.json"
+QUARANTINE_FILE = "QUARANTINED.json"
 
 
 def read_run(run_directory: str | os.PathLike[str]) -> tuple[RunSummary, History]:
@@ -37,6 +38,9 @@ def read_run(run_directory: str | os.PathLike[str]) -> tuple[RunSummary, History
 
 def take_checkpoints(history: History, adapters: Path) -> None:
     """Correct what the events say by what lies on disk: languages may be copied in from other runs."""
+    for mark in sorted(adapters.glob(f"*/{QUARANTINE_FILE}")):
+        code = mark.parent.name
+        _take_quarantine(history.languages.setdefault(code, LanguageHistory(code)), _read_state(mark))
     for last in sorted(adapters.glob("*/last")):
         code, folder = last.parent.name, last.resolve()
         step = folder.name.removeprefix("step-")
@@ -68,6 +72,7 @@ def _language_json(language: LanguageHistory) -> dict[str, Any]:
     return {
         "state": language.state,
         "reason": language.reason or None,
+        "quarantined_since_step": language.step if language.state == QUARANTINED else None,
         "step": language.step,
         "steps": language.steps or None,
         "utterances": language.utterances or None,
@@ -102,6 +107,14 @@ def _read_state(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return state if isinstance(state, dict) else {}
+
+
+def _take_quarantine(language: LanguageHistory, mark: dict[str, Any]) -> None:
+    """The mark outranks the events, which may be of another folder or lost."""
+    if language.state != QUARANTINED:
+        step, reason = mark.get("step"), mark.get("reason")
+        language.state, language.reason = QUARANTINED, str(reason or "its mark cannot be read")
+        language.step = step if isinstance(step, int) else language.step
 
 
 def _take_state(language: LanguageHistory, state: dict[str, Any]) -> None:

@@ -82,11 +82,15 @@ def troubles(languages: Iterable[LanguageHistory]) -> Text:
     text = Text()
     for language in languages:
         if language.state == QUARANTINED:
-            text.append(f"{language.language} ", "bold red").append(f"{language.reason} (step {language.step:,})\n")
+            text.append(f"{language.language} ", "bold red").append(_quarantine(language))
         if language.damaged_samples:
             text.append(f"{language.language} ", "yellow")
             text.append(f"damaged samples left out: {language.damaged_samples:,}; see `mms-dist shards verify`\n")
     return text
+
+
+def _quarantine(language: LanguageHistory) -> str:
+    return f"quarantined since step {language.step:,}: {language.reason}\n"
 
 
 def in_one_line(summary: RunSummary) -> Text:

@@ -4,9 +4,11 @@ Legend: H hidden size, L layers, F feed-forward size, D bottleneck.
 """
 
 from dataclasses import dataclass
+from math import prod
 
 import torch
 
+from mms_dist.base_files.config import needed_shapes
 from mms_dist.model.base import DTYPES, read_base_config, resolve_base
 from mms_dist.model.layout import RowLayout
 
@@ -33,12 +35,11 @@ class BaseShape:
         Raises:
             BaseModelError: there is no such base, or its adapters cannot be trained.
         """
-        from transformers import Wav2Vec2Model
-
         config = read_base_config(resolve_base(name), name)
         config.adapter_attn_dim = None
-        with torch.device("meta"):
-            parameters = sum(tensor.numel() for tensor in Wav2Vec2Model(config).parameters())
+        parameters = sum(
+            prod(shape) for shape in needed_shapes(config, resolve_base(name), f"model.base {name!r}").values()
+        )
         return cls(config.num_hidden_layers, config.hidden_size, config.intermediate_size, parameters)
 
     def row_numbers(self, dim: int, vocabulary_size: int) -> int:

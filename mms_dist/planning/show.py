@@ -112,7 +112,8 @@ def _detail(plan: Plan) -> list[str]:
         fits = f": fits in {cluster.memory_gib:g}" if plan.fits else f": [red]more than {cluster.memory_gib:g}[/]"
     lines = [
         f"memory    {_gib(memory.total)} GiB a process{fits}; base {_gib(memory.base)}, rows with gradients "
-        f"and moments {_gib(memory.rows)}, activations about {_gib(memory.activations)}",
+        f"and moments {_gib(memory.rows)}, gathered for a pass about {_gib(memory.gathered)}, activations about "
+        f"{_gib(memory.activations)}",
         f"traffic   of all processes: gradients of shared languages {_gib(traffic.gradients)} GiB, languages moved "
         f"{_gib(traffic.moves)} GiB, events {_gib(traffic.flags)} GiB",
         f"reading   {_gib(plan.reads.node_bytes)} GiB by the node with the most, of shards of "

@@ -6,12 +6,16 @@ instead. Rank 0 writes it, holding the run's lock; only the rank that finds rank
 
     state           running    an attempt is at work; if its process is gone, it was killed: restart
                     finished   every language is done: do not restart
+                    incomplete it has come to its end, but some languages are in quarantine or could not be scored: do
+                               not restart, look at `reason`
                     preempted  stopped on a signal, with a checkpoint of every language: restart
-                    failed     ended by an error; `restart` tells whether the same command may do better
+                    failed     ended by an error; `restart` tells whether the same command may do better. With exit
+                               code 65: all languages are in quarantine
                     stalled    restarts make no progress: do not restart, look at `reason`
     restart         the conclusion from `state` and `exit_code`: whether to run the same command again
     exit_code       of the attempt; null while it runs
-    reason          of `failed` and `stalled`, else null
+    reason          of `failed`, `incomplete` and `stalled`, else null
+    quarantined     the languages in quarantine at the end of a run that is `incomplete`, or `failed` by them
     round, steps    the last round, and the optimizer steps of all languages together, as far as they are known; null
                     until the first attempt has read the checkpoints
     steps_at_start  what `steps` was when the last attempt that came so far had read the checkpoints
@@ -27,17 +31,29 @@ instead. Rank 0 writes it, holding the run's lock; only the rank that finds rank
 import json
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mms_dist.errors import EXIT_STALLED, EXIT_USER, StalledError, TrainingError
+from mms_dist.checkpoint.quarantine_mark import is_quarantined
+from mms_dist.errors import EXIT_INCOMPLETE, EXIT_STALLED, EXIT_USER, IncompleteError, StalledError, TrainingError
 from mms_dist.files import replace_text
 
 STATUS_NAME = "status.json"
 RUNNING, FINISHED, PREEMPTED, FAILED, STALLED = "running", "finished", "preempted", "failed", "stalled"
-EXITS_OF_PEOPLE = (EXIT_USER, 130)  # something that only a person can mend; interrupted by one
+INCOMPLETE = "incomplete"
+EXITS_OF_PEOPLE = (EXIT_USER, EXIT_INCOMPLETE, 130)  # what only a person can fix; interrupted by one
+
+
+_KINDS: dict[tuple[type, ...], tuple[str, ...]] = {
+    (int,): ("processes", "attempt", "stalled", "pid"),
+    (int, type(None)): ("steps_at_start", "exit_code", "round", "steps"),
+    (str,): ("state", "host", "started"),
+    (str, type(None)): ("reason", "job", "ended"),
+    (bool,): ("restart", "restored"),
+    (list,): ("quarantined",),
+}
 
 
 def _now() -> str:
@@ -64,6 +80,7 @@ class Status:
     job: str | None = field(default_factory=lambda: os.environ.get("SLURM_JOB_ID"))
     started: str = field(default_factory=_now)
     ended: str | None = None
+    quarantined: list[str] = field(default_factory=list)
 
 
 def read_status(directory: Path) -> Status | None:
@@ -74,20 +91,41 @@ def read_status(directory: Path) -> Status | None:
     """
     path = directory / STATUS_NAME
     try:
-        text = path.read_text(encoding="utf-8")
+        content = path.read_bytes()
     except FileNotFoundError:
         return None
     except OSError as error:
         raise TrainingError(f"cannot read {path}: {error.strerror or error}; make it readable") from error
     try:
-        values = json.loads(text)
-        return Status(**values)
-    except (ValueError, TypeError) as error:
+        return _checked(Status(**json.loads(content)))
+    except (ValueError, TypeError, RecursionError) as error:
         names = ", ".join(each.name for each in fields(Status))
         raise TrainingError(
             f"{path} is not the status of a run ({error}); expected a JSON object with {names}. Remove the file and "
             "start again: checkpoints do not need it, only the count of restarts begins anew"
         ) from error
+
+
+def _checked(status: Status) -> Status:
+    """
+    Raises:
+        ValueError: a field is not of its kind, which would show far from here.
+    """
+    for kinds, names in _KINDS.items():
+        for name in names:
+            value = getattr(status, name)
+            if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+                raise ValueError(f"{name} is {value!r}")
+            if isinstance(value, int) and not 0 <= value < 2**63:
+                raise ValueError(f"{name} is {value!r}")
+    if status.pid == 0 or status.pid >= 2**31:
+        raise ValueError(f"pid is {status.pid}")
+    for moment in (status.started, status.ended):
+        if moment is not None and datetime.fromisoformat(moment).tzinfo is None:
+            raise ValueError(f"a time without its zone, {moment!r}")
+    if not all(isinstance(language, str) for language in status.quarantined):
+        raise ValueError(f"quarantined is {status.quarantined!r}")
+    return status
 
 
 def is_automatic_restart(environment: Mapping[str, str] | None = None) -> bool:
@@ -105,10 +143,16 @@ def begin(directory: Path, *, processes: int, automatic: bool, allowed: int) -> 
         allowed: restarts in a row without a step more, at which to give up (run.stalled_restarts); 0: never.
 
     Raises:
+        IncompleteError: the run has ended with languages in quarantine, and they are so still.
         StalledError: so many restarts in a row did not even come to read their checkpoints.
         TrainingError: the status cannot be read or written.
     """
     last = read_status(directory) if automatic else None
+    if last is not None and last.exit_code == EXIT_INCOMPLETE:
+        if all(is_quarantined(directory / "adapters", language) for language in last.quarantined):
+            _end_again(directory, last, processes)
+            raise IncompleteError(last.reason or "the run has ended with languages in quarantine")
+        last = replace(last, state=FINISHED)
     if last is None:
         status = Status(processes=processes, attempt=1, stalled=0, steps_at_start=None)
     elif last.state in (FINISHED, PREEMPTED):  # it ended by itself: nothing is wrong
@@ -125,6 +169,13 @@ def begin(directory: Path, *, processes: int, automatic: bool, allowed: int) -> 
     attempt = Attempt(directory, status, allowed=allowed, last=last)
     attempt._go_on()
     return attempt
+
+
+def _end_again(directory: Path, last: Status, processes: int) -> None:
+    """Write the end of a run down as that of this start too: a batch script looks for what came of the start."""
+    here = Status(processes=processes, attempt=last.attempt + 1, stalled=0, steps_at_start=last.steps_at_start)
+    own = {name: getattr(here, name) for name in ("processes", "attempt", "host", "pid", "job", "started")}
+    _write(directory, replace(last, **own, ended=_now()))
 
 
 class Attempt:
@@ -159,6 +210,7 @@ class Attempt:
         reason: str | None = None,
         round: int | None = None,
         steps: int | None = None,
+        quarantined: Sequence[str] = (),
     ) -> None:
         """Note the end of the attempt; `round` and `steps` as far as it came, None if they are as at its start.
 
@@ -168,7 +220,7 @@ class Attempt:
         Raises:
             TrainingError: the status cannot be read or written.
         """
-        assert state in (FINISHED, PREEMPTED, FAILED, STALLED), state
+        assert state in (FINISHED, INCOMPLETE, PREEMPTED, FAILED, STALLED), state
         noted = read_status(self._directory)
         if state == FAILED and noted is not None and noted.state in (FAILED, STALLED):
             return
@@ -181,6 +233,7 @@ class Attempt:
             round=self.status.round if round is None else round,
             steps=self.status.steps if steps is None else steps,
             ended=_now(),
+            quarantined=list(quarantined),
         )
         _write(self._directory, self.status)
 

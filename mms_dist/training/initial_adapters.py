@@ -10,7 +10,13 @@ from mms_dist.checkpoint.adapter_file import adapter_filename, read_adapter
 from mms_dist.errors import DataError
 from mms_dist.model.initial import SCHEMES, initial_tensors
 from mms_dist.model.layout import HEAD_BIAS, HEAD_WEIGHT, RowLayout
+from shards.file_content import stand_in
 from shards.vocabulary import Vocabulary
+
+
+def brings_a_head(init: str) -> bool:
+    """Whether a start by this `adapter.init` can transcribe; that by a scheme or a single file has a random head."""
+    return init not in SCHEMES and not init.endswith(".safetensors")
 
 
 @dataclass(frozen=True)
@@ -60,8 +66,10 @@ def _same_vocabulary(path: Path, vocabulary: Vocabulary) -> None:
     if not path.is_file():
         return
     try:
+        if instead := stand_in(path):
+            raise DataError(f"{path} {instead}")
         nested = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path} cannot be read ({error}); copy the folder of adapters again") from error
     found = Vocabulary.from_nested(nested, vocabulary.language)
     if found != vocabulary:

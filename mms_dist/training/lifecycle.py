@@ -4,7 +4,7 @@ Everything here concerns one language at a time and changes nothing of the other
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -16,6 +16,7 @@ from mms_dist.data.batch import DamagedSample
 from mms_dist.distributed.placement import Block
 from mms_dist.monitor.report import EvaluationReport
 from mms_dist.training.dev_scores import SPLIT, DevScores
+from mms_dist.training.ending import is_unscored, quarantine_line
 from mms_dist.training.evaluate import Transcription
 from mms_dist.training.exchange import BatchTotals
 from mms_dist.training.messenger import Messenger
@@ -55,6 +56,10 @@ class Lifecycle:
     """How long training has waited for saving so far."""
     steps_taken: int = 0
     """Optimizer steps of the languages that this rank speaks for, since it started."""
+    quarantined: dict[str, str] = field(default_factory=dict)
+    """Languages that this rank spoke for when they were quarantined, with `quarantine_line`."""
+    unscored: list[str] = field(default_factory=list)
+    """Languages that this rank speaks for and that ended unscored, as none of their dev utterances could be read."""
 
     def admitted(self, trainees: Sequence[Trainee], round_number: int, stop_requested: Callable[[], bool]) -> None:
         """Languages took their slots: measure where they start and make their first checkpoints.
@@ -131,6 +136,8 @@ class Lifecycle:
         )
         if reason is not None:
             progress.status, progress.reason = FINISHED, reason
+            if trainee.is_led_here and is_unscored(progress, self.dev.index):
+                self.unscored.append(trainee.language)
         if best or reason is not None or progress.round % self.config.checkpoint.every_rounds == 0:
             self._save(trainee, best=best)
         if progress.status == FINISHED:
@@ -187,6 +194,7 @@ class Lifecycle:
         progress.status, progress.reason = QUARANTINED, reason
         if trainee.is_led_here:
             write_quarantine(self.store.directory, progress)
+            self.quarantined[trainee.language] = quarantine_line(progress)
         self._tell(trainee, "quarantined", round=progress.round, step=progress.step, reason=reason)
 
     def _tell(self, trainee: Trainee, kind: str, **fields: Any) -> None:

@@ -7,11 +7,10 @@ Its newest checkpoint is the last good one and says nothing of what came after, 
 import json
 from pathlib import Path
 
+from mms_dist.checkpoint.quarantine_mark import QUARANTINE_NAME
 from mms_dist.errors import CheckpointError
 from mms_dist.files import replace_text
 from mms_dist.training.progress import Progress
-
-QUARANTINE_NAME = "QUARANTINED.json"
 
 
 def write_quarantine(adapters: Path, progress: Progress) -> None:
@@ -34,7 +33,7 @@ def read_quarantine(adapters: Path, language: str) -> Progress | None:
         return Progress.from_state(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(
             f"the quarantine mark {path} cannot be read ({error}); remove it to let {language} go on from its last "
             "good checkpoint"

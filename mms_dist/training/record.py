@@ -14,14 +14,24 @@ from mms_dist.config.load import load_config, write_config
 from mms_dist.distributed.comm import Comm
 from mms_dist.errors import EXIT_FAILED, EXIT_USER, ConfigError, MmsDistError, StalledError
 from mms_dist.monitor.monitor import Monitor
-from mms_dist.training.attempts import FAILED, Attempt, begin, is_automatic_restart
+from mms_dist.training.attempts import (
+    FAILED,
+    FINISHED,
+    INCOMPLETE,
+    PREEMPTED,
+    Attempt,
+    begin,
+    is_automatic_restart,
+)
 from mms_dist.training.census import LanguageEntry
+from mms_dist.training.ending import Ending
 from mms_dist.training.restore import Restored
 from mms_dist.training.same_run import flat_settings
 from shards.errors import ShardsError
 
 EXIT_INTERRUPTED = 130  # 128 + SIGINT
-EXIT_OF = {"finished": 0, "preempted": 75}  # 75 is EX_TEMPFAIL of sysexits.h
+EXIT_PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h
+EVENTS = {FINISHED: "run_finished", INCOMPLETE: "run_incomplete", FAILED: "run_failed"}
 
 
 @dataclass
@@ -43,6 +53,7 @@ class Record:
         Raises:
             CheckpointError: another run has it, or it cannot be written.
             StalledError: restarts make no progress.
+            IncompleteError: a restart of a run that has ended with languages in quarantine.
         """
         record = cls(directory, comm)
         with record._stack:
@@ -68,13 +79,26 @@ class Record:
         for kind, fields in restored.notices:
             self.monitor.event(kind, **fields)
 
-    def end(self, outcome: str, *, round: int, steps: int) -> None:
-        """Training is over, `finished` or `preempted`."""
+    def end(self, end: Ending | None, *, round: int, steps: int) -> None:
+        """Training is over: it has come to this end, or (None) was stopped."""
         if self.monitor is None or self.attempt is None:
             return
-        self.monitor.event("preempted" if outcome == "preempted" else "run_finished", round=round)
+        if end is None:
+            self.monitor.event("preempted", round=round)
+        else:
+            self.monitor.event(EVENTS[end.state], round=round, **({"reason": end.reason} if end.reason else {}))
         self.monitor.close(self.monitor.summary())
-        self.attempt.finish(outcome, exit_code=EXIT_OF[outcome], round=round, steps=steps)
+        if end is None:
+            self.attempt.finish(PREEMPTED, exit_code=EXIT_PREEMPTED, round=round, steps=steps)
+            return
+        self.attempt.finish(
+            end.state,
+            exit_code=end.exit_code,
+            reason=end.reason,
+            round=round,
+            steps=steps,
+            quarantined=end.quarantined,
+        )
 
     def _take(self, config: Config, automatic: bool) -> None:
         self._stack.enter_context(RunLock(self.directory))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mms_dist.checkpoint.adapter_file import check_adapter
+from mms_dist.checkpoint.quarantine_mark import QUARANTINE_NAME
 from mms_dist.checkpoint.snapshot import Snapshot
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
@@ -15,8 +16,9 @@ from mms_dist.distributed.comm import Comm
 from mms_dist.errors import CheckpointError
 from mms_dist.model.base import FrozenBase
 from mms_dist.training.census import LanguageEntry
+from mms_dist.training.ending import is_unscored, quarantine_line
 from mms_dist.training.progress import ACTIVE, FINISHED, QUARANTINED, Progress
-from mms_dist.training.quarantine import QUARANTINE_NAME, read_quarantine, write_quarantine
+from mms_dist.training.quarantine import read_quarantine, write_quarantine
 from mms_dist.training.resume import plan_restart
 from mms_dist.training.roster import Candidate, order_of_admission
 from mms_dist.training.workplace import training_stream
@@ -28,7 +30,8 @@ class Restored:
     """Where a run goes on.
 
     `round` is the last one that counts as done, `present` the languages of the next one, `queue` those behind them,
-    `ended` how many are done, `steps` what all have taken together; `notices` are the events (kind and fields) to tell
+    `ended` how many are done, `quarantined` and `unscored` those of them that are not well (see
+    `training.ending`), `steps` what all have taken together; `notices` are the events (kind and fields) to tell
     once there is someone to tell.
     """
 
@@ -38,6 +41,8 @@ class Restored:
     ended: int = 0
     steps: int = 0
     resumed: bool = False
+    quarantined: dict[str, str] = field(default_factory=dict)
+    unscored: list[str] = field(default_factory=list)
     notices: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
 
@@ -87,6 +92,9 @@ def restore(
     result.present = [candidate(progress) for progress in plan.present]
     result.queue = [*(candidate(progress) for progress in plan.later), *fresh]
     result.ended = sum(1 for state in found.values() if state.progress.status != ACTIVE)
+    states = [found[language].progress for language in sorted(found)]
+    result.quarantined = {each.language: quarantine_line(each) for each in states if each.status == QUARANTINED}
+    result.unscored = [each.language for each in states if is_unscored(each, index)]
     result.steps = sum(state.progress.step for state in found.values())
     return result
 

@@ -1,8 +1,8 @@
 """One run: from a configuration to finished adapters."""
 
 import contextlib
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mms_dist.checkpoint.store import CheckpointStore
@@ -17,8 +17,11 @@ from mms_dist.training.assembly import Parts, assemble, check_first_adapters, lo
 from mms_dist.training.attempts import mark_hung
 from mms_dist.training.census import LanguageEntry, take_census
 from mms_dist.training.devices import computes_on_cpu, device_of_rank, dtype_of, set_threads
+from mms_dist.training.ending import Ending, ending
+from mms_dist.training.lifecycle import Lifecycle
+from mms_dist.training.loop import PREEMPTED
 from mms_dist.training.record import Record
-from mms_dist.training.restore import restore
+from mms_dist.training.restore import Restored, restore
 from mms_dist.training.same_run import check_same_run
 
 
@@ -32,7 +35,8 @@ def train(config: Config, *, stop_requested: Callable[[], bool] = lambda: False,
         live: draw the display in place; None: if standard output is a terminal.
 
     Returns:
-        `finished` or `preempted`.
+        `finished`; `preempted`; `incomplete` if some languages are in quarantine at the end, or could not be scored,
+        and `failed` if all are in quarantine: RUN/status.json tells which and why.
 
     Raises:
         MmsDistError, ShardsError: what a user can mend.
@@ -66,10 +70,35 @@ def _train(config: Config, comm: Comm, stop_requested: Callable[[], bool], live:
         record.begin(restored, _plan_lines(config, parts, census, comm, deepspeed))
         outcome = parts.loop.run()
         store.drain()
-        steps = restored.steps + sum(comm.share(parts.lifecycle.steps_taken))  # and all checkpoints are on the disk
+        shares = comm.share(_told(parts.lifecycle))  # and all checkpoints are on the disk
         parts.messenger.deliver()
-        record.end(outcome, round=parts.loop.round, steps=steps)
-    return outcome
+        end = None if outcome == PREEMPTED else _ending(restored, shares, len(census), directory)
+        steps = restored.steps + sum(share.steps_taken for share in shares)
+        # Together: a rank that leaves with a status other than 0 lets its launcher end the others.
+        comm.together(lambda: record.end(end, round=parts.loop.round, steps=steps))
+    return outcome if end is None else end.state
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What one rank knows of the languages that it spoke for."""
+
+    steps_taken: int
+    quarantined: dict[str, str]
+    unscored: list[str]
+
+
+def _told(lifecycle: Lifecycle) -> _Told:
+    return _Told(lifecycle.steps_taken, lifecycle.quarantined, lifecycle.unscored)
+
+
+def _ending(restored: Restored, shares: Sequence[_Told], languages: int, directory: Path) -> Ending:
+    """The same on every rank."""
+    quarantined, unscored = dict(restored.quarantined), list(restored.unscored)
+    for share in shares:
+        quarantined |= share.quarantined
+        unscored += share.unscored
+    return ending(languages, quarantined, sorted(set(unscored)), directory)
 
 
 def _on_its_device(config: Config, comm: Comm) -> tuple[Config, FrozenBase, str | None]:

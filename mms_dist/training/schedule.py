@@ -7,8 +7,11 @@ def learning_rate(step: int, optim: Optim) -> float:
     """Rate of the optimizer step number `step` (the first is 1).
 
     Linear warm-up to `optim.lr` over `warmup_steps`, then linear decay that would reach zero one step after
-    `optim.steps`, so that the last step still moves; or constant.
+    `optim.steps`, so that the last step still moves; or constant. Before the first step (0, of a language that went
+    into quarantine in it) it is 0.
     """
+    if step < 1:
+        return 0.0
     if step <= optim.warmup_steps:
         return optim.lr * step / optim.warmup_steps
     if optim.decay == "constant":

@@ -8,6 +8,7 @@ import torch
 
 from mms_dist.checkpoint.adapter_file import check_adapter
 from mms_dist.checkpoint.language_folder import PointerName
+from mms_dist.checkpoint.quarantine_mark import QuarantineMark, marked_languages, read_mark
 from mms_dist.checkpoint.snapshot import Damage, Snapshot
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
@@ -35,6 +36,7 @@ class LanguageResult:
     checkpoint: str
     scores: Scores
     transcription: Transcription
+    quarantined: QuarantineMark | None = None
 
 
 class RunScorer:
@@ -48,6 +50,7 @@ class RunScorer:
     Attributes:
         languages: codes, in the order of scoring.
         without_split: codes left out because their shards have no such utterances.
+        failed: codes that could not be scored, each with the reason.
 
     Raises:
         CheckpointError: an unknown language, or a run without checkpoints.
@@ -71,8 +74,11 @@ class RunScorer:
         self._max_utterances = max_utterances
         self._adapters = directory / "adapters"
         self._damaged: list[Damage] = []
+        self.failed: dict[str, str] = {}
         with CheckpointStore(self._adapters, keep=1) as store:
             chosen = _choose(store, languages)
+            if languages is None:
+                self.failed = _without_checkpoint(self._adapters, chosen)
         self._index = ShardIndex.load(config.data.shards, chosen)
         self.without_split = [code for code in chosen if not self._index.language(code).utterances(split)]
         self.languages = [code for code in chosen if code not in self.without_split]
@@ -91,12 +97,12 @@ class RunScorer:
         return list(self._damaged)
 
     def results(self) -> Iterator[LanguageResult]:
-        """Score one language after the other.
+        """Score one language after the other; one that cannot be scored (no whole checkpoint, nothing of its split can
+        be read) is in `failed`, and the others are scored all the same.
 
         Raises:
-            CheckpointError: a language has no whole checkpoint, or one that does not fit the base.
+            CheckpointError: a checkpoint does not fit the base, which is then another one for all.
             BaseModelError: the base cannot be loaded.
-            DataError: nothing of a language's split could be read.
         """
         config = self._config
         set_threads(config.run.threads)
@@ -106,15 +112,21 @@ class RunScorer:
         try:
             with CheckpointStore(self._adapters, keep=1) as store:
                 for code in self.languages:
-                    yield self._score(base, reader, store, self._index.language(code))
+                    result = self._score(base, reader, store, self._index.language(code))
                     self._damaged = store.damaged
+                    if result is not None:
+                        yield result
         finally:
             reader.close()
 
     def _score(
         self, base: FrozenBase, reader: ShardReader, store: CheckpointStore, index: LanguageIndex
-    ) -> LanguageResult:
-        snapshot, name = _load(store, index.language, self._pointer)
+    ) -> LanguageResult | None:
+        try:
+            snapshot, name = _load(store, index.language, self._pointer)
+        except CheckpointError as error:
+            self.failed[index.language] = str(error)
+            return None
         layout = RowLayout(len(base.layers), base.hidden, self._config.adapter.dim)
         try:
             check_adapter(snapshot.adapter, layers=layout.layers, hidden=layout.hidden, dim=layout.dim)
@@ -141,11 +153,19 @@ class RunScorer:
         )
         transcription = evaluator.transcribe(index, self._split, 0, vocabulary)
         if not transcription.keys:
-            raise DataError(
+            self.failed[index.language] = (
                 f"none of the {len(transcription.damaged)} {self._split} utterances of {index.language} could be read; "
                 f"`mms-dist shards verify {self._index.root}` lists what is wrong"
             )
-        return LanguageResult(index.language, snapshot.step, name, transcription.scores(), transcription)
+            return None
+        mark = read_mark(self._adapters, index.language)
+        return LanguageResult(index.language, snapshot.step, name, transcription.scores(), transcription, mark)
+
+
+def _without_checkpoint(adapters: Path, present: Sequence[str]) -> dict[str, str]:
+    """Languages that went into quarantine before their first checkpoint."""
+    marks = {code: read_mark(adapters, code) for code in marked_languages(adapters) if code not in present}
+    return {code: f"it has no checkpoint, in quarantine {mark.line}" for code, mark in marks.items() if mark}
 
 
 def _choose(store: CheckpointStore, languages: Sequence[str] | None) -> list[str]:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.errors import CheckpointError
@@ -44,6 +46,25 @@ def test_a_flipped_bit_anywhere_in_any_file_is_named_and_survived(store, name):
         assert [d.path for d in store.damaged] == [path], f"bit {count % 8} of byte {offset}"
     path.write_bytes(whole)
     assert_same(store.load("ron"), sample(step=2))
+
+
+@settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    name=st.sampled_from(FILES),
+    at=st.integers(0, 1500),
+    put=st.binary(max_size=8) | st.just(b"[" * 20_000),
+    left=st.none() | st.floats(0, 1),
+)
+def test_no_damage_gives_a_traceback_or_another_adapter(store, name, at, put, left):
+    path = newest_folder(store) / name
+    whole = path.read_bytes()
+    changed = whole[:at] + put + whole[at + len(put) :]
+    changed = changed if left is None else changed[: int(len(changed) * left)]
+    path.write_bytes(changed)
+    try:
+        assert_same(store.load("ron"), sample(step=2 if changed == whole else 1))
+    finally:
+        path.write_bytes(whole)
 
 
 def _rewrite_manifest(folder: Path) -> None:

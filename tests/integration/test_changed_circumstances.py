@@ -123,7 +123,7 @@ def test_a_language_of_which_nothing_can_be_read_is_quarantined_after_an_epoch_a
 ) -> None:
     shutil.copytree(shards, tmp_path / "shards")
     damage(tmp_path / "shards", B, "train")
-    assert train(toy_config(tmp_path / "run", small_base, tmp_path / "shards")) == "finished"
+    assert train(toy_config(tmp_path / "run", small_base, tmp_path / "shards")) == "incomplete"
     (quarantined,) = events(tmp_path / "run", "quarantined")
     assert quarantined["language"] == B and "shards verify" in quarantined["reason"]
     assert (tmp_path / "run" / "adapters" / A / "last").resolve().name == "step-00000012"
@@ -133,7 +133,7 @@ def test_a_language_of_which_nothing_can_be_read_is_quarantined_after_an_epoch_a
 def test_an_unreadable_dev_split_is_named_and_stops_nobody(tmp_path: Path, small_base: Path, shards: Path) -> None:
     shutil.copytree(shards, tmp_path / "shards")
     damage(tmp_path / "shards", B, "dev")
-    assert train(toy_config(tmp_path / "run", small_base, tmp_path / "shards")) == "finished"
+    assert train(toy_config(tmp_path / "run", small_base, tmp_path / "shards")) == "incomplete"
     assert {event["language"] for event in events(tmp_path / "run", "damaged_sample")} == {B}
     assert (tmp_path / "run" / "adapters" / B / "best").resolve().name == "step-00000012"
 

@@ -154,9 +154,10 @@ def test_what_slurm_does_not_know_says_nothing_about_the_run(
     text, values = told(run, capsys)
     assert (values["state"], values["job"]["state"]) == ("running", "UNKNOWN")
     assert "4711 unknown: its number is now that of" in text
-    begin(run, state="finished")
-    text, _ = told(run, capsys)
-    assert "4711" not in text
+    for state in ("finished", "incomplete", "failed", "stalled"):
+        begin(run, state=state)
+        text, _ = told(run, capsys)
+        assert "4711" not in text, state
 
 
 def test_a_run_that_waits_for_its_first_start_says_so(

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
-from mms_dist.errors import StalledError, TrainingError
+from mms_dist.checkpoint.quarantine_mark import read_mark
+from mms_dist.errors import CheckpointError, IncompleteError, StalledError, TrainingError
+from mms_dist.inspection.standing import read_standing
 from mms_dist.training.attempts import (
     FAILED,
     FINISHED,
+    INCOMPLETE,
     PREEMPTED,
     RUNNING,
     STALLED,
     Attempt,
+    Status,
     begin,
     is_automatic_restart,
     mark_hung,
     read_status,
 )
+from mms_dist.training.quarantine import read_quarantine
 
 
 def start(run: Path, *, steps: int | None, automatic: bool = True, allowed: int = 3) -> Attempt:
@@ -58,7 +67,15 @@ def test_the_status_says_how_the_run_stands_from_its_begin_to_its_end(tmp_path):
 
 @pytest.mark.parametrize(
     ("state", "exit_code", "restart"),
-    [(FINISHED, 0, False), (PREEMPTED, 75, True), (FAILED, 1, True), (FAILED, 2, False), (FAILED, 130, False)],
+    [
+        (FINISHED, 0, False),
+        (PREEMPTED, 75, True),
+        (FAILED, 1, True),
+        (FAILED, 2, False),
+        (FAILED, 130, False),
+        (FAILED, 65, False),
+        (INCOMPLETE, 65, False),
+    ],
 )
 def test_a_restart_is_asked_for_exactly_where_the_same_command_may_do_better(tmp_path, state, exit_code, restart):
     start(tmp_path, steps=0).finish(state, exit_code=exit_code, reason="because", round=3, steps=5)
@@ -88,6 +105,43 @@ def test_a_restart_after_giving_up_gives_up_with_the_same_words_until_someone_st
     assert str(first.value) == str(second.value) == status(tmp_path)["reason"]
     start(tmp_path, steps=0, allowed=1, automatic=False)
     assert (status(tmp_path)["state"], status(tmp_path)["stalled"], status(tmp_path)["attempt"]) == (RUNNING, 0, 1)
+
+
+def mark(run: Path, language: str) -> Path:
+    path = run / "adapters" / language / "QUARANTINED.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("{}")
+    return path
+
+
+@pytest.mark.parametrize("state", [INCOMPLETE, FAILED])
+def test_a_restart_of_a_run_that_ended_in_quarantine_ends_at_once_with_the_same_words(tmp_path, state):
+    marks = [mark(tmp_path, language) for language in ("ita", "ron")]
+    start(tmp_path, steps=40, automatic=False).finish(state, exit_code=65, reason="two", quarantined=["ita", "ron"])
+    before = status(tmp_path)
+    for attempt in (2, 3):
+        with pytest.raises(IncompleteError, match="two") as error:
+            start(tmp_path, steps=None)
+        assert error.value.exit_code == 65
+        now = status(tmp_path)
+        assert now == before | {"attempt": attempt, "started": now["started"], "ended": now["ended"]}
+    marks[0].unlink()  # someone has fixed one, and asks a launcher for it
+    start(tmp_path, steps=40)
+    assert (status(tmp_path)["state"], status(tmp_path)["stalled"], status(tmp_path)["quarantined"]) == (RUNNING, 0, [])
+
+
+def test_a_start_by_hand_after_quarantine_tries_anew(tmp_path):
+    mark(tmp_path, "ron")
+    start(tmp_path, steps=40, automatic=False).finish(INCOMPLETE, exit_code=65, reason="one", quarantined=["ron"])
+    start(tmp_path, steps=40, automatic=False)
+    assert status(tmp_path)["state"] == RUNNING
+
+
+def test_a_status_of_before_quarantine_was_told_is_read(tmp_path):
+    start(tmp_path, steps=40).finish(FINISHED, exit_code=0)
+    old = {name: value for name, value in status(tmp_path).items() if name != "quarantined"}
+    (tmp_path / "status.json").write_text(json.dumps(old))
+    assert read_status(tmp_path).quarantined == []
 
 
 def test_attempts_that_are_killed_without_a_word_count(tmp_path):
@@ -186,3 +240,37 @@ def test_a_file_that_is_no_status_is_named_with_what_to_do(tmp_path, text):
 )
 def test_a_restart_is_automatic_if_a_launcher_or_slurm_counts_it(environment, automatic):
     assert is_automatic_restart(environment) is automatic
+
+
+FIELDS = [each.name for each in fields(Status)]
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=3,
+)
+
+
+@settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(changes=st.dictionaries(st.sampled_from(FIELDS), ANYTHING, min_size=1, max_size=2))
+@example(changes={"pid": -1})
+@example(changes={"pid": 2**40})
+@example(changes={"started": "2026-01-01"})
+def test_no_value_in_status_json_gives_a_traceback(tmp_path, changes):
+    start(tmp_path, steps=40, automatic=False)
+    (tmp_path / "status.json").write_text(json.dumps(status(tmp_path) | changes))
+    try:
+        read_standing(tmp_path).as_dict()
+        start(tmp_path, steps=40)
+    except TrainingError as error:
+        assert "status.json" in str(error) or isinstance(error, (StalledError, IncompleteError))
+
+
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(content=st.binary(max_size=20) | ANYTHING.map(lambda value: json.dumps(value).encode()))
+def test_a_quarantine_mark_holds_whatever_is_in_it(tmp_path, content):
+    path = mark(tmp_path, "ron")
+    path.write_bytes(content)
+    found = read_mark(tmp_path / "adapters", "ron")
+    assert found is not None and found.line
+    with contextlib.suppress(CheckpointError):
+        read_quarantine(tmp_path / "adapters", "ron")

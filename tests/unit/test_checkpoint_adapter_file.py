@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 import safetensors.torch
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from safetensors import safe_open
 from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
 
-from mms_dist.checkpoint.adapter_file import AdapterShape, read_adapter, write_adapter
+from mms_dist.checkpoint.adapter_file import AdapterShape, read_adapter, serialize_adapter, write_adapter
 from mms_dist.errors import CheckpointError
 from tests.checkpoint_samples import random_adapter
 
@@ -116,5 +118,28 @@ def test_a_missing_or_unreadable_file_is_named_with_the_mend(tmp_path):
     path.write_bytes(path.read_bytes()[:-5])
     with pytest.raises(CheckpointError, match=r"not a readable safetensors file"):
         read_adapter(path)
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 912345\n"
+    instead = {pointer: "is a Git LFS pointer.*912,345.*git lfs pull", b"": "is empty", b"<html>": "is a web page"}
+    for content, words in instead.items():
+        path.write_bytes(content)
+        with pytest.raises(CheckpointError, match=rf"adapter.ron.safetensors {words}"):
+            read_adapter(path)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(CheckpointError, match=r"not a readable safetensors file"):
+        read_adapter(path)
     with pytest.raises(CheckpointError, match=r"cannot write .*; free space there or choose another folder"):
         write_adapter(tmp_path / "nowhere" / "adapter.ron.safetensors", random_adapter(SHAPE, seed=0))
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(at=st.integers(0, 3000), put=st.binary(max_size=8), left=st.one_of(st.none(), st.floats(0, 1)))
+def test_no_damage_to_an_adapter_file_gives_a_traceback(tmp_path, at, put, left):
+    content = bytearray(serialize_adapter(random_adapter(SHAPE, seed=0)))
+    content[at : at + len(put)] = put
+    path = tmp_path / "adapter.ron.safetensors"
+    path.write_bytes(content if left is None else content[: int(len(content) * left)])
+    try:
+        read_adapter(path)
+    except CheckpointError as error:
+        assert str(path) in str(error)

@@ -68,7 +68,7 @@ def test_the_closing_table_tells_before_and_after_of_every_language(tmp_path: Pa
     assert "early stop" in ita
     assert "adapters/ita/best" in ita
     assert "quarantined" in ron
-    assert "ron the loss is nan (step 6)" in table
+    assert "ron quarantined since step 6: the loss is nan" in table
     assert table[-1] == f"curves: tensorboard --logdir {tmp_path / 'run' / 'tensorboard'}"
 
 

@@ -84,6 +84,7 @@ def test_a_plan_adds_up() -> None:
     assert slow.fits is True and slow.memory.total <= 2**30
     row = 4 * RowLayout(6, 192, 16).row_size(40)
     assert slow.memory.rows == 4 * 4 * row and slow.memory.base == 4 * TINY.parameters
+    assert slow.memory.total == 4 * TINY.parameters + (4 + 3) * 4 * row + slow.memory.activations
     unknown = make_plan(config, census, None, TINY, Cluster(2, 4, memory_gib=0.001))
     assert (
         unknown.makespan_seconds is None and unknown.over_least == unknown.audio_seconds / unknown.least_audio_seconds

@@ -61,13 +61,25 @@ def test_an_unknown_character_is_unk_and_does_not_shift_the_others(vocabulary):
         ("[1]", "must hold one language"),
         ("{", "is not JSON"),
         ("[" * 100_000, "is not JSON"),
-        (b"{\xff", "is not JSON"),
+        (b"{\xff", "is not UTF-8"),
         ('{"ron": {"a": "x", "b": 1}}', "not 0 … 1"),
         ('{"ron": {"a": null}}', "not 0 … 0"),
         ('{"ron": {"a": false}}', "not 0 … 0"),
+        ("", "vocab.json is empty"),
+        ("version https://git-lfs.github.com/spec/v1\nsize 900\n", "Git LFS pointer.*git lfs pull"),
+        ('{"ron": [1]}', "no entry for ron"),
+        ('{"ron": {"<pad>": "0"}}', "not 0 … 0"),
+        ('{"ron": {"<pad>": null, "a": 1}}', "not 0 … 1"),
+        ('{"ron": {"<pad>": true}}', "not 0 … 0"),
     ],
 )
 def test_a_vocabulary_that_would_not_fit_is_refused(nested, message, tmp_path):
     (tmp_path / "vocab.json").write_bytes(nested if isinstance(nested, bytes) else nested.encode())
     with pytest.raises(ShardsError, match=message):
+        Vocabulary.load(tmp_path / "vocab.json")
+
+
+def test_a_vocabulary_that_is_no_text_is_refused(tmp_path):
+    (tmp_path / "vocab.json").write_bytes(b'{"ron": "\xff"}')
+    with pytest.raises(ShardsError, match=r"vocab.json is not UTF-8"):
         Vocabulary.load(tmp_path / "vocab.json")

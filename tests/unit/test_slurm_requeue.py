@@ -1,6 +1,7 @@
 """What becomes of a job when its run has ended, and how many machines' worth of ends it takes to say so."""
 
 import json
+import runpy
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -9,11 +10,13 @@ import pytest
 from launcher.slurm import batch, node
 from launcher.slurm.outcome import outcome_since
 from launcher.slurm.requeue import PATIENCE, Action, Progress, decide, read_progress, write_progress
-from mms_dist.errors import TrainingError
-from mms_dist.training.attempts import FAILED, FINISHED, PREEMPTED, RUNNING, STALLED, Status
+from mms_dist.errors import IncompleteError, TrainingError
+from mms_dist.training.attempts import FAILED, FINISHED, INCOMPLETE, PREEMPTED, RUNNING, STALLED, Status
+from mms_dist.training.attempts import begin as begin_attempt
 
 ALLOWED = 3
 RUN = Status(processes=2, attempt=1, stalled=0, steps_at_start=0, round=7, steps=21, restored=True, job=None)
+BAD = replace(RUN, restart=False, exit_code=65, reason="ron is in quarantine", quarantined=["ron"])
 JOB = {"SLURM_JOB_ID": "12", "SLURM_JOB_NODELIST": "n[1-2]", "SLURM_JOB_NUM_NODES": "2"}
 
 
@@ -36,6 +39,9 @@ JOB = {"SLURM_JOB_ID": "12", "SLURM_JOB_NODELIST": "n[1-2]", "SLURM_JOB_NUM_NODE
             "no base",
         ),
         (replace(RUN, state=STALLED, restart=False, exit_code=70, reason="same"), False, 0, Action.GIVE_UP, 70, "same"),
+        (replace(BAD, state=INCOMPLETE), False, 0, Action.GIVE_UP, 65, "ron is in quarantine"),
+        (replace(BAD, state=INCOMPLETE), True, 0, Action.GIVE_UP, 65, "ron is in quarantine"),  # warned at its end
+        (replace(BAD, state=FAILED), True, 0, Action.GIVE_UP, 65, "ron is in quarantine"),
         (replace(RUN, state=RUNNING), False, 0, Action.REQUEUE, 75, "killed, or a machine went down"),
         (replace(RUN, state=RUNNING), True, 0, Action.REQUEUE, 75, "before it had saved"),
         (replace(RUN, state=RUNNING), False, ALLOWED, Action.GIVE_UP, 1, "no step"),
@@ -179,6 +185,41 @@ def test_a_job_gives_up_after_as_many_starts_without_a_step_as_are_allowed(
     assert codes == [75, 75, 75, 1, 1], "the run's own run.stalled_restarts is 3"
 
 
+@pytest.mark.parametrize("state", [INCOMPLETE, FAILED])
+@pytest.mark.parametrize("options", [[], ["--warned"]])
+def test_the_job_of_a_run_with_languages_in_quarantine_ends_with_65_and_is_not_requeued(
+    run: Path, capsys: pytest.CaptureFixture[str], state: str, options: list[str]
+) -> None:
+    before = begin(run, capsys)
+    write(run, replace(BAD, state=state))
+    assert end(run, before, *options) == 65
+    assert "give up: ron is in quarantine" in capsys.readouterr().err
+
+
+def test_a_job_that_slurm_starts_again_after_such_an_end_gives_up_again(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(run, replace(BAD, state=INCOMPLETE))
+    (run / "adapters" / "ron").mkdir(parents=True)
+    (run / "adapters" / "ron" / "QUARANTINED.json").write_text("{}")
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    before = begin(run, capsys)
+    with pytest.raises(IncompleteError):
+        begin_attempt(run, processes=2, automatic=True, allowed=ALLOWED)
+    assert end(run, before) == 65
+
+
+@pytest.mark.parametrize(("status", "expected"), [(0, 0), (65, 0), (75, 0), (1, 1), (2, 2), (70, 70), (130, 130)])
+def test_a_rank_that_came_to_its_end_in_order_is_no_failure_to_its_launcher(
+    monkeypatch: pytest.MonkeyPatch, status: int, expected: int
+) -> None:
+    left = []
+    monkeypatch.setattr("launcher.cli.main", lambda arguments: status)
+    monkeypatch.setattr("launcher.leave.leave", left.append)
+    runpy.run_module("launcher.slurm.rank", run_name="__main__")
+    assert left == [expected]
+
+
 def test_a_wrong_configuration_is_for_a_person(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert batch.main(["begin", str(run.parent / "config.yaml"), "--optim.lrr", "1"]) == 2
     assert "optim.lrr" in capsys.readouterr().err
@@ -186,7 +227,7 @@ def test_a_wrong_configuration_is_for_a_person(run: Path, capsys: pytest.Capture
 
 @pytest.mark.parametrize(
     ("state", "exit_code", "expected"),
-    [(FINISHED, 0, 0), (PREEMPTED, 75, 0), (FAILED, 2, 2), (STALLED, 70, 70)],
+    [(FINISHED, 0, 0), (PREEMPTED, 75, 0), (INCOMPLETE, 65, 0), (FAILED, 65, 65), (FAILED, 2, 2), (STALLED, 70, 70)],
 )
 def test_a_machine_ends_as_the_run_did(run: Path, state: str, exit_code: int, expected: int) -> None:
     write(run, replace(RUN, state=state, exit_code=exit_code))

@@ -147,3 +147,4 @@ def test_the_rate_warms_up_decays_and_still_moves_in_the_last_step() -> None:
     assert rates[4] == 1.0 and rates[-1] == pytest.approx(1 / 6)
     assert all(later < earlier for earlier, later in itertools.pairwise(rates[4:]))
     assert learning_rate(10_000, Optim(lr=1.0, decay="constant")) == 1.0
+    assert learning_rate(0, Optim(warmup_steps=0)) == 0.0, "of a language that is quarantined in its first step"

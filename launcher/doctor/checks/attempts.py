@@ -5,7 +5,8 @@ from pathlib import Path
 from launcher.doctor.finding import Notes
 from launcher.doctor.subject import Subject
 from mms_dist.checkpoint.lock import lock_holder
-from mms_dist.training.attempts import FAILED, FINISHED, STALLED, read_status
+from mms_dist.errors import EXIT_INCOMPLETE
+from mms_dist.training.attempts import FAILED, FINISHED, INCOMPLETE, STALLED, read_status
 
 
 def look(subject: Subject, notes: Notes) -> None:
@@ -27,6 +28,11 @@ def look(subject: Subject, notes: Notes) -> None:
         notes.warn(
             f"the last attempt in {directory} gave up: {status.reason}",
             "mend that first; a start by hand counts restarts anew",
+        )
+    elif status.state == INCOMPLETE or status.exit_code == EXIT_INCOMPLETE:
+        notes.warn(
+            f"the last attempt in {directory} came to its end, and not every language is well: {status.reason}",
+            "fix that first; languages that are in quarantine are left as they are",
         )
     elif status.state == FAILED:
         notes.warn(

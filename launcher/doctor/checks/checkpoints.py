@@ -6,10 +6,11 @@ from pathlib import Path
 
 from launcher.doctor.finding import Notes
 from launcher.doctor.subject import Subject
-from launcher.doctor.weights import safetensors_shapes
+from mms_dist.base_files.weights import safetensors_table
 from mms_dist.checkpoint.adapter_file import adapter_filename
 from mms_dist.checkpoint.folder import STATE, VOCABULARY, folder_name
 from mms_dist.checkpoint.language_folder import LanguageFolder
+from mms_dist.checkpoint.quarantine_mark import QUARANTINE_NAME, read_mark
 from mms_dist.model.layout import HEAD_WEIGHT, RowLayout
 from mms_dist.training.census import LanguageEntry
 from shards.index import ShardIndex
@@ -22,13 +23,22 @@ def look(subject: Subject, notes: Notes) -> None:
         notes.skip("needs the configuration, the base and the shards")
         return
     adapters = Path(config.run.directory) / "adapters"
+    marks = {entry.language: read_mark(adapters, entry.language) for entry in subject.languages}
+    for language, mark in marks.items():
+        if mark is not None:
+            notes.warn(
+                f"{language} is in quarantine {mark.line}",
+                f"fix the cause and remove {adapters / language / QUARANTINE_NAME}: {language} then goes on from its "
+                "last good checkpoint. As it is, the run would leave it out and end incomplete",
+            )
     found = {
         entry.language: adapters / entry.language / folder_name(step)
         for entry in subject.languages
         if (step := LanguageFolder(adapters / entry.language).pointed("last")) is not None
     }
-    if not found:
+    if not found and not notes.of("warning"):
         notes.ok(f"none in {adapters}: every language begins anew")
+    if not found:
         return
     layout = RowLayout(shape.layers, shape.hidden, config.adapter.dim)
     index = ShardIndex.load(config.data.shards, list(found))
@@ -43,8 +53,9 @@ def look(subject: Subject, notes: Notes) -> None:
                 f"{folder} is damaged ({str(error).strip().splitlines()[0]})",
                 "nothing, if an older checkpoint of the language is whole: the run goes on from that",
             )
+    going_on = sum(marks[language] is None for language in found)
     if not notes.of("failed"):
-        notes.ok(f"{len(found):,} of {len(subject.languages):,} languages go on from theirs in {adapters}")
+        notes.ok(f"{going_on:,} of {len(subject.languages):,} languages go on from theirs in {adapters}")
 
 
 def _misfits(
@@ -53,7 +64,8 @@ def _misfits(
     """Why a checkpoint cannot go on in this run, and the mend."""
     assert subject.config is not None
     which = f"the checkpoint of {entry.language} ({folder.name})"
-    shapes = safetensors_shapes(folder / adapter_filename(entry.language))
+    table = safetensors_table(folder / adapter_filename(entry.language))
+    shapes = {name: weight.shape for name, weight in table.items()}
     first = next(name for name in layout.names() if name.endswith("layers.0.adapter_layer.linear_1.weight"))
     dim, hidden = shapes[first]
     layers = sum(name.endswith("adapter_layer.linear_1.weight") for name in shapes)

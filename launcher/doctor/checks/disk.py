@@ -14,6 +14,10 @@ BESIDES_BYTES = 16 << 10
 """Of a checkpoint, beside its tensors: state, vocabulary, manifest, and the tensors' table of contents."""
 FILES = 6
 """Of a checkpoint, its folder with them."""
+FILES_OF_A_LANGUAGE = 4
+"""Its folder, its pointers `last` and `best`, and a mark of quarantine."""
+FILES_OF_A_RUN = 16
+"""Lock, configuration, status, events, metrics, TensorBoard's files, and the folders around them."""
 TENSORS = 3
 """As long as the row each: adapter and head, and AdamW's two moments."""
 
@@ -31,6 +35,7 @@ def look(subject: Subject, notes: Notes) -> None:
     needed = copies * sum(sizes) + max(sizes)  # and one that is being written
     written, entries = _written(directory / "adapters")
     free, system = shutil.disk_usage(place).free, os.statvfs(place)
+    files = files_of(copies, len(sizes))
     each = f"{copies} of {len(sizes):,} languages, {amount(sum(sizes) / len(sizes))} each"
     told = f"{amount(needed)} for checkpoints ({each}), {amount(written)} written, {amount(free)} free in {place}"
     if needed - written > free:
@@ -39,12 +44,17 @@ def look(subject: Subject, notes: Notes) -> None:
         notes.warn(told, "free space there: little would be left for anything else")
     else:
         notes.ok(f"{told}; quotas are not looked at")
-    files = copies * len(sizes) * FILES
-    if system.f_files and files - entries > system.f_favail:
+    if system.f_files and files - entries > system.f_favail:  # 0: the file system has no such bound
         notes.fail(
-            f"{files:,} files for checkpoints, {entries:,} there, {system.f_favail:,} more possible in {place}",
+            f"{files:,} files (inodes) for the run, {entries:,} there, {system.f_favail:,} more possible in {place}",
             "remove files there, lower checkpoint.keep, or choose another run.directory",
         )
+
+
+def files_of(copies: int, languages: int) -> int:
+    """Files, folders and links that a run makes at most, with so many checkpoints of each language."""
+    checkpoints = copies * languages + 1  # and one that is being written
+    return checkpoints * FILES + languages * FILES_OF_A_LANGUAGE + FILES_OF_A_RUN
 
 
 def checkpoint_bytes(config: Config, shape: BaseShape, vocabulary_size: int) -> int:
@@ -54,8 +64,8 @@ def checkpoint_bytes(config: Config, shape: BaseShape, vocabulary_size: int) -> 
 
 
 def _written(adapters: Path) -> tuple[int, int]:
-    """Bytes and files of the checkpoints there are."""
+    """Bytes and files of the checkpoints there are, folders and links with them."""
     total, count = 0, 0
-    for path in adapters.glob("*/step-*/*"):
-        total, count = total + path.stat().st_size, count + 1
+    for path in adapters.rglob("*"):
+        total, count = total + (path.lstat().st_size if path.is_file() else 0), count + 1
     return total, count

@@ -1,4 +1,4 @@
-"""Does the longest forward pass fit into memory, with the base and the rows of all slots?"""
+"""Do the base, the rows of all slots with gradients and moments, and the longest forward pass fit into memory?"""
 
 import os
 from collections.abc import Mapping
@@ -41,12 +41,13 @@ def look(subject: Subject, notes: Notes) -> None:
         forward_seconds=passing,
     )
     base = memory.base // subject.site.world(_gpus()) if subject.base_is_sharded else memory.base
-    needed = base + memory.rows + memory.activations
+    needed = base + memory.total - memory.base
     if on_cpu:
         needed += PROCESS_BYTES + int(2**30 * feature_cache_gib(config.model.feature_cache_gib, device))
     told = (
-        f"about {amount(needed)} a process: base {amount(base)}, rows {amount(memory.rows)}, a forward pass of "
-        f"{passing:,.0f} s {amount(memory.activations)}"
+        f"about {amount(needed)} a process: base {amount(base)}, rows with gradients and moments "
+        f"{amount(memory.rows)}, gathered for a pass {amount(memory.gathered)}, a forward pass of {passing:,.0f} s "
+        f"{amount(memory.activations)}"
     )
     available, where = _available(subject, on_cpu)
     if available is None:

@@ -6,8 +6,8 @@ from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.training.assembly import Parts
 from tests.distributed.ranks import train_ranks
 from tests.distributed.worker import Notes
-from tests.faults.injection import Fault
-from tests.faults.many.runs import LANGUAGES, WORLD, events, faulty, many_config
+from tests.faults.injection import Fault, read_record
+from tests.faults.many.runs import LANGUAGES, WORLD, events, faulty, many_config, status
 from tests.training import final_row
 
 ROUND = 10
@@ -39,9 +39,14 @@ def test_a_shared_and_an_owned_language_are_quarantined_everywhere_and_the_other
     faults = [Fault(1, "forward", "nan", ROUND, language=shared), Fault(0, "forward", "nan", ROUND, language=owned)]
     with faulty(poisoned, faults, tmp_path / "record") as launch:
         result = launch.wait()
-        assert result.code == 0, result.log
-    told = [(event["language"], event["round"]) for event in events(tmp_path / "poisoned", "quarantined")]
-    assert sorted(told) == sorted([(shared, ROUND), (owned, ROUND)])
+        assert result.code != 0, result.log
+    left = [note.code for note in read_record(tmp_path / "record") if note.what == "exit"]
+    assert left == [65, 65], "all ranks know"
+    told = status(tmp_path / "poisoned")
+    assert (told["state"], told["exit_code"], told["restart"]) == ("incomplete", 65, False)
+    assert told["quarantined"] == sorted([shared, owned])
+    out = [(event["language"], event["round"]) for event in events(tmp_path / "poisoned", "quarantined")]
+    assert sorted(out) == sorted([(shared, ROUND), (owned, ROUND)])
     others = sorted(set(LANGUAGES) - {shared, owned})
     with (
         CheckpointStore(tmp_path / "clean" / "adapters", keep=20) as ours,

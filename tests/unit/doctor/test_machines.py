@@ -9,10 +9,14 @@ import psutil
 import pytest
 import torch
 
-from launcher.doctor.checks.memory import host_bytes
+from launcher.doctor.amount import amount
+from launcher.doctor.checks.memory import PROCESS_BYTES, host_bytes
 from launcher.doctor.site import Site, site_of
 from launcher.doctor.step import take_place
 from launcher.slurm.lead_time import LeadTime
+from mms_dist.config import load_config
+from mms_dist.model.layout import RowLayout
+from mms_dist.planning.shape import BaseShape
 from shards.index import ShardIndex
 from tests.doctoring import examined, failed, warned
 
@@ -21,6 +25,40 @@ def test_memory_is_compared_with_what_is_said_of_machines_elsewhere(config: Path
     assert failed(examined(config, nodes=2, processes=2, here=False, memory_gib=80)) == {}
     told = failed(examined(config, nodes=2, processes=2, here=False, memory_gib=0.001))
     assert told.keys() == {"memory"}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        [],
+        ["--rounds.slots", "1"],
+        ["--adapter.dim", "1024"],
+        ["--adapter.dim", "1024", "--rounds.slots", "1"],
+        ["--model.dtype", "bfloat16", "--adapter.dim", "1024"],
+        ["--run.device", "cpu", "--adapter.dim", "1024", "--model.feature_cache_gib", "0.25"],
+    ],
+)
+def test_every_part_of_a_process_must_fit_into_memory(config: Path, shards: Path, settings: list[str]) -> None:
+    """Counted anew: rows with gradients and two moments for each slot, copies for a pass, the base and activations."""
+    run = load_config(config, settings)
+    index, shape = ShardIndex.load(str(shards)), BaseShape.of(run.model.base)
+    slots = min(run.rounds.slots, 2)
+    largest = max(len(index.language(code).vocabulary) for code in index.languages)
+    row = 4 * RowLayout(2, 32, run.adapter.dim).row_size(largest)  # never below float32
+    number = 2 if run.model.dtype == "bfloat16" else 4
+    longest = max(index.language(code).table("train").durations.max() for code in index.languages)
+    seconds = max(run.rounds.forward_seconds, longest)
+    kept = shape.kept_numbers(seconds, dim=run.adapter.dim, checkpointing=False)
+    needed = number * shape.parameters + (1 + 1 + 2) * slots * row + 3 * slots * row + number * kept
+    if run.run.device == "cpu":
+        needed += PROCESS_BYTES + 2**28
+
+    def told(gib: float) -> dict[str, str]:
+        return failed(examined(config, *settings, nodes=2, processes=1, here=False, memory_gib=gib))
+
+    assert told(needed / 2**30) == {}
+    assert told((needed - 1) / 2**30).keys() == {"memory"}
+    assert f"rows with gradients and moments {amount(4 * slots * row)}" in told(1e-9)["memory"]
 
 
 def test_an_utterance_longer_than_a_pass_must_fit_alone_and_can_be_left_out(config: Path, shards: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 import safetensors.torch
 
 from launcher.doctor.checks import disk, run_directory
-from launcher.doctor.checks.disk import checkpoint_bytes
+from launcher.doctor.checks.disk import checkpoint_bytes, files_of
 from mms_dist.checkpoint.lock import RunLock
 from mms_dist.config import load_config
 from mms_dist.planning.shape import BaseShape
@@ -69,6 +69,21 @@ def test_a_run_that_gave_up_is_told_with_its_reason(config: Path, tmp_path: Path
     findings = examined(config)
     assert failed(findings) == {}
     assert "gave up: no luck" in warned(findings)["last attempt"]
+
+
+@pytest.mark.parametrize("state", ["incomplete", "failed"])
+def test_languages_in_quarantine_are_told_with_what_lets_them_go_on(config: Path, tmp_path: Path, state: str) -> None:
+    values = {"processes": 1, "attempt": 1, "stalled": 0, "steps_at_start": 0, "state": state, "exit_code": 65}
+    mark = tmp_path / "run" / "adapters" / "tab" / "QUARANTINED.json"
+    mark.parent.mkdir(parents=True)
+    mark.write_text(json.dumps({"language": "tab", "step": 12, "reason": "its loss is nan"}))
+    (tmp_path / "run" / "status.json").write_text(json.dumps(values | {"reason": "tab is in quarantine"}))
+    findings = examined(config)
+    assert failed(findings) == {}
+    told = warned(findings)
+    assert "came to its end, and not every language is well: tab is in quarantine" in told["last attempt"]
+    assert "tab is in quarantine since step 12: its loss is nan" in told["checkpoints"]
+    assert f"remove {mark}" in told["checkpoints"]
 
 
 def test_checkpoints_are_as_large_as_is_reckoned_and_must_fit_what_the_run_goes_on_with(
@@ -132,3 +147,51 @@ def test_there_must_be_room_for_the_checkpoints_kept_the_best_and_one_being_writ
     assert told.keys() == {"disk space"}
     assert f"{keep + 1} of 2 languages" in told["disk space"]
     assert failures(needed) == {}
+
+
+class Disk:
+    """A file system with so many free inodes (of none at all: one that has no such bound)."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, free: int, total: int = 10**9) -> None:
+        real = os.statvfs
+
+        def statvfs(path: Any) -> SimpleNamespace:
+            found = real(path)
+            names = [name for name in dir(found) if name.startswith("f_")]
+            values = {name: getattr(found, name) for name in names}
+            return SimpleNamespace(**values | {"f_files": total, "f_ffree": free + 5, "f_favail": free})
+
+        monkeypatch.setattr(os, "statvfs", statvfs)
+
+
+@pytest.mark.parametrize("keep", [1, 3])
+def test_there_must_be_inodes_for_every_file_of_the_run(
+    config: Path, monkeypatch: pytest.MonkeyPatch, keep: int
+) -> None:
+    needed = files_of(keep + 1, languages=2)
+    settings = ["--checkpoint.keep", str(keep)]
+    Disk(monkeypatch, free=needed)
+    assert failed(examined(config, *settings)) == {}
+    Disk(monkeypatch, free=needed - 1)
+    told = failed(examined(config, *settings))
+    assert told.keys() == {"disk space"}
+    assert f"{needed:,} files (inodes)" in told["disk space"] and f"{needed - 1:,} more possible" in told["disk space"]
+    Disk(monkeypatch, free=0, total=0)
+    assert failed(examined(config, *settings)) == {}, "btrfs and some network file systems have no bound"
+
+
+def test_files_that_are_there_already_need_no_new_inode(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a run makes no more of them than is reckoned, and not far fewer."""
+    settings = ["--optim.steps", "12", "--evaluation.every_steps", "2", "--checkpoint.every_rounds", "2"]
+    train(load_config(config, settings))
+    run = load_config(config, settings)
+    there = sum(1 for _ in (tmp_path / "run" / "adapters").rglob("*"))
+    everything = 1 + sum(1 for _ in (tmp_path / "run").rglob("*"))
+    needed = files_of(run.checkpoint.keep + 1, languages=2)
+    assert 0.6 * needed < everything <= needed
+    Disk(monkeypatch, free=needed - there)
+    assert failed(examined(config, *settings)) == {}
+    Disk(monkeypatch, free=needed - there - 1)
+    assert failed(examined(config, *settings)).keys() == {"disk space"}

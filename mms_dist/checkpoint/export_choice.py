@@ -1,0 +1,99 @@
+"""Which languages of a run are worth exporting, and which checkpoint of each."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from mms_dist.checkpoint.language_folder import PointerName
+from mms_dist.checkpoint.quarantine_mark import QuarantineMark, marked_languages, read_mark
+from mms_dist.checkpoint.snapshot import Snapshot
+from mms_dist.checkpoint.store import CheckpointStore
+from mms_dist.errors import CheckpointError, NothingToExport
+
+UNTRAINED = "it has no checkpoint of after a training step"
+
+
+@dataclass
+class Choice:
+    """Chooses from the checkpoints of a run; see `export_run` for what the fields mean."""
+
+    store: CheckpointStore
+    pointer: PointerName
+    include_quarantined: bool
+    start_is_trained: Callable[[str], bool]
+    marks: dict[str, QuarantineMark] = field(default_factory=dict)
+    """Of those chosen that are in quarantine."""
+
+    def of(self, languages: Sequence[str] | None) -> tuple[list[str], dict[str, str]]:
+        """The languages to export, and those that are left out with the reason.
+
+        Raises:
+            CheckpointError: there is none, one is unknown, or one that was named would be left out.
+            NothingToExport: all are left out.
+        """
+        present = self._present(languages)
+        chosen = sorted(set(languages)) if languages else present
+        left_out = {language: reason for language in chosen if (reason := self._reason_against(language))}
+        if languages and left_out:
+            code, reason = next(iter(left_out.items()))
+            raise CheckpointError(f"{code} is not worth exporting: {reason}; {self._fix(code)}")
+        if len(left_out) == len(chosen):
+            shown = "; ".join(f"{code}: {reason}" for code, reason in list(left_out.items())[:5])
+            more = f"; and {len(left_out) - 5:,} more" if len(left_out) > 5 else ""
+            flag = " Quarantined languages are exported with --include-quarantined" if self._any_steps(left_out) else ""
+            raise NothingToExport(
+                f"nothing of {self.store.directory.parent} was exported, as no language is trained ({shown}{more}). "
+                f"`mms-dist report {self.store.directory.parent}` tells how they stand.{flag}"
+            )
+        return [language for language in chosen if language not in left_out], left_out
+
+    def load(self, language: str) -> tuple[Snapshot, str]:
+        """The snapshot, and what it is called. The best of a language that training has not improved on is where it
+        began: of a random start the last is taken in its place."""
+        evaluated = self.store.pointed(language, "best") is not None
+        wanted: PointerName = self.pointer if self.pointer == "last" or evaluated else "last"
+        step = self.store.pointed(language, wanted)
+        if step == 0 and wanted == "best" and not self.start_is_trained(language):
+            wanted, step = "last", self.store.pointed(language, "last")
+        snapshot = self.store.load(language) if step is None else self.store.load(language, pointer=wanted)
+        if snapshot.step == 0 and not self.start_is_trained(language):
+            raise CheckpointError(
+                f"the only whole checkpoint of {language} is that of its start, before a single step; leave it out "
+                "with --languages, or train it on"
+            )
+        return snapshot, wanted if snapshot.step == step else "newest"
+
+    def _present(self, languages: Sequence[str] | None) -> list[str]:
+        present = sorted({*self.store.languages(), *marked_languages(self.store.directory)})
+        if not present:
+            raise CheckpointError(
+                f"found no checkpoint in {self.store.directory}; give the folder of a run that has trained"
+            )
+        for code in languages or ():
+            if code not in present:
+                near = difflib.get_close_matches(code, present, n=1)
+                raise CheckpointError(
+                    f"found no checkpoint of {code!r} in {self.store.directory}; "
+                    + (f"did you mean {near[0]!r}? " if near else "")
+                    + f"there are {', '.join(present)}"
+                )
+        return present
+
+    def _reason_against(self, language: str) -> str | None:
+        untrained = max(self.store.steps(language), default=0) == 0
+        mark = read_mark(self.store.directory, language)
+        if mark is not None:
+            self.marks[language] = mark
+            if untrained or not self.include_quarantined:
+                return f"in quarantine {mark.line}" + (f", and {UNTRAINED}" if untrained else "")
+        return UNTRAINED if untrained else None
+
+    def _fix(self, code: str) -> str:
+        if max(self.store.steps(code), default=0) == 0:
+            return "leave it out of --languages, or train it first"
+        return "export its last good checkpoint all the same with --include-quarantined, or leave it out of --languages"
+
+    def _any_steps(self, languages: Sequence[str] | dict[str, str]) -> bool:
+        return any(max(self.store.steps(language), default=0) > 0 for language in languages)
