@@ -7,6 +7,7 @@ The command line prints the message and exits with the error's code; a traceback
 EXIT_FAILED = 1
 EXIT_USER = 2
 EXIT_STALLED = 70  # EX_SOFTWARE of sysexits.h
+EXIT_PREEMPTED = 75  # EX_TEMPFAIL: run the same command again
 
 
 class MmsDistError(Exception):
@@ -53,3 +54,12 @@ class StalledError(TrainingError):
     """Restarts make no progress: another would end like the ones before it."""
 
     exit_code = EXIT_STALLED
+
+
+class StoppedEarly(BaseException):
+    """A stop was requested before the first round, and something else would have had to be waited for.
+
+    Not an `Exception`: whatever tries a failed download or connection again must not catch it.
+    """
+
+    exit_code = EXIT_PREEMPTED

@@ -11,7 +11,8 @@ from dataclasses import asdict
 from typing import Any
 
 from launcher.doctor.report import Examined
-from mms_dist.distributed.comm import Place
+from mms_dist.distributed.comm import store_at
+from mms_dist.distributed.place import Place
 
 POLL_SECONDS = 0.05
 PATIENCE = 4
@@ -31,7 +32,7 @@ class Meeting:
         self._place = Place.of(os.environ if environment is None else environment)
         self._timeout_seconds = timeout_seconds
         self._known: list[int] = []
-        self._store: Any = self._place.store(timeout_seconds)
+        self._store: Any = store_at(self._place, timeout_seconds)
 
     @property
     def rank(self) -> int:

@@ -4,7 +4,8 @@ import socket
 
 import pytest
 
-from mms_dist.distributed.comm import Place
+from mms_dist.distributed.comm import store_at
+from mms_dist.distributed.place import Place
 from mms_dist.errors import CommError
 
 
@@ -14,7 +15,7 @@ def test_a_port_that_is_taken_is_named() -> None:
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(CommError, match=rf"127\.0\.0\.1:{port}.*main_process_port"):
-            Place(rank=0, world=2, port=port).store(2.0)
+            store_at(Place(rank=0, world=2, port=port), 2.0)
 
 
 def test_a_first_rank_that_is_not_there_is_missed_within_the_time() -> None:
@@ -22,4 +23,4 @@ def test_a_first_rank_that_is_not_there_is_missed_within_the_time() -> None:
         free.bind(("", 0))
         port = free.getsockname()[1]
     with pytest.raises(CommError, match=r"rank 1 cannot .* see that rank 0 was started"):
-        Place(rank=1, world=2, port=port).store(2.0)
+        store_at(Place(rank=1, world=2, port=port), 2.0)
