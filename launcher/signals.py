@@ -1,7 +1,8 @@
 """A signal sets a flag; the round loop looks at it between rounds.
 
 Before the first round there is nothing to finish and nothing to save, and a start may be waiting for what never comes:
-another rank, a download, a lock. So there a stop has some seconds to come about in order, and then ends the process.
+another rank, a download, a lock. So there a stop comes about in order only as long as the main thread gets on, and ends
+the process when that waits.
 Python runs signal handlers between two of its own instructions only, and a call into a library may last for ever. So
 signals are also written into a pipe, which a thread reads.
 """
@@ -29,10 +30,15 @@ ENOUGH = signal.SIGURG
 """What the thread sends to the main thread to raise `StoppedEarly` there; ignored by whoever has no handler."""
 EXIT_INTERRUPTED = 130
 
-IN_ORDER_SECONDS = 3.0
-"""From a stop before the first round to `StoppedEarly` in the main thread."""
-LAST_SECONDS = 4.2
-"""From the same to the end of the process, whatever its main thread is stuck in."""
+WAITING_SECONDS = 2.5
+"""That the main thread may wait after a stop before the first round; `StoppedEarly` is raised in it then."""
+IN_ORDER_SECONDS = 15.0
+"""The same, if it works: reads, loads, saves."""
+UNWINDING_SECONDS = 1.0
+"""From there to the end of the process, whatever its main thread is stuck in."""
+LOOK_SECONDS = 0.25
+WORKING_SHARE = 0.1
+"""Of a processor, that tells work from waiting, on a busy machine as well."""
 INTERRUPTED_SECONDS = 1.0
 """From a second Ctrl-C to the end of the process, likewise."""
 ENDING_SECONDS = 0.4
@@ -63,7 +69,8 @@ class StopFlag:
         self._acknowledgements = itertools.count()
         self._first: float | None = None
         self._second: float | None = None
-        self._told_enough = False
+        self._told_enough: float | None = None
+        self._looked, self._waiting = (0.0, 0.0), 0.0
         self._reader, self._writer = -1, -1
         self._outer_wakeup = -1
         self._thread = threading.Thread(target=self._watch, name="stop-signals", daemon=True)
@@ -106,7 +113,7 @@ class StopFlag:
         self._acknowledge()
 
     def _be_told_enough(self, number: int, frame: FrameType | None) -> None:
-        if self._starting and self._told_enough:
+        if self._starting and self._told_enough is not None:
             raise StoppedEarly("stopped before the first round")
 
     def _acknowledge(self) -> None:
@@ -137,13 +144,10 @@ class StopFlag:
             self._second = time.monotonic()
 
     def _seconds_left(self) -> float | None:
-        """To the next thing to do; None: there is none before another signal."""
+        """To the next look; None: there is nothing to do before another signal."""
         if self._second is not None:
             return max(0.0, self._second + INTERRUPTED_SECONDS - time.monotonic())
-        if self._first is None or not self._starting:
-            return None
-        wait = LAST_SECONDS if self._told_enough else IN_ORDER_SECONDS
-        return max(0.0, self._first + wait - time.monotonic())
+        return LOOK_SECONDS if self._first is not None and self._starting else None
 
     def _see_to_the_end(self) -> None:
         now = time.monotonic()
@@ -151,11 +155,21 @@ class StopFlag:
             if now - self._second >= INTERRUPTED_SECONDS:
                 self._end(EXIT_INTERRUPTED)
         elif self._first is not None and self._starting:
-            if now - self._first >= LAST_SECONDS:
-                self._end(EXIT_PREEMPTED)
-            elif now - self._first >= IN_ORDER_SECONDS and not self._told_enough:
-                self._told_enough = True
+            if self._told_enough is not None:
+                if now - self._told_enough >= UNWINDING_SECONDS:
+                    self._end(EXIT_PREEMPTED)
+            elif self._waited(now) >= WAITING_SECONDS or now - self._first >= IN_ORDER_SECONDS:
+                self._told_enough = now
                 signal.pthread_kill(threading.main_thread().ident or 0, ENOUGH)
+
+    def _waited(self, now: float) -> float:
+        """Seconds since the signal in which the main thread used next to no processor time."""
+        used = time.clock_gettime(time.pthread_getcpuclockid(threading.main_thread().ident or 0))
+        before, used_before = self._looked
+        if self._looked != (0.0, 0.0) and used - used_before < WORKING_SHARE * (now - before):
+            self._waiting += now - before
+        self._looked = (now, used)
+        return self._waiting
 
     def _end(self, status: int) -> None:
         last = threading.Thread(target=self._do_last, args=(status,), name="stop-signals-last", daemon=True)
@@ -172,7 +186,7 @@ class StopFlag:
 
 
 def _is_alone() -> bool:
-    return os.environ.get("WORLD_SIZE", "1") == "1"
+    return (os.environ.get("WORLD_SIZE") or "1") == "1"
 
 
 def _tell_of_stopping() -> None:

@@ -92,10 +92,13 @@ class Comm:
     traffic: Traffic = field(default_factory=Traffic)
     _groups: dict[Block, Any] = field(default_factory=dict)
     _last_words: LastWords | None = None
+    _stop_requested: Callable[[], bool] | None = None
+    """Before the first round."""
     _at_first_round: Callable[[], None] = lambda: None
 
     def first_round(self) -> None:
         """From here on a stop is agreed on by all, and waits are watched and not told."""
+        self._stop_requested = None
         self._at_first_round()
 
     @property
@@ -210,6 +213,7 @@ class Comm:
         Raises:
             PeerError: another rank has failed, and said why.
             CommError: another rank is gone.
+            StoppedEarly: another rank is gone before the first round, and this one was asked to stop as well.
         """
         try:
             with self.watch.waiting(about):
@@ -221,6 +225,8 @@ class Comm:
                 raise told from error
             if not _is_of_the_line(error):
                 raise
+            if self._stop_requested is not None and self._stop_requested():
+                raise StoppedEarly(f"stopped while waiting for {about}") from error
             reason = str(error).strip().split("\n")[0]
             raise CommError(
                 f"rank {self.rank} of {self.world} lost a peer while waiting for {about} ({reason}); look for the rank "
@@ -288,6 +294,7 @@ def joined(
         last_words = LastWords(store, place.rank)
         comm = Comm(place.rank, place.world, watch, _last_words=last_words)
         try:
+            comm._stop_requested = stop_requested
             with _telling(comm, f"{place.name} ({place.host}:{place.port})", at_first_round):
                 _make_group(comm, store, on_gpu)
                 yield comm
