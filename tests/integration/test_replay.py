@@ -152,7 +152,7 @@ def test_a_language_whose_batches_are_others_begins_a_new_epoch_and_that_is_told
     assert told_then == told, "the next checkpoint is of the new batches"
 
 
-def test_a_language_is_evaluated_by_its_own_steps_whenever_it_was_admitted(
+def test_a_language_is_evaluated_by_its_own_steps_and_saved_by_the_rounds_of_the_run(
     tmp_path: Path, small_base: Path, shards: Path
 ) -> None:
     config = setting(
@@ -160,12 +160,15 @@ def test_a_language_is_evaluated_by_its_own_steps_whenever_it_was_admitted(
         small_base,
         shards,
         rounds={"slots": 1},
-        optim={"steps": 12, "warmup_steps": 4},
+        optim={"steps": 14, "warmup_steps": 4},
         languages={B: {"optim": {"steps": 7}}},
         evaluation={"every_steps": 5},
     )
     run(config)
-    evaluated = [e for e in read_events(tmp_path / "events.jsonl") if e["kind"] == "evaluated"]
+    events = list(read_events(tmp_path / "events.jsonl"))
+    evaluated = [e for e in events if e["kind"] == "evaluated"]
     steps = {code: [e["step"] for e in evaluated if e["language"] == code] for code in (A, B)}
-    assert steps == {A: [0, 5, 10, 12], B: [0, 5, 7]}
-    assert [e["round"] for e in evaluated if e["language"] == B] == [12, 17, 19]
+    assert steps == {A: [0, 5, 10, 14], B: [0, 5, 7]}
+    assert [e["round"] for e in evaluated if e["language"] == B] == [14, 19, 21]
+    saved = {e["round"] for e in events if e["kind"] == "checkpoint_saved" and e["language"] == B}
+    assert saved - {19} == {14, 16, 20, 21}, "all languages at the same rounds, so that a kill sets none far back"

@@ -49,7 +49,7 @@ def test_what_owners_computed_is_summed_and_how_many_they_are_enters_nowhere() -
     assert ours.grads[0, 3:].equal(before[0, 3:]) and ours.grads[1:].equal(before[1:]), "its own row, and no further"
 
 
-def test_languages_of_one_block_go_together_and_smaller_blocks_go_first() -> None:
+def test_languages_of_one_block_go_together() -> None:
     ours, comm = bank(), Owners()
     trainees = [trainee("a", 0, ALL), trainee("b", 1, PAIR), trainee("c", 2, ALL), trainee("d", 3)]
     before = ours.grads.clone()
@@ -64,11 +64,11 @@ def test_languages_of_one_block_go_together_and_smaller_blocks_go_first() -> Non
     }
 
 
-def test_blocks_of_one_size_go_in_the_order_of_their_ranks() -> None:
+def test_smaller_blocks_go_first_and_those_of_one_size_in_the_order_of_their_ranks() -> None:
     comm = Owners()
-    trainees = [trainee("a", 0, Block(2, 2)), trainee("b", 1, Block(0, 2))]
-    GradientExchange(comm, bank()).complete(trainees, [batch(1, 1), batch(1, 1)], {})
-    assert [block.first for block, _ in comm.reduced] == [0, 2]
+    trainees = [trainee("a", 0, ALL), trainee("b", 1, Block(2, 2)), trainee("c", 2, PAIR)]
+    GradientExchange(comm, bank()).complete(trainees, [batch(1, 1)] * 3, {})
+    assert [block for block, _ in comm.reduced] == [PAIR, Block(2, 2), ALL]
 
 
 def test_the_mean_is_over_the_utterances_that_could_be_read() -> None:
