@@ -182,8 +182,8 @@ def _say(error: Exception) -> None:
 
     if isinstance(error, PeerError):
         return
-    several = os.environ.get("WORLD_SIZE", "1") != "1"
-    who = f" on rank {os.environ.get('RANK')}" if several else ""
+    rank, several = os.environ.get("RANK", ""), os.environ.get("WORLD_SIZE", "1") != "1"
+    who = f" on rank {rank}" if several and rank else ""
     print(f"error{who}: {error}", file=sys.stderr)
 
 

@@ -11,6 +11,7 @@ EXIT_INCOMPLETE = 65
 better before someone has looked at them. Exit statuses of training: 0 finished · 1 failed · 2 something to fix before
 it begins · 65 incomplete · 70 stalled · 75 stopped, resumable · 130 interrupted."""
 EXIT_STALLED = 70  # EX_SOFTWARE of sysexits.h
+EXIT_PREEMPTED = 75  # EX_TEMPFAIL: run the same command again
 
 
 class MmsDistError(Exception):
@@ -69,3 +70,12 @@ class StalledError(TrainingError):
     """Restarts make no progress: another would end like the ones before it."""
 
     exit_code = EXIT_STALLED
+
+
+class StoppedEarly(BaseException):
+    """A stop was requested before the first round, and something else would have had to be waited for.
+
+    Not an `Exception`: whatever tries a failed download or connection again must not catch it.
+    """
+
+    exit_code = EXIT_PREEMPTED

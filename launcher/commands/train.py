@@ -1,20 +1,24 @@
 """`mms-dist train`: train every language of a configuration; the same command again resumes."""
 
 import argparse
+import contextlib
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from mms_dist.errors import EXIT_PREEMPTED, MmsDistError, StoppedEarly
+
 ACCEPTS_SETTINGS = True
-EXIT_PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h: run the same command again
 
 EPILOG = """\
 Any setting of the configuration can be overridden with its dotted name:
   mms-dist train --config configs/train/mms-300m.yaml --optim.lr 5e-4 --languages.ron.optim.steps 2000
 
 Run the same command again after an interruption, and it goes on. Ctrl-C (or SIGTERM, SIGUSR1) saves every language
-at the end of the round and exits with 75; a second Ctrl-C ends at once.
+at the end of the round and exits with 75; a second Ctrl-C ends at once. Before the first round, whatever the start
+waits for, it ends within five seconds: there is nothing to save yet.
 
 On several processes and machines, with the same settings and the same result (configs/accelerate/):
   accelerate launch --config_file configs/accelerate/one_node_8gpu.yaml -m launcher.train --config FILE
@@ -42,14 +46,22 @@ def run(args: argparse.Namespace) -> int:
     config = load_config(args.config, args.settings)
     if args.dry_run:
         return _dry_run(config)
-    from launcher.signals import StopFlag
+    from launcher.signals import STOPPED_EARLY, StopFlag
     from launcher.world import check_world
+    from mms_dist.distributed.launch_variables import check_launch_variables
 
+    check_launch_variables(os.environ)
     check_world(os.environ, config.comm.processes)
-    with StopFlag() as stop:
-        from mms_dist.training.run import train  # imports torch: on a cold file system there is time for a signal
+    note = partial(_note_early_end, Path(config.run.directory))
+    with StopFlag(note) as stop:
+        try:
+            from mms_dist.training.run import train  # imports torch: on a cold file system there is time for a signal
 
-        outcome = train(config, stop_requested=stop.is_set)
+            outcome = train(config, stop_requested=stop.is_set, at_first_round=stop.first_round)
+        except StoppedEarly:
+            note(EXIT_PREEMPTED)
+            print(STOPPED_EARLY.decode(), end="", file=sys.stderr)
+            return EXIT_PREEMPTED
     return _exit_status(outcome, Path(config.run.directory))
 
 
@@ -60,10 +72,24 @@ def _exit_status(outcome: str, directory: Path) -> int:
 
     if outcome not in (INCOMPLETE, FAILED):
         return 0 if outcome == "finished" else EXIT_PREEMPTED
-    if os.environ.get("RANK", "0") == "0":
+    if _is_first():
         status = read_status(directory)
         print(f"error: {status.reason if status else outcome}", file=sys.stderr)
     return EXIT_INCOMPLETE
+
+
+def _is_first() -> bool:
+    """Whether this is the rank that keeps the run's status."""
+    return os.environ.get("RANK", "0") in ("", "0")
+
+
+def _note_early_end(directory: Path, status: int) -> None:
+    """In the run's status, on the rank that keeps it."""
+    from mms_dist.training.stopped import note_stopped
+
+    if _is_first():
+        with contextlib.suppress(MmsDistError):  # it must not keep the process from ending
+            note_stopped(directory, exit_code=status, processes=int(os.environ.get("WORLD_SIZE") or 1))
 
 
 def _dry_run(config: Any) -> int:

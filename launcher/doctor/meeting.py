@@ -6,12 +6,14 @@ They use the key-value store of the rendezvous and no collective: of this, unlik
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from launcher.doctor.report import Examined
-from mms_dist.distributed.comm import Place
+from mms_dist.distributed.beats import name_ranks
+from mms_dist.distributed.comm import store_at
+from mms_dist.distributed.place import Place
 
 POLL_SECONDS = 0.05
 PATIENCE = 4
@@ -31,7 +33,7 @@ class Meeting:
         self._place = Place.of(os.environ if environment is None else environment)
         self._timeout_seconds = timeout_seconds
         self._known: list[int] = []
-        self._store: Any = self._place.store(timeout_seconds)
+        self._store: Any = store_at(self._place, timeout_seconds)
 
     @property
     def rank(self) -> int:
@@ -55,11 +57,15 @@ class Meeting:
     def end(self, exit_code: int) -> None:
         """The first process says with which code all end, and keeps the store for them until they know."""
         self._store.set(_EXIT, str(exit_code))
-        self._await([f"{_LEFT}/{rank}" for rank in self._known if rank != self.rank], self._timeout_seconds)
+        self._await(
+            [f"{_LEFT}/{rank}" for rank in self._known if rank != self.rank],
+            self._timeout_seconds,
+            lambda: "the others",
+        )
 
     def await_end(self, *, otherwise: int) -> int:
         """The code with which all end, or `otherwise` if the first process says nothing in time."""
-        if not self._await([_EXIT], PATIENCE * self._timeout_seconds):
+        if not self._await([_EXIT], PATIENCE * self._timeout_seconds, lambda: "rank 0"):
             return otherwise
         code = int(self._store.get(_EXIT))
         self._store.set(f"{_LEFT}/{self.rank}", "")
@@ -67,14 +73,21 @@ class Meeting:
 
     def _present(self, about: str) -> list[int]:
         keys = [f"{_PREFIX}/{about}/{rank}" for rank in range(self.world)]
-        if self._await(keys, self._timeout_seconds):
-            return list(range(self.world))
-        return [rank for rank, key in enumerate(keys) if self._store.check([key])]
 
-    def _await(self, keys: list[str], seconds: float) -> bool:
-        deadline = time.monotonic() + seconds
+        def those_here() -> list[int]:
+            return [rank for rank, key in enumerate(keys) if self._store.check([key])]
+
+        def missing() -> str:
+            return name_ranks(set(range(self.world)) - set(those_here()))
+
+        if self._await(keys, self._timeout_seconds, missing):
+            return list(range(self.world))
+        return those_here()
+
+    def _await(self, keys: list[str], seconds: float, whom: Callable[[], str]) -> bool:
+        deadline, patience = time.monotonic() + seconds, self._place.patience(lambda: False)
         while keys and not self._store.check(keys):
             if time.monotonic() > deadline:
                 return False
-            time.sleep(POLL_SECONDS)
+            patience.pause(whom, POLL_SECONDS)
         return True

@@ -88,6 +88,8 @@ def decide(outcome: Status | None, *, warned: bool, refusal: str | None, fruitle
 def _what_happened(outcome: Status | None, warned: bool) -> str:
     if outcome is None:
         return "it was stopped before it had begun" if warned else "it did not come so far as to begin"
+    if outcome.state == PREEMPTED and not outcome.restored:
+        return "it was stopped before its first round"
     if outcome.state == PREEMPTED:
         return f"it was stopped after round {outcome.round}, with a checkpoint of every language"
     if outcome.state == RUNNING:

@@ -11,7 +11,8 @@ import contextlib
 import os
 import pickle
 import resource
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -23,12 +24,17 @@ from torch import Tensor
 
 from mms_dist.distributed.last_words import LastWords
 from mms_dist.distributed.meeting import LONGEST_START_SECONDS, meet
+from mms_dist.distributed.place import Place
 from mms_dist.distributed.placement import Block
+from mms_dist.distributed.reach import wait_for_server
+from mms_dist.distributed.start_notices import StartNotices
 from mms_dist.distributed.watchdog import NoWatchdog, Watchdog
-from mms_dist.errors import EXIT_USER, CommError, MmsDistError, PeerError
+from mms_dist.errors import EXIT_USER, CommError, ConfigError, MmsDistError, PeerError, StoppedEarly
 from shards.errors import ShardsError
 
 _T = TypeVar("_T")
+_PARTING_SECONDS = 0.3
+"""In which the others read why rank 0 ends, before its store ends with it."""
 _FOR_EVER = timedelta(days=7)
 """Of a collective: it is the watchdog that finds ranks of which nothing moves any more."""
 
@@ -47,58 +53,33 @@ class Traffic:
     """Transcripts, reports and everything said at the start."""
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where the launcher put this process: torchrun's, accelerate's and deepspeed's variables are the same."""
-
-    rank: int = 0
-    world: int = 1
-    host: str = "127.0.0.1"
-    port: int = 0
-    agent_has_store: bool = False
-
-    @classmethod
-    def of(cls, environment: Mapping[str, str]) -> "Place":
-        return cls(
-            rank=int(environment.get("RANK", 0)),
-            world=int(environment.get("WORLD_SIZE", 1)),
-            host=environment.get("MASTER_ADDR", "127.0.0.1"),
-            port=int(environment.get("MASTER_PORT", 0)),
-            agent_has_store=environment.get("TORCHELASTIC_USE_AGENT_STORE") == "True",
-        )
-
-    def store(self, timeout_seconds: float) -> dist.Store:
-        """A client of the run's key-value store, which rank 0 keeps where the launcher does not.
-
-        Raises:
-            CommError: its port is taken, or it cannot be reached within the time.
-        """
-        serves = self.rank == 0 and not self.agent_has_store and not _SERVING
-        try:
-            store = dist.TCPStore(
-                self.host,
-                self.port,
-                is_master=serves,
-                wait_for_workers=False,
-                timeout=timedelta(seconds=timeout_seconds),
-            )
-        except RuntimeError as error:
-            raise self.out_of_reach(error) from error
-        if serves:
-            _SERVING.append(store)  # it ends with the process and not with its first user
-        return store
-
-    def out_of_reach(self, error: RuntimeError) -> CommError:
-        """What is wrong when the store fails, and what mends it."""
-        reason = str(error).strip().split("\n")[0]
-        return CommError(
-            f"rank {self.rank} cannot serve or reach the meeting point of all ranks, {self.host}:{self.port} "
-            f"({reason}); see that rank 0 was started, that this machine reaches the first one by that name, and that "
-            "the port is free and open there, or choose another (--main_process_port, --master-port)"
-        )
-
-
 _SERVING: list[dist.Store] = []
+
+
+def store_at(place: Place, timeout_seconds: float, stop_requested: Callable[[], bool] = lambda: False) -> dist.Store:
+    """A client of the run's key-value store, which rank 0 keeps where the launcher does not.
+
+    Raises:
+        CommError: its port is taken, or it cannot be reached within the time.
+        ConfigError: the first machine's name is not known.
+        StoppedEarly: a stop was requested while it was waited for.
+    """
+    serves = place.serves and not _SERVING
+    patience = place.patience(stop_requested)
+
+    def client() -> dist.Store:
+        timeout = timedelta(seconds=timeout_seconds)
+        return dist.TCPStore(place.host, place.port, is_master=serves, wait_for_workers=False, timeout=timeout)
+
+    try:
+        if not serves:
+            wait_for_server(place.host, place.port, timeout_seconds, patience, whom=place.keeper)
+        store = patience.call(client, longest_seconds=timeout_seconds, whom=place.keeper)
+    except (RuntimeError, TimeoutError) as error:
+        raise place.out_of_reach(error) from error
+    if serves:
+        _SERVING.append(store)  # it ends with the process and not with its first user
+    return store
 
 
 @dataclass
@@ -111,6 +92,14 @@ class Comm:
     traffic: Traffic = field(default_factory=Traffic)
     _groups: dict[Block, Any] = field(default_factory=dict)
     _last_words: LastWords | None = None
+    _stop_requested: Callable[[], bool] | None = None
+    """Before the first round."""
+    _at_first_round: Callable[[], None] = lambda: None
+
+    def first_round(self) -> None:
+        """From here on a stop is agreed on by all, and waits are watched and not told."""
+        self._stop_requested = None
+        self._at_first_round()
 
     @property
     def is_first(self) -> bool:
@@ -224,6 +213,7 @@ class Comm:
         Raises:
             PeerError: another rank has failed, and said why.
             CommError: another rank is gone.
+            StoppedEarly: another rank is gone before the first round, and this one was asked to stop as well.
         """
         try:
             with self.watch.waiting(about):
@@ -235,6 +225,8 @@ class Comm:
                 raise told from error
             if not _is_of_the_line(error):
                 raise
+            if self._stop_requested is not None and self._stop_requested():
+                raise StoppedEarly(f"stopped while waiting for {about}") from error
             reason = str(error).strip().split("\n")[0]
             raise CommError(
                 f"rank {self.rank} of {self.world} lost a peer while waiting for {about} ({reason}); look for the rank "
@@ -256,7 +248,13 @@ def _allow_many_connections() -> None:
 
 @contextlib.contextmanager
 def joined(
-    *, on_gpu: bool, timeout_seconds: float, on_hang: Callable[[str], None], need_group: bool = False
+    *,
+    on_gpu: bool,
+    timeout_seconds: float,
+    on_hang: Callable[[str], None],
+    need_group: bool = False,
+    stop_requested: Callable[[], bool] = lambda: False,
+    at_first_round: Callable[[], None] = lambda: None,
 ) -> Iterator[Comm]:
     """Meet the other processes that the launcher started, or be alone.
 
@@ -265,19 +263,23 @@ def joined(
         timeout_seconds: after which a rank that shows no sign of life is taken for hung.
         on_hang: called with what is known, on the rank that finds it, before that leaves.
         need_group: be a process group even if alone; DeepSpeed wants one.
+        stop_requested: ends the wait for the others.
+        at_first_round: called by `Comm.first_round`.
+
+    Raises:
+        CommError, ConfigError: the others do not come, or this process was told nonsense of them.
+        StoppedEarly: a stop was requested before they had come.
     """
     place = Place.of(os.environ)
     if place.world == 1 and not need_group:
-        yield Comm()
+        comm = Comm()
+        with _telling(comm, "this process", at_first_round):
+            yield comm
         return
     _allow_many_connections()
-    client = place.store(timeout_seconds)
-    watched = place.store(timeout_seconds) if place.world > 1 else None
-    longest = max(LONGEST_START_SECONDS, 2 * timeout_seconds)
-    try:
-        start = meet(client, rank=place.rank, world=place.world, longest_seconds=longest)
-    except RuntimeError as error:
-        raise place.out_of_reach(error) from error
+    client = store_at(place, timeout_seconds, stop_requested)
+    watched = store_at(place, timeout_seconds, stop_requested) if place.world > 1 else None
+    start = _meet(place, client, max(LONGEST_START_SECONDS, 2 * timeout_seconds), stop_requested)
     store = dist.PrefixStore(f"{start}/group", client)
     watch: Watchdog | NoWatchdog = NoWatchdog()
     if watched is not None:
@@ -291,21 +293,58 @@ def joined(
     with watch:
         last_words = LastWords(store, place.rank)
         comm = Comm(place.rank, place.world, watch, _last_words=last_words)
-        with comm.waiting_for("all ranks to start"):
-            dist.init_process_group(
-                "cpu:gloo,cuda:nccl" if on_gpu else "gloo",
-                store=store,
-                rank=place.rank,
-                world_size=place.world,
-                timeout=_FOR_EVER,
-            )
         try:
-            yield comm
-        except Exception as error:
+            comm._stop_requested = stop_requested
+            with _telling(comm, f"{place.name} ({place.host}:{place.port})", at_first_round):
+                _make_group(comm, store, on_gpu)
+                yield comm
+        except (Exception, StoppedEarly) as error:
             last_words.leave(error)
             raise
         comm.agree([0], about="all ranks to end")  # nobody takes the store away from one that still works
     _leave_the_groups(comm)
+
+
+def _meet(place: Place, client: dist.Store, longest_seconds: float, stop_requested: Callable[[], bool]) -> str:
+    try:
+        return meet(
+            client,
+            rank=place.rank,
+            world=place.world,
+            longest_seconds=longest_seconds,
+            patience=place.patience(stop_requested),
+        )
+    except RuntimeError as error:
+        raise place.out_of_reach(error) from error
+    except (ConfigError, StoppedEarly):
+        if place.serves:
+            time.sleep(_PARTING_SECONDS)
+        raise
+
+
+def _make_group(comm: Comm, store: dist.Store, on_gpu: bool) -> None:
+    with comm.waiting_for("all ranks to start"):
+        dist.init_process_group(
+            "cpu:gloo,cuda:nccl" if on_gpu else "gloo",
+            store=store,
+            rank=comm.rank,
+            world_size=comm.world,
+            timeout=_FOR_EVER,
+        )
+
+
+@contextlib.contextmanager
+def _telling(comm: Comm, who: str, at_first_round: Callable[[], None]) -> Iterator[None]:
+    """Say what the start waits for, as long as it lasts."""
+    whom = comm.watch.behind if isinstance(comm.watch, Watchdog) else None
+    with StartNotices(who, comm.watch, whom) as notices:
+
+        def begun() -> None:
+            notices.end()
+            at_first_round()
+
+        comm._at_first_round = begun
+        yield
 
 
 def _leave_the_groups(comm: Comm) -> None:

@@ -7,7 +7,7 @@ import contextlib
 import json
 
 from mms_dist.distributed.watchdog import Store
-from mms_dist.errors import EXIT_FAILED, EXIT_USER, CommError, MmsDistError, PeerError
+from mms_dist.errors import EXIT_FAILED, EXIT_USER, CommError, MmsDistError, PeerError, StoppedEarly
 from shards.errors import ShardsError
 
 _CLAIM, _WORDS = "failed", "failed/why"
@@ -19,11 +19,12 @@ class LastWords:
     def __init__(self, store: Store, rank: int) -> None:
         self._store, self._rank = store, rank
 
-    def leave(self, error: Exception) -> None:
+    def leave(self, error: Exception | StoppedEarly) -> None:
         """Say why this rank goes, before its connections break; what only follows from another's going says nothing."""
         if isinstance(error, (CommError, PeerError)):
             return
-        code = getattr(error, "exit_code", EXIT_USER) if isinstance(error, (MmsDistError, ShardsError)) else EXIT_FAILED
+        told = isinstance(error, (MmsDistError, ShardsError, StoppedEarly))
+        code = getattr(error, "exit_code", EXIT_USER) if told else EXIT_FAILED
         with contextlib.suppress(RuntimeError):  # the store may have gone before
             if self._store.add(_CLAIM, 1) == 1:
                 why = {"rank": self._rank, "why": str(error) or type(error).__name__, "exit_code": code}

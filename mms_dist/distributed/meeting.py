@@ -7,14 +7,19 @@ restart, and the others, which only follow, do not.
 
 Rank 0 makes the name up. Every other rank says hello with a word that it makes up itself, and rank 0 answers every
 hello it finds, those of the dead as well; they are not there to read it. It has done when all ranks have said that they
-have joined. A start begins when all processes of the one before have ended, so nobody else answers.
+have joined, and says so: nobody goes on before, into calls that neither say whom they wait for nor can be interrupted.
+A start begins when all processes of the one before have ended, so nobody else answers.
 """
 
+import json
 import time
+from collections.abc import Callable
 from typing import Protocol
 from uuid import uuid4
 
-from mms_dist.errors import CommError
+from mms_dist.distributed.beats import name_ranks
+from mms_dist.distributed.patience import Patience
+from mms_dist.errors import EXIT_PREEMPTED, CommError, ConfigError, MmsDistError, PeerError, StoppedEarly
 
 LONGEST_START_SECONDS = 300.0
 """Launchers start processes together; one may be later than another by the time to import torch from a slow disk."""
@@ -32,52 +37,115 @@ class Store(Protocol):
     def check(self, keys: list[str], /) -> bool: ...
 
 
-def meet(store: Store, *, rank: int, world: int, longest_seconds: float = LONGEST_START_SECONDS) -> str:
-    """The name of this start, the same on all ranks and on those of no other start.
+def meet(
+    store: Store,
+    *,
+    rank: int,
+    world: int,
+    longest_seconds: float = LONGEST_START_SECONDS,
+    patience: Patience | None = None,
+) -> str:
+    """The name of this start, the same on all ranks and on those of no other start; all have come when it returns.
 
     Raises:
         CommError: not all ranks have come within `longest_seconds`; it says which.
+        ConfigError: ranks were started for worlds of different sizes, or two with the same number.
+        PeerError: another rank has found that, or was stopped.
+        StoppedEarly: a stop was requested here.
     """
-    deadline = time.monotonic() + longest_seconds
-    pause = max(_POLL_SECONDS, world / _POLLS_A_SECOND)
-    return _receive(store, world, deadline, pause) if rank == 0 else _join(store, rank, world, deadline, pause)
+    patience = patience or Patience(f"rank {rank} of {world}", "to meet before training")
+    meeting = _Meeting(store, rank, world, time.monotonic() + longest_seconds, patience)
+    try:
+        return meeting.receive() if rank == 0 else meeting.join()
+    except (ConfigError, StoppedEarly) as error:
+        meeting.leave(error)
+        raise
 
 
-def _receive(store: Store, world: int, deadline: float, pause: float) -> str:
-    start = uuid4().hex
-    joined = {rank: _joined(start, rank) for rank in range(1, world)}
-    seen, unanswered = 0, set[int]()
-    while not store.check(list(joined.values())):
-        newest = store.add(_COUNT, 0)
-        unanswered.update(range(seen + 1, newest + 1))
-        seen = newest
-        for number in sorted(unanswered):
-            if store.check([_hello(number)]):  # whoever died between counting and saying has not said it
-                store.set(_answer(store.get(_hello(number)).decode()), start)
-                unanswered.discard(number)
-        if time.monotonic() > deadline:
-            missing = [str(rank) for rank, key in joined.items() if not store.check([key])]
-            raise CommError(
-                f"rank 0 of {world} waited for ranks {', '.join(missing)}, which did not come; look at what they have "
-                "printed, and whether all machines started their share of the processes"
+class _Meeting:
+    def __init__(self, store: Store, rank: int, world: int, deadline: float, patience: Patience) -> None:
+        self._store, self._rank, self._world = store, rank, world
+        self._deadline, self._patience = deadline, patience
+        self._pause_seconds = max(_POLL_SECONDS, world / _POLLS_A_SECOND)
+        self._start: str | None = None
+
+    def receive(self) -> str:
+        """Rank 0's part."""
+        self._start = start = uuid4().hex
+        seen, unanswered = 0, set[int]()
+        joined = [_joined(start, rank) for rank in range(1, self._world)]
+        while not self._store.check(joined):
+            newest = self._store.add(_COUNT, 0)
+            unanswered.update(range(seen + 1, newest + 1))
+            seen = newest
+            for number in sorted(unanswered):
+                if self._store.check([_hello(number)]):  # whoever died between counting and saying has not said it
+                    word = self._store.get(_hello(number)).decode()
+                    self._store.set(_answer(word), f"{start} {self._world}")
+                    unanswered.discard(number)
+            self._wait(self._missing)
+        self._store.set(_complete(start), "")
+        return start
+
+    def join(self) -> str:
+        """Another rank's part."""
+        word = uuid4().hex
+        self._store.set(_hello(self._store.add(_COUNT, 1)), word)
+        while not self._store.check([_answer(word)]):
+            self._wait(lambda: [0])
+        start, world = self._store.get(_answer(word)).decode().split(" ")
+        self._start = start
+        if int(world) != self._world:
+            raise ConfigError(
+                f"rank {self._rank} was started with WORLD_SIZE {self._world}, and rank 0 with WORLD_SIZE {world}; "
+                "start all machines with the same number of processes"
             )
-        time.sleep(pause)
-    return start
-
-
-def _join(store: Store, rank: int, world: int, deadline: float, pause: float) -> str:
-    word = uuid4().hex
-    store.set(_hello(store.add(_COUNT, 1)), word)
-    while not store.check([_answer(word)]):
-        if time.monotonic() > deadline:
-            raise CommError(
-                f"rank {rank} of {world} waited for rank 0, which did not answer; look at what that has printed, and "
-                "whether the first machine was started"
+        if self._store.add(_joined(start, self._rank), 1) > 1:
+            raise ConfigError(
+                f"two processes were started with RANK {self._rank} of {self._world}; give every process a RANK of its "
+                "own (on every machine another --machine_rank or --node-rank)"
             )
-        time.sleep(pause)
-    start = store.get(_answer(word)).decode()
-    store.set(_joined(start, rank), "")
-    return start
+        while not self._store.check([_complete(start)]):
+            self._wait(self._missing)
+        self._look_for_failures()
+        return start
+
+    def leave(self, error: ConfigError | StoppedEarly) -> None:
+        """Tell those that have come why this one goes; without a store there is nobody to tell."""
+        if self._start is not None:
+            why = {"rank": self._rank, "why": str(error), "exit_code": error.exit_code}
+            try:
+                self._store.set(_failed(self._start), json.dumps(why))
+            except RuntimeError:
+                return
+
+    def _wait(self, missing: Callable[[], list[int]]) -> None:
+        self._look_for_failures()
+        if time.monotonic() > self._deadline:
+            raise self._nobody_came(missing())
+        self._patience.pause(lambda: name_ranks(missing()) if missing() else "rank 0", self._pause_seconds)
+
+    def _look_for_failures(self) -> None:
+        if self._start is not None and self._store.check([_failed(self._start)]):
+            left = json.loads(self._store.get(_failed(self._start)))
+            verb = "was stopped" if left["exit_code"] == EXIT_PREEMPTED else "could not start"
+            raise PeerError(f"rank {left['rank']} {verb}: {left['why']}", left["exit_code"])
+
+    def _missing(self) -> list[int]:
+        assert self._start is not None, "a start has a name before ranks join it"
+        return [rank for rank in range(1, self._world) if not self._store.check([_joined(self._start, rank)])]
+
+    def _nobody_came(self, missing: list[int]) -> MmsDistError:
+        if self._rank == 0 or missing != [0]:
+            ranks = ", ".join(map(str, missing))
+            return CommError(
+                f"rank {self._rank} of {self._world} waited for ranks {ranks}, which did not come; look at what they "
+                "have printed, and whether all machines started their share of the processes"
+            )
+        return CommError(
+            f"rank {self._rank} of {self._world} waited for rank 0, which did not answer; look at what that has "
+            "printed, and whether the first machine was started"
+        )
 
 
 def _hello(number: int) -> str:
@@ -90,3 +158,11 @@ def _answer(word: str) -> str:
 
 def _joined(start: str, rank: int) -> str:
     return f"meeting/{start}/joined/{rank}"
+
+
+def _complete(start: str) -> str:
+    return f"meeting/{start}/complete"
+
+
+def _failed(start: str) -> str:
+    return f"meeting/{start}/failed"

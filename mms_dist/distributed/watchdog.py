@@ -27,13 +27,14 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from time import monotonic
 from types import TracebackType
-from typing import NamedTuple, Protocol, Self
+from typing import Protocol, Self
 
 from mms_dist.distributed.beats import (
     LEFT,
+    REPORTS_SHOWN,
     WAITING,
     WORKING,
     Beat,
@@ -41,8 +42,10 @@ from mms_dist.distributed.beats import (
     Whereabouts,
     hang_report,
     lock_report,
+    name_ranks,
     stack_of,
 )
+from mms_dist.distributed.main_thread import Doing, MainThread
 from mms_dist.errors import MmsDistError
 
 EXIT_HUNG = 1
@@ -73,25 +76,8 @@ _STORE_ERRORS = (RuntimeError, OSError, MmsDistError)
 """What a store raises when it is gone: torch's DistError is a RuntimeError."""
 
 
-class _Doing(NamedTuple):
-    """What the main thread does: replaced as a whole, so that other threads never see half of it."""
-
-    ticks: int = 0
-    doing: str = "starting"
-    waiting_for: str | None = None
-    waiting_since: float = 0.0
-
-
-class NoWatchdog:
+class NoWatchdog(MainThread):
     """Of a process that is alone: there is nobody to watch it."""
-
-    def at(self, doing: str) -> None:
-        """As `Watchdog.at`."""
-
-    @contextlib.contextmanager
-    def waiting(self, what: str) -> Iterator[None]:
-        """As `Watchdog.waiting`."""
-        yield
 
     def __enter__(self) -> Self:
         return self
@@ -102,7 +88,7 @@ class NoWatchdog:
         return
 
 
-class Watchdog:
+class Watchdog(MainThread):
     """One rank's, at work inside its `with` block; the thread that enters it is the main thread.
 
     with Watchdog(store, rank=0, world=4, timeout_seconds=600, on_hang=tell) as watchdog:
@@ -132,7 +118,7 @@ class Watchdog:
         self.rank, self.world, self.timeout_seconds = rank, world, timeout_seconds
         self._store, self._on_hang, self._leave = store, on_hang, leave
         self._beat_seconds = min(LONGEST_BEAT_SECONDS, BEAT * timeout_seconds)
-        self._doing = _Doing()
+        super().__init__()
         self._main_thread = 0
         self._now = 0.0  # seconds of this process's waking life
         self._answered, self._problem = 0.0, "it does not answer"
@@ -146,22 +132,9 @@ class Watchdog:
             threading.Thread(target=self._beat_on, name="watchdog-beats", daemon=True),
         ]
 
-    # -- the main thread's side: no locks, no I/O -------------------------------------------------------------------
-
-    def at(self, doing: str) -> None:
-        """A sign of life, with what is done from here on."""
-        self._doing = self._doing._replace(ticks=self._doing.ticks + 1, doing=doing)
-
-    @contextlib.contextmanager
-    def waiting(self, what: str) -> Iterator[None]:
-        """Around whatever returns only when other ranks have come as far."""
-        outer = self._doing
-        self._doing = outer._replace(ticks=outer.ticks + 1, waiting_for=what, waiting_since=self._now)
-        try:
-            yield
-        finally:
-            inner = self._doing
-            self._doing = outer._replace(ticks=inner.ticks + 1, doing=inner.doing)
+    def seconds(self) -> float:
+        """Of this process's waking life."""
+        return self._now
 
     def __enter__(self) -> Self:
         self._main_thread = threading.get_ident()
@@ -201,17 +174,17 @@ class Watchdog:
         """Beat, and look at the others while waiting. A store that fails is tried again until the clock ends it."""
         while True:
             try:
-                self._beat(self._doing)
-                self._look(self._doing)
+                self._beat(self.now)
+                self._look(self.now)
             except _STORE_ERRORS as error:
                 self._problem = str(error).strip().split("\n")[0] or type(error).__name__
             if self._stopped.wait(self._beat_seconds):
                 break
         with contextlib.suppress(*_STORE_ERRORS):  # the last rank may find the store gone
-            ticks = self._doing.ticks + 1
+            ticks = self.now.ticks + 1
             self._store.set(_beat_key(self.rank), Beat(self._beats + 1, ticks, LEFT).encode())
 
-    def _beat(self, doing: _Doing) -> None:
+    def _beat(self, doing: Doing) -> None:
         stack = stack_of(sys._current_frames().get(self._main_thread))
         told = Whereabouts(doing.doing, doing.waiting_for, stack).encode()
         if told != self._told:  # before the beat: whoever has beaten can be asked where it is
@@ -225,7 +198,7 @@ class Watchdog:
         if verdict:
             self._end(self._following(self._store.multi_get([_VERDICT])[0].decode()))
 
-    def _look(self, doing: _Doing) -> None:
+    def _look(self, doing: Doing) -> None:
         """At all ranks, if this one has been waiting for long; judge them by what was seen during this wait alone."""
         if doing.waiting_for is None or self._now - doing.waiting_since < FIRST_LOOK * self.timeout_seconds:
             return
@@ -240,6 +213,15 @@ class Watchdog:
             self._judge(doing, hang_report(hung, self._whereabouts(hung)))
         elif self._sightings.locked(self._now, still):
             self._judge(doing, lock_report(self._whereabouts(range(self.world))))
+
+    def behind(self) -> str:
+        """The ranks that others wait for, and what they do, as far as it is known. Called from any thread."""
+        beats = self._all_beats()
+        late = [rank for rank, beat in beats.items() if rank != self.rank and (beat is None or beat.state != WAITING)]
+        places = self._whereabouts(late[:REPORTS_SHOWN])
+        told = [f"rank {rank} ({place.doing}, on {place.host})" for rank, place in places.items()]
+        rest = [rank for rank in late if rank not in places]
+        return ", ".join([*told, *([name_ranks(rest)] if rest else [])]) or "the other ranks"
 
     def _all_beats(self) -> dict[int, Beat | None]:
         beats: dict[int, Beat | None] = dict.fromkeys(range(self.world))
@@ -265,7 +247,7 @@ class Watchdog:
 
     # -- the end ------------------------------------------------------------------------------------------------------
 
-    def _judge(self, doing: _Doing, report: str) -> None:
+    def _judge(self, doing: Doing, report: str) -> None:
         """Report, if this rank is the first to see it; else leave after the one that was."""
         summary = report.split("\n")[0]
         if self._store.add(_CLAIM, 1) > 1:

@@ -73,6 +73,8 @@ class RoundLoop:
 
     def _run(self) -> str:
         verdict = self._agree()
+        if verdict.stop:
+            self.comm.first_round()  # all ranks are here, and end in order
         while True:
             verdict = self._settle(verdict)
             if not self.roster.active:
@@ -80,6 +82,7 @@ class RoundLoop:
             if verdict.stop:
                 self.lifecycle.save_all(self.seating.in_order(), self.round)
                 return PREEMPTED
+            self.comm.first_round()
             self._one_round(self.round + 1, self.seating.in_order())
             verdict = self._agree()
 

@@ -12,7 +12,15 @@ from mms_dist.checkpoint.lock import RunLock
 from mms_dist.config import Config
 from mms_dist.config.load import load_config, write_config
 from mms_dist.distributed.comm import Comm
-from mms_dist.errors import EXIT_FAILED, EXIT_USER, ConfigError, MmsDistError, StalledError
+from mms_dist.errors import (
+    EXIT_FAILED,
+    EXIT_PREEMPTED,
+    EXIT_USER,
+    ConfigError,
+    MmsDistError,
+    StalledError,
+    StoppedEarly,
+)
 from mms_dist.monitor.monitor import Monitor
 from mms_dist.training.attempts import (
     FAILED,
@@ -30,7 +38,6 @@ from mms_dist.training.same_run import flat_settings
 from shards.errors import ShardsError
 
 EXIT_INTERRUPTED = 130  # 128 + SIGINT
-EXIT_PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h
 EVENTS = {FINISHED: "run_finished", INCOMPLETE: "run_incomplete", FAILED: "run_failed"}
 
 
@@ -119,6 +126,11 @@ class Record:
         self.monitor = self._stack.enter_context(monitor)
 
     def _fail(self, error: BaseException) -> None:
+        if _exit_code(error) == EXIT_PREEMPTED:  # stopped before the first round, here or on another rank
+            with contextlib.suppress(MmsDistError):
+                if self.attempt is not None:
+                    self.attempt.finish(PREEMPTED, exit_code=EXIT_PREEMPTED)
+            return
         reason = str(error) or type(error).__name__
         # A disk that is full must not hide what went wrong before it was.
         with contextlib.suppress(MmsDistError):
@@ -130,7 +142,7 @@ class Record:
 
 
 def _exit_code(error: BaseException) -> int:
-    if isinstance(error, (MmsDistError, ShardsError)):
+    if isinstance(error, (MmsDistError, ShardsError, StoppedEarly)):
         return int(getattr(error, "exit_code", EXIT_USER))
     return EXIT_INTERRUPTED if isinstance(error, KeyboardInterrupt) else EXIT_FAILED
 

@@ -25,13 +25,22 @@ from mms_dist.training.restore import Restored, restore
 from mms_dist.training.same_run import check_same_run
 
 
-def train(config: Config, *, stop_requested: Callable[[], bool] = lambda: False, live: bool | None = None) -> str:
+def train(
+    config: Config,
+    *,
+    stop_requested: Callable[[], bool] = lambda: False,
+    at_first_round: Callable[[], None] = lambda: None,
+    live: bool | None = None,
+) -> str:
     """Train every language of the configuration, or go on where the run directory's checkpoints stand.
 
     Called by each of the processes that a launcher started; by one alone it is the whole run.
 
     Args:
         stop_requested: asked at every round's edge; True on any rank ends the run with a checkpoint of every language.
+            Asked as well while other ranks are waited for before they have met; True ends that wait.
+        at_first_round: called when the first round begins, or an orderly end without one: from here on a stop is waited
+            for until the round's edge.
         live: draw the display in place; None: if standard output is a terminal.
 
     Returns:
@@ -40,6 +49,7 @@ def train(config: Config, *, stop_requested: Callable[[], bool] = lambda: False,
 
     Raises:
         MmsDistError, ShardsError: what a user can mend.
+        StoppedEarly: a stop was requested while other ranks were waited for.
     """
     set_threads(config.run.threads)
     keep_freed_memory()
@@ -48,6 +58,8 @@ def train(config: Config, *, stop_requested: Callable[[], bool] = lambda: False,
         timeout_seconds=config.comm.timeout_seconds,
         on_hang=lambda report: mark_hung(Path(config.run.directory), reason=report),
         need_group=wants_deepspeed(config.comm.deepspeed),
+        stop_requested=stop_requested,
+        at_first_round=at_first_round,
     ) as comm:
         return _train(config, comm, stop_requested, live)
 
@@ -110,12 +122,14 @@ def _on_its_device(config: Config, comm: Comm) -> tuple[Config, FrozenBase, str 
             "or leave comm.processes out. (`accelerate launch --cpu --num_processes N` starts one, whatever N is; "
             "configs/accelerate/cpu_2proc.yaml shows what starts two)"
         )
+    comm.watch.at("starting Accelerate" + (" and DeepSpeed" if wants_deepspeed(config.comm.deepspeed) else ""))
     accelerator = comm.together(
         lambda: make_accelerator(computes_on_cpu(config.run.device), deepspeed=config.comm.deepspeed)
     )
     dtype = comm.together(lambda: dtype_of(config, accelerator))
     device = comm.together(lambda: device_of_rank(config.run.device, accelerator, comm.world))
     config = replace(config, model=replace(config.model, dtype=dtype))
+    comm.watch.at(f"loading the base {config.model.base}")
     base = comm.together(lambda: load_base(config, device))
     return config, comm.together(lambda: shard_layers(base, accelerator)), about_deepspeed(accelerator)
 

@@ -11,7 +11,7 @@ from mms_dist.training.census import take_census
 from tests.corpus import build_toy_shards, toy_languages
 from tests.distributed.ranks import Ended, run_ranks, written
 from tests.distributed.test_elastic import assert_whole_epochs, batches
-from tests.training import final_row, toy_config
+from tests.training import distance, final_row, start_row, toy_config, train
 
 A, B, C = LANGUAGES = toy_languages(3)
 OWNERS = [(2, 1), (2, 2), (4, 1), (4, 2), (4, 3), (4, 4)]
@@ -25,6 +25,15 @@ pytestmark = pytest.mark.parametrize(("world", "owners"), OWNERS, ids=[f"{k} of 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_toy_shards(tmp_path_factory.mktemp("k-owners"), languages=3, train=6, dev=2)
+
+
+@pytest.fixture(scope="module")
+def one_owner(tmp_path_factory: pytest.TempPathFactory, small_base: Path, shards: Path) -> Path:
+    """What one process trains, and in `start` where it begins."""
+    folder = tmp_path_factory.mktemp("one-owner")
+    train(setting(folder / "run", small_base, shards))
+    start_row(folder / "start", A, setting(folder / "start", small_base, shards))
+    return folder
 
 
 def setting(directory: Path, base: Path, shards: Path, **languages: dict[str, Any]) -> Config:
@@ -49,10 +58,15 @@ def rows_are_equal(left: Path, right: Path, languages: list[str]) -> bool:
     return all(bool((final_row(left, code) == final_row(right, code)).all()) for code in languages)
 
 
-def test_another_languages_learning_rate_changes_no_bit(
-    tmp_path: Path, small_base: Path, shards: Path, world: int, owners: int
+def test_as_many_owners_train_what_one_does_and_another_languages_learning_rate_changes_no_bit(
+    tmp_path: Path, small_base: Path, shards: Path, one_owner: Path, world: int, owners: int
 ) -> None:
-    run(setting(tmp_path / "plain", small_base, shards), world, owners)
+    plain = run(setting(tmp_path / "plain", small_base, shards), world, owners)
+    blocks = {block for placed in plain.notes[0]["placements"].values() for block in placed.values()}
+    assert blocks == {(world - owners, owners)}, "every language is shared by so many, in every round"
+    for language in LANGUAGES:
+        moved = [final_row(folder, language) for folder in (tmp_path / "plain", one_owner / "run", one_owner / "start")]
+        assert distance(*moved) <= 1e-3, language
     run(setting(tmp_path / "changed", small_base, shards, optim={"lr": 1e-1}), world, owners)
     assert rows_are_equal(tmp_path / "plain", tmp_path / "changed", [A, C])
     assert not rows_are_equal(tmp_path / "plain", tmp_path / "changed", [B])

@@ -10,6 +10,7 @@ from tests.distributed.ranks import run_ranks, train_ranks, written
 from tests.training import distance, final_row, start_row, toy_config, train
 
 LANGUAGES = toy_languages(5)
+NOTE = "tests.distributed.placements:note_rounds"
 STEPS = 200
 BOUND = {"float64": 1e-9, "float32": 1e-3}
 
@@ -20,14 +21,21 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def config(
-    directory: Path, base: Path, shards: Path, *, steps: int = 20, dtype: str = "float64", **more: dict
+    directory: Path,
+    base: Path,
+    shards: Path,
+    *,
+    steps: int = 20,
+    dtype: str = "float64",
+    batch_seconds: float = 2.0,
+    **more: dict,
 ) -> Config:
     return toy_config(
         directory,
         base,
         shards,
         model={"dtype": dtype},
-        optim={"steps": steps, "batch_seconds": 2.0},
+        optim={"steps": steps, "batch_seconds": batch_seconds},
         evaluation={"every_steps": steps},
         checkpoint={"every_rounds": steps},
         **more,
@@ -61,10 +69,21 @@ def test_ranks_together_equal_one_process_after_200_steps(
     tmp_path: Path, small_base: Path, shards: Path, world: int, placement: str, dtype: str
 ) -> None:
     def setting(name: str) -> Config:
-        return config(tmp_path / name, small_base, shards, steps=STEPS, dtype=dtype, rounds={"placement": placement})
+        return config(
+            tmp_path / name,
+            small_base,
+            shards,
+            steps=STEPS,
+            dtype=dtype,
+            batch_seconds=2.5,  # two utterances: a language can be shared, and for even ranks one must be
+            rounds={"placement": placement},
+        )
 
     train(setting("one"))
-    train_ranks(setting("many"), world)
+    ended = train_ranks(setting("many"), world, watch=NOTE)
+    placed = ended.notes[0]["placements"]
+    assert len(placed) == STEPS
+    assert all(any(size > 1 for _, size in owners.values()) for owners in placed.values()), "one is shared"
     assert_the_same(tmp_path / "many", tmp_path / "one", tmp_path, setting("start"), bound=BOUND[dtype])
 
 

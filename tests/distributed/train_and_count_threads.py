@@ -1,5 +1,6 @@
 """`launcher.train`, which then says how many of the process's threads belong to groups of processes."""
 
+import contextlib
 import sys
 from pathlib import Path
 
@@ -9,7 +10,10 @@ from launcher.leave import leave
 
 def of_groups() -> list[str]:
     """gloo's and torch's names of such threads: gloo_tcp_loop, pt_gloo_runloop."""
-    names = [(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
+    names = []
+    for task in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended since it was listed
+            names.append((task / "comm").read_text().strip())
     return [name for name in names if "gloo" in name]
 
 

@@ -1,11 +1,15 @@
 """A meeting point that cannot be had is told with its mend, and not as a bug of ours."""
 
 import socket
+import threading
+import time
 
 import pytest
 
-from mms_dist.distributed.comm import Place
-from mms_dist.errors import CommError
+from mms_dist.distributed import reach
+from mms_dist.distributed.comm import store_at
+from mms_dist.distributed.place import Place
+from mms_dist.errors import CommError, ConfigError, StoppedEarly
 
 
 def test_a_port_that_is_taken_is_named() -> None:
@@ -14,7 +18,7 @@ def test_a_port_that_is_taken_is_named() -> None:
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(CommError, match=rf"127\.0\.0\.1:{port}.*main_process_port"):
-            Place(rank=0, world=2, port=port).store(2.0)
+            store_at(Place(rank=0, world=2, port=port), 2.0)
 
 
 def test_a_first_rank_that_is_not_there_is_missed_within_the_time() -> None:
@@ -22,4 +26,35 @@ def test_a_first_rank_that_is_not_there_is_missed_within_the_time() -> None:
         free.bind(("", 0))
         port = free.getsockname()[1]
     with pytest.raises(CommError, match=r"rank 1 cannot .* see that rank 0 was started"):
-        Place(rank=1, world=2, port=port).store(2.0)
+        store_at(Place(rank=1, world=2, port=port), 2.0)
+
+
+def test_a_first_machine_of_which_no_address_is_known_is_named_within_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reach, "LOOK_UP_SECONDS", 0.3)
+    began = time.monotonic()
+    with pytest.raises(ConfigError, match=r"MASTER_ADDR is 'nowhere\.invalid'"):
+        store_at(Place(rank=1, world=2, host="nowhere.invalid", port=29500), 600.0)
+    assert time.monotonic() - began < 30.0
+
+
+def test_a_server_that_takes_connections_and_never_answers_is_left_within_the_time() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        with pytest.raises(CommError, match="takes connections and does not answer"):
+            store_at(Place(rank=1, world=2, port=silent.getsockname()[1]), 0.5)
+
+
+@pytest.mark.parametrize("listens", [False, True])
+def test_a_stop_ends_the_wait_for_the_first_rank(listens: bool) -> None:
+    """Nobody takes connections yet, or somebody does and never answers."""
+    stop = threading.Event()
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        if listens:
+            server.listen()
+        threading.Timer(0.3, stop.set).start()
+        began = time.monotonic()
+        with pytest.raises(StoppedEarly, match=r"rank 1 of 2 .* rank 0 at 127\.0\.0\.1"):
+            store_at(Place(rank=1, world=2, port=server.getsockname()[1]), 600.0, stop.is_set)
+        assert time.monotonic() - began < 5.0

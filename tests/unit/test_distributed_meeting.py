@@ -1,5 +1,6 @@
 """Ranks of one start find each other, whatever earlier starts have left in the launcher's store."""
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -7,8 +8,10 @@ from datetime import timedelta
 import pytest
 from torch.distributed import TCPStore
 
+from mms_dist.distributed import patience
 from mms_dist.distributed.meeting import meet
-from mms_dist.errors import CommError
+from mms_dist.distributed.patience import Patience
+from mms_dist.errors import CommError, ConfigError, PeerError, StoppedEarly
 
 WORLD = 4
 
@@ -51,3 +54,57 @@ def test_ranks_that_do_not_come_are_named(server: TCPStore) -> None:
 
 def test_a_rank_alone_waits_for_nobody(server: TCPStore) -> None:
     assert meet(client(server), rank=0, world=1)
+
+
+def attempt(server: TCPStore, ranks: list[tuple[int, int]], stopped: int | None = None) -> list[BaseException | str]:
+    """What becomes of processes of these ranks and worlds; one is asked to stop once those that come have met."""
+    stop_at = time.monotonic() + 0.8
+
+    def one(rank: int, world: int) -> BaseException | str:
+        wait = Patience(f"rank {rank} of {world}", "here", lambda: rank == stopped and time.monotonic() > stop_at)
+        try:
+            return meet(client(server), rank=rank, world=world, longest_seconds=10, patience=wait)
+        except BaseException as error:
+            return error
+
+    with ThreadPoolExecutor(len(ranks)) as pool:
+        return list(pool.map(lambda each: one(*each), ranks))
+
+
+def test_nobody_goes_on_before_all_have_come(server: TCPStore) -> None:
+    with pytest.raises(CommError, match="rank 1 of 4 waited for ranks 2, 3, which"), ThreadPoolExecutor(2) as pool:
+        calls = [pool.submit(meet, client(server), rank=rank, world=WORLD, longest_seconds=0.5) for rank in (0, 1)]
+        calls[1].result()
+
+
+def test_ranks_that_were_told_of_different_worlds_end_with_both_numbers(server: TCPStore) -> None:
+    ended = attempt(server, [(0, 3), (1, 3), (2, 4)])
+    assert isinstance(ended[2], ConfigError) and "WORLD_SIZE 4, and rank 0 with WORLD_SIZE 3" in str(ended[2])
+    assert all(isinstance(each, PeerError) and each.exit_code == 2 for each in ended[:2])
+
+
+def test_two_processes_of_one_rank_end_with_its_number(server: TCPStore) -> None:
+    ended = attempt(server, [(0, 3), (1, 3), (1, 3)])
+    assert any(isinstance(each, ConfigError) and "RANK 1 of 3" in str(each) for each in ended[1:])
+    assert isinstance(ended[0], PeerError)
+
+
+@pytest.mark.parametrize("stopped", [0, 1])
+def test_a_rank_that_is_stopped_takes_those_that_have_come_along(server: TCPStore, stopped: int) -> None:
+    others = [rank for rank in (0, 1, 2) if rank != stopped]
+    ended = attempt(server, [(rank, 4) for rank in (0, 1, 2)], stopped=stopped)
+    assert isinstance(ended[stopped], StoppedEarly)
+    told = [ended[rank] for rank in others]
+    assert all(isinstance(each, PeerError) and each.exit_code == 75 for each in told)
+
+
+def test_who_is_missing_is_told_while_it_is_waited_for(
+    server: TCPStore, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(patience, "FIRST_NOTICE_SECONDS", 0.2)
+    with pytest.raises(CommError):
+        start(server, [0, 1], longest_seconds=1.0)
+    lines = capfd.readouterr().err.splitlines()
+    assert len(lines) == 2, "once each in so short a time"
+    assert all("s for ranks 2-3 to meet before training" in line for line in lines)
+    assert {line.split(" has")[0] for line in lines} == {"rank 0 of 4", "rank 1 of 4"}

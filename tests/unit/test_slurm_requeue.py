@@ -27,6 +27,7 @@ JOB = {"SLURM_JOB_ID": "12", "SLURM_JOB_NODELIST": "n[1-2]", "SLURM_JOB_NUM_NODE
         (replace(RUN, state=FINISHED), True, 99, Action.DONE, 0, "every language is done"),
         (replace(RUN, state=PREEMPTED), True, 0, Action.REQUEUE, 75, "after round 7"),
         (replace(RUN, state=PREEMPTED), False, ALLOWED, Action.REQUEUE, 75, "after round 7"),
+        (replace(RUN, state=PREEMPTED, round=None, restored=False), True, 0, Action.REQUEUE, 75, "before its first"),
         (replace(RUN, state=PREEMPTED), True, ALLOWED * PATIENCE, Action.GIVE_UP, 1, "no step"),
         (replace(RUN, state=FAILED, restart=True, reason="disk full"), False, 2, Action.REQUEUE, 75, "disk full"),
         (replace(RUN, state=FAILED, restart=True, reason="disk full"), False, 3, Action.GIVE_UP, 1, "disk full; and 3"),

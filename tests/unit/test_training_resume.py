@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 
+import pytest
+
 from mms_dist.distributed.placement import Work
-from mms_dist.training.progress import ACTIVE, FINISHED, Progress
+from mms_dist.training.progress import ACTIVE, FINISHED, QUARANTINED, Progress
 from mms_dist.training.resume import plan_restart
 from mms_dist.training.roster import Candidate, Ranks, Roster, order_of_admission
 
@@ -48,6 +50,36 @@ def test_one_that_lost_its_newer_checkpoints_is_not_waited_for_and_keeps_its_own
     assert straggler.round == 1000 and straggler.admitted_round == 920
 
 
+@pytest.mark.parametrize(("admitted", "is_present"), [(29, True), (30, True), (31, False), (32, False)])
+def test_one_is_present_if_it_was_admitted_by_the_round_and_not_right_after(admitted: int, is_present: bool) -> None:
+    plan = plan_restart([at("a", 30), at("b", 44, admitted=admitted)], furthest_back=20)
+    assert plan.round == 30
+    assert (names(plan.present), names(plan.later)) == ((["a", "b"], []) if is_present else (["a"], ["b"]))
+
+
+@pytest.mark.parametrize(("behind", "goes_on_from"), [(19, 81), (20, 80), (21, 100)])
+def test_one_is_waited_for_up_to_the_furthest_back_and_no_further(behind: int, goes_on_from: int) -> None:
+    plan = plan_restart([at("a", 100), at("b", 100 - behind)], furthest_back=20)
+    assert plan.round == goes_on_from and names(plan.present) == ["a", "b"]
+    assert [each.round for each in plan.present] == [100, goes_on_from]
+
+
+def test_how_far_back_is_counted_from_the_newest_checkpoint_of_any_language_also_one_that_has_ended() -> None:
+    plan = plan_restart([at("a", 100, status=FINISHED), at("b", 95), at("c", 70)], furthest_back=20)
+    assert plan.round == 95
+    assert names(plan.present) == ["a", "b", "c"]
+
+
+def test_only_an_open_language_decides_where_to_go_on() -> None:
+    plan = plan_restart([at("a", 100), at("b", 90, status=FINISHED), at("c", 85, status=QUARANTINED)], furthest_back=50)
+    assert plan.round == 100 and names(plan.present) == ["a"]
+
+
+def test_those_that_come_later_keep_the_order_of_their_first_admission() -> None:
+    found = [at("a", 10), at("z", 30, admitted=20), at("c", 30, admitted=25), at("b", 30, admitted=25)]
+    assert names(plan_restart(found, furthest_back=40).later) == ["z", "b", "c"]
+
+
 def waiting(language: str, seconds_left: float, restored: Progress | None = None) -> Candidate:
     return Candidate(Work(language, 1.0), seconds_left, restored)
 
@@ -82,3 +114,24 @@ def test_one_that_only_kept_company_is_not_counted_twice() -> None:
     assert roster.fill(45) == ["a"]
     roster.release(["a"])
     assert roster.ended == 1
+
+
+@pytest.mark.parametrize(
+    ("round_number", "keeps", "ended"),
+    [(39, False, True), (40, True, False), (49, True, False), (50, True, True), (51, False, True)],
+)
+def test_a_finished_language_keeps_company_from_its_admission_to_its_last_round(
+    round_number: int, keeps: bool, ended: bool
+) -> None:
+    candidate = waiting("a", 0.0, at("a", 50, admitted=40, status=FINISHED))
+    assert candidate.keeps_company(round_number) == keeps
+    assert candidate.has_ended(round_number) == ended
+    open_one = waiting("a", 1.0, at("a", 50, admitted=40))
+    assert not open_one.has_ended(round_number)
+
+
+def test_those_that_were_present_come_before_the_queue_whatever_work_they_have_left() -> None:
+    roster = Roster(
+        Ranks(slots=2), present=[waiting("z", 1.0, at("z", 5))], queue=[waiting("a", 9.0), waiting("b", 8.0)], ended=0
+    )
+    assert roster.fill(5) == ["z", "a"] and roster.waiting == 1 and roster.in_order() == ["a", "z"]

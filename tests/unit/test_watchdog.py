@@ -273,12 +273,12 @@ def test_waiting_ends_where_it_began_and_every_turn_is_a_sign_of_life():
     watch.at("round 1")
     with pytest.raises(KeyError), watch.waiting("the edge"):
         watch.at("round 1, within")
-        assert watch._doing.waiting_for == "the edge"
+        assert watch.now.waiting_for == "the edge"
         with watch.waiting("more"):
-            assert watch._doing.waiting_for == "more"
-        assert watch._doing.waiting_for == "the edge"
+            assert watch.now.waiting_for == "more"
+        assert watch.now.waiting_for == "the edge"
         raise KeyError
-    assert watch._doing.waiting_for is None and watch._doing.doing == "round 1, within" and watch._doing.ticks == 6
+    assert watch.now.waiting_for is None and watch.now.doing == "round 1, within" and watch.now.ticks == 6
 
 
 def test_a_rank_that_ends_tells_that_it_has_left():

@@ -1,0 +1,62 @@
+"""The environment variables by which a launcher tells a process its place, checked before anything waits on them."""
+
+from collections.abc import Mapping
+
+from mms_dist.errors import ConfigError
+
+_FIX = (
+    "start the processes with accelerate launch or torchrun, which set all of them, or set "
+    "RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT for every process; to train with one process, unset "
+    "RANK, WORLD_SIZE and LOCAL_RANK"
+)
+_LARGEST_PORT = 65535
+
+
+def check_launch_variables(environment: Mapping[str, str]) -> None:
+    """Refuse a place that is half given or cannot be: such a process would wait for others that never come.
+
+    An empty variable counts as missing.
+
+    Raises:
+        ConfigError: names the variables.
+    """
+    world = _number(environment, "WORLD_SIZE", least=1)
+    rank = _number(environment, "RANK", least=0)
+    local_rank = _number(environment, "LOCAL_RANK", least=-1)  # some launchers say -1 for a process alone
+    local_world = _number(environment, "LOCAL_WORLD_SIZE", least=1)
+    if world is None:
+        for name, value in (("RANK", rank), ("LOCAL_RANK", local_rank)):
+            if value is not None and (name == "RANK" or value > 0):
+                raise ConfigError(f"{name} is {value}, and WORLD_SIZE is missing; {_FIX}")
+        return
+    if rank is not None and rank >= world:
+        raise ConfigError(f"RANK is {rank} and WORLD_SIZE {world}; expected RANK from 0 to {world - 1}; {_FIX}")
+    if local_rank is not None and local_rank >= (local_world or world):
+        of = f"LOCAL_WORLD_SIZE {local_world}" if local_world is not None else f"WORLD_SIZE {world}"
+        raise ConfigError(f"LOCAL_RANK is {local_rank} and {of}; expected LOCAL_RANK from 0 on, below that; {_FIX}")
+    if local_world is not None and local_world > world:
+        raise ConfigError(f"LOCAL_WORLD_SIZE is {local_world} and WORLD_SIZE {world}; expected at most that; {_FIX}")
+    if world == 1:
+        return
+    needed = ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+    missing = [name for name in needed if not environment.get(name, "").strip()]
+    if missing:
+        told = ", ".join(missing[:-1]) + (" and " if missing[1:] else "") + missing[-1]
+        raise ConfigError(
+            f"WORLD_SIZE is {world}, and {told} {'is' if len(missing) == 1 else 'are'} missing: this process cannot "
+            f"find the others; {_FIX}"
+        )
+    if local_rank == -1:
+        raise ConfigError(f"LOCAL_RANK is -1 and WORLD_SIZE {world}; expected LOCAL_RANK from 0 on; {_FIX}")
+    port = _number(environment, "MASTER_PORT", least=1)
+    if port is not None and port > _LARGEST_PORT:
+        raise ConfigError(f"MASTER_PORT is {port}, expected 1 to {_LARGEST_PORT}; {_FIX}")
+
+
+def _number(environment: Mapping[str, str], name: str, *, least: int) -> int | None:
+    text = environment.get(name, "").strip()
+    if not text:
+        return None
+    if not (text.removeprefix("-").isascii() and text.removeprefix("-").isdigit()) or int(text) < least:
+        raise ConfigError(f"{name} is {text!r}, expected a whole number from {least} on; {_FIX}")
+    return int(text)

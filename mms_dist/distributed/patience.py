@@ -1,0 +1,101 @@
+"""Waiting before the first round: said after ten seconds, and ended when a stop is requested.
+
+A wait inside of a C library neither runs Python's signal handlers nor says anything. So where a process waits for
+others by itself, it asks again and again (`Patience`), and what can only be called and not asked is called in a thread
+(`Patience.call`).
+"""
+
+import contextlib
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from mms_dist.errors import StoppedEarly
+
+_T = TypeVar("_T")
+FIRST_NOTICE_SECONDS = 10.0
+"""Of waiting, before a process says what it waits for; then after a minute, and every five minutes."""
+_NEXT_NOTICES, _EVERY = (6.0, 30.0), 30.0
+"""In units of the first."""
+_POLL_SECONDS = 0.05
+
+
+class Notices:
+    """When to speak of one wait."""
+
+    def __init__(self) -> None:
+        self._next, self._further = FIRST_NOTICE_SECONDS, list(_NEXT_NOTICES)
+
+    def are_due(self, waited_seconds: float) -> bool:
+        """Whether to speak now; the next time is later."""
+        if waited_seconds < self._next:
+            return False
+        while self._next <= waited_seconds:
+            units = self._further.pop(0) if self._further else self._next / FIRST_NOTICE_SECONDS + _EVERY
+            self._next = units * FIRST_NOTICE_SECONDS
+        return True
+
+
+def tell(text: str) -> None:
+    """Say it on standard error, in one line; nobody may be listening any more."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        print(text, file=sys.stderr, flush=True)
+
+
+class Patience:
+    """One wait of this process for others."""
+
+    def __init__(self, who: str, where: str, stop_requested: Callable[[], bool] = lambda: False) -> None:
+        """
+        Args:
+            who: this process, such as `rank 0 of 4`.
+            where: what the wait is for and at which address.
+        """
+        self._who, self._where, self._stop_requested = who, where, stop_requested
+        self._began, self._notices = time.monotonic(), Notices()
+
+    def check(self, whom: Callable[[], str]) -> None:
+        """Called again and again while waiting; `whom` says who is missing, and is asked only when that is told.
+
+        Raises:
+            StoppedEarly: a stop was requested.
+        """
+        if self._stop_requested():
+            raise StoppedEarly(f"{self._who} was stopped while it waited for {whom()} {self._where}")
+        waited = time.monotonic() - self._began
+        if self._notices.are_due(waited):
+            tell(f"{self._who} has waited {waited:.0f} s for {whom()} {self._where}")
+
+    def pause(self, whom: Callable[[], str], seconds: float = _POLL_SECONDS) -> None:
+        """`check`, and sleep a little."""
+        self.check(whom)
+        time.sleep(seconds)
+
+    def call(self, work: Callable[[], _T], *, longest_seconds: float, whom: Callable[[], str]) -> _T:
+        """Do `work`, which cannot be interrupted, in a thread; leave it behind if it takes too long.
+
+        Raises:
+            TimeoutError: it took longer than `longest_seconds`.
+            StoppedEarly: a stop was requested.
+            Exception: what `work` raises.
+        """
+        done, outcome = threading.Event(), dict[str, Any]()
+
+        def at_work() -> None:
+            try:
+                outcome["result"] = work()
+            except BaseException as error:
+                outcome["error"] = error
+            done.set()
+
+        deadline = time.monotonic() + longest_seconds
+        threading.Thread(target=at_work, name="waiting", daemon=True).start()
+        while not done.wait(_POLL_SECONDS):
+            self.check(whom)
+            if time.monotonic() > deadline:
+                raise TimeoutError
+        if "error" in outcome:
+            raise outcome["error"]
+        return outcome["result"]

@@ -1,0 +1,63 @@
+"""Reaching the first rank's store: its name is looked up and its port tried until it answers.
+
+torch's own client does both inside one call that cannot be interrupted, writes stack traces while it tries again, and
+waits without an end for a server that takes the connection and never answers.
+"""
+
+import socket
+import time
+from collections.abc import Callable
+
+from mms_dist.distributed.patience import Patience
+from mms_dist.errors import ConfigError
+
+LOOK_UP_SECONDS = 8.0
+"""A name may appear a little after the machine that has it."""
+_TRY_SECONDS, _PAUSE_SECONDS = 1.0, 0.2
+
+
+def wait_for_server(host: str, port: int, longest_seconds: float, patience: Patience, whom: Callable[[], str]) -> None:
+    """Wait until somebody takes connections at `host:port`.
+
+    Raises:
+        ConfigError: the name is not known.
+        TimeoutError: nobody does within the time; the message is the last problem.
+        StoppedEarly: a stop was requested.
+    """
+    deadline = time.monotonic() + longest_seconds
+    addresses = _look_up(host, port, min(deadline, time.monotonic() + LOOK_UP_SECONDS), patience)
+    problem = "nobody answers"
+    while True:
+        for family, kind, protocol, _, address in addresses:
+            try:
+                with socket.socket(family, kind, protocol) as probe:
+                    probe.settimeout(_TRY_SECONDS)
+                    probe.connect(address)
+                    return
+            except OSError as error:
+                problem = error.strerror or "no answer"
+            patience.check(whom)
+        if time.monotonic() > deadline:
+            raise TimeoutError(problem)
+        patience.pause(whom, _PAUSE_SECONDS)
+
+
+def _look_up(host: str, port: int, deadline: float, patience: Patience) -> list[tuple]:
+    def whom() -> str:
+        return f"the address of {host!r} (MASTER_ADDR)"
+
+    while True:
+        try:
+            left = max(0.1, deadline - time.monotonic())
+            return patience.call(
+                lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM), longest_seconds=left, whom=whom
+            )
+        except (OSError, UnicodeError) as error:  # TimeoutError is an OSError
+            if time.monotonic() > deadline or isinstance(error, UnicodeError):
+                reason = getattr(error, "strerror", None) or "no answer"
+                raise ConfigError(
+                    f"MASTER_ADDR is {host!r}, and this machine finds no address of that name ({reason}); expected the "
+                    "name or IP address of the machine of rank 0 (accelerate: --main_process_ip, torchrun: "
+                    "--master-addr)"
+                ) from error
+        patience.pause(whom, _PAUSE_SECONDS)
