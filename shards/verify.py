@@ -8,7 +8,6 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from shards import storage
 from shards.cache import ShardCache
@@ -229,9 +228,7 @@ def _check_shard(job: tuple[str, str, str, int]) -> ShardFindings:
         found = (frames, len(utterance.text), needed)
         expected = (int(table.frames[row]), int(table.label_length[row]), int(table.required_frames[row]))
         if found != expected:
-            findings.problems.append(
-                f"{which}: (frames, labels, frames needed) are {found}, the table says {expected}"
-            )
+            findings.problems.append(f"{which}: (frames, labels, frames needed) are {found}, the table says {expected}")
         if frames < needed:
             findings.problems.append(f"{which}: {needed} frames needed, {frames} there")
         if not utterance.text:

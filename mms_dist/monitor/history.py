@@ -159,7 +159,7 @@ class History:
         elif kind == "damaged_sample":
             # Logs of earlier versions have no row: shard and key come nearest to one, until the same utterance is met
             # again. (Of dev they have the split in place of the shard.)
-            split, row, shard, key = (str(event.get(name)) for name in ("split", "row", "shard", "key"))
+            split, shard, key = (str(event.get(name)) for name in ("split", "shard", "key"))
             if "row" in event:
                 language.damaged -= {(shard, key), (split, key)}
             language.damaged.add((split, int(event["row"])) if "row" in event else (shard, key))

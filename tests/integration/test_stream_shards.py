@@ -157,7 +157,9 @@ def test_a_flipped_byte_costs_one_named_utterance_and_moves_no_other(own_shards:
     with Session(own_shards) as session:
         hurt = session.epoch("tab")
     damaged = [sample for batch in hurt for sample in batch.damaged]
-    assert [(sample.id, sample.key) for sample in damaged] == [(UtteranceId("tab", "train", victim), table.keys[victim])]
+    assert [(sample.id, sample.key) for sample in damaged] == [
+        (UtteranceId("tab", "train", victim), table.keys[victim])
+    ]
     assert damaged[0].shard.endswith("train-000002.tar")
     assert "CRC" in damaged[0].reason
     expected = [[item for item in batch if item[1] != table.keys[victim]] for batch in whole]

@@ -42,11 +42,18 @@ def test_every_utterance_is_in_exactly_one_batch_of_an_epoch(data: st.DataObject
     assert sorted(np.concatenate(batches)) == list(range(utterances))
 
 
-def test_the_plan_is_fixed_for_ever() -> None:
+@pytest.mark.parametrize(
+    ("about", "fixed_plan"),
+    [
+        ({}, [[5, 4], [8], [6], [10, 7, 11], [9], [3, 1], [2], [0]]),
+        ({"epoch": 1}, [[8], [6], [10, 7, 11], [9], [5, 4], [2], [0], [3, 1]]),
+        ({"seed": 3, "language": "ita", "epoch": 2}, [[6], [5, 4], [8], [10, 7, 11], [9], [2], [3, 1], [0]]),
+    ],
+)
+def test_the_plan_is_fixed_for_ever(about: dict[str, object], fixed_plan: list[list[int]]) -> None:
     """A resumed run must continue the same plan whatever numpy, Python or processor it meets by then."""
-    fixed_plan = [[5, 4], [8], [6], [10, 7, 11], [9], [3, 1], [2], [0]]
     durations = np.array([4.5, 2.25, 8.0, 1.0, 3.5, 3.0, 12.0, 2.0, 5.0, 6.5, 1.5, 2.75])
-    batches = plan(np.arange(12) // 4, durations, batch_seconds=6.0, window_shards=2)
+    batches = plan(np.arange(12) // 4, durations, batch_seconds=6.0, window_shards=2, **about)
     assert [batch.tolist() for batch in batches] == fixed_plan
 
 
