@@ -62,6 +62,20 @@ def test_one_utterance_has_an_interval_of_one_point() -> None:
     assert only.cer_low == only.cer == only.cer_high == 0.5
 
 
+def test_the_mean_is_that_of_languages_however_many_utterances_and_characters_each_has() -> None:
+    scores = {
+        "ita": score(["ab cd"] * 9, ["ab cd"] * 9),
+        "ron": score(["abcd"], ["abxx"]),
+        "ukr": score(["ab" * 40] * 3, [""] * 3),
+    }
+    mean = evaluation_json(scores)["mean"]
+    assert mean == {"cer": pytest.approx((0 + 0.5 + 1) / 3), "wer": pytest.approx((0 + 1 + 1) / 3)}
+    console = Console(file=io.StringIO(), width=100, record=True)
+    console.print(evaluation_table(scores))
+    (line,) = (line for line in console.export_text().splitlines() if "mean of 3" in line)
+    assert line.split()[3:] == ["13", "50.0", "66.7"]
+
+
 def test_the_table_and_the_json_tell_the_same() -> None:
     scores = {"ron": score(["abcd"], ["abcx"]), "ita": score(["ab cd"], ["ab cd"])}
     document = json.loads(json.dumps(evaluation_json(scores)))

@@ -1,5 +1,6 @@
 """Routing: every utterance of a mixed batch gets what Hugging Face computes for its language alone."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,9 @@ from mms_dist.model.routed import Batch, RoutedModel
 from shards.schema import frames_of
 
 VOCABULARIES = {"aaa": 9, "bbb": 17, "ccc": 12}
+SLOTS = {"aaa": 4, "bbb": 0, "ccc": 2}
+"""Neither in the order of the languages nor one after another: a slot taken for a place in a list is another's."""
+GAPS = [1, 3, 5]
 SECONDS = [0.9, 0.4, 1.3, 0.7, 1.3]
 LANGUAGES = ["aaa", "bbb", "ccc", "aaa", "bbb"]
 
@@ -44,9 +48,10 @@ def adapters_of(base: FrozenBase, dim: int) -> dict[str, dict[str, Tensor]]:
 
 def model_of(base: FrozenBase, adapters: dict[str, dict[str, Tensor]], dim: int) -> RoutedModel:
     layout = RowLayout(len(base.layers), base.hidden, dim)
-    bank = AdapterBank(layout, slots=4, largest_vocabulary=max(VOCABULARIES.values()), dtype=torch.float64)
-    for slot, language in enumerate(VOCABULARIES):
+    bank = AdapterBank(layout, slots=6, largest_vocabulary=max(VOCABULARIES.values()), dtype=torch.float64)
+    for language, slot in SLOTS.items():
         bank.load(slot, adapters[language])
+    bank.rows.detach()[GAPS] = float("nan")  # whoever reads another slot than its own will notice
     return RoutedModel(base, bank)
 
 
@@ -67,7 +72,7 @@ def mixed_audio() -> tuple[Tensor, list[int]]:
 def routed_batch(base: FrozenBase, languages: list[str] = LANGUAGES) -> Batch:
     audio_BN, samples = mixed_audio()
     frames = torch.tensor([frames_of(count) for count in samples])
-    slots = torch.tensor([list(VOCABULARIES).index(language) for language in languages])
+    slots = torch.tensor([SLOTS[language] for language in languages])
     return Batch(base.features(audio_BN), frames, slots)
 
 
@@ -101,7 +106,7 @@ def test_logits_and_gradients_equal_hugging_faces_for_every_language_of_a_mixed_
     logits_BTV = model.logits(batch)
     utterance_losses(logits_BTV, batch.frames_B, labels_BL, lengths).sum().backward()
 
-    for slot, language in enumerate(VOCABULARIES):
+    for language, slot in SLOTS.items():
         theirs = reference(small_base, adapters[language], dim)
         rows = [row for row, code in enumerate(LANGUAGES) if code == language]
         mask = torch.arange(audio_BN.shape[1]) < torch.tensor(samples)[rows, None]
@@ -118,6 +123,7 @@ def test_logits_and_gradients_equal_hugging_faces_for_every_language_of_a_mixed_
         own_grads = model.bank.layout.from_row(model.bank.grads[slot, : model.bank.row_size(slot)])
         for name, parameter in theirs._get_adapters().items():
             torch.testing.assert_close(own_grads[name], parameter.grad, rtol=1e-8, atol=1e-10)
+    assert (model.bank.grads[GAPS] == 0).all()
 
 
 def test_tokens_outside_a_vocabulary_have_probability_zero(base: FrozenBase, model: RoutedModel) -> None:
@@ -127,7 +133,7 @@ def test_tokens_outside_a_vocabulary_have_probability_zero(base: FrozenBase, mod
 
 def test_the_tail_of_a_shorter_row_stays_zero_in_rows_and_gradients(base: FrozenBase, model: RoutedModel) -> None:
     model.logits(routed_batch(base)).log_softmax(-1)[..., :5].sum().backward()
-    for slot in range(model.bank.slots):
+    for slot in SLOTS.values():
         assert (model.bank.grads[slot, model.bank.row_size(slot) :] == 0).all()
         assert (model.bank.rows[slot, model.bank.row_size(slot) :] == 0).all()
 
@@ -141,10 +147,11 @@ def test_nan_in_one_language_leaves_the_others_bit_identical(base: FrozenBase, m
         return model.bank.grads.clone()
 
     clean = gradients()
-    model.bank.rows.detach()[1] = float("nan")
+    model.bank.rows.detach()[SLOTS["ccc"]] = float("nan")
     poisoned = gradients()
-    assert poisoned[1].isnan().any()
-    assert torch.equal(clean[[0, 2, 3]], poisoned[[0, 2, 3]])
+    assert poisoned[SLOTS["ccc"]].isnan().any()
+    others = [SLOTS["aaa"], SLOTS["bbb"], *GAPS]
+    assert clean[others].abs().sum() > 0 and torch.equal(clean[others], poisoned[others])
 
 
 def test_nothing_below_the_lowest_adapter_is_kept_or_differentiated(base: FrozenBase, model: RoutedModel) -> None:
@@ -203,10 +210,31 @@ def test_a_row_is_the_whole_adapter_and_nothing_else() -> None:
     assert all(torch.equal(back[name], tensors[name]) for name in tensors)
 
 
-def test_a_scrubbed_slot_holds_nothing(model: RoutedModel) -> None:
-    model.bank.grads[1] = 1
-    model.bank.scrub(1)
-    assert (model.bank.rows[1] == 0).all() and (model.bank.grads[1] == 0).all()
+def test_a_language_gives_the_same_in_whatever_slot_and_company(base: FrozenBase) -> None:
+    adapters = adapters_of(base, 4)
+    batch = routed_batch(base)
+    layout = RowLayout(len(base.layers), base.hidden, 4)
+    outputs = []
+    for slots in ({"aaa": 4, "bbb": 0, "ccc": 2}, {"aaa": 0, "bbb": 5, "ccc": 1}, {"aaa": 3, "bbb": 2, "ccc": 4}):
+        bank = AdapterBank(layout, slots=6, largest_vocabulary=17, dtype=torch.float64)
+        for language, slot in slots.items():
+            bank.load(slot, adapters[language])
+        moved = replace(batch, slots_B=torch.tensor([slots[language] for language in LANGUAGES]))
+        outputs.append(RoutedModel(base, bank).logits(moved).detach())
+    for other in outputs[1:]:
+        torch.testing.assert_close(other, outputs[0], rtol=0, atol=1e-12)
+
+
+def test_a_scrubbed_slot_holds_nothing_and_its_neighbours_keep_all(model: RoutedModel) -> None:
+    model.bank.grads[:] = 1
+    before = model.bank.rows.detach().clone()
+    slot = SLOTS["ccc"]
+    others = [SLOTS["aaa"], SLOTS["bbb"]]
+    model.bank.scrub(slot)
+    assert (model.bank.rows[slot] == 0).all() and (model.bank.grads[slot] == 0).all()
+    assert model.bank.vocabulary_sizes[slot] == 0
+    assert torch.equal(model.bank.rows[others], before[others]) and (model.bank.grads[others] == 1).all()
+    assert [model.bank.vocabulary_sizes[other] for other in others] == [VOCABULARIES["aaa"], VOCABULARIES["bbb"]]
 
 
 def test_spec_augment_is_a_function_of_the_utterance() -> None:
