@@ -220,7 +220,8 @@ def test_eval_scores_every_utterance_by_itself_and_tells_its_row(
     without_key = [{name: cell for name, cell in row.items() if name != "key"} for row in said]
     assert without_key == [{name: cell for name, cell in row.items() if name != "key"} for row in theirs]
     rows = [int(row["row"]) for row in said]
-    assert len(rows) == (most or sum(TARS[split])) and rows == sorted(set(rows))
+    assert rows == chosen(index_of(same).table(split), LANGUAGE, split, most).rows.tolist() == sorted(set(rows))
+    assert len(rows) == (most or sum(TARS[split]))
     reader = ShardReader(ShardIndex.load(str(same)))
     for row in said:
         raw = reader.read(LANGUAGE, split, int(row["row"]))
@@ -313,7 +314,10 @@ def test_debug_names_rows_of_the_whole_split_though_settings_leave_some_out(
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     reader = ShardReader(ShardIndex.load(str(same)))
     assert report["transcripts"]
+    kept = set(np.flatnonzero(index_of(same).table("train").durations <= lengths[7]).tolist())
+    assert kept != set(range(len(kept)))
     for line in report["transcripts"]:
+        assert line["row"] in kept
         raw = reader.read(LANGUAGE, "train", line["row"])
         assert (line["key"], line["text"]) == (raw.key, raw.text)
     reader.close()

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mms_dist.data.loader import BatchLoader, BatchRequest, LoadedBatch
+from mms_dist.data.share import Share
 from mms_dist.data.stream import LanguageStream, Position
 from mms_dist.data.utterance_id import UtteranceId
 from mms_dist.errors import DataError
@@ -149,6 +150,22 @@ def test_a_selected_table_is_read_at_the_rows_of_the_whole_split() -> None:
     assert sorted(item.id.row for item in utterances) == every_third.tolist()
     assert all(item.frames == reader.tables["ron"].frames[item.id.row] for item in utterances)
     assert all(item.key == reader.tables["ron"].keys[item.id.row] for item in utterances)
+
+
+def test_of_a_shared_language_the_share_is_read_and_the_whole_batch_is_counted() -> None:
+    reader = Reader()
+    stream = streams(reader)["ron"]
+    whole = stream.at(Position(0, 1)).tolist()
+    parts = []
+    for index in range(3):
+        with loader(reader) as batches:
+            batches.add(stream, Vocabulary(), Share(index, 3))  # type: ignore[arg-type]
+            batches.prefetch([request("ron", 0, 1)])
+            (part,) = batches.take([request("ron", 0, 1)])
+        assert part.planned == part.size == len(whole) > len(part.utterances)
+        parts.append([item.id.row for item in part.utterances])
+    assert [sorted(part) for part in parts] == [sorted(Share(i, 3).take(np.array(whole)).tolist()) for i in range(3)]
+    assert sorted(row for part in parts for row in part) == sorted(whole)
 
 
 def test_labels_are_the_encoded_transcript() -> None:

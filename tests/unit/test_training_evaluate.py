@@ -6,7 +6,8 @@ import pytest
 
 from mms_dist.data.batch import DamagedSample
 from mms_dist.data.utterance_id import UtteranceId
-from mms_dist.training.evaluate import Transcription
+from mms_dist.training.evaluate import Transcription, chosen
+from tests.unit.test_training_stream import TABLE
 
 
 def part(*rows: int, damaged: tuple[int, ...] = ()) -> Transcription:
@@ -37,3 +38,22 @@ def test_rows_inside_a_part_need_no_order() -> None:
 def test_a_part_of_nothing_changes_nothing() -> None:
     assert Transcription.joined([part(1, 2), part(), Transcription()]) == part(1, 2)
     assert Transcription.joined([]) == Transcription()
+
+
+@pytest.mark.parametrize(
+    ("language", "split", "rows"),
+    [
+        ("ron", "dev", [19, 71, 112, 124, 473]),
+        ("ron", "test", [11, 175, 227, 274, 335]),
+        ("ita", "dev", [30, 281, 307, 319, 411]),
+    ],
+)
+def test_the_utterances_that_are_evaluated_are_the_same_for_ever(language: str, split: str, rows: list[int]) -> None:
+    selection = chosen(TABLE, language, split, 5)
+    assert selection.rows.tolist() == rows
+    assert selection.samples.tolist() == TABLE.samples[rows].tolist()
+
+
+def test_the_choice_goes_by_rows_of_the_whole_split_and_not_by_places_in_a_selection() -> None:
+    some = TABLE.select(TABLE.rows % 2 == 1)
+    assert set(chosen(some, "ron", "dev", 5).rows.tolist()) >= {19, 71, 473}
