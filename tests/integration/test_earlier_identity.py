@@ -131,6 +131,17 @@ def test_only_languages_of_which_something_is_drawn_otherwise_are_named(
     assert {what: event["after_step"] for event in found for what in event["what"]} == expected
 
 
+def test_the_step_is_the_languages_own_though_it_came_later_than_others(
+    tmp_path: Path, small_base: Path, shards: Path, earlier: pytest.MonkeyPatch
+) -> None:
+    sections: dict[str, Any] = {"rounds": {"slots": 1, "forward_seconds": 12.0}, "optim": {"steps": 6}}
+    stop_after(toy_config(tmp_path, small_base, shards, **sections), 8)  # one after the other
+    earlier.undo()
+    (event,) = told(toy_config(tmp_path, small_base, shards, **sections))
+    (step,) = event["after_step"].values()
+    assert step == 2
+
+
 def test_a_run_of_today_has_nothing_to_say(tmp_path: Path, small_base: Path, shards: Path) -> None:
     config = toy_config(tmp_path, small_base, shards)
     stop_after(config, 4)

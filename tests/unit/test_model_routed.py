@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor
-from torch.nn.functional import ctc_loss
+from torch.nn.functional import ctc_loss, layer_norm
 from transformers import Wav2Vec2ForCTC
 
 from mms_dist.model.bank import AdapterBank
@@ -22,6 +22,7 @@ VOCABULARIES = {"aaa": 9, "bbb": 17, "ccc": 12}
 SLOTS = {"aaa": 4, "bbb": 0, "ccc": 2}
 """Neither in the order of the languages nor one after another: a slot taken for a place in a list is another's."""
 GAPS = [1, 3, 5]
+ADAPTER_PARTS = [f"{part}.{kind}" for part in ("norm", "linear_1", "linear_2") for kind in ("weight", "bias")]
 SECONDS = [0.9, 0.4, 1.3, 0.7, 1.3]
 LANGUAGES = ["aaa", "bbb", "ccc", "aaa", "bbb"]
 
@@ -208,6 +209,57 @@ def test_a_row_is_the_whole_adapter_and_nothing_else() -> None:
     back = layout.from_row(row)
     assert list(back) == layout.names()
     assert all(torch.equal(back[name], tensors[name]) for name in tensors)
+
+
+def plain_logits(model: RoutedModel, batch: Batch, adapters: dict[str, dict[str, Tensor]]) -> list[Tensor]:
+    """Of each utterance: DESIGN's formula written down, one language at a time, with masks as they are given."""
+    base, masks = model.base, (batch.time_BT, batch.channel_BH)
+    frames = batch.features_BTC.shape[1]
+    valid_BT = torch.arange(frames) < batch.frames_B[:, None]
+    hidden_BTH = base.embed(batch.features_BTC, valid_BT, *masks)
+    for layer in range(len(base.layers)):
+        hidden_BTH = base.layer(layer, hidden_BTH, valid_BT[:, None, None, :])
+        outputs = []
+        for row, language in enumerate(LANGUAGES):
+            name = f"wav2vec2.encoder.layers.{layer}.adapter_layer"
+            own = {part: adapters[language][f"{name}.{part}"] for part in ADAPTER_PARTS}
+            normed_TH = layer_norm(hidden_BTH[row], (base.hidden,), own["norm.weight"], own["norm.bias"])
+            narrow_TD = (normed_TH @ own["linear_1.weight"].T + own["linear_1.bias"]).relu()
+            if batch.keys_B is not None and batch.dropout_B is not None:
+                one = slice(row, row + 1)
+                shape = torch.Size((1, *narrow_TD.shape))
+                narrow_TD = (
+                    narrow_TD * keep_mask(batch.keys_B[one], layer, shape, batch.dropout_B[one], torch.float64)[0]
+                )
+            outputs.append(hidden_BTH[row] + narrow_TD @ own["linear_2.weight"].T + own["linear_2.bias"])
+        hidden_BTH = torch.stack(outputs)
+    normed_BTH = base.final_norm(hidden_BTH)
+    return [
+        normed_BTH[row, : int(batch.frames_B[row])] @ adapters[code]["lm_head.weight"].T
+        + adapters[code]["lm_head.bias"]
+        for row, code in enumerate(LANGUAGES)
+    ]
+
+
+@pytest.mark.parametrize("masked", [(), ("dropout",), ("time",), ("channel",), ("dropout", "time", "channel")])
+def test_every_utterance_is_masked_by_its_own_draws_in_every_layer(base: FrozenBase, masked: tuple[str, ...]) -> None:
+    adapters = adapters_of(base, 4)
+    model, batch = model_of(base, adapters, 4), routed_batch(base)
+    plain = model.logits(batch).detach()
+    frames, keys = batch.features_BTC.shape[1], [101, 202, 303, 404, 505]
+    spans = [Spans(0.3, 3, 0.3, 3)] * len(keys)
+    time_BT, channel_BH = spec_augment(keys, batch.frames_B.tolist(), spans, longest=frames, hidden=base.hidden)
+    if "dropout" in masked:
+        rates = torch.tensor([0.5, 0.0, 0.3, 0.2, 0.6], dtype=torch.float64)
+        batch = replace(batch, keys_B=torch.tensor(keys), dropout_B=rates)
+    batch = replace(batch, time_BT=time_BT if "time" in masked else None)
+    batch = replace(batch, channel_BH=channel_BH if "channel" in masked else None)
+    logits_BTV = model.logits(batch).detach()
+    for row, expected in enumerate(plain_logits(model, batch, adapters)):
+        own = (row, slice(int(batch.frames_B[row])), slice(VOCABULARIES[LANGUAGES[row]]))
+        torch.testing.assert_close(logits_BTV[own], expected, rtol=0, atol=1e-9)
+        is_dropped = "dropout" in masked and row != 1
+        assert torch.equal(logits_BTV[own], plain[own]) != (is_dropped or "time" in masked or "channel" in masked)
 
 
 def test_a_language_gives_the_same_in_whatever_slot_and_company(base: FrozenBase) -> None:
