@@ -223,7 +223,7 @@ def _check_shard(job: tuple[str, str, str, int]) -> ShardFindings:
             findings.problems.append(str(error))
             continue
         findings.utterances += 1
-        which = f"utterance {utterance.key} ({language}) in {shard.name}"
+        which = f"utterance {utterance.key} ({language}, row {row}) in {shard.name}"
         frames, needed = frames_of(len(utterance.audio)), required_frames(utterance.text)
         found = (frames, len(utterance.text), needed)
         expected = (int(table.frames[row]), int(table.label_length[row]), int(table.required_frames[row]))
@@ -234,7 +234,7 @@ def _check_shard(job: tuple[str, str, str, int]) -> ShardFindings:
         if not utterance.text:
             findings.problems.append(f"{which}: no text")
         digest = hashlib.blake2b(utterance.text.encode(), digest_size=8).digest()
-        findings.text_digests[digest] = f"{utterance.key} in {shard.name}"
+        findings.text_digests[digest] = f"{utterance.key} in {shard.name}, row {row}"
         findings.characters.update(utterance.text)
     findings.damaged = bool(findings.problems)
     return findings

@@ -123,7 +123,9 @@ def _print(results: "list[LanguageResult]", scorer: "RunScorer", console: Any, *
             notes.append(f"{result.language}: scored as of its {result.checkpoint} checkpoint, step {result.step:,}")
         if result.transcription.damaged:
             damaged = result.transcription.damaged
-            named = ", ".join(f"{sample.key} in {sample.shard}" for sample in damaged[:EDITS_SHOWN])
+            named = ", ".join(
+                f"{sample.key} (row {sample.id.row}) in {sample.shard}" for sample in damaged[:EDITS_SHOWN]
+            )
             more = " …" if len(damaged) > EDITS_SHOWN else ""
             notes.append(f"{result.language}: {len(damaged)} unreadable: {named}{more}")
     for note in notes:

@@ -239,12 +239,13 @@ class _Source:
             return DamagedSample(utterance, error.key, error.shard, error.reason)
         except OSError as error:
             raise DataError(
-                f"{language}: utterance {table.keys[item]} of {self.split} shard {table.shard[item]} cannot be read: "
-                f"{error}; check the file system, then `mms-dist shards verify`"
+                f"{language}: utterance {table.keys[item]} of {self.split} shard {table.shard[item]} (row "
+                f"{utterance.row}) cannot be read: {error}; check the file system, then `mms-dist shards verify`"
             ) from error
         except Exception as error:
             error.add_note(
-                f"while reading {language}, {self.split} shard {table.shard[item]}, utterance {table.keys[item]}"
+                f"while reading {language}, {self.split} shard {table.shard[item]}, utterance {table.keys[item]} "
+                f"(row {utterance.row})"
             )
             raise
         return Utterance(

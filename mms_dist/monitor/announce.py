@@ -48,7 +48,8 @@ class Announcer:
             return None
         last = self._damaged_samples == MOST_DAMAGED_SAMPLES
         more = "; further ones are counted in silence" if last else ""
-        place = f" in {_escape(event['shard'])}" if event.get("shard") else ""
+        place = f" (row {event['row']})" if "row" in event else ""
+        place += f" in {_escape(event['shard'])}" if event.get("shard") else ""
         return (
             f"[yellow]damaged sample[/yellow] {code} {_escape(event.get('key', ''))}{place} left out: {reason}; "
             f"`mms-dist shards verify` tells what else is wrong{more}"

@@ -37,7 +37,7 @@ class LanguageHistory:
     curve: list[CurvePoint] = field(default_factory=list)  # steps strictly increasing
     checkpoint_step: int | None = None
     checkpoint_time: datetime | None = None
-    damaged: set[tuple[str, str | int]] = field(default_factory=set)  # where they lie
+    damaged: set[tuple[str, ...]] = field(default_factory=set)  # where they lie
 
     @property
     def damaged_samples(self) -> int:
@@ -159,10 +159,12 @@ class History:
         elif kind == "damaged_sample":
             # Logs of earlier versions have no row: shard and key come nearest to one, until the same utterance is met
             # again. (Of dev they have the split in place of the shard.)
-            split, shard, key = (str(event.get(name)) for name in ("split", "shard", "key"))
+            split, row, shard, key = (str(event.get(name)) for name in ("split", "row", "shard", "key"))
             if "row" in event:
                 language.damaged -= {(shard, key), (split, key)}
-            language.damaged.add((split, int(event["row"])) if "row" in event else (shard, key))
+                language.damaged.add((language.language, split, row))
+            else:
+                language.damaged.add((shard, key))
 
     def _language(self, code: str) -> LanguageHistory:
         return self.languages.setdefault(code, LanguageHistory(code))

@@ -33,6 +33,7 @@ from mms_dist.training.workplace import training_stream
 from shards.audio import decode
 from shards.index import ShardIndex
 from shards.read import ShardReader
+from shards.verify import _check_shard
 from tests.corpus import speak
 from tests.training import final_row, toy_config, train
 
@@ -254,7 +255,11 @@ def test_damaged_utterances_of_one_key_are_told_and_counted_apart(
         ("000001", 4, "dev-1.tar"),
     ]
     printed = capsys.readouterr().out
-    assert "taa: 2 unreadable" in printed and "dev-0.tar" in printed and "dev-1.tar" in printed
+    assert re.search(r"taa: 2 unreadable: 000001 \(row 1\) in \S+dev-0.tar, 000001 \(row 4\) in \S+dev-1.tar", printed)
+    assert main(["shards", "verify", str(shards)]) == 1
+    printed = capsys.readouterr().out
+    for row, tar in ((2, "train-0.tar"), (8, "train-1.tar")):
+        assert re.search(rf"utterance 000002 \(taa, row {row}\) in \S+{tar}: ", printed)
 
 
 def damaged_copy(shards: Path, folder: Path, items: dict[str, int]) -> Path:
@@ -328,6 +333,34 @@ def test_verify_and_inspect_count_every_utterance(same: Path, capsys: pytest.Cap
     capsys.readouterr()
     assert main(["shards", "inspect", str(same)]) == 0
     assert re.search(rf"\b{sum(TARS['train'])}\b", capsys.readouterr().out)
+
+
+def test_what_verify_says_of_texts_names_one_utterance_each(same: Path) -> None:
+    names = [
+        name
+        for split, tars in TARS.items()
+        for number in range(len(tars))
+        for name in _check_shard((str(same), LANGUAGE, split, number)).text_digests.values()
+    ]
+    assert len(set(names)) == len(names) == sum(map(sum, TARS.values()))
+    assert "000001 in dev-1.tar, row 4" in names
+
+
+def test_a_tar_is_not_taken_for_one_of_the_same_name_in_another_folder(
+    same: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    elsewhere = damaged_copy(same, tmp_path / "elsewhere", {}) / LANGUAGE
+    root = tmp_path / "root"
+    (root / LANGUAGE).mkdir(parents=True)
+    tars = [str(elsewhere / f"{split}-0.tar") for split in TARS]
+    assert main(["shards", "index", str(root), *tars, "--lang", LANGUAGE]) == 0
+    assert main(["shards", "verify", str(root)]) == 0
+    (root / LANGUAGE / "train-0.tar").write_bytes((elsewhere / "train-1.tar").read_bytes())
+    capsys.readouterr()
+    assert main(["shards", "verify", str(root)]) == 1
+    assert f"{root / LANGUAGE / 'train-0.tar'} is not in the index" in capsys.readouterr().out
+    assert main(["shards", "index", str(root), "--lang", LANGUAGE, "--force"]) == 0
+    assert main(["shards", "verify", str(root)]) == 0
 
 
 def test_the_random_streams_of_an_epoch_are_all_different(tmp_path: Path, small_base: Path, same: Path) -> None:

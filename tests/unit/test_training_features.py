@@ -79,8 +79,9 @@ def test_utterances_of_one_key_are_told_apart_by_language_split_and_row() -> Non
 
 def test_what_is_remembered_does_not_depend_on_the_batch_in_which_it_was_first_met() -> None:
     short, long = utterance("ron", "train", 0, 1_000), utterance("ron", "train", 1, 9_000)
-    together, apart = source_of(Base()), source_of(Base())
+    together, apart = source_of(base := Base()), source_of(Base())
     features_of(together, short, long)
+    assert base.calls == [(1, 1_000), (1, 9_000)]  # without the padding
     assert torch.equal(features_of(together, short)[0], features_of(apart, short)[0])
     assert features_of(together, short)[0].shape == (frames_of(1_000), CHANNELS)
 
