@@ -147,6 +147,9 @@ def test_a_selected_table_is_read_at_the_rows_of_the_whole_split() -> None:
     with loader(reader) as batches:
         batches.add(selected, Vocabulary())  # type: ignore[arg-type]
         utterances = batches.take([request("ron")])[0].utterances
+        reader.failures["ron", 30] = DamagedSampleError("ron", "ron-30", "train-000001.tar", "CRC differs")
+        (damaged,) = batches.take([request("ron")])[0].damaged
+    assert damaged.id == UtteranceId("ron", "train", 30)
     assert sorted(item.id.row for item in utterances) == every_third.tolist()
     assert all(item.frames == reader.tables["ron"].frames[item.id.row] for item in utterances)
     assert all(item.key == reader.tables["ron"].keys[item.id.row] for item in utterances)
