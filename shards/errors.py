@@ -48,15 +48,17 @@ def _truncated(shard: str, found: int | None, expected: int, mend: str) -> Trunc
 class DamagedSampleError(ShardsError):
     """One utterance can not be read; all the others can."""
 
-    def __init__(self, language: str, key: str, shard: str, reason: str) -> None:
-        super().__init__(f"utterance {key} ({language}) in {shard}: {reason}")
+    def __init__(self, language: str, key: str, shard: str, reason: str, row: int | None = None) -> None:
+        where = language if row is None else f"{language}, row {row}"  # others may have the same key
+        super().__init__(f"utterance {key} ({where}) in {shard}: {reason}")
         self.language = language
         self.key = key
         self.shard = shard
         self.reason = reason
+        self.row = row
 
     def __reduce__(self) -> tuple[object, ...]:
-        return DamagedSampleError, (self.language, self.key, self.shard, self.reason)
+        return DamagedSampleError, (self.language, self.key, self.shard, self.reason, self.row)
 
 
 def nearest(name: str, candidates: Iterable[str], *, cutoff: float = 0.5) -> str:

@@ -76,7 +76,7 @@ class ShardReader:
             if len(parsed.audio) != table.samples[row]:
                 raise ValueError(f"decodes to {len(parsed.audio)} samples, its index says {table.samples[row]}")
         except (ValueError, Rejected, UndecodableError) as error:
-            raise DamagedSampleError(language, str(table.keys[row]), place.url(number), str(error)) from error
+            raise DamagedSampleError(language, str(table.keys[row]), place.url(number), str(error), int(row)) from error
         return RawUtterance(language, str(table.keys[row]), parsed.audio, parsed.text, parsed.info)
 
     def check_sizes(self, language: str, split: str) -> None:

@@ -8,7 +8,6 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from shards import storage
 from shards.cache import ShardCache
@@ -22,7 +21,7 @@ from shards.wording import counted
 
 @dataclass(slots=True)
 class ShardFindings:
-    """What one shard's verification found; `text_digests` maps a digest of each text to a key that has it.
+    """What one shard's verification found; `text_digests` maps a digest of each text to an utterance that has it.
 
     `damaged`: whether a problem is one that making the shards anew mends; `utterances` counts those that were read.
     """
@@ -170,11 +169,15 @@ def _tars_without_index(index: LanguageIndex) -> list[str]:
     folder = storage.local_path(storage.join(index.root, index.language))
     if folder is None:
         return []
-    known = {Path(shard.name).name for split in SPLITS for shard in index.shards(split)}
+    # By their whole paths: tars of other folders may have the same names.
+    urls = [index.shard_url(shard) for split in SPLITS for shard in index.shards(split)]
+    known = {path.resolve() for path in map(storage.local_path, urls) if path is not None}
     mend = (
         f"move it away, or index all of them with 'mms-dist shards index {index.root} --lang {index.language} --force'"
     )
-    return [f"{path} is not in the index; {mend}" for path in sorted(folder.glob("*.tar")) if path.name not in known]
+    return [
+        f"{path} is not in the index; {mend}" for path in sorted(folder.glob("*.tar")) if path.resolve() not in known
+    ]
 
 
 def _texts_in_two_splits(by_split: dict[str, dict[bytes, str]]) -> list[str]:
@@ -220,20 +223,18 @@ def _check_shard(job: tuple[str, str, str, int]) -> ShardFindings:
             findings.problems.append(str(error))
             continue
         findings.utterances += 1
+        which = f"utterance {utterance.key} ({language}, row {row}) in {shard.name}"
         frames, needed = frames_of(len(utterance.audio)), required_frames(utterance.text)
         found = (frames, len(utterance.text), needed)
         expected = (int(table.frames[row]), int(table.label_length[row]), int(table.required_frames[row]))
         if found != expected:
-            findings.problems.append(
-                f"utterance {utterance.key} ({language}): (frames, labels, frames needed) are {found}, the table says "
-                f"{expected}"
-            )
+            findings.problems.append(f"{which}: (frames, labels, frames needed) are {found}, the table says {expected}")
         if frames < needed:
-            findings.problems.append(f"utterance {utterance.key} ({language}): {needed} frames needed, {frames} there")
+            findings.problems.append(f"{which}: {needed} frames needed, {frames} there")
         if not utterance.text:
-            findings.problems.append(f"utterance {utterance.key} ({language}): no text")
+            findings.problems.append(f"{which}: no text")
         digest = hashlib.blake2b(utterance.text.encode(), digest_size=8).digest()
-        findings.text_digests[digest] = utterance.key
+        findings.text_digests[digest] = f"{utterance.key} in {shard.name}, row {row}"
         findings.characters.update(utterance.text)
     findings.damaged = bool(findings.problems)
     return findings

@@ -58,7 +58,12 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--output", metavar="FILE", type=Path, help="the scores as JSON (default: RUN/eval/SPLIT.json if of all)"
     )
-    parser.add_argument("--transcripts", metavar="FILE", type=Path, help="references and hypotheses as TSV")
+    parser.add_argument(
+        "--transcripts",
+        metavar="FILE",
+        type=Path,
+        help="references and hypotheses as TSV; `row` is the utterance's row in its split, as keys may occur twice",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -131,9 +136,12 @@ def _print(results: "list[LanguageResult]", scorer: "RunScorer", console: Any, *
         if result.checkpoint != "best":
             notes.append(f"{result.language}: scored as of its {result.checkpoint} checkpoint, step {result.step:,}")
         if result.transcription.damaged:
-            keys = result.transcription.damaged
-            more = " …" if len(keys) > EDITS_SHOWN else ""
-            notes.append(f"{result.language}: {len(keys)} unreadable: {', '.join(keys[:EDITS_SHOWN])}{more}")
+            damaged = result.transcription.damaged
+            named = ", ".join(
+                f"{sample.key} (row {sample.id.row}) in {sample.shard}" for sample in damaged[:EDITS_SHOWN]
+            )
+            more = " …" if len(damaged) > EDITS_SHOWN else ""
+            notes.append(f"{result.language}: {len(damaged)} unreadable: {named}{more}")
     for note in notes:
         console.print(note, soft_wrap=True, markup=False, highlight=False)
 
@@ -151,9 +159,12 @@ def _as_json(results: "list[LanguageResult]", scorer: "RunScorer") -> dict[str, 
         values["languages"][result.language] |= {
             "step": result.step,
             "checkpoint": result.checkpoint,
-            "unreadable": result.transcription.damaged,
             "untrained": result.step == 0,
             "quarantined": None if result.quarantined is None else asdict(result.quarantined),
+            "unreadable": [
+                {"key": sample.key, "row": sample.id.row, "shard": sample.shard, "reason": sample.reason}
+                for sample in result.transcription.damaged
+            ],
         }
     return values | {
         "without_split": scorer.without_split,
@@ -163,11 +174,13 @@ def _as_json(results: "list[LanguageResult]", scorer: "RunScorer") -> dict[str, 
 
 
 def _as_tsv(results: "list[LanguageResult]") -> str:
-    lines = ["language\tkey\treference\thypothesis"]
+    lines = ["language\tkey\treference\thypothesis\trow"]
     for result in results:
         said = result.transcription
-        for key, *texts in zip(said.keys, said.references, said.hypotheses, strict=True):
-            lines.append("\t".join((result.language, key.partition("/")[2], *texts)))
+        for key, *texts, row in zip(said.keys, said.references, said.hypotheses, said.rows, strict=True):
+            # The name of a member in a tar made elsewhere may hold anything.
+            cells = [" ".join(cell.splitlines()).replace("\t", " ") for cell in (key, *texts)]
+            lines.append("\t".join((result.language, *cells, str(row))))
     return "\n".join(lines) + "\n"
 
 

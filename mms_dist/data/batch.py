@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mms_dist.data.stream import Position
+from mms_dist.data.utterance_id import UtteranceId
 from shards.schema import SAMPLE_RATE
 
 
@@ -21,31 +22,33 @@ class Utterance:
     """A recording with its transcript, decoded, as one epoch of training meets it.
 
     Attributes:
-        language: language code.
-        key: key in the shards, unique within the language and split.
-        epoch: epoch of the language's stream; with seed, language and key it keys all randomness.
-        row: row of the split, as the reader takes it.
+        id: what tells it apart from all others.
+        key: its name in the shards, for people; others may have the same.
+        epoch: epoch of the language's stream; with the seed and `id` it keys all randomness.
         audio: int16 [samples] at 16 kHz.
         labels: vocabulary ids of the transcript, int32 [labels].
         text: transcript.
         frames: output frames of the model's front end.
     """
 
-    language: str
+    id: UtteranceId
     key: str
     epoch: int
-    row: int
     audio: np.ndarray
     labels: np.ndarray
     text: str
     frames: int
+
+    @property
+    def language(self) -> str:
+        return self.id.language
 
 
 @dataclass(frozen=True, slots=True)
 class DamagedSample:
     """An utterance that was planned but could not be read; it is left out, and nothing else moves."""
 
-    language: str
+    id: UtteranceId
     key: str
     shard: str
     reason: str

@@ -13,8 +13,6 @@ from mms_dist.data.batch import Utterance
 from mms_dist.data.randomness import random_key
 from shards.schema import frames_of
 
-__all__ = ["ForwardBatch", "collate", "random_key"]
-
 _INT16_SCALE = np.float32(1 / 32_768)
 _VARIANCE_FLOOR = 1e-7  # Wav2Vec2FeatureExtractor.zero_mean_unit_var_norm
 
@@ -55,7 +53,7 @@ def collate(utterances: Sequence[Utterance], *, seed: int) -> ForwardBatch:
     for row, utterance in enumerate(utterances):
         _normalise(utterance.audio, out=audio_BS[row, : samples_B[row]])
         labels_BL[row, : label_lengths_B[row]] = utterance.labels
-    keys = [random_key(seed, item.language, item.epoch, item.key) for item in utterances]
+    keys = [random_key(seed, item.id, item.epoch) for item in utterances]
     return ForwardBatch(
         audio_BS=torch.from_numpy(audio_BS),
         samples_B=torch.from_numpy(samples_B),

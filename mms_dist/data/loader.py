@@ -19,6 +19,7 @@ from mms_dist.data.buffers import AudioBuffers
 from mms_dist.data.pool import UrgencyPool
 from mms_dist.data.share import WHOLE, Share
 from mms_dist.data.stream import LanguageStream, Position
+from mms_dist.data.utterance_id import UtteranceId
 from mms_dist.errors import DataError
 from shards.errors import DamagedSampleError
 
@@ -231,26 +232,26 @@ class _Source:
 
     def _read_item(self, item: int, epoch: int) -> Utterance | DamagedSample:
         language, table = self.stream.language, self.stream.table
-        row = int(table.rows[item])
+        utterance = UtteranceId(language, self.split, int(table.rows[item]))
         try:
-            raw = self.reader.read(language, self.split, row, allocate=self.allocate)
+            raw = self.reader.read(language, self.split, utterance.row, allocate=self.allocate)
         except DamagedSampleError as error:
-            return DamagedSample(language, error.key, error.shard, error.reason)
+            return DamagedSample(utterance, error.key, error.shard, error.reason)
         except OSError as error:
             raise DataError(
-                f"{language}: utterance {table.keys[item]} of {self.split} shard {table.shard[item]} cannot be read: "
-                f"{error}; check the file system, then `mms-dist shards verify`"
+                f"{language}: utterance {table.keys[item]} of {self.split} shard {table.shard[item]} (row "
+                f"{utterance.row}) cannot be read: {error}; check the file system, then `mms-dist shards verify`"
             ) from error
         except Exception as error:
             error.add_note(
-                f"while reading {language}, {self.split} shard {table.shard[item]}, utterance {table.keys[item]}"
+                f"while reading {language}, {self.split} shard {table.shard[item]}, utterance {table.keys[item]} "
+                f"(row {utterance.row})"
             )
             raise
         return Utterance(
-            language=language,
+            id=utterance,
             key=raw.key,
             epoch=epoch,
-            row=row,
             audio=raw.audio,
             labels=np.array(self.vocabulary.encode(raw.text), dtype=np.int32),
             text=raw.text,

@@ -8,6 +8,8 @@ import hashlib
 
 import numpy as np
 
+from mms_dist.data.utterance_id import UtteranceId
+
 _UNIT = 2.0**-53
 
 
@@ -18,9 +20,15 @@ def _digest(domain: bytes, parts: tuple[int | str, ...], size: int) -> int:
     return int.from_bytes(digest, "little")
 
 
-def random_key(seed: int, language: str, epoch: int, key: str) -> int:
+def random_key(seed: int, utterance: UtteranceId, epoch: int) -> int:
     """Key in [0, 2**63) of the random stream (dropout, SpecAugment) of one utterance in one epoch."""
-    return _digest(b"utterance", (seed, language, epoch, key), 8) & (2**63 - 1)
+    parts = (seed, utterance.language, utterance.split, utterance.row, epoch)
+    return _digest(b"utterance row", parts, 8) & (2**63 - 1)
+
+
+def selection_key(utterance: UtteranceId) -> int:
+    """Key in [0, 2**64) by which utterances are chosen when only some are evaluated: the same in every run."""
+    return _digest(b"selection", (utterance.language, utterance.split, utterance.row), 8)
 
 
 def epoch_generator(seed: int, language: str, epoch: int) -> np.random.Philox:

@@ -62,9 +62,10 @@ class Stage:
 
 @dataclass(frozen=True)
 class RouteLine:
-    """Where an utterance of the forward pass goes."""
+    """Where an utterance of the forward pass goes; `row` is that of the train split's whole table."""
 
     key: str
+    row: int
     language: str
     seconds: float
     frames: int
@@ -97,10 +98,11 @@ class GradientLine:
 
 @dataclass(frozen=True)
 class TranscriptLine:
-    """A transcript, its label ids, and the text those ids decode to."""
+    """A transcript, its label ids, and the text those ids decode to; `row` as in `RouteLine`."""
 
     language: str
     key: str
+    row: int
     text: str
     ids: list[int]
     decoded: str

@@ -45,6 +45,7 @@ def route(bench: Bench, forward: Forward) -> list[RouteLine]:
         lines.append(
             RouteLine(
                 key=member.key,
+                row=member.id.row,
                 language=member.language,
                 seconds=len(member.audio) / SAMPLE_RATE,
                 frames=int(forward.batch.frames_B[row]),

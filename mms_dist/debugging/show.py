@@ -75,10 +75,11 @@ class Show:
     def route(self, report: DebugReport, *, forward_passes: int) -> None:
         of = f", pass 1 of {forward_passes}" if forward_passes > 1 else ""
         self._title("Route", f"each utterance through its own language's row and head{of}")
-        table = _table("utterance", "language", ">seconds", ">frames", ">needed", ">slot", ">head")
+        table = _table("utterance", ">row", "language", ">seconds", ">frames", ">needed", ">slot", ">head")
         for line in report.route[:ROUTE_LINES]:
             table.add_row(
                 _shorten(line.key, 34),
+                str(line.row),
                 line.language,
                 f"{line.seconds:.2f}",
                 str(line.frames),

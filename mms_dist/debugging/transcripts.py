@@ -21,7 +21,7 @@ def labels_round_trip(lines: list[TranscriptLine]) -> Check:
     wrong = [line for line in lines if line.decoded != line.text or line.unknown]
     measured = f"{len(lines)} transcripts, {sum(len(line.ids) for line in lines)} labels"
     if wrong:
-        measured = f"{len(wrong)} of {measured} do not, first {wrong[0].language} {wrong[0].key}"
+        measured = f"{len(wrong)} of {measured} do not, first {wrong[0].language} {wrong[0].key} (row {wrong[0].row})"
     return verdict("text", "labels: every transcript decodes back from its ids", not wrong, measured)
 
 
@@ -34,7 +34,7 @@ def frames_suffice(bench: Bench) -> Check:
             tight.append(utterance)
     measured = f"at least {min(spare):.1f} frames a label"
     if tight:
-        measured = f"{len(tight)} have too few, first {tight[0].language} {tight[0].key}"
+        measured = f"{len(tight)} have too few, first {tight[0].language} {tight[0].key} (row {tight[0].id.row})"
     return verdict("text", "labels: every utterance has frames enough for them", not tight, measured)
 
 
@@ -44,6 +44,7 @@ def _line(utterance: Utterance, vocabulary: Vocabulary) -> TranscriptLine:
     return TranscriptLine(
         language=utterance.language,
         key=utterance.key,
+        row=utterance.id.row,
         text=utterance.text,
         ids=ids,
         decoded=vocabulary.decode(path),

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from mms_dist.data.batch import Utterance
+from mms_dist.data.utterance_id import UtteranceId
 from mms_dist.errors import DataError
 from mms_dist.training.trainee import Trainee
 from shards.errors import DamagedSampleError
@@ -26,13 +27,13 @@ def similar_lengths(tables: Sequence[SampleTable], count: int) -> np.ndarray:
 
 
 def nearest_first(table: SampleTable, seconds: float) -> list[int]:
-    """Rows of the table, the nearest in duration first."""
-    return [int(row) for row in np.argsort(np.abs(table.durations - seconds), kind="stable")]
+    """Places in the table, the nearest in duration first."""
+    return [int(place) for place in np.argsort(np.abs(table.durations - seconds), kind="stable")]
 
 
 def shortest_first(table: SampleTable) -> list[int]:
-    """Rows of the table by duration; those that say next to nothing last."""
-    return [int(row) for row in np.lexsort((table.samples, table.label_length < LEAST_LABELS))]
+    """Places in the table by duration; those that say next to nothing last."""
+    return [int(place) for place in np.lexsort((table.samples, table.label_length < LEAST_LABELS))]
 
 
 def take_by_length(reader: ShardReader, trainee: Trainee, seconds: Iterable[float]) -> list[Utterance]:
@@ -40,8 +41,8 @@ def take_by_length(reader: ShardReader, trainee: Trainee, seconds: Iterable[floa
     table = trainee.stream.table
     taken: list[Utterance] = []
     for target in seconds:
-        keys = {utterance.key for utterance in taken}
-        places = (place for place in nearest_first(table, target) if str(table.keys[place]) not in keys)
+        rows = {utterance.id.row for utterance in taken}
+        places = (place for place in nearest_first(table, target) if int(table.rows[place]) not in rows)
         taken += take(reader, trainee, places, count=1) if len(taken) < len(table) else []
     return taken
 
@@ -55,14 +56,15 @@ def take(reader: ShardReader, trainee: Trainee, places: Iterable[int], *, count:
     table, reason = trainee.stream.table, ""
     taken: list[Utterance] = []
     for place in places:
+        utterance = UtteranceId(trainee.language, "train", int(table.rows[place]))
         try:
-            raw = reader.read(trainee.language, "train", int(table.rows[place]))
+            raw = reader.read(utterance.language, utterance.split, utterance.row)
         except DamagedSampleError as error:
             reason = str(error)
             continue
         labels = np.array(trainee.vocabulary.encode(raw.text), dtype=np.int32)
         frames = int(table.frames[place])
-        taken.append(Utterance(trainee.language, raw.key, 0, place, raw.audio, labels, raw.text, frames))
+        taken.append(Utterance(utterance, raw.key, 0, raw.audio, labels, raw.text, frames))
         if len(taken) == count:
             break
     if not taken:

@@ -7,6 +7,7 @@ from mms_dist.monitor.history import LanguageHistory
 
 REASONS = {"steps": "all steps", "early_stop": "early stop", "target": "target reached"}
 MOST_DAMAGED_SAMPLES = 5  # told one by one; all of them are in the event log
+LANGUAGES_NAMED = 5
 
 
 class Announcer:
@@ -28,6 +29,8 @@ class Announcer:
                 return f"[cyan]reopened[/cyan] {code}: {event['step']:,} of now {event['steps']:,} steps are done"
             case "data_changed":
                 return f"[yellow]data changed[/yellow] {code}: not the batches of its checkpoint; a new epoch begins"
+            case "draws_changed":
+                return f"[yellow]drawn otherwise[/yellow]: {_escape(_draws(event))}"
             case "checkpoint_damaged":
                 return f"[yellow]damaged checkpoint[/yellow] {_escape(event.get('path', ''))}: {reason}"
             case "preempted":
@@ -47,11 +50,22 @@ class Announcer:
             return None
         last = self._damaged_samples == MOST_DAMAGED_SAMPLES
         more = "; further ones are counted in silence" if last else ""
-        place = f" in {_escape(event['shard'])}" if event.get("shard") else ""
+        place = f" (row {event['row']})" if "row" in event else ""
+        place += f" in {_escape(event['shard'])}" if event.get("shard") else ""
         return (
             f"[yellow]damaged sample[/yellow] {code} {_escape(event.get('key', ''))}{place} left out: {reason}; "
             f"`mms-dist shards verify` tells what else is wrong{more}"
         )
+
+
+def _draws(event: dict[str, Any]) -> str:
+    after = [f"{code} from step {step + 1:,} on" for code, step in event["after_step"].items()]
+    more = f" and {len(after) - LANGUAGES_NAMED:,} more" if len(after) > LANGUAGES_NAMED else ""
+    return (
+        f"{', '.join(event['what'])}: {', '.join(after[:LANGUAGES_NAMED])}{more} (all in events.jsonl); an earlier "
+        "version began this run and told utterances apart by their keys, which two tars may share; now by where they "
+        "lie"
+    )
 
 
 def _result(event: dict[str, Any], language: LanguageHistory | None) -> str:

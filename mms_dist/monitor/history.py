@@ -37,12 +37,12 @@ class LanguageHistory:
     curve: list[CurvePoint] = field(default_factory=list)  # steps strictly increasing
     checkpoint_step: int | None = None
     checkpoint_time: datetime | None = None
-    damaged_keys: set[str] = field(default_factory=set)
+    damaged: set[tuple[str, ...]] = field(default_factory=set)  # where they lie
 
     @property
     def damaged_samples(self) -> int:
         """How many utterances could not be read, however often they were met."""
-        return len(self.damaged_keys)
+        return len(self.damaged)
 
     @property
     def initial(self) -> CurvePoint | None:
@@ -157,7 +157,14 @@ class History:
             language.state = FINISHED if kind == "finished" else QUARANTINED
             language.reason, language.step = str(event.get("reason", "")), step
         elif kind == "damaged_sample":
-            language.damaged_keys.add(str(event.get("key", "")))
+            # Logs of earlier versions have no row: shard and key come nearest to one, until the same utterance is met
+            # again. (Of dev they have the split in place of the shard.)
+            split, row, shard, key = (str(event.get(name)) for name in ("split", "row", "shard", "key"))
+            if "row" in event:
+                language.damaged -= {(shard, key), (split, key)}
+                language.damaged.add((language.language, split, row))
+            else:
+                language.damaged.add((shard, key))
 
     def _language(self, code: str) -> LanguageHistory:
         return self.languages.setdefault(code, LanguageHistory(code))

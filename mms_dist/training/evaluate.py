@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from mms_dist.data.batch import Utterance
-from mms_dist.data.collate import collate, random_key
+from mms_dist.data.batch import DamagedSample, Utterance
+from mms_dist.data.collate import collate
 from mms_dist.data.packer import pack
+from mms_dist.data.randomness import selection_key
 from mms_dist.data.share import WHOLE, Share
+from mms_dist.data.utterance_id import UtteranceId
 from mms_dist.distributed.comm import Comm
 from mms_dist.evaluation.decode import greedy
 from mms_dist.evaluation.metrics import Scores, score
@@ -25,35 +27,33 @@ from shards.read import ShardReader
 from shards.schema import SAMPLE_RATE
 from shards.vocabulary import Vocabulary
 
-_SELECTION = "evaluation"
-
 
 @dataclass(frozen=True)
 class Transcription:
-    """What was said and what was decoded, in the order of the table, and the keys that could not be read.
+    """What was said and what was decoded, in the order of the split, and what could not be read.
 
-    `places` are the utterances' rows in the table, ascending.
+    `rows` are the utterances' rows in the split's whole table, ascending.
     """
 
+    rows: list[int] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
     references: list[str] = field(default_factory=list)
     hypotheses: list[str] = field(default_factory=list)
-    damaged: list[str] = field(default_factory=list)
-    places: list[int] = field(default_factory=list)
+    damaged: list[DamagedSample] = field(default_factory=list)
 
     @classmethod
     def joined(cls, parts: Iterable["Transcription"]) -> "Transcription":
-        """One from those of all owners."""
+        """One from those of several passes or owners, in the order of the split whatever the order of the parts."""
         parts = list(parts)
-        rows = sorted(
-            row for part in parts for row in zip(part.places, part.keys, part.references, part.hypotheses, strict=True)
+        lines = sorted(
+            line for part in parts for line in zip(part.rows, part.keys, part.references, part.hypotheses, strict=True)
         )
         return cls(
-            keys=[key for _, key, _, _ in rows],
-            references=[reference for _, _, reference, _ in rows],
-            hypotheses=[hypothesis for _, _, _, hypothesis in rows],
-            damaged=[key for part in parts for key in part.damaged],
-            places=[place for place, _, _, _ in rows],
+            rows=[row for row, _, _, _ in lines],
+            keys=[key for _, key, _, _ in lines],
+            references=[reference for _, _, reference, _ in lines],
+            hypotheses=[hypothesis for _, _, _, hypothesis in lines],
+            damaged=sorted((sample for part in parts for sample in part.damaged), key=lambda sample: sample.id),
         )
 
     def scores(self) -> Scores:
@@ -99,43 +99,44 @@ class Evaluator:
         """
         vocabulary = vocabulary or index.vocabulary
         table = self._table(index, split)
-        result = Transcription()
-        decoded: dict[int, tuple[str, str, str]] = {}
+        damaged: list[DamagedSample] = []
+        passes: list[Transcription] = []
         for group in self._groups(table, share):
             self._lockstep.comm.watch.at(f"evaluating {index.language}")
-            members = dict(self._read(index.language, split, table, group, result.damaged))
+            members = list(self._read(index.language, split, table, group, damaged))
             if not members:
                 self._lockstep.idle(backward=False)
                 continue
             with self._lockstep.in_company():
-                texts = self._decode(list(members.values()), vocabulary, slot)
-            for place, utterance, text in zip(members, members.values(), texts, strict=True):
-                decoded[place] = (utterance.key, utterance.text, text)
-        for place in sorted(decoded):
-            result.places.append(place)
-            for values, value in zip((result.keys, result.references, result.hypotheses), decoded[place], strict=True):
-                values.append(value)
-        return result
+                texts = self._decode(members, vocabulary, slot)
+            passes.append(
+                Transcription(
+                    rows=[member.id.row for member in members],
+                    keys=[member.key for member in members],
+                    references=[member.text for member in members],
+                    hypotheses=texts,
+                )
+            )
+        return Transcription.joined([*passes, Transcription(damaged=damaged)])
 
     def _table(self, index: LanguageIndex, split: str) -> SampleTable:
-        return _chosen(index.table(split), index.language, self._max_utterances)
+        return chosen(index.table(split), index.language, split, self._max_utterances)
 
     def _groups(self, table: SampleTable, share: Share) -> list[np.ndarray]:
         return pack(table.samples.tolist(), capacity=self._capacity)[share.index :: share.of]
 
     def _read(
-        self, language: str, split: str, table: SampleTable, group: np.ndarray, damaged: list[str]
-    ) -> Iterator[tuple[int, Utterance]]:
+        self, language: str, split: str, table: SampleTable, group: np.ndarray, damaged: list[DamagedSample]
+    ) -> Iterator[Utterance]:
         for place in group.tolist():
+            utterance = UtteranceId(language, split, int(table.rows[place]))
             try:
-                raw = self._reader.read(language, split, int(table.rows[place]))
+                raw = self._reader.read(language, split, utterance.row)
             except DamagedSampleError as error:
-                damaged.append(error.key)
+                damaged.append(DamagedSample(utterance, error.key, error.shard, error.reason))
                 continue
-            # The split is part of the key under which features are remembered.
-            key = f"{split}/{raw.key}"
             frames = int(table.frames[place])
-            yield place, Utterance(language, key, 0, place, raw.audio, np.zeros(1, np.int32), raw.text, frames)
+            yield Utterance(utterance, raw.key, 0, raw.audio, np.zeros(1, np.int32), raw.text, frames)
 
     def _decode(self, members: list[Utterance], vocabulary: Vocabulary, slot: int) -> list[str]:
         collated = collate(members, seed=0)
@@ -145,9 +146,9 @@ class Evaluator:
         return greedy(logits_BTV.argmax(-1).cpu().numpy(), frames_B.numpy(), vocabulary)
 
 
-def _chosen(table: SampleTable, language: str, most: int | None) -> SampleTable:
-    """At most so many utterances, chosen by a hash of their keys: the same ones in every evaluation and run."""
+def chosen(table: SampleTable, language: str, split: str, most: int | None) -> SampleTable:
+    """At most so many utterances, chosen by a hash of where they lie: the same ones in every evaluation and run."""
     if most is None or len(table) <= most:
         return table
-    order = sorted(range(len(table)), key=lambda row: random_key(0, language, 0, f"{_SELECTION}/{table.keys[row]}"))
-    return table.select(np.sort(np.array(order[:most])))
+    keys = [selection_key(UtteranceId(language, split, row)) for row in table.rows.tolist()]
+    return table.select(np.sort(np.argsort(np.array(keys, dtype=np.uint64), kind="stable")[:most]))

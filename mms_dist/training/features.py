@@ -11,6 +11,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from mms_dist.data.batch import Utterance
 from mms_dist.data.collate import ForwardBatch
+from mms_dist.data.utterance_id import UtteranceId
 from mms_dist.model.base import FrozenBase
 
 _GIB = 1 << 30
@@ -29,7 +30,7 @@ class FeatureSource:
         self._base = base
         self._room_bytes = int(cache_gib * _GIB)
         self._caching = cache_gib > 0
-        self._cache: dict[tuple[str, str], Tensor] = {}
+        self._cache: dict[UtteranceId, Tensor] = {}
 
     def features(self, utterances: Sequence[Utterance], batch: ForwardBatch) -> Tensor:
         if not self._caching:
@@ -39,19 +40,18 @@ class FeatureSource:
 
     def forget(self, language: str) -> None:
         """Give back the memory of a language that has left."""
-        for key in [key for key in self._cache if key[0] == language]:
-            self._room_bytes += self._cache.pop(key).nbytes
+        for utterance in [utterance for utterance in self._cache if utterance.language == language]:
+            self._room_bytes += self._cache.pop(utterance).nbytes
 
     def _alone(self, utterance: Utterance, batch: ForwardBatch, row: int) -> Tensor:
-        key = (utterance.language, utterance.key)
-        if key not in self._cache:
+        if utterance.id not in self._cache:
             audio_1S = batch.audio_BS[row : row + 1, : int(batch.samples_B[row])]
             features_TC = self._base.features(audio_1S.to(self._base.device))[0].cpu().contiguous()
             if features_TC.nbytes > self._room_bytes:
                 return features_TC
             self._room_bytes -= features_TC.nbytes
-            self._cache[key] = features_TC
-        return self._cache[key]
+            self._cache[utterance.id] = features_TC
+        return self._cache[utterance.id]
 
 
 def frames_of_batch(features_BTC: Tensor, batch: ForwardBatch) -> Tensor:

@@ -15,7 +15,7 @@ from mms_dist.config import Config
 from mms_dist.data.batch import DamagedSample
 from mms_dist.distributed.placement import Block
 from mms_dist.monitor.report import EvaluationReport
-from mms_dist.training.dev_scores import SPLIT, DevScores
+from mms_dist.training.dev_scores import DevScores
 from mms_dist.training.ending import is_unscored, quarantine_line
 from mms_dist.training.evaluate import Transcription
 from mms_dist.training.exchange import BatchTotals
@@ -147,10 +147,7 @@ class Lifecycle:
         """Score the dev split; True if this is the language's best so far."""
         progress = trainee.progress
         if trainee.is_led_here:
-            self._report_damage(
-                [DamagedSample(trainee.language, key, SPLIT, "unreadable") for key in transcription.damaged],
-                progress.round,
-            )
+            self._report_damage(transcription.damaged, progress.round)
         if not transcription.keys:
             return True  # nothing to choose by: the newest is the best there is
         scores = transcription.scores()
@@ -205,9 +202,11 @@ class Lifecycle:
     def _report_damage(self, damaged: Iterable[DamagedSample], round_number: int) -> None:
         for sample in damaged:
             self.monitor.damaged(
-                language=sample.language,
+                language=sample.id.language,
                 round=round_number,
                 key=sample.key,
+                split=sample.id.split,
+                row=sample.id.row,
                 shard=sample.shard,
                 reason=sample.reason,
             )

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any
 
+from mms_dist.data.utterance_id import UtteranceId
 from mms_dist.distributed.comm import Comm
 from mms_dist.monitor.monitor import Monitor
 from mms_dist.monitor.report import EvaluationReport, RoundReport
@@ -44,7 +45,7 @@ class Messenger:
         self._monitor = monitor
         self._happened: deque[Event | EvaluationReport] = deque()  # checkpoints are told of from a thread
         self._rounds: list[RoundReport] = []
-        self._damaged: set[tuple[str, str]] = set()
+        self._damaged: set[UtteranceId] = set()
         self._delivered = monotonic()
 
     def event(self, kind: str, **fields: Any) -> None:
@@ -54,11 +55,12 @@ class Messenger:
         else:
             self._happened.append(Event(kind, fields))
 
-    def damaged(self, *, language: str, key: str, **fields: Any) -> None:
+    def damaged(self, *, language: str, split: str, row: int, **fields: Any) -> None:
         """An utterance was left out: told once, however many epochs, owners and changes of owners come by it."""
-        if (language, key) not in self._damaged:
-            self._damaged.add((language, key))
-            self.event(DAMAGED, language=language, key=key, **fields)
+        utterance = UtteranceId(language, split, row)
+        if utterance not in self._damaged:
+            self._damaged.add(utterance)
+            self.event(DAMAGED, language=language, split=split, row=row, **fields)
 
     def evaluated(self, report: EvaluationReport) -> None:
         """A language was scored on its dev split."""

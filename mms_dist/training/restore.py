@@ -16,6 +16,7 @@ from mms_dist.distributed.comm import Comm
 from mms_dist.errors import CheckpointError
 from mms_dist.model.base import FrozenBase
 from mms_dist.training.census import LanguageEntry
+from mms_dist.training.earlier_identity import Redrawn, notices, redrawn
 from mms_dist.training.ending import is_unscored, quarantine_line
 from mms_dist.training.progress import ACTIVE, FINISHED, QUARANTINED, Progress
 from mms_dist.training.quarantine import read_quarantine, write_quarantine
@@ -77,6 +78,7 @@ def restore(
     entries = {entry.language: entry for entry in census}
     found = {language: state for share in shares for language, state in share.found.items()}
     result = Restored(notices=[notice for share in shares for notice in share.notices])
+    result.notices += notices({language: each for share in shares for language, each in share.redrawn.items()})
     plan = plan_restart(
         (found[language].progress for language in sorted(found)), furthest_back=2 * config.checkpoint.every_rounds
     )
@@ -114,6 +116,7 @@ class Reading:
     found: dict[str, Found] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     notices: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    redrawn: dict[str, Redrawn] = field(default_factory=dict)
 
 
 def _read_all(
@@ -137,6 +140,9 @@ def _read_all(
         if progress is not None:
             result.found[entry.language] = Found(progress, unchanged)
             _meet_the_steps(progress, entry, result)
+        if progress is not None and snapshot is not None and progress.status == ACTIVE:
+            changes = redrawn(config, index.language(entry.language), snapshot.state, progress.step)
+            result.redrawn |= {entry.language: changes} if changes else {}
     result.notices += [
         ("checkpoint_damaged", {"path": str(damage.path), "reason": damage.reason}) for damage in store.damaged
     ]

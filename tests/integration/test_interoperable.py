@@ -14,6 +14,7 @@ from transformers import Wav2Vec2ForCTC, Wav2Vec2Processor
 from mms_dist.checkpoint.export import export_run
 from mms_dist.data.batch import Utterance
 from mms_dist.data.collate import collate
+from mms_dist.data.utterance_id import UtteranceId
 from mms_dist.errors import CheckpointError, MmsDistError
 from mms_dist.model.routed import Batch
 from mms_dist.training.assembly import Parts
@@ -60,7 +61,9 @@ def what_we_hear(run: Path, base: Path, shards: Path) -> dict[str, Heard]:
             for row in range(len(table)):
                 raw = ShardReader(parts.workplace.index).read(language, "dev", row)
                 frames = int(table.frames[row])
-                member = Utterance(language, raw.key, 0, row, raw.audio, np.zeros(1, np.int32), raw.text, frames)
+                member = Utterance(
+                    UtteranceId(language, "dev", row), raw.key, 0, raw.audio, np.zeros(1, np.int32), raw.text, frames
+                )
                 audio_1S = collate([member], seed=0).audio_BS
                 batch = Batch(parts.base.features(audio_1S), torch.tensor([frames]), torch.tensor([trainee.slot]))
                 logits.append(parts.model.logits(batch)[0].detach())

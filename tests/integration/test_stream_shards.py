@@ -15,6 +15,7 @@ from mms_dist.data.collate import collate
 from mms_dist.data.loader import BatchLoader, BatchRequest, LoadedBatch, Utterance
 from mms_dist.data.packer import pack
 from mms_dist.data.stream import LanguageStream, Position
+from mms_dist.data.utterance_id import UtteranceId
 from shards.audio import decode
 from shards.errors import TruncatedShardError
 from shards.index import ShardIndex
@@ -156,7 +157,9 @@ def test_a_flipped_byte_costs_one_named_utterance_and_moves_no_other(own_shards:
     with Session(own_shards) as session:
         hurt = session.epoch("tab")
     damaged = [sample for batch in hurt for sample in batch.damaged]
-    assert [(sample.language, sample.key) for sample in damaged] == [("tab", table.keys[victim])]
+    assert [(sample.id, sample.key) for sample in damaged] == [
+        (UtteranceId("tab", "train", victim), table.keys[victim])
+    ]
     assert damaged[0].shard.endswith("train-000002.tar")
     assert "CRC" in damaged[0].reason
     expected = [[item for item in batch if item[1] != table.keys[victim]] for batch in whole]

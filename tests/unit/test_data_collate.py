@@ -1,24 +1,26 @@
 """Tensors of a forward pass: equal to Hugging Face's features, keyed by utterance alone."""
 
 import numpy as np
-import pytest
 import torch
 from transformers import Wav2Vec2FeatureExtractor
 
 from mms_dist.data.batch import Utterance
-from mms_dist.data.collate import collate, random_key
+from mms_dist.data.collate import collate
+from mms_dist.data.randomness import random_key
+from mms_dist.data.utterance_id import UtteranceId
 from shards.schema import frames_of
 
 
-def utterance(samples: int, *, language: str = "ron", key: str = "a", epoch: int = 0, seed: int = 0) -> Utterance:
+def utterance(samples: int, *, language: str = "ron", row: int = 0, epoch: int = 0, seed: int = 0) -> Utterance:
     generator = np.random.default_rng(seed)
     audio = np.clip(generator.normal(40, 3_000, samples), -32_768, 32_767).astype(np.int16)
     labels = generator.integers(4, 30, samples // 4_000).astype(np.int32)
-    return Utterance(language, key, epoch, 0, audio, labels, "text", frames_of(samples))
+    where = UtteranceId(language, "train", row)
+    return Utterance(where, "a", epoch, audio, labels, "text", frames_of(samples))
 
 
 def mixed() -> list[Utterance]:
-    return [utterance(n, key=str(n), seed=n, language=code) for n, code in ((16_000, "ron"), (40_123, "ita"))]
+    return [utterance(n, row=n, seed=n, language=code) for n, code in ((16_000, "ron"), (40_123, "ita"))]
 
 
 def test_audio_equals_the_hugging_face_feature_extractor() -> None:
@@ -55,16 +57,8 @@ def test_labels_and_lengths_are_those_of_the_utterances() -> None:
     assert batch.labels_BL.dtype == batch.keys_B.dtype == batch.frames_B.dtype == torch.int64
 
 
-def test_each_of_seed_language_epoch_and_key_changes_the_random_stream() -> None:
-    keys = {random_key(*what) for what in ((0, "ron", 0, "a"), (1, "ron", 0, "a"), (0, "ita", 0, "a"))}
-    keys |= {random_key(*what) for what in ((0, "ron", 1, "a"), (0, "ron", 0, "b"))}
-    assert len(keys) == 5
-    assert all(0 <= key < 2**63 for key in keys)
-
-
-@pytest.mark.parametrize(
-    ("what", "key"),
-    [((0, "ron", 0, "clip-1"), 481828594865714882), ((7, "srp-script_latin", 3, "ä"), 1526361340746603130)],
-)
-def test_random_keys_are_fixed_for_ever(what: tuple[int, str, int, str], key: int) -> None:
-    assert random_key(*what) == key
+def test_the_random_stream_of_an_utterance_is_that_of_its_place_and_epoch() -> None:
+    again = [utterance(16_000, row=row, epoch=epoch) for row in range(3) for epoch in range(3)]
+    batch = collate(again, seed=5)
+    assert batch.keys_B.tolist() == [random_key(5, item.id, item.epoch) for item in again]
+    assert len(set(batch.keys_B.tolist())) == 9

@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mms_dist.data.loader import BatchLoader, BatchRequest, LoadedBatch
+from mms_dist.data.share import Share
 from mms_dist.data.stream import LanguageStream, Position
+from mms_dist.data.utterance_id import UtteranceId
 from mms_dist.errors import DataError
 from shards.errors import DamagedSampleError, TruncatedShardError
 
@@ -99,7 +101,7 @@ def content(batches: list[LoadedBatch]) -> list[tuple]:
             item.language,
             item.key,
             item.epoch,
-            item.row,
+            item.id.row,
             item.text,
             item.frames,
             item.audio.tobytes(),
@@ -132,7 +134,7 @@ def test_an_epoch_taken_batch_by_batch_holds_every_utterance_once() -> None:
     with loader(reader) as batches:
         count = len(streams(reader)["ron"].batches(0))
         taken = batches.take([request("ron", 0, batch) for batch in range(count)])
-    rows = [item.row for batch in taken for item in batch.utterances]
+    rows = [item.id.row for batch in taken for item in batch.utterances]
     assert sorted(rows) == list(range(60))
     assert [len(batch.utterances) for batch in taken] == [len(rows) for rows in streams(reader)["ron"].batches(0)]
 
@@ -145,9 +147,28 @@ def test_a_selected_table_is_read_at_the_rows_of_the_whole_split() -> None:
     with loader(reader) as batches:
         batches.add(selected, Vocabulary())  # type: ignore[arg-type]
         utterances = batches.take([request("ron")])[0].utterances
-    assert sorted(item.row for item in utterances) == every_third.tolist()
-    assert all(item.frames == reader.tables["ron"].frames[item.row] for item in utterances)
-    assert all(item.key == reader.tables["ron"].keys[item.row] for item in utterances)
+        reader.failures["ron", 30] = DamagedSampleError("ron", "ron-30", "train-000001.tar", "CRC differs")
+        (damaged,) = batches.take([request("ron")])[0].damaged
+    assert damaged.id == UtteranceId("ron", "train", 30)
+    assert sorted(item.id.row for item in utterances) == every_third.tolist()
+    assert all(item.frames == reader.tables["ron"].frames[item.id.row] for item in utterances)
+    assert all(item.key == reader.tables["ron"].keys[item.id.row] for item in utterances)
+
+
+def test_of_a_shared_language_the_share_is_read_and_the_whole_batch_is_counted() -> None:
+    reader = Reader()
+    stream = streams(reader)["ron"]
+    whole = stream.at(Position(0, 1)).tolist()
+    parts = []
+    for index in range(3):
+        with loader(reader) as batches:
+            batches.add(stream, Vocabulary(), Share(index, 3))  # type: ignore[arg-type]
+            batches.prefetch([request("ron", 0, 1)])
+            (part,) = batches.take([request("ron", 0, 1)])
+        assert part.planned == part.size == len(whole) > len(part.utterances)
+        parts.append([item.id.row for item in part.utterances])
+    assert [sorted(part) for part in parts] == [sorted(Share(i, 3).take(np.array(whole)).tolist()) for i in range(3)]
+    assert sorted(row for part in parts for row in part) == sorted(whole)
 
 
 def test_labels_are_the_encoded_transcript() -> None:
@@ -162,12 +183,12 @@ def test_a_damaged_sample_is_named_and_left_out_and_nothing_else_moves(workers: 
     reader = Reader()
     with loader(reader, workers=workers) as batches:
         whole = batches.take(rounds(reader, 1)[0])
-        row = whole[1].utterances[2].row
+        row = whole[1].utterances[2].id.row
         reader.failures["ron", row] = DamagedSampleError("ron", f"ron-{row}", "train-000001.tar", "CRC differs")
         hurt = batches.take(rounds(reader, 1)[0])
     damaged = [named for batch in hurt for named in batch.damaged]
-    assert [(d.language, d.key, d.shard, d.reason) for d in damaged] == [
-        ("ron", f"ron-{row}", "train-000001.tar", "CRC differs")
+    assert [(d.id, d.key, d.shard, d.reason) for d in damaged] == [
+        (UtteranceId("ron", "train", row), f"ron-{row}", "train-000001.tar", "CRC differs")
     ]
     assert hurt[1].damaged == damaged
     assert content(hurt) == [item for item in content(whole) if item[:1] + item[3:4] != ("ron", row)]
@@ -269,7 +290,7 @@ def test_a_removed_language_keeps_nothing_and_can_come_back_with_another_plan() 
             batches.take([request("ron")])
         other = LanguageStream(reader.tables["ron"], language="ron", seed=1, batch_seconds=5.0, window_shards=2)
         batches.add(other, Vocabulary())  # type: ignore[arg-type]
-        rows = [item.row for item in batches.take([request("ron")])[0].utterances]
+        rows = [item.id.row for item in batches.take([request("ron")])[0].utterances]
     assert rows == other.at(Position()).tolist()
 
 
@@ -279,7 +300,7 @@ def test_a_language_with_a_new_plan_is_not_given_what_the_old_one_prefetched() -
     with loader(reader) as batches:
         batches.prefetch([request("ron")])
         batches.add(other, Vocabulary())  # type: ignore[arg-type]
-        rows = [item.row for item in batches.take([request("ron")])[0].utterances]
+        rows = [item.id.row for item in batches.take([request("ron")])[0].utterances]
     assert rows == other.at(Position()).tolist()
 
 

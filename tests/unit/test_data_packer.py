@@ -99,3 +99,23 @@ def test_padding_of_a_long_tailed_round_is_at_most_three_per_cent(languages: int
 
 def test_the_padding_fraction_is_that_of_the_padded_tensors() -> None:
     assert padding_fraction([np.array([0, 1]), np.array([2])], [10, 5, 8]) == pytest.approx(5 / 28)
+
+
+def test_of_equally_good_groups_the_largest_is_taken() -> None:
+    assert [group.tolist() for group in pack([5, 5, 5, 5], capacity=20, forward_cost=0)] == [[0, 1, 2, 3]]
+    assert [group.tolist() for group in pack([5, 5, 5, 5], capacity=15, forward_cost=0)] == [[1, 2, 3], [0]]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "groups"),
+    [
+        ([1.0, 1.9], [[0, 1]]),  # 0.9 s of padding are cheaper than a pass
+        ([1.0, 2.1], [[1], [0]]),
+        ([4.0, 1.0, 3.5, 1.2, 0.8, 3.9, 7.5], [[6], [0, 2, 5], [1, 3, 4]]),
+        ([9.0, 9.0, 9.0], [[1, 2], [0]]),
+    ],
+)
+def test_forward_passes_stay_as_they_are(seconds: list[float], groups: list[list[int]]) -> None:
+    """Who shares a pass decides the last bits of a gradient: a run that goes on must cut its rounds as it did."""
+    lengths = [round(16_000 * length) for length in seconds]
+    assert [group.tolist() for group in pack(lengths, capacity=20 * 16_000)] == groups

@@ -1,5 +1,7 @@
 """The plan of an epoch: a pure function that loses and repeats nothing."""
 
+import hashlib
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -42,12 +44,37 @@ def test_every_utterance_is_in_exactly_one_batch_of_an_epoch(data: st.DataObject
     assert sorted(np.concatenate(batches)) == list(range(utterances))
 
 
-def test_the_plan_is_fixed_for_ever() -> None:
+@pytest.mark.parametrize(
+    ("about", "fixed_plan"),
+    [
+        ({}, [[5, 4], [8], [6], [10, 7, 11], [9], [3, 1], [2], [0]]),
+        ({"epoch": 1}, [[8], [6], [10, 7, 11], [9], [5, 4], [2], [0], [3, 1]]),
+        ({"seed": 3, "language": "ita", "epoch": 2}, [[6], [5, 4], [8], [10, 7, 11], [9], [2], [3, 1], [0]]),
+    ],
+)
+def test_the_plan_is_fixed_for_ever(about: dict[str, object], fixed_plan: list[list[int]]) -> None:
     """A resumed run must continue the same plan whatever numpy, Python or processor it meets by then."""
-    fixed_plan = [[5, 4], [8], [6], [10, 7, 11], [9], [3, 1], [2], [0]]
     durations = np.array([4.5, 2.25, 8.0, 1.0, 3.5, 3.0, 12.0, 2.0, 5.0, 6.5, 1.5, 2.75])
-    batches = plan(np.arange(12) // 4, durations, batch_seconds=6.0, window_shards=2)
+    batches = plan(np.arange(12) // 4, durations, batch_seconds=6.0, window_shards=2, **about)
     assert [batch.tolist() for batch in batches] == fixed_plan
+
+
+@pytest.mark.parametrize(
+    ("about", "digest"),
+    [
+        ({}, "25222fbf320fde4e"),
+        ({"epoch": 1}, "29ea287699a15944"),
+        ({"seed": 9, "language": "ita"}, "e64728c91bc5e0ab"),
+        ({"window_shards": 3}, "6d4bc94736ff2395"),
+        ({"batch_seconds": 25.0}, "6e43c4810aedc3da"),
+    ],
+)
+def test_the_plan_of_a_large_table_is_fixed_for_ever(about: dict[str, object], digest: str) -> None:
+    """The small one above is the same with another jitter of lengths."""
+    rows = np.arange(400)
+    batches = plan(rows // 35, (16_000 + rows * rows * 7_919 % 300_000) / 16_000, **{"batch_seconds": 60.0} | about)
+    text = repr([batch.tolist() for batch in batches])
+    assert hashlib.sha256(text.encode()).hexdigest()[:16] == digest
 
 
 def test_seed_language_and_epoch_each_give_another_plan() -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mms_dist.data.plan import PLAN_VERSION
 from mms_dist.data.stream import LanguageStream, Position
 from mms_dist.errors import DataError
 
@@ -94,6 +95,20 @@ def test_progress_counts_epochs() -> None:
     ron = stream()
     assert ron.progress(Position(2, 0)) == 2.0
     assert ron.progress(Position(2, len(ron.batches(2)) // 2)) == pytest.approx(2.5, abs=0.1)
+
+
+def test_the_fingerprint_is_fixed_for_ever() -> None:
+    """With another one, every run would begin a new epoch when it goes on."""
+    samples = (16_000 + np.arange(40) * 7_919 % 50_000).astype(np.int32)
+    rows = np.arange(0, 80, 2)
+    given = Table(rows=rows, samples=samples, durations=samples / 16_000, shard=(rows // 20).astype(np.int32))
+    assert stream(table=given).fingerprint == "f7159d7c53ffffe793b51afba86c7ae5"
+
+
+def test_the_fingerprint_changes_with_the_version_of_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = stream().fingerprint
+    monkeypatch.setattr("mms_dist.data.stream.PLAN_VERSION", PLAN_VERSION + 1)
+    assert stream().fingerprint != before
 
 
 def test_the_fingerprint_changes_with_everything_the_plan_depends_on() -> None:

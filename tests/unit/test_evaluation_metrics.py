@@ -57,9 +57,39 @@ def test_the_interval_holds_the_rate_is_repeatable_and_shrinks_with_data() -> No
     assert score(references, hypotheses) == few
 
 
+def test_the_interval_is_of_the_corpus_rate_and_each_rate_has_its_own() -> None:
+    references = ["ab" * 50] * 20 + ["x"] * 20  # whole ones that are right, and single letters that are wrong
+    scores = score(references, ["ab" * 50] * 20 + ["y"] * 20)
+    assert scores.cer == pytest.approx(20 / 2_020) and scores.wer == pytest.approx(0.5)
+    assert 0.004 < scores.cer_low < scores.cer < scores.cer_high < 0.03
+    assert 0.25 < scores.wer_low < 0.42 and 0.58 < scores.wer_high < 0.75
+
+
 def test_one_utterance_has_an_interval_of_one_point() -> None:
     only = score(["abcd"], ["abxx"])
     assert only.cer_low == only.cer == only.cer_high == 0.5
+
+
+def test_the_mean_is_that_of_languages_however_many_utterances_and_characters_each_has() -> None:
+    scores = {
+        "ita": score(["ab cd"] * 9, ["ab cd"] * 9),
+        "ron": score(["abcd"], ["abxx"]),
+        "ukr": score(["ab" * 40] * 3, [""] * 3),
+    }
+    mean = evaluation_json(scores)["mean"]
+    assert mean == {"cer": pytest.approx((0 + 0.5 + 1) / 3), "wer": pytest.approx((0 + 1 + 1) / 3)}
+    console = Console(file=io.StringIO(), width=100, record=True)
+    console.print(evaluation_table(scores))
+    (line,) = (line for line in console.export_text().splitlines() if "mean of 3" in line)
+    assert line.split()[3:] == ["13", "50.0", "66.7"]
+
+
+def test_the_table_begins_with_the_best_and_languages_that_are_as_good_go_by_code() -> None:
+    good, bad = score(["abcd"], ["abcd"]), score(["abcd"], ["abcx"])
+    console = Console(file=io.StringIO(), width=100, record=True)
+    console.print(evaluation_table({"aaa": bad, "zzz": good, "mmm": good}))
+    lines = [line.split()[0] for line in console.export_text().splitlines() if line.strip()]
+    assert [code for code in lines if code in ("aaa", "mmm", "zzz")] == ["mmm", "zzz", "aaa"]
 
 
 def test_the_table_and_the_json_tell_the_same() -> None:

@@ -37,7 +37,7 @@ def test_what_other_ranks_tell_is_told_between_the_rounds_between_which_it_happe
         [
             Event("admitted", {"round": 3, "language": "ron"}),
             EvaluationReport("ron", 5, 5, scores, True, []),
-            Event(DAMAGED, {"language": "ron", "key": "a"}),
+            Event(DAMAGED, {"language": "ron", "split": "train", "row": 7, "key": "a"}),
             Event("checkpoint_saved", {"round": 3, "language": "ron"}),  # from a thread, and late
             Event("finished", {"round": 6, "language": "ron"}),
         ],

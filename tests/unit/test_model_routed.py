@@ -1,11 +1,12 @@
 """Routing: every utterance of a mixed batch gets what Hugging Face computes for its language alone."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
-from torch.nn.functional import ctc_loss
+from torch.nn.functional import ctc_loss, layer_norm
 from transformers import Wav2Vec2ForCTC
 
 from mms_dist.model.bank import AdapterBank
@@ -18,6 +19,10 @@ from mms_dist.model.routed import Batch, RoutedModel
 from shards.schema import frames_of
 
 VOCABULARIES = {"aaa": 9, "bbb": 17, "ccc": 12}
+SLOTS = {"aaa": 4, "bbb": 0, "ccc": 2}
+"""Neither in the order of the languages nor one after another: a slot taken for a place in a list is another's."""
+GAPS = [1, 3, 5]
+ADAPTER_PARTS = [f"{part}.{kind}" for part in ("norm", "linear_1", "linear_2") for kind in ("weight", "bias")]
 SECONDS = [0.9, 0.4, 1.3, 0.7, 1.3]
 LANGUAGES = ["aaa", "bbb", "ccc", "aaa", "bbb"]
 
@@ -44,9 +49,10 @@ def adapters_of(base: FrozenBase, dim: int) -> dict[str, dict[str, Tensor]]:
 
 def model_of(base: FrozenBase, adapters: dict[str, dict[str, Tensor]], dim: int) -> RoutedModel:
     layout = RowLayout(len(base.layers), base.hidden, dim)
-    bank = AdapterBank(layout, slots=4, largest_vocabulary=max(VOCABULARIES.values()), dtype=torch.float64)
-    for slot, language in enumerate(VOCABULARIES):
+    bank = AdapterBank(layout, slots=6, largest_vocabulary=max(VOCABULARIES.values()), dtype=torch.float64)
+    for language, slot in SLOTS.items():
         bank.load(slot, adapters[language])
+    bank.rows.detach()[GAPS] = float("nan")  # whoever reads another slot than its own will notice
     return RoutedModel(base, bank)
 
 
@@ -67,7 +73,7 @@ def mixed_audio() -> tuple[Tensor, list[int]]:
 def routed_batch(base: FrozenBase, languages: list[str] = LANGUAGES) -> Batch:
     audio_BN, samples = mixed_audio()
     frames = torch.tensor([frames_of(count) for count in samples])
-    slots = torch.tensor([list(VOCABULARIES).index(language) for language in languages])
+    slots = torch.tensor([SLOTS[language] for language in languages])
     return Batch(base.features(audio_BN), frames, slots)
 
 
@@ -101,7 +107,7 @@ def test_logits_and_gradients_equal_hugging_faces_for_every_language_of_a_mixed_
     logits_BTV = model.logits(batch)
     utterance_losses(logits_BTV, batch.frames_B, labels_BL, lengths).sum().backward()
 
-    for slot, language in enumerate(VOCABULARIES):
+    for language, slot in SLOTS.items():
         theirs = reference(small_base, adapters[language], dim)
         rows = [row for row, code in enumerate(LANGUAGES) if code == language]
         mask = torch.arange(audio_BN.shape[1]) < torch.tensor(samples)[rows, None]
@@ -118,6 +124,7 @@ def test_logits_and_gradients_equal_hugging_faces_for_every_language_of_a_mixed_
         own_grads = model.bank.layout.from_row(model.bank.grads[slot, : model.bank.row_size(slot)])
         for name, parameter in theirs._get_adapters().items():
             torch.testing.assert_close(own_grads[name], parameter.grad, rtol=1e-8, atol=1e-10)
+    assert (model.bank.grads[GAPS] == 0).all()
 
 
 def test_tokens_outside_a_vocabulary_have_probability_zero(base: FrozenBase, model: RoutedModel) -> None:
@@ -127,7 +134,7 @@ def test_tokens_outside_a_vocabulary_have_probability_zero(base: FrozenBase, mod
 
 def test_the_tail_of_a_shorter_row_stays_zero_in_rows_and_gradients(base: FrozenBase, model: RoutedModel) -> None:
     model.logits(routed_batch(base)).log_softmax(-1)[..., :5].sum().backward()
-    for slot in range(model.bank.slots):
+    for slot in SLOTS.values():
         assert (model.bank.grads[slot, model.bank.row_size(slot) :] == 0).all()
         assert (model.bank.rows[slot, model.bank.row_size(slot) :] == 0).all()
 
@@ -141,10 +148,11 @@ def test_nan_in_one_language_leaves_the_others_bit_identical(base: FrozenBase, m
         return model.bank.grads.clone()
 
     clean = gradients()
-    model.bank.rows.detach()[1] = float("nan")
+    model.bank.rows.detach()[SLOTS["ccc"]] = float("nan")
     poisoned = gradients()
-    assert poisoned[1].isnan().any()
-    assert torch.equal(clean[[0, 2, 3]], poisoned[[0, 2, 3]])
+    assert poisoned[SLOTS["ccc"]].isnan().any()
+    others = [SLOTS["aaa"], SLOTS["bbb"], *GAPS]
+    assert clean[others].abs().sum() > 0 and torch.equal(clean[others], poisoned[others])
 
 
 def test_nothing_below_the_lowest_adapter_is_kept_or_differentiated(base: FrozenBase, model: RoutedModel) -> None:
@@ -203,10 +211,82 @@ def test_a_row_is_the_whole_adapter_and_nothing_else() -> None:
     assert all(torch.equal(back[name], tensors[name]) for name in tensors)
 
 
-def test_a_scrubbed_slot_holds_nothing(model: RoutedModel) -> None:
-    model.bank.grads[1] = 1
-    model.bank.scrub(1)
-    assert (model.bank.rows[1] == 0).all() and (model.bank.grads[1] == 0).all()
+def plain_logits(model: RoutedModel, batch: Batch, adapters: dict[str, dict[str, Tensor]]) -> list[Tensor]:
+    """Of each utterance: DESIGN's formula written down, one language at a time, with masks as they are given."""
+    base, masks = model.base, (batch.time_BT, batch.channel_BH)
+    frames = batch.features_BTC.shape[1]
+    valid_BT = torch.arange(frames) < batch.frames_B[:, None]
+    hidden_BTH = base.embed(batch.features_BTC, valid_BT, *masks)
+    for layer in range(len(base.layers)):
+        hidden_BTH = base.layer(layer, hidden_BTH, valid_BT[:, None, None, :])
+        outputs = []
+        for row, language in enumerate(LANGUAGES):
+            name = f"wav2vec2.encoder.layers.{layer}.adapter_layer"
+            own = {part: adapters[language][f"{name}.{part}"] for part in ADAPTER_PARTS}
+            normed_TH = layer_norm(hidden_BTH[row], (base.hidden,), own["norm.weight"], own["norm.bias"])
+            narrow_TD = (normed_TH @ own["linear_1.weight"].T + own["linear_1.bias"]).relu()
+            if batch.keys_B is not None and batch.dropout_B is not None:
+                one = slice(row, row + 1)
+                shape = torch.Size((1, *narrow_TD.shape))
+                narrow_TD = (
+                    narrow_TD * keep_mask(batch.keys_B[one], layer, shape, batch.dropout_B[one], torch.float64)[0]
+                )
+            outputs.append(hidden_BTH[row] + narrow_TD @ own["linear_2.weight"].T + own["linear_2.bias"])
+        hidden_BTH = torch.stack(outputs)
+    normed_BTH = base.final_norm(hidden_BTH)
+    return [
+        normed_BTH[row, : int(batch.frames_B[row])] @ adapters[code]["lm_head.weight"].T
+        + adapters[code]["lm_head.bias"]
+        for row, code in enumerate(LANGUAGES)
+    ]
+
+
+@pytest.mark.parametrize("masked", [(), ("dropout",), ("time",), ("channel",), ("dropout", "time", "channel")])
+def test_every_utterance_is_masked_by_its_own_draws_in_every_layer(base: FrozenBase, masked: tuple[str, ...]) -> None:
+    adapters = adapters_of(base, 4)
+    model, batch = model_of(base, adapters, 4), routed_batch(base)
+    plain = model.logits(batch).detach()
+    frames, keys = batch.features_BTC.shape[1], [101, 202, 303, 404, 505]
+    spans = [Spans(0.3, 3, 0.3, 3)] * len(keys)
+    time_BT, channel_BH = spec_augment(keys, batch.frames_B.tolist(), spans, longest=frames, hidden=base.hidden)
+    if "dropout" in masked:
+        rates = torch.tensor([0.5, 0.0, 0.3, 0.2, 0.6], dtype=torch.float64)
+        batch = replace(batch, keys_B=torch.tensor(keys), dropout_B=rates)
+    batch = replace(batch, time_BT=time_BT if "time" in masked else None)
+    batch = replace(batch, channel_BH=channel_BH if "channel" in masked else None)
+    logits_BTV = model.logits(batch).detach()
+    for row, expected in enumerate(plain_logits(model, batch, adapters)):
+        own = (row, slice(int(batch.frames_B[row])), slice(VOCABULARIES[LANGUAGES[row]]))
+        torch.testing.assert_close(logits_BTV[own], expected, rtol=0, atol=1e-9)
+        is_dropped = "dropout" in masked and row != 1
+        assert torch.equal(logits_BTV[own], plain[own]) != (is_dropped or "time" in masked or "channel" in masked)
+
+
+def test_a_language_gives_the_same_in_whatever_slot_and_company(base: FrozenBase) -> None:
+    adapters = adapters_of(base, 4)
+    batch = routed_batch(base)
+    layout = RowLayout(len(base.layers), base.hidden, 4)
+    outputs = []
+    for slots in ({"aaa": 4, "bbb": 0, "ccc": 2}, {"aaa": 0, "bbb": 5, "ccc": 1}, {"aaa": 3, "bbb": 2, "ccc": 4}):
+        bank = AdapterBank(layout, slots=6, largest_vocabulary=17, dtype=torch.float64)
+        for language, slot in slots.items():
+            bank.load(slot, adapters[language])
+        moved = replace(batch, slots_B=torch.tensor([slots[language] for language in LANGUAGES]))
+        outputs.append(RoutedModel(base, bank).logits(moved).detach())
+    for other in outputs[1:]:
+        torch.testing.assert_close(other, outputs[0], rtol=0, atol=1e-12)
+
+
+def test_a_scrubbed_slot_holds_nothing_and_its_neighbours_keep_all(model: RoutedModel) -> None:
+    model.bank.grads[:] = 1
+    before = model.bank.rows.detach().clone()
+    slot = SLOTS["ccc"]
+    others = [SLOTS["aaa"], SLOTS["bbb"]]
+    model.bank.scrub(slot)
+    assert (model.bank.rows[slot] == 0).all() and (model.bank.grads[slot] == 0).all()
+    assert model.bank.vocabulary_sizes[slot] == 0
+    assert torch.equal(model.bank.rows[others], before[others]) and (model.bank.grads[others] == 1).all()
+    assert [model.bank.vocabulary_sizes[other] for other in others] == [VOCABULARIES["aaa"], VOCABULARIES["bbb"]]
 
 
 def test_spec_augment_is_a_function_of_the_utterance() -> None:

@@ -11,6 +11,7 @@ from rich.console import Console
 from mms_dist.monitor import EvaluationReport, LanguagePlan, LanguageRound, Monitor, RoundReport
 from mms_dist.monitor.console import can_redraw
 from mms_dist.monitor.events import read_events
+from mms_dist.monitor.history import LanguageHistory
 
 PLAN = [LanguagePlan("ita", 10, 120, 1_800.0), LanguagePlan("ron", 10, 80, 900.0)]
 
@@ -159,6 +160,24 @@ def test_damaged_samples_are_all_logged_and_only_the_first_are_told(tmp_path: Pa
     assert "ron damaged samples left out: 50" in text
     assert "k0 in train-000000.tar left out: CRC; `mms-dist shards verify`" in text
     assert len(list(read_events(tmp_path / "events.jsonl"))) == 51
+
+
+def test_damaged_samples_of_one_key_are_counted_by_where_they_lie(tmp_path: Path) -> None:
+    earlier = [("a", "train-0.tar"), ("a", "train-1.tar"), ("a", "train-0.tar"), ("b", "dev")]  # without rows
+    later = [("a", "train", 3, "train-0.tar"), ("a", "train", 9, "train-1.tar"), ("b", "dev", 0, "dev-0.tar")]
+    monitor, out = _monitor(tmp_path)
+
+    def ron() -> LanguageHistory:
+        return next(language for language in monitor.summary().languages if language.language == "ron")
+
+    with monitor:
+        for key, shard in earlier:
+            monitor.event("damaged_sample", language="ron", key=key, shard=shard, reason="CRC")
+        assert ron().damaged_samples == 3
+        for key, split, row, shard in [*later, *later, ("a", "dev", 3, "dev-0.tar")]:
+            monitor.event("damaged_sample", language="ron", key=key, split=split, row=row, shard=shard, reason="CRC")
+        assert ron().damaged_samples == 4
+    assert "a (row 3) in train-0.tar left out" in out.getvalue()
 
 
 def test_events_may_come_from_the_thread_that_saves(tmp_path: Path) -> None:

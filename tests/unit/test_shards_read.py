@@ -230,6 +230,7 @@ def test_errors_survive_the_way_back_from_another_process():
     for error in (
         TruncatedShardError("a.tar", bytes_found=3, bytes_expected=5, mend="copy it"),
         DamagedSampleError("ron", "k", "a.tar", "CRC"),
+        DamagedSampleError("ron", "k", "a.tar", "CRC", row=7),
     ):
         assert str(pickle.loads(pickle.dumps(error))) == str(error)
 

@@ -1,0 +1,54 @@
+"""A run that was begun when utterances were told apart by their keys: what is drawn otherwise from here on.
+
+Such a run goes on with today's identities. Its log says from which step of which language its masks, or the utterances
+it is evaluated on, are no longer those that the earlier version would have drawn.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mms_dist.config import Config
+from mms_dist.data.utterance_id import IDENTITY_VERSION
+from mms_dist.training.dev_scores import SPLIT
+from shards.index import LanguageIndex
+
+STATE_FIELD = "identity_version"
+_FIRST_VERSION = 1  # whose checkpoints do not tell it
+MASKS_OF_AUGMENT, MASKS_OF_DROPOUT = "SpecAugment", "dropout"
+EVALUATED = "the utterances that evaluation.max_utterances chooses"
+
+
+@dataclass(frozen=True)
+class Redrawn:
+    """A language that has taken `step` steps, and what of it is drawn otherwise after that one."""
+
+    step: int
+    what: tuple[str, ...]
+
+
+def redrawn(config: Config, index: LanguageIndex, state: Mapping[str, Any], step: int) -> Redrawn | None:
+    """What changes for a language that goes on from a checkpoint's `state`; None if nothing does."""
+    if state.get(STATE_FIELD, _FIRST_VERSION) == IDENTITY_VERSION:
+        return None
+    settings, most = config.for_language(index.language), config.evaluation.max_utterances
+    changes = {
+        MASKS_OF_AUGMENT: settings.augment.time_prob > 0 or settings.augment.feature_prob > 0,
+        MASKS_OF_DROPOUT: settings.adapter.dropout > 0,
+        EVALUATED: most is not None and index.utterances(SPLIT) > most,
+    }
+    what = tuple(name for name, changed in changes.items() if changed)
+    return Redrawn(step, what) if what else None
+
+
+def notices(found: Mapping[str, Redrawn]) -> list[tuple[str, dict[str, Any]]]:
+    """One event for all languages, so that a run of a thousand does not begin with a thousand lines."""
+    if not found:
+        return []
+    what = [
+        name
+        for name in (MASKS_OF_AUGMENT, MASKS_OF_DROPOUT, EVALUATED)
+        if any(name in each.what for each in found.values())
+    ]
+    steps = {language: found[language].step for language in sorted(found)}
+    return [("draws_changed", {"what": what, "after_step": steps})]

@@ -1,0 +1,140 @@
+"""A split is transcribed the same by one owner or by several that deal its passes, and through the row of the slot."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from mms_dist.data.share import WHOLE, Share
+from mms_dist.distributed.placement import Block
+from mms_dist.model.bank import AdapterBank
+from mms_dist.model.base import FrozenBase
+from mms_dist.model.initial import initial_tensors
+from mms_dist.model.layout import RowLayout
+from mms_dist.model.routed import RoutedModel
+from mms_dist.training.dev_scores import DevScores
+from mms_dist.training.evaluate import Evaluator, Transcription
+from mms_dist.training.features import FeatureSource
+from mms_dist.training.lockstep import Lockstep
+from shards.index import LanguageIndex, ShardIndex
+from shards.read import ShardReader
+from tests.corpus import build_toy_shards
+
+DEV = 14
+SLOTS = 3
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> ShardIndex:
+    folder = tmp_path_factory.mktemp("evaluator")
+    return ShardIndex.load(str(build_toy_shards(folder, languages=2, train=4, dev=DEV, shard_utterances=4)))
+
+
+@pytest.fixture(scope="module")
+def taa(index: ShardIndex) -> LanguageIndex:
+    return index.language("taa")
+
+
+@pytest.fixture(scope="module")
+def model(small_base: Path, index: ShardIndex) -> RoutedModel:
+    """Another adapter in every slot."""
+    base = FrozenBase.load(str(small_base), dtype=torch.float64)
+    layout = RowLayout(len(base.layers), base.hidden, 4)
+    sizes = {code: len(index.language(code).vocabulary) for code in index.languages}
+    bank = AdapterBank(layout, slots=SLOTS, largest_vocabulary=max(sizes.values()), dtype=torch.float64)
+    for slot in range(SLOTS):
+        random = torch.Generator().manual_seed(slot)
+        start = initial_tensors(layout, sizes["taa"], scheme="mms", seed=slot, language="taa")
+        noise = {name: torch.randn(t.shape, generator=random, dtype=torch.float64) for name, t in start.items()}
+        bank.load(slot, {name: tensor + noise[name] for name, tensor in start.items()})
+    return RoutedModel(base, bank)
+
+
+def evaluator_of(
+    model: RoutedModel, index: ShardIndex, *, most: int | None = None, cache_gib: float = 0.0
+) -> Evaluator:
+    features = FeatureSource(model.base, cache_gib=cache_gib)
+    return Evaluator(model, features, ShardReader(index), forward_seconds=3.0, max_utterances=most)
+
+
+@pytest.mark.parametrize("owners", [2, 3, 5])
+@pytest.mark.parametrize("most", [None, 9])
+def test_the_shares_of_owners_are_the_whole_and_each_makes_the_passes_it_said(
+    model: RoutedModel, index: ShardIndex, taa: LanguageIndex, owners: int, most: int | None
+) -> None:
+    evaluator = evaluator_of(model, index, most=most)
+    whole = evaluator.transcribe(taa, "dev", 1)
+    assert len(whole.rows) == (most or DEV) and len(set(whole.hypotheses)) > 3
+    made: list[int] = []
+    parts = []
+    for number in range(owners):
+        share = Share(number, owners)
+        calls = count_passes(evaluator)
+        parts.append(evaluator.transcribe(taa, "dev", 1, share=share))
+        assert len(calls) == evaluator.passes(taa, "dev", share)
+        made.append(len(calls))
+    assert sum(made) == evaluator.passes(taa, "dev", WHOLE) == evaluator.passes(taa, "dev") > owners
+    assert max(made) - min(made) <= 1
+    rows = [row for part in parts for row in part.rows]
+    assert len(rows) == len(set(rows))
+    assert Transcription.joined(reversed(parts)) == whole
+
+
+def count_passes(evaluator: Evaluator) -> list[int]:
+    """Count what goes through the model from now on."""
+    calls: list[int] = []
+    decode = type(evaluator)._decode
+
+    def counted(members: Any, vocabulary: Any, slot: int) -> list[str]:
+        calls.append(len(members))
+        return decode(evaluator, members, vocabulary, slot)
+
+    evaluator._decode = counted  # type: ignore[method-assign]
+    return calls
+
+
+def test_it_is_the_row_of_the_slot_that_is_heard(model: RoutedModel, index: ShardIndex, taa: LanguageIndex) -> None:
+    evaluator = evaluator_of(model, index)
+    heard = [evaluator.transcribe(taa, "dev", slot).hypotheses for slot in range(SLOTS)]
+    assert len({tuple(texts) for texts in heard}) == SLOTS
+    rows = model.bank.rows.detach().clone()
+    try:
+        model.bank.rows.detach()[[0, 2]] = float("nan")
+        assert evaluator.transcribe(taa, "dev", 1).hypotheses == heard[1]
+    finally:
+        model.bank.rows.detach().copy_(rows)
+
+
+@pytest.mark.parametrize("split", ["dev", "train"])
+def test_references_and_keys_are_those_of_the_rows_and_the_cache_changes_no_word(
+    model: RoutedModel, index: ShardIndex, taa: LanguageIndex, split: str
+) -> None:
+    cached = evaluator_of(model, index, cache_gib=1.0)
+    for other in ("dev", "train"):
+        cached.transcribe(taa, other, 0)
+    said = cached.transcribe(taa, split, 0)
+    assert said == evaluator_of(model, index).transcribe(taa, split, 0)
+    table, reader = taa.table(split), ShardReader(index)
+    assert said.rows == list(range(len(table))) and said.keys == table.keys.tolist()
+    assert said.references == [reader.read("taa", split, row).text for row in said.rows]
+    reader.close()
+
+
+def test_all_owners_of_a_language_come_to_the_transcripts_of_all_of_them(
+    model: RoutedModel, index: ShardIndex, taa: LanguageIndex
+) -> None:
+    evaluator = evaluator_of(model, index)
+    whole = evaluator.transcribe(taa, "dev", 2)
+    theirs = evaluator.transcribe(taa, "dev", 2, share=Share(0, 2))
+    block = Block(4, 2)
+
+    def share_in(asked: Block, mine: Transcription) -> list[Transcription]:
+        assert asked == block
+        return [mine, theirs]  # in the order in which they happen to come
+
+    comm: Any = SimpleNamespace(share_in=share_in)
+    trainee: Any = SimpleNamespace(language="taa", slot=2, block=block, share=Share(1, 2))
+    dev = DevScores(evaluator, index, comm, Lockstep(comm, model))
+    assert dev.transcribe([trainee]) == {"taa": whole}

@@ -1,0 +1,142 @@
+"""What the cache of front-end features gives back is what was computed for that very utterance, by itself."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from mms_dist.data.batch import Utterance
+from mms_dist.data.collate import collate
+from mms_dist.data.utterance_id import UtteranceId
+from mms_dist.training.features import FeatureSource, frames_of_batch
+from shards.schema import frames_of
+
+CHANNELS = 4
+BYTES_PER_FRAME = 4 * CHANNELS
+
+
+class Base:
+    """A front end that tells audio apart: each frame holds sums of the audio that it sees."""
+
+    def __init__(self) -> None:
+        self.device = torch.device("cpu")
+        self.calls: list[tuple[int, ...]] = []
+
+    def features(self, audio_BN: Tensor) -> Tensor:
+        self.calls.append(tuple(audio_BN.shape))
+        frames = frames_of(audio_BN.shape[1])
+        sums_BT = torch.stack([audio_BN[:, 320 * t : 320 * t + 400].sum(1) for t in range(frames)], dim=1)
+        return torch.stack([sums_BT * (channel + 1) for channel in range(CHANNELS)], dim=2)
+
+
+def utterance(language: str, split: str, row: int, samples: int = 4_000, epoch: int = 0) -> Utterance:
+    audio = np.random.default_rng([ord(language[0]), ord(split[0]), row]).integers(-9_000, 9_000, samples)
+    labels = np.array([5, 6], dtype=np.int32)
+    where = UtteranceId(language, split, row)
+    return Utterance(where, "000000", epoch, audio.astype(np.int16), labels, "ab", frames_of(samples))
+
+
+def features_of(source: FeatureSource, *utterances: Utterance) -> list[Tensor]:
+    """Of each utterance, without padding."""
+    batch = collate(utterances, seed=0)
+    features_BTC = source.features(utterances, batch)
+    frames = frames_of_batch(features_BTC, batch).tolist()
+    return [features_TC[:count] for features_TC, count in zip(features_BTC, frames, strict=True)]
+
+
+def source_of(base: Base, *, frames: int | None = None) -> FeatureSource:
+    """With room for so many frames; None: for as many as come."""
+    cache_gib = 1.0 if frames is None else frames * BYTES_PER_FRAME / (1 << 30)
+    anything: Any = base
+    return FeatureSource(anything, cache_gib=cache_gib)
+
+
+def alone(item: Utterance) -> Tensor:
+    return features_of(source_of(Base()), item)[0]
+
+
+EVERYTHING = [
+    utterance(language, split, row, 4_000 + 400 * row)
+    for language in ("ron", "ita")
+    for split in ("train", "dev", "test")
+    for row in (0, 1, 11)
+]
+"""All of one key."""
+
+
+def test_utterances_of_one_key_are_told_apart_by_language_split_and_row() -> None:
+    source = source_of(base := Base())
+    expected = [alone(item) for item in EVERYTHING]
+    for _ in range(2):
+        assert all(map(torch.equal, features_of(source, *EVERYTHING), expected))
+        for item, features_TC in zip(EVERYTHING, expected, strict=True):
+            assert torch.equal(features_of(source, item)[0], features_TC)
+    assert len(base.calls) == len(EVERYTHING)  # each was computed once
+
+
+def test_what_is_remembered_does_not_depend_on_the_batch_in_which_it_was_first_met() -> None:
+    short, long = utterance("ron", "train", 0, 1_000), utterance("ron", "train", 1, 9_000)
+    together, apart = source_of(base := Base()), source_of(Base())
+    features_of(together, short, long)
+    assert base.calls == [(1, 1_000), (1, 9_000)]  # without the padding
+    assert torch.equal(features_of(together, short)[0], features_of(apart, short)[0])
+    assert features_of(together, short)[0].shape == (frames_of(1_000), CHANNELS)
+
+
+def test_another_epoch_of_an_utterance_has_the_features_of_the_first() -> None:
+    source = source_of(base := Base())
+    first = features_of(source, utterance("ron", "train", 3))[0]
+    assert torch.equal(features_of(source, utterance("ron", "train", 3, epoch=5))[0], first)
+    assert len(base.calls) == 1
+
+
+@pytest.mark.parametrize("room", [0, 1, 2, 3])
+def test_no_more_is_kept_than_there_is_room_for_and_nothing_is_wrong_without(room: int) -> None:
+    items = [utterance("ron", "train", row) for row in range(4)]
+    source = source_of(base := Base(), frames=room * items[0].frames + 1)
+    for _ in range(3):
+        assert all(map(torch.equal, features_of(source, *items), [alone(item) for item in items]))
+    assert len(base.calls) == 4 + 2 * (4 - room)  # the first `room` of them are remembered
+
+
+def test_a_language_that_left_is_forgotten_and_makes_room_and_the_others_stay() -> None:
+    ron = [utterance("ron", split, 0) for split in ("train", "dev")]
+    ita, ukr = utterance("ita", "train", 0), utterance("ukr", "train", 0)
+    source = source_of(base := Base(), frames=3 * ita.frames)
+    features_of(source, *ron, ita)
+    features_of(source, ukr)
+    assert len(base.calls) == 4
+    source.forget("ron")
+    features_of(source, ita, ukr, *ron)  # ukr is computed anew and takes room, as does the first of ron
+    assert len(base.calls) == 7
+    features_of(source, ita, ukr, ron[0])
+    assert len(base.calls) == 7
+    features_of(source, ron[1])
+    assert len(base.calls) == 8
+
+
+def test_a_language_that_comes_back_with_other_recordings_is_not_given_the_old_features() -> None:
+    source = source_of(Base())
+    before = utterance("ron", "train", 0)
+    features_of(source, before)
+    source.forget("ron")
+    after = Utterance(before.id, before.key, 0, before.audio[::-1].copy(), before.labels, "ba", before.frames)
+    assert torch.equal(features_of(source, after)[0], alone(after))
+    assert not torch.equal(alone(after), alone(before))
+
+
+def test_without_a_cache_a_batch_goes_through_the_front_end_at_once() -> None:
+    anything: Any = (base := Base())
+    source = FeatureSource(anything, cache_gib=0.0)
+    items = [utterance("ron", "train", 0, 1_000), utterance("ron", "train", 1, 9_000)]
+    for _ in range(2):
+        features_of(source, *items)
+    assert base.calls == [(2, 9_000)] * 2
+
+
+def test_frames_are_never_more_than_there_are_features() -> None:
+    batch: Any = SimpleNamespace(frames_B=torch.tensor([3, 9]))
+    assert frames_of_batch(torch.zeros(2, 5, 1), batch).tolist() == [3, 5]
