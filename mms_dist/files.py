@@ -1,11 +1,40 @@
-"""Writing a small file whole or not at all."""
+"""Small files: read as text, written whole or not at all."""
 
+import codecs
 import contextlib
 import os
+import stat
 from pathlib import Path
 from uuid import uuid4
 
 from mms_dist.errors import TrainingError
+
+MOST_TEXT_BYTES = 16 << 20
+_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+
+
+def read_text(path: str | os.PathLike[str]) -> str:
+    """What a text file says: UTF-8, or what its byte order mark tells.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is a folder or a pipe, far too long, or not text.
+    """
+    # Pipes are refused before they are opened, which would wait: several readers, on several ranks, cannot share one.
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        kind = "a folder" if os.path.isdir(path) else "a pipe or a device"
+        raise ValueError(f"it is {kind}, and not a file")
+    if (size := os.stat(path).st_size) > MOST_TEXT_BYTES:
+        raise ValueError(f"it has {size:,} bytes, which is no such text")
+    with open(path, "rb") as file:
+        content = file.read()
+    encoding = next((name for mark, name in _MARKS.items() if content.startswith(mark)), "utf-8")
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"it is not UTF-8 text (byte {error.start}: {content[error.start]:#04x}); save it as UTF-8"
+        ) from error
 
 
 def replace_text(path: Path, text: str) -> None:

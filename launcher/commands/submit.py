@@ -131,7 +131,10 @@ def _wanted(args: argparse.Namespace) -> dict[str, str | None]:
     options: dict[str, str | None] = {}
     for text in args.sbatch:
         name, equals, value = text.removeprefix("--").partition("=")
-        options[name] = None if equals and not value else value
+        wanted = None if equals and not value else value
+        if options.get(name, wanted) != wanted:
+            raise ConfigError(f"--sbatch {name} is given twice, as {options[name]!r} and {wanted!r}; keep one of them")
+        options[name] = wanted
     if args.tasks and args.script != "shards":
         raise ConfigError(f"--tasks is of --script shards: the {args.script} script is one job")
     named = {
