@@ -13,21 +13,24 @@ MOST_TEXT_BYTES = 16 << 20
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
-def read_text(path: str | os.PathLike[str]) -> str:
+def read_text(path: str | os.PathLike[str], *, pipes: bool = False) -> str:
     """What a text file says: UTF-8, or what its byte order mark tells.
+
+    Args:
+        pipes: take what comes through a pipe, too. Several readers, on several ranks, cannot share one.
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is a folder or a pipe, far too long, or not text.
+        ValueError: it is a folder, a device or a pipe, far too long, or not text.
     """
-    # Pipes are refused before they are opened, which would wait: several readers, on several ranks, cannot share one.
-    if not stat.S_ISREG(os.stat(path).st_mode):
-        kind = "a folder" if os.path.isdir(path) else "a pipe or a device"
+    mode = os.stat(path).st_mode  # before it is opened, which would wait for a pipe's writer
+    if not (stat.S_ISREG(mode) or (pipes and stat.S_ISFIFO(mode))):
+        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
         raise ValueError(f"it is {kind}, and not a file")
-    if (size := os.stat(path).st_size) > MOST_TEXT_BYTES:
-        raise ValueError(f"it has {size:,} bytes, which is no such text")
     with open(path, "rb") as file:
-        content = file.read()
+        content = file.read(MOST_TEXT_BYTES + 1)
+    if len(content) > MOST_TEXT_BYTES:
+        raise ValueError(f"it has more than {MOST_TEXT_BYTES:,} bytes, which is no such text")
     encoding = next((name for mark, name in _MARKS.items() if content.startswith(mark)), "utf-8")
     try:
         return content.decode(encoding)

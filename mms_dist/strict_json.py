@@ -5,11 +5,16 @@ import re
 from typing import Any, NoReturn
 
 
+class RepeatedKeyError(ValueError):
+    """A key is given twice in one object."""
+
+
 def parse(text: str) -> Any:
     """The values of a JSON text.
 
     Raises:
-        ValueError: it is not JSON, or a key is given twice; says in which lines.
+        RepeatedKeyError: a key is given twice; says in which lines.
+        ValueError: it is not JSON.
     """
     repeated: list[str] = []
 
@@ -28,7 +33,7 @@ def parse(text: str) -> Any:
         name = repeated[0]
         lines = [str(text.count("\n", 0, match.start()) + 1) for match in re.finditer(_key(name), text)]
         where = f", in lines {' and '.join(lines)}" if len(lines) > 1 else ""
-        raise ValueError(f"{name!r} is given twice{where}; only one of them would count: keep one")
+        raise RepeatedKeyError(f"{name!r} is given twice{where}; only one of them would count: keep one")
     return content
 
 

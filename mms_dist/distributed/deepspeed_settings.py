@@ -29,6 +29,8 @@ def read_settings(path: str) -> dict[str, Any]:
         raise ConfigError(f"DeepSpeed JSON {path!r} cannot be read ({reason}); {_EXPECTED}") from error
     try:
         settings = strict_json.parse(text)
+    except strict_json.RepeatedKeyError as error:
+        raise ConfigError(f"DeepSpeed JSON {path!r}: {error}") from error
     except ValueError as error:
         raise ConfigError(f"DeepSpeed JSON {path!r} is no JSON ({error}); {_EXPECTED}") from error
     if not isinstance(settings, dict) or not isinstance(settings.get("zero_optimization"), dict):

@@ -1,11 +1,14 @@
 """Is the configuration valid? All that is not, at once; the other checks go on with defaults in its place."""
 
 import hashlib
+from pathlib import Path
 
 from launcher.doctor.finding import Notes
 from launcher.doctor.subject import Subject
+from mms_dist.config import Config
 from mms_dist.config.survey import survey_config
 from mms_dist.distributed.deepspeed_settings import SHARDING_STAGE, read_settings, refuse_settings
+from shards.storage import is_url
 
 
 def look(subject: Subject, notes: Notes) -> None:
@@ -20,4 +23,10 @@ def look(subject: Subject, notes: Notes) -> None:
         subject.base_is_sharded = settings["zero_optimization"]["stage"] == SHARDING_STAGE
     if not problems:
         with_settings = f" with {' '.join(subject.settings)}" if subject.settings else ""
-        notes.ok(f"{subject.path}{with_settings}: every key and value is valid")
+        notes.ok(f"{subject.path}{with_settings}: every key and value is valid; {_places(subject.config)}")
+
+
+def _places(config: Config) -> str:
+    """The folders that the configuration names, as they were understood."""
+    shards = config.data.shards if is_url(config.data.shards) else Path(config.data.shards).absolute()
+    return f"run.directory is {Path(config.run.directory).absolute()}, data.shards {shards}"
