@@ -124,8 +124,8 @@ def _seconds(fields: dict[str, Any], name: str, where: str) -> float | None:
     if value is None or value == "":
         return None
     try:
-        seconds = float(value)
-    except (TypeError, ValueError):
+        seconds = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
         seconds = math.nan
     if not math.isfinite(seconds):
         raise SourceError(f"{where}: {name!r} is {value!r}, expected seconds, as 12.5")

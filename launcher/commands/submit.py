@@ -189,10 +189,6 @@ def _say_when_slurm_would_start(args: argparse.Namespace, submission: "Submissio
 
 def _console(dry_run: bool) -> "Console":
     """Standard output, which in a dry run is for the script alone."""
-    from rich.console import Console
+    from mms_dist.monitor.console import error_console, standard_console
 
-    from mms_dist.monitor.console import LOG_WIDTH, standard_console
-
-    if not dry_run:
-        return standard_console()
-    return Console(stderr=True, width=None if sys.stderr.isatty() else LOG_WIDTH)
+    return error_console() if dry_run else standard_console()

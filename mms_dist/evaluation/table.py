@@ -5,6 +5,7 @@ from typing import Any
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from mms_dist.evaluation.metrics import Scores
 
@@ -15,7 +16,11 @@ def evaluation_table(scores: Mapping[str, Scores], *, title: str = "Evaluation")
     The intervals are 95 % bootstrap intervals; S/I/D are characters substituted, inserted and deleted.
     """
     table = Table(
-        title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_footer=len(scores) > 1
+        title=Text(title, "table.title"),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        show_footer=len(scores) > 1,
     )
     mean = _means(scores)
     utterances = sum(each.utterances for each in scores.values())
@@ -29,7 +34,7 @@ def evaluation_table(scores: Mapping[str, Scores], *, title: str = "Evaluation")
     for language, each in sorted(scores.items(), key=lambda item: (item[1].cer, item[0])):
         edits = each.character_edits
         table.add_row(
-            language,
+            Text(language),
             f"{each.utterances:,}",
             _percent(each.cer),
             f"{_percent(each.cer_low)}–{_percent(each.cer_high)}",

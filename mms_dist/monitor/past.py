@@ -13,6 +13,8 @@ from mms_dist.monitor.history import FINISHED, QUARANTINED, CurvePoint, History,
 from mms_dist.monitor.summary import RunSummary
 
 STATE_FILE = "state.json"
+MOST_DIGITS = 18
+"""Of a step."""
 
 
 def read_run(run_directory: str | os.PathLike[str]) -> tuple[RunSummary, History]:
@@ -39,9 +41,8 @@ def take_checkpoints(history: History, adapters: Path) -> None:
     """Correct what the events say by what lies on disk: languages may be copied in from other runs."""
     for last in sorted(adapters.glob("*/last")):
         code, folder = last.parent.name, last.resolve()
-        step = folder.name.removeprefix("step-")
-        if folder.is_dir() and step.isdecimal():
-            _take_checkpoint(history.languages.setdefault(code, LanguageHistory(code)), folder, int(step))
+        if folder.is_dir() and (step := _step_of(folder)) is not None:
+            _take_checkpoint(history.languages.setdefault(code, LanguageHistory(code)), folder, step)
 
 
 def forget_deleted(history: History, adapters: Path) -> None:
@@ -92,7 +93,8 @@ def _take_checkpoint(language: LanguageHistory, folder: Path, step: int) -> None
     language.checkpoint_time = datetime.fromtimestamp(folder.stat().st_mtime, UTC)
     if language.step == 0 and not language.curve:  # of another run, whose events are not here
         language.step = step
-        _take_state(language, _read_state(folder / STATE_FILE))
+        state = _read_state(folder / STATE_FILE)
+        _take_state(language, state["state"] if isinstance(state.get("state"), dict) else state)
 
 
 def _read_state(path: Path) -> dict[str, Any]:
@@ -102,6 +104,15 @@ def _read_state(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return state if isinstance(state, dict) else {}
+
+
+def _step_of(folder: Path) -> int | None:
+    """By its name, or by its state where a copy of the run has a folder in the place of the link."""
+    step = folder.name.removeprefix("step-")
+    if step.isascii() and step.isdecimal() and len(step) < MOST_DIGITS:
+        return int(step)
+    told = _read_state(folder / STATE_FILE).get("step") if folder.name == "last" else None
+    return told if isinstance(told, int) and not isinstance(told, bool) else None
 
 
 def _take_state(language: LanguageHistory, state: dict[str, Any]) -> None:

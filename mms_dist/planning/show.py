@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from mms_dist.config import Config
@@ -24,7 +25,7 @@ def show(config: Config, census: Sequence[LanguageEntry], plans: Sequence[Plan],
     _print(
         console,
         f"{len(census):,} languages, {hours:,.1f} h{_range(census)}; {steps} steps each, of {seconds} s of audio",
-        f"{config.model.base} in {config.model.dtype}; {plans[0].slots} slots a process, placement: "
+        f"{escape(config.model.base)} in {config.model.dtype}; {plans[0].slots} slots a process, placement: "
         f"{config.rounds.placement}",
     )
     console.print(_clusters(plans))
