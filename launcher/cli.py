@@ -21,13 +21,14 @@ from typing import Any, NoReturn
 import launcher.commands
 from launcher.arguments import GivenOnce, home_expanded
 from launcher.leave import leave
-from launcher.streams import complain, output_problem, reader_has_gone, settle_sizes, settle_streams
+from launcher.streams import complain, reader_has_gone, settle_sizes, settle_streams, silence_output
 from mms_dist import __version__
 
 EXIT_FAILED = 1
 EXIT_USER = 2
 EXIT_INTERRUPTED = 130  # 128 + SIGINT
 EXIT_PIPE_CLOSED = 141  # 128 + SIGPIPE
+_OF_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 # The order in which someone new meets the commands. A command that is missing here is listed last.
 ORDER = ("demo", "shards", "plan", "doctor", "debug", "train", "submit", "status", "report", "eval", "export")
@@ -126,11 +127,9 @@ def _status_of(error: Exception) -> int:
     if isinstance(error, _errors_of_the_user()):
         _say(error)
         return int(getattr(error, "exit_code", EXIT_USER))
-    if isinstance(error, OSError) and (problem := output_problem()) is not None:
-        complain(f"error: cannot write standard output: {problem.strerror}; free space there, or let it go elsewhere")
-        return EXIT_FAILED
-    if isinstance(error, OSError) and error.filename is not None:
-        complain(f"error: {error.filename}: {error.strerror}; {_advice(error)}")
+    if isinstance(error, OSError) and (error.filename is not None or error.errno in _OF_WRITING):
+        silence_output()
+        complain(f"error: {error.filename or 'cannot write'}: {error.strerror}; {_advice(error)}")
         return EXIT_FAILED
     complain(
         f"{traceback.format_exc()}error: mms-dist {__version__} stopped on an unexpected {type(error).__name__}. "
@@ -208,7 +207,9 @@ def _say(error: Exception) -> None:
 
 
 def _advice(error: OSError) -> str:
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if error.filename is None:
+        return "free space where standard output goes, or let it go elsewhere"
+    full = error.errno in _OF_WRITING
     return "free space there" if full else "make it readable and writable, or choose another place"
 
 

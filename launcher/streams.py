@@ -57,16 +57,9 @@ def reader_has_gone() -> bool:
     return broken
 
 
-def output_problem() -> OSError | None:
-    """What keeps standard output from being written, such as a full disk, and if anything does, make it silent."""
-    try:
-        sys.stdout.flush()
-    except OSError as problem:
-        _silence(sys.stdout)
-        return problem
-    except ValueError:  # it was closed
-        pass
-    return None
+def silence_output() -> None:
+    """Let nothing more be written to standard output."""
+    _silence(sys.stdout)
 
 
 def _silence(stream: TextIO) -> None:

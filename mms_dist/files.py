@@ -2,6 +2,7 @@
 
 import codecs
 import contextlib
+import errno
 import os
 import stat
 from pathlib import Path
@@ -38,6 +39,17 @@ def read_text(path: str | os.PathLike[str], *, pipes: bool = False) -> str:
         raise ValueError(
             f"it is not UTF-8 text (byte {error.start}: {content[error.start]:#04x}); save it as UTF-8"
         ) from error
+
+
+def read_file(path: Path) -> bytes:
+    """The content of a file.
+
+    Raises:
+        OSError: it cannot be read, or is something else, such as a pipe, whose writer would be waited for.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "it is no file", str(path))
+    return path.read_bytes()
 
 
 def replace_text(path: Path, text: str) -> None:

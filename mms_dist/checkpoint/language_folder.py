@@ -20,6 +20,7 @@ from mms_dist.checkpoint.folder import folder_name, parse_step, snapshot_files
 from mms_dist.checkpoint.manifest import MANIFEST, Manifest, read_folder, write_folder
 from mms_dist.checkpoint.snapshot import DamagedCheckpoint, Snapshot
 from mms_dist.errors import CheckpointError
+from mms_dist.files import read_file
 
 PointerName = Literal["last", "best"]
 POINTERS: tuple[PointerName, ...] = ("last", "best")
@@ -207,7 +208,7 @@ class LanguageFolder:
 def step_of_copy(folder: Path) -> int | None:
     """The step of a checkpoint that has lost its name; None if it is no checkpoint, or says none."""
     try:
-        return Manifest.decode(folder / MANIFEST, (folder / MANIFEST).read_bytes()).step
+        return Manifest.decode(folder / MANIFEST, read_file(folder / MANIFEST)).step
     except (OSError, DamagedCheckpoint):
         return None
 

@@ -89,7 +89,7 @@ def lock_holder(run_directory: Path) -> str | None:
     """
     path = Path(run_directory) / _FILENAME
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as problem:
@@ -128,6 +128,6 @@ def _holder(descriptor: int) -> str:
     try:
         entry = json.loads(os.pread(descriptor, 4096, 0))
         return f"process {entry['pid']} on {entry['host']}"
-    except (ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         # The holder has the lock but has not written its name yet.
         return "another process"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mms_dist.errors import MmsDistError
+from mms_dist.files import read_file
 from mms_dist.monitor.events import read_events
 from mms_dist.monitor.history import FINISHED, QUARANTINED, CurvePoint, History, LanguageHistory
 from mms_dist.monitor.summary import RunSummary
@@ -100,8 +101,8 @@ def _take_checkpoint(language: LanguageHistory, folder: Path, step: int) -> None
 def _read_state(path: Path) -> dict[str, Any]:
     """A checkpoint's own state; nothing if it is damaged: telling that is the business of whoever loads it."""
     try:
-        state = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        state = json.loads(read_file(path))
+    except (OSError, ValueError, RecursionError):
         return {}
     return state if isinstance(state, dict) else {}
 
@@ -112,20 +113,24 @@ def _step_of(folder: Path) -> int | None:
     if step.isascii() and step.isdecimal() and len(step) < MOST_DIGITS:
         return int(step)
     told = _read_state(folder / STATE_FILE).get("step") if folder.name == "last" else None
-    return told if isinstance(told, int) and not isinstance(told, bool) else None
+    return told if _is_step(told) else None
+
+
+def _is_step(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**MOST_DIGITS
 
 
 def _take_state(language: LanguageHistory, state: dict[str, Any]) -> None:
     """What a checkpoint's own state tells of the language's life so far."""
     if state.get("status") in (FINISHED, QUARANTINED):
-        language.state, language.reason = state["status"], state.get("reason") or ""
+        language.state, language.reason = state["status"], str(state.get("reason") or "")
     best = state.get("best")
     if not isinstance(best, dict):
         return
     step, cer, wer, initial = (best.get(name) for name in ("step", "cer", "wer", "initial"))
     if isinstance(initial, float):
         language.curve.append(CurvePoint(0, initial, math.nan, 0, best=True))
-    if isinstance(step, int) and step > 0 and isinstance(cer, float) and isinstance(wer, float):
+    if isinstance(step, int) and _is_step(step) and step > 0 and isinstance(cer, float) and isinstance(wer, float):
         language.curve.append(CurvePoint(step, cer, wer, 0, best=True))
 
 

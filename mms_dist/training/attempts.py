@@ -31,9 +31,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from mms_dist.errors import EXIT_STALLED, EXIT_USER, StalledError, TrainingError
-from mms_dist.files import replace_text
+from mms_dist.files import read_file, replace_text
 
 STATUS_NAME = "status.json"
 RUNNING, FINISHED, PREEMPTED, FAILED, STALLED = "running", "finished", "preempted", "failed", "stalled"
@@ -74,20 +75,39 @@ def read_status(directory: Path) -> Status | None:
     """
     path = directory / STATUS_NAME
     try:
-        text = path.read_text(encoding="utf-8")
+        content = read_file(path)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise TrainingError(f"cannot read {path}: {error.strerror or error}; make it readable") from error
     try:
-        values = json.loads(text)
-        return Status(**values)
-    except (ValueError, TypeError) as error:
+        return _checked(Status(**json.loads(content)))
+    except (ValueError, TypeError, RecursionError) as error:
         names = ", ".join(each.name for each in fields(Status))
         raise TrainingError(
             f"{path} is not the status of a run ({error}); expected a JSON object with {names}. Remove the file and "
             "start again: checkpoints do not need it, only the count of restarts begins anew"
         ) from error
+
+
+def _checked(status: Status) -> Status:
+    """The status itself.
+
+    Raises:
+        TypeError: a field is of another kind than the one that is written.
+    """
+    for each in fields(Status):
+        value = getattr(status, each.name)
+        kind: Any = each.type
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise TypeError(f"found {each.name} {value!r}")
+        if isinstance(value, int) and abs(value) >= 2**63:
+            raise TypeError(f"found {each.name} {value:.1e}")
+    for moment in filter(None, (status.started, status.ended)):
+        time = datetime.fromisoformat(moment)
+        if time.tzinfo is None or not 1 < time.year < 9999:
+            raise TypeError(f"found the time {moment!r}")
+    return status
 
 
 def is_automatic_restart(environment: Mapping[str, str] | None = None) -> bool:

@@ -61,7 +61,7 @@ def _same_vocabulary(path: Path, vocabulary: Vocabulary) -> None:
         return
     try:
         nested = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path} cannot be read ({error}); copy the folder of adapters again") from error
     found = Vocabulary.from_nested(nested, vocabulary.language)
     if found != vocabulary:

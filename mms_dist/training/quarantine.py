@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 from mms_dist.errors import CheckpointError
-from mms_dist.files import replace_text
+from mms_dist.files import read_file, replace_text
 from mms_dist.training.progress import Progress
 
 QUARANTINE_NAME = "QUARANTINED.json"
@@ -31,10 +31,10 @@ def read_quarantine(adapters: Path, language: str) -> Progress | None:
     """
     path = adapters / language / QUARANTINE_NAME
     try:
-        return Progress.from_state(json.loads(path.read_text(encoding="utf-8")))
+        return Progress.from_state(json.loads(read_file(path)))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(
             f"the quarantine mark {path} cannot be read ({error}); remove it to let {language} go on from its last "
             "good checkpoint"
