@@ -20,7 +20,13 @@ class Terminal(Console):
 
     def __init__(self, *, file: IO[str] | None = None, stderr: bool = False, pipe_width: int, **options: Any) -> None:
         stream = file or (sys.stderr if stderr else sys.stdout)
-        super().__init__(file=file, stderr=stderr, emoji=False, width=_width(stream, pipe_width), **options)
+        columns = columns_of(os.environ.get("COLUMNS"))
+        if columns is None and (stream is None or not stream.isatty()):
+            columns = pipe_width
+        # None leaves it to the terminal, which may be made wider and narrower. What says no size is kept from rich.
+        unsaid = [name for name in ("COLUMNS", "LINES") if columns_of(os.environ.get(name)) is None]
+        environment = {name: value for name, value in os.environ.items() if name not in unsaid}
+        super().__init__(file=file, stderr=stderr, emoji=False, width=columns, _environ=environment, **options)
 
     def on_broken_pipe(self) -> None:
         """Let the command end as it does when `print` finds that its reader has gone."""
@@ -32,18 +38,3 @@ def columns_of(text: str | None) -> int | None:
     if text is None or not (text.isascii() and text.isdecimal()) or len(text) > 5:
         return None
     return max(NARROWEST, int(text)) if 0 < int(text) <= WIDEST else None
-
-
-def _width(stream: IO[str] | None, pipe_width: int) -> int | None:
-    """None leaves it to the terminal, which may be made wider and narrower."""
-    asked = os.environ.get("COLUMNS")
-    if (columns := columns_of(asked)) is not None:
-        return columns
-    if stream is None or not stream.isatty():
-        return pipe_width
-    if asked is None:
-        return None
-    try:
-        return os.get_terminal_size(stream.fileno()).columns or pipe_width
-    except (OSError, ValueError):
-        return pipe_width

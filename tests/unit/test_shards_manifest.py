@@ -181,3 +181,11 @@ def test_the_same_stretch_twice_is_kept_once(tmp_path):
     (plan,) = plan_languages(read_manifest(write_corpus(tmp_path, extra=extra)), dev_fraction=0.1, test_fraction=0.1)
     assert plan.drops["duplicate"] == 1
     assert plan.total == 20
+
+
+@pytest.mark.parametrize("value", ["true", "false", "1" + "0" * 400])
+def test_a_truth_value_is_no_number_of_seconds(tmp_path, value):
+    path = tmp_path / "m.jsonl"
+    path.write_text(f'{{"audio": "a.wav", "text": "unu", "lang": "ron", "start": {value}}}\n')
+    with pytest.raises(SourceError, match=r"m\.jsonl:1: 'start' is .*, expected seconds"):
+        read_manifest(path)
