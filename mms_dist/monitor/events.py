@@ -37,7 +37,7 @@ KINDS = {
 }
 
 _COUNTS = {"round", "step", "steps", "utterances"}
-_AMOUNTS = {"audio_seconds", "cer", "wer"}
+_RATES = {"cer", "wer"}
 _NOT_FINITE = ("nan", "inf", "-inf")
 
 
@@ -139,7 +139,8 @@ def _is_event(event: dict[str, Any]) -> bool:
         and isinstance(codes, list)
         and all(isinstance(code, str) for code in codes)
         and all(_is_count(event[name]) for name in _COUNTS & event.keys())
-        and all(_is_amount(event[name]) for name in _AMOUNTS & event.keys())
+        and all(_is_rate(event[name]) for name in _RATES & event.keys())
+        and _is_amount(event.get("audio_seconds", 0))
     )
 
 
@@ -155,12 +156,14 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
 
 
+def _is_rate(value: Any) -> bool:
+    """A number, or a string that stands for what JSON cannot hold."""
+    return (isinstance(value, str) and value in _NOT_FINITE) or _is_amount(value)
+
+
 def _is_amount(value: Any) -> bool:
-    try:
-        # The strings stand for what JSON cannot hold; nothing that is measured here is negative or so large.
-        return value in _NOT_FINITE or (not isinstance(value, bool | str) and 0 <= value < 1e15)
-    except TypeError:
-        return False
+    """A number; nothing that is measured here is negative or so large."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e15
 
 
 def _remove_torn_line(descriptor: int) -> None:

@@ -77,7 +77,7 @@ def _language_json(language: LanguageHistory) -> dict[str, Any]:
         "initial_cer": _finite(language.initial.cer) if language.initial else None,
         "cer": _finite(language.latest.cer) if language.latest else None,
         "wer": _finite(language.latest.wer) if language.latest else None,
-        "best_cer": best.cer if best else None,
+        "best_cer": _finite(best.cer) if best else None,
         "best_wer": _finite(best.wer) if best else None,
         "best_step": best.step if best else None,
         "checkpoint_step": language.checkpoint_step,

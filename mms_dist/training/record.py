@@ -96,8 +96,10 @@ class Record:
 
     def _fail(self, error: BaseException) -> None:
         reason = str(error) or type(error).__name__
-        # A disk that is full must not hide what went wrong before it was.
-        with contextlib.suppress(MmsDistError):
+        if isinstance(error, BrokenPipeError):
+            reason = "the reader of its output has gone; the same command goes on from the last checkpoints"
+        # A disk that is full, or an output whose reader has gone, must not hide what went wrong before it was.
+        with contextlib.suppress(MmsDistError, OSError):
             if self.monitor is not None:
                 self.monitor.event("run_failed", reason=reason)
         with contextlib.suppress(MmsDistError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import subprocess
@@ -11,8 +12,11 @@ from pathlib import Path
 import pytest
 
 from launcher import cli
+from mms_dist.distributed.comm import Comm
 from mms_dist.monitor.console import standard_console
 from mms_dist.monitor.events import EventLog
+from mms_dist.training.attempts import begin, read_status
+from mms_dist.training.record import Record
 from shards.tables import make_console
 from shards.terminal import NARROWEST, columns_of
 
@@ -113,3 +117,17 @@ def test_the_consoles_know_no_emoji_codes(make: object, monkeypatch: pytest.Monk
     monkeypatch.setattr(sys, "stdout", told := io.StringIO())
     make().print(":zero: :smile:", markup=False)  # type: ignore[operator]
     assert told.getvalue() == ":zero: :smile:\n"
+
+
+def test_a_reader_that_leaves_a_training_is_written_down_as_what_ended_it(tmp_path: Path) -> None:
+    class Unread:
+        def event(self, kind: str, **fields: object) -> None:
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    record = Record(tmp_path, Comm())
+    record.attempt = begin(tmp_path, processes=1, automatic=False, allowed=3)
+    record.monitor = Unread()  # type: ignore[assignment]
+    record._fail(BrokenPipeError(errno.EPIPE, "Broken pipe"))
+    status = read_status(tmp_path)
+    assert status is not None and (status.state, status.restart) == ("failed", True)
+    assert status.reason is not None and "the reader of its output has gone" in status.reason
