@@ -7,26 +7,29 @@ reader of the output has gone.
 
 import argparse
 import difflib
+import errno
 import importlib
-import io
 import os
 import pkgutil
 import platform
-import select
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
 import launcher.commands
+from launcher.arguments import GivenOnce, home_expanded
 from launcher.leave import leave
+from launcher.streams import complain, reader_has_gone, settle_sizes, settle_streams, silence_output
 from mms_dist import __version__
 
 EXIT_FAILED = 1
 EXIT_USER = 2
 EXIT_INTERRUPTED = 130  # 128 + SIGINT
 EXIT_PIPE_CLOSED = 141  # 128 + SIGPIPE
+_OF_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 # The order in which someone new meets the commands. A command that is missing here is listed last.
 ORDER = ("demo", "shards", "plan", "doctor", "debug", "train", "submit", "status", "report", "eval", "export")
@@ -48,6 +51,15 @@ class Parser(argparse.ArgumentParser):
     """An argument parser whose errors look like every other error of the program."""
 
     commands: Any = None
+    advice = ""
+    """What to do about words that are not understood."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.register("type", None, home_expanded)
+        self.register("type", Path, lambda text: Path(home_expanded(text)))
+        for name in (None, "store"):
+            self.register("action", name, GivenOnce)
 
     def add_subparsers(self, **kwargs: Any) -> Any:
         """As argparse's; the commands are remembered for `parse_known_args`."""
@@ -63,7 +75,7 @@ class Parser(argparse.ArgumentParser):
         if unknown and self.commands is None:
             options = difflib.get_close_matches(unknown[0], self._option_string_actions, n=1)
             hint = f" (did you mean {options[0]!r}?)" if options else ""
-            self.error(f"it does not know {' '.join(unknown)}{hint}")
+            self.error(f"it does not know {' '.join(unknown)}{hint}{Parser.advice}")
         return found, unknown
 
     def check_command(self, chosen: str, names: Sequence[str]) -> None:
@@ -75,7 +87,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print `error: …` and where help is, and exit with 2."""
-        print(f"error: {message}\nsee: {self.prog} --help", file=sys.stderr)
+        complain(f"error: {message}\nsee: {self.prog} --help")
         raise SystemExit(EXIT_USER)
 
 
@@ -93,9 +105,8 @@ def run() -> NoReturn:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `mms-dist` with `argv` (the process's own arguments by default) and return the exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # transcripts have more characters than some terminals
-            stream.reconfigure(errors="replace")
+    settle_streams()
+    settle_sizes()
     try:
         try:
             status = _dispatch(arguments)
@@ -104,22 +115,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()  # a closed pipe shows here and not in the interpreter's last breath
         return status
     except KeyboardInterrupt:
-        print("\ninterrupted", file=sys.stderr)
+        complain("\ninterrupted")
         return EXIT_INTERRUPTED
     except Exception as error:
-        if isinstance(error, BrokenPipeError) and _reader_has_gone():
-            return EXIT_PIPE_CLOSED
-        if isinstance(error, _errors_of_the_user()):
-            _say(error)
-            return int(getattr(error, "exit_code", EXIT_USER))
-        traceback.print_exc()
-        print(
-            f"error: mms-dist {__version__} stopped on an unexpected {type(error).__name__}. "
-            "If the message above does not tell you what to mend, please open an issue with the command, "
-            f"the traceback and this line (Python {platform.python_version()}, {platform.platform()}).",
-            file=sys.stderr,
-        )
+        return _status_of(error)
+
+
+def _status_of(error: Exception) -> int:
+    """Say what went wrong, and give the exit status for it."""
+    if isinstance(error, BrokenPipeError) and reader_has_gone():
+        return EXIT_PIPE_CLOSED
+    if isinstance(error, _errors_of_the_user()):
+        _say(error)
+        return int(getattr(error, "exit_code", EXIT_USER))
+    if isinstance(error, OSError) and (error.filename is not None or error.errno in _OF_WRITING):
+        silence_output()
+        complain(f"error: {error.filename or 'cannot write'}: {error.strerror}; {_advice(error)}")
         return EXIT_FAILED
+    complain(
+        f"{traceback.format_exc()}error: mms-dist {__version__} stopped on an unexpected {type(error).__name__}. "
+        "If the message above does not tell you what to mend, please open an issue with the command, "
+        f"the traceback and this line (Python {platform.python_version()}, {platform.platform()})."
+    )
+    return EXIT_FAILED
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -135,6 +153,8 @@ def _dispatch(arguments: list[str]) -> int:
         return EXIT_USER
     takes_settings = chosen in names and getattr(modules[chosen], "ACCEPTS_SETTINGS", False)
     settings, arguments = split_settings(arguments) if takes_settings else ([], arguments)
+    lists = any(setting.startswith("--data.languages") for setting in settings)
+    Parser.advice = "; several languages are one word: --data.languages ron,ita" if lists else ""
     args, unknown = parser.parse_known_args(arguments)
     if unknown:
         parser.error(f"{args.command} does not know {' '.join(unknown)}; see: mms-dist {args.command} --help")
@@ -184,7 +204,14 @@ def _say(error: Exception) -> None:
         return
     rank, several = os.environ.get("RANK", ""), os.environ.get("WORLD_SIZE", "1") != "1"
     who = f" on rank {rank}" if several and rank else ""
-    print(f"error{who}: {error}", file=sys.stderr)
+    complain(f"error{who}: {error}")
+
+
+def _advice(error: OSError) -> str:
+    if error.filename is None:
+        return "free space where standard output goes, or let it go elsewhere"
+    full = error.errno in _OF_WRITING
+    return "free space there" if full else "make it readable and writable, or choose another place"
 
 
 def _errors_of_the_user() -> tuple[type[Exception], ...]:
@@ -192,17 +219,6 @@ def _errors_of_the_user() -> tuple[type[Exception], ...]:
     from shards.errors import ShardsError
 
     return (MmsDistError, ShardsError)
-
-
-def _reader_has_gone() -> bool:
-    """Whether standard output is the pipe that broke (`mms-dist … | head`), and if so, make it silent."""
-    poll = select.poll()
-    poll.register(sys.stdout.fileno(), 0)
-    if not any(state & select.POLLERR for _, state in poll.poll(0)):
-        return False
-    # The interpreter flushes once more on exit and must not find the broken pipe again.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return True
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ class WorkProgress:
         self._done = 0
         self._begun = self._told = time.monotonic()
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn(unit),

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shards.errors import ShardsError
+from shards.language_codes import advice
 
 SAMPLE_RATE = 16_000
 SPLITS = ("train", "dev", "test")
@@ -63,6 +64,8 @@ def parse_language(code: str) -> str:
     """
     if _LANGUAGE.fullmatch(code):
         return code
+    if hint := advice(code):
+        raise ShardsError(f"language code {code!r} is not ISO 639-3: expected three lower-case letters; {hint}")
     raise ShardsError(
         f"language code {code!r} is not ISO 639-3: expected three lower-case letters such as 'ron' (not 'ro', "
         "'RON' or 'Romanian'), optionally with a script as in 'srp-script_latin'"

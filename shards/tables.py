@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
+
+from shards.terminal import Terminal
 
 _PLAIN_WIDTH = 100
 _FRAME = 3  # a blank on either side of a cell, and a line
@@ -26,10 +27,7 @@ class Column:
 
 def make_console(*, stderr: bool = False) -> Console:
     """A console as wide as the terminal; without one, as COLUMNS says, or 100 columns."""
-    console = Console(stderr=stderr, highlight=False, markup=False)
-    if not console.is_terminal and not os.environ.get("COLUMNS", "").isdigit():
-        console = Console(stderr=stderr, highlight=False, markup=False, width=_PLAIN_WIDTH)
-    return console
+    return Terminal(stderr=stderr, pipe_width=_PLAIN_WIDTH, highlight=False, markup=False)
 
 
 def say(console: Console, line: str) -> None:

@@ -51,17 +51,16 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Debug, print, and say by the exit status whether every check passed."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    from rich.console import Console
-
     from mms_dist.config import load_config
     from mms_dist.debugging.report import FAILED
     from mms_dist.debugging.session import Amount, debug
     from mms_dist.debugging.show import Show
+    from mms_dist.monitor.console import standard_console
 
     overrides = [*args.settings, *(["--run.device", args.device] if args.device else [])]
     config = load_config(args.config, overrides)
     amount = Amount(args.languages, args.utterances, args.rounds, args.overfit_steps)
-    report = debug(config, amount, Show(Console()), name=args.config)
+    report = debug(config, amount, Show(standard_console()), name=args.config)
     if args.json:
         _write(args.json, report.as_dict())
     return EXIT_CHECK_FAILED if report.count(FAILED) else 0
@@ -70,8 +69,10 @@ def run(args: argparse.Namespace) -> int:
 def _write(path: Path, values: dict[str, Any]) -> None:
     from mms_dist.errors import ConfigError
 
+    staged = path.with_name(f".{path.name}.staging")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+        staged.write_text(json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+        os.replace(staged, path)
     except OSError as problem:
         raise ConfigError(f"cannot write {path}: {problem.strerror}; choose another place with --json") from problem

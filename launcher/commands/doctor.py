@@ -62,7 +62,8 @@ def run(args: argparse.Namespace) -> int:
     from launcher.doctor.doctor import visit
     from launcher.doctor.site import site_of
     from launcher.doctor.subject import Subject
-    from mms_dist.config.load import assigned, read_document
+    from mms_dist.config.document import read_document
+    from mms_dist.config.load import assigned
 
     path = args.configuration or args.config
     assigned(read_document(path), args.settings)  # without a configuration there is nothing to look at

@@ -69,10 +69,9 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Score, print the table, and write the files."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    from rich.console import Console
-
     from mms_dist.config import load_config
     from mms_dist.errors import ConfigError
+    from mms_dist.monitor.console import standard_console
     from mms_dist.training.score_run import RunScorer
 
     settings = args.run / "config.yaml"
@@ -88,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
         pointer=args.pointer,
         max_utterances=args.max_utterances,
     )
-    console = Console()
+    console = standard_console()
     results = _score(scorer, console)
     is_whole = not (args.languages or args.max_utterances)
     output = args.output or (args.run / "eval" / f"{args.split}.json" if is_whole else None)
@@ -109,15 +108,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _score(scorer: "RunScorer", console: Any) -> "list[LanguageResult]":
+    from rich.markup import escape
     from rich.progress import Progress
 
     results = []
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(f"scoring {scorer.languages[0]}", total=len(scorer.languages))
+        task = progress.add_task(f"scoring {escape(scorer.languages[0])}", total=len(scorer.languages))
         for result in scorer.results():
             results.append(result)
             following = scorer.languages[scorer.languages.index(result.language) + 1 :]
-            progress.update(task, advance=1, description=f"scoring {following[0] if following else result.language}")
+            progress.update(task, advance=1, description=f"scoring {escape((following or [result.language])[0])}")
     return results
 
 

@@ -95,16 +95,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print(report: "ExportReport", *, adapters_only: bool, dry_run: bool) -> None:
-    from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from mms_dist.checkpoint.model_card import percent
+    from mms_dist.monitor.console import standard_console
 
-    console = Console()
+    console = standard_console()
     table = Table("language", "checkpoint", "step", "CER (dev)", "WER (dev)", "tokens", "MB")
     for item in report.languages:
         table.add_row(
-            item.language,
+            Text(item.language),
             item.pointer,
             f"{item.step:,}",
             percent(item.cer),

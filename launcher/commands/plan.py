@@ -9,6 +9,8 @@ from typing import Any
 from launcher.arguments import count, positive
 
 ACCEPTS_SETTINGS = True
+MOST_PROCESSES = 100_000
+"""More than any cluster has; every one of them is planned for."""
 
 DESCRIPTION = """\
 Simulate a run with the placement that trains it: which process has how many languages, how long it takes against
@@ -23,7 +25,8 @@ examples:
   mms-dist plan --config configs/train/mms-1b-all.yaml --hours hours.tsv --rounds.slots 16 --json
 
 A table of hours has a line for each language: `ron<TAB>12.5`, and if you know them the numbers of utterances, steps
-and tokens. CSV and JSON will do too."""
+and tokens. CSV and JSON will do too. A decimal comma is understood between tabs and semicolons; what may be two
+numbers, such as 1,234, is asked for."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -63,6 +66,9 @@ def run(args: argparse.Namespace) -> int:
     config = load_config(args.config, args.settings)
     if args.hours and args.measure:
         raise ConfigError("--measure trains on shards, and --hours says that there are none; give --speed instead")
+    largest = max(args.nodes) * args.gpus
+    if largest > MOST_PROCESSES:
+        raise ConfigError(f"found {largest:,} processes, expected {MOST_PROCESSES:,} at most; lower --nodes or --gpus")
     index, census = (None, read_hours(args.hours, config)) if args.hours else take_census(config)
     shape = BaseShape.of(config.model.base)
     speed = measured_speed(config, census) if args.measure else args.speed

@@ -62,4 +62,4 @@ def _print_table(summary: Any, history: Any) -> None:
     if history.last is not None:
         end = {"preempted": "stopped"}.get(history.ended, history.ended) or "going on, or killed"
         console.print(f"round {history.round:,}, {end}; last event {age((now - history.last).total_seconds())} ago")
-    console.print(f"curves: {summary.tensorboard_command}", soft_wrap=True, highlight=False)
+    console.print(f"curves: {summary.tensorboard_command}", soft_wrap=True, highlight=False, markup=False)

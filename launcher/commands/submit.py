@@ -131,7 +131,10 @@ def _wanted(args: argparse.Namespace) -> dict[str, str | None]:
     options: dict[str, str | None] = {}
     for text in args.sbatch:
         name, equals, value = text.removeprefix("--").partition("=")
-        options[name] = None if equals and not value else value
+        wanted = None if equals and not value else value
+        if options.get(name, wanted) != wanted:
+            raise ConfigError(f"--sbatch {name} is given twice, as {options[name]!r} and {wanted!r}; keep one of them")
+        options[name] = wanted
     if args.tasks and args.script != "shards":
         raise ConfigError(f"--tasks is of --script shards: the {args.script} script is one job")
     named = {
@@ -186,10 +189,6 @@ def _say_when_slurm_would_start(args: argparse.Namespace, submission: "Submissio
 
 def _console(dry_run: bool) -> "Console":
     """Standard output, which in a dry run is for the script alone."""
-    from rich.console import Console
+    from mms_dist.monitor.console import error_console, standard_console
 
-    from mms_dist.monitor.console import LOG_WIDTH, standard_console
-
-    if not dry_run:
-        return standard_console()
-    return Console(stderr=True, width=None if sys.stderr.isatty() else LOG_WIDTH)
+    return error_console() if dry_run else standard_console()

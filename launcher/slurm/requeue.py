@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mms_dist.errors import EXIT_FAILED, EXIT_USER, TrainingError
-from mms_dist.files import replace_text
+from mms_dist.files import read_file, replace_text
 from mms_dist.training.attempts import FAILED, FINISHED, INCOMPLETE, PREEMPTED, RUNNING, STALLED, Status
 
 PATIENCE = 4
@@ -111,11 +111,11 @@ def read_progress(directory: Path, job: int) -> Progress | None:
     """
     path = progress_path(directory, job)
     try:
-        values: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        values: Mapping[str, Any] = json.loads(read_file(path))
         return Progress(**values)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise TrainingError(
             f"cannot read {path} ({error}); remove it: only the count of restarts begins anew"
         ) from error

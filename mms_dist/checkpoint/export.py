@@ -138,19 +138,24 @@ def _fitting(
 
 def _describe(snapshot: Snapshot, used: str, shape: AdapterShape, mark: QuarantineMark | None) -> ExportedLanguage:
     """Scores are those of the best evaluation so far, so they are these weights' own only at that very step."""
-    best = snapshot.state.get("best") or {}
-    own = best if best.get("step") == snapshot.step else {}
+    best = snapshot.state.get("best")
+    own = best if isinstance(best, dict) and best.get("step") == snapshot.step else {}
     return ExportedLanguage(
         language=snapshot.language,
         step=snapshot.step,
         pointer=used,
-        cer=own.get("cer"),
-        wer=own.get("wer"),
-        audio_seconds=snapshot.state.get("audio_seconds"),
+        cer=_number(own.get("cer")),
+        wer=_number(own.get("wer")),
+        audio_seconds=_number(snapshot.state.get("audio_seconds")),
         vocabulary_size=shape.vocabulary_size,
         bytes=sum(tensor.numel() for tensor in snapshot.adapter.values()) * torch.float32.itemsize,
         quarantined=mark.line if mark else None,
     )
+
+
+def _number(value: Any) -> float | None:
+    """Of a state that another version may have written."""
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _write(

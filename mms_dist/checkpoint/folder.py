@@ -78,6 +78,8 @@ def read_snapshot(folder: Path) -> Snapshot:
     state = _parse(folder / STATE, contents[STATE])
     if not isinstance(state, dict) or (state.get("language"), state.get("step")) != (language, step):
         raise DamagedCheckpoint(folder / STATE, f"is not the state of {language} at step {step}")
+    if not isinstance(state.get("state"), dict):
+        raise DamagedCheckpoint(folder / STATE, "holds no state")
     snapshot = Snapshot(
         language=language,
         step=step,
@@ -104,7 +106,7 @@ def _check_contents(snapshot: Snapshot) -> None:
 def _tensors(path: Path, contents: dict[str, bytes]) -> dict[str, Tensor]:
     try:
         return safetensors.torch.load(contents[path.name])
-    except SafetensorError as problem:
+    except (SafetensorError, ValueError, KeyError, TypeError) as problem:  # the latter of dtypes that torch lacks
         raise DamagedCheckpoint(path, f"is not a safetensors file: {problem}") from problem
 
 
@@ -115,5 +117,5 @@ def _json(value: Any) -> bytes:
 def _parse(path: Path, content: bytes) -> Any:
     try:
         return json.loads(content)
-    except ValueError as problem:
+    except (ValueError, RecursionError) as problem:
         raise DamagedCheckpoint(path, f"is not JSON: {problem}") from problem

@@ -17,9 +17,10 @@ from mms_dist.checkpoint.files import (
     writing_error,
 )
 from mms_dist.checkpoint.folder import folder_name, parse_step, snapshot_files
-from mms_dist.checkpoint.manifest import MANIFEST, Manifest, write_folder
-from mms_dist.checkpoint.snapshot import Snapshot
+from mms_dist.checkpoint.manifest import MANIFEST, Manifest, read_folder, write_folder
+from mms_dist.checkpoint.snapshot import DamagedCheckpoint, Snapshot
 from mms_dist.errors import CheckpointError
+from mms_dist.files import read_file
 
 PointerName = Literal["last", "best"]
 POINTERS: tuple[PointerName, ...] = ("last", "best")
@@ -40,11 +41,12 @@ class LanguageFolder:
         return sorted(step for name in names if (step := parse_step(name)) is not None)
 
     def pointed(self, name: PointerName) -> int | None:
-        """The step that a pointer names, if its folder is there."""
-        try:
-            step = parse_step(os.readlink(self.path / name))
-        except OSError:
-            return None
+        """The step that a pointer names, if its folder is there.
+
+        A run copied with links followed (`cp -rL`) has a folder in the pointer's place: what it holds says the step.
+        """
+        link = self.path / name
+        step = parse_step(os.readlink(link)) if link.is_symlink() else step_of_copy(link)
         return step if step is not None and (self.path / folder_name(step)).is_dir() else None
 
     def point(self, name: PointerName, step: int) -> None:
@@ -166,9 +168,28 @@ class LanguageFolder:
                 done.append(f"took back {final}, whose replacement was cut off")
         for path in sorted(self.path.glob(".*")):
             done += self.sweep(path)
+        for name in POINTERS:
+            if (self.path / name).is_dir() and not (self.path / name).is_symlink():
+                done.append(self._settle_copy(name))
         if done:
             sync_directory(self.path)
         return done
+
+    def _settle_copy(self, name: PointerName) -> str:
+        """Put a pointer back where a copy of the run, made with links followed, has a folder; says what was done."""
+        copy, step = self.path / name, step_of_copy(self.path / name)
+        if step is None:
+            os.rename(copy, self.path / unique(f"damaged-{name}"))
+            return f"put {copy} aside: it is a folder, and no checkpoint"
+        own = self.path / folder_name(step)
+        if own.is_dir() and (_is_intact(own) or not _is_intact(copy)):
+            remove_tree(copy)
+        else:
+            if own.is_dir():
+                self.put_aside(step)
+            os.rename(copy, own)
+        self.point(name, step)
+        return f"pointed {copy} to step {step}, of which it was a copy"
 
     @staticmethod
     def sweep(path: Path) -> list[str]:
@@ -182,6 +203,22 @@ class LanguageFolder:
         else:
             return []
         return [f"removed {path}, left by a run that was cut off"]
+
+
+def step_of_copy(folder: Path) -> int | None:
+    """The step of a checkpoint that has lost its name; None if it is no checkpoint, or says none."""
+    try:
+        return Manifest.decode(folder / MANIFEST, read_file(folder / MANIFEST)).step
+    except (OSError, DamagedCheckpoint):
+        return None
+
+
+def _is_intact(folder: Path) -> bool:
+    try:
+        read_folder(folder)
+    except DamagedCheckpoint:
+        return False
+    return True
 
 
 def _has(folder: Path, manifest: Manifest) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -41,10 +42,7 @@ class RunLock:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as problem:
-            raise CheckpointError(
-                f"cannot write the run directory {self.path.parent}: {problem.strerror}; "
-                "choose another with run.directory"
-            ) from problem
+            raise _cannot_write(self.path.parent, problem) from problem
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as problem:
@@ -60,8 +58,11 @@ class RunLock:
                 f"cannot lock {self.path}: {problem.strerror}; put run.directory on a file system with file "
                 "locks (Lustre: mounted with -o flock)"
             ) from problem
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode(), 0)
+        try:
+            _write_name(descriptor)
+        except OSError as problem:
+            os.close(descriptor)
+            raise _cannot_write(self.path.parent, problem) from problem
         self._descriptor = descriptor
 
     def release(self) -> None:
@@ -88,7 +89,7 @@ def lock_holder(run_directory: Path) -> str | None:
     """
     path = Path(run_directory) / _FILENAME
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as problem:
@@ -107,10 +108,26 @@ def lock_holder(run_directory: Path) -> str | None:
     return None
 
 
+def _write_name(descriptor: int) -> None:
+    """Say who holds the lock, over the name of whoever held it before."""
+    content = json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode()
+    written = os.pwrite(descriptor, content, 0)
+    if written != len(content):  # a disk that fills up writes a part
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    os.ftruncate(descriptor, len(content))
+
+
+def _cannot_write(directory: Path, problem: OSError) -> CheckpointError:
+    what = "free space or quota there, or choose" if problem.errno in (errno.ENOSPC, errno.EDQUOT) else "choose"
+    return CheckpointError(
+        f"cannot write the run directory {directory}: {problem.strerror}; {what} another with run.directory"
+    )
+
+
 def _holder(descriptor: int) -> str:
     try:
         entry = json.loads(os.pread(descriptor, 4096, 0))
         return f"process {entry['pid']} on {entry['host']}"
-    except (ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         # The holder has the lock but has not written its name yet.
         return "another process"

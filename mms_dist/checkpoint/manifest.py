@@ -15,6 +15,7 @@ from typing import Any
 
 from mms_dist.checkpoint.files import write_synced
 from mms_dist.checkpoint.snapshot import DamagedCheckpoint
+from mms_dist.files import read_file
 
 MANIFEST = "MANIFEST.json"
 SCHEMA_VERSION = 1
@@ -97,6 +98,8 @@ def read_folder(folder: Path) -> tuple[Manifest, dict[str, bytes]]:
     for foreign in sorted(present - manifest.files.keys() - {MANIFEST}):
         raise DamagedCheckpoint(folder / foreign, "is a foreign file: the manifest does not list it")
     contents: dict[str, bytes] = {}
+    for name in manifest.files.keys() - present:
+        raise DamagedCheckpoint(folder / name, "is missing")
     for name, entry in manifest.files.items():
         content = _read(folder / name)
         if len(content) != entry.bytes:
@@ -109,7 +112,7 @@ def read_folder(folder: Path) -> tuple[Manifest, dict[str, bytes]]:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_file(path)
     except FileNotFoundError as problem:
         raise DamagedCheckpoint(path, "is missing") from problem
     except OSError as problem:

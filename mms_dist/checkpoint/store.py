@@ -336,12 +336,13 @@ class CheckpointStore:
         first = None
         if pointer is not None:
             link = folder.path / pointer
-            if not link.is_symlink():
+            if not link.is_symlink() and not link.is_dir():
                 mend = "none was evaluated yet: ask for 'last'" if pointer == "best" else "start the run again"
                 raise CheckpointError(f"{folder.path} has no pointer {pointer!r}; {mend}")
             first = folder.pointed(pointer)
             if first is None:
-                self._note(Damage(link, f"names {os.readlink(link)}, which is not there"))
+                named = os.readlink(link) if link.is_symlink() else "a step by its MANIFEST.json"
+                self._note(Damage(link, f"names {named}, which is not there"))
             else:
                 yield first
         yield from (step for step in reversed(folder.steps()) if step != first)

@@ -6,16 +6,22 @@ All problems of a configuration are reported at once, each with its path; an unk
 import dataclasses
 import difflib
 import os
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
+from mms_dist.config.document import holds_several, read_document, value_of
 from mms_dist.config.schema import PER_LANGUAGE, SHARED_BY_ALL, Config
 from mms_dist.errors import ConfigError
 from mms_dist.files import replace_text
+from shards.errors import ShardsError
+from shards.schema import parse_language
+
+MOST_SHOWN = 200
+"""Characters of a value that is wrong."""
 
 
 def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Config:
@@ -24,30 +30,8 @@ def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
     Raises:
         ConfigError: the file is missing or not YAML, or a key or value is wrong.
     """
-    source = f"{path} with {' '.join(overrides)}" if overrides else str(path)
+    source = f"{path} with {_shortened(shlex.join(overrides))}" if overrides else str(path)
     return parse_config(read_document(path), overrides, source=source)
-
-
-def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The file's sections as they are written.
-
-    Raises:
-        ConfigError: the file is missing or not YAML.
-    """
-    try:
-        document = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(
-            f"cannot read the configuration {path}: {error.strerror}; pass --config with an existing file "
-            "(examples are in configs/train/)"
-        ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not YAML: {error}") from error
-    if document is None:
-        document = {}
-    if not isinstance(document, dict):
-        raise ConfigError(f"{path}: found a {type(document).__name__}, expected sections such as `optim:`")
-    return document
 
 
 def parse_config(document: dict[str, Any], overrides: Sequence[str] = (), *, source: str = "configuration") -> Config:
@@ -82,10 +66,17 @@ def assigned(document: dict[str, Any], overrides: Sequence[str]) -> dict[str, An
     """The document with overrides applied.
 
     Raises:
-        ConfigError: one of them is none.
+        ConfigError: one of them is none, or two give one setting different values.
     """
-    for path, text in _flags(overrides):
-        document = _assign(document, path.split("."), text)
+    given: dict[str, str] = {}
+    for name, text in _flags(overrides):
+        path = tuple(name.split("."))
+        if name in given and holds_several(path):
+            text = f"{given[name]},{text}"
+        elif given.get(name, text) != text:
+            raise ConfigError(f"--{name} is given twice, with {given[name]!r} and with {text!r}; keep one of them")
+        given[name] = text
+        document = _assign(document, path, (), value_of(text, path))
     return document
 
 
@@ -98,25 +89,22 @@ def _flags(overrides: Sequence[str]) -> Iterator[tuple[str, str]]:
         name, equals, value = flag[2:].partition("=")
         if not equals:
             value = next(rest, "")
-            if value == "":
-                raise ConfigError(f"--{name} has no value: write --{name} VALUE")
+            if value.startswith("--"):
+                raise ConfigError(f"--{name} has no value, found {value!r} behind it: write --{name} VALUE")
         yield name, value
 
 
-def _assign(document: dict[str, Any], path: list[str], text: str) -> dict[str, Any]:
-    """A copy of `document` with the value at `path` replaced by `text`, read as YAML."""
-    copy = dict(document)
-    if len(path) == 1:
-        try:
-            copy[path[0]] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"cannot read the value {text!r} of {path[0]}: {error}") from error
-        return copy
-    inner = copy.get(path[0]) or {}
+def _assign(document: dict[str, Any], path: tuple[str, ...], above: tuple[str, ...], value: Any) -> dict[str, Any]:
+    """A copy of `document`, which is at `above`, with the value at `path` replaced."""
+    key, rest = path[0], path[1:]
+    if not rest:
+        return document | {key: value}
+    inner = document.get(key)
+    if inner is None:
+        inner = {}
     if not isinstance(inner, dict):
-        raise ConfigError(f"{path[0]} holds the value {inner!r}; it has no setting {'.'.join(path[1:])!r}")
-    copy[path[0]] = _assign(inner, path[1:], text)
-    return copy
+        raise ConfigError(f"{'.'.join((*above, key))} holds the value {inner!r}; it has no setting {'.'.join(rest)!r}")
+    return document | {key: _assign(inner, rest, (*above, key), value)}
 
 
 def unknown_keys(document: dict[str, Any]) -> Iterator[str]:
@@ -138,6 +126,11 @@ def _unknown_overrides(languages: Any) -> Iterator[str]:
         yield f"languages: found {languages!r}, expected `<code>: {{optim: {{lr: 5e-4}}}}`"
         return
     for code, own in languages.items():
+        try:
+            parse_language(str(code))
+        except ShardsError as error:
+            yield f"languages.{code}: {error}"
+            continue
         if not isinstance(own, dict):
             yield f"languages.{code}: found {own!r}, expected sections such as `optim:`"
             continue
@@ -163,6 +156,8 @@ def _unknown_fields(where: str, section: str, values: dict[str, Any]) -> Iterato
 
 
 def _unknown(where: str, key: str, valid: list[str]) -> str:
+    if "." in key:
+        return f"unknown key {where!r}; in a file, write it as sections: `{key.replace('.', ': {', 1)}: …}}`"
     near = difflib.get_close_matches(key, valid, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else ""
     return f"unknown key {where!r}; {hint or 'valid here:'}" + ("" if hint else f" {', '.join(valid)}")
@@ -191,4 +186,11 @@ def describe(error: ValidationError, prefix: str = "") -> Iterator[str]:
     """A line for every value that is wrong."""
     for problem in error.errors(include_url=False):
         where = prefix + ".".join(str(part) for part in problem["loc"])
-        yield f"{where}: found {problem['input']!r}; {problem['msg'][0].lower()}{problem['msg'][1:]}"
+        found = "nothing (null)" if problem["input"] is None else _shortened(repr(problem["input"]))
+        message = problem["msg"].removeprefix("Value error, ")
+        message += "; leave the line out for the default" if problem["input"] is None else ""
+        yield f"{where}: found {found}; {message[0].lower()}{message[1:]}"
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"

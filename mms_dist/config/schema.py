@@ -8,23 +8,39 @@ import dataclasses
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
+from mms_dist.config import values
+from mms_dist.config.places import PLACE, unexpanded
+from shards.errors import ShardsError
+from shards.schema import parse_language
 
-def _a_number(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError("a number is expected, not true or false")
-    return value
+MOST = 10**9
+"""No count, length or size of a run comes near; a larger one is a slip, and would overflow somewhere."""
+MOST_THREADS = 4096
 
 
-Number = BeforeValidator(_a_number)
-PositiveInt = Annotated[int, Field(gt=0), Number]
-NonNegativeInt = Annotated[int, Field(ge=0), Number]
-PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False), Number]
-NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False), Number]
-Probability = Annotated[float, Field(ge=0, lt=1), Number]
-ForwardSeconds = Annotated[float, Field(ge=1, allow_inf_nan=False), Number]
+def _language(code: str) -> str:
+    try:
+        return parse_language(code)
+    except ShardsError as error:
+        raise ValueError(str(error)) from error
+
+
+Number = BeforeValidator(values.number)
+PositiveInt = Annotated[int, Field(gt=0, le=MOST), Number]
+NonNegativeInt = Annotated[int, Field(ge=0, le=MOST), Number]
+Seed = Annotated[int, Field(ge=0, lt=2**63), Number]
+Threads = Annotated[int, Field(ge=0, le=MOST_THREADS), Number]
+PositiveFloat = Annotated[float, Field(gt=0, le=MOST, allow_inf_nan=False), Number]
+NonNegativeFloat = Annotated[float, Field(ge=0, le=MOST, allow_inf_nan=False), Number]
+Probability = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False), Number]
+ForwardSeconds = Annotated[float, Field(ge=1, le=MOST, allow_inf_nan=False), Number]
+Flag = Annotated[bool, BeforeValidator(values.flag)]
+Text = Annotated[str, AfterValidator(values.text)]
+Place = Annotated[str, AfterValidator(values.text), PLACE]
+Language = Annotated[str, AfterValidator(_language)]
 
 STRICT = ConfigDict(extra="forbid")
 
@@ -33,13 +49,13 @@ STRICT = ConfigDict(extra="forbid")
 class Run:
     """Where a run lives and what makes it repeatable."""
 
-    directory: str = "runs/default"
+    directory: Place = "runs/default"
     """Checkpoints, events and TensorBoard files go here; the same directory resumes the run."""
-    seed: NonNegativeInt = 0
+    seed: Seed = 0
     """Keys the shuffling, SpecAugment, dropout and initial adapters, each together with the language."""
-    device: str = "auto"
+    device: Text = "auto"
     """`auto` (the first GPU, else the CPU), `cpu` or `cuda:N`."""
-    threads: PositiveInt | None = None
+    threads: Annotated[int, Field(gt=0, le=MOST_THREADS), Number] | None = None
     """CPU threads of torch; None leaves torch's own choice."""
     stalled_restarts: NonNegativeInt = 3
     """Automatic restarts without a step taken, after which the run says that no further one will help; 0 is off."""
@@ -49,11 +65,11 @@ class Run:
 class Model:
     """The frozen base every language shares."""
 
-    base: str = "tiny-mms"
+    base: Place = "tiny-mms"
     """A folder or Hub name of a Wav2Vec2/MMS checkpoint with `do_stable_layer_norm`; `tiny-mms` is the shipped one."""
     dtype: Literal["float32", "bfloat16", "float64"] = "float32"
     """Arithmetic of the frozen base. Adapter rows, optimizer and CTC are never below float32."""
-    activation_checkpointing: bool = False
+    activation_checkpointing: Flag = False
     """Recompute each layer in the backward pass: less memory, about a third more arithmetic."""
     feature_cache_gib: NonNegativeFloat | None = None
     """Host memory for the outputs of the frozen convolutional front end, so that later epochs skip it; 0 is off. None:
@@ -64,11 +80,11 @@ class Model:
 class Data:
     """The shards a run streams from."""
 
-    shards: str = "corpus"
+    shards: Place = "corpus"
     """Folder or URL that holds `<lang>/index.json` beside the tars."""
-    languages: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    languages: Annotated[tuple[Language, ...], AfterValidator(values.some)] | None = None
     """Languages to train; None trains every language of the shards."""
-    workers: NonNegativeInt = 2
+    workers: Threads = 2
     """Threads that read and decode audio ahead of the model; changes no sample."""
     prefetch_rounds: NonNegativeInt = 2
     """Rounds of audio read ahead; changes no sample."""
@@ -76,7 +92,7 @@ class Data:
     """Shards shuffled together: larger mixes better, smaller keeps reads more local."""
     max_seconds: PositiveFloat | None = None
     """Longer training utterances are left out, and counted; None admits all."""
-    cache_directory: str | None = None
+    cache_directory: Place | None = None
     """Node-local folder for remote shards."""
     cache_gib: PositiveFloat = 50.0
     """Size that the node-local cache of remote shards is held to."""
@@ -86,9 +102,9 @@ class Data:
 class Adapter:
     """The trained part of a language: a bottleneck after every feed-forward block, and a CTC head."""
 
-    dim: Annotated[int, Field(ge=1, le=1024)] = 16
+    dim: Annotated[int, Field(ge=1, le=1024), Number] = 16
     """Width of the bottleneck; MMS publishes 16. One value for the whole run."""
-    init: str = "mms"
+    init: Place = "mms"
     """`mms` (Hugging Face's N(0, 0.02)), `xavier`, `kaiming`, `identity` (up projection zero), or a file or folder
     of adapter files: one `adapter.<lang>.safetensors` for every language, or each language its own."""
     dropout: Probability = 0.0
@@ -171,7 +187,7 @@ class Checkpoint:
 
     every_rounds: PositiveInt = 200
     """Rounds between two checkpoints of a language; all active languages are saved after the same rounds."""
-    keep: Annotated[int, Field(ge=1)] = 2
+    keep: Annotated[int, Field(ge=1, le=MOST), Number] = 2
     """Newest whole checkpoints kept for a language, beside its best."""
 
 
@@ -181,10 +197,10 @@ class Comm:
 
     processes: PositiveInt | None = None
     """What the launcher must have started, or the run stops; None takes what there is."""
-    timeout_seconds: Annotated[float, Field(ge=1, allow_inf_nan=False), Number] = 600.0
+    timeout_seconds: Annotated[float, Field(ge=1, le=10**7, allow_inf_nan=False), Number] = 600.0
     """A process of which nothing has moved for this long, while others wait for it, is taken for hung. Longer than it
     takes to load the base, or to download it the first time."""
-    deepspeed: str | None = None
+    deepspeed: Place | None = None
     """A DeepSpeed configuration (JSON) by which the frozen base is spread over the processes, see configs/deepspeed/.
     `accelerate launch --use_deepspeed --deepspeed_config_file FILE` says the same."""
 
@@ -233,7 +249,8 @@ class Config:
         return dataclasses.asdict(self)
 
     def to_yaml(self) -> str:
-        return yaml.safe_dump(_plain(self.to_dict()), sort_keys=False, allow_unicode=True)
+        """As `load_config` reads it back, whatever its texts are."""
+        return yaml.safe_dump(unexpanded(_plain(self.to_dict()), type(self)), sort_keys=False, allow_unicode=True)
 
 
 def _override(section: Any, changes: dict[str, Any]) -> Any:

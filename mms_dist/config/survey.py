@@ -6,11 +6,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from mms_dist.config.document import read_document
 from mms_dist.config.load import (
     assigned,
     describe,
     long_warmups,
-    read_document,
     unknown_keys,
 )
 from mms_dist.config.schema import Config

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -24,8 +25,8 @@ class Show:
 
     def begin(self, report: DebugReport, parameters: int, rounds: int) -> None:
         self._console.print(
-            f"[bold]mms-dist debug[/]  {report.config}\n"
-            f"{report.base}: {parameters / 1e6:,.1f} M parameters, frozen, {report.dtype} on {report.device}\n"
+            f"[bold]mms-dist debug[/]  {escape(report.config)}\n"
+            f"{escape(report.base)}: {parameters / 1e6:,.1f} M parameters, frozen, {report.dtype} on {report.device}\n"
             f"[dim]training {plural(rounds, 'round')} in a temporary folder …[/]",
             highlight=False,
             soft_wrap=True,
@@ -38,7 +39,7 @@ class Show:
         table = _table("language", ">utterances", ">audio", ">left\nout", ">steps", ">batches/\nepoch", ">batch\nhere")
         for line in report.languages:
             table.add_row(
-                line.language,
+                Text(line.language),
                 f"{line.utterances:,}",
                 _hours(line.seconds),
                 f"{line.left_out:,}",
@@ -60,7 +61,7 @@ class Show:
             own = [line for line in lines if language in line.losses]
             losses = _course([f"{line.losses[language]:.2f}" for line in own])
             norms = _course([f"{line.grad_norms[language]:.2g}" for line in own])
-            table.add_row(language, losses, norms if len(own) == len(lines) else f"{norms} [red]quarantined[/]")
+            table.add_row(Text(language), losses, norms if len(own) == len(lines) else f"{norms} [red]quarantined[/]")
         self._console.print(table)
 
     def shapes(self, report: DebugReport) -> None:
@@ -78,9 +79,9 @@ class Show:
         table = _table("utterance", ">row", "language", ">seconds", ">frames", ">needed", ">slot", ">head")
         for line in report.route[:ROUTE_LINES]:
             table.add_row(
-                _shorten(line.key, 34),
+                Text(_shorten(line.key, 34)),
                 str(line.row),
-                line.language,
+                Text(line.language),
                 f"{line.seconds:.2f}",
                 str(line.frames),
                 str(line.required_frames),
@@ -106,7 +107,7 @@ class Show:
             zero = f"[red]{len(line.zero)} of {line.tensors}[/]" if line.zero else f"0 of {line.tensors}"
             norms = [f"{line.norms[kind]:.2g}" for kind in ("all", *KINDS)]
             table.add_row(
-                line.language,
+                Text(line.language),
                 f"{line.parameters:,}",
                 f"{line.file_bytes / 1e6:.2f}",
                 *norms,
@@ -117,7 +118,7 @@ class Show:
         for line in report.gradients:
             if line.zero:
                 names = ", ".join(line.zero[:EXAMPLES]) + (" …" if len(line.zero) > EXAMPLES else "")
-                self._console.print(f"  [red]no gradient in {line.language}:[/] {names}", highlight=False)
+                self._console.print(f"  [red]no gradient in {escape(line.language)}:[/] {names}", highlight=False)
 
     def transcripts(self, report: DebugReport) -> None:
         self._title("Transcripts", "and the label ids they are trained with")
@@ -127,7 +128,7 @@ class Show:
             for line in own[:EXAMPLES]:
                 text = Text(_shorten(line.text, 40))
                 ids = " ".join(map(str, line.ids[:10])) + (" …" if len(line.ids) > 10 else "")
-                table.add_row(line.language, text, f"[dim]{ids}[/]")
+                table.add_row(Text(line.language), text, f"[dim]{ids}[/]")
         self._console.print(table)
 
     def checks_begin(self) -> None:
@@ -148,7 +149,7 @@ class Show:
             columns = {"mean": mean, "worst": (max(loss for loss, _ in values), max(cer for _, cer in values))}
         if point.step == 0:
             self._title("Overfit", "two short utterances a language, no augmentation: loss and CER %")
-            self._console.print(_overfit_line("step", list(columns)), style="dim")
+            self._console.print(escape(_overfit_line("step", list(columns))), style="dim")
         cells = [f"{loss:.2f} {100 * cer:4.0f}" for loss, cer in columns.values()]
         self._console.print(_overfit_line(str(point.step), cells), highlight=False)
 

@@ -4,11 +4,11 @@ What DeepSpeed may decide here is how the base's layers are kept (`zero_optimiza
 and schedule of its engine would act on rows, and rows are outside of it: every language has its own.
 """
 
-import json
-from pathlib import Path
 from typing import Any
 
+from mms_dist import strict_json
 from mms_dist.errors import ConfigError
+from mms_dist.files import read_text
 
 SHARDING_STAGE = 3
 """Of ZeRO: it shards parameters. Stage 1 shards optimizer states and 2 gradients too, and a frozen base has neither."""
@@ -23,9 +23,14 @@ def read_settings(path: str) -> dict[str, Any]:
         ConfigError: it is missing, or is no JSON object with `zero_optimization`.
     """
     try:
-        settings = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"DeepSpeed JSON {path!r} cannot be read ({error.strerror}); {_EXPECTED}") from error
+        text = read_text(path)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"DeepSpeed JSON {path!r} cannot be read ({reason}); {_EXPECTED}") from error
+    try:
+        settings = strict_json.parse(text)
+    except strict_json.RepeatedKeyError as error:
+        raise ConfigError(f"DeepSpeed JSON {path!r}: {error}") from error
     except ValueError as error:
         raise ConfigError(f"DeepSpeed JSON {path!r} is no JSON ({error}); {_EXPECTED}") from error
     if not isinstance(settings, dict) or not isinstance(settings.get("zero_optimization"), dict):
@@ -38,7 +43,8 @@ def refuse_settings(settings: dict[str, Any], source: str) -> None:
     ConfigError: the settings, which came from `source`, ask for something that would be ignored or would be wrong.
     """
     zero = settings["zero_optimization"]
-    if zero.get("stage") not in range(SHARDING_STAGE + 1):
+    stage = zero.get("stage")
+    if isinstance(stage, bool) or not isinstance(stage, int) or stage not in range(SHARDING_STAGE + 1):
         raise ConfigError(f"{source}: found zero_optimization.stage {zero.get('stage')!r}, expected 0, 1, 2 or 3")
     if _enabled(settings, "fp16"):
         raise ConfigError(

@@ -5,6 +5,7 @@ from typing import Any
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from mms_dist.evaluation.metrics import Scores
 
@@ -18,7 +19,11 @@ def evaluation_table(
     intervals; S/I/D are characters substituted, inserted and deleted.
     """
     table = Table(
-        title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_footer=len(scores) > 1
+        title=Text(title, "table.title"),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        show_footer=len(scores) > 1,
     )
     mean = _means(scores)
     utterances = sum(each.utterances for each in scores.values())
@@ -32,7 +37,7 @@ def evaluation_table(
     for language, each in sorted(scores.items(), key=lambda item: (item[1].cer, item[0])):
         edits = each.character_edits
         table.add_row(
-            f"{language} ({marks[language]})" if marks and language in marks else language,
+            Text(f"{language} ({marks[language]})" if marks and language in marks else language),
             f"{each.utterances:,}",
             _percent(each.cer),
             f"{_percent(each.cer_low)}–{_percent(each.cer_high)}",

@@ -234,6 +234,8 @@ def _is_alive(status: Status | None) -> bool | None:
         return is_it and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+    except (psutil.Error, ValueError, OverflowError):  # it is another user's, or its number is none
+        return None
 
 
 def _moment(text: str | None) -> datetime | None:

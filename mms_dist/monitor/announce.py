@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from rich.markup import escape
+
 from mms_dist.monitor.cells import percent
 from mms_dist.monitor.history import LanguageHistory
 
@@ -19,7 +21,7 @@ class Announcer:
     def line(self, event: dict[str, Any], language: LanguageHistory | None) -> str | None:
         """The line for `event`, or None. `language` is the state of the event's language after it."""
         kind, reason = event["kind"], _escape(event.get("reason", ""))
-        code = f"[bold]{event.get('language', '')}[/bold]"
+        code = f"[bold]{_escape(event.get('language', ''))}[/bold]"
         match kind:
             case "finished":
                 return f"[green]finished[/green] {code}: {REASONS.get(reason, reason)}{_result(event, language)}"
@@ -77,4 +79,4 @@ def _result(event: dict[str, Any], language: LanguageHistory | None) -> str:
 
 
 def _escape(text: Any) -> str:
-    return str(text).replace("[", r"\[")
+    return escape(str(text))

@@ -5,13 +5,19 @@ import sys
 
 from rich.console import Console
 
+from shards.terminal import Terminal
+
 LOG_WIDTH = 120  # of a batch log or a pipe: it has no width of its own, and 80 would cost columns
 
 
 def standard_console() -> Console:
     """Standard output, as wide as its terminal, or as COLUMNS says."""
-    has_width = sys.stdout.isatty() or "COLUMNS" in os.environ
-    return Console(file=sys.stdout, width=None if has_width else LOG_WIDTH)
+    return Terminal(file=sys.stdout, pipe_width=LOG_WIDTH)
+
+
+def error_console() -> Console:
+    """Standard error, likewise."""
+    return Terminal(stderr=True, pipe_width=LOG_WIDTH)
 
 
 def can_redraw(console: Console) -> bool:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mms_dist.errors import TrainingError
+from mms_dist.files import read_file
 
 # kind -> the fields it has beside time, round and language
 KINDS = {
@@ -36,6 +37,10 @@ KINDS = {
     "run_incomplete": "reason: it has come to its end, and some languages are in quarantine or could not be scored",
     "run_finished": "seconds",
 }
+
+_COUNTS = {"round", "step", "steps", "utterances"}
+_RATES = {"cer", "wer"}
+_NOT_FINITE = ("nan", "inf", "-inf")
 
 
 class EventLog:
@@ -96,7 +101,7 @@ def read_events(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
         TrainingError: the file is missing, or a line before the last is not an event.
     """
     try:
-        lines = Path(path).read_bytes().split(b"\n")
+        lines = read_file(Path(path)).split(b"\n")
     except OSError as error:
         raise TrainingError(
             f"cannot read {path}: {error.strerror}; expected the event log of a run (RUN/events.jsonl)"
@@ -109,7 +114,7 @@ def read_events(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
         elif number != last:
             raise TrainingError(
                 f"{path}, line {number}: found {line[:60].decode(errors='replace')!r}, expected a JSON object with "
-                "time and kind; remove that line (nothing is trained from this file)"
+                "time, kind and that kind's fields; remove that line (nothing is trained from this file)"
             )
 
 
@@ -121,9 +126,46 @@ def number(value: Any) -> float:
 def _parse(line: bytes) -> dict[str, Any] | None:
     try:
         event = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    return event if isinstance(event, dict) and "kind" in event and "time" in event else None
+    return event if isinstance(event, dict) and _is_event(event) else None
+
+
+def _is_event(event: dict[str, Any]) -> bool:
+    """Whether what a reader takes from it is of the kind that the log writes."""
+    if not isinstance(event.get("kind"), str) or not _is_time(event.get("time")):
+        return False
+    codes = event.get("languages", [])
+    return (
+        isinstance(event.get("language", ""), str)
+        and isinstance(codes, list)
+        and all(isinstance(code, str) for code in codes)
+        and all(_is_count(event[name]) for name in _COUNTS & event.keys())
+        and all(_is_rate(event[name]) for name in _RATES & event.keys())
+        and _is_amount(event.get("audio_seconds", 0))
+    )
+
+
+def _is_time(value: Any) -> bool:
+    try:
+        moment = datetime.fromisoformat(value)
+        return moment.tzinfo is not None and 1 < moment.year < 9999
+    except (TypeError, ValueError):
+        return False
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
+
+
+def _is_rate(value: Any) -> bool:
+    """A number, or a string that stands for what JSON cannot hold."""
+    return (isinstance(value, str) and value in _NOT_FINITE) or _is_amount(value)
+
+
+def _is_amount(value: Any) -> bool:
+    """A number; nothing that is measured here is negative or so large."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e15
 
 
 def _remove_torn_line(descriptor: int) -> None:

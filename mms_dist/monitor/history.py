@@ -1,5 +1,6 @@
 """A run's past, folded from its events: every language's learning curve and where it stands."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -146,8 +147,9 @@ class History:
         elif kind == "evaluated":
             language.is_at_work()
             language.forget_after(step - 1)
-            rates = number(event["cer"]), number(event["wer"])
-            language.curve.append(CurvePoint(step, *rates, int(event["utterances"]), bool(event["best"])))
+            rates = number(event.get("cer", math.nan)), number(event.get("wer", math.nan))
+            point = CurvePoint(step, *rates, int(event.get("utterances", 0)), bool(event.get("best", False)))
+            language.curve.append(point)
             language.step = max(language.step, step)
         elif kind == "checkpoint_saved":
             language.is_at_work()

@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from mms_dist.files import read_file
 from mms_dist.monitor.tensorboard import SYSTEM
 from mms_dist.monitor.throughput import FEWEST_ROUNDS, WINDOW_SECONDS
 
 EVENT_FILES = "events.out.tfevents.*"
 _LENGTH, _SUMS = struct.Struct("<Q"), 4
 """A TFRecord: the length of its bytes, a checksum of that, the bytes, and a checksum of these."""
+_FIGURES = {"round_seconds", "active_languages", "audio_seconds_per_second", "memory_gib"}
+_LATEST = 2**37  # seconds, in the year 6325
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +92,26 @@ def _pace(drawn: Sequence[_Drawn]) -> Pace:
 
 
 def _drawn(path: Path) -> Iterator[_Drawn]:
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
     from tensorboard.compat.proto.event_pb2 import Event
 
     prefix = f"{SYSTEM}/"
-    for record in _records(path.read_bytes()):
-        event = Event.FromString(record)
+    try:
+        data = read_file(path)
+    except OSError:  # it has gone since it was listed, or is another's: what it tells is of use, and not needed
+        return
+    for record in _records(data):
+        try:
+            event = Event.FromString(record)
+        except DecodeError:
+            return  # damaged: where the next record begins is not known
         values = {value.tag.removeprefix(prefix): value.simple_value for value in event.summary.value}
-        if "round_seconds" in values:
+        if values.keys() >= _FIGURES and _is_plausible(event.step, event.wall_time, values):
             yield _Drawn(event.step, event.wall_time, values)
+
+
+def _is_plausible(step: int, at_seconds: float, figures: dict[str, float]) -> bool:
+    return step >= 0 and 0 <= at_seconds < _LATEST and all(0 <= figures[name] < 1e15 for name in _FIGURES)
 
 
 def _records(data: bytes) -> Iterator[bytes]:

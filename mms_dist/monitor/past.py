@@ -5,15 +5,18 @@ import math
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from mms_dist.errors import MmsDistError
+from mms_dist.files import read_file
 from mms_dist.monitor.events import read_events
 from mms_dist.monitor.history import FINISHED, QUARANTINED, CurvePoint, History, LanguageHistory
 from mms_dist.monitor.summary import RunSummary
 
 STATE_FILE = "state.json"
 QUARANTINE_FILE = "QUARANTINED.json"
+MOST_DIGITS = 18
+"""Of a step."""
 
 
 def read_run(run_directory: str | os.PathLike[str]) -> tuple[RunSummary, History]:
@@ -43,9 +46,8 @@ def take_checkpoints(history: History, adapters: Path) -> None:
         _take_quarantine(history.languages.setdefault(code, LanguageHistory(code)), _read_state(mark))
     for last in sorted(adapters.glob("*/last")):
         code, folder = last.parent.name, last.resolve()
-        step = folder.name.removeprefix("step-")
-        if folder.is_dir() and step.isdecimal():
-            _take_checkpoint(history.languages.setdefault(code, LanguageHistory(code)), folder, int(step))
+        if folder.is_dir() and (step := _step_of(folder)) is not None:
+            _take_checkpoint(history.languages.setdefault(code, LanguageHistory(code)), folder, step)
 
 
 def forget_deleted(history: History, adapters: Path) -> None:
@@ -80,7 +82,7 @@ def _language_json(language: LanguageHistory) -> dict[str, Any]:
         "initial_cer": _finite(language.initial.cer) if language.initial else None,
         "cer": _finite(language.latest.cer) if language.latest else None,
         "wer": _finite(language.latest.wer) if language.latest else None,
-        "best_cer": best.cer if best else None,
+        "best_cer": _finite(best.cer) if best else None,
         "best_wer": _finite(best.wer) if best else None,
         "best_step": best.step if best else None,
         "checkpoint_step": language.checkpoint_step,
@@ -97,14 +99,15 @@ def _take_checkpoint(language: LanguageHistory, folder: Path, step: int) -> None
     language.checkpoint_time = datetime.fromtimestamp(folder.stat().st_mtime, UTC)
     if language.step == 0 and not language.curve:  # of another run, whose events are not here
         language.step = step
-        _take_state(language, _read_state(folder / STATE_FILE))
+        state = _read_state(folder / STATE_FILE)
+        _take_state(language, state["state"] if isinstance(state.get("state"), dict) else state)
 
 
 def _read_state(path: Path) -> dict[str, Any]:
     """A checkpoint's own state; nothing if it is damaged: telling that is the business of whoever loads it."""
     try:
-        state = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        state = json.loads(read_file(path))
+    except (OSError, ValueError, RecursionError):
         return {}
     return state if isinstance(state, dict) else {}
 
@@ -114,20 +117,33 @@ def _take_quarantine(language: LanguageHistory, mark: dict[str, Any]) -> None:
     if language.state != QUARANTINED:
         step, reason = mark.get("step"), mark.get("reason")
         language.state, language.reason = QUARANTINED, str(reason or "its mark cannot be read")
-        language.step = step if isinstance(step, int) else language.step
+        language.step = step if _is_step(step) else language.step
+
+
+def _step_of(folder: Path) -> int | None:
+    """By its name, or by its state where a copy of the run has a folder in the place of the link."""
+    step = folder.name.removeprefix("step-")
+    if step.isascii() and step.isdecimal() and len(step) < MOST_DIGITS:
+        return int(step)
+    told = _read_state(folder / STATE_FILE).get("step") if folder.name == "last" else None
+    return told if _is_step(told) else None
+
+
+def _is_step(value: Any) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**MOST_DIGITS
 
 
 def _take_state(language: LanguageHistory, state: dict[str, Any]) -> None:
     """What a checkpoint's own state tells of the language's life so far."""
     if state.get("status") in (FINISHED, QUARANTINED):
-        language.state, language.reason = state["status"], state.get("reason") or ""
+        language.state, language.reason = state["status"], str(state.get("reason") or "")
     best = state.get("best")
     if not isinstance(best, dict):
         return
     step, cer, wer, initial = (best.get(name) for name in ("step", "cer", "wer", "initial"))
     if isinstance(initial, float):
         language.curve.append(CurvePoint(0, initial, math.nan, 0, best=True))
-    if isinstance(step, int) and step > 0 and isinstance(cer, float) and isinstance(wer, float):
+    if isinstance(step, int) and _is_step(step) and step > 0 and isinstance(cer, float) and isinstance(wer, float):
         language.curve.append(CurvePoint(step, cer, wer, 0, best=True))
 
 

@@ -1,5 +1,6 @@
 """Learning curves as a picture: few languages each in colour, many as a field with its median and extremes."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,7 @@ def plot_learning_curves(languages: Sequence[LanguageHistory], path: Path, *, ti
             "(evaluation.every_steps)"
         )
     style = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "font.family": "DejaVu Sans"}
+    style |= {"text.parse_math": False}  # a folder may have dollar signs in its name
     with rc_context(style):
         figure = Figure(figsize=(12, 5.5), layout="constrained")
         curves, gains = figure.subplots(1, 2, width_ratios=[3, 2])
@@ -52,9 +54,12 @@ def plot_learning_curves(languages: Sequence[LanguageHistory], path: Path, *, ti
         _mark_above(curves, scored)
         curves.grid(axis="y", color="#eceff1", zorder=0)
         _draw_gains(gains, scored) if len(scored) <= MOST_BARS else _draw_distribution(gains, scored)
+        staged = path.with_name(f".staging-{path.name}")
         try:
-            figure.savefig(path, dpi=150)
+            figure.savefig(staged, dpi=150)
+            os.replace(staged, path)
         except (OSError, ValueError) as error:  # ValueError: an ending that is no picture
+            staged.unlink(missing_ok=True)
             raise MmsDistError(f"cannot write the plot {path}: {error}; pass --plot FILE.png") from error
 
 

@@ -10,6 +10,7 @@ has its own clock. A language that starts over does not touch another one's curv
 """
 
 import os
+import re
 import socket
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,6 +30,7 @@ from mms_dist.monitor.report import EvaluationReport, LanguageRound, RoundReport
 FLUSH_SECONDS = 5.0
 POINTS_PER_CURVE = 1_000  # what TensorBoard keeps of a curve; a longer one is thinned here, at the source
 SYSTEM = "system"
+_OF_MARKDOWN = re.compile(r"[\\`*_{}\[\]()#|]")
 GIB = 1024**3
 
 
@@ -192,4 +194,6 @@ def _markdown(samples: Iterable[tuple[str, str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ") or "(nothing)"
+    """The text itself, whatever Markdown and HTML would make of its marks."""
+    literal = _OF_MARKDOWN.sub(r"\\\g<0>", text.replace("\n", " "))
+    return literal.replace("&", "&amp;").replace("<", "&lt;") or "(nothing)"

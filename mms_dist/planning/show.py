@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from mms_dist.config import Config
@@ -23,8 +24,8 @@ def show(config: Config, census: Sequence[LanguageEntry], plans: Sequence[Plan],
     seconds = _span(round(entry.work.seconds) for entry in census)
     _print(
         console,
-        f"{len(census):,} languages, {hours:,.1f} h; {steps} steps each, of {seconds} s of audio",
-        f"{config.model.base} in {config.model.dtype}; {plans[0].slots} slots a process, placement: "
+        f"{len(census):,} languages, {hours:,.1f} h{_range(census)}; {steps} steps each, of {seconds} s of audio",
+        f"{escape(config.model.base)} in {config.model.dtype}; {plans[0].slots} slots a process, placement: "
         f"{config.rounds.placement}",
     )
     console.print(_clusters(plans))
@@ -164,6 +165,15 @@ def _table(*columns: str) -> Table:
         right = column.startswith(">")
         table.add_column(column.removeprefix(">"), justify="right" if right else "left", no_wrap=right or place == 0)
     return table
+
+
+def _range(census: Sequence[LanguageEntry]) -> str:
+    """The languages with the least and the most audio: a number that was misread shows here."""
+    if len(census) == 1:
+        return f" of {census[0].language}"
+    ordered = sorted(census, key=lambda entry: (entry.seconds, entry.language))
+    least, most = (f"{entry.seconds / 3600:,.4g} h of {entry.language}" for entry in (ordered[0], ordered[-1]))
+    return f", from {least} to {most}"
 
 
 def _span(values: Iterable[int]) -> str:

@@ -38,7 +38,7 @@ from pathlib import Path
 
 from mms_dist.checkpoint.quarantine_mark import is_quarantined
 from mms_dist.errors import EXIT_INCOMPLETE, EXIT_STALLED, EXIT_USER, IncompleteError, StalledError, TrainingError
-from mms_dist.files import replace_text
+from mms_dist.files import read_file, replace_text
 
 STATUS_NAME = "status.json"
 RUNNING, FINISHED, PREEMPTED, FAILED, STALLED = "running", "finished", "preempted", "failed", "stalled"
@@ -91,7 +91,7 @@ def read_status(directory: Path) -> Status | None:
     """
     path = directory / STATUS_NAME
     try:
-        content = path.read_bytes()
+        content = read_file(path)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -120,9 +120,10 @@ def _checked(status: Status) -> Status:
                 raise ValueError(f"{name} is {value!r}")
     if status.pid == 0 or status.pid >= 2**31:
         raise ValueError(f"pid is {status.pid}")
-    for moment in (status.started, status.ended):
-        if moment is not None and datetime.fromisoformat(moment).tzinfo is None:
-            raise ValueError(f"a time without its zone, {moment!r}")
+    for moment in filter(None, (status.started, status.ended)):
+        time = datetime.fromisoformat(moment)
+        if time.tzinfo is None or not 1 < time.year < 9999:
+            raise ValueError(f"found the time {moment!r}, expected one with its zone")
     if not all(isinstance(language, str) for language in status.quarantined):
         raise ValueError(f"quarantined is {status.quarantined!r}")
     return status

@@ -1,6 +1,6 @@
 """How far a language has come: everything of it that a checkpoint holds beside its row and moments."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from mms_dist.data.stream import Position
@@ -40,5 +40,27 @@ class Progress:
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "Progress":
+        """The progress that a checkpoint's state tells of.
+
+        Raises:
+            KeyError, TypeError: it tells of something else.
+        """
         values = {name: state[name] for name in cls.__dataclass_fields__}
-        return cls(**values | {"position": Position(**state["position"]), "best": BestSoFar(**state["best"])})
+        progress = cls(**values | {"position": Position(**state["position"]), "best": BestSoFar(**state["best"])})
+        for each in (progress, progress.position, progress.best):
+            _check_kinds(each)
+        if progress.status not in (ACTIVE, FINISHED, QUARANTINED):
+            raise TypeError(f"found the status {progress.status!r}")
+        return progress
+
+
+def _check_kinds(record: Any) -> None:
+    for each in fields(record):
+        value = getattr(record, each.name)
+        kind: Any = each.type
+        if kind in (int, float, float | None) and isinstance(value, bool):
+            raise TypeError(f"found {each.name} {value!r}")
+        if not isinstance(value, kind) and not (kind in (float, float | None) and isinstance(value, int)):
+            raise TypeError(f"found {each.name} {value!r}")
+        if kind is int and not 0 <= value < 2**63:
+            raise TypeError(f"found {each.name} {value!r}")

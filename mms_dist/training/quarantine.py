@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mms_dist.checkpoint.quarantine_mark import QUARANTINE_NAME
 from mms_dist.errors import CheckpointError
-from mms_dist.files import replace_text
+from mms_dist.files import read_file, replace_text
 from mms_dist.training.progress import Progress
 
 
@@ -30,7 +30,7 @@ def read_quarantine(adapters: Path, language: str) -> Progress | None:
     """
     path = adapters / language / QUARANTINE_NAME
     try:
-        return Progress.from_state(json.loads(path.read_text(encoding="utf-8")))
+        return Progress.from_state(json.loads(read_file(path)))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:

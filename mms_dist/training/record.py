@@ -132,8 +132,10 @@ class Record:
                     self.attempt.finish(PREEMPTED, exit_code=EXIT_PREEMPTED)
             return
         reason = str(error) or type(error).__name__
-        # A disk that is full must not hide what went wrong before it was.
-        with contextlib.suppress(MmsDistError):
+        if isinstance(error, BrokenPipeError):
+            reason = "the reader of its output has gone; the same command goes on from the last checkpoints"
+        # A disk that is full, or an output whose reader has gone, must not hide what went wrong before it was.
+        with contextlib.suppress(MmsDistError, OSError):
             if self.monitor is not None:
                 self.monitor.event("run_failed", reason=reason)
         with contextlib.suppress(MmsDistError):

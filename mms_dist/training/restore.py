@@ -135,7 +135,7 @@ def _read_all(
         if snapshot is not None:
             result.problems += _misfits(config, base, index, snapshot)
             stream = training_stream(config, index.language(entry.language))
-            unchanged = snapshot.state["stream"] == stream.fingerprint
+            unchanged = snapshot.state.get("stream") == stream.fingerprint
             index.language(entry.language).forget()
         if progress is not None:
             result.found[entry.language] = Found(progress, unchanged)
@@ -163,7 +163,14 @@ def _read(store: CheckpointStore, language: str, result: Reading) -> tuple[Progr
         return mark, None
     if snapshot is None:
         return None, None
-    return mark or Progress.from_state(snapshot.state), snapshot
+    try:
+        return mark or Progress.from_state(snapshot.state), snapshot
+    except (KeyError, TypeError, ValueError) as error:
+        result.problems.append(
+            f"the state of {language} (step {snapshot.step}) is not one that this version writes ({error!r}); use the "
+            f"version that wrote it, or remove {store.directory / language} to train the language anew"
+        )
+        return None, None
 
 
 def _misfits(config: Config, base: FrozenBase, index: ShardIndex, snapshot: Snapshot) -> Iterator[str]:
@@ -174,7 +181,7 @@ def _misfits(config: Config, base: FrozenBase, index: ShardIndex, snapshot: Snap
     except ValueError as problem:
         yield f"{which} does not fit: {problem}, or choose another run.directory"
         return
-    if snapshot.state["base"] != base.identity():
+    if snapshot.state.get("base") != base.identity():
         yield (
             f"{which} was trained on a base with other weights than {config.model.base}; set model.base to that one, "
             "or choose another run.directory"

@@ -150,6 +150,7 @@ def _plan_lines(
         f"rounds    {config.optim.batch_seconds:g} s of audio and one optimizer step a language, "
         f"forward passes of up to {parts.gradients.forward_seconds:g} s",
     ]
+    lines.insert(0, f"run       {config.run.directory}, from the shards {config.data.shards}")
     if comm.world > 1:
         lines.append(f"processes {comm.world}, {_sharing(config)}")
     if deepspeed is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import subprocess
@@ -57,3 +58,22 @@ def test_one_can_ask_who_holds_a_lock_without_taking_or_changing_it(tmp_path: Pa
         assert lock_holder(tmp_path) == f"process {os.getpid()} on {socket.gethostname()}"
         assert lock.path.read_bytes() == written
     assert lock_holder(tmp_path) is None
+
+
+@pytest.mark.parametrize("room", [0, 7])
+def test_a_full_disk_at_the_lock_is_told_and_lets_the_lock_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    def pwrite(descriptor: int, content: bytes, place: int) -> int:
+        if not room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(descriptor, content[:room], place)
+
+    write = os.pwrite
+    with monkeypatch.context() as full:
+        full.setattr(os, "pwrite", pwrite)
+        with pytest.raises(CheckpointError, match=r"No space left on device; free space or quota there"):
+            RunLock(tmp_path / "run").acquire()
+    assert lock_holder(tmp_path / "run") is None
+    with RunLock(tmp_path / "run"):
+        assert str(os.getpid()) in (tmp_path / "run" / "run.lock").read_text()

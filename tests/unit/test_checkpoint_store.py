@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import threading
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import torch
 from mms_dist.checkpoint.language_folder import LanguageFolder
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.errors import CheckpointError
+from mms_dist.monitor.past import read_run
 from tests.checkpoint_samples import assert_same, nested_vocabulary, sample
 
 
@@ -355,3 +357,55 @@ def test_training_goes_on_while_a_checkpoint_is_written(tmp_path, monkeypatch):
         allowed.set()
         store.drain()
         assert list(tmp_path.rglob("step-*"))
+
+
+def run_copied_with_links_followed(tmp_path: Path) -> Path:
+    with CheckpointStore(tmp_path / "run" / "adapters", keep=2) as store:
+        for step in (1, 2, 3):
+            store.save(sample(step=step), best=step == 1)
+    return Path(shutil.copytree(tmp_path / "run", tmp_path / "copy", symlinks=False)) / "adapters"
+
+
+def test_a_run_copied_with_links_followed_is_read_as_the_run(tmp_path: Path) -> None:
+    adapters = run_copied_with_links_followed(tmp_path)
+    with CheckpointStore(adapters, keep=2) as store:
+        assert (store.pointed("ron", "last"), store.pointed("ron", "best")) == (3, 1)
+        assert_same(store.load("ron", pointer="best"), sample(step=1))
+    summary, _ = read_run(adapters.parent)
+    assert [(each.language, each.checkpoint_step) for each in summary.languages] == [("ron", 3)]
+
+
+def test_a_run_copied_with_links_followed_has_them_again_when_it_goes_on(tmp_path: Path) -> None:
+    adapters = run_copied_with_links_followed(tmp_path)
+    with CheckpointStore(adapters, keep=2) as store:
+        assert [line.split(" to ")[1] for line in store.recover()] == [
+            "step 3, of which it was a copy",
+            "step 1, of which it was a copy",
+        ]
+        assert store.recover() == []
+        store.save(sample(step=4))
+        assert (store.pointed("ron", "last"), store.pointed("ron", "best"), store.steps("ron")) == (4, 1, [1, 3, 4])
+    assert {name: os.readlink(adapters / "ron" / name) for name in ("last", "best")} == {
+        "last": "step-00000004",
+        "best": "step-00000001",
+    }
+
+
+def test_a_copy_in_a_pointers_place_saves_a_checkpoint_that_is_lost_or_damaged(tmp_path: Path) -> None:
+    adapters = run_copied_with_links_followed(tmp_path)
+    shutil.rmtree(adapters / "ron" / "step-00000001")
+    (adapters / "ron" / "step-00000003" / "state.json").write_text("{}")
+    with CheckpointStore(adapters, keep=2) as store:
+        store.recover()
+        assert_same(store.load("ron", pointer="best"), sample(step=1))
+        assert_same(store.load("ron", pointer="last"), sample(step=3))
+        assert store.damaged == []
+
+
+def test_a_folder_that_is_no_checkpoint_in_a_pointers_place_is_put_aside(tmp_path: Path) -> None:
+    adapters = run_copied_with_links_followed(tmp_path)
+    (adapters / "ron" / "last" / "MANIFEST.json").write_text("{}")
+    with CheckpointStore(adapters, keep=2) as store:
+        store.recover()
+        assert (store.pointed("ron", "last"), store.pointed("ron", "best")) == (3, 1)
+    assert any(path.name.startswith("damaged-last") for path in (adapters / "ron").iterdir())

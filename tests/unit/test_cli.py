@@ -1,5 +1,6 @@
 """The `mms-dist` command: starts fast, names what to mend, and ends with the status scripts rely on."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 import launcher.commands
 from launcher import cli
+from launcher.arguments import Languages
 
 COMMAND = """
 def add_parser(subparsers):
@@ -175,3 +177,52 @@ def test_the_demo_takes_one_step_at_least(steps: str, capsys: pytest.CaptureFixt
 def test_language_codes_stand_apart_by_spaces_or_commas(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([*command.split(), "--languages", ","]) == 2
     assert "found no language code" in capsys.readouterr().err
+
+
+def test_a_flag_that_is_given_twice_is_an_error_unless_it_says_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["plan", "--config", "a.yaml", "--config", "b.yaml"]) == 2
+    assert "--config is given twice, with a.yaml and b.yaml; keep one of them" in capsys.readouterr().err
+    assert cli.main(["plan", "--config", "/nowhere", "--config=/nowhere", "--hours", "a", "--hours", "b"]) == 2
+    assert "--hours is given twice, with a and b" in capsys.readouterr().err
+    assert cli.main(["submit", "c.yaml", "--sbatch", "qos=a", "--sbatch", "qos=b", "--dry-run"]) == 2
+
+
+def test_languages_behind_a_flag_that_is_repeated_are_taken_together() -> None:
+    parser = cli.Parser()
+    parser.add_argument("--languages", nargs="+", action=Languages)
+    flags = ["--languages", "ron,ita", "--languages", "ita", "eng"]
+    assert parser.parse_args(flags).languages == ["ron", "ita", "eng"]
+
+
+def test_several_languages_of_a_setting_are_one_word(capsys: pytest.CaptureFixture[str]) -> None:
+    config = str(Path(cli.__file__).parent / "demo.yaml")
+    assert cli.main(["train", "--config", config, "--data.languages", "ron", "ita"]) == 2
+    assert "--data.languages ron,ita" in capsys.readouterr().err
+
+
+def test_the_home_folder_is_found_behind_an_equals_sign(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for command in (["plan", "--config=~/c.yaml"], ["report", "~/c.yaml"], ["train", "--config", "~/c.yaml"]):
+        assert cli.main(command) == 2
+        assert f"{tmp_path}/c.yaml" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "number", ["1_0", "٣", "nan", "inf", "-1", "0", "1e400", "1e300", "", "0x10", "true", "9999999999"]
+)
+def test_numbers_behind_flags_are_finite_and_in_digits(number: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for flag in ("--nodes", "--speed"):
+        assert cli.main(["plan", "--config", "c.yaml", f"{flag}={number}"]) == 2
+        assert f"argument {flag}: found {number!r}, expected a" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("number", "name"), [(errno.EACCES, "x/y"), (errno.ENOSPC, "x/y"), (errno.ENOSPC, None)])
+def test_what_the_system_refuses_is_one_line(
+    number: int, name: str | None, command: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command("zebra", f"raise OSError({number}, 'what it says', {name!r})")
+    assert cli.main(["zebra"]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith(f"error: {name or 'cannot write'}: what it says; ") and "Traceback" not in told

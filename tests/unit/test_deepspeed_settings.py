@@ -103,3 +103,26 @@ def test_two_different_deepspeed_files_are_refused(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(("path", "said", "expected"), [(None, "", False), ("a.json", "", True), (None, "true", True)])
 def test_deepspeed_is_wanted_by_configuration_or_launcher(path: str | None, said: str, expected: bool) -> None:
     assert wants_deepspeed(path, {"ACCELERATE_USE_DEEPSPEED": said} if said else {}) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"zero_optimization": {"stage": 3},\n"zero_optimization": {"stage": 0}}', "given twice, in lines 1 and 2"),
+        ('{"zero_optimization": {"stage": 3, "stage": 0}}', "'stage' is given twice"),
+        ('{"zero_optimization": {"stage": NaN}}', "found NaN"),
+        ("[" * 5000, "nested too deeply"),
+        ("\udcff", "not UTF-8"),
+    ],
+)
+def test_what_a_deepspeed_json_gives_twice_is_an_error(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "ds.json"
+    path.write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(ConfigError, match=message):
+        read_settings(str(path))
+
+
+@pytest.mark.parametrize("stage", [True, "3", 1.0, None])
+def test_a_stage_is_a_number(stage: object) -> None:
+    with pytest.raises(ConfigError, match="expected 0, 1, 2 or 3"):
+        refuse_settings({"zero_optimization": {"stage": stage}}, "ds.json")

@@ -192,3 +192,11 @@ def test_a_recording_that_is_given_to_test_as_well_is_never_trained_on(splits, t
     (plan,) = plans_of(write_corpus(tmp_path, extra=extra))
     assert plan.drops["duplicate"] == 1
     assert [candidate.text for candidate in plan.candidates["test"] if candidate.end_seconds] == ["unu"]
+
+
+@pytest.mark.parametrize("value", ["true", "false", "1" + "0" * 400])
+def test_a_truth_value_is_no_number_of_seconds(tmp_path, value):
+    path = tmp_path / "m.jsonl"
+    path.write_text(f'{{"audio": "a.wav", "text": "unu", "lang": "ron", "start": {value}}}\n')
+    with pytest.raises(SourceError, match=r"m\.jsonl:1: 'start' is .*, expected seconds"):
+        read_manifest(path)

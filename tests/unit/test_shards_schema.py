@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from shards.errors import ShardsError
+from shards.language_codes import CANDIDATES
 from shards.schema import frames_of, parse_language, parse_split, required_frames
 
 
@@ -57,3 +58,14 @@ def test_an_unknown_split_is_named_with_the_known_ones():
     assert [parse_split(name) for name in ("train", "validation", "Test")] == ["train", "dev", "test"]
     with pytest.raises(ShardsError, match=r"'trian' is unknown: expected one of train, dev, test"):
         parse_split("trian")
+
+
+def test_a_code_of_two_letters_lists_what_it_may_stand_for():
+    for code, candidates in CANDIDATES.items():
+        assert len(code) == 2
+        with pytest.raises(ShardsError, match="not ISO 639-3") as caught:
+            parse_language(code)
+        for candidate in candidates:
+            assert parse_language(candidate) == candidate
+            assert f"'{candidate}'" in str(caught.value)
+    assert {"no", "zh", "sr", "sh", "ku", "ms"} <= {code for code, several in CANDIDATES.items() if len(several) > 1}

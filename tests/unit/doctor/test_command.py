@@ -9,7 +9,11 @@ from pathlib import Path
 import pytest
 
 from launcher import cli
+from launcher.doctor.checks.configuration import look
 from launcher.doctor.doctor import preflight
+from launcher.doctor.finding import Notes
+from launcher.doctor.site import Site
+from launcher.doctor.subject import Subject
 from mms_dist.distributed import comm
 
 
@@ -70,3 +74,22 @@ def test_the_preflight_of_a_job_looks_at_what_can_be_seen_from_here(config: Path
 def test_the_doctor_is_quick_and_help_needs_no_torch() -> None:
     program = "import sys; from launcher.cli import main; main(['doctor', '--help']); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], capture_output=True).returncode == 0
+
+
+def test_the_configuration_is_told_with_the_places_as_they_were_understood(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISK_OF_THIS_MACHINE", "/local/one")
+    settings = ["--run.directory", "$DISK_OF_THIS_MACHINE/r", "--data.cache_directory", "$DISK_OF_THIS_MACHINE/c"]
+    subject, notes = Subject(str(config), settings, Site()), Notes()
+    look(subject, notes)
+    assert "run.directory is /local/one/r, data.shards /" in notes.findings[0].found
+    same = subject.identity["configuration"]
+    for name, cache in (("/local/two", same), ("/local/one", same)):
+        monkeypatch.setenv("CACHE", name)
+        other = Subject(str(config), ["--run.directory", "/local/one/r", "--data.cache_directory", "$CACHE/c"], Site())
+        look(other, Notes())
+        assert other.identity["configuration"] == cache
+    other = Subject(str(config), [*settings, "--optim.lr", "2"], Site())
+    look(other, Notes())
+    assert other.identity["configuration"] != same

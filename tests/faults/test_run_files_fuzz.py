@@ -1,0 +1,170 @@
+"""Whatever a run's files say, commands read them, pass them over or refuse them; none ends in a traceback."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+from mms_dist.checkpoint.export import export_run
+from mms_dist.checkpoint.folder import folder_name
+from mms_dist.checkpoint.manifest import MANIFEST, Manifest
+from mms_dist.checkpoint.store import CheckpointStore
+from mms_dist.config.load import load_config
+from mms_dist.errors import MmsDistError
+from mms_dist.inspection.standing import read_standing
+from mms_dist.inspection.standing_view import show
+from mms_dist.monitor.events import EventLog
+from mms_dist.monitor.past import as_json, read_run
+from mms_dist.training.attempts import begin
+from mms_dist.training.progress import Progress
+from mms_dist.training.quarantine import QUARANTINE_NAME, read_quarantine
+from tests.checkpoint_samples import sample
+
+FILES = ("config.yaml", "status.json", "events.jsonl", f"adapters/ron/{QUARANTINE_NAME}")
+INSIDE = ("state.json", "vocab.json", "adapter.ron.safetensors", "optimizer.safetensors", "MANIFEST.json")
+BOUNDED = settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+EXTREME = st.sampled_from(
+    [True, False, None, -1, 0, 10**30, 1e308, -0.5, "", "x", "nan", [], {}, [[]], "[bold]:zero:", "\ud800"]
+)
+VALUES = st.one_of(EXTREME, st.integers(), st.text(max_size=8), st.floats(allow_nan=True))
+BYTES = st.one_of(
+    st.binary(max_size=60),
+    st.sampled_from(
+        [b"", b"[" * 100_000, b"\xff\xfe{\x00", b"null", b"{}\n{}", b"9" * 5_000, b'{"a": NaN}', b"\x00" * 50]
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with two checkpoints of a language, and each of the files that commands read."""
+    run = tmp_path_factory.mktemp("whole") / "run"
+    state = {**Progress("ron", step=2, round=2).to_state(), "base": "b", "stream": "s"}
+    with CheckpointStore(run / "adapters", keep=2) as store:
+        for step in (1, 2):
+            store.save(sample(step=step, state=state), best=step == 1)
+    with contextlib.closing(EventLog(run / "events.jsonl")) as log:
+        log.write("run_started", round=0, languages=["ron"])
+        log.write("admitted", round=0, language="ron", step=0, steps=9, utterances=3, audio_seconds=30.0)
+        log.write("evaluated", round=1, language="ron", step=1, cer=0.5, wer=1.0, utterances=3, best=True)
+        log.write("checkpoint_saved", round=2, language="ron", step=2, best=False)
+        log.write("quarantined", round=2, language="ron", step=2, reason="the loss is [nan] :zero:")
+    begin(run, processes=1, automatic=False, allowed=3)
+    (run / "config.yaml").write_text("optim: {steps: 9, warmup_steps: 0}\nrun: {directory: r}\n")
+    return run
+
+
+def look_at(run: Path) -> None:
+    """Read the run as report, status, a resume, eval and export do, and print what is printed of it."""
+    console = Console(file=io.StringIO(), width=100, emoji=False)
+
+    def report() -> None:
+        summary, history = read_run(run)
+        json.dumps(as_json(summary, history), allow_nan=False)
+
+    def status() -> None:
+        standing = read_standing(run)
+        json.dumps(standing.as_dict(), allow_nan=False)
+        show(standing, console)
+
+    def resume() -> None:
+        begin(run, processes=1, automatic=True, allowed=3)
+
+    def checkpoints() -> None:
+        read_quarantine(run / "adapters", "ron")
+        with CheckpointStore(run / "adapters", keep=1) as store:
+            store.recover()
+            snapshot = store.newest("ron")
+        if snapshot is not None:
+            with contextlib.suppress(KeyError, TypeError, ValueError):  # which `restore` takes for another version's
+                Progress.from_state(snapshot.state)
+
+    def export() -> None:
+        export_run(run, run / "out", base_path=str(run), adapters_only=True)
+
+    for command in (report, status, resume, lambda: load_config(run / "config.yaml"), checkpoints, export):
+        with contextlib.suppress(MmsDistError):
+            command()
+    assert not [path.name for path in run.iterdir() if path.name.startswith((".staging", ".out"))]
+
+
+def copied(whole: Path, folder: Path) -> Path:
+    shutil.rmtree(folder / "run", ignore_errors=True)
+    return Path(shutil.copytree(whole, folder / "run", symlinks=True))
+
+
+@BOUNDED
+@given(name=st.sampled_from(FILES + tuple(f"adapters/ron/step-00000002/{name}" for name in INSIDE)), content=BYTES)
+def test_any_bytes_in_any_file_of_a_run_are_read_or_refused(
+    whole_run: Path, tmp_path: Path, name: str, content: bytes
+) -> None:
+    run = copied(whole_run, tmp_path)
+    (run / name).write_bytes(content)
+    look_at(run)
+
+
+@BOUNDED
+@given(data=st.data())
+def test_any_value_in_a_status_or_an_event_is_read_or_refused(
+    whole_run: Path, tmp_path: Path, data: st.DataObject
+) -> None:
+    run = copied(whole_run, tmp_path)
+    name = data.draw(st.sampled_from(("status.json", "events.jsonl")))
+    lines = (run / name).read_text().splitlines() if name == "events.jsonl" else [(run / name).read_text()]
+    place = data.draw(st.integers(0, len(lines) - 1))
+    values = json.loads(lines[place])
+    values[data.draw(st.sampled_from([*values, "step", "other"]))] = data.draw(VALUES)
+    lines[place] = json.dumps(values)
+    (run / name).write_text("\n".join(lines) + "\n")
+    look_at(run)
+
+
+@BOUNDED
+@given(data=st.data())
+def test_any_state_in_a_whole_checkpoint_is_read_or_refused(
+    whole_run: Path, tmp_path: Path, data: st.DataObject
+) -> None:
+    """A checkpoint of another version has right sums, and a state that this one does not write."""
+    run = copied(whole_run, tmp_path)
+    folder = run / "adapters" / "ron" / folder_name(2)
+    contents = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != MANIFEST}
+    name = data.draw(st.sampled_from([name for name in INSIDE if name != MANIFEST]))
+    if name == "state.json":
+        state = json.loads(contents[name])
+        where: dict[str, Any] = data.draw(st.sampled_from([state, state["state"], state["state"]["best"]]))
+        where[data.draw(st.sampled_from([*where, "other"]))] = data.draw(VALUES)
+        contents[name] = json.dumps(state).encode()
+    else:
+        contents[name] = data.draw(BYTES)
+    for file, content in contents.items():
+        (folder / file).write_bytes(content)
+    (folder / MANIFEST).write_bytes(Manifest.of("ron", 2, contents).encode())
+    look_at(run)
+
+
+@pytest.mark.parametrize("name", [*FILES, *(f"adapters/ron/step-00000002/{name}" for name in INSIDE)])
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+def test_a_folder_or_a_pipe_in_the_place_of_a_file_is_refused(
+    whole_run: Path, tmp_path: Path, name: str, make: Callable[[Path], None]
+) -> None:
+    run = copied(whole_run, tmp_path)
+    (run / name).unlink(missing_ok=True)
+    make(run / name)
+    look_at(run)
