@@ -1,0 +1,66 @@
+"""Two-letter codes, and the ISO 639-3 codes that they may stand for.
+
+Codes of training are those of MMS: ISO 639-3, optionally with a script. Two letters (ISO 639-1) often name a group of
+languages, or one language in several scripts, each of which is trained by itself.
+"""
+
+from __future__ import annotations
+
+_ONE = """
+af afr  am amh  as asm  be bel  bg bul  bn ben  bs bos  ca cat  cs ces  cy cym  da dan  de deu  el ell  en eng
+eo epo  es spa  eu eus  fi fin  fr fra  ga gle  gl glg  gu guj  ha hau  he heb  hi hin  hr hrv  ht hat  hu hun  hy hye
+id ind  ig ibo  is isl  it ita  iw heb  ja jpn  jv jav  ka kat  kk kaz  km khm  kn kan  ko kor  ky kir  lb ltz  lg lug
+ln lin  lo lao  lt lit  mi mri  mk mkd  ml mal  mr mar  mt mlt  my mya  nb nob  nl nld  nn nno  ny nya  oc oci  pl pol
+pt por  ro ron  ru rus  rw kin  sd snd  si sin  sk slk  sl slv  sn sna  so som  st sot  sv swe  ta tam  te tel  tg tgk
+th tha  ti tir  tl tgl  tn tsn  tr tur  ts tso  uk ukr  ur urd  vi vie  wo wol  xh xho  yo yor  zu zul
+"""
+
+_SEVERAL = {
+    "ak": "aka twi fat",
+    "ar": "ara arb arz ary apc",
+    "ay": "ayr ayc",
+    "az": "azj-script_latin azj-script_cyrillic azb",
+    "cr": "crk cwd csw crl",
+    "et": "est ekk vro",
+    "fa": "fas pes prs",
+    "ff": "ful fuv fuc ffm",
+    "gn": "grn gug gui",
+    "iu": "ike ikt",
+    "kg": "kon kng",
+    "ku": "kmr-script_latin kmr-script_arabic kmr-script_cyrillic ckb sdh",
+    "lv": "lav lvs ltg",
+    "mg": "mlg plt",
+    "mn": "mon khk mvf",
+    "ms": "zlm zsm ind",
+    "ne": "npi dty",
+    "no": "nob nno",
+    "oj": "ojb ojs ciw",
+    "om": "orm gaz hae",
+    "or": "ory spv",
+    "pa": "pan pnb",
+    "ps": "pus pbt pbu pst",
+    "qu": "quz quy que qub",
+    "sh": "hrv bos srp-script_latin srp-script_cyrillic cnr",
+    "sq": "sqi als aln",
+    "sr": "srp-script_latin srp-script_cyrillic",
+    "sw": "swh swc",
+    "uz": "uzb-script_latin uzb-script_cyrillic uzn",
+    "yi": "yid ydd",
+    "zh": "cmn-script_simplified cmn-script_traditional yue-script_traditional wuu nan hak",
+}
+
+CANDIDATES: dict[str, tuple[str, ...]] = {
+    **{two: (three,) for two, three in zip(*[iter(_ONE.split())] * 2, strict=True)},
+    **{two: tuple(codes.split()) for two, codes in _SEVERAL.items()},
+}
+
+
+def advice(code: str) -> str:
+    """What to write for a code that begins with two letters, such as `ro`, `no` or `zh-CN`; nothing for others."""
+    two = code.strip().lower().replace("_", "-").partition("-")[0]
+    codes = CANDIDATES.get(two, ())
+    if not codes:
+        return ""
+    if len(codes) == 1:
+        return f"write {codes[0]!r}"
+    return f"{two!r} may be several, write one of {', '.join(map(repr, codes))}"
