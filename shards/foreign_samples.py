@@ -13,7 +13,8 @@ from shards.foreign_tars import ForeignTar, local_copy
 from shards.limits import Limits, check_rate, check_utterance
 from shards.members import audio_extension, check_string, check_text, info_in, is_audio, member_with, text_in
 from shards.parts import file_sha256
-from shards.tar import Span, members_of, span_checksum, survey
+from shards.tar import Span, members_of, span_checksum
+from shards.tar_survey import survey
 from shards.text import Rejected
 
 # Fields that name a sample's language, the surest first.

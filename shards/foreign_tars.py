@@ -176,7 +176,7 @@ def _by_split(tars: Sequence[ForeignTar]) -> list[ForeignTar]:
 
 
 def _below(folder: Path, ending: str) -> list[Path]:
-    """Files with such an ending in a folder, or if there are none, in its folders; no hidden ones, such as `._x.tar`."""
+    """Files with such an ending in a folder, or if there are none, in its folders; not `._x.tar` and the like."""
     for pattern in ("*", "*/*"):
         paths = sorted(
             path

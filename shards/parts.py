@@ -14,7 +14,8 @@ from typing import Any
 from shards.drops import Drops
 from shards.index import ShardInfo
 from shards.schema import SAMPLE_RATE, frames_of, required_frames
-from shards.tar import Span, scan, span_checksum
+from shards.tar import Span, span_checksum
+from shards.tar_survey import scan
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,8 +55,13 @@ class Vocabulary:
                 f'expected {{"{language}": {{"<pad>": 0, …}}}}'
             )
         ids = mapping[language]
-        if sorted(ids.values()) != list(range(len(ids))):
+        numbers = [number for number in ids.values() if type(number) is int]
+        if len(numbers) < len(ids) or sorted(numbers) != list(range(len(ids))):
             raise ShardsError(f"the ids in the vocabulary of {language} are not 0 … {len(ids) - 1}, each once")
+        try:
+            "".join(ids).encode()
+        except UnicodeEncodeError as error:
+            raise ShardsError(f"the vocabulary of {language} has half a character as a token: {error}") from None
         return cls(language, tuple(sorted(ids, key=ids.__getitem__)))
 
     @classmethod
@@ -77,7 +82,7 @@ class Vocabulary:
         """The vocabulary in the text of a `vocab.json`; `name` is for messages. Raises as `load`."""
         try:
             mapping = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ShardsError(f"vocabulary {name} is not JSON: {error}") from error
         if not isinstance(mapping, dict) or len(mapping) != 1:
             raise ShardsError(f'vocabulary {name} must hold one language, as {{"ron": {{"<pad>": 0, …}}}}')

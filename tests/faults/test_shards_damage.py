@@ -13,7 +13,7 @@ from shards.errors import DamagedSampleError, IndexFileError, StorageError, Trun
 from shards.foreign import ForeignTar, IndexOptions, index_language
 from shards.index import ShardIndex
 from shards.read import ShardReader
-from shards.tar import scan
+from shards.tar_survey import scan
 from shards.text_rules import load_rules
 from shards.verify import verify_shards
 from tests.shard_samples import build, tree_sums, write_corpus
