@@ -19,11 +19,11 @@ from shards.wording import counted
 _TAR = ".tar"
 # Archives that hold tars, or what tars hold, but can not be read at any place in them.
 _PACKED = {
-    **dict.fromkeys((".tar.gz", ".tgz"), "gunzip"),
-    **dict.fromkeys((".tar.zst", ".tar.zstd", ".tzst"), "unzstd"),
-    **dict.fromkeys((".tar.xz", ".txz"), "unxz"),
-    **dict.fromkeys((".tar.bz2", ".tbz", ".tbz2"), "bunzip2"),
-    **dict.fromkeys((".tar.lz4",), "unlz4"),
+    **dict.fromkeys((".tar.gz", ".tgz"), "unpack it with 'gunzip'"),
+    **dict.fromkeys((".tar.zst", ".tar.zstd", ".tzst"), "unpack it with 'unzstd'"),
+    **dict.fromkeys((".tar.xz", ".txz"), "unpack it with 'unxz'"),
+    **dict.fromkeys((".tar.bz2", ".tbz", ".tbz2"), "unpack it with 'bunzip2'"),
+    ".tar.lz4": "unpack it with 'unlz4'",
     **dict.fromkeys((".zip", ".7z", ".rar"), "unpack it and write its files again with 'tar --sort=name -cf'"),
 }
 
@@ -205,10 +205,9 @@ def _no_tars(root: Path, codes: Sequence[str]) -> str:
     packed = [(path, way) for code in codes for ending, way in _PACKED.items() for path in _below(root / code, ending)]
     if packed:
         path, way = min(packed)
-        command = f"{way} {path}" if " " not in way else f"{way} (as {path})"
         return (
-            f"no tars in {root}/<language>/, but {counted(len(packed), 'packed archive')}, which can not be read in "
-            f"place; unpack each to a .tar first: {command}"
+            f"no tars in {root}/<language>/, but {counted(len(packed), 'packed archive')}, of which samples can not be "
+            f"read one by one, as {path}: {way}"
         )
     loose = _below(root, _TAR)
     if loose and loose[0].parent == root:

@@ -33,7 +33,7 @@ def choose_fields(language: str, tars: Sequence[TarSurvey], wanted: Sequence[str
     counts = Counter(name for sample in samples for name in sample.transcripts)
     if not counts:
         if len(wanted) == 1 or not samples:
-            return list(wanted)  # each sample is counted as incomplete
+            return [wanted[0]]  # and each sample that there is is counted as incomplete
         raise SourceError(_no_transcript(language, tars))
     having = sum(1 for sample in samples if sample.transcripts)
     common = [name for name in wanted if 2 * counts[name] >= having]

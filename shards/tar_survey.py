@@ -195,7 +195,8 @@ class _TarSurvey:
             str(self._path),
             bytes_found=self._bytes,
             bytes_expected=bytes_expected,
-            mend="(at least, with the block that closes every tar): it was cut short; fetch or write it again",
+            mend="it was cut short; fetch or write it again",
+            told_by="its headers, and the blocks that close every tar, promise at least",
         )
 
 

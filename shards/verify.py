@@ -150,7 +150,7 @@ def folders_without_index(root: str, known: Collection[str]) -> dict[str, Langua
         return {}
     found = {}
     for name in storage.list_folders(root):
-        tars = len(list((folder / name).glob("*.tar"))) if name not in known else 0
+        tars = len(list((folder / name).glob("[!.]*.tar"))) if name not in known else 0
         if tars:
             problem = f"{counted(tars, 'tar')} and no {INDEX_NAME}, so training passes over them"
             mend = (
@@ -174,7 +174,9 @@ def _tars_without_index(index: LanguageIndex) -> list[str]:
     mend = (
         f"move it away, or index all of them with 'mms-dist shards index {index.root} --lang {index.language} --force'"
     )
-    return [f"{path} is not in the index; {mend}" for path in sorted(folder.glob("*.tar")) if path.name not in known]
+    return [
+        f"{path} is not in the index; {mend}" for path in sorted(folder.glob("[!.]*.tar")) if path.name not in known
+    ]
 
 
 def _texts_in_two_splits(by_split: dict[str, dict[bytes, str]]) -> list[str]:
