@@ -28,19 +28,20 @@ class Column:
 def make_console(*, stderr: bool = False) -> Console:
     """A console as wide as COLUMNS says, or else as the terminal; without one, 100 columns. Text is shown as it is: no
     markup, and no `:a:` as a picture."""
-    size: dict[str, int] = {}
+    width: int | None = None
+    height: int | None = None
     if any(os.environ.get(name) and not _is_size(os.environ[name]) for name in ("COLUMNS", "LINES")):
         # rich takes 0 for a width, and falls over digits that are none.
         found = shutil.get_terminal_size((_PLAIN_WIDTH, _PLAIN_HEIGHT))
-        size = {"width": found.columns, "height": found.lines}
-    console = Console(stderr=stderr, highlight=False, markup=False, emoji=False, **size)
+        width, height = found.columns, found.lines
+    console = Console(stderr=stderr, highlight=False, markup=False, emoji=False, width=width, height=height)
     if not console.is_terminal and not _is_size(os.environ.get("COLUMNS", "")):
         console.width = _PLAIN_WIDTH
     return console
 
 
 def _is_size(text: str) -> bool:
-    return text.isascii() and text.isdigit() and int(text) > 0
+    return len(text) < 6 and text.isascii() and text.isdigit() and int(text) > 0
 
 
 def say(console: Console, line: str) -> None:
