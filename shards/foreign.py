@@ -6,13 +6,14 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shards.errors import SourceError, StorageError
+from shards.errors import ShardsError, SourceError, StorageError
 from shards.foreign_samples import FoundSample, TarSurvey, survey_tar
-from shards.foreign_tars import ForeignTar, find_tars, packed_beside, split_of
+from shards.foreign_tars import ForeignTar, deeper_note, find_tars, packed_beside, split_of
 from shards.foreign_text import choose_fields, fields_note, fields_to_look_for, samples_of_other_languages
 from shards.index_file import write_index
 from shards.limits import Limits, check_labels
@@ -59,13 +60,19 @@ def index_language(
     wanted = fields_to_look_for(options.text_field)
     jobs = [(tar, wanted, options.limits) for tar in tars]
     surveys: list[TarSurvey] = []
-    with process_pool(min(workers, len(jobs))) as executor:
-        for result in in_order(executor, survey_tar, jobs, workers):
-            surveys.append(result)
-            advance()
+    try:
+        with process_pool(min(workers, len(jobs))) as executor:
+            for result in in_order(executor, survey_tar, jobs, workers):
+                surveys.append(result)
+                advance()
+    except BrokenProcessPool as error:
+        raise ShardsError(
+            f"a process died while it read the tars of {language}, perhaps for want of memory; run the same command "
+            "again with fewer --workers"
+        ) from error
     fields = choose_fields(language, surveys, wanted)
     others, languages_note = samples_of_other_languages(language, surveys)
-    for line in (fields_note(language, surveys, fields), languages_note):
+    for line in (fields_note(language, surveys, fields), languages_note, deeper_note(folder, language, tars)):
         if line is not None:
             note(line)
     described = [

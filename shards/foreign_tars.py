@@ -114,6 +114,18 @@ def packed_beside(folder: Path, tars: Sequence[ForeignTar]) -> list[tuple[Path, 
     return sorted(found)
 
 
+def deeper_note(folder: Path, language: str, tars: Sequence[ForeignTar]) -> str | None:
+    """What is to be known where tars lie in a language's folder and others in folders below, which are left alone."""
+    places = {tar.place for tar in tars}
+    deeper = [path for path in _matching(folder, "*/*", _TAR) if str(path) not in places]
+    if not deeper or not any(Path(place).parent == folder for place in places):
+        return None
+    return (
+        f"{language}: {counted(len(deeper), 'tar')} in folders below, as {deeper[0].relative_to(folder)}, left alone; "
+        f"to index them too, name all: mms-dist shards index {folder.parent} TAR … --lang {language}"
+    )
+
+
 @contextmanager
 def local_copy(place: str) -> Iterator[Path]:
     """The tar itself, or a copy of a remote one that is removed afterwards.
@@ -177,17 +189,17 @@ def _by_split(tars: Sequence[ForeignTar]) -> list[ForeignTar]:
 
 def _below(folder: Path, ending: str) -> list[Path]:
     """Files with such an ending in a folder, or if there are none, in its folders; not `._x.tar` and the like."""
-    for pattern in ("*", "*/*"):
-        paths = sorted(
-            path
-            for path in folder.glob(pattern)
-            if path.name.lower().endswith(ending)
-            and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-            and path.is_file()
-        )
-        if paths:
-            return paths
-    return []
+    return _matching(folder, "*", ending) or _matching(folder, "*/*", ending)
+
+
+def _matching(folder: Path, pattern: str, ending: str) -> list[Path]:
+    return sorted(
+        path
+        for path in folder.glob(pattern)
+        if path.name.lower().endswith(ending)
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+    )
 
 
 def _checked(name: str) -> str:

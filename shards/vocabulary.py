@@ -58,6 +58,8 @@ class Vocabulary:
         numbers = [number for number in ids.values() if type(number) is int]
         if len(numbers) < len(ids) or sorted(numbers) != list(range(len(ids))):
             raise ShardsError(f"the ids in the vocabulary of {language} are not 0 … {len(ids) - 1}, each once")
+        if "" in ids:
+            raise ShardsError(f"the vocabulary of {language} has an empty token")
         try:
             "".join(ids).encode()
         except UnicodeEncodeError as error:
