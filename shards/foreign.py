@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from shards import storage
 from shards.errors import ShardsError, SourceError, StorageError
 from shards.foreign_samples import FoundSample, TarSurvey, survey_tar
 from shards.foreign_tars import ForeignTar, deeper_note, find_tars, packed_beside, split_of
@@ -72,11 +75,12 @@ def index_language(
         ) from error
     fields = choose_fields(language, surveys, wanted)
     others, languages_note = samples_of_other_languages(language, surveys)
+    repeated = _repeated(surveys)
     for line in (fields_note(language, surveys, fields), languages_note, deeper_note(folder, language, tars)):
         if line is not None:
             note(line)
     described = [
-        _describe(tar, fields, options, {place: why for (where, place), why in others.items() if where == number})
+        _describe(tar, fields, options, others.get(number, {}), repeated.get(number, {}))
         for number, tar in enumerate(surveys)
     ]
     parts = _keep_splits_apart(described)
@@ -96,10 +100,14 @@ def index_language(
     sums = [part.info.sha256 for part in parts]
     fingerprint = hashlib.blake2b(json.dumps([described_options, sums], sort_keys=True).encode(), digest_size=16)
     build = {"fingerprint": fingerprint.hexdigest(), "options": described_options, "indexed": True}
+    is_new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return write_index(folder, language, parts, drops, build=build, reading=reading)
     except OSError as error:
+        if is_new:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
         raise StorageError(
             f"the index of {language} can not be written to {folder}: {error.strerror}; nothing of it was kept. Make "
             f"room there, or {_elsewhere(language)}"
@@ -109,10 +117,11 @@ def index_language(
 def _check_writable(folder: Path, language: str) -> None:
     """See that the index can be written before hours of audio are read."""
     place = folder
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    if not place.is_dir():
-        raise StorageError(f"{place} is no folder, expected one for {folder.name}/index.json")
+    with storage.local_errors(folder):
+        while not place.exists() and place != place.parent:
+            place = place.parent
+        if not place.is_dir():
+            raise StorageError(f"{place} is no folder, expected one for {folder.name}/index.json")
     if not os.access(place, os.W_OK | os.X_OK):
         raise StorageError(
             f"the folder {place} can not be written to, where {folder}/index.json goes; make it writable, or "
@@ -127,8 +136,26 @@ def _elsewhere(language: str) -> str:
     )
 
 
+def _repeated(tars: Sequence[TarSurvey]) -> dict[int, dict[int, str]]:
+    """Samples that lie in a split a second time, byte for byte: tar to sample to where it was before."""
+    seen: dict[tuple[str, str, int, int], str] = {}
+    found: dict[int, dict[int, str]] = defaultdict(dict)
+    for number, tar in enumerate(tars):
+        for place, sample in enumerate(tar.found):
+            identity = (tar.split, sample.span.key, sample.span.size, sample.crc32)
+            if identity in seen:
+                found[number][place] = f"the same bytes are in {seen[identity]}"
+            else:
+                seen[identity] = tar.name
+    return found
+
+
 def _describe(
-    tar: TarSurvey, fields: Sequence[str | None], options: IndexOptions, others: dict[int, str]
+    tar: TarSurvey,
+    fields: Sequence[str | None],
+    options: IndexOptions,
+    others: dict[int, str],
+    repeated: dict[int, str],
 ) -> tuple[ShardPart, list[str]]:
     """One tar: its part with its drops, and the texts of its utterances; `others` are samples in other languages."""
     normaliser = TextNormaliser(options.rules) if options.normalise else None
@@ -139,6 +166,8 @@ def _describe(
         try:
             if place in others:
                 raise Rejected("other_language", others[place])
+            if place in repeated:
+                raise Rejected("duplicate", repeated[place])
             text = _text_of(sample, fields, normaliser)
             check_labels(sample.samples, text)
         except Rejected as rejected:

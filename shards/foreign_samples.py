@@ -65,7 +65,7 @@ def survey_tar(job: tuple[ForeignTar, Sequence[str | None], Limits]) -> TarSurve
     """
     tar, fields, limits = job
     with local_copy(tar.place) as path:
-        contents = survey(path)
+        contents = survey(path, tar.place)
         result = TarSurvey(tar.name, tar.split, path.stat().st_size, file_sha256(path))
         result.dropped.extend(("no_sample", f"{tar.name}:{name}: {why}") for name, why in contents.skipped)
         descriptor = os.open(path, os.O_RDONLY)

@@ -86,8 +86,9 @@ def find_tars(
         if twice is not None:
             raise SourceError(f"{twice} is named twice; its samples would be trained on twice as often")
         return {language: _by_split(tars)}
-    if not root.is_dir():
-        raise SourceError(f"no folder {root}; expected one that holds <language>/*.tar")
+    with storage.local_errors(root):
+        if not root.is_dir():
+            raise SourceError(f"no folder {root}; expected one that holds <language>/*.tar")
     codes = [parse_language(language) for language in languages] if languages else storage.list_folders(str(root))
     found = {code: _below(root / code, _TAR) for code in codes}
     if not any(found.values()):

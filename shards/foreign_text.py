@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from shards.errors import SourceError
@@ -57,10 +57,10 @@ def fields_note(language: str, tars: Sequence[TarSurvey], fields: Sequence[str |
 
 def samples_of_other_languages(
     language: str, tars: Sequence[TarSurvey]
-) -> tuple[dict[tuple[int, int], str], str | None]:
-    """The samples that say they are in another language than others which say they are in this one: `(tar, sample)` to
+) -> tuple[dict[int, dict[int, str]], str | None]:
+    """The samples that say they are in another language than others which say they are in this one: tar to sample to
     what was found. And a note, if all say so: then the folder may have another name for the same language."""
-    others: dict[tuple[int, int], str] = {}
+    others: dict[int, dict[int, str]] = defaultdict(dict)
     names: Counter[str] = Counter()
     agreeing = 0
     for number, tar in enumerate(tars):
@@ -71,7 +71,7 @@ def samples_of_other_languages(
             agreeing += not contradicts
             if contradicts:
                 names[sample.language] += 1
-                others[number, place] = f"it says its language is {sample.language!r}, expected {language!r}"
+                others[number][place] = f"it says its language is {sample.language!r}, expected {language!r}"
     if not others or agreeing:
         return others, None
     found = ", ".join(f"{name!r} ({count:,})" for name, count in names.most_common(5))

@@ -55,7 +55,7 @@ def local_path(place: str) -> Path | None:
 def read_bytes(place: str) -> bytes:
     """The whole file. Raises as `copy_to`."""
     target = io.BytesIO()
-    with _local_errors(place):
+    with local_errors(place):
         copy_to(place, target)
     return target.getvalue()
 
@@ -91,7 +91,7 @@ def size_bytes(place: str) -> int | None:
     """Length of a file; None if it is absent, or if nothing short of reading it would tell (a pipe, some servers)."""
     path = local_path(place)
     if path is not None:
-        with _local_errors(path):
+        with local_errors(path):
             return path.stat().st_size if path.is_file() else None
     if place.startswith(_PIPE):
         return None
@@ -108,7 +108,7 @@ def exists(place: str) -> bool:
     """Whether there is such a file."""
     path = local_path(place)
     if path is not None:
-        with _local_errors(path):
+        with local_errors(path):
             return path.is_file()
     system, remote = _filesystem(place)
     with _remote_errors(place):
@@ -127,7 +127,7 @@ def list_folders(root: str) -> list[str]:
     )
     path = local_path(root)
     if path is not None:
-        with _local_errors(path):
+        with local_errors(path):
             if not path.is_dir():
                 raise StorageError(f"no folder {root}; {mend}")
             return sorted(entry.name for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
@@ -169,7 +169,7 @@ def _remote_errors(url: str) -> Iterator[None]:
 
 
 @contextmanager
-def _local_errors(path: Path | str) -> Iterator[None]:
+def local_errors(path: Path | str) -> Iterator[None]:
     """Turn what the file system refuses into a StorageError; an absent file stays FileNotFoundError."""
     try:
         yield
@@ -180,7 +180,7 @@ def _local_errors(path: Path | str) -> Iterator[None]:
 
 
 def _local(path: Path) -> IO[bytes]:
-    with _local_errors(path):
+    with local_errors(path):
         return open(path, "rb")
 
 

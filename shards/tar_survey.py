@@ -44,9 +44,9 @@ def scan(path: Path) -> list[Span]:
     return survey(path).spans
 
 
-def survey(path: Path) -> TarContents:
+def survey(path: Path, name: str | None = None) -> TarContents:
     """The samples of an uncompressed tar, in order, to the end of the file: archives that were put one after another
-    (`cat a.tar b.tar`) are all read, as by `tar --ignore-zeros`.
+    (`cat a.tar b.tar`) are all read, as by `tar --ignore-zeros`. Messages say `name`, if the path is that of a copy.
 
     Raises:
         TruncatedShardError: if it ends within a member, or without the zero block that closes a tar; a tar that is cut
@@ -59,7 +59,7 @@ def survey(path: Path) -> TarContents:
     except OSError as error:
         raise StorageError(f"shard {path} can not be opened: {error.strerror}") from error
     try:
-        return _TarSurvey(path, descriptor).contents()
+        return _TarSurvey(name or str(path), descriptor).contents()
     except OSError as error:
         raise StorageError(f"shard {path} can not be read: {error.strerror}") from error
     finally:
@@ -69,8 +69,8 @@ def survey(path: Path) -> TarContents:
 class _TarSurvey:
     """One pass over the headers of a tar."""
 
-    def __init__(self, path: Path, descriptor: int) -> None:
-        self._path = path
+    def __init__(self, name: str, descriptor: int) -> None:
+        self._name = name
         self._descriptor = descriptor
         self._bytes = os.fstat(descriptor).st_size
         self._contents = TarContents()
@@ -93,7 +93,7 @@ class _TarSurvey:
                 open_run = self._add(member, open_run)
         if not self._bytes:
             raise ShardsError(
-                f"shard {self._path} is empty (0 bytes), expected a tar; fetch or write it again, or move it away"
+                f"shard {self._name} is empty (0 bytes), expected a tar; fetch or write it again, or move it away"
             )
         if not closed:
             raise self._cut_short(offset + 2 * BLOCK_BYTES)
@@ -121,7 +121,7 @@ class _TarSurvey:
         if not closed or after is not None:
             fix = "write it again from its files" if after is None else "put tars together member by member ('tar -A')"
             raise ShardsError(
-                f"shard {self._path} is damaged at byte {offset:,} of {self._bytes:,}: found no tar header "
+                f"shard {self._name} is damaged at byte {offset:,} of {self._bytes:,}: found no tar header "
                 f"({reason}); fetch it again, or {fix}"
             )
         self._contents.skipped.append(
@@ -180,7 +180,7 @@ class _TarSurvey:
         for key, same in by_key.items():
             if len(same) > 1 and len({run.has_audio() for run in same}) > 1:
                 raise ShardsError(
-                    f"shard {self._path}: the members of sample {key!r} do not follow each other; write the tar again "
+                    f"shard {self._name}: the members of sample {key!r} do not follow each other; write the tar again "
                     "with its names sorted ('tar --sort=name')"
                 )
 
@@ -188,11 +188,11 @@ class _TarSurvey:
         beginning = self._read(0, BLOCK_BYTES)
         known = next((fix for magic, fix in _PACKED if beginning.lstrip().startswith(magic)), None)
         found = f"is {known}" if known else f"is not an uncompressed tar ({reason}); fetch or write it again"
-        return ShardsError(f"shard {self._path} {found}, or move it away")
+        return ShardsError(f"shard {self._name} {found}, or move it away")
 
     def _cut_short(self, bytes_expected: int) -> TruncatedShardError:
         return TruncatedShardError(
-            str(self._path),
+            self._name,
             bytes_found=self._bytes,
             bytes_expected=bytes_expected,
             mend="it was cut short; fetch or write it again",

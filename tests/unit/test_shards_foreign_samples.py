@@ -254,6 +254,13 @@ def test_two_samples_with_one_key_in_a_tar_and_in_another_are_all_indexed(tmp_pa
     assert [len(index["splits"][split]["shards"]) for split in ("train", "dev")] == [2, 1]
 
 
+def test_a_sample_that_is_there_twice_byte_for_byte_is_taken_once(tmp_path):
+    write_tars(tmp_path, {"train-0.tar": [*GOOD, *one("a", b"unu"), *GOOD], "train-1.tar": [*GOOD, *one("a", b"doi")]})
+    index, counts, _, texts = index_of(tmp_path)
+    assert (counts, texts) == ({"duplicate": 2}, ["bun", "unu", "doi"])
+    assert index["drops"]["duplicate"]["examples"][1] == "train-1.tar:good: the same bytes are in train-0.tar"
+
+
 def test_a_tar_without_samples_is_as_good_as_none_and_an_empty_file_is_refused(tmp_path):
     write_tars(tmp_path, {"train-0.tar": [], "train-1.tar": GOOD})
     assert index_of(tmp_path)[1:] == ({}, [], ["bun"])
