@@ -141,6 +141,8 @@ class LanguageIndex:
                     vocabulary = Vocabulary.parse(self._read(url), name=url)
                 except IndexFileError:
                     raise
+                except StorageError as error:
+                    raise IndexFileError(f"{error}; {self.mend}") from error
                 except ShardsError as error:
                     raise IndexFileError(f"{url} can not be read: {error}; {self.mend}") from error
                 if vocabulary.language != self.language:
@@ -256,7 +258,7 @@ def _load_language(root: str, code: str) -> LanguageIndex:
     try:
         content = parse_index(text)
         version = content["schema_version"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError) as error:
         raise IndexFileError(f"{url} is not a shard index ({_described(error)}); {_mend(root, code)}") from error
     if version != SCHEMA_VERSION:
         raise IndexFileError(f"{url} has schema version {version}, expected {SCHEMA_VERSION}; {_mend(root, code)}")

@@ -33,16 +33,19 @@ _SECONDS_TOLERANCE = 0.01  # the index has milliseconds
 _ANY_TEXTS = ("A a'b-c\u200dd", "23")
 
 
-def parse_index(text: bytes) -> Any:
-    """The JSON of an index.
+def parse_index(text: bytes) -> dict[str, Any]:
+    """The JSON object of an index.
 
     Raises:
         ValueError: if it is none, holds a key twice, or a number that JSON does not know.
     """
     try:
-        return json.loads(text, object_pairs_hook=_without_repetition, parse_constant=_no_number)
+        content = json.loads(text, object_pairs_hook=_without_repetition, parse_constant=_no_number)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+    if not isinstance(content, dict):
+        raise ValueError("it is not a JSON object")
+    return content
 
 
 def check_content(content: Mapping[str, Any], language: str) -> None:
