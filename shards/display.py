@@ -131,7 +131,7 @@ def print_drops(console: Console, drops: Mapping[str, Mapping[str, Mapping[str, 
         for reason, entry in entries.items():
             example = shortened(entry["examples"][0], _EXAMPLE_CHARACTERS) if entry["examples"] else ""
             rows.append((language, reason, f"{entry['count']:,}", example))
-            found[reason] = REASONS.get(reason, "left out by another version of mms-dist")
+            found[reason] = REASONS.get(reason, "as a later version of mms-dist counts it")
     if not rows:
         return
     columns = [

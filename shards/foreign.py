@@ -23,7 +23,8 @@ from shards.limits import Limits, check_labels
 from shards.parts import ShardPart, UtteranceFacts, shard_part
 from shards.plan import PRECEDENCE, no_training_utterances
 from shards.pool import in_order, process_pool
-from shards.text import Rejected, TextNormaliser
+from shards.sample import SampleParser
+from shards.text import Rejected
 from shards.text_rules import TextRules
 
 __all__ = ["ForeignTar", "IndexOptions", "find_tars", "index_language", "split_of"]
@@ -61,26 +62,20 @@ def index_language(
     """
     _check_writable(folder, language)
     wanted = fields_to_look_for(options.text_field)
-    jobs = [(tar, wanted, options.limits) for tar in tars]
-    surveys: list[TarSurvey] = []
-    try:
-        with process_pool(min(workers, len(jobs))) as executor:
-            for result in in_order(executor, survey_tar, jobs, workers):
-                surveys.append(result)
-                advance()
-    except BrokenProcessPool as error:
-        raise ShardsError(
-            f"a process died while it read the tars of {language}, perhaps for want of memory; run the same command "
-            "again with fewer --workers"
-        ) from error
+    surveys = _survey(language, tars, wanted, options.limits, workers, advance)
     fields = choose_fields(language, surveys, wanted)
     others, languages_note = samples_of_other_languages(language, surveys)
     repeated = _repeated(surveys)
     for line in (fields_note(language, surveys, fields), languages_note, deeper_note(folder, language, tars)):
         if line is not None:
             note(line)
+    reading: dict[str, Any] = {"text_field": fields[0], "normalise": options.normalise}
+    reading["text_rules"] = options.rules.as_dict()
+    if len(fields) > 1:
+        reading["text_fields"] = fields
+    parse = SampleParser.of(language, reading)
     described = [
-        _describe(tar, fields, options, others.get(number, {}), repeated.get(number, {}))
+        _describe(tar, fields, parse, others.get(number, {}), repeated.get(number, {}))
         for number, tar in enumerate(surveys)
     ]
     parts = _keep_splits_apart(described)
@@ -92,10 +87,6 @@ def index_language(
     if not any(part.info.samples for part in parts if part.split == "train"):
         held_out = sum(part.info.samples for part in parts)
         raise SourceError(no_training_utterances(language, drops, held_out=held_out))
-    reading: dict[str, Any] = {"text_field": fields[0], "normalise": options.normalise}
-    reading["text_rules"] = options.rules.as_dict()
-    if len(fields) > 1:
-        reading["text_fields"] = fields
     described_options = {"limits": asdict(options.limits), "reading": reading}
     sums = [part.info.sha256 for part in parts]
     fingerprint = hashlib.blake2b(json.dumps([described_options, sums], sort_keys=True).encode(), digest_size=16)
@@ -112,6 +103,30 @@ def index_language(
             f"the index of {language} can not be written to {folder}: {error.strerror}; nothing of it was kept. Make "
             f"room there, or {_elsewhere(language)}"
         ) from error
+
+
+def _survey(
+    language: str,
+    tars: Sequence[ForeignTar],
+    wanted: Sequence[str | None],
+    limits: Limits,
+    workers: int,
+    advance: Callable[[], None],
+) -> list[TarSurvey]:
+    """What is in each tar, read by several processes."""
+    surveys: list[TarSurvey] = []
+    jobs = [(tar, wanted, limits) for tar in tars]
+    try:
+        with process_pool(min(workers, len(jobs))) as executor:
+            for result in in_order(executor, survey_tar, jobs, workers):
+                surveys.append(result)
+                advance()
+    except BrokenProcessPool as error:
+        raise ShardsError(
+            f"a process died while it read the tars of {language}, perhaps for want of memory; run the same command "
+            "again with fewer --workers"
+        ) from error
+    return surveys
 
 
 def _check_writable(folder: Path, language: str) -> None:
@@ -153,12 +168,11 @@ def _repeated(tars: Sequence[TarSurvey]) -> dict[int, dict[int, str]]:
 def _describe(
     tar: TarSurvey,
     fields: Sequence[str | None],
-    options: IndexOptions,
+    parse: SampleParser,
     others: dict[int, str],
     repeated: dict[int, str],
 ) -> tuple[ShardPart, list[str]]:
     """One tar: its part with its drops, and the texts of its utterances; `others` are samples in other languages."""
-    normaliser = TextNormaliser(options.rules) if options.normalise else None
     utterances: list[UtteranceFacts] = []
     kept: list[FoundSample] = []
     dropped = list(tar.dropped)
@@ -168,7 +182,7 @@ def _describe(
                 raise Rejected("other_language", others[place])
             if place in repeated:
                 raise Rejected("duplicate", repeated[place])
-            text = _text_of(sample, fields, normaliser)
+            text = _text_of(sample, fields, parse)
             check_labels(sample.samples, text)
         except Rejected as rejected:
             dropped.append((rejected.reason, f"{tar.name}:{sample.span.key}: {rejected.detail}"))
@@ -189,15 +203,15 @@ def _describe(
     return part, [utterance.text for utterance in utterances]
 
 
-def _text_of(sample: FoundSample, fields: Sequence[str | None], normaliser: TextNormaliser | None) -> str:
-    """The training text, as `SampleParser` will read it."""
+def _text_of(sample: FoundSample, fields: Sequence[str | None], parse: SampleParser) -> str:
+    """The training text, as it will be read."""
     found = [sample.transcripts[name] for name in fields if name in sample.transcripts]
     if not found:
         raise Rejected("incomplete", _lacks(sample, fields))
     transcript = found[0]
     if transcript.problem is not None:
         raise Rejected(*transcript.problem)
-    text = normaliser(transcript.text) if normaliser else transcript.text
+    text = parse.normalise(transcript.text)
     if not text.strip():
         raise Rejected("empty", repr(transcript.text))
     return text

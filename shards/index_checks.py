@@ -11,9 +11,9 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from shards.sample import SampleParser
 from shards.schema import SAMPLE_RATE, SPLITS, frames_of
-from shards.text import Rejected, TextNormaliser
-from shards.text_rules import TextRules
+from shards.text import Rejected
 
 # Columns of the sample table besides `split`, with the types that reading gives them.
 INTEGER_COLUMNS: dict[str, Any] = {
@@ -82,7 +82,7 @@ def check_content(content: Mapping[str, Any], language: str) -> None:
     _object(content, "build", default={})
     reading = _object(content, "reading", default={})
     if reading:
-        _check_reading(reading)
+        _check_reading(reading, language)
 
 
 def check_columns(table: Any) -> None:
@@ -165,16 +165,16 @@ def _check_shard(shard: Any, where: str) -> None:
         _fail(f"{where}.sha256", shard.get("sha256"), "64 hexadecimal digits")
 
 
-def _check_reading(reading: Mapping[str, Any]) -> None:
+def _check_reading(reading: Mapping[str, Any], language: str) -> None:
     fields = reading.get("text_fields", [reading.get("text_field")])
     if not isinstance(fields, list) or not fields or not all(name is None or isinstance(name, str) for name in fields):
         _fail("reading.text_fields", fields, "names of fields")
     if not isinstance(reading.get("normalise"), bool):
         _fail("reading.normalise", reading.get("normalise"), "true or false")
-    rules = _object(reading, "text_rules", "reading")
+    _object(reading, "text_rules", "reading")
     for text in _ANY_TEXTS:
         try:
-            TextNormaliser(TextRules(**rules))(text)
+            SampleParser.of(language, reading).normalise(text)
         except Rejected:
             pass
         except Exception as error:  # whatever the rule: what they are made of is their own concern

@@ -51,7 +51,7 @@ class SampleParser:
     """
 
     def __init__(
-        self, *, text_fields: Sequence[str | None] = ("text",), normaliser: TextNormaliser | None = None
+        self, *, text_fields: Sequence[str | None] = ("text",), normaliser: Callable[[str], str] | None = None
     ) -> None:
         self._text_fields = tuple(text_fields)
         self._normaliser = normaliser
@@ -73,6 +73,13 @@ class SampleParser:
             UndecodableError: if the audio can not be decoded.
         """
         info = info_in(members)
-        raw = transcript_in(members, info, self._text_fields)
-        text = self._normaliser(raw) if self._normaliser else raw
+        text = self.normalise(transcript_in(members, info, self._text_fields))
         return Parsed(info, text, decode(members[audio_extension(members)], allocate))
+
+    def normalise(self, raw: str) -> str:
+        """The training text of a transcript.
+
+        Raises:
+            Rejected: if it can not be normalised.
+        """
+        return self._normaliser(raw) if self._normaliser else raw

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +10,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
-_PLAIN_WIDTH, _PLAIN_HEIGHT = 100, 25
+_PLAIN_WIDTH = 100
 _FRAME = 3  # a blank on either side of a cell, and a line
 
 
@@ -26,22 +25,11 @@ class Column:
 
 
 def make_console(*, stderr: bool = False) -> Console:
-    """A console as wide as COLUMNS says, or else as the terminal; without one, 100 columns. Text is shown as it is: no
-    markup, and no `:a:` as a picture."""
-    width: int | None = None
-    height: int | None = None
-    if any(os.environ.get(name) and not _is_size(os.environ[name]) for name in ("COLUMNS", "LINES")):
-        # rich takes 0 for a width, and falls over digits that are none.
-        found = shutil.get_terminal_size((_PLAIN_WIDTH, _PLAIN_HEIGHT))
-        width, height = found.columns, found.lines
-    console = Console(stderr=stderr, highlight=False, markup=False, emoji=False, width=width, height=height)
-    if not console.is_terminal and not _is_size(os.environ.get("COLUMNS", "")):
-        console.width = _PLAIN_WIDTH
+    """A console as wide as the terminal; without one, as COLUMNS says, or 100 columns."""
+    console = Console(stderr=stderr, highlight=False, markup=False)
+    if not console.is_terminal and not os.environ.get("COLUMNS", "").isdigit():
+        console = Console(stderr=stderr, highlight=False, markup=False, width=_PLAIN_WIDTH)
     return console
-
-
-def _is_size(text: str) -> bool:
-    return len(text) < 6 and text.isascii() and text.isdigit() and int(text) > 0
 
 
 def say(console: Console, line: str) -> None:

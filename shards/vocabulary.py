@@ -55,8 +55,8 @@ class Vocabulary:
                 f'expected {{"{language}": {{"<pad>": 0, …}}}}'
             )
         ids = mapping[language]
-        numbers = [number for number in ids.values() if type(number) is int]
-        if len(numbers) < len(ids) or sorted(numbers) != list(range(len(ids))):
+        numbers = list(ids.values())
+        if not all(type(number) is int for number in numbers) or sorted(numbers) != list(range(len(ids))):
             raise ShardsError(f"the ids in the vocabulary of {language} are not 0 … {len(ids) - 1}, each once")
         if "" in ids:
             raise ShardsError(f"the vocabulary of {language} has an empty token")
@@ -85,7 +85,7 @@ class Vocabulary:
         try:
             mapping = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise ShardsError(f"vocabulary {name} is not JSON: {error}") from error
+            raise ShardsError(f"vocabulary {name} is not JSON: {error}; build or index its language again") from error
         if not isinstance(mapping, dict) or len(mapping) != 1:
             raise ShardsError(f'vocabulary {name} must hold one language, as {{"ron": {{"<pad>": 0, …}}}}')
         return cls.from_nested(mapping, next(iter(mapping)))
