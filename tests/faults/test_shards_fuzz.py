@@ -12,13 +12,13 @@ from pathlib import Path
 import pyarrow
 import pyarrow.parquet
 import pytest
+import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from launcher.doctor.vocabulary import oddities
 from mms_dist.errors import MmsDistError
 from mms_dist.training.census import take_census
-from shards.audio import encode_flac, to_16_khz_mono
 from shards.errors import DamagedSampleError, ShardsError, TruncatedShardError
 from shards.foreign import ForeignTar, IndexOptions, index_language
 from shards.index import ShardIndex
@@ -36,7 +36,15 @@ FEW = settings(
     max_examples=120, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 NUMBERS = itertools.count()
-AUDIO = [encode_flac(to_16_khz_mono(sound(0.4, seed=number).astype("float32"), 16_000)) for number in range(3)]
+
+
+def flac(number):
+    target = io.BytesIO()
+    soundfile.write(target, sound(0.4, seed=number), 16_000, format="FLAC")
+    return target.getvalue()
+
+
+AUDIO = [flac(number) for number in range(3)]
 
 
 class Damaged:
