@@ -86,8 +86,6 @@ class _TarSurvey:
                 closed, open_run = True, None
                 offset = self._after_zeros(offset)
                 continue
-            if member.end > self._bytes:
-                raise self._cut_short(member.end + 2 * BLOCK_BYTES)
             closed, offset = False, member.end
             if member.is_file or member.target is not None:
                 open_run = self._add(member, open_run)
@@ -95,7 +93,7 @@ class _TarSurvey:
             raise ShardsError(
                 f"shard {self._name} is empty (0 bytes), expected a tar; fetch or write it again, or move it away"
             )
-        if not closed:
+        if not closed:  # which is so, too, if the last member goes on beyond the end
             raise self._cut_short(offset + 2 * BLOCK_BYTES)
         runs = [part for run in self._runs for part in run.by_whole_stem()]
         self._check_order(runs)

@@ -161,6 +161,14 @@ def test_a_block_of_zeros_over_a_header_is_damage_and_no_end(tmp_path):
         scan(write(tmp_path, whole[:place] + bytes(512) + whole[place + 512 :]))
 
 
+@pytest.mark.parametrize("before", [b"", tar_of(A)])
+def test_an_archive_that_is_cut_within_a_long_name_is_cut_short_and_no_stranger(before, tmp_path):
+    for tar_format in (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+        long = tar_of([("n" * 900 + ".wav", b"sound")], tar_format)
+        with pytest.raises(TruncatedShardError, match="it was cut short"):
+            scan(write(tmp_path, before + long[:700]))
+
+
 def test_a_second_archive_that_is_cut_short_is_found(tmp_path):
     whole = tar_of(A) + tar_of(B)
     for length in (len(tar_of(A)) + 512, len(tar_of(A)) + 600, len(tar_of(A)) + 2048):
