@@ -29,20 +29,23 @@ class StorageError(ShardsError):
 class TruncatedShardError(ShardsError):
     """A shard is missing, or not as long as its index says."""
 
-    def __init__(self, shard: str, *, bytes_found: int | None, bytes_expected: int, mend: str) -> None:
+    def __init__(
+        self, shard: str, *, bytes_found: int | None, bytes_expected: int, mend: str, told_by: str = "its index says"
+    ) -> None:
         found = "is missing" if bytes_found is None else f"has {bytes_found:,} bytes"
-        super().__init__(f"shard {shard} {found}; its index says {bytes_expected:,} bytes; {mend}")
+        super().__init__(f"shard {shard} {found}; {told_by} {bytes_expected:,} bytes; {mend}")
         self.shard = shard
         self.bytes_found = bytes_found
         self.bytes_expected = bytes_expected
         self.mend = mend
+        self.told_by = told_by
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _truncated, (self.shard, self.bytes_found, self.bytes_expected, self.mend)
+        return _truncated, (self.shard, self.bytes_found, self.bytes_expected, self.mend, self.told_by)
 
 
-def _truncated(shard: str, found: int | None, expected: int, mend: str) -> TruncatedShardError:
-    return TruncatedShardError(shard, bytes_found=found, bytes_expected=expected, mend=mend)
+def _truncated(shard: str, found: int | None, expected: int, mend: str, told_by: str) -> TruncatedShardError:
+    return TruncatedShardError(shard, bytes_found=found, bytes_expected=expected, mend=mend, told_by=told_by)
 
 
 class DamagedSampleError(ShardsError):

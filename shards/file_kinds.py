@@ -6,15 +6,13 @@ import os
 import re
 from enum import Enum
 
-from shards.sample import AUDIO_EXTENSIONS
+from shards.members import AUDIO_EXTENSIONS
 
 
 def _words(names: str) -> frozenset[str]:
     return frozenset(names.split())
 
 
-# What is read, the best kind of one clip first.
-RECORDINGS = (*AUDIO_EXTENSIONS, "sph", "nist", "aifc", "snd", "rf64", "voc")
 # libsndfile reads none of these; most are read by ffmpeg, which converts them.
 UNREAD_AUDIO = _words(
     """3ga aa aac aax ac3 adts ape awb amr alac dsf dts eac3 m4a m4b m4p m4r mka mpc ra rm shn spx tta weba wma wv
@@ -49,7 +47,7 @@ def extension_of(name: str) -> str:
 def kind_of(name: str) -> FileKind:
     """What a file that is not hidden is."""
     extension = extension_of(name)
-    if extension in RECORDINGS:
+    if extension in AUDIO_EXTENSIONS:
         return FileKind.RECORDING
     if extension in UNREAD_AUDIO or extension in VIDEO:
         return FileKind.UNREAD

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shards.errors import ShardsError
-from shards.file_kinds import RECORDINGS, UNREAD_AUDIO, VIDEO
+from shards.file_kinds import UNREAD_AUDIO, VIDEO
 from shards.file_names import printable
+from shards.members import AUDIO_EXTENSIONS
 from shards.schema import SPLITS, parse_language, parse_split
 
 Folders = tuple[str, ...]
@@ -18,7 +19,7 @@ Folders = tuple[str, ...]
 EVALUATION = "eval"
 # Folders that say what kind of files they hold. Some, as `wav` and `ogg`, could be language codes.
 _CONTENT_NAMES = (
-    frozenset(RECORDINGS)
+    frozenset(AUDIO_EXTENSIONS)
     | UNREAD_AUDIO
     | VIDEO
     | {"audio", "audios", "clips", "recordings", "sounds", "speech", "txt", "wavs"}

@@ -8,9 +8,10 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shards.file_kinds import OTHER_TRANSCRIPTS, RECORDINGS, FileKind, extension_of, kind_of
+from shards.file_kinds import OTHER_TRANSCRIPTS, FileKind, extension_of, kind_of
 from shards.file_names import printable
 from shards.folder_scan import FoundFile
+from shards.members import AUDIO_EXTENSIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +94,8 @@ def _stem(file: FoundFile) -> str:
 def _preference(file: FoundFile) -> tuple[bool, bool, int, str]:
     """The first of several formats is read: one that holds anything, that is read, that lost nothing."""
     extension = extension_of(file.name)
-    unread = extension not in RECORDINGS
-    return unread, file.empty, 0 if unread else RECORDINGS.index(extension), file.name
+    unread = extension not in AUDIO_EXTENSIONS
+    return unread, file.empty, 0 if unread else AUDIO_EXTENSIONS.index(extension), file.name
 
 
 def _unread(file: FoundFile) -> str:

@@ -2,116 +2,42 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-import re
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import os
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from braceexpand import braceexpand
-
 from shards import storage
-from shards.audio import UndecodableError, rate_of
-from shards.errors import ShardsError, SourceError
+from shards.errors import ShardsError, SourceError, StorageError
+from shards.foreign_samples import FoundSample, TarSurvey, survey_tar
+from shards.foreign_tars import ForeignTar, deeper_note, find_tars, packed_beside, split_of
+from shards.foreign_text import choose_fields, fields_note, fields_to_look_for, samples_of_other_languages
 from shards.index_file import write_index
-from shards.limits import Limits, check_rate, check_utterance
-from shards.parts import ShardPart, UtteranceFacts, describe_shard
+from shards.limits import Limits, check_labels
+from shards.parts import ShardPart, UtteranceFacts, shard_part
 from shards.plan import PRECEDENCE, no_training_utterances
 from shards.pool import in_order, process_pool
 from shards.sample import SampleParser
-from shards.schema import INDEX_NAME, SPLITS, parse_language, parse_split
-from shards.tar import Span, members_of, scan
 from shards.text import Rejected
 from shards.text_rules import TextRules
-from shards.wording import counted
 
-TEXT_FIELDS = ("text", "sentence", "transcript", "transcription", "normalized_text", "raw_text")
-_TEXT_MEMBER = "txt"
-
-
-@dataclass(frozen=True, slots=True)
-class ForeignTar:
-    """A tar to index: `name` as the index will hold it, `place` where it is read from."""
-
-    name: str
-    place: str
-    split: str
+__all__ = ["ForeignTar", "IndexOptions", "find_tars", "index_language", "split_of"]
 
 
 @dataclass(frozen=True, slots=True)
 class IndexOptions:
-    """How foreign samples are read, and which are kept. `text_field` None: found in the first sample."""
+    """How foreign samples are read, and which are kept. `text_field` None: found by all samples; `.txt`: the member."""
 
     rules: TextRules
     text_field: str | None = None
     normalise: bool = True
     limits: Limits = field(default_factory=Limits)
-
-
-def split_of(name: str) -> str:
-    """The split that a tar's name tells: `train-000.tar`, `ron_dev_3.tar`, `val.tar`.
-
-    Raises:
-        SourceError: if it tells none, or several.
-    """
-    found = set()
-    for word in re.split(r"[^a-z]+", Path(name).name.lower()):
-        try:
-            found.add(parse_split(word))
-        except ShardsError:
-            continue
-    if len(found) != 1:
-        raise SourceError(f"the name of {name} does not tell one split of {', '.join(SPLITS)}; give --split")
-    return found.pop()
-
-
-def find_tars(
-    root: Path, given: Sequence[str], *, languages: Sequence[str], split: str | None, again: bool
-) -> dict[str, list[ForeignTar]]:
-    """The tars to index, by language: those given, else `<root>/<language>/*.tar` of languages without an index.
-
-    Args:
-        languages: the language of the tars that are given; else these only, or all if there are none here.
-
-    Raises:
-        SourceError: if there is none, or a language or split can not be told.
-    """
-    if given:
-        if len(languages) != 1:
-            raise SourceError(f"found {counted(len(languages), 'language')}, expected one: --lang, that of the tars")
-        (language,) = languages
-        folder = (root / parse_language(language)).resolve()
-        tars = [_foreign_tar(folder, place, split) for pattern in given for place in braceexpand(pattern)]
-        return {language: sorted(tars, key=lambda tar: SPLITS.index(tar.split))}
-    if not root.is_dir():
-        raise SourceError(f"no folder {root}; expected one that holds <language>/*.tar")
-    codes = [parse_language(language) for language in languages] if languages else storage.list_folders(str(root))
-    found = {code: sorted((root / code).glob("*.tar")) for code in codes}
-    if not any(found.values()):
-        raise SourceError(
-            f"no tars in {root}/<language>/, or name them: mms-dist shards index {root} TAR … --lang CODE"
-        )
-    return {
-        parse_language(code): sorted(
-            (ForeignTar(path.name, str(path), split or split_of(path.name)) for path in paths),
-            key=lambda tar: SPLITS.index(tar.split),
-        )
-        for code, paths in found.items()
-        if paths and (again or not (root / code / INDEX_NAME).is_file())
-    }
-
-
-def _foreign_tar(folder: Path, place: str, split: str | None) -> ForeignTar:
-    """A tar that was named; the index holds its bare name if it lies in the language's own folder."""
-    if storage.is_url(place):
-        return ForeignTar(place, place, split or split_of(place))
-    path = Path(place).resolve()
-    name = path.name if path.parent == folder else str(path)
-    return ForeignTar(name, str(path), split or split_of(path.name))
 
 
 def index_language(
@@ -122,88 +48,179 @@ def index_language(
     *,
     workers: int,
     advance: Callable[[], None],
+    note: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Write `<folder>/{vocab.json,samples.parquet,index.json}` for the tars; returns what the last holds.
 
     Every sample is decoded once, so that lengths are exact and broken ones are found now. `advance` is called after
-    each tar.
+    each tar, `note` with what is worth knowing.
 
     Raises:
         TruncatedShardError: if a tar was cut short.
         SourceError: if there is no transcript in the samples, or no training utterance is left.
+        StorageError: if the folder can not be written to; found before anything is read.
     """
-    reading = _reading(tars[0], options)
-    jobs = [(tar, language, reading, options.limits) for tar in tars]
-    described: list[tuple[ShardPart, list[str]]] = []
-    with process_pool(min(workers, len(jobs))) as executor:
-        for result in in_order(executor, _describe, jobs, workers):
-            described.append(result)
-            advance()
+    _check_writable(folder, language)
+    wanted = fields_to_look_for(options.text_field)
+    surveys = _survey(language, tars, wanted, options.limits, workers, advance)
+    fields = choose_fields(language, surveys, wanted)
+    others, languages_note = samples_of_other_languages(language, surveys)
+    repeated = _repeated(surveys)
+    for line in (fields_note(language, surveys, fields), languages_note, deeper_note(folder, language, tars)):
+        if line is not None:
+            note(line)
+    reading: dict[str, Any] = {"text_field": fields[0], "normalise": options.normalise}
+    reading["text_rules"] = options.rules.as_dict()
+    if len(fields) > 1:
+        reading["text_fields"] = fields
+    parse = SampleParser.of(language, reading)
+    described = [
+        _describe(tar, fields, parse, others.get(number, {}), repeated.get(number, {}))
+        for number, tar in enumerate(surveys)
+    ]
     parts = _keep_splits_apart(described)
     drops = parts[0].drops
     for part in parts[1:]:
         drops.merge(part.drops)
+    for path, way in packed_beside(folder, tars):
+        drops.add("packed", f"{path.relative_to(folder).as_posix()}: {way}")
     if not any(part.info.samples for part in parts if part.split == "train"):
         held_out = sum(part.info.samples for part in parts)
         raise SourceError(no_training_utterances(language, drops, held_out=held_out))
     described_options = {"limits": asdict(options.limits), "reading": reading}
     sums = [part.info.sha256 for part in parts]
     fingerprint = hashlib.blake2b(json.dumps([described_options, sums], sort_keys=True).encode(), digest_size=16)
-    folder.mkdir(parents=True, exist_ok=True)
     build = {"fingerprint": fingerprint.hexdigest(), "options": described_options, "indexed": True}
-    return write_index(folder, language, parts, drops, build=build, reading=reading)
+    is_new = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return write_index(folder, language, parts, drops, build=build, reading=reading)
+    except OSError as error:
+        if is_new:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise StorageError(
+            f"the index of {language} can not be written to {folder}: {error.strerror}; nothing of it was kept. Make "
+            f"room there, or {_elsewhere(language)}"
+        ) from error
 
 
-def _reading(tar: ForeignTar, options: IndexOptions) -> dict[str, Any]:
-    """The `reading` entry of the index; finds the transcript's field in the first sample if it was not given."""
-    text_field = options.text_field
-    if text_field is None:
-        with _local_copy(tar.place) as path:
-            spans = scan(path)
-            members = members_of(_bytes_of(path, spans[0])) if spans else {}
-        info = json.loads(bytes(members["json"])) if "json" in members else {}
-        found = [name for name in TEXT_FIELDS if isinstance(info, dict) and name in info]
-        if not found and _TEXT_MEMBER not in members:
-            raise SourceError(
-                f"no transcript in the first sample of {tar.place}: its members are {', '.join(members) or 'none'}, "
-                f"its JSON has {', '.join(info) or 'nothing'}; name the field with --text-field"
-            )
-        text_field = found[0] if found else None
-    return {"text_field": text_field, "normalise": options.normalise, "text_rules": options.rules.as_dict()}
+def _survey(
+    language: str,
+    tars: Sequence[ForeignTar],
+    wanted: Sequence[str | None],
+    limits: Limits,
+    workers: int,
+    advance: Callable[[], None],
+) -> list[TarSurvey]:
+    """What is in each tar, read by several processes."""
+    surveys: list[TarSurvey] = []
+    jobs = [(tar, wanted, limits) for tar in tars]
+    try:
+        with process_pool(min(workers, len(jobs))) as executor:
+            for result in in_order(executor, survey_tar, jobs, workers):
+                surveys.append(result)
+                advance()
+    except BrokenProcessPool as error:
+        raise ShardsError(
+            f"a process died while it read the tars of {language}, perhaps for want of memory; run the same command "
+            "again with fewer --workers"
+        ) from error
+    return surveys
 
 
-def _describe(job: tuple[ForeignTar, str, dict[str, Any], Limits]) -> tuple[ShardPart, list[str]]:
-    """One tar: its part with its drops, and the texts of its utterances."""
-    tar, language, reading, limits = job
-    parse = SampleParser.of(language, reading)
-    utterances: list[UtteranceFacts] = []
-    kept: list[Span] = []
-    dropped: list[tuple[str, str]] = []
-    with _local_copy(tar.place) as path:
-        for span in scan(path):
-            try:
-                members = members_of(_bytes_of(path, span))
-                parsed = parse(members)
-                check_rate(rate_of(parse.audio_member(members)))
-                check_utterance(parsed.audio, parsed.text, limits)
-            except Rejected as rejected:
-                dropped.append((rejected.reason, f"{tar.name}:{span.key}: {rejected.detail}"))
-            except UndecodableError as error:
-                dropped.append(("undecodable", f"{tar.name}:{span.key}: {error}"))
-            except ValueError as error:
-                dropped.append(("incomplete", f"{tar.name}:{span.key}: {error}"))
+def _check_writable(folder: Path, language: str) -> None:
+    """See that the index can be written before hours of audio are read."""
+    place = folder
+    with storage.local_errors(folder):
+        while not place.exists() and place != place.parent:
+            place = place.parent
+        if not place.is_dir():
+            raise StorageError(f"{place} is no folder, expected one for {folder.name}/index.json")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise StorageError(
+            f"the folder {place} can not be written to, where {folder}/index.json goes; make it writable, or "
+            f"{_elsewhere(language)}"
+        )
+
+
+def _elsewhere(language: str) -> str:
+    return (
+        "keep the index elsewhere and leave the tars where they are: "
+        f"mms-dist shards index OTHER_FOLDER TAR … --lang {language}"
+    )
+
+
+def _repeated(tars: Sequence[TarSurvey]) -> dict[int, dict[int, str]]:
+    """Samples that lie in a split a second time, byte for byte: tar to sample to where it was before."""
+    seen: dict[tuple[str, str, int, int], str] = {}
+    found: dict[int, dict[int, str]] = defaultdict(dict)
+    for number, tar in enumerate(tars):
+        for place, sample in enumerate(tar.found):
+            identity = (tar.split, sample.span.key, sample.span.size, sample.crc32)
+            if identity in seen:
+                found[number][place] = f"the same bytes are in {seen[identity]}"
             else:
-                speaker = parsed.info.get("speaker")
-                utterances.append(
-                    UtteranceFacts(
-                        span.key, parsed.text, len(parsed.audio), speaker if isinstance(speaker, str) else None
-                    )
-                )
-                kept.append(span)
-        part = describe_shard(path, tar.name, tar.split, utterances, kept)
+                seen[identity] = tar.name
+    return found
+
+
+def _describe(
+    tar: TarSurvey,
+    fields: Sequence[str | None],
+    parse: SampleParser,
+    others: dict[int, str],
+    repeated: dict[int, str],
+) -> tuple[ShardPart, list[str]]:
+    """One tar: its part with its drops, and the texts of its utterances; `others` are samples in other languages."""
+    utterances: list[UtteranceFacts] = []
+    kept: list[FoundSample] = []
+    dropped = list(tar.dropped)
+    for place, sample in enumerate(tar.found):
+        try:
+            if place in others:
+                raise Rejected("other_language", others[place])
+            if place in repeated:
+                raise Rejected("duplicate", repeated[place])
+            text = _text_of(sample, fields, parse)
+            check_labels(sample.samples, text)
+        except Rejected as rejected:
+            dropped.append((rejected.reason, f"{tar.name}:{sample.span.key}: {rejected.detail}"))
+        else:
+            utterances.append(UtteranceFacts(sample.span.key, text, sample.samples, sample.speaker))
+            kept.append(sample)
+    part = shard_part(
+        tar.name,
+        tar.split,
+        utterances,
+        spans=[sample.span for sample in kept],
+        checksums=[sample.crc32 for sample in kept],
+        bytes=tar.bytes,
+        sha256=tar.sha256,
+    )
     for reason, example in dropped:
         part.drops.add(reason, example)
     return part, [utterance.text for utterance in utterances]
+
+
+def _text_of(sample: FoundSample, fields: Sequence[str | None], parse: SampleParser) -> str:
+    """The training text, as it will be read."""
+    found = [sample.transcripts[name] for name in fields if name in sample.transcripts]
+    if not found:
+        raise Rejected("incomplete", _lacks(sample, fields))
+    transcript = found[0]
+    if transcript.problem is not None:
+        raise Rejected(*transcript.problem)
+    text = parse.normalise(transcript.text)
+    if not text.strip():
+        raise Rejected("empty", repr(transcript.text))
+    return text
+
+
+def _lacks(sample: FoundSample, fields: Sequence[str | None]) -> str:
+    wanted = " or ".join(".txt" if name is None else repr(name) for name in fields)
+    members, names = ", ".join(sample.span.extensions), ", ".join(sample.json_fields)
+    return f"it has no {wanted}; its members are {members}, its JSON has {names or 'nothing'}"
 
 
 def _keep_splits_apart(described: Sequence[tuple[ShardPart, list[str]]]) -> list[ShardPart]:
@@ -222,27 +239,3 @@ def _without_others(part: ShardPart, texts: list[str], owner: dict[str, str]) ->
         if owner[text] != part.split:
             part.drops.add("text_in_other_split", f"{part.info.name}:{key}: {text!r} is in {owner[text]} too")
     return part.select(kept, [texts[row] for row in kept])
-
-
-def _bytes_of(path: Path, span: Span) -> bytes:
-    with open(path, "rb") as stream:
-        stream.seek(span.offset)
-        return stream.read(span.size)
-
-
-@contextmanager
-def _local_copy(place: str) -> Iterator[Path]:
-    """The tar itself, or a copy of a remote one that is removed afterwards."""
-    path = storage.local_path(place)
-    if path is not None:
-        if not path.is_file():
-            raise SourceError(f"no tar {path}")
-        yield path
-        return
-    with tempfile.NamedTemporaryFile(suffix=".tar") as copy:
-        try:
-            storage.copy_to(place, copy.file)
-        except FileNotFoundError as error:
-            raise SourceError(f"no tar {place}") from error
-        copy.flush()
-        yield Path(copy.name)

@@ -5,7 +5,6 @@ Legend: `[N]` one entry per utterance, in shard order.
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from shards import storage
 from shards.errors import IndexFileError, ShardsError, StorageError, UnknownLanguageError, nearest
+from shards.index_checks import INTEGER_COLUMNS, check_columns, check_content, check_rows, parse_index
 from shards.schema import INDEX_NAME, SAMPLE_RATE, SCHEMA_VERSION, SPLITS, TABLE_NAME, VOCABULARY_NAME
 from shards.vocabulary import Vocabulary
 
@@ -73,9 +73,9 @@ class LanguageIndex:
     def __init__(self, language: str, root: str, content: dict[str, Any]) -> None:
         self.language = language
         self.root = root
-        self.content = content
+        self.content: dict[str, Any] = {"drops": {}, "speakers": 0} | content
         self._shards = {
-            split: tuple(ShardInfo(**shard) for shard in entry["shards"]) for split, entry in content["splits"].items()
+            split: tuple(_shard_info(shard) for shard in entry["shards"]) for split, entry in content["splits"].items()
         }
         self._tables: dict[str, SampleTable] = {}
         self._vocabulary: Vocabulary | None = None
@@ -141,8 +141,10 @@ class LanguageIndex:
                     vocabulary = Vocabulary.parse(self._read(url), name=url)
                 except IndexFileError:
                     raise
-                except ShardsError as error:
+                except StorageError as error:
                     raise IndexFileError(f"{error}; {self.mend}") from error
+                except ShardsError as error:
+                    raise IndexFileError(f"{url} can not be read: {error}; {self.mend}") from error
                 if vocabulary.language != self.language:
                     raise IndexFileError(
                         f"{url} holds {vocabulary.language!r}, expected {self.language!r}; {self.mend}"
@@ -166,10 +168,11 @@ class LanguageIndex:
             file = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(content))
             # Arrow's worker threads can outlive the interpreter, and a short command then dies of SIGABRT at its end.
             whole = file.read(use_threads=False)
+            check_columns(whole)
             splits = whole.column("split")
             tables = {split: _table(whole.filter(pyarrow.compute.equal(splits, split))) for split in SPLITS}
         # pyarrow calls damage past the footer an OSError, though all bytes are in memory by now.
-        except (pyarrow.ArrowException, KeyError, ValueError, OSError) as error:
+        except (pyarrow.ArrowException, KeyError, ValueError, OSError, MemoryError, OverflowError) as error:
             reason = " ".join(str(error).split())  # some of pyarrow's reasons have several lines
             raise IndexFileError(f"sample table {url} can not be read ({reason}); {self.mend}") from error
         for split, table in tables.items():
@@ -178,6 +181,14 @@ class LanguageIndex:
                     f"sample table {url} has {len(table)} {split} utterances, {INDEX_NAME} says "
                     f"{self.utterances(split)}; {self.mend}"
                 )
+        if sum(map(len, tables.values())) != whole.num_rows:
+            raise IndexFileError(f"sample table {url} has rows of other splits than {', '.join(SPLITS)}; {self.mend}")
+        for split, table in tables.items():
+            columns = {name: getattr(table, name) for name in INTEGER_COLUMNS}
+            try:
+                check_rows(columns, self.shards(split), split)
+            except ValueError as error:
+                raise IndexFileError(f"sample table {url} does not fit its index: {error}; {self.mend}") from error
         return tables
 
 
@@ -245,22 +256,29 @@ def _load_language(root: str, code: str) -> LanguageIndex:
             present = []
         raise UnknownLanguageError(_unknown_language(root, code, present)) from error
     try:
-        content = json.loads(text)
+        content = parse_index(text)
         version = content["schema_version"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError) as error:
         raise IndexFileError(f"{url} is not a shard index ({_described(error)}); {_mend(root, code)}") from error
     if version != SCHEMA_VERSION:
         raise IndexFileError(f"{url} has schema version {version}, expected {SCHEMA_VERSION}; {_mend(root, code)}")
     try:
-        return LanguageIndex(code, root, content)
-    except (KeyError, TypeError, AttributeError) as error:
+        check_content(content, code)
+    except ValueError as error:
         raise IndexFileError(f"{url} lacks or misspells an entry ({error}); {_mend(root, code)}") from error
+    return LanguageIndex(code, root, content)
+
+
+def _shard_info(shard: dict[str, Any]) -> ShardInfo:
+    return ShardInfo(**{column.name: shard[column.name] for column in fields(ShardInfo)})
 
 
 def _table(whole: Any) -> SampleTable:
+    import pyarrow
+
     columns: dict[str, Any] = {"rows": np.arange(whole.num_rows, dtype=np.int64)}
-    for name in ("shard", "offset", "size", "crc32", "samples", "frames", "label_length", "required_frames"):
-        columns[name] = whole.column(name).to_numpy()
+    for name, kind in INTEGER_COLUMNS.items():
+        columns[name] = whole.column(name).cast(pyarrow.from_numpy_dtype(kind)).to_numpy()
     columns["keys"] = np.array(whole.column("key").to_pylist(), dtype=STRING)
     columns["speaker"] = np.array([name or "" for name in whole.column("speaker").to_pylist()], dtype=STRING)
     return SampleTable(**columns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from collections import Counter
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from shards.drops import Drops
-from shards.parts import ShardPart, file_sha256, write_atomically
+from shards.parts import ShardPart, write_together
 from shards.schema import INDEX_NAME, SAMPLE_RATE, SCHEMA_VERSION, SPLITS, TABLE_NAME, VOCABULARY_NAME
 from shards.vocabulary import Vocabulary
 
@@ -33,8 +34,7 @@ def write_index(
     """
     characters = {split: _characters(parts, split) for split in SPLITS}
     vocabulary = Vocabulary.build(language, characters["train"])
-    write_atomically(folder / VOCABULARY_NAME, vocabulary.to_json().encode())
-    write_atomically(folder / TABLE_NAME, _table_bytes(parts))
+    files = {TABLE_NAME: _table_bytes(parts), VOCABULARY_NAME: vocabulary.to_json().encode()}
     unknown = {
         split: {character: count for character, count in found.items() if character not in characters["train"]}
         for split, found in characters.items()
@@ -45,7 +45,7 @@ def write_index(
         "language": language,
         "sample_rate": SAMPLE_RATE,
         "splits": {split: _split_entry([part for part in parts if part.split == split]) for split in SPLITS},
-        "files": {name: _file_entry(folder / name) for name in (TABLE_NAME, VOCABULARY_NAME)},
+        "files": {name: _file_entry(data) for name, data in files.items()},
         "vocabulary": len(vocabulary),
         "characters_not_in_train": {split: found for split, found in unknown.items() if found},
         "speakers": len(speakers),
@@ -55,7 +55,8 @@ def write_index(
     if reading:
         index["reading"] = reading
     text = json.dumps(index, ensure_ascii=False, indent=1) + "\n"
-    write_atomically(folder / INDEX_NAME, text.encode())
+    # The index goes last, so that whoever finds it finds the files that it describes.
+    write_together({folder / name: data for name, data in (files | {INDEX_NAME: text.encode()}).items()})
     return index
 
 
@@ -85,8 +86,8 @@ def _split_entry(parts: Sequence[ShardPart]) -> dict[str, Any]:
     }
 
 
-def _file_entry(path: Path) -> dict[str, Any]:
-    return {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
+def _file_entry(data: bytes) -> dict[str, Any]:
+    return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
 def _table_bytes(parts: Sequence[ShardPart]) -> bytes:

@@ -45,6 +45,15 @@ def check_utterance(audio: Samples, text: str, limits: Limits) -> None:
         raise Rejected("too_long", f"{seconds:.2f} s, limit {limits.max_seconds} s")
     if audio.min() == audio.max():
         raise Rejected("silent", f"{len(audio)} equal samples")
-    frames, needed = frames_of(len(audio)), required_frames(text)
+    check_labels(len(audio), text)
+
+
+def check_labels(samples: int, text: str) -> None:
+    """See that the model has frames enough for a training text, by the length of its audio.
+
+    Raises:
+        Rejected: `more_labels_than_frames`.
+    """
+    frames, needed = frames_of(samples), required_frames(text)
     if frames < needed:
         raise Rejected("more_labels_than_frames", f"{needed} frames needed for {text!r}, {frames} there")

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from typing import Any
 from shards.drops import Drops
 from shards.index import ShardInfo
 from shards.schema import SAMPLE_RATE, frames_of, required_frames
-from shards.tar import Span, scan, span_checksum
+from shards.tar import Span, span_checksum
+from shards.tar_survey import scan
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,40 +74,50 @@ class ShardPart:
         )
 
 
-def describe_shard(
-    path: Path, name: str, split: str, utterances: Sequence[UtteranceFacts], spans: Sequence[Span] | None = None
-) -> ShardPart:
-    """Sum a finished tar and tell where each utterance lies in it.
-
-    Args:
-        spans: where the utterances lie, if the tar holds others too; by default they are all of its samples, in order.
-    """
-    spans = scan(path) if spans is None else spans
+def describe_shard(path: Path, name: str, split: str, utterances: Sequence[UtteranceFacts]) -> ShardPart:
+    """Sum a finished tar, which holds the utterances in this order, and tell where each lies in it."""
+    spans = scan(path)
     assert [span.key for span in spans] == [utterance.key for utterance in utterances]
-    samples = [utterance.samples for utterance in utterances]
     descriptor = os.open(path, os.O_RDONLY)
     try:
         checksums = [span_checksum(descriptor, span) for span in spans]
     finally:
         os.close(descriptor)
+    return shard_part(
+        name,
+        split,
+        utterances,
+        spans=spans,
+        checksums=checksums,
+        bytes=path.stat().st_size,
+        sha256=file_sha256(path),
+    )
+
+
+def shard_part(
+    name: str,
+    split: str,
+    utterances: Sequence[UtteranceFacts],
+    *,
+    spans: Sequence[Span],
+    checksums: Sequence[int],
+    bytes: int,
+    sha256: str,
+) -> ShardPart:
+    """What is known of a tar of `bytes`, the utterances of which lie at `spans` and have these CRC-32 `checksums`."""
+    samples = [utterance.samples for utterance in utterances]
     rows: dict[str, list[Any]] = {
         "key": [utterance.key for utterance in utterances],
         "offset": [span.offset for span in spans],
         "size": [span.size for span in spans],
-        "crc32": checksums,
+        "crc32": list(checksums),
         "samples": samples,
         "frames": [frames_of(count) for count in samples],
         "label_length": [len(utterance.text) for utterance in utterances],
         "required_frames": [required_frames(utterance.text) for utterance in utterances],
         "speaker": [utterance.speaker for utterance in utterances],
     }
-    info = ShardInfo(
-        name=name,
-        samples=len(utterances),
-        seconds=_seconds(samples),
-        bytes=path.stat().st_size,
-        sha256=file_sha256(path),
-    )
+    info = ShardInfo(name=name, samples=len(utterances), seconds=_seconds(samples), bytes=bytes, sha256=sha256)
     return ShardPart(split, info, rows, _count_characters([utterance.text for utterance in utterances]))
 
 
@@ -125,10 +136,21 @@ def file_sha256(path: Path) -> str:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file under another name, bring it to the disk, and rename it."""
-    staged = path.with_name(f".{path.name}.partial")
-    with open(staged, "wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(staged, path)
+    """Write a file under another name, bring it to the disk, and rename it; nothing is left of one that fails."""
+    write_together({path: data})
+
+
+def write_together(files: Mapping[Path, bytes]) -> None:
+    """As `write_atomically`, for files that belong together: none is renamed before all are on the disk."""
+    staged = {path: path.with_name(f".{path.name}.partial") for path in files}
+    try:
+        for path, data in files.items():
+            with open(staged[path], "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+        for path, partial in staged.items():
+            os.replace(partial, path)
+    finally:
+        for partial in staged.values():
+            partial.unlink(missing_ok=True)

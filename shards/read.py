@@ -66,7 +66,10 @@ class ShardReader:
         size = int(table.size[row])
         number = int(table.shard[row])
         descriptor = self._descriptor(place, number)
-        span = os.pread(descriptor.number, size, int(table.offset[row]))
+        try:
+            span = os.pread(descriptor.number, size, int(table.offset[row]))
+        except OSError as error:
+            raise StorageError(f"shard {place.url(number)} can not be read: {error.strerror}") from error
         if len(span) < size:
             raise place.truncated(number, os.fstat(descriptor.number).st_size)
         try:

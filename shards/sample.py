@@ -6,15 +6,14 @@ Legend: `[S]` audio samples at 16 kHz.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from shards.audio import Samples, decode, new_samples
+from shards.members import audio_extension, info_in, transcript_in
 from shards.schema import SAMPLE_RATE
 from shards.text import stored_normaliser
-
-AUDIO_EXTENSIONS = ("flac", "wav", "mp3", "ogg", "opus", "oga", "aiff", "aif", "au", "w64", "caf")
 
 
 def members_to_write(key: str, audio_flac: bytes, info: Mapping[str, Any]) -> dict[str, Any]:
@@ -45,11 +44,14 @@ class SampleParser:
     """From a sample's members to its text and audio.
 
     Our own shards have `flac` and `json` with the training text in `text`. Foreign ones have any audio, and their
-    transcript in a field of `json` or in `txt`; their text is normalised here if `normaliser` is given.
+    transcript in one of some fields of `json`, or in `txt` (None among the fields); their text is normalised here if
+    `normaliser` is given.
     """
 
-    def __init__(self, *, text_field: str | None = "text", normaliser: Callable[[str], str] | None = None) -> None:
-        self._text_field = text_field
+    def __init__(
+        self, *, text_fields: Sequence[str | None] = ("text",), normaliser: Callable[[str], str] | None = None
+    ) -> None:
+        self._text_fields = tuple(text_fields)
         self._normaliser = normaliser
 
     @classmethod
@@ -58,39 +60,24 @@ class SampleParser:
         if not reading:
             return cls()
         normaliser = stored_normaliser(reading["text_rules"]) if reading["normalise"] else None
-        return cls(text_field=reading["text_field"], normaliser=normaliser)
+        return cls(text_fields=reading.get("text_fields", [reading["text_field"]]), normaliser=normaliser)
 
     def __call__(self, members: Mapping[str, memoryview], allocate: Callable[[int], Samples] = new_samples) -> Parsed:
         """Decode one sample, its audio in memory from `allocate`.
 
         Raises:
-            ValueError: if a member or the text field is missing, or the JSON is broken.
-            Rejected: if the transcript can not be normalised.
+            Rejected: if a member or the text field is missing, the JSON is broken, or the transcript can not be
+                normalised.
             UndecodableError: if the audio can not be decoded.
         """
-        info = json.loads(bytes(members["json"])) if "json" in members else {}
-        if not isinstance(info, dict):
-            raise ValueError("its JSON is not an object")
-        text = self.text(members, info)
-        return Parsed(info, text, decode(self.audio_member(members), allocate))
+        info = info_in(members)
+        text = self.normalise(transcript_in(members, info, self._text_fields))
+        return Parsed(info, text, decode(members[audio_extension(members)], allocate))
 
-    def text(self, members: Mapping[str, memoryview], info: Mapping[str, Any]) -> str:
-        """The training text."""
-        if self._text_field is None:
-            if "txt" not in members:
-                raise ValueError(f"it has no .txt member, only {', '.join(sorted(members))}")
-            raw: Any = bytes(members["txt"]).decode("utf-8").strip()
-        elif self._text_field not in info:
-            raise ValueError(f"its JSON has no {self._text_field!r}, only {', '.join(sorted(info)) or 'nothing'}")
-        else:
-            raw = info[self._text_field]
-        if not isinstance(raw, str):
-            raise ValueError(f"its transcript is {type(raw).__name__}, expected a string")
+    def normalise(self, raw: str) -> str:
+        """The training text of a transcript.
+
+        Raises:
+            Rejected: if it can not be normalised.
+        """
         return self._normaliser(raw) if self._normaliser else raw
-
-    def audio_member(self, members: Mapping[str, memoryview]) -> memoryview:
-        """The encoded audio."""
-        for extension in AUDIO_EXTENSIONS:
-            if extension in members:
-                return members[extension]
-        raise ValueError(f"it has no audio member, only {', '.join(sorted(members)) or 'nothing'}")

@@ -9,11 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from shards.errors import SourceError
-from shards.file_kinds import RECORDINGS, FileKind, extension_of, kind_of, may_hold_transcripts
+from shards.file_kinds import FileKind, extension_of, kind_of, may_hold_transcripts
 from shards.file_names import printable
 from shards.folder_names import EVALUATION, FolderNames, Folders, Place
 from shards.folder_pairs import Clip, Unused, pair
 from shards.folder_scan import FoundFile, files_below
+from shards.members import AUDIO_EXTENSIONS
 from shards.source_rows import LeftOut, RowError, SourceRow, SourceRows, check_text, decode_text
 from shards.wording import counted
 
@@ -182,7 +183,7 @@ def _read_text(file: FoundFile) -> str:
 
 def _no_recording(folder: Path, found: Sequence[FoundFile]) -> str:
     shown = printable(str(folder))
-    message = f"no recording below {shown}: expected clip.<{'|'.join(RECORDINGS)}> with clip.txt"
+    message = f"no recording below {shown}: expected clip.<{'|'.join(AUDIO_EXTENSIONS)}> with clip.txt"
     extensions = Counter(extension_of(file.name) for file in found if not file.hidden)
     if not extensions:
         return f"{message}; found {counted(len(found), 'hidden file')}" if found else message

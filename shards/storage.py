@@ -55,7 +55,8 @@ def local_path(place: str) -> Path | None:
 def read_bytes(place: str) -> bytes:
     """The whole file. Raises as `copy_to`."""
     target = io.BytesIO()
-    copy_to(place, target)
+    with local_errors(place):
+        copy_to(place, target)
     return target.getvalue()
 
 
@@ -90,7 +91,8 @@ def size_bytes(place: str) -> int | None:
     """Length of a file; None if it is absent, or if nothing short of reading it would tell (a pipe, some servers)."""
     path = local_path(place)
     if path is not None:
-        return path.stat().st_size if path.is_file() else None
+        with local_errors(path):
+            return path.stat().st_size if path.is_file() else None
     if place.startswith(_PIPE):
         return None
     system, remote = _filesystem(place)
@@ -106,7 +108,8 @@ def exists(place: str) -> bool:
     """Whether there is such a file."""
     path = local_path(place)
     if path is not None:
-        return path.is_file()
+        with local_errors(path):
+            return path.is_file()
     system, remote = _filesystem(place)
     with _remote_errors(place):
         return bool(system.exists(remote))
@@ -124,9 +127,10 @@ def list_folders(root: str) -> list[str]:
     )
     path = local_path(root)
     if path is not None:
-        if not path.is_dir():
-            raise StorageError(f"no folder {root}; {mend}")
-        return sorted(entry.name for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+        with local_errors(path):
+            if not path.is_dir():
+                raise StorageError(f"no folder {root}; {mend}")
+            return sorted(entry.name for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     if root.startswith(_PIPE):
         raise StorageError(f"the languages in {root!r} can not be listed; name them (data.languages, or --lang)")
     system, remote = _filesystem(root)
@@ -164,13 +168,20 @@ def _remote_errors(url: str) -> Iterator[None]:
         raise StorageError(f"{url} can not be read: {type(error).__name__}: {error}") from error
 
 
-def _local(path: Path) -> IO[bytes]:
+@contextmanager
+def local_errors(path: Path | str) -> Iterator[None]:
+    """Turn what the file system refuses into a StorageError; an absent file stays FileNotFoundError."""
     try:
-        return open(path, "rb")
+        yield
     except FileNotFoundError:
         raise
     except OSError as error:
         raise StorageError(f"{path} can not be read: {error.strerror}") from error
+
+
+def _local(path: Path) -> IO[bytes]:
+    with local_errors(path):
+        return open(path, "rb")
 
 
 @contextmanager

@@ -11,7 +11,14 @@ from dataclasses import dataclass, field
 
 from shards import storage
 from shards.cache import ShardCache
-from shards.errors import DamagedSampleError, IndexFileError, ShardsError, TruncatedShardError, UnknownLanguageError
+from shards.errors import (
+    DamagedSampleError,
+    IndexFileError,
+    ShardsError,
+    StorageError,
+    TruncatedShardError,
+    UnknownLanguageError,
+)
 from shards.index import LanguageIndex, ShardIndex, indexed_languages
 from shards.pool import in_order, process_pool
 from shards.read import ShardReader
@@ -70,7 +77,7 @@ def verify_shards(
             indexes[code] = ShardIndex.load(root, [code]).language(code)
         except UnknownLanguageError:
             raise
-        except IndexFileError as error:
+        except (IndexFileError, StorageError) as error:
             findings[code] = LanguageFindings(code, problems=[str(error)])
         else:
             findings[code] = _check_language(indexes[code])
@@ -121,6 +128,9 @@ def _check_language(index: LanguageIndex) -> LanguageFindings:
         except FileNotFoundError:
             findings.problems.append(f"{url} is missing")
             continue
+        except StorageError as error:
+            findings.problems.append(str(error))
+            continue
         if hashlib.sha256(data).hexdigest() != entry["sha256"]:
             findings.problems.append(f"{url} has {len(data):,} bytes and another SHA-256 than index.json says")
     if findings.problems:
@@ -149,7 +159,7 @@ def folders_without_index(root: str, known: Collection[str]) -> dict[str, Langua
         return {}
     found = {}
     for name in storage.list_folders(root):
-        tars = len(list((folder / name).glob("*.tar"))) if name not in known else 0
+        tars = len(list((folder / name).glob("[!.]*.tar"))) if name not in known else 0
         if tars:
             problem = f"{counted(tars, 'tar')} and no {INDEX_NAME}, so training passes over them"
             mend = (
@@ -176,7 +186,9 @@ def _tars_without_index(index: LanguageIndex) -> list[str]:
         f"move it away, or index all of them with 'mms-dist shards index {index.root} --lang {index.language} --force'"
     )
     return [
-        f"{path} is not in the index; {mend}" for path in sorted(folder.glob("*.tar")) if path.resolve() not in known
+        f"{path} is not in the index; {mend}"
+        for path in sorted(folder.glob("[!.]*.tar"))
+        if path.resolve() not in known
     ]
 
 
@@ -219,7 +231,7 @@ def _check_shard(job: tuple[str, str, str, int]) -> ShardFindings:
     for row in rows:
         try:
             utterance = reader.read(language, split, row)
-        except (DamagedSampleError, TruncatedShardError) as error:
+        except (DamagedSampleError, TruncatedShardError, StorageError) as error:
             findings.problems.append(str(error))
             continue
         findings.utterances += 1
@@ -257,5 +269,10 @@ def _sum_of(url: str, index: LanguageIndex, split: str, number: int) -> tuple[st
         except FileNotFoundError as error:
             mend = "it was moved or never copied"
             raise TruncatedShardError(url, bytes_found=None, bytes_expected=shard.bytes, mend=mend) from error
-    with os.fdopen(descriptor, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest(), os.fstat(descriptor).st_size
+        except OSError as error:
+            raise StorageError(f"shard {url} can not be opened: {error.strerror}") from error
+    try:
+        with open(descriptor, "rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest(), os.fstat(descriptor).st_size
+    except OSError as error:
+        raise StorageError(f"shard {url} can not be read: {error.strerror}") from error

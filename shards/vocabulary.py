@@ -59,6 +59,12 @@ class Vocabulary:
         ids = mapping[language]
         if not all(type(number) is int for number in ids.values()) or sorted(ids.values()) != list(range(len(ids))):
             raise ShardsError(f"the ids in the vocabulary of {language} are not 0 … {len(ids) - 1}, each once")
+        if "" in ids:
+            raise ShardsError(f"the vocabulary of {language} has an empty token")
+        try:
+            "".join(ids).encode()
+        except UnicodeEncodeError as error:
+            raise ShardsError(f"the vocabulary of {language} has half a character as a token: {error}") from None
         return cls(language, tuple(sorted(ids, key=ids.__getitem__)))
 
     @classmethod

@@ -300,7 +300,13 @@ def _index(args: argparse.Namespace) -> int:
                 limits=Limits(min_seconds=args.min_seconds, max_seconds=args.max_seconds),
             )
             indexes[code] = index_language(
-                args.shards / code, code, tars, options, workers=args.workers, advance=work.advance
+                args.shards / code,
+                code,
+                tars,
+                options,
+                workers=args.workers,
+                advance=work.advance,
+                note=lambda line: say(console, line),
             )
     if not indexes:
         say(console, f"every language in {args.shards} has an index; --force makes them again")

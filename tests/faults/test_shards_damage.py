@@ -13,7 +13,7 @@ from shards.errors import DamagedSampleError, IndexFileError, StorageError, Trun
 from shards.foreign import ForeignTar, IndexOptions, index_language
 from shards.index import ShardIndex
 from shards.read import ShardReader
-from shards.tar import scan
+from shards.tar_survey import scan
 from shards.text_rules import load_rules
 from shards.verify import verify_shards
 from tests.shard_samples import build, tree_sums, write_corpus
@@ -293,3 +293,14 @@ def test_a_full_disk_while_fetching_is_named_and_leaves_no_partial_shard(shards,
         ShardReader(index, cache).read("ron", "train", 0)
     assert [path.name for path in cache.directory.iterdir()] == ["locks"]
     system.rm("/full", recursive=True)
+
+
+def test_a_folder_where_a_file_should_be_is_a_finding_and_the_others_are_still_read(tmp_path):
+    build(write_corpus(tmp_path / "corpus", languages=("fra", "ita", "ron")), tmp_path / "shards")
+    for name in ("fra/vocab.json", "ita/train-000000.tar"):
+        (tmp_path / "shards" / name).unlink()
+        (tmp_path / "shards" / name).mkdir()
+    fra, ita, ron = verify_shards(str(tmp_path / "shards"), None, workers=1, advance=lambda _: None)
+    assert fra.problems == [f"{tmp_path}/shards/fra/vocab.json can not be read: Is a directory"]
+    assert any(f"shard {tmp_path}/shards/ita/train-000000.tar can not be read" in problem for problem in ita.problems)
+    assert (ita.utterances, ron.utterances, ron.problems) == (15, 20, [])

@@ -13,7 +13,8 @@ from launcher.slurm.language_groups import utterances_by_language
 from shards import folder_scan
 from shards.drops import REASONS, Drops
 from shards.errors import SourceError
-from shards.file_kinds import RECORDINGS, UNREAD_AUDIO, VIDEO
+from shards.file_kinds import UNREAD_AUDIO, VIDEO
+from shards.members import AUDIO_EXTENSIONS
 from shards.plan import plan_languages
 from shards.sources import read_folder
 from tests.shard_samples import sentence, sound
@@ -282,7 +283,7 @@ def test_recordings_that_are_not_read_make_their_language_fail_and_doc_folders_d
 
 
 def test_kinds_of_recordings_are_read_or_converted_and_never_both():
-    assert not set(RECORDINGS) & (UNREAD_AUDIO | VIDEO)
+    assert not set(AUDIO_EXTENSIONS) & (UNREAD_AUDIO | VIDEO)
     assert {"row_fields", "row_encoding", "row_json", "row_value"} <= REASONS.keys()
 
 

@@ -1,0 +1,151 @@
+"""What the samples of a foreign tar hold: each is decoded once, so that lengths are exact and broken ones are found."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from shards.audio import UndecodableError, decode, rate_of
+from shards.errors import StorageError
+from shards.foreign_tars import ForeignTar, local_copy
+from shards.limits import Limits, check_rate, check_utterance
+from shards.members import audio_extension, check_string, check_text, info_in, is_audio, member_with, text_in
+from shards.parts import file_sha256
+from shards.tar import Span, members_of, span_checksum
+from shards.tar_survey import survey
+from shards.text import Rejected
+
+# Fields that name a sample's language, the surest first.
+_LANGUAGE_FIELDS = ("lang", "language", "locale", "cls")
+_SPEAKER_FIELD = "speaker"
+# A sample is read at once, and Linux gives less than 2 GiB at once.
+_MAX_SAMPLE_BYTES = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What a field says, or why it is none: a reason and what was found."""
+
+    text: str
+    problem: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FoundSample:
+    """A sample whose recording is sound; `transcripts` by field, None being the `.txt`. `samples` at 16 kHz."""
+
+    span: Span
+    crc32: int
+    samples: int
+    speaker: str | None
+    language: str | None
+    transcripts: dict[str | None, Transcript]
+    json_fields: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class TarSurvey:
+    """One tar: its sound samples in order, and what was left out, `(reason, example)`."""
+
+    name: str
+    split: str
+    bytes: int
+    sha256: str
+    found: list[FoundSample] = field(default_factory=list)
+    dropped: list[tuple[str, str]] = field(default_factory=list)
+
+
+def survey_tar(job: tuple[ForeignTar, Sequence[str | None], Limits]) -> TarSurvey:
+    """Decode every sample of a tar, and note what the `fields` of its JSON say that may hold the transcript.
+
+    Raises:
+        ShardsError: if it can not be read, is no tar or was cut short.
+    """
+    tar, fields, limits = job
+    with local_copy(tar.place) as path:
+        contents = survey(path, tar.place)
+        result = TarSurvey(tar.name, tar.split, path.stat().st_size, file_sha256(path))
+        result.dropped.extend(("no_sample", f"{tar.name}:{name}: {why}") for name, why in contents.skipped)
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            for span in contents.spans:
+                try:
+                    result.found.append(_look(descriptor, span, fields, limits, result))
+                except Rejected as rejected:
+                    result.dropped.append((rejected.reason, f"{tar.name}:{span.key}: {rejected.detail}"))
+                except UndecodableError as error:
+                    result.dropped.append(("undecodable", f"{tar.name}:{span.key}: {error}"))
+        except (OSError, EOFError) as error:
+            reason = str(error) or "it ends"
+            raise StorageError(f"{tar.place} can not be read: {reason}; was it changed meanwhile?") from error
+        finally:
+            os.close(descriptor)
+    return result
+
+
+def _look(descriptor: int, span: Span, fields: Sequence[str | None], limits: Limits, result: TarSurvey) -> FoundSample:
+    if span.size > _MAX_SAMPLE_BYTES:
+        raise Rejected("too_large", f"it has {span.size:,} bytes, at most {_MAX_SAMPLE_BYTES:,} are read")
+    try:
+        members = members_of(os.pread(descriptor, span.size, span.offset))
+    except ValueError as error:
+        raise Rejected("incomplete", str(error)) from error
+    _check_whole(span, members, fields)
+    info = info_in(members, strict=True)
+    transcripts = _transcripts(members, info, fields)
+    chosen = audio_extension(members)
+    check_rate(rate_of(members[chosen]))
+    audio = decode(members[chosen])
+    check_utterance(audio, "", limits)
+    for extension in members:
+        if is_audio(extension) and extension != chosen:
+            result.dropped.append(("second_audio", f"{result.name}:{span.key}: .{extension} beside .{chosen}"))
+    return FoundSample(
+        span,
+        span_checksum(descriptor, span),
+        len(audio),
+        _name_of(info.get(_SPEAKER_FIELD)),
+        next((name for key in _LANGUAGE_FIELDS if (name := _name_of(info.get(key))) is not None), None),
+        transcripts,
+        tuple(info),
+    )
+
+
+def _check_whole(span: Span, members: Mapping[str, memoryview], fields: Sequence[str | None]) -> None:
+    """Tell a sample that lacks something from what never was one."""
+    has_audio = any(map(is_audio, members))
+    if span.links and not (has_audio and (member_with(members, "json") or member_with(members, "txt"))):
+        raise Rejected("link", f"{span.links[0]} is a link, whose data lie elsewhere")
+    if has_audio:
+        return
+    try:
+        has_transcript = bool(_transcripts(members, info_in(members), fields))
+    except Rejected:
+        has_transcript = False
+    if not has_transcript:
+        listed = ", ".join(f".{extension}" for extension in sorted(members)) or "nothing"
+        raise Rejected("no_sample", f"it has neither a recording that is read nor a transcript, only {listed}")
+
+
+def _transcripts(
+    members: Mapping[str, memoryview], info: Mapping[str, Any], fields: Sequence[str | None]
+) -> dict[str | None, Transcript]:
+    """Every field that the sample has and that is not null."""
+    found: dict[str | None, Transcript] = {}
+    for name in fields:
+        try:
+            raw = text_in(members) if name is None else info.get(name)
+            if raw is not None:
+                found[name] = Transcript(check_text(check_string(raw)))
+        except Rejected as rejected:
+            found[name] = Transcript("", (rejected.reason, rejected.detail))
+    return found
+
+
+def _name_of(value: Any) -> str | None:
+    """A speaker or language as text; numbers are names, too."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) and value else None

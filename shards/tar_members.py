@@ -1,0 +1,279 @@
+"""The members of an uncompressed tar, by the headers of every format in use: v7, ustar, pax and GNU.
+
+Written out here, and used both where a tar is indexed and where one sample is read from its bytes alone, so that both
+see the same members. `tarfile` stops without a word at the first block of zeros and at the first damaged header.
+
+Formats: https://pubs.opengroup.org/onlinepubs/9699919799/utilities/pax.html (ustar, pax) and
+https://www.gnu.org/software/tar/manual/html_node/Tar-Internals.html (GNU, sparse files).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+BLOCK_BYTES = 512
+
+# Bytes `[offset, offset + count)` of the tar, fewer where it ends.
+ReadAt = Callable[[int, int], bytes]
+
+_FILES = (b"0", b"\0", b"7", b"S")
+_LINKS = (b"1", b"2")
+_WITHOUT_DATA = (b"1", b"2", b"3", b"4", b"5", b"6")  # whatever size their header tells
+_PAX = (b"x", b"X")
+_PAX_GLOBAL = b"g"
+_LONG_NAME, _LONG_LINK = b"L", b"K"
+_CHECKSUM = slice(148, 156)
+_MAX_EXTENSION_BYTES = 1 << 20
+_MAX_SPARSE_BYTES = 1 << 30
+_SPARSE_ENTRY_BYTES = 24
+_DIGITS = frozenset(b"0123456789")
+
+
+class HeaderError(ValueError):
+    """What lies here is not the header of a member."""
+
+
+class CutShortError(HeaderError):
+    """The tar ends before `expected_bytes`, which its headers promise."""
+
+    def __init__(self, expected_bytes: int) -> None:
+        super().__init__(f"it ends before byte {expected_bytes:,}")
+        self.expected_bytes = expected_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One member: `[offset, end)` are all of its headers, its data and the padding.
+
+    `is_file`: an ordinary file, with data. `target`: what a link leads to. `size`: bytes of the file; of a sparse one
+    `pieces` tells which stretches `(place, bytes)` of it are stored, one after another, from `data_offset` on.
+    """
+
+    name: str
+    is_file: bool
+    target: str | None
+    offset: int
+    data_offset: int
+    end: int
+    size: int
+    pieces: tuple[tuple[int, int], ...] | None = None
+
+
+def read_member(read: ReadAt, offset: int) -> Member | None:
+    """The member whose first header lies at `offset`; None for a block of zeros, with which an archive ends.
+
+    Raises:
+        HeaderError: if there is no header there, or one that contradicts itself.
+        CutShortError: if the bytes end within the headers; whether the data are there is not looked at.
+    """
+    first = offset
+    long_name: bytes | None = None
+    long_link: bytes | None = None
+    records: list[tuple[bytes, bytes]] = []
+    while True:
+        block = read(offset, BLOCK_BYTES)
+        if len(block) < BLOCK_BYTES:
+            raise CutShortError(offset + BLOCK_BYTES)
+        if not block.strip(b"\0"):
+            if offset > first:
+                raise HeaderError("a long name or pax header without its member")
+            return None
+        _check_sum(block)
+        kind, size = block[156:157], _number(block[124:136])
+        offset += BLOCK_BYTES
+        if kind == _PAX_GLOBAL:
+            offset += _padded(size)
+            if long_name is long_link is None and not records:
+                first = offset
+        elif kind in _PAX or kind in (_LONG_NAME, _LONG_LINK):
+            extension = _extension(read, offset, size)
+            offset += _padded(size)
+            if kind == _LONG_NAME:
+                long_name = extension.partition(b"\0")[0]
+            elif kind == _LONG_LINK:
+                long_link = extension.partition(b"\0")[0]
+            else:
+                records.extend(_pax_records(extension))
+        else:
+            return _member(read, first, offset, block, size, long_name, long_link, records)
+
+
+def content(read: ReadAt, member: Member) -> bytes:
+    """The data of a file, its holes filled with zeros.
+
+    Raises:
+        CutShortError: if the bytes end before the member does.
+    """
+    if member.pieces is None:
+        return _read_whole(read, member.data_offset, member.size)
+    if member.size > _MAX_SPARSE_BYTES:
+        raise HeaderError(f"the sparse file {member.name!r} has {member.size:,} bytes")
+    whole = bytearray(member.size)
+    offset = member.data_offset
+    for place, count in member.pieces:
+        whole[place : place + count] = _read_whole(read, offset, count)
+        offset += count
+    return bytes(whole)
+
+
+def printable_name(name: bytes) -> str:
+    """A name as text; bytes that are not UTF-8 as `\\xe9`, so that every file and table can hold it."""
+    return name.decode("utf-8", "backslashreplace")
+
+
+def _member(
+    read: ReadAt,
+    first: int,
+    offset: int,
+    block: bytes,
+    size: int,
+    long_name: bytes | None,
+    long_link: bytes | None,
+    records: list[tuple[bytes, bytes]],
+) -> Member:
+    pax = dict(records)
+    kind = block[156:157]
+    name = pax.get(b"GNU.sparse.name") or pax.get(b"path") or long_name or _name_in(block)
+    is_directory = kind == b"\0" and name.endswith(b"/")  # as v7 writes them
+    is_file = kind in _FILES and not is_directory
+    target = None
+    if kind in _LINKS:
+        target = printable_name(pax.get(b"linkpath") or long_link or block[157:257].partition(b"\0")[0])
+    stored = 0 if kind in _WITHOUT_DATA or is_directory else _decimal(pax[b"size"]) if b"size" in pax else size
+    pieces = None
+    data_offset, end = offset, offset + _padded(stored)
+    if kind == b"S":
+        pieces, size, data_offset = _old_gnu_sparse(read, offset, block)
+        end = data_offset + _padded(stored)
+    elif is_file and any(keyword.startswith(b"GNU.sparse.") for keyword, _ in records):
+        pieces, size, data_offset = _pax_sparse(read, offset, stored, pax, records)
+    else:
+        size = stored
+    if pieces is not None:
+        _check_pieces(pieces, size, end - data_offset)
+    return Member(printable_name(name), is_file, target, first, data_offset, end, size, pieces)
+
+
+def _name_in(block: bytes) -> bytes:
+    name = block[:100].partition(b"\0")[0]
+    # GNU's own format has times where ustar has the beginning of a long name.
+    prefix = block[345:500].partition(b"\0")[0] if block[257:263] == b"ustar\0" else b""
+    return prefix + b"/" + name if prefix else name
+
+
+def _check_sum(block: bytes) -> None:
+    told = _number(block[_CHECKSUM])
+    rest = block[: _CHECKSUM.start] + b" " * 8 + block[_CHECKSUM.stop :]
+    # Some old programs summed signed bytes.
+    if told not in (sum(rest), sum(byte - 256 if byte > 127 else byte for byte in rest)):
+        raise HeaderError("the checksum of a header is wrong")
+
+
+def _number(field: bytes) -> int:
+    """A number in a header: octal digits, or, where they do not suffice, base 256."""
+    if field[0] & 0x80:
+        value = int.from_bytes(bytes([field[0] & 0x7F]) + field[1:], "big")
+        if field[0] & 0x40:
+            raise HeaderError("a header holds a negative number")
+        return value
+    digits = field.partition(b"\0")[0].strip(b" ")
+    if not digits:
+        return 0
+    if not _DIGITS.issuperset(digits) or b"8" in digits or b"9" in digits:
+        raise HeaderError(f"a header holds {field!r}, expected a number")
+    return int(digits, 8)
+
+
+def _decimal(text: bytes) -> int:
+    if not 0 < len(text) <= 20 or not _DIGITS.issuperset(text):
+        raise HeaderError(f"a pax header holds {text[:40]!r}, expected a number")
+    return int(text)
+
+
+def _padded(size: int) -> int:
+    return -(-size // BLOCK_BYTES) * BLOCK_BYTES
+
+
+def _read_whole(read: ReadAt, offset: int, count: int) -> bytes:
+    data = read(offset, count)
+    if len(data) < count:
+        raise CutShortError(offset + count)
+    return data
+
+
+def _extension(read: ReadAt, offset: int, size: int) -> bytes:
+    if size > _MAX_EXTENSION_BYTES:
+        raise HeaderError(f"a long name or pax header has {size:,} bytes")
+    return _read_whole(read, offset, size)
+
+
+def _pax_records(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Records `<length> <keyword>=<value>\\n`, the length that of the whole record."""
+    place = 0
+    while place < len(data) and data[place]:
+        length = data[place : place + 20].partition(b" ")[0]
+        end = place + _decimal(length)
+        keyword, equals, value = data[place + len(length) + 1 : end - 1].partition(b"=")
+        if not equals or end > len(data) or data[end - 1 : end] != b"\n":
+            raise HeaderError("a pax header is damaged")
+        yield keyword, value
+        place = end
+
+
+def _old_gnu_sparse(read: ReadAt, offset: int, block: bytes) -> tuple[tuple[tuple[int, int], ...], int, int]:
+    """Pieces, the size of the whole file and where its data begin; the map goes on in blocks after the header."""
+    pieces = list(_sparse_entries(block[386 : 386 + 4 * _SPARSE_ENTRY_BYTES]))
+    size, more = _number(block[483:495]), block[482]
+    while more:
+        block = _read_whole(read, offset, BLOCK_BYTES)
+        offset += BLOCK_BYTES
+        pieces.extend(_sparse_entries(block[: 21 * _SPARSE_ENTRY_BYTES]))
+        more = block[504]
+    return tuple(pieces), size, offset
+
+
+def _sparse_entries(entries: bytes) -> Iterator[tuple[int, int]]:
+    for place in range(0, len(entries), _SPARSE_ENTRY_BYTES):
+        entry = entries[place : place + _SPARSE_ENTRY_BYTES]
+        if not entry[0]:
+            return
+        yield _number(entry[:12]), _number(entry[12:])
+
+
+def _pax_sparse(
+    read: ReadAt, offset: int, stored: int, pax: dict[bytes, bytes], records: list[tuple[bytes, bytes]]
+) -> tuple[tuple[tuple[int, int], ...], int, int]:
+    """As `_old_gnu_sparse`, for the three ways in which GNU tar writes a map into pax headers."""
+    size = _decimal(pax.get(b"GNU.sparse.realsize") or pax.get(b"GNU.sparse.size") or b"")
+    if pax.get(b"GNU.sparse.major") == b"1":
+        numbers, data_offset = _leading_map(read, offset, stored)
+    elif b"GNU.sparse.map" in pax:
+        numbers, data_offset = [_decimal(number) for number in pax[b"GNU.sparse.map"].split(b",")], offset
+    else:
+        wanted = (b"GNU.sparse.offset", b"GNU.sparse.numbytes")
+        numbers, data_offset = [_decimal(value) for keyword, value in records if keyword in wanted], offset
+    return tuple(zip(numbers[::2], numbers[1::2], strict=False)), size, data_offset
+
+
+def _leading_map(read: ReadAt, offset: int, stored: int) -> tuple[list[int], int]:
+    """The map in front of the data: how many pieces, and each one's place and bytes, a line each; then padding."""
+    text = _read_whole(read, offset, min(stored, BLOCK_BYTES))
+    lines = text.split(b"\n")
+    wanted = 1 + 2 * _decimal(lines[0])
+    while len(lines) <= wanted:
+        if len(text) + BLOCK_BYTES > min(stored, _MAX_EXTENSION_BYTES):
+            raise HeaderError("the map of a sparse file is damaged")
+        text += _read_whole(read, offset + len(text), BLOCK_BYTES)
+        lines = text.split(b"\n")
+    return [_decimal(line) for line in lines[1:wanted]], offset + _padded(sum(map(len, lines[:wanted])) + wanted)
+
+
+def _check_pieces(pieces: tuple[tuple[int, int], ...], size: int, stored: int) -> None:
+    reached = total = 0
+    for place, count in pieces:
+        if place < reached:
+            raise HeaderError("the map of a sparse file is damaged")
+        reached, total = place + count, total + count
+    if reached > size or total > stored:
+        raise HeaderError("the map of a sparse file is damaged")
