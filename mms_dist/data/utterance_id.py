@@ -21,6 +21,3 @@ class UtteranceId:
     language: str
     split: str
     row: int
-
-    def __str__(self) -> str:
-        return f"{self.language} {self.split} row {self.row}"

@@ -65,8 +65,8 @@ def _draws(event: dict[str, Any]) -> str:
     more = f" and {len(after) - LANGUAGES_NAMED:,} more" if len(after) > LANGUAGES_NAMED else ""
     return (
         f"{', '.join(event['what'])}: {', '.join(after[:LANGUAGES_NAMED])}{more} (all in events.jsonl); an earlier "
-        "version began this run and told utterances apart by their keys, which two tars may share; now by where they "
-        "lie"
+        "version began this run and told utterances apart by their keys, which two tars may share; they are now told "
+        "apart by where they lie in the shards"
     )
 
 

@@ -8,6 +8,8 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from launcher import cli
+from mms_dist.errors import TrainingError
+from mms_dist.training.attempts import Attempt
 from tests.corpus import build_toy_shards
 from tests.distributed.ranks import run_ranks, written
 from tests.distributed.worker import Notes
@@ -62,3 +64,23 @@ def test_a_rank_with_one_other_weight_is_named_and_nobody_trains(
 
 def test_ranks_may_read_and_compute_with_other_threads(tmp_path: Path, small_base: Path, shards: Path) -> None:
     run_differently(tmp_path / "run", small_base, shards, "--data.workers", "3", "--run.threads", "2", expect=0)
+
+
+def train_where_the_end_cannot_be_written(notes: Notes) -> int:
+    """As on a disk that is full at the very end; only rank 0 writes it."""
+
+    def refuse(self: Attempt, state: str, **fields: object) -> None:
+        raise TrainingError("cannot write status.json: No space left on device; free space there")
+
+    if os.environ["RANK"] == "0":
+        Attempt.finish = refuse  # type: ignore[method-assign]
+    return cli.main(["train", "--config", notes["config"]])
+
+
+def test_all_ranks_end_alike_where_the_first_cannot_write_the_end(
+    tmp_path: Path, small_base: Path, shards: Path
+) -> None:
+    with written(toy_config(tmp_path / "run", small_base, shards, optim={"steps": 2, "warmup_steps": 1})) as path:
+        target = "tests.distributed.test_ranks_disagree:train_where_the_end_cannot_be_written"
+        logs = run_ranks(2, target, {"config": str(path)}, expect=2).logs
+    assert "No space left on device" in logs[0] and "Traceback" not in logs[0] + logs[1]
