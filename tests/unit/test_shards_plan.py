@@ -68,7 +68,7 @@ def test_recordings_of_one_name_in_two_folders_are_both_kept(tmp_path: Path) -> 
         for name in ("0.wav", "1.wav"):
             path = tmp_path / folder / name
             path.parent.mkdir(exist_ok=True)
-            path.touch()
+            path.write_bytes(b"x")  # planning does not decode
             rows.append(SourceRow(path, f"{folder}/{name}", f"{'ab'[number]} {NUMBERS[int(name[0])]}", "ron", folder))
     (plan,) = plan_languages(rows, dev_fraction=0.0, test_fraction=0.0)
     assert plan.total == 4 and plan.drops.as_dict() == {}

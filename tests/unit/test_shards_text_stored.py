@@ -21,7 +21,7 @@ OF_VERSION_1 = {
 
 def text_of(raw, **rules):
     reading = {"text_field": None, "normalise": True, "text_rules": rules}
-    return SampleParser.of("und", reading).text({"txt": memoryview(raw.encode())}, {})
+    return SampleParser.of("und", reading).normalise(raw)
 
 
 @pytest.mark.parametrize(
