@@ -94,7 +94,7 @@ class LanguageIndex:
 
     @property
     def reading(self) -> dict[str, Any]:
-        """How text is found in foreign tars: `{"text_field": ..., "normalise": bool}`; empty for our own."""
+        """How text is found in foreign tars (`SampleParser.of`); empty for our own."""
         return dict(self.content.get("reading", {}))
 
     def shards(self, split: str) -> tuple[ShardInfo, ...]:

@@ -140,7 +140,7 @@ def test_a_sample_does_not_go_on_in_the_next_archive(tmp_path):
         scan(write(tmp_path, tar_of(A[:1]) + tar_of(A[1:])))
 
 
-@pytest.mark.parametrize("rest", [b"signature" * 200, b"\1", bytes(700) + b"x"])
+@pytest.mark.parametrize("rest", [b"signature" * 200, b"\1", bytes(700) + b"x"], ids=["long", "byte", "after zeros"])
 def test_what_follows_the_last_archive_and_is_no_tar_is_told(rest, tmp_path):
     path = write(tmp_path, tar_of([*A, *B]) + rest)
     assert samples_in(path) == A_AND_B
@@ -148,7 +148,7 @@ def test_what_follows_the_last_archive_and_is_no_tar_is_told(rest, tmp_path):
     assert where.startswith("bytes ") and why == "they follow the end of the archive and are no tar"
 
 
-@pytest.mark.parametrize("gap", [b"\0" * 100, b"junk" * 300, b"x" * 512])
+@pytest.mark.parametrize("gap", [b"\0" * 100, b"junk" * 300, b"x" * 512], ids=["zeros", "junk", "a block"])
 def test_a_tar_behind_something_that_is_none_is_never_lost_without_a_word(gap, tmp_path):
     with pytest.raises(ShardsError, match=r"any.tar is damaged at byte [\d,]+ of [\d,]+: found no tar header"):
         scan(write(tmp_path, tar_of(A) + gap + tar_of(B)))
@@ -161,7 +161,7 @@ def test_a_block_of_zeros_over_a_header_is_damage_and_no_end(tmp_path):
         scan(write(tmp_path, whole[:place] + bytes(512) + whole[place + 512 :]))
 
 
-@pytest.mark.parametrize("before", [b"", tar_of(A)])
+@pytest.mark.parametrize("before", [b"", tar_of(A)], ids=["first", "second"])
 def test_an_archive_that_is_cut_within_a_long_name_is_cut_short_and_no_stranger(before, tmp_path):
     for tar_format in (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
         long = tar_of([("n" * 900 + ".wav", b"sound")], tar_format)
