@@ -52,11 +52,12 @@ def run(args: argparse.Namespace) -> int:
 
 def commands(directory: Path, steps: int | None, processes: int) -> list[list[str]]:
     """The demo, as one would type it."""
+    from mms_dist.config.places import literal
     from shards.demo import DEMO_MANIFEST
 
     config = Path(__file__).parent.parent / "demo.yaml"
     where, run_directory = str(directory / "shards"), str(directory / "run")
-    settings = ["--config", str(config), "--run.directory", run_directory, "--data.shards", where]
+    settings = ["--config", str(config), "--run.directory", literal(run_directory), "--data.shards", literal(where)]
     if steps is not None:
         settings += ["--optim.steps", str(steps), "--optim.warmup_steps", str(steps // 10)]
     one = ["mms-dist", "train", *settings]

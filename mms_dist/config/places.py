@@ -33,6 +33,11 @@ def expanded(text: str) -> str:
     return _DOLLAR.sub(_value, place)
 
 
+def literal(place: str) -> str:
+    """What to write for a place that is this very text."""
+    return ("./" if place.startswith("~") else "") + place.replace("$", "$$")
+
+
 def is_place(annotation: Any) -> bool:
     """Whether a setting of this type holds a place."""
     return PLACE in getattr(annotation, "__metadata__", ()) or any(map(is_place, _alternatives(annotation)))
@@ -51,7 +56,7 @@ def unexpanded(settings: dict[str, Any], kind: Any) -> dict[str, Any]:
                 for code, sections in value.items()
             }
         elif isinstance(value, str) and is_place(types[name]) and not is_url(value):
-            value = ("./" if value.startswith("~") else "") + value.replace("$", "$$")
+            value = literal(value)
         result[name] = value
     return result
 

@@ -34,7 +34,7 @@ from tests.checkpoint_samples import sample
 FILES = ("config.yaml", "status.json", "events.jsonl", f"adapters/ron/{QUARANTINE_NAME}")
 INSIDE = ("state.json", "vocab.json", "adapter.ron.safetensors", "optimizer.safetensors", "MANIFEST.json")
 BOUNDED = settings(
-    max_examples=60,
+    max_examples=45,
     deadline=None,
     derandomize=True,
     database=None,
@@ -59,7 +59,7 @@ def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     state = {**Progress("ron", step=2, round=2).to_state(), "base": "b", "stream": "s"}
     with CheckpointStore(run / "adapters", keep=2) as store:
         for step in (1, 2):
-            store.save(sample(step=step, state=state), best=step == 1)
+            store.save(sample(step=step, state=state), best=step == 2)
     with contextlib.closing(EventLog(run / "events.jsonl")) as log:
         log.write("run_started", round=0, languages=["ron"])
         log.write("admitted", round=0, language="ron", step=0, steps=9, utterances=3, audio_seconds=30.0)
@@ -134,6 +134,40 @@ def test_any_value_in_a_status_or_an_event_is_read_or_refused(
     lines[place] = json.dumps(values)
     (run / name).write_text("\n".join(lines) + "\n")
     look_at(run)
+
+
+def with_state(run: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change the state of the newest checkpoint, and its manifest with it."""
+    folder = run / "adapters" / "ron" / folder_name(2)
+    contents = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != MANIFEST}
+    state = json.loads(contents["state.json"])
+    change(state)
+    contents["state.json"] = json.dumps(state).encode()
+    (folder / "state.json").write_bytes(contents["state.json"])
+    (folder / MANIFEST).write_bytes(Manifest.of("ron", 2, contents).encode())
+
+
+@pytest.mark.parametrize("value", [True, None, "x", [1], {"step": 2, "cer": "x"}])
+@pytest.mark.parametrize("name", ["state", *Progress("ron").to_state()])
+def test_a_whole_checkpoint_with_the_state_of_another_version_is_read_or_refused(
+    whole_run: Path, tmp_path: Path, name: str, value: object
+) -> None:
+    run = copied(whole_run, tmp_path)
+    with_state(run, lambda state: (state if name == "state" else state["state"]).update({name: value}))
+    (run / "events.jsonl").unlink()  # so that the report is of the checkpoint
+    for path in run.glob("adapters/ron/step-00000001"):
+        shutil.rmtree(path)
+    look_at(run)
+
+
+@pytest.mark.parametrize("name", list(Progress("ron").to_state()))
+def test_a_state_that_this_version_does_not_write_is_no_progress(name: str) -> None:
+    state = Progress("ron", step=2).to_state()
+    assert Progress.from_state(state).to_state() == state
+    with pytest.raises((KeyError, TypeError)):
+        Progress.from_state({key: value for key, value in state.items() if key != name})
+    with pytest.raises((KeyError, TypeError)):
+        Progress.from_state(state | {name: True})
 
 
 @BOUNDED

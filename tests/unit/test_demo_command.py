@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from launcher.commands import demo
+from mms_dist.config import load_config
 from mms_dist.training.attempts import FAILED, FINISHED, PREEMPTED, Attempt, begin
 
 
@@ -52,3 +53,15 @@ def test_only_the_training_is_another_command_on_several_processes() -> None:
     training = several[1]
     assert training[training.index("launcher.train") + 1 : -2] == one[1][2:]
     assert [several[0], *several[2:]] == [one[0], *one[2:]]
+
+
+@pytest.mark.parametrize("name", ["plain", "a$HOME b", "~x", "[b]:zero: #1", "$$"])
+def test_the_demo_trains_in_the_folder_that_it_evaluates(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    build, train, evaluate, export = demo.commands(Path(name), 4, 1)
+    config = load_config(train[3], train[4:])
+    run, shards = Path(evaluate[2]), Path(build[-1])
+    assert Path(config.run.directory) == run == Path(export[2]) == Path(name) / "run"
+    assert Path(config.data.shards) == shards == Path(name) / "shards"
