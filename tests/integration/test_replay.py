@@ -1,5 +1,7 @@
 """A resumed run goes on at its oldest open checkpoint; languages that are further keep company, unchanged."""
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,6 +10,7 @@ import pytest
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
 from mms_dist.data.stream import Position
+from mms_dist.errors import CheckpointError
 from mms_dist.monitor.events import read_events
 from mms_dist.training.assembly import Parts
 from tests.corpus import build_toy_shards
@@ -172,3 +175,28 @@ def test_a_language_is_evaluated_by_its_own_steps_and_saved_by_the_rounds_of_the
     assert [e["round"] for e in evaluated if e["language"] == B] == [14, 19, 21]
     saved = {e["round"] for e in events if e["kind"] == "checkpoint_saved" and e["language"] == B}
     assert saved - {19} == {14, 16, 20, 21}, "all languages at the same rounds, so that a kill sets none far back"
+
+
+@pytest.mark.parametrize("steps", [5, 6])
+def test_a_language_that_is_given_no_more_steps_than_it_has_taken_has_ended(
+    steps: int, tmp_path: Path, small_base: Path, shards: Path
+) -> None:
+    run(setting(tmp_path, small_base, shards), 6)
+    row = final_row(tmp_path, A)
+    assert run(setting(tmp_path, small_base, shards, optim={"steps": steps, "warmup_steps": 4})) == {}
+    assert final_row(tmp_path, A).equal(row)
+
+
+def test_checkpoints_are_not_gone_on_with_under_another_vocabulary_of_the_same_size(
+    tmp_path: Path, small_base: Path, shards: Path
+) -> None:
+    run(setting(tmp_path / "run", small_base, shards), 2)
+    others = tmp_path / "shards"
+    shutil.copytree(shards, others)
+    path = others / B / "vocab.json"
+    tokens = json.loads(path.read_text(encoding="utf-8"))
+    first, second, *_ = [token for token in tokens[B] if len(token) == 1 and token.isalpha()]
+    tokens[B][first], tokens[B][second] = tokens[B][second], tokens[B][first]
+    path.write_text(json.dumps(tokens, ensure_ascii=False), encoding="utf-8")
+    with pytest.raises(CheckpointError, match=f"the checkpoint of {B} .* bring back the shards"):
+        run(setting(tmp_path / "run", small_base, others))
