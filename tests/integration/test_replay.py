@@ -12,7 +12,11 @@ from mms_dist.config import Config
 from mms_dist.data.stream import Position
 from mms_dist.errors import CheckpointError
 from mms_dist.monitor.events import read_events
-from mms_dist.training.assembly import Parts
+from mms_dist.training.assembly import Parts, load_base
+from mms_dist.training.census import take_census
+from mms_dist.training.progress import QUARANTINED, Progress
+from mms_dist.training.quarantine import write_quarantine
+from mms_dist.training.restore import Restored, restore
 from tests.corpus import build_toy_shards
 from tests.training import final_row, toy_config, train_watched
 
@@ -200,3 +204,34 @@ def test_checkpoints_are_not_gone_on_with_under_another_vocabulary_of_the_same_s
     path.write_text(json.dumps(tokens, ensure_ascii=False), encoding="utf-8")
     with pytest.raises(CheckpointError, match=f"the checkpoint of {B} .* bring back the shards"):
         run(setting(tmp_path / "run", small_base, others))
+
+
+def restored(config: Config) -> Restored:
+    index, census = take_census(config)
+    with CheckpointStore(Path(config.run.directory) / "adapters", keep=99) as store:
+        return restore(config, store, index, census, load_base(config))
+
+
+def test_what_a_run_stands_at_counts_all_languages_and_those_that_have_ended(
+    tmp_path: Path, small_base: Path, shards: Path
+) -> None:
+    config = setting(tmp_path, small_base, shards, languages={B: {"optim": {"steps": 7}}})
+    assert restored(config).resumed is False
+    run(config, 10)
+    found = restored(config)
+    assert (found.resumed, found.round, found.steps, found.ended) == (True, 10, 10 + 7, 1)
+    assert [candidate.language for candidate in found.present] == [A] and found.queue == []
+    assert found.present[0].seconds_left == pytest.approx((STEPS - 10) * 4.0)
+
+
+def test_a_quarantined_language_without_a_whole_checkpoint_keeps_nobody_company(
+    tmp_path: Path, small_base: Path, shards: Path
+) -> None:
+    config = setting(tmp_path, small_base, shards)
+    run(config, 10)
+    roll_back(tmp_path, A, 4)
+    write_quarantine(tmp_path / "adapters", Progress(B, QUARANTINED, "its gradient", step=10, round=10))
+    for folder in (tmp_path / "adapters" / B).glob("step-*"):
+        (folder / "state.json").write_text("{}")
+    again = run(config)
+    assert min(again) == 5 and all(list(languages) == [A] for languages in again.values())
