@@ -1,5 +1,7 @@
 """A resumed run goes on at its oldest open checkpoint; languages that are further keep company, unchanged."""
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,8 +10,13 @@ import pytest
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
 from mms_dist.data.stream import Position
+from mms_dist.errors import CheckpointError
 from mms_dist.monitor.events import read_events
-from mms_dist.training.assembly import Parts
+from mms_dist.training.assembly import Parts, load_base
+from mms_dist.training.census import take_census
+from mms_dist.training.progress import QUARANTINED, Progress
+from mms_dist.training.quarantine import write_quarantine
+from mms_dist.training.restore import Restored, restore
 from tests.corpus import build_toy_shards
 from tests.training import final_row, toy_config, train_watched
 
@@ -172,3 +179,59 @@ def test_a_language_is_evaluated_by_its_own_steps_and_saved_by_the_rounds_of_the
     assert [e["round"] for e in evaluated if e["language"] == B] == [14, 19, 21]
     saved = {e["round"] for e in events if e["kind"] == "checkpoint_saved" and e["language"] == B}
     assert saved - {19} == {14, 16, 20, 21}, "all languages at the same rounds, so that a kill sets none far back"
+
+
+@pytest.mark.parametrize("steps", [5, 6])
+def test_a_language_that_is_given_no_more_steps_than_it_has_taken_has_ended(
+    steps: int, tmp_path: Path, small_base: Path, shards: Path
+) -> None:
+    run(setting(tmp_path, small_base, shards), 6)
+    row = final_row(tmp_path, A)
+    assert run(setting(tmp_path, small_base, shards, optim={"steps": steps, "warmup_steps": 4})) == {}
+    assert final_row(tmp_path, A).equal(row)
+
+
+def test_checkpoints_are_not_gone_on_with_under_another_vocabulary_of_the_same_size(
+    tmp_path: Path, small_base: Path, shards: Path
+) -> None:
+    run(setting(tmp_path / "run", small_base, shards), 2)
+    others = tmp_path / "shards"
+    shutil.copytree(shards, others)
+    path = others / B / "vocab.json"
+    tokens = json.loads(path.read_text(encoding="utf-8"))
+    first, second, *_ = [token for token in tokens[B] if len(token) == 1 and token.isalpha()]
+    tokens[B][first], tokens[B][second] = tokens[B][second], tokens[B][first]
+    path.write_text(json.dumps(tokens, ensure_ascii=False), encoding="utf-8")
+    with pytest.raises(CheckpointError, match=f"the checkpoint of {B} .* bring back the shards"):
+        run(setting(tmp_path / "run", small_base, others))
+
+
+def restored(config: Config) -> Restored:
+    index, census = take_census(config)
+    with CheckpointStore(Path(config.run.directory) / "adapters", keep=99) as store:
+        return restore(config, store, index, census, load_base(config))
+
+
+def test_what_a_run_stands_at_counts_all_languages_and_those_that_have_ended(
+    tmp_path: Path, small_base: Path, shards: Path
+) -> None:
+    config = setting(tmp_path, small_base, shards, languages={B: {"optim": {"steps": 7}}})
+    assert restored(config).resumed is False
+    run(config, 10)
+    found = restored(config)
+    assert (found.resumed, found.round, found.steps, found.ended) == (True, 10, 10 + 7, 1)
+    assert [candidate.language for candidate in found.present] == [A] and found.queue == []
+    assert found.present[0].seconds_left == pytest.approx((STEPS - 10) * 4.0)
+
+
+def test_a_quarantined_language_without_a_whole_checkpoint_keeps_nobody_company(
+    tmp_path: Path, small_base: Path, shards: Path
+) -> None:
+    config = setting(tmp_path, small_base, shards)
+    run(config, 10)
+    roll_back(tmp_path, A, 4)
+    write_quarantine(tmp_path / "adapters", Progress(B, QUARANTINED, "its gradient", step=10, round=10))
+    for folder in (tmp_path / "adapters" / B).glob("step-*"):
+        (folder / "state.json").write_text("{}")
+    again = run(config)
+    assert min(again) == 5 and all(list(languages) == [A] for languages in again.values())
