@@ -6,32 +6,63 @@ Legend: `[S]` audio samples at 16 kHz; `[F, C]` samples of a recording as stored
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+import itertools
+import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from shards.audio_errors import (
+    CutShortError,
+    FloatScaleError,
+    NotFiniteError,
+    TooLongError,
+    UndecodableError,
+)
+from shards.containers import flac
+from shards.containers.kind import layout_of
+from shards.containers.layout import Part, Shortfall
+from shards.containers.source import ByteSource, FileSource, MemorySource, Stretch
 from shards.schema import SAMPLE_RATE
+
+__all__ = ["CutShortError", "Recording", "Samples", "UndecodableError", "decode", "encode_flac", "to_16_khz_mono"]
 
 Samples = NDArray[np.int16]
 
 # Fixed, so that the same recordings give the same bytes.
 FLAC_COMPRESSION = 0.625
-
-
-class UndecodableError(Exception):
-    """These bytes are not audio that libsndfile reads; the message says why."""
+# What is louder than full scale by less than this was mixed too loud, and is clipped; beyond it the scale is another.
+_LOUDEST = 4.0
+_FLOAT_SUBTYPES = ("FLOAT", "DOUBLE")
+# libsndfile says that it can go back in these, and can not.
+_FORWARD_SUBTYPES = ("DWVW_12", "DWVW_16", "DWVW_24")
+# Samples of all channels that are read at once where a length is not to be trusted.
+_BLOCK_SAMPLES = 1 << 22
+# No encoder packs more samples into a byte; more are a damaged header, for which no memory is asked.
+_MAX_SAMPLES_PER_BYTE = 4096
 
 
 def to_16_khz_mono(audio_FC: NDArray[np.float32], rate: int) -> Samples:
     """Mix the channels down, resample with soxr at its "HQ" quality, and round to int16 `[S]`."""
-    mono = audio_FC.mean(axis=1, dtype=np.float32) if audio_FC.ndim == 2 else audio_FC
-    if rate != SAMPLE_RATE:
-        import soxr
+    return _to_int16(_resampled(_mixed(audio_FC), rate))
 
-        mono = soxr.resample(mono, rate, SAMPLE_RATE, quality="HQ")
+
+def _mixed(audio_FC: NDArray[np.float32]) -> NDArray[np.float32]:
+    return audio_FC.mean(axis=1, dtype=np.float32) if audio_FC.ndim == 2 else audio_FC
+
+
+def _resampled(mono: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
+    if rate == SAMPLE_RATE:
+        return mono
+    import soxr
+
+    return soxr.resample(mono, rate, SAMPLE_RATE, quality="HQ")
+
+
+def _to_int16(mono: NDArray[np.float32]) -> Samples:
     return np.clip(np.rint(mono * 32768.0), -32768, 32767).astype(np.int16)
 
 
@@ -40,42 +71,46 @@ def new_samples(samples: int) -> Samples:
     return np.empty(samples, dtype=np.int16)
 
 
-def decode(data: bytes | memoryview, allocate: Callable[[int], Samples] = new_samples) -> Samples:
+def decode(
+    data: bytes | memoryview, allocate: Callable[[int], Samples] = new_samples, *, max_seconds: float = math.inf
+) -> Samples:
     """The samples of one encoded recording: any format libsndfile reads, as 16 kHz mono int16 `[S]`.
 
     What `shards build` wrote (16 kHz, mono, 16 bits) comes back bit for bit, in the memory that `allocate` gives.
 
     Raises:
-        UndecodableError: if it can not be decoded, or ends before its header says.
+        UndecodableError: if it can not be decoded, was cut short, or holds no sound that can be trained on; what is
+            longer than `max_seconds` is not decoded.
     """
-    try:
-        with soundfile.SoundFile(io.BytesIO(data)) as recording:
-            rate, promised = recording.samplerate, recording.frames
-            if rate == SAMPLE_RATE and recording.channels == 1:
-                audio = recording.read(out=allocate(promised))
-                found = len(audio)
-            else:
-                stored = recording.read(dtype="float32", always_2d=True)
-                found = len(stored)
-                audio = to_16_khz_mono(stored, rate)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise UndecodableError(str(error)) from error
-    if found < promised:
-        raise UndecodableError(f"holds {found} samples of the {promised} its header promises")
-    return audio
+    whole = bytes(data)
+    frames = flac.plain_frames(whole)
+    if frames is not None and frames <= max_seconds * SAMPLE_RATE:
+        try:
+            stream = io.BytesIO(whole)
+            with soundfile.SoundFile(stream) as recording:
+                audio = recording.read(out=allocate(frames))
+                # The decoder asks for bytes ahead of what it decodes; what it never asked for is more than one stream.
+                if len(audio) == frames and stream.tell() == len(whole):
+                    return audio
+        except (soundfile.LibsndfileError, RuntimeError):
+            pass  # read once more below, which tells what is wrong
+    with Recording(MemorySource(whole)) as opened:
+        if opened.seconds > max_seconds:
+            raise TooLongError(f"{opened.seconds:.2f} s, limit {max_seconds} s")
+        audio = opened.all()
+    target = allocate(len(audio))
+    target[:] = audio
+    return target
 
 
-def rate_of(data: bytes | memoryview) -> int:
-    """Samples a second of one encoded recording, as its header says; nothing is decoded.
+def rate_and_unknown_length(data: bytes | memoryview) -> tuple[int, bool]:
+    """Samples a second of one encoded recording, and whether it tells no length; nothing is decoded.
 
     Raises:
         UndecodableError: if it is not audio that libsndfile reads.
     """
-    try:
-        with soundfile.SoundFile(io.BytesIO(data)) as recording:
-            return int(recording.samplerate)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise UndecodableError(str(error)) from error
+    with Recording(MemorySource(bytes(data))) as recording:
+        return recording.rate, recording.length_unknown
 
 
 def encode_flac(audio: Samples) -> bytes:
@@ -88,47 +123,262 @@ def encode_flac(audio: Samples) -> bytes:
 class Recording:
     """An open recording from which segments are cut without decoding it again for each.
 
+    Args:
+        place: its path, or its bytes.
+
     Raises:
         UndecodableError: at opening, if it is not audio that libsndfile reads.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, place: Path | ByteSource) -> None:
         try:
-            self._file = soundfile.SoundFile(path)
-        except (soundfile.LibsndfileError, RuntimeError) as error:
-            raise UndecodableError(str(error)) from error
-        self.rate: int = self._file.samplerate
+            self._source = FileSource(place) if isinstance(place, Path) else place
+        except OSError as error:
+            raise UndecodableError(f"can not be read: {error.strerror}") from error
+        try:
+            layout = layout_of(self._source)
+            self._shortfall = layout.shortfall
+            self.length_unknown = layout.length_unknown
+            self._parts = self._open(layout.parts)
+        except OSError as error:
+            self._source.close()
+            raise UndecodableError(f"can not be read: {error.strerror}") from error
+        except UndecodableError:
+            self._source.close()
+            raise
+
+    def _open(self, parts: Sequence[Part]) -> list[_OpenPart]:
+        opened: list[_OpenPart] = []
+        for part in parts:
+            try:
+                opened.append(_OpenPart(self._source, part))
+            except UndecodableError as error:
+                if self._shortfall is None:
+                    raise
+                raise CutShortError(self._shortfall.describe(sum(part.seconds for part in opened))) from error
+        return opened
+
+    @property
+    def rate(self) -> int:
+        """Samples a second, the fewest if it has parts of several rates."""
+        return min(part.rate for part in self._parts)
 
     @property
     def seconds(self) -> float:
-        """Length that the header promises."""
-        return self._file.frames / self.rate
+        """Length of what is there."""
+        return sum(part.seconds for part in self._parts)
+
+    @property
+    def promised_seconds(self) -> float:
+        """Length that the container tells; without end if it was cut short and tells none."""
+        if self._shortfall is None:
+            return self.seconds
+        return math.inf if self._shortfall.promised_seconds is None else self._shortfall.promised_seconds
+
+    @property
+    def cut_short(self) -> str | None:
+        """How much is there of how much, if it was cut short."""
+        return None if self._shortfall is None else self._shortfall.describe(self.seconds)
+
+    def all(self) -> Samples:
+        """The whole recording.
+
+        Raises:
+            CutShortError: if it ends before its container says.
+            UndecodableError: as `cut`.
+        """
+        if self.cut_short is not None:
+            raise CutShortError(self.cut_short)
+        return _joined([part.read(0, None) for part in self._parts], [part.rate for part in self._parts])
 
     def cut(self, start_seconds: float, end_seconds: float | None) -> Samples:
         """16 kHz mono int16 `[S]` between two times (None: to the end).
 
         Raises:
-            UndecodableError: if the recording can not be decoded there, or ends before its header says.
+            UndecodableError: if the recording can not be decoded there, ends before its container says, or holds
+                samples that are not finite or not scaled to -1 … 1.
         """
-        first = round(start_seconds * self.rate)
-        last = self._file.frames if end_seconds is None else min(round(end_seconds * self.rate), self._file.frames)
-        try:
-            if self._file.tell() != first:
-                self._file.seek(first)
-            stored = self._file.read(last - first, dtype="float32", always_2d=True)
-        except (soundfile.LibsndfileError, RuntimeError) as error:
-            raise UndecodableError(str(error)) from error
-        if len(stored) < last - first:
-            raise UndecodableError(f"ends {last - first - len(stored)} samples before its header promises")
-        if not np.isfinite(stored).all():
-            raise UndecodableError("holds samples that are not finite")
-        return to_16_khz_mono(stored, self.rate)
+        if start_seconds == 0 and end_seconds is None:
+            return self.all()
+        pieces, rates, before = [], [], 0.0
+        for part in self._parts:
+            first = max(round((start_seconds - before) * part.rate), 0)
+            last = part.frames
+            if end_seconds is not None:
+                last = min(round((end_seconds - before) * part.rate), last)
+            if first < last:
+                pieces.append(part.read(first, last))
+                rates.append(part.rate)
+            before += part.seconds
+        return _joined(pieces, rates)
 
     def close(self) -> None:
-        self._file.close()
+        for part in self._parts:
+            part.close()
+        self._source.close()
 
     def __enter__(self) -> Recording:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _joined(pieces: Sequence[NDArray[np.float32]], rates: Sequence[int]) -> Samples:
+    """Pieces `[F, C]` one behind another as 16 kHz mono; those of one rate are resampled together."""
+    resampled = []
+    for rate, group in itertools.groupby(zip(rates, pieces, strict=True), key=lambda entry: entry[0]):
+        mixed = [_mixed(piece) for _, piece in group]
+        resampled.append(_resampled(mixed[0] if len(mixed) == 1 else np.concatenate(mixed), rate))
+    if len(resampled) == 1:
+        return _to_int16(resampled[0])
+    return _to_int16(np.concatenate([np.empty(0, dtype=np.float32), *resampled]))
+
+
+class _ForwardFile(soundfile.SoundFile):
+    """A file that is only read from its beginning to its end."""
+
+    def seekable(self) -> bool:
+        return False
+
+
+class _OpenPart:
+    """One part of a recording that libsndfile has open."""
+
+    def __init__(self, source: ByteSource, part: Part) -> None:
+        self._source = source
+        self._part = part
+        self._file = self._opened()
+        self.rate: int = self._file.samplerate
+        frames = self._file.frames if part.frames is None else part.frames
+        if not 0 <= frames <= (part.stop - part.start) * _MAX_SAMPLES_PER_BYTE:
+            self._file.close()
+            raise UndecodableError(f"its header promises {frames:,} samples in {part.stop - part.start:,} bytes")
+        self.frames: int = frames
+        self._position = 0
+
+    @property
+    def seconds(self) -> float:
+        return self.frames / self.rate
+
+    def _stretch(self) -> Stretch:
+        part = self._part
+        return Stretch(self._source, part.start, part.stop, head=part.head, endless=part.endless)
+
+    def _opened(self) -> soundfile.SoundFile:
+        try:
+            opened = soundfile.SoundFile(self._stretch())
+            if opened.subtype in _FORWARD_SUBTYPES:
+                opened = _ForwardFile(self._stretch())
+        except (soundfile.LibsndfileError, RuntimeError) as error:
+            raise UndecodableError(_reason(error)) from error
+        if opened.samplerate <= 0 or opened.channels <= 0:
+            raise UndecodableError(f"its header says {opened.samplerate} Hz and {opened.channels} channels")
+        return opened
+
+    def read(self, first: int, last: int | None) -> NDArray[np.float32]:
+        """Float samples `[F, C]` of a range (None: to the end).
+
+        Raises:
+            CutShortError: if fewer are there.
+            UndecodableError: if they can not be decoded, are not finite, or not scaled to -1 … 1.
+        """
+        wanted = (self.frames if last is None else last) - first
+        try:
+            self._go_to(first)
+            stored = self._read(wanted)
+            if last is None:
+                stored = self._with_rest(stored, wanted)
+        except (soundfile.LibsndfileError, RuntimeError) as error:
+            raise self._failure(error, first, wanted) from error
+        self._position = first + len(stored)
+        # What a decoder of MPEG leaves out where frames are damaged is not a matter of the end.
+        tolerated = 2 * _MPEG_FRAME if self._part.endless else 0
+        if len(stored) < wanted - tolerated:
+            shortfall = Shortfall(f"{wanted:,} samples promised, {len(stored):,} there", wanted / self.rate)
+            raise CutShortError(shortfall.describe(len(stored) / self.rate))
+        if self._file.subtype in _FLOAT_SUBTYPES:
+            _check_scale(stored)
+        return stored
+
+    def _go_to(self, first: int) -> None:
+        first += self._part.skip
+        position = self._position + self._part.skip if self._position else 0
+        if self._file.seekable():
+            if self._file.tell() != first:
+                self._file.seek(first)
+            return
+        # Some decoders only go forward.
+        if first < position:
+            self._file.close()
+            self._file = self._opened()
+            position = 0
+        while position < first:
+            passed = len(self._file.read(min(first - position, _BLOCK_SAMPLES), dtype="float32", always_2d=True))
+            if not passed:
+                break
+            position += passed
+
+    def _read(self, frames: int) -> NDArray[np.float32]:
+        blocks = []
+        limit = max(_BLOCK_SAMPLES // self._file.channels, 1)
+        while True:
+            block = self._file.read(min(frames, limit), dtype="float32", always_2d=True)
+            blocks.append(block)
+            frames -= len(block)
+            if not len(block) or frames <= 0:
+                return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+
+    def _with_rest(self, stored: NDArray[np.float32], wanted: int) -> NDArray[np.float32]:
+        """All to the end, where libsndfile has more than it said."""
+        if len(stored) < wanted or (self._file.seekable() and not self._part.endless):
+            return stored
+        rest = self._read(_BLOCK_SAMPLES)
+        return np.concatenate([stored, rest]) if len(rest) else stored
+
+    def _failure(self, error: Exception, first: int, wanted: int) -> UndecodableError:
+        """Whether a decoder failed because the last frame is not whole, or for damage within."""
+        sure = self._part.sure_frames
+        if sure is None or first + wanted <= sure or not self._decodes_up_to(sure):
+            return UndecodableError(_reason(error))
+        return CutShortError(Shortfall("within a FLAC frame", self.frames / self.rate).describe(sure / self.rate))
+
+    def _decodes_up_to(self, frames: int) -> bool:
+        try:
+            # Only forward: going to a place, libsndfile decodes what lies behind it.
+            with _ForwardFile(self._stretch()) as again:
+                while frames > 0 and (read := len(again.read(min(frames, _BLOCK_SAMPLES // again.channels)))):
+                    frames -= read
+        except (soundfile.LibsndfileError, RuntimeError):
+            return False
+        return frames == 0
+
+    def close(self) -> None:
+        self._file.close()
+
+
+# Samples of the longest MPEG frame.
+_MPEG_FRAME = 1152
+
+
+def _check_scale(stored: NDArray[np.float32]) -> None:
+    if not stored.size:
+        return
+    low, high = float(stored.min()), float(stored.max())
+    if not (math.isfinite(low) and math.isfinite(high)):
+        wrong = int(np.count_nonzero(~np.isfinite(stored)))
+        raise NotFiniteError(f"{wrong:,} of its {stored.size:,} float samples are NaN or infinite")
+    peak = max(-low, high)
+    if peak > _LOUDEST:
+        reached = f"{peak:,.0f}" if peak >= 100 else f"{peak:.1f}"
+        raise FloatScaleError(
+            f"its float samples reach {reached}, expected -1 … 1; scale them (by 1/32768, if they were made of 16-bit "
+            "integers)"
+        )
+
+
+def _reason(error: Exception) -> str:
+    """What libsndfile says, without the name of our own object."""
+    text = error.error_string if isinstance(error, soundfile.LibsndfileError) else str(error)
+    text = " ".join(text.split()).rstrip(".").removeprefix("Error : ").removeprefix("Error: ")
+    return f"libsndfile can not read it: {text or 'it does not say why'}"

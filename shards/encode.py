@@ -20,10 +20,14 @@ _END_TOLERANCE_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """An utterance as it goes into a shard; `samples` at 16 kHz."""
+    """An utterance as it goes into a shard; `samples` at 16 kHz.
+
+    `length_unknown`: its recording does not tell its length, so that nobody can know whether it is whole.
+    """
 
     flac: bytes
     samples: int
+    length_unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,7 @@ def _encode_recording(candidates: list[Candidate], limits: Limits) -> Iterator[E
     try:
         recording = Recording(candidates[0].audio)
     except UndecodableError as error:
-        yield from [Dropped("undecodable", str(error))] * len(candidates)
+        yield from [Dropped(error.reason, str(error))] * len(candidates)
         return
     with recording:
         for candidate in candidates:
@@ -56,18 +60,23 @@ def _encode_recording(candidates: list[Candidate], limits: Limits) -> Iterator[E
             except Rejected as rejected:
                 yield Dropped(rejected.reason, rejected.detail)
             except UndecodableError as error:
-                yield Dropped("undecodable", str(error))
+                yield Dropped(error.reason, str(error))
             else:
-                yield Encoded(encode_flac(audio), len(audio))
+                yield Encoded(encode_flac(audio), len(audio), recording.length_unknown)
 
 
 def _cut(recording: Recording, candidate: Candidate, limits: Limits) -> Samples:
-    """The utterance's audio `[S]`; what the header alone rules out is not decoded."""
+    """The utterance's audio `[S]`; what the container alone rules out is not decoded."""
     check_rate(recording.rate)
     start = candidate.start_seconds or 0.0
-    end = recording.seconds if candidate.end_seconds is None else candidate.end_seconds
-    if not 0 <= start < end <= recording.seconds + _END_TOLERANCE_SECONDS or start >= recording.seconds:
+    end = recording.promised_seconds if candidate.end_seconds is None else candidate.end_seconds
+    promised = recording.promised_seconds
+    if not 0 <= start < end <= promised + _END_TOLERANCE_SECONDS or start >= promised:
         raise Rejected("bad_segment", f"{start} … {end} s of a recording of {recording.seconds:.2f} s")
+    if recording.cut_short is not None and (
+        candidate.end_seconds is None or end > recording.seconds + _END_TOLERANCE_SECONDS or start >= recording.seconds
+    ):
+        raise Rejected("cut_short", recording.cut_short)
     if end - start > limits.max_seconds:
         raise Rejected("too_long", f"{end - start:.2f} s, limit {limits.max_seconds} s")
     return recording.cut(start, candidate.end_seconds)

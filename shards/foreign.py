@@ -15,7 +15,7 @@ from typing import Any
 from braceexpand import braceexpand
 
 from shards import storage
-from shards.audio import UndecodableError, rate_of
+from shards.audio import UndecodableError, rate_and_unknown_length
 from shards.errors import ShardsError, SourceError
 from shards.index_file import write_index
 from shards.limits import Limits, check_rate, check_utterance
@@ -183,20 +183,25 @@ def _describe(job: tuple[ForeignTar, str, dict[str, Any], Limits]) -> tuple[Shar
         for span in scan(path):
             try:
                 members = members_of(_bytes_of(path, span))
-                parsed = parse(members)
-                check_rate(rate_of(parse.audio_member(members)))
+                parsed = parse(members, max_seconds=limits.max_seconds)
+                rate, length_unknown = rate_and_unknown_length(parse.audio_member(members))
+                check_rate(rate)
                 check_utterance(parsed.audio, parsed.text, limits)
             except Rejected as rejected:
                 dropped.append((rejected.reason, f"{tar.name}:{span.key}: {rejected.detail}"))
             except UndecodableError as error:
-                dropped.append(("undecodable", f"{tar.name}:{span.key}: {error}"))
+                dropped.append((error.reason, f"{tar.name}:{span.key}: {error}"))
             except ValueError as error:
                 dropped.append(("incomplete", f"{tar.name}:{span.key}: {error}"))
             else:
                 speaker = parsed.info.get("speaker")
                 utterances.append(
                     UtteranceFacts(
-                        span.key, parsed.text, len(parsed.audio), speaker if isinstance(speaker, str) else None
+                        span.key,
+                        parsed.text,
+                        len(parsed.audio),
+                        speaker if isinstance(speaker, str) else None,
+                        length_unknown,
                     )
                 )
                 kept.append(span)
