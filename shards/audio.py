@@ -39,6 +39,7 @@ _LOUDEST = 4.0
 _FLOAT_SUBTYPES = ("FLOAT", "DOUBLE")
 # libsndfile says that it can go back in these, and can not.
 _FORWARD_SUBTYPES = ("DWVW_12", "DWVW_16", "DWVW_24")
+_MPEG_FRAME_SAMPLES = 1152
 # Samples of all channels that are read at once where a length is not to be trusted.
 _BLOCK_SAMPLES = 1 << 22
 # No encoder packs more samples into a byte; more are a damaged header, for which no memory is asked.
@@ -235,11 +236,19 @@ def _joined(pieces: Sequence[NDArray[np.float32]], rates: Sequence[int]) -> Samp
     return _to_int16(np.concatenate([np.empty(0, dtype=np.float32), *resampled]))
 
 
-class _ForwardFile(soundfile.SoundFile):
-    """A file that is only read from its beginning to its end."""
+class _SteadyFile(soundfile.SoundFile):
+    """A file that goes to another place only when it is told to.
+
+    soundfile goes to where it is after every read, by which some decoders lose what they had.
+    """
 
     def seekable(self) -> bool:
         return False
+
+    @property
+    def can_go_back(self) -> bool:
+        """Whether `seek` works."""
+        return super().seekable() and self.subtype not in _FORWARD_SUBTYPES
 
 
 class _OpenPart:
@@ -255,6 +264,7 @@ class _OpenPart:
             self._file.close()
             raise UndecodableError(f"its header promises {frames:,} samples in {part.stop - part.start:,} bytes")
         self.frames: int = frames
+        # As libsndfile counts, with what the encoder put in front.
         self._position = 0
 
     @property
@@ -265,11 +275,9 @@ class _OpenPart:
         part = self._part
         return Stretch(self._source, part.start, part.stop, head=part.head, endless=part.endless)
 
-    def _opened(self) -> soundfile.SoundFile:
+    def _opened(self) -> _SteadyFile:
         try:
-            opened = soundfile.SoundFile(self._stretch())
-            if opened.subtype in _FORWARD_SUBTYPES:
-                opened = _ForwardFile(self._stretch())
+            opened = _SteadyFile(self._stretch())
         except (soundfile.LibsndfileError, RuntimeError) as error:
             raise UndecodableError(_reason(error)) from error
         if opened.samplerate <= 0 or opened.channels <= 0:
@@ -285,15 +293,15 @@ class _OpenPart:
         """
         wanted = (self.frames if last is None else last) - first
         try:
-            self._go_to(first)
+            self._go_to(first + self._part.skip)
             stored = self._read(wanted)
-            if last is None:
-                stored = self._with_rest(stored, wanted)
+            if last is None and self._part.frames is None and len(stored) == wanted:
+                rest = self._read(_BLOCK_SAMPLES // self._file.channels)
+                stored = np.concatenate([stored, rest]) if len(rest) else stored
         except (soundfile.LibsndfileError, RuntimeError) as error:
             raise self._failure(error, first, wanted) from error
-        self._position = first + len(stored)
         # What a decoder of MPEG leaves out where frames are damaged is not a matter of the end.
-        tolerated = 2 * _MPEG_FRAME if self._part.endless else 0
+        tolerated = 2 * _MPEG_FRAME_SAMPLES if self._part.endless else 0
         if len(stored) < wanted - tolerated:
             shortfall = Shortfall(f"{wanted:,} samples promised, {len(stored):,} there", wanted / self.rate)
             raise CutShortError(shortfall.describe(len(stored) / self.rate))
@@ -301,40 +309,31 @@ class _OpenPart:
             _check_scale(stored)
         return stored
 
-    def _go_to(self, first: int) -> None:
-        first += self._part.skip
-        position = self._position + self._part.skip if self._position else 0
-        if self._file.seekable():
-            if self._file.tell() != first:
-                self._file.seek(first)
+    def _go_to(self, place: int) -> None:
+        if place == self._position:
             return
-        # Some decoders only go forward.
-        if first < position:
+        if self._file.can_go_back and not self._position < place <= self._position + _MPEG_FRAME_SAMPLES * 2:
+            self._file.seek(place)
+            self._position = place
+            return
+        if place < self._position:
             self._file.close()
             self._file = self._opened()
-            position = 0
-        while position < first:
-            passed = len(self._file.read(min(first - position, _BLOCK_SAMPLES), dtype="float32", always_2d=True))
-            if not passed:
-                break
-            position += passed
+            self._position = 0
+        while self._position < place and len(self._read(min(place - self._position, _BLOCK_SAMPLES))):
+            pass
 
     def _read(self, frames: int) -> NDArray[np.float32]:
+        """The next samples `[F, C]`, fewer at the end."""
         blocks = []
         limit = max(_BLOCK_SAMPLES // self._file.channels, 1)
         while True:
             block = self._file.read(min(frames, limit), dtype="float32", always_2d=True)
             blocks.append(block)
             frames -= len(block)
+            self._position += len(block)
             if not len(block) or frames <= 0:
                 return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
-
-    def _with_rest(self, stored: NDArray[np.float32], wanted: int) -> NDArray[np.float32]:
-        """All to the end, where libsndfile has more than it said."""
-        if len(stored) < wanted or (self._file.seekable() and not self._part.endless):
-            return stored
-        rest = self._read(_BLOCK_SAMPLES)
-        return np.concatenate([stored, rest]) if len(rest) else stored
 
     def _failure(self, error: Exception, first: int, wanted: int) -> UndecodableError:
         """Whether a decoder failed because the last frame is not whole, or for damage within."""
@@ -345,8 +344,7 @@ class _OpenPart:
 
     def _decodes_up_to(self, frames: int) -> bool:
         try:
-            # Only forward: going to a place, libsndfile decodes what lies behind it.
-            with _ForwardFile(self._stretch()) as again:
+            with _SteadyFile(self._stretch()) as again:
                 while frames > 0 and (read := len(again.read(min(frames, _BLOCK_SAMPLES // again.channels)))):
                     frames -= read
         except (soundfile.LibsndfileError, RuntimeError):
@@ -355,10 +353,6 @@ class _OpenPart:
 
     def close(self) -> None:
         self._file.close()
-
-
-# Samples of the longest MPEG frame.
-_MPEG_FRAME = 1152
 
 
 def _check_scale(stored: NDArray[np.float32]) -> None:

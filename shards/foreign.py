@@ -183,9 +183,9 @@ def _describe(job: tuple[ForeignTar, str, dict[str, Any], Limits]) -> tuple[Shar
         for span in scan(path):
             try:
                 members = members_of(_bytes_of(path, span))
-                parsed = parse(members, max_seconds=limits.max_seconds)
                 rate, length_unknown = rate_and_unknown_length(parse.audio_member(members))
                 check_rate(rate)
+                parsed = parse(members, max_seconds=limits.max_seconds)
                 check_utterance(parsed.audio, parsed.text, limits)
             except Rejected as rejected:
                 dropped.append((rejected.reason, f"{tar.name}:{span.key}: {rejected.detail}"))

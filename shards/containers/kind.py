@@ -53,6 +53,24 @@ _OTHERS: tuple[tuple[int, bytes, str], ...] = (
 )
 _SAMPLE_BYTES = 1024
 
+# Containers that libsndfile reads and that are not looked into here: PAF, PVF, XI, MAT5, MAT4, WVE, SDS, MPC 2000,
+# IRCAM and HTK.
+_RARE: tuple[tuple[int, bytes], ...] = (
+    (0, b" paf"),
+    (0, b"fap "),
+    (0, b"PVF1"),
+    (0, b"Extended Instrument: "),
+    (0, b"MATLAB"),
+    (0, b"\x00\x00\x03\xe8\x00\x00\x00\x01"),
+    (0, b"\x00\x00\x00\x00\x01\x00\x00\x00\x01\x00\x00\x00"),
+    (0, b"ALawSoundFile"),
+    (0, b"\xf0\x7e"),
+    (0, b"\x01\x04"),
+    (0, b"\x64\xa3"),
+    (2, b"\xa3\x64"),
+    (8, b"\x00\x02\x00\x00"),
+)
+
 
 def what_it_is(data: bytes) -> str | None:
     """What these first bytes of a file belong to if it is no recording that libsndfile reads; None: not known."""
@@ -155,7 +173,10 @@ def _one_recording(source: ByteSource, start: int) -> tuple[Layout, int]:
         return mpeg, source.size
     if head[:3] == b"ID3":
         raise CutShortError("it holds an ID3 tag and no sound behind it")
-    # Of the rarer containers only libsndfile knows how long they are.
+    if not any(head[place : place + len(magic)] == magic for place, magic in _RARE):
+        # libsndfile would look for MPEG frames at every byte, for hours in a large file.
+        raise UndecodableError("it is in no format that libsndfile reads")
+    # Of these only libsndfile knows how long they are.
     return Layout((Part(start, source.size),)), source.size
 
 

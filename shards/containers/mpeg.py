@@ -1,14 +1,15 @@
 """MPEG audio (MP3): the frames that are there against the number that a Xing, Info or VBRI header promises.
 
-libsndfile guesses the length of a stream without such a header from its first frames, and ends there; and it ends where
-the header of the first of several joined streams says. So the frames are counted here.
+libsndfile guesses the length of a stream without such a header from its first frames, and ends there; it ends where the
+header of the first of several joined streams says; and by such a header it goes to a place only roughly. So the frames
+are counted here, and libsndfile is given them without the header.
 Headers: ISO/IEC 11172-3 and 13818-3; http://gabriel.mp3-tech.org/mp3infotag.html.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -26,7 +27,7 @@ _BITRATES = {
     (False, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
 # Enough for a frame's header and for what tells that it holds no sound but the length.
-_FRAME_START_BYTES = 192
+_FRAME_START_BYTES = 200
 # So many frames in a row make a stream; in noise one header of 1,000 looks right by chance.
 _CONFIRMING_FRAMES = 4
 # What a decoder of layer III is behind its input, beyond the delay of the encoder.
@@ -67,6 +68,24 @@ def frame_of(header: int) -> Frame | None:
     return Frame(size, samples, (version, layer, hertz, header >> 6 & 3 == 3))
 
 
+class _Promise(NamedTuple):
+    """What a frame that holds no sound says: how many follow (None: not told), and what the encoder put around."""
+
+    frames: int | None
+    delay: int = 0
+    padding: int = 0
+
+    @property
+    def before(self) -> int:
+        """Samples in front of the sound."""
+        return self.delay + _DECODER_DELAY
+
+    @property
+    def behind(self) -> int:
+        """Samples behind the sound."""
+        return max(self.padding - _DECODER_DELAY, 0)
+
+
 @dataclass(slots=True)
 class _Piece:
     """Frames that follow each other, from byte `start` to `stop`."""
@@ -78,13 +97,11 @@ class _Piece:
 
 @dataclass(slots=True)
 class _Stream:
-    """Frames of one kind; `declared` of them by the header in front, whose first byte is `start`, if there is one."""
+    """Frames of one kind, and what the header in front of them promises, if there is one."""
 
     frame: Frame
-    start: int
     pieces: list[_Piece]
-    declared: int | None = None
-    delay: int = 0
+    promise: _Promise | None = None
     ends_within_frame: bool = False
 
     @property
@@ -112,22 +129,24 @@ def mpeg_layout(source: ByteSource, start: int, stop: int) -> Layout | None:
 
 
 def _layout_of(stream: _Stream) -> Layout:
-    samples, rate = stream.frame.samples, stream.frame.rate
-    if stream.declared == stream.frames and len(stream.pieces) == 1 and not stream.ends_within_frame:
-        return Layout((Part(stream.start, stream.stop),))
+    samples, rate, promise = stream.frame.samples, stream.frame.rate, stream.promise
+    declared = None if promise is None else promise.frames
     parts = []
-    skip = stream.delay
+    skip = 0 if promise is None else promise.before
     for piece in stream.pieces:
         frames = max(piece.frames * samples - skip, 0)
         parts.append(Part(piece.start, piece.stop, endless=True, frames=frames, skip=skip))
         skip = 0
+    if promise is not None and stream.frames == declared:
+        last = parts[-1]
+        parts[-1] = replace(last, frames=max((last.frames or 0) - promise.behind, 0))
     shortfall = None
-    if stream.declared is not None and stream.frames < stream.declared - _TOLERATED_FRAMES:
-        said = f"{stream.declared:,} MPEG frames promised, {stream.frames:,} there"
-        shortfall = Shortfall(said, stream.declared * samples / rate)
-    elif stream.declared is None and stream.ends_within_frame:
+    if declared is not None and stream.frames < declared - _TOLERATED_FRAMES:
+        said = f"{declared:,} MPEG frames promised, {stream.frames:,} there"
+        shortfall = Shortfall(said, declared * samples / rate)
+    elif declared is None and stream.ends_within_frame:
         shortfall = Shortfall("within an MPEG frame")
-    return Layout(tuple(parts), shortfall, length_unknown=stream.declared is None)
+    return Layout(tuple(parts), shortfall, length_unknown=declared is None)
 
 
 def _streams(source: ByteSource, start: int, stop: int) -> Iterator[_Stream]:
@@ -148,19 +167,19 @@ def _streams(source: ByteSource, start: int, stop: int) -> Iterator[_Stream]:
         if stream is None or not goes_on or promise is not None:
             if stream is not None:
                 yield stream
-            stream = _Stream(frame, offset, [_Piece(offset, offset)])
+            stream = _Stream(frame, [_Piece(offset, offset)])
         if promise is None:
             stream.add(frame, offset)
         else:
-            stream.declared, stream.delay = promise
+            stream.promise = promise
             stream.pieces = [_Piece(offset + frame.size, offset + frame.size)]
         offset += frame.size
     if stream is not None:
         yield stream
 
 
-def _promise_of(frame: Frame, data: bytes) -> tuple[int | None, int] | None:
-    """What a frame that holds no sound says: (frames that follow, samples of delay); None if it is one of sound."""
+def _promise_of(frame: Frame, data: bytes) -> _Promise | None:
+    """What a frame promises that holds no sound; None if it is one of sound."""
     version, layer, _, mono = frame.kind
     if layer != 3:
         return None
@@ -168,14 +187,11 @@ def _promise_of(frame: Frame, data: bytes) -> tuple[int | None, int] | None:
     for at in (side, side + 2):  # with a checksum behind the header
         if data[at : at + 4] in (b"Xing", b"Info"):
             flags = int.from_bytes(data[at + 4 : at + 8], "big")
+            frames = int.from_bytes(data[at + 8 : at + 12], "big") if flags & 1 else None
             tag = at + 8 + 4 * (flags & 1) + 4 * (flags >> 1 & 1) + 100 * (flags >> 2 & 1) + 4 * (flags >> 3 & 1)
-            delays = data[tag + 21 : tag + 24]
-            known = len(delays) == 3 and data[tag : tag + 4].isalnum()
-            delay = (int.from_bytes(delays, "big") >> 12) + _DECODER_DELAY if known else 0
-            return (int.from_bytes(data[at + 8 : at + 12], "big") if flags & 1 else None), delay
-    if data[36:40] == b"VBRI":
-        return int.from_bytes(data[50:54], "big"), 0
-    return None
+            around = int.from_bytes(data[tag + 21 : tag + 24], "big") if tag + 24 <= min(len(data), frame.size) else 0
+            return _Promise(frames, around >> 12, around & 0xFFF)
+    return _Promise(int.from_bytes(data[50:54], "big"), -_DECODER_DELAY) if data[36:40] == b"VBRI" else None
 
 
 def _is_stream(source: ByteSource, offset: int, stop: int) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 from shards.audio_errors import UndecodableError
@@ -98,7 +100,7 @@ def caf_body(source: ByteSource, start: int) -> Body:
     """The sound of the Core Audio file that begins at `start`; 4 bytes of an edit count go before it."""
     offset, rate, bytes_per_second = start + 8, 0.0, 0.0
     packed_bytes: int | None = None
-    frames: int | None = None
+    frames_of: Callable[[int], int] | None = None
     while len(chunk := source.at(offset, 12)) == 12:
         name, size = chunk[:4], int.from_bytes(chunk[4:12], "big", signed=True)
         if name == b"desc":
@@ -110,8 +112,9 @@ def caf_body(source: ByteSource, start: int) -> Body:
             table = source.at(offset + 12, size)
             counted = int.from_bytes(table[8:16], "big")
             if not bytes_per_second and 0 < counted < 1 << 48:
-                frames, packed_bytes = counted, _sum_of_packets(table[24:])
-                bytes_per_second = packed_bytes * rate / frames
+                packed_bytes = _sum_of_packets(table[24:])
+                frames_of = partial(_share, counted, packed_bytes)
+                bytes_per_second = packed_bytes * rate / counted
         elif name == b"data":
             return Body(
                 offset + 16,
@@ -119,13 +122,17 @@ def caf_body(source: ByteSource, start: int) -> Body:
                 bytes_per_second,
                 length_field(offset + 4, 8, "big", more=4),
                 lambda at: _caf_chunk_bytes(source, at),
-                frames=frames,
+                frames_of=frames_of,
                 rewrite=size <= 4,
             )
         if size < 0:
             break
         offset += 12 + size
     raise cut_in_header("CAF")
+
+
+def _share(frames: int, packed_bytes: int, count: int) -> int:
+    return frames if count >= packed_bytes else frames * count // packed_bytes
 
 
 def _sum_of_packets(table: bytes) -> int:

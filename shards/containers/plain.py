@@ -32,9 +32,9 @@ class Body:
 
     `bytes_per_second` 0: not known. `fields`: the header's bytes, by their place, for a number of bytes of sound.
     `chunk_bytes`: length of a named chunk at a place behind the sound, None if there is none. `is_mpeg`: the sound is
-    MPEG frames. `frames`: samples of each channel, where the container counts them apart from the bytes. `rewrite`: the
-    header's number is not `promised`. `magic`: the first bytes by which libsndfile knows this container, where it does
-    not know its own.
+    MPEG frames. `frames_of`: samples of each channel in so many bytes, where libsndfile does not count them right.
+    `rewrite`: the header's number is not `promised`. `magic`: the first bytes by which libsndfile knows this container,
+    where it does not know its own.
     """
 
     offset: int
@@ -43,7 +43,7 @@ class Body:
     fields: Fields
     chunk_bytes: Callable[[int], int | None] = lambda _: None
     is_mpeg: bool = False
-    frames: int | None = None
+    frames_of: Callable[[int], int] | None = None
     rewrite: bool = False
     magic: bytes = b""
 
@@ -71,9 +71,7 @@ def plain_layout(
     if body.is_mpeg and (inner := mpeg_layout(source, body.offset, body.offset + count)) is not None:
         return Layout(inner.parts, shortfall or inner.shortfall, length_unknown=promised is None), end
     head = _rewritten(source, start, body, count) if body.magic or body.rewrite or count != body.promised else b""
-    frames = body.frames
-    if frames is not None and promised is not None and count < promised:
-        frames = frames * count // promised
+    frames = body.frames_of(count) if body.frames_of is not None else None
     return Layout((Part(start, end, head=head, frames=frames),), shortfall, length_unknown=promised is None), end
 
 

@@ -10,6 +10,7 @@ from shards.containers.source import ByteSource
 RIFF_MAGICS = (b"RIFF", b"RIFX", b"RF64", b"BW64")
 W64_MAGIC = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00"
 _W64_TAIL = b"\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
+_GSM_FORMAT = 0x31
 _MPEG_FORMATS = (0x50, 0x55)
 # What writers to a pipe put in place of a length that they do not know, less a header: sox, arecord, ffmpeg, lame.
 _PLACEHOLDERS = ((0x7FFFF000, 0x80000000), (0xFFFFF000, 0xFFFFFFFF))
@@ -77,6 +78,8 @@ def _body(
         fields,
         chunk_bytes=lambda at: riff_chunk_bytes(source, at, order),
         is_mpeg=format_tag in _MPEG_FORMATS,
+        # libsndfile takes a pad byte for one more block.
+        frames_of=(lambda count: count // 65 * 320) if format_tag == _GSM_FORMAT else None,
         magic=b"RF64" if source.at(start, 4) == b"BW64" else b"",
     )
 

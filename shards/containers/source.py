@@ -103,7 +103,7 @@ class Stretch:
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._told}[whence]
-        self._position = max(base + offset, 0)
+        self._position = min(max(base + offset, 0), 1 << 62)
         return self._position
 
     def tell(self) -> int:
