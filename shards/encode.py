@@ -9,9 +9,12 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from shards.audio import Recording, Samples, UndecodableError, encode_flac
+from shards.audio import encode_flac
+from shards.audio_errors import UndecodableError
 from shards.limits import Limits, check_rate, check_utterance
+from shards.pcm import Samples
 from shards.plan import Candidate
+from shards.recording import Recording
 from shards.text import Rejected
 
 # Manifests round their times; a segment may end this much after its recording.
@@ -71,7 +74,8 @@ def _cut(recording: Recording, candidate: Candidate, limits: Limits) -> Samples:
     start = candidate.start_seconds or 0.0
     end = recording.promised_seconds if candidate.end_seconds is None else candidate.end_seconds
     promised = recording.promised_seconds
-    if not 0 <= start < end <= promised + _END_TOLERANCE_SECONDS or start >= promised:
+    whole = start == 0 and candidate.end_seconds is None
+    if not whole and (not 0 <= start < end <= promised + _END_TOLERANCE_SECONDS or start >= promised):
         raise Rejected("bad_segment", f"{start} … {end} s of a recording of {recording.seconds:.2f} s")
     if recording.cut_short is not None and (
         candidate.end_seconds is None or end > recording.seconds + _END_TOLERANCE_SECONDS or start >= recording.seconds

@@ -15,7 +15,8 @@ from typing import Any
 from braceexpand import braceexpand
 
 from shards import storage
-from shards.audio import UndecodableError, rate_and_unknown_length
+from shards.audio import rate_and_unknown_length
+from shards.audio_errors import UndecodableError
 from shards.errors import ShardsError, SourceError
 from shards.index_file import write_index
 from shards.limits import Limits, check_rate, check_utterance

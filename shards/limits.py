@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shards.audio import Samples
+from shards.pcm import Samples
 from shards.schema import SAMPLE_RATE, frames_of, required_frames
 from shards.text import Rejected
 

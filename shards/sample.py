@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from shards.audio import Samples, decode, new_samples
+from shards.audio import decode, new_samples
+from shards.pcm import Samples
 from shards.schema import SAMPLE_RATE
 from shards.text import TextNormaliser
 from shards.text_rules import TextRules

@@ -65,7 +65,7 @@ def _links(source: ByteSource, offset: int) -> list[_Link]:
         page = source.at(offset, size)
         if len(page) < size:
             if not any(link.has_data for link in links):
-                raise CutShortError("it ends within its Ogg header, before any sound")
+                raise CutShortError("it ends within its first Ogg pages, before any sound")
             break
         damaged = page_checksum(page[:22] + bytes(4) + page[26:]) != int.from_bytes(page[22:26], "little")
         if damaged:

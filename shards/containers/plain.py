@@ -61,7 +61,9 @@ def plain_layout(
     end = source.size
     if promised is not None and promised < there:
         end = _end_of_chunks(source, body.offset + promised, body.chunk_bytes)
-        if not begins_recording(source.at(end, 64)) and _goes_on(source, end):
+        # A pad byte may lie between two recordings.
+        joined = any(begins_recording(source.at(at, 64)) for at in (end, end + 1))
+        if not joined and _goes_on(source, end):
             promised, end = None, source.size  # the header counts only some of the sound
     count = there if promised is None else min(promised, there)
     shortfall = None

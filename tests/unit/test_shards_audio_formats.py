@@ -7,12 +7,13 @@ import pytest
 import soundfile
 import soxr
 
-from shards.audio import Recording, decode
+from shards.audio import decode
 from shards.containers.source import MemorySource
 from shards.drops import MENDS, REASONS
 from shards.errors import DamagedSampleError
 from shards.index import ShardIndex
 from shards.read import ShardReader
+from shards.recording import Recording
 from shards.verify import verify_shards
 from tests.recordings import Corpus, encode, patched, speechlike
 
