@@ -47,7 +47,8 @@ class StreamInfo:
         """From the first `HEAD_BYTES` bytes of a FLAC stream."""
         packed = int.from_bytes(head[18:26], "big")
         return cls(
-            block=int.from_bytes(head[8:10], "big"),
+            # The longest; only the last frame may be shorter where frames are numbered.
+            block=int.from_bytes(head[10:12], "big"),
             rate=packed >> 44,
             channels=(packed >> 41 & 0x7) + 1,
             bits=(packed >> 36 & 0x1F) + 1,
@@ -155,7 +156,7 @@ def plain_frames(data: bytes) -> int | None:
         return None
     if len(data) < _READ_AHEAD_BYTES and data.find(MAGIC, HEAD_BYTES) >= 0:
         return None
-    block = int.from_bytes(data[8:10], "big") or 1
+    block = int.from_bytes(data[10:12], "big") or 1
     number = (total - 1) // block
     if number >= 0xD800:
         return None
