@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from launcher.cli import main
 from shards.audio import decode, rate_and_unknown_length
 from shards.audio_errors import UndecodableError
 from shards.containers.kind import what_it_is
 from shards.containers.source import FileSource, MemorySource
 from shards.errors import DamagedSampleError
 from shards.index import ShardIndex
+from shards.parts import ShardPart, UtteranceFacts, describe_shard
 from shards.read import ShardReader
 from shards.recording import Recording
 from tests.recordings import (
@@ -28,6 +30,7 @@ from tests.recordings import (
     patched,
     speechlike,
     without_mp3_header,
+    write_tar,
 )
 from tests.shard_samples import build, sentence
 
@@ -376,3 +379,37 @@ def test_no_damage_gives_anything_but_audio_or_a_reason(data):
             assert decode(damaged, max_seconds=30).dtype == np.int16
     except UndecodableError as error:
         assert str(error)
+
+
+def test_the_commands_say_how_many_recordings_tell_no_length(tmp_path, capsys):
+    corpus = Corpus(tmp_path, {"bare": without_mp3_header(loud_then_quiet()), "whole": encode(SOUND, 16_000, "WAV")})
+    write_tar(tmp_path / "tars" / "eng" / "train.tar", corpus.recordings, corpus.texts)
+    for key, data in corpus.recordings.items():
+        (tmp_path / f"{key}.x").write_bytes(data)
+    lines = [f"{key}.x\t{text}\teng\ttrain" for key, text in corpus.texts.items()]
+    (tmp_path / "m.tsv").write_text("\n".join(["audio\ttext\tlang\tsplit", *lines]) + "\n")
+    shards = str(tmp_path / "shards")
+    for command in (
+        ["build", str(tmp_path / "m.tsv"), shards, "--workers", "1"],
+        ["inspect", shards],
+        ["index", str(tmp_path / "tars"), "--workers", "1"],
+        ["inspect", str(tmp_path / "tars")],
+    ):
+        assert main(["shards", *command]) == 0
+        said = " ".join(capsys.readouterr().out.split())
+        assert "eng: 1 utterance kept from recordings that do not tell their length (as bare" in said
+
+
+def test_finished_shards_of_a_build_keep_what_is_known_of_their_lengths(tmp_path):
+    write_tar(tmp_path / "train.tar", {"a": b"1", "b": b"2"}, {"a": "unu", "b": "doi"})
+    facts = [UtteranceFacts(key, key, 16_000, None, key == "b") for key in ("a", "b")]
+    part = describe_shard(tmp_path / "train.tar", "train.tar", "train", facts)
+    part.save(tmp_path / "part.json")
+    loaded = ShardPart.load(tmp_path / "part.json")
+    assert (loaded.rows, loaded.length_unknown) == (part.rows, part.length_unknown)
+    assert (part.length_unknown, part.select([0], ["a"]).length_unknown) == (["b"], [])
+    # One of a build that an earlier version began.
+    content = json.loads((tmp_path / "part.json").read_text())
+    del content["length_unknown"]
+    (tmp_path / "part.json").write_text(json.dumps(content))
+    assert ShardPart.load(tmp_path / "part.json").length_unknown == []
