@@ -25,9 +25,3 @@ class FloatScaleError(UndecodableError):
     """Float samples are not scaled to -1 … 1, as by someone who wrote integers as floats."""
 
     reason = "float_scale"
-
-
-class TooLongError(UndecodableError):
-    """A recording is longer than what the caller takes, so it was not decoded."""
-
-    reason = "too_long"

@@ -9,10 +9,8 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from shards.audio import encode_flac
-from shards.audio_errors import UndecodableError
+from shards.audio import Samples, UndecodableError, encode_flac
 from shards.limits import Limits, check_rate, check_utterance
-from shards.pcm import Samples
 from shards.plan import Candidate
 from shards.recording import Recording
 from shards.text import Rejected

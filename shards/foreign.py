@@ -15,11 +15,10 @@ from typing import Any
 from braceexpand import braceexpand
 
 from shards import storage
-from shards.audio import rate_and_unknown_length
-from shards.audio_errors import UndecodableError
+from shards.audio import UndecodableError, facts_of
 from shards.errors import ShardsError, SourceError
 from shards.index_file import write_index
-from shards.limits import Limits, check_rate, check_utterance
+from shards.limits import Limits, check_recording, check_utterance
 from shards.parts import ShardPart, UtteranceFacts, describe_shard
 from shards.plan import PRECEDENCE, no_training_utterances
 from shards.pool import in_order, process_pool
@@ -184,9 +183,9 @@ def _describe(job: tuple[ForeignTar, str, dict[str, Any], Limits]) -> tuple[Shar
         for span in scan(path):
             try:
                 members = members_of(_bytes_of(path, span))
-                rate, length_unknown = rate_and_unknown_length(parse.audio_member(members))
-                check_rate(rate)
-                parsed = parse(members, max_seconds=limits.max_seconds)
+                facts = facts_of(parse.audio_member(members))
+                check_recording(facts.rate, facts.seconds, limits)
+                parsed = parse(members)
                 check_utterance(parsed.audio, parsed.text, limits)
             except Rejected as rejected:
                 dropped.append((rejected.reason, f"{tar.name}:{span.key}: {rejected.detail}"))
@@ -202,7 +201,7 @@ def _describe(job: tuple[ForeignTar, str, dict[str, Any], Limits]) -> tuple[Shar
                         parsed.text,
                         len(parsed.audio),
                         speaker if isinstance(speaker, str) else None,
-                        length_unknown,
+                        facts.length_unknown,
                     )
                 )
                 kept.append(span)

@@ -14,12 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from shards import storage
-from shards.audio import new_samples
-from shards.audio_errors import UndecodableError
+from shards.audio import Samples, UndecodableError, new_samples
 from shards.cache import ShardCache
 from shards.errors import DamagedSampleError, StorageError, TruncatedShardError
 from shards.index import LanguageIndex, SampleTable, ShardIndex, ShardInfo
-from shards.pcm import Samples
 from shards.sample import SampleParser
 from shards.tar import members_of
 from shards.text import Rejected

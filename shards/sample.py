@@ -6,13 +6,11 @@ Legend: `[S]` audio samples at 16 kHz.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from shards.audio import decode, new_samples
-from shards.pcm import Samples
+from shards.audio import Samples, decode, new_samples
 from shards.schema import SAMPLE_RATE
 from shards.text import TextNormaliser
 from shards.text_rules import TextRules
@@ -63,25 +61,19 @@ class SampleParser:
         normaliser = TextNormaliser(TextRules(**reading["text_rules"])) if reading["normalise"] else None
         return cls(text_field=reading["text_field"], normaliser=normaliser)
 
-    def __call__(
-        self,
-        members: Mapping[str, memoryview],
-        allocate: Callable[[int], Samples] = new_samples,
-        *,
-        max_seconds: float = math.inf,
-    ) -> Parsed:
-        """Decode one sample, its audio in memory from `allocate`; what is longer than `max_seconds` is not decoded.
+    def __call__(self, members: Mapping[str, memoryview], allocate: Callable[[int], Samples] = new_samples) -> Parsed:
+        """Decode one sample, its audio in memory from `allocate`.
 
         Raises:
             ValueError: if a member or the text field is missing, or the JSON is broken.
             Rejected: if the transcript can not be normalised.
-            UndecodableError: if the audio can not be decoded, or is too long.
+            UndecodableError: if the audio can not be decoded.
         """
         info = json.loads(bytes(members["json"])) if "json" in members else {}
         if not isinstance(info, dict):
             raise ValueError("its JSON is not an object")
         text = self.text(members, info)
-        return Parsed(info, text, decode(self.audio_member(members), allocate, max_seconds=max_seconds))
+        return Parsed(info, text, decode(self.audio_member(members), allocate))
 
     def text(self, members: Mapping[str, memoryview], info: Mapping[str, Any]) -> str:
         """The training text."""

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given, settings
 
 from launcher.cli import main
-from shards.audio import decode, rate_and_unknown_length
-from shards.audio_errors import UndecodableError
+from shards.audio import UndecodableError, decode, facts_of
 from shards.containers.kind import what_it_is
 from shards.containers.source import FileSource, MemorySource
 from shards.errors import DamagedSampleError
@@ -237,7 +236,7 @@ def test_what_is_whole_is_kept_and_nothing_else(corpus, place):
 def test_what_is_left_out_says_what_was_found_and_promised(name):
     data, case = CASES[name]
     if isinstance(case, Kept):
-        assert rate_and_unknown_length(data)[1] == case.counted
+        assert facts_of(data).length_unknown == case.counted
     elif case.reason != "too_short":
         with pytest.raises(UndecodableError) as error:
             decode(data)
@@ -374,9 +373,9 @@ def test_no_damage_gives_anything_but_audio_or_a_reason(data):
     damaged = bytes(chosen)
     what_it_is(damaged)
     try:
-        rate, _ = rate_and_unknown_length(damaged)
-        if rate >= 8_000:
-            assert decode(damaged, max_seconds=30).dtype == np.int16
+        facts = facts_of(damaged)
+        if facts.rate >= 8_000 and facts.seconds <= 30:
+            assert decode(damaged).dtype == np.int16
     except UndecodableError as error:
         assert str(error)
 

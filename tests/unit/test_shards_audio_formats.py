@@ -7,7 +7,7 @@ import pytest
 import soundfile
 import soxr
 
-from shards.audio import decode
+from shards.audio import RecordingFacts, decode
 from shards.containers.source import MemorySource
 from shards.drops import MENDS, REASONS
 from shards.errors import DamagedSampleError
@@ -175,7 +175,7 @@ def test_bad_sound_that_was_indexed_before_is_named_by_read_and_verify(data, mes
     corpus = Corpus(tmp_path, {"good": encode(speechlike(1, 16_000, seed=1), 16_000, "WAV"), "bad": data})
     with monkeypatch.context() as patch:
         patch.setattr("shards.sample.decode", lambda *_, **__: np.arange(16_000, dtype=np.int16))
-        patch.setattr("shards.foreign.rate_and_unknown_length", lambda _: (16_000, False))
+        patch.setattr("shards.foreign.facts_of", lambda _: RecordingFacts(16_000, 1.0, False))
         corpus.index()
     root = str(tmp_path / "indexed")
     reader = ShardReader(ShardIndex.load(root))
