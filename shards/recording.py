@@ -54,6 +54,7 @@ class Recording:
             self._shortfall = layout.shortfall
             self.length_unknown = layout.length_unknown
             self._parts = self._open(layout.parts)
+            self._reading = self._parts[0]
         except OSError as error:
             self._source.close()
             raise UndecodableError(f"can not be read: {error.strerror}") from error
@@ -66,6 +67,8 @@ class Recording:
         for part in parts:
             try:
                 opened.append(_OpenPart(self._source, part))
+                if len(parts) > 1:
+                    opened[-1].close()
             except UndecodableError as error:
                 if self._shortfall is None:
                     raise
@@ -103,7 +106,7 @@ class Recording:
         """
         if self.cut_short is not None:
             raise CutShortError(self.cut_short)
-        return _joined([part.read(0, None) for part in self._parts], [part.rate for part in self._parts])
+        return _joined([self._read(part, 0, None) for part in self._parts], [part.rate for part in self._parts])
 
     def cut(self, start_seconds: float, end_seconds: float | None) -> Samples:
         """16 kHz mono int16 `[S]` between two times (None: to the end).
@@ -121,14 +124,20 @@ class Recording:
             if end_seconds is not None:
                 last = min(round((end_seconds - before) * part.rate), last)
             if first < last:
-                pieces.append(part.read(first, last))
+                pieces.append(self._read(part, first, last))
                 rates.append(part.rate)
             before += part.seconds
         return _joined(pieces, rates)
 
+    def _read(self, part: _OpenPart, first: int, last: int | None) -> NDArray[np.float32]:
+        # One decoder at a time: a chain may have thousands of parts.
+        if part is not self._reading:
+            self._reading.close()
+            self._reading = part
+        return part.read(first, last)
+
     def close(self) -> None:
-        for part in self._parts:
-            part.close()
+        self._reading.close()
         self._source.close()
 
     def __enter__(self) -> Recording:
@@ -205,6 +214,9 @@ class _OpenPart:
             UndecodableError: if they can not be decoded, are not finite, or not scaled to -1 … 1.
         """
         wanted = (self.frames if last is None else last) - first
+        if self._file.closed:
+            self._file = self._opened()
+            self._position = 0
         try:
             self._go_to(first + self._part.skip)
             stored = self._read(wanted)
