@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from shards.audio_errors import CutShortError, UndecodableError
 from shards.containers import flac, ogg
 from shards.containers.layout import Layout, Part
 from shards.containers.mpeg import mpeg_layout
-from shards.containers.others import au_body, avr_body, caf_body, iff_body, sphere_body, voc_body
+from shards.containers.others import au_body, avr_body, caf_body, htk_body, iff_body, is_htk, sphere_body, voc_body
 from shards.containers.plain import Body, plain_layout
 from shards.containers.riff import RIFF_MAGICS, W64_MAGIC, riff_body, w64_body
 from shards.containers.source import ByteSource
@@ -53,12 +53,10 @@ _OTHERS: tuple[tuple[int, bytes, str], ...] = (
 )
 _SAMPLE_BYTES = 1024
 
-# Containers that libsndfile reads and that are not looked into here: PAF, PVF, XI, MAT5, MAT4, WVE, SDS, MPC 2000,
-# IRCAM and HTK.
-_RARE: tuple[tuple[int, bytes], ...] = (
-    (0, b" paf"),
-    (0, b"fap "),
-    (0, b"PVF1"),
+# Containers that libsndfile reads and that tell no length: PAF, PVF, IRCAM.
+_WITHOUT_LENGTH = ((0, b" paf"), (0, b"fap "), (0, b"PVF1"), (0, b"\x64\xa3"), (2, b"\xa3\x64"))
+# Others that are not looked into here: XI, MAT5, MAT4 of either byte order, WVE, SDS, MPC 2000.
+_RARE = (
     (0, b"Extended Instrument: "),
     (0, b"MATLAB"),
     (0, b"\x00\x00\x03\xe8\x00\x00\x00\x01"),
@@ -66,9 +64,6 @@ _RARE: tuple[tuple[int, bytes], ...] = (
     (0, b"ALawSoundFile"),
     (0, b"\xf0\x7e"),
     (0, b"\x01\x04"),
-    (0, b"\x64\xa3"),
-    (2, b"\xa3\x64"),
-    (8, b"\x00\x02\x00\x00"),
 )
 
 
@@ -151,7 +146,9 @@ def _body_of(data: bytes) -> Callable[[ByteSource, int], Body] | None:
         return voc_body
     if data[:7] == b"NIST_1A":
         return sphere_body
-    return avr_body if magic == b"2BIT" else None
+    if magic == b"2BIT":
+        return avr_body
+    return htk_body if is_htk(data) else None
 
 
 def _one_recording(source: ByteSource, start: int) -> tuple[Layout, int]:
@@ -173,11 +170,15 @@ def _one_recording(source: ByteSource, start: int) -> tuple[Layout, int]:
         return mpeg, source.size
     if head[:3] == b"ID3":
         raise CutShortError("it holds an ID3 tag and no sound behind it")
-    if not any(head[place : place + len(magic)] == magic for place, magic in _RARE):
+    without_length = _begins_as_one_of(head, _WITHOUT_LENGTH)
+    if not without_length and not _begins_as_one_of(head, _RARE):
         # libsndfile would look for MPEG frames at every byte, for hours in a large file.
         raise UndecodableError("it is in no format that libsndfile reads")
-    # Of these only libsndfile knows how long they are.
-    return Layout((Part(start, source.size),)), source.size
+    return Layout((Part(start, source.size),), length_unknown=without_length), source.size
+
+
+def _begins_as_one_of(head: bytes, magics: Iterable[tuple[int, bytes]]) -> bool:
+    return any(head[place : place + len(magic)] == magic for place, magic in magics)
 
 
 def _without_tags(source: ByteSource, start: int) -> int:

@@ -180,6 +180,19 @@ def avr_body(source: ByteSource, start: int) -> Body:
     return Body(start + 128, frames * frame_bytes or None, rate * frame_bytes, _nothing)
 
 
+def is_htk(data: bytes) -> bool:
+    """Whether an HTK waveform begins so: 16-bit samples, of a period that speech has, in units of 100 ns."""
+    return data[8:12] == b"\x00\x02\x00\x00" and 50 <= int.from_bytes(data[4:8], "big") <= 5_000
+
+
+def htk_body(source: ByteSource, start: int) -> Body:
+    """The sound of the HTK waveform that begins at `start`."""
+    samples, period = (int.from_bytes(source.at(start + at, 4), "big") for at in (0, 4))
+    return Body(
+        start + 12, samples * 2 or None, 2 * 1e7 / period, lambda count: {start: (count // 2).to_bytes(4, "big")}
+    )
+
+
 def voc_body(source: ByteSource, start: int) -> Body:
     """The sound of the Creative Voice file that begins at `start`: that of its first block of sound."""
     offset = start + int.from_bytes(source.at(start + 20, 2), "little")

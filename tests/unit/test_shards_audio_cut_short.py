@@ -71,7 +71,7 @@ def loud_then_quiet():
 
 def containers_cut():
     """Halves of every container that tells its length, and of Ogg, whose last page marks the end."""
-    plain = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "NIST", "AVR", "VOC")
+    plain = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "NIST", "AVR", "VOC", "HTK")
     for container, subtype in (
         *((name, "PCM_16") for name in plain),
         ("SVX", "PCM_S8"),
