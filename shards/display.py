@@ -175,6 +175,18 @@ def print_left_out(console: Console, drops: Mapping[str, Mapping[str, Mapping[st
         say(console, f"not read: {listed}; convert such recordings, as with: ffmpeg -i clip{first} clip.flac")
 
 
+def print_unknown_lengths(console: Console, indexes: Mapping[str, Mapping[str, Any]]) -> None:
+    """How many of the utterances that were kept come from recordings that do not tell their length."""
+    for language, index in indexes.items():
+        found = index.get("length_unknown")
+        if found:
+            say(
+                console,
+                f"{language}: {counted(found['count'], 'utterance')} kept from recordings that do not tell their "
+                f"length (as {found['examples'][0]}); all of each was decoded, but it may have been cut short",
+            )
+
+
 def histogram(values: Sequence[int], edges: Sequence[str], *, width: int = 40) -> list[str]:
     """Lines of a bar chart: label, bar, count."""
     most = max(values, default=0)

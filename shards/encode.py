@@ -9,9 +9,10 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from shards.audio import Recording, Samples, UndecodableError, encode_flac
+from shards.audio import Samples, UndecodableError, encode_flac
 from shards.limits import Limits, check_rate, check_utterance
 from shards.plan import Candidate
+from shards.recording import Recording
 from shards.text import Rejected
 
 # Manifests round their times; a segment may end this much after its recording.
@@ -20,10 +21,14 @@ _END_TOLERANCE_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """An utterance as it goes into a shard; `samples` at 16 kHz."""
+    """An utterance as it goes into a shard; `samples` at 16 kHz.
+
+    `length_unknown`: its recording does not tell its length, so that nobody can know whether it is whole.
+    """
 
     flac: bytes
     samples: int
+    length_unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,7 @@ def _encode_recording(candidates: list[Candidate], limits: Limits) -> Iterator[E
     try:
         recording = Recording(candidates[0].audio)
     except UndecodableError as error:
-        yield from [Dropped("undecodable", str(error))] * len(candidates)
+        yield from [Dropped(error.reason, str(error))] * len(candidates)
         return
     with recording:
         for candidate in candidates:
@@ -56,18 +61,24 @@ def _encode_recording(candidates: list[Candidate], limits: Limits) -> Iterator[E
             except Rejected as rejected:
                 yield Dropped(rejected.reason, rejected.detail)
             except UndecodableError as error:
-                yield Dropped("undecodable", str(error))
+                yield Dropped(error.reason, str(error))
             else:
-                yield Encoded(encode_flac(audio), len(audio))
+                yield Encoded(encode_flac(audio), len(audio), recording.length_unknown)
 
 
 def _cut(recording: Recording, candidate: Candidate, limits: Limits) -> Samples:
-    """The utterance's audio `[S]`; what the header alone rules out is not decoded."""
+    """The utterance's audio `[S]`; what the container alone rules out is not decoded."""
     check_rate(recording.rate)
     start = candidate.start_seconds or 0.0
-    end = recording.seconds if candidate.end_seconds is None else candidate.end_seconds
-    if not 0 <= start < end <= recording.seconds + _END_TOLERANCE_SECONDS or start >= recording.seconds:
+    end = recording.promised_seconds if candidate.end_seconds is None else candidate.end_seconds
+    promised = recording.promised_seconds
+    whole = start == 0 and candidate.end_seconds is None
+    if not whole and (not 0 <= start < end <= promised + _END_TOLERANCE_SECONDS or start >= promised):
         raise Rejected("bad_segment", f"{start} … {end} s of a recording of {recording.seconds:.2f} s")
+    if recording.cut_short is not None and (
+        candidate.end_seconds is None or end > recording.seconds + _END_TOLERANCE_SECONDS or start >= recording.seconds
+    ):
+        raise Rejected("cut_short", recording.cut_short)
     if end - start > limits.max_seconds:
         raise Rejected("too_long", f"{end - start:.2f} s, limit {limits.max_seconds} s")
     return recording.cut(start, candidate.end_seconds)

@@ -187,7 +187,9 @@ def _describe(
         except Rejected as rejected:
             dropped.append((rejected.reason, f"{tar.name}:{sample.span.key}: {rejected.detail}"))
         else:
-            utterances.append(UtteranceFacts(sample.span.key, text, sample.samples, sample.speaker))
+            utterances.append(
+                UtteranceFacts(sample.span.key, text, sample.samples, sample.speaker, sample.length_unknown)
+            )
             kept.append(sample)
     part = shard_part(
         tar.name,

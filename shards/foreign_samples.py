@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from shards.audio import UndecodableError, decode, rate_of
+from shards.audio import decode, facts_of
+from shards.audio_errors import UndecodableError
 from shards.errors import StorageError
 from shards.foreign_tars import ForeignTar, local_copy
-from shards.limits import Limits, check_rate, check_utterance
+from shards.limits import Limits, check_recording, check_utterance
 from shards.members import audio_extension, check_string, check_text, info_in, is_audio, member_with, text_in
 from shards.parts import file_sha256
 from shards.tar import Span, members_of, span_checksum
@@ -34,11 +35,13 @@ class Transcript:
 
 @dataclass(frozen=True, slots=True)
 class FoundSample:
-    """A sample whose recording is sound; `transcripts` by field, None being the `.txt`. `samples` at 16 kHz."""
+    """A sample whose recording is sound; `transcripts` by field, None being the `.txt`. `samples` at 16 kHz,
+    `length_unknown` as in `UtteranceFacts`."""
 
     span: Span
     crc32: int
     samples: int
+    length_unknown: bool
     speaker: str | None
     language: str | None
     transcripts: dict[str | None, Transcript]
@@ -76,7 +79,7 @@ def survey_tar(job: tuple[ForeignTar, Sequence[str | None], Limits]) -> TarSurve
                 except Rejected as rejected:
                     result.dropped.append((rejected.reason, f"{tar.name}:{span.key}: {rejected.detail}"))
                 except UndecodableError as error:
-                    result.dropped.append(("undecodable", f"{tar.name}:{span.key}: {error}"))
+                    result.dropped.append((error.reason, f"{tar.name}:{span.key}: {error}"))
         except (OSError, EOFError) as error:
             reason = str(error) or "it ends"
             raise StorageError(f"{tar.place} can not be read: {reason}; was it changed meanwhile?") from error
@@ -96,7 +99,8 @@ def _look(descriptor: int, span: Span, fields: Sequence[str | None], limits: Lim
     info = info_in(members, strict=True)
     transcripts = _transcripts(members, info, fields)
     chosen = audio_extension(members)
-    check_rate(rate_of(members[chosen]))
+    facts = facts_of(members[chosen])
+    check_recording(facts.rate, facts.seconds, limits)
     audio = decode(members[chosen])
     check_utterance(audio, "", limits)
     for extension in members:
@@ -106,6 +110,7 @@ def _look(descriptor: int, span: Span, fields: Sequence[str | None], limits: Lim
         span,
         span_checksum(descriptor, span),
         len(audio),
+        facts.length_unknown,
         _name_of(info.get(_SPEAKER_FIELD)),
         next((name for key in _LANGUAGE_FIELDS if (name := _name_of(info.get(key))) is not None), None),
         transcripts,

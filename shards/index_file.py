@@ -15,6 +15,8 @@ from shards.parts import ShardPart, write_together
 from shards.schema import INDEX_NAME, SAMPLE_RATE, SCHEMA_VERSION, SPLITS, TABLE_NAME, VOCABULARY_NAME
 from shards.vocabulary import Vocabulary
 
+_EXAMPLES = 3
+
 
 def write_index(
     folder: Path,
@@ -52,6 +54,9 @@ def write_index(
         "drops": drops.as_dict(),
         "build": build,
     }
+    unknown_lengths = [key for part in parts for key in part.length_unknown]
+    if unknown_lengths:
+        index["length_unknown"] = {"count": len(unknown_lengths), "examples": unknown_lengths[:_EXAMPLES]}
     if reading:
         index["reading"] = reading
     text = json.dumps(index, ensure_ascii=False, indent=1) + "\n"

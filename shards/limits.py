@@ -32,6 +32,17 @@ def check_rate(rate: int) -> None:
         raise Rejected("sample_rate", f"{rate} Hz, expected at least {MIN_RATE_HZ} Hz")
 
 
+def check_recording(rate: int, seconds: float, limits: Limits) -> None:
+    """See that a recording is worth decoding.
+
+    Raises:
+        Rejected: `sample_rate` or `too_long`.
+    """
+    check_rate(rate)
+    if seconds > limits.max_seconds:
+        raise Rejected("too_long", f"{seconds:.2f} s, limit {limits.max_seconds} s")
+
+
 def check_utterance(audio: Samples, text: str, limits: Limits) -> None:
     """See that an utterance (audio `[S]`, training text) can be trained on.
 

@@ -20,18 +20,23 @@ from shards.tar_survey import scan
 
 @dataclass(frozen=True, slots=True)
 class UtteranceFacts:
-    """What the sample table says about an utterance besides where it lies; `samples` at 16 kHz."""
+    """What is known of an utterance besides where it lies; `samples` at 16 kHz.
+
+    `length_unknown`: its recording does not tell its length, so that nobody can know whether it is whole.
+    """
 
     key: str
     text: str
     samples: int
     speaker: str | None
+    length_unknown: bool = False
 
 
 @dataclass(slots=True)
 class ShardPart:
     """One finished shard: its entry in the index, its rows by column, its drops, the characters of its text.
 
+    `length_unknown` are the keys of utterances whose recordings do not tell their length.
     `consumed` counts the candidates of the split, kept or not, up to the end of this shard.
     """
 
@@ -41,12 +46,15 @@ class ShardPart:
     characters: dict[str, int]
     consumed: int = 0
     drops: Drops = field(default_factory=Drops)
+    length_unknown: list[str] = field(default_factory=list)
 
     def select(self, kept: Sequence[int], texts: Sequence[str]) -> ShardPart:
         """This part with only the rows `kept`, whose texts are `texts`."""
         rows = {name: [values[row] for row in kept] for name, values in self.rows.items()}
         info = replace(self.info, samples=len(kept), seconds=_seconds(rows["samples"]))
-        return replace(self, rows=rows, info=info, characters=_count_characters(texts))
+        keys = set(rows["key"])
+        unknown = [key for key in self.length_unknown if key in keys]
+        return replace(self, rows=rows, info=info, characters=_count_characters(texts), length_unknown=unknown)
 
     def save(self, path: Path) -> None:
         """Write as JSON, whole or not at all."""
@@ -57,6 +65,7 @@ class ShardPart:
             "characters": self.characters,
             "consumed": self.consumed,
             "drops": self.drops.as_dict(),
+            "length_unknown": self.length_unknown,
         }
         write_atomically(path, json.dumps(content, ensure_ascii=False).encode())
 
@@ -71,6 +80,7 @@ class ShardPart:
             characters=content["characters"],
             consumed=content["consumed"],
             drops=Drops(content["drops"]),
+            length_unknown=content.get("length_unknown", []),
         )
 
 
@@ -118,7 +128,13 @@ def shard_part(
         "speaker": [utterance.speaker for utterance in utterances],
     }
     info = ShardInfo(name=name, samples=len(utterances), seconds=_seconds(samples), bytes=bytes, sha256=sha256)
-    return ShardPart(split, info, rows, _count_characters([utterance.text for utterance in utterances]))
+    return ShardPart(
+        split,
+        info,
+        rows,
+        _count_characters([utterance.text for utterance in utterances]),
+        length_unknown=[utterance.key for utterance in utterances if utterance.length_unknown],
+    )
 
 
 def _seconds(samples: Sequence[int]) -> float:

@@ -77,7 +77,10 @@ class ShardReader:
                 raise ValueError("its bytes are not those that were indexed (CRC-32 differs)")
             parsed = place.parse(members_of(span), allocate)
             if len(parsed.audio) != table.samples[row]:
-                raise ValueError(f"decodes to {len(parsed.audio)} samples, its index says {table.samples[row]}")
+                raise ValueError(
+                    f"decodes to {len(parsed.audio)} samples, its index says {table.samples[row]}, as it does where an "
+                    f"earlier version indexed recordings that do not tell their length right; {place.mend}"
+                )
         except (ValueError, Rejected, UndecodableError) as error:
             raise DamagedSampleError(language, str(table.keys[row]), place.url(number), str(error), int(row)) from error
         return RawUtterance(language, str(table.keys[row]), parsed.audio, parsed.text, parsed.info)
@@ -145,6 +148,7 @@ class _Place:
         self.table = table
         self.shards = shards
         self.parse = parse
+        self.mend = index.mend
         self._mend = f"{index.mend}; 'mms-dist shards verify {index.root}' lists all that is wrong"
         self._urls = [index.shard_url(shard) for shard in shards]
 

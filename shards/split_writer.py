@@ -120,7 +120,9 @@ class _OpenShard:
             source=candidate.source,
         )
         self.bytes += self._writer.write(members_to_write(candidate.key, encoded.flac, info))
-        self.utterances.append(UtteranceFacts(candidate.key, candidate.text, encoded.samples, candidate.speaker))
+        self.utterances.append(
+            UtteranceFacts(candidate.key, candidate.text, encoded.samples, candidate.speaker, encoded.length_unknown)
+        )
 
     def close(self) -> None:
         self._writer.close()

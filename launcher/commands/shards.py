@@ -237,7 +237,14 @@ def _not_in_source(code: str, source: Path, found: list[str]) -> str:
 
 def _build(args: argparse.Namespace) -> int:
     from shards.build import BuildOptions, build_shards, is_built
-    from shards.display import BuildDisplay, WorkProgress, languages_table, plans_table, print_left_out
+    from shards.display import (
+        BuildDisplay,
+        WorkProgress,
+        languages_table,
+        plans_table,
+        print_left_out,
+        print_unknown_lengths,
+    )
     from shards.errors import SourceError
     from shards.limits import Limits
     from shards.plan import plan_languages
@@ -269,6 +276,7 @@ def _build(args: argparse.Namespace) -> int:
     if report.indexes:
         console.print(languages_table(report.indexes, console.width))
     print_left_out(console, {code: index["drops"] for code, index in report.indexes.items()}, rows)
+    print_unknown_lengths(console, report.indexes)
     if report.failed:
         raise SourceError("; ".join(report.failed.values()))
     say(console, f"look into them: mms-dist shards inspect {args.output}")
@@ -276,7 +284,7 @@ def _build(args: argparse.Namespace) -> int:
 
 
 def _index(args: argparse.Namespace) -> int:
-    from shards.display import WorkProgress, languages_table, print_drops
+    from shards.display import WorkProgress, languages_table, print_drops, print_unknown_lengths
     from shards.foreign import IndexOptions, find_tars, index_language
     from shards.limits import Limits
     from shards.tables import make_console, say
@@ -313,6 +321,7 @@ def _index(args: argparse.Namespace) -> int:
         return 0
     console.print(languages_table(indexes, console.width))
     print_drops(console, {code: index["drops"] for code, index in indexes.items()})
+    print_unknown_lengths(console, indexes)
     return 0
 
 
@@ -349,7 +358,7 @@ def _verify(args: argparse.Namespace) -> int:
 def _inspect(args: argparse.Namespace) -> int:
     import numpy as np
 
-    from shards.display import print_drops
+    from shards.display import print_drops, print_unknown_lengths
     from shards.index import ShardIndex
     from shards.summary import duration_histogram, durations_of, summary_table, vocabulary_lines
     from shards.tables import make_console
@@ -358,6 +367,7 @@ def _inspect(args: argparse.Namespace) -> int:
     index = ShardIndex.load(args.shards, args.languages or None)
     console.print(summary_table(index, console.width))
     print_drops(console, {code: index.language(code).content["drops"] for code in index.languages})
+    print_unknown_lengths(console, {code: index.language(code).content for code in index.languages})
     if args.languages:
         console.print("characters")
         for line in vocabulary_lines(index, index.languages):

@@ -1,0 +1,187 @@
+"""What a recording is by its first bytes, and what stands in for one when it is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from shards.audio_errors import CutShortError, UndecodableError
+from shards.containers import flac, ogg
+from shards.containers.layout import Layout, Part
+from shards.containers.mpeg import mpeg_layout
+from shards.containers.others import au_body, avr_body, caf_body, htk_body, iff_body, is_htk, sphere_body, voc_body
+from shards.containers.plain import Body, plain_layout
+from shards.containers.riff import RIFF_MAGICS, W64_MAGIC, riff_body, w64_body
+from shards.containers.source import ByteSource
+
+_FIRST_BYTES = 64
+_MAX_RECORDINGS = 10_000
+
+# Beginnings of what libsndfile does not read, or of what is no recording at all.
+_OTHERS: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"version https://git-lfs.github.com/spec/", "a Git LFS pointer; fetch the recording itself: git lfs pull"),
+    (0, b"/annex/objects/", "a git-annex pointer; fetch the recording itself: git annex get"),
+    (0, b"\x1f\x8b", "packed with gzip; unpack it"),
+    (0, b"PK\x03\x04", "a ZIP archive; unpack it"),
+    (0, b"PK\x05\x06", "a ZIP archive without anything in it"),
+    (0, b"BZh", "packed with bzip2; unpack it"),
+    (0, b"\xfd7zXZ\x00", "packed with xz; unpack it"),
+    (0, b"\x28\xb5\x2f\xfd", "packed with zstd; unpack it"),
+    (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive; unpack it"),
+    (0, b"Rar!\x1a\x07", "a RAR archive; unpack it"),
+    (257, b"ustar", "a tar; unpack it"),
+    (0, b"\x00\x05\x16\x07", "what macOS keeps beside a file (AppleDouble), no recording; delete it"),
+    (0, b"\x00\x05\x16\x00", "what macOS keeps beside a file (AppleSingle), no recording; delete it"),
+    (4, b"ftyp", "MP4 (M4A, AAC), which libsndfile does not read; convert it to FLAC or WAV"),
+    (0, b"\x1a\x45\xdf\xa3", "WebM or Matroska, which libsndfile does not read; convert it to FLAC or WAV"),
+    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "WMA, which libsndfile does not read; convert it to FLAC or WAV"),
+    (0, b"#!AMR", "AMR, which libsndfile does not read; convert it to FLAC or WAV"),
+    (0, b"#!SILK", "SILK, which libsndfile does not read; convert it to FLAC or WAV"),
+    (0, b"\x02#!SILK", "SILK, which libsndfile does not read; convert it to FLAC or WAV"),
+    (0, b"wvpk", "WavPack, which libsndfile does not read; convert it to FLAC or WAV"),
+    (0, b"MAC ", "Monkey's Audio, which libsndfile does not read; convert it to FLAC or WAV"),
+    (0, b"ajkg", "Shorten, which libsndfile does not read; convert it to FLAC or WAV"),
+    (0, b"FLV\x01", "Flash video, which libsndfile does not read; convert it to FLAC or WAV"),
+    (8, b"AVI ", "AVI video, which libsndfile does not read; convert it to FLAC or WAV"),
+    (8, b"WEBP", "a picture (WebP)"),
+    (0, b"\x89PNG", "a picture (PNG)"),
+    (0, b"\xff\xd8\xff", "a picture (JPEG)"),
+    (0, b"GIF8", "a picture (GIF)"),
+    (0, b"%PDF", "a PDF document"),
+    (0, b"\x93NUMPY", "a NumPy array; write it as WAV or FLAC"),
+    (0, b"PAR1", "a Parquet table"),
+    (0, b"SQLite format 3", "an SQLite database"),
+)
+_SAMPLE_BYTES = 1024
+
+# Containers that libsndfile reads and that tell no length: PAF, PVF, IRCAM.
+_WITHOUT_LENGTH = ((0, b" paf"), (0, b"fap "), (0, b"PVF1"), (0, b"\x64\xa3"), (2, b"\xa3\x64"))
+# Others that are not looked into here: XI, MAT5, MAT4 of either byte order, WVE, SDS, MPC 2000.
+_RARE = (
+    (0, b"Extended Instrument: "),
+    (0, b"MATLAB"),
+    (0, b"\x00\x00\x03\xe8\x00\x00\x00\x01"),
+    (0, b"\x00\x00\x00\x00\x01\x00\x00\x00\x01\x00\x00\x00"),
+    (0, b"ALawSoundFile"),
+    (0, b"\xf0\x7e"),
+    (0, b"\x01\x04"),
+)
+
+
+def what_it_is(data: bytes) -> str | None:
+    """What these first bytes of a file belong to if it is no recording that libsndfile reads; None: not known."""
+    if not data:
+        return "an empty file"
+    if not data.strip(b"\0"):
+        return "nothing but zero bytes, as an interrupted download leaves them"
+    for place, magic, name in _OTHERS:
+        if data[place : place + len(magic)] == magic:
+            return name
+    if data[0] == 0xFF and len(data) > 1 and data[1] & 0xF6 == 0xF0:
+        return "AAC, which libsndfile does not read; convert it to FLAC or WAV"
+    return _text_kind(data)
+
+
+def _text_kind(data: bytes) -> str | None:
+    """The name of a text: an error page in place of a download, a transcript, a link."""
+    encodings = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
+    try:
+        text = data[: len(data) - len(data) % 2 if data[:2] in encodings else len(data)].decode(
+            encodings.get(data[:2], "utf-8")
+        )
+    except UnicodeDecodeError as error:
+        if error.end < len(data) - 4:  # not merely cut within a character
+            return None
+        text = data[: error.start].decode("utf-8", "ignore")
+    if any(character < " " and character not in "\t\n\r\f\x1b" for character in text):
+        return None
+    start = text.lstrip("\ufeff \t\r\n").lower()
+    if (start.startswith("<?xml") and "<html" not in start) or start.startswith("<error"):
+        return "an XML text, such as a store's error message in place of a download"
+    if start.startswith("<") and any(name in start for name in ("<!doctype html", "<html", "<head", "<body")):
+        return "an HTML page, such as an error or a login in place of a download"
+    if start.startswith(("{", "[")):
+        return "a JSON text, such as a server's error message in place of a download"
+    shown = " ".join(text.replace("\ufeff", "").split())[:40]
+    return f"a text that begins {shown!r}" if shown else None
+
+
+def layout_of(source: ByteSource) -> Layout:
+    """How a recording lies in its bytes; all of it, where several lie one behind another.
+
+    Raises:
+        UndecodableError: if it is known not to be a recording that libsndfile reads; the message says what it is.
+        CutShortError: if it ends before its sound begins.
+    """
+    layout, end = _one_recording(source, 0)
+    number = 1
+    # A pad byte may lie between two.
+    while end < source.size and (start := _next_start(source, end)) is not None and number < _MAX_RECORDINGS:
+        following, end = _one_recording(source, start)
+        layout = layout.joined(following)
+        number += 1
+    return layout
+
+
+def _next_start(source: ByteSource, end: int) -> int | None:
+    return next((at for at in (end, end + 1) if _begins_recording(source.at(at, _FIRST_BYTES))), None)
+
+
+def _begins_recording(data: bytes) -> bool:
+    return _body_of(data) is not None or data[: len(flac.FIRST_BLOCKS[0])] in flac.FIRST_BLOCKS
+
+
+def _body_of(data: bytes) -> Callable[[ByteSource, int], Body] | None:
+    magic = data[:4]
+    if magic in RIFF_MAGICS and data[8:12] == b"WAVE":
+        return riff_body
+    if magic == b"FORM" and data[8:12] in (b"AIFF", b"AIFC", b"8SVX", b"16SV"):
+        return iff_body
+    if magic in (b".snd", b"dns."):
+        return au_body
+    if magic == b"caff":
+        return caf_body
+    if data[:16] == W64_MAGIC:
+        return w64_body
+    if data[:20] == b"Creative Voice File\x1a":
+        return voc_body
+    if data[:7] == b"NIST_1A":
+        return sphere_body
+    if magic == b"2BIT":
+        return avr_body
+    return htk_body if is_htk(data) else None
+
+
+def _one_recording(source: ByteSource, start: int) -> tuple[Layout, int]:
+    head = source.at(start, _SAMPLE_BYTES)
+    tagged = _without_tags(source, start)
+    behind_tags = source.at(tagged, _FIRST_BYTES)
+    body_of = _body_of(behind_tags)
+    if body_of is not None:
+        return plain_layout(source, tagged, body_of(source, tagged), _begins_recording)
+    if behind_tags[:4] == ogg.MAGIC:
+        return ogg.ogg_layout(source, tagged), source.size
+    if behind_tags[:4] == flac.MAGIC:
+        return flac.flac_layout(source, tagged)
+    name = what_it_is(head)
+    if name is not None:
+        raise UndecodableError(f"it is {name}")
+    mpeg = mpeg_layout(source, start, source.size)
+    if mpeg is not None:
+        return mpeg, source.size
+    if head[:3] == b"ID3":
+        raise CutShortError("it holds an ID3 tag and no sound behind it")
+    without_length = _begins_as_one_of(head, _WITHOUT_LENGTH)
+    if not without_length and not _begins_as_one_of(head, _RARE):
+        # libsndfile would look for MPEG frames at every byte, for hours in a large file.
+        raise UndecodableError("it is in no format that libsndfile reads")
+    return Layout((Part(start, source.size),), length_unknown=without_length), source.size
+
+
+def _begins_as_one_of(head: bytes, magics: Iterable[tuple[int, bytes]]) -> bool:
+    return any(head[place : place + len(magic)] == magic for place, magic in magics)
+
+
+def _without_tags(source: ByteSource, start: int) -> int:
+    while (head := source.at(start, 10))[:3] == b"ID3" and len(head) == 10 and max(head[6:]) < 0x80:
+        start += 10 + (head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]) + (10 if head[5] & 0x10 else 0)
+    return start

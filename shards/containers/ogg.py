@@ -1,0 +1,109 @@
+"""Ogg: its pages in order and undamaged, up to the one that ends the stream.
+
+Format: RFC 3533, https://www.rfc-editor.org/rfc/rfc3533.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+from shards.audio_errors import CutShortError, UndecodableError
+from shards.containers.layout import Layout, Part, Shortfall
+from shards.containers.source import ByteSource
+from shards.wording import counted
+
+MAGIC = b"OggS"
+_HEADER_BYTES = 27
+_BEGINS, _ENDS = 2, 4
+_CODECS = {b"\x01vorbis": "Vorbis", b"OpusHead": "Opus", b"\x7fFLAC": "FLAC", b"Speex   ": "Speex"}
+
+# zlib sums bits from the lowest up, Ogg from the highest down.
+_REVERSED = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
+
+
+@dataclass(slots=True)
+class _Link:
+    """One Ogg file within a chain of them: its audio stream by `serial`."""
+
+    start: int
+    stop: int
+    serial: int | None = None
+    has_data: bool = False
+    ended: bool = False
+    last_sequence: int = -1
+    last_position: int = 0
+
+
+def page_checksum(page: bytes) -> int:
+    """The checksum of a page whose own checksum is zeroed."""
+    found = zlib.crc32(page.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return int(f"{found:032b}"[::-1], 2)
+
+
+def ogg_layout(source: ByteSource, start: int) -> Layout:
+    """The chain of Ogg streams that begins at `start`.
+
+    Raises:
+        UndecodableError: if a page is damaged or missing, or there is no audio.
+    """
+    layout: Layout | None = None
+    for link in _links(source, start):
+        shortfall = None if link.ended else Shortfall("the last Ogg page, which marks the end, is missing")
+        found = Layout((Part(link.start, link.stop),), shortfall)
+        layout = found if layout is None else layout.joined(found)
+    assert layout is not None
+    return layout
+
+
+def _links(source: ByteSource, offset: int) -> list[_Link]:
+    links: list[_Link] = []
+    while (offset := source.find(MAGIC, offset)) >= 0:
+        header = source.at(offset, _HEADER_BYTES + 255)
+        segments = header[26] if len(header) >= _HEADER_BYTES else 255
+        size = _HEADER_BYTES + segments + sum(header[_HEADER_BYTES : _HEADER_BYTES + segments])
+        page = source.at(offset, size)
+        if len(page) < size:
+            if not any(link.has_data for link in links):
+                raise CutShortError("it ends within its first Ogg pages, before any sound")
+            break
+        damaged = page_checksum(page[:22] + bytes(4) + page[26:]) != int.from_bytes(page[22:26], "little")
+        if damaged:
+            raise UndecodableError(f"the Ogg page at byte {offset:,} is damaged (its checksum differs)")
+        _add_page(links, page, _HEADER_BYTES + segments, offset)
+        offset += size
+        links[-1].stop = offset
+    audible = [link for link in links if link.serial is not None]
+    if not audible:
+        raise UndecodableError("it is an Ogg file without Vorbis, Opus or FLAC in it")
+    return audible
+
+
+def _add_page(links: list[_Link], page: bytes, body: int, offset: int) -> None:
+    flags, serial = page[5], int.from_bytes(page[14:18], "little")
+    position = int.from_bytes(page[6:14], "little", signed=True)
+    sequence = int.from_bytes(page[18:22], "little")
+    if flags & _BEGINS:
+        if not links or links[-1].has_data:
+            links.append(_Link(offset, offset))
+        link = links[-1]
+        codec = next((name for magic, name in _CODECS.items() if page[body : body + len(magic)] == magic), None)
+        if codec == "Speex":
+            raise UndecodableError("it is Speex in Ogg, which libsndfile does not read; convert it to FLAC or WAV")
+        if codec is not None and link.serial is None:
+            link.serial = serial
+        return
+    if not links:
+        raise UndecodableError("it is an Ogg stream without its beginning")
+    link = links[-1]
+    link.has_data = True
+    if serial != link.serial:
+        return
+    # Captures of broadcasts join the headers to a page from the middle; within the sound none may be missing.
+    if link.last_position > 0 and sequence > link.last_sequence + 1:
+        raise UndecodableError(f"{counted(sequence - link.last_sequence - 1, 'Ogg page')} missing at byte {offset:,}")
+    if 0 <= position < link.last_position:
+        raise UndecodableError(f"the Ogg page at byte {offset:,} goes back in time")
+    link.last_sequence = sequence
+    link.last_position = max(link.last_position, position)
+    link.ended = bool(flags & _ENDS)

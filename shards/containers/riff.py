@@ -1,0 +1,133 @@
+"""WAV, RF64, BW64 and W64: where their sound lies, and how much of it is promised."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from shards.containers.plain import Body, cut_in_header, is_chunk_name, length_field
+from shards.containers.source import ByteSource
+
+RIFF_MAGICS = (b"RIFF", b"RIFX", b"RF64", b"BW64")
+W64_MAGIC = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00"
+_W64_TAIL = b"\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
+_GSM_FORMAT = 0x31
+_MPEG_FORMATS = (0x50, 0x55)
+# What writers to a pipe put in place of a length that they do not know, less a header: sox, arecord, ffmpeg, lame.
+_PLACEHOLDERS = ((0x7FFFF000, 0x80000000), (0xFFFFF000, 0xFFFFFFFF))
+
+
+def is_placeholder(length: int) -> bool:
+    """Whether a length of 32 bits stands for one that was not known."""
+    return length == 0 or any(low <= length <= high for low, high in _PLACEHOLDERS)
+
+
+def riff_body(source: ByteSource, start: int) -> Body:
+    """The sound of the WAV, RF64 or BW64 file that begins at `start`.
+
+    Raises:
+        CutShortError: if it ends before its sound begins.
+    """
+    head = source.at(start, 12)
+    order: Literal["big", "little"] = "big" if head[:4] == b"RIFX" else "little"
+    format_tag, bytes_per_second, long_length, long_place = 0, 0, None, None
+    offset = start + 12
+    while len(chunk := source.at(offset, 8)) == 8:
+        name, size = chunk[:4], int.from_bytes(chunk[4:8], order)
+        if name == b"ds64":
+            data = source.at(offset + 8, 16)
+            long_place, long_length = offset + 16, int.from_bytes(data[8:16], "little")
+        elif name == b"fmt ":
+            data = source.at(offset + 8, 40)
+            format_tag, bytes_per_second = int.from_bytes(data[:2], order), int.from_bytes(data[8:12], order)
+        elif name == b"data":
+            return _body(source, start, offset, size, order, format_tag, bytes_per_second, long_length, long_place)
+        offset += 8 + size + size % 2
+    raise cut_in_header("WAV")
+
+
+def _body(
+    source: ByteSource,
+    start: int,
+    offset: int,
+    size: int,
+    order: Literal["big", "little"],
+    format_tag: int,
+    bytes_per_second: int,
+    long_length: int | None,
+    long_place: int | None,
+) -> Body:
+    promised: int | None = size
+    if long_length is not None and size == 0xFFFFFFFF:
+        promised = None if long_length == 0 or long_length >= 1 << 62 else long_length
+    elif is_placeholder(size) and size != source.size - offset - 8:
+        promised = None
+    if promised is None and size == 0 and _is_empty(source, offset + 8, order):
+        promised = 0
+
+    def fields(count: int) -> dict[int, bytes]:
+        if long_place is not None and count > 0xFFFFFFF0:
+            return {long_place: count.to_bytes(8, "little"), offset + 4: b"\xff\xff\xff\xff"}
+        short = min(count, 0xFFFFFFFF).to_bytes(4, order)
+        places = {offset + 4: short}
+        return places | ({long_place: count.to_bytes(8, "little")} if long_place is not None else {})
+
+    return Body(
+        offset + 8,
+        promised,
+        bytes_per_second,
+        fields,
+        chunk_bytes=lambda at: riff_chunk_bytes(source, at, order),
+        is_mpeg=format_tag in _MPEG_FORMATS,
+        # libsndfile takes a pad byte for one more block.
+        frames_of=(lambda count: count // 65 * 320) if format_tag == _GSM_FORMAT else None,
+        magic=b"RF64" if source.at(start, 4) == b"BW64" else b"",
+    )
+
+
+def riff_chunk_bytes(source: ByteSource, offset: int, order: Literal["big", "little"]) -> int | None:
+    """Length of the chunk at `offset`, header and pad byte included; None if there is none, or another recording."""
+    chunk = source.at(offset, 8)
+    if not is_chunk_name(chunk[:4]) or len(chunk) < 8 or chunk[:4] in (*RIFF_MAGICS, b"FORM"):
+        return None
+    size = int.from_bytes(chunk[4:8], order)
+    return 8 + size + size % 2
+
+
+def _is_empty(source: ByteSource, offset: int, order: Literal["big", "little"]) -> bool:
+    """Whether chunks follow a length of 0 that account for every byte, so that there really is no sound."""
+    while offset < source.size:
+        size = riff_chunk_bytes(source, offset, order)
+        if size is None:
+            return False
+        offset += size
+    return offset <= source.size + 1
+
+
+def w64_body(source: ByteSource, start: int) -> Body:
+    """The sound of the Sony Wave64 file that begins at `start`; sizes count their own 24 bytes of header."""
+    offset, bytes_per_second = start + 40, 0
+    while len(chunk := source.at(offset, 24)) == 24:
+        size = int.from_bytes(chunk[16:24], "little")
+        if chunk[:4] == b"fmt " and chunk[4:16] == _W64_TAIL:
+            bytes_per_second = int.from_bytes(source.at(offset + 32, 4), "little")
+        elif chunk[:4] == b"data" and chunk[4:16] == _W64_TAIL:
+            unknown = size <= 24 or size >= 1 << 62
+            return Body(
+                offset + 24,
+                None if unknown else size - 24,
+                bytes_per_second,
+                length_field(offset + 16, 8, "little", more=24),
+                chunk_bytes=lambda at: _w64_chunk_bytes(source, at),
+            )
+        if size < 24:
+            break
+        offset += size + -size % 8
+    raise cut_in_header("W64")
+
+
+def _w64_chunk_bytes(source: ByteSource, offset: int) -> int | None:
+    chunk = source.at(offset, 24)
+    size = int.from_bytes(chunk[16:24], "little")
+    if not is_chunk_name(chunk[:4]) or chunk[:16] == W64_MAGIC or size < 24:
+        return None
+    return size + -size % 8
