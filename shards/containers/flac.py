@@ -183,8 +183,10 @@ def flac_layout(source: ByteSource, start: int) -> tuple[Layout, int]:
     if len(head) < HEAD_BYTES:
         raise CutShortError("ends within its FLAC header")
     info = StreamInfo.of(head)
-    following = [at for marker in FIRST_BLOCKS if (at := source.find(marker, start + HEAD_BYTES)) >= 0]
-    stop = min(following, default=source.size)
+    stop = source.find(MAGIC, start + HEAD_BYTES)
+    while stop >= 0 and source.at(stop, len(FIRST_BLOCKS[0])) not in FIRST_BLOCKS:
+        stop = source.find(MAGIC, stop + 1)
+    stop = source.size if stop < 0 else stop
     tail_start = max(start, stop - _SEARCH_BYTES)
     tail = source.at(tail_start, stop - tail_start)
     last = last_frame(tail, len(tail), info) or FrameFound(0, 0, 0)
