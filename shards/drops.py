@@ -50,7 +50,7 @@ NO_UTTERANCES = ("hidden_file", "other_file")
 # What helps where nothing else is left of a language.
 MENDS = {
     "missing_text": "write clip.txt beside each clip",
-    "missing_audio": "mend the paths or give --audio-root",
+    "missing_audio": "correct the paths or give --audio-root",
     "unread_format": "convert the recordings, as with: ffmpeg -i clip.m4a clip.flac",
     "row_fields": "give every line the fields of the header",
     "row_encoding": "write the manifest as UTF-8",
@@ -70,7 +70,7 @@ MENDS = {
     "unsupported_characters": "write the symbols as words, or say how with 'replace' in --text-rules",
     "duplicate": "give each stretch of a recording once",
     "text_in_other_split": "give each sentence one split",
-    "bad_segment": "mend the segments' start and end",
+    "bad_segment": "correct the segments' start and end",
     "undecodable": "give recordings that libsndfile reads",
     "cut_short": "copy or download the recordings again",
     "not_finite": "write the recordings again without NaN and infinite samples",
