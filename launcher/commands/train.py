@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mms_dist.errors import EXIT_PREEMPTED, MmsDistError, StoppedEarly
+from mms_dist.errors import EXIT_PREEMPTED, MmsDistError, PeerError, StoppedEarly
 
 ACCEPTS_SETTINGS = True
 
@@ -62,6 +62,10 @@ def run(args: argparse.Namespace) -> int:
             note(EXIT_PREEMPTED)
             print(STOPPED_EARLY.decode(), end="", file=sys.stderr)
             return EXIT_PREEMPTED
+        except PeerError as error:
+            if error.exit_code == EXIT_PREEMPTED:  # another rank was stopped, perhaps before the run was opened
+                note(EXIT_PREEMPTED)
+            raise
     return _exit_status(outcome, Path(config.run.directory))
 
 

@@ -100,7 +100,7 @@ def note_states(parts: Parts, notes: Notes) -> None:
     ]
     number, language = notes.get("unread", (None, None))
     if loop.round + 1 == number:
-        _read_nothing_of(parts, language)
+        read_nothing_of(parts, language)
     _stop_after_rounds(parts, notes)
 
 
@@ -123,7 +123,7 @@ def _note_reductions(parts: Parts, notes: Notes) -> None:
     loop.comm.reduce = noted  # type: ignore[method-assign]
 
 
-def _read_nothing_of(parts: Parts, language: str) -> None:
+def read_nothing_of(parts: Parts, language: str) -> None:
     """Of the next batch of this language every utterance of this rank's share is unreadable."""
     loader, take = parts.loop.loader, parts.loop.loader.take
 

@@ -18,6 +18,7 @@ from mms_dist.training.progress import QUARANTINED, Progress
 from mms_dist.training.quarantine import write_quarantine
 from mms_dist.training.restore import Restored, restore
 from tests.corpus import build_toy_shards
+from tests.distributed.placements import read_nothing_of
 from tests.training import final_row, toy_config, train_watched
 
 A, B = "taa", "tab"
@@ -235,3 +236,23 @@ def test_a_quarantined_language_without_a_whole_checkpoint_keeps_nobody_company(
         (folder / "state.json").write_text("{}")
     again = run(config)
     assert min(again) == 5 and all(list(languages) == [A] for languages in again.values())
+
+
+def test_a_batch_of_which_nothing_could_be_read_is_passed_over_once(
+    tmp_path: Path, small_base: Path, shards: Path, whole: tuple[Path, Rounds]
+) -> None:
+    seen: Rounds = {}
+
+    def note(parts: Parts) -> None:
+        number = parts.loop.round + 1
+        seen[number] = {t.language: Seen(t.position, False, t.progress.step) for t in parts.loop.seating.in_order()}
+        if number == 3:
+            read_nothing_of(parts, B)
+
+    train_watched(setting(tmp_path, small_base, shards), note)
+    for number in range(1, STEPS + 1):
+        expected = whole[1][number]
+        assert seen[number][A] == expected[A]
+        assert seen[number][B] == expected[B]._replace(step=number - 1 - (number > 3))
+    assert list(seen) == list(range(1, STEPS + 2)), "and its step is made up for"
+    assert final_row(tmp_path, A).equal(final_row(whole[0], A))

@@ -8,6 +8,8 @@ import pytest
 
 from mms_dist.config import Stopping
 from mms_dist.data.stream import Position
+from mms_dist.distributed.placement import Block
+from mms_dist.training.evaluate import Transcription
 from mms_dist.training.exchange import BatchTotals
 from mms_dist.training.lifecycle import Lifecycle, Turn
 from mms_dist.training.optimizer import Outcome
@@ -23,13 +25,18 @@ class Bench:
     def __init__(self, folder: Path, *, every_steps: int = 100, every_rounds: int = 100, led_here: bool = True) -> None:
         self.evaluated: list[int] = []
         self.saved: list[int] = []
+        self.best: list[bool] = []
+        self.drained = 0
         self.events: list[str] = []
         self.progress = Progress("taa")
+        self.held_until = -1
         self.trainee: Any = SimpleNamespace(
             language="taa",
             progress=self.progress,
             position=Position(),
             is_led_here=led_here,
+            is_held=lambda number: number <= self.held_until,
+            block=Block(0, 1),
             stream=SimpleNamespace(batches=lambda epoch: [None] * BATCHES),
             settings=SimpleNamespace(optim=SimpleNamespace(steps=1000), stopping=Stopping()),
         )
@@ -39,16 +46,29 @@ class Bench:
             data=SimpleNamespace(shards="shards"),
         )
         workplace: Any = SimpleNamespace(is_finite=lambda trainee: True, snapshot=lambda trainee: None)
-        store: Any = SimpleNamespace(
-            directory=folder, save_later=lambda *_, **__: self.saved.append(self.progress.round)
+        store: Any = SimpleNamespace(directory=folder, save_later=self._save, drain=self._drain)
+        dev: Any = SimpleNamespace(
+            transcribe=self._transcribe,
+            lockstep=SimpleNamespace(is_needed=False),
+            comm=SimpleNamespace(share_in=lambda block, item: [item]),
         )
-        dev: Any = SimpleNamespace(transcribe=self._transcribe)
         monitor: Any = SimpleNamespace(event=lambda kind, **_: self.events.append(kind))
         self.lifecycle = Lifecycle(config, workplace, store, dev, monitor)
 
     def _transcribe(self, due: list[Any]) -> dict[str, Any]:
+        """Of a dev split of which nothing can be read."""
         self.evaluated += [trainee.progress.step for trainee in due]
-        return {}
+        return {trainee.language: Transcription() for trainee in due}
+
+    def _save(self, snapshot: object, *, best: bool, saved: object) -> None:
+        self.saved.append(self.progress.round)
+        self.best.append(best)
+
+    def _drain(self) -> None:
+        self.drained += 1
+
+    def admit(self, round_number: int, *, stop: bool = False) -> None:
+        self.lifecycle.admitted([self.trainee], round_number, lambda: stop)
 
     def round(self, number: int, *, read: int = 2, grad_norm: float = 1.0) -> None:
         outcome = Outcome(grad_norm, stepped=grad_norm < float("inf")) if read else None
@@ -93,7 +113,8 @@ def test_evaluation_goes_by_the_languages_steps_and_saving_by_the_runs_rounds(tm
     for number in range(admitted + 1, admitted + 11):
         bench.round(number)
     assert bench.evaluated == [4, 8]
-    assert bench.saved == [number for number in range(admitted + 1, admitted + 11) if number % 5 == 0]
+    regular = {number for number in range(admitted + 1, admitted + 11) if number % 5 == 0}
+    assert set(bench.saved) == regular | {admitted + 4, admitted + 8}, "and where it was the best so far"
 
 
 def test_the_last_step_is_evaluated_and_saved_whatever_the_intervals(tmp_path: Path) -> None:
@@ -103,3 +124,34 @@ def test_the_last_step_is_evaluated_and_saved_whatever_the_intervals(tmp_path: P
         bench.round(number)
     assert (bench.evaluated, bench.saved, bench.events) == ([3], [3], ["finished"])
     assert bench.progress.reason == "steps"
+
+
+def test_a_new_language_is_measured_and_saved_before_its_first_round(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.admit(3)
+    assert (bench.evaluated, bench.saved, bench.best, bench.drained) == ([0], [0], [True], 1)
+    assert bench.events == ["admitted"]
+
+
+def test_one_that_comes_back_is_neither_measured_nor_saved_again(tmp_path: Path) -> None:
+    for step, cer in ((5, None), (0, 0.5), (5, 0.5)):
+        bench = Bench(tmp_path)
+        bench.progress.step, bench.progress.best.cer = step, cer
+        bench.admit(3)
+        assert (bench.evaluated, bench.saved, bench.events) == ([], [], ["admitted"])
+        assert bench.drained == 1, "whatever was saved before is on the disk before a round begins"
+
+
+def test_one_that_only_keeps_company_is_not_told_of_as_admitted(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.held_until = 4
+    bench.admit(3)
+    assert (bench.evaluated, bench.events) == ([], [])
+    bench.admit(4)
+    assert bench.events == ["admitted"]
+
+
+def test_a_stop_passes_the_measuring_over(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.admit(0, stop=True)
+    assert (bench.evaluated, bench.saved, bench.drained) == ([], [], 1)

@@ -148,3 +148,15 @@ def test_the_rate_warms_up_decays_and_still_moves_in_the_last_step() -> None:
     assert all(later < earlier for earlier, later in itertools.pairwise(rates[4:]))
     assert learning_rate(10_000, Optim(lr=1.0, decay="constant")) == 1.0
     assert learning_rate(0, Optim(warmup_steps=0)) == 0.0, "of a language that is quarantined in its first step"
+
+
+def test_a_row_that_only_keeps_company_is_measured_and_left_as_it_is() -> None:
+    bank, adamw = new_bank()
+    before = [tensor.detach().clone() for tensor in (bank.rows, adamw.exp_avg, adamw.exp_avg_sq)]
+    bank.grads[0, : bank.row_size(0)] = gradient(0, 1, bank)
+    norm = float(bank.grads[0].norm())
+    (outcome,) = adamw.step([RowStep(0, 1, OPTIMS[0], commit=False)])
+    assert outcome.stepped is False and outcome.grad_norm == pytest.approx(norm)
+    after = (bank.rows, adamw.exp_avg, adamw.exp_avg_sq)
+    assert all(new.equal(old) for new, old in zip(after, before, strict=True))
+    assert not bank.grads.any(), "nothing is left for its next round"

@@ -1,0 +1,70 @@
+"""Whose loss, weight, mask and seed an utterance of a mixed forward pass has."""
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from mms_dist.training import gradients
+from mms_dist.training.gradients import GradientPass
+from shards.schema import SAMPLE_RATE
+
+SEED = 7
+
+
+class Told(GradientPass):
+    """Notes its forward passes; an utterance's loss is its length in seconds, times its weight."""
+
+    def __init__(self, forward_seconds: float) -> None:
+        super().__init__(SimpleNamespace(), SimpleNamespace(), forward_seconds=forward_seconds, seed=SEED)  # type: ignore[arg-type]
+        self.weights: dict[str, set[float]] = {}
+        self.passes: list[list[str]] = []
+
+    def _forward_backward(self, members: Any, weights: Sequence[float], trainees: Any) -> Tensor:
+        self.passes.append([member.language for member in members])
+        for member, weight in zip(members, weights, strict=True):
+            self.weights.setdefault(member.language, set()).add(weight)
+        seconds = [len(member.audio) / SAMPLE_RATE for member in members]
+        return torch.tensor([length * weight for length, weight in zip(seconds, weights, strict=True)])
+
+
+def batch(language: str, seconds: Sequence[float], *, planned: int) -> Any:
+    utterances = [SimpleNamespace(language=language, audio=np.zeros(int(each * SAMPLE_RATE))) for each in seconds]
+    return SimpleNamespace(utterances=utterances, size=planned, request=SimpleNamespace(language=language))
+
+
+def test_every_utterance_counts_for_its_own_language_by_one_over_its_planned_batch() -> None:
+    told = Told(forward_seconds=20.0)
+    batches = [
+        batch("taa", [4.0, 1.0, 2.5], planned=4),
+        batch("tab", [1.5, 3.5], planned=2),
+        batch("tac", [], planned=3),
+    ]
+    losses = told.accumulate(batches, {})
+    assert told.weights == {"taa": {1 / 4}, "tab": {1 / 2}}
+    assert any(len(set(each)) > 1 and each != sorted(each) for each in told.passes), "languages are mixed in a pass"
+    assert losses.losses == pytest.approx({"taa": 7.5 / 4, "tab": 5.0 / 2})
+    assert losses.audio_seconds == 12.5 and losses.padded_seconds >= 12.5
+
+
+def test_an_utterance_has_the_spans_of_its_own_language() -> None:
+    augment = SimpleNamespace(time_prob=0.1, time_length=4, feature_prob=0.2, feature_length=6)
+    owner: Any = SimpleNamespace(settings=SimpleNamespace(augment=augment))
+    assert gradients._spans(owner) == gradients.Spans(time_prob=0.1, time_length=4, channel_prob=0.2, channel_length=6)
+
+
+def test_masks_are_keyed_by_the_seed_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds: list[int] = []
+
+    def collate(members: Any, *, seed: int) -> Any:
+        seeds.append(seed)
+        raise InterruptedError
+
+    monkeypatch.setattr(gradients, "collate", collate)
+    with pytest.raises(InterruptedError):
+        Told(forward_seconds=8.0)._losses([], {})
+    assert seeds == [SEED]
