@@ -1,5 +1,7 @@
 """Who hands which language to whom when owners change: the same on every rank, and each old owner its part."""
 
+import string
+
 from mms_dist.distributed.placement import Block
 from mms_dist.training.seating import Move, moves
 
@@ -11,6 +13,9 @@ def test_languages_are_handed_on_in_one_order_whatever_order_they_were_placed_in
     expected = [Move("a", 0, 1), Move("b", 2, 0), Move("b", 3, 1)]
     assert moves(BEFORE, AFTER) == expected
     assert moves(dict(reversed(BEFORE.items())), dict(reversed(AFTER.items()))) == expected
+    many = [f"t{letter}" for letter in reversed(string.ascii_lowercase)]
+    todo = moves(dict.fromkeys(many, Block(0, 1)), dict.fromkeys(many, Block(1, 1)))
+    assert [move.language for move in todo] == sorted(many)
 
 
 def test_a_block_that_doubles_does_so_in_the_time_of_one_parcel() -> None:
