@@ -1,6 +1,6 @@
 """The `mms-dist` command: finds the commands, runs one, and turns what goes wrong into one line and a status.
 
-Exit status: 0 done · 1 the work or a part of it failed, or a bug of ours · 2 something the user can mend · 65 a run has
+Exit status: 0 done · 1 the work or a part of it failed, or a bug of ours · 2 something the user can fix · 65 a run has
 ended, and languages are in quarantine · 70 restarts do not help · 75 stopped, run it again · 130 interrupted · 141 the
 reader of the output has gone.
 """
@@ -134,7 +134,7 @@ def _status_of(error: Exception) -> int:
         return EXIT_FAILED
     complain(
         f"{traceback.format_exc()}error: mms-dist {__version__} stopped on an unexpected {type(error).__name__}. "
-        "If the message above does not tell you what to mend, please open an issue with the command, "
+        "If the message above does not tell you what to fix, please open an issue with the command, "
         f"the traceback and this line (Python {platform.python_version()}, {platform.platform()})."
     )
     return EXIT_FAILED

@@ -23,7 +23,7 @@ examples:
   mms-dist debug --config configs/train/mms-1b-all.yaml --model.base tiny-mms --device cpu   before there is a GPU
   mms-dist debug --config configs/train/mms-300m.yaml --languages ron ita --utterances 8 --optim.lr 5e-4
 
-exit status: 0 every check passed · 1 a check failed · 2 something in the configuration, data or base to mend"""
+exit status: 0 every check passed · 1 a check failed · 2 something in the configuration, data or base to fix"""
 
 
 def add_parser(subparsers: Any) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 ACCEPTS_SETTINGS = True
 
 DESCRIPTION = """\
-Look at everything that a run needs, and report all problems at once, each with its mend: installed versions, the
+Look at everything that a run needs, and report all problems at once, each with a fix: installed versions, the
 configuration, devices, the base model, shards and vocabularies, the run directory's file system and locks, disk space,
 memory, processes and network. Nothing is trained; what is written goes again.
 

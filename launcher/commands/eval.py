@@ -30,7 +30,7 @@ examples:
   mms-dist eval runs/mms-300m --transcripts test.tsv             what was said and what was decoded
   mms-dist eval runs/mms-300m --data.shards elsewhere/corpus     any setting of the run's configuration
 
-exit status: 0 done · 1 a language could not be scored · 2 something to mend"""
+exit status: 0 done · 1 a language could not be scored · 2 something to fix"""
 
 EDITS_SHOWN = 3
 

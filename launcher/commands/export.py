@@ -25,7 +25,7 @@ examples:
   mms-dist export runs/mms-300m --to out --languages ron ita  two of them, elsewhere
   mms-dist export runs/mms-1b-all --adapters-only --to out    9 MB a language instead of 4 GB
 
-exit status: 0 done · 1 nothing exported: no language is trained · 2 something to mend"""
+exit status: 0 done · 1 nothing exported: no language is trained · 2 something to fix"""
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -36,7 +36,7 @@ examples:
   mms-dist submit runs/mms-300m --script eval --options="--split dev"
   mms-dist submit configs/train/mms-300m.yaml --sbatch partition=short --sbatch mail-type=END
 
-exit status: 0 submitted, or printed · 1 the preflight found what keeps the run from working · 2 something to mend:
+exit status: 0 submitted, or printed · 1 the preflight found what keeps the run from working · 2 something to fix:
 there is no sbatch, or it refuses the job"""
 
 
@@ -101,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write(submission.text)
         return 0 if well else EXIT_CHECK_FAILED
     if not well:
-        print("not submitted: mend what failed, or submit all the same with --no-preflight", file=sys.stderr)
+        print("not submitted: fix what failed, or submit all the same with --no-preflight", file=sys.stderr)
         return EXIT_CHECK_FAILED
     job = sbatch(submission)
     print(f"submitted: job {job}, {submission.name}")

@@ -23,8 +23,8 @@ waits for, it ends within five seconds: there is nothing to save yet.
 On several processes and machines, with the same settings and the same result (configs/accelerate/):
   accelerate launch --config_file configs/accelerate/one_node_8gpu.yaml -m launcher.train --config FILE
 
-exit status: 0 finished · 1 failed · 2 something in the configuration, data or base to mend · 65 incomplete: languages
-are in quarantine (`mms-dist report RUN` says which and why), do not restart · 70 automatic restarts make no progress,
+exit status: 0 finished · 1 failed · 2 something in the configuration, data or base to fix · 65 incomplete: languages
+are in quarantine (`mms-dist report RUN` says which and why), do not restart them automatically · 70 automatic restarts make no progress,
 do not restart · 75 stopped, resumable. RUN/status.json says the same, as launchers mask it."""
 
 
