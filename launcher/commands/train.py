@@ -24,8 +24,9 @@ On several processes and machines, with the same settings and the same result (c
   accelerate launch --config_file configs/accelerate/one_node_8gpu.yaml -m launcher.train --config FILE
 
 exit status: 0 finished · 1 failed · 2 something in the configuration, data or base to fix · 65 incomplete: languages
-are in quarantine (`mms-dist report RUN` says which and why), do not restart them automatically · 70 automatic restarts make no progress,
-do not restart · 75 stopped, resumable. RUN/status.json says the same, as launchers mask it."""
+are in quarantine or could not be scored (`mms-dist report RUN` says which and why); fix that before you start again ·
+70 automatic restarts make no progress · 75 stopped, resumable · 130 ended at once by a second Ctrl-C. RUN/status.json
+says the same, as launchers mask it."""
 
 
 def add_parser(subparsers: Any) -> None:
