@@ -39,6 +39,10 @@ from shards.text_rules import load_rules
         ("kaz", "Iшкi ІС, QAZAQ TILI", "iшкi іс qazaq tılı"),
         ("che", "ЧIаг1о КӀант", "чӏагӏо кӏант"),
         ("ukr", "І я, й Іван", "і я й іван"),
+        # Words of one sign
+        ("snd", "آئون ۽ توهان گهر ۾ آهيون.", "آئون ۽ توهان گهر ۾ آهيون"),
+        ("crk-script_syllabics", "ᒋᓴᐢ ᙭ ᐁᑿ᙮", "ᒋᓴᐢ ᙭ ᐁᑿ"),
+        ("naq", "|Gaob ||naba ‖în", "ǀgaob ǁnaba ǁîn"),
         # Elision
         ("ita", "E' 'n po' tardi, 'sta cosa", "e' 'n po' tardi 'sta cosa"),
         ("ita", "Disse: 'Va bene' e andò all'alba", "disse va bene e andò all'alba"),
