@@ -35,9 +35,9 @@ _CAPITAL_NOUNS = ("de",)
 _CARDINAL_KINGS = ("de", "fr")
 # No. 5, p. 5, vol. 5
 _SHORTENED = re.compile(r"(?<![^\W\d_])[^\W\d_]{1,3}\.\s*$")
-# Typed for I and X in a numeral: palochka, and letters of Cyrillic.
-_ROMAN_TYPED = str.maketrans("ӏӀІХ", "IIIX")
-_PALOCHKA_ALONE = re.compile(r"(?<![\w'’-])ӏ(?![\w'’])")
+# Cyrillic letters typed for I and X in a numeral, and what numerals are where I is typed for palochka.
+_ROMAN_TYPED = str.maketrans("ІХ", "IX")
+_ROMAN_WITH_PALOCHKA = re.compile(r"(?<!\S)[IVXLCDMivxlcdm]*[ӏӀ][IVXLCDMivxlcdmӏӀ]*(?!\S)")
 _ROMAN = re.compile(
     r"(?<![\w'’-])(?=[IVXLCDM]{2})M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})(?![\w'’])"
 )
@@ -55,12 +55,16 @@ def roman_numeral(text: str) -> str | None:
     """
     if text == text.upper():
         return None
-    if alone := _PALOCHKA_ALONE.search(text):
-        return alone[0]
     for found in _ROMAN.finditer(text.translate(_ROMAN_TYPED)):
         if len(found[0]) >= 4 or not set(found[0]) - set("IVX"):
             return found[0]
     return None
+
+
+def numeral_of_palochka(words: str) -> str | None:
+    """A word of palochka and Latin numerals alone, which is none in any language; None if there is none."""
+    found = _ROMAN_WITH_PALOCHKA.search(words) if "ӏ" in words or "Ӏ" in words else None
+    return found[0] if found else None
 
 
 def spelled(text: str, rules: TextRules) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from shards import apostrophes
 from shards.characters import JOINERS, folded, is_letter, is_mark, visible, without_outer_joiners, without_soft_dots
-from shards.numbers import has_numbers, roman_numeral, spelled
+from shards.numbers import has_numbers, numeral_of_palochka, roman_numeral, spelled
 from shards.rejected import Rejected
 from shards.text_rules import TextRules, stored_rules
 from shards.text_v1 import TextNormaliserV1, TextRulesV1
@@ -77,6 +77,8 @@ class TextNormaliser:
         text = self._words(without_soft_dots(text))
         if not any(map(is_letter, text)):
             raise Rejected("empty", repr(raw))
+        if numeral_of_palochka(text):
+            raise Rejected("numbers", f"{numeral_of_palochka(text)!r} in {text!r}")
         return text
 
     def _folded(self, text: str) -> str:
@@ -107,6 +109,7 @@ class TextNormaliser:
                     text = _with_mark(text, mark, place)
             text = _FIRST_IN_PIECE.sub(_without_marks, text)
             text = unicodedata.normalize("NFC", " ".join(without_outer_joiners(text).split()))
+            text = without_soft_dots(text)
         for typed, letter in rules.letters.items():
             text = text.replace(typed, letter)
         return text

@@ -39,6 +39,8 @@ from shards.text_rules import load_rules
         ("kaz", "Iшкi ІС, QAZAQ TILI", "iшкi іс qazaq tılı"),
         ("che", "ЧIаг1о КӀант", "чӏагӏо кӏант"),
         ("ukr", "І я, й Іван", "і я й іван"),
+        ("hye", "İ'\u0307a", "ia"),
+        ("che", "хӏума ӏаьржа", "хӏума ӏаьржа"),
         # Words of one sign
         ("snd", "آئون ۽ توهان گهر ۾ آهيون.", "آئون ۽ توهان گهر ۾ آهيون"),
         ("crk-script_syllabics", "ᒋᓴᐢ ᙭ ᐁᑿ᙮", "ᒋᓴᐢ ᙭ ᐁᑿ"),
