@@ -49,7 +49,8 @@ class TextNormaliser:
         }
         # Written as itself it is a letter for certain, if it begins one.
         self._okina = rules.letters.get(apostrophes.APOSTROPHE)
-        self._okina_elsewhere = re.compile(rf"{re.escape(self._okina or '')}(?!\w)")
+        sign = re.escape(self._okina or "ʻ")
+        self._okina_elsewhere = re.compile(f"{sign}(?![^\\W{sign}])")
 
     def __call__(self, raw: str) -> str:
         """Training text: words of letters and marks, separated by single spaces.
@@ -101,6 +102,8 @@ class TextNormaliser:
         while previous != text:
             previous = text
             text = self._settled(text)
+            if "''" in text:
+                text = text.replace("''", self._replace.get("''", "''"))
             if "-" in text:
                 outer = _LONE_HYPHEN if rules.hyphens == "anywhere" else _OUTER_HYPHEN
                 text = outer.sub(" ", text).replace("-", _INNER_HYPHEN[rules.hyphens])
@@ -146,7 +149,9 @@ def _with_mark(text: str, mark: str, place: str) -> str:
 
 def _without_marks(found: re.Match[str]) -> str:
     """What is left of characters that begin a piece: an accent with no letter under it is none."""
-    return found[0].lstrip("".join(character for character in set(found[0]) if is_mark(character)))
+    return found[0].lstrip(
+        "".join(character for character in set(found[0]) if is_mark(character) or character in JOINERS)
+    )
 
 
 class _UnsupportedError(Exception):

@@ -39,6 +39,9 @@ from shards.text_rules import load_rules
         ("kaz", "Iшкi ІС, QAZAQ TILI", "iшкi іс qazaq tılı"),
         ("che", "ЧIаг1о КӀант", "чӏагӏо кӏант"),
         ("ukr", "І я, й Іван", "і я й іван"),
+        ("hin", "\u094d\u200dक ख", "क ख"),
+        ("hye", "Բարե´ւ", "բարև"),
+        ("ydd", "כ'\u0301'צ", "כ״צ"),
         ("hye", "İ'\u0307a", "ia"),
         ("che", "хӏума ӏаьржа", "хӏума ӏаьржа"),
         # Words of one sign
