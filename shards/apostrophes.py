@@ -47,11 +47,12 @@ def _without_curly_quotes(text: str) -> str:
     return f"{text[:first]} {text[first + 1 : last]} {text[last + 1 :]}"
 
 
-def settle(text: str, rule: str, before: str = "") -> str:
+def settle(text: str, rule: str, before: str = "", *, often_first: bool = False) -> str:
     """`text` with the apostrophes that are letters by `rule`, and a space for each of the others.
 
     Args:
         before: the letters before which alone an apostrophe starts a word; empty for any.
+        often_first: whether it begins so many words that the nearest one is not the quotation mark of a closing one.
     """
     if LETTER in text:
         text = _settle_letters(text)
@@ -61,9 +62,11 @@ def settle(text: str, rule: str, before: str = "") -> str:
         text = _DOUBLED.sub(r'"\1"', text)
     inner, edges = _places(text)
     if rule in _EDGES:
-        gone = _quotation_marks(text, edges, *_EDGES[rule], before)
+        gone = _quotation_marks(text, edges, *_EDGES[rule], before, often_first)
+    elif rule == "anywhere":
+        gone = _closed_quotations(text, edges)
     else:
-        gone = {place for place, touches in edges if rule != "anywhere" or touches == (False, False)}
+        gone = {place for place, _ in edges}
     signs = list(text)
     for place in gone:
         signs[place] = " "
@@ -102,12 +105,42 @@ def _places(text: str) -> tuple[list[int], list[tuple[int, tuple[bool, bool]]]]:
     return inner, edges
 
 
+def _closed_quotations(text: str, edges: list[tuple[int, tuple[bool, bool]]]) -> set[int]:
+    """The places of those with no letter beside them, and of what they close: a letter is at either edge of words."""
+    gone: set[int] = set()
+    openings: list[int] = []
+    for place, touches in edges:
+        if touches == (False, True):
+            openings.append(place)
+        elif touches == (False, False):
+            gone.add(place)
+            if place > 0 and not text[place - 1].isspace():
+                gone.update(_opening_of(text, openings))
+                openings = []
+    return gone
+
+
+def _opening_of(text: str, openings: list[int]) -> list[int]:
+    """Of those that may be letters, the one that a quotation mark closes: the only one, or the last after a colon."""
+    after_colon = [place for place in openings if text[:place].rstrip().endswith(":")]
+    return openings if len(openings) == 1 else after_colon[-1:]
+
+
 def _quotation_marks(
-    text: str, edges: list[tuple[int, tuple[bool, bool]]], at_start: bool, at_end: bool, before: str
+    text: str,
+    edges: list[tuple[int, tuple[bool, bool]]],
+    at_start: bool,
+    at_end: bool,
+    before: str,
+    often_first: bool,
 ) -> set[int]:
-    """The places of those that are quotation marks: they can not be letters, or they pair up with one other only."""
+    """The places of those that are quotation marks: they can not be letters, or they pair up with one other only.
+
+    Before one letter, as in 'n po', it is none.
+    """
     gone: set[int] = set()
     opening: int | None = None
+    openings: list[int] = []
     closings: list[int] = []
     for place, touches in [*edges, (len(text), (False, True))]:
         if touches == (True, False) and at_end:
@@ -115,17 +148,22 @@ def _quotation_marks(
         elif touches[0] or (not touches[1] and place > 0 and not text[place - 1].isspace()):
             # After a letter that can not end in one, behind a full stop or another apostrophe: it closes.
             gone.add(place)
-            if opening is not None:
+            if often_first and gone.isdisjoint(openings):
+                gone.update(_opening_of(text, openings))
+            elif opening is not None:
                 gone.add(opening)
-                opening, closings = None, []
+            opening, openings, closings = None, [], []
         else:
             if opening is not None and len(closings) == 1:
                 gone.update((opening, *closings))
+                opening, closings = None, []
             if place == len(text):
                 break
-            if before and touches[1] and text[place] == APOSTROPHE and text[place + 1] in before:
-                opening, closings = None, []
+            elided = at_start and at_end and touches[1] and text[place + 2 : place + 3].isspace()
+            letter = elided or (before and touches[1] and text[place + 1] in before)
+            if letter and text[place] == APOSTROPHE:
                 continue
+            openings.append(place)
             certain = not touches[1] or not at_start or bool(before) or text[place] == _LOW_QUOTE
             if certain:
                 gone.add(place)

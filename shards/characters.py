@@ -13,9 +13,10 @@ LETTER_APOSTROPHES = "ʼʽꞋꞌ"
 JOINERS = "\u200c\u200d"
 TATWEEL = "\u0640"
 
-# Punctuation or symbols to Unicode, and parts of words: ideographic zero, the letters ꞉ ꞊, and, of CLDR's main sets,
-# the Burmese words ၌ ၍ ၎ ၏ and signs of Shan, Bengali and Nyiakeng Hmong.
-ALSO_LETTERS = frozenset("〇꞉꞊၌၍၎၏႞႟৺\U0001e14f")
+# Punctuation or symbols to Unicode, and parts of words: ideographic zero, the letters ꞉ ꞊, of CLDR's main sets the
+# Burmese words ၌ ၍ ၎ ၏ and signs of Shan, Bengali and Nyiakeng Hmong, and the words of one sign in Sindhi (and, in),
+# Cree (Christ), Limbu and New Tai Lue.
+ALSO_LETTERS = frozenset("〇꞉꞊၌၍၎၏႞႟৺\U0001e14f۽۾᙭᥀᧞᧟")
 # Letters and marks by category that show and say nothing: grapheme joiner, fillers, inherent vowels, selectors.
 _INVISIBLE = frozenset(
     map(

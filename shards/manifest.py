@@ -67,7 +67,8 @@ def _no_manifest(path: Path) -> str:
     ways = {
         ".csv": "save the table with tabs between its columns",
         ".xlsx": "save the table as text with tabs between its columns",
-        ".json": "if each line is an object, rename it to .jsonl",
+        ".json": "if each line is an object, rename it to .jsonl; an array: jq -c '.[]' FILE > manifest.jsonl",
+        ".gz": "unpack it with gunzip",
         ".tar": "for tars: mms-dist shards index",
     }
     way = ways.get(path.suffix.lower())

@@ -19,7 +19,8 @@ _OTHER_NAMES = {
     "text": ("sentence", "transcript", "transcription", "transcripts", "txt", "raw_transcription", "normalized_text"),
     "lang": ("language", "lang_code", "lang_id", "iso", "iso639_3"),
 }
-_COMMON_VOICE = {"client_id", "path", "sentence"}
+# Of Common Voice's tables of sentences and of spontaneous speech: recording, transcript, folder of recordings.
+_COMMON_VOICE = (("path", "sentence", "clips"), ("audio_file", "transcription", "audios"))
 _SHOWN_NAMES = 12
 
 
@@ -62,21 +63,24 @@ def common_voice_help(path: Path, header: Sequence[str]) -> str | None:
     The command takes the columns by their numbers, which differ between releases. Beside the three splits of a release
     it keeps them; of another table, such as validated.tsv, the splits are made by `shards build`.
     """
-    if not _COMMON_VOICE.issubset(header) or {"audio", "text"}.issubset(header):
+    kinds = [kind for kind in _COMMON_VOICE if {"client_id", *kind[:2]}.issubset(header)]
+    if not kinds or {"audio", "text"}.issubset(header):
         return None
+    audio, text, clips_folder = kinds[0]
     splits = [f"{name}.tsv" for name in ("train", "dev", "test")]
     split = path.name in splits and all((path.parent / name).is_file() for name in splits)
     names = splits if split else [printable(path.name)]
-    columns = ",".join(f"${header.index(name) + 1}" for name in ("path", "sentence", "client_id"))
-    title = '"audio","text","speaker"' + (',"split"' if split else "")
+    own_split = [] if split or "split" not in header else ["split"]
+    columns = ",".join(f"${header.index(name) + 1}" for name in (audio, text, "client_id", *own_split))
+    title = '"audio","text","speaker"' + (',"split"' if split or own_split else "")
     body = f'sub(/[.]tsv$/,"",s);print {columns},s' if split else f"print {columns}"
     start = "FNR>1{s=FILENAME;" if split else "FNR>1{"
     program = f'BEGIN{{OFS=FS="\\t";print {title}}}{start}{body}}}'
     folder = printable(str(path.parent))
-    clips = printable(str(path.parent / "clips"))
+    clips = printable(str(path.parent / clips_folder))
     return (
-        f"this is a table of Common Voice (client_id, path, sentence), expected {', '.join(REQUIRED)}. Make a manifest:"
-        f" (cd {shlex.quote(folder)} && awk '{program}' {shlex.join(names)}) > manifest.tsv\n"
+        f"this is a table of Common Voice (client_id, {audio}, {text}), expected {', '.join(REQUIRED)}. "
+        f"Make a manifest: (cd {shlex.quote(folder)} && awk '{program}' {shlex.join(names)}) > manifest.tsv\n"
         f"and build it with the language's ISO 639-3 code: mms-dist shards build manifest.tsv SHARDS --lang CODE "
         f"--audio-root {shlex.quote(clips)}"
     )

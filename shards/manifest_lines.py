@@ -19,6 +19,8 @@ _UNCLOSED = (
     'its line, and write a " within it twice'
 )
 
+_WAY_FROM_ARRAY = "; an array is taken apart with: jq -c '.[]' FILE > manifest.jsonl"
+
 # A line's number, and its fields or what is wrong with it.
 Line = tuple[int, dict[str, Any] | RowError]
 
@@ -72,6 +74,7 @@ def tsv_lines(lines: list[bytes], header: list[str], path: Path) -> Iterator[Lin
     text_column = header.index("text")
     texts = (line for _, line in decoded if isinstance(line, str))
     quoted = b'"' in lines[0] or _quotes_enclose_fields(texts, text_column)
+    rests = _lines_without_tab(decoded) if text_column == len(header) - 1 else {}
     for number, line in decoded:
         if isinstance(line, RowError):
             yield number, line
@@ -85,11 +88,28 @@ def tsv_lines(lines: list[bytes], header: list[str], path: Path) -> Iterator[Lin
         if not any(field.strip() for field in fields):
             continue
         if len(fields) == len(header):
+            if number in rests:
+                found = f"line {rests[number]} has no tab and may be the rest of this text; write a text on one line"
+                yield number, RowError(where, "row_fields", found)
+                continue
             yield number, dict(zip(header, fields, strict=True))
             continue
         found = f"{len(fields)} tab-separated {'field' if len(fields) == 1 else 'fields'}, the header has {len(header)}"
         hint = "; a field in double quotes must end on its line" if '"' in line else ""
         yield number, RowError(where, "row_fields", found + hint)
+
+
+def _lines_without_tab(lines: Iterable[tuple[int, str | RowError]]) -> dict[int, int]:
+    """The lines of one field, each by the number of the line before it that holds anything."""
+    found: dict[int, int] = {}
+    previous = 0
+    for number, line in lines:
+        if isinstance(line, str) and not line.strip():
+            continue
+        if isinstance(line, str) and "\t" not in line:
+            found[previous] = number
+        previous = number
+    return found
 
 
 def jsonl_lines(lines: list[bytes], path: Path) -> Iterator[Line]:
@@ -111,13 +131,14 @@ def jsonl_lines(lines: list[bytes], path: Path) -> Iterator[Line]:
             yield number, RowError(where, "row_json", f"key {error.key!r} is given twice; leave one of them out")
             continue
         except ValueError as error:
-            yield number, RowError(where, "row_json", f"not JSON: {error}; expected one object a line")
+            fix = _WAY_FROM_ARRAY if text.lstrip().startswith("[") else ""
+            yield number, RowError(where, "row_json", f"not JSON: {error}; expected one object a line{fix}")
             continue
         if isinstance(fields, dict):
             yield number, fields
         else:
             found = 'expected an object a line, as {"audio": …, "text": …, "lang": …}'
-            yield number, RowError(where, "row_json", found)
+            yield number, RowError(where, "row_json", found + (_WAY_FROM_ARRAY if isinstance(fields, list) else ""))
 
 
 class _KeyTwiceError(ValueError):

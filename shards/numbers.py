@@ -19,16 +19,25 @@ _OPENING = '"“„«‹(¿¡'
 _CLOSING = '"”“»›),;!?…'
 # Read in full and with the number before them: 5 km, 8 h, 5 th.
 _UNITS = {
-    *("nm", "mm", "cm", "dm", "m", "km", "ft", "mg", "g", "kg", "t", "oz", "lb", "ml", "cl", "dl", "l"),
+    *("nm", "mm", "cm", "dm", "m", "km", "ft", "mg", "g", "kg", "t", "oz", "ml", "cl", "dl", "l"),
     *("ms", "s", "sec", "min", "mins", "h", "hr", "hrs", "hz", "khz", "mhz", "w", "kw", "v", "c", "f", "k"),
     *("b", "kb", "mb", "gb", "tb", "bn", "mio", "mrd", "tsd", "x", "st", "nd", "rd", "th", "ère"),
+    *("lb", "lbs", "mph", "kph", "kmh", "yd", "yds", "yr", "yrs", "std", "sek", "stk", "jh", "px", "rpm", "fps"),
+    *("db", "ghz", "kcal", "mbps", "gbps", "pct"),
 }
 # Read with the number behind them: p 5, no 5.
-_LABELS = {"no", "nos", "nr", "num", "p", "pp", "vol", "x"}
-# Languages, as num2words names them, that write all nouns with a capital.
+_LABELS = {
+    *("no", "nos", "nr", "num", "p", "pp", "vol", "x", "chap", "sect", "fig", "code", "pin"),
+    *("tel", "tél", "fax", "dial", "ext", "extension"),
+}
+# Languages, as num2words names them, that write all nouns with a capital; and where a king's number is a cardinal.
 _CAPITAL_NOUNS = ("de",)
+_CARDINAL_KINGS = ("de", "fr")
 # No. 5, p. 5, vol. 5
 _SHORTENED = re.compile(r"(?<![^\W\d_])[^\W\d_]{1,3}\.\s*$")
+# Cyrillic letters typed for I and X in a numeral, and what numerals are where I is typed for palochka.
+_ROMAN_TYPED = str.maketrans("ІХ", "IX")
+_ROMAN_WITH_PALOCHKA = re.compile(r"(?<!\S)[IVXLCDMivxlcdm]*[ӏӀ][IVXLCDMivxlcdmӏӀ]*(?!\S)")
 _ROMAN = re.compile(
     r"(?<![\w'’-])(?=[IVXLCDM]{2})M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})(?![\w'’])"
 )
@@ -46,10 +55,16 @@ def roman_numeral(text: str) -> str | None:
     """
     if text == text.upper():
         return None
-    for found in _ROMAN.finditer(text):
+    for found in _ROMAN.finditer(text.translate(_ROMAN_TYPED)):
         if len(found[0]) >= 4 or not set(found[0]) - set("IVX"):
             return found[0]
     return None
+
+
+def numeral_of_palochka(words: str) -> str | None:
+    """A word of palochka and Latin numerals alone, which is none in any language; None if there is none."""
+    found = _ROMAN_WITH_PALOCHKA.search(words) if "ӏ" in words or "Ӏ" in words else None
+    return found[0] if found else None
 
 
 def spelled(text: str, rules: TextRules) -> str:
@@ -91,6 +106,7 @@ def _is_certain(found: re.Match[str], text: str, rules: TextRules) -> bool:
         and _is_apart(before, behind)
         and not _stands_beside(before, behind, frozenset(rules.numbers_not_beside))
         and not (_begins_a_name(behind) and rules.numbers not in _CAPITAL_NOUNS and text != text.upper())
+        and not (_ends_a_name(before) and rules.numbers not in _CARDINAL_KINGS and text != text.upper())
     )
 
 
@@ -131,6 +147,18 @@ def _begins_a_name(behind: str) -> bool:
     """Whether the next word is a name: 2 Samuel is the second, and 5 May is a day."""
     words = _WORDS.findall(behind)
     return bool(words) and behind.lstrip().startswith(words[0]) and words[0][0].isupper()
+
+
+def _ends_a_name(before: str) -> bool:
+    """Whether the word before is a name, and none that begins a sentence: Juan Pablo 2 is the second."""
+    words = _WORDS.findall(before)
+    return (
+        len(words) > 1
+        and before.rstrip().endswith(words[-1])
+        and words[-1][0].isupper()
+        and not set(words[-1]) & set("'’")
+        and not re.search(r"[.!?…]\W*$", before.rstrip().removesuffix(words[-1]))
+    )
 
 
 def _is_one_script(text: str) -> bool:

@@ -10,20 +10,22 @@ from typing import Any
 
 from shards import apostrophes
 from shards.characters import JOINERS, folded, is_letter, is_mark, visible, without_outer_joiners, without_soft_dots
-from shards.numbers import has_numbers, roman_numeral, spelled
+from shards.numbers import has_numbers, numeral_of_palochka, roman_numeral, spelled
 from shards.rejected import Rejected
 from shards.text_rules import TextRules, stored_rules
 from shards.text_v1 import TextNormaliserV1, TextRulesV1
 
 # Punctuation by Unicode, but spoken: what was said can not be known from the character.
 _SPOKEN = frozenset("&%‰‱٪؉؊@#*/\\§⁊៘〃ªº")
-_MARKUP = re.compile(r"\[[^\]]*\]|<[^>]*>|\{[^}]*\}")
+_MARKUP = re.compile(r"\[[^\[\]]*\]|<[^<>]*>|\{[^{}]*\}")
 
 # Beside a space or the text's end it is a dash.
 _OUTER_HYPHEN = re.compile(r"(?<![^\s'-])-|-(?![^\s'-])")
 _LONE_HYPHEN = re.compile(r"(?<![^\s'-])-(?![^\s'-])")
 # What a hyphen between letters becomes, by its rule.
 _INNER_HYPHEN = {"keep": "-", "anywhere": "-", "space": " ", "drop": ""}
+# A Latin I typed into a Cyrillic word is no ı.
+_DOTLESS_CAPITAL = re.compile("(?<![\u0400-\u052f])I(?![\u0400-\u052f])")
 # What may be a mark with no letter before it.
 _FIRST_IN_PIECE = re.compile(r"(?<![^\s'-])[^\w\s'-]+")
 
@@ -39,11 +41,16 @@ class TextNormaliser:
         self._characters = _CharacterTable(rules)
         # What would be gone or be written otherwise when its turn comes is looked for as it will be then.
         self._replace_first = {old: new for old, new in rules.replace.items() if visible(old, joiners=True) != old}
+        typed = {letter: sign for sign, letter in rules.letters.items() if sign != apostrophes.APOSTROPHE}
         self._replace = {
             self._folded(unicodedata.normalize("NFC", old)): new
-            for old, new in [*rules.replace.items(), *((letter, typed) for typed, letter in rules.letters.items())]
+            for old, new in [*rules.replace.items(), *typed.items()]
             if old not in self._replace_first
         }
+        # Written as itself it is a letter for certain, if it begins one.
+        self._okina = rules.letters.get(apostrophes.APOSTROPHE)
+        sign = re.escape(self._okina or "ʻ")
+        self._okina_elsewhere = re.compile(f"{sign}(?![^\\W{sign}])")
 
     def __call__(self, raw: str) -> str:
         """Training text: words of letters and marks, separated by single spaces.
@@ -60,6 +67,8 @@ class TextNormaliser:
         text = self._folded(unicodedata.normalize("NFC", visible(text, joiners=rules.joiners == "keep")))
         for old, new in self._replace.items():
             text = text.replace(old, new)
+        if self._okina is not None and self._okina in text:
+            text = self._okina_elsewhere.sub(apostrophes.APOSTROPHE, text)
         if roman_numeral(text):
             raise Rejected("numbers", f"{roman_numeral(text)!r} in {text!r}")
         if has_numbers(text):
@@ -69,15 +78,22 @@ class TextNormaliser:
         text = self._words(without_soft_dots(text))
         if not any(map(is_letter, text)):
             raise Rejected("empty", repr(raw))
+        if numeral_of_palochka(text):
+            raise Rejected("numbers", f"{numeral_of_palochka(text)!r} in {text!r}")
         return text
 
     def _folded(self, text: str) -> str:
         return apostrophes.fold(folded(text) if self.rules.form == "NFKC" else text, self.rules.apostrophes)
 
+    def _settled(self, text: str) -> str:
+        rules = self.rules
+        often_first = self._okina is not None and self._okina not in text
+        return apostrophes.settle(text, rules.apostrophes, rules.apostrophe_before, often_first=often_first)
+
     def _words(self, text: str) -> str:
         """Letters and marks alone; again until nothing changes, since each piece that goes gives others an edge."""
         rules = self.rules
-        text = apostrophes.settle(text, rules.apostrophes, rules.apostrophe_before)
+        text = self._settled(text)
         try:
             text = text.translate(self._characters)
         except _UnsupportedError as error:
@@ -85,7 +101,9 @@ class TextNormaliser:
         previous = ""
         while previous != text:
             previous = text
-            text = apostrophes.settle(text, rules.apostrophes, rules.apostrophe_before)
+            text = self._settled(text)
+            if "''" in text:
+                text = text.replace("''", self._replace.get("''", "''"))
             if "-" in text:
                 outer = _LONE_HYPHEN if rules.hyphens == "anywhere" else _OUTER_HYPHEN
                 text = outer.sub(" ", text).replace("-", _INNER_HYPHEN[rules.hyphens])
@@ -94,6 +112,7 @@ class TextNormaliser:
                     text = _with_mark(text, mark, place)
             text = _FIRST_IN_PIECE.sub(_without_marks, text)
             text = unicodedata.normalize("NFC", " ".join(without_outer_joiners(text).split()))
+            text = without_soft_dots(text)
         for typed, letter in rules.letters.items():
             text = text.replace(typed, letter)
         return text
@@ -113,7 +132,7 @@ def stored_normaliser(stored: Mapping[str, Any]) -> Callable[[str], str]:
 
 def _lowered(text: str, *, dotless_i: bool) -> str:
     """`text` in small letters; İ leaves its dot behind as a mark, as lower() has it."""
-    return (text.replace("I", "ı") if dotless_i else text).lower()
+    return (_DOTLESS_CAPITAL.sub("ı", text) if dotless_i else text).lower()
 
 
 def _with_mark(text: str, mark: str, place: str) -> str:
@@ -130,7 +149,9 @@ def _with_mark(text: str, mark: str, place: str) -> str:
 
 def _without_marks(found: re.Match[str]) -> str:
     """What is left of characters that begin a piece: an accent with no letter under it is none."""
-    return found[0].lstrip("".join(character for character in set(found[0]) if is_mark(character)))
+    return found[0].lstrip(
+        "".join(character for character in set(found[0]) if is_mark(character) or character in JOINERS)
+    )
 
 
 class _UnsupportedError(Exception):

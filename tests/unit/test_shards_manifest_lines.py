@@ -206,6 +206,43 @@ def test_a_table_of_common_voice_says_how_to_build_it_and_that_works(columns, ke
     assert rows[0].text == f'"Un" {WORDS[0]}'
 
 
+def test_a_text_that_goes_on_in_the_next_line_is_not_cut(tmp_path):
+    lines = ["audio\tlang\ttext", '0.wav\tron\t"un', "", 'doi"', "1.wav\tron\ttrei", "2.wav\tron\tpatru", "cinci"]
+    path = manifest_of(tmp_path, "\n".join(lines))
+    with pytest.raises(SourceError, match=r"m.tsv:2: line 4 has no tab and may be the rest of this text"):
+        read_manifest(path)
+    rows = read_manifest(path, skip_bad_rows=True)
+    assert [row.text for row in rows] == ["trei"]
+    assert [(item.reason, item.line) for item in rows.left_out] == [("row_fields", line) for line in (2, 4, 6, 7)]
+
+
+@pytest.mark.parametrize("content", ['[{"audio": "0.wav"}]', '[\n {"audio": "0.wav"}\n]'])
+def test_an_array_says_how_to_take_it_apart(content, tmp_path):
+    with pytest.raises(SourceError, match=r"m.jsonl:1: .*jq -c '.\[\]' FILE > manifest.jsonl"):
+        read_manifest(manifest_of(tmp_path, content, "m.jsonl"))
+
+
+def test_a_table_of_spontaneous_speech_says_how_to_build_it_and_that_works(tmp_path):
+    columns = ["client_id", "audio_id", "audio_file", "duration_ms", "prompt", "transcription", "language", "split"]
+    folder = tmp_path / "ss corpus"
+    (folder / "audios").mkdir(parents=True)
+    values = [
+        ["ab", "1", "a.mp3", "900", "Ce?", "un", "ro", "train"],
+        ["cd", "2", "b.mp3", "900", "Ce?", "doi", "ro", "dev"],
+    ]
+    (folder / "ss.tsv").write_text("\n".join("\t".join(row) for row in [columns, *values]) + "\n")
+    for name in ("a", "b"):
+        (folder / "audios" / f"{name}.mp3").write_bytes(b"x")
+    with pytest.raises(SourceError, match="this is a table of Common Voice") as caught:
+        read_manifest(folder / "ss.tsv")
+    first, second = str(caught.value).splitlines()
+    subprocess.run(first.partition("Make a manifest: ")[2], shell=True, check=True, cwd=tmp_path)
+    assert second.endswith(f"--lang CODE --audio-root '{folder}/audios'")
+    rows = read_manifest(tmp_path / "manifest.tsv", language="ron", audio_root=folder / "audios")
+    found = [(row.audio.is_file(), row.text, row.speaker, row.split) for row in rows]
+    assert found == [(True, "un", "ab", "train"), (True, "doi", "cd", "dev")]
+
+
 def test_names_that_look_equal_are_found_and_two_that_do_are_refused(tmp_path):
     composed, decomposed = (unicodedata.normalize(form, "pâine") for form in ("NFC", "NFD"))
     (tmp_path / decomposed).mkdir()

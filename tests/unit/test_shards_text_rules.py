@@ -98,8 +98,40 @@ def test_every_entry_of_the_shipped_table_is_for_one_language_and_says_something
     for code, entry in table["languages"].items():
         assert entry, code
         assert line_of(lines, ("languages", code))
-        default = load_rules("und").as_dict()
+        language, _, script = code.partition("-")
+        default = load_rules(language if script else "und").as_dict()
         assert load_rules(code).as_dict() != default, f"{code} says what the default says"
+
+
+@pytest.mark.parametrize(
+    "relatives",
+    [
+        "ara arb acm acq acw acx adf aeb aec afb ajp apc apd arq ars ary arz ayl shu",
+        "aze azj azj-script_latin azj-script_cyrillic",
+        "ful fub fuc fue fuf fuh fui fuq fuv ffm",
+        "hbs hrv bos srp cnr",
+        "msa zlm zsm",
+        "swa swh swc",
+        "sqi als aln",
+        "est ekk",
+        "lav lvs",
+        "nor nob nno",
+        "ori ory",
+        "nep npi dty",
+        "orm gaz hae gax orc",
+        "uzb uzn uzs uzb-script_latin uzb-script_cyrillic",
+        "zho cmn yue wuu gan hsn cjy czh lzh cmn-script_simplified yue-script_traditional",
+        "yid ydd yih",
+        "hai hax hdn",
+        "zza diq kiu",
+        "fas pes prs",
+        "quc quc-dialect_central quc-dialect_east tzo tzo-dialect_chenalho mam mam-dialect_central",
+        "urd urd-script_arabic urd-script_devanagari",
+    ],
+)
+def test_a_macrolanguage_and_its_members_have_the_same_rules(relatives):
+    first, *others = relatives.split()
+    assert {code for code in others if load_rules(code) != load_rules(first)} == set()
 
 
 def test_lines_are_those_of_keys_and_items():
