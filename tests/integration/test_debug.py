@@ -36,8 +36,10 @@ def config(small_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def debug(config: Path, *flags: str, status: int, quick: bool = True) -> dict[str, Any]:
     """Run the command, and give back its JSON."""
     report = config.parent / "report.json"
-    least = ["--utterances", "2", "--rounds", "1", "--overfit-steps", "1"] if quick else []
-    assert main(["debug", "--config", str(config), "--json", str(report), *least, *flags]) == status
+    least = {"--utterances": "2", "--rounds": "1", "--overfit-steps": "1"} if quick else {}
+    least = {flag: value for flag, value in least.items() if flag not in flags}
+    given = [word for flag in least.items() for word in flag]
+    assert main(["debug", "--config", str(config), "--json", str(report), *given, *flags]) == status
     return dict(json.loads(report.read_text(encoding="utf-8")))
 
 
