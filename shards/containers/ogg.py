@@ -17,9 +17,7 @@ MAGIC = b"OggS"
 _HEADER_BYTES = 27
 _BEGINS, _ENDS = 2, 4
 FLAC_MAGIC = b"\x7fFLAC"
-FLAC_IN_OGG = (
-    "FLAC in Ogg, which this libsndfile does not read; unpack it, as with: ffmpeg -i clip.oga -c copy clip.flac"
-)
+FLAC_IN_OGG = "FLAC in Ogg, which this libsndfile does not read; unpack it: ffmpeg -i clip.oga -c copy clip.flac"
 _CODECS = {b"\x01vorbis": "Vorbis", b"OpusHead": "Opus", FLAC_MAGIC: "FLAC", b"Speex   ": "Speex"}
 
 # zlib sums bits from the lowest up, Ogg from the highest down.

@@ -205,10 +205,8 @@ def voc_body(source: ByteSource, start: int) -> Body:
             rate = int.from_bytes(block[4:8], "little") if kind == 9 else 1_000_000 / (256 - block[4])
             width = block[8] // 8 * block[9] if kind == 9 and len(block) == 16 else 1
             following = source.at(offset + 4 + size, 4)
-            if (
-                following[:1] in _VOC_SOUND
-                and offset + 8 + size + int.from_bytes(following[1:], "little") < source.size
-            ):
+            end = offset + 8 + size + int.from_bytes(following[1:], "little")
+            if following[:1] in _VOC_SOUND and end < source.size:
                 raise UndecodableError(
                     "its sound lies in several VOC blocks, of which libsndfile reads one; convert it to FLAC or WAV"
                 )

@@ -133,12 +133,11 @@ def w64_body(source: ByteSource, start: int) -> Body:
             plain = _plain_format(data, offset + 24, "little")
         elif chunk[:4] == b"data" and chunk[4:16] == _W64_TAIL:
             unknown = size <= 24 or size >= 1 << 62
-            length = length_field(offset + 16, 8, "little", more=24)
             return Body(
                 offset + 24,
                 None if unknown else size - 24,
                 bytes_per_second,
-                lambda count: plain | length(count),
+                length_field(offset + 16, 8, "little", more=24, beside=plain),
                 chunk_bytes=lambda at: _w64_chunk_bytes(source, at),
                 rewrite=bool(plain),
             )

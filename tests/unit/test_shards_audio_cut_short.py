@@ -208,7 +208,7 @@ def rarer_layouts():
     yield (
         "mp3-count+3",
         patched(whole, (count, be(frames + 3))),
-        Left("cut_short", f"{frames + 3} MPEG frames promised"),
+        Left("cut_short", f"{frames + 3} MPEG frames"),
     )
     yield "mp3-zeros-before", bytes(3_000) + whole, Kept(3)
     flac = encode(SOUND, 16_000, "FLAC", "PCM_16")
