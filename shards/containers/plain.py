@@ -35,9 +35,8 @@ class Body:
     `bytes_per_second` 0: not known. `fields`: the header's bytes, by their place, for a number of bytes of sound.
     `chunk_bytes`: length of a named chunk at a place behind the sound, None if there is none. `is_mpeg`: the sound is
     MPEG frames. `frames_of`: samples of each channel in so many bytes, where libsndfile does not count them right.
-    `rewrite`: the header does not
-    say this. `magic`: the first bytes by which libsndfile knows this container,
-    where it does not know its own.
+    `rewrite`: the header does not say this. `magic`: the first bytes by which libsndfile knows this container, where it
+    does not know its own.
     """
 
     offset: int
