@@ -6,19 +6,13 @@ import os
 import re
 from enum import Enum
 
-from shards.members import AUDIO_EXTENSIONS
+from shards.members import AUDIO_EXTENSIONS, UNREAD_AUDIO, VIDEO
 
 
 def _words(names: str) -> frozenset[str]:
     return frozenset(names.split())
 
 
-# libsndfile reads none of these; most are read by ffmpeg, which converts them.
-UNREAD_AUDIO = _words(
-    """3ga aa aac aax ac3 adts ape awb amr alac dsf dts eac3 m4a m4b m4p m4r mka mpc ra rm shn spx tta weba wma wv
-    adpcm al alaw g711 g722 g723 g726 g729 gsm pcm qcp raw s16 s16le silk sln sln16 ul ulaw vox wv1 wv2"""
-)
-VIDEO = _words("3g2 3gp asf avi flv m2ts m4v mkv mov mp4 mpeg mpg mts ogv ts vob webm wmv")
 # Transcripts that other tools write beside a recording. Only clip.txt is read.
 OTHER_TRANSCRIPTS = _words("ass cha ctm eaf json lab lrc phn sbv srt stm textgrid trn trs vtt wrd xml")
 TABLES = _words("csv jsonl parquet tsv xlsx")

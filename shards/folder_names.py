@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shards.errors import ShardsError
-from shards.file_kinds import UNREAD_AUDIO, VIDEO
 from shards.file_names import printable
-from shards.members import AUDIO_EXTENSIONS
+from shards.members import AUDIO_EXTENSIONS, UNREAD_AUDIO, VIDEO
 from shards.schema import SPLITS, parse_language, parse_split
 
 Folders = tuple[str, ...]

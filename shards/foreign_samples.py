@@ -12,7 +12,7 @@ from shards.audio_errors import UndecodableError
 from shards.errors import StorageError
 from shards.foreign_tars import ForeignTar, local_copy
 from shards.limits import Limits, check_recording, check_utterance
-from shards.members import audio_extension, check_string, check_text, info_in, is_audio, member_with, text_in
+from shards.members import audio_extension, check_string, check_text, info_in, is_audio, is_unread, member_with, text_in
 from shards.parts import file_sha256
 from shards.tar import Span, members_of, span_checksum
 from shards.tar_survey import survey
@@ -125,6 +125,9 @@ def _check_whole(span: Span, members: Mapping[str, memoryview], fields: Sequence
         raise Rejected("link", f"{span.links[0]} is a link, whose data lie elsewhere")
     if has_audio:
         return
+    unread = next(filter(is_unread, sorted(members)), None)
+    if unread is not None:
+        raise Rejected("unread_format", f".{unread} is not read")
     try:
         has_transcript = bool(_transcripts(members, info_in(members), fields))
     except Rejected:

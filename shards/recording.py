@@ -15,6 +15,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from shards.audio_errors import CutShortError, FloatScaleError, NotFiniteError, UndecodableError
+from shards.containers import ogg
 from shards.containers.kind import layout_of
 from shards.containers.layout import Part, Shortfall
 from shards.containers.source import ByteSource, FileSource, Stretch
@@ -201,6 +202,8 @@ class _OpenPart:
         try:
             opened = _SteadyFile(self._stretch())
         except (soundfile.LibsndfileError, RuntimeError) as error:
+            if self._source.at(self._part.start + 28, len(ogg.FLAC_MAGIC)) == ogg.FLAC_MAGIC:
+                raise UndecodableError(f"it is {ogg.FLAC_IN_OGG}") from error
             raise UndecodableError(_reason(error)) from error
         if opened.samplerate <= 0 or opened.channels <= 0:
             raise UndecodableError(f"its header says {opened.samplerate} Hz and {opened.channels} channels")

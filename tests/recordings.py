@@ -64,6 +64,19 @@ def flac_total(flac: bytes, total: int) -> bytes:
     return patched(flac, (18, packed.to_bytes(8, "big")))
 
 
+def extensible(data: bytes) -> bytes:
+    """A W64 or WAV file of either byte order whose format is said as an extensible one, as ffmpeg writes W64."""
+    order, head = (">" if data[:4] == b"RIFX" else "<"), (24 if data[:4] == b"riff" else 8)
+    at = data.index(b"fmt ")
+    (size,) = struct.unpack(f"{order}I", data[at + head - 8 : at + head - 4] if head > 8 else data[at + 4 : at + 8])
+    end = at + (size + -size % 8 if head > 8 else head + size + size % 2)
+    tag, *_, bits = struct.unpack(f"{order}HHIIHH", data[at + head : at + head + 16])
+    form = struct.pack(f"{order}H", 0xFFFE) + data[at + head + 2 : at + head + 16]
+    form += struct.pack(f"{order}HHIH", 22, bits, 0, tag) + bytes.fromhex("000000001000800000aa00389b71")
+    chunk = data[at : at + 16] + struct.pack("<Q", 64) if head > 8 else b"fmt " + struct.pack(f"{order}I", 40)
+    return data[:at] + chunk + form + data[end:]
+
+
 def ogg_pages(ogg: bytes) -> list[bytes]:
     """The pages of an Ogg file."""
     pages, offset = [], 0

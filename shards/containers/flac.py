@@ -189,7 +189,11 @@ def flac_layout(source: ByteSource, start: int) -> tuple[Layout, int]:
     stop = source.size if stop < 0 else stop
     tail_start = max(start, stop - _SEARCH_BYTES)
     tail = source.at(tail_start, stop - tail_start)
-    last = last_frame(tail, len(tail), info) or FrameFound(0, 0, 0)
+    last = last_frame(tail, len(tail), info)
+    if last is None and tail_start > start:  # a large picture may lie behind the sound
+        tail = source.at(start, stop - start)
+        last = last_frame(tail, len(tail), info, search_bytes=len(tail))
+    last = last or FrameFound(0, 0, 0)
     if last.end == info.total:
         return Layout((Part(start, stop, sure_frames=last.first),)), stop
     if last.end < info.total:

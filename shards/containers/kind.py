@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from shards.audio_errors import CutShortError, UndecodableError
 from shards.containers import flac, ogg
@@ -53,10 +53,15 @@ _OTHERS: tuple[tuple[int, bytes, str], ...] = (
 )
 _SAMPLE_BYTES = 1024
 
-# Containers that libsndfile reads and that tell no length: PAF, PVF, IRCAM.
-_WITHOUT_LENGTH = ((0, b" paf"), (0, b"fap "), (0, b"PVF1"), (0, b"\x64\xa3"), (2, b"\xa3\x64"))
-# Others that are not looked into here: XI, MAT5, MAT4 of either byte order, WVE, SDS, MPC 2000.
-_RARE = (
+# Containers that libsndfile reads and whose length is not compared with what is there.
+_LENGTH_UNKNOWN = (
+    # They tell none: PAF, PVF, IRCAM.
+    (0, b" paf"),
+    (0, b"fap "),
+    (0, b"PVF1"),
+    (0, b"\x64\xa3"),
+    (2, b"\xa3\x64"),
+    # They are too rare to look into: XI, MAT5, MAT4 of either byte order, WVE, SDS, MPC 2000.
     (0, b"Extended Instrument: "),
     (0, b"MATLAB"),
     (0, b"\x00\x00\x03\xe8\x00\x00\x00\x01"),
@@ -162,23 +167,20 @@ def _one_recording(source: ByteSource, start: int) -> tuple[Layout, int]:
         return ogg.ogg_layout(source, tagged), source.size
     if behind_tags[:4] == flac.MAGIC:
         return flac.flac_layout(source, tagged)
+    # Before frames of MPEG are looked for: samples of 32 bits may look like some.
+    if any(head[place : place + len(magic)] == magic for place, magic in _LENGTH_UNKNOWN):
+        return Layout((Part(start, source.size),), length_unknown=True), source.size
     name = what_it_is(head)
-    if name is not None:
+    # Zero bytes may lie before an MP3.
+    if name is not None and head.strip(b"\0"):
         raise UndecodableError(f"it is {name}")
     mpeg = mpeg_layout(source, start, source.size)
     if mpeg is not None:
         return mpeg, source.size
     if head[:3] == b"ID3":
         raise CutShortError("it holds an ID3 tag and no sound behind it")
-    without_length = _begins_as_one_of(head, _WITHOUT_LENGTH)
-    if not without_length and not _begins_as_one_of(head, _RARE):
-        # libsndfile would look for MPEG frames at every byte, for hours in a large file.
-        raise UndecodableError("it is in no format that libsndfile reads")
-    return Layout((Part(start, source.size),), length_unknown=without_length), source.size
-
-
-def _begins_as_one_of(head: bytes, magics: Iterable[tuple[int, bytes]]) -> bool:
-    return any(head[place : place + len(magic)] == magic for place, magic in magics)
+    # libsndfile would look for MPEG frames at every byte, for hours in a large file.
+    raise UndecodableError(f"it is {name or 'in no format that libsndfile reads'}")
 
 
 def _without_tags(source: ByteSource, start: int) -> int:

@@ -36,7 +36,7 @@ _SEARCH_BLOCK = 1 << 16
 # So far the decoder looks for the next frame by itself.
 _DECODER_SEARCH_BYTES = 1024
 # Some encoders count the frame of the header, and some end with one frame less.
-_TOLERATED_FRAMES = 1
+_TOLERATED_FRAMES = 2
 
 
 class Frame(NamedTuple):
@@ -141,7 +141,8 @@ def _layout_of(stream: _Stream) -> Layout:
         last = parts[-1]
         parts[-1] = replace(last, frames=max((last.frames or 0) - promise.behind, 0))
     shortfall = None
-    if declared is not None and stream.frames < declared - _TOLERATED_FRAMES:
+    tolerated = _TOLERATED_FRAMES - stream.ends_within_frame
+    if declared is not None and stream.frames < declared - tolerated:
         said = f"{declared:,} MPEG frames promised, {stream.frames:,} there"
         shortfall = Shortfall(said, declared * samples / rate)
     elif declared is None and stream.ends_within_frame:

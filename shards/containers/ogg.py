@@ -6,7 +6,7 @@ Format: RFC 3533, https://www.rfc-editor.org/rfc/rfc3533.
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from shards.audio_errors import CutShortError, UndecodableError
 from shards.containers.layout import Layout, Part, Shortfall
@@ -16,7 +16,9 @@ from shards.wording import counted
 MAGIC = b"OggS"
 _HEADER_BYTES = 27
 _BEGINS, _ENDS = 2, 4
-_CODECS = {b"\x01vorbis": "Vorbis", b"OpusHead": "Opus", b"\x7fFLAC": "FLAC", b"Speex   ": "Speex"}
+FLAC_MAGIC = b"\x7fFLAC"
+FLAC_IN_OGG = "FLAC in Ogg, which this libsndfile does not read; unpack it: ffmpeg -i clip.oga -c copy clip.flac"
+_CODECS = {b"\x01vorbis": "Vorbis", b"OpusHead": "Opus", FLAC_MAGIC: "FLAC", b"Speex   ": "Speex"}
 
 # zlib sums bits from the lowest up, Ogg from the highest down.
 _REVERSED = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
@@ -24,12 +26,14 @@ _REVERSED = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
 
 @dataclass(slots=True)
 class _Link:
-    """One Ogg file within a chain of them: its audio stream by `serial`."""
+    """One Ogg file within a chain of them: its audio stream by `serial`, the `pages` of that by offset and size."""
 
     start: int
     stop: int
     serial: int | None = None
     has_data: bool = False
+    has_others: bool = False
+    pages: list[tuple[int, int]] = field(default_factory=list)
     ended: bool = False
     last_sequence: int = -1
     last_position: int = 0
@@ -50,10 +54,18 @@ def ogg_layout(source: ByteSource, start: int) -> Layout:
     layout: Layout | None = None
     for link in _links(source, start):
         shortfall = None if link.ended else Shortfall("the last Ogg page, which marks the end, is missing")
-        found = Layout((Part(link.start, link.stop),), shortfall)
+        found = Layout((_part_of(source, link),), shortfall)
         layout = found if layout is None else layout.joined(found)
     assert layout is not None
     return layout
+
+
+def _part_of(source: ByteSource, link: _Link) -> Part:
+    """The pages of the sound alone: libsndfile reads no file that holds a skeleton, subtitles or a video as well."""
+    if not link.has_others:
+        return Part(link.start, link.stop)
+    pages = b"".join(source.at(offset, size) for offset, size in link.pages)
+    return Part(link.start, link.start + len(pages), head=pages)
 
 
 def _links(source: ByteSource, offset: int) -> list[_Link]:
@@ -92,6 +104,9 @@ def _add_page(links: list[_Link], page: bytes, body: int, offset: int) -> None:
             raise UndecodableError("it is Speex in Ogg, which libsndfile does not read; convert it to FLAC or WAV")
         if codec is not None and link.serial is None:
             link.serial = serial
+            link.pages.append((offset, len(page)))
+        else:
+            link.has_others = True
         return
     if not links:
         raise UndecodableError("it is an Ogg stream without its beginning")
@@ -104,6 +119,7 @@ def _add_page(links: list[_Link], page: bytes, body: int, offset: int) -> None:
         raise UndecodableError(f"{counted(sequence - link.last_sequence - 1, 'Ogg page')} missing at byte {offset:,}")
     if 0 <= position < link.last_position:
         raise UndecodableError(f"the Ogg page at byte {offset:,} goes back in time")
+    link.pages.append((offset, len(page)))
     link.last_sequence = sequence
     link.last_position = max(link.last_position, position)
     link.ended = bool(flags & _ENDS)

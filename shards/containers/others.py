@@ -15,6 +15,8 @@ from shards.containers.source import ByteSource
 
 _AU_BYTES = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 23: 0.5, 25: 0.375, 26: 0.625, 27: 1}
 _PACKET_TABLE_BYTES = 16 << 20
+# Blocks of sound, of more sound, of silence, and of sound in the newer form.
+_VOC_SOUND = (b"\1", b"\2", b"\3", b"\x09")
 _PLAIN_AIFC = (b"NONE", b"sowt", b"twos", b"in24", b"in32", b"fl32", b"FL32", b"fl64", b"FL64", b"raw ")
 _SPHERE_FIELD = re.compile(rb"^(sample_count|sample_n_bytes|channel_count|sample_rate|sample_coding) -\w+ (\S+)", re.M)
 
@@ -202,6 +204,12 @@ def voc_body(source: ByteSource, start: int) -> Body:
             before = 2 if kind == 1 else 12
             rate = int.from_bytes(block[4:8], "little") if kind == 9 else 1_000_000 / (256 - block[4])
             width = block[8] // 8 * block[9] if kind == 9 and len(block) == 16 else 1
+            following = source.at(offset + 4 + size, 4)
+            end = offset + 8 + size + int.from_bytes(following[1:], "little")
+            if following[:1] in _VOC_SOUND and end < source.size:
+                raise UndecodableError(
+                    "its sound lies in several VOC blocks, of which libsndfile reads one; convert it to FLAC or WAV"
+                )
             return Body(
                 offset + 4 + before,
                 max(size - before, 0) or None,

@@ -6,8 +6,9 @@ was not known to the writer (0, -1 or a placeholder, as piped encoders leave it)
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 from shards.audio_errors import CutShortError
@@ -24,6 +25,7 @@ _HEAD_BYTES = 4 << 20
 
 
 Fields = Callable[[int], dict[int, bytes]]
+_NONE: Mapping[int, bytes] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +35,8 @@ class Body:
     `bytes_per_second` 0: not known. `fields`: the header's bytes, by their place, for a number of bytes of sound.
     `chunk_bytes`: length of a named chunk at a place behind the sound, None if there is none. `is_mpeg`: the sound is
     MPEG frames. `frames_of`: samples of each channel in so many bytes, where libsndfile does not count them right.
-    `rewrite`: the header's number is not `promised`. `magic`: the first bytes by which libsndfile knows this container,
-    where it does not know its own.
+    `rewrite`: the header does not say this. `magic`: the first bytes by which libsndfile knows this container, where it
+    does not know its own.
     """
 
     offset: int
@@ -112,10 +114,12 @@ def _goes_on(source: ByteSource, offset: int) -> bool:
     return bool(data.strip(b"\0")) and data[:3] not in (b"ID3", b"TAG", b"APE")
 
 
-def length_field(place: int, width: int, order: Literal["big", "little"], *, more: int = 0) -> Fields:
+def length_field(
+    place: int, width: int, order: Literal["big", "little"], *, more: int = 0, beside: Mapping[int, bytes] = _NONE
+) -> Fields:
     """The header's bytes for one number at byte `place`: the bytes of sound, and `more` that it counts with them."""
     most = (1 << 8 * width) - 1
-    return lambda count: {place: min(count + more, most).to_bytes(width, order)}
+    return lambda count: {**beside, place: min(count + more, most).to_bytes(width, order)}
 
 
 def cut_in_header(name: str) -> CutShortError:

@@ -12,6 +12,8 @@ W64_MAGIC = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00"
 _W64_TAIL = b"\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
 _GSM_FORMAT = 0x31
 _MPEG_FORMATS = (0x50, 0x55)
+# Extensible formats are told by what follows. PCM, float, A-law and µ-law are all that need no more than that.
+_EXTENSIBLE, _PLAIN_FORMATS = 0xFFFE, (1, 3, 6, 7)
 # What writers to a pipe put in place of a length that they do not know, less a header: sox, arecord, ffmpeg, lame.
 _PLACEHOLDERS = ((0x7FFFF000, 0x80000000), (0xFFFFF000, 0xFFFFFFFF))
 
@@ -30,6 +32,7 @@ def riff_body(source: ByteSource, start: int) -> Body:
     head = source.at(start, 12)
     order: Literal["big", "little"] = "big" if head[:4] == b"RIFX" else "little"
     format_tag, bytes_per_second, long_length, long_place = 0, 0, None, None
+    plain: dict[int, bytes] = {}
     offset = start + 12
     while len(chunk := source.at(offset, 8)) == 8:
         name, size = chunk[:4], int.from_bytes(chunk[4:8], order)
@@ -39,8 +42,11 @@ def riff_body(source: ByteSource, start: int) -> Body:
         elif name == b"fmt ":
             data = source.at(offset + 8, 40)
             format_tag, bytes_per_second = int.from_bytes(data[:2], order), int.from_bytes(data[8:12], order)
+            plain = _plain_format(data, offset + 8, order) if order == "big" else {}
         elif name == b"data":
-            return _body(source, start, offset, size, order, format_tag, bytes_per_second, long_length, long_place)
+            return _body(
+                source, start, offset, size, order, format_tag, bytes_per_second, long_length, long_place, plain
+            )
         offset += 8 + size + size % 2
     raise cut_in_header("WAV")
 
@@ -55,6 +61,7 @@ def _body(
     bytes_per_second: int,
     long_length: int | None,
     long_place: int | None,
+    plain: dict[int, bytes],
 ) -> Body:
     promised: int | None = size
     if long_length is not None and size == 0xFFFFFFFF:
@@ -68,7 +75,7 @@ def _body(
         if long_place is not None and count > 0xFFFFFFF0:
             return {long_place: count.to_bytes(8, "little"), offset + 4: b"\xff\xff\xff\xff"}
         short = min(count, 0xFFFFFFFF).to_bytes(4, order)
-        places = {offset + 4: short}
+        places = plain | {offset + 4: short}
         return places | ({long_place: count.to_bytes(8, "little")} if long_place is not None else {})
 
     return Body(
@@ -81,7 +88,18 @@ def _body(
         # libsndfile takes a pad byte for one more block.
         frames_of=(lambda count: count // 65 * 320) if format_tag == _GSM_FORMAT else None,
         magic=b"RF64" if source.at(start, 4) == b"BW64" else b"",
+        rewrite=bool(plain),
     )
+
+
+def _plain_format(data: bytes, place: int, order: Literal["big", "little"]) -> dict[int, bytes]:
+    """What to write over the format at byte `place`: of an extensible one, the plain one that it stands for.
+
+    libsndfile takes an extensible format for integers in W64, and does not read it in big-endian WAV.
+    """
+    if len(data) < 26 or int.from_bytes(data[:2], order) != _EXTENSIBLE:
+        return {}
+    return {place: data[24:26]} if int.from_bytes(data[24:26], order) in _PLAIN_FORMATS else {}
 
 
 def riff_chunk_bytes(source: ByteSource, offset: int, order: Literal["big", "little"]) -> int | None:
@@ -106,18 +124,22 @@ def _is_empty(source: ByteSource, offset: int, order: Literal["big", "little"]) 
 def w64_body(source: ByteSource, start: int) -> Body:
     """The sound of the Sony Wave64 file that begins at `start`; sizes count their own 24 bytes of header."""
     offset, bytes_per_second = start + 40, 0
+    plain: dict[int, bytes] = {}
     while len(chunk := source.at(offset, 24)) == 24:
         size = int.from_bytes(chunk[16:24], "little")
         if chunk[:4] == b"fmt " and chunk[4:16] == _W64_TAIL:
-            bytes_per_second = int.from_bytes(source.at(offset + 32, 4), "little")
+            data = source.at(offset + 24, 40)
+            bytes_per_second = int.from_bytes(data[8:12], "little")
+            plain = _plain_format(data, offset + 24, "little")
         elif chunk[:4] == b"data" and chunk[4:16] == _W64_TAIL:
             unknown = size <= 24 or size >= 1 << 62
             return Body(
                 offset + 24,
                 None if unknown else size - 24,
                 bytes_per_second,
-                length_field(offset + 16, 8, "little", more=24),
+                length_field(offset + 16, 8, "little", more=24, beside=plain),
                 chunk_bytes=lambda at: _w64_chunk_bytes(source, at),
+                rewrite=bool(plain),
             )
         if size < 24:
             break

@@ -183,6 +183,44 @@ def mpeg():
     yield "mp3-wav-half", mp3_in_wav(bare, 44_100)[: len(bare) // 2], Left("cut_short", "bytes of sound promised")
 
 
+def with_another_stream(ogg):
+    """An Ogg file with a skeleton beside its sound."""
+    first, *rest = ogg_pages(ogg)
+    changes = (14, le(7)), (5, b"\2"), (28, b"fishead\0")
+    bones = ogg_page(patched(first, *changes), *changes)
+    return b"".join([bones, first, rest[0], ogg_page(bones, (5, b"\4"), (18, le(1))), *rest[1:]])
+
+
+def rarer_layouts():
+    """Legal files that are seldom met, and their halves."""
+    for subtype in ("VORBIS", "OPUS"):
+        ogg = with_another_stream(encode(speechlike(8, 16_000), 16_000, "OGG", subtype))
+        yield f"skeleton-{subtype}", ogg, Kept(8)
+        yield f"skeleton-half-{subtype}", ogg[: len(ogg) // 2], Left("cut_short", "ends after ")
+    page = ogg_pages(encode(SOUND, 16_000, "OGG", "VORBIS"))[0]
+    head = ogg_page(page, (28, b"\x7fFLAC\1\0\0\1fLaC"))
+    yield "ogg-flac", head + ogg_page(page, (5, b"\4"), (18, le(1))), Left("undecodable", "FLAC in Ogg")
+    whole = loud_then_quiet()
+    count = max(whole.find(b"Xing"), whole.find(b"Info")) + 8
+    frames = struct.unpack(">I", whole[count : count + 4])[0]
+    for more in (-2, -1, 1, 2):
+        yield f"mp3-count{more:+}", patched(whole, (count, be(frames + more))), Kept(3)
+    yield (
+        "mp3-count+3",
+        patched(whole, (count, be(frames + 3))),
+        Left("cut_short", f"{frames + 3} MPEG frames"),
+    )
+    yield "mp3-zeros-before", bytes(3_000) + whole, Kept(3)
+    flac = encode(SOUND, 16_000, "FLAC", "PCM_16")
+    yield "flac-picture-behind", flac + np.random.default_rng(3).bytes(1_100_000), Kept()
+    ircam = encode(SOUND, 16_000, "IRCAM", "PCM_32")[:1024] + without_mp3_header(whole)
+    yield "ircam-like-mpeg", ircam[: len(ircam) // 4 * 4], Kept((len(ircam) - 1024) // 4 / 16_000, counted=True)
+    mat5 = encode(SOUND, 16_000, "MAT5", "PCM_16")
+    yield "half-mat5", mat5[: len(mat5) // 2], Kept(1, counted=True)
+    voc = encode(SOUND, 16_000, "VOC", "PCM_16").rstrip(b"\0")
+    yield "voc-blocks", voc + b"\2\x10\0\0" + bytes(17), Left("undecodable", "several VOC blocks")
+
+
 def others():
     """What is no recording, or none that libsndfile reads."""
     yield "html", b"\n<!DOCTYPE html><html><head></head></html>", Left("undecodable", "an HTML page")
@@ -202,7 +240,7 @@ def others():
 
 CASES = {
     name.lower(): (data, expected)
-    for group in (containers_cut, lengths_not_told, mpeg, others)
+    for group in (containers_cut, lengths_not_told, mpeg, rarer_layouts, others)
     for name, data, expected in group()
     if expected != Left("", "")
 }

@@ -13,8 +13,7 @@ from launcher.slurm.language_groups import utterances_by_language
 from shards import folder_scan
 from shards.drops import REASONS, Drops
 from shards.errors import SourceError
-from shards.file_kinds import UNREAD_AUDIO, VIDEO
-from shards.members import AUDIO_EXTENSIONS
+from shards.members import AUDIO_EXTENSIONS, UNREAD_AUDIO, VIDEO
 from shards.plan import plan_languages
 from shards.sources import read_folder
 from tests.shard_samples import sentence, sound
