@@ -1,4 +1,4 @@
-"""What a power cut leaves of a checkpoint: nothing takes its final name, and nothing old goes, before the new is synced."""
+"""What a power cut leaves of a checkpoint: no name is given and nothing old goes before the new is synced."""
 
 import os
 import re

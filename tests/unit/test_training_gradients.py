@@ -1,4 +1,4 @@
-"""What a forward pass is given: for each utterance its own language's slot, dropout and SpecAugment, and its own draws."""
+"""What a forward pass is given of each utterance: its language's slot, dropout and SpecAugment, and its own draws."""
 
 import math
 from types import SimpleNamespace
