@@ -21,7 +21,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_batchs_gradient_is_the_mean_of_its_utterances_gradients_to_the_last_digits(
     tmp_path: Path, small_base: Path, shards: Path
 ) -> None:
-    compared = []
+    compared: list[tuple[Tensor, Tensor]] = []
 
     def look(parts: Parts) -> None:
         if compared:
@@ -32,19 +32,22 @@ def test_a_batchs_gradient_is_the_mean_of_its_utterances_gradients_to_the_last_d
 
         def gradient(*batches: LoadedBatch) -> Tensor:
             parts.bank.grads.zero_()
-            parts.gradients.accumulate(batches, parts.loop.seating.trainees)
+            losses = parts.gradients.accumulate(batches, parts.loop.seating.trainees).losses
+            parts.loop.exchange.complete([trainee], batches[:1], losses)
             return parts.bank.grads[trainee.slot].clone()
 
         single = [gradient(LoadedBatch(whole.request, [utterance])) for utterance in whole.utterances]
         together = gradient(whole)
+        of_two = gradient(LoadedBatch(whole.request, whole.utterances[:2], planned=3))  # the third was unreadable
         (company,) = parts.loader.take([BatchRequest("tab", Position())])
         mixed = gradient(whole, company)
         parts.bank.grads.zero_()
         assert len(single) == 3, len(single)
-        compared.extend([together, mixed, torch.stack(single).mean(0)])
+        compared.extend([(found, torch.stack(single).mean(0)) for found in (together, mixed)])
+        compared.append((of_two, torch.stack(single[:2]).mean(0)))
 
     settings = {"model": {"dtype": "float64"}, "optim": {"batch_seconds": 9.0, "steps": 4}}
     train_watched(toy_config(tmp_path, small_base, shards, **settings), look)
-    together, mixed, mean = compared
-    for gradient in (together, mixed):
-        assert float((gradient - mean).norm() / mean.norm()) < 1e-12
+    assert len(compared) == 3
+    for found, mean in compared:
+        assert float((found - mean).norm() / mean.norm()) < 1e-12

@@ -329,12 +329,15 @@ def test_parts_that_do_not_belong_together_are_found_out_even_with_right_sums(st
     from mms_dist.checkpoint.manifest import write_folder
 
     files = snapshot_files(sample(step=1))
-    files["vocab.json"] = json.dumps(nested_vocabulary("ron", 7)).encode()
-    folder = store.directory / "ron" / "step-00000001"
-    folder.mkdir(parents=True)
-    write_folder(folder, "ron", 1, files)
-    with pytest.raises(CheckpointError, match=r"7 tokens .* head of 9 rows"):
-        store.load("ron")
+    vocabulary = {"vocab.json": json.dumps(nested_vocabulary("ron", 7)).encode()}
+    state = {"state.json": snapshot_files(sample(step=2))["state.json"]}
+    for other, found in ((vocabulary, r"7 tokens .* head of 9 rows"), (state, "not the state of ron at step 1")):
+        folder = store.directory / "ron" / "step-00000001"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        write_folder(folder, "ron", 1, files | other)
+        with pytest.raises(CheckpointError, match=found):
+            store.load("ron")
 
 
 def test_keeping_none_is_refused(tmp_path):

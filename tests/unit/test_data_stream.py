@@ -87,8 +87,10 @@ def test_no_utterances_is_an_error_that_names_the_language() -> None:
 
 
 def test_a_position_of_another_plan_is_refused_by_name() -> None:
-    with pytest.raises(DataError, match=r"ron: batch 999 of epoch 1 does not exist.*optim\.batch_seconds"):
-        stream().at(Position(1, 999))
+    ron = stream()
+    for batch in (999, len(ron.batches(1))):
+        with pytest.raises(DataError, match=rf"ron: batch {batch} of epoch 1 does not exist.*optim\.batch_seconds"):
+            ron.at(Position(1, batch))
 
 
 def test_progress_counts_epochs() -> None:

@@ -102,3 +102,20 @@ def test_the_table_and_the_json_tell_the_same() -> None:
     lines = console.export_text().splitlines()
     assert [line.split()[0] for line in lines if line.startswith((" ita", " ron"))] == ["ita", "ron"]
     assert "12.5" in next(line for line in lines if "mean of 2" in line)
+
+
+def test_the_interval_is_the_95_percent_of_the_seeds_resampled_corpora() -> None:
+    """A quarter of the utterances are wrong throughout, by deletions or by insertions: a binomial distribution."""
+    references = ["abcdefghij"] * 400
+    hypotheses = [""] * 50 + ["abcdefghij" + "x" * 10] * 50 + references[100:]
+    scores = score(references, hypotheses)
+    deviation = (0.25 * 0.75 / 400) ** 0.5
+    assert scores.cer == 0.25
+    assert scores.cer_low == pytest.approx(0.25 - 1.96 * deviation, abs=0.15 * deviation)
+    assert scores.cer_high == pytest.approx(0.25 + 1.96 * deviation, abs=0.15 * deviation)
+    assert score(references, hypotheses) == scores != score(references, hypotheses, seed=1)
+
+
+def test_lengths_are_those_of_the_references() -> None:
+    scores = score(["ab cd", "e"], ["ab", "e f g h"])
+    assert (scores.reference_characters, scores.reference_words, scores.utterances) == (6, 3, 2)

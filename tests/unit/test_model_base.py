@@ -1,9 +1,12 @@
 """Bases: what loads, with what left aside, and what is refused with its mend."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 from transformers import Wav2Vec2Config, Wav2Vec2ForCTC, Wav2Vec2ForPreTraining
 
 from mms_dist.errors import BaseModelError
@@ -61,6 +64,52 @@ def test_a_base_without_a_mask_embedding_masks_with_zeros(tmp_path: Path) -> Non
     every = torch.ones(1, 12, dtype=torch.bool)
     position_only = base.module.encoder.pos_conv_embed(torch.zeros(1, 12, 32))
     torch.testing.assert_close(base.embed(features, every, every, None), position_only)
+
+
+def test_masked_frames_take_the_bases_embedding_and_masked_channels_and_padding_are_zero(small_base: Path) -> None:
+    base = FrozenBase.load(str(small_base), dtype=torch.float64)
+    features_BTC = torch.randn(2, 12, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    valid_BT, time_BT, channel_BH = torch.ones(2, 12) > 0, torch.zeros(2, 12) > 0, torch.zeros(2, 32) > 0
+    valid_BT[1, 9:] = False
+    time_BT[0, 2:5] = time_BT[1, 4:8] = True
+    channel_BH[0, 3:7] = channel_BH[1, 20:] = True
+    module = base.module
+    with torch.no_grad():
+        expected_BTH = module.feature_projection(features_BTC)[0].clone()
+        expected_BTH[time_BT] = module.masked_spec_embed
+        for row in range(2):
+            expected_BTH[row][:, channel_BH[row]] = 0
+        expected_BTH[~valid_BT] = 0
+        expected_BTH += module.encoder.pos_conv_embed(expected_BTH)
+    assert base.embed(features_BTC, valid_BT, time_BT, channel_BH).equal(expected_BTH)
+
+
+def test_dropout_that_the_bases_configuration_asks_for_is_off(tmp_path: Path, small_base: Path) -> None:
+    shutil.copytree(small_base, tmp_path / "base")
+    config = json.loads((tmp_path / "base" / "config.json").read_text())
+    asked = [name for name in config if name.endswith("_dropout")]
+    assert {"activation_dropout", "attention_dropout", "feat_proj_dropout", "hidden_dropout"} <= set(asked)
+    (tmp_path / "base" / "config.json").write_text(json.dumps(config | dict.fromkeys(asked, 0.5)))
+    audio_BN, every_BT = torch.randn(1, 4000, generator=torch.Generator().manual_seed(0)), torch.ones(1, 12) > 0
+    found = []
+    for path in (small_base, tmp_path / "base"):
+        base = FrozenBase.load(str(path), dtype=torch.float32)
+        found.append(base.layer(0, base.embed(base.features(audio_BN), every_BT, None, None), None))
+    assert found[0].equal(found[1])
+
+
+def test_a_bases_identity_is_fixed_for_ever_and_tells_weights_by_name_shape_and_value() -> None:
+    """With another one, no run could go on: its checkpoints would be of another base."""
+
+    def identity(**weights: torch.Tensor) -> str:
+        return FrozenBase(nn.ParameterDict(weights), None, "").identity()
+
+    up, down = torch.arange(96.0).view(12, 8) / 7, -torch.arange(5.0)
+    assert identity(up=up, down=down) == "07be0add3d414540"
+    changed = up.clone()
+    changed[7, 7] = 0  # the last of the values that are looked at
+    others = [{"up": up, "downs": down}, {"up": up.view(8, 12), "down": down}, {"up": changed, "down": down}]
+    assert len({identity(up=up, down=down), *(identity(**other) for other in others)}) == 4
 
 
 @pytest.mark.parametrize(

@@ -114,3 +114,26 @@ def test_the_spread_is_that_of_torchs_scheme_of_that_name(scheme: str, drawn: Ca
     torch.manual_seed(0)
     for tensor in matrices(start(scheme)).values():
         assert tensor.std() == pytest.approx(float(drawn(torch.empty_like(tensor)).std()), rel=0.04)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "first", "last"),
+    [
+        ("mms", -0.022427776, -0.017375778),
+        ("xavier", -0.873254871, 0.189141334),
+        ("kaiming", -0.228599718, 0.065937513),
+    ],
+)
+def test_the_start_of_a_language_is_fixed_for_ever(scheme: str, first: float, last: float) -> None:
+    """With another one, a language would train otherwise for the same run.seed."""
+    tensors = initial_tensors(RowLayout(1, 4, 2), 6, scheme=scheme, seed=3, language="ron")
+    down = tensors["wav2vec2.encoder.layers.0.adapter_layer.linear_1.weight"]
+    assert [float(down[0, 0]), float(tensors["lm_head.weight"][-1, -1])] == pytest.approx([first, last], abs=1e-6)
+
+
+def test_every_seed_language_and_scheme_starts_elsewhere() -> None:
+    starts = [
+        initial_tensors(LAYOUT, VOCABULARY, scheme=scheme, seed=seed, language=language)["lm_head.weight"]
+        for scheme, seed, language in [("mms", 0, "ron"), ("mms", 1, "ron"), ("mms", 0, "ukr"), ("identity", 0, "ron")]
+    ]
+    assert not any(one.equal(other) for number, one in enumerate(starts) for other in starts[:number])

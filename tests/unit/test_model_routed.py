@@ -319,3 +319,9 @@ def test_dropout_is_a_function_of_utterance_layer_frame_and_channel() -> None:
     assert not torch.equal(keep_mask(keys, 4, torch.Size((2, 50, 16)), rates, torch.float32), wide)
     assert abs((wide[0] == 0).float().mean() - 0.4) < 0.06 and abs((wide[1] == 0).float().mean() - 0.1) < 0.04
     assert torch.allclose(wide[0].max(), torch.tensor(1 / 0.6))
+
+
+def test_logits_of_a_base_in_bfloat16_are_float32(small_base: Path) -> None:
+    base = FrozenBase.load(str(small_base), dtype=torch.bfloat16)
+    logits_BTV = model_of(base, adapters_of(base, 4), 4).logits(routed_batch(base))
+    assert logits_BTV.dtype == torch.float32

@@ -154,6 +154,8 @@ def first(value):
         (column("size", pyarrow.int64(), first(0)), "row 0 of train does not lie within its shard"),
         (column("samples", pyarrow.int32(), first(-5)), "row 0 of train has other frames than its samples give"),
         (column("frames", pyarrow.int32(), first(9999)), "row 0 of train has other frames than its samples give"),
+        (column("frames", pyarrow.int32(), first(1)), "row 0 of train has other frames than its samples give"),
+        (column("required_frames", pyarrow.int32(), first(1)), "row 0 of train has fewer frames needed than labels"),
         (column("label_length", pyarrow.int32(), first(-1)), "row 0 of train has fewer frames needed than labels"),
         (column("split", pyarrow.string(), first("other")), "train utterances, index.json says"),
         (lambda table: pyarrow.concat_tables([table, table.slice(0, 1)]), "train utterances, index.json says"),

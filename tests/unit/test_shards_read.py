@@ -1,5 +1,6 @@
 """Any utterance can be read by its row, by several threads, and from far away."""
 
+import dataclasses
 import functools
 import http.server
 import os
@@ -13,8 +14,8 @@ import pytest
 
 from shards import storage
 from shards.cache import ShardCache
-from shards.errors import IndexFileError, ShardsError, StorageError, TruncatedShardError
-from shards.index import ShardIndex
+from shards.errors import DamagedSampleError, IndexFileError, ShardsError, StorageError, TruncatedShardError
+from shards.index import LanguageIndex, ShardIndex
 from shards.read import ShardReader
 from tests.shard_samples import build, write_corpus
 
@@ -238,7 +239,7 @@ def test_errors_survive_the_way_back_from_another_process():
 def test_reading_an_index_leaves_no_thread_of_arrow_behind(shards):
     # Its worker pool is torn down with the interpreter, and now and then the process died of SIGABRT there.
     program = (
-        "import os, sys; from shards.index import ShardIndex\n"
+        "import os, sys; from shards.index import LanguageIndex, ShardIndex\n"
         "import pyarrow.compute, pyarrow.parquet\n"
         "count = lambda: len(os.listdir('/proc/self/task'))\n"
         "before = count()\n"
@@ -247,3 +248,16 @@ def test_reading_an_index_leaves_no_thread_of_arrow_behind(shards):
     )
     result = subprocess.run([sys.executable, "-c", program, str(shards)], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "0", result.stderr
+
+
+def test_audio_of_another_length_than_the_table_says_is_damage(shards, monkeypatch):
+    """As where an earlier version took the length from a header: frames and padding would be wrong."""
+    index = ShardIndex.load(str(shards))
+    table = index.language("ron").table("train")
+    expected = int(table.samples[1])
+    longer = dataclasses.replace(table, samples=table.samples + 1)
+    monkeypatch.setattr(LanguageIndex, "table", lambda self, split: longer)
+    reader = ShardReader(index)
+    with pytest.raises(DamagedSampleError, match=f"decodes to {expected} samples, its index says {expected + 1}"):
+        reader.read("ron", "train", 1)
+    reader.close()

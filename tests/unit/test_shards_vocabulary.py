@@ -44,6 +44,7 @@ def test_decode_keeps_doubled_letters_apart_by_the_blank(vocabulary):
     assert vocabulary.decode([letter, letter, 0, letter]) == "aa"
     assert vocabulary.decode([]) == ""
     assert vocabulary.decode([4, 1, letter, 2, 4]) == "a"
+    assert vocabulary.decode([letter, 3, letter, 3, 3]) == "aa", "what is not known is nothing"
 
 
 def test_an_unknown_character_is_unk_and_does_not_shift_the_others(vocabulary):

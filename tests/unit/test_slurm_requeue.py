@@ -93,7 +93,9 @@ def test_only_restarts_that_bring_no_step_count() -> None:
     assert progress.fruitless(3) == 0
     progress = Progress.after(progress, job=12, restarts=4, steps=5)
     assert progress.fruitless(4) == 1
-    assert Progress.after(progress, job=13, restarts=0, steps=5).fruitless(0) == 0, "another job begins anew"
+    for restarts in (0, 9):
+        other = Progress.after(progress, job=13, restarts=restarts, steps=5)
+        assert other.fruitless(restarts) == 0, "another job begins anew"
 
 
 def test_progress_is_kept_between_restarts(tmp_path: Path) -> None:
@@ -184,6 +186,20 @@ def test_a_job_gives_up_after_as_many_starts_without_a_step_as_are_allowed(
         write(run, replace(RUN, attempt=restarts + 1))
         codes.append(end(run, before))
     assert codes == [75, 75, 75, 1, 1], "the run's own run.stalled_restarts is 3"
+
+
+def test_steps_that_the_run_had_before_the_job_are_no_progress_of_it(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codes = []
+    write(run, replace(RUN, steps=12))
+    for restarts in range(4):
+        monkeypatch.setenv("SLURM_RESTART_COUNT", str(restarts))
+        before = begin(run, capsys)
+        if restarts:  # the first start does not come so far as to begin
+            write(run, replace(RUN, steps=12, attempt=restarts + 1))
+        codes.append(end(run, before))
+    assert codes == [75, 75, 75, 1]
 
 
 @pytest.mark.parametrize("state", [INCOMPLETE, FAILED])

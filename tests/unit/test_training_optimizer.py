@@ -136,8 +136,32 @@ def test_company_that_does_not_commit_is_left_as_it_is() -> None:
     row = bank.row(0).clone()
     for slot in (0, 1):
         bank.grads[slot, : bank.row_size(slot)] = gradient(slot, 1, bank)
-    adamw.step([RowStep(0, 1, OPTIMS[0], commit=False), RowStep(1, 1, OPTIMS[1])])
+    outcomes = adamw.step([RowStep(0, 1, OPTIMS[0], commit=False), RowStep(1, 1, OPTIMS[1])])
+    assert [outcome.stepped for outcome in outcomes] == [False, True]
     assert torch.equal(bank.row(0), row) and (bank.grads == 0).all()
+
+
+def test_what_is_taken_out_of_a_slot_does_not_change_when_the_slot_does() -> None:
+    """It goes to the disk while training goes on."""
+    bank, adamw = new_bank(torch.float32)
+    take_step(bank, adamw, 1, [0])
+    taken = bank.tensors(0) | adamw.moments(0)
+    before = {name: tensor.clone() for name, tensor in taken.items()}
+    take_step(bank, adamw, 2, [0])
+    assert all(taken[name].equal(tensor) for name, tensor in before.items())
+    assert not any(tensor.equal(before[name]) for name, tensor in (bank.tensors(0) | adamw.moments(0)).items())
+
+
+def test_a_slot_keeps_no_moment_of_the_language_that_had_it() -> None:
+    bank, adamw = new_bank(torch.float32)
+    take_step(bank, adamw, 1, [0, 1])
+    shorter = adamw.moments(0)
+    for moments in (shorter, None):
+        adamw.load(1, moments)
+        for name, buffer in (("exp_avg", adamw.exp_avg), ("exp_avg_sq", adamw.exp_avg_sq)):
+            size = moments[name].numel() if moments else 0
+            assert moments is None or buffer[1, :size].equal(moments[name])
+            assert (buffer[1, size:] == 0).all()
 
 
 def test_the_rate_warms_up_decays_and_still_moves_in_the_last_step() -> None:

@@ -25,3 +25,17 @@ def test_a_target_ends_it_and_no_patience_never_does() -> None:
         best.record(step, 0.3, 0.5, Stopping(patience=None))
     assert best.reason_to_stop(Stopping(patience=None)) is None
     assert best.reason_to_stop(Stopping(patience=None, target_cer=0.3)) == "target"
+
+
+def test_the_same_rate_again_is_no_gain_and_the_best_stays_where_it_was_first() -> None:
+    best, stopping = BestSoFar(), Stopping(patience=3)
+    found = [best.record(step, 0.5, wer, stopping) for step, wer in ((10, 0.9), (20, 0.8), (30, 0.7), (40, 0.6))]
+    assert found == [True, False, False, False]
+    assert (best.step, best.wer, best.reason_to_stop(stopping)) == (10, 0.9, "early_stop")
+
+
+def test_a_gain_of_just_what_counts_does_not_count() -> None:
+    best, stopping = BestSoFar(), Stopping(patience=1, min_improvement=0.25)
+    for step, cer in enumerate([0.75, 0.5]):
+        best.record(step, cer, 1.0, stopping)
+    assert best.cer == 0.5 and best.reason_to_stop(stopping) == "early_stop"

@@ -97,6 +97,14 @@ def test_settings_of_the_machine_change_no_plan(same: dict[str, Any]) -> None:
     assert training_stream(config(**same), INDEX).fingerprint == training_stream(config(), INDEX).fingerprint
 
 
+def test_a_language_has_the_batches_that_its_own_settings_ask_for() -> None:
+    own = {"languages": {"ron": {"optim": {"batch_seconds": 20.0}}, "ukr": {"optim": {"batch_seconds": 40.0}}}}
+    setting = toy_config(Path("run"), Path("base"), Path("shards"), optim={"batch_seconds": 10.0}, **own)
+    stream = training_stream(setting, INDEX)
+    assert stream.batch_seconds == 20.0
+    assert TABLE.durations.sum() / len(stream.batches(0)) == pytest.approx(20.0, rel=0.1)
+
+
 def test_what_cannot_be_trained_on_is_in_no_batch() -> None:
     table = TABLE.select(np.arange(len(TABLE)))
     table.label_length[7] = 0
