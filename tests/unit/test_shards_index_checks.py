@@ -8,8 +8,9 @@ import pyarrow.parquet
 import pytest
 
 from launcher.cli import main
-from shards.errors import IndexFileError
+from shards.errors import IndexFileError, TruncatedShardError
 from shards.index import ShardIndex
+from shards.read import ShardReader
 from tests.shard_samples import build, write_corpus
 
 
@@ -233,3 +234,33 @@ def test_types_of_a_table_are_those_of_the_reader_whatever_they_were_written_as(
     wide = table.set_column(2, "shard", table.column("shard").cast(pyarrow.int64()))
     pyarrow.parquet.write_table(wide, path)
     assert ShardIndex.load(str(shards)).language("ron").table("train").shard.dtype == np.int32
+
+
+@pytest.mark.parametrize("name", ["index.json", "samples.parquet", "vocab.json", "train-000000.tar"])
+def test_a_pointer_in_a_files_place_is_named_with_what_fetches_it(name, shards, capsys):
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 12345\n"
+    (shards / "ron" / name).write_text(pointer)
+    words = [
+        f"{shards}/ron/{name}",
+        "is a Git LFS pointer to a file of 12,345 bytes",
+        f"`git lfs pull` in {shards}/ron",
+    ]
+    assert main(["shards", "verify", str(shards), "--workers", "1"]) == 1
+    told = capsys.readouterr().out
+    assert all(word in told for word in words), told
+    if name.endswith(".tar"):
+        reader = ShardReader(ShardIndex.load(str(shards)))
+        with pytest.raises(TruncatedShardError, match="git lfs pull"):
+            reader.read("ron", "train", 0)
+    else:
+        assert all(word in refusal(shards) for word in words)
+
+
+@pytest.mark.parametrize("name", ["corpus.jsonl", "corpus.tsv"])
+def test_a_pointer_or_a_page_in_a_manifests_place_is_named(name, tmp_path, capsys):
+    for content in ("version https://git-lfs.github.com/spec/v1\nsize 5\n", "<!DOCTYPE html>\n<p>Sign in</p>\n"):
+        (tmp_path / name).write_text(content)
+        for command in (["build", str(tmp_path / name), str(tmp_path / "out")], ["build", str(tmp_path), "out"]):
+            assert main(["shards", *command, *["--text-rules", str(tmp_path / name)] * (command[2] == "out")]) == 2
+            told = capsys.readouterr().err
+            assert "is a Git LFS pointer" in told or "is a web page" in told or "no recordings" in told, told
