@@ -175,9 +175,8 @@ class LanguageIndex:
         # pyarrow calls damage past the footer an OSError, though all bytes are in memory by now.
         except (pyarrow.ArrowException, KeyError, ValueError, OSError, MemoryError, OverflowError) as error:
             instead = stand_in_of(content, storage.join(self.root, self.language))
-            reason = (
-                f"it {instead}" if instead else " ".join(str(error).split())
-            )  # some of pyarrow's reasons have several lines
+            # Some of pyarrow's reasons have several lines.
+            reason = f"it {instead}" if instead else " ".join(str(error).split())
             raise IndexFileError(f"sample table {url} can not be read ({reason}); {self.mend}") from error
         for split, table in tables.items():
             if len(table) != self.utterances(split):

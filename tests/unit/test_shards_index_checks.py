@@ -72,7 +72,7 @@ SHARD = ("splits", "train", "shards", 0)
         (setting(-1, *SHARD, "bytes"), "bytes is -1, expected a whole number"),
         (setting(True, *SHARD, "bytes"), "bytes is true, expected a whole number"),
         (setting(-0.5, *SHARD, "seconds"), "seconds is -0.5, expected seconds"),
-        (setting(float("nan"), *SHARD, "seconds"), "it holds NaN, expected numbers"),
+        (setting(float("nan"), *SHARD, "seconds"), "found NaN, expected a finite number"),
         (setting("abc", *SHARD, "sha256"), "expected 64 hexadecimal digits"),
         (setting("ita", "language"), "language is \"ita\", expected 'ron'"),
         (setting(8000, "sample_rate"), "sample_rate is 8000, expected 16000"),
@@ -109,7 +109,7 @@ def test_an_entry_that_is_not_what_it_must_be_is_named(change, found, shards):
         (b"\xff\xfe\xfa", "is not a shard index"),
         (b"[]", "is not a shard index"),
         (b"[" * 100_000, "it is nested too deeply"),
-        (b'{"schema_version": 1, "splits": {}, "splits": {}}', "the key 'splits' is there twice"),
+        (b'{"schema_version": 1, "splits": {}, "splits": {}}', "'splits' is given twice"),
         (b'{"schema_version": ' + b"1" * 5000 + b"}", "is not a shard index"),
     ],
 )
@@ -240,11 +240,8 @@ def test_types_of_a_table_are_those_of_the_reader_whatever_they_were_written_as(
 def test_a_pointer_in_a_files_place_is_named_with_what_fetches_it(name, shards, capsys):
     pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 12345\n"
     (shards / "ron" / name).write_text(pointer)
-    words = [
-        f"{shards}/ron/{name}",
-        "is a Git LFS pointer to a file of 12,345 bytes",
-        f"`git lfs pull` in {shards}/ron",
-    ]
+    folder = f"{shards}/ron"
+    words = [f"{folder}/{name}", "is a Git LFS pointer to a file of 12,345 bytes", f"`git lfs pull` in {folder}"]
     assert main(["shards", "verify", str(shards), "--workers", "1"]) == 1
     told = capsys.readouterr().out
     assert all(word in told for word in words), told
@@ -256,11 +253,18 @@ def test_a_pointer_in_a_files_place_is_named_with_what_fetches_it(name, shards, 
         assert all(word in refusal(shards) for word in words)
 
 
-@pytest.mark.parametrize("name", ["corpus.jsonl", "corpus.tsv"])
-def test_a_pointer_or_a_page_in_a_manifests_place_is_named(name, tmp_path, capsys):
-    for content in ("version https://git-lfs.github.com/spec/v1\nsize 5\n", "<!DOCTYPE html>\n<p>Sign in</p>\n"):
+@pytest.mark.parametrize("content", ["version https://git-lfs.github.com/spec/v1\nsize 5\n", "<!DOCTYPE html>\n"])
+def test_a_pointer_or_a_page_in_the_place_of_any_text_that_is_read_is_named(content, tmp_path, capsys):
+    for name in ("a.jsonl", "a.tsv", "rules.yaml"):
         (tmp_path / name).write_text(content)
-        for command in (["build", str(tmp_path / name), str(tmp_path / "out")], ["build", str(tmp_path), "out"]):
-            assert main(["shards", *command, *["--text-rules", str(tmp_path / name)] * (command[2] == "out")]) == 2
-            told = capsys.readouterr().err
-            assert "is a Git LFS pointer" in told or "is a web page" in told or "no recordings" in told, told
+    manifest = write_corpus(tmp_path / "corpus", utterances=2)
+    for command in (
+        *(["shards", "build", str(tmp_path / name), str(tmp_path / "out")] for name in ("a.jsonl", "a.tsv")),
+        ["shards", "build", str(manifest), str(tmp_path / "out"), "--text-rules", str(tmp_path / "rules.yaml")],
+        ["train", "--config", str(tmp_path / "rules.yaml")],
+        ["plan", "--config", "configs/train/mms-300m.yaml", "--hours", str(tmp_path / "a.tsv")],
+    ):
+        assert main(command) == 2
+        told = capsys.readouterr().err
+        assert ("is a Git LFS pointer" in told) is ("git-lfs" in content), told
+        assert ("is a web page" in told) is ("html" in content), told
