@@ -1,4 +1,5 @@
-"""Errors that a user of the shards can cause, and mend. The command line prints them and exits with 2."""
+"""Errors that a user of the shards can cause, and mend. The command line prints them and exits with 2, or with their
+own `exit_code`."""
 
 from __future__ import annotations
 
@@ -12,6 +13,12 @@ class ShardsError(Exception):
 
 class SourceError(ShardsError):
     """A manifest or a folder of recordings can not be understood."""
+
+
+class IncompleteBuildError(ShardsError):
+    """Some languages could not be built; the others are in place."""
+
+    exit_code = 1
 
 
 class IndexFileError(ShardsError):

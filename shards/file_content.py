@@ -1,5 +1,6 @@
 """What lies in a file's place when it was not fetched whole: a Git LFS pointer, a web page, nothing."""
 
+import contextlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,8 +33,17 @@ def stand_in(path: Path) -> StandIn | None:
         return stand_in_of(file.read(HEAD_BYTES), path.parent)
 
 
+def fix_of(path: Path | None, otherwise: str) -> str:
+    """What to do about a file of the wrong length: by what it holds, or else `otherwise` (None: it is not here)."""
+    with contextlib.suppress(OSError):
+        if path is not None and (instead := stand_in(path)):
+            return f"it {instead}"
+    return otherwise
+
+
 def stand_in_of(head: bytes, folder: Path | str) -> StandIn | None:
     """The same by the beginning of a file in `folder`."""
+    head = head[:HEAD_BYTES]
     if not head:
         return StandIn("is empty (0 bytes)", "its copy or download was broken off: fetch it again")
     if head.startswith(_POINTER):

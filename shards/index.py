@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from shards import storage
 from shards.errors import IndexFileError, ShardsError, StorageError, UnknownLanguageError, nearest
+from shards.file_content import stand_in_of
 from shards.index_checks import INTEGER_COLUMNS, check_columns, check_content, check_rows, parse_index
 from shards.schema import INDEX_NAME, SAMPLE_RATE, SCHEMA_VERSION, SPLITS, TABLE_NAME, VOCABULARY_NAME
 from shards.vocabulary import Vocabulary
@@ -173,7 +174,9 @@ class LanguageIndex:
             tables = {split: _table(whole.filter(pyarrow.compute.equal(splits, split))) for split in SPLITS}
         # pyarrow calls damage past the footer an OSError, though all bytes are in memory by now.
         except (pyarrow.ArrowException, KeyError, ValueError, OSError, MemoryError, OverflowError) as error:
-            reason = " ".join(str(error).split())  # some of pyarrow's reasons have several lines
+            instead = stand_in_of(content, storage.join(self.root, self.language))
+            # Some of pyarrow's reasons have several lines.
+            reason = f"it {instead}" if instead else " ".join(str(error).split())
             raise IndexFileError(f"sample table {url} can not be read ({reason}); {self.mend}") from error
         for split, table in tables.items():
             if len(table) != self.utterances(split):
@@ -259,7 +262,9 @@ def _load_language(root: str, code: str) -> LanguageIndex:
         content = parse_index(text)
         version = content["schema_version"]
     except (ValueError, KeyError) as error:
-        raise IndexFileError(f"{url} is not a shard index ({_described(error)}); {_mend(root, code)}") from error
+        instead = stand_in_of(text, storage.join(root, code))
+        reason = f"it {instead}" if instead else _described(error)
+        raise IndexFileError(f"{url} is not a shard index ({reason}); {_mend(root, code)}") from error
     if version != SCHEMA_VERSION:
         raise IndexFileError(f"{url} has schema version {version}, expected {SCHEMA_VERSION}; {_mend(root, code)}")
     try:

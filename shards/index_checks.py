@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from shards import strict_json
 from shards.sample import SampleParser
 from shards.schema import SAMPLE_RATE, SPLITS, frames_of
 from shards.text import Rejected
@@ -39,10 +40,7 @@ def parse_index(text: bytes) -> dict[str, Any]:
     Raises:
         ValueError: if it is none, holds a key twice, or a number that JSON does not know.
     """
-    try:
-        content = json.loads(text, object_pairs_hook=_without_repetition, parse_constant=_no_number)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+    content = strict_json.parse(text.decode())
     if not isinstance(content, dict):
         raise ValueError("it is not a JSON object")
     return content
@@ -197,15 +195,3 @@ def _fail(where: str, found: Any, expected: str) -> NoReturn:
     plain = {dict: "an object", list: "a list", type(None): "nothing"}
     shown = plain.get(type(found)) or json.dumps(found)[:60]
     raise ValueError(f"{where} is {shown}, expected {expected}")
-
-
-def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} is there twice")
-    return found
-
-
-def _no_number(text: str) -> NoReturn:
-    raise ValueError(f"it holds {text}, expected numbers")

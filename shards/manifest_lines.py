@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from shards.errors import SourceError
+from shards.file_content import stand_in_of
 from shards.file_names import printable
 from shards.source_rows import RowError, decode_text
 
@@ -36,6 +37,8 @@ def raw_lines(path: Path) -> list[bytes]:
         data = path.read_bytes()
     except OSError as error:
         raise SourceError(f"manifest {shown} can not be read: {error.strerror or error}") from error
+    if data and (instead := stand_in_of(data, path.parent)):
+        raise SourceError(f"manifest {shown} {instead}")
     if path.name.startswith("._"):
         raise SourceError(f"manifest {shown} is a file of macOS metadata (AppleDouble); give {path.name[2:]} instead")
     for magic, kind in ((b"\x1f\x8b", "compressed with gzip"), (b"PK\x03\x04", "a ZIP archive or a spreadsheet")):

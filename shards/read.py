@@ -17,6 +17,7 @@ from shards import storage
 from shards.audio import Samples, UndecodableError, new_samples
 from shards.cache import ShardCache
 from shards.errors import DamagedSampleError, StorageError, TruncatedShardError
+from shards.file_content import fix_of
 from shards.index import LanguageIndex, SampleTable, ShardIndex, ShardInfo
 from shards.sample import SampleParser
 from shards.tar import members_of
@@ -160,7 +161,7 @@ class _Place:
             self._urls[number],
             bytes_found=found,
             bytes_expected=self.shards[number].bytes,
-            mend=self._mend,
+            mend=fix_of(storage.local_path(self._urls[number]), self._mend),
         )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from shards.errors import ShardsError, nearest
+from shards.file_content import stand_in_of
 from shards.schema import parse_language
 from shards.strict_yaml import StrictYamlError, line_of, load_strict
 
@@ -97,8 +98,10 @@ def _rules_of(values: Mapping[str, Any]) -> TextRules:
 @functools.cache
 def _load(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-        table, lines = load_strict(text)
+        content = path.read_bytes()
+        if content and (instead := stand_in_of(content, path.parent)):
+            raise ShardsError(f"text rules {path} {instead}")
+        table, lines = load_strict(content.decode("utf-8-sig"))
     except OSError as error:
         raise ShardsError(f"text rules {path} can not be read: {error.strerror}; check --text-rules") from error
     except UnicodeDecodeError as error:

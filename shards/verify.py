@@ -19,6 +19,7 @@ from shards.errors import (
     TruncatedShardError,
     UnknownLanguageError,
 )
+from shards.file_content import fix_of, stand_in_of
 from shards.index import LanguageIndex, ShardIndex, indexed_languages
 from shards.pool import in_order, process_pool
 from shards.read import ShardReader
@@ -132,7 +133,9 @@ def _check_language(index: LanguageIndex) -> LanguageFindings:
             findings.problems.append(str(error))
             continue
         if hashlib.sha256(data).hexdigest() != entry["sha256"]:
-            findings.problems.append(f"{url} has {len(data):,} bytes and another SHA-256 than index.json says")
+            instead = stand_in_of(data, storage.join(index.root, index.language))
+            found = instead or f"has {len(data):,} bytes and another SHA-256 than index.json says"
+            findings.problems.append(f"{url} {found}")
     if findings.problems:
         findings.mend = index.mend
         return findings
@@ -220,7 +223,7 @@ def _check_shard(job: tuple[str, str, str, int]) -> ShardFindings:
                 index.shard_url(shard),
                 bytes_found=found_bytes,
                 bytes_expected=shard.bytes,
-                mend="it was cut or changed",
+                mend=fix_of(storage.local_path(index.shard_url(shard)), "it was cut or changed"),
             )
     except ShardsError as error:
         findings.problems.append(str(error))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shards.errors import ShardsError
-from shards.file_content import HEAD_BYTES, stand_in_of
+from shards.file_content import stand_in_of
 
 # The same five in every language: Hugging Face's tokenizer breaks on reload when they differ between languages.
 FIXED = ("<pad>", "<s>", "</s>", "<unk>", "|")
@@ -84,7 +84,7 @@ class Vocabulary:
     def parse(cls, text: str | bytes, *, name: str) -> Vocabulary:
         """The vocabulary in the text of a `vocab.json`; `name` is for messages. Raises as `load`."""
         head = text if isinstance(text, bytes) else text.encode(errors="replace")
-        if instead := stand_in_of(head[:HEAD_BYTES], name.rpartition("/")[0] or "."):
+        if instead := stand_in_of(head, name.rpartition("/")[0] or "."):
             raise ShardsError(f"vocabulary {name} {instead}")
         try:
             mapping = json.loads(text)

@@ -1,6 +1,7 @@
 """`mms-dist eval`: error rates of a run's languages on a split."""
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -198,4 +199,6 @@ def _write(path: Path, text: str) -> None:
         staged.write_text(text, encoding="utf-8")
         os.replace(staged, path)
     except OSError as problem:
+        with contextlib.suppress(OSError):
+            staged.unlink(missing_ok=True)
         raise DataError(f"cannot write {path}: {problem.strerror}; choose another place with its flag") from problem

@@ -98,6 +98,15 @@ def _add_build(commands: Any) -> None:
     parser.add_argument("source", type=Path, metavar="SOURCE", help="manifest (.tsv, .jsonl) or folder")
     parser.add_argument("output", type=Path, metavar="SHARDS", help="folder for <lang>/<split>-000000.tar")
     _add_languages(parser, "build these only; a single one is also the language of what does not name its own")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        action=Languages,
+        type=_no_path,
+        default=[],
+        metavar="CODE",
+        help="of all these, build now only those named here: a task of a job array has its part of them",
+    )
     parser.add_argument("--audio-root", type=Path, metavar="DIR", help="where relative audio paths of a manifest start")
     parser.add_argument("--dev-fraction", type=_fraction, default=0.1, metavar="F", help="of sentences (default 0.1)")
     parser.add_argument("--test-fraction", type=_fraction, default=0.1, metavar="F", help="of sentences (default 0.1)")
@@ -195,8 +204,12 @@ def _fraction(text: str) -> float:
     return value
 
 
-def _rows(args: argparse.Namespace) -> SourceRows:
-    """What is to be built, and all else that the source holds."""
+def rows_to_build(args: argparse.Namespace) -> SourceRows:
+    """What is to be built, and all else that the source holds.
+
+    Raises:
+        ShardsError: the source cannot be read, or does not have what was asked for.
+    """
     from shards.errors import SourceError
     from shards.manifest import read_manifest
     from shards.sources import read_folder
@@ -214,20 +227,21 @@ def _rows(args: argparse.Namespace) -> SourceRows:
         rows = read_manifest(
             args.source, language=language, audio_root=args.audio_root, skip_bad_rows=args.skip_bad_rows
         )
-    if args.languages:
+    # --only comes second: a single language in it is not that of what does not name its own.
+    for flag, codes in (("--lang", args.languages), ("--only", args.only)):
         found = sorted(rows.languages)
-        for code in args.languages:
+        for code in codes:
             if code not in found:
-                raise SourceError(_not_in_source(code, args.source, found))
-        rows = rows.of_languages(args.languages)
+                raise SourceError(_not_in_source(f"{flag} {code}", code, args.source, found))
+        rows = rows.of_languages(codes) if codes else rows
     return rows
 
 
-def _not_in_source(code: str, source: Path, found: list[str]) -> str:
+def _not_in_source(asked: str, code: str, source: Path, found: list[str]) -> str:
     from shards.errors import ShardsError, nearest
     from shards.schema import parse_language
 
-    message = f"--lang {code}: not in {source}{nearest(code, found)}; it has {', '.join(found)}"
+    message = f"{asked}: not in {source}{nearest(code, found)}; it has {', '.join(found)}"
     try:
         parse_language(code)
     except ShardsError as error:
@@ -245,12 +259,12 @@ def _build(args: argparse.Namespace) -> int:
         print_left_out,
         print_unknown_lengths,
     )
-    from shards.errors import SourceError
+    from shards.errors import IncompleteBuildError
     from shards.limits import Limits
     from shards.plan import plan_languages
     from shards.tables import make_console, say
 
-    rows = _rows(args)
+    rows = rows_to_build(args)
     plans = plan_languages(
         rows,
         dev_fraction=args.dev_fraction,
@@ -278,7 +292,7 @@ def _build(args: argparse.Namespace) -> int:
     print_left_out(console, {code: index["drops"] for code, index in report.indexes.items()}, rows)
     print_unknown_lengths(console, report.indexes)
     if report.failed:
-        raise SourceError("; ".join(report.failed.values()))
+        raise IncompleteBuildError("; ".join(report.failed.values()))
     say(console, f"look into them: mms-dist shards inspect {args.output}")
     return 0
 

@@ -33,6 +33,17 @@ def expanded(text: str) -> str:
     return _DOLLAR.sub(_value, place)
 
 
+def local(place: str) -> str:
+    """The place, if it is not a URL or a pipe: what is written goes to a file system.
+
+    Raises:
+        ValueError: it is one.
+    """
+    if is_url(place):
+        raise ValueError("a folder of this machine's file systems is expected, and no URL")
+    return place
+
+
 def literal(place: str) -> str:
     """What to write for a place that is this very text."""
     return ("./" if place.startswith("~") else "") + place.replace("$", "$$")

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from mms_dist.config import values
-from mms_dist.config.places import PLACE, unexpanded
+from mms_dist.config.places import PLACE, local, unexpanded
 from shards.errors import ShardsError
 from shards.schema import parse_language
 
@@ -40,6 +40,7 @@ ForwardSeconds = Annotated[float, Field(ge=1, le=MOST, allow_inf_nan=False), Num
 Flag = Annotated[bool, BeforeValidator(values.flag)]
 Text = Annotated[str, AfterValidator(values.text)]
 Place = Annotated[str, AfterValidator(values.text), PLACE]
+LocalPlace = Annotated[str, AfterValidator(values.text), AfterValidator(local), PLACE]
 Language = Annotated[str, AfterValidator(_language)]
 
 STRICT = ConfigDict(extra="forbid")
@@ -49,7 +50,7 @@ STRICT = ConfigDict(extra="forbid")
 class Run:
     """Where a run lives and what makes it repeatable."""
 
-    directory: Place = "runs/default"
+    directory: LocalPlace = "runs/default"
     """Checkpoints, events and TensorBoard files go here; the same directory resumes the run."""
     seed: Seed = 0
     """Keys the shuffling, SpecAugment, dropout and initial adapters, each together with the language."""
@@ -92,7 +93,7 @@ class Data:
     """Shards shuffled together: larger mixes better, smaller keeps reads more local."""
     max_seconds: PositiveFloat | None = None
     """Longer training utterances are left out, and counted; None admits all."""
-    cache_directory: Place | None = None
+    cache_directory: LocalPlace | None = None
     """Node-local folder for remote shards."""
     cache_gib: PositiveFloat = 50.0
     """Size that the node-local cache of remote shards is held to."""

@@ -6,9 +6,9 @@ and schedule of its engine would act on rows, and rows are outside of it: every 
 
 from typing import Any
 
-from mms_dist import strict_json
 from mms_dist.errors import ConfigError
 from mms_dist.files import read_text
+from shards import strict_json
 
 SHARDING_STAGE = 3
 """Of ZeRO: it shards parameters. Stage 1 shards optimizer states and 2 gradients too, and a frozen base has neither."""

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mms_dist import strict_json
 from mms_dist.config import Config
 from mms_dist.errors import ConfigError
 from mms_dist.files import read_text
 from mms_dist.planning.decimals import Mark, decimal_mark, parse_decimal
 from mms_dist.training.census import LanguageEntry
+from shards import strict_json
 from shards.errors import ShardsError
 from shards.schema import parse_language
 

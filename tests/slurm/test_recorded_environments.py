@@ -125,10 +125,20 @@ def test_the_tasks_of_the_shards_script_share_the_languages_out(stage: Stage, ta
         assert ended.returncode == 0, ended.stderr
         expected = group(amounts, int(number), tasks)
         cpus = environment.get("SLURM_CPUS_PER_TASK", "1")
-        assert stage.commands("shards", "build")[-1] == ["--workers", cpus, *arguments, "--lang", *expected]
-    built = [code for words in stage.commands("shards", "build") for code in words[words.index("--lang") + 1 :]]
+        assert stage.commands("shards", "build")[-1] == [*arguments, "--workers", cpus, "--only", *expected]
+    built = [code for words in stage.commands("shards", "build") for code in words[words.index("--only") + 1 :]]
     assert len(built) == len(set(built)), "no language twice"
     assert tasks == 64 or sorted(built) == languages, "and all of them"
+
+
+@pytest.mark.parametrize("given", [["--workers", "3"], ["--workers=3"], ["--lang", "taa,tac", "--workers", "3"]])
+def test_what_the_shards_script_adds_says_nothing_twice(stage: Stage, given: list[str]) -> None:
+    lines = [f"a.wav\ta b\t{code}" for code in toy_languages(3)]
+    (stage.folder / "all.tsv").write_text("\n".join(["audio\ttext\tlang", *lines]) + "\n")
+    arguments = [str(stage.folder / "all.tsv"), "corpus", *given]
+    assert stage.run_shipped("shards", arguments, JOBS[0]).returncode == 0
+    asked = ["taa", "tac"] if "--lang" in given else toy_languages(3)
+    assert stage.commands("shards", "build") == [[*arguments, "--only", *asked]]
 
 
 def test_a_process_that_is_alone_is_a_rank_like_any_other() -> None:

@@ -347,3 +347,11 @@ def test_any_text_is_a_configuration_or_an_error(
                 read(path, flags)
             except ConfigError:
                 continue
+
+
+@pytest.mark.parametrize("place", ["s3://b/run", "http://x/y", "file:///run", "pipe:cat"])
+@pytest.mark.parametrize("setting", ["run.directory", "data.cache_directory"])
+def test_what_is_written_goes_to_no_url(setting: str, place: str) -> None:
+    section, name = setting.split(".")
+    with pytest.raises(ConfigError, match=f"{setting}: found '{place}'; a folder of this machine's file systems"):
+        parse_config({section: {name: place}})

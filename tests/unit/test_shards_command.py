@@ -196,6 +196,16 @@ def test_wrong_input_is_one_line_and_exit_status_2_and_nothing_is_written(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_language_that_can_not_be_built_is_exit_status_1_and_the_others_are_built(tmp_path, capsys):
+    short = [{"audio": "ron/clip000.wav", "text": "unu doi", "lang": "hun", "start": 0, "end": 0.1}]
+    manifest = write_corpus(tmp_path / "corpus", languages=("ron",), utterances=6, extra=short)
+    for _ in range(2):  # the same command again says the same
+        assert run("build", manifest, tmp_path / "shards", "--workers", 1) == 1
+        told = capsys.readouterr()
+        assert told.err.startswith("error: no training utterances left in hun; left out: 1 too_short")
+        assert sorted(path.parent.name for path in tmp_path.glob("shards/*/index.json")) == ["ron"]
+
+
 def test_a_recording_that_does_not_exist_is_exit_status_2(manifest, tmp_path, capsys):
     (tmp_path / "corpus" / "ron" / "clip004.wav").unlink()
     assert run("build", manifest, tmp_path / "out") == 2

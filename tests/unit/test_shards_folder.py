@@ -278,7 +278,7 @@ def test_recordings_that_are_not_read_make_their_language_fail_and_doc_folders_d
         plan_languages(rows, dev_fraction=0.1, test_fraction=0.1)
     (plan,) = plan_languages(rows.of_languages(["eng"]), dev_fraction=0.1, test_fraction=0.1)
     assert plan.total == 1
-    assert utterances_by_language(tmp_path, [], None) == {"eng": 1, "fra": 0}
+    assert utterances_by_language(read_folder(tmp_path)) == {"eng": 1, "fra": 0}
 
 
 def test_kinds_of_recordings_are_read_or_converted_and_never_both():

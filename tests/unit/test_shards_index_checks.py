@@ -8,8 +8,9 @@ import pyarrow.parquet
 import pytest
 
 from launcher.cli import main
-from shards.errors import IndexFileError
+from shards.errors import IndexFileError, TruncatedShardError
 from shards.index import ShardIndex
+from shards.read import ShardReader
 from tests.shard_samples import build, write_corpus
 
 
@@ -71,7 +72,7 @@ SHARD = ("splits", "train", "shards", 0)
         (setting(-1, *SHARD, "bytes"), "bytes is -1, expected a whole number"),
         (setting(True, *SHARD, "bytes"), "bytes is true, expected a whole number"),
         (setting(-0.5, *SHARD, "seconds"), "seconds is -0.5, expected seconds"),
-        (setting(float("nan"), *SHARD, "seconds"), "it holds NaN, expected numbers"),
+        (setting(float("nan"), *SHARD, "seconds"), "found NaN, expected a finite number"),
         (setting("abc", *SHARD, "sha256"), "expected 64 hexadecimal digits"),
         (setting("ita", "language"), "language is \"ita\", expected 'ron'"),
         (setting(8000, "sample_rate"), "sample_rate is 8000, expected 16000"),
@@ -108,7 +109,7 @@ def test_an_entry_that_is_not_what_it_must_be_is_named(change, found, shards):
         (b"\xff\xfe\xfa", "is not a shard index"),
         (b"[]", "is not a shard index"),
         (b"[" * 100_000, "it is nested too deeply"),
-        (b'{"schema_version": 1, "splits": {}, "splits": {}}', "the key 'splits' is there twice"),
+        (b'{"schema_version": 1, "splits": {}, "splits": {}}', "'splits' is given twice"),
         (b'{"schema_version": ' + b"1" * 5000 + b"}", "is not a shard index"),
     ],
 )
@@ -235,3 +236,37 @@ def test_types_of_a_table_are_those_of_the_reader_whatever_they_were_written_as(
     wide = table.set_column(2, "shard", table.column("shard").cast(pyarrow.int64()))
     pyarrow.parquet.write_table(wide, path)
     assert ShardIndex.load(str(shards)).language("ron").table("train").shard.dtype == np.int32
+
+
+@pytest.mark.parametrize("name", ["index.json", "samples.parquet", "vocab.json", "train-000000.tar"])
+def test_a_pointer_in_a_files_place_is_named_with_what_fetches_it(name, shards, capsys):
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 12345\n"
+    (shards / "ron" / name).write_text(pointer)
+    folder = f"{shards}/ron"
+    words = [f"{folder}/{name}", "is a Git LFS pointer to a file of 12,345 bytes", f"`git lfs pull` in {folder}"]
+    assert main(["shards", "verify", str(shards), "--workers", "1"]) == 1
+    told = capsys.readouterr().out
+    assert all(word in told for word in words), told
+    if name.endswith(".tar"):
+        reader = ShardReader(ShardIndex.load(str(shards)))
+        with pytest.raises(TruncatedShardError, match="git lfs pull"):
+            reader.read("ron", "train", 0)
+    else:
+        assert all(word in refusal(shards) for word in words)
+
+
+@pytest.mark.parametrize("content", ["version https://git-lfs.github.com/spec/v1\nsize 5\n", "<!DOCTYPE html>\n"])
+def test_a_pointer_or_a_page_in_the_place_of_any_text_that_is_read_is_named(content, tmp_path, capsys):
+    for name in ("a.jsonl", "a.tsv", "rules.yaml"):
+        (tmp_path / name).write_text(content)
+    manifest = write_corpus(tmp_path / "corpus", utterances=2)
+    for command in (
+        *(["shards", "build", str(tmp_path / name), str(tmp_path / "out")] for name in ("a.jsonl", "a.tsv")),
+        ["shards", "build", str(manifest), str(tmp_path / "out"), "--text-rules", str(tmp_path / "rules.yaml")],
+        ["train", "--config", str(tmp_path / "rules.yaml")],
+        ["plan", "--config", "configs/train/mms-300m.yaml", "--hours", str(tmp_path / "a.tsv")],
+    ):
+        assert main(command) == 2
+        told = capsys.readouterr().err
+        assert ("is a Git LFS pointer" in told) is ("git-lfs" in content), told
+        assert ("is a web page" in told) is ("html" in content), told

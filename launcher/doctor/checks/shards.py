@@ -13,6 +13,7 @@ from mms_dist.training.census import LanguageEntry, take_census
 from mms_dist.training.selection import trainable
 from shards import storage
 from shards.errors import ShardsError, TruncatedShardError
+from shards.file_content import fix_of
 from shards.index import LanguageIndex, ShardIndex, indexed_languages
 from shards.read import ShardReader
 from shards.schema import INDEX_NAME
@@ -79,7 +80,8 @@ def _wrong_lengths(index: LanguageIndex) -> Iterator[ShardsError]:
             found = storage.size_bytes(url)
             unknown = found is None and (url.startswith("pipe:") or storage.exists(url))
             if found != shard.bytes and not unknown:
-                yield TruncatedShardError(url, bytes_found=found, bytes_expected=shard.bytes, mend=index.mend)
+                mend = fix_of(storage.local_path(url), index.mend)
+                yield TruncatedShardError(url, bytes_found=found, bytes_expected=shard.bytes, mend=mend)
 
 
 def _unreadable(whole: ShardIndex, index: LanguageIndex) -> Iterator[ShardsError]:

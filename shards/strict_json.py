@@ -1,4 +1,4 @@
-"""JSON that people write: what it says twice is an error, where the standard reader would lose one in silence."""
+"""JSON in which nothing is lost without a word: what it says twice is an error, and so is a number that is none."""
 
 import json
 import re
