@@ -7,6 +7,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from mms_dist.files import read_file
+
 QUARANTINE_NAME = "QUARANTINED.json"
 UNKNOWN_REASON = "its mark cannot be read"
 
@@ -37,7 +39,7 @@ def marked_languages(adapters: Path) -> list[str]:
 def read_mark(adapters: Path, language: str) -> QuarantineMark | None:
     """What a language's mark says; None if it has none. One that cannot be read marks all the same."""
     try:
-        values = json.loads((adapters / language / QUARANTINE_NAME).read_text(encoding="utf-8"))
+        values = json.loads(read_file(adapters / language / QUARANTINE_NAME))
         step, reason = values["step"], values["reason"]
     except FileNotFoundError:
         return None

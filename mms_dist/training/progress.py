@@ -7,6 +7,8 @@ from mms_dist.data.stream import Position
 from mms_dist.training.stopping import BestSoFar
 
 ACTIVE, FINISHED, QUARANTINED = "active", "finished", "quarantined"
+MAY_BE_NEGATIVE = ("admitted_round",)
+"""It is moved back with `round` where a language goes on at an earlier round than that of its checkpoint."""
 
 
 @dataclass
@@ -62,5 +64,6 @@ def _check_kinds(record: Any) -> None:
             raise TypeError(f"found {each.name} {value!r}")
         if not isinstance(value, kind) and not (kind in (float, float | None) and isinstance(value, int)):
             raise TypeError(f"found {each.name} {value!r}")
-        if kind is int and not 0 <= value < 2**63:
+        least = -(2**63) if each.name in MAY_BE_NEGATIVE else 0
+        if kind is int and not least <= value < 2**63:
             raise TypeError(f"found {each.name} {value!r}")

@@ -51,6 +51,7 @@ class Bench:
             transcribe=self._transcribe,
             lockstep=SimpleNamespace(is_needed=False),
             comm=SimpleNamespace(share_in=lambda block, item: [item]),
+            index=SimpleNamespace(language=lambda code: SimpleNamespace(utterances=lambda split: 2)),
         )
         monitor: Any = SimpleNamespace(event=lambda kind, **_: self.events.append(kind))
         self.lifecycle = Lifecycle(config, workplace, store, dev, monitor)
