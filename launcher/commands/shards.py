@@ -23,7 +23,7 @@ examples:
   mms-dist shards inspect corpus/ --lang ron          hours, lengths, vocabulary, what was left out
 
 `mms-dist shards COMMAND --help` explains each.
-Exit status: 0 done, 1 `verify` found something wrong in the shards, 2 wrong input."""
+Exit status: 0 done, 1 a part failed (`build`: a language; `verify`: something in the shards is wrong), 2 wrong input."""
 
 BUILD_EPILOG = """\
 examples:
@@ -259,7 +259,7 @@ def _build(args: argparse.Namespace) -> int:
         print_left_out,
         print_unknown_lengths,
     )
-    from shards.errors import IncompleteBuildError
+    from shards.errors import IncompleteBuildError, SourceError
     from shards.limits import Limits
     from shards.plan import plan_languages
     from shards.tables import make_console, say
@@ -292,7 +292,8 @@ def _build(args: argparse.Namespace) -> int:
     print_left_out(console, {code: index["drops"] for code, index in report.indexes.items()}, rows)
     print_unknown_lengths(console, report.indexes)
     if report.failed:
-        raise IncompleteBuildError("; ".join(report.failed.values()))
+        failed = "; ".join(report.failed.values())
+        raise IncompleteBuildError(failed) if report.indexes else SourceError(failed)
     say(console, f"look into them: mms-dist shards inspect {args.output}")
     return 0
 
