@@ -23,7 +23,7 @@ examples:
   mms-dist shards inspect corpus/ --lang ron          hours, lengths, vocabulary, what was left out
 
 `mms-dist shards COMMAND --help` explains each.
-Exit status: 0 done, 1 a part failed (`build`: a language; `verify`: something is wrong in the shards), 2 wrong input."""
+Exit status: 0 done, 1 a part failed (`build`: a language; `verify`: something in the shards), 2 wrong input."""
 
 BUILD_EPILOG = """\
 examples:
