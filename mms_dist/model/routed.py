@@ -10,7 +10,7 @@ Legend: B utterances, U languages among them, T frames, H hidden size, D bottlen
 length.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from torch.utils.checkpoint import checkpoint
 
 from mms_dist.model.bank import AdapterBank
 from mms_dist.model.base import FrozenBase
+from mms_dist.model.padded_frames import PaddedFrames
 from mms_dist.model.randomness import keep_mask
 
 NORM_EPS = 1e-5
@@ -31,11 +32,11 @@ ABSENT_TOKEN_LOGIT = -1e4
 
 @dataclass(frozen=True)
 class Batch:
-    """One forward pass: utterances of any languages.
+    """One forward pass as it is described on the CPU: utterances of any languages, padded.
 
-    features_BTC come from the front end, on the model's device; everything else lives on the CPU, so that no choice
-    made here waits for the device. The masks are SpecAugment's, drawn per utterance (None: none drawn); keys_B and
-    dropout_B are given when any utterance has dropout; slots_B say which row of the bank each utterance goes through.
+    features_BTC come from the front end, on the model's device; everything else lives on the CPU. The masks are
+    SpecAugment's, drawn per utterance (None: none drawn); keys_B and dropout_B are given when any utterance has
+    dropout; slots_B say which row of the bank each utterance goes through.
     """
 
     features_BTC: Tensor
@@ -48,24 +49,45 @@ class Batch:
 
 
 @dataclass(frozen=True)
+class DeviceBatch:
+    """One forward pass of which all that the device needs is on it: nothing in the pass reads from or waits for it.
+
+    Attributes:
+        frames: how the utterances' frames lie in the pass's tensors.
+        features: of the front end, [B, T, C].
+        slots_U: rows of the bank of the languages in the pass, int64; each language once.
+        owner_B: place in slots_U of each utterance's language, int64.
+        sizes_U: vocabulary size of each of those languages, int64.
+        largest_vocabulary: the largest of them, known on the host.
+        keys_B, dropout_B, time, channel_BH: as in `Batch`; `time` lies as the frames do.
+    """
+
+    frames: PaddedFrames
+    features: Tensor
+    slots_U: Tensor
+    owner_B: Tensor
+    sizes_U: Tensor
+    largest_vocabulary: int
+    keys_B: Tensor | None = None
+    time: Tensor | None = None
+    channel_BH: Tensor | None = None
+    dropout_B: Tensor | None = None
+
+
+@dataclass(frozen=True)
 class RoutedWeights:
     """The adapters of a batch's languages, folded and laid out as right-hand sides of matrix products.
 
-    owner_B says which of the U languages an utterance belongs to. down_LUHD and up_LUDH are the projections,
-    offset_LU1D and shift_LU1H their biases; head_UHV and bias_U1V end the encoder.
+    down_LUHD and up_LUDH are the projections, offset_LU1D and shift_LU1H their biases; head_UHV and bias_U1V end the
+    encoder.
     """
 
-    owner_B: Tensor
     down_LUHD: tuple[Tensor, ...]
     offset_LU1D: tuple[Tensor, ...]
     up_LUDH: tuple[Tensor, ...]
     shift_LU1H: tuple[Tensor, ...]
     head_UHV: Tensor
     bias_U1V: Tensor
-
-    def of_each(self, weight_U: Tensor) -> Tensor:
-        """One weight per utterance from one per language."""
-        return weight_U.index_select(0, self.owner_B)
 
 
 class RoutedModel:
@@ -77,57 +99,61 @@ class RoutedModel:
         self.activation_checkpointing = activation_checkpointing
 
     def logits(self, batch: Batch) -> Tensor:
+        """CTC logits [B, T, V] of a batch that is described on the CPU; see `device_logits`."""
+        return self.device_logits(self.on_device(batch))
+
+    def on_device(self, batch: Batch) -> DeviceBatch:
+        """The batch with everything copied to the model's device, tensor by tensor."""
+        frames, device = batch.features_BTC.shape[1], self.base.device
+        slots_U, owner_B = torch.unique(batch.slots_B, return_inverse=True)
+        sizes = [self.bank.vocabulary_sizes[slot] for slot in slots_U.tolist()]
+        return DeviceBatch(
+            frames=PaddedFrames.of(batch.frames_B.to(device), frames, is_full=int(batch.frames_B.min()) == frames),
+            features=batch.features_BTC,
+            slots_U=slots_U.to(device),
+            owner_B=owner_B.to(device),
+            sizes_U=torch.tensor(sizes).to(device),
+            largest_vocabulary=max(sizes),
+            keys_B=_on(device, batch.keys_B),
+            time=_on(device, batch.time_BT),
+            channel_BH=_on(device, batch.channel_BH),
+            dropout_B=_on(device, batch.dropout_B),
+        )
+
+    def device_logits(self, batch: DeviceBatch) -> Tensor:
         """CTC logits [B, T, V] for the largest vocabulary V of the batch, in at least float32.
 
         Frames past an utterance's own, and tokens past its language's own vocabulary, carry no meaning; the latter
         have probability 0.
         """
-        frames, device = batch.features_BTC.shape[1], self.base.device
-        valid_BT = (torch.arange(frames) < batch.frames_B[:, None]).to(device)
-        attend = None if int(batch.frames_B.min()) == frames else valid_BT[:, None, None, :]
-        weights = self._weights(batch.slots_B)
-        batch = replace(batch, keys_B=_on(device, batch.keys_B), dropout_B=_on(device, batch.dropout_B))
-        hidden_BTH = self.base.embed(
-            batch.features_BTC, valid_BT, _on(device, batch.time_BT), _on(device, batch.channel_BH)
-        )
+        weights = self._weights(batch)
+        hidden_BTH = batch.frames.embed(self.base, batch.features, batch.time, batch.channel_BH)
         for layer in range(len(self.base.layers)):
             if self.activation_checkpointing and hidden_BTH.requires_grad:
                 hidden_BTH = checkpoint(
-                    self._layer,
-                    layer,
-                    hidden_BTH,
-                    attend,
-                    weights,
-                    batch,
-                    use_reentrant=False,
-                    preserve_rng_state=False,
+                    self._layer, layer, hidden_BTH, weights, batch, use_reentrant=False, preserve_rng_state=False
                 )
             else:
-                hidden_BTH = self._layer(layer, hidden_BTH, attend, weights, batch)
-        head_BHV, bias_B1V = weights.of_each(weights.head_UHV), weights.of_each(weights.bias_U1V)
-        logits_BTV = torch.baddbmm(bias_B1V, self.base.final_norm(hidden_BTH), head_BHV)
+                hidden_BTH = self._layer(layer, hidden_BTH, weights, batch)
+        logits_BTV = batch.frames.product(
+            self.base.final_norm(hidden_BTH), weights.head_UHV, weights.bias_U1V, batch.owner_B
+        )
         return logits_BTV.to(torch.promote_types(logits_BTV.dtype, torch.float32))
 
-    def _layer(
-        self, layer: int, hidden_BTH: Tensor, attend: Tensor | None, weights: RoutedWeights, batch: Batch
-    ) -> Tensor:
-        hidden_BTH = self.base.layer(layer, hidden_BTH, attend)
+    def _layer(self, layer: int, hidden_BTH: Tensor, weights: RoutedWeights, batch: DeviceBatch) -> Tensor:
+        hidden_BTH = self.base.layer(layer, hidden_BTH, batch.frames.attend)
         normed_BTH = functional.layer_norm(hidden_BTH, (self.base.hidden,), eps=NORM_EPS)
-        down_BHD, offset_B1D, up_BDH, shift_B1H = (
-            weights.of_each(kind[layer])
-            for kind in (weights.down_LUHD, weights.offset_LU1D, weights.up_LUDH, weights.shift_LU1H)
-        )
-        narrow_BTD = torch.baddbmm(offset_B1D, normed_BTH, down_BHD).relu()
+        product, owner_B = batch.frames.product, batch.owner_B
+        narrow_BTD = product(normed_BTH, weights.down_LUHD[layer], weights.offset_LU1D[layer], owner_B).relu()
         if batch.dropout_B is not None and batch.keys_B is not None:
             keep_BTD = keep_mask(batch.keys_B, layer, narrow_BTD.shape, batch.dropout_B, narrow_BTD.dtype)
             narrow_BTD = narrow_BTD * keep_BTD
-        return hidden_BTH + torch.baddbmm(shift_B1H, narrow_BTD, up_BDH)
+        return hidden_BTH + product(narrow_BTD, weights.up_LUDH[layer], weights.shift_LU1H[layer], owner_B)
 
-    def _weights(self, slots_B: Tensor) -> RoutedWeights:
-        layout, device = self.bank.layout, self.base.device
-        slots_U, owner_B = torch.unique(slots_B, return_inverse=True)
-        languages, layers, hidden, dim = len(slots_U), layout.layers, layout.hidden, layout.dim
-        rows_UR = self.bank.gather(slots_U.to(device))
+    def _weights(self, batch: DeviceBatch) -> RoutedWeights:
+        layout = self.bank.layout
+        languages, layers, hidden, dim = len(batch.slots_U), layout.layers, layout.hidden, layout.dim
+        rows_UR = self.bank.gather(batch.slots_U)
         gain, offset, down, down_bias, up, up_bias, head = rows_UR.split(
             [*layout.kind_sizes, rows_UR.shape[1] - layout.adapter_size], dim=1
         )
@@ -137,9 +163,8 @@ class RoutedModel:
             languages, layers, dim
         )
         dtype = self.base.dtype
-        head_UHV, bias_U1V = self._heads(head, slots_U)
+        head_UHV, bias_U1V = self._heads(head, batch)
         return RoutedWeights(
-            owner_B=owner_B.to(device),
             down_LUHD=folded_ULDH.to(dtype).transpose(2, 3).unbind(1),
             offset_LU1D=folded_bias_ULD.to(dtype).unsqueeze(2).unbind(1),
             up_LUDH=up.view(languages, layers, hidden, dim).to(dtype).transpose(2, 3).unbind(1),
@@ -148,13 +173,12 @@ class RoutedModel:
             bias_U1V=bias_U1V.to(dtype),
         )
 
-    def _heads(self, head_UR: Tensor, slots_U: Tensor) -> tuple[Tensor, Tensor]:
+    def _heads(self, head_UR: Tensor, batch: DeviceBatch) -> tuple[Tensor, Tensor]:
         """Weights [U, H, V] and biases [U, 1, V], cut to the batch's largest vocabulary."""
-        sizes = [self.bank.vocabulary_sizes[slot] for slot in slots_U.tolist()]
-        largest, width = max(sizes), self.bank.layout.hidden + 1
-        entries_UVH = head_UR[:, : largest * width].reshape(len(sizes), largest, width)
-        own_UV = torch.arange(largest) < torch.tensor(sizes)[:, None]
-        bias_UV = entries_UVH[:, :, -1].masked_fill(~own_UV.to(head_UR.device), ABSENT_TOKEN_LOGIT)
+        largest, width = batch.largest_vocabulary, self.bank.layout.hidden + 1
+        entries_UVH = head_UR[:, : largest * width].reshape(len(head_UR), largest, width)
+        own_UV = torch.arange(largest, device=head_UR.device) < batch.sizes_U[:, None]
+        bias_UV = entries_UVH[:, :, -1].masked_fill(~own_UV, ABSENT_TOKEN_LOGIT)
         return entries_UVH[:, :, :-1].transpose(1, 2), bias_UV[:, None, :]
 
 
