@@ -64,6 +64,7 @@ class RoundReport:
     waiting: int = 0  # languages not yet admitted
     finished: int = 0  # languages that are done, quarantined ones included
     save_all_seconds: float = 0.0  # that a checkpoint of every active language would take until it is on the disk
+    evaluation_fraction: float = 0.0  # of the time since this process began to train, evaluating
 
     @property
     def padding_fraction(self) -> float:

@@ -167,6 +167,7 @@ def _system_values(report: RoundReport) -> list[Summary.Value]:
         "padding_fraction": report.padding_fraction,
         "data_wait_fraction": report.data_wait_seconds / seconds,
         "save_fraction": report.save_seconds / seconds,
+        "evaluation_fraction": report.evaluation_fraction,
         "save_all_seconds": report.save_all_seconds,
         "round_seconds": report.seconds,
         "memory_gib": report.memory_bytes / GIB,

@@ -123,6 +123,7 @@ def assemble(
         forward_seconds=forward_seconds(config.evaluation.forward_seconds, base.device),
         max_utterances=config.evaluation.max_utterances,
         lockstep=lockstep,
+        pool=loader.pool,
     )
     gradients = GradientPass(
         model,

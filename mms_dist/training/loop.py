@@ -6,7 +6,7 @@ All ranks go through the same rounds; at each round's edge they agree, in one sm
 
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 
 from mms_dist.data.batch import BatchRequest
@@ -54,6 +54,7 @@ class RoundLoop:
     prefetch_rounds: int
     round: int
     stop_requested: Callable[[], bool]
+    _began: float = field(default_factory=perf_counter)
     _stepping: bool = False
     """Between the first row's step and the last language's bookkeeping, when the languages are of different rounds."""
 
@@ -110,6 +111,7 @@ class RoundLoop:
             padded_seconds=losses.padded_seconds,
             data_wait_seconds=self.loader.wait_seconds - waited,
             save_seconds=self.lifecycle.save_seconds - saved,
+            evaluation_fraction=self.lifecycle.evaluation_seconds / (perf_counter() - self._began),
             save_all_seconds=self.lifecycle.save_all_seconds(trainees),
             memory_bytes=memory_bytes(),
             waiting=self.roster.waiting,

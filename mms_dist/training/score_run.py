@@ -1,5 +1,6 @@
 """Score the checkpoints of a run on a split of its shards, one language after the other through a single slot."""
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from mms_dist.checkpoint.quarantine_mark import QuarantineMark, marked_languages
 from mms_dist.checkpoint.snapshot import Damage, Snapshot
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
+from mms_dist.data.pool import UrgencyPool, reading_pool
+from mms_dist.data.utterance_source import Read
 from mms_dist.errors import CheckpointError, DataError
 from mms_dist.evaluation.metrics import Scores
 from mms_dist.model.bank import AdapterBank
@@ -108,19 +111,24 @@ class RunScorer:
         set_threads(config.run.threads)
         device = choose_device(config.run.device)
         base = FrozenBase.load(config.model.base, dtype=DTYPES[config.model.dtype], device=device)
-        reader = ShardReader(self._index, shard_cache(config))
-        try:
-            with CheckpointStore(self._adapters, keep=1) as store:
-                for code in self.languages:
-                    result = self._score(base, reader, store, self._index.language(code))
-                    self._damaged = store.damaged
-                    if result is not None:
-                        yield result
-        finally:
-            reader.close()
+        with (
+            contextlib.closing(ShardReader(self._index, shard_cache(config))) as reader,
+            reading_pool(config.data.workers) as pool,
+            CheckpointStore(self._adapters, keep=1) as store,
+        ):
+            for code in self.languages:
+                result = self._score(base, reader, pool, store, self._index.language(code))
+                self._damaged = store.damaged
+                if result is not None:
+                    yield result
 
     def _score(
-        self, base: FrozenBase, reader: ShardReader, store: CheckpointStore, index: LanguageIndex
+        self,
+        base: FrozenBase,
+        reader: ShardReader,
+        pool: UrgencyPool[Read] | None,
+        store: CheckpointStore,
+        index: LanguageIndex,
     ) -> LanguageResult | None:
         try:
             snapshot, name = _load(store, index.language, self._pointer)
@@ -150,6 +158,7 @@ class RunScorer:
             reader,
             forward_seconds=forward_seconds(self._config.evaluation.forward_seconds, base.device),
             max_utterances=self._max_utterances,
+            pool=pool,
         )
         transcription = evaluator.transcribe(index, self._split, 0, vocabulary)
         if not transcription.keys:

@@ -16,6 +16,7 @@ BENCHMARKS = {
     "routing": "routing:run",
     "registered": "registered:run",
     "checkpointing": "checkpointing:run",
+    "evaluation": "evaluation:run",
     "arithmetic": "arithmetic:run",
     "comparator": "comparator:run",
 }
