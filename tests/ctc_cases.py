@@ -67,8 +67,8 @@ CASES = {
     "the blank as a label": inputs([8, 8], [[1, 0, 2], [0, 1]]),
     "wide vocabulary": inputs([7, 6], [[39, 1, 16], [15, 17]], vocabulary=40),
     "absent tokens": _absent(inputs([9, 9], [[1, 2, 3], [3, 1]]), 4),
-    "several tiles of frames": inputs([20, 16, 9], [_some(7, 6), _some(3, 6, 1), _some(1, 6, 2)]),
-    "many labels": inputs([26, 20], [_some(17, 40), _some(9, 40, 1)], vocabulary=40),
+    "several tiles of frames": inputs([20, 16, 9], [_some(8, 6), _some(3, 6, 1), _some(1, 6, 2)]),
+    "many labels": inputs([22, 20], [_some(17, 40), _some(9, 40, 1)], vocabulary=40),
 }
 
 

@@ -1,7 +1,7 @@
 """Checks of the CTC kernels on a CPU, by Triton's interpreter: `TRITON_INTERPRET=1 python -m tests.interpreted_ctc`.
 
 A process of its own, as Triton decides when it is imported whether functions are compiled or interpreted. Prints a JSON
-object: for each check None, or what went wrong; or `{"skipped": reason}`.
+object: for each check null, or what went wrong.
 """
 
 import json
@@ -116,8 +116,13 @@ def the_trial_passes_and_finds_a_fault() -> None:
     ctc_gpu._TRIED = ctc_gpu._TRIED[:1]  # larger ones take the interpreter half a minute
     assert ctc_gpu.reason_against(torch.device("cpu")) is None
     right = ctc_gpu.losses
-    for fault, word in ((1.001, "losses"), (float("nan"), "losses")):
-        ctc_gpu.losses = lambda *given, fault=fault: right(*given) * fault
+    faults: dict[str, Callable[..., Tensor]] = {
+        "losses": lambda logits_BTV, *rest: right(logits_BTV, *rest) * 1.001,
+        "gradients": lambda logits_BTV, *rest: right(logits_BTV + 0.01 * (logits_BTV - logits_BTV.detach()), *rest),
+        "nan in the losses": lambda logits_BTV, *rest: right(logits_BTV, *rest) * float("nan"),
+    }
+    for word, fault in faults.items():
+        ctc_gpu.losses = fault
         wrong = ctc_gpu._difference(torch.device("cpu"), *ctc_gpu._TRIED[0], seed=0)
         assert wrong is not None and word in wrong and "12 frames and 5 labels" in wrong, wrong
     ctc_gpu.losses = right
@@ -155,7 +160,6 @@ def main() -> None:
                 results[name] = None
             except Exception:
                 results[name] = traceback.format_exc()
-
     print(json.dumps(results))
 
 

@@ -20,9 +20,9 @@ _BLOCKS = (128, 512, 2048, 8192)
 than needed takes little longer."""
 _FRAMES, _TOKENS = 16, 128  # a tile of the gradient
 _TRIED = ((12, 9, 5), (300, 40, 140), (640, 40, 520))  # T, V, L: one for each block but the last
-_LOSS_BOUND, _GRADIENT_BOUND = 1e-5, 2e-3
-"""Relative differences that the trial takes for rounding: about ten times those of torch's float32 loss from its
-float64 loss on a CPU, in the same cases."""
+_LOSS_BOUND, _GRADIENT_BOUND = 1e-5, 5e-4
+"""Relative differences that the trial takes for rounding: ten times the largest that these cases have in Triton's
+interpreter (7e-7 and 4e-5; torch's own float32 has 7e-7 and 1e-3)."""
 
 
 def can_hold(labels_BL: Tensor, frames: int) -> bool:
