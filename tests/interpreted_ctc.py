@@ -150,7 +150,7 @@ CHECKS: dict[str, Callable[[], None]] = {
 
 def main() -> None:
     assert os.environ.get("TRITON_INTERPRET") == "1"
-    # So small that small cases fill several: what counts is what the interpreter is asked, not how much at once.
+    # So small that small cases fill several, and that 8 labels, which have 9 places, just miss a block.
     ctc_gpu._BLOCKS, ctc_gpu._FRAMES, ctc_gpu._TOKENS = (8, 16, 64), 8, 16
     results: dict[str, str | None] = {}
     with np.errstate(all="ignore"):  # log(0) is meant

@@ -19,6 +19,9 @@ _BLOCKS = (128, 512, 2048, 8192)
 """Sizes of a state vector that are compiled. Few, as each is compiled when it is first met; a step over a longer vector
 than needed takes little longer."""
 _FRAMES, _TOKENS = 16, 128  # a tile of the gradient
+LAUNCH = {"num_stages": 1, "enable_fp_fusion": True}
+"""Loops as they are written, as every step needs the one before; and multiplications fused with additions, whichever
+default a version of Triton has for that (3.9 warns that its own will change)."""
 _TRIED = ((12, 9, 5), (300, 40, 140), (640, 40, 520))  # T, V, L: one for each block but the last
 _LOSS_BOUND, _GRADIENT_BOUND = 1e-5, 5e-4
 """Relative differences that the trial takes for rounding: ten times the largest that these cases have in Triton's
@@ -71,8 +74,7 @@ class _Losses(torch.autograd.Function):
                 longest,
                 BLOCK=block,
                 num_warps=warps(block),
-                num_stages=1,
-                enable_fp_fusion=True,
+                **LAUNCH,
             )
         ctx.save_for_backward(log_probs_BTV, frames_B, labels_BL, lengths_B, states_DBTKP, log_likelihood_B)
         return (-log_likelihood_B).masked_fill(log_likelihood_B == float("-inf"), 0)
@@ -101,8 +103,7 @@ class _Losses(torch.autograd.Function):
                 FRAMES=_FRAMES,
                 TOKENS=_TOKENS,
                 num_warps=4,
-                num_stages=1,
-                enable_fp_fusion=True,
+                **LAUNCH,
             )
         return grad_BTV, None, None, None
 

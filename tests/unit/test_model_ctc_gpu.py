@@ -81,7 +81,7 @@ def test_the_kernels_compile_for_cards_and_have_no_atomic_sums(
         compiled = triton.compile(
             ASTSource(kernel, {name: type_of(name) for name in kernel.arg_names}, constants),
             target=GPUTarget("cuda", capability, 32),
-            options={"num_warps": warps, "num_stages": 1, "enable_fp_fusion": True},
+            options={"num_warps": warps, **ctc_gpu.LAUNCH},
         )
         assert compiled.asm["cubin"]
         assert not re.search(r"\b(atom|red)\.", compiled.asm["ptx"])  # sums in an order of their own each time
@@ -95,14 +95,28 @@ def type_of(argument: str) -> str:
 
 
 @needs_triton
-def test_no_new_size_or_view_compiles_a_kernel_again() -> None:
+def test_no_new_size_or_view_compiles_a_kernel_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    from triton.backends.compiler import GPUTarget
+    from triton.runtime.driver import driver
+
     from mms_dist.model.ctc_kernels import gradient, recursion
 
-    for kernel in (recursion, gradient):
-        parameters = {each.name: each for each in kernel.params if not each.is_constexpr}
-        assert {name for name, each in parameters.items() if each.do_not_specialize} == {"T", "V", "L"}
-        aligned = {name for name, each in parameters.items() if not each.do_not_specialize_on_alignment}
-        assert not aligned & {"labels_BL", "frames_B", "lengths_B"}
+    device = 99  # nobody's, so that what is cached for a real one stays
+    answers = {"device": device, "stream": 0, "target": GPUTarget("cuda", 90, 32)}
+    pretended = {f"get_current_{what}": lambda *_, answer=answer: answer for what, answer in answers.items()}
+    monkeypatch.setattr(driver, "_active", SimpleNamespace(**pretended))
+    for batch, frames, vocabulary, labels, offset in ((1, 1, 1, 1, 0), (4, 16, 32, 16, 1), (3, 70, 5, 2, 0)):
+        lengths_B = torch.zeros(batch + offset, dtype=torch.int64)[offset:]
+        labels_BL = torch.zeros(batch * labels + offset, dtype=torch.int64)[offset:].view(batch, labels)
+        log_probs_BTV = torch.zeros(batch, frames, vocabulary)
+        states_DBTKP = torch.zeros(2, batch, frames, 2, labels + 1)
+        given = log_probs_BTV, labels_BL, lengths_B, lengths_B, states_DBTKP, log_probs_BTV[:, 0, 0].clone()
+        sizes, grid = (frames, vocabulary, labels), (batch, 2)
+        recursion.warmup(*given, *sizes, BLOCK=128, num_warps=2, **ctc_gpu.LAUNCH, grid=grid)
+        given = *given, given[-1], log_probs_BTV.clone()
+        gradient.warmup(*given, *sizes, FRAMES=16, TOKENS=128, num_warps=4, **ctc_gpu.LAUNCH, grid=grid)
+        assert [len(kernel.device_caches[device][0]) for kernel in (recursion, gradient)] == [1, 1]
 
 
 GPU = SimpleNamespace(device=torch.device("cuda:0"), shape=(2, 300, 40))
