@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 from accelerate.commands.config.config_args import ClusterConfig
+from torch.distributed.run import get_args_parser
 
-from launcher.processes import FOR_THE_LAUNCHER, train_command
+from launcher.processes import launcher_variables, train_command
 from launcher.signals import STOP_SIGNALS
 from launcher.world import check_world
 from mms_dist.config import load_config
@@ -114,11 +115,31 @@ def test_the_command_of_the_demo_starts_all_of_its_processes(
 def test_the_launcher_of_the_demo_passes_every_stop_signal_on_and_gives_the_round_its_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name, value in FOR_THE_LAUNCHER.items():
+    for name, value in launcher_variables().items():
         monkeypatch.setenv(name, value)
     agent = start_of(train_command(2, [], {})).agent
     assert {signal.name for signal in STOP_SIGNALS} <= set(agent.signals_to_handle.split(","))
-    assert agent.shutdown_timeout == 300
+    asked = "PET_SHUTDOWN_TIMEOUT" in launcher_variables()
+    assert asked == hasattr(agent, "shutdown_timeout"), "asked for where it is not, or not asked for where it is"
+    assert not asked or agent.shutdown_timeout == 300
+
+
+def test_everything_the_launcher_is_told_is_an_option_of_the_installed_torchrun() -> None:
+    options = vars(get_args_parser().parse_args(["script.py"]))
+    assert {name.removeprefix("PET_").lower() for name in launcher_variables()} <= set(options)
+
+
+@pytest.mark.parametrize(
+    ("torch", "asked"),
+    [("2.11.0+cu130", False), ("2.11.1", False), ("2.12.0a0+git1", True), ("2.13.0+cpu", True), ("2.15.0", True)],
+)
+def test_a_shutdown_timeout_is_asked_for_only_of_a_torchrun_that_has_one(
+    torch: str, asked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.metadata.version", lambda package: {"torch": torch}[package])
+    assert launcher_variables() == {"PET_SIGNALS_TO_HANDLE": "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"} | (
+        {"PET_SHUTDOWN_TIMEOUT": "300"} if asked else {}
+    )
 
 
 @pytest.mark.parametrize(
