@@ -115,7 +115,7 @@ def test_deepspeed_is_wanted_by_configuration_or_launcher(path: str | None, said
         ('{"zero_optimization": {"stage": 3},\n"zero_optimization": {"stage": 0}}', "given twice, in lines 1 and 2"),
         ('{"zero_optimization": {"stage": 3, "stage": 0}}', "'stage' is given twice"),
         ('{"zero_optimization": {"stage": NaN}}', "found NaN"),
-        ("[" * 5000, "nested too deeply"),
+        ("[" * 100_000, "nested too deeply"),
         ("\udcff", "not UTF-8"),
     ],
 )
