@@ -15,7 +15,7 @@ from launcher.signals import STOP_SIGNALS
 from launcher.world import check_world
 from mms_dist.config import load_config
 from mms_dist.errors import ConfigError
-from tests.launch_configs import FOLDER, NAMES, ROOT, changed, command_of, start_of
+from tests.launch_configs import FOLDER, NAMES, NEEDS_DEEPSPEED, ROOT, STARTED, changed, command_of, start_of
 
 SIZES = {
     "cpu_2proc": 2,
@@ -42,7 +42,7 @@ def test_the_configurations_are_those_that_are_described() -> None:
     assert set(NAMES) == set(SIZES)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", STARTED)
 def test_the_command_in_a_file_starts_as_many_processes_as_it_says(name: str) -> None:
     command = command_with_a_free_port(name)
     assert command[2:4] == ["--config_file", f"configs/accelerate/{name}.yaml"]
@@ -54,7 +54,7 @@ def test_the_command_in_a_file_starts_as_many_processes_as_it_says(name: str) ->
         assert said[said.index("--comm.processes") + 1] == str(SIZES[name])
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", STARTED)
 def test_the_settings_in_the_command_of_a_file_are_settings_of_ours(name: str) -> None:
     _, config, *settings = start_of(command_with_a_free_port(name)).agent.training_script_args
     loaded = load_config(ROOT / config, settings)
@@ -71,11 +71,12 @@ def test_every_line_of_a_file_is_heeded_by_accelerate(name: str) -> None:
     assert set(document) <= heeded & {field.name for field in dataclasses.fields(ClusterConfig)}
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", STARTED)
 def test_no_file_mixes_precision_for_the_rows(name: str) -> None:
     assert start_of(command_with_a_free_port(name)).environment["ACCELERATE_MIXED_PRECISION"] in ("no", "bf16")
 
 
+@NEEDS_DEEPSPEED
 @pytest.mark.parametrize("name", DEEPSPEED)
 def test_a_deepspeed_file_names_one_of_ours_and_nothing_that_it_decides(name: str) -> None:
     environment = start_of(command_with_a_free_port(name)).environment
@@ -88,7 +89,7 @@ def test_a_deepspeed_file_names_one_of_ours_and_nothing_that_it_decides(name: st
 
 
 @pytest.mark.parametrize("machine", [0, 1])
-@pytest.mark.parametrize("name", ["multi_node", "multi_node_deepspeed"])
+@pytest.mark.parametrize("name", [name for name in STARTED if "multi_node" in str(name)])
 def test_every_machine_meets_at_the_address_of_the_first(name: str, machine: int) -> None:
     command = changed(command_with_a_free_port(name), machine_rank=str(machine), main_process_ip="10.1.2.3")
     agent = start_of(command).agent

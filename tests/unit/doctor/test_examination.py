@@ -13,6 +13,7 @@ from launcher.doctor.finding import Notes
 from launcher.doctor.site import Site
 from launcher.doctor.subject import Subject
 from tests.doctoring import examined, failed, warned
+from tests.launch_configs import NEEDS_DEEPSPEED
 
 
 def test_nothing_is_wrong_with_a_good_run_and_nothing_is_left_behind(config: Path, tmp_path: Path) -> None:
@@ -30,7 +31,10 @@ def test_nothing_is_wrong_with_a_good_run_and_nothing_is_left_behind(config: Pat
     ("check", "settings", "words"),
     [
         ("configuration", ["--optim.step", "1"], ["unknown key 'optim.step'", "did you mean 'steps'"]),
-        ("configuration", ["--comm.deepspeed", "none.json"], ["none.json", "configs/deepspeed/zero3.json"]),
+        pytest.param(
+            *("configuration", ["--comm.deepspeed", "none.json"], ["none.json", "configs/deepspeed/zero3.json"]),
+            marks=NEEDS_DEEPSPEED,
+        ),
         ("device", ["--run.device", "cuda:7"], ["cuda:7", "use auto"]),
         ("base model", ["--model.base", "/nowhere"], ["/nowhere", "expected a folder with config.json"]),
         ("shards", ["--data.shards", "/nowhere"], ["no folder /nowhere", "mms-dist shards build"]),
