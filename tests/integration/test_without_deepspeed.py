@@ -12,6 +12,7 @@ from tests.corpus import build_toy_shards
 from tests.training import toy_config
 
 ROOT = Path(__file__).parents[2]
+ASKS_FOR_IT = ("--comm.deepspeed", str(ROOT / "configs" / "deepspeed" / "zero3.json"))
 COMMANDS = """
 import json, sys
 from launcher.cli import main
@@ -46,11 +47,11 @@ def test_training_and_all_that_follows_work_with_a_deepspeed_that_cannot_be_impo
     config = tmp_path / "config.yaml"
     config.write_text(toy_config(Path(run), small_base, shards, optim={"steps": 2, "warmup_steps": 0}).to_yaml())
     commands = [
-        ["plan", "--config", str(config)],
+        ["plan", "--config", str(config), *ASKS_FOR_IT],  # like debug, it starts no processes, and needs none of it
         ["train", "--config", str(config)],
         ["eval", run, "--split", "dev"],
         ["export", run],
-        ["debug", "--config", str(config), *DEBUG_LEAST],
+        ["debug", "--config", str(config), *DEBUG_LEAST, *ASKS_FOR_IT],
     ]
     done = python("-c", COMMANDS, json.dumps(commands), broken=broken)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
@@ -64,8 +65,7 @@ def test_a_deepspeed_setting_names_what_is_wrong_and_ends_with_2(
     shards = build_toy_shards(tmp_path, languages=1, train=6, dev=2)
     config = tmp_path / "config.yaml"
     config.write_text(toy_config(tmp_path / "run", small_base, shards).to_yaml())
-    settings = ["--comm.deepspeed", str(ROOT / "configs" / "deepspeed" / "zero3.json")]
-    done = python("-m", "launcher", "train", "--config", str(config), *settings, broken=broken)
+    done = python("-m", "launcher", "train", "--config", str(config), *ASKS_FOR_IT, broken=broken)
     assert done.returncode == 2, done.stderr
     assert "cannot be imported (RuntimeError: CUDA_HOME does not exist)" in done.stderr
     assert "leave out comm.deepspeed" in done.stderr
