@@ -9,6 +9,7 @@ CHECKS = {
     "versions": "versions",
     "software": "software",
     "configuration": "configuration",
+    "DeepSpeed": "deepspeed",
     "device": "device",
     "base model": "base",
     "shards": "shards",

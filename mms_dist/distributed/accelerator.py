@@ -5,12 +5,12 @@ Accelerate and DeepSpeed find the process group that `comm` has made, and make n
 
 import os
 import warnings
-from collections.abc import Mapping
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DeepSpeedPlugin, InitProcessGroupKwargs
 
+from mms_dist.distributed.deepspeed_package import import_deepspeed, wants_deepspeed
 from mms_dist.distributed.deepspeed_settings import read_settings, refuse_settings, settle_settings
 from mms_dist.errors import ConfigError
 
@@ -31,11 +31,6 @@ _STRATEGIES = {
 }
 
 
-def wants_deepspeed(deepspeed: str | None, environment: Mapping[str, str] | None = None) -> bool:
-    """Whether DeepSpeed was asked for, by `comm.deepspeed` or by `accelerate launch --use_deepspeed`."""
-    return deepspeed is not None or _says_yes("ACCELERATE_USE_DEEPSPEED", environment)
-
-
 def make_accelerator(cpu: bool, deepspeed: str | None = None) -> Accelerator:
     """The process's Accelerator, which is made once, after the process group.
 
@@ -48,8 +43,8 @@ def make_accelerator(cpu: bool, deepspeed: str | None = None) -> Accelerator:
         deepspeed: a DeepSpeed JSON, for launchers other than Accelerate's (which says it in the environment).
 
     Raises:
-        ConfigError: a precision or a way of spreading the model that mms-dist does not have, or a DeepSpeed JSON that
-            cannot be read, or that asks for something a frozen base has no use for.
+        ConfigError: a precision or a way of spreading the model that mms-dist does not have; a DeepSpeed JSON that
+            cannot be read, or that asks for something a frozen base has no use for; or no DeepSpeed to import.
     """
     _refuse_strategies()
     _refuse_precision(os.environ.get("ACCELERATE_MIXED_PRECISION", "no"))
@@ -65,13 +60,14 @@ def make_accelerator(cpu: bool, deepspeed: str | None = None) -> Accelerator:
 def _with_deepspeed(cpu: bool, deepspeed: str | None) -> Accelerator:
     path = _the_one_path(deepspeed, os.environ.get("ACCELERATE_DEEPSPEED_CONFIG_FILE"))
     settings = None if path is None else read_settings(path)
+    handlers = []
+    if cpu:
+        _stay_on_the_cpu(deepspeed)
+        handlers.append(InitProcessGroupKwargs(backend="gloo"))
+    import_deepspeed(deepspeed)
     os.environ["ACCELERATE_USE_DEEPSPEED"] = "true"
     for name, value in (("RANK", "0"), ("LOCAL_RANK", "0"), ("WORLD_SIZE", "1")):
         os.environ.setdefault(name, value)  # DeepSpeed does not work without a launcher's variables
-    handlers = []
-    if cpu:
-        _stay_on_the_cpu()
-        handlers.append(InitProcessGroupKwargs(backend="gloo"))
     plugin = DeepSpeedPlugin(hf_ds_config=settings, zero3_init_flag=False)
     refuse_settings(plugin.deepspeed_config, path or "accelerate launch --use_deepspeed")
     settle_settings(plugin.deepspeed_config)
@@ -82,7 +78,7 @@ def _with_deepspeed(cpu: bool, deepspeed: str | None) -> Accelerator:
     return accelerator
 
 
-def _stay_on_the_cpu() -> None:
+def _stay_on_the_cpu(deepspeed: str | None) -> None:
     """What DeepSpeed must be told before it is imported, to stay off a GPU and not to compile.
 
     On a CPU it would build a kernel for collectives in shared memory at every first start (over a minute, and it needs
@@ -90,9 +86,7 @@ def _stay_on_the_cpu() -> None:
     """
     os.environ["DS_ACCELERATOR"] = "cpu"
     os.environ.pop("ACCELERATE_USE_CPU", None)  # Accelerate takes it for "and without DeepSpeed"
-    import deepspeed
-
-    deepspeed.ops.__compatible_ops__ = {}
+    import_deepspeed(deepspeed).ops.__compatible_ops__ = {}
 
 
 def _forget_in_transformers() -> None:
@@ -129,6 +123,5 @@ def _refuse_strategies() -> None:
             )
 
 
-def _says_yes(variable: str, environment: Mapping[str, str] | None = None) -> bool:
-    values = os.environ if environment is None else environment
-    return values.get(variable, "false").lower() in ("true", "1", "yes")
+def _says_yes(variable: str) -> bool:
+    return os.environ.get(variable, "false").lower() in ("true", "1", "yes")

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
-from mms_dist.distributed.accelerator import make_accelerator, wants_deepspeed
+from mms_dist.distributed.accelerator import make_accelerator
 from mms_dist.distributed.comm import Comm, joined
 from mms_dist.distributed.deepspeed import about_deepspeed, shard_layers
+from mms_dist.distributed.deepspeed_package import wants_deepspeed
 from mms_dist.errors import ConfigError
 from mms_dist.model.base import FrozenBase
 from mms_dist.training.allocator import keep_freed_memory

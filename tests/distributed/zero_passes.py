@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mms_dist.distributed.accelerator import make_accelerator, wants_deepspeed
+from mms_dist.distributed.accelerator import make_accelerator
 from mms_dist.distributed.comm import Comm, joined
 from mms_dist.distributed.deepspeed import FetchedLinear, about_deepspeed, shard_layers, shards_base
+from mms_dist.distributed.deepspeed_package import wants_deepspeed
 from mms_dist.model.base import DTYPES, FrozenBase
 from mms_dist.model.routed import Batch
 from mms_dist.training.lockstep import Lockstep
