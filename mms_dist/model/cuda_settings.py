@@ -34,13 +34,13 @@ def settle_cuda_arithmetic() -> None:
 def _forbid_tf32() -> None:
     """With torch's older settings and its newer ones (`fp32_precision`, from 2.9 on).
 
-    Both, so that whoever reads either finds the same: torch raises where they contradict each other (`allowTF32CuDNN`
-    and `allowTF32CuBLAS` of aten/src/ATen/Context.cpp). The older ones first, as they overwrite the newer; a torch that
-    warns of them or no longer has them needs the newer alone.
+    Both, so that whoever reads either finds the same: torch raises where they contradict each other (`allowTF32CuDNN`,
+    `allowTF32CuBLAS` and `float32MatmulPrecision` of aten/src/ATen/Context.cpp). The older ones first, as they
+    overwrite the newer; a torch that warns of them or no longer has them needs the newer alone.
     """
     with warnings.catch_warnings(), contextlib.suppress(AttributeError):
         warnings.simplefilter("ignore")
-        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.set_float32_matmul_precision("highest")
         torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.fp32_precision = "ieee"
     cudnn: Any = torch.backends.cudnn  # a module that torch replaces by an object with more in it
