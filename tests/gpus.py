@@ -53,6 +53,8 @@ class Cuda:
             "get_device_properties": self._properties,
             "set_device": lambda device: setattr(self, "current", torch.device(device)),
         }
+        for name in LAUNCH_VARIABLES:
+            monkeypatch.setenv(name, "")  # so that it is put back at the end, whoever sets it meanwhile
         for name, reply in replies.items():
             monkeypatch.setattr(torch.cuda, name, reply)
         monkeypatch.setattr(torch.backends.cuda, "is_built", lambda: True)

@@ -64,6 +64,10 @@ def bind_rank(name: str, comm: Comm) -> torch.device:
     machines = comm.share(_this_machine())
     local_rank = local_rank_of(os.environ, machines, comm.rank)
     device = comm.together(lambda: _choose(name, local_rank, comm.world))
+    if comm.world > 1:
+        os.environ["LOCAL_RANK"] = str(local_rank)  # for Accelerate and DeepSpeed, which do not count
+    elif not os.environ.get("LOCAL_RANK", "").strip():
+        os.environ.pop("LOCAL_RANK", None)  # they take an empty one for a number
     comm.watch.at(f"computing on {device} for the first time")
     bound = comm.share(comm.together(lambda: _tried(device, machines[comm.rank], comm)))
     comm.together(lambda: check_bound(bound))
