@@ -172,17 +172,6 @@ def lengths(utterances: Iterable[Utterance]) -> list[int]:
     return [len(utterance.audio) for utterance in utterances]
 
 
-@contextlib.contextmanager
-def full_precision() -> Iterator[None]:
-    """No TensorFloat-32 on the GPU: its ten bits of mantissa would drown what is measured."""
-    matmul, convolution = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = matmul, convolution
-
-
 def relative_distance(found: Tensor, expected: Tensor) -> float:
     """‖found - expected‖ / ‖expected‖, in float64."""
     return float((found.double() - expected.double()).norm() / expected.double().norm().clamp(min=1e-300))

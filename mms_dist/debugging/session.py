@@ -26,6 +26,8 @@ from mms_dist.debugging.rounds import SilentMonitor, train_rounds
 from mms_dist.debugging.shapes import route, stages
 from mms_dist.debugging.show import Show
 from mms_dist.debugging.transcripts import frames_suffice, labels_round_trip, transcript_lines
+from mms_dist.distributed.device import use_device
+from mms_dist.distributed.gpu import naming_the_gpu
 from mms_dist.training.assembly import Parts, assemble, load_base, shard_cache
 from mms_dist.training.census import LanguageEntry, take_census
 from mms_dist.training.devices import set_threads
@@ -54,6 +56,7 @@ def debug(config: Config, amount: Amount, show: Show, *, name: str) -> DebugRepo
     """
     began = perf_counter()
     set_threads(config.run.threads)
+    device = use_device(config.run.device)
     _, census = take_census(config)
     languages = choose_languages(amount.languages, census)
     entries = [entry for entry in census if entry.language in languages]
@@ -70,9 +73,12 @@ def debug(config: Config, amount: Amount, show: Show, *, name: str) -> DebugRepo
             run_seconds=sum(entry.seconds for entry in census),
         )
         with (
+            naming_the_gpu(device),
             CheckpointStore(Path(small.run.directory) / "adapters", keep=1) as store,
             SilentMonitor(Path(small.run.directory), [entry.plan() for entry in cut_entries]) as monitor,
-            assemble(small, index, cut_entries, load_base(small), fresh_start(cut_entries), store, monitor) as parts,
+            assemble(
+                small, index, cut_entries, load_base(small, device), fresh_start(cut_entries), store, monitor
+            ) as parts,
             contextlib.closing(ShardReader(index, shard_cache(small))) as reader,
         ):
             report.device = str(parts.base.device)

@@ -31,15 +31,16 @@ _STRATEGIES = {
 }
 
 
-def make_accelerator(cpu: bool, deepspeed: str | None = None) -> Accelerator:
+def make_accelerator(device: torch.device, deepspeed: str | None = None) -> Accelerator:
     """The process's Accelerator, which is made once, after the process group.
 
-    `device` and `mixed_precision` ("no", or "bf16": the frozen base computes in bfloat16) are what matters; rows,
-    optimizer and CTC are never below float32, and nothing is ever wrapped, prepared or stepped through it but the
-    base's layers under ZeRO-3.
+    `mixed_precision` ("no", or "bf16": the frozen base computes in bfloat16) is what matters; rows, optimizer and CTC
+    are never below float32, and nothing is ever wrapped, prepared or stepped through it but the base's layers under
+    ZeRO-3.
 
     Args:
-        cpu: compute on the CPU, though there may be a GPU.
+        device: of this process (`bind_rank`). Accelerate and DeepSpeed are told, as they would choose by LOCAL_RANK,
+            which is not the GPU's number where a process sees only its own.
         deepspeed: a DeepSpeed JSON, for launchers other than Accelerate's (which says it in the environment).
 
     Raises:
@@ -48,26 +49,27 @@ def make_accelerator(cpu: bool, deepspeed: str | None = None) -> Accelerator:
     """
     _refuse_strategies()
     _refuse_precision(os.environ.get("ACCELERATE_MIXED_PRECISION", "no"))
-    if cpu:
-        os.environ["ACCELERATE_TORCH_DEVICE"] = "cpu"  # and not one for every process of the machine, or a GPU
+    os.environ["ACCELERATE_TORCH_DEVICE"] = str(device)
     if wants_deepspeed(deepspeed):
-        return _with_deepspeed(cpu, deepspeed)
+        return _with_deepspeed(device, deepspeed)
     # Accelerate would choose anew how many threads each of several processes has, over what run.threads says.
     os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))
-    return Accelerator(cpu=cpu)
+    return Accelerator(cpu=device.type == "cpu")
 
 
-def _with_deepspeed(cpu: bool, deepspeed: str | None) -> Accelerator:
+def _with_deepspeed(device: torch.device, deepspeed: str | None) -> Accelerator:
     path = _the_one_path(deepspeed, os.environ.get("ACCELERATE_DEEPSPEED_CONFIG_FILE"))
     settings = None if path is None else read_settings(path)
     handlers = []
-    if cpu:
+    if device.type == "cpu":
         _stay_on_the_cpu(deepspeed)
         handlers.append(InitProcessGroupKwargs(backend="gloo"))
     import_deepspeed(deepspeed)
     os.environ["ACCELERATE_USE_DEEPSPEED"] = "true"
     for name, value in (("RANK", "0"), ("LOCAL_RANK", "0"), ("WORLD_SIZE", "1")):
         os.environ.setdefault(name, value)  # DeepSpeed does not work without a launcher's variables
+    if device.type == "cuda":
+        os.environ["LOCAL_RANK"] = str(device.index)  # which its engine makes the current device
     plugin = DeepSpeedPlugin(hf_ds_config=settings, zero3_init_flag=False)
     refuse_settings(plugin.deepspeed_config, path or "accelerate launch --use_deepspeed")
     settle_settings(plugin.deepspeed_config)

@@ -19,6 +19,7 @@ from torch.nn.utils import parametrize
 from mms_dist.base_files.config import read_config
 from mms_dist.base_files.encoder import check_finite, load_encoder
 from mms_dist.errors import BaseModelError
+from mms_dist.model.cuda_settings import settle_cuda_arithmetic
 from mms_dist.model.front_end import StridedFrontEnd
 from mms_dist.model.layer import FrozenLayer
 from shards.schema import FRONT_END
@@ -64,7 +65,7 @@ class FrozenBase:
 
     @classmethod
     def load(cls, name_or_path: str, *, dtype: torch.dtype, device: torch.device | str = "cpu") -> "FrozenBase":
-        """Load a checkpoint from a folder or the Hub, in `dtype`.
+        """Load a checkpoint from a folder or the Hub, in `dtype`, and settle how a GPU computes with it.
 
         A head, adapters or a quantizer in the checkpoint are left aside: every language brings its own.
 
@@ -72,6 +73,7 @@ class FrozenBase:
             BaseModelError: nothing loadable there, weights are missing or not finite, or the encoder has no stable
                 layer norm (Hugging Face's other encoder has no place for adapters and would train the head alone).
         """
+        settle_cuda_arithmetic()
         path = resolve_base(name_or_path)
         config = read_base_config(path, name_or_path)
         config.layerdrop = 0.0

@@ -10,6 +10,7 @@ from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
 from mms_dist.data.loader import BatchLoader
 from mms_dist.distributed.comm import Comm
+from mms_dist.distributed.device import use_device
 from mms_dist.model.bank import AdapterBank
 from mms_dist.model.base import DTYPES, FrozenBase
 from mms_dist.model.initial import SCHEMES
@@ -18,7 +19,7 @@ from mms_dist.model.routed import RoutedModel
 from mms_dist.monitor.monitor import Monitor
 from mms_dist.training.census import LanguageEntry
 from mms_dist.training.dev_scores import DevScores
-from mms_dist.training.devices import choose_device, compute_as_asked, feature_cache_gib, forward_seconds
+from mms_dist.training.devices import feature_cache_gib, forward_seconds
 from mms_dist.training.evaluate import Evaluator
 from mms_dist.training.exchange import GradientExchange
 from mms_dist.training.features import FeatureSource
@@ -58,9 +59,8 @@ class Parts:
 
 
 def load_base(config: Config, device: torch.device | None = None) -> FrozenBase:
-    """The base on its device, in its precision."""
-    device = device or choose_device(config.run.device)
-    compute_as_asked(device)
+    """The base on its device, in its precision; a process that is alone chooses its device here."""
+    device = device or use_device(config.run.device)
     return FrozenBase.load(config.model.base, dtype=DTYPES[config.model.dtype], device=device)
 
 

@@ -15,14 +15,15 @@ from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
 from mms_dist.data.pool import UrgencyPool, reading_pool
 from mms_dist.data.utterance_source import Read
+from mms_dist.distributed.gpu import naming_the_gpu
 from mms_dist.errors import CheckpointError, DataError
 from mms_dist.evaluation.metrics import Scores
 from mms_dist.model.bank import AdapterBank
-from mms_dist.model.base import DTYPES, FrozenBase
+from mms_dist.model.base import FrozenBase
 from mms_dist.model.layout import RowLayout
 from mms_dist.model.routed import RoutedModel
-from mms_dist.training.assembly import shard_cache
-from mms_dist.training.devices import choose_device, forward_seconds, set_threads
+from mms_dist.training.assembly import load_base, shard_cache
+from mms_dist.training.devices import forward_seconds, set_threads
 from mms_dist.training.evaluate import Evaluator, Transcription
 from mms_dist.training.features import FeatureSource
 from shards.index import LanguageIndex, ShardIndex
@@ -106,12 +107,14 @@ class RunScorer:
         Raises:
             CheckpointError: a checkpoint does not fit the base, which is then another one for all.
             BaseModelError: the base cannot be loaded.
+            ConfigError: `run.device` is not there.
+            DeviceError: the GPU fails.
         """
         config = self._config
         set_threads(config.run.threads)
-        device = choose_device(config.run.device)
-        base = FrozenBase.load(config.model.base, dtype=DTYPES[config.model.dtype], device=device)
+        base = load_base(config)
         with (
+            naming_the_gpu(base.device),
             contextlib.closing(ShardReader(self._index, shard_cache(config))) as reader,
             reading_pool(config.data.workers) as pool,
             CheckpointStore(self._adapters, keep=1) as store,

@@ -36,7 +36,7 @@ OPTIM = Optim(lr=1e-2, warmup_steps=0, decay="constant", clip_norm=0.0, steps=ST
 def outside(notes: dict[str, Any]) -> None:
     """Rows as mms-dist has them, on a base that DeepSpeed may have sharded. Leaves each of the rank's rows."""
     with joined(on_gpu=False, timeout_seconds=30, on_hang=print, need_group=True) as comm:
-        accelerator = make_accelerator(True, notes["settings"])
+        accelerator = make_accelerator(torch.device("cpu"), notes["settings"])
         base = shard_layers(_base(notes["base"]), accelerator)
         spare_slot = SPARE_SLOT if shards_base(accelerator) else None
         notes["rows"] = train_rows(base, OWNED[comm.rank], comm, spare_slot)
@@ -48,7 +48,7 @@ def inside(notes: dict[str, Any]) -> None:
     `notes["owned"]`: the slots of each rank.
     """
     with joined(on_gpu=False, timeout_seconds=30, on_hang=print, need_group=True) as comm:
-        make_accelerator(True, notes["settings"])
+        make_accelerator(torch.device("cpu"), notes["settings"])
         import deepspeed
 
         rows = RowsInside(_base(notes["base"]))

@@ -31,7 +31,7 @@ def body(notes: dict[str, Any]) -> None:
     """`notes`: `base` (a folder), `settings` (a DeepSpeed JSON or None), `plans` (one for each rank), `dtype`,
     `checkpointing`. Leaves what `run_plan` gives, and what is known of the base."""
     with joined(on_gpu=False, timeout_seconds=30, on_hang=print, need_group=wants_deepspeed(notes["settings"])) as comm:
-        accelerator = make_accelerator(True, notes["settings"])
+        accelerator = make_accelerator(torch.device("cpu"), notes["settings"])
         base = FrozenBase.load(notes["base"], dtype=DTYPES[notes["dtype"]])
         base = shard_layers(base, accelerator)
         notes["before"] = weights_held(base)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from mms_dist.distributed.accelerator import make_accelerator
 from mms_dist.distributed.deepspeed_package import REQUIREMENT, wants_deepspeed
@@ -94,14 +95,14 @@ def test_what_accelerate_is_asked_for_and_cannot_be_had_is_refused(
 ) -> None:
     monkeypatch.setenv(variable, value)
     with pytest.raises(ConfigError, match=expected):
-        make_accelerator(True)
+        make_accelerator(torch.device("cpu"))
 
 
 def test_two_different_deepspeed_files_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
     monkeypatch.setenv("ACCELERATE_DEEPSPEED_CONFIG_FILE", "a.json")
     with pytest.raises(ConfigError, match=r"comm\.deepspeed is 'b\.json'.*'a\.json'; expected one"):
-        make_accelerator(True, "b.json")
+        make_accelerator(torch.device("cpu"), "b.json")
 
 
 @pytest.mark.parametrize(("path", "said", "expected"), [(None, "", False), ("a.json", "", True), (None, "true", True)])

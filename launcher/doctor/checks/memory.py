@@ -10,8 +10,9 @@ import torch
 from launcher.doctor.amount import amount
 from launcher.doctor.finding import Notes
 from launcher.doctor.subject import Subject
+from mms_dist.distributed.device import computes_on_cpu
 from mms_dist.planning.memory import process_memory
-from mms_dist.training.devices import computes_on_cpu, feature_cache_gib, forward_seconds
+from mms_dist.training.devices import feature_cache_gib, forward_seconds
 
 PROCESS_BYTES = 512 << 20
 """Of Python with torch and what else it imports, before a base is loaded."""

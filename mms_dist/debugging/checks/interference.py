@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mms_dist.data.batch import Utterance
 from mms_dist.data.collate import ForwardBatch
-from mms_dist.debugging.bench import Bench, full_precision, relative_distance
+from mms_dist.debugging.bench import Bench, relative_distance
 from mms_dist.debugging.checks.company import bound_of
 from mms_dist.debugging.report import NOT_RUN, Check, needs_two_languages, verdict
 from mms_dist.training.features import FeatureSource
@@ -104,10 +104,9 @@ def frames_do_not_weigh(bench: Bench) -> Check:
     *others, long = bench.languages
     more = dict(bench.batches)
     more[long] = replace(more[long], utterances=more[long].utterances * REPEATS)
-    with full_precision():
-        through = bench.gradient_pass(bench.exact)
-        losses, grads_SR = bench.gradients(bench.batches.values(), through)
-        more_losses, more_SR = bench.gradients(more.values(), through)
+    through = bench.gradient_pass(bench.exact)
+    losses, grads_SR = bench.gradients(bench.batches.values(), through)
+    more_losses, more_SR = bench.gradients(more.values(), through)
     bound = bound_of(bench.exact)
     worst = max(
         max(

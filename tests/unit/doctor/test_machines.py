@@ -10,11 +10,13 @@ import pytest
 import torch
 
 from launcher.doctor.amount import amount
+from launcher.doctor.checks import device
 from launcher.doctor.checks.memory import PROCESS_BYTES, host_bytes
 from launcher.doctor.site import Site, site_of
 from launcher.doctor.step import take_place
 from launcher.slurm.lead_time import LeadTime
 from mms_dist.config import load_config
+from mms_dist.errors import DeviceError
 from mms_dist.model.layout import RowLayout
 from mms_dist.planning.shape import BaseShape
 from shards.index import ShardIndex
@@ -103,13 +105,18 @@ class Gpus:
         for name, reply in replies.items():
             monkeypatch.setattr(torch.cuda, name, lambda *_, reply=reply, **__: reply)
         monkeypatch.setattr(torch.cuda.nccl, "version", lambda: (2, 28, 3))
+        for name in ("current_device", "set_device"):
+            monkeypatch.setattr(torch.cuda, name, lambda *_: None)
+        self.tried: list[torch.device] = []
+        monkeypatch.setattr(device, "try_gpu", self.tried.append)
 
 
 def test_gpus_are_counted_named_and_their_memory_is_what_must_suffice(
     config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Gpus(monkeypatch, count=2, gib=80)
+    gpus = Gpus(monkeypatch, count=2, gib=80)
     findings = examined(config)
+    assert gpus.tried == [torch.device("cuda:0"), torch.device("cuda:1")]
     assert failed(findings) == warned(findings) == {}
     told = {finding.check: finding.found for finding in findings}
     assert told["device"].startswith("2 x Test GPU")
@@ -125,9 +132,34 @@ def test_gpus_are_counted_named_and_their_memory_is_what_must_suffice(
 
 def test_a_build_of_torch_that_does_not_see_the_gpu_is_found(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Gpus(monkeypatch, count=0, gib=0)
+    monkeypatch.setattr(torch.backends.cuda, "is_built", lambda: False)
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
     assert "install torch's CUDA build" in failed(examined(config))["device"]
     assert failed(examined(config, "--run.device", "cpu")) == {}
+
+
+def test_a_broken_gpu_is_named_and_the_others_are_tried(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Gpus(monkeypatch, count=3, gib=80)
+    tried = []
+
+    def broken(gpu: torch.device) -> None:
+        tried.append(gpu.index)
+        if gpu.index == 1:
+            raise DeviceError("node0: cuda:1 (Test GPU) cannot compute (CUDA error: ECC); look there")
+
+    monkeypatch.setattr(device, "try_gpu", broken)
+    told = failed(examined(config))
+    assert told == {"device": "node0: cuda:1 (Test GPU) cannot compute (CUDA error: ECC) → look there\n"}
+    assert tried == [0, 1, 2]
+
+
+def test_a_process_of_several_may_see_fewer_gpus_than_its_machine_has_processes(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpus = Gpus(monkeypatch, count=1, gib=80)
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    assert "device" not in failed(examined(config, processes=4))
+    assert gpus.tried == [], "the others may have it"
 
 
 JOB = {
