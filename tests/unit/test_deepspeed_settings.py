@@ -169,7 +169,7 @@ def test_a_setting_that_needs_a_deepspeed_that_is_not_to_be_had_is_refused(
         monkeypatch.delitem(sys.modules, "deepspeed", raising=False)
     without = "leave out comm.deepspeed" if ours else "start with --multi_gpu instead"
     with pytest.raises(ConfigError, match=rf"{asked}, but .* {found}.*; .*{fix}.*, or {without}"):
-        make_accelerator(True, ours)
+        make_accelerator(torch.device("cpu"), ours)
     assert "RANK" not in os.environ
 
 
