@@ -1,7 +1,7 @@
 """Which device a process computes on, and with how many threads."""
 
 import os
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -61,7 +61,7 @@ def _ranks_of_this_machine() -> int:
     return int(os.environ.get("LOCAL_WORLD_SIZE") or os.environ.get("LOCAL_SIZE") or 1)
 
 
-def dtype_of(config: Config, accelerator: Any) -> Literal["float32", "bfloat16", "float64"]:
+def asked_dtype(config: Config, accelerator: Any) -> Any:
     """Precision of the base: `model.dtype`, or bfloat16 if the launcher was given `--mixed_precision bf16`.
 
     Raises:
@@ -81,16 +81,8 @@ def compute_as_asked(device: torch.device) -> None:
         torch.backends.cudnn.allow_tf32 = False
 
 
-def forward_seconds(asked: float | None, device: torch.device) -> float:
-    """Padded audio of a forward pass where the configuration leaves it open."""
-    return asked or (160.0 if device.type == "cuda" else 32.0)
-
-
-def feature_cache_gib(asked: float | None, device: torch.device) -> float:
-    """Memory for front-end features where the configuration leaves it open."""
-    return asked if asked is not None else (0.0 if device.type == "cuda" else 2.0)
-
-
 def set_threads(threads: int | None) -> None:
-    if threads is not None:
+    """Of torch's operations on the CPU; None leaves them. Setting what is set already would tell MKL never to take
+    fewer, and change the last bits of small products."""
+    if threads is not None and threads != torch.get_num_threads():
         torch.set_num_threads(threads)

@@ -11,7 +11,7 @@ import torch
 
 from mms_dist.data.batch import DamagedSample, Utterance
 from mms_dist.data.collate import collate
-from mms_dist.data.packer import pack
+from mms_dist.data.packer import FORWARD_COST, pack
 from mms_dist.data.randomness import selection_key
 from mms_dist.data.share import WHOLE, Share
 from mms_dist.data.utterance_id import UtteranceId
@@ -70,6 +70,7 @@ class Evaluator:
         reader: ShardReader,
         *,
         forward_seconds: float,
+        forward_cost: int = FORWARD_COST,
         max_utterances: int | None = None,
         lockstep: Lockstep | None = None,
     ) -> None:
@@ -78,6 +79,7 @@ class Evaluator:
         self._features = features
         self._reader = reader
         self._capacity = int(forward_seconds * SAMPLE_RATE)
+        self._forward_cost = forward_cost
         self._max_utterances = max_utterances
 
     def passes(self, index: LanguageIndex, split: str, share: Share = WHOLE) -> int:
@@ -123,7 +125,8 @@ class Evaluator:
         return chosen(index.table(split), index.language, split, self._max_utterances)
 
     def _groups(self, table: SampleTable, share: Share) -> list[np.ndarray]:
-        return pack(table.samples.tolist(), capacity=self._capacity)[share.index :: share.of]
+        groups = pack(table.samples.tolist(), capacity=self._capacity, forward_cost=self._forward_cost)
+        return groups[share.index :: share.of]
 
     def _read(
         self, language: str, split: str, table: SampleTable, group: np.ndarray, damaged: list[DamagedSample]

@@ -1,7 +1,7 @@
 """Score the checkpoints of a run on a split of its shards, one language after the other through a single slot."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -19,9 +19,12 @@ from mms_dist.model.base import DTYPES, FrozenBase
 from mms_dist.model.layout import RowLayout
 from mms_dist.model.routed import RoutedModel
 from mms_dist.training.assembly import shard_cache
-from mms_dist.training.devices import choose_device, forward_seconds, set_threads
+from mms_dist.training.devices import choose_device, set_threads
 from mms_dist.training.evaluate import Evaluator, Transcription
 from mms_dist.training.features import FeatureSource
+from mms_dist.training.hardware import alone
+from mms_dist.training.hardware_record import read_kept
+from mms_dist.training.resolve import Resolved, resolve
 from shards.index import LanguageIndex, ShardIndex
 from shards.read import ShardReader
 from shards.vocabulary import Vocabulary
@@ -107,20 +110,26 @@ class RunScorer:
         config = self._config
         set_threads(config.run.threads)
         device = choose_device(config.run.device)
-        base = FrozenBase.load(config.model.base, dtype=DTYPES[config.model.dtype], device=device)
+        resolved = self._resolved(device)
+        base = FrozenBase.load(config.model.base, dtype=DTYPES[resolved.dtype], device=device)
         reader = ShardReader(self._index, shard_cache(config))
         try:
             with CheckpointStore(self._adapters, keep=1) as store:
                 for code in self.languages:
-                    result = self._score(base, reader, store, self._index.language(code))
+                    result = self._score(base, resolved, reader, store, self._index.language(code))
                     self._damaged = store.damaged
                     if result is not None:
                         yield result
         finally:
             reader.close()
 
+    def _resolved(self, device: torch.device) -> Resolved:
+        """What the run computes with. Compiling would not pay, and threads are this machine's."""
+        kept = read_kept(self._adapters.parent, on_gpu=device.type == "cuda")
+        return resolve(self._config, alone(device), kept=kept and replace(kept, compile=False, threads=None))
+
     def _score(
-        self, base: FrozenBase, reader: ShardReader, store: CheckpointStore, index: LanguageIndex
+        self, base: FrozenBase, resolved: Resolved, reader: ShardReader, store: CheckpointStore, index: LanguageIndex
     ) -> LanguageResult | None:
         try:
             snapshot, name = _load(store, index.language, self._pointer)
@@ -148,7 +157,8 @@ class RunScorer:
             RoutedModel(base, bank),
             FeatureSource(base, cache_gib=0.0),
             reader,
-            forward_seconds=forward_seconds(self._config.evaluation.forward_seconds, base.device),
+            forward_seconds=resolved.evaluation_seconds,
+            forward_cost=resolved.forward_cost_samples,
             max_utterances=self._max_utterances,
         )
         transcription = evaluator.transcribe(index, self._split, 0, vocabulary)

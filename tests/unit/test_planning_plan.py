@@ -13,12 +13,12 @@ from mms_dist.debugging.saved_tensors import SavedTensors
 from mms_dist.distributed.placement import Block, Work
 from mms_dist.model.base import DTYPES, FrozenBase
 from mms_dist.model.layout import RowLayout
+from mms_dist.model.shape import BaseShape, number_bytes
 from mms_dist.planning.cluster import Cluster
 from mms_dist.planning.padding import sample_rounds
 from mms_dist.planning.plan import make_plan
 from mms_dist.planning.reads import reads
 from mms_dist.planning.schedule import Phase, phases
-from mms_dist.planning.shape import BaseShape, number_bytes
 from mms_dist.planning.traffic import Traffic, exchange
 from mms_dist.training.census import LanguageEntry, take_census
 from mms_dist.training.roster import Ranks
