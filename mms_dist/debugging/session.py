@@ -29,8 +29,8 @@ from mms_dist.debugging.transcripts import frames_suffice, labels_round_trip, tr
 from mms_dist.training.assembly import Parts, assemble, load_base, resolved_alone, shard_cache
 from mms_dist.training.census import LanguageEntry, take_census
 from mms_dist.training.devices import choose_device, set_threads
-from mms_dist.training.memory import Memory
-from mms_dist.training.resolve import Resolved, load_of, needs_of
+from mms_dist.training.memory import Memory, load_of, needs_of
+from mms_dist.training.resolve import Resolved
 from mms_dist.training.restore import fresh_start
 from shards.index import ShardIndex
 from shards.read import ShardReader

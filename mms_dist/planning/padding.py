@@ -6,11 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from mms_dist.config import Config
-from mms_dist.data.packer import pack
+from mms_dist.data.packer import FORWARD_COST, pack
 from mms_dist.data.share import Share
 from mms_dist.data.stream import LanguageStream, Position
 from mms_dist.planning.schedule import Phase
-from mms_dist.training.resolve import Resolved
 from mms_dist.training.selection import trainable
 from shards.index import ShardIndex
 from shards.schema import SAMPLE_RATE
@@ -31,10 +30,16 @@ class Sample:
 
 
 def sample_rounds(
-    config: Config, index: ShardIndex, phases: Sequence[Phase], resolved: Resolved, *, world: int
+    config: Config,
+    index: ShardIndex,
+    phases: Sequence[Phase],
+    *,
+    world: int,
+    forward_seconds: float,
+    forward_cost: int = FORWARD_COST,
 ) -> Sample:
     """Deal and pack a few rounds of a run, without reading audio."""
-    capacity = int(resolved.forward_seconds * SAMPLE_RATE)
+    capacity = int(forward_seconds * SAMPLE_RATE)
     last = phases[-1].first_round + phases[-1].rounds - 1
     chosen = sorted({1 + (last - 1) * part // ROUNDS for part in range(ROUNDS)})
     ranks = sorted({world * part // min(RANKS, world) for part in range(min(RANKS, world))})
@@ -51,7 +56,7 @@ def sample_rounds(
                     batch = stream.at(_position(stream, number - 1))
                     lengths += stream.table.samples[Share(rank - block.first, block.size).take(batch)].tolist()
             loads.append(sum(lengths))
-            groups = pack(lengths, capacity=capacity, forward_cost=resolved.forward_cost_samples)
+            groups = pack(lengths, capacity=capacity, forward_cost=forward_cost)
             padded += sum(len(group) * max(lengths[item] for item in group) for group in groups)
         audio += sum(loads)
         skews.append(max(loads) / (sum(loads) / len(loads)) - 1)

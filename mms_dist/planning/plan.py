@@ -14,8 +14,8 @@ from mms_dist.planning.schedule import Phase, least_seconds, phases
 from mms_dist.planning.traffic import Traffic, exchange
 from mms_dist.training.census import LanguageEntry
 from mms_dist.training.hardware import assumed
-from mms_dist.training.memory import Memory
-from mms_dist.training.resolve import Load, needs_of, resolve
+from mms_dist.training.memory import Load, Memory, needs_of
+from mms_dist.training.resolve import resolve
 from mms_dist.training.roster import Ranks
 from shards.index import ShardIndex
 
@@ -117,6 +117,16 @@ def make_plan(
     lines, traffic, waits = _lines(schedule, cluster, row_bytes)
     rounds = sum(line.rounds for line in lines)
     audio = sum(line.rounds * line.highest_load for line in lines)
+    sample = None
+    if index is not None:
+        sample = sample_rounds(
+            config,
+            index,
+            schedule,
+            world=world,
+            forward_seconds=resolved.forward_seconds,
+            forward_cost=resolved.forward_cost_samples,
+        )
     return Plan(
         cluster=cluster,
         languages=len(census),
@@ -134,7 +144,7 @@ def make_plan(
         on_gpu=on_gpu,
         memory=needs_of(config, load, resolved.dtype, hardware).memory(resolved.forward_seconds),
         reads=reads(schedule, census, cluster, audio_byte_rates(census, index)),
-        sample=sample_rounds(config, index, schedule, resolved, world=world) if index else None,
+        sample=sample,
         phases=lines,
     )
 

@@ -28,9 +28,10 @@ from mms_dist.training.initial_adapters import InitialAdapters
 from mms_dist.training.lifecycle import Lifecycle
 from mms_dist.training.lockstep import Lockstep
 from mms_dist.training.loop import RoundLoop
+from mms_dist.training.memory import load_of
 from mms_dist.training.messenger import Messenger
 from mms_dist.training.optimizer import RowAdamW
-from mms_dist.training.resolve import Resolved, load_of, resolve
+from mms_dist.training.resolve import Resolved, resolve
 from mms_dist.training.restore import Restored
 from mms_dist.training.roster import Ranks, Roster
 from mms_dist.training.seating import Seating

@@ -9,10 +9,14 @@ import torch
 
 from mms_dist.distributed.comm import Comm
 from mms_dist.machine import affinity, cgroup_cores, free_host_bytes, pinned_budget_bytes
-from mms_dist.training.memory import CONTEXT_BYTES
 
 FLASH_CAPABILITY = (8, 0)
 """Compute capability from which there are bfloat16 and flash attention kernels (Ampere)."""
+
+CONTEXT_BYTES = 512 << 20
+"""CUDA's context with the kernels that are loaded and cuBLAS's workspace: about half a GiB on recent cards."""
+INDUCTOR_CAPABILITY = (7, 0)
+"""From which Triton, and with it torch.compile, makes kernels."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,10 @@ class Hardware:
     @property
     def has_flash(self) -> bool:
         return self.on_gpu and self.capability >= FLASH_CAPABILITY
+
+    @property
+    def can_compile(self) -> bool:
+        return not self.on_gpu or self.capability >= INDUCTOR_CAPABILITY
 
     def __str__(self) -> str:
         if not self.on_gpu:

@@ -108,7 +108,7 @@ def _of_an_earlier_version(directory: Path, on_gpu: bool) -> Kept | None:
                 forward_cost_seconds=_EARLIER_COST_SECONDS,
                 threads=None,
                 processes=1,
-                hardware="by an earlier version",
+                hardware="hardware that was not noted",
             )
         )
     except (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError, RecursionError):

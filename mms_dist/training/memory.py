@@ -4,9 +4,13 @@
 Counted: the base, the rows. Estimated from what the code keeps: a pass. Rough: what CUDA and NCCL take for themselves.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mms_dist.config import Config
 from mms_dist.model.shape import FRAMES_PER_SECOND, BaseShape, number_bytes, row_number_bytes
+from mms_dist.training.census import LanguageEntry
+from mms_dist.training.hardware import CONTEXT_BYTES, Hardware
 
 BUFFERS = 4
 """Rows, their gradients and AdamW's two moments: as much of each, for every slot."""
@@ -19,11 +23,9 @@ LOGIT_COPIES = 3
 """Logits, their log-softmax and its gradient, in float32 or more."""
 SHORTEST_SECONDS = 1.0
 """Of an utterance, about: so many utterances, and languages, at most are in a pass."""
-CONTEXT_BYTES = 512 << 20
-"""CUDA's context with the kernels that are loaded and cuBLAS's workspace: about half a GiB on recent cards."""
-NCCL_GROUP_BYTES = 256 << 20
-"""Buffers of a communicator, about: 4 MiB a channel and peer by default. Shared languages have groups of their own, of
-a power of two of ranks, so a rank is in one of each size."""
+NCCL_GROUP_BYTES = 512 << 20
+"""Buffers of a communicator, roughly: reports go from 0.1 to over 1 GiB, with the channels that the links need. Shared
+languages have groups of their own, of a power of two of ranks, so a rank is in one of each size in the end."""
 GATHERED_LAYERS = 2
 """Of a base that ZeRO-3 spreads: the layer in use and the one that is fetched ahead."""
 
@@ -106,3 +108,37 @@ class Needs:
     @property
     def _head(self) -> int:
         return self.largest_vocabulary * (self.shape.hidden + 1)
+
+
+@dataclass(frozen=True)
+class Load:
+    """What of a run decides how much memory a pass may take."""
+
+    shape: BaseShape
+    slots: int
+    largest_vocabulary: int
+
+
+def load_of(config: Config, census: Sequence[LanguageEntry], hardware: Hardware) -> Load:
+    """What of a run decides how much memory a pass may take; needed on a GPU only.
+
+    Raises:
+        BaseModelError: there is no such base.
+    """
+    slots = min(config.rounds.slots, len(census)) + hardware.base_is_sharded  # and one for passes without utterances
+    return Load(BaseShape.of(config.model.base), slots, max(entry.vocabulary_size for entry in census))
+
+
+def needs_of(config: Config, load: Load, dtype: str, hardware: Hardware) -> Needs:
+    """What the memory of a process of this run depends on."""
+    return Needs(
+        load.shape,
+        dtype,
+        config.adapter.dim,
+        load.slots,
+        load.largest_vocabulary,
+        checkpointing=config.model.activation_checkpointing,
+        on_gpu=hardware.on_gpu,
+        world=hardware.world,
+        base_shards=hardware.world if hardware.base_is_sharded else 1,
+    )

@@ -4,28 +4,29 @@ Pure. `training.hardware` looks at the hardware and agrees on it with the other 
 what a run began with.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
 from mms_dist.config import Config
 from mms_dist.errors import ConfigError
 from mms_dist.machine import feature_cache_bytes, loader_workers
-from mms_dist.model.shape import BaseShape
-from mms_dist.training.census import LanguageEntry
 from mms_dist.training.hardware import Hardware
-from mms_dist.training.hardware_record import HARDWARE_NAME, Kept
-from mms_dist.training.memory import Needs
+from mms_dist.training.hardware_record import Kept
+from mms_dist.training.memory import Load, needs_of
+from mms_dist.training.refusals import refusals
 from shards.schema import SAMPLE_RATE
 
 Dtype = Literal["float32", "bfloat16", "float64"]
 Attention = Literal["padded", "packed"]
 
-FORWARD_COST_SECONDS = {"cpu": 1.0, "gpu": 20.0}
-"""What one more forward pass costs, as padded audio, for the packer. On a GPU: the time in which the kernels of a pass
-are launched, about 4 microseconds each, times the rate. By estimate (no card has been measured): 930 kernels and
-6,500 s of audio a second at 300M come to 24 s, 1,800 and 2,400 at 1B to 17 s. A number for every card and not one that
-is measured where a run starts: another would make other passes, and a restart would not be exact."""
+FORWARD_COST_SECONDS = {"cpu": 1.0, "gpu": 13.0}
+"""What one more forward pass costs, as padded audio, for the packer. On a GPU at most the time in which its kernels are
+launched, about 4 microseconds each, times the rate: by estimate (no card has been measured) 930 kernels and 6,500 s of
+audio a second at 300M come to 24 s, 1,800 and 2,400 at 1B to 17 s. The launches run ahead of the device, so it is less;
+with 13 s a round of 64 languages of 160 s is 38 passes of up to 320 s with 2.9 % of padding (tests/benchmarks/padding),
+with 20 s 36 with 3.1 %. A number for every card and not one that is measured where a run starts: another would make
+other passes, and a restart would not be exact."""
 CPU_FORWARD_SECONDS = 32.0
 GPU_FORWARD_SECONDS = (320.0, 240.0, 160.0, 120.0, 80.0, 60.0, 40.0, 20.0)
 """Tried from the largest: few steps, so that GPUs that differ by a little memory choose alike. Passes of 320 s are full
@@ -37,15 +38,6 @@ AUTO_ATTENTION: Mapping[str, Attention] = {"cpu": "padded", "gpu": "padded"}
 FEWEST_ROUNDS_TO_COMPILE = 300
 """Compiling takes one to two minutes and saves about 0.4 s of a round of 64 languages."""
 CPU_FEATURE_CACHE_GIB = 2.0
-
-
-@dataclass(frozen=True)
-class Load:
-    """What of a run decides how much memory a pass may take."""
-
-    shape: BaseShape
-    slots: int
-    largest_vocabulary: int
 
 
 @dataclass(frozen=True)
@@ -65,6 +57,8 @@ class Resolved:
     workers: int
     feature_cache_gib: float
     hardware: Hardware
+    begun_on: str
+    """The hardware that what is kept was chosen on."""
     lines: tuple[str, ...] = field(default=(), compare=False)
 
     @property
@@ -84,7 +78,7 @@ class Resolved:
             forward_cost_seconds=self.forward_cost_seconds,
             threads=self.threads,
             processes=self.hardware.world,
-            hardware=str(self.hardware),
+            hardware=self.begun_on,
         )
 
     def of_all_ranks(self) -> dict[str, Any]:
@@ -122,7 +116,9 @@ def resolve(
     """
     choice = _Choice(config, hardware, mine or hardware, kept, load, rounds)
     resolved = choice.resolved()
-    problems = list(_refusals(config, resolved, kept))
+    problems = list(
+        refusals(config, hardware, kept, dtype=resolved.dtype, attention=resolved.attention, compiled=resolved.compile)
+    )
     if problems:
         raise ConfigError("; ".join(problems))
     return resolved
@@ -165,6 +161,7 @@ class _Choice:
             workers=self._workers(),
             feature_cache_gib=self._feature_cache_gib(),
             hardware=self._hardware,
+            begun_on=str(self._hardware) if self._kept is None else self._kept.hardware,
             lines=tuple(f"chosen    {', '.join(what)}: {why}" for why, what in self._reasons.items()),
         )
 
@@ -193,14 +190,15 @@ class _Choice:
 
     def _compile(self) -> bool:
         hardware, fewest = self._hardware, FEWEST_ROUNDS_TO_COMPILE
-        if hardware.on_gpu and not hardware.base_is_sharded and self._rounds >= fewest:
+        if not hardware.on_gpu or not hardware.can_compile:
+            why = f"on {hardware}"
+        elif hardware.base_is_sharded:
+            why = "ZeRO-3 wraps the same layers"
+        elif self._rounds < fewest:
+            why = f"fewer than {fewest} rounds are ahead"
+        else:
             self._say("model.compile", "on", f"{self._rounds:,} rounds are ahead")
             return True
-        why = f"on {hardware}"
-        if hardware.on_gpu:
-            why = (
-                "ZeRO-3 wraps the same layers" if hardware.base_is_sharded else f"fewer than {fewest} rounds are ahead"
-            )
         self._say("model.compile", "off", why)
         return False
 
@@ -248,61 +246,6 @@ class _Choice:
         gib = feature_cache_bytes(self._mine.pinned_bytes) / 2**30
         self._say("model.feature_cache_gib", round(gib, 2), "of the free host memory, by the processes of the machine")
         return gib
-
-
-def load_of(config: Config, census: Sequence[LanguageEntry], hardware: Hardware) -> Load:
-    """What of a run decides how much memory a pass may take; needed on a GPU only.
-
-    Raises:
-        BaseModelError: there is no such base.
-    """
-    slots = min(config.rounds.slots, len(census)) + hardware.base_is_sharded  # and one for passes without utterances
-    return Load(BaseShape.of(config.model.base), slots, max(entry.vocabulary_size for entry in census))
-
-
-def needs_of(config: Config, load: Load, dtype: str, hardware: Hardware) -> Needs:
-    """What the memory of a process of this run depends on."""
-    return Needs(
-        load.shape,
-        dtype,
-        config.adapter.dim,
-        load.slots,
-        load.largest_vocabulary,
-        checkpointing=config.model.activation_checkpointing,
-        on_gpu=hardware.on_gpu,
-        world=hardware.world,
-        base_shards=hardware.world if hardware.base_is_sharded else 1,
-    )
-
-
-def _refusals(config: Config, resolved: Resolved, kept: Kept | None) -> Iterator[str]:
-    """What cannot work, each with the flag that decides otherwise."""
-    hardware = resolved.hardware
-    if resolved.dtype == "bfloat16" and not hardware.has_bfloat16:
-        yield (
-            f"{_said('model.dtype', 'bfloat16', config.model.dtype, kept)}, and {hardware} has no bfloat16 arithmetic, "
-            "which begins at 8.0; pass --model.dtype float32, and no --mixed_precision bf16"
-        )
-    if resolved.attention == "packed" and hardware.on_gpu:
-        said, padded = _said("model.attention", "packed", config.model.attention, kept), "--model.attention padded"
-        if not hardware.has_flash:
-            yield f"{said}, whose kernels begin at compute capability 8.0, and this is {hardware}; pass {padded}"
-        elif resolved.dtype != "bfloat16":
-            yield (
-                f"{said}, whose kernels take half precision only, and model.dtype is {resolved.dtype}; pass {padded}, "
-                "or --model.dtype bfloat16"
-            )
-    if resolved.compile and hardware.base_is_sharded:
-        yield (
-            f"{_said('model.compile', 'on', config.model.compile, kept)}, and ZeRO-3 wraps the same layers; pass "
-            "--model.compile off, or leave DeepSpeed out"
-        )
-
-
-def _said(name: str, value: str, asked: str, kept: Kept | None) -> str:
-    if asked == value or kept is None:
-        return f"{name} is {value}"
-    return f"this run began with {name} {value}, on {kept.hardware} (RUN/{HARDWARE_NAME})"
 
 
 def _closed(value: str) -> str | None:

@@ -24,8 +24,9 @@ from mms_dist.training.hardware import agree
 from mms_dist.training.hardware_record import read_kept
 from mms_dist.training.lifecycle import Lifecycle
 from mms_dist.training.loop import PREEMPTED
+from mms_dist.training.memory import load_of
 from mms_dist.training.record import Record
-from mms_dist.training.resolve import Resolved, load_of, resolve
+from mms_dist.training.resolve import Resolved, resolve
 from mms_dist.training.restore import Restored, restore
 from mms_dist.training.same_run import check_same_run
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 
@@ -11,8 +12,8 @@ from launcher.doctor.subject import Subject
 from mms_dist.errors import ConfigError
 from mms_dist.machine import free_host_bytes
 from mms_dist.training.hardware import Hardware
-from mms_dist.training.memory import Memory
-from mms_dist.training.resolve import Load, needs_of, resolve
+from mms_dist.training.memory import Load, Memory, needs_of
+from mms_dist.training.resolve import resolve
 
 PROCESS_BYTES = 512 << 20
 """Of Python with torch and what else it imports, before a base is loaded."""
@@ -39,6 +40,8 @@ def look(subject: Subject, notes: Notes) -> None:
         return
     passing = max(resolved.forward_seconds, subject.longest_seconds)  # an utterance that is longer passes alone
     memory = needs_of(config, load, resolved.dtype, hardware).memory(passing)
+    if hardware.on_gpu and subject.site.here and subject.site.memory_gib is None:
+        memory = replace(memory, context=0)  # what is free here is so beside the context of this process
     needed = memory.total
     if not hardware.on_gpu:
         needed += PROCESS_BYTES + int(2**30 * resolved.feature_cache_gib)
@@ -51,8 +54,6 @@ def look(subject: Subject, notes: Notes) -> None:
     if available is None:
         notes.ok(f"{told}; {where}")
         return
-    if hardware.on_gpu and subject.site.memory_gib is None:  # what is free is so beside the context
-        available += memory.context
     told = f"{told}; {amount(available)} {where}"
     mend = "lower rounds.forward_seconds or rounds.slots, or set model.activation_checkpointing true"
     if subject.longest_seconds > resolved.forward_seconds:
