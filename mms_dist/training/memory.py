@@ -23,9 +23,11 @@ LOGIT_COPIES = 3
 """Logits, their log-softmax and its gradient, in float32 or more."""
 SHORTEST_SECONDS = 1.0
 """Of an utterance, about: so many utterances, and languages, at most are in a pass."""
-NCCL_GROUP_BYTES = 512 << 20
-"""Buffers of a communicator, roughly: reports go from 0.1 to over 1 GiB, with the channels that the links need. Shared
-languages have groups of their own, of a power of two of ranks, so a rank is in one of each size in the end."""
+NCCL_GROUP_BYTES = 256 << 20
+"""Buffers of a communicator, roughly: reports go from 0.1 to over 1 GiB, with the channels that the links need."""
+MOST_NCCL_GROUPS = 6
+"""That of all ranks, and those of the owners of shared languages: one for each power of two of ranks, up to about 32,
+by when a batch has too few utterances to be shared any further."""
 GATHERED_LAYERS = 2
 """Of a base that ZeRO-3 spreads: the layer in use and the one that is fetched ahead."""
 
@@ -76,6 +78,7 @@ class Needs:
         number, row_number = number_bytes(self.dtype), row_number_bytes(self.dtype)
         row = self.shape.row_numbers(self.dim, self.largest_vocabulary)
         utterances = max(1, int(forward_seconds / SHORTEST_SECONDS))
+        groups = min(MOST_NCCL_GROUPS, self.world.bit_length())
         copies = ROW_COPIES * row_number + (CAST_COPIES * number if number < row_number else 0)
         return Memory(
             base=self._base_bytes(number),
@@ -83,7 +86,7 @@ class Needs:
             gathered=min(self.slots, utterances) * row * copies,
             activations=self._pass_bytes(forward_seconds, utterances, row, backward=backward),
             context=CONTEXT_BYTES if self.on_gpu else 0,
-            communication=NCCL_GROUP_BYTES * self.world.bit_length() if self.on_gpu and self.world > 1 else 0,
+            communication=NCCL_GROUP_BYTES * groups if self.on_gpu and self.world > 1 else 0,
         )
 
     def _base_bytes(self, number: int) -> int:
