@@ -82,7 +82,5 @@ def compute_as_asked(device: torch.device) -> None:
 
 
 def set_threads(threads: int | None) -> None:
-    """Of torch's operations on the CPU; None leaves them. Setting what is set already would tell MKL never to take
-    fewer, and change the last bits of small products."""
-    if threads is not None and threads != torch.get_num_threads():
+    if threads is not None:
         torch.set_num_threads(threads)

@@ -15,8 +15,8 @@ from mms_dist.errors import ConfigError
 from mms_dist.files import read_file, read_text, replace_text
 
 HARDWARE_NAME = "hardware.json"
-_FIRST_SETTING = ("model", "attention")
-"""Written in every config.yaml since there is this file; a run without it is from before."""
+_SETTING_SINCE_THEN = "attention"
+"""Of `model`: written in every config.yaml since there is this file. A run without it is from before."""
 _EARLIER_SECONDS = {"cuda": 160.0, "cpu": 32.0}
 _EARLIER_COST_SECONDS = 1.0
 
@@ -69,8 +69,10 @@ def read_kept(directory: Path, *, on_gpu: bool) -> Kept | None:
 
 
 def write_kept(directory: Path, kept: Kept) -> None:
-    """Raises:
-    TrainingError: it cannot be written.
+    """Write down what was chosen.
+
+    Raises:
+        TrainingError: it cannot be written.
     """
     replace_text(directory / HARDWARE_NAME, json.dumps(asdict(kept), indent=2, ensure_ascii=False) + "\n")
 
@@ -94,7 +96,7 @@ def _of_an_earlier_version(directory: Path, on_gpu: bool) -> Kept | None:
     try:
         settings = yaml.safe_load(read_text(directory / "config.yaml"))
         model = settings["model"]
-        if _FIRST_SETTING[1] in model:
+        if _SETTING_SINCE_THEN in model:
             return None
         rounds, evaluation = settings.get("rounds") or {}, settings.get("evaluation") or {}
         seconds = _EARLIER_SECONDS["cuda" if on_gpu else "cpu"]

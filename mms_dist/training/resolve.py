@@ -4,7 +4,7 @@ Pure. `training.hardware` looks at the hardware and agrees on it with the other 
 what a run began with.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
@@ -12,7 +12,7 @@ from mms_dist.config import Config
 from mms_dist.errors import ConfigError
 from mms_dist.machine import feature_cache_bytes, loader_workers
 from mms_dist.training.hardware import Hardware
-from mms_dist.training.hardware_record import Kept
+from mms_dist.training.hardware_record import HARDWARE_NAME, Kept
 from mms_dist.training.memory import Load, needs_of
 from mms_dist.training.refusals import refusals
 from shards.schema import SAMPLE_RATE
@@ -162,7 +162,7 @@ class _Choice:
             feature_cache_gib=self._feature_cache_gib(),
             hardware=self._hardware,
             begun_on=str(self._hardware) if self._kept is None else self._kept.hardware,
-            lines=tuple(f"chosen    {', '.join(what)}: {why}" for why, what in self._reasons.items()),
+            lines=tuple(self._lines()),
         )
 
     def _of(self, name: str | None, asked: Any, field: str) -> Any:
@@ -178,6 +178,12 @@ class _Choice:
     def _say(self, name: str, value: Any, why: str) -> None:
         told = f"{value:g}" if isinstance(value, float) else str(value)
         self._reasons.setdefault(why, []).append(f"{name} {told}")
+
+    def _lines(self) -> Iterator[str]:
+        for why, what in self._reasons.items():
+            yield f"chosen    {', '.join(what)}: {why}"
+        if self._kept is not None and self._kept.hardware != str(self._hardware):
+            yield f"hardware  {self._hardware}; without RUN/{HARDWARE_NAME} the choice would be made anew, by that"
 
     def _dtype(self) -> Dtype:
         dtype: Dtype = "bfloat16" if self._hardware.on_gpu and self._hardware.has_bfloat16 else "float32"
