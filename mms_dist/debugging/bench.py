@@ -90,8 +90,10 @@ class Bench:
     def forward_groups(self) -> list[list[Utterance]]:
         """The round's forward passes, as training would make them."""
         everything = self.utterances()
-        capacity = int(self.parts.gradients.forward_seconds * SAMPLE_RATE)
-        return [[everything[item] for item in group] for group in pack(lengths(everything), capacity=capacity)]
+        own = self.parts.gradients
+        capacity = int(own.forward_seconds * SAMPLE_RATE)
+        groups = pack(lengths(everything), capacity=capacity, forward_cost=own.forward_cost)
+        return [[everything[item] for item in group] for group in groups]
 
     def forward(self, members: Sequence[Utterance], model: RoutedModel | None = None) -> Forward:
         """A forward pass with its graph, without SpecAugment or dropout."""
@@ -124,6 +126,7 @@ class Bench:
             model,
             features or FeatureSource(model.base, cache_gib=0.0),
             forward_seconds=self.parts.gradients.forward_seconds,
+            forward_cost=self.parts.gradients.forward_cost,
             seed=self.config.run.seed,
         )
 

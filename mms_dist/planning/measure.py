@@ -9,7 +9,8 @@ from statistics import median
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
 from mms_dist.debugging.rounds import SilentMonitor
-from mms_dist.training.assembly import assemble, load_base
+from mms_dist.distributed.device import use_device
+from mms_dist.training.assembly import assemble, load_base, resolved_alone
 from mms_dist.training.census import LanguageEntry, take_census
 from mms_dist.training.devices import set_threads
 from mms_dist.training.restore import fresh_start
@@ -27,6 +28,8 @@ def measured_speed(config: Config, census: Sequence[LanguageEntry]) -> float:
         MmsDistError, ShardsError: what a user can mend.
     """
     set_threads(config.run.threads)
+    device = use_device(config.run.device)
+    resolved = resolved_alone(config, census, device)
     longest = sorted(census, key=lambda entry: -entry.seconds)[:LANGUAGES]
     with tempfile.TemporaryDirectory(prefix="mms-dist-plan-") as folder:
         short = _shortened(config, [entry.language for entry in longest], Path(folder) / "run")
@@ -35,7 +38,16 @@ def measured_speed(config: Config, census: Sequence[LanguageEntry]) -> float:
         with (
             CheckpointStore(directory / "adapters", keep=1) as store,
             SilentMonitor(directory, [entry.plan() for entry in entries]) as monitor,
-            assemble(short, index, entries, load_base(short), fresh_start(entries), store, monitor) as parts,
+            assemble(
+                short,
+                index,
+                entries,
+                load_base(short, device, resolved),
+                fresh_start(entries),
+                store,
+                monitor,
+                resolved=resolved,
+            ) as parts,
         ):
             parts.loop.run()
             store.drain()

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mms_dist.data.batch import DamagedSample, Utterance
 from mms_dist.data.collate import collate
-from mms_dist.data.packer import pack
+from mms_dist.data.packer import FORWARD_COST, pack
 from mms_dist.data.pool import UrgencyPool
 from mms_dist.data.randomness import selection_key
 from mms_dist.data.read_ahead import read_ahead
@@ -119,6 +119,7 @@ class Evaluator:
         reader: ShardReader,
         *,
         forward_seconds: float,
+        forward_cost: int = FORWARD_COST,
         max_utterances: int | None = None,
         lockstep: Lockstep | None = None,
         pool: UrgencyPool[Read] | None = None,
@@ -128,6 +129,7 @@ class Evaluator:
         self._features = features
         self._reader = reader
         self._capacity = int(forward_seconds * SAMPLE_RATE)
+        self._forward_cost = forward_cost
         self._max_utterances = max_utterances
         self._pool = pool
 
@@ -174,7 +176,8 @@ class Evaluator:
         return chosen(index.table(split), index.language, split, self._max_utterances)
 
     def _groups(self, table: SampleTable, share: Share) -> list[np.ndarray]:
-        return pack(table.samples.tolist(), capacity=self._capacity)[share.index :: share.of]
+        groups = pack(table.samples.tolist(), capacity=self._capacity, forward_cost=self._forward_cost)
+        return groups[share.index :: share.of]
 
     def _passes(self, number: int, request: Request) -> Iterator[_Pass]:
         table = self._table(request.index, request.split)

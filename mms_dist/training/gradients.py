@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mms_dist.data.batch import LoadedBatch, Utterance
 from mms_dist.data.collate import ForwardBatch, collate
-from mms_dist.data.packer import pack
+from mms_dist.data.packer import FORWARD_COST, pack
 from mms_dist.distributed.comm import Comm
 from mms_dist.errors import TrainingError
 from mms_dist.model.ctc import utterance_losses
@@ -45,6 +45,7 @@ class GradientPass:
         features: FeatureSource,
         *,
         forward_seconds: float,
+        forward_cost: int = FORWARD_COST,
         seed: int,
         lockstep: Lockstep | None = None,
     ) -> None:
@@ -53,6 +54,7 @@ class GradientPass:
         self._model = model
         self._features = features
         self.forward_seconds = forward_seconds
+        self.forward_cost = forward_cost
         self._capacity = int(forward_seconds * SAMPLE_RATE)
         self._seed = seed
 
@@ -68,7 +70,7 @@ class GradientPass:
         result = RoundLosses(audio_seconds=sum(lengths) / SAMPLE_RATE)
         parts: list[Tensor] = []
         order: list[str] = []
-        groups = pack(lengths, capacity=self._capacity)
+        groups = pack(lengths, capacity=self._capacity, forward_cost=self.forward_cost)
         missing = self._lockstep.missing(len(groups))
         for number, group in enumerate(groups, start=1):
             self._watch.at(f"forward and backward pass {number} of {len(groups)}")

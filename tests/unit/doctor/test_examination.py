@@ -163,11 +163,11 @@ def test_the_pythons_that_are_taken_are_those_of_the_range(
 def test_a_check_that_cannot_even_be_imported_is_a_finding_and_the_others_go_on(
     config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(sys.modules, "launcher.doctor.checks.memory", raising=False)
-    monkeypatch.setitem(sys.modules, "psutil", None)
+    monkeypatch.delitem(sys.modules, "launcher.doctor.checks.lead_time", raising=False)
+    monkeypatch.setitem(sys.modules, "launcher.slurm.lead_time", None)
     told = failed(examined(config))
-    assert told.keys() == {"memory"}
-    assert "psutil" in told["memory"]
+    assert told.keys() == {"lead time"}
+    assert "launcher.slurm.lead_time" in told["lead time"]
 
 
 def test_a_check_that_breaks_says_where_and_what_to_do_and_the_others_go_on(
