@@ -22,7 +22,7 @@ def stages(bench: Bench, forward: Forward) -> list[Stage]:
     utterances, frames = hidden_BTH.shape[:2]
     layers = len(base.layers)
     return [
-        _stage("audio", forward.collated.audio_BS, "normalised and padded"),
+        _stage("audio", forward.collated.audio_BS, "as decoded, padded; then normalised"),
         _stage("features", batch.features_BTC, "front end, one frame each 20 ms, no autograd"),
         _stage("hidden", hidden_BTH, f"projected, positioned; then {layers} frozen layers"),
         _stage("rows", rows_BR, f"each utterance's own language, from {bank.slots} slots"),

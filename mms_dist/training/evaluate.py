@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from mms_dist import transfer
 from mms_dist.data.batch import DamagedSample, Utterance
-from mms_dist.data.collate import collate
+from mms_dist.data.collate import samples_of
 from mms_dist.data.packer import pack
 from mms_dist.data.randomness import selection_key
 from mms_dist.data.share import WHOLE, Share
@@ -19,12 +20,12 @@ from mms_dist.distributed.comm import Comm
 from mms_dist.evaluation.decode import greedy
 from mms_dist.evaluation.metrics import Scores, score
 from mms_dist.model.routed import Batch, RoutedModel
-from mms_dist.training.features import FeatureSource, frames_of_batch
+from mms_dist.training.features import FeatureSource
 from mms_dist.training.lockstep import Lockstep
 from shards.errors import DamagedSampleError
 from shards.index import LanguageIndex, SampleTable
 from shards.read import ShardReader
-from shards.schema import SAMPLE_RATE
+from shards.schema import SAMPLE_RATE, frames_of
 from shards.vocabulary import Vocabulary
 
 
@@ -139,11 +140,10 @@ class Evaluator:
             yield Utterance(utterance, raw.key, 0, raw.audio, np.zeros(1, np.int32), raw.text, frames)
 
     def _decode(self, members: list[Utterance], vocabulary: Vocabulary, slot: int) -> list[str]:
-        collated = collate(members, seed=0)
-        features_BTC = self._features.features(members, collated)
-        frames_B = frames_of_batch(features_BTC, collated)
-        logits_BTV = self._model.logits(Batch(features_BTC, frames_B, torch.full((len(members),), slot)))
-        return greedy(logits_BTV.argmax(-1).cpu().numpy(), frames_B.numpy(), vocabulary)
+        frames_B = torch.from_numpy(frames_of(samples_of(members)))
+        batch = Batch(self._features.features(members), frames_B, torch.full((len(members),), slot))
+        ids_BT = transfer.to_host(self._model.logits(batch).argmax(-1))
+        return greedy(ids_BT.numpy(), frames_B.numpy(), vocabulary)
 
 
 def chosen(table: SampleTable, language: str, split: str, most: int | None) -> SampleTable:
