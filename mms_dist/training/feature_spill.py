@@ -57,9 +57,8 @@ class FeatureSpill:
         self._lock = RLock()
         self._files: dict[str, BinaryIO] = {}
         self._places: dict[FeatureKey, _Place] = {}
-        self._expected: set[FeatureKey] = set()
+        self._expected: dict[FeatureKey, int] = {}
         self._waiting: deque[_Waiting] = deque()
-        self._waiting_bytes = 0
         self._failed = False
         try:
             directory.mkdir(parents=True, exist_ok=True)
@@ -70,15 +69,14 @@ class FeatureSpill:
                 "on a disk of this machine, or leave it out"
             ) from error
 
-    def wants(self, size_bytes: int) -> bool:
-        """Whether so many bytes more may be on their way."""
+    def expect(self, key: FeatureKey, size_bytes: int) -> bool:
+        """Whether features that will be computed, of so many bytes, may come here."""
         with self._lock:
-            return not self._failed and self._waiting_bytes + size_bytes <= MOST_WAITING_BYTES
-
-    def expect(self, key: FeatureKey) -> None:
-        """Features that will be computed are to go here."""
-        with self._lock:
-            self._expected.add(key)
+            on_their_way = sum(self._expected.values()) + sum(each.features_TC.nbytes for each in self._waiting)
+            may = not self._failed and on_their_way + size_bytes <= MOST_WAITING_BYTES
+            if may:
+                self._expected[key] = size_bytes
+            return may
 
     def expects(self, key: FeatureKey) -> bool:
         with self._lock:
@@ -87,8 +85,7 @@ class FeatureSpill:
     def write_later(self, key: FeatureKey, features_TC: Tensor, arrival: Arrival) -> None:
         """Have features written by `write_behind` once they are there."""
         with self._lock:
-            self._expected.discard(key)
-            self._waiting_bytes += features_TC.nbytes
+            self._expected.pop(key, None)
             self._waiting.append(_Waiting(key, features_TC, arrival))
 
     def write_behind(self) -> None:
@@ -96,7 +93,6 @@ class FeatureSpill:
         with self._lock:
             while self._waiting and self._waiting[0].arrival.is_over:
                 waiting = self._waiting.popleft()
-                self._waiting_bytes -= waiting.features_TC.nbytes
                 if not self._failed:
                     self._write(waiting.key, waiting.features_TC)
 
@@ -120,9 +116,8 @@ class FeatureSpill:
         """Give back the space of a language that has left."""
         with self._lock:
             self._places = {key: place for key, place in self._places.items() if key.utterance.language != language}
-            self._expected = {key for key in self._expected if key.utterance.language != language}
-            kept = [waiting for waiting in self._waiting if waiting.key.utterance.language != language]
-            self._waiting, self._waiting_bytes = deque(kept), sum(each.features_TC.nbytes for each in kept)
+            self._expected = {key: size for key, size in self._expected.items() if key.utterance.language != language}
+            self._waiting = deque(each for each in self._waiting if each.key.utterance.language != language)
             if language in self._files:
                 self._files.pop(language).close()
 

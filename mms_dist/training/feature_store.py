@@ -85,9 +85,8 @@ class FeatureStore:
                 return
             size_bytes = shape_TC[0] * shape_TC[1] * dtype.itemsize
             memory_N = self._take(key.utterance.language, size_bytes)
-            if memory_N is None and self._spill is not None and self._spill.wants(size_bytes):
+            if memory_N is None and self._spill is not None and self._spill.expect(key, size_bytes):
                 memory_N = transfer.pinned(size_bytes, self._device)
-                self._spill.expect(key)
             if memory_N is not None:
                 self._reserved[key] = memory_N.view(dtype).view(shape_TC)
 
