@@ -59,6 +59,8 @@ class FeatureSpill:
         self._places: dict[FeatureKey, _Place] = {}
         self._expected: dict[FeatureKey, int] = {}
         self._waiting: deque[_Waiting] = deque()
+        self._coming_bytes = 0
+        """Of both."""
         self._failed = False
         try:
             directory.mkdir(parents=True, exist_ok=True)
@@ -72,11 +74,11 @@ class FeatureSpill:
     def expect(self, key: FeatureKey, size_bytes: int) -> bool:
         """Whether features that will be computed, of so many bytes, may come here."""
         with self._lock:
-            on_their_way = sum(self._expected.values()) + sum(each.features_TC.nbytes for each in self._waiting)
-            may = not self._failed and on_their_way + size_bytes <= MOST_WAITING_BYTES
-            if may:
-                self._expected[key] = size_bytes
-            return may
+            if self._failed or self._coming_bytes + size_bytes > MOST_WAITING_BYTES:
+                return False
+            self._expected[key] = size_bytes
+            self._coming_bytes += size_bytes
+            return True
 
     def expects(self, key: FeatureKey) -> bool:
         with self._lock:
@@ -93,6 +95,7 @@ class FeatureSpill:
         with self._lock:
             while self._waiting and self._waiting[0].arrival.is_over:
                 waiting = self._waiting.popleft()
+                self._coming_bytes -= waiting.features_TC.nbytes
                 if not self._failed:
                     self._write(waiting.key, waiting.features_TC)
 
@@ -118,6 +121,7 @@ class FeatureSpill:
             self._places = {key: place for key, place in self._places.items() if key.utterance.language != language}
             self._expected = {key: size for key, size in self._expected.items() if key.utterance.language != language}
             self._waiting = deque(each for each in self._waiting if each.key.utterance.language != language)
+            self._coming_bytes = sum(self._expected.values()) + sum(each.features_TC.nbytes for each in self._waiting)
             if language in self._files:
                 self._files.pop(language).close()
 

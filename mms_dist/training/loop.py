@@ -89,13 +89,16 @@ class RoundLoop:
 
     def _one_round(self, number: int, trainees: Sequence[Trainee]) -> None:
         began, waited, saved = perf_counter(), self.loader.wait_seconds, self.lifecycle.save_seconds
+        reading, read_audio = self.loader.reading.seconds, self.loader.reading.audio_seconds
         self.comm.watch.at(f"reading round {number}")
         batches = self.loader.take(trainee.request() for trainee in trainees)
         self.loader.prefetch(self._ahead(trainees))
+        computing = perf_counter()
         sums = self.gradients.accumulate(batches, self.seating.trainees)
         totals = self.exchange.complete(trainees, batches, sums.sums_S)
         self._stepping = True
         outcomes, losses = self._step([t for t in trainees if totals[t.language].utterances], number, sums)
+        compute_seconds = perf_counter() - computing
         turns = [
             Turn(trainee, outcomes.get(trainee.language), totals[trainee.language], batch.damaged)
             for trainee, batch in zip(trainees, batches, strict=True)
@@ -114,6 +117,10 @@ class RoundLoop:
             audio_seconds=sums.audio_seconds,
             padded_seconds=sums.padded_seconds,
             data_wait_seconds=self.loader.wait_seconds - waited,
+            compute_seconds=compute_seconds,
+            read_seconds=self.loader.reading.seconds - reading,
+            read_audio_seconds=self.loader.reading.audio_seconds - read_audio,
+            readers=self.loader.workers,
             save_seconds=self.lifecycle.save_seconds - saved,
             save_all_seconds=self.lifecycle.save_all_seconds(trainees),
             memory_bytes=memory_bytes(),
