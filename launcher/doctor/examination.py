@@ -13,6 +13,7 @@ CHECKS = {
     "device": "device",
     "base model": "base",
     "shards": "shards",
+    "loader": "loader",
     "first adapters": "adapters",
     "shard cache": "cache",
     "run directory": "run_directory",

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
+from threading import Lock
 from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -21,6 +22,7 @@ from mms_dist.data.share import WHOLE, Share
 from mms_dist.data.stream import LanguageStream, Position
 from mms_dist.data.utterance_source import UTTERANCES_PER_TASK, Read, UtteranceSource
 from mms_dist.errors import DataError
+from shards.schema import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from shards.read import ShardReader
@@ -39,6 +41,26 @@ class _Pending:
     audio_bytes: int
 
 
+class Reading:
+    """How much audio the loader's threads have read and decoded, in how much time of all of them together."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self.seconds = 0.0
+        self.audio_seconds = 0.0
+
+    def timed(self, read: Callable[[np.ndarray, int], Read], items: np.ndarray, epoch: int) -> Read:
+        """`read(items, epoch)`, counted."""
+        began = perf_counter()
+        found = read(items, epoch)
+        seconds = perf_counter() - began
+        audio_seconds = sum(len(each.audio) for each in found if isinstance(each, Utterance)) / SAMPLE_RATE
+        with self._lock:
+            self.seconds += seconds
+            self.audio_seconds += audio_seconds
+        return found
+
+
 class BatchLoader:
     """Gives the batches asked for, in order; reads those that will be asked for next ahead of time.
 
@@ -55,7 +77,9 @@ class BatchLoader:
 
     Attributes:
         pool: its threads, which evaluation reads with as well; None without workers.
+        workers: reading threads; where there is none, the caller is the one.
         wait_seconds: how long `take` has made its callers wait, in total.
+        reading: what the threads have read so far, and in how long.
     """
 
     def __init__(
@@ -76,6 +100,8 @@ class BatchLoader:
         self.pool: UrgencyPool[Read] | None = UrgencyPool(workers, name="mms-loader") if workers else None
         self._prefetch_bytes = prefetch_bytes
         self._buffers = AudioBuffers()
+        self.workers = max(1, workers)
+        self.reading = Reading()
         self._pending: dict[str, dict[Position, _Pending]] = {}
         self.wait_seconds = 0.0
 
@@ -209,8 +235,8 @@ class BatchLoader:
         source = UtteranceSource(
             self._reader, stream.language, self._split, stream.table, vocabulary, self._buffers.lease
         )
-        items = self._items(request)
+        items, epoch = self._items(request), request.position.epoch
         return [
-            partial(source.read, items[first : first + UTTERANCES_PER_TASK], request.position.epoch)
+            partial(self.reading.timed, source.read, items[first : first + UTTERANCES_PER_TASK], epoch)
             for first in range(0, len(items), UTTERANCES_PER_TASK)
         ]

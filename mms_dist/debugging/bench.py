@@ -11,6 +11,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from mms_dist import transfer
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config, Optim
 from mms_dist.data.batch import BatchRequest, LoadedBatch, Utterance
@@ -22,8 +23,9 @@ from mms_dist.distributed.placement import Work
 from mms_dist.model.base import FrozenBase
 from mms_dist.model.ctc import utterance_losses
 from mms_dist.model.routed import Batch, RoutedModel
+from mms_dist.model.waveform import normalised
 from mms_dist.training.assembly import Parts
-from mms_dist.training.features import FeatureSource, frames_of_batch
+from mms_dist.training.features import FeatureSource
 from mms_dist.training.gradients import GradientPass, RoundLosses
 from mms_dist.training.optimizer import Outcome, RowStep
 from mms_dist.training.progress import Progress
@@ -99,15 +101,14 @@ class Bench:
         """A forward pass with its graph, without SpecAugment or dropout."""
         model = model or self.parts.model
         collated = collate(members, seed=self.config.run.seed)
-        features_BTC = model.base.features(collated.audio_BS.to(model.base.device))
-        frames_B = frames_of_batch(features_BTC, collated)
+        device, frames_B = model.base.device, collated.frames_B
+        audio_BS, samples_B = (transfer.to_device(each, device) for each in (collated.audio_BS, collated.samples_B))
+        features_BTC = model.base.features(normalised(audio_BS, samples_B))
         slots_B = torch.tensor([self.trainees[member.language].slot for member in members])
         batch = Batch(features_BTC, frames_B, slots_B)
         logits_BTV = model.logits(batch)
-        device = logits_BTV.device
-        losses_B = utterance_losses(
-            logits_BTV, frames_B.to(device), collated.labels_BL.to(device), collated.label_lengths_B.to(device)
-        )
+        labels = (frames_B, collated.labels_BL, collated.label_lengths_B)
+        losses_B = utterance_losses(logits_BTV, *(transfer.to_device(each, device) for each in labels))
         return Forward(members, collated, batch, logits_BTV, losses_B)
 
     @cached_property

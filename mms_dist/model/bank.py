@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mms_dist import transfer
 from mms_dist.model.layout import RowLayout
 
 
@@ -41,12 +42,12 @@ class AdapterBank:
         row = self.layout.to_row(tensors)
         assert row.numel() == self.layout.row_size(tensors["lm_head.bias"].numel()), "an adapter of another shape"
         self.scrub(slot)
-        self.rows.detach()[slot, : row.numel()] = row.to(self.rows)
+        self.rows.detach()[slot, : row.numel()] = transfer.to_device(row.to(self.rows.dtype), self.rows.device)
         self.vocabulary_sizes[slot] = tensors["lm_head.bias"].numel()
 
     def tensors(self, slot: int) -> dict[str, Tensor]:
         """Copies of a slot's tensors under Hugging Face's names, on the CPU."""
-        return self.layout.from_row(self.row(slot).cpu())
+        return self.layout.from_row(transfer.to_host(self.row(slot)))
 
     def row(self, slot: int) -> Tensor:
         """View of the parameters of the language in `slot`, [its own row length]."""

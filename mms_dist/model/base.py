@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from mms_dist import transfer
 from mms_dist.base_files.config import read_config
 from mms_dist.base_files.encoder import check_finite, load_encoder
 from mms_dist.errors import BaseModelError
@@ -84,7 +85,7 @@ class FrozenBase:
         _merge_weight_norm(module)
         check_finite({MERGED: module.encoder.pos_conv_embed.conv.weight}, {}, path)
         module.encoder.layers = nn.ModuleList(FrozenLayer(layer) for layer in module.encoder.layers)
-        module.requires_grad_(False).eval().to(device)
+        module = transfer.module_to_device(module.requires_grad_(False).eval(), device)
         # A GPU's library has convolutions for this; a CPU's is slower than a matrix product.
         on_cpu = torch.device(device).type == "cpu"
         return cls(module, config, path, StridedFrontEnd(module.feature_extractor) if on_cpu else None)
@@ -96,6 +97,11 @@ class FrozenBase:
     @property
     def hidden(self) -> int:
         return int(self.config.hidden_size)
+
+    @property
+    def feature_channels(self) -> int:
+        """Of the front end's output."""
+        return int(self.config.conv_dim[-1])
 
     @property
     def dtype(self) -> torch.dtype:
@@ -164,7 +170,7 @@ class FrozenBase:
         digest = hashlib.blake2b(digest_size=8)
         for name, tensor in sorted(self.module.state_dict().items()):
             if "pos_conv_embed.conv.weight" not in name:
-                start = tensor.flatten()[:_IDENTITY_VALUES].to("cpu", torch.bfloat16).view(torch.uint8)
+                start = transfer.to_host(tensor.flatten()[:_IDENTITY_VALUES]).to(torch.bfloat16).view(torch.uint8)
                 digest.update(name.encode() + str(tuple(tensor.shape)).encode() + start.numpy().tobytes())
         return digest.hexdigest()
 
@@ -177,7 +183,7 @@ class FrozenBase:
         for name, tensor in sorted(self.module.state_dict(keep_vars=True).items()):
             with self._whole(name, tensor):
                 digest.update(name.encode())
-                digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+                digest.update(transfer.to_host(tensor).contiguous().view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()
 
     def _whole(self, name: str, tensor: Tensor) -> contextlib.AbstractContextManager[Any]:

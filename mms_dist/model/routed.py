@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from mms_dist import transfer
 from mms_dist.model.bank import AdapterBank
 from mms_dist.model.base import FrozenBase
 from mms_dist.model.padded_frames import PaddedFrames
@@ -103,16 +104,17 @@ class RoutedModel:
         return self.device_logits(self.on_device(batch))
 
     def on_device(self, batch: Batch) -> DeviceBatch:
-        """The batch with everything copied to the model's device, tensor by tensor."""
+        """The batch with everything copied to the model's device, tensor by tensor; training copies all at once."""
         frames, device = batch.features_BTC.shape[1], self.base.device
         slots_U, owner_B = torch.unique(batch.slots_B, return_inverse=True)
         sizes = [self.bank.vocabulary_sizes[slot] for slot in slots_U.tolist()]
+        frames_B, is_full = transfer.to_device(batch.frames_B, device), int(batch.frames_B.min()) == frames
         return DeviceBatch(
-            frames=PaddedFrames.of(batch.frames_B.to(device), frames, is_full=int(batch.frames_B.min()) == frames),
+            frames=PaddedFrames.of(frames_B, frames, is_full=is_full),
             features=batch.features_BTC,
-            slots_U=slots_U.to(device),
-            owner_B=owner_B.to(device),
-            sizes_U=torch.tensor(sizes).to(device),
+            slots_U=transfer.to_device(slots_U, device),
+            owner_B=transfer.to_device(owner_B, device),
+            sizes_U=transfer.to_device(torch.tensor(sizes), device),
             largest_vocabulary=max(sizes),
             keys_B=_on(device, batch.keys_B),
             time=_on(device, batch.time_BT),
@@ -183,4 +185,4 @@ class RoutedModel:
 
 
 def _on(device: torch.device, tensor: Tensor | None) -> Tensor | None:
-    return None if tensor is None else tensor.to(device)
+    return None if tensor is None else transfer.to_device(tensor, device)

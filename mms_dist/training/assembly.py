@@ -167,6 +167,8 @@ def assemble(
     try:
         yield Parts(base, bank, model, optimizer, loader, gradients, evaluator, workplace, lifecycle, messenger, loop)
     finally:
+        gradients.close()
+        features.close()
         loader.close()
         reader.close()
 

@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mms_dist import transfer
 from mms_dist.data.batch import DamagedSample, Utterance
-from mms_dist.data.collate import collate
+from mms_dist.data.collate import samples_of
 from mms_dist.data.packer import FORWARD_COST, pack
 from mms_dist.data.pool import UrgencyPool
 from mms_dist.data.randomness import selection_key
@@ -25,11 +26,11 @@ from mms_dist.distributed.comm import Comm
 from mms_dist.evaluation.decode import greedy
 from mms_dist.evaluation.metrics import Scores, score
 from mms_dist.model.routed import Batch, RoutedModel
-from mms_dist.training.features import FeatureSource, frames_of_batch
+from mms_dist.training.features import FeatureSource
 from mms_dist.training.lockstep import Lockstep
 from shards.index import LanguageIndex, SampleTable
 from shards.read import ShardReader
-from shards.schema import SAMPLE_RATE
+from shards.schema import SAMPLE_RATE, frames_of
 from shards.vocabulary import Vocabulary
 
 AHEAD_PASSES = 4
@@ -187,11 +188,9 @@ class Evaluator:
 
     def _begin(self, request: int, members: list[Utterance], slot: int) -> _Decoding:
         """Give the device a pass."""
-        collated = collate(members, seed=0)
-        features_BTC = self._features.features(members, collated)
-        frames_B = frames_of_batch(features_BTC, collated)
-        logits_BTV = self._model.logits(Batch(features_BTC, frames_B, torch.full((len(members),), slot)))
-        return _Decoding(request, members, frames_B.numpy(), logits_BTV.argmax(-1))
+        frames_B = torch.from_numpy(frames_of(samples_of(members)))
+        batch = Batch(self._features.features(members), frames_B, torch.full((len(members),), slot))
+        return _Decoding(request, members, frames_B.numpy(), self._model.logits(batch).argmax(-1))
 
 
 def _transcribed(decoding: _Decoding, request: Request) -> Transcription:
@@ -201,7 +200,7 @@ def _transcribed(decoding: _Decoding, request: Request) -> Transcription:
         rows=[member.id.row for member in decoding.members],
         keys=[member.key for member in decoding.members],
         references=[member.text for member in decoding.members],
-        hypotheses=greedy(decoding.tokens_BT.cpu().numpy(), decoding.frames_B, vocabulary),
+        hypotheses=greedy(transfer.to_host(decoding.tokens_BT).numpy(), decoding.frames_B, vocabulary),
     )
 
 

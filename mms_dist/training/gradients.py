@@ -3,41 +3,66 @@
 Every language's objective is the mean over its own batch, whatever the others bring, so each utterance's loss is
 weighted by one over the size of its language's batch and all weighted losses of a forward pass are summed.
 
-Legend: B utterances of a forward pass.
+Between the first and the last pass nothing waits for the device: each pass is described and staged by a thread while
+the one before it is computed, goes over in one copy, and its losses stay on the device.
+
+Legend: B utterances of a forward pass, S slots.
 """
 
+import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from mms_dist import transfer
 from mms_dist.data.batch import LoadedBatch, Utterance
-from mms_dist.data.collate import ForwardBatch, collate
 from mms_dist.data.packer import FORWARD_COST, pack
 from mms_dist.distributed.comm import Comm
 from mms_dist.errors import TrainingError
 from mms_dist.model.ctc import utterance_losses
-from mms_dist.model.randomness import Spans, spec_augment
-from mms_dist.model.routed import Batch, RoutedModel
-from mms_dist.training.features import FeatureSource, frames_of_batch
+from mms_dist.model.routed import RoutedModel
+from mms_dist.training.ahead import Ahead
+from mms_dist.training.features import FeatureSource
 from mms_dist.training.lockstep import Lockstep
+from mms_dist.training.passes import HostPass, PassBuilder
+from mms_dist.training.staging import BLOCKS, Staged, StagingBlocks
 from mms_dist.training.trainee import Trainee
 from shards.schema import SAMPLE_RATE
 
 
 @dataclass
 class RoundLosses:
-    """Sum of the weighted losses of each language that had an utterance here: its mean loss, if this is its only owner.
-    And how much audio went through the model."""
+    """Sums of the weighted losses of each language, and how much audio went through the model.
 
-    losses: dict[str, float] = field(default_factory=dict)
+    A language's sum is its mean loss, if this rank is its only owner.
+
+    Attributes:
+        sums_S: by slot, float64, on the device.
+        slots: of the languages that had an utterance here.
+    """
+
+    sums_S: Tensor
+    slots: dict[str, int]
     audio_seconds: float = 0.0
     padded_seconds: float = 0.0
 
+    @property
+    def losses(self) -> dict[str, float]:
+        """By language. Waits for the device."""
+        (sums,) = transfer.numbers(self.sums_S)
+        return {language: sums[slot] for language, slot in self.slots.items()}
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    host: HostPass
+    staged: Staged
+
 
 class GradientPass:
-    """Adds the gradients of a round to the bank."""
+    """Adds the gradients of a round to the bank. `close` ends its thread."""
 
     def __init__(
         self,
@@ -52,11 +77,12 @@ class GradientPass:
         self._lockstep = lockstep or Lockstep(Comm(), model)
         self._watch = self._lockstep.comm.watch
         self._model = model
-        self._features = features
+        self._builder = PassBuilder(model, features, seed=seed)
+        self._staging = StagingBlocks(model.base.device)
+        self._ahead = Ahead(model.base.device, depth=BLOCKS - 1)
         self.forward_seconds = forward_seconds
         self.forward_cost = forward_cost
         self._capacity = int(forward_seconds * SAMPLE_RATE)
-        self._seed = seed
 
     def accumulate(self, batches: Sequence[LoadedBatch], trainees: Mapping[str, Trainee]) -> RoundLosses:
         """Forward and backward over all utterances of a round that are at hand, in groups of similar length.
@@ -67,71 +93,55 @@ class GradientPass:
         utterances = [utterance for batch in batches for utterance in batch.utterances]
         sizes = {batch.request.language: batch.size for batch in batches}
         lengths = [len(utterance.audio) for utterance in utterances]
-        result = RoundLosses(audio_seconds=sum(lengths) / SAMPLE_RATE)
-        parts: list[Tensor] = []
-        order: list[str] = []
+        result = RoundLosses(
+            sums_S=torch.zeros(self._model.bank.slots, dtype=torch.float64, device=self._model.base.device),
+            slots={utterance.language: trainees[utterance.language].slot for utterance in utterances},
+            audio_seconds=sum(lengths) / SAMPLE_RATE,
+        )
         groups = pack(lengths, capacity=self._capacity, forward_cost=self.forward_cost)
-        missing = self._lockstep.missing(len(groups))
-        for number, group in enumerate(groups, start=1):
-            self._watch.at(f"forward and backward pass {number} of {len(groups)}")
-            members = [utterances[item] for item in group]
-            weights = [1 / sizes[member.language] for member in members]
-            try:
-                with self._lockstep.in_company():
-                    parts.append(self._forward_backward(members, weights, trainees))
-            except torch.OutOfMemoryError as error:
-                raise TrainingError(
-                    f"the device ran out of memory in a forward pass of {len(members)} utterances: lower "
-                    f"rounds.forward_seconds (now {self.forward_seconds:g}), or set "
-                    "model.activation_checkpointing"
-                ) from error
-            order += [member.language for member in members]
-            result.padded_seconds += len(members) * max(lengths[item] for item in group) / SAMPLE_RATE
+        passes = [[utterances[item] for item in group] for group in groups]
+        missing = self._lockstep.missing(len(passes))
+
+        def prepare(members: Sequence[Utterance]) -> _Prepared:
+            owners = [trainees[member.language] for member in members]
+            host = self._builder.on_host(members, [1 / sizes[member.language] for member in members], owners)
+            return _Prepared(host, self._staging.stage(host.tensors))
+
+        with contextlib.closing(self._ahead.map(prepare, passes)) as all_prepared:
+            for number, prepared in enumerate(all_prepared, start=1):
+                self._watch.at(f"forward and backward pass {number} of {len(passes)}")
+                members = prepared.host.members
+                try:
+                    with self._lockstep.in_company():
+                        self._forward_backward(prepared, result.sums_S)
+                except torch.OutOfMemoryError as error:  # the allocator's own, where too much was asked for
+                    raise TrainingError(
+                        f"the device ran out of memory in a forward pass of {len(members)} utterances: lower "
+                        f"rounds.forward_seconds (now {self.forward_seconds:g}), or set "
+                        "model.activation_checkpointing"
+                    ) from error
+                result.padded_seconds += len(members) * max(len(member.audio) for member in members) / SAMPLE_RATE
         self._lockstep.idle(missing, backward=True)
-        for language, loss in zip(order, torch.cat(parts).tolist() if parts else (), strict=True):
-            result.losses[language] = result.losses.get(language, 0.0) + loss
         return result
 
-    def _forward_backward(
-        self, members: Sequence[Utterance], weights: Sequence[float], trainees: Mapping[str, Trainee]
-    ) -> Tensor:
-        """Weighted losses [B] of one forward pass, whose gradients are in the bank afterwards."""
-        losses_B = self._losses(members, trainees)
-        weighted_B = losses_B * torch.tensor(weights, dtype=losses_B.dtype).to(losses_B.device)
+    @property
+    def preparation_wait_seconds(self) -> float:
+        """How long passes were waited for that were not described in time, in total."""
+        return self._ahead.wait_seconds
+
+    def close(self) -> None:
+        """End the thread; returns when it is gone."""
+        self._ahead.close()
+
+    def _forward_backward(self, prepared: _Prepared, sums_S: Tensor) -> None:
+        """One pass: its gradients go into the bank, its weighted losses to those of their languages' slots."""
+        on_device = self._builder.on_device(prepared.host, prepared.staged.on_device())
+        losses_B = utterance_losses(
+            self._model.device_logits(on_device.batch),
+            on_device.frames_B,
+            on_device.labels_BL,
+            on_device.label_lengths_B,
+        )
+        weighted_B = losses_B * on_device.weights_B
         weighted_B.sum().backward()
-        return weighted_B.detach()
-
-    def _losses(self, members: Sequence[Utterance], trainees: Mapping[str, Trainee]) -> Tensor:
-        collated = collate(members, seed=self._seed)
-        owners = [trainees[member.language] for member in members]
-        batch = self._batch(members, collated, owners)
-        labels_BL = collated.labels_BL.to(self._model.base.device)
-        # Lengths stay on the CPU, where torch's CTC wants them.
-        return utterance_losses(self._model.logits(batch), batch.frames_B, labels_BL, collated.label_lengths_B)
-
-    def _batch(self, members: Sequence[Utterance], collated: ForwardBatch, owners: Sequence[Trainee]) -> Batch:
-        features_BTC = self._features.features(members, collated)
-        frames_B = frames_of_batch(features_BTC, collated)
-        spans = [_spans(owner) for owner in owners]
-        time_BT, channel_BH = spec_augment(
-            collated.keys_B.tolist(),
-            frames_B.tolist(),
-            spans,
-            longest=features_BTC.shape[1],
-            hidden=self._model.base.hidden,
-        )
-        dropout = [owner.settings.adapter.dropout for owner in owners]
-        return Batch(
-            features_BTC=features_BTC,
-            frames_B=frames_B,
-            slots_B=torch.tensor([owner.slot for owner in owners]),
-            keys_B=collated.keys_B,
-            time_BT=time_BT,
-            channel_BH=channel_BH,
-            dropout_B=torch.tensor(dropout, dtype=torch.float64) if any(dropout) else None,
-        )
-
-
-def _spans(owner: Trainee) -> Spans:
-    augment = owner.settings.augment
-    return Spans(augment.time_prob, augment.time_length, augment.feature_prob, augment.feature_length)
+        sums_S.index_add_(0, on_device.slots_B, weighted_B.detach().to(sums_S.dtype))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from mms_dist import transfer
 from mms_dist.checkpoint.snapshot import Snapshot
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
@@ -117,8 +118,8 @@ class Workplace:
 
     def is_finite(self, trainee: Trainee) -> bool:
         """Whether weights and moments are numbers that training can go on from."""
-        moments = self.optimizer.moments(trainee.slot).values()
-        return all(bool(tensor.isfinite().all()) for tensor in (self.bank.row(trainee.slot), *moments))
+        ((finite,),) = transfer.numbers(self.optimizer.is_finite(trainee.slot))
+        return bool(finite)
 
     def _trainee(self, progress: Progress, slot: int, block: Block, rank: int) -> Trainee:
         index = self.index.language(progress.language)

@@ -18,9 +18,9 @@ from mms_dist.config import Evaluation, Optim
 from mms_dist.data.batch import Utterance
 from mms_dist.data.collate import collate
 from mms_dist.model.routed import Batch
+from mms_dist.model.waveform import normalised
 from mms_dist.training.assembly import Parts
 from mms_dist.training.evaluate import Evaluator
-from mms_dist.training.features import frames_of_batch
 from shards.schema import SAMPLE_RATE
 from tests.benchmarks.bases import random_base
 from tests.benchmarks.corpora import toy_shards
@@ -103,9 +103,8 @@ def _ready(parts: Parts, evaluator: Evaluator, language: str, slot: int) -> list
         collated, base = collate(members, seed=0), parts.base
 
         def compute() -> object:
-            features_BTC = base.features(collated.audio_BS.to(base.device))
-            slots_B = torch.full((len(members),), slot)
-            batch = Batch(features_BTC, frames_of_batch(features_BTC, collated), slots_B)
+            audio_BS = normalised(collated.audio_BS.to(base.device), collated.samples_B.to(base.device))
+            batch = Batch(base.features(audio_BS), collated.frames_B, torch.full((len(members),), slot))
             return parts.model.logits(batch).argmax(-1).cpu()
 
         passes.append(compute)

@@ -36,6 +36,10 @@ def _round(number: int, steps: dict[str, int], *, limit: int = 100, loss: float 
         finished=6,
         save_all_seconds=1.5,
         evaluation_fraction=0.03,
+        compute_seconds=1.8,
+        read_seconds=0.5,
+        read_audio_seconds=200.0,
+        readers=2,
     )
 
 
@@ -75,6 +79,8 @@ def test_tags_and_values_are_those_of_the_design(tmp_path: Path) -> None:
         "active_languages": 1.0,
         "waiting_languages": 5.0,
         "finished_languages": 6.0,
+        "device_audio_seconds_per_second": 50.0,
+        "loader_audio_seconds_per_second": 800.0,
     }
     assert {tag: _curve(system, tag) for tag in _read(system).Tags()["scalars"]} == {
         f"system/{name}": [(7, pytest.approx(value))] for name, value in expected.items()

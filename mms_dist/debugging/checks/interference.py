@@ -3,18 +3,17 @@
 Legend: B utterances of a forward pass, S slots, R row length.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from mms_dist.data.batch import Utterance
-from mms_dist.data.collate import ForwardBatch
 from mms_dist.debugging.bench import Bench, relative_distance
 from mms_dist.debugging.checks.company import bound_of
 from mms_dist.debugging.report import NOT_RUN, Check, needs_two_languages, verdict
-from mms_dist.training.features import FeatureSource
+from mms_dist.training.features import FeaturePlan, FeatureSource
 
 FACTOR = 1e6
 REPEATS = 3
@@ -27,10 +26,14 @@ class PoisonedFeatures(FeatureSource):
         self._clean = clean
         self._language = language
 
-    def features(self, utterances: Sequence[Utterance], batch: ForwardBatch) -> Tensor:
-        features_BTC = self._clean.features(utterances, batch).clone()
-        own_B = torch.tensor([utterance.language == self._language for utterance in utterances])
-        features_BTC[own_B.to(features_BTC.device)] = float("nan")
+    def plan(self, members: Sequence[Utterance]) -> FeaturePlan:
+        return self._clean.plan(members)
+
+    def on_device(self, plan: FeaturePlan, tensors: Mapping[str, Tensor]) -> Tensor:
+        features_BTC = self._clean.on_device(plan, tensors).clone()
+        for place, member in enumerate(plan.members):
+            if member.language == self._language:
+                features_BTC[place] = float("nan")
         return features_BTC
 
 

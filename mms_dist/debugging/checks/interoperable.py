@@ -14,6 +14,7 @@ from mms_dist.checkpoint.hugging_face import quiet
 from mms_dist.debugging.bench import Bench
 from mms_dist.debugging.report import Check, verdict
 from mms_dist.evaluation.decode import greedy
+from mms_dist.model.waveform import normalised
 
 BOUND = 1e-5
 """Of the largest logit, or of 1 if that is larger: rounding grows with what is rounded."""
@@ -31,7 +32,8 @@ def hugging_face_agrees(bench: Bench, folder: Path) -> Check:
         ours = bench.forward(batch.utterances, bench.exact)
         size = bench.parts.bank.vocabulary_sizes[slot]
         theirs = _model(bench, path, size)
-        audio_BN, samples_B = ours.collated.audio_BS, ours.collated.samples_B
+        samples_B = ours.collated.samples_B
+        audio_BN = normalised(ours.collated.audio_BS, samples_B)
         mask_BN = torch.arange(audio_BN.shape[1]) < samples_B[:, None]
         logits_BTV = theirs(
             audio_BN.to(theirs.device, dtype), attention_mask=mask_BN.long().to(theirs.device)
