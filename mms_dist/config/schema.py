@@ -55,7 +55,7 @@ class Run:
     seed: Seed = 0
     """Keys the shuffling, SpecAugment, dropout and initial adapters, each together with the language."""
     device: Text = "auto"
-    """`auto` (the first GPU, else the CPU), `cpu` or `cuda:N`."""
+    """`auto` (a GPU of its own for each process, else the CPU), `cpu`, `cuda` (a GPU, or an error), or `cuda:N`."""
     threads: Annotated[int, Field(gt=0, le=MOST_THREADS), Number] | None = None
     """CPU threads of torch; None leaves torch's own choice."""
     stalled_restarts: NonNegativeInt = 3
