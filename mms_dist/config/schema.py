@@ -56,7 +56,7 @@ class Run:
     seed: Seed = 0
     """Keys the shuffling, SpecAugment, dropout and initial adapters, each together with the language."""
     device: Text = "auto"
-    """`auto` (the first GPU, else the CPU), `cpu` or `cuda:N`."""
+    """`auto` (a GPU of its own for each process, else the CPU), `cpu`, `cuda` (a GPU, or an error), or `cuda:N`."""
     threads: Annotated[int, Field(gt=0, le=MOST_THREADS), Number] | None = None
     """CPU threads of torch. None: torch's own choice where the run began, and the same number after a restart, since
     sums over threads depend on it."""
