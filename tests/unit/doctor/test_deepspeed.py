@@ -25,8 +25,8 @@ def pretend_deepspeed(monkeypatch: pytest.MonkeyPatch, found: str | None) -> Non
     monkeypatch.setattr(metadata, "version", version)
 
 
-def break_import(monkeypatch: pytest.MonkeyPatch, folder: Path, statement: str) -> None:
-    """In every Python that is started from here on."""
+def put_deepspeed_first(monkeypatch: pytest.MonkeyPatch, folder: Path, statement: str) -> None:
+    """A package of that name, of one statement, in every Python that is started from here on."""
     (folder / "deepspeed").mkdir(parents=True)
     (folder / "deepspeed" / "__init__.py").write_text(statement)
     monkeypatch.setenv("PYTHONPATH", str(folder), prepend=":")
@@ -63,7 +63,7 @@ def test_a_deepspeed_that_breaks_in_its_import_is_told_with_its_reason_and_both_
     config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pretend_deepspeed(monkeypatch, "0.19.8")
-    break_import(monkeypatch, tmp_path / "broken", "raise RuntimeError('CUDA_HOME does not exist')")
+    put_deepspeed_first(monkeypatch, tmp_path / "broken", "raise RuntimeError('CUDA_HOME does not exist')")
     assert failed(examined(config)) == {}, "nobody asks for it"
     monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
     told = failed(examined(config))
@@ -76,7 +76,7 @@ def test_a_deepspeed_that_can_be_imported_is_well(
     config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pretend_deepspeed(monkeypatch, "0.19.8")
-    break_import(monkeypatch, tmp_path / "good", "print('words on standard output')")
+    put_deepspeed_first(monkeypatch, tmp_path / "good", "print('words on standard output')")
     settings = tmp_path / "zero.json"
     settings.write_text(json.dumps({"zero_optimization": {"stage": 2}}))
     subject = Subject(str(config), ["--comm.deepspeed", str(settings)], Site())
