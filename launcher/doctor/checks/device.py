@@ -11,7 +11,7 @@ from launcher.doctor.hardware import hardware_of
 from launcher.doctor.subject import Subject
 from mms_dist.training.devices import choose_device, computes_on_cpu
 from mms_dist.training.hardware_record import read_kept
-from mms_dist.training.resolve import resolve
+from mms_dist.training.resolve import Resolved, resolve
 
 
 def look(subject: Subject, notes: Notes) -> None:
@@ -21,7 +21,8 @@ def look(subject: Subject, notes: Notes) -> None:
         notes.skip("which device is meant is not known without the configuration")
         return
     if not site.here:
-        _resolve(subject, notes)
+        subject.hardware = hardware_of(subject)
+        resolve(config, subject.hardware)
         notes.skip("the run is to be on other machines; run this there too (srun mms-dist doctor …)")
         return
     if config.run.device not in ("auto", "cpu"):
@@ -36,15 +37,13 @@ def look(subject: Subject, notes: Notes) -> None:
         _cpu(subject, notes)
     else:
         _gpus(subject, notes)
-    _resolve(subject, notes)
+    subject.hardware = hardware_of(subject)
+    subject.kept = read_kept(Path(config.run.directory), on_gpu=subject.hardware.on_gpu)
+    _warn_of_float32(resolve(config, subject.hardware, kept=subject.kept), notes)
 
 
-def _resolve(subject: Subject, notes: Notes) -> None:
-    """Gives the subject its hardware, and what a run that goes on began with; raises if a setting cannot work."""
-    assert subject.config is not None
-    subject.hardware = hardware = hardware_of(subject)
-    subject.kept = read_kept(Path(subject.config.run.directory), on_gpu=hardware.on_gpu)
-    resolved = resolve(subject.config, hardware, kept=subject.kept)
+def _warn_of_float32(resolved: Resolved, notes: Notes) -> None:
+    hardware = resolved.hardware
     if hardware.on_gpu and hardware.has_bfloat16 and resolved.dtype == "float32":
         notes.warn(
             f"model.dtype is float32 on {hardware}: twice the memory of bfloat16, and a fraction of its speed",
