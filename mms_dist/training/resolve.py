@@ -38,6 +38,7 @@ AUTO_ATTENTION: Mapping[str, Attention] = {"cpu": "padded", "gpu": "padded"}
 FEWEST_ROUNDS_TO_COMPILE = 300
 """Compiling takes one to two minutes and saves about 0.4 s of a round of 64 languages."""
 CPU_FEATURE_CACHE_GIB = 2.0
+_BEGAN = "as this run began, on"
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,7 @@ class _Choice:
         value = None if self._kept is None else getattr(self._kept, field)
         if value is not None and name is not None and self._kept is not None:
             told = {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value
-            self._say(name, told, f"as this run began, on {self._kept.hardware}")
+            self._say(name, told, f"{_BEGAN} {self._kept.hardware}")
         return value
 
     def _say(self, name: str, value: Any, why: str) -> None:
@@ -181,9 +182,9 @@ class _Choice:
 
     def _lines(self) -> Iterator[str]:
         for why, what in self._reasons.items():
-            yield f"chosen    {', '.join(what)}: {why}"
+            yield f"{'kept' if why.startswith(_BEGAN) else 'chosen':<10}{', '.join(what)}: {why}"
         if self._kept is not None and self._kept.hardware != str(self._hardware):
-            yield f"hardware  {self._hardware}; without RUN/{HARDWARE_NAME} the choice would be made anew, by that"
+            yield f"hardware  this is {self._hardware}; remove RUN/{HARDWARE_NAME} to choose anew by it"
 
     def _dtype(self) -> Dtype:
         dtype: Dtype = "bfloat16" if self._hardware.on_gpu and self._hardware.has_bfloat16 else "float32"
@@ -234,7 +235,7 @@ class _Choice:
             return hardware.threads
         more = kept.threads > self._mine.cores >= 1
         hint = f"; this process has {self._mine.cores:g} cores, and --run.threads would choose anew" if more else ""
-        self._say("run.threads", kept.threads, f"as this run began, on {kept.hardware}{hint}")
+        self._say("run.threads", kept.threads, f"{_BEGAN} {kept.hardware}{hint}")
         return kept.threads
 
     def _workers(self) -> int:

@@ -85,7 +85,8 @@ def test_a_restart_takes_over_what_the_run_began_with_whatever_it_is_on(hardware
     found = resolved(hardware, kept=BEGUN, ahead=1)
     assert found.kept == BEGUN
     (line,) = (line for line in found.lines if "as this run began, on H100 (9.0)" in line and "model.dtype" in line)
-    assert f"hardware  {hardware}; without RUN/hardware.json" in found.lines[-1]
+    assert line.startswith("kept      ")
+    assert found.lines[-1] == f"hardware  this is {hardware}; remove RUN/hardware.json to choose anew by it"
     assert "model.dtype bfloat16" in line and "model.compile on" in line and "forward_seconds 240" in line
 
 
