@@ -31,8 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(str(error))
     if not asked.smoke and (reason := _no_gpu()):
         parser.error(f"{reason}; `--smoke` runs the suite's own code on a CPU")
-    from tests.gpu.runner import TABLE, Runner
-    from tests.gpu.summary import failed_parts
+    from tests.gpu.runner import Runner
+    from tests.gpu.summary import TABLE, failed_parts
 
     parts = Runner(asked.out.resolve(), asked.budget, asked.smoke).run(items)
     print(f"\n{(asked.out / TABLE).read_text(encoding='utf-8')}")

@@ -17,7 +17,7 @@ import time
 import traceback
 from pathlib import Path
 
-from tests.gpu.record import Record, collect
+from tests.gpu.record import Record
 from tests.gpu.schedule import chosen
 
 _PR_SET_PDEATHSIG = 1
@@ -50,8 +50,7 @@ def work(name: str, findings: Path, seconds: float, *, smoke: bool) -> None:
     try:
         module, function = next(item for item in chosen([name]) if item.name == name).function.split(":")
         getattr(importlib.import_module(f"tests.gpu.parts.{module}"), function)(part)
-        checks = collect(findings).get(name, {}).get("checks", {})
-        record.end("passed" if all(check["passed"] for check in checks.values()) else "failed")
+        record.end_by_checks()
     except BaseException:
         record.end("failed", error=traceback.format_exc()[-4000:])
     with contextlib.suppress(Exception):

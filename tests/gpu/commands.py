@@ -10,8 +10,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -26,10 +26,12 @@ TIMED_OUT = 124
 class Commands:
     """Attributes:
     log: all that they print.
+    environment: what their environment has besides; None takes a variable away.
     """
 
     part: Part
     log: Path
+    environment: Mapping[str, str | None] = field(default_factory=dict)
 
     def run(self, *words: str, seconds: float = 60) -> int:
         """`mms-dist WORDS`: its exit status, or 124 if it had not ended by then."""
@@ -57,7 +59,7 @@ class Commands:
     @contextlib.contextmanager
     def started(self, *words: str) -> Iterator[BaseProcess]:
         """A command at work; at the end of the block it is killed, if it has not ended."""
-        process = _FORK.Process(target=_command, args=(words, str(self.log)))
+        process = _FORK.Process(target=_command, args=(words, str(self.log), dict(self.environment)))
         process.start()
         try:
             yield process
@@ -78,12 +80,15 @@ class Commands:
         return self.log.stat().st_size if self.log.exists() else 0
 
 
-def _command(words: tuple[str, ...], log: str) -> None:
+def _command(words: tuple[str, ...], log: str, environment: dict[str, str | None]) -> None:
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     print(f"\n$ mms-dist {' '.join(words)}", flush=True)
-    os.environ["HF_HUB_OFFLINE"] = "1"
+    for name, value in ({"HF_HUB_OFFLINE": "1"} | environment).items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
     import torch
 
     if torch.cuda._is_in_bad_fork():

@@ -18,6 +18,7 @@ class Record:
 
     def __init__(self, path: Path, part: str) -> None:
         self._path, self._part, self._began = path, part, time.monotonic()
+        self._all_passed = True
 
     def check(self, name: str, measured: float, *, at_most: float) -> bool:
         """A figure that must not be above a bound; NaN fails."""
@@ -42,6 +43,10 @@ class Record:
         """Something that was not done, and why."""
         self._write("skipped", name, reason)
 
+    def end_by_checks(self) -> None:
+        """The part has come to its end; whether every check of it passed."""
+        self.end("passed" if self._all_passed else "failed")
+
     def end(self, status: str, *, error: str = "") -> None:
         """How the part ended: passed, failed, crashed, timed out or skipped."""
         value = {
@@ -55,7 +60,10 @@ class Record:
         line = {"part": self._part, "kind": kind, "name": name, "value": plain(value)}
         with open(self._path, "a", encoding="utf-8") as stream:
             stream.write(json.dumps(line, ensure_ascii=False) + "\n")
-        passed = {True: "ok   ", False: "FAIL "}[value["passed"]] if kind == "checks" else ""  # type: ignore[index]
+        passed = ""
+        if isinstance(value, dict) and kind == "checks":
+            passed = "ok   " if value["passed"] else "FAIL "
+            self._all_passed &= value["passed"]
         shown = json.dumps(line["value"], ensure_ascii=False)
         print(f"[{time.monotonic() - self._began:6.1f}] {passed}{name or self._part}: {shown[:400]}", flush=True)
 

@@ -1,7 +1,6 @@
 """Runs the parts one after the other, each bounded in time, and writes down what they find."""
 
 import contextlib
-import json
 import multiprocessing
 import os
 import signal
@@ -14,9 +13,9 @@ from typing import IO
 from tests.gpu import child
 from tests.gpu.record import Document, Record, collect
 from tests.gpu.schedule import Item
-from tests.gpu.summary import table
+from tests.gpu.summary import RESULTS, TABLE, write_results
 
-FINDINGS, RESULTS, TABLE, LOG = "findings.jsonl", "results.json", "table.md", "log.txt"
+FINDINGS, LOG = "findings.jsonl", "log.txt"
 _POLL_SECONDS = 0.1
 _SMOKE_SECONDS = 240.0
 """Of a part that takes a few, on a machine that has other things to do."""
@@ -64,15 +63,7 @@ class Runner:
 
     def write(self) -> None:
         """What has been found so far, as JSON and as a table."""
-        parts = collect(self.out / FINDINGS)
-        document = {"smoke": self.smoke, "budget_seconds": self.budget, "parts": parts}
-        for name, text in (
-            (RESULTS, json.dumps(document, indent=1, ensure_ascii=False) + "\n"),
-            (TABLE, table(parts, smoke=self.smoke)),
-        ):
-            staged = self.out / f".{name}.staging"
-            staged.write_text(text, encoding="utf-8")
-            os.replace(staged, self.out / name)
+        write_results(self.out, collect(self.out / FINDINGS), smoke=self.smoke)
 
     def _one(self, item: Item, seconds: float, log: IO[str]) -> None:
         record = Record(self.out / FINDINGS, item.name)

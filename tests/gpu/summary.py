@@ -1,11 +1,24 @@
 """The short table at the end: where it ran, what passed, and which targets are met."""
 
+import json
+import os
+from pathlib import Path
 from typing import Any
 
 from tests.gpu.record import Document
 from tests.gpu.targets import verdicts
 
+RESULTS, TABLE = "results.json", "table.md"
 _NO_FIGURES = "A smoke run on a CPU: it shows that the suite runs. Its figures mean nothing, and none is shown."
+
+
+def write_results(folder: Path, parts: Document, *, smoke: bool) -> None:
+    """`results.json` and `table.md`, each whole or not at all."""
+    document = json.dumps({"smoke": smoke, "parts": parts}, indent=1, ensure_ascii=False) + "\n"
+    for name, text in ((RESULTS, document), (TABLE, table(parts, smoke=smoke))):
+        staged = folder / f".{name}.staging"
+        staged.write_text(text, encoding="utf-8")
+        os.replace(staged, folder / name)
 
 
 def table(parts: Document, *, smoke: bool) -> str:

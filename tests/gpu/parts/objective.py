@@ -4,7 +4,6 @@ Legend: B utterances, T frames, V vocabulary, L labels, D channels.
 """
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from mms_dist.config import Optim
@@ -13,6 +12,7 @@ from mms_dist.model.ctc import utterance_losses
 from mms_dist.model.layout import RowLayout
 from mms_dist.model.randomness import keep_mask
 from mms_dist.training.optimizer import RowAdamW, RowStep
+from tests.gpu.collectives import look_at_collectives
 from tests.gpu.distance import relative
 from tests.gpu.part import Part
 
@@ -27,7 +27,7 @@ def run(part: Part) -> None:
         ctc(part, frames, vocabulary, list(lengths))
     optimizer(part)
     dropout(part)
-    world_of_one(part)
+    look_at_collectives(part, rank=0, world=1, host="127.0.0.1", port=0)
 
 
 def ctc(part: Part, frames: int, vocabulary: int, lengths: list[int]) -> None:
@@ -95,21 +95,3 @@ def dropout(part: Part) -> None:
         for device in (CPU, part.device)
     ]
     part.record.holds("dropout masks are those of the CPU", torch.equal(*masks))
-
-
-def world_of_one(part: Part) -> None:
-    """NCCL and gloo side by side, in the world and in a group, as a run of several ranks uses them."""
-    store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
-    if part.on_gpu:
-        torch.cuda.set_device(part.device)
-    backend = "cpu:gloo,cuda:nccl" if part.on_gpu else "gloo"
-    dist.init_process_group(backend, store=dist.PrefixStore("suite", store), rank=0, world_size=1)
-    try:
-        group = dist.new_group([0], use_local_synchronization=True)
-        ones, items = torch.ones(1 << 16, device=part.device), [None]
-        dist.all_reduce(ones)
-        dist.all_reduce(ones, group=group)
-        dist.all_gather_object(items, "word", group=group)
-        part.record.holds(f"{backend} in a world of one", bool((ones == 1).all()) and items == ["word"])
-    finally:
-        dist.destroy_process_group()

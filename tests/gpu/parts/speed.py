@@ -28,6 +28,7 @@ RECIPE_BATCHES = 20
 """Of the recipe's 65 or so that a round comes to."""
 VOCABULARIES = (33, 60)
 """Smallest and largest of the languages; those between are spread evenly."""
+RATE = "{shape}: audio s a second, ours"
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -136,7 +137,7 @@ def _figures(part: Part, shape: str, kind: str, fastest: str, rate: float, recip
         "compiled": (targets.TIMES_COMPILED, targets.TIMES_COMPILED_SPLIT),
     }[kind]
     record.note(f"{shape}: ours against the recipe {kind}", fastest)
-    record.figure(f"{shape}: audio s a second, ours ({fastest})", rate)
+    record.figure(RATE.format(shape=shape), rate)
     record.figure(f"{shape}: audio s a second, recipe {kind}", recipe.rate)
     record.figure(times.format(shape=shape), rate / recipe.rate)
     product = part.found("environment", PRODUCT)
