@@ -1,6 +1,6 @@
 """The process that one part runs in: what it breaks (a CUDA context, its memory) is broken for it alone.
 
-    python -m tests.gpu.child PART FINDINGS SECONDS [--smoke]
+    python -m tests.gpu.child PART MODULE:FUNCTION FINDINGS SECONDS [--smoke]
 
 It is forked from a server that has imported everything and touched no GPU, as importing again would take minutes of the
 suite's time. Should the server have asked for a GPU all the same (then CUDA refuses to work in a fork), the process
@@ -18,12 +18,11 @@ import traceback
 from pathlib import Path
 
 from tests.gpu.record import Record
-from tests.gpu.schedule import chosen
 
 _PR_SET_PDEATHSIG = 1
 
 
-def forked(name: str, findings: str, log: str, seconds: float, smoke: bool) -> None:
+def forked(name: str, function: str, findings: str, log: str, seconds: float, smoke: bool) -> None:
     """The body of the forked process."""
     os.setsid()  # it is killed with all that it has started
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # and goes when the suite goes
@@ -33,12 +32,12 @@ def forked(name: str, findings: str, log: str, seconds: float, smoke: bool) -> N
     import torch
 
     if torch.cuda._is_in_bad_fork():  # torch.cuda._lazy_init refuses to work then
-        words = [name, findings, str(seconds), *(["--smoke"] if smoke else [])]
+        words = [name, function, findings, str(seconds), *(["--smoke"] if smoke else [])]
         os.execv(sys.executable, [sys.executable, "-m", "tests.gpu.child", *words])
-    work(name, Path(findings), seconds, smoke=smoke)
+    work(name, function, Path(findings), seconds, smoke=smoke)
 
 
-def work(name: str, findings: Path, seconds: float, *, smoke: bool) -> None:
+def work(name: str, function: str, findings: Path, seconds: float, *, smoke: bool) -> None:
     """Run a part, say how it ended, and leave."""
     import torch
 
@@ -48,8 +47,8 @@ def work(name: str, findings: Path, seconds: float, *, smoke: bool) -> None:
     device = torch.device("cpu" if smoke else "cuda:0")
     part = Part(record, device, smoke, time.monotonic() + seconds, findings)
     try:
-        module, function = next(item for item in chosen([name]) if item.name == name).function.split(":")
-        getattr(importlib.import_module(f"tests.gpu.parts.{module}"), function)(part)
+        module, _, attribute = function.partition(":")
+        getattr(importlib.import_module(module), attribute)(part)
         record.end_by_checks()
     except BaseException:
         record.end("failed", error=traceback.format_exc()[-4000:])
@@ -59,4 +58,4 @@ def work(name: str, findings: Path, seconds: float, *, smoke: bool) -> None:
 
 
 if __name__ == "__main__":
-    work(sys.argv[1], Path(sys.argv[2]), float(sys.argv[3]), smoke="--smoke" in sys.argv[4:])
+    work(sys.argv[1], sys.argv[2], Path(sys.argv[3]), float(sys.argv[4]), smoke="--smoke" in sys.argv[5:])

@@ -1,4 +1,4 @@
-"""Batches of noise in utterances as long as read sentences are. What is in it costs a model nothing."""
+"""Batches of noise, in utterances as long as those of `tests.benchmarks.padding`; what is in it costs nothing."""
 
 import numpy as np
 
@@ -12,23 +12,19 @@ LABELS = 28
 _LABELS_A_SECOND = 12
 
 
-def rounds_of(count: int, *, languages: int, seconds: float, mean: float = 7.0) -> list[list[LoadedBatch]]:
-    """Rounds with a batch of so many seconds of every language, no length twice where it can be helped."""
-    return [round_of(languages, seconds, mean=mean, seed=seed) for seed in range(count)]
+def rounds_of(count: int, *, languages: int, seconds: float) -> list[list[LoadedBatch]]:
+    """Rounds with a batch of so many seconds of every language, all of other lengths."""
+    return [round_of(languages, seconds, seed=seed) for seed in range(count)]
 
 
-def round_of(languages: int, seconds: float, *, mean: float = 7.0, seed: int = 0) -> list[LoadedBatch]:
-    """One batch a language. Lengths are log-normal, from 1 to 25 s."""
+def round_of(languages: int, seconds: float, *, median: float = 4.0, seed: int = 0) -> list[LoadedBatch]:
+    """One batch a language. Lengths are log-normal, from 1 to 30 s."""
     random = np.random.default_rng(seed)
-    return [_batch(name(number), seconds, mean, seed, random) for number in range(languages)]
+    return [_batch(name(number), seconds, median, seed, random) for number in range(languages)]
 
 
 def name(number: int) -> str:
     return f"l{number:02}"
-
-
-def audio_seconds(batches: list[LoadedBatch]) -> float:
-    return sum(batch.audio_seconds for batch in batches)
 
 
 def utterances_of(batches: list[LoadedBatch]) -> list[Utterance]:
@@ -45,10 +41,10 @@ def one_pass(seconds: float, *, languages: int, length: float = 8.0) -> list[Loa
     return [batch for batch in batches if batch.utterances]
 
 
-def _batch(language: str, seconds: float, mean: float, seed: int, random: np.random.Generator) -> LoadedBatch:
+def _batch(language: str, seconds: float, median: float, seed: int, random: np.random.Generator) -> LoadedBatch:
     batch = LoadedBatch(BatchRequest(language, Position()))
     while batch.audio_seconds < seconds:
-        length = float(np.clip(random.lognormal(np.log(mean), 0.45), 1.0, 25.0))
+        length = float(np.clip(random.lognormal(np.log(median), 0.7), 1.0, 30.0))
         batch.utterances.append(_utterance(language, 100_000 * seed + len(batch.utterances), length, random))
     return batch
 

@@ -27,7 +27,7 @@ CPU = torch.device("cpu")
 
 
 def run(part: Part) -> None:
-    batches = round_of(3, 1.5 if part.smoke else 4.0, mean=1.2, seed=5)
+    batches = round_of(3, 1.5 if part.smoke else 4.0, median=1.2, seed=5)
     for shape, config in check_configs(tiny=part.smoke).items():
         state = random_state(config)
         reference = computed(config, state, torch.float64, CPU, batches, Setting(forward_seconds=60).exact())
