@@ -4,6 +4,7 @@ bfloat16 autocast with the adapters in float32, sdpa, everything below the lowes
 similar lengths already normalised and on the device, fused AdamW. Reading, decoding and copying cost it nothing here.
 """
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,6 @@ import torch
 from torch import Tensor
 
 from mms_dist.data.batch import LoadedBatch, Utterance
-from mms_dist.data.collate import collate
 from shards.schema import SAMPLE_RATE
 from tests.gpu.ours import DIM
 from tests.gpu.speech import utterances_of
@@ -29,6 +29,21 @@ class Ready:
     mask_BS: Tensor
     labels_BL: Tensor
     seconds: float
+
+
+def ready(members: Sequence[Utterance], device: torch.device, dtype: torch.dtype) -> Ready:
+    """Padded and normalised as `Wav2Vec2FeatureExtractor` does it, computed here anew."""
+    samples, labels = max(len(one.audio) for one in members), max(len(one.labels) for one in members)
+    audio_BS = torch.zeros(len(members), samples)
+    mask_BS = torch.zeros(len(members), samples, dtype=torch.int32)
+    labels_BL = torch.full((len(members), labels), -100)
+    for row, one in enumerate(members):
+        audio = one.audio.astype(np.float32) / 32_768
+        audio_BS[row, : len(audio)] = torch.from_numpy((audio - audio.mean()) / np.sqrt(audio.var() + 1e-7))
+        mask_BS[row, : len(audio)] = 1
+        labels_BL[row, : len(one.labels)] = torch.from_numpy(one.labels)
+    seconds = sum(len(one.audio) for one in members) / SAMPLE_RATE
+    return Ready(audio_BS.to(device, dtype), mask_BS.to(device), labels_BL.to(device), seconds)
 
 
 class Recipe:
@@ -50,13 +65,14 @@ class Recipe:
         for parameter in self.trained:
             parameter.requires_grad_()
             parameter.data = parameter.data.float()
+        self.compiled = compiled
         if compiled:
             backend = "inductor" if device.type == "cuda" else "eager"  # a smoke run has no time for a C++ compiler
             for layer in self.model.wav2vec2.encoder.layers:
                 layer.compile(dynamic=True, backend=backend)
         self.adam = torch.optim.AdamW(self.trained, lr=1e-3, betas=(0.9, 0.98), fused=device.type == "cuda")
 
-    def ready(self, batches: Sequence[LoadedBatch], *, seconds: float, most: int | None = None) -> list[Ready]:
+    def cut(self, batches: Sequence[LoadedBatch], *, seconds: float, most: int | None = None) -> list[Ready]:
         """The utterances of a round sorted by length and cut into batches of so many seconds with padding: so many of
         them, drawn at random, in random order."""
         everything = sorted(utterances_of(list(batches)), key=lambda utterance: len(utterance.audio))
@@ -66,23 +82,14 @@ class Recipe:
                 groups.append([])
             groups[-1].append(utterance)
         order = np.random.default_rng(0).permutation(len(groups))
-        return [self._on_device(groups[number]) for number in order[:most]]
-
-    def _on_device(self, members: list[Utterance]) -> Ready:
-        collated = collate(members, seed=0)
-        mask_BS = torch.arange(collated.audio_BS.shape[1]) < collated.samples_B[:, None]
-        beyond_BL = torch.arange(collated.labels_BL.shape[1]) >= collated.label_lengths_B[:, None]
-        return Ready(
-            collated.audio_BS.to(self.device, self.model.dtype),
-            mask_BS.int().to(self.device),
-            collated.labels_BL.masked_fill(beyond_BL, -100).to(self.device),
-            int(collated.samples_B.sum()) / SAMPLE_RATE,
-        )
+        return [ready(groups[number], self.device, self.model.dtype) for number in order[:most]]
 
     def train(self, batches: Sequence[Ready]) -> None:
         """One update a batch."""
-        for batch in batches:
-            self.step(batch)
+        # What the training system compiles leaves torch in a stance in which nothing new is compiled.
+        with torch.compiler.set_stance("default") if self.compiled else contextlib.nullcontext():
+            for batch in batches:
+                self.step(batch)
 
     def step(self, batch: Ready) -> None:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):

@@ -20,7 +20,7 @@ def main(words: list[str]) -> None:
     dtype = torch.float32 if smoke else torch.bfloat16
     recipe = Recipe(config_of(words[0], tiny=smoke), dtype, device, compiled="--compiled" in words)
     seconds = 2.0 if smoke else 160.0
-    recipe.train(recipe.ready(round_of(1, seconds), seconds=seconds)[:1])
+    recipe.train(recipe.cut(round_of(1, seconds), seconds=seconds)[:1])
     if not smoke:
         torch.cuda.synchronize(device)
 

@@ -1,6 +1,6 @@
 """Losses and gradients of every way to compute a round, against float64 on the CPU and against Hugging Face's modules.
 
-Legend: B utterances, T frames, V vocabulary, S slots, R row length.
+Legend: B utterances, S slots, R row length.
 """
 
 import copy
@@ -10,12 +10,11 @@ import torch
 from torch import Tensor
 
 from mms_dist.data.batch import LoadedBatch
-from mms_dist.data.collate import collate
-from mms_dist.model.ctc import utterance_losses
 from tests.gpu.bases import State, check_configs, random_base, random_state
 from tests.gpu.distance import relative
 from tests.gpu.ours import DIM, Joint, Setting, adapters, settings_of
 from tests.gpu.part import Part
+from tests.gpu.recipe import ready
 from tests.gpu.speech import name, round_of, utterances_of
 
 VOCABULARIES = [40, 55, 33]
@@ -66,12 +65,8 @@ def against_hugging_face(part: Part, shape: str, config: Any, state: State, batc
         places = theirs._get_adapters()
         for key, tensor in bank.tensors(slot).items():
             places[key].data.copy_(tensor)
-        collated = collate(utterances_of([batches[slot]]), seed=0)
-        valid_BS = torch.arange(collated.audio_BS.shape[1]) < collated.samples_B[:, None]
-        logits_BTV = theirs(collated.audio_BS.to(part.device), attention_mask=valid_BS.long().to(part.device)).logits
-        loss = utterance_losses(
-            logits_BTV, collated.frames_B, collated.labels_BL.to(part.device), collated.label_lengths_B
-        ).mean()
+        batch = ready(utterances_of([batches[slot]]), part.device, torch.float32)
+        loss = theirs(batch.audio_BS, attention_mask=batch.mask_BS, labels=batch.labels_BL).loss
         loss.backward()
         what = f"{shape}, language {slot}"
         off = abs(losses[name(slot)] - loss.item()) / loss.item()
@@ -87,6 +82,7 @@ def hugging_face_model(config: Any, vocabulary: int, state: State, device: torch
 
     config = copy.deepcopy(config)
     config.adapter_attn_dim, config.vocab_size, config._attn_implementation = DIM, vocabulary, "sdpa"
+    config.ctc_loss_reduction, config.ctc_zero_infinity = "mean", True
     model = Wav2Vec2ForCTC(config).to(device).eval()
     model.wav2vec2.load_state_dict({key: tensor.to(device) for key, tensor in state.items()}, strict=False)
     return model

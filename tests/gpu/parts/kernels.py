@@ -47,7 +47,7 @@ def look_at(part: Part, shape: str) -> None:
         part.record.note(f"whole round, {what}", whole.told(joint.passes(batches)))
     if part.on_gpu:
         recipe = Recipe(config_of(shape), part.half, part.device, compiled=False)
-        ready = recipe.ready(batches, seconds=seconds, most=RECIPE_BATCHES)
+        ready = recipe.cut(batches, seconds=seconds, most=RECIPE_BATCHES)
         recipe.train(ready)
         found = profiled(lambda: recipe.train(ready), part.device)
         part.record.note(f"recipe, {shape}", found.told(len(ready)))

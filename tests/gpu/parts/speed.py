@@ -70,6 +70,7 @@ def run(part: Part, shape: str) -> None:
         best |= {f"{name}, {kind}": side.rate for name, side in sides.items() if name != "recipe"}
         fastest = max(best, key=lambda name: best[name])
         _figures(part, shape, kind, fastest, best[fastest], sides["recipe"])
+        del sides  # the next kind needs the memory
 
 
 def _ours(part: Part, shape: str, rounds: list[list[LoadedBatch]], *, compiled: bool) -> Iterator[tuple[str, Side]]:
@@ -90,7 +91,7 @@ def _theirs(part: Part, shape: str, rounds: list[list[LoadedBatch]], seconds: fl
     recipe = Recipe(config_of(shape, tiny=part.smoke), part.half, part.device, compiled=compiled)
     ready: dict[int, list[Ready]] = {}
     for number, batches in enumerate(rounds):
-        ready[number] = recipe.ready(batches, seconds=seconds, most=RECIPE_BATCHES)
+        ready[number] = recipe.cut(batches, seconds=seconds, most=RECIPE_BATCHES)
 
     def train(number: int) -> float:
         recipe.train(ready[number])
