@@ -47,12 +47,13 @@ class Profile:
 def profiled(work: Work, device: torch.device) -> Profile:
     """One call on a GPU. Everything it does should have been done once before.
 
-    What the profiler calls on the host for itself lies before the first launch or after the last. (Read in torch 2.11
-    and 2.13: `torch/autograd/profiler.py` keeps runtime calls as events of the CPU, kernels and copies as those of
-    CUDA; times are in microseconds.)
+    Operations of torch are not recorded, as that would slow the host down. (Read in torch 2.13: `kineto_shim.cpp` records
+    calls of the CUDA runtime and driver with the CUDA activities, and `torch/autograd/profiler.py` gives them as events
+    of the CPU and kernels and copies as those of CUDA, in microseconds.) What the profiler itself calls on the host lies
+    before the first launch or after the last.
     """
     synchronize(device)
-    with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as recorded:
+    with profile(activities=[ProfilerActivity.CUDA]) as recorded:
         began = time.perf_counter()
         work()
         synchronize(device)

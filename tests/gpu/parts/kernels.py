@@ -54,7 +54,8 @@ def look_at(part: Part, shape: str) -> None:
 
 
 def synchronizing_operations(work: Work, device: torch.device) -> list[str]:
-    """What torch itself says of each of its operations that waits for the device."""
+    """What torch itself says of each of its operations that waits for the device: `c10/cuda/CUDAFunctions.cpp` warns
+    whenever it copies and waits, or waits for a stream. (Waits for events it does not know; the profile does.)"""
     if device.type != "cuda":
         work()
         return []
