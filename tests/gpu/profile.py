@@ -47,9 +47,9 @@ class Profile:
 def profiled(work: Work, device: torch.device) -> Profile:
     """One call on a GPU. Everything it does should have been done once before.
 
-    Operations of torch are not recorded, as that would slow the host down. (Read in torch 2.13: `kineto_shim.cpp` records
-    calls of the CUDA runtime and driver with the CUDA activities, and `torch/autograd/profiler.py` gives them as events
-    of the CPU and kernels and copies as those of CUDA, in microseconds.) What the profiler itself calls on the host lies
+    Operations of torch are not recorded: that would slow the host down. (Read in torch 2.13: `kineto_shim.cpp` records
+    calls of the CUDA runtime and driver with the CUDA activities; `torch/autograd/profiler.py` gives them as events
+    of the CPU, kernels and copies as those of CUDA, in microseconds.) What the profiler itself calls on the host lies
     before the first launch or after the last.
     """
     synchronize(device)
