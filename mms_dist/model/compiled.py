@@ -9,6 +9,7 @@ the weights as inputs, so one set of graphs serves them all.
 Legend: B utterances, T frames, H hidden size.
 """
 
+import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
 from mms_dist.model.base import FrozenBase
 from mms_dist.model.padded_frames import PaddedFrames
@@ -68,11 +70,18 @@ def compile_layers(base: FrozenBase, backend: Any = "inductor") -> Compilation:
 
 
 def keep_compiled_in(directory: Path) -> Path:
-    """Keep compiled graphs in this folder, for the next start, unless the user's environment names another.
+    """Keep compiled graphs in this folder for the next start, unless the user's environment names another or it cannot
+    be made; call it before anything is compiled. Returns the folder that they are kept in.
 
-    Call it before anything is compiled.
+    Torch's own choice lies in the machine's temporary folder, which on a cluster goes with the job; torch puts it into
+    the environment when it is imported, where it looks as if a user had chosen it.
     """
-    return Path(os.environ.setdefault(_CACHE_VARIABLE, str(directory)))
+    chosen = os.environ.get(_CACHE_VARIABLE)
+    if chosen is None or chosen == default_cache_dir():
+        with contextlib.suppress(OSError):
+            directory.mkdir(parents=True, exist_ok=True)
+            os.environ[_CACHE_VARIABLE] = str(directory)
+    return Path(os.environ.get(_CACHE_VARIABLE) or default_cache_dir())
 
 
 def user_cache_directory() -> Path:

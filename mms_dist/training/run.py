@@ -2,36 +2,27 @@
 
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-
-import torch
 
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
-from mms_dist.distributed.accelerator import make_accelerator
 from mms_dist.distributed.binding import bind_rank
 from mms_dist.distributed.comm import Comm, joined
-from mms_dist.distributed.deepspeed import about_deepspeed, shard_layers, shards_base
 from mms_dist.distributed.deepspeed_package import wants_deepspeed
 from mms_dist.distributed.device import computes_on_gpu, nvidia_gpu, why_no_gpu
 from mms_dist.distributed.gpu import describe, naming_the_gpu
-from mms_dist.errors import ConfigError
-from mms_dist.model.base import FrozenBase
 from mms_dist.training.allocator import keep_freed_memory
-from mms_dist.training.assembly import Parts, assemble, check_first_adapters, load_base
+from mms_dist.training.assembly import Parts, assemble, check_first_adapters
 from mms_dist.training.attempts import mark_hung
 from mms_dist.training.census import LanguageEntry, take_census
-from mms_dist.training.devices import asked_dtype, set_threads
+from mms_dist.training.devices import set_threads
 from mms_dist.training.ending import Ending, ending
-from mms_dist.training.hardware import agree
-from mms_dist.training.hardware_record import read_kept
 from mms_dist.training.lifecycle import Lifecycle
 from mms_dist.training.loop import PREEMPTED
-from mms_dist.training.memory import load_of
 from mms_dist.training.record import Record
-from mms_dist.training.resolve import Resolved, resolve
 from mms_dist.training.restore import Restored, restore
+from mms_dist.training.run_base import RunBase, run_base
 from mms_dist.training.same_run import check_same_run
 
 
@@ -81,7 +72,8 @@ def _train(config: Config, comm: Comm, stop_requested: Callable[[], bool], live:
         device = bind_rank(config.run.device, comm)
         stack.enter_context(naming_the_gpu(device, comm.rank))
         index, census = comm.together(lambda: take_census(config, tell=comm.watch.at))
-        config, resolved, base, deepspeed = _on_its_device(config, census, device, comm)
+        loaded = run_base(config, census, device, comm)
+        config, resolved, base = loaded.config, loaded.resolved, loaded.base
         check_same_run(config, resolved, census, base.identity(), comm)
         comm.together(lambda: check_first_adapters(config, base, index))
         store = stack.enter_context(CheckpointStore(directory / "adapters", keep=config.checkpoint.keep))
@@ -91,7 +83,7 @@ def _train(config: Config, comm: Comm, stop_requested: Callable[[], bool], live:
         parts = stack.enter_context(
             assemble(config, index, census, base, restored, store, record.monitor, stop_requested, comm, resolved)
         )
-        record.begin(restored, _plan_lines(config, resolved, parts, census, comm, deepspeed))
+        record.begin(restored, _plan_lines(loaded, parts, census, comm))
         outcome = parts.loop.run()
         store.drain()
         shares = comm.share(_told(parts.lifecycle))  # and all checkpoints are on the disk
@@ -125,53 +117,9 @@ def _ending(restored: Restored, shares: Sequence[_Told], languages: int, directo
     return ending(languages, quarantined, sorted(set(unscored)), directory)
 
 
-def _on_its_device(
-    config: Config, census: list[LanguageEntry], device: torch.device, comm: Comm
-) -> tuple[Config, Resolved, FrozenBase, str | None]:
-    """The base where and as this rank computes, the configuration and the choices that say so, and what DeepSpeed does,
-    if it does."""
-    processes = config.comm.processes
-    if processes not in (None, comm.world):
-        raise ConfigError(
-            f"comm.processes is {processes}, and the launcher started {comm.world}: look at its number of processes, "
-            "or leave comm.processes out. (`accelerate launch --cpu --num_processes N` starts one, whatever N is; "
-            "configs/accelerate/cpu_2proc.yaml shows what starts two)"
-        )
-    comm.watch.at("starting Accelerate" + (" and DeepSpeed" if wants_deepspeed(config.comm.deepspeed) else ""))
-    accelerator = comm.together(lambda: make_accelerator(device, deepspeed=config.comm.deepspeed))
-    dtype = comm.together(lambda: asked_dtype(config, accelerator))
-    config = replace(config, model=replace(config.model, dtype=dtype))
-    resolved = _resolved(config, census, comm, device, base_is_sharded=shards_base(accelerator))
-    set_threads(resolved.threads)
-    comm.watch.at(f"loading the base {config.model.base}")
-    base = comm.together(lambda: load_base(config, device, resolved))
-    return config, resolved, comm.together(lambda: shard_layers(base, accelerator)), about_deepspeed(accelerator)
-
-
-def _resolved(
-    config: Config, census: list[LanguageEntry], comm: Comm, device: torch.device, *, base_is_sharded: bool
-) -> Resolved:
-    """What the configuration leaves open, decided for all ranks before anything is loaded."""
-    mine, least = agree(comm, device, base_is_sharded=base_is_sharded)
-    directory = Path(config.run.directory)
-    kept = comm.share(comm.together(lambda: read_kept(directory, on_gpu=least.on_gpu) if comm.is_first else None))[0]
-    rounds = max(entry.steps for entry in census)
-    return comm.together(
-        lambda: resolve(
-            config,
-            least,
-            mine=mine,
-            kept=kept,
-            load=load_of(config, census, least) if least.on_gpu else None,
-            rounds=rounds,
-        )
-    )
-
-
-def _plan_lines(
-    config: Config, resolved: Resolved, parts: Parts, census: list[LanguageEntry], comm: Comm, deepspeed: str | None
-) -> list[str]:
+def _plan_lines(loaded: RunBase, parts: Parts, census: list[LanguageEntry], comm: Comm) -> list[str]:
     """What a user wants to see before the first round."""
+    config, resolved = loaded.config, loaded.resolved
     hours = sum(entry.seconds for entry in census) / 3600
     row = parts.bank.rows.shape[1]
     lines = [
@@ -190,8 +138,7 @@ def _plan_lines(
         lines.append(f"processes {comm.world}, {_sharing(config)}")
     if parts.base.device.type == "cpu" and config.run.device == "auto" and nvidia_gpu():
         lines.append("device    the CPU: {}; {}".format(*why_no_gpu()))
-    if deepspeed is not None:
-        lines.append(f"deepspeed {deepspeed}")
+    lines += loaded.lines
     left_out = sum(entry.left_out for entry in census)
     if left_out:
         lines.append(f"left out  {left_out:,} training utterances that are too long or have no transcript that fits")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
 from mms_dist.model import compiled
 from mms_dist.model.base import FrozenBase
@@ -97,8 +98,15 @@ def test_the_real_compiler_gives_what_the_layers_give(
     assert any((tmp_path / "graphs").rglob("*.py")), "compiled code was not kept where the next start looks"
 
 
-def test_the_users_own_folder_for_compiled_graphs_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_graphs_are_kept_where_the_user_says_else_in_the_users_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "mine"))
     assert keep_compiled_in(tmp_path / "ours") == tmp_path / "mine"
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", default_cache_dir())  # as torch leaves it
+    assert keep_compiled_in(tmp_path / "ours") == tmp_path / "ours"
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR")
+    (tmp_path / "file").touch()
+    assert keep_compiled_in(tmp_path / "file" / "ours") == Path(default_cache_dir()), "a folder that cannot be made"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     assert user_cache_directory() == tmp_path / "cache" / "mms-dist" / "compiled"
