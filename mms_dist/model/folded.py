@@ -8,7 +8,7 @@ once a pass instead of on activations in every layer.
 
 The bottleneck gets a column that is always one: no weights and a bias of 1. The second projection's bias b2 is then a
 row of its matrix, and costs no operation on activations, forward or backward. Columns of zeros fill the width up to a
-multiple of 8, which matrix products of 16-bit numbers on a GPU want.
+multiple of 16 bytes, which a GPU's matrix products want.
 
 Legend: U languages of a pass, L layers, H hidden size, D bottleneck, W its width with the added columns, V vocabulary.
 """
@@ -25,9 +25,10 @@ ABSENT_TOKEN_LOGIT = -1e4
 -inf, without NaN in the gradient of the CTC loss."""
 
 
-def width_of(dim: int) -> int:
-    """Columns of the bottleneck, that of ones among them: the next multiple of 8."""
-    return (dim // 8 + 1) * 8
+def width_of(dim: int, dtype: torch.dtype) -> int:
+    """Columns of the bottleneck, that of ones among them: the next multiple of 16 bytes."""
+    aligned = 16 // dtype.itemsize
+    return (dim // aligned + 1) * aligned
 
 
 def fold(bank: AdapterBank, slots_U: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
@@ -67,7 +68,7 @@ class _Fold(torch.autograd.Function):
         ctx.bank = bank
         layout, kind = bank.layout, _Kinds(bank, bank.rows.detach(), slots_U)
         languages, layers, dim, hidden = len(slots_U), layout.layers, layout.dim, layout.hidden
-        width = width_of(dim)
+        width = width_of(dim, dtype)
         bias_ULW = rows.new_zeros(languages, layers, width, dtype=dtype)
         bias_ULW[..., dim] = 1
         down_ULDH = kind("linear_1.weight")

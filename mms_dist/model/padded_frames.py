@@ -14,8 +14,8 @@ from torch import Tensor
 from mms_dist.model.base import FrozenBase
 
 _MASK_ALIGNMENT = 8
-"""What torch's memory-efficient attention asks of every stride of a mask but the last; it copies any other mask in every
-layer (`preprocess_mask` and `pad_bias` in torch's aten/src/ATen/native/transformers/attention.cpp, read for 2.11)."""
+"""What torch's memory-efficient attention asks of every stride of a mask but the last. It copies any other mask, in
+every layer (read in `preprocess_mask` and `pad_bias`, aten/src/ATen/native/transformers/attention.cpp)."""
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,12 @@ Legend: B utterances, U languages among them, T frames, C front-end channels, H 
 as it is computed, L layers, V vocabulary. A tensor without a suffix lies as the pass's frames do, [..., H] or [..., W].
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from mms_dist.model.bank import AdapterBank
@@ -16,14 +17,11 @@ from mms_dist.model.base import FrozenBase
 from mms_dist.model.dropout import DropoutMasks
 from mms_dist.model.folded import fold, heads, width_of
 from mms_dist.model.padded_frames import PaddedFrames
-
-NORM_EPS = 1e-5
-"""Of the adapter's layer norm: torch's default, which Hugging Face's adapter layer uses."""
-
+from mms_dist.model.plain_norm import PlainNorm
 
 _Adapter = tuple[Tensor, Tensor, Tensor]
-"""Down projection [., W, H] (transposed), its bias [., 1, W] and up projection [., W, H] of a layer, of each language or
-as the frames' `gather` gives them."""
+"""Down projection [., W, H] (transposed), its bias [., 1, W] and up projection [., W, H] of a layer: of each language,
+or as the frames' `gather` gives them."""
 
 
 @dataclass(frozen=True)
@@ -112,15 +110,14 @@ class RoutedModel:
         have probability 0.
         """
         frames, dtype = batch.frames, self.base.dtype
-        adapters, masks = self._adapters(batch), self._masks(batch)
+        adapters, masks, norm = self._adapters(batch), self._masks(batch), PlainNorm()
+        layer = partial(self._layer, batch=batch, masks=masks, norm=norm)
         hidden = frames.embed(self.base, batch.features, batch.time, batch.channel_BH)
         for number, adapter in enumerate(adapters):
             if self.activation_checkpointing and hidden.requires_grad:
-                hidden = checkpoint(
-                    self._layer, number, hidden, adapter, masks, batch, use_reentrant=False, preserve_rng_state=False
-                )
+                hidden = checkpoint(layer, number, hidden, adapter, use_reentrant=False, preserve_rng_state=False)
             else:
-                hidden = self._layer(number, hidden, adapter, masks, batch)
+                hidden = layer(number, hidden, adapter)
         head_UHV, bias_U1V = heads(self.bank, batch.slots_U, batch.sizes_U, batch.largest_vocabulary, dtype)
         logits = frames.product(
             self.base.final_norm(hidden), frames.gather(head_UHV, batch.owner_B), frames.gather(bias_U1V, batch.owner_B)
@@ -130,16 +127,11 @@ class RoutedModel:
     def _adapters(self, batch: DeviceBatch) -> list[_Adapter]:
         """Of every layer. They are gathered for the products once a pass; with activation checkpointing, which is there
         to keep less than that, anew in every layer."""
-        adapters = fold(self.bank, batch.slots_U, self.base.dtype)
+        parts: Iterable[Tensor] = fold(self.bank, batch.slots_U, self.base.dtype)
         if not self.activation_checkpointing:
-            adapters = self._gathered(adapters, batch)
-        down_LWH, bias_L1W, up_LWH = (part.unbind(1) for part in adapters)
+            parts = (batch.frames.gather(part, batch.owner_B) for part in parts)
+        down_LWH, bias_L1W, up_LWH = (part.unbind(1) for part in parts)
         return list(zip(down_LWH, bias_L1W, up_LWH, strict=True))
-
-    def _gathered(self, adapter: _Adapter, batch: DeviceBatch) -> _Adapter:
-        down, bias, up = adapter
-        gather, owner_B = batch.frames.gather, batch.owner_B
-        return gather(down, owner_B), gather(bias, owner_B), gather(up, owner_B)
 
     def _masks(self, batch: DeviceBatch) -> DropoutMasks | None:
         if batch.dropout_B is None or batch.keys_B is None:
@@ -151,21 +143,32 @@ class RoutedModel:
             spread(batch.dropout_B),
             layers=layout.layers,
             channels=layout.dim,
-            width=width_of(layout.dim),
+            width=width_of(layout.dim, self.base.dtype),
             dtype=self.base.dtype,
         )
 
     def _layer(
-        self, number: int, hidden: Tensor, adapter: _Adapter, masks: DropoutMasks | None, batch: DeviceBatch
+        self,
+        number: int,
+        hidden: Tensor,
+        adapter: _Adapter,
+        *,
+        batch: DeviceBatch,
+        masks: DropoutMasks | None,
+        norm: PlainNorm,
     ) -> Tensor:
         frames = batch.frames
-        down_WH, bias_1W, up_WH = self._gathered(adapter, batch) if self.activation_checkpointing else adapter
+
+        def own(part: Tensor) -> Tensor:
+            """Called right before the product, so that its gradient is added up right after the product's."""
+            return frames.gather(part, batch.owner_B) if self.activation_checkpointing else part
+
+        down_WH, bias_1W, up_WH = adapter
         hidden = self.base.layer(number, hidden, frames.attend)
-        normed = functional.layer_norm(hidden, (self.base.hidden,), eps=NORM_EPS)
-        narrow = frames.product(normed, down_WH.transpose(-1, -2), bias_1W).relu_()
-        if masks is not None:
-            narrow = narrow * masks.of_layer(number)
-        return frames.add_product(hidden, narrow, up_WH)
+        narrow = frames.product(norm(hidden), own(down_WH).transpose(-1, -2), own(bias_1W))
+        if masks is not None:  # before the ReLU, which masks that are never negative pass by
+            narrow.mul_(masks.of_layer(number))
+        return frames.add_product(hidden, narrow.relu_(), own(up_WH))
 
 
 def _on(device: torch.device, tensor: Tensor | None) -> Tensor | None:

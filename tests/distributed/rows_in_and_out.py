@@ -103,7 +103,7 @@ class RowsInside(nn.Module):
         self._model = _model(base)
 
     def forward(self, slots: Sequence[int]) -> Tensor:
-        return _ThroughBank.apply(self._model, slots, *self.rows)
+        return _ThroughBank.apply(self._model, slots, *(self.rows[slot] for slot in slots))
 
 
 class _ThroughBank(torch.autograd.Function):
@@ -111,19 +111,19 @@ class _ThroughBank(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, model: RoutedModel, slots: Sequence[int], *rows: Tensor) -> Tensor:
-        ctx.model = model
-        for slot, row in enumerate(rows):
+        ctx.model, ctx.slots = model, slots
+        for slot, row in zip(slots, rows, strict=True):
             model.bank.row(slot).copy_(row)
         with torch.enable_grad():
             ctx.objective = torch.stack([_objective(model, slot) for slot in slots]).sum()
         return ctx.objective.detach()
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Any, ...]:
         bank = ctx.model.bank
         bank.grads.zero_()
         ctx.objective.backward(grad_outputs[0])
-        return None, None, *(bank.grads[slot, : bank.row_size(slot)].clone() for slot in range(SPARE_SLOT))
+        return None, None, *(bank.grads[slot, : bank.row_size(slot)].clone() for slot in ctx.slots)
 
 
 def _base(folder: str) -> FrozenBase:

@@ -50,6 +50,15 @@ def test_a_checkpoint_of_pickled_weights_with_the_old_names_of_weight_norm_gives
     assert old.identity() == new.identity()
 
 
+def test_a_base_keeps_the_names_of_its_checkpoint(small_base: Path) -> None:
+    """Of which its identity is made, though queries, keys and values are one matrix in memory."""
+    theirs = Wav2Vec2ForCTC.from_pretrained(small_base).wav2vec2.state_dict()
+    ours = FrozenBase.load(str(small_base), dtype=torch.float32).module.state_dict()
+    merged = {name for name in theirs if "parametrizations" in name}
+    assert set(ours) == set(theirs) - merged | {"encoder.pos_conv_embed.conv.weight"}
+    assert all(torch.equal(ours[name], theirs[name]) for name in set(ours) & set(theirs))
+
+
 def test_bfloat16_is_kept(small_base: Path) -> None:
     assert FrozenBase.load(str(small_base), dtype=torch.bfloat16).dtype == torch.bfloat16
 
