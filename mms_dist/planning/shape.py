@@ -13,10 +13,10 @@ from mms_dist.model.base import DTYPES, read_base_config, resolve_base
 from mms_dist.model.layout import RowLayout
 
 FRAMES_PER_SECOND = 50
-_FROZEN_KEPT, _ADAPTER_KEPT, _HEAD_KEPT = 6, 2, 2
+_FROZEN_KEPT, _ADAPTER_KEPT, _HEAD_KEPT = 6, 1, 2
 """Tensors [H] that a frame leaves for the backward pass: in a frozen layer the inputs of two layer norms, query, key,
 value and the attention's result (besides the feed-forward's inner [F]; frozen matrices keep nothing); in an adapter its
-input and that normalised (besides [D]); at the end the last norm's input and the head's."""
+normalised input (besides [D]); at the end the last norm's input and the head's."""
 
 
 @dataclass(frozen=True)
