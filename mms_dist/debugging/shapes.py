@@ -19,7 +19,7 @@ def stages(bench: Bench, forward: Forward) -> list[Stage]:
     batch, layout = forward.batch, bank.layout
     valid_BT = torch.ones(batch.features_BTC.shape[:2], dtype=torch.bool, device=base.device)
     hidden_BTH = base.embed(batch.features_BTC, valid_BT, None, None)
-    rows_BR = bank.gather(transfer.to_device(batch.slots_B, base.device))
+    rows_BR = bank.gather(transfer.to_device(batch.slots_B, base.device), 0, bank.rows.shape[1])
     utterances, frames = hidden_BTH.shape[:2]
     layers = len(base.layers)
     return [

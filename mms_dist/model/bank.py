@@ -62,9 +62,10 @@ class AdapterBank:
         self.grads[slot].zero_()
         self.vocabulary_sizes[slot] = 0
 
-    def gather(self, slots_U: Tensor) -> Tensor:
-        """The rows of a batch's languages [U, R]; their gradients are added to `grads` in the backward pass."""
-        return _GatherRows.apply(self.rows, self.grads, slots_U)
+    def gather(self, slots_U: Tensor, start: int, end: int) -> Tensor:
+        """These columns of the rows of a pass's languages, [U, end - start]; their gradients are added to `grads` in
+        the backward pass."""
+        return _GatherRows.apply(self.rows, self.grads[:, start:end], slots_U, start, end)
 
 
 class _GatherRows(torch.autograd.Function):
@@ -74,13 +75,13 @@ class _GatherRows(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, grads: Tensor, slots_U: Tensor) -> Tensor:
+    def forward(ctx: Any, rows: Tensor, grads: Tensor, slots_U: Tensor, start: int, end: int) -> Tensor:
         ctx.save_for_backward(slots_U)
         ctx.grads = grads
-        return rows.index_select(0, slots_U)
+        return rows[:, start:end].index_select(0, slots_U)
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[None, None, None]:
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[None, None, None, None, None]:
         (slots_U,) = ctx.saved_tensors
         ctx.grads.index_add_(0, slots_U, grad_outputs[0])
-        return None, None, None
+        return None, None, None, None, None

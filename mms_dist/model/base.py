@@ -142,12 +142,12 @@ class FrozenBase:
         hidden_BTH = hidden_BTH.masked_fill(~valid_BT[:, :, None], 0)
         return hidden_BTH + base.encoder.pos_conv_embed(hidden_BTH)
 
-    def layer(self, index: int, hidden_BTH: Tensor, attend: Tensor | None) -> Tensor:
-        """One frozen transformer layer without its adapter; `attend` is True where a key may be attended to."""
-        return self.layers[index](hidden_BTH, attend)
+    def layer(self, index: int, hidden: Tensor, attend: Tensor | None) -> Tensor:
+        """One frozen transformer layer without its adapter, [..., H] to [..., H]; for `attend` see `layer.mix`."""
+        return self.layers[index](hidden, attend)
 
-    def final_norm(self, hidden_BTH: Tensor) -> Tensor:
-        return self.module.encoder.layer_norm(hidden_BTH)  # type: ignore[union-attr,operator]
+    def final_norm(self, hidden: Tensor) -> Tensor:
+        return self.module.encoder.layer_norm(hidden)  # type: ignore[union-attr,operator]
 
     def sharded(self, shard: Callable[[nn.ModuleList], Gather]) -> "FrozenBase":
         """This base after `shard` has spread the weights of the layers it is given over all ranks, in place."""
@@ -180,7 +180,7 @@ class FrozenBase:
         Where the layers are sharded, all ranks must ask together.
         """
         digest = hashlib.sha256()
-        for name, tensor in sorted(self.module.state_dict(keep_vars=True).items()):
+        for name, tensor in sorted([*self.module.named_parameters(), *self.module.named_buffers()]):
             with self._whole(name, tensor):
                 digest.update(name.encode())
                 digest.update(transfer.to_host(tensor).contiguous().view(torch.uint8).numpy().tobytes())

@@ -109,7 +109,7 @@ def _kinds(base: FrozenBase) -> Iterator[tuple[Tensor, Tensor | None]]:
         frames_B = torch.full((utterances,), _FRAMES, device=base.device)
         if not is_full:
             frames_B[1:] -= 7
-        attend = PaddedFrames.of(frames_B, _FRAMES, is_full=is_full).attend
+        attend = PaddedFrames.of(frames_B, _FRAMES, is_full=is_full, dtype=base.dtype).attend
         for needs_gradient in (False, True):
             hidden_BTH = torch.randn(utterances, _FRAMES, base.hidden, device=base.device, dtype=base.dtype)
             yield hidden_BTH.requires_grad_(needs_gradient), attend

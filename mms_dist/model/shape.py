@@ -14,10 +14,10 @@ from mms_dist.model.layout import RowLayout
 from shards.schema import FRONT_END, SAMPLE_RATE
 
 FRAMES_PER_SECOND = 50
-_FROZEN_KEPT, _ADAPTER_KEPT, _HEAD_KEPT = 6, 2, 2
+_FROZEN_KEPT, _ADAPTER_KEPT, _HEAD_KEPT = 6, 1, 2
 """Tensors [H] that a frame leaves for the backward pass: in a frozen layer the inputs of two layer norms, query, key,
 value and the attention's result (besides the feed-forward's inner [F]; frozen matrices keep nothing); in an adapter its
-input and that normalised (besides [D]); at the end the last norm's input and the head's."""
+normalised input (besides [D]); at the end the last norm's input and the head's."""
 _FIRST_FRAMES_PER_SECOND = SAMPLE_RATE // FRONT_END[0][1]
 _FIRST_ALIVE = 3
 """Outputs of the first convolution, the front end's largest, that live together: its own, its copy with channels last,

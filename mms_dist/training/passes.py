@@ -101,7 +101,7 @@ class PassBuilder:
         longest = host.features.frames
         is_full = int(host.features.frames_B.min()) == longest
         batch = DeviceBatch(
-            frames=PaddedFrames.of(tensors["frames"], longest, is_full=is_full),
+            frames=PaddedFrames.of(tensors["frames"], longest, is_full=is_full, dtype=self._model.base.dtype),
             features=self._features.on_device(host.features, tensors),
             slots_U=tensors["slots of languages"],
             owner_B=tensors["owners"],

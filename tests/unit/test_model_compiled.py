@@ -32,7 +32,7 @@ def through(base: FrozenBase, shape: tuple[int, int], *, is_full: bool, needs_gr
     random = torch.Generator().manual_seed(utterances * frames)
     hidden_BTH = torch.randn(utterances, frames, base.hidden, generator=random).requires_grad_(needs_gradient)
     frames_B = torch.full((utterances,), frames) - (0 if is_full else torch.arange(utterances) % 3)
-    attend = PaddedFrames.of(frames_B, frames, is_full=is_full).attend
+    attend = PaddedFrames.of(frames_B, frames, is_full=is_full, dtype=base.dtype).attend
     outputs = []
     for grad_mode in (True, False):
         with torch.set_grad_enabled(grad_mode):

@@ -14,9 +14,10 @@ from mms_dist.model.base import FrozenBase
 from mms_dist.model.ctc import utterance_losses
 from mms_dist.model.initial import SCHEMES, initial_tensors
 from mms_dist.model.layout import RowLayout
-from mms_dist.model.randomness import Spans, keep_mask, spec_augment
+from mms_dist.model.randomness import Spans, spec_augment
 from mms_dist.model.routed import Batch, RoutedModel
 from shards.schema import frames_of
+from tests.dropout_samples import keep_mask
 
 VOCABULARIES = {"aaa": 9, "bbb": 17, "ccc": 12}
 SLOTS = {"aaa": 4, "bbb": 0, "ccc": 2}
