@@ -23,7 +23,7 @@ from mms_dist.data.batch import FeatureKey
 from mms_dist.errors import ConfigError
 from mms_dist.transfer import Arrival
 
-MOST_WAITING_BYTES = 256 << 20
+MOST_WAITING_BYTES = 128 << 20
 """Of memory for features on their way to the disk; while so many wait, others are not spilled in this epoch."""
 
 

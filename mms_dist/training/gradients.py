@@ -62,7 +62,12 @@ class _Prepared:
 
 
 class GradientPass:
-    """Adds the gradients of a round to the bank. `close` ends its thread."""
+    """Adds the gradients of a round to the bank. `close` ends its thread.
+
+    Args:
+        forward_seconds: padded audio of a pass.
+        staging_bytes: pinned memory for passes on their way to a GPU; None: as much as they need.
+    """
 
     def __init__(
         self,
@@ -71,13 +76,14 @@ class GradientPass:
         *,
         forward_seconds: float,
         seed: int,
+        staging_bytes: int | None = None,
         lockstep: Lockstep | None = None,
     ) -> None:
         self._lockstep = lockstep or Lockstep(Comm(), model)
         self._watch = self._lockstep.comm.watch
         self._model = model
         self._builder = PassBuilder(model, features, seed=seed)
-        self._staging = StagingBlocks(model.base.device)
+        self._staging = StagingBlocks(model.base.device, budget_bytes=staging_bytes)
         self._ahead = Ahead(model.base.device, depth=BLOCKS - 1)
         self.forward_seconds = forward_seconds
         self._capacity = int(forward_seconds * SAMPLE_RATE)
@@ -121,11 +127,6 @@ class GradientPass:
                 result.padded_seconds += len(members) * max(len(member.audio) for member in members) / SAMPLE_RATE
         self._lockstep.idle(missing, backward=True)
         return result
-
-    @property
-    def preparation_wait_seconds(self) -> float:
-        """How long passes were waited for that were not described in time, in total."""
-        return self._ahead.wait_seconds
 
     def close(self) -> None:
         """End the thread; returns when it is gone."""
