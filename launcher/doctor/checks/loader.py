@@ -8,7 +8,7 @@ from mms_dist.monitor.supply import advice, comparison, reading
 from mms_dist.planning.measure import measured_device, measured_reading
 from shards import storage
 
-READ_SECONDS = 1.0
+READ_SECONDS = 0.5
 NEAR = 1.5
 """Times as fast as the device, below which other work on the machine makes the loader the slower."""
 
@@ -18,6 +18,9 @@ def look(subject: Subject, notes: Notes) -> None:
     config = subject.config
     if config is None or not subject.languages:
         notes.skip("how fast audio is read is not known without shards")
+        return
+    if not subject.site.here:
+        notes.skip("how fast audio is read is to be seen on the machines of the job")
         return
     if storage.is_url(config.data.shards):
         notes.skip("how fast audio is read from elsewhere is not measured: shards would be fetched whole for it")
