@@ -143,4 +143,6 @@ class GradientPass:
         )
         weighted_B = losses_B * on_device.weights_B
         weighted_B.sum().backward()
-        sums_S.index_add_(0, on_device.slots_B, weighted_B.detach().to(sums_S.dtype))
+        own_SB = on_device.slots_B == torch.arange(len(sums_S), device=sums_S.device)[:, None]
+        # Not `index_add_`, which on a GPU adds in an order of its own: reported losses repeat themselves as well.
+        sums_S += torch.where(own_SB, weighted_B.detach().to(sums_S.dtype), 0).sum(1)
