@@ -27,6 +27,9 @@ def look(subject: Subject, notes: Notes) -> None:
         return
     workers = max(1, config.data.workers)
     loader = measured_reading(config, subject.languages, workers=workers, seconds=READ_SECONDS)
+    if not loader:
+        notes.skip("no utterance of the language with most audio could be read")
+        return
     if not subject.load:
         notes.ok(
             f"{reading(loader, workers)}; whether the device is slower, --load measures, and training says after its "
