@@ -60,6 +60,11 @@ def pinned(size_bytes: int, device: torch.device) -> Tensor:
     return torch.empty(size_bytes, dtype=torch.uint8, pin_memory=device.type == "cuda")
 
 
+def pageable(size_bytes: int) -> Tensor:
+    """Ordinary host memory, uint8: a copy from it to a GPU waits for what the GPU was given before."""
+    return torch.empty(size_bytes, dtype=torch.uint8)
+
+
 def begin_to_device(block: Tensor, device: torch.device) -> tuple[Tensor, Arrival]:
     """A copy on `device` of a block from `pinned`, which must not be written to before the copy has arrived."""
     copy = block.to(device, non_blocking=True, copy=True)

@@ -60,17 +60,21 @@ def measured_device(config: Config, census: Sequence[LanguageEntry]) -> float:
 def measured_reading(config: Config, census: Sequence[LanguageEntry], *, workers: int, seconds: float) -> float:
     """Audio seconds that so many threads read and decode in a second, of the language with most audio, for a moment.
 
+    Each reads one utterance at least, however slow that is; 0 if none can be read.
+
     Raises:
         ShardsError: what a user can mend.
     """
     language = max(census, key=lambda entry: entry.seconds).language
     index = ShardIndex.load(config.data.shards, [language])
-    rows = cycle(np.random.default_rng(0).permutation(index.language(language).utterances("train")).tolist())
+    utterances = index.language(language).utterances("train")
+    rows = cycle(np.random.default_rng(0).permutation(utterances).tolist())
     began = perf_counter()
 
     def read(_: int) -> int:
-        samples = 0
-        while perf_counter() - began < seconds:
+        samples = tried = 0
+        while perf_counter() - began < seconds or (not samples and tried < utterances):
+            tried += 1
             with contextlib.suppress(DamagedSampleError):
                 samples += len(reader.read(language, "train", next(rows)).audio)
         return samples

@@ -4,7 +4,6 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import islice
-from time import perf_counter
 from typing import TypeVar
 
 import torch
@@ -23,9 +22,6 @@ class Ahead:
         device: where the model computes.
         depth: items finished or begun before they are asked for.
         threaded: whether there is a thread; None: unless the device is the CPU.
-
-    Attributes:
-        wait_seconds: how long results were waited for, in total.
     """
 
     def __init__(self, device: torch.device, *, depth: int, threaded: bool | None = None) -> None:
@@ -33,7 +29,6 @@ class Ahead:
         self._pool: ThreadPoolExecutor | None = None
         if device.type != "cpu" if threaded is None else threaded:
             self._pool = ThreadPoolExecutor(1, "mms-ahead", initializer=_work_for, initargs=(device,))
-        self.wait_seconds = 0.0
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result]:
         """The results in order; an error is raised where its result would have come.
@@ -48,11 +43,7 @@ class Ahead:
         try:
             begun.extend(self._pool.submit(function, item) for item in islice(left, self._depth))
             while begun:
-                began = perf_counter()
-                result = begun[0].result()
-                self.wait_seconds += perf_counter() - began
-                begun.popleft()
-                yield result
+                yield begun.popleft().result()
                 begun.extend(self._pool.submit(function, item) for item in islice(left, 1))
         finally:
             wait([future for future in begun if not future.cancel()])

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from threading import RLock
+from threading import Lock, RLock
 from typing import Any, BinaryIO
 
 import torch
@@ -23,7 +23,7 @@ from mms_dist.data.batch import FeatureKey
 from mms_dist.errors import ConfigError
 from mms_dist.transfer import Arrival
 
-MOST_WAITING_BYTES = 256 << 20
+MOST_WAITING_BYTES = 128 << 20
 """Of memory for features on their way to the disk; while so many wait, others are not spilled in this epoch."""
 
 
@@ -54,7 +54,10 @@ class FeatureSpill:
         """
         self._directory = directory
         self._tell = tell
-        self._lock = RLock()
+        self._lock = Lock()
+        """Held for a moment; the main thread takes it in a pass."""
+        self._disk_lock = RLock()
+        """Held while the disk works."""
         self._files: dict[str, BinaryIO] = {}
         self._places: dict[FeatureKey, _Place] = {}
         self._expected: dict[FeatureKey, int] = {}
@@ -92,16 +95,14 @@ class FeatureSpill:
 
     def write_behind(self) -> None:
         """Write what has arrived; what has not, is left for the next time."""
-        with self._lock:
-            while self._waiting and self._waiting[0].arrival.is_over:
-                waiting = self._waiting.popleft()
-                self._coming_bytes -= waiting.features_TC.nbytes
+        while (waiting := self._next_to_write()) is not None:
+            with self._disk_lock:
                 if not self._failed:
                     self._write(waiting.key, waiting.features_TC)
 
     def read(self, key: FeatureKey) -> Tensor | None:
         """Features [T, C]; None if they are not here."""
-        with self._lock:
+        with self._disk_lock:
             place = self._places.get(key)
             if place is None:
                 return None
@@ -118,21 +119,30 @@ class FeatureSpill:
     def forget(self, language: str) -> None:
         """Give back the space of a language that has left."""
         with self._lock:
-            self._places = {key: place for key, place in self._places.items() if key.utterance.language != language}
             self._expected = {key: size for key, size in self._expected.items() if key.utterance.language != language}
             self._waiting = deque(each for each in self._waiting if each.key.utterance.language != language)
             self._coming_bytes = sum(self._expected.values()) + sum(each.features_TC.nbytes for each in self._waiting)
+        with self._disk_lock:
+            self._places = {key: place for key, place in self._places.items() if key.utterance.language != language}
             if language in self._files:
                 self._files.pop(language).close()
 
     def close(self) -> None:
         """Give back all space."""
         with self._lock:
-            self._places.clear()
             self._waiting.clear()
+        with self._disk_lock:
+            self._places.clear()
             for file in self._files.values():
                 file.close()
             self._files.clear()
+
+    def _next_to_write(self) -> _Waiting | None:
+        with self._lock:
+            if not self._waiting or not self._waiting[0].arrival.is_over:
+                return None
+            self._coming_bytes -= self._waiting[0].features_TC.nbytes
+            return self._waiting.popleft()
 
     def _write(self, key: FeatureKey, features_TC: Tensor) -> None:
         try:

@@ -65,6 +65,9 @@ class FeatureStore:
         self._slab_bytes = (SLAB_BYTES if device.type == "cuda" else 0) if slab_bytes is None else slab_bytes
         self._spill = spill
         self._lock = Lock()
+        """Held for a moment; the main thread takes it in a pass."""
+        self._memory_lock = Lock()
+        """Held while memory is page-locked, which takes milliseconds."""
         self._kept: dict[FeatureKey, _Kept] = {}
         self._reserved: dict[FeatureKey, Tensor] = {}
         self._slabs: defaultdict[str, list[_Slab]] = defaultdict(list)
@@ -83,11 +86,13 @@ class FeatureStore:
         with self._lock:
             if key in self._reserved or key in self._kept:
                 return
-            size_bytes = shape_TC[0] * shape_TC[1] * dtype.itemsize
+        size_bytes = shape_TC[0] * shape_TC[1] * dtype.itemsize
+        with self._memory_lock:
             memory_N = self._take(key.utterance.language, size_bytes)
-            if memory_N is None and self._spill is not None and self._spill.expect(key, size_bytes):
-                memory_N = transfer.pinned(size_bytes, self._device)
-            if memory_N is not None:
+        if memory_N is None and self._spill is not None and self._spill.expect(key, size_bytes):
+            memory_N = transfer.pinned(size_bytes, self._device)
+        if memory_N is not None:
+            with self._lock:
                 self._reserved[key] = memory_N.view(dtype).view(shape_TC)
 
     def fill(self, computed: Mapping[FeatureKey, Tensor]) -> None:
@@ -114,6 +119,7 @@ class FeatureStore:
             for found in (self._kept, self._reserved):
                 for key in [key for key in found if key.utterance.language == language]:
                     del found[key]
+        with self._memory_lock:
             self._room_bytes += sum(slab.memory_N.numel() for slab in self._slabs.pop(language, []))
         if self._spill is not None:
             self._spill.forget(language)

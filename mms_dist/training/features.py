@@ -4,6 +4,7 @@ Legend: B utterances of a pass, of which K are remembered and M are computed; T 
 channels, S audio samples.
 """
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,17 +58,15 @@ class FeatureSource:
     Args:
         cache_gib: host memory for what is remembered; 0: nothing is.
         spill_directory: folder for what finds no room in it.
-
-    Attributes:
-        notices: what a user should be told of, by whoever takes it out.
     """
 
     def __init__(self, base: FrozenBase, *, cache_gib: float, spill_directory: Path | None = None) -> None:
         self._base = base
-        self.notices: list[str] = []
+        self._notices: deque[str] = deque()
         self._store: FeatureStore | None = None
+        self._one_by_one = base.device.type == "cpu"
         if cache_gib > 0:
-            spill = None if spill_directory is None else FeatureSpill(spill_directory, tell=self.notices.append)
+            spill = None if spill_directory is None else FeatureSpill(spill_directory, tell=self._notices.append)
             self._store = FeatureStore(base.device, budget_bytes=int(cache_gib * _GIB), spill=spill)
 
     def plan(self, members: Sequence[Utterance]) -> FeaturePlan:
@@ -106,7 +105,7 @@ class FeatureSource:
         if self._store is None:
             return self._base.features(normalised(audio_MS, samples_M))
         frames = [int(plan.frames_B[place]) for place in plan.computed]
-        if audio_MS.device.type == "cpu":
+        if self._one_by_one:
             alone = [self._alone(audio_MS[row], samples_M[row]) for row in range(len(frames))]
             computed_MTC = pad_sequence(alone, batch_first=True)
         else:
@@ -129,6 +128,10 @@ class FeatureSource:
         plan = self.plan(members)
         device = self._base.device
         return self.on_device(plan, {name: transfer.to_device(tensor, device) for name, tensor in plan.tensors.items()})
+
+    def take_notices(self) -> list[str]:
+        """What a user should be told of; once."""
+        return [self._notices.popleft() for _ in range(len(self._notices))]
 
     def forget(self, language: str) -> None:
         """Give back the memory of a language that has left."""

@@ -62,7 +62,12 @@ class _Prepared:
 
 
 class GradientPass:
-    """Adds the gradients of a round to the bank. `close` ends its thread."""
+    """Adds the gradients of a round to the bank. `close` ends its thread.
+
+    Args:
+        forward_seconds: padded audio of a pass.
+        staging_bytes: pinned memory for passes on their way to a GPU; None: as much as they need.
+    """
 
     def __init__(
         self,
@@ -72,13 +77,14 @@ class GradientPass:
         forward_seconds: float,
         forward_cost: int = FORWARD_COST,
         seed: int,
+        staging_bytes: int | None = None,
         lockstep: Lockstep | None = None,
     ) -> None:
         self._lockstep = lockstep or Lockstep(Comm(), model)
         self._watch = self._lockstep.comm.watch
         self._model = model
         self._builder = PassBuilder(model, features, seed=seed)
-        self._staging = StagingBlocks(model.base.device)
+        self._staging = StagingBlocks(model.base.device, budget_bytes=staging_bytes)
         self._ahead = Ahead(model.base.device, depth=BLOCKS - 1)
         self.forward_seconds = forward_seconds
         self.forward_cost = forward_cost
@@ -124,11 +130,6 @@ class GradientPass:
         self._lockstep.idle(missing, backward=True)
         return result
 
-    @property
-    def preparation_wait_seconds(self) -> float:
-        """How long passes were waited for that were not described in time, in total."""
-        return self._ahead.wait_seconds
-
     def close(self) -> None:
         """End the thread; returns when it is gone."""
         self._ahead.close()
@@ -144,4 +145,6 @@ class GradientPass:
         )
         weighted_B = losses_B * on_device.weights_B
         weighted_B.sum().backward()
-        sums_S.index_add_(0, on_device.slots_B, weighted_B.detach().to(sums_S.dtype))
+        own_SB = on_device.slots_B == torch.arange(len(sums_S), device=sums_S.device)[:, None]
+        # Not `index_add_`, which on a GPU adds in an order of its own: reported losses repeat themselves as well.
+        sums_S += torch.where(own_SB, weighted_B.detach().to(sums_S.dtype), 0).sum(1)

@@ -94,6 +94,11 @@ class Lifecycle:
             if turn.trainee.progress.status == ACTIVE:
                 self._settle(turn.trainee, transcriptions.get(turn.trainee.language))
 
+    def tell_notices(self, round_number: int) -> None:
+        """Whatever the parts of this rank have met that a user should know of, and goes on without."""
+        for reason in self.workplace.features.take_notices():
+            self.monitor.event("features_not_spilled", round=round_number, reason=reason)
+
     def save_all(self, trainees: Iterable[Trainee], round_number: int) -> None:
         """Before an early end: a checkpoint of every live language at this round."""
         for trainee in trainees:

@@ -107,6 +107,7 @@ class RoundLoop:
         ]
         self.lifecycle.after_steps(turns, number)
         self.round, self._stepping = number, False
+        self.lifecycle.tell_notices(number)
         report = RoundReport(
             round=number,
             languages=[

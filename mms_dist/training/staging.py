@@ -90,11 +90,21 @@ class StagingBlocks:
     On a CPU there is nothing to copy: tensors are handed on as they are.
 
     Args:
+        budget_bytes: of pinned memory. What does not fit goes into ordinary memory, which is right and slower: the copy
+            then waits for the device. None: as much as the passes need.
         copies: go through the blocks on a CPU as well, as tests do.
     """
 
-    def __init__(self, device: torch.device, *, blocks: int = BLOCKS, copies: bool | None = None) -> None:
+    def __init__(
+        self,
+        device: torch.device,
+        *,
+        blocks: int = BLOCKS,
+        budget_bytes: int | None = None,
+        copies: bool | None = None,
+    ) -> None:
         self._device = device
+        self._block_bytes = None if budget_bytes is None else budget_bytes // blocks
         self._copies = device.type != "cpu" if copies is None else copies
         self._blocks = [_Block(transfer.pinned(0, device), Arrival()) for _ in range(blocks)]
         self._turn = 0
@@ -117,8 +127,16 @@ class StagingBlocks:
         block.turn = self._turn
         self._turn += 1
         if layout.bytes > block.memory_N.numel():
-            size_bytes = -(-layout.bytes * 5 // 4 // _GROWTH_BYTES) * _GROWTH_BYTES
-            block.memory_N = transfer.pinned(size_bytes, self._device)
+            block.memory_N = self._memory(layout.bytes)
         for name, view in layout.views(block.memory_N).items():
             view.copy_(tensors[name])
         return Staged(self._device, layout, block)
+
+    def _memory(self, size_bytes: int) -> Tensor:
+        """For a block, with room to grow."""
+        roomy_bytes = -(-size_bytes * 5 // 4 // _GROWTH_BYTES) * _GROWTH_BYTES
+        if self._block_bytes is None or roomy_bytes <= self._block_bytes:
+            return transfer.pinned(roomy_bytes, self._device)
+        if size_bytes <= self._block_bytes:
+            return transfer.pinned(self._block_bytes, self._device)
+        return transfer.pageable(roomy_bytes)

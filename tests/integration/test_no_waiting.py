@@ -1,5 +1,6 @@
 """Between the first and the last pass of a round nothing waits for the device, and a pass is copied to it at once."""
 
+import threading
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,7 @@ from mms_dist.training.ahead import Ahead
 from mms_dist.training.assembly import Parts
 from mms_dist.training.features import FeatureSource
 from mms_dist.training.gradients import GradientPass
+from mms_dist.training.passes import PassBuilder
 from mms_dist.training.staging import StagingBlocks
 from shards.schema import frames_of
 from tests.corpus import build_toy_shards
@@ -208,3 +210,31 @@ def counted(crossed: Counter[str], name: str, sound: Callable[..., Any]) -> Call
         return sound(*args, **options)
 
     return count_one
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "error"),
+    [(PassBuilder, "on_host", MemoryError("of the thread")), (GradientPass, "_forward_backward", KeyboardInterrupt())],
+)
+def test_the_thread_ends_with_the_run_however_that_ends(
+    tmp_path: Path, small_base: Path, monkeypatch: pytest.MonkeyPatch, owner: type, name: str, error: BaseException
+) -> None:
+    shards = build_toy_shards(tmp_path, languages=2, train=8, dev=1)
+    sound = getattr(owner, name)
+    calls: list[int] = []
+
+    def failing(*args: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 2:
+            assert any(thread.name.startswith("mms-ahead") for thread in threading.enumerate())
+            raise error
+        return sound(*args)
+
+    def watch(parts: Parts) -> None:
+        parts.gradients._ahead = Ahead(torch.device("cpu"), depth=2, threaded=True)
+
+    monkeypatch.setattr(owner, name, failing)
+    with pytest.raises(type(error)) as raised:
+        train_watched(toy_config(tmp_path / "run", small_base, shards, rounds={"forward_seconds": 2.0}), watch)
+    assert "failing" in [frame.name for frame in raised.traceback]
+    assert not any(thread.name.startswith("mms-ahead") for thread in threading.enumerate())

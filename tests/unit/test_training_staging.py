@@ -44,6 +44,22 @@ def test_what_is_staged_arrives_as_it_was_however_the_passes_grow_and_shrink(cop
     assert (staging.bytes > 0) == copies
 
 
+def test_no_more_memory_is_pinned_than_the_budget_and_a_larger_pass_is_as_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pinned: list[int] = []
+
+    def pin(size_bytes: int, device: torch.device) -> Tensor:
+        pinned.append(size_bytes)
+        return torch.empty(size_bytes, dtype=torch.uint8)
+
+    monkeypatch.setattr(transfer, "pinned", pin)
+    staging = StagingBlocks(CPU, blocks=2, budget_bytes=2 * 20_000, copies=True)
+    assert same(staging.stage(tensors_of(0)).on_device(), tensors_of(0))
+    assert same(staging.stage(tensors_of(9)).on_device(), tensors_of(9))
+    assert [size for size in pinned if size] == [20_000]
+
+
 class Copy:
     """One that ends when a test says so."""
 

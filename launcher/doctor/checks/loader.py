@@ -10,7 +10,7 @@ from mms_dist.planning.measure import measured_device, measured_reading
 from mms_dist.training.hardware import Hardware
 from shards import storage
 
-READ_SECONDS = 1.0
+READ_SECONDS = 0.5
 NEAR = 1.5
 """Times as fast as the device, below which other work on the machine makes the loader the slower."""
 
@@ -21,6 +21,9 @@ def look(subject: Subject, notes: Notes) -> None:
     if config is None or not subject.languages:
         notes.skip("how fast audio is read is not known without shards")
         return
+    if not subject.site.here:
+        notes.skip("how fast audio is read is to be seen on the machines of the job")
+        return
     if storage.is_url(config.data.shards):
         notes.skip("how fast audio is read from elsewhere is not measured: shards would be fetched whole for it")
         return
@@ -29,6 +32,9 @@ def look(subject: Subject, notes: Notes) -> None:
         return
     workers = max(1, _workers(config.data.workers, subject.hardware))
     loader = measured_reading(config, subject.languages, workers=workers, seconds=READ_SECONDS)
+    if not loader:
+        notes.skip("no utterance of the language with most audio could be read")
+        return
     if not subject.load:
         notes.ok(
             f"{reading(loader, workers)}; whether the device is slower, --load measures, and training says after its "
