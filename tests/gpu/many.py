@@ -8,6 +8,7 @@ its own; so one of them can be killed without torchrun ending the others. DIR mu
 """
 
 import argparse
+import importlib
 import os
 import socket
 import sys
@@ -21,6 +22,7 @@ import torch.distributed as dist
 from safetensors.torch import load_file
 
 from tests.corpus import build_toy_shards, toy_languages
+from tests.gpu.child import IMPORTED
 from tests.gpu.collectives import look_at_collectives
 from tests.gpu.commands import TIMED_OUT, Commands
 from tests.gpu.distance import relative
@@ -139,7 +141,8 @@ class Suite:
         words = ["train", "--config", DEMO, "--data.shards", str(self.out / "corpus" / "shards"), *device]
         words += ["--run.directory", str(self.out / name), "--model.dtype", "float32", "--optim.batch_seconds", "4"]
         words += ["--optim.steps", str(self._steps), "--optim.warmup_steps", "1"]
-        return [*words, "--evaluation.every_steps", half, "--checkpoint.every_rounds", half, *more]
+        words += ["--evaluation.every_steps", str(self._steps), "--evaluation.max_utterances", "1"]
+        return [*words, "--checkpoint.every_rounds", half, *more]
 
     def _commands(self, name: str) -> Commands:
         log = self.out / f"rank{self.ranks.rank}.log"
@@ -160,6 +163,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="results.json and table.md, for all")
     parser.add_argument("--smoke", action="store_true", help="on the CPU, with gloo")
     asked = parser.parse_args(arguments)
+    for module in IMPORTED:  # before anything is forked
+        importlib.import_module(module)
     ranks, out = Ranks.here(), asked.out.resolve()
     if ranks.world < 2:
         parser.error(f"found {ranks.world} process, expected two or more: torchrun --nproc-per-node 2 …")

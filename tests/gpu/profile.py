@@ -1,6 +1,7 @@
 """What the device did in one call of some work, and where the host waited for it."""
 
 import time
+import warnings
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -93,3 +94,19 @@ def _top(on_device: Iterable[Any]) -> list[tuple[str, int, float]]:
         found[event.name[:90]] = (count + 1, total + event.time_range.elapsed_us() / 1e3)
     order = sorted(found.items(), key=lambda item: -item[1][1])
     return [(name, count, ms) for name, (count, ms) in order[:TOP]]
+
+
+def synchronizing_operations(work: Work, device: torch.device) -> list[str]:
+    """What torch itself says of each of its operations that waits for the device: `c10/cuda/CUDAFunctions.cpp` warns
+    whenever it copies and waits, or waits for a stream. (Waits for events it does not know; the profile does.)"""
+    if device.type != "cuda":
+        work()
+        return []
+    torch.cuda.set_sync_debug_mode("warn")
+    try:
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            work()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    return [str(one.message).splitlines()[0] for one in told if "synchronizing" in str(one.message)]

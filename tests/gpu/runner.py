@@ -20,14 +20,7 @@ _POLL_SECONDS = 0.1
 _SMOKE_PATIENCE = 4.0
 """Times a part's limit, for a machine that has other things to do."""
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(
-    [
-        "tests.gpu.preload",
-        "transformers.models.wav2vec2.modeling_wav2vec2",
-        "launcher.cli",
-        "mms_dist.training.run",
-    ]
-)
+_SERVER.set_forkserver_preload([*child.IMPORTED])
 
 
 @dataclass
