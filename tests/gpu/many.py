@@ -13,7 +13,7 @@ import os
 import socket
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,6 +21,7 @@ import torch
 import torch.distributed as dist
 from safetensors.torch import load_file
 
+from mms_dist.distributed.device import choose_device
 from tests.corpus import build_toy_shards, toy_languages
 from tests.gpu.child import IMPORTED
 from tests.gpu.collectives import look_at_collectives
@@ -91,7 +92,10 @@ class Suite:
         self.same(languages, "shared", "languages shared by all ranks")
         self.lose(languages[0])
         self.same(languages, "lost", "a run that lost a rank and was resumed")
-        look_at_collectives(self.part, self.ranks.rank, self.ranks.world, self.ranks.host, self.ranks.port("NCCL"))
+        part = self.part
+        if part.on_gpu:  # not asked for before: the commands are forked from this process
+            part = replace(part, device=choose_device("auto", int(os.environ.get("LOCAL_RANK", "0"))))
+        look_at_collectives(part, self.ranks.rank, self.ranks.world, self.ranks.host, self.ranks.port("NCCL"))
 
     def together(self, name: str, what: str, *more: str) -> None:
         """The product's `train` on all ranks."""
@@ -172,8 +176,7 @@ def main(arguments: list[str] | None = None) -> int:
     findings = out / f"rank{ranks.rank}.jsonl"
     findings.unlink(missing_ok=True)
     record = Record(findings, f"rank {ranks.rank}")
-    local = int(os.environ.get("LOCAL_RANK", "0"))
-    device = torch.device("cpu") if asked.smoke else torch.device(f"cuda:{local}")
+    device = torch.device("cpu" if asked.smoke else "cuda")
     part = Part(record, device, asked.smoke, time.monotonic() + SECONDS, findings)
     try:
         Suite(ranks, part, out).run()

@@ -14,11 +14,12 @@ from unittest import mock
 import torch
 from torch import Tensor
 
+from mms_dist import transfer
 from mms_dist.config import Adapter, Augment, Optim
 from mms_dist.data.batch import LoadedBatch
 from mms_dist.model.bank import AdapterBank
 from mms_dist.model.base import FrozenBase
-from mms_dist.model.compiled import compile_layers
+from mms_dist.model.compiled import Compilation, compile_layers
 from mms_dist.model.initial import initial_tensors
 from mms_dist.model.layout import RowLayout
 from mms_dist.model.routed import RoutedModel
@@ -101,6 +102,7 @@ class Joint:
     def __init__(self, base: FrozenBase, bank: AdapterBank, setting: Setting) -> None:
         self.base, self.bank, self.setting = base, bank, setting
         self._cost_samples = int(FORWARD_COST_SECONDS["gpu" if base.device.type == "cuda" else "cpu"] * SAMPLE_RATE)
+        self.compilation: Compilation | None = None
         if setting.compiled:
             self.compilation = compile_layers(base, "inductor" if base.device.type == "cuda" else "eager")
         self.model = RoutedModel(base, bank, activation_checkpointing=setting.checkpointing)
@@ -134,8 +136,18 @@ class Joint:
         losses = self.accumulate(batches)
         self._step += 1
         slots = [self._trainees[batch.request.language].slot for batch in batches]
-        self._adam.step([RowStep(slot, self._step, Optim()) for slot in slots])
+        norms = self._adam.step_rows([RowStep(slot, self._step, Optim()) for slot in slots])
+        transfer.numbers(losses.sums_S, norms)  # the one read of a round
         return losses
+
+    @property
+    def preparation_wait_seconds(self) -> float:
+        """How long passes were waited for, so far, that the host had not described in time."""
+        return self.through.preparation_wait_seconds
+
+    def close(self) -> None:
+        """End its threads."""
+        self.through.close()
 
     def passes(self, batches: Sequence[LoadedBatch]) -> tuple[int, float]:
         """Passes that a round of these is cut into, and the share of them that is padding; computes the round."""

@@ -24,6 +24,7 @@ class Profile:
     kernels: number of kernels and copies.
     busy_ms: in which at least one of them ran.
     waits: what the host called that waits for the device, between the first launch and the last, by name.
+    copies: of memory, by kind.
     top: the kernels that took longest: name, number, ms.
     """
 
@@ -31,6 +32,7 @@ class Profile:
     kernels: int
     busy_ms: float
     waits: dict[str, int]
+    copies: dict[str, int]
     top: list[tuple[str, int, float]]
 
     def told(self, passes: int) -> dict[str, object]:
@@ -41,6 +43,7 @@ class Profile:
             "device busy": self.busy_ms / self.wall_ms,
             "kernels a pass": self.kernels / passes,
             "waits": self.waits,
+            "copies": self.copies,
             "top kernels: number, ms": {name: (count, ms) for name, count, ms in self.top},
         }
 
@@ -61,8 +64,9 @@ def profiled(work: Work, device: torch.device) -> Profile:
         wall = time.perf_counter() - began
     events = recorded.events()
     on_device = [event for event in events if event.device_type == DeviceType.CUDA]
+    copies = dict(Counter(event.name for event in on_device if "Memcpy" in event.name))
     runtime = [event for event in events if event.device_type == DeviceType.CPU and event.name.startswith("cu")]
-    return Profile(1e3 * wall, len(on_device), _busy_ms(on_device), _waits(runtime, on_device), _top(on_device))
+    return Profile(1e3 * wall, len(on_device), _busy_ms(on_device), _waits(runtime, on_device), copies, _top(on_device))
 
 
 def _busy_ms(on_device: Iterable[Any]) -> float:

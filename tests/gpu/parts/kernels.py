@@ -13,7 +13,7 @@ from tests.gpu.part import Part
 from tests.gpu.profile import profiled, synchronizing_operations
 from tests.gpu.recipe import Recipe
 from tests.gpu.speech import one_pass, round_of
-from tests.gpu.timing import median
+from tests.gpu.timing import median, once
 
 LANGUAGES, BATCH_SECONDS = 16, 160.0
 RECIPE_BATCHES = 4
@@ -51,6 +51,10 @@ def look_at_rounds(part: Part, shape: str, joint: Joint, batches: list[LoadedBat
     if not part.on_gpu:
         return
     count, _ = joint.passes(batches)
+    before = joint.preparation_wait_seconds
+    seconds = once(lambda: joint.accumulate(batches), part.device)
+    waited = joint.preparation_wait_seconds - before
+    part.record.note(f"host late with a pass, share of a round's time, {what}", waited / seconds)
     passes = profiled(lambda: joint.accumulate(batches), part.device)
     part.record.note(f"passes of a round, {what}", passes.told(count))
     if (shape, joint.setting.attention) == ("300m", "padded"):

@@ -42,19 +42,20 @@ def run(part: Part) -> None:
 
 def arithmetic(part: Part) -> None:
     """Float32 is float32, and cuDNN's attention, which plans for every new shape, is off."""
+    # A product in TF32 would be off by 1e-3.
     settle_cuda_arithmetic()
     random = torch.Generator().manual_seed(0)
     left, right = (torch.randn(512, 512, dtype=torch.float64, generator=random) for _ in range(2))
     found = left.float().to(part.device) @ right.float().to(part.device)
-    part.record.check("a product in float32", relative(found, left @ right), at_most=1e-6)
+    part.record.check("a product in float32", relative(found, left @ right), at_most=1e-5)
     signal, weight = torch.randn(2, 64, 500, dtype=torch.float64), torch.randn(64, 64, 3, dtype=torch.float64)
     found = conv1d(signal.float().to(part.device), weight.float().to(part.device))
-    part.record.check("a convolution in float32", relative(found, conv1d(signal, weight)), at_most=1e-6)
+    part.record.check("a convolution in float32", relative(found, conv1d(signal, weight)), at_most=1e-5)
     part.record.holds("cuDNN's attention is off", not torch.backends.cuda.cudnn_sdp_enabled())
 
 
 def ctc_kernels(part: Part) -> None:
-    """The project's own kernels are used, wait for nothing, and take less time than torch's."""
+    """The project's own kernels are used and wait for nothing; their time beside that of torch's."""
     began = time.perf_counter()
     reason = ctc_gpu.reason_against(part.device)
     part.record.holds("CTC kernels passed their trial", reason is None, reason or "")
