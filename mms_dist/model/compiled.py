@@ -26,7 +26,7 @@ from mms_dist.model.padded_frames import PaddedFrames
 
 GRAPHS_AT_MOST = 16
 """Torch gives up on a function after 8 graphs unless told otherwise; the kinds of input below need fewer than this."""
-_FRAMES = 48
+_FRAMES = 45
 _CACHE_VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
 
 
