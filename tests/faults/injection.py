@@ -17,7 +17,7 @@ from typing import Any, Literal
 from mms_dist.checkpoint.language_folder import LanguageFolder
 from mms_dist.data.loader import BatchLoader
 from mms_dist.distributed.comm import Comm
-from mms_dist.training import run as training_run
+from mms_dist.training import run_base
 from mms_dist.training.evaluate import Evaluator
 from mms_dist.training.gradients import GradientPass
 from mms_dist.training.loop import RoundLoop
@@ -95,11 +95,11 @@ class Injector:
     def install(self) -> None:
         """Wrap what the phases are made of."""
         self._count_rounds()
-        self._before(training_run, "load_base", "start")
+        self._before(run_base, "load_base", "start")
         self._before(BatchLoader, "take", "data")
         self._before(GradientPass, "_forward_backward", "forward")
         self._before(Comm, "reduce", "reduce", lambda comm, block, buffer: block.size > 1)
-        self._before(Evaluator, "transcribe", "evaluation")
+        self._before(Evaluator, "transcribe_all", "evaluation")
         self._before(LanguageFolder, "_move_in", "saving")  # all is written, and has not got its name yet
         self._before(Comm, "agree", "edge")
         self._poison()
