@@ -11,7 +11,7 @@ import pytest
 from launcher import cli, signals
 from mms_dist.config import Config
 from mms_dist.distributed import patience
-from mms_dist.training import run as training_run
+from mms_dist.training import run_base
 from mms_dist.training.assembly import Parts
 from mms_dist.training.attempts import read_status
 from tests.corpus import build_toy_shards
@@ -46,7 +46,7 @@ def load_for_ever(notes: worker.Notes) -> int:
     """One rank is stuck in loading the base, as in a download; the others wait for it inside of a collective."""
     patience.FIRST_NOTICE_SECONDS = NOTICE_SECONDS
     if int(os.environ["RANK"]) == notes["stuck"]:
-        training_run.load_base = lambda *_: time.sleep(FOR_EVER)  # type: ignore[assignment]
+        run_base.load_base = lambda *_: time.sleep(FOR_EVER)  # type: ignore[assignment]
     return cli.main(["train", "--config", notes["config"]])
 
 

@@ -12,6 +12,7 @@ import yaml
 from mms_dist.config import Config
 from mms_dist.errors import ConfigError
 from mms_dist.training import run as training_run
+from mms_dist.training import run_base
 from mms_dist.training.hardware import Facts, Hardware
 from mms_dist.training.hardware_record import HARDWARE_NAME, Kept, read_kept, write_kept
 from mms_dist.training.score_run import RunScorer
@@ -52,7 +53,8 @@ def test_what_was_chosen_is_written_and_taken_over_by_a_restart_and_by_eval(
     begun = Kept("bfloat16", "padded", False, 2.0, 3.0, 5.0, 3, 1, "H100 (9.0)")
     write_kept(tmp_path, begun)
     threads: list[int | None] = []
-    monkeypatch.setattr(training_run, "set_threads", threads.append)
+    for module in (training_run, run_base):
+        monkeypatch.setattr(module, "set_threads", threads.append)
     assert train(config) == "finished"
     told = capsys.readouterr().out
     assert "model.dtype bfloat16" in told and "as this run began, on H100 (9.0)" in told
