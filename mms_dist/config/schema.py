@@ -70,6 +70,9 @@ class Model:
     """A folder or Hub name of a Wav2Vec2/MMS checkpoint with `do_stable_layer_norm`; `tiny-mms` is the shipped one."""
     dtype: Literal["float32", "bfloat16", "float64"] = "float32"
     """Arithmetic of the frozen base. Adapter rows, optimizer and CTC are never below float32."""
+    attention: Literal["auto", "padded", "packed"] = "auto"
+    """`padded` fills the utterances of a forward pass up to the longest. `packed` lays them end to end in passes of
+    constant size; on a GPU it needs compute capability 8.0 and bfloat16. `auto` is what was measured to be faster."""
     activation_checkpointing: Flag = False
     """Recompute each layer in the backward pass: less memory, about a third more arithmetic."""
     feature_cache_gib: NonNegativeFloat | None = None

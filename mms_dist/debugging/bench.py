@@ -125,6 +125,7 @@ class Bench:
             features or FeatureSource(model.base, cache_gib=0.0),
             forward_seconds=self.parts.gradients.forward_seconds,
             seed=self.config.run.seed,
+            packed=self.config.model.attention == "packed",
         )
 
     def gradients(

@@ -40,5 +40,23 @@ class PaddedFrames:
 
     def product(self, frames_BTX: Tensor, weight_UXY: Tensor, bias_U1Y: Tensor, owner_B: Tensor) -> Tensor:
         """Every frame times its own language's matrix, plus its bias, [B, T, Y]."""
-        weight_BXY, bias_B1Y = weight_UXY.index_select(0, owner_B), bias_U1Y.index_select(0, owner_B)
-        return torch.baddbmm(bias_B1Y, frames_BTX, weight_BXY)
+        return row_product(frames_BTX, weight_UXY, bias_U1Y, owner_B)
+
+    @property
+    def numbers(self) -> Tensor:
+        """Number of each frame in its utterance, [1, T]."""
+        return torch.arange(self.valid_BT.shape[1], device=self.valid_BT.device)[None]
+
+    def spread(self, values_B: Tensor) -> Tensor:
+        """What each utterance has, for its frames, [B, 1]."""
+        return values_B[:, None]
+
+    def by_utterance(self, logits_BTV: Tensor) -> Tensor:
+        """[B, T, V], as they are."""
+        return logits_BTV
+
+
+def row_product(frames_BTX: Tensor, weight_UXY: Tensor, bias_U1Y: Tensor, owner_B: Tensor) -> Tensor:
+    """Every row of frames times its own language's matrix, plus its bias, [B, T, Y]."""
+    weight_BXY, bias_B1Y = weight_UXY.index_select(0, owner_B), bias_U1Y.index_select(0, owner_B)
+    return torch.baddbmm(bias_B1Y, frames_BTX, weight_BXY)

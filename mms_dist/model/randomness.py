@@ -58,18 +58,32 @@ def _mask_spans(axis: np.ndarray, prob: float, length: int, random: np.random.Ge
         axis[start : start + length] = True
 
 
-def keep_mask(keys_B: Tensor, layer: int, shape: torch.Size, dropout_B: Tensor, dtype: torch.dtype) -> Tensor:
+def keep_mask(
+    keys_B: Tensor,
+    layer: int,
+    shape: torch.Size,
+    dropout_B: Tensor,
+    dtype: torch.dtype,
+    numbers: Tensor | None = None,
+) -> Tensor:
     """Dropout's multiplier [B, T, D]: 0, or 1 / (1 - p), with each utterance's own p and stream.
 
     A counter-based generator (SplitMix64, Steele et al. 2014): an element depends on its key, layer, frame and
     channel alone, so neither padding nor neighbours change it.
+
+    Args:
+        keys_B, dropout_B: of each row's utterance; or of each frame's, [B, T].
+        numbers: of the frames in their utterances; None: every row begins one.
     """
     _, frames, width = shape
-    counter_TD = torch.arange(frames * width, device=keys_B.device).view(frames, width) + (layer << 40)
-    bits_BTD = _mix(keys_B[:, None, None] + (counter_TD + 1) * _GOLDEN)
+    keys_BT, rates_BT = keys_B.reshape(len(keys_B), -1), dropout_B.reshape(len(dropout_B), -1)
+    if numbers is None:
+        numbers = torch.arange(frames, device=keys_B.device)[None]
+    counter_BTD = numbers[:, :, None] * width + torch.arange(width, device=keys_B.device) + (layer << 40)
+    bits_BTD = _mix(keys_BT[:, :, None] + (counter_BTD + 1) * _GOLDEN)
     uniform_BTD = _shift(bits_BTD, 11).to(torch.float64) * 2.0**-53
-    kept_BTD = uniform_BTD >= dropout_B[:, None, None]
-    return kept_BTD.to(dtype) / (1 - dropout_B[:, None, None]).to(dtype)
+    kept_BTD = uniform_BTD >= rates_BT[:, :, None]
+    return kept_BTD.to(dtype) / (1 - rates_BT[:, :, None]).to(dtype)
 
 
 def _mix(bits: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ gain and offset fold into the first projection,  W1 (g * n + o) + b1 = (W1 * g) 
 small matrices once a batch instead of on activations in every layer.
 
 Legend: B utterances, U languages among them, T frames, H hidden size, D bottleneck, L layers, V vocabulary, R row
-length.
+length. In a packed pass the frames of hidden_BTH and its like lie in blocks, which are then what B counts.
 """
 
 from dataclasses import dataclass
@@ -19,6 +19,8 @@ from torch.utils.checkpoint import checkpoint
 
 from mms_dist.model.bank import AdapterBank
 from mms_dist.model.base import FrozenBase
+from mms_dist.model.packed_frames import PackedFrames
+from mms_dist.model.packed_tables import PackedTables
 from mms_dist.model.padded_frames import PaddedFrames
 from mms_dist.model.randomness import keep_mask
 
@@ -32,11 +34,12 @@ ABSENT_TOKEN_LOGIT = -1e4
 
 @dataclass(frozen=True)
 class Batch:
-    """One forward pass as it is described on the CPU: utterances of any languages, padded.
+    """One forward pass as it is described on the CPU: utterances of any languages, padded or packed.
 
-    features_BTC come from the front end, on the model's device; everything else lives on the CPU. The masks are
-    SpecAugment's, drawn per utterance (None: none drawn); keys_B and dropout_B are given when any utterance has
-    dropout; slots_B say which row of the bank each utterance goes through.
+    features_BTC come from the front end, on the model's device, [F, C] in a packed pass; everything else lives on the
+    CPU. The masks are SpecAugment's, drawn per utterance (None: none drawn); keys_B and dropout_B are given when any
+    utterance has dropout; slots_B say which row of the bank each utterance goes through; tables say how a packed pass
+    lies (None: it is padded).
     """
 
     features_BTC: Tensor
@@ -46,6 +49,7 @@ class Batch:
     time_BT: Tensor | None = None
     channel_BH: Tensor | None = None
     dropout_B: Tensor | None = None
+    tables: PackedTables | None = None
 
 
 @dataclass(frozen=True)
@@ -54,15 +58,15 @@ class DeviceBatch:
 
     Attributes:
         frames: how the utterances' frames lie in the pass's tensors.
-        features: of the front end, [B, T, C].
+        features: of the front end, [B, T, C] or [F, C].
         slots_U: rows of the bank of the languages in the pass, int64; each language once.
-        owner_B: place in slots_U of each utterance's language, int64.
+        owner_B: place in slots_U of the language of each row of frames (an utterance, or a block), int64.
         sizes_U: vocabulary size of each of those languages, int64.
         largest_vocabulary: the largest of them, known on the host.
         keys_B, dropout_B, time, channel_BH: as in `Batch`; `time` lies as the frames do.
     """
 
-    frames: PaddedFrames
+    frames: PaddedFrames | PackedFrames
     features: Tensor
     slots_U: Tensor
     owner_B: Tensor
@@ -104,18 +108,28 @@ class RoutedModel:
 
     def on_device(self, batch: Batch) -> DeviceBatch:
         """The batch with everything copied to the model's device, tensor by tensor."""
-        frames, device = batch.features_BTC.shape[1], self.base.device
+        device = self.base.device
         slots_U, owner_B = torch.unique(batch.slots_B, return_inverse=True)
         sizes = [self.bank.vocabulary_sizes[slot] for slot in slots_U.tolist()]
+        frames: PaddedFrames | PackedFrames
+        time = batch.time_BT
+        if batch.tables is None:
+            longest = batch.features_BTC.shape[1]
+            frames = PaddedFrames.of(batch.frames_B.to(device), longest, is_full=int(batch.frames_B.min()) == longest)
+        else:
+            tables = batch.tables
+            frames = PackedFrames.of(tables, lambda table: torch.from_numpy(table).to(device))
+            owner_B = owner_B[torch.from_numpy(tables.utterance_R)]
+            time = None if time is None else time[tables.utterance_N, tables.index_N]
         return DeviceBatch(
-            frames=PaddedFrames.of(batch.frames_B.to(device), frames, is_full=int(batch.frames_B.min()) == frames),
+            frames=frames,
             features=batch.features_BTC,
             slots_U=slots_U.to(device),
             owner_B=owner_B.to(device),
             sizes_U=torch.tensor(sizes).to(device),
             largest_vocabulary=max(sizes),
             keys_B=_on(device, batch.keys_B),
-            time=_on(device, batch.time_BT),
+            time=_on(device, time),
             channel_BH=_on(device, batch.channel_BH),
             dropout_B=_on(device, batch.dropout_B),
         )
@@ -138,6 +152,7 @@ class RoutedModel:
         logits_BTV = batch.frames.product(
             self.base.final_norm(hidden_BTH), weights.head_UHV, weights.bias_U1V, batch.owner_B
         )
+        logits_BTV = batch.frames.by_utterance(logits_BTV)
         return logits_BTV.to(torch.promote_types(logits_BTV.dtype, torch.float32))
 
     def _layer(self, layer: int, hidden_BTH: Tensor, weights: RoutedWeights, batch: DeviceBatch) -> Tensor:
@@ -146,7 +161,8 @@ class RoutedModel:
         product, owner_B = batch.frames.product, batch.owner_B
         narrow_BTD = product(normed_BTH, weights.down_LUHD[layer], weights.offset_LU1D[layer], owner_B).relu()
         if batch.dropout_B is not None and batch.keys_B is not None:
-            keep_BTD = keep_mask(batch.keys_B, layer, narrow_BTD.shape, batch.dropout_B, narrow_BTD.dtype)
+            keys, rates = batch.frames.spread(batch.keys_B), batch.frames.spread(batch.dropout_B)
+            keep_BTD = keep_mask(keys, layer, narrow_BTD.shape, rates, narrow_BTD.dtype, batch.frames.numbers)
             narrow_BTD = narrow_BTD * keep_BTD
         return hidden_BTH + product(narrow_BTD, weights.up_LUDH[layer], weights.shift_LU1H[layer], owner_B)
 

@@ -129,6 +129,7 @@ def assemble(
         features,
         forward_seconds=forward_seconds(config.rounds.forward_seconds, base.device),
         seed=config.run.seed,
+        packed=config.model.attention == "packed",
         lockstep=lockstep,
     )
     workplace = Workplace(config, base.identity(), bank, optimizer, loader, features, store, index, messenger)

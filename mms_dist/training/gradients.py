@@ -9,15 +9,18 @@ Legend: B utterances of a forward pass.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from mms_dist.data.batch import LoadedBatch, Utterance
 from mms_dist.data.collate import ForwardBatch, collate
+from mms_dist.data.constant_packer import pack_constant
 from mms_dist.data.packer import pack
 from mms_dist.distributed.comm import Comm
 from mms_dist.errors import TrainingError
 from mms_dist.model.ctc import utterance_losses
+from mms_dist.model.packed_tables import BLOCK, STRIDE, PackedTables, packed_tables
 from mms_dist.model.randomness import Spans, spec_augment
 from mms_dist.model.routed import Batch, RoutedModel
 from mms_dist.training.features import FeatureSource, frames_of_batch
@@ -46,6 +49,7 @@ class GradientPass:
         *,
         forward_seconds: float,
         seed: int,
+        packed: bool = False,
         lockstep: Lockstep | None = None,
     ) -> None:
         self._lockstep = lockstep or Lockstep(Comm(), model)
@@ -55,6 +59,7 @@ class GradientPass:
         self.forward_seconds = forward_seconds
         self._capacity = int(forward_seconds * SAMPLE_RATE)
         self._seed = seed
+        self.packed_frames = packed_frames(forward_seconds) if packed else None
 
     def accumulate(self, batches: Sequence[LoadedBatch], trainees: Mapping[str, Trainee]) -> RoundLosses:
         """Forward and backward over all utterances of a round that are at hand, in groups of similar length.
@@ -68,7 +73,7 @@ class GradientPass:
         result = RoundLosses(audio_seconds=sum(lengths) / SAMPLE_RATE)
         parts: list[Tensor] = []
         order: list[str] = []
-        groups = pack(lengths, capacity=self._capacity)
+        groups = self._groups(utterances, lengths)
         missing = self._lockstep.missing(len(groups))
         for number, group in enumerate(groups, start=1):
             self._watch.at(f"forward and backward pass {number} of {len(groups)}")
@@ -84,11 +89,23 @@ class GradientPass:
                     "model.activation_checkpointing"
                 ) from error
             order += [member.language for member in members]
-            result.padded_seconds += len(members) * max(lengths[item] for item in group) / SAMPLE_RATE
+            result.padded_seconds += self._size_seconds([lengths[item] for item in group])
         self._lockstep.idle(missing, backward=True)
         for language, loss in zip(order, torch.cat(parts).tolist() if parts else (), strict=True):
             result.losses[language] = result.losses.get(language, 0.0) + loss
         return result
+
+    def _groups(self, utterances: Sequence[Utterance], lengths: Sequence[int]) -> list[np.ndarray]:
+        if self.packed_frames is None:
+            return pack(lengths, capacity=self._capacity)
+        frames, languages = [each.frames for each in utterances], [each.language for each in utterances]
+        return pack_constant(frames, languages, size=self.packed_frames, block=BLOCK)
+
+    def _size_seconds(self, lengths: Sequence[int]) -> float:
+        """Of a pass with utterances of so many samples, what is padding or filler included."""
+        if self.packed_frames is None:
+            return len(lengths) * max(lengths) / SAMPLE_RATE
+        return max(self.packed_frames * STRIDE, sum(lengths)) / SAMPLE_RATE
 
     def _forward_backward(
         self, members: Sequence[Utterance], weights: Sequence[float], trainees: Mapping[str, Trainee]
@@ -108,14 +125,19 @@ class GradientPass:
         return utterance_losses(self._model.logits(batch), batch.frames_B, labels_BL, collated.label_lengths_B)
 
     def _batch(self, members: Sequence[Utterance], collated: ForwardBatch, owners: Sequence[Trainee]) -> Batch:
-        features_BTC = self._features.features(members, collated)
-        frames_B = frames_of_batch(features_BTC, collated)
+        tables = None if self.packed_frames is None else self._tables(members, owners, self.packed_frames)
+        if tables is None:
+            features_BTC = self._features.features(members, collated)
+            frames_B = frames_of_batch(features_BTC, collated)
+        else:
+            features_BTC = self._features.packed(members, collated, tables)
+            frames_B = collated.frames_B
         spans = [_spans(owner) for owner in owners]
         time_BT, channel_BH = spec_augment(
             collated.keys_B.tolist(),
             frames_B.tolist(),
             spans,
-            longest=features_BTC.shape[1],
+            longest=int(frames_B.max()),
             hidden=self._model.base.hidden,
         )
         dropout = [owner.settings.adapter.dropout for owner in owners]
@@ -127,7 +149,22 @@ class GradientPass:
             time_BT=time_BT,
             channel_BH=channel_BH,
             dropout_B=torch.tensor(dropout, dtype=torch.float64) if any(dropout) else None,
+            tables=tables,
         )
+
+    def _tables(self, members: Sequence[Utterance], owners: Sequence[Trainee], size: int) -> PackedTables:
+        return packed_tables(
+            np.array([member.frames for member in members]),
+            np.array([owner.slot for owner in owners]),
+            size=size,
+            gap=self._model.base.position_gap,
+            seam=0 if self._features.computes_alone else 1,
+        )
+
+
+def packed_frames(forward_seconds: float) -> int:
+    """Frames of a packed pass: whole blocks, as many as fit into so much audio."""
+    return max(int(forward_seconds * SAMPLE_RATE) // STRIDE // BLOCK, 1) * BLOCK
 
 
 def _spans(owner: Trainee) -> Spans:
