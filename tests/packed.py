@@ -1,4 +1,4 @@
-"""Passes laid out end to end, for tests that know them padded."""
+"""Passes laid out end to end, a strip for every language, for tests that know them padded."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,7 +18,9 @@ def as_packed(base: FrozenBase, batch: Batch, *, size: int = SIZE, order: Sequen
     """The same utterances packed, in this order (by slot if None), each with the features it has in the padded pass."""
     rows = torch.argsort(batch.slots_B, stable=True).tolist() if order is None else list(order)
     frames_B = batch.frames_B[rows]
-    tables = packed_tables(frames_B.numpy(), batch.slots_B[rows].numpy(), size=size, gap=base.position_gap, seam=0)
+    changes = batch.slots_B[rows][1:] != batch.slots_B[rows][:-1]
+    strip_B = np.cumsum([0, *changes.tolist()])
+    tables = packed_tables(frames_B.numpy(), strip_B, size=size, gap=base.position_gap, seam=0)
     features = [batch.features_BTC[row, : int(batch.frames_B[row])] for row in rows]
 
     def chosen(tensor: torch.Tensor | None) -> torch.Tensor | None:
@@ -35,8 +37,3 @@ def as_packed(base: FrozenBase, batch: Batch, *, size: int = SIZE, order: Sequen
         dropout_B=chosen(batch.dropout_B),
         tables=tables,
     )
-
-
-def padded_order(batch: Batch) -> list[int]:
-    """Where each row of a padded pass is in the one that `as_packed` makes of it."""
-    return np.argsort(torch.argsort(batch.slots_B, stable=True).numpy()).tolist()

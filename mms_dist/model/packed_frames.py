@@ -1,17 +1,19 @@
-"""How the utterances of a packed pass lie in its tensors: end to end, in blocks that belong to one language each.
+"""How the utterances of a packed pass lie in its tensors: end to end, in blocks of one strip each.
 
 A block is a row as an utterance is one in a padded pass, [R, K, …], so that everything that works frame by frame, and
 what takes each row through its own language's matrices, is the same code for both. All blocks of all passes have one
-shape: the same kernels for every frame, whatever else is in the pass. (`torch.nn.functional.grouped_mm` would take
-languages of any size, but waits for the device on all but compute capabilities 9.0 and 10.x, and takes neither
-float32 there nor rows that are no multiple of 16 bytes: GroupedBlas.cpp of torch 2.11 to 2.13.)
+shape and every strip begins with a block: whatever else is in the pass, a strip's frames go through the same kernels,
+and its gradient is the same sum. (`torch.nn.functional.grouped_mm` would take strips as they are, but waits for the
+device on all compute capabilities but 9.0 and 10.x, and leaves rows of no group as the memory was: GroupedBlas.cpp and
+GroupedMMUtils.h of torch 2.11 and 2.13.)
 
-Legend: B utterances, U languages, N frames of the pass, R blocks of K frames, C front-end channels, H hidden size, X
-and Y the two sides of a matrix, P rows of the positional convolution, T frames of the longest utterance.
+Legend: B utterances, U strips, N frames of the pass, R blocks of K frames, C front-end channels, H hidden size, X and Y
+the two sides of a matrix, P rows of the positional convolution, T frames of the longest utterance.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -19,7 +21,6 @@ from torch import Tensor
 
 from mms_dist.model.base import FrozenBase
 from mms_dist.model.packed_tables import BLOCK, PackedTables
-from mms_dist.model.padded_frames import row_product
 from mms_dist.model.segments import Segments
 
 
@@ -68,8 +69,12 @@ class PackedFrames:
         return (hidden_NH + positions(self, base, hidden_NH)).unflatten(0, (-1, BLOCK))
 
     def product(self, frames_RKX: Tensor, weight_UXY: Tensor, bias_U1Y: Tensor, owner_R: Tensor) -> Tensor:
-        """Every frame times its own language's matrix, plus its bias, [R, K, Y]."""
-        return row_product(frames_RKX, weight_UXY, bias_U1Y, owner_R)
+        """Every frame times its own strip's matrix, plus its bias, [R, K, Y]."""
+        weight_RXY, bias_R1Y = _OfBlocks.apply(weight_UXY, owner_R), _OfBlocks.apply(bias_U1Y, owner_R)
+        return torch.baddbmm(bias_R1Y, frames_RKX, weight_RXY)
+
+    head_step: ClassVar[int] = 64
+    """Heads are a multiple of this wide: a column is then summed alike whether there are more or not."""
 
     @property
     def numbers(self) -> Tensor:
@@ -84,6 +89,33 @@ class PackedFrames:
         """[B, T, V]. Past its end an utterance has its last frame again, of which no loss may take account."""
         logits_NV = logits_RKV.flatten(0, 1)
         return logits_NV.index_select(0, self.logits_BT.flatten()).unflatten(0, self.logits_BT.shape)
+
+
+class _OfBlocks(torch.autograd.Function):
+    """Each block's part of what strips have, [U, …] to [R, …], with gradients summed in the order of the blocks.
+
+    `index_select` would do, but on a GPU its backward pass adds with atomics, in any order. There `index_put_` sorts,
+    and is the one of the two that repeats itself (torch's notes on `use_deterministic_algorithms`, 2.11 to 2.13).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, parts_U: Tensor, owner_R: Tensor) -> Tensor:
+        ctx.save_for_backward(owner_R)
+        ctx.strips = len(parts_U)
+        return parts_U.index_select(0, owner_R)
+
+    @staticmethod
+    def backward(ctx: Any, *grads_R: Tensor) -> tuple[Tensor, None]:
+        (owner_R,) = ctx.saved_tensors
+        grad_U = grads_R[0].new_zeros(ctx.strips, *grads_R[0].shape[1:])
+        return add_rows(grad_U, owner_R, grads_R[0]), None
+
+
+def add_rows(sums: Tensor, place_R: Tensor, rows_R: Tensor) -> Tensor:
+    """Add each row at its place, in their order where several have one place."""
+    if sums.is_cuda:
+        return sums.index_put_((place_R,), rows_R, accumulate=True)
+    return sums.index_add_(0, place_R, rows_R)
 
 
 @torch.no_grad()

@@ -1,9 +1,9 @@
 """Where every frame of a packed pass lies: worked out on the host, once a pass, with numpy alone.
 
-The frames of a pass are N, always the same number, in blocks of 64. Utterances follow one another without padding; only
-where another language begins does a new block begin, so that a block belongs to one language. What is left of a
-language's last block, and of the pass, is filler: copies of the frame before it, of the same language. Nobody reads
-what becomes of them, and a value that is not finite stays in the language that it came from.
+The frames of a pass are N, always the same number, in blocks of 64. Utterances follow one another without padding in
+strips, each of one language, and every strip begins with a new block: the blocks of a strip hold the same frames in
+every pass. What is left of a strip's last block, and of the pass, is filler: copies of the frame before it, of the same
+language. Nobody reads what becomes of them, and a value that is not finite stays in the language that it came from.
 
 The front end and the positional convolution look at neighbours, and there alone utterances are kept apart:
 
@@ -13,8 +13,8 @@ The front end and the positional convolution look at neighbours, and there alone
 * The positional convolution has kernel 128 and sees 64 frames back and 63 ahead: 64 zero frames between two utterances
   are what an utterance by itself finds at its ends.
 
-Legend: B utterances, N frames of the pass, R blocks of them, S attended sequences, F rows of features, P rows of the
-positional convolution, T frames of the longest utterance.
+Legend: B utterances, U strips, N frames of the pass, R blocks of them, S attended sequences, F rows of features, P
+rows of the positional convolution, T frames of the longest utterance.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ import numpy as np
 from shards.schema import FRONT_END
 
 BLOCK = 64
-"""Frames of a block. Smaller: less filler where languages meet. Larger: fewer and larger products."""
+"""Frames of a block. Smaller: less filler at the end of strips. Larger: fewer and larger products."""
 
 STRIDE = int(np.prod([stride for _, stride in FRONT_END]))
 """Samples from one frame to the next: 320."""
@@ -52,7 +52,8 @@ class PackedTables:
         utterance_N, index_N: whose frame it is, and which of that utterance's frames.
         feature_N: row of the features that it is made of.
         gapped_N: its row among those of the positional convolution.
-        utterance_R: an utterance of each block, which is of the block's language.
+        strip_R: number of the strip that each block belongs to.
+        utterance_U: the first utterance of each strip, which has the strip's language.
         sequences_S1: where each attended sequence begins, and the end of the last, int32. Sequences of filler count.
         is_filler_S: True for those.
         logits_BT: place of frame t of utterance b, and past its end that of its last frame.
@@ -67,7 +68,8 @@ class PackedTables:
     index_N: np.ndarray
     feature_N: np.ndarray
     gapped_N: np.ndarray
-    utterance_R: np.ndarray
+    strip_R: np.ndarray
+    utterance_U: np.ndarray
     sequences_S1: np.ndarray
     is_filler_S: np.ndarray
     logits_BT: np.ndarray
@@ -89,24 +91,25 @@ def samples_seen(frames_B: np.ndarray) -> np.ndarray:
     return (frames_B - 1) * STRIDE + _RECEPTIVE
 
 
-def packed_size(frames_B: np.ndarray, owner_B: np.ndarray) -> int:
-    """Frames that these utterances take in this order, filler where languages meet included."""
-    return int(_first_frames(frames_B, owner_B)[1])
+def packed_size(frames_B: np.ndarray, strip_B: np.ndarray) -> int:
+    """Frames that these utterances take, filler at the end of strips included."""
+    return int(_first_frames(frames_B, strip_B)[1])
 
 
-def packed_tables(frames: np.ndarray, owners: np.ndarray, *, size: int, gap: int, seam: int) -> PackedTables:
-    """Lay out utterances of `frames` frames each, in the order given, those of a language next to each other.
+def packed_tables(frames: np.ndarray, strips: np.ndarray, *, size: int, gap: int, seam: int) -> PackedTables:
+    """Lay out utterances of `frames` frames each, in the order given.
 
     Args:
-        owners: number of each utterance's language.
+        strips: number of each utterance's strip: 0, 1, 2 … in this order, each of one language.
         size: N, a multiple of 64. Utterances that need more make the pass larger, by eighths: one that is longer.
         gap: zero frames that keep utterances apart in the positional convolution: half of its kernel.
         seam: rows of features between utterances: 1 if they come from the long recording, 0 if each was computed alone.
     """
     frames_B = np.asarray(frames, dtype=np.int64)
-    owner_B = np.asarray(owners, dtype=np.int64)
+    strip_B = np.asarray(strips, dtype=np.int64)
     assert (frames_B > 0).all() and size % BLOCK == 0, "an utterance without a frame, or a pass of half a block"
-    first_B, end = _first_frames(frames_B, owner_B)
+    assert strip_B[0] == 0 and np.isin(np.diff(strip_B), (0, 1)).all(), "strips are numbered as they come"
+    first_B, end = _first_frames(frames_B, strip_B)
     step = BLOCK * max(size // BLOCK // 8, 1)
     places = size + step * max(-(-(int(end) - size) // step), 0)
     last_B = first_B + frames_B - 1
@@ -125,7 +128,8 @@ def packed_tables(frames: np.ndarray, owners: np.ndarray, *, size: int, gap: int
         index_N=index_N,
         feature_N=feature_B[utterance_N] + index_N,
         gapped_N=gapped_B[utterance_N] + index_N,
-        utterance_R=utterance_N[::BLOCK].copy(),
+        strip_R=strip_B[utterance_N[::BLOCK]],
+        utterance_U=np.searchsorted(strip_B, np.arange(strip_B[-1] + 1)),
         sequences_S1=sequences_S1,
         is_filler_S=is_filler_S,
         logits_BT=first_B[:, None] + np.minimum(time_T, frames_B[:, None] - 1),
@@ -134,11 +138,11 @@ def packed_tables(frames: np.ndarray, owners: np.ndarray, *, size: int, gap: int
     )
 
 
-def _first_frames(frames_B: np.ndarray, owner_B: np.ndarray) -> tuple[np.ndarray, int]:
-    """Place of each utterance's first frame, and the end of the last block: a language begins with a block."""
+def _first_frames(frames_B: np.ndarray, strip_B: np.ndarray) -> tuple[np.ndarray, int]:
+    """Place of each utterance's first frame, and the end of the last block: a strip begins with a block."""
     first_B, at = np.zeros(len(frames_B), dtype=np.int64), 0
     for number, frames in enumerate(frames_B):
-        if number and owner_B[number] != owner_B[number - 1]:
+        if number and strip_B[number] != strip_B[number - 1]:
             at = -(-at // BLOCK) * BLOCK
         first_B[number] = at
         at += int(frames)

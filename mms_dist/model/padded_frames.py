@@ -7,6 +7,7 @@ two sides of a matrix.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -40,7 +41,11 @@ class PaddedFrames:
 
     def product(self, frames_BTX: Tensor, weight_UXY: Tensor, bias_U1Y: Tensor, owner_B: Tensor) -> Tensor:
         """Every frame times its own language's matrix, plus its bias, [B, T, Y]."""
-        return row_product(frames_BTX, weight_UXY, bias_U1Y, owner_B)
+        weight_BXY, bias_B1Y = weight_UXY.index_select(0, owner_B), bias_U1Y.index_select(0, owner_B)
+        return torch.baddbmm(bias_B1Y, frames_BTX, weight_BXY)
+
+    head_step: ClassVar[int] = 1
+    """Heads are as wide as the largest vocabulary of the pass."""
 
     @property
     def numbers(self) -> Tensor:
@@ -54,9 +59,3 @@ class PaddedFrames:
     def by_utterance(self, logits_BTV: Tensor) -> Tensor:
         """[B, T, V], as they are."""
         return logits_BTV
-
-
-def row_product(frames_BTX: Tensor, weight_UXY: Tensor, bias_U1Y: Tensor, owner_B: Tensor) -> Tensor:
-    """Every row of frames times its own language's matrix, plus its bias, [B, T, Y]."""
-    weight_BXY, bias_B1Y = weight_UXY.index_select(0, owner_B), bias_U1Y.index_select(0, owner_B)
-    return torch.baddbmm(bias_B1Y, frames_BTX, weight_BXY)

@@ -59,7 +59,7 @@ class DeviceBatch:
     Attributes:
         frames: how the utterances' frames lie in the pass's tensors.
         features: of the front end, [B, T, C] or [F, C].
-        slots_U: rows of the bank of the languages in the pass, int64; each language once.
+        slots_U: rows of the bank of the languages in the pass, int64; each language once, or once a strip.
         owner_B: place in slots_U of the language of each row of frames (an utterance, or a block), int64.
         sizes_U: vocabulary size of each of those languages, int64.
         largest_vocabulary: the largest of them, known on the host.
@@ -109,18 +109,19 @@ class RoutedModel:
     def on_device(self, batch: Batch) -> DeviceBatch:
         """The batch with everything copied to the model's device, tensor by tensor."""
         device = self.base.device
-        slots_U, owner_B = torch.unique(batch.slots_B, return_inverse=True)
-        sizes = [self.bank.vocabulary_sizes[slot] for slot in slots_U.tolist()]
         frames: PaddedFrames | PackedFrames
         time = batch.time_BT
         if batch.tables is None:
+            slots_U, owner_B = torch.unique(batch.slots_B, return_inverse=True)
             longest = batch.features_BTC.shape[1]
             frames = PaddedFrames.of(batch.frames_B.to(device), longest, is_full=int(batch.frames_B.min()) == longest)
         else:
             tables = batch.tables
             frames = PackedFrames.of(tables, lambda table: torch.from_numpy(table).to(device))
-            owner_B = owner_B[torch.from_numpy(tables.utterance_R)]
+            # A strip counts as a language of its own: its gradient is summed by itself before it is added.
+            slots_U, owner_B = batch.slots_B[torch.from_numpy(tables.utterance_U)], torch.from_numpy(tables.strip_R)
             time = None if time is None else time[tables.utterance_N, tables.index_N]
+        sizes = [self.bank.vocabulary_sizes[slot] for slot in slots_U.tolist()]
         return DeviceBatch(
             frames=frames,
             features=batch.features_BTC,
@@ -135,7 +136,7 @@ class RoutedModel:
         )
 
     def device_logits(self, batch: DeviceBatch) -> Tensor:
-        """CTC logits [B, T, V] for the largest vocabulary V of the batch, in at least float32.
+        """CTC logits [B, T, V] for the largest vocabulary V of the batch or a little more, in at least float32.
 
         Frames past an utterance's own, and tokens past its language's own vocabulary, carry no meaning; the latter
         have probability 0.
@@ -195,7 +196,10 @@ class RoutedModel:
         entries_UVH = head_UR[:, : largest * width].reshape(len(head_UR), largest, width)
         own_UV = torch.arange(largest, device=head_UR.device) < batch.sizes_U[:, None]
         bias_UV = entries_UVH[:, :, -1].masked_fill(~own_UV, ABSENT_TOKEN_LOGIT)
-        return entries_UVH[:, :, :-1].transpose(1, 2), bias_UV[:, None, :]
+        # Tokens that nobody has make the heads of a packed pass as wide as others: a narrower product sums otherwise.
+        more = -largest % batch.frames.head_step
+        bias_UV = functional.pad(bias_UV, (0, more), value=ABSENT_TOKEN_LOGIT)
+        return functional.pad(entries_UVH[:, :, :-1], (0, 0, 0, more)).transpose(1, 2), bias_UV[:, None, :]
 
 
 def _on(device: torch.device, tensor: Tensor | None) -> Tensor | None:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mms_dist.data.batch import LoadedBatch, Utterance
 from mms_dist.data.collate import ForwardBatch, collate
-from mms_dist.data.constant_packer import pack_constant
+from mms_dist.data.constant_packer import Strips, pack_constant
 from mms_dist.data.packer import pack
 from mms_dist.distributed.comm import Comm
 from mms_dist.errors import TrainingError
@@ -60,6 +60,7 @@ class GradientPass:
         self._capacity = int(forward_seconds * SAMPLE_RATE)
         self._seed = seed
         self.packed_frames = packed_frames(forward_seconds) if packed else None
+        self._strips: list[int] = []  # utterances of each strip of the pass at hand
 
     def accumulate(self, batches: Sequence[LoadedBatch], trainees: Mapping[str, Trainee]) -> RoundLosses:
         """Forward and backward over all utterances of a round that are at hand, in groups of similar length.
@@ -75,12 +76,14 @@ class GradientPass:
         order: list[str] = []
         groups = self._groups(utterances, lengths)
         missing = self._lockstep.missing(len(groups))
-        for number, group in enumerate(groups, start=1):
+        for number, strips in enumerate(groups, start=1):
             self._watch.at(f"forward and backward pass {number} of {len(groups)}")
+            group = [item for strip in strips for item in strip]
             members = [utterances[item] for item in group]
             weights = [1 / sizes[member.language] for member in members]
             try:
                 with self._lockstep.in_company():
+                    self._strips = [len(strip) for strip in strips]
                     parts.append(self._forward_backward(members, weights, trainees))
             except torch.OutOfMemoryError as error:
                 raise TrainingError(
@@ -95,9 +98,10 @@ class GradientPass:
             result.losses[language] = result.losses.get(language, 0.0) + loss
         return result
 
-    def _groups(self, utterances: Sequence[Utterance], lengths: Sequence[int]) -> list[np.ndarray]:
+    def _groups(self, utterances: Sequence[Utterance], lengths: Sequence[int]) -> list[Strips]:
+        """Items of every pass; a padded one is one strip of many languages."""
         if self.packed_frames is None:
-            return pack(lengths, capacity=self._capacity)
+            return [[group.tolist()] for group in pack(lengths, capacity=self._capacity)]
         frames, languages = [each.frames for each in utterances], [each.language for each in utterances]
         return pack_constant(frames, languages, size=self.packed_frames, block=BLOCK)
 
@@ -125,7 +129,7 @@ class GradientPass:
         return utterance_losses(self._model.logits(batch), batch.frames_B, labels_BL, collated.label_lengths_B)
 
     def _batch(self, members: Sequence[Utterance], collated: ForwardBatch, owners: Sequence[Trainee]) -> Batch:
-        tables = None if self.packed_frames is None else self._tables(members, owners, self.packed_frames)
+        tables = None if self.packed_frames is None else self._tables(members, self.packed_frames)
         if tables is None:
             features_BTC = self._features.features(members, collated)
             frames_B = frames_of_batch(features_BTC, collated)
@@ -152,10 +156,10 @@ class GradientPass:
             tables=tables,
         )
 
-    def _tables(self, members: Sequence[Utterance], owners: Sequence[Trainee], size: int) -> PackedTables:
+    def _tables(self, members: Sequence[Utterance], size: int) -> PackedTables:
         return packed_tables(
             np.array([member.frames for member in members]),
-            np.array([owner.slot for owner in owners]),
+            np.repeat(np.arange(len(self._strips)), self._strips),
             size=size,
             gap=self._model.base.position_gap,
             seam=0 if self._features.computes_alone else 1,
