@@ -15,7 +15,6 @@ from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config, Optim
 from mms_dist.data.batch import BatchRequest, LoadedBatch, Utterance
 from mms_dist.data.collate import ForwardBatch, collate
-from mms_dist.data.packer import pack
 from mms_dist.data.stream import Position
 from mms_dist.debugging.utterances import similar_lengths, take_by_length
 from mms_dist.distributed.placement import Work
@@ -31,7 +30,6 @@ from mms_dist.training.roster import Candidate
 from mms_dist.training.trainee import Trainee
 from shards.index import ShardIndex
 from shards.read import ShardReader
-from shards.schema import SAMPLE_RATE
 
 
 @dataclass(frozen=True)
@@ -90,8 +88,8 @@ class Bench:
     def forward_groups(self) -> list[list[Utterance]]:
         """The round's forward passes, as training would make them."""
         everything = self.utterances()
-        capacity = int(self.parts.gradients.forward_seconds * SAMPLE_RATE)
-        return [[everything[item] for item in group] for group in pack(lengths(everything), capacity=capacity)]
+        passes = self.parts.gradients.passes(everything)
+        return [[everything[item] for strip in strips for item in strip] for strips in passes]
 
     def forward(self, members: Sequence[Utterance], model: RoutedModel | None = None) -> Forward:
         """A forward pass with its graph, without SpecAugment or dropout."""

@@ -74,7 +74,7 @@ class GradientPass:
         result = RoundLosses(audio_seconds=sum(lengths) / SAMPLE_RATE)
         parts: list[Tensor] = []
         order: list[str] = []
-        groups = self._groups(utterances, lengths)
+        groups = self.passes(utterances)
         missing = self._lockstep.missing(len(groups))
         for number, strips in enumerate(groups, start=1):
             self._watch.at(f"forward and backward pass {number} of {len(groups)}")
@@ -98,9 +98,10 @@ class GradientPass:
             result.losses[language] = result.losses.get(language, 0.0) + loss
         return result
 
-    def _groups(self, utterances: Sequence[Utterance], lengths: Sequence[int]) -> list[Strips]:
-        """Items of every pass; a padded one is one strip of many languages."""
+    def passes(self, utterances: Sequence[Utterance]) -> list[Strips]:
+        """Which utterances go into every forward pass; a padded one is one strip of many languages."""
         if self.packed_frames is None:
+            lengths = [len(each.audio) for each in utterances]
             return [[group.tolist()] for group in pack(lengths, capacity=self._capacity)]
         frames, languages = [each.frames for each in utterances], [each.language for each in utterances]
         return pack_constant(frames, languages, size=self.packed_frames, block=BLOCK)

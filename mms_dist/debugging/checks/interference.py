@@ -6,6 +6,7 @@ Legend: B utterances of a forward pass, S slots, R row length.
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,6 +15,7 @@ from mms_dist.data.collate import ForwardBatch
 from mms_dist.debugging.bench import Bench, full_precision, relative_distance
 from mms_dist.debugging.checks.company import bound_of
 from mms_dist.debugging.report import NOT_RUN, Check, needs_two_languages, verdict
+from mms_dist.model.packed_tables import PackedTables
 from mms_dist.training.features import FeatureSource
 
 FACTOR = 1e6
@@ -32,6 +34,17 @@ class PoisonedFeatures(FeatureSource):
         own_B = torch.tensor([utterance.language == self._language for utterance in utterances])
         features_BTC[own_B.to(features_BTC.device)] = float("nan")
         return features_BTC
+
+    @property
+    def computes_alone(self) -> bool:
+        return self._clean.computes_alone
+
+    def packed(self, utterances: Sequence[Utterance], batch: ForwardBatch, tables: PackedTables) -> Tensor:
+        features_FC = self._clean.packed(utterances, batch, tables).clone()
+        own_B = np.array([utterance.language == self._language for utterance in utterances])
+        own_F = torch.from_numpy(tables.feature_N[own_B[tables.utterance_N]])
+        features_FC[own_F.to(features_FC.device)] = float("nan")
+        return features_FC
 
 
 def nan_stays_home(bench: Bench) -> Check:
