@@ -88,7 +88,7 @@ class Bench:
     def forward_groups(self) -> list[list[Utterance]]:
         """The round's forward passes, as training would make them."""
         everything = self.utterances()
-        passes = self.parts.gradients.passes(everything)
+        passes = self.parts.gradients.plan_passes(everything)
         return [[everything[item] for strip in strips for item in strip] for strips in passes]
 
     def forward(self, members: Sequence[Utterance], model: RoutedModel | None = None) -> Forward:

@@ -26,7 +26,7 @@ from mms_dist.model.routed import Batch, RoutedModel
 from mms_dist.training.features import FeatureSource, frames_of_batch
 from mms_dist.training.lockstep import Lockstep
 from mms_dist.training.trainee import Trainee
-from shards.schema import SAMPLE_RATE
+from shards.schema import SAMPLE_RATE, frames_of
 
 
 @dataclass
@@ -74,7 +74,7 @@ class GradientPass:
         result = RoundLosses(audio_seconds=sum(lengths) / SAMPLE_RATE)
         parts: list[Tensor] = []
         order: list[str] = []
-        groups = self.passes(utterances)
+        groups = self.plan_passes(utterances)
         missing = self._lockstep.missing(len(groups))
         for number, strips in enumerate(groups, start=1):
             self._watch.at(f"forward and backward pass {number} of {len(groups)}")
@@ -98,13 +98,13 @@ class GradientPass:
             result.losses[language] = result.losses.get(language, 0.0) + loss
         return result
 
-    def passes(self, utterances: Sequence[Utterance]) -> list[Strips]:
+    def plan_passes(self, utterances: Sequence[Utterance]) -> list[Strips]:
         """Which utterances go into every forward pass; a padded one is one strip of many languages."""
+        lengths = [len(each.audio) for each in utterances]
         if self.packed_frames is None:
-            lengths = [len(each.audio) for each in utterances]
             return [[group.tolist()] for group in pack(lengths, capacity=self._capacity)]
-        frames, languages = [each.frames for each in utterances], [each.language for each in utterances]
-        return pack_constant(frames, languages, size=self.packed_frames, block=BLOCK)
+        frames, languages = frames_of(np.array(lengths, dtype=np.int64)), [each.language for each in utterances]
+        return pack_constant(frames.tolist(), languages, size=self.packed_frames, block=BLOCK)
 
     def _size_seconds(self, lengths: Sequence[int]) -> float:
         """Of a pass with utterances of so many samples, what is padding or filler included."""
@@ -130,7 +130,7 @@ class GradientPass:
         return utterance_losses(self._model.logits(batch), batch.frames_B, labels_BL, collated.label_lengths_B)
 
     def _batch(self, members: Sequence[Utterance], collated: ForwardBatch, owners: Sequence[Trainee]) -> Batch:
-        tables = None if self.packed_frames is None else self._tables(members, self.packed_frames)
+        tables = None if self.packed_frames is None else self._tables(collated, self.packed_frames)
         if tables is None:
             features_BTC = self._features.features(members, collated)
             frames_B = frames_of_batch(features_BTC, collated)
@@ -157,9 +157,9 @@ class GradientPass:
             tables=tables,
         )
 
-    def _tables(self, members: Sequence[Utterance], size: int) -> PackedTables:
+    def _tables(self, collated: ForwardBatch, size: int) -> PackedTables:
         return packed_tables(
-            np.array([member.frames for member in members]),
+            collated.frames_B.numpy(),
             np.repeat(np.arange(len(self._strips)), self._strips),
             size=size,
             gap=self._model.base.position_gap,
