@@ -1,10 +1,11 @@
 """Attention of the utterances of a packed pass, each over its own frames.
 
 On a GPU it is `torch.nn.attention.varlen.varlen_attn`, FlashAttention-2 (Dao 2023) over sequences that lie end to end.
-Read in torch 2.11.0 and 2.13.0: it takes [frames, heads, head size], the sequences' limits as int32 on the device and
-the longest one's length as a number that only bounds the grid; it has a gradient; it plans nothing for a shape. Rows of
-no sequence are left as the memory was, so the sequences here cover all frames. `num_splits` is in 2.13.0 and not in
-2.11.0: 1 makes a sequence's sums independent of what else is in the pass.
+Read in torch 2.11.0, 2.13.0 and 2.15.0: it takes [frames, heads, head size], the sequences' limits as int32 on the
+device and the longest one's length as a number that only bounds the grid; it has a gradient; it plans nothing for a
+shape. Rows of no sequence are left as the memory was, so the sequences here cover all frames. `num_splits` came after
+2.11.0: 1 makes a sequence's sums independent of what else is in the pass, and keeps 2.15.0 from cuDNN's attention,
+which it would take first on Hopper.
 
 On a CPU, for which there is no such kernel, it is the same mathematics, one attention a sequence.
 
