@@ -3,15 +3,24 @@
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from importlib import metadata
+
+from packaging.version import Version
 
 from launcher.child import run_child
 
-FOR_THE_LAUNCHER = {
+SHUTDOWN_TIMEOUT_SINCE = (2, 12)
+"""The torch whose torchrun has `--shutdown_timeout`. One before it kills what is left 30 s after a signal, always."""
+
+
+def launcher_variables() -> dict[str, str]:
+    """What torchrun, alone or below accelerate, is told by its environment; only what the installed torch knows."""
     # It would die of SIGUSR1 and leave the training behind; the others it knows by itself.
-    "PET_SIGNALS_TO_HANDLE": "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1",
-    # Seconds from a signal to its kill -9, in which a round and the saving must fit. It allows 30 by itself.
-    "PET_SHUTDOWN_TIMEOUT": "300",
-}
+    variables = {"PET_SIGNALS_TO_HANDLE": "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"}
+    if Version(metadata.version("torch")).release[:2] >= SHUTDOWN_TIMEOUT_SINCE:
+        # Seconds from a signal to its kill -9, in which a round and the saving must fit. It allows 30 by itself.
+        variables["PET_SHUTDOWN_TIMEOUT"] = "300"
+    return variables
 
 
 def train_command(processes: int, arguments: Sequence[str], environment: Mapping[str, str]) -> list[str]:
@@ -36,4 +45,4 @@ def run_launcher(command: Sequence[str], environment: Mapping[str, str]) -> int:
     Launchers hide the exit status of what they start: 0 is 0, everything else may be 1. RUN/status.json has it.
     """
     accelerate = [sys.executable, "-m", "accelerate.commands.accelerate_cli"]  # of this Python, wherever PATH leads
-    return run_child([*accelerate, *command[1:]], {**environment, **FOR_THE_LAUNCHER})
+    return run_child([*accelerate, *command[1:]], {**environment, **launcher_variables()})

@@ -46,6 +46,12 @@ class TrainingError(MmsDistError):
     """The run cannot go on."""
 
 
+class DeviceError(MmsDistError):
+    """A GPU does not work: nothing to fix in the run, which another machine, or this one after a reset, can do."""
+
+    exit_code = EXIT_FAILED
+
+
 class CommError(MmsDistError):
     """Another rank is gone, or cannot be reached: nothing to mend on this one."""
 

@@ -5,13 +5,19 @@ import os
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "configs" / "accelerate"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+NEEDS_DEEPSPEED = pytest.mark.skipif(find_spec("deepspeed") is None, reason="DeepSpeed is not installed")
+STARTED = [pytest.param(name, marks=NEEDS_DEEPSPEED) if "deepspeed" in name else name for name in NAMES]
+"""Of the files, those that accelerate starts something for here."""
 
 
 def command_of(name: str) -> list[str]:

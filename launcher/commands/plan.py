@@ -56,11 +56,11 @@ def run(args: argparse.Namespace) -> int:
     """Plan each cluster, and print."""
     from mms_dist.config import load_config
     from mms_dist.errors import ConfigError
+    from mms_dist.model.shape import BaseShape
     from mms_dist.planning.cluster import Cluster
     from mms_dist.planning.hours import read_hours
     from mms_dist.planning.measure import measured_speed
     from mms_dist.planning.plan import make_plan
-    from mms_dist.planning.shape import BaseShape
     from mms_dist.training.census import take_census
 
     config = load_config(args.config, args.settings)

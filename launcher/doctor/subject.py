@@ -8,8 +8,10 @@ from launcher.doctor.site import Site
 
 if TYPE_CHECKING:
     from mms_dist.config import Config
-    from mms_dist.planning.shape import BaseShape
+    from mms_dist.model.shape import BaseShape
     from mms_dist.training.census import LanguageEntry
+    from mms_dist.training.hardware import Hardware
+    from mms_dist.training.hardware_record import Kept
 
 
 @dataclass
@@ -25,6 +27,10 @@ class Subject:
     """With defaults in the place of what is wrong in it."""
     base_is_sharded: bool = False
     """By DeepSpeed, over all processes."""
+    hardware: "Hardware | None" = None
+    """What every process has at least."""
+    kept: "Kept | None" = None
+    """What a run that is to go on began with."""
     shape: "BaseShape | None" = None
     loaded_base: str | None = None
     """The name that checkpoints know the base by, if it was loaded."""

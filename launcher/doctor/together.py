@@ -5,7 +5,6 @@ Everything is done as training does it, through `mms_dist.distributed.comm`.
 
 import contextlib
 import fcntl
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,9 +15,10 @@ from launcher.doctor.checks.run_directory import ELSEWHERE, trial_folder
 from launcher.doctor.finding import Finding, Notes
 from launcher.doctor.subject import Subject
 from mms_dist.checkpoint.files import write_synced
+from mms_dist.distributed.binding import bind_rank
 from mms_dist.distributed.comm import Comm, joined
+from mms_dist.distributed.device import computes_on_gpu
 from mms_dist.distributed.placement import Block
-from mms_dist.training.devices import computes_on_cpu
 
 SKEW_SECONDS = 2.0
 NUMBERS = 1 << 20
@@ -37,16 +37,15 @@ def try_together(subject: Subject, *, timeout_seconds: float, on_hang: Callable[
     """
     notes = Notes()
     asked = subject.config.run.device if subject.config is not None else "cpu"
-    on_gpu = torch.cuda.is_available() and not computes_on_cpu(asked)
     with notes.on("network"):
         began = time.perf_counter()
         with joined(
-            on_gpu=on_gpu,
+            on_gpu=computes_on_gpu(asked),
             timeout_seconds=timeout_seconds,
             on_hang=lambda report: on_hang(Finding("network", "failed", report.split("\n")[0], NETWORK)),
             need_group=True,
         ) as comm:
-            _exchange(comm, on_gpu, notes, began)
+            _exchange(comm, asked, notes, began)
             if comm.world > 1:
                 notes.about("clocks")
                 _clocks(comm, notes)
@@ -55,17 +54,12 @@ def try_together(subject: Subject, *, timeout_seconds: float, on_hang: Callable[
     return notes.findings
 
 
-def _exchange(comm: Comm, on_gpu: bool, notes: Notes, began: float) -> None:
+def _exchange(comm: Comm, asked: str, notes: Notes, began: float) -> None:
     everyone = Block(0, comm.world)
     comm.agree([comm.rank], about="a word from every process")
-    devices = [torch.device("cpu")]
-    if on_gpu:
-        local = int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count()
-        devices.append(torch.device("cuda", local))
+    own = bind_rank(asked, comm)
     told = []
-    for device in devices:
-        if device.type == "cuda":
-            torch.cuda.set_device(device)
+    for device in dict.fromkeys((torch.device("cpu"), own)):
         ones = torch.ones(NUMBERS, device=device)
         comm.reduce(everyone, ones)  # the first makes the connections
         before = time.perf_counter()

@@ -30,9 +30,9 @@ def show_forecast(
     Raises:
         MmsDistError, ShardsError: the run cannot be planned, so it could not be trained either.
     """
+    from mms_dist.model.shape import BaseShape
     from mms_dist.planning.cluster import Cluster
     from mms_dist.planning.plan import make_plan
-    from mms_dist.planning.shape import BaseShape
     from mms_dist.planning.show import show
     from mms_dist.training.census import take_census
 

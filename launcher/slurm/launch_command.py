@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Mapping, Sequence
 
-from launcher.processes import FOR_THE_LAUNCHER
+from launcher.processes import launcher_variables
 from launcher.slurm.environment import ClusterPlace
 
 MEETING_SECONDS = 600
@@ -46,7 +46,7 @@ def launch_environment(environment: Mapping[str, str], place: ClusterPlace) -> d
     """What to start it with."""
     return {
         **environment,
-        **FOR_THE_LAUNCHER,
+        **launcher_variables(),
         # SIGUSR1 is for the training processes, and reaches the launcher as well under some of SLURM's plugins: it
         # ignores it, and so do they until they are ready for it.
         "PET_SIGNALS_TO_HANDLE": "SIGTERM,SIGINT,SIGHUP,SIGQUIT",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from mms_dist.base_files.config import read_config
@@ -77,10 +77,14 @@ def write_base(
         with torch.device("meta"):
             model = Wav2Vec2ForCTC(config)
         model.load_state_dict(state, strict=True, assign=True)
-        model.save_pretrained(folder)
-    # The weights come from a temporary file that only its owner may read; config.json has the mode of the umask.
-    for weights in folder.glob("model*.safetensors"):
-        weights.chmod((folder / "config.json").stat().st_mode)
+        config.architectures = [type(model).__name__]
+        config.save_pretrained(folder)
+    # The same bytes as `model.save_pretrained` writes, which would import DeepSpeed wherever it is installed.
+    weights = folder / "model.safetensors"
+    tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    save_file(tensors, weights, metadata={"format": "pt"})
+    # They come from a temporary file that only its owner may read; config.json has the mode of the umask.
+    weights.chmod((folder / "config.json").stat().st_mode)
 
 
 def write_processor(folder: Path, vocabulary: Mapping[str, Mapping[str, int]], target_lang: str) -> None:
@@ -121,25 +125,15 @@ def write_vocabulary(folder: Path, vocabulary: Mapping[str, Mapping[str, int]]) 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Heads, adapters and quantizers of the base that are left aside are expected; what is missing is checked.
-
-    Saving also lets Accelerate import DeepSpeed, which says on a machine without a GPU that it found none.
-    """
+    """Heads, adapters and quantizers of the base that are left aside are expected; what is missing is checked."""
     from transformers.utils import logging as library_logging
 
     verbosity, bars = library_logging.get_verbosity(), library_logging.is_progress_bar_enabled()
     library_logging.set_verbosity_error()
     library_logging.disable_progress_bar()
-    deepspeed = logging.getLogger("DeepSpeed")  # it sets its own level when it is imported; a filter stays
-    deepspeed.addFilter(_is_news)
     try:
         yield
     finally:
-        deepspeed.removeFilter(_is_news)
         library_logging.set_verbosity(verbosity)
         if bars:
             library_logging.enable_progress_bar()
-
-
-def _is_news(record: logging.LogRecord) -> bool:
-    return not record.getMessage().startswith("Setting accelerator to CPU")

@@ -38,6 +38,7 @@ NonNegativeFloat = Annotated[float, Field(ge=0, le=MOST, allow_inf_nan=False), N
 Probability = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False), Number]
 ForwardSeconds = Annotated[float, Field(ge=1, le=MOST, allow_inf_nan=False), Number]
 Flag = Annotated[bool, BeforeValidator(values.flag)]
+Switch = Annotated[Literal["auto", "on", "off"], BeforeValidator(values.switch)]
 Text = Annotated[str, AfterValidator(values.text)]
 Place = Annotated[str, AfterValidator(values.text), PLACE]
 LocalPlace = Annotated[str, AfterValidator(values.text), AfterValidator(local), PLACE]
@@ -55,9 +56,10 @@ class Run:
     seed: Seed = 0
     """Keys the shuffling, SpecAugment, dropout and initial adapters, each together with the language."""
     device: Text = "auto"
-    """`auto` (the first GPU, else the CPU), `cpu` or `cuda:N`."""
+    """`auto` (a GPU of its own for each process, else the CPU), `cpu`, `cuda` (a GPU, or an error), or `cuda:N`."""
     threads: Annotated[int, Field(gt=0, le=MOST_THREADS), Number] | None = None
-    """CPU threads of torch; None leaves torch's own choice."""
+    """CPU threads of torch. None: torch's own choice where the run began, and the same number after a restart, since
+    sums over threads depend on it."""
     stalled_restarts: NonNegativeInt = 3
     """Automatic restarts without a step taken, after which the run says that no further one will help; 0 is off."""
 
@@ -68,16 +70,22 @@ class Model:
 
     base: Place = "tiny-mms"
     """A folder or Hub name of a Wav2Vec2/MMS checkpoint with `do_stable_layer_norm`; `tiny-mms` is the shipped one."""
-    dtype: Literal["float32", "bfloat16", "float64"] = "float32"
-    """Arithmetic of the frozen base. Adapter rows, optimizer and CTC are never below float32."""
+    dtype: Literal["auto", "float32", "bfloat16", "float64"] = "auto"
+    """Arithmetic of the frozen base. `auto`: bfloat16 on a GPU that has it (compute capability 8.0), float32 on other
+    GPUs and on a CPU. Adapter rows, optimizer and CTC are never below float32."""
     attention: Literal["auto", "padded", "packed"] = "auto"
     """`padded` fills the utterances of a forward pass up to the longest. `packed` lays them end to end in passes of
     constant size; on a GPU it needs compute capability 8.0 and bfloat16. `auto` is what was measured to be faster."""
+    compile: Switch = "auto"
+    """Compile the frozen layers (torch.compile). `auto`: on a GPU, where enough steps are left to pay for it. Not with
+    ZeRO-3, which wraps the same layers, and not with packed passes."""
     activation_checkpointing: Flag = False
     """Recompute each layer in the backward pass: less memory, about a third more arithmetic."""
     feature_cache_gib: NonNegativeFloat | None = None
-    """Host memory for the outputs of the frozen convolutional front end, so that later epochs skip it; 0 is off. None:
-    2 on a CPU, where the front end is a good part of the work, and 0 on a GPU, where fetching costs as much."""
+    """Host memory of a process for the outputs of the frozen convolutional front end, so that later epochs skip it; 0
+    is off. None: 2 on a CPU, and on a GPU a share of the free memory, by the processes of the machine."""
+    feature_spill_directory: LocalPlace | None = None
+    """Node-local folder for the outputs that find no room in that memory; None computes those again."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -88,8 +96,8 @@ class Data:
     """Folder or URL that holds `<lang>/index.json` beside the tars."""
     languages: Annotated[tuple[Language, ...], AfterValidator(values.some)] | None = None
     """Languages to train; None trains every language of the shards."""
-    workers: Threads = 2
-    """Threads that read and decode audio ahead of the model; changes no sample."""
+    workers: Threads | None = None
+    """Threads that read and decode audio ahead of the model; changes no sample. None: by the cores a process has."""
     prefetch_rounds: NonNegativeInt = 2
     """Rounds of audio read ahead; changes no sample."""
     window_shards: PositiveInt = 8
@@ -158,8 +166,8 @@ class Rounds:
     """Of several processes: `owners` gives every language to one, or to a block that shares its batches; with
     `replicate` all of them share all languages."""
     forward_seconds: ForwardSeconds | None = None
-    """Padded audio in one forward pass: the knob for memory. None: 160 on a GPU, and 32 on a CPU, where activations
-    should stay in its cache."""
+    """Padded audio in one forward pass: the knob for memory. None: on a GPU what its free memory holds, 320 at most,
+    and 32 on a CPU, where activations should stay in its cache."""
 
 
 @dataclass(frozen=True, config=STRICT)

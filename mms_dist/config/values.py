@@ -68,6 +68,22 @@ def flag(value: Any) -> Any:
     return value
 
 
+def switch(value: Any) -> Any:
+    """`on` or `off` of a truth value or of its text, and everything else as it is: YAML reads an unquoted `on` as true.
+
+    Raises:
+        ValueError: it is neither, nor `auto`.
+    """
+    text = value.strip().lower() if isinstance(value, str) else value
+    if isinstance(text, str) and text in FLAGS:
+        text = FLAGS[text]
+    if isinstance(text, bool):
+        return "on" if text else "off"
+    if text != "auto":
+        raise ValueError("auto, on or off is expected")
+    return text
+
+
 def text(value: str) -> str:
     """Text that can name a file, and that every file of a run can hold.
 

@@ -17,6 +17,14 @@ class BatchRequest:
     position: Position
 
 
+@dataclass(frozen=True, slots=True)
+class FeatureKey:
+    """Everything of an utterance that its front-end features depend on: which it is, and what was done to its audio."""
+
+    utterance: UtteranceId
+    waveform: int
+
+
 @dataclass(slots=True)
 class Utterance:
     """A recording with its transcript, decoded, as one epoch of training meets it.
@@ -29,6 +37,8 @@ class Utterance:
         labels: vocabulary ids of the transcript, int32 [labels].
         text: transcript.
         frames: output frames of the model's front end.
+        waveform: 0 for the recording as it is; whatever changes the audio sets it to a number that says how. Equal
+            ones mean equal audio, so that front-end features can be remembered.
     """
 
     id: UtteranceId
@@ -38,10 +48,16 @@ class Utterance:
     labels: np.ndarray
     text: str
     frames: int
+    waveform: int = 0
 
     @property
     def language(self) -> str:
         return self.id.language
+
+    @property
+    def feature_key(self) -> FeatureKey:
+        """What its front-end features are remembered by."""
+        return FeatureKey(self.id, self.waveform)
 
 
 @dataclass(frozen=True, slots=True)

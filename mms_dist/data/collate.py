@@ -8,13 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from mms_dist.data.batch import Utterance
 from mms_dist.data.randomness import random_key
 from shards.schema import frames_of
-
-_INT16_SCALE = np.float32(1 / 32_768)
-_VARIANCE_FLOOR = 1e-7  # Wav2Vec2FeatureExtractor.zero_mean_unit_var_norm
 
 
 @dataclass(slots=True)
@@ -22,7 +20,7 @@ class ForwardBatch:
     """Input of one forward pass of the model.
 
     Attributes:
-        audio_BS: float32, zero mean and unit variance per utterance, zero-padded behind.
+        audio_BS: int16 as it was decoded, zero-padded behind.
         samples_B: audio samples of each utterance, int64.
         frames_B: output frames of the front end of each utterance, int64.
         labels_BL: vocabulary ids of each utterance's own language, int64, padded with 0.
@@ -31,43 +29,53 @@ class ForwardBatch:
         languages: language code of each utterance.
     """
 
-    audio_BS: torch.Tensor
-    samples_B: torch.Tensor
-    frames_B: torch.Tensor
-    labels_BL: torch.Tensor
-    label_lengths_B: torch.Tensor
-    keys_B: torch.Tensor
+    audio_BS: Tensor
+    samples_B: Tensor
+    frames_B: Tensor
+    labels_BL: Tensor
+    label_lengths_B: Tensor
+    keys_B: Tensor
     languages: list[str]
 
 
 def collate(utterances: Sequence[Utterance], *, seed: int) -> ForwardBatch:
-    """Pad and normalise `utterances` as Hugging Face's `Wav2Vec2FeatureExtractor` does for MMS.
-
-    Equal to `Wav2Vec2FeatureExtractor(do_normalize=True, return_attention_mask=True)` on the same audio as
-    float32 in [-1, 1); `samples_B` says what its attention mask says.
-    """
-    samples_B = np.array([len(utterance.audio) for utterance in utterances], dtype=np.int64)
-    label_lengths_B = np.array([len(utterance.labels) for utterance in utterances], dtype=np.int64)
-    audio_BS = np.zeros((len(utterances), samples_B.max()), dtype=np.float32)
-    labels_BL = np.zeros((len(utterances), label_lengths_B.max()), dtype=np.int64)
-    for row, utterance in enumerate(utterances):
-        _normalise(utterance.audio, out=audio_BS[row, : samples_B[row]])
-        labels_BL[row, : label_lengths_B[row]] = utterance.labels
-    keys = [random_key(seed, item.id, item.epoch) for item in utterances]
+    """Pad `utterances`; `samples_B` says what the attention mask of Hugging Face's feature extractor says."""
+    samples_B = samples_of(utterances)
+    labels_BL, label_lengths_B = padded_labels(utterances)
     return ForwardBatch(
-        audio_BS=torch.from_numpy(audio_BS),
+        audio_BS=padded_audio(utterances),
         samples_B=torch.from_numpy(samples_B),
         frames_B=torch.from_numpy(frames_of(samples_B)),
-        labels_BL=torch.from_numpy(labels_BL),
-        label_lengths_B=torch.from_numpy(label_lengths_B),
-        keys_B=torch.tensor(keys, dtype=torch.int64),
+        labels_BL=labels_BL,
+        label_lengths_B=label_lengths_B,
+        keys_B=random_keys(utterances, seed=seed),
         languages=[utterance.language for utterance in utterances],
     )
 
 
-def _normalise(audio: np.ndarray, *, out: np.ndarray) -> None:
-    """Write int16 `audio` to `out` as float32 with zero mean and unit variance. Both [samples]."""
-    np.multiply(audio, _INT16_SCALE, out=out)
-    scale = np.sqrt(out.var() + _VARIANCE_FLOOR)
-    out -= out.mean()
-    out /= scale
+def samples_of(utterances: Sequence[Utterance]) -> np.ndarray:
+    """Audio samples of each utterance, int64 [B]."""
+    return np.array([len(utterance.audio) for utterance in utterances], dtype=np.int64)
+
+
+def padded_audio(utterances: Sequence[Utterance]) -> Tensor:
+    """The recordings, int16 [B, S], zero behind each."""
+    audio_BS = np.zeros((len(utterances), samples_of(utterances).max()), dtype=np.int16)
+    for audio_S, utterance in zip(audio_BS, utterances, strict=True):
+        audio_S[: len(utterance.audio)] = utterance.audio
+    return torch.from_numpy(audio_BS)
+
+
+def padded_labels(utterances: Sequence[Utterance]) -> tuple[Tensor, Tensor]:
+    """Vocabulary ids [B, L] and how many each utterance has [B], int64."""
+    lengths_B = np.array([len(utterance.labels) for utterance in utterances], dtype=np.int64)
+    labels_BL = np.zeros((len(utterances), lengths_B.max()), dtype=np.int64)
+    for labels_L, utterance in zip(labels_BL, utterances, strict=True):
+        labels_L[: len(utterance.labels)] = utterance.labels
+    return torch.from_numpy(labels_BL), torch.from_numpy(lengths_B)
+
+
+def random_keys(utterances: Sequence[Utterance], *, seed: int) -> Tensor:
+    """Key of each utterance's random stream, int64 [B]."""
+    keys = [random_key(seed, utterance.id, utterance.epoch) for utterance in utterances]
+    return torch.tensor(keys, dtype=torch.int64)

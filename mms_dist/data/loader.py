@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
+from threading import Lock
 from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -19,9 +20,9 @@ from mms_dist.data.buffers import AudioBuffers
 from mms_dist.data.pool import UrgencyPool
 from mms_dist.data.share import WHOLE, Share
 from mms_dist.data.stream import LanguageStream, Position
-from mms_dist.data.utterance_id import UtteranceId
+from mms_dist.data.utterance_source import UTTERANCES_PER_TASK, Read, UtteranceSource
 from mms_dist.errors import DataError
-from shards.errors import DamagedSampleError
+from shards.schema import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from shards.read import ShardReader
@@ -30,17 +31,34 @@ if TYPE_CHECKING:
 __all__ = ["BatchLoader", "BatchRequest", "DamagedSample", "LoadedBatch", "Utterance"]
 
 _BYTES_PER_SAMPLE = 2  # int16
-_UTTERANCES_PER_TASK = 8  # enough to make queueing negligible, few enough to spread a batch over workers
-
-_Read = list[Utterance | DamagedSample]
 
 
 @dataclass(slots=True)
 class _Pending:
     """A batch on its way, from being asked for to being taken."""
 
-    futures: "list[Future[_Read]]"
+    futures: "list[Future[Read]]"
     audio_bytes: int
+
+
+class Reading:
+    """How much audio the loader's threads have read and decoded, in how much time of all of them together."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self.seconds = 0.0
+        self.audio_seconds = 0.0
+
+    def timed(self, read: Callable[[np.ndarray, int], Read], items: np.ndarray, epoch: int) -> Read:
+        """`read(items, epoch)`, counted."""
+        began = perf_counter()
+        found = read(items, epoch)
+        seconds = perf_counter() - began
+        audio_seconds = sum(len(each.audio) for each in found if isinstance(each, Utterance)) / SAMPLE_RATE
+        with self._lock:
+            self.seconds += seconds
+            self.audio_seconds += audio_seconds
+        return found
 
 
 class BatchLoader:
@@ -58,7 +76,10 @@ class BatchLoader:
             asked for are always read, whatever their size.
 
     Attributes:
+        pool: its threads, which evaluation reads with as well; None without workers.
+        workers: reading threads; where there is none, the caller is the one.
         wait_seconds: how long `take` has made its callers wait, in total.
+        reading: what the threads have read so far, and in how long.
     """
 
     def __init__(
@@ -76,9 +97,11 @@ class BatchLoader:
         self._vocabularies = dict(vocabularies)
         self._shares = dict.fromkeys(streams, WHOLE)
         self._split = split
-        self._pool: UrgencyPool[_Read] | None = UrgencyPool(workers, name="mms-loader") if workers else None
+        self.pool: UrgencyPool[Read] | None = UrgencyPool(workers, name="mms-loader") if workers else None
         self._prefetch_bytes = prefetch_bytes
         self._buffers = AudioBuffers()
+        self.workers = max(1, workers)
+        self.reading = Reading()
         self._pending: dict[str, dict[Position, _Pending]] = {}
         self.wait_seconds = 0.0
 
@@ -108,7 +131,7 @@ class BatchLoader:
         Hints beyond `prefetch_bytes` are ignored. A hint that did not come true is forgotten once the language has
         gone past it. An error found while prefetching is raised if and when the batch is taken.
         """
-        if self._pool is None:
+        if self.pool is None:
             return
         held = self.pending_bytes
         for request in requests:
@@ -119,7 +142,7 @@ class BatchLoader:
             if held + audio_bytes > self._prefetch_bytes:
                 return
             held += audio_bytes
-            futures = [self._pool.submit(task, urgent=False) for task in self._tasks(request)]
+            futures = [self.pool.submit(task, urgent=False) for task in self._tasks(request)]
             batches[request.position] = _Pending(futures, audio_bytes)
 
     def take(self, requests: Iterable[BatchRequest]) -> list[LoadedBatch]:
@@ -131,12 +154,12 @@ class BatchLoader:
         """
         began = perf_counter()
         requests = list(requests)
-        begun: list[list[Future[_Read]]] = []
+        begun: list[list[Future[Read]]] = []
         try:
-            if self._pool is None:
+            if self.pool is None:
                 return [self._batch(request, (task() for task in self._tasks(request))) for request in requests]
             for request in requests:
-                begun.append(self._begin(request, self._pool))
+                begun.append(self._begin(request, self.pool))
             return [
                 self._batch(request, (future.result() for future in futures))
                 for request, futures in zip(requests, begun, strict=True)
@@ -151,8 +174,8 @@ class BatchLoader:
     def close(self) -> None:
         """Forget everything pending and end the workers; returns when no thread is left."""
         self._pending.clear()
-        if self._pool is not None:
-            self._pool.close()
+        if self.pool is not None:
+            self.pool.close()
 
     def __enter__(self) -> Self:
         return self
@@ -162,7 +185,7 @@ class BatchLoader:
     ) -> None:
         self.close()
 
-    def _begin(self, request: BatchRequest, pool: UrgencyPool[_Read]) -> "list[Future[_Read]]":
+    def _begin(self, request: BatchRequest, pool: UrgencyPool[Read]) -> "list[Future[Read]]":
         """The futures of a batch that is wanted now: those prefetched, made urgent, or new ones."""
         batches = self._pending.get(request.language, {})
         for position in [position for position in batches if position < request.position]:
@@ -174,7 +197,7 @@ class BatchLoader:
             pool.hasten(future)
         return prefetched.futures
 
-    def _batch(self, request: BatchRequest, parts: Iterable[_Read]) -> LoadedBatch:
+    def _batch(self, request: BatchRequest, parts: Iterable[Read]) -> LoadedBatch:
         batch = LoadedBatch(request, planned=len(self._stream(request.language).at(request.position)))
         for part in parts:
             for read in part:
@@ -184,11 +207,11 @@ class BatchLoader:
                     batch.damaged.append(read)
         return batch
 
-    def _drop(self, futures: "list[Future[_Read]]") -> None:
+    def _drop(self, futures: "list[Future[Read]]") -> None:
         """Work that nobody wants any more is not begun."""
-        if self._pool is not None:
+        if self.pool is not None:
             for future in futures:
-                self._pool.cancel(future)
+                self.pool.cancel(future)
 
     def _stream(self, language: str) -> LanguageStream:
         if language not in self._streams:
@@ -205,55 +228,15 @@ class BatchLoader:
         """Places in the stream's table of the utterances to read."""
         return self._shares[request.language].take(self._stream(request.language).at(request.position))
 
-    def _tasks(self, request: BatchRequest) -> list[Callable[[], _Read]]:
+    def _tasks(self, request: BatchRequest) -> list[Callable[[], Read]]:
         """The batch as a few pieces of work, each bound to everything it needs."""
         stream = self._stream(request.language)
-        source = _Source(self._reader, self._split, stream, self._vocabularies[request.language], self._buffers.lease)
-        items = self._items(request)
-        return [
-            partial(source.read, items[first : first + _UTTERANCES_PER_TASK], request.position.epoch)
-            for first in range(0, len(items), _UTTERANCES_PER_TASK)
-        ]
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """Where the utterances of one language come from; what a worker needs, and it changes nothing of it."""
-
-    reader: "ShardReader"
-    split: str
-    stream: LanguageStream
-    vocabulary: "Vocabulary"
-    allocate: Callable[[int], np.ndarray]
-
-    def read(self, items: np.ndarray, epoch: int) -> _Read:
-        """Read, decode and label utterances, given by their places in the stream's table."""
-        return [self._read_item(int(item), epoch) for item in items]
-
-    def _read_item(self, item: int, epoch: int) -> Utterance | DamagedSample:
-        language, table = self.stream.language, self.stream.table
-        utterance = UtteranceId(language, self.split, int(table.rows[item]))
-        try:
-            raw = self.reader.read(language, self.split, utterance.row, allocate=self.allocate)
-        except DamagedSampleError as error:
-            return DamagedSample(utterance, error.key, error.shard, error.reason)
-        except OSError as error:
-            raise DataError(
-                f"{language}: utterance {table.keys[item]} of {self.split} shard {table.shard[item]} (row "
-                f"{utterance.row}) cannot be read: {error}; check the file system, then `mms-dist shards verify`"
-            ) from error
-        except Exception as error:
-            error.add_note(
-                f"while reading {language}, {self.split} shard {table.shard[item]}, utterance {table.keys[item]} "
-                f"(row {utterance.row})"
-            )
-            raise
-        return Utterance(
-            id=utterance,
-            key=raw.key,
-            epoch=epoch,
-            audio=raw.audio,
-            labels=np.array(self.vocabulary.encode(raw.text), dtype=np.int32),
-            text=raw.text,
-            frames=int(table.frames[item]),
+        vocabulary = self._vocabularies[request.language]
+        source = UtteranceSource(
+            self._reader, stream.language, self._split, stream.table, vocabulary, self._buffers.lease
         )
+        items, epoch = self._items(request), request.position.epoch
+        return [
+            partial(self.reading.timed, source.read, items[first : first + UTTERANCES_PER_TASK], epoch)
+            for first in range(0, len(items), UTTERANCES_PER_TASK)
+        ]

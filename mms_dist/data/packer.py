@@ -13,8 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 
 FORWARD_COST = 16_000
-"""What one more forward pass costs, as so many samples of audio (1 s): its fixed overhead of launches and small
-operations. More makes fewer, fuller forward passes; less makes less padding."""
+"""What one more forward pass costs on a CPU, as so many samples of audio (1 s): its fixed overhead of small operations.
+More makes fewer, fuller forward passes; less makes less padding. `training.resolve` knows it for the device."""
 
 
 def pack(lengths: Sequence[int], *, capacity: int, forward_cost: int = FORWARD_COST) -> list[np.ndarray]:

@@ -1,10 +1,11 @@
 """Threads that do urgent work before speculative work."""
 
+import contextlib
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -65,3 +66,16 @@ class UrgencyPool(Generic[T]):
             future.set_result(work())
         except BaseException as error:  # kept for whoever asks for the result, as an executor's own future does
             future.set_exception(error)
+
+
+@contextlib.contextmanager
+def reading_pool(workers: int) -> Iterator[UrgencyPool[Any] | None]:
+    """A pool of so many threads that read audio; None without any, which means: read where it is needed."""
+    if not workers:
+        yield None
+        return
+    pool: UrgencyPool[Any] = UrgencyPool(workers, name="mms-reader")
+    try:
+        yield pool
+    finally:
+        pool.close()

@@ -11,6 +11,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from mms_dist import transfer
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config, Optim
 from mms_dist.data.batch import BatchRequest, LoadedBatch, Utterance
@@ -21,8 +22,9 @@ from mms_dist.distributed.placement import Work
 from mms_dist.model.base import FrozenBase
 from mms_dist.model.ctc import utterance_losses
 from mms_dist.model.routed import Batch, RoutedModel
+from mms_dist.model.waveform import normalised
 from mms_dist.training.assembly import Parts
-from mms_dist.training.features import FeatureSource, frames_of_batch
+from mms_dist.training.features import FeatureSource
 from mms_dist.training.gradients import GradientPass, RoundLosses
 from mms_dist.training.optimizer import Outcome, RowStep
 from mms_dist.training.progress import Progress
@@ -95,15 +97,14 @@ class Bench:
         """A forward pass with its graph, without SpecAugment or dropout."""
         model = model or self.parts.model
         collated = collate(members, seed=self.config.run.seed)
-        features_BTC = model.base.features(collated.audio_BS.to(model.base.device))
-        frames_B = frames_of_batch(features_BTC, collated)
+        device, frames_B = model.base.device, collated.frames_B
+        audio_BS, samples_B = (transfer.to_device(each, device) for each in (collated.audio_BS, collated.samples_B))
+        features_BTC = model.base.features(normalised(audio_BS, samples_B))
         slots_B = torch.tensor([self.trainees[member.language].slot for member in members])
         batch = Batch(features_BTC, frames_B, slots_B)
         logits_BTV = model.logits(batch)
-        device = logits_BTV.device
-        losses_B = utterance_losses(
-            logits_BTV, frames_B.to(device), collated.labels_BL.to(device), collated.label_lengths_B.to(device)
-        )
+        labels = (frames_B, collated.labels_BL, collated.label_lengths_B)
+        losses_B = utterance_losses(logits_BTV, *(transfer.to_device(each, device) for each in labels))
         return Forward(members, collated, batch, logits_BTV, losses_B)
 
     @cached_property
@@ -122,8 +123,9 @@ class Bench:
             model,
             features or FeatureSource(model.base, cache_gib=0.0),
             forward_seconds=self.parts.gradients.forward_seconds,
+            forward_cost=self.parts.gradients.forward_cost,
             seed=self.config.run.seed,
-            packed=self.config.model.attention == "packed",
+            packed=self.parts.gradients.packed,
         )
 
     def gradients(
@@ -169,17 +171,6 @@ class Bench:
 def lengths(utterances: Iterable[Utterance]) -> list[int]:
     """Audio samples of each."""
     return [len(utterance.audio) for utterance in utterances]
-
-
-@contextlib.contextmanager
-def full_precision() -> Iterator[None]:
-    """No TensorFloat-32 on the GPU: its ten bits of mantissa would drown what is measured."""
-    matmul, convolution = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = matmul, convolution
 
 
 def relative_distance(found: Tensor, expected: Tensor) -> float:

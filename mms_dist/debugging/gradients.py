@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from mms_dist import transfer
 from mms_dist.debugging.bench import Bench
 from mms_dist.debugging.report import Check, GradientLine, verdict
 
@@ -28,7 +29,7 @@ def no_tensor_is_left_out(lines: list[GradientLine]) -> Check:
 def _line(bench: Bench, language: str, grads_SR: Tensor) -> GradientLine:
     bank, trainee = bench.parts.bank, bench.trainees[language]
     size = bank.row_size(trainee.slot)
-    grad_R = grads_SR[trainee.slot, :size].cpu()
+    grad_R = transfer.to_host(grads_SR[trainee.slot, :size])
     tensors = bank.layout.from_row(grad_R)
     norm = float(grad_R.double().norm())
     clip = trainee.settings.optim.clip_norm or float("inf")

@@ -7,14 +7,15 @@ from mms_dist.debugging.bench import Bench
 from mms_dist.debugging.report import MemoryLine, plural
 from mms_dist.debugging.saved_tensors import SavedTensors
 from mms_dist.monitor.memory import memory_bytes
+from mms_dist.training.memory import Memory
 from shards.schema import SAMPLE_RATE
 
 
-def memory_lines(bench: Bench, *, run_slots: int) -> list[MemoryLine]:
-    """Measured on the longest forward pass of the bench, and what that comes to in the whole run.
+def memory_lines(bench: Bench, *, run_memory: Memory, run_slots: int) -> list[MemoryLine]:
+    """Measured on the longest forward pass of the bench, beside what is foretold of the whole run.
 
     Args:
-        run_slots: slots of the run that is debugged.
+        run_memory: of the run that is debugged, with its slots and full passes.
     """
     parts = bench.parts
     bank, model = parts.bank, parts.model
@@ -30,7 +31,6 @@ def memory_lines(bench: Bench, *, run_slots: int) -> list[MemoryLine]:
         how = "kept with activation checkpointing"
     padded_seconds = len(members) * forward.collated.audio_BS.shape[1] / SAMPLE_RATE
     full = bench.parts.gradients.forward_seconds
-    row_bytes = bank.rows.nbytes // bank.slots
     peak = "CUDA's peak for this process" if parts.base.device.type == "cuda" else "resident, this process"
     return [
         MemoryLine("base", base_bytes, "frozen, shared by all languages"),
@@ -41,7 +41,7 @@ def memory_lines(bench: Bench, *, run_slots: int) -> list[MemoryLine]:
         MemoryLine("process", memory_bytes(), peak),
         MemoryLine(
             "whole run",
-            int(base_bytes + 4 * row_bytes * run_slots + kept * full / padded_seconds),
-            f"about: base, {plural(run_slots, 'slot')}, activations of rounds.forward_seconds {full:g}",
+            run_memory.total,
+            f"foretold: base, {plural(run_slots, 'slot')}, a pass of rounds.forward_seconds {full:g}",
         ),
     ]

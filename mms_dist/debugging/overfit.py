@@ -6,6 +6,7 @@ from math import sqrt
 
 import torch
 
+from mms_dist import transfer
 from mms_dist.config import Adapter, Augment, LanguageSettings, Optim
 from mms_dist.data.batch import BatchRequest, LoadedBatch
 from mms_dist.data.stream import Position
@@ -77,7 +78,7 @@ class OverfitRun:
         rates = {}
         for language, batch in self.batches.items():
             forward = self.bench.forward(batch.utterances)
-            ids_BT = forward.logits_BTV.argmax(-1).cpu().numpy()
+            ids_BT = transfer.to_host(forward.logits_BTV.argmax(-1)).numpy()
             said = greedy(ids_BT, forward.batch.frames_B.numpy(), self.trainees[language].vocabulary)
             rates[language] = score([utterance.text for utterance in batch.utterances], said).cer
         return rates

@@ -21,9 +21,11 @@ class SilentMonitor(Monitor):
             directory, languages=languages, live=False, tensorboard=False, console=Console(file=io.StringIO())
         )
         self.rounds: list[RoundLine] = []
+        self.reports: list[RoundReport] = []
 
     def round(self, report: RoundReport) -> None:
         super().round(report)
+        self.reports.append(report)
         self.rounds.append(
             RoundLine(
                 report.round,

@@ -26,9 +26,13 @@ from mms_dist.debugging.rounds import SilentMonitor, train_rounds
 from mms_dist.debugging.shapes import route, stages
 from mms_dist.debugging.show import Show
 from mms_dist.debugging.transcripts import frames_suffice, labels_round_trip, transcript_lines
-from mms_dist.training.assembly import Parts, assemble, load_base, shard_cache
+from mms_dist.distributed.device import use_device
+from mms_dist.distributed.gpu import naming_the_gpu
+from mms_dist.training.assembly import Parts, assemble, load_base, resolved_alone, shard_cache
 from mms_dist.training.census import LanguageEntry, take_census
 from mms_dist.training.devices import set_threads
+from mms_dist.training.memory import Memory, load_of, needs_of
+from mms_dist.training.resolve import Resolved
 from mms_dist.training.restore import fresh_start
 from shards.index import ShardIndex
 from shards.read import ShardReader
@@ -54,7 +58,9 @@ def debug(config: Config, amount: Amount, show: Show, *, name: str) -> DebugRepo
     """
     began = perf_counter()
     set_threads(config.run.threads)
+    device = use_device(config.run.device)
     _, census = take_census(config)
+    resolved = resolved_alone(config, census, device)
     languages = choose_languages(amount.languages, census)
     entries = [entry for entry in census if entry.language in languages]
     with tempfile.TemporaryDirectory(prefix="mms-dist-debug-") as folder:
@@ -64,19 +70,31 @@ def debug(config: Config, amount: Amount, show: Show, *, name: str) -> DebugRepo
             config=name,
             base=config.model.base,
             device=config.run.device,
-            dtype=config.model.dtype,
+            dtype=resolved.dtype,
             run_languages=len(census),
             run_utterances=sum(entry.utterances for entry in census),
             run_seconds=sum(entry.seconds for entry in census),
         )
         with (
+            naming_the_gpu(device),
             CheckpointStore(Path(small.run.directory) / "adapters", keep=1) as store,
             SilentMonitor(Path(small.run.directory), [entry.plan() for entry in cut_entries]) as monitor,
-            assemble(small, index, cut_entries, load_base(small), fresh_start(cut_entries), store, monitor) as parts,
+            assemble(
+                small,
+                index,
+                cut_entries,
+                load_base(small, device, resolved),
+                fresh_start(cut_entries),
+                store,
+                monitor,
+                resolved=resolved,
+            ) as parts,
             contextlib.closing(ShardReader(index, shard_cache(small))) as reader,
         ):
             report.device = str(parts.base.device)
-            session = _Session(config, census, small, index, parts, store, reader, monitor, amount, show, report)
+            session = _Session(
+                config, census, small, index, parts, store, reader, monitor, amount, show, report, resolved
+            )
             session.run(Path(folder))
     report.seconds = perf_counter() - began
     show.end(report)
@@ -98,6 +116,7 @@ class _Session:
     amount: Amount
     show: Show
     report: DebugReport
+    resolved: Resolved
 
     def run(self, folder: Path) -> None:
         fingerprint = self.parts.base.fingerprint()
@@ -135,12 +154,21 @@ class _Session:
         show.shapes(report)
         show.route(report, forward_passes=len(groups))
         del forward
-        report.memory = memory_lines(bench, run_slots=min(self.config.rounds.slots, len(self.census)))
+        report.memory = memory_lines(bench, run_memory=self._run_memory(), run_slots=self._slots)
         show.memory(report)
         report.gradients = gradient_lines(bench)
         show.gradients(report)
         report.transcripts = transcript_lines(bench)
         show.transcripts(report)
+
+    @property
+    def _slots(self) -> int:
+        return min(self.config.rounds.slots, len(self.census))
+
+    def _run_memory(self) -> Memory:
+        resolved = self.resolved
+        load = load_of(self.config, self.census, resolved.hardware)
+        return needs_of(self.config, load, resolved.dtype, resolved.hardware).memory(resolved.forward_seconds)
 
     def _overfit(self, bench: Bench) -> dict[str, LoadedBatch]:
         run = OverfitRun.of(bench, self.reader, utterances=OVERFIT_UTTERANCES)

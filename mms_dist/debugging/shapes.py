@@ -7,6 +7,7 @@ V vocabulary.
 import torch
 from torch import Tensor
 
+from mms_dist import transfer
 from mms_dist.debugging.bench import Bench, Forward
 from mms_dist.debugging.report import RouteLine, Stage
 from shards.schema import SAMPLE_RATE, required_frames
@@ -18,11 +19,11 @@ def stages(bench: Bench, forward: Forward) -> list[Stage]:
     batch, layout = forward.batch, bank.layout
     valid_BT = torch.ones(batch.features_BTC.shape[:2], dtype=torch.bool, device=base.device)
     hidden_BTH = base.embed(batch.features_BTC, valid_BT, None, None)
-    rows_BR = bank.gather(batch.slots_B.to(base.device))
+    rows_BR = bank.gather(transfer.to_device(batch.slots_B, base.device), 0, bank.rows.shape[1])
     utterances, frames = hidden_BTH.shape[:2]
     layers = len(base.layers)
     return [
-        _stage("audio", forward.collated.audio_BS, "normalised and padded"),
+        _stage("audio", forward.collated.audio_BS, "as decoded, padded; then normalised"),
         _stage("features", batch.features_BTC, "front end, one frame each 20 ms, no autograd"),
         _stage("hidden", hidden_BTH, f"projected, positioned; then {layers} frozen layers"),
         _stage("rows", rows_BR, f"each utterance's own language, from {bank.slots} slots"),

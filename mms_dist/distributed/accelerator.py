@@ -5,12 +5,12 @@ Accelerate and DeepSpeed find the process group that `comm` has made, and make n
 
 import os
 import warnings
-from collections.abc import Mapping
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DeepSpeedPlugin, InitProcessGroupKwargs
 
+from mms_dist.distributed.deepspeed_package import import_deepspeed, wants_deepspeed
 from mms_dist.distributed.deepspeed_settings import read_settings, refuse_settings, settle_settings
 from mms_dist.errors import ConfigError
 
@@ -31,47 +31,45 @@ _STRATEGIES = {
 }
 
 
-def wants_deepspeed(deepspeed: str | None, environment: Mapping[str, str] | None = None) -> bool:
-    """Whether DeepSpeed was asked for, by `comm.deepspeed` or by `accelerate launch --use_deepspeed`."""
-    return deepspeed is not None or _says_yes("ACCELERATE_USE_DEEPSPEED", environment)
-
-
-def make_accelerator(cpu: bool, deepspeed: str | None = None) -> Accelerator:
+def make_accelerator(device: torch.device, deepspeed: str | None = None) -> Accelerator:
     """The process's Accelerator, which is made once, after the process group.
 
-    `device` and `mixed_precision` ("no", or "bf16": the frozen base computes in bfloat16) are what matters; rows,
-    optimizer and CTC are never below float32, and nothing is ever wrapped, prepared or stepped through it but the
-    base's layers under ZeRO-3.
+    `mixed_precision` ("no", or "bf16": the frozen base computes in bfloat16) is what matters; rows, optimizer and CTC
+    are never below float32, and nothing is ever wrapped, prepared or stepped through it but the base's layers under
+    ZeRO-3.
 
     Args:
-        cpu: compute on the CPU, though there may be a GPU.
+        device: of this process (`bind_rank`). Accelerate and DeepSpeed are told, as they would choose by LOCAL_RANK,
+            which is not the GPU's number where a process sees only its own.
         deepspeed: a DeepSpeed JSON, for launchers other than Accelerate's (which says it in the environment).
 
     Raises:
-        ConfigError: a precision or a way of spreading the model that mms-dist does not have, or a DeepSpeed JSON that
-            cannot be read, or that asks for something a frozen base has no use for.
+        ConfigError: a precision or a way of spreading the model that mms-dist does not have; a DeepSpeed JSON that
+            cannot be read, or that asks for something a frozen base has no use for; or no DeepSpeed to import.
     """
     _refuse_strategies()
     _refuse_precision(os.environ.get("ACCELERATE_MIXED_PRECISION", "no"))
-    if cpu:
-        os.environ["ACCELERATE_TORCH_DEVICE"] = "cpu"  # and not one for every process of the machine, or a GPU
+    os.environ["ACCELERATE_TORCH_DEVICE"] = str(device)
     if wants_deepspeed(deepspeed):
-        return _with_deepspeed(cpu, deepspeed)
+        return _with_deepspeed(device, deepspeed)
     # Accelerate would choose anew how many threads each of several processes has, over what run.threads says.
     os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))
-    return Accelerator(cpu=cpu)
+    return Accelerator(cpu=device.type == "cpu")
 
 
-def _with_deepspeed(cpu: bool, deepspeed: str | None) -> Accelerator:
+def _with_deepspeed(device: torch.device, deepspeed: str | None) -> Accelerator:
     path = _the_one_path(deepspeed, os.environ.get("ACCELERATE_DEEPSPEED_CONFIG_FILE"))
     settings = None if path is None else read_settings(path)
+    handlers = []
+    if device.type == "cpu":
+        _stay_on_the_cpu(deepspeed)
+        handlers.append(InitProcessGroupKwargs(backend="gloo"))
+    import_deepspeed(deepspeed)
     os.environ["ACCELERATE_USE_DEEPSPEED"] = "true"
     for name, value in (("RANK", "0"), ("LOCAL_RANK", "0"), ("WORLD_SIZE", "1")):
         os.environ.setdefault(name, value)  # DeepSpeed does not work without a launcher's variables
-    handlers = []
-    if cpu:
-        _stay_on_the_cpu()
-        handlers.append(InitProcessGroupKwargs(backend="gloo"))
+    if device.type == "cuda":
+        os.environ["LOCAL_RANK"] = str(device.index)  # which its engine makes the current device
     plugin = DeepSpeedPlugin(hf_ds_config=settings, zero3_init_flag=False)
     refuse_settings(plugin.deepspeed_config, path or "accelerate launch --use_deepspeed")
     settle_settings(plugin.deepspeed_config)
@@ -82,7 +80,7 @@ def _with_deepspeed(cpu: bool, deepspeed: str | None) -> Accelerator:
     return accelerator
 
 
-def _stay_on_the_cpu() -> None:
+def _stay_on_the_cpu(deepspeed: str | None) -> None:
     """What DeepSpeed must be told before it is imported, to stay off a GPU and not to compile.
 
     On a CPU it would build a kernel for collectives in shared memory at every first start (over a minute, and it needs
@@ -90,9 +88,7 @@ def _stay_on_the_cpu() -> None:
     """
     os.environ["DS_ACCELERATOR"] = "cpu"
     os.environ.pop("ACCELERATE_USE_CPU", None)  # Accelerate takes it for "and without DeepSpeed"
-    import deepspeed
-
-    deepspeed.ops.__compatible_ops__ = {}
+    import_deepspeed(deepspeed).ops.__compatible_ops__ = {}
 
 
 def _forget_in_transformers() -> None:
@@ -129,6 +125,5 @@ def _refuse_strategies() -> None:
             )
 
 
-def _says_yes(variable: str, environment: Mapping[str, str] | None = None) -> bool:
-    values = os.environ if environment is None else environment
-    return values.get(variable, "false").lower() in ("true", "1", "yes")
+def _says_yes(variable: str) -> bool:
+    return os.environ.get(variable, "false").lower() in ("true", "1", "yes")

@@ -133,6 +133,19 @@ class Comm:
         """Every rank's item, by rank."""
         return self.share_in(Block(0, self.world), item)
 
+    def sum_everywhere(self, buffer: Tensor) -> None:
+        """Sum `buffer` over all ranks, in place; for a trial, in a thread whose end is waited for, and not watched."""
+        if dist.is_initialized():
+            dist.all_reduce(buffer)
+
+    def check_stop(self) -> None:
+        """
+        Raises:
+            StoppedEarly: a stop was requested, and the first round has not begun.
+        """
+        if self._stop_requested is not None and self._stop_requested():
+            raise StoppedEarly(f"rank {self.rank} of {self.world} was stopped before the first round")
+
     # -- every round ------------------------------------------------------------------------------------------------
 
     def agree(self, values: Sequence[int], *, about: str = "the round's edge") -> list[int]:
@@ -199,7 +212,7 @@ class Comm:
         if block.size == self.world:
             return dist.group.WORLD
         if block not in self._groups:
-            self._groups[block] = dist.new_group(list(block.ranks), use_local_synchronization=True)
+            self._groups[block] = dist.new_group(list(block.ranks), timeout=_FOR_EVER, use_local_synchronization=True)
         return self._groups[block]
 
     def forget_groups(self) -> None:
@@ -295,7 +308,7 @@ def joined(
         comm = Comm(place.rank, place.world, watch, _last_words=last_words)
         try:
             comm._stop_requested = stop_requested
-            with _telling(comm, f"{place.name} ({place.host}:{place.port})", at_first_round):
+            with _telling(comm, f"{place.name} ({place.host}:{place.port})", at_first_round), _groups_last():
                 _make_group(comm, store, on_gpu)
                 yield comm
         except (Exception, StoppedEarly) as error:
@@ -323,6 +336,9 @@ def _meet(place: Place, client: dist.Store, longest_seconds: float, stop_request
 
 
 def _make_group(comm: Comm, store: dist.Store, on_gpu: bool) -> None:
+    """Without `device_id`: given that, torch connects NCCL in here, where a broken fabric hangs the main thread (it is
+    tried in `first_sum.py`), and makes later groups by splitting this one, which all ranks would have to take part in.
+    """
     with comm.waiting_for("all ranks to start"):
         dist.init_process_group(
             "cpu:gloo,cuda:nccl" if on_gpu else "gloo",
@@ -331,6 +347,25 @@ def _make_group(comm: Comm, store: dist.Store, on_gpu: bool) -> None:
             world_size=comm.world,
             timeout=_FOR_EVER,
         )
+
+
+@contextlib.contextmanager
+def _groups_last() -> Iterator[None]:
+    """Give the run's time-out to groups that libraries make as well (DeepSpeed: one of all ranks).
+
+    torch gives one that says none 10 minutes with NCCL and 30 with gloo, whatever its parent has; a rank that waits for
+    longer, as for an evaluation elsewhere, would be ended by it.
+    """
+    new_group = dist.new_group
+
+    def lasting(ranks: Any = None, timeout: timedelta | None = None, *others: Any, **options: Any) -> Any:
+        return new_group(ranks, timeout or _FOR_EVER, *others, **options)
+
+    dist.new_group = lasting
+    try:
+        yield
+    finally:
+        dist.new_group = new_group
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ from mms_dist.errors import ConfigError
 
 _FIX = (
     "start the processes with accelerate launch or torchrun, which set all of them, or set "
-    "RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT for every process; to train with one process, unset "
+    "RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT for every process; to train with one process, unset "
     "RANK, WORLD_SIZE and LOCAL_RANK"
 )
 _LARGEST_PORT = 65535
@@ -15,7 +15,7 @@ _LARGEST_PORT = 65535
 def check_launch_variables(environment: Mapping[str, str]) -> None:
     """Refuse a place that is half given or cannot be: such a process would wait for others that never come.
 
-    An empty variable counts as missing.
+    An empty variable counts as missing. LOCAL_RANK may be: ranks then count themselves by machine.
 
     Raises:
         ConfigError: names the variables.
@@ -38,7 +38,7 @@ def check_launch_variables(environment: Mapping[str, str]) -> None:
         raise ConfigError(f"LOCAL_WORLD_SIZE is {local_world} and WORLD_SIZE {world}; expected at most that; {_FIX}")
     if world == 1:
         return
-    needed = ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+    needed = ("RANK", "MASTER_ADDR", "MASTER_PORT")
     missing = [name for name in needed if not environment.get(name, "").strip()]
     if missing:
         told = ", ".join(missing[:-1]) + (" and " if missing[1:] else "") + missing[-1]

@@ -81,21 +81,34 @@ class Patience:
             StoppedEarly: a stop was requested.
             Exception: what `work` raises.
         """
-        done, outcome = threading.Event(), dict[str, Any]()
+        return in_thread(work, longest_seconds=longest_seconds, check=lambda: self.check(whom))
 
-        def at_work() -> None:
-            try:
-                outcome["result"] = work()
-            except BaseException as error:
-                outcome["error"] = error
-            done.set()
 
-        deadline = time.monotonic() + longest_seconds
-        threading.Thread(target=at_work, name="waiting", daemon=True).start()
-        while not done.wait(_POLL_SECONDS):
-            self.check(whom)
-            if time.monotonic() > deadline:
-                raise TimeoutError
-        if "error" in outcome:
-            raise outcome["error"]
-        return outcome["result"]
+def in_thread(work: Callable[[], _T], *, longest_seconds: float, check: Callable[[], None]) -> _T:
+    """Do `work`, which cannot be interrupted, in a thread; leave it behind if it takes too long.
+
+    Args:
+        check: called again and again meanwhile; what it raises ends the wait.
+
+    Raises:
+        TimeoutError: it took longer than `longest_seconds`.
+        Exception: what `work` or `check` raises.
+    """
+    done, outcome = threading.Event(), dict[str, Any]()
+
+    def at_work() -> None:
+        try:
+            outcome["result"] = work()
+        except BaseException as error:
+            outcome["error"] = error
+        done.set()
+
+    deadline = time.monotonic() + longest_seconds
+    threading.Thread(target=at_work, name="waiting", daemon=True).start()
+    while not done.wait(_POLL_SECONDS):
+        check()
+        if time.monotonic() > deadline:
+            raise TimeoutError
+    if "error" in outcome:
+        raise outcome["error"]
+    return outcome["result"]

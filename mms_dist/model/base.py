@@ -16,9 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from mms_dist import transfer
 from mms_dist.base_files.config import read_config
 from mms_dist.base_files.encoder import check_finite, load_encoder
 from mms_dist.errors import BaseModelError
+from mms_dist.model.cuda_settings import settle_cuda_arithmetic
 from mms_dist.model.front_end import StridedFrontEnd
 from mms_dist.model.layer import FrozenLayer
 from mms_dist.model.segments import Segments
@@ -65,7 +67,7 @@ class FrozenBase:
 
     @classmethod
     def load(cls, name_or_path: str, *, dtype: torch.dtype, device: torch.device | str = "cpu") -> "FrozenBase":
-        """Load a checkpoint from a folder or the Hub, in `dtype`.
+        """Load a checkpoint from a folder or the Hub, in `dtype`, and settle how a GPU computes with it.
 
         A head, adapters or a quantizer in the checkpoint are left aside: every language brings its own.
 
@@ -73,6 +75,7 @@ class FrozenBase:
             BaseModelError: nothing loadable there, weights are missing or not finite, or the encoder has no stable
                 layer norm (Hugging Face's other encoder has no place for adapters and would train the head alone).
         """
+        settle_cuda_arithmetic()
         path = resolve_base(name_or_path)
         config = read_base_config(path, name_or_path)
         config.layerdrop = 0.0
@@ -83,7 +86,7 @@ class FrozenBase:
         _merge_weight_norm(module)
         check_finite({MERGED: module.encoder.pos_conv_embed.conv.weight}, {}, path)
         module.encoder.layers = nn.ModuleList(FrozenLayer(layer) for layer in module.encoder.layers)
-        module.requires_grad_(False).eval().to(device)
+        module = transfer.module_to_device(module.requires_grad_(False).eval(), device)
         # A GPU's library has convolutions for this; a CPU's is slower than a matrix product.
         on_cpu = torch.device(device).type == "cpu"
         return cls(module, config, path, StridedFrontEnd(module.feature_extractor) if on_cpu else None)
@@ -95,6 +98,11 @@ class FrozenBase:
     @property
     def hidden(self) -> int:
         return int(self.config.hidden_size)
+
+    @property
+    def feature_channels(self) -> int:
+        """Of the front end's output."""
+        return int(self.config.conv_dim[-1])
 
     @property
     def dtype(self) -> torch.dtype:
@@ -149,12 +157,12 @@ class FrozenBase:
         """Zero frames that keep two utterances apart in the positional convolution."""
         return int(self.config.num_conv_pos_embeddings) // 2
 
-    def layer(self, index: int, hidden_BTH: Tensor, attend: Tensor | Segments | None) -> Tensor:
-        """One frozen transformer layer without its adapter; see `FrozenLayer`."""
-        return self.layers[index](hidden_BTH, attend)
+    def layer(self, index: int, hidden: Tensor, attend: Tensor | Segments | None) -> Tensor:
+        """One frozen transformer layer without its adapter, [..., H] to [..., H]; for `attend` see `layer.mix`."""
+        return self.layers[index](hidden, attend)
 
-    def final_norm(self, hidden_BTH: Tensor) -> Tensor:
-        return self.module.encoder.layer_norm(hidden_BTH)  # type: ignore[union-attr,operator]
+    def final_norm(self, hidden: Tensor) -> Tensor:
+        return self.module.encoder.layer_norm(hidden)  # type: ignore[union-attr,operator]
 
     def sharded(self, shard: Callable[[nn.ModuleList], Gather]) -> "FrozenBase":
         """This base after `shard` has spread the weights of the layers it is given over all ranks, in place."""
@@ -177,7 +185,7 @@ class FrozenBase:
         digest = hashlib.blake2b(digest_size=8)
         for name, tensor in sorted(self.module.state_dict().items()):
             if "pos_conv_embed.conv.weight" not in name:
-                start = tensor.flatten()[:_IDENTITY_VALUES].to("cpu", torch.bfloat16).view(torch.uint8)
+                start = transfer.to_host(tensor.flatten()[:_IDENTITY_VALUES]).to(torch.bfloat16).view(torch.uint8)
                 digest.update(name.encode() + str(tuple(tensor.shape)).encode() + start.numpy().tobytes())
         return digest.hexdigest()
 
@@ -187,10 +195,10 @@ class FrozenBase:
         Where the layers are sharded, all ranks must ask together.
         """
         digest = hashlib.sha256()
-        for name, tensor in sorted(self.module.state_dict(keep_vars=True).items()):
+        for name, tensor in sorted([*self.module.named_parameters(), *self.module.named_buffers()]):
             with self._whole(name, tensor):
                 digest.update(name.encode())
-                digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+                digest.update(transfer.to_host(tensor).contiguous().view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()
 
     def _whole(self, name: str, tensor: Tensor) -> contextlib.AbstractContextManager[Any]:

@@ -1,10 +1,21 @@
 """The objective: CTC (Graves et al. 2006) per utterance, normalised as Hugging Face's `ctc_loss_reduction="mean"`.
 
+On a CPU it is torch's `ctc_loss`. On a GPU it is `ctc_gpu`, which never waits for the device, or torch's where that was
+tried and cannot be used.
+
 Legend: B utterances, T frames, V vocabulary, L labels.
 """
 
+import functools
+import logging
+
 from torch import Tensor
 from torch.nn import functional
+
+from mms_dist import transfer
+from mms_dist.model import ctc_gpu
+
+log = logging.getLogger(__name__)
 
 BLANK = 0
 """The id of `<pad>`, the CTC blank, in every language."""
@@ -13,10 +24,31 @@ BLANK = 0
 def utterance_losses(logits_BTV: Tensor, frames_B: Tensor, labels_BL: Tensor, label_lengths_B: Tensor) -> Tensor:
     """Negative log likelihood over the number of labels, [B]; 0 where the labels cannot fit the frames.
 
-    The lengths live on the CPU, the rest on the model's device.
+    Labels are on the model's device. So are the lengths where the model is on a GPU, or this call waits for it; on a
+    CPU all of them are there anyway.
     """
-    log_probs_TBV = functional.log_softmax(logits_BTV, dim=-1).transpose(0, 1)
-    losses_B = functional.ctc_loss(
-        log_probs_TBV, labels_BL, frames_B, label_lengths_B, blank=BLANK, reduction="none", zero_infinity=True
-    )
+    if uses_kernels(logits_BTV, labels_BL):
+        device = logits_BTV.device
+        frames_B, label_lengths_B = transfer.to_device(frames_B, device), transfer.to_device(label_lengths_B, device)
+        losses_B = ctc_gpu.losses(logits_BTV, frames_B, labels_BL, label_lengths_B)
+    else:
+        log_probs_TBV = functional.log_softmax(logits_BTV, dim=-1).transpose(0, 1)
+        losses_B = functional.ctc_loss(
+            log_probs_TBV, labels_BL, frames_B, label_lengths_B, blank=BLANK, reduction="none", zero_infinity=True
+        )
     return losses_B / label_lengths_B.clamp(min=1).to(losses_B)
+
+
+def uses_kernels(logits_BTV: Tensor, labels_BL: Tensor) -> bool:
+    """Whether these losses come from `ctc_gpu` and not from torch's `ctc_loss`."""
+    if logits_BTV.device.type != "cuda" or ctc_gpu.reason_against(logits_BTV.device) is not None:
+        return False
+    if not ctc_gpu.can_hold(labels_BL, frames=logits_BTV.shape[1]):
+        _say_once(f"a transcript of {labels_BL.shape[1]:,} labels is too long for the CTC kernels: torch's CTC is used")
+        return False
+    return True
+
+
+@functools.cache
+def _say_once(text: str) -> None:
+    log.warning("%s, which waits for the GPU", text)

@@ -2,46 +2,77 @@
 
 It is a module that is *called*, with nothing reaching past it to the weights inside: whatever keeps these weights
 elsewhere (DeepSpeed's ZeRO-3) then knows when they are needed, in the forward pass, the backward pass and a recomputed
-one.
+one. Frames may lie in any leading shape; only attention looks from one to another.
 
-Legend: B utterances, T frames, H hidden size.
+Legend: H hidden size, K heads, E size of a head. `hidden` is [..., H].
 """
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from mms_dist.model.segments import Segments
 
+_PROJECTIONS = ("q_proj", "k_proj", "v_proj")
+
 
 class FrozenLayer(nn.Module):
-    """A pre-norm layer: the weights of Hugging Face's `Wav2Vec2EncoderLayerStableLayerNorm`, under the same names."""
+    """A pre-norm layer: the weights of Hugging Face's `Wav2Vec2EncoderLayerStableLayerNorm`, under the same names in
+    its `state_dict`."""
 
     def __init__(self, layer: Any) -> None:
         super().__init__()
-        self.attention = layer.attention
+        self.attention = FrozenAttention(layer.attention)
         self.layer_norm = layer.layer_norm
         self.feed_forward = layer.feed_forward
         self.final_layer_norm = layer.final_layer_norm
 
-    def forward(self, hidden_BTH: Tensor, attend: Tensor | Segments | None) -> Tensor:
-        """[B, T, H] to [B, T, H]; `attend` is True where a key may be attended to, or says which frames of all rows
-        are a sequence."""
-        hidden_BTH = hidden_BTH + self._attention(self.layer_norm(hidden_BTH), attend)
-        return hidden_BTH + self.feed_forward(self.final_layer_norm(hidden_BTH))
+    def forward(self, hidden: Tensor, attend: Tensor | Segments | None) -> Tensor:
+        """[..., H] to [..., H]; for `attend` see `mix`."""
+        hidden = hidden + self.attention(self.layer_norm(hidden), attend)
+        return hidden + self.feed_forward(self.final_layer_norm(hidden))
 
-    def _attention(self, hidden_BTH: Tensor, attend: Tensor | Segments | None) -> Tensor:
-        """Multi-head self-attention through torch's fused kernel."""
-        attention = self.attention
-        batch, frames, hidden = hidden_BTH.shape
-        heads = (batch, frames, attention.num_heads, attention.head_dim)
-        query, key, value = (
-            projection(hidden_BTH).view(heads) for projection in (attention.q_proj, attention.k_proj, attention.v_proj)
-        )
-        if isinstance(attend, Segments):
-            mixed = attend.attend(query.flatten(0, 1), key.flatten(0, 1), value.flatten(0, 1))
-        else:
-            query, key, value = (each.transpose(1, 2) for each in (query, key, value))
-            mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=attend).transpose(1, 2)
-        return attention.out_proj(mixed.reshape(batch, frames, hidden))
+
+class FrozenAttention(nn.Module):
+    """Multi-head self-attention with one product for queries, keys and values."""
+
+    def __init__(self, attention: Any) -> None:
+        super().__init__()
+        self.num_heads, self.head_dim = int(attention.num_heads), int(attention.head_dim)
+        projections = [getattr(attention, name) for name in _PROJECTIONS]
+        self.qkv = nn.Linear(attention.embed_dim, 3 * attention.embed_dim, device="meta")
+        self.qkv.weight = nn.Parameter(torch.cat([projection.weight.detach() for projection in projections]))
+        self.qkv.bias = nn.Parameter(torch.cat([projection.bias.detach() for projection in projections]))
+        self.out_proj = attention.out_proj
+        self.register_state_dict_post_hook(_name_apart)
+
+    def forward(self, hidden: Tensor, attend: Tensor | Segments | None) -> Tensor:
+        qkv_3KE = self.qkv(hidden).unflatten(-1, (3, self.num_heads, self.head_dim))
+        return self.out_proj(mix(qkv_3KE, attend).flatten(-2))
+
+
+def mix(qkv_3KE: Tensor, attend: Tensor | Segments | None) -> Tensor:
+    """Attention itself, through torch's fused kernel: [B, T, 3, K, E] to [B, T, K, E].
+
+    Args:
+        attend: True where a key may be attended to, or what is added to its scores (0 there, -inf elsewhere);
+            None: everywhere. It broadcasts to [B, K, T, T]. Or the sequences of a packed pass, [R, 64, 3, K, E].
+    """
+    if isinstance(attend, Segments):
+        query, key, value = (part.flatten(0, 1) for part in qkv_3KE.unbind(2))
+        return attend.attend(query, key, value).unflatten(0, qkv_3KE.shape[:2])
+    query, key, value = (part.transpose(1, 2) for part in qkv_3KE.unbind(2))
+    return functional.scaled_dot_product_attention(query, key, value, attn_mask=attend).transpose(1, 2)
+
+
+def _name_apart(module: nn.Module, state: dict[str, Tensor], prefix: str, _: Any) -> None:
+    """Give queries, keys and values the names that they have in a checkpoint; the identity of a base is made of them.
+
+    Where the weight is elsewhere (ZeRO-3), all three are as empty as it is.
+    """
+    for kind in ("weight", "bias"):
+        fused = state.pop(f"{prefix}qkv.{kind}")
+        for name, part in zip(_PROJECTIONS, fused.tensor_split(3), strict=True):
+            state[f"{prefix}{name}.{kind}"] = part

@@ -43,6 +43,11 @@ class RowLayout:
         """Numbers a row holds of each kind, all layers together."""
         return [self.layers * prod(shape) for shape in self.kinds.values()]
 
+    def columns(self, kind: str) -> tuple[int, int]:
+        """Where a kind of tensor begins and ends in a row."""
+        place = list(self.kinds).index(kind)
+        return sum(self.kind_sizes[:place]), sum(self.kind_sizes[: place + 1])
+
     @property
     def adapter_size(self) -> int:
         """Numbers before the head; equal for every language."""

@@ -11,11 +11,10 @@ Legend: B utterances, U strips, N frames of the pass, R blocks of K frames, C fr
 the two sides of a matrix, P rows of the positional convolution, T frames of the longest utterance.
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,12 +29,20 @@ class PackedFrames:
 
     Attributes:
         attend: the sequences that attend to themselves.
+        owner_R: strip of each block.
         utterance_N, index_N: whose frame it is, and which of that utterance's.
-        feature_N, gapped_N, logits_BT: see `PackedTables`, on the device.
+        feature_N: row of the features that it is made of.
+        gapped_N, logits_BT: see `PackedTables`.
         gapped_rows: P.
     """
 
+    head_step: ClassVar[int] = 64
+    """Heads are a multiple of this wide: a column is then summed alike whether there are more or not."""
+    in_strips: ClassVar[bool] = True
+    """A language is given once for each of its strips."""
+
     attend: Segments
+    owner_R: Tensor
     utterance_N: Tensor
     index_N: Tensor
     feature_N: Tensor
@@ -44,37 +51,42 @@ class PackedFrames:
     gapped_rows: int
 
     @classmethod
-    def of(cls, tables: PackedTables, put: Callable[[np.ndarray], Tensor]) -> "PackedFrames":
-        """From the tables of a pass; `put` brings one of them to the device."""
+    def of(cls, tables: PackedTables, tensors: Mapping[str, Tensor]) -> "PackedFrames":
+        """From the tables of a pass and what `to_send` made of them, which is on the device now."""
         lengths = tables.lengths_S
         longest = 1 << int(lengths.max() - 1).bit_length()  # a bound that takes few values: it is part of no plan
+        limits_S1, of_filler = tensors["sequences"], tuple(tables.is_filler_S.tolist())
         return cls(
-            attend=Segments(
-                put(tables.sequences_S1), longest, tuple(lengths.tolist()), tuple(tables.is_filler_S.tolist())
-            ),
-            utterance_N=put(tables.utterance_N),
-            index_N=put(tables.index_N),
-            feature_N=put(tables.feature_N),
-            gapped_N=put(tables.gapped_N),
-            logits_BT=put(tables.logits_BT),
+            attend=Segments(limits_S1, longest, tuple(lengths.tolist()), of_filler),
+            owner_R=tensors["owners"],
+            utterance_N=tensors["utterances of frames"],
+            index_N=tensors["numbers of frames"],
+            feature_N=tensors["features of frames"],
+            gapped_N=tensors["gapped rows of frames"],
+            logits_BT=tensors["frames of utterances"],
             gapped_rows=tables.gapped_rows,
         )
+
+    @staticmethod
+    def to_send(tables: PackedTables, feature_B: Any) -> dict[str, Tensor]:
+        """What the device needs of the tables, by name; `feature_B` is the row of each utterance's first feature."""
+        return {
+            "sequences": torch.from_numpy(tables.sequences_S1),
+            "owners": torch.from_numpy(tables.strip_R),
+            "utterances of frames": torch.from_numpy(tables.utterance_N),
+            "numbers of frames": torch.from_numpy(tables.index_N),
+            "features of frames": torch.from_numpy(tables.rows(feature_B)),
+            "gapped rows of frames": torch.from_numpy(tables.gapped_N),
+            "frames of utterances": torch.from_numpy(tables.logits_BT),
+        }
 
     def embed(self, base: FrozenBase, features_FC: Tensor, time_N: Tensor | None, channel_BH: Tensor | None) -> Tensor:
         """The encoder's input [R, K, H]."""
         features_NC = features_FC.index_select(0, self.feature_N)
         channel_NH = None if channel_BH is None else channel_BH.index_select(0, self.utterance_N)
         hidden_NH = base.project(features_NC, time_N, channel_NH)
-        positions = gapped_positions if hidden_NH.is_cuda else positions_one_by_one
+        positions = positions_one_by_one if hidden_NH.device.type == "cpu" else gapped_positions
         return (hidden_NH + positions(self, base, hidden_NH)).unflatten(0, (-1, BLOCK))
-
-    def product(self, frames_RKX: Tensor, weight_UXY: Tensor, bias_U1Y: Tensor, owner_R: Tensor) -> Tensor:
-        """Every frame times its own strip's matrix, plus its bias, [R, K, Y]."""
-        weight_RXY, bias_R1Y = _OfBlocks.apply(weight_UXY, owner_R), _OfBlocks.apply(bias_U1Y, owner_R)
-        return torch.baddbmm(bias_R1Y, frames_RKX, weight_RXY)
-
-    head_step: ClassVar[int] = 64
-    """Heads are a multiple of this wide: a column is then summed alike whether there are more or not."""
 
     @property
     def numbers(self) -> Tensor:
@@ -85,6 +97,19 @@ class PackedFrames:
         """What each utterance has, for each of its frames, [R, K]."""
         return values_B.index_select(0, self.utterance_N).unflatten(0, (-1, BLOCK))
 
+    def gather(self, weights_U: Tensor, _: Tensor) -> Tensor:
+        """The strips' weights or biases as they are: one for every block of every layer would be too much to keep."""
+        return weights_U
+
+    def product(self, frames_RKX: Tensor, weight_UXY: Tensor, bias_U1Y: Tensor) -> Tensor:
+        """Every frame times its own strip's matrix, plus its bias, [R, K, Y]."""
+        bias_R1Y = _OfBlocks.apply(bias_U1Y, self.owner_R)
+        return _Product.apply(bias_R1Y, frames_RKX, weight_UXY, self.owner_R)
+
+    def add_product(self, residual_RKY: Tensor, frames_RKX: Tensor, weight_UXY: Tensor) -> Tensor:
+        """`residual` plus every frame times its own strip's matrix, [R, K, Y]."""
+        return _Product.apply(residual_RKY, frames_RKX, weight_UXY, self.owner_R)
+
     def by_utterance(self, logits_RKV: Tensor) -> Tensor:
         """[B, T, V]. Past its end an utterance has its last frame again, of which no loss may take account."""
         logits_NV = logits_RKV.flatten(0, 1)
@@ -92,11 +117,7 @@ class PackedFrames:
 
 
 class _OfBlocks(torch.autograd.Function):
-    """Each block's part of what strips have, [U, …] to [R, …], with gradients summed in the order of the blocks.
-
-    `index_select` would do, but on a GPU its backward pass adds with atomics, in any order. There `index_put_` sorts,
-    and is the one of the two that repeats itself (torch's notes on `use_deterministic_algorithms`, 2.11 to 2.13).
-    """
+    """Each block's part of what strips have, [U, …] to [R, …], with gradients summed in the order of the blocks."""
 
     @staticmethod
     def forward(ctx: Any, parts_U: Tensor, owner_R: Tensor) -> Tensor:
@@ -107,15 +128,51 @@ class _OfBlocks(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads_R: Tensor) -> tuple[Tensor, None]:
         (owner_R,) = ctx.saved_tensors
-        grad_U = grads_R[0].new_zeros(ctx.strips, *grads_R[0].shape[1:])
-        return add_rows(grad_U, owner_R, grads_R[0]), None
+        return _sum_of_blocks(grads_R[0], owner_R, ctx.strips), None
 
 
-def add_rows(sums: Tensor, place_R: Tensor, rows_R: Tensor) -> Tensor:
-    """Add each row at its place, in their order where several have one place."""
-    if sums.is_cuda:
-        return sums.index_put_((place_R,), rows_R, accumulate=True)
-    return sums.index_add_(0, place_R, rows_R)
+class _Product(torch.autograd.Function):
+    """`added` plus each block's frames times its strip's matrix; keeps the strips' matrices, and not the blocks'."""
+
+    @staticmethod
+    def forward(ctx: Any, added: Tensor, frames_RKX: Tensor, weight_UXY: Tensor, owner_R: Tensor) -> Tensor:
+        ctx.save_for_backward(frames_RKX, weight_UXY, owner_R)
+        ctx.added = added.shape
+        return torch.baddbmm(added, frames_RKX, _of_blocks(weight_UXY, owner_R))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
+        frames_RKX, weight_UXY, owner_R = ctx.saved_tensors
+        (grad_RKY,) = grads
+        needs_added, needs_frames, needs_weight, _ = ctx.needs_input_grad
+        added = grad_RKY.sum_to_size(ctx.added) if needs_added else None
+        frames = torch.bmm(grad_RKY, _of_blocks(weight_UXY, owner_R).mT) if needs_frames else None
+        weight = None
+        if needs_weight:  # as it lies in memory
+            if weight_UXY.stride(-1) == 1:
+                weight = _sum_of_blocks(torch.bmm(frames_RKX.mT, grad_RKY), owner_R, len(weight_UXY))
+            else:
+                weight = _sum_of_blocks(torch.bmm(grad_RKY.mT, frames_RKX), owner_R, len(weight_UXY)).mT
+        return added, frames, weight, None
+
+
+def _of_blocks(weight_UXY: Tensor, owner_R: Tensor) -> Tensor:
+    """Each block's matrix, copied as it lies in memory."""
+    if weight_UXY.stride(-1) == 1:
+        return weight_UXY.index_select(0, owner_R)
+    return weight_UXY.mT.index_select(0, owner_R).mT
+
+
+def _sum_of_blocks(grads_R: Tensor, owner_R: Tensor, strips: int) -> Tensor:
+    """Sums over the blocks of each strip, in their order.
+
+    A GPU's `index_add_` adds with atomics, in any order. Its `index_put_` sorts, and is the one of the two that repeats
+    itself (torch's notes on `use_deterministic_algorithms`, 2.11 to 2.13).
+    """
+    sums_U = grads_R.new_zeros(strips, *grads_R.shape[1:])
+    if sums_U.is_cuda:
+        return sums_U.index_put_((owner_R,), grads_R, accumulate=True)
+    return sums_U.index_add_(0, owner_R, grads_R)
 
 
 @torch.no_grad()

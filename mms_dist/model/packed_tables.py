@@ -13,8 +13,8 @@ The front end and the positional convolution look at neighbours, and there alone
 * The positional convolution has kernel 128 and sees 64 frames back and 63 ahead: 64 zero frames between two utterances
   are what an utterance by itself finds at its ends.
 
-Legend: B utterances, U strips, N frames of the pass, R blocks of them, S attended sequences, F rows of features, P
-rows of the positional convolution, T frames of the longest utterance.
+Legend: B utterances, M of them in a recording, U strips, N frames of the pass, R blocks of them, S attended sequences,
+P rows of the positional convolution, T frames of the longest utterance.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ BLOCK = 64
 
 STRIDE = int(np.prod([stride for _, stride in FRONT_END]))
 """Samples from one frame to the next: 320."""
-_RECEPTIVE = 1 + sum(
+RECEPTIVE = 1 + sum(
     (kernel - 1) * int(np.prod([stride for _, stride in FRONT_END[:layer]]))
     for layer, (kernel, _) in enumerate(FRONT_END)
 )
@@ -48,32 +48,26 @@ class PackedTables:
     Attributes:
         frames_B: frames of each utterance.
         first_B: place of each utterance's first frame.
-        sample_B: place of each utterance's first sample in the long recording, int64.
         utterance_N, index_N: whose frame it is, and which of that utterance's frames.
-        feature_N: row of the features that it is made of.
         gapped_N: its row among those of the positional convolution.
         strip_R: number of the strip that each block belongs to.
         utterance_U: the first utterance of each strip, which has the strip's language.
         sequences_S1: where each attended sequence begins, and the end of the last, int32. Sequences of filler count.
         is_filler_S: True for those.
         logits_BT: place of frame t of utterance b, and past its end that of its last frame.
-        recording_samples: length of the long recording.
         gapped_rows: P.
     """
 
     frames_B: np.ndarray
     first_B: np.ndarray
-    sample_B: np.ndarray
     utterance_N: np.ndarray
     index_N: np.ndarray
-    feature_N: np.ndarray
     gapped_N: np.ndarray
     strip_R: np.ndarray
     utterance_U: np.ndarray
     sequences_S1: np.ndarray
     is_filler_S: np.ndarray
     logits_BT: np.ndarray
-    recording_samples: int
     gapped_rows: int
 
     @property
@@ -85,10 +79,49 @@ class PackedTables:
     def lengths_S(self) -> np.ndarray:
         return np.diff(self.sequences_S1)
 
+    def rows(self, first_B: np.ndarray) -> np.ndarray:
+        """Row of each frame [N] where those of utterance b begin with row first_B[b]."""
+        return first_B[self.utterance_N] + self.index_N
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Where utterances lie in one long recording.
+
+    Attributes:
+        first_M: number of each utterance's first frame among those of the recording.
+        frames: of the recording.
+    """
+
+    first_M: np.ndarray
+    frames: int
+
+    @property
+    def samples(self) -> int:
+        """No more than its frames see."""
+        return self.frames * STRIDE + RECEPTIVE - STRIDE
+
+
+def recording_of(frames_M: np.ndarray, places: int, *, is_whole: bool = True) -> Recording:
+    """One recording of utterances of so many frames each.
+
+    Args:
+        places: N, of the pass that they belong to.
+        is_whole: they are all of its utterances. The recording of some is shorter, by eighths.
+    """
+    eighth, room = max(places // 8, 1), max(places // _ROOM, 1)
+    most = places if is_whole else min(-(-int(frames_M.sum()) // eighth) * eighth, places)
+    return Recording(end_to_end(frames_M + 1), most + room * -(-len(frames_M) // room))
+
+
+def end_to_end(lengths_B: np.ndarray) -> np.ndarray:
+    """Where each begins if they follow one another."""
+    return np.cumsum(lengths_B) - lengths_B
+
 
 def samples_seen(frames_B: np.ndarray) -> np.ndarray:
     """Samples of each utterance that any of its frames sees."""
-    return (frames_B - 1) * STRIDE + _RECEPTIVE
+    return (frames_B - 1) * STRIDE + RECEPTIVE
 
 
 def packed_size(frames_B: np.ndarray, strip_B: np.ndarray) -> int:
@@ -96,14 +129,13 @@ def packed_size(frames_B: np.ndarray, strip_B: np.ndarray) -> int:
     return int(_first_frames(frames_B, strip_B)[1])
 
 
-def packed_tables(frames: np.ndarray, strips: np.ndarray, *, size: int, gap: int, seam: int) -> PackedTables:
+def packed_tables(frames: np.ndarray, strips: np.ndarray, *, size: int, gap: int) -> PackedTables:
     """Lay out utterances of `frames` frames each, in the order given.
 
     Args:
         strips: number of each utterance's strip: 0, 1, 2 … in this order, each of one language.
         size: N, a multiple of 64. Utterances that need more make the pass larger, by eighths: one that is longer.
         gap: zero frames that keep utterances apart in the positional convolution: half of its kernel.
-        seam: rows of features between utterances: 1 if they come from the long recording, 0 if each was computed alone.
     """
     frames_B = np.asarray(frames, dtype=np.int64)
     strip_B = np.asarray(strips, dtype=np.int64)
@@ -116,24 +148,21 @@ def packed_tables(frames: np.ndarray, strips: np.ndarray, *, size: int, gap: int
     utterance_N = np.searchsorted(first_B, np.arange(places), side="right") - 1
     # A frame of filler is the one before it again.
     index_N = np.minimum(np.arange(places), last_B[utterance_N]) - first_B[utterance_N]
-    feature_B, gapped_B = _spaced(frames_B, seam), _spaced(frames_B, gap)
+    gapped_B = end_to_end(frames_B + gap)
     sequences_S1, is_filler_S = _sequences(first_B, frames_B, places)
     time_T = np.arange(frames_B.max())
-    room, gapped = max(places // _ROOM, 1), max(places // _GAPPED_STEPS, 1)
+    gapped = max(places // _GAPPED_STEPS, 1)
     return PackedTables(
         frames_B=frames_B,
         first_B=first_B,
-        sample_B=_spaced(frames_B, 1) * STRIDE,
         utterance_N=utterance_N,
         index_N=index_N,
-        feature_N=feature_B[utterance_N] + index_N,
         gapped_N=gapped_B[utterance_N] + index_N,
         strip_R=strip_B[utterance_N[::BLOCK]],
         utterance_U=np.searchsorted(strip_B, np.arange(strip_B[-1] + 1)),
         sequences_S1=sequences_S1,
         is_filler_S=is_filler_S,
         logits_BT=first_B[:, None] + np.minimum(time_T, frames_B[:, None] - 1),
-        recording_samples=(places + room * -(-len(frames_B) // room)) * STRIDE + _RECEPTIVE - STRIDE,
         gapped_rows=gapped * max(-(-int(gapped_B[-1] + frames_B[-1]) // gapped), _GAPPED_STEPS + 1),
     )
 
@@ -147,11 +176,6 @@ def _first_frames(frames_B: np.ndarray, strip_B: np.ndarray) -> tuple[np.ndarray
         first_B[number] = at
         at += int(frames)
     return first_B, -(-at // BLOCK) * BLOCK
-
-
-def _spaced(frames_B: np.ndarray, between: int) -> np.ndarray:
-    """Where each utterance begins if so many rows lie between two."""
-    return np.cumsum(frames_B + between) - (frames_B + between)
 
 
 def _sequences(first_B: np.ndarray, frames_B: np.ndarray, places: int) -> tuple[np.ndarray, np.ndarray]:

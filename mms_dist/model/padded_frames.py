@@ -14,6 +14,10 @@ from torch import Tensor
 
 from mms_dist.model.base import FrozenBase
 
+_MASK_ALIGNMENT = 8
+"""What torch's memory-efficient attention asks of every stride of a mask but the last. It copies any other mask, in
+every layer (read in `preprocess_mask` and `pad_bias`, aten/src/ATen/native/transformers/attention.cpp)."""
+
 
 @dataclass(frozen=True)
 class PaddedFrames:
@@ -21,17 +25,36 @@ class PaddedFrames:
 
     Attributes:
         valid_BT: True for the frames that belong to the utterance.
-        attend: True where a key may be attended to, [B, 1, 1, T]; None if there is no padding.
+        attend: what attention adds to the scores of a key, [B, 1, 1, T]: 0, or -inf for padding; None if there is no
+            padding. Made once a pass: attention makes it of a boolean mask anew in every layer.
+        numbers: of each frame in its utterance, [1, T].
     """
+
+    head_step: ClassVar[int] = 1
+    """Heads are as wide as the largest vocabulary of the pass."""
+    in_strips: ClassVar[bool] = False
+    """A language is given once."""
 
     valid_BT: Tensor
     attend: Tensor | None
+    numbers: Tensor
 
     @classmethod
-    def of(cls, frames_B: Tensor, longest: int, *, is_full: bool) -> "PaddedFrames":
-        """From the utterances' lengths on the device; `is_full` says that none has padding."""
-        valid_BT = torch.arange(longest, device=frames_B.device) < frames_B[:, None]
-        return cls(valid_BT, None if is_full else valid_BT[:, None, None, :])
+    def of(cls, frames_B: Tensor, longest: int, *, is_full: bool, dtype: torch.dtype) -> "PaddedFrames":
+        """From the utterances' lengths on the device.
+
+        Args:
+            is_full: no utterance has padding.
+            dtype: of the model.
+        """
+        aligned = -(-longest // _MASK_ALIGNMENT) * _MASK_ALIGNMENT
+        numbers = torch.arange(aligned, device=frames_B.device)
+        valid_BA = numbers < frames_B[:, None]
+        attend = None
+        if not is_full:
+            added_BA = torch.zeros_like(valid_BA, dtype=dtype).masked_fill_(~valid_BA, float("-inf"))
+            attend = added_BA[:, None, None, :longest]
+        return cls(valid_BA[:, :longest], attend, numbers[None, :longest])
 
     def embed(
         self, base: FrozenBase, features_BTC: Tensor, time_BT: Tensor | None, channel_BH: Tensor | None
@@ -39,22 +62,21 @@ class PaddedFrames:
         """The encoder's input [B, T, H]."""
         return base.embed(features_BTC, self.valid_BT, time_BT, channel_BH)
 
-    def product(self, frames_BTX: Tensor, weight_UXY: Tensor, bias_U1Y: Tensor, owner_B: Tensor) -> Tensor:
+    def spread(self, values_B: Tensor) -> Tensor:
+        """A value for each utterance, as one that broadcasts over the frames: [B, 1]."""
+        return values_B[:, None]
+
+    def gather(self, weights_U: Tensor, owner_B: Tensor) -> Tensor:
+        """What `product` needs of the languages' weights or biases: [U, …] to [B, …]."""
+        return weights_U.index_select(0, owner_B)
+
+    def product(self, frames_BTX: Tensor, weight_BXY: Tensor, bias_B1Y: Tensor) -> Tensor:
         """Every frame times its own language's matrix, plus its bias, [B, T, Y]."""
-        weight_BXY, bias_B1Y = weight_UXY.index_select(0, owner_B), bias_U1Y.index_select(0, owner_B)
         return torch.baddbmm(bias_B1Y, frames_BTX, weight_BXY)
 
-    head_step: ClassVar[int] = 1
-    """Heads are as wide as the largest vocabulary of the pass."""
-
-    @property
-    def numbers(self) -> Tensor:
-        """Number of each frame in its utterance, [1, T]."""
-        return torch.arange(self.valid_BT.shape[1], device=self.valid_BT.device)[None]
-
-    def spread(self, values_B: Tensor) -> Tensor:
-        """What each utterance has, for its frames, [B, 1]."""
-        return values_B[:, None]
+    def add_product(self, residual_BTY: Tensor, frames_BTX: Tensor, weight_BXY: Tensor) -> Tensor:
+        """`residual` plus every frame times its own language's matrix, [B, T, Y]."""
+        return torch.baddbmm(residual_BTY, frames_BTX, weight_BXY)
 
     def by_utterance(self, logits_BTV: Tensor) -> Tensor:
         """[B, T, V], as they are."""

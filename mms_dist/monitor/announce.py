@@ -35,6 +35,8 @@ class Announcer:
                 return f"[yellow]drawn otherwise[/yellow]: {_escape(_draws(event))}"
             case "checkpoint_damaged":
                 return f"[yellow]damaged checkpoint[/yellow] {_escape(event.get('path', ''))}: {reason}"
+            case "features_not_spilled":
+                return f"[yellow]front-end features[/yellow] {reason}"
             case "preempted":
                 return "[yellow]stopped[/yellow]: every language is saved; the same command goes on from here"
             case "run_incomplete":

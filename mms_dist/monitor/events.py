@@ -31,6 +31,7 @@ KINDS = {
     "checkpoint_damaged": "path, reason: a checkpoint was passed over",
     "data_changed": "step: its training data or batches are not those of its checkpoint; a new epoch begins",
     "draws_changed": "what, after_step by language: drawn otherwise from there on than by the version that began it",
+    "features_not_spilled": "reason: the disk for front-end features failed, and training goes on without it",
     "reopened": "step, steps: it had finished, and the configuration now gives it more steps",
     "preempted": "signal or reason",
     "run_failed": "reason",

@@ -20,6 +20,7 @@ from mms_dist.monitor.plain import PlainProgress
 from mms_dist.monitor.progress import LiveProgress
 from mms_dist.monitor.report import EvaluationReport, LanguagePlan, RoundReport
 from mms_dist.monitor.summary import RunSummary, closing
+from mms_dist.monitor.supply import SupplyNotice
 from mms_dist.monitor.tensorboard import TensorBoard
 
 
@@ -75,6 +76,7 @@ class Monitor:
         self._board = Board.of(str(run_directory), languages, past)
         self._tensorboard = TensorBoard(self.run_directory / "tensorboard") if tensorboard else None
         self._announcer = Announcer()
+        self._supply = SupplyNotice()
         self._lock = threading.RLock()  # checkpoints are written, and told of, on a thread
         self._running = False
         is_live = can_redraw(self._console) if live is None else live
@@ -94,6 +96,9 @@ class Monitor:
         """A round is over."""
         with self._lock:
             self._board.take(report)
+            supply = self._supply.line(self._board.throughput)
+            if supply is not None:
+                self._progress.announce(escape(supply))
             if self._tensorboard is not None:
                 self._tensorboard.round(report)
             self._progress.update()

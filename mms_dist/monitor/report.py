@@ -64,6 +64,11 @@ class RoundReport:
     waiting: int = 0  # languages not yet admitted
     finished: int = 0  # languages that are done, quarantined ones included
     save_all_seconds: float = 0.0  # that a checkpoint of every active language would take until it is on the disk
+    evaluation_fraction: float = 0.0  # of the time since this process began to train, evaluating
+    compute_seconds: float = 0.0  # of `seconds`, passes, exchange and steps, until the device was done
+    read_seconds: float = 0.0  # of the loader's threads together, reading and decoding meanwhile
+    read_audio_seconds: float = 0.0  # what they read in it, for later rounds as well
+    readers: int = 1  # threads of the loader
 
     @property
     def padding_fraction(self) -> float:

@@ -166,7 +166,12 @@ def _system_values(report: RoundReport) -> list[Summary.Value]:
         "audio_seconds_per_second": report.audio_seconds / seconds,
         "padding_fraction": report.padding_fraction,
         "data_wait_fraction": report.data_wait_seconds / seconds,
+        "device_audio_seconds_per_second": report.audio_seconds / (report.compute_seconds or float("nan")),
+        "loader_audio_seconds_per_second": report.readers
+        * report.read_audio_seconds
+        / (report.read_seconds or float("nan")),
         "save_fraction": report.save_seconds / seconds,
+        "evaluation_fraction": report.evaluation_fraction,
         "save_all_seconds": report.save_all_seconds,
         "round_seconds": report.seconds,
         "memory_gib": report.memory_bytes / GIB,

@@ -17,6 +17,9 @@ class _Sample:
     padded_seconds: float
     data_wait_seconds: float
     save_seconds: float
+    compute_seconds: float
+    read_seconds: float
+    read_audio_seconds: float
     steps: int
 
 
@@ -30,10 +33,12 @@ class Throughput:
     def __init__(self) -> None:
         self._samples: deque[_Sample] = deque()
         self.total_rounds = 0
+        self.readers = 1
 
     def add(self, report: RoundReport, at_seconds: float) -> None:
         """Take a round that ended at `at_seconds` into account."""
         self.total_rounds += 1
+        self.readers = report.readers
         self._samples.append(
             _Sample(
                 at_seconds,
@@ -42,6 +47,9 @@ class Throughput:
                 report.padded_seconds,
                 report.data_wait_seconds,
                 report.save_seconds,
+                report.compute_seconds,
+                report.read_seconds,
+                report.read_audio_seconds,
                 len(report.languages),
             )
         )
@@ -63,6 +71,16 @@ class Throughput:
     def data_wait_fraction(self) -> float:
         """The share of the rounds' time that was spent waiting for the loader."""
         return _ratio(self._sum("data_wait_seconds"), self._sum("seconds"))
+
+    @property
+    def device_audio_seconds_per_second(self) -> float:
+        """Seconds of speech that the device trains on per second of its own time; 0 if that was not measured."""
+        return _ratio(self._sum("audio_seconds"), self._sum("compute_seconds"))
+
+    @property
+    def loader_audio_seconds_per_second(self) -> float:
+        """Seconds of speech that the loader's threads read per second of work; 0 if none was read."""
+        return self.readers * _ratio(self._sum("read_audio_seconds"), self._sum("read_seconds"))
 
     @property
     def save_fraction(self) -> float:

@@ -1,21 +1,34 @@
 """How fast this machine trains: a few rounds of the user's own configuration, in a folder that goes at the end."""
 
+import contextlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 from statistics import median
+from time import perf_counter
+
+import numpy as np
 
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
 from mms_dist.debugging.rounds import SilentMonitor
-from mms_dist.training.assembly import assemble, load_base
+from mms_dist.distributed.device import computes_on_cpu, use_device
+from mms_dist.training.assembly import assemble, load_base, resolved_alone
 from mms_dist.training.census import LanguageEntry, take_census
 from mms_dist.training.devices import set_threads
 from mms_dist.training.restore import fresh_start
+from shards.errors import DamagedSampleError
+from shards.index import ShardIndex
+from shards.read import ShardReader
+from shards.schema import SAMPLE_RATE
 
 LANGUAGES = 4
 WARM_ROUNDS, ROUNDS = 2, 5
+CPU_BATCH_SECONDS = 8.0
+"""Enough to see what a CPU takes, where a batch of a large base would take minutes."""
 
 
 def measured_speed(config: Config, census: Sequence[LanguageEntry]) -> float:
@@ -26,20 +39,78 @@ def measured_speed(config: Config, census: Sequence[LanguageEntry]) -> float:
     Raises:
         MmsDistError, ShardsError: what a user can mend.
     """
-    set_threads(config.run.threads)
     longest = sorted(census, key=lambda entry: -entry.seconds)[:LANGUAGES]
+    with _rounds(config, longest) as monitor:
+        return median(line.audio_seconds / line.seconds for line in monitor.rounds[WARM_ROUNDS:])
+
+
+def measured_device(config: Config, census: Sequence[LanguageEntry]) -> float:
+    """Audio seconds that the device alone trains on in a second, waiting for nothing: of a few rounds of one language.
+
+    Raises:
+        MmsDistError, ShardsError: what a user can mend.
+    """
+    if computes_on_cpu(config.run.device):
+        seconds = min(config.optim.batch_seconds, CPU_BATCH_SECONDS)
+        config = replace(config, optim=replace(config.optim, batch_seconds=seconds), languages={})
+    with _rounds(config, [max(census, key=lambda entry: entry.seconds)]) as monitor:
+        return median(report.audio_seconds / report.compute_seconds for report in monitor.reports[WARM_ROUNDS:])
+
+
+def measured_reading(config: Config, census: Sequence[LanguageEntry], *, workers: int, seconds: float) -> float:
+    """Audio seconds that so many threads read and decode in a second, of the language with most audio, for a moment.
+
+    Each reads one utterance at least, however slow that is; 0 if none can be read.
+
+    Raises:
+        ShardsError: what a user can mend.
+    """
+    language = max(census, key=lambda entry: entry.seconds).language
+    index = ShardIndex.load(config.data.shards, [language])
+    utterances = index.language(language).utterances("train")
+    rows = cycle(np.random.default_rng(0).permutation(utterances).tolist())
+    began = perf_counter()
+
+    def read(_: int) -> int:
+        samples = tried = 0
+        while perf_counter() - began < seconds or (not samples and tried < utterances):
+            tried += 1
+            with contextlib.suppress(DamagedSampleError):
+                samples += len(reader.read(language, "train", next(rows)).audio)
+        return samples
+
+    with contextlib.closing(ShardReader(index)) as reader, ThreadPoolExecutor(workers) as pool:
+        samples = sum(pool.map(read, range(workers)))
+        return samples / SAMPLE_RATE / (perf_counter() - began)
+
+
+@contextlib.contextmanager
+def _rounds(config: Config, languages: Sequence[LanguageEntry]) -> Iterator[SilentMonitor]:
+    """What was told of a few rounds of these languages, of which the first are for warming up."""
+    set_threads(config.run.threads)
+    device = use_device(config.run.device)
+    resolved = resolved_alone(config, languages, device)
     with tempfile.TemporaryDirectory(prefix="mms-dist-plan-") as folder:
-        short = _shortened(config, [entry.language for entry in longest], Path(folder) / "run")
+        short = _shortened(config, [entry.language for entry in languages], Path(folder) / "run")
         index, entries = take_census(short)
         directory = Path(short.run.directory)
         with (
             CheckpointStore(directory / "adapters", keep=1) as store,
             SilentMonitor(directory, [entry.plan() for entry in entries]) as monitor,
-            assemble(short, index, entries, load_base(short), fresh_start(entries), store, monitor) as parts,
+            assemble(
+                short,
+                index,
+                entries,
+                load_base(short, device, resolved),
+                fresh_start(entries),
+                store,
+                monitor,
+                resolved=resolved,
+            ) as parts,
         ):
             parts.loop.run()
             store.drain()
-            return median(line.audio_seconds / line.seconds for line in monitor.rounds[WARM_ROUNDS:])
+            yield monitor
 
 
 def _shortened(config: Config, languages: Sequence[str], directory: Path) -> Config:

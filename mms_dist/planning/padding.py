@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mms_dist.config import Config
-from mms_dist.data.packer import pack
+from mms_dist.data.packer import FORWARD_COST, pack
 from mms_dist.data.share import Share
 from mms_dist.data.stream import LanguageStream, Position
 from mms_dist.planning.schedule import Phase
@@ -30,7 +30,13 @@ class Sample:
 
 
 def sample_rounds(
-    config: Config, index: ShardIndex, phases: Sequence[Phase], *, world: int, forward_seconds: float
+    config: Config,
+    index: ShardIndex,
+    phases: Sequence[Phase],
+    *,
+    world: int,
+    forward_seconds: float,
+    forward_cost: int = FORWARD_COST,
 ) -> Sample:
     """Deal and pack a few rounds of a run, without reading audio."""
     capacity = int(forward_seconds * SAMPLE_RATE)
@@ -50,9 +56,8 @@ def sample_rounds(
                     batch = stream.at(_position(stream, number - 1))
                     lengths += stream.table.samples[Share(rank - block.first, block.size).take(batch)].tolist()
             loads.append(sum(lengths))
-            padded += sum(
-                len(group) * max(lengths[item] for item in group) for group in pack(lengths, capacity=capacity)
-            )
+            groups = pack(lengths, capacity=capacity, forward_cost=forward_cost)
+            padded += sum(len(group) * max(lengths[item] for item in group) for group in groups)
         audio += sum(loads)
         skews.append(max(loads) / (sum(loads) / len(loads)) - 1)
     return Sample(len(chosen), len(ranks), 1 - audio / padded, float(np.mean(skews)))

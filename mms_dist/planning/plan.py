@@ -4,19 +4,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import torch
-
 from mms_dist.config import Config
 from mms_dist.distributed.placement import Block
+from mms_dist.model.shape import BaseShape, row_number_bytes
 from mms_dist.planning.cluster import Cluster
-from mms_dist.planning.memory import Memory, process_memory
 from mms_dist.planning.padding import Sample, sample_rounds
 from mms_dist.planning.reads import Reads, audio_byte_rates, reads
 from mms_dist.planning.schedule import Phase, least_seconds, phases
-from mms_dist.planning.shape import BaseShape, row_number_bytes
 from mms_dist.planning.traffic import Traffic, exchange
 from mms_dist.training.census import LanguageEntry
-from mms_dist.training.devices import forward_seconds
+from mms_dist.training.hardware import assumed
+from mms_dist.training.memory import Load, Memory, needs_of
+from mms_dist.training.resolve import resolve
 from mms_dist.training.roster import Ranks
 from shards.index import ShardIndex
 
@@ -63,6 +62,9 @@ class Plan:
     skew: float
     """Of a round, on average over all rounds."""
     traffic: Traffic
+    dtype: str
+    forward_seconds: float
+    on_gpu: bool
     memory: Memory
     reads: Reads
     sample: Sample | None
@@ -104,14 +106,27 @@ def make_plan(
     """
     world, slots = cluster.world, min(config.rounds.slots, len(census))
     schedule = list(phases(census, Ranks(world, slots, replicate=config.rounds.placement == "replicate")))
-    number_bytes = row_number_bytes(config.model.dtype)
+    on_gpu = config.run.device != "cpu"  # the cluster; the machine that plans may be another
+    hardware = assumed(on_gpu=on_gpu, memory_gib=cluster.memory_gib, world=world)
+    load = Load(shape, slots, max(entry.vocabulary_size for entry in census))
+    resolved = resolve(config, hardware, load=load)
+    number_bytes = row_number_bytes(resolved.dtype)
     row_bytes = {
         entry.language: number_bytes * shape.row_numbers(config.adapter.dim, entry.vocabulary_size) for entry in census
     }
     lines, traffic, waits = _lines(schedule, cluster, row_bytes)
     rounds = sum(line.rounds for line in lines)
     audio = sum(line.rounds * line.highest_load for line in lines)
-    padded = forward_seconds(config.rounds.forward_seconds, torch.device(_device_type(config)))
+    sample = None
+    if index is not None:
+        sample = sample_rounds(
+            config,
+            index,
+            schedule,
+            world=world,
+            forward_seconds=resolved.forward_seconds,
+            forward_cost=resolved.forward_cost_samples,
+        )
     return Plan(
         cluster=cluster,
         languages=len(census),
@@ -124,15 +139,12 @@ def make_plan(
         exchange_seconds=waits,
         skew=sum(line.rounds * line.skew for line in lines) / rounds,
         traffic=traffic,
-        memory=process_memory(
-            config,
-            shape,
-            slots=slots,
-            largest_vocabulary=max(entry.vocabulary_size for entry in census),
-            forward_seconds=padded,
-        ),
+        dtype=resolved.dtype,
+        forward_seconds=resolved.forward_seconds,
+        on_gpu=on_gpu,
+        memory=needs_of(config, load, resolved.dtype, hardware).memory(resolved.forward_seconds),
         reads=reads(schedule, census, cluster, audio_byte_rates(census, index)),
-        sample=sample_rounds(config, index, schedule, world=world, forward_seconds=padded) if index else None,
+        sample=sample,
         phases=lines,
     )
 
@@ -166,8 +178,3 @@ def _lines(
         waits += phase.rounds * costs.round_seconds + costs.move_seconds
         before = phase.placement
     return lines, traffic, waits
-
-
-def _device_type(config: Config) -> str:
-    """What the cluster computes on; the machine that plans may be another."""
-    return "cpu" if config.run.device == "cpu" else "cuda"

@@ -12,6 +12,7 @@ from mms_dist.planning.hours import TOKENS, UTTERANCE_SECONDS
 from mms_dist.planning.plan import PhaseLine, Plan
 from mms_dist.planning.reads import FLAC_BYTES_PER_SECOND
 from mms_dist.training.census import LanguageEntry
+from mms_dist.training.memory import Memory
 
 STAGES = 8
 """Lines that the phases of a run are gathered into."""
@@ -25,8 +26,8 @@ def show(config: Config, census: Sequence[LanguageEntry], plans: Sequence[Plan],
     _print(
         console,
         f"{len(census):,} languages, {hours:,.1f} h{_range(census)}; {steps} steps each, of {seconds} s of audio",
-        f"{escape(config.model.base)} in {config.model.dtype}; {plans[0].slots} slots a process, placement: "
-        f"{config.rounds.placement}",
+        f"{escape(config.model.base)} in {plans[0].dtype}, passes of up to {plans[0].forward_seconds:g} s; "
+        f"{plans[0].slots} slots a process, placement: {config.rounds.placement}",
     )
     console.print(_clusters(plans))
     if len(plans) == 1:
@@ -114,7 +115,7 @@ def _detail(plan: Plan) -> list[str]:
     lines = [
         f"memory    {_gib(memory.total)} GiB a process{fits}; base {_gib(memory.base)}, rows with gradients "
         f"and moments {_gib(memory.rows)}, gathered for a pass about {_gib(memory.gathered)}, activations about "
-        f"{_gib(memory.activations)}",
+        f"{_gib(memory.activations)}{_of_the_device(memory)}",
         f"traffic   of all processes: gradients of shared languages {_gib(traffic.gradients)} GiB, languages moved "
         f"{_gib(traffic.moves)} GiB, events {_gib(traffic.flags)} GiB",
         f"reading   {_gib(plan.reads.node_bytes)} GiB by the node with the most, of shards of "
@@ -125,6 +126,12 @@ def _detail(plan: Plan) -> list[str]:
     if plan.fits is False:
         lines.append("          lower rounds.forward_seconds or rounds.slots, or set model.activation_checkpointing")
     return lines
+
+
+def _of_the_device(memory: Memory) -> str:
+    """What CUDA and NCCL take for themselves; nothing on a CPU."""
+    parts = {"CUDA's context": memory.context, "NCCL": memory.communication}
+    return "".join(f", {name} about {_gib(size)}" for name, size in parts.items() if size)
 
 
 def _notes(plan: Plan) -> list[str]:
@@ -145,6 +152,11 @@ def _notes(plan: Plan) -> list[str]:
         notes.append(
             f"Real skew and padding: of {sample.rounds} rounds on {sample.ranks} processes, with the batches they will "
             "have."
+        )
+    if plan.on_gpu and plan.dtype == "float32":
+        notes.append(
+            "model.dtype is float32 on a GPU: twice the memory of bfloat16, and a fraction of its speed; model.dtype "
+            "auto takes bfloat16 where the card has it."
         )
     if cluster.speed is None:
         notes.append("Give --speed, or --measure it here, for times on the clock.")

@@ -1,8 +1,9 @@
 """The parts of a run, made and wired. Nothing is decided here."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -10,6 +11,7 @@ from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
 from mms_dist.data.loader import BatchLoader
 from mms_dist.distributed.comm import Comm
+from mms_dist.distributed.device import use_device
 from mms_dist.model.bank import AdapterBank
 from mms_dist.model.base import DTYPES, FrozenBase
 from mms_dist.model.initial import SCHEMES
@@ -18,17 +20,19 @@ from mms_dist.model.routed import RoutedModel
 from mms_dist.monitor.monitor import Monitor
 from mms_dist.training.census import LanguageEntry
 from mms_dist.training.dev_scores import DevScores
-from mms_dist.training.devices import choose_device, compute_as_asked, feature_cache_gib, forward_seconds
 from mms_dist.training.evaluate import Evaluator
 from mms_dist.training.exchange import GradientExchange
 from mms_dist.training.features import FeatureSource
 from mms_dist.training.gradients import GradientPass
+from mms_dist.training.hardware import alone
 from mms_dist.training.initial_adapters import InitialAdapters
 from mms_dist.training.lifecycle import Lifecycle
 from mms_dist.training.lockstep import Lockstep
 from mms_dist.training.loop import RoundLoop
+from mms_dist.training.memory import load_of
 from mms_dist.training.messenger import Messenger
 from mms_dist.training.optimizer import RowAdamW
+from mms_dist.training.resolve import Resolved, resolve
 from mms_dist.training.restore import Restored
 from mms_dist.training.roster import Ranks, Roster
 from mms_dist.training.seating import Seating
@@ -57,11 +61,17 @@ class Parts:
     loop: RoundLoop
 
 
-def load_base(config: Config, device: torch.device | None = None) -> FrozenBase:
-    """The base on its device, in its precision."""
-    device = device or choose_device(config.run.device)
-    compute_as_asked(device)
-    return FrozenBase.load(config.model.base, dtype=DTYPES[config.model.dtype], device=device)
+def load_base(config: Config, device: torch.device | None = None, resolved: Resolved | None = None) -> FrozenBase:
+    """The base on its device, in its precision: the run's, or for a process that is alone and chooses here."""
+    device = device or use_device(config.run.device)
+    dtype = (resolved or resolve(config, alone(device))).dtype
+    return FrozenBase.load(config.model.base, dtype=DTYPES[dtype], device=device)
+
+
+def resolved_alone(config: Config, census: Sequence[LanguageEntry], device: torch.device) -> Resolved:
+    """What a process by itself, on a trial, computes with for this run."""
+    hardware = alone(device)
+    return resolve(config, hardware, load=load_of(config, census, hardware) if hardware.on_gpu else None)
 
 
 def check_first_adapters(config: Config, base: FrozenBase, index: ShardIndex) -> None:
@@ -95,12 +105,14 @@ def assemble(
     monitor: Monitor | None,
     stop_requested: Callable[[], bool] = lambda: False,
     comm: Comm | None = None,
+    resolved: Resolved | None = None,
 ) -> Iterator[Parts]:
     """Make the parts of a run on this rank and wire them; they are closed on the way out.
 
-    `monitor` is None on all ranks but the first.
+    `monitor` is None on all ranks but the first; `resolved` is what the ranks agreed on, None for a process by itself.
     """
     comm = comm or Comm()
+    resolved = resolved or resolved_alone(config, census, base.device)
     slots, sharded = min(config.rounds.slots, len(census)), base.sharding is not None
     bank = AdapterBank(
         _layout(config, base),
@@ -113,24 +125,31 @@ def assemble(
     lockstep = Lockstep(comm, model, spare_slot=slots if sharded else None)
     messenger = Messenger(comm, monitor)
     optimizer = RowAdamW(bank)
-    features = FeatureSource(base, cache_gib=feature_cache_gib(config.model.feature_cache_gib, base.device))
+    spill = config.model.feature_spill_directory
+    features = FeatureSource(
+        base, cache_gib=resolved.feature_cache_gib, spill_directory=None if spill is None else Path(spill)
+    )
     reader = ShardReader(index, shard_cache(config))
-    loader = BatchLoader(reader, {}, {}, workers=config.data.workers, prefetch_bytes=_PREFETCH_BYTES)
+    loader = BatchLoader(reader, {}, {}, workers=resolved.workers, prefetch_bytes=_PREFETCH_BYTES)
     evaluator = Evaluator(
         model,
         features,
         reader,
-        forward_seconds=forward_seconds(config.evaluation.forward_seconds, base.device),
+        forward_seconds=resolved.evaluation_seconds,
+        forward_cost=resolved.forward_cost_samples,
         max_utterances=config.evaluation.max_utterances,
         lockstep=lockstep,
+        pool=loader.pool,
     )
     gradients = GradientPass(
         model,
         features,
-        forward_seconds=forward_seconds(config.rounds.forward_seconds, base.device),
+        forward_seconds=resolved.forward_seconds,
+        forward_cost=resolved.forward_cost_samples,
         seed=config.run.seed,
-        packed=config.model.attention == "packed",
+        packed=resolved.attention == "packed",
         lockstep=lockstep,
+        staging_bytes=resolved.staging_bytes,
     )
     workplace = Workplace(config, base.identity(), bank, optimizer, loader, features, store, index, messenger)
     dev = DevScores(evaluator, index, comm, lockstep)
@@ -154,6 +173,8 @@ def assemble(
     try:
         yield Parts(base, bank, model, optimizer, loader, gradients, evaluator, workplace, lifecycle, messenger, loop)
     finally:
+        gradients.close()
+        features.close()
         loader.close()
         reader.close()
 

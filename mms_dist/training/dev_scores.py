@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mms_dist.distributed.comm import Comm
-from mms_dist.training.evaluate import Evaluator, Transcription
+from mms_dist.training.evaluate import Evaluator, Request, Transcription
 from mms_dist.training.lockstep import Lockstep
 from mms_dist.training.trainee import Trainee
 from shards.index import ShardIndex
@@ -27,7 +27,8 @@ class DevScores:
 
     def transcribe(self, trainees: Sequence[Trainee]) -> dict[str, Transcription]:
         missing = self.lockstep.missing(self._passes(trainees)) if self.lockstep.is_needed else 0
-        mine = {trainee.language: self._share_of(trainee) for trainee in trainees}
+        shares = self.evaluator.transcribe_all([self._request(trainee) for trainee in trainees])
+        mine = {trainee.language: share for trainee, share in zip(trainees, shares, strict=True)}
         self.lockstep.idle(missing, backward=False)
         return {
             trainee.language: Transcription.joined(self.comm.share_in(trainee.block, mine[trainee.language]))
@@ -38,7 +39,5 @@ class DevScores:
         """Forward passes that this rank has to make."""
         return sum(self.evaluator.passes(self.index.language(t.language), SPLIT, t.share) for t in trainees)
 
-    def _share_of(self, trainee: Trainee) -> Transcription:
-        return self.evaluator.transcribe(
-            self.index.language(trainee.language), SPLIT, trainee.slot, share=trainee.share
-        )
+    def _request(self, trainee: Trainee) -> Request:
+        return Request(self.index.language(trainee.language), SPLIT, trainee.slot, share=trainee.share)

@@ -1,6 +1,7 @@
-"""A run that was begun when utterances were told apart by their keys: what is drawn otherwise from here on.
+"""A run that an earlier version began: what is drawn otherwise from here on.
 
-Such a run goes on with today's identities. Its log says from which step of which language its masks, or the utterances
+Earlier versions told utterances apart by their keys, or drew dropout by another hash. Such a run goes on with today's
+identities and masks. Its log says from which step of which language its masks, or the utterances
 it is evaluated on, are no longer those that the earlier version would have drawn.
 """
 
@@ -10,10 +11,12 @@ from typing import Any
 
 from mms_dist.config import Config
 from mms_dist.data.utterance_id import IDENTITY_VERSION
+from mms_dist.model.dropout import DRAWS_VERSION
 from mms_dist.training.dev_scores import SPLIT
 from shards.index import LanguageIndex
 
-STATE_FIELD = "identity_version"
+VERSIONS = {"identity_version": IDENTITY_VERSION, "dropout_version": DRAWS_VERSION}
+"""What a checkpoint's state says of how its language is drawn."""
 _FIRST_VERSION = 1  # whose checkpoints do not tell it
 MASKS_OF_AUGMENT, MASKS_OF_DROPOUT = "SpecAugment", "dropout"
 EVALUATED = "the utterances that evaluation.max_utterances chooses"
@@ -29,13 +32,13 @@ class Redrawn:
 
 def redrawn(config: Config, index: LanguageIndex, state: Mapping[str, Any], step: int) -> Redrawn | None:
     """What changes for a language that goes on from a checkpoint's `state`; None if nothing does."""
-    if state.get(STATE_FIELD, _FIRST_VERSION) == IDENTITY_VERSION:
-        return None
+    others = {name for name, version in VERSIONS.items() if state.get(name, _FIRST_VERSION) != version}
+    other_identity = "identity_version" in others
     settings, most = config.for_language(index.language), config.evaluation.max_utterances
     changes = {
-        MASKS_OF_AUGMENT: settings.augment.time_prob > 0 or settings.augment.feature_prob > 0,
-        MASKS_OF_DROPOUT: settings.adapter.dropout > 0,
-        EVALUATED: most is not None and index.utterances(SPLIT) > most,
+        MASKS_OF_AUGMENT: other_identity and (settings.augment.time_prob > 0 or settings.augment.feature_prob > 0),
+        MASKS_OF_DROPOUT: bool(others) and settings.adapter.dropout > 0,
+        EVALUATED: other_identity and most is not None and index.utterances(SPLIT) > most,
     }
     what = tuple(name for name, changed in changes.items() if changed)
     return Redrawn(step, what) if what else None

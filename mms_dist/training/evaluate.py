@@ -3,29 +3,38 @@
 By itself, so that what a language scores, and with it when it stops, depends on its company not even in the last bit.
 """
 
-from collections.abc import Iterable, Iterator
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from mms_dist import transfer
 from mms_dist.data.batch import DamagedSample, Utterance
-from mms_dist.data.collate import collate
-from mms_dist.data.packer import pack
+from mms_dist.data.collate import samples_of
+from mms_dist.data.packer import FORWARD_COST, pack
+from mms_dist.data.pool import UrgencyPool
 from mms_dist.data.randomness import selection_key
+from mms_dist.data.read_ahead import read_ahead
 from mms_dist.data.share import WHOLE, Share
 from mms_dist.data.utterance_id import UtteranceId
+from mms_dist.data.utterance_source import UTTERANCES_PER_TASK, Read, UtteranceSource
 from mms_dist.distributed.comm import Comm
 from mms_dist.evaluation.decode import greedy
 from mms_dist.evaluation.metrics import Scores, score
 from mms_dist.model.routed import Batch, RoutedModel
-from mms_dist.training.features import FeatureSource, frames_of_batch
+from mms_dist.training.features import FeatureSource
 from mms_dist.training.lockstep import Lockstep
-from shards.errors import DamagedSampleError
 from shards.index import LanguageIndex, SampleTable
 from shards.read import ShardReader
-from shards.schema import SAMPLE_RATE
+from shards.schema import SAMPLE_RATE, frames_of
 from shards.vocabulary import Vocabulary
+
+AHEAD_PASSES = 4
+"""Passes read ahead: enough for every thread to have work, some tens of MB of audio at most."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +69,49 @@ class Transcription:
         return score(self.references, self.hypotheses)
 
 
+@dataclass(frozen=True)
+class Request:
+    """A split of a language to be decoded through the row in a slot, or this share of its forward passes.
+
+    `vocabulary` is that of the row, when it is not that of the shards.
+    """
+
+    index: LanguageIndex
+    split: str
+    slot: int
+    vocabulary: Vocabulary | None = None
+    share: Share = WHOLE
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """One forward pass of one request: places in the table of its split."""
+
+    request: int
+    source: UtteranceSource
+    places: np.ndarray
+
+    def tasks(self) -> list[Callable[[], Read]]:
+        starts = range(0, len(self.places), UTTERANCES_PER_TASK)
+        return [partial(self.source.read, self.places[start : start + UTTERANCES_PER_TASK], 0) for start in starts]
+
+
+@dataclass(frozen=True)
+class _Decoding:
+    """A pass that the device is computing: its utterances, and what will be the most probable token of each frame."""
+
+    request: int
+    members: list[Utterance]
+    frames_B: np.ndarray
+    tokens_BT: Tensor
+
+
 class Evaluator:
-    """Decodes a split of a language through the row in a slot."""
+    """Decodes splits of languages greedily.
+
+    Reading and decoding of the next passes' audio go on, on `pool`, while the device computes one; a pass's tokens are
+    read from the device when the next pass has been given to it.
+    """
 
     def __init__(
         self,
@@ -70,21 +120,24 @@ class Evaluator:
         reader: ShardReader,
         *,
         forward_seconds: float,
+        forward_cost: int = FORWARD_COST,
         max_utterances: int | None = None,
         lockstep: Lockstep | None = None,
+        pool: UrgencyPool[Read] | None = None,
     ) -> None:
         self._lockstep = lockstep or Lockstep(Comm(), model)
         self._model = model
         self._features = features
         self._reader = reader
         self._capacity = int(forward_seconds * SAMPLE_RATE)
+        self._forward_cost = forward_cost
         self._max_utterances = max_utterances
+        self._pool = pool
 
     def passes(self, index: LanguageIndex, split: str, share: Share = WHOLE) -> int:
         """Forward passes that `transcribe` makes."""
         return len(self._groups(self._table(index, split), share))
 
-    @torch.no_grad()
     def transcribe(
         self,
         index: LanguageIndex,
@@ -93,57 +146,62 @@ class Evaluator:
         vocabulary: Vocabulary | None = None,
         share: Share = WHOLE,
     ) -> Transcription:
-        """Greedy transcripts of the split (or of the utterances chosen of it, or of this share of its forward passes).
+        """Greedy transcripts of one request: of the split, or of the utterances chosen of it."""
+        return self.transcribe_all([Request(index, split, slot, vocabulary, share)])[0]
 
-        `vocabulary` is that of the row in the slot, when it is not that of the shards.
-        """
-        vocabulary = vocabulary or index.vocabulary
-        table = self._table(index, split)
-        damaged: list[DamagedSample] = []
-        passes: list[Transcription] = []
-        for group in self._groups(table, share):
-            self._lockstep.comm.watch.at(f"evaluating {index.language}")
-            members = list(self._read(index.language, split, table, group, damaged))
-            if not members:
-                self._lockstep.idle(backward=False)
-                continue
-            with self._lockstep.in_company():
-                texts = self._decode(members, vocabulary, slot)
-            passes.append(
-                Transcription(
-                    rows=[member.id.row for member in members],
-                    keys=[member.key for member in members],
-                    references=[member.text for member in members],
-                    hypotheses=texts,
-                )
-            )
-        return Transcription.joined([*passes, Transcription(damaged=damaged)])
+    @torch.no_grad()
+    def transcribe_all(self, requests: Sequence[Request]) -> list[Transcription]:
+        """Greedy transcripts of every request, in their order; a pass holds utterances of one of them alone."""
+        found: list[list[Transcription]] = [[] for _ in requests]
+        passes = [each for number, request in enumerate(requests) for each in self._passes(number, request)]
+        reads = read_ahead(self._pool, (each.tasks() for each in passes), ahead=AHEAD_PASSES)
+        last: _Decoding | None = None
+        with contextlib.closing(reads):
+            for each, read in zip(passes, reads, strict=True):
+                self._lockstep.comm.watch.at(f"evaluating {each.source.language}")
+                found[each.request].append(Transcription(damaged=[i for i in read if isinstance(i, DamagedSample)]))
+                members = [item for item in read if isinstance(item, Utterance)]
+                if not members:
+                    self._lockstep.idle(backward=False)
+                    continue
+                with self._lockstep.in_company():
+                    now = self._begin(each.request, members, requests[each.request].slot)
+                if last is not None:
+                    found[last.request].append(_transcribed(last, requests[last.request]))
+                last = now
+        if last is not None:
+            found[last.request].append(_transcribed(last, requests[last.request]))
+        return [Transcription.joined(parts) for parts in found]
 
     def _table(self, index: LanguageIndex, split: str) -> SampleTable:
         return chosen(index.table(split), index.language, split, self._max_utterances)
 
     def _groups(self, table: SampleTable, share: Share) -> list[np.ndarray]:
-        return pack(table.samples.tolist(), capacity=self._capacity)[share.index :: share.of]
+        groups = pack(table.samples.tolist(), capacity=self._capacity, forward_cost=self._forward_cost)
+        return groups[share.index :: share.of]
 
-    def _read(
-        self, language: str, split: str, table: SampleTable, group: np.ndarray, damaged: list[DamagedSample]
-    ) -> Iterator[Utterance]:
-        for place in group.tolist():
-            utterance = UtteranceId(language, split, int(table.rows[place]))
-            try:
-                raw = self._reader.read(language, split, utterance.row)
-            except DamagedSampleError as error:
-                damaged.append(DamagedSample(utterance, error.key, error.shard, error.reason))
-                continue
-            frames = int(table.frames[place])
-            yield Utterance(utterance, raw.key, 0, raw.audio, np.zeros(1, np.int32), raw.text, frames)
+    def _passes(self, number: int, request: Request) -> Iterator[_Pass]:
+        table = self._table(request.index, request.split)
+        source = UtteranceSource(self._reader, request.index.language, request.split, table)
+        for group in self._groups(table, request.share):
+            yield _Pass(number, source, group)
 
-    def _decode(self, members: list[Utterance], vocabulary: Vocabulary, slot: int) -> list[str]:
-        collated = collate(members, seed=0)
-        features_BTC = self._features.features(members, collated)
-        frames_B = frames_of_batch(features_BTC, collated)
-        logits_BTV = self._model.logits(Batch(features_BTC, frames_B, torch.full((len(members),), slot)))
-        return greedy(logits_BTV.argmax(-1).cpu().numpy(), frames_B.numpy(), vocabulary)
+    def _begin(self, request: int, members: list[Utterance], slot: int) -> _Decoding:
+        """Give the device a pass."""
+        frames_B = torch.from_numpy(frames_of(samples_of(members)))
+        batch = Batch(self._features.features(members), frames_B, torch.full((len(members),), slot))
+        return _Decoding(request, members, frames_B.numpy(), self._model.logits(batch).argmax(-1))
+
+
+def _transcribed(decoding: _Decoding, request: Request) -> Transcription:
+    """The texts of a pass; waits for the device to have computed it."""
+    vocabulary = request.vocabulary or request.index.vocabulary
+    return Transcription(
+        rows=[member.id.row for member in decoding.members],
+        keys=[member.key for member in decoding.members],
+        references=[member.text for member in decoding.members],
+        hypotheses=greedy(transfer.to_host(decoding.tokens_BT).numpy(), decoding.frames_B, vocabulary),
+    )
 
 
 def chosen(table: SampleTable, language: str, split: str, most: int | None) -> SampleTable:

@@ -1,4 +1,4 @@
-"""Gradients of shared languages, summed over their owners.
+"""Gradients and losses of shared languages, summed over their owners.
 
 Only languages that are in the round and have several owners take part, and only their owners: those of one block in one
 flat buffer and one operation. A language's gradient is a mean over its own batch, whoever computed which part of it;
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mms_dist import transfer
 from mms_dist.data.batch import LoadedBatch
 from mms_dist.distributed.comm import Comm
 from mms_dist.distributed.placement import Block
@@ -20,66 +21,73 @@ from mms_dist.training.trainee import Trainee
 
 @dataclass(frozen=True)
 class BatchTotals:
-    """What a language's whole batch came to: its mean loss, and the utterances and audio samples that were read."""
+    """What was read of a language's whole batch: utterances and audio samples."""
 
-    loss: float
     utterances: int
     samples: int
 
 
 _FIELDS = 3
+"""Of a language, behind the gradients: its loss, and the totals."""
 
 
 class GradientExchange:
-    """Makes the bank's gradients those of whole batches."""
+    """Makes the bank's gradients, and the losses beside them, those of whole batches."""
 
     def __init__(self, comm: Comm, bank: AdapterBank) -> None:
         self._comm = comm
         self._bank = bank
 
     def complete(
-        self, trainees: Sequence[Trainee], batches: Sequence[LoadedBatch], losses: Mapping[str, float]
+        self, trainees: Sequence[Trainee], batches: Sequence[LoadedBatch], losses_S: Tensor
     ) -> dict[str, BatchTotals]:
         """Sum over owners, and mend the mean where utterances could not be read.
 
         Args:
             trainees: all of the round on this rank, by code.
             batches: theirs, in the same order.
-            losses: weighted losses computed here.
+            losses_S: sums of the weighted losses computed here, by slot, on the device; mean losses of the whole
+                batches afterwards.
 
         Returns:
-            The totals of every trainee's batch.
+            The totals of every trainee's batch. Waits for the device only where languages are shared: that all owners
+            have given their part must be known before a row is stepped.
         """
         totals = {
-            trainee.language: BatchTotals(losses.get(trainee.language, 0.0), len(batch.utterances), batch.audio_samples)
+            trainee.language: BatchTotals(len(batch.utterances), batch.audio_samples)
             for trainee, batch in zip(trainees, batches, strict=True)
         }
         for block in sorted({trainee.block for trainee in trainees if trainee.block.size > 1}, key=_smallest_first):
             shared = [trainee for trainee in trainees if trainee.block == block]
-            totals |= self._sum(block, shared, totals)
+            totals |= self._sum(block, shared, totals, losses_S)
         for trainee, batch in zip(trainees, batches, strict=True):
             read = totals[trainee.language]
             if 0 < read.utterances < batch.size:
                 scale = batch.size / read.utterances
                 self._grad(trainee).mul_(scale)
-                totals[trainee.language] = BatchTotals(read.loss * scale, read.utterances, read.samples)
+                losses_S[trainee.slot] *= scale
         return totals
 
     def _sum(
-        self, block: Block, shared: Sequence[Trainee], totals: Mapping[str, BatchTotals]
+        self, block: Block, shared: Sequence[Trainee], totals: Mapping[str, BatchTotals], losses_S: Tensor
     ) -> dict[str, BatchTotals]:
         own = [totals[trainee.language] for trainee in shared]
-        numbers = torch.tensor([[t.loss, t.utterances, t.samples] for t in own], dtype=torch.float64)
         grads = [self._grad(trainee) for trainee in shared]
-        buffer = torch.cat([*grads, numbers.flatten().to(grads[0])])
+        counts = torch.tensor([[float(each.utterances), float(each.samples)] for each in own], dtype=grads[0].dtype)
+        losses_L1 = torch.stack([losses_S[trainee.slot] for trainee in shared])[:, None]
+        numbers = torch.cat([losses_L1.to(grads[0]), transfer.to_device(counts, grads[0].device)], dim=1)
+        buffer = torch.cat([*grads, numbers.flatten()])
         self._comm.reduce(block, buffer)
         *summed, tail = buffer.split([*(grad.numel() for grad in grads), _FIELDS * len(shared)])
         for grad, total in zip(grads, summed, strict=True):
             grad.copy_(total)
-        rows = tail.view(len(shared), _FIELDS).tolist()
+        fields = tail.view(len(shared), _FIELDS)
+        for trainee, loss in zip(shared, fields[:, 0], strict=True):
+            losses_S[trainee.slot] = loss
+        utterances, samples = transfer.numbers(fields[:, 1], fields[:, 2])
         return {
-            trainee.language: BatchTotals(loss, round(utterances), round(samples))
-            for trainee, (loss, utterances, samples) in zip(shared, rows, strict=True)
+            trainee.language: BatchTotals(round(read), round(heard))
+            for trainee, read, heard in zip(shared, utterances, samples, strict=True)
         }
 
     def _grad(self, trainee: Trainee) -> Tensor:

@@ -1,78 +1,179 @@
-"""The front end's output for a forward pass, computed with its neighbours or remembered from an earlier epoch.
+"""The front end's output for a forward pass: computed, or remembered from an earlier epoch.
 
-Legend: B utterances, T frames, C front-end channels.
+Legend: B utterances of a pass, of which K are remembered and M are computed; T frames of the longest, C front-end
+channels, S audio samples.
 """
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from mms_dist import transfer
 from mms_dist.data.batch import Utterance
-from mms_dist.data.collate import ForwardBatch
-from mms_dist.data.recording import one_recording
-from mms_dist.data.utterance_id import UtteranceId
+from mms_dist.data.collate import padded_audio, samples_of
 from mms_dist.model.base import FrozenBase
-from mms_dist.model.packed_tables import PackedTables, samples_seen
+from mms_dist.model.waveform import normalised
+from mms_dist.training.feature_spill import FeatureSpill
+from mms_dist.training.feature_store import FeatureStore
+from mms_dist.training.packed_features import PackedFeaturePlan, computed_rows, plan_packed
+from shards.schema import frames_of
 
 _GIB = 1 << 30
+
+
+@dataclass(frozen=True)
+class FeaturePlan:
+    """Where the features of a pass come from.
+
+    Attributes:
+        members: utterances of the pass.
+        computed: places in it of those that pass the front end, ascending.
+        frames_B: of each utterance.
+        tensors: what the device needs for it, still on the host: `audio` int16 [M, S], `samples` [M], `remembered`
+            [K, T, C], and the places in the pass of either, `computed` [M] and `known` [K], where there are both.
+    """
+
+    members: Sequence[Utterance]
+    computed: Sequence[int]
+    frames_B: Tensor
+    tensors: Mapping[str, Tensor]
+
+    @property
+    def frames(self) -> int:
+        """Of the longest utterance."""
+        return int(self.frames_B.max())
 
 
 class FeatureSource:
     """Gives features [B, T, C] on the model's device.
 
-    With a cache, an utterance passes through the front end by itself, at its own length: what is remembered must not
+    With a cache, an utterance passes the front end of a CPU by itself, at its own length: what is remembered must not
     depend on the batch in which it was first seen, or a restart, which begins with an empty cache, would not be exact.
-    Full means full: nothing is evicted, since every utterance is needed once an epoch and the last one evicted would
-    always be the next one missed.
+    On a GPU they pass together; there a batch of another shape changes the last bits of everything in any case.
+
+    Args:
+        cache_gib: host memory for what is remembered; 0: nothing is.
+        spill_directory: folder for what finds no room in it.
     """
 
-    def __init__(self, base: FrozenBase, *, cache_gib: float) -> None:
+    def __init__(self, base: FrozenBase, *, cache_gib: float, spill_directory: Path | None = None) -> None:
         self._base = base
-        self._room_bytes = int(cache_gib * _GIB)
-        self._caching = cache_gib > 0
-        self._cache: dict[UtteranceId, Tensor] = {}
+        self._notices: deque[str] = deque()
+        self._store: FeatureStore | None = None
+        self._one_by_one = base.device.type == "cpu"
+        if cache_gib > 0:
+            spill = None if spill_directory is None else FeatureSpill(spill_directory, tell=self._notices.append)
+            self._store = FeatureStore(base.device, budget_bytes=int(cache_gib * _GIB), spill=spill)
 
-    def features(self, utterances: Sequence[Utterance], batch: ForwardBatch) -> Tensor:
-        if not self._caching:
-            return self._base.features(batch.audio_BS.to(self._base.device, non_blocking=True))
-        alone = [self._alone(item, batch, row) for row, item in enumerate(utterances)]
-        return pad_sequence(alone, batch_first=True).to(self._base.device, non_blocking=True)
+    def plan(self, members: Sequence[Utterance]) -> FeaturePlan:
+        """Look up what is remembered and lay out the audio of the rest; on the host, by any one thread."""
+        frames_B = frames_of(samples_of(members))
+        known = self._known(members, frames_B)
+        computed = [place for place in range(len(members)) if place not in known]
+        tensors = {}
+        if computed:
+            audible = [members[place] for place in computed]
+            tensors["audio"], tensors["samples"] = padded_audio(audible), torch.from_numpy(samples_of(audible))
+        if known:
+            some_TC = next(iter(known.values()))
+            remembered_KTC = some_TC.new_zeros(len(known), int(frames_B.max()), some_TC.shape[1])
+            for row_TC, features_TC in zip(remembered_KTC, known.values(), strict=True):
+                row_TC[: len(features_TC)] = features_TC
+            tensors["remembered"] = remembered_KTC
+        if known and computed:
+            tensors["known"], tensors["computed"] = torch.tensor([*known]), torch.tensor(computed)
+        return FeaturePlan(members, computed, torch.from_numpy(frames_B), tensors)
 
-    def packed(self, utterances: Sequence[Utterance], batch: ForwardBatch, tables: PackedTables) -> Tensor:
-        """Features [F, C] of a packed pass, where its tables look for them: end to end if each was computed alone, on a
-        CPU or for the cache, and otherwise of one long recording."""
-        if self.computes_alone:
-            alone = [self._alone(item, batch, row) for row, item in enumerate(utterances)]
-            return torch.cat(alone).to(self._base.device, non_blocking=True)
-        recording_S = np.empty(tables.recording_samples, dtype=np.float32)
-        audio = [row_S.numpy() for row_S in batch.audio_BS]
-        one_recording(audio, tables.sample_B, samples_seen(tables.frames_B), recording_S)
-        return self._base.features(torch.from_numpy(recording_S).to(self._base.device)[None])[0]
+    def on_device(self, plan: FeaturePlan, tensors: Mapping[str, Tensor]) -> Tensor:
+        """Features [B, T, C] of a plan whose tensors are on the device. Waits for nothing."""
+        if not plan.computed:
+            return tensors["remembered"]
+        audio_MS, samples_M = tensors["audio"], tensors["samples"]
+        if self._store is None:
+            return self._base.features(normalised(audio_MS, samples_M))
+        frames = [int(plan.frames_B[place]) for place in plan.computed]
+        if self._one_by_one:
+            alone = [self._alone(audio_MS[row], samples_M[row]) for row in range(len(frames))]
+            computed_MTC = pad_sequence(alone, batch_first=True)
+        else:
+            computed_MTC = self._base.features(normalised(audio_MS, samples_M)).contiguous()
+        self._store.fill(
+            {
+                plan.members[place].feature_key: computed_TC[:length]
+                for place, computed_TC, length in zip(plan.computed, computed_MTC, frames, strict=True)
+            }
+        )
+        if "known" not in tensors:
+            return computed_MTC
+        features_BTC = computed_MTC.new_zeros(len(plan.members), plan.frames, computed_MTC.shape[2])
+        features_BTC.index_copy_(0, tensors["known"], tensors["remembered"])
+        features_BTC[:, : computed_MTC.shape[1]].index_copy_(0, tensors["computed"], computed_MTC)
+        return features_BTC
 
-    @property
-    def computes_alone(self) -> bool:
-        """Whether a packed pass gets features that were computed an utterance at a time."""
-        return self._caching or self._base.device.type == "cpu"
+    def plan_packed(self, members: Sequence[Utterance], places: int) -> PackedFeaturePlan:
+        """The same for a packed pass of so many frames."""
+        frames_B = frames_of(samples_of(members))
+        return plan_packed(members, frames_B, self._known(members, frames_B), places=places, alone=self._one_by_one)
+
+    def packed_on_device(self, plan: PackedFeaturePlan, tensors: Mapping[str, Tensor]) -> Tensor:
+        """Features [F, C] of a packed plan whose tensors are on the device. Waits for nothing."""
+        if not plan.computed:
+            return tensors["remembered"]
+        if self._one_by_one:
+            parts = zip(tensors["audio"].split(plan.samples), tensors["samples"].split(1), strict=True)
+            computed_FC = torch.cat([self._base.features(normalised(part_S[None], own))[0] for part_S, own in parts])
+        else:
+            computed_FC = computed_rows(self._base, plan, tensors)
+        if self._store is not None:
+            self._store.fill(
+                {
+                    plan.members[place].feature_key: computed_FC[first : first + frames]
+                    for place, first, frames in plan.computed_rows()
+                }
+            )
+        return torch.cat([computed_FC, tensors["remembered"]]) if "remembered" in tensors else computed_FC
+
+    def features(self, members: Sequence[Utterance]) -> Tensor:
+        """Features [B, T, C] of utterances at once, for whoever may wait."""
+        plan = self.plan(members)
+        device = self._base.device
+        return self.on_device(plan, {name: transfer.to_device(tensor, device) for name, tensor in plan.tensors.items()})
+
+    def take_notices(self) -> list[str]:
+        """What a user should be told of; once."""
+        return [self._notices.popleft() for _ in range(len(self._notices))]
 
     def forget(self, language: str) -> None:
         """Give back the memory of a language that has left."""
-        for utterance in [utterance for utterance in self._cache if utterance.language == language]:
-            self._room_bytes += self._cache.pop(utterance).nbytes
+        if self._store is not None:
+            self._store.forget(language)
 
-    def _alone(self, utterance: Utterance, batch: ForwardBatch, row: int) -> Tensor:
-        if utterance.id not in self._cache:
-            audio_1S = batch.audio_BS[row : row + 1, : int(batch.samples_B[row])]
-            features_TC = self._base.features(audio_1S.to(self._base.device))[0].cpu().contiguous()
-            if not self._caching or features_TC.nbytes > self._room_bytes:
-                return features_TC
-            self._room_bytes -= features_TC.nbytes
-            self._cache[utterance.id] = features_TC
-        return self._cache[utterance.id]
+    def close(self) -> None:
+        """Give back everything."""
+        if self._store is not None:
+            self._store.close()
 
+    def _known(self, members: Sequence[Utterance], frames_B: np.ndarray) -> dict[int, Tensor]:
+        """What is remembered, by place in the pass; memory is reserved for the rest."""
+        known: dict[int, Tensor] = {}
+        if self._store is None:
+            return known
+        self._store.write_behind()
+        for place, member in enumerate(members):
+            features_TC = self._store.get(member.feature_key)
+            if features_TC is not None:
+                known[place] = features_TC
+            else:
+                shape_TC = int(frames_B[place]), self._base.feature_channels
+                self._store.reserve(member.feature_key, shape_TC, self._base.dtype)
+        return known
 
-def frames_of_batch(features_BTC: Tensor, batch: ForwardBatch) -> Tensor:
-    """Frames per utterance, never more than there are features."""
-    return batch.frames_B.clamp(max=features_BTC.shape[1]).to(torch.int64)
+    def _alone(self, audio_S: Tensor, samples: Tensor) -> Tensor:
+        """Features [T, C] of one utterance on a CPU."""
+        return self._base.features(normalised(audio_S[None, : int(samples)], samples[None]))[0]

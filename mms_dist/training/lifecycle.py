@@ -54,6 +54,8 @@ class Lifecycle:
     monitor: Messenger
     save_seconds: float = 0.0
     """How long training has waited for saving so far."""
+    evaluation_seconds: float = 0.0
+    """How long evaluation has taken so far, that before a language's first round included."""
     steps_taken: int = 0
     """Optimizer steps of the languages that this rank speaks for, since it started."""
     quarantined: dict[str, str] = field(default_factory=dict)
@@ -77,7 +79,7 @@ class Lifecycle:
             owners = Block(0, self.dev.comm.world) if in_step else some[0].block
             if any(self.dev.comm.share_in(owners, stop_requested())):
                 continue
-            transcriptions = self.dev.transcribe(some)
+            transcriptions = self._transcribe(some)
             for trainee in some:
                 self._save(trainee, best=self._judge(trainee, transcriptions[trainee.language]))
         self.store.drain()
@@ -87,10 +89,15 @@ class Lifecycle:
         for turn in turns:
             self._note(turn, round_number)
         due = [turn.trainee for turn in turns if turn.outcome is not None and self._is_due(turn.trainee)]
-        transcriptions = self.dev.transcribe(due)
+        transcriptions = self._transcribe(due)
         for turn in turns:
             if turn.trainee.progress.status == ACTIVE:
                 self._settle(turn.trainee, transcriptions.get(turn.trainee.language))
+
+    def tell_notices(self, round_number: int) -> None:
+        """Whatever the parts of this rank have met that a user should know of, and goes on without."""
+        for reason in self.workplace.features.take_notices():
+            self.monitor.event("features_not_spilled", round=round_number, reason=reason)
 
     def save_all(self, trainees: Iterable[Trainee], round_number: int) -> None:
         """Before an early end: a checkpoint of every live language at this round."""
@@ -101,6 +108,12 @@ class Lifecycle:
     def save_all_seconds(self, trainees: Iterable[Trainee]) -> float:
         """How long `save_all` and the writing after it would take, were every write as slow as the slowest so far."""
         return self.store.longest_write_seconds * sum(trainee.is_led_here for trainee in trainees)
+
+    def _transcribe(self, trainees: Sequence[Trainee]) -> dict[str, Transcription]:
+        began = perf_counter()
+        transcriptions = self.dev.transcribe(trainees)
+        self.evaluation_seconds += perf_counter() - began
+        return transcriptions
 
     def _note(self, turn: Turn, round_number: int) -> None:
         """Take the round into the language's progress."""

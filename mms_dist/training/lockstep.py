@@ -48,12 +48,12 @@ class Lockstep:
         if self.spare_slot is None:
             return
         base, bank = self.model.base, self.model.bank
-        features_BTC = torch.zeros(1, _FRAMES, base.config.conv_dim[-1], dtype=base.dtype, device=base.device)
-        batch = Batch(features_BTC, torch.tensor([_FRAMES]), torch.tensor([self.spare_slot]))
+        features_BTC = torch.zeros(1, _FRAMES, base.feature_channels, dtype=base.dtype, device=base.device)
+        batch = self.model.on_device(Batch(features_BTC, torch.tensor([_FRAMES]), torch.tensor([self.spare_slot])))
         for _ in range(passes):
             self.comm.watch.at("an idle pass")
             with self.in_company(), torch.set_grad_enabled(backward):
-                logits_BTV = self.model.logits(batch)
+                logits_BTV = self.model.device_logits(batch)
                 if backward:
                     logits_BTV.sum().backward()
             if backward:

@@ -6,9 +6,10 @@ All ranks go through the same rounds; at each round's edge they agree, in one sm
 
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 
+from mms_dist import transfer
 from mms_dist.data.batch import BatchRequest
 from mms_dist.data.loader import BatchLoader
 from mms_dist.distributed.comm import Comm
@@ -16,10 +17,10 @@ from mms_dist.errors import MmsDistError
 from mms_dist.monitor.memory import memory_bytes
 from mms_dist.monitor.report import LanguageRound, RoundReport
 from mms_dist.training.exchange import GradientExchange
-from mms_dist.training.gradients import GradientPass
+from mms_dist.training.gradients import GradientPass, RoundLosses
 from mms_dist.training.lifecycle import Lifecycle, Turn
 from mms_dist.training.messenger import Messenger
-from mms_dist.training.optimizer import Outcome, RowAdamW, RowStep
+from mms_dist.training.optimizer import Outcome, RowAdamW, RowStep, outcomes_of
 from mms_dist.training.roster import Roster
 from mms_dist.training.schedule import learning_rate
 from mms_dist.training.seating import Seating
@@ -54,6 +55,7 @@ class RoundLoop:
     prefetch_rounds: int
     round: int
     stop_requested: Callable[[], bool]
+    _began: float = field(default_factory=perf_counter)
     _stepping: bool = False
     """Between the first row's step and the last language's bookkeeping, when the languages are of different rounds."""
 
@@ -88,13 +90,16 @@ class RoundLoop:
 
     def _one_round(self, number: int, trainees: Sequence[Trainee]) -> None:
         began, waited, saved = perf_counter(), self.loader.wait_seconds, self.lifecycle.save_seconds
+        reading, read_audio = self.loader.reading.seconds, self.loader.reading.audio_seconds
         self.comm.watch.at(f"reading round {number}")
         batches = self.loader.take(trainee.request() for trainee in trainees)
         self.loader.prefetch(self._ahead(trainees))
-        losses = self.gradients.accumulate(batches, self.seating.trainees)
-        totals = self.exchange.complete(trainees, batches, losses.losses)
+        computing = perf_counter()
+        sums = self.gradients.accumulate(batches, self.seating.trainees)
+        totals = self.exchange.complete(trainees, batches, sums.sums_S)
         self._stepping = True
-        outcomes = self._step([t for t in trainees if totals[t.language].utterances], number)
+        outcomes, losses = self._step([t for t in trainees if totals[t.language].utterances], number, sums)
+        compute_seconds = perf_counter() - computing
         turns = [
             Turn(trainee, outcomes.get(trainee.language), totals[trainee.language], batch.damaged)
             for trainee, batch in zip(trainees, batches, strict=True)
@@ -102,14 +107,24 @@ class RoundLoop:
         ]
         self.lifecycle.after_steps(turns, number)
         self.round, self._stepping = number, False
+        self.lifecycle.tell_notices(number)
         report = RoundReport(
             round=number,
-            languages=[_language_round(t, t.outcome) for t in turns if t.outcome and t.trainee.is_led_here],
+            languages=[
+                _language_round(turn, turn.outcome, losses[turn.trainee.slot])
+                for turn in turns
+                if turn.outcome and turn.trainee.is_led_here
+            ],
             seconds=perf_counter() - began,
-            audio_seconds=losses.audio_seconds,
-            padded_seconds=losses.padded_seconds,
+            audio_seconds=sums.audio_seconds,
+            padded_seconds=sums.padded_seconds,
             data_wait_seconds=self.loader.wait_seconds - waited,
+            compute_seconds=compute_seconds,
+            read_seconds=self.loader.reading.seconds - reading,
+            read_audio_seconds=self.loader.reading.audio_seconds - read_audio,
+            readers=self.loader.workers,
             save_seconds=self.lifecycle.save_seconds - saved,
+            evaluation_fraction=self.lifecycle.evaluation_seconds / (perf_counter() - self._began),
             save_all_seconds=self.lifecycle.save_all_seconds(trainees),
             memory_bytes=memory_bytes(),
             waiting=self.roster.waiting,
@@ -117,12 +132,19 @@ class RoundLoop:
         )
         self.monitor.round(report)
 
-    def _step(self, trainees: Sequence[Trainee], number: int) -> dict[str, Outcome]:
-        """One optimizer step of every language whose batch could be read; all go on in their streams."""
+    def _step(
+        self, trainees: Sequence[Trainee], number: int, sums: RoundLosses
+    ) -> tuple[dict[str, Outcome], list[float]]:
+        """One optimizer step of every language whose batch could be read; all go on in their streams.
+
+        What came of them, and the losses by slot: with these the host waits for the device, once a round.
+        """
         for trainee in self.seating.trainees.values():
             trainee.position = trainee.stream.next(trainee.position)
         rows = [RowStep(t.slot, t.progress.step + 1, t.settings.optim, not t.is_held(number)) for t in trainees]
-        return {t.language: outcome for t, outcome in zip(trainees, self.optimizer.step(rows), strict=True)}
+        losses, norms = transfer.numbers(sums.sums_S, self.optimizer.step_rows(rows))
+        outcomes = outcomes_of(rows, norms)
+        return {t.language: outcome for t, outcome in zip(trainees, outcomes, strict=True)}, losses
 
     def _settle(self, verdict: Verdict) -> Verdict:
         """Release the languages that have ended, and admit the next, until nobody new comes."""
@@ -154,7 +176,7 @@ class RoundLoop:
         return requests
 
 
-def _language_round(turn: Turn, outcome: Outcome) -> LanguageRound:
+def _language_round(turn: Turn, outcome: Outcome, loss: float) -> LanguageRound:
     trainee, totals = turn.trainee, turn.totals
     progress, optim = trainee.progress, trainee.settings.optim
     return LanguageRound(
@@ -162,7 +184,7 @@ def _language_round(turn: Turn, outcome: Outcome) -> LanguageRound:
         step=progress.step,
         steps=optim.steps,
         epoch=trainee.stream.progress(trainee.position),
-        loss=totals.loss,
+        loss=loss,
         lr=learning_rate(progress.step, optim),
         grad_norm=outcome.grad_norm,
         utterances=totals.utterances,

@@ -138,6 +138,7 @@ def _merge(ranks: list[RoundReport]) -> RoundReport:
         padded_seconds=sum(rank.padded_seconds for rank in ranks),
         data_wait_seconds=max(rank.data_wait_seconds for rank in ranks),
         save_seconds=max(rank.save_seconds for rank in ranks),
+        evaluation_fraction=max(rank.evaluation_fraction for rank in ranks),
         save_all_seconds=max(rank.save_all_seconds for rank in ranks),
         memory_bytes=max(rank.memory_bytes for rank in ranks),
     )

@@ -20,6 +20,7 @@ from math import isfinite
 import torch
 from torch import Tensor
 
+from mms_dist import transfer
 from mms_dist.config import Optim
 from mms_dist.model.bank import AdapterBank
 from mms_dist.training.schedule import learning_rate
@@ -60,29 +61,42 @@ class RowAdamW:
         for name, buffer in self._moments().items():
             buffer[slot].zero_()
             if moments is not None:
-                buffer[slot, : moments[name].numel()] = moments[name].to(buffer)
+                own = moments[name].to(buffer.dtype)
+                buffer[slot, : own.numel()] = transfer.to_device(own, buffer.device)
 
     def moments(self, slot: int) -> dict[str, Tensor]:
         """Copies of a slot's moments on the CPU, each of the language's own row length."""
         size = self.bank.row_size(slot)
-        return {name: buffer[slot, :size].to("cpu", copy=True) for name, buffer in self._moments().items()}
+        return {name: transfer.to_host(buffer[slot, :size], copy=True) for name, buffer in self._moments().items()}
+
+    def is_finite(self, slot: int) -> Tensor:
+        """Whether weights and moments are numbers that training can go on from; bool, on the device."""
+        buffers = (self.bank.rows.detach(), *self._moments().values())
+        return torch.stack([buffer[slot, : self.bank.row_size(slot)].isfinite().all() for buffer in buffers]).all()
 
     def _moments(self) -> dict[str, Tensor]:
         return {"exp_avg": self.exp_avg, "exp_avg_sq": self.exp_avg_sq}
 
-    @torch.no_grad()
     def step(self, rows: Sequence[RowStep]) -> list[Outcome]:
+        """`step_rows`, and what came of it. Waits for the device."""
+        (norms,) = transfer.numbers(self.step_rows(rows))
+        return outcomes_of(rows, norms)
+
+    @torch.no_grad()
+    def step_rows(self, rows: Sequence[RowStep]) -> Tensor:
         """Step the given rows by the gradients in the bank, then zero those gradients.
 
         A row whose gradient holds NaN or inf keeps every bit of its weights and moments.
+
+        Returns:
+            Norm of each row's gradient before clipping, on the device: nothing here waits for it.
         """
         if not rows:
-            return []
-        norms = torch.stack([self._step_row(row) for row in rows]).tolist()
-        return [Outcome(norm, row.commit and isfinite(norm)) for norm, row in zip(norms, rows, strict=True)]
+            return self.exp_avg.new_zeros(0)
+        return torch.stack([self._step_row(row) for row in rows])
 
     def _step_row(self, row: RowStep) -> Tensor:
-        """The norm of its gradient; nothing here waits for the device."""
+        """The norm of its gradient."""
         size, optim = self.bank.row_size(row.slot), row.optim
         weight_R, grad_R, mean_R, square_R = (
             buffer[row.slot, :size]
@@ -110,3 +124,8 @@ class RowAdamW:
             )
         grad_R.zero_()
         return norm
+
+
+def outcomes_of(rows: Sequence[RowStep], norms: Sequence[float]) -> list[Outcome]:
+    """What came of the steps of rows, by the norms of their gradients."""
+    return [Outcome(norm, row.commit and isfinite(norm)) for norm, row in zip(norms, rows, strict=True)]

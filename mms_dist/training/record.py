@@ -4,9 +4,10 @@ On the other ranks a record does nothing; what their languages do comes to it th
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from mms_dist.checkpoint.lock import RunLock
 from mms_dist.config import Config
@@ -33,11 +34,15 @@ from mms_dist.training.attempts import (
 )
 from mms_dist.training.census import LanguageEntry
 from mms_dist.training.ending import Ending
+from mms_dist.training.hardware_record import write_kept
+from mms_dist.training.resolve import Resolved
 from mms_dist.training.restore import Restored
 from mms_dist.training.same_run import flat_settings
 from shards.errors import ShardsError
 
 EXIT_INTERRUPTED = 130  # 128 + SIGINT
+OPEN = (None, "auto")
+"""Values of a setting that leave it to the hardware."""
 EVENTS = {FINISHED: "run_finished", INCOMPLETE: "run_incomplete", FAILED: "run_failed"}
 
 
@@ -73,9 +78,17 @@ class Record:
                 record._fail(error)
                 raise
 
-    def restored(self, restored: Restored, config: Config, census: list[LanguageEntry], *, live: bool | None) -> None:
+    def restored(
+        self,
+        restored: Restored,
+        config: Config,
+        resolved: Resolved,
+        census: list[LanguageEntry],
+        *,
+        live: bool | None,
+    ) -> None:
         """The checkpoints are read: note where the run stands and what it is started with, and open the monitor."""
-        self.comm.together(lambda: self._open(restored, config, census, live) if self.comm.is_first else None)
+        self.comm.together(lambda: self._open(restored, config, resolved, census, live) if self.comm.is_first else None)
 
     def begin(self, restored: Restored, lines: list[str]) -> None:
         """Training begins: say with what."""
@@ -116,11 +129,14 @@ class Record:
             allowed=config.run.stalled_restarts,
         )
 
-    def _open(self, restored: Restored, config: Config, census: list[LanguageEntry], live: bool | None) -> None:
+    def _open(
+        self, restored: Restored, config: Config, resolved: Resolved, census: list[LanguageEntry], live: bool | None
+    ) -> None:
         assert self.attempt is not None, "the directory is taken first"
         self.attempt.restored(round=restored.round, steps=restored.steps)
         config, path = _with_whole_paths(config), self.directory / "config.yaml"
-        self._changes = changed_settings(path, config) if restored.resumed else []
+        self._changes = changed_settings(path, config, resolved.of_all_ranks()) if restored.resumed else []
+        write_kept(self.directory, resolved.kept)
         write_config(config, path)
         monitor = Monitor(self.directory, languages=[entry.plan() for entry in census], live=live)
         self.monitor = self._stack.enter_context(monitor)
@@ -149,8 +165,11 @@ def _exit_code(error: BaseException) -> int:
     return EXIT_INTERRUPTED if isinstance(error, KeyboardInterrupt) else EXIT_FAILED
 
 
-def changed_settings(path: Path, config: Config) -> list[str]:
-    """A line for every setting that is not what this run was last started with."""
+def changed_settings(path: Path, config: Config, resolved: Mapping[str, Any]) -> list[str]:
+    """A line for every setting that is not what this run was last started with.
+
+    One that is left open now and comes to what it was is no change; `resolved` says what those come to.
+    """
     try:
         before = flat_settings(load_config(path).to_dict())
     except ConfigError:
@@ -160,6 +179,7 @@ def changed_settings(path: Path, config: Config) -> list[str]:
         f"changed   {name}: {before.get(name)} → {after.get(name)}"
         for name in sorted(before.keys() | after.keys())
         if before.get(name) != after.get(name)
+        and not (after.get(name) in OPEN and before.get(name) == resolved.get(name))
     ]
 
 

@@ -2,26 +2,27 @@
 
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
-from mms_dist.distributed.accelerator import make_accelerator, wants_deepspeed
+from mms_dist.distributed.binding import bind_rank
 from mms_dist.distributed.comm import Comm, joined
-from mms_dist.distributed.deepspeed import about_deepspeed, shard_layers
-from mms_dist.errors import ConfigError
-from mms_dist.model.base import FrozenBase
+from mms_dist.distributed.deepspeed_package import wants_deepspeed
+from mms_dist.distributed.device import computes_on_gpu, nvidia_gpu, why_no_gpu
+from mms_dist.distributed.gpu import describe, naming_the_gpu
 from mms_dist.training.allocator import keep_freed_memory
-from mms_dist.training.assembly import Parts, assemble, check_first_adapters, load_base
+from mms_dist.training.assembly import Parts, assemble, check_first_adapters
 from mms_dist.training.attempts import mark_hung
 from mms_dist.training.census import LanguageEntry, take_census
-from mms_dist.training.devices import computes_on_cpu, device_of_rank, dtype_of, set_threads
+from mms_dist.training.devices import set_threads
 from mms_dist.training.ending import Ending, ending
 from mms_dist.training.lifecycle import Lifecycle
 from mms_dist.training.loop import PREEMPTED
 from mms_dist.training.record import Record
 from mms_dist.training.restore import Restored, restore
+from mms_dist.training.run_base import RunBase, run_base
 from mms_dist.training.same_run import check_same_run
 
 
@@ -54,7 +55,7 @@ def train(
     set_threads(config.run.threads)
     keep_freed_memory()
     with joined(
-        on_gpu=not computes_on_cpu(config.run.device),
+        on_gpu=computes_on_gpu(config.run.device),
         timeout_seconds=config.comm.timeout_seconds,
         on_hang=lambda report: mark_hung(Path(config.run.directory), reason=report),
         need_group=wants_deepspeed(config.comm.deepspeed),
@@ -68,18 +69,21 @@ def _train(config: Config, comm: Comm, stop_requested: Callable[[], bool], live:
     directory = Path(config.run.directory)
     with contextlib.ExitStack() as stack:
         record = stack.enter_context(Record.of(directory, comm, config))
+        device = bind_rank(config.run.device, comm)
+        stack.enter_context(naming_the_gpu(device, comm.rank))
         index, census = comm.together(lambda: take_census(config, tell=comm.watch.at))
-        config, base, deepspeed = _on_its_device(config, comm)
-        check_same_run(config, census, base.identity(), comm)
+        loaded = run_base(config, census, device, comm)
+        config, resolved, base = loaded.config, loaded.resolved, loaded.base
+        check_same_run(config, resolved, census, base.identity(), comm)
         comm.together(lambda: check_first_adapters(config, base, index))
         store = stack.enter_context(CheckpointStore(directory / "adapters", keep=config.checkpoint.keep))
         comm.together(lambda: store.recover() if comm.is_first else [])
         restored = restore(config, store, index, census, base, comm)
-        record.restored(restored, config, census, live=live)
+        record.restored(restored, config, resolved, census, live=live)
         parts = stack.enter_context(
-            assemble(config, index, census, base, restored, store, record.monitor, stop_requested, comm)
+            assemble(config, index, census, base, restored, store, record.monitor, stop_requested, comm, resolved)
         )
-        record.begin(restored, _plan_lines(config, parts, census, comm, deepspeed))
+        record.begin(restored, _plan_lines(loaded, parts, census, comm))
         outcome = parts.loop.run()
         store.drain()
         shares = comm.share(_told(parts.lifecycle))  # and all checkpoints are on the disk
@@ -113,48 +117,28 @@ def _ending(restored: Restored, shares: Sequence[_Told], languages: int, directo
     return ending(languages, quarantined, sorted(set(unscored)), directory)
 
 
-def _on_its_device(config: Config, comm: Comm) -> tuple[Config, FrozenBase, str | None]:
-    """The base where and as this rank computes, the configuration that says so, and what DeepSpeed does, if it does."""
-    processes = config.comm.processes
-    if processes not in (None, comm.world):
-        raise ConfigError(
-            f"comm.processes is {processes}, and the launcher started {comm.world}: look at its number of processes, "
-            "or leave comm.processes out. (`accelerate launch --cpu --num_processes N` starts one, whatever N is; "
-            "configs/accelerate/cpu_2proc.yaml shows what starts two)"
-        )
-    comm.watch.at("starting Accelerate" + (" and DeepSpeed" if wants_deepspeed(config.comm.deepspeed) else ""))
-    accelerator = comm.together(
-        lambda: make_accelerator(computes_on_cpu(config.run.device), deepspeed=config.comm.deepspeed)
-    )
-    dtype = comm.together(lambda: dtype_of(config, accelerator))
-    device = comm.together(lambda: device_of_rank(config.run.device, accelerator, comm.world))
-    config = replace(config, model=replace(config.model, dtype=dtype))
-    comm.watch.at(f"loading the base {config.model.base}")
-    base = comm.together(lambda: load_base(config, device))
-    return config, comm.together(lambda: shard_layers(base, accelerator)), about_deepspeed(accelerator)
-
-
-def _plan_lines(
-    config: Config, parts: Parts, census: list[LanguageEntry], comm: Comm, deepspeed: str | None
-) -> list[str]:
+def _plan_lines(loaded: RunBase, parts: Parts, census: list[LanguageEntry], comm: Comm) -> list[str]:
     """What a user wants to see before the first round."""
+    config, resolved = loaded.config, loaded.resolved
     hours = sum(entry.seconds for entry in census) / 3600
     row = parts.bank.rows.shape[1]
     lines = [
         f"base      {config.model.base}: {parts.base.parameter_count() / 1e6:,.1f} M parameters, frozen, "
-        f"{config.model.dtype} on {parts.base.device}",
+        f"{resolved.dtype} on {describe(parts.base.device)}",
         f"languages {len(census)}: {sum(entry.utterances for entry in census):,} utterances, {hours:,.2f} h; "
         f"{min(parts.loop.roster.capacity, len(census))} at once",
         f"adapters  dim {config.adapter.dim}, up to {row:,} trained parameters a language; "
         f"rows, gradients and moments take {4 * parts.bank.rows.nbytes / 2**20:,.0f} MiB",
         f"rounds    {config.optim.batch_seconds:g} s of audio and one optimizer step a language, "
         f"forward passes of up to {parts.gradients.forward_seconds:g} s",
+        *resolved.lines,
     ]
     lines.insert(0, f"run       {config.run.directory}, from the shards {config.data.shards}")
     if comm.world > 1:
         lines.append(f"processes {comm.world}, {_sharing(config)}")
-    if deepspeed is not None:
-        lines.append(f"deepspeed {deepspeed}")
+    if parts.base.device.type == "cpu" and config.run.device == "auto" and nvidia_gpu():
+        lines.append("device    the CPU: {}; {}".format(*why_no_gpu()))
+    lines += loaded.lines
     left_out = sum(entry.left_out for entry in census)
     if left_out:
         lines.append(f"left out  {left_out:,} training utterances that are too long or have no transcript that fits")

@@ -11,6 +11,7 @@ from mms_dist.config import Config
 from mms_dist.distributed.comm import Comm
 from mms_dist.errors import ConfigError
 from mms_dist.training.census import LanguageEntry
+from mms_dist.training.resolve import Resolved
 
 OF_A_MACHINE = (
     "run.device",
@@ -22,12 +23,15 @@ OF_A_MACHINE = (
     "data.cache_gib",
     "model.base",  # likewise
     "model.feature_cache_gib",
+    "model.feature_spill_directory",
     "comm.deepspeed",
 )
 """Settings in which ranks may differ."""
 
 
-def check_same_run(config: Config, census: Sequence[LanguageEntry], base_identity: str, comm: Comm) -> None:
+def check_same_run(
+    config: Config, resolved: Resolved, census: Sequence[LanguageEntry], base_identity: str, comm: Comm
+) -> None:
     """Compare with rank 0 what decides the course of the run.
 
     Raises:
@@ -35,6 +39,7 @@ def check_same_run(config: Config, census: Sequence[LanguageEntry], base_identit
         PeerError: another does.
     """
     mine = {name: value for name, value in flat_settings(config.to_dict()).items() if name not in OF_A_MACHINE}
+    mine |= {f"{name}, as it was resolved": value for name, value in resolved.of_all_ranks().items()}
     mine |= {f"the shards of {entry.language}": repr(entry) for entry in census}
     mine |= {"the weights of model.base": base_identity}
     first = comm.share(mine)[0]

@@ -1,7 +1,8 @@
 """Score the checkpoints of a run on a split of its shards, one language after the other through a single slot."""
 
+import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -12,16 +13,23 @@ from mms_dist.checkpoint.quarantine_mark import QuarantineMark, marked_languages
 from mms_dist.checkpoint.snapshot import Damage, Snapshot
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
+from mms_dist.data.pool import UrgencyPool, reading_pool
+from mms_dist.data.utterance_source import Read
+from mms_dist.distributed.device import use_device
+from mms_dist.distributed.gpu import naming_the_gpu
 from mms_dist.errors import CheckpointError, DataError
 from mms_dist.evaluation.metrics import Scores
 from mms_dist.model.bank import AdapterBank
-from mms_dist.model.base import DTYPES, FrozenBase
+from mms_dist.model.base import FrozenBase
 from mms_dist.model.layout import RowLayout
 from mms_dist.model.routed import RoutedModel
-from mms_dist.training.assembly import shard_cache
-from mms_dist.training.devices import choose_device, forward_seconds, set_threads
+from mms_dist.training.assembly import load_base, shard_cache
+from mms_dist.training.devices import set_threads
 from mms_dist.training.evaluate import Evaluator, Transcription
 from mms_dist.training.features import FeatureSource
+from mms_dist.training.hardware import alone
+from mms_dist.training.hardware_record import read_kept
+from mms_dist.training.resolve import Resolved, resolve
 from shards.index import LanguageIndex, ShardIndex
 from shards.read import ShardReader
 from shards.vocabulary import Vocabulary
@@ -103,24 +111,39 @@ class RunScorer:
         Raises:
             CheckpointError: a checkpoint does not fit the base, which is then another one for all.
             BaseModelError: the base cannot be loaded.
+            ConfigError: `run.device` is not there.
+            DeviceError: the GPU fails.
         """
         config = self._config
         set_threads(config.run.threads)
-        device = choose_device(config.run.device)
-        base = FrozenBase.load(config.model.base, dtype=DTYPES[config.model.dtype], device=device)
-        reader = ShardReader(self._index, shard_cache(config))
-        try:
-            with CheckpointStore(self._adapters, keep=1) as store:
-                for code in self.languages:
-                    result = self._score(base, reader, store, self._index.language(code))
-                    self._damaged = store.damaged
-                    if result is not None:
-                        yield result
-        finally:
-            reader.close()
+        device = use_device(config.run.device)
+        resolved = self._resolved(device)
+        base = load_base(config, device, resolved)
+        with (
+            naming_the_gpu(device),
+            contextlib.closing(ShardReader(self._index, shard_cache(config))) as reader,
+            reading_pool(resolved.workers) as pool,
+            CheckpointStore(self._adapters, keep=1) as store,
+        ):
+            for code in self.languages:
+                result = self._score(base, resolved, reader, pool, store, self._index.language(code))
+                self._damaged = store.damaged
+                if result is not None:
+                    yield result
+
+    def _resolved(self, device: torch.device) -> Resolved:
+        """What the run computes with. Compiling would not pay, and threads are this machine's."""
+        kept = read_kept(self._adapters.parent, on_gpu=device.type == "cuda")
+        return resolve(self._config, alone(device), kept=kept and replace(kept, compile=False, threads=None))
 
     def _score(
-        self, base: FrozenBase, reader: ShardReader, store: CheckpointStore, index: LanguageIndex
+        self,
+        base: FrozenBase,
+        resolved: Resolved,
+        reader: ShardReader,
+        pool: UrgencyPool[Read] | None,
+        store: CheckpointStore,
+        index: LanguageIndex,
     ) -> LanguageResult | None:
         try:
             snapshot, name = _load(store, index.language, self._pointer)
@@ -148,8 +171,10 @@ class RunScorer:
             RoutedModel(base, bank),
             FeatureSource(base, cache_gib=0.0),
             reader,
-            forward_seconds=forward_seconds(self._config.evaluation.forward_seconds, base.device),
+            forward_seconds=resolved.evaluation_seconds,
+            forward_cost=resolved.forward_cost_samples,
             max_utterances=self._max_utterances,
+            pool=pool,
         )
         transcription = evaluator.transcribe(index, self._split, 0, vocabulary)
         if not transcription.keys:

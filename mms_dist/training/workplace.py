@@ -6,16 +6,16 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from mms_dist import transfer
 from mms_dist.checkpoint.snapshot import Snapshot
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
 from mms_dist.data.loader import BatchLoader
 from mms_dist.data.stream import LanguageStream, Position
-from mms_dist.data.utterance_id import IDENTITY_VERSION
 from mms_dist.distributed.placement import Block
 from mms_dist.errors import CheckpointError
 from mms_dist.model.bank import AdapterBank
-from mms_dist.training.earlier_identity import STATE_FIELD
+from mms_dist.training.earlier_identity import VERSIONS
 from mms_dist.training.features import FeatureSource
 from mms_dist.training.initial_adapters import InitialAdapters
 from mms_dist.training.messenger import Messenger
@@ -107,18 +107,15 @@ class Workplace:
             adapter=self.bank.tensors(trainee.slot),
             optimizer=self.optimizer.moments(trainee.slot),
             state=trainee.progress.to_state()
-            | {
-                "stream": trainee.stream.fingerprint,
-                "base": self.base_identity,
-                STATE_FIELD: IDENTITY_VERSION,
-            },
+            | {"stream": trainee.stream.fingerprint, "base": self.base_identity}
+            | VERSIONS,
             vocabulary=trainee.vocabulary.nested(),
         )
 
     def is_finite(self, trainee: Trainee) -> bool:
         """Whether weights and moments are numbers that training can go on from."""
-        moments = self.optimizer.moments(trainee.slot).values()
-        return all(bool(tensor.isfinite().all()) for tensor in (self.bank.row(trainee.slot), *moments))
+        ((finite,),) = transfer.numbers(self.optimizer.is_finite(trainee.slot))
+        return bool(finite)
 
     def _trainee(self, progress: Progress, slot: int, block: Block, rank: int) -> Trainee:
         index = self.index.language(progress.language)

@@ -17,6 +17,7 @@ BENCHMARKS = {
     "packed": "packed:run",
     "registered": "registered:run",
     "checkpointing": "checkpointing:run",
+    "evaluation": "evaluation:run",
     "arithmetic": "arithmetic:run",
     "comparator": "comparator:run",
 }

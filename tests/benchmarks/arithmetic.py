@@ -123,8 +123,8 @@ class BareProducts:
 
     def _layer(self, layer: Any, batch: int, frames: int) -> None:
         attention, feed_forward = layer.attention, layer.feed_forward
-        rows, hidden = batch * frames, attention.embed_dim
-        for projection in (attention.q_proj, attention.k_proj, attention.v_proj, attention.out_proj):
+        rows, hidden = batch * frames, attention.out_proj.in_features
+        for projection in (attention.qkv, attention.out_proj):
             self._mm(rows, hidden, projection.weight.t())
         heads, head = batch * attention.num_heads, attention.head_dim
         self._bmm(self._buffer("heads", heads, frames, head), self._buffer("heads", heads, frames, head).mT)
@@ -143,8 +143,7 @@ class BareProducts:
         self._bmm(values, values.mT)  # of the attention weights
         for left in (scores.mT, scores, scores.mT):  # of values, queries, keys
             self._bmm(left, values)
-        for projection in (attention.q_proj, attention.k_proj, attention.v_proj):
-            self._mm(rows, projection.out_features, projection.weight)
+        self._mm(rows, attention.qkv.out_features, attention.qkv.weight)
 
     def _routed(self, batch: int, frames: int, hidden: int, width: int, *, half: bool = False) -> None:
         """Down and up (`half`: a head, which has one matrix)."""

@@ -5,7 +5,7 @@ small there) and in one attention an utterance; `model.attention: auto` is decid
 """
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +19,9 @@ from mms_dist.data.batch import BatchRequest, LoadedBatch, Utterance
 from mms_dist.data.stream import Position
 from mms_dist.data.utterance_id import UtteranceId
 from mms_dist.model.base import DTYPES, FrozenBase
+from mms_dist.training.features import FeaturePlan
 from mms_dist.training.gradients import GradientPass
+from mms_dist.training.packed_features import PackedFeaturePlan, plan_packed
 from shards.schema import SAMPLE_RATE, frames_of
 from tests.benchmarks.bases import random_base, routed_model
 from tests.benchmarks.measure import Measurement, alternate, median_ratio
@@ -33,16 +35,23 @@ LANGUAGES = 2
 class RandomFeatures:
     """The front end's output, made up once an utterance."""
 
-    computes_alone = True
-
     def __init__(self, base: FrozenBase) -> None:
         self._base, self._made = base, dict[UtteranceId, Tensor]()
 
-    def features(self, members: Sequence[Utterance], _: Any) -> Tensor:
-        return torch.nn.utils.rnn.pad_sequence([self._one(member) for member in members], batch_first=True)
+    def plan(self, members: Sequence[Utterance]) -> FeaturePlan:
+        features_BTC = torch.nn.utils.rnn.pad_sequence([self._one(member) for member in members], batch_first=True)
+        frames_B = torch.tensor([member.frames for member in members])
+        return FeaturePlan(members, (), frames_B, {"remembered": features_BTC})
 
-    def packed(self, members: Sequence[Utterance], *_: Any) -> Tensor:
-        return torch.cat([self._one(member) for member in members])
+    def plan_packed(self, members: Sequence[Utterance], places: int) -> PackedFeaturePlan:
+        frames_B = np.array([member.frames for member in members])
+        known = {place: self._one(member) for place, member in enumerate(members)}
+        return plan_packed(members, frames_B, known, places=places, alone=True)
+
+    def on_device(self, _: Any, tensors: Mapping[str, Tensor]) -> Tensor:
+        return tensors["remembered"]
+
+    packed_on_device = on_device
 
     def _one(self, member: Utterance) -> Tensor:
         if member.id not in self._made:

@@ -36,7 +36,7 @@ OPTIM = Optim(lr=1e-2, warmup_steps=0, decay="constant", clip_norm=0.0, steps=ST
 def outside(notes: dict[str, Any]) -> None:
     """Rows as mms-dist has them, on a base that DeepSpeed may have sharded. Leaves each of the rank's rows."""
     with joined(on_gpu=False, timeout_seconds=30, on_hang=print, need_group=True) as comm:
-        accelerator = make_accelerator(True, notes["settings"])
+        accelerator = make_accelerator(torch.device("cpu"), notes["settings"])
         base = shard_layers(_base(notes["base"]), accelerator)
         spare_slot = SPARE_SLOT if shards_base(accelerator) else None
         notes["rows"] = train_rows(base, OWNED[comm.rank], comm, spare_slot)
@@ -48,7 +48,7 @@ def inside(notes: dict[str, Any]) -> None:
     `notes["owned"]`: the slots of each rank.
     """
     with joined(on_gpu=False, timeout_seconds=30, on_hang=print, need_group=True) as comm:
-        make_accelerator(True, notes["settings"])
+        make_accelerator(torch.device("cpu"), notes["settings"])
         import deepspeed
 
         rows = RowsInside(_base(notes["base"]))
@@ -101,13 +101,29 @@ class RowsInside(nn.Module):
         super().__init__()
         self.rows = nn.ParameterList(start_rows(base).values())
         self._model = _model(base)
-        self._model.bank.gather = self._gather  # type: ignore[method-assign]
 
     def forward(self, slots: Sequence[int]) -> Tensor:
-        return torch.stack([_objective(self._model, slot) for slot in slots]).sum()
+        return _ThroughBank.apply(self._model, slots, *(self.rows[slot] for slot in slots))
 
-    def _gather(self, slots_U: Tensor) -> Tensor:
-        return nn.utils.rnn.pad_sequence([self.rows[slot] for slot in slots_U.tolist()], batch_first=True)
+
+class _ThroughBank(torch.autograd.Function):
+    """The objective of rows that are put into a bank, and their gradients from there."""
+
+    @staticmethod
+    def forward(ctx: Any, model: RoutedModel, slots: Sequence[int], *rows: Tensor) -> Tensor:
+        ctx.model, ctx.slots = model, slots
+        for slot, row in zip(slots, rows, strict=True):
+            model.bank.row(slot).copy_(row)
+        with torch.enable_grad():
+            ctx.objective = torch.stack([_objective(model, slot) for slot in slots]).sum()
+        return ctx.objective.detach()
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Any, ...]:
+        bank = ctx.model.bank
+        bank.grads.zero_()
+        ctx.objective.backward(grad_outputs[0])
+        return None, None, *(bank.grads[slot, : bank.row_size(slot)].clone() for slot in ctx.slots)
 
 
 def _base(folder: str) -> FrozenBase:

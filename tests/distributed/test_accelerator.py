@@ -15,7 +15,7 @@ def look_around(notes: dict[str, Any]) -> None:
     os.environ.pop("OMP_NUM_THREADS")
     torch.set_num_threads(3)
     with joined(on_gpu=False, timeout_seconds=30, on_hang=print) as comm:
-        accelerator = make_accelerator(True)
+        accelerator = make_accelerator(torch.device("cpu"))
         notes |= {
             "place": (accelerator.process_index, accelerator.num_processes),
             "expected": (comm.rank, comm.world),

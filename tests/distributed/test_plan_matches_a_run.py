@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from mms_dist.config import Config
+from mms_dist.model.shape import BaseShape
 from mms_dist.planning.cluster import Cluster
 from mms_dist.planning.schedule import Phase, phases
-from mms_dist.planning.shape import BaseShape
 from mms_dist.planning.traffic import exchange
 from mms_dist.training.census import take_census
 from mms_dist.training.roster import Ranks

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mms_dist.distributed.accelerator import make_accelerator, wants_deepspeed
+from mms_dist.distributed.accelerator import make_accelerator
 from mms_dist.distributed.comm import Comm, joined
 from mms_dist.distributed.deepspeed import FetchedLinear, about_deepspeed, shard_layers, shards_base
+from mms_dist.distributed.deepspeed_package import wants_deepspeed
 from mms_dist.model.base import DTYPES, FrozenBase
 from mms_dist.model.routed import Batch
 from mms_dist.training.lockstep import Lockstep
@@ -30,7 +31,7 @@ def body(notes: dict[str, Any]) -> None:
     """`notes`: `base` (a folder), `settings` (a DeepSpeed JSON or None), `plans` (one for each rank), `dtype`,
     `checkpointing`. Leaves what `run_plan` gives, and what is known of the base."""
     with joined(on_gpu=False, timeout_seconds=30, on_hang=print, need_group=wants_deepspeed(notes["settings"])) as comm:
-        accelerator = make_accelerator(True, notes["settings"])
+        accelerator = make_accelerator(torch.device("cpu"), notes["settings"])
         base = FrozenBase.load(notes["base"], dtype=DTYPES[notes["dtype"]])
         base = shard_layers(base, accelerator)
         notes["before"] = weights_held(base)

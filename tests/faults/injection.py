@@ -159,12 +159,12 @@ class Injector:
         forward_backward = GradientPass._forward_backward
 
         @functools.wraps(forward_backward)
-        def poisoned(gradients: GradientPass, members: Any, weights: Any, trainees: Any) -> Any:
-            losses_B = forward_backward(gradients, members, weights, trainees)
+        def poisoned(gradients: GradientPass, prepared: Any, sums_S: Any) -> None:
+            forward_backward(gradients, prepared, sums_S)
+            slots = {owner.language: owner.slot for owner in prepared.host.owners}
             for fault in self._due("forward"):
-                if fault.kind == "nan" and fault.language in {member.language for member in members}:
+                if fault.kind == "nan" and fault.language in slots:
                     self._strike(fault)
-                    gradients._model.bank.grads[trainees[fault.language].slot, :7] = float("nan")
-            return losses_B
+                    gradients._model.bank.grads[slots[fault.language], :7] = float("nan")
 
         GradientPass._forward_backward = poisoned  # type: ignore[method-assign]

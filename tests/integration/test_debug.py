@@ -116,24 +116,24 @@ def losses_weighted_by_company(patch: pytest.MonkeyPatch) -> None:
 
 def clipped_together(patch: pytest.MonkeyPatch) -> None:
     """One norm over all languages, as common trainers clip."""
-    sound = RowAdamW.step
+    sound = RowAdamW.step_rows
 
-    def step(self: RowAdamW, rows: Sequence[Any]) -> Any:
+    def step_rows(self: RowAdamW, rows: Sequence[Any]) -> Any:
         self.bank.grads /= self.bank.grads.norm().clamp(min=1)
         return sound(self, rows)
 
-    patch.setattr(RowAdamW, "step", step)
+    patch.setattr(RowAdamW, "step_rows", step_rows)
 
 
 def absent_decayed(patch: pytest.MonkeyPatch) -> None:
     """Weight decay takes all rows."""
-    sound = RowAdamW.step
+    sound = RowAdamW.step_rows
 
-    def step(self: RowAdamW, rows: Sequence[Any]) -> Any:
+    def step_rows(self: RowAdamW, rows: Sequence[Any]) -> Any:
         self.bank.rows.detach().mul_(1 - 1e-6)
         return sound(self, rows)
 
-    patch.setattr(RowAdamW, "step", step)
+    patch.setattr(RowAdamW, "step_rows", step_rows)
 
 
 def base_moved(patch: pytest.MonkeyPatch) -> None:

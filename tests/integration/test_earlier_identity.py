@@ -36,7 +36,7 @@ def earlier(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
     def as_before(self: Workplace, trainee: Trainee) -> Snapshot:
         taken = snapshot(self, trainee)
-        del taken.state["identity_version"]
+        del taken.state["identity_version"], taken.state["dropout_version"]
         assert set(taken.state) == EARLIER_STATE
         return taken
 
@@ -67,6 +67,7 @@ def test_an_earlier_run_goes_on_and_says_once_what_is_drawn_otherwise_and_from_w
     with CheckpointStore(tmp_path / "adapters", keep=2) as store:
         assert all(store.load(code).step == 12 for code in (A, B))
         assert all(store.load(code).state["identity_version"] == 2 for code in (A, B))
+        assert all(store.load(code).state["dropout_version"] == 2 for code in (A, B))
     assert told(toy_config(tmp_path, small_base, shards, optim={"steps": 14})) == []
 
 
@@ -140,6 +141,24 @@ def test_the_step_is_the_languages_own_though_it_came_later_than_others(
     (event,) = told(toy_config(tmp_path, small_base, shards, **sections))
     (step,) = event["after_step"].values()
     assert step == 2
+
+
+def test_a_run_of_earlier_dropout_masks_alone_says_only_that_they_change(
+    tmp_path: Path, small_base: Path, shards: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot = Workplace.snapshot
+
+    def as_before(self: Workplace, trainee: Trainee) -> Snapshot:
+        taken = snapshot(self, trainee)
+        del taken.state["dropout_version"]
+        return taken
+
+    sections: dict[str, Any] = {"languages": {A: {"adapter": {"dropout": 0.0}}}}
+    monkeypatch.setattr(Workplace, "snapshot", as_before)
+    stop_after(toy_config(tmp_path, small_base, shards, **sections), 4)
+    monkeypatch.undo()
+    (event,) = told(toy_config(tmp_path, small_base, shards, **sections))
+    assert (event["what"], event["after_step"]) == (["dropout"], {B: 4})
 
 
 def test_a_run_of_today_has_nothing_to_say(tmp_path: Path, small_base: Path, shards: Path) -> None:

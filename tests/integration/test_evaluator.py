@@ -1,12 +1,14 @@
 """A split is transcribed the same by one owner or by several that deal its passes, and through the row of the slot."""
 
 from pathlib import Path
+from time import monotonic, sleep
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
+from mms_dist.data.pool import reading_pool
 from mms_dist.data.share import WHOLE, Share
 from mms_dist.distributed.placement import Block
 from mms_dist.model.bank import AdapterBank
@@ -15,7 +17,7 @@ from mms_dist.model.initial import initial_tensors
 from mms_dist.model.layout import RowLayout
 from mms_dist.model.routed import RoutedModel
 from mms_dist.training.dev_scores import DevScores
-from mms_dist.training.evaluate import Evaluator, Transcription
+from mms_dist.training.evaluate import Evaluator, Request, Transcription
 from mms_dist.training.features import FeatureSource
 from mms_dist.training.lockstep import Lockstep
 from shards.index import LanguageIndex, ShardIndex
@@ -53,10 +55,10 @@ def model(small_base: Path, index: ShardIndex) -> RoutedModel:
 
 
 def evaluator_of(
-    model: RoutedModel, index: ShardIndex, *, most: int | None = None, cache_gib: float = 0.0
+    model: RoutedModel, index: ShardIndex, *, most: int | None = None, cache_gib: float = 0.0, pool: Any = None
 ) -> Evaluator:
     features = FeatureSource(model.base, cache_gib=cache_gib)
-    return Evaluator(model, features, ShardReader(index), forward_seconds=3.0, max_utterances=most)
+    return Evaluator(model, features, ShardReader(index), forward_seconds=3.0, max_utterances=most, pool=pool)
 
 
 @pytest.mark.parametrize("owners", [2, 3, 5])
@@ -85,13 +87,13 @@ def test_the_shares_of_owners_are_the_whole_and_each_makes_the_passes_it_said(
 def count_passes(evaluator: Evaluator) -> list[int]:
     """Count what goes through the model from now on."""
     calls: list[int] = []
-    decode = type(evaluator)._decode
+    begin = type(evaluator)._begin
 
-    def counted(members: Any, vocabulary: Any, slot: int) -> list[str]:
+    def counted(request: int, members: Any, slot: int) -> Any:
         calls.append(len(members))
-        return decode(evaluator, members, vocabulary, slot)
+        return begin(evaluator, request, members, slot)
 
-    evaluator._decode = counted  # type: ignore[method-assign]
+    evaluator._begin = counted  # type: ignore[method-assign]
     return calls
 
 
@@ -138,3 +140,40 @@ def test_all_owners_of_a_language_come_to_the_transcripts_of_all_of_them(
     trainee: Any = SimpleNamespace(language="taa", slot=2, block=block, share=Share(1, 2))
     dev = DevScores(evaluator, index, comm, Lockstep(comm, model))
     assert dev.transcribe([trainee]) == {"taa": whole}
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_reading_ahead_changes_no_word_and_requests_do_not_mix(
+    model: RoutedModel, index: ShardIndex, workers: int
+) -> None:
+    requests = [Request(index.language(code), split, 1) for code in index.languages for split in ("dev", "train")]
+    requests.append(Request(index.language("taa"), "dev", 2, share=Share(1, 3)))
+    plain = evaluator_of(model, index).transcribe_all(requests)
+    assert plain == [evaluator_of(model, index).transcribe(r.index, r.split, r.slot, share=r.share) for r in requests]
+    with reading_pool(workers) as pool:
+        assert evaluator_of(model, index, pool=pool).transcribe_all(requests) == plain
+
+
+def test_the_next_passes_are_read_while_one_is_computed(model: RoutedModel, index: ShardIndex) -> None:
+    with reading_pool(1) as pool:
+        evaluator, taa = evaluator_of(model, index, pool=pool), index.language("taa")
+        rows: list[int] = []
+        read, begin = evaluator._reader.read, evaluator._begin
+
+        def noting(language: str, split: str, row: int, **options: Any) -> Any:
+            rows.append(row)
+            return read(language, split, row, **options)
+
+        def slow(request: int, members: Any, slot: int) -> Any:
+            end, seen = monotonic() + 5, len(members) + sum(done)
+            while len(rows) <= seen and seen < DEV and monotonic() < end:
+                sleep(0.001)
+            assert len(rows) > seen or seen == DEV, "nothing was read ahead"
+            done.append(len(members))
+            return begin(request, members, slot)
+
+        done: list[int] = []
+        evaluator._reader.read = noting  # type: ignore[method-assign]
+        evaluator._begin = slow  # type: ignore[method-assign]
+        evaluator.transcribe(taa, "dev", 0)
+        assert sum(done) == DEV and len(done) > 2

@@ -17,6 +17,7 @@ from mms_dist.data.collate import collate
 from mms_dist.data.utterance_id import UtteranceId
 from mms_dist.errors import CheckpointError, MmsDistError
 from mms_dist.model.routed import Batch
+from mms_dist.model.waveform import normalised
 from mms_dist.training.assembly import Parts
 from shards.index import ShardIndex
 from shards.read import ShardReader
@@ -64,7 +65,8 @@ def what_we_hear(run: Path, base: Path, shards: Path) -> dict[str, Heard]:
                 member = Utterance(
                     UtteranceId(language, "dev", row), raw.key, 0, raw.audio, np.zeros(1, np.int32), raw.text, frames
                 )
-                audio_1S = collate([member], seed=0).audio_BS
+                collated = collate([member], seed=0)
+                audio_1S = normalised(collated.audio_BS, collated.samples_B)
                 batch = Batch(parts.base.features(audio_1S), torch.tensor([frames]), torch.tensor([trainee.slot]))
                 logits.append(parts.model.logits(batch)[0].detach())
             texts = parts.evaluator.transcribe(index, "dev", trainee.slot).hypotheses

@@ -32,7 +32,7 @@ def test_a_batchs_gradient_is_the_mean_of_its_utterances_gradients_to_the_last_d
 
         def gradient(*batches: LoadedBatch) -> Tensor:
             parts.bank.grads.zero_()
-            losses = parts.gradients.accumulate(batches, parts.loop.seating.trainees).losses
+            losses = parts.gradients.accumulate(batches, parts.loop.seating.trainees).sums_S
             parts.loop.exchange.complete([trainee], batches[:1], losses)
             return parts.bank.grads[trainee.slot].clone()
 

@@ -25,7 +25,7 @@ from mms_dist.data.collate import collate
 from mms_dist.data.loader import BatchLoader, BatchRequest
 from mms_dist.data.stream import Position
 from mms_dist.data.utterance_id import UtteranceId
-from mms_dist.model.routed import Batch, RoutedModel
+from mms_dist.model.routed import DeviceBatch, RoutedModel
 from mms_dist.monitor.events import read_events
 from mms_dist.monitor.past import read_run
 from mms_dist.training.evaluate import chosen
@@ -117,16 +117,17 @@ def test_masks_are_drawn_anew_for_every_utterance_and_epoch(
 ) -> None:
     keys: list[int] = []
     masks: dict[int, Tensor] = {}
-    logits = RoutedModel.logits
+    logits = RoutedModel.device_logits
 
-    def watched(self: RoutedModel, batch: Batch) -> Tensor:
-        if batch.keys_B is not None and batch.time_BT is not None:
+    def watched(self: RoutedModel, batch: DeviceBatch) -> Tensor:
+        if batch.keys_B is not None and batch.time is not None:
             keys.extend(batch.keys_B.tolist())
-            for key, mask_T, frames in zip(batch.keys_B.tolist(), batch.time_BT, batch.frames_B.tolist(), strict=True):
+            frames_B = batch.frames.valid_BT.sum(1).tolist()
+            for key, mask_T, frames in zip(batch.keys_B.tolist(), batch.time, frames_B, strict=True):
                 masks[key] = mask_T[:frames]
         return logits(self, batch)
 
-    monkeypatch.setattr(RoutedModel, "logits", watched)
+    monkeypatch.setattr(RoutedModel, "device_logits", watched)
     epochs = 6
     steps = epochs * len(training_stream(config_of(tmp_path, small_base, same), index_of(same)).batches(0))
     train(config_of(tmp_path, small_base, same, optim={"steps": steps, "batch_seconds": 4.0, "warmup_steps": 0}))

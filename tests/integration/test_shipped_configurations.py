@@ -6,6 +6,8 @@ import pytest
 
 from launcher.cli import main
 from mms_dist.config import load_config
+from mms_dist.training.hardware import assumed
+from mms_dist.training.resolve import resolve
 from tests.corpus import build_toy_shards
 
 FOLDER = Path(__file__).parents[2] / "configs" / "train"
@@ -36,7 +38,8 @@ def test_a_shipped_configuration_holds_the_mms_recipe(name: str) -> None:
     assert config.optim.steps <= 4000
     assert 160 <= config.optim.batch_seconds <= 180
     assert (config.adapter.dim, config.adapter.init) == (16, "mms")
-    assert config.model.dtype == "bfloat16"
+    on_a_gpu = resolve(config, assumed(on_gpu=True))
+    assert (on_a_gpu.dtype, on_a_gpu.forward_seconds, on_a_gpu.evaluation_seconds) == ("bfloat16", 320, 320)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -146,7 +146,7 @@ class TrainingJob:
     def launchers(self) -> int:
         """How many machines have got so far as to start `accelerate`."""
         found = 0
-        for process in self.cluster.processes(self.number, PET_SHUTDOWN_TIMEOUT="300"):
+        for process in self.cluster.processes(self.number, PET_SIGNALS_TO_HANDLE="SIGTERM,SIGINT,SIGHUP,SIGQUIT"):
             with contextlib.suppress(psutil.Error):
                 found += "RANK" not in process.environ()
         return found

@@ -81,9 +81,9 @@ def test_the_machine_of_a_job_that_has_other_software_is_named(
     shards = build_toy_shards(tmp_path, languages=2, train=3, dev=2)
     config = toy_config(tmp_path / "run", small_base, shards, run={"device": "cpu"})
     (tmp_path / "config.yaml").write_text(config.to_yaml())
-    older = tmp_path / "older" / "torch-2.12.9.dist-info"
+    older = tmp_path / "older" / "torch-2.10.9.dist-info"
     older.mkdir(parents=True)
-    (older / "METADATA").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 2.12.9\n")
+    (older / "METADATA").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 2.10.9\n")
     on_the_second = f'if [[ $SLURM_NODEID == 1 ]]; then export PYTHONPATH="{older.parent}:$PYTHONPATH"; fi; exec "$@"'
     done = cluster.try_run(
         *("srun", "--nodes=2", "--ntasks-per-node=1", "bash", "-c", on_the_second, "bash"),
@@ -95,9 +95,9 @@ def test_the_machine_of_a_job_that_has_other_software_is_named(
     assert report["hosts"] == cluster.nodes
     failed = {finding["check"]: finding for finding in report["findings"] if finding["status"] == "failed"}
     assert failed.keys() == {"versions", "machines"}
-    assert "torch 2.12.9, expected" in failed["versions"]["found"] and failed["versions"]["hosts"] == cluster.nodes[1:]
+    assert "torch 2.10.9, expected" in failed["versions"]["found"] and failed["versions"]["hosts"] == cluster.nodes[1:]
     assert failed["machines"]["found"].startswith("torch differs: ")
-    assert failed["machines"]["found"].endswith(f"2.12.9 on {cluster.nodes[1]}")
+    assert failed["machines"]["found"].endswith(f"2.10.9 on {cluster.nodes[1]}")
 
 
 def sums(folder: Path) -> dict[str, str]:

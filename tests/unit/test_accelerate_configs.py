@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 import yaml
 from accelerate.commands.config.config_args import ClusterConfig
+from torch.distributed.run import get_args_parser
 
-from launcher.processes import FOR_THE_LAUNCHER, train_command
+from launcher.processes import launcher_variables, train_command
 from launcher.signals import STOP_SIGNALS
 from launcher.world import check_world
 from mms_dist.config import load_config
 from mms_dist.errors import ConfigError
-from tests.launch_configs import FOLDER, NAMES, ROOT, changed, command_of, start_of
+from tests.launch_configs import FOLDER, NAMES, NEEDS_DEEPSPEED, ROOT, STARTED, changed, command_of, start_of
 
 SIZES = {
     "cpu_2proc": 2,
@@ -41,7 +42,7 @@ def test_the_configurations_are_those_that_are_described() -> None:
     assert set(NAMES) == set(SIZES)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", STARTED)
 def test_the_command_in_a_file_starts_as_many_processes_as_it_says(name: str) -> None:
     command = command_with_a_free_port(name)
     assert command[2:4] == ["--config_file", f"configs/accelerate/{name}.yaml"]
@@ -53,7 +54,7 @@ def test_the_command_in_a_file_starts_as_many_processes_as_it_says(name: str) ->
         assert said[said.index("--comm.processes") + 1] == str(SIZES[name])
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", STARTED)
 def test_the_settings_in_the_command_of_a_file_are_settings_of_ours(name: str) -> None:
     _, config, *settings = start_of(command_with_a_free_port(name)).agent.training_script_args
     loaded = load_config(ROOT / config, settings)
@@ -70,11 +71,12 @@ def test_every_line_of_a_file_is_heeded_by_accelerate(name: str) -> None:
     assert set(document) <= heeded & {field.name for field in dataclasses.fields(ClusterConfig)}
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", STARTED)
 def test_no_file_mixes_precision_for_the_rows(name: str) -> None:
     assert start_of(command_with_a_free_port(name)).environment["ACCELERATE_MIXED_PRECISION"] in ("no", "bf16")
 
 
+@NEEDS_DEEPSPEED
 @pytest.mark.parametrize("name", DEEPSPEED)
 def test_a_deepspeed_file_names_one_of_ours_and_nothing_that_it_decides(name: str) -> None:
     environment = start_of(command_with_a_free_port(name)).environment
@@ -87,7 +89,7 @@ def test_a_deepspeed_file_names_one_of_ours_and_nothing_that_it_decides(name: st
 
 
 @pytest.mark.parametrize("machine", [0, 1])
-@pytest.mark.parametrize("name", ["multi_node", "multi_node_deepspeed"])
+@pytest.mark.parametrize("name", [name for name in STARTED if "multi_node" in str(name)])
 def test_every_machine_meets_at_the_address_of_the_first(name: str, machine: int) -> None:
     command = changed(command_with_a_free_port(name), machine_rank=str(machine), main_process_ip="10.1.2.3")
     agent = start_of(command).agent
@@ -114,11 +116,31 @@ def test_the_command_of_the_demo_starts_all_of_its_processes(
 def test_the_launcher_of_the_demo_passes_every_stop_signal_on_and_gives_the_round_its_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name, value in FOR_THE_LAUNCHER.items():
+    for name, value in launcher_variables().items():
         monkeypatch.setenv(name, value)
     agent = start_of(train_command(2, [], {})).agent
     assert {signal.name for signal in STOP_SIGNALS} <= set(agent.signals_to_handle.split(","))
-    assert agent.shutdown_timeout == 300
+    asked = "PET_SHUTDOWN_TIMEOUT" in launcher_variables()
+    assert asked == hasattr(agent, "shutdown_timeout"), "asked for where it is not, or not asked for where it is"
+    assert not asked or agent.shutdown_timeout == 300
+
+
+def test_everything_the_launcher_is_told_is_an_option_of_the_installed_torchrun() -> None:
+    options = vars(get_args_parser().parse_args(["script.py"]))
+    assert {name.removeprefix("PET_").lower() for name in launcher_variables()} <= set(options)
+
+
+@pytest.mark.parametrize(
+    ("torch", "asked"),
+    [("2.11.0+cu130", False), ("2.11.1", False), ("2.12.0a0+git1", True), ("2.13.0+cpu", True), ("2.15.0", True)],
+)
+def test_a_shutdown_timeout_is_asked_for_only_of_a_torchrun_that_has_one(
+    torch: str, asked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.metadata.version", lambda package: {"torch": torch}[package])
+    assert launcher_variables() == {"PET_SIGNALS_TO_HANDLE": "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"} | (
+        {"PET_SHUTDOWN_TIMEOUT": "300"} if asked else {}
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from mms_dist.data.batch import Utterance
 from mms_dist.data.collate import collate
 from mms_dist.data.randomness import random_key
 from mms_dist.data.utterance_id import UtteranceId
+from mms_dist.model.waveform import normalised
 from shards.schema import frames_of
 
 
@@ -34,14 +35,16 @@ def test_audio_equals_the_hugging_face_feature_extractor() -> None:
         return_tensors="pt",
     )
     batch = collate(utterances, seed=0)
-    assert batch.audio_BS.dtype == torch.float32
-    torch.testing.assert_close(batch.audio_BS, expected["input_values"], rtol=0, atol=1e-6)
+    audio_BS = normalised(batch.audio_BS, batch.samples_B)
+    assert batch.audio_BS.dtype == torch.int16 and audio_BS.dtype == torch.float32
+    torch.testing.assert_close(audio_BS, expected["input_values"], rtol=0, atol=1e-6)
     assert torch.equal(batch.samples_B, expected["attention_mask"].sum(1).long())
 
 
 def test_an_utterance_does_not_depend_on_what_it_is_padded_with() -> None:
     alone, together = collate(mixed()[:1], seed=0), collate(mixed(), seed=0)
     assert torch.equal(alone.audio_BS[0], together.audio_BS[0, :16_000])
+    assert alone.audio_BS[0].numpy().tolist() == mixed()[0].audio.tolist()
     assert not together.audio_BS[0, 16_000:].any()
     assert torch.equal(alone.keys_B, together.keys_B[:1])
 

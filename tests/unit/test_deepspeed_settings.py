@@ -1,11 +1,16 @@
 """DeepSpeed JSONs and launchers' wishes: what is taken, and what is refused with its mend."""
 
+import os
+import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from mms_dist.distributed.accelerator import make_accelerator, wants_deepspeed
+from mms_dist.distributed.accelerator import make_accelerator
+from mms_dist.distributed.deepspeed_package import REQUIREMENT, wants_deepspeed
 from mms_dist.distributed.deepspeed_settings import read_settings, refuse_settings, settle_settings
 from mms_dist.errors import ConfigError
 
@@ -90,14 +95,14 @@ def test_what_accelerate_is_asked_for_and_cannot_be_had_is_refused(
 ) -> None:
     monkeypatch.setenv(variable, value)
     with pytest.raises(ConfigError, match=expected):
-        make_accelerator(True)
+        make_accelerator(torch.device("cpu"))
 
 
 def test_two_different_deepspeed_files_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
     monkeypatch.setenv("ACCELERATE_DEEPSPEED_CONFIG_FILE", "a.json")
     with pytest.raises(ConfigError, match=r"comm\.deepspeed is 'b\.json'.*'a\.json'; expected one"):
-        make_accelerator(True, "b.json")
+        make_accelerator(torch.device("cpu"), "b.json")
 
 
 @pytest.mark.parametrize(("path", "said", "expected"), [(None, "", False), ("a.json", "", True), (None, "true", True)])
@@ -111,7 +116,7 @@ def test_deepspeed_is_wanted_by_configuration_or_launcher(path: str | None, said
         ('{"zero_optimization": {"stage": 3},\n"zero_optimization": {"stage": 0}}', "given twice, in lines 1 and 2"),
         ('{"zero_optimization": {"stage": 3, "stage": 0}}', "'stage' is given twice"),
         ('{"zero_optimization": {"stage": NaN}}', "found NaN"),
-        ("[" * 5000, "nested too deeply"),
+        ("[" * 100_000, "nested too deeply"),
         ("\udcff", "not UTF-8"),
     ],
 )
@@ -126,3 +131,48 @@ def test_what_a_deepspeed_json_gives_twice_is_an_error(tmp_path: Path, text: str
 def test_a_stage_is_a_number(stage: object) -> None:
     with pytest.raises(ConfigError, match="expected 0, 1, 2 or 3"):
         refuse_settings({"zero_optimization": {"stage": stage}}, "ds.json")
+
+
+@pytest.mark.parametrize(
+    ("ours", "asked"),
+    [
+        (str(CONFIGS / "zero3.json"), r"comm\.deepspeed is '.*zero3\.json'"),
+        (None, "accelerate launch --use_deepspeed asks for DeepSpeed"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("statement", "found", "fix"),
+    [
+        (None, "is not installed", r"pip install 'deepspeed>="),
+        ("raise RuntimeError('CUDA_HOME\\nis missing')", r"\(RuntimeError: CUDA_HOME\)", "-c 'import deepspeed' work"),
+        ("import no_such_module", "No module named 'no_such_module'", "-c 'import deepspeed' work"),
+    ],
+)
+def test_a_setting_that_needs_a_deepspeed_that_is_not_to_be_had_is_refused(
+    ours: str | None,
+    asked: str,
+    statement: str | None,
+    found: str,
+    fix: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("DS_ACCELERATOR", "ACCELERATE_TORCH_DEVICE", "ACCELERATE_USE_CPU"):
+        monkeypatch.setenv(name, "cpu")  # so that what is left in them goes again
+    if ours is None:
+        monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
+    if statement is None:
+        monkeypatch.setitem(sys.modules, "deepspeed", None)
+    else:
+        (tmp_path / "deepspeed.py").write_text(statement)
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.delitem(sys.modules, "deepspeed", raising=False)
+    without = "leave out comm.deepspeed" if ours else "start with --multi_gpu instead"
+    with pytest.raises(ConfigError, match=rf"{asked}, but .* {found}.*; .*{fix}.*, or {without}"):
+        make_accelerator(torch.device("cpu"), ours)
+    assert "RANK" not in os.environ
+
+
+def test_the_requirement_in_messages_is_that_of_the_project() -> None:
+    document = tomllib.loads((CONFIGS.parents[1] / "pyproject.toml").read_text())
+    assert REQUIREMENT in document["project"]["dependencies"]

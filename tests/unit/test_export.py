@@ -125,6 +125,14 @@ def test_an_export_that_is_saved_and_loaded_again_by_hugging_face_is_unchanged(r
     assert torch.equal(logits(model, processor, audio), logits(model_again, processor_again, audio))
 
 
+def test_an_export_has_the_bytes_that_hugging_face_would_save(run, small_base, tmp_path):
+    folder = export_run(run, base_path=str(small_base)).folder
+    Wav2Vec2ForCTC.from_pretrained(folder, local_files_only=True).save_pretrained(tmp_path / "theirs")
+    assert sorted(path.name for path in (tmp_path / "theirs").iterdir()) == ["config.json", "model.safetensors"]
+    for name in ("config.json", "model.safetensors"):
+        assert (folder / name).read_bytes() == (tmp_path / "theirs" / name).read_bytes()
+
+
 def test_the_configuration_says_what_the_adapters_need(run, small_base):
     folder = export_run(run, base_path=str(small_base)).folder
     config = json.loads((folder / "config.json").read_text())

@@ -6,7 +6,9 @@ import torch
 
 from mms_dist.data.randomness import random_key
 from mms_dist.data.utterance_id import UtteranceId
-from mms_dist.model.randomness import Spans, keep_mask, spec_augment
+from mms_dist.model.dropout import DropoutMasks
+from mms_dist.model.randomness import Spans, spec_augment
+from tests.dropout_samples import keep_mask
 
 FRAMES, WIDTH = 40, 32
 LONG_FRAMES, LONG_WIDTH = 1_500, 256  # half a minute in a wide adapter
@@ -55,9 +57,65 @@ def test_dropout_is_fixed_for_ever() -> None:
     keys_B = torch.tensor([2179726783200716702, 6378880689512387721])
     masks = [keep_mask(keys_B, layer, torch.Size((2, 2, 8)), rates, torch.float32) for layer in (0, 11)]
     bits = [["".join("01"[int(x > 0)] for x in row.flatten()) for row in mask] for mask in masks]
-    assert bits == [["1101010111001111", "1101111111111111"], ["1000110111010001", "0111011111111110"]]
+    assert bits == [["0011011001110100", "0111101111111111"], ["0001101101011111", "0011111111111111"]]
     assert set(masks[0][0].flatten().tolist()) == {0.0, 2.0}
     assert set(masks[0][1].flatten().tolist()) <= {0.0, float(torch.tensor(1 / 0.75))}
+
+
+def test_dropout_is_that_of_unsigned_32_bit_arithmetic() -> None:
+    """Written down in Python's integers, which never wrap by themselves: whatever wraps otherwise is wrong."""
+    most = 1 << 32
+
+    def mix(bits: int) -> int:
+        bits = (bits ^ bits >> 16) * 0x7FEB352D % most
+        bits = (bits ^ bits >> 15) * 0x846CA68B % most
+        return bits ^ bits >> 16
+
+    def is_kept(key: int, layer: int, frame: int, channel: int, rate: float) -> bool:
+        low, high = key % most, key >> 32
+        words = []
+        for half, other in ((low, high), (high, low)):
+            state = mix(mix((half + frame * 0x3C6EF372) % most) ^ other)
+            words.append(mix((state + layer * 0x1B873593) % most))
+        bits = (words[1] + words[0] * mix((channel + 1) * 0x5851F42D % most)) % most
+        bits = (bits + 2 * bits * bits) % most
+        return (bits - most if bits >= most // 2 else bits) >= int(rate * most) - most // 2
+
+    key, rate = keys(0)[0], 0.3
+    for layer in (0, 23):
+        mask_BTD = keep_mask(torch.tensor([key]), layer, torch.Size((1, 50, 16)), torch.tensor([rate]), torch.float32)
+        exact = float(torch.tensor(rate))  # a rate in float32 is another number
+        expected = [[is_kept(key, layer, frame, channel, exact) for channel in range(16)] for frame in range(50)]
+        assert (mask_BTD[0] > 0).tolist() == expected
+
+
+def test_dropout_is_the_same_however_the_frames_lie() -> None:
+    keys_B, lengths = torch.tensor(keys(0, rows=3)), (5, 9, 2)
+    rates_B = torch.tensor([0.5, 0.1, 0.0])
+    numbers_N = torch.cat([torch.arange(length) for length in lengths])
+    owner_N = torch.repeat_interleave(torch.arange(3), torch.tensor(lengths))
+    packed = DropoutMasks.draw(
+        keys_B[owner_N], numbers_N, rates_B[owner_N], layers=4, channels=6, width=8, dtype=torch.float32
+    ).of_layer(3)
+    padded_BTD = keep_mask(keys_B, 3, torch.Size((3, 9, 6)), rates_B, torch.float32)
+    assert torch.equal(
+        packed[:, :6], torch.cat([row[:length] for row, length in zip(padded_BTD, lengths, strict=True)])
+    )
+    assert (packed[:, 6:] == 1).all()
+
+
+def test_channels_and_frames_are_dropped_independently() -> None:
+    """Pairs and triples of channels, and the number dropped in a frame, are as if each were drawn by itself."""
+    rate, width = 0.2, 64
+    rates = torch.full((20,), rate, dtype=torch.float64)
+    mask = keep_mask(torch.tensor(keys(0, rows=20)), 2, torch.Size((20, 1_000, width)), rates, torch.float32)
+    dropped_ND = (mask.flatten(0, 1) == 0).double()
+    scores_ND = (dropped_ND - rate) / (rate * (1 - rate)) ** 0.5
+    frames = len(scores_ND)
+    pairs = (scores_ND.T @ scores_ND).fill_diagonal_(0) / frames**0.5
+    triples = (scores_ND * scores_ND.roll(1, 1) * scores_ND.roll(7, 1)).sum(0) / frames**0.5
+    assert pairs.abs().max() < 5 and triples.abs().max() < 5
+    assert float(dropped_ND.sum(1).var()) == pytest.approx(width * rate * (1 - rate), rel=0.05)
 
 
 def test_dropout_keeps_the_mean_and_drops_the_share_asked_for() -> None:

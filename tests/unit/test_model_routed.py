@@ -14,9 +14,10 @@ from mms_dist.model.base import FrozenBase
 from mms_dist.model.ctc import utterance_losses
 from mms_dist.model.initial import SCHEMES, initial_tensors
 from mms_dist.model.layout import RowLayout
-from mms_dist.model.randomness import Spans, keep_mask, spec_augment
+from mms_dist.model.randomness import Spans, spec_augment
 from mms_dist.model.routed import Batch, RoutedModel
 from shards.schema import frames_of
+from tests.dropout_samples import keep_mask
 from tests.packed import as_packed
 
 VOCABULARIES = {"aaa": 9, "bbb": 17, "ccc": 12}
@@ -85,8 +86,8 @@ def logits_of(model: RoutedModel, batch: Batch, layout: str) -> Tensor:
     """Logits [B, T, V], in the order of the batch however the pass is laid out."""
     if layout == "padded":
         return model.logits(batch)
-    packed = as_packed(model.base, batch, order=PACKED_ORDER)
-    return model.logits(packed)[torch.argsort(torch.tensor(PACKED_ORDER))]
+    packed = as_packed(model, batch, order=PACKED_ORDER)
+    return model.device_logits(packed)[torch.argsort(torch.tensor(PACKED_ORDER))]
 
 
 def reference(small_base: Path, adapter: dict[str, Tensor], dim: int) -> Wav2Vec2ForCTC:

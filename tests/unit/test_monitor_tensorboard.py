@@ -24,7 +24,22 @@ def _round(number: int, steps: dict[str, int], *, limit: int = 100, loss: float 
         LanguageRound(code, step, limit, step / 10, loss + step, 1e-3, 0.5, 4, 20.0) for code, step in steps.items()
     ]
     return RoundReport(
-        number, languages, 2.0, 90.0, 100.0, 0.2, 0.1, 3 * 1024**3, waiting=5, finished=6, save_all_seconds=1.5
+        number,
+        languages,
+        2.0,
+        90.0,
+        100.0,
+        0.2,
+        0.1,
+        3 * 1024**3,
+        waiting=5,
+        finished=6,
+        save_all_seconds=1.5,
+        evaluation_fraction=0.03,
+        compute_seconds=1.8,
+        read_seconds=0.5,
+        read_audio_seconds=200.0,
+        readers=2,
     )
 
 
@@ -58,11 +73,14 @@ def test_tags_and_values_are_those_of_the_design(tmp_path: Path) -> None:
         "data_wait_fraction": 0.1,
         "save_fraction": 0.05,
         "save_all_seconds": 1.5,
+        "evaluation_fraction": 0.03,
         "round_seconds": 2.0,
         "memory_gib": 3.0,
         "active_languages": 1.0,
         "waiting_languages": 5.0,
         "finished_languages": 6.0,
+        "device_audio_seconds_per_second": 50.0,
+        "loader_audio_seconds_per_second": 800.0,
     }
     assert {tag: _curve(system, tag) for tag in _read(system).Tags()["scalars"]} == {
         f"system/{name}": [(7, pytest.approx(value))] for name, value in expected.items()

@@ -89,7 +89,7 @@ def test_only_the_languages_of_the_run_are_planned(tmp_path: Path) -> None:
         ("h.json", '{"ron": NaN}', "found NaN, expected a finite number"),
         ("h.json", '{"no": 3}', "'nob', 'nno'"),
         ("h.json", '[{"language": false, "hours": 1}]', "language code 'False'"),
-        ("h.json", "[" * 5000, "nested too deeply"),
+        ("h.json", "[" * 100_000, "nested too deeply"),
         ("h.tsv", "ron\tmany\n", "line 1: found hours 'many', expected a number above 0"),
         ("h.tsv", "ron\n", "line 1: found hours None"),
         ("h.tsv", "ron\t2\t1.5\n", "line 1: found utterances '1.5', expected a whole number"),

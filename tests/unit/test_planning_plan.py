@@ -13,14 +13,15 @@ from mms_dist.debugging.saved_tensors import SavedTensors
 from mms_dist.distributed.placement import Block, Work
 from mms_dist.model.base import DTYPES, FrozenBase
 from mms_dist.model.layout import RowLayout
+from mms_dist.model.shape import BaseShape, number_bytes
 from mms_dist.planning.cluster import Cluster
 from mms_dist.planning.padding import sample_rounds
 from mms_dist.planning.plan import make_plan
 from mms_dist.planning.reads import reads
 from mms_dist.planning.schedule import Phase, phases
-from mms_dist.planning.shape import BaseShape, number_bytes
 from mms_dist.planning.traffic import Traffic, exchange
 from mms_dist.training.census import LanguageEntry, take_census
+from mms_dist.training.memory import LOGIT_COPIES, Needs
 from mms_dist.training.roster import Ranks
 from shards.schema import SAMPLE_RATE
 from tests.benchmarks.bases import batch_of, random_base, routed_model
@@ -129,6 +130,20 @@ def test_what_a_forward_pass_keeps_is_foretold(tmp_path: Path, dtype: str) -> No
         model.logits(batch)
     numbers = BaseShape.of(str(folder)).kept_numbers(seconds, dim=16, checkpointing=False)
     assert numbers * number_bytes(dtype) == pytest.approx(saved.bytes, rel=0.1)
+
+
+@pytest.mark.parametrize(("count", "dim"), [(16, 16), (16, 256), (4, 256)])
+def test_a_pass_of_many_short_utterances_keeps_their_weights_too(tmp_path: Path, count: int, dim: int) -> None:
+    """Each utterance has its language's projections for itself: with a wide adapter as much as the activations."""
+    folder = random_base(tmp_path, "tiny", layers=4)
+    base = FrozenBase.load(str(folder), dtype=torch.float32)
+    model = routed_model(base, [40] * count, dim=dim)
+    batch = batch_of(base, torch.randn(count, SAMPLE_RATE), list(range(count)))
+    with SavedTensors([*base.module.parameters(), model.bank.rows]) as saved:
+        logits = model.logits(batch)
+    needs = Needs(BaseShape.of(str(folder)), "float32", dim, count, 40)
+    kept = needs.memory(float(count)).activations - LOGIT_COPIES * logits.nbytes
+    assert kept == pytest.approx(saved.bytes, rel=0.15), "what is gathered and folded is not kept through the pass"
 
 
 def test_the_shape_of_a_base_is_read_without_its_weights(tmp_path: Path, small_base: Path) -> None:

@@ -1,6 +1,6 @@
 """What the cache of front-end features gives back is what was computed for that very utterance, by itself."""
 
-from types import SimpleNamespace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from mms_dist.data.batch import Utterance
-from mms_dist.data.collate import collate
 from mms_dist.data.utterance_id import UtteranceId
-from mms_dist.training.features import FeatureSource, frames_of_batch
+from mms_dist.training.features import FeatureSource
 from shards.schema import frames_of
 
 CHANNELS = 4
@@ -20,6 +19,9 @@ BYTES_PER_FRAME = 4 * CHANNELS
 
 class Base:
     """A front end that tells audio apart: each frame holds sums of the audio that it sees."""
+
+    feature_channels = CHANNELS
+    dtype = torch.float32
 
     def __init__(self) -> None:
         self.device = torch.device("cpu")
@@ -41,10 +43,8 @@ def utterance(language: str, split: str, row: int, samples: int = 4_000, epoch: 
 
 def features_of(source: FeatureSource, *utterances: Utterance) -> list[Tensor]:
     """Of each utterance, without padding."""
-    batch = collate(utterances, seed=0)
-    features_BTC = source.features(utterances, batch)
-    frames = frames_of_batch(features_BTC, batch).tolist()
-    return [features_TC[:count] for features_TC, count in zip(features_BTC, frames, strict=True)]
+    features_BTC = source.features(utterances)
+    return [features_TC[: item.frames] for features_TC, item in zip(features_BTC, utterances, strict=True)]
 
 
 def source_of(base: Base, *, frames: int | None = None) -> FeatureSource:
@@ -137,6 +137,32 @@ def test_without_a_cache_a_batch_goes_through_the_front_end_at_once() -> None:
     assert base.calls == [(2, 9_000)] * 2
 
 
-def test_frames_are_never_more_than_there_are_features() -> None:
-    batch: Any = SimpleNamespace(frames_B=torch.tensor([3, 9]))
-    assert frames_of_batch(torch.zeros(2, 5, 1), batch).tolist() == [3, 5]
+def test_audio_that_was_changed_is_not_given_the_features_of_the_recording() -> None:
+    source = source_of(base := Base())
+    plain = utterance("ron", "train", 0)
+    louder = replace(plain, audio=plain.audio // 2, waveform=17)
+    other = replace(plain, audio=plain.audio[::-1].copy(), waveform=18)
+    for _ in range(2):
+        found = features_of(source, plain, louder, other)
+        assert all(map(torch.equal, found, [alone(plain), alone(louder), alone(other)]))
+    assert len(base.calls) == 3
+
+
+def test_utterances_that_pass_the_front_end_together_are_remembered_without_their_padding() -> None:
+    """As on a GPU."""
+    items = [utterance("ron", "train", row, 4_000 + 700 * row) for row in range(4)]
+    source = source_of(base := Base())
+    source._one_by_one = False
+    for some in (items[1:3], items, items[::-1], items[:1]):
+        for found, item in zip(features_of(source, *some), some, strict=True):
+            torch.testing.assert_close(found, alone(item))
+    assert [shape[0] for shape in base.calls] == [2, 2]
+
+
+@pytest.mark.parametrize("known", [1, 2])
+def test_a_pass_of_which_some_are_remembered_has_the_features_of_each_in_its_place(known: int) -> None:
+    items = [utterance("ron", "train", row, 4_000 + 700 * row) for row in range(4)]
+    source = source_of(base := Base())
+    features_of(source, *items[1 : 1 + known])
+    assert all(map(torch.equal, features_of(source, *items), [alone(item) for item in items]))
+    assert len(base.calls) == 4

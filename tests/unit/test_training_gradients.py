@@ -9,27 +9,36 @@ import pytest
 import torch
 from torch import Tensor
 
-from mms_dist.training import gradients
+from mms_dist.training import passes
 from mms_dist.training.gradients import GradientPass
 from shards.schema import SAMPLE_RATE
 
 SEED = 7
+SLOTS = {"taa": 2, "tab": 0, "tac": 1}
 
 
 class Told(GradientPass):
     """Notes its forward passes; an utterance's loss is its length in seconds, times its weight."""
 
     def __init__(self, forward_seconds: float) -> None:
-        super().__init__(SimpleNamespace(), SimpleNamespace(), forward_seconds=forward_seconds, seed=SEED)  # type: ignore[arg-type]
+        base = SimpleNamespace(device=torch.device("cpu"))
+        model: Any = SimpleNamespace(base=base, bank=SimpleNamespace(slots=len(SLOTS)))
+        super().__init__(model, SimpleNamespace(), forward_seconds=forward_seconds, seed=SEED)  # type: ignore[arg-type]
         self.weights: dict[str, set[float]] = {}
         self.passes: list[list[str]] = []
+        self._builder.on_host = self._on_host  # type: ignore[method-assign]
 
-    def _forward_backward(self, members: Any, weights: Sequence[float], trainees: Any) -> Tensor:
+    def _on_host(self, strips: Any, weights: Sequence[float], owners: Any) -> Any:
+        (members,) = strips
+        assert [owner.language for owner in owners] == [member.language for member in members]
+        return SimpleNamespace(members=members, owners=owners, weights=weights, tensors={})
+
+    def _forward_backward(self, prepared: Any, sums_S: Tensor) -> None:
+        members, weights = prepared.host.members, prepared.host.weights
         self.passes.append([member.language for member in members])
-        for member, weight in zip(members, weights, strict=True):
+        for member, owner, weight in zip(members, prepared.host.owners, weights, strict=True):
             self.weights.setdefault(member.language, set()).add(weight)
-        seconds = [len(member.audio) / SAMPLE_RATE for member in members]
-        return torch.tensor([length * weight for length, weight in zip(seconds, weights, strict=True)])
+            sums_S[owner.slot] += len(member.audio) / SAMPLE_RATE * weight
 
 
 def batch(language: str, seconds: Sequence[float], *, planned: int) -> Any:
@@ -44,7 +53,8 @@ def test_every_utterance_counts_for_its_own_language_by_one_over_its_planned_bat
         batch("tac", [], planned=3),
         batch("taa", [4.0, 1.0, 2.5], planned=4),
     ]
-    losses = told.accumulate(batches, {})
+    owners: Any = {code: SimpleNamespace(language=code, slot=slot) for code, slot in SLOTS.items()}
+    losses = told.accumulate(batches, owners)
     assert told.weights == {"taa": {1 / 4}, "tab": {1 / 2}}
     mixed = [each for each in told.passes if each != sorted(each)]
     assert mixed, f"a pass is not in the order of the languages: {told.passes}"
@@ -55,17 +65,20 @@ def test_every_utterance_counts_for_its_own_language_by_one_over_its_planned_bat
 def test_an_utterance_has_the_spans_of_its_own_language() -> None:
     augment = SimpleNamespace(time_prob=0.1, time_length=4, feature_prob=0.2, feature_length=6)
     owner: Any = SimpleNamespace(settings=SimpleNamespace(augment=augment))
-    assert gradients._spans(owner) == gradients.Spans(time_prob=0.1, time_length=4, channel_prob=0.2, channel_length=6)
+    assert passes._spans(owner) == passes.Spans(time_prob=0.1, time_length=4, channel_prob=0.2, channel_length=6)
 
 
 def test_masks_are_keyed_by_the_seed_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     seeds: list[int] = []
 
-    def collate(members: Any, *, seed: int) -> Any:
+    def random_keys(members: Any, *, seed: int) -> Any:
         seeds.append(seed)
         raise InterruptedError
 
-    monkeypatch.setattr(gradients, "collate", collate)
+    monkeypatch.setattr(passes, "random_keys", random_keys)
+    features: Any = SimpleNamespace(plan=lambda members: SimpleNamespace(frames_B=None))
+    model: Any = SimpleNamespace(base=SimpleNamespace(device=torch.device("cpu")))
+    through = GradientPass(model, features, forward_seconds=8.0, seed=SEED)
     with pytest.raises(InterruptedError):
-        Told(forward_seconds=8.0)._losses([], {})
+        through._builder.on_host([], [], [])
     assert seeds == [SEED]

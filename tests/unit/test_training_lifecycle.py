@@ -73,7 +73,7 @@ class Bench:
 
     def round(self, number: int, *, read: int = 2, grad_norm: float = 1.0) -> None:
         outcome = Outcome(grad_norm, stepped=grad_norm < float("inf")) if read else None
-        self.lifecycle.after_steps([Turn(self.trainee, outcome, BatchTotals(0.5, read, 16_000 * read))], number)
+        self.lifecycle.after_steps([Turn(self.trainee, outcome, BatchTotals(read, 16_000 * read))], number)
 
 
 def test_a_step_counts_what_was_read_and_is_counted_by_the_lead_alone(tmp_path: Path) -> None:

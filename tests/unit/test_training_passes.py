@@ -14,7 +14,8 @@ from mms_dist.data.randomness import random_key
 from mms_dist.data.stream import Position
 from mms_dist.data.utterance_id import UtteranceId
 from mms_dist.model.randomness import Spans, spec_augment
-from mms_dist.model.routed import Batch
+from mms_dist.model.routed import DeviceBatch
+from mms_dist.training.features import FeaturePlan
 from mms_dist.training.gradients import GradientPass
 from shards.schema import frames_of
 
@@ -29,14 +30,26 @@ DROPOUTS, SLOTS = {"ron": 0.0, "ukr": 0.25}, {"ron": 3, "ukr": 1}
 class Model:
     """Notes what it is given; every token is as probable as any other."""
 
-    base = SimpleNamespace(device=torch.device("cpu"), hidden=HIDDEN)
+    base = SimpleNamespace(device=torch.device("cpu"), hidden=HIDDEN, dtype=torch.float32)
+    bank = SimpleNamespace(slots=4, vocabulary_sizes=[0, 6, 0, TOKENS])
 
     def __init__(self) -> None:
-        self.given: list[Batch] = []
+        self.given: list[DeviceBatch] = []
 
-    def logits(self, batch: Batch) -> Tensor:
+    def device_logits(self, batch: DeviceBatch) -> Tensor:
         self.given.append(batch)
-        return torch.zeros(*batch.features_BTC.shape[:2], TOKENS, requires_grad=True)
+        return torch.zeros(*batch.features.shape[:2], TOKENS, requires_grad=True)
+
+
+class Features:
+    """Zeros."""
+
+    def plan(self, members: Any) -> FeaturePlan:
+        frames_B = torch.tensor([member.frames for member in members])
+        return FeaturePlan(members, [], frames_B, {"features": torch.zeros(len(members), int(frames_B.max()), 4)})
+
+    def on_device(self, plan: FeaturePlan, tensors: Any) -> Tensor:
+        return tensors["features"]
 
 
 def utterance(language: str, row: int, samples: int, epoch: int = 2) -> Utterance:
@@ -53,13 +66,9 @@ def batch(language: str, *utterances: Utterance, planned: int) -> LoadedBatch:
     return LoadedBatch(BatchRequest(language, Position()), list(utterances), planned=planned)
 
 
-def features_of(members: Any, collated: Any) -> Tensor:
-    return torch.zeros(len(members), int(collated.frames_B.max()), 4)
-
-
 def test_every_utterance_is_passed_with_its_languages_settings_and_its_own_draws() -> None:
-    model, features = Model(), SimpleNamespace(features=features_of)
-    gradients = GradientPass(model, features, forward_seconds=32.0, seed=SEED)  # type: ignore[arg-type]
+    model = Model()
+    gradients = GradientPass(model, Features(), forward_seconds=32.0, seed=SEED)  # type: ignore[arg-type]
     members = [utterance("ron", 7, 16_000), utterance("ukr", 7, 17_000), utterance("ron", 8, 15_000)]
     first, second, third = members
     batches = [batch("ron", first, third, planned=4), batch("ukr", second, planned=1)]
@@ -75,10 +84,11 @@ def test_every_utterance_is_passed_with_its_languages_settings_and_its_own_draws
     ]
     time_BT, channel_BH = spec_augment(keys, frames, spans, longest=max(frames), hidden=HIDDEN)
     assert given.keys_B is not None and given.keys_B.tolist() == keys
-    assert given.frames_B.tolist() == frames
-    assert given.slots_B.tolist() == [SLOTS[each.language] for each in passed]
+    assert given.frames.valid_BT.sum(1).tolist() == frames
+    assert given.slots_U[given.owner_B].tolist() == [SLOTS[each.language] for each in passed]
+    assert given.sizes_U.tolist() == [6, TOKENS] and given.largest_vocabulary == TOKENS
     assert given.dropout_B is not None and given.dropout_B.tolist() == [DROPOUTS[each.language] for each in passed]
-    assert time_BT is not None and given.time_BT is not None and given.time_BT.equal(time_BT)
+    assert time_BT is not None and given.time is not None and given.time.equal(time_BT)
     assert channel_BH is not None and given.channel_BH is not None and given.channel_BH.equal(channel_BH)
     assert [bool(row.any()) for row in time_BT] == [each.language == "ron" for each in passed]
     assert [bool(row.any()) for row in channel_BH] == [each.language == "ukr" for each in passed]

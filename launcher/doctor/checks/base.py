@@ -4,6 +4,8 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import torch
+
 from launcher.doctor.amount import amount
 from launcher.doctor.finding import Notes
 from launcher.doctor.subject import Subject
@@ -11,7 +13,7 @@ from mms_dist.base_files.encoder import check_files
 from mms_dist.base_files.place import folder_of
 from mms_dist.base_files.weights import weight_files
 from mms_dist.model.base import DTYPES, FrozenBase, read_base_config, resolve_base
-from mms_dist.planning.shape import BaseShape
+from mms_dist.model.shape import BaseShape
 
 _ENDS_BYTES = 1 << 16
 
@@ -35,7 +37,8 @@ def look(subject: Subject, notes: Notes) -> None:
     size = amount(sum(path.stat().st_size for path in files))
     told = f"{name}: {subject.shape.parameters / 1e6:,.1f} M parameters, {size} in {folder}"
     if subject.load:
-        base = FrozenBase.load(name, dtype=DTYPES[subject.config.model.dtype], device="cpu")
+        dtype = torch.float32 if subject.config.model.dtype == "auto" else DTYPES[subject.config.model.dtype]
+        base = FrozenBase.load(name, dtype=dtype, device="cpu")
         subject.loaded_base = base.identity()
         told += "; loaded, all weights finite"
     notes.ok(told)

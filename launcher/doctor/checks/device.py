@@ -1,35 +1,52 @@
-"""Is there what the run is to compute on?"""
+"""Is there what the run is to compute on, and does every GPU compute?"""
 
 import os
-import shutil
+from pathlib import Path
 
 import torch
 
 from launcher.doctor.finding import Notes
+from launcher.doctor.hardware import hardware_of
 from launcher.doctor.subject import Subject
-from mms_dist.training.devices import choose_device, computes_on_cpu
+from mms_dist.distributed.device import choose_device, computes_on_cpu, nvidia_gpu, why_no_gpu
+from mms_dist.distributed.gpu import try_gpu
+from mms_dist.errors import DeviceError
+from mms_dist.training.hardware_record import read_kept
+from mms_dist.training.resolve import Resolved, resolve
 
 
 def look(subject: Subject, notes: Notes) -> None:
     """The GPUs with CUDA and NCCL, or the CPU's cores."""
     config, site = subject.config, subject.site
-    if not site.here:
-        notes.skip("the run is to be on other machines; run this there too (srun mms-dist doctor …)")
-        return
     if config is None:
         notes.skip("which device is meant is not known without the configuration")
         return
-    if config.run.device not in ("auto", "cpu"):
-        choose_device(config.run.device)  # raises if there is no such device
-    if shutil.which("nvidia-smi") and not torch.cuda.is_available() and config.run.device != "cpu":
-        notes.fail(
-            f"this machine has nvidia-smi, and torch {torch.__version__} finds no GPU",
-            "install torch's CUDA build, give the job its GPUs (--gpus-per-node), or set run.device cpu",
-        )
-    elif computes_on_cpu(config.run.device):
-        _cpu(subject, notes)
-    else:
+    if not site.here:
+        subject.hardware = hardware_of(subject)
+        resolve(config, subject.hardware)
+        notes.skip("the run is to be on other machines; run this there too (srun mms-dist doctor …)")
+        return
+    choose_device(config.run.device)  # raises if there is no such device
+    if not computes_on_cpu(config.run.device):
         _gpus(subject, notes)
+    elif config.run.device == "auto" and nvidia_gpu():
+        found, fix = why_no_gpu()
+        notes.fail(found, f"{fix}, or set run.device cpu")
+        return
+    else:
+        _cpu(subject, notes)
+    subject.hardware = hardware_of(subject)
+    subject.kept = read_kept(Path(config.run.directory), on_gpu=subject.hardware.on_gpu)
+    _warn_of_float32(resolve(config, subject.hardware, kept=subject.kept), notes)
+
+
+def _warn_of_float32(resolved: Resolved, notes: Notes) -> None:
+    hardware = resolved.hardware
+    if hardware.on_gpu and hardware.has_bfloat16 and resolved.dtype == "float32":
+        notes.warn(
+            f"model.dtype is float32 on {hardware}: twice the memory of bfloat16, and a fraction of its speed",
+            "set model.dtype auto or bfloat16, unless the last digits are what you look for",
+        )
 
 
 def _cpu(subject: Subject, notes: Notes) -> None:
@@ -49,11 +66,26 @@ def _gpus(subject: Subject, notes: Notes) -> None:
     subject.identity["CUDA of torch"] = str(torch.version.cuda)
     subject.identity["NCCL"] = nccl
     processes = subject.site.on_each(count)
-    if processes > count:
-        notes.fail(
-            f"{count} GPUs for {processes} processes on this machine; each needs one of its own",
-            "lower the number of processes of a machine, or give the job more GPUs",
-        )
-    if subject.config.model.dtype == "bfloat16" and not torch.cuda.is_bf16_supported(including_emulation=False):
-        notes.warn(f"{', '.join(names)} has no bfloat16 arithmetic and emulates it", "set model.dtype float32")
+    if not _is_one_of_several():
+        if processes > count:
+            notes.fail(
+                f"{count} GPUs for {processes} processes on this machine; each needs one of its own",
+                "lower the number of processes of a machine, or give the job more GPUs",
+            )
+        _try_all(count, notes)
     notes.ok(f"{count} x {', '.join(names)}; CUDA {torch.version.cuda}, NCCL {nccl}")
+
+
+def _is_one_of_several() -> bool:
+    """Of a job's processes, each may see GPUs of its own only. Together they find out who has which, and try them."""
+    return int(os.environ.get("WORLD_SIZE") or 1) > 1
+
+
+def _try_all(count: int, notes: Notes) -> None:
+    current = torch.cuda.current_device()
+    for number in range(count):
+        try:
+            try_gpu(torch.device("cuda", number))
+        except DeviceError as error:
+            notes.error(error)
+    torch.cuda.set_device(current)

@@ -8,7 +8,7 @@ from launcher.doctor.amount import amount
 from launcher.doctor.finding import Notes
 from launcher.doctor.subject import Subject
 from mms_dist.config import Config
-from mms_dist.planning.shape import BaseShape, row_number_bytes
+from mms_dist.model.shape import BaseShape, row_number_bytes
 
 BESIDES_BYTES = 16 << 10
 """Of a checkpoint, beside its tensors: state, vocabulary, manifest, and the tensors' table of contents."""
@@ -59,7 +59,8 @@ def files_of(copies: int, languages: int) -> int:
 
 def checkpoint_bytes(config: Config, shape: BaseShape, vocabulary_size: int) -> int:
     """Of one checkpoint of a language with so many tokens."""
-    row = shape.row_numbers(config.adapter.dim, vocabulary_size) * row_number_bytes(config.model.dtype)
+    dtype = "float64" if config.model.dtype == "float64" else "float32"  # rows are never below float32
+    row = shape.row_numbers(config.adapter.dim, vocabulary_size) * row_number_bytes(dtype)
     return TENSORS * row + BESIDES_BYTES
 
 

@@ -7,7 +7,7 @@ import torch
 from launcher.doctor.finding import Notes
 from launcher.doctor.subject import Subject
 from launcher.world import check_world
-from mms_dist.training.devices import computes_on_cpu
+from mms_dist.distributed.device import computes_on_cpu
 from mms_dist.training.roster import Candidate, Ranks, order_of_admission
 
 
@@ -27,7 +27,7 @@ def look(subject: Subject, notes: Notes) -> None:
             f"{told}, and comm.processes is {config.comm.processes}",
             "start as many as that, or leave comm.processes out",
         )
-    if world > 1 and config.run.device not in ("auto", "cpu"):
+    if world > 1 and config.run.device not in ("auto", "cpu", "cuda"):
         notes.fail(
             f"run.device is {config.run.device} for {world:,} processes",
             "set run.device auto, with which each has a GPU of its own, or cpu",

@@ -12,14 +12,17 @@ import launcher
 from launcher.doctor.finding import Notes
 from launcher.doctor.subject import Subject
 
-NAMED = ("torch", "transformers", "accelerate", "deepspeed")
+NAMED = ("torch", "transformers", "accelerate")
 """Shown by version, and compared between machines: numbers depend on them."""
+OPTIONAL = ("deepspeed",)
+"""Asked for, but needed for settings only that have a check of their own."""
 DISTRIBUTION = "mms-dist"
 
 
 def look(subject: Subject, notes: Notes) -> None:
     """Compares what is installed with what pyproject.toml, or the installed package, declares."""
-    python, requirements = declared()
+    python, declared_requirements = declared()
+    requirements = [each for each in declared_requirements if each.name not in OPTIONAL]
     subject.identity["Python"] = platform.python_version()
     if not python.contains(platform.python_version(), prereleases=True):
         notes.fail(

@@ -6,7 +6,7 @@ shapes of the matrices differ, so what is measured is held to the rounding of th
 
 import torch
 
-from mms_dist.debugging.bench import Bench, full_precision, relative_distance
+from mms_dist.debugging.bench import Bench, relative_distance
 from mms_dist.debugging.report import Check, needs_two_languages, verdict
 from mms_dist.model.routed import RoutedModel
 
@@ -23,13 +23,12 @@ def alone_as_in_company(bench: Bench) -> Check:
     claim = "a language's gradient is the same alone and with the others"
     if len(bench.languages) < 2:
         return needs_two_languages("I1", claim)
-    with full_precision():
-        through = bench.gradient_pass(bench.exact)
-        _, joint_SR = bench.gradients(bench.batches.values(), through)
-        distances = {}
-        for language, trainee in bench.trainees.items():
-            _, alone_SR = bench.gradients([bench.batches[language]], through)
-            distances[language] = relative_distance(joint_SR[trainee.slot], alone_SR[trainee.slot])
+    through = bench.gradient_pass(bench.exact)
+    _, joint_SR = bench.gradients(bench.batches.values(), through)
+    distances = {}
+    for language, trainee in bench.trainees.items():
+        _, alone_SR = bench.gradients([bench.batches[language]], through)
+        distances[language] = relative_distance(joint_SR[trainee.slot], alone_SR[trainee.slot])
     worst = max(distances, key=lambda language: distances[language])
     bound, dtype = bound_of(bench.exact), str(bench.exact.base.dtype).removeprefix("torch.")
     measured = f"distance {distances[worst]:.0e} ≤ {bound:.0e} in {dtype} ({worst} the farthest)"

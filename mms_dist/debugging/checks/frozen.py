@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from mms_dist import transfer
 from mms_dist.debugging.bench import Bench
 from mms_dist.debugging.report import Check, verdict
 from mms_dist.debugging.saved_tensors import SavedTensors
@@ -32,7 +33,7 @@ def nothing_is_kept_below(bench: Bench) -> Check:
     """The front end, the projection and the lowest layer keep nothing for a backward pass."""
     base = bench.parts.base
     batch = bench.forward(bench.forward_groups()[0][:1]).batch
-    audio_BS = torch.from_numpy(bench.utterances()[0].audio).to(base.device)[None].float()
+    audio_BS = transfer.to_device(torch.from_numpy(bench.utterances()[0].audio), base.device)[None].float()
     valid_BT = torch.ones(batch.features_BTC.shape[:2], dtype=torch.bool, device=base.device)
     with SavedTensors([]) as saved:
         base.features(audio_BS)

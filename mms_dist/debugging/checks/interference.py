@@ -3,20 +3,18 @@
 Legend: B utterances of a forward pass, S slots, R row length.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from mms_dist.data.batch import Utterance
-from mms_dist.data.collate import ForwardBatch
-from mms_dist.debugging.bench import Bench, full_precision, relative_distance
+from mms_dist.debugging.bench import Bench, relative_distance
 from mms_dist.debugging.checks.company import bound_of
 from mms_dist.debugging.report import NOT_RUN, Check, needs_two_languages, verdict
-from mms_dist.model.packed_tables import PackedTables
-from mms_dist.training.features import FeatureSource
+from mms_dist.training.features import FeaturePlan, FeatureSource
+from mms_dist.training.packed_features import PackedFeaturePlan
 
 FACTOR = 1e6
 REPEATS = 3
@@ -29,21 +27,24 @@ class PoisonedFeatures(FeatureSource):
         self._clean = clean
         self._language = language
 
-    def features(self, utterances: Sequence[Utterance], batch: ForwardBatch) -> Tensor:
-        features_BTC = self._clean.features(utterances, batch).clone()
-        own_B = torch.tensor([utterance.language == self._language for utterance in utterances])
-        features_BTC[own_B.to(features_BTC.device)] = float("nan")
+    def plan(self, members: Sequence[Utterance]) -> FeaturePlan:
+        return self._clean.plan(members)
+
+    def on_device(self, plan: FeaturePlan, tensors: Mapping[str, Tensor]) -> Tensor:
+        features_BTC = self._clean.on_device(plan, tensors).clone()
+        for place, member in enumerate(plan.members):
+            if member.language == self._language:
+                features_BTC[place] = float("nan")
         return features_BTC
 
-    @property
-    def computes_alone(self) -> bool:
-        return self._clean.computes_alone
+    def plan_packed(self, members: Sequence[Utterance], places: int) -> PackedFeaturePlan:
+        return self._clean.plan_packed(members, places)
 
-    def packed(self, utterances: Sequence[Utterance], batch: ForwardBatch, tables: PackedTables) -> Tensor:
-        features_FC = self._clean.packed(utterances, batch, tables).clone()
-        own_B = np.array([utterance.language == self._language for utterance in utterances])
-        own_F = torch.from_numpy(tables.feature_N[own_B[tables.utterance_N]])
-        features_FC[own_F.to(features_FC.device)] = float("nan")
+    def packed_on_device(self, plan: PackedFeaturePlan, tensors: Mapping[str, Tensor]) -> Tensor:
+        features_FC = self._clean.packed_on_device(plan, tensors).clone()
+        for place, (first, frames) in enumerate(zip(plan.first_B.tolist(), plan.frames_B.tolist(), strict=True)):
+            if plan.members[place].language == self._language:
+                features_FC[first : first + frames] = float("nan")
         return features_FC
 
 
@@ -117,10 +118,9 @@ def frames_do_not_weigh(bench: Bench) -> Check:
     *others, long = bench.languages
     more = dict(bench.batches)
     more[long] = replace(more[long], utterances=more[long].utterances * REPEATS)
-    with full_precision():
-        through = bench.gradient_pass(bench.exact)
-        losses, grads_SR = bench.gradients(bench.batches.values(), through)
-        more_losses, more_SR = bench.gradients(more.values(), through)
+    through = bench.gradient_pass(bench.exact)
+    losses, grads_SR = bench.gradients(bench.batches.values(), through)
+    more_losses, more_SR = bench.gradients(more.values(), through)
     bound = bound_of(bench.exact)
     worst = max(
         max(

@@ -11,9 +11,10 @@ import torch
 
 from mms_dist.checkpoint.adapter_file import adapter_filename, read_adapter, write_adapter
 from mms_dist.checkpoint.hugging_face import quiet
-from mms_dist.debugging.bench import Bench, full_precision
+from mms_dist.debugging.bench import Bench
 from mms_dist.debugging.report import Check, verdict
 from mms_dist.evaluation.decode import greedy
+from mms_dist.model.waveform import normalised
 
 BOUND = 1e-5
 """Of the largest logit, or of 1 if that is larger: rounding grows with what is rounded."""
@@ -24,34 +25,34 @@ def hugging_face_agrees(bench: Bench, folder: Path) -> Check:
     """Every language's file through `Wav2Vec2ForCTC` and `Wav2Vec2CTCTokenizer`, in at least float32."""
     worst, largest, transcripts, differing = 0.0, 1.0, 0, []
     dtype = bench.exact.base.dtype
-    with full_precision():
-        for language, batch in bench.batches.items():
-            path = folder / adapter_filename(language)
-            slot = bench.trainees[language].slot
-            write_adapter(path, {name: tensor.to(dtype) for name, tensor in bench.parts.bank.tensors(slot).items()})
-            ours = bench.forward(batch.utterances, bench.exact)
-            size = bench.parts.bank.vocabulary_sizes[slot]
-            theirs = _model(bench, path, size)
-            audio_BN, samples_B = ours.collated.audio_BS, ours.collated.samples_B
-            mask_BN = torch.arange(audio_BN.shape[1]) < samples_B[:, None]
-            logits_BTV = theirs(
-                audio_BN.to(theirs.device, dtype), attention_mask=mask_BN.long().to(theirs.device)
-            ).logits.cpu()
-            ids_BT = logits_BTV.argmax(-1)
-            frames_B = ours.batch.frames_B
-            for row, frames in enumerate(frames_B.tolist()):
-                own_TV = ours.logits_BTV[row, :frames, :size].cpu()
-                worst = max(worst, float((own_TV - logits_BTV[row, :frames]).abs().max()))
-                largest = max(largest, float(own_TV.abs().max()))
-            vocabulary = bench.trainees[language].vocabulary
-            said = greedy(ours.logits_BTV[..., :size].argmax(-1).cpu().numpy(), frames_B.numpy(), vocabulary)
-            tokenizer = _tokenizer(folder, vocabulary.nested(), language)
-            for row, text in enumerate(said):
-                transcripts += 1
-                theirs_said = tokenizer.decode(ids_BT[row, : int(frames_B[row])].tolist())
-                if _plain(theirs_said) != _plain(text):
-                    differing.append(language)
-            del theirs
+    for language, batch in bench.batches.items():
+        path = folder / adapter_filename(language)
+        slot = bench.trainees[language].slot
+        write_adapter(path, {name: tensor.to(dtype) for name, tensor in bench.parts.bank.tensors(slot).items()})
+        ours = bench.forward(batch.utterances, bench.exact)
+        size = bench.parts.bank.vocabulary_sizes[slot]
+        theirs = _model(bench, path, size)
+        samples_B = ours.collated.samples_B
+        audio_BN = normalised(ours.collated.audio_BS, samples_B)
+        mask_BN = torch.arange(audio_BN.shape[1]) < samples_B[:, None]
+        logits_BTV = theirs(
+            audio_BN.to(theirs.device, dtype), attention_mask=mask_BN.long().to(theirs.device)
+        ).logits.cpu()
+        ids_BT = logits_BTV.argmax(-1)
+        frames_B = ours.batch.frames_B
+        for row, frames in enumerate(frames_B.tolist()):
+            own_TV = ours.logits_BTV[row, :frames, :size].cpu()
+            worst = max(worst, float((own_TV - logits_BTV[row, :frames]).abs().max()))
+            largest = max(largest, float(own_TV.abs().max()))
+        vocabulary = bench.trainees[language].vocabulary
+        said = greedy(ours.logits_BTV[..., :size].argmax(-1).cpu().numpy(), frames_B.numpy(), vocabulary)
+        tokenizer = _tokenizer(folder, vocabulary.nested(), language)
+        for row, text in enumerate(said):
+            transcripts += 1
+            theirs_said = tokenizer.decode(ids_BT[row, : int(frames_B[row])].tolist())
+            if _plain(theirs_said) != _plain(text):
+                differing.append(language)
+        del theirs
     name = str(dtype).removeprefix("torch.")
     share = worst / largest
     measured = f"logits differ by {share:.0e} of the largest ≤ {BOUND:.0e} in {name}; {transcripts} same transcripts"

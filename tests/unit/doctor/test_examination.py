@@ -8,7 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from launcher.doctor.checks import versions
+from launcher.doctor.finding import Notes
+from launcher.doctor.site import Site
+from launcher.doctor.subject import Subject
 from tests.doctoring import examined, failed, warned
+from tests.launch_configs import NEEDS_DEEPSPEED
 
 
 def test_nothing_is_wrong_with_a_good_run_and_nothing_is_left_behind(config: Path, tmp_path: Path) -> None:
@@ -26,7 +31,10 @@ def test_nothing_is_wrong_with_a_good_run_and_nothing_is_left_behind(config: Pat
     ("check", "settings", "words"),
     [
         ("configuration", ["--optim.step", "1"], ["unknown key 'optim.step'", "did you mean 'steps'"]),
-        ("configuration", ["--comm.deepspeed", "none.json"], ["none.json", "configs/deepspeed/zero3.json"]),
+        pytest.param(
+            *("configuration", ["--comm.deepspeed", "none.json"], ["none.json", "configs/deepspeed/zero3.json"]),
+            marks=NEEDS_DEEPSPEED,
+        ),
         ("device", ["--run.device", "cuda:7"], ["cuda:7", "use auto"]),
         ("base model", ["--model.base", "/nowhere"], ["/nowhere", "expected a folder with config.json"]),
         ("shards", ["--data.shards", "/nowhere"], ["no folder /nowhere", "mms-dist shards build"]),
@@ -100,25 +108,66 @@ def _pretend_version(monkeypatch: pytest.MonkeyPatch, package: str, found: str |
     monkeypatch.setattr(metadata, "version", version)
 
 
-@pytest.mark.parametrize(("found", "words"), [(None, "deepspeed is not installed"), ("0.1", "deepspeed 0.1, expected")])
+@pytest.mark.parametrize(("found", "words"), [(None, "jiwer is not installed"), ("0.1", "jiwer 0.1, expected")])
 def test_a_package_that_is_missing_or_too_old_is_named(
     config: Path, monkeypatch: pytest.MonkeyPatch, found: str | None, words: str
 ) -> None:
-    _pretend_version(monkeypatch, "deepspeed", found)
+    _pretend_version(monkeypatch, "jiwer", found)
     told = failed(examined(config))
     assert told.keys() == {"versions"}
     assert words in told["versions"]
-    assert "pip install 'deepspeed" in told["versions"]
+    assert "pip install 'jiwer" in told["versions"]
+
+
+@pytest.mark.parametrize(
+    ("package", "found", "is_well"),
+    [
+        ("torch", "2.10.1", False),
+        ("torch", "2.11.0a0+nv26.1", False),
+        ("torch", "2.11.0", True),
+        ("torch", "2.11.0+cu130", True),
+        ("torch", "2.13.0+cpu", True),
+        ("torch", "2.15.1+cu130", True),
+        ("torch", "2.16.0", False),
+        ("transformers", "5.16.1", False),
+        ("transformers", "5.17.0", True),
+        ("transformers", "5.99.0", True),
+        ("transformers", "6.0.0", False),
+    ],
+)
+def test_the_versions_that_are_taken_are_those_of_the_range(
+    package: str, found: str, is_well: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _pretend_version(monkeypatch, package, found)
+    notes = Notes()
+    with notes.on("versions"):
+        versions.look(Subject("config.yaml", [], Site()), notes)
+    assert [finding.status == "ok" for finding in notes.findings] == [is_well]
+    if not is_well:
+        assert f"{package} {found}, expected" in notes.findings[0].found
+
+
+@pytest.mark.parametrize(
+    ("found", "is_well"), [("3.10.9", False), ("3.11.0", True), ("3.13.5", True), ("3.14.0", False)]
+)
+def test_the_pythons_that_are_taken_are_those_of_the_range(
+    found: str, is_well: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platform.python_version", lambda: found)
+    notes = Notes()
+    with notes.on("versions"):
+        versions.look(Subject("config.yaml", [], Site()), notes)
+    assert [finding.status == "ok" for finding in notes.findings] == [is_well]
 
 
 def test_a_check_that_cannot_even_be_imported_is_a_finding_and_the_others_go_on(
     config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(sys.modules, "launcher.doctor.checks.memory", raising=False)
-    monkeypatch.setitem(sys.modules, "psutil", None)
+    monkeypatch.delitem(sys.modules, "launcher.doctor.checks.lead_time", raising=False)
+    monkeypatch.setitem(sys.modules, "launcher.slurm.lead_time", None)
     told = failed(examined(config))
-    assert told.keys() == {"memory"}
-    assert "psutil" in told["memory"]
+    assert told.keys() == {"lead time"}
+    assert "launcher.slurm.lead_time" in told["lead time"]
 
 
 def test_a_check_that_breaks_says_where_and_what_to_do_and_the_others_go_on(

@@ -10,13 +10,15 @@ import pytest
 import torch
 
 from launcher.doctor.amount import amount
+from launcher.doctor.checks import device
 from launcher.doctor.checks.memory import PROCESS_BYTES, host_bytes
 from launcher.doctor.site import Site, site_of
 from launcher.doctor.step import take_place
 from launcher.slurm.lead_time import LeadTime
 from mms_dist.config import load_config
+from mms_dist.errors import DeviceError
 from mms_dist.model.layout import RowLayout
-from mms_dist.planning.shape import BaseShape
+from mms_dist.model.shape import BaseShape
 from shards.index import ShardIndex
 from tests.doctoring import examined, failed, warned
 
@@ -35,6 +37,7 @@ def test_memory_is_compared_with_what_is_said_of_machines_elsewhere(config: Path
         ["--adapter.dim", "1024"],
         ["--adapter.dim", "1024", "--rounds.slots", "1"],
         ["--model.dtype", "bfloat16", "--adapter.dim", "1024"],
+        ["--model.dtype", "float32", "--adapter.dim", "1024"],
         ["--run.device", "cpu", "--adapter.dim", "1024", "--model.feature_cache_gib", "0.25"],
     ],
 )
@@ -45,13 +48,20 @@ def test_every_part_of_a_process_must_fit_into_memory(config: Path, shards: Path
     slots = min(run.rounds.slots, 2)
     largest = max(len(index.language(code).vocabulary) for code in index.languages)
     row = 4 * RowLayout(2, 32, run.adapter.dim).row_size(largest)  # never below float32
-    number = 2 if run.model.dtype == "bfloat16" else 4
+    on_gpu = run.run.device != "cpu"
+    number = 2 if on_gpu and run.model.dtype != "float32" else 4
     longest = max(index.language(code).table("train").durations.max() for code in index.languages)
     seconds = max(run.rounds.forward_seconds, longest)
-    kept = shape.kept_numbers(seconds, dim=run.adapter.dim, checkpointing=False)
-    needed = number * shape.parameters + (1 + 1 + 2) * slots * row + 3 * slots * row + number * kept
-    if run.run.device == "cpu":
-        needed += PROCESS_BYTES + 2**28
+    numbers = shape.kept_numbers(seconds, dim=run.adapter.dim, checkpointing=False)
+    numbers += int(seconds) * row // 4  # the weights of its language, for each utterance
+    if on_gpu:
+        numbers += shape.working_numbers(seconds, dim=run.adapter.dim)
+    activations = number * numbers + 3 * 4 * round(50 * seconds) * largest
+    if on_gpu:
+        activations = max(activations, number * shape.front_end_numbers(seconds))
+    copies = 3 * slots * row + (2 * number * slots * row // 4 if number < 4 else 0)
+    needed = number * shape.parameters + (1 + 1 + 2) * slots * row + copies + activations
+    needed += 2**29 + 2 * 2**28 if on_gpu else PROCESS_BYTES + 2**28  # CUDA, and NCCL's groups of 1 and 2 machines
 
     def told(gib: float) -> dict[str, str]:
         return failed(examined(config, *settings, nodes=2, processes=1, here=False, memory_gib=gib))
@@ -92,42 +102,104 @@ def test_a_launcher_that_fell_short_is_named(config: Path, monkeypatch: pytest.M
 class Gpus:
     """What torch says of GPUs that are not there."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, count: int, gib: float, bf16: bool = True) -> None:
+    def __init__(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        *,
+        count: int,
+        gib: float,
+        free_gib: float | None = None,
+        capability: tuple[int, int] = (9, 0),
+    ) -> None:
         replies = {
             "is_available": count > 0,
             "device_count": count,
             "get_device_name": "Test GPU",
             "get_device_properties": SimpleNamespace(total_memory=int(gib * 2**30)),
-            "is_bf16_supported": bf16,
+            "get_device_capability": capability,
+            "mem_get_info": (int((gib if free_gib is None else free_gib) * 2**30), int(gib * 2**30)),
         }
         for name, reply in replies.items():
             monkeypatch.setattr(torch.cuda, name, lambda *_, reply=reply, **__: reply)
         monkeypatch.setattr(torch.cuda.nccl, "version", lambda: (2, 28, 3))
+        for name in ("current_device", "set_device"):
+            monkeypatch.setattr(torch.cuda, name, lambda *_: None)
+        self.tried: list[torch.device] = []
+        monkeypatch.setattr(device, "try_gpu", self.tried.append)
 
 
 def test_gpus_are_counted_named_and_their_memory_is_what_must_suffice(
     config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Gpus(monkeypatch, count=2, gib=80)
+    gpus = Gpus(monkeypatch, count=2, gib=80, free_gib=79)
     findings = examined(config)
+    assert gpus.tried == [torch.device("cuda:0"), torch.device("cuda:1")]
     assert failed(findings) == warned(findings) == {}
     told = {finding.check: finding.found for finding in findings}
     assert told["device"].startswith("2 x Test GPU")
     assert "NCCL 2.28.3" in told["device"]
-    assert "80.0 GiB on a GPU" in told["memory"]
+    assert "79.0 GiB free of the 80.0 GiB of a GPU" in told["memory"]
     assert told["processes"].startswith("2 processes on 1 machine")
     assert "each needs one of its own" in failed(examined(config, processes=3))["device"]
-    Gpus(monkeypatch, count=2, gib=1e-4, bf16=False)
-    findings = examined(config, "--model.dtype", "bfloat16")
-    assert failed(findings).keys() == {"memory"}
-    assert "set model.dtype float32" in warned(findings)["device"]
+    Gpus(monkeypatch, count=2, gib=80, free_gib=1e-4)
+    assert failed(examined(config)).keys() == {"memory"}, "what others hold of it counts"
+
+
+@pytest.mark.parametrize(
+    ("settings", "fix"),
+    [
+        (["--model.dtype", "bfloat16"], "--model.dtype float32"),
+        (["--model.attention", "packed"], "--model.attention padded"),
+        (["--model.dtype", "float32", "--model.attention", "packed"], "--model.attention padded"),
+    ],
+)
+def test_what_a_card_cannot_do_is_found_with_its_flag(
+    config: Path, monkeypatch: pytest.MonkeyPatch, settings: list[str], fix: str
+) -> None:
+    Gpus(monkeypatch, count=1, gib=80, capability=(7, 5))
+    told = failed(examined(config, *settings))
+    assert told.keys() == {"device"}
+    assert f"→ pass {fix}" in told["device"] and "Test GPU (compute capability 7.5)" in told["device"]
+    assert failed(examined(config)) == {}
+
+
+def test_float32_on_a_gpu_is_warned_of(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Gpus(monkeypatch, count=1, gib=80)
+    assert "set model.dtype auto or bfloat16" in warned(examined(config, "--model.dtype", "float32"))["device"]
+    Gpus(monkeypatch, count=1, gib=80, capability=(7, 5))
+    assert warned(examined(config)) == {}, "there is nothing better"
 
 
 def test_a_build_of_torch_that_does_not_see_the_gpu_is_found(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Gpus(monkeypatch, count=0, gib=0)
+    monkeypatch.setattr(torch.backends.cuda, "is_built", lambda: False)
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
     assert "install torch's CUDA build" in failed(examined(config))["device"]
     assert failed(examined(config, "--run.device", "cpu")) == {}
+
+
+def test_a_broken_gpu_is_named_and_the_others_are_tried(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Gpus(monkeypatch, count=3, gib=80)
+    tried = []
+
+    def broken(gpu: torch.device) -> None:
+        tried.append(gpu.index)
+        if gpu.index == 1:
+            raise DeviceError("node0: cuda:1 (Test GPU) cannot compute (CUDA error: ECC); look there")
+
+    monkeypatch.setattr(device, "try_gpu", broken)
+    told = failed(examined(config))
+    assert told == {"device": "node0: cuda:1 (Test GPU) cannot compute (CUDA error: ECC) → look there\n"}
+    assert tried == [0, 1, 2]
+
+
+def test_a_process_of_several_may_see_fewer_gpus_than_its_machine_has_processes(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpus = Gpus(monkeypatch, count=1, gib=80)
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    assert "device" not in failed(examined(config, processes=4))
+    assert gpus.tried == [], "the others may have it"
 
 
 JOB = {

@@ -11,12 +11,17 @@ import torch
 from mms_dist.base_files.config import needed_shapes
 from mms_dist.model.base import DTYPES, read_base_config, resolve_base
 from mms_dist.model.layout import RowLayout
+from shards.schema import FRONT_END, SAMPLE_RATE
 
 FRAMES_PER_SECOND = 50
-_FROZEN_KEPT, _ADAPTER_KEPT, _HEAD_KEPT = 6, 2, 2
+_FROZEN_KEPT, _ADAPTER_KEPT, _HEAD_KEPT = 6, 1, 2
 """Tensors [H] that a frame leaves for the backward pass: in a frozen layer the inputs of two layer norms, query, key,
 value and the attention's result (besides the feed-forward's inner [F]; frozen matrices keep nothing); in an adapter its
-input and that normalised (besides [D]); at the end the last norm's input and the head's."""
+normalised input (besides [D]); at the end the last norm's input and the head's."""
+_FIRST_FRAMES_PER_SECOND = SAMPLE_RATE // FRONT_END[0][1]
+_FIRST_ALIVE = 3
+"""Outputs of the first convolution, the front end's largest, that live together: its own, its copy with channels last,
+and the norm's."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,7 @@ class BaseShape:
     hidden: int
     feed_forward: int
     parameters: int
+    front_end_channels: int = 512
 
     @classmethod
     def of(cls, name: str) -> "BaseShape":
@@ -40,7 +46,8 @@ class BaseShape:
         parameters = sum(
             prod(shape) for shape in needed_shapes(config, resolve_base(name), f"model.base {name!r}").values()
         )
-        return cls(config.num_hidden_layers, config.hidden_size, config.intermediate_size, parameters)
+        sizes = config.num_hidden_layers, config.hidden_size, config.intermediate_size
+        return cls(*sizes, parameters, config.conv_dim[0])
 
     def row_numbers(self, dim: int, vocabulary_size: int) -> int:
         """Trained parameters of a language."""
@@ -58,6 +65,15 @@ class BaseShape:
         if checkpointing:
             layers = self.layers * self.hidden + frozen + adapter
         return round(seconds * FRAMES_PER_SECOND * (layers + _HEAD_KEPT * self.hidden))
+
+    def working_numbers(self, seconds: float, *, dim: int) -> int:
+        """Numbers of one layer's forward or backward pass that nothing keeps, about: as many as it keeps itself."""
+        layer = (_FROZEN_KEPT + _ADAPTER_KEPT) * self.hidden + self.feed_forward + dim
+        return round(seconds * FRAMES_PER_SECOND * layer)
+
+    def front_end_numbers(self, seconds: float) -> int:
+        """Numbers that live together while the convolutions go through so much padded audio in one batch."""
+        return round(seconds * _FIRST_FRAMES_PER_SECOND * _FIRST_ALIVE * self.front_end_channels)
 
 
 def number_bytes(dtype: str) -> int:

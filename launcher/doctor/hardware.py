@@ -1,0 +1,24 @@
+"""What the run that is examined is to compute on: what is found here, or what is said of machines elsewhere."""
+
+import torch
+
+from launcher.doctor.subject import Subject
+from mms_dist.distributed.device import computes_on_cpu
+from mms_dist.training.hardware import Hardware, assumed, facts_of_this_rank, part_of_each
+
+
+def hardware_of(subject: Subject) -> Hardware:
+    """What every process has at least."""
+    config, site = subject.config, subject.site
+    assert config is not None
+    sharded = subject.base_is_sharded
+    if not site.here or site.memory_gib is not None:
+        on_gpu = config.run.device != "cpu" if not site.here else not computes_on_cpu(config.run.device)
+        world = site.world(torch.cuda.device_count() if site.here else 0)
+        return assumed(on_gpu=on_gpu, memory_gib=site.memory_gib, world=world, base_is_sharded=sharded)
+    if computes_on_cpu(config.run.device):
+        devices = [torch.device("cpu")] * site.on_each(0)
+    else:
+        devices = [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
+    facts = [facts_of_this_rank(device, base_is_sharded=sharded) for device in devices]
+    return part_of_each(facts, world=site.world(len(devices)))

@@ -1,0 +1,80 @@
+"""One split of one language, as whoever reads it in a thread needs it: nothing of it is ever changed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mms_dist.data.batch import DamagedSample, Utterance
+from mms_dist.data.utterance_id import UtteranceId
+from mms_dist.errors import DataError
+from shards.audio import new_samples
+from shards.errors import DamagedSampleError
+
+if TYPE_CHECKING:
+    from shards.index import SampleTable
+    from shards.read import ShardReader
+    from shards.vocabulary import Vocabulary
+
+UTTERANCES_PER_TASK = 8
+"""Enough to make queueing negligible, few enough to spread a batch over threads."""
+
+Read = list[Utterance | DamagedSample]
+
+
+@dataclass(frozen=True, slots=True)
+class UtteranceSource:
+    """Reads, decodes and labels utterances, given by their places in `table`.
+
+    `vocabulary` is None where no labels are wanted; `allocate` gives memory for the audio.
+    """
+
+    reader: "ShardReader"
+    language: str
+    split: str
+    table: "SampleTable"
+    vocabulary: "Vocabulary | None" = None
+    allocate: Callable[[int], np.ndarray] = new_samples
+
+    def read(self, items: np.ndarray, epoch: int) -> Read:
+        """The utterances, and the damaged samples in their places.
+
+        Raises:
+            TruncatedShardError: a shard is shorter than its index says.
+            DataError: a shard cannot be read.
+        """
+        return [self._read_item(int(item), epoch) for item in items]
+
+    def _read_item(self, item: int, epoch: int) -> Utterance | DamagedSample:
+        table = self.table
+        utterance = UtteranceId(self.language, self.split, int(table.rows[item]))
+        try:
+            raw = self.reader.read(self.language, self.split, utterance.row, allocate=self.allocate)
+        except DamagedSampleError as error:
+            return DamagedSample(utterance, error.key, error.shard, error.reason)
+        except OSError as error:
+            raise DataError(
+                f"{self.language}: utterance {table.keys[item]} of {self.split} shard {table.shard[item]} (row "
+                f"{utterance.row}) cannot be read: {error}; check the file system, then `mms-dist shards verify`"
+            ) from error
+        except Exception as error:
+            error.add_note(
+                f"while reading {self.language}, {self.split} shard {table.shard[item]}, utterance {table.keys[item]} "
+                f"(row {utterance.row})"
+            )
+            raise
+        return Utterance(
+            id=utterance,
+            key=raw.key,
+            epoch=epoch,
+            audio=raw.audio,
+            labels=self._labels(raw.text),
+            text=raw.text,
+            frames=int(table.frames[item]),
+        )
+
+    def _labels(self, text: str) -> np.ndarray:
+        if self.vocabulary is None:
+            return np.zeros(1, dtype=np.int32)
+        return np.array(self.vocabulary.encode(text), dtype=np.int32)

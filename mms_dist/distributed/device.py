@@ -1,0 +1,105 @@
+"""Which device a process computes on, and why it is no GPU where one was asked for."""
+
+import os
+import shutil
+from pathlib import Path
+
+import torch
+
+from mms_dist.errors import ConfigError
+
+_FIRST_GPU = "/dev/nvidia0"
+_ON_THE_CPU = "compute on the CPU with --run.device cpu (use auto to take a GPU where there is one)"
+
+
+def computes_on_cpu(name: str) -> bool:
+    """Whether `run.device` comes to the CPU on this machine."""
+    return name == "cpu" or (name == "auto" and not torch.cuda.is_available())
+
+
+def computes_on_gpu(name: str) -> bool:
+    """Whether it comes to a GPU; a GPU that is asked for and is not there is found by `choose_device`."""
+    return name != "cpu" and torch.cuda.is_available()
+
+
+def use_device(name: str, local_rank: int = 0) -> torch.device:
+    """Choose the device, and make a GPU torch's current one before anything else uses CUDA: libraries and kernels that
+    are told no device take the current one, which would be cuda:0 in every process.
+
+    Raises:
+        ConfigError: there is no such device.
+    """
+    device = choose_device(name, local_rank)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    return device
+
+
+def choose_device(name: str, local_rank: int = 0) -> torch.device:
+    """`cpu`, `cuda:N`, `cuda` (a GPU), or `auto` (a GPU if there is one, else the CPU).
+
+    Args:
+        local_rank: of several processes on a machine. They take its GPUs in turn, and one that sees a single GPU takes
+            that: `srun --gpus-per-task=1`, or a MIG instance, of which CUDA shows a process only the first.
+
+    Raises:
+        ConfigError: there is no such device.
+    """
+    if name == "cpu" or computes_on_cpu(name):
+        return torch.device("cpu")
+    if name not in ("auto", "cuda") and not _is_numbered(name):
+        raise ConfigError(
+            f"run.device: found {name!r}, expected auto, cpu or cuda:N (cuda alone is a GPU, whichever there is)"
+        )
+    count = torch.cuda.device_count()
+    if count == 0:
+        found, fix = why_no_gpu()
+        raise ConfigError(f"run.device: found {name!r}, but {found}; {fix}, or {_ON_THE_CPU}")
+    if not _is_numbered(name):
+        return torch.device("cuda", local_rank % count)
+    number = int(name.removeprefix("cuda:"))
+    if number >= count:
+        seen = "one GPU, cuda:0" if count == 1 else f"{count} GPUs, cuda:0 to cuda:{count - 1}"
+        raise ConfigError(
+            f"run.device: found {name!r}, but this process sees {seen}{_visible()}; name one of them, or use auto"
+        )
+    return torch.device("cuda", number)
+
+
+def why_no_gpu() -> tuple[str, str]:
+    """What is wrong where torch finds no GPU, and the fix: a CPU build, GPUs that are hidden, a driver that does not
+    work, or no GPU at all."""
+    build, evidence, visible = f"torch {torch.__version__}", nvidia_gpu(), os.environ.get("CUDA_VISIBLE_DEVICES")
+    if not torch.backends.cuda.is_built():
+        if evidence is None:
+            return f"this machine has no GPU, and {build} is a CPU build", "start it on a machine with a GPU"
+        return f"this machine has {evidence}, and {build} is a CPU build that cannot use it", (
+            "install torch's CUDA build (https://pytorch.org/get-started)"
+        )
+    if visible is not None and not visible.strip().startswith(("GPU-", "MIG-", *"0123456789")):
+        return f"CUDA_VISIBLE_DEVICES is {visible!r}, which hides every GPU", (
+            "unset it, or give the job its GPUs (--gpus-per-node)"
+        )
+    if evidence is None:
+        return "this machine has no GPU", "start it on a machine with a GPU, or give the job its GPUs (--gpus-per-node)"
+    return f"this machine has {evidence}, and {build} for CUDA {torch.version.cuda} finds no GPU{_visible()}", (
+        "look at what nvidia-smi says: give the job its GPUs (--gpus-per-node), or install a driver for that CUDA or a "
+        "torch for this driver"
+    )
+
+
+def nvidia_gpu() -> str | None:
+    """What says that this machine has an NVIDIA GPU, whatever torch can do with it; None if nothing does."""
+    if Path(_FIRST_GPU).exists():
+        return f"an NVIDIA GPU ({_FIRST_GPU})"
+    return "nvidia-smi" if shutil.which("nvidia-smi") else None
+
+
+def _is_numbered(name: str) -> bool:
+    kind, _, number = name.partition(":")
+    return kind == "cuda" and number.isascii() and number.isdigit()
+
+
+def _visible() -> str:
+    value = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return "" if value is None else f" (CUDA_VISIBLE_DEVICES={value})"

@@ -1,0 +1,169 @@
+"""CTC on a GPU without a wait for the device: the kernels of `ctc_kernels` under autograd, and a trial of them.
+
+torch's `ctc_loss` on CUDA wants the lengths on the host and copies them and the labels' offsets to the device from
+pageable memory, in the forward and again in the backward pass; each copy waits until the device has done everything
+asked of it before (aten/src/ATen/native/cuda/LossCTC.cu). Here all inputs are on the device and nothing is read back.
+
+Legend: B utterances, T frames, V vocabulary, L labels; D directions, K kinds of states, P places: see `ctc_kernels`.
+"""
+
+import functools
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+from mms_dist import transfer
+
+_BLOCKS = (128, 512, 2048, 8192)
+"""Sizes of a state vector that are compiled. Few, as each is compiled when it is first met; a step over a longer vector
+than needed takes little longer."""
+_FRAMES, _TOKENS = 16, 128  # a tile of the gradient
+LAUNCH = {"num_stages": 1, "enable_fp_fusion": True}
+"""Loops as they are written, as every step needs the one before; and multiplications fused with additions, whichever
+default a version of Triton has for that (3.9 warns that its own will change)."""
+_TRIED = ((12, 9, 5), (300, 40, 140), (640, 40, 520))  # T, V, L: one for each block but the last
+_LOSS_BOUND, _GRADIENT_BOUND = 1e-5, 5e-4
+"""Relative differences that the trial takes for rounding: ten times the largest that these cases have in Triton's
+interpreter (7e-7 and 4e-5; torch's own float32 has 7e-7 and 1e-3)."""
+
+
+def can_hold(labels_BL: Tensor, frames: int) -> bool:
+    """Whether the longest labels that could fit so many frames have a block."""
+    return min(labels_BL.shape[1], frames) < _BLOCKS[-1]
+
+
+def losses(logits_BTV: Tensor, frames_B: Tensor, labels_BL: Tensor, lengths_B: Tensor) -> Tensor:
+    """Negative log likelihood of each utterance's labels, [B]; 0, and without gradient, where they cannot fit.
+
+    Everything on one device, logits in float32 or float64; the blank is 0. More frames than T, more labels than L or a
+    label outside the vocabulary, which a host would refuse, give that utterance NaN.
+    """
+    return _Losses.apply(logits_BTV, frames_B.contiguous(), labels_BL.contiguous(), lengths_B.contiguous())
+
+
+def warps(block: int) -> int:
+    """Of a program that walks a state vector of so many places: two places a thread, as far as there are threads."""
+    return min(block // 64, 32)
+
+
+class _Losses(torch.autograd.Function):
+    """Both directions are walked in the forward pass, side by side; the backward pass has no recursion."""
+
+    @staticmethod
+    def forward(ctx: Any, logits_BTV: Tensor, frames_B: Tensor, labels_BL: Tensor, lengths_B: Tensor) -> Tensor:
+        from mms_dist.model.ctc_kernels import recursion
+
+        log_probs_BTV = functional.log_softmax(logits_BTV, dim=-1).contiguous()
+        batch, frames, vocabulary = log_probs_BTV.shape
+        longest = labels_BL.shape[1]
+        block = next(size for size in _BLOCKS if min(longest, frames) < size)
+        directions = 2 if ctx.needs_input_grad[0] else 1
+        states_DBTKP = log_probs_BTV.new_empty(directions, batch, frames, 2, longest + 1)
+        log_likelihood_B = log_probs_BTV.new_empty(batch)
+        with torch.cuda.device_of(log_probs_BTV):
+            recursion[(batch, directions)](
+                log_probs_BTV,
+                labels_BL,
+                frames_B,
+                lengths_B,
+                states_DBTKP,
+                log_likelihood_B,
+                frames,
+                vocabulary,
+                longest,
+                BLOCK=block,
+                num_warps=warps(block),
+                **LAUNCH,
+            )
+        ctx.save_for_backward(log_probs_BTV, frames_B, labels_BL, lengths_B, states_DBTKP, log_likelihood_B)
+        return (-log_likelihood_B).masked_fill(log_likelihood_B == float("-inf"), 0)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, weight_B: Tensor) -> tuple[Tensor, None, None, None]:
+        from mms_dist.model.ctc_kernels import gradient
+
+        log_probs_BTV, frames_B, labels_BL, lengths_B, states_DBTKP, log_likelihood_B = ctx.saved_tensors
+        batch, frames, vocabulary = log_probs_BTV.shape
+        grad_BTV = torch.empty_like(log_probs_BTV)
+        with torch.cuda.device_of(log_probs_BTV):
+            gradient[(batch, -(-frames // _FRAMES), -(-vocabulary // _TOKENS))](
+                log_probs_BTV,
+                labels_BL,
+                frames_B,
+                lengths_B,
+                states_DBTKP,
+                log_likelihood_B,
+                weight_B.contiguous(),
+                grad_BTV,
+                frames,
+                vocabulary,
+                labels_BL.shape[1],
+                FRAMES=_FRAMES,
+                TOKENS=_TOKENS,
+                num_warps=4,
+                **LAUNCH,
+            )
+        return grad_BTV, None, None, None
+
+
+@functools.cache
+def reason_against(device: torch.device) -> str | None:
+    """Try the kernels against torch's own loss, once a process and device; None where they may be used.
+
+    Takes some seconds where Triton has to compile, and well under one where its cache on the disk has the kernels.
+    It waits for the device: call it before the first round.
+    """
+    try:
+        import mms_dist.model.ctc_kernels  # noqa: F401
+    except ImportError as error:
+        return f"Triton cannot be imported: {error}"
+    try:
+        for number, (frames, vocabulary, labels) in enumerate(_TRIED):
+            wrong = _difference(device, frames, vocabulary, labels, seed=number)
+            if wrong is not None:
+                return wrong
+    except Exception as error:  # whatever a compiler, a driver or a launch raises: torch's loss is still there
+        return f"Triton's kernels do not run here: {type(error).__name__}: {error}".splitlines()[0]
+    return None
+
+
+def _difference(device: torch.device, frames: int, vocabulary: int, labels: int, seed: int) -> str | None:
+    """What is beyond rounding between the kernels in float32 and torch's loss in float64 on the CPU."""
+    random = torch.Generator().manual_seed(seed)
+    logits_BTV = 2 * torch.randn(4, frames, vocabulary, generator=random, dtype=torch.float64)
+    labels_BL = torch.randint(1, vocabulary, (4, labels), generator=random)
+    labels_BL[1, : labels // 4] = 1  # a label that is repeated needs blanks between
+    frames_B = torch.tensor([frames, frames - 1, frames // 2, 1])
+    lengths_B = torch.tensor([labels, labels // 2, 0, 2])  # the last do not fit
+    weight_B = torch.tensor([1.0, 0.5, 2.0, 1.0], dtype=torch.float64)
+
+    def with_gradient(loss: Any, leaf_BTV: Tensor, *rest: Tensor) -> tuple[Tensor, Tensor]:
+        leaf_BTV.requires_grad_()
+        losses_B = loss(leaf_BTV, *rest)
+        (grad_BTV,) = torch.autograd.grad((losses_B * weight_B.to(losses_B)).sum(), leaf_BTV)
+        return transfer.to_host(losses_B).double(), transfer.to_host(grad_BTV).double()
+
+    with torch.inference_mode(False), torch.enable_grad():
+        expected = with_gradient(_torch_losses, logits_BTV.clone(), frames_B, labels_BL, lengths_B)
+        found = with_gradient(
+            losses,
+            *(transfer.to_device(each, device) for each in (logits_BTV.float(), frames_B, labels_BL, lengths_B)),
+        )
+    bounds = (("losses", _LOSS_BOUND), ("gradients", _GRADIENT_BOUND))
+    for (what, bound), one, other in zip(bounds, expected, found, strict=True):
+        distance = float((one - other).norm() / one.norm())
+        if not distance <= bound:
+            return (
+                f"Triton's kernels differ from torch's CTC by {distance:.1e} in the {what} of {frames} frames and "
+                f"{labels} labels, expected at most {bound:.0e}"
+            )
+    return None
+
+
+def _torch_losses(logits_BTV: Tensor, frames_B: Tensor, labels_BL: Tensor, lengths_B: Tensor) -> Tensor:
+    log_probs_TBV = functional.log_softmax(logits_BTV, dim=-1).transpose(0, 1)
+    return functional.ctc_loss(log_probs_TBV, labels_BL, frames_B, lengths_B, reduction="none", zero_infinity=True)

@@ -1,0 +1,178 @@
+"""Front-end features that find no room in memory, in files on a node-local disk.
+
+A file a language, without a name in its folder: its space is free again when the language leaves or the process ends,
+however it ends, and nothing of another run or another base is ever read. They are read, not mapped: a disk that fails
+is then an error, and not the end of the process.
+
+Legend: T frames, C front-end channels.
+"""
+
+import os
+import tempfile
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock, RLock
+from typing import Any, BinaryIO
+
+import torch
+from torch import Tensor
+
+from mms_dist.data.batch import FeatureKey
+from mms_dist.errors import ConfigError
+from mms_dist.transfer import Arrival
+
+MOST_WAITING_BYTES = 128 << 20
+"""Of memory for features on their way to the disk; while so many wait, others are not spilled in this epoch."""
+
+
+@dataclass(frozen=True)
+class _Place:
+    start: int
+    shape_TC: torch.Size
+    dtype: torch.dtype
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    key: FeatureKey
+    features_TC: Tensor
+    arrival: Arrival
+
+
+class FeatureSpill:
+    """Features by what they were computed from, on a disk.
+
+    An error of the disk ends it: `tell` is given what happened, and what is not read from it is computed again.
+    """
+
+    def __init__(self, directory: Path, *, tell: Callable[[str], None]) -> None:
+        """
+        Raises:
+            ConfigError: no file can be made there.
+        """
+        self._directory = directory
+        self._tell = tell
+        self._lock = Lock()
+        """Held for a moment; the main thread takes it in a pass."""
+        self._disk_lock = RLock()
+        """Held while the disk works."""
+        self._files: dict[str, BinaryIO] = {}
+        self._places: dict[FeatureKey, _Place] = {}
+        self._expected: dict[FeatureKey, int] = {}
+        self._waiting: deque[_Waiting] = deque()
+        self._coming_bytes = 0
+        """Of both."""
+        self._failed = False
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=directory).close()
+        except OSError as error:
+            raise ConfigError(
+                f"model.feature_spill_directory: no file can be made in {directory}: {error.strerror}; name a folder "
+                "on a disk of this machine, or leave it out"
+            ) from error
+
+    def expect(self, key: FeatureKey, size_bytes: int) -> bool:
+        """Whether features that will be computed, of so many bytes, may come here."""
+        with self._lock:
+            if self._failed or self._coming_bytes + size_bytes > MOST_WAITING_BYTES:
+                return False
+            self._expected[key] = size_bytes
+            self._coming_bytes += size_bytes
+            return True
+
+    def expects(self, key: FeatureKey) -> bool:
+        with self._lock:
+            return key in self._expected
+
+    def write_later(self, key: FeatureKey, features_TC: Tensor, arrival: Arrival) -> None:
+        """Have features written by `write_behind` once they are there."""
+        with self._lock:
+            self._expected.pop(key, None)
+            self._waiting.append(_Waiting(key, features_TC, arrival))
+
+    def write_behind(self) -> None:
+        """Write what has arrived; what has not, is left for the next time."""
+        while (waiting := self._next_to_write()) is not None:
+            with self._disk_lock:
+                if not self._failed:
+                    self._write(waiting.key, waiting.features_TC)
+
+    def read(self, key: FeatureKey) -> Tensor | None:
+        """Features [T, C]; None if they are not here."""
+        with self._disk_lock:
+            place = self._places.get(key)
+            if place is None:
+                return None
+            features_TC = torch.empty(place.shape_TC, dtype=place.dtype)
+            view = _bytes_of(features_TC)
+            try:
+                if os.preadv(self._files[key.utterance.language].fileno(), [view], place.start) == len(view):
+                    return features_TC
+                self._fail("a file has become shorter")
+            except OSError as error:
+                self._fail(error.strerror)
+            return None
+
+    def forget(self, language: str) -> None:
+        """Give back the space of a language that has left."""
+        with self._lock:
+            self._expected = {key: size for key, size in self._expected.items() if key.utterance.language != language}
+            self._waiting = deque(each for each in self._waiting if each.key.utterance.language != language)
+            self._coming_bytes = sum(self._expected.values()) + sum(each.features_TC.nbytes for each in self._waiting)
+        with self._disk_lock:
+            self._places = {key: place for key, place in self._places.items() if key.utterance.language != language}
+            if language in self._files:
+                self._files.pop(language).close()
+
+    def close(self) -> None:
+        """Give back all space."""
+        with self._lock:
+            self._waiting.clear()
+        with self._disk_lock:
+            self._places.clear()
+            for file in self._files.values():
+                file.close()
+            self._files.clear()
+
+    def _next_to_write(self) -> _Waiting | None:
+        with self._lock:
+            if not self._waiting or not self._waiting[0].arrival.is_over:
+                return None
+            self._coming_bytes -= self._waiting[0].features_TC.nbytes
+            return self._waiting.popleft()
+
+    def _write(self, key: FeatureKey, features_TC: Tensor) -> None:
+        try:
+            file = self._file(key.utterance.language)
+            start = os.lseek(file.fileno(), 0, os.SEEK_END)
+            view = _bytes_of(features_TC)
+            if os.pwrite(file.fileno(), view, start) != len(view):
+                self._fail("no space left on the device")
+                return
+        except OSError as error:
+            self._fail(error.strerror)
+            return
+        self._places[key] = _Place(start, features_TC.shape, features_TC.dtype)
+
+    def _file(self, language: str) -> BinaryIO:
+        if language not in self._files:
+            self._files[language] = tempfile.TemporaryFile(dir=self._directory, buffering=0)  # noqa: SIM115
+        return self._files[language]
+
+    def _fail(self, reason: str | None) -> None:
+        """Write and read no more."""
+        self._failed = True
+        self.close()
+        self._tell(
+            f"model.feature_spill_directory: {self._directory}: {reason}; front-end features go there no longer, and "
+            "those that find no room in memory are computed anew in every epoch"
+        )
+
+
+def _bytes_of(tensor: Tensor) -> memoryview:
+    """The memory of a contiguous tensor on the host."""
+    array: Any = tensor.view(torch.uint8).numpy()
+    return memoryview(array).cast("B")

@@ -1,0 +1,104 @@
+"""The frozen base of a run: where and as this rank computes with it, decided together with the other ranks."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from mms_dist.config import Config
+from mms_dist.distributed.accelerator import make_accelerator
+from mms_dist.distributed.comm import Comm
+from mms_dist.distributed.deepspeed import about_deepspeed, shard_layers, shards_base
+from mms_dist.distributed.deepspeed_package import wants_deepspeed
+from mms_dist.errors import ConfigError
+from mms_dist.model import ctc_gpu
+from mms_dist.model.base import FrozenBase
+from mms_dist.model.compiled import compile_layers, keep_compiled_in, user_cache_directory
+from mms_dist.training.assembly import load_base
+from mms_dist.training.census import LanguageEntry
+from mms_dist.training.devices import asked_dtype, set_threads
+from mms_dist.training.hardware import agree
+from mms_dist.training.hardware_record import read_kept
+from mms_dist.training.memory import load_of
+from mms_dist.training.resolve import Resolved, resolve
+
+
+@dataclass(frozen=True)
+class RunBase:
+    """The base, with the configuration and the choices that say what it computes with; `lines` are for the log."""
+
+    base: FrozenBase
+    config: Config
+    resolved: Resolved
+    lines: tuple[str, ...]
+
+
+def run_base(config: Config, census: list[LanguageEntry], device: torch.device, comm: Comm) -> RunBase:
+    """Load the base on this rank's device, shard or compile it where that was chosen; all ranks call it together.
+
+    Raises:
+        ConfigError: the launcher started another number of processes than asked for, or a setting cannot work here.
+        BaseModelError: the base cannot be loaded.
+    """
+    processes = config.comm.processes
+    if processes not in (None, comm.world):
+        raise ConfigError(
+            f"comm.processes is {processes}, and the launcher started {comm.world}: look at its number of processes, "
+            "or leave comm.processes out. (`accelerate launch --cpu --num_processes N` starts one, whatever N is; "
+            "configs/accelerate/cpu_2proc.yaml shows what starts two)"
+        )
+    comm.watch.at("starting Accelerate" + (" and DeepSpeed" if wants_deepspeed(config.comm.deepspeed) else ""))
+    accelerator = comm.together(lambda: make_accelerator(device, deepspeed=config.comm.deepspeed))
+    dtype = comm.together(lambda: asked_dtype(config, accelerator))
+    config = replace(config, model=replace(config.model, dtype=dtype))
+    resolved = _resolved(config, census, comm, device, base_is_sharded=shards_base(accelerator))
+    set_threads(resolved.threads)
+    comm.watch.at(f"loading the base {config.model.base}")
+    base = comm.together(lambda: load_base(config, device, resolved))
+    base = comm.together(lambda: shard_layers(base, accelerator))
+    lines = []
+    if resolved.compile:
+        comm.watch.at("compiling the layers of the base")
+        lines.append(comm.together(lambda: _compiled(base)))
+    if device.type == "cuda" and (reason := ctc_gpu.reason_against(device)) is not None:
+        lines.append(f"ctc       torch's own, which waits for the device several times a pass: {reason}")
+    if (deepspeed := about_deepspeed(accelerator)) is not None:
+        lines.append(f"deepspeed {deepspeed}")
+    return RunBase(base, config, resolved, tuple(lines))
+
+
+def _compiled(base: FrozenBase) -> str:
+    """Compile the layers, and say what that came to."""
+    kept_in = keep_compiled_in(user_cache_directory())
+    try:
+        found = compile_layers(base)
+    except Exception as error:  # of the compiler, which has many kinds
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise ConfigError(
+            f"the layers of the base cannot be compiled here ({reason}); torch.compile needs a C compiler, and a "
+            f"folder that it can write to ({kept_in}): see to these, or train without, with --model.compile off"
+        ) from error
+    return (
+        f"compiled  {found.layers} layers by {found.graphs} graphs in {found.seconds:,.0f} s; the next start finds "
+        f"them in {kept_in}"
+    )
+
+
+def _resolved(
+    config: Config, census: list[LanguageEntry], comm: Comm, device: torch.device, *, base_is_sharded: bool
+) -> Resolved:
+    """What the configuration leaves open, decided for all ranks before anything is loaded."""
+    mine, least = agree(comm, device, base_is_sharded=base_is_sharded)
+    directory = Path(config.run.directory)
+    kept = comm.share(comm.together(lambda: read_kept(directory, on_gpu=least.on_gpu) if comm.is_first else None))[0]
+    rounds = max(entry.steps for entry in census)
+    return comm.together(
+        lambda: resolve(
+            config,
+            least,
+            mine=mine,
+            kept=kept,
+            load=load_of(config, census, least) if least.on_gpu else None,
+            rounds=rounds,
+        )
+    )

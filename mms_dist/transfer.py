@@ -1,0 +1,87 @@
+"""Every copy between host and device, and with it every wait for a device, goes through here.
+
+A GPU works on what it was given while the host goes on; whatever copies a result to the host waits until all of that is
+done, and the device then waits for the host. So the ways across are few, each says whether it waits, and a test
+replaces this module and counts what a round does. Call them as `transfer.to_host(…)`, never by an imported name.
+
+Read for this: `Tensor.to`, `Tensor.pin_memory` and `torch.cuda.Event` of torch 2.11 and 2.13. A copy to a device with
+`non_blocking` does not wait where the host's memory is pinned; from other memory, which the driver copies aside first,
+it waits for what is on the stream. A copy to the host with `non_blocking` has ended only when an event recorded behind
+it says so.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A copy that was begun."""
+
+    event: "torch.cuda.Event | None" = None
+
+    @property
+    def is_over(self) -> bool:
+        return self.event is None or self.event.query()
+
+    def wait(self) -> None:
+        """Return when the copy has ended; not for the thread that gives the device its work."""
+        if self.event is not None:
+            self.event.synchronize()
+
+
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """`tensor` on `device`; itself if it is there already. Waits for nothing if it lies in pinned memory."""
+    return tensor.to(device, non_blocking=True)
+
+
+def module_to_device(module: nn.Module, device: torch.device | str) -> nn.Module:
+    """All weights of `module`, moved in place."""
+    return module.to(device)
+
+
+def to_host(tensor: Tensor, *, copy: bool = False) -> Tensor:
+    """`tensor` on the host; itself if it is there already, and no copy is asked for. Waits for the device."""
+    return tensor.detach().to("cpu", copy=copy)
+
+
+def numbers(*tensors: Tensor) -> list[list[float]]:
+    """The values of several tensors of one device, read together. Waits for the device, once."""
+    flat = torch.cat([tensor.detach().flatten().to(torch.float64) for tensor in tensors]).tolist()
+    sizes = [tensor.numel() for tensor in tensors]
+    return [flat[sum(sizes[:place]) : sum(sizes[: place + 1])] for place in range(len(sizes))]
+
+
+def pinned(size_bytes: int, device: torch.device) -> Tensor:
+    """Host memory, uint8, that `device` reads and writes by itself; ordinary memory where it is no GPU."""
+    return torch.empty(size_bytes, dtype=torch.uint8, pin_memory=device.type == "cuda")
+
+
+def pageable(size_bytes: int) -> Tensor:
+    """Ordinary host memory, uint8: a copy from it to a GPU waits for what the GPU was given before."""
+    return torch.empty(size_bytes, dtype=torch.uint8)
+
+
+def begin_to_device(block: Tensor, device: torch.device) -> tuple[Tensor, Arrival]:
+    """A copy on `device` of a block from `pinned`, which must not be written to before the copy has arrived."""
+    copy = block.to(device, non_blocking=True, copy=True)
+    return copy, _behind(device)
+
+
+def begin_to_host(pairs: Sequence[tuple[Tensor, Tensor]]) -> Arrival:
+    """Copy each first tensor into the second, a view of memory from `pinned`: not to be read before it has arrived."""
+    for tensor, target in pairs:
+        target.copy_(tensor.detach(), non_blocking=True)
+    return _behind(pairs[0][0].device)
+
+
+def _behind(device: torch.device) -> Arrival:
+    """When everything that the device was given so far has ended."""
+    if device.type != "cuda":
+        return Arrival()
+    event = torch.cuda.Event()
+    event.record(torch.cuda.current_stream(device))
+    return Arrival(event)

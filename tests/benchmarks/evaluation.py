@@ -1,0 +1,118 @@
+"""Evaluation against its own forward passes, and its share of a run at the default interval.
+
+The reference side makes the same forward passes over audio that is decoded and collated beforehand. The share is
+computed from the measured rates: after every `evaluation.every_steps` steps of `optim.batch_seconds` a language hears
+one hour of dev audio.
+"""
+
+import contextlib
+import statistics
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mms_dist.config import Evaluation, Optim
+from mms_dist.data.batch import Utterance
+from mms_dist.data.collate import collate
+from mms_dist.model.routed import Batch
+from mms_dist.model.waveform import normalised
+from mms_dist.training.assembly import Parts
+from mms_dist.training.evaluate import Evaluator
+from shards.schema import SAMPLE_RATE
+from tests.benchmarks.bases import random_base
+from tests.benchmarks.corpora import toy_shards
+from tests.benchmarks.measure import Measurement, Target, alternate, median_ratio
+from tests.benchmarks.rounds import training
+
+OVER_FORWARD, SHARE = Target("at most", 1.2), Target("at most", 0.07)
+DEV_SECONDS = 3600.0
+SPLIT = "train"
+"""The toy shards have no other; which split is decoded makes no difference."""
+
+
+def run(*, quick: bool) -> Iterator[Measurement]:
+    cases = [("tiny", 4, 16.0, 100), ("300m", 2, 16.0, 12)]
+    for shapes, languages, batch_seconds, utterances in cases[:1] if quick else cases:
+        repeats, rounds = (1, 1) if quick else (5, 6)
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            settings: dict[str, Any] = {
+                "model": {"base": str(random_base(folder / "base", shapes)), "feature_cache_gib": 0.0},
+                "data": {"shards": str(toy_shards(folder, languages=languages, utterances=utterances))},
+                "optim": {"steps": 1_000_000, "batch_seconds": batch_seconds},
+                "checkpoint": {"every_rounds": 1_000_000},
+            }
+            with training(folder / "run", settings) as (parts, clock, _):
+                clock.run(parts, 1)  # the languages come in
+                round_seconds = statistics.median(clock.run(parts, rounds))
+                yield from _measure(parts, shapes, languages, round_seconds / (languages * batch_seconds), repeats)
+
+
+def _measure(
+    parts: Parts, shapes: str, languages: int, train_seconds_a_second: float, repeats: int
+) -> Iterator[Measurement]:
+    trainee = parts.loop.seating.in_order()[0]
+    index = parts.workplace.index.language(trainee.language)
+    evaluator, audio_seconds = parts.evaluator, float(index.table(SPLIT).samples.sum()) / SAMPLE_RATE
+    ready = _ready(parts, evaluator, trainee.language, trainee.slot)
+
+    @torch.no_grad()
+    def forward_alone() -> None:
+        for compute in ready:
+            compute()
+
+    timings = alternate(
+        {"evaluation": lambda: evaluator.transcribe(index, SPLIT, trainee.slot), "forward": forward_alone},
+        repeats=repeats,
+    )
+    case = f"{shapes} shapes, {len(ready)} passes of one language, {audio_seconds:.0f} s of audio"
+    yield Measurement(
+        "evaluation",
+        f"{case}: against its forward passes alone",
+        timings["evaluation"].median,
+        timings["forward"].median,
+        "s",
+        median_ratio(timings["evaluation"], timings["forward"]),
+        "seconds of evaluation / seconds of the same forward passes on decoded audio",
+        OVER_FORWARD,
+    )
+    every, batch_seconds = Evaluation().every_steps, Optim().batch_seconds
+    evaluating = DEV_SECONDS * timings["evaluation"].median / audio_seconds
+    training_seconds = every * batch_seconds * train_seconds_a_second
+    yield Measurement(
+        "evaluation",
+        f"{shapes} shapes, share of a run: {every} steps of {batch_seconds:g} s, then an hour of dev audio",
+        evaluating,
+        evaluating + training_seconds,
+        "s",
+        evaluating / (evaluating + training_seconds),
+        "seconds of evaluation / seconds of training and evaluation",
+        SHARE,
+        details={"training [s]": round(training_seconds, 1)},
+    )
+
+
+def _ready(parts: Parts, evaluator: Evaluator, language: str, slot: int) -> list[Callable[[], object]]:
+    """The evaluation's forward passes, each from audio to the most probable tokens, with all else done before."""
+    passes: list[Callable[[], object]] = []
+
+    def keep(request: int, members: list[Utterance], slot: int) -> Any:
+        collated, base = collate(members, seed=0), parts.base
+
+        def compute() -> object:
+            audio_BS = normalised(collated.audio_BS.to(base.device), collated.samples_B.to(base.device))
+            batch = Batch(base.features(audio_BS), collated.frames_B, torch.full((len(members),), slot))
+            return parts.model.logits(batch).argmax(-1).cpu()
+
+        passes.append(compute)
+        return begin(request, members, slot)
+
+    begin = evaluator._begin
+    with contextlib.ExitStack() as stack:
+        evaluator._begin = keep  # type: ignore[method-assign]
+        stack.callback(setattr, evaluator, "_begin", begin)
+        evaluator.transcribe(parts.workplace.index.language(language), SPLIT, slot)
+    return passes

@@ -1,0 +1,98 @@
+"""The product itself, on the base and the recordings that ship with it: the commands a user types, and kill -9."""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from safetensors.torch import load_file
+
+from tests.corpus import build_toy_shards, toy_languages
+from tests.gpu.commands import Commands
+from tests.gpu.distance import relative
+from tests.gpu.part import Part
+
+ROOT = Path(__file__).resolve().parents[3]
+DEMO = str(ROOT / "launcher" / "demo.yaml")
+RECORDED = ["ita", "rus"]
+EVERY_ROUNDS = 5
+RESUMED_BOUND = 1e-3
+"""DESIGN I1, in float32: of weights after a kill and a resume against those of a run that was not killed. On a CPU the
+bits are the same."""
+
+
+def run(part: Part) -> None:
+    folder = Path(tempfile.mkdtemp(dir=part.scratch))
+    try:
+        commands = Commands(part, part.findings.with_name("product.log"))
+        commands.log.unlink(missing_ok=True)
+        shards, languages = _shards(part, commands, folder)
+        common = ["--config", DEMO, "--data.shards", shards]
+        train(part, commands, folder, common, languages)
+        if not part.smoke:
+            debug(part, commands, common)
+            with_a_launcher(part, folder, common)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _shards(part: Part, commands: Commands, folder: Path) -> tuple[str, list[str]]:
+    if part.smoke:
+        return str(build_toy_shards(folder, languages=2, train=4, dev=2)), toy_languages(2)
+    manifest = str(ROOT / "shards" / "demo" / "manifest.tsv")
+    commands.succeeds("shards", "build", manifest, str(folder / "shards"), "--lang", *RECORDED, name="shards build")
+    return str(folder / "shards"), RECORDED
+
+
+def train(part: Part, commands: Commands, folder: Path, common: list[str], languages: list[str]) -> None:
+    """A run, the same run killed and resumed, its scores and its export."""
+    steps = 4 if part.smoke else 40
+    every = 1 if part.smoke else EVERY_ROUNDS
+    device = ["--run.device", "cpu" if part.smoke else "cuda:0"]
+    settings = ["--optim.steps", str(steps), "--optim.warmup_steps", str(steps // 4), "--optim.batch_seconds", "4"]
+    settings += ["--evaluation.every_steps", str(steps // 2), "--checkpoint.every_rounds", str(every)]
+    exact = [*settings, *device, "--model.dtype", "float32"]
+
+    def command(name: str, *more: str) -> list[str]:
+        return ["train", *common, *exact, "--run.directory", str(folder / name), *more]
+
+    commands.succeeds(*command("whole"), name=f"train, {steps} rounds in float32")
+    begun = folder / "killed" / "adapters" / languages[0] / f"step-{steps // 2:08}"
+    killed = commands.killed(*command("killed"), when=begun.is_dir)
+    part.record.holds("the run was killed at a checkpoint, before its end", killed)
+    commands.succeeds(*command("killed"), name="train, resumed after kill -9")
+    for language in languages:
+        whole, resumed = (_adapter(folder / name, language) for name in ("whole", "killed"))
+        off = max(relative(resumed[key], whole[key]) for key in whole)
+        bound = RESUMED_BOUND if part.on_gpu else 0.0
+        part.record.check(f"killed and resumed as never killed, {language}", off, at_most=bound)
+    commands.succeeds("eval", str(folder / "whole"), "--split", "dev" if part.smoke else "test")
+    commands.succeeds("export", str(folder / "whole"), "--to", str(folder / "export"))
+    if not part.smoke:
+        defaults = ["train", *common, *settings, *device, "--run.directory", str(folder / "defaults")]
+        commands.succeeds(*defaults, name="train in the precision that the device decides")
+
+
+def _adapter(run: Path, language: str):  # type: ignore[no-untyped-def]
+    """The last checkpoint's tensors, by name."""
+    return load_file(run / "adapters" / language / "last" / f"adapter.{language}.safetensors")
+
+
+def debug(part: Part, commands: Commands, common: list[str]) -> None:
+    """The product's own look at a configuration, in both precisions."""
+    for dtype in ("float32", "bfloat16"):
+        if part.has(25, f"debug in {dtype}"):
+            words = ["debug", *common, "--device", str(part.device), "--model.dtype", dtype]
+            commands.succeeds(*words, name=f"debug in {dtype}")
+
+
+def with_a_launcher(part: Part, folder: Path, common: list[str]) -> None:
+    """One process under torchrun, started from nothing."""
+    if not part.has(25, "torchrun with one process"):
+        return
+    launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", "1", "-m", "launcher.train"]
+    words = [*common, "--optim.steps", "4", "--optim.warmup_steps", "1", "--comm.processes", "1"]
+    command = [sys.executable, "-m", *launcher, *words, "--run.directory", str(folder / "torchrun")]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=part.left() - 2)
+    part.record.holds("torchrun with one process ends with 0", ended.returncode == 0, ended.stderr[-1500:])

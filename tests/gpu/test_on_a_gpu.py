@@ -1,0 +1,24 @@
+"""The suite's checks as pytest tests, on a machine with a GPU: the parts that check something, as the suite runs it.
+
+Speed is measured by `python -m tests.gpu`, which see.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from tests.gpu.marker import no_gpu
+from tests.gpu.runner import LOG, Runner
+from tests.gpu.schedule import ITEMS, Item
+from tests.gpu.summary import failed_parts
+
+CHECKS = ("correctness", "independence", "objective", "attention", "kernels", "product", "features", "zero3")
+REASON = no_gpu()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(bool(REASON), reason=REASON or "there is one")
+@pytest.mark.parametrize("item", [item for item in ITEMS if item.name in CHECKS], ids=lambda item: item.name)
+def test_on_a_gpu_every_check_passes(item: Item, tmp_path: Path) -> None:
+    parts = Runner(tmp_path, budget=2 * item.limit, smoke=False).run([item])
+    assert not failed_parts(parts), (tmp_path / LOG).read_text()

@@ -1,0 +1,244 @@
+"""Between the first and the last pass of a round nothing waits for the device, and a pass is copied to it at once."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from mms_dist import transfer
+from mms_dist.config import Adapter, Augment
+from mms_dist.data.batch import BatchRequest, LoadedBatch, Utterance
+from mms_dist.data.stream import Position
+from mms_dist.data.utterance_id import UtteranceId
+from mms_dist.model.bank import AdapterBank
+from mms_dist.model.base import FrozenBase
+from mms_dist.model.layout import RowLayout
+from mms_dist.model.routed import RoutedModel
+from mms_dist.training import features, gradients
+from mms_dist.training.ahead import Ahead
+from mms_dist.training.assembly import Parts
+from mms_dist.training.features import FeatureSource
+from mms_dist.training.gradients import GradientPass
+from mms_dist.training.passes import PassBuilder
+from mms_dist.training.staging import StagingBlocks
+from shards.schema import frames_of
+from tests.corpus import build_toy_shards
+from tests.crossings import META, Crossings, without_values
+from tests.training import final_row, toy_config, train, train_watched
+
+SIZES = {"taa": 7, "tab": 9}
+
+
+def batches(utterances: int) -> list[LoadedBatch]:
+    """Of every language one."""
+    random = np.random.default_rng(0)
+    made = []
+    for code in SIZES:
+        members = []
+        for row in range(utterances):
+            samples = 4_000 + 6_000 * row
+            audio, labels = random.integers(-9_000, 9_000, samples), np.array([5, 6], np.int32)
+            where = UtteranceId(code, "train", row)
+            members.append(Utterance(where, "a", 0, audio.astype(np.int16), labels, "ab", frames_of(samples)))
+        made.append(LoadedBatch(BatchRequest(code, Position()), members))
+    return made
+
+
+def trainees() -> dict[str, Any]:
+    augment = Augment(time_prob=0.3, time_length=2, feature_prob=0.3, feature_length=2)
+    settings = SimpleNamespace(augment=augment, adapter=Adapter(dropout=0.1))
+    return {
+        code: SimpleNamespace(language=code, slot=slot, settings=settings) for slot, code in enumerate(SIZES, start=1)
+    }
+
+
+def stand_in_for_ctc(logits_BTV: Tensor, frames_B: Tensor, labels_BL: Tensor, label_lengths_B: Tensor) -> Tensor:
+    """Some loss of all of it; CTC itself has no kernel on a device without values."""
+    picked_BLV = logits_BTV.log_softmax(-1)[:, : labels_BL.shape[1]].gather(2, labels_BL[..., None])
+    return -picked_BLV.sum((1, 2)) / label_lengths_B.clamp(min=1) + frames_B
+
+
+@pytest.fixture
+def through(small_base: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> GradientPass:
+    """A round's passes on the device without values."""
+    cache_gib, checkpointing, packed = getattr(request, "param", (1.0, False, False))
+    monkeypatch.setattr(gradients, "utterance_losses", stand_in_for_ctc)
+    base = FrozenBase.load(str(small_base), dtype=torch.float32)
+    bank = AdapterBank(RowLayout(len(base.layers), base.hidden, 4), slots=3, largest_vocabulary=9)
+    bank.vocabulary_sizes = [0, *SIZES.values()]
+    model = without_values(RoutedModel(base, bank, activation_checkpointing=checkpointing))
+    source = FeatureSource(model.base, cache_gib=cache_gib)
+    passes = GradientPass(model, source, forward_seconds=2.0, seed=0, packed=packed)
+    # By this thread, so that what the other would do is seen as well.
+    passes._ahead = Ahead(META, depth=2, threaded=False)
+    # Features cannot come back from a device without values.
+    monkeypatch.setattr(transfer, "begin_to_host", lambda pairs: transfer.Arrival())
+    return passes
+
+
+def count(through: GradientPass, utterances: int) -> tuple[int, int]:
+    """Passes of a round, and what crossed in it."""
+    before = through._staging._turn
+    with Crossings() as seen:
+        through.accumulate(batches(utterances), trainees())
+    return through._staging._turn - before, seen.count
+
+
+PASSES = [(*how, packed) for packed in (False, True) for how in ((0.0, False), (1.0, False), (1.0, True))]
+
+
+@pytest.mark.parametrize("through", PASSES, indirect=True)
+def test_a_pass_is_copied_to_the_device_at_once_and_asks_it_for_nothing(through: GradientPass) -> None:
+    for _ in range(2):  # what the first time is computed, is remembered the second time
+        passes, crossed = count(through, utterances=3)
+        assert passes == crossed > 1
+
+
+def ask_for_a_value(tensor: Tensor) -> None:
+    tensor.flatten()[0].item()
+
+
+def copy_a_tensor(tensor: Tensor) -> None:
+    torch.ones(2).to(tensor.device)
+
+
+def write_a_tensor(tensor: Tensor) -> None:
+    torch.zeros(2, device=tensor.device).copy_(torch.ones(2))
+
+
+def make_a_tensor_of_numbers(tensor: Tensor) -> None:
+    torch.tensor([1.0, 2.0], device=tensor.device)
+
+
+def index_by_a_list(tensor: Tensor) -> None:
+    tensor.flatten()[[0, 1]]
+
+
+def index_by_a_mask(tensor: Tensor) -> None:
+    tensor[tensor > 0]
+
+
+def decide_by_a_value(tensor: Tensor) -> None:
+    bool(tensor.any())
+
+
+def fetch(tensor: Tensor) -> None:
+    tensor.cpu()
+
+
+MISTAKES = [
+    ask_for_a_value,
+    copy_a_tensor,
+    write_a_tensor,
+    make_a_tensor_of_numbers,
+    index_by_a_list,
+    index_by_a_mask,
+    decide_by_a_value,
+    fetch,
+]
+
+
+@pytest.mark.parametrize(
+    ("place", "mistake"),
+    [*(("losses", mistake) for mistake in MISTAKES), ("front end", fetch), ("layer", copy_a_tensor)],
+)
+def test_whatever_else_crosses_or_waits_in_a_pass_is_found(
+    through: GradientPass, monkeypatch: pytest.MonkeyPatch, place: str, mistake: Callable[[Tensor], None]
+) -> None:
+    owner, name = {
+        "front end": (features, "normalised"),
+        "layer": (RoutedModel, "_layer"),
+        "losses": (gradients, "utterance_losses"),
+    }[place]
+    sound = getattr(owner, name)
+
+    def mistaken(*args: Any, **named: Any) -> Any:
+        out = sound(*args, **named)
+        mistake(out)
+        return out
+
+    monkeypatch.setattr(owner, name, mistaken)
+    try:
+        passes, crossed = count(through, utterances=1)
+    except (NotImplementedError, RuntimeError) as error:
+        assert "meta" in str(error).lower()
+    else:
+        assert crossed > passes
+
+
+def test_a_round_copies_once_a_pass_and_reads_losses_and_norms_together(
+    tmp_path: Path, small_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the whole loop, in a round that neither evaluates nor saves; and the adapters are those without blocks."""
+    shards = build_toy_shards(tmp_path, languages=3, train=12, dev=2)
+    crossed: Counter[str] = Counter()
+    for name in ("to_device", "to_host", "numbers", "begin_to_device", "begin_to_host", "module_to_device"):
+        monkeypatch.setattr(transfer, name, counted(crossed, name, getattr(transfer, name)))
+    rounds: list[Counter[str]] = []
+    passes: list[int] = []
+
+    def watch(parts: Parts) -> None:
+        staging = parts.gradients._staging
+        if not staging._copies:
+            parts.gradients._staging = StagingBlocks(torch.device("cpu"), copies=True)
+            parts.gradients._ahead = Ahead(torch.device("cpu"), depth=2, threaded=True)
+            sound = parts.gradients._forward_backward
+            parts.gradients._forward_backward = lambda *args: (passes.append(1), sound(*args))  # type: ignore[method-assign]
+        rounds.append(Counter(crossed) + Counter(passes=len(passes)))
+
+    settings: dict[str, Any] = {
+        "evaluation": {"every_steps": 4},
+        "checkpoint": {"every_rounds": 4},
+        "optim": {"steps": 4},
+    }
+    settings["model"] = {"feature_cache_gib": 0.0}
+    train_watched(toy_config(tmp_path / "run", small_base, shards, **settings), watch)
+    second = rounds[2] - rounds[1]
+    made = second.pop("passes")
+    assert made > 1 and second == {"begin_to_device": made, "numbers": 1}
+    train(toy_config(tmp_path / "plain", small_base, shards, **settings))
+    for language in ("taa", "tab", "tac"):
+        assert final_row(tmp_path / "run", language).equal(final_row(tmp_path / "plain", language))
+
+
+def counted(crossed: Counter[str], name: str, sound: Callable[..., Any]) -> Callable[..., Any]:
+    def count_one(*args: Any, **options: Any) -> Any:
+        crossed[name] += 1
+        return sound(*args, **options)
+
+    return count_one
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "error"),
+    [(PassBuilder, "on_host", MemoryError("of the thread")), (GradientPass, "_forward_backward", KeyboardInterrupt())],
+)
+def test_the_thread_ends_with_the_run_however_that_ends(
+    tmp_path: Path, small_base: Path, monkeypatch: pytest.MonkeyPatch, owner: type, name: str, error: BaseException
+) -> None:
+    shards = build_toy_shards(tmp_path, languages=2, train=8, dev=1)
+    sound = getattr(owner, name)
+    calls: list[int] = []
+
+    def failing(*args: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 2:
+            assert any(thread.name.startswith("mms-ahead") for thread in threading.enumerate())
+            raise error
+        return sound(*args)
+
+    def watch(parts: Parts) -> None:
+        parts.gradients._ahead = Ahead(torch.device("cpu"), depth=2, threaded=True)
+
+    monkeypatch.setattr(owner, name, failing)
+    with pytest.raises(type(error)) as raised:
+        train_watched(toy_config(tmp_path / "run", small_base, shards, rounds={"forward_seconds": 2.0}), watch)
+    assert "failing" in [frame.name for frame in raised.traceback]
+    assert not any(thread.name.startswith("mms-ahead") for thread in threading.enumerate())

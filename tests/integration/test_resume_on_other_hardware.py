@@ -1,0 +1,99 @@
+"""What a run chose from its hardware is taken over by its restarts and by eval; runs from before go on as they were."""
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from mms_dist.config import Config
+from mms_dist.errors import ConfigError
+from mms_dist.training import run as training_run
+from mms_dist.training.hardware import Facts, Hardware
+from mms_dist.training.hardware_record import HARDWARE_NAME, Kept, read_kept, write_kept
+from mms_dist.training.score_run import RunScorer
+from tests.corpus import build_toy_shards
+from tests.training import final_row, stop_after, toy_config, train
+
+A, B = "taa", "tab"
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_toy_shards(tmp_path_factory.mktemp("hardware"), languages=2, train=8, dev=2)
+
+
+def left_open(directory: Path, base: Path, shards: Path, **sections: Any) -> Config:
+    """A configuration that leaves passes, precision and threads to the hardware."""
+    sections = {"optim": {"steps": 6}, "evaluation": {"every_steps": 6}} | sections
+    open_sections = {"rounds": {"forward_seconds": None}, "run": {"threads": None}, "data": {"workers": None}}
+    return toy_config(directory, base, shards, **(open_sections | sections))
+
+
+def of_this_machine() -> Kept:
+    return Kept("float32", "padded", False, 32.0, 32.0, 1.0, torch.get_num_threads(), 1, "the CPU")
+
+
+def test_what_was_chosen_is_written_and_taken_over_by_a_restart_and_by_eval(
+    tmp_path: Path,
+    small_base: Path,
+    shards: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    config = left_open(tmp_path, small_base, shards)
+    rounds = iter([False] * 3 + [True] * 100)
+    assert train(config, stop_requested=lambda: next(rounds)) == "preempted"
+    assert read_kept(tmp_path, on_gpu=False) == of_this_machine()
+    assert "chosen    model.dtype float32" in capsys.readouterr().out
+    begun = Kept("bfloat16", "padded", False, 2.0, 3.0, 5.0, 3, 1, "H100 (9.0)")
+    write_kept(tmp_path, begun)
+    threads: list[int | None] = []
+    monkeypatch.setattr(training_run, "set_threads", threads.append)
+    assert train(config) == "finished"
+    told = capsys.readouterr().out
+    assert "model.dtype bfloat16" in told and "as this run began, on H100 (9.0)" in told
+    assert "forward passes of up to 2 s" in told and "bfloat16 on cpu" in told
+    assert "changed " not in told
+    assert threads == [None, 3]
+    assert read_kept(tmp_path, on_gpu=False) == begun
+    scored = RunScorer(tmp_path, config, split="dev")._resolved(torch.device("cpu"))
+    assert (scored.dtype, scored.evaluation_seconds, scored.forward_cost_seconds) == ("bfloat16", 3.0, 5.0)
+    assert scored.threads == torch.get_num_threads(), "those of the machine that scores"
+
+
+def test_a_run_from_before_goes_on_bit_for_bit(tmp_path: Path, small_base: Path, shards: Path) -> None:
+    whole = left_open(tmp_path / "whole", small_base, shards)
+    train(whole)
+    before = left_open(tmp_path / "before", small_base, shards)
+    stop_after(before, 3)
+    settings = yaml.safe_load(before.to_yaml())
+    for name in ("attention", "compile", "feature_spill_directory"):
+        del settings["model"][name]
+    settings["model"]["dtype"], settings["data"]["workers"] = "float32", 2
+    (tmp_path / "before" / "config.yaml").write_text(yaml.safe_dump(settings))
+    assert train(before) == "finished"
+    for language in (A, B):
+        assert torch.equal(final_row(tmp_path / "whole", language), final_row(tmp_path / "before", language))
+    begun = replace(of_this_machine(), hardware="hardware that was not noted")
+    assert json.loads((tmp_path / "before" / HARDWARE_NAME).read_text()) == asdict(begun)
+
+
+def test_what_no_longer_fits_is_refused_at_start_with_the_flag_and_nothing_is_changed(
+    tmp_path: Path, small_base: Path, shards: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = left_open(tmp_path, small_base, shards)
+    train(config)
+    write_kept(tmp_path, replace(of_this_machine(), dtype="bfloat16", hardware="H100 (9.0)"))
+    before = (tmp_path / HARDWARE_NAME).read_bytes()
+    t4 = Hardware(on_gpu=True, names=("T4",), capability=(7, 5), free_bytes=14 << 30)
+    monkeypatch.setattr(
+        "mms_dist.training.hardware.facts_of_this_rank",
+        lambda *_, **__: Facts("here", frozenset({0}), None, 1 << 30, t4),
+    )
+    with pytest.raises(ConfigError, match=r"began with model\.dtype bfloat16, on H100.*pass --model\.dtype float32"):
+        train(config)
+    assert (tmp_path / HARDWARE_NAME).read_bytes() == before

@@ -1,0 +1,59 @@
+"""`mms-dist doctor` and the loader: how fast it reads, and whether that keeps the device busy."""
+
+from pathlib import Path
+
+import pytest
+
+from launcher.doctor.checks import loader
+from launcher.doctor.finding import Finding
+from mms_dist.config import load_config
+from mms_dist.planning.measure import measured_device, measured_reading
+from mms_dist.training.census import take_census
+from tests.doctoring import examined
+
+
+def of_loader(findings: list[Finding]) -> Finding:
+    (finding,) = (each for each in findings if each.check == "loader")
+    return finding
+
+
+@pytest.mark.parametrize(
+    ("read", "device", "status", "told", "mend"),
+    [
+        (6_000.0, 500.0, "ok", "3 threads could read 6,000 s of audio a second, the device takes 500: ", None),
+        (6_000.0, 500.0, "ok", "the device is the slower, 12.0x", None),
+        (400.0, 1_000.0, "warning", "the loader is the slower, 2.5x", "set data.workers higher (now 3)"),
+        (1_200.0, 1_000.0, "warning", "the device is the slower, 1.2x", "set data.workers higher (now 3)"),
+    ],
+)
+def test_the_slower_of_both_is_named_and_a_loader_without_reserve_is_warned_of(
+    config: Path, monkeypatch: pytest.MonkeyPatch, read: float, device: float, status: str, told: str, mend: str | None
+) -> None:
+    monkeypatch.setattr(loader, "measured_reading", lambda *args, **options: read)
+    monkeypatch.setattr(loader, "measured_device", lambda *args: device)
+    finding = of_loader(examined(config, "--data.workers", "3", load=True))
+    assert finding.status == status and told in finding.found
+    assert finding.mend is None if mend is None else mend in str(finding.mend)
+
+
+def test_without_loading_only_reading_is_measured_and_in_a_job_the_device_is_not(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finding = of_loader(examined(config))
+    assert finding.status == "ok" and "1 thread could read" in finding.found
+    assert "--load measures" in finding.found
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert "the device" not in of_loader(examined(config, load=True)).found
+    assert of_loader(examined(config, here=False)).status == "not checked"
+
+
+def test_what_is_measured_is_a_moment_of_reading_and_a_few_rounds(config: Path) -> None:
+    loaded = load_config(config, [])
+    _, census = take_census(loaded)
+    rates = [
+        measured_reading(loaded, census, workers=workers, seconds=seconds)
+        for workers in (1, 2)
+        for seconds in (0.0, 0.1)
+    ]
+    assert min(rates) > 1.0  # times real time
+    assert measured_device(loaded, census) > 1.0

@@ -1,0 +1,166 @@
+"""What a layer costs: how many operations it starts, forward and backward, and how much memory a pass holds at once.
+
+An operation is a call of ATen that is no view: what starts a kernel on a GPU. Attention is one, and so is its backward
+pass: a GPU has other ones than a CPU, but as many. A layer's are what a pass through one layer more takes, so that what
+is done once a pass does not count. They were 24 and 31 before projections were fused and weights gathered once a pass,
+49 and 32 with dropout, 24 and 53 with activation checkpointing.
+"""
+
+import tempfile
+import weakref
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from transformers import Wav2Vec2Model
+
+from mms_dist.model.base import FrozenBase
+from mms_dist.model.routed import Batch, RoutedModel
+from tests.benchmarks.bases import routed_model
+from tests.conftest import small_base_config
+
+UTTERANCES = 8
+
+
+class Operations(TorchDispatchMode):
+    """Counts operations, and bytes of what they made that is alive at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: Counter[str] = Counter()
+        self.made: list[tuple[torch.Size, torch.dtype]] = []
+        self.peak_bytes = self._bytes = 0
+        self._alive: dict[int, int] = {}
+
+    def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = {_storage(tensor)._cdata for tensor in tree_leaves((args, kwargs)) if isinstance(tensor, Tensor)}
+        result = operation(*args, **(kwargs or {}))
+        self.calls[str(operation)] += not operation.is_view
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, Tensor):
+                self.made.append((tensor.shape, tensor.dtype))
+                self._hold(_storage(tensor), given)
+        return result
+
+    def _hold(self, storage: torch.UntypedStorage, given: set[int]) -> None:
+        key = storage._cdata
+        if key not in given and key not in self._alive:
+            self._alive[key] = storage.nbytes()
+            self._bytes += storage.nbytes()
+            self.peak_bytes = max(self.peak_bytes, self._bytes)
+            weakref.finalize(storage, self._release, key)
+
+    def _release(self, key: int) -> None:
+        self._bytes -= self._alive.pop(key)
+
+
+def _storage(tensor: Tensor) -> torch.UntypedStorage:
+    return tensor.untyped_storage()
+
+
+def base_of(layers: int, hidden: int = 32, dtype: torch.dtype = torch.float32) -> FrozenBase:
+    config: Any = small_base_config(num_hidden_layers=layers, hidden_size=hidden, intermediate_size=4 * hidden)
+    torch.manual_seed(0)
+    with tempfile.TemporaryDirectory() as folder:
+        Wav2Vec2Model(config).save_pretrained(folder)
+        return FrozenBase.load(folder, dtype=dtype)
+
+
+def batch_of(base: FrozenBase, *, frames: int, languages: int, padded: bool = True, dropout: float = 0.0) -> Batch:
+    features_BTC = torch.randn(UTTERANCES, frames, 16).to(base.dtype)
+    frames_B = frames - torch.arange(UTTERANCES) * padded
+    batch = Batch(features_BTC, frames_B, torch.arange(UTTERANCES) % languages)
+    if dropout == 0:
+        return batch
+    return replace(batch, keys_B=torch.arange(UTTERANCES), dropout_B=torch.full((UTTERANCES,), dropout))
+
+
+def measured(model: RoutedModel, batch: Batch) -> tuple[Operations, Operations]:
+    """What is done forward and backward."""
+    on_device = model.on_device(batch)
+    with Operations() as forward:
+        total = model.device_logits(on_device).sum()
+    with Operations() as backward:
+        total.backward()
+    return forward, backward
+
+
+def a_layers(checkpointing: bool, padded: bool, dropout: float) -> tuple[Counter[str], Counter[str]]:
+    """Operations of one layer, forward and backward."""
+    counted = []
+    for layers in (4, 3):
+        base = base_of(layers)
+        model = routed_model(base, [9, 12], dim=4)
+        model.activation_checkpointing = checkpointing
+        batch = batch_of(base, frames=20, languages=2, padded=padded, dropout=dropout)
+        counted.append([operations.calls for operations in measured(model, batch)])
+    (forward, backward), (less_forward, less_backward) = counted
+    return forward - less_forward, backward - less_backward
+
+
+@pytest.mark.parametrize(
+    ("checkpointing", "padded", "dropout", "forward", "backward"),
+    [
+        (False, True, 0.0, 14, 22),
+        (False, False, 0.0, 14, 22),
+        (False, True, 0.1, 20, 23),
+        (True, True, 0.0, 17, 44),
+    ],
+)
+def test_a_layer_takes_few_operations(
+    checkpointing: bool, padded: bool, dropout: float, forward: int, backward: int
+) -> None:
+    of_forward, of_backward = a_layers(checkpointing, padded, dropout)
+    assert of_forward.total() <= forward, of_forward
+    assert of_backward.total() <= backward, of_backward
+
+
+def test_a_pass_makes_its_mask_and_gathers_each_kind_of_weights_once() -> None:
+    base = base_of(4)
+    forward, _ = measured(routed_model(base, [9, 12], dim=4), batch_of(base, frames=20, languages=2))
+    assert forward.calls["aten.where.self"] == forward.calls["aten.scalar_tensor.default"] == 0
+    of_rows, of_adapter, of_head = 7, 3, 2  # six kinds and the head; down, its bias and up; weights and bias
+    assert forward.calls["aten.index_select.default"] == of_rows + of_adapter + of_head
+
+
+def test_dropout_draws_no_64_bit_numbers_over_frames_and_channels() -> None:
+    base = base_of(3)
+    frames, batch = 20, batch_of(base, frames=20, languages=2, dropout=0.1)
+    forward, backward = measured(routed_model(base, [9, 12], dim=4), batch)
+    wide = {torch.float64, torch.int64}
+    assert not [made for made in forward.made + backward.made if made[1] in wide and made[0].numel() > frames * 40]
+
+
+BEFORE_BYTES = {
+    (torch.float32, 16, 1): 27_602_056,
+    (torch.float32, 16, 8): 30_439_096,
+    (torch.float32, 256, 1): 35_028_936,
+    (torch.float32, 256, 8): 74_979_512,
+    (torch.bfloat16, 16, 1): 13_954_152,
+    (torch.bfloat16, 16, 8): 16_685_016,
+    (torch.bfloat16, 256, 1): 19_144_072,
+    (torch.bfloat16, 256, 8): 59_640_392,
+}
+"""By (type, width, languages among the utterances): what `peak_bytes` gave at commit 65b624c, which gathered weights in
+every layer."""
+
+
+@pytest.mark.parametrize(("dtype", "dim", "languages"), BEFORE_BYTES)
+def test_checkpointed_passes_hold_no_more_than_they_did(dtype: torch.dtype, dim: int, languages: int) -> None:
+    assert peak_bytes(dtype, dim, languages) <= BEFORE_BYTES[dtype, dim, languages]
+
+
+def peak_bytes(dtype: torch.dtype, dim: int, languages: int) -> int:
+    """Of what a pass makes, the most that is alive at once."""
+    base = base_of(4, 256, dtype)
+    model = routed_model(base, [40] * UTTERANCES, dim=dim)
+    model.activation_checkpointing = True
+    batch = batch_of(base, frames=150, languages=languages)
+    with Operations() as operations:
+        model.logits(batch).sum().backward()
+    return operations.peak_bytes

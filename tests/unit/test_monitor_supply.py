@@ -1,0 +1,50 @@
+"""The log says whether the loader or the device is the slower, by how much, and when something should be done."""
+
+import pytest
+
+from mms_dist.monitor.report import LanguageRound, RoundReport
+from mms_dist.monitor.supply import SupplyNotice
+from mms_dist.monitor.throughput import FEWEST_ROUNDS, Throughput
+
+LANGUAGE = LanguageRound("ron", 1, 10, 0.1, 2.0, 1e-3, 1.0, 4, 20.0)
+
+
+def told(waits: list[float], *, readers: int = 2, read: float = 25.0) -> list[tuple[int, str]]:
+    """Lines by the number of their round; each round trains on 100 s of audio in 2 s, and waits so long before."""
+    throughput, notice = Throughput(), SupplyNotice()
+    lines = []
+    for number, wait in enumerate(waits, start=1):
+        report = RoundReport(number, [LANGUAGE], 2.0 + wait, 100.0, 110.0, wait, compute_seconds=2.0, readers=readers)
+        report.read_audio_seconds, report.read_seconds = 100.0, 100.0 / read
+        throughput.add(report, 100.0 * number)
+        line = notice.line(throughput)
+        lines += [(number, line)] if line else []
+    return lines
+
+
+def test_the_slower_of_both_is_named_once_after_the_first_rounds() -> None:
+    ((number, line),) = told([0.008] * 40, read=300.0)
+    assert number == FEWEST_ROUNDS
+    assert line == (
+        "loader: 2 threads could read 600 s of audio a second, the device takes 50: the device is the slower, 12.0x; "
+        "rounds wait 0.4 % of their time for data"
+    )
+
+
+@pytest.mark.parametrize("readers", [1, 3])
+def test_where_rounds_wait_for_data_it_says_what_to_do(readers: int) -> None:
+    ((_, line),) = told([2.0] * 20, readers=readers, read=10.0)
+    assert f"the device takes 50: the loader is the slower, {5 / readers:.1f}x; rounds wait 50.0 %" in line
+    assert f"set data.workers higher (now {readers})" in line
+
+
+def test_it_is_said_again_when_waiting_begins_or_ceases_to_matter() -> None:
+    lines = told([0.0] * 20 + [1.0] * 20 + [0.0] * 40)
+    assert ["data.workers" in line for _, line in lines] == [False, True, False]
+
+
+def test_nothing_is_said_where_nothing_was_read_or_measured() -> None:
+    throughput, notice = Throughput(), SupplyNotice()
+    for number in range(20):
+        throughput.add(RoundReport(number, [LANGUAGE], 2.0, 100.0, 110.0), 2.0 * number)
+        assert notice.line(throughput) is None
