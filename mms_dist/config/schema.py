@@ -78,7 +78,7 @@ class Model:
     constant size; on a GPU it needs compute capability 8.0 and bfloat16. `auto` is what was measured to be faster."""
     compile: Switch = "auto"
     """Compile the frozen layers (torch.compile). `auto`: on a GPU, where enough steps are left to pay for it. Not with
-    ZeRO-3, which wraps the same layers."""
+    ZeRO-3, which wraps the same layers, and not with packed passes."""
     activation_checkpointing: Flag = False
     """Recompute each layer in the backward pass: less memory, about a third more arithmetic."""
     feature_cache_gib: NonNegativeFloat | None = None

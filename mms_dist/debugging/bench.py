@@ -16,7 +16,6 @@ from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config, Optim
 from mms_dist.data.batch import BatchRequest, LoadedBatch, Utterance
 from mms_dist.data.collate import ForwardBatch, collate
-from mms_dist.data.packer import pack
 from mms_dist.data.stream import Position
 from mms_dist.debugging.utterances import similar_lengths, take_by_length
 from mms_dist.distributed.placement import Work
@@ -33,7 +32,6 @@ from mms_dist.training.roster import Candidate
 from mms_dist.training.trainee import Trainee
 from shards.index import ShardIndex
 from shards.read import ShardReader
-from shards.schema import SAMPLE_RATE
 
 
 @dataclass(frozen=True)
@@ -92,10 +90,8 @@ class Bench:
     def forward_groups(self) -> list[list[Utterance]]:
         """The round's forward passes, as training would make them."""
         everything = self.utterances()
-        own = self.parts.gradients
-        capacity = int(own.forward_seconds * SAMPLE_RATE)
-        groups = pack(lengths(everything), capacity=capacity, forward_cost=own.forward_cost)
-        return [[everything[item] for item in group] for group in groups]
+        passes = self.parts.gradients.plan_passes(everything)
+        return [[everything[item] for strip in strips for item in strip] for strips in passes]
 
     def forward(self, members: Sequence[Utterance], model: RoutedModel | None = None) -> Forward:
         """A forward pass with its graph, without SpecAugment or dropout."""
@@ -129,6 +125,7 @@ class Bench:
             forward_seconds=self.parts.gradients.forward_seconds,
             forward_cost=self.parts.gradients.forward_cost,
             seed=self.config.run.seed,
+            packed=self.parts.gradients.packed,
         )
 
     def gradients(

@@ -62,10 +62,23 @@ class AdapterBank:
         self.grads[slot].zero_()
         self.vocabulary_sizes[slot] = 0
 
-    def gather(self, slots_U: Tensor, start: int, end: int) -> Tensor:
+    def gather(self, slots_U: Tensor, start: int, end: int, *, in_strips: bool = False) -> Tensor:
         """These columns of the rows of a pass's languages, [U, end - start]; their gradients are added to `grads` in
-        the backward pass."""
-        return _GatherRows.apply(self.rows, self.grads[:, start:end], slots_U, start, end)
+        the backward pass, as by `add_to_slots`."""
+        return _GatherRows.apply(self.rows, self.grads[:, start:end], slots_U, start, end, in_strips)
+
+
+def add_to_slots(sums_SR: Tensor, slots_U: Tensor, rows_UR: Tensor, *, in_strips: bool) -> None:
+    """Add each row to that of its slot, one after the other where slots repeat, which is said by `in_strips`.
+
+    A CPU does so anyway. A GPU would add the rows of one slot in any order, so there it is asked for one at a time: a
+    pass has few strips.
+    """
+    if not (in_strips and sums_SR.is_cuda):
+        sums_SR.index_add_(0, slots_U, rows_UR)
+        return
+    for slot_1, row_1R in zip(slots_U.split(1), rows_UR.split(1), strict=True):
+        sums_SR.index_add_(0, slot_1, row_1R)
 
 
 class _GatherRows(torch.autograd.Function):
@@ -75,13 +88,15 @@ class _GatherRows(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, grads: Tensor, slots_U: Tensor, start: int, end: int) -> Tensor:
+    def forward(
+        ctx: Any, rows: Tensor, grads: Tensor, slots_U: Tensor, start: int, end: int, in_strips: bool
+    ) -> Tensor:
         ctx.save_for_backward(slots_U)
-        ctx.grads = grads
+        ctx.grads, ctx.in_strips = grads, in_strips
         return rows[:, start:end].index_select(0, slots_U)
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[None, None, None, None, None]:
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[None, None, None, None, None, None]:
         (slots_U,) = ctx.saved_tensors
-        ctx.grads.index_add_(0, slots_U, grad_outputs[0])
-        return None, None, None, None, None
+        add_to_slots(ctx.grads, slots_U, grad_outputs[0], in_strips=ctx.in_strips)
+        return None, None, None, None, None, None

@@ -23,6 +23,7 @@ from mms_dist.errors import BaseModelError
 from mms_dist.model.cuda_settings import settle_cuda_arithmetic
 from mms_dist.model.front_end import StridedFrontEnd
 from mms_dist.model.layer import FrozenLayer
+from mms_dist.model.segments import Segments
 from shards.schema import FRONT_END
 
 SHIPPED_BASE = "tiny-mms"
@@ -131,18 +132,32 @@ class FrozenBase:
             time_BT: frames replaced by the base's mask embedding (zero if it has none), or None.
             channel_BH: channels set to zero, or None.
         """
-        base: Any = self.module
-        hidden_BTH = base.feature_projection(features_BTC)[0]
-        if time_BT is not None:
-            embedding = getattr(base, "masked_spec_embed", None)
-            fill_H = hidden_BTH.new_zeros(self.hidden) if embedding is None else embedding.to(hidden_BTH.dtype)
-            hidden_BTH = torch.where(time_BT[:, :, None], fill_H, hidden_BTH)
-        if channel_BH is not None:
-            hidden_BTH = hidden_BTH.masked_fill(channel_BH[:, None, :], 0)
+        hidden_BTH = self.project(features_BTC, time_BT, None if channel_BH is None else channel_BH[:, None, :])
         hidden_BTH = hidden_BTH.masked_fill(~valid_BT[:, :, None], 0)
-        return hidden_BTH + base.encoder.pos_conv_embed(hidden_BTH)
+        return hidden_BTH + self.positions(hidden_BTH)
 
-    def layer(self, index: int, hidden: Tensor, attend: Tensor | None) -> Tensor:
+    @torch.no_grad()
+    def project(self, features: Tensor, time: Tensor | None, channels: Tensor | None) -> Tensor:
+        """Project and mask the features, [..., C] to [..., H]; `time` masks frames [...], `channels` [..., H]."""
+        base: Any = self.module
+        hidden = base.feature_projection(features)[0]
+        if time is not None:
+            embedding = getattr(base, "masked_spec_embed", None)
+            fill_H = hidden.new_zeros(self.hidden) if embedding is None else embedding.to(hidden.dtype)
+            hidden = torch.where(time[..., None], fill_H, hidden)
+        return hidden if channels is None else hidden.masked_fill(channels, 0)
+
+    @torch.no_grad()
+    def positions(self, hidden_BTH: Tensor) -> Tensor:
+        """The positional convolution, [B, T, H], as if zeros lay around every row."""
+        return self.module.encoder.pos_conv_embed(hidden_BTH)  # type: ignore[union-attr,operator]
+
+    @property
+    def position_gap(self) -> int:
+        """Zero frames that keep two utterances apart in the positional convolution."""
+        return int(self.config.num_conv_pos_embeddings) // 2
+
+    def layer(self, index: int, hidden: Tensor, attend: Tensor | Segments | None) -> Tensor:
         """One frozen transformer layer without its adapter, [..., H] to [..., H]; for `attend` see `layer.mix`."""
         return self.layers[index](hidden, attend)
 

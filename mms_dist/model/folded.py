@@ -13,12 +13,14 @@ multiple of 16 bytes, which a GPU's matrix products want.
 Legend: U languages of a pass, L layers, H hidden size, D bottleneck, W its width with the added columns, V vocabulary.
 """
 
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from mms_dist.model.bank import AdapterBank
+from mms_dist.model.bank import AdapterBank, add_to_slots
 
 ABSENT_TOKEN_LOGIT = -1e4
 """Logit of a token outside an utterance's own vocabulary: probability exactly 0 in every float type, and, unlike
@@ -31,26 +33,43 @@ def width_of(dim: int, dtype: torch.dtype) -> int:
     return (dim // aligned + 1) * aligned
 
 
-def fold(bank: AdapterBank, slots_U: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+def fold(
+    bank: AdapterBank, slots_U: Tensor, dtype: torch.dtype, *, in_strips: bool = False
+) -> tuple[Tensor, Tensor, Tensor]:
     """The adapters of the languages in these slots, in `dtype`; their gradients are added to the bank's.
+
+    Args:
+        in_strips: a slot may come more than once.
 
     Returns:
         Down projections [U, L, W, H] (transposed), their biases [U, L, 1, W], and up projections with their biases
         [U, L, W, H].
     """
-    return _Fold.apply(bank.rows, bank, slots_U, dtype)
+    return _Fold.apply(bank.rows, bank, slots_U, dtype, in_strips)
 
 
 def heads(
-    bank: AdapterBank, slots_U: Tensor, sizes_U: Tensor, largest_vocabulary: int, dtype: torch.dtype
+    bank: AdapterBank,
+    slots_U: Tensor,
+    sizes_U: Tensor,
+    largest_vocabulary: int,
+    dtype: torch.dtype,
+    *,
+    step: int = 1,
+    in_strips: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """Weights [U, H, V] and biases [U, 1, V] of the heads, cut to the largest vocabulary."""
+    """Weights [U, H, V] and biases [U, 1, V] of the heads, cut to the largest vocabulary, or the next multiple of
+    `step`: a column is summed otherwise in a product of another width. `in_strips`: a slot may come more than once."""
     start, width = bank.layout.adapter_size, bank.layout.hidden + 1
-    head_UR = bank.gather(slots_U, start, start + largest_vocabulary * width)
+    head_UR = bank.gather(slots_U, start, start + largest_vocabulary * width, in_strips=in_strips)
     entries_UVH = head_UR.view(len(head_UR), largest_vocabulary, width)
     own_UV = torch.arange(largest_vocabulary, device=head_UR.device) < sizes_U[:, None]
     bias_UV = entries_UVH[:, :, -1].masked_fill(~own_UV, ABSENT_TOKEN_LOGIT)
-    return entries_UVH[:, :, :-1].transpose(1, 2).to(dtype), bias_UV[:, None, :].to(dtype)
+    weights_UVH, more = entries_UVH[:, :, :-1], -largest_vocabulary % step
+    if more:
+        weights_UVH = functional.pad(weights_UVH, (0, 0, 0, more))
+        bias_UV = functional.pad(bias_UV, (0, more), value=ABSENT_TOKEN_LOGIT)
+    return weights_UVH.transpose(1, 2).to(dtype), bias_UV[:, None, :].to(dtype)
 
 
 class _Fold(torch.autograd.Function):
@@ -62,10 +81,10 @@ class _Fold(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, rows: Tensor, bank: AdapterBank, slots_U: Tensor, dtype: torch.dtype
+        ctx: Any, rows: Tensor, bank: AdapterBank, slots_U: Tensor, dtype: torch.dtype, in_strips: bool
     ) -> tuple[Tensor, Tensor, Tensor]:
         ctx.save_for_backward(rows, slots_U)  # rows, so that their change before the backward pass is an error
-        ctx.bank = bank
+        ctx.bank, ctx.in_strips = bank, in_strips
         layout, kind = bank.layout, _Kinds(bank, bank.rows.detach(), slots_U)
         languages, layers, dim, hidden = len(slots_U), layout.layers, layout.dim, layout.hidden
         width = width_of(dim, dtype)
@@ -84,9 +103,10 @@ class _Fold(torch.autograd.Function):
         return down_ULWH, bias_ULW[:, :, None], up_ULWH
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[None, None, None, None]:
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[None, None, None, None, None]:
         rows, slots_U = ctx.saved_tensors
-        kind, add = _Kinds(ctx.bank, rows.detach(), slots_U), _Kinds(ctx.bank, ctx.bank.grads, slots_U).add
+        kind = _Kinds(ctx.bank, rows.detach(), slots_U)
+        add = partial(_Kinds(ctx.bank, ctx.bank.grads, slots_U).add, in_strips=ctx.in_strips)
         dim = ctx.bank.layout.dim
         down_ULWH, bias_UL1W, up_ULWH = grad_outputs
         add("linear_2.weight", up_ULWH[:, :, :dim].transpose(2, 3))
@@ -98,7 +118,7 @@ class _Fold(torch.autograd.Function):
         add("norm.weight", weight_ULDH.mul_(folded_ULDH).sum(2))
         torch.mul(folded_ULDH, kind("norm.weight")[:, :, None], out=weight_ULDH)
         add("linear_1.weight", weight_ULDH.addcmul_(bias_ULD1, kind("norm.bias")[:, :, None]))
-        return None, None, None, None
+        return None, None, None, None, None
 
 
 class _Kinds:
@@ -111,9 +131,10 @@ class _Kinds:
         """A copy, [U, L, …]."""
         return self._columns(name).index_select(0, self._slots_U).view(-1, self._layout.layers, *self._shape(name))
 
-    def add(self, name: str, values: Tensor) -> None:
+    def add(self, name: str, values: Tensor, *, in_strips: bool) -> None:
         """Add [U, L, …] in place."""
-        self._columns(name).index_add_(0, self._slots_U, values.flatten(1).to(self._table_SR.dtype))
+        rows_UC = values.flatten(1).to(self._table_SR.dtype)
+        add_to_slots(self._columns(name), self._slots_U, rows_UC, in_strips=in_strips)
 
     def _shape(self, name: str) -> tuple[int, ...]:
         return self._layout.kinds[name]

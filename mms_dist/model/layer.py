@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mms_dist.model.segments import Segments
+
 _PROJECTIONS = ("q_proj", "k_proj", "v_proj")
 
 
@@ -27,7 +29,7 @@ class FrozenLayer(nn.Module):
         self.feed_forward = layer.feed_forward
         self.final_layer_norm = layer.final_layer_norm
 
-    def forward(self, hidden: Tensor, attend: Tensor | None) -> Tensor:
+    def forward(self, hidden: Tensor, attend: Tensor | Segments | None) -> Tensor:
         """[..., H] to [..., H]; for `attend` see `mix`."""
         hidden = hidden + self.attention(self.layer_norm(hidden), attend)
         return hidden + self.feed_forward(self.final_layer_norm(hidden))
@@ -46,18 +48,21 @@ class FrozenAttention(nn.Module):
         self.out_proj = attention.out_proj
         self.register_state_dict_post_hook(_name_apart)
 
-    def forward(self, hidden: Tensor, attend: Tensor | None) -> Tensor:
+    def forward(self, hidden: Tensor, attend: Tensor | Segments | None) -> Tensor:
         qkv_3KE = self.qkv(hidden).unflatten(-1, (3, self.num_heads, self.head_dim))
         return self.out_proj(mix(qkv_3KE, attend).flatten(-2))
 
 
-def mix(qkv_3KE: Tensor, attend: Tensor | None) -> Tensor:
+def mix(qkv_3KE: Tensor, attend: Tensor | Segments | None) -> Tensor:
     """Attention itself, through torch's fused kernel: [B, T, 3, K, E] to [B, T, K, E].
 
     Args:
         attend: True where a key may be attended to, or what is added to its scores (0 there, -inf elsewhere);
-            None: everywhere. It broadcasts to [B, K, T, T].
+            None: everywhere. It broadcasts to [B, K, T, T]. Or the sequences of a packed pass, [R, 64, 3, K, E].
     """
+    if isinstance(attend, Segments):
+        query, key, value = (part.flatten(0, 1) for part in qkv_3KE.unbind(2))
+        return attend.attend(query, key, value).unflatten(0, qkv_3KE.shape[:2])
     query, key, value = (part.transpose(1, 2) for part in qkv_3KE.unbind(2))
     return functional.scaled_dot_product_attention(query, key, value, attn_mask=attend).transpose(1, 2)
 

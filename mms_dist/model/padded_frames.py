@@ -7,6 +7,7 @@ two sides of a matrix.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -28,6 +29,11 @@ class PaddedFrames:
             padding. Made once a pass: attention makes it of a boolean mask anew in every layer.
         numbers: of each frame in its utterance, [1, T].
     """
+
+    head_step: ClassVar[int] = 1
+    """Heads are as wide as the largest vocabulary of the pass."""
+    in_strips: ClassVar[bool] = False
+    """A language is given once."""
 
     valid_BT: Tensor
     attend: Tensor | None
@@ -72,3 +78,7 @@ class PaddedFrames:
     def add_product(self, residual_BTY: Tensor, frames_BTX: Tensor, weight_BXY: Tensor) -> Tensor:
         """`residual` plus every frame times its own language's matrix, [B, T, Y]."""
         return torch.baddbmm(residual_BTY, frames_BTX, weight_BXY)
+
+    def by_utterance(self, logits_BTV: Tensor) -> Tensor:
+        """[B, T, V], as they are."""
+        return logits_BTV

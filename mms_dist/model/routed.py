@@ -17,6 +17,7 @@ from mms_dist.model.bank import AdapterBank
 from mms_dist.model.base import FrozenBase
 from mms_dist.model.dropout import DropoutMasks
 from mms_dist.model.folded import fold, heads, width_of
+from mms_dist.model.packed_frames import PackedFrames
 from mms_dist.model.padded_frames import PaddedFrames
 from mms_dist.model.plain_norm import PlainNorm
 
@@ -49,15 +50,15 @@ class DeviceBatch:
 
     Attributes:
         frames: how the utterances' frames lie in the pass's tensors.
-        features: of the front end, [B, T, C].
-        slots_U: rows of the bank of the languages in the pass, int64; each language once.
-        owner_B: place in slots_U of each utterance's language, int64.
+        features: of the front end, [B, T, C], or [F, C] in rows that the frames look up.
+        slots_U: rows of the bank of the languages in the pass, int64; each language once, or once a strip.
+        owner_B: place in slots_U of each utterance's language, or of each block's strip, int64.
         sizes_U: vocabulary size of each of those languages, int64.
         largest_vocabulary: the largest of them, known on the host.
         keys_B, dropout_B, time, channel_BH: as in `Batch`; `time` lies as the frames do.
     """
 
-    frames: PaddedFrames
+    frames: PaddedFrames | PackedFrames
     features: Tensor
     slots_U: Tensor
     owner_B: Tensor
@@ -101,7 +102,7 @@ class RoutedModel:
         )
 
     def device_logits(self, batch: DeviceBatch) -> Tensor:
-        """CTC logits [..., V] for the largest vocabulary V of the batch, in at least float32.
+        """CTC logits [B, T, V] for the largest vocabulary V of the batch or a little more, in at least float32.
 
         Frames past an utterance's own, and tokens past its language's own vocabulary, carry no meaning; the latter
         have probability 0.
@@ -115,16 +116,25 @@ class RoutedModel:
                 hidden = checkpoint(layer, number, hidden, adapter, use_reentrant=False, preserve_rng_state=False)
             else:
                 hidden = layer(number, hidden, adapter)
-        head_UHV, bias_U1V = heads(self.bank, batch.slots_U, batch.sizes_U, batch.largest_vocabulary, dtype)
+        head_UHV, bias_U1V = heads(
+            self.bank,
+            batch.slots_U,
+            batch.sizes_U,
+            batch.largest_vocabulary,
+            dtype,
+            step=frames.head_step,
+            in_strips=frames.in_strips,
+        )
         logits = frames.product(
             self.base.final_norm(hidden), frames.gather(head_UHV, batch.owner_B), frames.gather(bias_U1V, batch.owner_B)
         )
-        return logits.to(torch.promote_types(logits.dtype, torch.float32))
+        logits_BTV = frames.by_utterance(logits)
+        return logits_BTV.to(torch.promote_types(logits_BTV.dtype, torch.float32))
 
     def _adapters(self, batch: DeviceBatch) -> list[_Adapter]:
         """Of every layer. They are gathered for the products once a pass; with activation checkpointing, which is there
         to keep less than that, anew in every layer."""
-        parts: Iterable[Tensor] = fold(self.bank, batch.slots_U, self.base.dtype)
+        parts: Iterable[Tensor] = fold(self.bank, batch.slots_U, self.base.dtype, in_strips=batch.frames.in_strips)
         if not self.activation_checkpointing:
             parts = (batch.frames.gather(part, batch.owner_B) for part in parts)
         down_LWH, bias_L1W, up_LWH = (part.unbind(1) for part in parts)

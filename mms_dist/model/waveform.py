@@ -1,7 +1,9 @@
 """From recordings as they are decoded to the input of the front end.
 
-Legend: B utterances, S audio samples of the longest.
+Legend: B utterances, S audio samples of the longest, X pieces of one long recording with K samples each.
 """
+
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -51,3 +53,29 @@ def _at_once(audio_BS: Tensor, samples_B: Tensor) -> Tensor:
     centred_BS = (audio64_BS - mean_B[:, None]) * (_SCALE / deviation_B)[:, None]
     own_BS = torch.arange(audio_BS.shape[1], device=audio_BS.device) < samples_B[:, None]
     return torch.where(own_BS, centred_BS, 0.0).to(torch.float32)
+
+
+def moments(audio: Iterable[np.ndarray]) -> np.ndarray:
+    """What `normalised_pieces` needs of each int16 recording, float64 [2, B]: its mean, and what it is then scaled by.
+
+    They are made of the same exact sums as on a GPU, so that each sample becomes what `normalised` makes of it there.
+    """
+    mean, scale = [], []
+    for samples in audio:
+        exact = samples.astype(np.float64)
+        mean.append(exact.sum() / len(exact))
+        variance = exact @ exact / len(exact) - mean[-1] * mean[-1]
+        scale.append(_SCALE / np.sqrt(variance * _SCALE**2 + _VARIANCE_FLOOR))
+    return np.array([mean, scale])
+
+
+def normalised_pieces(audio_XK: Tensor, moments_2B: Tensor, utterance_X: Tensor) -> Tensor:
+    """Zero mean and unit variance of each utterance in a long recording, float32 [X, K].
+
+    Args:
+        audio_XK: int16, pieces of no more than one utterance each.
+        moments_2B: of `moments`.
+        utterance_X: whose piece it is.
+    """
+    mean_X, scale_X = moments_2B.index_select(1, utterance_X)
+    return ((audio_XK.to(torch.float64) - mean_X[:, None]) * scale_X[:, None]).to(torch.float32)

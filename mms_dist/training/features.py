@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
@@ -20,6 +21,7 @@ from mms_dist.model.base import FrozenBase
 from mms_dist.model.waveform import normalised
 from mms_dist.training.feature_spill import FeatureSpill
 from mms_dist.training.feature_store import FeatureStore
+from mms_dist.training.packed_features import PackedFeaturePlan, computed_rows, plan_packed
 from shards.schema import frames_of
 
 _GIB = 1 << 30
@@ -72,16 +74,7 @@ class FeatureSource:
     def plan(self, members: Sequence[Utterance]) -> FeaturePlan:
         """Look up what is remembered and lay out the audio of the rest; on the host, by any one thread."""
         frames_B = frames_of(samples_of(members))
-        known: dict[int, Tensor] = {}
-        if self._store is not None:
-            self._store.write_behind()
-            for place, member in enumerate(members):
-                features_TC = self._store.get(member.feature_key)
-                if features_TC is not None:
-                    known[place] = features_TC
-                else:
-                    shape_TC = int(frames_B[place]), self._base.feature_channels
-                    self._store.reserve(member.feature_key, shape_TC, self._base.dtype)
+        known = self._known(members, frames_B)
         computed = [place for place in range(len(members)) if place not in known]
         tensors = {}
         if computed:
@@ -123,6 +116,29 @@ class FeatureSource:
         features_BTC[:, : computed_MTC.shape[1]].index_copy_(0, tensors["computed"], computed_MTC)
         return features_BTC
 
+    def plan_packed(self, members: Sequence[Utterance], places: int) -> PackedFeaturePlan:
+        """The same for a packed pass of so many frames."""
+        frames_B = frames_of(samples_of(members))
+        return plan_packed(members, frames_B, self._known(members, frames_B), places=places, alone=self._one_by_one)
+
+    def packed_on_device(self, plan: PackedFeaturePlan, tensors: Mapping[str, Tensor]) -> Tensor:
+        """Features [F, C] of a packed plan whose tensors are on the device. Waits for nothing."""
+        if not plan.computed:
+            return tensors["remembered"]
+        if self._one_by_one:
+            parts = zip(tensors["audio"].split(plan.samples), tensors["samples"].split(1), strict=True)
+            computed_FC = torch.cat([self._base.features(normalised(part_S[None], own))[0] for part_S, own in parts])
+        else:
+            computed_FC = computed_rows(self._base, plan, tensors)
+        if self._store is not None:
+            self._store.fill(
+                {
+                    plan.members[place].feature_key: computed_FC[first : first + frames]
+                    for place, first, frames in plan.computed_rows()
+                }
+            )
+        return torch.cat([computed_FC, tensors["remembered"]]) if "remembered" in tensors else computed_FC
+
     def features(self, members: Sequence[Utterance]) -> Tensor:
         """Features [B, T, C] of utterances at once, for whoever may wait."""
         plan = self.plan(members)
@@ -142,6 +158,21 @@ class FeatureSource:
         """Give back everything."""
         if self._store is not None:
             self._store.close()
+
+    def _known(self, members: Sequence[Utterance], frames_B: np.ndarray) -> dict[int, Tensor]:
+        """What is remembered, by place in the pass; memory is reserved for the rest."""
+        known: dict[int, Tensor] = {}
+        if self._store is None:
+            return known
+        self._store.write_behind()
+        for place, member in enumerate(members):
+            features_TC = self._store.get(member.feature_key)
+            if features_TC is not None:
+                known[place] = features_TC
+            else:
+                shape_TC = int(frames_B[place]), self._base.feature_channels
+                self._store.reserve(member.feature_key, shape_TC, self._base.dtype)
+        return known
 
     def _alone(self, audio_S: Tensor, samples: Tensor) -> Tensor:
         """Features [T, C] of one utterance on a CPU."""

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from mms_dist import transfer
 from mms_dist.data.batch import LoadedBatch, Utterance
-from mms_dist.data.packer import FORWARD_COST, pack
+from mms_dist.data.packer import FORWARD_COST
 from mms_dist.distributed.comm import Comm
 from mms_dist.errors import TrainingError
 from mms_dist.model.ctc import utterance_losses
@@ -26,7 +26,8 @@ from mms_dist.model.routed import RoutedModel
 from mms_dist.training.ahead import Ahead
 from mms_dist.training.features import FeatureSource
 from mms_dist.training.lockstep import Lockstep
-from mms_dist.training.passes import HostPass, PassBuilder
+from mms_dist.training.packed_passes import PackedPassBuilder
+from mms_dist.training.passes import HostPass, Pass, PassBuilder
 from mms_dist.training.staging import BLOCKS, Staged, StagingBlocks
 from mms_dist.training.trainee import Trainee
 from shards.schema import SAMPLE_RATE
@@ -65,7 +66,8 @@ class GradientPass:
     """Adds the gradients of a round to the bank. `close` ends its thread.
 
     Args:
-        forward_seconds: padded audio of a pass.
+        forward_seconds: audio of a pass, padding or filler included.
+        packed: utterances lie end to end, in passes of one size.
         staging_bytes: pinned memory for passes on their way to a GPU; None: as much as they need.
     """
 
@@ -77,18 +79,21 @@ class GradientPass:
         forward_seconds: float,
         forward_cost: int = FORWARD_COST,
         seed: int,
+        packed: bool = False,
         staging_bytes: int | None = None,
         lockstep: Lockstep | None = None,
     ) -> None:
         self._lockstep = lockstep or Lockstep(Comm(), model)
         self._watch = self._lockstep.comm.watch
         self._model = model
-        self._builder = PassBuilder(model, features, seed=seed)
+        self._builder = (PackedPassBuilder if packed else PassBuilder)(
+            model, features, seed=seed, capacity=int(forward_seconds * SAMPLE_RATE), forward_cost=forward_cost
+        )
+        self.packed = packed
         self._staging = StagingBlocks(model.base.device, budget_bytes=staging_bytes)
         self._ahead = Ahead(model.base.device, depth=BLOCKS - 1)
         self.forward_seconds = forward_seconds
         self.forward_cost = forward_cost
-        self._capacity = int(forward_seconds * SAMPLE_RATE)
 
     def accumulate(self, batches: Sequence[LoadedBatch], trainees: Mapping[str, Trainee]) -> RoundLosses:
         """Forward and backward over all utterances of a round that are at hand, in groups of similar length.
@@ -104,13 +109,14 @@ class GradientPass:
             slots={utterance.language: trainees[utterance.language].slot for utterance in utterances},
             audio_seconds=sum(lengths) / SAMPLE_RATE,
         )
-        groups = pack(lengths, capacity=self._capacity, forward_cost=self.forward_cost)
-        passes = [[utterances[item] for item in group] for group in groups]
+        passes = [[[utterances[item] for item in strip] for strip in each] for each in self.plan_passes(utterances)]
         missing = self._lockstep.missing(len(passes))
 
-        def prepare(members: Sequence[Utterance]) -> _Prepared:
-            owners = [trainees[member.language] for member in members]
-            host = self._builder.on_host(members, [1 / sizes[member.language] for member in members], owners)
+        def prepare(strips: Sequence[Sequence[Utterance]]) -> _Prepared:
+            languages = [member.language for strip in strips for member in strip]
+            weights = [1 / sizes[language] for language in languages]
+            owners = [trainees[language] for language in languages]
+            host = self._builder.on_host(strips, weights, owners)
             return _Prepared(host, self._staging.stage(host.tensors))
 
         with contextlib.closing(self._ahead.map(prepare, passes)) as all_prepared:
@@ -126,9 +132,13 @@ class GradientPass:
                         f"rounds.forward_seconds (now {self.forward_seconds:g}), or set "
                         "model.activation_checkpointing"
                     ) from error
-                result.padded_seconds += len(members) * max(len(member.audio) for member in members) / SAMPLE_RATE
+                result.padded_seconds += self._builder.seconds(members)
         self._lockstep.idle(missing, backward=True)
         return result
+
+    def plan_passes(self, utterances: Sequence[Utterance]) -> list[Pass]:
+        """Which utterances go into every forward pass."""
+        return self._builder.passes(utterances)
 
     def close(self) -> None:
         """End the thread; returns when it is gone."""

@@ -14,11 +14,17 @@ from torch import Tensor
 
 from mms_dist.data.batch import Utterance
 from mms_dist.data.collate import padded_labels, random_keys
+from mms_dist.data.packer import pack
+from mms_dist.model.packed_frames import PackedFrames
 from mms_dist.model.padded_frames import PaddedFrames
 from mms_dist.model.randomness import Spans, spec_augment
 from mms_dist.model.routed import DeviceBatch, RoutedModel
 from mms_dist.training.features import FeaturePlan, FeatureSource
 from mms_dist.training.trainee import Trainee
+from shards.schema import SAMPLE_RATE
+
+Pass = Sequence[Sequence[int]]
+"""Utterances of a pass, in strips of one language each if it is packed, and all in one if it is padded."""
 
 
 @dataclass(frozen=True)
@@ -27,17 +33,20 @@ class HostPass:
 
     Attributes:
         members: its utterances.
-        owners: language of each.
-        features: where the front end's output comes from.
         tensors: all that goes to the device, by name.
         largest_vocabulary: of its languages.
     """
 
     members: Sequence[Utterance]
-    owners: Sequence[Trainee]
-    features: FeaturePlan
     tensors: Mapping[str, Tensor]
     largest_vocabulary: int
+
+
+@dataclass(frozen=True)
+class PaddedHostPass(HostPass):
+    """A padded pass before it goes to the device; `features` says where the front end's output comes from."""
+
+    features: FeaturePlan
 
 
 @dataclass(frozen=True)
@@ -53,56 +62,95 @@ class DevicePass:
 
 
 class PassBuilder:
-    """Describes passes, and makes the model's input of what has arrived on the device."""
+    """Describes passes, and makes the model's input of what has arrived on the device. Here they are padded.
 
-    def __init__(self, model: RoutedModel, features: FeatureSource, *, seed: int) -> None:
+    Args:
+        capacity: samples of a pass.
+        forward_cost: samples that one more pass costs.
+    """
+
+    def __init__(
+        self, model: RoutedModel, features: FeatureSource, *, seed: int, capacity: int, forward_cost: int
+    ) -> None:
+        self._capacity = capacity
+        self._forward_cost = forward_cost
         self._model = model
         self._features = features
         self._seed = seed
 
-    def on_host(self, members: Sequence[Utterance], weights: Sequence[float], owners: Sequence[Trainee]) -> HostPass:
-        """By any one thread; `weights` are those of the utterances' losses."""
+    def passes(self, utterances: Sequence[Utterance]) -> list[Pass]:
+        """Cut the utterances of a round into passes."""
+        lengths = [len(each.audio) for each in utterances]
+        return [[group.tolist()] for group in pack(lengths, capacity=self._capacity, forward_cost=self._forward_cost)]
+
+    def seconds(self, members: Sequence[Utterance]) -> float:
+        """Audio of a pass with what fills it up."""
+        return len(members) * max(len(member.audio) for member in members) / SAMPLE_RATE
+
+    def on_host(
+        self, strips: Sequence[Sequence[Utterance]], weights: Sequence[float], owners: Sequence[Trainee]
+    ) -> HostPass:
+        """By any one thread; `weights` are those of the utterances' losses, `owners` their languages."""
+        members = [member for strip in strips for member in strip]
         features = self._features.plan(members)
-        keys_B = random_keys(members, seed=self._seed)
-        labels_BL, label_lengths_B = padded_labels(members)
-        slots_B = torch.tensor([owner.slot for owner in owners])
-        slots_U, owner_B = torch.unique(slots_B, return_inverse=True)
-        sizes = [self._model.bank.vocabulary_sizes[slot] for slot in slots_U.tolist()]
-        dropout = [owner.settings.adapter.dropout for owner in owners]
-        time_BT, channel_BH = spec_augment(
-            keys_B.tolist(),
-            features.frames_B.tolist(),
-            [_spans(owner) for owner in owners],
-            longest=features.frames,
-            hidden=self._model.base.hidden,
-        )
-        tensors = {
+        tensors = self._of_utterances(members, weights, owners, features.frames_B)
+        slots_U, owner_B = torch.unique(tensors["slots"], return_inverse=True)
+        sizes = self._sizes(slots_U)
+        tensors |= {
             **features.tensors,
-            "frames": features.frames_B,
-            "labels": labels_BL,
-            "label_lengths": label_lengths_B,
-            "weights": torch.tensor(weights, dtype=torch.promote_types(self._model.base.dtype, torch.float32)),
-            "slots": slots_B,
             "slots of languages": slots_U,
             "owners": owner_B,
             "vocabulary sizes": torch.tensor(sizes),
-            "keys": keys_B,
         }
+        return PaddedHostPass(members, tensors, max(sizes), features)
+
+    def on_device(self, host: HostPass, tensors: Mapping[str, Tensor]) -> DevicePass:
+        """Of a pass whose tensors are on the device. Waits for nothing."""
+        assert isinstance(host, PaddedHostPass)
+        longest = host.features.frames
+        is_full = int(host.features.frames_B.min()) == longest
+        frames = PaddedFrames.of(tensors["frames"], longest, is_full=is_full, dtype=self._model.base.dtype)
+        return self._pass(host, tensors, frames, self._features.on_device(host.features, tensors))
+
+    def _of_utterances(
+        self, members: Sequence[Utterance], weights: Sequence[float], owners: Sequence[Trainee], frames_B: Tensor
+    ) -> dict[str, Tensor]:
+        """What the device gets of each utterance however they lie."""
+        keys_B = random_keys(members, seed=self._seed)
+        labels_BL, label_lengths_B = padded_labels(members)
+        dropout = [owner.settings.adapter.dropout for owner in owners]
+        time_BT, channel_BH = spec_augment(
+            keys_B.tolist(),
+            frames_B.tolist(),
+            [_spans(owner) for owner in owners],
+            longest=int(frames_B.max()),
+            hidden=self._model.base.hidden,
+        )
         optional = {
             "time masks": time_BT,
             "channel masks": channel_BH,
             "dropout": torch.tensor(dropout, dtype=torch.float64) if any(dropout) else None,
         }
-        tensors |= {name: tensor for name, tensor in optional.items() if tensor is not None}
-        return HostPass(members, owners, features, tensors, max(sizes))
+        return {
+            "frames": frames_B,
+            "labels": labels_BL,
+            "label_lengths": label_lengths_B,
+            "weights": torch.tensor(weights, dtype=torch.promote_types(self._model.base.dtype, torch.float32)),
+            "slots": torch.tensor([owner.slot for owner in owners]),
+            "keys": keys_B,
+        } | {name: tensor for name, tensor in optional.items() if tensor is not None}
 
-    def on_device(self, host: HostPass, tensors: Mapping[str, Tensor]) -> DevicePass:
-        """Of a pass whose tensors are on the device. Waits for nothing."""
-        longest = host.features.frames
-        is_full = int(host.features.frames_B.min()) == longest
+    def _sizes(self, slots_U: Tensor) -> list[int]:
+        """Of the vocabularies of the languages in these slots."""
+        return [self._model.bank.vocabulary_sizes[slot] for slot in slots_U.tolist()]
+
+    @staticmethod
+    def _pass(
+        host: HostPass, tensors: Mapping[str, Tensor], frames: PaddedFrames | PackedFrames, features: Tensor
+    ) -> DevicePass:
         batch = DeviceBatch(
-            frames=PaddedFrames.of(tensors["frames"], longest, is_full=is_full, dtype=self._model.base.dtype),
-            features=self._features.on_device(host.features, tensors),
+            frames=frames,
+            features=features,
             slots_U=tensors["slots of languages"],
             owner_B=tensors["owners"],
             sizes_U=tensors["vocabulary sizes"],

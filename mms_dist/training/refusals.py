@@ -30,6 +30,11 @@ def refusals(
             f"{_said('model.compile', 'on', config.model.compile, kept)}, whose kernels begin at compute capability "
             f"7.0, and this is {hardware}; pass --model.compile off"
         )
+    if compiled and attention == "packed":
+        yield (
+            f"{_said('model.compile', 'on', config.model.compile, kept)}, and compiled layers take padded passes only; "
+            "pass --model.compile off, or --model.attention padded"
+        )
     if compiled and hardware.base_is_sharded:
         yield (
             f"{_said('model.compile', 'on', config.model.compile, kept)}, and ZeRO-3 wraps the same layers; pass "

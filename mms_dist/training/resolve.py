@@ -157,7 +157,7 @@ class _Choice:
         return Resolved(
             dtype=dtype,
             attention=cast(Attention, attention),
-            compile=self._compile() if compiled is None else compiled,
+            compile=self._compile(attention) if compiled is None else compiled,
             forward_seconds=seconds or self._seconds("rounds.forward_seconds", dtype, backward=True),
             evaluation_seconds=evaluation or self._seconds("evaluation.forward_seconds", dtype, backward=False),
             forward_cost_seconds=cost,
@@ -199,10 +199,12 @@ class _Choice:
         self._say("model.attention", AUTO_ATTENTION[self._device], f"on {self._hardware}")
         return AUTO_ATTENTION[self._device]
 
-    def _compile(self) -> bool:
+    def _compile(self, attention: str) -> bool:
         hardware, fewest = self._hardware, FEWEST_ROUNDS_TO_COMPILE
         if not hardware.on_gpu or not hardware.can_compile:
             why = f"on {hardware}"
+        elif attention == "packed":
+            why = "compiled layers take padded passes only"
         elif hardware.base_is_sharded:
             why = "ZeRO-3 wraps the same layers"
         elif self._rounds < fewest:

@@ -14,6 +14,7 @@ BENCHMARKS = {
     "loader": "streaming:run_loader",
     "optimizer": "optimizer:run",
     "routing": "routing:run",
+    "packed": "packed:run",
     "registered": "registered:run",
     "checkpointing": "checkpointing:run",
     "evaluation": "evaluation:run",

@@ -112,8 +112,11 @@ def test_under_every_launcher_the_base_is_spread_and_trains_the_same(
     alone.assert_the_same(tmp_path / "many")
 
 
-def test_activation_checkpointing_in_float32_trains_the_same(tmp_path: Path, small_base: Path, shards: Path) -> None:
-    model = {"dtype": "float32", "activation_checkpointing": True}
+@pytest.mark.parametrize("attention", ["padded", "packed"])
+def test_activation_checkpointing_in_float32_trains_the_same(
+    tmp_path: Path, small_base: Path, shards: Path, attention: str
+) -> None:
+    model = {"dtype": "float32", "activation_checkpointing": True, "attention": attention}
     setting = config(tmp_path / "many", small_base, shards, model=model, comm=comm("zero3"))
     train_ranks(setting, 2, timeout_seconds=120)
     Alone(tmp_path / "alone", small_base, shards, "float32").assert_the_same(tmp_path / "many")

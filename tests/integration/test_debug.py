@@ -70,6 +70,13 @@ def test_every_precision_of_the_base_is_held_to_bounds_of_float32_or_better(conf
     assert ("float32" if dtype == "bfloat16" else "float64") in company["measured"]
 
 
+def test_packed_passes_pass_every_check_and_company_moves_no_bit_of_a_gradient(config: Path) -> None:
+    report = debug(config, "--model.attention", "packed", status=1)  # one step is too few to learn by heart
+    assert {check["status"] for check in report["checks"] if check["invariant"] != "learn"} == {"passed"}
+    (alone,) = (check for check in report["checks"] if check["invariant"] == "I1")
+    assert alone["measured"].startswith("distance 0e+00")
+
+
 def test_with_one_language_the_checks_that_need_two_are_not_passed_but_named(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

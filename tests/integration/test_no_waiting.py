@@ -68,13 +68,14 @@ def stand_in_for_ctc(logits_BTV: Tensor, frames_B: Tensor, labels_BL: Tensor, la
 @pytest.fixture
 def through(small_base: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> GradientPass:
     """A round's passes on the device without values."""
-    cache_gib, checkpointing = getattr(request, "param", (1.0, False))
+    cache_gib, checkpointing, packed = getattr(request, "param", (1.0, False, False))
     monkeypatch.setattr(gradients, "utterance_losses", stand_in_for_ctc)
     base = FrozenBase.load(str(small_base), dtype=torch.float32)
     bank = AdapterBank(RowLayout(len(base.layers), base.hidden, 4), slots=3, largest_vocabulary=9)
     bank.vocabulary_sizes = [0, *SIZES.values()]
     model = without_values(RoutedModel(base, bank, activation_checkpointing=checkpointing))
-    passes = GradientPass(model, FeatureSource(model.base, cache_gib=cache_gib), forward_seconds=2.0, seed=0)
+    source = FeatureSource(model.base, cache_gib=cache_gib)
+    passes = GradientPass(model, source, forward_seconds=2.0, seed=0, packed=packed)
     # By this thread, so that what the other would do is seen as well.
     passes._ahead = Ahead(META, depth=2, threaded=False)
     # Features cannot come back from a device without values.
@@ -90,7 +91,10 @@ def count(through: GradientPass, utterances: int) -> tuple[int, int]:
     return through._staging._turn - before, seen.count
 
 
-@pytest.mark.parametrize("through", [(0.0, False), (1.0, False), (1.0, True)], indirect=True)
+PASSES = [(*how, packed) for packed in (False, True) for how in ((0.0, False), (1.0, False), (1.0, True))]
+
+
+@pytest.mark.parametrize("through", PASSES, indirect=True)
 def test_a_pass_is_copied_to_the_device_at_once_and_asks_it_for_nothing(through: GradientPass) -> None:
     for _ in range(2):  # what the first time is computed, is remembered the second time
         passes, crossed = count(through, utterances=3)

@@ -18,6 +18,7 @@ from mms_dist.model.randomness import Spans, spec_augment
 from mms_dist.model.routed import Batch, RoutedModel
 from shards.schema import frames_of
 from tests.dropout_samples import keep_mask
+from tests.packed import as_packed
 
 VOCABULARIES = {"aaa": 9, "bbb": 17, "ccc": 12}
 SLOTS = {"aaa": 4, "bbb": 0, "ccc": 2}
@@ -26,6 +27,9 @@ GAPS = [1, 3, 5]
 ADAPTER_PARTS = [f"{part}.{kind}" for part in ("norm", "linear_1", "linear_2") for kind in ("weight", "bias")]
 SECONDS = [0.9, 0.4, 1.3, 0.7, 1.3]
 LANGUAGES = ["aaa", "bbb", "ccc", "aaa", "bbb"]
+LAYOUTS = pytest.mark.parametrize("layout", ["padded", "packed"])
+PACKED_ORDER = [2, 1, 4, 3, 0]
+"""Neither that of the slots nor of the padded rows; a language's utterances are neighbours."""
 
 
 def perturbed(layout: RowLayout, size: int, language: str) -> dict[str, Tensor]:
@@ -78,6 +82,14 @@ def routed_batch(base: FrozenBase, languages: list[str] = LANGUAGES) -> Batch:
     return Batch(base.features(audio_BN), frames, slots)
 
 
+def logits_of(model: RoutedModel, batch: Batch, layout: str) -> Tensor:
+    """Logits [B, T, V], in the order of the batch however the pass is laid out."""
+    if layout == "padded":
+        return model.logits(batch)
+    packed = as_packed(model, batch, order=PACKED_ORDER)
+    return model.device_logits(packed)[torch.argsort(torch.tensor(PACKED_ORDER))]
+
+
 def reference(small_base: Path, adapter: dict[str, Tensor], dim: int) -> Wav2Vec2ForCTC:
     """Hugging Face's own model holding one language."""
     size = adapter["lm_head.bias"].numel()
@@ -93,9 +105,10 @@ def labels_of(size: int, count: int) -> Tensor:
     return torch.arange(count) % (size - 5) + 5
 
 
+@LAYOUTS
 @pytest.mark.parametrize("dim", [1, 4, 16, 64, 256])
-def test_logits_and_gradients_equal_hugging_faces_for_every_language_of_a_mixed_padded_batch(
-    small_base: Path, base: FrozenBase, dim: int
+def test_logits_and_gradients_equal_hugging_faces_for_every_language_of_a_mixed_batch(
+    small_base: Path, base: FrozenBase, dim: int, layout: str
 ) -> None:
     adapters = adapters_of(base, dim)
     model = model_of(base, adapters, dim)
@@ -105,7 +118,7 @@ def test_logits_and_gradients_equal_hugging_faces_for_every_language_of_a_mixed_
     labels_BL = torch.zeros(len(samples), 6, dtype=torch.long)
     for row, (language, length) in enumerate(zip(LANGUAGES, lengths.tolist(), strict=True)):
         labels_BL[row, :length] = labels_of(VOCABULARIES[language], length)
-    logits_BTV = model.logits(batch)
+    logits_BTV = logits_of(model, batch, layout)
     utterance_losses(logits_BTV, batch.frames_B, labels_BL, lengths).sum().backward()
 
     for language, slot in SLOTS.items():
@@ -128,24 +141,29 @@ def test_logits_and_gradients_equal_hugging_faces_for_every_language_of_a_mixed_
     assert (model.bank.grads[GAPS] == 0).all()
 
 
-def test_tokens_outside_a_vocabulary_have_probability_zero(base: FrozenBase, model: RoutedModel) -> None:
-    probabilities = model.logits(routed_batch(base)).float().softmax(-1)
+@LAYOUTS
+def test_tokens_outside_a_vocabulary_have_probability_zero(base: FrozenBase, model: RoutedModel, layout: str) -> None:
+    probabilities = logits_of(model, routed_batch(base), layout).float().softmax(-1)
     assert (probabilities[0, :, VOCABULARIES["aaa"] :] == 0).all()
 
 
-def test_the_tail_of_a_shorter_row_stays_zero_in_rows_and_gradients(base: FrozenBase, model: RoutedModel) -> None:
-    model.logits(routed_batch(base)).log_softmax(-1)[..., :5].sum().backward()
+@LAYOUTS
+def test_the_tail_of_a_shorter_row_stays_zero_in_rows_and_gradients(
+    base: FrozenBase, model: RoutedModel, layout: str
+) -> None:
+    logits_of(model, routed_batch(base), layout).log_softmax(-1)[..., :5].sum().backward()
     for slot in SLOTS.values():
         assert (model.bank.grads[slot, model.bank.row_size(slot) :] == 0).all()
         assert (model.bank.rows[slot, model.bank.row_size(slot) :] == 0).all()
 
 
-def test_nan_in_one_language_leaves_the_others_bit_identical(base: FrozenBase, model: RoutedModel) -> None:
+@LAYOUTS
+def test_nan_in_one_language_leaves_the_others_bit_identical(base: FrozenBase, model: RoutedModel, layout: str) -> None:
     batch = routed_batch(base)
 
     def gradients() -> Tensor:
         model.bank.grads.zero_()
-        model.logits(batch).log_softmax(-1)[..., :5].sum().backward()
+        logits_of(model, batch, layout).log_softmax(-1)[..., :5].sum().backward()
         return model.bank.grads.clone()
 
     clean = gradients()
@@ -168,12 +186,14 @@ def test_nothing_below_the_lowest_adapter_is_kept_or_differentiated(base: Frozen
     assert base.fingerprint() == before
 
 
-def test_activation_checkpointing_changes_no_gradient(base: FrozenBase, model: RoutedModel) -> None:
+@LAYOUTS
+def test_activation_checkpointing_changes_no_gradient(base: FrozenBase, model: RoutedModel, layout: str) -> None:
     batch = routed_batch(base)
-    model.logits(batch)[..., :5].sum().backward()
+    logits_of(model, batch, layout)[..., :5].sum().backward()
     plain = model.bank.grads.clone()
     model.bank.grads.zero_()
-    RoutedModel(base, model.bank, activation_checkpointing=True).logits(batch)[..., :5].sum().backward()
+    checkpointed = RoutedModel(base, model.bank, activation_checkpointing=True)
+    logits_of(checkpointed, batch, layout)[..., :5].sum().backward()
     assert torch.equal(model.bank.grads, plain)
 
 
@@ -242,11 +262,14 @@ def plain_logits(model: RoutedModel, batch: Batch, adapters: dict[str, dict[str,
     ]
 
 
+@LAYOUTS
 @pytest.mark.parametrize("masked", [(), ("dropout",), ("time",), ("channel",), ("dropout", "time", "channel")])
-def test_every_utterance_is_masked_by_its_own_draws_in_every_layer(base: FrozenBase, masked: tuple[str, ...]) -> None:
+def test_every_utterance_is_masked_by_its_own_draws_in_every_layer(
+    base: FrozenBase, masked: tuple[str, ...], layout: str
+) -> None:
     adapters = adapters_of(base, 4)
     model, batch = model_of(base, adapters, 4), routed_batch(base)
-    plain = model.logits(batch).detach()
+    plain = logits_of(model, batch, layout).detach()
     frames, keys = batch.features_BTC.shape[1], [101, 202, 303, 404, 505]
     spans = [Spans(0.3, 3, 0.3, 3)] * len(keys)
     time_BT, channel_BH = spec_augment(keys, batch.frames_B.tolist(), spans, longest=frames, hidden=base.hidden)
@@ -255,7 +278,7 @@ def test_every_utterance_is_masked_by_its_own_draws_in_every_layer(base: FrozenB
         batch = replace(batch, keys_B=torch.tensor(keys), dropout_B=rates)
     batch = replace(batch, time_BT=time_BT if "time" in masked else None)
     batch = replace(batch, channel_BH=channel_BH if "channel" in masked else None)
-    logits_BTV = model.logits(batch).detach()
+    logits_BTV = logits_of(model, batch, layout).detach()
     for row, expected in enumerate(plain_logits(model, batch, adapters)):
         own = (row, slice(int(batch.frames_B[row])), slice(VOCABULARIES[LANGUAGES[row]]))
         torch.testing.assert_close(logits_BTV[own], expected, rtol=0, atol=1e-9)

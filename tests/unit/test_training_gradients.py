@@ -26,9 +26,10 @@ class Told(GradientPass):
         super().__init__(model, SimpleNamespace(), forward_seconds=forward_seconds, seed=SEED)  # type: ignore[arg-type]
         self.weights: dict[str, set[float]] = {}
         self.passes: list[list[str]] = []
-        self._builder = SimpleNamespace(on_host=self._on_host)  # type: ignore[assignment]
+        self._builder.on_host = self._on_host  # type: ignore[method-assign]
 
-    def _on_host(self, members: Any, weights: Sequence[float], owners: Any) -> Any:
+    def _on_host(self, strips: Any, weights: Sequence[float], owners: Any) -> Any:
+        (members,) = strips
         assert [owner.language for owner in owners] == [member.language for member in members]
         return SimpleNamespace(members=members, owners=owners, weights=weights, tensors={})
 
@@ -75,7 +76,7 @@ def test_masks_are_keyed_by_the_seed_of_the_run(monkeypatch: pytest.MonkeyPatch)
         raise InterruptedError
 
     monkeypatch.setattr(passes, "random_keys", random_keys)
-    features: Any = SimpleNamespace(plan=lambda members: None)
+    features: Any = SimpleNamespace(plan=lambda members: SimpleNamespace(frames_B=None))
     model: Any = SimpleNamespace(base=SimpleNamespace(device=torch.device("cpu")))
     through = GradientPass(model, features, forward_seconds=8.0, seed=SEED)
     with pytest.raises(InterruptedError):

@@ -32,7 +32,8 @@ T4 = replace(H100, names=("T4",), capability=(7, 5), free_bytes=14 * GIB)
 SHARDED = replace(H100, base_is_sharded=True, world=4)
 MMS_300M = BaseShape(layers=24, hidden=1024, feed_forward=4096, parameters=315_000_000)
 MMS_1B = BaseShape(layers=48, hidden=1280, feed_forward=5120, parameters=962_000_000)
-BEGUN = Kept("bfloat16", "packed", True, 240.0, 160.0, 13.0, threads=3, processes=1, hardware="H100 (9.0)")
+BEGUN = Kept("bfloat16", "packed", False, 240.0, 160.0, 13.0, threads=3, processes=1, hardware="H100 (9.0)")
+COMPILED = replace(BEGUN, attention="padded", compile=True)
 
 
 def resolved(hardware: Hardware, *, kept: Kept | None = None, ahead: int = 4000, **sections: Any) -> Resolved:
@@ -80,14 +81,17 @@ def test_what_is_asked_for_is_taken_on_any_hardware_and_over_what_was_kept() -> 
             assert (found.threads, found.workers, found.feature_cache_gib) == (2, 0, 1)
 
 
+@pytest.mark.parametrize("begun", [BEGUN, COMPILED])
 @pytest.mark.parametrize("hardware", [H100, CPU, replace(H100, free_bytes=20 * GIB)])
-def test_a_restart_takes_over_what_the_run_began_with_whatever_it_is_on(hardware: Hardware) -> None:
-    found = resolved(hardware, kept=BEGUN, ahead=1)
-    assert found.kept == BEGUN
+def test_a_restart_takes_over_what_the_run_began_with_whatever_it_is_on(hardware: Hardware, begun: Kept) -> None:
+    found = resolved(hardware, kept=begun, ahead=1)
+    assert found.kept == begun
     (line,) = (line for line in found.lines if "as this run began, on H100 (9.0)" in line and "model.dtype" in line)
     assert line.startswith("kept      ")
     assert found.lines[-1] == f"hardware  this is {hardware}; remove RUN/hardware.json to choose anew by it"
-    assert "model.dtype bfloat16" in line and "model.compile on" in line and "forward_seconds 240" in line
+    compiled = "on" if begun.compile else "off"
+    assert "model.dtype bfloat16" in line and f"model.compile {compiled}" in line and "forward_seconds 240" in line
+    assert f"model.attention {begun.attention}" in line
 
 
 def test_threads_are_taken_over_by_as_many_processes_only() -> None:
@@ -114,7 +118,9 @@ NOT_COMPILED = "--model.compile off"
         (SHARDED, {"compile": True}, None, "model.compile is on, and ZeRO-3", NOT_COMPILED),
         (T4, {"attention": "padded"}, BEGUN, "this run began with model.dtype bfloat16, on H100", NO_BFLOAT16),
         (T4, {"dtype": "float32"}, BEGUN, "this run began with model.attention packed, on H100", PADDED),
-        (SHARDED, {}, BEGUN, "this run began with model.compile on, on H100", NOT_COMPILED),
+        (SHARDED, {}, COMPILED, "this run began with model.compile on, on H100", NOT_COMPILED),
+        (CPU, {"attention": "packed", "compile": "on"}, None, "compiled layers take padded passes only", NOT_COMPILED),
+        (H100, {"attention": "packed"}, COMPILED, "this run began with model.compile on, on H100", NOT_COMPILED),
     ],
 )
 def test_what_cannot_work_is_refused_with_its_flag(
@@ -124,8 +130,14 @@ def test_what_cannot_work_is_refused_with_its_flag(
         resolved(hardware, kept=kept, model=model)
     assert said in str(caught.value) and f"pass {fix}" in str(caught.value)
     name, value = fix.removeprefix("--").split()
-    changed = {"dtype": "float32", "attention": "padded"} | model | {name.removeprefix("model."): value}
+    possible = {"dtype": "bfloat16" if kept is COMPILED else "float32", "attention": "padded"}
+    changed = possible | model | {name.removeprefix("model."): value}
     assert resolved(hardware, kept=kept, model=changed), "the flag helps"
+
+
+def test_packed_passes_are_not_compiled_where_that_is_left_open() -> None:
+    found = resolved(H100, model={"attention": "packed"})
+    assert not found.compile and any("compiled layers take padded passes only" in line for line in found.lines)
 
 
 def test_packed_passes_are_for_any_precision_on_a_cpu() -> None:

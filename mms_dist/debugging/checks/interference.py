@@ -14,6 +14,7 @@ from mms_dist.debugging.bench import Bench, relative_distance
 from mms_dist.debugging.checks.company import bound_of
 from mms_dist.debugging.report import NOT_RUN, Check, needs_two_languages, verdict
 from mms_dist.training.features import FeaturePlan, FeatureSource
+from mms_dist.training.packed_features import PackedFeaturePlan
 
 FACTOR = 1e6
 REPEATS = 3
@@ -35,6 +36,16 @@ class PoisonedFeatures(FeatureSource):
             if member.language == self._language:
                 features_BTC[place] = float("nan")
         return features_BTC
+
+    def plan_packed(self, members: Sequence[Utterance], places: int) -> PackedFeaturePlan:
+        return self._clean.plan_packed(members, places)
+
+    def packed_on_device(self, plan: PackedFeaturePlan, tensors: Mapping[str, Tensor]) -> Tensor:
+        features_FC = self._clean.packed_on_device(plan, tensors).clone()
+        for place, (first, frames) in enumerate(zip(plan.first_B.tolist(), plan.frames_B.tolist(), strict=True)):
+            if plan.members[place].language == self._language:
+                features_FC[first : first + frames] = float("nan")
+        return features_FC
 
 
 def nan_stays_home(bench: Bench) -> Check:

@@ -1,0 +1,196 @@
+"""How the utterances of a packed pass lie in its tensors: end to end, in blocks of one strip each.
+
+A block is a row as an utterance is one in a padded pass, [R, K, …], so that everything that works frame by frame, and
+what takes each row through its own language's matrices, is the same code for both. All blocks of all passes have one
+shape and every strip begins with a block: whatever else is in the pass, a strip's frames go through the same kernels,
+and its gradient is the same sum. (`torch.nn.functional.grouped_mm` would take strips as they are, but waits for the
+device on all compute capabilities but 9.0 and 10.x, and leaves rows of no group as the memory was: GroupedBlas.cpp and
+GroupedMMUtils.h of torch 2.11 and 2.13.)
+
+Legend: B utterances, U strips, N frames of the pass, R blocks of K frames, C front-end channels, H hidden size, X and Y
+the two sides of a matrix, P rows of the positional convolution, T frames of the longest utterance.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from mms_dist.model.base import FrozenBase
+from mms_dist.model.packed_tables import BLOCK, PackedTables
+from mms_dist.model.segments import Segments
+
+
+@dataclass(frozen=True)
+class PackedFrames:
+    """Frames as [R, K, …].
+
+    Attributes:
+        attend: the sequences that attend to themselves.
+        owner_R: strip of each block.
+        utterance_N, index_N: whose frame it is, and which of that utterance's.
+        feature_N: row of the features that it is made of.
+        gapped_N, logits_BT: see `PackedTables`.
+        gapped_rows: P.
+    """
+
+    head_step: ClassVar[int] = 64
+    """Heads are a multiple of this wide: a column is then summed alike whether there are more or not."""
+    in_strips: ClassVar[bool] = True
+    """A language is given once for each of its strips."""
+
+    attend: Segments
+    owner_R: Tensor
+    utterance_N: Tensor
+    index_N: Tensor
+    feature_N: Tensor
+    gapped_N: Tensor
+    logits_BT: Tensor
+    gapped_rows: int
+
+    @classmethod
+    def of(cls, tables: PackedTables, tensors: Mapping[str, Tensor]) -> "PackedFrames":
+        """From the tables of a pass and what `to_send` made of them, which is on the device now."""
+        lengths = tables.lengths_S
+        longest = 1 << int(lengths.max() - 1).bit_length()  # a bound that takes few values: it is part of no plan
+        limits_S1, of_filler = tensors["sequences"], tuple(tables.is_filler_S.tolist())
+        return cls(
+            attend=Segments(limits_S1, longest, tuple(lengths.tolist()), of_filler),
+            owner_R=tensors["owners"],
+            utterance_N=tensors["utterances of frames"],
+            index_N=tensors["numbers of frames"],
+            feature_N=tensors["features of frames"],
+            gapped_N=tensors["gapped rows of frames"],
+            logits_BT=tensors["frames of utterances"],
+            gapped_rows=tables.gapped_rows,
+        )
+
+    @staticmethod
+    def to_send(tables: PackedTables, feature_B: Any) -> dict[str, Tensor]:
+        """What the device needs of the tables, by name; `feature_B` is the row of each utterance's first feature."""
+        return {
+            "sequences": torch.from_numpy(tables.sequences_S1),
+            "owners": torch.from_numpy(tables.strip_R),
+            "utterances of frames": torch.from_numpy(tables.utterance_N),
+            "numbers of frames": torch.from_numpy(tables.index_N),
+            "features of frames": torch.from_numpy(tables.rows(feature_B)),
+            "gapped rows of frames": torch.from_numpy(tables.gapped_N),
+            "frames of utterances": torch.from_numpy(tables.logits_BT),
+        }
+
+    def embed(self, base: FrozenBase, features_FC: Tensor, time_N: Tensor | None, channel_BH: Tensor | None) -> Tensor:
+        """The encoder's input [R, K, H]."""
+        features_NC = features_FC.index_select(0, self.feature_N)
+        channel_NH = None if channel_BH is None else channel_BH.index_select(0, self.utterance_N)
+        hidden_NH = base.project(features_NC, time_N, channel_NH)
+        positions = positions_one_by_one if hidden_NH.device.type == "cpu" else gapped_positions
+        return (hidden_NH + positions(self, base, hidden_NH)).unflatten(0, (-1, BLOCK))
+
+    @property
+    def numbers(self) -> Tensor:
+        """Number of each frame in its utterance, [R, K]."""
+        return self.index_N.unflatten(0, (-1, BLOCK))
+
+    def spread(self, values_B: Tensor) -> Tensor:
+        """What each utterance has, for each of its frames, [R, K]."""
+        return values_B.index_select(0, self.utterance_N).unflatten(0, (-1, BLOCK))
+
+    def gather(self, weights_U: Tensor, _: Tensor) -> Tensor:
+        """The strips' weights or biases as they are: one for every block of every layer would be too much to keep."""
+        return weights_U
+
+    def product(self, frames_RKX: Tensor, weight_UXY: Tensor, bias_U1Y: Tensor) -> Tensor:
+        """Every frame times its own strip's matrix, plus its bias, [R, K, Y]."""
+        bias_R1Y = _OfBlocks.apply(bias_U1Y, self.owner_R)
+        return _Product.apply(bias_R1Y, frames_RKX, weight_UXY, self.owner_R)
+
+    def add_product(self, residual_RKY: Tensor, frames_RKX: Tensor, weight_UXY: Tensor) -> Tensor:
+        """`residual` plus every frame times its own strip's matrix, [R, K, Y]."""
+        return _Product.apply(residual_RKY, frames_RKX, weight_UXY, self.owner_R)
+
+    def by_utterance(self, logits_RKV: Tensor) -> Tensor:
+        """[B, T, V]. Past its end an utterance has its last frame again, of which no loss may take account."""
+        logits_NV = logits_RKV.flatten(0, 1)
+        return logits_NV.index_select(0, self.logits_BT.flatten()).unflatten(0, self.logits_BT.shape)
+
+
+class _OfBlocks(torch.autograd.Function):
+    """Each block's part of what strips have, [U, …] to [R, …], with gradients summed in the order of the blocks."""
+
+    @staticmethod
+    def forward(ctx: Any, parts_U: Tensor, owner_R: Tensor) -> Tensor:
+        ctx.save_for_backward(owner_R)
+        ctx.strips = len(parts_U)
+        return parts_U.index_select(0, owner_R)
+
+    @staticmethod
+    def backward(ctx: Any, *grads_R: Tensor) -> tuple[Tensor, None]:
+        (owner_R,) = ctx.saved_tensors
+        return _sum_of_blocks(grads_R[0], owner_R, ctx.strips), None
+
+
+class _Product(torch.autograd.Function):
+    """`added` plus each block's frames times its strip's matrix; keeps the strips' matrices, and not the blocks'."""
+
+    @staticmethod
+    def forward(ctx: Any, added: Tensor, frames_RKX: Tensor, weight_UXY: Tensor, owner_R: Tensor) -> Tensor:
+        ctx.save_for_backward(frames_RKX, weight_UXY, owner_R)
+        ctx.added = added.shape
+        return torch.baddbmm(added, frames_RKX, _of_blocks(weight_UXY, owner_R))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
+        frames_RKX, weight_UXY, owner_R = ctx.saved_tensors
+        (grad_RKY,) = grads
+        needs_added, needs_frames, needs_weight, _ = ctx.needs_input_grad
+        added = grad_RKY.sum_to_size(ctx.added) if needs_added else None
+        frames = torch.bmm(grad_RKY, _of_blocks(weight_UXY, owner_R).mT) if needs_frames else None
+        weight = None
+        if needs_weight:  # as it lies in memory
+            if weight_UXY.stride(-1) == 1:
+                weight = _sum_of_blocks(torch.bmm(frames_RKX.mT, grad_RKY), owner_R, len(weight_UXY))
+            else:
+                weight = _sum_of_blocks(torch.bmm(grad_RKY.mT, frames_RKX), owner_R, len(weight_UXY)).mT
+        return added, frames, weight, None
+
+
+def _of_blocks(weight_UXY: Tensor, owner_R: Tensor) -> Tensor:
+    """Each block's matrix, copied as it lies in memory."""
+    if weight_UXY.stride(-1) == 1:
+        return weight_UXY.index_select(0, owner_R)
+    return weight_UXY.mT.index_select(0, owner_R).mT
+
+
+def _sum_of_blocks(grads_R: Tensor, owner_R: Tensor, strips: int) -> Tensor:
+    """Sums over the blocks of each strip, in their order.
+
+    A GPU's `index_add_` adds with atomics, in any order. Its `index_put_` sorts, and is the one of the two that repeats
+    itself (torch's notes on `use_deterministic_algorithms`, 2.11 to 2.13).
+    """
+    sums_U = grads_R.new_zeros(strips, *grads_R.shape[1:])
+    if sums_U.is_cuda:
+        return sums_U.index_put_((owner_R,), grads_R, accumulate=True)
+    return sums_U.index_add_(0, owner_R, grads_R)
+
+
+@torch.no_grad()
+def gapped_positions(frames: PackedFrames, base: FrozenBase, hidden_NH: Tensor) -> Tensor:
+    """The positional convolution [N, H] of all utterances at once, with zeros between them."""
+    row_PH = hidden_NH.new_zeros(frames.gapped_rows, hidden_NH.shape[1])
+    row_PH.index_copy_(0, frames.gapped_N, hidden_NH)  # filler writes what its frame has written
+    return base.positions(row_PH.unsqueeze(0)).squeeze(0).index_select(0, frames.gapped_N)
+
+
+@torch.no_grad()
+def positions_one_by_one(frames: PackedFrames, base: FrozenBase, hidden_NH: Tensor) -> Tensor:
+    """The same, each utterance by itself: what a CPU is fastest at. Filler has zeros."""
+    segments = frames.attend
+    parts = zip(hidden_NH.split(segments.lengths), segments.is_filler, strict=True)
+    return torch.cat(
+        [
+            torch.zeros_like(part_TH) if skip else base.positions(part_TH.unsqueeze(0)).squeeze(0)
+            for part_TH, skip in parts
+        ]
+    )

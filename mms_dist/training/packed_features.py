@@ -1,0 +1,93 @@
+"""The front end's output for a packed pass, in rows that its frames look up: first what is computed, then what is
+remembered.
+
+On a CPU an utterance passes the front end by itself, and is bit for bit what it is in a padded pass. On a GPU all of
+them pass it as one long recording, which goes over as int16 and is normalised there.
+
+Legend: B utterances of a pass, of which M are computed; F rows of features, C front-end channels, S audio samples, X
+pieces of the recording, a stride of the front end each.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mms_dist.data.batch import Utterance
+from mms_dist.data.collate import samples_of
+from mms_dist.data.recording import one_recording
+from mms_dist.model.base import FrozenBase
+from mms_dist.model.packed_tables import STRIDE, end_to_end, recording_of, samples_seen
+from mms_dist.model.waveform import moments, normalised_pieces
+
+
+@dataclass(frozen=True)
+class PackedFeaturePlan:
+    """Where the features of a packed pass come from.
+
+    Attributes:
+        members: utterances of the pass.
+        computed: places in it of those that pass the front end, ascending.
+        frames_B: of each utterance.
+        first_B: row of each utterance's first feature.
+        samples: of each that is computed.
+        recording_samples: of the recording that they are computed from; 0 if each is computed by itself.
+        tensors: what the device needs for it, still on the host: `remembered` [F, C], `audio` int16, and for a
+            recording `moments` and `utterances of pieces`, else `samples`.
+    """
+
+    members: Sequence[Utterance]
+    computed: Sequence[int]
+    frames_B: np.ndarray
+    first_B: np.ndarray
+    samples: Sequence[int]
+    recording_samples: int
+    tensors: Mapping[str, Tensor]
+
+    def computed_rows(self) -> Iterator[tuple[int, int, int]]:
+        """Of each utterance that is computed its place, its first row and how many it has."""
+        for place in self.computed:
+            yield place, int(self.first_B[place]), int(self.frames_B[place])
+
+
+def plan_packed(
+    members: Sequence[Utterance], frames_B: np.ndarray, known: Mapping[int, Tensor], *, places: int, alone: bool
+) -> PackedFeaturePlan:
+    """Lay out the audio of what is not known, and the rows of all; on the host.
+
+    Args:
+        known: features by place in the pass.
+        places: frames of the pass.
+        alone: each utterance passes the front end by itself.
+    """
+    computed = [place for place in range(len(members)) if place not in known]
+    audible = [members[place] for place in computed]
+    frames_M, samples_M = frames_B[computed], samples_of(audible)
+    tensors: dict[str, Tensor] = {}
+    first_B, rows, recording_samples = np.zeros_like(frames_B), 0, 0
+    if audible and alone:
+        first_B[computed], rows = end_to_end(frames_M), int(frames_M.sum())
+        tensors["audio"] = torch.from_numpy(np.concatenate([member.audio for member in audible]))
+        tensors["samples"] = torch.from_numpy(samples_M)
+    elif audible:
+        recording = recording_of(frames_M, places, is_whole=not known)
+        first_B[computed], rows, recording_samples = recording.first_M, recording.frames, recording.samples
+        pieces, audio = -(-recording.samples // STRIDE), [member.audio for member in audible]
+        audio_S = one_recording(audio, recording.first_M * STRIDE, samples_seen(frames_M), pieces * STRIDE)
+        utterance_X = np.searchsorted(recording.first_M, np.arange(pieces), side="right") - 1
+        tensors["audio"] = torch.from_numpy(audio_S.reshape(pieces, STRIDE))
+        tensors["moments"] = torch.from_numpy(moments(audio))
+        tensors["utterances of pieces"] = torch.from_numpy(utterance_X)
+    if known:
+        places_known = [*known]
+        first_B[places_known] = rows + end_to_end(frames_B[places_known])
+        tensors["remembered"] = torch.cat([*known.values()])
+    return PackedFeaturePlan(members, computed, frames_B, first_B, samples_M.tolist(), recording_samples, tensors)
+
+
+def computed_rows(base: FrozenBase, plan: PackedFeaturePlan, tensors: Mapping[str, Tensor]) -> Tensor:
+    """Features [F, C] of the long recording, on the device."""
+    audio_XK = normalised_pieces(tensors["audio"], tensors["moments"], tensors["utterances of pieces"])
+    return base.features(audio_XK.view(1, -1)[:, : plan.recording_samples])[0]
