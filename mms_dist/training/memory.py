@@ -14,11 +14,11 @@ from mms_dist.training.hardware import CONTEXT_BYTES, Hardware
 
 BUFFERS = 4
 """Rows, their gradients and AdamW's two moments: as much of each, for every slot."""
-ROW_COPIES = 3
-"""About, in float32 or more, for each language of a pass: its gathered row, the projections folded from it (half a row)
-and the gradients of both."""
-CAST_COPIES = 2
-"""Where the base computes in a lower precision: those weights in it, and their gradients."""
+ROW_COPIES = 1
+"""In float32 or more, for each language of a pass, while its weights are folded: those of one kind, half a row, and in
+the backward pass their gradients beside them. None is kept through the pass."""
+FOLDED_COPIES = 2
+"""In the base's precision: the folded weights of each language of a pass, and in the backward pass their gradients."""
 LOGIT_COPIES = 3
 """Logits, their log-softmax and its gradient, in float32 or more."""
 SHORTEST_SECONDS = 1.0
@@ -79,7 +79,7 @@ class Needs:
         row = self.shape.row_numbers(self.dim, self.largest_vocabulary)
         utterances = max(1, int(forward_seconds / SHORTEST_SECONDS))
         groups = min(MOST_NCCL_GROUPS, self.world.bit_length())
-        copies = ROW_COPIES * row_number + (CAST_COPIES * number if number < row_number else 0)
+        copies = ROW_COPIES * row_number + FOLDED_COPIES * number
         return Memory(
             base=self._base_bytes(number),
             rows=BUFFERS * self.slots * row * row_number,

@@ -155,8 +155,8 @@ def test_whatever_else_crosses_or_waits_in_a_pass_is_found(
     }[place]
     sound = getattr(owner, name)
 
-    def mistaken(*args: Any) -> Any:
-        out = sound(*args)
+    def mistaken(*args: Any, **named: Any) -> Any:
+        out = sound(*args, **named)
         mistake(out)
         return out
 

@@ -143,7 +143,7 @@ def test_packed_passes_are_for_any_precision_on_a_cpu() -> None:
         (MMS_1B, 78, False, 320.0),
         (MMS_1B, 38, False, 320.0),
         (MMS_1B, 30, False, 240.0),
-        (MMS_1B, 22, False, 120.0),
+        (MMS_1B, 22, False, 160.0),
         (MMS_1B, 22, True, 320.0),
         (MMS_1B, 3, False, 20.0),
     ],
