@@ -78,6 +78,28 @@ def begin_to_host(pairs: Sequence[tuple[Tensor, Tensor]]) -> Arrival:
     return _behind(pairs[0][0].device)
 
 
+@dataclass(frozen=True)
+class Read:
+    """A result on its way to the host."""
+
+    target: Tensor
+    arrival: Arrival
+
+    def get(self) -> Tensor:
+        """It, on the host. Waits until the device has come to it, and not for what the device was given later."""
+        self.arrival.wait()
+        return self.target
+
+
+def begin_read(tensor: Tensor) -> Read:
+    """Begin to copy a result to the host: `tensor` itself if it is there already."""
+    if tensor.device.type == "cpu":
+        return Read(tensor.detach(), Arrival())
+    # Torch gives pinned memory that was given back again, once no copy uses it.
+    target = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=tensor.device.type == "cuda")
+    return Read(target, begin_to_host([(tensor, target)]))
+
+
 def _behind(device: torch.device) -> Arrival:
     """When everything that the device was given so far has ended."""
     if device.type != "cuda":

@@ -63,8 +63,6 @@ def compile_layers(base: FrozenBase, backend: Any = "inductor") -> Compilation:
                 output_BTH.sum().backward()
             with torch.no_grad():
                 layer(hidden_BTH.detach(), attend)
-    if base.device.type == "cuda":
-        torch.cuda.synchronize(base.device)
     torch.compiler.set_stance("eager_on_recompile")
     return Compilation(counted.graphs, len(layers), perf_counter() - began)
 

@@ -12,6 +12,7 @@ import logging
 from torch import Tensor
 from torch.nn import functional
 
+from mms_dist import transfer
 from mms_dist.model import ctc_gpu
 
 log = logging.getLogger(__name__)
@@ -27,7 +28,8 @@ def utterance_losses(logits_BTV: Tensor, frames_B: Tensor, labels_BL: Tensor, la
     CPU all of them are there anyway.
     """
     if uses_kernels(logits_BTV, labels_BL):
-        frames_B, label_lengths_B = frames_B.to(logits_BTV.device), label_lengths_B.to(logits_BTV.device)
+        device = logits_BTV.device
+        frames_B, label_lengths_B = transfer.to_device(frames_B, device), transfer.to_device(label_lengths_B, device)
         losses_B = ctc_gpu.losses(logits_BTV, frames_B, labels_BL, label_lengths_B)
     else:
         log_probs_TBV = functional.log_softmax(logits_BTV, dim=-1).transpose(0, 1)

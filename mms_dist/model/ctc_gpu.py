@@ -15,6 +15,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from mms_dist import transfer
+
 _BLOCKS = (128, 512, 2048, 8192)
 """Sizes of a state vector that are compiled. Few, as each is compiled when it is first met; a step over a longer vector
 than needed takes little longer."""
@@ -143,14 +145,13 @@ def _difference(device: torch.device, frames: int, vocabulary: int, labels: int,
         leaf_BTV.requires_grad_()
         losses_B = loss(leaf_BTV, *rest)
         (grad_BTV,) = torch.autograd.grad((losses_B * weight_B.to(losses_B)).sum(), leaf_BTV)
-        return losses_B.detach().to("cpu", torch.float64), grad_BTV.to("cpu", torch.float64)
+        return transfer.to_host(losses_B).double(), transfer.to_host(grad_BTV).double()
 
     with torch.inference_mode(False), torch.enable_grad():
         expected = with_gradient(_torch_losses, logits_BTV.clone(), frames_B, labels_BL, lengths_B)
         found = with_gradient(
             losses,
-            logits_BTV.to(device, torch.float32),
-            *(each.to(device) for each in (frames_B, labels_BL, lengths_B)),
+            *(transfer.to_device(each, device) for each in (logits_BTV.float(), frames_B, labels_BL, lengths_B)),
         )
     bounds = (("losses", _LOSS_BOUND), ("gradients", _GRADIENT_BOUND))
     for (what, bound), one, other in zip(bounds, expected, found, strict=True):

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -124,7 +125,10 @@ def assemble(
     lockstep = Lockstep(comm, model, spare_slot=slots if sharded else None)
     messenger = Messenger(comm, monitor)
     optimizer = RowAdamW(bank)
-    features = FeatureSource(base, cache_gib=resolved.feature_cache_gib)
+    spill = config.model.feature_spill_directory
+    features = FeatureSource(
+        base, cache_gib=resolved.feature_cache_gib, spill_directory=None if spill is None else Path(spill)
+    )
     reader = ShardReader(index, shard_cache(config))
     loader = BatchLoader(reader, {}, {}, workers=resolved.workers, prefetch_bytes=_PREFETCH_BYTES)
     evaluator = Evaluator(
@@ -144,6 +148,7 @@ def assemble(
         forward_cost=resolved.forward_cost_samples,
         seed=config.run.seed,
         lockstep=lockstep,
+        staging_bytes=resolved.staging_bytes,
     )
     workplace = Workplace(config, base.identity(), bank, optimizer, loader, features, store, index, messenger)
     dev = DevScores(evaluator, index, comm, lockstep)

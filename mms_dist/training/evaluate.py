@@ -10,11 +10,9 @@ from functools import partial
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from mms_dist import transfer
 from mms_dist.data.batch import DamagedSample, Utterance
-from mms_dist.data.collate import samples_of
 from mms_dist.data.packer import FORWARD_COST, pack
 from mms_dist.data.pool import UrgencyPool
 from mms_dist.data.randomness import selection_key
@@ -25,12 +23,15 @@ from mms_dist.data.utterance_source import UTTERANCES_PER_TASK, Read, UtteranceS
 from mms_dist.distributed.comm import Comm
 from mms_dist.evaluation.decode import greedy
 from mms_dist.evaluation.metrics import Scores, score
-from mms_dist.model.routed import Batch, RoutedModel
-from mms_dist.training.features import FeatureSource
+from mms_dist.model.padded_frames import PaddedFrames
+from mms_dist.model.routed import DeviceBatch, RoutedModel
+from mms_dist.training.ahead import Ahead
+from mms_dist.training.features import FeaturePlan, FeatureSource
 from mms_dist.training.lockstep import Lockstep
+from mms_dist.training.staging import BLOCKS, Staged, StagingBlocks
 from shards.index import LanguageIndex, SampleTable
 from shards.read import ShardReader
-from shards.schema import SAMPLE_RATE, frames_of
+from shards.schema import SAMPLE_RATE
 from shards.vocabulary import Vocabulary
 
 AHEAD_PASSES = 4
@@ -97,20 +98,32 @@ class _Pass:
 
 
 @dataclass(frozen=True)
+class _Prepared:
+    """A pass that was read and staged; `plan` and `staged` are None if nothing of it could be read."""
+
+    request: int
+    damaged: list[DamagedSample]
+    members: list[Utterance]
+    vocabulary_size: int = 0
+    plan: FeaturePlan | None = None
+    staged: Staged | None = None
+
+
+@dataclass(frozen=True)
 class _Decoding:
     """A pass that the device is computing: its utterances, and what will be the most probable token of each frame."""
 
     request: int
     members: list[Utterance]
     frames_B: np.ndarray
-    tokens_BT: Tensor
+    tokens_BT: transfer.Read
 
 
 class Evaluator:
     """Decodes splits of languages greedily.
 
-    Reading and decoding of the next passes' audio go on, on `pool`, while the device computes one; a pass's tokens are
-    read from the device when the next pass has been given to it.
+    While the device computes a pass, the audio of the next ones is read and decoded on `pool` and staged as training
+    does it, and the texts of the pass before are made of its tokens.
     """
 
     def __init__(
@@ -133,6 +146,7 @@ class Evaluator:
         self._forward_cost = forward_cost
         self._max_utterances = max_utterances
         self._pool = pool
+        self._staging = StagingBlocks(model.base.device)
 
     def passes(self, index: LanguageIndex, split: str, share: Share = WHOLE) -> int:
         """Forward passes that `transcribe` makes."""
@@ -155,17 +169,26 @@ class Evaluator:
         found: list[list[Transcription]] = [[] for _ in requests]
         passes = [each for number, request in enumerate(requests) for each in self._passes(number, request)]
         reads = read_ahead(self._pool, (each.tasks() for each in passes), ahead=AHEAD_PASSES)
+
+        def prepare(item: tuple[_Pass, Read]) -> _Prepared:
+            each, read = item
+            return self._prepare(each.request, requests[each.request], read)
+
         last: _Decoding | None = None
-        with contextlib.closing(reads):
-            for each, read in zip(passes, reads, strict=True):
-                self._lockstep.comm.watch.at(f"evaluating {each.source.language}")
-                found[each.request].append(Transcription(damaged=[i for i in read if isinstance(i, DamagedSample)]))
-                members = [item for item in read if isinstance(item, Utterance)]
-                if not members:
+        with (
+            contextlib.closing(reads),
+            contextlib.closing(Ahead(self._model.base.device, depth=BLOCKS - 1)) as ahead,
+            contextlib.closing(ahead.map(prepare, zip(passes, reads, strict=True))) as all_prepared,
+        ):
+            for prepared in all_prepared:
+                request = requests[prepared.request]
+                self._lockstep.comm.watch.at(f"evaluating {request.index.language}")
+                found[prepared.request].append(Transcription(damaged=prepared.damaged))
+                if not prepared.members:
                     self._lockstep.idle(backward=False)
                     continue
                 with self._lockstep.in_company():
-                    now = self._begin(each.request, members, requests[each.request].slot)
+                    now = self._begin(prepared)
                 if last is not None:
                     found[last.request].append(_transcribed(last, requests[last.request]))
                 last = now
@@ -186,11 +209,38 @@ class Evaluator:
         for group in self._groups(table, request.share):
             yield _Pass(number, source, group)
 
-    def _begin(self, request: int, members: list[Utterance], slot: int) -> _Decoding:
-        """Give the device a pass."""
-        frames_B = torch.from_numpy(frames_of(samples_of(members)))
-        batch = Batch(self._features.features(members), frames_B, torch.full((len(members),), slot))
-        return _Decoding(request, members, frames_B.numpy(), self._model.logits(batch).argmax(-1))
+    def _prepare(self, number: int, request: Request, read: Read) -> _Prepared:
+        """Stage what was read of a pass."""
+        damaged = [item for item in read if isinstance(item, DamagedSample)]
+        members = [item for item in read if isinstance(item, Utterance)]
+        if not members:
+            return _Prepared(number, damaged, members)
+        plan = self._features.plan(members)
+        size = self._model.bank.vocabulary_sizes[request.slot]
+        tensors = {
+            **plan.tensors,
+            "frames": plan.frames_B,
+            "slots of languages": torch.tensor([request.slot]),
+            "owners": torch.zeros(len(members), dtype=torch.int64),
+            "vocabulary sizes": torch.tensor([size]),
+        }
+        return _Prepared(number, damaged, members, size, plan, self._staging.stage(tensors))
+
+    def _begin(self, prepared: _Prepared) -> _Decoding:
+        """Give the device a pass. Waits for nothing."""
+        plan, staged = prepared.plan, prepared.staged
+        assert plan is not None and staged is not None, "a pass without utterances is not computed"
+        tensors, is_full = staged.on_device(), int(plan.frames_B.min()) == plan.frames
+        batch = DeviceBatch(
+            frames=PaddedFrames.of(tensors["frames"], plan.frames, is_full=is_full, dtype=self._model.base.dtype),
+            features=self._features.on_device(plan, tensors),
+            slots_U=tensors["slots of languages"],
+            owner_B=tensors["owners"],
+            sizes_U=tensors["vocabulary sizes"],
+            largest_vocabulary=prepared.vocabulary_size,
+        )
+        tokens_BT = transfer.begin_read(self._model.device_logits(batch).argmax(-1))
+        return _Decoding(prepared.request, prepared.members, plan.frames_B.numpy(), tokens_BT)
 
 
 def _transcribed(decoding: _Decoding, request: Request) -> Transcription:
@@ -200,7 +250,7 @@ def _transcribed(decoding: _Decoding, request: Request) -> Transcription:
         rows=[member.id.row for member in decoding.members],
         keys=[member.key for member in decoding.members],
         references=[member.text for member in decoding.members],
-        hypotheses=greedy(transfer.to_host(decoding.tokens_BT).numpy(), decoding.frames_B, vocabulary),
+        hypotheses=greedy(decoding.tokens_BT.get().numpy(), decoding.frames_B, vocabulary),
     )
 
 

@@ -57,6 +57,8 @@ class Resolved:
     threads: int
     workers: int
     feature_cache_gib: float
+    staging_bytes: int
+    """Of page-locked memory, for passes on their way to a GPU: what front-end features leave of this rank's."""
     hardware: Hardware
     begun_on: str
     """The hardware that what is kept was chosen on."""
@@ -151,6 +153,7 @@ class _Choice:
         cost = self._of(None, None, "forward_cost_seconds") or FORWARD_COST_SECONDS[self._device]
         seconds = self._of("rounds.forward_seconds", config.rounds.forward_seconds, "forward_seconds")
         evaluation = self._of("evaluation.forward_seconds", config.evaluation.forward_seconds, "evaluation_seconds")
+        cache_gib = self._feature_cache_gib()
         return Resolved(
             dtype=dtype,
             attention=cast(Attention, attention),
@@ -160,7 +163,8 @@ class _Choice:
             forward_cost_seconds=cost,
             threads=self._threads(),
             workers=self._workers(),
-            feature_cache_gib=self._feature_cache_gib(),
+            feature_cache_gib=cache_gib,
+            staging_bytes=max(0, self._mine.pinned_bytes - round(cache_gib * 2**30)),
             hardware=self._hardware,
             begun_on=str(self._hardware) if self._kept is None else self._kept.hardware,
             lines=tuple(self._lines()),

@@ -99,7 +99,8 @@ def _ready(parts: Parts, evaluator: Evaluator, language: str, slot: int) -> list
     """The evaluation's forward passes, each from audio to the most probable tokens, with all else done before."""
     passes: list[Callable[[], object]] = []
 
-    def keep(request: int, members: list[Utterance], slot: int) -> Any:
+    def keep(prepared: Any) -> Any:
+        members: list[Utterance] = prepared.members
         collated, base = collate(members, seed=0), parts.base
 
         def compute() -> object:
@@ -108,7 +109,7 @@ def _ready(parts: Parts, evaluator: Evaluator, language: str, slot: int) -> list
             return parts.model.logits(batch).argmax(-1).cpu()
 
         passes.append(compute)
-        return begin(request, members, slot)
+        return begin(prepared)
 
     begin = evaluator._begin
     with contextlib.ExitStack() as stack:

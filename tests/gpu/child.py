@@ -19,6 +19,13 @@ from pathlib import Path
 
 from tests.gpu.record import Record
 
+IMPORTED = (
+    "tests.gpu.preload",
+    "transformers.models.wav2vec2.modeling_wav2vec2",
+    "launcher.cli",
+    "mms_dist.training.run",
+)
+"""By the process that others are forked from, in this order: no thread, and no use of CUDA."""
 _PR_SET_PDEATHSIG = 1
 
 

@@ -8,11 +8,12 @@ its own; so one of them can be killed without torchrun ending the others. DIR mu
 """
 
 import argparse
+import importlib
 import os
 import socket
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -20,7 +21,9 @@ import torch
 import torch.distributed as dist
 from safetensors.torch import load_file
 
+from mms_dist.distributed.device import choose_device
 from tests.corpus import build_toy_shards, toy_languages
+from tests.gpu.child import IMPORTED
 from tests.gpu.collectives import look_at_collectives
 from tests.gpu.commands import TIMED_OUT, Commands
 from tests.gpu.distance import relative
@@ -89,7 +92,10 @@ class Suite:
         self.same(languages, "shared", "languages shared by all ranks")
         self.lose(languages[0])
         self.same(languages, "lost", "a run that lost a rank and was resumed")
-        look_at_collectives(self.part, self.ranks.rank, self.ranks.world, self.ranks.host, self.ranks.port("NCCL"))
+        part = self.part
+        if part.on_gpu:  # not asked for before: the commands are forked from this process
+            part = replace(part, device=choose_device("auto", int(os.environ.get("LOCAL_RANK", "0"))))
+        look_at_collectives(part, self.ranks.rank, self.ranks.world, self.ranks.host, self.ranks.port("NCCL"))
 
     def together(self, name: str, what: str, *more: str) -> None:
         """The product's `train` on all ranks."""
@@ -139,7 +145,8 @@ class Suite:
         words = ["train", "--config", DEMO, "--data.shards", str(self.out / "corpus" / "shards"), *device]
         words += ["--run.directory", str(self.out / name), "--model.dtype", "float32", "--optim.batch_seconds", "4"]
         words += ["--optim.steps", str(self._steps), "--optim.warmup_steps", "1"]
-        return [*words, "--evaluation.every_steps", half, "--checkpoint.every_rounds", half, *more]
+        words += ["--evaluation.every_steps", str(self._steps), "--evaluation.max_utterances", "1"]
+        return [*words, "--checkpoint.every_rounds", half, *more]
 
     def _commands(self, name: str) -> Commands:
         log = self.out / f"rank{self.ranks.rank}.log"
@@ -160,6 +167,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="results.json and table.md, for all")
     parser.add_argument("--smoke", action="store_true", help="on the CPU, with gloo")
     asked = parser.parse_args(arguments)
+    for module in IMPORTED:  # before anything is forked
+        importlib.import_module(module)
     ranks, out = Ranks.here(), asked.out.resolve()
     if ranks.world < 2:
         parser.error(f"found {ranks.world} process, expected two or more: torchrun --nproc-per-node 2 …")
@@ -167,8 +176,7 @@ def main(arguments: list[str] | None = None) -> int:
     findings = out / f"rank{ranks.rank}.jsonl"
     findings.unlink(missing_ok=True)
     record = Record(findings, f"rank {ranks.rank}")
-    local = int(os.environ.get("LOCAL_RANK", "0"))
-    device = torch.device("cpu") if asked.smoke else torch.device(f"cuda:{local}")
+    device = torch.device("cpu" if asked.smoke else "cuda")
     part = Part(record, device, asked.smoke, time.monotonic() + SECONDS, findings)
     try:
         Suite(ranks, part, out).run()

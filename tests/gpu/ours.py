@@ -3,27 +3,30 @@
 Legend: S slots, R row length.
 """
 
+import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import torch
 from torch import Tensor
 
+from mms_dist import transfer
 from mms_dist.config import Adapter, Augment, Optim
 from mms_dist.data.batch import LoadedBatch
-from mms_dist.data.packer import pack
 from mms_dist.model.bank import AdapterBank
 from mms_dist.model.base import FrozenBase
+from mms_dist.model.compiled import Compilation, compile_layers
 from mms_dist.model.initial import initial_tensors
 from mms_dist.model.layout import RowLayout
 from mms_dist.model.routed import RoutedModel
-from mms_dist.training.devices import compute_as_asked
 from mms_dist.training.features import FeatureSource
 from mms_dist.training.gradients import GradientPass, RoundLosses
 from mms_dist.training.optimizer import RowAdamW, RowStep
+from mms_dist.training.resolve import FORWARD_COST_SECONDS
 from shards.schema import SAMPLE_RATE
 from tests.gpu.speech import name
 
@@ -54,14 +57,29 @@ class Setting:
         return replace(self, dropout=0.0, time_prob=0.0)
 
 
-def settings_of(**common: Any) -> list[Setting]:
-    """Every way to compute a round that the product has on this device."""
-    return [Setting(**common), Setting(checkpointing=True, **common)]
+def settings_of(dtype: torch.dtype, device: torch.device, *, compiled: bool, **common: Any) -> list[Setting]:
+    """Every way to compute a round that the product has in this precision on this device; with compiled layers too, if
+    there is the time to compile them."""
+    padded = [Setting(**common), Setting(checkpointing=True, **common)]
+    padded += [Setting(compiled=True, **common)] if compiled else []
+    packed = [Setting("packed", **common), Setting("packed", checkpointing=True, **common)]
+    return padded + (packed if can_pack(dtype, device) else [])
 
 
 def speed_settings(device: torch.device, *, compiled: bool) -> list[Setting]:
     """The ways to compute a round that may be the fastest on this device."""
-    return [] if compiled else [Setting(forward_seconds=320.0 if device.type == "cuda" else 8.0)]
+    seconds, dtype = (320.0, torch.bfloat16) if device.type == "cuda" else (8.0, torch.float32)
+    kinds = ["padded"] if compiled or not can_pack(dtype, device) else ["padded", "packed"]
+    return [Setting(kind, compiled=compiled, forward_seconds=seconds) for kind in kinds]
+
+
+def can_pack(dtype: torch.dtype, device: torch.device) -> bool:
+    """Whether packed passes can be computed: on a GPU by flash kernels alone, which take half precision."""
+    if "packed" not in inspect.signature(GradientPass).parameters:
+        return False
+    if device.type == "cpu":
+        return True
+    return dtype in (torch.bfloat16, torch.float16) and torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 def adapters(base: FrozenBase, vocabularies: Sequence[int], *, noise: float = 0.0) -> AdapterBank:
@@ -82,14 +100,19 @@ class Joint:
     """A round of all languages of a bank, as training does it."""
 
     def __init__(self, base: FrozenBase, bank: AdapterBank, setting: Setting) -> None:
-        compute_as_asked(base.device)
         self.base, self.bank, self.setting = base, bank, setting
+        self._cost_samples = int(FORWARD_COST_SECONDS["gpu" if base.device.type == "cuda" else "cpu"] * SAMPLE_RATE)
+        self.compilation: Compilation | None = None
+        if setting.compiled:
+            self.compilation = compile_layers(base, "inductor" if base.device.type == "cuda" else "eager")
         self.model = RoutedModel(base, bank, activation_checkpointing=setting.checkpointing)
         self.through = GradientPass(
             self.model,
             FeatureSource(base, cache_gib=setting.feature_cache_gib),
             forward_seconds=setting.forward_seconds,
+            forward_cost=self._cost_samples,
             seed=0,
+            **({"packed": True} if setting.attention == "packed" else {}),
         )
         self._adam = RowAdamW(bank)
         self._step = 0
@@ -113,13 +136,32 @@ class Joint:
         losses = self.accumulate(batches)
         self._step += 1
         slots = [self._trainees[batch.request.language].slot for batch in batches]
-        self._adam.step([RowStep(slot, self._step, Optim()) for slot in slots])
+        norms = self._adam.step_rows([RowStep(slot, self._step, Optim()) for slot in slots])
+        transfer.numbers(losses.sums_S, norms)  # the one read of a round
         return losses
 
-    def passes(self, batches: Sequence[LoadedBatch]) -> int:
-        """Passes that a round of these is cut into."""
-        lengths = [len(utterance.audio) for batch in batches for utterance in batch.utterances]
-        return len(pack(lengths, capacity=int(self.setting.forward_seconds * SAMPLE_RATE)))
+    @property
+    def preparation_wait_seconds(self) -> float:
+        """How long passes were waited for, so far, that the host had not described in time."""
+        return self.through.preparation_wait_seconds
+
+    def close(self) -> None:
+        """End its threads."""
+        self.through.close()
+
+    def passes(self, batches: Sequence[LoadedBatch]) -> tuple[int, float]:
+        """Passes that a round of these is cut into, and the share of them that is padding; computes the round."""
+        count, compute = 0, self.model.device_logits
+
+        def counted(batch: Any) -> Tensor:
+            nonlocal count
+            count += 1
+            return compute(batch)
+
+        with mock.patch.object(self.model, "device_logits", counted):
+            losses = self.accumulate(batches)
+        self.bank.grads.zero_()
+        return count, 1 - losses.audio_seconds / losses.padded_seconds
 
     @contextmanager
     def poisoned(self, language: str) -> Iterator[None]:

@@ -1,6 +1,7 @@
 """What the device did in one call of some work, and where the host waited for it."""
 
 import time
+import warnings
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ class Profile:
     kernels: number of kernels and copies.
     busy_ms: in which at least one of them ran.
     waits: what the host called that waits for the device, between the first launch and the last, by name.
+    copies: of memory, by kind.
     top: the kernels that took longest: name, number, ms.
     """
 
@@ -30,6 +32,7 @@ class Profile:
     kernels: int
     busy_ms: float
     waits: dict[str, int]
+    copies: dict[str, int]
     top: list[tuple[str, int, float]]
 
     def told(self, passes: int) -> dict[str, object]:
@@ -40,6 +43,7 @@ class Profile:
             "device busy": self.busy_ms / self.wall_ms,
             "kernels a pass": self.kernels / passes,
             "waits": self.waits,
+            "copies": self.copies,
             "top kernels: number, ms": {name: (count, ms) for name, count, ms in self.top},
         }
 
@@ -60,8 +64,9 @@ def profiled(work: Work, device: torch.device) -> Profile:
         wall = time.perf_counter() - began
     events = recorded.events()
     on_device = [event for event in events if event.device_type == DeviceType.CUDA]
+    copies = dict(Counter(event.name for event in on_device if "Memcpy" in event.name))
     runtime = [event for event in events if event.device_type == DeviceType.CPU and event.name.startswith("cu")]
-    return Profile(1e3 * wall, len(on_device), _busy_ms(on_device), _waits(runtime, on_device), _top(on_device))
+    return Profile(1e3 * wall, len(on_device), _busy_ms(on_device), _waits(runtime, on_device), copies, _top(on_device))
 
 
 def _busy_ms(on_device: Iterable[Any]) -> float:
@@ -93,3 +98,19 @@ def _top(on_device: Iterable[Any]) -> list[tuple[str, int, float]]:
         found[event.name[:90]] = (count + 1, total + event.time_range.elapsed_us() / 1e3)
     order = sorted(found.items(), key=lambda item: -item[1][1])
     return [(name, count, ms) for name, (count, ms) in order[:TOP]]
+
+
+def synchronizing_operations(work: Work, device: torch.device) -> list[str]:
+    """What torch itself says of each of its operations that waits for the device: `c10/cuda/CUDAFunctions.cpp` warns
+    whenever it copies and waits, or waits for a stream. (Waits for events it does not know; the profile does.)"""
+    if device.type != "cuda":
+        work()
+        return []
+    torch.cuda.set_sync_debug_mode("warn")
+    try:
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            work()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    return [str(one.message).splitlines()[0] for one in told if "synchronizing" in str(one.message)]

@@ -35,6 +35,7 @@ ITEMS = (
     _item("product", "product:run", 45, 150),
     _item("speed-1b", "speed:run_1b", 60, 180),
     _item("memory", "memory:run", 20, 60),
+    _item("evaluation", "evaluation:run", 20, 60),
     _item("loader", "loader:run", 15, 40),
     _item("features", "features:run", 15, 40),
     _item("zero3", "zero3:run", 25, 90),

@@ -17,6 +17,7 @@ from tests.gpu.schedule import ITEMS, Item, chosen
 from tests.gpu.summary import RESULTS, TABLE, failed_parts, table
 
 ROOT = Path(__file__).parents[2]
+KINDS = ("checks", "figures", "notes", "skipped")
 
 
 def suite(*words: str, launcher: tuple[str, ...] = ("-m", "tests.gpu")) -> "subprocess.CompletedProcess[str]":
@@ -31,7 +32,7 @@ def test_a_smoke_run_passes_every_part(tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stdout + ended.stderr
     results = json.loads((tmp_path / RESULTS).read_text())
     assert {name: part["status"] for name, part in results["parts"].items()} == {item.name: "passed" for item in ITEMS}
-    assert all(part["checks"] or part["figures"] or part["notes"] for part in results["parts"].values())
+    assert all(any(part.get(kind) for kind in KINDS) for part in results["parts"].values())
     assert "Its figures mean nothing" in (tmp_path / TABLE).read_text()
 
 

@@ -89,9 +89,9 @@ def count_passes(evaluator: Evaluator) -> list[int]:
     calls: list[int] = []
     begin = type(evaluator)._begin
 
-    def counted(request: int, members: Any, slot: int) -> Any:
-        calls.append(len(members))
-        return begin(evaluator, request, members, slot)
+    def counted(prepared: Any) -> Any:
+        calls.append(len(prepared.members))
+        return begin(evaluator, prepared)
 
     evaluator._begin = counted  # type: ignore[method-assign]
     return calls
@@ -164,13 +164,13 @@ def test_the_next_passes_are_read_while_one_is_computed(model: RoutedModel, inde
             rows.append(row)
             return read(language, split, row, **options)
 
-        def slow(request: int, members: Any, slot: int) -> Any:
-            end, seen = monotonic() + 5, len(members) + sum(done)
+        def slow(prepared: Any) -> Any:
+            end, seen = monotonic() + 5, len(prepared.members) + sum(done)
             while len(rows) <= seen and seen < DEV and monotonic() < end:
                 sleep(0.001)
             assert len(rows) > seen or seen == DEV, "nothing was read ahead"
-            done.append(len(members))
-            return begin(request, members, slot)
+            done.append(len(prepared.members))
+            return begin(prepared)
 
         done: list[int] = []
         evaluator._reader.read = noting  # type: ignore[method-assign]

@@ -14,6 +14,7 @@ from tests.gpu.timing import median
 
 PACKAGES = ("torch", "transformers", "accelerate", "numpy", "deepspeed", "triton", "soundfile")
 PRODUCT = "8192^3 bfloat16 product, TFLOP/s"
+CAPABILITY = "compute capability"
 _CALLS = 10
 
 
@@ -21,6 +22,8 @@ def run(part: Part) -> None:
     part.record.note("conditions", conditions(part))
     products(part)
     if part.on_gpu:
+        major, minor = torch.cuda.get_device_capability(part.device)
+        part.record.figure(CAPABILITY, major + minor / 10)
         copies(part)
 
 

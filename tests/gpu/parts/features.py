@@ -6,6 +6,7 @@ from tests.gpu.bases import config_of, random_base
 from tests.gpu.distance import relative
 from tests.gpu.ours import Joint, adapters, speed_settings
 from tests.gpu.part import Part
+from tests.gpu.profile import synchronizing_operations
 from tests.gpu.speech import round_of
 from tests.gpu.timing import in_turn
 
@@ -28,6 +29,8 @@ def run(part: Part) -> None:
     for what in ("filling the cache", "fetching from the cache"):
         off = relative(fetched.gradients(batches)[1], grads_SR)
         part.record.check(f"gradients, {what}", off, at_most=BOUND)
+    waits = synchronizing_operations(lambda: fetched.accumulate(batches), part.device)
+    part.record.check("operations in passes with the cache that wait for the device", len(waits), at_most=0)
     sides = {"computed": lambda: computed.round(batches), "fetched": lambda: fetched.round(batches)}
     times = in_turn(sides, part.device, repeats=1 if part.smoke else 3, warmups=0 if part.smoke else 1)
     ratio = times["computed"].median / times["fetched"].median

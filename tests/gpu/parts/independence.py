@@ -6,7 +6,7 @@ from tests.gpu.bases import check_configs, random_base
 from tests.gpu.distance import relative
 from tests.gpu.ours import Joint, adapters, settings_of
 from tests.gpu.part import Part
-from tests.gpu.parts.correctness import NOISE, VOCABULARIES
+from tests.gpu.parts.correctness import NOISE, PASS_SECONDS, VOCABULARIES
 from tests.gpu.speech import name, round_of
 
 BOUNDS = {torch.float32: 1e-4, torch.bfloat16: 3e-2}
@@ -17,7 +17,7 @@ def run(part: Part) -> None:
     for shape, config in check_configs(tiny=part.smoke).items():
         for dtype, bound in BOUNDS.items():
             base = random_base(config, dtype, part.device)
-            for setting in settings_of(forward_seconds=60, dropout=0.1):
+            for setting in settings_of(dtype, part.device, compiled=False, forward_seconds=PASS_SECONDS, dropout=0.1):
                 joint = Joint(base, adapters(base, VOCABULARIES, noise=NOISE), setting)
                 what = f"{shape}, {str(dtype).removeprefix('torch.')}, {setting}"
                 independent(part, joint, what, bound)

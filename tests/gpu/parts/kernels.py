@@ -1,22 +1,23 @@
 """What the device does in a round, and whether the host ever waits for it on the way."""
 
-import warnings
+from functools import partial
 
-import torch
+import numpy as np
 
+from mms_dist.data.batch import LoadedBatch
+from mms_dist.model.base import FrozenBase
 from tests.gpu import targets
 from tests.gpu.bases import config_of, random_base
-from tests.gpu.ours import Joint, adapters, speed_settings
+from tests.gpu.ours import Joint, Setting, adapters, speed_settings
 from tests.gpu.part import Part
-from tests.gpu.profile import profiled
+from tests.gpu.profile import profiled, synchronizing_operations
 from tests.gpu.recipe import Recipe
-from tests.gpu.speech import round_of
-from tests.gpu.timing import Work
+from tests.gpu.speech import one_pass, round_of
+from tests.gpu.timing import median, once
 
 LANGUAGES, BATCH_SECONDS = 16, 160.0
 RECIPE_BATCHES = 4
-READS = 1
-"""Of a round: its losses, after the last pass."""
+PASS_SECONDS = (40.0, 80.0, 160.0, 320.0)
 
 
 def run(part: Part) -> None:
@@ -26,25 +27,13 @@ def run(part: Part) -> None:
 
 
 def look_at(part: Part, shape: str) -> None:
-    """Passes of a round, the whole round, and the recipe's batches."""
+    """Rounds of every way to compute them, what a pass costs, and the recipe's batches."""
     languages, seconds = (2, 2.0) if part.smoke else (LANGUAGES, BATCH_SECONDS)
     batches = round_of(languages, seconds)
     base = random_base(config_of(shape, tiny=part.smoke), part.half, part.device)
     for setting in speed_settings(part.device, compiled=False):
-        joint = Joint(base, adapters(base, [40] * languages), setting)
-        joint.round(batches)
-        counted = synchronizing_operations(lambda joint=joint: joint.accumulate(batches), part.device)  # type: ignore[misc]
-        what = f"{shape}, {setting}"
-        part.record.check(f"operations of a round that wait for the device, {what}", len(counted), at_most=READS)
-        part.record.note(f"operations of a round that wait for the device, {what}", counted)
-        if not part.on_gpu:
-            continue
-        passes = profiled(lambda joint=joint: joint.accumulate(batches), part.device)  # type: ignore[misc]
-        part.record.note(f"passes of a round, {what}", passes.told(joint.passes(batches)))
-        if shape == "300m" and setting.attention == "padded":
-            part.record.figure(targets.WAITS, sum(passes.waits.values()))
-        whole = profiled(lambda joint=joint: joint.round(batches), part.device)  # type: ignore[misc]
-        part.record.note(f"whole round, {what}", whole.told(joint.passes(batches)))
+        look_at_rounds(part, shape, Joint(base, adapters(base, [40] * languages), setting), batches)
+    pass_cost(part, shape, base)
     if part.on_gpu:
         recipe = Recipe(config_of(shape), part.half, part.device, compiled=False)
         ready = recipe.cut(batches, seconds=seconds, most=RECIPE_BATCHES)
@@ -53,17 +42,37 @@ def look_at(part: Part, shape: str) -> None:
         part.record.note(f"recipe, {shape}", found.told(len(ready)))
 
 
-def synchronizing_operations(work: Work, device: torch.device) -> list[str]:
-    """What torch itself says of each of its operations that waits for the device: `c10/cuda/CUDAFunctions.cpp` warns
-    whenever it copies and waits, or waits for a stream. (Waits for events it does not know; the profile does.)"""
-    if device.type != "cuda":
-        work()
-        return []
-    torch.cuda.set_sync_debug_mode("warn")
-    try:
-        with warnings.catch_warnings(record=True) as told:
-            warnings.simplefilter("always")
-            work()
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
-    return [str(one.message).splitlines()[0] for one in told if "synchronizing" in str(one.message)]
+def look_at_rounds(part: Part, shape: str, joint: Joint, batches: list[LoadedBatch]) -> None:
+    """The passes of a round, in which nothing may wait, and a whole round."""
+    what = f"{shape}, {joint.setting}"
+    joint.round(batches)
+    waits = synchronizing_operations(lambda: joint.accumulate(batches), part.device)
+    part.record.check(f"operations in the passes of a round that wait for the device, {what}", len(waits), at_most=0)
+    if not part.on_gpu:
+        return
+    count, _ = joint.passes(batches)
+    before = joint.preparation_wait_seconds
+    seconds = once(lambda: joint.accumulate(batches), part.device)
+    waited = joint.preparation_wait_seconds - before
+    part.record.note(f"host late with a pass, share of a round's time, {what}", waited / seconds)
+    passes = profiled(lambda: joint.accumulate(batches), part.device)
+    part.record.note(f"passes of a round, {what}", passes.told(count))
+    if (shape, joint.setting.attention) == ("300m", "padded"):
+        part.record.figure(targets.WAITS, sum(passes.waits.values()))
+    whole = profiled(lambda: joint.round(batches), part.device)
+    part.record.note(f"whole round, {what}", whole.told(count))
+
+
+def pass_cost(part: Part, shape: str, base: FrozenBase) -> None:
+    """What one more pass costs, as seconds of audio: the intercept of seconds over seconds of audio, times the rate.
+
+    For `FORWARD_COST_SECONDS` of `mms_dist.training.resolve`, by which the packer cuts a round into passes.
+    """
+    sizes, seconds = np.array([2.0, 4.0] if part.smoke else PASS_SECONDS), []
+    for size in sizes:
+        joint = Joint(base, adapters(base, [40] * 4), Setting(forward_seconds=float(size)))
+        work = partial(joint.accumulate, one_pass(float(size), languages=4))
+        seconds.append(median(work, part.device, repeats=3))
+    slope, intercept = np.polyfit(sizes, np.array(seconds), 1)
+    part.record.note(f"{shape}: s of a pass by seconds of audio", dict(zip(sizes.tolist(), seconds, strict=True)))
+    part.record.figure(f"{shape}: what a pass costs, s of audio", float(intercept / slope))

@@ -5,8 +5,11 @@ import gc
 import torch
 
 from mms_dist.errors import TrainingError
+from mms_dist.model.shape import BaseShape
+from mms_dist.training.memory import Needs
+from mms_dist.training.resolve import MEMORY_SHARE
 from tests.gpu.bases import config_of, random_base
-from tests.gpu.ours import Joint, Setting, adapters
+from tests.gpu.ours import DIM, Joint, Setting, adapters
 from tests.gpu.part import Part
 from tests.gpu.speech import one_pass
 
@@ -24,12 +27,37 @@ def run(part: Part) -> None:
             for seconds in SECONDS[:1] if part.smoke else SECONDS:
                 setting = Setting(checkpointing=checkpointing, forward_seconds=seconds)
                 if part.has(8, f"{shape}, {setting}"):
-                    part.record.note(f"{shape}, {setting}", peak(part, Joint(base, bank, setting)))
+                    look_at(part, shape, Joint(base, bank, setting))
         del base, bank
 
 
-def peak(part: Part, joint: Joint) -> dict[str, float] | str:
-    """GiB before a full pass, and at the highest within it; `out of memory` where it does not fit."""
+def look_at(part: Part, shape: str, joint: Joint) -> None:
+    """The highest within a full pass, and what the plan and the choice of `rounds.forward_seconds` expect it to be."""
+    what, expected = f"{shape}, {joint.setting}", needs(joint).memory(joint.setting.forward_seconds).after_start
+    found = peak(part, joint)
+    part.record.note(what, {"GiB expected": expected / _GIB} | (found or {"GiB at the highest": "out of memory"}))
+    if found and part.on_gpu:
+        ratio = found["GiB at the highest"] * _GIB / expected
+        part.record.check(f"memory against what is expected, {what}", ratio, at_most=1 / MEMORY_SHARE)
+
+
+def needs(joint: Joint) -> Needs:
+    """What the product's estimate is told."""
+    config, bank = joint.base.config, joint.bank
+    sizes = config.num_hidden_layers, config.hidden_size, config.intermediate_size
+    return Needs(
+        BaseShape(*sizes, joint.base.parameter_count(), config.conv_dim[0]),
+        dtype=str(joint.base.dtype).removeprefix("torch."),
+        dim=DIM,
+        slots=bank.slots,
+        largest_vocabulary=max(bank.vocabulary_sizes),
+        checkpointing=joint.setting.checkpointing,
+        on_gpu=joint.base.device.type == "cuda",
+    )
+
+
+def peak(part: Part, joint: Joint) -> dict[str, float]:
+    """GiB before a full pass, and at the highest within it; nothing where it does not fit."""
     batches = one_pass(4.0 if part.smoke else joint.setting.forward_seconds, languages=joint.bank.slots)
     gc.collect()
     if not part.on_gpu:
@@ -42,7 +70,7 @@ def peak(part: Part, joint: Joint) -> dict[str, float] | str:
         joint.gradients(batches)
         torch.cuda.synchronize(part.device)
     except (torch.OutOfMemoryError, TrainingError):
-        return "out of memory"
+        return {}
     return {
         "GiB before": before / _GIB,
         "GiB at the highest": torch.cuda.max_memory_allocated(part.device) / _GIB,

@@ -1,5 +1,6 @@
 """The product itself, on the base and the recordings that ship with it: the commands a user types, and kill -9."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -8,10 +9,12 @@ from pathlib import Path
 
 from safetensors.torch import load_file
 
+from mms_dist.training.hardware_record import HARDWARE_NAME
 from tests.corpus import build_toy_shards, toy_languages
 from tests.gpu.commands import Commands
 from tests.gpu.distance import relative
 from tests.gpu.part import Part
+from tests.gpu.parts.environment import CAPABILITY
 
 ROOT = Path(__file__).resolve().parents[3]
 DEMO = str(ROOT / "launcher" / "demo.yaml")
@@ -71,7 +74,12 @@ def train(part: Part, commands: Commands, folder: Path, common: list[str], langu
     commands.succeeds("export", str(folder / "whole"), "--to", str(folder / "export"))
     if not part.smoke:
         defaults = ["train", *common, *settings, *device, "--run.directory", str(folder / "defaults")]
-        commands.succeeds(*defaults, name="train in the precision that the device decides")
+        commands.succeeds(*defaults, name="train with what the device decides")
+        chosen = json.loads((folder / "defaults" / HARDWARE_NAME).read_text(encoding="utf-8"))
+        part.record.note("what the device decided", chosen)
+        # (This process must not ask the card itself: commands are forked from it.)
+        if (part.found("environment", CAPABILITY) or 0) >= 8:
+            part.record.holds("on this card a run computes in bfloat16", chosen["dtype"] == "bfloat16", str(chosen))
 
 
 def _adapter(run: Path, language: str):  # type: ignore[no-untyped-def]
