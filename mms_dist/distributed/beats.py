@@ -4,9 +4,11 @@ Pure functions of counters: no clock, no store and no thread in here (`watchdog.
 time counts; hosts need not agree on theirs.
 """
 
+import gc
 import json
 import os
 import socket
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -67,6 +69,22 @@ def stack_of(frame: FrameType | None) -> str:
         lines.append(f'File "{code.co_filename}", line {frame.f_lineno}, in {code.co_qualname}')
         frame = frame.f_back
     return "\n".join(reversed(lines))
+
+
+def stack_of_thread(thread: int) -> str:
+    """The stack of a thread that runs on meanwhile, by its identifier; empty if there is none.
+
+    No garbage is collected meanwhile. CPython 3.11 may begin to in the middle of making the object of a frame, and what
+    is collected may let that thread run on (a tensor, the work of a process group): the frame is gone when the object is
+    done, and to read it ends the process with a segmentation fault. Later versions collect between two instructions.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return stack_of(sys._current_frames().get(thread))
+    finally:
+        if collects:
+            gc.enable()
 
 
 @dataclass

@@ -43,7 +43,7 @@ from mms_dist.distributed.beats import (
     hang_report,
     lock_report,
     name_ranks,
-    stack_of,
+    stack_of_thread,
 )
 from mms_dist.distributed.main_thread import Doing, MainThread
 from mms_dist.errors import MmsDistError
@@ -185,7 +185,7 @@ class Watchdog(MainThread):
             self._store.set(_beat_key(self.rank), Beat(self._beats + 1, ticks, LEFT).encode())
 
     def _beat(self, doing: Doing) -> None:
-        stack = stack_of(sys._current_frames().get(self._main_thread))
+        stack = stack_of_thread(self._main_thread)
         told = Whereabouts(doing.doing, doing.waiting_for, stack).encode()
         if told != self._told:  # before the beat: whoever has beaten can be asked where it is
             self._store.set(_stack_key(self.rank), told)

@@ -19,14 +19,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
 from mms_dist.model.base import FrozenBase
 from mms_dist.model.padded_frames import PaddedFrames
 
 GRAPHS_AT_MOST = 16
 """Torch gives up on a function after 8 graphs unless told otherwise; the kinds of input below need fewer than this."""
-_FRAMES = 48
+_FRAMES = 45
 _CACHE_VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
 
 
@@ -74,6 +73,9 @@ def keep_compiled_in(directory: Path) -> Path:
     Torch's own choice lies in the machine's temporary folder, which on a cluster goes with the job; torch puts it into
     the environment when it is imported, where it looks as if a user had chosen it.
     """
+    # Not at the top: it imports torch's compilers, seconds that a run which compiles nothing does not have to wait for.
+    from torch._inductor.runtime.cache_dir_utils import default_cache_dir
+
     chosen = os.environ.get(_CACHE_VARIABLE)
     if chosen is None or chosen == default_cache_dir():
         with contextlib.suppress(OSError):

@@ -41,7 +41,8 @@ class PaddedFrames:
             is_full: no utterance has padding.
             dtype: of the model.
         """
-        aligned = -(-longest // _MASK_ALIGNMENT) * _MASK_ALIGNMENT
+        # Always longer than the pass: were a mask contiguous in some passes, compiled layers would be others in those.
+        aligned = (longest // _MASK_ALIGNMENT + 1) * _MASK_ALIGNMENT
         numbers = torch.arange(aligned, device=frames_B.device)
         valid_BA = numbers < frames_B[:, None]
         attend = None

@@ -27,6 +27,7 @@ def test_attentions_mask_is_aligned_so_that_no_layer_copies_it(longest: int) -> 
     attend = PaddedFrames.of(torch.tensor([longest, 3]), longest, is_full=False, dtype=torch.float32).attend
     assert attend is not None and attend.shape == (2, 1, 1, longest)
     assert attend.stride(-1) == 1 and all(stride % 8 == 0 for stride in attend.stride()[:-1])
+    assert not attend.is_contiguous(), "compiled layers are the same for every length"
 
 
 def test_without_padding_there_is_no_mask() -> None:

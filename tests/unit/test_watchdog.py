@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 import time
@@ -21,6 +22,7 @@ from mms_dist.distributed.beats import (
     lock_report,
     name_ranks,
     stack_of,
+    stack_of_thread,
 )
 from mms_dist.distributed.watchdog import NoWatchdog, Watchdog
 
@@ -139,6 +141,40 @@ def test_a_stack_is_told_without_opening_a_file(monkeypatch):
     monkeypatch.setattr("os.stat", read)
     last = stack_of(sys._getframe()).splitlines()[-1]
     assert __file__ in last and "test_a_stack_is_told_without_opening_a_file" in last
+
+
+@pytest.mark.parametrize("collects", [True, False])
+def test_no_garbage_is_collected_while_another_threads_stack_is_read(collects):
+    """Collecting may let that thread run on, and CPython 3.11 then reads frames that are gone: a segmentation fault."""
+    within: list[str] = []
+
+    def collecting(phase: str, _: object) -> None:
+        if phase == "start":
+            within.append(stack_of(sys._getframe()))
+
+    def deep(calls: int) -> None:
+        if calls:
+            deep(calls - 1)
+        else:
+            read.wait()
+
+    read, threshold = threading.Event(), gc.get_threshold()
+    thread = threading.Thread(target=deep, args=(30,))
+    thread.start()
+    gc.set_threshold(1)
+    gc.callbacks.append(collecting)
+    try:
+        if not collects:
+            gc.disable()
+        assert stack_of_thread(thread.ident or 0).count("in test_no_garbage") > 20
+        assert gc.isenabled() == collects
+    finally:
+        gc.callbacks.remove(collecting)
+        gc.set_threshold(*threshold)
+        gc.enable()
+        read.set()
+        thread.join()
+    assert not [stack for stack in within if "in stack_of\n" in stack]
 
 
 def test_beats_and_whereabouts_survive_the_store():
