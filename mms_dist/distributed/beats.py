@@ -74,9 +74,10 @@ def stack_of(frame: FrameType | None) -> str:
 def stack_of_thread(thread: int) -> str:
     """The stack of a thread that runs on meanwhile, by its identifier; empty if there is none.
 
-    No garbage is collected meanwhile. CPython 3.11 may begin to in the middle of making the object of a frame, and what
-    is collected may let that thread run on (a tensor, the work of a process group): the frame is gone when the object is
-    done, and to read it ends the process with a segmentation fault. Later versions collect between two instructions.
+    No garbage is collected meanwhile. CPython 3.11 may begin to in the middle of making the object of a frame, and
+    what is collected may let that thread run on (a tensor, the work of a process group): the frame is gone when the
+    object is done, and to read it ends the process with a segmentation fault. Later versions collect between two
+    instructions.
     """
     collects = gc.isenabled()
     gc.disable()

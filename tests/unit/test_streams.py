@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -86,14 +87,19 @@ def test_a_senseless_width_is_as_none(
 ) -> None:
     monkeypatch.delenv("COLUMNS", raising=False)
     assert cli.main(["report", str(run)]) == 0
-    expected = capsys.readouterr().out
+    expected = without_ages(capsys.readouterr().out)
     for name in ("COLUMNS", "LINES"):
         monkeypatch.setenv(name, columns)
     for console in (standard_console(), make_console(), make_console(stderr=True)):
         assert console.width >= NARROWEST
     assert cli.main(["report", str(run)]) == 0
     told = capsys.readouterr().out
-    assert told == expected if columns != "1" else max(map(len, told.splitlines()[:9])) <= NARROWEST
+    assert without_ages(told) == expected if columns != "1" else max(map(len, told.splitlines()[:9])) <= NARROWEST
+
+
+def without_ages(told: str) -> str:
+    """A report but for how long ago something was, which goes on."""
+    return re.sub(r"\d+ s\b", "0 s", told)
 
 
 def test_columns_are_taken_where_they_can_be() -> None:

@@ -59,7 +59,7 @@ def test_every_part_of_a_process_must_fit_into_memory(config: Path, shards: Path
     activations = number * numbers + 3 * 4 * round(50 * seconds) * largest
     if on_gpu:
         activations = max(activations, number * shape.front_end_numbers(seconds))
-    copies = 3 * slots * row + (2 * number * slots * row // 4 if number < 4 else 0)
+    copies = slots * row + 2 * number * slots * row // 4
     needed = number * shape.parameters + (1 + 1 + 2) * slots * row + copies + activations
     needed += 2**29 + 2 * 2**28 if on_gpu else PROCESS_BYTES + 2**28  # CUDA, and NCCL's groups of 1 and 2 machines
 
