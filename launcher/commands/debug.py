@@ -36,7 +36,7 @@ def add_parser(subparsers: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--config", required=True, metavar="FILE", help="configuration, see configs/train/")
-    parser.add_argument("--device", metavar="DEVICE", help="cpu or cuda:N (default: run.device)")
+    parser.add_argument("--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:N (default: run.device)")
     parser.add_argument(
         "--languages", metavar="LANG", nargs="+", action=Languages, help="only these (default: the run's first five)"
     )

@@ -46,7 +46,11 @@ def add_parser(subparsers: Any) -> None:
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("configuration", metavar="CONFIG", nargs="?", help="configuration, see configs/train/")
     which.add_argument("--config", metavar="FILE", help="the same, as other commands take it")
-    parser.add_argument("--load", action="store_true", help="load the base, and look at every weight")
+    parser.add_argument(
+        "--load",
+        action="store_true",
+        help="load the base, look at every weight, and measure whether reading keeps up with the device",
+    )
     parser.add_argument("--nodes", metavar="N", type=count, help="machines of the run (default: this, or the job's)")
     parser.add_argument("--processes", metavar="N", type=count, help="on each of them (default: one a GPU)")
     parser.add_argument("--memory-gib", metavar="GIB", type=positive, help="of a process's device, if it is not here")

@@ -55,7 +55,7 @@ def add_parser(subparsers: Any) -> None:
         help="which checkpoint: of the best dev CER, or the newest (default: best; last where none was evaluated)",
     )
     parser.add_argument("--max-utterances", metavar="N", type=count, help="of each language (default: all)")
-    parser.add_argument("--device", metavar="DEVICE", help="auto, cpu or cuda:N (default: as in the run)")
+    parser.add_argument("--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:N (default: as in the run)")
     parser.add_argument(
         "--output", metavar="FILE", type=Path, help="the scores as JSON (default: RUN/eval/SPLIT.json if of all)"
     )

@@ -77,8 +77,8 @@ class Model:
     """`padded` fills the utterances of a forward pass up to the longest. `packed` lays them end to end in passes of
     constant size; on a GPU it needs compute capability 8.0 and bfloat16. `auto` is what was measured to be faster."""
     compile: Switch = "auto"
-    """Compile the frozen layers (torch.compile). `auto`: on a GPU, where enough steps are left to pay for it. Not with
-    ZeRO-3, which wraps the same layers, and not with packed passes."""
+    """Compile the frozen layers (torch.compile). `auto`: on a GPU of compute capability 7.0 or later, in a run that is
+    long enough to pay for it. Not with ZeRO-3, which wraps the same layers, and not with packed passes."""
     activation_checkpointing: Flag = False
     """Recompute each layer in the backward pass: less memory, about a third more arithmetic."""
     feature_cache_gib: NonNegativeFloat | None = None
@@ -97,7 +97,8 @@ class Data:
     languages: Annotated[tuple[Language, ...], AfterValidator(values.some)] | None = None
     """Languages to train; None trains every language of the shards."""
     workers: Threads | None = None
-    """Threads that read and decode audio ahead of the model; changes no sample. None: by the cores a process has."""
+    """Threads that read and decode audio ahead of the model; changes no sample. None: by the cores a process has, 8 at
+    most on a GPU and 2 on a CPU."""
     prefetch_rounds: NonNegativeInt = 2
     """Rounds of audio read ahead; changes no sample."""
     window_shards: PositiveInt = 8
