@@ -87,13 +87,13 @@ def test_the_real_compiler_gives_what_the_layers_give(
     monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
     assert keep_compiled_in(tmp_path / "graphs") == tmp_path / "graphs"
     kinds = compiled._kinds
-    monkeypatch.setattr(compiled, "_kinds", lambda base: islice(kinds(base), 1, 2))  # padded, with a gradient
+    monkeypatch.setattr(compiled, "_kinds", lambda base: islice(kinds(base), 1))  # padded, as in evaluation: seconds
     base = FrozenBase.load(str(small_base), dtype=torch.float32)
     plain = FrozenBase.load(str(small_base), dtype=torch.float32)
     found = compile_layers(base)
     assert found.seconds > 0
-    ours = through(base, (4, 31), is_full=False, needs_gradient=True)
-    theirs = through(plain, (4, 31), is_full=False, needs_gradient=True)
+    ours = through(base, (4, 31), is_full=False, needs_gradient=False)
+    theirs = through(plain, (4, 31), is_full=False, needs_gradient=False)
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
     assert any((tmp_path / "graphs").rglob("*.py")), "compiled code was not kept where the next start looks"
 
