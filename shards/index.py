@@ -160,7 +160,6 @@ class LanguageIndex:
             raise IndexFileError(f"{url} is missing; {self.mend}") from error
 
     def _load_tables(self) -> dict[str, SampleTable]:
-        import pyarrow.compute
         import pyarrow.parquet
 
         url = storage.join(self.root, self.language, TABLE_NAME)
@@ -170,8 +169,7 @@ class LanguageIndex:
             # Arrow's worker threads can outlive the interpreter, and a short command then dies of SIGABRT at its end.
             whole = file.read(use_threads=False)
             check_columns(whole)
-            splits = whole.column("split")
-            tables = {split: _table(whole.filter(pyarrow.compute.equal(splits, split))) for split in SPLITS}
+            tables = {split: _table(_of_split(whole, split)) for split in SPLITS}
         # pyarrow calls damage past the footer an OSError, though all bytes are in memory by now.
         except (pyarrow.ArrowException, KeyError, ValueError, OSError, MemoryError, OverflowError) as error:
             instead = stand_in_of(content, storage.join(self.root, self.language))
@@ -278,12 +276,26 @@ def _shard_info(shard: dict[str, Any]) -> ShardInfo:
     return ShardInfo(**{column.name: shard[column.name] for column in fields(ShardInfo)})
 
 
+def _of_split(whole: Any, split: str) -> Any:
+    """The rows of a split.
+
+    pyarrow imports pandas, which takes half a second, to make a scalar of a string and for its `to_numpy`; so the
+    scalar is the column's own here, and `_table` uses DLPack.
+    """
+    import pyarrow.compute
+
+    splits = whole.column("split")
+    found = [scalar for scalar in splits.unique() if scalar.as_py() == split]
+    return whole.filter(pyarrow.compute.equal(splits, found[0])) if found else whole.slice(0, 0)
+
+
 def _table(whole: Any) -> SampleTable:
     import pyarrow
 
     columns: dict[str, Any] = {"rows": np.arange(whole.num_rows, dtype=np.int64)}
     for name, kind in INTEGER_COLUMNS.items():
-        columns[name] = whole.column(name).cast(pyarrow.from_numpy_dtype(kind)).to_numpy()
+        numbers = whole.column(name).cast(pyarrow.from_numpy_dtype(kind)).combine_chunks()
+        columns[name] = np.from_dlpack(numbers).copy() if len(numbers) else np.empty(0, dtype=kind)
     columns["keys"] = np.array(whole.column("key").to_pylist(), dtype=STRING)
     columns["speaker"] = np.array([name or "" for name in whole.column("speaker").to_pylist()], dtype=STRING)
     return SampleTable(**columns)

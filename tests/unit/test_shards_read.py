@@ -261,3 +261,15 @@ def test_audio_of_another_length_than_the_table_says_is_damage(shards, monkeypat
     with pytest.raises(DamagedSampleError, match=f"decodes to {expected} samples, its index says {expected + 1}"):
         reader.read("ron", "train", 1)
     reader.close()
+
+
+def test_shards_are_read_without_importing_pandas(shards):
+    """Every process of a run reads them as it begins, and pandas takes half a second each time."""
+    code = (
+        "import sys; from shards.index import ShardIndex; from shards.read import ShardReader\n"
+        "index = ShardIndex.load(sys.argv[1])\n"
+        "ShardReader(index).check_sizes('ron', 'train')\n"
+        "assert index.language('ron').table('dev').samples.dtype == 'int32'\n"
+        "assert 'pandas' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(shards)], check=True, timeout=120)
