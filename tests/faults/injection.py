@@ -161,7 +161,8 @@ class Injector:
         @functools.wraps(forward_backward)
         def poisoned(gradients: GradientPass, prepared: Any, sums_S: Any) -> None:
             forward_backward(gradients, prepared, sums_S)
-            slots = {owner.language: owner.slot for owner in prepared.host.owners}
+            languages = [member.language for member in prepared.host.members]
+            slots = dict(zip(languages, prepared.host.tensors["slots"].tolist(), strict=True))
             for fault in self._due("forward"):
                 if fault.kind == "nan" and fault.language in slots:
                     self._strike(fault)

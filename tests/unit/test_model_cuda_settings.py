@@ -94,7 +94,7 @@ def test_training_evaluation_debugging_and_planning_get_their_base_from_one_func
     }
     assert having("load_base(") == {
         "mms_dist/training/assembly.py",
-        "mms_dist/training/run.py",
+        "mms_dist/training/run_base.py",
         "mms_dist/training/score_run.py",
         "mms_dist/debugging/session.py",
         "mms_dist/planning/measure.py",
