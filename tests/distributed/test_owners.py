@@ -15,9 +15,9 @@ STEPS = 200
 BOUND = {"float64": 1e-9, "float32": 1e-3}
 SEED = 1
 """In float32 one bottleneck unit that is within rounding of zero in one frame is enough to send two runs of other
-shapes apart: its ReLU lets a gradient through in one and not in the other, and AdamW makes a step of it (seen with seed
-0: all equal to 1e-8 until step 13, then the 40 numbers of one unit). Of the 400,000 units and frames of a language's 200
-steps this seed has none so near."""
+shapes apart: its ReLU lets a gradient through in one and not in the other, and AdamW makes a step of it (seen with
+seed 0: all equal to 1e-8 until step 13, then the 40 numbers of one unit). Of the 400,000 units and frames of a
+language's 200 steps this seed has none so near."""
 
 
 @pytest.fixture(scope="module")
