@@ -48,11 +48,6 @@ def memory_group(root: Path = _ROOT, membership: Path = _MEMBERSHIP) -> MemoryGr
     return min(found, key=lambda group: group.free_bytes, default=None)
 
 
-def cgroup_limit_bytes(root: Path = _ROOT, membership: Path = _MEMBERSHIP) -> int | None:
-    """The lowest memory limit of the control groups around this process; None if there is none."""
-    return min((group.limit_bytes for group in _memory_groups(root, membership)), default=None)
-
-
 def cgroup_cores(root: Path = _ROOT, membership: Path = _MEMBERSHIP) -> float | None:
     """Cores' worth of time that the control groups around this process allow it; None if they do not limit it."""
     quotas = []
@@ -98,7 +93,7 @@ def pinned_budget_bytes(ranks_on_machine: int, limit_bytes: int | None, host_byt
 def feature_cache_bytes(pinned_bytes: int) -> int:
     """Of a process's page-locked memory, what front-end features take where the configuration leaves it open.
 
-    Never nothing: whether there is a cache decides in which company an utterance passes the front end.
+    Never nothing: whether there is a cache decides with which others an utterance passes the front end.
     """
     return max(LEAST_CACHE_BYTES, int(CACHE_SHARE * pinned_bytes))
 

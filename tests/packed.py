@@ -6,11 +6,17 @@ import numpy as np
 import torch
 
 from mms_dist.model.packed_frames import PackedFrames
-from mms_dist.model.packed_tables import end_to_end, packed_tables
+from mms_dist.model.packed_tables import BLOCK, end_to_end, packed_tables
 from mms_dist.model.routed import Batch, DeviceBatch, RoutedModel
 
 SIZE = 512
 """Frames of a pass, some of them filler."""
+
+
+def packed_size(frames_B: np.ndarray, strip_B: np.ndarray) -> int:
+    """Frames that these utterances take: whole blocks for every strip."""
+    strips = [int(frames_B[strip_B == strip].sum()) for strip in np.unique(strip_B)]
+    return sum(-(-frames // BLOCK) * BLOCK for frames in strips)
 
 
 def as_packed(model: RoutedModel, batch: Batch, *, size: int = SIZE, order: Sequence[int]) -> DeviceBatch:

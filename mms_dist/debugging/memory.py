@@ -12,7 +12,7 @@ from shards.schema import SAMPLE_RATE
 
 
 def memory_lines(bench: Bench, *, run_memory: Memory, run_slots: int) -> list[MemoryLine]:
-    """Measured on the longest forward pass of the bench, beside what is foretold of the whole run.
+    """Measured on the longest forward pass of the bench, beside an estimate for the whole run.
 
     Args:
         run_memory: of the run that is debugged, with its slots and full passes.
@@ -42,6 +42,6 @@ def memory_lines(bench: Bench, *, run_memory: Memory, run_slots: int) -> list[Me
         MemoryLine(
             "whole run",
             run_memory.total,
-            f"foretold: base, {plural(run_slots, 'slot')}, a pass of rounds.forward_seconds {full:g}",
+            f"estimated: base, {plural(run_slots, 'slot')}, a pass of rounds.forward_seconds {full:g}",
         ),
     ]

@@ -124,11 +124,6 @@ def samples_seen(frames_B: np.ndarray) -> np.ndarray:
     return (frames_B - 1) * STRIDE + RECEPTIVE
 
 
-def packed_size(frames_B: np.ndarray, strip_B: np.ndarray) -> int:
-    """Frames that these utterances take, filler at the end of strips included."""
-    return int(_first_frames(frames_B, strip_B)[1])
-
-
 def packed_tables(frames: np.ndarray, strips: np.ndarray, *, size: int, gap: int) -> PackedTables:
     """Lay out utterances of `frames` frames each, in the order given.
 

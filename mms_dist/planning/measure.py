@@ -37,7 +37,7 @@ def measured_speed(config: Config, census: Sequence[LanguageEntry]) -> float:
     A CPU keeps the front end's output of audio that it has met before; these rounds meet all of theirs first.
 
     Raises:
-        MmsDistError, ShardsError: what a user can mend.
+        MmsDistError, ShardsError: what a user can fix.
     """
     longest = sorted(census, key=lambda entry: -entry.seconds)[:LANGUAGES]
     with _rounds(config, longest) as monitor:
@@ -48,7 +48,7 @@ def measured_device(config: Config, census: Sequence[LanguageEntry]) -> float:
     """Audio seconds that the device alone trains on in a second, waiting for nothing: of a few rounds of one language.
 
     Raises:
-        MmsDistError, ShardsError: what a user can mend.
+        MmsDistError, ShardsError: what a user can fix.
     """
     if computes_on_cpu(config.run.device):
         seconds = min(config.optim.batch_seconds, CPU_BATCH_SECONDS)
@@ -63,7 +63,7 @@ def measured_reading(config: Config, census: Sequence[LanguageEntry], *, workers
     Each reads one utterance at least, however slow that is; 0 if none can be read.
 
     Raises:
-        ShardsError: what a user can mend.
+        ShardsError: what a user can fix.
     """
     language = max(census, key=lambda entry: entry.seconds).language
     index = ShardIndex.load(config.data.shards, [language])

@@ -5,9 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mms_dist.data.constant_packer import Strips, pack_constant
-from mms_dist.model.packed_tables import BLOCK, packed_size
+from mms_dist.model.packed_tables import BLOCK
 from shards.schema import frames_of
 from tests.benchmarks.padding import planned_rounds
+from tests.packed import packed_size
 
 ITEMS = st.lists(st.tuples(st.integers(1, 900), st.sampled_from("abc")), max_size=60)
 

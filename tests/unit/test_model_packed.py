@@ -22,7 +22,6 @@ from mms_dist.model.packed_tables import (
     STRIDE,
     PackedTables,
     end_to_end,
-    packed_size,
     packed_tables,
     recording_of,
     samples_seen,
@@ -31,7 +30,7 @@ from mms_dist.model.routed import Batch, DeviceBatch, RoutedModel
 from mms_dist.model.segments import Segments
 from mms_dist.model.waveform import _at_once, moments, normalised_pieces
 from shards.schema import frames_of
-from tests.packed import as_packed
+from tests.packed import as_packed, packed_size
 from tests.unit.test_model_routed import SLOTS, adapters_of, model_of
 
 FRAMES = [44, 1, 130, 64, 65, 7]
