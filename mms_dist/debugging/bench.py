@@ -27,6 +27,7 @@ from mms_dist.training.assembly import Parts
 from mms_dist.training.features import FeatureSource
 from mms_dist.training.gradients import GradientPass, RoundLosses
 from mms_dist.training.optimizer import Outcome, RowStep
+from mms_dist.training.passes import DevicePass
 from mms_dist.training.progress import Progress
 from mms_dist.training.roster import Candidate
 from mms_dist.training.trainee import Trainee
@@ -92,6 +93,14 @@ class Bench:
         everything = self.utterances()
         passes = self.parts.gradients.plan_passes(everything)
         return [[everything[item] for strip in strips for item in strip] for strips in passes]
+
+    def first_pass(self) -> DevicePass:
+        """The first of the round's forward passes, as training would compute it."""
+        everything = self.utterances()
+        strips = self.parts.gradients.plan_passes(everything)[0]
+        sizes = {language: len(batch.utterances) for language, batch in self.batches.items()}
+        members = [[everything[item] for item in strip] for strip in strips]
+        return self.parts.gradients.device_pass(members, sizes, self.trainees)
 
     def forward(self, members: Sequence[Utterance], model: RoutedModel | None = None) -> Forward:
         """A forward pass with its graph, without SpecAugment or dropout."""

@@ -1,14 +1,12 @@
-"""Where the memory goes: weights, rows, and what a forward pass keeps for its backward pass.
-
-Legend: B utterances, T frames, H hidden size.
-"""
+"""Where the memory goes: weights, rows, and what a forward pass keeps for its backward pass."""
 
 from mms_dist.debugging.bench import Bench
 from mms_dist.debugging.report import MemoryLine, plural
 from mms_dist.debugging.saved_tensors import SavedTensors
+from mms_dist.model.ctc import utterance_losses
+from mms_dist.model.shape import FRAMES_PER_SECOND
 from mms_dist.monitor.memory import memory_bytes
 from mms_dist.training.memory import Memory
-from shards.schema import SAMPLE_RATE
 
 
 def memory_lines(bench: Bench, *, run_memory: Memory, run_slots: int) -> list[MemoryLine]:
@@ -20,24 +18,25 @@ def memory_lines(bench: Bench, *, run_memory: Memory, run_slots: int) -> list[Me
     parts = bench.parts
     bank, model = parts.bank, parts.model
     base_bytes = sum(tensor.nbytes for tensor in parts.base.module.state_dict().values())
-    members = bench.forward_groups()[0]
+    gradients, members = parts.gradients, bench.forward_groups()[0]
     with SavedTensors([*parts.base.module.parameters(), bank.rows]) as saved:
-        forward = bench.forward(members)
-    frames = forward.batch.features_BTC.shape[1]
+        on_device = bench.first_pass()
+        logits_BTV = model.device_logits(on_device.batch)
+        utterance_losses(logits_BTV, on_device.frames_B, on_device.labels_BL, on_device.label_lengths_B)
     kept, how = saved.bytes, "kept for the backward pass"
     if model.activation_checkpointing:  # which keeps the input of each layer outside of autograd's sight
-        layers = len(parts.base.layers)
-        kept += layers * len(members) * frames * parts.base.hidden * forward.batch.features_BTC.element_size()
+        layers, frames = len(parts.base.layers), round(gradients.seconds(members) * FRAMES_PER_SECOND)
+        kept += layers * frames * parts.base.hidden * on_device.batch.features.element_size()
         how = "kept with activation checkpointing"
-    padded_seconds = len(members) * forward.collated.audio_BS.shape[1] / SAMPLE_RATE
-    full = bench.parts.gradients.forward_seconds
+    filled = f"{gradients.seconds(members):.1f} s of audio with {'filler' if gradients.packed else 'padding'}"
+    full = gradients.forward_seconds
     peak = "CUDA's peak for this process" if parts.base.device.type == "cuda" else "resident, this process"
     return [
         MemoryLine("base", base_bytes, "frozen, shared by all languages"),
         MemoryLine("rows", bank.rows.nbytes, f"{plural(bank.slots, 'slot')}: adapter and head of a language each"),
         MemoryLine("gradients", bank.grads.nbytes, "one row a slot"),
         MemoryLine("moments", 2 * bank.rows.nbytes, "AdamW's two"),
-        MemoryLine("activations", kept, f"{padded_seconds:.1f} s of padded audio, {how}"),
+        MemoryLine("activations", kept, f"{filled}, {how}"),
         MemoryLine("process", memory_bytes(), peak),
         MemoryLine(
             "whole run",

@@ -23,7 +23,7 @@ from mms_dist.debugging.overfit import OverfitRun, learnt
 from mms_dist.debugging.plan import plan_lines
 from mms_dist.debugging.report import Check, DebugReport
 from mms_dist.debugging.rounds import SilentMonitor, train_rounds
-from mms_dist.debugging.shapes import route, stages
+from mms_dist.debugging.shapes import packed_stages, route, stages
 from mms_dist.debugging.show import Show
 from mms_dist.debugging.transcripts import frames_suffice, labels_round_trip, transcript_lines
 from mms_dist.distributed.device import use_device
@@ -150,7 +150,8 @@ class _Session:
         show.rounds(report)
         groups = bench.forward_groups()
         forward = bench.forward(groups[0])
-        report.shapes, report.route = stages(bench, forward), route(bench, forward)
+        report.shapes = packed_stages(bench) if bench.parts.gradients.packed else stages(bench, forward)
+        report.route = route(bench, forward)
         show.shapes(report)
         show.route(report, forward_passes=len(groups))
         del forward
@@ -168,7 +169,8 @@ class _Session:
     def _run_memory(self) -> Memory:
         resolved = self.resolved
         load = load_of(self.config, self.census, resolved.hardware)
-        return needs_of(self.config, load, resolved.dtype, resolved.hardware).memory(resolved.forward_seconds)
+        needs = needs_of(self.config, load, resolved.dtype, resolved.hardware, packed=resolved.packed)
+        return needs.memory(resolved.forward_seconds)
 
     def _overfit(self, bench: Bench) -> dict[str, LoadedBatch]:
         run = OverfitRun.of(bench, self.reader, utterances=OVERFIT_UTTERANCES)

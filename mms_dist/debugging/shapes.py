@@ -1,7 +1,7 @@
 """The shapes of one mixed forward pass, and the way each utterance takes through it.
 
 Legend: B utterances, S audio samples, T frames, C front-end channels, H hidden size, R row length, D bottleneck,
-V vocabulary.
+V vocabulary; of a packed pass U strips, F rows of features, K frames of each of N blocks.
 """
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 from mms_dist import transfer
 from mms_dist.debugging.bench import Bench, Forward
 from mms_dist.debugging.report import RouteLine, Stage
+from mms_dist.model.ctc import utterance_losses
 from shards.schema import SAMPLE_RATE, required_frames
 
 
@@ -35,6 +36,31 @@ def stages(bench: Bench, forward: Forward) -> list[Stage]:
         ),
         _stage("logits", forward.logits_BTV, "largest vocabulary of the batch; others masked"),
         _stage("losses", forward.losses_B, "CTC over the number of labels, one per utterance"),
+    ]
+
+
+def packed_stages(bench: Bench) -> list[Stage]:
+    """The same of a packed pass."""
+    base, bank = bench.parts.base, bench.parts.bank
+    on_device = bench.first_pass()
+    batch = on_device.batch
+    hidden_NKH = batch.frames.embed(base, batch.features, None, None)
+    rows_UR = bank.gather(batch.slots_U, 0, bank.rows.shape[1])
+    logits_BTV = bench.parts.model.device_logits(batch)
+    losses_B = utterance_losses(logits_BTV, on_device.frames_B, on_device.labels_BL, on_device.label_lengths_B)
+    layers = len(base.layers)
+    return [
+        _stage("features", batch.features, "front end, one frame each 20 ms, no autograd; utterances end to end"),
+        _stage("hidden", hidden_NKH, f"blocks of frames, projected, positioned; then {layers} frozen layers"),
+        _stage("rows", rows_UR, f"each strip's own language, from {bank.slots} slots"),
+        Stage(
+            "bottleneck",
+            (*hidden_NKH.shape[:2], bank.layout.dim),
+            _dtype(hidden_NKH.dtype),
+            f"inside the adapter after each of {layers} layers",
+        ),
+        _stage("logits", logits_BTV, "utterances apart again; largest vocabulary, rounded up; others masked"),
+        _stage("losses", losses_B, "CTC over the number of labels, one per utterance"),
     ]
 
 

@@ -66,6 +66,13 @@ def compile_layers(base: FrozenBase, backend: Any = "inductor") -> Compilation:
     return Compilation(counted.graphs, len(layers), perf_counter() - began)
 
 
+def uncompile_layers(base: FrozenBase) -> None:
+    """Let the layers of `base` run as they are written, after `compile_layers` or where it failed half-way."""
+    for index in range(len(base.layers)):
+        base.layers[index]._compiled_call_impl = None  # what torch.nn.Module.compile sets; torch has no way back
+    torch.compiler.set_stance("default")
+
+
 def keep_compiled_in(directory: Path) -> Path:
     """Keep compiled graphs in this folder for the next start, unless the user's environment names another or it cannot
     be made; call it before anything is compiled. Returns the folder that they are kept in.

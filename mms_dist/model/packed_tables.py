@@ -114,6 +114,11 @@ def recording_of(frames_M: np.ndarray, places: int, *, is_whole: bool = True) ->
     return Recording(end_to_end(frames_M + 1), most + room * -(-len(frames_M) // room))
 
 
+def pass_frames(samples: int) -> int:
+    """Frames of a pass of at most so much audio: whole blocks."""
+    return max(samples // STRIDE // BLOCK, 1) * BLOCK
+
+
 def end_to_end(lengths_B: np.ndarray) -> np.ndarray:
     """Where each begins if they follow one another."""
     return np.cumsum(lengths_B) - lengths_B

@@ -1,4 +1,4 @@
-"""Padding and unevenness of real rounds: batches as the run would take them, dealt and packed as it would."""
+"""Padding, or filler, and unevenness of real rounds: batches as the run would take them, dealt and cut as it would."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,13 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from mms_dist.config import Config
+from mms_dist.data.constant_packer import pack_constant
 from mms_dist.data.packer import FORWARD_COST, pack
 from mms_dist.data.share import Share
 from mms_dist.data.stream import LanguageStream, Position
+from mms_dist.model.packed_tables import BLOCK, STRIDE, pass_frames
 from mms_dist.planning.schedule import Phase
 from mms_dist.training.selection import trainable
 from shards.index import ShardIndex
-from shards.schema import SAMPLE_RATE
+from shards.schema import SAMPLE_RATE, frames_of
 
 ROUNDS, RANKS = 3, 64
 """Looked at, at most: rounds apart in time, and ranks of each."""
@@ -20,7 +22,7 @@ ROUNDS, RANKS = 3, 64
 
 @dataclass(frozen=True)
 class Sample:
-    """What real batches come to: the share of padding in forward passes, and how far the rank with the most
+    """What real batches come to: the share of padding or filler in forward passes, and how far the rank with the most
     audio is above the mean. Utterances cannot be cut, so batches and shares differ a little from what was asked."""
 
     rounds: int
@@ -37,8 +39,9 @@ def sample_rounds(
     world: int,
     forward_seconds: float,
     forward_cost: int = FORWARD_COST,
+    packed: bool = False,
 ) -> Sample:
-    """Deal and pack a few rounds of a run, without reading audio."""
+    """Deal and cut a few rounds of a run, without reading audio."""
     capacity = int(forward_seconds * SAMPLE_RATE)
     last = phases[-1].first_round + phases[-1].rounds - 1
     chosen = sorted({1 + (last - 1) * part // ROUNDS for part in range(ROUNDS)})
@@ -50,17 +53,32 @@ def sample_rounds(
         loads = []
         for rank in ranks:
             lengths: list[int] = []
+            languages: list[str] = []
             for language, block in phase.placement.items():
                 if rank in block:
                     stream = streams.setdefault(language, _stream(config, index, language))
                     batch = stream.at(_position(stream, number - 1))
                     lengths += stream.table.samples[Share(rank - block.first, block.size).take(batch)].tolist()
+                    languages += [language] * (len(lengths) - len(languages))
             loads.append(sum(lengths))
-            groups = pack(lengths, capacity=capacity, forward_cost=forward_cost)
-            padded += sum(len(group) * max(lengths[item] for item in group) for group in groups)
+            if packed:
+                padded += _packed_samples(lengths, languages, capacity)
+            else:
+                padded += _padded_samples(lengths, capacity, forward_cost)
         audio += sum(loads)
         skews.append(max(loads) / (sum(loads) / len(loads)) - 1)
     return Sample(len(chosen), len(ranks), 1 - audio / padded, float(np.mean(skews)))
+
+
+def _padded_samples(lengths: Sequence[int], capacity: int, forward_cost: int) -> int:
+    groups = pack(lengths, capacity=capacity, forward_cost=forward_cost)
+    return sum(len(group) * max(lengths[item] for item in group) for group in groups)
+
+
+def _packed_samples(lengths: Sequence[int], languages: Sequence[str], capacity: int) -> int:
+    size, frames = pass_frames(capacity), frames_of(np.array(lengths, dtype=np.int64)).tolist()
+    passes = pack_constant(frames, languages, size=size, block=BLOCK)
+    return STRIDE * sum(max(size, sum(frames[item] for strip in strips for item in strip)) for strips in passes)
 
 
 def _stream(config: Config, index: ShardIndex, language: str) -> LanguageStream:

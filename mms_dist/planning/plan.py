@@ -126,6 +126,7 @@ def make_plan(
             world=world,
             forward_seconds=resolved.forward_seconds,
             forward_cost=resolved.forward_cost_samples,
+            packed=resolved.packed,
         )
     return Plan(
         cluster=cluster,
@@ -142,7 +143,9 @@ def make_plan(
         dtype=resolved.dtype,
         forward_seconds=resolved.forward_seconds,
         on_gpu=on_gpu,
-        memory=needs_of(config, load, resolved.dtype, hardware).memory(resolved.forward_seconds),
+        memory=needs_of(config, load, resolved.dtype, hardware, packed=resolved.packed).memory(
+            resolved.forward_seconds
+        ),
         reads=reads(schedule, census, cluster, audio_byte_rates(census, index)),
         sample=sample,
         phases=lines,

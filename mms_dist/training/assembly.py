@@ -147,7 +147,7 @@ def assemble(
         forward_seconds=resolved.forward_seconds,
         forward_cost=resolved.forward_cost_samples,
         seed=config.run.seed,
-        packed=resolved.attention == "packed",
+        packed=resolved.packed,
         lockstep=lockstep,
         staging_bytes=resolved.staging_bytes,
     )

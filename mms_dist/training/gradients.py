@@ -27,7 +27,7 @@ from mms_dist.training.ahead import Ahead
 from mms_dist.training.features import FeatureSource
 from mms_dist.training.lockstep import Lockstep
 from mms_dist.training.packed_passes import PackedPassBuilder
-from mms_dist.training.passes import HostPass, Pass, PassBuilder
+from mms_dist.training.passes import DevicePass, HostPass, Pass, PassBuilder
 from mms_dist.training.staging import BLOCKS, Staged, StagingBlocks
 from mms_dist.training.trainee import Trainee
 from shards.schema import SAMPLE_RATE
@@ -113,11 +113,7 @@ class GradientPass:
         missing = self._lockstep.missing(len(passes))
 
         def prepare(strips: Sequence[Sequence[Utterance]]) -> _Prepared:
-            languages = [member.language for strip in strips for member in strip]
-            weights = [1 / sizes[language] for language in languages]
-            owners = [trainees[language] for language in languages]
-            host = self._builder.on_host(strips, weights, owners)
-            return _Prepared(host, self._staging.stage(host.tensors))
+            return self._prepare(strips, sizes, trainees)
 
         with contextlib.closing(self._ahead.map(prepare, passes)) as all_prepared:
             for number, prepared in enumerate(all_prepared, start=1):
@@ -132,7 +128,7 @@ class GradientPass:
                         f"rounds.forward_seconds (now {self.forward_seconds:g}), or set "
                         "model.activation_checkpointing"
                     ) from error
-                result.padded_seconds += self._builder.seconds(members)
+                result.padded_seconds += self.seconds(members)
         self._lockstep.idle(missing, backward=True)
         return result
 
@@ -140,9 +136,29 @@ class GradientPass:
         """Which utterances go into every forward pass."""
         return self._builder.passes(utterances)
 
+    def device_pass(
+        self, strips: Sequence[Sequence[Utterance]], sizes: Mapping[str, int], trainees: Mapping[str, Trainee]
+    ) -> DevicePass:
+        """One pass alone, as it would be computed; `sizes` are those of the languages' batches."""
+        prepared = self._prepare(strips, sizes, trainees)
+        return self._builder.on_device(prepared.host, prepared.staged.on_device())
+
+    def seconds(self, members: Sequence[Utterance]) -> float:
+        """Audio of a pass over these utterances, with what fills it up."""
+        return self._builder.seconds(members)
+
     def close(self) -> None:
         """End the thread; returns when it is gone."""
         self._ahead.close()
+
+    def _prepare(
+        self, strips: Sequence[Sequence[Utterance]], sizes: Mapping[str, int], trainees: Mapping[str, Trainee]
+    ) -> _Prepared:
+        languages = [member.language for strip in strips for member in strip]
+        weights = [1 / sizes[language] for language in languages]
+        owners = [trainees[language] for language in languages]
+        host = self._builder.on_host(strips, weights, owners)
+        return _Prepared(host, self._staging.stage(host.tensors))
 
     def _forward_backward(self, prepared: _Prepared, sums_S: Tensor) -> None:
         """One pass: its gradients go into the bank, its weighted losses to those of their languages' slots."""

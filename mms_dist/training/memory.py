@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mms_dist.config import Config
+from mms_dist.data.constant_packer import STRIPS
+from mms_dist.model.packed_tables import BLOCK
 from mms_dist.model.shape import FRAMES_PER_SECOND, BaseShape, number_bytes, row_number_bytes
 from mms_dist.training.census import LanguageEntry
 from mms_dist.training.hardware import CONTEXT_BYTES, Hardware
@@ -23,6 +25,12 @@ LOGIT_COPIES = 3
 """Logits, their log-softmax and its gradient, in float32 or more."""
 SHORTEST_SECONDS = 1.0
 """Of an utterance, about: so many utterances, and languages, at most are in a pass."""
+LOGITS_PER_FRAME = 3
+"""Of a packed pass, about: CTC takes its utterances padded to the longest, whatever their lengths. On the lengths of
+tests/benchmarks/padding.py it is 2.8."""
+BLOCK_COPIES = 2
+"""In a packed pass every block has its strip's matrix for the time of a product, and the gradient of one in the backward
+pass."""
 NCCL_GROUP_BYTES = 256 << 20
 """Buffers of a communicator, roughly: reports go from 0.1 to over 1 GiB, with the channels that the links need."""
 MOST_NCCL_GROUPS = 6
@@ -72,6 +80,7 @@ class Needs:
     on_gpu: bool = False
     world: int = 1
     base_shards: int = 1
+    packed: bool = False
 
     def memory(self, forward_seconds: float, *, backward: bool = True) -> Memory:
         """With one forward pass of full size, over as many languages and utterances as can be in it."""
@@ -80,10 +89,12 @@ class Needs:
         utterances = max(1, int(forward_seconds / SHORTEST_SECONDS))
         groups = min(MOST_NCCL_GROUPS, self.world.bit_length())
         copies = ROW_COPIES * row_number + FOLDED_COPIES * number
+        # A packed pass has a row's weights once a strip: of every language one that is not full, and full ones.
+        folded = min(self.slots + STRIPS * self.packed, utterances)
         return Memory(
             base=self._base_bytes(number),
             rows=BUFFERS * self.slots * row * row_number,
-            gathered=min(self.slots, utterances) * row * copies,
+            gathered=folded * row * copies,
             activations=self._pass_bytes(forward_seconds, utterances, row, backward=backward),
             context=CONTEXT_BYTES if self.on_gpu else 0,
             communication=NCCL_GROUP_BYTES * groups if self.on_gpu and self.world > 1 else 0,
@@ -96,17 +107,26 @@ class Needs:
         return whole // self.base_shards + GATHERED_LAYERS * whole // self.shape.layers
 
     def _pass_bytes(self, seconds: float, utterances: int, row: int, *, backward: bool) -> int:
-        """Each utterance has its language's weights for itself, in the base's precision."""
         shape, number = self.shape, number_bytes(self.dtype)
         kept = shape.kept_numbers(seconds, dim=self.dim, checkpointing=self.checkpointing) if backward else 0
-        layers = shape.layers if backward and not self.checkpointing else 1
-        own = utterances * (row - self._head) * layers // shape.layers + utterances * self._head
-        logits = round(seconds * FRAMES_PER_SECOND) * self.largest_vocabulary
+        frames = round(seconds * FRAMES_PER_SECOND)
+        logits = frames * self.largest_vocabulary * (LOGITS_PER_FRAME if self.packed else 1)
+        own = self._of_blocks(frames, row) if self.packed else self._of_utterances(utterances, row, backward=backward)
         encoder = number * (kept + own) + LOGIT_COPIES * row_number_bytes(self.dtype) * logits
         if not self.on_gpu:
             return encoder  # a CPU's front end goes through a few utterances at a time, and its memory is reused
         encoder += number * shape.working_numbers(seconds, dim=self.dim)
         return max(encoder, number * shape.front_end_numbers(seconds))
+
+    def _of_utterances(self, utterances: int, row: int, *, backward: bool) -> int:
+        """Numbers of a padded pass, whose utterances have their languages' weights each for itself."""
+        layers = self.shape.layers if backward and not self.checkpointing else 1
+        return utterances * (row - self._head) * layers // self.shape.layers + utterances * self._head
+
+    def _of_blocks(self, frames: int, row: int) -> int:
+        """Numbers of a packed pass, of one product at a time."""
+        matrix = (row - self._head) // self.shape.layers // 2  # down or up, about
+        return -(-frames // BLOCK) * BLOCK_COPIES * max(matrix, self._head)
 
     @property
     def _head(self) -> int:
@@ -132,8 +152,8 @@ def load_of(config: Config, census: Sequence[LanguageEntry], hardware: Hardware)
     return Load(BaseShape.of(config.model.base), slots, max(entry.vocabulary_size for entry in census))
 
 
-def needs_of(config: Config, load: Load, dtype: str, hardware: Hardware) -> Needs:
-    """What the memory of a process of this run depends on."""
+def needs_of(config: Config, load: Load, dtype: str, hardware: Hardware, *, packed: bool = False) -> Needs:
+    """What the memory of a process of this run depends on; `packed` is how its training passes lie."""
     return Needs(
         load.shape,
         dtype,
@@ -144,4 +164,5 @@ def needs_of(config: Config, load: Load, dtype: str, hardware: Hardware) -> Need
         on_gpu=hardware.on_gpu,
         world=hardware.world,
         base_shards=hardware.world if hardware.base_is_sharded else 1,
+        packed=packed,
     )

@@ -14,7 +14,7 @@ from mms_dist.data.batch import Utterance
 from mms_dist.data.collate import samples_of
 from mms_dist.data.constant_packer import pack_constant
 from mms_dist.model.packed_frames import PackedFrames
-from mms_dist.model.packed_tables import BLOCK, STRIDE, PackedTables, packed_tables
+from mms_dist.model.packed_tables import BLOCK, STRIDE, PackedTables, packed_tables, pass_frames
 from mms_dist.training.packed_features import PackedFeaturePlan
 from mms_dist.training.passes import DevicePass, HostPass, Pass, PassBuilder
 from mms_dist.training.trainee import Trainee
@@ -39,8 +39,8 @@ class PackedPassBuilder(PassBuilder):
 
     @property
     def _size(self) -> int:
-        """Frames of a pass: whole blocks, as many as fit into so many samples."""
-        return max(self._capacity // STRIDE // BLOCK, 1) * BLOCK
+        """Frames of a pass."""
+        return pass_frames(self._capacity)
 
     def passes(self, utterances: Sequence[Utterance]) -> list[Pass]:
         """All of one size, so what a pass costs decides nothing."""

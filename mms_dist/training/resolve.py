@@ -51,6 +51,8 @@ class Resolved:
     dtype: Dtype
     attention: Attention
     compile: bool
+    may_go_uncompiled: bool
+    """Compiling was chosen here, and neither asked for nor begun with: where it fails, the run does without."""
     forward_seconds: float
     evaluation_seconds: float
     forward_cost_seconds: float
@@ -68,6 +70,11 @@ class Resolved:
     def forward_cost_samples(self) -> int:
         """As the packer takes it."""
         return round(self.forward_cost_seconds * SAMPLE_RATE)
+
+    @property
+    def packed(self) -> bool:
+        """Whether training passes are packed; those of evaluation never are."""
+        return self.attention == "packed"
 
     @property
     def kept(self) -> Kept:
@@ -158,8 +165,9 @@ class _Choice:
             dtype=dtype,
             attention=cast(Attention, attention),
             compile=self._compile(attention) if compiled is None else compiled,
-            forward_seconds=seconds or self._seconds("rounds.forward_seconds", dtype, backward=True),
-            evaluation_seconds=evaluation or self._seconds("evaluation.forward_seconds", dtype, backward=False),
+            may_go_uncompiled=compiled is None,
+            forward_seconds=seconds or self._seconds("rounds.forward_seconds", dtype, attention, backward=True),
+            evaluation_seconds=evaluation or self._seconds("evaluation.forward_seconds", dtype),
             forward_cost_seconds=cost,
             threads=self._threads(),
             workers=self._workers(),
@@ -215,7 +223,7 @@ class _Choice:
         self._say("model.compile", "off", why)
         return False
 
-    def _seconds(self, name: str, dtype: Dtype, *, backward: bool) -> float:
+    def _seconds(self, name: str, dtype: Dtype, attention: str = "padded", *, backward: bool = False) -> float:
         if not self._hardware.on_gpu:
             self._say(name, CPU_FORWARD_SECONDS, f"on {self._hardware}")
             return CPU_FORWARD_SECONDS
@@ -223,7 +231,7 @@ class _Choice:
         if self._load is None or free is None:
             self._say(name, GPU_FORWARD_SECONDS[0], "the most that is worth it; how much memory is free is not known")
             return GPU_FORWARD_SECONDS[0]
-        needs = needs_of(self._config, self._load, dtype, self._hardware)
+        needs = needs_of(self._config, self._load, dtype, self._hardware, packed=attention == "packed")
         seconds, needed = GPU_FORWARD_SECONDS[-1], 0
         for seconds in GPU_FORWARD_SECONDS:
             needed = needs.memory(seconds, backward=backward).after_start

@@ -13,7 +13,7 @@ from mms_dist.distributed.deepspeed_package import wants_deepspeed
 from mms_dist.errors import ConfigError
 from mms_dist.model import ctc_gpu
 from mms_dist.model.base import FrozenBase
-from mms_dist.model.compiled import compile_layers, keep_compiled_in, user_cache_directory
+from mms_dist.model.compiled import compile_layers, keep_compiled_in, uncompile_layers, user_cache_directory
 from mms_dist.training.assembly import load_base
 from mms_dist.training.census import LanguageEntry
 from mms_dist.training.devices import asked_dtype, set_threads
@@ -59,7 +59,8 @@ def run_base(config: Config, census: list[LanguageEntry], device: torch.device, 
     lines = []
     if resolved.compile:
         comm.watch.at("compiling the layers of the base")
-        lines.append(comm.together(lambda: _compiled(base)))
+        resolved, line = _compile(base, resolved, comm)
+        lines.append(line)
     if device.type == "cuda" and (reason := ctc_gpu.reason_against(device)) is not None:
         lines.append(f"ctc       torch's own, which waits for the device several times a pass: {reason}")
     if (deepspeed := about_deepspeed(accelerator)) is not None:
@@ -67,21 +68,34 @@ def run_base(config: Config, census: list[LanguageEntry], device: torch.device, 
     return RunBase(base, config, resolved, tuple(lines))
 
 
-def _compiled(base: FrozenBase) -> str:
-    """Compile the layers, and say what that came to."""
+def _compile(base: FrozenBase, resolved: Resolved, comm: Comm) -> tuple[Resolved, str]:
+    """Compile the layers on all ranks, or, where one cannot and nobody asked for it, on none; and a line for the log.
+
+    Raises:
+        ConfigError: the layers cannot be compiled, and the run was told to, or began so.
+    """
     kept_in = keep_compiled_in(user_cache_directory())
+    compilation, reason = None, None
     try:
-        found = compile_layers(base)
+        compilation = compile_layers(base)
     except Exception as error:  # of the compiler, which has many kinds
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
-        raise ConfigError(
-            f"the layers of the base cannot be compiled here ({reason}); torch.compile needs a C compiler, and a "
-            f"folder that it can write to ({kept_in}): see to these, or train without, with --model.compile off"
-        ) from error
-    return (
-        f"compiled  {found.layers} layers by {found.graphs} graphs in {found.seconds:,.0f} s; the next start finds "
-        f"them in {kept_in}"
+    reasons = enumerate(comm.share(reason))
+    rank, reason = next(((rank, reason) for rank, reason in reasons if reason is not None), (0, None))
+    if compilation is not None and reason is None:
+        return resolved, (
+            f"compiled  {compilation.layers} layers by {compilation.graphs} graphs in {compilation.seconds:,.0f} s; "
+            f"the next start finds them in {kept_in}"
+        )
+    where = f"on rank {rank}" if comm.world > 1 else "here"
+    cannot = (
+        f"the layers of the base cannot be compiled {where} ({reason}); torch.compile needs a C compiler, and a folder "
+        f"that it can write to ({kept_in})"
     )
+    if not resolved.may_go_uncompiled:
+        raise ConfigError(f"{cannot}: see to these, or train without, with --model.compile off")
+    uncompile_layers(base)
+    return replace(resolved, compile=False), f"compiled  nothing: {cannot}"
 
 
 def _resolved(

@@ -12,6 +12,7 @@ import yaml
 from launcher.cli import main
 from mms_dist.debugging.checks.interference import same_bits
 from mms_dist.model.base import FrozenBase
+from mms_dist.model.packed_tables import BLOCK
 from mms_dist.training.gradients import GradientPass
 from mms_dist.training.optimizer import RowAdamW
 from tests.corpus import build_toy_shards
@@ -75,6 +76,10 @@ def test_packed_passes_pass_every_check_and_company_moves_no_bit_of_a_gradient(c
     assert {check["status"] for check in report["checks"] if check["invariant"] != "learn"} == {"passed"}
     (alone,) = (check for check in report["checks"] if check["invariant"] == "I1")
     assert alone["measured"].startswith("distance 0e+00")
+    shapes = {stage["name"]: stage["shape"] for stage in report["shapes"]}
+    assert shapes["hidden"][1] == BLOCK and shapes["bottleneck"][:2] == shapes["hidden"][:2]
+    (kept,) = (line for line in report["memory"] if line["name"] == "activations")
+    assert "s of audio with filler" in kept["meaning"]
 
 
 def test_with_one_language_the_checks_that_need_two_are_not_passed_but_named(

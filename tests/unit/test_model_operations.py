@@ -15,14 +15,17 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from transformers import Wav2Vec2Model
 
 from mms_dist.model.base import FrozenBase
-from mms_dist.model.routed import Batch, RoutedModel
+from mms_dist.model.routed import Batch, DeviceBatch, RoutedModel
+from mms_dist.model.segments import Segments
 from tests.benchmarks.bases import routed_model
 from tests.conftest import small_base_config
+from tests.packed import as_packed
 
 UTTERANCES = 8
 
@@ -80,11 +83,10 @@ def batch_of(base: FrozenBase, *, frames: int, languages: int, padded: bool = Tr
     return replace(batch, keys_B=torch.arange(UTTERANCES), dropout_B=torch.full((UTTERANCES,), dropout))
 
 
-def measured(model: RoutedModel, batch: Batch) -> tuple[Operations, Operations]:
+def measured(model: RoutedModel, batch: DeviceBatch) -> tuple[Operations, Operations]:
     """What is done forward and backward."""
-    on_device = model.on_device(batch)
     with Operations() as forward:
-        total = model.device_logits(on_device).sum()
+        total = model.device_logits(batch).sum()
     with Operations() as backward:
         total.backward()
     return forward, backward
@@ -98,7 +100,7 @@ def a_layers(checkpointing: bool, padded: bool, dropout: float) -> tuple[Counter
         model = routed_model(base, [9, 12], dim=4)
         model.activation_checkpointing = checkpointing
         batch = batch_of(base, frames=20, languages=2, padded=padded, dropout=dropout)
-        counted.append([operations.calls for operations in measured(model, batch)])
+        counted.append([operations.calls for operations in measured(model, model.on_device(batch))])
     (forward, backward), (less_forward, less_backward) = counted
     return forward - less_forward, backward - less_backward
 
@@ -120,9 +122,34 @@ def test_a_layer_takes_few_operations(
     assert of_backward.total() <= backward, of_backward
 
 
+def whole(_: Segments, *parts_NAE: Tensor) -> Tensor:
+    """All frames over all frames: one operation, as a GPU's kernel over sequences is."""
+    parts_1ANE = (part_NAE.transpose(0, 1).unsqueeze(0) for part_NAE in parts_NAE)
+    return scaled_dot_product_attention(*parts_1ANE).squeeze(0).transpose(0, 1)
+
+
+@pytest.mark.parametrize(("dropout", "forward", "backward"), [(0.0, 17, 28), (0.1, 23, 29)])
+def test_a_layer_of_a_packed_pass_gathers_two_matrices_and_a_bias_more(
+    dropout: float, forward: int, backward: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It keeps a matrix for each strip, and makes those of its blocks anew for each product."""
+    monkeypatch.setattr(Segments, "attend", whole)
+    counted = []
+    for layers in (4, 3):
+        base = base_of(layers)
+        model = routed_model(base, [9, 12], dim=4)
+        batch = batch_of(base, frames=20, languages=2, dropout=dropout)
+        on_device = as_packed(model, batch, order=sorted(range(UTTERANCES), key=lambda row: row % 2))
+        counted.append([operations.calls for operations in measured(model, on_device)])
+    (of_forward, of_backward), (less_forward, less_backward) = counted
+    assert (of_forward - less_forward).total() <= forward, of_forward
+    assert (of_backward - less_backward).total() <= backward, of_backward
+
+
 def test_a_pass_makes_its_mask_and_gathers_each_kind_of_weights_once() -> None:
     base = base_of(4)
-    forward, _ = measured(routed_model(base, [9, 12], dim=4), batch_of(base, frames=20, languages=2))
+    model = routed_model(base, [9, 12], dim=4)
+    forward, _ = measured(model, model.on_device(batch_of(base, frames=20, languages=2)))
     assert forward.calls["aten.where.self"] == forward.calls["aten.scalar_tensor.default"] == 0
     of_rows, of_adapter, of_head = 7, 3, 2  # six kinds and the head; down, its bias and up; weights and bias
     assert forward.calls["aten.index_select.default"] == of_rows + of_adapter + of_head
@@ -131,7 +158,8 @@ def test_a_pass_makes_its_mask_and_gathers_each_kind_of_weights_once() -> None:
 def test_dropout_draws_no_64_bit_numbers_over_frames_and_channels() -> None:
     base = base_of(3)
     frames, batch = 20, batch_of(base, frames=20, languages=2, dropout=0.1)
-    forward, backward = measured(routed_model(base, [9, 12], dim=4), batch)
+    model = routed_model(base, [9, 12], dim=4)
+    forward, backward = measured(model, model.on_device(batch))
     wide = {torch.float64, torch.int64}
     assert not [made for made in forward.made + backward.made if made[1] in wide and made[0].numel() > frames * 40]
 

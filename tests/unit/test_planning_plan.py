@@ -26,6 +26,7 @@ from mms_dist.training.roster import Ranks
 from shards.schema import SAMPLE_RATE
 from tests.benchmarks.bases import batch_of, random_base, routed_model
 from tests.corpus import build_toy_shards
+from tests.packed import as_packed
 from tests.training import toy_config
 from tests.unit.test_planning_schedule import entry, mms_lab, uneven
 
@@ -115,6 +116,10 @@ def test_real_batches_are_dealt_whole_and_their_padding_is_known(
     sample = sample_rounds(config, index, schedule, world=4, forward_seconds=12.0)
     assert (sample.rounds, sample.ranks) == (3, 4)
     assert 0 <= sample.padding_fraction < 0.3 and sample.skew >= 0
+    packed = sample_rounds(config, index, schedule, world=4, forward_seconds=12.0, packed=True)
+    assert 0 <= packed.padding_fraction < 1 and packed.skew == sample.skew
+    whole = sample_rounds(config, index, schedule, world=4, forward_seconds=3600.0, packed=True)
+    assert whole.padding_fraction > 0.9, "a packed pass has one size, whatever is in it"
     alone = sample_rounds(config, index, schedule, world=4, forward_seconds=1e-3)
     assert alone.padding_fraction == pytest.approx(0, abs=1e-9), "an utterance by itself is not padded"
 
@@ -144,6 +149,26 @@ def test_a_pass_of_many_short_utterances_keeps_their_weights_too(tmp_path: Path,
     needs = Needs(BaseShape.of(str(folder)), "float32", dim, count, 40)
     kept = needs.memory(float(count)).activations - LOGIT_COPIES * logits.nbytes
     assert kept == pytest.approx(saved.bytes, rel=0.15), "what is gathered and folded is not kept through the pass"
+
+
+@pytest.mark.parametrize("dim", [16, 256])
+def test_a_packed_pass_keeps_the_weights_of_its_strips_and_not_those_of_its_utterances(
+    tmp_path: Path, dim: int
+) -> None:
+    folder = random_base(tmp_path, "tiny", layers=4)
+    base = FrozenBase.load(str(folder), dtype=torch.float32)
+    count, strips = 16, 2
+    model = routed_model(base, [40] * strips, dim=dim)
+    batch = batch_of(base, torch.randn(count, SAMPLE_RATE), sorted([0, 1] * (count // 2)))
+    on_device = as_packed(model, batch, size=832, order=range(count))
+    with SavedTensors([*base.module.parameters(), model.bank.rows]) as saved:
+        logits_BTV = model.device_logits(on_device)
+    seconds, needs = 832 / 50, Needs(BaseShape.of(str(folder)), "float32", dim, strips, 40, packed=True)
+    row = 4 * needs.shape.row_numbers(dim, 40)
+    kept = 4 * needs.shape.kept_numbers(seconds, dim=dim, checkpointing=False)
+    assert kept + strips * row == pytest.approx(saved.bytes, rel=0.1)
+    memory = needs.memory(seconds)
+    assert memory.gathered >= strips * row and memory.activations >= kept + LOGIT_COPIES * logits_BTV.nbytes
 
 
 def test_the_shape_of_a_base_is_read_without_its_weights(tmp_path: Path, small_base: Path) -> None:

@@ -39,7 +39,7 @@ def look(subject: Subject, notes: Notes) -> None:
         notes.skip("needs settings that the device can do, see there")
         return
     passing = max(resolved.forward_seconds, subject.longest_seconds)  # an utterance that is longer passes alone
-    memory = needs_of(config, load, resolved.dtype, hardware).memory(passing)
+    memory = needs_of(config, load, resolved.dtype, hardware, packed=resolved.packed).memory(passing)
     if hardware.on_gpu and subject.site.here and subject.site.memory_gib is None:
         memory = replace(memory, context=0)  # what is free here is so beside the context of this process
     needed = memory.total

@@ -1,0 +1,90 @@
+"""Where the layers of the base cannot be compiled: on no rank, or an error, by who asked for it."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from mms_dist.config import Config
+from mms_dist.distributed.comm import Comm
+from mms_dist.errors import ConfigError
+from mms_dist.model.base import FrozenBase
+from mms_dist.model.compiled import Compilation, compile_layers
+from mms_dist.training import run_base
+from mms_dist.training.hardware import assumed
+from mms_dist.training.resolve import Resolved, resolve
+
+
+class BesideAnother(Comm):
+    """A rank of two, whose neighbour says the same every time."""
+
+    def __init__(self, said: str | None) -> None:
+        super().__init__(world=2)
+        self._said = said
+
+    def share(self, item: Any) -> list[Any]:
+        return [item, self._said]
+
+
+@pytest.fixture(autouse=True)
+def forget_what_was_compiled() -> Iterator[None]:
+    yield
+    torch.compiler.set_stance("default")
+    torch._dynamo.reset()
+
+
+@pytest.fixture
+def chosen() -> Resolved:
+    """`auto` on a GPU, in a long run."""
+    resolved = resolve(Config(), assumed(on_gpu=True, memory_gib=80.0, world=1), rounds=10_000)
+    assert resolved.compile and resolved.may_go_uncompiled
+    return resolved
+
+
+def fails(base: FrozenBase) -> Compilation:
+    compile_layers(base, "eager")
+    raise RuntimeError("Failed to find C compiler.\nPlease specify one")
+
+
+def is_compiled(base: FrozenBase) -> bool:
+    return any(base.layers[index]._compiled_call_impl is not None for index in range(len(base.layers)))
+
+
+def test_what_auto_chose_and_cannot_be_had_is_left_out_and_said(
+    small_base: Path, chosen: Resolved, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = FrozenBase.load(str(small_base), dtype=torch.float32)
+    monkeypatch.setattr(run_base, "compile_layers", fails)
+    resolved, line = run_base._compile(base, chosen, Comm())
+    assert resolved == replace(chosen, compile=False) and resolved.kept.compile is False
+    assert not is_compiled(base)
+    assert line.startswith("compiled  nothing: ") and "(RuntimeError: Failed to find C compiler.)" in line
+
+
+def test_a_rank_that_can_compile_does_as_the_one_that_cannot(
+    small_base: Path, chosen: Resolved, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = FrozenBase.load(str(small_base), dtype=torch.float32)
+    monkeypatch.setattr(run_base, "compile_layers", lambda base: compile_layers(base, "eager"))
+    resolved, line = run_base._compile(base, chosen, BesideAnother(None))
+    assert resolved.compile and is_compiled(base) and "graphs" in line
+    resolved, line = run_base._compile(base, chosen, BesideAnother("OSError: no room"))
+    assert not resolved.compile and not is_compiled(base)
+    assert "cannot be compiled on rank 1 (OSError: no room)" in line
+
+
+def test_what_was_asked_for_or_begun_is_not_left_out(
+    small_base: Path, chosen: Resolved, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = FrozenBase.load(str(small_base), dtype=torch.float32)
+    monkeypatch.setattr(run_base, "compile_layers", fails)
+    config, hardware = Config(), chosen.hardware
+    asked = resolve(replace(config, model=replace(config.model, compile="on")), hardware, rounds=10_000)
+    begun = resolve(config, hardware, kept=chosen.kept, rounds=10_000)
+    for resolved in (asked, begun):
+        assert resolved.compile
+        with pytest.raises(ConfigError, match=r"Failed to find C compiler.*--model\.compile off"):
+            run_base._compile(base, resolved, Comm())
