@@ -15,7 +15,7 @@ demo: $(VENV)/.installed
 	mms-dist demo --directory $(DEMO)
 
 test: check
-	pytest -n 2 --dist loadscope
+	pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 check: $(VENV)/.installed-test
 	ruff check .

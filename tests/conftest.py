@@ -11,6 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 
+LONG_FIRST = ("slurm", "distributed", "faults", "gpu", "integration", "unit")
+"""Folders of tests, those with the longest modules first: a long one that begins last keeps one core waiting for it."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONG_FIRST.index(item.path.relative_to(Path(__file__).parent).parts[0]))
+
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> None:

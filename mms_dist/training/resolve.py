@@ -126,9 +126,12 @@ def resolve(
     """
     choice = _Choice(config, hardware, mine or hardware, kept, load, rounds)
     resolved = choice.resolved()
-    problems = list(
-        refusals(config, hardware, kept, dtype=resolved.dtype, attention=resolved.attention, compiled=resolved.compile)
-    )
+    problems = [
+        *refusals(
+            config, hardware, kept, dtype=resolved.dtype, attention=resolved.attention, compiled=resolved.compile
+        ),
+        *choice.no_longer_fits(resolved),
+    ]
     if problems:
         raise ConfigError("; ".join(problems))
     return resolved
@@ -177,6 +180,26 @@ class _Choice:
             begun_on=str(self._hardware) if self._kept is None else self._kept.hardware,
             lines=tuple(self._lines()),
         )
+
+    def no_longer_fits(self, resolved: Resolved) -> Iterator[str]:
+        """Passes as the run began with, where this GPU has not the memory for them; what was asked for is tried."""
+        config, kept, free = self._config, self._kept, self._hardware.free_bytes
+        if kept is None or self._load is None or free is None:
+            return
+        training = needs_of(config, self._load, resolved.dtype, self._hardware, packed=resolved.packed)
+        passes = (
+            ("rounds.forward_seconds", config.rounds.forward_seconds, kept.forward_seconds, training, True),
+            ("evaluation.forward_seconds", config.evaluation.forward_seconds, kept.evaluation_seconds, training, False),
+        )
+        for name, asked, seconds, needs, backward in passes:
+            needed = needs.memory(seconds, backward=backward).after_start
+            if asked is None and needed > free:
+                fitting = self._seconds(name, resolved.dtype, resolved.attention, backward=backward)
+                yield (
+                    f"this run began with {name} {seconds:g}, on {kept.hardware} (RUN/{HARDWARE_NAME}), for which a "
+                    f"process needs about {_gib(needed)} GiB, and {self._hardware} has {_gib(free)} GiB free; pass "
+                    f"--{name} {fitting:g}"
+                )
 
     def _of(self, name: str | None, asked: Any, field: str) -> Any:
         """What was asked for, or what the run began with; None if neither says."""

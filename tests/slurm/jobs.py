@@ -26,7 +26,7 @@ from tests.training import final_row, toy_config
 
 ROOT = Path(__file__).parents[2]
 LANGUAGES = toy_languages(3)
-STEPS = 600
+STEPS = 400
 """Of a language: some seconds, in which a test can interfere."""
 
 

@@ -29,6 +29,8 @@ H100 = Hardware(
     pinned_bytes=10 * GIB,
 )
 T4 = replace(H100, names=("T4",), capability=(7, 5), free_bytes=14 * GIB)
+LARGE_T4 = replace(T4, free_bytes=78 * GIB)
+"""What an older card cannot do, memory apart."""
 SHARDED = replace(H100, base_is_sharded=True, world=4)
 MMS_300M = BaseShape(layers=24, hidden=1024, feed_forward=4096, parameters=315_000_000)
 MMS_1B = BaseShape(layers=48, hidden=1280, feed_forward=5120, parameters=962_000_000)
@@ -82,7 +84,7 @@ def test_what_is_asked_for_is_taken_on_any_hardware_and_over_what_was_kept() -> 
 
 
 @pytest.mark.parametrize("begun", [BEGUN, COMPILED])
-@pytest.mark.parametrize("hardware", [H100, CPU, replace(H100, free_bytes=20 * GIB)])
+@pytest.mark.parametrize("hardware", [H100, CPU, replace(H100, free_bytes=42 * GIB)])
 def test_a_restart_takes_over_what_the_run_began_with_whatever_it_is_on(hardware: Hardware, begun: Kept) -> None:
     found = resolved(hardware, kept=begun, ahead=1)
     assert found.kept == begun
@@ -116,8 +118,8 @@ NOT_COMPILED = "--model.compile off"
         (H100, {"attention": "packed", "dtype": "float64"}, None, "model.dtype is float64", PADDED),
         (replace(T4, capability=(6, 1)), {"compile": "on"}, None, "compute capability 7.0, and", NOT_COMPILED),
         (SHARDED, {"compile": True}, None, "model.compile is on, and ZeRO-3", NOT_COMPILED),
-        (T4, {"attention": "padded"}, BEGUN, "this run began with model.dtype bfloat16, on H100", NO_BFLOAT16),
-        (T4, {"dtype": "float32"}, BEGUN, "this run began with model.attention packed, on H100", PADDED),
+        (LARGE_T4, {"attention": "padded"}, BEGUN, "this run began with model.dtype bfloat16, on H100", NO_BFLOAT16),
+        (LARGE_T4, {"dtype": "float32"}, BEGUN, "this run began with model.attention packed, on H100", PADDED),
         (SHARDED, {}, COMPILED, "this run began with model.compile on, on H100", NOT_COMPILED),
         (CPU, {"attention": "packed", "compile": "on"}, None, "compiled layers take padded passes only", NOT_COMPILED),
         (H100, {"attention": "packed"}, COMPILED, "this run began with model.compile on, on H100", NOT_COMPILED),
@@ -168,6 +170,21 @@ def test_passes_are_as_large_as_free_memory_allows(
     assert found.forward_seconds == seconds
     assert found.evaluation_seconds >= seconds
     assert any(f"of {free_gib}.0 GiB that are free" in line for line in found.lines)
+
+
+def test_passes_of_a_larger_gpu_are_refused_with_what_fits_and_what_is_asked_for_is_tried() -> None:
+    small = replace(H100, names=("A10",), capability=(8, 6), free_bytes=22 * GIB)
+    begun = replace(BEGUN, attention="padded", forward_seconds=320.0, evaluation_seconds=320.0)
+    with pytest.raises(ConfigError) as caught:
+        resolved(small, kept=begun)
+    assert "this run began with rounds.forward_seconds 320, on H100" in str(caught.value)
+    assert "22.0 GiB free; pass --rounds.forward_seconds 160" in str(caught.value)
+    assert resolved(small, kept=begun, rounds={"forward_seconds": 160.0}).evaluation_seconds == 320.0
+    assert resolved(small, kept=begun, rounds={"forward_seconds": 320.0}).forward_seconds == 320.0
+    tiny = replace(small, free_bytes=3 * GIB)
+    with pytest.raises(ConfigError, match=r"began with evaluation\.forward_seconds 320.*--evaluation\.forward_seconds"):
+        resolved(tiny, kept=begun, rounds={"forward_seconds": 20.0})
+    assert resolved(H100, kept=begun).forward_seconds == 320.0
 
 
 def test_a_round_on_a_gpu_is_few_full_passes() -> None:

@@ -7,6 +7,7 @@ import torch
 
 from launcher.doctor.finding import Notes
 from launcher.doctor.hardware import hardware_of
+from launcher.doctor.kernels import missing_for_kernels
 from launcher.doctor.subject import Subject
 from mms_dist.distributed.device import choose_device, computes_on_cpu, nvidia_gpu, why_no_gpu
 from mms_dist.distributed.gpu import try_gpu
@@ -38,6 +39,11 @@ def look(subject: Subject, notes: Notes) -> None:
     subject.hardware = hardware_of(subject)
     subject.kept = read_kept(Path(config.run.directory), on_gpu=subject.hardware.on_gpu)
     _warn_of_float32(resolve(config, subject.hardware, kept=subject.kept), notes)
+    if subject.hardware.on_gpu and (missing := ", ".join(missing_for_kernels())):
+        notes.warn(
+            f"Triton cannot make kernels here without {missing}: layers stay uncompiled, and CTC waits for the GPU",
+            "install it on the machines that train (gcc and python3-dev, or a module)",
+        )
 
 
 def _warn_of_float32(resolved: Resolved, notes: Notes) -> None:

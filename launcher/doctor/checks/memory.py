@@ -34,9 +34,14 @@ def look(subject: Subject, notes: Notes) -> None:
     slots = min(config.rounds.slots, len(subject.languages)) + hardware.base_is_sharded
     load = Load(shape, slots, max(entry.vocabulary_size for entry in subject.languages))
     try:
-        resolved = resolve(config, hardware, kept=subject.kept, load=load)
+        resolve(config, hardware, kept=subject.kept)
     except ConfigError:
         notes.skip("needs settings that the device can do, see there")
+        return
+    try:
+        resolved = resolve(config, hardware, kept=subject.kept, load=load)
+    except ConfigError as error:
+        notes.fail(str(error), "pass the flag, or give the process a GPU with more memory")
         return
     passing = max(resolved.forward_seconds, subject.longest_seconds)  # an utterance that is longer passes alone
     memory = needs_of(config, load, resolved.dtype, hardware, packed=resolved.packed).memory(passing)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sysconfig
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,9 +10,11 @@ import psutil
 import pytest
 import torch
 
+from launcher.doctor import kernels
 from launcher.doctor.amount import amount
 from launcher.doctor.checks import device
 from launcher.doctor.checks.memory import PROCESS_BYTES, host_bytes
+from launcher.doctor.kernels import missing_for_kernels
 from launcher.doctor.site import Site, site_of
 from launcher.doctor.step import take_place
 from launcher.slurm.lead_time import LeadTime
@@ -124,6 +127,7 @@ class Gpus:
         monkeypatch.setattr(torch.cuda.nccl, "version", lambda: (2, 28, 3))
         for name in ("current_device", "set_device"):
             monkeypatch.setattr(torch.cuda, name, lambda *_: None)
+        monkeypatch.setattr(device, "missing_for_kernels", lambda: iter([]))
         self.tried: list[torch.device] = []
         monkeypatch.setattr(device, "try_gpu", self.tried.append)
 
@@ -168,6 +172,18 @@ def test_float32_on_a_gpu_is_warned_of(config: Path, monkeypatch: pytest.MonkeyP
     assert "set model.dtype auto or bfloat16" in warned(examined(config, "--model.dtype", "float32"))["device"]
     Gpus(monkeypatch, count=1, gib=80, capability=(7, 5))
     assert warned(examined(config)) == {}, "there is nothing better"
+
+
+def test_a_machine_on_which_no_kernel_can_be_made_is_warned_of(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Gpus(monkeypatch, count=1, gib=80)
+    monkeypatch.setattr(device, "missing_for_kernels", missing_for_kernels)
+    monkeypatch.setattr(kernels, "find_spec", lambda _: None)
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    monkeypatch.setattr(sysconfig, "get_path", lambda *_: "/nowhere/include")
+    told = warned(examined(config))["device"]
+    for part in ("the package triton", "a C compiler", "Python's headers (/nowhere/include)"):
+        assert part in told
+    assert list(missing_for_kernels()) and failed(examined(config)) == {}
 
 
 def test_a_build_of_torch_that_does_not_see_the_gpu_is_found(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
