@@ -5,7 +5,6 @@ an index. What only copies to the device is counted here.
 """
 
 import contextlib
-from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -72,8 +71,7 @@ class _Calls(TorchFunctionMode):
 
 def without_values(model: RoutedModel) -> RoutedModel:
     """The model on the device without values; its bank holds as many slots and the same vocabularies."""
-    module = model.base.module.to(META)
-    base: FrozenBase = replace(model.base, module=module, strided_front_end=None)
+    base = FrozenBase.of(model.base.module.to(META), model.base.config, model.base.path)
     bank = AdapterBank(model.bank.layout, slots=model.bank.slots, largest_vocabulary=1, device=META)
     bank.rows = torch.zeros(model.bank.rows.shape, device=META, requires_grad=True)
     bank.grads = torch.zeros(model.bank.rows.shape, device=META)

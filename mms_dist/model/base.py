@@ -20,6 +20,7 @@ from mms_dist import transfer
 from mms_dist.base_files.config import read_config
 from mms_dist.base_files.encoder import check_finite, load_encoder
 from mms_dist.errors import BaseModelError
+from mms_dist.model.convolutions import FrontEndProducts, PositionProducts
 from mms_dist.model.cuda_settings import settle_cuda_arithmetic
 from mms_dist.model.front_end import StridedFrontEnd
 from mms_dist.model.layer import FrozenLayer
@@ -62,7 +63,10 @@ class FrozenBase:
     module: nn.Module
     config: Any
     path: str
-    strided_front_end: StridedFrontEnd | None = None
+    front_end: Callable[[Tensor], Tensor]
+    """Normalised audio [B, N] to features [B, T, C]."""
+    position: Callable[[Tensor], Tensor]
+    """The positional convolution, [B, T, H] to [B, T, H]."""
     sharding: Sharding | None = None
 
     @classmethod
@@ -87,9 +91,15 @@ class FrozenBase:
         check_finite({MERGED: module.encoder.pos_conv_embed.conv.weight}, {}, path)
         module.encoder.layers = nn.ModuleList(FrozenLayer(layer) for layer in module.encoder.layers)
         module = transfer.module_to_device(module.requires_grad_(False).eval(), device)
-        # A GPU's library has convolutions for this; a CPU's is slower than a matrix product.
-        on_cpu = torch.device(device).type == "cpu"
-        return cls(module, config, path, StridedFrontEnd(module.feature_extractor) if on_cpu else None)
+        return cls.of(module, config, path)
+
+    @classmethod
+    def of(cls, module: Any, config: Any, path: str) -> "FrozenBase":
+        """Of a frozen encoder, with the convolutions that its device is best at."""
+        front_end, position = module.feature_extractor, module.encoder.pos_conv_embed
+        if next(module.parameters()).device.type == "cpu":
+            return cls(module, config, path, StridedFrontEnd(front_end), position)
+        return cls(module, config, path, FrontEndProducts(front_end), PositionProducts(position))
 
     @property
     def layers(self) -> nn.ModuleList:
@@ -115,10 +125,7 @@ class FrozenBase:
     @torch.no_grad()
     def features(self, audio_BN: Tensor) -> Tensor:
         """The convolutional front end: normalised audio [B, N] to features [B, T, C]."""
-        audio_BN = audio_BN.to(self.dtype)
-        if self.strided_front_end is not None:
-            return self.strided_front_end(audio_BN)
-        return self.module.feature_extractor(audio_BN).transpose(1, 2)  # type: ignore[operator]
+        return self.front_end(audio_BN.to(self.dtype))
 
     @torch.no_grad()
     def embed(
@@ -150,7 +157,7 @@ class FrozenBase:
     @torch.no_grad()
     def positions(self, hidden_BTH: Tensor) -> Tensor:
         """The positional convolution, [B, T, H], as if zeros lay around every row."""
-        return self.module.encoder.pos_conv_embed(hidden_BTH)  # type: ignore[union-attr,operator]
+        return self.position(hidden_BTH)
 
     @property
     def position_gap(self) -> int:

@@ -110,8 +110,22 @@ class _Losses(torch.autograd.Function):
         return grad_BTV, None, None, None
 
 
-@functools.cache
+_left_out: list[str] = []
+"""Why, once `leave_out` was called."""
+
+
+def leave_out(reason: str) -> None:
+    """Use torch's loss in this process from now on: another rank has to, and all compute alike."""
+    _left_out.append(reason)
+
+
 def reason_against(device: torch.device) -> str | None:
+    """Why the kernels may not be used on a device; None where they may. The first call tries them, see `_tried`."""
+    return _left_out[0] if _left_out else _tried(device)
+
+
+@functools.cache
+def _tried(device: torch.device) -> str | None:
     """Try the kernels against torch's own loss, once a process and device; None where they may be used.
 
     Takes some seconds where Triton has to compile, and well under one where its cache on the disk has the kernels.

@@ -20,8 +20,8 @@ value and the attention's result (besides the feed-forward's inner [F]; frozen m
 normalised input (besides [D]); at the end the last norm's input and the head's."""
 _FIRST_FRAMES_PER_SECOND = SAMPLE_RATE // FRONT_END[0][1]
 _FIRST_ALIVE = 3
-"""Outputs of the first convolution, the front end's largest, that live together: its own, its copy with channels last,
-and the norm's."""
+"""Outputs of the first convolution, the front end's largest, that live together: its own, the norm's and the
+activation's."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The frozen base of a run: where and as this rank computes with it, decided together with the other ranks."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def run_base(config: Config, census: list[LanguageEntry], device: torch.device, 
         comm.watch.at("compiling the layers of the base")
         resolved, line = _compile(base, resolved, comm)
         lines.append(line)
-    if device.type == "cuda" and (reason := ctc_gpu.reason_against(device)) is not None:
+    if device.type == "cuda" and (reason := _reason_against_kernels(device, comm)) is not None:
         lines.append(f"ctc       torch's own, which waits for the device several times a pass: {reason}")
     if (deepspeed := about_deepspeed(accelerator)) is not None:
         lines.append(f"deepspeed {deepspeed}")
@@ -80,8 +81,7 @@ def _compile(base: FrozenBase, resolved: Resolved, comm: Comm) -> tuple[Resolved
         compilation = compile_layers(base)
     except Exception as error:  # of the compiler, which has many kinds
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
-    reasons = enumerate(comm.share(reason))
-    rank, reason = next(((rank, reason) for rank, reason in reasons if reason is not None), (0, None))
+    rank, reason = _first(comm.share(reason))
     if compilation is not None and reason is None:
         return resolved, (
             f"compiled  {compilation.layers} layers by {compilation.graphs} graphs in {compilation.seconds:,.0f} s; "
@@ -96,6 +96,23 @@ def _compile(base: FrozenBase, resolved: Resolved, comm: Comm) -> tuple[Resolved
         raise ConfigError(f"{cannot}: see to these, or train without, with --model.compile off")
     uncompile_layers(base)
     return replace(resolved, compile=False), f"compiled  nothing: {cannot}"
+
+
+def _reason_against_kernels(device: torch.device, comm: Comm) -> str | None:
+    """Try the kernels of the CTC loss; where one rank cannot use them, none does."""
+    comm.watch.at("trying the kernels of the CTC loss")
+    rank, reason = _first(comm.share(ctc_gpu.reason_against(device)))
+    if reason is None:
+        return None
+    if comm.world > 1:
+        reason = f"on rank {rank}: {reason}"
+    ctc_gpu.leave_out(reason)
+    return reason
+
+
+def _first(reasons: Sequence[str | None]) -> tuple[int, str | None]:
+    """The first rank that has a reason, and its reason."""
+    return next(((rank, reason) for rank, reason in enumerate(reasons) if reason is not None), (0, None))
 
 
 def _resolved(

@@ -3,14 +3,17 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 from transformers import Wav2Vec2Config, Wav2Vec2ForCTC, Wav2Vec2ForPreTraining
+from transformers.models.wav2vec2.modeling_wav2vec2 import Wav2Vec2PositionalConvEmbedding
 
 from mms_dist.errors import BaseModelError
 from mms_dist.model.base import FrozenBase
+from mms_dist.model.convolutions import FrontEndProducts, PositionProducts
 from tests.base_samples import save_as_old_checkpoint, save_like_mms_1b_all
 from tests.conftest import small_base_config
 
@@ -111,7 +114,7 @@ def test_a_bases_identity_is_fixed_for_ever_and_tells_weights_by_name_shape_and_
     """With another one, no run could go on: its checkpoints would be of another base."""
 
     def identity(**weights: torch.Tensor) -> str:
-        return FrozenBase(nn.ParameterDict(weights), None, "").identity()
+        return FrozenBase(nn.ParameterDict(weights), None, "", nn.Identity(), nn.Identity()).identity()
 
     up, down = torch.arange(96.0).view(12, 8) / 7, -torch.arange(5.0)
     assert identity(up=up, down=down) == "07be0add3d414540"
@@ -165,3 +168,31 @@ def test_the_strided_front_end_equals_the_librarys(small_base: Path, dtype: torc
         audio_BN = torch.randn(batch, samples, generator=torch.Generator().manual_seed(batch)).to(dtype)
         expected_BTC = base.module.feature_extractor(audio_BN).transpose(1, 2)
         torch.testing.assert_close(base.features(audio_BN), expected_BTC, rtol=0, atol=bound)
+        products = FrontEndProducts(base.module.feature_extractor)
+        torch.testing.assert_close(products(audio_BN), expected_BTC, rtol=0, atol=bound)
+
+
+@pytest.mark.parametrize("kernel", [16, 15, 128])
+@pytest.mark.parametrize(("dtype", "bound"), [(torch.float64, 1e-12), (torch.float32, 1e-5), (torch.bfloat16, 2**-7)])
+def test_the_positional_products_equal_the_librarys_convolution(kernel: int, dtype: torch.dtype, bound: float) -> None:
+    config: Any = small_base_config(num_conv_pos_embeddings=kernel)
+    torch.manual_seed(0)
+    embedding = Wav2Vec2PositionalConvEmbedding(config).to(dtype)
+    products = PositionProducts(embedding)
+    for batch, frames in ((1, 1), (1, 300), (3, 2), (4, 63), (2, 130), (35, 7)):
+        hidden_BTH = torch.randn(batch, frames, 32).to(dtype)
+        with torch.no_grad():
+            torch.testing.assert_close(products(hidden_BTH), embedding(hidden_BTH), rtol=bound, atol=bound)
+
+
+def test_products_carry_nan_to_no_other_utterance(small_base: Path) -> None:
+    base = FrozenBase.load(str(small_base), dtype=torch.float32)
+    hidden_BTH, audio_BN = torch.randn(3, 40, 32), torch.randn(3, 4_000)
+    for function, clean in (
+        (PositionProducts(base.module.encoder.pos_conv_embed), hidden_BTH),
+        (FrontEndProducts(base.module.feature_extractor), audio_BN),
+    ):
+        sick = clean.clone()
+        sick[1] = float("nan")
+        found, expected = function(sick), function(clean)
+        assert torch.equal(found[[0, 2]], expected[[0, 2]]) and found[1].isnan().all()

@@ -11,6 +11,7 @@ import torch
 from mms_dist.config import Config
 from mms_dist.distributed.comm import Comm
 from mms_dist.errors import ConfigError
+from mms_dist.model import ctc_gpu
 from mms_dist.model.base import FrozenBase
 from mms_dist.model.compiled import Compilation, compile_layers
 from mms_dist.training import run_base
@@ -88,3 +89,13 @@ def test_what_was_asked_for_or_begun_is_not_left_out(
         assert resolved.compile
         with pytest.raises(ConfigError, match=r"Failed to find C compiler.*--model\.compile off"):
             run_base._compile(base, resolved, Comm())
+
+
+def test_where_one_rank_cannot_use_the_ctc_kernels_none_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = torch.device("cuda", 0)
+    monkeypatch.setattr(ctc_gpu, "_tried", lambda _: None)
+    monkeypatch.setattr(ctc_gpu, "_left_out", [])
+    assert run_base._reason_against_kernels(gpu, BesideAnother(None)) is None
+    assert ctc_gpu.reason_against(gpu) is None
+    found = run_base._reason_against_kernels(gpu, BesideAnother("Triton cannot be imported"))
+    assert found == "on rank 1: Triton cannot be imported" == ctc_gpu.reason_against(gpu)
