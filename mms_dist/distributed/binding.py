@@ -132,11 +132,16 @@ def _tried(device: torch.device, machine: str, comm: Comm) -> Bound:
     try:
         return in_thread(ask, longest_seconds=TRIAL_SECONDS, check=comm.check_stop)
     except TimeoutError:
-        raise DeviceError(
-            f"{host}: {device} has not multiplied two small matrices within {TRIAL_SECONDS:g} s; look there at what "
-            "nvidia-smi and dmesg (Xid) say, leave that machine out (--exclude) or have it reset, and run the same "
-            "command again"
-        ) from None
+        raise silent_gpu(device) from None
+
+
+def silent_gpu(device: torch.device) -> DeviceError:
+    """What to say of a GPU that has not answered within `TRIAL_SECONDS`."""
+    return DeviceError(
+        f"{socket.gethostname()}: {device} has not multiplied two small matrices within {TRIAL_SECONDS:g} s; look "
+        "there at what nvidia-smi and dmesg (Xid) say, leave that machine out (--exclude) or have it reset, and run "
+        "the same command again"
+    )
 
 
 def _this_machine() -> str:

@@ -19,7 +19,7 @@ LONGEST_SECONDS = 40.0
 RANKS_A_SECOND = 64.0
 """What a large world is given on top of it: each of its ranks connects to a few others, told of by the first."""
 HOSTS_SHOWN = 4
-_FIXES = {
+FIXES = {
     "cuda": (
         "it is carried by NVLink, PCIe, InfiniBand or Ethernet between the GPUs: run the same command with "
         "NCCL_DEBUG=INFO to see where it stops, name the interface between machines with NCCL_SOCKET_IFNAME, try "
@@ -54,7 +54,7 @@ def try_first_sum(comm: Comm, device: torch.device) -> None:
         return
     what = ", ".join(f"{name_ranks(those)}: {said}" for said, those in ranks.items())
     where = ", ".join(places[:HOSTS_SHOWN]) + (", …" if places[HOSTS_SHOWN:] else "")
-    fix = _ONE_GPU_TWICE if "Duplicate GPU" in what else _FIXES[device.type]
+    fix = _ONE_GPU_TWICE if "Duplicate GPU" in what else FIXES[device.type]
     text = f"{kind} does not sum over the {comm.world} ranks ({what}, on {where}); {fix}"
     raise CommError(text) if comm.is_first else PeerError(text, EXIT_FAILED)
 
@@ -72,11 +72,11 @@ def _problem(comm: Comm, device: torch.device, longest_seconds: float) -> str | 
     except TimeoutError:
         return f"no result within {longest_seconds:.0f} s"
     except RuntimeError as error:
-        return _reason(error)
+        return one_line(error)
     return None if total == comm.world else f"{comm.world} ones make {total:g}"
 
 
-def _reason(error: RuntimeError) -> str:
+def one_line(error: RuntimeError) -> str:
     """NCCL's words in one line, without where in its source they arose, and without what divides found from fix."""
     text = str(error).split("Exception raised from")[0]
     return " ".join(text.replace(";", ",").split())[:400] or type(error).__name__

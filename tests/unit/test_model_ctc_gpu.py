@@ -140,11 +140,11 @@ def test_a_gpu_takes_the_kernels_unless_they_failed_and_a_cpu_never(
 
 
 def test_a_trial_that_cannot_run_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    ctc_gpu.reason_against.cache_clear()
+    ctc_gpu._tried.cache_clear()
     monkeypatch.setitem(sys.modules, "mms_dist.model.ctc_kernels", None)
     assert "Triton cannot be imported" in str(ctc_gpu.reason_against(torch.device("cuda:0")))
-    ctc_gpu.reason_against.cache_clear()
+    ctc_gpu._tried.cache_clear()
     monkeypatch.setitem(sys.modules, "mms_dist.model.ctc_kernels", SimpleNamespace())
     reason = ctc_gpu.reason_against(torch.device("cuda:0"))  # there is no such device here
     assert reason is not None and reason.startswith("Triton's kernels do not run here: ") and "\n" not in reason
-    ctc_gpu.reason_against.cache_clear()
+    ctc_gpu._tried.cache_clear()

@@ -6,12 +6,11 @@ from pathlib import Path
 import torch
 
 from launcher.doctor.finding import Notes
+from launcher.doctor.gpus import try_all
 from launcher.doctor.hardware import hardware_of
 from launcher.doctor.kernels import missing_for_kernels
 from launcher.doctor.subject import Subject
 from mms_dist.distributed.device import choose_device, computes_on_cpu, nvidia_gpu, why_no_gpu
-from mms_dist.distributed.gpu import try_gpu
-from mms_dist.errors import DeviceError
 from mms_dist.training.hardware_record import read_kept
 from mms_dist.training.resolve import Resolved, resolve
 
@@ -78,20 +77,10 @@ def _gpus(subject: Subject, notes: Notes) -> None:
                 f"{count} GPUs for {processes} processes on this machine; each needs one of its own",
                 "lower the number of processes of a machine, or give the job more GPUs",
             )
-        _try_all(count, notes)
+        try_all(count, notes)
     notes.ok(f"{count} x {', '.join(names)}; CUDA {torch.version.cuda}, NCCL {nccl}")
 
 
 def _is_one_of_several() -> bool:
     """Of a job's processes, each may see GPUs of its own only. Together they find out who has which, and try them."""
     return int(os.environ.get("WORLD_SIZE") or 1) > 1
-
-
-def _try_all(count: int, notes: Notes) -> None:
-    current = torch.cuda.current_device()
-    for number in range(count):
-        try:
-            try_gpu(torch.device("cuda", number))
-        except DeviceError as error:
-            notes.error(error)
-    torch.cuda.set_device(current)

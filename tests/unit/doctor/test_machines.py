@@ -3,6 +3,7 @@
 import os
 import shutil
 import sysconfig
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,7 +11,7 @@ import psutil
 import pytest
 import torch
 
-from launcher.doctor import kernels
+from launcher.doctor import gpus, kernels
 from launcher.doctor.amount import amount
 from launcher.doctor.checks import device
 from launcher.doctor.checks.memory import PROCESS_BYTES, host_bytes
@@ -129,15 +130,17 @@ class Gpus:
             monkeypatch.setattr(torch.cuda, name, lambda *_: None)
         monkeypatch.setattr(device, "missing_for_kernels", lambda: iter([]))
         self.tried: list[torch.device] = []
-        monkeypatch.setattr(device, "try_gpu", self.tried.append)
+        monkeypatch.setattr(gpus, "try_gpu", self.tried.append)
+        self.summed: list[int] = []
+        monkeypatch.setattr(gpus, "sums_of_ones", lambda count: self.summed.append(count) or [count] * count)
 
 
 def test_gpus_are_counted_named_and_their_memory_is_what_must_suffice(
     config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gpus = Gpus(monkeypatch, count=2, gib=80, free_gib=79)
+    two = Gpus(monkeypatch, count=2, gib=80, free_gib=79)
     findings = examined(config)
-    assert gpus.tried == [torch.device("cuda:0"), torch.device("cuda:1")]
+    assert two.tried == [torch.device("cuda:0"), torch.device("cuda:1")] and two.summed == [2]
     assert failed(findings) == warned(findings) == {}
     told = {finding.check: finding.found for finding in findings}
     assert told["device"].startswith("2 x Test GPU")
@@ -147,6 +150,26 @@ def test_gpus_are_counted_named_and_their_memory_is_what_must_suffice(
     assert "each needs one of its own" in failed(examined(config, processes=3))["device"]
     Gpus(monkeypatch, count=2, gib=80, free_gib=1e-4)
     assert failed(examined(config)).keys() == {"memory"}, "what others hold of it counts"
+
+
+def test_a_gpu_that_never_answers_and_nccl_that_sums_wrongly_are_failures(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Gpus(monkeypatch, count=2, gib=80)
+    monkeypatch.setattr(gpus, "LONGEST_SECONDS", 0.1)
+    for faulty, told in (
+        (lambda _: [1.0, 2.0], "2 ones make [1.0, 2.0]"),
+        (lambda _: time.sleep(5), "no result within"),
+    ):
+        monkeypatch.setattr(gpus, "sums_of_ones", faulty)
+        found = failed(examined(config))["device"]
+        assert "NCCL does not sum over the 2 GPUs of this machine" in found and told in found
+        assert "NCCL_DEBUG=INFO" in found
+    two = Gpus(monkeypatch, count=2, gib=80)
+    monkeypatch.setattr(gpus, "TRIAL_SECONDS", 0.1)
+    monkeypatch.setattr(gpus, "try_gpu", lambda gpu: time.sleep(5 * (gpu.index == 1)))
+    assert "cuda:1 has not multiplied two small matrices" in failed(examined(config))["device"]
+    assert two.summed == [], "without all GPUs there is nothing to sum over"
 
 
 @pytest.mark.parametrize(
@@ -203,7 +226,7 @@ def test_a_broken_gpu_is_named_and_the_others_are_tried(config: Path, monkeypatc
         if gpu.index == 1:
             raise DeviceError("node0: cuda:1 (Test GPU) cannot compute (CUDA error: ECC); look there")
 
-    monkeypatch.setattr(device, "try_gpu", broken)
+    monkeypatch.setattr(gpus, "try_gpu", broken)
     told = failed(examined(config))
     assert told == {"device": "node0: cuda:1 (Test GPU) cannot compute (CUDA error: ECC) → look there\n"}
     assert tried == [0, 1, 2]

@@ -1,0 +1,52 @@
+"""The GPUs of this machine, each by itself and all together, within a bounded time: a broken one may never answer."""
+
+import torch
+
+from launcher.doctor.finding import Notes
+from mms_dist.distributed.binding import TRIAL_SECONDS, silent_gpu
+from mms_dist.distributed.first_sum import FIXES, LONGEST_SECONDS, one_line
+from mms_dist.distributed.gpu import try_gpu
+from mms_dist.distributed.patience import in_thread
+from mms_dist.errors import DeviceError
+
+
+def try_all(count: int, notes: Notes) -> None:
+    """Compute on each GPU, and sum over all of them by NCCL as one process can; what fails is noted."""
+    works = [_works(torch.device("cuda", number), notes) for number in range(count)]
+    if count > 1 and all(works):
+        _sum(count, notes)
+
+
+def _works(device: torch.device, notes: Notes) -> bool:
+    try:
+        in_thread(lambda: try_gpu(device), longest_seconds=TRIAL_SECONDS, check=_nothing)
+    except TimeoutError:
+        notes.error(silent_gpu(device))
+    except DeviceError as error:
+        notes.error(error)
+    else:
+        return True
+    return False
+
+
+def _sum(count: int, notes: Notes) -> None:
+    try:
+        found = in_thread(lambda: sums_of_ones(count), longest_seconds=LONGEST_SECONDS, check=_nothing)
+        wrong = None if found == [count] * count else f"{count} ones make {found}"
+    except TimeoutError:
+        wrong = f"no result within {LONGEST_SECONDS:.0f} s"
+    except RuntimeError as error:
+        wrong = one_line(error)
+    if wrong is not None:
+        notes.fail(f"NCCL does not sum over the {count} GPUs of this machine ({wrong})", FIXES["cuda"])
+
+
+def sums_of_ones(count: int) -> list[float]:
+    """A one of every GPU, summed by NCCL, as each of them has it."""
+    ones = [torch.ones(1, device=torch.device("cuda", number)) for number in range(count)]
+    torch.cuda.nccl.all_reduce(ones)
+    return [float(one) for one in ones]
+
+
+def _nothing() -> None:
+    """A signal ends the wait by itself."""
