@@ -8,6 +8,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+import tests.benchmarks.__main__ as benchmarks
 from mms_dist.config import parse_config
 from mms_dist.data.stream import Position
 from mms_dist.model.base import FrozenBase
@@ -88,6 +89,13 @@ def test_a_missed_target_is_called_missed_and_comes_with_its_profile() -> None:
     assert "| routing | shown | 1 ms | 1 ms | 1 | – | – |" in text
     assert "addmm 100 %" in text
     assert [item["verdict"] for item in json.loads(to_json(lines, {}))["measurements"]] == ["missed", "–"]
+
+
+def test_a_missed_target_fails_where_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    for ratio, strict, status in ((2.0, True, 1), (2.0, False, 0), (0.5, True, 0)):
+        line = Measurement("padding", "case", 1.0, 1.0, "s", ratio, "a / b", Target("at most", 1.0))
+        monkeypatch.setattr(benchmarks, "benchmark", lambda name, line=line: lambda *, quick: iter([line]))
+        assert benchmarks.main(["--only", "padding", "--threads", "1", *["--strict"] * strict]) == status
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)
