@@ -12,10 +12,10 @@ from safetensors import safe_open
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC, Wav2Vec2Model
 
 from mms_dist.tiny_mms import TINY_MMS_FOLDER
-from mms_dist.tiny_mms.training.augmentation import augmented, normalized, time_mask
-from mms_dist.tiny_mms.training.languages import BASE_LANGUAGES, DEMO_VOICES, UNSEEN_LANGUAGES
-from mms_dist.tiny_mms.training.phones import PhoneInventory, decompose, frame_count
-from mms_dist.tiny_mms.training.texts import clean
+from tools.tiny_mms.augmentation import augmented, normalized, time_mask
+from tools.tiny_mms.languages import BASE_LANGUAGES, DEMO_VOICES, UNSEEN_LANGUAGES
+from tools.tiny_mms.phones import PhoneInventory, decompose, frame_count
+from tools.tiny_mms.texts import clean
 
 LARGEST_WEIGHTS_BYTES = 12_000_000
 
@@ -153,7 +153,8 @@ def test_the_training_script_makes_a_base_that_loads(tmp_path: Path) -> None:
     ]
     arguments += ["--batch-seconds", "4"]
     done = subprocess.run(
-        [sys.executable, "-m", "mms_dist.tiny_mms.training", *map(str, arguments)],
+        [sys.executable, "-m", "tools.tiny_mms", *map(str, arguments)],
+        cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
         timeout=120,

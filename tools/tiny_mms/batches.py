@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mms_dist.tiny_mms.training.augmentation import normalized
-from mms_dist.tiny_mms.training.phones import frame_count
-from mms_dist.tiny_mms.training.recordings import SAMPLE_RATE_HZ
-from mms_dist.tiny_mms.training.store import SpeechStore
+from tools.tiny_mms.augmentation import normalized
+from tools.tiny_mms.phones import frame_count
+from tools.tiny_mms.recordings import SAMPLE_RATE_HZ
+from tools.tiny_mms.store import SpeechStore
 
 NOT_ALIGNED = -1
 _POOL_BATCHES = 40  # sorted by length together

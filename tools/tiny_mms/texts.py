@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from mms_dist.tiny_mms.training.languages import SpeechLanguage
+from tools.tiny_mms.languages import SpeechLanguage
 
 _PLACEHOLDERS = re.compile(r"%\([^)]*\)\w|%\w|\{[^}]*\}|<[^>]*>|&\w+;|https?://\S+|[\"“”„«»()\[\]_*#`|/\\@=+<>]|\d+")
 _LONGEST_PHRASE_WORDS = 9
@@ -52,7 +52,7 @@ def dialogue_phrases(scripts: Path) -> TextSource:
     """The dialogues of the game Fish Fillets NG, for the languages they are translated to."""
 
     def phrases(language: SpeechLanguage) -> Iterator[str]:
-        from mms_dist.tiny_mms.training.recordings import dialogue_lines
+        from tools.tiny_mms.recordings import dialogue_lines
 
         for path in sorted(scripts.glob(f"*/dialogs_{language.locale}.lua")):
             yield from (text for _, text in dialogue_lines(path))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mms_dist.tiny_mms.training.phones import PhoneInventory
+from tools.tiny_mms.phones import PhoneInventory
 
 _FIELDS = {"audio": np.int16, "labels": np.int16, "frames": np.int8}
 

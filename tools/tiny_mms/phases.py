@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from mms_dist.tiny_mms.training.augmentation import augmented, time_mask
-from mms_dist.tiny_mms.training.batches import SpeechBatch, endless
-from mms_dist.tiny_mms.training.corpus import RECORDED, SYNTHETIC
-from mms_dist.tiny_mms.training.network import PhoneRecognizer, ctc_loss, frame_loss
-from mms_dist.tiny_mms.training.store import SpeechStore
+from tools.tiny_mms.augmentation import augmented, time_mask
+from tools.tiny_mms.batches import SpeechBatch, endless
+from tools.tiny_mms.corpus import RECORDED, SYNTHETIC
+from tools.tiny_mms.network import PhoneRecognizer, ctc_loss, frame_loss
+from tools.tiny_mms.store import SpeechStore
 
 _CLIPPED_NORM = 1.0
 _WARM_UP = 0.05  # of a phase

@@ -12,23 +12,23 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from mms_dist.tiny_mms.training.espeak import Speech, synthesizer
-from mms_dist.tiny_mms.training.languages import (
+from tools.tiny_mms.espeak import Speech, synthesizer
+from tools.tiny_mms.languages import (
     DEMO_VOICES,
     TRAINING_VARIANTS,
     UNSEEN_VARIANTS,
     SpeechLanguage,
 )
-from mms_dist.tiny_mms.training.phones import PhoneInventory, decompose
-from mms_dist.tiny_mms.training.recordings import (
+from tools.tiny_mms.phones import PhoneInventory, decompose
+from tools.tiny_mms.recordings import (
     SAMPLE_RATE_HZ,
     Recording,
     demo_recordings,
     recordings,
     to_int16,
 )
-from mms_dist.tiny_mms.training.store import LabelledSpeech, write_store
-from mms_dist.tiny_mms.training.texts import PhrasePool, TextSource
+from tools.tiny_mms.store import LabelledSpeech, write_store
+from tools.tiny_mms.texts import PhrasePool, TextSource
 
 SYNTHETIC, RECORDED = "synthetic", "recorded"
 UNSEEN_SYNTHETIC, UNSEEN_RECORDED, UNSEEN_DEMO = "unseen-synthetic", "unseen-recorded", "unseen-demo"

@@ -6,9 +6,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mms_dist.tiny_mms.training.batches import collate, in_order
-from mms_dist.tiny_mms.training.network import PhoneRecognizer
-from mms_dist.tiny_mms.training.store import SpeechStore
+from tools.tiny_mms.batches import collate, in_order
+from tools.tiny_mms.network import PhoneRecognizer
+from tools.tiny_mms.store import SpeechStore
 
 
 def greedy(logits_BFV: Tensor, frames_B: Tensor) -> list[list[int]]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from transformers import Wav2Vec2FeatureExtractor
 
-from mms_dist.tiny_mms.training.network import PhoneRecognizer
+from tools.tiny_mms.network import PhoneRecognizer
 
 
 def export_base(model: PhoneRecognizer, folder: Path, dtype: torch.dtype = torch.float16) -> None:

@@ -1,4 +1,4 @@
-"""What a base is worth to adapters: ``python -m mms_dist.tiny_mms.training.probe BASE``.
+"""What a base is worth to adapters: ``python -m tools.tiny_mms.probe BASE``.
 
 Trains one adapter and CTC head (or the head alone) per language of the demo corpus on the frozen base and
 prints the character error rate on sentences it has not heard. Beside it belongs the same with ``--random``.
@@ -19,10 +19,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
 
-from mms_dist.tiny_mms.training.augmentation import normalized, time_mask
-from mms_dist.tiny_mms.training.measure import greedy
-from mms_dist.tiny_mms.training.phases import rate_at
-from mms_dist.tiny_mms.training.recordings import demo_recordings
+from tools.tiny_mms.augmentation import normalized, time_mask
+from tools.tiny_mms.measure import greedy
+from tools.tiny_mms.phases import rate_at
+from tools.tiny_mms.recordings import demo_recordings
 
 _BATCH_UTTERANCES = 24
 _MASKED_FRACTION = 0.05
@@ -139,7 +139,7 @@ def _batches(train: list[ProbeUtterance], steps: int, seed: int) -> Iterator[lis
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(prog="python -m mms_dist.tiny_mms.training.probe", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tools.tiny_mms.probe", description=__doc__)
     parser.add_argument("base", type=Path)
     parser.add_argument("--demo", type=Path, default=Path("shards/demo/manifest.tsv"), help="manifest")
     parser.add_argument("--languages", nargs="+", default=["eng", "spa", "fra", "ita", "rus"])

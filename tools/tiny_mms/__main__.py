@@ -1,4 +1,4 @@
-"""Train the shipped base anew: ``python -m mms_dist.tiny_mms.training --help``."""
+"""Train the shipped base anew: ``python -m tools.tiny_mms --help``."""
 
 import argparse
 import time
@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mms_dist.tiny_mms.training.corpus import TEST_KINDS, CorpusPlan, build_corpus
-from mms_dist.tiny_mms.training.export import export_base
-from mms_dist.tiny_mms.training.languages import BASE_LANGUAGES, UNSEEN_LANGUAGES
-from mms_dist.tiny_mms.training.measure import phone_error_rate
-from mms_dist.tiny_mms.training.network import PhoneRecognizer
-from mms_dist.tiny_mms.training.phases import PHASES, Budget, Phase, train_phase
-from mms_dist.tiny_mms.training.recordings import SCRIPTS
-from mms_dist.tiny_mms.training.store import SpeechStore
-from mms_dist.tiny_mms.training.texts import (
+from tools.tiny_mms.corpus import TEST_KINDS, CorpusPlan, build_corpus
+from tools.tiny_mms.export import export_base
+from tools.tiny_mms.languages import BASE_LANGUAGES, UNSEEN_LANGUAGES
+from tools.tiny_mms.measure import phone_error_rate
+from tools.tiny_mms.network import PhoneRecognizer
+from tools.tiny_mms.phases import PHASES, Budget, Phase, train_phase
+from tools.tiny_mms.recordings import SCRIPTS
+from tools.tiny_mms.store import SpeechStore
+from tools.tiny_mms.texts import (
     TextSource,
     babel_phrases,
     dialogue_phrases,
@@ -32,7 +32,7 @@ _TEXT_SOURCES: dict[str, TextSource] = {
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m mms_dist.tiny_mms.training", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tools.tiny_mms", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for the finished base")
     parser.add_argument("--corpus", type=Path, required=True, help="folder of the corpus; built if it has none")
     parser.add_argument("--recordings", type=Path, help="unpacked fillets-ng-data packages (default: no recordings)")
