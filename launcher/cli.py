@@ -24,11 +24,8 @@ from launcher.arguments import GivenOnce, home_expanded
 from launcher.leave import leave
 from launcher.streams import complain, reader_has_gone, settle_sizes, settle_streams, silence_output
 from mms_dist import __version__
+from mms_dist.errors import ExitCode
 
-EXIT_FAILED = 1
-EXIT_USER = 2
-EXIT_INTERRUPTED = 130  # 128 + SIGINT
-EXIT_PIPE_CLOSED = 141  # 128 + SIGPIPE
 _OF_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 # The order in which someone new meets the commands. A command that is missing here is listed last.
@@ -88,7 +85,7 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Print `error: …` and where help is, and exit with 2."""
         complain(f"error: {message}\nsee: {self.prog} --help")
-        raise SystemExit(EXIT_USER)
+        raise SystemExit(ExitCode.USER_ERROR)
 
 
 def command_names() -> list[str]:
@@ -111,12 +108,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             status = _dispatch(arguments)
         except SystemExit as stop:  # argparse: help, version, errors of usage
-            status = stop.code if isinstance(stop.code, int) else EXIT_FAILED
+            status = stop.code if isinstance(stop.code, int) else ExitCode.FAILED
         sys.stdout.flush()  # a closed pipe shows here and not in the interpreter's last breath
         return status
     except KeyboardInterrupt:
         complain("\ninterrupted")
-        return EXIT_INTERRUPTED
+        return ExitCode.INTERRUPTED
     except Exception as error:
         return _status_of(error)
 
@@ -124,20 +121,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _status_of(error: Exception) -> int:
     """Say what went wrong, and give the exit status for it."""
     if isinstance(error, BrokenPipeError) and reader_has_gone():
-        return EXIT_PIPE_CLOSED
+        return ExitCode.READER_GONE
     if isinstance(error, _errors_of_the_user()):
         _say(error)
-        return int(getattr(error, "exit_code", EXIT_USER))
+        return int(getattr(error, "exit_code", ExitCode.USER_ERROR))
     if isinstance(error, OSError) and (error.filename is not None or error.errno in _OF_WRITING):
         silence_output()
         complain(f"error: {error.filename or 'cannot write'}: {error.strerror}; {_advice(error)}")
-        return EXIT_FAILED
+        return ExitCode.FAILED
     complain(
         f"{traceback.format_exc()}error: mms-dist {__version__} stopped on an unexpected {type(error).__name__}. "
         "If the message above does not tell you what to fix, please open an issue with the command, "
         f"the traceback and this line (Python {platform.python_version()}, {platform.platform()})."
     )
-    return EXIT_FAILED
+    return ExitCode.FAILED
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -150,7 +147,7 @@ def _dispatch(arguments: list[str]) -> int:
     parser = _parser(modules)
     if not arguments:
         parser.print_help()
-        return EXIT_USER
+        return ExitCode.USER_ERROR
     takes_settings = chosen in names and getattr(modules[chosen], "ACCEPTS_SETTINGS", False)
     settings, arguments = split_settings(arguments) if takes_settings else ([], arguments)
     lists = any(setting.startswith("--data.languages") for setting in settings)

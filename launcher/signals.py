@@ -18,7 +18,7 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-from mms_dist.errors import EXIT_PREEMPTED, StoppedEarly
+from mms_dist.errors import ExitCode, StoppedEarly
 
 STANDARD_ERROR = 2
 STOPPING = b"stopping after this round; Ctrl-C again ends at once\n"
@@ -28,7 +28,6 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 SENT_BY_LAUNCHERS = (signal.SIGTERM, signal.SIGUSR1)
 ENOUGH = signal.SIGURG
 """What the thread sends to the main thread to raise `StoppedEarly` there; ignored by whoever has no handler."""
-EXIT_INTERRUPTED = 130
 
 WAITING_SECONDS = 2.5
 """That the main thread may wait after a stop before the first round; `StoppedEarly` is raised in it then."""
@@ -153,11 +152,11 @@ class StopFlag:
         now = time.monotonic()
         if self._second is not None:
             if now - self._second >= INTERRUPTED_SECONDS:
-                self._end(EXIT_INTERRUPTED)
+                self._end(ExitCode.INTERRUPTED)
         elif self._first is not None and self._starting:
             if self._told_enough is not None:
                 if now - self._told_enough >= UNWINDING_SECONDS:
-                    self._end(EXIT_PREEMPTED)
+                    self._end(ExitCode.PREEMPTED)
             elif self._waited(now) >= WAITING_SECONDS or now - self._first >= IN_ORDER_SECONDS:
                 self._told_enough = now
                 signal.pthread_kill(threading.main_thread().ident or 0, ENOUGH)
@@ -179,7 +178,7 @@ class StopFlag:
 
     def _do_last(self, status: int) -> None:
         with contextlib.suppress(OSError):
-            os.write(STANDARD_ERROR, b"interrupted\n" if status == EXIT_INTERRUPTED else STOPPED_EARLY)
+            os.write(STANDARD_ERROR, b"interrupted\n" if status == ExitCode.INTERRUPTED else STOPPED_EARLY)
         if self._at_early_end is not None:
             with contextlib.suppress(Exception):  # the process ends in any case
                 self._at_early_end(status)

@@ -4,20 +4,33 @@ Every message names what was found, what was expected, and the flag or command t
 The command line prints the message and exits with the error's code; a traceback is kept for our own bugs.
 """
 
-EXIT_FAILED = 1
-EXIT_USER = 2
-EXIT_INCOMPLETE = 65
-"""EX_DATAERR of sysexits.h: the run has ended, and some languages did not reach their end. The same command does no
-better before someone has looked at them. Exit statuses of training: 0 finished · 1 failed · 2 something to fix before
-it begins · 65 incomplete · 70 stalled · 75 stopped, resumable · 130 interrupted."""
-EXIT_STALLED = 70  # EX_SOFTWARE of sysexits.h
-EXIT_PREEMPTED = 75  # EX_TEMPFAIL: run the same command again
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit statuses of every command; `slurm/lib.sh` has the same ones (a test compares)."""
+
+    DONE = 0
+    FAILED = 1
+    """The work, or a part of it, failed; the same command may do better."""
+    USER_ERROR = 2
+    """Something has to be fixed before the work begins; the message says what."""
+    INCOMPLETE = 65
+    """The run has ended, and some languages did not reach their end: they need manual action (EX_DATAERR)."""
+    STALLED = 70
+    """Automatic restarts made no progress (EX_SOFTWARE)."""
+    PREEMPTED = 75
+    """Stopped with everything saved: run the same command again (EX_TEMPFAIL)."""
+    INTERRUPTED = 130
+    """By Ctrl-C (128 + SIGINT)."""
+    READER_GONE = 141
+    """Of the output (128 + SIGPIPE)."""
 
 
 class MmsDistError(Exception):
     """Base of everything a user, a file or a machine can cause in the training system."""
 
-    exit_code = EXIT_USER
+    exit_code: int = ExitCode.USER_ERROR
 
 
 class ConfigError(MmsDistError):
@@ -39,7 +52,7 @@ class CheckpointError(MmsDistError):
 class NothingToExport(MmsDistError):
     """No language of the run is trained: there is nothing that would be worth handing out."""
 
-    exit_code = EXIT_FAILED
+    exit_code = ExitCode.FAILED
 
 
 class TrainingError(MmsDistError):
@@ -49,13 +62,13 @@ class TrainingError(MmsDistError):
 class DeviceError(MmsDistError):
     """A GPU does not work: nothing to fix in the run, which another machine, or this one after a reset, can do."""
 
-    exit_code = EXIT_FAILED
+    exit_code = ExitCode.FAILED
 
 
 class CommError(MmsDistError):
     """Another rank is gone, or cannot be reached: nothing to mend on this one."""
 
-    exit_code = EXIT_FAILED
+    exit_code = ExitCode.FAILED
 
 
 class PeerError(MmsDistError):
@@ -69,13 +82,13 @@ class PeerError(MmsDistError):
 class IncompleteError(TrainingError):
     """The run had ended with languages in quarantine, and nothing about them has changed since."""
 
-    exit_code = EXIT_INCOMPLETE
+    exit_code = ExitCode.INCOMPLETE
 
 
 class StalledError(TrainingError):
     """Restarts make no progress: another would end like the ones before it."""
 
-    exit_code = EXIT_STALLED
+    exit_code = ExitCode.STALLED
 
 
 class StoppedEarly(BaseException):
@@ -84,4 +97,4 @@ class StoppedEarly(BaseException):
     Not an `Exception`: whatever tries a failed download or connection again must not catch it.
     """
 
-    exit_code = EXIT_PREEMPTED
+    exit_code = ExitCode.PREEMPTED

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from launcher.arguments import Languages, count
+from mms_dist.errors import ExitCode
 
 ACCEPTS_SETTINGS = True
-EXIT_CHECK_FAILED = 1
 
 DESCRIPTION = """\
 Take a run's configuration, cut it to a few languages, utterances and rounds, and look at everything on one device:
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     report = debug(config, amount, Show(standard_console()), name=args.config)
     if args.json:
         _write(args.json, report.as_dict())
-    return EXIT_CHECK_FAILED if report.count(FAILED) else 0
+    return ExitCode.FAILED if report.count(FAILED) else ExitCode.DONE
 
 
 def _write(path: Path, values: dict[str, Any]) -> None:

@@ -71,13 +71,13 @@ def commands(directory: Path, steps: int | None, processes: int) -> list[list[st
 
 def _launch(command: list[str], run_directory: Path) -> int:
     """Train on several processes; the exit status is the training's own, which the launcher hides."""
-    from mms_dist.training.attempts import PREEMPTED, read_status
+    from mms_dist.training.attempts import RunState, read_status
 
     before = read_status(run_directory)
     status = run_launcher(command, os.environ)
     now = read_status(run_directory)
     if status == 0 or now is None or now == before or now.exit_code is None:
         return status  # the launcher's: the training has said nothing
-    if now.state == PREEMPTED:
+    if now.state == RunState.PREEMPTED:
         print("\nstopped: every language is saved; the same command goes on from here (the trace is the launcher's)")
     return now.exit_code

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launcher.arguments import Languages, count
-from mms_dist.errors import EXIT_FAILED
+from mms_dist.errors import ExitCode
 
 if TYPE_CHECKING:
     from mms_dist.training.score_run import LanguageResult, RunScorer
@@ -105,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
             console.print(f"transcripts: {args.transcripts}", soft_wrap=True, markup=False, highlight=False)
     for language, reason in scorer.failed.items():
         print(f"error: {language} was not scored: {reason}", file=sys.stderr)
-    return EXIT_FAILED if scorer.failed else 0
+    return ExitCode.FAILED if scorer.failed else 0
 
 
 def _score(scorer: "RunScorer", console: Any) -> "list[LanguageResult]":

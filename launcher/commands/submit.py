@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from launcher.arguments import count, positive
 from launcher.slurm.submission import SCRIPTS
+from mms_dist.errors import ExitCode
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from launcher.slurm.submission import Submission
 
 ACCEPTS_SETTINGS = True
-EXIT_CHECK_FAILED = 1
 
 DESCRIPTION = """\
 Fill in a script of slurm/ for this cluster, hand it to sbatch, and say how to follow it. Before that, training is
@@ -99,10 +99,10 @@ def run(args: argparse.Namespace) -> int:
     well = args.no_preflight or _look_ahead(args, subject, submission)
     if args.dry_run:
         sys.stdout.write(submission.text)
-        return 0 if well else EXIT_CHECK_FAILED
+        return ExitCode.DONE if well else ExitCode.FAILED
     if not well:
         print("not submitted: fix what failed, or submit all the same with --no-preflight", file=sys.stderr)
-        return EXIT_CHECK_FAILED
+        return ExitCode.FAILED
     job = sbatch(submission)
     print(f"submitted: job {job}, {submission.name}")
     for line in follow_lines(submission, job, subject):

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mms_dist.errors import EXIT_PREEMPTED, MmsDistError, PeerError, StoppedEarly
+from mms_dist.errors import ExitCode, MmsDistError, PeerError, StoppedEarly
 
 ACCEPTS_SETTINGS = True
 
@@ -60,27 +60,27 @@ def run(args: argparse.Namespace) -> int:
 
             outcome = train(config, stop_requested=stop.is_set, at_first_round=stop.first_round)
         except StoppedEarly:
-            note(EXIT_PREEMPTED)
+            note(ExitCode.PREEMPTED)
             print(STOPPED_EARLY.decode(), end="", file=sys.stderr)
-            return EXIT_PREEMPTED
+            return ExitCode.PREEMPTED
         except PeerError as error:
-            if error.exit_code == EXIT_PREEMPTED:  # another rank was stopped, perhaps before the run was opened
-                note(EXIT_PREEMPTED)
+            if error.exit_code == ExitCode.PREEMPTED:  # another rank was stopped, perhaps before the run was opened
+                note(ExitCode.PREEMPTED)
             raise
     return _exit_status(outcome, Path(config.run.directory))
 
 
 def _exit_status(outcome: str, directory: Path) -> int:
     """The first process says on standard error what is wrong with a run that has come to its end."""
-    from mms_dist.errors import EXIT_INCOMPLETE
-    from mms_dist.training.attempts import FAILED, INCOMPLETE, read_status
+    from mms_dist.errors import ExitCode
+    from mms_dist.training.attempts import RunState, read_status
 
-    if outcome not in (INCOMPLETE, FAILED):
-        return 0 if outcome == "finished" else EXIT_PREEMPTED
+    if outcome not in (RunState.INCOMPLETE, RunState.FAILED):
+        return 0 if outcome == "finished" else ExitCode.PREEMPTED
     if _is_first():
         status = read_status(directory)
         print(f"error: {status.reason if status else outcome}", file=sys.stderr)
-    return EXIT_INCOMPLETE
+    return ExitCode.INCOMPLETE
 
 
 def _is_first() -> bool:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from launcher.doctor.examination import examine
 from launcher.doctor.finding import FAILED, Finding, Notes
-from launcher.doctor.report import EXIT_CHECK_FAILED, Examined, Report, merged
+from launcher.doctor.report import Examined, Report, merged
 from launcher.doctor.site import site_of
 from launcher.doctor.step import take_place
 from launcher.doctor.subject import Subject
+from mms_dist.errors import ExitCode
 
 if TYPE_CHECKING:
     from launcher.doctor.meeting import Meeting
@@ -91,7 +92,7 @@ def _with_others(
         code = _tell(everyone, tell)
         meeting.end(code)
         return code
-    return meeting.await_end(otherwise=EXIT_CHECK_FAILED)
+    return meeting.await_end(otherwise=ExitCode.FAILED)
 
 
 def _if_it_hangs(

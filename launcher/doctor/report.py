@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from launcher.doctor.finding import FAILED, OK, Finding
+from mms_dist.errors import ExitCode
 
-EXIT_WELL, EXIT_CHECK_FAILED = 0, 1
 UNTOLD = "unknown"
 
 
@@ -47,7 +47,7 @@ class Report:
     @property
     def exit_code(self) -> int:
         """0: the run can be started, though there may be warnings; 1: a check failed."""
-        return EXIT_CHECK_FAILED if self.count(FAILED) else EXIT_WELL
+        return ExitCode.FAILED if self.count(FAILED) else ExitCode.DONE
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

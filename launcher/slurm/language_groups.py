@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from launcher.cli import Parser
 from launcher.commands import shards
 from launcher.slurm.environment import array_task
-from mms_dist.errors import EXIT_USER, MmsDistError
+from mms_dist.errors import ExitCode, MmsDistError
 from shards.errors import ShardsError
 from shards.source_rows import SourceRows
 
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str]) -> int:
         print(*group(utterances_by_language(shards.rows_to_build(args)), number, count), sep="\n")
     except (MmsDistError, ShardsError) as error:
         print(f"error: {error}", file=sys.stderr)
-        return int(getattr(error, "exit_code", EXIT_USER))
+        return int(getattr(error, "exit_code", ExitCode.USER_ERROR))
     return 0
 
 

@@ -22,8 +22,8 @@ from launcher.slurm.launch_command import launch_command, launch_environment
 from launcher.slurm.outcome import outcome_since, read_run
 from launcher.slurm.refusal import leave_refusal
 from mms_dist.config import Config
-from mms_dist.errors import EXIT_FAILED, EXIT_USER, ConfigError, MmsDistError, TrainingError
-from mms_dist.training.attempts import FINISHED, INCOMPLETE, PREEMPTED, RUNNING, Status, read_status
+from mms_dist.errors import ConfigError, ExitCode, MmsDistError, TrainingError
+from mms_dist.training.attempts import RunState, Status, read_status
 
 TRAINING = "launcher.slurm.rank"
 KEPT = (signal.SIGUSR1, signal.SIGTERM, signal.SIGCHLD)
@@ -68,7 +68,7 @@ def _begin(arguments: Sequence[str]) -> tuple[ClusterPlace, Path, Status | None]
         _check_gpus(place, config)
         return place, directory, read_status(directory)
     except MmsDistError as error:
-        if error.exit_code == EXIT_USER:
+        if error.exit_code == ExitCode.USER_ERROR:
             with contextlib.suppress(TrainingError):  # without it the job comes back a few times: no harm
                 leave_refusal(directory, str(error))
         raise
@@ -162,12 +162,12 @@ def exit_status(directory: Path, before: Status | None, launcher_status: int) ->
             continue
         if outcome is None:
             return launcher_status
-        if outcome.state != RUNNING or monotonic() > deadline:
+        if outcome.state != RunState.RUNNING or monotonic() > deadline:
             break
         sleep(TELL_AGAIN_SECONDS)
-    if outcome.state in (FINISHED, PREEMPTED, INCOMPLETE):
+    if outcome.state in (RunState.FINISHED, RunState.PREEMPTED, RunState.INCOMPLETE):
         return 0
-    return outcome.exit_code or EXIT_FAILED
+    return outcome.exit_code or ExitCode.FAILED
 
 
 if __name__ == "__main__":

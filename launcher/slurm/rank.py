@@ -7,11 +7,10 @@ is finished, incomplete or was stopped is in RUN/status.json, by which the batch
 import sys
 
 from launcher.cli import main
-from launcher.commands.train import EXIT_PREEMPTED
 from launcher.leave import leave
-from mms_dist.errors import EXIT_INCOMPLETE
+from mms_dist.errors import ExitCode
 
-IN_ORDER = (EXIT_PREEMPTED, EXIT_INCOMPLETE)
+IN_ORDER = (ExitCode.PREEMPTED, ExitCode.INCOMPLETE)
 
 if __name__ == "__main__":
     status = main(["train", *sys.argv[1:]])

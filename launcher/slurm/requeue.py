@@ -7,9 +7,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from mms_dist.errors import EXIT_FAILED, EXIT_USER, TrainingError
+from mms_dist.errors import ExitCode, TrainingError
 from mms_dist.files import read_file, replace_text
-from mms_dist.training.attempts import FAILED, FINISHED, INCOMPLETE, PREEMPTED, RUNNING, STALLED, Status
+from mms_dist.training.attempts import RunState, Status
 
 PATIENCE = 4
 """Being stopped is nobody's fault: so many times as many restarts without a step are allowed as after failures."""
@@ -65,34 +65,35 @@ def decide(outcome: Status | None, *, warned: bool, refusal: str | None, fruitle
         fruitless: restarts in a row without a step, this one included.
         allowed: how many of them after failures (run.stalled_restarts); 0: any number.
     """
-    if outcome is not None and outcome.state == FINISHED:
+    if outcome is not None and outcome.state == RunState.FINISHED:
         return Verdict(Action.DONE, "every language is done", 0)
     if outcome is not None and (
-        outcome.state in (STALLED, INCOMPLETE) or (outcome.state == FAILED and not outcome.restart)
+        outcome.state in (RunState.STALLED, RunState.INCOMPLETE)
+        or (outcome.state == RunState.FAILED and not outcome.restart)
     ):
-        return Verdict(Action.GIVE_UP, outcome.reason or "it failed", outcome.exit_code or EXIT_FAILED)
+        return Verdict(Action.GIVE_UP, outcome.reason or "it failed", outcome.exit_code or ExitCode.FAILED)
     if outcome is None and refusal is not None and not warned:
-        return Verdict(Action.GIVE_UP, f"it could not begin: {refusal}", EXIT_USER)
-    stopped = (outcome is None and warned) or (outcome is not None and outcome.state == PREEMPTED)
+        return Verdict(Action.GIVE_UP, f"it could not begin: {refusal}", ExitCode.USER_ERROR)
+    stopped = (outcome is None and warned) or (outcome is not None and outcome.state == RunState.PREEMPTED)
     what, limit = _what_happened(outcome, warned), allowed * PATIENCE if stopped else allowed
     if limit and fruitless >= limit:
         return Verdict(
             Action.GIVE_UP,
             f"{what}; and {fruitless} restarts in a row have brought no step (run.stalled_restarts: {allowed}). "
             "The lines above tell why; once that is mended, submit it again: it goes on from the last checkpoints",
-            EXIT_FAILED,
+            ExitCode.FAILED,
         )
-    return Verdict(Action.REQUEUE, what, 75)
+    return Verdict(Action.REQUEUE, what, ExitCode.PREEMPTED)
 
 
 def _what_happened(outcome: Status | None, warned: bool) -> str:
     if outcome is None:
         return "it was stopped before it had begun" if warned else "it did not come so far as to begin"
-    if outcome.state == PREEMPTED and not outcome.restored:
+    if outcome.state == RunState.PREEMPTED and not outcome.restored:
         return "it was stopped before its first round"
-    if outcome.state == PREEMPTED:
+    if outcome.state == RunState.PREEMPTED:
         return f"it was stopped after round {outcome.round}, with a checkpoint of every language"
-    if outcome.state == RUNNING:
+    if outcome.state == RunState.RUNNING:
         early = ", before it had saved" if warned else ""
         return f"it was killed{early}, or a machine went down; what came after the last checkpoints is done again"
     return f"it failed: {outcome.reason}"

@@ -29,7 +29,7 @@ from mms_dist.distributed.placement import Block
 from mms_dist.distributed.reach import wait_for_server
 from mms_dist.distributed.start_notices import StartNotices
 from mms_dist.distributed.watchdog import NoWatchdog, Watchdog
-from mms_dist.errors import EXIT_USER, CommError, ConfigError, MmsDistError, PeerError, StoppedEarly
+from mms_dist.errors import CommError, ConfigError, ExitCode, MmsDistError, PeerError, StoppedEarly
 from shards.errors import ShardsError
 
 _T = TypeVar("_T")
@@ -120,7 +120,9 @@ class Comm:
             result = work()
         except (MmsDistError, ShardsError) as error:
             problem = error
-        said = self.share(None if problem is None else (str(problem), int(getattr(problem, "exit_code", EXIT_USER))))
+        said = self.share(
+            None if problem is None else (str(problem), int(getattr(problem, "exit_code", ExitCode.USER_ERROR)))
+        )
         first = next(((rank, *words) for rank, words in enumerate(said) if words is not None), None)
         if first is not None:
             rank, reason, exit_code = first

@@ -13,7 +13,7 @@ from mms_dist.distributed.beats import name_ranks
 from mms_dist.distributed.comm import Comm
 from mms_dist.distributed.gpu import describe
 from mms_dist.distributed.patience import in_thread
-from mms_dist.errors import EXIT_FAILED, CommError, PeerError
+from mms_dist.errors import CommError, ExitCode, PeerError
 
 LONGEST_SECONDS = 40.0
 RANKS_A_SECOND = 64.0
@@ -56,7 +56,7 @@ def try_first_sum(comm: Comm, device: torch.device) -> None:
     where = ", ".join(places[:HOSTS_SHOWN]) + (", …" if places[HOSTS_SHOWN:] else "")
     fix = _ONE_GPU_TWICE if "Duplicate GPU" in what else FIXES[device.type]
     text = f"{kind} does not sum over the {comm.world} ranks ({what}, on {where}); {fix}"
-    raise CommError(text) if comm.is_first else PeerError(text, EXIT_FAILED)
+    raise CommError(text) if comm.is_first else PeerError(text, ExitCode.FAILED)
 
 
 def _problem(comm: Comm, device: torch.device, longest_seconds: float) -> str | None:

@@ -7,7 +7,7 @@ import contextlib
 import json
 
 from mms_dist.distributed.watchdog import Store
-from mms_dist.errors import EXIT_FAILED, EXIT_USER, CommError, MmsDistError, PeerError, StoppedEarly
+from mms_dist.errors import CommError, ExitCode, MmsDistError, PeerError, StoppedEarly
 from shards.errors import ShardsError
 
 _CLAIM, _WORDS = "failed", "failed/why"
@@ -24,7 +24,7 @@ class LastWords:
         if isinstance(error, (CommError, PeerError)):
             return
         told = isinstance(error, (MmsDistError, ShardsError, StoppedEarly))
-        code = getattr(error, "exit_code", EXIT_USER) if told else EXIT_FAILED
+        code = getattr(error, "exit_code", ExitCode.USER_ERROR) if told else ExitCode.FAILED
         with contextlib.suppress(RuntimeError):  # the store may have gone before
             if self._store.add(_CLAIM, 1) == 1:
                 why = {"rank": self._rank, "why": str(error) or type(error).__name__, "exit_code": code}

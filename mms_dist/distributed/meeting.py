@@ -19,7 +19,7 @@ from uuid import uuid4
 
 from mms_dist.distributed.beats import name_ranks
 from mms_dist.distributed.patience import Patience
-from mms_dist.errors import EXIT_PREEMPTED, CommError, ConfigError, MmsDistError, PeerError, StoppedEarly
+from mms_dist.errors import CommError, ConfigError, ExitCode, MmsDistError, PeerError, StoppedEarly
 
 LONGEST_START_SECONDS = 300.0
 """Launchers start processes together; one may be later than another by the time to import torch from a slow disk."""
@@ -128,7 +128,7 @@ class _Meeting:
     def _look_for_failures(self) -> None:
         if self._start is not None and self._store.check([_failed(self._start)]):
             left = json.loads(self._store.get(_failed(self._start)))
-            verb = "was stopped" if left["exit_code"] == EXIT_PREEMPTED else "could not start"
+            verb = "was stopped" if left["exit_code"] == ExitCode.PREEMPTED else "could not start"
             raise PeerError(f"rank {left['rank']} {verb}: {left['why']}", left["exit_code"])
 
     def _missing(self) -> list[int]:

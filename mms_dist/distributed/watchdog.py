@@ -46,9 +46,7 @@ from mms_dist.distributed.beats import (
     stack_of_thread,
 )
 from mms_dist.distributed.main_thread import Doing, MainThread
-from mms_dist.errors import MmsDistError
-
-EXIT_HUNG = 1
+from mms_dist.errors import ExitCode, MmsDistError
 
 BEAT, LONGEST_BEAT_SECONDS = 1 / 20, 5.0
 FIRST_LOOK, LOOK = 1 / 16, 1 / 25
@@ -283,7 +281,7 @@ class Watchdog(MainThread):
             with contextlib.suppress(*_STORE_ERRORS):  # they will see for themselves
                 self._store.set(_VERDICT, verdict)
         self._stopped.set()
-        self._leave(EXIT_HUNG)
+        self._leave(ExitCode.FAILED)
 
     def _say(self, text: str, report: bool) -> None:
         with contextlib.suppress(OSError):  # nobody listens any more

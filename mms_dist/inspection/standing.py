@@ -17,7 +17,7 @@ from mms_dist.monitor.history import QUARANTINED, TRAINING, WAITING, History, La
 from mms_dist.monitor.pace import Pace, read_pace
 from mms_dist.monitor.past import as_json, read_run
 from mms_dist.monitor.summary import RunSummary
-from mms_dist.training.attempts import RUNNING, STATUS_NAME, Status, read_status
+from mms_dist.training.attempts import STATUS_NAME, RunState, Status, read_status
 
 KILLED, UNKNOWN, NOT_BEGUN = "killed", "unknown", "not begun"
 LOGS = "logs"
@@ -56,7 +56,7 @@ class Standing:
             return NOT_BEGUN
         if self.status is None:
             return self.history.ended or UNKNOWN
-        return KILLED if self.status.state == RUNNING and self.alive is False else self.status.state
+        return KILLED if self.status.state == RunState.RUNNING and self.alive is False else self.status.state
 
     @property
     def round(self) -> int:
@@ -110,7 +110,7 @@ class Standing:
     def eta_seconds(self) -> float | None:
         """Until the end, at the pace of the last minute; None for a run that is not going on."""
         left, pace = self.remaining_steps, self.pace
-        if self.state != RUNNING or left is None or pace is None or not pace.steps_per_second:
+        if self.state != RunState.RUNNING or left is None or pace is None or not pace.steps_per_second:
             return None
         return left / pace.steps_per_second
 
@@ -127,7 +127,7 @@ class Standing:
         """Whether it should be going on, and nothing is heard of it."""
         longest = self.pace.longest_round_seconds if self.pace else 0.0
         limit = max(QUIET_SECONDS, QUIET_ROUNDS * longest)
-        return self.state == RUNNING and self.silent_seconds is not None and self.silent_seconds > limit
+        return self.state == RunState.RUNNING and self.silent_seconds is not None and self.silent_seconds > limit
 
     @property
     def checkpoint_seconds(self) -> float | None:
@@ -137,7 +137,7 @@ class Standing:
     @property
     def at_risk_seconds(self) -> float | None:
         """The age of the oldest last checkpoint of a language at work: what kill -9 now would cost it."""
-        if self.state != RUNNING:
+        if self.state != RunState.RUNNING:
             return None
         return max(self._checkpoint_ages(each for each in self.languages if each.state == TRAINING), default=None)
 
@@ -225,7 +225,7 @@ def _config(directory: Path) -> Config | None:
 
 
 def _is_alive(status: Status | None) -> bool | None:
-    if status is None or status.state != RUNNING or status.host != socket.gethostname():
+    if status is None or status.state != RunState.RUNNING or status.host != socket.gethostname():
         return None
     try:
         process = psutil.Process(status.pid)

@@ -11,23 +11,23 @@ from mms_dist.inspection.standing import KILLED, UNKNOWN, Standing
 from mms_dist.monitor.cells import STATE_STYLES, age, bar, duration, percent
 from mms_dist.monitor.history import FINISHED, QUARANTINED, STATES, TRAINING, Gain
 from mms_dist.monitor.summary import languages_table, troubles
-from mms_dist.training.attempts import FAILED, INCOMPLETE, PREEMPTED, RUNNING, STALLED
+from mms_dist.training.attempts import RunState
 
 MOST_LANGUAGES = 20  # with a line each; `mms-dist report` has all of them
 NAME_WIDTH, BAR_WIDTH = 12, 30
 STYLES = {
-    RUNNING: "bold cyan",
+    RunState.RUNNING: "bold cyan",
     FINISHED: "bold green",
-    INCOMPLETE: "bold red",
-    PREEMPTED: "bold yellow",
-    STALLED: "bold red",
-    FAILED: "bold red",
+    RunState.INCOMPLETE: "bold red",
+    RunState.PREEMPTED: "bold yellow",
+    RunState.STALLED: "bold red",
+    RunState.FAILED: "bold red",
 }
 MEANING = {
-    INCOMPLETE: "it has come to its end, and not every language is well: do not start it again before that is fixed",
-    PREEMPTED: "stopped on a signal with every language saved; the same command goes on",
+    RunState.INCOMPLETE: "it has ended, and some languages need manual action: fix them before you start it again",
+    RunState.PREEMPTED: "stopped on a signal with every language saved; the same command goes on",
     KILLED: "its process is gone without a word; the same command goes on from the last checkpoints",
-    STALLED: "restarts make no progress: no other is tried",
+    RunState.STALLED: "restarts make no progress: no other is tried",
     UNKNOWN: "going on, or killed: there is no status.json",
 }
 
@@ -75,10 +75,12 @@ def _state(standing: Standing) -> Text:
     text = Text.assemble((state, STYLES.get(state, "bold yellow")))
     if status is not None:
         many = f"{status.processes:,} process{'es' if status.processes > 1 else ''}"
-        text.append(f", {many}, rank 0 on {status.host}, process {status.pid}" if state == RUNNING else f", {many}")
+        text.append(
+            f", {many}, rank 0 on {status.host}, process {status.pid}" if state == RunState.RUNNING else f", {many}"
+        )
     if standing.silent_seconds is not None:
         text.append(f"; last heard of {age(standing.silent_seconds)} ago")
-    if state == FAILED and status is not None:
+    if state == RunState.FAILED and status is not None:
         text.append("; the same command may do better" if status.restart else "; mend it before starting again")
     if state in MEANING:
         text.append(f"; {MEANING[state]}")

@@ -34,16 +34,27 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 
 from mms_dist.checkpoint.quarantine_mark import is_quarantined
-from mms_dist.errors import EXIT_INCOMPLETE, EXIT_STALLED, EXIT_USER, IncompleteError, StalledError, TrainingError
+from mms_dist.errors import ExitCode, IncompleteError, StalledError, TrainingError
 from mms_dist.files import read_file, replace_text
 
 STATUS_NAME = "status.json"
-RUNNING, FINISHED, PREEMPTED, FAILED, STALLED = "running", "finished", "preempted", "failed", "stalled"
-INCOMPLETE = "incomplete"
-EXITS_OF_PEOPLE = (EXIT_USER, EXIT_INCOMPLETE, 130)  # what only a person can fix; interrupted by one
+EXITS_OF_PEOPLE = (ExitCode.USER_ERROR, ExitCode.INCOMPLETE, ExitCode.INTERRUPTED)
+"""Starting the same command again does no better before someone has looked."""
+
+
+class RunState(StrEnum):
+    """`state` of the status; the module's text explains each."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    INCOMPLETE = "incomplete"
+    PREEMPTED = "preempted"
+    FAILED = "failed"
+    STALLED = "stalled"
 
 
 _KINDS: dict[tuple[type, ...], tuple[str, ...]] = {
@@ -68,7 +79,7 @@ class Status:
     attempt: int
     stalled: int
     steps_at_start: int | None
-    state: str = RUNNING
+    state: str = RunState.RUNNING
     restart: bool = True
     exit_code: int | None = None
     reason: str | None = None
@@ -149,14 +160,14 @@ def begin(directory: Path, *, processes: int, automatic: bool, allowed: int) -> 
         TrainingError: the status cannot be read or written.
     """
     last = read_status(directory) if automatic else None
-    if last is not None and last.exit_code == EXIT_INCOMPLETE:
+    if last is not None and last.exit_code == ExitCode.INCOMPLETE:
         if all(is_quarantined(directory / "adapters", language) for language in last.quarantined):
             _end_again(directory, last, processes)
             raise IncompleteError(last.reason or "the run has ended with languages in quarantine")
-        last = replace(last, state=FINISHED)
+        last = replace(last, state=RunState.FINISHED)
     if last is None:
         status = Status(processes=processes, attempt=1, stalled=0, steps_at_start=None)
-    elif last.state in (FINISHED, PREEMPTED):  # it ended by itself: nothing is wrong
+    elif last.state in (RunState.FINISHED, RunState.PREEMPTED):  # it ended by itself: nothing is wrong
         status = Status(processes=processes, attempt=last.attempt + 1, stalled=0, steps_at_start=None)
     else:
         status = Status(
@@ -221,14 +232,14 @@ class Attempt:
         Raises:
             TrainingError: the status cannot be read or written.
         """
-        assert state in (FINISHED, INCOMPLETE, PREEMPTED, FAILED, STALLED), state
+        assert RunState(state) != RunState.RUNNING, "an attempt that has ended"
         noted = read_status(self._directory)
-        if state == FAILED and noted is not None and noted.state in (FAILED, STALLED):
+        if state == RunState.FAILED and noted is not None and noted.state in (RunState.FAILED, RunState.STALLED):
             return
         self.status = replace(
             self.status,
             state=state,
-            restart=state == PREEMPTED or (state == FAILED and exit_code not in EXITS_OF_PEOPLE),
+            restart=state == RunState.PREEMPTED or (state == RunState.FAILED and exit_code not in EXITS_OF_PEOPLE),
             exit_code=exit_code,
             reason=reason,
             round=self.status.round if round is None else round,
@@ -242,14 +253,14 @@ class Attempt:
         """Write the status, or give up if the restarts make no progress."""
         if self._allowed and self.status.stalled >= self._allowed:
             reason = self._why_stalled()
-            self.finish(STALLED, exit_code=EXIT_STALLED, reason=reason)
+            self.finish(RunState.STALLED, exit_code=ExitCode.STALLED, reason=reason)
             raise StalledError(reason)
         _write(self._directory, self.status)
 
     def _why_stalled(self) -> str:
         status, last = self.status, self._last
         assert last is not None, "the first attempt cannot be a restart"
-        if last.state == STALLED:  # restarted all the same: say again what was said
+        if last.state == RunState.STALLED:  # restarted all the same: say again what was said
             return last.reason or ""
         where = f"at {status.steps:,} steps, round {status.round:,}" if status.steps else "before the first step"
         why = last.reason or "it was killed, or its host went down, and could not say why"
@@ -268,8 +279,13 @@ def mark_hung(directory: Path, *, reason: str) -> None:
         TrainingError: the status cannot be read or written.
     """
     status = read_status(directory)
-    if status is not None and status.state == RUNNING:
-        _write(directory, replace(status, state=FAILED, exit_code=1, reason=reason.split("\n")[0], ended=_now()))
+    if status is not None and status.state == RunState.RUNNING:
+        _write(
+            directory,
+            replace(
+                status, state=RunState.FAILED, exit_code=ExitCode.FAILED, reason=reason.split("\n")[0], ended=_now()
+            ),
+        )
 
 
 def _write(directory: Path, status: Status) -> None:

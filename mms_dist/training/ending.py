@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mms_dist.checkpoint.quarantine_mark import QUARANTINE_NAME
-from mms_dist.errors import EXIT_INCOMPLETE
-from mms_dist.training.attempts import FAILED, FINISHED, INCOMPLETE
+from mms_dist.errors import ExitCode
+from mms_dist.training.attempts import RunState
 from mms_dist.training.progress import FINISHED as FINISHED_LANGUAGE
 from mms_dist.training.progress import Progress
 from shards.index import ShardIndex
@@ -20,7 +20,7 @@ NAMED = 5
 class Ending:
     """The run's state, its exit status, and why it is not `finished`."""
 
-    state: str = FINISHED
+    state: str = RunState.FINISHED
     exit_code: int = 0
     reason: str | None = None
     quarantined: tuple[str, ...] = ()
@@ -58,8 +58,8 @@ def ending(languages: int, quarantined: Mapping[str, str], unscored: Sequence[st
             "is only the newest; `mms-dist shards verify` says what is wrong with them, and once that is fixed "
             f"`mms-dist eval {directory} --split dev` measures it"
         )
-    state = FAILED if len(quarantined) == languages else INCOMPLETE
-    return Ending(state, EXIT_INCOMPLETE, "; ".join(parts), tuple(sorted(quarantined)))
+    state = RunState.FAILED if len(quarantined) == languages else RunState.INCOMPLETE
+    return Ending(state, ExitCode.INCOMPLETE, "; ".join(parts), tuple(sorted(quarantined)))
 
 
 def _named(quarantined: Mapping[str, str]) -> str:

@@ -16,6 +16,7 @@ from mms_dist.distributed.comm import Comm
 from mms_dist.errors import MmsDistError
 from mms_dist.monitor.memory import memory_bytes
 from mms_dist.monitor.report import LanguageRound, RoundReport
+from mms_dist.training.attempts import RunState
 from mms_dist.training.exchange import GradientExchange
 from mms_dist.training.gradients import GradientPass, RoundLosses
 from mms_dist.training.lifecycle import Lifecycle, Turn
@@ -27,8 +28,6 @@ from mms_dist.training.seating import Seating
 from mms_dist.training.trainee import Trainee
 from shards.errors import ShardsError
 from shards.schema import SAMPLE_RATE
-
-FINISHED, PREEMPTED = "finished", "preempted"
 
 
 @dataclass(frozen=True)
@@ -80,10 +79,10 @@ class RoundLoop:
         while True:
             verdict = self._settle(verdict)
             if not self.roster.active:
-                return FINISHED
+                return RunState.FINISHED
             if verdict.stop:
                 self.lifecycle.save_all(self.seating.in_order(), self.round)
-                return PREEMPTED
+                return RunState.PREEMPTED
             self.comm.first_round()
             self._one_round(self.round + 1, self.seating.in_order())
             verdict = self._agree()

@@ -13,25 +13,9 @@ from mms_dist.checkpoint.lock import RunLock
 from mms_dist.config import Config
 from mms_dist.config.load import load_config, write_config
 from mms_dist.distributed.comm import Comm
-from mms_dist.errors import (
-    EXIT_FAILED,
-    EXIT_PREEMPTED,
-    EXIT_USER,
-    ConfigError,
-    MmsDistError,
-    StalledError,
-    StoppedEarly,
-)
+from mms_dist.errors import ConfigError, ExitCode, MmsDistError, StalledError, StoppedEarly
 from mms_dist.monitor.monitor import Monitor
-from mms_dist.training.attempts import (
-    FAILED,
-    FINISHED,
-    INCOMPLETE,
-    PREEMPTED,
-    Attempt,
-    begin,
-    is_automatic_restart,
-)
+from mms_dist.training.attempts import Attempt, RunState, begin, is_automatic_restart
 from mms_dist.training.census import LanguageEntry
 from mms_dist.training.ending import Ending
 from mms_dist.training.hardware_record import write_kept
@@ -40,10 +24,13 @@ from mms_dist.training.restore import Restored
 from mms_dist.training.same_run import flat_settings
 from shards.errors import ShardsError
 
-EXIT_INTERRUPTED = 130  # 128 + SIGINT
 OPEN = (None, "auto")
 """Values of a setting that leave it to the hardware."""
-EVENTS = {FINISHED: "run_finished", INCOMPLETE: "run_incomplete", FAILED: "run_failed"}
+EVENTS: dict[str, str] = {
+    RunState.FINISHED: "run_finished",
+    RunState.INCOMPLETE: "run_incomplete",
+    RunState.FAILED: "run_failed",
+}
 
 
 @dataclass
@@ -109,7 +96,7 @@ class Record:
             self.monitor.event(EVENTS[end.state], round=round, **({"reason": end.reason} if end.reason else {}))
         self.monitor.close(self.monitor.summary())
         if end is None:
-            self.attempt.finish(PREEMPTED, exit_code=EXIT_PREEMPTED, round=round, steps=steps)
+            self.attempt.finish(RunState.PREEMPTED, exit_code=ExitCode.PREEMPTED, round=round, steps=steps)
             return
         self.attempt.finish(
             end.state,
@@ -142,10 +129,10 @@ class Record:
         self.monitor = self._stack.enter_context(monitor)
 
     def _fail(self, error: BaseException) -> None:
-        if _exit_code(error) == EXIT_PREEMPTED:  # stopped before the first round, here or on another rank
+        if _exit_code(error) == ExitCode.PREEMPTED:  # stopped before the first round, here or on another rank
             with contextlib.suppress(MmsDistError):
                 if self.attempt is not None:
-                    self.attempt.finish(PREEMPTED, exit_code=EXIT_PREEMPTED)
+                    self.attempt.finish(RunState.PREEMPTED, exit_code=ExitCode.PREEMPTED)
             return
         reason = str(error) or type(error).__name__
         if isinstance(error, BrokenPipeError):
@@ -156,13 +143,13 @@ class Record:
                 self.monitor.event("run_failed", reason=reason)
         with contextlib.suppress(MmsDistError):
             if self.attempt is not None and not isinstance(error, StalledError):  # which has written itself down
-                self.attempt.finish(FAILED, exit_code=_exit_code(error), reason=reason)
+                self.attempt.finish(RunState.FAILED, exit_code=_exit_code(error), reason=reason)
 
 
 def _exit_code(error: BaseException) -> int:
     if isinstance(error, (MmsDistError, ShardsError, StoppedEarly)):
-        return int(getattr(error, "exit_code", EXIT_USER))
-    return EXIT_INTERRUPTED if isinstance(error, KeyboardInterrupt) else EXIT_FAILED
+        return int(getattr(error, "exit_code", ExitCode.USER_ERROR))
+    return ExitCode.INTERRUPTED if isinstance(error, KeyboardInterrupt) else ExitCode.FAILED
 
 
 def changed_settings(path: Path, config: Config, resolved: Mapping[str, Any]) -> list[str]:

@@ -14,12 +14,11 @@ from mms_dist.distributed.device import computes_on_gpu, nvidia_gpu, why_no_gpu
 from mms_dist.distributed.gpu import describe, naming_the_gpu
 from mms_dist.training.allocator import keep_freed_memory
 from mms_dist.training.assembly import Parts, assemble, check_first_adapters
-from mms_dist.training.attempts import mark_hung
+from mms_dist.training.attempts import RunState, mark_hung
 from mms_dist.training.census import LanguageEntry, take_census
 from mms_dist.training.devices import set_threads
 from mms_dist.training.ending import Ending, ending
 from mms_dist.training.lifecycle import Lifecycle
-from mms_dist.training.loop import PREEMPTED
 from mms_dist.training.record import Record
 from mms_dist.training.restore import Restored, restore
 from mms_dist.training.run_base import RunBase, run_base
@@ -88,7 +87,7 @@ def _train(config: Config, comm: Comm, stop_requested: Callable[[], bool], live:
         store.drain()
         shares = comm.share(_told(parts.lifecycle))  # and all checkpoints are on the disk
         parts.messenger.deliver()
-        end = None if outcome == PREEMPTED else _ending(restored, shares, len(census), directory)
+        end = None if outcome == RunState.PREEMPTED else _ending(restored, shares, len(census), directory)
         steps = restored.steps + sum(share.steps_taken for share in shares)
         # Together: a rank that leaves with a status other than 0 lets its launcher end the others.
         comm.together(lambda: record.end(end, round=parts.loop.round, steps=steps))

@@ -5,8 +5,8 @@ import socket
 from pathlib import Path
 
 from mms_dist.checkpoint.lock import RunLock
-from mms_dist.errors import EXIT_PREEMPTED
-from mms_dist.training.attempts import FAILED, PREEMPTED, RUNNING, Attempt, begin, is_automatic_restart, read_status
+from mms_dist.errors import ExitCode
+from mms_dist.training.attempts import Attempt, RunState, begin, is_automatic_restart, read_status
 
 
 def note_stopped(directory: Path, *, exit_code: int, processes: int = 1) -> None:
@@ -19,7 +19,7 @@ def note_stopped(directory: Path, *, exit_code: int, processes: int = 1) -> None
     """
     status = read_status(directory)
     if status is not None and (status.host, status.pid) == (socket.gethostname(), os.getpid()):
-        if status.state == RUNNING:
+        if status.state == RunState.RUNNING:
             _finish(Attempt(directory, status, allowed=0, last=None), exit_code)
         return
     with RunLock(directory):  # it had not begun
@@ -27,7 +27,7 @@ def note_stopped(directory: Path, *, exit_code: int, processes: int = 1) -> None
 
 
 def _finish(attempt: Attempt, exit_code: int) -> None:
-    if exit_code == EXIT_PREEMPTED:
-        attempt.finish(PREEMPTED, exit_code=exit_code)
+    if exit_code == ExitCode.PREEMPTED:
+        attempt.finish(RunState.PREEMPTED, exit_code=exit_code)
     else:
-        attempt.finish(FAILED, exit_code=exit_code, reason="interrupted")
+        attempt.finish(RunState.FAILED, exit_code=exit_code, reason="interrupted")

@@ -67,14 +67,14 @@ def start_of(command: list[str]) -> tuple[int, dict[str, Any]]:
 def finish(words: list[str]) -> None:
     """What rank 0 would leave behind at the end of a run."""
     from mms_dist.config import load_config
-    from mms_dist.training.attempts import FINISHED, begin
+    from mms_dist.training.attempts import RunState, begin
 
     config = load_config(words[words.index("--config") + 1])
     directory = Path(config.run.directory)
     directory.mkdir(parents=True, exist_ok=True)
     attempt = begin(directory, processes=1, automatic=False, allowed=3)
     attempt.restored(round=0, steps=0)
-    attempt.finish(FINISHED, exit_code=0, round=1, steps=1)
+    attempt.finish(RunState.FINISHED, exit_code=0, round=1, steps=1)
 
 
 if __name__ == "__main__":

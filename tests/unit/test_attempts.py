@@ -16,20 +16,7 @@ from hypothesis import strategies as st
 from mms_dist.checkpoint.quarantine_mark import read_mark
 from mms_dist.errors import CheckpointError, IncompleteError, StalledError, TrainingError
 from mms_dist.inspection.standing import read_standing
-from mms_dist.training.attempts import (
-    FAILED,
-    FINISHED,
-    INCOMPLETE,
-    PREEMPTED,
-    RUNNING,
-    STALLED,
-    Attempt,
-    Status,
-    begin,
-    is_automatic_restart,
-    mark_hung,
-    read_status,
-)
+from mms_dist.training.attempts import Attempt, Status, begin, is_automatic_restart, mark_hung, read_status
 from mms_dist.training.quarantine import read_quarantine
 
 
@@ -49,13 +36,18 @@ def test_the_status_says_how_the_run_stands_from_its_begin_to_its_end(tmp_path):
     assert read_status(tmp_path) is None
     attempt = start(tmp_path, steps=120, automatic=False)
     begun = status(tmp_path)
-    assert (begun["state"], begun["restart"], begun["exit_code"], begun["ended"]) == (RUNNING, True, None, None)
+    assert (begun["state"], begun["restart"], begun["exit_code"], begun["ended"]) == (
+        "running",
+        True,
+        None,
+        None,
+    )
     assert (begun["round"], begun["steps"], begun["processes"], begun["attempt"]) == (12, 120, 2, 1)
     assert datetime.now(UTC) - datetime.fromisoformat(begun["started"]) < timedelta(minutes=1)
-    attempt.finish(FINISHED, exit_code=0, round=40, steps=400)
+    attempt.finish("finished", exit_code=0, round=40, steps=400)
     ended = status(tmp_path)
     assert ended == begun | {
-        "state": FINISHED,
+        "state": "finished",
         "restart": False,
         "exit_code": 0,
         "round": 40,
@@ -68,13 +60,13 @@ def test_the_status_says_how_the_run_stands_from_its_begin_to_its_end(tmp_path):
 @pytest.mark.parametrize(
     ("state", "exit_code", "restart"),
     [
-        (FINISHED, 0, False),
-        (PREEMPTED, 75, True),
-        (FAILED, 1, True),
-        (FAILED, 2, False),
-        (FAILED, 130, False),
-        (FAILED, 65, False),
-        (INCOMPLETE, 65, False),
+        ("finished", 0, False),
+        ("preempted", 75, True),
+        ("failed", 1, True),
+        ("failed", 2, False),
+        ("failed", 130, False),
+        ("failed", 65, False),
+        ("incomplete", 65, False),
     ],
 )
 def test_a_restart_is_asked_for_exactly_where_the_same_command_may_do_better(tmp_path, state, exit_code, restart):
@@ -84,15 +76,15 @@ def test_a_restart_is_asked_for_exactly_where_the_same_command_may_do_better(tmp
 
 
 def test_three_restarts_without_a_step_more_end_the_run_and_say_what_to_mend(tmp_path):
-    start(tmp_path, steps=1200, automatic=False).finish(FAILED, exit_code=1, reason="RuntimeError: boom")
+    start(tmp_path, steps=1200, automatic=False).finish("failed", exit_code=1, reason="RuntimeError: boom")
     for count in (1, 2):
         attempt = start(tmp_path, steps=1200)
         assert status(tmp_path)["stalled"] == count
-        attempt.finish(FAILED, exit_code=1, reason="RuntimeError: boom", steps=1250)  # steps that no checkpoint holds
+        attempt.finish("failed", exit_code=1, reason="RuntimeError: boom", steps=1250)  # steps that no checkpoint holds
     with pytest.raises(StalledError, match=r"3 restarts .* 1,200 steps, round 120.*RuntimeError: boom.*by hand"):
         start(tmp_path, steps=1200)
     found = status(tmp_path)
-    assert (found["state"], found["restart"], found["exit_code"], found["attempt"]) == (STALLED, False, 70, 4)
+    assert (found["state"], found["restart"], found["exit_code"], found["attempt"]) == ("stalled", False, 70, 4)
     assert "RuntimeError: boom" in found["reason"]
 
 
@@ -104,7 +96,11 @@ def test_a_restart_after_giving_up_gives_up_with_the_same_words_until_someone_st
         start(tmp_path, steps=0, allowed=1)
     assert str(first.value) == str(second.value) == status(tmp_path)["reason"]
     start(tmp_path, steps=0, allowed=1, automatic=False)
-    assert (status(tmp_path)["state"], status(tmp_path)["stalled"], status(tmp_path)["attempt"]) == (RUNNING, 0, 1)
+    assert (status(tmp_path)["state"], status(tmp_path)["stalled"], status(tmp_path)["attempt"]) == (
+        "running",
+        0,
+        1,
+    )
 
 
 def mark(run: Path, language: str) -> Path:
@@ -114,7 +110,7 @@ def mark(run: Path, language: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("state", [INCOMPLETE, FAILED])
+@pytest.mark.parametrize("state", ["incomplete", "failed"])
 def test_a_restart_of_a_run_that_ended_in_quarantine_ends_at_once_with_the_same_words(tmp_path, state):
     marks = [mark(tmp_path, language) for language in ("ita", "ron")]
     start(tmp_path, steps=40, automatic=False).finish(state, exit_code=65, reason="two", quarantined=["ita", "ron"])
@@ -127,18 +123,22 @@ def test_a_restart_of_a_run_that_ended_in_quarantine_ends_at_once_with_the_same_
         assert now == before | {"attempt": attempt, "started": now["started"], "ended": now["ended"]}
     marks[0].unlink()  # someone has fixed one, and asks a launcher for it
     start(tmp_path, steps=40)
-    assert (status(tmp_path)["state"], status(tmp_path)["stalled"], status(tmp_path)["quarantined"]) == (RUNNING, 0, [])
+    assert (status(tmp_path)["state"], status(tmp_path)["stalled"], status(tmp_path)["quarantined"]) == (
+        "running",
+        0,
+        [],
+    )
 
 
 def test_a_start_by_hand_after_quarantine_tries_anew(tmp_path):
     mark(tmp_path, "ron")
-    start(tmp_path, steps=40, automatic=False).finish(INCOMPLETE, exit_code=65, reason="one", quarantined=["ron"])
+    start(tmp_path, steps=40, automatic=False).finish("incomplete", exit_code=65, reason="one", quarantined=["ron"])
     start(tmp_path, steps=40, automatic=False)
-    assert status(tmp_path)["state"] == RUNNING
+    assert status(tmp_path)["state"] == "running"
 
 
 def test_a_status_of_before_quarantine_was_told_is_read(tmp_path):
-    start(tmp_path, steps=40).finish(FINISHED, exit_code=0)
+    start(tmp_path, steps=40).finish("finished", exit_code=0)
     old = {name: value for name, value in status(tmp_path).items() if name != "quarantined"}
     (tmp_path / "status.json").write_text(json.dumps(old))
     assert read_status(tmp_path).quarantined == []
@@ -185,7 +185,7 @@ def test_steps_that_were_lost_are_no_progress(tmp_path):
     assert status(tmp_path)["stalled"] == 1
 
 
-@pytest.mark.parametrize("state", [PREEMPTED, FINISHED])
+@pytest.mark.parametrize("state", ["preempted", "finished"])
 def test_a_run_that_ended_by_itself_is_not_stalled_however_few_steps_it_took(tmp_path, state):
     for _ in range(5):
         start(tmp_path, steps=40).finish(state, exit_code=75)
@@ -201,16 +201,16 @@ def test_zero_turns_giving_up_off(tmp_path):
 def test_a_hang_that_another_rank_reports_stands_against_what_rank_0_says_after_it(tmp_path):
     attempt = start(tmp_path, steps=40)
     mark_hung(tmp_path, reason="watchdog: rank 1 hangs\n  its stack")
-    attempt.finish(FAILED, exit_code=1, reason="rank 0 of 2 lost a peer")
+    attempt.finish("failed", exit_code=1, reason="rank 0 of 2 lost a peer")
     found = status(tmp_path)
-    assert (found["state"], found["restart"], found["reason"]) == (FAILED, True, "watchdog: rank 1 hangs")
+    assert (found["state"], found["restart"], found["reason"]) == ("failed", True, "watchdog: rank 1 hangs")
     assert found["ended"] is not None
 
 
 def test_a_hang_does_not_unsay_an_end(tmp_path):
-    start(tmp_path, steps=40).finish(PREEMPTED, exit_code=75)
+    start(tmp_path, steps=40).finish("preempted", exit_code=75)
     mark_hung(tmp_path, reason="watchdog: rank 1 hangs")
-    assert status(tmp_path)["state"] == PREEMPTED
+    assert status(tmp_path)["state"] == "preempted"
 
 
 def test_what_a_stalled_attempt_fails_with_does_not_hide_that_it_stalled(tmp_path):
@@ -218,8 +218,8 @@ def test_what_a_stalled_attempt_fails_with_does_not_hide_that_it_stalled(tmp_pat
     attempt = begin(tmp_path, processes=2, automatic=True, allowed=1)
     with pytest.raises(StalledError) as error:
         attempt.restored(round=4, steps=40)
-    attempt.finish(FAILED, exit_code=1, reason=str(error.value))
-    assert status(tmp_path)["state"] == STALLED
+    attempt.finish("failed", exit_code=1, reason=str(error.value))
+    assert status(tmp_path)["state"] == "stalled"
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"state": "running"}', '{"colour": 1}'])

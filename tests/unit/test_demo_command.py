@@ -7,7 +7,7 @@ import pytest
 
 from launcher.commands import demo
 from mms_dist.config import load_config
-from mms_dist.training.attempts import FAILED, FINISHED, PREEMPTED, Attempt, begin
+from mms_dist.training.attempts import Attempt, RunState, begin
 
 
 def attempt(directory: Path) -> Attempt:
@@ -25,7 +25,7 @@ def launched(monkeypatch: pytest.MonkeyPatch, directory: Path, status: int, trai
     return demo._launch(["accelerate", "launch"], directory)
 
 
-@pytest.mark.parametrize(("state", "code"), [(PREEMPTED, 75), (FAILED, 2), (FAILED, 1)])
+@pytest.mark.parametrize(("state", "code"), [(RunState.PREEMPTED, 75), (RunState.FAILED, 2), (RunState.FAILED, 1)])
 def test_the_exit_status_is_that_of_the_training_and_not_of_the_launcher(
     state: str, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -39,7 +39,7 @@ def test_a_launcher_that_fails_before_the_training_keeps_its_own_status(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert launched(monkeypatch, tmp_path, 1, lambda: None) == 1
-    attempt(tmp_path).finish(FINISHED, exit_code=0)  # of an earlier demo
+    attempt(tmp_path).finish(RunState.FINISHED, exit_code=0)  # of an earlier demo
     assert launched(monkeypatch, tmp_path, 1, lambda: None) == 1
 
 

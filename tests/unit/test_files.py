@@ -9,7 +9,7 @@ import pytest
 from mms_dist import files
 from mms_dist.errors import TrainingError
 from mms_dist.files import replace_text
-from mms_dist.training.attempts import FINISHED, begin, mark_hung
+from mms_dist.training.attempts import RunState, begin, mark_hung
 
 TEXT = "Größe\n" * 1000
 
@@ -47,7 +47,7 @@ def test_a_file_is_synced_with_all_that_is_in_it_before_it_takes_the_name(
 def test_every_word_of_a_runs_status_is_written_so(tmp_path: Path, calls: list[tuple[str, Any]]) -> None:
     attempt = begin(tmp_path, processes=1, automatic=False, allowed=3)
     attempt.restored(round=4, steps=8)
-    attempt.finish(FINISHED, exit_code=0)
+    attempt.finish(RunState.FINISHED, exit_code=0)
     begin(tmp_path, processes=1, automatic=False, allowed=3)
     mark_hung(tmp_path, reason="rank 1 hangs")
     assert [kind for kind, _ in calls] == ["sync", "rename"] * 5

@@ -10,8 +10,8 @@ import pytest
 from launcher.slurm import batch, node
 from launcher.slurm.outcome import outcome_since
 from launcher.slurm.requeue import PATIENCE, Action, Progress, decide, read_progress, write_progress
-from mms_dist.errors import IncompleteError, TrainingError
-from mms_dist.training.attempts import FAILED, FINISHED, INCOMPLETE, PREEMPTED, RUNNING, STALLED, Status
+from mms_dist.errors import ExitCode, IncompleteError, TrainingError
+from mms_dist.training.attempts import Status
 from mms_dist.training.attempts import begin as begin_attempt
 
 ALLOWED = 3
@@ -23,29 +23,64 @@ JOB = {"SLURM_JOB_ID": "12", "SLURM_JOB_NODELIST": "n[1-2]", "SLURM_JOB_NUM_NODE
 @pytest.mark.parametrize(
     ("outcome", "warned", "fruitless", "action", "exit_code", "words"),
     [
-        (replace(RUN, state=FINISHED), False, 0, Action.DONE, 0, "every language is done"),
-        (replace(RUN, state=FINISHED), True, 99, Action.DONE, 0, "every language is done"),
-        (replace(RUN, state=PREEMPTED), True, 0, Action.REQUEUE, 75, "after round 7"),
-        (replace(RUN, state=PREEMPTED), False, ALLOWED, Action.REQUEUE, 75, "after round 7"),
-        (replace(RUN, state=PREEMPTED, round=None, restored=False), True, 0, Action.REQUEUE, 75, "before its first"),
-        (replace(RUN, state=PREEMPTED), True, ALLOWED * PATIENCE, Action.GIVE_UP, 1, "no step"),
-        (replace(RUN, state=FAILED, restart=True, reason="disk full"), False, 2, Action.REQUEUE, 75, "disk full"),
-        (replace(RUN, state=FAILED, restart=True, reason="disk full"), False, 3, Action.GIVE_UP, 1, "disk full; and 3"),
+        (replace(RUN, state="finished"), False, 0, Action.DONE, 0, "every language is done"),
+        (replace(RUN, state="finished"), True, 99, Action.DONE, 0, "every language is done"),
+        (replace(RUN, state="preempted"), True, 0, Action.REQUEUE, 75, "after round 7"),
+        (replace(RUN, state="preempted"), False, ALLOWED, Action.REQUEUE, 75, "after round 7"),
         (
-            replace(RUN, state=FAILED, restart=False, exit_code=2, reason="no base"),
+            replace(RUN, state="preempted", round=None, restored=False),
+            True,
+            0,
+            Action.REQUEUE,
+            75,
+            "before its first",
+        ),
+        (replace(RUN, state="preempted"), True, ALLOWED * PATIENCE, Action.GIVE_UP, 1, "no step"),
+        (
+            replace(RUN, state="failed", restart=True, reason="disk full"),
+            False,
+            2,
+            Action.REQUEUE,
+            75,
+            "disk full",
+        ),
+        (
+            replace(RUN, state="failed", restart=True, reason="disk full"),
+            False,
+            3,
+            Action.GIVE_UP,
+            1,
+            "disk full; and 3",
+        ),
+        (
+            replace(RUN, state="failed", restart=False, exit_code=2, reason="no base"),
             True,
             0,
             Action.GIVE_UP,
             2,
             "no base",
         ),
-        (replace(RUN, state=STALLED, restart=False, exit_code=70, reason="same"), False, 0, Action.GIVE_UP, 70, "same"),
-        (replace(BAD, state=INCOMPLETE), False, 0, Action.GIVE_UP, 65, "ron is in quarantine"),
-        (replace(BAD, state=INCOMPLETE), True, 0, Action.GIVE_UP, 65, "ron is in quarantine"),  # warned at its end
-        (replace(BAD, state=FAILED), True, 0, Action.GIVE_UP, 65, "ron is in quarantine"),
-        (replace(RUN, state=RUNNING), False, 0, Action.REQUEUE, 75, "killed, or a machine went down"),
-        (replace(RUN, state=RUNNING), True, 0, Action.REQUEUE, 75, "before it had saved"),
-        (replace(RUN, state=RUNNING), False, ALLOWED, Action.GIVE_UP, 1, "no step"),
+        (
+            replace(RUN, state="stalled", restart=False, exit_code=70, reason="same"),
+            False,
+            0,
+            Action.GIVE_UP,
+            70,
+            "same",
+        ),
+        (replace(BAD, state="incomplete"), False, 0, Action.GIVE_UP, 65, "ron is in quarantine"),
+        (
+            replace(BAD, state="incomplete"),
+            True,
+            0,
+            Action.GIVE_UP,
+            65,
+            "ron is in quarantine",
+        ),  # warned at its end
+        (replace(BAD, state="failed"), True, 0, Action.GIVE_UP, 65, "ron is in quarantine"),
+        (replace(RUN, state="running"), False, 0, Action.REQUEUE, 75, "killed, or a machine went down"),
+        (replace(RUN, state="running"), True, 0, Action.REQUEUE, 75, "before it had saved"),
+        (replace(RUN, state="running"), False, ALLOWED, Action.GIVE_UP, 1, "no step"),
         (None, True, ALLOWED, Action.REQUEUE, 75, "stopped before it had begun"),
         (None, False, 0, Action.REQUEUE, 75, "did not come so far"),
         (None, False, ALLOWED, Action.GIVE_UP, 1, "no step"),
@@ -64,8 +99,8 @@ def test_the_runs_own_word_and_its_progress_decide(
     [
         (None, False, Action.GIVE_UP),
         (None, True, Action.REQUEUE),  # it was stopped while it began, whatever else was wrong
-        (replace(RUN, state=PREEMPTED), False, Action.REQUEUE),  # the run's own word comes first
-        (replace(RUN, state=FINISHED), False, Action.DONE),
+        (replace(RUN, state="preempted"), False, Action.REQUEUE),  # the run's own word comes first
+        (replace(RUN, state="finished"), False, Action.DONE),
     ],
 )
 def test_a_mistake_found_on_the_machines_before_the_run_is_not_requeued(
@@ -76,7 +111,7 @@ def test_a_mistake_found_on_the_machines_before_the_run_is_not_requeued(
     assert action is not Action.GIVE_UP or (verdict.exit_code == 2 and "GPUs to ask for" in verdict.reason)
 
 
-@pytest.mark.parametrize("state", [RUNNING, PREEMPTED])
+@pytest.mark.parametrize("state", ["running", "preempted"])
 def test_no_number_of_restarts_is_too_many_where_none_is_set(state: str) -> None:
     assert (
         decide(replace(RUN, state=state), warned=False, refusal=None, fruitless=999, allowed=0).action == Action.REQUEUE
@@ -134,10 +169,10 @@ def write(run: Path, status: Status) -> None:
 def test_the_end_of_an_earlier_attempt_is_not_taken_for_this_ones(
     run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write(run, replace(RUN, state=FINISHED))
+    write(run, replace(RUN, state="finished"))
     before = begin(run, capsys)
     assert end(run, before) == 75, "nothing has begun since"
-    write(run, replace(RUN, state=FINISHED, attempt=2))
+    write(run, replace(RUN, state="finished", attempt=2))
     assert end(run, before) == 0
 
 
@@ -164,14 +199,14 @@ def test_what_another_job_says_of_the_run_is_not_taken_for_this_ones(
 ) -> None:
     """Two jobs on one run: the one that has it ends, while the other has not come so far as to begin."""
     before = begin(run, capsys)
-    write(run, replace(RUN, state=FINISHED, job="11"))
+    write(run, replace(RUN, state="finished", job="11"))
     assert outcome_since(run, None) is None
     assert end(run, before) == 75
     assert node.exit_status(run, None, 9) == 9, "the launcher's own word"
-    write(run, replace(RUN, state=FINISHED, job="12"))
+    write(run, replace(RUN, state="finished", job="12"))
     assert outcome_since(run, None) is not None
     assert end(run, before) == 0
-    write(run, replace(RUN, state=FINISHED, job="11"))
+    write(run, replace(RUN, state="finished", job="11"))
     monkeypatch.delenv("SLURM_JOB_ID")
     assert outcome_since(run, None) is not None, "outside of a job there is none to compare with"
 
@@ -202,7 +237,7 @@ def test_steps_that_the_run_had_before_the_job_are_no_progress_of_it(
     assert codes == [75, 75, 75, 1]
 
 
-@pytest.mark.parametrize("state", [INCOMPLETE, FAILED])
+@pytest.mark.parametrize("state", ["incomplete", "failed"])
 @pytest.mark.parametrize("options", [[], ["--warned"]])
 def test_the_job_of_a_run_with_languages_in_quarantine_ends_with_65_and_is_not_requeued(
     run: Path, capsys: pytest.CaptureFixture[str], state: str, options: list[str]
@@ -216,7 +251,7 @@ def test_the_job_of_a_run_with_languages_in_quarantine_ends_with_65_and_is_not_r
 def test_a_job_that_slurm_starts_again_after_such_an_end_gives_up_again(
     run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write(run, replace(BAD, state=INCOMPLETE))
+    write(run, replace(BAD, state="incomplete"))
     (run / "adapters" / "ron").mkdir(parents=True)
     (run / "adapters" / "ron" / "QUARANTINED.json").write_text("{}")
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
@@ -244,7 +279,14 @@ def test_a_wrong_configuration_is_for_a_person(run: Path, capsys: pytest.Capture
 
 @pytest.mark.parametrize(
     ("state", "exit_code", "expected"),
-    [(FINISHED, 0, 0), (PREEMPTED, 75, 0), (INCOMPLETE, 65, 0), (FAILED, 65, 65), (FAILED, 2, 2), (STALLED, 70, 70)],
+    [
+        ("finished", 0, 0),
+        ("preempted", 75, 0),
+        ("incomplete", 65, 0),
+        ("failed", 65, 65),
+        ("failed", 2, 2),
+        ("stalled", 70, 70),
+    ],
 )
 def test_a_machine_ends_as_the_run_did(run: Path, state: str, exit_code: int, expected: int) -> None:
     write(run, replace(RUN, state=state, exit_code=exit_code))
@@ -257,7 +299,7 @@ def test_a_machine_waits_for_the_last_words_of_rank_0_elsewhere(run: Path, monke
 
     def wait(seconds: float) -> None:
         waited.append(seconds)
-        write(run, replace(RUN, state=PREEMPTED, exit_code=75))
+        write(run, replace(RUN, state="preempted", exit_code=75))
 
     monkeypatch.setattr(node, "sleep", wait)
     assert node.exit_status(run, None, 1) == 0
@@ -269,3 +311,10 @@ def test_a_machine_does_not_wait_for_ever(run: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(node, "LAST_WORDS_SECONDS", 0.0)
     assert node.exit_status(run, None, 1) == 1, "rank 0 was killed, and has no last words"
     assert node.exit_status(run, RUN, 9) == 9, "nothing has begun: the launcher itself failed"
+
+
+def test_the_scripts_have_the_exit_statuses_of_the_product() -> None:
+    text = (Path(__file__).parents[2] / "slurm" / "lib.sh").read_text(encoding="utf-8")
+    (line,) = (line for line in text.splitlines() if line.startswith("readonly EXIT_"))
+    found = dict(word.split("=") for word in line.removeprefix("readonly ").split())
+    assert found == {"EXIT_USER": str(int(ExitCode.USER_ERROR)), "EXIT_REQUEUE": str(int(ExitCode.PREEMPTED))}

@@ -5,8 +5,8 @@ from pathlib import Path
 from launcher.doctor.finding import Notes
 from launcher.doctor.subject import Subject
 from mms_dist.checkpoint.lock import lock_holder
-from mms_dist.errors import EXIT_INCOMPLETE
-from mms_dist.training.attempts import FAILED, FINISHED, INCOMPLETE, STALLED, read_status
+from mms_dist.errors import ExitCode
+from mms_dist.training.attempts import RunState, read_status
 
 
 def look(subject: Subject, notes: Notes) -> None:
@@ -24,22 +24,22 @@ def look(subject: Subject, notes: Notes) -> None:
     status = read_status(directory)
     if status is None:
         notes.ok(f"{directory} is new: no attempt has begun there")
-    elif status.state == STALLED:
+    elif status.state == RunState.STALLED:
         notes.warn(
             f"the last attempt in {directory} gave up: {status.reason}",
             "mend that first; a start by hand counts restarts anew",
         )
-    elif status.state == INCOMPLETE or status.exit_code == EXIT_INCOMPLETE:
+    elif status.state == RunState.INCOMPLETE or status.exit_code == ExitCode.INCOMPLETE:
         notes.warn(
             f"the last attempt in {directory} came to its end, and not every language is well: {status.reason}",
             "fix that first; languages that are in quarantine are left as they are",
         )
-    elif status.state == FAILED:
+    elif status.state == RunState.FAILED:
         notes.warn(
             f"the last attempt in {directory} failed at {status.ended}: {status.reason}",
             "see that it is mended; the run goes on from its last checkpoints",
         )
-    elif status.state == FINISHED:
+    elif status.state == RunState.FINISHED:
         notes.ok(f"the run in {directory} has finished: only languages and steps that are new would be trained")
     else:
         steps = "" if status.steps is None else f" at {status.steps:,} steps"
