@@ -113,6 +113,7 @@ class RunScorer:
             BaseModelError: the base cannot be loaded.
             ConfigError: `run.device` is not there.
             DeviceError: the GPU fails.
+            TrainingError: it has not the memory for a pass.
         """
         config = self._config
         set_threads(config.run.threads)

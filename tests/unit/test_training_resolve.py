@@ -47,8 +47,8 @@ def resolved(hardware: Hardware, *, kept: Kept | None = None, ahead: int = 4000,
     [
         (CPU, ("float32", "padded", False, 32.0, 32.0, 1.0, 4, 2, 2.0)),
         (H100, ("bfloat16", "padded", True, 320.0, 320.0, 13.0, 16, 8, 8.0)),
-        (T4, ("float32", "padded", True, 20.0, 160.0, 13.0, 16, 8, 8.0)),
-        (replace(T4, capability=(6, 1)), ("float32", "padded", False, 20.0, 160.0, 13.0, 16, 8, 8.0)),
+        (T4, ("float32", "padded", True, 20.0, 240.0, 13.0, 16, 8, 8.0)),
+        (replace(T4, capability=(6, 1)), ("float32", "padded", False, 20.0, 240.0, 13.0, 16, 8, 8.0)),
         (SHARDED, ("bfloat16", "padded", False, 320.0, 320.0, 13.0, 16, 8, 8.0)),
     ],
 )
