@@ -138,7 +138,12 @@ class Evaluator:
         max_utterances: int | None = None,
         lockstep: Lockstep | None = None,
         pool: UrgencyPool[Read] | None = None,
+        staging: StagingBlocks | None = None,
     ) -> None:
+        """
+        Args:
+            staging: blocks for passes on their way to a GPU; None: its own, of as much memory as they need.
+        """
         self._lockstep = lockstep or Lockstep(Comm(), model)
         self._model = model
         self._features = features
@@ -148,7 +153,7 @@ class Evaluator:
         self._forward_cost = forward_cost
         self._max_utterances = max_utterances
         self._pool = pool
-        self._staging = StagingBlocks(model.base.device)
+        self._staging = staging or StagingBlocks(model.base.device)
 
     def passes(self, index: LanguageIndex, split: str, share: Share = WHOLE) -> int:
         """Forward passes that `transcribe` makes."""
@@ -236,7 +241,8 @@ class Evaluator:
             raise TrainingError(
                 f"the device ran out of memory while evaluating, in a forward pass of {len(prepared.members)} "
                 f"utterances of up to {longest:.3g} s: lower evaluation.forward_seconds (now "
-                f"{self._forward_seconds:g}; an utterance that is longer passes alone), or end what else uses the device"
+                f"{self._forward_seconds:g}; an utterance that is longer passes alone), or end what else uses the "
+                "device"
             ) from error
 
     def _begin(self, prepared: _Prepared) -> _Decoding:

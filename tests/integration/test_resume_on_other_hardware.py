@@ -94,7 +94,7 @@ def test_what_no_longer_fits_is_refused_at_start_with_the_flag_and_nothing_is_ch
     t4 = Hardware(on_gpu=True, names=("T4",), capability=(7, 5), free_bytes=14 << 30)
     monkeypatch.setattr(
         "mms_dist.training.hardware.facts_of_this_rank",
-        lambda *_, **__: Facts("here", frozenset({0}), None, 1 << 30, t4),
+        lambda *_, **__: Facts("here", "boot", frozenset({0}), None, 1 << 30, 1 << 30, t4),
     )
     with pytest.raises(ConfigError, match=r"began with model\.dtype bfloat16, on H100.*pass --model\.dtype float32"):
         train(config)
