@@ -12,15 +12,13 @@ from pathlib import Path
 import psutil
 
 _ROOT, _MEMBERSHIP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
 _UNLIMITED_BYTES = 1 << 60
 """Version 1 writes about 2**63 for no limit."""
 
 PINNED_SHARE = 0.5
 """Of the free memory that the processes of a machine may page-lock between them: locked pages can be neither swapped
 nor given back, and decoded audio, the page cache of the shards and other jobs need the rest."""
-CACHE_SHARE = 0.8
-"""Of a process's page-locked memory, for front-end features; the rest is for staging."""
-LEAST_CACHE_BYTES = 64 << 20
 
 MOST_WORKERS = 8
 """More threads than that share the interpreter's lock to no purpose."""
@@ -60,10 +58,20 @@ def cgroup_cores(root: Path = _ROOT, membership: Path = _MEMBERSHIP) -> float | 
     return min(quotas, default=None)
 
 
+def boot_id() -> str:
+    """The same in all containers of a machine, and different on another one and after a restart; empty if unknown."""
+    return _text(_BOOT).strip()
+
+
+def free_machine_bytes() -> int:
+    """Memory of the machine that is not in use, whatever the control groups around this process allow it."""
+    return int(psutil.virtual_memory().available)
+
+
 def free_host_bytes(root: Path = _ROOT, membership: Path = _MEMBERSHIP) -> int:
     """Memory that is not in use, within the limits of the control groups around this process."""
     group = memory_group(root, membership)
-    free = int(psutil.virtual_memory().available)
+    free = free_machine_bytes()
     return free if group is None else min(free, group.free_bytes)
 
 
@@ -78,24 +86,14 @@ def loader_workers(cores: float, *, on_gpu: bool) -> int:
     return max(1, min(most, int(cores) - OTHER_THREADS))
 
 
-def pinned_budget_bytes(ranks_on_machine: int, limit_bytes: int | None, host_bytes: int) -> int:
+def pinned_budget_bytes(free_bytes: int, processes: int) -> int:
     """Memory that one process may page-lock, for staging and front-end features together.
 
     Args:
-        ranks_on_machine: processes of the run on this machine, which share it.
-        limit_bytes: what the control group leaves them, see `memory_group`; None without one.
-        host_bytes: memory of the machine that is free.
+        free_bytes: memory of a machine or a container that is free.
+        processes: of the run, that share it.
     """
-    most = host_bytes if limit_bytes is None else min(host_bytes, limit_bytes)
-    return max(0, int(PINNED_SHARE * most)) // max(1, ranks_on_machine)
-
-
-def feature_cache_bytes(pinned_bytes: int) -> int:
-    """Of a process's page-locked memory, what front-end features take where the configuration leaves it open.
-
-    Never nothing: whether there is a cache decides with which others an utterance passes the front end.
-    """
-    return max(LEAST_CACHE_BYTES, int(CACHE_SHARE * pinned_bytes))
+    return max(0, int(PINNED_SHARE * free_bytes)) // max(1, processes)
 
 
 def _memory_groups(root: Path, membership: Path) -> Iterator[MemoryGroup]:

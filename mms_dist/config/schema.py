@@ -83,7 +83,8 @@ class Model:
     """Recompute each layer in the backward pass: less memory, about a third more arithmetic."""
     feature_cache_gib: NonNegativeFloat | None = None
     """Host memory of a process for the outputs of the frozen convolutional front end, so that later epochs skip it; 0
-    is off. None: 2 on a CPU, and on a GPU a share of the free memory, by the processes of the machine."""
+    is off. None: 2 on a CPU, and on a GPU a share of the free memory, by the processes of the machine. On a GPU no more
+    is taken than a process may page-lock (half of the free memory, by the processes), and the log says so."""
     feature_spill_directory: LocalPlace | None = None
     """Node-local folder for the outputs that find no room in that memory; None computes those again."""
 

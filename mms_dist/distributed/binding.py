@@ -9,7 +9,6 @@ import os
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
@@ -20,10 +19,10 @@ from mms_dist.distributed.first_sum import try_first_sum
 from mms_dist.distributed.gpu import describe, identity, try_gpu
 from mms_dist.distributed.patience import in_thread
 from mms_dist.errors import ConfigError, DeviceError
+from mms_dist.machine import boot_id
 
 TRIAL_SECONDS = 40.0
 """Of a GPU by itself. CUDA starts in one to ten seconds; a GPU that is broken may never answer."""
-_BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 @dataclass(frozen=True)
@@ -146,5 +145,4 @@ def silent_gpu(device: torch.device) -> DeviceError:
 
 def _this_machine() -> str:
     """Host name and boot: containers of one machine may have names of their own, and machines may share a name."""
-    boot = _BOOT.read_text().strip() if _BOOT.is_file() else ""
-    return f"{socket.gethostname()} {boot}"
+    return f"{socket.gethostname()} {boot_id()}"

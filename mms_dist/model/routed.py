@@ -108,8 +108,9 @@ class RoutedModel:
         have probability 0.
         """
         frames, dtype = batch.frames, self.base.dtype
-        adapters, masks, norm = self._adapters(batch), self._masks(batch), PlainNorm()
-        layer = partial(self._layer, batch=batch, masks=masks, norm=norm)
+        by_layer = self._gathers_by_layer()
+        adapters, masks, norm = self._adapters(batch, gathered=not by_layer), self._masks(batch), PlainNorm()
+        layer = partial(self._layer, batch=batch, masks=masks, norm=norm, gather=by_layer)
         hidden = frames.embed(self.base, batch.features, batch.time, batch.channel_BH)
         for number, adapter in enumerate(adapters):
             if self.activation_checkpointing and hidden.requires_grad:
@@ -131,11 +132,17 @@ class RoutedModel:
         logits_BTV = frames.by_utterance(logits)
         return logits_BTV.to(torch.promote_types(logits_BTV.dtype, torch.float32))
 
-    def _adapters(self, batch: DeviceBatch) -> list[_Adapter]:
-        """Of every layer. They are gathered for the products once a pass; with activation checkpointing, which is there
-        to keep less than that, anew in every layer."""
+    def _gathers_by_layer(self) -> bool:
+        """Whether the weights that the utterances of a pass have each for itself are there for one layer at a time.
+
+        With activation checkpointing, which is there to keep less, and where no backward pass needs them afterwards.
+        """
+        return self.activation_checkpointing or not torch.is_grad_enabled()
+
+    def _adapters(self, batch: DeviceBatch, *, gathered: bool) -> list[_Adapter]:
+        """Of every layer; `gathered` for the products, at once for all layers, or as `_layer` will gather them."""
         parts: Iterable[Tensor] = fold(self.bank, batch.slots_U, self.base.dtype, in_strips=batch.frames.in_strips)
-        if not self.activation_checkpointing:
+        if gathered:
             parts = (batch.frames.gather(part, batch.owner_B) for part in parts)
         down_LWH, bias_L1W, up_LWH = (part.unbind(1) for part in parts)
         return list(zip(down_LWH, bias_L1W, up_LWH, strict=True))
@@ -163,12 +170,13 @@ class RoutedModel:
         batch: DeviceBatch,
         masks: DropoutMasks | None,
         norm: PlainNorm,
+        gather: bool,
     ) -> Tensor:
         frames = batch.frames
 
         def own(part: Tensor) -> Tensor:
             """Called right before the product, so that its gradient is added up right after the product's."""
-            return frames.gather(part, batch.owner_B) if self.activation_checkpointing else part
+            return frames.gather(part, batch.owner_B) if gather else part
 
         down_WH, bias_1W, up_WH = adapter
         hidden = self.base.layer(number, hidden, frames.attend)

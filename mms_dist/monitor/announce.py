@@ -37,6 +37,8 @@ class Announcer:
                 return f"[yellow]damaged checkpoint[/yellow] {_escape(event.get('path', ''))}: {reason}"
             case "features_not_spilled":
                 return f"[yellow]front-end features[/yellow] {reason}"
+            case "memory_not_pinned":
+                return f"[yellow]page-locked memory[/yellow] {reason}"
             case "preempted":
                 return "[yellow]stopped[/yellow]: every language is saved; the same command goes on from here"
             case "run_incomplete":

@@ -32,6 +32,7 @@ KINDS = {
     "data_changed": "step: its training data or batches are not those of its checkpoint; a new epoch begins",
     "draws_changed": "what, after_step by language: drawn otherwise from there on than by the version that began it",
     "features_not_spilled": "reason: the disk for front-end features failed, and training goes on without it",
+    "memory_not_pinned": "reason: page-locked memory did not suffice, and training goes on more slowly without more",
     "reopened": "step, steps: it had finished, and the configuration now gives it more steps",
     "preempted": "signal or reason",
     "run_failed": "reason",

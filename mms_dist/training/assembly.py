@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -31,11 +32,13 @@ from mms_dist.training.lockstep import Lockstep
 from mms_dist.training.loop import RoundLoop
 from mms_dist.training.memory import load_of
 from mms_dist.training.messenger import Messenger
+from mms_dist.training.notices import Notices
 from mms_dist.training.optimizer import RowAdamW
 from mms_dist.training.resolve import Resolved, resolve
 from mms_dist.training.restore import Restored
 from mms_dist.training.roster import Ranks, Roster
 from mms_dist.training.seating import Seating
+from mms_dist.training.staging import StagingBlocks
 from mms_dist.training.workplace import Workplace
 from shards.cache import ShardCache
 from shards.index import ShardIndex
@@ -126,8 +129,16 @@ def assemble(
     messenger = Messenger(comm, monitor)
     optimizer = RowAdamW(bank)
     spill = config.model.feature_spill_directory
+    notices = Notices()
     features = FeatureSource(
-        base, cache_gib=resolved.feature_cache_gib, spill_directory=None if spill is None else Path(spill)
+        base,
+        cache_gib=resolved.feature_cache_gib,
+        spill_directory=None if spill is None else Path(spill),
+        spill_bytes=resolved.spill_bytes,
+        notices=notices,
+    )
+    staging = StagingBlocks(
+        base.device, budget_bytes=resolved.staging_bytes, tell=partial(notices.add, "memory_not_pinned")
     )
     reader = ShardReader(index, shard_cache(config))
     loader = BatchLoader(reader, {}, {}, workers=resolved.workers, prefetch_bytes=_PREFETCH_BYTES)
@@ -140,6 +151,7 @@ def assemble(
         max_utterances=config.evaluation.max_utterances,
         lockstep=lockstep,
         pool=loader.pool,
+        staging=staging,
     )
     gradients = GradientPass(
         model,
@@ -149,11 +161,11 @@ def assemble(
         seed=config.run.seed,
         packed=resolved.packed,
         lockstep=lockstep,
-        staging_bytes=resolved.staging_bytes,
+        staging=staging,
     )
     workplace = Workplace(config, base.identity(), bank, optimizer, loader, features, store, index, messenger)
     dev = DevScores(evaluator, index, comm, lockstep)
-    lifecycle = Lifecycle(config, workplace, store, dev, messenger)
+    lifecycle = Lifecycle(config, workplace, store, dev, messenger, notices)
     ranks = Ranks(comm.world, slots, replicate=config.rounds.placement == "replicate")
     roster = Roster(ranks, present=restored.present, queue=restored.queue, ended=restored.ended)
     loop = RoundLoop(

@@ -21,6 +21,7 @@ from mms_dist.data.share import WHOLE, Share
 from mms_dist.data.utterance_id import UtteranceId
 from mms_dist.data.utterance_source import UTTERANCES_PER_TASK, Read, UtteranceSource
 from mms_dist.distributed.comm import Comm
+from mms_dist.errors import TrainingError
 from mms_dist.evaluation.decode import greedy
 from mms_dist.evaluation.metrics import Scores, score
 from mms_dist.model.padded_frames import PaddedFrames
@@ -137,16 +138,22 @@ class Evaluator:
         max_utterances: int | None = None,
         lockstep: Lockstep | None = None,
         pool: UrgencyPool[Read] | None = None,
+        staging: StagingBlocks | None = None,
     ) -> None:
+        """
+        Args:
+            staging: blocks for passes on their way to a GPU; None: its own, of as much memory as they need.
+        """
         self._lockstep = lockstep or Lockstep(Comm(), model)
         self._model = model
         self._features = features
         self._reader = reader
+        self._forward_seconds = forward_seconds
         self._capacity = int(forward_seconds * SAMPLE_RATE)
         self._forward_cost = forward_cost
         self._max_utterances = max_utterances
         self._pool = pool
-        self._staging = StagingBlocks(model.base.device)
+        self._staging = staging or StagingBlocks(model.base.device)
 
     def passes(self, index: LanguageIndex, split: str, share: Share = WHOLE) -> int:
         """Forward passes that `transcribe` makes."""
@@ -187,8 +194,7 @@ class Evaluator:
                 if not prepared.members:
                     self._lockstep.idle(backward=False)
                     continue
-                with self._lockstep.in_company():
-                    now = self._begin(prepared)
+                now = self._begun(prepared)
                 if last is not None:
                     found[last.request].append(_transcribed(last, requests[last.request]))
                 last = now
@@ -225,6 +231,19 @@ class Evaluator:
             "vocabulary sizes": torch.tensor([size]),
         }
         return _Prepared(number, damaged, members, size, plan, self._staging.stage(tensors))
+
+    def _begun(self, prepared: _Prepared) -> _Decoding:
+        try:
+            with self._lockstep.in_company():
+                return self._begin(prepared)
+        except torch.OutOfMemoryError as error:  # the allocator's own, where too much was asked for
+            longest = max(len(member.audio) for member in prepared.members) / SAMPLE_RATE
+            raise TrainingError(
+                f"the device ran out of memory while evaluating, in a forward pass of {len(prepared.members)} "
+                f"utterances of up to {longest:.3g} s: lower evaluation.forward_seconds (now "
+                f"{self._forward_seconds:g}; an utterance that is longer passes alone), or end what else uses the "
+                "device"
+            ) from error
 
     def _begin(self, prepared: _Prepared) -> _Decoding:
         """Give the device a pass. Waits for nothing."""

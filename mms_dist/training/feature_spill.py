@@ -23,8 +23,11 @@ from mms_dist.data.batch import FeatureKey
 from mms_dist.errors import ConfigError
 from mms_dist.transfer import Arrival
 
-MOST_WAITING_BYTES = 128 << 20
-"""Of memory for features on their way to the disk; while so many wait, others are not spilled in this epoch."""
+SPILL_BYTES = 160 << 20
+"""Of memory for features on their way to the disk; while that is full, others are not spilled in this epoch."""
+_WAITING_SHARE = 0.8
+"""Of that memory, for what waits; the rest is in slabs that are not full, and in those that are not yet empty."""
+_SLABS = 10
 
 
 @dataclass(frozen=True)
@@ -47,11 +50,17 @@ class FeatureSpill:
     An error of the disk ends it: `tell` is given what happened, and what is not read from it is computed again.
     """
 
-    def __init__(self, directory: Path, *, tell: Callable[[str], None]) -> None:
+    def __init__(self, directory: Path, *, tell: Callable[[str], None], memory_bytes: int = SPILL_BYTES) -> None:
         """
+        Args:
+            memory_bytes: for features on their way.
+
         Raises:
             ConfigError: no file can be made there.
         """
+        self.slab_bytes = memory_bytes // _SLABS
+        """Of memory to take at a time for features on their way, which leave in the order in which they came."""
+        self._most_waiting_bytes = int(_WAITING_SHARE * memory_bytes)
         self._directory = directory
         self._tell = tell
         self._lock = Lock()
@@ -77,11 +86,16 @@ class FeatureSpill:
     def expect(self, key: FeatureKey, size_bytes: int) -> bool:
         """Whether features that will be computed, of so many bytes, may come here."""
         with self._lock:
-            if self._failed or self._coming_bytes + size_bytes > MOST_WAITING_BYTES:
+            if self._failed or self._coming_bytes + size_bytes > self._most_waiting_bytes:
                 return False
             self._expected[key] = size_bytes
             self._coming_bytes += size_bytes
             return True
+
+    def withdraw(self, key: FeatureKey) -> None:
+        """They will not come: there was no memory for them."""
+        with self._lock:
+            self._coming_bytes -= self._expected.pop(key, 0)
 
     def expects(self, key: FeatureKey) -> bool:
         with self._lock:

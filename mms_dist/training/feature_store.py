@@ -8,7 +8,7 @@ Legend: T frames, C front-end channels.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from threading import Lock
 
@@ -47,9 +47,10 @@ class FeatureStore:
 
     Args:
         device: where features are computed.
-        budget_bytes: of memory.
+        budget_bytes: of memory, besides that of the spill.
         spill: where the rest goes; None: it is computed again.
         slab_bytes: memory taken at a time; 0: as much as is needed. None: as suits the device.
+        tell: is given, once, that the machine page-locks no more before the budget is reached.
     """
 
     def __init__(
@@ -59,8 +60,14 @@ class FeatureStore:
         budget_bytes: int,
         spill: FeatureSpill | None = None,
         slab_bytes: int | None = None,
+        tell: Callable[[str], None] = lambda reason: None,
     ) -> None:
         self._device = device
+        self._tell = tell
+        self._refused = False
+        """Memory, by the machine."""
+        self._on_its_way = _Slab(transfer.pageable(0))
+        """To the disk: the last slab taken for it. It is given back when all that is in it has been written."""
         self._room_bytes = budget_bytes
         self._slab_bytes = (SLAB_BYTES if device.type == "cuda" else 0) if slab_bytes is None else slab_bytes
         self._spill = spill
@@ -90,7 +97,10 @@ class FeatureStore:
         with self._memory_lock:
             memory_N = self._take(key.utterance.language, size_bytes)
         if memory_N is None and self._spill is not None and self._spill.expect(key, size_bytes):
-            memory_N = transfer.pinned(size_bytes, self._device)
+            with self._memory_lock:
+                memory_N = self._take_on_its_way(self._spill, size_bytes)
+            if memory_N is None:
+                self._spill.withdraw(key)
         if memory_N is not None:
             with self._lock:
                 self._reserved[key] = memory_N.view(dtype).view(shape_TC)
@@ -133,9 +143,42 @@ class FeatureStore:
         found = slabs[-1].take(size_bytes) if slabs else None
         if found is not None:
             return found
-        slab_bytes = max(size_bytes, min(self._slab_bytes, self._room_bytes))
+        slab_bytes = self._slab_of(size_bytes, most_bytes=min(self._slab_bytes, self._room_bytes))
         if slab_bytes > self._room_bytes:
             return None
+        memory_N = self._memory(slab_bytes)
+        if memory_N is None:
+            return None
         self._room_bytes -= slab_bytes
-        slabs.append(_Slab(transfer.pinned(slab_bytes, self._device)))
+        slabs.append(_Slab(memory_N))
         return slabs[-1].take(size_bytes)
+
+    def _take_on_its_way(self, spill: FeatureSpill, size_bytes: int) -> Tensor | None:
+        found = self._on_its_way.take(size_bytes)
+        if found is None:
+            memory_N = self._memory(self._slab_of(size_bytes, most_bytes=min(self._slab_bytes, spill.slab_bytes)))
+            if memory_N is None:
+                return None
+            self._on_its_way = _Slab(memory_N)
+            found = self._on_its_way.take(size_bytes)
+        return found
+
+    def _slab_of(self, size_bytes: int, *, most_bytes: int) -> int:
+        """For features of this size and others: as large as pinned memory comes, of at most so many bytes if it can."""
+        down_bytes = transfer.pinned_bytes(most_bytes, self._device)
+        if down_bytes > most_bytes:
+            down_bytes //= 2
+        return max(transfer.pinned_bytes(size_bytes, self._device), down_bytes)
+
+    def _memory(self, size_bytes: int) -> Tensor | None:
+        """None once the machine page-locks no more."""
+        memory_N = None if self._refused else transfer.pinned(size_bytes, self._device)
+        if memory_N is None and not self._refused:
+            self._refused = True
+            held_gib = sum(slab.memory_N.numel() for slabs in self._slabs.values() for slab in slabs) / 2**30
+            self._tell(
+                f"the machine page-locks no more memory than {held_gib:.2f} GiB for front-end features: what finds no "
+                "room in it is computed anew in every epoch; lower model.feature_cache_gib, or give the process more "
+                "host memory"
+            )
+        return memory_N

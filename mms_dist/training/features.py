@@ -4,9 +4,9 @@ Legend: B utterances of a pass, of which K are remembered and M are computed; T 
 channels, S audio samples.
 """
 
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +19,9 @@ from mms_dist.data.batch import Utterance
 from mms_dist.data.collate import padded_audio, samples_of
 from mms_dist.model.base import FrozenBase
 from mms_dist.model.waveform import normalised
-from mms_dist.training.feature_spill import FeatureSpill
+from mms_dist.training.feature_spill import SPILL_BYTES, FeatureSpill
 from mms_dist.training.feature_store import FeatureStore
+from mms_dist.training.notices import Notices
 from mms_dist.training.packed_features import PackedFeaturePlan, computed_rows, plan_packed
 from shards.schema import frames_of
 
@@ -60,16 +61,33 @@ class FeatureSource:
     Args:
         cache_gib: host memory for what is remembered; 0: nothing is.
         spill_directory: folder for what finds no room in it.
+        spill_bytes: host memory for what is on its way there.
+        notices: for what a user should be told of.
     """
 
-    def __init__(self, base: FrozenBase, *, cache_gib: float, spill_directory: Path | None = None) -> None:
+    def __init__(
+        self,
+        base: FrozenBase,
+        *,
+        cache_gib: float,
+        spill_directory: Path | None = None,
+        spill_bytes: int = SPILL_BYTES,
+        notices: Notices | None = None,
+    ) -> None:
         self._base = base
-        self._notices: deque[str] = deque()
         self._store: FeatureStore | None = None
         self._one_by_one = base.device.type == "cpu"
         if cache_gib > 0:
-            spill = None if spill_directory is None else FeatureSpill(spill_directory, tell=self._notices.append)
-            self._store = FeatureStore(base.device, budget_bytes=int(cache_gib * _GIB), spill=spill)
+            add, spill = (notices or Notices()).add, None
+            if spill_directory is not None:
+                tell = partial(add, "features_not_spilled")
+                spill = FeatureSpill(spill_directory, tell=tell, memory_bytes=spill_bytes)
+            self._store = FeatureStore(
+                base.device,
+                budget_bytes=round(cache_gib * _GIB),
+                spill=spill,
+                tell=partial(add, "memory_not_pinned"),
+            )
 
     def plan(self, members: Sequence[Utterance]) -> FeaturePlan:
         """Look up what is remembered and lay out the audio of the rest; on the host, by any one thread."""
@@ -144,10 +162,6 @@ class FeatureSource:
         plan = self.plan(members)
         device = self._base.device
         return self.on_device(plan, {name: transfer.to_device(tensor, device) for name, tensor in plan.tensors.items()})
-
-    def take_notices(self) -> list[str]:
-        """What a user should be told of; once."""
-        return [self._notices.popleft() for _ in range(len(self._notices))]
 
     def forget(self, language: str) -> None:
         """Give back the memory of a language that has left."""

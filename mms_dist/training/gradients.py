@@ -68,7 +68,7 @@ class GradientPass:
     Args:
         forward_seconds: audio of a pass, padding or filler included.
         packed: utterances lie end to end, in passes of one size.
-        staging_bytes: pinned memory for passes on their way to a GPU; None: as much as they need.
+        staging: blocks for passes on their way to a GPU; None: its own, of as much memory as they need.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class GradientPass:
         forward_cost: int = FORWARD_COST,
         seed: int,
         packed: bool = False,
-        staging_bytes: int | None = None,
+        staging: StagingBlocks | None = None,
         lockstep: Lockstep | None = None,
     ) -> None:
         self._lockstep = lockstep or Lockstep(Comm(), model)
@@ -90,7 +90,7 @@ class GradientPass:
             model, features, seed=seed, capacity=int(forward_seconds * SAMPLE_RATE), forward_cost=forward_cost
         )
         self.packed = packed
-        self._staging = StagingBlocks(model.base.device, budget_bytes=staging_bytes)
+        self._staging = staging or StagingBlocks(model.base.device)
         self._ahead = Ahead(model.base.device, depth=BLOCKS - 1)
         self.forward_seconds = forward_seconds
         self.forward_cost = forward_cost

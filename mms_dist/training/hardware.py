@@ -8,7 +8,14 @@ from dataclasses import dataclass, replace
 import torch
 
 from mms_dist.distributed.comm import Comm
-from mms_dist.machine import affinity, cgroup_cores, free_host_bytes, pinned_budget_bytes
+from mms_dist.machine import (
+    affinity,
+    boot_id,
+    cgroup_cores,
+    free_host_bytes,
+    free_machine_bytes,
+    pinned_budget_bytes,
+)
 
 FLASH_CAPABILITY = (8, 0)
 """Compute capability from which there are bfloat16 and flash attention kernels (Ampere)."""
@@ -60,13 +67,28 @@ class Hardware:
 
 @dataclass(frozen=True)
 class Facts:
-    """What one rank tells the others."""
+    """What one rank tells the others.
+
+    Memory and cores are shared by all ranks of a machine, and containers of one may have host names of their own: the
+    machine is told by its boot. Limits of control groups are a container's, and host names tell containers apart; two
+    that have one name by chance, or a limit for each task of a SLURM job, only make a share smaller than it could be.
+    """
 
     host: str
+    boot: str
     affinity: frozenset[int]
     quota_cores: float | None
     free_host_bytes: int
+    """Within the limits of the control groups."""
+    free_machine_bytes: int
     hardware: Hardware
+
+    def is_on_the_machine_of(self, other: "Facts") -> bool:
+        """Where no boot is known, machines are told apart by their names."""
+        return (self.boot or self.host) == (other.boot or other.host)
+
+    def is_in_the_container_of(self, other: "Facts") -> bool:
+        return (self.boot, self.host) == (other.boot, other.host)
 
 
 def facts_of_this_rank(device: torch.device, *, base_is_sharded: bool = False) -> Facts:
@@ -81,7 +103,15 @@ def facts_of_this_rank(device: torch.device, *, base_is_sharded: bool = False) -
             capability=torch.cuda.get_device_capability(device),
             free_bytes=free_bytes,
         )
-    return Facts(socket.gethostname(), affinity(), cgroup_cores(), free_host_bytes(), hardware)
+    return Facts(
+        host=socket.gethostname(),
+        boot=boot_id(),
+        affinity=affinity(),
+        quota_cores=cgroup_cores(),
+        free_host_bytes=free_host_bytes(),
+        free_machine_bytes=free_machine_bytes(),
+        hardware=hardware,
+    )
 
 
 def agree(comm: Comm, device: torch.device, *, base_is_sharded: bool = False) -> tuple[Hardware, Hardware]:
@@ -148,10 +178,14 @@ def _with_its_part(mine: Facts, facts: Sequence[Facts]) -> Hardware:
 
     Ranks that a launcher bound to cores of their own do not share them; a CPU quota and memory are everyone's.
     """
-    here = [other for other in facts if other.host == mine.host]
+    here = [other for other in facts if other.is_on_the_machine_of(mine)]
+    inside = [other for other in facts if other.is_in_the_container_of(mine)]
     sharing = Counter(core for other in here for core in other.affinity)
     cores = sum(1 / sharing[core] for core in mine.affinity)
     if mine.quota_cores is not None:
-        cores = min(cores, mine.quota_cores / len(here))
-    pinned = pinned_budget_bytes(len(here), None, min(other.free_host_bytes for other in here))
+        cores = min(cores, mine.quota_cores / len(inside))
+    pinned = min(
+        pinned_budget_bytes(min(other.free_machine_bytes for other in here), len(here)),
+        pinned_budget_bytes(min(other.free_host_bytes for other in inside), len(inside)),
+    )
     return replace(mine.hardware, cores=cores, pinned_bytes=pinned, world=len(facts))

@@ -20,6 +20,7 @@ from mms_dist.training.ending import is_unscored, quarantine_line
 from mms_dist.training.evaluate import Transcription
 from mms_dist.training.exchange import BatchTotals
 from mms_dist.training.messenger import Messenger
+from mms_dist.training.notices import Notices
 from mms_dist.training.optimizer import Outcome
 from mms_dist.training.progress import ACTIVE, FINISHED, QUARANTINED
 from mms_dist.training.quarantine import write_quarantine
@@ -52,6 +53,8 @@ class Lifecycle:
     store: CheckpointStore
     dev: DevScores
     monitor: Messenger
+    notices: Notices = field(default_factory=Notices)
+    """Of the parts of this rank."""
     save_seconds: float = 0.0
     """How long training has waited for saving so far."""
     evaluation_seconds: float = 0.0
@@ -96,8 +99,8 @@ class Lifecycle:
 
     def tell_notices(self, round_number: int) -> None:
         """Whatever the parts of this rank have met that a user should know of, and goes on without."""
-        for reason in self.workplace.features.take_notices():
-            self.monitor.event("features_not_spilled", round=round_number, reason=reason)
+        for kind, reason in self.notices.take():
+            self.monitor.event(kind, round=round_number, reason=reason)
 
     def save_all(self, trainees: Iterable[Trainee], round_number: int) -> None:
         """Before an early end: a checkpoint of every live language at this round."""

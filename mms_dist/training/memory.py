@@ -5,7 +5,7 @@ Counted: the base, the rows. Estimated from what the code keeps: a pass. Rough: 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mms_dist.config import Config
 from mms_dist.data.constant_packer import STRIPS
@@ -83,18 +83,25 @@ class Needs:
     packed: bool = False
 
     def memory(self, forward_seconds: float, *, backward: bool = True) -> Memory:
-        """With one forward pass of full size, over as many languages and utterances as can be in it."""
+        """With one forward pass of full size, over as many languages and utterances as can be in it.
+
+        Without `backward` it is one of evaluation: of one language, and padded whatever training passes are.
+        """
+        if not backward:
+            return replace(self, packed=False)._memory(forward_seconds, languages=1, backward=False)
+        # A packed pass has a row's weights once a strip: of every language one that is not full, and full ones.
+        return self._memory(forward_seconds, languages=self.slots + STRIPS * self.packed, backward=True)
+
+    def _memory(self, forward_seconds: float, *, languages: int, backward: bool) -> Memory:
         number, row_number = number_bytes(self.dtype), row_number_bytes(self.dtype)
         row = self.shape.row_numbers(self.dim, self.largest_vocabulary)
         utterances = max(1, int(forward_seconds / SHORTEST_SECONDS))
         groups = min(MOST_NCCL_GROUPS, self.world.bit_length())
         copies = ROW_COPIES * row_number + FOLDED_COPIES * number
-        # A packed pass has a row's weights once a strip: of every language one that is not full, and full ones.
-        folded = min(self.slots + STRIPS * self.packed, utterances)
         return Memory(
             base=self._base_bytes(number),
             rows=BUFFERS * self.slots * row * row_number,
-            gathered=folded * row * copies,
+            gathered=min(languages, utterances) * row * copies,
             activations=self._pass_bytes(forward_seconds, utterances, row, backward=backward),
             context=CONTEXT_BYTES if self.on_gpu else 0,
             communication=NCCL_GROUP_BYTES * groups if self.on_gpu and self.world > 1 else 0,
@@ -119,7 +126,8 @@ class Needs:
         return max(encoder, number * shape.front_end_numbers(seconds))
 
     def _of_utterances(self, utterances: int, row: int, *, backward: bool) -> int:
-        """Numbers of a padded pass, whose utterances have their languages' weights each for itself."""
+        """Numbers of a padded pass, whose utterances have their languages' weights each for itself: those of all layers
+        for the backward pass, else of one layer at a time."""
         layers = self.shape.layers if backward and not self.checkpointing else 1
         return utterances * (row - self._head) * layers // self.shape.layers + utterances * self._head
 

@@ -10,10 +10,13 @@ from typing import Any, Literal, cast
 
 from mms_dist.config import Config
 from mms_dist.errors import ConfigError
-from mms_dist.machine import feature_cache_bytes, loader_workers
+from mms_dist.machine import loader_workers
+from mms_dist.model.shape import number_bytes
+from mms_dist.training.feature_spill import SPILL_BYTES
 from mms_dist.training.hardware import Hardware
 from mms_dist.training.hardware_record import HARDWARE_NAME, Kept
 from mms_dist.training.memory import Load, needs_of
+from mms_dist.training.pinned_memory import PinnedMemory, divide, pass_bytes
 from mms_dist.training.refusals import refusals
 from shards.schema import SAMPLE_RATE
 
@@ -38,6 +41,8 @@ AUTO_ATTENTION: Mapping[str, Attention] = {"cpu": "padded", "gpu": "padded"}
 FEWEST_ROUNDS_TO_COMPILE = 300
 """Compiling takes one to two minutes and saves about 0.4 s of a round of 64 languages."""
 CPU_FEATURE_CACHE_GIB = 2.0
+FEATURE_CHANNELS = 512
+"""Of the front ends of all published bases, where the base is not looked at."""
 _BEGAN = "as this run began, on"
 
 
@@ -60,7 +65,9 @@ class Resolved:
     workers: int
     feature_cache_gib: float
     staging_bytes: int
-    """Of page-locked memory, for passes on their way to a GPU: what front-end features leave of this rank's."""
+    """Of this rank's page-locked memory, for passes on their way to a GPU."""
+    spill_bytes: int
+    """Of memory, page-locked on a GPU, for front-end features on their way to `model.feature_spill_directory`."""
     hardware: Hardware
     begun_on: str
     """The hardware that what is kept was chosen on."""
@@ -163,19 +170,22 @@ class _Choice:
         cost = self._of(None, None, "forward_cost_seconds") or FORWARD_COST_SECONDS[self._device]
         seconds = self._of("rounds.forward_seconds", config.rounds.forward_seconds, "forward_seconds")
         evaluation = self._of("evaluation.forward_seconds", config.evaluation.forward_seconds, "evaluation_seconds")
-        cache_gib = self._feature_cache_gib()
+        seconds = seconds or self._seconds("rounds.forward_seconds", dtype, attention, backward=True)
+        evaluation = evaluation or self._seconds("evaluation.forward_seconds", dtype)
+        pinned = self._pinned(max(seconds, evaluation), dtype)
         return Resolved(
             dtype=dtype,
             attention=cast(Attention, attention),
             compile=self._compile(attention) if compiled is None else compiled,
             may_go_uncompiled=compiled is None,
-            forward_seconds=seconds or self._seconds("rounds.forward_seconds", dtype, attention, backward=True),
-            evaluation_seconds=evaluation or self._seconds("evaluation.forward_seconds", dtype),
+            forward_seconds=seconds,
+            evaluation_seconds=evaluation,
             forward_cost_seconds=cost,
             threads=self._threads(),
             workers=self._workers(),
-            feature_cache_gib=cache_gib,
-            staging_bytes=max(0, self._mine.pinned_bytes - round(cache_gib * 2**30)),
+            feature_cache_gib=self._feature_cache_gib(pinned),
+            staging_bytes=pinned.staging,
+            spill_bytes=pinned.spill if self._hardware.on_gpu else SPILL_BYTES,
             hardware=self._hardware,
             begun_on=str(self._hardware) if self._kept is None else self._kept.hardware,
             lines=tuple(self._lines()),
@@ -282,13 +292,38 @@ class _Choice:
         self._say("data.workers", workers, f"of {self._mine.cores:.3g} cores")
         return workers
 
-    def _feature_cache_gib(self) -> float:
-        if self._config.model.feature_cache_gib is not None:
-            return self._config.model.feature_cache_gib
+    def _pinned(self, seconds: float, dtype: Dtype) -> PinnedMemory:
+        """How this rank's page-locked memory is divided, with passes of up to so much audio."""
+        model = self._config.model
+        asked = None if model.feature_cache_gib is None else round(model.feature_cache_gib * 2**30)
+        return divide(
+            self._mine.pinned_bytes,
+            pass_bytes=pass_bytes(
+                seconds,
+                channels=FEATURE_CHANNELS if self._load is None else self._load.shape.front_end_channels,
+                feature_bytes=0 if asked == 0 else number_bytes(dtype),
+            ),
+            cache_bytes=asked,
+            spills=model.feature_spill_directory is not None,
+        )
+
+    def _feature_cache_gib(self, pinned: PinnedMemory) -> float:
+        asked, name = self._config.model.feature_cache_gib, "model.feature_cache_gib"
         if not self._hardware.on_gpu:
-            return CPU_FEATURE_CACHE_GIB
-        gib = feature_cache_bytes(self._mine.pinned_bytes) / 2**30
-        self._say("model.feature_cache_gib", round(gib, 2), "of the free host memory, by the processes of the machine")
+            return CPU_FEATURE_CACHE_GIB if asked is None else asked
+        gib = pinned.cache / 2**30
+        if asked is None:
+            self._say(name, round(gib, 2), "of the free host memory, by the processes of the machine")
+        elif round(asked * 2**30) <= pinned.cache or not self._mine.pinned_bytes:  # 0: of a machine that is not known
+            return asked
+        else:
+            others = _gib(pinned.staging + pinned.spill)
+            self._say(
+                name,
+                round(gib, 2),
+                f"{asked:g} is asked for, and this process may page-lock {_gib(self._mine.pinned_bytes)} GiB, of which "
+                f"passes on their way to the device and features on their way to the disk take {others}",
+            )
         return gib
 
 

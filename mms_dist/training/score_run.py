@@ -30,6 +30,7 @@ from mms_dist.training.features import FeatureSource
 from mms_dist.training.hardware import alone
 from mms_dist.training.hardware_record import read_kept
 from mms_dist.training.resolve import Resolved, resolve
+from mms_dist.training.staging import StagingBlocks
 from shards.index import LanguageIndex, ShardIndex
 from shards.read import ShardReader
 from shards.vocabulary import Vocabulary
@@ -113,12 +114,14 @@ class RunScorer:
             BaseModelError: the base cannot be loaded.
             ConfigError: `run.device` is not there.
             DeviceError: the GPU fails.
+            TrainingError: it has not the memory for a pass.
         """
         config = self._config
         set_threads(config.run.threads)
         device = use_device(config.run.device)
         resolved = self._resolved(device)
         base = load_base(config, device, resolved)
+        staging = StagingBlocks(device, budget_bytes=resolved.staging_bytes)
         with (
             naming_the_gpu(device),
             contextlib.closing(ShardReader(self._index, shard_cache(config))) as reader,
@@ -126,15 +129,18 @@ class RunScorer:
             CheckpointStore(self._adapters, keep=1) as store,
         ):
             for code in self.languages:
-                result = self._score(base, resolved, reader, pool, store, self._index.language(code))
+                result = self._score(base, resolved, reader, pool, staging, store, self._index.language(code))
                 self._damaged = store.damaged
                 if result is not None:
                     yield result
 
     def _resolved(self, device: torch.device) -> Resolved:
-        """What the run computes with. Compiling would not pay, and threads are this machine's."""
+        """What the run computes with, where that matters for evaluation: its passes are padded and nothing is compiled,
+        however those of training are, and threads are this machine's."""
         kept = read_kept(self._adapters.parent, on_gpu=device.type == "cuda")
-        return resolve(self._config, alone(device), kept=kept and replace(kept, compile=False, threads=None))
+        kept = kept and replace(kept, attention="padded", compile=False, threads=None)
+        model = replace(self._config.model, attention="padded", compile="off", feature_cache_gib=0.0)
+        return resolve(replace(self._config, model=model), alone(device), kept=kept)
 
     def _score(
         self,
@@ -142,6 +148,7 @@ class RunScorer:
         resolved: Resolved,
         reader: ShardReader,
         pool: UrgencyPool[Read] | None,
+        staging: StagingBlocks,
         store: CheckpointStore,
         index: LanguageIndex,
     ) -> LanguageResult | None:
@@ -175,6 +182,7 @@ class RunScorer:
             forward_cost=resolved.forward_cost_samples,
             max_utterances=self._max_utterances,
             pool=pool,
+            staging=staging,
         )
         transcription = evaluator.transcribe(index, self._split, 0, vocabulary)
         if not transcription.keys:

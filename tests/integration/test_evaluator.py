@@ -11,6 +11,7 @@ import torch
 from mms_dist.data.pool import reading_pool
 from mms_dist.data.share import WHOLE, Share
 from mms_dist.distributed.placement import Block
+from mms_dist.errors import TrainingError
 from mms_dist.model.bank import AdapterBank
 from mms_dist.model.base import FrozenBase
 from mms_dist.model.initial import initial_tensors
@@ -177,3 +178,14 @@ def test_the_next_passes_are_read_while_one_is_computed(model: RoutedModel, inde
         evaluator._begin = slow  # type: ignore[method-assign]
         evaluator.transcribe(taa, "dev", 0)
         assert sum(done) == DEV and len(done) > 2
+
+
+def test_a_device_without_memory_for_a_pass_is_told_with_the_setting(
+    model: RoutedModel, index: ShardIndex, taa: LanguageIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_memory(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 5.20 GiB")
+
+    monkeypatch.setattr(model, "device_logits", no_memory)
+    with pytest.raises(TrainingError, match=r"while evaluating, .* utterances .*evaluation\.forward_seconds \(now 3;"):
+        evaluator_of(model, index).transcribe(taa, "dev", 1)

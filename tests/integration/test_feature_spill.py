@@ -2,6 +2,7 @@
 
 import errno
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def test_features_on_a_disk_change_no_bit_and_a_full_one_is_told_once(
     def watch(parts: Parts) -> None:
         features = parts.workplace.features
         if parts.loop.round == 0:
-            spill = FeatureSpill(folder, tell=features._notices.append)
+            spill = FeatureSpill(folder, tell=partial(parts.lifecycle.notices.add, "features_not_spilled"))
             features._store = FeatureStore(torch.device("cpu"), budget_bytes=3_000, spill=spill)
 
     monkeypatch.setattr(os, "pwrite", write)

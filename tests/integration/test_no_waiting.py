@@ -21,13 +21,13 @@ from mms_dist.model.bank import AdapterBank
 from mms_dist.model.base import FrozenBase
 from mms_dist.model.layout import RowLayout
 from mms_dist.model.routed import RoutedModel
+from mms_dist.monitor.events import read_events
 from mms_dist.training import features, gradients
 from mms_dist.training.ahead import Ahead
 from mms_dist.training.assembly import Parts
 from mms_dist.training.features import FeatureSource
 from mms_dist.training.gradients import GradientPass
 from mms_dist.training.passes import PassBuilder
-from mms_dist.training.staging import StagingBlocks
 from shards.schema import frames_of
 from tests.corpus import build_toy_shards
 from tests.crossings import META, Crossings, without_values
@@ -187,7 +187,8 @@ def test_a_round_copies_once_a_pass_and_reads_losses_and_norms_together(
     def watch(parts: Parts) -> None:
         staging = parts.gradients._staging
         if not staging._copies:
-            parts.gradients._staging = StagingBlocks(torch.device("cpu"), copies=True)
+            assert staging is parts.evaluator._staging and staging._block_bytes, "of one budget"
+            staging._copies, staging._block_bytes = True, 1 << 10
             parts.gradients._ahead = Ahead(torch.device("cpu"), depth=2, threaded=True)
             sound = parts.gradients._forward_backward
             parts.gradients._forward_backward = lambda *args: (passes.append(1), sound(*args))  # type: ignore[method-assign]
@@ -203,6 +204,8 @@ def test_a_round_copies_once_a_pass_and_reads_losses_and_norms_together(
     second = rounds[2] - rounds[1]
     made = second.pop("passes")
     assert made > 1 and second == {"begin_to_device": made, "numbers": 1}
+    (told,) = (each for each in read_events(tmp_path / "run" / "events.jsonl") if each["kind"] == "memory_not_pinned")
+    assert "MiB are there for it" in told["reason"]
     train(toy_config(tmp_path / "plain", small_base, shards, **settings))
     for language in ("taa", "tab", "tac"):
         assert final_row(tmp_path / "run", language).equal(final_row(tmp_path / "plain", language))

@@ -15,6 +15,7 @@ from mms_dist.training import run as training_run
 from mms_dist.training import run_base
 from mms_dist.training.hardware import Facts, Hardware
 from mms_dist.training.hardware_record import HARDWARE_NAME, Kept, read_kept, write_kept
+from mms_dist.training.resolve import resolve
 from mms_dist.training.score_run import RunScorer
 from tests.corpus import build_toy_shards
 from tests.training import final_row, stop_after, toy_config, train
@@ -84,6 +85,28 @@ def test_a_run_from_before_goes_on_bit_for_bit(tmp_path: Path, small_base: Path,
     assert json.loads((tmp_path / "before" / HARDWARE_NAME).read_text()) == asdict(begun)
 
 
+def test_eval_scores_a_packed_compiled_run_where_it_could_not_be_trained(
+    tmp_path: Path, small_base: Path, shards: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {"attention": "packed", "compile": "off"}
+    config = left_open(tmp_path, small_base, shards, model={"dtype": "float32", "feature_cache_gib": 0.0} | asked)
+    train(config)
+    write_kept(tmp_path, replace(of_this_machine(), attention="packed", compile=True, hardware="H100 (9.0)"))
+    results = {result.language: result for result in RunScorer(tmp_path, config, split="dev").results()}
+    assert results.keys() == {A, B} and all(result.transcription.keys for result in results.values())
+    old = Hardware(on_gpu=True, names=("P100",), capability=(6, 0), free_bytes=14 << 30)
+    monkeypatch.setattr(
+        "mms_dist.training.hardware.facts_of_this_rank",
+        lambda *_, **__: Facts("here", "boot", frozenset({0}), None, 1 << 30, 1 << 30, old),
+    )
+    for model in (asked, {"attention": "padded", "compile": "on"}, {}):
+        other = left_open(tmp_path, small_base, shards, model={"dtype": "float32"} | model)
+        with pytest.raises(ConfigError):
+            resolve(other, old, kept=read_kept(tmp_path, on_gpu=True))
+        scored = RunScorer(tmp_path, other, split="dev")._resolved(torch.device("cuda"))
+        assert (scored.attention, scored.compile, scored.dtype) == ("padded", False, "float32")
+
+
 def test_what_no_longer_fits_is_refused_at_start_with_the_flag_and_nothing_is_changed(
     tmp_path: Path, small_base: Path, shards: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,7 +117,7 @@ def test_what_no_longer_fits_is_refused_at_start_with_the_flag_and_nothing_is_ch
     t4 = Hardware(on_gpu=True, names=("T4",), capability=(7, 5), free_bytes=14 << 30)
     monkeypatch.setattr(
         "mms_dist.training.hardware.facts_of_this_rank",
-        lambda *_, **__: Facts("here", frozenset({0}), None, 1 << 30, t4),
+        lambda *_, **__: Facts("here", "boot", frozenset({0}), None, 1 << 30, 1 << 30, t4),
     )
     with pytest.raises(ConfigError, match=r"began with model\.dtype bfloat16, on H100.*pass --model\.dtype float32"):
         train(config)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from mms_dist import machine
 from mms_dist.distributed import binding
 from mms_dist.distributed.binding import bind_rank
 from mms_dist.distributed.gpu import naming_the_gpu, try_gpu
@@ -176,6 +177,6 @@ def test_machines_of_one_name_are_told_apart_by_their_boot(monkeypatch: pytest.M
     names = set()
     for boot in ("one", "two"):
         (tmp_path / "boot_id").write_text(f"{boot}\n")
-        monkeypatch.setattr(binding, "_BOOT", tmp_path / "boot_id")
+        monkeypatch.setattr(machine, "_BOOT", tmp_path / "boot_id")
         names.add(binding._this_machine())
     assert names == {"localhost one", "localhost two"}

@@ -5,10 +5,8 @@ from pathlib import Path
 import pytest
 
 from mms_dist.machine import (
-    LEAST_CACHE_BYTES,
     MemoryGroup,
     cgroup_cores,
-    feature_cache_bytes,
     free_host_bytes,
     loader_workers,
     memory_group,
@@ -85,25 +83,11 @@ def test_the_tightest_limit_around_a_process_counts(tmp_path: Path, case: str) -
 
 
 @pytest.mark.parametrize(
-    ("ranks", "limit", "host", "budget"),
-    [
-        (1, None, 8 * GIB, 4 * GIB),
-        (8, None, 8 * GIB, GIB // 2),
-        (2, 2 * GIB, 8 * GIB, GIB // 2),
-        (2, 64 * GIB, 8 * GIB, 2 * GIB),
-        (4, 0, 8 * GIB, 0),
-        (0, None, 8 * GIB, 4 * GIB),
-    ],
+    ("ranks", "free", "budget"),
+    [(1, 8 * GIB, 4 * GIB), (8, 8 * GIB, GIB // 2), (2, 2 * GIB, GIB // 2), (4, 0, 0), (0, 8 * GIB, 4 * GIB)],
 )
-def test_locked_memory_is_shared_by_the_ranks_of_a_machine(
-    ranks: int, limit: int | None, host: int, budget: int
-) -> None:
-    assert pinned_budget_bytes(ranks, limit, host) == budget
-
-
-def test_a_cache_takes_a_part_of_the_locked_memory_and_is_never_none() -> None:
-    assert GIB // 2 < feature_cache_bytes(GIB) < GIB
-    assert feature_cache_bytes(0) == LEAST_CACHE_BYTES
+def test_locked_memory_is_shared_by_the_ranks_of_a_machine(ranks: int, free: int, budget: int) -> None:
+    assert pinned_budget_bytes(free, ranks) == budget
 
 
 @pytest.mark.parametrize(

@@ -192,3 +192,30 @@ def peak_bytes(dtype: torch.dtype, dim: int, languages: int) -> int:
     with Operations() as operations:
         model.logits(batch).sum().backward()
     return operations.peak_bytes
+
+
+def test_a_pass_without_gradients_holds_the_weights_of_one_layer_at_a_time() -> None:
+    """Those of two layers more cost nothing but their fold, however many utterances each have them for themselves."""
+    dim, held = 256, []
+    for layers in (4, 2):
+        base = base_of(layers, 64)
+        model = routed_model(base, [40], dim=dim)
+        batch = model.on_device(batch_of(base, frames=20, languages=1))
+        with torch.no_grad(), Operations() as operations:
+            model.device_logits(batch)
+        held.append(operations.peak_bytes)
+    of_a_layer = 4 * 2 * dim * 64  # down and up, float32
+    more = held[0] - held[1]
+    assert more < 3 * 2 * of_a_layer, (
+        "folded, and the rows that they are folded from; gathered, it were 8 times a layer"
+    )
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+def test_logits_are_the_same_bits_with_and_without_gradients(dropout: float) -> None:
+    base = base_of(3)
+    model = routed_model(base, [9, 12], dim=8)
+    batch = batch_of(base, frames=20, languages=2, dropout=dropout)
+    with_gradients = model.logits(batch).detach()
+    with torch.no_grad():
+        assert model.logits(batch).equal(with_gradients)

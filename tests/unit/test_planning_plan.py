@@ -28,6 +28,7 @@ from tests.benchmarks.bases import batch_of, random_base, routed_model
 from tests.corpus import build_toy_shards
 from tests.packed import as_packed
 from tests.training import toy_config
+from tests.unit.test_model_operations import Operations
 from tests.unit.test_planning_schedule import entry, mms_lab, uneven
 
 TINY = BaseShape(layers=6, hidden=192, feed_forward=768, parameters=3_000_000)
@@ -169,6 +170,21 @@ def test_a_packed_pass_keeps_the_weights_of_its_strips_and_not_those_of_its_utte
     assert kept + strips * row == pytest.approx(saved.bytes, rel=0.1)
     memory = needs.memory(seconds)
     assert memory.gathered >= strips * row and memory.activations >= kept + LOGIT_COPIES * logits_BTV.nbytes
+
+
+@pytest.mark.parametrize("dim", [16, 256])
+def test_a_pass_of_evaluation_takes_no_more_than_is_foretold(tmp_path: Path, dim: int) -> None:
+    folder = random_base(tmp_path, "tiny", layers=4)
+    base = FrozenBase.load(str(folder), dtype=torch.float32)
+    model = routed_model(base, [40], dim=dim)
+    on_device = model.on_device(batch_of(base, torch.randn(16, SAMPLE_RATE), [0] * 16))
+    with torch.no_grad(), Operations() as seen:
+        model.device_logits(on_device)
+    encoder = replace(BaseShape.of(str(folder)), front_end_channels=0)
+    needs = Needs(encoder, "float32", dim, 64, 40, on_gpu=True)
+    memory = needs.memory(16.0, backward=False)
+    assert memory.activations + memory.gathered == pytest.approx(2 * seen.peak_bytes, rel=0.5)
+    assert replace(needs, packed=True).memory(16.0, backward=False) == memory, "evaluation is padded in every run"
 
 
 def test_the_shape_of_a_base_is_read_without_its_weights(tmp_path: Path, small_base: Path) -> None:

@@ -1,6 +1,7 @@
 """Front-end features are kept within their budget, come from the device without a wait, and may go to a disk."""
 
 import os
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ from mms_dist import transfer
 from mms_dist.data.batch import FeatureKey
 from mms_dist.data.utterance_id import UtteranceId
 from mms_dist.errors import ConfigError
-from mms_dist.training import feature_spill
 from mms_dist.training.feature_spill import FeatureSpill
 from mms_dist.training.feature_store import FeatureStore
 
@@ -67,6 +67,57 @@ def test_memory_reserved_twice_is_taken_once_and_what_has_none_is_not_kept() -> 
     put(store, ROWS[0], ROWS[1], ROWS[2])
     put(store, ROWS[0])
     assert kept(store, *ROWS[:3]) == [True, True, False]
+
+
+class Locked:
+    """Page-locked memory as a GPU's: in powers of two, and until the machine refuses more."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, most: int = 1 << 40) -> None:
+        self.most, self.taken = most, []  # type: tuple[int, list[int]]
+        monkeypatch.setattr(transfer, "pinned_bytes", lambda size, device: transfer.power_of_two(size))
+        monkeypatch.setattr(transfer, "pinned", self.take)
+
+    def take(self, size_bytes: int, device: torch.device) -> Tensor | None:
+        if sum(self.taken) + size_bytes > self.most:
+            self.taken.append(0)
+            return None
+        self.taken.append(1 << (size_bytes - 1).bit_length())
+        return torch.empty(size_bytes, dtype=torch.uint8)
+
+
+def test_no_more_memory_is_locked_than_the_budget_whatever_its_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Features of 80 bytes would take 128 each."""
+    locked = Locked(monkeypatch)
+    store = FeatureStore(CPU, budget_bytes=1_000, slab_bytes=512)
+    put(store, *ROWS, *(key(row) for row in range(6, 12)))
+    assert locked.taken == [512, 256, 128] and sum(kept(store, *ROWS, *(key(row) for row in range(6, 12)))) == 6 + 3 + 1
+
+
+def test_where_the_machine_locks_no_more_the_rest_is_not_kept_and_it_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked, told = Locked(monkeypatch, most=256), []  # type: tuple[Locked, list[str]]
+    spill = FeatureSpill(tmp_path, tell=print)
+    store = FeatureStore(CPU, budget_bytes=1_000, slab_bytes=256, spill=spill, tell=told.append)
+    put(store, *ROWS)
+    assert kept(store, *ROWS) == [True] * 3 + [False] * 3
+    assert locked.taken == [256, 0], "it is not asked again"
+    assert len(told) == 1 and "page-locks no more memory than 0.00 GiB" in told[0] and not spill._coming_bytes
+    store.close()
+
+
+def test_features_on_their_way_to_the_disk_lie_in_slabs_that_are_given_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked = Locked(monkeypatch)
+    spill = FeatureSpill(tmp_path, tell=print, memory_bytes=2_560)
+    store = FeatureStore(CPU, budget_bytes=0, slab_bytes=512, spill=spill)
+    put(store, *ROWS)
+    assert locked.taken == [256, 256] and kept(store, *ROWS) == [True] * 6
+    held = weakref.ref(store._on_its_way.memory_N.untyped_storage())
+    put(store, key(6))
+    assert locked.taken == [256] * 3 and held() is None
+    store.close()
 
 
 class Copy:
@@ -144,11 +195,9 @@ def test_a_disk_that_fails_ends_spilling_with_a_notice_and_loses_nothing_else(
     store.close()
 
 
-def test_features_wait_for_the_disk_within_bounds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, copies: list[Copy]
-) -> None:
-    monkeypatch.setattr(feature_spill, "MOST_WAITING_BYTES", 2 * BYTES)
-    store = FeatureStore(CPU, budget_bytes=0, spill=FeatureSpill(tmp_path, tell=print))
+def test_features_wait_for_the_disk_within_bounds(tmp_path: Path, copies: list[Copy]) -> None:
+    spill = FeatureSpill(tmp_path, tell=print, memory_bytes=5 * BYTES // 2)  # four fifths of it are two of them
+    store = FeatureStore(CPU, budget_bytes=0, spill=spill)
     put(store, ROWS[0])
     put(store, ROWS[1])
     put(store, ROWS[2])

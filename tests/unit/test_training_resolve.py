@@ -47,8 +47,8 @@ def resolved(hardware: Hardware, *, kept: Kept | None = None, ahead: int = 4000,
     [
         (CPU, ("float32", "padded", False, 32.0, 32.0, 1.0, 4, 2, 2.0)),
         (H100, ("bfloat16", "padded", True, 320.0, 320.0, 13.0, 16, 8, 8.0)),
-        (T4, ("float32", "padded", True, 20.0, 160.0, 13.0, 16, 8, 8.0)),
-        (replace(T4, capability=(6, 1)), ("float32", "padded", False, 20.0, 160.0, 13.0, 16, 8, 8.0)),
+        (T4, ("float32", "padded", True, 20.0, 240.0, 13.0, 16, 8, 8.0)),
+        (replace(T4, capability=(6, 1)), ("float32", "padded", False, 20.0, 240.0, 13.0, 16, 8, 8.0)),
         (SHARDED, ("bfloat16", "padded", False, 320.0, 320.0, 13.0, 16, 8, 8.0)),
     ],
 )
@@ -209,7 +209,7 @@ class OneOfTwo(Comm):
 
 
 def test_all_ranks_choose_by_the_least_of_them_after_one_collective() -> None:
-    other = Facts("elsewhere", frozenset(range(4)), None, 0, Hardware(threads=1))
+    other = Facts("elsewhere", "its boot", frozenset(range(4)), None, 0, 0, Hardware(threads=1))
     comm = OneOfTwo(other)
     mine, least = agree(comm, torch.device("cpu"))
     assert comm.collectives == 1
@@ -224,7 +224,7 @@ def test_all_ranks_choose_by_the_least_of_them_after_one_collective() -> None:
 
 def test_ranks_of_a_machine_share_its_cores_and_memory_and_the_least_counts() -> None:
     def rank(host: str, cores: range, hardware: Hardware = H100, quota: float | None = None) -> Facts:
-        return Facts(host, frozenset(cores), quota, 64 * GIB, hardware)
+        return Facts(host, f"boot of {host}", frozenset(cores), quota, 64 * GIB, 64 * GIB, hardware)
 
     together = part_of_each([rank("a", range(16)), rank("a", range(16))], world=2)
     assert (together.cores, together.pinned_bytes, together.world) == (8, 16 * GIB, 2)
@@ -235,6 +235,46 @@ def test_ranks_of_a_machine_share_its_cores_and_memory_and_the_least_counts() ->
     mixed = part_of_each([rank("a", range(4)), rank("b", range(16), T4)], world=2)
     assert (mixed.capability, mixed.free_bytes, mixed.names) == ((7, 5), 14 * GIB, ("H100", "T4"))
     assert not part_of_each([rank("a", range(4)), rank("b", range(4), CPU)], world=2).on_gpu
+
+
+def test_containers_of_a_machine_share_its_memory_and_cores_and_not_their_limits() -> None:
+    def rank(name: str, *, boot: str = "one", limit_gib: int = 8, quota: float | None = 4.0) -> Facts:
+        return Facts(name, boot, frozenset(range(16)), quota, limit_gib * GIB, 32 * GIB, H100)
+
+    own_names = part_of_each([rank("a"), rank("b")], world=2)
+    assert (own_names.cores, own_names.pinned_bytes) == (4, 4 * GIB), "half of each one's limit"
+    one_name = part_of_each([rank("a"), rank("a")], world=2)
+    assert (one_name.cores, one_name.pinned_bytes) == (2, 2 * GIB)
+    unlimited = [rank(name, limit_gib=32, quota=None) for name in "abcd"]
+    assert part_of_each(unlimited, world=4).pinned_bytes == 4 * GIB, "half of the machine's, by four"
+    assert part_of_each(unlimited, world=4).cores == 4
+    two_machines = [rank("a", boot=boot, limit_gib=32, quota=None) for boot in ("one", "two")]
+    assert part_of_each(two_machines, world=2).pinned_bytes == 16 * GIB, "of one name, by chance"
+    not_known = [rank(name, boot="", limit_gib=32, quota=None) for name in "ab"]
+    assert part_of_each(not_known, world=2).pinned_bytes == 16 * GIB
+
+
+def test_what_is_page_locked_stays_within_the_budget_and_passes_come_first() -> None:
+    """Whatever is asked for; and the log says where it is less."""
+    for free_gib in (0.01, 0.25, 1, 10):
+        hardware = replace(H100, pinned_bytes=int(free_gib * GIB))
+        for asked in (None, 0.0, 0.125, 20.0):
+            for spill in (None, "/tmp/spill"):
+                found = resolved(hardware, model={"feature_cache_gib": asked, "feature_spill_directory": spill})
+                cache = round(found.feature_cache_gib * GIB)
+                assert found.staging_bytes + found.spill_bytes + cache <= hardware.pinned_bytes
+                assert found.staging_bytes > 0 and (cache > 0) == (asked != 0)
+                assert (found.spill_bytes > 0) == (spill is not None and asked != 0)
+                (told, *_) = [line for line in found.lines if "model.feature_cache_gib" in line] or [""]
+                assert ("is asked for, and this process may page-lock" in told) == ((asked or 0) > cache / GIB)
+    usual = resolved(H100, model={"feature_cache_gib": 20, "feature_spill_directory": "/tmp/spill"})
+    assert (usual.staging_bytes, usual.spill_bytes) == (3 * 32 << 20, 160 << 20)
+    assert usual.feature_cache_gib == 10 - 0.25
+    assert any("model.feature_cache_gib 9.75: 20 is asked for" in line for line in usual.lines)
+    assert resolved(CPU, model={"feature_cache_gib": 20}).feature_cache_gib == 20, "nothing is page-locked there"
+    assert resolved(CPU).spill_bytes == usual.spill_bytes
+    elsewhere = resolved(replace(H100, pinned_bytes=0), model={"feature_cache_gib": 20})
+    assert elsewhere.feature_cache_gib == 20, "a machine that is only planned for"
 
 
 def a_run(directory: Path, config_yaml: str = "") -> Path:

@@ -54,10 +54,25 @@ def test_no_more_memory_is_pinned_than_the_budget_and_a_larger_pass_is_as_it_was
         return torch.empty(size_bytes, dtype=torch.uint8)
 
     monkeypatch.setattr(transfer, "pinned", pin)
-    staging = StagingBlocks(CPU, blocks=2, budget_bytes=2 * 20_000, copies=True)
-    assert same(staging.stage(tensors_of(0)).on_device(), tensors_of(0))
-    assert same(staging.stage(tensors_of(9)).on_device(), tensors_of(9))
-    assert [size for size in pinned if size] == [20_000]
+    told: list[str] = []
+    staging = StagingBlocks(CPU, blocks=2, budget_bytes=2 * 20_000, copies=True, tell=told.append)
+    for number in (0, 9, 9, 0, 1, 9):
+        assert same(staging.stage(tensors_of(number)).on_device(), tensors_of(number))
+    assert pinned == [16_384] * 2 and staging.bytes == 2 * 16_384, "powers of two within the budget"
+    assert len(told) == 1 and "1 MiB, and 0.0156 MiB are there for it" in told[0]
+
+
+def test_where_the_machine_locks_no_more_passes_go_through_other_memory_and_it_is_told_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(transfer, "pinned", lambda size_bytes, device: asked.append(size_bytes))
+    told: list[str] = []
+    staging = StagingBlocks(CPU, blocks=2, copies=True, tell=told.append)
+    for number in (0, 3, 1, 9):
+        assert same(staging.stage(tensors_of(number)).on_device(), tensors_of(number))
+    assert len(asked) == len(told) == 1 and "the machine page-locks no more" in told[0]
+    assert staging.bytes == 0
 
 
 class Copy:
