@@ -147,6 +147,11 @@ class GradientPass:
         """Audio of a pass over these utterances, with what fills it up."""
         return self._builder.seconds(members)
 
+    @property
+    def waited_seconds(self) -> float:
+        """How long, so far, passes were waited for that were not prepared in time."""
+        return self._ahead.waited_seconds
+
     def close(self) -> None:
         """End the thread; returns when it is gone."""
         self._ahead.close()

@@ -31,7 +31,7 @@ def toy_shards(folder: Path, *, languages: int, utterances: int, seconds_median:
 
 
 def _demo_rows(utterances: int) -> dict[str, list[dict[str, str]]]:
-    rows = defaultdict(list)
+    rows: dict[str, list[dict[str, str]]] = defaultdict(list)
     with open(DEMO / "manifest.tsv", encoding="utf-8", newline="") as stream:
         for row in csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE):
             if row["split"] == "train" and len(rows[row["lang"]]) < utterances:

@@ -8,6 +8,7 @@ from unittest import mock
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from mms_dist.model import base as base_module
 from mms_dist.model.base import FrozenBase
@@ -60,10 +61,20 @@ def random_base(config: Any, dtype: torch.dtype, device: torch.device, state: St
         return FrozenBase.load("a random base", dtype=dtype, device=device)
 
 
-def _random_module(config: Any, device: torch.device) -> nn.Module:
+def library_module(config: Any, dtype: torch.dtype, device: torch.device, state: State) -> Any:
+    """Hugging Face's own with those weights, its convolutions as torch computes them."""
+    module = _random_module(config, device)
+    module.load_state_dict(state)
+    module = module.to(dtype).eval()
+    # As a base has it: the norm of its weight is not computed in every call.
+    parametrize.remove_parametrizations(module.encoder.pos_conv_embed.conv, "weight")
+    return module
+
+
+def _random_module(config: Any, device: torch.device) -> Any:
     from transformers import Wav2Vec2Model
 
     torch.manual_seed(0)
     with torch.device(device):
-        module: nn.Module = Wav2Vec2Model(config)
+        module = Wav2Vec2Model(config)
     return module

@@ -28,9 +28,9 @@ from tests.gpu.collectives import look_at_collectives
 from tests.gpu.commands import TIMED_OUT, Commands
 from tests.gpu.distance import relative
 from tests.gpu.part import Part
-from tests.gpu.parts.product import DEMO
+from tests.gpu.parts.product import DEMO, LEARNING_RATE
 from tests.gpu.record import Document, Record, collect
-from tests.gpu.summary import TABLE, failed_parts, write_results
+from tests.gpu.summary import TABLE, exit_status, write_results
 
 BOUND = 1e-3
 """DESIGN I1, in float32."""
@@ -144,7 +144,7 @@ class Suite:
         device = ["--run.device", "auto" if self.part.on_gpu else "cpu"]
         words = ["train", "--config", DEMO, "--data.shards", str(self.out / "corpus" / "shards"), *device]
         words += ["--run.directory", str(self.out / name), "--model.dtype", "float32", "--optim.batch_seconds", "4"]
-        words += ["--optim.steps", str(self._steps), "--optim.warmup_steps", "1"]
+        words += ["--optim.steps", str(self._steps), "--optim.warmup_steps", "1", "--optim.lr", LEARNING_RATE]
         words += ["--evaluation.every_steps", str(self._steps), "--evaluation.max_utterances", "1"]
         return [*words, "--checkpoint.every_rounds", half, *more]
 
@@ -192,7 +192,7 @@ def main(arguments: list[str] | None = None) -> int:
         parts |= collect(out / f"rank{rank}.jsonl")
     write_results(out, parts, smoke=asked.smoke)
     print(f"\n{(out / TABLE).read_text(encoding='utf-8')}")
-    return 1 if failed_parts(parts) else 0
+    return exit_status(parts)
 
 
 if __name__ == "__main__":

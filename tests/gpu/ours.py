@@ -3,7 +3,7 @@
 Legend: S slots, R row length.
 """
 
-import inspect
+import contextlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -75,8 +75,6 @@ def speed_settings(device: torch.device, *, compiled: bool) -> list[Setting]:
 
 def can_pack(dtype: torch.dtype, device: torch.device) -> bool:
     """Whether packed passes can be computed: on a GPU by flash kernels alone, which take half precision."""
-    if "packed" not in inspect.signature(GradientPass).parameters:
-        return False
     if device.type == "cpu":
         return True
     return dtype in (torch.bfloat16, torch.float16) and torch.cuda.get_device_capability(device) >= (8, 0)
@@ -112,7 +110,7 @@ class Joint:
             forward_seconds=setting.forward_seconds,
             forward_cost=self._cost_samples,
             seed=0,
-            **({"packed": True} if setting.attention == "packed" else {}),
+            packed=setting.attention == "packed",
         )
         self._adam = RowAdamW(bank)
         self._step = 0
@@ -120,8 +118,15 @@ class Joint:
         self._trainees: Any = {name(slot): SimpleNamespace(slot=slot, settings=one) for slot in range(bank.slots)}
 
     def accumulate(self, batches: Sequence[LoadedBatch]) -> RoundLosses:
-        """The passes of a round; gradients are in the bank afterwards."""
-        return self.through.accumulate(batches, self._trainees)
+        """The passes of a round; gradients are in the bank afterwards.
+
+        Raises:
+            RuntimeError: layers are compiled, and a pass fits none of the graphs. The product computes such a pass with
+                the layers as they are written, and nobody would see it but by the clock.
+        """
+        strict = torch.compiler.set_stance("fail_on_recompile") if self.setting.compiled else contextlib.nullcontext()
+        with strict:
+            return self.through.accumulate(batches, self._trainees)
 
     def gradients(self, batches: Sequence[LoadedBatch]) -> tuple[dict[str, float], Tensor]:
         """Losses by language, and gradients [S, R]; the bank's own are zero again."""
@@ -141,9 +146,9 @@ class Joint:
         return losses
 
     @property
-    def preparation_wait_seconds(self) -> float:
-        """How long passes were waited for, so far, that the host had not described in time."""
-        return self.through.preparation_wait_seconds
+    def waited_seconds(self) -> float:
+        """How long passes were waited for, so far, that the host had not prepared in time."""
+        return self.through.waited_seconds
 
     def close(self) -> None:
         """End its threads."""

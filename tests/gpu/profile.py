@@ -49,7 +49,8 @@ class Profile:
 
 
 def profiled(work: Work, device: torch.device) -> Profile:
-    """One call on a GPU. Everything it does should have been done once before.
+    """One call. Everything it does should have been done once before. On a CPU only the time means something:
+    it launches no kernels.
 
     Operations of torch are not recorded: that would slow the host down. (Read in torch 2.13: `kineto_shim.cpp` records
     calls of the CUDA runtime and driver with the CUDA activities; `torch/autograd/profiler.py` gives them as events
@@ -57,7 +58,8 @@ def profiled(work: Work, device: torch.device) -> Profile:
     before the first launch or after the last.
     """
     synchronize(device)
-    with profile(activities=[ProfilerActivity.CUDA]) as recorded:
+    activity = ProfilerActivity.CUDA if device.type == "cuda" else ProfilerActivity.CPU
+    with profile(activities=[activity]) as recorded:
         began = time.perf_counter()
         work()
         synchronize(device)

@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -49,12 +50,12 @@ class Runner:
                     record.end("skipped", error=f"{max(left, 0):.0f} s of the budget left, it needs {item.needs:.0f}")
                 else:
                     self._one(item, min(item.limit, left), server, log)
-                self.write()
+                self.write([item.name for item in items])
         return collect(self.out / FINDINGS)
 
-    def write(self) -> None:
+    def write(self, expected: Sequence[str]) -> None:
         """What has been found so far, as JSON and as a table."""
-        write_results(self.out, collect(self.out / FINDINGS), smoke=self.smoke)
+        write_results(self.out, collect(self.out / FINDINGS), smoke=self.smoke, expected=expected)
 
     def _one(self, item: Item, seconds: float, server: Server, log: IO[str]) -> None:
         record = Record(self.out / FINDINGS, item.name)

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.gpu import targets
+from tests.gpu import recipe_start, targets
 from tests.gpu.part import Part
 from tests.gpu.record import Record, collect
 from tests.gpu.runner import FINDINGS, Runner
 from tests.gpu.schedule import ITEMS, Item, chosen
-from tests.gpu.summary import RESULTS, TABLE, failed_parts, table
+from tests.gpu.summary import RESULTS, TABLE, exit_status, failed_parts, table
 
 ROOT = Path(__file__).parents[2]
 KINDS = ("checks", "figures", "notes", "skipped")
@@ -33,7 +33,8 @@ def test_a_smoke_run_passes_every_part(tmp_path: Path) -> None:
     results = json.loads((tmp_path / RESULTS).read_text())
     assert {name: part["status"] for name, part in results["parts"].items()} == {item.name: "passed" for item in ITEMS}
     assert all(any(part.get(kind) for kind in KINDS) for part in results["parts"].values())
-    assert "Its figures mean nothing" in (tmp_path / TABLE).read_text()
+    shown = (tmp_path / TABLE).read_text()
+    assert "Its figures mean nothing" in shown and shown.startswith("# GPU suite: complete, every check passed\n")
 
 
 @pytest.mark.timeout(600)
@@ -78,12 +79,34 @@ def test_a_part_that_crashes_or_hangs_or_fails_stops_no_other(tmp_path: Path) ->
     assert failed_parts(parts) == ["crash", "hang", "fail", "raise_an_error"]
     shown = (tmp_path / TABLE).read_text()
     assert "fail: too much: 2.0 > 1" in shown and "as after a CUDA error" in shown
+    assert shown.startswith("# GPU suite: failed: crash, hang, fail, raise_an_error\n") and exit_status(parts) == 1
 
 
-def test_a_part_for_which_no_time_is_left_is_left_out_and_said_to_be(tmp_path: Path) -> None:
+def test_a_part_for_which_no_time_is_left_makes_the_run_incomplete(tmp_path: Path) -> None:
     parts = Runner(tmp_path, budget=5, smoke=False).run([Item("late", f"{__name__}:hang", 10, 60)])
     assert parts["late"]["status"] == "skipped" and "it needs 10" in parts["late"]["error"]
-    assert not failed_parts(parts)
+    assert not failed_parts(parts) and exit_status(parts) == 3
+    shown = (tmp_path / TABLE).read_text()
+    assert shown.startswith("# GPU suite: incomplete, 1 left out or not begun: late\n") and "1 skipped" in shown
+
+
+def leave_out_a_piece(part: Part) -> None:
+    part.record.holds("the rest", True)
+    part.record.skip("a piece", "2 s left, expected 8")
+
+
+def test_a_piece_that_is_left_out_and_a_part_not_begun_are_counted(tmp_path: Path) -> None:
+    item = Item("whole", f"{__name__}:leave_out_a_piece", 0, 30)
+    parts = Runner(tmp_path, budget=100, smoke=True).run([item])
+    assert parts["whole"]["status"] == "passed" and exit_status(parts) == 3
+    first = table(parts, smoke=False, expected=["whole", "next"]).splitlines()[0]
+    assert first == "# GPU suite: incomplete, 2 left out or not begun: next, whole: a piece"
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # torch looks at it where it compiles
+@pytest.mark.parametrize("words", [["300m", "--smoke"], ["1b", "--compiled", "--smoke"]])
+def test_the_recipe_starts_and_trains(words: list[str]) -> None:
+    recipe_start.main(words)
 
 
 def test_a_run_cut_off_in_the_middle_of_a_line_loses_that_line_alone(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 
@@ -41,7 +41,17 @@ def median(work: Work, device: torch.device, *, repeats: int = 5) -> float:
     return statistics.median(once(work, device) for _ in range(repeats))
 
 
-def in_turn(sides: dict[str, Work], device: torch.device, *, repeats: int, warmups: int = 1) -> dict[str, Timing]:
+def first_and_later(works: Iterable[Work], device: torch.device) -> dict[str, list[float]]:
+    """Ms of the first call of each work, and the median of its later ones. The first work loads libraries and kernels,
+    and is not told."""
+    first, later = [], []
+    for work in works:
+        first.append(1e3 * once(work, device))
+        later.append(1e3 * median(work, device))
+    return {"first": first[1:], "later": later[1:]}
+
+
+def in_turn(sides: Mapping[str, Work], device: torch.device, *, repeats: int, warmups: int = 1) -> dict[str, Timing]:
     """Both sides alternated in one process, every other time in the opposite order."""
     synchronize(device)
     return alternate({name: drained(work, device) for name, work in sides.items()}, repeats=repeats, warmups=warmups)

@@ -58,7 +58,8 @@ def test_the_gpu_page_says_what_is_chosen_from_the_hardware() -> None:
 def test_the_gpu_page_explains_every_part_of_the_suite() -> None:
     table = (DOCS / "gpu.md").read_text(encoding="utf-8").partition("| part | what it shows |")[2].partition("\n\n")[0]
     named = re.findall(r"`([\w-]+)`", " ".join(row.split(" | ")[0] for row in table.splitlines()))
-    assert sorted(named) == sorted(item.name for item in ITEMS)
+    assert named == [item.name for item in ITEMS], "in the order in which they run"
+    assert f"Their limits sum to {sum(item.limit for item in ITEMS):,.0f} s" in (DOCS / "gpu.md").read_text("utf-8")
 
 
 def _anchors(text: str) -> set[str]:

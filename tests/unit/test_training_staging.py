@@ -1,5 +1,6 @@
 """A pass's tensors arrive as they were, and a block is filled again only when its copy has ended."""
 
+import itertools
 import threading
 from collections.abc import Iterator
 
@@ -135,6 +136,14 @@ def test_results_come_in_order_and_none_is_begun_before_its_turn(ahead: Ahead) -
     for number, result in enumerate(ahead.map(work, range(9))):
         assert result == number**2 and max(begun) <= number + 2
     assert begun == [*range(9)]
+
+
+def test_the_time_in_which_results_were_waited_for_is_kept(ahead: Ahead, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = itertools.count()
+    monkeypatch.setattr("mms_dist.training.ahead.perf_counter", lambda: next(clock))
+    assert ahead.waited_seconds == 0
+    assert [*ahead.map(str, range(3))] == ["0", "1", "2"]
+    assert ahead.waited_seconds == 3, "a tick of the clock for every result"
 
 
 def test_an_error_comes_where_its_result_would_and_nothing_runs_after_it(ahead: Ahead) -> None:

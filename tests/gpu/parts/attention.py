@@ -1,23 +1,27 @@
-"""Attention kernels: what a shape costs that was never seen, and one that was; whether packed attention is right.
+"""Attention and convolutions: what a shape costs that was never seen, and one that was; are packed attention and the
+base's convolutions right?
 
 Legend: B utterances, T frames, H heads, D head size, N frames of all utterances end to end.
 """
 
 import contextlib
+import itertools
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
+from mms_dist.model.cuda_settings import settle_cuda_arithmetic
+from mms_dist.model.segments import Segments
 from tests.gpu.distance import relative
+from tests.gpu.ours import can_pack
 from tests.gpu.part import Part
-from tests.gpu.timing import median, once
+from tests.gpu.parts import convolutions
+from tests.gpu.shapes import shapes_of
+from tests.gpu.timing import first_and_later, median
 
 HEADS, HEAD_SIZES = 16, (64, 80)
-SHAPES = ((24, 331), (23, 347), (19, 419), (16, 503), (11, 719), (6, 1249))
-"""Utterances and frames of passes of about 160 s."""
 BACKENDS = {
     "torch's choice": None,
     "cuDNN": SDPBackend.CUDNN_ATTENTION,
@@ -29,12 +33,16 @@ _PACKED_BOUND = 1e-2
 
 
 def run(part: Part) -> None:
+    head_sizes = HEAD_SIZES if part.on_gpu else HEAD_SIZES[:1]
     # The settings of the process, not the product's: the table shows what each kernel would cost.
     torch.backends.cuda.enable_cudnn_sdp(True)
-    for head_size in HEAD_SIZES if part.on_gpu else HEAD_SIZES[:1]:
+    for head_size in head_sizes:
         part.record.note(f"ms by kernel, head size {head_size}", padded(part, head_size))
-        if part.on_gpu:
+    settle_cuda_arithmetic()
+    for head_size in head_sizes:
+        if can_pack(part.half, part.device):
             packed(part, head_size)
+    convolutions.run(part)
 
 
 def padded(part: Part, head_size: int) -> dict[str, object]:
@@ -44,14 +52,10 @@ def padded(part: Part, head_size: int) -> dict[str, object]:
         for masked in (True, False):
             if masked and name == "flash":
                 continue  # it takes no mask
-            first, later = [], []
             try:
                 with sdpa_kernel(backend) if backend is not None else contextlib.nullcontext():
-                    for utterances, frames in SHAPES if part.on_gpu else ((2, 20),):
-                        work = attention(part, utterances, frames, head_size, masked=masked)
-                        first.append(1e3 * once(work, part.device))
-                        later.append(1e3 * median(work, part.device))
-                what: object = {"first": first, "later": later}
+                    works = (attention(part, *shape, head_size, masked=masked) for shape in shapes_of(part))
+                    what: object = first_and_later(works, part.device)
             except RuntimeError as error:
                 what = str(error).splitlines()[0]
             found[f"{name}, {'masked' if masked else 'full'}"] = what
@@ -74,33 +78,32 @@ def attention(part: Part, utterances: int, frames: int, head_size: int, *, maske
 
 
 def packed(part: Part, head_size: int) -> None:
-    """Variable-length attention: right, NaN stays in its utterance, the same bits in other company, and its time."""
-    from torch.nn.attention.varlen import varlen_attn
-
-    lengths = [331 - 7 * (item % 9) for item in range(24)]
-    ends = torch.tensor([0, *lengths]).cumsum(0).to(part.device, torch.int32)
+    """The attention of packed passes: is it right, does NaN stay in its utterance, are the bits those of an utterance
+    alone, and its time."""
+    lengths = tuple(
+        34 - 7 * (item % 3) if part.smoke else 331 - 7 * (item % 9) for item in range(8 if part.smoke else 24)
+    )
     query, key, value = (
         torch.randn(sum(lengths), HEADS, head_size, device=part.device, dtype=part.half, requires_grad=True)
         for _ in range(3)
     )
-
-    def attend(q: Tensor, k: Tensor, v: Tensor, ends_of: Tensor) -> Tensor:
-        return varlen_attn(q, k, v, ends_of, ends_of, max(lengths), max(lengths))
-
-    found = attend(query, key, value, ends)
-    spans = [slice(begin, end) for begin, end in zip(ends.tolist(), ends.tolist()[1:], strict=False)]
-    each = [
-        scaled_dot_product_attention(*(x[span].detach().float().transpose(0, 1)[None] for x in (query, key, value)))
-        for span in spans
-    ]
-    expected = torch.cat([one[0].transpose(0, 1) for one in each])
-    part.record.check(f"packed attention, head size {head_size}", relative(found, expected), at_most=_PACKED_BOUND)
+    every = segments(part, lengths)
+    found = every.attend(query, key, value)
+    limits = every.limits_S1.tolist()
+    spans = [slice(begin, end) for begin, end in itertools.pairwise(limits)]
+    each = []
+    for span in spans:
+        q, k, v = (x[span].detach().float().transpose(0, 1)[None] for x in (query, key, value))
+        each.append(scaled_dot_product_attention(q, k, v)[0].transpose(0, 1))
+    part.record.check(
+        f"packed attention, head size {head_size}", relative(found, torch.cat(each)), at_most=_PACKED_BOUND
+    )
     with torch.no_grad():
-        sick = [x.detach().clone() for x in (query, key, value)]
-        for x in sick:
+        q, k, v = (x.detach().clone() for x in (query, key, value))
+        for x in (q, k, v):
             x[spans[3]] = float("nan")
-        beside = attend(*sick, ends)
-        alone = attend(*(x[spans[5]] for x in (query, key, value)), ends[:1].new_tensor([0, lengths[5]]))
+        beside = every.attend(q, k, v)
+        alone = segments(part, lengths[5:6]).attend(query[spans[5]], key[spans[5]], value[spans[5]])
     others = [number for number in range(len(spans)) if number != 3]
     part.record.holds(
         f"packed attention keeps NaN in its utterance, head size {head_size}",
@@ -110,5 +113,11 @@ def packed(part: Part, head_size: int) -> None:
         f"packed attention, an utterance alone has the bits it has beside others, head size {head_size}",
         torch.equal(alone, found[spans[5]]),
     )
-    seconds = median(lambda: attend(query, key, value, ends).sum().backward(), part.device)
+    seconds = median(lambda: every.attend(query, key, value).sum().backward(), part.device)
     part.record.note(f"packed attention, ms of {sum(lengths)} frames, head size {head_size}", 1e3 * seconds)
+
+
+def segments(part: Part, lengths: tuple[int, ...]) -> Segments:
+    """Utterances of so many frames, end to end."""
+    limits_S1 = torch.tensor([0, *lengths]).cumsum(0).to(part.device, torch.int32)
+    return Segments(limits_S1, longest=max(lengths), lengths=lengths, is_filler=(False,) * len(lengths))

@@ -39,8 +39,15 @@ def run(part: Part) -> None:
             # Half a minute for each kind of weights on a GPU: once is enough to see that compiled layers are right.
             compiled = dtype is torch.bfloat16 and shape == next(iter(shapes))
             for setting in settings_of(dtype, part.device, compiled=compiled, **DRAWN):
-                losses_B, grads_SR = computed(config, state, dtype, part.device, batches, setting)
                 what = f"{shape}, {_short(dtype)}, {setting}"
+                try:
+                    losses_B, grads_SR = computed(config, state, dtype, part.device, batches, setting)
+                except RuntimeError as error:
+                    if not setting.compiled:
+                        raise
+                    # Most likely a pass fits no graph: see `Joint.accumulate`. What comes after can still be checked.
+                    part.record.holds(f"every pass fits a compiled graph, {what}", False, str(error)[:1000])
+                    continue
                 part.record.check(f"losses, {what}", relative(losses_B, reference[0]), at_most=bounds[0])
                 part.record.check(f"gradients, {what}", relative(grads_SR, reference[1]), at_most=bounds[1])
         against_hugging_face(part, shape, config, state, batches)

@@ -34,12 +34,11 @@ def look_at(part: Part, shape: str) -> None:
     for setting in speed_settings(part.device, compiled=False):
         look_at_rounds(part, shape, Joint(base, adapters(base, [40] * languages), setting), batches)
     pass_cost(part, shape, base)
-    if part.on_gpu:
-        recipe = Recipe(config_of(shape), part.half, part.device, compiled=False)
-        ready = recipe.cut(batches, seconds=seconds, most=RECIPE_BATCHES)
-        recipe.train(ready)
-        found = profiled(lambda: recipe.train(ready), part.device)
-        part.record.note(f"recipe, {shape}", found.told(len(ready)))
+    recipe = Recipe(config_of(shape, tiny=part.smoke), part.half, part.device, compiled=False)
+    ready = recipe.cut(batches, seconds=seconds, most=RECIPE_BATCHES)
+    recipe.train(ready)
+    found = profiled(lambda: recipe.train(ready), part.device)
+    part.record.note(f"recipe, {shape}", found.told(len(ready)))
 
 
 def look_at_rounds(part: Part, shape: str, joint: Joint, batches: list[LoadedBatch]) -> None:
@@ -48,12 +47,11 @@ def look_at_rounds(part: Part, shape: str, joint: Joint, batches: list[LoadedBat
     joint.round(batches)
     waits = synchronizing_operations(lambda: joint.accumulate(batches), part.device)
     part.record.check(f"operations in the passes of a round that wait for the device, {what}", len(waits), at_most=0)
-    if not part.on_gpu:
-        return
     count, _ = joint.passes(batches)
-    before = joint.preparation_wait_seconds
+    before = joint.waited_seconds
     seconds = once(lambda: joint.accumulate(batches), part.device)
-    waited = joint.preparation_wait_seconds - before
+    waited = joint.waited_seconds - before
+    # The first pass of a round is always waited for: nothing was computed while it was prepared.
     part.record.note(f"host late with a pass, share of a round's time, {what}", waited / seconds)
     passes = profiled(lambda: joint.accumulate(batches), part.device)
     part.record.note(f"passes of a round, {what}", passes.told(count))

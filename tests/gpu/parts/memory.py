@@ -35,8 +35,9 @@ def look_at(part: Part, shape: str, joint: Joint) -> None:
     """The highest within a full pass, and what the plan and the choice of `rounds.forward_seconds` expect it to be."""
     what, expected = f"{shape}, {joint.setting}", needs(joint).memory(joint.setting.forward_seconds).after_start
     found = peak(part, joint)
-    part.record.note(what, {"GiB expected": expected / _GIB} | (found or {"GiB at the highest": "out of memory"}))
-    if found and part.on_gpu:
+    missing: dict[str, object] = {"GiB at the highest": "out of memory"} if found is None else {}
+    part.record.note(what, {"GiB expected": expected / _GIB} | (found or {}) | missing)
+    if found:
         ratio = found["GiB at the highest"] * _GIB / expected
         part.record.check(f"memory against what is expected, {what}", ratio, at_most=1 / MEMORY_SHARE)
 
@@ -56,8 +57,8 @@ def needs(joint: Joint) -> Needs:
     )
 
 
-def peak(part: Part, joint: Joint) -> dict[str, float]:
-    """GiB before a full pass, and at the highest within it; nothing where it does not fit."""
+def peak(part: Part, joint: Joint) -> dict[str, float] | None:
+    """GiB before a full pass, and at the highest within it; None where it does not fit. A CPU does not count them."""
     batches = one_pass(4.0 if part.smoke else joint.setting.forward_seconds, languages=joint.bank.slots)
     gc.collect()
     if not part.on_gpu:
@@ -70,7 +71,7 @@ def peak(part: Part, joint: Joint) -> dict[str, float]:
         joint.gradients(batches)
         torch.cuda.synchronize(part.device)
     except (torch.OutOfMemoryError, TrainingError):
-        return {}
+        return None
     return {
         "GiB before": before / _GIB,
         "GiB at the highest": torch.cuda.max_memory_allocated(part.device) / _GIB,

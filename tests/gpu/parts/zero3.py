@@ -11,7 +11,7 @@ from tests.corpus import build_toy_shards, toy_languages
 from tests.gpu.commands import Commands
 from tests.gpu.distance import relative
 from tests.gpu.part import Part
-from tests.gpu.parts.product import DEMO, ROOT
+from tests.gpu.parts.product import DEMO, LEARNING_RATE, ROOT
 
 SETTINGS = str(ROOT / "configs" / "deepspeed" / "zero3.json")
 BOUND = 1e-3
@@ -33,11 +33,20 @@ def compare(part: Part, commands: Commands, folder: Path) -> None:
     """The last checkpoints of both runs; and one in bfloat16, which must come to its end."""
     shards = str(build_toy_shards(folder, languages=2, train=4, dev=2))
     steps = "2" if part.smoke else "12"
-    device = "cpu" if part.smoke else "cuda:0"
 
     def command(name: str, dtype: str, *more: str) -> list[str]:
         words = ["train", "--config", DEMO, "--data.shards", shards, "--run.directory", str(folder / name)]
-        words += ["--run.device", device, "--model.dtype", dtype, "--optim.steps", steps, "--optim.warmup_steps", "1"]
+        words += [
+            "--run.device",
+            str(part.device),
+            "--model.dtype",
+            dtype,
+            "--optim.steps",
+            steps,
+            "--optim.warmup_steps",
+            "1",
+        ]
+        words += ["--optim.lr", LEARNING_RATE]
         return [*words, "--optim.batch_seconds", "4", "--evaluation.every_steps", steps, *more]
 
     commands.succeeds(*command("whole", "float32"), name="train without DeepSpeed")
