@@ -247,7 +247,7 @@ def test_the_gpus_kernel_gets_arguments_that_it_has(monkeypatch: pytest.MonkeyPa
     calls: list[dict[str, object]] = []
 
     class OnGpu:
-        is_cuda = True
+        device = torch.device("cuda")
 
     def noted(*arguments: object, **options: object) -> None:
         calls.append(signature.bind(*arguments, **options).arguments)
