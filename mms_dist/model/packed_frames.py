@@ -3,9 +3,9 @@
 A block is a row as an utterance is one in a padded pass, [R, K, …], so that everything that works frame by frame, and
 what takes each row through its own language's matrices, is the same code for both. All blocks of all passes have one
 shape and every strip begins with a block: whatever else is in the pass, a strip's frames go through the same kernels,
-and its gradient is one product over its own frames, summed in float32 within. (`torch.nn.functional.grouped_mm` would take strips as they are, but waits for the
-device on all compute capabilities but 9.0 and 10.x, and leaves rows of no group as the memory was: GroupedBlas.cpp and
-GroupedMMUtils.h of torch 2.11 and 2.13.)
+and its gradient is one product over its own frames. (`torch.nn.functional.grouped_mm` would take strips as they are,
+but waits for the device on all compute capabilities but 9.0 and 10.x, and leaves rows of no group as the memory was:
+GroupedBlas.cpp and GroupedMMUtils.h of torch 2.11 and 2.13.)
 
 Legend: B utterances, U strips, N frames of the pass, R blocks of K frames, C front-end channels, H hidden size, X and Y
 the two sides of a matrix, P rows of the positional convolution, T frames of the longest utterance.
@@ -193,7 +193,8 @@ def _sum_of_blocks(grads_R: Tensor, owner_R: Tensor, strips: tuple[slice, ...]) 
     """
     if grads_R.device.type != "cpu":
         return torch.stack([grads_R[strip].sum(0) for strip in strips])
-    return grads_R.new_zeros(len(strips), *grads_R.shape[1:]).index_add_(0, owner_R, grads_R)
+    sums_U, own = grads_R.new_zeros(len(strips), *grads_R.shape[1:]), slice(strips[-1].stop)
+    return sums_U.index_add_(0, owner_R[own], grads_R[own])
 
 
 @torch.no_grad()
