@@ -1,10 +1,11 @@
 """A device without values, to see what crosses between host and device and what waits.
 
 On torch's `meta` device whatever asks for a value raises: `.item()`, `.tolist()`, `bool(tensor)`, `.cpu()`, a mask as
-an index. What only copies to the device is counted here.
+an index. What only copies to the device is counted here. Code that has a way of its own for the CPU takes a GPU's here.
 """
 
 import contextlib
+from collections import Counter
 from typing import Any, Self
 
 import numpy as np
@@ -22,10 +23,14 @@ META = torch.device("meta")
 
 
 class Crossings:
-    """Counts what this thread does that involves both the host and the device, while it is entered."""
+    """Counts what this thread does that involves both the host and the device, while it is entered.
+
+    `operations` are all that torch computed, by name.
+    """
 
     def __init__(self) -> None:
         self.count = 0
+        self.operations: Counter[str] = Counter()
         self._modes = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -46,6 +51,7 @@ class _Operations(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
+        self._crossings.operations[str(func)] += 1
         tensors = [each for each in tree_leaves((args, kwargs, out)) if isinstance(each, Tensor)]
         # A number of the host in an operation of the device is passed by value.
         self._crossings.count += len({each.device for each in tensors if each.dim() or each.device == META}) > 1

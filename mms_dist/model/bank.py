@@ -74,7 +74,7 @@ def add_to_slots(sums_SR: Tensor, slots_U: Tensor, rows_UR: Tensor, *, in_strips
     A CPU does so anyway. A GPU would add the rows of one slot in any order, so there it is asked for one at a time: a
     pass has few strips.
     """
-    if not (in_strips and sums_SR.is_cuda):
+    if not in_strips or sums_SR.device.type == "cpu":
         sums_SR.index_add_(0, slots_U, rows_UR)
         return
     for slot_1, row_1R in zip(slots_U.split(1), rows_UR.split(1), strict=True):

@@ -3,9 +3,9 @@
 A block is a row as an utterance is one in a padded pass, [R, K, …], so that everything that works frame by frame, and
 what takes each row through its own language's matrices, is the same code for both. All blocks of all passes have one
 shape and every strip begins with a block: whatever else is in the pass, a strip's frames go through the same kernels,
-and its gradient is the same sum. (`torch.nn.functional.grouped_mm` would take strips as they are, but waits for the
-device on all compute capabilities but 9.0 and 10.x, and leaves rows of no group as the memory was: GroupedBlas.cpp and
-GroupedMMUtils.h of torch 2.11 and 2.13.)
+and its gradient is one product over its own frames. (`torch.nn.functional.grouped_mm` would take strips as they are,
+but waits for the device on all compute capabilities but 9.0 and 10.x, and leaves rows of no group as the memory was:
+GroupedBlas.cpp and GroupedMMUtils.h of torch 2.11 and 2.13.)
 
 Legend: B utterances, U strips, N frames of the pass, R blocks of K frames, C front-end channels, H hidden size, X and Y
 the two sides of a matrix, P rows of the positional convolution, T frames of the longest utterance.
@@ -13,6 +13,7 @@ the two sides of a matrix, P rows of the positional convolution, T frames of the
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise, starmap
 from typing import Any, ClassVar
 
 import torch
@@ -34,6 +35,7 @@ class PackedFrames:
         feature_N: row of the features that it is made of.
         gapped_N, logits_BT: see `PackedTables`.
         gapped_rows: P.
+        strips: blocks of each strip, without those at the end of the pass that are all filler; known on the host.
     """
 
     head_step: ClassVar[int] = 64
@@ -49,6 +51,7 @@ class PackedFrames:
     gapped_N: Tensor
     logits_BT: Tensor
     gapped_rows: int
+    strips: tuple[slice, ...]
 
     @classmethod
     def of(cls, tables: PackedTables, tensors: Mapping[str, Tensor]) -> "PackedFrames":
@@ -65,6 +68,7 @@ class PackedFrames:
             gapped_N=tensors["gapped rows of frames"],
             logits_BT=tensors["frames of utterances"],
             gapped_rows=tables.gapped_rows,
+            strips=tuple(starmap(slice, pairwise(tables.blocks_U1.tolist()))),
         )
 
     @staticmethod
@@ -97,18 +101,18 @@ class PackedFrames:
         """What each utterance has, for each of its frames, [R, K]."""
         return values_B.index_select(0, self.utterance_N).unflatten(0, (-1, BLOCK))
 
-    def gather(self, weights_U: Tensor, _: Tensor) -> Tensor:
-        """The strips' weights or biases as they are: one for every block of every layer would be too much to keep."""
-        return weights_U
+    def gather(self, parts_U: Tensor, _: Tensor) -> Tensor:
+        """What `product` needs: biases of the blocks, in float32 for the sake of their gradients, but the strips'
+        matrices as they are. A matrix for every block of every layer would be too much to keep."""
+        return _OfBlocks.apply(parts_U, self.owner_R, self.strips) if parts_U.shape[-2] == 1 else parts_U
 
-    def product(self, frames_RKX: Tensor, weight_UXY: Tensor, bias_U1Y: Tensor) -> Tensor:
+    def product(self, frames_RKX: Tensor, weight_UXY: Tensor, bias_R1Y: Tensor) -> Tensor:
         """Every frame times its own strip's matrix, plus its bias, [R, K, Y]."""
-        bias_R1Y = _OfBlocks.apply(bias_U1Y, self.owner_R)
-        return _Product.apply(bias_R1Y, frames_RKX, weight_UXY, self.owner_R)
+        return _Product.apply(bias_R1Y, frames_RKX, weight_UXY, self.owner_R, self.strips)
 
     def add_product(self, residual_RKY: Tensor, frames_RKX: Tensor, weight_UXY: Tensor) -> Tensor:
         """`residual` plus every frame times its own strip's matrix, [R, K, Y]."""
-        return _Product.apply(residual_RKY, frames_RKX, weight_UXY, self.owner_R)
+        return _Product.apply(residual_RKY, frames_RKX, weight_UXY, self.owner_R, self.strips)
 
     def by_utterance(self, logits_RKV: Tensor) -> Tensor:
         """[B, T, V]. Past its end an utterance has its last frame again, of which no loss may take account."""
@@ -117,43 +121,53 @@ class PackedFrames:
 
 
 class _OfBlocks(torch.autograd.Function):
-    """Each block's part of what strips have, [U, …] to [R, …], with gradients summed in the order of the blocks."""
+    """Each block's part of what strips have, [U, …] to [R, …] in at least float32."""
 
     @staticmethod
-    def forward(ctx: Any, parts_U: Tensor, owner_R: Tensor) -> Tensor:
+    def forward(ctx: Any, parts_U: Tensor, owner_R: Tensor, strips: tuple[slice, ...]) -> Tensor:
         ctx.save_for_backward(owner_R)
-        ctx.strips = len(parts_U)
-        return parts_U.index_select(0, owner_R)
+        ctx.strips = strips
+        parts_R = parts_U.index_select(0, owner_R)
+        return parts_R.to(torch.promote_types(parts_R.dtype, torch.float32))
 
     @staticmethod
-    def backward(ctx: Any, *grads_R: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, *grads_R: Tensor) -> tuple[Tensor, None, None]:
         (owner_R,) = ctx.saved_tensors
-        return _sum_of_blocks(grads_R[0], owner_R, ctx.strips), None
+        return _sum_of_blocks(grads_R[0], owner_R, ctx.strips), None, None
 
 
 class _Product(torch.autograd.Function):
-    """`added` plus each block's frames times its strip's matrix; keeps the strips' matrices, and not the blocks'."""
+    """`added` plus each block's frames times its strip's matrix; keeps the strips' matrices, and not the blocks'.
+
+    The gradient of a matrix is one product for each strip, a small number of them a pass, into which no other strip and
+    no filler at the end of the pass enters. A product in bfloat16 is summed in float32 and rounded once.
+    """
 
     @staticmethod
-    def forward(ctx: Any, added: Tensor, frames_RKX: Tensor, weight_UXY: Tensor, owner_R: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, added: Tensor, frames_RKX: Tensor, weight_UXY: Tensor, owner_R: Tensor, strips: tuple[slice, ...]
+    ) -> Tensor:
         ctx.save_for_backward(frames_RKX, weight_UXY, owner_R)
-        ctx.added = added.shape
-        return torch.baddbmm(added, frames_RKX, _of_blocks(weight_UXY, owner_R))
+        ctx.strips = strips
+        ctx.is_bias, ctx.dtype = added.shape[1] == 1, added.dtype
+        return torch.baddbmm(added.to(frames_RKX.dtype), frames_RKX, _of_blocks(weight_UXY, owner_R))
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None, None]:
         frames_RKX, weight_UXY, owner_R = ctx.saved_tensors
         (grad_RKY,) = grads
-        needs_added, needs_frames, needs_weight, _ = ctx.needs_input_grad
-        added = grad_RKY.sum_to_size(ctx.added) if needs_added else None
-        frames = torch.bmm(grad_RKY, _of_blocks(weight_UXY, owner_R).mT) if needs_frames else None
-        weight = None
+        needs_added, needs_frames, needs_weight, *_ = ctx.needs_input_grad
+        added = frames = weight = None
+        if needs_added:
+            added = grad_RKY.sum(1, keepdim=True, dtype=ctx.dtype) if ctx.is_bias else grad_RKY
+        if needs_frames:
+            frames = torch.bmm(grad_RKY, _of_blocks(weight_UXY, owner_R).mT)
         if needs_weight:  # as it lies in memory
             if weight_UXY.stride(-1) == 1:
-                weight = _sum_of_blocks(torch.bmm(frames_RKX.mT, grad_RKY), owner_R, len(weight_UXY))
+                weight = _of_strips(frames_RKX, grad_RKY, ctx.strips)
             else:
-                weight = _sum_of_blocks(torch.bmm(grad_RKY.mT, frames_RKX), owner_R, len(weight_UXY)).mT
-        return added, frames, weight, None
+                weight = _of_strips(grad_RKY, frames_RKX, ctx.strips).mT
+        return added, frames, weight, None, None
 
 
 def _of_blocks(weight_UXY: Tensor, owner_R: Tensor) -> Tensor:
@@ -163,16 +177,24 @@ def _of_blocks(weight_UXY: Tensor, owner_R: Tensor) -> Tensor:
     return weight_UXY.mT.index_select(0, owner_R).mT
 
 
-def _sum_of_blocks(grads_R: Tensor, owner_R: Tensor, strips: int) -> Tensor:
-    """Sums over the blocks of each strip, in their order.
+def _of_strips(left_RKX: Tensor, right_RKY: Tensor, strips: tuple[slice, ...]) -> Tensor:
+    """Sums over the frames of each strip of products of both, [U, X, Y]."""
+    products_UXY = left_RKX.new_empty(len(strips), left_RKX.shape[-1], right_RKY.shape[-1])
+    for strip, product_XY in zip(strips, products_UXY.unbind(), strict=True):
+        torch.mm(left_RKX[strip].flatten(0, 1).T, right_RKY[strip].flatten(0, 1), out=product_XY)
+    return products_UXY
 
-    A GPU's `index_add_` adds with atomics, in any order. Its `index_put_` sorts, and is the one of the two that repeats
-    itself (torch's notes on `use_deterministic_algorithms`, 2.11 to 2.13).
+
+def _sum_of_blocks(grads_R: Tensor, owner_R: Tensor, strips: tuple[slice, ...]) -> Tensor:
+    """Sums over the blocks of each strip, in one order.
+
+    A GPU's `index_add_` adds with atomics, in any order, so there each strip is a sum of its own. A CPU's adds block
+    after block, whatever the width; its `sum` orders the last columns of an odd width otherwise.
     """
-    sums_U = grads_R.new_zeros(strips, *grads_R.shape[1:])
-    if sums_U.is_cuda:
-        return sums_U.index_put_((owner_R,), grads_R, accumulate=True)
-    return sums_U.index_add_(0, owner_R, grads_R)
+    if grads_R.device.type != "cpu":
+        return torch.stack([grads_R[strip].sum(0) for strip in strips])
+    sums_U, own = grads_R.new_zeros(len(strips), *grads_R.shape[1:]), slice(strips[-1].stop)
+    return sums_U.index_add_(0, owner_R[own], grads_R[own])
 
 
 @torch.no_grad()

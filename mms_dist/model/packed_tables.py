@@ -79,6 +79,12 @@ class PackedTables:
     def lengths_S(self) -> np.ndarray:
         return np.diff(self.sequences_S1)
 
+    @property
+    def blocks_U1(self) -> np.ndarray:
+        """First block of each strip, and the end of the last; what comes after it is all filler."""
+        end = -(-(self.first_B[-1] + self.frames_B[-1]) // BLOCK)
+        return np.append(self.first_B[self.utterance_U] // BLOCK, end)
+
     def rows(self, first_B: np.ndarray) -> np.ndarray:
         """Row of each frame [N] where those of utterance b begin with row first_B[b]."""
         return first_B[self.utterance_N] + self.index_N

@@ -7,7 +7,7 @@ two sides of a matrix.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -69,7 +69,7 @@ class PaddedFrames:
 
     def gather(self, weights_U: Tensor, owner_B: Tensor) -> Tensor:
         """What `product` needs of the languages' weights or biases: [U, …] to [B, …]."""
-        return weights_U.index_select(0, owner_B)
+        return _OfUtterances.apply(weights_U, owner_B)
 
     def product(self, frames_BTX: Tensor, weight_BXY: Tensor, bias_B1Y: Tensor) -> Tensor:
         """Every frame times its own language's matrix, plus its bias, [B, T, Y]."""
@@ -82,3 +82,28 @@ class PaddedFrames:
     def by_utterance(self, logits_BTV: Tensor) -> Tensor:
         """[B, T, V], as they are."""
         return logits_BTV
+
+
+class _OfUtterances(torch.autograd.Function):
+    """Each utterance's part of what languages have, [U, …] to [B, …]; gradients are added up in float32, and the sums
+    rounded once.
+
+    A CPU's `index_add_` adds bfloat16 so by itself. A GPU's rounds after every addition, so there the utterances'
+    gradients are made float32 first. It adds with atomics, in no fixed order: one order would take a launch for every
+    utterance, or utterances that lie language by language.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, parts_U: Tensor, owner_B: Tensor) -> Tensor:
+        ctx.save_for_backward(owner_B)
+        ctx.languages = len(parts_U)
+        return parts_U.index_select(0, owner_B)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        (owner_B,) = ctx.saved_tensors
+        grads_B = grads[0]
+        if grads_B.device.type != "cpu" and grads_B.dtype.itemsize < torch.float32.itemsize:
+            grads_B = grads_B.float()
+        sums_U = grads_B.new_zeros(ctx.languages, *grads_B.shape[1:]).index_add_(0, owner_B, grads_B)
+        return sums_U.to(grads[0].dtype), None

@@ -41,7 +41,7 @@ class Segments:
 
     def attend(self, query_NAE: Tensor, key_NAE: Tensor, value_NAE: Tensor) -> Tensor:
         """Every frame over the frames of its own sequence, [N, A, E]."""
-        if query_NAE.is_cuda:
+        if query_NAE.device.type != "cpu":
             return _varlen()(query_NAE, key_NAE, value_NAE, *[self.limits_S1] * 2, *[self.longest] * 2)
         parts = zip(*(whole.split(self.lengths) for whole in (query_NAE, key_NAE, value_NAE)), strict=True)
         return torch.cat([_one(*part, skip=skip) for part, skip in zip(parts, self.is_filler, strict=True)])

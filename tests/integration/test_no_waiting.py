@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,12 +22,15 @@ from mms_dist.model.base import FrozenBase
 from mms_dist.model.layout import RowLayout
 from mms_dist.model.routed import RoutedModel
 from mms_dist.monitor.events import read_events
-from mms_dist.training import features, gradients
+from mms_dist.training import evaluate, features, gradients
 from mms_dist.training.ahead import Ahead
 from mms_dist.training.assembly import Parts
+from mms_dist.training.evaluate import Evaluator, Request
 from mms_dist.training.features import FeatureSource
 from mms_dist.training.gradients import GradientPass
 from mms_dist.training.passes import PassBuilder
+from shards.index import ShardIndex
+from shards.read import ShardReader
 from shards.schema import frames_of
 from tests.corpus import build_toy_shards
 from tests.crossings import META, Crossings, without_values
@@ -99,6 +102,49 @@ def test_a_pass_is_copied_to_the_device_at_once_and_asks_it_for_nothing(through:
     for _ in range(2):  # what the first time is computed, is remembered the second time
         passes, crossed = count(through, utterances=3)
         assert passes == crossed > 1
+
+
+@pytest.mark.parametrize("through", [(0.0, False, True)], indirect=True)
+def test_without_values_a_packed_pass_goes_the_way_of_a_gpu(through: GradientPass) -> None:
+    with Crossings() as seen:
+        through.accumulate(batches(1), trainees())
+    passes, layers, kinds = through._staging._turn, len(through._model.base.layers), 7
+    strips = len(SIZES)  # a language has one, as it has one utterance
+    assert seen.operations["torch_attn._varlen_attn.default"] == passes * layers
+    assert seen.operations["torch_attn._varlen_attn_backward.default"] == passes * (layers - 1)
+    assert not [name for name in seen.operations if "_scaled_dot_product" in name]
+    assert seen.operations["aten.index_add_.default"] == strips * kinds, "strip after strip is added to the bank"
+    assert not [name for name in seen.operations if "index_put" in name]
+
+
+def test_an_evaluation_copies_once_and_reads_once_a_pass(
+    tmp_path: Path, small_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = ShardIndex.load(str(build_toy_shards(tmp_path, languages=2, train=2, dev=7)))
+    base = FrozenBase.load(str(small_base), dtype=torch.float32)
+    sizes = [len(index.language(code).vocabulary) for code in index.languages]
+    bank = AdapterBank(RowLayout(len(base.layers), base.hidden, 4), slots=2, largest_vocabulary=max(sizes))
+    bank.vocabulary_sizes = sizes
+    model = without_values(RoutedModel(base, bank))
+    reads: list[int] = []
+
+    def arrive(pairs: Sequence[tuple[Tensor, Tensor]]) -> transfer.Arrival:
+        reads.append(len(pairs))
+        for _, target in pairs:
+            target.zero_()
+        return transfer.Arrival()
+
+    monkeypatch.setattr(transfer, "begin_to_host", arrive)
+    # By this thread, so that what the other would do is seen as well.
+    monkeypatch.setattr(evaluate, "Ahead", lambda device, depth: Ahead(device, depth=depth, threaded=False))
+    features = FeatureSource(model.base, cache_gib=0.0)
+    evaluator = Evaluator(model, features, ShardReader(index), forward_seconds=3.0)
+    requests = [Request(index.language(code), "dev", slot) for slot, code in enumerate(index.languages)]
+    passes = sum(evaluator.passes(request.index, "dev") for request in requests)
+    with Crossings() as seen:
+        found = evaluator.transcribe_all(requests)
+    assert [len(each.rows) for each in found] == [7, 7] and passes > len(requests)
+    assert seen.count == passes and reads == [1] * passes
 
 
 def ask_for_a_value(tensor: Tensor) -> None:

@@ -194,6 +194,28 @@ def test_nan_in_one_utterance_reaches_no_other(
         assert grads[slot].isnan().any() if code == OWNERS[sick] else torch.equal(grads[slot], clean_grads[slot])
 
 
+@pytest.mark.parametrize("columns", [1, 24], ids=["bias", "matrix"])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_a_strips_gradient_in_bfloat16_is_summed_in_float32_and_rounded_once(columns: int, transposed: bool) -> None:
+    strips = np.array([0, 1, 2])
+    tables = packed_tables(np.array([64 * 40, 10, 64 * 3]), strips, size=64 * 50, gap=64)
+    frames = PackedFrames.of(tables, PackedFrames.to_send(tables, end_to_end(tables.frames_B)))
+    random = torch.Generator().manual_seed(0)
+    given_RKX = torch.randn(50, BLOCK, 24, generator=random).bfloat16()
+    grad_RKY = torch.randn(50, BLOCK, 16, generator=random).bfloat16()
+    weight_UXY = torch.zeros(3, 16, 24).mT if transposed else torch.zeros(3, 24, 16)
+    weight_UXY = weight_UXY.bfloat16().requires_grad_()
+    bias_U1Y = torch.zeros(3, 1, 16, dtype=torch.bfloat16, requires_grad=True)
+    bias_R1Y = frames.gather(bias_U1Y, frames.owner_R)
+    frames.product(given_RKX, frames.gather(weight_UXY, frames.owner_R), bias_R1Y).backward(grad_RKY)
+    left_RKX = torch.ones(50, BLOCK, 1) if columns == 1 else given_RKX
+    found = bias_U1Y.grad if columns == 1 else weight_UXY.grad
+    assert found is not None
+    for strip, blocks in enumerate([slice(0, 40), slice(40, 41), slice(41, 44)]):
+        exact_XY = left_RKX[blocks].flatten(0, 1).double().T @ grad_RKY[blocks].flatten(0, 1).double()
+        torch.testing.assert_close(found[strip].double(), exact_XY, rtol=2**-8, atol=1e-4)
+
+
 def test_filler_and_the_size_of_a_pass_change_nothing(base: FrozenBase, model: RoutedModel) -> None:
     padded = padded_batch(base)
     outputs = [
@@ -247,7 +269,7 @@ def test_the_gpus_kernel_gets_arguments_that_it_has(monkeypatch: pytest.MonkeyPa
     calls: list[dict[str, object]] = []
 
     class OnGpu:
-        is_cuda = True
+        device = torch.device("cuda")
 
     def noted(*arguments: object, **options: object) -> None:
         calls.append(signature.bind(*arguments, **options).arguments)

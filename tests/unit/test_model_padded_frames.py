@@ -34,6 +34,15 @@ def test_without_padding_there_is_no_mask() -> None:
     assert PaddedFrames.of(torch.tensor([4, 4]), 4, is_full=True, dtype=torch.float32).attend is None
 
 
+def test_the_gradients_of_many_utterances_in_bfloat16_are_summed_in_float32() -> None:
+    """300 ones: added one by one in bfloat16 they would be 256."""
+    frames = PaddedFrames.of(torch.full((300,), 4), 4, is_full=True, dtype=torch.bfloat16)
+    for shape in ((2, 3, 8, 16), (2, 3, 1, 8), (2, 1, 40)):
+        parts_U = torch.zeros(shape, dtype=torch.bfloat16, requires_grad=True)
+        frames.gather(parts_U, torch.ones(300, dtype=torch.int64)).sum().backward()
+        assert parts_U.grad is not None and (parts_U.grad[0] == 0).all() and (parts_U.grad[1] == 300).all()
+
+
 def test_a_norm_that_keeps_its_result_has_the_gradient_of_one_that_keeps_its_input() -> None:
     hidden = (3 + 2 * torch.randn(4, 6, 16, dtype=torch.float64)).requires_grad_()
     weight = torch.randn(16, dtype=torch.float64)
