@@ -1,4 +1,4 @@
-"""Results as text, as a Markdown table for the README, and as JSON."""
+"""Results as text, as a Markdown table for docs/benchmarks.md, and as JSON."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""README's page for a cluster's user: its commands, and a shell to type them in."""
+"""docs/slurm.md, the page for a cluster's user: its commands, and a shell to type them in."""
 
 import re
 import socket
@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.slurm.cluster import Cluster
 
 ROOT = Path(__file__).parents[2]
-TITLE = "## On a SLURM cluster\n"
+PAGE = ROOT / "docs" / "slurm.md"
 ROLES = {
     "environment": r"python3 -m venv ",
     "site": r"\$EDITOR ",
@@ -27,15 +27,15 @@ ROLES = {
     "curves elsewhere": r"ssh ",
     "save and requeue": r"scancel --batch",
     "stop": r"scancel JOB",
+    "evaluate": r"mms-dist submit .* --script eval",
+    "export": r"mms-dist export ",
     "machines of two kinds": r"sbatch … : …",
 }
 """Every command of the page by what it is for: each must match one of these."""
 
 
 def read_page() -> str:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert TITLE in text
-    return re.split(r"^## ", text.partition(TITLE)[2], flags=re.MULTILINE)[0]
+    return PAGE.read_text(encoding="utf-8")
 
 
 def commands_of(page: str) -> list[str]:
@@ -66,9 +66,9 @@ def by_role(page: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for command in commands_of(page):
         roles = [role for role, pattern in ROLES.items() if re.match(pattern, command)]
-        assert len(roles) == 1 and roles[0] not in found, f"README, {TITLE.strip()}: no test knows `{command}`"
+        assert len(roles) == 1 and roles[0] not in found, f"{PAGE.name}: no test knows `{command}`"
         found[roles[0]] = command
-    assert found.keys() == ROLES.keys(), f"README has no command any more for {ROLES.keys() - found.keys()}"
+    assert found.keys() == ROLES.keys(), f"{PAGE.name} has no command any more for {ROLES.keys() - found.keys()}"
     return found
 
 
@@ -105,7 +105,8 @@ class Shell:
             "--tasks 16": "--tasks 2 --sbatch cpus-per-task=1",
             "--nodes 4": "--nodes 2",
             "--nodes=4": "--nodes=2",
-            "--gpus-per-node 8": "--processes-per-node 1",
+            "--script eval": "--script eval --sbatch cpus-per-task=1",
+            "--split test": "--split dev",  # the toy recordings are in train and dev
             "sbatch … : …": "sbatch --nodes=1 : --nodes=1 slurm/train.sbatch configs/train/mms-300m.yaml",
             r"\[rank 3\]": r"\[rank 1\]",
             "6006": str(self.port),

@@ -1,6 +1,6 @@
-"""README's page for a cluster's user, typed on the login node of a real cluster, from nothing to finished adapters.
+"""docs/slurm.md, typed on the login node of a real cluster, from nothing to finished adapters.
 
-The commands are taken from README.md, and no command of the page is left out. `Shell.toy` lists what stands for what:
+The commands are taken from that page, and no command of the page is left out. `Shell.toy` lists what stands for what:
 two small machines without GPUs for the page's four. Toy recordings and a toy base go by the names of real ones.
 """
 
@@ -138,6 +138,11 @@ def test_the_page_leads_from_nothing_to_finished_adapters(cluster: Cluster, shel
     lines = shell.type(page.pop("rank's log")).splitlines()
     assert lines and all("[rank 1] " in line for line in lines)
     assert_seen_in_a_browser(shell, page.pop("curves"), page.pop("curves elsewhere"))
+
+    log = user.submit_and_wait(page.pop("evaluate"))
+    assert sorted(json.loads((home / RUN / "eval" / "dev.json").read_text())["languages"]) == LANGUAGES, log
+    shell.type(page.pop("export"))
+    assert all((home / RUN / "export" / f"adapter.{code}.safetensors").is_file() for code in LANGUAGES)
 
     (home / RUN).rename(home / "runs" / "first")
     shell.type(page.pop("site for sbatch"))
