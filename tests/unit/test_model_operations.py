@@ -28,6 +28,8 @@ from tests.conftest import small_base_config
 from tests.packed import as_packed
 
 UTTERANCES = 8
+NO_KERNEL = {"aten._unsafe_view.default", "aten.empty.memory_format", "aten.new_empty.default"}
+"""Operations that start nothing, and of which `is_view` does not know: torch versions differ in how many they call."""
 
 
 class Operations(TorchDispatchMode):
@@ -43,7 +45,7 @@ class Operations(TorchDispatchMode):
     def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         given = {_storage(tensor)._cdata for tensor in tree_leaves((args, kwargs)) if isinstance(tensor, Tensor)}
         result = operation(*args, **(kwargs or {}))
-        self.calls[str(operation)] += not operation.is_view
+        self.calls[str(operation)] += not (operation.is_view or str(operation) in NO_KERNEL)
         for tensor in tree_leaves(result):
             if isinstance(tensor, Tensor):
                 self.made.append((tensor.shape, tensor.dtype))
@@ -118,8 +120,8 @@ def test_a_layer_takes_few_operations(
     checkpointing: bool, padded: bool, dropout: float, forward: int, backward: int
 ) -> None:
     of_forward, of_backward = a_layers(checkpointing, padded, dropout)
-    assert of_forward.total() <= forward, of_forward
-    assert of_backward.total() <= backward, of_backward
+    assert of_forward.total() <= forward, dict(of_forward)
+    assert of_backward.total() <= backward, dict(of_backward)
 
 
 def whole(_: Segments, *parts_NAE: Tensor) -> Tensor:
@@ -148,9 +150,8 @@ def test_a_layer_of_a_packed_pass_gathers_two_matrices_more(
         counted.append([operations.calls for operations in measured(model, on_device)])
     (of_forward, of_backward), (less_forward, less_backward) = counted
     of_forward, of_backward = of_forward - less_forward, of_backward - less_backward
-    del of_backward["aten.new_empty.default"]
-    assert of_forward.total() <= forward, of_forward
-    assert of_backward.total() <= backward, of_backward
+    assert of_forward.total() <= forward, dict(of_forward)
+    assert of_backward.total() <= backward, dict(of_backward)
 
 
 def test_a_pass_makes_its_mask_and_gathers_each_kind_of_weights_once() -> None:
