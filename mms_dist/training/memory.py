@@ -28,9 +28,8 @@ SHORTEST_SECONDS = 1.0
 LOGITS_PER_FRAME = 3
 """Of a packed pass, about: CTC takes its utterances padded to the longest, whatever their lengths. On the lengths of
 tests/benchmarks/padding.py it is 2.8."""
-BLOCK_COPIES = 2
-"""In a packed pass every block has its strip's matrix for the time of a product, and in the backward pass the gradient
-of one."""
+BLOCK_COPIES = 1
+"""In a packed pass every block has its strip's matrix for the time of a product."""
 NCCL_GROUP_BYTES = 256 << 20
 """Buffers of a communicator, roughly: reports go from 0.1 to over 1 GiB, with the channels that the links need."""
 MOST_NCCL_GROUPS = 6
