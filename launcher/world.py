@@ -10,7 +10,7 @@ STARTED = {  # what says how many processes were started, and who says it
     "PMI_SIZE": "mpirun or srun",
     "MV2_COMM_WORLD_SIZE": "mpirun",
 }
-MEND = (
+FIX = (
     "Start them with `accelerate launch --config_file configs/accelerate/…` (every file there starts all "
     "of its processes), with `accelerate launch --multi_gpu …` or with torchrun"
 )
@@ -36,12 +36,12 @@ def check_world(environment: Mapping[str, str], processes: int | None) -> None:
         if count.isdigit() and int(count) > 1:
             raise ConfigError(
                 f"{starter} started {count} processes ({variable}), but nothing tells them of each other: there is no "
-                f"WORLD_SIZE. {MEND}, one launcher on each machine. If each is to train alone, say --comm.processes 1"
+                f"WORLD_SIZE. {FIX}, one launcher on each machine. If each is to train alone, say --comm.processes 1"
             )
     # accelerate's plain launcher sets MASTER_ADDR if it was asked for more than the one process that it starts.
     if "ACCELERATE_MIXED_PRECISION" in environment and "MASTER_ADDR" in environment:
         raise ConfigError(
             "accelerate launch was asked for several processes and has started one: it does so with --cpu, with "
-            f"MULTI_CPU, and without --multi_gpu. {MEND}. If one process is meant (and MASTER_ADDR is set for another "
+            f"MULTI_CPU, and without --multi_gpu. {FIX}. If one process is meant (and MASTER_ADDR is set for another "
             "reason), say --comm.processes 1"
         )

@@ -1,6 +1,6 @@
 """The exceptions a user can cause.
 
-Every message names what was found, what was expected, and the flag or command that mends it.
+Every message names what was found, what was expected, and the flag or command that fixes it.
 The command line prints the message and exits with the error's code; a traceback is kept for our own bugs.
 """
 
@@ -66,7 +66,7 @@ class DeviceError(MmsDistError):
 
 
 class CommError(MmsDistError):
-    """Another rank is gone, or cannot be reached: nothing to mend on this one."""
+    """Another rank is gone, or cannot be reached: nothing to fix on this one."""
 
     exit_code = ExitCode.FAILED
 

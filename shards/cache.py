@@ -155,5 +155,5 @@ def _is_abandoned(partial: Path, locks: Path) -> bool:
 
 def _wrong_length(url: str, shard: ShardInfo, found: int | None) -> TruncatedShardError:
     return TruncatedShardError(
-        url, bytes_found=found, bytes_expected=shard.bytes, mend="copy it there again, or build it again"
+        url, bytes_found=found, bytes_expected=shard.bytes, fix="copy it there again, or build it again"
     )

@@ -48,7 +48,7 @@ REASONS = {
 NO_UTTERANCES = ("hidden_file", "other_file")
 
 # What helps where nothing else is left of a language.
-MENDS = {
+FIXES = {
     "missing_text": "write clip.txt beside each clip",
     "missing_audio": "correct the paths or give --audio-root",
     "unread_format": "convert the recordings, as with: ffmpeg -i clip.m4a clip.flac",

@@ -1,4 +1,4 @@
-"""Errors that a user of the shards can cause, and mend. The command line prints them and exits with 2, or with their
+"""Errors that a user of the shards can cause, and fix. The command line prints them and exits with 2, or with their
 own `exit_code`."""
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 
 class ShardsError(Exception):
-    """Something about recordings, transcripts or shards is not as it must be; the message names the mend."""
+    """Something about recordings, transcripts or shards is not as it must be; the message names the fix."""
 
 
 class SourceError(ShardsError):
@@ -37,22 +37,22 @@ class TruncatedShardError(ShardsError):
     """A shard is missing, or not as long as its index says."""
 
     def __init__(
-        self, shard: str, *, bytes_found: int | None, bytes_expected: int, mend: str, told_by: str = "its index says"
+        self, shard: str, *, bytes_found: int | None, bytes_expected: int, fix: str, told_by: str = "its index says"
     ) -> None:
         found = "is missing" if bytes_found is None else f"has {bytes_found:,} bytes"
-        super().__init__(f"shard {shard} {found}; {told_by} {bytes_expected:,} bytes; {mend}")
+        super().__init__(f"shard {shard} {found}; {told_by} {bytes_expected:,} bytes; {fix}")
         self.shard = shard
         self.bytes_found = bytes_found
         self.bytes_expected = bytes_expected
-        self.mend = mend
+        self.fix = fix
         self.told_by = told_by
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _truncated, (self.shard, self.bytes_found, self.bytes_expected, self.mend, self.told_by)
+        return _truncated, (self.shard, self.bytes_found, self.bytes_expected, self.fix, self.told_by)
 
 
-def _truncated(shard: str, found: int | None, expected: int, mend: str, told_by: str) -> TruncatedShardError:
-    return TruncatedShardError(shard, bytes_found=found, bytes_expected=expected, mend=mend, told_by=told_by)
+def _truncated(shard: str, found: int | None, expected: int, fix: str, told_by: str) -> TruncatedShardError:
+    return TruncatedShardError(shard, bytes_found=found, bytes_expected=expected, fix=fix, told_by=told_by)
 
 
 class DamagedSampleError(ShardsError):

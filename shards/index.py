@@ -83,7 +83,7 @@ class LanguageIndex:
         self._lock = threading.Lock()
 
     @property
-    def mend(self) -> str:
+    def fix(self) -> str:
         """What to do about files that are not as the index says."""
         made = self.content.get("build")
         return _mend(self.root, self.language, indexed=isinstance(made, dict) and bool(made.get("indexed")))
@@ -143,13 +143,11 @@ class LanguageIndex:
                 except IndexFileError:
                     raise
                 except StorageError as error:
-                    raise IndexFileError(f"{error}; {self.mend}") from error
+                    raise IndexFileError(f"{error}; {self.fix}") from error
                 except ShardsError as error:
-                    raise IndexFileError(f"{url} can not be read: {error}; {self.mend}") from error
+                    raise IndexFileError(f"{url} can not be read: {error}; {self.fix}") from error
                 if vocabulary.language != self.language:
-                    raise IndexFileError(
-                        f"{url} holds {vocabulary.language!r}, expected {self.language!r}; {self.mend}"
-                    )
+                    raise IndexFileError(f"{url} holds {vocabulary.language!r}, expected {self.language!r}; {self.fix}")
                 self._vocabulary = vocabulary
             return self._vocabulary
 
@@ -157,7 +155,7 @@ class LanguageIndex:
         try:
             return storage.read_bytes(url)
         except FileNotFoundError as error:
-            raise IndexFileError(f"{url} is missing; {self.mend}") from error
+            raise IndexFileError(f"{url} is missing; {self.fix}") from error
 
     def _load_tables(self) -> dict[str, SampleTable]:
         import pyarrow.parquet
@@ -175,21 +173,21 @@ class LanguageIndex:
             instead = stand_in_of(content, storage.join(self.root, self.language))
             # Some of pyarrow's reasons have several lines.
             reason = f"it {instead}" if instead else " ".join(str(error).split())
-            raise IndexFileError(f"sample table {url} can not be read ({reason}); {self.mend}") from error
+            raise IndexFileError(f"sample table {url} can not be read ({reason}); {self.fix}") from error
         for split, table in tables.items():
             if len(table) != self.utterances(split):
                 raise IndexFileError(
                     f"sample table {url} has {len(table)} {split} utterances, {INDEX_NAME} says "
-                    f"{self.utterances(split)}; {self.mend}"
+                    f"{self.utterances(split)}; {self.fix}"
                 )
         if sum(map(len, tables.values())) != whole.num_rows:
-            raise IndexFileError(f"sample table {url} has rows of other splits than {', '.join(SPLITS)}; {self.mend}")
+            raise IndexFileError(f"sample table {url} has rows of other splits than {', '.join(SPLITS)}; {self.fix}")
         for split, table in tables.items():
             columns = {name: getattr(table, name) for name in INTEGER_COLUMNS}
             try:
                 check_rows(columns, self.shards(split), split)
             except ValueError as error:
-                raise IndexFileError(f"sample table {url} does not fit its index: {error}; {self.mend}") from error
+                raise IndexFileError(f"sample table {url} does not fit its index: {error}; {self.fix}") from error
         return tables
 
 

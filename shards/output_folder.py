@@ -60,6 +60,6 @@ def writing(language: str, output: Path) -> Iterator[None]:
     except OSError as error:
         file = f" ({printable(str(error.filename))})" if error.filename else ""
         raise ShardsError(
-            f"{language} can not be written to {printable(str(output))}: {error.strerror or error}{file}; mend that "
+            f"{language} can not be written to {printable(str(output))}: {error.strerror or error}{file}; fix that "
             "and run the same command again: finished shards are kept"
         ) from error

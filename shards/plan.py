@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from shards.drops import MENDS, NO_UTTERANCES, Drops
+from shards.drops import FIXES, NO_UTTERANCES, Drops
 from shards.errors import SourceError
 from shards.file_names import printable
 from shards.schema import SPLITS
@@ -110,11 +110,11 @@ def no_training_utterances(language: str, drops: Drops, *, held_out: int) -> str
     """The message for a language in which nothing is left to train on, but `held_out` utterances in dev and test."""
     found = {reason: entry for reason, entry in drops.as_dict().items() if reason not in NO_UTTERANCES}
     reasons = ", ".join(f"{entry['count']} {reason} (as {entry['examples'][0]})" for reason, entry in found.items())
-    mends = [MENDS[reason] for reason in found]
+    fixes = [FIXES[reason] for reason in found]
     if held_out:
-        mends.append(f"put some of the {counted(held_out, 'utterance')} of dev and test into train")
+        fixes.append(f"put some of the {counted(held_out, 'utterance')} of dev and test into train")
     left = f"no training utterances left in {language}; left out: {reasons or 'none'}"
-    return f"{left}; mend: {', '.join(mends) or 'give recordings with transcripts'}"
+    return f"{left}; fix: {', '.join(fixes) or 'give recordings with transcripts'}"
 
 
 class _Files:

@@ -80,7 +80,7 @@ class ShardReader:
             if len(parsed.audio) != table.samples[row]:
                 raise ValueError(
                     f"decodes to {len(parsed.audio)} samples, its index says {table.samples[row]}, as it does where an "
-                    f"earlier version indexed recordings that do not tell their length right; {place.mend}"
+                    f"earlier version indexed recordings that do not tell their length right; {place.fix}"
                 )
         except (ValueError, Rejected, UndecodableError) as error:
             raise DamagedSampleError(language, str(table.keys[row]), place.url(number), str(error), int(row)) from error
@@ -92,7 +92,7 @@ class ShardReader:
         A place that can not tell a length (a pipe, some servers) is checked when the shard is fetched.
 
         Raises:
-            TruncatedShardError: naming the first that is not, and what mends it.
+            TruncatedShardError: naming the first that is not, and what fixes it.
         """
         place = self._place(language, split)
         for number, shard in enumerate(place.shards):
@@ -149,8 +149,8 @@ class _Place:
         self.table = table
         self.shards = shards
         self.parse = parse
-        self.mend = index.mend
-        self._mend = f"{index.mend}; 'mms-dist shards verify {index.root}' lists all that is wrong"
+        self.fix = index.fix
+        self._mend = f"{index.fix}; 'mms-dist shards verify {index.root}' lists all that is wrong"
         self._urls = [index.shard_url(shard) for shard in shards]
 
     def url(self, number: int) -> str:
@@ -161,7 +161,7 @@ class _Place:
             self._urls[number],
             bytes_found=found,
             bytes_expected=self.shards[number].bytes,
-            mend=fix_of(storage.local_path(self._urls[number]), self._mend),
+            fix=fix_of(storage.local_path(self._urls[number]), self._mend),
         )
 
 

@@ -121,7 +121,7 @@ def list_folders(root: str) -> list[str]:
     Raises:
         StorageError: if there is no such folder, or it is a place that can not be listed.
     """
-    mend = (
+    fix = (
         "check the path (the SHARDS argument; data.shards or --data.shards in training), or make it first with "
         f"'mms-dist shards build SOURCE {root}'"
     )
@@ -129,7 +129,7 @@ def list_folders(root: str) -> list[str]:
     if path is not None:
         with local_errors(path):
             if not path.is_dir():
-                raise StorageError(f"no folder {root}; {mend}")
+                raise StorageError(f"no folder {root}; {fix}")
             return sorted(entry.name for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     if root.startswith(_PIPE):
         raise StorageError(f"the languages in {root!r} can not be listed; name them (data.languages, or --lang)")
@@ -138,7 +138,7 @@ def list_folders(root: str) -> list[str]:
         with _remote_errors(root):
             entries = system.ls(remote, detail=True)
     except FileNotFoundError as error:
-        raise StorageError(f"no folder {root}, or it can not be listed; {mend}, or name the languages") from error
+        raise StorageError(f"no folder {root}, or it can not be listed; {fix}, or name the languages") from error
     # HTTP servers mark a folder in a listing by its trailing slash only.
     names = (
         str(entry["name"]).rstrip("/").rpartition("/")[2]

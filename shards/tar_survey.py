@@ -193,7 +193,7 @@ class _TarSurvey:
             self._name,
             bytes_found=self._bytes,
             bytes_expected=bytes_expected,
-            mend="it was cut short; fetch or write it again",
+            fix="it was cut short; fetch or write it again",
             told_by="its headers, and the blocks that close every tar, promise at least",
         )
 

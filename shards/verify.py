@@ -31,7 +31,7 @@ from shards.wording import counted
 class ShardFindings:
     """What one shard's verification found; `text_digests` maps a digest of each text to an utterance that has it.
 
-    `damaged`: whether a problem is one that making the shards anew mends; `utterances` counts those that were read.
+    `damaged`: whether a problem is one that making the shards anew fixes; `utterances` counts those that were read.
     """
 
     damaged: bool = False
@@ -43,7 +43,7 @@ class ShardFindings:
 
 @dataclass(slots=True)
 class LanguageFindings:
-    """What is wrong in a language (`problems`, and the `mend` of damage), and what is worth knowing (`notes`).
+    """What is wrong in a language (`problems`, and the `fix` of damage), and what is worth knowing (`notes`).
 
     `utterances` were read, of `expected` that the index tells of.
     """
@@ -51,7 +51,7 @@ class LanguageFindings:
     language: str
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    mend: str | None = None
+    fix: str | None = None
     utterances: int = 0
     expected: int = 0
 
@@ -102,7 +102,7 @@ def verify_shards(
             findings[code].problems.extend(found.problems)
             findings[code].utterances += found.utterances
             if found.damaged:
-                findings[code].mend = indexes[code].mend
+                findings[code].fix = indexes[code].fix
             texts[code][split].update(found.text_digests)
             characters[code] |= found.characters if split == "train" else set()
             advance(indexes[code].shards(split)[number].samples)
@@ -113,7 +113,7 @@ def verify_shards(
             findings[code].problems.append(
                 f"{VOCABULARY_NAME} lacks characters of the training text: {' '.join(sorted(unknown))}"
             )
-            findings[code].mend = indexes[code].mend
+            findings[code].fix = indexes[code].fix
     for code, index in indexes.items():
         findings[code].problems.extend(_tars_without_index(index))
     return [findings[code] for code in sorted(findings)]
@@ -137,7 +137,7 @@ def _check_language(index: LanguageIndex) -> LanguageFindings:
             found = instead or f"has {len(data):,} bytes and another SHA-256 than index.json says"
             findings.problems.append(f"{url} {found}")
     if findings.problems:
-        findings.mend = index.mend
+        findings.fix = index.fix
         return findings
     try:
         speakers = _speakers(index)
@@ -165,11 +165,11 @@ def folders_without_index(root: str, known: Collection[str]) -> dict[str, Langua
         tars = len(list((folder / name).glob("[!.]*.tar"))) if name not in known else 0
         if tars:
             problem = f"{counted(tars, 'tar')} and no {INDEX_NAME}, so training passes over them"
-            mend = (
+            fix = (
                 f"fetch {INDEX_NAME} again, index the tars with 'mms-dist shards index {root} --lang {name}', "
                 f"or build them again with 'mms-dist shards build SOURCE {root} --lang {name} --force'"
             )
-            found[name] = LanguageFindings(name, problems=[problem], mend=mend)
+            found[name] = LanguageFindings(name, problems=[problem], fix=fix)
     return found
 
 
@@ -185,13 +185,11 @@ def _tars_without_index(index: LanguageIndex) -> list[str]:
     # By their whole paths: tars of other folders may have the same names.
     urls = [index.shard_url(shard) for split in SPLITS for shard in index.shards(split)]
     known = {path.resolve() for path in map(storage.local_path, urls) if path is not None}
-    mend = (
+    fix = (
         f"move it away, or index all of them with 'mms-dist shards index {index.root} --lang {index.language} --force'"
     )
     return [
-        f"{path} is not in the index; {mend}"
-        for path in sorted(folder.glob("[!.]*.tar"))
-        if path.resolve() not in known
+        f"{path} is not in the index; {fix}" for path in sorted(folder.glob("[!.]*.tar")) if path.resolve() not in known
     ]
 
 
@@ -223,7 +221,7 @@ def _check_shard(job: tuple[str, str, str, int]) -> ShardFindings:
                 index.shard_url(shard),
                 bytes_found=found_bytes,
                 bytes_expected=shard.bytes,
-                mend=fix_of(storage.local_path(index.shard_url(shard)), "it was cut or changed"),
+                fix=fix_of(storage.local_path(index.shard_url(shard)), "it was cut or changed"),
             )
     except ShardsError as error:
         findings.problems.append(str(error))
@@ -270,8 +268,8 @@ def _sum_of(url: str, index: LanguageIndex, split: str, number: int) -> tuple[st
         try:
             descriptor = os.open(path, os.O_RDONLY)
         except FileNotFoundError as error:
-            mend = "it was moved or never copied"
-            raise TruncatedShardError(url, bytes_found=None, bytes_expected=shard.bytes, mend=mend) from error
+            fix = "it was moved or never copied"
+            raise TruncatedShardError(url, bytes_found=None, bytes_expected=shard.bytes, fix=fix) from error
         except OSError as error:
             raise StorageError(f"shard {url} can not be opened: {error.strerror}") from error
     try:

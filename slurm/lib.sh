@@ -37,7 +37,7 @@ enter_site() {
     set -eu
     local command=${IN_CONTAINER[0]:-python}
     if ! command -v "$command" >/dev/null; then
-        say "found no $command on ${SLURMD_NODENAME:-this machine}: mend site_setup or IN_CONTAINER in slurm/site.sh"
+        say "found no $command on ${SLURMD_NODENAME:-this machine}: fix site_setup or IN_CONTAINER in slurm/site.sh"
         exit $EXIT_USER
     fi
 }

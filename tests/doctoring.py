@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from launcher.doctor.examination import examine
+from launcher.doctor.context import Context
+from launcher.doctor.examination import run_checks
 from launcher.doctor.finding import FAILED, WARNING, Finding
 from launcher.doctor.site import Site
-from launcher.doctor.subject import Subject
 from tests.training import toy_config
 
 
@@ -20,7 +20,7 @@ def written_config(folder: Path, base: Path, shards: Path, **sections: Any) -> P
 
 def examined(path: Path, *settings: str, load: bool = False, **site: Any) -> list[Finding]:
     """All findings on this machine."""
-    return examine(Subject(str(path), settings, Site(**site), load=load))
+    return run_checks(Context(str(path), settings, Site(**site), load=load))
 
 
 def failed(findings: Iterable[Finding]) -> dict[str, str]:
@@ -37,5 +37,5 @@ def _told(findings: Iterable[Finding], status: str) -> dict[str, str]:
     told: dict[str, str] = {}
     for finding in findings:
         if finding.status == status:
-            told[finding.check] = told.get(finding.check, "") + f"{finding.found} → {finding.mend}\n"
+            told[finding.check] = told.get(finding.check, "") + f"{finding.found} → {finding.fix}\n"
     return told

@@ -91,24 +91,24 @@ class Replayed:
     rank: int
     world: int
     said: dict[tuple[int, int], Any]
-    watch: NoWatchdog = field(default_factory=NoWatchdog)
+    watchdog: NoWatchdog = field(default_factory=NoWatchdog)
     step: int = 0
 
     @property
     def is_first(self) -> bool:
         return self.rank == 0
 
-    def share(self, item: Any) -> list[Any]:
+    def all_gather(self, item: Any) -> list[Any]:
         self.step += 1
         self.said[self.step, self.rank] = item
         if any((self.step, rank) not in self.said for rank in range(self.world)):
             raise _Pending
         return [self.said[self.step, rank] for rank in range(self.world)]
 
-    def together(self, work: Callable[[], Any]) -> Any:
-        return Comm.together(self, work)  # type: ignore[arg-type]
+    def run_on_all_ranks(self, work: Callable[[], Any]) -> Any:
+        return Comm.run_on_all_ranks(self, work)  # type: ignore[arg-type]
 
-    def agree(self, values: Sequence[int], *, about: str = "") -> list[int]:
+    def all_reduce_max(self, values: Sequence[int], *, about: str = "") -> list[int]:
         return list(values)
 
     def check_stop(self) -> None:

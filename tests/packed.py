@@ -7,7 +7,7 @@ import torch
 
 from mms_dist.model.packed_frames import PackedFrames
 from mms_dist.model.packed_tables import BLOCK, end_to_end, packed_tables
-from mms_dist.model.routed import Batch, DeviceBatch, RoutedModel
+from mms_dist.model.routed import DeviceInput, ModelInput, RoutedModel
 
 SIZE = 512
 """Frames of a pass, some of them filler."""
@@ -19,7 +19,7 @@ def packed_size(frames_B: np.ndarray, strip_B: np.ndarray) -> int:
     return sum(-(-frames // BLOCK) * BLOCK for frames in strips)
 
 
-def as_packed(model: RoutedModel, batch: Batch, *, size: int = SIZE, order: Sequence[int]) -> DeviceBatch:
+def as_packed(model: RoutedModel, batch: ModelInput, *, size: int = SIZE, order: Sequence[int]) -> DeviceInput:
     """The same utterances packed in this order, each with the features it has in the padded pass."""
     rows = list(order)
     frames_B, slots_B = batch.frames_B[rows], batch.slots_B[rows]
@@ -33,7 +33,7 @@ def as_packed(model: RoutedModel, batch: Batch, *, size: int = SIZE, order: Sequ
         return None if tensor is None else tensor[rows]
 
     time_BT = chosen(batch.time_BT)
-    return DeviceBatch(
+    return DeviceInput(
         frames=PackedFrames.of(tables, tensors),
         features=torch.cat([batch.features_BTC[row, : int(batch.frames_B[row])] for row in rows]),
         slots_U=slots_U,

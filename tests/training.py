@@ -12,8 +12,8 @@ from mms_dist.config import Config, parse_config
 from mms_dist.monitor.monitor import Monitor
 from mms_dist.training import run as training_run
 from mms_dist.training.assembly import Parts, assemble, load_base
-from mms_dist.training.census import take_census
 from mms_dist.training.restore import restore
+from mms_dist.training.summaries import summarise_languages
 
 
 def toy_config(directory: Path, base: Path, shards: Path, **sections: Mapping[str, Any]) -> Config:
@@ -52,19 +52,21 @@ def stop_after(config: Config, rounds: int) -> None:
 
 def train_watched(config: Config, watch: Callable[[Parts], None]) -> None:
     """Train with a hand on the parts: `watch` is called before every round; `parts.loop.round` are done by then."""
-    index, census = take_census(config)
+    index, summaries = summarise_languages(config)
     base = load_base(config)
     directory = Path(config.run.directory)
     with (
-        Monitor(directory, languages=[entry.plan() for entry in census], live=False, tensorboard=False) as monitor,
+        Monitor(directory, languages=[entry.plan() for entry in summaries], live=False, tensorboard=False) as monitor,
         CheckpointStore(directory / "adapters", keep=config.checkpoint.keep) as store,
-        assemble(config, index, census, base, restore(config, store, index, census, base), store, monitor) as parts,
+        assemble(
+            config, index, summaries, base, restore(config, store, index, summaries, base), store, monitor
+        ) as parts,
     ):
         one_round = parts.loop._one_round
 
-        def watched(number: int, trainees: Any) -> None:
+        def watched(number: int, active_languages: Any) -> None:
             watch(parts)
-            one_round(number, trainees)
+            one_round(number, active_languages)
 
         parts.loop._one_round = watched  # type: ignore[method-assign]
         parts.loop.run()

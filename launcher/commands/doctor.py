@@ -63,17 +63,17 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Examine, and report on the first process of a job."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    from launcher.doctor.context import Context
     from launcher.doctor.doctor import visit
     from launcher.doctor.site import site_of
-    from launcher.doctor.subject import Subject
     from mms_dist.config.document import read_document
     from mms_dist.config.load import assigned
 
     path = args.configuration or args.config
     assigned(read_document(path), args.settings)  # without a configuration there is nothing to look at
     site = site_of(os.environ, nodes=args.nodes, processes=args.processes, memory_gib=args.memory_gib)
-    subject = Subject(path, args.settings, site, load=args.load)
-    return visit(subject, timeout_seconds=args.timeout_seconds, tell=_print_json if args.json else _print_table)
+    context = Context(path, args.settings, site, load=args.load)
+    return visit(context, timeout_seconds=args.timeout_seconds, tell=_print_json if args.json else _print_table)
 
 
 def _print_json(report: "Report") -> None:

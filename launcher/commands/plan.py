@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     from mms_dist.planning.hours import read_hours
     from mms_dist.planning.measure import measured_speed
     from mms_dist.planning.plan import make_plan
-    from mms_dist.training.census import take_census
+    from mms_dist.training.summaries import summarise_languages
 
     config = load_config(args.config, args.settings)
     if args.hours and args.measure:
@@ -69,11 +69,11 @@ def run(args: argparse.Namespace) -> int:
     largest = max(args.nodes) * args.gpus
     if largest > MOST_PROCESSES:
         raise ConfigError(f"found {largest:,} processes, expected {MOST_PROCESSES:,} at most; lower --nodes or --gpus")
-    index, census = (None, read_hours(args.hours, config)) if args.hours else take_census(config)
+    index, summaries = (None, read_hours(args.hours, config)) if args.hours else summarise_languages(config)
     shape = BaseShape.of(config.model.base)
-    speed = measured_speed(config, census) if args.measure else args.speed
+    speed = measured_speed(config, summaries) if args.measure else args.speed
     clusters = [Cluster(nodes, args.gpus, speed, args.bandwidth_gbit, args.memory_gib) for nodes in args.nodes]
-    plans = [make_plan(config, census, index, shape, cluster) for cluster in clusters]
+    plans = [make_plan(config, summaries, index, shape, cluster) for cluster in clusters]
     if args.json:
         json.dump([plan.as_dict() for plan in plans], sys.stdout, indent=1, allow_nan=False)
         print()
@@ -81,5 +81,5 @@ def run(args: argparse.Namespace) -> int:
         from mms_dist.monitor.console import standard_console
         from mms_dist.planning.show import show
 
-        show(config, census, plans, standard_console())
+        show(config, summaries, plans, standard_console())
     return 0

@@ -355,8 +355,8 @@ def _verify(args: argparse.Namespace) -> int:
     for found in findings:
         for problem in found.problems:
             say(console, f"{found.language}: WRONG: {problem}")
-        if found.mend:
-            say(console, f"{found.language}: mend: {found.mend}")
+        if found.fix:
+            say(console, f"{found.language}: fix: {found.fix}")
         for note in found.notes:
             say(console, f"{found.language}: note: {note}")
         state = counted(len(found.problems), "problem") if found.problems else "sound"

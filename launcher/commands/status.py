@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from launcher.slurm.job import Job, Trace
     from launcher.slurm.submitted import Submitted
-    from mms_dist.inspection.standing import Standing
+    from mms_dist.inspection.run_status import RunStatus
 
 OVER = ("finished", "incomplete", "failed", "stalled")
 """States that a job which SLURM has forgotten explains no further."""
@@ -44,52 +44,52 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print where the run stands."""
     from launcher.slurm.submitted import submitted_jobs
-    from mms_dist.inspection.standing import read_standing
-    from mms_dist.inspection.standing_view import show
+    from mms_dist.inspection.run_status import read_standing
+    from mms_dist.inspection.run_status_view import show
     from mms_dist.monitor.console import standard_console
 
     submitted = submitted_jobs(Path(args.run))
-    standing, job = _with_its_job(read_standing(args.run, awaited=bool(submitted)), submitted)
+    run_status, job = _with_its_job(read_standing(args.run, awaited=bool(submitted)), submitted)
     if args.json:
-        values = standing.as_dict() | {"job": job.as_dict() if job else None}
+        values = run_status.as_dict() | {"job": job.as_dict() if job else None}
         json.dump(values, sys.stdout, indent=2, ensure_ascii=False, allow_nan=False)
         print()
     else:
-        show(standing, standard_console(), also=_lines(standing, job))
+        show(run_status, standard_console(), also=_lines(run_status, job))
     return 0
 
 
-def _with_its_job(standing: "Standing", submitted: "Sequence[Submitted]") -> "tuple[Standing, Job | None]":
+def _with_its_job(run_status: "RunStatus", submitted: "Sequence[Submitted]") -> "tuple[RunStatus, Job | None]":
     """What SLURM knows of the job that has the run, or is to have it next; and so whether a process on another machine
     can be there."""
     from launcher.slurm.job import find_job
 
-    trace, last = _trace(standing), submitted[-1] if submitted else None
+    trace, last = _trace(run_status), submitted[-1] if submitted else None
     job = find_job(trace) if trace else None
-    if job is not None and job.is_known and not job.is_at_work and standing.state == "running":
-        standing = replace(standing, alive=False)
+    if job is not None and job.is_known and not job.is_at_work and run_status.state == "running":
+        run_status = replace(run_status, alive=False)
     if last is not None and (trace is None or (last.trace.number != trace.number and last.trace.seen > trace.seen)):
         later = find_job(last.trace)
         if job is None or not (job.is_at_work or (job.is_waiting and not later.is_at_work)):
             job = later if later.log else replace(later, log=last.log)
-    return standing, job
+    return run_status, job
 
 
-def _trace(standing: "Standing") -> "Trace | None":
+def _trace(run_status: "RunStatus") -> "Trace | None":
     """Of the job that the last attempt was made in."""
     from launcher.slurm.job import Trace
 
-    status = standing.status
+    status = run_status.status
     if status is None or status.job is None:
         return None
     return Trace(status.job, datetime.fromisoformat(status.started))
 
 
-def _lines(standing: "Standing", job: "Job | None") -> list[tuple[str, str]]:
-    if job is None or (standing.state in OVER and not job.is_known):
+def _lines(run_status: "RunStatus", job: "Job | None") -> list[tuple[str, str]]:
+    if job is None or (run_status.state in OVER and not job.is_known):
         return []
-    log = job.log or standing.logs
-    line = job.line if standing.begun else f"{job.line}; {_before_the_run(job, log)}"
+    log = job.log or run_status.logs
+    line = job.line if run_status.begun else f"{job.line}; {_before_the_run(job, log)}"
     return [("job", line), *([("log", str(log))] if log else [])]
 
 

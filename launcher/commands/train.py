@@ -98,10 +98,10 @@ def _note_early_end(directory: Path, status: int) -> None:
 
 
 def _dry_run(config: Any) -> int:
-    from mms_dist.training.census import take_census
+    from mms_dist.training.summaries import summarise_languages
 
-    _, census = take_census(config)
-    for entry in census:
+    _, summaries = summarise_languages(config)
+    for entry in summaries:
         print(
             f"{entry.language:<24} {entry.utterances:>8,} utterances  {entry.seconds / 3600:8.2f} h  "
             f"{entry.vocabulary_size:>4} tokens  {entry.steps:>6,} steps  {entry.left_out} left out"

@@ -7,16 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from launcher.doctor.examination import examine
+from launcher.doctor.context import Context
+from launcher.doctor.examination import run_checks
 from launcher.doctor.finding import FAILED, Finding, Notes
 from launcher.doctor.report import Examined, Report, merged
 from launcher.doctor.site import site_of
 from launcher.doctor.step import take_place
-from launcher.doctor.subject import Subject
 from mms_dist.errors import ExitCode
 
 if TYPE_CHECKING:
-    from launcher.doctor.meeting import Meeting
+    from launcher.doctor.rendezvous import Meeting
 
 RESULTS, GROUP = "examined", "together"
 
@@ -38,10 +38,10 @@ def preflight(
         script: text of the batch script.
     """
     site = site_of(os.environ, nodes=nodes, processes=processes, memory_gib=memory_gib, script=script)
-    return merged([Examined(socket.gethostname(), examine(Subject(path, settings, site)))])
+    return merged([Examined(socket.gethostname(), run_checks(Context(path, settings, site)))])
 
 
-def visit(subject: Subject, *, timeout_seconds: float, tell: Callable[[Report], None]) -> int:
+def visit(context: Context, *, timeout_seconds: float, tell: Callable[[Report], None]) -> int:
     """Examine this machine and, with the others of its job, all of them; the first process tells.
 
     Returns:
@@ -49,17 +49,17 @@ def visit(subject: Subject, *, timeout_seconds: float, tell: Callable[[Report], 
     """
     take_place(os.environ)
     host = socket.gethostname()
-    findings = examine(subject)
-    if not subject.site.here:
+    findings = run_checks(context)
+    if not context.site.here:
         return _tell([Examined(host, findings)], tell)
-    mine = Examined(host, findings, subject.identity)
-    notes, meeting = Notes(), None
+    mine = Examined(host, findings, context.identity)
+    notes, rendezvous = Notes(), None
     with notes.on("network"):
-        meeting = _meeting(timeout_seconds)
-    if meeting is not None:
-        return _with_others(mine, subject, meeting, timeout_seconds, tell)
+        rendezvous = _meeting(timeout_seconds)
+    if rendezvous is not None:
+        return _with_others(mine, context, rendezvous, timeout_seconds, tell)
     if not notes.findings:
-        notes.findings += _together(subject, timeout_seconds, lambda _: None)
+        notes.findings += _together(context, timeout_seconds, lambda _: None)
     return _tell([_with(mine, notes.findings)], tell)
 
 
@@ -71,28 +71,30 @@ def _meeting(timeout_seconds: float) -> "Meeting | None":
     """
     if os.environ.get("WORLD_SIZE", "1") == "1":
         return None
-    from launcher.doctor.meeting import Meeting
+    from launcher.doctor.rendezvous import Meeting
 
     return Meeting(timeout_seconds)
 
 
 def _with_others(
-    mine: Examined, subject: Subject, meeting: "Meeting", timeout_seconds: float, tell: Callable[[Report], None]
+    mine: Examined, context: Context, rendezvous: "Meeting", timeout_seconds: float, tell: Callable[[Report], None]
 ) -> int:
-    meeting.tell(RESULTS, mine)
-    found = meeting.hear(RESULTS)
-    if len(found) == meeting.world:
-        meeting.tell(GROUP, Examined(mine.host, _together(subject, timeout_seconds, _if_it_hangs(mine, found, tell))))
-        group = meeting.hear(GROUP)
+    rendezvous.tell(RESULTS, mine)
+    found = rendezvous.hear(RESULTS)
+    if len(found) == rendezvous.world:
+        rendezvous.tell(
+            GROUP, Examined(mine.host, _together(context, timeout_seconds, _if_it_hangs(mine, found, tell)))
+        )
+        group = rendezvous.hear(GROUP)
         everyone = [_with(one, group[rank].findings if rank in group else []) for rank, one in found.items()]
     else:
         first, *others = found.values()
-        everyone = [_with(first, [_absent(meeting.world, found, timeout_seconds)]), *others]
-    if meeting.rank == 0:
+        everyone = [_with(first, [_absent(rendezvous.world, found, timeout_seconds)]), *others]
+    if rendezvous.rank == 0:
         code = _tell(everyone, tell)
-        meeting.end(code)
+        rendezvous.end(code)
         return code
-    return meeting.await_end(otherwise=ExitCode.FAILED)
+    return rendezvous.await_end(otherwise=ExitCode.FAILED)
 
 
 def _if_it_hangs(
@@ -107,12 +109,12 @@ def _if_it_hangs(
     return report
 
 
-def _together(subject: Subject, timeout_seconds: float, on_hang: Callable[[Finding], None]) -> list[Finding]:
+def _together(context: Context, timeout_seconds: float, on_hang: Callable[[Finding], None]) -> list[Finding]:
     notes = Notes()
     with notes.on("network"):
         from launcher.doctor.together import try_together
 
-        notes.findings += try_together(subject, timeout_seconds=timeout_seconds, on_hang=on_hang)
+        notes.findings += try_together(context, timeout_seconds=timeout_seconds, on_hang=on_hang)
     return notes.findings
 
 

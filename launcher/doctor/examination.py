@@ -2,8 +2,8 @@
 
 import importlib
 
+from launcher.doctor.context import Context
 from launcher.doctor.finding import Finding, Notes
-from launcher.doctor.subject import Subject
 
 CHECKS = {
     "versions": "versions",
@@ -27,10 +27,10 @@ CHECKS = {
 """Name and module of every check; those that need what another finds out come after it."""
 
 
-def examine(subject: Subject) -> list[Finding]:
+def run_checks(context: Context) -> list[Finding]:
     """Look at everything; what is learned on the way is in the subject afterwards."""
     notes = Notes()
     for name, module in CHECKS.items():
         with notes.on(name):
-            importlib.import_module(f"launcher.doctor.checks.{module}").look(subject, notes)
+            importlib.import_module(f"launcher.doctor.checks.{module}").look(context, notes)
     return notes.findings

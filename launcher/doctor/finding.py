@@ -11,7 +11,7 @@ from shards.errors import ShardsError
 
 OK, WARNING, FAILED, NOT_CHECKED = "ok", "warning", "failed", "not checked"
 ORIGIN_CALLS = 4
-"""Of an unexpected error's traceback, shown in its mend."""
+"""Of an unexpected error's traceback, shown in its fix."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Finding:
     status: str
     """`ok`, `warning` (the run works, but look at it), `failed` (it does not), or `not checked`."""
     found: str
-    mend: str | None = None
+    fix: str | None = None
     """What to do about it; None where there is nothing to do."""
 
 
@@ -46,7 +46,7 @@ class Notes:
         except Exception as error:  # a check that breaks must not hide what the others find
             self.fail(
                 f"cannot be looked at: {type(error).__name__}: {error}",
-                f"if that does not tell what to mend, open an issue with it, the command, and where it arose: "
+                f"if that does not tell what to fix, open an issue with it, the command, and where it arose: "
                 f"{_origin(error)}",
             )
 
@@ -57,31 +57,31 @@ class Notes:
     def ok(self, found: str) -> None:
         self._add(OK, found, None)
 
-    def warn(self, found: str, mend: str) -> None:
-        self._add(WARNING, found, mend)
+    def warn(self, found: str, fix: str) -> None:
+        self._add(WARNING, found, fix)
 
-    def fail(self, found: str, mend: str | None) -> None:
-        self._add(FAILED, found, mend)
+    def fail(self, found: str, fix: str | None) -> None:
+        self._add(FAILED, found, fix)
 
     def skip(self, why: str) -> None:
         """Nothing to look at, or no means to."""
         self._add(NOT_CHECKED, why, None)
 
     def error(self, error: Exception) -> None:
-        """A failure in the words of the error that training would end with, which name the mend."""
+        """A failure in the words of the error that training would end with, which name the fix."""
         self.message(str(error))
 
     def message(self, text: str) -> None:
-        """A failure whose text tells the mend after what was found, as every error of the project does."""
-        found, _, mend = text.partition("; ")
-        self.fail(found, mend or None)
+        """A failure whose text tells the fix after what was found, as every error of the project does."""
+        found, _, fix = text.partition("; ")
+        self.fail(found, fix or None)
 
     def of(self, status: str) -> list[Finding]:
         """The findings of this check so far with this status."""
         return [finding for finding in self.findings if (finding.check, finding.status) == (self._check, status)]
 
-    def _add(self, status: str, found: str, mend: str | None) -> None:
-        self.findings.append(Finding(self._check, status, found, mend))
+    def _add(self, status: str, found: str, fix: str | None) -> None:
+        self.findings.append(Finding(self._check, status, found, fix))
 
 
 def _origin(error: Exception) -> str:

@@ -2,16 +2,16 @@
 
 import torch
 
-from launcher.doctor.subject import Subject
+from launcher.doctor.context import Context
 from mms_dist.distributed.device import computes_on_cpu
 from mms_dist.training.hardware import Hardware, assumed, facts_of_this_rank, part_of_each
 
 
-def hardware_of(subject: Subject) -> Hardware:
+def hardware_of(context: Context) -> Hardware:
     """What every process has at least."""
-    config, site = subject.config, subject.site
+    config, site = context.config, context.site
     assert config is not None
-    sharded = subject.base_is_sharded
+    sharded = context.base_is_sharded
     if not site.here or site.memory_gib is not None:
         on_gpu = config.run.device != "cpu" if not site.here else not computes_on_cpu(config.run.device)
         world = site.world(torch.cuda.device_count() if site.here else 0)

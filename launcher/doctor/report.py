@@ -89,7 +89,7 @@ def differences(examined: Sequence[Examined]) -> list[Line]:
             found[one.identity.get(name, UNTOLD)].append(one.host)
         if len(found) > 1:
             told = "; ".join(f"{value} on {', '.join(dict.fromkeys(hosts))}" for value, hosts in found.items())
-            lines.append(Line(Finding("machines", FAILED, f"{name} differs: {told}", _MENDS.get(name, _INSTALL))))
+            lines.append(Line(Finding("machines", FAILED, f"{name} differs: {told}", _FIXES.get(name, _INSTALL))))
     if not lines:
         told = f"{len(examined)} processes agree on {', '.join(names)}"
         lines.append(Line(Finding("machines", OK, told)))
@@ -97,7 +97,7 @@ def differences(examined: Sequence[Examined]) -> list[Line]:
 
 
 _INSTALL = "use one environment on all machines: on a shared disk, or the same container"
-_MENDS = {
+_FIXES = {
     "configuration": "let all machines read one file, and pass the same settings",
     "base": "let all machines read one folder (model.base), or fetch the checkpoint again where it differs",
     "shards": "let all machines read one folder (data.shards), or copy the shards again where they differ",

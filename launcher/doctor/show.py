@@ -1,4 +1,4 @@
-"""A report in a terminal: a line for each finding, its mend below it, and how many of which there are."""
+"""A report in a terminal: a line for each finding, its fix below it, and how many of which there are."""
 
 from rich.console import Console
 from rich.table import Table
@@ -42,8 +42,8 @@ def _add(table: Table, line: Line) -> None:
     told = Text(finding.found, style="dim" if finding.status == NOT_CHECKED else "")
     if line.hosts:
         told = Text.assemble((f"{', '.join(line.hosts)}: ", "cyan"), told)
-    if finding.mend:
-        told.append(f"\n→ {finding.mend}", style="cyan")
+    if finding.fix:
+        told.append(f"\n→ {finding.fix}", style="cyan")
     table.add_row(Text(mark, style=style), finding.check, told)
 
 
@@ -52,5 +52,5 @@ def _sum(report: Report) -> Text:
     machines = "" if len(report.hosts) == 1 else f" on {len(report.hosts)} machines"
     warned = f", {warnings} {'warning' if warnings == 1 else 'warnings'}" if warnings else ""
     if failed:
-        return Text(f"{failed} to mend{warned}{machines}", style="bold red")
-    return Text(f"nothing to mend{warned}{machines}", style="bold green")
+        return Text(f"{failed} to fix{warned}{machines}", style="bold red")
+    return Text(f"nothing to fix{warned}{machines}", style="bold green")

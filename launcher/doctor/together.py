@@ -12,13 +12,13 @@ from pathlib import Path
 import torch
 
 from launcher.doctor.checks.run_directory import ELSEWHERE, trial_folder
+from launcher.doctor.context import Context
 from launcher.doctor.finding import Finding, Notes
-from launcher.doctor.subject import Subject
 from mms_dist.checkpoint.files import write_synced
 from mms_dist.distributed.binding import bind_rank
 from mms_dist.distributed.comm import Comm, joined
 from mms_dist.distributed.device import computes_on_gpu
-from mms_dist.distributed.placement import Block
+from mms_dist.distributed.placement import RankGroup
 
 SKEW_SECONDS = 2.0
 NUMBERS = 1 << 20
@@ -29,14 +29,14 @@ NETWORK = (
 )
 
 
-def try_together(subject: Subject, *, timeout_seconds: float, on_hang: Callable[[Finding], None]) -> list[Finding]:
+def try_together(context: Context, *, timeout_seconds: float, on_hang: Callable[[Finding], None]) -> list[Finding]:
     """Form the group that training would form, and use it.
 
     All processes of the job call it together. What hangs ends the process, after `on_hang` was called with the finding
     on one of them.
     """
     notes = Notes()
-    asked = subject.config.run.device if subject.config is not None else "cpu"
+    asked = context.config.run.device if context.config is not None else "cpu"
     with notes.on("network"):
         began = time.perf_counter()
         with joined(
@@ -50,13 +50,13 @@ def try_together(subject: Subject, *, timeout_seconds: float, on_hang: Callable[
                 notes.about("clocks")
                 _clocks(comm, notes)
                 notes.about("shared disk")
-                _shared_disk(subject, comm, notes)
+                _shared_disk(context, comm, notes)
     return notes.findings
 
 
 def _exchange(comm: Comm, asked: str, notes: Notes, began: float) -> None:
-    everyone = Block(0, comm.world)
-    comm.agree([comm.rank], about="a word from every process")
+    everyone = RankGroup(0, comm.world)
+    comm.all_reduce_max([comm.rank], about="a word from every process")
     own = bind_rank(asked, comm)
     told = []
     for device in dict.fromkeys((torch.device("cpu"), own)):
@@ -75,8 +75,8 @@ def _exchange(comm: Comm, asked: str, notes: Notes, began: float) -> None:
 
 
 def _clocks(comm: Comm, notes: Notes) -> None:
-    comm.agree([0], about="the same moment")
-    times = comm.share(time.time())  # all come out of `agree` within milliseconds
+    comm.all_reduce_max([0], about="the same moment")
+    times = comm.all_gather(time.time())  # all come out of `agree` within milliseconds
     skew = max(times) - min(times)
     if skew > SKEW_SECONDS:
         ahead = times.index(max(times))
@@ -88,21 +88,21 @@ def _clocks(comm: Comm, notes: Notes) -> None:
         notes.ok(f"clocks agree within {skew:.2g} s")
 
 
-def _shared_disk(subject: Subject, comm: Comm, notes: Notes) -> None:
+def _shared_disk(context: Context, comm: Comm, notes: Notes) -> None:
     """Rank 0 writes and locks a file beside the checkpoints; all others must see both."""
-    if subject.config is None:
+    if context.config is None:
         notes.skip("where the run directory is to be is not known without the configuration")
         return
-    directory = Path(subject.config.run.directory)
+    directory = Path(context.config.run.directory)
     with contextlib.ExitStack() as stack:
         path = None
         if comm.is_first:
             with contextlib.suppress(OSError):  # which is found, and said, by the check of the run directory
                 path = _locked_file(stack, directory)
-        path = comm.share(path)[0]
+        path = comm.all_gather(path)[0]
         if path is not None and not comm.is_first:
             _look_from_elsewhere(path, directory, notes)
-        comm.agree([0], about="the others to have looked")
+        comm.all_reduce_max([0], about="the others to have looked")
     if path is None:
         notes.skip(f"{directory} cannot be written")
     elif not notes.of("failed"):

@@ -12,15 +12,15 @@ _NO_TEXT = ("Cc", "Co", "Cn", "Cs")
 
 
 def oddities(index: LanguageIndex) -> Iterator[tuple[str, str]]:
-    """What was found, and the mend."""
+    """What was found, and the fix."""
     code = index.language
     characters = index.vocabulary.tokens[len(FIXED) :]
     if not characters:
-        yield f"{code}: its vocabulary has no character", index.mend
+        yield f"{code}: its vocabulary has no character", index.fix
     if len(index.vocabulary) != index.content.get("vocabulary", len(index.vocabulary)):
         yield (
             f"{code}: its vocab.json has {len(index.vocabulary)} tokens, its index says {index.content['vocabulary']}",
-            index.mend,
+            index.fix,
         )
     damaged = [each for each in characters if each == REPLACEMENT or unicodedata.category(each[0]) in _NO_TEXT]
     if damaged:

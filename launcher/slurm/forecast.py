@@ -34,18 +34,18 @@ def show_forecast(
     from mms_dist.planning.cluster import Cluster
     from mms_dist.planning.plan import make_plan
     from mms_dist.planning.show import show
-    from mms_dist.training.census import take_census
+    from mms_dist.training.summaries import summarise_languages
 
     directory = Path(config.run.directory)
-    index, census = take_census(config)
+    index, summaries = summarise_languages(config)
     cluster = Cluster(
         submission.nodes,
         submission.processes_per_node,
         speed=speed or measured_speed(directory),
         memory_gib=memory_gib,
     )
-    plan = make_plan(config, census, index, BaseShape.of(config.model.base), cluster)
-    show(config, census, [plan], console)
+    plan = make_plan(config, summaries, index, BaseShape.of(config.model.base), cluster)
+    show(config, summaries, [plan], console)
     for line in _starts(plan.makespan_seconds, submission, directory):
         console.print(f"· {line}", highlight=False, soft_wrap=True, markup=False)
 

@@ -23,11 +23,11 @@ def launch_command(place: ClusterPlace, arguments: Sequence[str], *, cpus: int, 
         alone = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "1", "--tee", "3")
         return [sys.executable, *alone, "--log-dir", logs, "-m", module, *arguments]
     several = place.machines > 1
-    meeting = ["--main_process_ip", place.host, "--main_process_port", str(place.port)]
+    rendezvous = ["--main_process_ip", place.host, "--main_process_port", str(place.port)]
     return [
         *(sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch", "--multi_gpu"),
         *("--num_machines", str(place.machines), "--num_processes", str(place.processes)),
-        *("--machine_rank", str(place.machine), *(meeting if several else ["--main_process_port", "0"])),
+        *("--machine_rank", str(place.machine), *(rendezvous if several else ["--main_process_port", "0"])),
         *(["--rdzv_backend", "c10d", "--rdzv_conf", _rendezvous(place)] if several else []),
         *("--mixed_precision", "no", "--dynamo_backend", "no"),
         *("--num_cpu_threads_per_process", str(max(1, cpus // place.processes_per_machine))),

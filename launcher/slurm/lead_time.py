@@ -37,7 +37,7 @@ class LeadTime:
 
     @property
     def advice(self) -> str:
-        """In words, with the mend if there is one to make."""
+        """In words, with the fix if there is one to make."""
         measured = f"a round takes up to {self.round_seconds:.0f} s and saving {self.save_seconds:.0f} s"
         if self.is_enough:
             return f"the warning comes {self.lead_seconds:.0f} s before the end; {measured}: enough"

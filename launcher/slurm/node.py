@@ -60,7 +60,7 @@ def _begin(arguments: Sequence[str]) -> tuple[ClusterPlace, Path, Status | None]
     """This machine's place, the run directory, and how the run stood before.
 
     Raises:
-        MmsDistError: something is wrong; if a person has to mend it, the batch script is left a word.
+        MmsDistError: something is wrong; if a person has to fix it, the batch script is left a word.
     """
     directory, config = read_run(arguments)
     try:

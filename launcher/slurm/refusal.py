@@ -1,4 +1,4 @@
-"""What a machine finds that a person has to mend before training can begin, for the batch script to know of it.
+"""What a machine finds that a person has to fix before training can begin, for the batch script to know of it.
 
 The status of the job's step does not say it: as soon as one machine has ended with its own, srun ends the others, and
 says the highest of all, which is that of a killed one.

@@ -61,7 +61,7 @@ def decide(outcome: Status | None, *, warned: bool, refusal: str | None, fruitle
     Args:
         outcome: the run's status if an attempt has begun in this start of the job, else None.
         warned: SLURM has announced the end of the job's time, or someone has asked it to stop.
-        refusal: what a machine has found before the run could begin, and a person has to mend.
+        refusal: what a machine has found before the run could begin, and a person has to fix.
         fruitless: restarts in a row without a step, this one included.
         allowed: how many of them after failures (run.stalled_restarts); 0: any number.
     """
@@ -80,7 +80,7 @@ def decide(outcome: Status | None, *, warned: bool, refusal: str | None, fruitle
         return Verdict(
             Action.GIVE_UP,
             f"{what}; and {fruitless} restarts in a row have brought no step (run.stalled_restarts: {allowed}). "
-            "The lines above tell why; once that is mended, submit it again: it goes on from the last checkpoints",
+            "The lines above tell why; once that is fixed, submit it again: it goes on from the last checkpoints",
             ExitCode.FAILED,
         )
     return Verdict(Action.REQUEUE, what, ExitCode.PREEMPTED)

@@ -16,7 +16,7 @@ from mms_dist.errors import ConfigError
 SECONDS = 120.0
 OF_THE_CLUSTER = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_UMASK", "SLURM_DEBUG_FLAGS", "SLURM_JWT")
 """What tells SLURM's commands where it is and who asks."""
-MEND = "`sinfo` shows what there is; --nodes, --time and --sbatch OPTION=VALUE say what is asked for"
+FIX = "`sinfo` shows what there is; --nodes, --time and --sbatch OPTION=VALUE say what is asked for"
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def foresee(submission: Submission, environment: Mapping[str, str] | None = None
     words = "; ".join(line.removeprefix("sbatch: ") for line in answer.stderr.strip().splitlines())
     if answer.returncode:
         waits = "if sbatch takes it, it waits for that to change"
-        return Start(False, f"as things stand it would not start this job: {words}; {waits}. {MEND}")
+        return Start(False, f"as things stand it would not start this job: {words}; {waits}. {FIX}")
     return Start(True, re.sub(r"Job \d+ to start at", "would start it at", words))  # it is given another number
 
 
@@ -72,7 +72,7 @@ def _submit(script: Path, environment: Mapping[str, str] | None) -> str:
     answer = _run_sbatch(["--parsable", str(script)], None, environment)
     if answer.returncode:
         words = answer.stderr.strip() or f"exit status {answer.returncode}"
-        raise ConfigError(f"sbatch refuses the job: {words}; {MEND}")
+        raise ConfigError(f"sbatch refuses the job: {words}; {FIX}")
     # number;cluster, perhaps after lines in which a site greets its users
     numbers = re.findall(r"^(\d+)(?:;\S*)?$", answer.stdout, re.MULTILINE)
     if not numbers:

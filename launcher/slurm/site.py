@@ -44,7 +44,7 @@ def site_options(path: Path, environment: Mapping[str, str]) -> dict[str, str]:
         ) from error
     if shell.returncode:
         words = shell.stderr.decode(errors="replace").strip()
-        raise ConfigError(f"{path} cannot be read, bash says: {words or f'exit status {shell.returncode}'}; mend it")
+        raise ConfigError(f"{path} cannot be read, bash says: {words or f'exit status {shell.returncode}'}; fix it")
     entries = (entry.partition("=") for entry in shell.stdout.decode(errors="replace").split("\0"))
     return options_of_variables({name: value for name, _, value in entries if name.startswith(PREFIX)})
 

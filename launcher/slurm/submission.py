@@ -184,8 +184,8 @@ def _check(submission: Submission) -> None:
         raise ConfigError(f"--processes-per-node: found {per_node!r}, expected a whole number of 1 or more")
     _ = submission.processes_per_node  # they can be counted
     if submission.script in ONE_MACHINE and int(nodes) > 1:
-        mend = "ask for more tasks with --tasks N" if submission.script == "shards" else "leave --nodes out"
-        raise ConfigError(f"--nodes: found {nodes}; the {submission.script} script works on one machine, {mend}")
+        fix = "ask for more tasks with --tasks N" if submission.script == "shards" else "leave --nodes out"
+        raise ConfigError(f"--nodes: found {nodes}; the {submission.script} script works on one machine, {fix}")
     lead = submission.lead_seconds
     if lead is not None and lead >= submission.limit_seconds:
         raise ConfigError(

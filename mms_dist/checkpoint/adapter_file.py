@@ -93,7 +93,7 @@ def read_adapter(
     `None` accepts any value: an adapter that another language starts from may have any vocabulary.
 
     Raises:
-        CheckpointError: no such file, no adapter, or one that does not fit; names file, found, expected and mend.
+        CheckpointError: no such file, no adapter, or one that does not fit; names file, found, expected and fix.
     """
     try:
         instead = stand_in(path)
@@ -127,7 +127,7 @@ def check_adapter(
         The adapter's own shape.
 
     Raises:
-        ValueError: what was found, what was expected and what mends it.
+        ValueError: what was found, what was expected and what fixes it.
     """
     shape = _shape_of(tensors)
     other_base = "it was made for another base model: set model.base to that one"
@@ -137,9 +137,9 @@ def check_adapter(
         ("adapter dimension", shape.dim, dim, f"set adapter.dim to {shape.dim}"),
         ("vocabulary size", shape.vocabulary_size, vocabulary_size, "it belongs to another vocab.json"),
     )
-    for noun, found, expected, mend in wanted:
+    for noun, found, expected, fix in wanted:
         if expected is not None and found != expected:
-            raise ValueError(f"found {noun} {found}, expected {expected}; {mend}")
+            raise ValueError(f"found {noun} {found}, expected {expected}; {fix}")
     _check_tensors(tensors, shape)
     return shape
 

@@ -67,7 +67,7 @@ def writing_error(path: Path, needed_bytes: int, problem: OSError) -> Checkpoint
     with contextlib.suppress(OSError):  # Then the folder itself cannot be reached, and `problem` has said so.
         message += f", {shutil.disk_usage(path.parent).free:,} are free"
     if problem.errno in _NO_SPACE:
-        mend = "free space or quota there, lower checkpoint.keep, or choose another run.directory"
+        fix = "free space or quota there, lower checkpoint.keep, or choose another run.directory"
     else:
-        mend = "make the folder writable, or choose another run.directory"
-    return CheckpointError(f"{message}; all older checkpoints are whole; {mend}")
+        fix = "make the folder writable, or choose another run.directory"
+    return CheckpointError(f"{message}; all older checkpoints are whole; {fix}")

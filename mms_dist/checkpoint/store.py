@@ -164,7 +164,7 @@ class CheckpointStore:
 
     def recover(self) -> list[str]:
         """Settle what a killed run left: unfinished folders go, a replacement cut in the middle is taken back,
-        hanging pointers are mended. Call it once, holding the run's lock, before the first save.
+        hanging pointers are fixed. Call it once, holding the run's lock, before the first save.
 
         Returns:
             What was done, a line for each thing.
@@ -337,8 +337,8 @@ class CheckpointStore:
         if pointer is not None:
             link = folder.path / pointer
             if not link.is_symlink() and not link.is_dir():
-                mend = "none was evaluated yet: ask for 'last'" if pointer == "best" else "start the run again"
-                raise CheckpointError(f"{folder.path} has no pointer {pointer!r}; {mend}")
+                fix = "none was evaluated yet: ask for 'last'" if pointer == "best" else "start the run again"
+                raise CheckpointError(f"{folder.path} has no pointer {pointer!r}; {fix}")
             first = folder.pointed(pointer)
             if first is None:
                 named = os.readlink(link) if link.is_symlink() else "a step by its MANIFEST.json"

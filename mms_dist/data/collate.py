@@ -16,7 +16,7 @@ from shards.schema import frames_of
 
 
 @dataclass(slots=True)
-class ForwardBatch:
+class AudioBatch:
     """Input of one forward pass of the model.
 
     Attributes:
@@ -38,11 +38,11 @@ class ForwardBatch:
     languages: list[str]
 
 
-def collate(utterances: Sequence[Utterance], *, seed: int) -> ForwardBatch:
+def collate(utterances: Sequence[Utterance], *, seed: int) -> AudioBatch:
     """Pad `utterances`; `samples_B` says what the attention mask of Hugging Face's feature extractor says."""
     samples_B = samples_of(utterances)
     labels_BL, label_lengths_B = padded_labels(utterances)
-    return ForwardBatch(
+    return AudioBatch(
         audio_BS=padded_audio(utterances),
         samples_B=torch.from_numpy(samples_B),
         frames_B=torch.from_numpy(frames_of(samples_B)),

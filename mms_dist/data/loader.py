@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from mms_dist.data.batch import BatchRequest, DamagedSample, LoadedBatch, Utterance
+from mms_dist.data.batch_shard import WHOLE, BatchShard
 from mms_dist.data.buffers import AudioBuffers
 from mms_dist.data.pool import UrgencyPool
-from mms_dist.data.share import WHOLE, Share
 from mms_dist.data.stream import LanguageStream, Position
 from mms_dist.data.utterance_source import UTTERANCES_PER_TASK, Read, UtteranceSource
 from mms_dist.errors import DataError
@@ -105,7 +105,7 @@ class BatchLoader:
         self._pending: dict[str, dict[Position, _Pending]] = {}
         self.wait_seconds = 0.0
 
-    def add(self, stream: LanguageStream, vocabulary: "Vocabulary", share: Share = WHOLE) -> None:
+    def add(self, stream: LanguageStream, vocabulary: "Vocabulary", share: BatchShard = WHOLE) -> None:
         """Serve a further language, or one anew: this share of its batches."""
         self.remove(stream.language)
         self._streams[stream.language] = stream

@@ -15,22 +15,22 @@ from mms_dist import transfer
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config, Optim
 from mms_dist.data.batch import BatchRequest, LoadedBatch, Utterance
-from mms_dist.data.collate import ForwardBatch, collate
+from mms_dist.data.collate import AudioBatch, collate
 from mms_dist.data.stream import Position
 from mms_dist.debugging.utterances import similar_lengths, take_by_length
 from mms_dist.distributed.placement import Work
 from mms_dist.model.base import FrozenBase
 from mms_dist.model.ctc import utterance_losses
-from mms_dist.model.routed import Batch, RoutedModel
+from mms_dist.model.routed import ModelInput, RoutedModel
 from mms_dist.model.waveform import normalised
+from mms_dist.training.active_language import ActiveLanguage
 from mms_dist.training.assembly import Parts
 from mms_dist.training.features import FeatureSource
 from mms_dist.training.gradients import GradientPass, RoundLosses
 from mms_dist.training.optimizer import Outcome, RowStep
 from mms_dist.training.passes import DevicePass
 from mms_dist.training.progress import Progress
-from mms_dist.training.roster import Candidate
-from mms_dist.training.trainee import Trainee
+from mms_dist.training.scheduler import QueuedLanguage
 from shards.index import ShardIndex
 from shards.read import ShardReader
 
@@ -40,8 +40,8 @@ class Forward:
     """One forward pass with its inputs."""
 
     members: Sequence[Utterance]
-    collated: ForwardBatch
-    batch: Batch
+    collated: AudioBatch
+    batch: ModelInput
     logits_BTV: Tensor
     losses_B: Tensor
 
@@ -56,7 +56,7 @@ class Bench:
     config: Config
     parts: Parts
     index: ShardIndex
-    trainees: dict[str, Trainee]
+    active_languages: dict[str, ActiveLanguage]
     batches: dict[str, LoadedBatch]
 
     @classmethod
@@ -68,21 +68,21 @@ class Bench:
         Raises:
             DataError: nothing of a language can be read.
         """
-        trainees = {}
+        active_languages = {}
         for slot, language in enumerate(index.languages):
             progress = Progress.from_state(store.load(language).state)
-            candidate = Candidate(Work(language, 1.0), restored=progress)
-            trainees[language] = parts.workplace.enter(candidate, slot, progress.round)
-        seconds = similar_lengths([trainee.stream.table for trainee in trainees.values()], count)
+            queued = QueuedLanguage(Work(language, 1.0), restored=progress)
+            active_languages[language] = parts.language_slots.enter(queued, slot, progress.round)
+        seconds = similar_lengths([active.stream.table for active in active_languages.values()], count)
         batches = {
-            language: LoadedBatch(BatchRequest(language, Position()), take_by_length(reader, trainee, seconds))
-            for language, trainee in trainees.items()
+            language: LoadedBatch(BatchRequest(language, Position()), take_by_length(reader, active, seconds))
+            for language, active in active_languages.items()
         }
-        return cls(config, parts, index, trainees, batches)
+        return cls(config, parts, index, active_languages, batches)
 
     @property
     def languages(self) -> list[str]:
-        return list(self.trainees)
+        return list(self.active_languages)
 
     def utterances(self) -> list[Utterance]:
         """Of all batches, by language."""
@@ -100,7 +100,7 @@ class Bench:
         strips = self.parts.gradients.plan_passes(everything)[0]
         sizes = {language: len(batch.utterances) for language, batch in self.batches.items()}
         members = [[everything[item] for item in strip] for strip in strips]
-        return self.parts.gradients.device_pass(members, sizes, self.trainees)
+        return self.parts.gradients.device_pass(members, sizes, self.active_languages)
 
     def forward(self, members: Sequence[Utterance], model: RoutedModel | None = None) -> Forward:
         """A forward pass with its graph, without SpecAugment or dropout."""
@@ -109,8 +109,8 @@ class Bench:
         device, frames_B = model.base.device, collated.frames_B
         audio_BS, samples_B = (transfer.to_device(each, device) for each in (collated.audio_BS, collated.samples_B))
         features_BTC = model.base.features(normalised(audio_BS, samples_B))
-        slots_B = torch.tensor([self.trainees[member.language].slot for member in members])
-        batch = Batch(features_BTC, frames_B, slots_B)
+        slots_B = torch.tensor([self.active_languages[member.language].slot for member in members])
+        batch = ModelInput(features_BTC, frames_B, slots_B)
         logits_BTV = model.logits(batch)
         labels = (frames_B, collated.labels_BL, collated.label_lengths_B)
         losses_B = utterance_losses(logits_BTV, *(transfer.to_device(each, device) for each in labels))
@@ -143,7 +143,7 @@ class Bench:
         """The losses of a round and the bank's gradients [S, R] after it; the bank's own are zero again."""
         bank = self.parts.bank
         bank.grads.zero_()
-        losses = (through or self.gradient_pass()).accumulate(list(batches), self.trainees)
+        losses = (through or self.gradient_pass()).accumulate(list(batches), self.active_languages)
         grads_SR = bank.grads.clone()
         bank.grads.zero_()
         return losses, grads_SR
@@ -153,14 +153,14 @@ class Bench:
         self.parts.bank.grads.copy_(grads_SR)
         rows = []
         for language in languages:
-            trainee = self.trainees[language]
-            optim: Optim = replace(trainee.settings.optim, **changes)  # type: ignore[arg-type]
-            rows.append(RowStep(trainee.slot, min(trainee.progress.step + 1, optim.steps), optim))
+            active = self.active_languages[language]
+            optim: Optim = replace(active.settings.optim, **changes)  # type: ignore[arg-type]
+            rows.append(RowStep(active.slot, min(active.progress.step + 1, optim.steps), optim))
         return dict(zip(languages, self.parts.optimizer.step(rows), strict=True))
 
     def state(self, language: str) -> Tensor:
         """Weights and both moments of a language, [3, R]."""
-        slot, optimizer = self.trainees[language].slot, self.parts.optimizer
+        slot, optimizer = self.active_languages[language].slot, self.parts.optimizer
         buffers = (self.parts.bank.rows.detach(), optimizer.exp_avg, optimizer.exp_avg_sq)
         return torch.stack([buffer[slot] for buffer in buffers])
 

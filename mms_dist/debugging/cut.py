@@ -6,34 +6,36 @@ from pathlib import Path
 
 from mms_dist.config import Config
 from mms_dist.errors import ConfigError
-from mms_dist.training.census import LanguageEntry
+from mms_dist.training.summaries import LanguageSummary
 
 MOST_LANGUAGES = 5
 """Taken when none are named: enough for every check, few enough to read."""
 
 
-def choose_languages(asked: Sequence[str] | None, census: Sequence[LanguageEntry]) -> list[str]:
+def choose_languages(asked: Sequence[str] | None, summaries: Sequence[LanguageSummary]) -> list[str]:
     """The languages asked for, or the first few of the run.
 
     Raises:
         ConfigError: one that was asked for is not in the run.
     """
-    present = [entry.language for entry in census]
-    strangers = sorted(set(asked or ()) - set(present))
-    if strangers:
+    present = [entry.language for entry in summaries]
+    unknown_languages = sorted(set(asked or ()) - set(present))
+    if unknown_languages:
         raise ConfigError(
-            f"--languages names {strangers[0]!r}, which the run does not train; it trains {', '.join(present)}"
+            f"--languages names {unknown_languages[0]!r}, which the run does not train; it trains {', '.join(present)}"
         )
     return sorted(set(asked)) if asked else present[:MOST_LANGUAGES]
 
 
-def cut(config: Config, census: Sequence[LanguageEntry], *, directory: Path, utterances: int, rounds: int) -> Config:
+def cut(
+    config: Config, summaries: Sequence[LanguageSummary], *, directory: Path, utterances: int, rounds: int
+) -> Config:
     """Cut to the languages of `census`, all of them active, about `utterances` a batch, and `rounds` rounds.
 
     Warm-up is left out and the patience lifted: so few steps would show nothing of either.
     """
     own = {}
-    for entry in census:
+    for entry in summaries:
         changes = {name: dict(values) for name, values in config.languages.get(entry.language, {}).items()}
         seconds = min(entry.batch_seconds, utterances * entry.seconds / entry.utterances)
         changes["optim"] = changes.get("optim", {}) | {

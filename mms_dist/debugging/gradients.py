@@ -27,12 +27,12 @@ def no_tensor_is_left_out(lines: list[GradientLine]) -> Check:
 
 
 def _line(bench: Bench, language: str, grads_SR: Tensor) -> GradientLine:
-    bank, trainee = bench.parts.bank, bench.trainees[language]
-    size = bank.row_size(trainee.slot)
-    grad_R = transfer.to_host(grads_SR[trainee.slot, :size])
+    bank, active = bench.parts.bank, bench.active_languages[language]
+    size = bank.row_size(active.slot)
+    grad_R = transfer.to_host(grads_SR[active.slot, :size])
     tensors = bank.layout.from_row(grad_R)
     norm = float(grad_R.double().norm())
-    clip = trainee.settings.optim.clip_norm or float("inf")
+    clip = active.settings.optim.clip_norm or float("inf")
     return GradientLine(
         language=language,
         parameters=size,

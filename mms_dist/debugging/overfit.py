@@ -16,10 +16,10 @@ from mms_dist.debugging.utterances import shortest_first, take
 from mms_dist.distributed.placement import Work
 from mms_dist.evaluation.decode import greedy
 from mms_dist.evaluation.metrics import score
+from mms_dist.training.active_language import ActiveLanguage
 from mms_dist.training.features import FeatureSource
 from mms_dist.training.optimizer import RowStep
-from mms_dist.training.roster import Candidate
-from mms_dist.training.trainee import Trainee
+from mms_dist.training.scheduler import QueuedLanguage
 from shards.read import ShardReader
 
 LEARNED_CER = 0.2
@@ -35,7 +35,7 @@ class OverfitRun:
     """New adapters in the slots of the bench, trained on a batch each, over and over."""
 
     bench: Bench
-    trainees: dict[str, Trainee]
+    active_languages: dict[str, ActiveLanguage]
     batches: dict[str, LoadedBatch]
     features: FeatureSource
     learning_rate: float
@@ -44,15 +44,15 @@ class OverfitRun:
     def of(cls, bench: Bench, reader: ShardReader, *, utterances: int) -> "OverfitRun":
         """Put a new adapter into every slot (use `Bench.kept`), and read the utterances to be learnt."""
         rate = _RATE_AT_192 * sqrt(192 / bench.parts.base.hidden)
-        trainees, batches = {}, {}
-        for language, old in bench.trainees.items():
-            trainee = bench.parts.workplace.enter(Candidate(Work(language, 1.0)), old.slot, 0)
-            trainee.settings = _plain_settings(trainee.settings, rate)
-            trainees[language] = trainee
-            few = take(reader, trainee, shortest_first(trainee.stream.table), count=utterances)
+        active_languages, batches = {}, {}
+        for language, old in bench.active_languages.items():
+            active = bench.parts.language_slots.enter(QueuedLanguage(Work(language, 1.0)), old.slot, 0)
+            active.settings = _plain_settings(active.settings, rate)
+            active_languages[language] = active
+            few = take(reader, active, shortest_first(active.stream.table), count=utterances)
             batches[language] = LoadedBatch(BatchRequest(language, Position()), few)
         features = FeatureSource(bench.parts.base, cache_gib=FEATURE_CACHE_GIB)
-        return cls(bench, trainees, batches, features, rate)
+        return cls(bench, active_languages, batches, features, rate)
 
     def run(self, *, steps: int, tell: Callable[[OverfitPoint], None]) -> list[OverfitPoint]:
         """Train until all languages have learnt, or for `steps`; `tell` hears of every evaluation."""
@@ -60,7 +60,7 @@ class OverfitRun:
         points: list[OverfitPoint] = []
         for step in range(steps + 1):
             self.bench.parts.bank.grads.zero_()
-            losses = through.accumulate(list(self.batches.values()), self.trainees).losses
+            losses = through.accumulate(list(self.batches.values()), self.active_languages).losses
             if step % EVALUATE_EVERY == 0 or step == steps:
                 in_order = {language: losses[language] for language in self.batches}
                 points.append(OverfitPoint(step, in_order, self._error_rates()))
@@ -68,7 +68,7 @@ class OverfitRun:
                 if max(points[-1].cers.values()) <= LEARNED_CER:
                     break
             if step < steps:
-                rows = [RowStep(t.slot, step + 1, t.settings.optim) for t in self.trainees.values()]
+                rows = [RowStep(t.slot, step + 1, t.settings.optim) for t in self.active_languages.values()]
                 self.bench.parts.optimizer.step(rows)
         self.bench.parts.bank.grads.zero_()
         return points
@@ -79,7 +79,7 @@ class OverfitRun:
         for language, batch in self.batches.items():
             forward = self.bench.forward(batch.utterances)
             ids_BT = transfer.to_host(forward.logits_BTV.argmax(-1)).numpy()
-            said = greedy(ids_BT, forward.batch.frames_B.numpy(), self.trainees[language].vocabulary)
+            said = greedy(ids_BT, forward.batch.frames_B.numpy(), self.active_languages[language].vocabulary)
             rates[language] = score([utterance.text for utterance in batch.utterances], said).cer
         return rates
 

@@ -6,17 +6,17 @@ from mms_dist.config import Config
 from mms_dist.data.stream import LanguageStream
 from mms_dist.debugging.bench import Bench
 from mms_dist.debugging.report import LanguageLine
-from mms_dist.training.census import LanguageEntry
 from mms_dist.training.selection import trainable
+from mms_dist.training.summaries import LanguageSummary
 
 
-def plan_lines(config: Config, census: Sequence[LanguageEntry], bench: Bench) -> list[LanguageLine]:
+def plan_lines(config: Config, summaries: Sequence[LanguageSummary], bench: Bench) -> list[LanguageLine]:
     """A line per debugged language; `config` and `census` are those of the whole run."""
-    entries = {entry.language: entry for entry in census}
+    entries = {entry.language: entry for entry in summaries}
     return [_line(config, entries[language], bench) for language in bench.languages]
 
 
-def _line(config: Config, entry: LanguageEntry, bench: Bench) -> LanguageLine:
+def _line(config: Config, entry: LanguageSummary, bench: Bench) -> LanguageLine:
     stream = LanguageStream(
         trainable(bench.index.language(entry.language).table("train"), max_seconds=config.data.max_seconds),
         language=entry.language,

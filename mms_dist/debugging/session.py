@@ -29,11 +29,11 @@ from mms_dist.debugging.transcripts import frames_suffice, labels_round_trip, tr
 from mms_dist.distributed.device import use_device
 from mms_dist.distributed.gpu import naming_the_gpu
 from mms_dist.training.assembly import Parts, assemble, load_base, resolved_alone, shard_cache
-from mms_dist.training.census import LanguageEntry, take_census
 from mms_dist.training.devices import set_threads
 from mms_dist.training.memory import Memory, load_of, needs_of
 from mms_dist.training.resolve import Resolved
 from mms_dist.training.restore import fresh_start
+from mms_dist.training.summaries import LanguageSummary, summarise_languages
 from shards.index import ShardIndex
 from shards.read import ShardReader
 
@@ -54,26 +54,26 @@ def debug(config: Config, amount: Amount, show: Show, *, name: str) -> DebugRepo
     """Debug a configuration on one device; nothing is written but in a temporary folder, which goes at the end.
 
     Raises:
-        MmsDistError, ShardsError: what a user can mend.
+        MmsDistError, ShardsError: what a user can fix.
     """
     began = perf_counter()
     set_threads(config.run.threads)
     device = use_device(config.run.device)
-    _, census = take_census(config)
-    resolved = resolved_alone(config, census, device)
-    languages = choose_languages(amount.languages, census)
-    entries = [entry for entry in census if entry.language in languages]
+    _, summaries = summarise_languages(config)
+    resolved = resolved_alone(config, summaries, device)
+    languages = choose_languages(amount.languages, summaries)
+    entries = [entry for entry in summaries if entry.language in languages]
     with tempfile.TemporaryDirectory(prefix="mms-dist-debug-") as folder:
         small = cut(config, entries, directory=Path(folder) / "run", utterances=amount.utterances, rounds=amount.rounds)
-        index, cut_entries = take_census(small)
+        index, cut_entries = summarise_languages(small)
         report = DebugReport(
             config=name,
             base=config.model.base,
             device=config.run.device,
             dtype=resolved.dtype,
-            run_languages=len(census),
-            run_utterances=sum(entry.utterances for entry in census),
-            run_seconds=sum(entry.seconds for entry in census),
+            run_languages=len(summaries),
+            run_utterances=sum(entry.utterances for entry in summaries),
+            run_seconds=sum(entry.seconds for entry in summaries),
         )
         with (
             naming_the_gpu(device),
@@ -93,7 +93,7 @@ def debug(config: Config, amount: Amount, show: Show, *, name: str) -> DebugRepo
         ):
             report.device = str(parts.base.device)
             session = _Session(
-                config, census, small, index, parts, store, reader, monitor, amount, show, report, resolved
+                config, summaries, small, index, parts, store, reader, monitor, amount, show, report, resolved
             )
             session.run(Path(folder))
     report.seconds = perf_counter() - began
@@ -106,7 +106,7 @@ class _Session:
     """The parts of one session, and the steps it takes."""
 
     config: Config
-    census: Sequence[LanguageEntry]
+    summaries: Sequence[LanguageSummary]
     small: Config
     index: ShardIndex
     parts: Parts
@@ -145,7 +145,7 @@ class _Session:
 
     def _sections(self, bench: Bench) -> None:
         report, show = self.report, self.show
-        report.languages = plan_lines(self.config, self.census, bench)
+        report.languages = plan_lines(self.config, self.summaries, bench)
         show.plan(report)
         show.rounds(report)
         groups = bench.forward_groups()
@@ -164,11 +164,11 @@ class _Session:
 
     @property
     def _slots(self) -> int:
-        return min(self.config.rounds.slots, len(self.census))
+        return min(self.config.rounds.slots, len(self.summaries))
 
     def _run_memory(self) -> Memory:
         resolved = self.resolved
-        load = load_of(self.config, self.census, resolved.hardware)
+        load = load_of(self.config, self.summaries, resolved.hardware)
         needs = needs_of(self.config, load, resolved.dtype, resolved.hardware, packed=resolved.packed)
         return needs.memory(resolved.forward_seconds)
 

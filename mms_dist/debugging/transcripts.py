@@ -10,7 +10,7 @@ from shards.vocabulary import BLANK, UNKNOWN, Vocabulary
 def transcript_lines(bench: Bench) -> list[TranscriptLine]:
     """Every utterance of the bench's batches."""
     return [
-        _line(utterance, bench.trainees[utterance.language].vocabulary)
+        _line(utterance, bench.active_languages[utterance.language].vocabulary)
         for batch in bench.batches.values()
         for utterance in batch.utterances
     ]

@@ -7,7 +7,7 @@ import numpy as np
 from mms_dist.data.batch import Utterance
 from mms_dist.data.utterance_id import UtteranceId
 from mms_dist.errors import DataError
-from mms_dist.training.trainee import Trainee
+from mms_dist.training.active_language import ActiveLanguage
 from shards.errors import DamagedSampleError
 from shards.index import SampleTable
 from shards.read import ShardReader
@@ -36,37 +36,37 @@ def shortest_first(table: SampleTable) -> list[int]:
     return [int(place) for place in np.lexsort((table.samples, table.label_length < LEAST_LABELS))]
 
 
-def take_by_length(reader: ShardReader, trainee: Trainee, seconds: Iterable[float]) -> list[Utterance]:
+def take_by_length(reader: ShardReader, active: ActiveLanguage, seconds: Iterable[float]) -> list[Utterance]:
     """For each duration the nearest utterance that is not taken yet; fewer where the language has no more."""
-    table = trainee.stream.table
+    table = active.stream.table
     taken: list[Utterance] = []
     for target in seconds:
         rows = {utterance.id.row for utterance in taken}
         places = (place for place in nearest_first(table, target) if int(table.rows[place]) not in rows)
-        taken += take(reader, trainee, places, count=1) if len(taken) < len(table) else []
+        taken += take(reader, active, places, count=1) if len(taken) < len(table) else []
     return taken
 
 
-def take(reader: ShardReader, trainee: Trainee, places: Iterable[int], *, count: int) -> list[Utterance]:
+def take(reader: ShardReader, active: ActiveLanguage, places: Iterable[int], *, count: int) -> list[Utterance]:
     """The first readable ones of the places in the language's table.
 
     Raises:
         DataError: none can be read.
     """
-    table, reason = trainee.stream.table, ""
+    table, reason = active.stream.table, ""
     taken: list[Utterance] = []
     for place in places:
-        utterance = UtteranceId(trainee.language, "train", int(table.rows[place]))
+        utterance = UtteranceId(active.language, "train", int(table.rows[place]))
         try:
             raw = reader.read(utterance.language, utterance.split, utterance.row)
         except DamagedSampleError as error:
             reason = str(error)
             continue
-        labels = np.array(trainee.vocabulary.encode(raw.text), dtype=np.int32)
+        labels = np.array(active.vocabulary.encode(raw.text), dtype=np.int32)
         frames = int(table.frames[place])
         taken.append(Utterance(utterance, raw.key, 0, raw.audio, labels, raw.text, frames))
         if len(taken) == count:
             break
     if not taken:
-        raise DataError(f"no training utterance of {trainee.language} can be read: {reason}; build its shards again")
+        raise DataError(f"no training utterance of {active.language} can be read: {reason}; build its shards again")
     return taken

@@ -14,7 +14,7 @@ from mms_dist.distributed.deepspeed_package import import_deepspeed, wants_deeps
 from mms_dist.distributed.deepspeed_settings import read_settings, refuse_settings, settle_settings
 from mms_dist.errors import ConfigError
 
-_MEND_OF_PRECISION = {
+_FIX_OF_PRECISION = {
     "fp16": (
         "float16 needs one loss scale for everything in a pass, so that one language's overflow would be every "
         "language's; pass --mixed_precision bf16, or no and choose model.dtype"
@@ -109,9 +109,9 @@ def _the_one_path(ours: str | None, launchers: str | None) -> str | None:
 
 
 def _refuse_precision(asked: str) -> None:
-    if asked in _MEND_OF_PRECISION:
+    if asked in _FIX_OF_PRECISION:
         raise ConfigError(
-            f"Accelerate's mixed_precision is {asked!r}, expected no or bf16: {_MEND_OF_PRECISION[asked]}"
+            f"Accelerate's mixed_precision is {asked!r}, expected no or bf16: {_FIX_OF_PRECISION[asked]}"
         )
 
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import torch
 
-from mms_dist.distributed.beats import name_ranks
 from mms_dist.distributed.comm import Comm
 from mms_dist.distributed.device import choose_device, why_no_gpu
 from mms_dist.distributed.first_sum import try_first_sum
 from mms_dist.distributed.gpu import describe, identity, try_gpu
+from mms_dist.distributed.heartbeats import name_ranks
 from mms_dist.distributed.patience import in_thread
 from mms_dist.errors import ConfigError, DeviceError
 from mms_dist.machine import boot_id
@@ -59,17 +59,17 @@ def bind_rank(name: str, comm: Comm) -> torch.device:
         CommError: the ranks cannot sum numbers that are on their devices.
         PeerError: another rank has found such a thing.
     """
-    comm.watch.at("choosing a device")
-    machines = comm.share(_this_machine())
+    comm.watchdog.mark("choosing a device")
+    machines = comm.all_gather(_this_machine())
     local_rank = local_rank_of(os.environ, machines, comm.rank)
-    device = comm.together(lambda: _choose(name, local_rank, comm.world))
+    device = comm.run_on_all_ranks(lambda: _choose(name, local_rank, comm.world))
     if comm.world > 1:
         os.environ["LOCAL_RANK"] = str(local_rank)  # for Accelerate and DeepSpeed, which do not count
     elif not os.environ.get("LOCAL_RANK", "").strip():
         os.environ.pop("LOCAL_RANK", None)  # they take an empty one for a number
-    comm.watch.at(f"computing on {device} for the first time")
-    bound = comm.share(comm.together(lambda: _tried(device, machines[comm.rank], comm)))
-    comm.together(lambda: check_bound(bound))
+    comm.watchdog.mark(f"computing on {device} for the first time")
+    bound = comm.all_gather(comm.run_on_all_ranks(lambda: _tried(device, machines[comm.rank], comm)))
+    comm.run_on_all_ranks(lambda: check_bound(bound))
     if device.type == "cuda":
         torch.cuda.set_device(device)  # of this thread: libraries and kernels that are told none compute there
     try_first_sum(comm, device)

@@ -22,11 +22,11 @@ import torch.distributed as dist
 import torch.distributed.nn.functional  # see _leave_the_groups
 from torch import Tensor
 
-from mms_dist.distributed.last_words import LastWords
-from mms_dist.distributed.meeting import LONGEST_START_SECONDS, meet
+from mms_dist.distributed.failure_report import FailureReport
 from mms_dist.distributed.place import Place
-from mms_dist.distributed.placement import Block
+from mms_dist.distributed.placement import RankGroup
 from mms_dist.distributed.reach import wait_for_server
+from mms_dist.distributed.rendezvous import LONGEST_START_SECONDS, rendezvous
 from mms_dist.distributed.start_notices import StartNotices
 from mms_dist.distributed.watchdog import NoWatchdog, Watchdog
 from mms_dist.errors import CommError, ConfigError, ExitCode, MmsDistError, PeerError, StoppedEarly
@@ -88,10 +88,10 @@ class Comm:
 
     rank: int = 0
     world: int = 1
-    watch: Watchdog | NoWatchdog = field(default_factory=NoWatchdog)
+    watchdog: Watchdog | NoWatchdog = field(default_factory=NoWatchdog)
     traffic: Traffic = field(default_factory=Traffic)
-    _groups: dict[Block, Any] = field(default_factory=dict)
-    _last_words: LastWords | None = None
+    _groups: dict[RankGroup, Any] = field(default_factory=dict)
+    _failure_report: FailureReport | None = None
     _stop_requested: Callable[[], bool] | None = None
     """Before the first round."""
     _at_first_round: Callable[[], None] = lambda: None
@@ -108,7 +108,7 @@ class Comm:
 
     # -- at the start ---------------------------------------------------------------------------------------------
 
-    def together(self, work: Callable[[], _T]) -> _T:
+    def run_on_all_ranks(self, work: Callable[[], _T]) -> _T:
         """Do `work` on every rank; if it fails on any, fail on all.
 
         Raises:
@@ -120,7 +120,7 @@ class Comm:
             result = work()
         except (MmsDistError, ShardsError) as error:
             problem = error
-        said = self.share(
+        said = self.all_gather(
             None if problem is None else (str(problem), int(getattr(problem, "exit_code", ExitCode.USER_ERROR)))
         )
         first = next(((rank, *words) for rank, words in enumerate(said) if words is not None), None)
@@ -131,9 +131,9 @@ class Comm:
             raise PeerError(f"rank {rank} could not start: {reason}", exit_code)
         return result  # type: ignore[return-value]
 
-    def share(self, item: _T) -> list[_T]:
+    def all_gather(self, item: _T) -> list[_T]:
         """Every rank's item, by rank."""
-        return self.share_in(Block(0, self.world), item)
+        return self.all_gather_in(RankGroup(0, self.world), item)
 
     def sum_everywhere(self, buffer: Tensor) -> None:
         """Sum `buffer` over all ranks, in place; for a trial, in a thread whose end is waited for, and not watched."""
@@ -150,7 +150,7 @@ class Comm:
 
     # -- every round ------------------------------------------------------------------------------------------------
 
-    def agree(self, values: Sequence[int], *, about: str = "the round's edge") -> list[int]:
+    def all_reduce_max(self, values: Sequence[int], *, about: str = "the round's edge") -> list[int]:
         """The largest of each value over all ranks: one small collective."""
         if self.world == 1:
             return list(values)
@@ -160,23 +160,23 @@ class Comm:
         self.traffic.agreed += vector.nbytes
         return vector.tolist()
 
-    def reduce(self, block: Block, buffer: Tensor) -> None:
+    def reduce(self, group: RankGroup, buffer: Tensor) -> None:
         """Sum `buffer` over the block's ranks, in place: the same bits on each."""
-        if block.size == 1:
+        if group.size == 1:
             return
-        with self.waiting_for(f"the gradients shared by ranks {block.first} to {block.first + block.size - 1}"):
-            dist.all_reduce(buffer, group=self._group(block))
+        with self.waiting_for(f"the gradients shared by ranks {group.first} to {group.first + group.size - 1}"):
+            dist.all_reduce(buffer, group=self._group(group))
             if buffer.is_cuda:  # NCCL only begins it: a rank that hangs must be found here, and not at the next use
                 torch.cuda.synchronize(buffer.device)
         self.traffic.reduced += buffer.nbytes
 
-    def share_in(self, block: Block, item: _T) -> list[_T]:
+    def all_gather_in(self, group: RankGroup, item: _T) -> list[_T]:
         """The item of every rank of a block, by rank."""
-        if block.size == 1:
+        if group.size == 1:
             return [item]
-        items: list[Any] = [None] * block.size
-        with self.waiting_for(f"words between ranks {block.first} to {block.first + block.size - 1}"):
-            dist.all_gather_object(items, item, group=self._group(block))
+        items: list[Any] = [None] * group.size
+        with self.waiting_for(f"words between ranks {group.first} to {group.first + group.size - 1}"):
+            dist.all_gather_object(items, item, group=self._group(group))
         self.traffic.told += len(pickle.dumps(item))
         return items
 
@@ -209,13 +209,13 @@ class Comm:
             dist.recv(payload, src=rank)
         return pickle.loads(payload.numpy().tobytes())
 
-    def _group(self, block: Block) -> Any:
+    def _group(self, group: RankGroup) -> Any:
         """The process group of a block, made when it is first used, by all of its ranks at the same point."""
-        if block.size == self.world:
+        if group.size == self.world:
             return dist.group.WORLD
-        if block not in self._groups:
-            self._groups[block] = dist.new_group(list(block.ranks), timeout=_FOR_EVER, use_local_synchronization=True)
-        return self._groups[block]
+        if group not in self._groups:
+            self._groups[group] = dist.new_group(list(group.ranks), timeout=_FOR_EVER, use_local_synchronization=True)
+        return self._groups[group]
 
     def forget_groups(self) -> None:
         """Before the process's groups are ended; no call to others after it."""
@@ -231,12 +231,12 @@ class Comm:
             StoppedEarly: another rank is gone before the first round, and this one was asked to stop as well.
         """
         try:
-            with self.watch.waiting(about):
+            with self.watchdog.waiting(about):
                 yield
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:
-            if self._last_words is not None and (told := self._last_words.read()) is not None:
+            if self._failure_report is not None and (told := self._failure_report.read()) is not None:
                 raise told from error
             if not _is_of_the_line(error):
                 raise
@@ -296,33 +296,33 @@ def joined(
     watched = store_at(place, timeout_seconds, stop_requested) if place.world > 1 else None
     start = _meet(place, client, max(LONGEST_START_SECONDS, 2 * timeout_seconds), stop_requested)
     store = dist.PrefixStore(f"{start}/group", client)
-    watch: Watchdog | NoWatchdog = NoWatchdog()
+    watchdog: Watchdog | NoWatchdog = NoWatchdog()
     if watched is not None:
-        watch = Watchdog(
+        watchdog = Watchdog(
             dist.PrefixStore(f"{start}/watch", watched),
             rank=place.rank,
             world=place.world,
             timeout_seconds=timeout_seconds,
             on_hang=on_hang,
         )
-    with watch:
-        last_words = LastWords(store, place.rank)
-        comm = Comm(place.rank, place.world, watch, _last_words=last_words)
+    with watchdog:
+        failure_report = FailureReport(store, place.rank)
+        comm = Comm(place.rank, place.world, watchdog, _failure_report=failure_report)
         try:
             comm._stop_requested = stop_requested
             with _telling(comm, f"{place.name} ({place.host}:{place.port})", at_first_round), _groups_last():
                 _make_group(comm, store, on_gpu)
                 yield comm
         except (Exception, StoppedEarly) as error:
-            last_words.leave(error)
+            failure_report.leave(error)
             raise
-        comm.agree([0], about="all ranks to end")  # nobody takes the store away from one that still works
+        comm.all_reduce_max([0], about="all ranks to end")  # nobody takes the store away from one that still works
     _leave_the_groups(comm)
 
 
 def _meet(place: Place, client: dist.Store, longest_seconds: float, stop_requested: Callable[[], bool]) -> str:
     try:
-        return meet(
+        return rendezvous(
             client,
             rank=place.rank,
             world=place.world,
@@ -373,8 +373,8 @@ def _groups_last() -> Iterator[None]:
 @contextlib.contextmanager
 def _telling(comm: Comm, who: str, at_first_round: Callable[[], None]) -> Iterator[None]:
     """Say what the start waits for, as long as it lasts."""
-    whom = comm.watch.behind if isinstance(comm.watch, Watchdog) else None
-    with StartNotices(who, comm.watch, whom) as notices:
+    whom = comm.watchdog.behind if isinstance(comm.watchdog, Watchdog) else None
+    with StartNotices(who, comm.watchdog, whom) as notices:
 
         def begun() -> None:
             notices.end()

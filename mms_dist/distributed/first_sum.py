@@ -9,9 +9,9 @@ from collections import defaultdict
 
 import torch
 
-from mms_dist.distributed.beats import name_ranks
 from mms_dist.distributed.comm import Comm
 from mms_dist.distributed.gpu import describe
+from mms_dist.distributed.heartbeats import name_ranks
 from mms_dist.distributed.patience import in_thread
 from mms_dist.errors import CommError, ExitCode, PeerError
 
@@ -42,11 +42,11 @@ def try_first_sum(comm: Comm, device: torch.device) -> None:
         PeerError: on the others.
     """
     kind = "NCCL" if device.type == "cuda" else "gloo"
-    comm.agree([0], about="all devices to be ready")  # so that the time begins for all at once
-    with comm.watch.waiting(f"the first sum over all ranks by {kind}"):
+    comm.all_reduce_max([0], about="all devices to be ready")  # so that the time begins for all at once
+    with comm.watchdog.waiting(f"the first sum over all ranks by {kind}"):
         problem = _problem(comm, device, LONGEST_SECONDS + comm.world / RANKS_A_SECOND)
     ranks, places = defaultdict[str, list[int]](list), []
-    for rank, (said, place) in enumerate(comm.share((problem, f"{socket.gethostname()}: {describe(device)}"))):
+    for rank, (said, place) in enumerate(comm.all_gather((problem, f"{socket.gethostname()}: {describe(device)}"))):
         if said is not None:
             ranks[said].append(rank)
             places.append(place)

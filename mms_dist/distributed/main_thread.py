@@ -26,7 +26,7 @@ class MainThread:
         """The clock of `waiting_since`."""
         return 0.0
 
-    def at(self, doing: str) -> None:
+    def mark(self, doing: str) -> None:
         """A sign of life, with what is done from here on."""
         self.now = self.now._replace(ticks=self.now.ticks + 1, doing=doing)
 

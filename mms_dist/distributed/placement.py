@@ -23,10 +23,10 @@ from functools import partial
 
 import numpy as np
 
-from mms_dist.distributed.blocks import Block, Work, even_levels, levels
-from mms_dist.distributed.floor import Floor, home_rank
+from mms_dist.distributed.rank_groups import RankGroup, Work, even_levels, levels
+from mms_dist.distributed.rank_loads import RankLoads, home_rank
 
-__all__ = ["Block", "Work", "capacity", "place"]
+__all__ = ["RankGroup", "Work", "capacity", "place"]
 
 TOLERANCE = 0.02
 """The busiest rank's load above the mean at which the search for an evener placement ends."""
@@ -42,7 +42,7 @@ def capacity(*, world: int, slots: int, replicate: bool = False) -> int:
     return slots if replicate else world * slots
 
 
-def place(active: Iterable[Work], *, world: int, slots: int, replicate: bool = False) -> dict[str, Block]:
+def place(active: Iterable[Work], *, world: int, slots: int, replicate: bool = False) -> dict[str, RankGroup]:
     """The owners of every active language.
 
     Args:
@@ -59,12 +59,12 @@ def place(active: Iterable[Work], *, world: int, slots: int, replicate: bool = F
     assert len(works) <= capacity(world=world, slots=slots, replicate=replicate), "more languages than slots"
     assert all(0 < work.seconds < math.inf and work.most_owners >= 1 for work in works), "work takes time"
     if replicate or world == 1:
-        return {work.language: Block(0, world) for work in sorted(works, key=lambda work: work.language)}
+        return {work.language: RankGroup(0, world) for work in sorted(works, key=lambda work: work.language)}
     found = _best(works, world, slots)
-    return {language: found.blocks[language] for language in sorted(found.blocks)}
+    return {language: found.groups[language] for language in sorted(found.groups)}
 
 
-def _best(works: Sequence[Work], world: int, slots: int) -> Floor:
+def _best(works: Sequence[Work], world: int, slots: int) -> RankLoads:
     """The first way of placing that is even enough, or else the evenest, with the fewest copies.
 
     The first way moves the fewest languages when one leaves. Blocks that are cut at the end of a world that is not a
@@ -76,15 +76,15 @@ def _best(works: Sequence[Work], world: int, slots: int) -> Floor:
     full = len(works) == world * slots
     shapes = [(1,)] if full else list(dict.fromkeys((levels(world), even_levels(world))))
     bound = (1 + TOLERANCE) * _least_height(works, world, shapes)
-    best: Floor | None = None
+    best: RankLoads | None = None
     for ways in _ways(works, bound, shapes, grains=() if full else GRAINS):
         before = best
         for way, sizes in ways:
-            floor = way(Floor(world, slots, sizes))
-            if floor.height <= bound:
-                return floor
-            if best is None or (floor.height, floor.copies) < (best.height, best.copies):
-                best = floor
+            rank_loads = way(RankLoads(world, slots, sizes))
+            if rank_loads.max_load <= bound:
+                return rank_loads
+            if best is None or (rank_loads.max_load, rank_loads.copies) < (best.max_load, best.copies):
+                best = rank_loads
         if best is before:
             break
     assert best is not None, "there is a way"
@@ -93,7 +93,7 @@ def _best(works: Sequence[Work], world: int, slots: int) -> Floor:
 
 def _ways(
     works: Sequence[Work], bound: float, shapes: Sequence[Sequence[int]], *, grains: Sequence[float]
-) -> Iterator[list[tuple[Callable[[Floor], Floor], Sequence[int]]]]:
+) -> Iterator[list[tuple[Callable[[RankLoads], RankLoads], Sequence[int]]]]:
     """Ways of placing and the levels they place on, in groups, of which the next is worth trying if the last was."""
     first_fit, whole = partial(_put_first_fit, works, bound=bound), partial(_put_whole, works, bound=bound)
     low = [partial(_put_low, works, bound=bound, grain=bound * grain) for grain in grains]
@@ -127,63 +127,67 @@ def _largest(work: Work, sizes: Sequence[int]) -> int:
     return max(size for size in sizes if size <= work.most_owners)
 
 
-def _put_first_fit(works: Sequence[Work], floor: Floor, bound: float) -> Floor:
+def _put_first_fit(works: Sequence[Work], rank_loads: RankLoads, bound: float) -> RankLoads:
     """Each language on the smallest block that keeps within the bound, the first from its home on."""
-    return _put_smallest(works, floor, bound, math.inf, floor.first_fit)
+    return _put_smallest(works, rank_loads, bound, math.inf, rank_loads.first_fit)
 
 
-def _put_low(works: Sequence[Work], floor: Floor, bound: float, grain: float) -> Floor:
+def _put_low(works: Sequence[Work], rank_loads: RankLoads, bound: float, grain: float) -> RankLoads:
     """Each language on the smallest block that keeps within the bound, the lowest of them, in shares of a grain at
     most."""
-    return _put_smallest(works, floor, bound, grain, floor.low_fit)
+    return _put_smallest(works, rank_loads, bound, grain, rank_loads.low_fit)
 
 
 def _put_smallest(
     works: Sequence[Work],
-    floor: Floor,
+    rank_loads: RankLoads,
     bound: float,
     grain: float,
     fit: Callable[[int, int, float, float], int | None],
-) -> Floor:
+) -> RankLoads:
     """Each language on the smallest block that `fit` finds within the bound; where there is none, the lowest.
 
     What has been reached is the bound of those that follow: a round is not shorter for their sharing.
     """
-    refused = [math.inf] * len(floor.sizes)  # loads only grow: what a level refused once, it refuses to the next as big
+    refused = [math.inf] * len(
+        rank_loads.sizes
+    )  # loads only grow: what a level refused once, it refuses to the next as big
     for number, work in enumerate(works):
-        home = home_rank(work.language, floor.world)
-        spare = floor.free_slots - (len(works) - number)  # slots that those yet to come can do without
+        home = home_rank(work.language, rank_loads.world)
+        spare = rank_loads.free_slots - (len(works) - number)  # slots that those yet to come can do without
         most = min(work.most_owners, spare + 1)
-        allowed = [level for level, size in enumerate(floor.sizes) if size == 1 or size <= most]
-        fine = [level for level in allowed if work.seconds <= grain * floor.sizes[level]]
+        allowed = [level for level, size in enumerate(rank_loads.sizes) if size == 1 or size <= most]
+        fine = [level for level in allowed if work.seconds <= grain * rank_loads.sizes[level]]
         for level in fine or allowed[-1:]:
             if work.seconds >= refused[level]:
                 continue
-            block = fit(level, home, work.seconds, bound)
-            if block is not None:
-                floor.put(work, level, block)
+            group = fit(level, home, work.seconds, bound)
+            if group is not None:
+                rank_loads.put(work, level, group)
                 break
             refused[level] = work.seconds
         else:
-            level, block = floor.lowest(allowed, home, work.seconds)
-            floor.put(work, level, block)
-            if floor.height > bound:
-                bound = floor.height
-                refused = [math.inf] * len(floor.sizes)
-    return floor
+            level, group = rank_loads.lowest(allowed, home, work.seconds)
+            rank_loads.put(work, level, group)
+            if rank_loads.max_load > bound:
+                bound = rank_loads.max_load
+                refused = [math.inf] * len(rank_loads.sizes)
+    return rank_loads
 
 
-def _put_whole(works: Sequence[Work], floor: Floor, bound: float) -> Floor:
+def _put_whole(works: Sequence[Work], rank_loads: RankLoads, bound: float) -> RankLoads:
     """Each language on one rank, where what is there and what is still to come, on average, keep within the bound.
 
     Where that is nowhere, as with a batch above the average, the emptiest rank (longest processing time first).
     """
-    each = len(works) / floor.world
+    each = len(works) / rank_loads.world
     rest = math.fsum(work.seconds for work in works)
     for number, work in enumerate(works):
         rest = max(0.0, rest - work.seconds)
         still = len(works) - number - 1
         mean = rest / still if still else 0.0
-        to_come_W = mean * np.maximum(0.0, each - 1 - floor.held_W)
-        floor.put(work, 0, floor.fit_whole(home_rank(work.language, floor.world), to_come_W, bound - work.seconds))
-    return floor
+        to_come_W = mean * np.maximum(0.0, each - 1 - rank_loads.held_W)
+        rank_loads.put(
+            work, 0, rank_loads.fit_whole(home_rank(work.language, rank_loads.world), to_come_W, bound - work.seconds)
+        )
+    return rank_loads

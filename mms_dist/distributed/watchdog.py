@@ -32,14 +32,14 @@ from time import monotonic
 from types import TracebackType
 from typing import Protocol, Self
 
-from mms_dist.distributed.beats import (
+from mms_dist.distributed.heartbeats import (
     LEFT,
     REPORTS_SHOWN,
     WAITING,
     WORKING,
-    Beat,
-    Sightings,
-    Whereabouts,
+    Heartbeat,
+    HeartbeatMonitor,
+    RankTrace,
     hang_report,
     lock_report,
     name_ranks,
@@ -90,7 +90,7 @@ class Watchdog(MainThread):
     """One rank's, at work inside its `with` block; the thread that enters it is the main thread.
 
     with Watchdog(store, rank=0, world=4, timeout_seconds=600, on_hang=tell) as watchdog:
-        watchdog.at("forward 3 of 7, round 12")
+        watchdog.mark("forward 3 of 7, round 12")
         with watchdog.waiting("the round's edge 12"):
             all_reduce(…)
     """
@@ -120,7 +120,7 @@ class Watchdog(MainThread):
         self._main_thread = 0
         self._now = 0.0  # seconds of this process's waking life
         self._answered, self._problem = 0.0, "it does not answer"
-        self._sightings, self._looked, self._waits = Sightings(), 0.0, -1
+        self._sightings, self._looked, self._waits = HeartbeatMonitor(), 0.0, -1
         self._arrived: set[int] = set()
         self._beats, self._told = 0, ""
         self._stopped, self._leaving = threading.Event(), threading.Lock()
@@ -180,17 +180,17 @@ class Watchdog(MainThread):
                 break
         with contextlib.suppress(*_STORE_ERRORS):  # the last rank may find the store gone
             ticks = self.now.ticks + 1
-            self._store.set(_beat_key(self.rank), Beat(self._beats + 1, ticks, LEFT).encode())
+            self._store.set(_beat_key(self.rank), Heartbeat(self._beats + 1, ticks, LEFT).encode())
 
     def _beat(self, doing: Doing) -> None:
         stack = stack_of_thread(self._main_thread)
-        told = Whereabouts(doing.doing, doing.waiting_for, stack).encode()
+        told = RankTrace(doing.doing, doing.waiting_for, stack).encode()
         if told != self._told:  # before the beat: whoever has beaten can be asked where it is
             self._store.set(_stack_key(self.rank), told)
             self._told = told
         self._beats += 1
         state = WORKING if doing.waiting_for is None else WAITING
-        self._store.set(_beat_key(self.rank), Beat(self._beats, doing.ticks, state).encode())
+        self._store.set(_beat_key(self.rank), Heartbeat(self._beats, doing.ticks, state).encode())
         verdict = self._store.check([_VERDICT])  # also the proof that the store has heard of the beat
         self._answered = self._now
         if verdict:
@@ -201,7 +201,7 @@ class Watchdog(MainThread):
         if doing.waiting_for is None or self._now - doing.waiting_since < FIRST_LOOK * self.timeout_seconds:
             return
         if doing.ticks != self._waits:
-            self._sightings, self._waits, self._looked = Sightings(), doing.ticks, -self.timeout_seconds
+            self._sightings, self._waits, self._looked = HeartbeatMonitor(), doing.ticks, -self.timeout_seconds
         if self._now - self._looked < LOOK * self.timeout_seconds:
             return
         self._looked = self._now
@@ -214,20 +214,24 @@ class Watchdog(MainThread):
 
     def behind(self) -> str:
         """The ranks that others wait for, and what they do, as far as it is known. Called from any thread."""
-        beats = self._all_beats()
-        late = [rank for rank, beat in beats.items() if rank != self.rank and (beat is None or beat.state != WAITING)]
+        heartbeats = self._all_beats()
+        late = [
+            rank
+            for rank, heartbeat in heartbeats.items()
+            if rank != self.rank and (heartbeat is None or heartbeat.state != WAITING)
+        ]
         places = self._whereabouts(late[:REPORTS_SHOWN])
         told = [f"rank {rank} ({place.doing}, on {place.host})" for rank, place in places.items()]
         rest = [rank for rank in late if rank not in places]
         return ", ".join([*told, *([name_ranks(rest)] if rest else [])]) or "the other ranks"
 
-    def _all_beats(self) -> dict[int, Beat | None]:
-        beats: dict[int, Beat | None] = dict.fromkeys(range(self.world))
+    def _all_beats(self) -> dict[int, Heartbeat | None]:
+        heartbeats: dict[int, Heartbeat | None] = dict.fromkeys(range(self.world))
         if len(self._arrived) < self.world:
             self._arrived.update(self._those_with_beats([*(set(range(self.world)) - self._arrived)]))
         here = sorted(self._arrived)
         raw = self._store.multi_get([_beat_key(rank) for rank in here])
-        return beats | {rank: Beat.decode(beat) for rank, beat in zip(here, raw, strict=True)}
+        return heartbeats | {rank: Heartbeat.decode(heartbeat) for rank, heartbeat in zip(here, raw, strict=True)}
 
     def _those_with_beats(self, ranks: list[int]) -> list[int]:
         """Of the ranks, those that have beaten yet; by halves, as nearly all or nearly none have."""
@@ -238,10 +242,10 @@ class Watchdog(MainThread):
         half = len(ranks) // 2
         return self._those_with_beats(ranks[:half]) + self._those_with_beats(ranks[half:])
 
-    def _whereabouts(self, ranks: Iterable[int]) -> dict[int, Whereabouts]:
+    def _whereabouts(self, ranks: Iterable[int]) -> dict[int, RankTrace]:
         known = [rank for rank in ranks if rank in self._arrived]
         raw = self._store.multi_get([_stack_key(rank) for rank in known]) if known else []
-        return {rank: Whereabouts.decode(place) for rank, place in zip(known, raw, strict=True)}
+        return {rank: RankTrace.decode(place) for rank, place in zip(known, raw, strict=True)}
 
     # -- the end ------------------------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from mms_dist.base_files.config import read_config
 from mms_dist.base_files.encoder import check_finite, load_encoder
 from mms_dist.errors import BaseModelError
 from mms_dist.model.convolutions import FrontEndProducts, PositionProducts
-from mms_dist.model.cuda_settings import settle_cuda_arithmetic
+from mms_dist.model.cuda_settings import set_cuda_arithmetic
 from mms_dist.model.front_end import StridedFrontEnd
 from mms_dist.model.layer import FrozenLayer
 from mms_dist.model.segments import Segments
@@ -51,7 +51,7 @@ Gather = Callable[[Tensor], contextlib.AbstractContextManager[Any]]
 class Sharding:
     """What a base knows of its layers' weights once no rank holds them whole: their name and number from before."""
 
-    identity: str
+    weights_hash: str
     parameters: int
     gather: Gather
 
@@ -79,7 +79,7 @@ class FrozenBase:
             BaseModelError: nothing loadable there, weights are missing or not finite, or the encoder has no stable
                 layer norm (Hugging Face's other encoder has no place for adapters and would train the head alone).
         """
-        settle_cuda_arithmetic()
+        set_cuda_arithmetic()
         path = resolve_base(name_or_path)
         config = read_base_config(path, name_or_path)
         config.layerdrop = 0.0
@@ -173,22 +173,22 @@ class FrozenBase:
 
     def sharded(self, shard: Callable[[nn.ModuleList], Gather]) -> "FrozenBase":
         """This base after `shard` has spread the weights of the layers it is given over all ranks, in place."""
-        identity, parameters = self.identity(), self.parameter_count()
-        return replace(self, sharding=Sharding(identity, parameters, shard(self.layers)))
+        weights_hash, parameters = self.weights_hash(), self.parameter_count()
+        return replace(self, sharding=Sharding(weights_hash, parameters, shard(self.layers)))
 
     def parameter_count(self) -> int:
         if self.sharding is not None:
             return self.sharding.parameters
         return sum(parameter.numel() for parameter in self.module.parameters())
 
-    def identity(self) -> str:
+    def weights_hash(self) -> str:
         """A short name of these weights, the same in every precision they are loaded in: 16 hexadecimal digits.
 
         Of the beginning of each weight, rounded to bfloat16; the merged positional convolution is left out, as it is
         computed in the precision of the model.
         """
         if self.sharding is not None:
-            return self.sharding.identity
+            return self.sharding.weights_hash
         digest = hashlib.blake2b(digest_size=8)
         for name, tensor in sorted(self.module.state_dict().items()):
             if "pos_conv_embed.conv.weight" not in name:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 
-def settle_cuda_arithmetic() -> None:
+def set_cuda_arithmetic() -> None:
     """Float32 is float32, sums are in float32, kernels repeat themselves, and none is planned anew for a new shape.
 
     * cuDNN attention is off. From CUDA 13 on it comes first on Hopper and Blackwell, and it plans for every new

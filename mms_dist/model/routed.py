@@ -27,7 +27,7 @@ or as the frames' `gather` gives them."""
 
 
 @dataclass(frozen=True)
-class Batch:
+class ModelInput:
     """One forward pass as it is described on the CPU: utterances of any languages, padded.
 
     features_BTC come from the front end, on the model's device; everything else lives on the CPU. The masks are
@@ -45,7 +45,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class DeviceBatch:
+class DeviceInput:
     """One forward pass of which all that the device needs is on it: nothing in the pass reads from or waits for it.
 
     Attributes:
@@ -78,17 +78,17 @@ class RoutedModel:
         self.bank = bank
         self.activation_checkpointing = activation_checkpointing
 
-    def logits(self, batch: Batch) -> Tensor:
+    def logits(self, batch: ModelInput) -> Tensor:
         """CTC logits [B, T, V] of a batch that is described on the CPU; see `device_logits`."""
         return self.device_logits(self.on_device(batch))
 
-    def on_device(self, batch: Batch) -> DeviceBatch:
+    def on_device(self, batch: ModelInput) -> DeviceInput:
         """The batch with everything copied to the model's device, tensor by tensor; training copies all at once."""
         frames, device = batch.features_BTC.shape[1], self.base.device
         slots_U, owner_B = torch.unique(batch.slots_B, return_inverse=True)
         sizes = [self.bank.vocabulary_sizes[slot] for slot in slots_U.tolist()]
         frames_B, is_full = transfer.to_device(batch.frames_B, device), int(batch.frames_B.min()) == frames
-        return DeviceBatch(
+        return DeviceInput(
             frames=PaddedFrames.of(frames_B, frames, is_full=is_full, dtype=self.base.dtype),
             features=batch.features_BTC,
             slots_U=transfer.to_device(slots_U, device),
@@ -101,7 +101,7 @@ class RoutedModel:
             dropout_B=_on(device, batch.dropout_B),
         )
 
-    def device_logits(self, batch: DeviceBatch) -> Tensor:
+    def device_logits(self, batch: DeviceInput) -> Tensor:
         """CTC logits [B, T, V] for the largest vocabulary V of the batch or a little more, in at least float32.
 
         Frames past an utterance's own, and tokens past its language's own vocabulary, carry no meaning; the latter
@@ -139,7 +139,7 @@ class RoutedModel:
         """
         return self.activation_checkpointing or not torch.is_grad_enabled()
 
-    def _adapters(self, batch: DeviceBatch, *, gathered: bool) -> list[_Adapter]:
+    def _adapters(self, batch: DeviceInput, *, gathered: bool) -> list[_Adapter]:
         """Of every layer; `gathered` for the products, at once for all layers, or as `_layer` will gather them."""
         parts: Iterable[Tensor] = fold(self.bank, batch.slots_U, self.base.dtype, in_strips=batch.frames.in_strips)
         if gathered:
@@ -147,7 +147,7 @@ class RoutedModel:
         down_LWH, bias_L1W, up_LWH = (part.unbind(1) for part in parts)
         return list(zip(down_LWH, bias_L1W, up_LWH, strict=True))
 
-    def _masks(self, batch: DeviceBatch) -> DropoutMasks | None:
+    def _masks(self, batch: DeviceInput) -> DropoutMasks | None:
         if batch.dropout_B is None or batch.keys_B is None:
             return None
         spread, layout = batch.frames.spread, self.bank.layout
@@ -167,7 +167,7 @@ class RoutedModel:
         hidden: Tensor,
         adapter: _Adapter,
         *,
-        batch: DeviceBatch,
+        batch: DeviceInput,
         masks: DropoutMasks | None,
         norm: PlainNorm,
         gather: bool,

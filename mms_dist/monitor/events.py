@@ -205,6 +205,6 @@ def _plain(value: Any) -> Any:
 
 def _cannot_write(path: Path, error: OSError) -> TrainingError:
     return TrainingError(
-        f"cannot write {path}: {error.strerror or error}; make room or mend the permissions, then run the same "
+        f"cannot write {path}: {error.strerror or error}; make room or fix the permissions, then run the same "
         "command again: it goes on from the last checkpoints"
     )

@@ -11,7 +11,7 @@ from mms_dist.config import Config
 from mms_dist.errors import ConfigError
 from mms_dist.files import read_text
 from mms_dist.planning.decimals import Mark, decimal_mark, parse_decimal
-from mms_dist.training.census import LanguageEntry
+from mms_dist.training.summaries import LanguageSummary
 from shards import strict_json
 from shards.errors import ShardsError
 from shards.schema import parse_language
@@ -37,7 +37,7 @@ class _Row:
     values: Mapping[str, Any]
 
 
-def read_hours(path: Path, config: Config) -> list[LanguageEntry]:
+def read_hours(path: Path, config: Config) -> list[LanguageSummary]:
     """The languages of a table as a census of shards would give them, by code.
 
     The table is separated by tabs, semicolons or commas, with a line of headings or in the order of `COLUMNS`, or JSON:
@@ -50,7 +50,7 @@ def read_hours(path: Path, config: Config) -> list[LanguageEntry]:
     text = _text(path)
     is_json = path.suffix.lower() == ".json" or text.lstrip()[:1] in ("{", "[")
     rows, mark = (_json_rows(path, text), None) if is_json else _separated_rows(path, text)
-    entries: dict[str, LanguageEntry] = {}
+    entries: dict[str, LanguageSummary] = {}
     places: dict[str, str] = {}
     for row in rows:
         entry = _entry(config, row, mark)
@@ -63,15 +63,15 @@ def read_hours(path: Path, config: Config) -> list[LanguageEntry]:
         places[entry.language] = row.place.removeprefix(f"{path}, ")
     chosen = sorted(entries) if config.data.languages is None else sorted(config.data.languages)
     for setting, languages in (("data.languages", chosen), ("languages", list(config.languages))):
-        strangers = sorted(set(languages) - set(entries))
-        if strangers:
-            raise ConfigError(f"{setting} names {strangers[0]}, which {path} lacks; add a line with its hours")
+        unknown_languages = sorted(set(languages) - set(entries))
+        if unknown_languages:
+            raise ConfigError(f"{setting} names {unknown_languages[0]}, which {path} lacks; add a line with its hours")
     if not chosen:
         raise ConfigError(f"{path} names no language; {_EXPECTED}")
     return [entries[language] for language in chosen]
 
 
-def _entry(config: Config, row: _Row, mark: Mark | None) -> LanguageEntry:
+def _entry(config: Config, row: _Row, mark: Mark | None) -> LanguageSummary:
     code = row.values.get("language")
     if code is None or not str(code).strip():
         raise ConfigError(f"{row.place}: found no language code; {_EXPECTED}")
@@ -88,7 +88,7 @@ def _entry(config: Config, row: _Row, mark: Mark | None) -> LanguageEntry:
             f"are {hours}.{count}, write them with a point, or put tabs or semicolons between the columns"
         )
     optim = config.for_language(language).optim
-    return LanguageEntry(
+    return LanguageSummary(
         language=language,
         utterances=utterances,
         seconds=seconds,

@@ -17,9 +17,9 @@ from mms_dist.config import Config
 from mms_dist.debugging.rounds import SilentMonitor
 from mms_dist.distributed.device import computes_on_cpu, use_device
 from mms_dist.training.assembly import assemble, load_base, resolved_alone
-from mms_dist.training.census import LanguageEntry, take_census
 from mms_dist.training.devices import set_threads
 from mms_dist.training.restore import fresh_start
+from mms_dist.training.summaries import LanguageSummary, summarise_languages
 from shards.errors import DamagedSampleError
 from shards.index import ShardIndex
 from shards.read import ShardReader
@@ -31,7 +31,7 @@ CPU_BATCH_SECONDS = 8.0
 """Enough to see what a CPU takes, where a batch of a large base would take minutes."""
 
 
-def measured_speed(config: Config, census: Sequence[LanguageEntry]) -> float:
+def measured_speed(config: Config, summaries: Sequence[LanguageSummary]) -> float:
     """Audio seconds that one process trains on in a second: the median of a few rounds, the first ones left out.
 
     A CPU keeps the front end's output of audio that it has met before; these rounds meet all of theirs first.
@@ -39,12 +39,12 @@ def measured_speed(config: Config, census: Sequence[LanguageEntry]) -> float:
     Raises:
         MmsDistError, ShardsError: what a user can fix.
     """
-    longest = sorted(census, key=lambda entry: -entry.seconds)[:LANGUAGES]
+    longest = sorted(summaries, key=lambda entry: -entry.seconds)[:LANGUAGES]
     with _rounds(config, longest) as monitor:
         return median(line.audio_seconds / line.seconds for line in monitor.rounds[WARM_ROUNDS:])
 
 
-def measured_device(config: Config, census: Sequence[LanguageEntry]) -> float:
+def measured_device(config: Config, summaries: Sequence[LanguageSummary]) -> float:
     """Audio seconds that the device alone trains on in a second, waiting for nothing: of a few rounds of one language.
 
     Raises:
@@ -53,11 +53,11 @@ def measured_device(config: Config, census: Sequence[LanguageEntry]) -> float:
     if computes_on_cpu(config.run.device):
         seconds = min(config.optim.batch_seconds, CPU_BATCH_SECONDS)
         config = replace(config, optim=replace(config.optim, batch_seconds=seconds), languages={})
-    with _rounds(config, [max(census, key=lambda entry: entry.seconds)]) as monitor:
+    with _rounds(config, [max(summaries, key=lambda entry: entry.seconds)]) as monitor:
         return median(report.audio_seconds / report.compute_seconds for report in monitor.reports[WARM_ROUNDS:])
 
 
-def measured_reading(config: Config, census: Sequence[LanguageEntry], *, workers: int, seconds: float) -> float:
+def measured_reading(config: Config, summaries: Sequence[LanguageSummary], *, workers: int, seconds: float) -> float:
     """Audio seconds that so many threads read and decode in a second, of the language with most audio, for a moment.
 
     Each reads one utterance at least, however slow that is; 0 if none can be read.
@@ -65,7 +65,7 @@ def measured_reading(config: Config, census: Sequence[LanguageEntry], *, workers
     Raises:
         ShardsError: what a user can fix.
     """
-    language = max(census, key=lambda entry: entry.seconds).language
+    language = max(summaries, key=lambda entry: entry.seconds).language
     index = ShardIndex.load(config.data.shards, [language])
     utterances = index.language(language).utterances("train")
     rows = cycle(np.random.default_rng(0).permutation(utterances).tolist())
@@ -85,14 +85,14 @@ def measured_reading(config: Config, census: Sequence[LanguageEntry], *, workers
 
 
 @contextlib.contextmanager
-def _rounds(config: Config, languages: Sequence[LanguageEntry]) -> Iterator[SilentMonitor]:
+def _rounds(config: Config, languages: Sequence[LanguageSummary]) -> Iterator[SilentMonitor]:
     """What was told of a few rounds of these languages, of which the first are for warming up."""
     set_threads(config.run.threads)
     device = use_device(config.run.device)
     resolved = resolved_alone(config, languages, device)
     with tempfile.TemporaryDirectory(prefix="mms-dist-plan-") as folder:
         short = _shortened(config, [entry.language for entry in languages], Path(folder) / "run")
-        index, entries = take_census(short)
+        index, entries = summarise_languages(short)
         directory = Path(short.run.directory)
         with (
             CheckpointStore(directory / "adapters", keep=1) as store,

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from mms_dist.config import Config
+from mms_dist.data.batch_shard import BatchShard
 from mms_dist.data.constant_packer import pack_constant
 from mms_dist.data.packer import FORWARD_COST, pack
-from mms_dist.data.share import Share
 from mms_dist.data.stream import LanguageStream, Position
 from mms_dist.model.packed_tables import BLOCK, STRIDE, pass_frames
 from mms_dist.planning.schedule import Phase
@@ -54,11 +54,11 @@ def sample_rounds(
         for rank in ranks:
             lengths: list[int] = []
             languages: list[str] = []
-            for language, block in phase.placement.items():
-                if rank in block:
+            for language, group in phase.placement.items():
+                if rank in group:
                     stream = streams.setdefault(language, _stream(config, index, language))
                     batch = stream.at(_position(stream, number - 1))
-                    lengths += stream.table.samples[Share(rank - block.first, block.size).take(batch)].tolist()
+                    lengths += stream.table.samples[BatchShard(rank - group.first, group.size).take(batch)].tolist()
                     languages += [language] * (len(lengths) - len(languages))
             loads.append(sum(lengths))
             if packed:

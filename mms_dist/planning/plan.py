@@ -5,18 +5,18 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mms_dist.config import Config
-from mms_dist.distributed.placement import Block
+from mms_dist.distributed.placement import RankGroup
 from mms_dist.model.shape import BaseShape, row_number_bytes
 from mms_dist.planning.cluster import Cluster
 from mms_dist.planning.padding import Sample, sample_rounds
 from mms_dist.planning.reads import Reads, audio_byte_rates, reads
 from mms_dist.planning.schedule import Phase, least_seconds, phases
 from mms_dist.planning.traffic import Traffic, exchange
-from mms_dist.training.census import LanguageEntry
 from mms_dist.training.hardware import assumed
 from mms_dist.training.memory import Load, Memory, needs_of
 from mms_dist.training.resolve import resolve
-from mms_dist.training.roster import Ranks
+from mms_dist.training.scheduler import Ranks
+from mms_dist.training.summaries import LanguageSummary
 from shards.index import ShardIndex
 
 
@@ -95,7 +95,7 @@ class Plan:
 
 
 def make_plan(
-    config: Config, census: Sequence[LanguageEntry], index: ShardIndex | None, shape: BaseShape, cluster: Cluster
+    config: Config, summaries: Sequence[LanguageSummary], index: ShardIndex | None, shape: BaseShape, cluster: Cluster
 ) -> Plan:
     """Simulate a run.
 
@@ -104,15 +104,16 @@ def make_plan(
         index: the shards, if there are any: for a sample of real batches.
         shape: the base.
     """
-    world, slots = cluster.world, min(config.rounds.slots, len(census))
-    schedule = list(phases(census, Ranks(world, slots, replicate=config.rounds.placement == "replicate")))
+    world, slots = cluster.world, min(config.rounds.slots, len(summaries))
+    schedule = list(phases(summaries, Ranks(world, slots, replicate=config.rounds.placement == "replicate")))
     on_gpu = config.run.device != "cpu"  # the cluster; the machine that plans may be another
     hardware = assumed(on_gpu=on_gpu, memory_gib=cluster.memory_gib, world=world)
-    load = Load(shape, slots, max(entry.vocabulary_size for entry in census))
+    load = Load(shape, slots, max(entry.vocabulary_size for entry in summaries))
     resolved = resolve(config, hardware, load=load)
     number_bytes = row_number_bytes(resolved.dtype)
     row_bytes = {
-        entry.language: number_bytes * shape.row_numbers(config.adapter.dim, entry.vocabulary_size) for entry in census
+        entry.language: number_bytes * shape.row_numbers(config.adapter.dim, entry.vocabulary_size)
+        for entry in summaries
     }
     lines, traffic, waits = _lines(schedule, cluster, row_bytes)
     rounds = sum(line.rounds for line in lines)
@@ -130,11 +131,11 @@ def make_plan(
         )
     return Plan(
         cluster=cluster,
-        languages=len(census),
+        languages=len(summaries),
         slots=slots,
         rounds=rounds,
         audio_seconds=audio,
-        least_audio_seconds=least_seconds(census, world),
+        least_audio_seconds=least_seconds(summaries, world),
         total_audio_seconds=sum(line.rounds * line.mean_load for line in lines) * world,
         makespan_seconds=None if cluster.speed is None else audio / cluster.speed + waits,
         exchange_seconds=waits,
@@ -146,7 +147,7 @@ def make_plan(
         memory=needs_of(config, load, resolved.dtype, hardware, packed=resolved.packed).memory(
             resolved.forward_seconds
         ),
-        reads=reads(schedule, census, cluster, audio_byte_rates(census, index)),
+        reads=reads(schedule, summaries, cluster, audio_byte_rates(summaries, index)),
         sample=sample,
         phases=lines,
     )
@@ -157,11 +158,11 @@ def _lines(
 ) -> tuple[list[PhaseLine], Traffic, float]:
     """The phases in numbers, all traffic, and all seconds that the busiest ranks wait."""
     lines, traffic, waits = [], Traffic(), 0.0
-    before: Mapping[str, Block] = {}
+    before: Mapping[str, RankGroup] = {}
     for phase in schedule:
         costs = exchange(phase, before, cluster, row_bytes)
         loads_W, held_W = phase.loads(cluster.world), phase.held(cluster.world)
-        sizes = [block.size for block in phase.placement.values()]
+        sizes = [group.size for group in phase.placement.values()]
         lines.append(
             PhaseLine(
                 first_round=phase.first_round,

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mms_dist.distributed.placement import Block, Work
-from mms_dist.training.census import LanguageEntry
-from mms_dist.training.roster import Candidate, Ranks, Roster, order_of_admission
+from mms_dist.distributed.placement import RankGroup, Work
+from mms_dist.training.scheduler import LanguageScheduler, QueuedLanguage, Ranks, order_of_admission
+from mms_dist.training.summaries import LanguageSummary
 
 
 @dataclass(frozen=True)
@@ -25,49 +25,49 @@ class Phase:
     first_round: int
     rounds: int
     works: dict[str, Work]
-    placement: dict[str, Block]
+    placement: dict[str, RankGroup]
     waiting: int
 
     def loads(self, world: int) -> np.ndarray:
         """Audio of a round on each rank, in seconds [W]."""
         loads_W = np.zeros(world)
-        for language, block in self.placement.items():
-            loads_W[block.first : block.first + block.size] += self.works[language].seconds / block.size
+        for language, group in self.placement.items():
+            loads_W[group.first : group.first + group.size] += self.works[language].seconds / group.size
         return loads_W
 
     def held(self, world: int) -> np.ndarray:
         """Languages on each rank, int [W]."""
         held_W = np.zeros(world, dtype=np.int64)
-        for block in self.placement.values():
-            held_W[block.first : block.first + block.size] += 1
+        for group in self.placement.values():
+            held_W[group.first : group.first + group.size] += 1
         return held_W
 
 
-def phases(census: Iterable[LanguageEntry], ranks: Ranks) -> Iterator[Phase]:
+def phases(summaries: Iterable[LanguageSummary], ranks: Ranks) -> Iterator[Phase]:
     """The phases of a run from its first round to its last."""
-    entries = {entry.language: entry for entry in census}
-    queue = order_of_admission(Candidate(entry.work, entry.work_seconds()) for entry in entries.values())
-    roster = Roster(ranks, present=[], queue=queue, ended=0)
+    entries = {entry.language: entry for entry in summaries}
+    queue = order_of_admission(QueuedLanguage(entry.work, entry.work_seconds()) for entry in entries.values())
+    scheduler = LanguageScheduler(ranks, present=[], queue=queue, ended=0)
     left: dict[str, int] = {}
     done = 0
     while True:
-        left |= {language: entries[language].steps for language in roster.fill(done)}
+        left |= {language: entries[language].steps for language in scheduler.fill(done)}
         if not left:
             return
-        roster.place()
+        scheduler.place()
         rounds = min(left.values())
-        works = {language: candidate.work for language, candidate in roster.active.items()}
-        yield Phase(done + 1, rounds, works, roster.placement, roster.waiting)
+        works = {language: queued.work for language, queued in scheduler.active.items()}
+        yield Phase(done + 1, rounds, works, scheduler.placement, scheduler.waiting)
         done += rounds
         left = {language: steps - rounds for language, steps in left.items() if steps > rounds}
-        roster.release([language for language in roster.in_order() if language not in left])
+        scheduler.release([language for language in scheduler.in_order() if language not in left])
 
 
-def least_seconds(census: Sequence[LanguageEntry], world: int) -> float:
+def least_seconds(summaries: Sequence[LanguageSummary], world: int) -> float:
     """Audio that the busiest rank has to go through at the least, whatever the schedule.
 
     All work spread evenly, or the one language that takes longest even if it is split as far as it can be.
     """
-    total = math.fsum(entry.work_seconds() for entry in census)
-    longest = max(entry.work_seconds() / min(world, entry.work.most_owners) for entry in census)
+    total = math.fsum(entry.work_seconds() for entry in summaries)
+    longest = max(entry.work_seconds() / min(world, entry.work.most_owners) for entry in summaries)
     return max(total / world, longest)

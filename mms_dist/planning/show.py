@@ -11,21 +11,21 @@ from mms_dist.monitor.cells import duration, percent
 from mms_dist.planning.hours import TOKENS, UTTERANCE_SECONDS
 from mms_dist.planning.plan import PhaseLine, Plan
 from mms_dist.planning.reads import FLAC_BYTES_PER_SECOND
-from mms_dist.training.census import LanguageEntry
 from mms_dist.training.memory import Memory
+from mms_dist.training.summaries import LanguageSummary
 
 STAGES = 8
 """Lines that the phases of a run are gathered into."""
 
 
-def show(config: Config, census: Sequence[LanguageEntry], plans: Sequence[Plan], console: Console) -> None:
+def show(config: Config, summaries: Sequence[LanguageSummary], plans: Sequence[Plan], console: Console) -> None:
     """Print all plans of a configuration."""
-    hours = sum(entry.seconds for entry in census) / 3600
-    steps = _span(entry.steps for entry in census)
-    seconds = _span(round(entry.work.seconds) for entry in census)
+    hours = sum(entry.seconds for entry in summaries) / 3600
+    steps = _span(entry.steps for entry in summaries)
+    seconds = _span(round(entry.work.seconds) for entry in summaries)
     _print(
         console,
-        f"{len(census):,} languages, {hours:,.1f} h{_range(census)}; {steps} steps each, of {seconds} s of audio",
+        f"{len(summaries):,} languages, {hours:,.1f} h{_range(summaries)}; {steps} steps each, of {seconds} s of audio",
         f"{escape(config.model.base)} in {plans[0].dtype}, passes of up to {plans[0].forward_seconds:g} s; "
         f"{plans[0].slots} slots a process, placement: {config.rounds.placement}",
     )
@@ -179,11 +179,11 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def _range(census: Sequence[LanguageEntry]) -> str:
+def _range(summaries: Sequence[LanguageSummary]) -> str:
     """The languages with the least and the most audio: a number that was misread shows here."""
-    if len(census) == 1:
-        return f" of {census[0].language}"
-    ordered = sorted(census, key=lambda entry: (entry.seconds, entry.language))
+    if len(summaries) == 1:
+        return f" of {summaries[0].language}"
+    ordered = sorted(summaries, key=lambda entry: (entry.seconds, entry.language))
     least, most = (f"{entry.seconds / 3600:,.4g} h of {entry.language}" for entry in (ordered[0], ordered[-1]))
     return f", from {least} to {most}"
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mms_dist.distributed.placement import Block
+from mms_dist.distributed.placement import RankGroup
 from mms_dist.planning.cluster import Cluster
 from mms_dist.planning.schedule import Phase
-from mms_dist.training.seating import moves
+from mms_dist.training.slot_manager import moves
 
 ROWS_MOVED = 3
 """A row and AdamW's two moments go to a new owner."""
@@ -44,7 +44,7 @@ class Exchange:
     move_seconds: float
 
 
-def exchange(phase: Phase, before: Mapping[str, Block], cluster: Cluster, row_bytes: Mapping[str, int]) -> Exchange:
+def exchange(phase: Phase, before: Mapping[str, RankGroup], cluster: Cluster, row_bytes: Mapping[str, int]) -> Exchange:
     """Count the bytes of a phase.
 
     Time is that of a ring all-reduce, in which each of k owners sends and receives 2 (k - 1) / k of a row
@@ -57,11 +57,11 @@ def exchange(phase: Phase, before: Mapping[str, Block], cluster: Cluster, row_by
     world = cluster.world
     waits_W = np.zeros(world)
     summed = 0
-    for language, block in phase.placement.items():
-        if block.size > 1:
-            summed += block.size * row_bytes[language]
-            here = slice(block.first, block.first + block.size)
-            waits_W[here] += 2 * (block.size - 1) / block.size * row_bytes[language] / cluster.bytes_per_second
+    for language, group in phase.placement.items():
+        if group.size > 1:
+            summed += group.size * row_bytes[language]
+            here = slice(group.first, group.first + group.size)
+            waits_W[here] += 2 * (group.size - 1) / group.size * row_bytes[language] / cluster.bytes_per_second
     sent_W, received_W = np.zeros(world), np.zeros(world)
     for move in moves(before, phase.placement):
         sent_W[move.sender] += ROWS_MOVED * row_bytes[move.language]

@@ -19,7 +19,6 @@ from mms_dist.model.initial import SCHEMES
 from mms_dist.model.layout import RowLayout
 from mms_dist.model.routed import RoutedModel
 from mms_dist.monitor.monitor import Monitor
-from mms_dist.training.census import LanguageEntry
 from mms_dist.training.dev_scores import DevScores
 from mms_dist.training.evaluate import Evaluator
 from mms_dist.training.exchange import GradientExchange
@@ -27,19 +26,20 @@ from mms_dist.training.features import FeatureSource
 from mms_dist.training.gradients import GradientPass
 from mms_dist.training.hardware import alone
 from mms_dist.training.initial_adapters import InitialAdapters
+from mms_dist.training.language_slots import LanguageSlots
 from mms_dist.training.lifecycle import Lifecycle
 from mms_dist.training.lockstep import Lockstep
 from mms_dist.training.loop import RoundLoop
 from mms_dist.training.memory import load_of
-from mms_dist.training.messenger import Messenger
 from mms_dist.training.notices import Notices
 from mms_dist.training.optimizer import RowAdamW
+from mms_dist.training.report_collector import ReportCollector
 from mms_dist.training.resolve import Resolved, resolve
 from mms_dist.training.restore import Restored
-from mms_dist.training.roster import Ranks, Roster
-from mms_dist.training.seating import Seating
+from mms_dist.training.scheduler import LanguageScheduler, Ranks
+from mms_dist.training.slot_manager import SlotManager
 from mms_dist.training.staging import StagingBlocks
-from mms_dist.training.workplace import Workplace
+from mms_dist.training.summaries import LanguageSummary
 from shards.cache import ShardCache
 from shards.index import ShardIndex
 from shards.read import ShardReader
@@ -58,9 +58,9 @@ class Parts:
     loader: BatchLoader
     gradients: GradientPass
     evaluator: Evaluator
-    workplace: Workplace
+    language_slots: LanguageSlots
     lifecycle: Lifecycle
-    messenger: Messenger
+    report_collector: ReportCollector
     loop: RoundLoop
 
 
@@ -71,10 +71,10 @@ def load_base(config: Config, device: torch.device | None = None, resolved: Reso
     return FrozenBase.load(config.model.base, dtype=DTYPES[dtype], device=device)
 
 
-def resolved_alone(config: Config, census: Sequence[LanguageEntry], device: torch.device) -> Resolved:
+def resolved_alone(config: Config, summaries: Sequence[LanguageSummary], device: torch.device) -> Resolved:
     """What a process by itself, on a trial, computes with for this run."""
     hardware = alone(device)
-    return resolve(config, hardware, load=load_of(config, census, hardware) if hardware.on_gpu else None)
+    return resolve(config, hardware, load=load_of(config, summaries, hardware) if hardware.on_gpu else None)
 
 
 def check_first_adapters(config: Config, base: FrozenBase, index: ShardIndex) -> None:
@@ -101,7 +101,7 @@ def shard_cache(config: Config) -> ShardCache | None:
 def assemble(
     config: Config,
     index: ShardIndex,
-    census: list[LanguageEntry],
+    summaries: list[LanguageSummary],
     base: FrozenBase,
     restored: Restored,
     store: CheckpointStore,
@@ -115,18 +115,18 @@ def assemble(
     `monitor` is None on all ranks but the first; `resolved` is what the ranks agreed on, None for a process by itself.
     """
     comm = comm or Comm()
-    resolved = resolved or resolved_alone(config, census, base.device)
-    slots, sharded = min(config.rounds.slots, len(census)), base.sharding is not None
+    resolved = resolved or resolved_alone(config, summaries, base.device)
+    slots, sharded = min(config.rounds.slots, len(summaries)), base.sharding is not None
     bank = AdapterBank(
         _layout(config, base),
         slots=slots + sharded,
-        largest_vocabulary=max(entry.vocabulary_size for entry in census),
+        largest_vocabulary=max(entry.vocabulary_size for entry in summaries),
         dtype=torch.promote_types(base.dtype, torch.float32),
         device=base.device,
     )
     model = RoutedModel(base, bank, activation_checkpointing=config.model.activation_checkpointing)
     lockstep = Lockstep(comm, model, spare_slot=slots if sharded else None)
-    messenger = Messenger(comm, monitor)
+    report_collector = ReportCollector(comm, monitor)
     optimizer = RowAdamW(bank)
     spill = config.model.feature_spill_directory
     notices = Notices()
@@ -163,27 +163,41 @@ def assemble(
         lockstep=lockstep,
         staging=staging,
     )
-    workplace = Workplace(config, base.identity(), bank, optimizer, loader, features, store, index, messenger)
+    language_slots = LanguageSlots(
+        config, base.weights_hash(), bank, optimizer, loader, features, store, index, report_collector
+    )
     dev = DevScores(evaluator, index, comm, lockstep)
-    lifecycle = Lifecycle(config, workplace, store, dev, messenger, notices)
+    lifecycle = Lifecycle(config, language_slots, store, dev, report_collector, notices)
     ranks = Ranks(comm.world, slots, replicate=config.rounds.placement == "replicate")
-    roster = Roster(ranks, present=restored.present, queue=restored.queue, ended=restored.ended)
+    scheduler = LanguageScheduler(ranks, present=restored.present, queue=restored.queue, ended=restored.ended)
     loop = RoundLoop(
         comm,
-        roster,
-        Seating(comm, roster, workplace, slots),
+        scheduler,
+        SlotManager(comm, scheduler, language_slots, slots),
         loader,
         gradients,
         GradientExchange(comm, bank),
         optimizer,
         lifecycle,
-        messenger,
+        report_collector,
         prefetch_rounds=config.data.prefetch_rounds,
         round=restored.round,
         stop_requested=stop_requested,
     )
     try:
-        yield Parts(base, bank, model, optimizer, loader, gradients, evaluator, workplace, lifecycle, messenger, loop)
+        yield Parts(
+            base,
+            bank,
+            model,
+            optimizer,
+            loader,
+            gradients,
+            evaluator,
+            language_slots,
+            lifecycle,
+            report_collector,
+            loop,
+        )
     finally:
         gradients.close()
         features.close()

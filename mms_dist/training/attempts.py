@@ -42,7 +42,7 @@ from mms_dist.errors import ExitCode, IncompleteError, StalledError, TrainingErr
 from mms_dist.files import read_file, replace_text
 
 STATUS_NAME = "status.json"
-EXITS_OF_PEOPLE = (ExitCode.USER_ERROR, ExitCode.INCOMPLETE, ExitCode.INTERRUPTED)
+NON_RETRYABLE_EXIT_CODES = (ExitCode.USER_ERROR, ExitCode.INCOMPLETE, ExitCode.INTERRUPTED)
 """Starting the same command again does no better before someone has looked."""
 
 
@@ -239,7 +239,8 @@ class Attempt:
         self.status = replace(
             self.status,
             state=state,
-            restart=state == RunState.PREEMPTED or (state == RunState.FAILED and exit_code not in EXITS_OF_PEOPLE),
+            restart=state == RunState.PREEMPTED
+            or (state == RunState.FAILED and exit_code not in NON_RETRYABLE_EXIT_CODES),
             exit_code=exit_code,
             reason=reason,
             round=self.status.round if round is None else round,
@@ -267,7 +268,7 @@ class Attempt:
         return (
             f"{status.stalled} restarts in a row found the run where the one before had found it, {where}; no other is "
             f"tried (run.stalled_restarts: {self._allowed}). How the last attempt ended: {why}. "
-            f"{self._directory / 'events.jsonl'} tells more. Mend that, then run the same command by hand: it goes on "
+            f"{self._directory / 'events.jsonl'} tells more. Fix that, then run the same command by hand: it goes on "
             "from the last checkpoints, and restarts are counted anew"
         )
 

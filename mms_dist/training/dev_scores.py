@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mms_dist.distributed.comm import Comm
+from mms_dist.training.active_language import ActiveLanguage
 from mms_dist.training.evaluate import Evaluator, Request, Transcription
 from mms_dist.training.lockstep import Lockstep
-from mms_dist.training.trainee import Trainee
 from shards.index import ShardIndex
 
 SPLIT = "dev"
@@ -25,19 +25,19 @@ class DevScores:
     comm: Comm
     lockstep: Lockstep
 
-    def transcribe(self, trainees: Sequence[Trainee]) -> dict[str, Transcription]:
-        missing = self.lockstep.missing(self._passes(trainees)) if self.lockstep.is_needed else 0
-        shares = self.evaluator.transcribe_all([self._request(trainee) for trainee in trainees])
-        mine = {trainee.language: share for trainee, share in zip(trainees, shares, strict=True)}
+    def transcribe(self, active_languages: Sequence[ActiveLanguage]) -> dict[str, Transcription]:
+        missing = self.lockstep.missing(self._passes(active_languages)) if self.lockstep.is_needed else 0
+        shares = self.evaluator.transcribe_all([self._request(active) for active in active_languages])
+        mine = {active.language: share for active, share in zip(active_languages, shares, strict=True)}
         self.lockstep.idle(missing, backward=False)
         return {
-            trainee.language: Transcription.joined(self.comm.share_in(trainee.block, mine[trainee.language]))
-            for trainee in trainees
+            active.language: Transcription.joined(self.comm.all_gather_in(active.group, mine[active.language]))
+            for active in active_languages
         }
 
-    def _passes(self, trainees: Sequence[Trainee]) -> int:
+    def _passes(self, active_languages: Sequence[ActiveLanguage]) -> int:
         """Forward passes that this rank has to make."""
-        return sum(self.evaluator.passes(self.index.language(t.language), SPLIT, t.share) for t in trainees)
+        return sum(self.evaluator.passes(self.index.language(t.language), SPLIT, t.share) for t in active_languages)
 
-    def _request(self, trainee: Trainee) -> Request:
-        return Request(self.index.language(trainee.language), SPLIT, trainee.slot, share=trainee.share)
+    def _request(self, active: ActiveLanguage) -> Request:
+        return Request(self.index.language(active.language), SPLIT, active.slot, share=active.share)

@@ -13,11 +13,11 @@ import torch
 
 from mms_dist import transfer
 from mms_dist.data.batch import DamagedSample, Utterance
+from mms_dist.data.batch_shard import WHOLE, BatchShard
 from mms_dist.data.packer import FORWARD_COST, pack
 from mms_dist.data.pool import UrgencyPool
 from mms_dist.data.randomness import selection_key
 from mms_dist.data.read_ahead import read_ahead
-from mms_dist.data.share import WHOLE, Share
 from mms_dist.data.utterance_id import UtteranceId
 from mms_dist.data.utterance_source import UTTERANCES_PER_TASK, Read, UtteranceSource
 from mms_dist.distributed.comm import Comm
@@ -25,7 +25,7 @@ from mms_dist.errors import TrainingError
 from mms_dist.evaluation.decode import greedy
 from mms_dist.evaluation.metrics import Scores, score
 from mms_dist.model.padded_frames import PaddedFrames
-from mms_dist.model.routed import DeviceBatch, RoutedModel
+from mms_dist.model.routed import DeviceInput, RoutedModel
 from mms_dist.training.ahead import Ahead
 from mms_dist.training.features import FeaturePlan, FeatureSource
 from mms_dist.training.lockstep import Lockstep
@@ -82,7 +82,7 @@ class Request:
     split: str
     slot: int
     vocabulary: Vocabulary | None = None
-    share: Share = WHOLE
+    share: BatchShard = WHOLE
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ class Evaluator:
         self._pool = pool
         self._staging = staging or StagingBlocks(model.base.device)
 
-    def passes(self, index: LanguageIndex, split: str, share: Share = WHOLE) -> int:
+    def passes(self, index: LanguageIndex, split: str, share: BatchShard = WHOLE) -> int:
         """Forward passes that `transcribe` makes."""
         return len(self._groups(self._table(index, split), share))
 
@@ -165,7 +165,7 @@ class Evaluator:
         split: str,
         slot: int,
         vocabulary: Vocabulary | None = None,
-        share: Share = WHOLE,
+        share: BatchShard = WHOLE,
     ) -> Transcription:
         """Greedy transcripts of one request: of the split, or of the utterances chosen of it."""
         return self.transcribe_all([Request(index, split, slot, vocabulary, share)])[0]
@@ -189,7 +189,7 @@ class Evaluator:
         ):
             for prepared in all_prepared:
                 request = requests[prepared.request]
-                self._lockstep.comm.watch.at(f"evaluating {request.index.language}")
+                self._lockstep.comm.watchdog.mark(f"evaluating {request.index.language}")
                 found[prepared.request].append(Transcription(damaged=prepared.damaged))
                 if not prepared.members:
                     self._lockstep.idle(backward=False)
@@ -205,7 +205,7 @@ class Evaluator:
     def _table(self, index: LanguageIndex, split: str) -> SampleTable:
         return chosen(index.table(split), index.language, split, self._max_utterances)
 
-    def _groups(self, table: SampleTable, share: Share) -> list[np.ndarray]:
+    def _groups(self, table: SampleTable, share: BatchShard) -> list[np.ndarray]:
         groups = pack(table.samples.tolist(), capacity=self._capacity, forward_cost=self._forward_cost)
         return groups[share.index :: share.of]
 
@@ -234,7 +234,7 @@ class Evaluator:
 
     def _begun(self, prepared: _Prepared) -> _Decoding:
         try:
-            with self._lockstep.in_company():
+            with self._lockstep.collective_pass():
                 return self._begin(prepared)
         except torch.OutOfMemoryError as error:  # the allocator's own, where too much was asked for
             longest = max(len(member.audio) for member in prepared.members) / SAMPLE_RATE
@@ -250,7 +250,7 @@ class Evaluator:
         plan, staged = prepared.plan, prepared.staged
         assert plan is not None and staged is not None, "a pass without utterances is not computed"
         tensors, is_full = staged.on_device(), int(plan.frames_B.min()) == plan.frames
-        batch = DeviceBatch(
+        batch = DeviceInput(
             frames=PaddedFrames.of(tensors["frames"], plan.frames, is_full=is_full, dtype=self._model.base.dtype),
             features=self._features.on_device(plan, tensors),
             slots_U=tensors["slots of languages"],

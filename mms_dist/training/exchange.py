@@ -14,9 +14,9 @@ from torch import Tensor
 from mms_dist import transfer
 from mms_dist.data.batch import LoadedBatch
 from mms_dist.distributed.comm import Comm
-from mms_dist.distributed.placement import Block
+from mms_dist.distributed.placement import RankGroup
 from mms_dist.model.bank import AdapterBank
-from mms_dist.training.trainee import Trainee
+from mms_dist.training.active_language import ActiveLanguage
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class GradientExchange:
         self._bank = bank
 
     def complete(
-        self, trainees: Sequence[Trainee], batches: Sequence[LoadedBatch], losses_S: Tensor
+        self, active_languages: Sequence[ActiveLanguage], batches: Sequence[LoadedBatch], losses_S: Tensor
     ) -> dict[str, BatchTotals]:
-        """Sum over owners, and mend the mean where utterances could not be read.
+        """Sum over owners, and fix the mean where utterances could not be read.
 
         Args:
             trainees: all of the round on this rank, by code.
@@ -54,46 +54,48 @@ class GradientExchange:
             have given their part must be known before a row is stepped.
         """
         totals = {
-            trainee.language: BatchTotals(len(batch.utterances), batch.audio_samples)
-            for trainee, batch in zip(trainees, batches, strict=True)
+            active.language: BatchTotals(len(batch.utterances), batch.audio_samples)
+            for active, batch in zip(active_languages, batches, strict=True)
         }
-        for block in sorted({trainee.block for trainee in trainees if trainee.block.size > 1}, key=_smallest_first):
-            shared = [trainee for trainee in trainees if trainee.block == block]
-            totals |= self._sum(block, shared, totals, losses_S)
-        for trainee, batch in zip(trainees, batches, strict=True):
-            read = totals[trainee.language]
+        for group in sorted(
+            {active.group for active in active_languages if active.group.size > 1}, key=_smallest_first
+        ):
+            shared = [active for active in active_languages if active.group == group]
+            totals |= self._sum(group, shared, totals, losses_S)
+        for active, batch in zip(active_languages, batches, strict=True):
+            read = totals[active.language]
             if 0 < read.utterances < batch.size:
                 scale = batch.size / read.utterances
-                self._grad(trainee).mul_(scale)
-                losses_S[trainee.slot] *= scale
+                self._grad(active).mul_(scale)
+                losses_S[active.slot] *= scale
         return totals
 
     def _sum(
-        self, block: Block, shared: Sequence[Trainee], totals: Mapping[str, BatchTotals], losses_S: Tensor
+        self, group: RankGroup, shared: Sequence[ActiveLanguage], totals: Mapping[str, BatchTotals], losses_S: Tensor
     ) -> dict[str, BatchTotals]:
-        own = [totals[trainee.language] for trainee in shared]
-        grads = [self._grad(trainee) for trainee in shared]
+        own = [totals[active.language] for active in shared]
+        grads = [self._grad(active) for active in shared]
         counts = torch.tensor([[float(each.utterances), float(each.samples)] for each in own], dtype=grads[0].dtype)
-        losses_L1 = torch.stack([losses_S[trainee.slot] for trainee in shared])[:, None]
+        losses_L1 = torch.stack([losses_S[active.slot] for active in shared])[:, None]
         numbers = torch.cat([losses_L1.to(grads[0]), transfer.to_device(counts, grads[0].device)], dim=1)
         buffer = torch.cat([*grads, numbers.flatten()])
-        self._comm.reduce(block, buffer)
+        self._comm.reduce(group, buffer)
         *summed, tail = buffer.split([*(grad.numel() for grad in grads), _FIELDS * len(shared)])
         for grad, total in zip(grads, summed, strict=True):
             grad.copy_(total)
         fields = tail.view(len(shared), _FIELDS)
-        for trainee, loss in zip(shared, fields[:, 0], strict=True):
-            losses_S[trainee.slot] = loss
+        for active, loss in zip(shared, fields[:, 0], strict=True):
+            losses_S[active.slot] = loss
         utterances, samples = transfer.numbers(fields[:, 1], fields[:, 2])
         return {
-            trainee.language: BatchTotals(round(read), round(heard))
-            for trainee, read, heard in zip(shared, utterances, samples, strict=True)
+            active.language: BatchTotals(round(read), round(heard))
+            for active, read, heard in zip(shared, utterances, samples, strict=True)
         }
 
-    def _grad(self, trainee: Trainee) -> Tensor:
-        return self._bank.grads[trainee.slot, : self._bank.row_size(trainee.slot)]
+    def _grad(self, active: ActiveLanguage) -> Tensor:
+        return self._bank.grads[active.slot, : self._bank.row_size(active.slot)]
 
 
-def _smallest_first(block: Block) -> tuple[int, int]:
+def _smallest_first(group: RankGroup) -> tuple[int, int]:
     """Blocks are nested, so in this order no two ranks wait for each other in different blocks."""
-    return block.size, block.first
+    return group.size, group.first

@@ -23,13 +23,13 @@ from mms_dist.distributed.comm import Comm
 from mms_dist.errors import TrainingError
 from mms_dist.model.ctc import utterance_losses
 from mms_dist.model.routed import RoutedModel
+from mms_dist.training.active_language import ActiveLanguage
 from mms_dist.training.ahead import Ahead
 from mms_dist.training.features import FeatureSource
 from mms_dist.training.lockstep import Lockstep
 from mms_dist.training.packed_passes import PackedPassBuilder
 from mms_dist.training.passes import DevicePass, HostPass, Pass, PassBuilder
 from mms_dist.training.staging import BLOCKS, Staged, StagingBlocks
-from mms_dist.training.trainee import Trainee
 from shards.schema import SAMPLE_RATE
 
 
@@ -84,7 +84,7 @@ class GradientPass:
         lockstep: Lockstep | None = None,
     ) -> None:
         self._lockstep = lockstep or Lockstep(Comm(), model)
-        self._watch = self._lockstep.comm.watch
+        self._watchdog = self._lockstep.comm.watchdog
         self._model = model
         self._builder = (PackedPassBuilder if packed else PassBuilder)(
             model, features, seed=seed, capacity=int(forward_seconds * SAMPLE_RATE), forward_cost=forward_cost
@@ -95,7 +95,7 @@ class GradientPass:
         self.forward_seconds = forward_seconds
         self.forward_cost = forward_cost
 
-    def accumulate(self, batches: Sequence[LoadedBatch], trainees: Mapping[str, Trainee]) -> RoundLosses:
+    def accumulate(self, batches: Sequence[LoadedBatch], active_languages: Mapping[str, ActiveLanguage]) -> RoundLosses:
         """Forward and backward over all utterances of a round that are at hand, in groups of similar length.
 
         A loss is weighted by one over the planned size of its whole batch; where other owners hold the rest, the sum
@@ -106,21 +106,21 @@ class GradientPass:
         lengths = [len(utterance.audio) for utterance in utterances]
         result = RoundLosses(
             sums_S=torch.zeros(self._model.bank.slots, dtype=torch.float64, device=self._model.base.device),
-            slots={utterance.language: trainees[utterance.language].slot for utterance in utterances},
+            slots={utterance.language: active_languages[utterance.language].slot for utterance in utterances},
             audio_seconds=sum(lengths) / SAMPLE_RATE,
         )
         passes = [[[utterances[item] for item in strip] for strip in each] for each in self.plan_passes(utterances)]
         missing = self._lockstep.missing(len(passes))
 
         def prepare(strips: Sequence[Sequence[Utterance]]) -> _Prepared:
-            return self._prepare(strips, sizes, trainees)
+            return self._prepare(strips, sizes, active_languages)
 
         with contextlib.closing(self._ahead.map(prepare, passes)) as all_prepared:
             for number, prepared in enumerate(all_prepared, start=1):
-                self._watch.at(f"forward and backward pass {number} of {len(passes)}")
+                self._watchdog.mark(f"forward and backward pass {number} of {len(passes)}")
                 members = prepared.host.members
                 try:
-                    with self._lockstep.in_company():
+                    with self._lockstep.collective_pass():
                         self._forward_backward(prepared, result.sums_S)
                 except torch.OutOfMemoryError as error:  # the allocator's own, where too much was asked for
                     raise TrainingError(
@@ -137,10 +137,13 @@ class GradientPass:
         return self._builder.passes(utterances)
 
     def device_pass(
-        self, strips: Sequence[Sequence[Utterance]], sizes: Mapping[str, int], trainees: Mapping[str, Trainee]
+        self,
+        strips: Sequence[Sequence[Utterance]],
+        sizes: Mapping[str, int],
+        active_languages: Mapping[str, ActiveLanguage],
     ) -> DevicePass:
         """One pass alone, as it would be computed; `sizes` are those of the languages' batches."""
-        prepared = self._prepare(strips, sizes, trainees)
+        prepared = self._prepare(strips, sizes, active_languages)
         return self._builder.on_device(prepared.host, prepared.staged.on_device())
 
     def seconds(self, members: Sequence[Utterance]) -> float:
@@ -157,11 +160,14 @@ class GradientPass:
         self._ahead.close()
 
     def _prepare(
-        self, strips: Sequence[Sequence[Utterance]], sizes: Mapping[str, int], trainees: Mapping[str, Trainee]
+        self,
+        strips: Sequence[Sequence[Utterance]],
+        sizes: Mapping[str, int],
+        active_languages: Mapping[str, ActiveLanguage],
     ) -> _Prepared:
         languages = [member.language for strip in strips for member in strip]
         weights = [1 / sizes[language] for language in languages]
-        owners = [trainees[language] for language in languages]
+        owners = [active_languages[language] for language in languages]
         host = self._builder.on_host(strips, weights, owners)
         return _Prepared(host, self._staging.stage(host.tensors))
 

@@ -120,7 +120,7 @@ def agree(comm: Comm, device: torch.device, *, base_is_sharded: bool = False) ->
     Raises:
         PeerError, CommError: another rank is gone.
     """
-    facts = comm.share(facts_of_this_rank(device, base_is_sharded=base_is_sharded))
+    facts = comm.all_gather(facts_of_this_rank(device, base_is_sharded=base_is_sharded))
     each = [_with_its_part(mine, facts) for mine in facts]
     return each[comm.rank], least(each)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from mms_dist.distributed.comm import Comm
-from mms_dist.model.routed import Batch, RoutedModel
+from mms_dist.model.routed import ModelInput, RoutedModel
 
 _FRAMES = 2
 _VOCABULARY = 1
@@ -33,7 +33,7 @@ class Lockstep:
     def is_needed(self) -> bool:
         return self.spare_slot is not None
 
-    def in_company(self) -> contextlib.AbstractContextManager[None]:
+    def collective_pass(self) -> contextlib.AbstractContextManager[None]:
         """Around a pass: it goes on only as fast as those of the other ranks, where the base is sharded."""
         return self.comm.waiting_for("a pass of all ranks") if self.is_needed else contextlib.nullcontext()
 
@@ -41,7 +41,7 @@ class Lockstep:
         """How many passes this rank has too few, of a kind of which it has this many to do: ask before the first."""
         if self.spare_slot is None:
             return 0
-        return self.comm.agree([passes], about="the number of forward passes")[0] - passes
+        return self.comm.all_reduce_max([passes], about="the number of forward passes")[0] - passes
 
     def idle(self, passes: int = 1, *, backward: bool) -> None:
         """Go through the layers with nothing, and leave nothing behind. Does nothing where the base is whole."""
@@ -49,10 +49,10 @@ class Lockstep:
             return
         base, bank = self.model.base, self.model.bank
         features_BTC = torch.zeros(1, _FRAMES, base.feature_channels, dtype=base.dtype, device=base.device)
-        batch = self.model.on_device(Batch(features_BTC, torch.tensor([_FRAMES]), torch.tensor([self.spare_slot])))
+        batch = self.model.on_device(ModelInput(features_BTC, torch.tensor([_FRAMES]), torch.tensor([self.spare_slot])))
         for _ in range(passes):
-            self.comm.watch.at("an idle pass")
-            with self.in_company(), torch.set_grad_enabled(backward):
+            self.comm.watchdog.mark("an idle pass")
+            with self.collective_pass(), torch.set_grad_enabled(backward):
                 logits_BTV = self.model.device_logits(batch)
                 if backward:
                     logits_BTV.sum().backward()

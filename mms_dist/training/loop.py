@@ -16,22 +16,22 @@ from mms_dist.distributed.comm import Comm
 from mms_dist.errors import MmsDistError
 from mms_dist.monitor.memory import memory_bytes
 from mms_dist.monitor.report import LanguageRound, RoundReport
+from mms_dist.training.active_language import ActiveLanguage
 from mms_dist.training.attempts import RunState
 from mms_dist.training.exchange import GradientExchange
 from mms_dist.training.gradients import GradientPass, RoundLosses
-from mms_dist.training.lifecycle import Lifecycle, Turn
-from mms_dist.training.messenger import Messenger
+from mms_dist.training.lifecycle import LanguageStepResult, Lifecycle
 from mms_dist.training.optimizer import Outcome, RowAdamW, RowStep, outcomes_of
-from mms_dist.training.roster import Roster
+from mms_dist.training.report_collector import ReportCollector
 from mms_dist.training.schedule import learning_rate
-from mms_dist.training.seating import Seating
-from mms_dist.training.trainee import Trainee
+from mms_dist.training.scheduler import LanguageScheduler
+from mms_dist.training.slot_manager import SlotManager
 from shards.errors import ShardsError
 from shards.schema import SAMPLE_RATE
 
 
 @dataclass(frozen=True)
-class Verdict:
+class RoundDecision:
     """What all ranks know of a round's edge: whether any was asked to stop, and the languages that have ended."""
 
     stop: bool
@@ -43,14 +43,14 @@ class RoundLoop:
     """Trains until every language is done, or until any rank is asked to stop."""
 
     comm: Comm
-    roster: Roster
-    seating: Seating
+    scheduler: LanguageScheduler
+    slot_manager: SlotManager
     loader: BatchLoader
     gradients: GradientPass
     exchange: GradientExchange
     optimizer: RowAdamW
     lifecycle: Lifecycle
-    monitor: Messenger
+    monitor: ReportCollector
     prefetch_rounds: int
     round: int
     stop_requested: Callable[[], bool]
@@ -69,50 +69,50 @@ class RoundLoop:
         except (MmsDistError, ShardsError):
             if not self._stepping:
                 with contextlib.suppress(MmsDistError):
-                    self.lifecycle.save_all(self.seating.in_order(), self.round)
+                    self.lifecycle.save_all(self.slot_manager.in_order(), self.round)
             raise
 
     def _run(self) -> str:
-        verdict = self._agree()
-        if verdict.stop:
+        decision = self._decide()
+        if decision.stop:
             self.comm.first_round()  # all ranks are here, and end in order
         while True:
-            verdict = self._settle(verdict)
-            if not self.roster.active:
+            decision = self._admit_and_release(decision)
+            if not self.scheduler.active:
                 return RunState.FINISHED
-            if verdict.stop:
-                self.lifecycle.save_all(self.seating.in_order(), self.round)
+            if decision.stop:
+                self.lifecycle.save_all(self.slot_manager.in_order(), self.round)
                 return RunState.PREEMPTED
             self.comm.first_round()
-            self._one_round(self.round + 1, self.seating.in_order())
-            verdict = self._agree()
+            self._one_round(self.round + 1, self.slot_manager.in_order())
+            decision = self._decide()
 
-    def _one_round(self, number: int, trainees: Sequence[Trainee]) -> None:
+    def _one_round(self, number: int, active_languages: Sequence[ActiveLanguage]) -> None:
         began, waited, saved = perf_counter(), self.loader.wait_seconds, self.lifecycle.save_seconds
         reading, read_audio = self.loader.reading.seconds, self.loader.reading.audio_seconds
-        self.comm.watch.at(f"reading round {number}")
-        batches = self.loader.take(trainee.request() for trainee in trainees)
-        self.loader.prefetch(self._ahead(trainees))
+        self.comm.watchdog.mark(f"reading round {number}")
+        batches = self.loader.take(active.request() for active in active_languages)
+        self.loader.prefetch(self._ahead(active_languages))
         computing = perf_counter()
-        sums = self.gradients.accumulate(batches, self.seating.trainees)
-        totals = self.exchange.complete(trainees, batches, sums.sums_S)
+        sums = self.gradients.accumulate(batches, self.slot_manager.active_languages)
+        totals = self.exchange.complete(active_languages, batches, sums.sums_S)
         self._stepping = True
-        outcomes, losses = self._step([t for t in trainees if totals[t.language].utterances], number, sums)
+        outcomes, losses = self._step([t for t in active_languages if totals[t.language].utterances], number, sums)
         compute_seconds = perf_counter() - computing
-        turns = [
-            Turn(trainee, outcomes.get(trainee.language), totals[trainee.language], batch.damaged)
-            for trainee, batch in zip(trainees, batches, strict=True)
-            if not trainee.is_held(number)
+        results = [
+            LanguageStepResult(active, outcomes.get(active.language), totals[active.language], batch.damaged)
+            for active, batch in zip(active_languages, batches, strict=True)
+            if not active.is_replaying(number)
         ]
-        self.lifecycle.after_steps(turns, number)
+        self.lifecycle.after_steps(results, number)
         self.round, self._stepping = number, False
         self.lifecycle.tell_notices(number)
         report = RoundReport(
             round=number,
             languages=[
-                _language_round(turn, turn.outcome, losses[turn.trainee.slot])
-                for turn in turns
-                if turn.outcome and turn.trainee.is_led_here
+                _language_round(result, result.outcome, losses[result.active.slot])
+                for result in results
+                if result.outcome and result.active.is_led_here
             ],
             seconds=perf_counter() - began,
             audio_seconds=sums.audio_seconds,
@@ -124,65 +124,69 @@ class RoundLoop:
             readers=self.loader.workers,
             save_seconds=self.lifecycle.save_seconds - saved,
             evaluation_fraction=self.lifecycle.evaluation_seconds / (perf_counter() - self._began),
-            save_all_seconds=self.lifecycle.save_all_seconds(trainees),
+            save_all_seconds=self.lifecycle.save_all_seconds(active_languages),
             memory_bytes=memory_bytes(),
-            waiting=self.roster.waiting,
-            finished=self.roster.ended,
+            waiting=self.scheduler.waiting,
+            finished=self.scheduler.ended,
         )
         self.monitor.round(report)
 
     def _step(
-        self, trainees: Sequence[Trainee], number: int, sums: RoundLosses
+        self, active_languages: Sequence[ActiveLanguage], number: int, sums: RoundLosses
     ) -> tuple[dict[str, Outcome], list[float]]:
         """One optimizer step of every language whose batch could be read; all go on in their streams.
 
         What came of them, and the losses by slot: with these the host waits for the device, once a round.
         """
-        for trainee in self.seating.trainees.values():
-            trainee.position = trainee.stream.next(trainee.position)
-        rows = [RowStep(t.slot, t.progress.step + 1, t.settings.optim, not t.is_held(number)) for t in trainees]
+        for active in self.slot_manager.active_languages.values():
+            active.position = active.stream.next(active.position)
+        rows = [
+            RowStep(t.slot, t.progress.step + 1, t.settings.optim, not t.is_replaying(number)) for t in active_languages
+        ]
         losses, norms = transfer.numbers(sums.sums_S, self.optimizer.step_rows(rows))
         outcomes = outcomes_of(rows, norms)
-        return {t.language: outcome for t, outcome in zip(trainees, outcomes, strict=True)}, losses
+        return {t.language: outcome for t, outcome in zip(active_languages, outcomes, strict=True)}, losses
 
-    def _settle(self, verdict: Verdict) -> Verdict:
+    def _admit_and_release(self, decision: RoundDecision) -> RoundDecision:
         """Release the languages that have ended, and admit the next, until nobody new comes."""
         while True:
-            came, mine = self.seating.settle(verdict.ended, self.round)
+            came, mine = self.slot_manager.update(decision.ended, self.round)
             if not came:
-                return Verdict(verdict.stop, [])
-            if not verdict.stop:
+                return RoundDecision(decision.stop, [])
+            if not decision.stop:
                 self.lifecycle.admitted(mine, self.round, self.stop_requested)
-            verdict = self._agree()
+            decision = self._decide()
 
-    def _agree(self) -> Verdict:
+    def _decide(self) -> RoundDecision:
         """One small collective: what any rank has to say at this round's edge, all know."""
-        languages, ended = self.roster.in_order(), set(self.seating.ended(self.round))
+        languages, ended = self.scheduler.in_order(), set(self.slot_manager.ended(self.round))
         flags = [self.stop_requested(), self.monitor.is_due, *(language in ended for language in languages)]
-        stop, due, *over = self.comm.agree([int(flag) for flag in flags], about=f"the edge after round {self.round}")
+        stop, due, *over = self.comm.all_reduce_max(
+            [int(flag) for flag in flags], about=f"the edge after round {self.round}"
+        )
         if due:
             self.monitor.deliver()
-        return Verdict(bool(stop), [language for language, flag in zip(languages, over, strict=True) if flag])
+        return RoundDecision(bool(stop), [language for language, flag in zip(languages, over, strict=True) if flag])
 
-    def _ahead(self, trainees: Sequence[Trainee]) -> list[BatchRequest]:
+    def _ahead(self, active_languages: Sequence[ActiveLanguage]) -> list[BatchRequest]:
         """What the next rounds will probably ask for, the nearest first."""
         requests = []
-        positions = {trainee.language: trainee.position for trainee in trainees}
+        positions = {active.language: active.position for active in active_languages}
         for _ in range(self.prefetch_rounds):
-            for trainee in trainees:
-                positions[trainee.language] = trainee.stream.next(positions[trainee.language])
-                requests.append(BatchRequest(trainee.language, positions[trainee.language]))
+            for active in active_languages:
+                positions[active.language] = active.stream.next(positions[active.language])
+                requests.append(BatchRequest(active.language, positions[active.language]))
         return requests
 
 
-def _language_round(turn: Turn, outcome: Outcome, loss: float) -> LanguageRound:
-    trainee, totals = turn.trainee, turn.totals
-    progress, optim = trainee.progress, trainee.settings.optim
+def _language_round(result: LanguageStepResult, outcome: Outcome, loss: float) -> LanguageRound:
+    active, totals = result.active, result.totals
+    progress, optim = active.progress, active.settings.optim
     return LanguageRound(
-        language=trainee.language,
+        language=active.language,
         step=progress.step,
         steps=optim.steps,
-        epoch=trainee.stream.progress(trainee.position),
+        epoch=active.stream.progress(active.position),
         loss=loss,
         lr=learning_rate(progress.step, optim),
         grad_norm=outcome.grad_norm,

@@ -11,8 +11,8 @@ from mms_dist.config import Config
 from mms_dist.data.constant_packer import STRIPS
 from mms_dist.model.packed_tables import BLOCK
 from mms_dist.model.shape import FRAMES_PER_SECOND, BaseShape, number_bytes, row_number_bytes
-from mms_dist.training.census import LanguageEntry
 from mms_dist.training.hardware import CONTEXT_BYTES, Hardware
+from mms_dist.training.summaries import LanguageSummary
 
 BUFFERS = 4
 """Rows, their gradients and AdamW's two moments: as much of each, for every slot."""
@@ -149,14 +149,14 @@ class Load:
     largest_vocabulary: int
 
 
-def load_of(config: Config, census: Sequence[LanguageEntry], hardware: Hardware) -> Load:
+def load_of(config: Config, summaries: Sequence[LanguageSummary], hardware: Hardware) -> Load:
     """What of a run decides how much memory a pass may take; needed on a GPU only.
 
     Raises:
         BaseModelError: there is no such base.
     """
-    slots = min(config.rounds.slots, len(census)) + hardware.base_is_sharded  # and one for passes without utterances
-    return Load(BaseShape.of(config.model.base), slots, max(entry.vocabulary_size for entry in census))
+    slots = min(config.rounds.slots, len(summaries)) + hardware.base_is_sharded  # and one for passes without utterances
+    return Load(BaseShape.of(config.model.base), slots, max(entry.vocabulary_size for entry in summaries))
 
 
 def needs_of(config: Config, load: Load, dtype: str, hardware: Hardware, *, packed: bool = False) -> Needs:

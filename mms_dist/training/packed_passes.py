@@ -15,9 +15,9 @@ from mms_dist.data.collate import samples_of
 from mms_dist.data.constant_packer import pack_constant
 from mms_dist.model.packed_frames import PackedFrames
 from mms_dist.model.packed_tables import BLOCK, STRIDE, PackedTables, packed_tables, pass_frames
+from mms_dist.training.active_language import ActiveLanguage
 from mms_dist.training.packed_features import PackedFeaturePlan
 from mms_dist.training.passes import DevicePass, HostPass, Pass, PassBuilder
-from mms_dist.training.trainee import Trainee
 from shards.schema import SAMPLE_RATE, frames_of
 
 
@@ -52,7 +52,7 @@ class PackedPassBuilder(PassBuilder):
         return max(self._size * STRIDE, int(samples_of(members).sum())) / SAMPLE_RATE
 
     def on_host(
-        self, strips: Sequence[Sequence[Utterance]], weights: Sequence[float], owners: Sequence[Trainee]
+        self, strips: Sequence[Sequence[Utterance]], weights: Sequence[float], owners: Sequence[ActiveLanguage]
     ) -> HostPass:
         members = [member for strip in strips for member in strip]
         frames_B = frames_of(samples_of(members))

@@ -18,9 +18,9 @@ from mms_dist.data.packer import pack
 from mms_dist.model.packed_frames import PackedFrames
 from mms_dist.model.padded_frames import PaddedFrames
 from mms_dist.model.randomness import Spans, spec_augment
-from mms_dist.model.routed import DeviceBatch, RoutedModel
+from mms_dist.model.routed import DeviceInput, RoutedModel
+from mms_dist.training.active_language import ActiveLanguage
 from mms_dist.training.features import FeaturePlan, FeatureSource
-from mms_dist.training.trainee import Trainee
 from shards.schema import SAMPLE_RATE
 
 Pass = Sequence[Sequence[int]]
@@ -53,7 +53,7 @@ class PaddedHostPass(HostPass):
 class DevicePass:
     """A pass on the device: what the model takes, and what its losses are computed from."""
 
-    batch: DeviceBatch
+    batch: DeviceInput
     slots_B: Tensor
     frames_B: Tensor
     labels_BL: Tensor
@@ -88,7 +88,7 @@ class PassBuilder:
         return len(members) * max(len(member.audio) for member in members) / SAMPLE_RATE
 
     def on_host(
-        self, strips: Sequence[Sequence[Utterance]], weights: Sequence[float], owners: Sequence[Trainee]
+        self, strips: Sequence[Sequence[Utterance]], weights: Sequence[float], owners: Sequence[ActiveLanguage]
     ) -> HostPass:
         """By any one thread; `weights` are those of the utterances' losses, `owners` their languages."""
         members = [member for strip in strips for member in strip]
@@ -113,7 +113,7 @@ class PassBuilder:
         return self._pass(host, tensors, frames, self._features.on_device(host.features, tensors))
 
     def _of_utterances(
-        self, members: Sequence[Utterance], weights: Sequence[float], owners: Sequence[Trainee], frames_B: Tensor
+        self, members: Sequence[Utterance], weights: Sequence[float], owners: Sequence[ActiveLanguage], frames_B: Tensor
     ) -> dict[str, Tensor]:
         """What the device gets of each utterance however they lie."""
         keys_B = random_keys(members, seed=self._seed)
@@ -148,7 +148,7 @@ class PassBuilder:
     def _pass(
         host: HostPass, tensors: Mapping[str, Tensor], frames: PaddedFrames | PackedFrames, features: Tensor
     ) -> DevicePass:
-        batch = DeviceBatch(
+        batch = DeviceInput(
             frames=frames,
             features=features,
             slots_U=tensors["slots of languages"],
@@ -170,6 +170,6 @@ class PassBuilder:
         )
 
 
-def _spans(owner: Trainee) -> Spans:
+def _spans(owner: ActiveLanguage) -> Spans:
     augment = owner.settings.augment
     return Spans(augment.time_prob, augment.time_length, augment.feature_prob, augment.feature_length)

@@ -16,12 +16,12 @@ from mms_dist.distributed.comm import Comm
 from mms_dist.errors import ConfigError, ExitCode, MmsDistError, StalledError, StoppedEarly
 from mms_dist.monitor.monitor import Monitor
 from mms_dist.training.attempts import Attempt, RunState, begin, is_automatic_restart
-from mms_dist.training.census import LanguageEntry
 from mms_dist.training.ending import Ending
 from mms_dist.training.hardware_record import write_kept
 from mms_dist.training.resolve import Resolved
 from mms_dist.training.restore import Restored
 from mms_dist.training.same_run import flat_settings
+from mms_dist.training.summaries import LanguageSummary
 from shards.errors import ShardsError
 
 OPEN = (None, "auto")
@@ -57,8 +57,8 @@ class Record:
         record = cls(directory, comm)
         with record._stack:
             # Under a c10d rendezvous only the machine that lost a process counts the restart.
-            automatic = any(comm.share(is_automatic_restart()))
-            comm.together(lambda: record._take(config, automatic) if comm.is_first else None)
+            automatic = any(comm.all_gather(is_automatic_restart()))
+            comm.run_on_all_ranks(lambda: record._take(config, automatic) if comm.is_first else None)
             try:
                 yield record
             except BaseException as error:
@@ -70,12 +70,14 @@ class Record:
         restored: Restored,
         config: Config,
         resolved: Resolved,
-        census: list[LanguageEntry],
+        summaries: list[LanguageSummary],
         *,
         live: bool | None,
     ) -> None:
         """The checkpoints are read: note where the run stands and what it is started with, and open the monitor."""
-        self.comm.together(lambda: self._open(restored, config, resolved, census, live) if self.comm.is_first else None)
+        self.comm.run_on_all_ranks(
+            lambda: self._open(restored, config, resolved, summaries, live) if self.comm.is_first else None
+        )
 
     def begin(self, restored: Restored, lines: list[str]) -> None:
         """Training begins: say with what."""
@@ -117,7 +119,12 @@ class Record:
         )
 
     def _open(
-        self, restored: Restored, config: Config, resolved: Resolved, census: list[LanguageEntry], live: bool | None
+        self,
+        restored: Restored,
+        config: Config,
+        resolved: Resolved,
+        summaries: list[LanguageSummary],
+        live: bool | None,
     ) -> None:
         assert self.attempt is not None, "the directory is taken first"
         self.attempt.restored(round=restored.round, steps=restored.steps)
@@ -125,7 +132,7 @@ class Record:
         self._changes = changed_settings(path, config, resolved.of_all_ranks()) if restored.resumed else []
         write_kept(self.directory, resolved.kept)
         write_config(config, path)
-        monitor = Monitor(self.directory, languages=[entry.plan() for entry in census], live=live)
+        monitor = Monitor(self.directory, languages=[entry.plan() for entry in summaries], live=live)
         self.monitor = self._stack.enter_context(monitor)
 
     def _fail(self, error: BaseException) -> None:

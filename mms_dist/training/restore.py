@@ -15,14 +15,14 @@ from mms_dist.config import Config
 from mms_dist.distributed.comm import Comm
 from mms_dist.errors import CheckpointError
 from mms_dist.model.base import FrozenBase
-from mms_dist.training.census import LanguageEntry
 from mms_dist.training.earlier_identity import Redrawn, notices, redrawn
 from mms_dist.training.ending import is_unscored, quarantine_line
+from mms_dist.training.language_slots import training_stream
 from mms_dist.training.progress import ACTIVE, FINISHED, QUARANTINED, Progress
 from mms_dist.training.quarantine import read_quarantine, write_quarantine
 from mms_dist.training.resume import plan_restart
-from mms_dist.training.roster import Candidate, order_of_admission
-from mms_dist.training.workplace import training_stream
+from mms_dist.training.scheduler import QueuedLanguage, order_of_admission
+from mms_dist.training.summaries import LanguageSummary
 from shards.index import ShardIndex
 
 
@@ -37,8 +37,8 @@ class Restored:
     """
 
     round: int = 0
-    present: list[Candidate] = field(default_factory=list)
-    queue: list[Candidate] = field(default_factory=list)
+    present: list[QueuedLanguage] = field(default_factory=list)
+    queue: list[QueuedLanguage] = field(default_factory=list)
     ended: int = 0
     steps: int = 0
     resumed: bool = False
@@ -47,35 +47,37 @@ class Restored:
     notices: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
 
-def fresh_start(census: list[LanguageEntry]) -> Restored:
+def fresh_start(summaries: list[LanguageSummary]) -> Restored:
     """The start of a run that has no checkpoints."""
-    return Restored(queue=order_of_admission(Candidate(entry.work, entry.work_seconds()) for entry in census))
+    return Restored(queue=order_of_admission(QueuedLanguage(entry.work, entry.work_seconds()) for entry in summaries))
 
 
 def restore(
     config: Config,
     store: CheckpointStore,
     index: ShardIndex,
-    census: list[LanguageEntry],
+    summaries: list[LanguageSummary],
     base: FrozenBase,
     comm: Comm | None = None,
 ) -> Restored:
     """Find where every language of the run stands.
 
     The ranks read the checkpoints between them, and tell each other what they found. A language of whose checkpoints
-    none is whole is quarantined; the others do not wait for its mending.
+    none is whole is quarantined; the others do not wait for its fixing.
 
     Raises:
         CheckpointError: checkpoints were made with another base, adapter.dim or vocabulary; names all of them.
         PeerError: another rank raises that.
     """
     comm = comm or Comm()
-    mine = census[comm.rank :: comm.world]
-    shares = comm.share(comm.together(lambda: _read_all(config, store, index, mine, base, comm.watch.at)))
+    mine = summaries[comm.rank :: comm.world]
+    shares = comm.all_gather(
+        comm.run_on_all_ranks(lambda: _read_all(config, store, index, mine, base, comm.watchdog.mark))
+    )
     problems = [problem for share in shares for problem in share.problems]
     if problems:
         raise CheckpointError("; ".join(sorted(problems)))
-    entries = {entry.language: entry for entry in census}
+    entries = {entry.language: entry for entry in summaries}
     found = {language: state for share in shares for language, state in share.found.items()}
     result = Restored(notices=[notice for share in shares for notice in share.notices])
     result.notices += notices({language: each for share in shares for language, each in share.redrawn.items()})
@@ -83,16 +85,16 @@ def restore(
         (found[language].progress for language in sorted(found)), furthest_back=2 * config.checkpoint.every_rounds
     )
 
-    def candidate(progress: Progress) -> Candidate:
+    def queued(progress: Progress) -> QueuedLanguage:
         entry, unchanged = entries[progress.language], found[progress.language].unchanged
-        return Candidate(entry.work, entry.work_seconds(progress.step), progress, unchanged)
+        return QueuedLanguage(entry.work, entry.work_seconds(progress.step), progress, unchanged)
 
     fresh = order_of_admission(
-        Candidate(entry.work, entry.work_seconds()) for entry in census if entry.language not in found
+        QueuedLanguage(entry.work, entry.work_seconds()) for entry in summaries if entry.language not in found
     )
     result.round, result.resumed = plan.round, bool(found)
-    result.present = [candidate(progress) for progress in plan.present]
-    result.queue = [*(candidate(progress) for progress in plan.later), *fresh]
+    result.present = [queued(progress) for progress in plan.present]
+    result.queue = [*(queued(progress) for progress in plan.later), *fresh]
     result.ended = sum(1 for state in found.values() if state.progress.status != ACTIVE)
     states = [found[language].progress for language in sorted(found)]
     result.quarantined = {each.language: quarantine_line(each) for each in states if each.status == QUARANTINED}
@@ -123,12 +125,12 @@ def _read_all(
     config: Config,
     store: CheckpointStore,
     index: ShardIndex,
-    census: list[LanguageEntry],
+    summaries: list[LanguageSummary],
     base: FrozenBase,
     tell: Callable[[str], None],
 ) -> Reading:
     result = Reading()
-    for entry in census:
+    for entry in summaries:
         tell(f"reading the checkpoint of {entry.language}")
         progress, snapshot = _read(store, entry.language, result)
         unchanged = True
@@ -181,7 +183,7 @@ def _misfits(config: Config, base: FrozenBase, index: ShardIndex, snapshot: Snap
     except ValueError as problem:
         yield f"{which} does not fit: {problem}, or choose another run.directory"
         return
-    if snapshot.state.get("base") != base.identity():
+    if snapshot.state.get("base") != base.weights_hash():
         yield (
             f"{which} was trained on a base with other weights than {config.model.base}; set model.base to that one, "
             "or choose another run.directory"
@@ -195,7 +197,7 @@ def _misfits(config: Config, base: FrozenBase, index: ShardIndex, snapshot: Snap
         )
 
 
-def _meet_the_steps(progress: Progress, entry: LanguageEntry, result: Reading) -> None:
+def _meet_the_steps(progress: Progress, entry: LanguageSummary, result: Reading) -> None:
     """A language that had taken all its steps goes on if it is given more, and has ended if it is given fewer."""
     where = {"language": progress.language, "round": progress.round, "step": progress.step}
     if progress.status == FINISHED and progress.reason == "steps" and progress.step < entry.steps:

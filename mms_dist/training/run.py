@@ -15,7 +15,6 @@ from mms_dist.distributed.gpu import describe, naming_the_gpu
 from mms_dist.training.allocator import keep_freed_memory
 from mms_dist.training.assembly import Parts, assemble, check_first_adapters
 from mms_dist.training.attempts import RunState, mark_hung
-from mms_dist.training.census import LanguageEntry, take_census
 from mms_dist.training.devices import set_threads
 from mms_dist.training.ending import Ending, ending
 from mms_dist.training.lifecycle import Lifecycle
@@ -23,6 +22,7 @@ from mms_dist.training.record import Record
 from mms_dist.training.restore import Restored, restore
 from mms_dist.training.run_base import RunBase, run_base
 from mms_dist.training.same_run import check_same_run
+from mms_dist.training.summaries import LanguageSummary, summarise_languages
 
 
 def train(
@@ -48,7 +48,7 @@ def train(
         and `failed` if all are in quarantine: RUN/status.json tells which and why.
 
     Raises:
-        MmsDistError, ShardsError: what a user can mend.
+        MmsDistError, ShardsError: what a user can fix.
         StoppedEarly: a stop was requested while other ranks were waited for.
     """
     set_threads(config.run.threads)
@@ -70,27 +70,27 @@ def _train(config: Config, comm: Comm, stop_requested: Callable[[], bool], live:
         record = stack.enter_context(Record.of(directory, comm, config))
         device = bind_rank(config.run.device, comm)
         stack.enter_context(naming_the_gpu(device, comm.rank))
-        index, census = comm.together(lambda: take_census(config, tell=comm.watch.at))
-        loaded = run_base(config, census, device, comm)
+        index, summaries = comm.run_on_all_ranks(lambda: summarise_languages(config, tell=comm.watchdog.mark))
+        loaded = run_base(config, summaries, device, comm)
         config, resolved, base = loaded.config, loaded.resolved, loaded.base
-        check_same_run(config, resolved, census, base.identity(), comm)
-        comm.together(lambda: check_first_adapters(config, base, index))
+        check_same_run(config, resolved, summaries, base.weights_hash(), comm)
+        comm.run_on_all_ranks(lambda: check_first_adapters(config, base, index))
         store = stack.enter_context(CheckpointStore(directory / "adapters", keep=config.checkpoint.keep))
-        comm.together(lambda: store.recover() if comm.is_first else [])
-        restored = restore(config, store, index, census, base, comm)
-        record.restored(restored, config, resolved, census, live=live)
+        comm.run_on_all_ranks(lambda: store.recover() if comm.is_first else [])
+        restored = restore(config, store, index, summaries, base, comm)
+        record.restored(restored, config, resolved, summaries, live=live)
         parts = stack.enter_context(
-            assemble(config, index, census, base, restored, store, record.monitor, stop_requested, comm, resolved)
+            assemble(config, index, summaries, base, restored, store, record.monitor, stop_requested, comm, resolved)
         )
-        record.begin(restored, _plan_lines(loaded, parts, census, comm))
+        record.begin(restored, _plan_lines(loaded, parts, summaries, comm))
         outcome = parts.loop.run()
         store.drain()
-        shares = comm.share(_told(parts.lifecycle))  # and all checkpoints are on the disk
-        parts.messenger.deliver()
-        end = None if outcome == RunState.PREEMPTED else _ending(restored, shares, len(census), directory)
+        shares = comm.all_gather(_told(parts.lifecycle))  # and all checkpoints are on the disk
+        parts.report_collector.deliver()
+        end = None if outcome == RunState.PREEMPTED else _ending(restored, shares, len(summaries), directory)
         steps = restored.steps + sum(share.steps_taken for share in shares)
         # Together: a rank that leaves with a status other than 0 lets its launcher end the others.
-        comm.together(lambda: record.end(end, round=parts.loop.round, steps=steps))
+        comm.run_on_all_ranks(lambda: record.end(end, round=parts.loop.round, steps=steps))
     return outcome if end is None else end.state
 
 
@@ -116,16 +116,16 @@ def _ending(restored: Restored, shares: Sequence[_Told], languages: int, directo
     return ending(languages, quarantined, sorted(set(unscored)), directory)
 
 
-def _plan_lines(loaded: RunBase, parts: Parts, census: list[LanguageEntry], comm: Comm) -> list[str]:
+def _plan_lines(loaded: RunBase, parts: Parts, summaries: list[LanguageSummary], comm: Comm) -> list[str]:
     """What a user wants to see before the first round."""
     config, resolved = loaded.config, loaded.resolved
-    hours = sum(entry.seconds for entry in census) / 3600
+    hours = sum(entry.seconds for entry in summaries) / 3600
     row = parts.bank.rows.shape[1]
     lines = [
         f"base      {config.model.base}: {parts.base.parameter_count() / 1e6:,.1f} M parameters, frozen, "
         f"{resolved.dtype} on {describe(parts.base.device)}",
-        f"languages {len(census)}: {sum(entry.utterances for entry in census):,} utterances, {hours:,.2f} h; "
-        f"{min(parts.loop.roster.capacity, len(census))} at once",
+        f"languages {len(summaries)}: {sum(entry.utterances for entry in summaries):,} utterances, {hours:,.2f} h; "
+        f"{min(parts.loop.scheduler.capacity, len(summaries))} at once",
         f"adapters  dim {config.adapter.dim}, up to {row:,} trained parameters a language; "
         f"rows, gradients and moments take {4 * parts.bank.rows.nbytes / 2**20:,.0f} MiB",
         f"rounds    {config.optim.batch_seconds:g} s of audio and one optimizer step a language, "
@@ -138,7 +138,7 @@ def _plan_lines(loaded: RunBase, parts: Parts, census: list[LanguageEntry], comm
     if parts.base.device.type == "cpu" and config.run.device == "auto" and nvidia_gpu():
         lines.append("device    the CPU: {}; {}".format(*why_no_gpu()))
     lines += loaded.lines
-    left_out = sum(entry.left_out for entry in census)
+    left_out = sum(entry.left_out for entry in summaries)
     if left_out:
         lines.append(f"left out  {left_out:,} training utterances that are too long or have no transcript that fits")
     if parts.loop.round:

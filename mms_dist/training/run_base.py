@@ -16,12 +16,12 @@ from mms_dist.model import ctc_gpu
 from mms_dist.model.base import FrozenBase
 from mms_dist.model.compiled import compile_layers, keep_compiled_in, uncompile_layers, user_cache_directory
 from mms_dist.training.assembly import load_base
-from mms_dist.training.census import LanguageEntry
 from mms_dist.training.devices import asked_dtype, set_threads
 from mms_dist.training.hardware import agree
 from mms_dist.training.hardware_record import read_kept
 from mms_dist.training.memory import load_of
 from mms_dist.training.resolve import Resolved, resolve
+from mms_dist.training.summaries import LanguageSummary
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class RunBase:
     lines: tuple[str, ...]
 
 
-def run_base(config: Config, census: list[LanguageEntry], device: torch.device, comm: Comm) -> RunBase:
+def run_base(config: Config, summaries: list[LanguageSummary], device: torch.device, comm: Comm) -> RunBase:
     """Load the base on this rank's device, shard or compile it where that was chosen; all ranks call it together.
 
     Raises:
@@ -48,18 +48,18 @@ def run_base(config: Config, census: list[LanguageEntry], device: torch.device, 
             "or leave comm.processes out. (`accelerate launch --cpu --num_processes N` starts one, whatever N is; "
             "configs/accelerate/cpu_2proc.yaml shows what starts two)"
         )
-    comm.watch.at("starting Accelerate" + (" and DeepSpeed" if wants_deepspeed(config.comm.deepspeed) else ""))
-    accelerator = comm.together(lambda: make_accelerator(device, deepspeed=config.comm.deepspeed))
-    dtype = comm.together(lambda: asked_dtype(config, accelerator))
+    comm.watchdog.mark("starting Accelerate" + (" and DeepSpeed" if wants_deepspeed(config.comm.deepspeed) else ""))
+    accelerator = comm.run_on_all_ranks(lambda: make_accelerator(device, deepspeed=config.comm.deepspeed))
+    dtype = comm.run_on_all_ranks(lambda: asked_dtype(config, accelerator))
     config = replace(config, model=replace(config.model, dtype=dtype))
-    resolved = _resolved(config, census, comm, device, base_is_sharded=shards_base(accelerator))
+    resolved = _resolved(config, summaries, comm, device, base_is_sharded=shards_base(accelerator))
     set_threads(resolved.threads)
-    comm.watch.at(f"loading the base {config.model.base}")
-    base = comm.together(lambda: load_base(config, device, resolved))
-    base = comm.together(lambda: shard_layers(base, accelerator))
+    comm.watchdog.mark(f"loading the base {config.model.base}")
+    base = comm.run_on_all_ranks(lambda: load_base(config, device, resolved))
+    base = comm.run_on_all_ranks(lambda: shard_layers(base, accelerator))
     lines = []
     if resolved.compile:
-        comm.watch.at("compiling the layers of the base")
+        comm.watchdog.mark("compiling the layers of the base")
         resolved, line = _compile(base, resolved, comm)
         lines.append(line)
     if device.type == "cuda" and (reason := _reason_against_kernels(device, comm)) is not None:
@@ -81,7 +81,7 @@ def _compile(base: FrozenBase, resolved: Resolved, comm: Comm) -> tuple[Resolved
         compilation = compile_layers(base)
     except Exception as error:  # of the compiler, which has many kinds
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
-    rank, reason = _first(comm.share(reason))
+    rank, reason = _first(comm.all_gather(reason))
     if compilation is not None and reason is None:
         return resolved, (
             f"compiled  {compilation.layers} layers by {compilation.graphs} graphs in {compilation.seconds:,.0f} s; "
@@ -100,8 +100,8 @@ def _compile(base: FrozenBase, resolved: Resolved, comm: Comm) -> tuple[Resolved
 
 def _reason_against_kernels(device: torch.device, comm: Comm) -> str | None:
     """Try the kernels of the CTC loss; where one rank cannot use them, none does."""
-    comm.watch.at("trying the kernels of the CTC loss")
-    rank, reason = _first(comm.share(ctc_gpu.reason_against(device)))
+    comm.watchdog.mark("trying the kernels of the CTC loss")
+    rank, reason = _first(comm.all_gather(ctc_gpu.reason_against(device)))
     if reason is None:
         return None
     if comm.world > 1:
@@ -116,20 +116,22 @@ def _first(reasons: Sequence[str | None]) -> tuple[int, str | None]:
 
 
 def _resolved(
-    config: Config, census: list[LanguageEntry], comm: Comm, device: torch.device, *, base_is_sharded: bool
+    config: Config, summaries: list[LanguageSummary], comm: Comm, device: torch.device, *, base_is_sharded: bool
 ) -> Resolved:
     """What the configuration leaves open, decided for all ranks before anything is loaded."""
     mine, least = agree(comm, device, base_is_sharded=base_is_sharded)
     directory = Path(config.run.directory)
-    kept = comm.share(comm.together(lambda: read_kept(directory, on_gpu=least.on_gpu) if comm.is_first else None))[0]
-    rounds = max(entry.steps for entry in census)
-    return comm.together(
+    kept = comm.all_gather(
+        comm.run_on_all_ranks(lambda: read_kept(directory, on_gpu=least.on_gpu) if comm.is_first else None)
+    )[0]
+    rounds = max(entry.steps for entry in summaries)
+    return comm.run_on_all_ranks(
         lambda: resolve(
             config,
             least,
             mine=mine,
             kept=kept,
-            load=load_of(config, census, least) if least.on_gpu else None,
+            load=load_of(config, summaries, least) if least.on_gpu else None,
             rounds=rounds,
         )
     )

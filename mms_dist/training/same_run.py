@@ -10,8 +10,8 @@ from typing import Any
 from mms_dist.config import Config
 from mms_dist.distributed.comm import Comm
 from mms_dist.errors import ConfigError
-from mms_dist.training.census import LanguageEntry
 from mms_dist.training.resolve import Resolved
+from mms_dist.training.summaries import LanguageSummary
 
 OF_A_MACHINE = (
     "run.device",
@@ -30,7 +30,7 @@ OF_A_MACHINE = (
 
 
 def check_same_run(
-    config: Config, resolved: Resolved, census: Sequence[LanguageEntry], base_identity: str, comm: Comm
+    config: Config, resolved: Resolved, summaries: Sequence[LanguageSummary], base_identity: str, comm: Comm
 ) -> None:
     """Compare with rank 0 what decides the course of the run.
 
@@ -40,10 +40,10 @@ def check_same_run(
     """
     mine = {name: value for name, value in flat_settings(config.to_dict()).items() if name not in OF_A_MACHINE}
     mine |= {f"{name}, as it was resolved": value for name, value in resolved.of_all_ranks().items()}
-    mine |= {f"the shards of {entry.language}": repr(entry) for entry in census}
+    mine |= {f"the shards of {entry.language}": repr(entry) for entry in summaries}
     mine |= {"the weights of model.base": base_identity}
-    first = comm.share(mine)[0]
-    comm.together(lambda: _refuse(mine, first, comm.rank))
+    first = comm.all_gather(mine)[0]
+    comm.run_on_all_ranks(lambda: _refuse(mine, first, comm.rank))
 
 
 def flat_settings(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

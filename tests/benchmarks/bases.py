@@ -12,7 +12,7 @@ from mms_dist.model.bank import AdapterBank
 from mms_dist.model.base import DTYPES, FrozenBase
 from mms_dist.model.initial import initial_tensors
 from mms_dist.model.layout import RowLayout
-from mms_dist.model.routed import Batch, RoutedModel
+from mms_dist.model.routed import ModelInput, RoutedModel
 
 SHAPES: dict[str, dict[str, Any]] = {
     "tiny": {"hidden_size": 192, "num_hidden_layers": 6, "num_attention_heads": 4, "intermediate_size": 768}
@@ -63,11 +63,11 @@ def routed_model(base: FrozenBase, vocabularies: list[int], *, dim: int = 16) ->
     return RoutedModel(base, bank)
 
 
-def batch_of(base: FrozenBase, audio_BN: torch.Tensor, slots: list[int]) -> Batch:
+def batch_of(base: FrozenBase, audio_BN: torch.Tensor, slots: list[int]) -> ModelInput:
     """Utterances of full length, one slot for each."""
     features_BTC = base.features(audio_BN)
     frames_B = torch.full((len(slots),), features_BTC.shape[1])
-    return Batch(features_BTC, frames_B, torch.tensor(slots))
+    return ModelInput(features_BTC, frames_B, torch.tensor(slots))
 
 
 def random_labels(batch: int, labels: int, smallest_vocabulary: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -42,10 +42,10 @@ def run(*, quick: bool) -> Iterator[Measurement]:
             for _ in range(saves):
                 clock.run(parts, 1)  # ends with a checkpoint of every language at a new step
                 store.drain()
-                for trainee in parts.loop.seating.in_order():
-                    trainee.progress.step += 1
+                for active in parts.loop.slot_manager.in_order():
+                    active.progress.step += 1
                 waited, began = parts.lifecycle.save_seconds, perf_counter()
-                parts.lifecycle.save_all(parts.loop.seating.in_order(), parts.loop.round)
+                parts.lifecycle.save_all(parts.loop.slot_manager.in_order(), parts.loop.round)
                 waits.append(parts.lifecycle.save_seconds - waited)
                 store.drain()
                 wholes.append(perf_counter() - began)

@@ -52,10 +52,10 @@ def run(*, quick: bool) -> Iterator[Measurement]:
 def _measure(
     parts: Parts, shapes: str, languages: int, train_seconds_a_second: float, repeats: int
 ) -> Iterator[Measurement]:
-    trainee = parts.loop.seating.in_order()[0]
-    index = parts.workplace.index.language(trainee.language)
+    active = parts.loop.slot_manager.in_order()[0]
+    index = parts.language_slots.index.language(active.language)
     evaluator, audio_seconds = parts.evaluator, float(index.table(SPLIT).samples.sum()) / SAMPLE_RATE
-    ready = _ready(parts, evaluator, trainee.language, trainee.slot)
+    ready = _ready(parts, evaluator, active.language, active.slot)
 
     @torch.no_grad()
     def forward_alone() -> None:
@@ -63,7 +63,7 @@ def _measure(
         begun[-1].tokens_BT.get()  # the device has computed all of them
 
     timings = alternate(
-        {"evaluation": lambda: evaluator.transcribe(index, SPLIT, trainee.slot), "forward": forward_alone},
+        {"evaluation": lambda: evaluator.transcribe(index, SPLIT, active.slot), "forward": forward_alone},
         repeats=repeats,
     )
     case = f"{shapes} shapes, {len(ready)} passes of one language, {audio_seconds:.0f} s of audio"
@@ -107,5 +107,5 @@ def _ready(parts: Parts, evaluator: Evaluator, language: str, slot: int) -> list
     with contextlib.ExitStack() as stack:
         evaluator._begin = keep  # type: ignore[method-assign]
         stack.callback(setattr, evaluator, "_begin", begin)
-        evaluator.transcribe(parts.workplace.index.language(language), SPLIT, slot)
+        evaluator.transcribe(parts.language_slots.index.language(language), SPLIT, slot)
     return passes

@@ -71,18 +71,19 @@ def _measure(shape: str, layers: int | None, dtype: str, *, seconds: float, repe
         base = FrozenBase.load(str(random_base(Path(folder), shape, layers=layers)), dtype=DTYPES[dtype])
     model = routed_model(base, [30 + language for language in range(LANGUAGES)])
     settings = SimpleNamespace(augment=Augment(), adapter=Adapter())
-    trainees: dict[str, Any] = {
+    active_languages: dict[str, Any] = {
         f"language {slot}": SimpleNamespace(language=f"language {slot}", slot=slot, settings=settings)
         for slot in range(LANGUAGES)
     }
-    batches = [_batch(language, slot, seconds) for slot, language in enumerate(trainees)]
+    batches = [_batch(language, slot, seconds) for slot, language in enumerate(active_languages)]
     features: Any = RandomFeatures(base)
     sides = {
         name: GradientPass(model, features, forward_seconds=FORWARD_SECONDS, seed=0, packed=name == "packed")
         for name in ("packed", "padded")
     }
     timings = alternate(
-        {name: lambda side=side: side.accumulate(batches, trainees) for name, side in sides.items()}, repeats=repeats
+        {name: lambda side=side: side.accumulate(batches, active_languages) for name, side in sides.items()},
+        repeats=repeats,
     )
     depth = f", {layers} layers" if layers else ""
     return Measurement(

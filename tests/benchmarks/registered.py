@@ -46,7 +46,7 @@ def _first_language(run_directory: Path, settings: dict[str, Any]) -> str:
     """The language that is admitted first when all are registered."""
     with training(run_directory, settings) as (parts, clock, _):
         clock.run(parts, 1)
-        return next(iter(parts.loop.seating.trainees))
+        return next(iter(parts.loop.slot_manager.active_languages))
 
 
 def _round_time(
@@ -54,7 +54,7 @@ def _round_time(
 ) -> Measurement:
     seconds: dict[str, list[float]] = {"many": [], "alone": []}
     with training(folder / "many", many) as left, training(folder / "alone", alone) as right:
-        assert list(left[0].loop.seating.trainees) == list(right[0].loop.seating.trainees)
+        assert list(left[0].loop.slot_manager.active_languages) == list(right[0].loop.slot_manager.active_languages)
         for repetition in range(repeats + 1):
             sides = [("many", left), ("alone", right)]
             for name, (parts, clock, _) in sides if repetition % 2 else sides[::-1]:

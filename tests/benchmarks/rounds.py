@@ -12,8 +12,8 @@ from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import parse_config
 from mms_dist.monitor.monitor import Monitor
 from mms_dist.training.assembly import Parts, assemble, load_base
-from mms_dist.training.census import take_census
 from mms_dist.training.restore import fresh_start
+from mms_dist.training.summaries import summarise_languages
 
 
 class RoundClock:
@@ -43,21 +43,21 @@ class RoundClock:
 def training(run_directory: Path, settings: dict[str, Any]) -> Iterator[tuple[Parts, RoundClock, CheckpointStore]]:
     """The parts of a run that goes on for as many rounds as its clock lets it."""
     config = parse_config(settings | {"run": {"directory": str(run_directory)}})
-    index, census = take_census(config)
+    index, summaries = summarise_languages(config)
     base = load_base(config)
     clock = RoundClock()
     with (
         open(run_directory.with_suffix(".log"), "w", encoding="utf-8") as log,
         CheckpointStore(run_directory / "adapters", keep=config.checkpoint.keep) as store,
         Monitor(
-            run_directory, languages=[entry.plan() for entry in census], live=False, console=Console(file=log)
+            run_directory, languages=[entry.plan() for entry in summaries], live=False, console=Console(file=log)
         ) as monitor,
         assemble(
             config,
             index,
-            census,
+            summaries,
             base,
-            fresh_start(census),
+            fresh_start(summaries),
             store,
             monitor,
             clock.stop_requested,

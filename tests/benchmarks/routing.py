@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from mms_dist.model.base import DTYPES, FrozenBase
 from mms_dist.model.ctc import utterance_losses
-from mms_dist.model.routed import Batch, RoutedModel
+from mms_dist.model.routed import ModelInput, RoutedModel
 from shards.schema import SAMPLE_RATE
 from tests.benchmarks.bases import batch_of, random_base, random_labels, routed_model
 from tests.benchmarks.measure import Measurement, Target, alternate, median_ratio
@@ -66,7 +66,7 @@ def _measure(shape: str, layers: int | None, dtype: str, seconds: float, *, repe
         )
 
 
-def step(model: RoutedModel, batch: Batch, labels_BL: Tensor, label_lengths_B: Tensor) -> None:
+def step(model: RoutedModel, batch: ModelInput, labels_BL: Tensor, label_lengths_B: Tensor) -> None:
     """Forward and backward through all that is routed."""
     losses_B = utterance_losses(model.logits(batch), batch.frames_B, labels_BL, label_lengths_B)
     losses_B.sum().backward()
@@ -77,7 +77,7 @@ class UnroutedStep:
     """What a single-language implementation does: one adapter for the whole batch, as ordinary modules."""
 
     def __init__(
-        self, base: FrozenBase, vocabulary: int, batch: Batch, labels_BL: Tensor, label_lengths_B: Tensor
+        self, base: FrozenBase, vocabulary: int, batch: ModelInput, labels_BL: Tensor, label_lengths_B: Tensor
     ) -> None:
         self.base, self.batch, self.labels_BL, self.label_lengths_B = base, batch, labels_BL, label_lengths_B
         hidden, dtype = base.hidden, base.dtype

@@ -7,22 +7,22 @@ from typing import Any
 from unittest import mock
 
 from launcher import cli
-from mms_dist.distributed.placement import Block
-from mms_dist.training import messenger
+from mms_dist.distributed.placement import RankGroup
+from mms_dist.training import report_collector
 from mms_dist.training.assembly import Parts
-from mms_dist.training.roster import Candidate, Ranks
-from mms_dist.training.seating import Seating
+from mms_dist.training.scheduler import QueuedLanguage, Ranks
+from mms_dist.training.slot_manager import SlotManager
 from tests.distributed.worker import Notes, train
 
-Placing = Callable[[Ranks, Sequence[Candidate]], dict[str, Block]]
+Placing = Callable[[Ranks, Sequence[QueuedLanguage]], dict[str, RankGroup]]
 
 
 def train_with_owners(notes: Notes) -> int:
     """Train with every language owned by ranks `notes["block"]` = (first, size), or by its own in `notes["blocks"]`."""
     own = notes.get("blocks", {})
 
-    def place(ranks: Ranks, active: Any) -> dict[str, Block]:
-        return {c.language: Block(*(own.get(c.language) or notes["block"])) for c in active}
+    def place(ranks: Ranks, active: Any) -> dict[str, RankGroup]:
+        return {c.language: RankGroup(*(own.get(c.language) or notes["block"])) for c in active}
 
     return _train_placed(notes, place)
 
@@ -31,25 +31,25 @@ def train_hopping(notes: Notes) -> int:
     """Train with one owner a language, another one after every round."""
     world = int(os.environ["WORLD_SIZE"])
     rounds = [0]
-    settle = Seating.settle
+    update = SlotManager.update
 
-    def place(ranks: Ranks, active: Any) -> dict[str, Block]:
+    def place(ranks: Ranks, active: Any) -> dict[str, RankGroup]:
         return {
-            candidate.language: Block((rounds[0] + number) % world, 1)
-            for number, candidate in enumerate(sorted(active, key=lambda candidate: candidate.language))
+            queued.language: RankGroup((rounds[0] + number) % world, 1)
+            for number, queued in enumerate(sorted(active, key=lambda queued: queued.language))
         }
 
-    def settle_and_hop(seating: Seating, ended: Any, round_number: int) -> Any:
-        came = settle(seating, ended, round_number)
+    def settle_and_hop(slot_manager: SlotManager, ended: Any, round_number: int) -> Any:
+        came = update(slot_manager, ended, round_number)
         if not came[0]:
             rounds[0] += 1
-            before = seating.roster.placement
-            seating.roster.place()
-            seating._follow(before)
-            notes.setdefault("owned", []).append(sorted(seating.trainees))
+            before = slot_manager.scheduler.placement
+            slot_manager.scheduler.place()
+            slot_manager._follow(before)
+            notes.setdefault("owned", []).append(sorted(slot_manager.active_languages))
         return came
 
-    with mock.patch.object(Seating, "settle", settle_and_hop):
+    with mock.patch.object(SlotManager, "settle", settle_and_hop):
         return _train_placed(notes, place)
 
 
@@ -63,19 +63,19 @@ def note_rounds(parts: Parts, notes: Notes) -> None:
     in which it sums gradients. With `notes["reports"]` False, none is ever due from the first round on."""
     loop = parts.loop
     if not notes.get("reports", True):
-        messenger.EVERY_SECONDS = math.inf
+        report_collector.EVERY_SECONDS = math.inf
     if "reduced" not in notes:
         _note_reductions(parts, notes)
     notes.setdefault("placements", {})[loop.round + 1] = {
-        language: (block.first, block.size) for language, block in loop.roster.placement.items()
+        language: (group.first, group.size) for language, group in loop.scheduler.placement.items()
     }
     reads = notes.setdefault("reads", {}).setdefault(loop.round + 1, {})
-    for trainee in loop.seating.in_order():
-        items = trainee.share.take(trainee.stream.at(trainee.position))
-        keys = [str(trainee.stream.table.keys[item]) for item in items]
-        reads[trainee.language] = (trainee.position.epoch, trainee.position.batch, keys)
+    for active in loop.slot_manager.in_order():
+        items = active.share.take(active.stream.at(active.position))
+        keys = [str(active.stream.table.keys[item]) for item in items]
+        reads[active.language] = (active.position.epoch, active.position.batch, keys)
     notes.setdefault("traffic", {})[loop.round + 1] = vars(loop.comm.traffic).copy()
-    notes["rows"] = {t.language: parts.bank.row_size(t.slot) for t in loop.seating.in_order()}
+    notes["rows"] = {t.language: parts.bank.row_size(t.slot) for t in loop.slot_manager.in_order()}
     _stop_after_rounds(parts, notes)
 
 
@@ -86,17 +86,17 @@ def note_states(parts: Parts, notes: Notes) -> None:
     """
     loop, optimizer = parts.loop, parts.optimizer
     notes.setdefault("states", {})[loop.round + 1] = {
-        trainee.language: (
-            trainee.progress.step,
+        active.language: (
+            active.progress.step,
             *(
-                buffer[trainee.slot].detach().clone()
+                buffer[active.slot].detach().clone()
                 for buffer in (parts.bank.rows, optimizer.exp_avg, optimizer.exp_avg_sq)
             ),
         )
-        for trainee in loop.seating.in_order()
+        for active in loop.slot_manager.in_order()
     }
     notes.setdefault("held", {})[loop.round + 1] = [
-        trainee.language for trainee in loop.seating.in_order() if trainee.is_held(loop.round + 1)
+        active.language for active in loop.slot_manager.in_order() if active.is_replaying(loop.round + 1)
     ]
     number, language = notes.get("unread", (None, None))
     if loop.round + 1 == number:
@@ -116,9 +116,9 @@ def _note_reductions(parts: Parts, notes: Notes) -> None:
     loop, reduce = parts.loop, parts.loop.comm.reduce
     reduced: dict[int, list[tuple[int, int]]] = notes.setdefault("reduced", {})
 
-    def noted(block: Block, buffer: Any) -> None:
-        reduced.setdefault(loop.round + 1, []).append((block.first, block.size))
-        reduce(block, buffer)
+    def noted(group: RankGroup, buffer: Any) -> None:
+        reduced.setdefault(loop.round + 1, []).append((group.first, group.size))
+        reduce(group, buffer)
 
     loop.comm.reduce = noted  # type: ignore[method-assign]
 

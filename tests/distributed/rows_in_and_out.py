@@ -18,7 +18,7 @@ from mms_dist.distributed.accelerator import make_accelerator
 from mms_dist.distributed.comm import Comm, joined
 from mms_dist.distributed.deepspeed import shard_layers, shards_base
 from mms_dist.model.base import FrozenBase
-from mms_dist.model.routed import Batch, RoutedModel
+from mms_dist.model.routed import ModelInput, RoutedModel
 from mms_dist.training.lockstep import Lockstep
 from mms_dist.training.optimizer import RowAdamW, RowStep
 from tests.benchmarks.bases import routed_model
@@ -138,5 +138,5 @@ def _objective(model: RoutedModel, slot: int) -> Tensor:
     """Of one utterance, whose features and length depend on the slot only."""
     frames, random = 10 + 5 * slot, torch.Generator().manual_seed(slot)
     features_BTC = torch.randn(1, frames, model.base.config.conv_dim[-1], generator=random)
-    logits_BTV = model.logits(Batch(features_BTC, torch.tensor([frames]), torch.tensor([slot])))
+    logits_BTV = model.logits(ModelInput(features_BTC, torch.tensor([frames]), torch.tensor([slot])))
     return -logits_BTV.log_softmax(-1)[:, :, slot % 5].mean()

@@ -8,7 +8,7 @@ import torch.distributed as dist
 
 from mms_dist.distributed.binding import bind_rank
 from mms_dist.distributed.comm import joined
-from mms_dist.distributed.placement import Block
+from mms_dist.distributed.placement import RankGroup
 from mms_dist.errors import MmsDistError
 from tests.distributed.ranks import run_ranks
 
@@ -24,9 +24,9 @@ def bind(notes: dict[str, Any]) -> None:
         except MmsDistError as error:
             notes["refused"] = (type(error).__name__, str(error), error.exit_code)
         groups = [dist.group.WORLD, dist.new_group(list(range(WORLD)))]  # the second as DeepSpeed makes its own
-        block = Block(0, 2)
-        if comm.rank in block.ranks:
-            groups.append(comm._group(block))
+        group = RankGroup(0, 2)
+        if comm.rank in group.ranks:
+            groups.append(comm._group(group))
         notes["days"] = [group._get_backend(torch.device("cpu")).options._timeout.days for group in groups]
 
 

@@ -10,8 +10,8 @@ import pytest
 from launcher import cli
 from mms_dist.checkpoint.language_folder import LanguageFolder
 from mms_dist.checkpoint.store import CheckpointStore
-from mms_dist.distributed.placement import Block
-from mms_dist.training.roster import Ranks
+from mms_dist.distributed.placement import RankGroup
+from mms_dist.training.scheduler import Ranks
 from tests.corpus import build_toy_shards, toy_languages
 from tests.distributed.ranks import run_ranks, written
 from tests.distributed.worker import Notes
@@ -28,9 +28,9 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def train_with_a_slow_disk(notes: Notes) -> int:
     """Rank 1 owns the long language until the short one has ended, then both do; rank 1's disk is slow."""
 
-    def place(ranks: Ranks, active: object) -> dict[str, Block]:
+    def place(ranks: Ranks, active: object) -> dict[str, RankGroup]:
         codes = {candidate.language for candidate in active}  # type: ignore[attr-defined]
-        return {code: Block(0, 2) if codes == {LONG} else Block(int(code == LONG), 1) for code in codes}
+        return {code: RankGroup(0, 2) if codes == {LONG} else RankGroup(int(code == LONG), 1) for code in codes}
 
     move_in = LanguageFolder._move_in
 

@@ -166,7 +166,7 @@ def test_a_process_that_hangs_in_the_network_is_named_and_all_end(config: Path) 
     assert told.failed == ["network"]
     finding = told.of("network", "failed")[0]
     assert "rank 1" in finding["found"]
-    assert "GLOO_SOCKET_IFNAME" in finding["mend"]
+    assert "GLOO_SOCKET_IFNAME" in finding["fix"]
     assert ended.seconds < 40
 
 
@@ -175,7 +175,7 @@ def test_every_process_of_a_real_launcher_ends_with_the_same_status(config: Path
     notes = {"arguments": ["doctor", str(config), "--comm.processes", "3", "--timeout-seconds", "10"]}
     ended = run_ranks(2, "tests.distributed.test_doctor:command", notes, expect=1)
     assert "2 processes on 1 machine, and comm.processes is 3" in " ".join(ended.logs[0].split())
-    assert "1 to mend" in ended.logs[0]
+    assert "1 to fix" in ended.logs[0]
     assert ended.logs[1].strip() == ""
 
 

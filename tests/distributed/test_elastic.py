@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from mms_dist.config import Config
-from mms_dist.training.census import take_census
+from mms_dist.training.summaries import summarise_languages
 from tests.corpus import build_toy_shards, toy_languages
 from tests.distributed.ranks import Ended, train_ranks, train_rounds
 from tests.training import distance, final_row, start_row, toy_config, train
@@ -82,8 +82,8 @@ def batches(ended: Ended) -> dict[int, dict[str, Any]]:
 
 def assert_whole_epochs(read: dict[int, dict[str, Any]], config: Config, *, begun: int = 3) -> None:
     """Every utterance once in each epoch that was read to its end; at least so many were begun."""
-    index, census = take_census(config)
-    for entry in census:
+    index, summaries = summarise_languages(config)
+    for entry in summaries:
         everything = sorted(map(str, index.language(entry.language).table("train").keys))
         epochs: dict[int, list[str]] = {}
         for number in sorted(read):

@@ -7,7 +7,7 @@ import pytest
 
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
-from mms_dist.training.census import take_census
+from mms_dist.training.summaries import summarise_languages
 from tests.corpus import build_toy_shards, toy_languages
 from tests.distributed.ranks import Ended, run_ranks, written
 from tests.distributed.test_elastic import assert_whole_epochs, batches
@@ -62,8 +62,8 @@ def test_as_many_owners_train_what_one_does_and_another_languages_learning_rate_
     tmp_path: Path, small_base: Path, shards: Path, one_owner: Path, world: int, owners: int
 ) -> None:
     plain = run(setting(tmp_path / "plain", small_base, shards), world, owners)
-    blocks = {block for placed in plain.notes[0]["placements"].values() for block in placed.values()}
-    assert blocks == {(world - owners, owners)}, "every language is shared by so many, in every round"
+    groups = {group for placed in plain.notes[0]["placements"].values() for group in placed.values()}
+    assert groups == {(world - owners, owners)}, "every language is shared by so many, in every round"
     for language in LANGUAGES:
         moved = [final_row(folder, language) for folder in (tmp_path / "plain", one_owner / "run", one_owner / "start")]
         assert distance(*moved) <= 1e-3, language
@@ -108,6 +108,6 @@ def test_a_stopped_run_reads_every_utterance_once_and_ends_bit_for_bit_as_the_wh
     whole, stopped = (setting(tmp_path / name, small_base, shards) for name in ("whole", "stopped"))
     expected = batches(run(whole, world, owners))
     read = batches(run(stopped, world, owners, rounds=5)) | batches(run(stopped, world, owners))
-    assert read == expected and len(take_census(whole)[1]) == len(LANGUAGES)
+    assert read == expected and len(summarise_languages(whole)[1]) == len(LANGUAGES)
     assert_whole_epochs(read, whole, begun=2)
     assert rows_are_equal(tmp_path / "whole", tmp_path / "stopped", LANGUAGES)

@@ -9,8 +9,8 @@ from mms_dist.model.shape import BaseShape
 from mms_dist.planning.cluster import Cluster
 from mms_dist.planning.schedule import Phase, phases
 from mms_dist.planning.traffic import exchange
-from mms_dist.training.census import take_census
-from mms_dist.training.roster import Ranks
+from mms_dist.training.scheduler import Ranks
+from mms_dist.training.summaries import summarise_languages
 from tests.corpus import build_toy_shards, toy_languages
 from tests.distributed.ranks import train_ranks
 from tests.training import toy_config
@@ -44,21 +44,21 @@ def test_the_simulated_rounds_are_those_of_a_real_run(
     ended = train_ranks(config, WORLD, watch=NOTE)
     foretold = simulated(config)
     rounds = {
-        number: {language: (block.first, block.size) for language, block in phase.placement.items()}
+        number: {language: (group.first, group.size) for language, group in phase.placement.items()}
         for phase in foretold
         for number in range(phase.first_round, phase.first_round + phase.rounds)
     }
     assert any(phase.waiting for phase in foretold) == (slots < 10), "a queue, or none"
-    assert any(block.size > 1 for phase in foretold for block in phase.placement.values()), "some are shared"
+    assert any(group.size > 1 for phase in foretold for group in phase.placement.values()), "some are shared"
     for notes in ended.notes:
         assert notes["placements"] == rounds
     assert reduced_bytes([notes["traffic"] for notes in ended.notes]) == foretold_bytes(config, foretold)
 
 
 def simulated(config: Config) -> list[Phase]:
-    _, census = take_census(config)
+    _, summaries = summarise_languages(config)
     replicate = config.rounds.placement == "replicate"
-    return list(phases(census, Ranks(WORLD, min(config.rounds.slots, len(census)), replicate)))
+    return list(phases(summaries, Ranks(WORLD, min(config.rounds.slots, len(summaries)), replicate)))
 
 
 def reduced_bytes(traffic: list[dict[int, dict[str, int]]]) -> int:
@@ -67,14 +67,16 @@ def reduced_bytes(traffic: list[dict[int, dict[str, int]]]) -> int:
 
 
 def foretold_bytes(config: Config, foretold: list[Phase]) -> int:
-    _, census = take_census(config)
+    _, summaries = summarise_languages(config)
     shape = BaseShape.of(config.model.base)
-    rows = {entry.language: FLOAT32 * shape.row_numbers(config.adapter.dim, entry.vocabulary_size) for entry in census}
+    rows = {
+        entry.language: FLOAT32 * shape.row_numbers(config.adapter.dim, entry.vocabulary_size) for entry in summaries
+    }
     *before, last = foretold
     counted = [*before, Phase(last.first_round, last.rounds - 1, last.works, last.placement, last.waiting)]
     total = 0
     for phase in counted:
         total += exchange(phase, {}, Cluster(1, WORLD), rows).traffic.gradients
-        shared = sum(block.size for block in phase.placement.values() if block.size > 1)
+        shared = sum(group.size for group in phase.placement.values() if group.size > 1)
         total += phase.rounds * shared * TOTALS * FLOAT32
     return total

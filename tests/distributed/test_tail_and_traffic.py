@@ -49,7 +49,7 @@ def test_blocks_grow_when_languages_become_few_and_nothing_is_lost_on_the_way(
 def shared_blocks(owners: dict[str, tuple[int, int]], rank: int) -> list[tuple[int, int]]:
     """The blocks of several ranks in which this rank owns languages, smallest first."""
     mine = {(first, size) for first, size in owners.values() if size > 1 and first <= rank < first + size}
-    return sorted(mine, key=lambda block: (block[1], block[0]))
+    return sorted(mine, key=lambda group: (group[1], group[0]))
 
 
 def test_ranks_with_languages_of_their_own_say_nothing_but_one_vector_of_flags_a_round_until_a_report_is_due(

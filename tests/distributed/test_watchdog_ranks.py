@@ -39,14 +39,14 @@ def _join(notes: Notes) -> tuple[int, int, dist.TCPStore, Watchdog]:
     stores = [
         dist.TCPStore("127.0.0.1", notes["port"], is_master=False, timeout=timedelta(seconds=60)) for _ in range(2)
     ]
-    watch = Watchdog(
+    watchdog = Watchdog(
         dist.PrefixStore("watch", stores[1]),
         rank=rank,
         world=world,
         timeout_seconds=TIMEOUT_SECONDS,
         on_hang=Path(notes["folder"], f"report-{rank}").write_text,
     )
-    return rank, world, stores[0], watch
+    return rank, world, stores[0], watchdog
 
 
 def _meet(store: dist.TCPStore, place: str, rank: int, world: int) -> None:
@@ -57,52 +57,52 @@ def _meet(store: dist.TCPStore, place: str, rank: int, world: int) -> None:
 
 def rounds(notes: Notes) -> None:
     """Rounds as in training; rank 1 does `notes["fault"]` in one of them."""
-    rank, world, store, watch = _join(notes)
-    with watch:
+    rank, world, store, watchdog = _join(notes)
+    with watchdog:
         for number in range(1, 6):
-            watch.at(f"forward, round {number}")
+            watchdog.at(f"forward, round {number}")
             if rank == 1 and number == ROUND_OF_THE_FAULT:
-                globals()[notes["fault"]](watch)
-            with watch.waiting(f"the round's edge {number}"):
+                globals()[notes["fault"]](watchdog)
+            with watchdog.waiting(f"the round's edge {number}"):
                 _meet(store, f"round-{number}", rank, world)
 
 
-def stopped_here(watch: Watchdog) -> None:
+def stopped_here(watchdog: Watchdog) -> None:
     time.sleep(0.3)  # in which the last stack is told
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
-def stuck_here(watch: Watchdog) -> None:
+def stuck_here(watchdog: Watchdog) -> None:
     time.sleep(60)
 
 
-def slow_here(watch: Watchdog) -> None:
+def slow_here(watchdog: Watchdog) -> None:
     for part in range(9):
-        watch.at(f"part {part}")
+        watchdog.at(f"part {part}")
         time.sleep(0.4)
 
 
-def paused_here(watch: Watchdog) -> None:
+def paused_here(watchdog: Watchdog) -> None:
     time.sleep(0.6 * TIMEOUT_SECONDS)
 
 
-def left_here(watch: Watchdog) -> None:
+def left_here(watchdog: Watchdog) -> None:
     raise ValueError("a bug of this rank only")
 
 
 def mismatched(notes: Notes) -> None:
-    rank, world, store, watch = _join(notes)
-    with watch:
+    rank, world, store, watchdog = _join(notes)
+    with watchdog:
         what = "the gradients of ron" if rank == 1 else "the round's edge 1"
-        with watch.waiting(what):
+        with watchdog.waiting(what):
             _meet(store, what, rank, world)
 
 
 def absent(notes: Notes) -> None:
-    rank, world, store, watch = _join(notes)
+    rank, world, store, watchdog = _join(notes)
     if rank == 1:
         time.sleep(60)
-    with watch, watch.waiting("all ranks to start"):
+    with watchdog, watchdog.waiting("all ranks to start"):
         _meet(store, "start", rank, world)
 
 
@@ -113,13 +113,13 @@ def until_told(notes: Notes) -> None:
         kept = dist.TCPStore("127.0.0.1", notes["port"], is_master=True, wait_for_workers=False)
         time.sleep(60)
         del kept
-    rank, world, store, watch = _join(notes)
-    with watch:
+    rank, world, store, watchdog = _join(notes)
+    with watchdog:
         for number in count(1):
-            watch.at(f"forward, round {number}")
+            watchdog.at(f"forward, round {number}")
             time.sleep(0.05)
             (folder / f"alive-{rank}").touch()
-            with watch.waiting(f"the round's edge {number}"), contextlib.suppress(RuntimeError):  # no store
+            with watchdog.waiting(f"the round's edge {number}"), contextlib.suppress(RuntimeError):  # no store
                 if rank == 0 and (folder / "enough").exists():
                     store.set(f"enough-{number}", "")
                 _meet(store, f"round-{number}", rank, world)

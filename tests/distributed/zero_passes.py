@@ -14,7 +14,7 @@ from mms_dist.distributed.comm import Comm, joined
 from mms_dist.distributed.deepspeed import FetchedLinear, about_deepspeed, shard_layers, shards_base
 from mms_dist.distributed.deepspeed_package import wants_deepspeed
 from mms_dist.model.base import DTYPES, FrozenBase
-from mms_dist.model.routed import Batch
+from mms_dist.model.routed import ModelInput
 from mms_dist.training.lockstep import Lockstep
 from tests.benchmarks.bases import routed_model
 
@@ -39,7 +39,7 @@ def body(notes: dict[str, Any]) -> None:
         notes |= run_plan(base, notes["plans"][comm.rank], notes["checkpointing"], comm, spare_slot)
         notes["after"] = weights_held(base)
         notes |= {
-            "identity": base.identity(),
+            "identity": base.weights_hash(),
             "fingerprint": base.fingerprint(),
             "parameters": base.parameter_count(),
             "dtype_seen": str(base.dtype),
@@ -108,7 +108,7 @@ class _Saved:
         return tensor
 
 
-def _batch(base: FrozenBase, utterances: Pass) -> Batch:
+def _batch(base: FrozenBase, utterances: Pass) -> ModelInput:
     """Features that depend on slots and lengths only, so that every process makes the same."""
     longest = max(frames for _, frames in utterances)
     features_BTC = torch.zeros(len(utterances), longest, base.config.conv_dim[-1])
@@ -117,7 +117,7 @@ def _batch(base: FrozenBase, utterances: Pass) -> Batch:
         features_BTC[row, :frames] = torch.randn(frames, features_BTC.shape[2], generator=random)
     frames_B = torch.tensor([frames for _, frames in utterances])
     slots_B = torch.tensor([slot for slot, _ in utterances])
-    return Batch(features_BTC.to(base.dtype), frames_B, slots_B)
+    return ModelInput(features_BTC.to(base.dtype), frames_B, slots_B)
 
 
 def _objective(logits_BTV: Tensor) -> Tensor:

@@ -101,7 +101,7 @@ class Injector:
         self._before(Comm, "reduce", "reduce", lambda comm, block, buffer: block.size > 1)
         self._before(Evaluator, "transcribe_all", "evaluation")
         self._before(LanguageFolder, "_move_in", "saving")  # all is written, and has not got its name yet
-        self._before(Comm, "agree", "edge")
+        self._before(Comm, "all_reduce_max", "edge")
         self._poison()
 
     def note(self, what: str, code: int | None = None) -> None:

@@ -22,8 +22,8 @@ from mms_dist.checkpoint.manifest import MANIFEST, Manifest
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config.load import load_config
 from mms_dist.errors import MmsDistError
-from mms_dist.inspection.standing import read_standing
-from mms_dist.inspection.standing_view import show
+from mms_dist.inspection.run_status import read_standing
+from mms_dist.inspection.run_status_view import show
 from mms_dist.monitor.events import EventLog
 from mms_dist.monitor.past import as_json, read_run
 from mms_dist.training.attempts import begin
@@ -80,9 +80,9 @@ def look_at(run: Path) -> None:
         json.dumps(as_json(summary, history), allow_nan=False)
 
     def status() -> None:
-        standing = read_standing(run)
-        json.dumps(standing.as_dict(), allow_nan=False)
-        show(standing, console)
+        run_status = read_standing(run)
+        json.dumps(run_status.as_dict(), allow_nan=False)
+        show(run_status, console)
 
     def resume() -> None:
         begin(run, processes=1, automatic=True, allowed=3)

@@ -65,7 +65,7 @@ def test_a_byte_flipped_where_no_utterance_lies_is_found_by_verify(shards):
     reader_of(shards).check_sizes("ron", "train")
     assert problems_of(shards) == [f"shard {shards}/ron/train-000000.tar has another SHA-256 than its index says"]
     (found,) = verify_shards(str(shards), None, workers=1, advance=lambda _: None)
-    assert f"mms-dist shards build SOURCE {shards} --lang ron --force" in found.mend
+    assert f"mms-dist shards build SOURCE {shards} --lang ron --force" in found.fix
 
 
 def test_a_shard_cut_exactly_between_two_samples_is_named_and_never_silently_shortens_the_epoch(shards):

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from launcher.doctor.vocabulary import oddities
 from mms_dist.errors import MmsDistError
-from mms_dist.training.census import take_census
+from mms_dist.training.summaries import summarise_languages
 from shards.errors import DamagedSampleError, ShardsError, TruncatedShardError
 from shards.foreign import ForeignTar, IndexOptions, index_language
 from shards.index import ShardIndex
@@ -204,7 +204,7 @@ def use_all(root: Path) -> None:
     with contextlib.suppress(*TOLD):
         verify_shards(str(root), None, workers=1, advance=lambda _: None)
     with contextlib.suppress(*TOLD):
-        take_census(toy_config(root / "run", root / "base", root))
+        summarise_languages(toy_config(root / "run", root / "base", root))
     with contextlib.suppress(*TOLD):
         index = ShardIndex.load(str(root))
         language = index.language("ron")

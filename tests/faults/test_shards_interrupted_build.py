@@ -70,7 +70,7 @@ def test_a_disk_that_fills_up_is_named_and_the_build_goes_on_when_there_is_room(
         original(self, candidate, encoded, language)
 
     monkeypatch.setattr(_OpenShard, "write", write)
-    with pytest.raises(ShardsError, match=r"ron can not be written to .*No space left on device; mend that"):
+    with pytest.raises(ShardsError, match=r"ron can not be written to .*No space left on device; fix that"):
         build(manifest, tmp_path / "shards")
     assert not (tmp_path / "shards" / "ron").exists()
     monkeypatch.undo()

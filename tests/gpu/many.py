@@ -56,7 +56,7 @@ class Ranks:
         store = dist.TCPStore(host, port, is_master=False, timeout=timedelta(seconds=SECONDS))
         return cls(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]), dist.PrefixStore("suite", store), host)
 
-    def meet(self, where: str) -> None:
+    def rendezvous(self, where: str) -> None:
         """Wait until all ranks have come here."""
         if self.store.add(where, 1) == self.world:
             self.store.set(f"{where} all", "")
@@ -85,7 +85,7 @@ class Suite:
             build_toy_shards(self.out / "corpus", languages=len(languages), train=4, dev=2)
             alone = Commands(self.part, self.out / "alone.log", self._place(None))
             alone.succeeds(*self._command("alone"), name="train, one process", seconds=SECONDS)
-        self.ranks.meet("alone")
+        self.ranks.rendezvous("alone")
         self.together("joint", "every language on a rank of its own")
         self.same(languages, "joint", "languages on ranks of their own")
         self.together("shared", "every language on all ranks", "--rounds.placement", "replicate")
@@ -101,7 +101,7 @@ class Suite:
         """The product's `train` on all ranks."""
         commands = self._commands(name)
         commands.succeeds(*self._command(name, *more), name=f"train, {what}", seconds=SECONDS)
-        self.ranks.meet(name)
+        self.ranks.rendezvous(name)
 
     def lose(self, language: str) -> None:
         """The last rank is killed at a checkpoint; the others end by themselves; a new start goes on."""
@@ -119,7 +119,7 @@ class Suite:
             self.part.record.note("s until a rank found that another was lost", time.monotonic() - began)
             found = code not in (0, TIMED_OUT)
             self.part.record.holds("a rank that is lost is found, and the others end", found, f"exit status {code}")
-        self.ranks.meet("lost")
+        self.ranks.rendezvous("lost")
         self.together("lost", "after a rank was lost")
 
     def same(self, languages: list[str], name: str, what: str) -> None:
@@ -184,7 +184,7 @@ def main(arguments: list[str] | None = None) -> int:
         record.end("failed", error=f"{type(error).__name__}: {error}")
         raise  # torchrun ends the others
     record.end_by_checks()
-    ranks.meet("end")
+    ranks.rendezvous("end")
     if ranks.rank:
         return 0
     parts: Document = {}

@@ -137,10 +137,10 @@ SLOW_BUT_DEV = [("alpha", 6_000, "train"), ("bravo", 16_000, "dev")]
 @pytest.mark.parametrize(
     ("recordings", "expected"),
     [
-        (EMPTY, ["left out: 3 empty (as clip0.wav: '')", "mend: give each recording its transcript\n"]),
+        (EMPTY, ["left out: 3 empty (as clip0.wav: '')", "fix: give each recording its transcript\n"]),
         (
             SLOW,
-            ["left out: 3 sample_rate (as clip", "expected at least 8000 Hz", "mend: give recordings made at 8 kHz"],
+            ["left out: 3 sample_rate (as clip", "expected at least 8000 Hz", "fix: give recordings made at 8 kHz"],
         ),
         ([*EMPTY, *SLOW], ["3 empty", "3 sample_rate", "its transcript, give recordings made at 8 kHz or more\n"]),
         (SLOW_BUT_DEV, ["left out: 1 sample_rate", "put some of the 1 utterance of dev and test into train"]),
@@ -195,5 +195,5 @@ def test_foreign_tars_of_too_low_a_rate_are_refused_and_get_no_index(
     message = capsys.readouterr().err
     assert "error: no training utterances left in ron; left out: 3 sample_rate" in message
     assert "6000 Hz, expected at least 8000 Hz" in message
-    assert "mend: give recordings made at 8 kHz or more" in message
+    assert "fix: give recordings made at 8 kHz or more" in message
     assert [path.name for path in tar.parent.iterdir()] == [tar.name]

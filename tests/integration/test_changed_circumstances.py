@@ -80,8 +80,8 @@ def test_a_run_goes_on_in_another_precision_of_the_same_base(
 
 
 def test_the_identity_of_a_base_does_not_depend_on_its_precision(small_base: Path, tmp_path: Path) -> None:
-    names = {FrozenBase.load(str(small_base), dtype=dtype).identity() for dtype in (torch.float32, torch.bfloat16)}
-    other = FrozenBase.load(save_base(tmp_path / "other", seed=5), dtype=torch.float32).identity()
+    names = {FrozenBase.load(str(small_base), dtype=dtype).weights_hash() for dtype in (torch.float32, torch.bfloat16)}
+    other = FrozenBase.load(save_base(tmp_path / "other", seed=5), dtype=torch.float32).weights_hash()
     assert len(names) == 1 and other not in names
 
 
@@ -155,7 +155,7 @@ def test_a_finished_language_does_not_train_again_when_its_data_changes(
 def test_weights_that_overflow_quarantine_their_language_only(tmp_path: Path, small_base: Path, shards: Path) -> None:
     def overflow(parts: Parts) -> None:
         if parts.loop.round == 3:
-            parts.optimizer.exp_avg_sq[parts.loop.seating.trainees[B].slot, 0] = float("inf")
+            parts.optimizer.exp_avg_sq[parts.loop.slot_manager.active_languages[B].slot, 0] = float("inf")
 
     train_watched(toy_config(tmp_path, small_base, shards), overflow)
     assert [event["language"] for event in events(tmp_path, "quarantined")] == [B]
@@ -233,7 +233,7 @@ def test_a_changed_setting_is_told_on_resume(
 def test_a_quarantine_mark_names_what_happened(tmp_path: Path, small_base: Path, shards: Path) -> None:
     def poison(parts: Parts) -> None:
         if parts.loop.round == 3:
-            parts.bank.rows.detach()[parts.loop.seating.trainees[B].slot] = float("nan")
+            parts.bank.rows.detach()[parts.loop.slot_manager.active_languages[B].slot] = float("nan")
 
     train_watched(toy_config(tmp_path, small_base, shards), poison)
     mark = json.loads((tmp_path / "adapters" / B / "QUARANTINED.json").read_text())

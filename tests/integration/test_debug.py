@@ -111,8 +111,8 @@ def losses_weighted_by_company(patch: pytest.MonkeyPatch) -> None:
     """The mean is taken over all utterances of the round."""
     sound = GradientPass.accumulate
 
-    def accumulate(self: GradientPass, batches: Sequence[Any], trainees: Any) -> Any:
-        losses = sound(self, batches, trainees)
+    def accumulate(self: GradientPass, batches: Sequence[Any], active_languages: Any) -> Any:
+        losses = sound(self, batches, active_languages)
         self._model.bank.grads /= sum(len(batch.utterances) for batch in batches)
         return losses
 

@@ -11,8 +11,8 @@ from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
 from mms_dist.monitor.announce import Announcer
 from mms_dist.monitor.events import read_events
-from mms_dist.training.trainee import Trainee
-from mms_dist.training.workplace import Workplace
+from mms_dist.training.active_language import ActiveLanguage
+from mms_dist.training.language_slots import LanguageSlots
 from tests.corpus import build_toy_shards
 from tests.training import final_row, stop_after, toy_config, train
 
@@ -32,15 +32,15 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def earlier(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Checkpoints are written as by the earlier version, until it is undone."""
-    snapshot = Workplace.snapshot
+    snapshot = LanguageSlots.snapshot
 
-    def as_before(self: Workplace, trainee: Trainee) -> Snapshot:
-        taken = snapshot(self, trainee)
+    def as_before(self: LanguageSlots, active: ActiveLanguage) -> Snapshot:
+        taken = snapshot(self, active)
         del taken.state["identity_version"], taken.state["dropout_version"]
         assert set(taken.state) == EARLIER_STATE
         return taken
 
-    monkeypatch.setattr(Workplace, "snapshot", as_before)
+    monkeypatch.setattr(LanguageSlots, "snapshot", as_before)
     return monkeypatch
 
 
@@ -146,15 +146,15 @@ def test_the_step_is_the_languages_own_though_it_came_later_than_others(
 def test_a_run_of_earlier_dropout_masks_alone_says_only_that_they_change(
     tmp_path: Path, small_base: Path, shards: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    snapshot = Workplace.snapshot
+    snapshot = LanguageSlots.snapshot
 
-    def as_before(self: Workplace, trainee: Trainee) -> Snapshot:
-        taken = snapshot(self, trainee)
+    def as_before(self: LanguageSlots, active: ActiveLanguage) -> Snapshot:
+        taken = snapshot(self, active)
         del taken.state["dropout_version"]
         return taken
 
     sections: dict[str, Any] = {"languages": {A: {"adapter": {"dropout": 0.0}}}}
-    monkeypatch.setattr(Workplace, "snapshot", as_before)
+    monkeypatch.setattr(LanguageSlots, "snapshot", as_before)
     stop_after(toy_config(tmp_path, small_base, shards, **sections), 4)
     monkeypatch.undo()
     (event,) = told(toy_config(tmp_path, small_base, shards, **sections))

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
+from mms_dist.data.batch_shard import WHOLE, BatchShard
 from mms_dist.data.pool import reading_pool
-from mms_dist.data.share import WHOLE, Share
-from mms_dist.distributed.placement import Block
+from mms_dist.distributed.placement import RankGroup
 from mms_dist.errors import TrainingError
 from mms_dist.model.bank import AdapterBank
 from mms_dist.model.base import FrozenBase
@@ -73,7 +73,7 @@ def test_the_shares_of_owners_are_the_whole_and_each_makes_the_passes_it_said(
     made: list[int] = []
     parts = []
     for number in range(owners):
-        share = Share(number, owners)
+        share = BatchShard(number, owners)
         calls = count_passes(evaluator)
         parts.append(evaluator.transcribe(taa, "dev", 1, share=share))
         assert len(calls) == evaluator.passes(taa, "dev", share)
@@ -130,17 +130,17 @@ def test_all_owners_of_a_language_come_to_the_transcripts_of_all_of_them(
 ) -> None:
     evaluator = evaluator_of(model, index)
     whole = evaluator.transcribe(taa, "dev", 2)
-    theirs = evaluator.transcribe(taa, "dev", 2, share=Share(0, 2))
-    block = Block(4, 2)
+    theirs = evaluator.transcribe(taa, "dev", 2, share=BatchShard(0, 2))
+    group = RankGroup(4, 2)
 
-    def share_in(asked: Block, mine: Transcription) -> list[Transcription]:
-        assert asked == block
+    def all_gather_in(asked: RankGroup, mine: Transcription) -> list[Transcription]:
+        assert asked == group
         return [mine, theirs]  # in the order in which they happen to come
 
-    comm: Any = SimpleNamespace(share_in=share_in)
-    trainee: Any = SimpleNamespace(language="taa", slot=2, block=block, share=Share(1, 2))
+    comm: Any = SimpleNamespace(all_gather_in=all_gather_in)
+    active: Any = SimpleNamespace(language="taa", slot=2, group=group, share=BatchShard(1, 2))
     dev = DevScores(evaluator, index, comm, Lockstep(comm, model))
-    assert dev.transcribe([trainee]) == {"taa": whole}
+    assert dev.transcribe([active]) == {"taa": whole}
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -148,7 +148,7 @@ def test_reading_ahead_changes_no_word_and_requests_do_not_mix(
     model: RoutedModel, index: ShardIndex, workers: int
 ) -> None:
     requests = [Request(index.language(code), split, 1) for code in index.languages for split in ("dev", "train")]
-    requests.append(Request(index.language("taa"), "dev", 2, share=Share(1, 3)))
+    requests.append(Request(index.language("taa"), "dev", 2, share=BatchShard(1, 3)))
     plain = evaluator_of(model, index).transcribe_all(requests)
     assert plain == [evaluator_of(model, index).transcribe(r.index, r.split, r.slot, share=r.share) for r in requests]
     with reading_pool(workers) as pool:

@@ -39,7 +39,7 @@ def test_features_on_a_disk_change_no_bit_and_a_full_one_is_told_once(
         return sound_read(*args)
 
     def watch(parts: Parts) -> None:
-        features = parts.workplace.features
+        features = parts.language_slots.features
         if parts.loop.round == 0:
             spill = FeatureSpill(folder, tell=partial(parts.lifecycle.notices.add, "features_not_spilled"))
             features._store = FeatureStore(torch.device("cpu"), budget_bytes=3_000, spill=spill)

@@ -46,11 +46,11 @@ def poison(monkeypatch: pytest.MonkeyPatch, steps: dict[str, int]) -> None:
     """Let the gradient of each language hold a NaN from this step on."""
     accumulate = GradientPass.accumulate
 
-    def poisoned(self: GradientPass, batches: Any, trainees: Any) -> Any:
-        losses = accumulate(self, batches, trainees)
+    def poisoned(self: GradientPass, batches: Any, active_languages: Any) -> Any:
+        losses = accumulate(self, batches, active_languages)
         for language, step in steps.items():
-            if language in trainees and trainees[language].progress.step + 1 >= step:
-                self._model.bank.grads[trainees[language].slot, :3] = torch.nan
+            if language in active_languages and active_languages[language].progress.step + 1 >= step:
+                self._model.bank.grads[active_languages[language].slot, :3] = torch.nan
         return losses
 
     monkeypatch.setattr(GradientPass, "accumulate", poisoned)

@@ -16,7 +16,7 @@ from mms_dist.data.batch import Utterance
 from mms_dist.data.collate import collate
 from mms_dist.data.utterance_id import UtteranceId
 from mms_dist.errors import CheckpointError, MmsDistError
-from mms_dist.model.routed import Batch
+from mms_dist.model.routed import ModelInput
 from mms_dist.model.waveform import normalised
 from mms_dist.training.assembly import Parts
 from shards.index import ShardIndex
@@ -53,23 +53,23 @@ def what_we_hear(run: Path, base: Path, shards: Path) -> dict[str, Heard]:
     found: dict[str, Heard] = {}
 
     def look(parts: Parts) -> None:
-        for trainee in parts.loop.seating.in_order():
-            index, language = parts.workplace.index.language(trainee.language), trainee.language
+        for active in parts.loop.slot_manager.in_order():
+            index, language = parts.language_slots.index.language(active.language), active.language
             if language in found:
                 continue
             table = index.table("dev")
             logits = []
             for row in range(len(table)):
-                raw = ShardReader(parts.workplace.index).read(language, "dev", row)
+                raw = ShardReader(parts.language_slots.index).read(language, "dev", row)
                 frames = int(table.frames[row])
                 member = Utterance(
                     UtteranceId(language, "dev", row), raw.key, 0, raw.audio, np.zeros(1, np.int32), raw.text, frames
                 )
                 collated = collate([member], seed=0)
                 audio_1S = normalised(collated.audio_BS, collated.samples_B)
-                batch = Batch(parts.base.features(audio_1S), torch.tensor([frames]), torch.tensor([trainee.slot]))
+                batch = ModelInput(parts.base.features(audio_1S), torch.tensor([frames]), torch.tensor([active.slot]))
                 logits.append(parts.model.logits(batch)[0].detach())
-            texts = parts.evaluator.transcribe(index, "dev", trainee.slot).hypotheses
+            texts = parts.evaluator.transcribe(index, "dev", active.slot).hypotheses
             found[language] = Heard(logits, texts)
 
     # One step more, so that the languages are active again; we listen before it is taken.
@@ -124,9 +124,9 @@ def test_all_languages_can_start_from_one_adapter_that_hugging_face_wrote_each_w
     config = toy_config(tmp_path / "run", small_base, shards, adapter={"init": str(path)})
 
     def look(parts: Parts) -> None:
-        for trainee in parts.loop.seating.in_order():
-            own = parts.bank.tensors(trainee.slot)
-            assert len(own["lm_head.bias"]) == len(trainee.vocabulary) != 99
+        for active in parts.loop.slot_manager.in_order():
+            own = parts.bank.tensors(active.slot)
+            assert len(own["lm_head.bias"]) == len(active.vocabulary) != 99
             for name, tensor in theirs._get_adapters().items():
                 if "adapter_layer" in name and parts.loop.round == 0:
                     assert torch.equal(own[name], tensor)

@@ -54,7 +54,7 @@ def batches(utterances: int) -> list[LoadedBatch]:
     return made
 
 
-def trainees() -> dict[str, Any]:
+def active_languages() -> dict[str, Any]:
     augment = Augment(time_prob=0.3, time_length=2, feature_prob=0.3, feature_length=2)
     settings = SimpleNamespace(augment=augment, adapter=Adapter(dropout=0.1))
     return {
@@ -90,7 +90,7 @@ def count(through: GradientPass, utterances: int) -> tuple[int, int]:
     """Passes of a round, and what crossed in it."""
     before = through._staging._turn
     with Crossings() as seen:
-        through.accumulate(batches(utterances), trainees())
+        through.accumulate(batches(utterances), active_languages())
     return through._staging._turn - before, seen.count
 
 
@@ -107,7 +107,7 @@ def test_a_pass_is_copied_to_the_device_at_once_and_asks_it_for_nothing(through:
 @pytest.mark.parametrize("through", [(0.0, False, True)], indirect=True)
 def test_without_values_a_packed_pass_goes_the_way_of_a_gpu(through: GradientPass) -> None:
     with Crossings() as seen:
-        through.accumulate(batches(1), trainees())
+        through.accumulate(batches(1), active_languages())
     passes, layers, kinds = through._staging._turn, len(through._model.base.layers), 7
     strips = len(SIZES)  # a language has one, as it has one utterance
     assert seen.operations["torch_attn._varlen_attn.default"] == passes * layers

@@ -56,9 +56,11 @@ def test_nan_in_one_language_quarantines_it_and_the_others_go_on_untouched(
         def look(parts: Parts) -> None:
             if parts.loop.round == 4:
                 if name == "poisoned":
-                    parts.bank.rows.detach()[parts.loop.seating.trainees[B].slot, :7] = float("nan")
+                    parts.bank.rows.detach()[parts.loop.slot_manager.active_languages[B].slot, :7] = float("nan")
             elif parts.loop.round == 5:
-                rows[name] += [parts.bank.row(parts.loop.seating.trainees[code].slot).clone() for code in (A, C)]
+                rows[name] += [
+                    parts.bank.row(parts.loop.slot_manager.active_languages[code].slot).clone() for code in (A, C)
+                ]
 
         return look
 
@@ -82,7 +84,7 @@ def test_a_quarantined_language_stays_out_until_its_mark_is_removed(
 
     def poison(parts: Parts) -> None:
         if parts.loop.round == 4:
-            parts.bank.rows.detach()[parts.loop.seating.trainees[B].slot] = float("nan")
+            parts.bank.rows.detach()[parts.loop.slot_manager.active_languages[B].slot] = float("nan")
 
     train_watched(config, poison)
     step_before = sorted((tmp_path / "adapters" / B).glob("step-*"))[-1].name
@@ -100,7 +102,7 @@ def test_a_huge_gradient_in_one_language_does_not_change_the_clipping_of_another
         inner = parts.optimizer.step_rows
 
         def louder(rows: Any) -> Any:
-            parts.bank.grads[parts.loop.seating.trainees[B].slot] *= 1e6
+            parts.bank.grads[parts.loop.slot_manager.active_languages[B].slot] *= 1e6
             return inner(rows)
 
         if parts.loop.round == 0:
@@ -130,8 +132,8 @@ def test_a_language_that_could_read_nothing_of_its_batch_keeps_every_bit_and_its
     before: list[tuple[Tensor, int]] = []
 
     def look(parts: Parts) -> None:
-        trainee = parts.loop.seating.trainees[B]
-        before.append((parts.bank.row(trainee.slot).clone(), trainee.progress.step))
+        active = parts.loop.slot_manager.active_languages[B]
+        before.append((parts.bank.row(active.slot).clone(), active.progress.step))
         if parts.loop.round == 4:
             take = parts.loader.take
 

@@ -26,15 +26,15 @@ def test_a_batchs_gradient_is_the_mean_of_its_utterances_gradients_to_the_last_d
     def look(parts: Parts) -> None:
         if compared:
             return
-        trainee = parts.loop.seating.trainees["taa"]
+        active = parts.loop.slot_manager.active_languages["taa"]
         (loaded,) = parts.loader.take([BatchRequest("taa", Position())])
         whole = LoadedBatch(loaded.request, loaded.utterances[:3])  # a third is exact in no float
 
         def gradient(*batches: LoadedBatch) -> Tensor:
             parts.bank.grads.zero_()
-            losses = parts.gradients.accumulate(batches, parts.loop.seating.trainees).sums_S
-            parts.loop.exchange.complete([trainee], batches[:1], losses)
-            return parts.bank.grads[trainee.slot].clone()
+            losses = parts.gradients.accumulate(batches, parts.loop.slot_manager.active_languages).sums_S
+            parts.loop.exchange.complete([active], batches[:1], losses)
+            return parts.bank.grads[active.slot].clone()
 
         single = [gradient(LoadedBatch(whole.request, [utterance])) for utterance in whole.utterances]
         together = gradient(whole)

@@ -56,7 +56,7 @@ def test_checkpointing_and_a_language_full_of_nan_leave_packed_neighbours_as_the
 ) -> None:
     def poison(parts: Parts) -> None:
         if parts.loop.round == 4:
-            parts.bank.rows.detach()[parts.loop.seating.trainees["tab"].slot, :7] = float("nan")
+            parts.bank.rows.detach()[parts.loop.slot_manager.active_languages["tab"].slot, :7] = float("nan")
 
     config = packed_config(tmp_path, small_base, shards, model={"activation_checkpointing": True})
     train_watched(config, poison)

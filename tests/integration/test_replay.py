@@ -13,10 +13,10 @@ from mms_dist.data.stream import Position
 from mms_dist.errors import CheckpointError
 from mms_dist.monitor.events import read_events
 from mms_dist.training.assembly import Parts, load_base
-from mms_dist.training.census import take_census
 from mms_dist.training.progress import QUARANTINED, Progress
 from mms_dist.training.quarantine import write_quarantine
 from mms_dist.training.restore import Restored, restore
+from mms_dist.training.summaries import summarise_languages
 from tests.corpus import build_toy_shards
 from tests.distributed.placements import read_nothing_of
 from tests.training import final_row, toy_config, train_watched
@@ -58,7 +58,8 @@ def run(config: Config, rounds: int | None = None) -> Rounds:
     def note(parts: Parts) -> None:
         number = parts.loop.round + 1
         seen[number] = {
-            t.language: Seen(t.position, t.is_held(number), t.progress.step) for t in parts.loop.seating.in_order()
+            t.language: Seen(t.position, t.is_replaying(number), t.progress.step)
+            for t in parts.loop.slot_manager.in_order()
         }
         if rounds is not None:
             parts.loop.stop_requested = lambda: parts.loop.round >= rounds
@@ -208,9 +209,9 @@ def test_checkpoints_are_not_gone_on_with_under_another_vocabulary_of_the_same_s
 
 
 def restored(config: Config) -> Restored:
-    index, census = take_census(config)
+    index, summaries = summarise_languages(config)
     with CheckpointStore(Path(config.run.directory) / "adapters", keep=99) as store:
-        return restore(config, store, index, census, load_base(config))
+        return restore(config, store, index, summaries, load_base(config))
 
 
 def test_what_a_run_stands_at_counts_all_languages_and_those_that_have_ended(
@@ -245,7 +246,9 @@ def test_a_batch_of_which_nothing_could_be_read_is_passed_over_once(
 
     def note(parts: Parts) -> None:
         number = parts.loop.round + 1
-        seen[number] = {t.language: Seen(t.position, False, t.progress.step) for t in parts.loop.seating.in_order()}
+        seen[number] = {
+            t.language: Seen(t.position, False, t.progress.step) for t in parts.loop.slot_manager.in_order()
+        }
         if number == 3:
             read_nothing_of(parts, B)
 

@@ -25,11 +25,11 @@ from mms_dist.data.collate import collate
 from mms_dist.data.loader import BatchLoader, BatchRequest
 from mms_dist.data.stream import Position
 from mms_dist.data.utterance_id import UtteranceId
-from mms_dist.model.routed import DeviceBatch, RoutedModel
+from mms_dist.model.routed import DeviceInput, RoutedModel
 from mms_dist.monitor.events import read_events
 from mms_dist.monitor.past import read_run
 from mms_dist.training.evaluate import chosen
-from mms_dist.training.workplace import training_stream
+from mms_dist.training.language_slots import training_stream
 from shards.audio import decode
 from shards.index import ShardIndex
 from shards.read import ShardReader
@@ -119,7 +119,7 @@ def test_masks_are_drawn_anew_for_every_utterance_and_epoch(
     masks: dict[int, Tensor] = {}
     logits = RoutedModel.device_logits
 
-    def watched(self: RoutedModel, batch: DeviceBatch) -> Tensor:
+    def watched(self: RoutedModel, batch: DeviceInput) -> Tensor:
         if batch.keys_B is not None and batch.time is not None:
             keys.extend(batch.keys_B.tolist())
             frames_B = batch.frames.valid_BT.sum(1).tolist()

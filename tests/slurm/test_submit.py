@@ -79,7 +79,7 @@ def test_a_job_is_shown_checked_submitted_and_told_how_to_follow(
     assert main([*command, "--optim.lr", "5e-4", "--sbatch", "qos=high", "--sbatch", "exclusive="]) == 0
     out, run = capsys.readouterr().out, tmp_path / "runs" / "toy"
     assert "SLURM: would start it at 2026-11-22T15:00:00 using 4 processors" in out
-    assert "nothing to mend" in out, "the preflight"
+    assert "nothing to fix" in out, "the preflight"
     assert "3 languages" in out and "2 × 2" in out and "a process; base" in out, "the plan: time, shards, memory"
     assert "Time limit 1:00:00: about" in out
     for words in (
@@ -114,7 +114,7 @@ def test_a_dry_run_prints_the_script_alone_and_leaves_nothing_behind(
     out, err = capsys.readouterr()
     assert out.startswith("#!/bin/bash\n") and out.endswith('exit "$verdict"\n')
     subprocess.run(["bash", "-n"], input=out, text=True, check=True)
-    assert "nothing to mend" in err and "3 languages" in err
+    assert "nothing to fix" in err and "3 languages" in err
     assert not sbatch.exists()
     assert not (tmp_path / "runs").exists()
 
@@ -214,4 +214,4 @@ def test_a_debug_job_is_not_found_wanting_for_a_warning_that_it_does_not_need(
     config: Path, sbatch: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["submit", str(config), "--script", "debug"]) == 0
-    assert "nothing to mend\n" in capsys.readouterr().out
+    assert "nothing to fix\n" in capsys.readouterr().out

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from mms_dist.checkpoint.quarantine_mark import read_mark
 from mms_dist.errors import CheckpointError, IncompleteError, StalledError, TrainingError
-from mms_dist.inspection.standing import read_standing
+from mms_dist.inspection.run_status import read_standing
 from mms_dist.training.attempts import Attempt, Status, begin, is_automatic_restart, mark_hung, read_status
 from mms_dist.training.quarantine import read_quarantine
 

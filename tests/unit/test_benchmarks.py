@@ -12,7 +12,7 @@ import tests.benchmarks.__main__ as benchmarks
 from mms_dist.config import parse_config
 from mms_dist.data.stream import Position
 from mms_dist.model.base import FrozenBase
-from mms_dist.training.census import take_census
+from mms_dist.training.summaries import summarise_languages
 from shards.index import ShardIndex
 from shards.read import ShardReader
 from tests.benchmarks.__main__ import BENCHMARKS, benchmark
@@ -45,9 +45,9 @@ def test_the_bare_products_multiply_as_often_as_the_training_pass(base: FrozenBa
 def test_the_recipe_trains_on_the_batches_that_joint_training_takes(tmp_path: Path) -> None:
     shards = toy_shards(tmp_path, languages=2, utterances=9)
     config = parse_config({"data": {"shards": str(shards)}, "optim": {"batch_seconds": 6.0}})
-    index, census = take_census(config)
+    index, summaries = summarise_languages(config)
     reader = ShardReader(index)
-    for entry in census:
+    for entry in summaries:
         examples, stream = read_examples(config, index, reader, entry.language)
         first_epoch = planned_batches(stream, len(stream.batches(0)))
         assert sorted(item for batch in first_epoch for item in batch) == list(range(entry.utterances))

@@ -1,4 +1,4 @@
-"""The `mms-dist` command: starts fast, names what to mend, and ends with the status scripts rely on."""
+"""The `mms-dist` command: starts fast, names what to fix, and ends with the status scripts rely on."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""A meeting point that cannot be had is told with its mend, and not as a bug of ours."""
+"""A meeting point that cannot be had is told with its fix, and not as a bug of ours."""
 
 import socket
 import threading

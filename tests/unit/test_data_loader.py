@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mms_dist.data.batch_shard import BatchShard
 from mms_dist.data.loader import BatchLoader, BatchRequest, LoadedBatch
-from mms_dist.data.share import Share
 from mms_dist.data.stream import LanguageStream, Position
 from mms_dist.data.utterance_id import UtteranceId
 from mms_dist.errors import DataError
@@ -162,12 +162,14 @@ def test_of_a_shared_language_the_share_is_read_and_the_whole_batch_is_counted()
     parts = []
     for index in range(3):
         with loader(reader) as batches:
-            batches.add(stream, Vocabulary(), Share(index, 3))  # type: ignore[arg-type]
+            batches.add(stream, Vocabulary(), BatchShard(index, 3))  # type: ignore[arg-type]
             batches.prefetch([request("ron", 0, 1)])
             (part,) = batches.take([request("ron", 0, 1)])
         assert part.planned == part.size == len(whole) > len(part.utterances)
         parts.append([item.id.row for item in part.utterances])
-    assert [sorted(part) for part in parts] == [sorted(Share(i, 3).take(np.array(whole)).tolist()) for i in range(3)]
+    assert [sorted(part) for part in parts] == [
+        sorted(BatchShard(i, 3).take(np.array(whole)).tolist()) for i in range(3)
+    ]
     assert sorted(row for part in parts for row in part) == sorted(whole)
 
 
@@ -210,7 +212,7 @@ def test_a_truncated_shard_stops_the_batch_that_needs_it_and_no_other(workers: i
     reader = Reader()
     row = int(streams(reader)["ron"].batches(0)[0][-1])
     reader.failures["ron", row] = TruncatedShardError(
-        "train-000000.tar", bytes_found=1, bytes_expected=2, mend="copy it"
+        "train-000000.tar", bytes_found=1, bytes_expected=2, fix="copy it"
     )
     with loader(reader, workers=workers) as batches:
         if prefetched:

@@ -43,7 +43,7 @@ class Reader:
         return SimpleNamespace(key="000000", audio=np.full(400, row, np.int16), text="abc")
 
 
-def trainee(of: SampleTable) -> Any:
+def active(of: SampleTable) -> Any:
     return SimpleNamespace(language="ron", stream=SimpleNamespace(table=of), vocabulary=VOCABULARY)
 
 
@@ -65,21 +65,21 @@ def test_places_come_by_how_near_and_how_short_they_are() -> None:
 
 def test_for_every_duration_another_utterance_is_taken_though_all_have_one_key() -> None:
     some = table([1.0, 2.0, 3.0, 4.0])
-    assert rows(take_by_length(Reader(), trainee(some), [2.1, 2.1, 2.1])) == [5, 7, 3]  # type: ignore[arg-type]
-    assert rows(take_by_length(Reader(), trainee(some), [1.0] * 9)) == [3, 5, 7, 9]  # type: ignore[arg-type]
+    assert rows(take_by_length(Reader(), active(some), [2.1, 2.1, 2.1])) == [5, 7, 3]  # type: ignore[arg-type]
+    assert rows(take_by_length(Reader(), active(some), [1.0] * 9)) == [3, 5, 7, 9]  # type: ignore[arg-type]
 
 
 def test_what_cannot_be_read_gives_way_to_the_next_nearest() -> None:
     some = table([1.0, 2.0, 3.0, 4.0])
-    assert rows(take(Reader((5,)), trainee(some), [1, 2, 0], count=2)) == [7, 3]  # type: ignore[arg-type]
+    assert rows(take(Reader((5,)), active(some), [1, 2, 0], count=2)) == [7, 3]  # type: ignore[arg-type]
     with pytest.raises(DataError, match=r"no training utterance of ron can be read: .*000000.*train-0\.tar: CRC"):
-        take(Reader((3, 5)), trainee(some), [0, 1], count=1)  # type: ignore[arg-type]
+        take(Reader((3, 5)), active(some), [0, 1], count=1)  # type: ignore[arg-type]
 
 
 def bench_of(*utterances: Utterance) -> Any:
     batches = {"ron": SimpleNamespace(utterances=list(utterances))}
-    trainees = {"ron": SimpleNamespace(vocabulary=VOCABULARY)}
-    return SimpleNamespace(batches=batches, trainees=trainees, utterances=lambda: list(utterances))
+    active_languages = {"ron": SimpleNamespace(vocabulary=VOCABULARY)}
+    return SimpleNamespace(batches=batches, active_languages=active_languages, utterances=lambda: list(utterances))
 
 
 def utterance(row: int, text: str, *, frames: int = 50, labels: list[int] | None = None) -> Utterance:

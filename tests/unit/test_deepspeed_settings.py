@@ -1,4 +1,4 @@
-"""DeepSpeed JSONs and launchers' wishes: what is taken, and what is refused with its mend."""
+"""DeepSpeed JSONs and launchers' wishes: what is taken, and what is refused with its fix."""
 
 import os
 import sys

@@ -48,9 +48,9 @@ def ranks(work: Callable[[torch.Tensor], Any], *, rank: int = 0, others: tuple[s
         rank=rank,
         world=1 + len(others),
         is_first=rank == 0,
-        watch=MainThread(),
-        agree=lambda values, about: values,
-        share=share,
+        watchdog=MainThread(),
+        all_reduce_max=lambda values, about: values,
+        all_gather=share,
         check_stop=lambda: None,
         sum_everywhere=work,
     )

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mms_dist.distributed.blocks import even_levels, levels
-from mms_dist.distributed.placement import Block, Work, capacity, place
+from mms_dist.distributed.placement import RankGroup, Work, capacity, place
+from mms_dist.distributed.rank_groups import even_levels, levels
 
 MMS_LANGUAGES = 1107
 
@@ -31,22 +31,22 @@ def uneven_works(count: int) -> list[Work]:
     return [Work(work.language, rng.uniform(80, 240)) for work in equal_works(count)]
 
 
-def loads(works: Iterable[Work], placement: Mapping[str, Block], world: int) -> list[float]:
+def loads(works: Iterable[Work], placement: Mapping[str, RankGroup], world: int) -> list[float]:
     """Audio of a round on each rank."""
     result = [0.0] * world
     for work in works:
-        block = placement[work.language]
-        for rank in block.ranks:
-            result[rank] += work.seconds / block.size
+        group = placement[work.language]
+        for rank in group.ranks:
+            result[rank] += work.seconds / group.size
     return result
 
 
-def skew(works: Iterable[Work], placement: Mapping[str, Block], world: int) -> float:
+def skew(works: Iterable[Work], placement: Mapping[str, RankGroup], world: int) -> float:
     each = loads(works, placement, world)
     return max(each) / (sum(each) / world) - 1
 
 
-def moved(before: Mapping[str, Block], after: Mapping[str, Block]) -> float:
+def moved(before: Mapping[str, RankGroup], after: Mapping[str, RankGroup]) -> float:
     """Share of the languages in both that changed owners."""
     both = before.keys() & after.keys()
     return sum(before[language] != after[language] for language in both) / len(both)
@@ -67,7 +67,7 @@ def test_every_language_has_owners_and_no_rank_more_languages_than_slots(case: t
     works, world, slots = case
     placement = place(works, world=world, slots=slots)
     assert placement.keys() == {work.language for work in works}
-    held = Counter(rank for block in placement.values() for rank in block.ranks)
+    held = Counter(rank for group in placement.values() for rank in group.ranks)
     assert all(0 <= rank < world and count <= slots for rank, count in held.items())
 
 
@@ -80,11 +80,11 @@ def test_blocks_are_aligned_and_nested_and_no_larger_than_a_batch_can_be_cut(
     placement = place(works, world=world, slots=slots)
     sizes = {*levels(world), *even_levels(world)}
     for work in works:
-        block = placement[work.language]
-        assert world == 1 or block.size <= work.most_owners
-        levels_here = [size for size in sizes if block.first % size == 0 and block.size <= size]
-        assert block.size in levels_here or (levels_here and block.ranks.stop == world)
-    ranks = sorted({(block.first, block.ranks.stop) for block in placement.values()})
+        group = placement[work.language]
+        assert world == 1 or group.size <= work.most_owners
+        levels_here = [size for size in sizes if group.first % size == 0 and group.size <= size]
+        assert group.size in levels_here or (levels_here and group.ranks.stop == world)
+    ranks = sorted({(group.first, group.ranks.stop) for group in placement.values()})
     for first, end in ranks:
         for other, other_end in ranks:
             assert (
@@ -110,7 +110,7 @@ def test_placement_depends_on_the_active_set_and_not_on_its_order(
 def test_a_language_looks_for_its_owners_from_the_same_rank_in_every_process_and_release() -> None:
     works = [Work(code, 160.0, most_owners=1) for code in ("deu", "fra", "ita", "ron")]
     placement = place(works, world=1000, slots=4)
-    assert {language: block.first for language, block in placement.items()} == {
+    assert {language: group.first for language, group in placement.items()} == {
         "deu": 527,
         "fra": 234,
         "ita": 677,
@@ -121,7 +121,7 @@ def test_a_language_looks_for_its_owners_from_the_same_rank_in_every_process_and
 def test_replicas_are_everywhere_and_as_many_as_a_rank_has_slots() -> None:
     works = uneven_works(7)
     placement = place(works, world=4, slots=7, replicate=True)
-    assert set(placement.values()) == {Block(0, 4)}
+    assert set(placement.values()) == {RankGroup(0, 4)}
     assert capacity(world=4, slots=7, replicate=True) == 7
     assert capacity(world=4, slots=7) == 28
     with pytest.raises(AssertionError):
@@ -129,13 +129,13 @@ def test_replicas_are_everywhere_and_as_many_as_a_rank_has_slots() -> None:
 
 
 def test_a_single_rank_owns_everything() -> None:
-    assert set(place(uneven_works(5), world=1, slots=5).values()) == {Block(0, 1)}
+    assert set(place(uneven_works(5), world=1, slots=5).values()) == {RankGroup(0, 1)}
 
 
 def test_a_block_knows_its_ranks_and_its_lead() -> None:
-    block = Block(4, 2)
-    assert list(block.ranks) == [4, 5] and block.lead == 4
-    assert [rank for rank in range(8) if rank in block] == [4, 5]
+    group = RankGroup(4, 2)
+    assert list(group.ranks) == [4, 5] and group.lead == 4
+    assert [rank for rank in range(8) if rank in group] == [4, 5]
 
 
 @pytest.mark.parametrize("world", [8, 16, 32, 64, 128, 256, 512, 1024])
@@ -157,13 +157,13 @@ def test_few_languages_share_all_ranks() -> None:
     placement = place(works, world=512, slots=64)
     assert skew(works, placement, 512) <= 0.03
     last = place(works[:1], world=512, slots=64)
-    assert last == {works[0].language: Block(0, 512)}
+    assert last == {works[0].language: RankGroup(0, 512)}
 
 
 def test_a_batch_is_never_split_among_more_owners_than_it_has_utterances() -> None:
     works = equal_works(83, most_owners=20)
     placement = place(works, world=512, slots=64)
-    assert max(block.size for block in placement.values()) == 16
+    assert max(group.size for group in placement.values()) == 16
     # Sixteenths of a batch: three of them on some ranks is the least that 83 on 512 ranks come to.
     assert max(loads(works, placement, 512)) == 3 * 160 / 16
 
@@ -172,7 +172,7 @@ def test_more_owners_are_not_taken_where_a_round_would_not_be_shorter() -> None:
     # 32 blocks of 16 hold 32 of 40 languages: some rank has two sixteenths, and so all may have an eighth.
     works = equal_works(40, most_owners=20)
     placement = place(works, world=512, slots=64)
-    assert {block.size for block in placement.values()} == {8}
+    assert {group.size for group in placement.values()} == {8}
     assert max(loads(works, placement, 512)) == 160 / 8
 
 
@@ -180,7 +180,7 @@ def test_a_language_that_cannot_be_split_sets_the_pace_and_the_others_are_not_sp
     works = [Work("one", 160.0, most_owners=1), *equal_works(20)]
     placement = place(works, world=64, slots=8)
     assert max(loads(works, placement, 64)) <= 1.02 * 160
-    assert all(block.size == 1 for block in placement.values())
+    assert all(group.size == 1 for group in placement.values())
 
 
 def test_blocks_grow_as_languages_end() -> None:
@@ -193,7 +193,7 @@ def test_where_all_slots_are_taken_no_language_is_shared_and_ranks_are_even() ->
     for world, slots in ((8, 4), (64, 4), (64, 16), (256, 2)):
         works = uneven_works(world * slots)
         placement = place(works, world=world, slots=slots)
-        assert all(block.size == 1 for block in placement.values())
+        assert all(group.size == 1 for group in placement.values())
         assert skew(works, placement, world) <= 0.03, f"{world} ranks of {slots} slots"
 
 

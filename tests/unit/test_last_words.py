@@ -2,7 +2,7 @@
 
 import pytest
 
-from mms_dist.distributed.last_words import LastWords
+from mms_dist.distributed.failure_report import FailureReport
 from mms_dist.errors import CheckpointError, CommError, MmsDistError, PeerError
 from shards.errors import ShardsError
 
@@ -50,8 +50,8 @@ def test_the_others_learn_who_failed_and_why_and_end_with_its_exit_code(
     error: Exception, why: str, exit_code: int
 ) -> None:
     store = SharedStore()
-    LastWords(store, 3).leave(error)
-    told = LastWords(store, 0).read()
+    FailureReport(store, 3).leave(error)
+    told = FailureReport(store, 0).read()
     assert told is not None
     assert (str(told), told.exit_code) == (f"rank 3 failed: {why}", exit_code)
 
@@ -59,15 +59,15 @@ def test_the_others_learn_who_failed_and_why_and_end_with_its_exit_code(
 def test_the_first_failure_is_the_reason_and_what_follows_from_it_is_none() -> None:
     store = SharedStore()
     for error in (CommError("lost a peer"), PeerError("rank 3 failed", 2)):
-        LastWords(store, 1).leave(error)
-    assert LastWords(store, 0).read() is None
+        FailureReport(store, 1).leave(error)
+    assert FailureReport(store, 0).read() is None
     for rank in (2, 1):
-        LastWords(store, rank).leave(MmsDistError(f"it is {rank}"))
-    assert str(LastWords(store, 0).read()) == "rank 2 failed: it is 2"
+        FailureReport(store, rank).leave(MmsDistError(f"it is {rank}"))
+    assert str(FailureReport(store, 0).read()) == "rank 2 failed: it is 2"
 
 
 def test_a_store_that_is_gone_is_no_further_failure() -> None:
     store = SharedStore()
     store.gone = True
-    LastWords(store, 1).leave(MmsDistError("the launcher's machine went down"))
-    assert LastWords(store, 0).read() is None
+    FailureReport(store, 1).leave(MmsDistError("the launcher's machine went down"))
+    assert FailureReport(store, 0).read() is None

@@ -1,4 +1,4 @@
-"""Bases: what loads, with what left aside, and what is refused with its mend."""
+"""Bases: what loads, with what left aside, and what is refused with its fix."""
 
 import json
 import shutil
@@ -50,7 +50,7 @@ def test_a_checkpoint_of_pickled_weights_with_the_old_names_of_weight_norm_gives
     assert not list((tmp_path / "old").glob("*.safetensors"))
     old, new = (FrozenBase.load(str(path), dtype=dtype) for path in (tmp_path / "old", small_base))
     assert old.fingerprint() == new.fingerprint()
-    assert old.identity() == new.identity()
+    assert old.weights_hash() == new.weights_hash()
 
 
 def test_a_base_keeps_the_names_of_its_checkpoint(small_base: Path) -> None:
@@ -113,15 +113,15 @@ def test_dropout_that_the_bases_configuration_asks_for_is_off(tmp_path: Path, sm
 def test_a_bases_identity_is_fixed_for_ever_and_tells_weights_by_name_shape_and_value() -> None:
     """With another one, no run could go on: its checkpoints would be of another base."""
 
-    def identity(**weights: torch.Tensor) -> str:
-        return FrozenBase(nn.ParameterDict(weights), None, "", nn.Identity(), nn.Identity()).identity()
+    def weights_hash(**weights: torch.Tensor) -> str:
+        return FrozenBase(nn.ParameterDict(weights), None, "", nn.Identity(), nn.Identity()).weights_hash()
 
     up, down = torch.arange(96.0).view(12, 8) / 7, -torch.arange(5.0)
-    assert identity(up=up, down=down) == "07be0add3d414540"
+    assert weights_hash(up=up, down=down) == "07be0add3d414540"
     changed = up.clone()
     changed[7, 7] = 0  # the last of the values that are looked at
     others = [{"up": up, "downs": down}, {"up": up.view(8, 12), "down": down}, {"up": changed, "down": down}]
-    assert len({identity(up=up, down=down), *(identity(**other) for other in others)}) == 4
+    assert len({weights_hash(up=up, down=down), *(weights_hash(**other) for other in others)}) == 4
 
 
 @pytest.mark.parametrize(

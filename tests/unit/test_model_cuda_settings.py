@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mms_dist.model.base import FrozenBase
-from mms_dist.model.cuda_settings import settle_cuda_arithmetic
+from mms_dist.model.cuda_settings import set_cuda_arithmetic
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("launcher", "mms_dist", "shards")
@@ -63,9 +63,9 @@ def as_a_whole() -> None:
 @pytest.mark.parametrize("before", [lambda: None, with_older_names, with_newer_names, as_a_whole])
 def test_whatever_was_set_before_the_settings_are_ours(before: Callable[[], None]) -> None:
     before()
-    settle_cuda_arithmetic()
+    set_cuda_arithmetic()
     assert settings() == SETTLED
-    settle_cuda_arithmetic()
+    set_cuda_arithmetic()
     assert settings() == SETTLED
 
 
@@ -75,7 +75,7 @@ def test_a_torch_without_the_older_names_is_settled_as_well(monkeypatch: pytest.
 
     matmul = Matmul()
     monkeypatch.setattr(torch.backends.cuda, "matmul", matmul)
-    settle_cuda_arithmetic()
+    set_cuda_arithmetic()
     assert (matmul.fp32_precision, CUDNN.conv.fp32_precision) == ("ieee", "ieee")  # type: ignore[attr-defined]
 
 

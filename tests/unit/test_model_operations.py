@@ -21,7 +21,7 @@ from torch.utils._pytree import tree_leaves
 from transformers import Wav2Vec2Model
 
 from mms_dist.model.base import FrozenBase
-from mms_dist.model.routed import Batch, DeviceBatch, RoutedModel
+from mms_dist.model.routed import DeviceInput, ModelInput, RoutedModel
 from mms_dist.model.segments import Segments
 from tests.benchmarks.bases import routed_model
 from tests.conftest import small_base_config
@@ -76,16 +76,16 @@ def base_of(layers: int, hidden: int = 32, dtype: torch.dtype = torch.float32) -
         return FrozenBase.load(folder, dtype=dtype)
 
 
-def batch_of(base: FrozenBase, *, frames: int, languages: int, padded: bool = True, dropout: float = 0.0) -> Batch:
+def batch_of(base: FrozenBase, *, frames: int, languages: int, padded: bool = True, dropout: float = 0.0) -> ModelInput:
     features_BTC = torch.randn(UTTERANCES, frames, 16).to(base.dtype)
     frames_B = frames - torch.arange(UTTERANCES) * padded
-    batch = Batch(features_BTC, frames_B, torch.arange(UTTERANCES) % languages)
+    batch = ModelInput(features_BTC, frames_B, torch.arange(UTTERANCES) % languages)
     if dropout == 0:
         return batch
     return replace(batch, keys_B=torch.arange(UTTERANCES), dropout_B=torch.full((UTTERANCES,), dropout))
 
 
-def measured(model: RoutedModel, batch: DeviceBatch) -> tuple[Operations, Operations]:
+def measured(model: RoutedModel, batch: DeviceInput) -> tuple[Operations, Operations]:
     """What is done forward and backward."""
     with Operations() as forward:
         total = model.device_logits(batch).sum()

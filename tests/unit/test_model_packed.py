@@ -26,7 +26,7 @@ from mms_dist.model.packed_tables import (
     recording_of,
     samples_seen,
 )
-from mms_dist.model.routed import Batch, DeviceBatch, RoutedModel
+from mms_dist.model.routed import DeviceInput, ModelInput, RoutedModel
 from mms_dist.model.segments import Segments
 from mms_dist.model.waveform import _at_once, moments, normalised_pieces
 from shards.schema import frames_of
@@ -48,11 +48,11 @@ def model(base: FrozenBase) -> RoutedModel:
     return model_of(base, adapters_of(base, 4), 4)
 
 
-def padded_batch(base: FrozenBase) -> Batch:
+def padded_batch(base: FrozenBase) -> ModelInput:
     random = torch.Generator().manual_seed(3)
     features_BTC = torch.randn(len(FRAMES), max(FRAMES), 16, generator=random, dtype=torch.float64)
     slots_B = torch.tensor([SLOTS[code] for code in OWNERS])
-    return Batch(features_BTC, torch.tensor(FRAMES), slots_B)
+    return ModelInput(features_BTC, torch.tensor(FRAMES), slots_B)
 
 
 def tables_of(frames: list[int] = FRAMES, *, size: int = SIZE, gap: int = 64) -> PackedTables:
@@ -166,7 +166,7 @@ def test_the_positional_convolution_with_gaps_is_that_of_every_utterance_alone(k
         torch.testing.assert_close(single_NH[own], alone_TH, rtol=0, atol=1e-12)
 
 
-def objective(model: RoutedModel, batch: DeviceBatch) -> tuple[Tensor, Tensor]:
+def objective(model: RoutedModel, batch: DeviceInput) -> tuple[Tensor, Tensor]:
     """Logits and the bank's gradients of a sum of CTC losses."""
     model.bank.grads.zero_()
     logits_BTV = model.device_logits(batch)

@@ -15,7 +15,7 @@ from mms_dist.model.ctc import utterance_losses
 from mms_dist.model.initial import SCHEMES, initial_tensors
 from mms_dist.model.layout import RowLayout
 from mms_dist.model.randomness import Spans, spec_augment
-from mms_dist.model.routed import Batch, RoutedModel
+from mms_dist.model.routed import ModelInput, RoutedModel
 from shards.schema import frames_of
 from tests.dropout_samples import keep_mask
 from tests.packed import as_packed
@@ -75,14 +75,14 @@ def mixed_audio() -> tuple[Tensor, list[int]]:
     return audio_BN, samples
 
 
-def routed_batch(base: FrozenBase, languages: list[str] = LANGUAGES) -> Batch:
+def routed_batch(base: FrozenBase, languages: list[str] = LANGUAGES) -> ModelInput:
     audio_BN, samples = mixed_audio()
     frames = torch.tensor([frames_of(count) for count in samples])
     slots = torch.tensor([SLOTS[language] for language in languages])
-    return Batch(base.features(audio_BN), frames, slots)
+    return ModelInput(base.features(audio_BN), frames, slots)
 
 
-def logits_of(model: RoutedModel, batch: Batch, layout: str) -> Tensor:
+def logits_of(model: RoutedModel, batch: ModelInput, layout: str) -> Tensor:
     """Logits [B, T, V], in the order of the batch however the pass is laid out."""
     if layout == "padded":
         return model.logits(batch)
@@ -213,7 +213,7 @@ def test_identity_starts_as_the_base(base: FrozenBase) -> None:
     bank = AdapterBank(layout, slots=1, largest_vocabulary=7, dtype=torch.float64)
     bank.load(0, tensors)
     features_BTC = torch.randn(1, 30, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    logits_BTV = RoutedModel(base, bank).logits(Batch(features_BTC, torch.tensor([30]), torch.tensor([0])))
+    logits_BTV = RoutedModel(base, bank).logits(ModelInput(features_BTC, torch.tensor([30]), torch.tensor([0])))
     hidden_BTH = base.embed(features_BTC, torch.ones(1, 30, dtype=torch.bool), None, None)
     for layer in range(len(base.layers)):
         hidden_BTH = base.layer(layer, hidden_BTH, None)
@@ -232,7 +232,7 @@ def test_a_row_is_the_whole_adapter_and_nothing_else() -> None:
     assert all(torch.equal(back[name], tensors[name]) for name in tensors)
 
 
-def plain_logits(model: RoutedModel, batch: Batch, adapters: dict[str, dict[str, Tensor]]) -> list[Tensor]:
+def plain_logits(model: RoutedModel, batch: ModelInput, adapters: dict[str, dict[str, Tensor]]) -> list[Tensor]:
     """Of each utterance: DESIGN's formula written down, one language at a time, with masks as they are given."""
     base, masks = model.base, (batch.time_BT, batch.channel_BH)
     frames = batch.features_BTC.shape[1]

@@ -94,5 +94,5 @@ def test_a_full_disk_is_an_error_and_leaves_no_torn_line(tmp_path: Path) -> None
 
 def test_a_place_that_cannot_be_written_is_an_error_of_the_user(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("a file in the way")
-    with pytest.raises(TrainingError, match="mend the permissions"):
+    with pytest.raises(TrainingError, match="fix the permissions"):
         EventLog(tmp_path / "run" / "events.jsonl")

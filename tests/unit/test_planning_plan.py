@@ -10,7 +10,7 @@ import torch
 from launcher.cli import main
 from mms_dist.config import parse_config
 from mms_dist.debugging.saved_tensors import SavedTensors
-from mms_dist.distributed.placement import Block, Work
+from mms_dist.distributed.placement import RankGroup, Work
 from mms_dist.model.base import DTYPES, FrozenBase
 from mms_dist.model.layout import RowLayout
 from mms_dist.model.shape import BaseShape, number_bytes
@@ -20,9 +20,9 @@ from mms_dist.planning.plan import make_plan
 from mms_dist.planning.reads import reads
 from mms_dist.planning.schedule import Phase, phases
 from mms_dist.planning.traffic import Traffic, exchange
-from mms_dist.training.census import LanguageEntry, take_census
 from mms_dist.training.memory import LOGIT_COPIES, Needs
-from mms_dist.training.roster import Ranks
+from mms_dist.training.scheduler import Ranks
+from mms_dist.training.summaries import LanguageSummary, summarise_languages
 from shards.schema import SAMPLE_RATE
 from tests.benchmarks.bases import batch_of, random_base, routed_model
 from tests.corpus import build_toy_shards
@@ -34,26 +34,26 @@ from tests.unit.test_planning_schedule import entry, mms_lab, uneven
 TINY = BaseShape(layers=6, hidden=192, feed_forward=768, parameters=3_000_000)
 
 
-def phase(first_round: int, rounds: int, placement: dict[str, Block]) -> Phase:
+def phase(first_round: int, rounds: int, placement: dict[str, RankGroup]) -> Phase:
     return Phase(first_round, rounds, {language: Work(language, 160.0) for language in placement}, placement, 0)
 
 
 def test_only_shared_languages_and_events_cost_traffic_in_a_round() -> None:
     cluster = Cluster(nodes=1, gpus=4)
     sizes = {"aaa": 1000, "bbb": 1000}
-    alone = exchange(phase(1, 10, {"aaa": Block(0, 1), "bbb": Block(1, 1)}), {}, cluster, sizes)
+    alone = exchange(phase(1, 10, {"aaa": RankGroup(0, 1), "bbb": RankGroup(1, 1)}), {}, cluster, sizes)
     assert alone.traffic == Traffic(flags=10 * 4 * 4 * (2 + 2)) and alone.round_seconds == 0
-    shared = exchange(phase(1, 10, {"aaa": Block(0, 2), "bbb": Block(2, 1)}), {}, cluster, sizes)
+    shared = exchange(phase(1, 10, {"aaa": RankGroup(0, 2), "bbb": RankGroup(2, 1)}), {}, cluster, sizes)
     assert shared.traffic.gradients == 10 * 2 * 1000 and shared.traffic.moves == 0
     assert shared.round_seconds == pytest.approx(1000 / cluster.bytes_per_second)
-    one = exchange(phase(1, 10, {"aaa": Block(0, 1)}), {}, Cluster(nodes=1, gpus=1), sizes)
+    one = exchange(phase(1, 10, {"aaa": RankGroup(0, 1)}), {}, Cluster(nodes=1, gpus=1), sizes)
     assert one.traffic == Traffic()
 
 
 def test_a_language_moves_to_new_owners_only() -> None:
     cluster = Cluster(nodes=1, gpus=4)
-    before = {"aaa": Block(0, 2), "bbb": Block(2, 1), "gone": Block(3, 1)}
-    after = phase(11, 10, {"aaa": Block(0, 4), "bbb": Block(2, 1), "new": Block(3, 1)})
+    before = {"aaa": RankGroup(0, 2), "bbb": RankGroup(2, 1), "gone": RankGroup(3, 1)}
+    after = phase(11, 10, {"aaa": RankGroup(0, 4), "bbb": RankGroup(2, 1), "new": RankGroup(3, 1)})
     costs = exchange(after, before, cluster, {"aaa": 1000, "bbb": 1000, "new": 1000})
     assert costs.traffic.moves == 2 * 3 * 1000
     assert costs.move_seconds == pytest.approx(3 * 1000 / cluster.bytes_per_second), "both owners send, one each"
@@ -61,34 +61,34 @@ def test_a_language_moves_to_new_owners_only() -> None:
 
 def test_a_node_reads_its_ranks_shares_and_meets_its_languages_shards() -> None:
     cluster = Cluster(nodes=2, gpus=2)
-    census = [entry("aaa", seconds=1600.0), entry("bbb", seconds=3200.0)]
-    plan = [phase(1, 10, {"aaa": Block(0, 4), "bbb": Block(1, 1)})]
-    found = reads(plan, census, cluster, {"aaa": 10.0, "bbb": 10.0})
+    summaries = [entry("aaa", seconds=1600.0), entry("bbb", seconds=3200.0)]
+    plan = [phase(1, 10, {"aaa": RankGroup(0, 4), "bbb": RankGroup(1, 1)})]
+    found = reads(plan, summaries, cluster, {"aaa": 10.0, "bbb": 10.0})
     assert found.node_bytes == 10 * 10 * (160 / 2 + 160)
     assert found.node_distinct_bytes == 10 * (1600 + 3200)
 
 
 def test_all_nodes_together_read_all_batches() -> None:
-    census = uneven(23)
+    summaries = uneven(23)
     cluster = Cluster(nodes=1, gpus=4)
-    schedule = list(phases(census, Ranks(4, 8)))
-    found = reads(schedule, census, cluster, dict.fromkeys((each.language for each in census), 1.0))
-    assert found.node_bytes == pytest.approx(sum(each.work_seconds() for each in census), abs=1)
+    schedule = list(phases(summaries, Ranks(4, 8)))
+    found = reads(schedule, summaries, cluster, dict.fromkeys((each.language for each in summaries), 1.0))
+    assert found.node_bytes == pytest.approx(sum(each.work_seconds() for each in summaries), abs=1)
 
 
 def test_a_plan_adds_up() -> None:
-    census = uneven(37)
+    summaries = uneven(37)
     config = parse_config({"rounds": {"slots": 4}, "run": {"device": "cpu"}})
-    slow = make_plan(config, census, None, TINY, Cluster(2, 4, speed=10.0, bandwidth_gbit=1.0, memory_gib=1.0))
+    slow = make_plan(config, summaries, None, TINY, Cluster(2, 4, speed=10.0, bandwidth_gbit=1.0, memory_gib=1.0))
     assert slow.rounds == sum(line.rounds for line in slow.phases)
-    assert slow.total_audio_seconds == pytest.approx(sum(each.work_seconds() for each in census))
+    assert slow.total_audio_seconds == pytest.approx(sum(each.work_seconds() for each in summaries))
     assert slow.makespan_seconds == pytest.approx(slow.audio_seconds / 10 + slow.exchange_seconds)
     assert slow.over_least >= slow.audio_seconds / slow.least_audio_seconds >= 1
     assert slow.fits is True and slow.memory.total <= 2**30
     row = 4 * RowLayout(6, 192, 16).row_size(40)
     assert slow.memory.rows == 4 * 4 * row and slow.memory.base == 4 * TINY.parameters
     assert slow.memory.total == 4 * TINY.parameters + (4 + 3) * 4 * row + slow.memory.activations
-    unknown = make_plan(config, census, None, TINY, Cluster(2, 4, memory_gib=0.001))
+    unknown = make_plan(config, summaries, None, TINY, Cluster(2, 4, memory_gib=0.001))
     assert (
         unknown.makespan_seconds is None and unknown.over_least == unknown.audio_seconds / unknown.least_audio_seconds
     )
@@ -96,9 +96,9 @@ def test_a_plan_adds_up() -> None:
 
 
 def test_replicas_send_every_gradient_every_round() -> None:
-    census = [entry("aaa", steps=10), entry("bbb", steps=10)]
+    summaries = [entry("aaa", steps=10), entry("bbb", steps=10)]
     config = parse_config({"rounds": {"placement": "replicate", "slots": 2}})
-    plan = make_plan(config, census, None, TINY, Cluster(1, 4))
+    plan = make_plan(config, summaries, None, TINY, Cluster(1, 4))
     assert plan.traffic.gradients == 10 * 4 * 2 * 4 * RowLayout(6, 192, 16).row_size(40)
     assert plan.phases[0].largest_block == 4 and plan.skew == pytest.approx(0)
 
@@ -112,8 +112,8 @@ def test_real_batches_are_dealt_whole_and_their_padding_is_known(
     tmp_path: Path, small_base: Path, toy_shards: Path
 ) -> None:
     config = toy_config(tmp_path / "run", small_base, toy_shards)
-    index, census = take_census(config)
-    schedule = list(phases(census, Ranks(4, 8)))
+    index, summaries = summarise_languages(config)
+    schedule = list(phases(summaries, Ranks(4, 8)))
     sample = sample_rounds(config, index, schedule, world=4, forward_seconds=12.0)
     assert (sample.rounds, sample.ranks) == (3, 4)
     assert 0 <= sample.padding_fraction < 0.3 and sample.skew >= 0
@@ -194,9 +194,9 @@ def test_the_shape_of_a_base_is_read_without_its_weights(tmp_path: Path, small_b
     assert shape.parameters > 2 * (4 * 32 * 32 + 2 * 32 * 64)
 
 
-def hours_table(folder: Path, census: list[LanguageEntry]) -> Path:
+def hours_table(folder: Path, summaries: list[LanguageSummary]) -> Path:
     path = folder / "hours.tsv"
-    path.write_text("".join(f"{each.language}\t{each.seconds / 3600}\n" for each in census), encoding="utf-8")
+    path.write_text("".join(f"{each.language}\t{each.seconds / 3600}\n" for each in summaries), encoding="utf-8")
     return path
 
 

@@ -9,7 +9,7 @@ import soxr
 
 from shards.audio import RecordingFacts, UndecodableError, decode
 from shards.containers.source import MemorySource
-from shards.drops import MENDS, REASONS
+from shards.drops import FIXES, REASONS
 from shards.errors import DamagedSampleError
 from shards.index import ShardIndex
 from shards.read import ShardReader
@@ -176,7 +176,7 @@ def test_samples_not_finite_or_wrongly_scaled_are_named_by_build_and_index(tmp_p
         assert "1 of its 16,000 float samples" in " ".join(index["drops"]["not_finite"]["examples"])
         assert "expected -1 … 1" in index["drops"]["float_scale"]["examples"][0]
     assert list(corpus.audio("built")) == list(corpus.audio("indexed")) == ["kept"]
-    assert {"not_finite", "float_scale", "cut_short"} <= REASONS.keys() & MENDS.keys()
+    assert {"not_finite", "float_scale", "cut_short"} <= REASONS.keys() & FIXES.keys()
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_bad_sound_that_was_indexed_before_is_named_by_read_and_verify(data, mes
     (found,) = verify_shards(root, None, workers=1, advance=lambda _: None)
     (problem,) = found.problems
     assert "utterance bad (eng, row 1)" in problem
-    assert "index it again with 'mms-dist shards index" in found.mend
+    assert "index it again with 'mms-dist shards index" in found.fix
 
 
 def test_flac_of_16_khz_is_decoded_into_the_memory_given_bit_for_bit():

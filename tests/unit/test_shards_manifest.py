@@ -5,7 +5,7 @@ import json
 import pytest
 import soundfile
 
-from shards.drops import MENDS, REASONS
+from shards.drops import FIXES, REASONS
 from shards.errors import SourceError
 from shards.manifest import read_manifest
 from shards.plan import assign_splits, plan_languages, utterance_key
@@ -131,7 +131,7 @@ def test_a_language_without_training_utterances_is_an_error_that_says_why(tmp_pa
 
 
 def test_every_reason_to_leave_an_utterance_out_has_a_mend():
-    assert list(MENDS) == list(REASONS)
+    assert list(FIXES) == list(REASONS)
 
 
 def test_no_sentence_is_in_two_splits_and_none_moves_when_the_corpus_grows():

@@ -28,7 +28,7 @@ def tree(folder):
     [
         (["out"], [], "out can not be made: Not a directory"),
         (["out/.build"], [], "out can not be made: File exists"),
-        (["out/ron"], [], r"ron can not be written to .*out: Not a directory \(.*out/ron\); mend that"),
+        (["out/ron"], [], r"ron can not be written to .*out: Not a directory \(.*out/ron\); fix that"),
         ([], ["out/.build/ron.lock"], r"ron can not be written to .*out: Is a directory \(.*ron.lock\)"),
         ([], ["out/ron/index.json"], r"ron can not be written to .*out: Is a directory \(.*index.json\)"),
         ([], ["out/.build/ron.json"], r"ron can not be written to .*out: Is a directory \(.*ron.json\)"),

@@ -229,7 +229,7 @@ def test_errors_survive_the_way_back_from_another_process():
     from shards.errors import DamagedSampleError
 
     for error in (
-        TruncatedShardError("a.tar", bytes_found=3, bytes_expected=5, mend="copy it"),
+        TruncatedShardError("a.tar", bytes_found=3, bytes_expected=5, fix="copy it"),
         DamagedSampleError("ron", "k", "a.tar", "CRC"),
         DamagedSampleError("ron", "k", "a.tar", "CRC", row=7),
     ):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mms_dist.data.batch import LoadedBatch
-from mms_dist.distributed.placement import Block
+from mms_dist.distributed.placement import RankGroup
 from mms_dist.model.bank import AdapterBank
 from mms_dist.model.layout import RowLayout
 from mms_dist.training.exchange import BatchTotals, GradientExchange
@@ -28,8 +28,8 @@ class Ranks:
         self._barrier = Barrier(world, timeout=10)
 
     def comm(self, rank: int) -> Any:
-        def reduce(block: Block, buffer: Tensor) -> None:
-            assert rank in block
+        def reduce(group: RankGroup, buffer: Tensor) -> None:
+            assert rank in group
             self._given[rank] = buffer.clone()
             self._barrier.wait()
             buffer.copy_(sum(part for part in self._given if part is not None))
@@ -51,7 +51,7 @@ def complete(world: int, read: dict[str, list[int]]) -> list[tuple[AdapterBank, 
 
     def run(rank: int) -> None:
         bank = AdapterBank(LAYOUT, slots=4, largest_vocabulary=9, dtype=torch.float64)
-        trainees, batches, losses_S = [], [], torch.zeros(4, dtype=torch.float64)
+        active_languages, batches, losses_S = [], [], torch.zeros(4, dtype=torch.float64)
         for language, slot in SLOTS.items():
             bank.vocabulary_sizes[slot] = VOCABULARIES[language]
             mine = read[language][rank::world]
@@ -62,8 +62,8 @@ def complete(world: int, read: dict[str, list[int]]) -> list[tuple[AdapterBank, 
             losses_S[slot] = sum(item + 1.0 for item in mine) / PLANNED[language]
             utterances: list[Any] = [SimpleNamespace(audio=range(100 + item)) for item in mine]
             batches.append(LoadedBatch(None, utterances, planned=PLANNED[language]))  # type: ignore[arg-type]
-            trainees.append(SimpleNamespace(language=language, slot=slot, block=Block(0, world)))
-        totals = GradientExchange(ranks.comm(rank), bank).complete(trainees, batches, losses_S)  # type: ignore[arg-type]
+            active_languages.append(SimpleNamespace(language=language, slot=slot, group=RankGroup(0, world)))
+        totals = GradientExchange(ranks.comm(rank), bank).complete(active_languages, batches, losses_S)  # type: ignore[arg-type]
         results[rank] = bank, totals, losses_S
 
     threads = [Thread(target=run, args=(rank,)) for rank in range(world)]

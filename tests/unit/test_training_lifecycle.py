@@ -8,10 +8,10 @@ import pytest
 
 from mms_dist.config import Stopping
 from mms_dist.data.stream import Position
-from mms_dist.distributed.placement import Block
+from mms_dist.distributed.placement import RankGroup
 from mms_dist.training.evaluate import Transcription
 from mms_dist.training.exchange import BatchTotals
-from mms_dist.training.lifecycle import Lifecycle, Turn
+from mms_dist.training.lifecycle import LanguageStepResult, Lifecycle
 from mms_dist.training.optimizer import Outcome
 from mms_dist.training.progress import ACTIVE, QUARANTINED, Progress
 
@@ -29,14 +29,14 @@ class Bench:
         self.drained = 0
         self.events: list[str] = []
         self.progress = Progress("taa")
-        self.held_until = -1
-        self.trainee: Any = SimpleNamespace(
+        self.replay_until_round = -1
+        self.active: Any = SimpleNamespace(
             language="taa",
             progress=self.progress,
             position=Position(),
             is_led_here=led_here,
-            is_held=lambda number: number <= self.held_until,
-            block=Block(0, 1),
+            is_replaying=lambda number: number <= self.replay_until_round,
+            group=RankGroup(0, 1),
             stream=SimpleNamespace(batches=lambda epoch: [None] * BATCHES),
             settings=SimpleNamespace(optim=SimpleNamespace(steps=1000), stopping=Stopping()),
         )
@@ -45,21 +45,21 @@ class Bench:
             checkpoint=SimpleNamespace(every_rounds=every_rounds),
             data=SimpleNamespace(shards="shards"),
         )
-        workplace: Any = SimpleNamespace(is_finite=lambda trainee: True, snapshot=lambda trainee: None)
+        language_slots: Any = SimpleNamespace(is_finite=lambda active: True, snapshot=lambda active: None)
         store: Any = SimpleNamespace(directory=folder, save_later=self._save, drain=self._drain)
         dev: Any = SimpleNamespace(
             transcribe=self._transcribe,
             lockstep=SimpleNamespace(is_needed=False),
-            comm=SimpleNamespace(share_in=lambda block, item: [item]),
+            comm=SimpleNamespace(all_gather_in=lambda group, item: [item]),
             index=SimpleNamespace(language=lambda code: SimpleNamespace(utterances=lambda split: 2)),
         )
         monitor: Any = SimpleNamespace(event=lambda kind, **_: self.events.append(kind))
-        self.lifecycle = Lifecycle(config, workplace, store, dev, monitor)
+        self.lifecycle = Lifecycle(config, language_slots, store, dev, monitor)
 
     def _transcribe(self, due: list[Any]) -> dict[str, Any]:
         """Of a dev split of which nothing can be read."""
-        self.evaluated += [trainee.progress.step for trainee in due]
-        return {trainee.language: Transcription() for trainee in due}
+        self.evaluated += [active.progress.step for active in due]
+        return {active.language: Transcription() for active in due}
 
     def _save(self, snapshot: object, *, best: bool, saved: object) -> None:
         self.saved.append(self.progress.round)
@@ -69,17 +69,17 @@ class Bench:
         self.drained += 1
 
     def admit(self, round_number: int, *, stop: bool = False) -> None:
-        self.lifecycle.admitted([self.trainee], round_number, lambda: stop)
+        self.lifecycle.admitted([self.active], round_number, lambda: stop)
 
     def round(self, number: int, *, read: int = 2, grad_norm: float = 1.0) -> None:
         outcome = Outcome(grad_norm, stepped=grad_norm < float("inf")) if read else None
-        self.lifecycle.after_steps([Turn(self.trainee, outcome, BatchTotals(read, 16_000 * read))], number)
+        self.lifecycle.after_steps([LanguageStepResult(self.active, outcome, BatchTotals(read, 16_000 * read))], number)
 
 
 def test_a_step_counts_what_was_read_and_is_counted_by_the_lead_alone(tmp_path: Path) -> None:
     for led_here in (True, False):
         bench = Bench(tmp_path, led_here=led_here)
-        bench.trainee.position = Position(1, 2)
+        bench.active.position = Position(1, 2)
         for number in (7, 8):
             bench.round(number, read=3)
         found = bench.progress
@@ -120,7 +120,7 @@ def test_evaluation_goes_by_the_languages_steps_and_saving_by_the_runs_rounds(tm
 
 def test_the_last_step_is_evaluated_and_saved_whatever_the_intervals(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
-    bench.trainee.settings.optim.steps = 3
+    bench.active.settings.optim.steps = 3
     for number in (1, 2, 3):
         bench.round(number)
     assert (bench.evaluated, bench.saved, bench.events) == ([3], [3], ["finished"])
@@ -145,7 +145,7 @@ def test_one_that_comes_back_is_neither_measured_nor_saved_again(tmp_path: Path)
 
 def test_one_that_only_keeps_company_is_not_told_of_as_admitted(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
-    bench.held_until = 4
+    bench.replay_until_round = 4
     bench.admit(3)
     assert (bench.evaluated, bench.events) == ([], [])
     bench.admit(4)

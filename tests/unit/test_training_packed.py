@@ -44,13 +44,13 @@ def gradients(base: FrozenBase, languages: list[str]) -> dict[str, Tensor]:
     for slot, language in enumerate(languages):
         bank.load(slot, initial_tensors(layout, VOCABULARIES[language], scheme="kaiming", seed=0, language=language))
     settings = SimpleNamespace(augment=Augment(time_prob=0.2, time_length=4), adapter=Adapter(dropout=0.2))
-    trainees: dict[str, Any] = {
+    active_languages: dict[str, Any] = {
         language: SimpleNamespace(language=language, slot=slot, settings=settings)
         for slot, language in enumerate(languages)
     }
     features = FeatureSource(base, cache_gib=0.0)
     GradientPass(RoutedModel(base, bank), features, forward_seconds=4.0, seed=1, packed=True).accumulate(
-        [batch(language) for language in languages], trainees
+        [batch(language) for language in languages], active_languages
     )
     return {language: bank.grads[slot, : bank.row_size(slot)].clone() for slot, language in enumerate(languages)}
 

@@ -14,7 +14,7 @@ from mms_dist.data.randomness import random_key
 from mms_dist.data.stream import Position
 from mms_dist.data.utterance_id import UtteranceId
 from mms_dist.model.randomness import Spans, spec_augment
-from mms_dist.model.routed import DeviceBatch
+from mms_dist.model.routed import DeviceInput
 from mms_dist.training.features import FeaturePlan
 from mms_dist.training.gradients import GradientPass
 from shards.schema import frames_of
@@ -34,9 +34,9 @@ class Model:
     bank = SimpleNamespace(slots=4, vocabulary_sizes=[0, 6, 0, TOKENS])
 
     def __init__(self) -> None:
-        self.given: list[DeviceBatch] = []
+        self.given: list[DeviceInput] = []
 
-    def device_logits(self, batch: DeviceBatch) -> Tensor:
+    def device_logits(self, batch: DeviceInput) -> Tensor:
         self.given.append(batch)
         return torch.zeros(*batch.features.shape[:2], TOKENS, requires_grad=True)
 
@@ -57,7 +57,7 @@ def utterance(language: str, row: int, samples: int, epoch: int = 2) -> Utteranc
     return Utterance(UtteranceId(language, "train", row), "key", epoch, audio, labels, "ab", frames_of(samples))
 
 
-def trainee(language: str) -> Any:
+def active(language: str) -> Any:
     settings = SimpleNamespace(augment=AUGMENTS[language], adapter=Adapter(dropout=DROPOUTS[language]))
     return SimpleNamespace(language=language, slot=SLOTS[language], settings=settings)
 
@@ -72,7 +72,7 @@ def test_every_utterance_is_passed_with_its_languages_settings_and_its_own_draws
     members = [utterance("ron", 7, 16_000), utterance("ukr", 7, 17_000), utterance("ron", 8, 15_000)]
     first, second, third = members
     batches = [batch("ron", first, third, planned=4), batch("ukr", second, planned=1)]
-    result = gradients.accumulate(batches, {code: trainee(code) for code in SLOTS})
+    result = gradients.accumulate(batches, {code: active(code) for code in SLOTS})
 
     (given,) = model.given
     passed = [first, third, second]

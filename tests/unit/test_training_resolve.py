@@ -203,7 +203,7 @@ class OneOfTwo(Comm):
         super().__init__(rank=0, world=2)
         self.other, self.collectives = other, 0
 
-    def share(self, item: Any) -> list[Any]:
+    def all_gather(self, item: Any) -> list[Any]:
         self.collectives += 1
         return [item, self.other]
 

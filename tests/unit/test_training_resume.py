@@ -7,7 +7,7 @@ import pytest
 from mms_dist.distributed.placement import Work
 from mms_dist.training.progress import ACTIVE, FINISHED, QUARANTINED, Progress
 from mms_dist.training.resume import plan_restart
-from mms_dist.training.roster import Candidate, Ranks, Roster, order_of_admission
+from mms_dist.training.scheduler import LanguageScheduler, QueuedLanguage, Ranks, order_of_admission
 
 
 def at(language: str, round_number: int, *, admitted: int = 0, status: str = ACTIVE) -> Progress:
@@ -80,25 +80,25 @@ def test_those_that_come_later_keep_the_order_of_their_first_admission() -> None
     assert names(plan_restart(found, furthest_back=40).later) == ["z", "b", "c"]
 
 
-def waiting(language: str, seconds_left: float, restored: Progress | None = None) -> Candidate:
-    return Candidate(Work(language, 1.0), seconds_left, restored)
+def waiting(language: str, seconds_left: float, restored: Progress | None = None) -> QueuedLanguage:
+    return QueuedLanguage(Work(language, 1.0), seconds_left, restored)
 
 
 def test_the_queue_is_served_longest_work_first_into_what_room_there_is() -> None:
     order = order_of_admission([waiting("b", 5.0), waiting("a", 5.0), waiting("c", 9.0)])
-    assert [candidate.language for candidate in order] == ["c", "a", "b"]
-    roster = Roster(Ranks(slots=2), present=[], queue=order, ended=0)
-    assert roster.fill(0) == ["c", "a"]
-    assert roster.fill(1) == [] and roster.waiting == 1
-    roster.release(["c"])
-    assert roster.fill(7) == ["b"] and roster.ended == 1
-    assert roster.in_order() == ["a", "b"]
+    assert [queued.language for queued in order] == ["c", "a", "b"]
+    scheduler = LanguageScheduler(Ranks(slots=2), present=[], queue=order, ended=0)
+    assert scheduler.fill(0) == ["c", "a"]
+    assert scheduler.fill(1) == [] and scheduler.waiting == 1
+    scheduler.release(["c"])
+    assert scheduler.fill(7) == ["b"] and scheduler.ended == 1
+    assert scheduler.in_order() == ["a", "b"]
 
 
 def test_a_language_that_had_ended_before_its_turn_takes_no_slot() -> None:
     ended = waiting("a", 0.0, at("a", 50, admitted=40, status=FINISHED))
-    roster = Roster(Ranks(slots=1), present=[], queue=[ended], ended=1)
-    assert roster.fill(60) == [] and roster.waiting == 0 and roster.ended == 1
+    scheduler = LanguageScheduler(Ranks(slots=1), present=[], queue=[ended], ended=1)
+    assert scheduler.fill(60) == [] and scheduler.waiting == 0 and scheduler.ended == 1
 
 
 def test_one_that_had_ended_keeps_company_where_it_was_present_and_nowhere_else() -> None:
@@ -110,10 +110,10 @@ def test_one_that_had_ended_keeps_company_where_it_was_present_and_nowhere_else(
 
 def test_one_that_only_kept_company_is_not_counted_twice() -> None:
     ended = waiting("a", 0.0, at("a", 50, admitted=40, status=FINISHED))
-    roster = Roster(Ranks(slots=1), present=[ended], queue=[], ended=1)
-    assert roster.fill(45) == ["a"]
-    roster.release(["a"])
-    assert roster.ended == 1
+    scheduler = LanguageScheduler(Ranks(slots=1), present=[ended], queue=[], ended=1)
+    assert scheduler.fill(45) == ["a"]
+    scheduler.release(["a"])
+    assert scheduler.ended == 1
 
 
 @pytest.mark.parametrize(
@@ -123,15 +123,15 @@ def test_one_that_only_kept_company_is_not_counted_twice() -> None:
 def test_a_finished_language_keeps_company_from_its_admission_to_its_last_round(
     round_number: int, keeps: bool, ended: bool
 ) -> None:
-    candidate = waiting("a", 0.0, at("a", 50, admitted=40, status=FINISHED))
-    assert candidate.keeps_company(round_number) == keeps
-    assert candidate.has_ended(round_number) == ended
+    queued = waiting("a", 0.0, at("a", 50, admitted=40, status=FINISHED))
+    assert queued.is_replaying(round_number) == keeps
+    assert queued.has_ended(round_number) == ended
     open_one = waiting("a", 1.0, at("a", 50, admitted=40))
     assert not open_one.has_ended(round_number)
 
 
 def test_those_that_were_present_come_before_the_queue_whatever_work_they_have_left() -> None:
-    roster = Roster(
+    scheduler = LanguageScheduler(
         Ranks(slots=2), present=[waiting("z", 1.0, at("z", 5))], queue=[waiting("a", 9.0), waiting("b", 8.0)], ended=0
     )
-    assert roster.fill(5) == ["z", "a"] and roster.waiting == 1 and roster.in_order() == ["a", "z"]
+    assert scheduler.fill(5) == ["z", "a"] and scheduler.waiting == 1 and scheduler.in_order() == ["a", "z"]

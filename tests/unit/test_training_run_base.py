@@ -26,7 +26,7 @@ class BesideAnother(Comm):
         super().__init__(world=2)
         self._said = said
 
-    def share(self, item: Any) -> list[Any]:
+    def all_gather(self, item: Any) -> list[Any]:
         return [item, self._said]
 
 

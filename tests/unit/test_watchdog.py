@@ -10,14 +10,14 @@ import time
 import pytest
 
 from mms_dist.distributed import watchdog as module
-from mms_dist.distributed.beats import (
+from mms_dist.distributed.heartbeats import (
     LEFT,
     REPORTS_SHOWN,
     WAITING,
     WORKING,
-    Beat,
-    Sightings,
-    Whereabouts,
+    Heartbeat,
+    HeartbeatMonitor,
+    RankTrace,
     hang_report,
     lock_report,
     name_ranks,
@@ -54,61 +54,61 @@ class Memory:
         return [self.values[key].encode() for key in keys]
 
 
-def watched(*looks: dict[int, Beat | None]) -> Sightings:
+def watched(*looks: dict[int, Heartbeat | None]) -> HeartbeatMonitor:
     """Looks at 0, 1, 2 … times STILL / 4."""
-    sightings = Sightings()
-    for number, beats in enumerate(looks):
-        sightings.look(beats, number * STILL / 4)
-    return sightings
+    heartbeat_monitor = HeartbeatMonitor()
+    for number, heartbeats in enumerate(looks):
+        heartbeat_monitor.look(heartbeats, number * STILL / 4)
+    return heartbeat_monitor
 
 
 def test_a_process_that_stopped_is_blamed_even_if_it_was_waiting_and_not_before_its_time():
-    looks = [{0: Beat(n, 7, WAITING), 1: Beat(3, 7, WAITING)} for n in range(6)]
+    looks = [{0: Heartbeat(n, 7, WAITING), 1: Heartbeat(3, 7, WAITING)} for n in range(6)]
     assert not watched(*looks[:4]).hung(0.75 * STILL, STILL)
     hung = watched(*looks).hung(STILL, STILL)
     assert list(hung) == [1] and "no sign of life for 10 s" in hung[1]
 
 
 def test_a_main_thread_that_does_not_get_on_is_blamed_though_its_process_beats():
-    looks = [{0: Beat(n, 7, WAITING), 1: Beat(n, 4, WORKING)} for n in range(5)]
+    looks = [{0: Heartbeat(n, 7, WAITING), 1: Heartbeat(n, 4, WORKING)} for n in range(5)]
     hung = watched(*looks).hung(STILL, STILL)
     assert list(hung) == [1] and "does not get on" in hung[1]
 
 
 def test_a_process_that_stopped_while_its_main_thread_did_not_get_on_is_not_said_to_live():
-    looks = [{0: Beat(n, 7, WAITING), 1: Beat(min(n, 1), 4, WORKING)} for n in range(5)]
+    looks = [{0: Heartbeat(n, 7, WAITING), 1: Heartbeat(min(n, 1), 4, WORKING)} for n in range(5)]
     assert "no sign of life for 7.5 s" in watched(*looks).hung(STILL, STILL)[1]
 
 
 def test_a_slow_rank_is_not_blamed_however_long_the_others_wait():
-    looks = [{0: Beat(n, 7, WAITING), 1: Beat(n, n // 3, WORKING)} for n in range(100)]
-    sightings = watched(*looks)
+    looks = [{0: Heartbeat(n, 7, WAITING), 1: Heartbeat(n, n // 3, WORKING)} for n in range(100)]
+    heartbeat_monitor = watched(*looks)
     now = 99 * STILL / 4
-    assert not sightings.hung(now, STILL) and not sightings.locked(now, STILL)
+    assert not heartbeat_monitor.hung(now, STILL) and not heartbeat_monitor.locked(now, STILL)
 
 
 def test_a_rank_that_never_arrived_or_left_is_blamed_by_those_who_wait_for_it():
-    looks = [{0: Beat(n, 7, WAITING), 1: None, 2: Beat(9, 9, LEFT)} for n in range(5)]
+    looks = [{0: Heartbeat(n, 7, WAITING), 1: None, 2: Heartbeat(9, 9, LEFT)} for n in range(5)]
     assert not watched(*looks[:4]).hung(0.75 * STILL, STILL)
     hung = watched(*looks).hung(STILL, STILL)
     assert "never arrived" in hung[1] and "left the run" in hung[2] and list(hung) == [1, 2]
 
 
 def test_a_rank_that_arrives_late_is_not_blamed():
-    late = [None, None, None, Beat(1, 0, WORKING), Beat(2, 0, WORKING)]
-    assert not watched(*[{0: Beat(n, 7, WAITING), 1: late[n]} for n in range(5)]).hung(STILL, STILL)
+    late = [None, None, None, Heartbeat(1, 0, WORKING), Heartbeat(2, 0, WORKING)]
+    assert not watched(*[{0: Heartbeat(n, 7, WAITING), 1: late[n]} for n in range(5)]).hung(STILL, STILL)
 
 
 def test_ranks_that_all_wait_and_do_not_get_on_are_a_lock_that_none_is_blamed_for():
-    looks = [{0: Beat(n, 7, WAITING), 1: Beat(n, 4, WAITING)} for n in range(5)]
-    sightings = watched(*looks)
-    assert sightings.locked(STILL, STILL) and not sightings.hung(STILL, STILL)
-    looks[4][1] = Beat(4, 5, WAITING)  # got on at last
+    looks = [{0: Heartbeat(n, 7, WAITING), 1: Heartbeat(n, 4, WAITING)} for n in range(5)]
+    heartbeat_monitor = watched(*looks)
+    assert heartbeat_monitor.locked(STILL, STILL) and not heartbeat_monitor.hung(STILL, STILL)
+    looks[4][1] = Heartbeat(4, 5, WAITING)  # got on at last
     assert not watched(*looks).locked(STILL, STILL)
 
 
 def test_the_report_names_rank_host_process_place_and_stack():
-    place = Whereabouts("forward 3 of 7, round 12", None, 'File "a.py", line 1, in read', host="node7", pid=4711)
+    place = RankTrace("forward 3 of 7, round 12", None, 'File "a.py", line 1, in read', host="node7", pid=4711)
     report = hang_report({3: "does not get on"}, {3: place})
     assert report.splitlines()[0] == "rank 3 hangs at 'forward 3 of 7, round 12' (rank 3, host node7, process 4711)"
     assert 'File "a.py", line 1, in read' in report and "does not get on" in report
@@ -116,14 +116,14 @@ def test_the_report_names_rank_host_process_place_and_stack():
 
 def test_the_report_of_many_hung_ranks_stays_readable():
     hung = dict.fromkeys(range(8, 512), "no sign of life")
-    report = hang_report(hung, {rank: Whereabouts("waiting", None, "stack " * 50) for rank in range(8, 512)})
+    report = hang_report(hung, {rank: RankTrace("waiting", None, "stack " * 50) for rank in range(8, 512)})
     assert report.startswith("ranks 8-511 hang") and report.count("last known stack") == REPORTS_SHOWN
     assert f"and {504 - REPORTS_SHOWN} more" in report
 
 
 def test_the_report_of_a_lock_tells_who_waits_for_what():
-    places = {rank: Whereabouts("round 2", "the round's edge 2", "stack") for rank in (0, 1, 3)}
-    report = lock_report(places | {2: Whereabouts("round 2", "the gradients of ron", "other stack")})
+    places = {rank: RankTrace("round 2", "the round's edge 2", "stack") for rank in (0, 1, 3)}
+    report = lock_report(places | {2: RankTrace("round 2", "the gradients of ron", "other stack")})
     assert "ranks 0-1, 3 (" in report and "waiting for the round's edge 2" in report
     assert "rank 2 (" in report and "waiting for the gradients of ron" in report and "other stack" in report
 
@@ -178,33 +178,33 @@ def test_no_garbage_is_collected_while_another_threads_stack_is_read(collects):
 
 
 def test_beats_and_whereabouts_survive_the_store():
-    beat, place = Beat(3, 4, WAITING), Whereabouts("łódź", "the “edge”", "a\nb")
-    assert Beat.decode(beat.encode().encode()) == beat
-    assert Whereabouts.decode(place.encode().encode()) == place
+    heartbeat, place = Heartbeat(3, 4, WAITING), RankTrace("łódź", "the “edge”", "a\nb")
+    assert Heartbeat.decode(heartbeat.encode().encode()) == heartbeat
+    assert RankTrace.decode(place.encode().encode()) == place
 
 
 def test_finding_the_few_that_have_not_arrived_takes_few_requests():
     store = Memory()
     store.values |= {f"beat/{rank}": "1 1 working" for rank in range(512) if rank not in (17, 300)}
-    watch = Watchdog(store, rank=0, world=512, timeout_seconds=600, on_hang=print)
-    beats = watch._all_beats()
-    assert [rank for rank, beat in beats.items() if beat is None] == [17, 300]
+    watchdog = Watchdog(store, rank=0, world=512, timeout_seconds=600, on_hang=print)
+    heartbeats = watchdog._all_beats()
+    assert [rank for rank, heartbeat in heartbeats.items() if heartbeat is None] == [17, 300]
     assert store.requests <= 40
     store.requests = 0
-    watch._all_beats()
+    watchdog._all_beats()
     assert store.requests <= 5
 
 
 def test_a_rank_that_gets_on_makes_three_requests_a_beat_and_reads_nobody_elses():
     store = Memory()
-    with Watchdog(store, rank=0, world=512, timeout_seconds=2, on_hang=print) as watch:
+    with Watchdog(store, rank=0, world=512, timeout_seconds=2, on_hang=print) as watchdog:
         began = time.monotonic()
         while time.monotonic() - began < 0.6:
-            watch.at("training")
-            with watch.waiting("the round's edge"):
+            watchdog.mark("training")
+            with watchdog.waiting("the round's edge"):
                 time.sleep(0.02)
-        beats = int(store.values["beat/0"].split()[0])
-    assert beats >= 2 and store.requests <= 3 * (beats + 2)
+        heartbeats = int(store.values["beat/0"].split()[0])
+    assert heartbeats >= 2 and store.requests <= 3 * (heartbeats + 2)
     assert set(store.values) == {"beat/0", "stack/0"}
 
 
@@ -214,7 +214,7 @@ class Fixture:
     def __init__(self, store: Memory, on_hang=print, *, rank: int = 0, timeout_seconds: float = 0.6) -> None:
         self.codes: list[int] = []
         self.left = threading.Event()
-        self.watch = Watchdog(
+        self.watchdog = Watchdog(
             store, rank=rank, world=2, timeout_seconds=timeout_seconds, on_hang=on_hang, leave=self.leave
         )
 
@@ -224,7 +224,7 @@ class Fixture:
 
     def wait(self, within_seconds: float = 10.0) -> float:
         began = time.monotonic()
-        with self.watch, self.watch.waiting("the round's edge 3"):
+        with self.watchdog, self.watchdog.waiting("the round's edge 3"):
             assert self.left.wait(within_seconds), "the watchdog did not leave"
         assert self.codes == [1]
         return time.monotonic() - began
@@ -232,8 +232,8 @@ class Fixture:
 
 def test_the_report_goes_to_standard_error_and_to_on_hang_and_then_the_rank_leaves(capsys):
     store, told = Memory(), []
-    store.set("beat/1", Beat(4, 9, WORKING).encode())
-    store.set("stack/1", Whereabouts("reading data", None, "File x", host="node7", pid=12).encode())
+    store.set("beat/1", Heartbeat(4, 9, WORKING).encode())
+    store.set("stack/1", RankTrace("reading data", None, "File x", host="node7", pid=12).encode())
     Fixture(store, told.append).wait()
     [report] = told
     for word in ("rank 1 hangs at 'reading data'", "node7", "process 12", "File x", "for the round's edge 3"):
@@ -244,7 +244,7 @@ def test_the_report_goes_to_standard_error_and_to_on_hang_and_then_the_rank_leav
 
 def test_only_one_rank_reports_and_the_others_follow_in_one_line(capsys):
     store, told = Memory(), []
-    store.set("beat/1", Beat(4, 9, WORKING).encode())
+    store.set("beat/1", Heartbeat(4, 9, WORKING).encode())
     store.set("verdict/text", "rank 1 hangs")
     Fixture(store, told.append).wait()
     assert told == [] and capsys.readouterr().err == "watchdog: rank 0 leaves: rank 1 hangs\n"
@@ -253,8 +253,8 @@ def test_only_one_rank_reports_and_the_others_follow_in_one_line(capsys):
 def test_a_rank_follows_even_if_the_one_that_claimed_the_report_died_over_it(capsys, monkeypatch):
     monkeypatch.setattr(module, "LAST_WORDS_SECONDS", 0.2)
     store, told = Memory(), []
-    store.set("beat/1", Beat(4, 9, LEFT).encode())
-    store.set("stack/1", Whereabouts("x", None, "").encode())
+    store.set("beat/1", Heartbeat(4, 9, LEFT).encode())
+    store.set("stack/1", RankTrace("x", None, "").encode())
     store.add("verdict", 1)
     Fixture(store, told.append).wait()
     assert told == [] and capsys.readouterr().err.startswith("watchdog: rank 0 leaves: rank 1 hangs")
@@ -271,8 +271,8 @@ def test_telling_that_fails_or_hangs_does_not_keep_a_rank_from_leaving(monkeypat
         over.wait(10)
 
     store = Memory()
-    store.set("beat/1", Beat(4, 9, WORKING).encode())
-    store.set("stack/1", Whereabouts("x", None, "").encode())
+    store.set("beat/1", Heartbeat(4, 9, WORKING).encode())
+    store.set("stack/1", RankTrace("x", None, "").encode())
     Fixture(store, on_hang).wait()
     over.set()
     assert ("no space left" in capsys.readouterr().err) == (fault == "raises")
@@ -290,7 +290,7 @@ def test_a_store_that_fails_for_a_while_is_borne_and_one_that_is_gone_is_left(ca
 
     store, told = Failing(), []
     fixture = Fixture(store, told.append, rank=rank, timeout_seconds=1.0)
-    with fixture.watch:
+    with fixture.watchdog:
         time.sleep(0.2)
         store.fails = True
         time.sleep(0.3)
@@ -305,28 +305,28 @@ def test_a_store_that_fails_for_a_while_is_borne_and_one_that_is_gone_is_left(ca
 
 
 def test_waiting_ends_where_it_began_and_every_turn_is_a_sign_of_life():
-    watch = Watchdog(Memory(), rank=0, world=2, timeout_seconds=600, on_hang=print)
-    watch.at("round 1")
-    with pytest.raises(KeyError), watch.waiting("the edge"):
-        watch.at("round 1, within")
-        assert watch.now.waiting_for == "the edge"
-        with watch.waiting("more"):
-            assert watch.now.waiting_for == "more"
-        assert watch.now.waiting_for == "the edge"
+    watchdog = Watchdog(Memory(), rank=0, world=2, timeout_seconds=600, on_hang=print)
+    watchdog.mark("round 1")
+    with pytest.raises(KeyError), watchdog.waiting("the edge"):
+        watchdog.mark("round 1, within")
+        assert watchdog.now.waiting_for == "the edge"
+        with watchdog.waiting("more"):
+            assert watchdog.now.waiting_for == "more"
+        assert watchdog.now.waiting_for == "the edge"
         raise KeyError
-    assert watch.now.waiting_for is None and watch.now.doing == "round 1, within" and watch.now.ticks == 6
+    assert watchdog.now.waiting_for is None and watchdog.now.doing == "round 1, within" and watchdog.now.ticks == 6
 
 
 def test_a_rank_that_ends_tells_that_it_has_left():
     store = Memory()
     with Watchdog(store, rank=0, world=2, timeout_seconds=2, on_hang=print):
         time.sleep(0.05)
-    assert Beat.decode(store.values["beat/0"].encode()).state == LEFT
+    assert Heartbeat.decode(store.values["beat/0"].encode()).state == LEFT
 
 
 def test_a_process_that_is_alone_is_watched_by_nobody():
     before = threading.active_count()
-    with NoWatchdog() as watch:
-        watch.at("round 1")
-        with watch.waiting("nobody"):
+    with NoWatchdog() as watchdog:
+        watchdog.mark("round 1")
+        with watchdog.waiting("nobody"):
             assert threading.active_count() == before

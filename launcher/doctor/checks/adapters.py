@@ -1,7 +1,7 @@
 """Do the adapter files that languages are to start from fit the base and the vocabularies?"""
 
+from launcher.doctor.context import Context
 from launcher.doctor.finding import Notes
-from launcher.doctor.subject import Subject
 from mms_dist.errors import MmsDistError
 from mms_dist.model.initial import SCHEMES
 from mms_dist.model.layout import RowLayout
@@ -10,14 +10,14 @@ from shards.errors import ShardsError
 from shards.index import ShardIndex
 
 
-def look(subject: Subject, notes: Notes) -> None:
+def look(context: Context, notes: Notes) -> None:
     """Reads every file; a scheme needs none."""
-    config, shape = subject.config, subject.shape
-    if config is None or shape is None or not subject.languages:
+    config, shape = context.config, context.shape
+    if config is None or shape is None or not context.languages:
         notes.skip("needs the configuration, the base and the shards")
         return
     initial = InitialAdapters(RowLayout(shape.layers, shape.hidden, config.adapter.dim), config.run.seed)
-    starts = {entry.language: config.for_language(entry.language).adapter.init for entry in subject.languages}
+    starts = {entry.language: config.for_language(entry.language).adapter.init for entry in context.languages}
     from_files = {language: init for language, init in starts.items() if init not in SCHEMES}
     index = ShardIndex.load(config.data.shards, list(from_files)) if from_files else None
     for language, init in from_files.items():

@@ -2,19 +2,19 @@
 
 from pathlib import Path
 
+from launcher.doctor.context import Context
 from launcher.doctor.finding import Notes
-from launcher.doctor.subject import Subject
 from mms_dist.checkpoint.lock import lock_holder
 from mms_dist.errors import ExitCode
 from mms_dist.training.attempts import RunState, read_status
 
 
-def look(subject: Subject, notes: Notes) -> None:
+def look(context: Context, notes: Notes) -> None:
     """Reads RUN/run.lock and RUN/status.json; writes nothing."""
-    if subject.config is None or not subject.directory_is_writable:
+    if context.config is None or not context.directory_is_writable:
         notes.skip("needs the configuration and the run directory")
         return
-    directory = Path(subject.config.run.directory)
+    directory = Path(context.config.run.directory)
     if (holder := lock_holder(directory)) is not None:
         notes.fail(
             f"{directory} is in use by {holder}",
@@ -27,7 +27,7 @@ def look(subject: Subject, notes: Notes) -> None:
     elif status.state == RunState.STALLED:
         notes.warn(
             f"the last attempt in {directory} gave up: {status.reason}",
-            "mend that first; a start by hand counts restarts anew",
+            "fix that first; a start by hand counts restarts anew",
         )
     elif status.state == RunState.INCOMPLETE or status.exit_code == ExitCode.INCOMPLETE:
         notes.warn(
@@ -37,7 +37,7 @@ def look(subject: Subject, notes: Notes) -> None:
     elif status.state == RunState.FAILED:
         notes.warn(
             f"the last attempt in {directory} failed at {status.ended}: {status.reason}",
-            "see that it is mended; the run goes on from its last checkpoints",
+            "see that it is fixed; the run goes on from its last checkpoints",
         )
     elif status.state == RunState.FINISHED:
         notes.ok(f"the run in {directory} has finished: only languages and steps that are new would be trained")

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 
 from launcher.doctor.amount import amount
+from launcher.doctor.context import Context
 from launcher.doctor.finding import Notes
-from launcher.doctor.subject import Subject
 from mms_dist.base_files.encoder import check_files
 from mms_dist.base_files.place import folder_of
 from mms_dist.base_files.weights import weight_files
@@ -18,14 +18,14 @@ from mms_dist.model.shape import BaseShape
 _ENDS_BYTES = 1 << 16
 
 
-def look(subject: Subject, notes: Notes) -> None:
+def look(context: Context, notes: Notes) -> None:
     """Gives the subject the base's shape."""
-    if subject.config is None:
+    if context.config is None:
         notes.skip("which it is to be is not known without the configuration")
         return
-    name = subject.config.model.base
+    name = context.config.model.base
     folder = folder_of(resolve_base(name))
-    subject.shape = BaseShape.of(name)
+    context.shape = BaseShape.of(name)
     files = weight_files(folder) if folder is not None else []
     config = read_base_config(resolve_base(name), name)
     config.adapter_attn_dim = None
@@ -33,13 +33,13 @@ def look(subject: Subject, notes: Notes) -> None:
     if not files:
         _nowhere(name, notes)
         return
-    subject.identity["base"] = identity_of(files)
+    context.identity["base"] = identity_of(files)
     size = amount(sum(path.stat().st_size for path in files))
-    told = f"{name}: {subject.shape.parameters / 1e6:,.1f} M parameters, {size} in {folder}"
-    if subject.load:
-        dtype = torch.float32 if subject.config.model.dtype == "auto" else DTYPES[subject.config.model.dtype]
+    told = f"{name}: {context.shape.parameters / 1e6:,.1f} M parameters, {size} in {folder}"
+    if context.load:
+        dtype = torch.float32 if context.config.model.dtype == "auto" else DTYPES[context.config.model.dtype]
         base = FrozenBase.load(name, dtype=dtype, device="cpu")
-        subject.loaded_base = base.identity()
+        context.loaded_base = base.weights_hash()
         told += "; loaded, all weights finite"
     notes.ok(told)
 

@@ -6,18 +6,18 @@ from pathlib import Path
 
 from launcher.doctor.amount import amount
 from launcher.doctor.checks.run_directory import trial_folder
+from launcher.doctor.context import Context
 from launcher.doctor.finding import Notes
-from launcher.doctor.subject import Subject
 from mms_dist.checkpoint.files import write_synced
 from shards import storage
 from shards.index import ShardIndex
 
-MEND = "set data.cache_directory to a folder on a disk of this machine with room, or lower data.cache_gib"
+FIX = "set data.cache_directory to a folder on a disk of this machine with room, or lower data.cache_gib"
 
 
-def look(subject: Subject, notes: Notes) -> None:
+def look(context: Context, notes: Notes) -> None:
     """Tries to write where they would be fetched to, and looks at the room."""
-    config = subject.config
+    config = context.config
     if config is None:
         notes.skip("whether shards are remote is not known without the configuration")
         return
@@ -30,9 +30,9 @@ def look(subject: Subject, notes: Notes) -> None:
             write_synced(folder / "shard", b"shard")
             free = shutil.disk_usage(folder).free
     except OSError as error:
-        notes.fail(f"the cache of remote shards, {place}, cannot be written: {error.strerror or error}", MEND)
+        notes.fail(f"the cache of remote shards, {place}, cannot be written: {error.strerror or error}", FIX)
         return
-    codes = [entry.language for entry in subject.languages]
+    codes = [entry.language for entry in context.languages]
     index = ShardIndex.load(config.data.shards, codes)
     shards = [
         shard.bytes
@@ -45,6 +45,6 @@ def look(subject: Subject, notes: Notes) -> None:
     if max(shards, default=0) > config.data.cache_gib * 2**30:
         notes.fail(f"a shard of {amount(max(shards))} is larger than data.cache_gib", "raise data.cache_gib")
     if needed > free:
-        notes.fail(told, MEND)
+        notes.fail(told, FIX)
     else:
         notes.ok(told)

@@ -4,26 +4,26 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from launcher.doctor.context import Context
 from launcher.doctor.finding import Notes
-from launcher.doctor.subject import Subject
 from mms_dist.base_files.weights import safetensors_table
 from mms_dist.checkpoint.adapter_file import adapter_filename
 from mms_dist.checkpoint.folder import STATE, VOCABULARY, folder_name
 from mms_dist.checkpoint.language_folder import LanguageFolder
 from mms_dist.checkpoint.quarantine_mark import QUARANTINE_NAME, read_mark
 from mms_dist.model.layout import HEAD_WEIGHT, RowLayout
-from mms_dist.training.census import LanguageEntry
+from mms_dist.training.summaries import LanguageSummary
 from shards.index import ShardIndex
 
 
-def look(subject: Subject, notes: Notes) -> None:
+def look(context: Context, notes: Notes) -> None:
     """Compares the newest of every language with the base, adapter.dim and vocabulary that it would go on with."""
-    config, shape = subject.config, subject.shape
-    if config is None or shape is None or not subject.languages:
+    config, shape = context.config, context.shape
+    if config is None or shape is None or not context.languages:
         notes.skip("needs the configuration, the base and the shards")
         return
     adapters = Path(config.run.directory) / "adapters"
-    marks = {entry.language: read_mark(adapters, entry.language) for entry in subject.languages}
+    marks = {entry.language: read_mark(adapters, entry.language) for entry in context.languages}
     for language, mark in marks.items():
         if mark is not None:
             notes.warn(
@@ -33,7 +33,7 @@ def look(subject: Subject, notes: Notes) -> None:
             )
     found = {
         entry.language: adapters / entry.language / folder_name(step)
-        for entry in subject.languages
+        for entry in context.languages
         if (step := LanguageFolder(adapters / entry.language).pointed("last")) is not None
     }
     if not found and not notes.of("warning"):
@@ -42,11 +42,11 @@ def look(subject: Subject, notes: Notes) -> None:
         return
     layout = RowLayout(shape.layers, shape.hidden, config.adapter.dim)
     index = ShardIndex.load(config.data.shards, list(found))
-    for entry in subject.languages:
+    for entry in context.languages:
         if (folder := found.get(entry.language)) is None:
             continue
         try:
-            for problem in _misfits(folder, entry, layout, index, subject):
+            for problem in _misfits(folder, entry, layout, index, context):
                 notes.fail(*problem)
         except Exception as error:  # safetensors, JSON and the system have theirs, without a common base
             notes.warn(
@@ -55,14 +55,14 @@ def look(subject: Subject, notes: Notes) -> None:
             )
     going_on = sum(marks[language] is None for language in found)
     if not notes.of("failed"):
-        notes.ok(f"{going_on:,} of {len(subject.languages):,} languages go on from theirs in {adapters}")
+        notes.ok(f"{going_on:,} of {len(context.languages):,} languages go on from theirs in {adapters}")
 
 
 def _misfits(
-    folder: Path, entry: LanguageEntry, layout: RowLayout, index: ShardIndex, subject: Subject
+    folder: Path, entry: LanguageSummary, layout: RowLayout, index: ShardIndex, context: Context
 ) -> Iterator[tuple[str, str]]:
-    """Why a checkpoint cannot go on in this run, and the mend."""
-    assert subject.config is not None
+    """Why a checkpoint cannot go on in this run, and the fix."""
+    assert context.config is not None
     which = f"the checkpoint of {entry.language} ({folder.name})"
     table = safetensors_table(folder / adapter_filename(entry.language))
     shapes = {name: weight.shape for name, weight in table.items()}
@@ -83,8 +83,8 @@ def _misfits(
             f"bring back the shards it was trained on, or remove {folder.parent} to train it anew",
         )
     base = json.loads((folder / STATE).read_text(encoding="utf-8"))["state"]["base"]
-    if subject.loaded_base is not None and base != subject.loaded_base:
+    if context.loaded_base is not None and base != context.loaded_base:
         yield (
-            f"{which} was trained on a base with other weights than {subject.config.model.base}",
+            f"{which} was trained on a base with other weights than {context.config.model.base}",
             "set model.base to that one, or choose another run.directory",
         )

@@ -4,8 +4,8 @@ import hashlib
 import json
 from pathlib import Path
 
+from launcher.doctor.context import Context
 from launcher.doctor.finding import Notes
-from launcher.doctor.subject import Subject
 from mms_dist.config import Config
 from mms_dist.config.survey import survey_config
 from mms_dist.distributed.deepspeed_settings import SHARDING_STAGE, read_settings, refuse_settings
@@ -13,19 +13,19 @@ from mms_dist.training.same_run import OF_A_MACHINE, flat_settings
 from shards.storage import is_url
 
 
-def look(subject: Subject, notes: Notes) -> None:
+def look(context: Context, notes: Notes) -> None:
     """Gives the subject its configuration."""
-    subject.config, problems = survey_config(subject.path, subject.settings)
-    subject.identity["configuration"] = hashlib.sha256(_shared(subject.config).encode()).hexdigest()[:16]
+    context.config, problems = survey_config(context.path, context.settings)
+    context.identity["configuration"] = hashlib.sha256(_shared(context.config).encode()).hexdigest()[:16]
     for problem in problems:
         notes.message(problem)
-    if (deepspeed := subject.config.comm.deepspeed) is not None:
+    if (deepspeed := context.config.comm.deepspeed) is not None:
         settings = read_settings(deepspeed)
         refuse_settings(settings, deepspeed)
-        subject.base_is_sharded = settings["zero_optimization"]["stage"] == SHARDING_STAGE
+        context.base_is_sharded = settings["zero_optimization"]["stage"] == SHARDING_STAGE
     if not problems:
-        with_settings = f" with {' '.join(subject.settings)}" if subject.settings else ""
-        notes.ok(f"{subject.path}{with_settings}: every key and value is valid; {_places(subject.config)}")
+        with_settings = f" with {' '.join(context.settings)}" if context.settings else ""
+        notes.ok(f"{context.path}{with_settings}: every key and value is valid; {_places(context.config)}")
 
 
 def _shared(config: Config) -> str:

@@ -6,23 +6,23 @@ import sys
 from packaging.requirements import Requirement
 
 from launcher.doctor.checks.versions import installed
+from launcher.doctor.context import Context
 from launcher.doctor.finding import Notes
-from launcher.doctor.subject import Subject
 from mms_dist.distributed.deepspeed_package import REQUIREMENT, not_to_be_had, wants_deepspeed
 
 IMPORT_SECONDS = 120.0
 """From a cold network disk it takes half a minute; one that compiles something takes more than it should."""
 
 
-def look(subject: Subject, notes: Notes) -> None:
+def look(context: Context, notes: Notes) -> None:
     """Imports it in a process of its own: it prints, and changes what the other checks see."""
-    deepspeed = subject.config.comm.deepspeed if subject.config else None
+    deepspeed = context.config.comm.deepspeed if context.config else None
     found = installed("deepspeed")
     if not wants_deepspeed(deepspeed):
         version = f"{found} is installed" if found else "is not installed"
         notes.ok(f"deepspeed {version}: it is needed for comm.deepspeed and accelerate launch --use_deepspeed only")
         return
-    subject.identity["deepspeed"] = found or "missing"
+    context.identity["deepspeed"] = found or "missing"
     if found is not None and not Requirement(REQUIREMENT).specifier.contains(found, prereleases=True):
         notes.fail(f"deepspeed {found}, expected {Requirement(REQUIREMENT).specifier}", f"pip install '{REQUIREMENT}'")
     elif found is None:

@@ -5,40 +5,40 @@ from pathlib import Path
 
 import torch
 
+from launcher.doctor.context import Context
 from launcher.doctor.finding import Notes
 from launcher.doctor.gpus import try_all
 from launcher.doctor.hardware import hardware_of
 from launcher.doctor.kernels import missing_for_kernels
-from launcher.doctor.subject import Subject
 from mms_dist.distributed.device import choose_device, computes_on_cpu, nvidia_gpu, why_no_gpu
 from mms_dist.training.hardware_record import read_kept
 from mms_dist.training.resolve import Resolved, resolve
 
 
-def look(subject: Subject, notes: Notes) -> None:
+def look(context: Context, notes: Notes) -> None:
     """The GPUs with CUDA and NCCL, or the CPU's cores."""
-    config, site = subject.config, subject.site
+    config, site = context.config, context.site
     if config is None:
         notes.skip("which device is meant is not known without the configuration")
         return
     if not site.here:
-        subject.hardware = hardware_of(subject)
-        resolve(config, subject.hardware)
+        context.hardware = hardware_of(context)
+        resolve(config, context.hardware)
         notes.skip("the run is to be on other machines; run this there too (srun mms-dist doctor …)")
         return
     choose_device(config.run.device)  # raises if there is no such device
     if not computes_on_cpu(config.run.device):
-        _gpus(subject, notes)
+        _gpus(context, notes)
     elif config.run.device == "auto" and nvidia_gpu():
         found, fix = why_no_gpu()
         notes.fail(found, f"{fix}, or set run.device cpu")
         return
     else:
-        _cpu(subject, notes)
-    subject.hardware = hardware_of(subject)
-    subject.kept = read_kept(Path(config.run.directory), on_gpu=subject.hardware.on_gpu)
-    _warn_of_float32(resolve(config, subject.hardware, kept=subject.kept), notes)
-    if subject.hardware.on_gpu and (missing := ", ".join(missing_for_kernels())):
+        _cpu(context, notes)
+    context.hardware = hardware_of(context)
+    context.kept = read_kept(Path(config.run.directory), on_gpu=context.hardware.on_gpu)
+    _warn_of_float32(resolve(config, context.hardware, kept=context.kept), notes)
+    if context.hardware.on_gpu and (missing := ", ".join(missing_for_kernels())):
         notes.warn(
             f"Triton cannot make kernels here without {missing}: layers stay uncompiled, and CTC waits for the GPU",
             "install it on the machines that train (gcc and python3-dev, or a module)",
@@ -54,8 +54,8 @@ def _warn_of_float32(resolved: Resolved, notes: Notes) -> None:
         )
 
 
-def _cpu(subject: Subject, notes: Notes) -> None:
-    cores, processes = len(os.sched_getaffinity(0)), subject.site.on_each(0)
+def _cpu(context: Context, notes: Notes) -> None:
+    cores, processes = len(os.sched_getaffinity(0)), context.site.on_each(0)
     told = f"CPU, {cores} cores for {processes} {'process' if processes == 1 else 'processes'} on this machine"
     if cores < processes:
         notes.warn(told, "start fewer processes here, or ask for more cores (--cpus-per-task)")
@@ -63,14 +63,14 @@ def _cpu(subject: Subject, notes: Notes) -> None:
         notes.ok(told)
 
 
-def _gpus(subject: Subject, notes: Notes) -> None:
-    assert subject.config is not None
+def _gpus(context: Context, notes: Notes) -> None:
+    assert context.config is not None
     count = torch.cuda.device_count()
     names = sorted({torch.cuda.get_device_name(number) for number in range(count)})
     nccl = ".".join(map(str, torch.cuda.nccl.version()))
-    subject.identity["CUDA of torch"] = str(torch.version.cuda)
-    subject.identity["NCCL"] = nccl
-    processes = subject.site.on_each(count)
+    context.identity["CUDA of torch"] = str(torch.version.cuda)
+    context.identity["NCCL"] = nccl
+    processes = context.site.on_each(count)
     if not _is_one_of_several():
         if processes > count:
             notes.fail(

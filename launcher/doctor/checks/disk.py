@@ -5,8 +5,8 @@ import shutil
 from pathlib import Path
 
 from launcher.doctor.amount import amount
+from launcher.doctor.context import Context
 from launcher.doctor.finding import Notes
-from launcher.doctor.subject import Subject
 from mms_dist.config import Config
 from mms_dist.model.shape import BaseShape, row_number_bytes
 
@@ -22,15 +22,15 @@ TENSORS = 3
 """As long as the row each: adapter and head, and AdamW's two moments."""
 
 
-def look(subject: Subject, notes: Notes) -> None:
+def look(context: Context, notes: Notes) -> None:
     """Compares what the run writes at most with what is free, and what it has written already with both."""
-    config, shape = subject.config, subject.shape
-    if config is None or shape is None or not subject.languages or not subject.directory_is_writable:
+    config, shape = context.config, context.shape
+    if config is None or shape is None or not context.languages or not context.directory_is_writable:
         notes.skip("needs the configuration, the base, the shards and the run directory")
         return
     directory = Path(config.run.directory).absolute()
     place = next(path for path in (directory, *directory.parents) if path.exists())
-    sizes = [checkpoint_bytes(config, shape, entry.vocabulary_size) for entry in subject.languages]
+    sizes = [checkpoint_bytes(config, shape, entry.vocabulary_size) for entry in context.languages]
     copies = config.checkpoint.keep + 1  # the newest ones, and the best
     needed = copies * sum(sizes) + max(sizes)  # and one that is being written
     written, entries = _written(directory / "adapters")

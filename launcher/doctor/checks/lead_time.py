@@ -3,19 +3,19 @@
 import subprocess
 from pathlib import Path
 
+from launcher.doctor.context import Context
 from launcher.doctor.finding import Notes
-from launcher.doctor.subject import Subject
 from launcher.slurm.lead_time import lead_of_script, measured_lead_time
 
 SECONDS = 20.0
 
 
-def look(subject: Subject, notes: Notes) -> None:
+def look(context: Context, notes: Notes) -> None:
     """Compares the job's `--signal` with what the run's last attempt was seen to need."""
-    if subject.config is None:
+    if context.config is None:
         notes.skip("needs the configuration")
         return
-    submitted, job = subject.site.script, subject.site.job
+    submitted, job = context.site.script, context.site.job
     if submitted is None and job is None:
         notes.skip("no training job of SLURM to look at")
         return
@@ -34,7 +34,7 @@ def look(subject: Subject, notes: Notes) -> None:
             "start from slurm/train.sbatch, which has #SBATCH --signal=B:USR1@…",
         )
         return
-    lead = measured_lead_time(Path(subject.config.run.directory), lead_seconds)
+    lead = measured_lead_time(Path(context.config.run.directory), lead_seconds)
     if lead is None:
         notes.skip(f"the warning comes {lead_seconds} s before the end; a round and the saving are yet to be measured")
     elif lead.is_enough:
@@ -44,8 +44,8 @@ def look(subject: Subject, notes: Notes) -> None:
 
 
 def _told(advice: str) -> tuple[str, str]:
-    found, _, mend = advice.rpartition(". ")
-    return found, mend
+    found, _, fix = advice.rpartition(". ")
+    return found, fix
 
 
 def _script_of(job: str) -> str | None:

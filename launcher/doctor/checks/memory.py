@@ -7,8 +7,8 @@ from dataclasses import replace
 import torch
 
 from launcher.doctor.amount import amount
+from launcher.doctor.context import Context
 from launcher.doctor.finding import Notes
-from launcher.doctor.subject import Subject
 from mms_dist.errors import ConfigError
 from mms_dist.machine import free_host_bytes
 from mms_dist.training.hardware import Hardware
@@ -21,31 +21,31 @@ TIGHT = 0.9
 """Of what there is: activations are an estimate, and allocators leave gaps."""
 
 
-def look(subject: Subject, notes: Notes) -> None:
+def look(context: Context, notes: Notes) -> None:
     """An estimate of what a process needs, beside what it has."""
-    config, shape = subject.config, subject.shape
-    if config is None or shape is None or not subject.languages:
+    config, shape = context.config, context.shape
+    if config is None or shape is None or not context.languages:
         notes.skip("needs the configuration, the base and the shards")
         return
-    hardware = subject.hardware
+    hardware = context.hardware
     if hardware is None:
         notes.skip("there is no such device to look at")
         return
-    slots = min(config.rounds.slots, len(subject.languages)) + hardware.base_is_sharded
-    load = Load(shape, slots, max(entry.vocabulary_size for entry in subject.languages))
+    slots = min(config.rounds.slots, len(context.languages)) + hardware.base_is_sharded
+    load = Load(shape, slots, max(entry.vocabulary_size for entry in context.languages))
     try:
-        resolve(config, hardware, kept=subject.kept)
+        resolve(config, hardware, kept=context.kept)
     except ConfigError:
         notes.skip("needs settings that the device can do, see there")
         return
     try:
-        resolved = resolve(config, hardware, kept=subject.kept, load=load)
+        resolved = resolve(config, hardware, kept=context.kept, load=load)
     except ConfigError as error:
         notes.fail(str(error), "pass the flag, or give the process a GPU with more memory")
         return
-    passing = max(resolved.forward_seconds, subject.longest_seconds)  # an utterance that is longer passes alone
+    passing = max(resolved.forward_seconds, context.longest_seconds)  # an utterance that is longer passes alone
     memory = needs_of(config, load, resolved.dtype, hardware, packed=resolved.packed).memory(passing)
-    if hardware.on_gpu and subject.site.here and subject.site.memory_gib is None:
+    if hardware.on_gpu and context.site.here and context.site.memory_gib is None:
         memory = replace(memory, context=0)  # what is free here is so beside the context of this process
     needed = memory.total
     if not hardware.on_gpu:
@@ -55,19 +55,19 @@ def look(subject: Subject, notes: Notes) -> None:
         f"{amount(memory.rows)}, gathered for a pass {amount(memory.gathered)}, a forward pass of {passing:,.0f} s in "
         f"{resolved.dtype} {amount(memory.activations)}{_of_the_device(memory)}"
     )
-    available, where = _available(subject, hardware)
+    available, where = _available(context, hardware)
     if available is None:
         notes.ok(f"{told}; {where}")
         return
     told = f"{told}; {amount(available)} {where}"
-    mend = "lower rounds.forward_seconds or rounds.slots, or set model.activation_checkpointing true"
-    if subject.longest_seconds > resolved.forward_seconds:
-        longest = f"the longest has {subject.longest_seconds:,.0f} s"
-        mend = f"leave out what is too long with data.max_seconds ({longest}); {mend}"
+    fix = "lower rounds.forward_seconds or rounds.slots, or set model.activation_checkpointing true"
+    if context.longest_seconds > resolved.forward_seconds:
+        longest = f"the longest has {context.longest_seconds:,.0f} s"
+        fix = f"leave out what is too long with data.max_seconds ({longest}); {fix}"
     if needed > available:
-        notes.fail(told, mend)
+        notes.fail(told, fix)
     elif needed > TIGHT * available:
-        notes.warn(f"{told}: little is left", mend)
+        notes.warn(f"{told}: little is left", fix)
     else:
         notes.ok(told)
 
@@ -77,9 +77,9 @@ def _of_the_device(memory: Memory) -> str:
     return "".join(f", {name} {amount(size)}" for name, size in parts.items() if size)
 
 
-def _available(subject: Subject, hardware: Hardware) -> tuple[float | None, str]:
+def _available(context: Context, hardware: Hardware) -> tuple[float | None, str]:
     """Bytes that a process can have, and where they are."""
-    site = subject.site
+    site = context.site
     if site.memory_gib is not None:
         return site.memory_gib * 2**30, "there"
     if not site.here:

@@ -4,16 +4,16 @@ import os
 
 import torch
 
+from launcher.doctor.context import Context
 from launcher.doctor.finding import Notes
-from launcher.doctor.subject import Subject
 from launcher.world import check_world
 from mms_dist.distributed.device import computes_on_cpu
-from mms_dist.training.roster import Candidate, Ranks, order_of_admission
+from mms_dist.training.scheduler import QueuedLanguage, Ranks, order_of_admission
 
 
-def look(subject: Subject, notes: Notes) -> None:
+def look(context: Context, notes: Notes) -> None:
     """Compares with comm.processes, and places the languages as the run does."""
-    config, site = subject.config, subject.site
+    config, site = context.config, context.site
     if config is None:
         notes.skip("needs the configuration")
         return
@@ -32,15 +32,15 @@ def look(subject: Subject, notes: Notes) -> None:
             f"run.device is {config.run.device} for {world:,} processes",
             "set run.device auto, with which each has a GPU of its own, or cpu",
         )
-    if not subject.languages:
+    if not context.languages:
         notes.skip("whether all have work is not known without the shards")
         return
     ranks = Ranks(
-        world, min(config.rounds.slots, len(subject.languages)), replicate=config.rounds.placement == "replicate"
+        world, min(config.rounds.slots, len(context.languages)), replicate=config.rounds.placement == "replicate"
     )
-    waiting = order_of_admission(Candidate(entry.work, entry.work_seconds()) for entry in subject.languages)
-    blocks = ranks.place(waiting[: ranks.capacity]).values()
-    idle = world - len({rank for block in blocks for rank in block.ranks})
+    waiting = order_of_admission(QueuedLanguage(entry.work, entry.work_seconds()) for entry in context.languages)
+    groups = ranks.place(waiting[: ranks.capacity]).values()
+    idle = world - len({rank for group in groups for rank in group.ranks})
     active = min(ranks.capacity, len(waiting))
     if idle:
         notes.warn(

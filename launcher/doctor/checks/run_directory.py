@@ -13,8 +13,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from launcher.doctor.context import Context
 from launcher.doctor.finding import Notes
-from launcher.doctor.subject import Subject
 from mms_dist.checkpoint.files import replace_symlink, sync_directory, unique, write_synced
 from mms_dist.checkpoint.lock import RunLock
 from mms_dist.errors import CheckpointError
@@ -31,12 +31,12 @@ except BlockingIOError:
 _REFUSED = 3
 
 
-def look(subject: Subject, notes: Notes) -> None:
+def look(context: Context, notes: Notes) -> None:
     """Tries everything, and goes on after what fails. Tells the subject whether anything can be written there."""
-    if subject.config is None:
+    if context.config is None:
         notes.skip("where it is to be is not known without the configuration")
         return
-    directory = Path(subject.config.run.directory)
+    directory = Path(context.config.run.directory)
     try:
         with trial_folder(directory) as folder:
             for trial in (_files, _folders, _links, _lock, _clock):
@@ -50,7 +50,7 @@ def look(subject: Subject, notes: Notes) -> None:
             "make it writable, free space or quota there, or choose another run.directory",
         )
         return
-    subject.directory_is_writable = True
+    context.directory_is_writable = True
     if not notes.of("failed"):
         notes.ok(f"{directory} can be written; renames, syncs and locks work there")
 

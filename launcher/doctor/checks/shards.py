@@ -4,13 +4,13 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 
+from launcher.doctor.context import Context
 from launcher.doctor.finding import Notes
-from launcher.doctor.subject import Subject
 from launcher.doctor.vocabulary import oddities
 from mms_dist.config import Config
 from mms_dist.errors import MmsDistError
-from mms_dist.training.census import LanguageEntry, take_census
 from mms_dist.training.selection import trainable
+from mms_dist.training.summaries import LanguageSummary, summarise_languages
 from shards import storage
 from shards.errors import ShardsError, TruncatedShardError
 from shards.file_content import fix_of
@@ -22,9 +22,9 @@ from shards.verify import folders_without_index
 SHOWN = 12
 
 
-def look(subject: Subject, notes: Notes) -> None:
+def look(context: Context, notes: Notes) -> None:
     """Gives the subject the languages that can be trained."""
-    config = subject.config
+    config = context.config
     if config is None:
         notes.skip("where they are is not known without the configuration")
         return
@@ -35,28 +35,28 @@ def look(subject: Subject, notes: Notes) -> None:
     for code in codes:
         entry, index = _language(config, code, notes)
         if entry is not None and index is not None:
-            subject.languages.append(entry)
-            subject.longest_seconds = max(subject.longest_seconds, _longest_seconds(config, index))
+            context.languages.append(entry)
+            context.longest_seconds = max(context.longest_seconds, _longest_seconds(config, index))
             digest.update(storage.read_bytes(storage.join(root, code, INDEX_NAME)))
-    subject.identity["shards"] = digest.hexdigest()[:16]
+    context.identity["shards"] = digest.hexdigest()[:16]
     if config.data.languages is None:
         for code, found in folders_without_index(root, codes).items():
-            notes.warn(f"{code}: {'; '.join(found.problems)}", found.mend or "")
+            notes.warn(f"{code}: {'; '.join(found.problems)}", found.fix or "")
     if not notes.of("failed"):
-        hours = sum(entry.seconds for entry in subject.languages) / 3600
+        hours = sum(entry.seconds for entry in context.languages) / 3600
         names = ", ".join(codes[:SHOWN]) + (", …" if len(codes) > SHOWN else "")
         notes.ok(
-            f"{root}: {len(codes)} languages ({names}), {sum(e.utterances for e in subject.languages):,} utterances, "
+            f"{root}: {len(codes)} languages ({names}), {sum(e.utterances for e in context.languages):,} utterances, "
             f"{hours:,.1f} h; every shard is there and as long as its index says"
         )
 
 
-def _language(config: Config, code: str, notes: Notes) -> tuple[LanguageEntry | None, LanguageIndex | None]:
+def _language(config: Config, code: str, notes: Notes) -> tuple[LanguageSummary | None, LanguageIndex | None]:
     """What it brings, or what is wrong with it."""
     own = {code: config.languages[code]} if code in config.languages else {}
     alone = replace(config, data=replace(config.data, languages=(code,)), languages=own)
     try:
-        whole, (entry,) = take_census(alone)
+        whole, (entry,) = summarise_languages(alone)
     except TruncatedShardError:
         for problem in _wrong_lengths(ShardIndex.load(config.data.shards, [code]).language(code)):
             notes.error(problem)
@@ -67,8 +67,8 @@ def _language(config: Config, code: str, notes: Notes) -> tuple[LanguageEntry | 
     index = whole.language(code)
     for problem in _unreadable(whole, index):
         notes.error(problem)
-    for found, mend in oddities(index):
-        notes.warn(found, mend)
+    for found, fix in oddities(index):
+        notes.warn(found, fix)
     return entry, index
 
 
@@ -80,8 +80,8 @@ def _wrong_lengths(index: LanguageIndex) -> Iterator[ShardsError]:
             found = storage.size_bytes(url)
             unknown = found is None and (url.startswith("pipe:") or storage.exists(url))
             if found != shard.bytes and not unknown:
-                mend = fix_of(storage.local_path(url), index.mend)
-                yield TruncatedShardError(url, bytes_found=found, bytes_expected=shard.bytes, mend=mend)
+                fix = fix_of(storage.local_path(url), index.fix)
+                yield TruncatedShardError(url, bytes_found=found, bytes_expected=shard.bytes, fix=fix)
 
 
 def _unreadable(whole: ShardIndex, index: LanguageIndex) -> Iterator[ShardsError]:
@@ -96,7 +96,7 @@ def _unreadable(whole: ShardIndex, index: LanguageIndex) -> Iterator[ShardsError
                 try:
                     reader.read(index.language, split, row)
                 except ShardsError as error:
-                    yield ShardsError(f"{error}; {index.mend}; 'mms-dist shards verify {whole.root}' reads all of them")
+                    yield ShardsError(f"{error}; {index.fix}; 'mms-dist shards verify {whole.root}' reads all of them")
     finally:
         reader.close()
 

@@ -6,14 +6,14 @@ from pathlib import Path
 import launcher
 import mms_dist
 import shards
+from launcher.doctor.context import Context
 from launcher.doctor.finding import Notes
-from launcher.doctor.subject import Subject
 
 
-def look(subject: Subject, notes: Notes) -> None:
+def look(context: Context, notes: Notes) -> None:
     """Gives the subject a digest of the code, which a version number alone would not tell in a checkout."""
     digest = code_digest()
-    subject.identity["mms-dist"] = f"{mms_dist.__version__} ({digest})"
+    context.identity["mms-dist"] = f"{mms_dist.__version__} ({digest})"
     notes.ok(f"mms-dist {mms_dist.__version__} (code {digest}) in {Path(mms_dist.__file__).parent.parent}")
 
 

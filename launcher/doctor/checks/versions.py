@@ -9,8 +9,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 import launcher
+from launcher.doctor.context import Context
 from launcher.doctor.finding import Notes
-from launcher.doctor.subject import Subject
 
 NAMED = ("torch", "transformers", "accelerate")
 """Shown by version, and compared between machines: numbers depend on them."""
@@ -19,11 +19,11 @@ OPTIONAL = ("deepspeed",)
 DISTRIBUTION = "mms-dist"
 
 
-def look(subject: Subject, notes: Notes) -> None:
+def look(context: Context, notes: Notes) -> None:
     """Compares what is installed with what pyproject.toml, or the installed package, declares."""
     python, declared_requirements = declared()
     requirements = [each for each in declared_requirements if each.name not in OPTIONAL]
-    subject.identity["Python"] = platform.python_version()
+    context.identity["Python"] = platform.python_version()
     if not python.contains(platform.python_version(), prereleases=True):
         notes.fail(
             f"Python {platform.python_version()}, expected {python}", "make the environment anew with such a Python"
@@ -31,7 +31,7 @@ def look(subject: Subject, notes: Notes) -> None:
     for requirement in requirements:
         found = installed(requirement.name)
         if requirement.name in NAMED:
-            subject.identity[requirement.name] = found or "missing"
+            context.identity[requirement.name] = found or "missing"
         if found is None:
             notes.fail(f"{requirement.name} is not installed", f"pip install '{requirement}'")
         elif not requirement.specifier.contains(found, prereleases=True):

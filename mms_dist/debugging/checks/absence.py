@@ -17,10 +17,10 @@ def absent_keeps_every_bit(bench: Bench) -> Check:
     _, grads_SR = bench.gradients(bench.batches.values())
     with bench.kept():
         bench.step([absent], grads_SR)  # so that it has momentum
-        before, clock = bench.state(absent), bench.trainees[absent].progress.to_state()
+        before, clock = bench.state(absent), bench.active_languages[absent].progress.to_state()
         moved = [bench.state(language) for language in present]
         bench.step(present, grads_SR, weight_decay=WEIGHT_DECAY)
-        same = torch.equal(before, bench.state(absent)) and clock == bench.trainees[absent].progress.to_state()
+        same = torch.equal(before, bench.state(absent)) and clock == bench.active_languages[absent].progress.to_state()
         stood = [c for c, state in zip(present, moved, strict=True) if torch.equal(state, bench.state(c))]
     if stood:
         return verdict("I3", claim, False, f"{stood[0]} took part, and did not move")

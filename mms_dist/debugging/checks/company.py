@@ -26,9 +26,9 @@ def alone_as_in_company(bench: Bench) -> Check:
     through = bench.gradient_pass(bench.exact)
     _, joint_SR = bench.gradients(bench.batches.values(), through)
     distances = {}
-    for language, trainee in bench.trainees.items():
+    for language, active in bench.active_languages.items():
         _, alone_SR = bench.gradients([bench.batches[language]], through)
-        distances[language] = relative_distance(joint_SR[trainee.slot], alone_SR[trainee.slot])
+        distances[language] = relative_distance(joint_SR[active.slot], alone_SR[active.slot])
     worst = max(distances, key=lambda language: distances[language])
     bound, dtype = bound_of(bench.exact), str(bench.exact.base.dtype).removeprefix("torch.")
     measured = f"distance {distances[worst]:.0e} ≤ {bound:.0e} in {dtype} ({worst} the farthest)"

@@ -59,9 +59,9 @@ def nan_stays_home(bench: Bench) -> Check:
     _, clean_SR = bench.gradients(batches, bench.gradient_pass(features=source))
     _, again_SR = bench.gradients(batches, bench.gradient_pass(features=source))
     _, poisoned_SR = bench.gradients(batches, bench.gradient_pass(features=PoisonedFeatures(source, sick)))
-    if not poisoned_SR[bench.trainees[sick].slot].isnan().any():
+    if not poisoned_SR[bench.active_languages[sick].slot].isnan().any():
         return verdict("I2", claim, False, f"the NaN fed to {sick} did not reach its own gradient")
-    slots = [bench.trainees[language].slot for language in others]
+    slots = [bench.active_languages[language].slot for language in others]
     same, measured = same_bits(clean_SR[slots], again_SR[slots], poisoned_SR[slots])
     with bench.kept():
         before = bench.state(sick)
@@ -100,7 +100,7 @@ def clipping_is_ones_own(bench: Bench) -> Check:
     *others, loud = bench.languages
     _, grads_SR = bench.gradients(bench.batches.values())
     louder_SR = grads_SR.clone()
-    louder_SR[bench.trainees[loud].slot] *= FACTOR
+    louder_SR[bench.active_languages[loud].slot] *= FACTOR
     stepped = []
     for each in (grads_SR, louder_SR):
         with bench.kept():
@@ -125,7 +125,9 @@ def frames_do_not_weigh(bench: Bench) -> Check:
     worst = max(
         max(
             abs(more_losses.losses[language] / losses.losses[language] - 1),
-            relative_distance(more_SR[bench.trainees[language].slot], grads_SR[bench.trainees[language].slot]),
+            relative_distance(
+                more_SR[bench.active_languages[language].slot], grads_SR[bench.active_languages[language].slot]
+            ),
         )
         for language in others
     )

@@ -27,7 +27,7 @@ def hugging_face_agrees(bench: Bench, folder: Path) -> Check:
     dtype = bench.exact.base.dtype
     for language, batch in bench.batches.items():
         path = folder / adapter_filename(language)
-        slot = bench.trainees[language].slot
+        slot = bench.active_languages[language].slot
         write_adapter(path, {name: tensor.to(dtype) for name, tensor in bench.parts.bank.tensors(slot).items()})
         ours = bench.forward(batch.utterances, bench.exact)
         size = bench.parts.bank.vocabulary_sizes[slot]
@@ -44,7 +44,7 @@ def hugging_face_agrees(bench: Bench, folder: Path) -> Check:
             own_TV = ours.logits_BTV[row, :frames, :size].cpu()
             worst = max(worst, float((own_TV - logits_BTV[row, :frames]).abs().max()))
             largest = max(largest, float(own_TV.abs().max()))
-        vocabulary = bench.trainees[language].vocabulary
+        vocabulary = bench.active_languages[language].vocabulary
         said = greedy(ours.logits_BTV[..., :size].argmax(-1).cpu().numpy(), frames_B.numpy(), vocabulary)
         tokenizer = _tokenizer(folder, vocabulary.nested(), language)
         for row, text in enumerate(said):

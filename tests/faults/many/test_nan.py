@@ -16,7 +16,7 @@ ROUND = 10
 def note_placement(parts: Parts, notes: Notes) -> None:
     """A `Watch`: which ranks own which language before the poisoned round."""
     if parts.loop.round == ROUND - 1:
-        placement = parts.loop.roster.placement
+        placement = parts.loop.scheduler.placement
         notes["placement"] = {language: list(block.ranks) for language, block in placement.items()}
 
 

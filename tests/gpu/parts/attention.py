@@ -12,7 +12,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
-from mms_dist.model.cuda_settings import settle_cuda_arithmetic
+from mms_dist.model.cuda_settings import set_cuda_arithmetic
 from mms_dist.model.segments import Segments
 from tests.gpu.distance import relative
 from tests.gpu.ours import can_pack
@@ -38,7 +38,7 @@ def run(part: Part) -> None:
     torch.backends.cuda.enable_cudnn_sdp(True)
     for head_size in head_sizes:
         part.record.note(f"ms by kernel, head size {head_size}", padded(part, head_size))
-    settle_cuda_arithmetic()
+    set_cuda_arithmetic()
     for head_size in head_sizes:
         if can_pack(part.half, part.device):
             packed(part, head_size)

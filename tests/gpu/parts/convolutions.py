@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from mms_dist.model.cuda_settings import settle_cuda_arithmetic
+from mms_dist.model.cuda_settings import set_cuda_arithmetic
 from shards.schema import FRONT_END
 from tests.gpu.bases import config_of, library_module, random_base, random_state
 from tests.gpu.distance import relative
@@ -23,7 +23,7 @@ BOUNDS = {torch.float32: 1e-4, torch.bfloat16: 3e-2}
 
 
 def run(part: Part) -> None:
-    settle_cuda_arithmetic()
+    set_cuda_arithmetic()
     config = config_of("300m", tiny=part.smoke)
     config.num_hidden_layers = 1  # none is computed
     state = random_state(config)

@@ -13,7 +13,7 @@ from mms_dist.config import Optim
 from mms_dist.model import ctc_gpu
 from mms_dist.model.bank import AdapterBank
 from mms_dist.model.ctc import utterance_losses
-from mms_dist.model.cuda_settings import settle_cuda_arithmetic
+from mms_dist.model.cuda_settings import set_cuda_arithmetic
 from mms_dist.model.layout import RowLayout
 from mms_dist.training.optimizer import RowAdamW, RowStep
 from tests.gpu.collectives import look_at_collectives
@@ -43,7 +43,7 @@ def run(part: Part) -> None:
 def arithmetic(part: Part) -> None:
     """Float32 is float32, and cuDNN's attention, which plans for every new shape, is off."""
     # A product in TF32 would be off by 1e-3.
-    settle_cuda_arithmetic()
+    set_cuda_arithmetic()
     random = torch.Generator().manual_seed(0)
     left, right = (torch.randn(512, 512, dtype=torch.float64, generator=random) for _ in range(2))
     found = left.float().to(part.device) @ right.float().to(part.device)

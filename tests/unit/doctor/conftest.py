@@ -19,7 +19,7 @@ def whole_shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _measured_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reading is looked at for a moment, and the device not at all, where it is not what a test is about."""
     monkeypatch.setattr(loader, "READ_SECONDS", 0.01)
-    monkeypatch.setattr(loader, "measured_device", lambda config, census: 1.0)
+    monkeypatch.setattr(loader, "measured_device", lambda config, summaries: 1.0)
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import pytest
 
 from launcher import cli
 from launcher.doctor.checks.configuration import look
+from launcher.doctor.context import Context
 from launcher.doctor.doctor import preflight
 from launcher.doctor.finding import Notes
 from launcher.doctor.site import Site
-from launcher.doctor.subject import Subject
 from mms_dist.distributed import comm
 
 
@@ -33,10 +33,10 @@ def test_the_command_says_by_its_exit_status_how_it_stands(
     doctor: Callable[..., tuple[int, str, str]], config: Path
 ) -> None:
     status, output, _ = doctor(str(config))
-    assert (status, output.splitlines()[-1]) == (0, "nothing to mend")
+    assert (status, output.splitlines()[-1]) == (0, "nothing to fix")
     assert "network" in output
     status, output, _ = doctor("--config", str(config), "--comm.processes", "2", "--nodes", "3")
-    assert (status, output.splitlines()[-1].partition(",")[0]) == (1, "1 to mend")
+    assert (status, output.splitlines()[-1].partition(",")[0]) == (1, "1 to fix")
     assert "→ start as many as that" in output
     status, _, errors = doctor(str(config) + "x")
     assert (status, "cannot read the configuration" in errors) == (2, True)
@@ -81,15 +81,15 @@ def test_the_configuration_is_told_with_the_places_as_they_were_understood(
 ) -> None:
     monkeypatch.setenv("DISK_OF_THIS_MACHINE", "/local/one")
     settings = ["--run.directory", "$DISK_OF_THIS_MACHINE/r", "--data.cache_directory", "$DISK_OF_THIS_MACHINE/c"]
-    subject, notes = Subject(str(config), settings, Site()), Notes()
-    look(subject, notes)
+    context, notes = Context(str(config), settings, Site()), Notes()
+    look(context, notes)
     assert "run.directory is /local/one/r, data.shards /" in notes.findings[0].found
-    same = subject.identity["configuration"]
+    same = context.identity["configuration"]
     for name, cache in (("/local/two", same), ("/local/one", same)):
         monkeypatch.setenv("CACHE", name)
-        other = Subject(str(config), ["--run.directory", "/local/one/r", "--data.cache_directory", "$CACHE/c"], Site())
+        other = Context(str(config), ["--run.directory", "/local/one/r", "--data.cache_directory", "$CACHE/c"], Site())
         look(other, Notes())
         assert other.identity["configuration"] == cache
-    other = Subject(str(config), [*settings, "--optim.lr", "2"], Site())
+    other = Context(str(config), [*settings, "--optim.lr", "2"], Site())
     look(other, Notes())
     assert other.identity["configuration"] != same

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from launcher.doctor.examination import examine
+from launcher.doctor.context import Context
+from launcher.doctor.examination import run_checks
 from launcher.doctor.site import Site
-from launcher.doctor.subject import Subject
 from tests.doctoring import examined, failed, warned
 
 ZERO3 = str(Path(__file__).parents[3] / "configs" / "deepspeed" / "zero3.json")
@@ -37,13 +37,13 @@ def test_a_deepspeed_that_nothing_asks_for_may_be_missing_or_old(
     found: str | None, config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pretend_deepspeed(monkeypatch, found)
-    subject = Subject(str(config), [], Site())
-    findings = examine(subject)
+    context = Context(str(config), [], Site())
+    findings = run_checks(context)
     assert (failed(findings), warned(findings)) == ({}, {})
     (told,) = [finding for finding in findings if finding.check == "DeepSpeed"]
     assert ("0.1 is installed" if found else "is not installed") in told.found
     assert "needed for comm.deepspeed and accelerate launch --use_deepspeed only" in told.found
-    assert "deepspeed" not in subject.identity, "machines may differ in what is not used"
+    assert "deepspeed" not in context.identity, "machines may differ in what is not used"
 
 
 @pytest.mark.parametrize(
@@ -79,8 +79,8 @@ def test_a_deepspeed_that_can_be_imported_is_well(
     put_deepspeed_first(monkeypatch, tmp_path / "good", "print('words on standard output')")
     settings = tmp_path / "zero.json"
     settings.write_text(json.dumps({"zero_optimization": {"stage": 2}}))
-    subject = Subject(str(config), ["--comm.deepspeed", str(settings)], Site())
-    findings = examine(subject)
+    context = Context(str(config), ["--comm.deepspeed", str(settings)], Site())
+    findings = run_checks(context)
     assert failed(findings) == {}
     assert [each.found for each in findings if each.check == "DeepSpeed"] == ["deepspeed 0.19.8 can be imported"]
-    assert subject.identity["deepspeed"] == "0.19.8"
+    assert context.identity["deepspeed"] == "0.19.8"

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from launcher.doctor.checks import versions
+from launcher.doctor.context import Context
 from launcher.doctor.finding import Notes
 from launcher.doctor.site import Site
-from launcher.doctor.subject import Subject
 from tests.doctoring import examined, failed, warned
 from tests.launch_configs import NEEDS_DEEPSPEED
 
@@ -92,7 +92,7 @@ def test_every_finding_that_is_not_well_names_a_mend(config: Path, base: Path, s
     settings = ["--optim.rate", "1", "--run.directory", "/proc/x", "--comm.processes", "9", "--run.device", "cuda:9"]
     findings = [each for each in examined(config, *settings) if each.status in ("failed", "warning")]
     assert len(findings) >= 6
-    assert all(finding.mend for finding in findings), findings
+    assert all(finding.fix for finding in findings), findings
 
 
 def _pretend_version(monkeypatch: pytest.MonkeyPatch, package: str, found: str | None) -> None:
@@ -141,7 +141,7 @@ def test_the_versions_that_are_taken_are_those_of_the_range(
     _pretend_version(monkeypatch, package, found)
     notes = Notes()
     with notes.on("versions"):
-        versions.look(Subject("config.yaml", [], Site()), notes)
+        versions.look(Context("config.yaml", [], Site()), notes)
     assert [finding.status == "ok" for finding in notes.findings] == [is_well]
     if not is_well:
         assert f"{package} {found}, expected" in notes.findings[0].found
@@ -156,7 +156,7 @@ def test_the_pythons_that_are_taken_are_those_of_the_range(
     monkeypatch.setattr("platform.python_version", lambda: found)
     notes = Notes()
     with notes.on("versions"):
-        versions.look(Subject("config.yaml", [], Site()), notes)
+        versions.look(Context("config.yaml", [], Site()), notes)
     assert [finding.status == "ok" for finding in notes.findings] == [is_well]
 
 

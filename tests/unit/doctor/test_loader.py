@@ -8,7 +8,7 @@ from launcher.doctor.checks import loader
 from launcher.doctor.finding import Finding
 from mms_dist.config import load_config
 from mms_dist.planning.measure import measured_device, measured_reading
-from mms_dist.training.census import take_census
+from mms_dist.training.summaries import summarise_languages
 from tests.doctoring import examined
 
 
@@ -18,7 +18,7 @@ def of_loader(findings: list[Finding]) -> Finding:
 
 
 @pytest.mark.parametrize(
-    ("read", "device", "status", "told", "mend"),
+    ("read", "device", "status", "told", "fix"),
     [
         (6_000.0, 500.0, "ok", "3 threads could read 6,000 s of audio a second, the device takes 500: ", None),
         (6_000.0, 500.0, "ok", "the device is the slower, 12.0x", None),
@@ -27,13 +27,13 @@ def of_loader(findings: list[Finding]) -> Finding:
     ],
 )
 def test_the_slower_of_both_is_named_and_a_loader_without_reserve_is_warned_of(
-    config: Path, monkeypatch: pytest.MonkeyPatch, read: float, device: float, status: str, told: str, mend: str | None
+    config: Path, monkeypatch: pytest.MonkeyPatch, read: float, device: float, status: str, told: str, fix: str | None
 ) -> None:
     monkeypatch.setattr(loader, "measured_reading", lambda *args, **options: read)
     monkeypatch.setattr(loader, "measured_device", lambda *args: device)
     finding = of_loader(examined(config, "--data.workers", "3", load=True))
     assert finding.status == status and told in finding.found
-    assert finding.mend is None if mend is None else mend in str(finding.mend)
+    assert finding.fix is None if fix is None else fix in str(finding.fix)
 
 
 def test_without_loading_only_reading_is_measured_and_in_a_job_the_device_is_not(
@@ -49,11 +49,11 @@ def test_without_loading_only_reading_is_measured_and_in_a_job_the_device_is_not
 
 def test_what_is_measured_is_a_moment_of_reading_and_a_few_rounds(config: Path) -> None:
     loaded = load_config(config, [])
-    _, census = take_census(loaded)
+    _, summaries = summarise_languages(loaded)
     rates = [
-        measured_reading(loaded, census, workers=workers, seconds=seconds)
+        measured_reading(loaded, summaries, workers=workers, seconds=seconds)
         for workers in (1, 2)
         for seconds in (0.0, 0.1)
     ]
     assert min(rates) > 1.0  # times real time
-    assert measured_device(loaded, census) > 1.0
+    assert measured_device(loaded, summaries) > 1.0

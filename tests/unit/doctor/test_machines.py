@@ -305,7 +305,7 @@ def test_the_warning_must_leave_time_for_a_round_and_a_save(
     monkeypatch.setattr("launcher.doctor.checks.lead_time.measured_lead_time", lambda *_: measured)
     (finding,) = (each for each in examined(config, script=script) if each.check == "lead time")
     assert finding.status == status
-    assert words in f"{finding.found} {finding.mend}"
+    assert words in f"{finding.found} {finding.fix}"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mms_dist.config import load_config
-from mms_dist.training.census import take_census
+from mms_dist.training.summaries import summarise_languages
 from shards.errors import IndexFileError
 from tests.doctoring import examined, failed, warned
 
@@ -35,9 +35,9 @@ def test_a_damaged_table_hides_no_other_problem_of_the_shards(config: Path, shar
     assert [each.check for each in findings] == ["shards", "shards"]
     table, tar = findings
     assert f"sample table {shards}/taa/samples.parquet can not be read" in table.found
-    assert f"shards build SOURCE {shards} --lang taa --force" in str(table.mend)
+    assert f"shards build SOURCE {shards} --lang taa --force" in str(table.fix)
     assert "tab/train-000001.tar is missing" in tar.found
-    assert f"shards build SOURCE {shards} --lang tab --force" in str(tar.mend)
+    assert f"shards build SOURCE {shards} --lang tab --force" in str(tar.fix)
 
 
 @pytest.mark.parametrize("offset", [4, 40, -100], ids=["page header", "page", "footer"])
@@ -45,7 +45,7 @@ def test_training_calls_a_damaged_table_by_name_and_tells_the_mend(config: Path,
     path = shards / "taa" / "samples.parquet"
     _overwrite(path, offset % path.stat().st_size)
     with pytest.raises(IndexFileError, match=r"taa/samples.parquet can not be read \(.*--lang taa --force") as raised:
-        take_census(load_config(config, []))
+        summarise_languages(load_config(config, []))
     assert "\n" not in str(raised.value)
 
 

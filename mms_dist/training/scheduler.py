@@ -3,12 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mms_dist.distributed.placement import Block, Work, capacity, place
+from mms_dist.distributed.placement import RankGroup, Work, capacity, place
 from mms_dist.training.progress import ACTIVE, Progress
 
 
 @dataclass(frozen=True)
-class Candidate:
+class QueuedLanguage:
     """A language that waits, or trains."""
 
     work: Work
@@ -24,7 +24,7 @@ class Candidate:
     def language(self) -> str:
         return self.work.language
 
-    def keeps_company(self, round_number: int) -> bool:
+    def is_replaying(self, round_number: int) -> bool:
         """Whether it took part in the rounds after this one before the restart (see `training.resume`)."""
         restored = self.restored
         if restored is None or not self.unchanged:
@@ -36,7 +36,7 @@ class Candidate:
         restored = self.restored
         if restored is None or restored.status == ACTIVE:
             return False
-        return round_number >= restored.round or not self.keeps_company(round_number)
+        return round_number >= restored.round or not self.is_replaying(round_number)
 
 
 @dataclass(frozen=True)
@@ -54,21 +54,21 @@ class Ranks:
         """Languages that are active at once."""
         return capacity(world=self.world, slots=self.slots, replicate=self.replicate)
 
-    def place(self, active: Iterable[Candidate]) -> dict[str, Block]:
-        return place(
-            (candidate.work for candidate in active), world=self.world, slots=self.slots, replicate=self.replicate
-        )
+    def place(self, active: Iterable[QueuedLanguage]) -> dict[str, RankGroup]:
+        return place((queued.work for queued in active), world=self.world, slots=self.slots, replicate=self.replicate)
 
 
-class Roster:
+class LanguageScheduler:
     """Active languages with their owners, and the queue behind them."""
 
-    def __init__(self, ranks: Ranks, *, present: Iterable[Candidate], queue: Iterable[Candidate], ended: int) -> None:
+    def __init__(
+        self, ranks: Ranks, *, present: Iterable[QueuedLanguage], queue: Iterable[QueuedLanguage], ended: int
+    ) -> None:
         self._ranks = ranks
         self._present = list(present)
         self._queue = list(queue)
-        self.active: dict[str, Candidate] = {}
-        self.placement: dict[str, Block] = {}
+        self.active: dict[str, QueuedLanguage] = {}
+        self.placement: dict[str, RankGroup] = {}
         self.ended = ended
         """Languages that are done, quarantined ones included."""
 
@@ -96,10 +96,10 @@ class Roster:
         """Let the next languages in after round `round_number`, as far as there is room; return those that came."""
         came = []
         while len(self.active) < self._ranks.capacity and (self._present or self._queue):
-            candidate = (self._present or self._queue).pop(0)
-            if not candidate.has_ended(round_number):
-                self.active[candidate.language] = candidate
-                came.append(candidate.language)
+            queued = (self._present or self._queue).pop(0)
+            if not queued.has_ended(round_number):
+                self.active[queued.language] = queued
+                came.append(queued.language)
         return came
 
     def place(self) -> None:
@@ -107,6 +107,6 @@ class Roster:
         self.placement = self._ranks.place(self.active.values())
 
 
-def order_of_admission(candidates: Iterable[Candidate]) -> list[Candidate]:
+def order_of_admission(queued_languages: Iterable[QueuedLanguage]) -> list[QueuedLanguage]:
     """Longest remaining work first, the code deciding between equals."""
-    return sorted(candidates, key=lambda candidate: (-candidate.seconds_left, candidate.language))
+    return sorted(queued_languages, key=lambda queued: (-queued.seconds_left, queued.language))

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from mms_dist.training.census import LanguageEntry, take_census
+from mms_dist.training.summaries import LanguageSummary, summarise_languages
 from tests.corpus import build_toy_shards
 from tests.training import toy_config
 
-ENTRY = LanguageEntry("taa", utterances=12, seconds=30.0, left_out=0, vocabulary_size=9, steps=10, batch_seconds=5.0)
+ENTRY = LanguageSummary("taa", utterances=12, seconds=30.0, left_out=0, vocabulary_size=9, steps=10, batch_seconds=5.0)
 SMALL = replace(ENTRY, seconds=4.0)
 """All that it has is less than a batch."""
 
@@ -19,7 +19,7 @@ SMALL = replace(ENTRY, seconds=4.0)
     [(ENTRY, 0, 50.0), (ENTRY, 4, 30.0), (ENTRY, 10, 0.0), (ENTRY, 12, 0.0), (SMALL, 0, 40.0), (SMALL, 4, 24.0)],
 )
 def test_work_yet_to_do_is_the_steps_left_times_what_a_batch_can_hold(
-    entry: LanguageEntry, done: int, seconds: float
+    entry: LanguageSummary, done: int, seconds: float
 ) -> None:
     assert entry.work_seconds(done) == seconds
 
@@ -32,10 +32,10 @@ def test_a_batch_can_be_cut_into_as_many_shares_as_it_has_utterances() -> None:
 
 def test_what_is_too_long_is_left_out_and_counted(tmp_path: Path) -> None:
     shards = build_toy_shards(tmp_path, languages=1, train=6, dev=1)
-    (whole,) = take_census(toy_config(tmp_path / "run", Path("tiny-mms"), shards))[1]
+    (whole,) = summarise_languages(toy_config(tmp_path / "run", Path("tiny-mms"), shards))[1]
     assert (whole.utterances, whole.left_out) == (6, 0)
     longest = 1.5
     config = toy_config(tmp_path / "run", Path("tiny-mms"), shards, data={"max_seconds": longest})
-    (some,) = take_census(config)[1]
+    (some,) = summarise_languages(config)[1]
     assert 0 < some.utterances < 6 and some.left_out == 6 - some.utterances
     assert some.seconds <= longest * some.utterances and some.seconds < whole.seconds

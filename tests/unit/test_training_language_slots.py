@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from mms_dist.data.stream import Position
-from mms_dist.distributed.placement import Block, Work
+from mms_dist.distributed.placement import RankGroup, Work
 from mms_dist.model.bank import AdapterBank
 from mms_dist.model.initial import initial_tensors
 from mms_dist.model.layout import RowLayout
+from mms_dist.training.language_slots import LanguageSlots
 from mms_dist.training.optimizer import RowAdamW, RowStep
 from mms_dist.training.progress import FINISHED, Progress
-from mms_dist.training.roster import Candidate
-from mms_dist.training.workplace import Workplace
+from mms_dist.training.scheduler import QueuedLanguage
 from shards.vocabulary import FIXED, Vocabulary
 from tests.training import toy_config
 from tests.unit.test_training_stream import TABLE
@@ -47,7 +47,7 @@ class Bench:
             *(SimpleNamespace(language=languages.__getitem__), SimpleNamespace()),
         ]
         self.snapshot: Any = None
-        self.workplace = Workplace(*parts)
+        self.language_slots = LanguageSlots(*parts)
 
     def _index(self, code: str) -> Any:
         forget = lambda: self.asked.append(("forget table", code))  # noqa: E731
@@ -55,11 +55,11 @@ class Bench:
         return SimpleNamespace(language=code, vocabulary=self.vocabularies[code], table=table, forget=forget)
 
     def enter(self, code: str, *, slot: int = SLOT, **given: Any) -> Any:
-        return self.workplace.enter(Candidate(Work(code, 1.0), **given), slot, 5)
+        return self.language_slots.enter(QueuedLanguage(Work(code, 1.0), **given), slot, 5)
 
     def step(self, slot: int) -> None:
-        self.workplace.bank.grads[slot, :50] = 0.5
-        self.workplace.optimizer.step([RowStep(slot, 1, self.workplace.config.optim)])
+        self.language_slots.bank.grads[slot, :50] = 0.5
+        self.language_slots.optimizer.step([RowStep(slot, 1, self.language_slots.config.optim)])
 
 
 @pytest.fixture
@@ -71,45 +71,46 @@ def bench(tmp_path: Path) -> Bench:
 def test_a_language_starts_by_its_own_scheme_and_the_runs_seed(bench: Bench, code: str, scheme: str) -> None:
     bench.enter("ron" if code == "ukr" else "ukr")
     bench.step(SLOT)
-    trainee = bench.enter(code)
+    active = bench.enter(code)
     size = len(bench.vocabularies[code])
     expected = initial_tensors(LAYOUT, size, scheme=scheme, seed=SEED, language=code)
-    assert bench.workplace.bank.row(SLOT).equal(LAYOUT.to_row(expected).float())
+    assert bench.language_slots.bank.row(SLOT).equal(LAYOUT.to_row(expected).float())
     assert all(
-        (moment == 0).all() for moment in (bench.workplace.optimizer.exp_avg, bench.workplace.optimizer.exp_avg_sq)
+        (moment == 0).all()
+        for moment in (bench.language_slots.optimizer.exp_avg, bench.language_slots.optimizer.exp_avg_sq)
     )
-    assert (trainee.progress.round, trainee.progress.admitted_round, trainee.progress.step) == (5, 5, 0)
-    assert (trainee.position, trainee.slot) == (Position(), SLOT)
+    assert (active.progress.round, active.progress.admitted_round, active.progress.step) == (5, 5, 0)
+    assert (active.position, active.slot) == (Position(), SLOT)
 
 
 def test_all_of_a_language_goes_to_another_owner(bench: Bench, tmp_path: Path) -> None:
-    trainee = bench.enter("ukr")
+    active = bench.enter("ukr")
     bench.step(SLOT)
-    trainee.position, trainee.held_until, trainee.progress.step = Position(3, 4), 17, 9
-    parcel, other = bench.workplace.pack(trainee), Bench(tmp_path)
+    active.position, active.replay_until_round, active.progress.step = Position(3, 4), 17, 9
+    language_state, other = bench.language_slots.pack(active), Bench(tmp_path)
     other.enter("ron", slot=0)
     other.step(0)
-    came = other.workplace.unpack(parcel, 0, Block(2, 2), 3)
-    assert (came.language, came.position, came.held_until, came.slot) == ("ukr", Position(3, 4), 17, 0)
-    assert came.progress == trainee.progress and came.share.index == 1
+    came = other.language_slots.unpack(language_state, 0, RankGroup(2, 2), 3)
+    assert (came.language, came.position, came.replay_until_round, came.slot) == ("ukr", Position(3, 4), 17, 0)
+    assert came.progress == active.progress and came.share.index == 1
     assert other.asked[-1] == ("serve", ("ukr", 1, 2))
     for name in ("rows", "grads"):
-        ours, theirs = (getattr(each.workplace.bank, name).detach() for each in (bench, other))
+        ours, theirs = (getattr(each.language_slots.bank, name).detach() for each in (bench, other))
         assert theirs[0].equal(ours[SLOT])
     for name in ("exp_avg", "exp_avg_sq"):
-        ours, theirs = (getattr(each.workplace.optimizer, name) for each in (bench, other))
+        ours, theirs = (getattr(each.language_slots.optimizer, name) for each in (bench, other))
         assert theirs[0].equal(ours[SLOT]) and theirs[0].any()
 
 
 def test_nothing_of_a_language_that_leaves_stays(bench: Bench) -> None:
     stays, leaves = bench.enter("ron", slot=0), bench.enter("ukr")
-    for trainee in (stays, leaves):
-        bench.step(trainee.slot)
-    before = bench.workplace.bank.row(0).clone()
+    for active in (stays, leaves):
+        bench.step(active.slot)
+    before = bench.language_slots.bank.row(0).clone()
     bench.asked.clear()
-    bench.workplace.leave(leaves)
+    bench.language_slots.leave(leaves)
     assert {*bench.asked} == {("stop serving", "ukr"), ("forget features", "ukr"), ("forget table", "ukr")}
-    bank, optimizer = bench.workplace.bank, bench.workplace.optimizer
+    bank, optimizer = bench.language_slots.bank, bench.language_slots.optimizer
     for rows in (bank.rows.detach(), bank.grads, optimizer.exp_avg, optimizer.exp_avg_sq):
         assert (rows[SLOT] == 0).all()
     assert bank.row(0).equal(before) and optimizer.exp_avg[0].any()
@@ -120,10 +121,10 @@ def test_what_a_language_does_here_changes_nothing_that_others_know_of_its_check
     moments = {name: torch.full((LAYOUT.row_size(8),), 0.5) for name in ("exp_avg", "exp_avg_sq")}
     bench.snapshot = SimpleNamespace(step=7, adapter=adapter, optimizer=moments)
     restored = Progress("ukr", step=7, round=3, position=Position(1, 2))
-    trainee = bench.enter("ukr", restored=restored)
-    assert bench.workplace.bank.row(SLOT).equal(LAYOUT.to_row(adapter).float())
-    assert bench.workplace.optimizer.moments(SLOT)["exp_avg_sq"].equal(moments["exp_avg_sq"])
-    assert (trainee.progress.step, trainee.progress.round, trainee.position) == (7, 5, Position(1, 2))
-    trainee.progress.step, trainee.progress.status = 8, FINISHED
-    trainee.progress.best.cer = 0.1
+    active = bench.enter("ukr", restored=restored)
+    assert bench.language_slots.bank.row(SLOT).equal(LAYOUT.to_row(adapter).float())
+    assert bench.language_slots.optimizer.moments(SLOT)["exp_avg_sq"].equal(moments["exp_avg_sq"])
+    assert (active.progress.step, active.progress.round, active.position) == (7, 5, Position(1, 2))
+    active.progress.step, active.progress.status = 8, FINISHED
+    active.progress.best.cer = 0.1
     assert restored == Progress("ukr", step=7, round=3, position=Position(1, 2))

@@ -9,13 +9,13 @@ from launcher.doctor.site import Site
 if TYPE_CHECKING:
     from mms_dist.config import Config
     from mms_dist.model.shape import BaseShape
-    from mms_dist.training.census import LanguageEntry
     from mms_dist.training.hardware import Hardware
     from mms_dist.training.hardware_record import Kept
+    from mms_dist.training.summaries import LanguageSummary
 
 
 @dataclass
-class Subject:
+class Context:
     """A configuration, where it is to run, and what is known of it; None: could not be found out."""
 
     path: str
@@ -34,7 +34,7 @@ class Subject:
     shape: "BaseShape | None" = None
     loaded_base: str | None = None
     """The name that checkpoints know the base by, if it was loaded."""
-    languages: "list[LanguageEntry]" = field(default_factory=list)
+    languages: "list[LanguageSummary]" = field(default_factory=list)
     """Those that can be trained."""
     longest_seconds: float = 0.0
     """Of an utterance that is trained on."""

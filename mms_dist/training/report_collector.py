@@ -29,14 +29,14 @@ class Event:
 
 
 @dataclass
-class Notes:
+class RankReports:
     """What one rank has to tell, in its order."""
 
     happened: list[Event | EvaluationReport] = field(default_factory=list)
     rounds: list[RoundReport] = field(default_factory=list)
 
 
-class Messenger:
+class ReportCollector:
     """The monitor as the parts of training on any rank see it."""
 
     def __init__(self, comm: Comm, monitor: Monitor | None) -> None:
@@ -86,7 +86,7 @@ class Messenger:
         if self._comm.world == 1:
             return
         happened = [self._happened.popleft() for _ in range(len(self._happened))]
-        everyones = self._comm.collect(Notes(happened, self._rounds))
+        everyones = self._comm.collect(RankReports(happened, self._rounds))
         self._rounds, self._delivered = [], monotonic()
         if self._monitor is None or everyones is None:
             return

@@ -7,7 +7,7 @@ from datetime import timedelta
 from rich.console import Console
 from rich.text import Text
 
-from mms_dist.inspection.standing import KILLED, UNKNOWN, Standing
+from mms_dist.inspection.run_status import KILLED, UNKNOWN, RunStatus
 from mms_dist.monitor.cells import STATE_STYLES, age, bar, duration, percent
 from mms_dist.monitor.history import FINISHED, QUARANTINED, STATES, TRAINING, Gain
 from mms_dist.monitor.summary import languages_table, troubles
@@ -32,89 +32,89 @@ MEANING = {
 }
 
 
-def show(standing: Standing, console: Console, *, also: Sequence[tuple[str, str]] = ()) -> None:
+def show(run_status: RunStatus, console: Console, *, also: Sequence[tuple[str, str]] = ()) -> None:
     """Print it, with lines of name and text from whoever knows where it is at work and prints."""
-    more = [_more(standing)] if standing.begun else []  # which would have nothing to show
-    for name, text in [*_lines(standing), *(also or _logs(standing)), *more]:
+    more = [_more(run_status)] if run_status.begun else []  # which would have nothing to show
+    for name, text in [*_lines(run_status), *(also or _logs(run_status)), *more]:
         line = Text.assemble((f"{name:<{NAME_WIDTH}}", "bright_black"), text)
         console.print(line, soft_wrap=True, highlight=False)
-    if 0 < len(standing.languages) <= MOST_LANGUAGES:
+    if 0 < len(run_status.languages) <= MOST_LANGUAGES:
         console.print()
-        console.print(languages_table(standing.languages, console.width, now=standing.now))
-    console.print(troubles(standing.languages), end="")
+        console.print(languages_table(run_status.languages, console.width, now=run_status.now))
+    console.print(troubles(run_status.languages), end="")
 
 
-def _lines(standing: Standing) -> Iterator[tuple[str, Text | str]]:
-    yield "run", str(standing.directory)
-    yield "state", _state(standing)
-    if standing.languages:
-        yield "languages", _languages(standing)
-        yield "progress", _progress(standing)
-    gain = Gain.of(standing.languages)
+def _lines(run_status: RunStatus) -> Iterator[tuple[str, Text | str]]:
+    yield "run", str(run_status.directory)
+    yield "state", _state(run_status)
+    if run_status.languages:
+        yield "languages", _languages(run_status)
+        yield "progress", _progress(run_status)
+    gain = Gain.of(run_status.languages)
     if gain is not None:
         best = (f"{percent(gain.best)} %", "bold green")
         yield "CER", Text.assemble(f"mean of {gain.languages:,} languages {percent(gain.before)} → ", best)
-    if standing.pace is not None:
-        yield "rate", _rate(standing)
-    if standing.checkpoint_seconds is not None:
-        yield "checkpoint", _checkpoint(standing)
-    if standing.status is not None and standing.status.attempt > 1:
-        yield "restarts", _restarts(standing)
+    if run_status.pace is not None:
+        yield "rate", _rate(run_status)
+    if run_status.checkpoint_seconds is not None:
+        yield "checkpoint", _checkpoint(run_status)
+    if run_status.status is not None and run_status.status.attempt > 1:
+        yield "restarts", _restarts(run_status)
 
 
-def _logs(standing: Standing) -> list[tuple[str, str]]:
-    return [] if standing.logs is None else [("logs", str(standing.logs))]
+def _logs(run_status: RunStatus) -> list[tuple[str, str]]:
+    return [] if run_status.logs is None else [("logs", str(run_status.logs))]
 
 
-def _more(standing: Standing) -> tuple[str, str]:
-    return "more", f"mms-dist report {shlex.quote(str(standing.directory))}; {standing.summary.tensorboard_command}"
+def _more(run_status: RunStatus) -> tuple[str, str]:
+    return "more", f"mms-dist report {shlex.quote(str(run_status.directory))}; {run_status.summary.tensorboard_command}"
 
 
-def _state(standing: Standing) -> Text:
-    status, state = standing.status, standing.state
+def _state(run_status: RunStatus) -> Text:
+    status, state = run_status.status, run_status.state
     text = Text.assemble((state, STYLES.get(state, "bold yellow")))
     if status is not None:
         many = f"{status.processes:,} process{'es' if status.processes > 1 else ''}"
         text.append(
             f", {many}, rank 0 on {status.host}, process {status.pid}" if state == RunState.RUNNING else f", {many}"
         )
-    if standing.silent_seconds is not None:
-        text.append(f"; last heard of {age(standing.silent_seconds)} ago")
+    if run_status.silent_seconds is not None:
+        text.append(f"; last heard of {age(run_status.silent_seconds)} ago")
     if state == RunState.FAILED and status is not None:
-        text.append("; the same command may do better" if status.restart else "; mend it before starting again")
+        text.append("; the same command may do better" if status.restart else "; fix it before starting again")
     if state in MEANING:
         text.append(f"; {MEANING[state]}")
-    if standing.is_quiet:
+    if run_status.is_quiet:
         text.append("; that is long: it hangs, or was killed with its machine", "bold yellow")
     if status is not None and status.reason:
         text.append(f"\n{'':<{NAME_WIDTH}}{status.reason}", "red")
     return text
 
 
-def _languages(standing: Standing) -> Text:
-    text = Text(f"{len(standing.languages):,}:")
+def _languages(run_status: RunStatus) -> Text:
+    text = Text(f"{len(run_status.languages):,}:")
     for state in (FINISHED, *(each for each in STATES if each != FINISHED)):
-        if standing.count(state) or state != QUARANTINED:
+        if run_status.count(state) or state != QUARANTINED:
             name = {FINISHED: "done", TRAINING: "active"}.get(state, state)
-            text.append("  ").append(f"{standing.count(state):,} {name}", STATE_STYLES[state])
+            text.append("  ").append(f"{run_status.count(state):,} {name}", STATE_STYLES[state])
     return text
 
 
-def _progress(standing: Standing) -> Text:
+def _progress(run_status: RunStatus) -> Text:
     text = Text()
-    if standing.fraction is not None:
-        text.append_text(bar(standing.fraction, BAR_WIDTH, "magenta")).append(f" {100 * standing.fraction:.0f} %  ")
-    text.append(f"round {standing.round:,}")
-    if standing.steps is not None:
-        text.append(f", {standing.steps:,} steps of all languages together")
-    if standing.eta_seconds is not None:
-        end = (standing.now + timedelta(seconds=standing.eta_seconds)).astimezone()
-        text.append(f"; {duration(standing.eta_seconds)} left, until {end:%a %d %b %H:%M %Z}", "bold")
+    if run_status.fraction is not None:
+        text.append_text(bar(run_status.fraction, BAR_WIDTH, "magenta")).append(f" {100 * run_status.fraction:.0f} %  ")
+    text.append(f"round {run_status.round:,}")
+    if run_status.steps is not None:
+        text.append(f", {run_status.steps:,} steps of all languages together")
+    if run_status.eta_seconds is not None:
+        end = (run_status.now + timedelta(seconds=run_status.eta_seconds)).astimezone()
+        text.append(f"; {duration(run_status.eta_seconds)} left, until {end:%a %d %b %H:%M %Z}", "bold")
     return text
 
 
-def _rate(standing: Standing) -> str:
-    pace = standing.pace
+def _rate(run_status: RunStatus) -> str:
+    pace = run_status.pace
     assert pace is not None
     rate = f"{pace.audio_seconds_per_second:,.0f} s of audio a second, {pace.round_seconds:,.2f} s a round"
     if pace.steps_per_second:
@@ -122,15 +122,15 @@ def _rate(standing: Standing) -> str:
     return rate
 
 
-def _checkpoint(standing: Standing) -> str:
-    newest, oldest = standing.checkpoint_seconds, standing.at_risk_seconds
+def _checkpoint(run_status: RunStatus) -> str:
+    newest, oldest = run_status.checkpoint_seconds, run_status.at_risk_seconds
     assert newest is not None
     line = f"{age(newest)} ago"
     return line if oldest is None else f"{line}; a language in training would lose {age(oldest)} at most"
 
 
-def _restarts(standing: Standing) -> str:
-    status = standing.status
+def _restarts(run_status: RunStatus) -> str:
+    status = run_status.status
     assert status is not None
     line = f"{status.attempt - 1:,} by themselves since the last start by hand"
     return f"{line}, the last {status.stalled:,} without a step more" if status.stalled else line

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Protocol
 from uuid import uuid4
 
-from mms_dist.distributed.beats import name_ranks
+from mms_dist.distributed.heartbeats import name_ranks
 from mms_dist.distributed.patience import Patience
 from mms_dist.errors import CommError, ConfigError, ExitCode, MmsDistError, PeerError, StoppedEarly
 
@@ -37,7 +37,7 @@ class Store(Protocol):
     def check(self, keys: list[str], /) -> bool: ...
 
 
-def meet(
+def rendezvous(
     store: Store,
     *,
     rank: int,
@@ -54,15 +54,15 @@ def meet(
         StoppedEarly: a stop was requested here.
     """
     patience = patience or Patience(f"rank {rank} of {world}", "to meet before training")
-    meeting = _Meeting(store, rank, world, time.monotonic() + longest_seconds, patience)
+    rendezvous = _Rendezvous(store, rank, world, time.monotonic() + longest_seconds, patience)
     try:
-        return meeting.receive() if rank == 0 else meeting.join()
+        return rendezvous.receive() if rank == 0 else rendezvous.join()
     except (ConfigError, StoppedEarly) as error:
-        meeting.leave(error)
+        rendezvous.leave(error)
         raise
 
 
-class _Meeting:
+class _Rendezvous:
     def __init__(self, store: Store, rank: int, world: int, deadline: float, patience: Patience) -> None:
         self._store, self._rank, self._world = store, rank, world
         self._deadline, self._patience = deadline, patience

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, order=True)
-class Block:
+class RankGroup:
     """Ranks `first` … `first + size - 1`, which own a language together.
 
     Blocks of a level are aligned: `first` is a multiple of the level's size, and the last block of a level ends where

@@ -12,34 +12,34 @@ from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
 from mms_dist.data.loader import BatchLoader
 from mms_dist.data.stream import LanguageStream, Position
-from mms_dist.distributed.placement import Block
+from mms_dist.distributed.placement import RankGroup
 from mms_dist.errors import CheckpointError
 from mms_dist.model.bank import AdapterBank
+from mms_dist.training.active_language import ALONE, ActiveLanguage
 from mms_dist.training.earlier_identity import VERSIONS
 from mms_dist.training.features import FeatureSource
 from mms_dist.training.initial_adapters import InitialAdapters
-from mms_dist.training.messenger import Messenger
 from mms_dist.training.optimizer import RowAdamW
 from mms_dist.training.progress import QUARANTINED, Progress
-from mms_dist.training.roster import Candidate
+from mms_dist.training.report_collector import ReportCollector
+from mms_dist.training.scheduler import QueuedLanguage
 from mms_dist.training.selection import trainable
-from mms_dist.training.trainee import ALONE, Trainee
 from shards.index import LanguageIndex, ShardIndex
 
 
 @dataclass(frozen=True)
-class Parcel:
+class LanguageState:
     """A language on its way from one owner to another: everything of it that is not in the shards."""
 
     adapter: dict[str, Tensor]
     moments: dict[str, Tensor]
     progress: Progress
     position: Position
-    held_until: int
+    replay_until_round: int
 
 
 @dataclass
-class Workplace:
+class LanguageSlots:
     """The parts that hold something of an active language."""
 
     config: Config
@@ -50,101 +50,105 @@ class Workplace:
     features: FeatureSource
     store: CheckpointStore
     index: ShardIndex
-    monitor: Messenger
+    monitor: ReportCollector
 
-    def enter(self, candidate: Candidate, slot: int, round_number: int, block: Block = ALONE, rank: int = 0) -> Trainee:
+    def enter(
+        self, queued: QueuedLanguage, slot: int, round_number: int, group: RankGroup = ALONE, rank: int = 0
+    ) -> ActiveLanguage:
         """Put a language into a slot after round `round_number`, from its checkpoint or anew."""
-        language = candidate.language
+        language = queued.language
         anew = Progress(language, round=round_number, admitted_round=round_number)
-        progress = deepcopy(candidate.restored) or anew  # what the roster knows of it stays as it is on other ranks
-        trainee = self._trainee(progress, slot, block, rank)
-        if candidate.restored is None:
+        progress = deepcopy(queued.restored) or anew  # what the roster knows of it stays as it is on other ranks
+        active = self._trainee(progress, slot, group, rank)
+        if queued.restored is None:
             settings = self.config.for_language(language)
             first = InitialAdapters(self.bank.layout, self.config.run.seed)
-            self.bank.load(slot, first.tensors(settings.adapter.init, trainee.vocabulary))
+            self.bank.load(slot, first.tensors(settings.adapter.init, active.vocabulary))
             self.optimizer.load(slot, None)
         else:
-            self._restore(trainee, candidate, round_number)
-        self.serve(trainee)
-        return trainee
+            self._restore(active, queued, round_number)
+        self.serve(active)
+        return active
 
-    def pack(self, trainee: Trainee) -> Parcel:
+    def pack(self, active: ActiveLanguage) -> LanguageState:
         """All of a language, for another owner."""
-        return Parcel(
-            adapter=self.bank.tensors(trainee.slot),
-            moments=self.optimizer.moments(trainee.slot),
-            progress=trainee.progress,
-            position=trainee.position,
-            held_until=trainee.held_until,
+        return LanguageState(
+            adapter=self.bank.tensors(active.slot),
+            moments=self.optimizer.moments(active.slot),
+            progress=active.progress,
+            position=active.position,
+            replay_until_round=active.replay_until_round,
         )
 
-    def unpack(self, parcel: Parcel, slot: int, block: Block, rank: int) -> Trainee:
+    def unpack(self, language_state: LanguageState, slot: int, group: RankGroup, rank: int) -> ActiveLanguage:
         """Put a language that came from another owner into a slot."""
-        trainee = self._trainee(parcel.progress, slot, block, rank)
-        trainee.position, trainee.held_until = parcel.position, parcel.held_until
-        self.bank.load(slot, parcel.adapter)
-        self.optimizer.load(slot, parcel.moments)
-        self.serve(trainee)
-        return trainee
+        active = self._trainee(language_state.progress, slot, group, rank)
+        active.position, active.replay_until_round = language_state.position, language_state.replay_until_round
+        self.bank.load(slot, language_state.adapter)
+        self.optimizer.load(slot, language_state.moments)
+        self.serve(active)
+        return active
 
-    def serve(self, trainee: Trainee) -> None:
+    def serve(self, active: ActiveLanguage) -> None:
         """Read this rank's share of a language's batches from now on."""
-        self.loader.add(trainee.stream, trainee.vocabulary, trainee.share)
+        self.loader.add(active.stream, active.vocabulary, active.share)
 
-    def leave(self, trainee: Trainee) -> None:
+    def leave(self, active: ActiveLanguage) -> None:
         """Leave nothing of a language behind in its slot."""
-        self.loader.remove(trainee.language)
-        self.features.forget(trainee.language)
-        self.index.language(trainee.language).forget()
-        self.bank.scrub(trainee.slot)
-        self.optimizer.load(trainee.slot, None)
+        self.loader.remove(active.language)
+        self.features.forget(active.language)
+        self.index.language(active.language).forget()
+        self.bank.scrub(active.slot)
+        self.optimizer.load(active.slot, None)
 
-    def snapshot(self, trainee: Trainee) -> Snapshot:
+    def snapshot(self, active: ActiveLanguage) -> Snapshot:
         """A copy of all of the language, as it is now."""
         return Snapshot(
-            language=trainee.language,
-            step=trainee.progress.step,
-            adapter=self.bank.tensors(trainee.slot),
-            optimizer=self.optimizer.moments(trainee.slot),
-            state=trainee.progress.to_state()
-            | {"stream": trainee.stream.fingerprint, "base": self.base_identity}
+            language=active.language,
+            step=active.progress.step,
+            adapter=self.bank.tensors(active.slot),
+            optimizer=self.optimizer.moments(active.slot),
+            state=active.progress.to_state()
+            | {"stream": active.stream.fingerprint, "base": self.base_identity}
             | VERSIONS,
-            vocabulary=trainee.vocabulary.nested(),
+            vocabulary=active.vocabulary.nested(),
         )
 
-    def is_finite(self, trainee: Trainee) -> bool:
+    def is_finite(self, active: ActiveLanguage) -> bool:
         """Whether weights and moments are numbers that training can go on from."""
-        ((finite,),) = transfer.numbers(self.optimizer.is_finite(trainee.slot))
+        ((finite,),) = transfer.numbers(self.optimizer.is_finite(active.slot))
         return bool(finite)
 
-    def _trainee(self, progress: Progress, slot: int, block: Block, rank: int) -> Trainee:
+    def _trainee(self, progress: Progress, slot: int, group: RankGroup, rank: int) -> ActiveLanguage:
         index = self.index.language(progress.language)
         settings = self.config.for_language(progress.language)
         stream = training_stream(self.config, index)
-        return Trainee(progress, settings, stream, index.vocabulary, slot, progress.position, block=block, rank=rank)
+        return ActiveLanguage(
+            progress, settings, stream, index.vocabulary, slot, progress.position, group=group, rank=rank
+        )
 
-    def _restore(self, trainee: Trainee, candidate: Candidate, round_number: int) -> None:
+    def _restore(self, active: ActiveLanguage, queued: QueuedLanguage, round_number: int) -> None:
         """Load the checkpoint, and find the place in the stream at which the language goes on."""
-        progress = trainee.progress
-        snapshot = self.store.newest(trainee.language)
+        progress = active.progress
+        snapshot = self.store.newest(active.language)
         assert snapshot is not None, "only languages with a checkpoint are restored"
         if progress.status != QUARANTINED and snapshot.step != progress.step:
             raise CheckpointError(
-                f"rank {trainee.rank} reads step {snapshot.step} of {trainee.language} as the newest whole checkpoint, "
+                f"rank {active.rank} reads step {snapshot.step} of {active.language} as the newest whole checkpoint, "
                 f"another rank has read step {progress.step}: look at the file system of this machine, then run the "
                 "same command again"
             )
-        self.bank.load(trainee.slot, snapshot.adapter)
-        self.optimizer.load(trainee.slot, snapshot.optimizer)
-        if candidate.keeps_company(round_number):
-            trainee.held_until = progress.round
-            trainee.position = trainee.stream.back(progress.position, progress.round - round_number)
+        self.bank.load(active.slot, snapshot.adapter)
+        self.optimizer.load(active.slot, snapshot.optimizer)
+        if queued.is_replaying(round_number):
+            active.replay_until_round = progress.round
+            active.position = active.stream.back(progress.position, progress.round - round_number)
             return
-        if not candidate.unchanged:
-            if trainee.is_led_here:
-                self.monitor.event("data_changed", language=trainee.language, round=round_number, step=progress.step)
+        if not queued.unchanged:
+            if active.is_led_here:
+                self.monitor.event("data_changed", language=active.language, round=round_number, step=progress.step)
             progress.position = Position(progress.position.epoch + 1, 0)
-        trainee.position = progress.position
+        active.position = progress.position
         _restart_clock(progress, round_number)
 
 

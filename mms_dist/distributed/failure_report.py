@@ -1,6 +1,6 @@
 """Why a rank failed, left for the others: by themselves they would see only that it is gone.
 
-So the run's status says what to mend, on whichever rank it happened, and whether a restart can help.
+So the run's status says what to fix, on whichever rank it happened, and whether a restart can help.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from shards.errors import ShardsError
 _CLAIM, _WORDS = "failed", "failed/why"
 
 
-class LastWords:
+class FailureReport:
     """The first failure of a run's ranks, in the store they share. A rank that is killed leaves none."""
 
     def __init__(self, store: Store, rank: int) -> None:

@@ -13,7 +13,7 @@ from shards.read import ShardReader
 
 
 @dataclass(frozen=True)
-class LanguageEntry:
+class LanguageSummary:
     """One language before training: what can be trained on, and for how long."""
 
     language: str
@@ -42,9 +42,9 @@ class LanguageEntry:
         return max(0, self.steps - steps_done) * min(self.batch_seconds, self.seconds)
 
 
-def take_census(
+def summarise_languages(
     config: Config, tell: Callable[[str], None] = lambda doing: None
-) -> tuple[ShardIndex, list[LanguageEntry]]:
+) -> tuple[ShardIndex, list[LanguageSummary]]:
     """The index of the run's shards, and the languages by code. `tell` hears of each before it is read.
 
     Raises:
@@ -53,25 +53,25 @@ def take_census(
         ShardsError: shards are missing, or a shard is not as long as its index says.
     """
     index = ShardIndex.load(config.data.shards, config.data.languages)
-    strangers = sorted(set(config.languages) - set(index.languages))
-    if strangers:
+    unknown_languages = sorted(set(config.languages) - set(index.languages))
+    if unknown_languages:
         raise ConfigError(
-            f"languages.{strangers[0]} has settings of its own, but the run trains {', '.join(index.languages)}; "
-            "correct the code, or add it to data.languages and the shards"
+            f"languages.{unknown_languages[0]} has settings of its own, but the run trains "
+            f"{', '.join(index.languages)}; correct the code, or add it to data.languages and the shards"
         )
     reader = ShardReader(index)
     try:
-        census = []
+        summaries = []
         for language in index.languages:
             tell(f"reading the index of {language}")
-            census.append(_entry(config, index, reader, language))
+            summaries.append(_entry(config, index, reader, language))
             index.language(language).forget()
     finally:
         reader.close()
-    return index, census
+    return index, summaries
 
 
-def _entry(config: Config, index: ShardIndex, reader: ShardReader, language: str) -> LanguageEntry:
+def _entry(config: Config, index: ShardIndex, reader: ShardReader, language: str) -> LanguageSummary:
     for split in index.language(language).splits:
         reader.check_sizes(language, split)
     whole = index.language(language).table("train")
@@ -83,7 +83,7 @@ def _entry(config: Config, index: ShardIndex, reader: ShardReader, language: str
             "data.languages"
         )
     optim = config.for_language(language).optim
-    return LanguageEntry(
+    return LanguageSummary(
         language=language,
         utterances=len(table),
         seconds=float(table.durations.sum()),

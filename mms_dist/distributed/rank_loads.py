@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mms_dist.distributed.blocks import Block, Work
+from mms_dist.distributed.rank_groups import RankGroup, Work
 
 _HASH_BITS = 64
 
@@ -20,7 +20,7 @@ def home_rank(language: str, world: int) -> int:
     return int.from_bytes(digest, "big") * world >> _HASH_BITS
 
 
-class Floor:
+class RankLoads:
     """The ranks with what has been put on them.
 
     Attributes:
@@ -32,8 +32,8 @@ class Floor:
 
     def __init__(self, world: int, slots: int, sizes: Sequence[int]) -> None:
         self.world, self.sizes = world, sizes
-        self.blocks: dict[str, Block] = {}
-        self.height = 0.0
+        self.groups: dict[str, RankGroup] = {}
+        self.max_load = 0.0
         self.free_slots = world * slots
         self._slots = slots
         self.held_W = np.zeros(world, dtype=np.int64)
@@ -42,26 +42,26 @@ class Floor:
 
     @property
     def copies(self) -> int:
-        return sum(block.size for block in self.blocks.values())
+        return sum(group.size for group in self.groups.values())
 
     def put(self, work: Work, level: int, number: int) -> None:
         """Put a language on a block."""
-        block = self._block(level, number)
-        end = block.first + block.size
-        self.blocks[work.language] = block
-        self.free_slots -= block.size
-        self.held_W[block.first : end] += 1
+        group = self._block(level, number)
+        end = group.first + group.size
+        self.groups[work.language] = group
+        self.free_slots -= group.size
+        self.held_W[group.first : end] += 1
         for size, heights_K in zip(self.sizes[: level + 1], self._heights, strict=False):
-            heights_K[block.first // size : -(-end // size)] += work.seconds / block.size
+            heights_K[group.first // size : -(-end // size)] += work.seconds / group.size
         highest = self._heights[level][number]
-        self.height = max(self.height, highest)
-        full = block.first + np.flatnonzero(self.held_W[block.first : end] == self._slots)
+        self.max_load = max(self.max_load, highest)
+        full = group.first + np.flatnonzero(self.held_W[group.first : end] == self._slots)
         for size, heights_K in zip(self.sizes, self._heights, strict=True) if len(full) else ():
             heights_K[full // size] = math.inf
         for size, heights_K in zip(self.sizes[level + 1 :], self._heights[level + 1 :], strict=True):
-            if heights_K[block.first // size] >= highest:
+            if heights_K[group.first // size] >= highest:
                 break  # and so are those that hold this one
-            heights_K[block.first // size] = highest
+            heights_K[group.first // size] = highest
 
     def first_fit(self, level: int, home: int, seconds: float, bound: float) -> int | None:
         """The first block, from the home on, on which no rank comes to exceed the bound."""
@@ -86,9 +86,9 @@ class Floor:
         best = (math.inf, 0, 0)
         for level in allowed:
             heights_K = self._heights_with(level, seconds)
-            height = float(heights_K.min())
-            if height < best[0]:
-                best = (height, level, _first(heights_K == height, home // self.sizes[level]))
+            max_load = float(heights_K.min())
+            if max_load < best[0]:
+                best = (max_load, level, _first(heights_K == max_load, home // self.sizes[level]))
         assert best[0] < math.inf, "a rank has a free slot"
         return best[1:]
 
@@ -105,9 +105,9 @@ class Floor:
         heights_K[last] = self._heights[level][last] + seconds / self._block(level, last).size
         return heights_K
 
-    def _block(self, level: int, number: int) -> Block:
+    def _block(self, level: int, number: int) -> RankGroup:
         first = number * self.sizes[level]
-        return Block(first, min(self.sizes[level], self.world - first))
+        return RankGroup(first, min(self.sizes[level], self.world - first))
 
 
 def _first(true_K: np.ndarray, start: int) -> int:

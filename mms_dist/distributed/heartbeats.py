@@ -20,7 +20,7 @@ FRAMES_SHOWN = 40
 REPORTS_SHOWN = 8
 
 
-class Beat(NamedTuple):
+class Heartbeat(NamedTuple):
     """A sign of life.
 
     `number` counts beats: it stands still if the process is stopped. `ticks` counts the main thread's signs of life: it
@@ -35,13 +35,13 @@ class Beat(NamedTuple):
         return f"{self.number} {self.ticks} {self.state}"
 
     @classmethod
-    def decode(cls, raw: bytes) -> "Beat":
+    def decode(cls, raw: bytes) -> "Heartbeat":
         number, ticks, state = raw.decode().split(" ")
         return cls(int(number), int(ticks), state)
 
 
 @dataclass(frozen=True)
-class Whereabouts:
+class RankTrace:
     """Where a rank's main thread is, as it was last told."""
 
     doing: str
@@ -54,7 +54,7 @@ class Whereabouts:
         return json.dumps(asdict(self))
 
     @classmethod
-    def decode(cls, raw: bytes) -> "Whereabouts":
+    def decode(cls, raw: bytes) -> "RankTrace":
         return cls(**json.loads(raw))
 
 
@@ -92,30 +92,30 @@ def stack_of_thread(thread: int) -> str:
 class _Seen:
     """A rank's last beat, and since when its counters have stood still."""
 
-    beat: Beat | None
+    heartbeat: Heartbeat | None
     number_since: float
     ticks_since: float
 
 
-class Sightings:
+class HeartbeatMonitor:
     """What one observer saw of all ranks while it waited."""
 
     def __init__(self) -> None:
         self._seen: dict[int, _Seen] = {}
 
-    def look(self, beats: Mapping[int, Beat | None], now: float) -> None:
+    def look(self, heartbeats: Mapping[int, Heartbeat | None], now: float) -> None:
         """Take note of every rank's beat, None for a rank that has not beaten yet; `now` is in seconds."""
-        for rank, beat in beats.items():
+        for rank, heartbeat in heartbeats.items():
             seen = self._seen.get(rank)
-            if seen is None or seen.beat is None or beat is None:
-                first = now if seen is None or beat is not None else seen.number_since
-                self._seen[rank] = _Seen(beat, first, first)
+            if seen is None or seen.heartbeat is None or heartbeat is None:
+                first = now if seen is None or heartbeat is not None else seen.number_since
+                self._seen[rank] = _Seen(heartbeat, first, first)
                 continue
-            if beat.number != seen.beat.number:
+            if heartbeat.number != seen.heartbeat.number:
                 seen.number_since = now
-            if beat.ticks != seen.beat.ticks:
+            if heartbeat.ticks != seen.heartbeat.ticks:
                 seen.ticks_since = now
-            seen.beat = beat
+            seen.heartbeat = heartbeat
 
     def hung(self, now: float, still_seconds: float) -> dict[int, str]:
         """The ranks that hold the others up, and how that shows.
@@ -128,47 +128,47 @@ class Sightings:
     def locked(self, now: float, still_seconds: float) -> bool:
         """Whether every rank waits for others, and none has got any further for so long."""
         return all(
-            seen.beat is not None and seen.beat.state == WAITING and now - seen.ticks_since >= still_seconds
+            seen.heartbeat is not None and seen.heartbeat.state == WAITING and now - seen.ticks_since >= still_seconds
             for seen in self._seen.values()
         )
 
 
 def _fault(seen: _Seen, now: float, still_seconds: float) -> str | None:
     dead, stuck = now - seen.number_since, now - seen.ticks_since
-    if seen.beat is None:
+    if seen.heartbeat is None:
         return f"never arrived at the run, for {dead:.3g} s" if dead >= still_seconds else None
-    if seen.beat.state == LEFT:
+    if seen.heartbeat.state == LEFT:
         return f"left the run {stuck:.3g} s ago or earlier" if stuck >= still_seconds else None
-    is_stuck = seen.beat.state == WORKING and stuck >= still_seconds
+    is_stuck = seen.heartbeat.state == WORKING and stuck >= still_seconds
     if dead >= still_seconds or (is_stuck and dead >= still_seconds / 4):
         return f"shows no sign of life for {dead:.3g} s: the process is stopped or gone, or its host is"
     return f"its process lives, but does not get on for {stuck:.3g} s" if is_stuck else None
 
 
-def hang_report(hung: Mapping[int, str], whereabouts: Mapping[int, Whereabouts]) -> str:
+def hang_report(hung: Mapping[int, str], traces: Mapping[int, RankTrace]) -> str:
     """Who hangs, where, and with which stack: the first line says it in short."""
     some = list(hung)[:REPORTS_SHOWN]
-    place = whereabouts.get(some[0])
+    place = traces.get(some[0])
     known = f" at {place.doing!r} (rank {some[0]}, host {place.host}, process {place.pid})" if place else ""
     parts = [f"{name_ranks(hung)} {'hangs' if len(hung) == 1 else 'hang'}{known}"]
-    parts += [_paragraph(f"rank {rank}", hung[rank], whereabouts.get(rank)) for rank in some]
+    parts += [_paragraph(f"rank {rank}", hung[rank], traces.get(rank)) for rank in some]
     if len(hung) > len(some):
         parts.append(f"and {len(hung) - len(some)} more, of which only the ranks are given here")
     return "\n".join(parts)
 
 
-def lock_report(whereabouts: Mapping[int, Whereabouts]) -> str:
+def lock_report(traces: Mapping[int, RankTrace]) -> str:
     """Who waits for what if all wait; ranks that wait for the same share a paragraph, with the stack of the first."""
     groups: dict[str, list[int]] = defaultdict(list)
-    for rank, place in sorted(whereabouts.items()):
+    for rank, place in sorted(traces.items()):
         groups[place.waiting_for or place.doing].append(rank)
     parts = ["every rank waits for others and none gets on: their calls do not match, or the network broke"]
     for what, ranks in groups.items():
-        parts.append(_paragraph(name_ranks(ranks), f"waiting for {what}", whereabouts[ranks[0]]))
+        parts.append(_paragraph(name_ranks(ranks), f"waiting for {what}", traces[ranks[0]]))
     return "\n".join(parts)
 
 
-def _paragraph(who: str, fault: str, place: Whereabouts | None) -> str:
+def _paragraph(who: str, fault: str, place: RankTrace | None) -> str:
     if place is None:
         return f"  {who}: {fault}"
     doing = place.doing if place.waiting_for is None else f"{place.doing}, waiting for {place.waiting_for}"

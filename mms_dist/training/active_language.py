@@ -4,17 +4,17 @@ from dataclasses import dataclass, field
 
 from mms_dist.config import LanguageSettings
 from mms_dist.data.batch import BatchRequest
-from mms_dist.data.share import Share
+from mms_dist.data.batch_shard import BatchShard
 from mms_dist.data.stream import LanguageStream, Position
-from mms_dist.distributed.placement import Block
+from mms_dist.distributed.placement import RankGroup
 from mms_dist.training.progress import ACTIVE, Progress
 from shards.vocabulary import Vocabulary
 
-ALONE = Block(0, 1)
+ALONE = RankGroup(0, 1)
 
 
 @dataclass
-class Trainee:
+class ActiveLanguage:
     """What the round loop needs of an active language.
 
     `position` is the next batch of its stream. Up to and including round `held_until` the language only keeps the
@@ -28,8 +28,8 @@ class Trainee:
     vocabulary: Vocabulary
     slot: int
     position: Position = field(default_factory=Position)
-    held_until: int = -1
-    block: Block = ALONE
+    replay_until_round: int = -1
+    group: RankGroup = ALONE
     rank: int = 0
 
     @property
@@ -37,21 +37,21 @@ class Trainee:
         return self.progress.language
 
     @property
-    def share(self) -> Share:
+    def share(self) -> BatchShard:
         """This rank's part of its batches."""
-        return Share(self.rank - self.block.first, self.block.size)
+        return BatchShard(self.rank - self.group.first, self.group.size)
 
     @property
     def is_led_here(self) -> bool:
         """The first of its owners writes its checkpoints and speaks for it."""
-        return self.rank == self.block.lead
+        return self.rank == self.group.lead
 
     def request(self) -> BatchRequest:
         return BatchRequest(self.language, self.position)
 
-    def is_held(self, round_number: int) -> bool:
-        return round_number <= self.held_until
+    def is_replaying(self, round_number: int) -> bool:
+        return round_number <= self.replay_until_round
 
     def leaves_after(self, round_number: int) -> bool:
         """A language that had ended before the restart goes once the others have caught up."""
-        return self.progress.status != ACTIVE and round_number >= self.held_until
+        return self.progress.status != ACTIVE and round_number >= self.replay_until_round

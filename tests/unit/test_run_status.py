@@ -17,7 +17,7 @@ from launcher.cli import main
 from mms_dist.config import Config
 from mms_dist.config.load import write_config
 from mms_dist.config.schema import Optim
-from mms_dist.inspection.standing import read_standing
+from mms_dist.inspection.run_status import read_standing
 from mms_dist.monitor.events import EventLog
 from mms_dist.monitor.pace import read_pace
 from mms_dist.monitor.report import LanguageRound, RoundReport
@@ -88,16 +88,16 @@ def _checkpoint(run: Path, code: str, step: int, *, age_seconds: float) -> None:
 
 
 def test_a_run_at_work_tells_its_rate_time_left_and_what_a_kill_would_cost(run: Path) -> None:
-    standing = read_standing(run, now=NOW)
-    assert (standing.state, standing.round) == ("running", 30)
-    assert [standing.count(state) for state in ("finished", "training", "waiting")] == [0, 2, 1]
+    run_status = read_standing(run, now=NOW)
+    assert (run_status.state, run_status.round) == ("running", 30)
+    assert [run_status.count(state) for state in ("finished", "training", "waiting")] == [0, 2, 1]
     # Rounds tell of the ten steps each that came after the last event: 40 + 20 of 300.
-    assert (standing.steps, standing.remaining_steps) == (60, 240)
-    assert standing.pace is not None
-    assert standing.pace.audio_seconds_per_second == pytest.approx(20.0)
-    assert standing.eta_seconds == pytest.approx(240.0)  # two steps every two seconds
-    assert standing.checkpoint_seconds == pytest.approx(60)
-    assert standing.at_risk_seconds == pytest.approx(90)
+    assert (run_status.steps, run_status.remaining_steps) == (60, 240)
+    assert run_status.pace is not None
+    assert run_status.pace.audio_seconds_per_second == pytest.approx(20.0)
+    assert run_status.eta_seconds == pytest.approx(240.0)  # two steps every two seconds
+    assert run_status.checkpoint_seconds == pytest.approx(60)
+    assert run_status.at_risk_seconds == pytest.approx(90)
 
 
 def test_the_pace_is_of_the_last_attempt_and_counts_what_happens_between_rounds(run: Path) -> None:
@@ -113,10 +113,10 @@ def test_the_pace_is_of_the_last_attempt_and_counts_what_happens_between_rounds(
 
 def test_an_attempt_that_has_drawn_nothing_yet_is_not_given_the_pace_of_the_one_before(run: Path) -> None:
     _status(run, started=NOW.isoformat(), steps_at_start=40, steps=40, attempt=2)
-    standing = read_standing(run, now=NOW)
-    assert standing.pace is None
-    assert standing.eta_seconds is None
-    assert (standing.steps, standing.remaining_steps) == (40, 260)
+    run_status = read_standing(run, now=NOW)
+    assert run_status.pace is None
+    assert run_status.eta_seconds is None
+    assert (run_status.steps, run_status.remaining_steps) == (40, 260)
 
 
 def test_a_round_that_is_being_written_is_passed_over(run: Path) -> None:
@@ -153,7 +153,7 @@ def test_a_run_on_another_machine_of_which_nothing_is_heard_is_told_of(run: Path
         ({"state": "preempted", "exit_code": 75}, ["preempted", "the same command goes on"]),
         (
             {"state": "failed", "exit_code": 2, "restart": False, "reason": "no such shard"},
-            ["no such shard", "mend it"],
+            ["no such shard", "fix it"],
         ),
         (
             {"state": "failed", "exit_code": 1, "reason": "lost rank 3"},
@@ -195,8 +195,8 @@ def test_a_start_that_failed_before_any_language_is_told_of(tmp_path: Path, caps
 
 def test_a_run_without_status_is_told_of_by_its_events(run: Path) -> None:
     (run / "status.json").unlink()
-    standing = read_standing(run, now=NOW)
-    assert (standing.state, standing.steps, standing.eta_seconds) == ("unknown", None, None)
+    run_status = read_standing(run, now=NOW)
+    assert (run_status.state, run_status.steps, run_status.eta_seconds) == ("unknown", None, None)
     EventLog(run / "events.jsonl").write("run_finished", round=30)
     assert read_standing(run, now=NOW).state == "finished"
 
@@ -235,16 +235,16 @@ def test_a_real_run_stopped_and_finished(tmp_path: Path, small_base: Path) -> No
         return len(asked) > 4
 
     assert train(config, stop_requested=stop) == "preempted"
-    standing = read_standing(config.run.directory)
-    assert (standing.state, standing.count("training")) == ("preempted", 2)
-    assert standing.steps is not None and standing.remaining_steps is not None
-    assert standing.steps + standing.remaining_steps == 24
+    run_status = read_standing(config.run.directory)
+    assert (run_status.state, run_status.count("training")) == ("preempted", 2)
+    assert run_status.steps is not None and run_status.remaining_steps is not None
+    assert run_status.steps + run_status.remaining_steps == 24
     assert train(config) == "finished"
-    standing = read_standing(config.run.directory)
-    assert (standing.state, standing.count("finished"), standing.steps, standing.remaining_steps) == (
+    run_status = read_standing(config.run.directory)
+    assert (run_status.state, run_status.count("finished"), run_status.steps, run_status.remaining_steps) == (
         "finished",
         2,
         24,
         0,
     )
-    assert standing.fraction == 1.0
+    assert run_status.fraction == 1.0

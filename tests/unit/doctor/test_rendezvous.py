@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from launcher.doctor.meeting import Meeting
+from launcher.doctor.rendezvous import Meeting
 from launcher.doctor.report import Examined
 from mms_dist.distributed import comm, patience
 from mms_dist.errors import ConfigError
@@ -20,9 +20,9 @@ def test_those_that_have_said_nothing_are_named_before_the_time_is_over(
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    meeting = Meeting(1.0, WHOLE | {"MASTER_PORT": port})
-    meeting.tell("examined", Examined("node0", []))
-    assert list(meeting.hear("examined")) == [0]
+    rendezvous = Meeting(1.0, WHOLE | {"MASTER_PORT": port})
+    rendezvous.tell("examined", Examined("node0", []))
+    assert list(rendezvous.hear("examined")) == [0]
     (line,) = capfd.readouterr().err.splitlines()
     assert "rank 0 of 4 has waited" in line and f"ranks 1-3 at 127.0.0.1:{port}" in line
 

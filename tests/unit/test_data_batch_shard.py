@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mms_dist.data.share import WHOLE, Share
+from mms_dist.data.batch_shard import WHOLE, BatchShard
 
 
 def parts(items: np.ndarray, owners: int) -> list[np.ndarray]:
-    return [Share(index, owners).take(items) for index in range(owners)]
+    return [BatchShard(index, owners).take(items) for index in range(owners)]
 
 
 @settings(max_examples=200, deadline=None)

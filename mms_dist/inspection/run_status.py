@@ -26,7 +26,7 @@ QUIET_SECONDS, QUIET_ROUNDS = 300.0, 5
 
 
 @dataclass(frozen=True)
-class Standing:
+class RunStatus:
     """A run at one moment. Times and counts are None where the run's files do not tell them."""
 
     directory: Path
@@ -187,7 +187,7 @@ class Standing:
 
 def read_standing(
     run_directory: str | os.PathLike[str], *, awaited: bool = False, now: datetime | None = None
-) -> Standing:
+) -> RunStatus:
     """Look at a run's folder; nothing is written or locked there.
 
     Args:
@@ -204,7 +204,7 @@ def read_standing(
     else:
         _, history = read_run(directory)
     pace = read_pace(directory, since=_moment(status.started) if status else None)
-    return Standing(
+    return RunStatus(
         directory=directory,
         status=status,
         history=history,

@@ -9,8 +9,8 @@ import pytest
 from torch.distributed import TCPStore
 
 from mms_dist.distributed import patience
-from mms_dist.distributed.meeting import meet
 from mms_dist.distributed.patience import Patience
+from mms_dist.distributed.rendezvous import rendezvous
 from mms_dist.errors import CommError, ConfigError, PeerError, StoppedEarly
 
 WORLD = 4
@@ -28,7 +28,8 @@ def client(server: TCPStore) -> TCPStore:
 def start(server: TCPStore, ranks: list[int], *, longest_seconds: float = 10) -> list[str]:
     with ThreadPoolExecutor(len(ranks)) as pool:
         calls = [
-            pool.submit(meet, client(server), rank=rank, world=WORLD, longest_seconds=longest_seconds) for rank in ranks
+            pool.submit(rendezvous, client(server), rank=rank, world=WORLD, longest_seconds=longest_seconds)
+            for rank in ranks
         ]
         return [call.result() for call in calls]
 
@@ -53,7 +54,7 @@ def test_ranks_that_do_not_come_are_named(server: TCPStore) -> None:
 
 
 def test_a_rank_alone_waits_for_nobody(server: TCPStore) -> None:
-    assert meet(client(server), rank=0, world=1)
+    assert rendezvous(client(server), rank=0, world=1)
 
 
 def attempt(server: TCPStore, ranks: list[tuple[int, int]], stopped: int | None = None) -> list[BaseException | str]:
@@ -63,7 +64,7 @@ def attempt(server: TCPStore, ranks: list[tuple[int, int]], stopped: int | None 
     def one(rank: int, world: int) -> BaseException | str:
         wait = Patience(f"rank {rank} of {world}", "here", lambda: rank == stopped and time.monotonic() > stop_at)
         try:
-            return meet(client(server), rank=rank, world=world, longest_seconds=10, patience=wait)
+            return rendezvous(client(server), rank=rank, world=world, longest_seconds=10, patience=wait)
         except BaseException as error:
             return error
 
@@ -73,7 +74,9 @@ def attempt(server: TCPStore, ranks: list[tuple[int, int]], stopped: int | None 
 
 def test_nobody_goes_on_before_all_have_come(server: TCPStore) -> None:
     with pytest.raises(CommError, match="rank 1 of 4 waited for ranks 2, 3, which"), ThreadPoolExecutor(2) as pool:
-        calls = [pool.submit(meet, client(server), rank=rank, world=WORLD, longest_seconds=0.5) for rank in (0, 1)]
+        calls = [
+            pool.submit(rendezvous, client(server), rank=rank, world=WORLD, longest_seconds=0.5) for rank in (0, 1)
+        ]
         calls[1].result()
 
 

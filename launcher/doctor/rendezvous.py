@@ -11,8 +11,8 @@ from dataclasses import asdict
 from typing import Any
 
 from launcher.doctor.report import Examined
-from mms_dist.distributed.beats import name_ranks
 from mms_dist.distributed.comm import store_at
+from mms_dist.distributed.heartbeats import name_ranks
 from mms_dist.distributed.place import Place
 
 POLL_SECONDS = 0.05

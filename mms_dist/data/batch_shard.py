@@ -6,7 +6,7 @@ import numpy as np
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class BatchShard:
     """Number `index` of `of` parts that every batch is dealt into; the default is all of it."""
 
     index: int = 0
@@ -24,5 +24,5 @@ class Share:
         return items[np.where(turn % 2 == 0, place, self.of - 1 - place) == self.index]
 
 
-WHOLE = Share()
+WHOLE = BatchShard()
 """Of a language with one owner."""

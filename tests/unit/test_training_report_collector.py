@@ -7,7 +7,7 @@ from typing import Any, cast
 from mms_dist.distributed.comm import Comm
 from mms_dist.monitor.monitor import Monitor
 from mms_dist.monitor.report import EvaluationReport, LanguageRound, RoundReport
-from mms_dist.training.messenger import DAMAGED, Event, Messenger, Notes
+from mms_dist.training.report_collector import DAMAGED, Event, RankReports, ReportCollector
 
 
 @dataclass
@@ -33,7 +33,7 @@ def _report(number: int, language: str) -> RoundReport:
 
 def test_what_other_ranks_tell_is_told_between_the_rounds_between_which_it_happened() -> None:
     scores = SimpleNamespace(cer=0.5, wer=0.5, utterances=2)
-    elsewhere = Notes(
+    elsewhere = RankReports(
         [
             Event("admitted", {"round": 3, "language": "ron"}),
             EvaluationReport("ron", 5, 5, scores, True, []),
@@ -45,10 +45,10 @@ def test_what_other_ranks_tell_is_told_between_the_rounds_between_which_it_happe
     )
     comm = SimpleNamespace(world=2, is_first=True, collect=lambda mine: [mine, elsewhere])
     heard = Heard()
-    messenger = Messenger(cast(Comm, comm), cast(Monitor, heard))
+    report_collector = ReportCollector(cast(Comm, comm), cast(Monitor, heard))
     for number in (4, 5, 6):
-        messenger.round(_report(number, "ita"))
-    messenger.deliver()
+        report_collector.round(_report(number, "ita"))
+    report_collector.deliver()
     assert heard.words == [
         ("admitted", 3, "ron"),
         ("checkpoint_saved", 3, "ron"),
