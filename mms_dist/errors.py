@@ -6,6 +6,8 @@ The command line prints the message and exits with the error's code; a traceback
 
 from enum import IntEnum
 
+from shards.errors import ReportedError
+
 
 class ExitCode(IntEnum):
     """Exit statuses of every command; `slurm/lib.sh` has the same ones (a test compares)."""
@@ -27,7 +29,7 @@ class ExitCode(IntEnum):
     """Of the output (128 + SIGPIPE)."""
 
 
-class MmsDistError(Exception):
+class MmsDistError(ReportedError):
     """Base of everything a user, a file or a machine can cause in the training system."""
 
     exit_code: int = ExitCode.USER_ERROR
@@ -74,9 +76,12 @@ class CommError(MmsDistError):
 class PeerError(MmsDistError):
     """Another rank has failed and says why; this one has nothing to add, and ends with the same exit code."""
 
-    def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
+    def __init__(self, found: str, exit_code: int, fix: str | None = None) -> None:
+        super().__init__(found, fix)
         self.exit_code = exit_code
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return PeerError, (self.found, self.exit_code, self.fix)
 
 
 class IncompleteError(TrainingError):

@@ -73,6 +73,6 @@ def replace_text(path: Path, text: str) -> None:
         with contextlib.suppress(OSError):
             staged.unlink(missing_ok=True)
         raise TrainingError(
-            f"cannot write {path}: {error.strerror or error}; free space there, make the folder writable, or choose "
-            "another run.directory"
+            f"cannot write {path}: {error.strerror or error}",
+            fix="free space there, make the folder writable, or choose another run.directory",
         ) from error

@@ -104,8 +104,8 @@ def build_shards(
                         continue
                     except BrokenProcessPool as error:
                         raise ShardsError(
-                            f"a process of the build died in {plan.language}, perhaps for want of memory; run the same "
-                            "command again with fewer --workers: finished shards are kept"
+                            f"a process of the build died in {plan.language}, perhaps for want of memory",
+                            fix="run the same command again with fewer --workers: finished shards are kept",
                         ) from error
             report.indexes[plan.language] = index
             progress.finished(plan.language, index, reused=plan.language in report.reused)
@@ -157,13 +157,13 @@ class _LanguageBuild:
             if force:
                 return
             raise ShardsError(
-                f"{self.target / INDEX_NAME} is missing or damaged; --lang {self.plan.language} --force builds it "
-                "again and replaces everything in that folder"
+                f"{self.target / INDEX_NAME} is missing or damaged",
+                fix=f"--lang {self.plan.language} --force builds it again and replaces everything in that folder",
             )
         if made is None or made.get("indexed"):
             raise ShardsError(
-                f"{self.target} holds files that 'shards build' did not make; move them away, or choose another folder "
-                "for the shards"
+                f"{self.target} holds files that 'shards build' did not make",
+                fix="move them away, or choose another folder for the shards",
             )
 
     def finished_index(self) -> dict[str, Any] | None:
@@ -230,7 +230,7 @@ class _LanguageBuild:
         if not writers["train"].parts:
             shutil.rmtree(self.staging)
             held_out = sum(part.info.samples for part in parts)
-            raise SourceError(no_training_utterances(self.plan.language, drops, held_out=held_out))
+            raise no_training_utterances(self.plan.language, drops, held_out=held_out)
         build = {"fingerprint": self.fingerprint, "options": _options(self.plan, self.options)}
         index = write_index(self.staging / "shards", self.plan.language, parts, drops, build=build)
         old = self.staging / "old"

@@ -33,7 +33,7 @@ class ShardCache:
             (self.directory / _LOCKS).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StorageError(
-                f"the shard cache {directory} can not be made: {error.strerror}; set data.cache_directory"
+                f"the shard cache {directory} can not be made: {error.strerror}", fix="set data.cache_directory"
             ) from error
 
     @classmethod
@@ -63,7 +63,8 @@ class ShardCache:
         if shard.bytes > self.capacity_bytes:
             raise StorageError(
                 f"shard {url} has {shard.bytes:,} bytes, the shard cache {self.directory} holds "
-                f"{self.capacity_bytes:,}; raise data.cache_gib"
+                f"{self.capacity_bytes:,}",
+                fix="raise data.cache_gib",
             )
         partial = path.with_suffix(_PARTIAL)
         try:
@@ -80,8 +81,11 @@ class ShardCache:
                     raise _wrong_length(url, shard, target.written_bytes)
                 if target.sha256.hexdigest() != shard.sha256:
                     raise StorageError(
-                        f"shard {url} has another SHA-256 than its index says; fetch its folder's index.json and "
-                        "samples.parquet again, or the shard itself ('mms-dist shards verify')"
+                        f"shard {url} has another SHA-256 than its index says",
+                        fix=(
+                            "fetch its folder's index.json and samples.parquet again, or the shard itself ('mms-dist "
+                            "shards verify')"
+                        ),
                     )
                 stream.flush()
                 os.fsync(stream.fileno())
@@ -90,8 +94,8 @@ class ShardCache:
             raise _wrong_length(url, shard, None) from error
         except OSError as error:
             raise StorageError(
-                f"shard {url} can not be kept in the shard cache {self.directory}: {error.strerror}; set "
-                "data.cache_directory to a disk with room, or lower data.cache_gib"
+                f"shard {url} can not be kept in the shard cache {self.directory}: {error.strerror}",
+                fix="set data.cache_directory to a disk with room, or lower data.cache_gib",
             ) from error
         finally:
             partial.unlink(missing_ok=True)

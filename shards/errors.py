@@ -7,8 +7,25 @@ import difflib
 from collections.abc import Iterable
 
 
-class ShardsError(Exception):
-    """Something about recordings, transcripts or shards is not as it must be; the message names the fix."""
+class ReportedError(Exception):
+    """What was found and how to fix it, apart; as text they are one line.
+
+    Attributes:
+        found: what is wrong, with what was expected where that is not obvious.
+        fix: the flag, the command or the change that helps; None where `found` says it or nothing can be done.
+    """
+
+    def __init__(self, found: str, fix: str | None = None) -> None:
+        super().__init__(found, fix)  # pickle calls the class with these
+        self.found = found
+        self.fix = fix
+
+    def __str__(self) -> str:
+        return self.found if self.fix is None else f"{self.found}; {self.fix}"
+
+
+class ShardsError(ReportedError):
+    """Something about recordings, transcripts or shards is not as it must be."""
 
 
 class SourceError(ShardsError):
@@ -40,11 +57,10 @@ class TruncatedShardError(ShardsError):
         self, shard: str, *, bytes_found: int | None, bytes_expected: int, fix: str, told_by: str = "its index says"
     ) -> None:
         found = "is missing" if bytes_found is None else f"has {bytes_found:,} bytes"
-        super().__init__(f"shard {shard} {found}; {told_by} {bytes_expected:,} bytes; {fix}")
+        super().__init__(f"shard {shard} {found} ({told_by} {bytes_expected:,} bytes)", fix)
         self.shard = shard
         self.bytes_found = bytes_found
         self.bytes_expected = bytes_expected
-        self.fix = fix
         self.told_by = told_by
 
     def __reduce__(self) -> tuple[object, ...]:

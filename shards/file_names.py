@@ -44,7 +44,8 @@ class FileFinder:
         if len(forms) > 1:
             raise SourceError(
                 f"{folder} holds {len(forms)} files whose names look the same, {path.name!r}, written with composed "
-                "and with decomposed characters (NFC and NFD); remove or rename one of them"
+                "and with decomposed characters (NFC and NFD)",
+                fix="remove or rename one of them",
             )
         return folder / (forms[0] if forms else path.name)
 

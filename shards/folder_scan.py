@@ -84,6 +84,6 @@ def _entries(folder: str, *, hidden: bool) -> list[os.DirEntry[str]]:
         if hidden:  # such as lost+found, which only root may read
             return []
         raise SourceError(
-            f"folder {printable(folder)} can not be read: {error.strerror or error}; change its permissions, or move "
-            "it out of the source"
+            f"folder {printable(folder)} can not be read: {error.strerror or error}",
+            fix="change its permissions, or move it out of the source",
         ) from error

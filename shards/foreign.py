@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from shards import storage
-from shards.errors import ShardsError, SourceError, StorageError
+from shards.errors import ShardsError, StorageError
 from shards.foreign_samples import FoundSample, TarSurvey, survey_tar
 from shards.foreign_tars import ForeignTar, deeper_note, find_tars, packed_beside, split_of
 from shards.foreign_text import choose_fields, fields_note, fields_to_look_for, samples_of_other_languages
@@ -86,7 +86,7 @@ def index_language(
         drops.add("packed", f"{path.relative_to(folder).as_posix()}: {way}")
     if not any(part.info.samples for part in parts if part.split == "train"):
         held_out = sum(part.info.samples for part in parts)
-        raise SourceError(no_training_utterances(language, drops, held_out=held_out))
+        raise no_training_utterances(language, drops, held_out=held_out)
     described_options = {"limits": asdict(options.limits), "reading": reading}
     sums = [part.info.sha256 for part in parts]
     fingerprint = hashlib.blake2b(json.dumps([described_options, sums], sort_keys=True).encode(), digest_size=16)
@@ -100,8 +100,8 @@ def index_language(
             with contextlib.suppress(OSError):
                 folder.rmdir()
         raise StorageError(
-            f"the index of {language} can not be written to {folder}: {error.strerror}; nothing of it was kept. Make "
-            f"room there, or {_elsewhere(language)}"
+            f"the index of {language} can not be written to {folder}: {error.strerror}",
+            fix=f"nothing of it was kept. Make room there, or {_elsewhere(language)}",
         ) from error
 
 
@@ -123,8 +123,8 @@ def _survey(
                 advance()
     except BrokenProcessPool as error:
         raise ShardsError(
-            f"a process died while it read the tars of {language}, perhaps for want of memory; run the same command "
-            "again with fewer --workers"
+            f"a process died while it read the tars of {language}, perhaps for want of memory",
+            fix="run the same command again with fewer --workers",
         ) from error
     return surveys
 
@@ -139,15 +139,15 @@ def _check_writable(folder: Path, language: str) -> None:
             raise StorageError(f"{place} is no folder, expected one for {folder.name}/index.json")
     if not os.access(place, os.W_OK | os.X_OK):
         raise StorageError(
-            f"the folder {place} can not be written to, where {folder}/index.json goes; make it writable, or "
-            f"{_elsewhere(language)}"
+            f"the folder {place} can not be written to, where {folder}/index.json goes",
+            fix=f"make it writable, or {_elsewhere(language)}",
         )
 
 
 def _elsewhere(language: str) -> str:
     return (
-        "keep the index elsewhere and leave the tars where they are: "
-        f"mms-dist shards index OTHER_FOLDER TAR … --lang {language}"
+        "keep the index elsewhere and leave the tars where they are: mms-dist shards index OTHER_FOLDER TAR … --lang "
+        f"{language}"
     )
 
 

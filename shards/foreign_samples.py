@@ -82,7 +82,7 @@ def survey_tar(job: tuple[ForeignTar, Sequence[str | None], Limits]) -> TarSurve
                     result.dropped.append((error.reason, f"{tar.name}:{span.key}: {error}"))
         except (OSError, EOFError) as error:
             reason = str(error) or "it ends"
-            raise StorageError(f"{tar.place} can not be read: {reason}; was it changed meanwhile?") from error
+            raise StorageError(f"{tar.place} can not be read: {reason}", fix="was it changed meanwhile?") from error
         finally:
             os.close(descriptor)
     return result

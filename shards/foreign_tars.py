@@ -50,7 +50,7 @@ def split_of(name: str) -> str:
             return found.pop()
         if found or storage.is_url(name):
             break
-    raise SourceError(f"the name of {name} does not tell one split of {', '.join(SPLITS)}; give --split")
+    raise SourceError(f"the name of {name} does not tell one split of {', '.join(SPLITS)}", fix="give --split")
 
 
 def _splits_in(part: str) -> set[str]:
@@ -84,11 +84,11 @@ def find_tars(
         places = [tar.place for tar in tars]
         twice = next((place for place in places if places.count(place) > 1), None)
         if twice is not None:
-            raise SourceError(f"{twice} is named twice; its samples would be trained on twice as often")
+            raise SourceError(f"{twice} is named twice", fix="its samples would be trained on twice as often")
         return {language: _by_split(tars)}
     with storage.local_errors(root):
         if not root.is_dir():
-            raise SourceError(f"no folder {root}; expected one that holds <language>/*.tar")
+            raise SourceError(f"no folder {root}", fix="expected one that holds <language>/*.tar")
     codes = [parse_language(language) for language in languages] if languages else storage.list_folders(str(root))
     found = {code: _below(root / code, _TAR) for code in codes}
     if not any(found.values()):
@@ -158,8 +158,8 @@ def local_copy(place: str) -> Iterator[Path]:
 
 def _no_room(place: str, error: OSError) -> StorageError:
     return StorageError(
-        f"{place} can not be copied to {tempfile.gettempdir()} to be indexed: {error.strerror}; set TMPDIR to a folder "
-        "with room for the largest tar"
+        f"{place} can not be copied to {tempfile.gettempdir()} to be indexed: {error.strerror}",
+        fix="set TMPDIR to a folder with room for the largest tar",
     )
 
 
@@ -167,7 +167,7 @@ def _expanded(pattern: str) -> list[str]:
     try:
         return list(braceexpand(pattern))
     except ValueError as error:
-        raise SourceError(f"{pattern}: {error}; write a literal brace as '\\{{'") from error
+        raise SourceError(f"{pattern}: {error}", fix="write a literal brace as '\\{'") from error
 
 
 def _given_tar(folder: Path, place: str, split: str | None) -> ForeignTar:
@@ -209,7 +209,7 @@ def _checked(name: str) -> str:
         name.encode()
     except UnicodeEncodeError:
         shown = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-        raise SourceError(f"the name of {shown} is not UTF-8, as an index must hold it; rename the tar") from None
+        raise SourceError(f"the name of {shown} is not UTF-8, as an index must hold it", fix="rename the tar") from None
     return name
 
 

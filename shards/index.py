@@ -143,11 +143,13 @@ class LanguageIndex:
                 except IndexFileError:
                     raise
                 except StorageError as error:
-                    raise IndexFileError(f"{error}; {self.fix}") from error
+                    raise IndexFileError(f"{error}", fix=f"{self.fix}") from error
                 except ShardsError as error:
-                    raise IndexFileError(f"{url} can not be read: {error}; {self.fix}") from error
+                    raise IndexFileError(f"{url} can not be read: {error}", fix=f"{self.fix}") from error
                 if vocabulary.language != self.language:
-                    raise IndexFileError(f"{url} holds {vocabulary.language!r}, expected {self.language!r}; {self.fix}")
+                    raise IndexFileError(
+                        f"{url} holds {vocabulary.language!r}, expected {self.language!r}", fix=f"{self.fix}"
+                    )
                 self._vocabulary = vocabulary
             return self._vocabulary
 
@@ -155,7 +157,7 @@ class LanguageIndex:
         try:
             return storage.read_bytes(url)
         except FileNotFoundError as error:
-            raise IndexFileError(f"{url} is missing; {self.fix}") from error
+            raise IndexFileError(f"{url} is missing", fix=f"{self.fix}") from error
 
     def _load_tables(self) -> dict[str, SampleTable]:
         import pyarrow.parquet
@@ -173,21 +175,26 @@ class LanguageIndex:
             instead = stand_in_of(content, storage.join(self.root, self.language))
             # Some of pyarrow's reasons have several lines.
             reason = f"it {instead}" if instead else " ".join(str(error).split())
-            raise IndexFileError(f"sample table {url} can not be read ({reason}); {self.fix}") from error
+            raise IndexFileError(f"sample table {url} can not be read ({reason})", fix=f"{self.fix}") from error
         for split, table in tables.items():
             if len(table) != self.utterances(split):
                 raise IndexFileError(
                     f"sample table {url} has {len(table)} {split} utterances, {INDEX_NAME} says "
-                    f"{self.utterances(split)}; {self.fix}"
+                    f"{self.utterances(split)}",
+                    fix=f"{self.fix}",
                 )
         if sum(map(len, tables.values())) != whole.num_rows:
-            raise IndexFileError(f"sample table {url} has rows of other splits than {', '.join(SPLITS)}; {self.fix}")
+            raise IndexFileError(
+                f"sample table {url} has rows of other splits than {', '.join(SPLITS)}", fix=f"{self.fix}"
+            )
         for split, table in tables.items():
             columns = {name: getattr(table, name) for name in INTEGER_COLUMNS}
             try:
                 check_rows(columns, self.shards(split), split)
             except ValueError as error:
-                raise IndexFileError(f"sample table {url} does not fit its index: {error}; {self.fix}") from error
+                raise IndexFileError(
+                    f"sample table {url} does not fit its index: {error}", fix=f"{self.fix}"
+                ) from error
         return tables
 
 
@@ -238,8 +245,11 @@ def indexed_languages(root: str) -> list[str]:
     languages = [name for name in folders if storage.exists(storage.join(root, name, INDEX_NAME))]
     if not languages:
         raise IndexFileError(
-            f"{root} holds no <language>/{INDEX_NAME}; build shards there with 'mms-dist shards build SOURCE {root}', "
-            f"or index existing tars with 'mms-dist shards index {root}'"
+            f"{root} holds no <language>/{INDEX_NAME}",
+            fix=(
+                f"build shards there with 'mms-dist shards build SOURCE {root}', "
+                f"or index existing tars with 'mms-dist shards index {root}'"
+            ),
         )
     return languages
 
@@ -260,13 +270,15 @@ def _load_language(root: str, code: str) -> LanguageIndex:
     except (ValueError, KeyError) as error:
         instead = stand_in_of(text, storage.join(root, code))
         reason = f"it {instead}" if instead else _described(error)
-        raise IndexFileError(f"{url} is not a shard index ({reason}); {_mend(root, code)}") from error
+        raise IndexFileError(f"{url} is not a shard index ({reason})", fix=f"{_mend(root, code)}") from error
     if version != SCHEMA_VERSION:
-        raise IndexFileError(f"{url} has schema version {version}, expected {SCHEMA_VERSION}; {_mend(root, code)}")
+        raise IndexFileError(
+            f"{url} has schema version {version}, expected {SCHEMA_VERSION}", fix=f"{_mend(root, code)}"
+        )
     try:
         check_content(content, code)
     except ValueError as error:
-        raise IndexFileError(f"{url} lacks or misspells an entry ({error}); {_mend(root, code)}") from error
+        raise IndexFileError(f"{url} lacks or misspells an entry ({error})", fix=f"{_mend(root, code)}") from error
     return LanguageIndex(code, root, content)
 
 

@@ -52,7 +52,7 @@ def read_manifest(
         except RowError as error:
             if not skip_bad_rows:
                 raise SourceError(
-                    f"{printable(str(error))}; --skip-bad-rows leaves out such lines and counts them"
+                    f"{printable(str(error))}", fix="--skip-bad-rows leaves out such lines and counts them"
                 ) from error
             example = printable(f"{path.name}:{number}: {error.found}")
             left_out.append(LeftOut(error.reason, example, reader.language_of(fields), line=number))

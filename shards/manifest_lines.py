@@ -40,15 +40,17 @@ def raw_lines(path: Path) -> list[bytes]:
     if data and (instead := stand_in_of(data, path.parent)):
         raise SourceError(f"manifest {shown} {instead}")
     if path.name.startswith("._"):
-        raise SourceError(f"manifest {shown} is a file of macOS metadata (AppleDouble); give {path.name[2:]} instead")
+        raise SourceError(
+            f"manifest {shown} is a file of macOS metadata (AppleDouble)", fix=f"give {path.name[2:]} instead"
+        )
     for magic, kind in ((b"\x1f\x8b", "compressed with gzip"), (b"PK\x03\x04", "a ZIP archive or a spreadsheet")):
         if data.startswith(magic):
-            raise SourceError(f"manifest {shown} is {kind}; expected text: unpack it, or save it as .tsv")
+            raise SourceError(f"manifest {shown} is {kind}", fix="expected text: unpack it, or save it as .tsv")
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in data[:4]:
         target = shlex.quote(f"utf8-{printable(path.name)}")
         raise SourceError(
-            f"manifest {shown} is UTF-16, or no text; expected UTF-8. Convert it: "
-            f"iconv -f UTF-16 -t UTF-8 {shlex.quote(shown)} > {target}"
+            f"manifest {shown} is UTF-16, or no text",
+            fix=f"expected UTF-8. Convert it: iconv -f UTF-16 -t UTF-8 {shlex.quote(shown)} > {target}",
         )
     return data.removeprefix(codecs.BOM_UTF8).splitlines()
 
@@ -63,11 +65,11 @@ def tsv_header(lines: list[bytes], where: str) -> list[str]:
         header = _fields(decode_text(lines[0], where), quoted=b'"' in lines[0]) if lines else []
     except csv.Error as error:
         raise SourceError(
-            f'{where}: a column\'s name begins with " and does not end with it; take the " out'
+            f"{where}: a column's name begins with \" and does not end with it", fix='take the " out'
         ) from error
     twice = next((name for name in header if name and header.count(name) > 1), None)
     if twice is not None:
-        raise SourceError(f"{where}: column {twice!r} is given twice; leave one of them out, or rename it")
+        raise SourceError(f"{where}: column {twice!r} is given twice", fix="leave one of them out, or rename it")
     return header
 
 

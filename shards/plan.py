@@ -86,8 +86,8 @@ def plan_languages(
         where = printable(first.where) + _instead_of(first, files.missing[first.audio])
         missing = counted(len(files.missing), "recording")
         raise SourceError(
-            f"{missing} missing, the first is {printable(str(first.audio))} ({where}); "
-            "correct the paths, give --audio-root, or leave out what is missing with --skip-missing-audio"
+            f"{missing} missing, the first is {printable(str(first.audio))} ({where})",
+            fix="correct the paths, give --audio-root, or leave out what is missing with --skip-missing-audio",
         )
     languages = by_language.keys() | {language for language in left_out if language}
     plans = [
@@ -102,19 +102,19 @@ def plan_languages(
     ]
     for plan in plans:
         if not plan.candidates["train"]:
-            raise SourceError(no_training_utterances(plan.language, plan.drops, held_out=plan.total))
+            raise no_training_utterances(plan.language, plan.drops, held_out=plan.total)
     return plans
 
 
-def no_training_utterances(language: str, drops: Drops, *, held_out: int) -> str:
-    """The message for a language in which nothing is left to train on, but `held_out` utterances in dev and test."""
+def no_training_utterances(language: str, drops: Drops, *, held_out: int) -> SourceError:
+    """The error for a language in which nothing is left to train on, but `held_out` utterances in dev and test."""
     found = {reason: entry for reason, entry in drops.as_dict().items() if reason not in NO_UTTERANCES}
     reasons = ", ".join(f"{entry['count']} {reason} (as {entry['examples'][0]})" for reason, entry in found.items())
     fixes = [FIXES[reason] for reason in found]
     if held_out:
         fixes.append(f"put some of the {counted(held_out, 'utterance')} of dev and test into train")
-    left = f"no training utterances left in {language}; left out: {reasons or 'none'}"
-    return f"{left}; fix: {', '.join(fixes) or 'give recordings with transcripts'}"
+    left = f"no training utterances left in {language}: left out {reasons or 'none'}"
+    return SourceError(left, ", ".join(fixes) or "give recordings with transcripts")
 
 
 class _Files:

@@ -65,7 +65,7 @@ def parse_language(code: str) -> str:
     if _LANGUAGE.fullmatch(code):
         return code
     if hint := advice(code):
-        raise ShardsError(f"language code {code!r} is not ISO 639-3: expected three lower-case letters; {hint}")
+        raise ShardsError(f"language code {code!r} is not ISO 639-3: expected three lower-case letters", fix=f"{hint}")
     raise ShardsError(
         f"language code {code!r} is not ISO 639-3: expected three lower-case letters such as 'ron' (not 'ro', "
         "'RON' or 'Romanian'), optionally with a script as in 'srp-script_latin'"

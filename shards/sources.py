@@ -60,7 +60,9 @@ def read_folder(
             rows.append(_row(clip, places[clip.recording.folders]))
         except RowError as error:
             if not skip_bad_rows:
-                raise SourceError(f"{error}; --skip-bad-rows leaves such recordings out and counts them") from error
+                raise SourceError(
+                    f"{error}", fix="--skip-bad-rows leaves such recordings out and counts them"
+                ) from error
             left_out.append(_left_out(Unused(clip.recording, error.reason, error.found), places))
     return SourceRows(rows, left_out, names.notes({file.folders for file in recordings}))
 

@@ -129,16 +129,16 @@ def list_folders(root: str) -> list[str]:
     if path is not None:
         with local_errors(path):
             if not path.is_dir():
-                raise StorageError(f"no folder {root}; {fix}")
+                raise StorageError(f"no folder {root}", fix=f"{fix}")
             return sorted(entry.name for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     if root.startswith(_PIPE):
-        raise StorageError(f"the languages in {root!r} can not be listed; name them (data.languages, or --lang)")
+        raise StorageError(f"the languages in {root!r} can not be listed", fix="name them (data.languages, or --lang)")
     system, remote = _filesystem(root)
     try:
         with _remote_errors(root):
             entries = system.ls(remote, detail=True)
     except FileNotFoundError as error:
-        raise StorageError(f"no folder {root}, or it can not be listed; {fix}, or name the languages") from error
+        raise StorageError(f"no folder {root}, or it can not be listed", fix=f"{fix}, or name the languages") from error
     # HTTP servers mark a folder in a listing by its trailing slash only.
     names = (
         str(entry["name"]).rstrip("/").rpartition("/")[2]
@@ -193,4 +193,4 @@ def _pipe(command: str) -> Iterator[IO[bytes]]:
         process.stdout.close()
         status = process.wait()
     if status != 0:
-        raise StorageError(f"the command {command!r} ended with status {status}; run it by hand to see why")
+        raise StorageError(f"the command {command!r} ended with status {status}", fix="run it by hand to see why")

@@ -91,7 +91,7 @@ class _TarSurvey:
                 open_run = self._add(member, open_run)
         if not self._bytes:
             raise ShardsError(
-                f"shard {self._name} is empty (0 bytes), expected a tar; fetch or write it again, or move it away"
+                f"shard {self._name} is empty (0 bytes), expected a tar", fix="fetch or write it again, or move it away"
             )
         if not closed:  # which is so, too, if the last member goes on beyond the end
             raise self._cut_short(offset + 2 * BLOCK_BYTES)
@@ -119,8 +119,8 @@ class _TarSurvey:
         if not closed or after is not None:
             fix = "write it again from its files" if after is None else "put tars together member by member ('tar -A')"
             raise ShardsError(
-                f"shard {self._name} is damaged at byte {offset:,} of {self._bytes:,}: found no tar header "
-                f"({reason}); fetch it again, or {fix}"
+                f"shard {self._name} is damaged at byte {offset:,} of {self._bytes:,}: found no tar header ({reason})",
+                fix=f"fetch it again, or {fix}",
             )
         self._contents.skipped.append(
             (f"bytes {offset:,} to {self._bytes:,}", "they follow the end of the archive and are no tar")
@@ -178,8 +178,8 @@ class _TarSurvey:
         for key, same in by_key.items():
             if len(same) > 1 and len({run.has_audio() for run in same}) > 1:
                 raise ShardsError(
-                    f"shard {self._name}: the members of sample {key!r} do not follow each other; write the tar again "
-                    "with its names sorted ('tar --sort=name')"
+                    f"shard {self._name}: the members of sample {key!r} do not follow each other",
+                    fix="write the tar again with its names sorted ('tar --sort=name')",
                 )
 
     def _no_tar(self, reason: str) -> ShardsError:

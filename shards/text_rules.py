@@ -103,14 +103,14 @@ def _load(path: Path) -> dict[str, Any]:
             raise ShardsError(f"text rules {path} {instead}")
         table, lines = load_strict(content.decode("utf-8-sig"))
     except OSError as error:
-        raise ShardsError(f"text rules {path} can not be read: {error.strerror}; check --text-rules") from error
+        raise ShardsError(f"text rules {path} can not be read: {error.strerror}", fix="check --text-rules") from error
     except UnicodeDecodeError as error:
-        raise ShardsError(f"text rules {path} are not UTF-8: {error}; convert them, as with iconv") from error
+        raise ShardsError(f"text rules {path} are not UTF-8: {error}", fix="convert them, as with iconv") from error
     except StrictYamlError as error:
         where = f"text rules {path}:{error.line}" if error.line else f"text rules {path}"
         if "given twice" in error.problem:
             raise ShardsError(
-                f"{where}: {error.problem}; expected one section of each name, put both into one"
+                f"{where}: {error.problem}", fix="expected one section of each name, put both into one"
             ) from error
         raise ShardsError(f"{where} are not YAML: {error.problem}") from error
     return _Checked(path, {} if table is None else table, lines).table

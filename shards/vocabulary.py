@@ -26,8 +26,8 @@ class Vocabulary:
     def __post_init__(self) -> None:
         if self.tokens[: len(FIXED)] != FIXED:
             raise ShardsError(
-                f"the vocabulary of {self.language} begins with {self.tokens[: len(FIXED)]}, expected {FIXED}; "
-                "build it again with 'mms-dist shards build' or 'mms-dist shards index'"
+                f"the vocabulary of {self.language} begins with {self.tokens[: len(FIXED)]}, expected {FIXED}",
+                fix="build it again with 'mms-dist shards build' or 'mms-dist shards index'",
             )
         ids = {token: number for number, token in enumerate(self.tokens)}
         if len(ids) != len(self.tokens):
@@ -53,8 +53,8 @@ class Vocabulary:
         if not isinstance(mapping, Mapping) or not isinstance(mapping.get(language), Mapping):
             present = ", ".join(sorted(map(str, mapping))) if isinstance(mapping, Mapping) else type(mapping).__name__
             raise ShardsError(
-                f"the vocabulary has no entry for {language}, only {present or 'none'}; "
-                f'expected {{"{language}": {{"<pad>": 0, …}}}}'
+                f"the vocabulary has no entry for {language}, only {present or 'none'}",
+                fix=f'expected {{"{language}": {{"<pad>": 0, …}}}}',
             )
         ids = mapping[language]
         if not all(type(number) is int for number in ids.values()) or sorted(ids.values()) != list(range(len(ids))):

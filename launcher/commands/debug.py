@@ -75,4 +75,6 @@ def _write(path: Path, values: dict[str, Any]) -> None:
         staged.write_text(json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
         os.replace(staged, path)
     except OSError as problem:
-        raise ConfigError(f"cannot write {path}: {problem.strerror}; choose another place with --json") from problem
+        raise ConfigError(
+            f"cannot write {path}: {problem.strerror}", fix="choose another place with --json"
+        ) from problem

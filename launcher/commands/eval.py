@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
 
     settings = args.run / "config.yaml"
     if not settings.is_file():
-        raise ConfigError(f"found no {settings}; give the folder of a run, such as runs/demo")
+        raise ConfigError(f"found no {settings}", fix="give the folder of a run, such as runs/demo")
     overrides = [*args.settings, *(["--run.device", args.device] if args.device else [])]
     config = load_config(settings, overrides)
     scorer = RunScorer(
@@ -201,4 +201,6 @@ def _write(path: Path, text: str) -> None:
     except OSError as problem:
         with contextlib.suppress(OSError):
             staged.unlink(missing_ok=True)
-        raise DataError(f"cannot write {path}: {problem.strerror}; choose another place with its flag") from problem
+        raise DataError(
+            f"cannot write {path}: {problem.strerror}", fix="choose another place with its flag"
+        ) from problem

@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
 
     settings = args.run / "config.yaml"
     if not settings.is_file():
-        raise ConfigError(f"found no {settings}; give the folder of a run, such as runs/demo")
+        raise ConfigError(f"found no {settings}", fix="give the folder of a run, such as runs/demo")
     config = load_config(settings)
     base = args.base or config.model.base
     report = export_run(

@@ -65,10 +65,14 @@ def run(args: argparse.Namespace) -> int:
 
     config = load_config(args.config, args.settings)
     if args.hours and args.measure:
-        raise ConfigError("--measure trains on shards, and --hours says that there are none; give --speed instead")
+        raise ConfigError(
+            "--measure trains on shards, and --hours says that there are none", fix="give --speed instead"
+        )
     largest = max(args.nodes) * args.gpus
     if largest > MOST_PROCESSES:
-        raise ConfigError(f"found {largest:,} processes, expected {MOST_PROCESSES:,} at most; lower --nodes or --gpus")
+        raise ConfigError(
+            f"found {largest:,} processes, expected {MOST_PROCESSES:,} at most", fix="lower --nodes or --gpus"
+        )
     index, summaries = (None, read_hours(args.hours, config)) if args.hours else summarise_languages(config)
     shape = BaseShape.of(config.model.base)
     speed = measured_speed(config, summaries) if args.measure else args.speed

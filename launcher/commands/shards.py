@@ -221,7 +221,7 @@ def rows_to_build(args: argparse.Namespace) -> SourceRows:
         raise SourceError(f"--min-seconds {args.min_seconds} is above --max-seconds {args.max_seconds}")
     if os.path.isdir(args.source):
         if args.audio_root:
-            raise SourceError(f"--audio-root is for manifests, and {args.source} is a folder; leave it out")
+            raise SourceError(f"--audio-root is for manifests, and {args.source} is a folder", fix="leave it out")
         rows = read_folder(args.source, language=language, skip_bad_rows=args.skip_bad_rows, ignore=args.output)
     else:
         rows = read_manifest(

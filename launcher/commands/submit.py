@@ -116,12 +116,13 @@ def _options(args: argparse.Namespace) -> list[str]:
 
     if args.options and args.script in ("train", "debug"):
         raise ConfigError(
-            f"--options: found {args.options!r}; the {args.script} script takes settings only, such as --optim.lr 5e-4"
+            f"--options: found {args.options!r}",
+            fix=f"the {args.script} script takes settings only, such as --optim.lr 5e-4",
         )
     try:
         return shlex.split(args.options)
     except ValueError as error:
-        raise ConfigError(f"--options: found {args.options!r}: {error}; close its quotes") from error
+        raise ConfigError(f"--options: found {args.options!r}: {error}", fix="close its quotes") from error
 
 
 def _wanted(args: argparse.Namespace) -> dict[str, str | None]:
@@ -133,7 +134,9 @@ def _wanted(args: argparse.Namespace) -> dict[str, str | None]:
         name, equals, value = text.removeprefix("--").partition("=")
         wanted = None if equals and not value else value
         if options.get(name, wanted) != wanted:
-            raise ConfigError(f"--sbatch {name} is given twice, as {options[name]!r} and {wanted!r}; keep one of them")
+            raise ConfigError(
+                f"--sbatch {name} is given twice, as {options[name]!r} and {wanted!r}", fix="keep one of them"
+            )
         options[name] = wanted
     if args.tasks and args.script != "shards":
         raise ConfigError(f"--tasks is of --script shards: the {args.script} script is one job")

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mms_dist.errors import MmsDistError
-from shards.errors import ShardsError
+from shards.errors import ReportedError
 
 OK, WARNING, FAILED, NOT_CHECKED = "ok", "warning", "failed", "not checked"
 ORIGIN_CALLS = 4
@@ -39,7 +38,7 @@ class Notes:
         self.about(check)
         try:
             yield
-        except (MmsDistError, ShardsError) as error:
+        except ReportedError as error:
             self.error(error)
         except ImportError as error:
             self.fail(f"cannot be looked at: {error}", "install mms-dist and all it needs again: pip install -e .")
@@ -67,14 +66,9 @@ class Notes:
         """Nothing to look at, or no means to."""
         self._add(NOT_CHECKED, why, None)
 
-    def error(self, error: Exception) -> None:
-        """A failure in the words of the error that training would end with, which name the fix."""
-        self.message(str(error))
-
-    def message(self, text: str) -> None:
-        """A failure whose text tells the fix after what was found, as every error of the project does."""
-        found, _, fix = text.partition("; ")
-        self.fail(found, fix or None)
+    def error(self, error: ReportedError) -> None:
+        """A failure in the words of the error that training would end with."""
+        self.fail(error.found, error.fix)
 
     def of(self, status: str) -> list[Finding]:
         """The findings of this check so far with this status."""

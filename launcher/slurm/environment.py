@@ -148,8 +148,11 @@ def _even_share(environment: Mapping[str, str], gpus: int, machines: int) -> int
     if rest or given != share:
         where = f", of which {environment.get('SLURMD_NODENAME', 'this machine')} has {given}" if given != share else ""
         raise ConfigError(
-            f"this job has {gpus} GPUs on {machines} machines{where}; expected the same number on each, for as many "
-            "processes: ask for them with --gpus-per-node instead of --gpus"
+            f"this job has {gpus} GPUs on {machines} machines{where}",
+            fix=(
+                "expected the same number on each, for as many processes: ask for them with --gpus-per-node instead of "
+                "--gpus"
+            ),
         )
     return share
 
@@ -192,6 +195,7 @@ def array_task(environment: Mapping[str, str]) -> tuple[int, int]:
     first, last = (_number(environment, f"SLURM_ARRAY_TASK_{name}", 0) for name in ("MIN", "MAX"))
     if count > 1 and last - first + 1 != count:
         raise ConfigError(
-            f"the job array has {count} tasks from {first} to {last}; expected a number for each: --array=0-{count - 1}"
+            f"the job array has {count} tasks from {first} to {last}",
+            fix=f"expected a number for each: --array=0-{count - 1}",
         )
     return _number(environment, "SLURM_ARRAY_TASK_ID", 0) - first, count

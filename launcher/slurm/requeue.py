@@ -118,7 +118,7 @@ def read_progress(directory: Path, job: int) -> Progress | None:
         return None
     except (OSError, ValueError, TypeError, RecursionError) as error:
         raise TrainingError(
-            f"cannot read {path} ({error}); remove it: only the count of restarts begins anew"
+            f"cannot read {path} ({error})", fix="remove it: only the count of restarts begins anew"
         ) from error
 
 

@@ -57,7 +57,7 @@ def sbatch(submission: Submission, environment: Mapping[str, str] | None = None)
         script.write_text(submission.text, encoding="utf-8")
     except OSError as error:
         raise ConfigError(
-            f"cannot write {script}: {error.strerror}; make it writable, or choose another folder"
+            f"cannot write {script}: {error.strerror}", fix="make it writable, or choose another folder"
         ) from error
     try:
         job = _submit(script, environment)
@@ -72,11 +72,11 @@ def _submit(script: Path, environment: Mapping[str, str] | None) -> str:
     answer = _run_sbatch(["--parsable", str(script)], None, environment)
     if answer.returncode:
         words = answer.stderr.strip() or f"exit status {answer.returncode}"
-        raise ConfigError(f"sbatch refuses the job: {words}; {FIX}")
+        raise ConfigError(f"sbatch refuses the job: {words}", fix=f"{FIX}")
     # number;cluster, perhaps after lines in which a site greets its users
     numbers = re.findall(r"^(\d+)(?:;\S*)?$", answer.stdout, re.MULTILINE)
     if not numbers:
-        raise ConfigError(f"sbatch answered {answer.stdout!r}, expected a job's number; look at `squeue --me`")
+        raise ConfigError(f"sbatch answered {answer.stdout!r}, expected a job's number", fix="look at `squeue --me`")
     return str(numbers[-1])
 
 
@@ -91,13 +91,19 @@ def _run_sbatch(
         )
     except FileNotFoundError as error:
         raise ConfigError(
-            "found no sbatch on PATH; submit where SLURM's commands are (a login node, perhaps after `module load "
-            "slurm`), or print the script with --dry-run"
+            "found no sbatch on PATH",
+            fix=(
+                "submit where SLURM's commands are (a login node, perhaps after `module load "
+                "slurm`), or print the script with --dry-run"
+            ),
         ) from error
     except subprocess.TimeoutExpired as error:
         raise ConfigError(
-            f"sbatch has not answered for {SECONDS:g} s; look whether SLURM is well (`scontrol ping`), and whether the "
-            "job is there all the same (`squeue --me`)"
+            f"sbatch has not answered for {SECONDS:g} s",
+            fix=(
+                "look whether SLURM is well (`scontrol ping`), and whether the job is there all the same (`squeue "
+                "--me`)"
+            ),
         ) from error
 
 

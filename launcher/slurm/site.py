@@ -33,18 +33,20 @@ def site_options(path: Path, environment: Mapping[str, str]) -> dict[str, str]:
         ConfigError: the file is missing, or bash stops in it.
     """
     if not path.is_file():
-        raise ConfigError(f"found no {path}; put the site's file back there, it comes with the project")
+        raise ConfigError(f"found no {path}", fix="put the site's file back there, it comes with the project")
     command = ["bash", "--noprofile", "--norc", "-c", _PRINT, "site", str(path)]
     try:
         shell = subprocess.run(command, env=dict(environment), capture_output=True, timeout=SECONDS)
     except subprocess.TimeoutExpired as error:
         raise ConfigError(
-            f"{path} was not read within {SECONDS:g} s; keep what is slow out of its top level, in the function that "
-            "jobs call"
+            f"{path} was not read within {SECONDS:g} s",
+            fix="keep what is slow out of its top level, in the function that jobs call",
         ) from error
     if shell.returncode:
         words = shell.stderr.decode(errors="replace").strip()
-        raise ConfigError(f"{path} cannot be read, bash says: {words or f'exit status {shell.returncode}'}; fix it")
+        raise ConfigError(
+            f"{path} cannot be read, bash says: {words or f'exit status {shell.returncode}'}", fix="fix it"
+        )
     entries = (entry.partition("=") for entry in shell.stdout.decode(errors="replace").split("\0"))
     return options_of_variables({name: value for name, _, value in entries if name.startswith(PREFIX)})
 

@@ -39,12 +39,12 @@ def subject_of(script: str, what: Sequence[str], settings: Sequence[str]) -> Job
     if script == "eval":
         run = Path(what[0])
         if not (run / "config.yaml").is_file():
-            raise ConfigError(f"found no {run / 'config.yaml'}; give the folder of a run, such as runs/mms-300m")
+            raise ConfigError(f"found no {run / 'config.yaml'}", fix="give the folder of a run, such as runs/mms-300m")
         load_config(run / "config.yaml", settings)
         return JobSubject(script, run)
     if settings:
-        raise ConfigError(f"--script shards: found {settings[0]}, which is of a configuration; building has none")
+        raise ConfigError(f"--script shards: found {settings[0]}, which is of a configuration", fix="building has none")
     source, shards = map(Path, what)
     if not source.exists():
-        raise ConfigError(f"found no {source}; expected a manifest (.tsv, .jsonl) or a folder of recordings")
+        raise ConfigError(f"found no {source}", fix="expected a manifest (.tsv, .jsonl) or a folder of recordings")
     return JobSubject(script, shards)

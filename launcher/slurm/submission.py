@@ -101,13 +101,13 @@ def prepare(
         shipped = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(
-            f"cannot read {path}: {error.strerror}; run this in the folder of the repository, or in one with a copy of "
-            "its folder slurm/"
+            f"cannot read {path}: {error.strerror}",
+            fix="run this in the folder of the repository, or in one with a copy of its folder slurm/",
         ) from error
     log_folder = about / LOGS
     own = options_of(shipped)
     if lacking := [name for name in NEEDED if name not in own]:
-        raise ConfigError(f"{path}: found no #SBATCH --{lacking[0]}=…, which every job needs; put that line back")
+        raise ConfigError(f"{path}: found no #SBATCH --{lacking[0]}=…, which every job needs", fix="put that line back")
     output = _escaped(log_folder) + "/" + own["output"]
     options: dict[str, str | None] = {"job-name": f"{own['job-name']}-{_tag(about)}", "output": output}
     site = _for_script(script, site_options(home / "slurm" / "site.sh", environment))
@@ -160,18 +160,18 @@ def _check_options(script: str, options: Mapping[str, str | None]) -> None:
                 "as partition=short"
             )
         if value is None and name in NEEDED:
-            raise ConfigError(f"--sbatch {name}=: every job needs a --{name}; give it another instead of none")
+            raise ConfigError(f"--sbatch {name}=: every job needs a --{name}", fix="give it another instead of none")
         if name in OF_SBATCH_ITSELF:
-            raise ConfigError(f"--sbatch {name}: that is about sbatch itself; expected an option of the job")
+            raise ConfigError(f"--sbatch {name}: that is about sbatch itself", fix="expected an option of the job")
     if script != "shards" and options.get("array") is not None:
         raise ConfigError(
-            f"--array={options['array']}: the {script} script is one job; --tasks N is of --script shards"
+            f"--array={options['array']}: the {script} script is one job", fix="--tasks N is of --script shards"
         )
     if script not in ONE_MACHINE and (found := [name for name in NOT_PER_NODE if options.get(name)]):
         raise ConfigError(
             f"--{found[0]}={options[found[0]]} (by --sbatch, or slurm/site.sh) can leave machines with different "
-            "numbers of processes; ask for the same on each: --gpus-per-node G, or on machines without GPUs "
-            "--processes-per-node P"
+            "numbers of processes",
+            fix="ask for the same on each: --gpus-per-node G, or on machines without GPUs --processes-per-node P",
         )
 
 
@@ -185,12 +185,13 @@ def _check(submission: Submission) -> None:
     _ = submission.processes_per_node  # they can be counted
     if submission.script in ONE_MACHINE and int(nodes) > 1:
         fix = "ask for more tasks with --tasks N" if submission.script == "shards" else "leave --nodes out"
-        raise ConfigError(f"--nodes: found {nodes}; the {submission.script} script works on one machine, {fix}")
+        raise ConfigError(f"--nodes: found {nodes}", fix=f"the {submission.script} script works on one machine, {fix}")
     lead = submission.lead_seconds
     if lead is not None and lead >= submission.limit_seconds:
         raise ConfigError(
             f"--time {submission.options['time']}: SLURM's warning would come {lead} s before the end, and so before "
-            f"the start; give more time, or --sbatch signal=B:USR1@{submission.limit_seconds // 3} for a later warning"
+            "the start",
+            fix=f"give more time, or --sbatch signal=B:USR1@{submission.limit_seconds // 3} for a later warning",
         )
 
 

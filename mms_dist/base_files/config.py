@@ -46,9 +46,9 @@ def read_config(path: str, *, name: str, expected: str) -> Any:
         with quiet_library():
             config: Any = Wav2Vec2Config.from_pretrained(path)
     except (OSError, ValueError) as error:
-        raise BaseModelError(f"{name} cannot be loaded: {first_line(error)}; {expected}") from error
+        raise BaseModelError(f"{name} cannot be loaded: {first_line(error)}", fix=f"{expected}") from error
     except Exception as error:  # the library's own checks have no common base
-        raise BaseModelError(_not_understood(path, name, error)) from error
+        raise _not_understood(path, name, error) from error
     if config.model_type != "wav2vec2":
         raise BaseModelError(f"{name} is a {config.model_type!r} model, expected wav2vec2 (MMS, XLS-R)")
     _check_sizes(config, path, name)
@@ -67,7 +67,7 @@ def needed_shapes(config: Any, path: str, name: str) -> _Shapes:
         with torch.device("meta"):
             return {key: tuple(tensor.shape) for key, tensor in Wav2Vec2Model(config).state_dict().items()}
     except Exception as error:  # whatever a value leads to in the library
-        raise BaseModelError(_not_understood(path, name, error)) from error
+        raise _not_understood(path, name, error) from error
 
 
 def _check_json(file: Path, path: str) -> None:
@@ -75,33 +75,35 @@ def _check_json(file: Path, path: str) -> None:
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise BaseModelError(f"{file} is no JSON ({first_line(error)}); {how_to_fetch(path)}") from error
+        raise BaseModelError(f"{file} is no JSON ({first_line(error)})", fix=f"{how_to_fetch(path)}") from error
     if not isinstance(values, dict):
-        raise BaseModelError(f"{file} holds a {type(values).__name__}, expected a JSON object; {how_to_fetch(path)}")
+        raise BaseModelError(
+            f"{file} holds a {type(values).__name__}, expected a JSON object", fix=f"{how_to_fetch(path)}"
+        )
 
 
 def _check_sizes(config: Any, path: str, name: str) -> None:
     for field in _SIZES:
         size, most = getattr(config, field, None), MOST.get(field, MOST_OTHERS)
         if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= most:
-            raise BaseModelError(_wrong(path, name, field, size, f"a whole number from 1 to {most:,}"))
+            raise _wrong(path, name, field, size, f"a whole number from 1 to {most:,}")
     for field in ("conv_dim", "conv_kernel", "conv_stride"):
         sizes = getattr(config, field, None)
         if not isinstance(sizes, list | tuple) or not all(isinstance(n, int) and 1 <= n <= MOST_OTHERS for n in sizes):
-            raise BaseModelError(_wrong(path, name, field, sizes, "a list of whole numbers above 0"))
+            raise _wrong(path, name, field, sizes, "a list of whole numbers above 0")
         if len(sizes) != config.num_feat_extract_layers:
-            raise BaseModelError(_wrong(path, name, field, sizes, f"{config.num_feat_extract_layers} numbers"))
+            raise _wrong(path, name, field, sizes, f"{config.num_feat_extract_layers} numbers")
     for field in ("num_attention_heads", "num_conv_pos_embedding_groups"):
         if config.hidden_size % getattr(config, field):
-            raise BaseModelError(
-                _wrong(path, name, field, getattr(config, field), f"a divisor of hidden_size {config.hidden_size}")
-            )
+            expected = f"a divisor of hidden_size {config.hidden_size}"
+            raise _wrong(path, name, field, getattr(config, field), expected)
 
 
-def _wrong(path: str, name: str, field: str, found: object, expected: str) -> str:
-    return f"config.json of {name} has {field} {found!r}, expected {expected}; {how_to_fetch(path)}"
+def _wrong(path: str, name: str, field: str, found: object, expected: str) -> BaseModelError:
+    return BaseModelError(f"config.json of {name} has {field} {found!r}, expected {expected}", how_to_fetch(path))
 
 
-def _not_understood(path: str, name: str, error: Exception) -> str:
+def _not_understood(path: str, name: str, error: Exception) -> BaseModelError:
     reason = " ".join(str(error).split())[:300]
-    return f"config.json of {name} cannot be understood: {type(error).__name__}: {reason}; {how_to_fetch(path)}"
+    found = f"config.json of {name} cannot be understood: {type(error).__name__}: {reason}"
+    return BaseModelError(found, how_to_fetch(path))

@@ -35,12 +35,13 @@ def load_encoder(path: str, config: Any, dtype: Any, *, name: str) -> tuple[nn.M
             module, report = Wav2Vec2Model.from_pretrained(path, config=config, dtype=dtype, output_loading_info=True)
     except Exception as error:  # of the library, safetensors, pickle and the Hub, without a common base
         raise BaseModelError(
-            f"the weights of {name} cannot be loaded: {first_line(error)}; {how_to_fetch(path)}"
+            f"the weights of {name} cannot be loaded: {first_line(error)}", fix=f"{how_to_fetch(path)}"
         ) from error
     wrong = sorted(set(report["missing_keys"]) - {MADE_UP}) or sorted(map(str, report["mismatched_keys"]))
     if wrong:
         raise BaseModelError(
-            f"{name} lacks {len(wrong)} weights that its config.json calls for, first {wrong[0]}; {how_to_fetch(path)}"
+            f"{name} lacks {len(wrong)} weights that its config.json calls for, first {wrong[0]}",
+            fix=f"{how_to_fetch(path)}",
         )
     state = module.state_dict()
     has_mask_embedding = MADE_UP not in report["missing_keys"]
@@ -60,7 +61,9 @@ def check_files(path: str, config: Any, *, name: str) -> Table:
     files = weight_files(folder) if folder is not None else []
     if not files:
         if folder is not None and Path(path).is_dir():
-            raise BaseModelError(f"{folder} has a config.json and none of {', '.join(WEIGHTS)}; {how_to_fetch(path)}")
+            raise BaseModelError(
+                f"{folder} has a config.json and none of {', '.join(WEIGHTS)}", fix=f"{how_to_fetch(path)}"
+            )
         return {}  # the library fetches them
     table = weight_table(files)
     check_weights(path, name, config, table)
@@ -77,6 +80,6 @@ def check_finite(weights: Mapping[str, Tensor], table: Table, path: str) -> None
     if wrong:
         file = file_of(table, wrong[0]) or path
         raise BaseModelError(
-            f"{file} has NaN or infinity in {len(wrong)} weights, first {wrong[0]}: no language could be trained on "
-            f"it; {how_to_fetch(path)}, or train the base again"
+            f"{file} has NaN or infinity in {len(wrong)} weights, first {wrong[0]}: no language could be trained on it",
+            fix=f"{how_to_fetch(path)}, or train the base again",
         )

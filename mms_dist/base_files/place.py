@@ -40,7 +40,7 @@ def check_content(file: Path, path: str) -> None:
         instead = stand_in(file)
     except OSError as error:
         raise BaseModelError(
-            f"{file} cannot be read: {error.strerror or error}; make it readable, or {how_to_fetch(path)}"
+            f"{file} cannot be read: {error.strerror or error}", fix=f"make it readable, or {how_to_fetch(path)}"
         ) from error
     if instead is not None:
         raise BaseModelError(f"{file} {instead}, or {how_to_fetch(path)}")

@@ -59,10 +59,12 @@ def weight_files(folder: Path) -> list[Path]:
         names = sorted(set(json.loads(first.read_text(encoding="utf-8"))["weight_map"].values()))
         absent = [name for name in names if not (folder / name).is_file()]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise BaseModelError(f"{first} is no index of weights ({first_line(error)}); {how_to_fetch(path)}") from error
+        raise BaseModelError(
+            f"{first} is no index of weights ({first_line(error)})", fix=f"{how_to_fetch(path)}"
+        ) from error
     if absent or not names:
         lacking = ", ".join(absent) or "all weights"
-        raise BaseModelError(f"{folder} lacks {lacking}, which {first.name} names; {how_to_fetch(path)}")
+        raise BaseModelError(f"{folder} lacks {lacking}, which {first.name} names", fix=f"{how_to_fetch(path)}")
     return [folder / name for name in names]
 
 
@@ -79,8 +81,8 @@ def weight_table(files: Sequence[Path]) -> Table:
             table |= safetensors_table(file) if file.suffix == ".safetensors" else _torch_table(file)
         except Exception as error:  # safetensors, zipfile and pickle have their own, without a common base
             raise BaseModelError(
-                f"{file} ({file.stat().st_size:,} bytes) is no whole file of weights ({_what_is_wrong(file, error)}); "
-                f"{how_to_fetch(str(file.parent))}"
+                f"{file} ({file.stat().st_size:,} bytes) is no whole file of weights ({_what_is_wrong(file, error)})",
+                fix=f"{how_to_fetch(str(file.parent))}",
             ) from error
     return table
 
@@ -113,19 +115,22 @@ def check_weights(path: str, name: str, config: Any, table: Table) -> None:
         shapes = f" ({list(found[first].shape)}, expected {list(needed[first])})" if first in others else ""
         raise BaseModelError(
             f"{name} lacks {len(absent)} weights that its config.json calls for, and {len(others)} have other shapes, "
-            f"first {first}{shapes}; {how_to_fetch(path)}"
+            f"first {first}{shapes}",
+            fix=f"{how_to_fetch(path)}",
         )
     uncalled = sorted(key for key in found.keys() - needed.keys() if _ENCODER.match(key) and key != MADE_UP)
     if uncalled:
         raise BaseModelError(
             f"{name} has {len(uncalled)} weights that its config.json does not call for, first {uncalled[0]}: that "
-            f"file is of another checkpoint; {how_to_fetch(path)}"
+            "file is of another checkpoint",
+            fix=f"{how_to_fetch(path)}",
         )
     for key in sorted(needed.keys() & found.keys()):
         if not found[key].is_floating:
             raise BaseModelError(
                 f"{found[key].file} has {key} as {found[key].dtype}, expected floating point: quantized checkpoints "
-                f"cannot be trained on; {how_to_fetch(path)}"
+                "cannot be trained on",
+                fix=f"{how_to_fetch(path)}",
             )
 
 

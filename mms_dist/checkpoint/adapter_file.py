@@ -76,7 +76,7 @@ def write_adapter(path: Path, tensors: Mapping[str, Tensor]) -> None:
         path.write_bytes(serialize_adapter(tensors))
     except OSError as problem:
         raise CheckpointError(
-            f"cannot write {path}: {problem.strerror}; free space there or choose another folder"
+            f"cannot write {path}: {problem.strerror}", fix="free space there or choose another folder"
         ) from problem
 
 
@@ -99,10 +99,10 @@ def read_adapter(
         instead = stand_in(path)
         tensors = {} if instead else safetensors.torch.load_file(path)
     except FileNotFoundError as problem:
-        raise CheckpointError(f"found no adapter file {path}; check the path given as adapter.init") from problem
+        raise CheckpointError(f"found no adapter file {path}", fix="check the path given as adapter.init") from problem
     except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as problem:
         raise CheckpointError(
-            f"{path} is not a readable safetensors file ({problem}); copy or download it again"
+            f"{path} is not a readable safetensors file ({problem})", fix="copy or download it again"
         ) from problem
     if instead is not None:
         raise CheckpointError(f"the adapter file {path} {instead}")

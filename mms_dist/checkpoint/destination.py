@@ -38,14 +38,17 @@ class Destination:
         self._replaced = self.folder.with_name(f".{self.folder.name}.replaced")
         for path in inside:
             if self.folder.resolve().is_relative_to(path.absolute().resolve()):
-                raise CheckpointError(f"{self.folder} is inside {path}; choose another folder with --to")
+                raise CheckpointError(f"{self.folder} is inside {path}", fix="choose another folder with --to")
         for path in protected:
             if path.absolute().resolve().is_relative_to(self.folder.resolve()):
-                raise CheckpointError(f"{self.folder} holds {path}; choose another folder with --to")
+                raise CheckpointError(f"{self.folder} holds {path}", fix="choose another folder with --to")
         if not force and not self._may_be_replaced():
             raise CheckpointError(
-                f"{self.folder} exists and is not an export; choose another folder with --to, or put it aside "
-                f"with --force (it is then renamed to {self._aside().name})"
+                f"{self.folder} exists and is not an export",
+                fix=(
+                    "choose another folder with --to, or put it aside with --force (it is then renamed to "
+                    f"{self._aside().name})"
+                ),
             )
 
     @contextlib.contextmanager
@@ -62,7 +65,7 @@ class Destination:
                 descriptor = os.open(self._staging, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as problem:
-                raise CheckpointError(f"another export to {self.folder} is under way; wait for it") from problem
+                raise CheckpointError(f"another export to {self.folder} is under way", fix="wait for it") from problem
             try:
                 self._recover()
                 yield self._staging
@@ -72,8 +75,8 @@ class Destination:
                 raise
         except (OSError, SafetensorError) as problem:  # The latter is how a full disk shows when weights are written.
             raise CheckpointError(
-                f"cannot write the export {self.folder}: {problem}; free space there, or choose another folder "
-                "with --to"
+                f"cannot write the export {self.folder}: {problem}",
+                fix="free space there, or choose another folder with --to",
             ) from problem
         finally:
             if descriptor is not None:

@@ -130,7 +130,8 @@ def _fitting(
         except ValueError as problem:
             raise CheckpointError(
                 f"the adapter of {language} (step {snapshot.step}) does not fit the base {base_name} and the "
-                f"languages before it: {problem}; or leave it out with --languages"
+                f"languages before it: {problem}",
+                fix="or leave it out with --languages",
             ) from problem
         layers, hidden, dim = shape.layers, shape.hidden, shape.dim
         yield snapshot, _describe(snapshot, used, shape, choice.marks.get(language))

@@ -38,7 +38,7 @@ class Choice:
         left_out = {language: reason for language in chosen if (reason := self._reason_against(language))}
         if languages and left_out:
             code, reason = next(iter(left_out.items()))
-            raise CheckpointError(f"{code} is not worth exporting: {reason}; {self._fix(code)}")
+            raise CheckpointError(f"{code} is not worth exporting: {reason}", fix=f"{self._fix(code)}")
         if len(left_out) == len(chosen):
             shown = "; ".join(f"{code}: {reason}" for code, reason in list(left_out.items())[:5])
             more = f"; and {len(left_out) - 5:,} more" if len(left_out) > 5 else ""
@@ -60,8 +60,8 @@ class Choice:
         snapshot = self.store.load(language) if step is None else self.store.load(language, pointer=wanted)
         if snapshot.step == 0 and not self.start_is_trained(language):
             raise CheckpointError(
-                f"the only whole checkpoint of {language} is that of its start, before a single step; leave it out "
-                "with --languages, or train it on"
+                f"the only whole checkpoint of {language} is that of its start, before a single step",
+                fix="leave it out with --languages, or train it on",
             )
         return snapshot, wanted if snapshot.step == step else "newest"
 
@@ -69,7 +69,7 @@ class Choice:
         present = sorted({*self.store.languages(), *marked_languages(self.store.directory)})
         if not present:
             raise CheckpointError(
-                f"found no checkpoint in {self.store.directory}; give the folder of a run that has trained"
+                f"found no checkpoint in {self.store.directory}", fix="give the folder of a run that has trained"
             )
         for code in languages or ():
             if code not in present:

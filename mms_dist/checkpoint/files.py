@@ -70,4 +70,4 @@ def writing_error(path: Path, needed_bytes: int, problem: OSError) -> Checkpoint
         fix = "free space or quota there, lower checkpoint.keep, or choose another run.directory"
     else:
         fix = "make the folder writable, or choose another run.directory"
-    return CheckpointError(f"{message}; all older checkpoints are whole; {fix}")
+    return CheckpointError(f"{message}", fix=f"all older checkpoints are whole; {fix}")

@@ -31,8 +31,8 @@ def load_config(base_path: str) -> Any:
     config = read_config(base_path, name=f"the base {base_path}", expected=_EXPECTED)
     if not config.do_stable_layer_norm:
         raise BaseModelError(
-            f"the base {base_path} has do_stable_layer_norm=false, and such encoders have no adapter layers; "
-            "export with the base the run was trained on (model.base in RUN/config.yaml)"
+            f"the base {base_path} has do_stable_layer_norm=false, and such encoders have no adapter layers",
+            fix="export with the base the run was trained on (model.base in RUN/config.yaml)",
         )
     return config
 

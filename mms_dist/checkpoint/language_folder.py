@@ -133,7 +133,7 @@ class LanguageFolder:
     def copy_from(self, source: LanguageFolder, steps: Sequence[int]) -> None:
         """Take over these checkpoints and the pointers to them, all at once."""
         if self.path.exists():
-            raise CheckpointError(f"found {self.path} already; delete that language there before copying it")
+            raise CheckpointError(f"found {self.path} already", fix="delete that language there before copying it")
         staging = self.path.with_name(unique(f".staging-{self.path.name}"))
         try:
             staging.mkdir(parents=True)

@@ -49,14 +49,14 @@ class RunLock:
             holder = _holder(descriptor)
             os.close(descriptor)
             raise CheckpointError(
-                f"the run directory {self.path.parent} is in use by {holder}; wait for that run, stop it, "
-                "or choose another directory with run.directory"
+                f"the run directory {self.path.parent} is in use by {holder}",
+                fix="wait for that run, stop it, or choose another directory with run.directory",
             ) from problem
         except OSError as problem:
             os.close(descriptor)
             raise CheckpointError(
-                f"cannot lock {self.path}: {problem.strerror}; put run.directory on a file system with file "
-                "locks (Lustre: mounted with -o flock)"
+                f"cannot lock {self.path}: {problem.strerror}",
+                fix="put run.directory on a file system with file locks (Lustre: mounted with -o flock)",
             ) from problem
         try:
             _write_name(descriptor)
@@ -93,15 +93,15 @@ def lock_holder(run_directory: Path) -> str | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as problem:
-        raise CheckpointError(f"cannot read {path}: {problem.strerror}; make it readable") from problem
+        raise CheckpointError(f"cannot read {path}: {problem.strerror}", fix="make it readable") from problem
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return _holder(descriptor)
     except OSError as problem:
         raise CheckpointError(
-            f"cannot lock {path}: {problem.strerror}; put run.directory on a file system with file locks (Lustre: "
-            "mounted with -o flock)"
+            f"cannot lock {path}: {problem.strerror}",
+            fix="put run.directory on a file system with file locks (Lustre: mounted with -o flock)",
         ) from problem
     finally:
         os.close(descriptor)
@@ -120,7 +120,7 @@ def _write_name(descriptor: int) -> None:
 def _cannot_write(directory: Path, problem: OSError) -> CheckpointError:
     what = "free space or quota there, or choose" if problem.errno in (errno.ENOSPC, errno.EDQUOT) else "choose"
     return CheckpointError(
-        f"cannot write the run directory {directory}: {problem.strerror}; {what} another with run.directory"
+        f"cannot write the run directory {directory}: {problem.strerror}", fix=f"{what} another with run.directory"
     )
 
 

@@ -64,8 +64,11 @@ def check_language(language: str) -> str:
     """
     if not _LANGUAGE.fullmatch(language):
         raise CheckpointError(
-            f"found the language code {language!r}; expected letters, digits, '-' and '_' as in "
-            "'ron' or 'srp-script_latin'; rename the language in the shards"
+            f"found the language code {language!r}",
+            fix=(
+                "expected letters, digits, '-' and '_' as in 'ron' or 'srp-script_latin'; rename the language in the "
+                "shards"
+            ),
         )
     return language
 

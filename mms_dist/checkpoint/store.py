@@ -44,7 +44,7 @@ class CheckpointStore:
 
     def __init__(self, directory: Path, *, keep: int, pending_limit: int = 16) -> None:
         if keep < 1:
-            raise CheckpointError(f"found checkpoint.keep {keep}, expected 1 or more; the newest one must stay")
+            raise CheckpointError(f"found checkpoint.keep {keep}, expected 1 or more", fix="the newest one must stay")
         self.directory = Path(directory)
         self.keep = keep
         #: What was found damaged so far, in the order found, each once.
@@ -228,8 +228,8 @@ class CheckpointStore:
             return self._writer.submit(work).result()
         except OSError as problem:
             raise CheckpointError(
-                f"cannot work on the checkpoints in {self.directory}: {problem}; make the folder readable and "
-                "writable, or choose another run.directory"
+                f"cannot work on the checkpoints in {self.directory}: {problem}",
+                fix="make the folder readable and writable, or choose another run.directory",
             ) from problem
 
     def _raise_failed_save(self) -> None:
@@ -307,18 +307,19 @@ class CheckpointStore:
         if step is not None:
             if step not in steps:
                 raise CheckpointError(
-                    f"found no step {step} of {language} in {self.directory}; there are {steps or 'none'}"
+                    f"found no step {step} of {language} in {self.directory}", fix=f"there are {steps or 'none'}"
                 )
             snapshot = self._try(language, step)
             if snapshot is None:
                 raise CheckpointError(
-                    f"step {step} of {language} is damaged: {self._reasons(folder)}; choose another step of {steps}"
+                    f"step {step} of {language} is damaged: {self._reasons(folder)}",
+                    fix=f"choose another step of {steps}",
                 )
             return snapshot
         if not steps:
             raise CheckpointError(
-                f"found no checkpoint of {language} in {self.directory}; train it first, or choose one of "
-                f"{self._languages() or 'none'}"
+                f"found no checkpoint of {language} in {self.directory}",
+                fix=f"train it first, or choose one of {self._languages() or 'none'}",
             )
         for candidate in self._candidates(folder, pointer):
             snapshot = self._try(language, candidate)
@@ -327,8 +328,8 @@ class CheckpointStore:
         if len(self.damaged) == known and folder.steps() != steps:
             return self._load(language, step, pointer)  # All moved on under a reader: look again.
         raise CheckpointError(
-            f"no checkpoint of {language} in {self.directory} is whole: {self._reasons(folder)}; restore one from a "
-            f"backup, or remove {folder.path} to train the language from its start"
+            f"no checkpoint of {language} in {self.directory} is whole: {self._reasons(folder)}",
+            fix=f"restore one from a backup, or remove {folder.path} to train the language from its start",
         )
 
     def _candidates(self, folder: LanguageFolder, pointer: PointerName | None) -> Iterator[int]:
@@ -338,7 +339,7 @@ class CheckpointStore:
             link = folder.path / pointer
             if not link.is_symlink() and not link.is_dir():
                 fix = "none was evaluated yet: ask for 'last'" if pointer == "best" else "start the run again"
-                raise CheckpointError(f"{folder.path} has no pointer {pointer!r}; {fix}")
+                raise CheckpointError(f"{folder.path} has no pointer {pointer!r}", fix=f"{fix}")
             first = folder.pointed(pointer)
             if first is None:
                 named = os.readlink(link) if link.is_symlink() else "a step by its MANIFEST.json"

@@ -40,8 +40,8 @@ def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
         raise ConfigError(
-            f"cannot read the configuration {path}: {reason}; pass --config with an existing file "
-            "(examples are in configs/train/)"
+            f"cannot read the configuration {path}: {reason}",
+            fix="pass --config with an existing file (examples are in configs/train/)",
         ) from error
     document = parse(text, Config, str(path))
     if not isinstance(document, dict):
@@ -60,7 +60,7 @@ def parse(text: str, kind: Any, source: str) -> Any:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         return _Reader(source).value(root, kind, ()) if root is not None else {}
     except RecursionError as error:
-        raise ConfigError(f"{source}: is nested too deeply; expected sections with settings") from error
+        raise ConfigError(f"{source}: is nested too deeply", fix="expected sections with settings") from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f", line {mark.line + 1}" if mark else ""
@@ -122,7 +122,7 @@ class _Reader:
         if self._nodes > MOST_NODES or len(path) > DEEPEST:
             raise ConfigError(f"{place}: aliases or nesting make more of it than a configuration has")
         if node.tag not in _TAGS:
-            raise ConfigError(f"{place}: found the tag {node.tag}, expected plain values; remove the tag")
+            raise ConfigError(f"{place}: found the tag {node.tag}, expected plain values", fix="remove the tag")
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, kind, path)
         if isinstance(node, yaml.SequenceNode):
@@ -146,8 +146,8 @@ class _Reader:
             name = key.value
             if name in lines:
                 raise ConfigError(
-                    f"{self._source}: {'.'.join((*path, name))} is given twice, in lines {lines[name]} and {line}; "
-                    "only one of them would count: keep one"
+                    f"{self._source}: {'.'.join((*path, name))} is given twice, in lines {lines[name]} and {line}",
+                    fix="only one of them would count: keep one",
                 )
             lines[name] = line
             if key.tag == _MERGE:
@@ -189,7 +189,7 @@ def _scalar(text: str, kind: Any, where: str) -> Any:
     try:
         return expanded(text)
     except ValueError as error:
-        raise ConfigError(f"{where}: found {text!r}; {error}") from error
+        raise ConfigError(f"{where}: found {text!r}", fix=f"{error}") from error
 
 
 def _loose(text: str) -> Any:

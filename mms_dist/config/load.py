@@ -48,8 +48,10 @@ def parse_config(document: dict[str, Any], overrides: Sequence[str] = (), *, sou
             problems = [*long_warmups(config, ()), *_language_problems(config)]
         except ValidationError as error:
             problems = list(describe(error))
+    if len(problems) == 1:
+        raise ConfigError(f"{source}: {problems[0].found}", problems[0].fix)
     if problems:
-        raise ConfigError(f"{source}: " + "\n  ".join(problems))
+        raise ConfigError(f"{source}: " + "\n  ".join(map(str, problems)))
     return config
 
 
@@ -74,7 +76,9 @@ def assigned(document: dict[str, Any], overrides: Sequence[str]) -> dict[str, An
         if name in given and holds_several(path):
             text = f"{given[name]},{text}"
         elif given.get(name, text) != text:
-            raise ConfigError(f"--{name} is given twice, with {given[name]!r} and with {text!r}; keep one of them")
+            raise ConfigError(
+                f"--{name} is given twice, with {given[name]!r} and with {text!r}", fix="keep one of them"
+            )
         given[name] = text
         document = _assign(document, path, (), value_of(text, path))
     return document
@@ -103,12 +107,14 @@ def _assign(document: dict[str, Any], path: tuple[str, ...], above: tuple[str, .
     if inner is None:
         inner = {}
     if not isinstance(inner, dict):
-        raise ConfigError(f"{'.'.join((*above, key))} holds the value {inner!r}; it has no setting {'.'.join(rest)!r}")
+        raise ConfigError(
+            f"{'.'.join((*above, key))} holds the value {inner!r}", fix=f"it has no setting {'.'.join(rest)!r}"
+        )
     return document | {key: _assign(inner, rest, (*above, key), value)}
 
 
-def unknown_keys(document: dict[str, Any]) -> Iterator[str]:
-    """A line for every key that is no setting, and every section that holds none."""
+def unknown_keys(document: dict[str, Any]) -> Iterator[ConfigError]:
+    """An error for every key that is no setting, and every section that holds none."""
     sections = {field.name: field for field in dataclasses.fields(Config)}
     for name, values in document.items():
         if name not in sections:
@@ -116,38 +122,40 @@ def unknown_keys(document: dict[str, Any]) -> Iterator[str]:
         elif name == "languages":
             yield from _unknown_overrides(values)
         elif not isinstance(values, dict):
-            yield f"{name}: found {values!r}, expected settings under it"
+            yield ConfigError(f"{name}: found {values!r}, expected settings under it")
         else:
             yield from _unknown_fields(name, name, values)
 
 
-def _unknown_overrides(languages: Any) -> Iterator[str]:
+def _unknown_overrides(languages: Any) -> Iterator[ConfigError]:
     if not isinstance(languages, dict):
-        yield f"languages: found {languages!r}, expected `<code>: {{optim: {{lr: 5e-4}}}}`"
+        yield ConfigError(f"languages: found {languages!r}, expected `<code>: {{optim: {{lr: 5e-4}}}}`")
         return
     for code, own in languages.items():
         try:
             parse_language(str(code))
         except ShardsError as error:
-            yield f"languages.{code}: {error}"
+            yield ConfigError(f"languages.{code}: {error.found}", error.fix)
             continue
         if not isinstance(own, dict):
-            yield f"languages.{code}: found {own!r}, expected sections such as `optim:`"
+            yield ConfigError(f"languages.{code}: found {own!r}, expected sections such as `optim:`")
             continue
         for section, values in own.items():
             where = f"languages.{code}.{section}"
             if section not in PER_LANGUAGE:
                 yield _unknown(where, str(section), list(PER_LANGUAGE))
             elif not isinstance(values, dict):
-                yield f"{where}: found {values!r}, expected settings under it"
+                yield ConfigError(f"{where}: found {values!r}, expected settings under it")
             else:
                 yield from _unknown_fields(where, section, values)
                 for field in SHARED_BY_ALL.get(section, ()):
                     if field in values:
-                        yield f"{where}.{field} is one value for the whole run; set {section}.{field} instead"
+                        yield ConfigError(
+                            f"{where}.{field} is one value for the whole run", f"set {section}.{field} instead"
+                        )
 
 
-def _unknown_fields(where: str, section: str, values: dict[str, Any]) -> Iterator[str]:
+def _unknown_fields(where: str, section: str, values: dict[str, Any]) -> Iterator[ConfigError]:
     kind = {field.name: field.type for field in dataclasses.fields(Config)}[section]
     valid = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
     for key in values:
@@ -155,26 +163,29 @@ def _unknown_fields(where: str, section: str, values: dict[str, Any]) -> Iterato
             yield _unknown(f"{where}.{key}", str(key), valid)
 
 
-def _unknown(where: str, key: str, valid: list[str]) -> str:
+def _unknown(where: str, key: str, valid: list[str]) -> ConfigError:
     if "." in key:
-        return f"unknown key {where!r}; in a file, write it as sections: `{key.replace('.', ': {', 1)}: …}}`"
-    near = difflib.get_close_matches(key, valid, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}?" if near else ""
-    return f"unknown key {where!r}; {hint or 'valid here:'}" + ("" if hint else f" {', '.join(valid)}")
+        fix = f"in a file, write it as sections: `{key.replace('.', ': {', 1)}: …}}`"
+    elif near := difflib.get_close_matches(key, valid, n=1, cutoff=0.5):
+        fix = f"did you mean {near[0]!r}?"
+    else:
+        fix = f"valid here: {', '.join(valid)}"
+    return ConfigError(f"unknown key {where!r}", fix)
 
 
-def long_warmups(config: Config, codes: Iterable[str]) -> Iterator[str]:
+def long_warmups(config: Config, codes: Iterable[str]) -> Iterator[ConfigError]:
     """A warm-up that is cut off by the last step would train at a fraction of the rate, without a word."""
     everyone = [("optim", config.optim)] if not codes else []
     for where, optim in [*everyone, *((f"languages.{code}.optim", config.for_language(code).optim) for code in codes)]:
         if optim.warmup_steps > optim.steps:
-            yield (
+            yield ConfigError(
                 f"{where}: found warmup_steps {optim.warmup_steps} and steps {optim.steps}, expected a warm-up that "
-                f"ends before the training does; lower {where}.warmup_steps"
+                "ends before the training does",
+                fix=f"lower {where}.warmup_steps",
             )
 
 
-def _language_problems(config: Config) -> Iterator[str]:
+def _language_problems(config: Config) -> Iterator[ConfigError]:
     for code in config.languages:
         try:
             yield from long_warmups(config, [code])
@@ -182,14 +193,14 @@ def _language_problems(config: Config) -> Iterator[str]:
             yield from describe(error, prefix=f"languages.{code}.*.")
 
 
-def describe(error: ValidationError, prefix: str = "") -> Iterator[str]:
-    """A line for every value that is wrong."""
+def describe(error: ValidationError, prefix: str = "") -> Iterator[ConfigError]:
+    """An error for every value that is wrong."""
     for problem in error.errors(include_url=False):
         where = prefix + ".".join(str(part) for part in problem["loc"])
         found = "nothing (null)" if problem["input"] is None else _shortened(repr(problem["input"]))
         message = problem["msg"].removeprefix("Value error, ")
         message += "; leave the line out for the default" if problem["input"] is None else ""
-        yield f"{where}: found {found}; {message[0].lower()}{message[1:]}"
+        yield ConfigError(f"{where}: found {found}", f"{message[0].lower()}{message[1:]}")
 
 
 def _shortened(text: str) -> str:

@@ -14,11 +14,12 @@ from mms_dist.config.load import (
     unknown_keys,
 )
 from mms_dist.config.schema import Config
+from mms_dist.errors import ConfigError
 
 _Document = dict[str, Any]
 
 
-def survey_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> tuple[Config, list[str]]:
+def survey_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> tuple[Config, list[ConfigError]]:
     """The configuration with defaults in the place of whatever is wrong, and every problem.
 
     Raises:

@@ -216,7 +216,7 @@ class BatchLoader:
     def _stream(self, language: str) -> LanguageStream:
         if language not in self._streams:
             raise DataError(
-                f"the loader was asked for a batch of {language!r}; it serves {', '.join(sorted(self._streams))}"
+                f"the loader was asked for a batch of {language!r}", fix=f"it serves {', '.join(sorted(self._streams))}"
             )
         return self._streams[language]
 

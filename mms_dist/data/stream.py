@@ -55,8 +55,11 @@ class LanguageStream:
         self.window_shards = window_shards
         if len(table) == 0:
             raise DataError(
-                f"{language}: no utterance is left to train on; expected at least one. `mms-dist shards inspect` "
-                "shows what the shards hold, and data.max_seconds leaves out longer utterances"
+                f"{language}: no utterance is left to train on",
+                fix=(
+                    "expected at least one. `mms-dist shards inspect` shows what the shards hold, and data.max_seconds "
+                    "leaves out longer utterances"
+                ),
             )
         self._epochs: OrderedDict[int, tuple[np.ndarray, ...]] = OrderedDict()
 
@@ -91,8 +94,11 @@ class LanguageStream:
         if not 0 <= position.batch < len(batches):
             raise DataError(
                 f"{self.language}: batch {position.batch} of epoch {position.epoch} does not exist, the epoch has "
-                f"{len(batches)} batches; the shards, run.seed, optim.batch_seconds, data.window_shards or "
-                "data.max_seconds differ from those of the checkpoint: restore them, or restart the language"
+                f"{len(batches)} batches",
+                fix=(
+                    "the shards, run.seed, optim.batch_seconds, data.window_shards or "
+                    "data.max_seconds differ from those of the checkpoint: restore them, or restart the language"
+                ),
             )
         return batches[position.batch]
 

@@ -56,7 +56,8 @@ class UtteranceSource:
         except OSError as error:
             raise DataError(
                 f"{self.language}: utterance {table.keys[item]} of {self.split} shard {table.shard[item]} (row "
-                f"{utterance.row}) cannot be read: {error}; check the file system, then `mms-dist shards verify`"
+                f"{utterance.row}) cannot be read: {error}",
+                fix="check the file system, then `mms-dist shards verify`",
             ) from error
         except Exception as error:
             error.add_note(

@@ -22,7 +22,8 @@ def choose_languages(asked: Sequence[str] | None, summaries: Sequence[LanguageSu
     unknown_languages = sorted(set(asked or ()) - set(present))
     if unknown_languages:
         raise ConfigError(
-            f"--languages names {unknown_languages[0]!r}, which the run does not train; it trains {', '.join(present)}"
+            f"--languages names {unknown_languages[0]!r}, which the run does not train",
+            fix=f"it trains {', '.join(present)}",
         )
     return sorted(set(asked)) if asked else present[:MOST_LANGUAGES]
 

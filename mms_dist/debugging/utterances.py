@@ -68,5 +68,7 @@ def take(reader: ShardReader, active: ActiveLanguage, places: Iterable[int], *, 
         if len(taken) == count:
             break
     if not taken:
-        raise DataError(f"no training utterance of {active.language} can be read: {reason}; build its shards again")
+        raise DataError(
+            f"no training utterance of {active.language} can be read: {reason}", fix="build its shards again"
+        )
     return taken

@@ -102,17 +102,18 @@ def _the_one_path(ours: str | None, launchers: str | None) -> str | None:
     launchers = None if launchers in (None, "none") else launchers
     if ours and launchers and os.path.realpath(ours) != os.path.realpath(launchers):
         raise ConfigError(
-            f"comm.deepspeed is {ours!r}, and accelerate launch was given {launchers!r}; expected one DeepSpeed JSON: "
-            "leave out comm.deepspeed, or start with --multi_gpu instead of --use_deepspeed"
+            f"comm.deepspeed is {ours!r}, and accelerate launch was given {launchers!r}",
+            fix=(
+                "expected one DeepSpeed JSON: leave out comm.deepspeed, or start with --multi_gpu instead of "
+                "--use_deepspeed"
+            ),
         )
     return ours or launchers
 
 
 def _refuse_precision(asked: str) -> None:
     if asked in _FIX_OF_PRECISION:
-        raise ConfigError(
-            f"Accelerate's mixed_precision is {asked!r}, expected no or bf16: {_FIX_OF_PRECISION[asked]}"
-        )
+        raise ConfigError(f"Accelerate's mixed_precision is {asked!r}, expected no or bf16: {_FIX_OF_PRECISION[asked]}")
 
 
 def _refuse_strategies() -> None:
@@ -120,8 +121,8 @@ def _refuse_strategies() -> None:
         if _says_yes(variable):
             raise ConfigError(
                 f"accelerate launch asks for {name} ({variable}=true), which mms-dist does not use: every language's "
-                "row is whole on its owners, and the frozen base is sharded by DeepSpeed; use --use_deepspeed "
-                "--deepspeed_config_file configs/deepspeed/zero3.json, or --multi_gpu"
+                "row is whole on its owners, and the frozen base is sharded by DeepSpeed",
+                fix="use --use_deepspeed --deepspeed_config_file configs/deepspeed/zero3.json, or --multi_gpu",
             )
 
 

@@ -92,8 +92,8 @@ def check_bound(bound: Sequence[Bound]) -> None:
     if having and lacking:
         found, fix = bound[lacking[0]].why_none or ("it sees no GPU", "give it one")
         raise ConfigError(
-            f"{name_ranks(having)} found a GPU, and {name_ranks(lacking)} none: on {bound[lacking[0]].host}, {found}; "
-            f"{fix}, or compute on CPUs with --run.device cpu"
+            f"{name_ranks(having)} found a GPU, and {name_ranks(lacking)} none: on {bound[lacking[0]].host}, {found}",
+            fix=f"{fix}, or compute on CPUs with --run.device cpu",
         )
     owners: dict[str, int] = {}
     for rank in having:
@@ -104,16 +104,20 @@ def check_bound(bound: Sequence[Bound]) -> None:
             gpus = "1 GPU" if mine.seen == 1 else f"{mine.seen} GPUs"
             raise ConfigError(
                 f"ranks {first} and {rank} would share {mine.told} on {mine.host} ({mine.gpu}): the launcher started "
-                f"{here} processes on a machine with {gpus} to see, and each needs one of its own; start as many "
-                "processes there as it has GPUs (--num_processes, --nproc-per-node), give each a LOCAL_RANK or a "
-                "CUDA_VISIBLE_DEVICES of its own (srun --gpus-per-task=1), or compute on the CPU with --run.device cpu"
+                f"{here} processes on a machine with {gpus} to see, and each needs one of its own",
+                fix=(
+                    "start as many processes there as it has GPUs (--num_processes, --nproc-per-node), give each a "
+                    "LOCAL_RANK or a CUDA_VISIBLE_DEVICES of its own (srun --gpus-per-task=1), or compute on the CPU "
+                    "with --run.device cpu"
+                ),
             )
 
 
 def _choose(name: str, local_rank: int, world: int) -> torch.device:
     if world > 1 and name not in ("auto", "cpu", "cuda"):
         raise ConfigError(
-            f"run.device: found {name!r} for {world} processes; set cpu, or auto, with which each has a GPU of its own"
+            f"run.device: found {name!r} for {world} processes",
+            fix="set cpu, or auto, with which each has a GPU of its own",
         )
     return choose_device(name, local_rank)
 
@@ -137,9 +141,11 @@ def _tried(device: torch.device, machine: str, comm: Comm) -> Bound:
 def silent_gpu(device: torch.device) -> DeviceError:
     """What to say of a GPU that has not answered within `TRIAL_SECONDS`."""
     return DeviceError(
-        f"{socket.gethostname()}: {device} has not multiplied two small matrices within {TRIAL_SECONDS:g} s; look "
-        "there at what nvidia-smi and dmesg (Xid) say, leave that machine out (--exclude) or have it reset, and run "
-        "the same command again"
+        f"{socket.gethostname()}: {device} has not multiplied two small matrices within {TRIAL_SECONDS:g} s",
+        fix=(
+            "look there at what nvidia-smi and dmesg (Xid) say, leave that machine out (--exclude) or have it reset, "
+            "and run the same command again"
+        ),
     )
 
 

@@ -244,8 +244,11 @@ class Comm:
                 raise StoppedEarly(f"stopped while waiting for {about}") from error
             reason = str(error).strip().split("\n")[0]
             raise CommError(
-                f"rank {self.rank} of {self.world} lost a peer while waiting for {about} ({reason}); look for the rank "
-                "that failed first, then run the same command again: it goes on from the last checkpoints"
+                f"rank {self.rank} of {self.world} lost a peer while waiting for {about} ({reason})",
+                fix=(
+                    "look for the rank that failed first, then run the same command again: it goes on from the last "
+                    "checkpoints"
+                ),
             ) from error
 
 

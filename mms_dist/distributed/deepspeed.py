@@ -86,8 +86,8 @@ def _spread(layers: nn.ModuleList, accelerator: Accelerator) -> Callable[[Tensor
     dtype = next(layers.parameters()).dtype
     if accelerator.mixed_precision == "bf16" and dtype != torch.bfloat16:
         raise ConfigError(
-            f"DeepSpeed is told to compute in bf16, and the base is in {str(dtype).removeprefix('torch.')}; set "
-            "model.dtype bfloat16, or remove bf16 from the DeepSpeed JSON and --mixed_precision"
+            f"DeepSpeed is told to compute in bf16, and the base is in {str(dtype).removeprefix('torch.')}",
+            fix="set model.dtype bfloat16, or remove bf16 from the DeepSpeed JSON and --mixed_precision",
         )
     settings = accelerator.state.deepspeed_plugin.deepspeed_config
     settings["bf16"] = {"enabled": dtype == torch.bfloat16}

@@ -36,10 +36,10 @@ def import_deepspeed(deepspeed: str | None) -> Any:
     except Exception as error:  # whatever it may be: compilers, drivers and toolkits are looked for in the import
         missing = isinstance(error, ModuleNotFoundError) and error.name == "deepspeed"
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
-        raise ConfigError(not_to_be_had(deepspeed, None if missing else reason)) from error
+        raise not_to_be_had(deepspeed, None if missing else reason) from error
 
 
-def not_to_be_had(deepspeed: str | None, reason: str | None) -> str:
+def not_to_be_had(deepspeed: str | None, reason: str | None) -> ConfigError:
     """What to tell a user who asked for DeepSpeed and cannot have it.
 
     Args:
@@ -55,4 +55,5 @@ def not_to_be_had(deepspeed: str | None, reason: str | None) -> str:
     else:
         found = f"cannot be imported ({reason})"
         fix = f"make {sys.executable} -c 'import deepspeed' work on every machine"
-    return f"{asked}, but the package deepspeed {found}; {fix}, or {without}: every process then holds the whole base"
+    fix = f"{fix}, or {without}: every process then holds the whole base"
+    return ConfigError(f"{asked}, but the package deepspeed {found}", fix)

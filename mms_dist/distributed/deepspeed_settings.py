@@ -26,15 +26,15 @@ def read_settings(path: str) -> dict[str, Any]:
         text = read_text(path)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise ConfigError(f"DeepSpeed JSON {path!r} cannot be read ({reason}); {_EXPECTED}") from error
+        raise ConfigError(f"DeepSpeed JSON {path!r} cannot be read ({reason})", fix=f"{_EXPECTED}") from error
     try:
         settings = strict_json.parse(text)
     except strict_json.RepeatedKeyError as error:
         raise ConfigError(f"DeepSpeed JSON {path!r}: {error}") from error
     except ValueError as error:
-        raise ConfigError(f"DeepSpeed JSON {path!r} is no JSON ({error}); {_EXPECTED}") from error
+        raise ConfigError(f"DeepSpeed JSON {path!r} is no JSON ({error})", fix=f"{_EXPECTED}") from error
     if not isinstance(settings, dict) or not isinstance(settings.get("zero_optimization"), dict):
-        raise ConfigError(f"DeepSpeed JSON {path!r} has no section zero_optimization; {_EXPECTED}")
+        raise ConfigError(f"DeepSpeed JSON {path!r} has no section zero_optimization", fix=f"{_EXPECTED}")
     return settings
 
 
@@ -48,20 +48,22 @@ def refuse_settings(settings: dict[str, Any], source: str) -> None:
         raise ConfigError(f"{source}: found zero_optimization.stage {zero.get('stage')!r}, expected 0, 1, 2 or 3")
     if _enabled(settings, "fp16"):
         raise ConfigError(
-            f"{source}: found fp16.enabled, expected it off: float16 needs one loss scale for all languages of a pass; "
-            "remove the section fp16 and choose model.dtype bfloat16 or float32"
+            f"{source}: found fp16.enabled, expected it off: float16 needs one loss scale for all languages of a pass",
+            fix="remove the section fp16 and choose model.dtype bfloat16 or float32",
         )
     for section in ("optimizer", "scheduler"):
         if settings.get(section):
             raise ConfigError(
                 f"{source}: found a section {section}, expected none: DeepSpeed holds the frozen base only, and every "
-                f"language has its own optimizer and schedule (section optim of the configuration); remove {section}"
+                "language has its own optimizer and schedule (section optim of the configuration)",
+                fix=f"remove {section}",
             )
     for key in ("zero_quantized_weights", "zero_quantized_nontrainable_weights"):
         if zero.get(key) is True:
             raise ConfigError(
                 f"{source}: found zero_optimization.{key}, expected it off: adapters would be trained on other weights "
-                "than the base's own, on which they are used; remove it"
+                "than the base's own, on which they are used",
+                fix="remove it",
             )
 
 

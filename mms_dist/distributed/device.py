@@ -54,14 +54,14 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
     count = torch.cuda.device_count()
     if count == 0:
         found, fix = why_no_gpu()
-        raise ConfigError(f"run.device: found {name!r}, but {found}; {fix}, or {_ON_THE_CPU}")
+        raise ConfigError(f"run.device: found {name!r}, but {found}", fix=f"{fix}, or {_ON_THE_CPU}")
     if not _is_numbered(name):
         return torch.device("cuda", local_rank % count)
     number = int(name.removeprefix("cuda:"))
     if number >= count:
         seen = "one GPU, cuda:0" if count == 1 else f"{count} GPUs, cuda:0 to cuda:{count - 1}"
         raise ConfigError(
-            f"run.device: found {name!r}, but this process sees {seen}{_visible()}; name one of them, or use auto"
+            f"run.device: found {name!r}, but this process sees {seen}{_visible()}", fix="name one of them, or use auto"
         )
     return torch.device("cuda", number)
 

@@ -81,7 +81,10 @@ def naming_the_gpu(device: torch.device, rank: int = 0) -> Iterator[None]:
 def _failed(device: torch.device, what: str, error: Exception | None) -> DeviceError:
     reason = "" if error is None else f" ({str(error).strip().splitlines()[0]})"
     return DeviceError(
-        f"{socket.gethostname()}: {describe(device)} {what}{reason}; look there at what nvidia-smi and dmesg (Xid) say "
-        "and who else uses it, leave that machine out (--exclude) or have it reset, and run the same command again "
-        "(with CUDA_LAUNCH_BLOCKING=1 the traceback shows what failed)"
+        f"{socket.gethostname()}: {describe(device)} {what}{reason}",
+        fix=(
+            "look there at what nvidia-smi and dmesg (Xid) say and who else uses it, leave that machine out "
+            "(--exclude) or have it reset, and run the same command again (with CUDA_LAUNCH_BLOCKING=1 the traceback "
+            "shows what failed)"
+        ),
     )

@@ -27,15 +27,19 @@ def check_launch_variables(environment: Mapping[str, str]) -> None:
     if world is None:
         for name, value in (("RANK", rank), ("LOCAL_RANK", local_rank)):
             if value is not None and (name == "RANK" or value > 0):
-                raise ConfigError(f"{name} is {value}, and WORLD_SIZE is missing; {_FIX}")
+                raise ConfigError(f"{name} is {value}, and WORLD_SIZE is missing", fix=f"{_FIX}")
         return
     if rank is not None and rank >= world:
-        raise ConfigError(f"RANK is {rank} and WORLD_SIZE {world}; expected RANK from 0 to {world - 1}; {_FIX}")
+        raise ConfigError(f"RANK is {rank} and WORLD_SIZE {world}", fix=f"expected RANK from 0 to {world - 1}; {_FIX}")
     if local_rank is not None and local_rank >= (local_world or world):
         of = f"LOCAL_WORLD_SIZE {local_world}" if local_world is not None else f"WORLD_SIZE {world}"
-        raise ConfigError(f"LOCAL_RANK is {local_rank} and {of}; expected LOCAL_RANK from 0 on, below that; {_FIX}")
+        raise ConfigError(
+            f"LOCAL_RANK is {local_rank} and {of}", fix=f"expected LOCAL_RANK from 0 on, below that; {_FIX}"
+        )
     if local_world is not None and local_world > world:
-        raise ConfigError(f"LOCAL_WORLD_SIZE is {local_world} and WORLD_SIZE {world}; expected at most that; {_FIX}")
+        raise ConfigError(
+            f"LOCAL_WORLD_SIZE is {local_world} and WORLD_SIZE {world}", fix=f"expected at most that; {_FIX}"
+        )
     if world == 1:
         return
     needed = ("RANK", "MASTER_ADDR", "MASTER_PORT")
@@ -44,13 +48,14 @@ def check_launch_variables(environment: Mapping[str, str]) -> None:
         told = ", ".join(missing[:-1]) + (" and " if missing[1:] else "") + missing[-1]
         raise ConfigError(
             f"WORLD_SIZE is {world}, and {told} {'is' if len(missing) == 1 else 'are'} missing: this process cannot "
-            f"find the others; {_FIX}"
+            "find the others",
+            fix=f"{_FIX}",
         )
     if local_rank == -1:
-        raise ConfigError(f"LOCAL_RANK is -1 and WORLD_SIZE {world}; expected LOCAL_RANK from 0 on; {_FIX}")
+        raise ConfigError(f"LOCAL_RANK is -1 and WORLD_SIZE {world}", fix=f"expected LOCAL_RANK from 0 on; {_FIX}")
     port = _number(environment, "MASTER_PORT", least=1)
     if port is not None and port > _LARGEST_PORT:
-        raise ConfigError(f"MASTER_PORT is {port}, expected 1 to {_LARGEST_PORT}; {_FIX}")
+        raise ConfigError(f"MASTER_PORT is {port}, expected 1 to {_LARGEST_PORT}", fix=f"{_FIX}")
 
 
 def _number(environment: Mapping[str, str], name: str, *, least: int) -> int | None:
@@ -58,5 +63,5 @@ def _number(environment: Mapping[str, str], name: str, *, least: int) -> int | N
     if not text:
         return None
     if not (text.removeprefix("-").isascii() and text.removeprefix("-").isdigit()) or int(text) < least:
-        raise ConfigError(f"{name} is {text!r}, expected a whole number from {least} on; {_FIX}")
+        raise ConfigError(f"{name} is {text!r}, expected a whole number from {least} on", fix=f"{_FIX}")
     return int(text)

@@ -59,6 +59,9 @@ class Place:
         reason = str(error).strip().split("\n")[0] or "it takes connections and does not answer"
         return CommError(
             f"rank {self.rank} cannot serve or reach the meeting point of all ranks, {self.host}:{self.port} "
-            f"({reason}); see that rank 0 was started, that this machine reaches the first one by that name, and that "
-            "the port is free and open there, or choose another (--main_process_port, --master-port)"
+            f"({reason})",
+            fix=(
+                "see that rank 0 was started, that this machine reaches the first one by that name, and that "
+                "the port is free and open there, or choose another (--main_process_port, --master-port)"
+            ),
         )

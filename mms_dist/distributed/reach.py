@@ -56,8 +56,10 @@ def _look_up(host: str, port: int, deadline: float, patience: Patience) -> list[
             if time.monotonic() > deadline or isinstance(error, UnicodeError):
                 reason = getattr(error, "strerror", None) or "no answer"
                 raise ConfigError(
-                    f"MASTER_ADDR is {host!r}, and this machine finds no address of that name ({reason}); expected the "
-                    "name or IP address of the machine of rank 0 (accelerate: --main_process_ip, torchrun: "
-                    "--master-addr)"
+                    f"MASTER_ADDR is {host!r}, and this machine finds no address of that name ({reason})",
+                    fix=(
+                        "expected the name or IP address of the machine of rank 0 (accelerate: --main_process_ip, "
+                        "torchrun: --master-addr)"
+                    ),
                 ) from error
         patience.pause(whom, _PAUSE_SECONDS)

@@ -97,13 +97,13 @@ class _Rendezvous:
         self._start = start
         if int(world) != self._world:
             raise ConfigError(
-                f"rank {self._rank} was started with WORLD_SIZE {self._world}, and rank 0 with WORLD_SIZE {world}; "
-                "start all machines with the same number of processes"
+                f"rank {self._rank} was started with WORLD_SIZE {self._world}, and rank 0 with WORLD_SIZE {world}",
+                fix="start all machines with the same number of processes",
             )
         if self._store.add(_joined(start, self._rank), 1) > 1:
             raise ConfigError(
-                f"two processes were started with RANK {self._rank} of {self._world}; give every process a RANK of its "
-                "own (on every machine another --machine_rank or --node-rank)"
+                f"two processes were started with RANK {self._rank} of {self._world}",
+                fix="give every process a RANK of its own (on every machine another --machine_rank or --node-rank)",
             )
         while not self._store.check([_complete(start)]):
             self._wait(self._missing)
@@ -139,12 +139,12 @@ class _Rendezvous:
         if self._rank == 0 or missing != [0]:
             ranks = ", ".join(map(str, missing))
             return CommError(
-                f"rank {self._rank} of {self._world} waited for ranks {ranks}, which did not come; look at what they "
-                "have printed, and whether all machines started their share of the processes"
+                f"rank {self._rank} of {self._world} waited for ranks {ranks}, which did not come",
+                fix="look at what they have printed, and whether all machines started their share of the processes",
             )
         return CommError(
-            f"rank {self._rank} of {self._world} waited for rank 0, which did not answer; look at what that has "
-            "printed, and whether the first machine was started"
+            f"rank {self._rank} of {self._world} waited for rank 0, which did not answer",
+            fix="look at what that has printed, and whether the first machine was started",
         )
 
 

@@ -72,12 +72,15 @@ def score(references: Sequence[str], hypotheses: Sequence[str], *, seed: int = 0
     """
     assert len(references) == len(hypotheses), (len(references), len(hypotheses))
     if not references:
-        raise DataError("found no utterance to score; expected at least one with a transcript in this split")
+        raise DataError("found no utterance to score", fix="expected at least one with a transcript in this split")
     empty = [number for number, reference in enumerate(references) if not reference.strip()]
     if empty:
         raise DataError(
-            f"reference {empty[0]} (of {len(references)}; {len(empty)} in all) is empty, and no error rate is "
-            "defined for it; leave such utterances out when building the shards (mms-dist shards build drops them)"
+            f"reference {empty[0]} (of {len(references)}",
+            fix=(
+                f"{len(empty)} in all) is empty, and no error rate is defined for it; leave such utterances out when "
+                "building the shards (mms-dist shards build drops them)"
+            ),
         )
     characters = jiwer.process_characters(list(references), list(hypotheses))
     words = jiwer.process_words(list(references), list(hypotheses))

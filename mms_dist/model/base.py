@@ -225,24 +225,25 @@ def read_base_config(path: str, name: str) -> Any:
         BaseModelError: there is none, or no adapters fit in.
     """
     if Path(path).is_dir() and not (Path(path) / "config.json").is_file():
-        raise BaseModelError(f"model.base {name!r} is a folder without config.json; {_EXPECTED_BASE}")
+        raise BaseModelError(f"model.base {name!r} is a folder without config.json", fix=f"{_EXPECTED_BASE}")
     if not Path(path).is_dir() and not _HUB_NAME.fullmatch(path):
         near = difflib.get_close_matches(name, [SHIPPED_BASE], n=1)
         hint = f"did you mean {near[0]}? " if near else ""
-        raise BaseModelError(f"model.base {name!r} is no folder; {hint}{_EXPECTED_BASE}")
+        raise BaseModelError(f"model.base {name!r} is no folder", fix=f"{hint}{_EXPECTED_BASE}")
     hub = f". Where there is no network, `hf download {name}` elsewhere and pass the folder"
     config = read_config(
         path, name=f"model.base {name!r}", expected=_EXPECTED_BASE + ("" if Path(path).is_dir() else hub)
     )
     if not config.do_stable_layer_norm:
         raise BaseModelError(
-            f"model.base {name!r} has do_stable_layer_norm=false, and such encoders have no adapter layers; "
-            "use facebook/mms-300m, mms-1b, mms-1b-all, XLS-R or tiny-mms"
+            f"model.base {name!r} has do_stable_layer_norm=false, and such encoders have no adapter layers",
+            fix="use facebook/mms-300m, mms-1b, mms-1b-all, XLS-R or tiny-mms",
         )
     if config.feat_extract_norm != "layer":
         raise BaseModelError(
             f"model.base {name!r} has feat_extract_norm={config.feat_extract_norm!r}, which mixes padding into the "
-            "features; expected 'layer', as in every MMS and XLS-R checkpoint"
+            "features",
+            fix="expected 'layer', as in every MMS and XLS-R checkpoint",
         )
     front_end = tuple(zip(config.conv_kernel, config.conv_stride, strict=True))
     if front_end != FRONT_END:
@@ -251,7 +252,7 @@ def read_base_config(path: str, name: str) -> Any:
             f"MMS, {FRONT_END}, by which the shards count frames"
         )
     if config.add_adapter:
-        raise BaseModelError(f"model.base {name!r} has add_adapter=true (a strided output adapter); MMS has none")
+        raise BaseModelError(f"model.base {name!r} has add_adapter=true (a strided output adapter)", fix="MMS has none")
     return config
 
 

@@ -106,7 +106,7 @@ def read_events(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
         lines = read_file(Path(path)).split(b"\n")
     except OSError as error:
         raise TrainingError(
-            f"cannot read {path}: {error.strerror}; expected the event log of a run (RUN/events.jsonl)"
+            f"cannot read {path}: {error.strerror}", fix="expected the event log of a run (RUN/events.jsonl)"
         ) from error
     last = len(lines)  # an intact log ends in a newline, so that its last line here is empty
     for number, line in enumerate(lines, start=1):
@@ -116,7 +116,8 @@ def read_events(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
         elif number != last:
             raise TrainingError(
                 f"{path}, line {number}: found {line[:60].decode(errors='replace')!r}, expected a JSON object with "
-                "time, kind and that kind's fields; remove that line (nothing is trained from this file)"
+                "time, kind and that kind's fields",
+                fix="remove that line (nothing is trained from this file)",
             )
 
 
@@ -205,6 +206,6 @@ def _plain(value: Any) -> Any:
 
 def _cannot_write(path: Path, error: OSError) -> TrainingError:
     return TrainingError(
-        f"cannot write {path}: {error.strerror or error}; make room or fix the permissions, then run the same "
-        "command again: it goes on from the last checkpoints"
+        f"cannot write {path}: {error.strerror or error}",
+        fix="make room or fix the permissions, then run the same command again: it goes on from the last checkpoints",
     )

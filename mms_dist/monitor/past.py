@@ -30,8 +30,8 @@ def read_run(run_directory: str | os.PathLike[str]) -> tuple[RunSummary, History
     if not log.is_file() and not adapters.is_dir():
         found = "a folder without either" if directory.is_dir() else "no such folder"
         raise MmsDistError(
-            f"{directory} is not a run: expected events.jsonl or adapters/ in it, found {found}; pass the "
-            "run.directory of a configuration"
+            f"{directory} is not a run: expected events.jsonl or adapters/ in it, found {found}",
+            fix="pass the run.directory of a configuration",
         )
     history = History(events=read_events(log) if log.is_file() else ())
     take_checkpoints(history, adapters)

@@ -39,8 +39,8 @@ def plot_learning_curves(languages: Sequence[LanguageHistory], path: Path, *, ti
     )
     if not scored:
         raise MmsDistError(
-            "no language was evaluated yet, so there is no curve to draw; try again after the first evaluation "
-            "(evaluation.every_steps)"
+            "no language was evaluated yet, so there is no curve to draw",
+            fix="try again after the first evaluation (evaluation.every_steps)",
         )
     style = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "font.family": "DejaVu Sans"}
     style |= {"text.parse_math": False}  # a folder may have dollar signs in its name
@@ -60,7 +60,7 @@ def plot_learning_curves(languages: Sequence[LanguageHistory], path: Path, *, ti
             os.replace(staged, path)
         except (OSError, ValueError) as error:  # ValueError: an ending that is no picture
             staged.unlink(missing_ok=True)
-            raise MmsDistError(f"cannot write the plot {path}: {error}; pass --plot FILE.png") from error
+            raise MmsDistError(f"cannot write the plot {path}: {error}", fix="pass --plot FILE.png") from error
 
 
 def _draw_few(axes: "Axes", languages: Sequence[LanguageHistory]) -> None:

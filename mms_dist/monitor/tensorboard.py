@@ -116,8 +116,11 @@ class _EventStream:
                 file.write(self._pending)
         except OSError as error:
             raise TrainingError(
-                f"cannot write {self._path}: {error.strerror}; make room or fix the permissions, then run the same "
-                "command again: it goes on from the last checkpoints"
+                f"cannot write {self._path}: {error.strerror}",
+                fix=(
+                    "make room or fix the permissions, then run the same command again: it goes on from the last "
+                    "checkpoints"
+                ),
             ) from error
         self._pending.clear()
 

@@ -56,8 +56,8 @@ def read_hours(path: Path, config: Config) -> list[LanguageSummary]:
         entry = _entry(config, row, mark)
         if entry.language in entries:
             raise ConfigError(
-                f"{row.place}: {entry.language} is there a second time, it is in {places[entry.language]} already; "
-                "remove one of the two, or write their sum in one"
+                f"{row.place}: {entry.language} is there a second time, it is in {places[entry.language]} already",
+                fix="remove one of the two, or write their sum in one",
             )
         entries[entry.language] = entry
         places[entry.language] = row.place.removeprefix(f"{path}, ")
@@ -65,16 +65,18 @@ def read_hours(path: Path, config: Config) -> list[LanguageSummary]:
     for setting, languages in (("data.languages", chosen), ("languages", list(config.languages))):
         unknown_languages = sorted(set(languages) - set(entries))
         if unknown_languages:
-            raise ConfigError(f"{setting} names {unknown_languages[0]}, which {path} lacks; add a line with its hours")
+            raise ConfigError(
+                f"{setting} names {unknown_languages[0]}, which {path} lacks", fix="add a line with its hours"
+            )
     if not chosen:
-        raise ConfigError(f"{path} names no language; {_EXPECTED}")
+        raise ConfigError(f"{path} names no language", fix=f"{_EXPECTED}")
     return [entries[language] for language in chosen]
 
 
 def _entry(config: Config, row: _Row, mark: Mark | None) -> LanguageSummary:
     code = row.values.get("language")
     if code is None or not str(code).strip():
-        raise ConfigError(f"{row.place}: found no language code; {_EXPECTED}")
+        raise ConfigError(f"{row.place}: found no language code", fix=f"{_EXPECTED}")
     try:
         language = parse_language(str(code).strip())
     except ShardsError as error:
@@ -84,8 +86,11 @@ def _entry(config: Config, row: _Row, mark: Mark | None) -> LanguageSummary:
     if seconds / utterances > LONGEST_UTTERANCE_SECONDS and row.values.get("utterances") not in (None, ""):
         hours, count = row.values["hours"], row.values["utterances"]
         raise ConfigError(
-            f"{row.place}: found {hours} hours in {count} utterances, {seconds / utterances:,.0f} s each; if the hours "
-            f"are {hours}.{count}, write them with a point, or put tabs or semicolons between the columns"
+            f"{row.place}: found {hours} hours in {count} utterances, {seconds / utterances:,.0f} s each",
+            fix=(
+                f"if the hours are {hours}.{count}, write them with a point, or put tabs or semicolons between the "
+                "columns"
+            ),
         )
     optim = config.for_language(language).optim
     return LanguageSummary(
@@ -138,13 +143,15 @@ def _separated_rows(path: Path, text: str) -> tuple[list[_Row], Mark | None]:
     elif separator == "," and (several := next((number for number, row in cells if len(row) > 2), None)):
         raise ConfigError(
             f"{path}, line {several}: found more than two columns between commas and no headings, where 12,5 may be "
-            "one number; begin the table with a line such as language,hours,utterances, or put tabs between the columns"
+            "one number",
+            fix="begin the table with a line such as language,hours,utterances, or put tabs between the columns",
         )
     for number, row in cells:
         if len(row) > len(columns):
             raise ConfigError(
                 f"{path}, line {number}: found {len(row)} columns, expected {len(columns)} at most: "
-                f"{', '.join(columns)}; a decimal comma has to be a point where commas separate columns"
+                f"{', '.join(columns)}",
+                fix="a decimal comma has to be a point where commas separate columns",
             )
     rows = [_Row(f"{path}, line {number}", dict(zip(columns, row, strict=False))) for number, row in cells]
     try:
@@ -158,12 +165,14 @@ def _columns(path: Path, headings: Sequence[str]) -> list[str]:
     columns = ["language" if heading.lower() == "lang" else heading.lower() for heading in headings]
     for name in columns:
         if name and columns.count(name) > 1:
-            raise ConfigError(f"{path}: the column {name} is there twice, and only one of them would count; remove one")
+            raise ConfigError(
+                f"{path}: the column {name} is there twice, and only one of them would count", fix="remove one"
+            )
         near = difflib.get_close_matches(name, COLUMNS, n=1, cutoff=0.75)
         if near and name not in COLUMNS:
-            raise ConfigError(f"{path}: found a column {name!r}; did you mean {near[0]!r}? {_EXPECTED}")
+            raise ConfigError(f"{path}: found a column {name!r}", fix=f"did you mean {near[0]!r}? {_EXPECTED}")
     if "hours" not in columns:
-        raise ConfigError(f"{path}: found the headings {', '.join(columns)}; {_EXPECTED}")
+        raise ConfigError(f"{path}: found the headings {', '.join(columns)}", fix=f"{_EXPECTED}")
     return columns
 
 
@@ -171,7 +180,7 @@ def _cells(path: Path, number: int, line: str, separator: str) -> list[str]:
     try:
         return [cell.strip() for cell in next(csv.reader([line], delimiter=separator, strict=True))]
     except csv.Error as error:
-        raise ConfigError(f"{path}, line {number}: {error}; close its quotes in the same line") from error
+        raise ConfigError(f"{path}, line {number}: {error}", fix="close its quotes in the same line") from error
 
 
 def _json_rows(path: Path, text: str) -> list[_Row]:
@@ -188,7 +197,7 @@ def _json_rows(path: Path, text: str) -> list[_Row]:
             for code, value in content.items()
         ]
     if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
-        raise ConfigError(f"{path}: found no list of objects and no object by code; {_EXPECTED}")
+        raise ConfigError(f"{path}: found no list of objects and no object by code", fix=f"{_EXPECTED}")
     return [_Row(f"{path}, entry {number}", row) for number, row in enumerate(content, 1)]
 
 
@@ -197,4 +206,6 @@ def _text(path: Path) -> str:
         return read_text(path, pipes=True)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise ConfigError(f"cannot read the table of hours {path}: {reason}; pass --hours with another") from error
+        raise ConfigError(
+            f"cannot read the table of hours {path}: {reason}", fix="pass --hours with another"
+        ) from error

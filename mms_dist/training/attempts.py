@@ -106,14 +106,17 @@ def read_status(directory: Path) -> Status | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise TrainingError(f"cannot read {path}: {error.strerror or error}; make it readable") from error
+        raise TrainingError(f"cannot read {path}: {error.strerror or error}", fix="make it readable") from error
     try:
         return _checked(Status(**json.loads(content)))
     except (ValueError, TypeError, RecursionError) as error:
         names = ", ".join(each.name for each in fields(Status))
         raise TrainingError(
-            f"{path} is not the status of a run ({error}); expected a JSON object with {names}. Remove the file and "
-            "start again: checkpoints do not need it, only the count of restarts begins anew"
+            f"{path} is not the status of a run ({error})",
+            fix=(
+                f"expected a JSON object with {names}. Remove the file and start again: checkpoints do not need it, "
+                "only the count of restarts begins anew"
+            ),
         ) from error
 
 

@@ -18,7 +18,9 @@ def asked_dtype(config: Config, accelerator: Any) -> Any:
     if accelerator.mixed_precision != "bf16":
         return asked
     if asked == "float64":
-        raise ConfigError("model.dtype is float64 and Accelerate's mixed_precision bf16; pass --mixed_precision no")
+        raise ConfigError(
+            "model.dtype is float64 and Accelerate's mixed_precision bf16", fix="pass --mixed_precision no"
+        )
     return "bfloat16"
 
 

@@ -241,8 +241,8 @@ class Evaluator:
             raise TrainingError(
                 f"the device ran out of memory while evaluating, in a forward pass of {len(prepared.members)} "
                 f"utterances of up to {longest:.3g} s: lower evaluation.forward_seconds (now "
-                f"{self._forward_seconds:g}; an utterance that is longer passes alone), or end what else uses the "
-                "device"
+                f"{self._forward_seconds:g}",
+                fix="an utterance that is longer passes alone), or end what else uses the device",
             ) from error
 
     def _begin(self, prepared: _Prepared) -> _Decoding:

@@ -79,8 +79,8 @@ class FeatureSpill:
             tempfile.TemporaryFile(dir=directory).close()
         except OSError as error:
             raise ConfigError(
-                f"model.feature_spill_directory: no file can be made in {directory}: {error.strerror}; name a folder "
-                "on a disk of this machine, or leave it out"
+                f"model.feature_spill_directory: no file can be made in {directory}: {error.strerror}",
+                fix="name a folder on a disk of this machine, or leave it out",
             ) from error
 
     def expect(self, key: FeatureKey, size_bytes: int) -> bool:

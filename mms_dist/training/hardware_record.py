@@ -120,6 +120,9 @@ def _of_an_earlier_version(directory: Path, on_gpu: bool) -> Kept | None:
 def _unreadable(path: Path, why: str) -> ConfigError:
     names = ", ".join(field.name for field in fields(Kept))
     return ConfigError(
-        f"{path} is not what a run chose from its hardware ({why}); expected a JSON object with {names}. Remove it to "
-        "choose anew: the run goes on from its checkpoints, and may differ in the last bits"
+        f"{path} is not what a run chose from its hardware ({why})",
+        fix=(
+            f"expected a JSON object with {names}. Remove it to choose anew: the run goes on from its checkpoints, and "
+            "may differ in the last bits"
+        ),
     )

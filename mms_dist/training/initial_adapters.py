@@ -70,10 +70,10 @@ def _same_vocabulary(path: Path, vocabulary: Vocabulary) -> None:
             raise DataError(f"{path} {instead}")
         nested = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path} cannot be read ({error}); copy the folder of adapters again") from error
+        raise DataError(f"{path} cannot be read ({error})", fix="copy the folder of adapters again") from error
     found = Vocabulary.from_nested(nested, vocabulary.language)
     if found != vocabulary:
         raise DataError(
-            f"{path} gives {vocabulary.language} {len(found)} tokens, and the shards {len(vocabulary)} other ones; "
-            "start from a scheme or from one adapter file (adapter.init), or rebuild the shards with that vocabulary"
+            f"{path} gives {vocabulary.language} {len(found)} tokens, and the shards {len(vocabulary)} other ones",
+            fix="start from a scheme or from one adapter file (adapter.init), or build the shards with that vocabulary",
         )

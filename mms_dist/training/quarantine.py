@@ -35,6 +35,6 @@ def read_quarantine(adapters: Path, language: str) -> Progress | None:
         return None
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(
-            f"the quarantine mark {path} cannot be read ({error}); remove it to let {language} go on from its last "
-            "good checkpoint"
+            f"the quarantine mark {path} cannot be read ({error})",
+            fix=f"remove it to let {language} go on from its last good checkpoint",
         ) from error

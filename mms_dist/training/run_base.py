@@ -45,8 +45,8 @@ def run_base(config: Config, summaries: list[LanguageSummary], device: torch.dev
     if processes not in (None, comm.world):
         raise ConfigError(
             f"comm.processes is {processes}, and the launcher started {comm.world}: look at its number of processes, "
-            "or leave comm.processes out. (`accelerate launch --cpu --num_processes N` starts one, whatever N is; "
-            "configs/accelerate/cpu_2proc.yaml shows what starts two)"
+            "or leave comm.processes out. (`accelerate launch --cpu --num_processes N` starts one, whatever N is",
+            fix="configs/accelerate/cpu_2proc.yaml shows what starts two)",
         )
     comm.watchdog.mark("starting Accelerate" + (" and DeepSpeed" if wants_deepspeed(config.comm.deepspeed) else ""))
     accelerator = comm.run_on_all_ranks(lambda: make_accelerator(device, deepspeed=config.comm.deepspeed))

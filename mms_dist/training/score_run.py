@@ -92,7 +92,7 @@ class RunScorer:
         self.without_split = [code for code in chosen if not self._index.language(code).utterances(split)]
         self.languages = [code for code in chosen if code not in self.without_split]
         if not self.languages or (languages and self.without_split):
-            raise DataError(_no_split(self._index, self.without_split, split))
+            raise _no_split(self._index, self.without_split, split)
         reader = ShardReader(self._index)
         try:
             for code in self.languages:
@@ -204,11 +204,14 @@ def _without_checkpoint(adapters: Path, present: Sequence[str]) -> dict[str, str
 def _choose(store: CheckpointStore, languages: Sequence[str] | None) -> list[str]:
     present = store.languages()
     if not present:
-        raise CheckpointError(f"found no checkpoint in {store.directory}; give the folder of a run that has trained")
+        raise CheckpointError(
+            f"found no checkpoint in {store.directory}", fix="give the folder of a run that has trained"
+        )
     unknown = sorted(set(languages or ()) - set(present))
     if unknown:
         raise CheckpointError(
-            f"found no checkpoint of {unknown[0]!r} in {store.directory}; --languages can name {', '.join(present)}"
+            f"found no checkpoint of {unknown[0]!r} in {store.directory}",
+            fix=f"--languages can name {', '.join(present)}",
         )
     return sorted(set(languages)) if languages else present
 
@@ -222,12 +225,13 @@ def _load(store: CheckpointStore, language: str, pointer: PointerName) -> tuple[
     return snapshot, wanted if snapshot.step == step else "newest"
 
 
-def _no_split(index: ShardIndex, lacking: Sequence[str], split: str) -> str:
+def _no_split(index: ShardIndex, lacking: Sequence[str], split: str) -> DataError:
     code = lacking[0]
     present = ", ".join(f"{name} ({index.language(code).utterances(name):,})" for name in index.language(code).splits)
     others = len(lacking) - 1
-    more = f"; {others:,} more {'languages lack' if others > 1 else 'language lacks'} it" if others else ""
-    return (
-        f"{code} in {index.root} has no {split} utterances, only {present or 'none at all'}{more}; choose another "
-        f"--split, leave the language out with --languages, or build the shards with a {split} split"
+    more = f" ({others:,} more {'languages lack' if others > 1 else 'language lacks'} it)" if others else ""
+    return DataError(
+        f"{code} in {index.root} has no {split} utterances, only {present or 'none at all'}{more}",
+        fix="choose another --split, leave the language out with --languages, or build the shards with a "
+        f"{split} split",
     )

@@ -57,7 +57,8 @@ def summarise_languages(
     if unknown_languages:
         raise ConfigError(
             f"languages.{unknown_languages[0]} has settings of its own, but the run trains "
-            f"{', '.join(index.languages)}; correct the code, or add it to data.languages and the shards"
+            f"{', '.join(index.languages)}",
+            fix="correct the code, or add it to data.languages and the shards",
         )
     reader = ShardReader(index)
     try:
@@ -78,9 +79,11 @@ def _entry(config: Config, index: ShardIndex, reader: ShardReader, language: str
     table = trainable(whole, max_seconds=config.data.max_seconds)
     if len(table) == 0:
         raise DataError(
-            f"{language} has {len(whole)} training utterances, and none that can be trained on; look at "
-            f"`mms-dist shards inspect {config.data.shards}`, raise data.max_seconds, or leave the language out with "
-            "data.languages"
+            f"{language} has {len(whole)} training utterances, and none that can be trained on",
+            fix=(
+                f"look at `mms-dist shards inspect {config.data.shards}`, raise data.max_seconds, or leave the "
+                "language out with data.languages"
+            ),
         )
     optim = config.for_language(language).optim
     return LanguageSummary(

@@ -14,11 +14,11 @@ from shards.storage import is_url
 
 
 def look(context: Context, notes: Notes) -> None:
-    """Gives the subject its configuration."""
+    """Give the context its configuration."""
     context.config, problems = survey_config(context.path, context.settings)
     context.identity["configuration"] = hashlib.sha256(_shared(context.config).encode()).hexdigest()[:16]
     for problem in problems:
-        notes.message(problem)
+        notes.error(problem)
     if (deepspeed := context.config.comm.deepspeed) is not None:
         settings = read_settings(deepspeed)
         refuse_settings(settings, deepspeed)

@@ -26,9 +26,9 @@ def look(context: Context, notes: Notes) -> None:
     if found is not None and not Requirement(REQUIREMENT).specifier.contains(found, prereleases=True):
         notes.fail(f"deepspeed {found}, expected {Requirement(REQUIREMENT).specifier}", f"pip install '{REQUIREMENT}'")
     elif found is None:
-        notes.message(not_to_be_had(deepspeed, None))
+        notes.error(not_to_be_had(deepspeed, None))
     elif (reason := _why_it_cannot_be_imported()) is not None:
-        notes.message(not_to_be_had(deepspeed, reason))
+        notes.error(not_to_be_had(deepspeed, reason))
     else:
         notes.ok(f"deepspeed {found} can be imported")
 

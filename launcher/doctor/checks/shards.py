@@ -96,7 +96,9 @@ def _unreadable(whole: ShardIndex, index: LanguageIndex) -> Iterator[ShardsError
                 try:
                     reader.read(index.language, split, row)
                 except ShardsError as error:
-                    yield ShardsError(f"{error}; {index.fix}; 'mms-dist shards verify {whole.root}' reads all of them")
+                    yield ShardsError(
+                        f"{error}", fix=f"{index.fix}; 'mms-dist shards verify {whole.root}' reads all of them"
+                    )
     finally:
         reader.close()
 
