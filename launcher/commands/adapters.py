@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
 def _list(store: "CheckpointStore", *, as_json: bool) -> int:
     from mms_dist.checkpoint.quarantine_mark import is_quarantined
 
-    found = {
+    found: dict[str, dict[str, Any]] = {
         code: {
             "steps": store.steps(code),
             "last": store.pointed(code, "last"),

@@ -70,16 +70,12 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Score, print the table, and write the files."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    from mms_dist.config import load_config
-    from mms_dist.errors import ConfigError
+    from mms_dist.api import run_config
     from mms_dist.monitor.console import standard_console
     from mms_dist.training.score_run import RunScorer
 
-    settings = args.run / "config.yaml"
-    if not settings.is_file():
-        raise ConfigError(f"found no {settings}", fix="give the folder of a run, such as runs/demo")
     overrides = [*args.settings, *(["--run.device", args.device] if args.device else [])]
-    config = load_config(settings, overrides)
+    config = run_config(args.run, overrides)
     scorer = RunScorer(
         args.run,
         config,

@@ -65,30 +65,19 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def run(args: argparse.Namespace) -> int:
     """Export, and print what was written."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    from mms_dist.checkpoint.export import export_run
-    from mms_dist.config import load_config
-    from mms_dist.errors import ConfigError
-    from mms_dist.model.base import resolve_base
-    from mms_dist.training.initial_adapters import brings_a_head
+    from mms_dist.api import export
 
-    settings = args.run / "config.yaml"
-    if not settings.is_file():
-        raise ConfigError(f"found no {settings}", fix="give the folder of a run, such as runs/demo")
-    config = load_config(settings)
-    base = args.base or config.model.base
-    report = export_run(
+    report = export(
         args.run,
         args.to,
-        base_path=resolve_base(base),
-        base_name=Path(base).name if Path(base).is_dir() else base,
         languages=args.languages,
         pointer=args.pointer,
+        base=args.base,
         dtype=args.dtype,
         adapters_only=args.adapters_only,
         force=args.force,
         dry_run=args.dry_run,
         include_quarantined=args.include_quarantined,
-        start_is_trained=lambda language: brings_a_head(config.for_language(language).adapter.init),
     )
     _print(report, adapters_only=args.adapters_only, dry_run=args.dry_run)
     return 0
