@@ -102,7 +102,7 @@ def prepare(
     except OSError as error:
         raise ConfigError(
             f"cannot read {path}: {error.strerror}",
-            fix="run this in the folder of the repository, or in one with a copy of its folder slurm/",
+            fix="run this in a clone of the repository, or in a folder that `mms-dist init` has filled",
         ) from error
     log_folder = about / LOGS
     own = options_of(shipped)

@@ -18,6 +18,7 @@ from mms_dist.config.places import expanded, is_place
 from mms_dist.config.schema import PER_LANGUAGE, Config
 from mms_dist.errors import ConfigError
 from mms_dist.files import read_text
+from mms_dist.shipped import shipped_configuration, shipped_configurations
 
 MOST_NODES = 100_000
 """Aliases can make a short file say billions of values."""
@@ -30,18 +31,21 @@ _TAGS |= {_NULL, _TEXT, _MERGE}
 
 
 def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The file's sections as they are written.
+    """The file's sections as they are written. A name such as `mms-300m` is the shipped configuration, unless there is
+    a file of that name.
 
     Raises:
         ConfigError: the file is missing or not YAML, or says something twice.
     """
+    shipped = None if os.path.exists(path) else shipped_configuration(os.fspath(path))
     try:
-        text = read_text(path)
+        text = read_text(shipped or path)
     except (OSError, ValueError) as error:
         reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
         raise ConfigError(
             f"cannot read the configuration {path}: {reason}",
-            fix="pass --config with an existing file (examples are in configs/train/)",
+            fix="pass --config with an existing file, or the name of a shipped one: "
+            + ", ".join(shipped_configurations()),
         ) from error
     document = parse(text, Config, str(path))
     if not isinstance(document, dict):
