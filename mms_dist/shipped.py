@@ -27,8 +27,7 @@ def shipped_folder(name: str) -> Path | None:
 def shipped_configuration(name: str) -> Path | None:
     """The file of a shipped training configuration such as `mms-300m`; None if there is none of that name."""
     folder = shipped_folder("configs")
-    path = None if folder is None else folder / "train" / f"{name}.yaml"
-    return path if path is not None and Path(name).name == name and path.is_file() else None
+    return folder / "train" / f"{name}.yaml" if folder is not None and name in shipped_configurations() else None
 
 
 def shipped_configurations() -> list[str]:

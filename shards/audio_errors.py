@@ -4,24 +4,24 @@ from __future__ import annotations
 
 
 class UndecodableError(Exception):
-    """These bytes are not audio that libsndfile reads; the message says why."""
+    """The data is not audio that libsndfile reads; the message says why."""
 
     reason = "undecodable"
 
 
 class CutShortError(UndecodableError):
-    """A recording ends before its container says, or without the mark that ends every whole one."""
+    """A recording ends before the length its container declares, or without its end mark."""
 
     reason = "cut_short"
 
 
 class NotFiniteError(UndecodableError):
-    """Some of the samples are NaN or infinite."""
+    """Some samples are NaN or infinite."""
 
     reason = "not_finite"
 
 
 class FloatScaleError(UndecodableError):
-    """Float samples are not scaled to -1 … 1, as by someone who wrote integers as floats."""
+    """Float samples are not scaled to -1 … 1, for example because integers were written as floats."""
 
     reason = "float_scale"
