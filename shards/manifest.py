@@ -54,7 +54,7 @@ def read_manifest(
                 raise SourceError(
                     f"{printable(str(error))}", fix="--skip-bad-rows leaves out such lines and counts them"
                 ) from error
-            example = printable(f"{path.name}:{number}: {error.found}")
+            example = printable(f"{path.name}:{number}: {error.problem}")
             left_out.append(LeftOut(error.reason, example, reader.language_of(fields), line=number))
     if not rows:
         bad = f" but {counted(len(left_out), 'bad row')}, the first: {left_out[0].example}" if left_out else ""

@@ -23,10 +23,14 @@ _HALF_SURROGATE = re.compile("[\ud800-\udfff]")
 class RowError(SourceError):
     """One row of a source can not be used; `reason` is one of `drops.REASONS`. The others can, if the user says so."""
 
-    def __init__(self, where: str, reason: str, found: str) -> None:
-        super().__init__(f"{where}: {found}")
+    def __init__(self, where: str, reason: str, problem: str, fix: str | None = None) -> None:
+        super().__init__(f"{where}: {problem}", fix)
+        self.where = where
         self.reason = reason
-        self.found = found
+        self.problem = problem
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return RowError, (self.where, self.reason, self.problem, self.fix)
 
 
 @dataclass(frozen=True, slots=True)

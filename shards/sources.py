@@ -63,7 +63,7 @@ def read_folder(
                 raise SourceError(
                     f"{error}", fix="--skip-bad-rows leaves such recordings out and counts them"
                 ) from error
-            left_out.append(_left_out(Unused(clip.recording, error.reason, error.found), places))
+            left_out.append(_left_out(Unused(clip.recording, error.reason, error.problem), places))
     return SourceRows(rows, left_out, names.notes({file.folders for file in recordings}))
 
 

@@ -55,8 +55,8 @@ def try_first_sum(comm: Comm, device: torch.device) -> None:
     what = ", ".join(f"{name_ranks(those)}: {said}" for said, those in ranks.items())
     where = ", ".join(places[:HOSTS_SHOWN]) + (", …" if places[HOSTS_SHOWN:] else "")
     fix = _ONE_GPU_TWICE if "Duplicate GPU" in what else FIXES[device.type]
-    text = f"{kind} does not sum over the {comm.world} ranks ({what}, on {where}); {fix}"
-    raise CommError(text) if comm.is_first else PeerError(text, ExitCode.FAILED)
+    found = f"{kind} does not sum over the {comm.world} ranks ({what}, on {where})"
+    raise CommError(found, fix) if comm.is_first else PeerError(found, ExitCode.FAILED, fix)
 
 
 def _problem(comm: Comm, device: torch.device, longest_seconds: float) -> str | None:

@@ -139,8 +139,10 @@ def resolve(
         ),
         *choice.no_longer_fits(resolved),
     ]
+    if len(problems) == 1:
+        raise problems[0]
     if problems:
-        raise ConfigError("; ".join(problems))
+        raise ConfigError("; ".join(map(str, problems)))
     return resolved
 
 
@@ -191,7 +193,7 @@ class _Choice:
             lines=tuple(self._lines()),
         )
 
-    def no_longer_fits(self, resolved: Resolved) -> Iterator[str]:
+    def no_longer_fits(self, resolved: Resolved) -> Iterator[ConfigError]:
         """Passes as the run began with, where this GPU has not the memory for them; what was asked for is tried."""
         config, kept, free = self._config, self._kept, self._hardware.free_bytes
         if kept is None or self._load is None or free is None:
@@ -205,10 +207,10 @@ class _Choice:
             needed = needs.memory(seconds, backward=backward).after_start
             if asked is None and needed > free:
                 fitting = self._seconds(name, resolved.dtype, resolved.attention, backward=backward)
-                yield (
+                yield ConfigError(
                     f"this run began with {name} {seconds:g}, on {kept.hardware} (RUN/{HARDWARE_NAME}), for which a "
-                    f"process needs about {_gib(needed)} GiB, and {self._hardware} has {_gib(free)} GiB free; pass "
-                    f"--{name} {fitting:g}"
+                    f"process needs about {_gib(needed)} GiB, and {self._hardware} has {_gib(free)} GiB free",
+                    fix=f"pass --{name} {fitting:g}",
                 )
 
     def _of(self, name: str | None, asked: Any, field: str) -> Any:

@@ -202,7 +202,7 @@ def test_a_language_that_can_not_be_built_is_exit_status_1_and_the_others_are_bu
     for _ in range(2):  # the same command again says the same
         assert run("build", manifest, tmp_path / "shards", "--workers", 1) == 1
         told = capsys.readouterr()
-        assert told.err.startswith("error: no training utterances left in hun; left out: 1 too_short")
+        assert told.err.startswith("error: no training utterances left in hun: left out 1 too_short")
         assert sorted(path.parent.name for path in tmp_path.glob("shards/*/index.json")) == ["ron"]
 
 

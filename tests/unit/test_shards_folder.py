@@ -274,7 +274,7 @@ def test_recordings_that_are_not_read_make_their_language_fail_and_doc_folders_d
     rows = read_folder(tmp_path)
     assert rows.languages == {"eng", "fra"}
     assert rows.drops()[None].as_dict().keys() == {"missing_audio", "other_file"}
-    with pytest.raises(SourceError, match=r"no training utterances left in fra; left out: 1 unread_format.*ffmpeg"):
+    with pytest.raises(SourceError, match=r"no training utterances left in fra: left out 1 unread_format.*ffmpeg"):
         plan_languages(rows, dev_fraction=0.1, test_fraction=0.1)
     (plan,) = plan_languages(rows.of_languages(["eng"]), dev_fraction=0.1, test_fraction=0.1)
     assert plan.total == 1

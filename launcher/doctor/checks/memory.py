@@ -41,7 +41,7 @@ def look(context: Context, notes: Notes) -> None:
     try:
         resolved = resolve(config, hardware, kept=context.kept, load=load)
     except ConfigError as error:
-        notes.fail(str(error), "pass the flag, or give the process a GPU with more memory")
+        notes.error(error)
         return
     passing = max(resolved.forward_seconds, context.longest_seconds)  # an utterance that is longer passes alone
     memory = needs_of(config, load, resolved.dtype, hardware, packed=resolved.packed).memory(passing)

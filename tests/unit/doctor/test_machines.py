@@ -224,7 +224,7 @@ def test_a_broken_gpu_is_named_and_the_others_are_tried(config: Path, monkeypatc
     def broken(gpu: torch.device) -> None:
         tried.append(gpu.index)
         if gpu.index == 1:
-            raise DeviceError("node0: cuda:1 (Test GPU) cannot compute (CUDA error: ECC); look there")
+            raise DeviceError("node0: cuda:1 (Test GPU) cannot compute (CUDA error: ECC)", "look there")
 
     monkeypatch.setattr(gpus, "try_gpu", broken)
     told = failed(examined(config))
