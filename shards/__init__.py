@@ -1,1 +1,1 @@
-"""Recordings and transcripts to WebDataset shards with an index, and back."""
+"""Build, index and read WebDataset shards of recordings and transcripts."""

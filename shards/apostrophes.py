@@ -1,9 +1,9 @@
-"""Which apostrophes are letters, and which are quotation marks.
+"""Tell apostrophes that are letters from quotation marks.
 
-Between two letters an apostrophe belongs to the word in every language. At a word's edge the rule of the language
-decides (`apostrophes` in text_rules.yaml). Where it can be either, an opening and a closing one that can only belong
-to each other are quotation marks, and every other is kept: a quotation mark too many is a smaller fault than a letter
-too few.
+In every language, an apostrophe between two letters belongs to the word. At the edge of a word, the language's rule
+decides (`apostrophes` in text_rules.yaml). Where an apostrophe may be either, an opening and a closing one that can
+only match each other are removed as quotation marks, and all others are kept: keeping a quotation mark does less harm
+than losing a letter.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import re
 from shards.characters import LETTER_APOSTROPHES, TYPED_APOSTROPHES, is_letter
 
 APOSTROPHE, LETTER = "'", "ʼ"
-# Where a rule lets an apostrophe be a letter at a word's edge: at its start, at its end.
+# By rule: whether an apostrophe can be a letter (at the start of a word, at its end).
 _EDGES = {"start": (True, False), "end": (False, True), "unpaired": (True, True)}
 _INNER = {"space": " ", "drop": ""}
 
@@ -25,9 +25,9 @@ _OPENS, _CLOSES = re.compile(r"(?<!\w)‘(?=\w)"), re.compile(r"(?<=[^\s‘’])
 
 
 def fold(text: str, rule: str) -> str:
-    """`text` with one sign for all apostrophes; ʼ, a letter by Unicode, keeps its own where ' may be a quotation mark.
+    """Replace all apostrophe characters by '; with the rule `unpaired`, keep ʼ, which Unicode defines as a letter.
 
-    Quotation marks ‘ ’ that are told from the text's apostrophes by their shape are gone.
+    Also remove the quotation marks ‘ ’ where the text's apostrophes have another shape.
     """
     if "‘" in text and (rule in _EDGES or rule == "anywhere"):
         text = _without_curly_quotes(text)
@@ -36,7 +36,7 @@ def fold(text: str, rule: str) -> str:
 
 
 def _without_curly_quotes(text: str) -> str:
-    """`text` without its only ‘ at a word's start and only ’ at a word's end, if its other apostrophes are not such."""
+    """Remove the only ‘ at a word's start and the only ’ at a word's end, if the other apostrophes look different."""
     opens, closes = list(_OPENS.finditer(text)), list(_CLOSES.finditer(text))
     if len(opens) != 1 or len(closes) != 1 or opens[0].end() > closes[0].start():
         return text
@@ -47,15 +47,16 @@ def _without_curly_quotes(text: str) -> str:
     return f"{text[:first]} {text[first + 1 : last]} {text[last + 1 :]}"
 
 
-def settle(text: str, rule: str, before: str = "", *, often_first: bool = False) -> str:
-    """`text` with the apostrophes that are letters by `rule`, and a space for each of the others.
+def keep_letters(text: str, rule: str, before: str = "", *, often_first: bool = False) -> str:
+    """Keep the apostrophes that are letters by `rule`, and replace each of the others with a space.
 
     Args:
-        before: the letters before which alone an apostrophe starts a word; empty for any.
-        often_first: whether it begins so many words that the nearest one is not the quotation mark of a closing one.
+        before: an apostrophe can start a word only before one of these letters; empty: before any letter.
+        often_first: whether so many words begin with an apostrophe that the one nearest to a closing quotation mark
+            need not be its opening one.
     """
     if LETTER in text:
-        text = _settle_letters(text)
+        text = _resolve_letter_signs(text)
     if APOSTROPHE not in text:
         return text
     if rule in _EDGES:
@@ -76,8 +77,8 @@ def settle(text: str, rule: str, before: str = "", *, often_first: bool = False)
     return "".join(signs)
 
 
-def _settle_letters(text: str) -> str:
-    """Between letters ʼ is written as any apostrophe; without a letter beside it, it is none."""
+def _resolve_letter_signs(text: str) -> str:
+    """Replace ʼ with ' between letters, and with a space where no letter is next to it."""
     signs = list(text)
     for place, sign in enumerate(text):
         if sign == LETTER:
@@ -87,14 +88,14 @@ def _settle_letters(text: str) -> str:
 
 
 def _touches(text: str, place: int) -> tuple[bool, bool]:
-    """Whether there is a letter before, and behind."""
+    """Return whether a letter precedes `place`, and whether one follows it."""
     before = place > 0 and text[place - 1] != LETTER and is_letter(text[place - 1])
-    behind = place + 1 < len(text) and text[place + 1] != LETTER and is_letter(text[place + 1])
-    return before, behind
+    after = place + 1 < len(text) and text[place + 1] != LETTER and is_letter(text[place + 1])
+    return before, after
 
 
 def _places(text: str) -> tuple[list[int], list[tuple[int, tuple[bool, bool]]]]:
-    """Where apostrophes stand between letters, and where else, with the sides on which a letter is."""
+    """Return the positions of apostrophes between letters, and of all others with the sides that touch a letter."""
     inner, edges = [], []
     for found in re.finditer(f"[{APOSTROPHE}{_LOW_QUOTE}]", text):
         touches = _touches(text, found.start())
@@ -106,7 +107,10 @@ def _places(text: str) -> tuple[list[int], list[tuple[int, tuple[bool, bool]]]]:
 
 
 def _closed_quotations(text: str, edges: list[tuple[int, tuple[bool, bool]]]) -> set[int]:
-    """The places of those with no letter beside them, and of what they close: a letter is at either edge of words."""
+    """Return the positions of quotation marks: apostrophes that touch no letter, and the openings they close.
+
+    For languages in which an apostrophe at either edge of a word is a letter.
+    """
     gone: set[int] = set()
     openings: list[int] = []
     for place, touches in edges:
@@ -121,7 +125,7 @@ def _closed_quotations(text: str, edges: list[tuple[int, tuple[bool, bool]]]) ->
 
 
 def _opening_of(text: str, openings: list[int]) -> list[int]:
-    """Of those that may be letters, the one that a quotation mark closes: the only one, or the last after a colon."""
+    """Return the opening that a closing quotation mark belongs to: the only candidate, or the last after a colon."""
     after_colon = [place for place in openings if text[:place].rstrip().endswith(":")]
     return openings if len(openings) == 1 else after_colon[-1:]
 
@@ -134,9 +138,9 @@ def _quotation_marks(
     before: str,
     often_first: bool,
 ) -> set[int]:
-    """The places of those that are quotation marks: they can not be letters, or they pair up with one other only.
+    """Return the positions of quotation marks: apostrophes that cannot be letters, or match exactly one other.
 
-    Before one letter, as in 'n po', it is none.
+    An apostrophe before a single letter, as in 'n po', is not a quotation mark.
     """
     gone: set[int] = set()
     opening: int | None = None
@@ -146,7 +150,7 @@ def _quotation_marks(
         if touches == (True, False) and at_end:
             closings.append(place)
         elif touches[0] or (not touches[1] and place > 0 and not text[place - 1].isspace()):
-            # After a letter that can not end in one, behind a full stop or another apostrophe: it closes.
+            # A closing mark: after a full stop or another apostrophe, or where no word can end in an apostrophe.
             gone.add(place)
             if often_first and gone.isdisjoint(openings):
                 gone.update(_opening_of(text, openings))
@@ -167,7 +171,7 @@ def _quotation_marks(
             certain = not touches[1] or not at_start or bool(before) or text[place] == _LOW_QUOTE
             if certain:
                 gone.add(place)
-            # The outer of two that open a word is the quotation mark.
+            # If two apostrophes open a word, the outer one is the quotation mark.
             if closings or opening not in gone or certain:
                 opening, closings = place, []
     return gone

@@ -1,4 +1,4 @@
-"""Encoded recordings in memory to 16 kHz mono samples, and samples to FLAC.
+"""Decode recordings in memory to 16 kHz mono samples, and encode samples as FLAC.
 
 Legend: `[S]` audio samples at 16 kHz.
 """
@@ -21,23 +21,23 @@ from shards.schema import SAMPLE_RATE
 
 __all__ = ["RecordingFacts", "Samples", "UndecodableError", "decode", "encode_flac", "facts_of", "new_samples"]
 
-# Fixed, so that the same recordings give the same bytes.
+# Fixed, so that the same recordings always give the same bytes.
 FLAC_COMPRESSION = 0.625
 
 
 def new_samples(samples: int) -> Samples:
-    """An array for so many samples."""
+    """Allocate an array for `samples` audio samples."""
     return np.empty(samples, dtype=np.int16)
 
 
 def decode(data: bytes | memoryview, allocate: Callable[[int], Samples] = new_samples) -> Samples:
-    """The samples of one encoded recording: any format libsndfile reads, as 16 kHz mono int16 `[S]`.
+    """Decode one recording in any format libsndfile reads to 16 kHz mono int16 `[S]`.
 
-    What `shards build` wrote (16 kHz, mono, 16 bits) comes back bit for bit, in the memory that `allocate` gives.
+    Recordings that `shards build` wrote (16 kHz, mono, 16 bits) are returned bit for bit, in memory from `allocate`.
 
     Raises:
-        UndecodableError: if it can not be decoded, was cut short, or its samples are not finite or not scaled to
-            -1 … 1.
+        UndecodableError: the recording cannot be decoded, was cut short, or its samples are not finite or not scaled
+            to -1 … 1.
     """
     whole = bytes(data)
     frames = flac.plain_frames(whole)
@@ -46,11 +46,11 @@ def decode(data: bytes | memoryview, allocate: Callable[[int], Samples] = new_sa
             stream = io.BytesIO(whole)
             with soundfile.SoundFile(stream) as recording:
                 audio = recording.read(out=allocate(frames))
-                # The decoder asks for bytes ahead of what it decodes; what it never asked for is more than one stream.
+                # The decoder reads ahead. If bytes are left unread, the data holds more than one stream.
                 if len(audio) == frames and stream.tell() == len(whole):
                     return audio
         except (soundfile.LibsndfileError, RuntimeError):
-            pass  # read once more below, which tells what is wrong
+            pass  # decoded again below, which reports what is wrong
     with Recording(MemorySource(whole)) as opened:
         audio = opened.all()
     target = allocate(len(audio))
@@ -59,7 +59,7 @@ def decode(data: bytes | memoryview, allocate: Callable[[int], Samples] = new_sa
 
 
 class RecordingFacts(NamedTuple):
-    """What is known of a recording before it is decoded; `rate` in samples a second."""
+    """Facts about a recording that need no decoding; `rate` in Hz."""
 
     rate: int
     seconds: float
@@ -67,17 +67,17 @@ class RecordingFacts(NamedTuple):
 
 
 def facts_of(data: bytes | memoryview) -> RecordingFacts:
-    """What the container of one encoded recording tells; nothing is decoded.
+    """Read the facts in a recording's container without decoding any audio.
 
     Raises:
-        UndecodableError: if it is not audio that libsndfile reads.
+        UndecodableError: the data is not audio that libsndfile reads.
     """
     with Recording(MemorySource(bytes(data))) as recording:
         return RecordingFacts(recording.rate, recording.seconds, recording.length_unknown)
 
 
 def encode_flac(audio: Samples) -> bytes:
-    """16 kHz mono 16-bit FLAC; the same samples always give the same bytes."""
+    """Encode samples as 16 kHz mono 16-bit FLAC; the same samples always give the same bytes."""
     target = io.BytesIO()
     soundfile.write(target, audio, SAMPLE_RATE, format="FLAC", subtype="PCM_16", compression_level=FLAC_COMPRESSION)
     return target.getvalue()

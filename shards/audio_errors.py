@@ -1,27 +1,27 @@
-"""Why the audio of an utterance can not be used; `reason` is the name it is counted by (`shards.drops`)."""
+"""Errors for audio that cannot be used. `reason` is the name under which `shards.drops` counts it."""
 
 from __future__ import annotations
 
 
 class UndecodableError(Exception):
-    """These bytes are not audio that libsndfile reads; the message says why."""
+    """The data is not audio that libsndfile reads; the message says why."""
 
     reason = "undecodable"
 
 
 class CutShortError(UndecodableError):
-    """A recording ends before its container says, or without the mark that ends every whole one."""
+    """A recording ends before the length its container declares, or without its end mark."""
 
     reason = "cut_short"
 
 
 class NotFiniteError(UndecodableError):
-    """Some of the samples are NaN or infinite."""
+    """Some samples are NaN or infinite."""
 
     reason = "not_finite"
 
 
 class FloatScaleError(UndecodableError):
-    """Float samples are not scaled to -1 … 1, as by someone who wrote integers as floats."""
+    """Float samples are not scaled to -1 … 1, for example because integers were written as floats."""
 
     reason = "float_scale"

@@ -1,4 +1,4 @@
-"""Build shards: decode, check and write every planned utterance, language by language, and pick up where it stopped."""
+"""Build shards: decode, check and write every planned utterance, language by language. A build can be resumed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _TASK_SEGMENTS = 256
 
 @dataclass(frozen=True, slots=True)
 class BuildOptions:
-    """What decides the bytes of the shards besides the source itself."""
+    """The options that, together with the source, determine the bytes of the shards."""
 
     limits: Limits = field(default_factory=Limits)
     shard_utterances: int = 1000
@@ -41,21 +41,21 @@ class BuildOptions:
 
 
 class BuildProgress:
-    """What a build tells while it works; this one is silent."""
+    """Progress callbacks of a build. This base class does nothing."""
 
     def language(self, language: str, *, done: int, total: int) -> None:
-        """A language begins, of whose `total` utterances `done` lie in shards of an earlier run."""
+        """Called when a language begins; `done` of its `total` utterances are in shards of an earlier run."""
 
     def advance(self, utterances: int) -> None:
-        """So many utterances more were decoded."""
+        """Called when `utterances` more utterances have been decoded."""
 
     def finished(self, language: str, index: dict[str, Any], *, reused: bool) -> None:
-        """A language's shards are in place."""
+        """Called when a language's shards are in place."""
 
 
 @dataclass(slots=True)
 class BuildReport:
-    """What `index.json` of each language holds; which were built already; the messages of those that failed."""
+    """By language: the content of `index.json`, or the error message. `reused` lists languages built earlier."""
 
     indexes: dict[str, dict[str, Any]] = field(default_factory=dict)
     reused: list[str] = field(default_factory=list)
@@ -73,13 +73,13 @@ def build_shards(
 ) -> BuildReport:
     """Build the shards of every planned language under `output`; the bytes do not depend on `workers`.
 
-    A language whose source and options have not changed since it was built is left alone, unless `force` is set or its
-    files are not those that were built; of one that was interrupted, finished shards are kept. A language appears in
-    `output` whole or not at all.
+    A language is skipped if its source and options have not changed since it was built and its files are intact,
+    unless `force` is set. If a build was interrupted, its finished shards are kept. A language appears in `output`
+    complete or not at all.
 
     Raises:
-        ShardsError: if another build is writing one of the languages, a process of this one dies, or `output` can not
-            be written.
+        ShardsError: another build is writing one of the languages, a worker process died, or `output` cannot be
+            written.
     """
     progress = progress or BuildProgress()
     report = BuildReport()
@@ -99,13 +99,14 @@ def build_shards(
                         index = build.run(executor, workers, progress)
                     except SourceError as error:
                         report.failed[plan.language] = str(error)
-                        # While it is held: who opened it meanwhile finds it gone and asks for a new one.
+                        # Removed while locked: a process that has opened it meanwhile sees that it is gone and
+                        # creates a new one.
                         build.lock.unlink(missing_ok=True)
                         continue
                     except BrokenProcessPool as error:
                         raise ShardsError(
-                            f"a process of the build died in {plan.language}, perhaps for want of memory",
-                            fix="run the same command again with fewer --workers: finished shards are kept",
+                            f"a worker process died while building {plan.language}, perhaps because memory ran out",
+                            fix="run the same command again with fewer --workers (finished shards are kept)",
                         ) from error
             report.indexes[plan.language] = index
             progress.finished(plan.language, index, reused=plan.language in report.reused)
@@ -113,24 +114,24 @@ def build_shards(
 
 
 def is_built(plan: LanguagePlan, output: Path, options: BuildOptions) -> bool:
-    """Whether `build_shards` would leave this language alone.
+    """Whether `build_shards` would skip this language.
 
     Raises:
-        ShardsError: if what lies in `output` can not be read.
+        ShardsError: the files in `output` cannot be read.
     """
     with writing(plan.language, output):
         return _LanguageBuild(plan, output, options).finished_index() is not None
 
 
 def _with_files_of(plan: LanguagePlan, index: dict[str, Any]) -> dict[str, Any]:
-    """An earlier build's index as it is shown: files that are no utterances are counted as they are now."""
+    """Return an earlier build's index for display, with the current count of files that are not utterances."""
     drops = {reason: entry for reason, entry in index["drops"].items() if reason not in NO_UTTERANCES}
     now = plan.drops.as_dict()
     return index | {"drops": drops | {reason: now[reason] for reason in NO_UTTERANCES if reason in now}}
 
 
 class _LanguageBuild:
-    """One language on its way from `<output>/.build/<language>/` to `<output>/<language>/`."""
+    """Builds one language in `<output>/.build/<language>/` and moves it to `<output>/<language>/`."""
 
     def __init__(self, plan: LanguagePlan, output: Path, options: BuildOptions) -> None:
         self.plan = plan
@@ -140,43 +141,43 @@ class _LanguageBuild:
         self.lock = output / WORK_FOLDER / f"{plan.language}.lock"
         self.record = output / WORK_FOLDER / f"{plan.language}.json"
         self.fingerprint = _fingerprint(plan, options)
-        # Kept apart from the shards: times of files differ between machines, the shards must not.
+        # Stored outside the shards: file times differ between machines, and the shards must not.
         self.state = {"fingerprint": self.fingerprint, "inputs": _inputs_fingerprint(plan)}
 
     def check_target(self, *, force: bool) -> None:
-        """See that what lies in the language's place, if anything, was built and may be built again.
+        """Check that the target folder is empty or holds shards that a build may replace.
 
         Raises:
-            ShardsError: if it holds anything else, such as tars that were made elsewhere.
+            ShardsError: the folder holds anything else, such as tars made by another tool.
         """
         if not self.target.exists() or not any(self.target.iterdir()):
             return
         made = _made_by(_read_json(self.target / INDEX_NAME))
         if made is None and self.record.is_file():
-            # Built here once; what lies there now may have come from elsewhere, so the user says.
+            # It was built here once, but its present files may come from elsewhere. So the user has to decide.
             if force:
                 return
             raise ShardsError(
                 f"{self.target / INDEX_NAME} is missing or damaged",
-                fix=f"--lang {self.plan.language} --force builds it again and replaces everything in that folder",
+                fix=f"rebuild it with --lang {self.plan.language} --force, which replaces everything in that folder",
             )
         if made is None or made.get("indexed"):
             raise ShardsError(
-                f"{self.target} holds files that 'shards build' did not make",
+                f"{self.target} holds files that 'shards build' did not write",
                 fix="move them away, or choose another folder for the shards",
             )
 
     def finished_index(self) -> dict[str, Any] | None:
-        """Content of `index.json`, if the language was built from this very source and nothing is missing."""
+        """Return the content of `index.json` if it was built from this source and no file is missing; else None."""
         if _read_json(self.record) != self.state:
             return None
         index = _read_json(self.target / INDEX_NAME)
         if index is None or (_made_by(index) or {}).get("fingerprint") != self.fingerprint:
             return None
-        return index if self._files_are_as(index) else None
+        return index if self._files_match(index) else None
 
-    def _files_are_as(self, index: dict[str, Any]) -> bool:
-        """Whether every tar has its length, and the small files beside them their sums, as the index says."""
+    def _files_match(self, index: dict[str, Any]) -> bool:
+        """Whether every tar has the length, and every other file the SHA-256, that the index says."""
         try:
             for name, entry in index["files"].items():
                 if file_sha256(self.target / name) != entry["sha256"]:
@@ -186,11 +187,11 @@ class _LanguageBuild:
                 for entry in index["splits"].values()
                 for shard in entry["shards"]
             )
-        except (FileNotFoundError, KeyError, TypeError, AttributeError):  # a file that is gone, an index with a hole
+        except (FileNotFoundError, KeyError, TypeError, AttributeError):  # a missing file, or an incomplete index
             return False
 
     def run(self, executor: Executor | None, workers: int, progress: BuildProgress) -> dict[str, Any]:
-        """Decode and write all splits, then put the language in place."""
+        """Decode and write all splits, then move the language into place."""
         if _read_json(self.staging / "state.json") != self.state:
             shutil.rmtree(self.staging, ignore_errors=True)
         for folder in (self.staging / "shards", self.staging / "parts"):
@@ -251,7 +252,7 @@ class _LanguageBuild:
 def _encode_all(
     executor: Executor | None, workers: int, candidates: Sequence[Candidate], limits: Limits
 ) -> Iterator[tuple[Candidate, Encoded | Dropped]]:
-    """Every candidate with its result, in order, however many processes work on them."""
+    """Yield every candidate with its result, in order, whatever the number of workers."""
     tasks = list(_tasks(candidates))
     encode = partial(encode_recordings, limits=limits)
     results = in_order(executor, encode, tasks, workers)
@@ -260,7 +261,7 @@ def _encode_all(
 
 
 def _tasks(candidates: Sequence[Candidate]) -> Iterator[list[Candidate]]:
-    """Runs of a few utterances; the segments of one recording stay together, up to a bound on memory."""
+    """Group candidates into tasks of a few utterances. Segments of one recording stay together, within a limit."""
     task: list[Candidate] = []
     for candidate in candidates:
         same_recording = bool(task) and task[-1].audio == candidate.audio
@@ -283,7 +284,7 @@ def _options(plan: LanguagePlan, options: BuildOptions) -> dict[str, Any]:
 
 
 def _fingerprint(plan: LanguagePlan, options: BuildOptions) -> str:
-    """Of everything that decides the bytes but the recordings themselves."""
+    """Hash everything that determines the shards' bytes, except the recordings themselves."""
     import soundfile
     import soxr
 
@@ -292,7 +293,7 @@ def _fingerprint(plan: LanguagePlan, options: BuildOptions) -> str:
     drops = {reason: entry for reason, entry in plan.drops.as_dict().items() if reason not in NO_UTTERANCES}
     for content in (versions, _options(plan, options), drops):
         digest.update(json.dumps(content, sort_keys=True).encode())
-    # The path is where the recordings lie on this machine.
+    # Without `audio`, the path on this machine.
     names = [column.name for column in fields(Candidate) if column.name != "audio"]
     for split, candidates in plan.candidates.items():
         for candidate in candidates:
@@ -302,19 +303,19 @@ def _fingerprint(plan: LanguagePlan, options: BuildOptions) -> str:
 
 
 def _inputs_fingerprint(plan: LanguagePlan) -> str:
-    """Of the recordings as files: path, size and time of change."""
+    """Hash the path, size and modification time of every recording."""
     digest = hashlib.blake2b(digest_size=16)
     for path in sorted({candidate.audio for candidates in plan.candidates.values() for candidate in candidates}):
         try:
             status = path.stat()
         except OSError as error:
-            raise SourceError(f"recording {printable(str(path))} can not be read: {error.strerror or error}") from error
+            raise SourceError(f"recording {printable(str(path))} cannot be read: {error.strerror or error}") from error
         digest.update(os.fsencode(path.resolve()) + f"|{status.st_size}|{status.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
 
 def _made_by(index: dict[str, Any] | None) -> dict[str, Any] | None:
-    """How the shards were made, as their index says; None if it does not."""
+    """Return the `build` entry of an index, which says how the shards were made; None if there is none."""
     made = (index or {}).get("build")
     return made if isinstance(made, dict) else None
 

@@ -1,4 +1,4 @@
-"""Remote shards on a node's own disk: bounded in bytes, the least recently used go first, shared by processes."""
+"""Cache remote shards on a node's local disk: size-limited, least recently used first out, shared by processes."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _LOCKS = "locks"
 
 
 class ShardCache:
-    """A folder of downloaded shards, at most `capacity_bytes` together
-    (beyond that only what several processes are fetching at the same moment).
+    """A folder of downloaded shards of at most `capacity_bytes` in total.
 
-    Several processes of a node may share one folder: a shard is downloaded once, under its lock, to a partial file
-    that is renamed when its SHA-256 is right; a rebuilt shard has another checksum and so another name here.
+    Only concurrent downloads by several processes may exceed that. The processes of a node may share one folder: each
+    shard is downloaded once, under its lock, to a partial file that is renamed once its SHA-256 is verified. A rebuilt
+    shard has another checksum and therefore another name here.
     """
 
     def __init__(self, directory: str | Path, capacity_bytes: int) -> None:
@@ -33,20 +33,21 @@ class ShardCache:
             (self.directory / _LOCKS).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StorageError(
-                f"the shard cache {directory} can not be made: {error.strerror}", fix="set data.cache_directory"
+                f"the shard cache {directory} cannot be created: {error.strerror}",
+                fix="set data.cache_directory to another folder",
             ) from error
 
     @classmethod
     def in_temporary_folder(cls, capacity_bytes: int = 50 << 30) -> ShardCache:
-        """The cache of this user in the node's temporary folder (`TMPDIR`)."""
+        """Return this user's cache in the node's temporary folder (`TMPDIR`)."""
         return cls(Path(tempfile.gettempdir()) / f"mms-dist-shards-{os.getuid()}", capacity_bytes)
 
     def open(self, url: str, shard: ShardInfo) -> int:
-        """A descriptor of the shard's local copy, open for reading; the caller closes it.
+        """Return a file descriptor of the shard's local copy, open for reading. The caller closes it.
 
         Raises:
-            StorageError: if it can not be fetched, is larger than the cache, or is not what the index describes.
-            TruncatedShardError: if it is missing or is not as long as the index says.
+            StorageError: the shard cannot be fetched, is larger than the cache, or does not match the index.
+            TruncatedShardError: the shard is missing or does not have the length that the index says.
         """
         path = self.directory / f"{shard.sha256[:32]}-{shard.bytes}.tar"
         descriptor = _open_whole(path, shard.bytes)
@@ -62,13 +63,13 @@ class ShardCache:
     def _download(self, url: str, shard: ShardInfo, path: Path) -> None:
         if shard.bytes > self.capacity_bytes:
             raise StorageError(
-                f"shard {url} has {shard.bytes:,} bytes, the shard cache {self.directory} holds "
+                f"shard {url} has {shard.bytes:,} bytes, but the shard cache {self.directory} holds only "
                 f"{self.capacity_bytes:,}",
                 fix="raise data.cache_gib",
             )
         partial = path.with_suffix(_PARTIAL)
         try:
-            # One lock for making room and taking it, so that two downloads do not count on the same free bytes.
+            # Free and reserve space under one lock, so that two downloads do not claim the same bytes.
             with FileLock(self.directory / _LOCKS / "room.lock"):
                 partial.unlink(missing_ok=True)
                 self._make_room(shard.bytes)
@@ -81,10 +82,10 @@ class ShardCache:
                     raise _wrong_length(url, shard, target.written_bytes)
                 if target.sha256.hexdigest() != shard.sha256:
                     raise StorageError(
-                        f"shard {url} has another SHA-256 than its index says",
+                        f"shard {url} does not have the SHA-256 in its index",
                         fix=(
-                            "fetch its folder's index.json and samples.parquet again, or the shard itself ('mms-dist "
-                            "shards verify')"
+                            "fetch index.json and samples.parquet of its folder again, or the shard itself (check with "
+                            "'mms-dist shards verify')"
                         ),
                     )
                 stream.flush()
@@ -94,14 +95,14 @@ class ShardCache:
             raise _wrong_length(url, shard, None) from error
         except OSError as error:
             raise StorageError(
-                f"shard {url} can not be kept in the shard cache {self.directory}: {error.strerror}",
-                fix="set data.cache_directory to a disk with room, or lower data.cache_gib",
+                f"shard {url} cannot be stored in the shard cache {self.directory}: {error.strerror}",
+                fix="set data.cache_directory to a disk with free space, or lower data.cache_gib",
             ) from error
         finally:
             partial.unlink(missing_ok=True)
 
     def _make_room(self, needed_bytes: int) -> None:
-        """Remove the least recently used shards until `needed_bytes` fit; open descriptors keep theirs readable."""
+        """Remove least recently used shards until `needed_bytes` fit. Shards that are open stay readable."""
         kept = []
         for entry in os.scandir(self.directory):
             if entry.is_file():
@@ -118,7 +119,7 @@ class ShardCache:
 
 
 class _CheckedStream:
-    """Counts and sums what is written, and stops at a byte too many."""
+    """Counts and hashes the bytes written, and discards those beyond the limit."""
 
     def __init__(self, stream: IO[bytes], *, limit_bytes: int) -> None:
         self._stream = stream
@@ -135,7 +136,7 @@ class _CheckedStream:
 
 
 def _open_whole(path: Path, expected_bytes: int) -> int | None:
-    """A descriptor if the file is there; a copy of another length is removed."""
+    """Open a cached file of the expected length; None if it is missing. A file of another length is removed."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
@@ -148,7 +149,7 @@ def _open_whole(path: Path, expected_bytes: int) -> int | None:
 
 
 def _is_abandoned(partial: Path, locks: Path) -> bool:
-    """Whether the process that was downloading `partial` is gone: its lock can be had."""
+    """Whether the process that was downloading `partial` is gone, which is so if its lock is free."""
     lock = FileLock(locks / f"{partial.with_suffix('.tar').name}.lock", timeout=0)
     try:
         with lock:
@@ -159,5 +160,5 @@ def _is_abandoned(partial: Path, locks: Path) -> bool:
 
 def _wrong_length(url: str, shard: ShardInfo, found: int | None) -> TruncatedShardError:
     return TruncatedShardError(
-        url, bytes_found=found, bytes_expected=shard.bytes, fix="copy it there again, or build it again"
+        url, bytes_found=found, bytes_expected=shard.bytes, fix="copy it there again, or rebuild it"
     )

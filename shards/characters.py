@@ -1,4 +1,4 @@
-"""What single characters are, whatever their language: invisible, another form of a letter, or part of a word."""
+"""Properties of single characters in any language: invisible, a compatibility form of a letter, or part of a word."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import functools
 import re
 import unicodedata
 
-# Typed for an apostrophe, or made by compatibility forms. Some are letters to Unicode, none is one in a language.
+# Typed in place of an apostrophe, or produced by NFKC. Unicode calls some of them letters; no language does.
 TYPED_APOSTROPHES = "'’‘‛`´′‵ʹ՚׳᾽᾿῾"
-# Letters to Unicode, and an apostrophe to the eye: U+02BC, U+02BD, and the saltillo in both cases.
+# Letters in Unicode that look like an apostrophe: U+02BC, U+02BD, and the saltillo in both cases.
 LETTER_APOSTROPHES = "ʼʽꞋꞌ"
 JOINERS = "\u200c\u200d"
 TATWEEL = "\u0640"
 
-# Punctuation or symbols to Unicode, and parts of words: ideographic zero, the letters ꞉ ꞊, of CLDR's main sets the
-# Burmese words ၌ ၍ ၎ ၏ and signs of Shan, Bengali and Nyiakeng Hmong, and the words of one sign in Sindhi (and, in),
+# Punctuation or symbols in Unicode that are parts of words: ideographic zero; the letters ꞉ ꞊; from CLDR's main sets,
+# the Burmese words ၌ ၍ ၎ ၏ and signs of Shan, Bengali and Nyiakeng Hmong; and one-character words in Sindhi (and, in),
 # Cree (Christ), Limbu and New Tai Lue.
 ALSO_LETTERS = frozenset("〇꞉꞊၌၍၎၏႞႟৺\U0001e14f۽۾᙭᥀᧞᧟")
-# Letters and marks by category that show and say nothing: grapheme joiner, fillers, inherent vowels, selectors.
+# Letters and marks by category that are invisible and silent: grapheme joiner, fillers, inherent vowels, selectors.
 _INVISIBLE = frozenset(
     map(
         chr,
@@ -27,18 +27,18 @@ _INVISIBLE = frozenset(
         ],
     )
 )
-# Marks of intonation and recitation that are written into words: Armenian emphasis, exclamation, question and
-# abbreviation, Hebrew cantillation, Koranic pauses, and the strokes that only stretch a word (tatweel, lajanyalan).
+# Intonation and recitation marks written inside words: Armenian emphasis, exclamation, question and abbreviation,
+# Hebrew cantillation, Koranic pauses, and the strokes that only stretch a word (tatweel, lajanyalan).
 _NOT_SAID = frozenset(
     map(chr, [0x055B, 0x055C, 0x055E, 0x055F, 0x0640, 0x07FA, *range(0x0591, 0x05AF), *range(0x06D6, 0x06DD)])
 )
-# Compatibility forms that are other characters to a reader: NFKC takes the vowel am of Thai and Lao apart, two Lao
-# consonants and the Armenian letter yev; Hangul letters that stand alone would join their neighbours.
+# Compatibility forms that readers see as different characters. NFKC decomposes the vowel am of Thai and Lao, two Lao
+# consonants and the Armenian letter yev; and standalone Hangul letters would join their neighbours.
 _KEPT_FORMS = frozenset("\u0e33\u0eb3\u0edc\u0eddև") | frozenset(map(chr, range(0x3131, 0x318F)))
 _KEPT_KINDS = ("<super>", "<sub>", "<fraction>", "<circle>", "<square>")
 
-# Scripts in which a joiner between letters is spelling: Arabic, Syriac, Thaana, N'Ko and the scripts of India and
-# their kin. Elsewhere (Latin, Cyrillic, Thai …) it is left over from a page's layout.
+# Scripts in which a joiner between letters is part of the spelling: Arabic, Syriac, Thaana, N'Ko, and Indic and related
+# scripts. In others (Latin, Cyrillic, Thai …) it is left over from page layout.
 _JOINING = (
     "\u0600-\u08ff\u0900-\u0dff\u1000-\u109f\u1780-\u17ff\u1b00-\u1b7f\ua8e0-\ua8ff\ua980-\ua9df\U00011000-\U00011fff"
 )
@@ -46,7 +46,7 @@ _STRAY_JOINER = re.compile(f"(?<![{_JOINING}])[{JOINERS}]+")
 _RUN_OF_JOINERS = re.compile(f"([{JOINERS}])[{JOINERS}]+")
 _OUTER_JOINER = re.compile(f"[{JOINERS}](?![{_JOINING}])")
 
-# Their dot is part of them: one above, as `İ` leaves behind when it becomes small, is the same letter.
+# Letters with a dot of their own. A combining dot above, as lower-casing `İ` produces, changes nothing.
 _SOFT_DOTTED = frozenset("ijıȷɨʝɉіј")
 _DOT_ABOVE = "\u0307"
 _DOTTED = re.compile(f"(\\w)([\u0300-\u036f]*?){_DOT_ABOVE}")
@@ -54,17 +54,17 @@ _DOTTED = re.compile(f"(\\w)([\u0300-\u036f]*?){_DOT_ABOVE}")
 
 @functools.cache
 def is_letter(character: str) -> bool:
-    """Whether it is part of a word by itself: a letter, a mark on one, or one of a few that Unicode files elsewhere."""
+    """Whether the character is part of a word: a letter, a mark, or one of `ALSO_LETTERS`."""
     return unicodedata.category(character)[0] in "LM" or character in ALSO_LETTERS
 
 
 def is_mark(character: str) -> bool:
-    """Whether it stands on the letter before it."""
+    """Whether the character is a combining mark on the letter before it."""
     return unicodedata.category(character)[0] == "M"
 
 
 def visible(text: str, *, joiners: bool) -> str:
-    """`text` without what shows nothing; of the joiners those are left that may be spelling, if `joiners`."""
+    """Remove invisible characters. With `joiners`, keep the joiners that may be part of the spelling."""
     if text.isascii():
         return text
     text = text.translate(_VISIBLE)
@@ -74,21 +74,21 @@ def visible(text: str, *, joiners: bool) -> str:
 
 
 def without_outer_joiners(text: str) -> str:
-    """`text` without joiners that have no letter of their script behind them."""
+    """Remove joiners that are not followed by a letter of a script that uses them."""
     return _OUTER_JOINER.sub("", text)
 
 
 def folded(text: str) -> str:
-    """`text` in NFC, with ligatures, full-width letters and presentation forms as the letters that they stand for.
+    """Return `text` in NFC, with ligatures, full-width letters and presentation forms as the letters they stand for.
 
-    That is NFKC, but for what NFKC gives another reading: raised letters (gʷ is not gw), numerals, symbols (№ is not
-    "no"), and accents that stand alone.
+    This is NFKC except where NFKC changes the reading: raised letters (gʷ is not gw), numerals, symbols (№ is not
+    "no"), and standalone accents.
     """
     return text if text.isascii() else unicodedata.normalize("NFC", text.translate(_FOLDED))
 
 
 def without_soft_dots(text: str) -> str:
-    """`text` without dots above on letters that have one anyhow."""
+    """Remove combining dots above from letters that already have a dot."""
     if _DOT_ABOVE not in text:
         return text
     previous = ""
@@ -99,13 +99,13 @@ def without_soft_dots(text: str) -> str:
 
 def _without_dot(found: re.Match[str]) -> str:
     base = unicodedata.normalize("NFD", found[1])[0]
-    # A letter that has no dot of its own, as ı, is i with it.
+    # A dotless letter with a dot above is the dotted letter: ı becomes i.
     letter = {"ı": "i", "ȷ": "j"}.get(found[1], found[1])
     return unicodedata.normalize("NFC", letter + found[2]) if base in _SOFT_DOTTED else found[0]
 
 
 class _Table(dict[int, str]):
-    """For `str.translate`: filled as characters are met."""
+    """A table for `str.translate`, filled when a character first occurs."""
 
     def __missing__(self, codepoint: int) -> str:
         self[codepoint] = piece = self.piece(chr(codepoint))
@@ -129,7 +129,7 @@ class _Folded(_Table):
         if character in _KEPT_FORMS or kind in _KEPT_KINDS or category[0] == "S" or category in ("Nl", "No"):
             return character
         if plain[:1] == " " and category[0] != "Z":
-            # A mark shown on a space: the mark if it belongs into a word, as the isolated Arabic vowels do.
+            # A mark shown on a space: keep the mark alone if it belongs to words, like the isolated Arabic vowels.
             return plain.lstrip() if category == "Lo" else character
         return plain.replace(TATWEEL, "")
 

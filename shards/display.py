@@ -1,4 +1,4 @@
-"""Progress and tables of the shard commands: live on a terminal, plain lines elsewhere."""
+"""Progress and tables of the shard commands: live on a terminal, plain lines otherwise."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SHOWN_LINES = 20
 
 
 class WorkProgress:
-    """A bar over a known number of things on a terminal; elsewhere a line every few seconds."""
+    """A progress bar on a terminal; otherwise one line every few seconds."""
 
     def __init__(self, console: Console, total: int, unit: str) -> None:
         self._console = console
@@ -46,7 +46,7 @@ class WorkProgress:
         self._task = self._bar.add_task("", total=total)
 
     def advance(self, count: int = 1) -> None:
-        """So many are done."""
+        """Count `count` more as done."""
         self._done += count
         self._bar.advance(self._task, count)
         now = time.monotonic()
@@ -56,12 +56,12 @@ class WorkProgress:
             self._console.print(f"{self._done:,} of {self._total:,} {self._unit}, {rate:,.0f} a second")
 
     def begin(self, total: int) -> None:
-        """How many there are, if that was not known from the start."""
+        """Set the total, if it was not known at the start."""
         self._total = total
         self._bar.update(self._task, total=total)
 
     def describe(self, text: str) -> None:
-        """What is being worked on."""
+        """Show what is being worked on."""
         self._bar.update(self._task, description=text)
 
     def __enter__(self) -> WorkProgress:
@@ -85,7 +85,7 @@ class BuildDisplay(BuildProgress):
         self._work.advance(done)
         if done:
             say(
-                self._console, f"{language}: going on after {done:,} of {counted(total, 'utterance')} of an earlier run"
+                self._console, f"{language}: resuming; an earlier run did {done:,} of {counted(total, 'utterance')}"
             )
 
     def advance(self, utterances: int) -> None:
@@ -96,12 +96,12 @@ class BuildDisplay(BuildProgress):
             self._work.advance(self._totals[language])
         splits = index["splits"].values()
         utterances, seconds = sum(entry["samples"] for entry in splits), sum(entry["seconds"] for entry in splits)
-        state = "unchanged since it was built (--force builds it again)" if reused else "built"
+        state = "unchanged since it was built (use --force to rebuild)" if reused else "built"
         say(self._console, f"{language}: {counted(utterances, 'utterance')}, {duration(seconds)}, {state}")
 
 
 def languages_table(indexes: Mapping[str, Mapping[str, Any]], width: int) -> Table:
-    """What was built: a row per language, from the content of each `index.json`."""
+    """Table of what was built: a row per language, from the content of each `index.json`."""
     columns = [
         Column("language", right=False),
         *(Column(name) for name in ("train", "dev", "test", "audio")),
@@ -128,21 +128,21 @@ def languages_table(indexes: Mapping[str, Mapping[str, Any]], width: int) -> Tab
 
 
 def print_drops(console: Console, drops: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
-    """What was left out, by language and reason, and what each reason means; nothing if nothing was."""
+    """Print what was left out, by language and reason, and what each reason means. Prints nothing if empty."""
     rows = []
     found: dict[str, str] = {}
     for language, entries in drops.items():
         for reason, entry in entries.items():
             example = shortened(entry["examples"][0], _EXAMPLE_CHARACTERS) if entry["examples"] else ""
             rows.append((language, reason, f"{entry['count']:,}", example))
-            found[reason] = REASONS.get(reason, "as a later version of mms-dist counts it")
+            found[reason] = REASONS.get(reason, "a reason from a later version of mms-dist")
     if not rows:
         return
     columns = [
         Column("language", right=False),
         Column("reason", right=False),
         Column("count"),
-        Column("for example", right=False, folds=True),
+        Column("example", right=False, folds=True),
     ]
     console.print(fitting_table("Left out", columns, rows, console.width))
     for reason, meaning in found.items():
@@ -150,45 +150,45 @@ def print_drops(console: Console, drops: Mapping[str, Mapping[str, Mapping[str, 
 
 
 def print_left_out(console: Console, drops: Mapping[str, Mapping[str, Mapping[str, Any]]], rows: SourceRows) -> None:
-    """What a build left out, by language and of no language, and what else there is to know of the source."""
+    """Print what a build left out, with and without a known language, and the notes about the source."""
     of_no_language = rows.drops().get(None)
     unknown = {NO_LANGUAGE: of_no_language.as_dict()} if of_no_language else {}
     print_drops(console, {**drops, **unknown})
     if of_no_language:
-        say(console, f"  {NO_LANGUAGE}: {of_no_language.total:,} left out of which the language can not be told")
+        say(console, f"  {NO_LANGUAGE}: {of_no_language.total:,} left out whose language is unknown")
     lines: dict[str, list[int]] = {}
     for item in rows.left_out:
         if item.line is not None:
             lines.setdefault(item.reason, []).append(item.line)
     for reason, numbers in lines.items():
         shown = ", ".join(map(str, numbers[:_SHOWN_LINES])) + (", …" if len(numbers) > _SHOWN_LINES else "")
-        say(console, f"skipped as {reason}: {counted(len(numbers), 'line')} of the manifest, {shown}")
+        say(console, f"skipped as {reason}: {counted(len(numbers), 'line')} of the manifest ({shown})")
     for note in rows.notes:
         say(console, note)
     for language, count in rows.without_split().items():
         found = f"{counted(count, 'utterance')} without a split"
-        say(console, f"{language}: {found}, placed in train, dev and test by a hash of the text")
+        say(console, f"{language}: {found}, assigned to train, dev or test by a hash of the text")
     kinds = Counter(item.kind for item in rows.left_out if item.kind)
     if kinds:
         listed = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common())
         first = kinds.most_common(1)[0][0]
-        say(console, f"not read: {listed}; convert such recordings, as with: ffmpeg -i clip{first} clip.flac")
+        say(console, f"not read: {listed}; convert such recordings, for example with: ffmpeg -i clip{first} clip.flac")
 
 
 def print_unknown_lengths(console: Console, indexes: Mapping[str, Mapping[str, Any]]) -> None:
-    """How many of the utterances that were kept come from recordings that do not tell their length."""
+    """Print how many of the kept utterances come from recordings that do not declare their length."""
     for language, index in indexes.items():
         found = index.get("length_unknown")
         if found:
             say(
                 console,
-                f"{language}: {counted(found['count'], 'utterance')} kept from recordings that do not tell their "
-                f"length (as {found['examples'][0]}); all of each was decoded, but it may have been cut short",
+                f"{language}: {counted(found['count'], 'utterance')} kept from recordings that do not declare their "
+                f"length (for example {found['examples'][0]}); each was decoded to its end, but may have been cut short",
             )
 
 
 def histogram(values: Sequence[int], edges: Sequence[str], *, width: int = 40) -> list[str]:
-    """Lines of a bar chart: label, bar, count."""
+    """Return the lines of a bar chart: label, bar, count."""
     most = max(values, default=0)
     label_width = max(map(len, edges), default=0)
     lines = []
@@ -199,14 +199,14 @@ def histogram(values: Sequence[int], edges: Sequence[str], *, width: int = 40) -
 
 
 def duration(seconds: float) -> str:
-    """Seconds for people: 42 s, 12.5 min, 3.4 h."""
+    """Format seconds for display: 42 s, 12.5 min, 3.4 h."""
     if seconds < 60:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:,.1f} h"
 
 
 def plans_table(plans: Sequence[LanguagePlan], built: Collection[str], width: int) -> Table:
-    """What a build would do: a row per language."""
+    """Table of what a build would do: a row per language."""
     columns = [
         Column("language", right=False),
         *(Column(name) for name in ("train", "dev", "test", "left out already")),

@@ -1,4 +1,4 @@
-"""Cut, check and encode the utterances of a recording: the work of one process of a build.
+"""Cut, check and encode the utterances of a recording: the work of a build's worker process.
 
 Legend: `[S]` audio samples at 16 kHz.
 """
@@ -15,15 +15,15 @@ from shards.plan import Candidate
 from shards.recording import Recording
 from shards.text import Rejected
 
-# Manifests round their times; a segment may end this much after its recording.
+# Manifests round their times, so a segment may end this much after its recording.
 _END_TOLERANCE_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """An utterance as it goes into a shard; `samples` at 16 kHz.
+    """An utterance as stored in a shard; `samples` at 16 kHz.
 
-    `length_unknown`: its recording does not tell its length, so that nobody can know whether it is whole.
+    `length_unknown`: the recording does not declare its length, so it may have been cut short.
     """
 
     flac: bytes
@@ -33,14 +33,14 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """An utterance that can not be trained on."""
+    """An utterance that cannot be used for training."""
 
     reason: str
     detail: str
 
 
 def encode_recordings(candidates: Sequence[Candidate], limits: Limits) -> list[Encoded | Dropped]:
-    """One result per candidate, in order; neighbours of one recording share its opening."""
+    """Return one result per candidate, in order. Consecutive segments of a recording open it once."""
     results: list[Encoded | Dropped] = []
     for _, group in itertools.groupby(candidates, key=lambda candidate: candidate.audio):
         results.extend(_encode_recording(list(group), limits))
@@ -67,14 +67,14 @@ def _encode_recording(candidates: list[Candidate], limits: Limits) -> Iterator[E
 
 
 def _cut(recording: Recording, candidate: Candidate, limits: Limits) -> Samples:
-    """The utterance's audio `[S]`; what the container alone rules out is not decoded."""
+    """Decode the utterance's audio `[S]`, after the checks that need only the container."""
     check_rate(recording.rate)
     start = candidate.start_seconds or 0.0
     end = recording.promised_seconds if candidate.end_seconds is None else candidate.end_seconds
     promised = recording.promised_seconds
     whole = start == 0 and candidate.end_seconds is None
     if not whole and (not 0 <= start < end <= promised + _END_TOLERANCE_SECONDS or start >= promised):
-        raise Rejected("bad_segment", f"{start} … {end} s of a recording of {recording.seconds:.2f} s")
+        raise Rejected("bad_segment", f"{start} … {end} s in a recording of {recording.seconds:.2f} s")
     if recording.cut_short is not None and (
         candidate.end_seconds is None or end > recording.seconds + _END_TOLERANCE_SECONDS or start >= recording.seconds
     ):

@@ -29,7 +29,7 @@ class ShardsError(ReportedError):
 
 
 class SourceError(ShardsError):
-    """A manifest or a folder of recordings can not be understood."""
+    """A manifest or a folder of recordings cannot be understood."""
 
 
 class IncompleteBuildError(ShardsError):
@@ -47,7 +47,7 @@ class UnknownLanguageError(IndexFileError):
 
 
 class StorageError(ShardsError):
-    """A local or remote place can not be read or listed."""
+    """A local or remote place cannot be read or listed."""
 
 
 class TruncatedShardError(ShardsError):
@@ -72,7 +72,7 @@ def _truncated(shard: str, found: int | None, expected: int, fix: str, told_by: 
 
 
 class DamagedSampleError(ShardsError):
-    """One utterance can not be read; all the others can."""
+    """One utterance cannot be read; all the others can."""
 
     def __init__(self, language: str, key: str, shard: str, reason: str, row: int | None = None) -> None:
         where = language if row is None else f"{language}, row {row}"  # others may have the same key

@@ -29,7 +29,7 @@ _SPLIT_NAMES = "train, dev or test"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Language and split of a folder. `problem` says why they can not be told; `split` may be `EVALUATION`."""
+    """Language and split of a folder. `problem` says why they cannot be told; `split` may be `EVALUATION`."""
 
     language: str | None
     split: str | None
@@ -112,7 +112,7 @@ class FolderNames:
         return [f"{self._language}: taken as the language of all recordings, of those in {shown} as well"]
 
     def _language_of(self, folders: Folders) -> tuple[int | None, str | None, str | None]:
-        """The depth of the folder that names the language, if one does; the language; why it can not be told."""
+        """The depth of the folder that names the language, if one does; the language; why it cannot be told."""
         if self._language:
             depths = [depth for depth, name in enumerate(folders) if name == self._language]
             return (depths[-1] if depths else None), self._language, None

@@ -51,7 +51,7 @@ def files_below(
         ignore: a folder that is passed over, such as the output.
 
     Raises:
-        SourceError: if a folder can not be read.
+        SourceError: if a folder cannot be read.
     """
     ignored = os.path.realpath(ignore) if ignore else None
     waiting: list[tuple[str, tuple[str, ...], str, bool]] = [(str(root), (), os.path.realpath(root), False)]
@@ -84,6 +84,6 @@ def _entries(folder: str, *, hidden: bool) -> list[os.DirEntry[str]]:
         if hidden:  # such as lost+found, which only root may read
             return []
         raise SourceError(
-            f"folder {printable(folder)} can not be read: {error.strerror or error}",
+            f"folder {printable(folder)} cannot be read: {error.strerror or error}",
             fix="change its permissions, or move it out of the source",
         ) from error

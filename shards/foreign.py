@@ -58,7 +58,7 @@ def index_language(
     Raises:
         TruncatedShardError: if a tar was cut short.
         SourceError: if there is no transcript in the samples, or no training utterance is left.
-        StorageError: if the folder can not be written to; found before anything is read.
+        StorageError: if the folder cannot be written to; found before anything is read.
     """
     _check_writable(folder, language)
     wanted = fields_to_look_for(options.text_field)
@@ -100,7 +100,7 @@ def index_language(
             with contextlib.suppress(OSError):
                 folder.rmdir()
         raise StorageError(
-            f"the index of {language} can not be written to {folder}: {error.strerror}",
+            f"the index of {language} cannot be written to {folder}: {error.strerror}",
             fix=f"nothing of it was kept. Make room there, or {_elsewhere(language)}",
         ) from error
 
@@ -139,7 +139,7 @@ def _check_writable(folder: Path, language: str) -> None:
             raise StorageError(f"{place} is no folder, expected one for {folder.name}/index.json")
     if not os.access(place, os.W_OK | os.X_OK):
         raise StorageError(
-            f"the folder {place} can not be written to, where {folder}/index.json goes",
+            f"the folder {place} cannot be written to, where {folder}/index.json goes",
             fix=f"make it writable, or {_elsewhere(language)}",
         )
 

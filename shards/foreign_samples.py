@@ -64,7 +64,7 @@ def survey_tar(job: tuple[ForeignTar, Sequence[str | None], Limits]) -> TarSurve
     """Decode every sample of a tar, and note what the `fields` of its JSON say that may hold the transcript.
 
     Raises:
-        ShardsError: if it can not be read, is no tar or was cut short.
+        ShardsError: if it cannot be read, is no tar or was cut short.
     """
     tar, fields, limits = job
     with local_copy(tar.place) as path:
@@ -82,7 +82,7 @@ def survey_tar(job: tuple[ForeignTar, Sequence[str | None], Limits]) -> TarSurve
                     result.dropped.append((error.reason, f"{tar.name}:{span.key}: {error}"))
         except (OSError, EOFError) as error:
             reason = str(error) or "it ends"
-            raise StorageError(f"{tar.place} can not be read: {reason}", fix="was it changed meanwhile?") from error
+            raise StorageError(f"{tar.place} cannot be read: {reason}", fix="was it changed meanwhile?") from error
         finally:
             os.close(descriptor)
     return result

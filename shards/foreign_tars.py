@@ -17,7 +17,7 @@ from shards.schema import INDEX_NAME, SPLITS, parse_language, parse_split
 from shards.wording import counted
 
 _TAR = ".tar"
-# Archives that hold tars, or what tars hold, but can not be read at any place in them.
+# Archives that hold tars, or what tars hold, but cannot be read at any place in them.
 _PACKED = {
     **dict.fromkeys((".tar.gz", ".tgz"), "unpack it with 'gunzip'"),
     **dict.fromkeys((".tar.zst", ".tar.zstd", ".tzst"), "unpack it with 'unzstd'"),
@@ -73,7 +73,7 @@ def find_tars(
         languages: the language of the tars that are given; else these only, or all if there are none here.
 
     Raises:
-        SourceError: if there is none, or a language or split can not be told.
+        SourceError: if there is none, or a language or split cannot be told.
     """
     if given:
         if len(languages) != 1:
@@ -133,7 +133,7 @@ def local_copy(place: str) -> Iterator[Path]:
 
     Raises:
         SourceError: if there is no such tar.
-        StorageError: if it can not be fetched or kept.
+        StorageError: if it cannot be fetched or kept.
     """
     path = storage.local_path(place)
     if path is not None:
@@ -158,7 +158,7 @@ def local_copy(place: str) -> Iterator[Path]:
 
 def _no_room(place: str, error: OSError) -> StorageError:
     return StorageError(
-        f"{place} can not be copied to {tempfile.gettempdir()} to be indexed: {error.strerror}",
+        f"{place} cannot be copied to {tempfile.gettempdir()} to be indexed: {error.strerror}",
         fix="set TMPDIR to a folder with room for the largest tar",
     )
 
@@ -219,7 +219,7 @@ def _no_tars(root: Path, codes: Sequence[str]) -> str:
     if packed:
         path, way = min(packed)
         return (
-            f"no tars in {root}/<language>/, but {counted(len(packed), 'packed archive')}, of which samples can not be "
+            f"no tars in {root}/<language>/, but {counted(len(packed), 'packed archive')}, of which samples cannot be "
             f"read one by one, as {path}: {way}"
         )
     loose = _below(root, _TAR)

@@ -124,7 +124,7 @@ class LanguageIndex:
         """The utterances of a split; an empty table if it has none.
 
         Raises:
-            IndexFileError: if the table can not be read, or does not agree with the index.
+            IndexFileError: if the table cannot be read, or does not agree with the index.
         """
         _check_split(split)
         with self._lock:
@@ -145,7 +145,7 @@ class LanguageIndex:
                 except StorageError as error:
                     raise IndexFileError(f"{error}", fix=f"{self.fix}") from error
                 except ShardsError as error:
-                    raise IndexFileError(f"{url} can not be read: {error}", fix=f"{self.fix}") from error
+                    raise IndexFileError(f"{url} cannot be read: {error}", fix=f"{self.fix}") from error
                 if vocabulary.language != self.language:
                     raise IndexFileError(
                         f"{url} holds {vocabulary.language!r}, expected {self.language!r}", fix=f"{self.fix}"
@@ -175,7 +175,7 @@ class LanguageIndex:
             instead = stand_in_of(content, storage.join(self.root, self.language))
             # Some of pyarrow's reasons have several lines.
             reason = f"it {instead}" if instead else " ".join(str(error).split())
-            raise IndexFileError(f"sample table {url} can not be read ({reason})", fix=f"{self.fix}") from error
+            raise IndexFileError(f"sample table {url} cannot be read ({reason})", fix=f"{self.fix}") from error
         for split, table in tables.items():
             if len(table) != self.utterances(split):
                 raise IndexFileError(
@@ -211,7 +211,7 @@ class ShardIndex:
 
         Raises:
             IndexFileError: if the root holds no index, a language is not there, or an index is unreadable.
-            StorageError: if the root can not be listed or read.
+            StorageError: if the root cannot be listed or read.
         """
         root = str(root)
         if languages is None:
@@ -239,7 +239,7 @@ def indexed_languages(root: str) -> list[str]:
 
     Raises:
         IndexFileError: if there is none.
-        StorageError: if the root can not be listed.
+        StorageError: if the root cannot be listed.
     """
     folders = storage.list_folders(root)
     languages = [name for name in folders if storage.exists(storage.join(root, name, INDEX_NAME))]

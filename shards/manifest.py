@@ -31,7 +31,7 @@ def read_manifest(
     Args:
         language: for every line, so that the column `lang` may be absent.
         audio_root: what relative audio paths start from; the manifest's folder by default.
-        skip_bad_rows: count a line that can not be used, instead of stopping at it.
+        skip_bad_rows: count a line that cannot be used, instead of stopping at it.
 
     Raises:
         SourceError: naming the manifest's line, what was found there and what was expected.
@@ -101,7 +101,7 @@ class _RowReader:
         """The utterance of one line.
 
         Raises:
-            RowError: if a field is missing, or its value can not be used.
+            RowError: if a field is missing, or its value cannot be used.
         """
         if fields.keys() != self._checked:
             problem = columns_problem(list(fields), self._language)
@@ -137,7 +137,7 @@ class _RowReader:
         )
 
     def language_of(self, fields: dict[str, Any] | RowError) -> str | None:
-        """The language of a line that can not be used; None if it does not tell."""
+        """The language of a line that cannot be used; None if it does not tell."""
         code = fields.get("lang") if isinstance(fields, dict) else None
         try:
             return parse_language(code if isinstance(code, str) and code else self._language or "")

@@ -30,13 +30,13 @@ def raw_lines(path: Path) -> list[bytes]:
     r"""The lines of a manifest, whichever of `\n`, `\r\n` and `\r` ends them, without a byte order mark.
 
     Raises:
-        SourceError: if it can not be read or is no text in UTF-8.
+        SourceError: if it cannot be read or is no text in UTF-8.
     """
     shown = printable(str(path))
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise SourceError(f"manifest {shown} can not be read: {error.strerror or error}") from error
+        raise SourceError(f"manifest {shown} cannot be read: {error.strerror or error}") from error
     if data and (instead := stand_in_of(data, path.parent)):
         raise SourceError(f"manifest {shown} {instead}")
     if path.name.startswith("._"):

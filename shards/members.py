@@ -98,7 +98,7 @@ def info_in(members: Mapping[str, memoryview], *, strict: bool = False) -> dict[
     except RecursionError:
         raise Rejected("broken_text", "its JSON is nested too deeply") from None
     except ValueError as error:
-        raise Rejected("broken_text", f"its JSON can not be read ({error})") from error
+        raise Rejected("broken_text", f"its JSON cannot be read ({error})") from error
     if not isinstance(info, dict):
         raise Rejected("broken_text", "its JSON is not an object")
     return info

@@ -25,7 +25,7 @@ def folder_for(output: Path) -> Iterator[None]:
             (output / WORK_FOLDER).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ShardsError(
-                f"{output} can not be made: {error.strerror}", fix="choose another folder for the shards"
+                f"{output} cannot be made: {error.strerror}", fix="choose another folder for the shards"
             ) from error
         yield
     finally:
@@ -61,6 +61,6 @@ def writing(language: str, output: Path) -> Iterator[None]:
     except OSError as error:
         file = f" ({printable(str(error.filename))})" if error.filename else ""
         raise ShardsError(
-            f"{language} can not be written to {printable(str(output))}: {error.strerror or error}{file}",
+            f"{language} cannot be written to {printable(str(output))}: {error.strerror or error}{file}",
             fix="fix that and run the same command again: finished shards are kept",
         ) from error

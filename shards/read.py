@@ -58,9 +58,9 @@ class ShardReader:
         `allocate` gives the memory to decode into, for callers that use theirs again.
 
         Raises:
-            DamagedSampleError: if its bytes are not those that were indexed, or can not be decoded.
+            DamagedSampleError: if its bytes are not those that were indexed, or cannot be decoded.
             TruncatedShardError: if its shard is missing or ends before it.
-            StorageError: if its shard can not be read or fetched.
+            StorageError: if its shard cannot be read or fetched.
         """
         place = self._places.get((language, split)) or self._place(language, split)
         table = place.table
@@ -70,7 +70,7 @@ class ShardReader:
         try:
             span = os.pread(descriptor.number, size, int(table.offset[row]))
         except OSError as error:
-            raise StorageError(f"shard {place.url(number)} can not be read: {error.strerror}") from error
+            raise StorageError(f"shard {place.url(number)} cannot be read: {error.strerror}") from error
         if len(span) < size:
             raise place.truncated(number, os.fstat(descriptor.number).st_size)
         try:
@@ -89,7 +89,7 @@ class ShardReader:
     def check_sizes(self, language: str, split: str) -> None:
         """See that every shard of a split is there and as long as the index says, without reading any.
 
-        A place that can not tell a length (a pipe, some servers) is checked when the shard is fetched.
+        A place that cannot tell a length (a pipe, some servers) is checked when the shard is fetched.
 
         Raises:
             TruncatedShardError: naming the first that is not, and what fixes it.
@@ -137,7 +137,7 @@ class ShardReader:
         except FileNotFoundError as error:
             raise place.truncated(number, None) from error
         except OSError as error:
-            raise StorageError(f"shard {path} can not be opened: {error.strerror}") from error
+            raise StorageError(f"shard {path} cannot be opened: {error.strerror}") from error
 
 
 class _Place:

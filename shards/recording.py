@@ -24,7 +24,7 @@ from shards.pcm import Samples, mixed, resampled, to_int16
 # What is louder than full scale by less than this was mixed too loud, and is clipped; beyond it the scale is another.
 _LOUDEST = 4.0
 _FLOAT_SUBTYPES = ("FLOAT", "DOUBLE")
-# libsndfile says that it can go back in these, and can not.
+# libsndfile says that it can go back in these, and cannot.
 _FORWARD_SUBTYPES = ("DWVW_12", "DWVW_16", "DWVW_24")
 _MPEG_FRAME_SAMPLES = 1152
 # A frame may lean on 511 bytes in front of it, and the shortest frames have 24.
@@ -49,7 +49,7 @@ class Recording:
         try:
             self._source = FileSource(place) if isinstance(place, Path) else place
         except OSError as error:
-            raise UndecodableError(f"can not be read: {error.strerror}") from error
+            raise UndecodableError(f"cannot be read: {error.strerror}") from error
         try:
             layout = layout_of(self._source)
             self._shortfall = layout.shortfall
@@ -58,7 +58,7 @@ class Recording:
             self._reading = self._parts[0]
         except OSError as error:
             self._source.close()
-            raise UndecodableError(f"can not be read: {error.strerror}") from error
+            raise UndecodableError(f"cannot be read: {error.strerror}") from error
         except UndecodableError:
             self._source.close()
             raise
@@ -113,7 +113,7 @@ class Recording:
         """16 kHz mono int16 `[S]` between two times (None: to the end).
 
         Raises:
-            UndecodableError: if the recording can not be decoded there, ends before its container says, or holds
+            UndecodableError: if the recording cannot be decoded there, ends before its container says, or holds
                 samples that are not finite or not scaled to -1 … 1.
         """
         if start_seconds == 0 and end_seconds is None:
@@ -214,7 +214,7 @@ class _OpenPart:
 
         Raises:
             CutShortError: if fewer are there.
-            UndecodableError: if they can not be decoded, are not finite, or not scaled to -1 … 1.
+            UndecodableError: if they cannot be decoded, are not finite, or not scaled to -1 … 1.
         """
         wanted = (self.frames if last is None else last) - first
         if self._file.closed:
@@ -304,4 +304,4 @@ def _reason(error: Exception) -> str:
     """What libsndfile says, without the name of our own object."""
     text = error.error_string if isinstance(error, soundfile.LibsndfileError) else str(error)
     text = " ".join(text.split()).rstrip(".").removeprefix("Error : ").removeprefix("Error: ")
-    return f"libsndfile can not read it: {text or 'it does not say why'}"
+    return f"libsndfile cannot read it: {text or 'it does not say why'}"

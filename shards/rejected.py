@@ -1,4 +1,4 @@
-"""Why one utterance can not be trained on."""
+"""Why one utterance cannot be trained on."""
 
 
 class Rejected(Exception):

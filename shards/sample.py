@@ -66,9 +66,9 @@ class SampleParser:
         """Decode one sample, its audio in memory from `allocate`.
 
         Raises:
-            Rejected: if a member or the text field is missing, the JSON is broken, or the transcript can not be
+            Rejected: if a member or the text field is missing, the JSON is broken, or the transcript cannot be
                 normalised.
-            UndecodableError: if the audio can not be decoded.
+            UndecodableError: if the audio cannot be decoded.
         """
         info = info_in(members)
         text = self.normalise(transcript_in(members, info, self._text_fields))
@@ -78,6 +78,6 @@ class SampleParser:
         """The training text of a transcript.
 
         Raises:
-            Rejected: if it can not be normalised.
+            Rejected: if it cannot be normalised.
         """
         return self._normaliser(raw) if self._normaliser else raw

@@ -21,7 +21,7 @@ _HALF_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class RowError(SourceError):
-    """One row of a source can not be used; `reason` is one of `drops.REASONS`. The others can, if the user says so."""
+    """One row of a source cannot be used; `reason` is one of `drops.REASONS`. The others can, if the user says so."""
 
     def __init__(self, where: str, reason: str, found: str) -> None:
         super().__init__(f"{where}: {found}")
@@ -54,7 +54,7 @@ class SourceRow:
 class LeftOut:
     """Something in a source that is no utterance to build, by its reason (`drops.REASONS`).
 
-    `language` is None where it can not be told; `kind` is that of a recording that is not read, as `.m4a`; `line` is
+    `language` is None where it cannot be told; `kind` is that of a recording that is not read, as `.m4a`; `line` is
     that of a manifest.
     """
 

@@ -34,7 +34,7 @@ def read_folder(
     are that language.
 
     Args:
-        skip_bad_rows: count a recording whose transcript can not be read, instead of stopping.
+        skip_bad_rows: count a recording whose transcript cannot be read, instead of stopping.
         ignore: a folder that is passed over, as that of the shards.
 
     Raises:
@@ -177,7 +177,7 @@ def _read_text(file: FoundFile) -> str:
         with open(file.path, "rb") as stream:
             data = stream.read(_MAX_TEXT_BYTES)
     except OSError as error:
-        raise RowError(where, "row_value", f"it can not be read: {error.strerror or error}") from error
+        raise RowError(where, "row_value", f"it cannot be read: {error.strerror or error}") from error
     if len(data) == _MAX_TEXT_BYTES:
         raise RowError(where, "row_value", "it has more than 1 MiB, expected the text of one utterance")
     return check_text(decode_text(data, where).removeprefix("\ufeff").strip(), "the transcript", where)

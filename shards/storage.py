@@ -65,7 +65,7 @@ def copy_to(place: str, target: IO[bytes]) -> None:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        StorageError: if the place can not be read, or a pipe's command fails.
+        StorageError: if the place cannot be read, or a pipe's command fails.
     """
     path = local_path(place)
     if path is not None:
@@ -119,7 +119,7 @@ def list_folders(root: str) -> list[str]:
     """Names of the folders directly below `root` (hidden ones left out), sorted.
 
     Raises:
-        StorageError: if there is no such folder, or it is a place that can not be listed.
+        StorageError: if there is no such folder, or it is a place that cannot be listed.
     """
     fix = (
         "check the path (the SHARDS argument; data.shards or --data.shards in training), or make it first with "
@@ -132,13 +132,13 @@ def list_folders(root: str) -> list[str]:
                 raise StorageError(f"no folder {root}", fix=f"{fix}")
             return sorted(entry.name for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     if root.startswith(_PIPE):
-        raise StorageError(f"the languages in {root!r} can not be listed", fix="name them (data.languages, or --lang)")
+        raise StorageError(f"the languages in {root!r} cannot be listed", fix="name them (data.languages, or --lang)")
     system, remote = _filesystem(root)
     try:
         with _remote_errors(root):
             entries = system.ls(remote, detail=True)
     except FileNotFoundError as error:
-        raise StorageError(f"no folder {root}, or it can not be listed", fix=f"{fix}, or name the languages") from error
+        raise StorageError(f"no folder {root}, or it cannot be listed", fix=f"{fix}, or name the languages") from error
     # HTTP servers mark a folder in a listing by its trailing slash only.
     names = (
         str(entry["name"]).rstrip("/").rpartition("/")[2]
@@ -154,7 +154,7 @@ def _filesystem(url: str) -> tuple[Any, str]:
     try:
         return fsspec.core.url_to_fs(url)
     except (ImportError, ValueError) as error:
-        raise StorageError(f"{url} can not be opened: {error}") from error
+        raise StorageError(f"{url} cannot be opened: {error}") from error
 
 
 @contextmanager
@@ -165,7 +165,7 @@ def _remote_errors(url: str) -> Iterator[None]:
     except (FileNotFoundError, StorageError):
         raise
     except Exception as error:  # each of fsspec's file systems has its own exceptions, without a common base
-        raise StorageError(f"{url} can not be read: {type(error).__name__}: {error}") from error
+        raise StorageError(f"{url} cannot be read: {type(error).__name__}: {error}") from error
 
 
 @contextmanager
@@ -176,7 +176,7 @@ def local_errors(path: Path | str) -> Iterator[None]:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise StorageError(f"{path} can not be read: {error.strerror}") from error
+        raise StorageError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _local(path: Path) -> IO[bytes]:

@@ -52,16 +52,16 @@ def survey(path: Path, name: str | None = None) -> TarContents:
         TruncatedShardError: if it ends within a member, or without the zero block that closes a tar; a tar that is cut
             exactly between two samples is found by the latter.
         ShardsError: if it is not a tar or is damaged, or if a sample's members do not follow each other.
-        StorageError: if it can not be read.
+        StorageError: if it cannot be read.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except OSError as error:
-        raise StorageError(f"shard {path} can not be opened: {error.strerror}") from error
+        raise StorageError(f"shard {path} cannot be opened: {error.strerror}") from error
     try:
         return _TarSurvey(name or str(path), descriptor).contents()
     except OSError as error:
-        raise StorageError(f"shard {path} can not be read: {error.strerror}") from error
+        raise StorageError(f"shard {path} cannot be read: {error.strerror}") from error
     finally:
         os.close(descriptor)
 

@@ -15,7 +15,7 @@ from shards.rejected import Rejected
 from shards.text_rules import TextRules, stored_rules
 from shards.text_v1 import TextNormaliserV1, TextRulesV1
 
-# Punctuation by Unicode, but spoken: what was said can not be known from the character.
+# Punctuation by Unicode, but spoken: what was said cannot be known from the character.
 _SPOKEN = frozenset("&%‰‱٪؉؊@#*/\\§⁊៘〃ªº")
 _MARKUP = re.compile(r"\[[^\[\]]*\]|<[^<>]*>|\{[^{}]*\}")
 
@@ -88,7 +88,7 @@ class TextNormaliser:
     def _settled(self, text: str) -> str:
         rules = self.rules
         often_first = self._okina is not None and self._okina not in text
-        return apostrophes.settle(text, rules.apostrophes, rules.apostrophe_before, often_first=often_first)
+        return apostrophes.keep_letters(text, rules.apostrophes, rules.apostrophe_before, often_first=often_first)
 
     def _words(self, text: str) -> str:
         """Letters and marks alone; again until nothing changes, since each piece that goes gives others an edge."""

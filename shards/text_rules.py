@@ -64,7 +64,7 @@ def load_rules(language: str, override: Path | None = None) -> TextRules:
     """The rules of a language from the shipped table, with those of `override` laid over them.
 
     Raises:
-        ShardsError: if a table can not be read, or holds a rule or value that is not known.
+        ShardsError: if a table cannot be read, or holds a rule or value that is not known.
     """
     merged: dict[str, Any] = {}
     for path in (SHIPPED, override) if override else (SHIPPED,):
@@ -103,7 +103,7 @@ def _load(path: Path) -> dict[str, Any]:
             raise ShardsError(f"text rules {path} {instead}")
         table, lines = load_strict(content.decode("utf-8-sig"))
     except OSError as error:
-        raise ShardsError(f"text rules {path} can not be read: {error.strerror}", fix="check --text-rules") from error
+        raise ShardsError(f"text rules {path} cannot be read: {error.strerror}", fix="check --text-rules") from error
     except UnicodeDecodeError as error:
         raise ShardsError(f"text rules {path} are not UTF-8: {error}", fix="convert them, as with iconv") from error
     except StrictYamlError as error:

@@ -16,7 +16,7 @@ from shards.rejected import Rejected
 # Typographic and mistyped apostrophes; folded before NFKC, which takes some of them apart, and after it makes some.
 _APOSTROPHES = dict.fromkeys(map(ord, "’‘ʼ＇′`´ʹ"), "'")
 _JOINERS = "\u200c\u200d"
-# Punctuation by Unicode, but spoken: what was said can not be known from the character.
+# Punctuation by Unicode, but spoken: what was said cannot be known from the character.
 _SPOKEN = frozenset("&%‰@#*/\\§")
 _MARKUP = re.compile(r"\[[^\]]*\]|<[^>]*>|\{[^}]*\}")
 # A whole number that stands alone: not part of a decimal, a date, a range, an ordinal or a code.

@@ -271,9 +271,9 @@ def _sum_of(url: str, index: LanguageIndex, split: str, number: int) -> tuple[st
             fix = "it was moved or never copied"
             raise TruncatedShardError(url, bytes_found=None, bytes_expected=shard.bytes, fix=fix) from error
         except OSError as error:
-            raise StorageError(f"shard {url} can not be opened: {error.strerror}") from error
+            raise StorageError(f"shard {url} cannot be opened: {error.strerror}") from error
     try:
         with open(descriptor, "rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest(), os.fstat(descriptor).st_size
     except OSError as error:
-        raise StorageError(f"shard {url} can not be read: {error.strerror}") from error
+        raise StorageError(f"shard {url} cannot be read: {error.strerror}") from error

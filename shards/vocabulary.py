@@ -77,7 +77,7 @@ class Vocabulary:
         try:
             text = Path(path).read_bytes()
         except OSError as error:
-            raise ShardsError(f"vocabulary {path} can not be read: {error.strerror}") from error
+            raise ShardsError(f"vocabulary {path} cannot be read: {error.strerror}") from error
         return cls.parse(text, name=str(path))
 
     @classmethod

@@ -1,4 +1,4 @@
-"""The demo corpus: real recordings in five languages (see ATTRIBUTION.md), ready for ``shards build``."""
+"""The demo corpus: real recordings in five languages (see ATTRIBUTION.md), as input to ``shards build``."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Rebuilds the demo corpus from Debian's Asterisk prompts: ``python shards/demo/prepare.py --help``.
+"""Rebuild the demo corpus from Debian's Asterisk prompts: ``python shards/demo/prepare.py --help``.
 
     mkdir debs unpacked && cd debs
     for x in en es fr it ru; do
@@ -8,8 +8,8 @@
     python shards/demo/prepare.py --packages unpacked --out shards/demo
 
 Needs PyAV (``pip install av``) for the G.722 codec, which libsndfile lacks. The output is a manifest and,
-for every language and split, one to four Ogg/Opus recordings of a few minutes in which the prompts follow
-each other, half a second apart.
+for every language and split, one to four Ogg/Opus recordings of a few minutes each, with half a second of
+silence between prompts.
 """
 
 import argparse
@@ -34,19 +34,19 @@ SPLIT_TENTHS = {"train": 8, "dev": 1, "test": 1}
 
 _SHORTEST_SECONDS, _LONGEST_SECONDS = 0.5, 8.0
 _CHARACTERS_PER_SECOND = (3.0, 20.0)
-_GAP_SECONDS = 0.5  # between prompts, so that nothing of one is coded into the next
+_GAP_SECONDS = 0.5  # between prompts, so that the codec does not smear one into the next
 _RECORDING_SECONDS = 270.0
 _EDGE_SECONDS = 0.12  # kept around the speech
-_EDGE_LEVEL = 0.01  # of the peak: quieter is not speech
-_OPUS_COMPRESSION = 0.91  # libsndfile's scale from 256 (0) to 6 kbit/s (1), the upper bound of a variable rate
-_LEFT_OUT_FOLDERS = ("letters/", "phonetic/", "silence/")  # names of letters, alphabets, nothing at all
+_EDGE_LEVEL = 0.01  # fraction of the peak below which a sample is not speech
+_OPUS_COMPRESSION = 0.91  # libsndfile's scale from 256 (0) to 6 kbit/s (1): the maximum of a variable bit rate
+_LEFT_OUT_FOLDERS = ("letters/", "phonetic/", "silence/")  # names of letters, spelling alphabets, no speech
 _UNSPOKEN = re.compile(r"[\[\](){}<>#*/&%_=+@]|\d")
 _ACRONYM = re.compile(r"\b[A-ZА-Я]{2,}\b|\b[A-Z]\.[A-Z]\.")
 
 
 @dataclass(frozen=True)
 class Source:
-    """One package: its language, and how its prompts say the digits that their texts write as figures."""
+    """One package: its language, its voice, and the words for the digits 0 to 9."""
 
     lang: str
     voice_folder: str
@@ -92,7 +92,7 @@ class Prompt:
 
 
 def spoken_text(text: str, digits: tuple[str, ...]) -> str | None:
-    """``text`` with single digits as words; None where it holds what a voice does not say as written."""
+    """Return ``text`` with single digits as words; None if it holds anything not spoken as written."""
     text = " ".join(unicodedata.normalize("NFC", text).split())
     text = re.sub(r"(?<![\w.,])\d(?![\w]|[.,]\d)", lambda match: digits[int(match.group())], text)
     if _UNSPOKEN.search(text) or _ACRONYM.search(text) or not any(c.isalpha() for c in text):
@@ -101,14 +101,14 @@ def spoken_text(text: str, digits: tuple[str, ...]) -> str | None:
 
 
 def sentence_key(text: str) -> str:
-    """Equal for texts that differ only in case, punctuation, accents or spaces."""
+    """Return a key that is equal for texts that differ only in case, punctuation, accents or spaces."""
     folded = unicodedata.normalize("NFKD", text.casefold())
     letters = (c for c in folded if not unicodedata.combining(c))
     return " ".join("".join(c if c.isalnum() else " " for c in letters).split())
 
 
 def split_of(lang: str, text: str) -> str:
-    """train, dev or test: by a hash of the sentence, so that repeated sentences stay in one split."""
+    """Choose train, dev or test by a hash of the sentence, so that repeated sentences stay in one split."""
     digest = hashlib.sha256(f"{lang} {sentence_key(text)}".encode()).digest()
     tenth = int.from_bytes(digest[:8], "big") % sum(SPLIT_TENTHS.values())
     for split, tenths in SPLIT_TENTHS.items():
@@ -119,21 +119,21 @@ def split_of(lang: str, text: str) -> str:
 
 
 def decode_g722(path: Path) -> NDArray[np.float32]:
-    """16 kHz mono samples in −1 … 1."""
+    """Decode a G.722 file to 16 kHz mono samples in −1 … 1."""
     with av.open(str(path), format="g722") as container:
         frames = [frame.to_ndarray().reshape(-1) for frame in container.decode(audio=0)]
     return (np.concatenate(frames) / 32768).astype(np.float32) if frames else np.zeros(0, np.float32)
 
 
 def without_silence(samples_T: NDArray[np.float32]) -> NDArray[np.float32]:
-    """``samples_T`` without most of the silence before and after the speech."""
+    """Trim most of the silence before and after the speech."""
     loud = np.flatnonzero(np.abs(samples_T) > _EDGE_LEVEL * np.abs(samples_T).max(initial=0.0))
     edge = int(_EDGE_SECONDS * SAMPLE_RATE_HZ)
     return samples_T[max(loud[0] - edge, 0) : loud[-1] + edge] if len(loud) else samples_T[:0]
 
 
 def prompts(packages: Path, code: str) -> Iterator[Prompt]:
-    """The usable prompts of one language, in the order of their published list.
+    """Yield the usable prompts of one language, in the order of the published list.
 
     Raises:
         FileNotFoundError: the package is not unpacked under ``packages``.
@@ -161,7 +161,7 @@ def prompts(packages: Path, code: str) -> Iterator[Prompt]:
 
 
 def join(members: list[Prompt]) -> tuple[NDArray[np.float32], list[tuple[int, int]]]:
-    """One recording and each prompt's (start, end) in samples, with a gap before, between and after them."""
+    """Join prompts into one recording, with gaps around them. Also returns each prompt's (start, end) in samples."""
     gap_T = np.zeros(int(_GAP_SECONDS * SAMPLE_RATE_HZ), np.float32)
     pieces, bounds, at = [gap_T], [], len(gap_T)
     for prompt in members:
@@ -172,7 +172,7 @@ def join(members: list[Prompt]) -> tuple[NDArray[np.float32], list[tuple[int, in
 
 
 def recordings_of(members: list[Prompt]) -> list[list[Prompt]]:
-    """``members`` cut, in order, into recordings of at most ``_RECORDING_SECONDS`` and about equal length."""
+    """Group prompts, in order, into recordings of about equal length, at most ``_RECORDING_SECONDS`` each."""
     total = sum(len(prompt.samples_T) / SAMPLE_RATE_HZ + _GAP_SECONDS for prompt in members)
     count = int(np.ceil(total / _RECORDING_SECONDS))
     parts: list[list[Prompt]] = [[] for _ in range(count)]
@@ -184,7 +184,7 @@ def recordings_of(members: list[Prompt]) -> list[list[Prompt]]:
 
 
 def write_corpus(packages: Path, out: Path) -> list[dict[str, str]]:
-    """Write ``audio/*.opus`` and ``manifest.tsv`` under ``out``; returns the manifest's rows."""
+    """Write ``audio/*.opus`` and ``manifest.tsv`` under ``out``. Returns the rows of the manifest."""
     (out / "audio").mkdir(parents=True, exist_ok=True)
     rows = []
     for code, source in SOURCES.items():
@@ -231,12 +231,12 @@ def write_corpus(packages: Path, out: Path) -> list[dict[str, str]]:
 
 
 def seconds_text(samples: int) -> str:
-    """Seconds with as many digits as 16 kHz samples need (1/16000 = 0.0000625)."""
+    """Format a sample position in seconds, with the digits that 16 kHz samples need (1/16000 = 0.0000625)."""
     return f"{samples / SAMPLE_RATE_HZ:.7f}".rstrip("0").rstrip(".")
 
 
 def main() -> None:
-    """Command line; prints utterances and minutes per language and split."""
+    """Run the command line. Prints utterances and minutes per language and split."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--packages", type=Path, required=True, help="where the Debian packages are unpacked")
     parser.add_argument("--out", type=Path, required=True, help="folder for manifest.tsv and audio/")

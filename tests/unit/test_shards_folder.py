@@ -231,7 +231,7 @@ def test_a_folder_that_can_not_be_read_is_named_unless_it_is_hidden(tmp_path, mo
         return scan(path)
 
     monkeypatch.setattr(folder_scan.os, "scandir", scandir)
-    with pytest.raises(SourceError, match=r"closed can not be read: Permission denied"):
+    with pytest.raises(SourceError, match=r"closed cannot be read: Permission denied"):
         read_folder(tmp_path)
     (tmp_path / "eng" / "closed").rename(tmp_path / "eng" / "wav")
     assert len(read_folder(tmp_path)) == 2
@@ -308,7 +308,7 @@ def test_the_summary_and_the_index_count_what_was_left_out_exactly(tmp_path, cap
     assert sum(entry["samples"] for entry in index["splits"].values()) == 6
     counts = {reason: entry["count"] for reason, entry in index["drops"].items()}
     assert counts == {"missing_audio": 1, "unread_format": 3, "duplicate": 1, "undecodable": 1}
-    assert "(unknown): 2 left out of which the language can not be told" in out
+    assert "(unknown): 2 left out of which the language cannot be told" in out
     assert "not read: 2 .m4a, 1 .amr; convert such recordings, as with: ffmpeg -i clip.m4a clip.flac" in out
     assert "eng/zero.wav: the file is empty" in out
     # a file that is no utterance is counted, but builds nothing again

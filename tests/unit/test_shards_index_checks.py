@@ -146,7 +146,7 @@ def first(value):
         (column("samples", pyarrow.float64(), lambda values: values), "samples holds double, expected whole numbers"),
         (column("key", pyarrow.int64(), lambda values: range(len(values))), "key holds int64, expected strings"),
         (column("size", pyarrow.int64(), first(None)), "size has rows without a value"),
-        (column("shard", pyarrow.int64(), first(2**40)), "can not be read"),
+        (column("shard", pyarrow.int64(), first(2**40)), "cannot be read"),
         (column("shard", pyarrow.int32(), first(-1)), "row 0 of train is in a shard that the index does not have"),
         (column("shard", pyarrow.int32(), first(99)), "row 0 of train is in a shard that the index does not have"),
         (column("offset", pyarrow.int64(), first(-512)), "row 0 of train does not lie within its shard"),
@@ -188,7 +188,7 @@ def test_rows_of_another_split_or_shard_than_the_index_says_are_refused(shards):
 def test_a_sample_table_that_is_cut_short_is_refused(length, shards):
     path = shards / "ron" / "samples.parquet"
     path.write_bytes(path.read_bytes()[:length])
-    assert f"sample table {path} can not be read" in refusal(shards)
+    assert f"sample table {path} cannot be read" in refusal(shards)
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,7 @@ def test_bad_rows_are_counted_by_reason_and_line_only_where_asked(tmp_path, caps
     for line in ("row_fields: 2 lines of the manifest, 6, 8\n", "row_value: 2 lines of the manifest, 7, 9\n"):
         assert f"skipped as {line}" in out
     assert "skipped as row_encoding: 1 line of the manifest, 10\n" in out
-    assert "(unknown): 4 left out of which the language can not be told" in out
+    assert "(unknown): 4 left out of which the language cannot be told" in out
     drops = json.loads((output / "ron" / "index.json").read_text())["drops"]
     assert {reason: entry["count"] for reason, entry in drops.items()} == {"row_value": 1}
     assert "m.tsv:9: 'audio' is a URL" in drops["row_value"]["examples"][0]

@@ -105,7 +105,7 @@ def test_shards_read_the_same_from_everywhere(place, shards, cache, request):
 
 
 def test_a_pipe_can_not_be_listed_and_says_so(shards):
-    with pytest.raises(StorageError, match=r"can not be listed; name them \(data.languages, or --lang\)"):
+    with pytest.raises(StorageError, match=r"cannot be listed; name them \(data.languages, or --lang\)"):
         ShardIndex.load(f"pipe:cat {shards}/{{}}")
     with pytest.raises(StorageError, match=r"must hold \{\}"):
         ShardIndex.load(f"pipe:cat {shards}", ["ron"])
@@ -193,7 +193,7 @@ def test_a_place_without_shards_says_how_to_make_them(tmp_path, served):
         ShardIndex.load(str(tmp_path / "nowhere"))
     with pytest.raises(StorageError, match="no folder"):
         ShardIndex.load(served + "/nowhere")
-    with pytest.raises(StorageError, match="can not be opened"):
+    with pytest.raises(StorageError, match="cannot be opened"):
         ShardIndex.load("nosuchscheme://bucket/shards")
 
 

@@ -67,9 +67,9 @@ def test_a_file_that_is_no_text_is_named(tmp_path):
     own.write_bytes(b"languages: {ron: {replace: {\xff: a}}}")
     with pytest.raises(ShardsError, match=r"rules.yaml are not UTF-8.*iconv"):
         load_rules("ron", own)
-    with pytest.raises(ShardsError, match=r"can not be read.*--text-rules"):
+    with pytest.raises(ShardsError, match=r"cannot be read.*--text-rules"):
         load_rules("ron", tmp_path)
-    with pytest.raises(ShardsError, match=r"can not be read.*--text-rules"):
+    with pytest.raises(ShardsError, match=r"cannot be read.*--text-rules"):
         load_rules("ron", tmp_path / "none.yaml")
 
 
