@@ -183,7 +183,7 @@ def print_unknown_lengths(console: Console, indexes: Mapping[str, Mapping[str, A
             say(
                 console,
                 f"{language}: {counted(found['count'], 'utterance')} kept from recordings that do not declare their "
-                f"length (for example {found['examples'][0]}); each was decoded to its end, but may have been cut short",
+                f"length (for example {found['examples'][0]}); all audio was decoded, but it may have been cut short",
             )
 
 
