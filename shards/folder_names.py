@@ -29,7 +29,7 @@ _SPLIT_NAMES = "train, dev or test"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Language and split of a folder. `problem` says why they cannot be told; `split` may be `EVALUATION`."""
+    """Language and split of a folder. `problem` says why they are unclear; `split` may be `EVALUATION`."""
 
     language: str | None
     split: str | None
@@ -37,7 +37,7 @@ class Place:
 
 
 def splits_named(name: str) -> set[str]:
-    """Return the splits that a folder name mentions: one in `train`, `validation`, `test-clean`, `train_100h`, `eval92`."""
+    """Return the splits a folder name mentions: one for `train`, `validation`, `test-clean`, `train_100h`, `eval92`."""
     words = re.split(r"[^a-z]+", name.lower())
     return {split for word in words if (split := _split_of_word(word))}
 
@@ -113,7 +113,7 @@ class FolderNames:
         return [f"{self._language}: used as the language of all recordings, including those in {shown}"]
 
     def _language_of(self, folders: Folders) -> tuple[int | None, str | None, str | None]:
-        """The depth of the folder that names the language, if one does; the language; why it cannot be told."""
+        """Return the depth of the folder that names the language, the language, and why it is unclear."""
         if self._language:
             depths = [depth for depth, name in enumerate(folders) if name == self._language]
             return (depths[-1] if depths else None), self._language, None

@@ -17,7 +17,7 @@ from shards.schema import INDEX_NAME, SPLITS, parse_language, parse_split
 from shards.wording import counted
 
 _TAR = ".tar"
-# Archives that hold tars, or what tars hold, but cannot be read at any place in them.
+# Archives that do not allow random access to their samples, and how to unpack them.
 _PACKED = {
     **dict.fromkeys((".tar.gz", ".tgz"), "unpack it with 'gunzip'"),
     **dict.fromkeys((".tar.zst", ".tar.zstd", ".tzst"), "unpack it with 'unzstd'"),
@@ -81,7 +81,8 @@ def find_tars(
     if given:
         if len(languages) != 1:
             raise SourceError(
-                f"found {counted(len(languages), 'language')}, expected one", fix="give the language of the tars with --lang"
+                f"found {counted(len(languages), 'language')}, expected one",
+                fix="give the language of the tars with --lang",
             )
         (language,) = languages
         folder = (root / parse_language(language)).resolve()
@@ -132,8 +133,8 @@ def deeper_note(folder: Path, language: str, tars: Sequence[ForeignTar]) -> str 
         return None
     return (
         f"{language}: {counted(len(deeper), 'tar')} in folders below not indexed, for example "
-        f"{deeper[0].relative_to(folder)}; to index them too, name all tars: mms-dist shards index {folder.parent} TAR … "
-        f"--lang {language}"
+        f"{deeper[0].relative_to(folder)}; to index them too, name all tars: "
+        f"mms-dist shards index {folder.parent} TAR … --lang {language}"
     )
 
 
