@@ -234,8 +234,8 @@ def _no_tars(root: Path, codes: Sequence[str]) -> SourceError:
     if packed:
         path, way = min(packed)
         return SourceError(
-            f"no tars in {root}/<language>/, but {counted(len(packed), 'packed archive')}, whose samples cannot be read "
-            "one by one",
+            f"no tars in {root}/<language>/, but {counted(len(packed), 'packed archive')}, whose samples cannot be "
+            "read one by one",
             fix=f"unpack them, for example {path}: {way}",
         )
     loose = _below(root, _TAR)

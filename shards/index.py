@@ -278,7 +278,9 @@ def _load_language(root: str, code: str) -> LanguageIndex:
     try:
         check_content(content, code)
     except ValueError as error:
-        raise IndexFileError(f"{url} has a missing or invalid entry ({error})", fix=_rebuild_advice(root, code)) from error
+        raise IndexFileError(
+            f"{url} has a missing or invalid entry ({error})", fix=_rebuild_advice(root, code)
+        ) from error
     return LanguageIndex(code, root, content)
 
 

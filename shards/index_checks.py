@@ -123,7 +123,7 @@ def check_rows(columns: Mapping[str, NDArray[Any]], shards: Sequence[Any], split
     _check_each(inside, split, columns, "is not within its shard")
     samples, frames = columns["samples"], columns["frames"]
     _check_each(
-        (samples > 0) & (frames == frames_of(samples)), split, columns, "has a number of frames that its samples do not give"
+        (samples > 0) & (frames == frames_of(samples)), split, columns, "has frames that do not match its samples"
     )
     labels, needed = columns["label_length"], columns["required_frames"]
     _check_each((labels >= 0) & (needed >= labels), split, columns, "has required_frames below label_length")

@@ -87,12 +87,12 @@ class ShardReader:
         return RawUtterance(language, str(table.keys[row]), parsed.audio, parsed.text, parsed.info)
 
     def check_sizes(self, language: str, split: str) -> None:
-        """See that every shard of a split is there and as long as the index says, without reading any.
+        """Check that every shard of a split exists and has the length in the index, without reading any.
 
-        A place that cannot tell a length (a pipe, some servers) is checked when the shard is fetched.
+        If the length cannot be queried (a pipe, some servers), it is checked when the shard is fetched.
 
         Raises:
-            TruncatedShardError: naming the first that is not, and what fixes it.
+            TruncatedShardError: names the first shard that does not, and the fix.
         """
         place = self._place(language, split)
         for number, shard in enumerate(place.shards):

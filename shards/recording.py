@@ -24,7 +24,7 @@ from shards.pcm import Samples, mixed, resampled, to_int16
 # Float samples up to this peak were mixed too loud and are clipped. Above it, they have another scale.
 _LOUDEST = 4.0
 _FLOAT_SUBTYPES = ("FLOAT", "DOUBLE")
-# libsndfile says that it can go back in these, and cannot.
+# libsndfile reports that it can seek backwards in these, but it cannot.
 _FORWARD_SUBTYPES = ("DWVW_12", "DWVW_16", "DWVW_24")
 _MPEG_FRAME_SAMPLES = 1152
 # A frame may use data from the 511 bytes before it, and the shortest frames have 24 bytes.
