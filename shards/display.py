@@ -84,9 +84,7 @@ class BuildDisplay(BuildProgress):
         self._work.describe(language)
         self._work.advance(done)
         if done:
-            say(
-                self._console, f"{language}: resuming; an earlier run did {done:,} of {counted(total, 'utterance')}"
-            )
+            say(self._console, f"{language}: resuming; an earlier run did {done:,} of {counted(total, 'utterance')}")
 
     def advance(self, utterances: int) -> None:
         self._work.advance(utterances)

@@ -77,9 +77,11 @@ def _truncated(shard: str, found: int | None, expected: int, fix: str, declared_
 class DamagedSampleError(ShardsError):
     """One utterance cannot be read; the others can."""
 
-    def __init__(self, language: str, key: str, shard: str, reason: str, row: int | None = None) -> None:
+    def __init__(
+        self, language: str, key: str, shard: str, reason: str, row: int | None = None, fix: str | None = None
+    ) -> None:
         where = language if row is None else f"{language}, row {row}"  # keys are not unique, rows are
-        super().__init__(f"utterance {key} ({where}) in {shard}: {reason}")
+        super().__init__(f"utterance {key} ({where}) in {shard}: {reason}", fix)
         self.language = language
         self.key = key
         self.shard = shard
@@ -87,7 +89,7 @@ class DamagedSampleError(ShardsError):
         self.row = row
 
     def __reduce__(self) -> tuple[object, ...]:
-        return DamagedSampleError, (self.language, self.key, self.shard, self.reason, self.row)
+        return DamagedSampleError, (self.language, self.key, self.shard, self.reason, self.row, self.fix)
 
 
 def nearest(name: str, candidates: Iterable[str], *, cutoff: float = 0.5) -> str:

@@ -53,9 +53,7 @@ def stand_in_of(head: bytes, folder: Path | str) -> StandIn | None:
     if _ANNEX.match(head):
         return StandIn("is a git-annex pointer, not the file itself", f"run `git annex get` in {folder}")
     if _PAGE.match(head):
-        return StandIn(
-            "is a web page, not the file itself", "the server sent a login or error page: download it again"
-        )
+        return StandIn("is a web page, not the file itself", "the server sent a login or error page: download it again")
     if not any(head) and len(head) > 8:
         return StandIn("begins with zero bytes only", "its copy or download was interrupted: fetch it again")
     return None

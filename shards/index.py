@@ -174,8 +174,9 @@ class LanguageIndex:
         except (pyarrow.ArrowException, KeyError, ValueError, OSError, MemoryError, OverflowError) as error:
             instead = stand_in_of(content, storage.join(self.root, self.language))
             # Some of pyarrow's messages have several lines.
-            reason = f"it {instead}" if instead else " ".join(str(error).split())
-            raise IndexFileError(f"sample table {url} cannot be read ({reason})", fix=self.fix) from error
+            reason = f"it {instead.found}" if instead else " ".join(str(error).split())
+            fix = f"{instead.fix}; otherwise {self.fix}" if instead else self.fix
+            raise IndexFileError(f"sample table {url} cannot be read ({reason})", fix=fix) from error
         for split, table in tables.items():
             if len(table) != self.utterances(split):
                 raise IndexFileError(
@@ -184,17 +185,13 @@ class LanguageIndex:
                     fix=self.fix,
                 )
         if sum(map(len, tables.values())) != whole.num_rows:
-            raise IndexFileError(
-                f"sample table {url} has rows of other splits than {', '.join(SPLITS)}", fix=self.fix
-            )
+            raise IndexFileError(f"sample table {url} has rows of other splits than {', '.join(SPLITS)}", fix=self.fix)
         for split, table in tables.items():
             columns = {name: getattr(table, name) for name in INTEGER_COLUMNS}
             try:
                 check_rows(columns, self.shards(split), split)
             except ValueError as error:
-                raise IndexFileError(
-                    f"sample table {url} does not match its index: {error}", fix=self.fix
-                ) from error
+                raise IndexFileError(f"sample table {url} does not match its index: {error}", fix=self.fix) from error
         return tables
 
 
@@ -269,8 +266,10 @@ def _load_language(root: str, code: str) -> LanguageIndex:
         version = content["schema_version"]
     except (ValueError, KeyError) as error:
         instead = stand_in_of(text, storage.join(root, code))
-        reason = f"it {instead}" if instead else _described(error)
-        raise IndexFileError(f"{url} is not a shard index ({reason})", fix=_rebuild_advice(root, code)) from error
+        reason = f"it {instead.found}" if instead else _described(error)
+        rebuild = _rebuild_advice(root, code)
+        fix = f"{instead.fix}; otherwise {rebuild}" if instead else rebuild
+        raise IndexFileError(f"{url} is not a shard index ({reason})", fix=fix) from error
     if version != SCHEMA_VERSION:
         raise IndexFileError(
             f"{url} has schema version {version}, expected {SCHEMA_VERSION}", fix=_rebuild_advice(root, code)

@@ -36,7 +36,7 @@ def raw_lines(path: Path) -> list[bytes]:
     except OSError as error:
         raise SourceError(f"manifest {shown} cannot be read: {error.strerror or error}") from error
     if data and (instead := stand_in_of(data, path.parent)):
-        raise SourceError(f"manifest {shown} {instead}")
+        raise SourceError(f"manifest {shown} {instead.found}", fix=instead.fix)
     if path.name.startswith("._"):
         raise SourceError(
             f"manifest {shown} is a macOS metadata file (AppleDouble)", fix=f"use {path.name[2:]} instead"
@@ -63,7 +63,7 @@ def tsv_header(lines: list[bytes], where: str) -> list[str]:
         header = _fields(decode_text(lines[0], where), quoted=b'"' in lines[0]) if lines else []
     except csv.Error as error:
         raise SourceError(
-            f"{where}: a column name begins with \" and does not end with it", fix='remove the "'
+            f'{where}: a column name begins with " and does not end with it', fix='remove the "'
         ) from error
     twice = next((name for name in header if name and header.count(name) > 1), None)
     if twice is not None:

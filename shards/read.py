@@ -73,18 +73,20 @@ class ShardReader:
             raise StorageError(f"shard {place.url(number)} cannot be read: {error.strerror}") from error
         if len(span) < size:
             raise place.truncated(number, os.fstat(descriptor.number).st_size)
+        key = str(table.keys[row])
         try:
             if zlib.crc32(span) != table.crc32[row]:
                 raise ValueError("its bytes differ from those that were indexed (CRC-32)")
             parsed = place.parse(members_of(span), allocate)
-            if len(parsed.audio) != table.samples[row]:
-                raise ValueError(
-                    f"decodes to {len(parsed.audio)} samples, its index says {table.samples[row]} (an earlier version "
-                    f"may have indexed a recording that declares a wrong length); {place.fix}"
-                )
         except (ValueError, Rejected, UndecodableError) as error:
-            raise DamagedSampleError(language, str(table.keys[row]), place.url(number), str(error), int(row)) from error
-        return RawUtterance(language, str(table.keys[row]), parsed.audio, parsed.text, parsed.info)
+            raise DamagedSampleError(language, key, place.url(number), str(error), int(row)) from error
+        if len(parsed.audio) != table.samples[row]:
+            found = (
+                f"decodes to {len(parsed.audio)} samples, its index says {table.samples[row]} (an earlier version may "
+                "have indexed a recording that declares a wrong length)"
+            )
+            raise DamagedSampleError(language, key, place.url(number), found, int(row), fix=place.fix)
+        return RawUtterance(language, key, parsed.audio, parsed.text, parsed.info)
 
     def check_sizes(self, language: str, split: str) -> None:
         """Check that every shard of a split exists and has the length in the index, without reading any.

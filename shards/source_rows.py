@@ -21,12 +21,17 @@ _HALF_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class RowError(SourceError):
-    """One row of a source cannot be used; `reason` is one of `drops.REASONS`. The others can, if the user says so."""
+    """One row of a source is unusable. The user may choose to skip such rows.
 
-    def __init__(self, where: str, reason: str, found: str) -> None:
-        super().__init__(f"{where}: {found}")
+    Attributes:
+        reason: one of `drops.REASONS`.
+        detail: what was found and the fix, without the place.
+    """
+
+    def __init__(self, where: str, reason: str, found: str, fix: str | None = None) -> None:
+        super().__init__(f"{where}: {found}", fix)
         self.reason = reason
-        self.found = found
+        self.detail = found if fix is None else f"{found}; {fix}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,7 @@ def copy_to(place: str, target: IO[bytes]) -> None:
 
 
 def size_bytes(place: str) -> int | None:
-    """Return the length of a file; None if it is absent, or cannot be known without reading it (a pipe, some servers)."""
+    """Return the length of a file; None if it is absent or unknown without reading it (a pipe, some servers)."""
     path = local_path(place)
     if path is not None:
         with local_errors(path):

@@ -257,7 +257,7 @@ def _pax_sparse(
 
 
 def _leading_map(read: ReadAt, offset: int, stored: int) -> tuple[list[int], int]:
-    """Parse the map before the data: the number of pieces, each piece's place and length, one per line; then padding."""
+    """Parse the map before the data: one number per line (pieces, then each one's place and length), then padding."""
     text = _read_whole(read, offset, min(stored, BLOCK_BYTES))
     lines = text.split(b"\n")
     wanted = 1 + 2 * _decimal(lines[0])

@@ -95,7 +95,8 @@ class _TarSurvey:
                 open_run = self._add(member, open_run)
         if not self._bytes:
             raise ShardsError(
-                f"shard {self._name} is empty (0 bytes), expected a tar", fix="fetch or create it again, or move it away"
+                f"shard {self._name} is empty (0 bytes), expected a tar",
+                fix="fetch or create it again, or move it away",
             )
         if not closed:  # also if the last member extends beyond the end of the file
             raise self._cut_short(offset + 2 * BLOCK_BYTES)
@@ -175,7 +176,7 @@ class _TarSurvey:
         return open_run
 
     def _check_order(self, runs: Sequence[_Run]) -> None:
-        """Check that a key occurs again only for another sample: if just one of the runs has audio, a sample is split."""
+        """Check that a repeated key is another sample. If only one of its runs has audio, one sample was split up."""
         by_key: dict[str, list[_Run]] = defaultdict(list)
         for run in runs:
             by_key[run.key].append(run)

@@ -162,7 +162,7 @@ class _UnsupportedError(Exception):
 
 
 class _CharacterTable(dict[int, str]):
-    """A table for `str.translate` that maps a character regardless of context, filled when a character first occurs."""
+    """A table for `str.translate` that maps each character regardless of context; filled at first use."""
 
     def __init__(self, rules: TextRules) -> None:
         super().__init__()
@@ -182,7 +182,8 @@ class _CharacterTable(dict[int, str]):
             return character
         if category == "Pd":
             return "-"
-        # Other control characters mean that the text was decoded with the wrong encoding.
+        # Other control characters mean that the text was decoded with the wrong encoding; private-use characters may
+        # stand for letters. Neither may be dropped silently.
         if category[0] in "ZP" or (category == "Cc" and character.isspace()):
             return " "
         raise _UnsupportedError(character)

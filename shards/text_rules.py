@@ -100,7 +100,7 @@ def _load(path: Path) -> dict[str, Any]:
     try:
         content = path.read_bytes()
         if content and (instead := stand_in_of(content, path.parent)):
-            raise ShardsError(f"text rules {path} {instead}")
+            raise ShardsError(f"text rules {path} {instead.found}", fix=instead.fix)
         table, lines = load_strict(content.decode("utf-8-sig"))
     except OSError as error:
         raise ShardsError(f"text rules {path} cannot be read: {error.strerror}", fix="check --text-rules") from error
@@ -109,9 +109,7 @@ def _load(path: Path) -> dict[str, Any]:
     except StrictYamlError as error:
         where = f"text rules {path}:{error.line}" if error.line else f"text rules {path}"
         if "given twice" in error.problem:
-            raise ShardsError(
-                f"{where}: {error.problem}", fix="merge the two into one"
-            ) from error
+            raise ShardsError(f"{where}: {error.problem}", fix="merge the two into one") from error
         raise ShardsError(f"{where} are not YAML: {error.problem}") from error
     return _Checked(path, {} if table is None else table, lines).table
 
@@ -143,12 +141,13 @@ class _Checked:
             try:
                 parse_language(code)
             except ShardsError as error:
-                self._fail(["languages", code], f"{error}; correct the code, or remove its section")
+                fix = f"{error.fix or 'correct the code'}, or remove its section"
+                self._fail(["languages", code], error.found, fix)
             self._check_entry(["languages", code], entry)
 
-    def _fail(self, where: list[Any], problem: str) -> None:
+    def _fail(self, where: list[Any], problem: str, fix: str | None = None) -> None:
         line = line_of(self._lines, tuple(where))
-        raise ShardsError(f"text rules {self._path}{f':{line}' if line else ''}: {problem}")
+        raise ShardsError(f"text rules {self._path}{f':{line}' if line else ''}: {problem}", fix)
 
     def _check_entry(self, where: list[Any], entry: Any) -> None:
         name = where[-1]
@@ -156,8 +155,8 @@ class _Checked:
             self._fail(where, f"{name} must hold rules, such as {{numbers: drop}}; found {entry!r}")
         for rule, value in entry.items():
             if rule not in _KNOWN:
-                known = f"; known: {', '.join(_KNOWN)}"
-                self._fail([*where, rule], f"{name} has the rule {rule!r}{nearest(rule, _KNOWN)}{known}")
+                known = f"use one of {', '.join(_KNOWN)}"
+                self._fail([*where, rule], f"{name} has the unknown rule {rule!r}{nearest(rule, _KNOWN)}", known)
             expected = _expected(rule, value)
             if expected:
                 self._fail([*where, rule], f"{name}.{rule} is {value!r}, expected {expected}")
@@ -171,9 +170,9 @@ class _Checked:
         for old, new in value.items():
             here = [*where, old]
             if not isinstance(new, str):
-                self._fail(here, f"{name} must map strings to strings; {old!r} is {new!r}: put it in quotes")
+                self._fail(here, f"{name} must map strings to strings; {old!r} is {new!r}", "put it in quotes")
             if not old:
-                self._fail(here, f"{name} has an empty key, expected the text to replace; remove it")
+                self._fail(here, f"{name} has an empty key, expected the text to replace", "remove it")
             if where[-1] == "marks" and (len(old) != 1 or new not in _PLACES):
                 self._fail(here, f"{name} has {old!r}: {new!r}, expected one character and one of {', '.join(_PLACES)}")
             if where[-1] == "letters" and (len(old) != 1 or len(new) != 1):

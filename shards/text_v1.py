@@ -111,7 +111,7 @@ class _UnsupportedError(Exception):
 
 
 class _CharacterTable(dict[int, str]):
-    """A table for `str.translate` that maps a character regardless of context, filled when a character first occurs."""
+    """A table for `str.translate` that maps each character regardless of context; filled at first use."""
 
     def __init__(self, rules: TextRulesV1) -> None:
         super().__init__()

@@ -201,8 +201,8 @@ def _texts_in_two_splits(by_split: dict[str, dict[bytes, str]]) -> list[str]:
             if shared:
                 example = min(by_split[first][digest] for digest in shared)
                 problems.append(
-                    f"{counted(len(shared), 'sentence')} in both {first} and {second} (for example {example}); put every "
-                    "sentence into one split in the source, and build or index it again"
+                    f"{counted(len(shared), 'sentence')} in both {first} and {second} (for example {example}); put "
+                    "every sentence into one split in the source, and build or index it again"
                 )
     return problems
 

@@ -64,7 +64,7 @@ class Vocabulary:
         try:
             "".join(ids).encode()
         except UnicodeEncodeError as error:
-            raise ShardsError(f"the vocabulary of {language} has half of a surrogate pair as a token: {error}") from None
+            raise ShardsError(f"the vocabulary of {language} has half a surrogate pair as a token: {error}") from None
         return cls(language, tuple(sorted(ids, key=ids.__getitem__)))
 
     @classmethod
@@ -85,7 +85,7 @@ class Vocabulary:
         """Parse the text of a `vocab.json`; `name` is for messages. Raises as `load`."""
         head = text if isinstance(text, bytes) else text.encode(errors="replace")
         if instead := stand_in_of(head, name.rpartition("/")[0] or "."):
-            raise ShardsError(f"vocabulary {name} {instead}")
+            raise ShardsError(f"vocabulary {name} {instead.found}", fix=instead.fix)
         try:
             mapping = json.loads(text)
         except UnicodeDecodeError as error:
@@ -117,10 +117,10 @@ class Vocabulary:
         return [ids.get(character, UNKNOWN) for character in text]
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Decode by greedy CTC: collapse repeats, drop the blank and other special tokens, turn each run of `|` into a space.
+        """Decode by greedy CTC: collapse repeats, drop the blank and special tokens, turn runs of `|` into one space.
 
-        Equal to Hugging Face's `Wav2Vec2CTCTokenizer.decode(ids)`, except that it prints `<s>`, `</s>` and `<unk>`. With
-        `skip_special_tokens=True`, Hugging Face drops the blank first and so merges double letters.
+        Equal to Hugging Face's `Wav2Vec2CTCTokenizer.decode(ids)`, except that the latter prints `<s>`, `</s>` and
+        `<unk>`. With `skip_special_tokens=True`, it drops the blank first and so merges double letters.
         """
         pieces: list[str] = []
         previous = -1
