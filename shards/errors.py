@@ -85,11 +85,12 @@ class DamagedSampleError(ShardsError):
         self.language = language
         self.key = key
         self.shard = shard
-        self.reason = reason
+        self.reason = reason if fix is None else f"{reason}; {fix}"
         self.row = row
+        self._arguments = (language, key, shard, reason, row, fix)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return DamagedSampleError, (self.language, self.key, self.shard, self.reason, self.row, self.fix)
+        return DamagedSampleError, self._arguments
 
 
 def nearest(name: str, candidates: Iterable[str], *, cutoff: float = 0.5) -> str:

@@ -76,7 +76,7 @@ class ShardReader:
         key = str(table.keys[row])
         try:
             if zlib.crc32(span) != table.crc32[row]:
-                raise ValueError("its bytes differ from those that were indexed (CRC-32)")
+                raise ValueError("its bytes are not those that were indexed (CRC-32 differs)")
             parsed = place.parse(members_of(span), allocate)
         except (ValueError, Rejected, UndecodableError) as error:
             raise DamagedSampleError(language, key, place.url(number), str(error), int(row)) from error

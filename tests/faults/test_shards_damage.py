@@ -221,7 +221,7 @@ def test_building_again_mends_damage_and_gives_the_same_bytes(damage, needs_forc
     told = "".join(capsys.readouterr())
     assert (tree_sums(tmp_path / "shards") == sound) == (not needs_force)
     if needs_force:
-        assert "--force builds it again" in told
+        assert "--lang ron --force, which replaces everything" in told
         assert main([*command, "--lang", "ron", "--force"]) == 0
         assert "ron: 20 utterances, 15 s, built" in capsys.readouterr().out
         assert tree_sums(tmp_path / "shards") == sound

@@ -26,8 +26,8 @@ def tree(folder):
 @pytest.mark.parametrize(
     ("files", "folders", "message"),
     [
-        (["out"], [], "out cannot be made: Not a directory"),
-        (["out/.build"], [], "out cannot be made: File exists"),
+        (["out"], [], "out cannot be created: Not a directory"),
+        (["out/.build"], [], "out cannot be created: File exists"),
         (["out/ron"], [], r"ron cannot be written to .*out: Not a directory \(.*out/ron\); fix that"),
         ([], ["out/.build/ron.lock"], r"ron cannot be written to .*out: Is a directory \(.*ron.lock\)"),
         ([], ["out/ron/index.json"], r"ron cannot be written to .*out: Is a directory \(.*index.json\)"),
@@ -53,7 +53,7 @@ def test_a_folder_that_can_not_be_made_leaves_nothing(number, manifest, tmp_path
         raise OSError(number, os.strerror(number), str(self))
 
     monkeypatch.setattr(output_folder.Path, "mkdir", refuse)
-    with pytest.raises(ShardsError, match=f"cannot be made: {os.strerror(number)}"):
+    with pytest.raises(ShardsError, match=f"cannot be created: {os.strerror(number)}"):
         build(manifest, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
