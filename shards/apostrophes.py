@@ -36,7 +36,7 @@ def fold(text: str, rule: str) -> str:
 
 
 def _without_curly_quotes(text: str) -> str:
-    """Remove the only ‘ at a word's start and the only ’ at a word's end, if the other apostrophes look different."""
+    """Remove the only ‘ that starts a word and the only ’ that ends one, if other apostrophes have another shape."""
     opens, closes = list(_OPENS.finditer(text)), list(_CLOSES.finditer(text))
     if len(opens) != 1 or len(closes) != 1 or opens[0].end() > closes[0].start():
         return text

@@ -31,13 +31,13 @@ def new_samples(samples: int) -> Samples:
 
 
 def decode(data: bytes | memoryview, allocate: Callable[[int], Samples] = new_samples) -> Samples:
-    """The samples of one encoded recording: any format libsndfile reads, as 16 kHz mono int16 `[S]`.
+    """Decode one recording in any format libsndfile reads to 16 kHz mono int16 `[S]`.
 
-    What `shards build` wrote (16 kHz, mono, 16 bits) comes back bit for bit, in the memory that `allocate` gives.
+    Recordings that `shards build` wrote (16 kHz, mono, 16 bits) are returned bit for bit, in memory from `allocate`.
 
     Raises:
-        UndecodableError: if it can not be decoded, was cut short, or its samples are not finite or not scaled to
-            -1 … 1.
+        UndecodableError: the recording cannot be decoded, was cut short, or its samples are not finite or not scaled
+            to -1 … 1.
     """
     whole = bytes(data)
     frames = flac.plain_frames(whole)

@@ -1,4 +1,4 @@
-"""Why the audio of an utterance can not be used; `reason` is the name it is counted by (`shards.drops`)."""
+"""Errors for audio that cannot be used. `reason` is the name under which `shards.drops` counts it."""
 
 from __future__ import annotations
 

@@ -73,13 +73,13 @@ def build_shards(
 ) -> BuildReport:
     """Build the shards of every planned language under `output`; the bytes do not depend on `workers`.
 
-    A language whose source and options have not changed since it was built is left alone, unless `force` is set or its
-    files are not those that were built; of one that was interrupted, finished shards are kept. A language appears in
-    `output` whole or not at all.
+    A language is skipped if its source and options have not changed since it was built and its files are intact,
+    unless `force` is set. If a build was interrupted, its finished shards are kept. A language appears in `output`
+    complete or not at all.
 
     Raises:
-        ShardsError: if another build is writing one of the languages, a process of this one dies, or `output` can not
-            be written.
+        ShardsError: another build is writing one of the languages, a worker process died, or `output` cannot be
+            written.
     """
     progress = progress or BuildProgress()
     report = BuildReport()
@@ -114,10 +114,10 @@ def build_shards(
 
 
 def is_built(plan: LanguagePlan, output: Path, options: BuildOptions) -> bool:
-    """Whether `build_shards` would leave this language alone.
+    """Whether `build_shards` would skip this language.
 
     Raises:
-        ShardsError: if what lies in `output` can not be read.
+        ShardsError: the files in `output` cannot be read.
     """
     with writing(plan.language, output):
         return _LanguageBuild(plan, output, options).finished_index() is not None
@@ -309,7 +309,7 @@ def _inputs_fingerprint(plan: LanguagePlan) -> str:
         try:
             status = path.stat()
         except OSError as error:
-            raise SourceError(f"recording {printable(str(path))} can not be read: {error.strerror or error}") from error
+            raise SourceError(f"recording {printable(str(path))} cannot be read: {error.strerror or error}") from error
         digest.update(os.fsencode(path.resolve()) + f"|{status.st_size}|{status.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 

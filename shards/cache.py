@@ -33,7 +33,8 @@ class ShardCache:
             (self.directory / _LOCKS).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StorageError(
-                f"the shard cache {directory} can not be made: {error.strerror}", fix="set data.cache_directory"
+                f"the shard cache {directory} cannot be created: {error.strerror}",
+                fix="set data.cache_directory to another folder",
             ) from error
 
     @classmethod
@@ -42,11 +43,11 @@ class ShardCache:
         return cls(Path(tempfile.gettempdir()) / f"mms-dist-shards-{os.getuid()}", capacity_bytes)
 
     def open(self, url: str, shard: ShardInfo) -> int:
-        """A descriptor of the shard's local copy, open for reading; the caller closes it.
+        """Return a file descriptor of the shard's local copy, open for reading. The caller closes it.
 
         Raises:
-            StorageError: if it can not be fetched, is larger than the cache, or is not what the index describes.
-            TruncatedShardError: if it is missing or is not as long as the index says.
+            StorageError: the shard cannot be fetched, is larger than the cache, or does not match the index.
+            TruncatedShardError: the shard is missing or does not have the length that the index says.
         """
         path = self.directory / f"{shard.sha256[:32]}-{shard.bytes}.tar"
         descriptor = _open_whole(path, shard.bytes)
@@ -94,8 +95,8 @@ class ShardCache:
             raise _wrong_length(url, shard, None) from error
         except OSError as error:
             raise StorageError(
-                f"shard {url} can not be kept in the shard cache {self.directory}: {error.strerror}",
-                fix="set data.cache_directory to a disk with room, or lower data.cache_gib",
+                f"shard {url} cannot be stored in the shard cache {self.directory}: {error.strerror}",
+                fix="set data.cache_directory to a disk with free space, or lower data.cache_gib",
             ) from error
         finally:
             partial.unlink(missing_ok=True)

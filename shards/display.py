@@ -153,7 +153,7 @@ def print_left_out(console: Console, drops: Mapping[str, Mapping[str, Mapping[st
     unknown = {NO_LANGUAGE: of_no_language.as_dict()} if of_no_language else {}
     print_drops(console, {**drops, **unknown})
     if of_no_language:
-        say(console, f"  {NO_LANGUAGE}: {of_no_language.total:,} left out of which the language can not be told")
+        say(console, f"  {NO_LANGUAGE}: {of_no_language.total:,} left out whose language is unknown")
     lines: dict[str, list[int]] = {}
     for item in rows.left_out:
         if item.line is not None:
@@ -181,7 +181,7 @@ def print_unknown_lengths(console: Console, indexes: Mapping[str, Mapping[str, A
             say(
                 console,
                 f"{language}: {counted(found['count'], 'utterance')} kept from recordings that do not declare their "
-                f"length (for example {found['examples'][0]}); each was decoded to its end, but may have been cut short",
+                f"length (for example {found['examples'][0]}); all audio was decoded, but it may have been cut short",
             )
 
 

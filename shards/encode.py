@@ -33,7 +33,7 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """An utterance that can not be trained on."""
+    """An utterance that cannot be used for training."""
 
     reason: str
     detail: str

@@ -1,5 +1,4 @@
-"""Errors that a user of the shards can cause, and fix. The command line prints them and exits with 2, or with their
-own `exit_code`."""
+"""Errors that a user can cause and fix. The command line prints them and exits with 2, or with their `exit_code`."""
 
 from __future__ import annotations
 
@@ -8,15 +7,15 @@ from collections.abc import Iterable
 
 
 class ReportedError(Exception):
-    """What was found and how to fix it, apart; as text they are one line.
+    """An error with what was found and how to fix it. As text, it is one line: `found; fix`.
 
     Attributes:
-        found: what is wrong, with what was expected where that is not obvious.
-        fix: the flag, the command or the change that helps; None where `found` says it or nothing can be done.
+        found: what is wrong, and what was expected if that is not obvious.
+        fix: the flag, command or change that fixes it; None if `found` implies it or there is none.
     """
 
     def __init__(self, found: str, fix: str | None = None) -> None:
-        super().__init__(found, fix)  # pickle calls the class with these
+        super().__init__(found, fix)  # unpickling calls the class with these arguments
         self.found = found
         self.fix = fix
 
@@ -25,11 +24,11 @@ class ReportedError(Exception):
 
 
 class ShardsError(ReportedError):
-    """Something about recordings, transcripts or shards is not as it must be."""
+    """Recordings, transcripts or shards are not usable as they are."""
 
 
 class SourceError(ShardsError):
-    """A manifest or a folder of recordings can not be understood."""
+    """A manifest or folder of recordings cannot be used."""
 
 
 class IncompleteBuildError(ShardsError):
@@ -39,55 +38,62 @@ class IncompleteBuildError(ShardsError):
 
 
 class IndexFileError(ShardsError):
-    """A shard index is missing, unreadable, of another schema, or does not know what was asked of it."""
+    """A shard index is missing, unreadable, of another schema version, or lacks what was requested."""
 
 
 class UnknownLanguageError(IndexFileError):
-    """There are no shards of a language that was asked for."""
+    """There are no shards of a requested language."""
 
 
 class StorageError(ShardsError):
-    """A local or remote place can not be read or listed."""
+    """A local or remote location cannot be read or listed."""
 
 
 class TruncatedShardError(ShardsError):
-    """A shard is missing, or not as long as its index says."""
+    """A shard is missing, or does not have the length that its index says.
+
+    Args:
+        declared_by: words for the message: what states the expected length.
+    """
 
     def __init__(
-        self, shard: str, *, bytes_found: int | None, bytes_expected: int, fix: str, told_by: str = "its index says"
+        self, shard: str, *, bytes_found: int | None, bytes_expected: int, fix: str, declared_by: str = "its index says"
     ) -> None:
         found = "is missing" if bytes_found is None else f"has {bytes_found:,} bytes"
-        super().__init__(f"shard {shard} {found} ({told_by} {bytes_expected:,} bytes)", fix)
+        super().__init__(f"shard {shard} {found} ({declared_by} {bytes_expected:,} bytes)", fix)
         self.shard = shard
         self.bytes_found = bytes_found
         self.bytes_expected = bytes_expected
-        self.told_by = told_by
+        self.declared_by = declared_by
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _truncated, (self.shard, self.bytes_found, self.bytes_expected, self.fix, self.told_by)
+        return _truncated, (self.shard, self.bytes_found, self.bytes_expected, self.fix, self.declared_by)
 
 
-def _truncated(shard: str, found: int | None, expected: int, fix: str, told_by: str) -> TruncatedShardError:
-    return TruncatedShardError(shard, bytes_found=found, bytes_expected=expected, fix=fix, told_by=told_by)
+def _truncated(shard: str, found: int | None, expected: int, fix: str, declared_by: str) -> TruncatedShardError:
+    return TruncatedShardError(shard, bytes_found=found, bytes_expected=expected, fix=fix, declared_by=declared_by)
 
 
 class DamagedSampleError(ShardsError):
-    """One utterance can not be read; all the others can."""
+    """One utterance cannot be read; the others can."""
 
-    def __init__(self, language: str, key: str, shard: str, reason: str, row: int | None = None) -> None:
-        where = language if row is None else f"{language}, row {row}"  # others may have the same key
-        super().__init__(f"utterance {key} ({where}) in {shard}: {reason}")
+    def __init__(
+        self, language: str, key: str, shard: str, reason: str, row: int | None = None, fix: str | None = None
+    ) -> None:
+        where = language if row is None else f"{language}, row {row}"  # keys are not unique, rows are
+        super().__init__(f"utterance {key} ({where}) in {shard}: {reason}", fix)
         self.language = language
         self.key = key
         self.shard = shard
-        self.reason = reason
+        self.reason = reason if fix is None else f"{reason}; {fix}"
         self.row = row
+        self._arguments = (language, key, shard, reason, row, fix)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return DamagedSampleError, (self.language, self.key, self.shard, self.reason, self.row)
+        return DamagedSampleError, self._arguments
 
 
 def nearest(name: str, candidates: Iterable[str], *, cutoff: float = 0.5) -> str:
-    """`" (did you mean 'x'?)"` for the candidate closest to `name`, or an empty string."""
+    """Return `" (did you mean 'x'?)"` for the candidate closest to `name`, or an empty string."""
     close = difflib.get_close_matches(name, list(candidates), n=1, cutoff=cutoff)
     return f" (did you mean {close[0]!r}?)" if close else ""

@@ -1,4 +1,4 @@
-"""What lies in a file's place when it was not fetched whole: a Git LFS pointer, a web page, nothing."""
+"""Recognise files that were not fetched: a Git LFS pointer, a web page or nothing in place of the content."""
 
 import contextlib
 import re
@@ -14,7 +14,7 @@ _PAGE = re.compile(rb"^(\xef\xbb\xbf)?\s*<(!doctype html|html|head|\?xml|error)\
 
 @dataclass(frozen=True)
 class StandIn:
-    """What was found in place of the content, and how to get that."""
+    """What was found in place of the content, and how to get the content."""
 
     found: str
     fix: str
@@ -24,17 +24,17 @@ class StandIn:
 
 
 def stand_in(path: Path) -> StandIn | None:
-    """What stands in for a file's content; None if nothing says that it is not the file itself.
+    """Return what a file holds in place of its content; None if it looks like the file itself.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     with open(path, "rb") as file:
         return stand_in_of(file.read(HEAD_BYTES), path.parent)
 
 
 def fix_of(path: Path | None, otherwise: str) -> str:
-    """What to do about a file of the wrong length: by what it holds, or else `otherwise` (None: it is not here)."""
+    """Return how to fix a file of the wrong length, by its content, or else `otherwise`. `path` None: not local."""
     with contextlib.suppress(OSError):
         if path is not None and (instead := stand_in(path)):
             return f"it {instead}"
@@ -42,20 +42,18 @@ def fix_of(path: Path | None, otherwise: str) -> str:
 
 
 def stand_in_of(head: bytes, folder: Path | str) -> StandIn | None:
-    """The same by the beginning of a file in `folder`."""
+    """Return the same as `stand_in`, given the first bytes of a file in `folder`."""
     head = head[:HEAD_BYTES]
     if not head:
-        return StandIn("is empty (0 bytes)", "its copy or download was broken off: fetch it again")
+        return StandIn("is empty (0 bytes)", "its copy or download was interrupted: fetch it again")
     if head.startswith(_POINTER):
         size = _POINTER_SIZE.search(head)
-        of = f" to a file of {int(size[1]):,} bytes" if size else ""
-        return StandIn(f"is a Git LFS pointer{of}, and not the file itself", f"run `git lfs pull` in {folder}")
+        target = f" to a file of {int(size[1]):,} bytes" if size else ""
+        return StandIn(f"is a Git LFS pointer{target}, not the file itself", f"run `git lfs pull` in {folder}")
     if _ANNEX.match(head):
-        return StandIn("is a git-annex pointer, and not the file itself", f"run `git annex get` in {folder}")
+        return StandIn("is a git-annex pointer, not the file itself", f"run `git annex get` in {folder}")
     if _PAGE.match(head):
-        return StandIn(
-            "is a web page, and not the file itself", "its address gave a login or an error: download it again"
-        )
+        return StandIn("is a web page, not the file itself", "the server sent a login or error page: download it again")
     if not any(head) and len(head) > 8:
-        return StandIn("begins with zeros only", "its copy or download was broken off: fetch it again")
+        return StandIn("begins with zero bytes only", "its copy or download was interrupted: fetch it again")
     return None

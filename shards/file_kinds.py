@@ -1,4 +1,4 @@
-"""What a file of a folder of recordings is, told by its name alone."""
+"""Classify the files in a folder of recordings by their names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def _words(names: str) -> frozenset[str]:
     return frozenset(names.split())
 
 
-# Transcripts that other tools write beside a recording. Only clip.txt is read.
+# Transcript formats that other tools write beside a recording. Only clip.txt is read.
 OTHER_TRANSCRIPTS = _words("ass cha ctm eaf json lab lrc phn sbv srt stm textgrid trn trs vtt wrd xml")
 TABLES = _words("csv jsonl parquet tsv xlsx")
 
@@ -34,12 +34,12 @@ class FileKind(Enum):
 
 
 def extension_of(name: str) -> str:
-    """`wav` of `CLIP.WAV`; empty if there is none."""
+    """Return the extension in lower case: `wav` for `CLIP.WAV`; empty if there is none."""
     return os.path.splitext(name)[1].lower()[1:]
 
 
 def kind_of(name: str) -> FileKind:
-    """What a file that is not hidden is."""
+    """Classify a file that is not hidden."""
     extension = extension_of(name)
     if extension in AUDIO_EXTENSIONS:
         return FileKind.RECORDING
@@ -51,13 +51,13 @@ def kind_of(name: str) -> FileKind:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder is hidden, temporary, or made by the operating system for itself."""
+    """Whether a file or folder is hidden, temporary, or created by the operating system for its own use."""
     return (
         name.startswith(".") or name.endswith("~") or name.lower() in _SYSTEM_NAMES or extension_of(name) in _TEMPORARY
     )
 
 
 def may_hold_transcripts(name: str) -> bool:
-    """Whether a file may be a table with the transcripts of many recordings."""
+    """Whether a file may be a table of transcripts of many recordings."""
     lowered = name.lower()
     return extension_of(name) in TABLES or lowered.endswith(("trans.txt", "transcript.txt", "transcripts.txt"))

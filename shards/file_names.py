@@ -1,4 +1,4 @@
-"""Names of files: as text that can be printed and stored, and found although Unicode writes them in two ways."""
+"""File names: convert them to printable text, and find files whatever Unicode form their names use."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from shards.errors import SourceError
 
 
 def printable(name: str) -> str:
-    r"""A file's name, or a message with one, as valid text: a byte that is not UTF-8 becomes `\xe9`."""
+    r"""Return a file name, or a message that contains one, as valid text: a byte that is not UTF-8 becomes `\xe9`."""
     if name.isascii():
         return name
     try:
         return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    except UnicodeEncodeError:  # half of a surrogate pair, which no file's name has
+    except UnicodeEncodeError:  # an unpaired surrogate, which cannot come from a file name
         return name.encode("utf-8", "backslashreplace").decode()
 
 
 class FileFinder:
-    """Finds files whose names look as a manifest writes them: macOS stores `é` as two characters, others as one."""
+    """Finds the files a manifest names, in either Unicode form: macOS stores `é` as two characters, others as one."""
 
     def __init__(self) -> None:
         self._listings: dict[str, dict[str, list[str]]] = {}
         self._folders: dict[Path, Path] = {}
 
     def find(self, path: Path) -> Path:
-        """The file that is there under this name in either form; `path` itself if there is none.
+        """Return the existing file with this name in either form; `path` itself if there is none.
 
         Raises:
-            SourceError: if two files have names that look the same.
+            SourceError: two files have names that look the same.
         """
         if str(path).isascii():
             return path
@@ -43,8 +43,8 @@ class FileFinder:
         forms = self._listing(folder).get(unicodedata.normalize("NFC", path.name), [])
         if len(forms) > 1:
             raise SourceError(
-                f"{folder} holds {len(forms)} files whose names look the same, {path.name!r}, written with composed "
-                "and with decomposed characters (NFC and NFD)",
+                f"{folder} holds {len(forms)} files whose names look the same, {path.name!r}, once with composed and "
+                "once with decomposed characters (NFC and NFD)",
                 fix="remove or rename one of them",
             )
         return folder / (forms[0] if forms else path.name)
@@ -57,7 +57,7 @@ class FileFinder:
                 for name in os.listdir(folder):
                     if not name.isascii():
                         names.setdefault(unicodedata.normalize("NFC", name), []).append(name)
-            except OSError:  # it is not there, or may be entered but not listed
+            except OSError:  # it is missing, or can be entered but not listed
                 names = {}
             self._listings[key] = names
         return self._listings[key]

@@ -1,4 +1,4 @@
-"""What the names of the folders above a recording say: its language and its split."""
+"""Infer a recording's language and split from the names of the folders above it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from shards.schema import SPLITS, parse_language, parse_split
 
 Folders = tuple[str, ...]
 
-# Held out in every corpus. In Kaldi it is the test set, in Hugging Face's trainer the dev set.
+# Always held out, but ambiguous: it is the test set in Kaldi, and the dev set in Hugging Face's trainer.
 EVALUATION = "eval"
-# Folders that say what kind of files they hold. Some, as `wav` and `ogg`, could be language codes.
+# Folder names that say what kind of files they hold. Some, such as `wav` and `ogg`, could be language codes.
 _CONTENT_NAMES = (
     frozenset(AUDIO_EXTENSIONS)
     | UNREAD_AUDIO
@@ -29,7 +29,7 @@ _SPLIT_NAMES = "train, dev or test"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Language and split of a folder. `problem` says why they can not be told; `split` may be `EVALUATION`."""
+    """Language and split of a folder. `problem` says why they are unclear; `split` may be `EVALUATION`."""
 
     language: str | None
     split: str | None
@@ -37,7 +37,7 @@ class Place:
 
 
 def splits_named(name: str) -> set[str]:
-    """The splits that a folder's name mentions: one in `train`, `validation`, `test-clean`, `train_100h`, `eval92`."""
+    """Return the splits a folder name mentions: one for `train`, `validation`, `test-clean`, `train_100h`, `eval92`."""
     words = re.split(r"[^a-z]+", name.lower())
     return {split for word in words if (split := _split_of_word(word))}
 
@@ -53,10 +53,10 @@ def _split_of_word(word: str) -> str | None:
 
 
 class FolderNames:
-    """Tells languages and splits below one root.
+    """Infers languages and splits of the folders below a root.
 
     Args:
-        language: of everything; if some folders have its name, of what lies in these.
+        language: the language of everything; if some folders have this name, only of what is in them.
     """
 
     def __init__(self, root: Path, language: str | None) -> None:
@@ -64,7 +64,7 @@ class FolderNames:
         self._language = language
 
     def split_parents(self, folders: Collection[Folders]) -> dict[Folders, bool]:
-        """Those folders, of all above `folders`, in which one is named as a split: whether they are of one language."""
+        """Return the folders that contain a folder named as a split, and for each whether it has one language."""
         found: dict[Folders, bool] = {}
         for path in folders:
             language_depth, language, _ = self._language_of(path)
@@ -75,15 +75,16 @@ class FolderNames:
         return found
 
     def place(self, folders: Folders, split_parents: Mapping[Folders, bool] | None = None) -> Place:
-        """What `folders`, from the root downwards, say of a recording in the last of them.
+        """Return language and split of a recording in the last of `folders`, which lead down from the root.
 
         Args:
-            split_parents: of all recordings; without it, a folder beside splits is not asked to be one.
+            split_parents: from `split_parents`, for all recordings. Without it, a folder beside split folders need not
+                be a split itself.
         """
         split_parents = split_parents or {}
         splits = {split for name in folders if (split := self._split(name))}
         if len(splits) > 1:
-            return Place(None, None, f"its folders name several splits, {' and '.join(sorted(splits))}")
+            return Place(None, None, f"its folders name several splits ({' and '.join(sorted(splits))})")
         split = splits.pop() if splits else None
         if not folders and self._outer[0] in SPLITS and self._outer[0] != self._language:
             split = self._outer[0]
@@ -94,32 +95,32 @@ class FolderNames:
             beside_splits = folders[:number] in split_parents
             held_out = len(splits_named(name)) > 1 or _HELD_OUT.search(name.lower().replace("-", "_"))
             if beside_splits or (held_out and split in (None, "train")):
-                beside = "lies beside folders of splits, but " if beside_splits else ""
+                beside = "is beside split folders, but " if beside_splits else ""
                 problem = (
-                    f"folder {printable(name)!r} {beside}is no split that is known: rename it to {_SPLIT_NAMES}, or "
+                    f"folder {printable(name)!r} {beside}is not a known split: rename it to {_SPLIT_NAMES}, or "
                     "move it away"
                 )
         return Place(language, split, problem)
 
     def notes(self, folders: Collection[Folders]) -> list[str]:
-        """What to say of folders that are named as other languages, although all of it is to be one."""
+        """Return a note on folders named as other languages, where one language was given for everything."""
         if not self._language or any(self._language in path for path in folders):
             return []
         codes = sorted({name for path in folders for name in path if _is_code(name) and not self._split(name)})
         if not codes:
             return []
         shown = ", ".join(codes[:5]) + (" …" if len(codes) > 5 else "")
-        return [f"{self._language}: taken as the language of all recordings, of those in {shown} as well"]
+        return [f"{self._language}: used as the language of all recordings, including those in {shown}"]
 
     def _language_of(self, folders: Folders) -> tuple[int | None, str | None, str | None]:
-        """The depth of the folder that names the language, if one does; the language; why it can not be told."""
+        """Return the depth of the folder that names the language, the language, and why it is unclear."""
         if self._language:
             depths = [depth for depth, name in enumerate(folders) if name == self._language]
             return (depths[-1] if depths else None), self._language, None
         splits = [depth for depth, name in enumerate(folders) if self._split(name)]
         names = [(d, name) for d, name in enumerate(folders) if d not in splits and not _is_content(name)]
         codes = [(depth, name) for depth, name in names if _is_code(name)]
-        # Below a split, folders of speakers do no harm; elsewhere, a name that is no code may be an unknown split.
+        # Below a split, folders may be named by speakers. Elsewhere, a name that is not a code may be an unknown split.
         if names and not _is_code(names[-1][1]) and not any(depth < names[-1][0] for depth in splits):
             return None, codes[-1][1] if codes else None, _no_language(names[-1][1], below=bool(codes))
         if not codes:
@@ -127,11 +128,11 @@ class FolderNames:
         depth, language = codes[-1]
         rivals = [name for other, name in codes if any(other < split < depth for split in splits)]
         if rivals:
-            return None, None, f"both {rivals[-1]!r} and {language!r} could be its language; leave one of these folders"
+            return None, None, f"both {rivals[-1]!r} and {language!r} could be its language; keep one of these folders"
         return depth, language, None
 
     def _language_of_root(self, folders: Folders) -> tuple[int | None, str | None, str | None]:
-        """The language where only the root's own name, or that of the folder above it, can tell."""
+        """Infer the language from the name of the root, or of the folder above it."""
         outer = [name for name in self._outer[:3] if name not in SPLITS and not _is_content(name)]
         if outer and _is_code(outer[0]):
             return None, outer[0], None
@@ -139,7 +140,7 @@ class FolderNames:
         return None, None, _no_language((inner[::-1] or outer or self._outer)[0], below=False)
 
     def _split(self, name: str) -> str | None:
-        """The one split that a folder's name mentions, unless it is the language."""
+        """Return the split that a folder name mentions, if it mentions exactly one and is not the language."""
         found = splits_named(name)
         return found.pop() if len(found) == 1 and name != self._language else None
 
@@ -160,6 +161,6 @@ def _no_language(name: str, *, below: bool) -> str:
     try:
         parse_language(name)
     except ShardsError as error:
-        either = f"; nor is it a split: {_SPLIT_NAMES}" if below else ""
-        return f"{printable(str(error))}{either}; give --lang if all of it is one language"
-    return f"folder {name!r} is named as a kind of file; give --lang with the language, even if that is {name}"
+        either = f"; it is not a split ({_SPLIT_NAMES}) either" if below else ""
+        return f"{printable(str(error))}{either}; give --lang if everything is in one language"
+    return f"folder {name!r} is named after a kind of file; give the language with --lang, even if it is {name}"

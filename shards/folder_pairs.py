@@ -1,4 +1,4 @@
-"""Within one folder: which transcript belongs to which recording, and which files are left over."""
+"""Match the recordings and transcripts of one folder, and list the files left over."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shards.members import AUDIO_EXTENSIONS
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """A recording with its transcript; `beside` says what lies there if that is not one clip.txt."""
+    """A recording with its transcript. Without one, `beside` says what was found in place of clip.txt."""
 
     recording: FoundFile
     transcript: FoundFile | None
@@ -25,7 +25,7 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class Unused:
-    """A file that gives no utterance, and why."""
+    """A file that yields no utterance, and why."""
 
     file: FoundFile
     reason: str
@@ -33,13 +33,14 @@ class Unused:
 
 
 def pair(files: Sequence[FoundFile], table: str | None) -> tuple[list[Clip], list[Unused]]:
-    """The clips of one folder and the files of it that are left over; every file is one of these or belongs to one.
+    """Return the clips of one folder, and its unused files. Every file is part of a clip or unused.
 
-    A recording and a transcript belong together if their names are the same but for the extension; if there is none,
-    also if they differ only in case, and no third file does so as well.
+    A recording and a transcript belong together if their names are equal except for the extension. If a recording has
+    no such transcript, a name that differs only in case matches too, provided that no third file matches as well.
 
     Args:
-        files: all of the folder that are not hidden. table: a table near it that may hold transcripts.
+        files: all files of the folder that are not hidden.
+        table: a table in this folder or above that may hold transcripts.
     """
     kinds: defaultdict[FileKind, list[FoundFile]] = defaultdict(list)
     for file in files:
@@ -92,7 +93,7 @@ def _stem(file: FoundFile) -> str:
 
 
 def _preference(file: FoundFile) -> tuple[bool, bool, int, str]:
-    """The first of several formats is read: one that holds anything, that is read, that lost nothing."""
+    """Sort key for the formats of one clip: readable, then not empty, then lossless first."""
     extension = extension_of(file.name)
     unread = extension not in AUDIO_EXTENSIONS
     return unread, file.empty, 0 if unread else AUDIO_EXTENSIONS.index(extension), file.name
@@ -104,8 +105,8 @@ def _unread(file: FoundFile) -> str:
 
 def _beside(transcripts: Sequence[FoundFile], others: Sequence[FoundFile], table: str | None) -> str:
     if transcripts:
-        alike = " and ".join(sorted(printable(file.name) for file in transcripts))
-        return f"{alike} could both be its transcript"
+        names_shown = " and ".join(sorted(printable(file.name) for file in transcripts))
+        return f"{names_shown} could both be its transcript"
     names = [printable(file.name) for file in others if extension_of(file.name) in OTHER_TRANSCRIPTS]
     if names:
         return f"{names[0]} lies beside it, and only .txt is read: write the text to a .txt, or make a manifest"

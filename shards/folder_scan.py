@@ -1,4 +1,4 @@
-"""Every file below a folder, links followed."""
+"""List every file below a folder, following links."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shards.file_names import printable
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """A file as it was reached: `folders` lead to it from the root; `real` is its path without links."""
+    """A file as it was reached: `folders` is the path from the root; `real` is the path with links resolved."""
 
     path: Path
     folders: tuple[str, ...]
@@ -23,12 +23,12 @@ class FoundFile:
 
     @property
     def name(self) -> str:
-        """Its own name."""
+        """The file's name."""
         return self.path.name
 
     @property
     def empty(self) -> bool:
-        """Whether it has no bytes, or leads nowhere."""
+        """Whether the file has no bytes, or is a broken link."""
         try:
             return self.path.stat().st_size == 0
         except OSError:
@@ -36,29 +36,29 @@ class FoundFile:
 
     @property
     def shown(self) -> str:
-        """Its path below the root, as text."""
+        """The path below the root, as printable text."""
         return printable("/".join((*self.folders, self.name)))
 
 
 def files_below(
     root: Path, *, place_of: Callable[[tuple[str, ...]], Hashable], ignore: Path | None = None
 ) -> Iterator[FoundFile]:
-    """Every file below `root`; a link to a file or folder counts as that.
+    """Yield every file below `root`. A link to a file or folder counts as that file or folder.
 
     Args:
-        place_of: what a folder's path from the root means. A folder that links reach twice is visited once for each
-            meaning, so that links in a circle end.
-        ignore: a folder that is passed over, such as the output.
+        place_of: what a folder's path from the root means. A folder that links reach several times is visited once for
+            each meaning, so that circular links end.
+        ignore: a folder to skip, such as the output.
 
     Raises:
-        SourceError: if a folder can not be read.
+        SourceError: a folder cannot be read.
     """
     ignored = os.path.realpath(ignore) if ignore else None
     waiting: list[tuple[str, tuple[str, ...], str, bool]] = [(str(root), (), os.path.realpath(root), False)]
     linked: list[tuple[str, tuple[str, ...], str, bool]] = []
     visited: set[Hashable] = set()
     while waiting or linked:
-        # What links lead to comes last, so that a file is first found where it lies.
+        # Links are followed last, so that a file is first found at its real path.
         folder, folders, real, hidden = (waiting or linked).pop()
         visit = (real, hidden, place_of(folders))
         if visit in visited or (real == ignored and folders):
@@ -72,7 +72,7 @@ def files_below(
                 yield FoundFile(Path(entry.path), folders, place, concealed)
             elif not link:
                 waiting.append((entry.path, (*folders, entry.name), place, concealed))
-            elif not f"{real}{os.sep}".startswith(f"{place}{os.sep}"):  # not a link back to where it came from
+            elif not f"{real}{os.sep}".startswith(f"{place}{os.sep}"):  # not a link to a folder above it
                 linked.append((entry.path, (*folders, entry.name), place, concealed))
 
 
@@ -81,9 +81,9 @@ def _entries(folder: str, *, hidden: bool) -> list[os.DirEntry[str]]:
         with os.scandir(folder) as entries:
             return sorted(entries, key=lambda entry: entry.name, reverse=True)
     except OSError as error:
-        if hidden:  # such as lost+found, which only root may read
+        if hidden:  # for example lost+found, which only root can read
             return []
         raise SourceError(
-            f"folder {printable(folder)} can not be read: {error.strerror or error}",
+            f"folder {printable(folder)} cannot be read: {error.strerror or error}",
             fix="change its permissions, or move it out of the source",
         ) from error

@@ -1,4 +1,4 @@
-"""Index WebDataset tars that were made elsewhere, without changing them."""
+"""Index WebDataset tars made by other tools, without changing them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ __all__ = ["ForeignTar", "IndexOptions", "find_tars", "index_language", "split_o
 
 @dataclass(frozen=True, slots=True)
 class IndexOptions:
-    """How foreign samples are read, and which are kept. `text_field` None: found by all samples; `.txt`: the member."""
+    """How foreign samples are read, and which are kept.
+
+    `text_field`: the JSON field with the transcript; `.txt` for the text member; None to detect it.
+    """
 
     rules: TextRules
     text_field: str | None = None
@@ -50,15 +53,15 @@ def index_language(
     advance: Callable[[], None],
     note: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
-    """Write `<folder>/{vocab.json,samples.parquet,index.json}` for the tars; returns what the last holds.
+    """Write `<folder>/{vocab.json,samples.parquet,index.json}` for the tars. Returns the content of index.json.
 
-    Every sample is decoded once, so that lengths are exact and broken ones are found now. `advance` is called after
-    each tar, `note` with what is worth knowing.
+    Every sample is decoded once, so that lengths are exact and broken samples are found now. `advance` is called after
+    each tar, `note` with remarks for the user.
 
     Raises:
-        TruncatedShardError: if a tar was cut short.
-        SourceError: if there is no transcript in the samples, or no training utterance is left.
-        StorageError: if the folder can not be written to; found before anything is read.
+        TruncatedShardError: a tar was cut short.
+        SourceError: the samples have no transcripts, or no training utterance is left.
+        StorageError: the folder cannot be written to; checked before anything is read.
     """
     _check_writable(folder, language)
     wanted = fields_to_look_for(options.text_field)
@@ -100,8 +103,8 @@ def index_language(
             with contextlib.suppress(OSError):
                 folder.rmdir()
         raise StorageError(
-            f"the index of {language} can not be written to {folder}: {error.strerror}",
-            fix=f"nothing of it was kept. Make room there, or {_elsewhere(language)}",
+            f"the index of {language} cannot be written to {folder}: {error.strerror}; nothing was kept",
+            fix=f"free some space there, or {_elsewhere(language)}",
         ) from error
 
 
@@ -113,7 +116,7 @@ def _survey(
     workers: int,
     advance: Callable[[], None],
 ) -> list[TarSurvey]:
-    """What is in each tar, read by several processes."""
+    """Survey every tar, with several processes."""
     surveys: list[TarSurvey] = []
     jobs = [(tar, wanted, limits) for tar in tars]
     try:
@@ -123,36 +126,36 @@ def _survey(
                 advance()
     except BrokenProcessPool as error:
         raise ShardsError(
-            f"a process died while it read the tars of {language}, perhaps for want of memory",
+            f"a worker process died while reading the tars of {language}, perhaps because memory ran out",
             fix="run the same command again with fewer --workers",
         ) from error
     return surveys
 
 
 def _check_writable(folder: Path, language: str) -> None:
-    """See that the index can be written before hours of audio are read."""
+    """Check that the index can be written, before hours of audio are read."""
     place = folder
     with storage.local_errors(folder):
         while not place.exists() and place != place.parent:
             place = place.parent
         if not place.is_dir():
-            raise StorageError(f"{place} is no folder, expected one for {folder.name}/index.json")
+            raise StorageError(f"{place} is not a folder, expected one for {folder.name}/index.json")
     if not os.access(place, os.W_OK | os.X_OK):
         raise StorageError(
-            f"the folder {place} can not be written to, where {folder}/index.json goes",
+            f"the folder {place} is not writable, so {folder}/index.json cannot be written",
             fix=f"make it writable, or {_elsewhere(language)}",
         )
 
 
 def _elsewhere(language: str) -> str:
     return (
-        "keep the index elsewhere and leave the tars where they are: mms-dist shards index OTHER_FOLDER TAR … --lang "
+        "write the index elsewhere and leave the tars where they are: mms-dist shards index OTHER_FOLDER TAR … --lang "
         f"{language}"
     )
 
 
 def _repeated(tars: Sequence[TarSurvey]) -> dict[int, dict[int, str]]:
-    """Samples that lie in a split a second time, byte for byte: tar to sample to where it was before."""
+    """Find samples that occur again in a split, byte for byte: tar number to sample number to a message."""
     seen: dict[tuple[str, str, int, int], str] = {}
     found: dict[int, dict[int, str]] = defaultdict(dict)
     for number, tar in enumerate(tars):
@@ -172,7 +175,7 @@ def _describe(
     others: dict[int, str],
     repeated: dict[int, str],
 ) -> tuple[ShardPart, list[str]]:
-    """One tar: its part with its drops, and the texts of its utterances; `others` are samples in other languages."""
+    """Return a tar's part with its drops, and the texts of its utterances. `others`: samples in other languages."""
     utterances: list[UtteranceFacts] = []
     kept: list[FoundSample] = []
     dropped = list(tar.dropped)
@@ -206,7 +209,7 @@ def _describe(
 
 
 def _text_of(sample: FoundSample, fields: Sequence[str | None], parse: SampleParser) -> str:
-    """The training text, as it will be read."""
+    """Return the training text as `ShardReader` will read it."""
     found = [sample.transcripts[name] for name in fields if name in sample.transcripts]
     if not found:
         raise Rejected("incomplete", _lacks(sample, fields))
@@ -226,7 +229,7 @@ def _lacks(sample: FoundSample, fields: Sequence[str | None]) -> str:
 
 
 def _keep_splits_apart(described: Sequence[tuple[ShardPart, list[str]]]) -> list[ShardPart]:
-    """Leave out utterances whose sentence is also in a split that goes before theirs: test, dev, train."""
+    """Leave out utterances whose sentence is also in a split of higher precedence (test, dev, train)."""
     owner: dict[str, str] = {}
     for split in reversed(PRECEDENCE):
         owner.update((text, split) for part, texts in described if part.split == split for text in texts)

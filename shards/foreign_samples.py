@@ -1,4 +1,4 @@
-"""What the samples of a foreign tar hold: each is decoded once, so that lengths are exact and broken ones are found."""
+"""Survey the samples of a foreign tar. Each is decoded once, so that lengths are exact and broken ones are found."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from shards.tar import Span, members_of, span_checksum
 from shards.tar_survey import survey
 from shards.text import Rejected
 
-# Fields that name a sample's language, the surest first.
+# Fields that may name a sample's language, most reliable first.
 _LANGUAGE_FIELDS = ("lang", "language", "locale", "cls")
 _SPEAKER_FIELD = "speaker"
-# A sample is read at once, and Linux gives less than 2 GiB at once.
+# A sample is read with one call, and Linux returns less than 2 GiB per call.
 _MAX_SAMPLE_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What a field says, or why it is none: a reason and what was found."""
+    """The transcript in a field, or why it is unusable: `problem` is a reason and what was found."""
 
     text: str
     problem: tuple[str, str] | None = None
@@ -35,8 +35,10 @@ class Transcript:
 
 @dataclass(frozen=True, slots=True)
 class FoundSample:
-    """A sample whose recording is sound; `transcripts` by field, None being the `.txt`. `samples` at 16 kHz,
-    `length_unknown` as in `UtteranceFacts`."""
+    """A sample with a usable recording. `transcripts` by field, None for the `.txt`; `samples` at 16 kHz.
+
+    `length_unknown` is as in `UtteranceFacts`.
+    """
 
     span: Span
     crc32: int
@@ -50,7 +52,7 @@ class FoundSample:
 
 @dataclass(slots=True)
 class TarSurvey:
-    """One tar: its sound samples in order, and what was left out, `(reason, example)`."""
+    """One tar: its usable samples in order, and what was left out, as `(reason, example)`."""
 
     name: str
     split: str
@@ -61,10 +63,10 @@ class TarSurvey:
 
 
 def survey_tar(job: tuple[ForeignTar, Sequence[str | None], Limits]) -> TarSurvey:
-    """Decode every sample of a tar, and note what the `fields` of its JSON say that may hold the transcript.
+    """Decode every sample of a tar, and collect the JSON `fields` that may hold the transcript.
 
     Raises:
-        ShardsError: if it can not be read, is no tar or was cut short.
+        ShardsError: the tar cannot be read, is not a tar or was cut short.
     """
     tar, fields, limits = job
     with local_copy(tar.place) as path:
@@ -82,7 +84,7 @@ def survey_tar(job: tuple[ForeignTar, Sequence[str | None], Limits]) -> TarSurve
                     result.dropped.append((error.reason, f"{tar.name}:{span.key}: {error}"))
         except (OSError, EOFError) as error:
             reason = str(error) or "it ends"
-            raise StorageError(f"{tar.place} can not be read: {reason}", fix="was it changed meanwhile?") from error
+            raise StorageError(f"{tar.place} cannot be read: {reason}", fix="check that nothing changes it") from error
         finally:
             os.close(descriptor)
     return result
@@ -90,7 +92,7 @@ def survey_tar(job: tuple[ForeignTar, Sequence[str | None], Limits]) -> TarSurve
 
 def _look(descriptor: int, span: Span, fields: Sequence[str | None], limits: Limits, result: TarSurvey) -> FoundSample:
     if span.size > _MAX_SAMPLE_BYTES:
-        raise Rejected("too_large", f"it has {span.size:,} bytes, at most {_MAX_SAMPLE_BYTES:,} are read")
+        raise Rejected("too_large", f"it has {span.size:,} bytes, limit {_MAX_SAMPLE_BYTES:,}")
     try:
         members = members_of(os.pread(descriptor, span.size, span.offset))
     except ValueError as error:
@@ -119,10 +121,10 @@ def _look(descriptor: int, span: Span, fields: Sequence[str | None], limits: Lim
 
 
 def _check_whole(span: Span, members: Mapping[str, memoryview], fields: Sequence[str | None]) -> None:
-    """Tell a sample that lacks something from what never was one."""
+    """Reject samples without audio, and distinguish incomplete samples from files that are not samples."""
     has_audio = any(map(is_audio, members))
     if span.links and not (has_audio and (member_with(members, "json") or member_with(members, "txt"))):
-        raise Rejected("link", f"{span.links[0]} is a link, whose data lie elsewhere")
+        raise Rejected("link", f"{span.links[0]} is a link, whose data is stored elsewhere")
     if has_audio:
         return
     unread = next(filter(is_unread, sorted(members)), None)
@@ -134,13 +136,13 @@ def _check_whole(span: Span, members: Mapping[str, memoryview], fields: Sequence
         has_transcript = False
     if not has_transcript:
         listed = ", ".join(f".{extension}" for extension in sorted(members)) or "nothing"
-        raise Rejected("no_sample", f"it has neither a recording that is read nor a transcript, only {listed}")
+        raise Rejected("no_sample", f"it has neither a readable recording nor a transcript, only {listed}")
 
 
 def _transcripts(
     members: Mapping[str, memoryview], info: Mapping[str, Any], fields: Sequence[str | None]
 ) -> dict[str | None, Transcript]:
-    """Every field that the sample has and that is not null."""
+    """Return every one of `fields` that the sample has and that is not null."""
     found: dict[str | None, Transcript] = {}
     for name in fields:
         try:
@@ -153,7 +155,7 @@ def _transcripts(
 
 
 def _name_of(value: Any) -> str | None:
-    """A speaker or language as text; numbers are names, too."""
+    """Return a speaker or language as text. Numbers count as names."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) and value else None

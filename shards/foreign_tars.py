@@ -1,4 +1,4 @@
-"""Which tars `mms-dist shards index` is to index: those that are named, or all that lie in the languages' folders."""
+"""Choose the tars that `mms-dist shards index` indexes: those named, or all in the languages' folders."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shards.schema import INDEX_NAME, SPLITS, parse_language, parse_split
 from shards.wording import counted
 
 _TAR = ".tar"
-# Archives that hold tars, or what tars hold, but can not be read at any place in them.
+# Archives that do not allow random access to their samples, and how to unpack them.
 _PACKED = {
     **dict.fromkeys((".tar.gz", ".tgz"), "unpack it with 'gunzip'"),
     **dict.fromkeys((".tar.zst", ".tar.zstd", ".tzst"), "unpack it with 'unzstd'"),
@@ -30,7 +30,7 @@ _PACKED = {
 
 @dataclass(frozen=True, slots=True)
 class ForeignTar:
-    """A tar to index: `name` as the index will hold it, `place` where it is read from."""
+    """A tar to index: `name` as stored in the index, `place` is the path or URL to read it from."""
 
     name: str
     place: str
@@ -38,10 +38,10 @@ class ForeignTar:
 
 
 def split_of(name: str) -> str:
-    """The split that a tar's name tells, or else its folders: `train-000.tar`, `ron_dev_3.tar`, `val/0.tar`.
+    """Infer the split from a tar's name, or else from its folders: `train-000.tar`, `ron_dev_3.tar`, `val/0.tar`.
 
     Raises:
-        SourceError: if it tells none, or several.
+        SourceError: the name mentions no split, or several.
     """
     path = Path(name)
     for part in (path.name, *(folder.name for folder in path.parents if not path.is_absolute())):
@@ -50,7 +50,7 @@ def split_of(name: str) -> str:
             return found.pop()
         if found or storage.is_url(name):
             break
-    raise SourceError(f"the name of {name} does not tell one split of {', '.join(SPLITS)}", fix="give --split")
+    raise SourceError(f"the name of {name} does not name exactly one of {', '.join(SPLITS)}", fix="give --split")
 
 
 def _splits_in(part: str) -> set[str]:
@@ -66,33 +66,41 @@ def _splits_in(part: str) -> set[str]:
 def find_tars(
     root: Path, given: Sequence[str], *, languages: Sequence[str], split: str | None, again: bool
 ) -> dict[str, list[ForeignTar]]:
-    """The tars to index, by language: those given, else `<root>/<language>/*.tar` of languages without an index, and
-    those in folders below, as `<language>/train/*.tar`.
+    """Return the tars to index, by language: those given, or the tars of all languages without an index.
+
+    A language's tars are `<root>/<language>/*.tar`, or if there are none, those one folder below, such as
+    `<language>/train/*.tar`.
 
     Args:
-        languages: the language of the tars that are given; else these only, or all if there are none here.
+        languages: with `given`, the one language of those tars. Otherwise the languages to index; empty: all.
+        again: also index languages that have an index.
 
     Raises:
-        SourceError: if there is none, or a language or split can not be told.
+        SourceError: there are no tars, or a language or split is unclear.
     """
     if given:
         if len(languages) != 1:
-            raise SourceError(f"found {counted(len(languages), 'language')}, expected one: --lang, that of the tars")
+            raise SourceError(
+                f"found {counted(len(languages), 'language')}, expected one",
+                fix="give the language of the tars with --lang",
+            )
         (language,) = languages
         folder = (root / parse_language(language)).resolve()
         tars = [_given_tar(folder, place, split) for pattern in given for place in _expanded(pattern)]
         places = [tar.place for tar in tars]
         twice = next((place for place in places if places.count(place) > 1), None)
         if twice is not None:
-            raise SourceError(f"{twice} is named twice", fix="its samples would be trained on twice as often")
+            raise SourceError(
+                f"{twice} is named twice, so its samples would be trained on twice as often", fix="name it once"
+            )
         return {language: _by_split(tars)}
     with storage.local_errors(root):
         if not root.is_dir():
-            raise SourceError(f"no folder {root}", fix="expected one that holds <language>/*.tar")
+            raise SourceError(f"no folder {root}, expected one that holds <language>/*.tar")
     codes = [parse_language(language) for language in languages] if languages else storage.list_folders(str(root))
     found = {code: _below(root / code, _TAR) for code in codes}
     if not any(found.values()):
-        raise SourceError(_no_tars(root, codes))
+        raise _no_tars(root, codes)
     return {
         parse_language(code): _by_split([_found_tar(root / code, path, split) for path in paths])
         for code, paths in found.items()
@@ -101,8 +109,10 @@ def find_tars(
 
 
 def packed_beside(folder: Path, tars: Sequence[ForeignTar]) -> list[tuple[Path, str]]:
-    """Packed archives in a language's folder that nothing of is indexed, and how to unpack each; none if the tars lie
-    elsewhere. One that is there unpacked as well is not meant."""
+    """Return the packed archives in a language's folder, and how to unpack each.
+
+    Archives that have also been unpacked there are not listed. Returns nothing if the tars are in other folders.
+    """
     names = {tar.name for tar in tars}
     if any(storage.is_url(name) or Path(name).is_absolute() for name in names):
         return []
@@ -116,24 +126,25 @@ def packed_beside(folder: Path, tars: Sequence[ForeignTar]) -> list[tuple[Path, 
 
 
 def deeper_note(folder: Path, language: str, tars: Sequence[ForeignTar]) -> str | None:
-    """What is to be known where tars lie in a language's folder and others in folders below, which are left alone."""
+    """Return a note if a language has tars in its folder and more tars in folders below, which are not indexed."""
     places = {tar.place for tar in tars}
     deeper = [path for path in _matching(folder, "*/*", _TAR) if str(path) not in places]
     if not deeper or not any(Path(place).parent == folder for place in places):
         return None
     return (
-        f"{language}: {counted(len(deeper), 'tar')} in folders below, as {deeper[0].relative_to(folder)}, left alone; "
-        f"to index them too, name all: mms-dist shards index {folder.parent} TAR … --lang {language}"
+        f"{language}: {counted(len(deeper), 'tar')} in folders below not indexed, for example "
+        f"{deeper[0].relative_to(folder)}; to index them too, name all tars: "
+        f"mms-dist shards index {folder.parent} TAR … --lang {language}"
     )
 
 
 @contextmanager
 def local_copy(place: str) -> Iterator[Path]:
-    """The tar itself, or a copy of a remote one that is removed afterwards.
+    """Yield the path of a tar. A remote tar is copied, and the copy removed afterwards.
 
     Raises:
-        SourceError: if there is no such tar.
-        StorageError: if it can not be fetched or kept.
+        SourceError: there is no such tar.
+        StorageError: the tar cannot be fetched or stored.
     """
     path = storage.local_path(place)
     if path is not None:
@@ -158,8 +169,8 @@ def local_copy(place: str) -> Iterator[Path]:
 
 def _no_room(place: str, error: OSError) -> StorageError:
     return StorageError(
-        f"{place} can not be copied to {tempfile.gettempdir()} to be indexed: {error.strerror}",
-        fix="set TMPDIR to a folder with room for the largest tar",
+        f"{place} cannot be copied to {tempfile.gettempdir()} for indexing: {error.strerror}",
+        fix="set TMPDIR to a folder with space for the largest tar",
     )
 
 
@@ -171,7 +182,7 @@ def _expanded(pattern: str) -> list[str]:
 
 
 def _given_tar(folder: Path, place: str, split: str | None) -> ForeignTar:
-    """A tar that was named; the index holds its bare name if it lies in the language's own folder."""
+    """Return a tar that was named. Its `name` has no folder if the tar is in the language's own folder."""
     if storage.is_url(place):
         return ForeignTar(_checked(place), place, split or split_of(place))
     path = Path(place).resolve()
@@ -189,7 +200,7 @@ def _by_split(tars: Sequence[ForeignTar]) -> list[ForeignTar]:
 
 
 def _below(folder: Path, ending: str) -> list[Path]:
-    """Files with such an ending in a folder, or if there are none, in its folders; not `._x.tar` and the like."""
+    """Return files with this ending in a folder, or if there are none, one folder below. Skips hidden files."""
     return _matching(folder, "*", ending) or _matching(folder, "*/*", ending)
 
 
@@ -204,28 +215,35 @@ def _matching(folder: Path, pattern: str, ending: str) -> list[Path]:
 
 
 def _checked(name: str) -> str:
-    """The name itself, if an index can hold it."""
+    """Return the name if an index can store it.
+
+    Raises:
+        SourceError: the name is not UTF-8.
+    """
     try:
         name.encode()
     except UnicodeEncodeError:
         shown = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-        raise SourceError(f"the name of {shown} is not UTF-8, as an index must hold it", fix="rename the tar") from None
+        raise SourceError(f"the name of {shown} is not UTF-8, so an index cannot store it", fix="rename it") from None
     return name
 
 
-def _no_tars(root: Path, codes: Sequence[str]) -> str:
-    """Why there is nothing to index, by what is there instead."""
+def _no_tars(root: Path, codes: Sequence[str]) -> SourceError:
+    """Return the error for a root without tars, given what is there instead."""
     packed = [(path, way) for code in codes for ending, way in _PACKED.items() for path in _below(root / code, ending)]
     if packed:
         path, way = min(packed)
-        return (
-            f"no tars in {root}/<language>/, but {counted(len(packed), 'packed archive')}, of which samples can not be "
-            f"read one by one, as {path}: {way}"
+        return SourceError(
+            f"no tars in {root}/<language>/, but {counted(len(packed), 'packed archive')}, whose samples cannot be "
+            "read one by one",
+            fix=f"unpack them, for example {path}: {way}",
         )
     loose = _below(root, _TAR)
     if loose and loose[0].parent == root:
-        return (
-            f"{counted(len(loose), 'tar')} in {root} itself, expected them in {root}/<language>/; name them with their "
-            f"language: mms-dist shards index {root} {root}/*.tar --lang CODE"
+        return SourceError(
+            f"{counted(len(loose), 'tar')} in {root} itself, expected them in {root}/<language>/",
+            fix=f"name them with their language: mms-dist shards index {root} {root}/*.tar --lang CODE",
         )
-    return f"no tars in {root}/<language>/, or name them: mms-dist shards index {root} TAR … --lang CODE"
+    return SourceError(
+        f"no tars in {root}/<language>/", fix=f"name them: mms-dist shards index {root} TAR … --lang CODE"
+    )

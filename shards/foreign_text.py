@@ -1,4 +1,4 @@
-"""Where the transcripts of a language's foreign samples are, and what language the samples say they are in."""
+"""Find where foreign samples keep their transcripts, and check the language that they name."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from shards.language_codes import CANDIDATES
 from shards.wording import counted
 
 TEXT_FIELDS = ("text", "sentence", "transcript", "transcription", "normalized_text", "raw_text")
-# In the order in which they are preferred; None is the .txt.
+# In order of preference; None is the .txt member.
 ANY_FIELD: tuple[str | None, ...] = (*TEXT_FIELDS, None)
 TXT_MEMBER = ".txt"
 
 
 def fields_to_look_for(text_field: str | None) -> tuple[str | None, ...]:
-    """What may hold the transcript, given --text-field or None."""
+    """Return the fields that may hold the transcript, given --text-field or None."""
     if text_field is None:
         return ANY_FIELD
     return (None,) if text_field == TXT_MEMBER else (text_field,)
 
 
 def choose_fields(language: str, tars: Sequence[TarSurvey], wanted: Sequence[str | None]) -> list[str | None]:
-    """The field that at least half of the samples have, and those of the samples that lack it, in order of preference.
+    """Return the field that at least half of the samples have, then those that the other samples need.
 
     Raises:
-        SourceError: if no sample has any, naming what they have.
+        SourceError: no sample has any of the fields; names what they have.
     """
     samples = [sample for tar in tars for sample in tar.found]
     counts = Counter(name for sample in samples for name in sample.transcripts)
     if not counts:
         if len(wanted) == 1 or not samples:
-            return [wanted[0]]  # and each sample that there is is counted as incomplete
-        raise SourceError(_no_transcript(language, tars))
+            return [wanted[0]]  # every sample will be counted as incomplete
+        raise _no_transcript(language, tars)
     having = sum(1 for sample in samples if sample.transcripts)
     common = [name for name in wanted if 2 * counts[name] >= having]
     first = common[0] if common else max(wanted, key=lambda name: counts[name])
@@ -47,19 +47,22 @@ def choose_fields(language: str, tars: Sequence[TarSurvey], wanted: Sequence[str
 
 
 def fields_note(language: str, tars: Sequence[TarSurvey], fields: Sequence[str | None]) -> str | None:
-    """What is to be known where not all transcripts are in one place."""
+    """Return a note if the transcripts are in several fields."""
     if len(fields) < 2:
         return None
     taken = Counter(_taken(sample, fields) for tar in tars for sample in tar.found if sample.transcripts)
     places = ", ".join(f"{_shown(name)} ({taken[name]:,})" for name in fields)
-    return f"{language}: transcripts are taken from {places}, the first that a sample has; --text-field names one"
+    return f"{language}: transcripts come from the first field a sample has of {places}; choose one with --text-field"
 
 
 def samples_of_other_languages(
     language: str, tars: Sequence[TarSurvey]
 ) -> tuple[dict[int, dict[int, str]], str | None]:
-    """The samples that say they are in another language than others which say they are in this one: tar to sample to
-    what was found. And a note, if all say so: then the folder may have another name for the same language."""
+    """Find samples that name another language: tar number to sample number to a message.
+
+    If no sample names `language`, the folder may use another code for the same language. Then no sample is reported,
+    and a note is returned instead.
+    """
     others: dict[int, dict[int, str]] = defaultdict(dict)
     names: Counter[str] = Counter()
     agreeing = 0
@@ -75,11 +78,11 @@ def samples_of_other_languages(
     if not others or agreeing:
         return others, None
     found = ", ".join(f"{name!r} ({count:,})" for name, count in names.most_common(5))
-    return {}, f"{language}: the samples say their language is {found}, and none says {language!r}; is that the same?"
+    return {}, f"{language}: the samples name their language {found}, never {language!r}; check that it is the same"
 
 
 def _contradicts(name: str, language: str) -> bool:
-    """Whether a sample's own name of its language is certainly not that of the folder."""
+    """Whether the language that a sample names is certainly not `language`."""
     said = name.strip().lower().replace("_", "-").partition("-")[0]
     base = language.partition("-")[0]
     if said == base:
@@ -98,16 +101,16 @@ def _shown(name: str | None) -> str:
     return TXT_MEMBER if name is None else repr(name)
 
 
-def _no_transcript(language: str, tars: Sequence[TarSurvey]) -> str:
-    """By the commonest kind of sample."""
+def _no_transcript(language: str, tars: Sequence[TarSurvey]) -> SourceError:
+    """Return the error for samples without transcripts, with the most common kind of sample as example."""
     kinds = Counter(_kind(sample) for tar in tars for sample in tar.found)
     (kind, count), *_ = kinds.most_common(1)
     where = next(f"{tar.name}:{sample.span.key}" for tar in tars for sample in tar.found if _kind(sample) == kind)
     members, fields = kind
-    return (
-        f"no transcript in any of {counted(sum(kinds.values()), 'sample')} of {language}; as {where} "
-        f"({count:,} are like it): its members are {', '.join(members)}, its JSON has {', '.join(fields) or 'nothing'}"
-        f"; name the field with --text-field, or write the transcripts into <key>{TXT_MEMBER}"
+    return SourceError(
+        f"no transcript in any of {counted(sum(kinds.values()), 'sample')} of {language}, for example {where} "
+        f"({count:,} are like it): its members are {', '.join(members)}, its JSON has {', '.join(fields) or 'nothing'}",
+        fix=f"name the field with --text-field, or write the transcripts into <key>{TXT_MEMBER}",
     )
 
 

@@ -1,4 +1,4 @@
-"""What lies where in the shards, without reading them.
+"""The index of shards: where every utterance is stored, without reading the shards.
 
 Legend: `[N]` one entry per utterance, in shard order.
 """
@@ -25,7 +25,7 @@ STRING = np.dtypes.StringDType()
 
 @dataclass(frozen=True, slots=True)
 class ShardInfo:
-    """One tar. `name` is relative to the language's folder, or a whole URL; `samples` counts utterances."""
+    """One tar. `name` is relative to the language's folder, or a full URL; `samples` counts utterances."""
 
     name: str
     samples: int
@@ -38,9 +38,9 @@ class ShardInfo:
 class SampleTable:
     """One row per utterance of a split, in shard order.
 
-    `rows` is the row's number in the whole split, which `ShardReader.read` takes; it differs from the position only
-    after `select`. `samples` counts audio samples at 16 kHz, `frames` the encoder's output frames for them,
-    `required_frames` the fewest frames with which CTC can emit the labels.
+    `rows` is the row's number in the whole split, as `ShardReader.read` expects it; it differs from the position only
+    after `select`. `samples` counts audio samples at 16 kHz, `frames` the encoder's output frames for them, and
+    `required_frames` the minimum number of frames with which CTC can emit the labels.
     """
 
     rows: NDArray[np.int64]
@@ -60,16 +60,16 @@ class SampleTable:
 
     @property
     def durations(self) -> NDArray[np.float64]:
-        """Seconds `[N]`."""
+        """Durations in seconds `[N]`."""
         return self.samples / np.float64(SAMPLE_RATE)
 
     def select(self, mask: NDArray[Any]) -> SampleTable:
-        """The rows that a boolean mask or an index array picks."""
+        """Return the rows that a boolean mask or an index array selects."""
         return SampleTable(**{column.name: getattr(self, column.name)[mask] for column in fields(self)})
 
 
 class LanguageIndex:
-    """The index of one language: light; its sample table and vocabulary are read when first asked for."""
+    """The index of one language. The sample table and vocabulary are loaded at first use."""
 
     def __init__(self, language: str, root: str, content: dict[str, Any]) -> None:
         self.language = language
@@ -84,9 +84,9 @@ class LanguageIndex:
 
     @property
     def fix(self) -> str:
-        """What to do about files that are not as the index says."""
+        """How to fix files that do not match the index."""
         made = self.content.get("build")
-        return _mend(self.root, self.language, indexed=isinstance(made, dict) and bool(made.get("indexed")))
+        return _rebuild_advice(self.root, self.language, indexed=isinstance(made, dict) and bool(made.get("indexed")))
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -95,36 +95,36 @@ class LanguageIndex:
 
     @property
     def reading(self) -> dict[str, Any]:
-        """How text is found in foreign tars (`SampleParser.of`); empty for our own."""
+        """How to find the text in foreign tars (`SampleParser.of`); empty for our own shards."""
         return dict(self.content.get("reading", {}))
 
     def shards(self, split: str) -> tuple[ShardInfo, ...]:
-        """The tars of a split, in order; none if the split is empty."""
+        """Return the tars of a split, in order; none if the split is empty."""
         _check_split(split)
         return self._shards.get(split, ())
 
     def shard_url(self, shard: ShardInfo) -> str:
-        """Path or URL of a tar."""
+        """Return the path or URL of a tar."""
         return storage.join(self.root, self.language, shard.name)
 
     def seconds(self, split: str) -> float:
-        """Audio in a split."""
+        """Return the seconds of audio in a split."""
         return sum(shard.seconds for shard in self.shards(split))
 
     def utterances(self, split: str) -> int:
-        """Utterances in a split."""
+        """Return the number of utterances in a split."""
         return sum(shard.samples for shard in self.shards(split))
 
     def forget(self) -> None:
-        """Give back the memory of the sample tables; they are read again when they are asked for."""
+        """Free the memory of the sample tables. They are loaded again at next use."""
         with self._lock:
             self._tables = {}
 
     def table(self, split: str) -> SampleTable:
-        """The utterances of a split; an empty table if it has none.
+        """Return the utterances of a split; an empty table if it has none.
 
         Raises:
-            IndexFileError: if the table can not be read, or does not agree with the index.
+            IndexFileError: the table cannot be read, or does not match the index.
         """
         _check_split(split)
         with self._lock:
@@ -143,12 +143,12 @@ class LanguageIndex:
                 except IndexFileError:
                     raise
                 except StorageError as error:
-                    raise IndexFileError(f"{error}", fix=f"{self.fix}") from error
+                    raise IndexFileError(str(error), fix=self.fix) from error
                 except ShardsError as error:
-                    raise IndexFileError(f"{url} can not be read: {error}", fix=f"{self.fix}") from error
+                    raise IndexFileError(f"{url} cannot be read: {error}", fix=self.fix) from error
                 if vocabulary.language != self.language:
                     raise IndexFileError(
-                        f"{url} holds {vocabulary.language!r}, expected {self.language!r}", fix=f"{self.fix}"
+                        f"{url} is for {vocabulary.language!r}, expected {self.language!r}", fix=self.fix
                     )
                 self._vocabulary = vocabulary
             return self._vocabulary
@@ -157,7 +157,7 @@ class LanguageIndex:
         try:
             return storage.read_bytes(url)
         except FileNotFoundError as error:
-            raise IndexFileError(f"{url} is missing", fix=f"{self.fix}") from error
+            raise IndexFileError(f"{url} is missing", fix=self.fix) from error
 
     def _load_tables(self) -> dict[str, SampleTable]:
         import pyarrow.parquet
@@ -166,35 +166,32 @@ class LanguageIndex:
         content = self._read(url)
         try:
             file = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(content))
-            # Arrow's worker threads can outlive the interpreter, and a short command then dies of SIGABRT at its end.
+            # Arrow's worker threads can outlive the interpreter, and then a short command ends with SIGABRT.
             whole = file.read(use_threads=False)
             check_columns(whole)
             tables = {split: _table(_of_split(whole, split)) for split in SPLITS}
-        # pyarrow calls damage past the footer an OSError, though all bytes are in memory by now.
+        # pyarrow raises OSError for damage before the footer, although all bytes are in memory by now.
         except (pyarrow.ArrowException, KeyError, ValueError, OSError, MemoryError, OverflowError) as error:
             instead = stand_in_of(content, storage.join(self.root, self.language))
-            # Some of pyarrow's reasons have several lines.
-            reason = f"it {instead}" if instead else " ".join(str(error).split())
-            raise IndexFileError(f"sample table {url} can not be read ({reason})", fix=f"{self.fix}") from error
+            # Some of pyarrow's messages have several lines.
+            reason = f"it {instead.found}" if instead else " ".join(str(error).split())
+            fix = f"{instead.fix}; otherwise {self.fix}" if instead else self.fix
+            raise IndexFileError(f"sample table {url} cannot be read ({reason})", fix=fix) from error
         for split, table in tables.items():
             if len(table) != self.utterances(split):
                 raise IndexFileError(
-                    f"sample table {url} has {len(table)} {split} utterances, {INDEX_NAME} says "
+                    f"sample table {url} has {len(table)} {split} utterances, but {INDEX_NAME} says "
                     f"{self.utterances(split)}",
-                    fix=f"{self.fix}",
+                    fix=self.fix,
                 )
         if sum(map(len, tables.values())) != whole.num_rows:
-            raise IndexFileError(
-                f"sample table {url} has rows of other splits than {', '.join(SPLITS)}", fix=f"{self.fix}"
-            )
+            raise IndexFileError(f"sample table {url} has rows of other splits than {', '.join(SPLITS)}", fix=self.fix)
         for split, table in tables.items():
             columns = {name: getattr(table, name) for name in INTEGER_COLUMNS}
             try:
                 check_rows(columns, self.shards(split), split)
             except ValueError as error:
-                raise IndexFileError(
-                    f"sample table {url} does not fit its index: {error}", fix=f"{self.fix}"
-                ) from error
+                raise IndexFileError(f"sample table {url} does not match its index: {error}", fix=self.fix) from error
         return tables
 
 
@@ -210,8 +207,8 @@ class ShardIndex:
         """Read `<root>/<language>/index.json` of the given languages, or of all that have one.
 
         Raises:
-            IndexFileError: if the root holds no index, a language is not there, or an index is unreadable.
-            StorageError: if the root can not be listed or read.
+            IndexFileError: the root holds no index, a language is missing, or an index is unreadable.
+            StorageError: the root cannot be listed or read.
         """
         root = str(root)
         if languages is None:
@@ -220,14 +217,14 @@ class ShardIndex:
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """Codes, sorted."""
+        """The language codes, sorted."""
         return tuple(self._indexes)
 
     def language(self, code: str) -> LanguageIndex:
-        """The index of one language.
+        """Return the index of one language.
 
         Raises:
-            IndexFileError: if it is not among `languages`, naming the nearest.
+            IndexFileError: the code is not among `languages`; the message suggests the closest.
         """
         if code not in self._indexes:
             raise UnknownLanguageError(_unknown_language(self.root, code, self.languages))
@@ -235,11 +232,11 @@ class ShardIndex:
 
 
 def indexed_languages(root: str) -> list[str]:
-    """The languages under `root` that have an `index.json`, whatever is in it.
+    """Return the languages under `root` that have an `index.json`, valid or not.
 
     Raises:
-        IndexFileError: if there is none.
-        StorageError: if the root can not be listed.
+        IndexFileError: there are none.
+        StorageError: the root cannot be listed.
     """
     folders = storage.list_folders(root)
     languages = [name for name in folders if storage.exists(storage.join(root, name, INDEX_NAME))]
@@ -269,16 +266,20 @@ def _load_language(root: str, code: str) -> LanguageIndex:
         version = content["schema_version"]
     except (ValueError, KeyError) as error:
         instead = stand_in_of(text, storage.join(root, code))
-        reason = f"it {instead}" if instead else _described(error)
-        raise IndexFileError(f"{url} is not a shard index ({reason})", fix=f"{_mend(root, code)}") from error
+        reason = f"it {instead.found}" if instead else _described(error)
+        rebuild = _rebuild_advice(root, code)
+        fix = f"{instead.fix}; otherwise {rebuild}" if instead else rebuild
+        raise IndexFileError(f"{url} is not a shard index ({reason})", fix=fix) from error
     if version != SCHEMA_VERSION:
         raise IndexFileError(
-            f"{url} has schema version {version}, expected {SCHEMA_VERSION}", fix=f"{_mend(root, code)}"
+            f"{url} has schema version {version}, expected {SCHEMA_VERSION}", fix=_rebuild_advice(root, code)
         )
     try:
         check_content(content, code)
     except ValueError as error:
-        raise IndexFileError(f"{url} lacks or misspells an entry ({error})", fix=f"{_mend(root, code)}") from error
+        raise IndexFileError(
+            f"{url} has a missing or invalid entry ({error})", fix=_rebuild_advice(root, code)
+        ) from error
     return LanguageIndex(code, root, content)
 
 
@@ -287,10 +288,10 @@ def _shard_info(shard: dict[str, Any]) -> ShardInfo:
 
 
 def _of_split(whole: Any, split: str) -> Any:
-    """The rows of a split.
+    """Return the rows of a split.
 
-    pyarrow imports pandas, which takes half a second, to make a scalar of a string and for its `to_numpy`; so the
-    scalar is the column's own here, and `_table` uses DLPack.
+    pyarrow imports pandas, which takes half a second, to convert a string to a scalar and in `to_numpy`. So this
+    function takes the scalar from the column itself, and `_table` uses DLPack.
     """
     import pyarrow.compute
 
@@ -313,19 +314,19 @@ def _table(whole: Any) -> SampleTable:
 
 def _unknown_language(root: str, code: str, present: Sequence[str]) -> str:
     names = ", ".join(present[:20]) + (", …" if len(present) > 20 else "")
-    return f"no shards of language {code!r} in {root}{nearest(code, present)}; there are: {names or 'none'}"
+    return f"no shards of language {code!r} in {root}{nearest(code, present)}; languages there: {names or 'none'}"
 
 
 def _described(error: Exception) -> str:
     return f"no entry {error}" if isinstance(error, KeyError) else str(error)
 
 
-def _mend(root: str, code: str, *, indexed: bool | None = None) -> str:
-    """How shards are made anew; `indexed` None: not known whether they were built or came from elsewhere."""
+def _rebuild_advice(root: str, code: str, *, indexed: bool | None = None) -> str:
+    """Return how to recreate damaged shards. `indexed`: whether other tools made the tars; None if unknown."""
     folder = "SHARDS" if storage.is_url(root) else root
-    build = f"build it again with 'mms-dist shards build SOURCE {folder} --lang {code} --force'"
+    build = f"rebuild it with 'mms-dist shards build SOURCE {folder} --lang {code} --force'"
     index = f"index it again with 'mms-dist shards index {folder} --lang {code} --force'"
-    ways = {None: f"{build}, or, if the tars were made elsewhere, {index}", True: index, False: build}[indexed]
+    ways = {None: f"{build}, or, if another tool made the tars, {index}", True: index, False: build}[indexed]
     return f"fetch an undamaged copy, or {ways}"
 
 

@@ -1,4 +1,4 @@
-"""See that a shard index and its sample table hold what reading them takes; whoever damaged or wrote them."""
+"""Validate a shard index and its sample table before use, since any tool may have written or damaged them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shards.sample import SampleParser
 from shards.schema import SAMPLE_RATE, SPLITS, frames_of
 from shards.text import Rejected
 
-# Columns of the sample table besides `split`, with the types that reading gives them.
+# The integer columns of the sample table, with the types they have once loaded.
 INTEGER_COLUMNS: dict[str, Any] = {
     "shard": np.int32,
     "offset": np.int64,
@@ -29,16 +29,16 @@ INTEGER_COLUMNS: dict[str, Any] = {
 }
 STRING_COLUMNS = ("key", "speaker")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_SECONDS_TOLERANCE = 0.01  # the index has milliseconds
-# All that text rules are about; numbers by themselves, since some rules reject what holds them.
+_SECONDS_TOLERANCE = 0.01  # the index rounds to milliseconds
+# Texts that exercise every kind of rule. Numbers are separate, since some rules reject text with numbers.
 _ANY_TEXTS = ("A a'b-c\u200dd", "23")
 
 
 def parse_index(text: bytes) -> dict[str, Any]:
-    """The JSON object of an index.
+    """Parse the JSON object of an index.
 
     Raises:
-        ValueError: if it is none, holds a key twice, or a number that JSON does not know.
+        ValueError: the text is not a JSON object, repeats a key, or holds NaN or an infinite number.
     """
     content = strict_json.parse(text.decode())
     if not isinstance(content, dict):
@@ -47,10 +47,10 @@ def parse_index(text: bytes) -> dict[str, Any]:
 
 
 def check_content(content: Mapping[str, Any], language: str) -> None:
-    """See that an index has every entry that is read, of its type.
+    """Check that an index has every required entry, with the right type.
 
     Raises:
-        ValueError: naming the first that is not so.
+        ValueError: names the first entry that is wrong.
     """
     if content.get("language", language) != language:
         _fail("language", content["language"], repr(language))
@@ -84,10 +84,10 @@ def check_content(content: Mapping[str, Any], language: str) -> None:
 
 
 def check_columns(table: Any) -> None:
-    """See that a sample table (of pyarrow) has every column that is read, of its type and without gaps.
+    """Check that a pyarrow sample table has every required column, with the right type and without nulls.
 
     Raises:
-        ValueError: naming the first that is not so.
+        ValueError: names the first column that is wrong.
     """
     from pyarrow import types
 
@@ -109,30 +109,30 @@ def check_columns(table: Any) -> None:
 
 
 def check_rows(columns: Mapping[str, NDArray[Any]], shards: Sequence[Any], split: str) -> None:
-    """See that the rows of a split lie within its shards (`ShardInfo`) and are what the index says of each.
+    """Check that the rows of a split are within its shards (`ShardInfo`) and match the totals of each shard.
 
     Raises:
-        ValueError: naming the first row, or the shard, that is not so.
+        ValueError: names the first row or shard that is wrong.
     """
     number = columns["shard"]
     _check_each((number >= 0) & (number < len(shards)), split, columns, "is in a shard that the index does not have")
     offset, size = columns["offset"], columns["size"]
     ends = np.array([shard.bytes for shard in shards], dtype=np.int64)[number]
-    # Without the sum, which may pass the largest number.
+    # Subtract instead of adding offset and size, which could overflow.
     inside = (offset >= 0) & (size > 0) & (offset <= ends) & (size <= ends - offset)
-    _check_each(inside, split, columns, "does not lie within its shard")
+    _check_each(inside, split, columns, "is not within its shard")
     samples, frames = columns["samples"], columns["frames"]
     _check_each(
-        (samples > 0) & (frames == frames_of(samples)), split, columns, "has other frames than its samples give"
+        (samples > 0) & (frames == frames_of(samples)), split, columns, "has frames that do not match its samples"
     )
     labels, needed = columns["label_length"], columns["required_frames"]
-    _check_each((labels >= 0) & (needed >= labels), split, columns, "has fewer frames needed than labels")
+    _check_each((labels >= 0) & (needed >= labels), split, columns, "has required_frames below label_length")
     counts = np.bincount(number, minlength=len(shards))
     seconds = np.bincount(number, weights=samples, minlength=len(shards)) / SAMPLE_RATE
     for shard, count, length in zip(shards, counts, seconds, strict=True):
         if shard.samples != count or abs(shard.seconds - length) > _SECONDS_TOLERANCE:
             raise ValueError(
-                f"it has {count:,} utterances, {length:,.3f} s, in {shard.name}, the index says {shard.samples:,}, "
+                f"it has {count:,} utterances, {length:,.3f} s, in {shard.name}, but the index says {shard.samples:,}, "
                 f"{shard.seconds:,.3f} s"
             )
 
@@ -175,8 +175,8 @@ def _check_reading(reading: Mapping[str, Any], language: str) -> None:
             SampleParser.of(language, reading).normalise(text)
         except Rejected:
             pass
-        except Exception as error:  # whatever the rule: what they are made of is their own concern
-            raise ValueError(f"its reading.text_rules are not rules of this version ({error})") from error
+        except Exception as error:  # invalid rules can fail in any way
+            raise ValueError(f"its reading.text_rules are not valid in this version ({error})") from error
 
 
 def _object(content: Mapping[str, Any], name: str, where: str = "", *, default: Any = None) -> dict[str, Any]:

@@ -27,12 +27,12 @@ def write_index(
     build: dict[str, Any],
     reading: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Write `vocab.json`, `samples.parquet` and, last, `index.json`; returns what the last holds.
+    """Write `vocab.json`, `samples.parquet` and, last, `index.json`. Returns the content of `index.json`.
 
     Args:
         parts: the shards, in order within each split.
-        build: how they were made: fingerprint and options.
-        reading: how foreign tars are to be read (`SampleParser.of`).
+        build: how the shards were made: fingerprint and options.
+        reading: how to read foreign tars (`SampleParser.of`).
     """
     characters = {split: _characters(parts, split) for split in SPLITS}
     vocabulary = Vocabulary.build(language, characters["train"])
@@ -60,7 +60,7 @@ def write_index(
     if reading:
         index["reading"] = reading
     text = json.dumps(index, ensure_ascii=False, indent=1) + "\n"
-    # The index goes last, so that whoever finds it finds the files that it describes.
+    # The index is written last, so that the files it describes exist once it does.
     write_together({folder / name: data for name, data in (files | {INDEX_NAME: text.encode()}).items()})
     return index
 

@@ -1,7 +1,7 @@
-"""Two-letter codes, and the ISO 639-3 codes that they may stand for.
+"""Map two-letter codes to the ISO 639-3 codes they may stand for.
 
-Codes of training are those of MMS: ISO 639-3, optionally with a script. Two letters (ISO 639-1) often name a group of
-languages, or one language in several scripts, each of which is trained by itself.
+Training uses the codes of MMS: ISO 639-3, optionally with a script. A two-letter code (ISO 639-1) often names a group
+of languages, or one language in several scripts, and each of these is trained separately.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ CANDIDATES: dict[str, tuple[str, ...]] = {
 
 
 def advice(code: str) -> str:
-    """What to write for a code that begins with two letters, such as `ro`, `no` or `zh-CN`; nothing for others."""
+    """Return what to write instead of a two-letter code such as `ro`, `no` or `zh-CN`; empty for other codes."""
     two = code.strip().lower().replace("_", "-").partition("-")[0]
     codes = CANDIDATES.get(two, ())
     if not codes:

@@ -1,4 +1,4 @@
-"""Which utterances can be trained on, by their audio and its length.
+"""Check whether an utterance can be used for training, by its audio and length.
 
 Legend: `[S]` audio samples at 16 kHz.
 """
@@ -16,14 +16,14 @@ MIN_RATE_HZ = 8_000
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Shortest and longest utterance that is kept."""
+    """The shortest and longest utterance to keep."""
 
     min_seconds: float = 0.3
     max_seconds: float = 30.0
 
 
 def check_rate(rate: int) -> None:
-    """See that a recording was not made at so few samples a second that speech is lost.
+    """Check that a recording's sample rate is high enough for speech.
 
     Raises:
         Rejected: `sample_rate`.
@@ -33,7 +33,7 @@ def check_rate(rate: int) -> None:
 
 
 def check_recording(rate: int, seconds: float, limits: Limits) -> None:
-    """See that a recording is worth decoding.
+    """Check a recording's sample rate and length before it is decoded.
 
     Raises:
         Rejected: `sample_rate` or `too_long`.
@@ -44,7 +44,7 @@ def check_recording(rate: int, seconds: float, limits: Limits) -> None:
 
 
 def check_utterance(audio: Samples, text: str, limits: Limits) -> None:
-    """See that an utterance (audio `[S]`, training text) can be trained on.
+    """Check that an utterance (audio `[S]`, training text) can be used for training.
 
     Raises:
         Rejected: `too_short`, `too_long`, `silent` or `more_labels_than_frames`.
@@ -60,11 +60,11 @@ def check_utterance(audio: Samples, text: str, limits: Limits) -> None:
 
 
 def check_labels(samples: int, text: str) -> None:
-    """See that the model has frames enough for a training text, by the length of its audio.
+    """Check that the model has enough frames for a training text, given the number of audio samples.
 
     Raises:
         Rejected: `more_labels_than_frames`.
     """
     frames, needed = frames_of(samples), required_frames(text)
     if frames < needed:
-        raise Rejected("more_labels_than_frames", f"{needed} frames needed for {text!r}, {frames} there")
+        raise Rejected("more_labels_than_frames", f"{text!r} needs {needed} frames, but the audio has {frames}")

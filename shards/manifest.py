@@ -1,4 +1,4 @@
-"""Manifests: one utterance a line, as tab-separated values with a header or as JSON objects."""
+"""Read manifests: one utterance per line, as tab-separated values with a header or as JSON objects."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ _MAX_PATH_BYTES = 4096
 def read_manifest(
     path: Path, *, language: str | None = None, audio_root: Path | None = None, skip_bad_rows: bool = False
 ) -> SourceRows:
-    """The utterances of a `.tsv` or `.jsonl` manifest, in its order.
+    """Read the utterances of a `.tsv` or `.jsonl` manifest, in its order.
 
     Args:
-        language: for every line, so that the column `lang` may be absent.
-        audio_root: what relative audio paths start from; the manifest's folder by default.
-        skip_bad_rows: count a line that can not be used, instead of stopping at it.
+        language: the language of every line. The column `lang` may then be absent.
+        audio_root: the folder that relative audio paths start from; by default, the manifest's folder.
+        skip_bad_rows: count unusable lines instead of stopping at the first.
 
     Raises:
-        SourceError: naming the manifest's line, what was found there and what was expected.
+        SourceError: names the line of the manifest, what was found there and what was expected.
     """
     suffix = path.suffix.lower()
     if suffix not in (".tsv", ".jsonl") or (_URL.match(str(path)) and not os.path.exists(path)):
-        raise SourceError(_no_manifest(path))
+        raise _not_a_manifest(path)
     lines = raw_lines(path)
     found = _tsv(lines, path, language) if suffix == ".tsv" else jsonl_lines(lines, path)
     reader = _RowReader(audio_root or path.parent, language)
@@ -51,10 +51,11 @@ def read_manifest(
             rows.append(reader.row(fields, f"{path}:{number}"))
         except RowError as error:
             if not skip_bad_rows:
+                skip = "leave such lines out with --skip-bad-rows"
                 raise SourceError(
-                    f"{printable(str(error))}", fix="--skip-bad-rows leaves out such lines and counts them"
+                    printable(error.found), fix=skip if error.fix is None else printable(f"{error.fix}, or {skip}")
                 ) from error
-            example = printable(f"{path.name}:{number}: {error.problem}")
+            example = printable(f"{path.name}:{number}: {error.detail}")
             left_out.append(LeftOut(error.reason, example, reader.language_of(fields), line=number))
     if not rows:
         bad = f" but {counted(len(left_out), 'bad row')}, the first: {left_out[0].example}" if left_out else ""
@@ -62,21 +63,22 @@ def read_manifest(
     return SourceRows(rows, left_out)
 
 
-def _no_manifest(path: Path) -> str:
+def _not_a_manifest(path: Path) -> SourceError:
+    """Return the error for a source that is not a manifest."""
     expected = "expected a folder of recordings, or a manifest with a name ending in .tsv or .jsonl"
-    ways = {
+    fixes = {
         ".csv": "save the table with tabs between its columns",
         ".xlsx": "save the table as text with tabs between its columns",
-        ".json": "if each line is an object, rename it to .jsonl; an array: jq -c '.[]' FILE > manifest.jsonl",
-        ".gz": "unpack it with gunzip",
-        ".tar": "for tars: mms-dist shards index",
+        ".json": "if each line is an object, rename it to .jsonl; for an array: jq -c '.[]' FILE > manifest.jsonl",
+        ".gz": "decompress it with gunzip",
+        ".tar": "index tars with 'mms-dist shards index'",
     }
-    way = ways.get(path.suffix.lower())
     if _URL.match(str(path)):
-        return f"{str(path).replace(':/', '://', 1)} is a URL; {expected}, on this machine: download it first"
+        url = str(path).replace(":/", "://", 1)
+        return SourceError(f"{url} is a URL, {expected}, on this machine", fix="download it first")
     if not os.path.exists(path):
-        return f"no file or folder {printable(str(path))}; {expected}"
-    return f"manifest {printable(str(path))}: {expected}{f'; {way}' if way else ''}"
+        return SourceError(f"no file or folder {printable(str(path))}, {expected}")
+    return SourceError(f"manifest {printable(str(path))}: {expected}", fix=fixes.get(path.suffix.lower()))
 
 
 def _tsv(lines: list[bytes], path: Path, language: str | None) -> Iterator[Line]:
@@ -89,7 +91,7 @@ def _tsv(lines: list[bytes], path: Path, language: str | None) -> Iterator[Line]
 
 
 class _RowReader:
-    """Turns the fields of lines into rows."""
+    """Converts the fields of lines to rows."""
 
     def __init__(self, root: Path, language: str | None) -> None:
         self._root = root
@@ -98,10 +100,10 @@ class _RowReader:
         self._checked: Set[str] = set()
 
     def row(self, fields: dict[str, Any], where: str) -> SourceRow:
-        """The utterance of one line.
+        """Return the utterance of one line.
 
         Raises:
-            RowError: if a field is missing, or its value can not be used.
+            RowError: a field is missing, or its value is unusable.
         """
         if fields.keys() != self._checked:
             problem = columns_problem(list(fields), self._language)
@@ -137,7 +139,7 @@ class _RowReader:
         )
 
     def language_of(self, fields: dict[str, Any] | RowError) -> str | None:
-        """The language of a line that can not be used; None if it does not tell."""
+        """Return the language of an unusable line; None if it is unknown."""
         code = fields.get("lang") if isinstance(fields, dict) else None
         try:
             return parse_language(code if isinstance(code, str) and code else self._language or "")
@@ -155,17 +157,20 @@ def _string(fields: dict[str, Any], name: str, where: str) -> str | None:
 
 
 def _audio(value: str | None, where: str) -> str:
-    """The path of a recording.
+    """Return the path of a recording.
 
     Raises:
-        RowError: if it is none.
+        RowError: the value is not a path.
     """
     if not value:
         raise RowError(where, "row_value", "'audio' is empty")
     if url := _URL.match(value):
         fix = "write the path alone" if url[1].lower() == "file" else "download the recordings and write their paths"
         raise RowError(
-            where, "row_value", f"'audio' is a URL, {_shown(value)}; 'shards build' reads files of this machine: {fix}"
+            where,
+            "row_value",
+            f"'audio' is a URL, {_shown(value)}",
+            fix=f"'shards build' reads files of this machine: {fix}",
         )
     parts = value.encode().split(b"/") if len(value) > _MAX_NAME_BYTES // 4 else []
     if sum(map(len, parts)) + len(parts) > _MAX_PATH_BYTES or any(len(part) > _MAX_NAME_BYTES for part in parts):

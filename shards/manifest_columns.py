@@ -1,4 +1,4 @@
-"""The columns of a manifest, and what to do about a table that has others."""
+"""The columns of a manifest, and advice for tables with other columns."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ REQUIRED = ("audio", "text", "lang")
 OPTIONAL = ("split", "speaker", "start", "end", "source")
 KNOWN = REQUIRED + OPTIONAL
 
-# What other tools call these columns.
+# Names that other tools use for these columns.
 _OTHER_NAMES = {
     "audio": ("path", "file", "filename", "file_name", "filepath", "audio_path", "audio_filepath", "audio_file", "wav"),
     "text": ("sentence", "transcript", "transcription", "transcripts", "txt", "raw_transcription", "normalized_text"),
     "lang": ("language", "lang_code", "lang_id", "iso", "iso639_3"),
 }
-# Of Common Voice's tables of sentences and of spontaneous speech: recording, transcript, folder of recordings.
+# Common Voice's tables of sentences and of spontaneous speech: recording column, transcript column, recordings folder.
 _COMMON_VOICE = (("path", "sentence", "clips"), ("audio_file", "transcription", "audios"))
 _SHOWN_NAMES = 12
 
 
 def columns_problem(found: Sequence[str], language: str | None) -> str | None:
-    """What is wrong with the names of a manifest's columns or an object's keys; None if nothing is."""
+    """Return what is wrong with the names of a manifest's columns or an object's keys; None if nothing is."""
     for name in found:
         plain = name.strip().lower()
         if name not in KNOWN and plain in KNOWN and plain not in found:
@@ -58,10 +58,10 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def common_voice_help(path: Path, header: Sequence[str]) -> str | None:
-    """How to build from a table of Common Voice; None if this is none.
+    """Return how to build from a Common Voice table; None if this is not one.
 
-    The command takes the columns by their numbers, which differ between releases. Beside the three splits of a release
-    it keeps them; of another table, such as validated.tsv, the splits are made by `shards build`.
+    The command selects columns by number, since numbers differ between releases. With all three splits of a release
+    present, it keeps them; for any other table, such as validated.tsv, `shards build` makes the splits.
     """
     kinds = [kind for kind in _COMMON_VOICE if {"client_id", *kind[:2]}.issubset(header)]
     if not kinds or {"audio", "text"}.issubset(header):
@@ -79,7 +79,7 @@ def common_voice_help(path: Path, header: Sequence[str]) -> str | None:
     folder = printable(str(path.parent))
     clips = printable(str(path.parent / clips_folder))
     return (
-        f"this is a table of Common Voice (client_id, {audio}, {text}), expected {', '.join(REQUIRED)}. "
+        f"this is a Common Voice table (client_id, {audio}, {text}), expected {', '.join(REQUIRED)}. "
         f"Make a manifest: (cd {shlex.quote(folder)} && awk '{program}' {shlex.join(names)}) > manifest.tsv\n"
         f"and build it with the language's ISO 639-3 code: mms-dist shards build manifest.tsv SHARDS --lang CODE "
         f"--audio-root {shlex.quote(clips)}"

@@ -1,4 +1,4 @@
-"""The lines of a manifest as fields by name: tab-separated values with a header, or JSON objects."""
+"""Parse the lines of a manifest to fields by name: tab-separated values with a header, or JSON objects."""
 
 from __future__ import annotations
 
@@ -15,66 +15,64 @@ from shards.file_content import stand_in_of
 from shards.file_names import printable
 from shards.source_rows import RowError, decode_text
 
-_UNCLOSED = (
-    'a field begins with " and does not end with it, and other lines have whole fields in double quotes; close it on '
-    'its line, and write a " within it twice'
-)
+_UNCLOSED = 'a field begins with " and does not end with it, and other lines have whole fields in double quotes'
+_UNCLOSED_FIX = 'close it on its line, and write a " within it twice'
 
-_WAY_FROM_ARRAY = "; an array is taken apart with: jq -c '.[]' FILE > manifest.jsonl"
+_ARRAY_FIX = "an array is taken apart with: jq -c '.[]' FILE > manifest.jsonl"
 
-# A line's number, and its fields or what is wrong with it.
+# A line number, and the fields of the line or the error in it.
 Line = tuple[int, dict[str, Any] | RowError]
 
 
 def raw_lines(path: Path) -> list[bytes]:
-    r"""The lines of a manifest, whichever of `\n`, `\r\n` and `\r` ends them, without a byte order mark.
+    r"""Read the lines of a manifest, ended by `\n`, `\r\n` or `\r`, without a byte order mark.
 
     Raises:
-        SourceError: if it can not be read or is no text in UTF-8.
+        SourceError: the file cannot be read or is not text in UTF-8.
     """
     shown = printable(str(path))
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise SourceError(f"manifest {shown} can not be read: {error.strerror or error}") from error
+        raise SourceError(f"manifest {shown} cannot be read: {error.strerror or error}") from error
     if data and (instead := stand_in_of(data, path.parent)):
-        raise SourceError(f"manifest {shown} {instead}")
+        raise SourceError(f"manifest {shown} {instead.found}", fix=instead.fix)
     if path.name.startswith("._"):
         raise SourceError(
-            f"manifest {shown} is a file of macOS metadata (AppleDouble)", fix=f"give {path.name[2:]} instead"
+            f"manifest {shown} is a macOS metadata file (AppleDouble)", fix=f"use {path.name[2:]} instead"
         )
     for magic, kind in ((b"\x1f\x8b", "compressed with gzip"), (b"PK\x03\x04", "a ZIP archive or a spreadsheet")):
         if data.startswith(magic):
-            raise SourceError(f"manifest {shown} is {kind}", fix="expected text: unpack it, or save it as .tsv")
+            raise SourceError(f"manifest {shown} is {kind}, expected text", fix="unpack it, or save it as .tsv")
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in data[:4]:
         target = shlex.quote(f"utf8-{printable(path.name)}")
         raise SourceError(
-            f"manifest {shown} is UTF-16, or no text",
-            fix=f"expected UTF-8. Convert it: iconv -f UTF-16 -t UTF-8 {shlex.quote(shown)} > {target}",
+            f"manifest {shown} is UTF-16, or not text, expected UTF-8",
+            fix=f"convert it: iconv -f UTF-16 -t UTF-8 {shlex.quote(shown)} > {target}",
         )
     return data.removeprefix(codecs.BOM_UTF8).splitlines()
 
 
 def tsv_header(lines: list[bytes], where: str) -> list[str]:
-    """The names of the columns.
+    """Return the names of the columns.
 
     Raises:
-        SourceError: if they are not UTF-8, or one is given twice.
+        SourceError: the names are not UTF-8, or one is given twice.
     """
     try:
         header = _fields(decode_text(lines[0], where), quoted=b'"' in lines[0]) if lines else []
     except csv.Error as error:
         raise SourceError(
-            f"{where}: a column's name begins with \" and does not end with it", fix='take the " out'
+            f'{where}: a column name begins with " and does not end with it', fix='remove the "'
         ) from error
     twice = next((name for name in header if name and header.count(name) > 1), None)
     if twice is not None:
-        raise SourceError(f"{where}: column {twice!r} is given twice", fix="leave one of them out, or rename it")
+        raise SourceError(f"{where}: column {twice!r} is given twice", fix="remove one of them, or rename it")
     return header
 
 
 def tsv_lines(lines: list[bytes], header: list[str], path: Path) -> Iterator[Line]:
-    """Every line below the header that holds anything, in order."""
+    """Yield every line below the header that is not blank, in order."""
     decoded = [(number, _decoded(line, f"{path}:{number}")) for number, line in enumerate(lines[1:], start=2)]
     text_column = header.index("text")
     texts = (line for _, line in decoded if isinstance(line, str))
@@ -88,24 +86,24 @@ def tsv_lines(lines: list[bytes], header: list[str], path: Path) -> Iterator[Lin
         try:
             fields = _fields(line, quoted=quoted)
         except csv.Error:
-            yield number, RowError(where, "row_fields", _UNCLOSED)
+            yield number, RowError(where, "row_fields", _UNCLOSED, fix=_UNCLOSED_FIX)
             continue
         if not any(field.strip() for field in fields):
             continue
         if len(fields) == len(header):
             if number in rests:
-                found = f"line {rests[number]} has no tab and may be the rest of this text; write a text on one line"
-                yield number, RowError(where, "row_fields", found)
+                found = f"line {rests[number]} has no tab and may be the rest of this text"
+                yield number, RowError(where, "row_fields", found, fix="write a text on one line")
                 continue
             yield number, dict(zip(header, fields, strict=True))
             continue
         found = f"{len(fields)} tab-separated {'field' if len(fields) == 1 else 'fields'}, the header has {len(header)}"
-        hint = "; a field in double quotes must end on its line" if '"' in line else ""
-        yield number, RowError(where, "row_fields", found + hint)
+        hint = "a field in double quotes must end on its line" if '"' in line else None
+        yield number, RowError(where, "row_fields", found, fix=hint)
 
 
 def _lines_without_tab(lines: Iterable[tuple[int, str | RowError]]) -> dict[int, int]:
-    """The lines of one field, each by the number of the line before it that holds anything."""
+    """Return the lines with only one field, by the number of the last line before them that is not blank."""
     found: dict[int, int] = {}
     previous = 0
     for number, line in lines:
@@ -118,7 +116,7 @@ def _lines_without_tab(lines: Iterable[tuple[int, str | RowError]]) -> dict[int,
 
 
 def jsonl_lines(lines: list[bytes], path: Path) -> Iterator[Line]:
-    """Every line that holds anything, in order."""
+    """Yield every line that is not blank, in order."""
     for number, line in enumerate(lines, start=1):
         where = f"{path}:{number}"
         text = _decoded(line, where)
@@ -133,21 +131,21 @@ def jsonl_lines(lines: list[bytes], path: Path) -> Iterator[Line]:
             yield number, RowError(where, "row_json", "objects or lists within each other, far too deep")
             continue
         except _KeyTwiceError as error:
-            yield number, RowError(where, "row_json", f"key {error.key!r} is given twice; leave one of them out")
+            yield number, RowError(where, "row_json", f"key {error.key!r} is given twice", fix="leave one of them out")
             continue
         except ValueError as error:
-            fix = _WAY_FROM_ARRAY if text.lstrip().startswith("[") else ""
-            yield number, RowError(where, "row_json", f"not JSON: {error}; expected one object a line{fix}")
+            fix = f"; {_ARRAY_FIX}" if text.lstrip().startswith("[") else ""
+            yield number, RowError(where, "row_json", f"not JSON: {error}", fix=f"expected one object a line{fix}")
             continue
         if isinstance(fields, dict):
             yield number, fields
         else:
             found = 'expected an object a line, as {"audio": …, "text": …, "lang": …}'
-            yield number, RowError(where, "row_json", found + (_WAY_FROM_ARRAY if isinstance(fields, list) else ""))
+            yield number, RowError(where, "row_json", found, fix=_ARRAY_FIX if isinstance(fields, list) else None)
 
 
 class _KeyTwiceError(ValueError):
-    """An object gives a key twice, of which json would keep the last."""
+    """An object gives a key twice. The json module would silently keep the last."""
 
     def __init__(self, key: str) -> None:
         super().__init__(key)
@@ -171,10 +169,10 @@ def _decoded(line: bytes, where: str) -> str | RowError:
 
 
 def _fields(line: str, *, quoted: bool) -> list[str]:
-    """The fields of a line.
+    """Split a line into fields.
 
     Raises:
-        csv.Error: if they are quoted, and one is not so to its end.
+        csv.Error: a quoted field does not end with a quote.
     """
     if not quoted or '"' not in line:
         return line.split("\t")
@@ -182,10 +180,10 @@ def _fields(line: str, *, quoted: bool) -> list[str]:
 
 
 def _quotes_enclose_fields(lines: Iterable[str], text_column: int) -> bool:
-    """Whether double quotes enclose fields, as spreadsheet programs write them, or are letters of the text.
+    """Whether double quotes enclose fields, as spreadsheet programs write them, or are part of the text.
 
-    They enclose where a field other than the text has them, or a tab lies between them. Where only texts have them,
-    they enclose if every text with a quote is written so.
+    They enclose fields if a field other than the text is enclosed, or a tab is between the quotes. If only texts have
+    quotes, they enclose fields if every text with a quote is enclosed.
     """
     enclosed = letters = False
     for line in lines:

@@ -1,4 +1,4 @@
-"""Which member of a sample is its recording, its JSON and its text, and what the last two say."""
+"""Find a sample's recording, JSON and text among its tar members, and parse the JSON and text."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ def _words(names: str) -> frozenset[str]:
     return frozenset(names.split())
 
 
-# What is read, the best kind of one clip first.
+# Formats that are read. If a clip has several, the first of these is used.
 AUDIO_EXTENSIONS = (
     *("flac", "wav", "mp3", "ogg", "opus", "oga", "aiff", "aif", "au", "w64", "caf"),
     *("sph", "nist", "aifc", "snd", "rf64", "voc", "wave", "mp2"),
 )
-# libsndfile reads none of these; most are read by ffmpeg, which converts them.
+# libsndfile reads none of these. ffmpeg converts most of them.
 UNREAD_AUDIO = _words(
     """3ga aa aac aax ac3 adts ape awb amr alac dsf dts eac3 m4a m4b m4p m4r mka mpc ra rm shn spx tta weba wma wv
     adpcm al alaw g711 g722 g723 g726 g729 gsm pcm qcp raw s16 s16le silk sln sln16 ul ulaw vox wv1 wv2"""
 )
 VIDEO = _words("3g2 3gp asf avi flv m2ts m4v mkv mov mp4 mpeg mpg mts ogv ts vob webm wmv")
-# A transcript is said in 30 seconds; a JSON may hold the times of its words as well.
+# Generous: a transcript covers 30 seconds of speech, and its JSON may also hold word times.
 MAX_TEXT_BYTES = 16 << 20
 
 _SHOWN_NAMES = 12
@@ -40,16 +40,16 @@ def is_audio(extension: str) -> bool:
 
 
 def is_unread(extension: str) -> bool:
-    """Whether a member with this extension is a recording of a kind that is not read: `m4a`, or `audio.m4a`."""
+    """Whether a member with this extension is a recording in a format that is not read: `m4a`, or `audio.m4a`."""
     kind = extension.rpartition(".")[2]
     return kind in UNREAD_AUDIO or kind in VIDEO
 
 
 def audio_extension(extensions: Collection[str]) -> str:
-    """The extension of the recording: a plain one, in the order of `AUDIO_EXTENSIONS`, or else the only `<name>.wav`.
+    """Return the extension of the recording: a plain one, in the order of `AUDIO_EXTENSIONS`, or the only `<name>.wav`.
 
     Raises:
-        Rejected: `incomplete`, if there is none, or several of which none goes before the others.
+        Rejected: `incomplete`, if there is no recording, or several of equal precedence.
     """
     for extension in AUDIO_EXTENSIONS:
         if extension in extensions:
@@ -57,8 +57,8 @@ def audio_extension(extensions: Collection[str]) -> str:
     dotted = [extension for extension in extensions if is_audio(extension)]
     if len({extension.rpartition(".")[0] for extension in dotted}) > 1:
         _reject(
-            f"it has several recordings, {_listed(dotted)}: webdataset takes all after the first dot of a name as "
-            "its kind; name them <key>.wav, with no dot in the key"
+            f"it has several recordings, {_listed(dotted)}: in webdataset, everything after the first dot of a name is "
+            "the extension; name them <key>.wav, with no dot in the key"
         )
     if not dotted:
         _reject(f"it has no audio member, only {_listed(extensions)}")
@@ -66,7 +66,7 @@ def audio_extension(extensions: Collection[str]) -> str:
 
 
 def member_with(extensions: Collection[str], kind: str) -> str | None:
-    """The extension of the JSON or text: `kind` itself, or else the only `<name>.<kind>`; None if there is none.
+    """Return the extension of the JSON or text: `kind`, or else the only `<name>.<kind>`; None if there is none.
 
     Raises:
         Rejected: `incomplete`, if there are several.
@@ -80,13 +80,14 @@ def member_with(extensions: Collection[str], kind: str) -> str | None:
 
 
 def info_in(members: Mapping[str, memoryview], *, strict: bool = False) -> dict[str, Any]:
-    """What the sample's JSON says; empty if it has none.
+    """Parse the sample's JSON; empty if it has none.
 
     Args:
-        strict: refuse a key that is there twice; an index is made so, and reading what it holds need not look again.
+        strict: reject repeated keys. Used when indexing, so that reading an indexed sample need not check again.
 
     Raises:
-        Rejected: `incomplete` if there are several JSON members, `too_large`, or `broken_text` if it is no JSON object.
+        Rejected: `incomplete` if there are several JSON members, `too_large`, or `broken_text` if the member is not a
+            JSON object.
     """
     extension = member_with(members, "json")
     if extension is None:
@@ -98,18 +99,18 @@ def info_in(members: Mapping[str, memoryview], *, strict: bool = False) -> dict[
     except RecursionError:
         raise Rejected("broken_text", "its JSON is nested too deeply") from None
     except ValueError as error:
-        raise Rejected("broken_text", f"its JSON can not be read ({error})") from error
+        raise Rejected("broken_text", f"its JSON cannot be read ({error})") from error
     if not isinstance(info, dict):
         raise Rejected("broken_text", "its JSON is not an object")
     return info
 
 
 def text_in(members: Mapping[str, memoryview]) -> str | None:
-    """What the sample's `.txt` says; None if it has none.
+    """Read the sample's `.txt`; None if it has none.
 
     Raises:
-        Rejected: `incomplete` if there are several, `too_large`, or `broken_text` if it is not text in UTF-8 (UTF-16 is
-            read if it begins with its mark).
+        Rejected: `incomplete` if there are several, `too_large`, or `broken_text` if it is not UTF-8 (UTF-16 is read if
+            it begins with a byte order mark).
     """
     extension = member_with(members, "txt")
     if extension is None:
@@ -126,7 +127,7 @@ def text_in(members: Mapping[str, memoryview]) -> str | None:
 
 
 def transcript_in(members: Mapping[str, memoryview], info: Mapping[str, Any], fields: Sequence[str | None]) -> str:
-    """The transcript: the first of `fields` of the JSON that the sample has; None among them is its `.txt`.
+    """Return the transcript: the first of `fields` that the sample's JSON has. None in `fields` means the `.txt`.
 
     Raises:
         Rejected: `incomplete` if the sample has none of them, or as `text_in` and `check_string`.
@@ -146,7 +147,7 @@ def transcript_in(members: Mapping[str, memoryview], info: Mapping[str, Any], fi
 
 
 def check_string(raw: Any) -> str:
-    """A transcript as it was found, if it is a string.
+    """Return a raw transcript if it is a string.
 
     Raises:
         Rejected: `broken_text`.
@@ -158,13 +159,13 @@ def check_string(raw: Any) -> str:
 
 
 def check_text(raw: str) -> str:
-    """A transcript as it was found, if all of it is text; looked at when a sample is indexed.
+    """Return a raw transcript if it is valid text. Called when a sample is indexed.
 
     Raises:
         Rejected: `broken_text`.
     """
     if "\0" in raw:
-        raise Rejected("broken_text", "its transcript holds zero bytes, as UTF-16 that is read as UTF-8 does")
+        raise Rejected("broken_text", "its transcript holds zero bytes, as if UTF-16 was read as UTF-8")
     if not raw.isascii():
         try:
             raw.encode()
@@ -176,14 +177,14 @@ def check_text(raw: str) -> str:
 
 def _check_size(data: memoryview, extension: str) -> None:
     if len(data) > MAX_TEXT_BYTES:
-        raise Rejected("too_large", f"its .{extension} has {len(data):,} bytes, at most {MAX_TEXT_BYTES:,} are read")
+        raise Rejected("too_large", f"its .{extension} has {len(data):,} bytes, limit {MAX_TEXT_BYTES:,}")
 
 
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} is there twice")
+        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} is repeated")
     return found
 
 

@@ -1,4 +1,4 @@
-"""The folder into which a build writes: made, locked, and left as it was where nothing came of it."""
+"""The output folder of a build: create it, lock it, and remove it again if nothing was written."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from filelock import FileLock, Timeout
 from shards.errors import ShardsError
 from shards.file_names import printable
 
-# Everything of a build that is not shards; reading never looks here.
+# Holds all files of a build except the shards. Readers ignore it.
 WORK_FOLDER = ".build"
 
 
 @contextlib.contextmanager
 def folder_for(output: Path) -> Iterator[None]:
-    """`output` with its work folder; of those folders that had to be made, none is left empty."""
+    """Create `output` with its work folder. On exit, remove the created folders that are empty."""
     made: list[Path] = []
     try:
         try:
@@ -25,19 +25,19 @@ def folder_for(output: Path) -> Iterator[None]:
             (output / WORK_FOLDER).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ShardsError(
-                f"{output} can not be made: {error.strerror}", fix="choose another folder for the shards"
+                f"{output} cannot be created: {error.strerror}", fix="choose another folder for the shards"
             ) from error
         yield
     finally:
         for folder in made:
-            with contextlib.suppress(OSError):  # it is not empty, or could not be made
+            with contextlib.suppress(OSError):  # it is not empty, or could not be created
                 folder.rmdir()
 
 
 @contextlib.contextmanager
 def only_build(path: Path, output: Path, language: str) -> Iterator[None]:
-    """The only build of this language; those of others may go on beside it."""
-    # A build beside this one, in which nothing was left, may just have taken the empty folder away.
+    """Hold the lock of this language. Other languages may be built at the same time."""
+    # A concurrent build that wrote nothing may just have removed the empty folder.
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path, timeout=0)
     try:
@@ -45,7 +45,7 @@ def only_build(path: Path, output: Path, language: str) -> Iterator[None]:
     except Timeout as error:
         raise ShardsError(
             f"another build is writing {language} to {output}",
-            fix="wait for it, or choose another folder for the shards",
+            fix="wait until it ends, or choose another folder for the shards",
         ) from error
     try:
         yield
@@ -55,12 +55,12 @@ def only_build(path: Path, output: Path, language: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def writing(language: str, output: Path) -> Iterator[None]:
-    """Turn what the system refuses into an error that names the file and says that finished work is kept."""
+    """Convert OSError into a ShardsError that names the file and says that finished shards are kept."""
     try:
         yield
     except OSError as error:
         file = f" ({printable(str(error.filename))})" if error.filename else ""
         raise ShardsError(
-            f"{language} can not be written to {printable(str(output))}: {error.strerror or error}{file}",
-            fix="fix that and run the same command again: finished shards are kept",
+            f"{language} cannot be written to {printable(str(output))}: {error.strerror or error}{file}",
+            fix="fix that and run the same command again (finished shards are kept)",
         ) from error

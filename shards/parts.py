@@ -1,4 +1,4 @@
-"""Finished shards and what is known of them: the rows of the sample table, kept beside a build until it is whole."""
+"""Finished shards of a build: each shard's index entry and rows of the sample table, saved until the build ends."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from shards.tar_survey import scan
 
 @dataclass(frozen=True, slots=True)
 class UtteranceFacts:
-    """What is known of an utterance besides where it lies; `samples` at 16 kHz.
+    """Facts about an utterance, except its position in the tar; `samples` at 16 kHz.
 
-    `length_unknown`: its recording does not tell its length, so that nobody can know whether it is whole.
+    `length_unknown`: the recording does not declare its length, so it may have been cut short.
     """
 
     key: str
@@ -34,10 +34,10 @@ class UtteranceFacts:
 
 @dataclass(slots=True)
 class ShardPart:
-    """One finished shard: its entry in the index, its rows by column, its drops, the characters of its text.
+    """One finished shard: its index entry, its rows by column, its drops, and the character counts of its text.
 
-    `length_unknown` are the keys of utterances whose recordings do not tell their length.
-    `consumed` counts the candidates of the split, kept or not, up to the end of this shard.
+    `length_unknown`: keys of utterances whose recordings do not declare their length.
+    `consumed`: number of candidates of the split, kept or not, up to the end of this shard.
     """
 
     split: str
@@ -49,7 +49,7 @@ class ShardPart:
     length_unknown: list[str] = field(default_factory=list)
 
     def select(self, kept: Sequence[int], texts: Sequence[str]) -> ShardPart:
-        """This part with only the rows `kept`, whose texts are `texts`."""
+        """Return this part with only the rows `kept`, whose texts are `texts`."""
         rows = {name: [values[row] for row in kept] for name, values in self.rows.items()}
         info = replace(self.info, samples=len(kept), seconds=_seconds(rows["samples"]))
         keys = set(rows["key"])
@@ -57,7 +57,7 @@ class ShardPart:
         return replace(self, rows=rows, info=info, characters=_count_characters(texts), length_unknown=unknown)
 
     def save(self, path: Path) -> None:
-        """Write as JSON, whole or not at all."""
+        """Write as JSON, atomically."""
         content = {
             "split": self.split,
             "info": asdict(self.info),
@@ -85,7 +85,7 @@ class ShardPart:
 
 
 def describe_shard(path: Path, name: str, split: str, utterances: Sequence[UtteranceFacts]) -> ShardPart:
-    """Sum a finished tar, which holds the utterances in this order, and tell where each lies in it."""
+    """Describe a finished tar that holds these utterances in this order: its checksum, and the position of each."""
     spans = scan(path)
     assert [span.key for span in spans] == [utterance.key for utterance in utterances]
     descriptor = os.open(path, os.O_RDONLY)
@@ -114,7 +114,7 @@ def shard_part(
     bytes: int,
     sha256: str,
 ) -> ShardPart:
-    """What is known of a tar of `bytes`, the utterances of which lie at `spans` and have these CRC-32 `checksums`."""
+    """Describe a tar of length `bytes`, given the `spans` and CRC-32 `checksums` of its utterances."""
     samples = [utterance.samples for utterance in utterances]
     rows: dict[str, list[Any]] = {
         "key": [utterance.key for utterance in utterances],
@@ -146,18 +146,18 @@ def _count_characters(texts: Sequence[str]) -> dict[str, int]:
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
+    """Return the SHA-256 of a file, in hexadecimal."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file under another name, bring it to the disk, and rename it; nothing is left of one that fails."""
+    """Write a file under a temporary name, sync it to disk, and rename it. Leaves no file if it fails."""
     write_together({path: data})
 
 
 def write_together(files: Mapping[Path, bytes]) -> None:
-    """As `write_atomically`, for files that belong together: none is renamed before all are on the disk."""
+    """As `write_atomically`, for files that belong together: none is renamed before all are on disk."""
     staged = {path: path.with_name(f".{path.name}.partial") for path in files}
     try:
         for path, data in files.items():

@@ -1,4 +1,4 @@
-"""Samples as they are stored to samples as they are trained on: 16 kHz, mono, 16 bits.
+"""Convert stored samples to the form used for training: 16 kHz, mono, 16 bits.
 
 Legend: `[S]` audio samples at 16 kHz; `[F, C]` samples of a recording as stored, by channel; `[F]` of one channel.
 """
@@ -14,17 +14,17 @@ Samples = NDArray[np.int16]
 
 
 def to_16_khz_mono(audio_FC: NDArray[np.float32], rate: int) -> Samples:
-    """Mix the channels down, resample with soxr at its "HQ" quality, and round to int16 `[S]`."""
+    """Mix down to mono, resample with soxr at its "HQ" quality, and round to int16 `[S]`."""
     return to_int16(resampled(mixed(audio_FC), rate))
 
 
 def mixed(audio_FC: NDArray[np.float32]) -> NDArray[np.float32]:
-    """All channels as one `[F]`."""
+    """Average all channels to one `[F]`."""
     return audio_FC.mean(axis=1, dtype=np.float32) if audio_FC.ndim == 2 else audio_FC
 
 
 def resampled(mono: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
-    """`[F]` at `rate` as `[S]`."""
+    """Resample `[F]` at `rate` to `[S]`."""
     if rate == SAMPLE_RATE:
         return mono
     import soxr
@@ -33,5 +33,5 @@ def resampled(mono: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
 
 
 def to_int16(mono: NDArray[np.float32]) -> Samples:
-    """-1 … 1 as integers; what is louder is clipped."""
+    """Convert -1 … 1 to integers, clipping louder samples."""
     return np.clip(np.rint(mono * 32768.0), -32768, 32767).astype(np.int16)

@@ -1,4 +1,4 @@
-"""From the rows of a source to the utterances of each language and split, before anything is decoded."""
+"""Plan a build: from the rows of a source to the utterances of each language and split, without decoding."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from shards.text_rules import TextRules, load_rules
 from shards.wording import counted
 
 _SLUG_CHARACTERS = 40
-# A sentence that a source puts into several splits stays in the first of these.
+# A sentence that a source puts into several splits is kept in the first of these.
 PRECEDENCE = ("test", "dev", "train")
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An utterance that passed every check that needs no audio."""
+    """An utterance that passed all checks that do not need the audio."""
 
     key: str
     audio: Path
@@ -42,7 +42,7 @@ class Candidate:
 
     @property
     def where(self) -> str:
-        """For messages: the recording, and the segment if it is one."""
+        """For messages: the recording, and the segment if there is one."""
         if self.start_seconds is None and self.end_seconds is None:
             return self.name
         return f"{self.name} [{self.start_seconds or 0} … {'end' if self.end_seconds is None else self.end_seconds} s]"
@@ -50,7 +50,7 @@ class Candidate:
 
 @dataclass(slots=True)
 class LanguagePlan:
-    """What is to be decoded for one language, in the order in which it will lie in the shards."""
+    """The utterances to decode for one language, in the order of the shards."""
 
     language: str
     rules: TextRules
@@ -59,7 +59,7 @@ class LanguagePlan:
 
     @property
     def total(self) -> int:
-        """Utterances of all splits."""
+        """Number of utterances in all splits."""
         return sum(map(len, self.candidates.values()))
 
 
@@ -74,7 +74,7 @@ def plan_languages(
     """Normalise, name, split and order the utterances of every language; a pure function of its arguments.
 
     Raises:
-        SourceError: if a recording is missing, or a language has no training utterance left.
+        SourceError: a recording is missing, or a language has no training utterances left.
     """
     by_language: dict[str, list[SourceRow]] = defaultdict(list)
     for row in rows:
@@ -87,7 +87,7 @@ def plan_languages(
         missing = counted(len(files.missing), "recording")
         raise SourceError(
             f"{missing} missing, the first is {printable(str(first.audio))} ({where})",
-            fix="correct the paths, give --audio-root, or leave out what is missing with --skip-missing-audio",
+            fix="correct the paths, give --audio-root, or skip missing recordings with --skip-missing-audio",
         )
     languages = by_language.keys() | {language for language in left_out if language}
     plans = [
@@ -107,18 +107,18 @@ def plan_languages(
 
 
 def no_training_utterances(language: str, drops: Drops, *, held_out: int) -> SourceError:
-    """The error for a language in which nothing is left to train on, but `held_out` utterances in dev and test."""
+    """Return the error for a language without training utterances; `held_out` counts those in dev and test."""
     found = {reason: entry for reason, entry in drops.as_dict().items() if reason not in NO_UTTERANCES}
-    reasons = ", ".join(f"{entry['count']} {reason} (as {entry['examples'][0]})" for reason, entry in found.items())
+    reasons = ", ".join(f"{entry['count']} {reason} (e.g. {entry['examples'][0]})" for reason, entry in found.items())
     fixes = [FIXES[reason] for reason in found]
     if held_out:
-        fixes.append(f"put some of the {counted(held_out, 'utterance')} of dev and test into train")
-    left = f"no training utterances left in {language}: left out {reasons or 'none'}"
-    return SourceError(left, ", ".join(fixes) or "give recordings with transcripts")
+        fixes.append(f"move some of the {counted(held_out, 'utterance')} of dev and test to train")
+    problem = f"no training utterances left in {language}: left out {reasons or 'none'}"
+    return SourceError(problem, ", ".join(fixes) or "add recordings with transcripts")
 
 
 class _Files:
-    """Which recordings are not there, with what is known of them, and which have no bytes."""
+    """The recordings that are missing, each with the cause if known, and those that are empty."""
 
     def __init__(self, paths: Iterable[Path]) -> None:
         self.missing: dict[Path, str] = {}
@@ -128,23 +128,23 @@ class _Files:
                 found = path.stat()
             except FileNotFoundError:
                 self.missing[path] = ""
-            except (OSError, ValueError) as error:  # ValueError: no file can have this name
+            except (OSError, ValueError) as error:  # ValueError: not a valid file name
                 self.missing[path] = getattr(error, "strerror", None) or str(error)
             else:
                 if stat.S_ISDIR(found.st_mode):
                     self.missing[path] = "it is a folder"
                 elif not stat.S_ISREG(found.st_mode):
-                    self.missing[path] = "it is no ordinary file"
+                    self.missing[path] = "it is not a regular file"
                 elif not found.st_size:
                     self.empty.add(path)
 
 
 def _instead_of(row: SourceRow, found: str) -> str:
-    """What is there instead of a missing recording, for its message."""
+    """Describe, for a message, what was found in place of a missing recording."""
     if not found and os.path.islink(row.audio):
         found = f"it is a link to {printable(os.readlink(row.audio))}"
     if not found and "\\" in row.name:
-        found = "write paths with / and not with \\"
+        found = "write paths with /, not with \\"
     return f"; {found}" if found else ""
 
 
@@ -158,7 +158,7 @@ def _plan_language(
         candidate = _candidate(row, files, normalise, plan.drops)
         if candidate is None:
             continue
-        # By its file as well: a manifest may write one name in two forms of Unicode.
+        # Compare files too, since a manifest may write one name in two Unicode forms.
         stretch = candidate.audio, candidate.start_seconds, candidate.end_seconds
         key = candidate.key if candidate.key in kept else stretches.get(stretch)
         if key is None:
@@ -168,7 +168,7 @@ def _plan_language(
             plan.drops.add("duplicate", candidate.where)
             first, split = kept[key]
             given = [name for name in PRECEDENCE if name in (split, row.split)]
-            kept[key] = first, given[0] if given else None  # what is once given to test is never trained on
+            kept[key] = first, given[0] if given else None  # if either row says test, never train on it
     splits = assign_splits([(candidate.text, split) for candidate, split in kept.values()], dev_fraction, test_fraction)
     for candidate, split in kept.values():
         assigned = splits[candidate.text]
@@ -177,7 +177,7 @@ def _plan_language(
         else:
             plan.candidates[assigned].append(candidate)
     for candidates in plan.candidates.values():
-        # Recordings in an order that depends on their names alone and mixes speakers; segments one after another.
+        # The order of recordings depends only on their names and mixes speakers. Segments follow one another.
         candidates.sort(key=lambda candidate: (_digest(candidate.name), candidate.start_seconds or 0.0, candidate.key))
     return plan
 
@@ -204,7 +204,7 @@ def _candidate(row: SourceRow, files: _Files, normalise: TextNormaliser, drops: 
         text=text,
         raw_text=row.text,
         speaker=row.speaker,
-        # An absolute path says more about the machine than about the recording.
+        # Drop the folders of an absolute path: they describe the machine, not the recording.
         source=row.source or (Path(row.name).name if Path(row.name).is_absolute() else row.name),
         start_seconds=row.start_seconds,
         end_seconds=row.end_seconds,
@@ -212,10 +212,10 @@ def _candidate(row: SourceRow, files: _Files, normalise: TextNormaliser, drops: 
 
 
 def utterance_key(row: SourceRow) -> str:
-    """A name that stays the same however the source grows, and is a valid file name everywhere.
+    """Return a key that does not change when the source grows, and is a valid file name on every system.
 
-    The recording's own name for people, and a digest of recording and segment to tell all apart. No dot, since
-    webdataset ends the key there; no capital, since some file systems fold them.
+    It is the recording's name, for readability, and a hash of recording and segment, for uniqueness. It has no dot,
+    since webdataset ends the key there, and no capitals, since some file systems ignore case.
     """
     plain = unicodedata.normalize("NFKD", Path(row.name).stem).encode("ascii", "ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")[:_SLUG_CHARACTERS] or "utterance"
@@ -223,11 +223,11 @@ def utterance_key(row: SourceRow) -> str:
 
 
 def assign_splits(texts: Sequence[tuple[str, str | None]], dev_fraction: float, test_fraction: float) -> dict[str, str]:
-    """The split of every distinct text, given `(text, split or None)` pairs: no sentence is in two.
+    """Assign every distinct text to one split, given `(text, split or None)` pairs.
 
-    A text with given splits gets the first of test, dev, train among them; the others are placed by a hash of the text
-    alone, so that a growing corpus never moves one. If a wanted split would be empty, the text with the nearest hash
-    goes there; train never is, as long as a text is free.
+    A text with given splits gets the first of test, dev, train among them. The others are assigned by a hash of the
+    text alone, so that a growing corpus never moves a text. If a requested split would be empty, it gets the text with
+    the closest hash. Train is never empty as long as some text has no given split.
     """
     given: dict[str, set[str]] = defaultdict(set)
     for text, split in texts:
@@ -247,7 +247,7 @@ def assign_splits(texts: Sequence[tuple[str, str | None]], dev_fraction: float, 
 
 
 def _fraction(text: str) -> float:
-    """A number in [0, 1) from the text alone."""
+    """Hash a text to a number in [0, 1)."""
     return (
         int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8, person=b"mms-dist split").digest(), "big") / 2**64
     )

@@ -1,4 +1,4 @@
-"""Work spread over processes, with results in the order of the work."""
+"""Run work in a pool of processes, with results in the order of the work."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ Result = TypeVar("Result")
 
 @contextmanager
 def process_pool(workers: int) -> Iterator[Executor | None]:
-    """A pool of processes; None for one worker: this process does it itself."""
+    """Yield a pool of processes; None for one worker, when this process does the work itself."""
     if workers <= 1:
         yield None
         return
-    # Not forked: a progress display has a thread.
+    # Spawn rather than fork, because a progress display runs a thread.
     context = multiprocessing.get_context("spawn")
     executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_follow_parent)
     try:
@@ -34,7 +34,7 @@ def process_pool(workers: int) -> Iterator[Executor | None]:
 
 
 def _follow_parent() -> None:
-    """Leave Ctrl-C to the parent, and end with it even if it was killed: a pool's workers would wait for ever."""
+    """Leave Ctrl-C to the parent, and exit with it even if it is killed. Otherwise the workers would wait forever."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def end_with_parent() -> None:
@@ -49,7 +49,7 @@ def _follow_parent() -> None:
 def in_order(
     executor: Executor | None, function: Callable[[Work], Result], work: Iterable[Work], workers: int
 ) -> Iterator[Result]:
-    """`map`, with a bound on the finished results that wait in memory."""
+    """Like `map`, with a limit on the finished results held in memory."""
     if executor is None:
         yield from map(function, work)
         return

@@ -1,4 +1,4 @@
-"""Any utterance of indexed shards, with one positioned read and nothing else touched.
+"""Read any utterance of indexed shards, with a single positioned read.
 
 Legend: `[S]` audio samples at 16 kHz.
 """
@@ -38,9 +38,9 @@ class RawUtterance:
 
 
 class ShardReader:
-    """Reads utterances by their row; safe for several threads, and for processes forked from this one.
+    """Reads utterances by row. Safe to use from several threads, and in processes forked from this one.
 
-    Remote shards are fetched whole into `cache` at their first use (None: one in the temporary folder).
+    Remote shards are downloaded completely into `cache` at first use (None: a cache in the temporary folder).
     """
 
     def __init__(self, index: ShardIndex, cache: ShardCache | None = None) -> None:
@@ -53,14 +53,14 @@ class ShardReader:
     def read(
         self, language: str, split: str, row: int, *, allocate: Callable[[int], Samples] = new_samples
     ) -> RawUtterance:
-        """The utterance in a row of `index.language(language).table(split)` (its `rows`, if it was selected).
+        """Read the utterance in a row of `index.language(language).table(split)` (after `select`, one of its `rows`).
 
-        `allocate` gives the memory to decode into, for callers that use theirs again.
+        `allocate` returns the memory to decode into, for callers that reuse their own.
 
         Raises:
-            DamagedSampleError: if its bytes are not those that were indexed, or can not be decoded.
-            TruncatedShardError: if its shard is missing or ends before it.
-            StorageError: if its shard can not be read or fetched.
+            DamagedSampleError: the bytes differ from those that were indexed, or cannot be decoded.
+            TruncatedShardError: the shard is missing or ends before the utterance.
+            StorageError: the shard cannot be read or fetched.
         """
         place = self._places.get((language, split)) or self._place(language, split)
         table = place.table
@@ -70,29 +70,31 @@ class ShardReader:
         try:
             span = os.pread(descriptor.number, size, int(table.offset[row]))
         except OSError as error:
-            raise StorageError(f"shard {place.url(number)} can not be read: {error.strerror}") from error
+            raise StorageError(f"shard {place.url(number)} cannot be read: {error.strerror}") from error
         if len(span) < size:
             raise place.truncated(number, os.fstat(descriptor.number).st_size)
+        key = str(table.keys[row])
         try:
             if zlib.crc32(span) != table.crc32[row]:
                 raise ValueError("its bytes are not those that were indexed (CRC-32 differs)")
             parsed = place.parse(members_of(span), allocate)
-            if len(parsed.audio) != table.samples[row]:
-                raise ValueError(
-                    f"decodes to {len(parsed.audio)} samples, its index says {table.samples[row]}, as it does where an "
-                    f"earlier version indexed recordings that do not tell their length right; {place.fix}"
-                )
         except (ValueError, Rejected, UndecodableError) as error:
-            raise DamagedSampleError(language, str(table.keys[row]), place.url(number), str(error), int(row)) from error
-        return RawUtterance(language, str(table.keys[row]), parsed.audio, parsed.text, parsed.info)
+            raise DamagedSampleError(language, key, place.url(number), str(error), int(row)) from error
+        if len(parsed.audio) != table.samples[row]:
+            found = (
+                f"decodes to {len(parsed.audio)} samples, its index says {table.samples[row]} (an earlier version may "
+                "have indexed a recording that declares a wrong length)"
+            )
+            raise DamagedSampleError(language, key, place.url(number), found, int(row), fix=place.fix)
+        return RawUtterance(language, key, parsed.audio, parsed.text, parsed.info)
 
     def check_sizes(self, language: str, split: str) -> None:
-        """See that every shard of a split is there and as long as the index says, without reading any.
+        """Check that every shard of a split exists and has the length in the index, without reading any.
 
-        A place that can not tell a length (a pipe, some servers) is checked when the shard is fetched.
+        If the length cannot be queried (a pipe, some servers), it is checked when the shard is fetched.
 
         Raises:
-            TruncatedShardError: naming the first that is not, and what fixes it.
+            TruncatedShardError: names the first shard that does not, and the fix.
         """
         place = self._place(language, split)
         for number, shard in enumerate(place.shards):
@@ -137,11 +139,11 @@ class ShardReader:
         except FileNotFoundError as error:
             raise place.truncated(number, None) from error
         except OSError as error:
-            raise StorageError(f"shard {path} can not be opened: {error.strerror}") from error
+            raise StorageError(f"shard {path} cannot be opened: {error.strerror}") from error
 
 
 class _Place:
-    """One split of one language, with everything that reading a row takes at hand."""
+    """One split of one language, with everything needed to read a row."""
 
     def __init__(
         self, index: LanguageIndex, table: SampleTable, shards: tuple[ShardInfo, ...], parse: SampleParser
@@ -150,7 +152,7 @@ class _Place:
         self.shards = shards
         self.parse = parse
         self.fix = index.fix
-        self._mend = f"{index.fix}; 'mms-dist shards verify {index.root}' lists all that is wrong"
+        self._truncated_fix = f"{index.fix} ('mms-dist shards verify {index.root}' lists everything that is wrong)"
         self._urls = [index.shard_url(shard) for shard in shards]
 
     def url(self, number: int) -> str:
@@ -161,12 +163,12 @@ class _Place:
             self._urls[number],
             bytes_found=found,
             bytes_expected=self.shards[number].bytes,
-            fix=fix_of(storage.local_path(self._urls[number]), self._mend),
+            fix=fix_of(storage.local_path(self._urls[number]), self._truncated_fix),
         )
 
 
 class _Descriptor:
-    """An open file that closes with its last user, so that no thread reads from a number that was reused."""
+    """An open file that is closed with its last user, so that no thread reads from a reused descriptor number."""
 
     def __init__(self, number: int) -> None:
         self.number = number

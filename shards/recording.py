@@ -1,4 +1,4 @@
-"""A recording in any container: its parts decoded one after another, whole or in segments.
+"""Decode a recording in any container, completely or in segments.
 
 Legend: `[S]` audio samples at 16 kHz; `[F, C]` samples of a recording as stored, by channel.
 """
@@ -21,35 +21,35 @@ from shards.containers.layout import Part, Shortfall
 from shards.containers.source import ByteSource, FileSource, Stretch
 from shards.pcm import Samples, mixed, resampled, to_int16
 
-# What is louder than full scale by less than this was mixed too loud, and is clipped; beyond it the scale is another.
+# Float samples up to this peak were mixed too loud and are clipped. Above it, they have another scale.
 _LOUDEST = 4.0
 _FLOAT_SUBTYPES = ("FLOAT", "DOUBLE")
-# libsndfile says that it can go back in these, and can not.
+# libsndfile reports that it can seek backwards in these, but it cannot.
 _FORWARD_SUBTYPES = ("DWVW_12", "DWVW_16", "DWVW_24")
 _MPEG_FRAME_SAMPLES = 1152
-# A frame may lean on 511 bytes in front of it, and the shortest frames have 24.
+# A frame may use data from the 511 bytes before it, and the shortest frames have 24 bytes.
 _MPEG_LEAD_SAMPLES = 32 * _MPEG_FRAME_SAMPLES
-# Samples of all channels that are read at once where a length is not to be trusted.
+# Samples of all channels to read at once where the length is not reliable.
 _BLOCK_SAMPLES = 1 << 22
-# No encoder packs more samples into a byte; more are a damaged header, for which no memory is asked.
+# No encoder stores more samples per byte. A header that declares more is damaged, and no memory is allocated for it.
 _MAX_SAMPLES_PER_BYTE = 8192
 
 
 class Recording:
-    """An open recording from which segments are cut without decoding it again for each.
+    """An open recording. Segments cut in order do not decode it again from the start.
 
     Args:
-        place: its path, or its bytes.
+        place: the path or the bytes of the recording.
 
     Raises:
-        UndecodableError: at opening, if it is not audio that libsndfile reads.
+        UndecodableError: on opening, if it is not audio that libsndfile reads.
     """
 
     def __init__(self, place: Path | ByteSource) -> None:
         try:
             self._source = FileSource(place) if isinstance(place, Path) else place
         except OSError as error:
-            raise UndecodableError(f"can not be read: {error.strerror}") from error
+            raise UndecodableError(f"cannot be read: {error.strerror}") from error
         try:
             layout = layout_of(self._source)
             self._shortfall = layout.shortfall
@@ -58,7 +58,7 @@ class Recording:
             self._reading = self._parts[0]
         except OSError as error:
             self._source.close()
-            raise UndecodableError(f"can not be read: {error.strerror}") from error
+            raise UndecodableError(f"cannot be read: {error.strerror}") from error
         except UndecodableError:
             self._source.close()
             raise
@@ -78,31 +78,31 @@ class Recording:
 
     @property
     def rate(self) -> int:
-        """Samples a second, the fewest if it has parts of several rates."""
+        """Sample rate in Hz; the lowest, if parts have different rates."""
         return min(part.rate for part in self._parts)
 
     @property
     def seconds(self) -> float:
-        """Length of what is there."""
+        """Length of the audio that is present."""
         return sum(part.seconds for part in self._parts)
 
     @property
     def promised_seconds(self) -> float:
-        """Length that the container tells; without end if it was cut short and tells none."""
+        """Length that the container declares; infinite if it was cut short and declares none."""
         if self._shortfall is None:
             return self.seconds
         return math.inf if self._shortfall.promised_seconds is None else self._shortfall.promised_seconds
 
     @property
     def cut_short(self) -> str | None:
-        """How much is there of how much, if it was cut short."""
+        """If the recording was cut short, how much of it is present; else None."""
         return None if self._shortfall is None else self._shortfall.describe(self.seconds)
 
     def all(self) -> Samples:
-        """The whole recording.
+        """Decode the whole recording.
 
         Raises:
-            CutShortError: if it ends before its container says.
+            CutShortError: the recording ends before the length its container declares.
             UndecodableError: as `cut`.
         """
         if self.cut_short is not None:
@@ -110,11 +110,11 @@ class Recording:
         return _joined([self._read(part, 0, None) for part in self._parts], [part.rate for part in self._parts])
 
     def cut(self, start_seconds: float, end_seconds: float | None) -> Samples:
-        """16 kHz mono int16 `[S]` between two times (None: to the end).
+        """Decode 16 kHz mono int16 `[S]` between two times (None: to the end).
 
         Raises:
-            UndecodableError: if the recording can not be decoded there, ends before its container says, or holds
-                samples that are not finite or not scaled to -1 … 1.
+            UndecodableError: the recording cannot be decoded there, ends before its declared length, or holds samples
+                that are not finite or not scaled to -1 … 1.
         """
         if start_seconds == 0 and end_seconds is None:
             return self.all()
@@ -131,7 +131,7 @@ class Recording:
         return _joined(pieces, rates)
 
     def _read(self, part: _OpenPart, first: int, last: int | None) -> NDArray[np.float32]:
-        # One decoder at a time: a chain may have thousands of parts.
+        # Keep only one decoder open, since a chain may have thousands of parts.
         if part is not self._reading:
             self._reading.close()
             self._reading = part
@@ -149,7 +149,7 @@ class Recording:
 
 
 def _joined(pieces: Sequence[NDArray[np.float32]], rates: Sequence[int]) -> Samples:
-    """Pieces `[F, C]` one behind another as 16 kHz mono; those of one rate are resampled together."""
+    """Join pieces `[F, C]` to 16 kHz mono. Consecutive pieces of the same rate are resampled together."""
     found = []
     for rate, group in itertools.groupby(zip(rates, pieces, strict=True), key=lambda entry: entry[0]):
         mono = [mixed(piece) for _, piece in group]
@@ -160,9 +160,9 @@ def _joined(pieces: Sequence[NDArray[np.float32]], rates: Sequence[int]) -> Samp
 
 
 class _SteadyFile(soundfile.SoundFile):
-    """A file that goes to another place only when it is told to.
+    """A sound file that seeks only when asked to.
 
-    soundfile goes to where it is after every read, by which some decoders lose what they had.
+    soundfile seeks to the current position after every read, and some decoders lose their state by that.
     """
 
     def seekable(self) -> bool:
@@ -175,7 +175,7 @@ class _SteadyFile(soundfile.SoundFile):
 
 
 class _OpenPart:
-    """One part of a recording that libsndfile has open."""
+    """One part of a recording, opened with libsndfile."""
 
     def __init__(self, source: ByteSource, part: Part) -> None:
         self._source = source
@@ -185,9 +185,9 @@ class _OpenPart:
         frames = self._file.frames if part.frames is None else part.frames
         if not 0 <= frames <= (part.stop - part.start) * _MAX_SAMPLES_PER_BYTE:
             self._file.close()
-            raise UndecodableError(f"its header promises {frames:,} samples in {part.stop - part.start:,} bytes")
+            raise UndecodableError(f"its header declares {frames:,} samples in {part.stop - part.start:,} bytes")
         self.frames: int = frames
-        # As libsndfile counts, with what the encoder put in front.
+        # As libsndfile counts it, including the encoder delay.
         self._position = 0
 
     @property
@@ -206,15 +206,15 @@ class _OpenPart:
                 raise UndecodableError(f"it is {ogg.FLAC_IN_OGG}") from error
             raise UndecodableError(_reason(error)) from error
         if opened.samplerate <= 0 or opened.channels <= 0:
-            raise UndecodableError(f"its header says {opened.samplerate} Hz and {opened.channels} channels")
+            raise UndecodableError(f"its header declares {opened.samplerate} Hz and {opened.channels} channels")
         return opened
 
     def read(self, first: int, last: int | None) -> NDArray[np.float32]:
-        """Float samples `[F, C]` of a range (None: to the end).
+        """Decode float samples `[F, C]` of a range (None: to the end).
 
         Raises:
-            CutShortError: if fewer are there.
-            UndecodableError: if they can not be decoded, are not finite, or not scaled to -1 … 1.
+            CutShortError: fewer samples are present.
+            UndecodableError: the samples cannot be decoded, are not finite, or not scaled to -1 … 1.
         """
         wanted = (self.frames if last is None else last) - first
         if self._file.closed:
@@ -228,10 +228,10 @@ class _OpenPart:
                 stored = np.concatenate([stored, rest]) if len(rest) else stored
         except (soundfile.LibsndfileError, RuntimeError) as error:
             raise self._failure(error, first, wanted) from error
-        # What a decoder of MPEG leaves out where frames are damaged is not a matter of the end.
+        # An MPEG decoder skips damaged frames anywhere, so a few missing samples do not mean that the end is missing.
         tolerated = 2 * _MPEG_FRAME_SAMPLES if self._part.endless else 0
         if len(stored) < wanted - tolerated:
-            shortfall = Shortfall(f"{wanted:,} samples promised, {len(stored):,} there", wanted / self.rate)
+            shortfall = Shortfall(f"{wanted:,} samples declared, {len(stored):,} present", wanted / self.rate)
             raise CutShortError(shortfall.describe(len(stored) / self.rate))
         if self._file.subtype in _FLOAT_SUBTYPES:
             _check_scale(stored)
@@ -240,7 +240,7 @@ class _OpenPart:
     def _go_to(self, place: int) -> None:
         if place == self._position:
             return
-        # What is behind the place that a decoder of MPEG goes to needs some of the frames in front of it.
+        # After a seek, an MPEG decoder needs some frames before the position to decode it correctly.
         nearby = max(place - _MPEG_LEAD_SAMPLES, 0) if self._part.endless else place
         if self._file.can_go_back and not nearby <= self._position < place:
             self._file.seek(nearby)
@@ -253,7 +253,7 @@ class _OpenPart:
             pass
 
     def _read(self, frames: int) -> NDArray[np.float32]:
-        """The next samples `[F, C]`, fewer at the end."""
+        """Read the next samples `[F, C]`; fewer at the end."""
         blocks = []
         limit = max(_BLOCK_SAMPLES // self._file.channels, 1)
         while True:
@@ -265,7 +265,7 @@ class _OpenPart:
                 return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
 
     def _failure(self, error: Exception, first: int, wanted: int) -> UndecodableError:
-        """Whether a decoder failed because the last frame is not whole, or for damage within."""
+        """Return the error for a decoder failure: cut short if only the last frame is incomplete, else damaged."""
         sure = self._part.sure_frames
         if sure is None or first + wanted <= sure or not self._decodes_up_to(sure):
             return UndecodableError(_reason(error))
@@ -295,13 +295,13 @@ def _check_scale(stored: NDArray[np.float32]) -> None:
     if peak > _LOUDEST:
         reached = f"{peak:,.0f}" if peak >= 100 else f"{peak:.1f}"
         raise FloatScaleError(
-            f"its float samples reach {reached}, expected -1 … 1; scale them (by 1/32768, if they were made of 16-bit "
-            "integers)"
+            f"its float samples reach {reached}, expected -1 … 1; scale them (by 1/32768, if they were converted from "
+            "16-bit integers)"
         )
 
 
 def _reason(error: Exception) -> str:
-    """What libsndfile says, without the name of our own object."""
+    """Return libsndfile's message, without the name of our own object."""
     text = error.error_string if isinstance(error, soundfile.LibsndfileError) else str(error)
     text = " ".join(text.split()).rstrip(".").removeprefix("Error : ").removeprefix("Error: ")
-    return f"libsndfile can not read it: {text or 'it does not say why'}"
+    return f"libsndfile cannot read it: {text or 'no reason given'}"

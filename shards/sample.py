@@ -1,4 +1,4 @@
-"""One utterance as the members of a tar, and back.
+"""Convert an utterance to tar members, and back.
 
 Legend: `[S]` audio samples at 16 kHz.
 """
@@ -17,7 +17,7 @@ from shards.text import stored_normaliser
 
 
 def members_to_write(key: str, audio_flac: bytes, info: Mapping[str, Any]) -> dict[str, Any]:
-    """What webdataset's `TarWriter` takes; keys of the JSON are sorted, so that equal samples are equal bytes."""
+    """Return the input for webdataset's `TarWriter`. JSON keys are sorted, so that equal samples give equal bytes."""
     text = json.dumps(info, ensure_ascii=False, sort_keys=True)
     return {"__key__": key, "flac": audio_flac, "json": text.encode("utf-8")}
 
@@ -25,7 +25,7 @@ def members_to_write(key: str, audio_flac: bytes, info: Mapping[str, Any]) -> di
 def info_of(
     *, text: str, raw_text: str, language: str, samples: int, speaker: str | None, source: str | None
 ) -> dict[str, Any]:
-    """The JSON of a sample (DESIGN section 5)."""
+    """Return the JSON of a sample (DESIGN section 5)."""
     info: dict[str, Any] = {"text": text, "lang": language, "duration": round(samples / SAMPLE_RATE, 6)}
     optional = {"raw_text": raw_text if raw_text != text else None, "speaker": speaker, "source": source}
     return info | {name: value for name, value in optional.items() if value is not None}
@@ -33,7 +33,7 @@ def info_of(
 
 @dataclass(frozen=True)
 class Parsed:
-    """What one sample holds."""
+    """The content of one sample."""
 
     info: dict[str, Any]
     text: str
@@ -41,11 +41,11 @@ class Parsed:
 
 
 class SampleParser:
-    """From a sample's members to its text and audio.
+    """Parses a sample's members to its text and audio.
 
-    Our own shards have `flac` and `json` with the training text in `text`. Foreign ones have any audio, and their
-    transcript in one of some fields of `json`, or in `txt` (None among the fields); their text is normalised here if
-    `normaliser` is given.
+    Our own shards have `flac`, and `json` with the training text in `text`. Foreign shards have audio in any format,
+    and the transcript in one of several `json` fields, or in `txt` (None in `text_fields`). Their text is normalised
+    here if `normaliser` is given.
     """
 
     def __init__(
@@ -56,28 +56,28 @@ class SampleParser:
 
     @classmethod
     def of(cls, language: str, reading: Mapping[str, Any]) -> SampleParser:
-        """The parser for an index's `reading` entry (empty: our own shards)."""
+        """Create the parser for an index's `reading` entry (empty: our own shards)."""
         if not reading:
             return cls()
         normaliser = stored_normaliser(reading["text_rules"]) if reading["normalise"] else None
         return cls(text_fields=reading.get("text_fields", [reading["text_field"]]), normaliser=normaliser)
 
     def __call__(self, members: Mapping[str, memoryview], allocate: Callable[[int], Samples] = new_samples) -> Parsed:
-        """Decode one sample, its audio in memory from `allocate`.
+        """Decode one sample, with its audio in memory from `allocate`.
 
         Raises:
-            Rejected: if a member or the text field is missing, the JSON is broken, or the transcript can not be
+            Rejected: a member or the text field is missing, the JSON is broken, or the transcript cannot be
                 normalised.
-            UndecodableError: if the audio can not be decoded.
+            UndecodableError: the audio cannot be decoded.
         """
         info = info_in(members)
         text = self.normalise(transcript_in(members, info, self._text_fields))
         return Parsed(info, text, decode(members[audio_extension(members)], allocate))
 
     def normalise(self, raw: str) -> str:
-        """The training text of a transcript.
+        """Return the training text of a transcript.
 
         Raises:
-            Rejected: if it can not be normalised.
+            Rejected: the transcript cannot be normalised.
         """
         return self._normaliser(raw) if self._normaliser else raw

@@ -1,4 +1,4 @@
-"""What a shard holds: constants, language codes, and the arithmetic between samples, frames and labels."""
+"""The schema of shards: constants, language codes, and the relation between samples, frames and labels."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ INDEX_NAME = "index.json"
 TABLE_NAME = "samples.parquet"
 VOCABULARY_NAME = "vocab.json"
 
-# (kernel, stride) of the seven convolutions in front of every wav2vec 2.0 and MMS encoder:
+# (kernel, stride) of the seven convolutions before every wav2vec 2.0 and MMS encoder:
 # Baevski et al. 2020, https://arxiv.org/abs/2006.11477, section 4.2.
 FRONT_END = ((10, 5), (3, 2), (3, 2), (3, 2), (3, 2), (2, 2), (2, 2))
 
@@ -40,7 +40,7 @@ def frames_of(samples: int) -> int: ...
 @overload
 def frames_of(samples: NDArray[np.integer]) -> NDArray[np.int64]: ...
 def frames_of(samples: int | NDArray[np.integer]) -> int | NDArray[np.int64]:
-    """Output frames of the front end for `samples` audio samples at 16 kHz (0 if there are too few for one)."""
+    """Return the front end's output frames for `samples` audio samples at 16 kHz (0 if too few for one frame)."""
     length = np.asarray(samples, dtype=np.int64)
     for kernel, stride in FRONT_END:
         length = np.maximum((length - kernel) // stride + 1, 0)
@@ -48,7 +48,7 @@ def frames_of(samples: int | NDArray[np.integer]) -> int | NDArray[np.int64]:
 
 
 def required_frames(label_ids: Sequence[int] | str) -> int:
-    """Fewest frames with which CTC can emit these labels: one each, and a blank between equal neighbours.
+    """Return the minimum frames with which CTC can emit these labels: one each, and a blank between equal neighbours.
 
     Graves et al. 2006, section 3: https://www.cs.toronto.edu/~graves/icml_2006.pdf
     """
@@ -57,15 +57,15 @@ def required_frames(label_ids: Sequence[int] | str) -> int:
 
 
 def parse_language(code: str) -> str:
-    """`code` itself if it is ISO 639-3, optionally with a script or dialect as MMS writes them.
+    """Return `code` if it is ISO 639-3, optionally with a script or dialect as MMS writes them.
 
     Raises:
-        ShardsError: if it is not, naming what was expected.
+        ShardsError: it is not; names what was expected.
     """
     if _LANGUAGE.fullmatch(code):
         return code
     if hint := advice(code):
-        raise ShardsError(f"language code {code!r} is not ISO 639-3: expected three lower-case letters", fix=f"{hint}")
+        raise ShardsError(f"language code {code!r} is not ISO 639-3: expected three lower-case letters", fix=hint)
     raise ShardsError(
         f"language code {code!r} is not ISO 639-3: expected three lower-case letters such as 'ron' (not 'ro', "
         "'RON' or 'Romanian'), optionally with a script as in 'srp-script_latin'"
@@ -73,10 +73,10 @@ def parse_language(code: str) -> str:
 
 
 def parse_split(split: str) -> str:
-    """`split` itself if it is one of `SPLITS`; common other names of them are understood.
+    """Return the split that `split` names: one of `SPLITS`, or another common name for one of them.
 
     Raises:
-        ShardsError: if it is none of them.
+        ShardsError: the name is unknown.
     """
     if split.lower() in _SPLIT_NAMES:
         return _SPLIT_NAMES[split.lower()]

@@ -1,4 +1,4 @@
-"""What every source gives: its utterances before anything was decoded, and all else that was found in it."""
+"""The output of every source: its utterances, not yet decoded, and everything else found in it."""
 
 from __future__ import annotations
 
@@ -12,33 +12,38 @@ from pathlib import Path
 from shards.drops import NO_UTTERANCES, Drops
 from shards.errors import SourceError
 
-# A folder that holds these alone, as `doc` with its readme.txt, is no language.
+# A folder that holds only such files, for example `doc` with readme.txt, is not a language.
 _OF_NO_LANGUAGE = (*NO_UTTERANCES, "missing_audio")
-# Longer than any utterance; a field of this length is a mistake, such as a quote that was never closed.
+# No utterance is this long. A longer field is a mistake, such as a missing closing quote.
 MAX_FIELD_CHARACTERS = 100_000
 
 _HALF_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class RowError(SourceError):
-    """One row of a source can not be used; `reason` is one of `drops.REASONS`. The others can, if the user says so."""
+    """One row of a source is unusable. The user may choose to skip such rows.
 
-    def __init__(self, where: str, reason: str, problem: str, fix: str | None = None) -> None:
-        super().__init__(f"{where}: {problem}", fix)
-        self.where = where
+    Attributes:
+        reason: one of `drops.REASONS`.
+        detail: what was found and the fix, without the place.
+    """
+
+    def __init__(self, where: str, reason: str, found: str, fix: str | None = None) -> None:
+        super().__init__(f"{where}: {found}", fix)
         self.reason = reason
-        self.problem = problem
+        self.detail = found if fix is None else f"{found}; {fix}"
+        self._given = (where, reason, found, fix)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return RowError, (self.where, self.reason, self.problem, self.fix)
+        return RowError, self._given
 
 
 @dataclass(frozen=True, slots=True)
 class SourceRow:
-    """One utterance. `name` is its recording as the source writes it; `where` says where in the source it was found.
+    """One utterance. `name` is the recording's path as the source writes it; `where` is the place in the source.
 
-    `text` is None if there is none, and `detail` then says what is there instead; `start_seconds`/`end_seconds` cut a
-    segment from a longer recording.
+    `text` is None if there is no transcript; `detail` then says what was found instead. `start_seconds` and
+    `end_seconds` select a segment of a longer recording.
     """
 
     audio: Path
@@ -56,10 +61,10 @@ class SourceRow:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """Something in a source that is no utterance to build, by its reason (`drops.REASONS`).
+    """Something in a source that is left out of the build, with its reason (`drops.REASONS`).
 
-    `language` is None where it can not be told; `kind` is that of a recording that is not read, as `.m4a`; `line` is
-    that of a manifest.
+    `language` is None if unknown; `kind` is the extension of a recording that is not read, such as `.m4a`; `line` is
+    the line of a manifest.
     """
 
     reason: str
@@ -70,7 +75,7 @@ class LeftOut:
 
 
 class SourceRows(list[SourceRow]):
-    """The utterances of a source, in its order; `left_out` is all else that was found, `notes` are for people."""
+    """The utterances of a source, in its order. `left_out`: everything else found; `notes`: remarks for the user."""
 
     def __init__(self, rows: Iterable[SourceRow], left_out: Iterable[LeftOut] = (), notes: Iterable[str] = ()) -> None:
         super().__init__(rows)
@@ -79,13 +84,13 @@ class SourceRows(list[SourceRow]):
 
     @property
     def languages(self) -> set[str]:
-        """All of which there is a recording or a line, even if none can be used."""
+        """All languages with a recording or a line, even if none is usable."""
         return {row.language for row in self} | {
             item.language for item in self.left_out if item.language and item.reason not in _OF_NO_LANGUAGE
         }
 
     def of_languages(self, codes: Collection[str]) -> SourceRows:
-        """Only these languages, and what was left out of no language."""
+        """Return only these languages, and what was left out without a known language."""
         return SourceRows(
             (row for row in self if row.language in codes),
             (item for item in self.left_out if item.language is None or item.language in codes),
@@ -93,12 +98,12 @@ class SourceRows(list[SourceRow]):
         )
 
     def without_split(self) -> dict[str, int]:
-        """Of languages in which some utterances have a split, how many have none."""
+        """Return the number of utterances without a split, for languages in which others have one."""
         given = {row.language for row in self if row.split}
         return dict(sorted(Counter(row.language for row in self if not row.split and row.language in given).items()))
 
     def drops(self) -> dict[str | None, Drops]:
-        """What was left out, by language; under None, what belongs to none of `languages`."""
+        """Return what was left out, by language; under None, what belongs to none of `languages`."""
         languages = self.languages
         found: dict[str | None, Drops] = {}
         for item in self.left_out:
@@ -108,10 +113,10 @@ class SourceRows(list[SourceRow]):
 
 
 def decode_text(data: bytes, where: str) -> str:
-    """UTF-8 as text.
+    """Decode UTF-8.
 
     Raises:
-        RowError: if it is not UTF-8.
+        RowError: the data is not UTF-8.
     """
     try:
         return data.decode("utf-8")
@@ -121,33 +126,34 @@ def decode_text(data: bytes, where: str) -> str:
         raise RowError(
             where,
             "row_encoding",
-            f"{found}: {error.reason} {data[error.start]:#04x} at byte {error.start + 1}; convert the file from the "
-            f"encoding that it has, as with: iconv -f {encoding} -t UTF-8",
+            f"{found}: {error.reason} {data[error.start]:#04x} at byte {error.start + 1}",
+            fix=f"convert the file from the encoding that it has, as with: iconv -f {encoding} -t UTF-8",
         ) from error
 
 
 def check_text(text: str, name: str, where: str) -> str:
-    """`text` itself, if it can be written to a shard and belongs to one utterance.
+    """Return `text` if it can be written to a shard and can be the text of one utterance.
 
     Raises:
-        RowError: if it holds NUL or half of a surrogate pair, or is too long.
+        RowError: the text holds NUL or half of a surrogate pair, or is too long.
     """
     if len(text) > MAX_FIELD_CHARACTERS:
         raise RowError(
             where,
             "row_value",
-            f"{name} has {len(text):,} characters, expected at most {MAX_FIELD_CHARACTERS:,}; a tab, a quote or the "
-            "end of a line may be missing",
+            f"{name} has {len(text):,} characters, expected at most {MAX_FIELD_CHARACTERS:,}",
+            fix="a tab, a quote or the end of a line may be missing",
         )
     if "\0" in text:
         raise RowError(
-            where, "row_encoding", f"{name} holds a NUL character; take it out, or convert the file to UTF-8"
+            where, "row_encoding", f"{name} holds a NUL character", fix="take it out, or convert the file to UTF-8"
         )
     if not text.isascii() and (half := _HALF_SURROGATE.search(text)):
         raise RowError(
             where,
             "row_encoding",
             f"{name} holds half of a surrogate pair, \\u{ord(half[0]):04x}, as left by text that was cut within a "
-            "character; write the whole character or take it out",
+            "character",
+            fix="write the whole character or take it out",
         )
     return text

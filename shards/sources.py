@@ -1,4 +1,4 @@
-"""A folder of recordings with text beside them, as a source of utterances."""
+"""Read a folder of recordings with transcripts beside them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from shards.source_rows import LeftOut, RowError, SourceRow, SourceRows, check_t
 from shards.wording import counted
 
 Places = dict[Folders, Place]
-# Of several links to one recording, the one in the first of these splits is used.
+# If several links lead to one recording, the one in the first of these splits is used.
 _PRECEDENCE = ("test", "dev", "train", None)
 _MAX_TEXT_BYTES = 1 << 20
 
@@ -27,18 +27,18 @@ _MAX_TEXT_BYTES = 1 << 20
 def read_folder(
     folder: Path, *, language: str | None = None, skip_bad_rows: bool = False, ignore: Path | None = None
 ) -> SourceRows:
-    """Every `clip.<audio>` with its `clip.txt` below `folder`, sorted by path, and all else that was found there.
+    """Read every `clip.<audio>` with its `clip.txt` below `folder`, sorted by path, and list all other files.
 
-    The language is the name of the folder above a recording; a folder that is named as a split, above or below that
-    one, is the split. With `language`, the recordings in folders of that name; if there is no such folder, all of them
-    are that language.
+    The language is the name of the folder above a recording. The split is the name of a folder above or below that
+    one, if it is named as a split. With `language`, only recordings in folders of that name are read; if there is no
+    such folder, all recordings are in that language.
 
     Args:
-        skip_bad_rows: count a recording whose transcript can not be read, instead of stopping.
-        ignore: a folder that is passed over, as that of the shards.
+        skip_bad_rows: count recordings with unreadable transcripts instead of stopping at the first.
+        ignore: a folder to skip, such as that of the shards.
 
     Raises:
-        SourceError: if there is no recording, or the folders of one do not tell its language and split.
+        SourceError: there is no recording, or the language or split of one is unclear.
     """
     if not os.path.isdir(folder):
         raise SourceError(f"no folder {printable(str(folder))}")
@@ -48,7 +48,7 @@ def read_folder(
     if any(language in file.folders for file in recordings):
         found, recordings = ([file for file in files if language in file.folders] for files in (found, recordings))
     if not any(kind_of(file.name) is FileKind.RECORDING for file in recordings):
-        raise SourceError(_no_recording(folder, found))
+        raise _no_recording(folder, found)
     places = _places(names, found, recordings)
     clips, unused = _pair_all(found)
     clips, linked = _one_per_recording(clips, places)
@@ -60,10 +60,9 @@ def read_folder(
             rows.append(_row(clip, places[clip.recording.folders]))
         except RowError as error:
             if not skip_bad_rows:
-                raise SourceError(
-                    f"{error}", fix="--skip-bad-rows leaves such recordings out and counts them"
-                ) from error
-            left_out.append(_left_out(Unused(clip.recording, error.reason, error.problem), places))
+                skip = "leave such recordings out with --skip-bad-rows"
+                raise SourceError(error.found, fix=skip if error.fix is None else f"{error.fix}, or {skip}") from error
+            left_out.append(_left_out(Unused(clip.recording, error.reason, error.detail), places))
     return SourceRows(rows, left_out, names.notes({file.folders for file in recordings}))
 
 
@@ -72,7 +71,7 @@ def _is_sound(file: FoundFile) -> bool:
 
 
 def _places(names: FolderNames, found: Sequence[FoundFile], recordings: Sequence[FoundFile]) -> Places:
-    """Language and split of every folder that holds a file."""
+    """Return language and split of every folder that holds a file."""
     split_parents = names.split_parents({file.folders for file in recordings})
     places = {folders: names.place(folders, split_parents) for folders in {file.folders for file in found}}
     has_dev = any(places[file.folders].split == "dev" for file in recordings)
@@ -84,14 +83,14 @@ def _places(names: FolderNames, found: Sequence[FoundFile], recordings: Sequence
 
 
 def _pair_all(found: Sequence[FoundFile]) -> tuple[list[Clip], list[Unused]]:
-    """All clips, and each file that belongs to none, once."""
+    """Return all clips, and every file that belongs to none, once."""
     tables = {file.folders: printable(file.name) for file in found if may_hold_transcripts(file.name)}
     by_folder: defaultdict[Folders, list[FoundFile]] = defaultdict(list)
     clips: list[Clip] = []
     unused: list[Unused] = []
     for file in found:
         if file.hidden:
-            macos = "macOS metadata, no recording" if file.name.startswith("._") else ""
+            macos = "macOS metadata, not a recording" if file.name.startswith("._") else ""
             unused.append(Unused(file, "hidden_file", macos))
         else:
             by_folder[file.folders].append(file)
@@ -101,7 +100,7 @@ def _pair_all(found: Sequence[FoundFile]) -> tuple[list[Clip], list[Unused]]:
         clips_here, unused_here = pair(files, table)
         clips += clips_here
         unused += unused_here
-    # Links may lead to one file twice.
+    # Links may lead to a file twice.
     seen = {file.real for clip in clips for file in (clip.recording, clip.transcript) if file}
     once = []
     for item in sorted(unused, key=lambda item: item.file.path.parts):
@@ -112,13 +111,13 @@ def _pair_all(found: Sequence[FoundFile]) -> tuple[list[Clip], list[Unused]]:
 
 
 def _one_per_recording(clips: Sequence[Clip], places: Places) -> tuple[list[Clip], list[Unused]]:
-    """Each recording once a language, though links lead to it several times; a held-out split goes first."""
+    """Keep each recording once per language if links lead to it several times; held-out splits take precedence."""
     by_recording: defaultdict[tuple[str, str | None], list[Clip]] = defaultdict(list)
     clear = {clip.recording.real for clip in clips if not places[clip.recording.folders].problem}
     for clip in clips:
         place = places[clip.recording.folders]
         if place.problem and clip.recording.real in clear:
-            continue  # a link to what is used under a better name
+            continue  # a link to a recording that is used under a clear path
         by_recording[clip.recording.real, place.language].append(clip)
     kept: list[Clip] = []
     linked: list[Unused] = []
@@ -171,31 +170,32 @@ def _row(clip: Clip, place: Place) -> SourceRow:
 
 def _read_text(file: FoundFile) -> str:
     where = printable(str(file.path))
-    if os.path.exists(file.path) and not os.path.isfile(file.path):  # a pipe would be waited for
+    if os.path.exists(file.path) and not os.path.isfile(file.path):  # reading a pipe would block
         raise RowError(where, "row_value", "it is no ordinary file")
     try:
         with open(file.path, "rb") as stream:
             data = stream.read(_MAX_TEXT_BYTES)
     except OSError as error:
-        raise RowError(where, "row_value", f"it can not be read: {error.strerror or error}") from error
+        raise RowError(where, "row_value", f"it cannot be read: {error.strerror or error}") from error
     if len(data) == _MAX_TEXT_BYTES:
         raise RowError(where, "row_value", "it has more than 1 MiB, expected the text of one utterance")
     return check_text(decode_text(data, where).removeprefix("\ufeff").strip(), "the transcript", where)
 
 
-def _no_recording(folder: Path, found: Sequence[FoundFile]) -> str:
+def _no_recording(folder: Path, found: Sequence[FoundFile]) -> SourceError:
+    """Return the error for a folder without recordings, given the files that it holds."""
     shown = printable(str(folder))
     message = f"no recording below {shown}: expected clip.<{'|'.join(AUDIO_EXTENSIONS)}> with clip.txt"
     extensions = Counter(extension_of(file.name) for file in found if not file.hidden)
     if not extensions:
-        return f"{message}; found {counted(len(found), 'hidden file')}" if found else message
+        return SourceError(f"{message}, found {counted(len(found), 'hidden file')}" if found else message)
     most = sorted(extensions.items(), key=lambda item: (-item[1], item[0]))[:5]
     kinds = [f"{number:,} .{name}" if name else f"{number:,} others" for name, number in most]
-    message += f"; found {', '.join(kinds)}"
+    fix = None
     if any(not file.hidden and kind_of(file.name) is FileKind.UNREAD for file in found):
-        message += "; convert recordings of other kinds, as with: ffmpeg -i clip.m4a clip.flac"
+        fix = "convert recordings in other formats, for example with: ffmpeg -i clip.m4a clip.flac"
     elif "tar" in extensions:
-        message += f"; for tars of recordings: mms-dist shards index {shown}"
+        fix = f"index tars of recordings with: mms-dist shards index {shown}"
     elif extensions.keys() & {"tsv", "jsonl"}:
-        message += "; a manifest is built by its own name: mms-dist shards build MANIFEST SHARDS"
-    return message
+        fix = "name the manifest itself: mms-dist shards build MANIFEST SHARDS"
+    return SourceError(f"{message}, found {', '.join(kinds)}", fix)

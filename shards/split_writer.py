@@ -1,8 +1,8 @@
-"""Write the utterances of one split into shards; each finished shard is remembered, so that a build can go on.
+"""Write the utterances of one split into shards. Each finished shard is recorded, so that a build can be resumed.
 
-The tars come from webdataset's `TarWriter` rather than `ShardWriter`, which wraps it: that one opens a tar before there
-is an utterance for it, and finishes one only with the next write or when the build is interrupted, so that what is
-remembered of a shard would be wrong or late.
+This uses webdataset's `TarWriter` rather than `ShardWriter`, which wraps it. `ShardWriter` opens a tar before there is
+an utterance for it, and closes it only at the next write or when the build is interrupted, so the record of a finished
+shard would be wrong or late.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ from shards.sample import info_of, members_to_write
 
 
 class SplitWriter:
-    """`add` every candidate of the split in order, from number `consumed` on; then `close`.
+    """Writes one split: `add` every candidate in order, starting with number `consumed`, then `close`.
 
     Args:
-        shards_folder: where the tars go. parts_folder: where finished shards are remembered.
-        shard_utterances, shard_bytes: a shard is closed when it holds as many of either.
+        shards_folder: where the tars go.
+        parts_folder: where finished shards are recorded.
+        shard_utterances: close a shard when it holds this many utterances.
+        shard_bytes: close a shard when it holds this many bytes.
     """
 
     def __init__(
@@ -66,7 +68,7 @@ class SplitWriter:
             self._finish_shard()
 
     def abandon(self) -> None:
-        """Close the open file of a build that was interrupted; it is written again by the next one."""
+        """Close the open shard of an interrupted build. The next build writes it again."""
         if self._open is not None:
             self._open.discard()
             self._open = None
@@ -97,7 +99,7 @@ class SplitWriter:
 
 
 class _OpenShard:
-    """A tar that is being written."""
+    """A tar being written."""
 
     def __init__(self, path: Path) -> None:
         from webdataset import TarWriter
@@ -106,8 +108,8 @@ class _OpenShard:
         self.bytes = 0
         self.utterances: list[UtteranceFacts] = []
         self._stream: IO[bytes] = open(path, "wb")  # noqa: SIM115 - closed with the tar
-        # Nothing of the machine, the user or the time, so that equal samples give equal bytes. A whole
-        # number of seconds also keeps tarfile from writing a pax header before every member.
+        # No machine, user or time, so that equal samples give equal bytes. An integer mtime also
+        # keeps tarfile from writing a pax header before every member.
         self._writer = TarWriter(self._stream, user="", group="", mode=0o644, mtime=0, encoder=False, compress=False)
 
     def write(self, candidate: Candidate, encoded: Encoded, language: str) -> None:
@@ -131,7 +133,7 @@ class _OpenShard:
         self._stream.close()
 
     def discard(self) -> None:
-        """Close the file of a shard that will not be finished, at whatever point it is."""
+        """Close the file of a shard that will not be finished, in whatever state it is."""
         with contextlib.suppress(OSError):
             self._writer.close()
         self._stream.close()

@@ -1,7 +1,7 @@
-"""Where shards lie: local paths, `file://`, anything fsspec opens (`https://`, `s3://` ...), and `pipe:` commands.
+"""Locations of shards: local paths, `file://`, anything fsspec opens (`https://`, `s3://` ...), and `pipe:` commands.
 
-A `pipe:` place is a shell command that writes one whole file to its output, as in webdataset; as the root of many files
-it holds `{}` where the file's path goes: `pipe:ssh store cat /shards/{}`.
+A `pipe:` location is a shell command that writes one whole file to its standard output, as in webdataset. As a root, it
+contains `{}` in place of each file's path: `pipe:ssh store cat /shards/{}`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from shards.errors import StorageError
 
 _PIPE = "pipe:"
 _CHUNK_BYTES = 1 << 20
-# Two letters at least: "C:" is a drive.
+# At least two letters, because "C:" is a drive.
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
 
 
@@ -31,13 +31,13 @@ def is_url(place: str) -> bool:
 
 
 def join(root: str, *names: str) -> str:
-    """A place below `root`; a last name that is itself a URL or an absolute path stands alone."""
+    """Join `root` and `names`. If the last name is a URL or an absolute path, return that alone."""
     if is_url(names[-1]) or Path(names[-1]).is_absolute():
         return names[-1]
     if root.startswith(_PIPE):
         if "{}" not in root:
             raise StorageError(
-                f"{root!r} must hold {{}} where the path of each file goes, as in 'pipe:ssh host cat /shards/{{}}'"
+                f"{root!r} must hold {{}} in place of each file's path, as in 'pipe:ssh host cat /shards/{{}}'"
             )
         return root.replace("{}", shlex.quote("/".join(names)))
     if is_url(root):
@@ -46,14 +46,14 @@ def join(root: str, *names: str) -> str:
 
 
 def local_path(place: str) -> Path | None:
-    """The path if `place` is on this machine's file system, else None."""
+    """Return the path if `place` is on this machine's file system, else None."""
     if place.startswith("file://"):
         return Path(unquote(urlsplit(place).path))
     return None if is_url(place) else Path(place)
 
 
 def read_bytes(place: str) -> bytes:
-    """The whole file. Raises as `copy_to`."""
+    """Read a whole file. Raises as `copy_to`."""
     target = io.BytesIO()
     with local_errors(place):
         copy_to(place, target)
@@ -61,11 +61,11 @@ def read_bytes(place: str) -> bytes:
 
 
 def copy_to(place: str, target: IO[bytes]) -> None:
-    """Stream the whole file into `target`.
+    """Stream a whole file into `target`.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        StorageError: if the place can not be read, or a pipe's command fails.
+        FileNotFoundError: there is no such file.
+        StorageError: the location cannot be read, or a pipe's command fails.
     """
     path = local_path(place)
     if path is not None:
@@ -88,7 +88,7 @@ def copy_to(place: str, target: IO[bytes]) -> None:
 
 
 def size_bytes(place: str) -> int | None:
-    """Length of a file; None if it is absent, or if nothing short of reading it would tell (a pipe, some servers)."""
+    """Return the length of a file; None if it is absent or unknown without reading it (a pipe, some servers)."""
     path = local_path(place)
     if path is not None:
         with local_errors(path):
@@ -105,7 +105,7 @@ def size_bytes(place: str) -> int | None:
 
 
 def exists(place: str) -> bool:
-    """Whether there is such a file."""
+    """Whether the file exists."""
     path = local_path(place)
     if path is not None:
         with local_errors(path):
@@ -116,30 +116,30 @@ def exists(place: str) -> bool:
 
 
 def list_folders(root: str) -> list[str]:
-    """Names of the folders directly below `root` (hidden ones left out), sorted.
+    """Return the names of the folders directly below `root`, without hidden ones, sorted.
 
     Raises:
-        StorageError: if there is no such folder, or it is a place that can not be listed.
+        StorageError: there is no such folder, or it cannot be listed.
     """
     fix = (
-        "check the path (the SHARDS argument; data.shards or --data.shards in training), or make it first with "
+        "check the path (the SHARDS argument; data.shards or --data.shards in training), or create it with "
         f"'mms-dist shards build SOURCE {root}'"
     )
     path = local_path(root)
     if path is not None:
         with local_errors(path):
             if not path.is_dir():
-                raise StorageError(f"no folder {root}", fix=f"{fix}")
+                raise StorageError(f"no folder {root}", fix=fix)
             return sorted(entry.name for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     if root.startswith(_PIPE):
-        raise StorageError(f"the languages in {root!r} can not be listed", fix="name them (data.languages, or --lang)")
+        raise StorageError(f"the languages in {root!r} cannot be listed", fix="name them (data.languages, or --lang)")
     system, remote = _filesystem(root)
     try:
         with _remote_errors(root):
             entries = system.ls(remote, detail=True)
     except FileNotFoundError as error:
-        raise StorageError(f"no folder {root}, or it can not be listed", fix=f"{fix}, or name the languages") from error
-    # HTTP servers mark a folder in a listing by its trailing slash only.
+        raise StorageError(f"no folder {root}, or it cannot be listed", fix=f"{fix}, or name the languages") from error
+    # HTTP servers mark a folder in a listing only by a trailing slash.
     names = (
         str(entry["name"]).rstrip("/").rpartition("/")[2]
         for entry in entries
@@ -154,29 +154,29 @@ def _filesystem(url: str) -> tuple[Any, str]:
     try:
         return fsspec.core.url_to_fs(url)
     except (ImportError, ValueError) as error:
-        raise StorageError(f"{url} can not be opened: {error}") from error
+        raise StorageError(f"{url} cannot be opened: {error}") from error
 
 
 @contextmanager
 def _remote_errors(url: str) -> Iterator[None]:
-    """Turn what a remote file system raises into a StorageError; an absent file stays FileNotFoundError."""
+    """Convert a remote file system's exceptions to StorageError, except FileNotFoundError."""
     try:
         yield
     except (FileNotFoundError, StorageError):
         raise
-    except Exception as error:  # each of fsspec's file systems has its own exceptions, without a common base
-        raise StorageError(f"{url} can not be read: {type(error).__name__}: {error}") from error
+    except Exception as error:  # fsspec's file systems have exceptions of their own, without a common base class
+        raise StorageError(f"{url} cannot be read: {type(error).__name__}: {error}") from error
 
 
 @contextmanager
 def local_errors(path: Path | str) -> Iterator[None]:
-    """Turn what the file system refuses into a StorageError; an absent file stays FileNotFoundError."""
+    """Convert OSError to StorageError, except FileNotFoundError."""
     try:
         yield
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise StorageError(f"{path} can not be read: {error.strerror}") from error
+        raise StorageError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _local(path: Path) -> IO[bytes]:
@@ -186,11 +186,11 @@ def _local(path: Path) -> IO[bytes]:
 
 @contextmanager
 def _pipe(command: str) -> Iterator[IO[bytes]]:
-    # A shell, because pipes are written for one; they come from the user's own configuration or command line.
+    # Pipes are shell commands. They come from the user's own configuration or command line.
     with subprocess.Popen(command, shell=True, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         yield process.stdout
         process.stdout.close()
         status = process.wait()
     if status != 0:
-        raise StorageError(f"the command {command!r} ended with status {status}", fix="run it by hand to see why")
+        raise StorageError(f"the command {command!r} ended with status {status}", fix="run it by hand to see the error")

@@ -1,4 +1,4 @@
-"""JSON in which nothing is lost without a word: what it says twice is an error, and so is a number that is none."""
+"""Parse JSON strictly: a repeated key is an error, and so are NaN and infinite numbers."""
 
 import json
 import re
@@ -10,11 +10,11 @@ class RepeatedKeyError(ValueError):
 
 
 def parse(text: str) -> Any:
-    """The values of a JSON text.
+    """Parse a JSON text.
 
     Raises:
-        RepeatedKeyError: a key is given twice; says in which lines.
-        ValueError: it is not JSON.
+        RepeatedKeyError: a key is given twice; names the lines.
+        ValueError: the text is not JSON.
     """
     repeated: list[str] = []
 
@@ -33,7 +33,7 @@ def parse(text: str) -> Any:
         name = repeated[0]
         lines = [str(text.count("\n", 0, match.start()) + 1) for match in re.finditer(_key(name), text)]
         where = f", in lines {' and '.join(lines)}" if len(lines) > 1 else ""
-        raise RepeatedKeyError(f"{name!r} is given twice{where}; only one of them would count: keep one")
+        raise RepeatedKeyError(f"{name!r} is given twice{where}; keep one of them")
     return content
 
 

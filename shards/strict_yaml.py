@@ -1,4 +1,4 @@
-"""YAML in which nothing is lost without a word: a key that is given twice is an error that names both lines."""
+"""Parse YAML strictly: a repeated key is an error that names both lines."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _STRING = "tag:yaml.org,2002:str"
 
 
 class StrictYamlError(ValueError):
-    """The text is not YAML, or gives a key twice; `line` counts from 1 (None: not known)."""
+    """The text is not YAML, or gives a key twice; `line` counts from 1 (None: unknown)."""
 
     def __init__(self, problem: str, line: int | None) -> None:
         super().__init__(problem)
@@ -21,14 +21,14 @@ class StrictYamlError(ValueError):
 
 
 class _Loader(yaml.SafeLoader):
-    """Keys are text as it stands: `no` is a key, not a boolean."""
+    """Keeps keys as literal text: `no` is a key, not a boolean."""
 
 
 def load_strict(text: str) -> tuple[Any, dict[Path, int]]:
-    """The content of a YAML text, and the line of every key and list item by its path from the top.
+    """Return the content of a YAML text, and the line of every key and list item by its path from the top.
 
     Raises:
-        StrictYamlError: if it is not YAML, holds several documents, or gives a key twice.
+        StrictYamlError: the text is not YAML, holds several documents, or gives a key twice.
     """
     loader = _loader(text)
     try:
@@ -47,7 +47,7 @@ def load_strict(text: str) -> tuple[Any, dict[Path, int]]:
         raise StrictYamlError(str(error), None) from error
     except StrictYamlError:
         raise
-    except (ValueError, TypeError) as error:  # a date or number that is none
+    except (ValueError, TypeError) as error:  # an invalid date or number
         raise StrictYamlError(str(error), None) from error
     finally:
         loader.dispose()
@@ -61,14 +61,14 @@ def _loader(text: str) -> _Loader:
 
 
 def line_of(lines: dict[Path, int], path: Path) -> int | None:
-    """The line of the entry at `path`, or of the nearest above it (what an alias repeats has lines once)."""
+    """Return the line of the entry at `path`, or of its nearest parent (entries repeated by an alias have no line)."""
     while path and path not in lines:
         path = path[:-1]
     return lines.get(path)
 
 
 def _note_lines(node: yaml.Node, path: Path, lines: dict[Path, int], seen: set[int]) -> None:
-    """Note the line of all that is under `node`, check its keys and make them text."""
+    """Record the lines of everything below `node`, check for repeated keys, and make all keys text."""
     if id(node) in seen:
         return
     seen.add(id(node))

@@ -1,4 +1,4 @@
-"""Figures about shards from their index alone: `mms-dist shards inspect`."""
+"""Statistics of shards, from the index alone: `mms-dist shards inspect`."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _BINS = 16
 
 
 def durations_of(index: LanguageIndex) -> NDArray[np.float64]:
-    """Seconds of every utterance of a language, all splits together."""
+    """Return the duration in seconds of every utterance of a language, in all splits."""
     return np.concatenate([index.table(split).durations for split in SPLITS])
 
 
 def summary_table(index: ShardIndex, width: int) -> Table:
-    """A row per language: utterances, hours, lengths, vocabulary, speakers, shards, left out."""
+    """Table with a row per language: utterances, hours, durations, vocabulary, speakers, shards, left out."""
     columns = [
         Column("language", right=False),
         *(Column(name) for name in ("train", "dev", "test", "audio")),
@@ -61,7 +61,7 @@ def summary_table(index: ShardIndex, width: int) -> Table:
 
 
 def duration_histogram(seconds: NDArray[np.float64]) -> list[str]:
-    """Lines of a bar chart of utterance lengths, in round steps of seconds."""
+    """Return the lines of a bar chart of utterance durations, in round steps of seconds."""
     longest = float(seconds.max(initial=0.0))
     step = next(step for step in (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, float("inf")) if longest < step * _BINS)
     counts = np.bincount((seconds / step).astype(np.int64))
@@ -70,12 +70,12 @@ def duration_histogram(seconds: NDArray[np.float64]) -> list[str]:
 
 
 def vocabulary_lines(index: ShardIndex, languages: Sequence[str]) -> list[str]:
-    """The characters of each language, and those of its dev and test text that training text lacks."""
+    """List the characters of each language, and those of its dev and test text that its training text lacks."""
     lines = []
     for code in languages:
         language = index.language(code)
         lines.append(f"{code}: {' '.join(language.vocabulary.tokens[5:])}")
         for split, found in language.content.get("characters_not_in_train", {}).items():
             shown = " ".join(f"{character} ({count})" for character, count in found.items())
-            lines.append(f"{code}: in {split} but not in train, hence <unk>: {shown}")
+            lines.append(f"{code}: in {split} but not in train, so encoded as <unk>: {shown}")
     return lines

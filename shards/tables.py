@@ -1,4 +1,4 @@
-"""Tables that fit: what is least important is left out where the screen is narrow, and no word is broken."""
+"""Tables that fit the terminal: on a narrow one, the least important columns are left out and no word is split."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from rich.table import Table
 from shards.terminal import Terminal
 
 _PLAIN_WIDTH = 100
-_FRAME = 3  # a blank on either side of a cell, and a line
+_FRAME = 3  # a space on either side of a cell, and a line
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column; `rank` 0 stays, of the others the highest goes first. One that folds takes the width that is left."""
+    """A column. `rank` 0 is always shown; of the others, the highest rank is dropped first.
+
+    `folds`: wrap the column's text into the width that is left.
+    """
 
     heading: str
     right: bool = True
@@ -26,23 +29,23 @@ class Column:
 
 
 def make_console(*, stderr: bool = False) -> Console:
-    """A console as wide as the terminal; without one, as COLUMNS says, or 100 columns."""
+    """Create a console as wide as the terminal. Without a terminal, COLUMNS or 100 is the width."""
     return Terminal(stderr=stderr, pipe_width=_PLAIN_WIDTH, highlight=False, markup=False)
 
 
 def say(console: Console, line: str) -> None:
-    """A line that the terminal may wrap and nothing cuts, so that commands and paths in it can be copied."""
+    """Print a line without inserting line breaks, so that commands and paths in it can be copied."""
     console.print(line, soft_wrap=True)
 
 
 def fitting_table(title: str, columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> Table:
-    """A table of at most `width` columns of text, if the columns of rank 0 allow; says which others it leaves out."""
+    """Create a table at most `width` characters wide, if the rank 0 columns fit. The caption names dropped columns."""
     cells = {column: [row[number] for row in rows] for number, column in enumerate(columns)}
     kept = list(columns)
     while _width(kept, cells) > width and any(column.rank for column in kept):
         kept.remove(max(kept, key=lambda column: column.rank))
     left_out = [column.heading for column in columns if column not in kept]
-    caption = f"a wider screen also shows: {', '.join(left_out)}" if left_out else None
+    caption = f"a wider terminal also shows: {', '.join(left_out)}" if left_out else None
     table = Table(title=title, title_justify="left", caption=caption, caption_justify="left")
     for column in kept:
         table.add_column(

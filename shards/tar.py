@@ -1,4 +1,4 @@
-"""Samples in tars: how names tell them apart, and the members of one sample from its bytes alone."""
+"""Samples in tars: split member names into key and extension, and parse the members of one sample from its bytes."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from shards.tar_members import BLOCK_BYTES, HeaderError, content, read_member
 
 _REGULAR = (0x30, 0x00)  # typeflag of an ordinary file in ustar, and in the older format
 _CHUNK_BYTES = 1 << 20
-# What other programs leave in tars: Apple's forks of files, pax headers unpacked as files, webdataset's own notes.
+# Left in tars by other programs: Apple's resource forks, pax headers unpacked as files, webdataset's own metadata.
 _FOREIGN_FOLDER = re.compile(r"(.*[/\\])?(__MACOSX|PaxHeaders?(\.\d+)?)[/\\]|__[^/]*__/", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """All members of one sample in a tar: headers, data and padding. `offset` and `size` in bytes.
+    """All members of one sample in a tar, with headers, data and padding. `offset` and `size` in bytes.
 
-    `links` are members without data of their own, `<name> -> <where it leads>`.
+    `links` are members without data of their own, as `<name> -> <target>`.
     """
 
     key: str
@@ -30,10 +30,10 @@ class Span:
 
 
 def split_name(name: str) -> tuple[str, str] | None:
-    """`(key, extension)` as webdataset cuts a member's name: at the first dot after the last slash.
+    """Return `(key, extension)` as webdataset splits a member's name: at the first dot after the last slash.
 
-    None if the member is no part of a sample: `README`, `.DS_Store`, `._clip.wav` and the like. A backslash, with which
-    some programs for Windows write folders, is taken as a slash.
+    None if the member does not belong to a sample: `README`, `.DS_Store`, `._clip.wav` and similar. A backslash counts
+    as a slash, since some Windows programs use it for folders.
     """
     start = max(name.rfind("/"), name.rfind("\\")) + 1
     stem, dot, extension = name[start:].partition(".")
@@ -43,10 +43,10 @@ def split_name(name: str) -> tuple[str, str] | None:
 
 
 def members_of(span: bytes) -> dict[str, memoryview]:
-    """Extension to data of one sample; plain headers are parsed here, others by `read_member`.
+    """Return the data of one sample by extension. Plain headers are parsed here, others by `read_member`.
 
     Raises:
-        ValueError: if the bytes are not whole tar members.
+        ValueError: the bytes are not complete tar members.
     """
     view = memoryview(span)
     members: dict[str, memoryview] = {}
@@ -71,7 +71,7 @@ def members_of(span: bytes) -> dict[str, memoryview]:
 
 
 def _members_by_header(span: bytes) -> dict[str, memoryview]:
-    """As `members_of`, for members with long names, pax headers or holes, and for what lies between them."""
+    """As `members_of`, for spans that hold long names, pax headers, sparse files, or entries that are not files."""
     members: dict[str, memoryview] = {}
 
     def read(offset: int, count: int) -> bytes:
@@ -90,10 +90,10 @@ def _members_by_header(span: bytes) -> dict[str, memoryview]:
 
 
 def span_checksum(descriptor: int, span: Span) -> int:
-    """CRC-32 of a sample's bytes.
+    """Return the CRC-32 of a sample's bytes.
 
     Raises:
-        EOFError: if the tar ends before the sample does.
+        EOFError: the tar ends before the sample does.
     """
     checksum, offset, left = 0, span.offset, span.size
     while left:

@@ -1,7 +1,7 @@
-"""The members of an uncompressed tar, by the headers of every format in use: v7, ustar, pax and GNU.
+"""Parse the members of an uncompressed tar in every format in use: v7, ustar, pax and GNU.
 
-Written out here, and used both where a tar is indexed and where one sample is read from its bytes alone, so that both
-see the same members. `tarfile` stops without a word at the first block of zeros and at the first damaged header.
+Indexing a tar and reading one sample from its bytes both use this parser, so that they see the same members. Python's
+`tarfile` silently stops at the first block of zeros and at the first damaged header.
 
 Formats: https://pubs.opengroup.org/onlinepubs/9699919799/utilities/pax.html (ustar, pax) and
 https://www.gnu.org/software/tar/manual/html_node/Tar-Internals.html (GNU, sparse files).
@@ -14,12 +14,12 @@ from dataclasses import dataclass
 
 BLOCK_BYTES = 512
 
-# Bytes `[offset, offset + count)` of the tar, fewer where it ends.
+# Returns bytes `[offset, offset + count)` of the tar; fewer at its end.
 ReadAt = Callable[[int, int], bytes]
 
 _FILES = (b"0", b"\0", b"7", b"S")
 _LINKS = (b"1", b"2")
-_WITHOUT_DATA = (b"1", b"2", b"3", b"4", b"5", b"6")  # whatever size their header tells
+_WITHOUT_DATA = (b"1", b"2", b"3", b"4", b"5", b"6")  # whatever size their header declares
 _PAX = (b"x", b"X")
 _PAX_GLOBAL = b"g"
 _LONG_NAME, _LONG_LINK = b"L", b"K"
@@ -31,11 +31,11 @@ _DIGITS = frozenset(b"0123456789")
 
 
 class HeaderError(ValueError):
-    """What lies here is not the header of a member."""
+    """The bytes at this position are not a member header."""
 
 
 class CutShortError(HeaderError):
-    """The tar ends before `expected_bytes`, which its headers promise."""
+    """The tar ends before `expected_bytes`, the length its headers declare."""
 
     def __init__(self, expected_bytes: int) -> None:
         super().__init__(f"it ends before byte {expected_bytes:,}")
@@ -44,10 +44,10 @@ class CutShortError(HeaderError):
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One member: `[offset, end)` are all of its headers, its data and the padding.
+    """One member: `[offset, end)` holds its headers, its data and the padding.
 
-    `is_file`: an ordinary file, with data. `target`: what a link leads to. `size`: bytes of the file; of a sparse one
-    `pieces` tells which stretches `(place, bytes)` of it are stored, one after another, from `data_offset` on.
+    `is_file`: a regular file, with data. `target`: the target of a link. `size`: bytes of the file. `pieces`: for a
+    sparse file, the ranges `(place, bytes)` of it that are stored consecutively, from `data_offset` on.
     """
 
     name: str
@@ -61,11 +61,11 @@ class Member:
 
 
 def read_member(read: ReadAt, offset: int) -> Member | None:
-    """The member whose first header lies at `offset`; None for a block of zeros, with which an archive ends.
+    """Parse the member whose first header is at `offset`; None for a block of zeros, which ends an archive.
 
     Raises:
-        HeaderError: if there is no header there, or one that contradicts itself.
-        CutShortError: if the bytes end within the headers; whether the data are there is not looked at.
+        HeaderError: there is no header, or an inconsistent one.
+        CutShortError: the bytes end within the headers. Whether the data is complete is not checked.
     """
     first = offset
     long_name: bytes | None = None
@@ -100,10 +100,10 @@ def read_member(read: ReadAt, offset: int) -> Member | None:
 
 
 def content(read: ReadAt, member: Member) -> bytes:
-    """The data of a file, its holes filled with zeros.
+    """Return the data of a file, with the holes of a sparse file filled with zeros.
 
     Raises:
-        CutShortError: if the bytes end before the member does.
+        CutShortError: the bytes end before the member does.
     """
     if member.pieces is None:
         return _read_whole(read, member.data_offset, member.size)
@@ -118,7 +118,7 @@ def content(read: ReadAt, member: Member) -> bytes:
 
 
 def printable_name(name: bytes) -> str:
-    """A name as text; bytes that are not UTF-8 as `\\xe9`, so that every file and table can hold it."""
+    """Return a name as text. Bytes that are not UTF-8 become `\\xe9`, so that any file or table can store it."""
     return name.decode("utf-8", "backslashreplace")
 
 
@@ -135,7 +135,7 @@ def _member(
     pax = dict(records)
     kind = block[156:157]
     name = pax.get(b"GNU.sparse.name") or pax.get(b"path") or long_name or _name_in(block)
-    is_directory = kind == b"\0" and name.endswith(b"/")  # as v7 writes them
+    is_directory = kind == b"\0" and name.endswith(b"/")  # v7 has no other mark for directories
     is_file = kind in _FILES and not is_directory
     target = None
     if kind in _LINKS:
@@ -157,21 +157,21 @@ def _member(
 
 def _name_in(block: bytes) -> bytes:
     name = block[:100].partition(b"\0")[0]
-    # GNU's own format has times where ustar has the beginning of a long name.
+    # The GNU format stores times where ustar stores the prefix of a long name.
     prefix = block[345:500].partition(b"\0")[0] if block[257:263] == b"ustar\0" else b""
     return prefix + b"/" + name if prefix else name
 
 
 def _check_sum(block: bytes) -> None:
-    told = _number(block[_CHECKSUM])
+    declared = _number(block[_CHECKSUM])
     rest = block[: _CHECKSUM.start] + b" " * 8 + block[_CHECKSUM.stop :]
     # Some old programs summed signed bytes.
-    if told not in (sum(rest), sum(byte - 256 if byte > 127 else byte for byte in rest)):
+    if declared not in (sum(rest), sum(byte - 256 if byte > 127 else byte for byte in rest)):
         raise HeaderError("the checksum of a header is wrong")
 
 
 def _number(field: bytes) -> int:
-    """A number in a header: octal digits, or, where they do not suffice, base 256."""
+    """Parse a number in a header: octal digits, or base 256 if it does not fit."""
     if field[0] & 0x80:
         value = int.from_bytes(bytes([field[0] & 0x7F]) + field[1:], "big")
         if field[0] & 0x40:
@@ -209,7 +209,7 @@ def _extension(read: ReadAt, offset: int, size: int) -> bytes:
 
 
 def _pax_records(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Records `<length> <keyword>=<value>\\n`, the length that of the whole record."""
+    """Parse records `<length> <keyword>=<value>\\n`, where the length counts the whole record."""
     place = 0
     while place < len(data) and data[place]:
         length = data[place : place + 20].partition(b" ")[0]
@@ -222,7 +222,7 @@ def _pax_records(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _old_gnu_sparse(read: ReadAt, offset: int, block: bytes) -> tuple[tuple[tuple[int, int], ...], int, int]:
-    """Pieces, the size of the whole file and where its data begin; the map goes on in blocks after the header."""
+    """Return the pieces, the size of the whole file and the offset of its data. The map may continue in more blocks."""
     pieces = list(_sparse_entries(block[386 : 386 + 4 * _SPARSE_ENTRY_BYTES]))
     size, more = _number(block[483:495]), block[482]
     while more:
@@ -244,7 +244,7 @@ def _sparse_entries(entries: bytes) -> Iterator[tuple[int, int]]:
 def _pax_sparse(
     read: ReadAt, offset: int, stored: int, pax: dict[bytes, bytes], records: list[tuple[bytes, bytes]]
 ) -> tuple[tuple[tuple[int, int], ...], int, int]:
-    """As `_old_gnu_sparse`, for the three ways in which GNU tar writes a map into pax headers."""
+    """As `_old_gnu_sparse`, for the three ways in which GNU tar stores the map in pax headers."""
     size = _decimal(pax.get(b"GNU.sparse.realsize") or pax.get(b"GNU.sparse.size") or b"")
     if pax.get(b"GNU.sparse.major") == b"1":
         numbers, data_offset = _leading_map(read, offset, stored)
@@ -257,7 +257,7 @@ def _pax_sparse(
 
 
 def _leading_map(read: ReadAt, offset: int, stored: int) -> tuple[list[int], int]:
-    """The map in front of the data: how many pieces, and each one's place and bytes, a line each; then padding."""
+    """Parse the map before the data: one number per line (pieces, then each one's place and length), then padding."""
     text = _read_whole(read, offset, min(stored, BLOCK_BYTES))
     lines = text.split(b"\n")
     wanted = 1 + 2 * _decimal(lines[0])

@@ -1,4 +1,4 @@
-"""Where the samples of a tar lie, found by its headers alone."""
+"""Locate the samples of a tar, from its headers alone."""
 
 from __future__ import annotations
 
@@ -16,52 +16,56 @@ from shards.tar_members import BLOCK_BYTES, CutShortError, HeaderError, Member, 
 
 _CHUNK_BYTES = 1 << 20
 _MAGIC, _MAGIC_OFFSET = b"ustar", 257
-# What a file that is no tar begins with, and what to do about it.
+# For files that are not tars: the first bytes, what the file is, and the fix.
 _PACKED = (
-    (b"\x1f\x8b", "packed by gzip: unpack it with 'gunzip'"),
-    (b"\x28\xb5\x2f\xfd", "packed by Zstandard: unpack it with 'unzstd'"),
-    (b"\xfd7zXZ", "packed by xz: unpack it with 'unxz'"),
-    (b"BZh", "packed by bzip2: unpack it with 'bunzip2'"),
-    (b"\x04\x22\x4d\x18", "packed by LZ4: unpack it with 'unlz4'"),
-    (b"PK\x03\x04", "a zip: unpack it with 'unzip' and write it again with 'tar --sort=name -cf'"),
-    (b"7z\xbc\xaf", "a 7z archive: unpack it with '7z x' and write it again with 'tar --sort=name -cf'"),
-    (b"version https://git-lfs", "a Git LFS pointer and not the file itself: fetch it with 'git lfs pull'"),
-    (b"<", "a page of a web server and not the file itself: fetch it again"),
-    (b"{", "JSON and no tar: fetch the tar again"),
+    (b"\x1f\x8b", "compressed with gzip", "decompress it with 'gunzip'"),
+    (b"\x28\xb5\x2f\xfd", "compressed with Zstandard", "decompress it with 'unzstd'"),
+    (b"\xfd7zXZ", "compressed with xz", "decompress it with 'unxz'"),
+    (b"BZh", "compressed with bzip2", "decompress it with 'bunzip2'"),
+    (b"\x04\x22\x4d\x18", "compressed with LZ4", "decompress it with 'unlz4'"),
+    (b"PK\x03\x04", "a ZIP archive", "unpack it with 'unzip' and create a tar with 'tar --sort=name -cf'"),
+    (b"7z\xbc\xaf", "a 7z archive", "unpack it with '7z x' and create a tar with 'tar --sort=name -cf'"),
+    (b"version https://git-lfs", "a Git LFS pointer, not the file itself", "fetch it with 'git lfs pull'"),
+    (b"<", "a web page, not the file itself", "fetch it again"),
+    (b"{", "JSON, not a tar", "fetch the tar again"),
 )
 
 
 @dataclass(slots=True)
 class TarContents:
-    """The samples of a tar, in order, and what in it belongs to none: `(member, why)`."""
+    """The samples of a tar, in order, and the members that belong to none, as `(member, why)`."""
 
     spans: list[Span] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
 
 
 def scan(path: Path) -> list[Span]:
-    """The samples of an uncompressed tar, in order. Raises as `survey`."""
+    """Return the samples of an uncompressed tar, in order. Raises as `survey`."""
     return survey(path).spans
 
 
 def survey(path: Path, name: str | None = None) -> TarContents:
-    """The samples of an uncompressed tar, in order, to the end of the file: archives that were put one after another
-    (`cat a.tar b.tar`) are all read, as by `tar --ignore-zeros`. Messages say `name`, if the path is that of a copy.
+    """Return the samples of an uncompressed tar, in order.
+
+    Concatenated archives (`cat a.tar b.tar`) are read to the end of the file, as with `tar --ignore-zeros`.
+
+    Args:
+        name: the name for messages, if `path` is a temporary copy.
 
     Raises:
-        TruncatedShardError: if it ends within a member, or without the zero block that closes a tar; a tar that is cut
-            exactly between two samples is found by the latter.
-        ShardsError: if it is not a tar or is damaged, or if a sample's members do not follow each other.
-        StorageError: if it can not be read.
+        TruncatedShardError: the tar ends within a member, or without the closing block of zeros. The latter detects a
+            tar cut exactly between two samples.
+        ShardsError: the file is not a tar, is damaged, or a sample's members are not adjacent.
+        StorageError: the file cannot be read.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except OSError as error:
-        raise StorageError(f"shard {path} can not be opened: {error.strerror}") from error
+        raise StorageError(f"shard {path} cannot be opened: {error.strerror}") from error
     try:
         return _TarSurvey(name or str(path), descriptor).contents()
     except OSError as error:
-        raise StorageError(f"shard {path} can not be read: {error.strerror}") from error
+        raise StorageError(f"shard {path} cannot be read: {error.strerror}") from error
     finally:
         os.close(descriptor)
 
@@ -78,7 +82,7 @@ class _TarSurvey:
 
     def contents(self) -> TarContents:
         offset = 0
-        closed = True  # whether the last archive ended with its block of zeros
+        closed = True  # whether the last archive ended with a block of zeros
         open_run: _Run | None = None
         while offset < self._bytes:
             member = self._member(offset, closed)
@@ -91,9 +95,10 @@ class _TarSurvey:
                 open_run = self._add(member, open_run)
         if not self._bytes:
             raise ShardsError(
-                f"shard {self._name} is empty (0 bytes), expected a tar", fix="fetch or write it again, or move it away"
+                f"shard {self._name} is empty (0 bytes), expected a tar",
+                fix="fetch or create it again, or move it away",
             )
-        if not closed:  # which is so, too, if the last member goes on beyond the end
+        if not closed:  # also if the last member extends beyond the end of the file
             raise self._cut_short(offset + 2 * BLOCK_BYTES)
         runs = [part for run in self._runs for part in run.by_whole_stem()]
         self._check_order(runs)
@@ -104,7 +109,7 @@ class _TarSurvey:
         return os.pread(self._descriptor, count, offset)
 
     def _member(self, offset: int, closed: bool) -> Member | None:
-        """The member at `offset`; None where only zeros are, or what is no tar lies after the end of the archive."""
+        """Parse the member at `offset`; None for zeros, or for data after the end of the archive that is not a tar."""
         try:
             return read_member(self._read, offset)
         except CutShortError as error:
@@ -117,19 +122,19 @@ class _TarSurvey:
             raise self._no_tar(reason)
         after = self._header_after(offset)
         if not closed or after is not None:
-            fix = "write it again from its files" if after is None else "put tars together member by member ('tar -A')"
+            fix = "recreate it from its files" if after is None else "join tars member by member ('tar -A')"
             raise ShardsError(
                 f"shard {self._name} is damaged at byte {offset:,} of {self._bytes:,}: found no tar header ({reason})",
                 fix=f"fetch it again, or {fix}",
             )
         self._contents.skipped.append(
-            (f"bytes {offset:,} to {self._bytes:,}", "they follow the end of the archive and are no tar")
+            (f"bytes {offset:,} to {self._bytes:,}", "they follow the end of the archive and are not a tar")
         )
         self._bytes = offset
         return None
 
     def _after_zeros(self, offset: int) -> int:
-        """Where the blocks of zeros that begin at `offset` end."""
+        """Return the end of the blocks of zeros that begin at `offset`."""
         while offset < self._bytes:
             chunk = self._read(offset, min(_CHUNK_BYTES, self._bytes - offset))
             if not chunk:
@@ -141,7 +146,7 @@ class _TarSurvey:
         return offset
 
     def _header_after(self, offset: int) -> int | None:
-        """Where a header lies after `offset`, on a block's boundary or not: what a damaged tar would lose."""
+        """Find a header after `offset`, on a block boundary or not: data that skipping the damage would lose."""
         place = offset
         while place < self._bytes:
             chunk = self._read(place, _CHUNK_BYTES + BLOCK_BYTES)
@@ -160,7 +165,7 @@ class _TarSurvey:
     def _add(self, member: Member, open_run: _Run | None) -> _Run | None:
         named = split_name(member.name)
         if named is None:
-            self._contents.skipped.append((member.name, "its name is not that of a sample's member"))
+            self._contents.skipped.append((member.name, "its name does not belong to a sample"))
             return open_run
         key, extension = named
         if open_run is None or open_run.key != key or extension in open_run.extensions:
@@ -171,35 +176,38 @@ class _TarSurvey:
         return open_run
 
     def _check_order(self, runs: Sequence[_Run]) -> None:
-        """A key that comes again is another sample with the same key if it has audio, too, and else the rest of one."""
+        """Check that a repeated key is another sample. If only one of its runs has audio, one sample was split up."""
         by_key: dict[str, list[_Run]] = defaultdict(list)
         for run in runs:
             by_key[run.key].append(run)
         for key, same in by_key.items():
             if len(same) > 1 and len({run.has_audio() for run in same}) > 1:
                 raise ShardsError(
-                    f"shard {self._name}: the members of sample {key!r} do not follow each other",
-                    fix="write the tar again with its names sorted ('tar --sort=name')",
+                    f"shard {self._name}: the members of sample {key!r} are not adjacent",
+                    fix="recreate the tar with sorted names ('tar --sort=name')",
                 )
 
     def _no_tar(self, reason: str) -> ShardsError:
         beginning = self._read(0, BLOCK_BYTES)
-        known = next((fix for magic, fix in _PACKED if beginning.lstrip().startswith(magic)), None)
-        found = f"is {known}" if known else f"is not an uncompressed tar ({reason}); fetch or write it again"
-        return ShardsError(f"shard {self._name} {found}, or move it away")
+        for magic, kind, fix in _PACKED:
+            if beginning.lstrip().startswith(magic):
+                return ShardsError(f"shard {self._name} is {kind}", fix=f"{fix}, or move it away")
+        return ShardsError(
+            f"shard {self._name} is not an uncompressed tar ({reason})", fix="fetch or create it again, or move it away"
+        )
 
     def _cut_short(self, bytes_expected: int) -> TruncatedShardError:
         return TruncatedShardError(
             self._name,
             bytes_found=self._bytes,
             bytes_expected=bytes_expected,
-            fix="it was cut short; fetch or write it again",
-            told_by="its headers, and the blocks that close every tar, promise at least",
+            fix="fetch or create it again (it was cut short)",
+            declared_by="its headers and closing blocks require at least",
         )
 
 
 class _Run:
-    """Members in a row that belong to one key."""
+    """Consecutive members with the same key."""
 
     def __init__(self, key: str) -> None:
         self.key = key
@@ -210,8 +218,11 @@ class _Run:
         return any(is_audio(extension) for _, extension in self.members)
 
     def by_whole_stem(self) -> Iterator[_Run]:
-        """This run, or, where its key only seems to be one because the names hold dots (`clip.001.wav`, `clip.001.txt`,
-        `clip.002.wav` …), a run for each name without its last extension."""
+        """Yield this run, or one run for each name without its last extension.
+
+        The latter applies if several samples seem to share a key only because their names contain dots
+        (`clip.001.wav`, `clip.001.txt`, `clip.002.wav` …).
+        """
         stems = [extension.rpartition(".")[0] for _, extension in self.members]
         audio = {stem for stem, (_, extension) in zip(stems, self.members, strict=True) if is_audio(extension)}
         companions = [stem for stem, (_, extension) in zip(stems, self.members, strict=True) if not is_audio(extension)]

@@ -1,4 +1,4 @@
-"""Transcripts to training text, by the rules of their language."""
+"""Normalise transcripts to training text, by the rules of their language."""
 
 from __future__ import annotations
 
@@ -15,31 +15,32 @@ from shards.rejected import Rejected
 from shards.text_rules import TextRules, stored_rules
 from shards.text_v1 import TextNormaliserV1, TextRulesV1
 
-# Punctuation by Unicode, but spoken: what was said can not be known from the character.
+# Punctuation in Unicode that is spoken: the character does not tell which words were said.
 _SPOKEN = frozenset("&%‰‱٪؉؊@#*/\\§⁊៘〃ªº")
 _MARKUP = re.compile(r"\[[^\[\]]*\]|<[^<>]*>|\{[^{}]*\}")
 
-# Beside a space or the text's end it is a dash.
+# Next to a space or at an end of the text, a hyphen is a dash.
 _OUTER_HYPHEN = re.compile(r"(?<![^\s'-])-|-(?![^\s'-])")
 _LONE_HYPHEN = re.compile(r"(?<![^\s'-])-(?![^\s'-])")
-# What a hyphen between letters becomes, by its rule.
+# What a hyphen between letters becomes, by rule.
 _INNER_HYPHEN = {"keep": "-", "anywhere": "-", "space": " ", "drop": ""}
-# A Latin I typed into a Cyrillic word is no ı.
+# A Latin I typed in a Cyrillic word does not become ı.
 _DOTLESS_CAPITAL = re.compile("(?<![\u0400-\u052f])I(?![\u0400-\u052f])")
-# What may be a mark with no letter before it.
+# Candidates for a combining mark without a letter before it.
 _FIRST_IN_PIECE = re.compile(r"(?<![^\s'-])[^\w\s'-]+")
 
 
 class TextNormaliser:
-    """Callable on a raw transcript; always gives the same text for the same transcript and rules.
+    """Normalises raw transcripts. The result depends only on the transcript and the rules.
 
-    Its text is in NFC, and normalising it again changes nothing.
+    The result is in NFC, and normalising it again changes nothing.
     """
 
     def __init__(self, rules: TextRules) -> None:
         self.rules = rules
         self._characters = _CharacterTable(rules)
-        # What would be gone or be written otherwise when its turn comes is looked for as it will be then.
+        # `replace` runs after invisible characters are removed and forms are folded. So keys with invisible characters
+        # are replaced first, and all others are folded like the text.
         self._replace_first = {old: new for old, new in rules.replace.items() if visible(old, joiners=True) != old}
         typed = {letter: sign for sign, letter in rules.letters.items() if sign != apostrophes.APOSTROPHE}
         self._replace = {
@@ -47,13 +48,13 @@ class TextNormaliser:
             for old, new in [*rules.replace.items(), *typed.items()]
             if old not in self._replace_first
         }
-        # Written as itself it is a letter for certain, if it begins one.
+        # If the ʻokina is typed as itself, it is certainly a letter before a letter.
         self._okina = rules.letters.get(apostrophes.APOSTROPHE)
         sign = re.escape(self._okina or "ʻ")
         self._okina_elsewhere = re.compile(f"{sign}(?![^\\W{sign}])")
 
     def __call__(self, raw: str) -> str:
-        """Training text: words of letters and marks, separated by single spaces.
+        """Return the training text: words of letters and marks, separated by single spaces.
 
         Raises:
             Rejected: `empty`, `markup`, `numbers` or `unsupported_characters`.
@@ -85,15 +86,15 @@ class TextNormaliser:
     def _folded(self, text: str) -> str:
         return apostrophes.fold(folded(text) if self.rules.form == "NFKC" else text, self.rules.apostrophes)
 
-    def _settled(self, text: str) -> str:
+    def _without_quotation_marks(self, text: str) -> str:
         rules = self.rules
         often_first = self._okina is not None and self._okina not in text
         return apostrophes.keep_letters(text, rules.apostrophes, rules.apostrophe_before, often_first=often_first)
 
     def _words(self, text: str) -> str:
-        """Letters and marks alone; again until nothing changes, since each piece that goes gives others an edge."""
+        """Keep only letters and marks. Repeat until nothing changes, since each removal gives words new edges."""
         rules = self.rules
-        text = self._settled(text)
+        text = self._without_quotation_marks(text)
         try:
             text = text.translate(self._characters)
         except _UnsupportedError as error:
@@ -101,7 +102,7 @@ class TextNormaliser:
         previous = ""
         while previous != text:
             previous = text
-            text = self._settled(text)
+            text = self._without_quotation_marks(text)
             if "''" in text:
                 text = text.replace("''", self._replace.get("''", "''"))
             if "-" in text:
@@ -119,10 +120,10 @@ class TextNormaliser:
 
 
 def stored_normaliser(stored: Mapping[str, Any]) -> Callable[[str], str]:
-    """The normaliser for the rules that an index holds: those of version 1 give the text that they gave then.
+    """Return the normaliser for the rules stored in an index. Version 1 rules still give the same text as ever.
 
     Raises:
-        ShardsError: if the rules are of a later version, or none.
+        ShardsError: the rules are of a later version, or invalid.
     """
     known = {rule.name for rule in fields(TextRulesV1)}
     if "version" not in stored and set(stored) <= known:
@@ -131,24 +132,24 @@ def stored_normaliser(stored: Mapping[str, Any]) -> Callable[[str], str]:
 
 
 def _lowered(text: str, *, dotless_i: bool) -> str:
-    """`text` in small letters; İ leaves its dot behind as a mark, as lower() has it."""
+    """Return `text` in lower case. As with `str.lower`, İ becomes i and a combining dot."""
     return (_DOTLESS_CAPITAL.sub("ı", text) if dotless_i else text).lower()
 
 
 def _with_mark(text: str, mark: str, place: str) -> str:
-    """`text` with `mark` where it belongs to a word, and a space elsewhere."""
+    """Keep `mark` where it belongs to a word, and replace it with a space elsewhere."""
     pieces = text.split(mark)
     joined = pieces[0]
     for piece in pieces[1:]:
         before = joined[-1:] != "" and is_letter(joined[-1])
-        behind = piece[:1] != "" and is_letter(piece[0])
-        kept = {"inside": before and behind, "start": behind, "end": before}[place]
+        after = piece[:1] != "" and is_letter(piece[0])
+        kept = {"inside": before and after, "start": after, "end": before}[place]
         joined += (mark if kept else " ") + piece
     return joined
 
 
 def _without_marks(found: re.Match[str]) -> str:
-    """What is left of characters that begin a piece: an accent with no letter under it is none."""
+    """Remove the combining marks that begin a piece, since they have no letter to combine with."""
     return found[0].lstrip(
         "".join(character for character in set(found[0]) if is_mark(character) or character in JOINERS)
     )
@@ -161,7 +162,7 @@ class _UnsupportedError(Exception):
 
 
 class _CharacterTable(dict[int, str]):
-    """For `str.translate`: what becomes of a character wherever it stands; filled as characters are met."""
+    """A table for `str.translate` that maps each character regardless of context; filled at first use."""
 
     def __init__(self, rules: TextRules) -> None:
         super().__init__()
@@ -181,7 +182,8 @@ class _CharacterTable(dict[int, str]):
             return character
         if category == "Pd":
             return "-"
-        # Controls that are no spaces are text in another encoding than was thought; a private letter is a letter.
+        # Other control characters mean that the text was decoded with the wrong encoding; private-use characters may
+        # stand for letters. Neither may be dropped silently.
         if category[0] in "ZP" or (category == "Cc" and character.isspace()):
             return " "
         raise _UnsupportedError(character)

@@ -1,4 +1,4 @@
-"""The table of text rules: read, checked, and looked up by language."""
+"""Read and validate the table of text rules, and look up the rules of a language."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from shards.schema import parse_language
 from shards.strict_yaml import StrictYamlError, line_of, load_strict
 
 SHIPPED = Path(__file__).with_name("text_rules.yaml")
-# Of the rules and of what shards/text.py makes of them. Indexes of foreign shards hold rules; those without a version
-# are of version 1 (shards/text_v1.py).
+# Version of the rules and of their meaning in shards/text.py. Indexes of foreign shards store rules. Rules without a
+# version are of version 1 (shards/text_v1.py).
 VERSION = 2
 
 _CHOICES: dict[str, tuple[object, ...]] = {
@@ -32,7 +32,7 @@ _PLACES = ("inside", "start", "end")
 
 @dataclass(frozen=True)
 class TextRules:
-    """The rules of one language; `text_rules.yaml` says what each means."""
+    """The rules of one language; `text_rules.yaml` explains each rule."""
 
     form: Literal["NFC", "NFKC"] = "NFKC"
     lower: bool = True
@@ -52,7 +52,7 @@ class TextRules:
     version: int = VERSION
 
     def as_dict(self) -> dict[str, Any]:
-        """For a build's fingerprint and an index; JSON gives it back unchanged."""
+        """Return the rules for a build's fingerprint and an index, in a form that JSON preserves."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
 
@@ -61,10 +61,10 @@ _TABLES = ("replace", "letters", "marks")
 
 
 def load_rules(language: str, override: Path | None = None) -> TextRules:
-    """The rules of a language from the shipped table, with those of `override` laid over them.
+    """Return the rules of a language from the shipped table, overridden by those of `override`.
 
     Raises:
-        ShardsError: if a table can not be read, or holds a rule or value that is not known.
+        ShardsError: a table cannot be read, or holds an unknown rule or value.
     """
     merged: dict[str, Any] = {}
     for path in (SHIPPED, override) if override else (SHIPPED,):
@@ -77,15 +77,15 @@ def load_rules(language: str, override: Path | None = None) -> TextRules:
 
 
 def stored_rules(stored: Mapping[str, Any]) -> TextRules:
-    """The rules that an index of this version or before holds.
+    """Return the rules that an index of this version stores.
 
     Raises:
-        ShardsError: if they are of a later version.
+        ShardsError: the rules are of another version.
     """
     if stored.get("version") != VERSION or set(stored) - {*_KNOWN, "version"}:
         raise ShardsError(
-            f"the index holds text rules of version {stored.get('version')!r}, expected {VERSION} or before: read it "
-            "with the mms-dist that wrote it, or make it again with 'mms-dist shards index --force'"
+            f"the index holds text rules of version {stored.get('version')!r}, expected {VERSION} or earlier",
+            fix="read it with the mms-dist that wrote it, or index again with 'mms-dist shards index --force'",
         )
     return _rules_of(stored)
 
@@ -100,27 +100,25 @@ def _load(path: Path) -> dict[str, Any]:
     try:
         content = path.read_bytes()
         if content and (instead := stand_in_of(content, path.parent)):
-            raise ShardsError(f"text rules {path} {instead}")
+            raise ShardsError(f"text rules {path} {instead.found}", fix=instead.fix)
         table, lines = load_strict(content.decode("utf-8-sig"))
     except OSError as error:
-        raise ShardsError(f"text rules {path} can not be read: {error.strerror}", fix="check --text-rules") from error
+        raise ShardsError(f"text rules {path} cannot be read: {error.strerror}", fix="check --text-rules") from error
     except UnicodeDecodeError as error:
-        raise ShardsError(f"text rules {path} are not UTF-8: {error}", fix="convert them, as with iconv") from error
+        raise ShardsError(f"text rules {path} are not UTF-8: {error}", fix="convert them with iconv") from error
     except StrictYamlError as error:
         where = f"text rules {path}:{error.line}" if error.line else f"text rules {path}"
         if "given twice" in error.problem:
-            raise ShardsError(
-                f"{where}: {error.problem}", fix="expected one section of each name, put both into one"
-            ) from error
+            raise ShardsError(f"{where}: {error.problem}", fix="merge the two into one") from error
         raise ShardsError(f"{where} are not YAML: {error.problem}") from error
     return _Checked(path, {} if table is None else table, lines).table
 
 
 class _Checked:
-    """A table in which every section, rule and value is known.
+    """A validated table of text rules.
 
     Raises:
-        ShardsError: with the file, the line, what was found and what was expected.
+        ShardsError: names the file, the line, what was found and what was expected.
     """
 
     def __init__(self, path: Path, table: Any, lines: dict[tuple[str | int, ...], int]) -> None:
@@ -130,7 +128,7 @@ class _Checked:
             unknown = next((name for name in table if name not in ("default", "languages")), "") if table else ""
             self._fail(
                 [unknown] if isinstance(table, dict) else [],
-                f"must hold 'default' and 'languages' only, as {SHIPPED.name} does"
+                f"must hold only 'default' and 'languages', as {SHIPPED.name} does"
                 + (f"; found {unknown!r}{nearest(str(unknown), ('default', 'languages'))}" if unknown else ""),
             )
         self.table: dict[str, Any] = table
@@ -143,21 +141,22 @@ class _Checked:
             try:
                 parse_language(code)
             except ShardsError as error:
-                self._fail(["languages", code], f"{error}; correct the code, or take its section out")
+                fix = f"{error.fix or 'correct the code'}, or remove its section"
+                self._fail(["languages", code], error.found, fix)
             self._check_entry(["languages", code], entry)
 
-    def _fail(self, where: list[Any], problem: str) -> None:
+    def _fail(self, where: list[Any], problem: str, fix: str | None = None) -> None:
         line = line_of(self._lines, tuple(where))
-        raise ShardsError(f"text rules {self._path}{f':{line}' if line else ''}: {problem}")
+        raise ShardsError(f"text rules {self._path}{f':{line}' if line else ''}: {problem}", fix)
 
     def _check_entry(self, where: list[Any], entry: Any) -> None:
         name = where[-1]
         if not isinstance(entry, dict):
-            self._fail(where, f"{name} must hold rules, as {{numbers: drop}}; found {entry!r}")
+            self._fail(where, f"{name} must hold rules, such as {{numbers: drop}}; found {entry!r}")
         for rule, value in entry.items():
             if rule not in _KNOWN:
-                known = f"; known: {', '.join(_KNOWN)}"
-                self._fail([*where, rule], f"{name} has the rule {rule!r}{nearest(rule, _KNOWN)}{known}")
+                known = f"use one of {', '.join(_KNOWN)}"
+                self._fail([*where, rule], f"{name} has the unknown rule {rule!r}{nearest(rule, _KNOWN)}", known)
             expected = _expected(rule, value)
             if expected:
                 self._fail([*where, rule], f"{name}.{rule} is {value!r}, expected {expected}")
@@ -167,13 +166,13 @@ class _Checked:
     def _check_strings(self, where: list[Any], value: Any) -> None:
         name = ".".join(where[-2:])
         if not isinstance(value, dict):
-            self._fail(where, f'{name} must map strings to strings, as {{"ß": ss}}; found {value!r}')
+            self._fail(where, f'{name} must map strings to strings, such as {{"ß": ss}}; found {value!r}')
         for old, new in value.items():
             here = [*where, old]
             if not isinstance(new, str):
-                self._fail(here, f"{name} must map strings to strings; {old!r} is {new!r}: put it into quotes")
+                self._fail(here, f"{name} must map strings to strings; {old!r} is {new!r}", "put it in quotes")
             if not old:
-                self._fail(here, f"{name} has an empty key, expected what is to be replaced; take it out")
+                self._fail(here, f"{name} has an empty key, expected the text to replace", "remove it")
             if where[-1] == "marks" and (len(old) != 1 or new not in _PLACES):
                 self._fail(here, f"{name} has {old!r}: {new!r}, expected one character and one of {', '.join(_PLACES)}")
             if where[-1] == "letters" and (len(old) != 1 or len(new) != 1):
@@ -181,7 +180,7 @@ class _Checked:
 
 
 def _expected(rule: str, value: Any) -> str | None:
-    """What a rule's value must be, if it is not."""
+    """Return what a rule's value must be, if it is not; else None."""
     if rule in _CHOICES:
         choices = _CHOICES[rule]
         same_kind = isinstance(value, type(choices[0]))
@@ -192,13 +191,13 @@ def _expected(rule: str, value: Any) -> str | None:
         if not isinstance(value, str) or value not in CONVERTER_CLASSES:
             return f"'drop' or a language of num2words: {', '.join(sorted(CONVERTER_CLASSES))}"
     if rule == "numbers_up_to" and (type(value) is not int or not 0 < value < 10**15):
-        return "the largest number to spell out, as 99"
+        return "the largest number to spell out, such as 99"
     if rule == "numbers_unsure" and not (isinstance(value, list) and all(type(item) is int for item in value)):
-        return "a list of numbers, as [1, 21]"
+        return "a list of numbers, such as [1, 21]"
     if rule == "numbers_not_beside" and not (isinstance(value, list) and all(isinstance(item, str) for item in value)):
-        return "a list of words, as [may, june]"
+        return "a list of words, such as [may, june]"
     if rule == "apostrophe_before" and not isinstance(value, str):
-        return 'letters, as "y"'
+        return 'letters, such as "y"'
     return None
 
 

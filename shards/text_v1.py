@@ -1,7 +1,7 @@
-"""Training text as shard indexes of rules version 1 hold it: read, never written.
+"""Normalise training text for shard indexes with version 1 rules, which are still read but no longer written.
 
-The labels, lengths and vocabulary of such an index belong to the text that these rules gave, so this file stays as it
-is; what is wrong with the rules is put right by `shards index --force`, which writes version 2 (`shards/text.py`).
+The labels, lengths and vocabulary of such an index match the text that these rules produce, so the behaviour of this
+file must not change. `shards index --force` replaces the rules with version 2 (`shards/text.py`), which fixes them.
 """
 
 from __future__ import annotations
@@ -13,26 +13,27 @@ from typing import Literal
 
 from shards.rejected import Rejected
 
-# Typographic and mistyped apostrophes; folded before NFKC, which takes some of them apart, and after it makes some.
+# Typographic and mistyped apostrophes. Folded before NFKC, which decomposes some of them, and again after, since it
+# produces some.
 _APOSTROPHES = dict.fromkeys(map(ord, "’‘ʼ＇′`´ʹ"), "'")
 _JOINERS = "\u200c\u200d"
-# Punctuation by Unicode, but spoken: what was said can not be known from the character.
+# Punctuation in Unicode that is spoken: the character does not tell which words were said.
 _SPOKEN = frozenset("&%‰@#*/\\§")
 _MARKUP = re.compile(r"\[[^\]]*\]|<[^>]*>|\{[^}]*\}")
 # A whole number that stands alone: not part of a decimal, a date, a range, an ordinal or a code.
 _WHOLE_NUMBER = re.compile(r"(?<![\w.,:/'’-])\d{1,15}(?![\w%°'’]|[.,:/-]\w|[-/])")
 
-# Beside a space or the text's end it is a quotation mark or a dash.
+# Next to a space or at an end of the text, it is a quotation mark or a dash.
 _OUTER_APOSTROPHE = re.compile(r"(?<![^\s'-])'|'(?![^\s'-])")
 _OUTER_HYPHEN = re.compile(r"(?<![^\s'-])-|-(?![^\s'-])")
-# What an apostrophe or hyphen between letters becomes, by its rule.
+# What an apostrophe or hyphen between letters becomes, by rule.
 _INNER_APOSTROPHE = {"inside": "'", "space": " ", "drop": ""}
 _INNER_HYPHEN = {"keep": "-", "space": " ", "drop": ""}
 
 
 @dataclass(frozen=True)
 class TextRulesV1:
-    """What an index of version 1 stores."""
+    """The rules that an index of version 1 stores."""
 
     form: Literal["NFC", "NFKC"] = "NFKC"
     lower: bool = True
@@ -44,14 +45,14 @@ class TextRulesV1:
 
 
 class TextNormaliserV1:
-    """Callable on a raw transcript; always gives the same text for the same transcript and rules."""
+    """Normalises raw transcripts. The result depends only on the transcript and the rules."""
 
     def __init__(self, rules: TextRulesV1) -> None:
         self.rules = rules
         self._characters = _CharacterTable(rules)
 
     def __call__(self, raw: str) -> str:
-        """Training text: words of letters and marks, separated by single spaces.
+        """Return the training text: words of letters and marks, separated by single spaces.
 
         Raises:
             Rejected: `empty`, `markup`, `numbers` or `unsupported_characters`.
@@ -60,7 +61,7 @@ class TextNormaliserV1:
             raise Rejected("markup", raw)
         rules = self.rules
         text = unicodedata.normalize("NFC", raw)
-        # Roman numerals, fractions and superscripts: NFKC would hide that they are numbers.
+        # Checked before NFKC, which would hide that Roman numerals, fractions and superscripts are numbers.
         if any(unicodedata.category(character) in ("Nl", "No") for character in set(text)):
             raise Rejected("numbers", repr(text))
         text = unicodedata.normalize(rules.form, text.translate(_APOSTROPHES)).translate(_APOSTROPHES)
@@ -99,7 +100,7 @@ class TextNormaliserV1:
 
 
 def _is_number(character: str) -> bool:
-    # By category: Chinese numerals are letters here, though they are numeric.
+    # By category, because Chinese numerals count as letters here although they are numeric.
     return unicodedata.category(character)[0] == "N"
 
 
@@ -110,7 +111,7 @@ class _UnsupportedError(Exception):
 
 
 class _CharacterTable(dict[int, str]):
-    """For `str.translate`: what becomes of a character wherever it stands; filled as characters are met."""
+    """A table for `str.translate` that maps each character regardless of context; filled at first use."""
 
     def __init__(self, rules: TextRulesV1) -> None:
         super().__init__()

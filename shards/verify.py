@@ -1,4 +1,4 @@
-"""See that shards are what their index says, and can be trained on."""
+"""Verify that shards match their index and can be used for training."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from shards.wording import counted
 
 @dataclass(slots=True)
 class ShardFindings:
-    """What one shard's verification found; `text_digests` maps a digest of each text to an utterance that has it.
+    """The findings for one shard. `text_digests` maps a hash of each text to an utterance that has it.
 
-    `damaged`: whether a problem is one that making the shards anew fixes; `utterances` counts those that were read.
+    `damaged`: whether rebuilding the shards would fix a problem; `utterances`: the number of utterances read.
     """
 
     damaged: bool = False
@@ -43,9 +43,9 @@ class ShardFindings:
 
 @dataclass(slots=True)
 class LanguageFindings:
-    """What is wrong in a language (`problems`, and the `fix` of damage), and what is worth knowing (`notes`).
+    """The findings for one language: `problems`, the `fix` for damage, and `notes` on what is not a problem.
 
-    `utterances` were read, of `expected` that the index tells of.
+    `utterances`: the number of utterances read; `expected`: the number in the index.
     """
 
     language: str
@@ -64,12 +64,12 @@ def verify_shards(
     advance: Callable[[int], None],
     begin: Callable[[int], None] = lambda total: None,
 ) -> list[LanguageFindings]:
-    """Check every sum, every sample and every split.
+    """Check every checksum, every sample and every split.
 
-    `begin` is called once with the utterances that there are to check, `advance` with those of each shard done.
+    `begin` is called once with the number of utterances to check, `advance` with the number in each finished shard.
 
     Raises:
-        IndexFileError: if there is no index to check against; one that is there and broken is a finding.
+        IndexFileError: there is no index to check against. A broken index is a finding.
     """
     findings: dict[str, LanguageFindings] = {}
     indexes: dict[str, LanguageIndex] = {}
@@ -84,20 +84,20 @@ def verify_shards(
             findings[code] = _check_language(indexes[code])
     if languages is None:
         findings.update(folders_without_index(root, findings))
-    # Without a sound table there is nothing to read the samples by.
-    sound = [
+    # Samples can be read only where the index and its table are intact.
+    intact = [
         (root, code, split, number)
         for code, index in indexes.items()
         if not findings[code].problems
         for split in SPLITS
         for number in range(len(index.shards(split)))
     ]
-    begin(sum(findings[code].expected for code in dict.fromkeys(job[1] for job in sound)))
+    begin(sum(findings[code].expected for code in dict.fromkeys(job[1] for job in intact)))
     texts: dict[str, dict[str, dict[bytes, str]]] = defaultdict(lambda: defaultdict(dict))
     characters: dict[str, set[str]] = defaultdict(set)
-    with process_pool(min(workers, len(sound))) as executor:
+    with process_pool(min(workers, len(intact))) as executor:
         for (_, code, split, number), found in zip(
-            sound, in_order(executor, _check_shard, sound, workers), strict=True
+            intact, in_order(executor, _check_shard, intact, workers), strict=True
         ):
             findings[code].problems.extend(found.problems)
             findings[code].utterances += found.utterances
@@ -120,7 +120,7 @@ def verify_shards(
 
 
 def _check_language(index: LanguageIndex) -> LanguageFindings:
-    """Everything that needs no shard to be read."""
+    """Run the checks that do not read any shard."""
     findings = LanguageFindings(index.language, expected=sum(map(index.utterances, SPLITS)))
     for name, entry in index.content.get("files", {}).items():
         url = storage.join(index.root, index.language, name)
@@ -134,7 +134,7 @@ def _check_language(index: LanguageIndex) -> LanguageFindings:
             continue
         if hashlib.sha256(data).hexdigest() != entry["sha256"]:
             instead = stand_in_of(data, storage.join(index.root, index.language))
-            found = instead or f"has {len(data):,} bytes and another SHA-256 than index.json says"
+            found = instead or f"has {len(data):,} bytes and not the SHA-256 in index.json"
             findings.problems.append(f"{url} {found}")
     if findings.problems:
         findings.fix = index.fix
@@ -149,14 +149,14 @@ def _check_language(index: LanguageIndex) -> LanguageFindings:
         name for names in speakers.values() for name in names if sum(name in others for others in speakers.values()) > 1
     }
     if shared:
-        findings.notes.append(f"speakers in several splits: {len(shared)} (as {min(shared)})")
+        findings.notes.append(f"speakers in several splits: {len(shared)} (for example {min(shared)})")
     if not speakers:
         findings.notes.append("no speakers are named, so splits may share them")
     return findings
 
 
 def folders_without_index(root: str, known: Collection[str]) -> dict[str, LanguageFindings]:
-    """Folders of tars that lost their index, or never had one: training would pass over them without a word."""
+    """Find folders of tars without an index, which training would silently skip."""
     folder = storage.local_path(root)
     if folder is None:
         return {}
@@ -164,10 +164,10 @@ def folders_without_index(root: str, known: Collection[str]) -> dict[str, Langua
     for name in storage.list_folders(root):
         tars = len(list((folder / name).glob("[!.]*.tar"))) if name not in known else 0
         if tars:
-            problem = f"{counted(tars, 'tar')} and no {INDEX_NAME}, so training passes over them"
+            problem = f"{counted(tars, 'tar')} but no {INDEX_NAME}, so training skips them"
             fix = (
                 f"fetch {INDEX_NAME} again, index the tars with 'mms-dist shards index {root} --lang {name}', "
-                f"or build them again with 'mms-dist shards build SOURCE {root} --lang {name} --force'"
+                f"or rebuild them with 'mms-dist shards build SOURCE {root} --lang {name} --force'"
             )
             found[name] = LanguageFindings(name, problems=[problem], fix=fix)
     return found
@@ -182,7 +182,7 @@ def _tars_without_index(index: LanguageIndex) -> list[str]:
     folder = storage.local_path(storage.join(index.root, index.language))
     if folder is None:
         return []
-    # By their whole paths: tars of other folders may have the same names.
+    # Compare full paths, since tars in other folders may have the same names.
     urls = [index.shard_url(shard) for split in SPLITS for shard in index.shards(split)]
     known = {path.resolve() for path in map(storage.local_path, urls) if path is not None}
     fix = (
@@ -201,8 +201,8 @@ def _texts_in_two_splits(by_split: dict[str, dict[bytes, str]]) -> list[str]:
             if shared:
                 example = min(by_split[first][digest] for digest in shared)
                 problems.append(
-                    f"{counted(len(shared), 'sentence')} in {first} and in {second} too (as that of {example}); give "
-                    "every sentence one split in the source, and build or index it again"
+                    f"{counted(len(shared), 'sentence')} in both {first} and {second} (for example {example}); put "
+                    "every sentence into one split in the source, and build or index it again"
                 )
     return problems
 
@@ -221,14 +221,14 @@ def _check_shard(job: tuple[str, str, str, int]) -> ShardFindings:
                 index.shard_url(shard),
                 bytes_found=found_bytes,
                 bytes_expected=shard.bytes,
-                fix=fix_of(storage.local_path(index.shard_url(shard)), "it was cut or changed"),
+                fix=fix_of(storage.local_path(index.shard_url(shard)), "it was truncated or changed"),
             )
     except ShardsError as error:
         findings.problems.append(str(error))
         findings.damaged = True
         return findings
     if found_sha256 != shard.sha256:
-        findings.problems.append(f"shard {index.shard_url(shard)} has another SHA-256 than its index says")
+        findings.problems.append(f"shard {index.shard_url(shard)} does not have the SHA-256 in its index")
     for row in rows:
         try:
             utterance = reader.read(language, split, row)
@@ -243,7 +243,7 @@ def _check_shard(job: tuple[str, str, str, int]) -> ShardFindings:
         if found != expected:
             findings.problems.append(f"{which}: (frames, labels, frames needed) are {found}, the table says {expected}")
         if frames < needed:
-            findings.problems.append(f"{which}: {needed} frames needed, {frames} there")
+            findings.problems.append(f"{which}: the text needs {needed} frames, but the audio has {frames}")
         if not utterance.text:
             findings.problems.append(f"{which}: no text")
         digest = hashlib.blake2b(utterance.text.encode(), digest_size=8).digest()
@@ -271,9 +271,9 @@ def _sum_of(url: str, index: LanguageIndex, split: str, number: int) -> tuple[st
             fix = "it was moved or never copied"
             raise TruncatedShardError(url, bytes_found=None, bytes_expected=shard.bytes, fix=fix) from error
         except OSError as error:
-            raise StorageError(f"shard {url} can not be opened: {error.strerror}") from error
+            raise StorageError(f"shard {url} cannot be opened: {error.strerror}") from error
     try:
         with open(descriptor, "rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest(), os.fstat(descriptor).st_size
     except OSError as error:
-        raise StorageError(f"shard {url} can not be read: {error.strerror}") from error
+        raise StorageError(f"shard {url} cannot be read: {error.strerror}") from error

@@ -1,4 +1,4 @@
-"""The characters of one language and their ids, in the nested form that MMS tokenizers read."""
+"""The vocabulary of one language: characters and their ids, in the nested form that MMS tokenizers read."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pathlib import Path
 from shards.errors import ShardsError
 from shards.file_content import stand_in_of
 
-# The same five in every language: Hugging Face's tokenizer breaks on reload when they differ between languages.
+# The same five tokens in every language, because Hugging Face's tokenizer breaks on reload if languages differ.
 FIXED = ("<pad>", "<s>", "</s>", "<unk>", "|")
 BLANK, UNKNOWN, SPACE = 0, 3, 4
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Immutable; ids 0 ... 4 are `<pad>` (the CTC blank), `<s>`, `</s>`, `<unk>` and `|` (space)."""
+    """An immutable vocabulary. Ids 0 ... 4 are `<pad>` (the CTC blank), `<s>`, `</s>`, `<unk>` and `|` (space)."""
 
     language: str
     tokens: tuple[str, ...]
@@ -27,7 +27,7 @@ class Vocabulary:
         if self.tokens[: len(FIXED)] != FIXED:
             raise ShardsError(
                 f"the vocabulary of {self.language} begins with {self.tokens[: len(FIXED)]}, expected {FIXED}",
-                fix="build it again with 'mms-dist shards build' or 'mms-dist shards index'",
+                fix="rebuild it with 'mms-dist shards build' or 'mms-dist shards index'",
             )
         ids = {token: number for number, token in enumerate(self.tokens)}
         if len(ids) != len(self.tokens):
@@ -37,7 +37,7 @@ class Vocabulary:
 
     @classmethod
     def build(cls, language: str, texts: Iterable[str]) -> Vocabulary:
-        """The five fixed tokens and then every character of `texts`, by code point."""
+        """Create the vocabulary of `texts`: the five fixed tokens, then every character, by code point."""
         characters: set[str] = set()
         for text in texts:
             characters.update(text)
@@ -48,13 +48,13 @@ class Vocabulary:
         """Read `{"<language>": {"<token>": id}}`.
 
         Raises:
-            ShardsError: if the language is absent or the ids are not 0 ... n-1.
+            ShardsError: the language is absent, or the ids are not 0 ... n-1.
         """
         if not isinstance(mapping, Mapping) or not isinstance(mapping.get(language), Mapping):
             present = ", ".join(sorted(map(str, mapping))) if isinstance(mapping, Mapping) else type(mapping).__name__
             raise ShardsError(
-                f"the vocabulary has no entry for {language}, only {present or 'none'}",
-                fix=f'expected {{"{language}": {{"<pad>": 0, …}}}}',
+                f"the vocabulary has no entry for {language}, only {present or 'none'}, "
+                f'expected {{"{language}": {{"<pad>": 0, …}}}}'
             )
         ids = mapping[language]
         if not all(type(number) is int for number in ids.values()) or sorted(ids.values()) != list(range(len(ids))):
@@ -64,7 +64,7 @@ class Vocabulary:
         try:
             "".join(ids).encode()
         except UnicodeEncodeError as error:
-            raise ShardsError(f"the vocabulary of {language} has half a character as a token: {error}") from None
+            raise ShardsError(f"the vocabulary of {language} has half a surrogate pair as a token: {error}") from None
         return cls(language, tuple(sorted(ids, key=ids.__getitem__)))
 
     @classmethod
@@ -72,20 +72,20 @@ class Vocabulary:
         """Read a `vocab.json` of one language.
 
         Raises:
-            ShardsError: if the file is absent, not JSON, or holds other than one language.
+            ShardsError: the file is absent, not JSON, or does not hold exactly one language.
         """
         try:
             text = Path(path).read_bytes()
         except OSError as error:
-            raise ShardsError(f"vocabulary {path} can not be read: {error.strerror}") from error
+            raise ShardsError(f"vocabulary {path} cannot be read: {error.strerror}") from error
         return cls.parse(text, name=str(path))
 
     @classmethod
     def parse(cls, text: str | bytes, *, name: str) -> Vocabulary:
-        """The vocabulary in the text of a `vocab.json`; `name` is for messages. Raises as `load`."""
+        """Parse the text of a `vocab.json`; `name` is for messages. Raises as `load`."""
         head = text if isinstance(text, bytes) else text.encode(errors="replace")
         if instead := stand_in_of(head, name.rpartition("/")[0] or "."):
-            raise ShardsError(f"vocabulary {name} {instead}")
+            raise ShardsError(f"vocabulary {name} {instead.found}", fix=instead.fix)
         try:
             mapping = json.loads(text)
         except UnicodeDecodeError as error:
@@ -93,15 +93,15 @@ class Vocabulary:
         except (ValueError, RecursionError) as error:
             raise ShardsError(f"vocabulary {name} is not JSON: {error}") from error
         if not isinstance(mapping, dict) or len(mapping) != 1:
-            raise ShardsError(f'vocabulary {name} must hold one language, as {{"ron": {{"<pad>": 0, …}}}}')
+            raise ShardsError(f'vocabulary {name} must hold one language, as in {{"ron": {{"<pad>": 0, …}}}}')
         return cls.from_nested(mapping, next(iter(mapping)))
 
     def nested(self) -> dict[str, dict[str, int]]:
-        """`{"<language>": {"<token>": id}}`, what `vocab.json` and a Hugging Face MMS tokenizer hold."""
+        """Return `{"<language>": {"<token>": id}}`, the form of `vocab.json` and of Hugging Face's MMS tokenizers."""
         return {self.language: {token: number for number, token in enumerate(self.tokens)}}
 
     def to_json(self) -> str:
-        """The text of `vocab.json`."""
+        """Return the text of `vocab.json`."""
         return json.dumps(self.nested(), ensure_ascii=False, indent=1) + "\n"
 
     def save(self, path: str | Path) -> None:
@@ -112,15 +112,15 @@ class Vocabulary:
         return len(self.tokens)
 
     def encode(self, text: str) -> list[int]:
-        """One id per character; a space is `|`, a character that is not known is `<unk>`."""
+        """Return one id per character; a space becomes `|`, an unknown character `<unk>`."""
         ids = self._ids
         return [ids.get(character, UNKNOWN) for character in text]
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Greedy CTC: collapse repeats, drop the blank and the other special tokens, turn runs of `|` into one space.
+        """Decode by greedy CTC: collapse repeats, drop the blank and special tokens, turn runs of `|` into one space.
 
-        Equal to Hugging Face's `Wav2Vec2CTCTokenizer.decode(ids)`, which prints `<s>`, `</s>` and `<unk>`, however, and
-        with `skip_special_tokens=True` drops the blank first and so merges double letters.
+        Equal to Hugging Face's `Wav2Vec2CTCTokenizer.decode(ids)`, except that the latter prints `<s>`, `</s>` and
+        `<unk>`. With `skip_special_tokens=True`, it drops the blank first and so merges double letters.
         """
         pieces: list[str] = []
         previous = -1

@@ -1,1 +1,1 @@
-"""What the containers of recordings promise, and what of it is there, without decoding."""
+"""Parse audio containers without decoding: the length the header declares against the data present."""

@@ -1,4 +1,4 @@
-"""FLAC: the samples that its header promises against the last frame that is there.
+"""FLAC: compare the number of samples in the header with the last frame in the file.
 
 Format: RFC 9639, https://www.rfc-editor.org/rfc/rfc9639.
 """
@@ -18,12 +18,12 @@ _STREAMINFO_BYTES = 34
 FIRST_BLOCKS = (b"fLaC\x00\x00\x00\x22", b"fLaC\x80\x00\x00\x22")
 HEAD_BYTES = len(FIRST_BLOCKS[0]) + _STREAMINFO_BYTES
 _TOTAL_BITS = 36
-# What the header packs before the total: 16 kHz, one channel, 16 bits.
+# The header fields packed in front of the total: 16 kHz, one channel, 16 bits.
 _PLAIN = 16_000 << 8 | 15
-# No frame of 4,096 such samples is longer; a decoder reads ahead by a few of them.
+# Upper bound for a frame of 4,096 such samples. A decoder reads a few frames ahead.
 _PLAIN_FRAME_BYTES = 8_300
 _READ_AHEAD_BYTES = 1 << 14
-# A frame is at most 65,535 samples of 8 channels; larger ones than this are not looked for.
+# A frame has at most 65,535 samples of 8 channels. Frames longer than this many bytes are not searched for.
 _SEARCH_BYTES = 1 << 20
 
 
@@ -34,7 +34,7 @@ class _Findable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StreamInfo:
-    """What the header says; `total` samples of each channel, 0: not known."""
+    """The STREAMINFO header. `total` counts samples per channel; 0 means unknown."""
 
     block: int
     rate: int
@@ -44,10 +44,10 @@ class StreamInfo:
 
     @classmethod
     def of(cls, head: bytes) -> StreamInfo:
-        """From the first `HEAD_BYTES` bytes of a FLAC stream."""
+        """Parse the first `HEAD_BYTES` bytes of a FLAC stream."""
         packed = int.from_bytes(head[18:26], "big")
         return cls(
-            # The longest; only the last frame may be shorter where frames are numbered.
+            # The maximum block size. Where frames are numbered, only the last frame may be shorter.
             block=int.from_bytes(head[10:12], "big"),
             rate=packed >> 44,
             channels=(packed >> 41 & 0x7) + 1,
@@ -77,7 +77,7 @@ _BITS_CODES = {8: 1, 12: 2, 16: 4, 20: 5, 24: 6, 32: 7}
 
 
 class FrameFound(NamedTuple):
-    """A frame that begins at byte `at`: its first sample, and how many it has."""
+    """A frame at byte `at`: the number of its first sample, and its number of samples."""
 
     at: int
     first: int
@@ -89,11 +89,11 @@ class FrameFound(NamedTuple):
 
 
 def last_frame(data: _Findable, end: int, info: StreamInfo, *, search_bytes: int = _SEARCH_BYTES) -> FrameFound | None:
-    """The last frame that begins before byte `end`, and not more than `search_bytes` before; None if there is none."""
-    floor = max(0, end - search_bytes)
+    """Return the last frame that begins in the `search_bytes` before byte `end`; None if there is none."""
+    lowest = max(0, end - search_bytes)
     while True:
-        found = data.rfind(b"\xff\xf8", floor, end)
-        found = max(found, data.rfind(b"\xff\xf9", max(found, floor), end))
+        found = data.rfind(b"\xff\xf8", lowest, end)
+        found = max(found, data.rfind(b"\xff\xf9", max(found, lowest), end))
         if found < 0:
             return None
         frame = _frame_of(data[found : found + 16], info)
@@ -124,12 +124,12 @@ def _frame_of(header: bytes, info: StreamInfo) -> tuple[int, int] | None:
     at += {12: 1, 13: 2, 14: 2}.get(rate_code, 0)
     if at >= len(header) or header[at] != _crc8(header[:at]):
         return None
-    # With blocks of one length the frames are numbered, else the samples.
+    # With a fixed block size the header holds the frame number, otherwise the sample number.
     return (number if header[1] & 1 else number * info.block), samples
 
 
 def _block_of(code: int, following: bytes) -> tuple[int, int]:
-    """Samples of a frame by its code for them, and how many of the bytes that follow tell them."""
+    """Decode a frame's block size code. Returns the number of samples and the number of following bytes used."""
     if code in (6, 7):
         return int.from_bytes(following[: code - 5], "big") + 1, code - 5
     if code == 1:
@@ -145,10 +145,10 @@ def _crc8(data: bytes) -> int:
 
 
 def plain_frames(data: bytes) -> int | None:
-    """Samples of a FLAC stream as `shards build` writes it (16 kHz, mono, 16 bits), if it ends where its header says.
+    """Return the sample count of a complete FLAC stream as `shards build` writes it (16 kHz, mono, 16 bits).
 
-    None for all others, and now and then for one of these. A look at the last frame tells, since this is asked for
-    every utterance that is read.
+    None for any other data, and occasionally for such a stream too. Only the last frame is checked, because this runs
+    for every utterance read.
     """
     packed = int.from_bytes(data[18:26], "big")
     total = packed & ((1 << _TOTAL_BITS) - 1)
@@ -160,10 +160,10 @@ def plain_frames(data: bytes) -> int | None:
     number = (total - 1) // block
     if number >= 0xD800:
         return None
-    # 16 bits and one channel, and the frame's number as UTF-8 writes a character.
+    # The byte for 16 bits and one channel, then the frame number in the encoding UTF-8 uses for a character.
     last = b"\x08" + chr(number).encode()
-    end, floor = len(data) - 4, max(0, len(data) - _PLAIN_FRAME_BYTES)
-    while (found := data.rfind(b"\xff\xf8", floor, end)) >= 0:
+    end, lowest = len(data) - 4, max(0, len(data) - _PLAIN_FRAME_BYTES)
+    while (found := data.rfind(b"\xff\xf8", lowest, end)) >= 0:
         at = found + 3 + len(last)
         if data[found + 3 : at] == last:
             return total if number * block + _block_of(data[found + 2] >> 4, data[at : at + 2])[0] == total else None
@@ -174,10 +174,10 @@ def plain_frames(data: bytes) -> int | None:
 
 
 def flac_layout(source: ByteSource, start: int) -> tuple[Layout, int]:
-    """The FLAC stream that begins at `start`, and where what follows it begins.
+    """Return the layout of the FLAC stream at byte `start`, and the byte where the stream ends.
 
     Raises:
-        CutShortError: if it ends within its header.
+        CutShortError: the stream ends within its header.
     """
     head = source.at(start, HEAD_BYTES)
     if len(head) < HEAD_BYTES:
@@ -190,23 +190,23 @@ def flac_layout(source: ByteSource, start: int) -> tuple[Layout, int]:
     tail_start = max(start, stop - _SEARCH_BYTES)
     tail = source.at(tail_start, stop - tail_start)
     last = last_frame(tail, len(tail), info)
-    if last is None and tail_start > start:  # a large picture may lie behind the sound
+    if last is None and tail_start > start:  # a large picture may follow the audio
         tail = source.at(start, stop - start)
         last = last_frame(tail, len(tail), info, search_bytes=len(tail))
     last = last or FrameFound(0, 0, 0)
     if last.end == info.total:
         return Layout((Part(start, stop, sure_frames=last.first),)), stop
     if last.end < info.total:
-        there = last.end if _crc16(tail[last.at :]) == 0 else last.first
-        said = f"{info.total:,} samples promised, {there:,} there"
-        part = Part(start, stop, head=_with_total(head, there), sure_frames=last.first)
-        return Layout((part,), Shortfall(said, info.total / max(info.rate, 1))), stop
+        present = last.end if _crc16(tail[last.at :]) == 0 else last.first
+        found = f"{info.total:,} samples declared, {present:,} present"
+        part = Part(start, stop, head=_with_total(head, present), sure_frames=last.first)
+        return Layout((part,), Shortfall(found, info.total / max(info.rate, 1))), stop
     part = Part(start, stop, head=_with_total(head, last.end), sure_frames=last.first)
     return Layout((part,), length_unknown=True), stop
 
 
 def _crc16(frame: bytes) -> int:
-    """The checksum of a frame with the one at its end: 0 if it is whole."""
+    """Return the CRC-16 of a frame including its own checksum at the end: 0 if the frame is intact."""
     crc = 0
     for byte in frame:
         crc = (crc << 8 & 0xFF00) ^ _CRC16[crc >> 8 ^ byte]

@@ -1,4 +1,4 @@
-"""What a recording is by its first bytes, and what stands in for one when it is none."""
+"""Detect a recording's format from its first bytes, and name files that are not recordings."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from shards.containers.source import ByteSource
 _FIRST_BYTES = 64
 _MAX_RECORDINGS = 10_000
 
-# Beginnings of what libsndfile does not read, or of what is no recording at all.
+# (offset, magic bytes, description) of formats libsndfile cannot read, and of files that are not recordings.
 _OTHERS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"version https://git-lfs.github.com/spec/", "a Git LFS pointer; fetch the recording itself: git lfs pull"),
     (0, b"/annex/objects/", "a git-annex pointer; fetch the recording itself: git annex get"),
-    (0, b"\x1f\x8b", "packed with gzip; unpack it"),
+    (0, b"\x1f\x8b", "compressed with gzip; decompress it"),
     (0, b"PK\x03\x04", "a ZIP archive; unpack it"),
-    (0, b"PK\x05\x06", "a ZIP archive without anything in it"),
-    (0, b"BZh", "packed with bzip2; unpack it"),
-    (0, b"\xfd7zXZ\x00", "packed with xz; unpack it"),
-    (0, b"\x28\xb5\x2f\xfd", "packed with zstd; unpack it"),
+    (0, b"PK\x05\x06", "an empty ZIP archive"),
+    (0, b"BZh", "compressed with bzip2; decompress it"),
+    (0, b"\xfd7zXZ\x00", "compressed with xz; decompress it"),
+    (0, b"\x28\xb5\x2f\xfd", "compressed with zstd; decompress it"),
     (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive; unpack it"),
     (0, b"Rar!\x1a\x07", "a RAR archive; unpack it"),
-    (257, b"ustar", "a tar; unpack it"),
-    (0, b"\x00\x05\x16\x07", "what macOS keeps beside a file (AppleDouble), no recording; delete it"),
-    (0, b"\x00\x05\x16\x00", "what macOS keeps beside a file (AppleSingle), no recording; delete it"),
+    (257, b"ustar", "a tar archive; unpack it"),
+    (0, b"\x00\x05\x16\x07", "a macOS metadata file (AppleDouble), not a recording; delete it"),
+    (0, b"\x00\x05\x16\x00", "a macOS metadata file (AppleSingle), not a recording; delete it"),
     (4, b"ftyp", "MP4 (M4A, AAC), which libsndfile does not read; convert it to FLAC or WAV"),
     (0, b"\x1a\x45\xdf\xa3", "WebM or Matroska, which libsndfile does not read; convert it to FLAC or WAV"),
     (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "WMA, which libsndfile does not read; convert it to FLAC or WAV"),
@@ -47,21 +47,21 @@ _OTHERS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xff\xd8\xff", "a picture (JPEG)"),
     (0, b"GIF8", "a picture (GIF)"),
     (0, b"%PDF", "a PDF document"),
-    (0, b"\x93NUMPY", "a NumPy array; write it as WAV or FLAC"),
+    (0, b"\x93NUMPY", "a NumPy array; save it as WAV or FLAC"),
     (0, b"PAR1", "a Parquet table"),
     (0, b"SQLite format 3", "an SQLite database"),
 )
 _SAMPLE_BYTES = 1024
 
-# Containers that libsndfile reads and whose length is not compared with what is there.
+# Containers that libsndfile reads but whose declared length is not checked against the data.
 _LENGTH_UNKNOWN = (
-    # They tell none: PAF, PVF, IRCAM.
+    # These declare no length: PAF, PVF, IRCAM.
     (0, b" paf"),
     (0, b"fap "),
     (0, b"PVF1"),
     (0, b"\x64\xa3"),
     (2, b"\xa3\x64"),
-    # They are too rare to look into: XI, MAT5, MAT4 of either byte order, WVE, SDS, MPC 2000.
+    # These are too rare to parse: XI, MAT5, MAT4 in either byte order, WVE, SDS, MPC 2000.
     (0, b"Extended Instrument: "),
     (0, b"MATLAB"),
     (0, b"\x00\x00\x03\xe8\x00\x00\x00\x01"),
@@ -73,11 +73,11 @@ _LENGTH_UNKNOWN = (
 
 
 def what_it_is(data: bytes) -> str | None:
-    """What these first bytes of a file belong to if it is no recording that libsndfile reads; None: not known."""
+    """Name the kind of file these first bytes belong to if libsndfile cannot read it; None if unknown."""
     if not data:
         return "an empty file"
     if not data.strip(b"\0"):
-        return "nothing but zero bytes, as an interrupted download leaves them"
+        return "nothing but zero bytes, as left by an interrupted download"
     for place, magic, name in _OTHERS:
         if data[place : place + len(magic)] == magic:
             return name
@@ -87,39 +87,39 @@ def what_it_is(data: bytes) -> str | None:
 
 
 def _text_kind(data: bytes) -> str | None:
-    """The name of a text: an error page in place of a download, a transcript, a link."""
+    """Describe a text file: an error page in place of a download, a transcript, a link. None if it is not text."""
     encodings = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
     try:
         text = data[: len(data) - len(data) % 2 if data[:2] in encodings else len(data)].decode(
             encodings.get(data[:2], "utf-8")
         )
     except UnicodeDecodeError as error:
-        if error.end < len(data) - 4:  # not merely cut within a character
+        if error.end < len(data) - 4:  # the error is not just a character cut in half at the end
             return None
         text = data[: error.start].decode("utf-8", "ignore")
     if any(character < " " and character not in "\t\n\r\f\x1b" for character in text):
         return None
     start = text.lstrip("\ufeff \t\r\n").lower()
     if (start.startswith("<?xml") and "<html" not in start) or start.startswith("<error"):
-        return "an XML text, such as a store's error message in place of a download"
+        return "an XML file, such as an error message from an object store in place of a download"
     if start.startswith("<") and any(name in start for name in ("<!doctype html", "<html", "<head", "<body")):
-        return "an HTML page, such as an error or a login in place of a download"
+        return "an HTML page, such as an error or login page in place of a download"
     if start.startswith(("{", "[")):
-        return "a JSON text, such as a server's error message in place of a download"
+        return "a JSON file, such as a server's error message in place of a download"
     shown = " ".join(text.replace("\ufeff", "").split())[:40]
-    return f"a text that begins {shown!r}" if shown else None
+    return f"a text file that begins with {shown!r}" if shown else None
 
 
 def layout_of(source: ByteSource) -> Layout:
-    """How a recording lies in its bytes; all of it, where several lie one behind another.
+    """Return the layout of a recording. If several recordings are concatenated, the layout covers all of them.
 
     Raises:
-        UndecodableError: if it is known not to be a recording that libsndfile reads; the message says what it is.
-        CutShortError: if it ends before its sound begins.
+        UndecodableError: the data is not a recording libsndfile can read; the message says what it is.
+        CutShortError: the data ends before the audio begins.
     """
     layout, end = _one_recording(source, 0)
     number = 1
-    # A pad byte may lie between two.
+    # There may be a pad byte between two recordings.
     while end < source.size and (start := _next_start(source, end)) is not None and number < _MAX_RECORDINGS:
         following, end = _one_recording(source, start)
         layout = layout.joined(following)
@@ -167,20 +167,20 @@ def _one_recording(source: ByteSource, start: int) -> tuple[Layout, int]:
         return ogg.ogg_layout(source, tagged), source.size
     if behind_tags[:4] == flac.MAGIC:
         return flac.flac_layout(source, tagged)
-    # Before frames of MPEG are looked for: samples of 32 bits may look like some.
+    # Checked before searching for MPEG frames, because 32-bit samples can look like MPEG frames.
     if any(head[place : place + len(magic)] == magic for place, magic in _LENGTH_UNKNOWN):
         return Layout((Part(start, source.size),), length_unknown=True), source.size
     name = what_it_is(head)
-    # Zero bytes may lie before an MP3.
+    # An MP3 may begin with zero bytes.
     if name is not None and head.strip(b"\0"):
         raise UndecodableError(f"it is {name}")
     mpeg = mpeg_layout(source, start, source.size)
     if mpeg is not None:
         return mpeg, source.size
     if head[:3] == b"ID3":
-        raise CutShortError("it holds an ID3 tag and no sound behind it")
-    # libsndfile would look for MPEG frames at every byte, for hours in a large file.
-    raise UndecodableError(f"it is {name or 'in no format that libsndfile reads'}")
+        raise CutShortError("it holds an ID3 tag with no audio after it")
+    # Stop here: libsndfile would search for MPEG frames at every byte, which takes hours on a large file.
+    raise UndecodableError(f"it is {name or 'not in a format that libsndfile reads'}")
 
 
 def _without_tags(source: ByteSource, start: int) -> int:

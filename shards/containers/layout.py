@@ -1,4 +1,4 @@
-"""The stretches of a recording that are decoded one after another, and how they compare with what was promised."""
+"""How a recording is laid out in its bytes: the parts to decode in order, and whether audio is missing."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A stretch of a source, from byte `start` to `stop`, that libsndfile decodes as a file of its own.
+    """Bytes `start` to `stop` of a source, which libsndfile decodes as one file.
 
-    `head` stands in place of its first bytes. `endless`: libsndfile must not know its length (`Stretch`). `frames`:
-    samples of each channel in it, None: as many as libsndfile says; before them, `skip` belong to the encoder.
-    `sure_frames`: so many are whole even if the end is not.
+    `head` replaces the first bytes. `endless`: hide the length from libsndfile (`Stretch`). `frames`: samples per
+    channel; None takes libsndfile's count. `skip`: encoder delay in samples, before the first of `frames`.
+    `sure_frames`: samples that are intact even if the end is damaged.
     """
 
     start: int
@@ -25,27 +25,27 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Shortfall:
-    """What shows that a recording was cut short; `promised_seconds` None: its container tells no length."""
+    """Evidence that a recording was cut short. `promised_seconds` is None if the container declares no length."""
 
     found: str
     promised_seconds: float | None = None
 
     def describe(self, seconds: float) -> str:
-        """The message, given the length that is there."""
+        """Return the message for a recording that has `seconds` of audio left."""
         promised = "" if self.promised_seconds is None else f" of {self.promised_seconds:.2f} s"
         return f"ends after {seconds:.2f} s{promised} ({self.found})"
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A recording: its parts, what it lacks, and whether its container told how long it is."""
+    """A recording: its parts, the audio it lacks, and whether its container declares no length."""
 
     parts: tuple[Part, ...]
     shortfall: Shortfall | None = None
     length_unknown: bool = False
 
     def joined(self, following: Layout) -> Layout:
-        """This recording with another behind it in the same bytes."""
+        """Return the layout of this recording followed by another one in the same bytes."""
         return replace(
             self,
             parts=self.parts + following.parts,

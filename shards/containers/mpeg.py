@@ -1,8 +1,8 @@
-"""MPEG audio (MP3): the frames that are there against the number that a Xing, Info or VBRI header promises.
+"""MPEG audio (MP3): compare the number of frames present with the number in a Xing, Info or VBRI header.
 
-libsndfile guesses the length of a stream without such a header from its first frames, and ends there; it ends where the
-header of the first of several joined streams says; and by such a header it goes to a place only roughly. So the frames
-are counted here, and libsndfile is given them without the header.
+Without such a header, libsndfile estimates the length from the first frames and stops there. If several streams are
+joined, it stops where the first header says. With a header, its seeks are only approximate. So this module counts the
+frames, and libsndfile gets them without the header.
 Headers: ISO/IEC 11172-3 and 13818-3; http://gabriel.mp3-tech.org/mp3infotag.html.
 """
 
@@ -17,7 +17,7 @@ from shards.containers.layout import Layout, Part, Shortfall
 from shards.containers.source import ByteSource
 
 _RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
-# Kilobits a second by (MPEG-1?, layer) and the header's index, from 1.
+# Kilobits per second, by (is MPEG-1, layer) and the index in the header minus 1.
 _BITRATES = {
     (True, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
     (True, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
@@ -26,21 +26,21 @@ _BITRATES = {
     (False, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
     (False, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
-# Enough for a frame's header and for what tells that it holds no sound but the length.
+# Enough bytes for a frame header and a Xing, Info or VBRI header.
 _FRAME_START_BYTES = 200
-# So many frames in a row make a stream; in noise one header of 1,000 looks right by chance.
+# This many consecutive frames make a stream. In noise, one header in 1,000 looks valid by chance.
 _CONFIRMING_FRAMES = 4
-# What a decoder of layer III is behind its input, beyond the delay of the encoder.
+# Samples by which a layer III decoder lags its input, on top of the encoder delay.
 _DECODER_DELAY = 529
 _SEARCH_BLOCK = 1 << 16
-# So far the decoder looks for the next frame by itself.
+# The decoder itself searches this far for the next frame.
 _DECODER_SEARCH_BYTES = 1024
-# Some encoders count the frame of the header, and some end with one frame less.
+# Some encoders count the header's own frame, and some write one frame less.
 _TOLERATED_FRAMES = 2
 
 
 class Frame(NamedTuple):
-    """A frame by its header; `size` in bytes, `samples` of each channel, `kind`: what is the same in a whole stream."""
+    """A parsed frame header: `size` in bytes, `samples` per channel, `kind` (the fields constant within a stream)."""
 
     size: int
     samples: int
@@ -53,7 +53,7 @@ class Frame(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def frame_of(header: int) -> Frame | None:
-    """The frame that begins with these 32 bits; None if none does."""
+    """Parse a 32-bit frame header; None if it is not valid."""
     version, layer = header >> 19 & 3, 4 - (header >> 17 & 3)
     bitrate, rate = header >> 12 & 15, header >> 10 & 3
     if header >> 21 != 0x7FF or version == 1 or layer == 4 or bitrate in (0, 15) or rate == 3 or header & 3 == 2:
@@ -69,7 +69,7 @@ def frame_of(header: int) -> Frame | None:
 
 
 class _Promise(NamedTuple):
-    """What a frame that holds no sound says: how many follow (None: not told), and what the encoder put around."""
+    """A Xing, Info or VBRI header: the number of frames that follow (None if absent), and encoder delay and padding."""
 
     frames: int | None
     delay: int = 0
@@ -77,18 +77,18 @@ class _Promise(NamedTuple):
 
     @property
     def before(self) -> int:
-        """Samples in front of the sound."""
+        """Samples to skip before the audio."""
         return self.delay + _DECODER_DELAY
 
     @property
     def behind(self) -> int:
-        """Samples behind the sound."""
+        """Samples to drop after the audio."""
         return max(self.padding - _DECODER_DELAY, 0)
 
 
 @dataclass(slots=True)
 class _Piece:
-    """Frames that follow each other, from byte `start` to `stop`."""
+    """Consecutive frames, from byte `start` to `stop`."""
 
     start: int
     stop: int
@@ -97,7 +97,7 @@ class _Piece:
 
 @dataclass(slots=True)
 class _Stream:
-    """Frames of one kind, and what the header in front of them promises, if there is one."""
+    """Frames of one kind, and the header in front of them, if there is one."""
 
     frame: Frame
     pieces: list[_Piece]
@@ -120,7 +120,7 @@ class _Stream:
 
 
 def mpeg_layout(source: ByteSource, start: int, stop: int) -> Layout | None:
-    """The MPEG streams between two bytes of a source; None if there is none."""
+    """Return the layout of the MPEG streams between two bytes of a source; None if there are none."""
     layout = None
     for stream in _streams(source, start, stop):
         found = _layout_of(stream)
@@ -143,8 +143,8 @@ def _layout_of(stream: _Stream) -> Layout:
     shortfall = None
     tolerated = _TOLERATED_FRAMES - stream.ends_within_frame
     if declared is not None and stream.frames < declared - tolerated:
-        said = f"{declared:,} MPEG frames promised, {stream.frames:,} there"
-        shortfall = Shortfall(said, declared * samples / rate)
+        found = f"{declared:,} MPEG frames declared, {stream.frames:,} present"
+        shortfall = Shortfall(found, declared * samples / rate)
     elif declared is None and stream.ends_within_frame:
         shortfall = Shortfall("within an MPEG frame")
     return Layout(tuple(parts), shortfall, length_unknown=declared is None)
@@ -180,12 +180,12 @@ def _streams(source: ByteSource, start: int, stop: int) -> Iterator[_Stream]:
 
 
 def _promise_of(frame: Frame, data: bytes) -> _Promise | None:
-    """What a frame promises that holds no sound; None if it is one of sound."""
+    """Parse a frame's Xing, Info or VBRI header; None if the frame holds audio."""
     version, layer, _, mono = frame.kind
     if layer != 3:
         return None
     side = ((17 if mono else 32) if version == 3 else (9 if mono else 17)) + 4
-    for at in (side, side + 2):  # with a checksum behind the header
+    for at in (side, side + 2):  # two bytes later if a checksum follows the frame header
         if data[at : at + 4] in (b"Xing", b"Info"):
             flags = int.from_bytes(data[at + 4 : at + 8], "big")
             frames = int.from_bytes(data[at + 8 : at + 12], "big") if flags & 1 else None
@@ -196,12 +196,12 @@ def _promise_of(frame: Frame, data: bytes) -> _Promise | None:
 
 
 def _is_stream(source: ByteSource, offset: int, stop: int) -> bool:
-    """Whether several frames of one kind follow each other here, or fewer up to the very end."""
+    """Whether several consecutive frames of one kind begin here, or fewer if the data ends first."""
     first = None
     for number in range(_CONFIRMING_FRAMES):
         frame = frame_of(int.from_bytes(source.at(offset, 4), "big"))
         if frame is None or first not in (None, frame.kind):
-            # A tag or the next stream may follow a short one.
+            # A short stream may be followed by a tag or the next stream.
             return number > 0 and (_after_tag(source, offset, stop) is not None or (number > 1 and frame is not None))
         first = frame.kind
         offset += frame.size
@@ -211,7 +211,7 @@ def _is_stream(source: ByteSource, offset: int, stop: int) -> bool:
 
 
 def _after_tag(source: ByteSource, offset: int, stop: int) -> int | None:
-    """Where the bytes behind a tag of names and pictures begin; None if there is no tag here."""
+    """Return the byte after the metadata tag (ID3, APE, Lyrics3) at `offset`; None if there is no tag."""
     data = source.at(offset, 32)
     if data[:3] == b"ID3" and len(data) >= 10 and max(data[6:10]) < 0x80:
         size = data[6] << 21 | data[7] << 14 | data[8] << 7 | data[9]
@@ -220,7 +220,7 @@ def _after_tag(source: ByteSource, offset: int, stop: int) -> int | None:
         return offset + 128
     if data[:8] == b"APETAGEX" and len(data) == 32:
         size, flags = int.from_bytes(data[12:16], "little"), int.from_bytes(data[20:24], "little")
-        # Its size tells what follows a header; a footer ends the tag.
+        # The size field counts the bytes after a tag header; a footer ends the tag.
         return offset + 32 + (size if flags & 1 << 29 else 0)
     if data[:11] == b"LYRICSBEGIN":
         found = source.find(b"LYRICS200", offset)
@@ -229,7 +229,7 @@ def _after_tag(source: ByteSource, offset: int, stop: int) -> int | None:
 
 
 def _next_stream(source: ByteSource, offset: int, stop: int) -> int:
-    """Where the next frames begin that follow each other; `stop` if nowhere."""
+    """Return the byte where the next run of consecutive frames begins; `stop` if there is none."""
     while offset + 4 <= stop:
         block = source.at(offset, min(_SEARCH_BLOCK, stop - offset))
         at = block.find(b"\xff")

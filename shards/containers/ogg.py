@@ -1,4 +1,4 @@
-"""Ogg: its pages in order and undamaged, up to the one that ends the stream.
+"""Ogg: check that the pages are in order and undamaged, up to the end-of-stream page.
 
 Format: RFC 3533, https://www.rfc-editor.org/rfc/rfc3533.
 """
@@ -17,16 +17,16 @@ MAGIC = b"OggS"
 _HEADER_BYTES = 27
 _BEGINS, _ENDS = 2, 4
 FLAC_MAGIC = b"\x7fFLAC"
-FLAC_IN_OGG = "FLAC in Ogg, which this libsndfile does not read; unpack it: ffmpeg -i clip.oga -c copy clip.flac"
+FLAC_IN_OGG = "FLAC in Ogg, which this libsndfile does not read; extract it: ffmpeg -i clip.oga -c copy clip.flac"
 _CODECS = {b"\x01vorbis": "Vorbis", b"OpusHead": "Opus", FLAC_MAGIC: "FLAC", b"Speex   ": "Speex"}
 
-# zlib sums bits from the lowest up, Ogg from the highest down.
+# zlib's CRC processes the lowest bit first, Ogg's the highest bit first.
 _REVERSED = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
 
 
 @dataclass(slots=True)
 class _Link:
-    """One Ogg file within a chain of them: its audio stream by `serial`, the `pages` of that by offset and size."""
+    """One Ogg file in a chain: the `serial` of its audio stream, and that stream's `pages` as (offset, size)."""
 
     start: int
     stop: int
@@ -40,20 +40,20 @@ class _Link:
 
 
 def page_checksum(page: bytes) -> int:
-    """The checksum of a page whose own checksum is zeroed."""
+    """Return the checksum of a page whose checksum field is set to zero."""
     found = zlib.crc32(page.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
     return int(f"{found:032b}"[::-1], 2)
 
 
 def ogg_layout(source: ByteSource, start: int) -> Layout:
-    """The chain of Ogg streams that begins at `start`.
+    """Return the layout of the chain of Ogg streams that begins at `start`.
 
     Raises:
-        UndecodableError: if a page is damaged or missing, or there is no audio.
+        UndecodableError: a page is damaged or missing, or there is no audio.
     """
     layout: Layout | None = None
     for link in _links(source, start):
-        shortfall = None if link.ended else Shortfall("the last Ogg page, which marks the end, is missing")
+        shortfall = None if link.ended else Shortfall("the end-of-stream Ogg page is missing")
         found = Layout((_part_of(source, link),), shortfall)
         layout = found if layout is None else layout.joined(found)
     assert layout is not None
@@ -61,7 +61,7 @@ def ogg_layout(source: ByteSource, start: int) -> Layout:
 
 
 def _part_of(source: ByteSource, link: _Link) -> Part:
-    """The pages of the sound alone: libsndfile reads no file that holds a skeleton, subtitles or a video as well."""
+    """Keep only the audio pages: libsndfile rejects files that also hold a skeleton, subtitles or video."""
     if not link.has_others:
         return Part(link.start, link.stop)
     pages = b"".join(source.at(offset, size) for offset, size in link.pages)
@@ -77,7 +77,7 @@ def _links(source: ByteSource, offset: int) -> list[_Link]:
         page = source.at(offset, size)
         if len(page) < size:
             if not any(link.has_data for link in links):
-                raise CutShortError("it ends within its first Ogg pages, before any sound")
+                raise CutShortError("it ends within its first Ogg pages, before any audio")
             break
         damaged = page_checksum(page[:22] + bytes(4) + page[26:]) != int.from_bytes(page[22:26], "little")
         if damaged:
@@ -87,7 +87,7 @@ def _links(source: ByteSource, offset: int) -> list[_Link]:
         links[-1].stop = offset
     audible = [link for link in links if link.serial is not None]
     if not audible:
-        raise UndecodableError("it is an Ogg file without Vorbis, Opus or FLAC in it")
+        raise UndecodableError("it is an Ogg file without Vorbis, Opus or FLAC audio")
     return audible
 
 
@@ -109,12 +109,12 @@ def _add_page(links: list[_Link], page: bytes, body: int, offset: int) -> None:
             link.has_others = True
         return
     if not links:
-        raise UndecodableError("it is an Ogg stream without its beginning")
+        raise UndecodableError("it is an Ogg stream that lacks its first page")
     link = links[-1]
     link.has_data = True
     if serial != link.serial:
         return
-    # Captures of broadcasts join the headers to a page from the middle; within the sound none may be missing.
+    # Broadcast captures join the header pages to a page from mid-stream. After that, no page may be missing.
     if link.last_position > 0 and sequence > link.last_sequence + 1:
         raise UndecodableError(f"{counted(sequence - link.last_sequence - 1, 'Ogg page')} missing at byte {offset:,}")
     if 0 <= position < link.last_position:

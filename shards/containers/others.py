@@ -1,4 +1,4 @@
-"""AIFF and its like, AU, CAF, SPHERE and a few that are rarer: where their sound lies, and how much is promised."""
+"""Locate the audio, and read its declared length, in AIFF, AIFC, 8SVX, AU, CAF, SPHERE, AVR, HTK and VOC files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shards.containers.source import ByteSource
 
 _AU_BYTES = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 23: 0.5, 25: 0.375, 26: 0.625, 27: 1}
 _PACKET_TABLE_BYTES = 16 << 20
-# Blocks of sound, of more sound, of silence, and of sound in the newer form.
+# VOC block types: audio, continued audio, silence, and audio in the newer format.
 _VOC_SOUND = (b"\1", b"\2", b"\3", b"\x09")
 _PLAIN_AIFC = (b"NONE", b"sowt", b"twos", b"in24", b"in32", b"fl32", b"FL32", b"fl64", b"FL64", b"raw ")
 _SPHERE_FIELD = re.compile(rb"^(sample_count|sample_n_bytes|channel_count|sample_rate|sample_coding) -\w+ (\S+)", re.M)
@@ -26,7 +26,7 @@ def _nothing(_: int) -> dict[int, bytes]:
 
 
 def iff_body(source: ByteSource, start: int) -> Body:
-    """The sound of the AIFF, AIFC or 8SVX file that begins at `start`."""
+    """Locate the audio of the AIFF, AIFC or 8SVX file that begins at `start`."""
     kind = source.at(start + 8, 4)
     offset, frames, frame_bytes, rate, frames_place = start + 12, 0, 0, 0.0, None
     while len(chunk := source.at(offset, 8)) == 8:
@@ -75,7 +75,7 @@ def _iff_sound(
 
 
 def _extended(data: bytes) -> float:
-    """A number of 80 bits, as AIFF writes the sample rate; 0 if it is none."""
+    """Parse an 80-bit float, AIFF's format for the sample rate; 0 if it is invalid."""
     if len(data) < 10:
         return 0.0
     exponent, mantissa = int.from_bytes(data[:2], "big") & 0x7FFF, int.from_bytes(data[2:10], "big")
@@ -83,7 +83,7 @@ def _extended(data: bytes) -> float:
 
 
 def au_body(source: ByteSource, start: int) -> Body:
-    """The sound of the AU file that begins at `start`, of either byte order."""
+    """Locate the audio of the AU file that begins at `start`, in either byte order."""
     head = source.at(start, 24)
     if len(head) < 24:
         raise cut_in_header("AU")
@@ -99,7 +99,7 @@ def au_body(source: ByteSource, start: int) -> Body:
 
 
 def caf_body(source: ByteSource, start: int) -> Body:
-    """The sound of the Core Audio file that begins at `start`; 4 bytes of an edit count go before it."""
+    """Locate the audio of the Core Audio file that begins at `start`; a 4-byte edit count precedes the audio."""
     offset, rate, bytes_per_second = start + 8, 0.0, 0.0
     packed_bytes: int | None = None
     frames_of: Callable[[int], int] | None = None
@@ -115,7 +115,7 @@ def caf_body(source: ByteSource, start: int) -> Body:
             counted = int.from_bytes(table[8:16], "big")
             if not bytes_per_second and 0 < counted < 1 << 48:
                 packed_bytes = _sum_of_packets(table[24:])
-                frames_of = partial(_share, counted, packed_bytes)
+                frames_of = partial(_frames_in, counted, packed_bytes)
                 bytes_per_second = packed_bytes * rate / counted
         elif name == b"data":
             return Body(
@@ -133,12 +133,13 @@ def caf_body(source: ByteSource, start: int) -> Body:
     raise cut_in_header("CAF")
 
 
-def _share(frames: int, packed_bytes: int, count: int) -> int:
+def _frames_in(frames: int, packed_bytes: int, count: int) -> int:
+    """Estimate the frames in the first `count` of `packed_bytes` bytes, which hold `frames` in all."""
     return frames if count >= packed_bytes else frames * count // packed_bytes
 
 
 def _sum_of_packets(table: bytes) -> int:
-    """The bytes of all packets, whose lengths are written seven bits to a byte, the highest first."""
+    """Sum the packet lengths, which are stored as 7 bits per byte, most significant first."""
     total = length = 0
     for byte in table:
         length = length << 7 | byte & 0x7F
@@ -154,11 +155,11 @@ def _caf_chunk_bytes(source: ByteSource, offset: int) -> int | None:
 
 
 def sphere_body(source: ByteSource, start: int) -> Body:
-    """The sound of the NIST SPHERE file that begins at `start`."""
+    """Locate the audio of the NIST SPHERE file that begins at `start`."""
     head = source.at(start, 1024)
     found = {name.decode(): value.decode("latin-1") for name, value in _SPHERE_FIELD.findall(head)}
     if "shorten" in found.get("sample_coding", ""):
-        raise UndecodableError("SPHERE packed with shorten, which libsndfile does not read; unpack it with sph2pipe")
+        raise UndecodableError("SPHERE with shorten, which libsndfile does not read; convert it with sph2pipe")
     lines = head.split(b"\n", 2)
     size = int(lines[1]) if len(lines) > 1 and lines[1].strip().isdigit() and len(lines[1]) < 12 else 1024
     count, width, channels, rate = (
@@ -172,7 +173,7 @@ def sphere_body(source: ByteSource, start: int) -> Body:
 
 
 def avr_body(source: ByteSource, start: int) -> Body:
-    """The sound of the AVR file that begins at `start`."""
+    """Locate the audio of the AVR file that begins at `start`."""
     head = source.at(start, 128)
     if len(head) < 128:
         raise cut_in_header("AVR")
@@ -183,12 +184,12 @@ def avr_body(source: ByteSource, start: int) -> Body:
 
 
 def is_htk(data: bytes) -> bool:
-    """Whether an HTK waveform begins so: 16-bit samples, of a period that speech has, in units of 100 ns."""
+    """Whether this is an HTK waveform header: 16-bit samples, sample period (in 100 ns units) usual for speech."""
     return data[8:12] == b"\x00\x02\x00\x00" and 50 <= int.from_bytes(data[4:8], "big") <= 5_000
 
 
 def htk_body(source: ByteSource, start: int) -> Body:
-    """The sound of the HTK waveform that begins at `start`."""
+    """Locate the audio of the HTK waveform that begins at `start`."""
     samples, period = (int.from_bytes(source.at(start + at, 4), "big") for at in (0, 4))
     return Body(
         start + 12, samples * 2 or None, 2 * 1e7 / period, lambda count: {start: (count // 2).to_bytes(4, "big")}
@@ -196,7 +197,7 @@ def htk_body(source: ByteSource, start: int) -> Body:
 
 
 def voc_body(source: ByteSource, start: int) -> Body:
-    """The sound of the Creative Voice file that begins at `start`: that of its first block of sound."""
+    """Locate the audio of the Creative Voice file that begins at `start`: its first audio block."""
     offset = start + int.from_bytes(source.at(start + 20, 2), "little")
     while len(block := source.at(offset, 16)) >= 4:
         kind, size = block[0], int.from_bytes(block[1:4], "little")
@@ -208,7 +209,7 @@ def voc_body(source: ByteSource, start: int) -> Body:
             end = offset + 8 + size + int.from_bytes(following[1:], "little")
             if following[:1] in _VOC_SOUND and end < source.size:
                 raise UndecodableError(
-                    "its sound lies in several VOC blocks, of which libsndfile reads one; convert it to FLAC or WAV"
+                    "its audio is in several VOC blocks, and libsndfile reads only one; convert it to FLAC or WAV"
                 )
             return Body(
                 offset + 4 + before,

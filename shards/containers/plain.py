@@ -1,7 +1,8 @@
-"""Containers that tell in bytes how much sound they hold: WAV, RF64, AIFF, AU, CAF, W64, SPHERE and their like.
+"""Containers that declare the length of their audio in bytes: WAV, RF64, AIFF, AU, CAF, W64, SPHERE and similar.
 
-libsndfile takes what is there for what was promised. Here the promise is compared with the bytes, and where the length
-was not known to the writer (0, -1 or a placeholder, as piped encoders leave it), the sound goes on to the end.
+libsndfile silently accepts files that are shorter than declared. This module compares the declared length with the
+bytes present. If the writer did not know the length (0, -1 or a placeholder, as encoders write to a pipe), the audio
+extends to the end of the file.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from shards.containers.layout import Layout, Part, Shortfall
 from shards.containers.mpeg import mpeg_layout
 from shards.containers.source import ByteSource
 
-# A few bytes less than promised is a writer that counted a header or a pad byte.
+# A file may be a few bytes shorter than declared: some writers count a header or a pad byte.
 _TOLERATED_BYTES = 64
-# More than this behind the sound, and no chunk of anything, is sound that the header does not count.
+# More bytes than this after the audio, without a chunk header, are audio that the header does not count.
 _UNCOUNTED_BYTES = 4096
-# A header longer than this is not written anew.
+# A header longer than this is not rewritten.
 _HEAD_BYTES = 4 << 20
 
 
@@ -30,13 +31,13 @@ _NONE: Mapping[int, bytes] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """Where the sound of a container lies: from byte `offset`, `promised` bytes of it (None: not told).
+    """Where a container's audio is: from byte `offset`, `promised` bytes long (None if not declared).
 
-    `bytes_per_second` 0: not known. `fields`: the header's bytes, by their place, for a number of bytes of sound.
-    `chunk_bytes`: length of a named chunk at a place behind the sound, None if there is none. `is_mpeg`: the sound is
-    MPEG frames. `frames_of`: samples of each channel in so many bytes, where libsndfile does not count them right.
-    `rewrite`: the header does not say this. `magic`: the first bytes by which libsndfile knows this container, where it
-    does not know its own.
+    `bytes_per_second`: 0 if unknown. `fields`: given a number of audio bytes, the header bytes to write, by offset.
+    `chunk_bytes`: the length of the chunk at an offset after the audio, None if there is no chunk. `is_mpeg`: the audio
+    consists of MPEG frames. `frames_of`: given a number of bytes, the samples per channel, for formats that libsndfile
+    miscounts. `rewrite`: the header differs from these values and has to be rewritten. `magic`: first bytes to write
+    if libsndfile does not recognise the container's own.
     """
 
     offset: int
@@ -53,25 +54,25 @@ class Body:
 def plain_layout(
     source: ByteSource, start: int, body: Body, begins_recording: Callable[[bytes], bool]
 ) -> tuple[Layout, int]:
-    """The recording that begins at `start`, and where what follows it begins.
+    """Return the layout of the recording that begins at `start`, and the byte where the recording ends.
 
     Args:
-        begins_recording: whether these bytes are the first of another recording.
+        begins_recording: returns whether the given bytes are the beginning of another recording.
     """
-    there = max(source.size - body.offset, 0)
+    present = max(source.size - body.offset, 0)
     promised = body.promised
     end = source.size
-    if promised is not None and promised < there:
+    if promised is not None and promised < present:
         end = _end_of_chunks(source, body.offset + promised, body.chunk_bytes)
-        # A pad byte may lie between two recordings.
+        # There may be a pad byte between two recordings.
         joined = any(begins_recording(source.at(at, 64)) for at in (end, end + 1))
         if not joined and _goes_on(source, end):
-            promised, end = None, source.size  # the header counts only some of the sound
-    count = there if promised is None else min(promised, there)
+            promised, end = None, source.size  # the header counts only part of the audio
+    count = present if promised is None else min(promised, present)
     shortfall = None
-    if promised is not None and promised > there + _TOLERATED_BYTES:
-        said = f"{promised:,} bytes of sound promised, {there:,} there"
-        shortfall = Shortfall(said, promised / body.bytes_per_second if body.bytes_per_second else None)
+    if promised is not None and promised > present + _TOLERATED_BYTES:
+        found = f"{promised:,} bytes of audio declared, {present:,} present"
+        shortfall = Shortfall(found, promised / body.bytes_per_second if body.bytes_per_second else None)
     if body.is_mpeg and (inner := mpeg_layout(source, body.offset, body.offset + count)) is not None:
         return Layout(inner.parts, shortfall or inner.shortfall, length_unknown=promised is None), end
     head = _rewritten(source, start, body, count) if body.magic or body.rewrite or count != body.promised else b""
@@ -80,7 +81,7 @@ def plain_layout(
 
 
 def _rewritten(source: ByteSource, start: int, body: Body, count: int) -> bytes:
-    """The header with another number of bytes of sound in it."""
+    """Return the header with `count` as the number of audio bytes."""
     if body.offset - start > _HEAD_BYTES:
         return b""
     head = bytearray(source.at(start, body.offset - start))
@@ -90,7 +91,7 @@ def _rewritten(source: ByteSource, start: int, body: Body, count: int) -> bytes:
 
 
 def _end_of_chunks(source: ByteSource, offset: int, chunk_bytes: Callable[[int], int | None]) -> int:
-    """Where the chunks behind the sound end; they begin at even bytes, but some writers forget that."""
+    """Return the end of the chunks after the audio. Chunks begin at even offsets, but some writers ignore that."""
     for first in (offset + offset % 2, offset):
         at = first
         while (size := chunk_bytes(at)) is not None and at + size <= source.size + 1:
@@ -101,12 +102,12 @@ def _end_of_chunks(source: ByteSource, offset: int, chunk_bytes: Callable[[int],
 
 
 def is_chunk_name(name: bytes) -> bool:
-    """Whether four bytes can name a chunk."""
+    """Whether these bytes can be a chunk name: four printable characters."""
     return len(name) == 4 and all(32 <= byte < 127 for byte in name)
 
 
 def _goes_on(source: ByteSource, offset: int) -> bool:
-    """Whether sound lies behind the counted sound: neither little, nor silence that fills a disk's block, nor a tag."""
+    """Whether audio continues at `offset`: more than a few bytes that are neither zero padding nor a tag."""
     left = source.size - offset
     if left <= _UNCOUNTED_BYTES:
         return False
@@ -117,11 +118,11 @@ def _goes_on(source: ByteSource, offset: int) -> bool:
 def length_field(
     place: int, width: int, order: Literal["big", "little"], *, more: int = 0, beside: Mapping[int, bytes] = _NONE
 ) -> Fields:
-    """The header's bytes for one number at byte `place`: the bytes of sound, and `more` that it counts with them."""
+    """Build `Body.fields` for a header with one length field at byte `place`: the audio bytes plus `more`."""
     most = (1 << 8 * width) - 1
     return lambda count: {**beside, place: min(count + more, most).to_bytes(width, order)}
 
 
 def cut_in_header(name: str) -> CutShortError:
-    """The error for a container that ends before its sound begins."""
-    return CutShortError(f"it ends within its {name} header, before any sound")
+    """Return the error for a container that ends before its audio begins."""
+    return CutShortError(f"it ends within its {name} header, before any audio")

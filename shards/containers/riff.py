@@ -1,4 +1,4 @@
-"""WAV, RF64, BW64 and W64: where their sound lies, and how much of it is promised."""
+"""Locate the audio, and read its declared length, in WAV, RF64, BW64 and W64 files."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ W64_MAGIC = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00"
 _W64_TAIL = b"\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
 _GSM_FORMAT = 0x31
 _MPEG_FORMATS = (0x50, 0x55)
-# Extensible formats are told by what follows. PCM, float, A-law and µ-law are all that need no more than that.
+# An extensible format names its real format in a later field. Only PCM, float, A-law and µ-law need nothing else.
 _EXTENSIBLE, _PLAIN_FORMATS = 0xFFFE, (1, 3, 6, 7)
-# What writers to a pipe put in place of a length that they do not know, less a header: sox, arecord, ffmpeg, lame.
+# Lengths that sox, arecord, ffmpeg and lame write to a pipe, where they do not know the length; less a header.
 _PLACEHOLDERS = ((0x7FFFF000, 0x80000000), (0xFFFFF000, 0xFFFFFFFF))
 
 
 def is_placeholder(length: int) -> bool:
-    """Whether a length of 32 bits stands for one that was not known."""
+    """Whether a 32-bit length means that the writer did not know the length."""
     return length == 0 or any(low <= length <= high for low, high in _PLACEHOLDERS)
 
 
 def riff_body(source: ByteSource, start: int) -> Body:
-    """The sound of the WAV, RF64 or BW64 file that begins at `start`.
+    """Locate the audio of the WAV, RF64 or BW64 file that begins at `start`.
 
     Raises:
-        CutShortError: if it ends before its sound begins.
+        CutShortError: the file ends before the audio begins.
     """
     head = source.at(start, 12)
     order: Literal["big", "little"] = "big" if head[:4] == b"RIFX" else "little"
@@ -85,7 +85,7 @@ def _body(
         fields,
         chunk_bytes=lambda at: riff_chunk_bytes(source, at, order),
         is_mpeg=format_tag in _MPEG_FORMATS,
-        # libsndfile takes a pad byte for one more block.
+        # libsndfile counts a pad byte as one more block.
         frames_of=(lambda count: count // 65 * 320) if format_tag == _GSM_FORMAT else None,
         magic=b"RF64" if source.at(start, 4) == b"BW64" else b"",
         rewrite=bool(plain),
@@ -93,9 +93,9 @@ def _body(
 
 
 def _plain_format(data: bytes, place: int, order: Literal["big", "little"]) -> dict[int, bytes]:
-    """What to write over the format at byte `place`: of an extensible one, the plain one that it stands for.
+    """Return the bytes to write at `place` to replace an extensible format with the plain format it names.
 
-    libsndfile takes an extensible format for integers in W64, and does not read it in big-endian WAV.
+    libsndfile treats every extensible format in W64 as integers, and cannot read one in big-endian WAV.
     """
     if len(data) < 26 or int.from_bytes(data[:2], order) != _EXTENSIBLE:
         return {}
@@ -103,7 +103,7 @@ def _plain_format(data: bytes, place: int, order: Literal["big", "little"]) -> d
 
 
 def riff_chunk_bytes(source: ByteSource, offset: int, order: Literal["big", "little"]) -> int | None:
-    """Length of the chunk at `offset`, header and pad byte included; None if there is none, or another recording."""
+    """Return the length of the chunk at `offset`, with header and pad byte; None for no chunk or a new recording."""
     chunk = source.at(offset, 8)
     if not is_chunk_name(chunk[:4]) or len(chunk) < 8 or chunk[:4] in (*RIFF_MAGICS, b"FORM"):
         return None
@@ -112,7 +112,7 @@ def riff_chunk_bytes(source: ByteSource, offset: int, order: Literal["big", "lit
 
 
 def _is_empty(source: ByteSource, offset: int, order: Literal["big", "little"]) -> bool:
-    """Whether chunks follow a length of 0 that account for every byte, so that there really is no sound."""
+    """Whether the chunks after a length of 0 account for every byte, so that there really is no audio."""
     while offset < source.size:
         size = riff_chunk_bytes(source, offset, order)
         if size is None:
@@ -122,7 +122,7 @@ def _is_empty(source: ByteSource, offset: int, order: Literal["big", "little"]) 
 
 
 def w64_body(source: ByteSource, start: int) -> Body:
-    """The sound of the Sony Wave64 file that begins at `start`; sizes count their own 24 bytes of header."""
+    """Locate the audio of the Sony Wave64 file that begins at `start`; sizes include the 24-byte chunk header."""
     offset, bytes_per_second = start + 40, 0
     plain: dict[int, bytes] = {}
     while len(chunk := source.at(offset, 24)) == 24:

@@ -1,4 +1,4 @@
-"""Random access to the bytes of a recording, in a file or in memory, and stretches of them as files."""
+"""Random access to the bytes of a recording, in a file or in memory, and byte ranges of it as file objects."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ _BLOCK_BYTES = 1 << 16
 
 
 class ByteSource(Protocol):
-    """Bytes that lie somewhere."""
+    """Random access to bytes."""
 
     size: int
 
     def at(self, offset: int, count: int) -> bytes:
-        """`count` bytes from `offset` on, fewer at the end."""
+        """Return `count` bytes from `offset`; fewer at the end."""
         ...
 
     def find(self, wanted: bytes, start: int) -> int:
-        """Where `wanted` lies next at or after `start`; -1 if nowhere."""
+        """Return the offset of `wanted` at or after `start`; -1 if it is not found."""
         ...
 
     def close(self) -> None: ...
@@ -43,7 +43,7 @@ class MemorySource:
 
 
 class FileSource:
-    """Bytes of a file; small reads come from a block that is kept."""
+    """Bytes of a file; small reads are served from a buffered block."""
 
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_RDONLY)
@@ -71,7 +71,7 @@ class FileSource:
 
     def _read(self, offset: int, count: int) -> bytes:
         data = os.pread(self._descriptor, count, offset)
-        # One read may give less than it was asked for, as on a network's file system.
+        # One read may return fewer bytes than requested, for example on a network file system.
         while len(data) < count and (more := os.pread(self._descriptor, count - len(data), offset + len(data))):
             data += more
         return data
@@ -81,15 +81,15 @@ class FileSource:
 
 
 class Stretch:
-    """A stretch of a source as the file that libsndfile reads.
+    """A byte range of a source as a file object for libsndfile.
 
     Args:
-        head: stands in place of the first bytes of the stretch.
-        endless: tell a length that is never reached, so that what libsndfile makes of the length bounds nothing.
+        head: replaces the first bytes of the range.
+        endless: report a very large length, so that libsndfile's own length estimate cannot stop it early.
     """
 
     _ENDLESS_BYTES = 1 << 40
-    # MP3 decoders look for a tag in the last bytes of a file before they decode.
+    # MP3 decoders look for a tag in the last bytes of the file before decoding.
     _TAIL_BYTES = 128
 
     def __init__(self, source: ByteSource, start: int, stop: int, *, head: bytes = b"", endless: bool = False) -> None:
@@ -97,12 +97,12 @@ class Stretch:
         self._start = start
         self._head = head
         self._size = stop - start
-        self._told = self._ENDLESS_BYTES if endless else self._size
+        self._reported_size = self._ENDLESS_BYTES if endless else self._size
         self._endless = endless
         self._position = 0
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._told}[whence]
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._reported_size}[whence]
         self._position = min(max(base + offset, 0), 1 << 62)
         return self._position
 
@@ -116,8 +116,8 @@ class Stretch:
         return len(data)
 
     def _next(self, count: int) -> bytes:
-        if self._endless and self._position >= self._told - self._TAIL_BYTES:
-            return bytes(min(count, max(self._told - self._position, 0)))
+        if self._endless and self._position >= self._reported_size - self._TAIL_BYTES:
+            return bytes(min(count, max(self._reported_size - self._position, 0)))
         count = min(count, self._size - self._position)
         if count <= 0:
             return b""

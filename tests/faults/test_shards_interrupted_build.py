@@ -70,7 +70,7 @@ def test_a_disk_that_fills_up_is_named_and_the_build_goes_on_when_there_is_room(
         original(self, candidate, encoded, language)
 
     monkeypatch.setattr(_OpenShard, "write", write)
-    with pytest.raises(ShardsError, match=r"ron can not be written to .*No space left on device; fix that"):
+    with pytest.raises(ShardsError, match=r"ron cannot be written to .*No space left on device; fix that"):
         build(manifest, tmp_path / "shards")
     assert not (tmp_path / "shards" / "ron").exists()
     monkeypatch.undo()
@@ -80,7 +80,7 @@ def test_a_disk_that_fills_up_is_named_and_the_build_goes_on_when_there_is_room(
 
 def test_a_place_that_can_not_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ShardsError, match="can not be made: Not a directory"):
+    with pytest.raises(ShardsError, match="cannot be created: Not a directory"):
         build(write_corpus(tmp_path / "corpus", utterances=4), tmp_path / "file" / "shards")
 
 

@@ -177,10 +177,10 @@ def mpeg():
     yield "mp3-junk", junk[:3_000] + whole, Kept(3)
     yield "mp3-bare-junk", junk + bare, Kept(3, counted=True)
     yield "mp3-bare-junk-within", bare[:20_000] + junk[:3_000] + bare[20_000:], Kept(3, counted=True)
-    yield "mp3-tag-alone", id3(), Left("cut_short", "no sound behind it")
+    yield "mp3-tag-alone", id3(), Left("cut_short", "no audio after it")
     yield "mp3-wav", mp3_in_wav(whole, 44_100), Kept(3)
     yield "mp3-bare-wav", mp3_in_wav(bare, 44_100), Kept(3)
-    yield "mp3-wav-half", mp3_in_wav(bare, 44_100)[: len(bare) // 2], Left("cut_short", "bytes of sound promised")
+    yield "mp3-wav-half", mp3_in_wav(bare, 44_100)[: len(bare) // 2], Left("cut_short", "bytes of audio declared")
 
 
 def with_another_stream(ogg):
@@ -225,16 +225,16 @@ def others():
     """What is no recording, or none that libsndfile reads."""
     yield "html", b"\n<!DOCTYPE html><html><head></head></html>", Left("undecodable", "an HTML page")
     yield "xhtml", b'<?xml version="1.0"?><html xmlns="x"><body>', Left("undecodable", "an HTML page")
-    yield "xml", b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', Left("undecodable", "an XML text")
-    yield "json", b'{"error": "not found"}', Left("undecodable", "a JSON text")
+    yield "xml", b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', Left("undecodable", "an XML file")
+    yield "json", b'{"error": "not found"}', Left("undecodable", "a JSON file")
     yield "lfs", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", Left("undecodable", "git lfs pull")
-    yield "gzip", b"\x1f\x8b\x08" + bytes(50), Left("undecodable", "packed with gzip")
+    yield "gzip", b"\x1f\x8b\x08" + bytes(50), Left("undecodable", "compressed with gzip")
     yield "zip", b"PK\x03\x04" + bytes(50), Left("undecodable", "a ZIP archive")
     yield "empty", b"", Left("undecodable", "an empty file")
     yield "zeros", bytes(5_000), Left("undecodable", "nothing but zero bytes")
     yield "m4a", b"\0\0\0\x20ftypM4A " + bytes(50), Left("undecodable", "MP4")
-    yield "text", "țară și glas".encode(), Left("undecodable", "a text that begins 'țară")
-    yield "noise", np.random.default_rng(2).bytes(3_000), Left("undecodable", "no format that libsndfile reads")
+    yield "text", "țară și glas".encode(), Left("undecodable", "a text file that begins with 'țară")
+    yield "noise", np.random.default_rng(2).bytes(3_000), Left("undecodable", "not in a format that libsndfile reads")
     yield "apple", b"\x00\x05\x16\x07" + bytes(50), Left("undecodable", "macOS")
 
 
@@ -434,7 +434,7 @@ def test_the_commands_say_how_many_recordings_tell_no_length(tmp_path, capsys):
     ):
         assert main(["shards", *command]) == 0
         said = " ".join(capsys.readouterr().out.split())
-        assert "eng: 1 utterance kept from recordings that do not tell their length (as bare" in said
+        assert "eng: 1 utterance kept from recordings that do not declare their length (for example bare" in said
 
 
 def test_finished_shards_of_a_build_keep_what_is_known_of_their_lengths(tmp_path):

@@ -167,13 +167,13 @@ def test_foreign_tars_are_indexed_and_a_dry_run_only_lists_them(manifest, tmp_pa
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["build", "nowhere.tsv", "out"], "nowhere.tsv can not be read: No such file"),
+        (["build", "nowhere.tsv", "out"], "nowhere.tsv cannot be read: No such file"),
         (["build", "MANIFEST", "out", "--lang", "ro"], "'ro' is not ISO 639-3"),
         (["build", "MANIFEST", "out", "--dev-fraction", "0.6", "--test-fraction", "0.5"], "sum must be below 1"),
         (["build", "MANIFEST", "out", "--dev-fraction", "2"], "found '2', expected a number from 0"),
         (["build", "MANIFEST", "out", "--workers", "0"], "found '0', expected a whole number"),
         (["build", "MANIFEST", "out", "--min-seconds", "9", "--max-seconds", "3"], "is above --max-seconds"),
-        (["build", "MANIFEST", "out", "--text-rules", "no.yaml"], "text rules no.yaml can not be read"),
+        (["build", "MANIFEST", "out", "--text-rules", "no.yaml"], "text rules no.yaml cannot be read"),
         (["verify", "nowhere"], "or make it first with 'mms-dist shards build SOURCE nowhere'"),
         (["build", "--lang", "ron", "a/b.tsv", "out"], "write paths before --lang"),
         (["bild", "MANIFEST", "out"], "there is no command 'bild'; did you mean 'build'?\nsee: mms-dist shards --help"),

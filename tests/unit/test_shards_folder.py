@@ -128,24 +128,24 @@ def test_folders_named_as_splits_are_splits_above_and_below_the_language(names, 
     ("names", "language", "message"),
     [
         ("clips/a.wav", None, r"language code 'clips'.*give --lang"),
-        ("eng/speaker1/a.wav", None, "'speaker1' is not ISO 639-3.*nor is it a split: train, dev or test; give --lang"),
-        ("eng/holdout/a.wav eng/b.wav", None, "'holdout'.*nor is it a split"),
-        ("eng/holdout/a.wav eng/b.wav", "eng", "folder 'holdout' is no split that is known: rename it"),
-        ("held-out/a.wav main/b.wav", "eng", "folder 'held-out' is no split that is known"),
-        ("train/held-out/a.wav train/b.wav", "eng", "folder 'held-out' is no split that is known"),
-        ("eng/train/a.wav eng/abc/b.wav", None, "folder 'abc' lies beside folders of splits"),
-        ("eng/train/a.wav eng/extra/b.wav", "eng", "folder 'extra' lies beside folders of splits"),
-        ("train/a.wav test/b.wav blind2/c.wav", "eng", "folder 'blind2' lies beside folders of splits"),
-        ("train/eng/a.wav hid/eng/c.wav", None, "folder 'hid' lies beside folders of splits"),
-        ("eng/train_dev/a.wav eng/train/b.wav", None, "'train_dev' is not ISO 639-3.*nor is it a split"),
-        ("train_dev/a.wav b.wav", "eng", "folder 'train_dev' is no split that is known"),
-        ("train/eng/test/a.wav", None, "its folders name several splits, test and train"),
+        ("eng/speaker1/a.wav", None, "'speaker1' is not ISO 639-3.*it is not a split \(train, dev or test\) either; give --lang"),
+        ("eng/holdout/a.wav eng/b.wav", None, "'holdout'.*it is not a split"),
+        ("eng/holdout/a.wav eng/b.wav", "eng", "folder 'holdout' is not a known split: rename it"),
+        ("held-out/a.wav main/b.wav", "eng", "folder 'held-out' is not a known split"),
+        ("train/held-out/a.wav train/b.wav", "eng", "folder 'held-out' is not a known split"),
+        ("eng/train/a.wav eng/abc/b.wav", None, "folder 'abc' is beside split folders"),
+        ("eng/train/a.wav eng/extra/b.wav", "eng", "folder 'extra' is beside split folders"),
+        ("train/a.wav test/b.wav blind2/c.wav", "eng", "folder 'blind2' is beside split folders"),
+        ("train/eng/a.wav hid/eng/c.wav", None, "folder 'hid' is beside split folders"),
+        ("eng/train_dev/a.wav eng/train/b.wav", None, "'train_dev' is not ISO 639-3.*it is not a split"),
+        ("train_dev/a.wav b.wav", "eng", "folder 'train_dev' is not a known split"),
+        ("train/eng/test/a.wav", None, "its folders name several splits \(test and train\)"),
         ("eng/train/abc/a.wav", None, "both 'eng' and 'abc' could be its language"),
-        ("wav/a.wav", None, "folder 'wav' is named as a kind of file; give --lang"),
-        ("eng/a.m4a eng/a.txt", None, r"found 1 \.m4a, 1 \.txt; convert recordings of other kinds.*ffmpeg -i clip.m4a"),
-        ("eng/train-0.tar", None, r"found 1 \.tar; for tars of recordings: mms-dist shards index"),
-        ("eng/._a.wav eng/.b.wav", None, "no recording below .*; found 2 hidden files"),
-        ("train.tsv clips/a.txt", None, r"found 1 \.t.*a manifest is built by its own name"),
+        ("wav/a.wav", None, "folder 'wav' is named after a kind of file; give the language with --lang"),
+        ("eng/a.m4a eng/a.txt", None, r"found 1 \.m4a, 1 \.txt; convert recordings in other formats.*ffmpeg -i clip.m4a"),
+        ("eng/train-0.tar", None, r"found 1 \.tar; index tars of recordings with: mms-dist shards index"),
+        ("eng/._a.wav eng/.b.wav", None, "no recording below .*, found 2 hidden files"),
+        ("train.tsv clips/a.txt", None, r"found 1 \.t.*name the manifest itself"),
     ],
 )
 def test_a_folder_that_is_not_understood_is_refused_and_never_hashed(names, language, message, tmp_path):
@@ -231,7 +231,7 @@ def test_a_folder_that_can_not_be_read_is_named_unless_it_is_hidden(tmp_path, mo
         return scan(path)
 
     monkeypatch.setattr(folder_scan.os, "scandir", scandir)
-    with pytest.raises(SourceError, match=r"closed can not be read: Permission denied"):
+    with pytest.raises(SourceError, match=r"closed cannot be read: Permission denied"):
         read_folder(tmp_path)
     (tmp_path / "eng" / "closed").rename(tmp_path / "eng" / "wav")
     assert len(read_folder(tmp_path)) == 2
@@ -265,7 +265,7 @@ def test_pipes_and_broken_links_are_named_and_never_waited_for(tmp_path):
     rows = read_folder(tmp_path, skip_bad_rows=True)
     assert list(used(rows)) == ["eng/a.wav", "eng/d.wav"]
     assert counts_of(rows) == {"row_value": 2}
-    with pytest.raises(SourceError, match=r"1 recording missing, the first is .*d.wav.*; it is no ordinary file"):
+    with pytest.raises(SourceError, match=r"1 recording missing, the first is .*d.wav.*; it is not a regular file"):
         plan_languages(rows, dev_fraction=0.1, test_fraction=0.1)
 
 
@@ -308,8 +308,8 @@ def test_the_summary_and_the_index_count_what_was_left_out_exactly(tmp_path, cap
     assert sum(entry["samples"] for entry in index["splits"].values()) == 6
     counts = {reason: entry["count"] for reason, entry in index["drops"].items()}
     assert counts == {"missing_audio": 1, "unread_format": 3, "duplicate": 1, "undecodable": 1}
-    assert "(unknown): 2 left out of which the language can not be told" in out
-    assert "not read: 2 .m4a, 1 .amr; convert such recordings, as with: ffmpeg -i clip.m4a clip.flac" in out
+    assert "(unknown): 2 left out whose language is unknown" in out
+    assert "not read: 2 .m4a, 1 .amr; convert such recordings, for example with: ffmpeg -i clip.m4a clip.flac" in out
     assert "eng/zero.wav: the file is empty" in out
     # a file that is no utterance is counted, but builds nothing again
     lay_out(source, "eng/.DS_Store eng/notes.pdf")

@@ -219,7 +219,7 @@ def test_what_has_an_index_is_left_alone_unless_asked(tmp_path):
     again = find_tars(tmp_path, [], languages=[], split=None, again=True)
     assert again == {"ron": [ForeignTar("train.tar", str(tmp_path / "ron" / "train.tar"), "train")]}
     for arguments, message in (
-        ({"given": ["x.tar"], "languages": []}, "expected one: --lang"),
+        ({"given": ["x.tar"], "languages": []}, "expected one; give the language of the tars with --lang"),
         ({"given": [], "languages": ["ita"]}, "no tars in"),
     ):
         with pytest.raises(SourceError, match=message):

@@ -368,7 +368,7 @@ def test_a_folder_that_can_not_be_written_to_is_found_before_anything_is_read(tm
     monkeypatch.setattr(foreign, "process_pool", None)
     assert main(["shards", "index", str(tmp_path), "--workers", "1"]) == 2
     told = capsys.readouterr().err
-    assert f"the folder {tmp_path}/ron can not be written to" in told
+    assert f"the folder {tmp_path}/ron cannot be written to" in told
     assert "mms-dist shards index OTHER_FOLDER TAR … --lang ron" in told
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -388,6 +388,6 @@ def test_a_disk_that_fills_up_keeps_the_index_that_was_there(call, tmp_path, mon
 
     monkeypatch.setattr(os, "fsync", full)
     options = IndexOptions(load_rules("ron"), normalise=False)
-    with pytest.raises(StorageError, match=r"can not be written to .*/ron: No space left on device; nothing of it"):
+    with pytest.raises(StorageError, match=r"cannot be written to .*/ron: No space left on device; nothing of it"):
         index_language(tmp_path / "ron", "ron", tars, options, workers=1, advance=lambda: None)
     assert {path: path.read_bytes() for path in (tmp_path / "ron").iterdir()} == before

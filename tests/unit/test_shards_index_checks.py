@@ -85,11 +85,11 @@ SHARD = ("splits", "train", "shards", 0)
         (setting({"normalise": True, "text_fields": "x"}, "reading"), 'reading.text_fields is "x", expected names'),
         (
             setting({"normalise": True, "text_field": "x", "text_rules": {"capitals": 1}}, "reading"),
-            "reading.text_rules are not rules of this version",
+            "reading.text_rules are not valid in this version",
         ),
         (
             setting({"normalise": True, "text_field": "x", "text_rules": {"apostrophes": "x"}}, "reading"),
-            "reading.text_rules are not rules of this version",
+            "reading.text_rules are not valid in this version",
         ),
     ],
 )
@@ -146,7 +146,7 @@ def first(value):
         (column("samples", pyarrow.float64(), lambda values: values), "samples holds double, expected whole numbers"),
         (column("key", pyarrow.int64(), lambda values: range(len(values))), "key holds int64, expected strings"),
         (column("size", pyarrow.int64(), first(None)), "size has rows without a value"),
-        (column("shard", pyarrow.int64(), first(2**40)), "can not be read"),
+        (column("shard", pyarrow.int64(), first(2**40)), "cannot be read"),
         (column("shard", pyarrow.int32(), first(-1)), "row 0 of train is in a shard that the index does not have"),
         (column("shard", pyarrow.int32(), first(99)), "row 0 of train is in a shard that the index does not have"),
         (column("offset", pyarrow.int64(), first(-512)), "row 0 of train does not lie within its shard"),
@@ -181,14 +181,14 @@ def test_rows_of_another_split_or_shard_than_the_index_says_are_refused(shards):
     one["seconds"] += 1
     (shards / "ron" / "index.json").write_text(json.dumps(content))
     pyarrow.parquet.write_table(table, path)
-    assert f"in {one['name']}, the index says {one['samples']}, {one['seconds']:.3f} s" in refusal(shards)
+    assert f"in {one['name']}, but the index says {one['samples']}, {one['seconds']:.3f} s" in refusal(shards)
 
 
 @pytest.mark.parametrize("length", [0, 3, 100, -10])
 def test_a_sample_table_that_is_cut_short_is_refused(length, shards):
     path = shards / "ron" / "samples.parquet"
     path.write_bytes(path.read_bytes()[:length])
-    assert f"sample table {path} can not be read" in refusal(shards)
+    assert f"sample table {path} cannot be read" in refusal(shards)
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def test_what_an_earlier_or_later_version_leaves_out_or_adds_is_no_fault(shards,
     content["drops"] = {"a_reason_of_later": {"count": 2, "examples": []}}
     path.write_text(json.dumps(content))
     assert main(["shards", "inspect", str(shards)]) == 0
-    assert "a_reason_of_later: as a later version of mms-dist counts it" in capsys.readouterr().out
+    assert "a_reason_of_later: a reason from a later version of mms-dist" in capsys.readouterr().out
 
 
 def test_types_of_a_table_are_those_of_the_reader_whatever_they_were_written_as(shards):

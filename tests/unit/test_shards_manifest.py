@@ -78,7 +78,7 @@ def test_a_manifest_that_is_not_utf8_or_not_there_or_of_another_kind_is_refused(
     (tmp_path / "m.tsv").write_bytes("audio\ttext\tlang\na.wav\tțară\tron\n".encode("iso8859-16"))
     with pytest.raises(SourceError, match="is not UTF-8"):
         read_manifest(tmp_path / "m.tsv")
-    with pytest.raises(SourceError, match="can not be read: No such file"):
+    with pytest.raises(SourceError, match="cannot be read: No such file"):
         read_manifest(tmp_path / "n.tsv")
     with pytest.raises(SourceError, match=r"ending in .tsv or .jsonl"):
         read_manifest(tmp_path / "m.csv")

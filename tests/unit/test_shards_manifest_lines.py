@@ -89,8 +89,8 @@ def test_quotes_enclose_fields_or_are_letters_by_all_lines_of_the_file(content, 
         (HEADER + "https://host/0.wav\ta\tron\n", "m.tsv:2: 'audio' is a URL, .*: download the recordings"),
         (HEADER + "s3://bucket/0.wav\ta\tron\n", "m.tsv:2: 'audio' is a URL, .*: download the recordings"),
         (HEADER + "file:///0.wav\ta\tron\n", "m.tsv:2: 'audio' is a URL, .*: write the path alone"),
-        (TSV.encode("utf-16"), "is UTF-16, or no text.*iconv -f UTF-16 -t UTF-8"),
-        (TSV.encode("utf-16-be"), "is UTF-16, or no text"),
+        (TSV.encode("utf-16"), "is UTF-16, or not text.*iconv -f UTF-16 -t UTF-8"),
+        (TSV.encode("utf-16-be"), "is UTF-16, or not text"),
         (b"\x1f\x8b\x08\0", "is compressed with gzip"),
         (b"PK\x03\x04", "is a ZIP archive or a spreadsheet"),
     ],
@@ -145,14 +145,14 @@ def test_bad_rows_are_counted_by_reason_and_line_only_where_asked(tmp_path, caps
     output = tmp_path / "out"
     command = ["shards", "build", str(path), str(output), "--workers", "1"]
     assert main(command) == 2
-    assert "m.tsv:6: 2 tab-separated fields, the header has 3; --skip-bad-rows" in capsys.readouterr().err
+    assert "m.tsv:6: 2 tab-separated fields, the header has 3; leave such lines out with --skip-bad-rows" in capsys.readouterr().err
     assert not output.exists()
     assert main([*command, "--skip-bad-rows"]) == 0
     out = capsys.readouterr().out
     for line in ("row_fields: 2 lines of the manifest, 6, 8\n", "row_value: 2 lines of the manifest, 7, 9\n"):
         assert f"skipped as {line}" in out
     assert "skipped as row_encoding: 1 line of the manifest, 10\n" in out
-    assert "(unknown): 4 left out of which the language can not be told" in out
+    assert "(unknown): 4 left out whose language is unknown" in out
     drops = json.loads((output / "ron" / "index.json").read_text())["drops"]
     assert {reason: entry["count"] for reason, entry in drops.items()} == {"row_value": 1}
     assert "m.tsv:9: 'audio' is a URL" in drops["row_value"]["examples"][0]
@@ -194,7 +194,7 @@ def test_a_table_of_common_voice_says_how_to_build_it_and_that_works(columns, ke
         values = {"client_id": "ab12", "path": f"{table}.mp3", "sentence": f'"Un" {WORDS[number]}', "locale": "ro"}
         rows = ["\t".join(columns), "\t".join(values.get(name, "") for name in columns)]
         (release / f"{table}.tsv").write_text("\n".join(rows) + "\n")
-    with pytest.raises(SourceError, match=f"{kept[0]}.tsv:1: this is a table of Common Voice") as caught:
+    with pytest.raises(SourceError, match=f"{kept[0]}.tsv:1: this is a Common Voice table") as caught:
         read_manifest((release / f"{kept[0]}.tsv").relative_to(tmp_path))
     assert "did you mean" not in str(caught.value)
     first, second = str(caught.value).splitlines()
@@ -233,7 +233,7 @@ def test_a_table_of_spontaneous_speech_says_how_to_build_it_and_that_works(tmp_p
     (folder / "ss.tsv").write_text("\n".join("\t".join(row) for row in [columns, *values]) + "\n")
     for name in ("a", "b"):
         (folder / "audios" / f"{name}.mp3").write_bytes(b"x")
-    with pytest.raises(SourceError, match="this is a table of Common Voice") as caught:
+    with pytest.raises(SourceError, match="this is a Common Voice table") as caught:
         read_manifest(folder / "ss.tsv")
     first, second = str(caught.value).splitlines()
     subprocess.run(first.partition("Make a manifest: ")[2], shell=True, check=True, cwd=tmp_path)
@@ -286,7 +286,7 @@ def test_what_is_no_manifest_is_named_with_the_way_to_one(name, message, tmp_pat
 
 @pytest.mark.parametrize(
     ("audio", "why"),
-    [("clips\\a.wav", "write paths with / and not with"), ("link.wav", "it is a link to gone.wav"), (".", "a folder")],
+    [("clips\\a.wav", "write paths with /, not with"), ("link.wav", "it is a link to gone.wav"), (".", "a folder")],
 )
 def test_a_missing_recording_says_what_is_there_instead(audio, why, tmp_path):
     (tmp_path / "link.wav").symlink_to("gone.wav")

@@ -1,4 +1,4 @@
-"""A folder that can not be written ends a build with one line that names the file, and nothing is left in it."""
+"""A folder that cannot be written ends a build with one line that names the file, and nothing is left in it."""
 
 import errno
 import os
@@ -26,12 +26,12 @@ def tree(folder):
 @pytest.mark.parametrize(
     ("files", "folders", "message"),
     [
-        (["out"], [], "out can not be made: Not a directory"),
-        (["out/.build"], [], "out can not be made: File exists"),
-        (["out/ron"], [], r"ron can not be written to .*out: Not a directory \(.*out/ron\); fix that"),
-        ([], ["out/.build/ron.lock"], r"ron can not be written to .*out: Is a directory \(.*ron.lock\)"),
-        ([], ["out/ron/index.json"], r"ron can not be written to .*out: Is a directory \(.*index.json\)"),
-        ([], ["out/.build/ron.json"], r"ron can not be written to .*out: Is a directory \(.*ron.json\)"),
+        (["out"], [], "out cannot be created: Not a directory"),
+        (["out/.build"], [], "out cannot be created: File exists"),
+        (["out/ron"], [], r"ron cannot be written to .*out: Not a directory \(.*out/ron\); fix that"),
+        ([], ["out/.build/ron.lock"], r"ron cannot be written to .*out: Is a directory \(.*ron.lock\)"),
+        ([], ["out/ron/index.json"], r"ron cannot be written to .*out: Is a directory \(.*index.json\)"),
+        ([], ["out/.build/ron.json"], r"ron cannot be written to .*out: Is a directory \(.*ron.json\)"),
     ],
 )
 def test_files_and_folders_in_the_way_are_named(files, folders, message, manifest, tmp_path, capsys):
@@ -53,7 +53,7 @@ def test_a_folder_that_can_not_be_made_leaves_nothing(number, manifest, tmp_path
         raise OSError(number, os.strerror(number), str(self))
 
     monkeypatch.setattr(output_folder.Path, "mkdir", refuse)
-    with pytest.raises(ShardsError, match=f"can not be made: {os.strerror(number)}"):
+    with pytest.raises(ShardsError, match=f"cannot be created: {os.strerror(number)}"):
         build(manifest, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -64,7 +64,7 @@ def test_a_lock_that_can_not_be_written_is_an_error_of_the_folder(number, manife
         raise OSError(number, os.strerror(number), self.lock_file)
 
     monkeypatch.setattr(output_folder.FileLock, "acquire", refuse)
-    with pytest.raises(ShardsError, match=f"ron can not be written to .*out: {os.strerror(number)} .*ron.lock"):
+    with pytest.raises(ShardsError, match=f"ron cannot be written to .*out: {os.strerror(number)} .*ron.lock"):
         build(manifest, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -81,7 +81,7 @@ def test_a_file_that_can_not_be_written_leaves_no_language_half_done(name, numbe
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", refuse)
-        with pytest.raises(ShardsError, match=f"ron can not be written to .*{name}.*finished shards are kept"):
+        with pytest.raises(ShardsError, match=f"ron cannot be written to .*{name}.*finished shards are kept"):
             build(manifest, tmp_path / "out")
     # the record of a build is written when its language is whole
     assert (tmp_path / "out" / "ron").exists() == (name == "ron.json")
@@ -92,7 +92,7 @@ def test_a_file_that_can_not_be_written_leaves_no_language_half_done(name, numbe
 def test_a_recording_that_goes_while_it_is_planned_is_named(manifest, tmp_path):
     plans = plans_of(manifest)
     (tmp_path / "corpus" / "ron" / "clip001.wav").unlink()
-    with pytest.raises(SourceError, match=r"recording .*clip001.wav can not be read: No such file"):
+    with pytest.raises(SourceError, match=r"recording .*clip001.wav cannot be read: No such file"):
         is_built(plans[0], tmp_path / "out", BuildOptions())
     assert tree(tmp_path) == sorted(
         ["corpus", "corpus/corpus.jsonl", "corpus/ron", *(f"corpus/ron/clip00{n}.wav" for n in (0, 2))]

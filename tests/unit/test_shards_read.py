@@ -105,7 +105,7 @@ def test_shards_read_the_same_from_everywhere(place, shards, cache, request):
 
 
 def test_a_pipe_can_not_be_listed_and_says_so(shards):
-    with pytest.raises(StorageError, match=r"can not be listed; name them \(data.languages, or --lang\)"):
+    with pytest.raises(StorageError, match=r"cannot be listed; name them \(data.languages, or --lang\)"):
         ShardIndex.load(f"pipe:cat {shards}/{{}}")
     with pytest.raises(StorageError, match=r"must hold \{\}"):
         ShardIndex.load(f"pipe:cat {shards}", ["ron"])
@@ -178,7 +178,7 @@ def test_sizes_are_checked_without_reading_any_shard(shards, in_memory, served):
 
 
 def test_an_unknown_language_names_the_nearest_and_those_that_are_there(shards, served):
-    with pytest.raises(IndexFileError, match=r"'rom' in .*did you mean 'ron'\?\); there are: ita, ron"):
+    with pytest.raises(IndexFileError, match=r"'rom' in .*did you mean 'ron'\?\); languages there: ita, ron"):
         ShardIndex.load(str(shards), ["rom"])
     with pytest.raises(IndexFileError, match=r"did you mean 'ron'"):
         ShardIndex.load(str(shards)).language("rom")
@@ -193,7 +193,7 @@ def test_a_place_without_shards_says_how_to_make_them(tmp_path, served):
         ShardIndex.load(str(tmp_path / "nowhere"))
     with pytest.raises(StorageError, match="no folder"):
         ShardIndex.load(served + "/nowhere")
-    with pytest.raises(StorageError, match="can not be opened"):
+    with pytest.raises(StorageError, match="cannot be opened"):
         ShardIndex.load("nosuchscheme://bucket/shards")
 
 
@@ -204,7 +204,7 @@ def test_another_schema_or_a_broken_index_is_refused_with_the_mend(shards, tmp_p
     for content, message in (
         (text.replace('"schema_version": 1', '"schema_version": 7'), "schema version 7, expected 1"),
         ("{", "is not a shard index"),
-        ('{"schema_version": 1}', "lacks or misspells"),
+        ('{"schema_version": 1}', "has a missing or invalid entry"),
     ):
         (folder / "index.json").write_text(content)
         with pytest.raises(IndexFileError, match=message):

@@ -136,7 +136,7 @@ def test_two_samples_with_the_same_key_are_two(between, join, tmp_path):
 
 
 def test_a_sample_does_not_go_on_in_the_next_archive(tmp_path):
-    with pytest.raises(ShardsError, match="members of sample 'a' do not follow each other"):
+    with pytest.raises(ShardsError, match="members of sample 'a' are not adjacent"):
         scan(write(tmp_path, tar_of(A[:1]) + tar_of(A[1:])))
 
 
@@ -145,7 +145,7 @@ def test_what_follows_the_last_archive_and_is_no_tar_is_told(rest, tmp_path):
     path = write(tmp_path, tar_of([*A, *B]) + rest)
     assert samples_in(path) == A_AND_B
     ((where, why),) = survey(path).skipped
-    assert where.startswith("bytes ") and why == "they follow the end of the archive and are no tar"
+    assert where.startswith("bytes ") and why == "they follow the end of the archive and are not a tar"
 
 
 @pytest.mark.parametrize("gap", [b"\0" * 100, b"junk" * 300, b"x" * 512], ids=["zeros", "junk", "a block"])
@@ -172,7 +172,7 @@ def test_an_archive_that_is_cut_within_a_long_name_is_cut_short_and_no_stranger(
 def test_a_second_archive_that_is_cut_short_is_found(tmp_path):
     whole = tar_of(A) + tar_of(B)
     for length in (len(tar_of(A)) + 512, len(tar_of(A)) + 600, len(tar_of(A)) + 2048):
-        with pytest.raises(TruncatedShardError, match=r"promise at least .* it was cut short"):
+        with pytest.raises(TruncatedShardError, match=r"require at least .* it was cut short"):
             scan(write(tmp_path, whole[:length]))
 
 
@@ -180,14 +180,14 @@ def test_a_second_archive_that_is_cut_short_is_found(tmp_path):
     ("beginning", "advice"),
     [
         (b"", r"is empty \(0 bytes\), expected a tar"),
-        (b"\x1f\x8b\x08", "packed by gzip: unpack it with 'gunzip'"),
+        (b"\x1f\x8b\x08", "compressed with gzip; decompress it with 'gunzip'"),
         (b"\x28\xb5\x2f\xfd", "unzstd"),
         (b"\xfd7zXZ\0", "unxz"),
         (b"BZh91AY", "bunzip2"),
-        (b"PK\x03\x04", "a zip: unpack it"),
+        (b"PK\x03\x04", "a ZIP archive; unpack it"),
         (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
-        (b"\n<!DOCTYPE html>", "a page of a web server"),
-        (b'{"error": 404}', "JSON and no tar"),
+        (b"\n<!DOCTYPE html>", "a web page"),
+        (b'{"error": 404}', "JSON, not a tar"),
         (b"RIFF" + bytes(900), "is not an uncompressed tar"),
     ],
 )

@@ -136,7 +136,7 @@ def test_a_table_of_ones_own_is_laid_over_the_shipped_one(tmp_path):
         ("languages: {ron: {numbers: xx}}", "a language of num2words"),
         ("languages: [ron]", "must map codes to rules"),
         ("languages: {ron: {replace: {a: 1}}}", "strings to strings"),
-        ("rules: {}", "'default' and 'languages' only"),
+        ("rules: {}", "only 'default' and 'languages'"),
         ("a: [", "are not YAML"),
     ],
 )

@@ -11,7 +11,7 @@ from shards.text_rules import load_rules
 @pytest.mark.parametrize(
     ("language", "raw", "expected"),
     [
-        # Of several words that begin with one, which is the quotation mark can not be known; after a colon it can
+        # Of several words that begin with one, which is the quotation mark cannot be known; after a colon it can
         ("haw", "'Aloha 'oe'", "ʻaloha ʻoe"),
         ("haw", "‘Aloha ‘oe’", "ʻaloha ʻoe"),
         ("smo", "‘Ua fa‘apea mai, ‘O a‘u lea.’", "ʻua faʻapea mai ʻo aʻu lea"),

@@ -17,7 +17,7 @@ from shards.text_rules import SHIPPED, load_rules
         ("languages:\n  Romanian: {lower: false}", 2, r"language code 'Romanian' is not ISO 639-3"),
         ("languages:\n  ron_latin: {lower: false}", 2, r"'ron_latin' is not ISO 639-3"),
         ("languages:\n  123: {lower: false}", 2, r"'123' is not ISO 639-3"),
-        ("languages:\n  ron:\n    replace: {'': x}", 3, r"ron.replace has an empty key.*take it out"),
+        ("languages:\n  ron:\n    replace: {'': x}", 3, r"ron.replace has an empty key.*remove it"),
         ("default:\n  replace:\n    '': x", 3, r"default.replace has an empty key"),
         (
             "languages:\n  ron: {lower: false}\n  ita: {}\n  ron: {hyphens: keep}",
@@ -28,29 +28,29 @@ from shards.text_rules import SHIPPED, load_rules
         ("default: {}\n'default': {}", 2, r"'default' is given twice"),
         ("languages:\n  ron:\n    replace:\n      a: b\n      'a': c", 5, r"'a' is given twice, in lines 4 and 5"),
         ("languages:\n  ron: {hyphens: keep, hyphens: drop}", 2, r"'hyphens' is given twice"),
-        ("languages:\n  ron:\n    hyphen: keep", 3, r"has the rule 'hyphen' \(did you mean 'hyphens'\?\)"),
-        ("languages:\n  ron: {version: 1}", 2, r"has the rule 'version'"),
+        ("languages:\n  ron:\n    hyphen: keep", 3, r"has the unknown rule 'hyphen' \(did you mean 'hyphens'\?\)"),
+        ("languages:\n  ron: {version: 1}", 2, r"has the unknown rule 'version'"),
         ("language: {ron: {}}", 1, r"found 'language' \(did you mean 'languages'\?\)"),
         ("languages:\n  ron: {lower: 1}", 2, r"ron.lower is 1, expected one of true, false"),
         ("languages:\n  ron: {lower: 'yes'}", 2, r"ron.lower is 'yes', expected one of true, false"),
         ("languages:\n  ron: {apostrophes: no}", 2, r"ron.apostrophes is False, expected one of inside"),
         ("languages:\n  ron: {numbers: [ro]}", 2, r"a language of num2words"),
-        ("languages:\n  ron: {numbers_up_to: many}", 2, r"the largest number to spell out, as 99"),
+        ("languages:\n  ron: {numbers_up_to: many}", 2, r"the largest number to spell out, such as 99"),
         ("languages:\n  ron: {numbers_up_to: true}", 2, r"the largest number"),
         ("languages:\n  ron: {numbers_unsure: 1}", 2, r"a list of numbers"),
         ("languages:\n  ron: {numbers_not_beside: may}", 2, r"a list of words"),
         ("languages:\n  ron: {marks: {'··': inside}}", 2, r"expected one character and one of inside, start, end"),
         ("languages:\n  ron: {marks: {'·': middle}}", 2, r"expected one character and one of inside, start, end"),
         ("languages:\n  ron: {letters: {ab: c}}", 2, r"expected one character and the letter it stands for"),
-        ("languages:\n  ron:\n    replace:\n      a: no", 4, r"'a' is False: put it into quotes"),
+        ("languages:\n  ron:\n    replace:\n      a: no", 4, r"'a' is False; put it in quotes"),
         ("languages:\n  ron:\n    replace: [a]", 3, r"must map strings to strings"),
         ("languages:\n  ron:\n    replace:", 3, r"must map strings to strings"),
         ("languages:\n  ron:", 2, r"ron must hold rules"),
         ("languages:\n  ron: {? [a] : b}", 2, r"a key is not text"),
         ("languages:\n\tron: {}", 2, r"are not YAML"),
         ("languages:\n  ron: !!python/object:os.system {}", 2, r"are not YAML"),
-        ("- a", None, r"'default' and 'languages' only"),
-        ("text", None, r"'default' and 'languages' only"),
+        ("- a", None, r"only 'default' and 'languages'"),
+        ("text", None, r"only 'default' and 'languages'"),
     ],
 )
 def test_a_mistake_is_named_with_its_file_and_line(table, line, message, tmp_path):
@@ -67,9 +67,9 @@ def test_a_file_that_is_no_text_is_named(tmp_path):
     own.write_bytes(b"languages: {ron: {replace: {\xff: a}}}")
     with pytest.raises(ShardsError, match=r"rules.yaml are not UTF-8.*iconv"):
         load_rules("ron", own)
-    with pytest.raises(ShardsError, match=r"can not be read.*--text-rules"):
+    with pytest.raises(ShardsError, match=r"cannot be read.*--text-rules"):
         load_rules("ron", tmp_path)
-    with pytest.raises(ShardsError, match=r"can not be read.*--text-rules"):
+    with pytest.raises(ShardsError, match=r"cannot be read.*--text-rules"):
         load_rules("ron", tmp_path / "none.yaml")
 
 

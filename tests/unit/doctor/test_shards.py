@@ -34,7 +34,7 @@ def test_a_damaged_table_hides_no_other_problem_of_the_shards(config: Path, shar
     findings = [each for each in examined(config) if each.status == "failed"]
     assert [each.check for each in findings] == ["shards", "shards"]
     table, tar = findings
-    assert f"sample table {shards}/taa/samples.parquet can not be read" in table.found
+    assert f"sample table {shards}/taa/samples.parquet cannot be read" in table.found
     assert f"shards build SOURCE {shards} --lang taa --force" in str(table.fix)
     assert "tab/train-000001.tar is missing" in tar.found
     assert f"shards build SOURCE {shards} --lang tab --force" in str(tar.fix)
@@ -44,7 +44,7 @@ def test_a_damaged_table_hides_no_other_problem_of_the_shards(config: Path, shar
 def test_training_calls_a_damaged_table_by_name_and_tells_the_mend(config: Path, shards: Path, offset: int) -> None:
     path = shards / "taa" / "samples.parquet"
     _overwrite(path, offset % path.stat().st_size)
-    with pytest.raises(IndexFileError, match=r"taa/samples.parquet can not be read \(.*--lang taa --force") as raised:
+    with pytest.raises(IndexFileError, match=r"taa/samples.parquet cannot be read \(.*--lang taa --force") as raised:
         summarise_languages(load_config(config, []))
     assert "\n" not in str(raised.value)
 
