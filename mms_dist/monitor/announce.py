@@ -26,11 +26,11 @@ class Announcer:
             case "finished":
                 return f"[green]finished[/green] {code}: {REASONS.get(reason, reason)}{_result(event, language)}"
             case "quarantined":
-                return f"[bold red]quarantined[/bold red] {code}: {reason}{_result(event, language)}; the other languages continue"
+                return f"[bold red]quarantined[/bold red] {code}: {reason}{_result(event, language)}; others continue"
             case "reopened":
-                return f"[cyan]reopened[/cyan] {code}: {event['step']:,} of {event['steps']:,} steps done (more steps configured)"
+                return f"[cyan]reopened[/cyan] {code}: {event['step']:,} of {event['steps']:,} configured steps done"
             case "data_changed":
-                return f"[yellow]data changed[/yellow] {code}: its batches differ from its checkpoint; starting a new epoch"
+                return f"[yellow]data changed[/yellow] {code}: batches differ from the checkpoint's; new epoch started"
             case "draws_changed":
                 return f"[yellow]random draws changed[/yellow]: {_escape(_draws(event))}"
             case "checkpoint_damaged":
