@@ -1,4 +1,4 @@
-"""One debugging session, from a configuration to a report: the sections as they come, then the checks."""
+"""A debugging session, from a configuration to a report: first the sections, then the checks."""
 
 import contextlib
 import tempfile
@@ -42,7 +42,7 @@ OVERFIT_UTTERANCES = 2
 
 @dataclass(frozen=True)
 class Amount:
-    """How much is looked at: languages (None: the first few), utterances a batch, rounds, steps of overfitting."""
+    """How much to debug: languages (None: the first few), utterances per batch, rounds, and overfitting steps."""
 
     languages: Sequence[str] | None = None
     utterances: int = 4
@@ -51,10 +51,10 @@ class Amount:
 
 
 def debug(config: Config, amount: Amount, show: Show, *, name: str) -> DebugReport:
-    """Debug a configuration on one device; nothing is written but in a temporary folder, which goes at the end.
+    """Debug a configuration on one device, and write only to a temporary folder, which is deleted at the end.
 
     Raises:
-        MmsDistError, ShardsError: what a user can fix.
+        MmsDistError, ShardsError: an error that the user can fix.
     """
     began = perf_counter()
     set_threads(config.run.threads)
@@ -103,7 +103,7 @@ def debug(config: Config, amount: Amount, show: Show, *, name: str) -> DebugRepo
 
 @dataclass
 class _Session:
-    """The parts of one session, and the steps it takes."""
+    """The parts of a session, and its steps."""
 
     config: Config
     summaries: Sequence[LanguageSummary]
@@ -126,8 +126,8 @@ class _Session:
         bench = Bench.of(self.small, self.parts, self.index, self.store, self.reader, count=self.amount.utterances)
         self._sections(bench)
         self.show.checks_begin()
-        self._tell(trained, labels_round_trip(self.report.transcripts), frames_suffice(bench))
-        self._tell(no_tensor_is_left_out(self.report.gradients))
+        self._add(trained, labels_round_trip(self.report.transcripts), frames_suffice(bench))
+        self._add(no_tensor_is_left_out(self.report.gradients))
         for check in (
             alone_as_in_company,
             nan_stays_home,
@@ -137,11 +137,11 @@ class _Session:
             nothing_is_kept_below,
             backward_reaches_rows_only,
         ):
-            self._tell(check(bench))
+            self._add(check(bench))
         with bench.kept():
             batches = self._overfit(bench)
-            self._tell(hugging_face_agrees(replace(bench, batches=batches), folder))
-        self._tell(base_keeps_every_bit(self.parts.base, fingerprint))
+            self._add(hugging_face_agrees(replace(bench, batches=batches), folder))
+        self._add(base_keeps_every_bit(self.parts.base, fingerprint))
 
     def _sections(self, bench: Bench) -> None:
         report, show = self.report, self.show
@@ -176,10 +176,10 @@ class _Session:
         run = OverfitRun.of(bench, self.reader, utterances=OVERFIT_UTTERANCES)
         self.report.overfit = run.run(steps=self.amount.overfit_steps, tell=self.show.overfitting)
         self.show.overfitted()
-        self._tell(learnt(self.report.overfit, utterances=OVERFIT_UTTERANCES))
+        self._add(learnt(self.report.overfit, utterances=OVERFIT_UTTERANCES))
         return run.batches
 
-    def _tell(self, *checks: Check) -> None:
+    def _add(self, *checks: Check) -> None:
         for check in checks:
             self.report.checks.append(check)
             self.show.check(check)

@@ -28,7 +28,7 @@ def decimal_mark(numbers: Iterable[tuple[str, str]]) -> Mark | None:
         if (mark := _mark_of(text.strip())) is not None:
             shown.setdefault(mark, f"{text.strip()!r} in {place}")
     if len(shown) > 1:
-        raise ValueError(f"found {shown['.']} and {shown[',']}; write all numbers with a decimal point")
+        raise ValueError(f"found {shown['.']} and {shown[',']}, expected a single decimal mark")
     return next(iter(shown), None)
 
 

@@ -69,14 +69,14 @@ def read_hours(path: Path, config: Config) -> list[LanguageSummary]:
                 f"{setting} names {unknown_languages[0]}, which is not in {path}", fix="add a line with its hours"
             )
     if not chosen:
-        raise ConfigError(f"{path} names no language", fix=f"{_EXPECTED}")
+        raise ConfigError(f"{path} names no language", fix=_EXPECTED)
     return [entries[language] for language in chosen]
 
 
 def _entry(config: Config, row: _Row, mark: Mark | None) -> LanguageSummary:
     code = row.values.get("language")
     if code is None or not str(code).strip():
-        raise ConfigError(f"{row.place}: found no language code", fix=f"{_EXPECTED}")
+        raise ConfigError(f"{row.place}: found no language code", fix=_EXPECTED)
     try:
         language = parse_language(str(code).strip())
     except ShardsError as error:
@@ -121,13 +121,13 @@ def _number(row: _Row, name: str, mark: Mark | None) -> float:
         try:
             number = parse_decimal(value, mark)
         except ValueError as error:
-            problem = f": {error}"
+            problem = str(error)
     elif isinstance(value, int | float) and not isinstance(value, bool):
         number = float(min(value, 2 * LIMITS[name]))
     if not 0 < number <= LIMITS[name]:
         limit = f" and at most {LIMITS[name]:,}" if number > LIMITS[name] else ""
         raise ConfigError(
-            f"{row.place}: found {name} {value!r}, expected a number above 0{limit}{problem or f'; {_EXPECTED}'}"
+            f"{row.place}: found {name} {value!r}, expected a number above 0{limit}", fix=problem or _EXPECTED
         )
     return number
 
@@ -157,7 +157,7 @@ def _separated_rows(path: Path, text: str) -> tuple[list[_Row], Mark | None]:
     try:
         mark = decimal_mark((row.place.removeprefix(f"{path}, "), row.values.get("hours", "")) for row in rows)
     except ValueError as error:
-        raise ConfigError(f"{path}: {error}") from error
+        raise ConfigError(f"{path}: {error}", fix="write all numbers with a decimal point") from error
     return rows, "," if mark is None and separator == ";" else mark
 
 
@@ -172,7 +172,7 @@ def _columns(path: Path, headings: Sequence[str]) -> list[str]:
         if near and name not in COLUMNS:
             raise ConfigError(f"{path}: found a column {name!r}", fix=f"did you mean {near[0]!r}? {_EXPECTED}")
     if "hours" not in columns:
-        raise ConfigError(f"{path}: found the headings {', '.join(columns)}", fix=f"{_EXPECTED}")
+        raise ConfigError(f"{path}: found the headings {', '.join(columns)}", fix=_EXPECTED)
     return columns
 
 
@@ -197,7 +197,7 @@ def _json_rows(path: Path, text: str) -> list[_Row]:
             for code, value in content.items()
         ]
     if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
-        raise ConfigError(f"{path}: found neither a list of objects nor an object with codes", fix=f"{_EXPECTED}")
+        raise ConfigError(f"{path}: found neither a list of objects nor an object with codes", fix=_EXPECTED)
     return [_Row(f"{path}, entry {number}", row) for number, row in enumerate(content, 1)]
 
 

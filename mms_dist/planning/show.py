@@ -25,7 +25,8 @@ def show(config: Config, summaries: Sequence[LanguageSummary], plans: Sequence[P
     seconds = _span(round(entry.work.seconds) for entry in summaries)
     _print(
         console,
-        f"{len(summaries):,} languages, {hours:,.1f} h{_range(summaries)}; {steps} steps each, {seconds} s of audio per step",
+        f"{len(summaries):,} languages, {hours:,.1f} h{_range(summaries)}; {steps} steps each, {seconds} s of audio "
+        "per step",
         f"{escape(config.model.base)} in {plans[0].dtype}, passes of up to {plans[0].forward_seconds:g} s; "
         f"{plans[0].slots} slots per process, placement: {config.rounds.placement}",
     )
@@ -139,15 +140,15 @@ def _notes(plan: Plan) -> list[str]:
     notes = [
         "Bound: all work spread evenly, or the longest language split as far as its batches allow. Skew: how far the "
         "busiest process is above the mean, over all rounds.",
-        "Every language is assumed to take all of its steps; early stopping makes a run shorter. Evaluation, saving and "
-        f"startup are not counted. Communication: {cluster.bandwidth_gbit:g} Gbit/s per process. Activations are an "
-        "estimate.",
+        "Every language is assumed to take all of its steps; early stopping makes a run shorter. Evaluation, saving "
+        f"and startup are not counted. Communication: {cluster.bandwidth_gbit:g} Gbit/s per process. Activations are "
+        "an estimate.",
     ]
     if sample is None:
         notes.append(
-            "A table has no utterance lengths, so padding and the skew of real batches are unknown. Where the table has "
-            f"no value, the plan assumes utterances of {UTTERANCE_SECONDS:g} s, vocabularies of {TOKENS} tokens, and "
-            f"shards of {FLAC_BYTES_PER_SECOND / 1000:g} kB per second of audio."
+            "A table has no utterance lengths, so padding and the skew of real batches are unknown. Where the table "
+            f"has no value, the plan assumes utterances of {UTTERANCE_SECONDS:g} s, vocabularies of {TOKENS} tokens, "
+            f"and shards of {FLAC_BYTES_PER_SECOND / 1000:g} kB per second of audio."
         )
     else:
         notes.append(
@@ -156,8 +157,8 @@ def _notes(plan: Plan) -> list[str]:
         )
     if plan.on_gpu and plan.dtype == "float32":
         notes.append(
-            "model.dtype is float32 on a GPU, which takes twice the memory of bfloat16 and is much slower; with auto, a "
-            "GPU that supports bfloat16 uses it."
+            "model.dtype is float32 on a GPU, which takes twice the memory of bfloat16 and is much slower; with auto, "
+            "a GPU that supports bfloat16 uses it."
         )
     if cluster.speed is None:
         notes.append("For wall-clock times, pass --speed, or --measure to measure the speed of this machine.")
