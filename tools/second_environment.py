@@ -76,7 +76,7 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
         "--directory",
         metavar="DIR",
         type=Path,
-        help="folder of the environment; default: a folder under /tmp, named after the versions",
+        help="folder of the environment; default: named after its versions, under /tmp",
     )
     parser.add_argument("pytest", nargs="*", metavar="-- PYTEST", help="arguments for pytest; default: tests/unit")
     options = parser.parse_args(arguments)

@@ -78,14 +78,14 @@ class Reporter:
         self._exported_at = self._printed_at = time.monotonic()
         self._losses: list[float] = []
 
-    def __call__(self, phase: Phase, step: int, progress: float, loss: float, heard_seconds: float) -> None:
+    def __call__(self, phase: Phase, step: int, progress: float, loss: float, audio_seconds: float) -> None:
         """See ``train_phase``."""
         now = time.monotonic()
         self._losses.append(loss)
         if now - self._printed_at >= 15.0:
             mean = float(np.mean(self._losses))
-            heard = f"heard {heard_seconds / 3600:.2f} h"
-            print(f"{phase.name} {progress:6.1%} step {step} loss {mean:.3f} {heard}", flush=True)
+            trained = f"trained on {audio_seconds / 3600:.2f} h"
+            print(f"{phase.name} {progress:6.1%} step {step} loss {mean:.3f} {trained}", flush=True)
             self._printed_at, self._losses = now, []
         if now - self._exported_at >= self._every_seconds:
             export_base(self._model, self._out)
@@ -108,10 +108,10 @@ def main(arguments: list[str] | None = None) -> None:
     if first:
         model.load_state_dict(torch.load(parsed.corpus / f"after-{names[first - 1]}.pt", weights_only=True))
     for phase in PHASES[first:]:
-        heard_seconds = train_phase(model, store, phase, budget, report)
+        audio_seconds = train_phase(model, store, phase, budget, report)
         torch.save(model.state_dict(), parsed.corpus / f"after-{phase.name}.pt")
         export_base(model, parsed.out)
-        print(f"phase {phase.name}: heard {heard_seconds / 3600:.2f} h of audio")
+        print(f"phase {phase.name}: trained on {audio_seconds / 3600:.2f} h of audio")
         for kind in TEST_KINDS:
             if len(indices := store.where(kind)):
                 print(f"phone error rate, {kind}: {phone_error_rate(model, store, indices):.3f}", flush=True)

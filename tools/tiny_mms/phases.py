@@ -113,12 +113,12 @@ def train_phase(
     recorded = phase.recorded if len(store.where(RECORDED)) else 0.0
     shares = {SYNTHETIC: 1.0 - recorded, RECORDED: recorded} if recorded else {SYNTHETIC: 1.0}
     generator = torch.Generator().manual_seed(budget.seed)
-    started, heard_seconds = time.monotonic(), 0.0
+    started, audio_seconds = time.monotonic(), 0.0
     batches = endless(store, shares, budget.batch_seconds, budget.seed + ord(phase.name))
     for step in itertools.count(1):
         progress = (time.monotonic() - started) / (budget.seconds * phase.share)
         if progress >= 1.0 or (budget.steps_limit is not None and step > budget.steps_limit):
-            return heard_seconds
+            return audio_seconds
         for group, peak in zip(groups, peaks, strict=True):
             group["lr"] = peak * rate_at(progress)
         batch = next(batches)
@@ -128,6 +128,6 @@ def train_phase(
         for optimizer in phase_optimizers:
             optimizer.step()
         model.zero_grad(set_to_none=True)
-        heard_seconds += batch.seconds
-        report(phase, step, progress, loss.item(), heard_seconds)
+        audio_seconds += batch.seconds
+        report(phase, step, progress, loss.item(), audio_seconds)
     raise AssertionError("itertools.count ended")

@@ -141,9 +141,7 @@ def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m tools.tiny_mms.probe", description=__doc__)
     parser.add_argument("base", type=Path)
-    parser.add_argument(
-        "--demo", type=Path, default=Path("shards/demo/manifest.tsv"), help="manifest of the demo corpus"
-    )
+    parser.add_argument("--demo", type=Path, default=Path("shards/demo/manifest.tsv"), help="demo manifest")
     parser.add_argument("--languages", nargs="+", default=["eng", "spa", "fra", "ita", "rus"])
     parser.add_argument("--dim", type=int, default=16)
     parser.add_argument("--rate", type=float, default=8e-3)
