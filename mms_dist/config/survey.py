@@ -1,4 +1,4 @@
-"""Find all problems of a configuration, and return the valid rest of it, so that other checks can go on."""
+"""Find all problems of a configuration, and return the valid rest of it, so that other checks can run."""
 
 import os
 from collections.abc import Callable, Sequence

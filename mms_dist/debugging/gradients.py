@@ -17,7 +17,7 @@ def gradient_lines(bench: Bench) -> list[GradientLine]:
     return [_line(bench, language, grads_SR) for language in bench.languages]
 
 
-def no_tensor_is_left_out(lines: list[GradientLine]) -> Check:
+def every_tensor_has_a_gradient(lines: list[GradientLine]) -> Check:
     """Check that every tensor of every language gets a gradient: one without would never be trained."""
     zero = [f"{line.language}: {name}" for line in lines for name in line.zero]
     measured = f"{sum(line.tensors for line in lines)} tensors"

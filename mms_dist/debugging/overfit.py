@@ -27,7 +27,7 @@ LEARNED_CER = 0.2
 EVALUATE_EVERY = 10
 FEATURE_CACHE_GIB = 1.0
 _RATE_AT_192 = 1e-2
-"""Learning rate at a hidden size of 192; the rate is divided by the square root of the relative width."""
+"""Learning rate at a hidden size of 192; for other sizes it is scaled by sqrt(192 / hidden size)."""
 
 
 @dataclass
@@ -54,8 +54,8 @@ class OverfitRun:
         features = FeatureSource(bench.parts.base, cache_gib=FEATURE_CACHE_GIB)
         return cls(bench, active_languages, batches, features, rate)
 
-    def run(self, *, steps: int, tell: Callable[[OverfitPoint], None]) -> list[OverfitPoint]:
-        """Train until all languages have learned their utterances, or for `steps`; call `tell` for every evaluation."""
+    def run(self, *, steps: int, report: Callable[[OverfitPoint], None]) -> list[OverfitPoint]:
+        """Train until all languages have learned their utterances, or for `steps`; `report` gets every evaluation."""
         through = self.bench.gradient_pass(features=self.features)
         points: list[OverfitPoint] = []
         for step in range(steps + 1):
@@ -64,7 +64,7 @@ class OverfitRun:
             if step % EVALUATE_EVERY == 0 or step == steps:
                 in_order = {language: losses[language] for language in self.batches}
                 points.append(OverfitPoint(step, in_order, self._error_rates()))
-                tell(points[-1])
+                report(points[-1])
                 if max(points[-1].cers.values()) <= LEARNED_CER:
                     break
             if step < steps:
@@ -85,7 +85,7 @@ class OverfitRun:
         return rates
 
 
-def learnt(points: list[OverfitPoint], *, utterances: int) -> Check:
+def every_language_overfits(points: list[OverfitPoint], *, utterances: int) -> Check:
     """Check for every language that the loss has fallen and the hypotheses are almost right."""
     first, last = points[0], points[-1]
     claim = f"every language overfits {plural(utterances, 'utterance')} (CER ≤ {LEARNED_CER:.0%})"

@@ -5,7 +5,7 @@ from math import isfinite
 from typing import Any
 
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
-NEEDS_TWO = "needs two languages: add one with --languages"
+NEEDS_TWO_LANGUAGES = "needs two languages: add one with --languages"
 
 
 @dataclass(frozen=True)
@@ -168,4 +168,4 @@ def verdict(invariant: str, claim: str, holds: bool, measured: str) -> Check:
 
 def needs_two_languages(invariant: str, claim: str) -> Check:
     """Return the result of a check that cannot run with a single language."""
-    return Check(invariant, claim, NOT_RUN, NEEDS_TWO)
+    return Check(invariant, claim, NOT_RUN, NEEDS_TWO_LANGUAGES)

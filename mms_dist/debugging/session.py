@@ -11,15 +11,23 @@ from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
 from mms_dist.data.batch import LoadedBatch
 from mms_dist.debugging.bench import Bench
-from mms_dist.debugging.checks.absence import absent_keeps_every_bit
-from mms_dist.debugging.checks.company import alone_as_in_company
-from mms_dist.debugging.checks.frozen import backward_reaches_rows_only, base_keeps_every_bit, nothing_is_kept_below
-from mms_dist.debugging.checks.interference import clipping_is_ones_own, frames_do_not_weigh, nan_stays_home
+from mms_dist.debugging.checks.absence import absent_language_is_unchanged
+from mms_dist.debugging.checks.company import same_alone_and_together
+from mms_dist.debugging.checks.frozen import (
+    backward_reaches_rows_only,
+    base_is_unchanged,
+    nothing_is_saved_below_adapters,
+)
+from mms_dist.debugging.checks.interference import (
+    audio_length_does_not_weigh,
+    clipping_is_per_language,
+    nan_does_not_spread,
+)
 from mms_dist.debugging.checks.interoperable import hugging_face_agrees
 from mms_dist.debugging.cut import choose_languages, cut
-from mms_dist.debugging.gradients import gradient_lines, no_tensor_is_left_out
+from mms_dist.debugging.gradients import every_tensor_has_a_gradient, gradient_lines
 from mms_dist.debugging.memory import memory_lines
-from mms_dist.debugging.overfit import OverfitRun, learnt
+from mms_dist.debugging.overfit import OverfitRun, every_language_overfits
 from mms_dist.debugging.plan import plan_lines
 from mms_dist.debugging.report import Check, DebugReport
 from mms_dist.debugging.rounds import SilentMonitor, train_rounds
@@ -127,21 +135,21 @@ class _Session:
         self._sections(bench)
         self.show.checks_begin()
         self._add(trained, labels_round_trip(self.report.transcripts), frames_suffice(bench))
-        self._add(no_tensor_is_left_out(self.report.gradients))
+        self._add(every_tensor_has_a_gradient(self.report.gradients))
         for check in (
-            alone_as_in_company,
-            nan_stays_home,
-            clipping_is_ones_own,
-            frames_do_not_weigh,
-            absent_keeps_every_bit,
-            nothing_is_kept_below,
+            same_alone_and_together,
+            nan_does_not_spread,
+            clipping_is_per_language,
+            audio_length_does_not_weigh,
+            absent_language_is_unchanged,
+            nothing_is_saved_below_adapters,
             backward_reaches_rows_only,
         ):
             self._add(check(bench))
         with bench.kept():
             batches = self._overfit(bench)
             self._add(hugging_face_agrees(replace(bench, batches=batches), folder))
-        self._add(base_keeps_every_bit(self.parts.base, fingerprint))
+        self._add(base_is_unchanged(self.parts.base, fingerprint))
 
     def _sections(self, bench: Bench) -> None:
         report, show = self.report, self.show
@@ -174,9 +182,9 @@ class _Session:
 
     def _overfit(self, bench: Bench) -> dict[str, LoadedBatch]:
         run = OverfitRun.of(bench, self.reader, utterances=OVERFIT_UTTERANCES)
-        self.report.overfit = run.run(steps=self.amount.overfit_steps, tell=self.show.overfitting)
+        self.report.overfit = run.run(steps=self.amount.overfit_steps, report=self.show.overfitting)
         self.show.overfitted()
-        self._add(learnt(self.report.overfit, utterances=OVERFIT_UTTERANCES))
+        self._add(every_language_overfits(self.report.overfit, utterances=OVERFIT_UTTERANCES))
         return run.batches
 
     def _add(self, *checks: Check) -> None:

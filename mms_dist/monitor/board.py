@@ -25,7 +25,7 @@ class Line:
         """Add a step. A loss that is not finite is shown but left out of the average."""
         self.last = last
         self.history.step, self.history.steps = last.step, last.steps
-        self.history.is_at_work()
+        self.history.mark_active()
         if self.loss is None or not math.isfinite(self.loss) or not math.isfinite(last.loss):
             self.loss = last.loss
         else:

@@ -60,7 +60,7 @@ class LanguageHistory:
         """The evaluation that the `best` checkpoint is from."""
         return next((point for point in reversed(self.curve) if point.best), None)
 
-    def is_at_work(self) -> None:
+    def mark_active(self) -> None:
         """Note that the language was evaluated, saved or stepped. If it was waiting, it has a slot again."""
         if self.state == WAITING:
             self.state = TRAINING
@@ -73,7 +73,7 @@ class LanguageHistory:
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """Mean CER before training and best mean CER, over the languages that were scored both before and after."""
+    """Mean CER before training and mean best CER, over the languages that were scored both before and after."""
 
     before: float
     best: float
@@ -145,14 +145,14 @@ class History:
             language.state, language.reason = WAITING, ""
             language.steps = int(event.get("steps", language.steps))
         elif kind == "evaluated":
-            language.is_at_work()
+            language.mark_active()
             language.forget_after(step - 1)
             rates = number(event.get("cer", math.nan)), number(event.get("wer", math.nan))
             point = CurvePoint(step, *rates, int(event.get("utterances", 0)), bool(event.get("best", False)))
             language.curve.append(point)
             language.step = max(language.step, step)
         elif kind == "checkpoint_saved":
-            language.is_at_work()
+            language.mark_active()
             language.checkpoint_step, language.checkpoint_time = step, self.last
             language.step = max(language.step, step)
         elif kind in ("finished", "quarantined"):

@@ -36,6 +36,6 @@ class SupplyNotice:
         if throughput.total_rounds < FEWEST_ROUNDS or not loader or not device or waits == self._waits:
             return None
         self._waits = waits
-        line = f"loader: {comparison(loader, device, throughput.readers)}"
+        line = f"loading: {comparison(loader, device, throughput.readers)}"
         line += f"; rounds spend {percent(throughput.data_wait_fraction)} % of their time waiting for data"
         return f"{line}; {advice(throughput.readers)}" if waits else line

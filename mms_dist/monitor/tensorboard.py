@@ -118,7 +118,7 @@ class _EventStream:
             raise TrainingError(
                 f"cannot write {self._path}: {error.strerror}",
                 fix=(
-                    "make room or fix the permissions, then run the same command again: it goes on from the last "
+                    "free disk space or fix the permissions, then run the same command to resume from the last "
                     "checkpoints"
                 ),
             ) from error

@@ -26,8 +26,8 @@ def test_the_slower_of_both_is_named_once_after_the_first_rounds() -> None:
     ((number, line),) = told([0.008] * 40, read=300.0)
     assert number == FEWEST_ROUNDS
     assert line == (
-        "loader: 2 loader workers can read 600 s of audio per second, the device takes 50: the device is 12.0x slower; "
-        "rounds spend 0.4 % of their time waiting for data"
+        "loading: 2 loader workers can read 600 s of audio per second, the device takes 50: the device is 12.0x "
+        "slower; rounds spend 0.4 % of their time waiting for data"
     )
 
 

@@ -8,7 +8,7 @@ from mms_dist.debugging.report import Check, needs_two_languages, verdict
 WEIGHT_DECAY = 0.1
 
 
-def absent_keeps_every_bit(bench: Bench) -> Check:
+def absent_language_is_unchanged(bench: Bench) -> Check:
     """Step all languages but the last, with weight decay, while the absent one has momentum and a gradient."""
     claim = "a language absent from a step does not change, not even by weight decay"
     if len(bench.languages) < 2:

@@ -18,7 +18,7 @@ def bound_of(model: RoutedModel) -> float:
     return BOUNDS[model.base.dtype]
 
 
-def alone_as_in_company(bench: Bench) -> Check:
+def same_alone_and_together(bench: Bench) -> Check:
     """Compare one round of each language alone with one round of all languages together."""
     claim = "a language's gradient is the same alone and with the others"
     if len(bench.languages) < 2:

@@ -15,7 +15,7 @@ from mms_dist.debugging.saved_tensors import SavedTensors
 from mms_dist.model.base import FrozenBase
 
 
-def base_keeps_every_bit(base: FrozenBase, fingerprint: str) -> Check:
+def base_is_unchanged(base: FrozenBase, fingerprint: str) -> Check:
     """Check that, after the whole session, the base has the same SHA-256 as when it was loaded, and no gradient."""
     with_gradient = [name for name, weight in base.module.named_parameters() if weight.grad is not None]
     trainable = [name for name, weight in base.module.named_parameters() if weight.requires_grad]
@@ -29,7 +29,7 @@ def base_keeps_every_bit(base: FrozenBase, fingerprint: str) -> Check:
     return verdict("I4", "the base does not change, and gets no gradient", holds, measured)
 
 
-def nothing_is_kept_below(bench: Bench) -> Check:
+def nothing_is_saved_below_adapters(bench: Bench) -> Check:
     """Check that the front end, the projection and the lowest layer keep nothing for a backward pass."""
     base = bench.parts.base
     batch = bench.forward(bench.forward_groups()[0][:1]).batch

@@ -48,7 +48,7 @@ class PoisonedFeatures(FeatureSource):
         return features_FC
 
 
-def nan_stays_home(bench: Bench) -> Check:
+def nan_does_not_spread(bench: Bench) -> Check:
     """Put NaN in the last language's features: the other gradients must not change, and it must not be stepped."""
     claim = "NaN in one language leaves the others bit-identical"
     if len(bench.languages) < 2:
@@ -93,7 +93,7 @@ def same_bits(expected: Tensor, again: Tensor, found: Tensor) -> tuple[bool, str
     )
 
 
-def clipping_is_ones_own(bench: Bench) -> Check:
+def clipping_is_per_language(bench: Bench) -> Check:
     """Make the last language's gradient a million times larger: the steps of the others must not change by a bit."""
     claim = "a 1e6 times larger gradient in one language does not change the clipping of others"
     if len(bench.languages) < 2:
@@ -111,7 +111,7 @@ def clipping_is_ones_own(bench: Bench) -> Check:
     return verdict("I2", claim, same, f"gradient norm of {loud}: {outcomes[loud].grad_norm:.2g}, clipped at 1")
 
 
-def frames_do_not_weigh(bench: Bench) -> Check:
+def audio_length_does_not_weigh(bench: Bench) -> Check:
     """Give the last language three times the audio: the losses and gradients of the others must not scale."""
     claim = "three times the audio in one language does not scale the losses of others"
     if len(bench.languages) < 2:
