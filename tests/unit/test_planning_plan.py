@@ -223,7 +223,7 @@ def test_the_command_compares_clusters_and_writes_nothing(
     assert main([*arguments, "--memory-gib", "80"]) == 0
     assert "fits in 80" in capsys.readouterr().out
     assert main(arguments) == 0
-    assert "GiB a process; base" in capsys.readouterr().out
+    assert "GiB per process; base" in capsys.readouterr().out
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.yaml", "hours.tsv"]
 
 
