@@ -161,7 +161,7 @@ class StagingBlocks:
         if not self._warned:
             self._warned = True
             self._tell(
-                f"to copy a forward pass to the device takes {reason}: such passes go through ordinary memory, and "
+                f"copying a forward pass to the device needs {reason}: such passes go through ordinary memory, and "
                 "their copies wait for the device; lower rounds.forward_seconds and evaluation.forward_seconds, leave "
                 "out longer utterances (data.max_seconds), or give the process more host memory"
             )
