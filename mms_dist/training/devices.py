@@ -14,12 +14,12 @@ def asked_dtype(config: Config, accelerator: Any) -> Any:
     Raises:
         ConfigError: the two contradict each other.
     """
-    asked = config.model.dtype
+    configured = config.model.dtype
     if accelerator.mixed_precision != "bf16":
-        return asked
-    if asked == "float64":
+        return configured
+    if configured == "float64":
         raise ConfigError(
-            "model.dtype is float64 and Accelerate's mixed_precision bf16", fix="pass --mixed_precision no"
+            "model.dtype is float64, but Accelerate's mixed_precision is bf16", fix="pass --mixed_precision no"
         )
     return "bfloat16"
 

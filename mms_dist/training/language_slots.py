@@ -133,8 +133,8 @@ class LanguageSlots:
         assert snapshot is not None, "only languages with a checkpoint are restored"
         if progress.status != QUARANTINED and snapshot.step != progress.step:
             raise CheckpointError(
-                f"rank {active.rank} reads step {snapshot.step} of {active.language} as the newest whole checkpoint, "
-                f"but another rank read step {progress.step}",
+                f"rank {active.rank} read step {snapshot.step} of {active.language} as its newest checkpoint, but "
+                f"another rank read step {progress.step}",
                 fix="check the file system of this machine, then run the same command again",
             )
         self.bank.load(active.slot, snapshot.adapter)

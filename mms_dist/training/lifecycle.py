@@ -35,7 +35,7 @@ EXAMPLES_SHOWN = 3
 class LanguageStepResult:
     """One language's result of a round: its step (None if no utterance of its batch could be read) and its batch.
 
-    A language that is replaying has none.
+    A replaying language has no result.
     """
 
     active: ActiveLanguage
@@ -124,9 +124,9 @@ class Lifecycle:
         return transcriptions
 
     def _note(self, result: LanguageStepResult, round_number: int) -> None:
-        """Take the round into the language's progress."""
+        """Record a round in the language's progress."""
         active, progress = result.active, result.active.progress
-        assert progress.status == ACTIVE, f"{active.language} has ended and was trained"
+        assert progress.status == ACTIVE, f"{active.language} was trained after it had ended"
         self._report_damage(result.damaged, round_number)
         progress.round, progress.position = round_number, active.position
         if result.outcome is None:

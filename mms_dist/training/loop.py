@@ -163,7 +163,7 @@ class RoundLoop:
         languages, ended = self.scheduler.in_order(), set(self.slot_manager.ended(self.round))
         flags = [self.stop_requested(), self.monitor.is_due, *(language in ended for language in languages)]
         stop, due, *ended_flags = self.comm.all_reduce_max(
-            [int(flag) for flag in flags], about=f"the edge after round {self.round}"
+            [int(flag) for flag in flags], about=f"the end of round {self.round}"
         )
         if due:
             self.monitor.deliver()

@@ -126,7 +126,7 @@ class Record:
         summaries: list[LanguageSummary],
         live: bool | None,
     ) -> None:
-        assert self.attempt is not None, "the directory is taken first"
+        assert self.attempt is not None, "the directory is locked first"
         self.attempt.restored(round=restored.round, steps=restored.steps)
         config, path = _with_absolute_paths(config), self.directory / "config.yaml"
         self._changes = changed_settings(path, config, resolved.of_all_ranks()) if restored.resumed else []

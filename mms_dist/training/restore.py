@@ -205,7 +205,7 @@ def _mismatches(config: Config, base: FrozenBase, index: ShardIndex, snapshot: S
             f"{which} has a vocabulary of {len(snapshot.vocabulary[code])} tokens, expected the {len(tokens[code])} "
             "tokens of the shards",
             fix="bring back the shards it was trained on, or remove "
-            f"{config.run.directory}/adapters/{code} to train it from scratch",
+            f"{config.run.directory}/adapters/{code} to train the language from scratch",
         )
 
 

@@ -213,7 +213,7 @@ def _choose(store: CheckpointStore, languages: Sequence[str] | None) -> list[str
     if unknown:
         raise CheckpointError(
             f"found no checkpoint of {unknown[0]!r} in {store.directory}",
-            fix=f"--languages can name {', '.join(present)}",
+            fix=f"choose --languages from {', '.join(present)}",
         )
     return sorted(set(languages)) if languages else present
 

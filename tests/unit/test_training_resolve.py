@@ -88,7 +88,7 @@ def test_what_is_asked_for_is_taken_on_any_hardware_and_over_what_was_kept() -> 
 def test_a_restart_takes_over_what_the_run_began_with_whatever_it_is_on(hardware: Hardware, begun: Kept) -> None:
     found = resolved(hardware, kept=begun, ahead=1)
     assert found.kept == begun
-    (line,) = (line for line in found.lines if "as when this run began, on H100 (9.0)" in line and "model.dtype" in line)
+    (line,) = (line for line in found.lines if "when this run began, on H100 (9.0)" in line and "model.dtype" in line)
     assert line.startswith("kept      ")
     assert found.lines[-1] == f"hardware  this is {hardware}; remove RUN/hardware.json to choose the settings for it"
     compiled = "on" if begun.compile else "off"
@@ -310,7 +310,7 @@ def test_a_run_from_before_goes_on_with_the_defaults_of_then(tmp_path: Path, on_
 def test_a_damaged_record_says_how_to_choose_anew(tmp_path: Path, text: str) -> None:
     run = a_run(tmp_path)
     (run / "hardware.json").write_text(text)
-    with pytest.raises(ConfigError, match=r"hardware\.json is not a valid record.*Remove it to choose the settings again"):
+    with pytest.raises(ConfigError, match=r"hardware\.json is not a valid record.*Remove it to choose the settings"):
         read_kept(run, on_gpu=False)
 
 
