@@ -228,7 +228,7 @@ def test_two_exports_to_one_folder_do_not_meet(run, small_base, tmp_path):
 
     with Destination(run / "export", force=False, protected=[]).staging() as staging:
         (staging / "mms-dist-export.json").write_text("{}")
-        with pytest.raises(CheckpointError, match=r"another export to .* is under way"):
+        with pytest.raises(CheckpointError, match=r"another export to .* is running"):
             export_run(run, base_path=str(small_base), adapters_only=True)
     assert (run / "export" / "mms-dist-export.json").read_text() == "{}"
 
@@ -249,7 +249,7 @@ def test_what_cannot_be_exported_is_named_with_the_mend(run, small_base, tmp_pat
     def export(*arguments, **options):
         return export_run(run, *arguments, **({"base_path": str(small_base)} | options))
 
-    with pytest.raises(CheckpointError, match=r"no checkpoint of 'rom' .* did you mean 'ron'\? there are ita, ron"):
+    with pytest.raises(CheckpointError, match=r"no checkpoint of 'rom' .* did you mean 'ron'\? choose from ita, ron"):
         export(languages=["rom"])
     with pytest.raises(CheckpointError, match=r"found no checkpoint in .*empty/adapters; give the folder of a run"):
         export_run(tmp_path / "empty", base_path=str(small_base))
