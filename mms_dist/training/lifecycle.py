@@ -123,7 +123,7 @@ class Lifecycle:
         self.evaluation_seconds += perf_counter() - began
         return transcriptions
 
-    def _note(self, result: LanguageStepResult, round_number: int) -> None:
+    def _record_step(self, result: LanguageStepResult, round_number: int) -> None:
         """Record a round in the language's progress."""
         active, progress = result.active, result.active.progress
         assert progress.status == ACTIVE, f"{active.language} was trained after it had ended"
