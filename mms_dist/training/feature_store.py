@@ -67,7 +67,7 @@ class FeatureStore:
         self._tell = tell
         self._refused = False
         """Whether the machine has refused to page-lock more memory."""
-        self._spill_slab = _Slab(transfer.pageable(0))
+        self._on_its_way = _Slab(transfer.pageable(0))
         """The last slab allocated for features waiting to be spilled. It is freed when all of them are written."""
         self._room_bytes = budget_bytes
         self._slab_bytes = (SLAB_BYTES if device.type == "cuda" else 0) if slab_bytes is None else slab_bytes
@@ -155,13 +155,13 @@ class FeatureStore:
         return slabs[-1].take(size_bytes)
 
     def _take_for_spill(self, spill: FeatureSpill, size_bytes: int) -> Tensor | None:
-        found = self._spill_slab.take(size_bytes)
+        found = self._on_its_way.take(size_bytes)
         if found is None:
             memory_N = self._memory(self._slab_of(size_bytes, most_bytes=min(self._slab_bytes, spill.slab_bytes)))
             if memory_N is None:
                 return None
-            self._spill_slab = _Slab(memory_N)
-            found = self._spill_slab.take(size_bytes)
+            self._on_its_way = _Slab(memory_N)
+            found = self._on_its_way.take(size_bytes)
         return found
 
     def _slab_of(self, size_bytes: int, *, most_bytes: int) -> int:

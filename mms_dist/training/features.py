@@ -93,7 +93,7 @@ class FeatureSource:
     def plan(self, members: Sequence[Utterance]) -> FeaturePlan:
         """Look up cached features and lay out the audio of the rest, on the host. Call from one thread at a time."""
         frames_B = frames_of(samples_of(members))
-        known = self._cached(members, frames_B)
+        known = self._known(members, frames_B)
         computed = [place for place in range(len(members)) if place not in known]
         tensors = {}
         if computed:
@@ -138,7 +138,7 @@ class FeatureSource:
     def plan_packed(self, members: Sequence[Utterance], places: int) -> PackedFeaturePlan:
         """Plan a packed pass of `places` frames."""
         frames_B = frames_of(samples_of(members))
-        return plan_packed(members, frames_B, self._cached(members, frames_B), places=places, alone=self._one_by_one)
+        return plan_packed(members, frames_B, self._known(members, frames_B), places=places, alone=self._one_by_one)
 
     def packed_on_device(self, plan: PackedFeaturePlan, tensors: Mapping[str, Tensor]) -> Tensor:
         """Compute the features [F, C] of a packed plan whose tensors are on the device, without waiting for it."""
@@ -174,7 +174,7 @@ class FeatureSource:
         if self._store is not None:
             self._store.close()
 
-    def _cached(self, members: Sequence[Utterance], frames_B: np.ndarray) -> dict[int, Tensor]:
+    def _known(self, members: Sequence[Utterance], frames_B: np.ndarray) -> dict[int, Tensor]:
         """Return cached features by position in the pass; reserve memory for the rest."""
         known: dict[int, Tensor] = {}
         if self._store is None:
