@@ -47,7 +47,11 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--utterances", metavar="N", type=count, default=4, help="utterances in a batch (default: 4)")
     parser.add_argument("--rounds", metavar="N", type=count, default=3, help="rounds to train (default: 3)")
     parser.add_argument(
-        "--overfit-steps", metavar="N", type=count, default=100, help="most steps of the overfit check (default: 100)"
+        "--overfit-steps",
+        metavar="N",
+        type=count,
+        default=100,
+        help="maximum number of steps of the overfit check (default: 100)",
     )
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write everything as JSON")
 

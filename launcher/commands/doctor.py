@@ -45,7 +45,7 @@ def add_parser(subparsers: Any) -> None:
     )
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("configuration", metavar="CONFIG", nargs="?", help="configuration file, see configs/train/")
-    which.add_argument("--config", metavar="FILE", help="the same, as a flag like in other commands")
+    which.add_argument("--config", metavar="FILE", help="the same, as a flag")
     parser.add_argument(
         "--load",
         action="store_true",
@@ -53,7 +53,9 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("--nodes", metavar="N", type=count, help="machines (default: this one, or those of the job)")
     parser.add_argument("--processes", metavar="N", type=count, help="processes per machine (default: one per GPU)")
-    parser.add_argument("--memory-gib", metavar="GIB", type=positive, help="device memory of a process, if not on here")
+    parser.add_argument(
+        "--memory-gib", metavar="GIB", type=positive, help="memory of a process's device on other machines"
+    )
     parser.add_argument(
         "--timeout-seconds",
         metavar="S",

@@ -57,8 +57,8 @@ examples:
   mms-dist shards index corpus/ 'pipe:ssh store cat /ron/dev.tar' --lang ron --split dev
 
 The tars hold audio (flac, wav, mp3, ogg, opus …) and a transcript (.json or .txt) per sample. They are not changed:
-audio is resampled and text normalised when it is read. Audio below 8 kHz is left out. Splits come from the names of the
-tars (train-000.tar, dev.tar, val-3.tar), unless --split is given."""
+audio at other rates is resampled, and text is normalised, whenever they are read. Audio below 8 kHz is left out. Splits
+come from the names of the tars (train-000.tar, dev.tar, val-3.tar), unless --split is given."""
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -125,13 +125,17 @@ def _add_build(commands: Any) -> None:
         help="leave out invalid manifest rows and transcripts, and count them by reason and line",
     )
     parser.add_argument(
-        "--shard-utterances", type=count, default=1000, metavar="N", help="most utterances per tar (default 1000)"
+        "--shard-utterances",
+        type=count,
+        default=1000,
+        metavar="N",
+        help="maximum number of utterances per tar (default 1000)",
     )
     parser.add_argument(
         "--shard-mib", type=count, default=256, metavar="N", help="approximate size of a tar in MiB (default 256)"
     )
     _add_workers(parser)
-    parser.add_argument("--force", action="store_true", help="rebuild unchanged and damaged languages")
+    parser.add_argument("--force", action="store_true", help="rebuild languages even if they are unchanged")
     parser.add_argument("--dry-run", action="store_true", help="show what would be built, but write and decode nothing")
     parser.set_defaults(run_shards=_build)
 
@@ -195,7 +199,7 @@ def _add_languages(parser: argparse.ArgumentParser, help: str) -> None:
         type=_no_path,
         default=[],
         metavar="CODE",
-        help=f"{help}; ron ita or ron,ita",
+        help=f"{help}; for example ron ita or ron,ita",
     )
 
 

@@ -193,12 +193,12 @@ def _preflight(args: argparse.Namespace, subject: "JobSubject", submission: "Sub
 
 def _print_expected_start(args: argparse.Namespace, submission: "Submission", console: "Console") -> None:
     """Ask SLURM when it would start the job. A dry run skips this if there is no sbatch."""
-    from launcher.slurm.sbatch import foresee
+    from launcher.slurm.sbatch import predict_start
 
     if args.dry_run and not shutil.which("sbatch"):
         return
-    start = foresee(submission)
-    console.print(f"SLURM: {start.words}", style="" if start.is_in_sight else "yellow", markup=False, soft_wrap=True)
+    start = predict_start(submission)
+    console.print(f"SLURM: {start.message}", style="" if start.is_possible else "yellow", markup=False, soft_wrap=True)
 
 
 def _console(dry_run: bool) -> "Console":

@@ -60,7 +60,7 @@ def visit(context: Context, *, timeout_seconds: float, tell: Callable[[Report], 
         return _with_others(mine, context, rendezvous, timeout_seconds, tell)
     if not notes.findings:
         notes.findings += _together(context, timeout_seconds, lambda _: None)
-    return _report([_with(mine, notes.findings)], tell)
+    return _report([_with_findings(mine, notes.findings)], tell)
 
 
 def _join_rendezvous(timeout_seconds: float) -> "Meeting | None":
@@ -86,10 +86,10 @@ def _with_others(
             GROUP, Examined(mine.host, _together(context, timeout_seconds, _report_on_hang(mine, found, tell)))
         )
         group = rendezvous.hear(GROUP)
-        results = [_with(one, group[rank].findings if rank in group else []) for rank, one in found.items()]
+        results = [_with_findings(one, group[rank].findings if rank in group else []) for rank, one in found.items()]
     else:
         first, *others = found.values()
-        results = [_with(first, [_missing_ranks(rendezvous.world, found, timeout_seconds)]), *others]
+        results = [_with_findings(first, [_missing_ranks(rendezvous.world, found, timeout_seconds)]), *others]
     if rendezvous.rank == 0:
         code = _report(results, tell)
         rendezvous.end(code)
@@ -103,7 +103,7 @@ def _report_on_hang(
     """Return what a process does when it finds that another one hangs: it reports in place of rank 0."""
 
     def report(finding: Finding) -> None:
-        _report([_with(one, [finding] if one == mine else []) for one in found.values()], tell)
+        _report([_with_findings(one, [finding] if one == mine else []) for one in found.values()], tell)
         sys.stdout.flush()
 
     return report
@@ -129,7 +129,7 @@ def _missing_ranks(world: int, found: Mapping[int, Examined], timeout_seconds: f
     )
 
 
-def _with(one: Examined, findings: Sequence[Finding]) -> Examined:
+def _with_findings(one: Examined, findings: Sequence[Finding]) -> Examined:
     return replace(one, findings=[*one.findings, *findings])
 
 

@@ -99,10 +99,7 @@ class Launcher:
     def wait(self) -> int:
         """Wait for the launcher to end, and return its exit status (128 + N if signal N ended it)."""
         while (status := self._process.poll()) is None:
-            if self._stopping:
-                arrived = signal.sigtimedwait(KEPT, POLL_SECONDS)
-            else:
-                arrived = signal.sigwaitinfo(KEPT)
+            arrived = signal.sigtimedwait(KEPT, POLL_SECONDS) if self._stopping else signal.sigwaitinfo(KEPT)
             number = arrived.si_signo if arrived else None
             # Do not signal the launcher: it survives only two SIGTERMs, and SLURM's plugins may send many.
             self._stopping |= number in (signal.SIGUSR1, signal.SIGTERM)
@@ -130,7 +127,7 @@ def _prepare_signals() -> None:
 
 
 def training_processes(launcher: int) -> Iterator[int]:
-    """Yield the ranks below a launcher: the first process with a LOCAL_RANK on each branch. Its children have one too."""
+    """Yield the ranks below a launcher: on each branch the first process with a LOCAL_RANK. Its children share it."""
     import psutil  # rarely needed
 
     with contextlib.suppress(psutil.Error):

@@ -23,11 +23,11 @@ FIX = "`sinfo` shows what is available; change the request with --nodes, --time 
 class Start:
     """When and where SLURM would start a job, or why it would not start it at present."""
 
-    is_in_sight: bool
-    words: str
+    is_possible: bool
+    message: str
 
 
-def foresee(submission: Submission, environment: Mapping[str, str] | None = None) -> Start:
+def predict_start(submission: Submission, environment: Mapping[str, str] | None = None) -> Start:
     """Ask SLURM what it would do with the job if it were submitted now.
 
     SLURM gives the same message for a job that requests more machines than exist and for one that requests machines
@@ -37,11 +37,11 @@ def foresee(submission: Submission, environment: Mapping[str, str] | None = None
         ConfigError: there is no sbatch.
     """
     answer = _run_sbatch(["--test-only"], submission.text, environment)
-    words = "; ".join(line.removeprefix("sbatch: ") for line in answer.stderr.strip().splitlines())
+    message = "; ".join(line.removeprefix("sbatch: ") for line in answer.stderr.strip().splitlines())
     if answer.returncode:
         waits = "if sbatch accepts the job, it stays pending until that changes"
-        return Start(False, f"it would not start this job at present: {words}; {waits}. {FIX}")
-    return Start(True, re.sub(r"Job \d+ to start at", "would start it at", words))  # the job will get another number
+        return Start(False, f"it would not start this job at present: {message}; {waits}. {FIX}")
+    return Start(True, re.sub(r"Job \d+ to start at", "would start it at", message))  # the job will get another number
 
 
 def sbatch(submission: Submission, environment: Mapping[str, str] | None = None) -> str:
@@ -71,8 +71,8 @@ def sbatch(submission: Submission, environment: Mapping[str, str] | None = None)
 def _submit(script: Path, environment: Mapping[str, str] | None) -> str:
     answer = _run_sbatch(["--parsable", str(script)], None, environment)
     if answer.returncode:
-        words = answer.stderr.strip() or f"exit status {answer.returncode}"
-        raise ConfigError(f"sbatch rejects the job: {words}", fix=FIX)
+        message = answer.stderr.strip() or f"exit status {answer.returncode}"
+        raise ConfigError(f"sbatch rejects the job: {message}", fix=FIX)
     # number;cluster, perhaps after lines with a site's greeting
     numbers = re.findall(r"^(\d+)(?:;\S*)?$", answer.stdout, re.MULTILINE)
     if not numbers:

@@ -43,8 +43,10 @@ def site_options(path: Path, environment: Mapping[str, str]) -> dict[str, str]:
             fix="move slow commands from its top level into site_setup, which only jobs call",
         ) from error
     if shell.returncode:
-        words = shell.stderr.decode(errors="replace").strip()
-        raise ConfigError(f"bash fails in {path}: {words or f'exit status {shell.returncode}'}", fix="correct the file")
+        message = shell.stderr.decode(errors="replace").strip()
+        raise ConfigError(
+            f"bash fails in {path}: {message or f'exit status {shell.returncode}'}", fix="correct the file"
+        )
     entries = (entry.partition("=") for entry in shell.stdout.decode(errors="replace").split("\0"))
     return options_of_variables({name: value for name, _, value in entries if name.startswith(PREFIX)})
 

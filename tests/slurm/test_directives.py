@@ -123,7 +123,7 @@ def test_a_shipped_script_that_someone_has_changed_is_submitted_or_its_line_name
     monkeypatch.chdir(tmp_path)
     (tmp_path / "toy.yaml").write_text("run: {directory: runs/toy}\n")
     assert main(["submit", "toy.yaml", "--no-preflight", "--dry-run"]) == 2
-    assert "'#SBATCH time=24:00:00', expected options of sbatch in full" in capsys.readouterr().err
+    assert "'#SBATCH time=24:00:00', expected long sbatch options" in capsys.readouterr().err
     script.write_text(text.replace("#SBATCH --output", "# --output"))
     with pytest.raises(ConfigError, match=r"train\.sbatch: found no #SBATCH --output=…"):
         prepared()

@@ -196,7 +196,7 @@ def test_a_job_without_the_environment_of_its_user_runs_the_script_that_was_fill
     ("job", "words"),
     [
         (UNEVEN_GPUS, "this job has 12 GPUs on 2 machines, of which node01 has 8; expected the same number on each"),
-        (NO_GPUS_ASKED_FOR, "the job has the 8 GPUs of its first machine and has asked for none"),
+        (NO_GPUS_ASKED_FOR, "the job's first machine has 8 GPUs, but the job requested none"),
     ],
     ids=["dealt out unevenly", "not asked for"],
 )
@@ -208,7 +208,7 @@ def test_machines_that_would_not_start_what_they_are_to_start_are_told_of(
     assert "--gpus-per-node" in ended.stderr
     assert not any(stage.told["tasks"].values()), "no launcher is started"
     assert ended.returncode == 2 and not stage.asked_of_scontrol, "it waits for a person, and not in the queue"
-    assert "give up: it could not begin" in ended.stderr
+    assert "give up: it could not start" in ended.stderr
 
 
 def test_a_heterogeneous_job_is_refused(stage: Stage, config: str) -> None:

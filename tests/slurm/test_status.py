@@ -127,7 +127,7 @@ def test_a_number_that_slurm_has_given_to_another_job_is_not_taken_for_ours(
     job = find_job(TRACE)
     assert job.is_known == is_ours
     if not is_ours:
-        assert "its number is now that of" in job.line
+        assert "its number now belongs to" in job.line
         assert job.log is None
 
 
@@ -153,7 +153,7 @@ def test_what_slurm_does_not_know_says_nothing_about_the_run(
     scontrol.tells(**(PENDING | ANOTHER))
     text, values = told(run, capsys)
     assert (values["state"], values["job"]["state"]) == ("running", "UNKNOWN")
-    assert "4711 unknown: its number is now that of" in text
+    assert "4711 unknown: its number now belongs to" in text
     for state in ("finished", "incomplete", "failed", "stalled"):
         begin(run, state=state)
         text, _ = told(run, capsys)
@@ -171,7 +171,7 @@ def test_a_run_that_waits_for_its_first_start_says_so(
     assert "; the run waits for it" in text
     assert "mms-dist report" not in text, "there is nothing to report yet"
     scontrol.tells(**RUNNING, restarts=0)
-    assert "4711 RUNNING, 00:03:12 of 08:00:00 on node[1-4]; it has not come so far as to begin" in told(run, capsys)[0]
+    assert "4711 RUNNING, 00:03:12 of 08:00:00 on node[1-4]; it has not started the run yet" in told(run, capsys)[0]
 
 
 def test_a_job_that_failed_before_the_run_began_names_its_log(
@@ -182,14 +182,14 @@ def test_a_job_that_failed_before_the_run_began_names_its_log(
     scontrol.tells(**FAILED, restarts=0, log=log)
     text, _ = told(run, capsys)
     assert "4711 FAILED (NonZeroExitCode)" in text
-    assert "; it ended before the run had begun, and has printed nothing" in text
+    assert "; it ended before the run started, and it printed nothing" in text
     log.write_text("error: no such module\n")
     text, _ = told(run, capsys)
-    assert "; it ended before the run had begun: its log says why" in text
+    assert "; it ended before the run started: its log says why" in text
     assert f"log         {log}" in text
     scontrol.forgets()
     text, values = told(run, capsys)
-    assert "4711 unknown: SLURM has forgotten it; if it has ended, it ended before the run had begun: its log" in text
+    assert "4711 unknown: SLURM has forgotten it; if it has ended, it ended before the run started: its log" in text
     assert values["job"]["log"] == str(log)
 
 

@@ -61,9 +61,9 @@ def test_text_that_was_decoded_wrongly_and_a_missing_dev_split_are_told(config: 
     assert failed(findings) == {}
     told = warned(findings)
     assert told.keys() == {"shards"}
-    assert "taa: has no dev split" in told["shards"]
-    assert "tab: its text holds 1 characters that are no text (U+FFFD)" in told["shards"]
-    assert "tokens, its index says" in told["shards"]
+    assert "taa: no dev split" in told["shards"]
+    assert "tab: its text contains 1 invalid characters (U+FFFD)" in told["shards"]
+    assert "tokens, but its index says" in told["shards"]
 
 
 def _drop_dev(path: Path) -> None:
