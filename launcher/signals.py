@@ -22,7 +22,7 @@ from mms_dist.errors import ExitCode, StoppedEarly
 
 STANDARD_ERROR = 2
 STOPPING = b"stopping after this round; Ctrl-C again ends at once\n"
-STOPPING_TOGETHER = b"stopping after this round\n"  # a launcher passes on the first Ctrl-C only
+STOPPING_TOGETHER = b"stopping after this round\n"  # a launcher forwards only the first Ctrl-C
 STOPPED_EARLY = b"stopped before the first round; run the same command to start again\n"
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 SENT_BY_LAUNCHERS = (signal.SIGTERM, signal.SIGUSR1)

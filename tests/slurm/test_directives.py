@@ -81,7 +81,7 @@ def test_a_line_means_what_it_means_to_sbatch(cluster: Cluster, tmp_path: Path, 
 def test_a_line_that_sbatch_refuses_is_refused_by_name(cluster: Cluster, tmp_path: Path, lines: str) -> None:
     with pytest.raises(AssertionError, match="sbatch: "):
         _job(cluster, _script(lines), tmp_path)
-    with pytest.raises(ConfigError, match=r"batch script: found .* in the line '#SBATCH") as refusal:
+    with pytest.raises(ConfigError, match=r"batch script: .* in the line '#SBATCH") as refusal:
         options_of(_script(lines))
     assert repr(lines) in str(refusal.value)
 

@@ -106,7 +106,7 @@ def test_slurm_tells_where_a_job_is_and_where_it_prints(scontrol: Scontrol) -> N
     scontrol.tells(**PENDING)
     job = find_job(TRACE)
     assert not job.is_at_work and not job.has_ended
-    assert job.line == "4711 PENDING (BeginTime), begins 2026-11-22T14:02:01; requeued 2 times"
+    assert job.line == "4711 PENDING (BeginTime), starts 2026-11-22T14:02:01; requeued 2 times"
     scontrol.forgets()
     assert find_job(TRACE).line == "4711 unknown: SLURM has forgotten it"
 
@@ -139,7 +139,7 @@ def test_a_run_whose_job_is_back_in_the_queue_is_not_taken_for_running(
     scontrol.tells(**PENDING)
     text, values = told(run, capsys)
     assert values["state"] == "killed"
-    assert "killed" in text and "4711 PENDING (BeginTime), begins 2026-11-22T14:02:01" in text
+    assert "killed" in text and "4711 PENDING (BeginTime), starts 2026-11-22T14:02:01" in text
     assert "/r/my logs/a.out" in text
     scontrol.tells(**RUNNING)
     _, values = told(run, capsys)
@@ -167,7 +167,7 @@ def test_a_run_that_waits_for_its_first_start_says_so(
     scontrol.tells(**PENDING, restarts=0)
     text, values = told(run, capsys)
     assert (values["state"], values["job"]["state"]) == ("not begun", "PENDING")
-    assert "not begun" in text and "4711 PENDING (BeginTime), begins 2026-11-22T14:02:01" in text
+    assert "not begun" in text and "4711 PENDING (BeginTime), starts 2026-11-22T14:02:01" in text
     assert "; the run waits for it" in text
     assert "mms-dist report" not in text, "there is nothing to report yet"
     scontrol.tells(**RUNNING, restarts=0)

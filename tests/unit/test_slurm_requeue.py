@@ -50,7 +50,7 @@ JOB = {"SLURM_JOB_ID": "12", "SLURM_JOB_NODELIST": "n[1-2]", "SLURM_JOB_NUM_NODE
             3,
             Action.GIVE_UP,
             1,
-            "disk full; and 3",
+            "disk full; 3",
         ),
         (
             replace(RUN, state="failed", restart=False, exit_code=2, reason="no base"),

@@ -158,7 +158,7 @@ def test_a_gpu_that_never_answers_and_nccl_that_sums_wrongly_are_failures(
     Gpus(monkeypatch, count=2, gib=80)
     monkeypatch.setattr(gpus, "LONGEST_SECONDS", 0.1)
     for faulty, told in (
-        (lambda _: [1.0, 2.0], "2 ones make [1.0, 2.0]"),
+        (lambda _: [1.0, 2.0], "the sum of 2 ones is [1.0, 2.0]"),
         (lambda _: time.sleep(5), "no result within"),
     ):
         monkeypatch.setattr(gpus, "sums_of_ones", faulty)
@@ -224,7 +224,7 @@ def test_a_broken_gpu_is_named_and_the_others_are_tried(config: Path, monkeypatc
     def broken(gpu: torch.device) -> None:
         tried.append(gpu.index)
         if gpu.index == 1:
-            raise DeviceError("node0: cuda:1 (Test GPU) cannot compute (CUDA error: ECC); look there")
+            raise DeviceError("node0: cuda:1 (Test GPU) cannot compute (CUDA error: ECC)", "look there")
 
     monkeypatch.setattr(gpus, "try_gpu", broken)
     told = failed(examined(config))

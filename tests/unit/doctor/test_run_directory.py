@@ -175,7 +175,7 @@ def test_there_must_be_inodes_for_every_file_of_the_run(
     Disk(monkeypatch, free=needed - 1)
     told = failed(examined(config, *settings))
     assert told.keys() == {"disk space"}
-    assert f"{needed:,} files (inodes)" in told["disk space"] and f"{needed - 1:,} more possible" in told["disk space"]
+    assert f"{needed:,} files (inodes)" in told["disk space"] and f"{needed - 1:,} are free" in told["disk space"]
     Disk(monkeypatch, free=0, total=0)
     assert failed(examined(config, *settings)) == {}, "btrfs and some network file systems have no bound"
 
