@@ -289,7 +289,7 @@ def test_the_card_says_how_good_each_language_is_and_under_which_licence(run, sm
 def test_the_command_exports_what_it_lists_and_a_dry_run_writes_nothing(run, tmp_path, capsys):
     assert cli.main(["export", str(run), "--dry-run", "--languages", "ron", "ita"]) == 0
     assert not (run / "export").exists()
-    assert "nothing was written; the export would go to" in capsys.readouterr().out
+    assert "nothing written; the export would go to" in capsys.readouterr().out
     assert cli.main(["export", str(run), "--to", str(tmp_path / "out"), "--dtype", "bfloat16"]) == 0
     out = capsys.readouterr().out
     assert f"MB to {tmp_path / 'out'}" in out

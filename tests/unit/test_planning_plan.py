@@ -244,4 +244,4 @@ def test_the_speed_cannot_be_measured_without_shards(
 ) -> None:
     config, table = configuration(tmp_path, small_base), hours_table(tmp_path, mms_lab()[:3])
     assert main(["plan", "--config", str(config), "--hours", str(table), "--measure"]) == 2
-    assert "give --speed instead" in capsys.readouterr().err
+    assert "pass --speed instead" in capsys.readouterr().err

@@ -41,7 +41,7 @@ def test_without_loading_only_reading_is_measured_and_in_a_job_the_device_is_not
 ) -> None:
     finding = of_loader(examined(config))
     assert finding.status == "ok" and "1 loader worker can read" in finding.found
-    assert "--load measures" in finding.found
+    assert "--load compares" in finding.found
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert "the device" not in of_loader(examined(config, load=True)).found
     assert of_loader(examined(config, here=False)).status == "not checked"
