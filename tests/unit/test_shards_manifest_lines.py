@@ -145,7 +145,10 @@ def test_bad_rows_are_counted_by_reason_and_line_only_where_asked(tmp_path, caps
     output = tmp_path / "out"
     command = ["shards", "build", str(path), str(output), "--workers", "1"]
     assert main(command) == 2
-    assert "m.tsv:6: 2 tab-separated fields, the header has 3; leave such lines out with --skip-bad-rows" in capsys.readouterr().err
+    assert (
+        "m.tsv:6: 2 tab-separated fields, the header has 3; leave such lines out with --skip-bad-rows"
+        in capsys.readouterr().err
+    )
     assert not output.exists()
     assert main([*command, "--skip-bad-rows"]) == 0
     out = capsys.readouterr().out
