@@ -174,7 +174,7 @@ def test_foreign_tars_are_indexed_and_a_dry_run_only_lists_them(manifest, tmp_pa
         (["build", "MANIFEST", "out", "--workers", "0"], "found '0', expected a whole number"),
         (["build", "MANIFEST", "out", "--min-seconds", "9", "--max-seconds", "3"], "is above --max-seconds"),
         (["build", "MANIFEST", "out", "--text-rules", "no.yaml"], "text rules no.yaml cannot be read"),
-        (["verify", "nowhere"], "or make it first with 'mms-dist shards build SOURCE nowhere'"),
+        (["verify", "nowhere"], "or create it with 'mms-dist shards build SOURCE nowhere'"),
         (["build", "--lang", "ron", "a/b.tsv", "out"], "write paths before --lang"),
         (["bild", "MANIFEST", "out"], "there is no command 'bild'; did you mean 'build'?\nsee: mms-dist shards --help"),
         (["build", "corpus", "out", "--audio-root", "."], "--audio-root is for manifests, and corpus is a folder"),
@@ -202,7 +202,7 @@ def test_a_language_that_can_not_be_built_is_exit_status_1_and_the_others_are_bu
     for _ in range(2):  # the same command again says the same
         assert run("build", manifest, tmp_path / "shards", "--workers", 1) == 1
         told = capsys.readouterr()
-        assert told.err.startswith("error: no training utterances left in hun; left out: 1 too_short")
+        assert told.err.startswith("error: no training utterances left in hun: left out 1 too_short")
         assert sorted(path.parent.name for path in tmp_path.glob("shards/*/index.json")) == ["ron"]
 
 

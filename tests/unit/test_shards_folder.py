@@ -174,7 +174,7 @@ def test_one_language_takes_its_own_folders_or_all_of_them(tmp_path):
     assert rows.notes == []
     rows = read_folder(lay_out(tmp_path / "other", "eng/a.wav ita/b.wav"), language="ron")
     assert {row.language for row in rows} == {"ron"}
-    assert rows.notes == ["ron: taken as the language of all recordings, of those in eng, ita as well"]
+    assert rows.notes == ["ron: used as the language of all recordings, including those in eng, ita"]
 
 
 def test_links_to_folders_are_followed_and_what_lies_inside_keeps_its_own_name(tmp_path):
@@ -278,7 +278,7 @@ def test_recordings_that_are_not_read_make_their_language_fail_and_doc_folders_d
     rows = read_folder(tmp_path)
     assert rows.languages == {"eng", "fra"}
     assert rows.drops()[None].as_dict().keys() == {"missing_audio", "other_file"}
-    with pytest.raises(SourceError, match=r"no training utterances left in fra; left out: 1 unread_format.*ffmpeg"):
+    with pytest.raises(SourceError, match=r"no training utterances left in fra: left out 1 unread_format.*ffmpeg"):
         plan_languages(rows, dev_fraction=0.1, test_fraction=0.1)
     (plan,) = plan_languages(rows.of_languages(["eng"]), dev_fraction=0.1, test_fraction=0.1)
     assert plan.total == 1

@@ -126,7 +126,7 @@ def test_missing_recordings_are_named_with_their_line_unless_they_are_to_be_skip
 
 def test_a_language_without_training_utterances_is_an_error_that_says_why(tmp_path):
     extra = [{"audio": "ron/clip000.wav", "text": "[x]", "lang": "ita"}]
-    with pytest.raises(SourceError, match=r"no training utterances left in ita; left out: 1 markup"):
+    with pytest.raises(SourceError, match=r"no training utterances left in ita: left out 1 markup"):
         plans_of(write_corpus(tmp_path, extra=extra))
 
 
