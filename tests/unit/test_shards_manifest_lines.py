@@ -201,7 +201,7 @@ def test_a_table_of_common_voice_says_how_to_build_it_and_that_works(columns, ke
         read_manifest((release / f"{kept[0]}.tsv").relative_to(tmp_path))
     assert "did you mean" not in str(caught.value)
     first, second = str(caught.value).splitlines()
-    subprocess.run(first.partition("Make a manifest: ")[2], shell=True, check=True)
+    subprocess.run(first.partition("make a manifest: ")[2], shell=True, check=True)
     assert second.endswith("mms-dist shards build manifest.tsv SHARDS --lang CODE --audio-root 'cv corpus/ro/clips'")
     rows = read_manifest(tmp_path / "manifest.tsv", language="ron", audio_root=release / "clips")
     assert [(row.audio.is_file(), row.speaker) for row in rows] == [(True, "ab12")] * len(kept)
@@ -239,7 +239,7 @@ def test_a_table_of_spontaneous_speech_says_how_to_build_it_and_that_works(tmp_p
     with pytest.raises(SourceError, match="this is a Common Voice table") as caught:
         read_manifest(folder / "ss.tsv")
     first, second = str(caught.value).splitlines()
-    subprocess.run(first.partition("Make a manifest: ")[2], shell=True, check=True, cwd=tmp_path)
+    subprocess.run(first.partition("make a manifest: ")[2], shell=True, check=True, cwd=tmp_path)
     assert second.endswith(f"--lang CODE --audio-root '{folder}/audios'")
     rows = read_manifest(tmp_path / "manifest.tsv", language="ron", audio_root=folder / "audios")
     found = [(row.audio.is_file(), row.text, row.speaker, row.split) for row in rows]
