@@ -70,10 +70,10 @@ def _cut(recording: Recording, candidate: Candidate, limits: Limits) -> Samples:
     """Decode the utterance's audio `[S]`, after the checks that need only the container."""
     check_rate(recording.rate)
     start = candidate.start_seconds or 0.0
-    end = recording.promised_seconds if candidate.end_seconds is None else candidate.end_seconds
-    promised = recording.promised_seconds
+    end = recording.declared_seconds if candidate.end_seconds is None else candidate.end_seconds
+    declared = recording.declared_seconds
     whole = start == 0 and candidate.end_seconds is None
-    if not whole and (not 0 <= start < end <= promised + _END_TOLERANCE_SECONDS or start >= promised):
+    if not whole and (not 0 <= start < end <= declared + _END_TOLERANCE_SECONDS or start >= declared):
         raise Rejected("bad_segment", f"{start} … {end} s in a recording of {recording.seconds:.2f} s")
     if recording.cut_short is not None and (
         candidate.end_seconds is None or end > recording.seconds + _END_TOLERANCE_SECONDS or start >= recording.seconds

@@ -170,7 +170,7 @@ class LanguageIndex:
             whole = file.read(use_threads=False)
             check_columns(whole)
             tables = {split: _table(_of_split(whole, split)) for split in SPLITS}
-        # pyarrow raises OSError for damage before the footer, although all bytes are in memory by now.
+        # pyarrow raises OSError for damage outside the footer, although all bytes are in memory by now.
         except (pyarrow.ArrowException, KeyError, ValueError, OSError, MemoryError, OverflowError) as error:
             instead = stand_in_of(content, storage.join(self.root, self.language))
             # Some of pyarrow's messages have several lines.

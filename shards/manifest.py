@@ -86,7 +86,8 @@ def _tsv(lines: list[bytes], path: Path, language: str | None) -> Iterator[Line]
     header = tsv_header(lines, where)
     problem = common_voice_help(path, header) or columns_problem(header, language)
     if problem:
-        raise SourceError(printable(f"{where}: {problem}"))
+        found, fix = problem
+        raise SourceError(printable(f"{where}: {found}"), fix=None if fix is None else printable(fix))
     return tsv_lines(lines, header, path)
 
 
@@ -108,7 +109,8 @@ class _RowReader:
         if fields.keys() != self._checked:
             problem = columns_problem(list(fields), self._language)
             if problem:
-                raise RowError(where, "row_fields", problem)
+                found, fix = problem
+                raise RowError(where, "row_fields", found, fix=fix)
             self._checked = fields.keys()
         values = {
             name: _string(fields, name, where) for name in ("audio", "text", "lang", "split", "speaker", "source")

@@ -24,12 +24,16 @@ _COMMON_VOICE = (("path", "sentence", "clips"), ("audio_file", "transcription", 
 _SHOWN_NAMES = 12
 
 
-def columns_problem(found: Sequence[str], language: str | None) -> str | None:
+# What was found, and how to fix it.
+Problem = tuple[str, str | None]
+
+
+def columns_problem(found: Sequence[str], language: str | None) -> Problem | None:
     """Return what is wrong with the names of a manifest's columns or an object's keys; None if nothing is."""
     for name in found:
         plain = name.strip().lower()
         if name not in KNOWN and plain in KNOWN and plain not in found:
-            return f"column {name!r} is not known; write it {plain!r}"
+            return f"column {name!r} is not known", f"write it {plain!r}"
     missing = [name for name in REQUIRED if name not in found and (name != "lang" or language is None)]
     if not missing:
         return None
@@ -38,10 +42,10 @@ def columns_problem(found: Sequence[str], language: str | None) -> str | None:
     separators = [kind for mark, kind in ((",", "commas"), (";", "semicolons")) if len(found) == 1 and mark in found[0]]
     for separator in separators[:1]:
         close = f"; the header is separated by {separator}, expected tabs"
-    hint = "; --lang gives one language to all of it" if "lang" in missing else ""
     return (
         f"no column {' and no column '.join(map(repr, missing))}{close}; found {_listed(found)}; "
-        f"expected {', '.join(REQUIRED)} and optionally {', '.join(OPTIONAL)}{hint}"
+        f"expected {', '.join(REQUIRED)} and optionally {', '.join(OPTIONAL)}",
+        "--lang gives one language to all of it" if "lang" in missing else None,
     )
 
 
@@ -57,7 +61,7 @@ def _listed(names: Sequence[str]) -> str:
     return f"{shown} and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else shown or "none"
 
 
-def common_voice_help(path: Path, header: Sequence[str]) -> str | None:
+def common_voice_help(path: Path, header: Sequence[str]) -> Problem | None:
     """Return how to build from a Common Voice table; None if this is not one.
 
     The command selects columns by number, since numbers differ between releases. With all three splits of a release
@@ -79,8 +83,8 @@ def common_voice_help(path: Path, header: Sequence[str]) -> str | None:
     folder = printable(str(path.parent))
     clips = printable(str(path.parent / clips_folder))
     return (
-        f"this is a Common Voice table (client_id, {audio}, {text}), expected {', '.join(REQUIRED)}. "
-        f"Make a manifest: (cd {shlex.quote(folder)} && awk '{program}' {shlex.join(names)}) > manifest.tsv\n"
+        f"this is a Common Voice table (client_id, {audio}, {text}), expected {', '.join(REQUIRED)}",
+        f"make a manifest: (cd {shlex.quote(folder)} && awk '{program}' {shlex.join(names)}) > manifest.tsv\n"
         f"and build it with the language's ISO 639-3 code: mms-dist shards build manifest.tsv SHARDS --lang CODE "
-        f"--audio-root {shlex.quote(clips)}"
+        f"--audio-root {shlex.quote(clips)}",
     )

@@ -82,8 +82,8 @@ class ShardReader:
             raise DamagedSampleError(language, key, place.url(number), str(error), int(row)) from error
         if len(parsed.audio) != table.samples[row]:
             found = (
-                f"decodes to {len(parsed.audio)} samples, its index says {table.samples[row]} (an earlier version may "
-                "have indexed a recording that declares a wrong length)"
+                f"decodes to {len(parsed.audio)} samples, its index says {table.samples[row]} (earlier versions "
+                "misjudged the length of some recordings)"
             )
             raise DamagedSampleError(language, key, place.url(number), found, int(row), fix=place.fix)
         return RawUtterance(language, key, parsed.audio, parsed.text, parsed.info)

@@ -87,11 +87,11 @@ class Recording:
         return sum(part.seconds for part in self._parts)
 
     @property
-    def promised_seconds(self) -> float:
+    def declared_seconds(self) -> float:
         """Length that the container declares; infinite if it was cut short and declares none."""
         if self._shortfall is None:
             return self.seconds
-        return math.inf if self._shortfall.promised_seconds is None else self._shortfall.promised_seconds
+        return math.inf if self._shortfall.declared_seconds is None else self._shortfall.declared_seconds
 
     @property
     def cut_short(self) -> str | None:

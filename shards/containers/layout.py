@@ -25,15 +25,15 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Shortfall:
-    """Evidence that a recording was cut short. `promised_seconds` is None if the container declares no length."""
+    """Evidence that a recording was cut short. `declared_seconds` is None if the container declares no length."""
 
     found: str
-    promised_seconds: float | None = None
+    declared_seconds: float | None = None
 
     def describe(self, seconds: float) -> str:
         """Return the message for a recording that has `seconds` of audio left."""
-        promised = "" if self.promised_seconds is None else f" of {self.promised_seconds:.2f} s"
-        return f"ends after {seconds:.2f} s{promised} ({self.found})"
+        declared = "" if self.declared_seconds is None else f" of {self.declared_seconds:.2f} s"
+        return f"ends after {seconds:.2f} s{declared} ({self.found})"
 
 
 @dataclass(frozen=True, slots=True)

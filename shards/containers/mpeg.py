@@ -68,7 +68,7 @@ def frame_of(header: int) -> Frame | None:
     return Frame(size, samples, (version, layer, hertz, header >> 6 & 3 == 3))
 
 
-class _Promise(NamedTuple):
+class _InfoHeader(NamedTuple):
     """A Xing, Info or VBRI header: the number of frames that follow (None if absent), and encoder delay and padding."""
 
     frames: int | None
@@ -76,12 +76,12 @@ class _Promise(NamedTuple):
     padding: int = 0
 
     @property
-    def before(self) -> int:
+    def samples_before(self) -> int:
         """Samples to skip before the audio."""
         return self.delay + _DECODER_DELAY
 
     @property
-    def behind(self) -> int:
+    def samples_after(self) -> int:
         """Samples to drop after the audio."""
         return max(self.padding - _DECODER_DELAY, 0)
 
@@ -101,7 +101,7 @@ class _Stream:
 
     frame: Frame
     pieces: list[_Piece]
-    promise: _Promise | None = None
+    info_header: _InfoHeader | None = None
     ends_within_frame: bool = False
 
     @property
@@ -129,17 +129,17 @@ def mpeg_layout(source: ByteSource, start: int, stop: int) -> Layout | None:
 
 
 def _layout_of(stream: _Stream) -> Layout:
-    samples, rate, promise = stream.frame.samples, stream.frame.rate, stream.promise
-    declared = None if promise is None else promise.frames
+    samples, rate, info_header = stream.frame.samples, stream.frame.rate, stream.info_header
+    declared = None if info_header is None else info_header.frames
     parts = []
-    skip = 0 if promise is None else promise.before
+    skip = 0 if info_header is None else info_header.samples_before
     for piece in stream.pieces:
         frames = max(piece.frames * samples - skip, 0)
         parts.append(Part(piece.start, piece.stop, endless=True, frames=frames, skip=skip))
         skip = 0
-    if promise is not None and stream.frames == declared:
+    if info_header is not None and stream.frames == declared:
         last = parts[-1]
-        parts[-1] = replace(last, frames=max((last.frames or 0) - promise.behind, 0))
+        parts[-1] = replace(last, frames=max((last.frames or 0) - info_header.samples_after, 0))
     shortfall = None
     tolerated = _TOLERATED_FRAMES - stream.ends_within_frame
     if declared is not None and stream.frames < declared - tolerated:
@@ -164,22 +164,22 @@ def _streams(source: ByteSource, start: int, stop: int) -> Iterator[_Stream]:
             if stream is not None:
                 stream.ends_within_frame = True
             break
-        promise = _promise_of(frame, header)
-        if stream is None or not goes_on or promise is not None:
+        info_header = _info_header_of(frame, header)
+        if stream is None or not goes_on or info_header is not None:
             if stream is not None:
                 yield stream
             stream = _Stream(frame, [_Piece(offset, offset)])
-        if promise is None:
+        if info_header is None:
             stream.add(frame, offset)
         else:
-            stream.promise = promise
+            stream.info_header = info_header
             stream.pieces = [_Piece(offset + frame.size, offset + frame.size)]
         offset += frame.size
     if stream is not None:
         yield stream
 
 
-def _promise_of(frame: Frame, data: bytes) -> _Promise | None:
+def _info_header_of(frame: Frame, data: bytes) -> _InfoHeader | None:
     """Parse a frame's Xing, Info or VBRI header; None if the frame holds audio."""
     version, layer, _, mono = frame.kind
     if layer != 3:
@@ -191,8 +191,8 @@ def _promise_of(frame: Frame, data: bytes) -> _Promise | None:
             frames = int.from_bytes(data[at + 8 : at + 12], "big") if flags & 1 else None
             tag = at + 8 + 4 * (flags & 1) + 4 * (flags >> 1 & 1) + 100 * (flags >> 2 & 1) + 4 * (flags >> 3 & 1)
             around = int.from_bytes(data[tag + 21 : tag + 24], "big") if tag + 24 <= min(len(data), frame.size) else 0
-            return _Promise(frames, around >> 12, around & 0xFFF)
-    return _Promise(int.from_bytes(data[50:54], "big"), -_DECODER_DELAY) if data[36:40] == b"VBRI" else None
+            return _InfoHeader(frames, around >> 12, around & 0xFFF)
+    return _InfoHeader(int.from_bytes(data[50:54], "big"), -_DECODER_DELAY) if data[36:40] == b"VBRI" else None
 
 
 def _is_stream(source: ByteSource, offset: int, stop: int) -> bool:

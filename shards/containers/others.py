@@ -58,12 +58,12 @@ def _iff_sound(
 ) -> Body:
     before = 8 if name == b"SSND" else 0
     first = offset + 8 + before
-    promised: int | None = size - before
+    declared: int | None = size - before
     if is_placeholder(size) or size <= before:
         counted = frames * frame_bytes
-        promised = counted if counted and not is_placeholder(frames) else None
+        declared = counted if counted and not is_placeholder(frames) else None
     elif frame_bytes and not is_placeholder(frames):
-        promised = max(size - before, frames * frame_bytes)
+        declared = max(size - before, frames * frame_bytes)
 
     def fields(count: int) -> dict[int, bytes]:
         places = {offset + 4: min(count + before, 0xFFFFFFFF).to_bytes(4, "big")}
@@ -71,7 +71,7 @@ def _iff_sound(
             places[frames_place] = min(count // frame_bytes, 0xFFFFFFFF).to_bytes(4, "big")
         return places
 
-    return Body(first, promised, rate * frame_bytes, fields, lambda at: riff_chunk_bytes(source, at, "big"))
+    return Body(first, declared, rate * frame_bytes, fields, lambda at: riff_chunk_bytes(source, at, "big"))
 
 
 def _extended(data: bytes) -> float:

@@ -31,7 +31,7 @@ _NONE: Mapping[int, bytes] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """Where a container's audio is: from byte `offset`, `promised` bytes long (None if not declared).
+    """Where a container's audio is: from byte `offset`, `declared` bytes long (None if not declared).
 
     `bytes_per_second`: 0 if unknown. `fields`: given a number of audio bytes, the header bytes to write, by offset.
     `chunk_bytes`: the length of the chunk at an offset after the audio, None if there is no chunk. `is_mpeg`: the audio
@@ -41,7 +41,7 @@ class Body:
     """
 
     offset: int
-    promised: int | None
+    declared: int | None
     bytes_per_second: float
     fields: Fields
     chunk_bytes: Callable[[int], int | None] = lambda _: None
@@ -60,24 +60,24 @@ def plain_layout(
         begins_recording: returns whether the given bytes are the beginning of another recording.
     """
     present = max(source.size - body.offset, 0)
-    promised = body.promised
+    declared = body.declared
     end = source.size
-    if promised is not None and promised < present:
-        end = _end_of_chunks(source, body.offset + promised, body.chunk_bytes)
+    if declared is not None and declared < present:
+        end = _end_of_chunks(source, body.offset + declared, body.chunk_bytes)
         # There may be a pad byte between two recordings.
         joined = any(begins_recording(source.at(at, 64)) for at in (end, end + 1))
         if not joined and _goes_on(source, end):
-            promised, end = None, source.size  # the header counts only part of the audio
-    count = present if promised is None else min(promised, present)
+            declared, end = None, source.size  # the header counts only part of the audio
+    count = present if declared is None else min(declared, present)
     shortfall = None
-    if promised is not None and promised > present + _TOLERATED_BYTES:
-        found = f"{promised:,} bytes of audio declared, {present:,} present"
-        shortfall = Shortfall(found, promised / body.bytes_per_second if body.bytes_per_second else None)
+    if declared is not None and declared > present + _TOLERATED_BYTES:
+        found = f"{declared:,} bytes of audio declared, {present:,} present"
+        shortfall = Shortfall(found, declared / body.bytes_per_second if body.bytes_per_second else None)
     if body.is_mpeg and (inner := mpeg_layout(source, body.offset, body.offset + count)) is not None:
-        return Layout(inner.parts, shortfall or inner.shortfall, length_unknown=promised is None), end
-    head = _rewritten(source, start, body, count) if body.magic or body.rewrite or count != body.promised else b""
+        return Layout(inner.parts, shortfall or inner.shortfall, length_unknown=declared is None), end
+    head = _rewritten(source, start, body, count) if body.magic or body.rewrite or count != body.declared else b""
     frames = body.frames_of(count) if body.frames_of is not None else None
-    return Layout((Part(start, end, head=head, frames=frames),), shortfall, length_unknown=promised is None), end
+    return Layout((Part(start, end, head=head, frames=frames),), shortfall, length_unknown=declared is None), end
 
 
 def _rewritten(source: ByteSource, start: int, body: Body, count: int) -> bytes:

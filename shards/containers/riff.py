@@ -63,13 +63,13 @@ def _body(
     long_place: int | None,
     plain: dict[int, bytes],
 ) -> Body:
-    promised: int | None = size
+    declared: int | None = size
     if long_length is not None and size == 0xFFFFFFFF:
-        promised = None if long_length == 0 or long_length >= 1 << 62 else long_length
+        declared = None if long_length == 0 or long_length >= 1 << 62 else long_length
     elif is_placeholder(size) and size != source.size - offset - 8:
-        promised = None
-    if promised is None and size == 0 and _is_empty(source, offset + 8, order):
-        promised = 0
+        declared = None
+    if declared is None and size == 0 and _is_empty(source, offset + 8, order):
+        declared = 0
 
     def fields(count: int) -> dict[int, bytes]:
         if long_place is not None and count > 0xFFFFFFF0:
@@ -80,7 +80,7 @@ def _body(
 
     return Body(
         offset + 8,
-        promised,
+        declared,
         bytes_per_second,
         fields,
         chunk_bytes=lambda at: riff_chunk_bytes(source, at, order),

@@ -99,7 +99,7 @@ def containers_cut():
         later = ogg_page(pages[-1], (6, struct.pack("<q", 2 * position)))
         yield f"whole-{subtype}", data, Kept(8)
         yield f"half-{subtype}", half, Left("cut_short", "ends after ")
-        yield f"unmarked-{subtype}", unmarked, Left("cut_short", "ends after 8.00 s (the last Ogg page")
+        yield f"unmarked-{subtype}", unmarked, Left("cut_short", "ends after 8.00 s (the end-of-stream Ogg page")
         yield f"chained-{subtype}", data + encode(OTHER, 24_000, "OGG", subtype), Kept(9)
         yield f"chain-cut-{subtype}", data + half, Left("cut_short", "ends after ")
         yield f"page-lost-{subtype}", b"".join(pages[:3] + pages[4:]), Left("undecodable", "1 Ogg page missing")
@@ -358,9 +358,7 @@ def test_an_old_index_of_mp3_without_header_asks_to_be_made_again(tmp_path, monk
         patch.setattr("shards.foreign_samples.decode", lambda *_, **__: np.arange(30_309, dtype=np.int16))
         corpus.index()
     reader = ShardReader(ShardIndex.load(str(tmp_path / "indexed")))
-    with pytest.raises(
-        DamagedSampleError, match=r"its index says 30309, .* index it again with 'mms-dist shards index"
-    ):
+    with pytest.raises(DamagedSampleError, match=r"its index says 30309 .* index it again with 'mms-dist shards index"):
         reader.read("eng", "train", 0)
 
 

@@ -174,7 +174,7 @@ def test_foreign_tars_are_indexed_and_a_dry_run_only_lists_them(manifest, tmp_pa
         (["build", "MANIFEST", "out", "--workers", "0"], "found '0', expected a whole number"),
         (["build", "MANIFEST", "out", "--min-seconds", "9", "--max-seconds", "3"], "is above --max-seconds"),
         (["build", "MANIFEST", "out", "--text-rules", "no.yaml"], "text rules no.yaml cannot be read"),
-        (["verify", "nowhere"], "or make it first with 'mms-dist shards build SOURCE nowhere'"),
+        (["verify", "nowhere"], "or create it with 'mms-dist shards build SOURCE nowhere'"),
         (["build", "--lang", "ron", "a/b.tsv", "out"], "write paths before --lang"),
         (["bild", "MANIFEST", "out"], "there is no command 'bild'; did you mean 'build'?\nsee: mms-dist shards --help"),
         (["build", "corpus", "out", "--audio-root", "."], "--audio-root is for manifests, but corpus is a folder"),

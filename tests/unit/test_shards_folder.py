@@ -128,7 +128,7 @@ def test_folders_named_as_splits_are_splits_above_and_below_the_language(names, 
     ("names", "language", "message"),
     [
         ("clips/a.wav", None, r"language code 'clips'.*give --lang"),
-        ("eng/speaker1/a.wav", None, r"'speaker1' is not ISO 639-3.*it is not a split \(train, .* either; give --lang"),
+        ("eng/speaker1/a.wav", None, "'speaker1' is not ISO 639-3.*it is not a split .* either; give --lang"),
         ("eng/holdout/a.wav eng/b.wav", None, "'holdout'.*it is not a split"),
         ("eng/holdout/a.wav eng/b.wav", "eng", "folder 'holdout' is not a known split: rename it"),
         ("held-out/a.wav main/b.wav", "eng", "folder 'held-out' is not a known split"),
@@ -145,7 +145,7 @@ def test_folders_named_as_splits_are_splits_above_and_below_the_language(names, 
         (
             "eng/a.m4a eng/a.txt",
             None,
-            r"found 1 \.m4a, 1 \.txt; convert recordings.*ffmpeg -i clip.m4a",
+            r"found 1 \.m4a, 1 \.txt; convert recordings in other formats.*ffmpeg -i clip.m4a",
         ),
         ("eng/train-0.tar", None, r"found 1 \.tar; index tars of recordings with: mms-dist shards index"),
         ("eng/._a.wav eng/.b.wav", None, "no recording below .*, found 2 hidden files"),
@@ -174,7 +174,7 @@ def test_one_language_takes_its_own_folders_or_all_of_them(tmp_path):
     assert rows.notes == []
     rows = read_folder(lay_out(tmp_path / "other", "eng/a.wav ita/b.wav"), language="ron")
     assert {row.language for row in rows} == {"ron"}
-    assert rows.notes == ["ron: taken as the language of all recordings, of those in eng, ita as well"]
+    assert rows.notes == ["ron: used as the language of all recordings, including those in eng, ita"]
 
 
 def test_links_to_folders_are_followed_and_what_lies_inside_keeps_its_own_name(tmp_path):

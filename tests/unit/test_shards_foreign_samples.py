@@ -184,7 +184,9 @@ def test_the_field_of_the_transcript_is_that_of_most_samples_and_of_others_their
     index, counts, (note,), texts = index_of(tmp_path)
     assert (counts, texts) == ({}, ["raw a", "b", "c", "f", "d", "e"])
     assert index["reading"]["text_fields"] == ["text", "sentence", "raw_text", None]
-    assert note.startswith("ron: transcripts are taken from 'text' (3), 'sentence' (1), 'raw_text' (1), .txt (1), the")
+    assert note.startswith(
+        "ron: transcripts come from the first field a sample has of 'text' (3), 'sentence' (1), 'raw_text' (1), .txt"
+    )
 
 
 def test_one_field_for_all_samples_is_written_as_ever(tmp_path):
@@ -208,8 +210,8 @@ def test_samples_without_any_transcript_are_told_by_the_commonest_kind(tmp_path)
     odd = one("a", b"", cls=b"1")
     common = [member for key in "bcd" for member in one(key, b"", json=as_json(phrase="x", snr=1))]
     write_tars(tmp_path, {"train.tar": [("README.md", b"x"), *odd, *common]})
-    like = r"as train.tar:b \(3 are like it\): its members are flac, json, its JSON has phrase, snr"
-    with pytest.raises(SourceError, match=f"in any of 4 samples of ron; {like}"):
+    like = r"for example train.tar:b \(3 are like it\): its members are flac, json, its JSON has phrase, snr"
+    with pytest.raises(SourceError, match=f"in any of 4 samples of ron, {like}"):
         index_of(tmp_path)
 
 
@@ -236,7 +238,7 @@ def test_samples_of_another_language_are_left_out_where_others_are_of_this_one(n
     _, counts, notes, found = index_of(tmp_path)
     assert found == [texts[number] for number in kept]
     assert counts == ({"other_language": 3 - len(kept)} if len(kept) < 3 else {})
-    assert [note.startswith("ron: the samples say their language is ") for note in notes] == [True] * noted
+    assert [note.startswith("ron: the samples name their language ") for note in notes] == [True] * noted
 
 
 def test_codes_that_may_mean_the_same_language_do_not_contradict(tmp_path):
@@ -294,7 +296,7 @@ def test_tars_below_others_are_left_alone_with_a_note(tmp_path):
     (tmp_path / "ron" / "old" / "train.tar").write_bytes(tar_of(GOOD))
     (tmp_path / "ron" / "._train.tar").write_bytes(b"Mac OS X")
     _, counts, (note,), texts = index_of(tmp_path)
-    assert (counts, texts) == ({}, ["bun"]) and "1 tar in folders below, as old/train.tar, left alone" in note
+    assert (counts, texts) == ({}, ["bun"]) and "1 tar in folders below not indexed, for example old/train.tar" in note
 
 
 @pytest.mark.parametrize(
@@ -311,7 +313,7 @@ def test_tars_below_others_are_left_alone_with_a_note(tmp_path):
 def test_packed_archives_are_told_how_to_be_unpacked(name, advice, tmp_path):
     (tmp_path / "ron").mkdir()
     (tmp_path / "ron" / name).write_bytes(gzip.compress(tar_of(GOOD)))
-    with pytest.raises(SourceError, match=rf"1 packed archive, of which .*/ron/{name}: .*{advice}"):
+    with pytest.raises(SourceError, match=rf"1 packed archive, whose .*/ron/{name}: .*{advice}"):
         find_tars(tmp_path, [], languages=[], split=None, again=False)
     (tmp_path / "ron" / "train-2.tar").write_bytes(tar_of(GOOD))
     assert index_of(tmp_path)[1:] == ({"packed": 1}, [], ["bun"])
@@ -368,7 +370,7 @@ def test_a_folder_that_can_not_be_written_to_is_found_before_anything_is_read(tm
     monkeypatch.setattr(foreign, "process_pool", None)
     assert main(["shards", "index", str(tmp_path), "--workers", "1"]) == 2
     told = capsys.readouterr().err
-    assert f"the folder {tmp_path}/ron cannot be written to" in told
+    assert f"the folder {tmp_path}/ron is not writable" in told
     assert "mms-dist shards index OTHER_FOLDER TAR … --lang ron" in told
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -388,6 +390,6 @@ def test_a_disk_that_fills_up_keeps_the_index_that_was_there(call, tmp_path, mon
 
     monkeypatch.setattr(os, "fsync", full)
     options = IndexOptions(load_rules("ron"), normalise=False)
-    with pytest.raises(StorageError, match=r"cannot be written to .*/ron: No space left on device; nothing of it"):
+    with pytest.raises(StorageError, match=r"cannot be written to .*/ron: No space left on device; nothing was kept"):
         index_language(tmp_path / "ron", "ron", tars, options, workers=1, advance=lambda: None)
     assert {path: path.read_bytes() for path in (tmp_path / "ron").iterdir()} == before

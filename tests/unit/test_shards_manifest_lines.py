@@ -69,7 +69,7 @@ def test_quotes_enclose_fields_or_are_letters_by_all_lines_of_the_file(content, 
         ('"audio"\t"text"\t"lang"\n"0.wav"\t"un" doi\t"ron"\n', r"m.tsv:2: a field begins with \" and does not end"),
         (HEADER + '"0.wav"\tun\tron\n1.wav\t"un\n doi"\tron\n', "m.tsv:3: a field begins with"),
         (HEADER + '1.wav\t"un\n doi"\tron\n', "m.tsv:2: 2 tab-separated fields.*in double quotes must end on its line"),
-        ('"audio\ttext\tlang\n', "m.tsv:1: a column's name begins with"),
+        ('"audio\ttext\tlang\n', "m.tsv:1: a column name begins with"),
         ("audio\ttext\tlang\ttext\n0.wav\ta\tron\tb\n", "m.tsv:1: column 'text' is given twice"),
         ("audio\ttext\tlang\tage\tage\n0.wav\ta\tron\t\t\n", "m.tsv:1: column 'age' is given twice"),
         ("audio\ttext\tlang\tSplit\n0.wav\ta\tron\ttest\n", "m.tsv:1: column 'Split' is not known; write it 'split'"),
@@ -152,9 +152,9 @@ def test_bad_rows_are_counted_by_reason_and_line_only_where_asked(tmp_path, caps
     assert not output.exists()
     assert main([*command, "--skip-bad-rows"]) == 0
     out = capsys.readouterr().out
-    for line in ("row_fields: 2 lines of the manifest, 6, 8\n", "row_value: 2 lines of the manifest, 7, 9\n"):
+    for line in ("row_fields: 2 lines of the manifest (6, 8)\n", "row_value: 2 lines of the manifest (7, 9)\n"):
         assert f"skipped as {line}" in out
-    assert "skipped as row_encoding: 1 line of the manifest, 10\n" in out
+    assert "skipped as row_encoding: 1 line of the manifest (10)\n" in out
     assert "(unknown): 4 left out whose language is unknown" in out
     drops = json.loads((output / "ron" / "index.json").read_text())["drops"]
     assert {reason: entry["count"] for reason, entry in drops.items()} == {"row_value": 1}
@@ -201,7 +201,7 @@ def test_a_table_of_common_voice_says_how_to_build_it_and_that_works(columns, ke
         read_manifest((release / f"{kept[0]}.tsv").relative_to(tmp_path))
     assert "did you mean" not in str(caught.value)
     first, second = str(caught.value).splitlines()
-    subprocess.run(first.partition("Make a manifest: ")[2], shell=True, check=True)
+    subprocess.run(first.partition("make a manifest: ")[2], shell=True, check=True)
     assert second.endswith("mms-dist shards build manifest.tsv SHARDS --lang CODE --audio-root 'cv corpus/ro/clips'")
     rows = read_manifest(tmp_path / "manifest.tsv", language="ron", audio_root=release / "clips")
     assert [(row.audio.is_file(), row.speaker) for row in rows] == [(True, "ab12")] * len(kept)
@@ -239,7 +239,7 @@ def test_a_table_of_spontaneous_speech_says_how_to_build_it_and_that_works(tmp_p
     with pytest.raises(SourceError, match="this is a Common Voice table") as caught:
         read_manifest(folder / "ss.tsv")
     first, second = str(caught.value).splitlines()
-    subprocess.run(first.partition("Make a manifest: ")[2], shell=True, check=True, cwd=tmp_path)
+    subprocess.run(first.partition("make a manifest: ")[2], shell=True, check=True, cwd=tmp_path)
     assert second.endswith(f"--lang CODE --audio-root '{folder}/audios'")
     rows = read_manifest(tmp_path / "manifest.tsv", language="ron", audio_root=folder / "audios")
     found = [(row.audio.is_file(), row.text, row.speaker, row.split) for row in rows]
@@ -269,12 +269,12 @@ def test_names_that_look_equal_are_found_and_two_that_do_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("._m.tsv", "is a file of macOS metadata .AppleDouble.; give m.tsv instead"),
+        ("._m.tsv", "is a macOS metadata file .AppleDouble.; use m.tsv instead"),
         ("m.csv", "save the table with tabs between its columns"),
         ("m.json", "if each line is an object, rename it to .jsonl"),
-        ("nowhere", "no file or folder .*nowhere; expected a folder of recordings, or a manifest"),
+        ("nowhere", "no file or folder .*nowhere, expected a folder of recordings, or a manifest"),
         ("x" * 300, "no file or folder"),
-        ("https://host/m.tsv", "https://host/m.tsv is a URL; .*download it first"),
+        ("https://host/m.tsv", "https://host/m.tsv is a URL, .*download it first"),
     ],
 )
 def test_what_is_no_manifest_is_named_with_the_way_to_one(name, message, tmp_path, capsys, monkeypatch):

@@ -59,5 +59,5 @@ def test_stored_rules_of_today_are_those_of_the_table(code):
 
 @pytest.mark.parametrize("stored", [OF_VERSION_1 | {"version": 99}, OF_VERSION_1 | {"unheard": "of"}])
 def test_stored_rules_of_a_later_version_are_refused(stored):
-    with pytest.raises(ShardsError, match=r"expected 2 or before.*shards index --force"):
+    with pytest.raises(ShardsError, match=r"expected 2 or earlier.*shards index --force"):
         text_of("a", **stored)
