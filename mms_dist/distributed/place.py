@@ -50,8 +50,8 @@ class Place:
     def patience(self, stop_requested: Callable[[], bool]) -> Patience:
         """A `Patience` for the waits of the rendezvous."""
         where = (
-            f"at the rendezvous {self.host}:{self.port}; check what they have printed, and whether every machine was "
-            "started with this address and port"
+            f"at {self.host}:{self.port}, the rendezvous of all ranks; check what they have printed, and whether every "
+            "machine was started with this address and port"
         )
         return Patience(self.name, where, stop_requested)
 

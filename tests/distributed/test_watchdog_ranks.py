@@ -150,7 +150,7 @@ def the_report(ended: Ended, folder: Path) -> str:
     assert sum(log.count("last known stack") > 0 for log in ended.logs) == 1, ended.told()
     for log in ended.logs[:rank] + ended.logs[rank + 1 :]:
         assert re.search(r"watchdog: rank \d exits: ", log), ended.told()
-    waited = re.search(r"has been waiting for .* for (\S+) s \(comm.timeout_seconds: 2\)", report)
+    waited = re.search(r"has waited for .* for (\S+) s \(comm.timeout_seconds: 2\)", report)
     assert waited and float(waited[1]) <= 1.1 * TIMEOUT_SECONDS, report  # a tenth for a busy machine
     return report
 

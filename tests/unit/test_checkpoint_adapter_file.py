@@ -89,8 +89,8 @@ def test_missing_extra_misshapen_and_diverged_tensors_are_named(tmp_path):
         return adapter
 
     cases = [
-        (changed(**{name: None}), f"1 missing tensors: {name}; expected 14 in all"),
-        (changed(extra=torch.zeros(1)), "1 unknown tensors: extra; expected 14 in all"),
+        (changed(**{name: None}), f"1 missing tensors: {name}, expected 14 in total"),
+        (changed(extra=torch.zeros(1)), "1 unknown tensors: extra, expected 14 in total"),
         (changed(**{name: torch.zeros(3)}), rf"found {name} of shape \(3,\), expected \(8,\)"),
         (
             changed(**{name: torch.zeros(8, dtype=torch.int32)}),

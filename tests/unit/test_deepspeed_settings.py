@@ -34,7 +34,7 @@ def test_all_stages_are_shipped() -> None:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"absent\.json' cannot be read .*; expected one like configs/deepspeed"):
+    with pytest.raises(ConfigError, match=r"absent\.json' cannot be read .*; use one like configs/deepspeed"):
         read_settings(str(tmp_path / "absent.json"))
 
 
@@ -51,7 +51,7 @@ def test_a_file_of_something_else_is_named(text: str, expected: str, tmp_path: P
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"fp16": {"enabled": True}}, r"found fp16\.enabled.*model\.dtype bfloat16"),
+        ({"fp16": {"enabled": True}}, r"fp16 is enabled.*model\.dtype bfloat16"),
         ({"optimizer": {"type": "AdamW"}}, "found a section optimizer, expected none"),
         ({"scheduler": {"type": "WarmupLR"}}, "found a section scheduler, expected none"),
         ({"zero_optimization": {"stage": 4}}, r"stage 4, expected 0, 1, 2 or 3"),
@@ -103,7 +103,7 @@ def test_what_accelerate_is_asked_for_and_cannot_be_had_is_refused(
 def test_two_different_deepspeed_files_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
     monkeypatch.setenv("ACCELERATE_DEEPSPEED_CONFIG_FILE", "a.json")
-    with pytest.raises(ConfigError, match=r"comm\.deepspeed is 'b\.json'.*'a\.json'; expected one"):
+    with pytest.raises(ConfigError, match=r"comm\.deepspeed is 'b\.json'.*'a\.json', expected one"):
         make_accelerator(torch.device("cpu"), "b.json")
 
 

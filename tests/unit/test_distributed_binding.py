@@ -111,12 +111,12 @@ REFUSED: dict[str, tuple[list[Process], str, list[str]]] = {
         "auto",
         ["ranks 2 and 4", "GPU-x", "3 processes on a machine with 2 GPUs"],
     ),
-    "LOCAL_RANK 0 in all": (job(1, 2, LOCAL_RANK="0"), "auto", ["ranks 0 and 1", "GPU-a0", "a LOCAL_RANK"]),
-    "one GPU is visible to both": (job(1, 2, CUDA_VISIBLE_DEVICES="1"), "auto", ["ranks 0 and 1", "with 1 GPU to see"]),
+    "LOCAL_RANK 0 in all": (job(1, 2, LOCAL_RANK="0"), "auto", ["ranks 0 and 1", "GPU-a0", "own LOCAL_RANK"]),
+    "one GPU is visible to both": (job(1, 2, CUDA_VISIBLE_DEVICES="1"), "auto", ["ranks 0 and 1", "1 GPU visible"]),
     "one MIG instance for both": (
         job(1, 2, CUDA_VISIBLE_DEVICES="MIG-a/7/0,MIG-a/8/0"),
         "auto",
-        ["ranks 0 and 1", "MIG-a/7/0", "CUDA_VISIBLE_DEVICES of its own"],
+        ["ranks 0 and 1", "MIG-a/7/0", "own LOCAL_RANK or CUDA_VISIBLE_DEVICES"],
     ),
     "one rank sees no GPU": (
         [*job(1, 3), *job(2, 3, CUDA_VISIBLE_DEVICES="-1")[3:4]],

@@ -24,7 +24,7 @@ CONFIG = Path(__file__).parents[2] / "configs/train/mms-300m.yaml"
         ("cuda", 2, "cuda:0"),
         ("cuda:1", 2, "cuda:1"),
         ("cuda:0", 0, "this machine has no GPU"),
-        ("cuda", 0, "start it on a machine with a GPU"),
+        ("cuda", 0, "start the run on a machine with a GPU"),
         ("cuda:0", 0, "compute on the CPU with --run.device cpu (use auto"),
         ("cuda:7", 2, "this process sees 2 GPUs, cuda:0 to cuda:1; name one of them, or use auto"),
         ("cuda:1", 1, "this process sees one GPU, cuda:0; name"),
@@ -62,7 +62,7 @@ def test_a_name_is_a_device_that_is_there_or_an_error_with_its_fix(
         (True, None, "-1", "CUDA_VISIBLE_DEVICES is '-1'", "unset it"),
         (True, "nvidia-smi", "NoDevFiles", "CUDA_VISIBLE_DEVICES is 'NoDevFiles', which hides", "--gpus-per-node"),
         (True, "nvidia-smi", None, "torch 2.99 for CUDA 13.0 finds no GPU", "install a driver"),
-        (True, "nvidia-smi", "MIG-a/1/0", "finds no GPU (CUDA_VISIBLE_DEVICES=MIG-a/1/0)", "what nvidia-smi says"),
+        (True, "nvidia-smi", "MIG-a/1/0", "finds no GPU (CUDA_VISIBLE_DEVICES=MIG-a/1/0)", "check nvidia-smi"),
     ],
 )
 def test_a_cpu_build_hidden_gpus_and_a_driver_that_fails_are_told_apart(

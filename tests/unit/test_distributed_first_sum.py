@@ -98,7 +98,7 @@ def test_two_instances_of_one_gpu_are_told_apart_from_a_broken_fabric() -> None:
 
 
 def test_a_wrong_sum_is_found() -> None:
-    assert "2 ones make 1" in failed(ranks(lambda buffer: None), CPU)
+    assert "the sum of 2 ones is 1" in failed(ranks(lambda buffer: None), CPU)
     assert "GLOO_SOCKET_IFNAME" in failed(ranks(lambda buffer: None), CPU)
 
 

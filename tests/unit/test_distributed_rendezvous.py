@@ -82,7 +82,7 @@ def test_nobody_goes_on_before_all_have_come(server: TCPStore) -> None:
 
 def test_ranks_that_were_told_of_different_worlds_end_with_both_numbers(server: TCPStore) -> None:
     ended = attempt(server, [(0, 3), (1, 3), (2, 4)])
-    assert isinstance(ended[2], ConfigError) and "WORLD_SIZE 4, and rank 0 with WORLD_SIZE 3" in str(ended[2])
+    assert isinstance(ended[2], ConfigError) and "WORLD_SIZE 4, but rank 0 with WORLD_SIZE 3" in str(ended[2])
     assert all(isinstance(each, PeerError) and each.exit_code == 2 for each in ended[:2])
 
 
@@ -109,5 +109,5 @@ def test_who_is_missing_is_told_while_it_is_waited_for(
         start(server, [0, 1], longest_seconds=1.0)
     lines = capfd.readouterr().err.splitlines()
     assert len(lines) == 2, "once each in so short a time"
-    assert all("s for ranks 2-3 to meet before training" in line for line in lines)
+    assert all("s for ranks 2-3 at the rendezvous before training" in line for line in lines)
     assert {line.split(" has")[0] for line in lines} == {"rank 0 of 4", "rank 1 of 4"}

@@ -36,7 +36,7 @@ def test_a_rate_passes_one_when_the_hypothesis_is_longer() -> None:
 
 @pytest.mark.parametrize("reference", ["", "  "])
 def test_an_empty_reference_is_named(reference: str) -> None:
-    with pytest.raises(DataError, match=r"reference 1 \(of 2; 1 in all\) is empty"):
+    with pytest.raises(DataError, match=r"reference 1 of 2 is empty"):
         score(["a", reference], ["a", "b"])
 
 

@@ -213,7 +213,7 @@ def test_a_folder_that_is_no_export_is_never_overwritten_and_with_force_put_asid
     export_run(run, target, base_path=str(small_base), adapters_only=True)  # an empty folder is welcome
     (target / "mms-dist-export.json").unlink()
     (target / "thesis.tex").write_text("years of work")
-    with pytest.raises(CheckpointError, match=r"exists and is not an export; .*--force .*mine.before-export-1"):
+    with pytest.raises(CheckpointError, match=r"exists and is not an export; .*--force.* mine.before-export-1"):
         export_run(run, target, base_path=str(small_base), adapters_only=True)
     export_run(run, target, base_path=str(small_base), adapters_only=True, force=True)
     assert (tmp_path / "mine.before-export-1" / "thesis.tex").read_text() == "years of work"

@@ -59,7 +59,7 @@ def test_the_best_before_the_first_step_counts_only_if_it_was_trained(
 def test_a_start_is_not_what_damage_may_leave(make: Make) -> None:
     with make({"ron": [0, 4]}, {"ron": 4}) as store:
         (store.directory / "ron" / "step-00000004" / "state.json").write_bytes(b"damaged")
-        with pytest.raises(CheckpointError, match="the only whole checkpoint of ron is that of its start"):
+        with pytest.raises(CheckpointError, match="the only complete checkpoint of ron is from before its first"):
             choice(store).load("ron")
 
 

@@ -300,7 +300,7 @@ def test_a_store_that_fails_for_a_while_is_borne_and_one_that_is_gone_is_left(ca
         store.fails = True
         assert fixture.left.wait(5.0) and fixture.codes == [1]
     text = capsys.readouterr().err
-    assert f"rank {rank} leaves" in text and "(Broken pipe)" in text
+    assert f"rank {rank} exits" in text and "(Broken pipe)" in text
     assert len(told) == (rank == 0)
 
 
