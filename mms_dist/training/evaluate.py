@@ -243,7 +243,7 @@ class Evaluator:
             raise TrainingError(
                 f"the device ran out of memory while evaluating, in a forward pass of {len(prepared.members)} "
                 f"utterances of up to {longest:.3g} s",
-                fix=f"lower evaluation.forward_seconds (now {self._forward_seconds:g}, and a longer utterance is in a "
+                fix=f"lower evaluation.forward_seconds (now {self._forward_seconds:g}; a longer utterance is in a "
                 "pass of its own), or stop other programs that use the device",
             ) from error
 

@@ -233,7 +233,7 @@ def _no_split(index: ShardIndex, lacking: Sequence[str], split: str) -> DataErro
     others = len(lacking) - 1
     more = f" ({others:,} more {'languages lack' if others > 1 else 'language lacks'} it)" if others else ""
     return DataError(
-        f"{code} in {index.root} has no {split} utterances; it has {present or 'none at all'}{more}",
+        f"{code} in {index.root} has no {split} utterances, only {present or 'none at all'}{more}",
         fix="choose another --split, leave the language out with --languages, or build the shards with a "
         f"{split} split",
     )
