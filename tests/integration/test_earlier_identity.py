@@ -187,4 +187,4 @@ def test_a_run_of_many_languages_begins_with_one_line() -> None:
     event = {"kind": "draws_changed", "what": ["dropout"], "after_step": steps}
     line = Announcer().line(event, None)
     assert line is not None and "\n" not in line
-    assert "l00 from step 1,001 on" in line and "and 35 more" in line and "l05" not in line
+    assert "l00 from step 1,001" in line and "and 35 more" in line and "l05" not in line
