@@ -120,7 +120,7 @@ def test_machines_that_agree_are_reported_once_by_the_first(config: Path) -> Non
     for name in ("2 processes agree on", "torch", "mms-dist", "base", "shards", "configuration"):
         assert name in machines["found"]
     (network,) = told.of("network", "ok")
-    assert "2 processes: met in" in network["found"]
+    assert "2 processes: connected in" in network["found"]
     assert "gloo sums 4 MiB" in network["found"]
     assert len(told.of("shared disk", "ok")) == len(told.of("clocks", "ok")) == 1
     assert ended.logs[1].strip() == ""
