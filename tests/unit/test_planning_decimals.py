@@ -37,7 +37,10 @@ def test_a_decimal_comma_and_thousands_are_understood(text: str, number: float) 
             (text, None, "write a number with a decimal point")
             for text in ("", "nan", "inf", "-3", "1_000", "1 234", "1'234", "٣", "1,2,3", "1,234,5")
         ),
-        *((text, None, "write a number with a decimal point") for text in ("1.234.56", "0x10", ".", ",", "h", "12.5.", "1e", "12,5 Std.")),
+        *(
+            (text, None, "write a number with a decimal point")
+            for text in ("1.234.56", "0x10", ".", ",", "h", "12.5.", "1e", "12,5 Std.")
+        ),
     ],
 )
 def test_what_may_be_two_numbers_or_is_none_is_refused_with_what_to_write(
