@@ -45,7 +45,7 @@ def _clusters(plans: Sequence[Plan]) -> Table:
         "nodes × processes",
         ">rounds",
         ">time" if has_times else ">audio h\nper process",
-        ">times\nbound",
+        ">× lower\nbound",
         ">skew %",
         ">real\nskew %",
         ">padding\n%",
@@ -138,8 +138,8 @@ def _of_the_device(memory: Memory) -> str:
 def _notes(plan: Plan) -> list[str]:
     cluster, sample = plan.cluster, plan.sample
     notes = [
-        "Bound: all work spread evenly, or the longest language split as far as its batches allow. Skew: how far the "
-        "busiest process is above the mean, over all rounds.",
+        "Lower bound: all work spread evenly, or the longest language split as far as its batches allow. Skew: how far "
+        "the busiest process is above the mean, over all rounds.",
         "Every language is assumed to take all of its steps; early stopping makes a run shorter. Evaluation, saving "
         f"and startup are not counted. Communication: {cluster.bandwidth_gbit:g} Gbit/s per process. Activations are "
         "an estimate.",
