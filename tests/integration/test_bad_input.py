@@ -60,7 +60,7 @@ def test_the_good_configuration_is_good(command: Command, tmp_path: Path) -> Non
         (["--optim.learning_rate", "1"], ["unknown key 'optim.learning_rate'"]),
         (["--optim.step", "1"], ["did you mean 'steps'"]),
         (["--optim.steps", "many"], ["optim.steps", "found 'many'"]),
-        (["--data.languages", "[taa, tax]"], ["no shards of language 'tax'", "there are: taa, tab"]),
+        (["--data.languages", "[taa, tax]"], ["no shards of language 'tax'", "languages there: taa, tab"]),
         (["--data.shards", "/nowhere"], ["/nowhere"]),
         (["--languages.tax.optim.lr", "1e-3"], ["languages.tax", "the run trains taa, tab"]),
         (["--model.base", "/nowhere"], ["model.base '/nowhere'", "tiny-mms"]),
@@ -157,7 +157,7 @@ def test_a_source_in_which_nothing_can_be_trained_on_says_why_and_leaves_no_fold
     manifest = manifest_of(tmp_path / "source", recordings)
     assert main(["shards", "build", str(manifest), str(tmp_path / place), "--workers", "1"]) == 2
     message = capsys.readouterr().err
-    assert message.startswith("error: no training utterances left in ron; left out: ")
+    assert message.startswith("error: no training utterances left in ron: left out ")
     assert message.count("\n") == 1
     for words in expected:
         assert words in message
@@ -193,7 +193,7 @@ def test_foreign_tars_of_too_low_a_rate_are_refused_and_get_no_index(
             archive.add(tmp_path / "source" / f"clip{number}.wav", f"clip{number}.wav")
     assert main(["shards", "index", str(tmp_path / "shards"), "--workers", "1"]) == 2
     message = capsys.readouterr().err
-    assert "error: no training utterances left in ron; left out: 3 sample_rate" in message
+    assert "error: no training utterances left in ron: left out 3 sample_rate" in message
     assert "6000 Hz, expected at least 8000 Hz" in message
     assert "fix: give recordings made at 8 kHz or more" in message
     assert [path.name for path in tar.parent.iterdir()] == [tar.name]
