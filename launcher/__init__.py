@@ -1,1 +1,1 @@
-"""How work is started and kept going: the `mms-dist` command and what stands behind it."""
+"""Start runs and keep them going: the `mms-dist` command and the code behind it."""

@@ -1,4 +1,4 @@
-"""`python -m launcher` is `mms-dist`."""
+"""Let `python -m launcher` run `mms-dist`."""
 
 from launcher.cli import run
 

@@ -1,4 +1,4 @@
-"""A command that this process waits for, and to which it hands its signals."""
+"""Run a command, forward signals to it and wait for it."""
 
 import contextlib
 import signal
@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from types import FrameType
 from typing import Any
 
-PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+FORWARDED_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
 
 def run_child(command: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Run a command, pass signals on to it, and return its exit status (128 + N if signal N ended it).
+    """Run a command, forward signals to it, and return its exit status (128 + N if signal N ended it).
 
-    It has a session of its own, so that a Ctrl-C at the terminal reaches it once, by way of this process, and not
-    twice. A second Ctrl-C kills the command and all that it has started.
+    The command runs in its own session, so a Ctrl-C at the terminal reaches it once, through this process, and not
+    twice. A second Ctrl-C kills the command and all its descendants.
     """
     return _Child(command, environment).wait()
 
@@ -22,16 +22,16 @@ def run_child(command: Sequence[str], environment: Mapping[str, str]) -> int:
 class _Child:
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         self._interrupted = False
-        self._early: list[int] = []
+        self._early_signals: list[int] = []
         self._process: subprocess.Popen[bytes] | None = None
-        self._previous: dict[int, Any] = {number: signal.signal(number, self._pass_on) for number in PASSED_ON}
+        self._previous: dict[int, Any] = {number: signal.signal(number, self._forward) for number in FORWARDED_SIGNALS}
         try:
             self._process = subprocess.Popen(command, env=dict(environment), start_new_session=True)
         except BaseException:
             self._restore()
             raise
-        for number in self._early:
-            self._pass_on(number, None)
+        for number in self._early_signals:
+            self._forward(number, None)
 
     def wait(self) -> int:
         assert self._process is not None
@@ -44,9 +44,9 @@ class _Child:
             self._restore()
         return status if status >= 0 else 128 - status
 
-    def _pass_on(self, number: int, frame: FrameType | None) -> None:
+    def _forward(self, number: int, frame: FrameType | None) -> None:
         if self._process is None:
-            self._early.append(number)
+            self._early_signals.append(number)
         elif number == signal.SIGINT and self._interrupted:
             self._kill()
         else:
@@ -54,8 +54,8 @@ class _Child:
             self._process.send_signal(number)
 
     def _kill(self) -> None:
-        """The command with its children, and theirs, whatever sessions they have."""
-        import psutil  # seldom needed
+        """Kill the command and all its descendants, whatever their sessions."""
+        import psutil  # rarely needed
 
         assert self._process is not None
         with contextlib.suppress(psutil.NoSuchProcess):

@@ -1,4 +1,4 @@
-"""The end of a process."""
+"""End a process without losing its exit status."""
 
 import contextlib
 import os
@@ -9,14 +9,14 @@ from typing import NoReturn
 def leave(status: int) -> NoReturn:
     """End this process with its exit status.
 
-    After a failure the group of processes that it may be in still stands, since nothing is said to others on an error
-    path, and the interpreter's own end may abort among the group's threads. That would take the place of the status.
+    After a failure the process group, if any, is still open, since an error path starts no collective. The
+    interpreter's own shutdown can then abort in the group's threads, which would replace the exit status.
     """
     if status == 0:
         sys.exit(0)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(
             AttributeError, OSError, ValueError
-        ):  # there is none, its reader has gone, it is closed
+        ):  # there is no stream, its reader closed the pipe, or it is closed
             stream.flush()
     os._exit(status)

@@ -1,9 +1,9 @@
-"""A signal sets a flag; the round loop looks at it between rounds.
+"""A signal sets a flag, which the round loop checks between rounds.
 
-Before the first round there is nothing to finish and nothing to save, and a start may be waiting for what never comes:
-another rank, a download, a lock. So there a stop comes about in order only as long as the main thread gets on, and ends
-the process when that waits.
-Python runs signal handlers between two of its own instructions only, and a call into a library may last for ever. So
+Before the first round there is nothing to finish or save, and the start may be waiting for something that never comes:
+another rank, a download, a lock. There a stop is orderly only while the main thread makes progress. If it is waiting,
+the process is ended.
+Python runs signal handlers only between two of its own instructions, and a call into a library may never return. So
 signals are also written into a pipe, which a thread reads.
 """
 
@@ -22,33 +22,34 @@ from mms_dist.errors import ExitCode, StoppedEarly
 
 STANDARD_ERROR = 2
 STOPPING = b"stopping after this round; Ctrl-C again ends at once\n"
-STOPPING_TOGETHER = b"stopping after this round\n"  # a launcher passes on the first Ctrl-C only
-STOPPED_EARLY = b"stopped before the first round; the same command begins again\n"
+STOPPING_TOGETHER = b"stopping after this round\n"  # a launcher forwards only the first Ctrl-C
+STOPPED_EARLY = b"stopped before the first round; run the same command to start again\n"
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 SENT_BY_LAUNCHERS = (signal.SIGTERM, signal.SIGUSR1)
-ENOUGH = signal.SIGURG
-"""What the thread sends to the main thread to raise `StoppedEarly` there; ignored by whoever has no handler."""
+RAISE_SIGNAL = signal.SIGURG
+"""Sent by the thread to the main thread to raise `StoppedEarly` there. Ignored by default."""
 
 WAITING_SECONDS = 2.5
-"""That the main thread may wait after a stop before the first round; `StoppedEarly` is raised in it then."""
+"""How long the main thread may wait after a stop before the first round; then `StoppedEarly` is raised in it."""
 IN_ORDER_SECONDS = 15.0
-"""The same, if it works: reads, loads, saves."""
+"""The same limit while it works: reads, loads, saves."""
 UNWINDING_SECONDS = 1.0
-"""From there to the end of the process, whatever its main thread is stuck in."""
+"""From then to the end of the process, whatever its main thread is stuck in."""
 LOOK_SECONDS = 0.25
 WORKING_SHARE = 0.1
-"""Of a processor, that tells work from waiting, on a busy machine as well."""
+"""Share of a processor above which a thread counts as working and not waiting, even on a busy machine."""
 INTERRUPTED_SECONDS = 1.0
-"""From a second Ctrl-C to the end of the process, likewise."""
+"""From a second Ctrl-C to the end of the process, whatever its main thread is stuck in."""
 ENDING_SECONDS = 0.4
-"""For what is done at such an end."""
+"""Time for the last actions before a forced end."""
 
 
 class StopFlag:
-    """Set by the first SIGINT, SIGTERM or SIGUSR1 inside a `with` block; a second SIGINT interrupts at once.
+    """A flag set by the first SIGINT, SIGTERM or SIGUSR1 in a `with` block; a second SIGINT interrupts at once.
 
-    Behind the block a process alone has its handlers back. One of several is about to end, and ignores what launchers
-    send to all as soon as one has ended: it would cut off its last words and take the place of its exit status.
+    After the block a single process gets its handlers back. One of several is about to end, and ignores the signals
+    that launchers send to all processes once one has ended: they would cut off its final output and replace its exit
+    status.
     """
 
     def __init__(
@@ -56,9 +57,9 @@ class StopFlag:
     ) -> None:
         """
         Args:
-            at_early_end: what to do, for less than half a second, where the process is ended from a thread; it is
-                given the exit status. With it a signal before `first_round` ends the process within seconds.
-            leave: ends the process, without a word to the main thread.
+            at_early_end: called with the exit status before the thread ends the process; must take less than half a
+                second. If given, a signal before `first_round` ends the process within seconds.
+            leave: ends the process without notifying the main thread.
         """
         self._leave = leave
         self._received = self._handled = False
@@ -68,8 +69,8 @@ class StopFlag:
         self._acknowledgements = itertools.count()
         self._first: float | None = None
         self._second: float | None = None
-        self._told_enough: float | None = None
-        self._looked, self._waiting = (0.0, 0.0), 0.0
+        self._raised_at: float | None = None
+        self._last_sample, self._waiting = (0.0, 0.0), 0.0
         self._reader, self._writer = -1, -1
         self._outer_wakeup = -1
         self._thread = threading.Thread(target=self._watch, name="stop-signals", daemon=True)
@@ -78,15 +79,15 @@ class StopFlag:
         return self._received
 
     def first_round(self) -> None:
-        """From here on the round loop looks at the flag."""
+        """Mark the start of the first round: from now on the round loop checks the flag."""
         self._starting = False
 
     def __enter__(self) -> Self:
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._writer, False)
         self._outer_wakeup = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
-        for number in (*STOP_SIGNALS, ENOUGH):
-            handler = self._be_told_enough if number == ENOUGH else self._receive
+        for number in (*STOP_SIGNALS, RAISE_SIGNAL):
+            handler = self._raise_stopped_early if number == RAISE_SIGNAL else self._receive
             self._previous[number] = signal.signal(number, handler)
         self._thread.start()
         return self
@@ -96,14 +97,14 @@ class StopFlag:
     ) -> None:
         self._starting = False
         for number, handler in self._previous.items():
-            is_over = number in SENT_BY_LAUNCHERS and not _is_alone()
-            signal.signal(number, signal.SIG_IGN if is_over else handler)
+            ignore = number in SENT_BY_LAUNCHERS and not _is_single_process()
+            signal.signal(number, signal.SIG_IGN if ignore else handler)
         signal.set_wakeup_fd(self._outer_wakeup)
         os.close(self._writer)
         self._thread.join()
         os.close(self._reader)
 
-    # -- the main thread's side -----------------------------------------------------------------------------------
+    # -- main thread ----------------------------------------------------------------------------------------------
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self._handled and number == signal.SIGINT:
@@ -111,27 +112,27 @@ class StopFlag:
         self._handled = self._received = True
         self._acknowledge()
 
-    def _be_told_enough(self, number: int, frame: FrameType | None) -> None:
-        if self._starting and self._told_enough is not None:
+    def _raise_stopped_early(self, number: int, frame: FrameType | None) -> None:
+        if self._starting and self._raised_at is not None:
             raise StoppedEarly("stopped before the first round")
 
     def _acknowledge(self) -> None:
-        """Once, by whichever thread comes to it first."""
+        """Print the acknowledgement once, from whichever thread gets here first."""
         if next(self._acknowledgements) == 0:
-            _tell_of_stopping()
+            _print_stopping()
 
-    # -- the thread's side ------------------------------------------------------------------------------------------
+    # -- signal thread ----------------------------------------------------------------------------------------------
 
     def _watch(self) -> None:
         while True:
             readable, _, _ = select.select([self._reader], [], [], self._seconds_left())
             if readable:
                 numbers = os.read(self._reader, 64)
-                if not numbers:  # the other end is closed: the block is over
+                if not numbers:  # the other end is closed: the block has ended
                     return
                 for number in numbers:
                     self._note(number)
-            self._see_to_the_end()
+            self._end_if_due()
 
     def _note(self, number: int) -> None:
         if number not in STOP_SIGNALS:
@@ -143,56 +144,56 @@ class StopFlag:
             self._second = time.monotonic()
 
     def _seconds_left(self) -> float | None:
-        """To the next look; None: there is nothing to do before another signal."""
+        """Return the seconds until the next check; None if there is nothing to do before another signal."""
         if self._second is not None:
             return max(0.0, self._second + INTERRUPTED_SECONDS - time.monotonic())
         return LOOK_SECONDS if self._first is not None and self._starting else None
 
-    def _see_to_the_end(self) -> None:
+    def _end_if_due(self) -> None:
         now = time.monotonic()
         if self._second is not None:
             if now - self._second >= INTERRUPTED_SECONDS:
                 self._end(ExitCode.INTERRUPTED)
         elif self._first is not None and self._starting:
-            if self._told_enough is not None:
-                if now - self._told_enough >= UNWINDING_SECONDS:
+            if self._raised_at is not None:
+                if now - self._raised_at >= UNWINDING_SECONDS:
                     self._end(ExitCode.PREEMPTED)
             elif self._waited(now) >= WAITING_SECONDS or now - self._first >= IN_ORDER_SECONDS:
-                self._told_enough = now
-                signal.pthread_kill(threading.main_thread().ident or 0, ENOUGH)
+                self._raised_at = now
+                signal.pthread_kill(threading.main_thread().ident or 0, RAISE_SIGNAL)
 
     def _waited(self, now: float) -> float:
-        """Seconds since the signal in which the main thread used next to no processor time."""
+        """Return the seconds since the signal during which the main thread used almost no processor time."""
         used = time.clock_gettime(time.pthread_getcpuclockid(threading.main_thread().ident or 0))
-        before, used_before = self._looked
-        if self._looked != (0.0, 0.0) and used - used_before < WORKING_SHARE * (now - before):
+        before, used_before = self._last_sample
+        if self._last_sample != (0.0, 0.0) and used - used_before < WORKING_SHARE * (now - before):
             self._waiting += now - before
-        self._looked = (now, used)
+        self._last_sample = (now, used)
         return self._waiting
 
     def _end(self, status: int) -> None:
-        last = threading.Thread(target=self._do_last, args=(status,), name="stop-signals-last", daemon=True)
+        last = threading.Thread(target=self._before_end, args=(status,), name="stop-signals-last", daemon=True)
         last.start()
         last.join(ENDING_SECONDS)
         self._leave(status)
 
-    def _do_last(self, status: int) -> None:
+    def _before_end(self, status: int) -> None:
         with contextlib.suppress(OSError):
             os.write(STANDARD_ERROR, b"interrupted\n" if status == ExitCode.INTERRUPTED else STOPPED_EARLY)
         if self._at_early_end is not None:
-            with contextlib.suppress(Exception):  # the process ends in any case
+            with contextlib.suppress(Exception):  # the process ends either way
                 self._at_early_end(status)
 
 
-def _is_alone() -> bool:
+def _is_single_process() -> bool:
     return (os.environ.get("WORLD_SIZE") or "1") == "1"
 
 
-def _tell_of_stopping() -> None:
-    """Without `print`, which may be at work when the signal comes; once for all processes of a machine."""
+def _print_stopping() -> None:
+    """Acknowledge the stop, once per machine. Avoid `print`, which the signal may have interrupted."""
     if os.environ.get("LOCAL_RANK", "0") != "0":
         return
-    words = STOPPING if _is_alone() else STOPPING_TOGETHER
-    over_the_echo = b"\r" if os.isatty(STANDARD_ERROR) else b""  # a terminal shows ^C
-    with contextlib.suppress(OSError):  # no standard error is no reason not to stop
-        os.write(STANDARD_ERROR, over_the_echo + words)
+    message = STOPPING if _is_single_process() else STOPPING_TOGETHER
+    overwrite_echo = b"\r" if os.isatty(STANDARD_ERROR) else b""  # a terminal shows ^C
+    with contextlib.suppress(OSError):  # stop even without standard error
+        os.write(STANDARD_ERROR, overwrite_echo + message)

@@ -1,4 +1,4 @@
-"""Standard input, output and error as a command can rely on them, whatever they were when it was started."""
+"""Put standard input, output and error into a state that commands can rely on."""
 
 import contextlib
 import io
@@ -11,26 +11,26 @@ _SIZES = ("COLUMNS", "LINES")
 
 
 def settle_streams() -> None:
-    """Stand something in for a stream that is closed, and let no character stop a command.
+    """Open /dev/null for every closed stream, and replace characters that a terminal cannot show.
 
-    The number of a closed stream would go to the next file that is opened, and what is printed into that file.
+    Otherwise the next file that is opened gets the closed stream's descriptor, and output would go into that file.
     """
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free descriptor: this one
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
             mode = "r" if name == "stdin" else "w"
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115  it is open to the end
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115  stays open until the process ends
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # transcripts have more characters than some terminals
+        if isinstance(stream, io.TextIOWrapper):  # transcripts have characters that some terminals lack
             stream.reconfigure(errors="replace")
 
 
 def settle_sizes() -> None:
-    """Take COLUMNS and LINES out of the environment where they say nothing, such as 0: tables would be that wide."""
+    """Remove invalid values of COLUMNS and LINES, such as 0, from the environment: tables would be that wide."""
     from shards.terminal import columns_of
 
     for name in _SIZES:
@@ -39,13 +39,13 @@ def settle_sizes() -> None:
 
 
 def complain(text: str) -> None:
-    """Print on standard error, if anyone reads it."""
+    """Print to standard error, and ignore a closed pipe."""
     with contextlib.suppress(OSError, ValueError):
         print(text, file=sys.stderr, flush=True)
 
 
 def reader_has_gone() -> bool:
-    """Whether standard output is a pipe that broke (`mms-dist … | head`), and if so, make it silent."""
+    """Return whether standard output is a broken pipe (`mms-dist … | head`), and if so, discard further output."""
     try:
         poll = select.poll()
         poll.register(sys.stdout.fileno(), 0)
@@ -58,12 +58,12 @@ def reader_has_gone() -> bool:
 
 
 def silence_output() -> None:
-    """Let nothing more be written to standard output."""
+    """Discard everything that is written to standard output from now on."""
     _silence(sys.stdout)
 
 
 def _silence(stream: TextIO) -> None:
-    """The interpreter flushes once more on exit, and must not find the problem again."""
+    """Redirect a stream to /dev/null: the interpreter flushes it on exit, which must not fail again."""
     with contextlib.suppress(OSError, ValueError):
         devnull = os.open(os.devnull, os.O_WRONLY)
         os.dup2(devnull, stream.fileno())

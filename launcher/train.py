@@ -1,4 +1,4 @@
-"""The entry of `accelerate launch -m launcher.train --config FILE [--section.setting VALUE …]`."""
+"""Entry point of `accelerate launch -m launcher.train --config FILE [--section.setting VALUE …]`."""
 
 import sys
 
@@ -6,7 +6,7 @@ from launcher.cli import main
 from launcher.leave import leave
 
 LOCAL_RANK = ("--local_rank=", "--local-rank=")
-"""The `deepspeed` launcher puts on the command line what is in the environment as well."""
+"""The `deepspeed` launcher passes the local rank as an argument as well as in the environment."""
 
 if __name__ == "__main__":
     leave(main(["train", *(word for word in sys.argv[1:] if not word.startswith(LOCAL_RANK))]))

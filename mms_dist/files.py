@@ -1,4 +1,4 @@
-"""Small files: read as text, written whole or not at all."""
+"""Read small text files, and write them atomically."""
 
 import codecs
 import contextlib
@@ -16,23 +16,23 @@ _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BO
 
 
 def read_text(path: str | os.PathLike[str], *, pipes: bool = False) -> str:
-    """What a text file says: UTF-8, or what its byte order mark tells.
+    """Read a text file: UTF-8, or the encoding that its byte order mark names.
 
     Args:
-        pipes: take what comes through a pipe, too. Several readers, on several ranks, cannot share one.
+        pipes: also read from a pipe. Readers on several ranks cannot share one.
 
     Raises:
-        OSError: it cannot be read.
-        ValueError: it is a folder, a device or a pipe, far too long, or not text.
+        OSError: the file cannot be read.
+        ValueError: it is a folder, a device or a pipe, is far too long, or is not text.
     """
-    mode = os.stat(path).st_mode  # before it is opened, which would wait for a pipe's writer
+    mode = os.stat(path).st_mode  # checked first, because opening a pipe waits for its writer
     if not (stat.S_ISREG(mode) or (pipes and stat.S_ISFIFO(mode))):
         kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
-        raise ValueError(f"it is {kind}, and not a file")
+        raise ValueError(f"it is {kind}, not a file")
     with open(path, "rb") as file:
         content = file.read(MOST_TEXT_BYTES + 1)
     if len(content) > MOST_TEXT_BYTES:
-        raise ValueError(f"it has more than {MOST_TEXT_BYTES:,} bytes, which is no such text")
+        raise ValueError(f"it has more than {MOST_TEXT_BYTES:,} bytes, which is too long for this file")
     if content and (instead := stand_in_of(content, os.path.dirname(path) or ".")):
         raise ValueError(f"it {instead}")
     encoding = next((name for mark, name in _MARKS.items() if content.startswith(mark)), "utf-8")
@@ -45,21 +45,21 @@ def read_text(path: str | os.PathLike[str], *, pipes: bool = False) -> str:
 
 
 def read_file(path: Path) -> bytes:
-    """The content of a file.
+    """Read a file's bytes.
 
     Raises:
-        OSError: it cannot be read, or is something else, such as a pipe, whose writer would be waited for.
+        OSError: the file cannot be read, or is not a regular file (reading a pipe would wait for its writer).
     """
     if path.exists() and not path.is_file():
-        raise OSError(errno.EINVAL, "it is no file", str(path))
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
     return path.read_bytes()
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write `path` so that a reader, a killed process or a full disk meets the old file or the new one.
+    """Write `path` atomically: after a kill or on a full disk, it holds either the old text or the new one.
 
     Raises:
-        TrainingError: it cannot be written; the old file is as it was.
+        TrainingError: the file cannot be written; the old one is unchanged.
     """
     staged = path.with_name(f".staging-{uuid4().hex[:12]}")
     try:

@@ -1,7 +1,8 @@
-"""What a process may use of the machine it is on: cores, memory, and how much of that memory may be page-locked.
+"""What this process may use of its machine: cores, memory, and how much of that memory it may page-lock.
 
-A container or a SLURM job has less than the machine: the process's affinity, and the CPU and memory limits of its
-control group (version 1 or 2) and of the groups above it. Without torch, for whoever reads ahead and for the doctor.
+A container or a SLURM job may use less than the whole machine. The limits are the process's CPU affinity, and the CPU
+and memory limits of its control group (version 1 or 2) and of all parent groups. This module does not import torch,
+because the loader and the doctor use it too.
 """
 
 import os
@@ -14,23 +15,23 @@ import psutil
 _ROOT, _MEMBERSHIP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _UNLIMITED_BYTES = 1 << 60
-"""Version 1 writes about 2**63 for no limit."""
+"""Version 1 writes about 2**63 when there is no limit."""
 
 PINNED_SHARE = 0.5
-"""Of the free memory that the processes of a machine may page-lock between them: locked pages can be neither swapped
-nor given back, and decoded audio, the page cache of the shards and other jobs need the rest."""
+"""Share of the free memory that all processes of a machine together may page-lock. Locked pages can be neither swapped
+nor reclaimed, and decoded audio, the page cache of the shards and other jobs need the rest."""
 
 MOST_WORKERS = 8
-"""More threads than that share the interpreter's lock to no purpose."""
+"""More threads than this only compete for the interpreter's lock."""
 MOST_WORKERS_BESIDE_A_CPU_MODEL = 2
-"""Where the model computes on the same cores, decoding is a hundredth of the work."""
+"""When the model runs on the same cores, decoding is a hundredth of the work."""
 OTHER_THREADS = 2
 """The main thread, which launches kernels, and the one that prepares the next pass."""
 
 
 @dataclass(frozen=True)
 class MemoryGroup:
-    """Memory of a control group: its limit, and what of it is used and cannot be given back."""
+    """A control group's memory limit, and the used memory that cannot be reclaimed."""
 
     limit_bytes: int
     used_bytes: int
@@ -41,57 +42,57 @@ class MemoryGroup:
 
 
 def memory_group(root: Path = _ROOT, membership: Path = _MEMBERSHIP) -> MemoryGroup | None:
-    """The tightest memory limit around this process; None if there is none."""
+    """The control group that leaves this process the least free memory; None without a limit."""
     found = [*_memory_groups(root, membership)]
     return min(found, key=lambda group: group.free_bytes, default=None)
 
 
 def cgroup_cores(root: Path = _ROOT, membership: Path = _MEMBERSHIP) -> float | None:
-    """Cores' worth of time that the control groups around this process allow it; None if they do not limit it."""
+    """The CPU time, in cores, that the control groups allow this process; None without a limit."""
     quotas = []
     for folder in _folders(root, membership, "cpu"):
-        pair = _numbers(folder / "cpu.max")  # version 2; without a limit it says "max 100000"
+        pair = _numbers(folder / "cpu.max")  # version 2; "max 100000" means no limit
         if not pair:
             pair = [*_numbers(folder / "cpu.cfs_quota_us"), *_numbers(folder / "cpu.cfs_period_us")]
-        if len(pair) == 2 and min(pair) > 0:  # version 1 writes -1 for no limit
+        if len(pair) == 2 and min(pair) > 0:  # version 1 writes -1 when there is no limit
             quotas.append(pair[0] / pair[1])
     return min(quotas, default=None)
 
 
 def boot_id() -> str:
-    """The same in all containers of a machine, and different on another one and after a restart; empty if unknown."""
+    """An ID shared by all containers of a machine; it differs between machines and reboots. Empty if unknown."""
     return _text(_BOOT).strip()
 
 
 def free_machine_bytes() -> int:
-    """Memory of the machine that is not in use, whatever the control groups around this process allow it."""
+    """The machine's free memory, ignoring control group limits."""
     return int(psutil.virtual_memory().available)
 
 
 def free_host_bytes(root: Path = _ROOT, membership: Path = _MEMBERSHIP) -> int:
-    """Memory that is not in use, within the limits of the control groups around this process."""
+    """Free memory that this process may use, within its control group limits."""
     group = memory_group(root, membership)
     free = free_machine_bytes()
     return free if group is None else min(free, group.free_bytes)
 
 
 def affinity() -> frozenset[int]:
-    """The cores that this process may run on."""
+    """The cores this process may run on."""
     return frozenset(os.sched_getaffinity(0))
 
 
 def loader_workers(cores: float, *, on_gpu: bool) -> int:
-    """Threads that read and decode ahead, for a process with so many cores."""
+    """The number of threads that read and decode ahead in a process with `cores` cores."""
     most = MOST_WORKERS if on_gpu else MOST_WORKERS_BESIDE_A_CPU_MODEL
     return max(1, min(most, int(cores) - OTHER_THREADS))
 
 
 def pinned_budget_bytes(free_bytes: int, processes: int) -> int:
-    """Memory that one process may page-lock, for staging and front-end features together.
+    """The memory one process may page-lock for staging and front-end features together.
 
     Args:
-        free_bytes: memory of a machine or a container that is free.
-        processes: of the run, that share it.
+        free_bytes: free memory of the machine or container.
+        processes: number of processes of the run that share it.
     """
     return max(0, int(PINNED_SHARE * free_bytes)) // max(1, processes)
 
@@ -109,7 +110,7 @@ def _memory_groups(root: Path, membership: Path) -> Iterator[MemoryGroup]:
 
 
 def _folders(root: Path, membership: Path, controller: str) -> list[Path]:
-    """Those of the process's control groups and of all above them. In a container the root is often its own."""
+    """The folders of the process's control groups and all their parents. In a container, the root is often its own."""
     folders = {root, root / controller}
     for line in _text(membership).splitlines():
         _, controllers, path = [*line.split(":", 2), "", ""][:3]
@@ -125,7 +126,7 @@ def _numbers(path: Path) -> list[int]:
 
 
 def _statistic(path: Path, name: str) -> int:
-    """A line of `memory.stat`, 0 if it has none."""
+    """One value of `memory.stat`; 0 if it is missing."""
     for line in _text(path).splitlines():
         key, _, value = line.partition(" ")
         if key == name and value.strip().isdigit():

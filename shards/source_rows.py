@@ -32,6 +32,10 @@ class RowError(SourceError):
         super().__init__(f"{where}: {found}", fix)
         self.reason = reason
         self.detail = found if fix is None else f"{found}; {fix}"
+        self._given = (where, reason, found, fix)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return RowError, self._given
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Run the unit tests in an environment of its own, with other versions of Python, torch and transformers.
+"""Run the unit tests in a separate environment with other versions of Python, torch and transformers.
 
     python tools/second_environment.py --python python3.12 --torch 2.11.0 --transformers 5.17.0
 
-Everything else is installed as pyproject.toml asks for it, from the package index that pip uses. On Linux the torch of
-most indexes is the CUDA build, which needs no GPU for these tests, but about 6 GB of disk and a download of half that.
-The environment stays: the same command again installs what has changed and runs the tests.
+Everything else is installed as pyproject.toml requires, from the package index that pip uses. On Linux, most indexes
+have the CUDA build of torch. It needs no GPU for these tests, but about 6 GB of disk and a 3 GB download. The
+environment is kept: run the same command again to install what has changed and run the tests.
 
-What follows `--` goes to pytest in place of `tests/unit`. The exit status is pytest's; 2 if the environment cannot be
-made.
+Arguments after `--` go to pytest in place of `tests/unit`. The exit status is that of pytest, or 2 if the environment
+cannot be created.
 """
 
 import argparse
@@ -35,7 +35,7 @@ for name in sys.argv[1:]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Make the environment, show what is in it, and run the tests there."""
+    """Create the environment, show its versions, and run the tests in it."""
     options = parsed(arguments)
     directory = options.directory or default_directory(options)
     python = directory / "bin" / "python"
@@ -58,24 +58,27 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
         description=summary, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--python", metavar="NAME", default=sys.executable, help=f"{PYTHONS}; default: the one in use")
-    parser.add_argument("--torch", metavar="VERSION", help="such as 2.11.0; default: the newest that is allowed")
-    parser.add_argument("--transformers", metavar="VERSION", help="such as 5.17.0; default: the newest that is allowed")
+    parser.add_argument("--torch", metavar="VERSION", help="such as 2.11.0; default: the newest allowed")
+    parser.add_argument("--transformers", metavar="VERSION", help="such as 5.17.0; default: the newest allowed")
     parser.add_argument(
         "--without",
         metavar="PACKAGE",
         action="append",
         default=[],
-        help="remove it after the installation, such as deepspeed; may be given several times",
+        help="remove this package after installation, such as deepspeed; may be repeated",
     )
     parser.add_argument(
         "--lift-constraints",
         action="store_true",
-        help="for this environment, disregard a constraint file that pip's configuration names",
+        help="ignore the constraint file of pip's configuration for this environment",
     )
     parser.add_argument(
-        "--directory", metavar="DIR", type=Path, help="of the environment; default: one of its versions under /tmp"
+        "--directory",
+        metavar="DIR",
+        type=Path,
+        help="folder of the environment; default: named after its versions, under /tmp",
     )
-    parser.add_argument("pytest", nargs="*", metavar="-- PYTEST", help="arguments of pytest; default: tests/unit")
+    parser.add_argument("pytest", nargs="*", metavar="-- PYTEST", help="arguments for pytest; default: tests/unit")
     options = parser.parse_args(arguments)
     found = shutil.which(options.python)
     if found is None:
@@ -97,7 +100,7 @@ def make_environment(python: Path, interpreter: str) -> None:
 
 
 def install(python: Path, options: argparse.Namespace) -> None:
-    """This checkout, editable, with what its tests need; a version that is named wins over the newest."""
+    """Install this checkout, editable, with its test dependencies and the requested versions."""
     named = [f"{name}=={getattr(options, name)}" for name in ("torch", "transformers") if getattr(options, name)]
     variables = os.environ | ({"PIP_CONSTRAINT": os.devnull} if options.lift_constraints else {})
     packages = [*named, "--editable", f"{ROOT}[test]"]
@@ -107,7 +110,7 @@ def install(python: Path, options: argparse.Namespace) -> None:
 
 
 def environment(python: Path) -> dict[str, str]:
-    """With the environment's commands first on the path, and this checkout before any other that is installed."""
+    """Return variables that put the environment's commands and this checkout first."""
     path = os.pathsep.join([str(python.parent), os.environ.get("PATH", os.defpath)])
     return os.environ | {"PATH": path, "PYTHONPATH": str(ROOT), "OMP_WAIT_POLICY": "PASSIVE"}
 

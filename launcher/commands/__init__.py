@@ -1,7 +1,7 @@
-"""One module per command of `mms-dist`; the module's name is the command's.
+"""One module per `mms-dist` command, named after the command.
 
 A module defines `add_parser(subparsers)`, which adds one parser of that name with a one-line `help`, and
 `run(args) -> int`, which returns the exit status. `ACCEPTS_SETTINGS = True` lets the command take dotted
-settings such as `--optim.lr 5e-4`; they arrive, as written, in `args.settings`.
-Modules import what is heavy (torch, transformers, pyarrow) inside `run`, so that help appears at once.
+settings such as `--optim.lr 5e-4`; they arrive unparsed in `args.settings`.
+Modules import heavy packages (torch, transformers, pyarrow) inside `run`, so that help appears at once.
 """

@@ -1,4 +1,4 @@
-"""`mms-dist debug`: a configuration, cut to a handful of utterances, looked at from all sides."""
+"""`mms-dist debug`: check a configuration on a few utterances."""
 
 import argparse
 import json
@@ -12,44 +12,52 @@ from mms_dist.errors import ExitCode
 ACCEPTS_SETTINGS = True
 
 DESCRIPTION = """\
-Take a run's configuration, cut it to a few languages, utterances and rounds, and look at everything on one device:
-plan, shapes, route, memory, gradients and transcripts. Then check on your own model and data that languages do not
-disturb each other, that the base stays frozen, that Hugging Face loads what is written, and that every language can
-learn two utterances by heart. Nothing is written into the run's folder."""
+Cut a run's configuration to a few languages, utterances and rounds, and show everything on one device: plan, shapes,
+route, memory, gradients and transcripts. Then check on your own model and data that languages do not affect each
+other, that the base stays frozen, that Hugging Face loads the exported files, and that every language can overfit two
+utterances. Nothing is written to the run directory."""
 
 EPILOG = """\
 examples:
   mms-dist debug --config configs/train/mms-300m.yaml
-  mms-dist debug --config configs/train/mms-1b-all.yaml --model.base tiny-mms --device cpu   before there is a GPU
+  mms-dist debug --config configs/train/mms-1b-all.yaml --model.base tiny-mms --device cpu   without a GPU
   mms-dist debug --config configs/train/mms-300m.yaml --languages ron ita --utterances 8 --optim.lr 5e-4
 
-exit status: 0 every check passed · 1 a check failed · 2 something in the configuration, data or base to fix"""
+exit status: 0 every check passed · 1 a check failed · 2 the configuration, data or base needs a fix"""
 
 
 def add_parser(subparsers: Any) -> None:
-    """Describe the command."""
+    """Add the command's parser."""
     parser = subparsers.add_parser(
         "debug",
-        help="look at a configuration on a few utterances, and check it",
+        help="check a configuration on a few utterances",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--config", required=True, metavar="FILE", help="configuration, see configs/train/")
+    parser.add_argument("--config", required=True, metavar="FILE", help="configuration file, see configs/train/")
     parser.add_argument("--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:N (default: run.device)")
     parser.add_argument(
-        "--languages", metavar="LANG", nargs="+", action=Languages, help="only these (default: the run's first five)"
+        "--languages",
+        metavar="LANG",
+        nargs="+",
+        action=Languages,
+        help="check only these (default: the run's first five)",
     )
-    parser.add_argument("--utterances", metavar="N", type=count, default=4, help="of a batch (default: 4)")
+    parser.add_argument("--utterances", metavar="N", type=count, default=4, help="utterances in a batch (default: 4)")
     parser.add_argument("--rounds", metavar="N", type=count, default=3, help="rounds to train (default: 3)")
     parser.add_argument(
-        "--overfit-steps", metavar="N", type=count, default=100, help="at most, to learn by heart (default: 100)"
+        "--overfit-steps",
+        metavar="N",
+        type=count,
+        default=100,
+        help="maximum number of steps of the overfit check (default: 100)",
     )
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write everything as JSON too")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write everything as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Debug, print, and say by the exit status whether every check passed."""
+    """Run the checks, print the results, and return whether all passed as the exit status."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     from mms_dist.config import load_config
     from mms_dist.debugging.report import FAILED
@@ -76,5 +84,5 @@ def _write(path: Path, values: dict[str, Any]) -> None:
         os.replace(staged, path)
     except OSError as problem:
         raise ConfigError(
-            f"cannot write {path}: {problem.strerror}", fix="choose another place with --json"
+            f"cannot write {path}: {problem.strerror}", fix="choose another path with --json"
         ) from problem

@@ -1,4 +1,4 @@
-"""`mms-dist doctor`: what could keep a run from working, all at once, before it is started."""
+"""`mms-dist doctor`: find everything that could keep a run from working before it is started."""
 
 import argparse
 import json
@@ -14,54 +14,60 @@ if TYPE_CHECKING:
 ACCEPTS_SETTINGS = True
 
 DESCRIPTION = """\
-Look at everything that a run needs, and report all problems at once, each with a fix: installed versions, the
+Check everything that a run needs, and report all problems at once, each with a fix: installed versions, the
 configuration, devices, the base model, shards and vocabularies, the run directory's file system and locks, disk space,
-memory, processes and network. Nothing is trained; what is written goes again.
+memory, processes and network. Nothing is trained, and temporary files are removed.
 
-Of the shards, every tar's length is looked at, and of those on a local path the first and the last utterance of each
-split; 'mms-dist shards verify' reads every byte."""
+The length of every shard is checked, and if the shards are on a local path, the first and last utterance of each split
+are decoded. 'mms-dist shards verify' reads every byte."""
 
 EPILOG = """\
 examples:
   mms-dist doctor configs/train/mms-300m.yaml
-  mms-dist doctor configs/train/mms-300m.yaml --data.shards /data/corpus --load       read all of the base's weights
-  mms-dist doctor configs/train/mms-300m.yaml --nodes 4 --processes 8 --memory-gib 80   for machines other than this
+  mms-dist doctor configs/train/mms-300m.yaml --data.shards /data/corpus --load       also read all the base's weights
+  mms-dist doctor configs/train/mms-300m.yaml --nodes 4 --processes 8 --memory-gib 80   for other machines
   srun --nodes=4 --ntasks-per-node=1 mms-dist doctor configs/train/mms-300m.yaml      on all machines of a job, which
-      meet as for training: the same software, base, shards and settings, network, clocks, a shared run directory
+      connect as for training: same software, base, shards and settings, network, clocks, a shared run directory
   mms-dist doctor configs/train/mms-300m.yaml --json | jq '.findings[] | select(.status == "failed")'
 
-exit status: 0 the run can be started, though there may be warnings · 1 a check failed · 2 no such configuration, or
-wrong usage"""
+exit status: 0 the run can be started, though there may be warnings · 1 a check failed · 2 no such configuration, or a
+usage error"""
 
 
 def add_parser(subparsers: Any) -> None:
-    """Describe the command."""
+    """Add the command's parser."""
     parser = subparsers.add_parser(
         "doctor",
-        help="look for all that could keep a run from working",
+        help="find everything that could keep a run from working",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("configuration", metavar="CONFIG", nargs="?", help="configuration, see configs/train/")
-    which.add_argument("--config", metavar="FILE", help="the same, as other commands take it")
+    which.add_argument("configuration", metavar="CONFIG", nargs="?", help="configuration file, see configs/train/")
+    which.add_argument("--config", metavar="FILE", help="the same, as a flag")
     parser.add_argument(
         "--load",
         action="store_true",
-        help="load the base, look at every weight, and measure whether reading keeps up with the device",
+        help="load the base, check every weight, and measure whether the loader keeps up with the device",
     )
-    parser.add_argument("--nodes", metavar="N", type=count, help="machines of the run (default: this, or the job's)")
-    parser.add_argument("--processes", metavar="N", type=count, help="on each of them (default: one a GPU)")
-    parser.add_argument("--memory-gib", metavar="GIB", type=positive, help="of a process's device, if it is not here")
+    parser.add_argument("--nodes", metavar="N", type=count, help="machines (default: this one, or those of the job)")
+    parser.add_argument("--processes", metavar="N", type=count, help="processes per machine (default: one per GPU)")
     parser.add_argument(
-        "--timeout-seconds", metavar="S", type=positive, default=60.0, help="to wait for other processes (default: 60)"
+        "--memory-gib", metavar="GIB", type=positive, help="memory of a process's device on other machines"
     )
-    parser.add_argument("--json", action="store_true", help="print plain values instead of a table")
+    parser.add_argument(
+        "--timeout-seconds",
+        metavar="S",
+        type=positive,
+        default=60.0,
+        help="how long to wait for other processes (default: 60)",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Examine, and report on the first process of a job."""
+    """Run the checks; in a job, only the first process prints the report."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     from launcher.doctor.context import Context
     from launcher.doctor.doctor import visit
@@ -70,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     from mms_dist.config.load import assigned
 
     path = args.configuration or args.config
-    assigned(read_document(path), args.settings)  # without a configuration there is nothing to look at
+    assigned(read_document(path), args.settings)  # without a configuration there is nothing to check
     site = site_of(os.environ, nodes=args.nodes, processes=args.processes, memory_gib=args.memory_gib)
     context = Context(path, args.settings, site, load=args.load)
     return visit(context, timeout_seconds=args.timeout_seconds, tell=_print_json if args.json else _print_table)

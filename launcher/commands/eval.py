@@ -1,4 +1,4 @@
-"""`mms-dist eval`: error rates of a run's languages on a split."""
+"""`mms-dist eval`: compute error rates of a run's languages on a split."""
 
 import argparse
 import contextlib
@@ -18,26 +18,26 @@ if TYPE_CHECKING:
 ACCEPTS_SETTINGS = True
 
 DESCRIPTION = """\
-Decode a split greedily with every language's checkpoint and print character and word error rates (jiwer), with the
-95 % bootstrap intervals of both. Checkpoints are verified before use, and none is changed, so a run in progress can be
-scored too; base and shards are those of RUN/config.yaml. The scores of all languages on a whole split are kept in
-RUN/eval/SPLIT.json; those of a part are only printed, and written where --output says. Languages in quarantine are
-scored as of their last good checkpoints, and marked, as are those that have not taken a step."""
+Decode a split greedily with every language's checkpoint, and print character and word error rates (jiwer) with 95 %
+bootstrap intervals. Checkpoints are verified before use and never changed, so a run in progress can be scored too. The
+base and shards are those of RUN/config.yaml. Scores of all languages on a whole split are saved in RUN/eval/SPLIT.json.
+Partial scores are only printed, unless --output names a file. Languages in quarantine are scored with their last good
+checkpoints and marked, and so are languages that have not taken a step."""
 
 EPILOG = """\
 examples:
-  mms-dist eval runs/mms-300m                                    every language's best on the test split
+  mms-dist eval runs/mms-300m                                    best checkpoint of every language, test split
   mms-dist eval runs/mms-300m --split dev --languages ron ita
-  mms-dist eval runs/mms-300m --transcripts test.tsv             what was said and what was decoded
-  mms-dist eval runs/mms-300m --data.shards elsewhere/corpus     any setting of the run's configuration
+  mms-dist eval runs/mms-300m --transcripts test.tsv             write references and hypotheses
+  mms-dist eval runs/mms-300m --data.shards elsewhere/corpus     override any setting of the run's configuration
 
-exit status: 0 done · 1 a language could not be scored · 2 something to fix"""
+exit status: 0 done · 1 a language could not be scored · 2 a usage, configuration or data error"""
 
 EDITS_SHOWN = 3
 
 
 def add_parser(subparsers: Any) -> None:
-    """Describe the command."""
+    """Add the command's parser."""
     parser = subparsers.add_parser(
         "eval",
         help="score a run's languages on the test or dev split",
@@ -45,41 +45,41 @@ def add_parser(subparsers: Any) -> None:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("run", metavar="RUN", type=Path, help="folder of the run")
-    parser.add_argument("--split", choices=("test", "dev", "train"), default="test", help="default: test")
-    parser.add_argument("--languages", metavar="LANG", nargs="+", action=Languages, help="only these (default: all)")
+    parser.add_argument("run", metavar="RUN", type=Path, help="run directory")
+    parser.add_argument(
+        "--split", choices=("test", "dev", "train"), default="test", help="split to score (default: test)"
+    )
+    parser.add_argument(
+        "--languages", metavar="LANG", nargs="+", action=Languages, help="score only these (default: all)"
+    )
     parser.add_argument(
         "--pointer",
         choices=("best", "last"),
         default="best",
-        help="which checkpoint: of the best dev CER, or the newest (default: best; last where none was evaluated)",
+        help="which checkpoint: best dev CER or newest (default: best, or last if there was no evaluation)",
     )
-    parser.add_argument("--max-utterances", metavar="N", type=count, help="of each language (default: all)")
+    parser.add_argument("--max-utterances", metavar="N", type=count, help="utterances per language (default: all)")
     parser.add_argument("--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:N (default: as in the run)")
     parser.add_argument(
-        "--output", metavar="FILE", type=Path, help="the scores as JSON (default: RUN/eval/SPLIT.json if of all)"
+        "--output", metavar="FILE", type=Path, help="write scores as JSON (default: RUN/eval/SPLIT.json if complete)"
     )
     parser.add_argument(
         "--transcripts",
         metavar="FILE",
         type=Path,
-        help="references and hypotheses as TSV; `row` is the utterance's row in its split, as keys may occur twice",
+        help="write references and hypotheses as TSV; `row` is the utterance's row in its split, since keys may repeat",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Score, print the table, and write the files."""
+    """Score the languages, print the table, and write the files."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    from mms_dist.config import load_config
-    from mms_dist.errors import ConfigError
+    from mms_dist.api import run_config
     from mms_dist.monitor.console import standard_console
     from mms_dist.training.score_run import RunScorer
 
-    settings = args.run / "config.yaml"
-    if not settings.is_file():
-        raise ConfigError(f"found no {settings}", fix="give the folder of a run, such as runs/demo")
     overrides = [*args.settings, *(["--run.device", args.device] if args.device else [])]
-    config = load_config(settings, overrides)
+    config = run_config(args.run, overrides)
     scorer = RunScorer(
         args.run,
         config,
@@ -99,8 +99,8 @@ def run(args: argparse.Namespace) -> int:
         _write(args.transcripts, _as_tsv(results))
     if results:
         _print(results, scorer, console, title=f"{args.run} on {args.split}")
-        told = str(output or "not written, they are of a part of the run; --output FILE writes them")
-        console.print(f"scores: {told}", soft_wrap=True, markup=False, highlight=False)
+        written = str(output or "partial, not written; --output FILE writes them")
+        console.print(f"scores: {written}", soft_wrap=True, markup=False, highlight=False)
         if args.transcripts:
             console.print(f"transcripts: {args.transcripts}", soft_wrap=True, markup=False, highlight=False)
     for language, reason in scorer.failed.items():
@@ -117,8 +117,8 @@ def _score(scorer: "RunScorer", console: Any) -> "list[LanguageResult]":
         task = progress.add_task(f"scoring {escape(scorer.languages[0])}", total=len(scorer.languages))
         for result in scorer.results():
             results.append(result)
-            following = scorer.languages[scorer.languages.index(result.language) + 1 :]
-            progress.update(task, advance=1, description=f"scoring {escape((following or [result.language])[0])}")
+            remaining = scorer.languages[scorer.languages.index(result.language) + 1 :]
+            progress.update(task, advance=1, description=f"scoring {escape((remaining or [result.language])[0])}")
     return results
 
 
@@ -127,15 +127,17 @@ def _print(results: "list[LanguageResult]", scorer: "RunScorer", console: Any, *
 
     marks = {result.language: _mark(result) for result in results if result.quarantined or result.step == 0}
     console.print(evaluation_table({result.language: result.scores for result in results}, title=title, marks=marks))
-    notes = [f"no such utterances, left out: {', '.join(scorer.without_split)}"] if scorer.without_split else []
-    notes += [f"damaged, another checkpoint was scored: {damage}" for damage in scorer.damaged]
+    notes = (
+        [f"no utterances in this split, left out: {', '.join(scorer.without_split)}"] if scorer.without_split else []
+    )
+    notes += [f"damaged, scored another checkpoint: {damage}" for damage in scorer.damaged]
     for result in results:
         if result.quarantined:
             notes.append(f"{result.language}: quarantined {result.quarantined.line}")
         if result.step == 0:
-            notes.append(f"{result.language}: untrained, these are the scores of its start, before the first step")
+            notes.append(f"{result.language}: untrained, scored with its initial weights")
         if result.checkpoint != "best":
-            notes.append(f"{result.language}: scored as of its {result.checkpoint} checkpoint, step {result.step:,}")
+            notes.append(f"{result.language}: scored with its {result.checkpoint} checkpoint, step {result.step:,}")
         if result.transcription.damaged:
             damaged = result.transcription.damaged
             named = ", ".join(
@@ -179,17 +181,17 @@ def _as_tsv(results: "list[LanguageResult]") -> str:
     for result in results:
         said = result.transcription
         for key, *texts, row in zip(said.keys, said.references, said.hypotheses, said.rows, strict=True):
-            # The name of a member in a tar made elsewhere may hold anything.
+            # Member names in tars from other tools can contain anything.
             cells = [" ".join(cell.splitlines()).replace("\t", " ") for cell in (key, *texts)]
             lines.append("\t".join((result.language, *cells, str(row))))
     return "\n".join(lines) + "\n"
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file whole or not at all.
+    """Write a file atomically.
 
     Raises:
-        DataError: it cannot be written there.
+        DataError: the file cannot be written.
     """
     from mms_dist.errors import DataError
 
@@ -201,6 +203,4 @@ def _write(path: Path, text: str) -> None:
     except OSError as problem:
         with contextlib.suppress(OSError):
             staged.unlink(missing_ok=True)
-        raise DataError(
-            f"cannot write {path}: {problem.strerror}", fix="choose another place with its flag"
-        ) from problem
+        raise DataError(f"cannot write {path}: {problem.strerror}", fix="choose another path") from problem

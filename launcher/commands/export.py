@@ -1,4 +1,4 @@
-"""`mms-dist export`: from a run to a folder that Hugging Face loads."""
+"""`mms-dist export`: write a run as a folder that Hugging Face loads."""
 
 import argparse
 import os
@@ -12,24 +12,24 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """\
 Write a run's languages as a folder that Wav2Vec2ForCTC.from_pretrained(folder, target_lang=LANG) and
-Wav2Vec2Processor.from_pretrained(folder, target_lang=LANG) load without a network. The run's checkpoints are
-only read, so a run in progress can be exported too. The folder appears complete or not at all.
+Wav2Vec2Processor.from_pretrained(folder, target_lang=LANG) load offline. The run's checkpoints are only read, so a run
+in progress can be exported too. The folder is written completely or not at all.
 
-A language that is in quarantine is left out and named, unless --include-quarantined asks for its last good checkpoint.
-One that has not taken a step is always left out, and where training has never improved on a random start, its last
-checkpoint takes the place of the best."""
+Languages in quarantine are listed but left out, unless --include-quarantined asks for their last good checkpoints.
+Languages that have not taken a step are always left out. If training never improved on a random initialisation, the
+last checkpoint is exported instead of the best."""
 
 EPILOG = """\
 examples:
-  mms-dist export runs/mms-300m                               every language's best -> runs/mms-300m/export
-  mms-dist export runs/mms-300m --to out --languages ron ita  two of them, elsewhere
-  mms-dist export runs/mms-1b-all --adapters-only --to out    9 MB a language instead of 4 GB
+  mms-dist export runs/mms-300m                               best checkpoints -> runs/mms-300m/export
+  mms-dist export runs/mms-300m --to out --languages ron ita  two languages, to another folder
+  mms-dist export runs/mms-1b-all --adapters-only --to out    9 MB per language, without the 4 GB base
 
-exit status: 0 done · 1 nothing exported: no language is trained · 2 something to fix"""
+exit status: 0 done · 1 nothing exported: no language is trained · 2 a usage, configuration or data error"""
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Describe the command."""
+    """Add the command's parser."""
     parser = subparsers.add_parser(
         "export",
         help="write trained languages as a folder that Hugging Face loads",
@@ -37,58 +37,51 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("run", metavar="RUN", type=Path, help="folder of the run")
-    parser.add_argument("--to", metavar="FOLDER", type=Path, help="where to (default: RUN/export)")
-    parser.add_argument("--languages", metavar="LANG", nargs="+", action=Languages, help="only these (default: all)")
+    parser.add_argument("run", metavar="RUN", type=Path, help="run directory")
+    parser.add_argument("--to", metavar="FOLDER", type=Path, help="output folder (default: RUN/export)")
+    parser.add_argument(
+        "--languages", metavar="LANG", nargs="+", action=Languages, help="export only these (default: all)"
+    )
     parser.add_argument(
         "--pointer",
         choices=("best", "last"),
         default="best",
-        help="which checkpoint: of the best dev CER, or the newest (default: best; last where none was evaluated)",
+        help="which checkpoint: best dev CER or newest (default: best, or last if there was no evaluation)",
     )
     parser.add_argument("--adapters-only", action="store_true", help="leave the base model out")
     parser.add_argument(
         "--dtype",
         choices=("float32", "float16", "bfloat16"),
-        help="of the base's weights (default: as they are); adapter files are always float32",
+        help="type of the base's weights (default: unchanged); adapter files are always float32",
     )
-    parser.add_argument("--base", metavar="FOLDER", help="the base, if it has moved since the training")
+    parser.add_argument("--base", metavar="FOLDER", help="base model, if it has moved since training")
     parser.add_argument(
         "--include-quarantined",
         action="store_true",
-        help="export languages in quarantine too, as of their last good checkpoints",
+        help="also export languages in quarantine, from their last good checkpoints",
     )
-    parser.add_argument("--dry-run", action="store_true", help="read and check everything, write nothing")
-    parser.add_argument("--force", action="store_true", help="put a folder that is in the way aside")
+    parser.add_argument("--dry-run", action="store_true", help="read and check everything, but write nothing")
+    parser.add_argument(
+        "--force", action="store_true", help="move aside an existing output folder that is not an export"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Export, and print what was written."""
+    """Export the run, and print what was written."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    from mms_dist.checkpoint.export import export_run
-    from mms_dist.config import load_config
-    from mms_dist.errors import ConfigError
-    from mms_dist.model.base import resolve_base
-    from mms_dist.training.initial_adapters import brings_a_head
+    from mms_dist.api import export
 
-    settings = args.run / "config.yaml"
-    if not settings.is_file():
-        raise ConfigError(f"found no {settings}", fix="give the folder of a run, such as runs/demo")
-    config = load_config(settings)
-    base = args.base or config.model.base
-    report = export_run(
+    report = export(
         args.run,
         args.to,
-        base_path=resolve_base(base),
-        base_name=Path(base).name if Path(base).is_dir() else base,
         languages=args.languages,
         pointer=args.pointer,
+        base=args.base,
         dtype=args.dtype,
         adapters_only=args.adapters_only,
         force=args.force,
         dry_run=args.dry_run,
         include_quarantined=args.include_quarantined,
-        start_is_trained=lambda language: brings_a_head(config.for_language(language).adapter.init),
     )
     _print(report, adapters_only=args.adapters_only, dry_run=args.dry_run)
     return 0
@@ -120,9 +113,9 @@ def _print(report: "ExportReport", *, adapters_only: bool, dry_run: bool) -> Non
     for language, reason in report.left_out.items():
         console.print(f"left out: {language}, {reason}", soft_wrap=True, markup=False)
     for damage in report.damaged:
-        console.print(f"damaged, an older checkpoint was used: {damage}", soft_wrap=True, markup=False)
+        console.print(f"damaged, used an older checkpoint: {damage}", soft_wrap=True, markup=False)
     if dry_run:
-        console.print(f"nothing was written; the export would go to {report.folder}", soft_wrap=True, markup=False)
+        console.print(f"dry run, nothing written; the export would go to {report.folder}", soft_wrap=True, markup=False)
         return
     console.print(f"wrote {report.bytes / 1e6:,.1f} MB to {report.folder}", soft_wrap=True, markup=False)
     if not adapters_only:

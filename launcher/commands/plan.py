@@ -1,4 +1,4 @@
-"""`mms-dist plan`: what a run would take on a cluster, from its configuration alone."""
+"""`mms-dist plan`: predict a run's time, memory and traffic on a cluster from its configuration alone."""
 
 import argparse
 import json
@@ -10,50 +10,60 @@ from launcher.arguments import count, positive
 
 ACCEPTS_SETTINGS = True
 MOST_PROCESSES = 100_000
-"""More than any cluster has; every one of them is planned for."""
+"""More than any cluster has. The plan simulates every process."""
 
 DESCRIPTION = """\
-Simulate a run with the placement that trains it: which process has how many languages, how long it takes against
-the least it could take, what passes between processes, what each needs in memory and reads from the shards.
+Simulate a run with the same placement code that trains it. The plan shows how many languages each process has, the
+duration compared with the lower bound, the traffic between processes, and the memory and shard reads of each process.
 Nothing is trained or written."""
 
 EPILOG = """\
 examples:
   mms-dist plan --config configs/train/mms-300m.yaml --nodes 4 --gpus 8 --speed 600
-  mms-dist plan --config configs/train/mms-300m.yaml --nodes 1 2 4 8 --gpus 8 --measure        compare clusters
-  mms-dist plan --config configs/train/mms-1b-all.yaml --hours hours.tsv --nodes 64 --gpus 8    before there are shards
+  mms-dist plan --config configs/train/mms-300m.yaml --nodes 1 2 4 8 --gpus 8 --measure        compare cluster sizes
+  mms-dist plan --config configs/train/mms-1b-all.yaml --hours hours.tsv --nodes 64 --gpus 8    without shards
   mms-dist plan --config configs/train/mms-1b-all.yaml --hours hours.tsv --rounds.slots 16 --json
 
-A table of hours has a line for each language: `ron<TAB>12.5`, and if you know them the numbers of utterances, steps
-and tokens. CSV and JSON will do too. A decimal comma is understood between tabs and semicolons; what may be two
-numbers, such as 1,234, is asked for."""
+The table of hours has one line per language: `ron<TAB>12.5`, optionally with the numbers of utterances, steps and
+tokens. CSV and JSON work too. A decimal comma is accepted if columns are separated by tabs or semicolons; an ambiguous
+number such as 1,234 is an error."""
 
 
 def add_parser(subparsers: Any) -> None:
-    """Describe the command."""
+    """Add the command's parser."""
     parser = subparsers.add_parser(
         "plan",
-        help="foretell the time, memory and traffic of a run on a cluster",
+        help="predict the time, memory and traffic of a run on a cluster",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--config", required=True, metavar="FILE", help="configuration, see configs/train/")
-    parser.add_argument("--hours", metavar="TABLE", type=Path, help="hours per language, instead of the shards")
-    parser.add_argument("--nodes", metavar="N", type=count, nargs="+", default=[1], help="one or several (default: 1)")
-    parser.add_argument("--gpus", metavar="N", type=count, default=1, help="processes on a node (default: 1)")
-    parser.add_argument("--memory-gib", metavar="GIB", type=positive, help="of a process: say whether the run fits")
-    speed = parser.add_mutually_exclusive_group()
-    speed.add_argument("--speed", metavar="X", type=positive, help="audio seconds a process trains on in a second")
-    speed.add_argument("--measure", action="store_true", help="measure it here, on a few rounds of the real thing")
+    parser.add_argument("--config", required=True, metavar="FILE", help="configuration file, see configs/train/")
+    parser.add_argument("--hours", metavar="TABLE", type=Path, help="table of hours per language, instead of shards")
     parser.add_argument(
-        "--bandwidth-gbit", metavar="GBIT", type=positive, default=25.0, help="of a process's network (default: 25)"
+        "--nodes", metavar="N", type=count, nargs="+", default=[1], help="one or more numbers of machines (default: 1)"
     )
-    parser.add_argument("--json", action="store_true", help="print plain values instead of tables")
+    parser.add_argument("--gpus", metavar="N", type=count, default=1, help="processes per machine (default: 1)")
+    parser.add_argument(
+        "--memory-gib", metavar="GIB", type=positive, help="memory of a process, to check whether the run fits"
+    )
+    speed = parser.add_mutually_exclusive_group()
+    speed.add_argument(
+        "--speed", metavar="X", type=positive, help="training speed of a process, in seconds of audio per second"
+    )
+    speed.add_argument("--measure", action="store_true", help="measure the speed here, on a few rounds of training")
+    parser.add_argument(
+        "--bandwidth-gbit",
+        metavar="GBIT",
+        type=positive,
+        default=25.0,
+        help="network bandwidth of a process in Gbit/s (default: 25)",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Plan each cluster, and print."""
+    """Plan the run for each cluster, and print the plans."""
     from mms_dist.config import load_config
     from mms_dist.errors import ConfigError
     from mms_dist.model.shape import BaseShape
@@ -65,9 +75,7 @@ def run(args: argparse.Namespace) -> int:
 
     config = load_config(args.config, args.settings)
     if args.hours and args.measure:
-        raise ConfigError(
-            "--measure trains on shards, and --hours says that there are none", fix="give --speed instead"
-        )
+        raise ConfigError("--measure trains on shards, but --hours replaces them", fix="pass --speed instead")
     largest = max(args.nodes) * args.gpus
     if largest > MOST_PROCESSES:
         raise ConfigError(

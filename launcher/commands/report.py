@@ -1,4 +1,4 @@
-"""`mms-dist report`: where every language of a run stands, from the run's files alone."""
+"""`mms-dist report`: show the progress of every language, from the run's files alone."""
 
 import argparse
 import json
@@ -11,25 +11,25 @@ examples:
   mms-dist report runs/mms-300m --plot curves.png
   mms-dist report runs/mms-300m --json | jq '.languages | map_values(.best_cer)'
 
-The run may be going on: nothing is written in its folder."""
+The run may still be in progress: nothing is written to its directory."""
 
 
 def add_parser(subparsers: Any) -> None:
-    """Declare the command."""
+    """Add the command's parser."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "report",
-        help="show where every language of a run stands, and its learning curves",
+        help="show every language's progress and learning curves",
         description="Show every language's steps, error rates, status and last checkpoint.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("run", metavar="RUN", help="the run's folder (run.directory of its configuration)")
-    parser.add_argument("--json", action="store_true", help="print plain values instead of a table")
-    parser.add_argument("--plot", metavar="FILE", help="draw the learning curves (.png, .pdf or .svg)")
+    parser.add_argument("run", metavar="RUN", help="run directory (run.directory in the configuration)")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("--plot", metavar="FILE", help="plot the learning curves to FILE (.png, .pdf or .svg)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the report, and draw the curves if asked to."""
+    """Print the report, and plot the curves on request."""
     from pathlib import Path
 
     from mms_dist.monitor.past import as_json, read_run
@@ -60,6 +60,6 @@ def _print_table(summary: Any, history: Any) -> None:
     console.print(languages_table(summary.languages, console.width, now=now))
     console.print(troubles(summary.languages), in_one_line(summary), sep="\n")
     if history.last is not None:
-        end = {"preempted": "stopped"}.get(history.ended, history.ended) or "going on, or killed"
+        end = {"preempted": "stopped"}.get(history.ended, history.ended) or "still running, or killed"
         console.print(f"round {history.round:,}, {end}; last event {age((now - history.last).total_seconds())} ago")
     console.print(f"curves: {summary.tensorboard_command}", soft_wrap=True, highlight=False, markup=False)

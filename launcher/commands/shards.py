@@ -1,4 +1,4 @@
-"""`mms-dist shards`: recordings and transcripts to shards, and a look at what is in them."""
+"""`mms-dist shards`: build shards from recordings and transcripts, and index, verify and inspect them."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from launcher.arguments import Languages, count, positive
 if TYPE_CHECKING:
     from shards.source_rows import SourceRows
 
-DESCRIPTION = "Turn recordings and transcripts into WebDataset shards with an index, and look into them."
+DESCRIPTION = "Turn recordings and transcripts into WebDataset shards with an index, and verify and inspect them."
 
 EPILOG = """\
 examples:
-  mms-dist shards build recordings.tsv corpus/            from a manifest: audio, text, lang, and optionally more
-  mms-dist shards build recordings/ corpus/           from recordings/<lang>/clip.wav with clip.txt beside it
-  mms-dist shards index corpus/                       index tars that have none
-  mms-dist shards verify corpus/                      sums, every sample, splits
-  mms-dist shards inspect corpus/ --lang ron          hours, lengths, vocabulary, what was left out
+  mms-dist shards build recordings.tsv corpus/        from a manifest: audio, text, lang and optional columns
+  mms-dist shards build recordings/ corpus/           from recordings/<lang>/clip.wav and clip.txt
+  mms-dist shards index corpus/                       index tars that have no index
+  mms-dist shards verify corpus/                      checksums, every sample, splits
+  mms-dist shards inspect corpus/ --lang ron          hours, lengths, vocabulary, left-out utterances
 
-`mms-dist shards COMMAND --help` explains each.
-Exit status: 0 done, 1 a part failed (`build`: a language; `verify`: something in the shards), 2 wrong input."""
+Run `mms-dist shards COMMAND --help` for help on a command.
+Exit status: 0 done, 1 partial failure (`build`: a language; `verify`: something in the shards), 2 invalid input."""
 
 BUILD_EPILOG = """\
 examples:
@@ -31,21 +31,23 @@ examples:
   mms-dist shards build recordings.jsonl corpus/ --workers 16 --max-seconds 20
   mms-dist shards build recordings/ corpus/ --lang ron --dev-fraction 0.05 --test-fraction 0.05
 
-A manifest is tab-separated with a header, or one JSON object a line. Columns: audio (path from the manifest's folder,
-any format libsndfile reads), text, lang (ISO 639-3, as ron or srp-script_latin); optionally split (train, dev, test),
-speaker, start and end (seconds; segments of a long recording), source. Utterances without a split are placed by a hash
-of their text: no sentence is in two splits, and none moves when the corpus grows. A line that can not be used (fields
-missing, not UTF-8, a language or time that is none) stops the build before it begins; --skip-bad-rows counts it.
+A manifest is tab-separated with a header, or has one JSON object per line. Columns: audio (path relative to the
+manifest's folder, any format libsndfile reads), text, lang (ISO 639-3, such as ron or srp-script_latin); optionally
+split (train, dev, test), speaker, start and end (seconds, for segments of a long recording), source. Utterances without
+a split are assigned by a hash of their text, so no sentence is in two splits and none moves when the corpus grows. An
+invalid line (missing field, not UTF-8, invalid language or time) stops the build before it begins; --skip-bad-rows
+leaves such lines out and counts them.
 
-A folder holds <lang>/clip.wav with clip.txt beside it. A folder named as a split (train, dev, validation, test, eval,
-test-clean …) below or above that of the language is the split; eval is dev, or test where there is a dev as well. Links
-are followed. What is not used is counted by reason: recordings of other kinds (as .m4a: convert them, as with ffmpeg -i
-clip.m4a clip.flac), the same clip in a second format, transcripts or recordings alone, hidden and other files.
+A folder holds <lang>/clip.wav and <lang>/clip.txt. A folder named after a split (train, dev, validation, test, eval,
+test-clean …) above or below the language's folder sets the split. eval means dev, or test if there is a dev as well.
+Links are followed. Unused files are counted by reason: unsupported audio formats (convert .m4a, for example, with
+ffmpeg -i clip.m4a clip.flac), the same clip in a second format, transcripts or recordings without a partner, hidden and
+other files.
 
-Running the same command again goes on where it stopped and leaves alone what has not changed: the source, the options,
-the length of every tar, the bytes of samples.parquet and vocab.json. --force builds again all the same, as when
-`shards verify` found damage within a tar. The bytes of the shards do not depend on --workers.
-Text rules are in shards/text_rules.yaml; --text-rules lays your own over them."""
+Running the same command again resumes where it stopped and skips what is unchanged: the source, the options, the length
+of every tar, the bytes of samples.parquet and vocab.json. --force rebuilds everything, for example if `shards verify`
+found damage inside a tar. The bytes of the shards do not depend on --workers.
+Text rules are in shards/text_rules.yaml; --text-rules overrides them."""
 
 INDEX_EPILOG = """\
 examples:
@@ -54,16 +56,16 @@ examples:
   mms-dist shards index corpus/ 's3://bucket/ron-{000..063}.tar' --lang ron --split train
   mms-dist shards index corpus/ 'pipe:ssh store cat /ron/dev.tar' --lang ron --split dev
 
-The tars hold audio (flac, wav, mp3, ogg, opus …) and a transcript (.json or .txt) per sample. They are not changed;
-audio of another rate is resampled (below 8 kHz it is left out), and text normalised, whenever it is read. Splits come
-from names (train-000.tar, dev.tar, val-3.tar) unless --split says otherwise."""
+The tars hold audio (flac, wav, mp3, ogg, opus …) and a transcript (.json or .txt) per sample. They are not changed:
+audio at other rates is resampled, and text is normalised, whenever they are read. Audio below 8 kHz is left out. Splits
+come from the names of the tars (train-000.tar, dev.tar, val-3.tar), unless --split is given."""
 
 
 def add_parser(subparsers: Any) -> argparse.ArgumentParser:
-    """Add `shards` and its own commands."""
+    """Add `shards` and its subcommands."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "shards",
-        help="recordings and transcripts to WebDataset shards; verify and inspect them",
+        help="build WebDataset shards from recordings and transcripts; verify and inspect them",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -77,7 +79,7 @@ def add_parser(subparsers: Any) -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run one of the commands; returns the exit status."""
+    """Run the subcommand and return the exit status."""
     status: int = args.run_shards(args)
     return status
 
@@ -97,7 +99,7 @@ def _add_build(commands: Any) -> None:
     parser = _add(commands, "build", help="build shards from a manifest or a folder of recordings", epilog=BUILD_EPILOG)
     parser.add_argument("source", type=Path, metavar="SOURCE", help="manifest (.tsv, .jsonl) or folder")
     parser.add_argument("output", type=Path, metavar="SHARDS", help="folder for <lang>/<split>-000000.tar")
-    _add_languages(parser, "build these only; a single one is also the language of what does not name its own")
+    _add_languages(parser, "build only these; a single one is also the language of rows or files that name none")
     parser.add_argument(
         "--only",
         nargs="+",
@@ -105,67 +107,86 @@ def _add_build(commands: Any) -> None:
         type=_no_path,
         default=[],
         metavar="CODE",
-        help="of all these, build now only those named here: a task of a job array has its part of them",
+        help="subset of these languages to build now, such as the share of one job array task",
     )
-    parser.add_argument("--audio-root", type=Path, metavar="DIR", help="where relative audio paths of a manifest start")
-    parser.add_argument("--dev-fraction", type=_fraction, default=0.1, metavar="F", help="of sentences (default 0.1)")
-    parser.add_argument("--test-fraction", type=_fraction, default=0.1, metavar="F", help="of sentences (default 0.1)")
+    parser.add_argument("--audio-root", type=Path, metavar="DIR", help="base folder for a manifest's relative paths")
     parser.add_argument(
-        "--min-seconds", type=positive, default=0.3, metavar="S", help="leave out shorter (default 0.3)"
+        "--dev-fraction", type=_fraction, default=0.1, metavar="F", help="fraction of sentences for dev (default 0.1)"
     )
-    parser.add_argument("--max-seconds", type=positive, default=30.0, metavar="S", help="leave out longer (default 30)")
-    parser.add_argument("--text-rules", type=Path, metavar="FILE", help="YAML laid over shards/text_rules.yaml")
+    parser.add_argument(
+        "--test-fraction", type=_fraction, default=0.1, metavar="F", help="fraction of sentences for test (default 0.1)"
+    )
+    _add_length_limits(parser)
+    parser.add_argument("--text-rules", type=Path, metavar="FILE", help="YAML that overrides shards/text_rules.yaml")
     parser.add_argument("--skip-missing-audio", action="store_true", help="leave out and count missing recordings")
     parser.add_argument(
         "--skip-bad-rows",
         action="store_true",
-        help="leave out and count, by reason and line, what can not be read of a manifest or of transcripts",
+        help="leave out invalid manifest rows and transcripts, and count them by reason and line",
     )
-    parser.add_argument("--shard-utterances", type=count, default=1000, metavar="N", help="per tar (default 1000)")
-    parser.add_argument("--shard-mib", type=count, default=256, metavar="N", help="per tar, about (default 256)")
+    parser.add_argument(
+        "--shard-utterances",
+        type=count,
+        default=1000,
+        metavar="N",
+        help="maximum number of utterances per tar (default 1000)",
+    )
+    parser.add_argument(
+        "--shard-mib", type=count, default=256, metavar="N", help="approximate size of a tar in MiB (default 256)"
+    )
     _add_workers(parser)
-    parser.add_argument("--force", action="store_true", help="build again what is unchanged, or damaged")
-    parser.add_argument("--dry-run", action="store_true", help="show what would be built; write and decode nothing")
+    parser.add_argument("--force", action="store_true", help="rebuild languages even if they are unchanged")
+    parser.add_argument("--dry-run", action="store_true", help="show what would be built, but write and decode nothing")
     parser.set_defaults(run_shards=_build)
 
 
 def _add_index(commands: Any) -> None:
-    parser = _add(commands, "index", help="index WebDataset tars that were made elsewhere", epilog=INDEX_EPILOG)
-    parser.add_argument("shards", type=Path, metavar="SHARDS", help="folder whose <lang>/index.json is written")
+    parser = _add(commands, "index", help="index WebDataset tars from other tools", epilog=INDEX_EPILOG)
+    parser.add_argument("shards", type=Path, metavar="SHARDS", help="folder to write <lang>/index.json in")
     parser.add_argument("tars", nargs="*", metavar="TAR", help="paths, URLs or pipe:commands; {000..063} is expanded")
-    _add_languages(parser, "of the TARs that are named; without any, index these only (default: all)")
-    parser.add_argument("--split", choices=("train", "dev", "test"), help="of all of them (default: from their names)")
+    _add_languages(parser, "the language of the given TARs; without TARs, index only these (default: all)")
     parser.add_argument(
-        "--text-field", metavar="NAME", help="of the .json (default: text, sentence, transcript … or .txt)"
+        "--split", choices=("train", "dev", "test"), help="split of all the tars (default: from their names)"
     )
-    parser.add_argument("--text-rules", type=Path, metavar="FILE", help="YAML laid over shards/text_rules.yaml")
-    parser.add_argument("--keep-text", action="store_true", help="the text is normalised already: take it as it is")
     parser.add_argument(
-        "--min-seconds", type=positive, default=0.3, metavar="S", help="leave out shorter (default 0.3)"
+        "--text-field",
+        metavar="NAME",
+        help="key of the transcript in .json files (default: text, sentence, transcript … or the .txt file)",
     )
-    parser.add_argument("--max-seconds", type=positive, default=30.0, metavar="S", help="leave out longer (default 30)")
-    parser.add_argument("--force", action="store_true", help="index again what has an index")
+    parser.add_argument("--text-rules", type=Path, metavar="FILE", help="YAML that overrides shards/text_rules.yaml")
+    parser.add_argument("--keep-text", action="store_true", help="do not normalise the text")
+    _add_length_limits(parser)
+    parser.add_argument("--force", action="store_true", help="replace existing indexes")
     _add_workers(parser)
-    parser.add_argument("--dry-run", action="store_true", help="show what would be indexed; write nothing")
+    parser.add_argument("--dry-run", action="store_true", help="show what would be indexed, but write nothing")
     parser.set_defaults(run_shards=_index)
 
 
 def _add_verify(commands: Any) -> None:
-    parser = _add(commands, "verify", help="check sums, every sample, labels against frames, and splits")
+    parser = _add(commands, "verify", help="check checksums, every sample, label lengths and splits")
     _add_shards_and_languages(parser)
     _add_workers(parser)
     parser.set_defaults(run_shards=_verify)
 
 
 def _add_inspect(commands: Any) -> None:
-    parser = _add(commands, "inspect", help="show hours, lengths, vocabulary and what was left out")
+    parser = _add(commands, "inspect", help="show hours, lengths, vocabulary and left-out utterances")
     _add_shards_and_languages(parser)
     parser.set_defaults(run_shards=_inspect)
 
 
 def _add_shards_and_languages(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("shards", metavar="SHARDS", help="folder or URL with <lang>/index.json")
-    _add_languages(parser, "these languages only")
+    _add_languages(parser, "only these languages")
+
+
+def _add_length_limits(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--min-seconds", type=positive, default=0.3, metavar="S", help="leave out shorter utterances (default 0.3)"
+    )
+    parser.add_argument(
+        "--max-seconds", type=positive, default=30.0, metavar="S", help="leave out longer utterances (default 30)"
+    )
 
 
 def _add_languages(parser: argparse.ArgumentParser, help: str) -> None:
@@ -178,19 +199,19 @@ def _add_languages(parser: argparse.ArgumentParser, help: str) -> None:
         type=_no_path,
         default=[],
         metavar="CODE",
-        help=f"{help}; as ron ita or ron,ita",
+        help=f"{help}; for example ron ita or ron,ita",
     )
 
 
 def _no_path(text: str) -> str:
-    if "/" in text or os.path.isfile(text):  # meant for SOURCE or SHARDS
+    if "/" in text or os.path.isfile(text):  # meant as SOURCE or SHARDS
         raise argparse.ArgumentTypeError(f"found {text!r}, expected language codes; write paths before --lang")
     return text
 
 
 def _add_workers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--workers", type=count, default=os.cpu_count() or 1, metavar="N", help="processes (default: cores)"
+        "--workers", type=count, default=os.cpu_count() or 1, metavar="N", help="processes (default: number of cores)"
     )
 
 
@@ -205,10 +226,10 @@ def _fraction(text: str) -> float:
 
 
 def rows_to_build(args: argparse.Namespace) -> SourceRows:
-    """What is to be built, and all else that the source holds.
+    """Return the rows to build, and what else the source holds.
 
     Raises:
-        ShardsError: the source cannot be read, or does not have what was asked for.
+        ShardsError: the source cannot be read, or lacks a requested language.
     """
     from shards.errors import SourceError
     from shards.manifest import read_manifest
@@ -216,18 +237,21 @@ def rows_to_build(args: argparse.Namespace) -> SourceRows:
 
     language = args.languages[0] if len(args.languages) == 1 else None
     if args.dev_fraction + args.test_fraction >= 1:
-        raise SourceError("--dev-fraction and --test-fraction leave nothing to train on: their sum must be below 1")
+        raise SourceError(
+            f"--dev-fraction {args.dev_fraction} and --test-fraction {args.test_fraction} leave nothing to train on",
+            fix="lower them so that their sum is below 1",
+        )
     if args.min_seconds > args.max_seconds:
         raise SourceError(f"--min-seconds {args.min_seconds} is above --max-seconds {args.max_seconds}")
     if os.path.isdir(args.source):
         if args.audio_root:
-            raise SourceError(f"--audio-root is for manifests, and {args.source} is a folder", fix="leave it out")
+            raise SourceError(f"--audio-root is for manifests, but {args.source} is a folder", fix="leave it out")
         rows = read_folder(args.source, language=language, skip_bad_rows=args.skip_bad_rows, ignore=args.output)
     else:
         rows = read_manifest(
             args.source, language=language, audio_root=args.audio_root, skip_bad_rows=args.skip_bad_rows
         )
-    # --only comes second: a single language in it is not that of what does not name its own.
+    # --only comes second: a single language in it does not apply to rows that name none.
     for flag, codes in (("--lang", args.languages), ("--only", args.only)):
         found = sorted(rows.languages)
         for code in codes:
@@ -237,11 +261,11 @@ def rows_to_build(args: argparse.Namespace) -> SourceRows:
     return rows
 
 
-def _not_in_source(asked: str, code: str, source: Path, found: list[str]) -> str:
+def _not_in_source(flag: str, code: str, source: Path, found: list[str]) -> str:
     from shards.errors import ShardsError, nearest
     from shards.schema import parse_language
 
-    message = f"{asked}: not in {source}{nearest(code, found)}; it has {', '.join(found)}"
+    message = f"{flag}: not in {source}{nearest(code, found)}; it has {', '.join(found)}"
     try:
         parse_language(code)
     except ShardsError as error:
@@ -294,7 +318,7 @@ def _build(args: argparse.Namespace) -> int:
     if report.failed:
         failed = "; ".join(report.failed.values())
         raise IncompleteBuildError(failed) if report.indexes else SourceError(failed)
-    say(console, f"look into them: mms-dist shards inspect {args.output}")
+    say(console, f"inspect them: mms-dist shards inspect {args.output}")
     return 0
 
 
@@ -332,7 +356,7 @@ def _index(args: argparse.Namespace) -> int:
                 note=lambda line: say(console, line),
             )
     if not indexes:
-        say(console, f"every language in {args.shards} has an index; --force makes them again")
+        say(console, f"every language in {args.shards} has an index; --force replaces them")
         return 0
     console.print(languages_table(indexes, console.width))
     print_drops(console, {code: index["drops"] for code, index in indexes.items()})

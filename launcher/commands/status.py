@@ -1,4 +1,4 @@
-"""`mms-dist status`: how a run is doing, on one screen, from the run's files and SLURM's word on its job."""
+"""`mms-dist status`: show a run's status on one screen, from the run's files and SLURM's view of its job."""
 
 import argparse
 import json
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mms_dist.inspection.run_status import RunStatus
 
 OVER = ("finished", "incomplete", "failed", "stalled")
-"""States that a job which SLURM has forgotten explains no further."""
+"""Final states. For these, a job that SLURM has forgotten adds nothing."""
 
 EPILOG = """\
 examples:
@@ -23,33 +23,33 @@ examples:
   watch --color mms-dist status runs/mms-300m
   mms-dist status runs/mms-300m --json | jq '.state, .eta_seconds'
 
-The run may be going on, anywhere that shares its folder, or its job (`mms-dist submit`) may be waiting to begin it:
-nothing is written or locked there.
-`mms-dist report` has a line and a curve for every language."""
+The run may be in progress on any machine that shares its directory, or its job (`mms-dist submit`) may still be queued.
+Nothing in the directory is written or locked.
+`mms-dist report` shows every language, with learning curves."""
 
 
 def add_parser(subparsers: Any) -> None:
-    """Declare the command."""
+    """Add the command's parser."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "status",
-        help="tell how a run is doing: state, languages, rate, time left, checkpoints, restarts",
-        description="Tell how a run is doing, while it goes on, waits to go on, or is over.",
+        help="show a run's status: state, languages, speed, time left, checkpoints, restarts",
+        description="Show the status of a run that is queued, running, interrupted or finished.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("run", metavar="RUN", help="the run's folder (run.directory of its configuration)")
-    parser.add_argument("--json", action="store_true", help="print plain values")
+    parser.add_argument("run", metavar="RUN", help="run directory (run.directory in the configuration)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print where the run stands."""
+    """Print the run's status."""
     from launcher.slurm.submitted import submitted_jobs
     from mms_dist.inspection.run_status import read_standing
     from mms_dist.inspection.run_status_view import show
     from mms_dist.monitor.console import standard_console
 
     submitted = submitted_jobs(Path(args.run))
-    run_status, job = _with_its_job(read_standing(args.run, awaited=bool(submitted)), submitted)
+    run_status, job = _with_job(read_standing(args.run, awaited=bool(submitted)), submitted)
     if args.json:
         values = run_status.as_dict() | {"job": job.as_dict() if job else None}
         json.dump(values, sys.stdout, indent=2, ensure_ascii=False, allow_nan=False)
@@ -59,9 +59,11 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _with_its_job(run_status: "RunStatus", submitted: "Sequence[Submitted]") -> "tuple[RunStatus, Job | None]":
-    """What SLURM knows of the job that has the run, or is to have it next; and so whether a process on another machine
-    can be there."""
+def _with_job(run_status: "RunStatus", submitted: "Sequence[Submitted]") -> "tuple[RunStatus, Job | None]":
+    """Add what SLURM knows of the job that trains the run or will train it next.
+
+    This also shows whether a process on another machine can still be alive.
+    """
     from launcher.slurm.job import find_job
 
     trace, last = _trace(run_status), submitted[-1] if submitted else None
@@ -76,7 +78,7 @@ def _with_its_job(run_status: "RunStatus", submitted: "Sequence[Submitted]") -> 
 
 
 def _trace(run_status: "RunStatus") -> "Trace | None":
-    """Of the job that the last attempt was made in."""
+    """Return the trace of the job of the last attempt."""
     from launcher.slurm.job import Trace
 
     status = run_status.status
@@ -94,10 +96,10 @@ def _lines(run_status: "RunStatus", job: "Job | None") -> list[tuple[str, str]]:
 
 
 def _before_the_run(job: "Job", log: "Path | None") -> str:
-    """Where a run stands that has not begun."""
+    """Describe the job of a run that has not started."""
     if job.is_at_work:
-        return "it has not come so far as to begin the run"
+        return "it has not started the run yet"
     if job.is_known and not job.has_ended:
         return "the run waits for it"
-    why = ": its log says why" if log is not None and log.is_file() else ", and has printed nothing"
-    return f"{'it' if job.has_ended else 'if it has ended, it'} ended before the run had begun{why}"
+    why = ": its log says why" if log is not None and log.is_file() else ", and it printed nothing"
+    return f"{'it' if job.has_ended else 'if it has ended, it'} ended before the run started{why}"

@@ -1,4 +1,4 @@
-"""`mms-dist train`: train every language of a configuration; the same command again resumes."""
+"""`mms-dist train`: train every language of a configuration, or resume."""
 
 import argparse
 import contextlib
@@ -13,20 +13,20 @@ from mms_dist.errors import ExitCode, MmsDistError, PeerError, StoppedEarly
 ACCEPTS_SETTINGS = True
 
 EPILOG = """\
-Any setting of the configuration can be overridden with its dotted name:
+Override any setting of the configuration by its dotted name:
   mms-dist train --config configs/train/mms-300m.yaml --optim.lr 5e-4 --languages.ron.optim.steps 2000
 
-Run the same command again after an interruption, and it goes on. Ctrl-C (or SIGTERM, SIGUSR1) saves every language
-at the end of the round and exits with 75; a second Ctrl-C ends at once. Before the first round, whatever the start
-waits for, it ends within five seconds: there is nothing to save yet.
+After an interruption, run the same command again to resume. Ctrl-C (or SIGTERM, SIGUSR1) saves every language at the
+end of the round and exits with 75; a second Ctrl-C ends at once. Before the first round there is nothing to save, and
+the command ends within five seconds, whatever it is waiting for.
 
-On several processes and machines, with the same settings and the same result (configs/accelerate/):
+To train on several processes and machines with the same settings and the same result (configs/accelerate/):
   accelerate launch --config_file configs/accelerate/one_node_8gpu.yaml -m launcher.train --config FILE
 
-exit status: 0 finished · 1 failed · 2 something in the configuration, data or base to fix · 65 incomplete: languages
-are in quarantine or could not be scored (`mms-dist report RUN` says which and why); fix that before you start again ·
-70 automatic restarts make no progress · 75 stopped, resumable · 130 ended at once by a second Ctrl-C. RUN/status.json
-says the same, as launchers mask it."""
+exit status: 0 finished · 1 failed · 2 the configuration, data or base needs a fix · 65 incomplete: languages are in
+quarantine or could not be scored (`mms-dist report RUN` shows which and why); fix that before you start again · 70
+automatic restarts make no progress · 75 stopped, resumable · 130 ended at once by a second Ctrl-C. Launchers hide the
+exit status; RUN/status.json records it."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -37,8 +37,10 @@ def add_parser(subparsers: Any) -> None:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--config", required=True, metavar="FILE", help="configuration, see configs/train/")
-    parser.add_argument("--dry-run", action="store_true", help="check the configuration and shards, print, and stop")
+    parser.add_argument("--config", required=True, metavar="FILE", help="configuration file, see configs/train/")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="check and print the configuration and shards, then stop"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -56,7 +58,9 @@ def run(args: argparse.Namespace) -> int:
     note = partial(_note_early_end, Path(config.run.directory))
     with StopFlag(note) as stop:
         try:
-            from mms_dist.training.run import train  # imports torch: on a cold file system there is time for a signal
+            from mms_dist.training.run import (
+                train,
+            )  # importing torch takes long on a cold file system, and a signal may come
 
             outcome = train(config, stop_requested=stop.is_set, at_first_round=stop.first_round)
         except StoppedEarly:
@@ -64,14 +68,14 @@ def run(args: argparse.Namespace) -> int:
             print(STOPPED_EARLY.decode(), end="", file=sys.stderr)
             return ExitCode.PREEMPTED
         except PeerError as error:
-            if error.exit_code == ExitCode.PREEMPTED:  # another rank was stopped, perhaps before the run was opened
+            if error.exit_code == ExitCode.PREEMPTED:  # another rank was stopped, maybe before the run was opened
                 note(ExitCode.PREEMPTED)
             raise
     return _exit_status(outcome, Path(config.run.directory))
 
 
 def _exit_status(outcome: str, directory: Path) -> int:
-    """The first process says on standard error what is wrong with a run that has come to its end."""
+    """Return the exit status; for a run that ended incomplete or failed, rank 0 prints the reason."""
     from mms_dist.errors import ExitCode
     from mms_dist.training.attempts import RunState, read_status
 
@@ -84,16 +88,16 @@ def _exit_status(outcome: str, directory: Path) -> int:
 
 
 def _is_first() -> bool:
-    """Whether this is the rank that keeps the run's status."""
+    """Return whether this rank writes the run's status."""
     return os.environ.get("RANK", "0") in ("", "0")
 
 
 def _note_early_end(directory: Path, status: int) -> None:
-    """In the run's status, on the rank that keeps it."""
+    """Record the early end in the run's status, on the rank that writes it."""
     from mms_dist.training.stopped import note_stopped
 
     if _is_first():
-        with contextlib.suppress(MmsDistError):  # it must not keep the process from ending
+        with contextlib.suppress(MmsDistError):  # an error must not keep the process from ending
             note_stopped(directory, exit_code=status, processes=int(os.environ.get("WORLD_SIZE") or 1))
 
 

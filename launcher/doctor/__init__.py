@@ -1,4 +1,5 @@
-"""What could keep a run from working, found before it is started: all of it at once, each with its fix.
+"""Find everything that could keep a run from working before it is started, each problem with its fix.
 
-`examination` looks at one machine, `meeting` and `together` at all of a job; `checks/` has one check in each file.
+`examination` checks one machine; `rendezvous` and `together` check all machines of a job. `checks/` has one check per
+file.
 """

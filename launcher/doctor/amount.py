@@ -1,8 +1,8 @@
-"""Bytes in words."""
+"""Format a number of bytes."""
 
 
 def amount(count: float) -> str:
-    """`5.8 MiB`, `1.4 GiB`, `320 GiB`, `nothing`."""
+    """Return `5.8 MiB`, `1.4 GiB`, `320 GiB` or `nothing`."""
     if count == 0:
         return "nothing"
     gib = count / 2**30

@@ -1,4 +1,4 @@
-"""What is examined, and what the checks have learned of it for those after them."""
+"""What the checks run on, and what each check has found out for those after it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,28 +16,28 @@ if TYPE_CHECKING:
 
 @dataclass
 class Context:
-    """A configuration, where it is to run, and what is known of it; None: could not be found out."""
+    """A configuration, where it will run, and what the checks know about it; None means unknown."""
 
     path: str
     settings: Sequence[str]
     site: Site
     load: bool = False
-    """Load the base's weights, which takes their size in memory."""
+    """Whether to load the base's weights, which takes as much memory as they have."""
     config: "Config | None" = None
-    """With defaults in the place of what is wrong in it."""
+    """Invalid values are replaced by defaults."""
     base_is_sharded: bool = False
-    """By DeepSpeed, over all processes."""
+    """Whether DeepSpeed shards the base over all processes."""
     hardware: "Hardware | None" = None
-    """What every process has at least."""
+    """The least that every process has."""
     kept: "Kept | None" = None
-    """What a run that is to go on began with."""
+    """The hardware record of the run, if it is resumed."""
     shape: "BaseShape | None" = None
     loaded_base: str | None = None
-    """The name that checkpoints know the base by, if it was loaded."""
+    """Weights hash of the base, as recorded in checkpoints, if the base was loaded."""
     languages: "list[LanguageSummary]" = field(default_factory=list)
-    """Those that can be trained."""
+    """The languages that can be trained."""
     longest_seconds: float = 0.0
-    """Of an utterance that is trained on."""
+    """Duration of the longest training utterance."""
     directory_is_writable: bool = False
     identity: dict[str, str] = field(default_factory=dict)
-    """What must be the same on all machines, by name."""
+    """Values that must be the same on all machines, by name."""

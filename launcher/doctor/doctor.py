@@ -1,4 +1,4 @@
-"""The whole visit: this machine is examined, then the job's processes meet, and the first of them reports."""
+"""Run all checks: first on this machine, then together with the job's other processes. Rank 0 prints the report."""
 
 import os
 import socket
@@ -30,11 +30,11 @@ def preflight(
     memory_gib: float | None = None,
     script: str | None = None,
 ) -> Report:
-    """What can be seen from here of a run that is about to be submitted.
+    """Check from here a run that is about to be submitted.
 
     Args:
-        processes: on each machine; None: as many as this machine has GPUs.
-        memory_gib: of the device of a process.
+        processes: per machine; None: as many as this machine has GPUs.
+        memory_gib: memory of a process's device.
         script: text of the batch script.
     """
     site = site_of(os.environ, nodes=nodes, processes=processes, memory_gib=memory_gib, script=script)
@@ -42,32 +42,32 @@ def preflight(
 
 
 def visit(context: Context, *, timeout_seconds: float, tell: Callable[[Report], None]) -> int:
-    """Examine this machine and, with the others of its job, all of them; the first process tells.
+    """Check this machine and, with the other processes of its job, all machines; rank 0 calls `tell`.
 
     Returns:
-        The exit status: of the report, on every process.
+        The exit status of the report, the same on every process.
     """
     take_place(os.environ)
     host = socket.gethostname()
     findings = run_checks(context)
     if not context.site.here:
-        return _tell([Examined(host, findings)], tell)
+        return _report([Examined(host, findings)], tell)
     mine = Examined(host, findings, context.identity)
     notes, rendezvous = Notes(), None
     with notes.on("network"):
-        rendezvous = _meeting(timeout_seconds)
+        rendezvous = _join_rendezvous(timeout_seconds)
     if rendezvous is not None:
         return _with_others(mine, context, rendezvous, timeout_seconds, tell)
     if not notes.findings:
         notes.findings += _together(context, timeout_seconds, lambda _: None)
-    return _tell([_with(mine, notes.findings)], tell)
+    return _report([_with_findings(mine, notes.findings)], tell)
 
 
-def _meeting(timeout_seconds: float) -> "Meeting | None":
-    """With the other processes of this job; None if there are none.
+def _join_rendezvous(timeout_seconds: float) -> "Meeting | None":
+    """Join the other processes of this job; None if there are none.
 
     Raises:
-        CommError: the first of them cannot be reached.
+        CommError: rank 0 cannot be reached.
     """
     if os.environ.get("WORLD_SIZE", "1") == "1":
         return None
@@ -83,27 +83,27 @@ def _with_others(
     found = rendezvous.hear(RESULTS)
     if len(found) == rendezvous.world:
         rendezvous.tell(
-            GROUP, Examined(mine.host, _together(context, timeout_seconds, _if_it_hangs(mine, found, tell)))
+            GROUP, Examined(mine.host, _together(context, timeout_seconds, _report_on_hang(mine, found, tell)))
         )
         group = rendezvous.hear(GROUP)
-        everyone = [_with(one, group[rank].findings if rank in group else []) for rank, one in found.items()]
+        results = [_with_findings(one, group[rank].findings if rank in group else []) for rank, one in found.items()]
     else:
         first, *others = found.values()
-        everyone = [_with(first, [_absent(rendezvous.world, found, timeout_seconds)]), *others]
+        results = [_with_findings(first, [_missing_ranks(rendezvous.world, found, timeout_seconds)]), *others]
     if rendezvous.rank == 0:
-        code = _tell(everyone, tell)
+        code = _report(results, tell)
         rendezvous.end(code)
         return code
     return rendezvous.await_end(otherwise=ExitCode.FAILED)
 
 
-def _if_it_hangs(
+def _report_on_hang(
     mine: Examined, found: Mapping[int, Examined], tell: Callable[[Report], None]
 ) -> Callable[[Finding], None]:
-    """What the process that finds that another hangs does before all leave: it reports in place of the first."""
+    """Return what a process does when it finds that another one hangs: it reports in place of rank 0."""
 
     def report(finding: Finding) -> None:
-        _tell([_with(one, [finding] if one == mine else []) for one in found.values()], tell)
+        _report([_with_findings(one, [finding] if one == mine else []) for one in found.values()], tell)
         sys.stdout.flush()
 
     return report
@@ -118,22 +118,22 @@ def _together(context: Context, timeout_seconds: float, on_hang: Callable[[Findi
     return notes.findings
 
 
-def _absent(world: int, found: Mapping[int, Examined], timeout_seconds: float) -> Finding:
-    silent = [rank for rank in range(world) if rank not in found]
+def _missing_ranks(world: int, found: Mapping[int, Examined], timeout_seconds: float) -> Finding:
+    missing = [rank for rank in range(world) if rank not in found]
     return Finding(
         "network",
         FAILED,
-        f"{len(silent)} of {world} processes have said nothing for {timeout_seconds:g} s: rank "
-        f"{', '.join(map(str, silent))}",
-        "see that they were started, look at their own output, or allow more time with --timeout-seconds",
+        f"{len(missing)} of {world} processes have not reported within {timeout_seconds:g} s: rank "
+        f"{', '.join(map(str, missing))}",
+        "make sure that they were started, read their own output, or allow more time with --timeout-seconds",
     )
 
 
-def _with(one: Examined, findings: Sequence[Finding]) -> Examined:
+def _with_findings(one: Examined, findings: Sequence[Finding]) -> Examined:
     return replace(one, findings=[*one.findings, *findings])
 
 
-def _tell(everyone: Sequence[Examined], tell: Callable[[Report], None]) -> int:
-    report = merged(everyone)
+def _report(results: Sequence[Examined], tell: Callable[[Report], None]) -> int:
+    report = merged(results)
     tell(report)
     return report.exit_code

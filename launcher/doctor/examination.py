@@ -1,4 +1,4 @@
-"""All checks of one machine, one after the other, whatever they find."""
+"""Run all checks of one machine in order, whatever they find."""
 
 import importlib
 
@@ -24,11 +24,11 @@ CHECKS = {
     "processes": "processes",
     "lead time": "lead_time",
 }
-"""Name and module of every check; those that need what another finds out come after it."""
+"""Name and module of every check. A check comes after those whose results it needs."""
 
 
 def run_checks(context: Context) -> list[Finding]:
-    """Look at everything; what is learned on the way is in the subject afterwards."""
+    """Run every check. Checks store what they find out in `context`."""
     notes = Notes()
     for name, module in CHECKS.items():
         with notes.on(name):

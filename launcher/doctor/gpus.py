@@ -1,4 +1,4 @@
-"""The GPUs of this machine, each by itself and all together, within a bounded time: a broken one may never answer."""
+"""Try the GPUs of this machine, one by one and all together, with a time limit: a broken GPU may never respond."""
 
 import torch
 
@@ -11,7 +11,7 @@ from mms_dist.errors import DeviceError
 
 
 def try_all(count: int, notes: Notes) -> None:
-    """Compute on each GPU, and sum over all of them by NCCL as one process can; what fails is noted."""
+    """Compute on each GPU, and sum over all of them with NCCL from this one process; note what fails."""
     works = [_works(torch.device("cuda", number), notes) for number in range(count)]
     if count > 1 and all(works):
         _sum(count, notes)
@@ -32,21 +32,21 @@ def _works(device: torch.device, notes: Notes) -> bool:
 def _sum(count: int, notes: Notes) -> None:
     try:
         found = in_thread(lambda: sums_of_ones(count), longest_seconds=LONGEST_SECONDS, check=_nothing)
-        wrong = None if found == [count] * count else f"{count} ones make {found}"
+        wrong = None if found == [count] * count else f"the sum of {count} ones is {found}"
     except TimeoutError:
         wrong = f"no result within {LONGEST_SECONDS:.0f} s"
     except RuntimeError as error:
         wrong = one_line(error)
     if wrong is not None:
-        notes.fail(f"NCCL does not sum over the {count} GPUs of this machine ({wrong})", FIXES["cuda"])
+        notes.fail(f"NCCL cannot sum over the {count} GPUs of this machine ({wrong})", FIXES["cuda"])
 
 
 def sums_of_ones(count: int) -> list[float]:
-    """A one of every GPU, summed by NCCL, as each of them has it."""
+    """Sum a 1 from every GPU with NCCL, and return the sum on each GPU."""
     ones = [torch.ones(1, device=torch.device("cuda", number)) for number in range(count)]
     torch.cuda.nccl.all_reduce(ones)
     return [float(one) for one in ones]
 
 
 def _nothing() -> None:
-    """A signal ends the wait by itself."""
+    """Do nothing: a signal ends the wait by itself."""

@@ -1,4 +1,4 @@
-"""What the run that is examined is to compute on: what is found here, or what is said of machines elsewhere."""
+"""The hardware of the checked run: as found on this machine, or as the command line says for other machines."""
 
 import torch
 
@@ -8,7 +8,7 @@ from mms_dist.training.hardware import Hardware, assumed, facts_of_this_rank, pa
 
 
 def hardware_of(context: Context) -> Hardware:
-    """What every process has at least."""
+    """Return the least that every process has."""
     config, site = context.config, context.site
     assert config is not None
     sharded = context.base_is_sharded

@@ -1,6 +1,6 @@
-"""The processes of a job find each other, and hand what they have found to the first.
+"""The processes of a job find each other and send their findings to rank 0.
 
-They use the key-value store of the rendezvous and no collective: of this, unlike of those, one can say who is missing.
+They use the rendezvous key-value store and no collective: the store shows which rank is missing, a collective does not.
 """
 
 import json
@@ -17,18 +17,18 @@ from mms_dist.distributed.place import Place
 
 POLL_SECONDS = 0.05
 PATIENCE = 4
-"""Times that the first process may wait for others, and be waited for in turn."""
+"""How many timeouts the other ranks wait for rank 0, since rank 0 itself waits for others more than once."""
 _PREFIX = "doctor"
 _EXIT, _LEFT = f"{_PREFIX}/exit", f"{_PREFIX}/left"
 
 
 class Meeting:
-    """Everything that one process of a job says to the others before they can trust their network."""
+    """Exchange findings between the processes of a job before their network has been checked."""
 
     def __init__(self, timeout_seconds: float, environment: Mapping[str, str] | None = None) -> None:
         """
         Raises:
-            CommError: the first process cannot be reached.
+            CommError: rank 0 cannot be reached.
         """
         self._place = Place.of(os.environ if environment is None else environment)
         self._timeout_seconds = timeout_seconds
@@ -44,18 +44,18 @@ class Meeting:
         return self._place.world
 
     def tell(self, about: str, examined: Examined) -> None:
-        """Say what this process has found."""
+        """Publish the findings of this process."""
         self._store.set(f"{_PREFIX}/{about}/{self.rank}", json.dumps(asdict(examined)))
 
     def hear(self, about: str) -> dict[int, Examined]:
-        """What the others have found, by rank; without those that say nothing in time."""
+        """Return the findings by rank, without the ranks that do not report in time."""
         self._known = self._present(about)
         return {
             rank: Examined.from_plain(json.loads(self._store.get(f"{_PREFIX}/{about}/{rank}"))) for rank in self._known
         }
 
     def end(self, exit_code: int) -> None:
-        """The first process says with which code all end, and keeps the store for them until they know."""
+        """Publish the exit code from rank 0, and keep the store open until the other ranks have read it."""
         self._store.set(_EXIT, str(exit_code))
         self._await(
             [f"{_LEFT}/{rank}" for rank in self._known if rank != self.rank],
@@ -64,7 +64,7 @@ class Meeting:
         )
 
     def await_end(self, *, otherwise: int) -> int:
-        """The code with which all end, or `otherwise` if the first process says nothing in time."""
+        """Return the exit code that rank 0 publishes, or `otherwise` if it does not in time."""
         if not self._await([_EXIT], PATIENCE * self._timeout_seconds, lambda: "rank 0"):
             return otherwise
         code = int(self._store.get(_EXIT))
@@ -74,15 +74,15 @@ class Meeting:
     def _present(self, about: str) -> list[int]:
         keys = [f"{_PREFIX}/{about}/{rank}" for rank in range(self.world)]
 
-        def those_here() -> list[int]:
+        def present() -> list[int]:
             return [rank for rank, key in enumerate(keys) if self._store.check([key])]
 
         def missing() -> str:
-            return name_ranks(set(range(self.world)) - set(those_here()))
+            return name_ranks(set(range(self.world)) - set(present()))
 
         if self._await(keys, self._timeout_seconds, missing):
             return list(range(self.world))
-        return those_here()
+        return present()
 
     def _await(self, keys: list[str], seconds: float, whom: Callable[[], str]) -> bool:
         deadline, patience = time.monotonic() + seconds, self._place.patience(lambda: False)

@@ -1,4 +1,4 @@
-"""The findings of all machines as one: what all found is said once, and what only some found names them."""
+"""Merge the findings of all machines: those that all machines share appear once, the others name their machines."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -8,12 +8,12 @@ from typing import Any
 from launcher.doctor.finding import FAILED, OK, Finding
 from mms_dist.errors import ExitCode
 
-UNTOLD = "unknown"
+UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
 class Examined:
-    """One process's findings, and what must be the same on all machines."""
+    """One process's findings, and the values that must be the same on all machines."""
 
     host: str
     findings: list[Finding]
@@ -21,14 +21,14 @@ class Examined:
 
     @classmethod
     def from_plain(cls, values: Mapping[str, Any]) -> "Examined":
-        """The inverse of `asdict`."""
+        """Invert `asdict`."""
         findings = [Finding(**finding) for finding in values["findings"]]
         return cls(values["host"], findings, values["identity"])
 
 
 @dataclass(frozen=True)
 class Line:
-    """A finding, and who found it: empty if all did, or if the first speaks for them."""
+    """A finding, and the hosts that found it: empty if all did, or if rank 0 stands for all."""
 
     finding: Finding
     hosts: tuple[str, ...] = ()
@@ -36,7 +36,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Report:
-    """What there is to say."""
+    """The merged findings of all machines."""
 
     lines: list[Line]
     hosts: list[str]
@@ -50,7 +50,7 @@ class Report:
         return ExitCode.FAILED if self.count(FAILED) else ExitCode.DONE
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Return plain values for JSON."""
         return {
             "exit_code": self.exit_code,
             "hosts": self.hosts,
@@ -59,26 +59,26 @@ class Report:
 
 
 def merged(examined: Sequence[Examined]) -> Report:
-    """One report of what every process found. Where a check is well everywhere, the first process's words stand."""
+    """Merge the findings of all processes. If a check is ok everywhere, use rank 0's findings."""
     finders: dict[Finding, list[str]] = defaultdict(list)
     for one in examined:
         for finding in dict.fromkeys(one.findings):
             finders[finding].append(one.host)
     first = set(examined[0].findings)
     checks = list(dict.fromkeys(finding.check for one in examined for finding in one.findings))
-    unwell = {finding.check for finding in finders if finding.status != OK}
+    not_ok = {finding.check for finding in finders if finding.status != OK}
     lines = []
     for check in checks:
         for finding, hosts in finders.items():
             if finding.check != check or (finding.status == OK and finding not in first):
                 continue
-            everywhere = len(hosts) == len(examined) or (finding.status == OK and check not in unwell)
+            everywhere = len(hosts) == len(examined) or (finding.status == OK and check not in not_ok)
             lines.append(Line(finding, () if everywhere else tuple(dict.fromkeys(hosts))))
     return Report([*lines, *differences(examined)], list(dict.fromkeys(one.host for one in examined)))
 
 
 def differences(examined: Sequence[Examined]) -> list[Line]:
-    """What is not the same on all machines."""
+    """Return the values that differ between machines."""
     if len(examined) == 1:
         return []
     lines = []
@@ -86,20 +86,19 @@ def differences(examined: Sequence[Examined]) -> list[Line]:
     for name in names:
         found: dict[str, list[str]] = defaultdict(list)
         for one in examined:
-            found[one.identity.get(name, UNTOLD)].append(one.host)
+            found[one.identity.get(name, UNKNOWN)].append(one.host)
         if len(found) > 1:
-            told = "; ".join(f"{value} on {', '.join(dict.fromkeys(hosts))}" for value, hosts in found.items())
-            lines.append(Line(Finding("machines", FAILED, f"{name} differs: {told}", _FIXES.get(name, _INSTALL))))
+            values = "; ".join(f"{value} on {', '.join(dict.fromkeys(hosts))}" for value, hosts in found.items())
+            lines.append(Line(Finding("machines", FAILED, f"{name} differs: {values}", _FIXES.get(name, _INSTALL))))
     if not lines:
-        told = f"{len(examined)} processes agree on {', '.join(names)}"
-        lines.append(Line(Finding("machines", OK, told)))
+        lines.append(Line(Finding("machines", OK, f"{len(examined)} processes agree on {', '.join(names)}")))
     return lines
 
 
-_INSTALL = "use one environment on all machines: on a shared disk, or the same container"
+_INSTALL = "use the same environment on all machines: on a shared disk, or in one container image"
 _FIXES = {
-    "configuration": "let all machines read one file, and pass the same settings",
-    "base": "let all machines read one folder (model.base), or fetch the checkpoint again where it differs",
-    "shards": "let all machines read one folder (data.shards), or copy the shards again where they differ",
-    "mms-dist": "let all machines run one checkout or one installation",
+    "configuration": "use the same configuration file and the same settings on all machines",
+    "base": "use one shared folder (model.base) on all machines, or download the checkpoint again where it differs",
+    "shards": "use one shared folder (data.shards) on all machines, or copy the shards again where they differ",
+    "mms-dist": "use the same checkout or installation on all machines",
 }

@@ -1,4 +1,4 @@
-"""A report in a terminal: a line for each finding, its fix below it, and how many of which there are."""
+"""Print a report in a terminal: one line per finding, its fix below, and the totals."""
 
 from rich.console import Console
 from rich.table import Table
@@ -8,7 +8,7 @@ from launcher.doctor.finding import FAILED, NOT_CHECKED, OK, WARNING
 from launcher.doctor.report import Line, Report
 
 SHOWN = 8
-"""Findings of one check and status: with 1,000 languages there may be 1,000 of a kind."""
+"""Most findings shown per check and status: 1,000 languages can have 1,000 of one kind."""
 _MARKS = {
     OK: ("ok", "green"),
     WARNING: ("warn", "bold yellow"),
@@ -33,21 +33,21 @@ def show(report: Report, console: Console) -> None:
     for (check, status), count in counts.items():
         if count > SHOWN:
             console.print(f"  … and {count - SHOWN:,} more of {check} ({status}); --json has all", highlight=False)
-    console.print(_sum(report))
+    console.print(_totals(report))
 
 
 def _add(table: Table, line: Line) -> None:
     finding = line.finding
     mark, style = _MARKS[finding.status]
-    told = Text(finding.found, style="dim" if finding.status == NOT_CHECKED else "")
+    text = Text(finding.found, style="dim" if finding.status == NOT_CHECKED else "")
     if line.hosts:
-        told = Text.assemble((f"{', '.join(line.hosts)}: ", "cyan"), told)
+        text = Text.assemble((f"{', '.join(line.hosts)}: ", "cyan"), text)
     if finding.fix:
-        told.append(f"\n→ {finding.fix}", style="cyan")
-    table.add_row(Text(mark, style=style), finding.check, told)
+        text.append(f"\n→ {finding.fix}", style="cyan")
+    table.add_row(Text(mark, style=style), finding.check, text)
 
 
-def _sum(report: Report) -> Text:
+def _totals(report: Report) -> Text:
     failed, warnings = report.count(FAILED), report.count(WARNING)
     machines = "" if len(report.hosts) == 1 else f" on {len(report.hosts)} machines"
     warned = f", {warnings} {'warning' if warnings == 1 else 'warnings'}" if warnings else ""

@@ -1,4 +1,4 @@
-"""Where a run is to be: on how many machines, with how many processes on each, and whether this is one of them."""
+"""Where a run will be: the number of machines and processes, and whether this is one of the machines."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,26 +8,26 @@ from launcher.slurm.environment import ClusterPlace
 
 @dataclass(frozen=True)
 class Site:
-    """The machines of a run, as far as they are known."""
+    """The machines of a run, as far as known."""
 
     nodes: int = 1
     processes: int | None = None
-    """On each of them; None: one for each GPU, and one where there is none."""
+    """Processes per machine; None: one per GPU, or one without GPUs."""
     here: bool = True
-    """The run is to be on this machine, so that its devices, memory and network tell something."""
+    """Whether the run will use this machine, so that its devices, memory and network matter."""
     memory_gib: float | None = None
-    """Of the device of a process; None: what is found here."""
+    """Memory of a process's device; None: as found here."""
     job: str | None = None
-    """The SLURM job around this process."""
+    """The SLURM job that this process runs in."""
     script: str | None = None
     """The text of the batch script that is about to be submitted."""
 
     def on_each(self, gpus: int) -> int:
-        """Processes on a machine with so many GPUs."""
+        """Return the number of processes on a machine with `gpus` GPUs."""
         return self.processes or max(1, gpus)
 
     def world(self, gpus: int) -> int:
-        """Processes of the whole run."""
+        """Return the number of processes of the whole run."""
         return self.nodes * self.on_each(gpus)
 
 
@@ -39,16 +39,16 @@ def site_of(
     memory_gib: float | None = None,
     script: str | None = None,
 ) -> Site:
-    """From what the command line says, and else from the launcher or the SLURM job around this process.
+    """Build a site from the command line, or else from the launcher or SLURM job that this process runs in.
 
-    Machines that are counted on the command line are others than this one, unless a job of SLURM is around.
+    `nodes` from the command line means other machines than this one, unless this is a SLURM job.
 
     Raises:
-        ConfigError: SLURM's variables cannot be understood.
+        ConfigError: SLURM's variables cannot be parsed.
     """
     job = environment.get("SLURM_JOB_ID")
     here = nodes is None or job is not None
-    if "WORLD_SIZE" in environment:  # this is one of the run's own processes
+    if "WORLD_SIZE" in environment:  # a launcher started this process
         on_each = int(environment.get("LOCAL_WORLD_SIZE", 1))
         return Site(int(environment["WORLD_SIZE"]) // on_each, on_each, here, memory_gib, job, script)
     if job is not None:

@@ -1,4 +1,4 @@
-"""The tasks that `srun` has started: what they must know to meet as the processes of a launcher do."""
+"""Give tasks that `srun` started the environment that a launcher gives its processes."""
 
 from collections.abc import MutableMapping
 
@@ -6,7 +6,7 @@ from launcher.slurm.environment import ClusterPlace, expand_hosts
 
 
 def take_place(environment: MutableMapping[str, str]) -> None:
-    """Tell one of several tasks that `srun` started of the others, as a launcher tells its processes."""
+    """Set the rank, world size and rendezvous address of one of several tasks started by `srun`, like a launcher."""
     tasks = environment.get("SLURM_STEP_NUM_TASKS", "1")
     if "WORLD_SIZE" in environment or "SLURM_PROCID" not in environment or tasks == "1":
         return

@@ -1,4 +1,4 @@
-"""Running on a SLURM cluster: where this machine stands in a job, and what becomes of the job when a run has ended.
+"""Run on a SLURM cluster: find this machine's place in a job, and decide whether to requeue the job after a run.
 
-Imports nothing heavy: it runs on login nodes, and beside every launcher.
+Nothing here imports heavy packages: it runs on login nodes, and beside every launcher.
 """

@@ -1,13 +1,13 @@
-"""What the batch script asks before it starts a run and after the run has ended.
+"""Called by the batch script before a run starts and after it has ended.
 
     python -m launcher.slurm.batch begin --script TEXT CONFIG [--section.setting VALUE …]
     python -m launcher.slurm.batch end --before JSON [--warned] CONFIG [--section.setting VALUE …]
 
-`begin` prints the run's status as it was, for `end`, and on standard error what is to be known about the job. `end`
-says what becomes of the job; its exit status: 0 done, 75 requeue, anything else give up (65: some languages are in
-quarantine).
+`begin` prints the run's current status, which is passed to `end`, and information about the job on standard error.
+`end` decides what happens to the job. Its exit status: 0 done, 75 requeue, anything else give up (65: some languages
+are in quarantine).
 
-TEXT is the batch script's own, and not its path: the script lies in a folder of slurmd, which a container need not see.
+TEXT is the text of the batch script and not its path: slurmd keeps the script in a folder that a container may not see.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from mms_dist.training.attempts import Status, read_status
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one of the two."""
+    """Run `begin` or `end`."""
     settings, others = split_settings(arguments)
     parser = argparse.ArgumentParser(prog="launcher.slurm.batch", description=__doc__)
     parser.add_argument("when", choices=("begin", "end"))
@@ -44,27 +44,27 @@ def main(arguments: Sequence[str]) -> int:
         directory, config = read_run([args.config, *settings])
         if args.when == "begin":
             return _begin(place, directory, args.script)
-        before = json.loads(args.before.splitlines()[-1])  # a container may greet first
-        was = Status(**before) if before else None
-        return _end(place, directory, config, was, warned=args.warned)
+        before = json.loads(args.before.splitlines()[-1])  # a container may print a greeting first
+        earlier = Status(**before) if before else None
+        return _end(place, directory, config, earlier, warned=args.warned)
     except MmsDistError as error:
-        _say(f"error: {error}")
+        _log(f"error: {error}")
         return error.exit_code
 
 
 def _begin(place: ClusterPlace, directory: Path, script: str) -> int:
-    again = f", started again {place.restarts} times" if place.restarts else ""
-    where = f"{place.machines} machines ({' '.join(place.hosts)}), which meet at {place.host}:{place.port}"
-    _say(f"job {place.job}{again}, on {where if place.machines > 1 else place.host}; run {directory}")
+    restarts = f", restarted {place.restarts} times" if place.restarts else ""
+    where = f"{place.machines} machines ({' '.join(place.hosts)}), rendezvous at {place.host}:{place.port}"
+    _log(f"job {place.job}{restarts}, on {where if place.machines > 1 else place.host}; run {directory}")
     lead_seconds = lead_of_script(script)
     if lead_seconds is None:
-        _say(
-            "how long before the job's end SLURM warns it is not known: found no #SBATCH --signal=… in the batch "
-            "script, expected one such as --signal=B:USR1@600"
+        _log(
+            "it is unknown how long before the time limit SLURM warns the job: found no #SBATCH --signal=… in the "
+            "batch script, expected one such as --signal=B:USR1@600"
         )
     elif lead := measured_lead_time(directory, lead_seconds):
-        _say(lead.advice)
-    take_refusal(directory)  # of an earlier start of this job
+        _log(lead.advice)
+    take_refusal(directory)  # discard one from an earlier start of this job
     status = read_status(directory)
     print(json.dumps(asdict(status) if status else None))
     return 0
@@ -76,7 +76,7 @@ def _end(place: ClusterPlace, directory: Path, config: Config, before: Status | 
         read_progress(directory, place.job),
         job=place.job,
         restarts=place.restarts,
-        # What the run had come to before this start counts as well: SLURM may have requeued without asking us.
+        # Steps from before this start count too: SLURM may have requeued the job without calling this.
         steps=max((each.steps or 0 for each in (before, outcome) if each), default=0),
     )
     verdict = decide(
@@ -90,13 +90,13 @@ def _end(place: ClusterPlace, directory: Path, config: Config, before: Status | 
         write_progress(directory, progress)
     except TrainingError as error:
         if verdict.action is Action.REQUEUE and outcome is None:
-            raise  # nothing can be written there, which is for a person
-        _say(f"the count of restarts could not be kept: {error}")
-    _say(f"{verdict.action.value}: {verdict.reason}")
+            raise  # the run directory is not writable, which needs manual action
+        _log(f"could not save the count of restarts: {error}")
+    _log(f"{verdict.action.value}: {verdict.reason}")
     return verdict.exit_code
 
 
-def _say(line: str) -> None:
+def _log(line: str) -> None:
     print(f"mms-dist: {line}", file=sys.stderr, flush=True)
 
 

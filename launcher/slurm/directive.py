@@ -1,6 +1,6 @@
-"""A line `#SBATCH …` of a batch script, with the options that sbatch finds in it.
+"""Read the options in a line `#SBATCH …` of a batch script as sbatch does, and write such a line.
 
-Written down from what sbatch 22.05 does with such lines; `tests/slurm/test_directives.py` asks it.
+This follows sbatch 22.05; `tests/slurm/test_directives.py` compares with sbatch itself.
 """
 
 import re
@@ -9,7 +9,7 @@ from mms_dist.errors import ConfigError
 
 MARK = "#SBATCH"
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-"""Of an option, in full."""
+"""A long option name."""
 SHORT = {
     "A": "account",
     "C": "constraint",
@@ -35,7 +35,7 @@ SHORT = {
     "w": "nodelist",
     "x": "exclude",
 }
-"""Options with a value that have a letter, too."""
+"""One-letter forms of options with a value."""
 SHORT_FLAGS = {"H": "hold", "O": "overcommit", "s": "oversubscribe"}
 
 _LONG = re.compile(rf"--(?P<name>{NAME.pattern})(?:=(?P<value>.*))?")
@@ -43,16 +43,16 @@ _PLAIN = re.compile(r"[\w@%+=:,./*|&()[\]-]+")
 
 
 def read_directive(line: str) -> list[tuple[str, str]]:
-    """The options of a line that begins with `MARK`, by their long names; the value of a mere flag is empty.
+    """Return the options in a line that begins with `MARK`, by their long names; a flag's value is empty.
 
     Raises:
-        ConfigError: there is something in it that is no option.
+        ConfigError: the line contains something that is not an option.
     """
     words = _words(line.removeprefix(MARK))
     options: list[tuple[str, str | None]] = []
     for at, word in enumerate(words):
         if at and word[0] != "-" and options[-1][1] is None:
-            options[-1] = (options[-1][0], word)  # the value of the word before
+            options[-1] = (options[-1][0], word)  # the value of the previous option
         elif match := _LONG.fullmatch(word):
             options.append((match["name"], match["value"]))
         elif word in [f"-{letter}" for letter in SHORT_FLAGS]:
@@ -61,20 +61,23 @@ def read_directive(line: str) -> list[tuple[str, str]]:
             options.append((SHORT[word[1]], word[2:] or None))
         else:
             raise ConfigError(
-                f"batch script: found {word!r} in the line {line.strip()!r}, expected options of sbatch in full, "
-                f"such as {MARK} --partition=gpu"
+                f"batch script: found {word!r} in the line {line.strip()!r}, expected long sbatch options, such as "
+                f"{MARK} --partition=gpu"
             )
     return [(name, value or "") for name, value in options]
 
 
 def write_directive(name: str, value: str) -> str:
-    """The line that gives a job one option."""
+    """Return the line that sets one option."""
     return f"{MARK} --{name}={_quoted(value)}" if value else f"{MARK} --{name}"
 
 
 def _words(text: str) -> list[str]:
-    """As sbatch splits a line: quotes of either kind hold words together, a backslash makes the next character plain
-    in them as well, and a # begins a comment wherever it is not quoted."""
+    """Split a line as sbatch does.
+
+    Single and double quotes keep words together, a backslash escapes the next character, also inside quotes, and an
+    unquoted # starts a comment.
+    """
     words: list[str] = []
     word, quote, is_plain = "", "", False
     for character in text:
@@ -94,12 +97,12 @@ def _words(text: str) -> list[str]:
         else:
             word += character
     if quote:
-        raise ConfigError(f"batch script: found {quote} without another in the line {(MARK + text).strip()!r}")
+        raise ConfigError(f"batch script: unclosed {quote} in the line {(MARK + text).strip()!r}", fix="close it")
     return [each for each in [*words, word] if each]
 
 
 def _quoted(value: str) -> str:
-    """As sbatch reads it; bash never sees it."""
+    """Quote a value the way sbatch reads it; bash never sees it."""
     if _PLAIN.fullmatch(value):
         return value
     return '"' + re.sub(r'(["\\])', r"\\\1", value) + '"'

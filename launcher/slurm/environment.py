@@ -1,4 +1,4 @@
-"""Where this machine stands in a SLURM job, from what SLURM has set in the environment and from nothing else."""
+"""Find this machine's place in a SLURM job from SLURM's environment variables alone."""
 
 import re
 from collections.abc import Mapping
@@ -8,13 +8,13 @@ from launcher.slurm.gpus import gpus_of
 from mms_dist.errors import ConfigError
 
 FIRST_PORT, PORTS = 12_000, 20_000
-"""Rendezvous ports: below those that the kernel gives to outgoing connections (32,768 and up on Linux)."""
+"""Rendezvous ports, below the range that the kernel uses for outgoing connections (32,768 and up on Linux)."""
 PORTS_FURTHER = 7_919
 
 TASKS_PER_NODE = "MMS_DIST_TASKS_PER_NODE"
-"""What the batch script tells its steps of the job's `--ntasks-per-node`."""
+"""Set by the batch script for its steps: the job's `--ntasks-per-node`."""
 GPUS_ON_NODE = "MMS_DIST_GPUS_ON_NODE"
-"""What it tells them of the GPUs that the job has on the first machine, asked for or not."""
+"""Set by the batch script for its steps: the job's GPUs on the first machine, requested or not."""
 
 _BRACKETS = re.compile(r"\[([^\]]*)\]")
 
@@ -27,31 +27,33 @@ class ClusterPlace:
     hosts: tuple[str, ...]
     """Names of the job's machines, in SLURM's order."""
     machine: int
-    """This machine's number in `hosts`; 0 in the batch script, which runs on the first."""
+    """This machine's index in `hosts`; 0 in the batch script, which runs on the first."""
     processes_per_machine: int
     restarts: int
-    """How often SLURM has started this job again."""
+    """How many times SLURM has restarted this job."""
     unused_gpus: int = 0
-    """On a machine that the job has for itself (`--exclusive`): SLURM hides from its tasks what was not asked for."""
+    """GPUs of an exclusive machine (`--exclusive`) that the job did not request: SLURM hides them from its tasks."""
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> "ClusterPlace":
         """
         Raises:
-            ConfigError: this is no SLURM job, or one of several parts, or a variable of it cannot be understood.
+            ConfigError: this is not a SLURM job, it is a heterogeneous job, or a variable cannot be parsed.
         """
         if environment.get("SLURM_HET_SIZE", "1") != "1":
             raise ConfigError(
-                f"this is a heterogeneous job of {environment['SLURM_HET_SIZE']} parts, and each is told of its own "
-                "machines only: ask for one kind of machine (--constraint), or train on each kind in a job of its own"
+                f"this is a heterogeneous job of {environment['SLURM_HET_SIZE']} components, and each component only "
+                "knows its own machines",
+                fix="request one kind of machine (--constraint), or train on each kind in a separate job",
             )
         job = _number(environment, "SLURM_JOB_ID")
         hosts = tuple(expand_hosts(_text(environment, "SLURM_JOB_NODELIST")))
         machines = _number(environment, "SLURM_JOB_NUM_NODES", len(hosts))
         if machines != len(hosts):
             raise ConfigError(
-                f"SLURM_JOB_NUM_NODES is {machines}, and SLURM_JOB_NODELIST names {len(hosts)}: "
-                f"{environment['SLURM_JOB_NODELIST']}. Leave SLURM's variables as SLURM has set them"
+                f"SLURM_JOB_NUM_NODES is {machines}, but SLURM_JOB_NODELIST names {len(hosts)}: "
+                f"{environment['SLURM_JOB_NODELIST']}",
+                fix="do not change SLURM's variables",
             )
         machine = _number(environment, "SLURM_NODEID", 0)
         if machine >= machines:
@@ -71,35 +73,35 @@ class ClusterPlace:
 
     @property
     def processes(self) -> int:
-        """Ranks of the whole run."""
+        """The world size of the run."""
         return self.machines * self.processes_per_machine
 
     @property
     def host(self) -> str:
-        """Where the processes meet."""
+        """The rendezvous host."""
         return self.hosts[0]
 
     @property
     def port(self) -> int:
-        """Where on it: by the job's number, so that jobs that share a machine do not meet, and another one after every
-        restart, in case that one is taken. Every task of an array has a number of its own."""
+        """The rendezvous port. It depends on the job's number, so that jobs on one machine do not collide, and changes
+        with every restart, in case the port is taken. Every task of an array has its own job number."""
         return FIRST_PORT + (self.job + PORTS_FURTHER * self.restarts) % PORTS
 
 
 def expand_hosts(names: str) -> list[str]:
-    """`a[01-03,07],b-[1-2]-x[0-1]` as the names it stands for, in SLURM's order.
+    """Expand a list such as `a[01-03,07],b-[1-2]-x[0-1]` to host names, in SLURM's order.
 
     Raises:
-        ConfigError: that is no list of SLURM's.
+        ConfigError: `names` is not a SLURM host list.
     """
     hosts = [host for part in _split(names) for host in _expand(part)]
     if not hosts or not all(hosts):
-        raise ConfigError(f"found {names!r} for a list of machines, expected names such as node[01-04]")
+        raise ConfigError(f"found {names!r} as a list of machines, expected names such as node[01-04]")
     return hosts
 
 
 def _split(names: str) -> list[str]:
-    """At the commas that are in no brackets."""
+    """Split at the commas outside brackets."""
     return re.findall(r"(?:[^,\[\]]|\[[^\]]*\])+", names.strip())
 
 
@@ -123,10 +125,10 @@ def _numbers(ranges: str) -> list[str]:
 
 
 def _processes_per_machine(environment: Mapping[str, str], machines: int) -> int:
-    """One for every GPU that was asked for; without GPUs as many as `--ntasks-per-node` asked for.
+    """Return one process per requested GPU; without GPUs, `--ntasks-per-node`.
 
-    What was asked for of every machine comes first: a batch script that has its machine for itself is told of all GPUs
-    there, and only its steps are told of those that they have.
+    Options per machine take precedence: on an exclusive machine SLURM reports all GPUs to the batch script, and only
+    reports to the steps those that they have.
     """
     if per_node := environment.get("SLURM_GPUS_PER_NODE"):
         return gpus_of(per_node, "SLURM_GPUS_PER_NODE")
@@ -134,37 +136,34 @@ def _processes_per_machine(environment: Mapping[str, str], machines: int) -> int
         return _even_share(environment, gpus_of(total, "SLURM_GPUS"), machines)
     if environment.get("SLURM_GPUS_ON_NODE"):
         return _number(environment, "SLURM_GPUS_ON_NODE")
-    if numbers := environment.get("SLURM_STEP_GPUS"):  # all that some versions tell of `--gres=gpu:N`
+    if numbers := environment.get("SLURM_STEP_GPUS"):  # the only variable that some versions set for `--gres=gpu:N`
         return len(numbers.split(","))
-    # In a step SLURM's own variable tells of the step, which has one task on each machine.
+    # In a step SLURM's own variable describes the step, which has one task on each machine.
     name = TASKS_PER_NODE if environment.get(TASKS_PER_NODE) else "SLURM_NTASKS_PER_NODE"
     return max(1, _number(environment, name, 1))
 
 
 def _even_share(environment: Mapping[str, str], gpus: int, machines: int) -> int:
-    """Of a number of GPUs for the whole job, which SLURM deals out as it likes."""
+    """Divide a number of GPUs for the whole job, which SLURM may distribute unevenly."""
     share, rest = divmod(gpus, machines)
     given = _number(environment, "SLURM_GPUS_ON_NODE", share) if _is_step(environment) else share
     if rest or given != share:
-        where = f", of which {environment.get('SLURMD_NODENAME', 'this machine')} has {given}" if given != share else ""
+        where = f" ({given} of them on {environment.get('SLURMD_NODENAME', 'this machine')})" if given != share else ""
         raise ConfigError(
-            f"this job has {gpus} GPUs on {machines} machines{where}",
-            fix=(
-                "expected the same number on each, for as many processes: ask for them with --gpus-per-node instead of "
-                "--gpus"
-            ),
+            f"this job has {gpus} GPUs{where} on {machines} machines, expected the same number on each machine",
+            fix="request GPUs with --gpus-per-node instead of --gpus",
         )
     return share
 
 
 def _is_step(environment: Mapping[str, str]) -> bool:
-    """Whether this is a task that srun has started, and not the batch script."""
+    """Return whether this is a task that srun started, and not the batch script."""
     return "SLURM_STEP_NODELIST" in environment
 
 
 def _unused_gpus(environment: Mapping[str, str]) -> int:
-    asked = ("SLURM_GPUS_PER_NODE", "SLURM_GPUS", "SLURM_GPUS_ON_NODE", "SLURM_STEP_GPUS")
-    if not _is_step(environment) or any(environment.get(name) for name in asked):
+    requests = ("SLURM_GPUS_PER_NODE", "SLURM_GPUS", "SLURM_GPUS_ON_NODE", "SLURM_STEP_GPUS")
+    if not _is_step(environment) or any(environment.get(name) for name in requests):
         return 0
     return _number(environment, GPUS_ON_NODE, 0)
 
@@ -172,7 +171,9 @@ def _unused_gpus(environment: Mapping[str, str]) -> int:
 def _text(environment: Mapping[str, str], name: str) -> str:
     value = environment.get(name, "").strip()
     if not value:
-        raise ConfigError(f"found no {name}: this is to run inside a SLURM job. sbatch slurm/train.sbatch starts one")
+        raise ConfigError(
+            f"{name} is not set: this command runs only in a SLURM job", fix="start one with sbatch slurm/train.sbatch"
+        )
     return value
 
 
@@ -186,16 +187,16 @@ def _number(environment: Mapping[str, str], name: str, default: int | None = Non
 
 
 def array_task(environment: Mapping[str, str]) -> tuple[int, int]:
-    """Which of how many tasks of a job array this is, from 0; (0, 1) in a job that is no array.
+    """Return this task's index in its job array, from 0, and the number of tasks; (0, 1) outside an array.
 
     Raises:
-        ConfigError: the array has gaps, or a variable cannot be understood.
+        ConfigError: the array has gaps, or a variable cannot be parsed.
     """
     count = _number(environment, "SLURM_ARRAY_TASK_COUNT", 1)
     first, last = (_number(environment, f"SLURM_ARRAY_TASK_{name}", 0) for name in ("MIN", "MAX"))
     if count > 1 and last - first + 1 != count:
         raise ConfigError(
-            f"the job array has {count} tasks from {first} to {last}",
-            fix=f"expected a number for each: --array=0-{count - 1}",
+            f"the job array has {count} tasks from {first} to {last}, expected consecutive numbers",
+            fix=f"use --array=0-{count - 1}",
         )
     return _number(environment, "SLURM_ARRAY_TASK_ID", 0) - first, count

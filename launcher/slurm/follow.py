@@ -1,4 +1,4 @@
-"""What to type to follow a job, and to stop it."""
+"""Commands to follow and stop a job."""
 
 import getpass
 import shlex
@@ -12,7 +12,7 @@ PORT = 6006
 
 
 def follow_lines(submission: Submission, job: str, subject: JobSubject) -> list[str]:
-    """Lines of a purpose and a command."""
+    """Return lines of a purpose and its command."""
     lines = [("queue", f"squeue --jobs {job}"), ("log", f"tail -F {shlex.quote(str(submission.log(job)))}")]
     if submission.script == "train":
         lines += [("progress", f"mms-dist status {shlex.quote(str(subject.folder))}"), *_curves(subject.folder)]
@@ -23,7 +23,7 @@ def follow_lines(submission: Submission, job: str, subject: JobSubject) -> list[
 
 
 def _curves(run: Path) -> list[tuple[str, str]]:
-    """TensorBoard on the machine on which this is typed, seen in a browser elsewhere."""
+    """Return commands to run TensorBoard on this machine and view it in a browser elsewhere."""
     folder, here = shlex.quote(str(run / "tensorboard")), f"{getpass.getuser()}@{socket.gethostname()}"
     return [
         ("curves, here", f"tensorboard --logdir {folder} --port {PORT}"),

@@ -1,4 +1,4 @@
-"""What a job will take, before it is submitted: the plan of `mms-dist plan`, and how often the job will be started."""
+"""Predict a job before it is submitted: the plan from `mms-dist plan`, and the number of starts that it needs."""
 
 from math import ceil
 from pathlib import Path
@@ -24,11 +24,11 @@ def show_forecast(
     """Print the plan of a training job.
 
     Args:
-        speed: audio seconds that a process trains on in a second; None: what the run's last attempt was seen to do.
-        memory_gib: of a process's device.
+        speed: seconds of audio that a process trains on per second; None: as measured in the run's last attempt.
+        memory_gib: memory of a process's device.
 
     Raises:
-        MmsDistError, ShardsError: the run cannot be planned, so it could not be trained either.
+        MmsDistError, ShardsError: the run cannot be planned, and so could not be trained either.
     """
     from mms_dist.model.shape import BaseShape
     from mms_dist.planning.cluster import Cluster
@@ -51,7 +51,7 @@ def show_forecast(
 
 
 def measured_speed(run_directory: Path) -> float | None:
-    """Of one process in the run's last attempt; None if there was none that came so far."""
+    """Return the speed of one process in the run's last attempt; None if it was not measured."""
     from mms_dist.monitor.pace import read_pace
     from mms_dist.training.attempts import read_status
 
@@ -66,9 +66,9 @@ def _starts(makespan_seconds: float | None, submission: Submission, directory: P
     lines = []
     if makespan_seconds is not None:
         starts = max(1, ceil(makespan_seconds / (limit - lead)))
-        times = "one start" if starts == 1 else f"about {starts:,} starts; it goes back into the queue by itself"
+        times = "one start" if starts == 1 else f"about {starts:,} starts; the job requeues itself"
         lines.append(f"Time limit {submission.options['time']}: {times}.")
     measured = measured_lead_time(directory, lead) if lead else None
     if measured is not None:
-        lines.append(f"By the run so far, {measured.advice}.")
+        lines.append(f"Measured in this run: {measured.advice}.")
     return lines

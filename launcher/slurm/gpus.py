@@ -1,4 +1,4 @@
-"""Numbers of GPUs, as SLURM's options and variables write them."""
+"""Parse numbers of GPUs as written in SLURM's options and variables."""
 
 import re
 
@@ -9,13 +9,13 @@ _GRES = re.compile(r"(?:gres[:/])?gpu(?::(?P<kind>[^:,()]*[^\d:,()][^:,()]*))?(?
 
 
 def gpus_of(text: str, name: str) -> int:
-    """`8`, `a100:8` or `a100:4,h100:4` as a number.
+    """Return the number of GPUs in `8`, `a100:8` or `a100:4,h100:4`.
 
     Args:
-        name: of the option or variable that says so.
+        name: of the option or variable, for the error message.
 
     Raises:
-        ConfigError: it is none.
+        ConfigError: `text` is not a number of GPUs.
     """
     matches = [_COUNT.fullmatch(part.strip()) for part in text.split(",")]
     total = sum(int(match[1]) for match in matches if match)
@@ -25,13 +25,16 @@ def gpus_of(text: str, name: str) -> int:
 
 
 def gpus_of_gres(text: str) -> int | None:
-    """Those of `--gres=gpu:a100:8,nvme:1`; None if it asks for no GPU."""
+    """Return the number of GPUs in `--gres=gpu:a100:8,nvme:1`; None if it requests no GPU."""
     matches = [match for part in text.split(",") if (match := _GRES.fullmatch(part.strip()))]
     return sum(int(match["count"] or 1) for match in matches) if matches else None
 
 
 def other_gres(text: str, gpus: int) -> str:
-    """A list of `--gres` with `gpus` GPUs of the first kind that it names, or none of any, and what else it has."""
+    """Return a `--gres` list with `gpus` GPUs of the first kind that it names, and everything else unchanged.
+
+    With `gpus` 0 all GPUs are removed.
+    """
     parts: list[str] = []
     for part in text.split(","):
         match = _GRES.fullmatch(part.strip())

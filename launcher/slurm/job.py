@@ -1,4 +1,4 @@
-"""What SLURM knows of a job: whether it runs, waits or is gone, and where it prints."""
+"""Ask SLURM for a job's state and log file."""
 
 import os
 import re
@@ -15,38 +15,38 @@ AT_WORK = ("RUNNING", "SUSPENDED", "STOPPED", "SIGNALING", "RESIZING")
 WAITING = (PENDING, "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT")
 NOTHING = ("Unknown", "N/A", "(null)", "None", "")
 SKEW = timedelta(minutes=1)
-"""By which the clocks of two machines may differ."""
+"""How much the clocks of two machines may differ."""
 
 
 @dataclass(frozen=True)
 class Trace:
-    """What the files of a run tell of a job. SLURM uses numbers again, and another cluster has the same ones."""
+    """What the run's files record of a job. SLURM reuses job numbers, and other clusters use the same ones."""
 
     number: str
     seen: datetime
-    """When it was there already."""
+    """A time at which the job already existed."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A job, as SLURM remembers it: it does so for some minutes after its end."""
+    """A job as SLURM knows it. SLURM forgets a job some minutes after its end."""
 
     number: str
     state: str
-    """As SLURM has it: PENDING, RUNNING, COMPLETED, TIMEOUT …; UNKNOWN: it does not know of this job."""
+    """SLURM's state: PENDING, RUNNING, COMPLETED, TIMEOUT …; UNKNOWN if SLURM does not know the job."""
     reason: str | None = None
-    """Why it waits or ended, in SLURM's word; or why it is not known."""
+    """SLURM's reason for the state, or why the job is unknown."""
     nodes: str | None = None
     begins: str | None = None
-    """Of one that waits, the earliest or expected start."""
+    """The earliest or expected start of a pending job."""
     time: str = ""
-    """That it has run of its limit."""
+    """Elapsed time and time limit."""
     restarts: int = 0
     log: Path | None = None
 
     @property
     def is_at_work(self) -> bool:
-        """Whether its processes are there; it may be waiting to begin, or to begin again."""
+        """Whether its processes exist."""
         return self.state in AT_WORK
 
     @property
@@ -55,29 +55,29 @@ class Job:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether it is to begin, or to begin again."""
+        """Whether it is queued to start or restart."""
         return self.state in WAITING
 
     @property
     def has_ended(self) -> bool:
-        """Whether SLURM says so; one that is ending has."""
+        """Whether SLURM says that it has ended or is ending."""
         return self.is_known and not self.is_at_work and not self.is_waiting
 
     @property
     def line(self) -> str:
-        """In one line."""
+        """The job's state in one line."""
         if not self.is_known:
             return f"{self.number} unknown: {self.reason}"
         text = f"{self.number} {self.state}" + (f" ({self.reason})" if self.reason else "")
         if self.state == PENDING:
-            text += f", begins {self.begins}" if self.begins else ""
+            text += f", starts {self.begins}" if self.begins else ""
         else:
             text += f", {self.time}" + (f" on {self.nodes}" if self.nodes else "")
         times = "once" if self.restarts == 1 else f"{self.restarts} times"
         return text + (f"; requeued {times}" if self.restarts else "")
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values for JSON."""
         return {
             "number": self.number,
             "state": self.state,
@@ -90,23 +90,23 @@ class Job:
 
 
 def find_job(trace: Trace) -> Job:
-    """What `scontrol` says of a job, if it is the one that has left the trace."""
+    """Ask `scontrol` for the job that left the trace."""
     command = ["scontrol", "--oneliner", "show", "job", trace.number]
     environment = os.environ | {"SLURM_TIME_FORMAT": "standard"}
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, env=environment)
     except FileNotFoundError:
-        return Job(trace.number, NOT_KNOWN, "there is no SLURM here")
+        return Job(trace.number, NOT_KNOWN, "this machine has no SLURM")
     except (OSError, subprocess.TimeoutExpired) as error:
-        return Job(trace.number, NOT_KNOWN, f"SLURM does not answer ({error})")
-    words = answer.stderr.strip().splitlines()
+        return Job(trace.number, NOT_KNOWN, f"SLURM does not respond ({error})")
+    messages = answer.stderr.strip().splitlines()
     if answer.returncode or not answer.stdout.strip():
-        forgotten = not words or "Invalid job id" in words[-1]
-        return Job(trace.number, NOT_KNOWN, "SLURM has forgotten it" if forgotten else words[-1])
+        forgotten = not messages or "Invalid job id" in messages[-1]
+        return Job(trace.number, NOT_KNOWN, "SLURM has forgotten it" if forgotten else messages[-1])
     values = dict(re.findall(r"(\w+)=(.*?)(?= \w+=|$)", answer.stdout.strip().splitlines()[0]))
     if _is_another(values, trace):
         name, user, when = (values.get(name, "?") for name in ("JobName", "UserId", "SubmitTime"))
-        return Job(trace.number, NOT_KNOWN, f"its number is now that of {name} of {user}, submitted {when}")
+        return Job(trace.number, NOT_KNOWN, f"its number now belongs to {name} of {user}, submitted {when}")
     log = _known(values.get("StdOut"))
     return Job(
         number=trace.number,
@@ -121,10 +121,12 @@ def find_job(trace: Trace) -> Job:
 
 
 def _is_another(values: Mapping[str, str], trace: Trace) -> bool:
-    """Whether what `scontrol` tells is of a job that cannot have left the trace. Names and users tell nothing: jobs can
-    be renamed, and file systems know users by other numbers."""
+    """Return whether `scontrol` describes a job that cannot have left the trace, because it was submitted later.
+
+    Names and users prove nothing: jobs can be renamed, and file systems number users differently.
+    """
     submitted = _known(values.get("SubmitTime"))
-    if submitted is None or values.get("Restarts", "0") != "0":  # with a requeue a job is submitted anew
+    if submitted is None or values.get("Restarts", "0") != "0":  # a requeue resets the submit time
         return False
     return datetime.fromisoformat(submitted).astimezone() > trace.seen + SKEW
 

@@ -1,8 +1,8 @@
-"""The languages of a source that one task of a job array builds, one a line.
+"""Print the languages of a source that this task of a job array builds, one per line.
 
     python -m launcher.slurm.language_groups SOURCE SHARDS [options of `mms-dist shards build`]
 
-Groups have about the same number of utterances, and are the same whichever task asks.
+Groups have about the same number of utterances, and every task computes the same groups.
 """
 
 import os
@@ -19,7 +19,7 @@ from shards.source_rows import SourceRows
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print this task's languages. The arguments are read as the build itself will read them."""
+    """Print this task's languages. The arguments are parsed as the build itself will parse them."""
     parser = Parser(prog="launcher.slurm.language_groups", description=__doc__)
     shards.add_parser(parser.add_subparsers(required=True))
     args = parser.parse_args(["shards", "build", *arguments])
@@ -33,16 +33,16 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def utterances_by_language(rows: SourceRows) -> Counter[str]:
-    """How many utterances there are of each language.
+    """Count the utterances of each language.
 
-    One without an utterance that can be used is built as well, which says why it can not be.
+    A language without usable utterances counts too: its build prints the reason.
     """
     amounts = Counter(row.language for row in rows)
     return Counter({code: amounts[code] for code in rows.languages})
 
 
 def group(amounts: Mapping[str, int], number: int, count: int) -> list[str]:
-    """Group `number` of `count`: the largest languages are dealt first, each to the group with the least so far."""
+    """Return group `number` of `count`. The largest language goes first, always to the smallest group so far."""
     groups: list[list[str]] = [[] for _ in range(count)]
     totals = [0] * count
     for language in sorted(amounts, key=lambda code: (-amounts[code], code)):

@@ -1,4 +1,4 @@
-"""The one launcher of each machine of a SLURM job: its command and what it needs in its environment."""
+"""The command and environment of the launcher that runs once on each machine of a SLURM job."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -6,18 +6,18 @@ from collections.abc import Mapping, Sequence
 from launcher.processes import launcher_variables
 from launcher.slurm.environment import ClusterPlace
 
-MEETING_SECONDS = 600
-"""In which the launchers of all machines must have started."""
+RENDEZVOUS_SECONDS = 600
+"""Time limit for the launchers of all machines to start."""
 
 
 def launch_command(place: ClusterPlace, arguments: Sequence[str], *, cpus: int, module: str, logs: str) -> list[str]:
-    """`accelerate launch …` for this machine: all machines of the job meet on the first one.
+    """Return `accelerate launch …` for this machine, with the rendezvous on the job's first machine.
 
     Args:
         arguments: of the module.
-        cpus: of this machine that the job may use; they are divided among its processes.
-        module: what every process runs.
-        logs: a folder of this machine for what the processes print, beside the log of the job, which has it all.
+        cpus: CPUs of this machine that the job may use, divided among its processes.
+        module: the module that every process runs.
+        logs: a local folder for the output of the processes; the job's log gets all of it too.
     """
     if place.processes == 1:  # accelerate would start it without the environment of a rank, if at all
         alone = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "1", "--tee", "3")
@@ -37,21 +37,25 @@ def launch_command(place: ClusterPlace, arguments: Sequence[str], *, cpus: int, 
 
 
 def _rendezvous(place: ClusterPlace) -> str:
-    """The first machine keeps the store, and says so: by themselves machines would go by their names, of which SLURM's
-    may be none. The others wait for it as long as a slow file system may take to load Python there."""
-    return f"is_host={str(place.machine == 0).lower()},read_timeout={MEETING_SECONDS},join_timeout={MEETING_SECONDS}"
+    """Return the rendezvous configuration, with the store on the first machine.
+
+    `is_host` is explicit because torch would otherwise compare host names, and SLURM's name need not be one of the
+    machine's. The timeouts allow for a slow file system on which Python loads slowly.
+    """
+    timeouts = f"read_timeout={RENDEZVOUS_SECONDS},join_timeout={RENDEZVOUS_SECONDS}"
+    return f"is_host={str(place.machine == 0).lower()},{timeouts}"
 
 
 def launch_environment(environment: Mapping[str, str], place: ClusterPlace) -> dict[str, str]:
-    """What to start it with."""
+    """Return the launcher's environment."""
     return {
         **environment,
         **launcher_variables(),
-        # SIGUSR1 is for the training processes, and reaches the launcher as well under some of SLURM's plugins: it
-        # ignores it, and so do they until they are ready for it.
+        # SIGUSR1 is for the training processes, but some SLURM plugins also send it to the launcher. The launcher
+        # ignores it, and so do the training processes until they have a handler.
         "PET_SIGNALS_TO_HANDLE": "SIGTERM,SIGINT,SIGHUP,SIGQUIT",
         "TORCHELASTIC_LOG_LINE_PREFIX_TEMPLATE": "[rank ${rank}] ",
         "PYTHONUNBUFFERED": "1",
-        # By which ranks elsewhere reach those of this machine: SLURM's name for it, and not its own.
+        # The address at which other machines reach this one: SLURM's name for it, and not its own host name.
         "PET_LOCAL_ADDR": place.hosts[place.machine],
     }

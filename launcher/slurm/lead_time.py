@@ -1,4 +1,4 @@
-"""Whether SLURM's warning before the end of a job's time leaves enough of it to finish a round and save."""
+"""Check whether SLURM's warning before a job's time limit leaves enough time to finish a round and save."""
 
 import re
 from dataclasses import dataclass
@@ -9,23 +9,23 @@ from launcher.slurm.script import options_of
 from mms_dist.errors import ConfigError
 
 OVERHEAD_SECONDS = 30.0
-"""For the signal to arrive, for the last rank to end, and for the job to be requeued before its time is over."""
+"""Time for the signal to arrive, for the last rank to end, and for the job to be requeued before the time limit."""
 
 _SIGNAL = re.compile(r"(?:[A-Z]*:)?\w+(?:@(\d+))?")
 _DEFAULT_SECONDS = 60
-"""SLURM's, where `--signal` names no time."""
+"""SLURM's default if `--signal` gives no time."""
 
 
 @dataclass(frozen=True)
 class LeadTime:
-    """What is given, and what the run has been seen to need."""
+    """The time that the warning gives, and the time that the run has needed."""
 
     lead_seconds: float
-    """From the warning to the end."""
+    """From the warning to the time limit."""
     round_seconds: float
-    """The longest round, evaluations included: the signal is noticed at a round's end."""
+    """The longest round, evaluations included: the flag is checked at the end of a round."""
     save_seconds: float
-    """Writing a checkpoint of every active language."""
+    """Time to write a checkpoint of every active language."""
 
     @property
     def needed_seconds(self) -> int:
@@ -36,24 +36,34 @@ class LeadTime:
         return self.lead_seconds >= self.needed_seconds
 
     @property
-    def advice(self) -> str:
-        """In words, with the fix if there is one to make."""
+    def found(self) -> str:
+        """The times, and whether the warning comes early enough."""
         measured = f"a round takes up to {self.round_seconds:.0f} s and saving {self.save_seconds:.0f} s"
+        verdict = "enough" if self.is_enough else "work since the last checkpoints may be lost"
+        return f"the warning comes {self.lead_seconds:.0f} s before the end; {measured}: {verdict}"
+
+    @property
+    def fix(self) -> str | None:
+        """How to get an earlier warning; None if there is no need."""
         if self.is_enough:
-            return f"the warning comes {self.lead_seconds:.0f} s before the end; {measured}: enough"
+            return None
         return (
-            f"the warning comes {self.lead_seconds:.0f} s before the end, and {measured}: what comes after the last "
-            f"checkpoints may be lost. Set #SBATCH --signal=B:USR1@{self.needed_seconds} or more in the "
-            f"script, or `mms-dist submit … --sbatch signal=B:USR1@{self.needed_seconds}` (an option on sbatch's own "
-            "command line is not seen here)"
+            f"set #SBATCH --signal=B:USR1@{self.needed_seconds} or more in the script, or use `mms-dist submit … "
+            f"--sbatch signal=B:USR1@{self.needed_seconds}` (an option on sbatch's own command line is not visible "
+            "here)"
         )
+
+    @property
+    def advice(self) -> str:
+        """`found` and `fix` in one line."""
+        return self.found if self.fix is None else f"{self.found}; {self.fix}"
 
 
 def lead_of_script(script: str) -> int | None:
-    """Seconds of the `#SBATCH --signal` of a batch script's text; None if it has none that can be read."""
+    """Return the seconds of `#SBATCH --signal` in a batch script's text; None if there is none that can be parsed."""
     try:
         match = _SIGNAL.fullmatch(options_of(script).get("signal", ""))
-    except ConfigError:  # a script of somebody else's, with a line that sbatch may understand
+    except ConfigError:  # another script, with a line that only sbatch understands
         return None
     if match is None:
         return None
@@ -61,7 +71,7 @@ def lead_of_script(script: str) -> int | None:
 
 
 def measured_lead_time(run_directory: Path, lead_seconds: float) -> LeadTime | None:
-    """By what the run's last attempt was seen to need; None if none has come so far as to be measured."""
+    """Return the times measured in the run's last attempt; None if nothing was measured."""
     from mms_dist.monitor.pace import read_pace  # imports TensorBoard's reader, and help must appear at once
 
     pace = read_pace(run_directory)

@@ -1,10 +1,10 @@
-"""What `srun` starts once on every machine of a job: the launcher of this machine's training processes.
+"""Run the launcher of this machine's training processes. `srun` starts this once on every machine of a job.
 
     srun --ntasks-per-node=1 … python -m launcher.slurm.node CONFIG [--section.setting VALUE …]
 
-It is srun's direct child, which is all that a signal reaches under some of SLURM's plugins, and hands SIGUSR1 on to
-the training processes: to each as soon as it is ready for it, so none is lost. Its exit status says what became of
-the run, which launchers mask: 0 finished, incomplete or preempted; anything else makes srun end all machines.
+Under some SLURM plugins signals reach only srun's direct child, which is this process. It forwards SIGUSR1 to each
+training process once that has a handler, so no signal is lost. Its exit status is the outcome of the run, which
+launchers hide: 0 finished, incomplete or preempted; anything else makes srun end all machines.
 """
 
 import contextlib
@@ -27,15 +27,15 @@ from mms_dist.training.attempts import RunState, Status, read_status
 
 TRAINING = "launcher.slurm.rank"
 KEPT = (signal.SIGUSR1, signal.SIGTERM, signal.SIGCHLD)
-TELL_AGAIN_SECONDS = 0.2
-"""Between two looks for training processes that are not yet ready for a signal."""
+POLL_SECONDS = 0.2
+"""Between two checks for training processes that have become ready for a signal."""
 LAST_WORDS_SECONDS = 10.0
-"""How long after this machine's processes rank 0, elsewhere, may still write down how the run ended."""
+"""How long rank 0, on another machine, may still take to record the outcome after this machine's processes ended."""
 
 
 def main(arguments: Sequence[str], *, module: str = TRAINING) -> int:
     """Run this machine's part of the run, and return the exit status."""
-    # Blocked signals are kept by the kernel until they are asked for.
+    # The kernel keeps blocked signals until they are waited for.
     signal.pthread_sigmask(signal.SIG_BLOCK, KEPT)
     try:
         place, directory, before = _begin(arguments)
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str], *, module: str = TRAINING) -> int:
     if not any(setting.partition("=")[0] == "--comm.processes" for setting in settings):
         settings += ["--comm.processes", str(place.processes)]
     if place.machine == 0:
-        where = f"{place.machines} machines, {place.processes_per_machine} on each"
+        where = f"{place.machines} machines, {place.processes_per_machine} per machine"
         where = where if place.machines > 1 else "1 machine"
         print(f"mms-dist: {place.processes} processes on {where}", file=sys.stderr, flush=True)
     cpus = len(os.sched_getaffinity(0))
@@ -57,10 +57,10 @@ def main(arguments: Sequence[str], *, module: str = TRAINING) -> int:
 
 
 def _begin(arguments: Sequence[str]) -> tuple[ClusterPlace, Path, Status | None]:
-    """This machine's place, the run directory, and how the run stood before.
+    """Return this machine's place, the run directory, and the run's status before this start.
 
     Raises:
-        MmsDistError: something is wrong; if a person has to fix it, the batch script is left a word.
+        MmsDistError: the run cannot start. If that needs manual action, the reason is left for the batch script.
     """
     directory, config = read_run(arguments)
     try:
@@ -69,7 +69,7 @@ def _begin(arguments: Sequence[str]) -> tuple[ClusterPlace, Path, Status | None]
         return place, directory, read_status(directory)
     except MmsDistError as error:
         if error.exit_code == ExitCode.USER_ERROR:
-            with contextlib.suppress(TrainingError):  # without it the job comes back a few times: no harm
+            with contextlib.suppress(TrainingError):  # without it the job is requeued a few times: no harm
                 leave_refusal(directory, str(error))
         raise
 
@@ -77,54 +77,58 @@ def _begin(arguments: Sequence[str]) -> tuple[ClusterPlace, Path, Status | None]
 def _check_gpus(place: ClusterPlace, config: Config) -> None:
     """
     Raises:
-        ConfigError: training would be on the CPUs of a machine whose GPUs the job has for itself.
+        ConfigError: training would use the CPUs of an exclusive machine that has GPUs.
     """
     if place.unused_gpus and config.run.device != "cpu":
         raise ConfigError(
-            f"the job has the {place.unused_gpus} GPUs of its first machine and has asked for none, so its processes "
-            f"see none: ask for them with --gpus-per-node={place.unused_gpus} (slurm/site.sh: SBATCH_GPUS_PER_NODE), "
-            "or train on CPUs with --run.device cpu"
+            f"the job's first machine has {place.unused_gpus} GPUs, but the job requested none, so its processes see "
+            "none",
+            fix=f"request them with --gpus-per-node={place.unused_gpus} (slurm/site.sh: SBATCH_GPUS_PER_NODE), or "
+            "train on CPUs with --run.device cpu",
         )
 
 
 class Launcher:
-    """A launcher at work, and the signals for it and for what it has started. `KEPT` must be blocked."""
+    """A running launcher, and the signals for it and its processes. `KEPT` must be blocked."""
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        self._process = subprocess.Popen(command, env=dict(environment), preexec_fn=_ready_for_the_launcher)
+        self._process = subprocess.Popen(command, env=dict(environment), preexec_fn=_prepare_signals)
         self._stopping = False
-        self._told: set[int] = set()
+        self._signalled: set[int] = set()
 
     def wait(self) -> int:
-        """Until it has ended: its exit status, 128 + N if signal N ended it."""
+        """Wait for the launcher to end, and return its exit status (128 + N if signal N ended it)."""
         while (status := self._process.poll()) is None:
-            arrived = signal.sigtimedwait(KEPT, TELL_AGAIN_SECONDS) if self._stopping else signal.sigwaitinfo(KEPT)
+            arrived = signal.sigtimedwait(KEPT, POLL_SECONDS) if self._stopping else signal.sigwaitinfo(KEPT)
             number = arrived.si_signo if arrived else None
-            # Not the launcher: it survives two SIGTERMs, and SLURM's plugins send as many of them as they like.
+            # Do not signal the launcher: it survives only two SIGTERMs, and SLURM's plugins may send many.
             self._stopping |= number in (signal.SIGUSR1, signal.SIGTERM)
             if self._stopping:
-                self._tell()
+                self._forward_stop()
         return status if status >= 0 else 128 - status
 
-    def _tell(self) -> None:
-        """Pass SIGUSR1 on to those that are ready for it and have not had it."""
+    def _forward_stop(self) -> None:
+        """Send SIGUSR1 to the training processes that have a handler and have not had it yet."""
         for pid in training_processes(self._process.pid):
-            if pid not in self._told and catches(pid, signal.SIGUSR1):
+            if pid not in self._signalled and catches(pid, signal.SIGUSR1):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGUSR1)
-                self._told.add(pid)
+                self._signalled.add(pid)
 
 
-def _ready_for_the_launcher() -> None:
-    """Between fork and exec. It ignores SIGUSR1, which under some plugins SLURM sends to all processes of the job; so
-    do its children until they have handlers of their own."""
+def _prepare_signals() -> None:
+    """Set up the launcher's signals between fork and exec.
+
+    The launcher ignores SIGUSR1, which some SLURM plugins send to all processes of the job. Its children inherit that
+    until they have handlers.
+    """
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, KEPT)
 
 
 def training_processes(launcher: int) -> Iterator[int]:
-    """Ranks below a launcher: the first on their branch that have a LOCAL_RANK. Their own children have one too."""
-    import psutil  # seldom needed
+    """Yield the ranks below a launcher: on each branch the first process with a LOCAL_RANK. Its children share it."""
+    import psutil  # rarely needed
 
     with contextlib.suppress(psutil.Error):
         for child in psutil.Process(launcher).children():
@@ -136,7 +140,7 @@ def training_processes(launcher: int) -> Iterator[int]:
 
 
 def catches(pid: int, number: int) -> bool:
-    """Whether a process has a handler for the signal."""
+    """Return whether a process has a handler for the signal."""
     with contextlib.suppress(OSError):
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
             if line.startswith("SigCgt:"):
@@ -145,10 +149,10 @@ def catches(pid: int, number: int) -> bool:
 
 
 def exit_status(directory: Path, before: Status | None, launcher_status: int) -> int:
-    """What a launcher that did not end with 0 stands for, by the run's own word.
+    """Return the exit status for a launcher that did not end with 0, from the run's own status.
 
-    It is waited for a little: srun kills all machines as soon as this one says that something is wrong, and rank 0,
-    which writes the word, may be on another one.
+    Wait a little for that status: srun kills all machines as soon as this one reports a failure, and rank 0, which
+    writes the status, may be on another machine.
     """
     deadline = monotonic() + LAST_WORDS_SECONDS
     while True:
@@ -158,13 +162,13 @@ def exit_status(directory: Path, before: Status | None, launcher_status: int) ->
             if monotonic() > deadline:
                 print(f"error: {error}", file=sys.stderr)
                 return launcher_status
-            sleep(TELL_AGAIN_SECONDS)
+            sleep(POLL_SECONDS)
             continue
         if outcome is None:
             return launcher_status
         if outcome.state != RunState.RUNNING or monotonic() > deadline:
             break
-        sleep(TELL_AGAIN_SECONDS)
+        sleep(POLL_SECONDS)
     if outcome.state in (RunState.FINISHED, RunState.PREEMPTED, RunState.INCOMPLETE):
         return 0
     return outcome.exit_code or ExitCode.FAILED

@@ -1,4 +1,4 @@
-"""How the attempt at a run that a job has made stands, by `RUN/status.json`."""
+"""Read the outcome of a job's attempt at a run from `RUN/status.json`."""
 
 import os
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ from mms_dist.training.attempts import Status, read_status
 
 
 def read_run(arguments: Sequence[str]) -> tuple[Path, Config]:
-    """The run directory and the configuration of `CONFIG [--section.setting VALUE …]`.
+    """Return the run directory and the configuration for `CONFIG [--section.setting VALUE …]`.
 
     Raises:
-        ConfigError: they are not that, or the configuration is wrong.
+        ConfigError: the arguments have another form, or the configuration is invalid.
     """
     settings, others = split_settings(arguments)
     if len(others) != 1 or others[0].startswith("-"):
@@ -27,15 +27,15 @@ def read_run(arguments: Sequence[str]) -> tuple[Path, Config]:
 
 
 def outcome_since(directory: Path, before: Status | None) -> Status | None:
-    """The run's status if an attempt has begun since it was `before`; None if none has.
+    """Return the run's status if an attempt has started since the status was `before`; None if none has.
 
     Raises:
-        TrainingError: it cannot be read.
+        TrainingError: the status cannot be read.
     """
     status = read_status(directory)
     if status is not None and status.job and status.job != os.environ.get("SLURM_JOB_ID", status.job):
-        return None  # of another job, which has the run
+        return None  # the status of another job that has the run
     if status is None or before is None:
         return status
-    begun = (before.attempt, before.started, before.host, before.pid)
-    return None if (status.attempt, status.started, status.host, status.pid) == begun else status
+    previous = (before.attempt, before.started, before.host, before.pid)
+    return None if (status.attempt, status.started, status.host, status.pid) == previous else status

@@ -1,7 +1,7 @@
-"""`launcher.train` as a rank of a SLURM job: one that has come to its end in order has not failed.
+"""Run `launcher.train` as a rank of a SLURM job, with exit status 0 after every orderly end.
 
-Its launcher would print a traceback for any exit code but 0, and end the other ranks while they save. Whether the run
-is finished, incomplete or was stopped is in RUN/status.json, by which the batch script goes.
+For any other status the launcher would print a traceback, and end the other ranks while they save. The batch script
+reads from RUN/status.json whether the run is finished, incomplete or stopped.
 """
 
 import sys

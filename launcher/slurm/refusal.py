@@ -1,7 +1,7 @@
-"""What a machine finds that a person has to fix before training can begin, for the batch script to know of it.
+"""Pass to the batch script a problem that a machine found and that needs manual action before training can start.
 
-The status of the job's step does not say it: as soon as one machine has ended with its own, srun ends the others, and
-says the highest of all, which is that of a killed one.
+The exit status of the job step cannot show it: as soon as one machine ends with an error, srun kills the others and
+returns the highest status, which is that of a killed machine.
 """
 
 import os
@@ -11,16 +11,16 @@ from mms_dist.files import replace_text
 
 
 def leave_refusal(directory: Path, reason: str) -> None:
-    """Put it into the run directory; of several machines the last has its say.
+    """Write the reason to the run directory; if several machines do, the last one counts.
 
     Raises:
-        TrainingError: it cannot be written there.
+        TrainingError: the file cannot be written.
     """
     replace_text(_path(directory), reason + "\n")
 
 
 def take_refusal(directory: Path) -> str | None:
-    """What was left by a machine of this job, and is now taken away; None if nothing was."""
+    """Read and remove the reason that a machine of this job left; None if there is none."""
     try:
         reason = _path(directory).read_text(encoding="utf-8").strip()
         _path(directory).unlink()

@@ -1,4 +1,4 @@
-"""A batch script and the options in its head."""
+"""Read and replace the sbatch options in a batch script."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -11,20 +11,20 @@ ONE_OF = (
     ("mem", "mem-per-cpu", "mem-per-gpu"),
     ("cpus-per-task", "cpus-per-gpu"),
 )
-"""Options of which a job can have one."""
+"""Groups of mutually exclusive options."""
 
 
 def options_of(script: str) -> dict[str, str]:
-    """The options that a script sets, by their long names; the value of a mere flag is empty.
+    """Return the options that a script sets, by their long names; a flag's value is empty.
 
     Raises:
-        ConfigError: a line of them cannot be read.
+        ConfigError: an `#SBATCH` line cannot be parsed.
     """
     return {name: value for line in _head(script) if line.startswith(MARK) for name, value in read_directive(line)}
 
 
 def outranked(options: Mapping[str, str | None], others: Mapping[str, str | None]) -> dict[str, str | None]:
-    """`options` under `others`, in whose favour those go that a job cannot have beside them."""
+    """Merge `others` over `options`, and set to None the options that `others` exclude."""
     rivals = {
         name for group in ONE_OF for name in group if any(others.get(other) is not None for other in group)
     } - others.keys()
@@ -32,13 +32,13 @@ def outranked(options: Mapping[str, str | None], others: Mapping[str, str | None
 
 
 def render(script: str, options: Mapping[str, str | None], setup: Sequence[str]) -> str:
-    """The script with `options` in place of its own of the same name, or after them, and `setup` before its commands.
+    """Return the script with its options replaced or extended by `options`, and `setup` before its commands.
 
-    Those that are None are taken out, as are those that a job cannot have beside `options`. The result needs neither
-    options nor arguments of sbatch's command line.
+    Options that are None are removed, and so are those that `options` exclude. The result needs no options or arguments
+    on sbatch's command line.
 
     Raises:
-        ConfigError: a line of options cannot be read.
+        ConfigError: an `#SBATCH` line cannot be parsed.
     """
     head: list[str] = []
     left, last = outranked(options_of(script), options), 0
@@ -47,7 +47,7 @@ def render(script: str, options: Mapping[str, str | None], setup: Sequence[str])
             head.append(line)
             continue
         for name, _ in read_directive(line):
-            value = left.pop(name, None)  # gone already: of an option that is set twice, the last value is the job's
+            value = left.pop(name, None)  # None if already written: an option that is set twice has its last value
             if value is not None:
                 head.append(write_directive(name, value))
         last = len(head)
@@ -57,12 +57,12 @@ def render(script: str, options: Mapping[str, str | None], setup: Sequence[str])
 
 
 def arguments_line(arguments: Sequence[str]) -> str:
-    """A line of setup that gives a script its arguments."""
+    """Return the setup line that sets a script's arguments."""
     return shlex.join(["set", "--", *arguments])
 
 
 def _head(script: str) -> list[str]:
-    """The lines before the first command, which is as far as sbatch looks for options."""
+    """Return the lines before the first command, where sbatch stops looking for options."""
     head: list[str] = []
     for line in script.splitlines():
         if line.strip() and not line.lstrip().startswith("#"):

@@ -1,4 +1,4 @@
-"""What a site's one file, `slurm/site.sh`, wants of every job: partition, account and the like."""
+"""Read the sbatch options that a site's file, `slurm/site.sh`, sets for every job: partition, account and so on."""
 
 import subprocess
 from collections.abc import Mapping
@@ -13,46 +13,46 @@ OPTIONS = {
     "mem-per-node": "mem",
     "req-switch": "switches",
 }
-"""Where sbatch names a variable otherwise than the option."""
+"""Variables whose names differ from the option's name."""
 FLAGS = ("requeue", "no-requeue", "overcommit", "spread-job", "use-min-nodes", "ignore-pbs", "oversubscribe")
-"""Options that have no value. As sbatch(1) has it, a variable sets one if it is empty, `yes` or a number but 0."""
+"""Options without a value. By sbatch(1), a variable sets one if it is empty, `yes` or a non-zero number."""
 MAY_BE_FLAGS = ("exclusive", "no-kill", "get-user-env")
-"""Options whose value may be left out: an empty variable sets them too."""
+"""Options whose value is optional: an empty variable sets them too."""
 OF_SBATCH_ITSELF = ("debug", "wait")
-"""What it does, and not the job."""
+"""Options of the sbatch command, and not of the job."""
 LONGEST_WAIT = "wait4switch"
-"""A part of `--switches` that has a variable of its own."""
+"""A part of `--switches` that has its own variable."""
 SECONDS = 20.0
 _PRINT = 'set -a; . "$1" >&2 </dev/null && env -0'
 
 
 def site_options(path: Path, environment: Mapping[str, str]) -> dict[str, str]:
-    """sbatch's options from the `SBATCH_…` variables of a site file, over those of the user's environment.
+    """Return sbatch's options from the `SBATCH_…` variables in a site file and, below these, the user's environment.
 
     Raises:
-        ConfigError: the file is missing, or bash stops in it.
+        ConfigError: the file is missing, or bash fails in it.
     """
     if not path.is_file():
-        raise ConfigError(f"found no {path}", fix="put the site's file back there, it comes with the project")
+        raise ConfigError(f"found no {path}", fix="restore the file, which comes with the project")
     command = ["bash", "--noprofile", "--norc", "-c", _PRINT, "site", str(path)]
     try:
         shell = subprocess.run(command, env=dict(environment), capture_output=True, timeout=SECONDS)
     except subprocess.TimeoutExpired as error:
         raise ConfigError(
-            f"{path} was not read within {SECONDS:g} s",
-            fix="keep what is slow out of its top level, in the function that jobs call",
+            f"bash did not finish reading {path} within {SECONDS:g} s",
+            fix="move slow commands from its top level into site_setup, which only jobs call",
         ) from error
     if shell.returncode:
-        words = shell.stderr.decode(errors="replace").strip()
+        message = shell.stderr.decode(errors="replace").strip()
         raise ConfigError(
-            f"{path} cannot be read, bash says: {words or f'exit status {shell.returncode}'}", fix="fix it"
+            f"bash fails in {path}: {message or f'exit status {shell.returncode}'}", fix="correct the file"
         )
     entries = (entry.partition("=") for entry in shell.stdout.decode(errors="replace").split("\0"))
     return options_of_variables({name: value for name, _, value in entries if name.startswith(PREFIX)})
 
 
 def options_of_variables(variables: Mapping[str, str]) -> dict[str, str]:
-    """sbatch's options from variables `SBATCH_…`, as sbatch understands them; the value of a mere flag is empty."""
+    """Return the options that sbatch takes from variables `SBATCH_…`; a flag's value is empty."""
     named = {name.removeprefix(PREFIX).lower().replace("_", "-"): value for name, value in variables.items()}
     longest_wait = named.pop(LONGEST_WAIT, "")
     options: dict[str, str] = {}

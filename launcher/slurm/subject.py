@@ -1,4 +1,4 @@
-"""What a job is about: the arguments of its script, understood before they are submitted."""
+"""Parse the arguments of a job's script before the job is submitted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ PLACES = {"train": 1, "debug": 1, "eval": 1, "shards": 2}
 
 @dataclass(frozen=True)
 class JobSubject:
-    """`folder` names the job and has its logs; `config` is that of what the job trains or debugs."""
+    """What a job works on: `folder` names the job and gets its logs; `config` is what the job trains or debugs."""
 
     script: str
     folder: Path
@@ -26,10 +26,10 @@ class JobSubject:
 
 
 def subject_of(script: str, what: Sequence[str], settings: Sequence[str]) -> JobSubject:
-    """Understand a script's arguments.
+    """Parse a script's arguments.
 
     Raises:
-        ConfigError: they are too few or too many, what they name is not there, or the configuration is wrong.
+        ConfigError: there are too few or too many, a named file does not exist, or the configuration is invalid.
     """
     if len(what) != PLACES[script]:
         raise ConfigError(f"--script {script}: found {' '.join(what)}, expected {EXPECTED[script]}")
@@ -39,12 +39,14 @@ def subject_of(script: str, what: Sequence[str], settings: Sequence[str]) -> Job
     if script == "eval":
         run = Path(what[0])
         if not (run / "config.yaml").is_file():
-            raise ConfigError(f"found no {run / 'config.yaml'}", fix="give the folder of a run, such as runs/mms-300m")
+            raise ConfigError(f"found no {run / 'config.yaml'}", fix="pass a run directory, such as runs/mms-300m")
         load_config(run / "config.yaml", settings)
         return JobSubject(script, run)
     if settings:
-        raise ConfigError(f"--script shards: found {settings[0]}, which is of a configuration", fix="building has none")
+        raise ConfigError(
+            f"--script shards: found {settings[0]}, but building shards has no configuration", fix="leave it out"
+        )
     source, shards = map(Path, what)
     if not source.exists():
-        raise ConfigError(f"found no {source}", fix="expected a manifest (.tsv, .jsonl) or a folder of recordings")
+        raise ConfigError(f"found no {source}", fix="pass a manifest (.tsv, .jsonl) or a folder of recordings")
     return JobSubject(script, shards)

@@ -1,4 +1,4 @@
-"""A job as it will be submitted: which script, with which options of sbatch and which arguments."""
+"""A job as it will be submitted: its script, its sbatch options and its arguments."""
 
 import re
 import shlex
@@ -17,29 +17,29 @@ from mms_dist.errors import ConfigError
 SCRIPTS = ("train", "shards", "eval", "debug")
 GPU_OPTIONS = ("gpus-per-node", "gpus", "gpus-per-task", "gpus-per-socket", "ntasks-per-gpu")
 PER_NODE = ("gpus-per-node", "ntasks-per-node", "gres")
-"""What says how many processes a machine starts."""
+"""Options that set the number of processes per machine."""
 NOT_PER_NODE = ("gpus", "gpus-per-task", "gpus-per-socket", "ntasks", "ntasks-per-gpu", "tres-per-task")
-"""What does not, since SLURM deals it out to machines as it likes."""
+"""Options that do not, since SLURM may distribute them unevenly."""
 NEEDED = ("job-name", "nodes", "output", "time")
 OF_SBATCH_ITSELF = ("help", "parsable", "quiet", "test-only", "usage", "verbose", "version", "wait", "wrap")
-SUBMITTED = "# Filled in by `mms-dist submit`. This file is all that sbatch needs to start the same job again."
+SUBMITTED = "# Filled in by `mms-dist submit`. To submit the same job again, pass only this file to sbatch."
 ONE_MACHINE = ("shards", "eval")
 LOGS = "logs"
 
 
 @dataclass(frozen=True)
 class Submission:
-    """A job before it has a number."""
+    """A job that has not been submitted yet."""
 
     script: str
     """`train`, `shards`, `eval` or `debug`."""
     text: str
-    """The whole batch script: sbatch needs nothing beside it."""
+    """The complete batch script: sbatch needs nothing else."""
     log_folder: Path
 
     @property
     def options(self) -> dict[str, str]:
-        """sbatch's options by their long names."""
+        """The sbatch options by their long names."""
         return options_of(self.text)
 
     @property
@@ -52,7 +52,7 @@ class Submission:
 
     @property
     def processes_per_node(self) -> int:
-        """Training processes, as the job will count them."""
+        """Training processes per machine, counted as the job will count them."""
         options = self.options
         if per_node := options.get("gpus-per-node"):
             return gpus_of(per_node, "--gpus-per-node")
@@ -64,11 +64,11 @@ class Submission:
 
     @property
     def lead_seconds(self) -> int | None:
-        """Of SLURM's warning before that; None without one."""
+        """Seconds from SLURM's warning to the time limit; None without a warning."""
         return lead_of_script(self.text)
 
     def log(self, job: str) -> Path:
-        """Where the job will print; of an array, its first task."""
+        """Return the log file of the job; for an array, that of its first task."""
         pattern = self.options["output"].replace("%x", self.name).replace("%A", job).replace("%j", job)
         return Path(pattern.replace("%a", self.options.get("array", "0").partition("-")[0]).replace("%%", "%"))
 
@@ -88,9 +88,9 @@ def prepare(
         script: one of `SCRIPTS`.
         arguments: of the script.
         home: the folder that has `slurm/`, in which the job will run.
-        about: the folder that the job is about: it names the job, and has its logs in it.
-        wanted: options of sbatch; they outrank those of `slurm/site.sh`, and these the script's own. None: is not to
-            have it.
+        about: the folder that the job works on: it names the job, and its subfolder gets the logs.
+        wanted: sbatch options; they override those of `slurm/site.sh`, which override the script's own. None removes
+            an option.
         environment: of this process.
 
     Raises:
@@ -102,12 +102,12 @@ def prepare(
     except OSError as error:
         raise ConfigError(
             f"cannot read {path}: {error.strerror}",
-            fix="run this in the folder of the repository, or in one with a copy of its folder slurm/",
+            fix="run this in a clone of the repository, or in a folder that `mms-dist init` has filled",
         ) from error
     log_folder = about / LOGS
     own = options_of(shipped)
-    if lacking := [name for name in NEEDED if name not in own]:
-        raise ConfigError(f"{path}: found no #SBATCH --{lacking[0]}=…, which every job needs", fix="put that line back")
+    if missing := [name for name in NEEDED if name not in own]:
+        raise ConfigError(f"{path}: found no #SBATCH --{missing[0]}=…, which every job needs", fix="restore that line")
     output = _escaped(log_folder) + "/" + own["output"]
     options: dict[str, str | None] = {"job-name": f"{own['job-name']}-{_tag(about)}", "output": output}
     site = _for_script(script, site_options(home / "slurm" / "site.sh", environment))
@@ -124,7 +124,7 @@ def prepare(
 
 
 def _for_script(script: str, site: Mapping[str, str]) -> dict[str, str]:
-    """What a site wants of training jobs, as it suits the script: shards need no GPU, and scoring needs one."""
+    """Adapt a site's options for training jobs to the script: building shards needs no GPU, scoring needs one."""
     if script == "shards":
         return _without_gpus(site)
     if script == "eval":
@@ -136,12 +136,12 @@ def _for_script(script: str, site: Mapping[str, str]) -> dict[str, str]:
 
 
 def _without_gpus(options: Mapping[str, str]) -> dict[str, str]:
-    """Neither GPUs nor what is asked for with each of them."""
+    """Remove GPU options, and options that are counted per GPU."""
     return {name: value for name, value in _without_counts(options).items() if "gpu" not in name}
 
 
 def _without_counts(options: Mapping[str, str]) -> dict[str, str]:
-    """No GPUs; what else `--gres` names stays."""
+    """Remove GPU options. Other resources in `--gres` stay."""
     kept = {name: value for name, value in options.items() if name not in GPU_OPTIONS}
     if gres := kept.pop("gres", ""):
         kept |= {"gres": rest} if (rest := other_gres(gres, 0)) else {}
@@ -151,27 +151,31 @@ def _without_counts(options: Mapping[str, str]) -> dict[str, str]:
 def _check_options(script: str, options: Mapping[str, str | None]) -> None:
     """
     Raises:
-        ConfigError: one cannot be used, or cannot be left out.
+        ConfigError: an option cannot be used, or a required one is removed.
     """
     for name, value in options.items():
         if not NAME.fullmatch(name) or len(name) == 1 or "\n" in (value or ""):
             raise ConfigError(
-                f"--sbatch: found {name}{'' if value is None else f'={value}'}, expected a long option of sbatch, such "
-                "as partition=short"
+                f"--sbatch: found {name}{'' if value is None else f'={value}'}, expected a long sbatch option, such as "
+                "partition=short"
             )
         if value is None and name in NEEDED:
-            raise ConfigError(f"--sbatch {name}=: every job needs a --{name}", fix="give it another instead of none")
+            raise ConfigError(f"--sbatch {name}=: every job needs --{name}", fix="set another value")
         if name in OF_SBATCH_ITSELF:
-            raise ConfigError(f"--sbatch {name}: that is about sbatch itself", fix="expected an option of the job")
+            raise ConfigError(
+                f"--sbatch {name}: this is an option of the sbatch command, expected an option of the job",
+                fix="leave it out",
+            )
     if script != "shards" and options.get("array") is not None:
         raise ConfigError(
-            f"--array={options['array']}: the {script} script is one job", fix="--tasks N is of --script shards"
+            f"--array={options['array']}: the {script} script is a single job",
+            fix="use a job array (--tasks N) only with --script shards",
         )
     if script not in ONE_MACHINE and (found := [name for name in NOT_PER_NODE if options.get(name)]):
         raise ConfigError(
-            f"--{found[0]}={options[found[0]]} (by --sbatch, or slurm/site.sh) can leave machines with different "
-            "numbers of processes",
-            fix="ask for the same on each: --gpus-per-node G, or on machines without GPUs --processes-per-node P",
+            f"--{found[0]}={options[found[0]]} (from --sbatch or slurm/site.sh) can give machines different numbers of "
+            "processes",
+            fix="request the same number on each: --gpus-per-node G, or --processes-per-node P without GPUs",
         )
 
 
@@ -182,24 +186,23 @@ def _check(submission: Submission) -> None:
     per_node = submission.options.get("ntasks-per-node", "1")
     if not per_node.isdigit() or int(per_node) < 1:
         raise ConfigError(f"--processes-per-node: found {per_node!r}, expected a whole number of 1 or more")
-    _ = submission.processes_per_node  # they can be counted
+    _ = submission.processes_per_node  # raises if they cannot be counted
     if submission.script in ONE_MACHINE and int(nodes) > 1:
-        fix = "ask for more tasks with --tasks N" if submission.script == "shards" else "leave --nodes out"
-        raise ConfigError(f"--nodes: found {nodes}", fix=f"the {submission.script} script works on one machine, {fix}")
+        fix = "use more tasks with --tasks N" if submission.script == "shards" else "leave --nodes out"
+        raise ConfigError(f"--nodes: found {nodes}, but the {submission.script} script runs on one machine", fix=fix)
     lead = submission.lead_seconds
     if lead is not None and lead >= submission.limit_seconds:
         raise ConfigError(
-            f"--time {submission.options['time']}: SLURM's warning would come {lead} s before the end, and so before "
-            "the start",
-            fix=f"give more time, or --sbatch signal=B:USR1@{submission.limit_seconds // 3} for a later warning",
+            f"--time {submission.options['time']}: SLURM's warning {lead} s before the end would come before the start",
+            fix=f"increase --time, or use --sbatch signal=B:USR1@{submission.limit_seconds // 3} for a later warning",
         )
 
 
 def _tag(folder: Path) -> str:
-    """A folder's name as a part of a job's."""
+    """Return a folder's name for use in a job's name."""
     return re.sub(r"[^\w.+-]+", "-", folder.resolve().name) or "run"
 
 
 def _escaped(folder: Path) -> str:
-    """A folder in an option in which sbatch replaces %x and the like."""
+    """Escape a folder's path for an option in which sbatch replaces %x and similar patterns."""
     return str(folder.absolute()).replace("%", "%%")

@@ -1,4 +1,4 @@
-"""Which jobs were submitted for a run: `mms-dist submit` notes their numbers in the scripts it keeps in RUN/logs/."""
+"""Find the jobs that were submitted for a run: `mms-dist submit` writes their numbers into the scripts in RUN/logs/."""
 
 import contextlib
 import re
@@ -12,28 +12,28 @@ from mms_dist.errors import ConfigError
 
 _NOTE = re.compile(r"^# Submitted as job (?P<job>\d+) of (?P<script>\w+) at (?P<at>\S+)$", re.MULTILINE)
 _COUNT = re.compile(r"requeue-(\d+)\.json")
-"""What the batch script leaves of a job that has ended without having begun, however it was submitted."""
+"""Written by the batch script, so it also shows jobs that ended before the run started, however they were submitted."""
 
 
 @dataclass(frozen=True)
 class Submitted:
-    """A job that is to train a run, has trained it or has tried to."""
+    """A job that was submitted to train a run."""
 
     trace: Trace
     log: Path | None = None
-    """Where it prints, or will."""
+    """The job's log file, which may not exist yet."""
 
 
 def note(script: Path, submission: Submission, job: str) -> None:
-    """Add to the script that is kept of a job what has become of it."""
+    """Append the job's number to the stored copy of its script."""
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    # The job is in the queue and its number printed: that it cannot be noted as well is no reason to fail.
+    # The job is already queued, so a failure to write must not be an error.
     with contextlib.suppress(OSError), script.open("a", encoding="utf-8") as file:
         file.write(f"# Submitted as job {job} of {submission.script} at {at}\n")
 
 
 def submitted_jobs(run: Path) -> list[Submitted]:
-    """Those of a run that train it, the oldest first."""
+    """Return the jobs that train a run, oldest first."""
     found = [job for script in (run / LOGS).glob("*.sbatch") for job in _noted(script)]
     known = {job.trace.number for job in found}
     for path in run.glob("requeue-*.json"):
@@ -43,7 +43,7 @@ def submitted_jobs(run: Path) -> list[Submitted]:
 
 
 def _noted(script: Path) -> list[Submitted]:
-    """People may have changed it since, or keep it to themselves: what cannot be read there is passed over."""
+    """Return the jobs noted in a script. Skip what cannot be read: users may have edited or protected the script."""
     try:
         text = script.read_text(encoding="utf-8", errors="replace")
     except OSError:

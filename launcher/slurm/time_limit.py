@@ -1,4 +1,4 @@
-"""SLURM's ways of writing a time limit."""
+"""Parse SLURM's time limits."""
 
 import re
 
@@ -10,10 +10,10 @@ EXPECTED = "expected minutes, MM:SS, HH:MM:SS, D-HH, D-HH:MM or D-HH:MM:SS, such
 
 
 def limit_seconds(text: str) -> int:
-    """A time limit in seconds.
+    """Return a time limit in seconds.
 
     Raises:
-        ConfigError: it is none, or no time at all.
+        ConfigError: `text` is not a time limit, or it is zero.
     """
     seconds = 0
     if match := _DAYS.fullmatch(text):

@@ -1,1 +1,1 @@
-"""The files of a base model, checked before anything is trained on them: configuration, weights and their values."""
+"""Read a base model's files and check them before training: configuration, weight shapes and weight values."""

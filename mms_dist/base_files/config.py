@@ -1,4 +1,4 @@
-"""A base's config.json as Hugging Face's configuration, checked so far that a model can be made by it."""
+"""Read a base's config.json as a Hugging Face configuration, and check that a model can be built from it."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ from mms_dist.errors import BaseModelError
 CONFIG = "config.json"
 MOST = {"num_hidden_layers": 512}
 MOST_OTHERS = 1 << 20
-"""Sizes beyond which a number in config.json is a mistake; the largest published encoder has 128 layers of 2,048."""
+"""A larger size in config.json is a mistake; the largest published encoder has 128 layers with hidden size 2,048."""
 _SIZES = (
     "hidden_size",
     "num_hidden_layers",
@@ -27,15 +27,15 @@ _Shapes = dict[str, tuple[int, ...]]
 
 
 def read_config(path: str, *, name: str, expected: str) -> Any:
-    """The `Wav2Vec2Config` of a folder or a Hub repository.
+    """Read the `Wav2Vec2Config` of a folder or a Hub repository.
 
     Args:
         path: folder or Hub name.
-        name: what messages call it, such as `model.base 'tiny-mms'`.
-        expected: what could have been given in its place.
+        name: its name in messages, such as `model.base 'tiny-mms'`.
+        expected: the fix in the error if it cannot be loaded: what to give instead.
 
     Raises:
-        BaseModelError: there is none, or no model of wav2vec 2.0 can be made by it.
+        BaseModelError: there is no config.json, or no wav2vec 2.0 model can be built from it.
     """
     from transformers import Wav2Vec2Config
 
@@ -46,9 +46,9 @@ def read_config(path: str, *, name: str, expected: str) -> Any:
         with quiet_library():
             config: Any = Wav2Vec2Config.from_pretrained(path)
     except (OSError, ValueError) as error:
-        raise BaseModelError(f"{name} cannot be loaded: {first_line(error)}", fix=f"{expected}") from error
+        raise BaseModelError(f"{name} cannot be loaded: {first_line(error)}", fix=expected) from error
     except Exception as error:  # the library's own checks have no common base
-        raise _not_understood(path, name, error) from error
+        raise _cannot_build(path, name, error) from error
     if config.model_type != "wav2vec2":
         raise BaseModelError(f"{name} is a {config.model_type!r} model, expected wav2vec2 (MMS, XLS-R)")
     _check_sizes(config, path, name)
@@ -56,18 +56,18 @@ def read_config(path: str, *, name: str, expected: str) -> Any:
 
 
 def needed_shapes(config: Any, path: str, name: str) -> _Shapes:
-    """Every tensor of the encoder that the configuration calls for, without one of its own.
+    """The shape of every encoder tensor that the configuration requires, without allocating any.
 
     Raises:
-        BaseModelError: no model can be made by the configuration.
+        BaseModelError: no model can be built from the configuration.
     """
     from transformers import Wav2Vec2Model
 
     try:
         with torch.device("meta"):
             return {key: tuple(tensor.shape) for key, tensor in Wav2Vec2Model(config).state_dict().items()}
-    except Exception as error:  # whatever a value leads to in the library
-        raise _not_understood(path, name, error) from error
+    except Exception as error:  # a bad value may fail anywhere in the library
+        raise _cannot_build(path, name, error) from error
 
 
 def _check_json(file: Path, path: str) -> None:
@@ -75,11 +75,9 @@ def _check_json(file: Path, path: str) -> None:
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise BaseModelError(f"{file} is no JSON ({first_line(error)})", fix=f"{how_to_fetch(path)}") from error
+        raise BaseModelError(f"{file} is not valid JSON ({first_line(error)})", fix=how_to_fetch(path)) from error
     if not isinstance(values, dict):
-        raise BaseModelError(
-            f"{file} holds a {type(values).__name__}, expected a JSON object", fix=f"{how_to_fetch(path)}"
-        )
+        raise BaseModelError(f"{file} holds a {type(values).__name__}, expected a JSON object", fix=how_to_fetch(path))
 
 
 def _check_sizes(config: Any, path: str, name: str) -> None:
@@ -103,7 +101,7 @@ def _wrong(path: str, name: str, field: str, found: object, expected: str) -> Ba
     return BaseModelError(f"config.json of {name} has {field} {found!r}, expected {expected}", how_to_fetch(path))
 
 
-def _not_understood(path: str, name: str, error: Exception) -> BaseModelError:
+def _cannot_build(path: str, name: str, error: Exception) -> BaseModelError:
     reason = " ".join(str(error).split())[:300]
-    found = f"config.json of {name} cannot be understood: {type(error).__name__}: {reason}"
+    found = f"no model can be built from config.json of {name}: {type(error).__name__}: {reason}"
     return BaseModelError(found, how_to_fetch(path))

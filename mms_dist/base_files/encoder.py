@@ -1,4 +1,4 @@
-"""The encoder of a base, loaded by Hugging Face's class from files that were checked before and values after."""
+"""Load a base's encoder with Hugging Face's class: check the files before loading and the values after it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,34 +14,34 @@ from mms_dist.finite import all_finite
 
 
 def load_encoder(path: str, config: Any, dtype: Any, *, name: str) -> tuple[nn.Module, bool]:
-    """A `Wav2Vec2Model` without a head or adapters, and whether the checkpoint has an embedding for masked frames.
+    """Load a `Wav2Vec2Model` without head or adapters; also return whether the checkpoint has a mask embedding.
 
     Args:
         path: a folder or a Hub name.
         config: from `read_config`.
-        dtype: of the weights, or `auto` for the file's own.
-        name: what messages call it.
+        dtype: dtype of the weights, or `auto` to keep the file's.
+        name: its name in messages.
 
     Raises:
-        BaseModelError: a file is missing, cut short or none of weights; weights are missing, of another shape, or hold
-            NaN or infinity. Names the file, and how to fetch it.
+        BaseModelError: a file is missing, truncated or not a weights file; or weights are missing, have another shape,
+            or hold NaN or infinity. The error names the file and how to fetch it.
     """
     from transformers import Wav2Vec2Model
 
-    config.adapter_attn_dim = None  # the bank's rows take the place of the checkpoint's one adapter
+    config.adapter_attn_dim = None  # the bank's rows replace the checkpoint's single adapter
     table = check_files(path, config, name=name)
     try:
         with quiet_library():
             module, report = Wav2Vec2Model.from_pretrained(path, config=config, dtype=dtype, output_loading_info=True)
-    except Exception as error:  # of the library, safetensors, pickle and the Hub, without a common base
+    except Exception as error:  # the library, safetensors, pickle and the Hub share no base class
         raise BaseModelError(
-            f"the weights of {name} cannot be loaded: {first_line(error)}", fix=f"{how_to_fetch(path)}"
+            f"the weights of {name} cannot be loaded: {first_line(error)}", fix=how_to_fetch(path)
         ) from error
     wrong = sorted(set(report["missing_keys"]) - {MADE_UP}) or sorted(map(str, report["mismatched_keys"]))
     if wrong:
         raise BaseModelError(
-            f"{name} lacks {len(wrong)} weights that its config.json calls for, first {wrong[0]}",
-            fix=f"{how_to_fetch(path)}",
+            f"{name} lacks {len(wrong)} weights that its config.json requires; the first is {wrong[0]}",
+            fix=how_to_fetch(path),
         )
     state = module.state_dict()
     has_mask_embedding = MADE_UP not in report["missing_keys"]
@@ -52,7 +52,7 @@ def load_encoder(path: str, config: Any, dtype: Any, *, name: str) -> tuple[nn.M
 
 
 def check_files(path: str, config: Any, *, name: str) -> Table:
-    """Look at the files of weights, as far as they are on this machine, by their tables of contents.
+    """Check the weights files by their tables of contents, if they are on this machine.
 
     Raises:
         BaseModelError: see `load_encoder`.
@@ -61,25 +61,23 @@ def check_files(path: str, config: Any, *, name: str) -> Table:
     files = weight_files(folder) if folder is not None else []
     if not files:
         if folder is not None and Path(path).is_dir():
-            raise BaseModelError(
-                f"{folder} has a config.json and none of {', '.join(WEIGHTS)}", fix=f"{how_to_fetch(path)}"
-            )
-        return {}  # the library fetches them
+            raise BaseModelError(f"{folder} has a config.json but none of {', '.join(WEIGHTS)}", fix=how_to_fetch(path))
+        return {}  # the library downloads them
     table = weight_table(files)
     check_weights(path, name, config, table)
     return table
 
 
 def check_finite(weights: Mapping[str, Tensor], table: Table, path: str) -> None:
-    """Every weight is a number: with one NaN in the base, every language would fail.
+    """Check that every weight is finite: a single NaN in the base would make every language fail.
 
     Raises:
-        BaseModelError: names the first tensor that is not, and its file.
+        BaseModelError: a weight is not finite; names the first such tensor and its file.
     """
     wrong = [key for key, tensor in weights.items() if tensor.is_floating_point() and not all_finite(tensor)]
     if wrong:
         file = file_of(table, wrong[0]) or path
         raise BaseModelError(
-            f"{file} has NaN or infinity in {len(wrong)} weights, first {wrong[0]}: no language could be trained on it",
+            f"{file} has NaN or infinity in {len(wrong)} weights, first {wrong[0]}: no language can train on it",
             fix=f"{how_to_fetch(path)}, or train the base again",
         )

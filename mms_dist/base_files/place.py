@@ -1,4 +1,4 @@
-"""Where the files of a base lie on this machine, and how they are fetched."""
+"""Find a base's files on this machine, and say how to fetch them."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from shards.file_content import stand_in
 
 
 def folder_of(path: str) -> Path | None:
-    """The folder itself, or that of the Hub's cache; None if the base is not on this machine."""
+    """The base's folder, or its folder in the Hub cache; None if the base is not on this machine."""
     if Path(path).is_dir():
         return Path(path)
     from huggingface_hub import try_to_load_from_cache
@@ -16,25 +16,25 @@ def folder_of(path: str) -> Path | None:
     try:
         cached = try_to_load_from_cache(path, "config.json")
     except HFValidationError:
-        return None  # neither a folder nor a Hub name: reading its config.json says what is expected
+        return None  # neither a folder nor a Hub name: reading config.json will raise the error
     return Path(cached).parent if isinstance(cached, str) else None
 
 
 def how_to_fetch(path: str) -> str:
-    """The command that gets a base whole."""
+    """The fix that downloads a complete base."""
     if Path(path).is_dir():
         return f"fetch the checkpoint again (hf download OWNER/NAME --local-dir {path})"
     return f"fetch the checkpoint again (hf download {path} --force-download)"
 
 
 def check_content(file: Path, path: str) -> None:
-    """A file of a base is there and is what its name says, as far as its beginning tells.
+    """Check that a base's file exists and that its first bytes fit its name.
 
     Args:
-        path: of the base, a folder or a Hub name.
+        path: the base's folder or Hub name.
 
     Raises:
-        BaseModelError: it cannot be read, or something else lies in its place.
+        BaseModelError: the file cannot be read, or is something else (such as a Git LFS pointer).
     """
     try:
         instead = stand_in(file)
@@ -43,4 +43,4 @@ def check_content(file: Path, path: str) -> None:
             f"{file} cannot be read: {error.strerror or error}", fix=f"make it readable, or {how_to_fetch(path)}"
         ) from error
     if instead is not None:
-        raise BaseModelError(f"{file} {instead}, or {how_to_fetch(path)}")
+        raise BaseModelError(f"{file} {instead.found}", fix=f"{instead.fix}, or {how_to_fetch(path)}")

@@ -1,4 +1,4 @@
-"""Hugging Face's libraries without what they say on the way."""
+"""Silence Hugging Face's libraries."""
 
 import contextlib
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def quiet_library() -> Iterator[None]:
-    """No progress bar, and no word on heads, adapters and quantizers left aside: what matters is checked here."""
+    """Hide progress bars and warnings about unused heads, adapters and quantizers; mms-dist checks what matters."""
     from huggingface_hub.utils import logging as hub_logging
     from transformers.utils import logging
 
@@ -25,5 +25,5 @@ def quiet_library() -> Iterator[None]:
 
 
 def first_line(error: Exception) -> str:
-    """Of what an error says; its kind if it says nothing."""
+    """The first line of an error's message, or its type if the message is empty."""
     return str(error).strip().split("\n")[0] or type(error).__name__

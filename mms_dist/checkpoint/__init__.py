@@ -1,1 +1,1 @@
-"""Checkpoints of single languages, adapter files, and the export to Hugging Face's layout."""
+"""Per-language checkpoints, adapter files, and the export to Hugging Face's layout."""

@@ -1,6 +1,6 @@
-"""Hugging Face's adapter file: `adapter.<lang>.safetensors`, one language's norms, projections and head.
+"""Hugging Face's adapter file, `adapter.<lang>.safetensors`: one language's norms, projections and head.
 
-Its keys are those that `Wav2Vec2ForCTC.load_adapter` wants, all of them and none extra:
+Its keys are exactly those that `Wav2Vec2ForCTC.load_adapter` expects:
 `wav2vec2.encoder.layers.{i}.adapter_layer.{norm,linear_1,linear_2}.{weight,bias}` and `lm_head.{weight,bias}`.
 The adapters Meta published for mms-1b-all have the same layout.
 
@@ -29,7 +29,7 @@ _NAMES_SHOWN = 4
 
 @dataclass(frozen=True)
 class AdapterShape:
-    """L, H, D and V of one adapter."""
+    """The dimensions L, H, D and V of one adapter."""
 
     layers: int
     hidden: int
@@ -37,7 +37,7 @@ class AdapterShape:
     vocabulary_size: int
 
     def tensors(self) -> dict[str, tuple[int, ...]]:
-        """Every key of the file with its shape, in file order."""
+        """Every key of the file and its shape, in file order."""
         shapes: dict[str, tuple[int, ...]] = {}
         for layer in range(self.layers):
             prefix = f"wav2vec2.encoder.layers.{layer}.adapter_layer."
@@ -53,20 +53,20 @@ class AdapterShape:
 
 
 def adapter_filename(language: str) -> str:
-    """The name Hugging Face looks for."""
+    """The file name that Hugging Face looks for."""
     return f"adapter.{language}.safetensors"
 
 
 def serialize_adapter(tensors: Mapping[str, Tensor]) -> bytes:
-    """The bytes of an adapter file."""
+    """Encode tensors as an adapter file."""
     return safetensors.torch.save({name: t.contiguous() for name, t in tensors.items()}, metadata=_METADATA)
 
 
 def write_adapter(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write an adapter file; the tensors' shapes must agree with each other.
+    """Write an adapter file, after checking that the tensors form one adapter.
 
     Raises:
-        CheckpointError: the tensors are no adapter, or the file cannot be written.
+        CheckpointError: the tensors are not an adapter, or the file cannot be written.
     """
     try:
         check_adapter(tensors)
@@ -88,18 +88,18 @@ def read_adapter(
     dim: int | None = None,
     vocabulary_size: int | None = None,
 ) -> dict[str, Tensor]:
-    """The tensors of an adapter file, on the CPU, in the file's own dtype.
+    """Read an adapter file's tensors, on the CPU, in the file's own dtype.
 
-    `None` accepts any value: an adapter that another language starts from may have any vocabulary.
+    `None` accepts any value: an adapter used to initialise another language may have any vocabulary.
 
     Raises:
-        CheckpointError: no such file, no adapter, or one that does not fit; names file, found, expected and fix.
+        CheckpointError: the file does not exist, is not an adapter, or does not fit; says what was found and expected.
     """
     try:
         instead = stand_in(path)
         tensors = {} if instead else safetensors.torch.load_file(path)
     except FileNotFoundError as problem:
-        raise CheckpointError(f"found no adapter file {path}", fix="check the path given as adapter.init") from problem
+        raise CheckpointError(f"found no adapter file {path}", fix="check the path in adapter.init") from problem
     except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as problem:
         raise CheckpointError(
             f"{path} is not a readable safetensors file ({problem})", fix="copy or download it again"
@@ -121,16 +121,16 @@ def check_adapter(
     dim: int | None = None,
     vocabulary_size: int | None = None,
 ) -> AdapterShape:
-    """Keys, shapes, dtypes and values are those of one adapter of the wanted size.
+    """Check that keys, shapes, dtypes and values are those of one adapter of the expected size.
 
     Returns:
         The adapter's own shape.
 
     Raises:
-        ValueError: what was found, what was expected and what fixes it.
+        ValueError: they are not; says what was found, what was expected and how to fix it.
     """
     shape = _shape_of(tensors)
-    other_base = "it was made for another base model: set model.base to that one"
+    other_base = "it was trained on another base model: set model.base to that one"
     wanted = (
         ("encoder layers", shape.layers, layers, other_base),
         ("hidden size", shape.hidden, hidden, other_base),
@@ -149,14 +149,14 @@ def _shape_of(tensors: Mapping[str, Tensor]) -> AdapterShape:
     if not numbers or "lm_head.weight" not in tensors:
         shown = ", ".join(sorted(tensors)[:_NAMES_SHOWN]) or "nothing"
         raise ValueError(
-            f"found {shown}{' …' if len(tensors) > _NAMES_SHOWN else ''}; expected wav2vec2.encoder.layers."
+            f"found {shown}{' …' if len(tensors) > _NAMES_SHOWN else ''}, expected wav2vec2.encoder.layers."
             "{i}.adapter_layer.* and lm_head.* as in adapter.<lang>.safetensors of facebook/mms-1b-all"
         )
     down_DH = tensors[f"wav2vec2.encoder.layers.{numbers[0]}.adapter_layer.linear_1.weight"]
     head_VH = tensors["lm_head.weight"]
     for name, tensor in (("linear_1.weight", down_DH), ("lm_head.weight", head_VH)):
         if tensor.ndim != 2:
-            raise ValueError(f"found {name} of shape {tuple(tensor.shape)}; expected a matrix")
+            raise ValueError(f"found {name} of shape {tuple(tensor.shape)}, expected a matrix")
     return AdapterShape(max(numbers) + 1, down_DH.shape[1], down_DH.shape[0], head_VH.shape[0])
 
 
@@ -168,7 +168,9 @@ def _check_tensors(tensors: Mapping[str, Tensor], shape: AdapterShape) -> None:
     ):
         if names:
             shown = ", ".join(sorted(names)[:_NAMES_SHOWN]) + (" …" if len(names) > _NAMES_SHOWN else "")
-            raise ValueError(f"{len(names)} {what} tensors: {shown}; expected {len(expected)} in all; export it again")
+            raise ValueError(
+                f"{len(names)} {what} tensors: {shown}, expected {len(expected)} in total; export it again"
+            )
     for name, tensor in tensors.items():
         if tuple(tensor.shape) != expected[name]:
             raise ValueError(f"found {name} of shape {tuple(tensor.shape)}, expected {expected[name]}")

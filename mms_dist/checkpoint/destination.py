@@ -1,4 +1,4 @@
-"""Where an export goes: written beside it under a hidden name, and moved there when it is complete."""
+"""The destination of an export. The export is written next to it under a hidden name, and moved there when complete."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ EXPORT_MARK = "mms-dist-export.json"
 
 
 class Destination:
-    """A folder for an export.
+    """The folder of an export.
 
-    An earlier export there is replaced. Any other folder with something in it is left alone, or with `force` put
-    aside under another name; nothing that is not an export is ever deleted.
+    An earlier export there is replaced. Any other folder with files in it is left alone, or with `force` renamed; a
+    folder that is not an export is never deleted.
     """
 
     def __init__(self, folder: Path, *, force: bool, protected: Sequence[Path], inside: Sequence[Path] = ()) -> None:
@@ -31,7 +31,7 @@ class Destination:
             inside: folders that the destination must not be at or below, such as the run's checkpoints.
 
         Raises:
-            CheckpointError: the folder must not be written.
+            CheckpointError: the folder must not be overwritten.
         """
         self.folder = folder.expanduser().absolute()
         self._staging = self.folder.with_name(f".{self.folder.name}.staging")
@@ -41,22 +41,22 @@ class Destination:
                 raise CheckpointError(f"{self.folder} is inside {path}", fix="choose another folder with --to")
         for path in protected:
             if path.absolute().resolve().is_relative_to(self.folder.resolve()):
-                raise CheckpointError(f"{self.folder} holds {path}", fix="choose another folder with --to")
+                raise CheckpointError(f"{self.folder} contains {path}", fix="choose another folder with --to")
         if not force and not self._may_be_replaced():
             raise CheckpointError(
                 f"{self.folder} exists and is not an export",
                 fix=(
-                    "choose another folder with --to, or put it aside with --force (it is then renamed to "
-                    f"{self._aside().name})"
+                    "choose another folder with --to, or use --force, which renames the existing folder to "
+                    f"{self._aside().name}"
                 ),
             )
 
     @contextlib.contextmanager
     def staging(self) -> Iterator[Path]:
-        """An empty folder to write to; it becomes the destination when the block ends without an error.
+        """Provide an empty folder to write to; it becomes the destination when the block ends without an error.
 
         Raises:
-            CheckpointError: another process is exporting there, or it cannot be written.
+            CheckpointError: another process is exporting to the destination, or it cannot be written.
         """
         descriptor = None
         try:
@@ -65,7 +65,9 @@ class Destination:
                 descriptor = os.open(self._staging, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as problem:
-                raise CheckpointError(f"another export to {self.folder} is under way", fix="wait for it") from problem
+                raise CheckpointError(
+                    f"another export to {self.folder} is running", fix="wait until it has finished"
+                ) from problem
             try:
                 self._recover()
                 yield self._staging
@@ -73,7 +75,7 @@ class Destination:
             except BaseException:
                 shutil.rmtree(self._staging, ignore_errors=True)
                 raise
-        except (OSError, SafetensorError) as problem:  # The latter is how a full disk shows when weights are written.
+        except (OSError, SafetensorError) as problem:  # safetensors reports a full disk as SafetensorError
             raise CheckpointError(
                 f"cannot write the export {self.folder}: {problem}",
                 fix="free space there, or choose another folder with --to",
@@ -83,7 +85,7 @@ class Destination:
                 os.close(descriptor)
 
     def _recover(self) -> None:
-        """Clear what an export that was killed has left, and take back what it was about to replace."""
+        """Remove the files that a killed export left, and restore the export it was about to replace."""
         for entry in self._staging.iterdir():
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
         if self._replaced.exists():
@@ -106,7 +108,7 @@ class Destination:
         shutil.rmtree(self._replaced, ignore_errors=True)
 
     def _may_be_replaced(self) -> bool:
-        """There is nothing, an empty folder, or an earlier export."""
+        """Whether the destination does not exist, is empty, or is an earlier export."""
         if not self.folder.exists():
             return True
         return self.folder.is_dir() and (

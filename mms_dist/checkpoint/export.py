@@ -1,10 +1,10 @@
-"""From a run to a folder that Hugging Face's `from_pretrained` and `load_adapter` read without a network.
+"""Export a run to a folder that Hugging Face's `from_pretrained` and `load_adapter` read without a network.
 
-config.json, model.safetensors                       the frozen base, with the first language's adapter in place
+config.json, model.safetensors                       the frozen base with the first language's adapter
 adapter.<lang>.safetensors                           each language's adapter and head, float32
 vocab.json, tokenizer_config.json, …                 nested: {lang: {token: id}}
 preprocessor_config.json, processor_config.json
-README.md, mms-dist-export.json                      the card, and the same for programs
+README.md, mms-dist-export.json                      the model card, and the same data for programs
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from mms_dist.errors import CheckpointError
 
 @dataclass(frozen=True)
 class ExportReport:
-    """What was written: the folder, its languages, its bytes (0 for a dry run), and checkpoints found damaged.
+    """The result of an export: the folder, its languages, its size (0 for a dry run), and damaged checkpoints found.
 
-    `left_out`: languages that are in quarantine or untrained, each with the reason.
+    `left_out`: the languages that are in quarantine or untrained, each with the reason.
     """
 
     folder: Path
@@ -59,30 +59,30 @@ def export_run(
     include_quarantined: bool = False,
     start_is_trained: Callable[[str], bool] = lambda language: False,
 ) -> ExportReport:
-    """Export a run's languages. The folder appears complete or not at all; the run itself is only read.
+    """Export a run's languages. The folder appears complete or not at all; the run is not modified.
 
-    A language that is in quarantine is left out unless it is asked for, and one that has not taken a step always: its
-    adapter is no more than a random start.
+    A language in quarantine is left out unless `include_quarantined` is set. A language without a training step is
+    always left out, because its adapter is still random.
 
     Args:
         destination: RUN/export by default. An earlier export there is replaced.
         base_path: folder or Hub name of the base the run was trained on.
-        base_name: what the card calls it; by default the name of its folder or on the Hub.
-        languages: None takes all that have a checkpoint.
-        pointer: which checkpoint; a language that was never evaluated has no `best` and is exported as of `last`,
-            which the report and the card say.
-        dtype: of the base's weights, a key of `hugging_face.DTYPES`; None keeps the base's own.
-        adapters_only: leave the base, tokenizer and preprocessor out; the base is not needed then.
-        force: put a folder that is in the way, and is no export, aside.
-        dry_run: read and check everything, write nothing.
-        include_quarantined: export languages in quarantine too, as of their last good checkpoints.
-        start_is_trained: whether a language started from an adapter and head that were trained for it elsewhere, so
-            that its start may be the best there is.
+        base_name: the base's name in the model card; by default the name of its folder or on the Hub.
+        languages: None exports all languages that have a checkpoint.
+        pointer: which checkpoint to export. A language that was never evaluated has no `best`; its `last` is exported
+            instead, and the report and the card say so.
+        dtype: dtype of the base's weights, a key of `hugging_face.DTYPES`; None keeps the base's own.
+        adapters_only: leave out the base, tokenizer and preprocessor; the base is then not needed.
+        force: rename an existing folder that is not an export.
+        dry_run: read and check everything, but write nothing.
+        include_quarantined: also export languages in quarantine, from their last good checkpoints.
+        start_is_trained: whether a language started from an adapter and head trained elsewhere for it, so that its
+            start may be its best checkpoint.
 
     Raises:
         NothingToExport: every language is in quarantine or untrained.
-        CheckpointError: an unknown language, one named that would be left out, no whole checkpoint, adapters that do
-            not fit the base or each other, or a destination that cannot or must not be written.
+        CheckpointError: a language is unknown, or named but would be left out; no complete checkpoint exists; adapters
+            do not fit the base or each other; or the destination cannot or must not be written.
         BaseModelError: the base cannot be loaded.
     """
     run_directory = Path(run_directory)
@@ -120,7 +120,7 @@ def export_run(
 def _fitting(
     choice: Choice, languages: Sequence[str], config: Any, base_name: str
 ) -> Iterator[tuple[Snapshot, ExportedLanguage]]:
-    """One language after the other: a thousand adapters need not be in memory together."""
+    """Yield one language at a time, so that a thousand adapters need not be in memory together."""
     layers, hidden = (config.num_hidden_layers, config.hidden_size) if config else (None, None)
     dim = None
     for language in languages:
@@ -130,7 +130,7 @@ def _fitting(
         except ValueError as problem:
             raise CheckpointError(
                 f"the adapter of {language} (step {snapshot.step}) does not fit the base {base_name} and the "
-                f"languages before it: {problem}",
+                f"previous languages: {problem}",
                 fix="or leave it out with --languages",
             ) from problem
         layers, hidden, dim = shape.layers, shape.hidden, shape.dim
@@ -138,7 +138,7 @@ def _fitting(
 
 
 def _describe(snapshot: Snapshot, used: str, shape: AdapterShape, mark: QuarantineMark | None) -> ExportedLanguage:
-    """Scores are those of the best evaluation so far, so they are these weights' own only at that very step."""
+    """Describe an exported language. A snapshot stores the best scores so far, which are its own only at that step."""
     best = snapshot.state.get("best")
     own = best if isinstance(best, dict) and best.get("step") == snapshot.step else {}
     return ExportedLanguage(
@@ -155,7 +155,7 @@ def _describe(snapshot: Snapshot, used: str, shape: AdapterShape, mark: Quaranti
 
 
 def _number(value: Any) -> float | None:
-    """Of a state that another version may have written."""
+    """A number from the stored state, or None; another version may have written something else."""
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 

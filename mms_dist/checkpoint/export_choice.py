@@ -1,4 +1,4 @@
-"""Which languages of a run are worth exporting, and which checkpoint of each."""
+"""Choose which languages of a run to export, and which checkpoint of each."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from mms_dist.checkpoint.snapshot import Snapshot
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.errors import CheckpointError, NothingToExport
 
-UNTRAINED = "it has no checkpoint of after a training step"
+UNTRAINED = "it has no checkpoint from after a training step"
 
 
 @dataclass
 class Choice:
-    """Chooses from the checkpoints of a run; see `export_run` for what the fields mean."""
+    """The choice of checkpoints to export; `export_run` describes the fields."""
 
     store: CheckpointStore
     pointer: PointerName
     include_quarantined: bool
     start_is_trained: Callable[[str], bool]
     marks: dict[str, QuarantineMark] = field(default_factory=dict)
-    """Of those chosen that are in quarantine."""
+    """The marks of the chosen languages that are in quarantine."""
 
     def of(self, languages: Sequence[str] | None) -> tuple[list[str], dict[str, str]]:
-        """The languages to export, and those that are left out with the reason.
+        """Return the languages to export, and those that are left out, with the reason.
 
         Raises:
-            CheckpointError: there is none, one is unknown, or one that was named would be left out.
+            CheckpointError: there are none, one is unknown, or a named one would be left out.
             NothingToExport: all are left out.
         """
         present = self._present(languages)
@@ -38,20 +38,24 @@ class Choice:
         left_out = {language: reason for language in chosen if (reason := self._reason_against(language))}
         if languages and left_out:
             code, reason = next(iter(left_out.items()))
-            raise CheckpointError(f"{code} is not worth exporting: {reason}", fix=f"{self._fix(code)}")
+            raise CheckpointError(f"{code} cannot be exported: {reason}", fix=self._fix(code))
         if len(left_out) == len(chosen):
             shown = "; ".join(f"{code}: {reason}" for code, reason in list(left_out.items())[:5])
             more = f"; and {len(left_out) - 5:,} more" if len(left_out) > 5 else ""
-            flag = " Quarantined languages are exported with --include-quarantined" if self._any_steps(left_out) else ""
+            run = self.store.directory.parent
+            flag = ", or export quarantined languages with --include-quarantined" if self._any_steps(left_out) else ""
             raise NothingToExport(
-                f"nothing of {self.store.directory.parent} was exported, as no language is trained ({shown}{more}). "
-                f"`mms-dist report {self.store.directory.parent}` tells how they stand.{flag}"
+                f"nothing was exported from {run}, because no language is trained ({shown}{more})",
+                fix=f"see each language's state with `mms-dist report {run}`{flag}",
             )
         return [language for language in chosen if language not in left_out], left_out
 
     def load(self, language: str) -> tuple[Snapshot, str]:
-        """The snapshot, and what it is called. The best of a language that training has not improved on is where it
-        began: of a random start the last is taken in its place."""
+        """Load the snapshot to export, and return it with its name.
+
+        If training has not improved a language, its best checkpoint is its start. If that start was random, its last
+        checkpoint is used instead.
+        """
         evaluated = self.store.pointed(language, "best") is not None
         wanted: PointerName = self.pointer if self.pointer == "last" or evaluated else "last"
         step = self.store.pointed(language, wanted)
@@ -60,8 +64,8 @@ class Choice:
         snapshot = self.store.load(language) if step is None else self.store.load(language, pointer=wanted)
         if snapshot.step == 0 and not self.start_is_trained(language):
             raise CheckpointError(
-                f"the only whole checkpoint of {language} is that of its start, before a single step",
-                fix="leave it out with --languages, or train it on",
+                f"the only complete checkpoint of {language} is from before its first training step",
+                fix="leave it out with --languages, or train it further",
             )
         return snapshot, wanted if snapshot.step == step else "newest"
 
@@ -69,15 +73,15 @@ class Choice:
         present = sorted({*self.store.languages(), *marked_languages(self.store.directory)})
         if not present:
             raise CheckpointError(
-                f"found no checkpoint in {self.store.directory}", fix="give the folder of a run that has trained"
+                f"found no checkpoint in {self.store.directory}", fix="give the folder of a run that was trained"
             )
         for code in languages or ():
             if code not in present:
                 near = difflib.get_close_matches(code, present, n=1)
+                hint = f"did you mean {near[0]!r}? " if near else ""
                 raise CheckpointError(
-                    f"found no checkpoint of {code!r} in {self.store.directory}; "
-                    + (f"did you mean {near[0]!r}? " if near else "")
-                    + f"there are {', '.join(present)}"
+                    f"found no checkpoint of {code!r} in {self.store.directory}",
+                    fix=f"{hint}choose from {', '.join(present)}",
                 )
         return present
 
@@ -93,7 +97,7 @@ class Choice:
     def _fix(self, code: str) -> str:
         if max(self.store.steps(code), default=0) == 0:
             return "leave it out of --languages, or train it first"
-        return "export its last good checkpoint all the same with --include-quarantined, or leave it out of --languages"
+        return "export its last good checkpoint anyway with --include-quarantined, or leave it out of --languages"
 
     def _any_steps(self, languages: Sequence[str] | dict[str, str]) -> bool:
         return any(max(self.store.steps(language), default=0) > 0 for language in languages)

@@ -1,4 +1,4 @@
-"""Writing so that a killed process or a full disk never leaves half a file under a final name."""
+"""Write files so that a killed process or a full disk never leaves a partial file under its final name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def unique(prefix: str) -> str:
-    """A name that no other process chooses."""
+    """A name that no other process uses."""
     return f"{prefix}-{uuid4().hex[:12]}"
 
 
@@ -32,7 +32,7 @@ def write_synced(path: Path, content: bytes) -> None:
 
 
 def sync_directory(path: Path) -> None:
-    """Wait until the names in a directory are on the disk."""
+    """Wait until a directory's entries are on the disk."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -41,7 +41,7 @@ def sync_directory(path: Path) -> None:
 
 
 def replace_symlink(link: Path, target: str) -> None:
-    """Let `link` point to `target`, relative to its own folder; at no instant is there no link."""
+    """Atomically make `link` point to `target`, relative to its own folder."""
     temporary = link.with_name(unique(f".{link.name}"))
     os.symlink(target, temporary)
     try:
@@ -53,21 +53,22 @@ def replace_symlink(link: Path, target: str) -> None:
 
 
 def remove_tree(path: Path) -> None:
-    """Delete a folder; killed half way, it leaves only a `.removing-…` name that the next start sweeps."""
+    """Delete a folder. If the process is killed meanwhile, only a `.removing-…` folder is left, which the next start
+    removes."""
     doomed = path if path.name.startswith(".") else path.with_name(unique(f".removing-{path.name}"))
     if doomed != path:
         os.rename(path, doomed)
-    # On NFS a file that another process still reads keeps the folder from going; the next start sweeps it.
+    # On NFS, the folder cannot be removed while another process reads a file in it; the next start removes it.
     shutil.rmtree(doomed, ignore_errors=True)
 
 
 def writing_error(path: Path, needed_bytes: int, problem: OSError) -> CheckpointError:
-    """The message for a checkpoint that could not be written."""
-    message = f"cannot write {path}: {problem.strerror or problem}; {needed_bytes:,} bytes are needed"
-    with contextlib.suppress(OSError):  # Then the folder itself cannot be reached, and `problem` has said so.
-        message += f", {shutil.disk_usage(path.parent).free:,} are free"
+    """The error for a checkpoint that could not be written."""
+    found = f"cannot write {path}: {problem.strerror or problem} ({needed_bytes:,} bytes needed"
+    with contextlib.suppress(OSError):  # fails if the folder cannot be reached, which `problem` then says
+        found += f", {shutil.disk_usage(path.parent).free:,} free"
     if problem.errno in _NO_SPACE:
         fix = "free space or quota there, lower checkpoint.keep, or choose another run.directory"
     else:
         fix = "make the folder writable, or choose another run.directory"
-    return CheckpointError(f"{message}", fix=f"all older checkpoints are whole; {fix}")
+    return CheckpointError(f"{found}); all older checkpoints are complete", fix=fix)

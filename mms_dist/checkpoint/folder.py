@@ -1,4 +1,4 @@
-"""One checkpoint folder, `step-%08d`: a snapshot as files, and back."""
+"""Convert a snapshot to the files of a checkpoint folder, `step-%08d`, and back."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ def folder_name(step: int) -> str:
 
 
 def parse_step(name: str) -> int | None:
-    """The step of a checkpoint folder's name; None for any other name."""
+    """The step in a checkpoint folder's name; None for any other name."""
     match = _FOLDER.fullmatch(name)
     return int(match[1]) if match and folder_name(int(match[1])) == name else None
 
 
 def check_snapshot(snapshot: Snapshot) -> None:
-    """What is about to be saved could be loaded again: so a bad one never takes a good one's place.
+    """Check before saving that a snapshot can be loaded again, so that a bad one never replaces a good one.
 
     Raises:
-        CheckpointError: names the language, what was found and what was expected.
+        CheckpointError: it cannot; names the language, what was found and what was expected.
     """
     check_language(snapshot.language)
     try:
@@ -47,12 +47,12 @@ def check_snapshot(snapshot: Snapshot) -> None:
         _check_contents(snapshot)
     except ValueError as problem:
         raise CheckpointError(
-            f"the snapshot of {snapshot.language} at step {snapshot.step} is not saved: {problem}"
+            f"cannot save the snapshot of {snapshot.language} at step {snapshot.step}: {problem}"
         ) from problem
 
 
 def snapshot_files(snapshot: Snapshot) -> dict[str, bytes]:
-    """Name and bytes of every file but the manifest."""
+    """The name and bytes of every file except the manifest."""
     optimizer = {name: tensor.contiguous() for name, tensor in snapshot.optimizer.items()}
     return {
         adapter_filename(snapshot.language): serialize_adapter(snapshot.adapter),
@@ -63,7 +63,7 @@ def snapshot_files(snapshot: Snapshot) -> dict[str, bytes]:
 
 
 def read_snapshot(folder: Path) -> Snapshot:
-    """Read a checkpoint folder, verifying every byte and that its parts belong together.
+    """Read a checkpoint folder, and verify every byte and that its files belong together.
 
     Raises:
         DamagedCheckpoint: names the file and what is wrong with it.
@@ -106,7 +106,7 @@ def _check_contents(snapshot: Snapshot) -> None:
 def _tensors(path: Path, contents: dict[str, bytes]) -> dict[str, Tensor]:
     try:
         return safetensors.torch.load(contents[path.name])
-    except (SafetensorError, ValueError, KeyError, TypeError) as problem:  # the latter of dtypes that torch lacks
+    except (SafetensorError, ValueError, KeyError, TypeError) as problem:  # TypeError: a dtype that torch lacks
         raise DamagedCheckpoint(path, f"is not a safetensors file: {problem}") from problem
 
 

@@ -1,4 +1,4 @@
-"""The parts of an export that Hugging Face's classes read: configuration, base weights, tokenizer, preprocessor."""
+"""Write the files that Hugging Face's classes read: configuration, base weights, tokenizer, preprocessor."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from mms_dist.errors import BaseModelError
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 SAMPLE_RATE = 16_000
-_EXPECTED = "expected the base the run was trained on (model.base in RUN/config.yaml), or export with --adapters-only"
+_FIX = "use the base the run was trained on (model.base in RUN/config.yaml), or export with --adapters-only"
 
 
 def load_config(base_path: str) -> Any:
-    """The base's `Wav2Vec2Config`.
+    """Read the base's `Wav2Vec2Config`.
 
     Raises:
-        BaseModelError: there is none, or it is of an encoder without adapter layers.
+        BaseModelError: there is none, or the encoder has no adapter layers.
     """
-    config = read_config(base_path, name=f"the base {base_path}", expected=_EXPECTED)
+    config = read_config(base_path, name=f"the base {base_path}", expected=_FIX)
     if not config.do_stable_layer_norm:
         raise BaseModelError(
-            f"the base {base_path} has do_stable_layer_norm=false, and such encoders have no adapter layers",
+            f"the base {base_path} has do_stable_layer_norm=false, and encoders of that kind have no adapter layers",
             fix="export with the base the run was trained on (model.base in RUN/config.yaml)",
         )
     return config
@@ -40,15 +40,15 @@ def load_config(base_path: str) -> Any:
 def write_base(
     folder: Path, base_path: str, config: Any, adapter: Mapping[str, Tensor], shape: AdapterShape, dtype: str | None
 ) -> None:
-    """Write config.json and the weights: the frozen base, with one language's adapter and head in their places.
+    """Write config.json and the weights: the frozen base with one language's adapter and head.
 
-    So nothing is missing when the folder is loaded without a language, and `vocab_size` is that language's.
+    So the folder can be loaded without naming a language; `vocab_size` is that of the language.
 
     Args:
         dtype: a key of `DTYPES`; None keeps the base's own.
 
     Raises:
-        BaseModelError: the base cannot be loaded, or lacks weights.
+        BaseModelError: the base cannot be loaded, or weights are missing.
     """
     from transformers import Wav2Vec2ForCTC
 
@@ -58,7 +58,7 @@ def write_base(
         own: Any = encoder.dtype
         state = {f"wav2vec2.{name}": tensor for name, tensor in encoder.state_dict().items()}
         if not has_mask_embedding:
-            # Made up at random by the library. Masking with zeros is what the training does then.
+            # The library initialises it at random, but training masks with zeros if the base has none.
             state["wav2vec2.masked_spec_embed"] = torch.zeros_like(state["wav2vec2.masked_spec_embed"])
         state |= {name: tensor.to(own) for name, tensor in adapter.items()}
         config.update(
@@ -79,16 +79,16 @@ def write_base(
         model.load_state_dict(state, strict=True, assign=True)
         config.architectures = [type(model).__name__]
         config.save_pretrained(folder)
-    # The same bytes as `model.save_pretrained` writes, which would import DeepSpeed wherever it is installed.
+    # Same bytes as `model.save_pretrained`, which would import DeepSpeed if it is installed.
     weights = folder / "model.safetensors"
     tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     save_file(tensors, weights, metadata={"format": "pt"})
-    # They come from a temporary file that only its owner may read; config.json has the mode of the umask.
+    # safetensors writes through a temporary file that only its owner may read; config.json follows the umask.
     weights.chmod((folder / "config.json").stat().st_mode)
 
 
 def write_processor(folder: Path, vocabulary: Mapping[str, Mapping[str, int]], target_lang: str) -> None:
-    """Write tokenizer and preprocessor; audio is made zero mean and unit variance, as in training.
+    """Write the tokenizer and preprocessor, which normalises audio to zero mean and unit variance, as in training.
 
     Args:
         vocabulary: nested, `{language: {token: id}}`.
@@ -113,7 +113,7 @@ def write_processor(folder: Path, vocabulary: Mapping[str, Mapping[str, int]], t
         return_attention_mask=True,
     )
     Wav2Vec2Processor(feature_extractor=extractor, tokenizer=tokenizer).save_pretrained(folder)
-    # Tools that know nothing of processors look for the preprocessor alone.
+    # Some tools do not read processors and look for the preprocessor alone.
     extractor.save_pretrained(folder)
 
 
@@ -125,7 +125,7 @@ def write_vocabulary(folder: Path, vocabulary: Mapping[str, Mapping[str, int]]) 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Heads, adapters and quantizers of the base that are left aside are expected; what is missing is checked."""
+    """Hide the library's warnings about unused heads, adapters and quantizers; missing weights are checked here."""
     from transformers.utils import logging as library_logging
 
     verbosity, bars = library_logging.get_verbosity(), library_logging.is_progress_bar_enabled()

@@ -1,4 +1,4 @@
-"""One language's folder of checkpoints: the names in it, and the atomic moves between them."""
+"""One language's checkpoint folder: the names in it, and the atomic moves between them."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ POINTERS: tuple[PointerName, ...] = ("last", "best")
 
 
 class LanguageFolder:
-    """RUN/adapters/<lang>. Nothing here is remembered: the disk is the state."""
+    """The folder RUN/adapters/<lang>. It keeps no state in memory: the disk is the state."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def steps(self) -> list[int]:
-        """Steps with a folder, ascending."""
+        """The steps that have a folder, ascending."""
         try:
             names = [entry.name for entry in os.scandir(self.path) if entry.is_dir(follow_symlinks=False)]
         except FileNotFoundError:
@@ -41,9 +41,9 @@ class LanguageFolder:
         return sorted(step for name in names if (step := parse_step(name)) is not None)
 
     def pointed(self, name: PointerName) -> int | None:
-        """The step that a pointer names, if its folder is there.
+        """The step that a pointer names, if its folder exists.
 
-        A run copied with links followed (`cp -rL`) has a folder in the pointer's place: what it holds says the step.
+        A run copied with links followed (`cp -rL`) has a folder in place of the pointer; its manifest names the step.
         """
         link = self.path / name
         step = parse_step(os.readlink(link)) if link.is_symlink() else step_of_copy(link)
@@ -57,9 +57,9 @@ class LanguageFolder:
             raise writing_error(self.path / name, 0, problem) from problem
 
     def save(self, snapshot: Snapshot, *, is_whole: Callable[[], bool]) -> Path:
-        """Write a checkpoint under a staging name and move it to its final one.
+        """Write a checkpoint under a staging name, then move it to its final name.
 
-        is_whole: tells whether the folder that has the final name already is a whole checkpoint.
+        is_whole: returns whether an existing folder with the final name is a complete checkpoint.
         """
         final = self.path / folder_name(snapshot.step)
         contents = snapshot_files(snapshot)
@@ -82,10 +82,10 @@ class LanguageFolder:
         return final
 
     def _move_in(self, staging: Path, final: Path) -> None:
-        """Give a finished folder its final name, taking the place of another if there is one.
+        """Give a finished folder its final name, and replace an existing one.
 
-        No portable call swaps two folders. Killed between the two renames, the old one is still there as
-        `.replaced-…`, and `recover` takes it back.
+        No portable call swaps two folders. If the process is killed between the two renames, the old folder is still
+        there as `.replaced-…`, and `recover` restores it.
         """
         if not final.is_dir():
             os.rename(staging, final)
@@ -102,7 +102,7 @@ class LanguageFolder:
         remove_tree(replaced)
 
     def put_aside(self, step: int) -> None:
-        """Keep a damaged checkpoint for a look, under a name that nothing reads or deletes."""
+        """Rename a damaged checkpoint to a name that nothing reads or deletes, so that it can be inspected."""
         name = f"damaged-{folder_name(step)}"
         number = 1
         while (self.path / name).exists():
@@ -116,7 +116,7 @@ class LanguageFolder:
         remove_tree(self.path / folder_name(step))
 
     def roll_back(self, step: int) -> None:
-        """Point `last` here and delete everything later, the newest first."""
+        """Point `last` to this step and delete all later ones, newest first."""
         best = self.pointed("best")
         self.point("last", step)
         if best is not None and best > step:
@@ -131,9 +131,9 @@ class LanguageFolder:
             remove_tree(self.path)
 
     def copy_from(self, source: LanguageFolder, steps: Sequence[int]) -> None:
-        """Take over these checkpoints and the pointers to them, all at once."""
+        """Copy these checkpoints and the pointers to them, in one atomic move."""
         if self.path.exists():
-            raise CheckpointError(f"found {self.path} already", fix="delete that language there before copying it")
+            raise CheckpointError(f"{self.path} already exists", fix="delete that language there before copying it")
         staging = self.path.with_name(unique(f".staging-{self.path.name}"))
         try:
             staging.mkdir(parents=True)
@@ -155,32 +155,32 @@ class LanguageFolder:
             raise writing_error(self.path, source.bytes(steps), problem) from problem
 
     def bytes(self, steps: Sequence[int]) -> int:
-        """Length of all files of these steps together."""
+        """Total size of all files of these steps."""
         return sum(f.stat().st_size for step in steps for f in (self.path / folder_name(step)).iterdir())
 
     def recover(self) -> list[str]:
-        """Settle hidden names that a killed writer left; says what was done."""
+        """Clean up hidden names that a killed writer left; return what was done."""
         done: list[str] = []
         for path in sorted(self.path.glob(".replaced-step-*")):
             final = self.path / path.name.removeprefix(".replaced-").rpartition("-")[0]
             if parse_step(final.name) is not None and not final.exists():
                 os.rename(path, final)
-                done.append(f"took back {final}, whose replacement was cut off")
+                done.append(f"restored {final}, because its replacement was interrupted")
         for path in sorted(self.path.glob(".*")):
             done += self.sweep(path)
         for name in POINTERS:
             if (self.path / name).is_dir() and not (self.path / name).is_symlink():
-                done.append(self._settle_copy(name))
+                done.append(self._restore_pointer(name))
         if done:
             sync_directory(self.path)
         return done
 
-    def _settle_copy(self, name: PointerName) -> str:
-        """Put a pointer back where a copy of the run, made with links followed, has a folder; says what was done."""
+    def _restore_pointer(self, name: PointerName) -> str:
+        """Turn a folder back into a pointer, after the run was copied with links followed; return what was done."""
         copy, step = self.path / name, step_of_copy(self.path / name)
         if step is None:
             os.rename(copy, self.path / unique(f"damaged-{name}"))
-            return f"put {copy} aside: it is a folder, and no checkpoint"
+            return f"renamed {copy} to damaged-…: it is a folder, but not a checkpoint"
         own = self.path / folder_name(step)
         if own.is_dir() and (_is_intact(own) or not _is_intact(copy)):
             remove_tree(copy)
@@ -189,11 +189,11 @@ class LanguageFolder:
                 self.put_aside(step)
             os.rename(copy, own)
         self.point(name, step)
-        return f"pointed {copy} to step {step}, of which it was a copy"
+        return f"pointed {copy} to step {step}: it was a copy of that step"
 
     @staticmethod
     def sweep(path: Path) -> list[str]:
-        """Remove one hidden name, if a store made it."""
+        """Remove one hidden name, if a store created it."""
         if path.is_symlink() and path.name.startswith(tuple(f".{name}-" for name in POINTERS)):
             path.unlink()
         elif path.is_dir() and path.name.startswith((".staging-", ".replaced-", ".removing-")):
@@ -202,11 +202,11 @@ class LanguageFolder:
             path.unlink()
         else:
             return []
-        return [f"removed {path}, left by a run that was cut off"]
+        return [f"removed {path}, left by an interrupted run"]
 
 
 def step_of_copy(folder: Path) -> int | None:
-    """The step of a checkpoint that has lost its name; None if it is no checkpoint, or says none."""
+    """The step in the manifest of a folder under any name; None if it is not a checkpoint."""
     try:
         return Manifest.decode(folder / MANIFEST, read_file(folder / MANIFEST)).step
     except (OSError, DamagedCheckpoint):
@@ -222,5 +222,5 @@ def _is_intact(folder: Path) -> bool:
 
 
 def _has(folder: Path, manifest: Manifest) -> bool:
-    """The whole checkpoint in this folder has the very same files."""
+    """Whether the complete checkpoint in this folder has exactly the same files."""
     return (folder / MANIFEST).read_bytes() == manifest.encode()

@@ -1,4 +1,4 @@
-"""One writer for one run directory."""
+"""Allow only one writer per run directory."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _FILENAME = "run.lock"
 
 
 class RunLock:
-    """Holds RUN for one process, so that two runs never write one directory.
+    """A lock on RUN for one process, so that two runs never write to one directory.
 
-    A lock of the kernel (`flock`): it goes with its holder, however that ends, so there are no stale locks.
-    The file `RUN/run.lock` stays behind and says who held it last. On Linux, NFS passes flock on to the
-    server and Lustre honours it between nodes when mounted with `-o flock`.
+    It is a kernel lock (`flock`), released when its holder ends, however that happens, so there are no stale locks.
+    The file `RUN/run.lock` remains and names the last holder. On Linux, NFS passes flock on to the server, and Lustre
+    honours it between nodes if mounted with `-o flock`.
 
         with RunLock(run_directory):
             …
@@ -31,13 +31,13 @@ class RunLock:
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
-        """Take the lock; the run directory is made if need be.
+        """Take the lock, and create the run directory if needed.
 
         Raises:
-            CheckpointError: another process holds it (its process id and host are named), or the directory
+            CheckpointError: another process holds it (the message names its process ID and host), or the directory
                 cannot be written.
         """
-        assert self._descriptor is None, "the lock is held already"
+        assert self._descriptor is None, "the lock is already held"
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -66,7 +66,7 @@ class RunLock:
         self._descriptor = descriptor
 
     def release(self) -> None:
-        """Let go; nothing happens when the lock is not held."""
+        """Release the lock, if it is held."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
@@ -82,10 +82,10 @@ class RunLock:
 
 
 def lock_holder(run_directory: Path) -> str | None:
-    """Who holds the lock of a run directory now, such as `process 17 on node01`; None if nobody does.
+    """The current holder of a run directory's lock, such as `process 17 on node01`; None if it is free.
 
     Raises:
-        CheckpointError: it cannot be asked.
+        CheckpointError: the lock file cannot be read or locked.
     """
     path = Path(run_directory) / _FILENAME
     try:
@@ -109,18 +109,19 @@ def lock_holder(run_directory: Path) -> str | None:
 
 
 def _write_name(descriptor: int) -> None:
-    """Say who holds the lock, over the name of whoever held it before."""
+    """Write this process's ID and host into the lock file, over those of the previous holder."""
     content = json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode()
     written = os.pwrite(descriptor, content, 0)
-    if written != len(content):  # a disk that fills up writes a part
+    if written != len(content):  # a full disk may write only a part
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     os.ftruncate(descriptor, len(content))
 
 
 def _cannot_write(directory: Path, problem: OSError) -> CheckpointError:
-    what = "free space or quota there, or choose" if problem.errno in (errno.ENOSPC, errno.EDQUOT) else "choose"
+    space = "free space or quota there, or " if problem.errno in (errno.ENOSPC, errno.EDQUOT) else ""
     return CheckpointError(
-        f"cannot write the run directory {directory}: {problem.strerror}", fix=f"{what} another with run.directory"
+        f"cannot write the run directory {directory}: {problem.strerror}",
+        fix=f"{space}choose another with run.directory",
     )
 
 

@@ -1,7 +1,7 @@
-"""MANIFEST.json: what a checkpoint folder holds, written last, so that a folder with one is complete.
+"""MANIFEST.json lists the files of a checkpoint folder. It is written last, so a folder with a manifest is complete.
 
-It has one exact spelling (`Manifest.encode`) and carries the SHA-256 of its own other lines, so that any
-changed byte shows, in it or in the files it lists.
+It has one exact encoding (`Manifest.encode`) and contains the SHA-256 of its other lines, so that any changed byte is
+detected, in the manifest or in the files it lists.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True)
 class FileEntry:
-    """Length in bytes and SHA-256 of one file."""
+    """The length in bytes and the SHA-256 of one file."""
 
     bytes: int
     sha256: str
@@ -31,7 +31,7 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Language, step and files of one checkpoint folder."""
+    """The language, step and files of one checkpoint folder."""
 
     language: str
     step: int
@@ -39,12 +39,12 @@ class Manifest:
 
     @classmethod
     def of(cls, language: str, step: int, contents: Mapping[str, bytes]) -> Manifest:
-        """The manifest of files that are in memory."""
+        """Make the manifest of files in memory."""
         files = {name: FileEntry(len(data), hashlib.sha256(data).hexdigest()) for name, data in contents.items()}
         return cls(language, step, dict(sorted(files.items())))
 
     def encode(self) -> bytes:
-        """The file's bytes."""
+        """Encode as the file's bytes."""
         body: dict[str, Any] = {
             "schema": SCHEMA_VERSION,
             "language": self.language,
@@ -56,7 +56,7 @@ class Manifest:
 
     @classmethod
     def decode(cls, path: Path, content: bytes) -> Manifest:
-        """Read the bytes back.
+        """Decode the file's bytes.
 
         Raises:
             DamagedCheckpoint: they are not exactly what `encode` writes.
@@ -75,7 +75,7 @@ class Manifest:
 
 
 def write_folder(folder: Path, language: str, step: int, contents: Mapping[str, bytes]) -> None:
-    """Write and sync the files, and the manifest after them."""
+    """Write and sync the files, then the manifest."""
     manifest = Manifest.of(language, step, contents)
     for name, content in contents.items():
         write_synced(folder / name, content)
@@ -83,20 +83,20 @@ def write_folder(folder: Path, language: str, step: int, contents: Mapping[str, 
 
 
 def read_folder(folder: Path) -> tuple[Manifest, dict[str, bytes]]:
-    """The manifest and the verified files of a folder.
+    """Read a folder's manifest and files, and verify the files.
 
-    Hidden names are passed over: NFS and desktop systems leave them without anyone having touched the checkpoint.
+    Hidden files are ignored, because NFS and desktop systems create them.
 
     Raises:
-        DamagedCheckpoint: names the first file that is missing, foreign, too short, too long or changed.
+        DamagedCheckpoint: names the first file that is missing, not in the manifest, too short, too long or changed.
     """
     manifest = Manifest.decode(folder / MANIFEST, _read(folder / MANIFEST))
     try:
         present = {entry.name for entry in folder.iterdir() if not entry.name.startswith(".")}
     except OSError as problem:
         raise DamagedCheckpoint(folder, f"cannot be listed: {problem.strerror}") from problem
-    for foreign in sorted(present - manifest.files.keys() - {MANIFEST}):
-        raise DamagedCheckpoint(folder / foreign, "is a foreign file: the manifest does not list it")
+    for extra in sorted(present - manifest.files.keys() - {MANIFEST}):
+        raise DamagedCheckpoint(folder / extra, "is not listed in the manifest")
     contents: dict[str, bytes] = {}
     for name in manifest.files.keys() - present:
         raise DamagedCheckpoint(folder / name, "is missing")
@@ -105,7 +105,7 @@ def read_folder(folder: Path) -> tuple[Manifest, dict[str, bytes]]:
         if len(content) != entry.bytes:
             raise DamagedCheckpoint(folder / name, f"found {len(content):,} bytes, expected {entry.bytes:,}")
         if hashlib.sha256(content).hexdigest() != entry.sha256:
-            raise DamagedCheckpoint(folder / name, "its SHA-256 is not the one in the manifest")
+            raise DamagedCheckpoint(folder / name, "does not have the SHA-256 in the manifest")
         contents[name] = content
     return manifest, contents
 

@@ -1,4 +1,4 @@
-"""README.md of an export: what is in it, how good it is, how to use it, under which licence."""
+"""Write an export's README.md: its contents, scores, usage and licence."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-# Where the base is a Hub name, its card is not at hand.
+# If the base is a Hub name, its model card is not on this machine.
 _KNOWN_LICENCES = {"facebook/mms-": "cc-by-nc-4.0", "facebook/wav2vec2-xls-r-": "apache-2.0"}
 _LICENCE_LINE = re.compile(r"^license:\s*[\"']?([\w.-]+)", re.MULTILINE)
 
@@ -31,7 +31,7 @@ model.load_adapter("{other}")
 ```"""
 
 _USE_ADAPTERS = """\
-These are the adapters alone. Put the `adapter.<lang>.safetensors` files and `vocab.json` beside the weights of
+This folder only contains adapters. Put the `adapter.<lang>.safetensors` files and `vocab.json` next to the weights of
 `{base}`, with `adapter_attn_dim: {dim}` in its `config.json`; `Wav2Vec2ForCTC.load_adapter` finds them there."""
 
 
@@ -39,9 +39,9 @@ These are the adapters alone. Put the `adapter.<lang>.safetensors` files and `vo
 class ExportedLanguage:
     """One language of an export.
 
-    pointer: what was exported, `best`, `last`, or `newest` where neither was whole. cer, wer: fractions on the dev
-    split, of these very weights; None if they were not evaluated. audio_seconds: audio trained on, repetitions counted.
-    quarantined: since which step the language is in quarantine, and why; None if it is not.
+    pointer: which checkpoint was exported: `best`, `last`, or `newest` if neither was complete. cer, wer: error rates
+    of these weights on the dev split, as fractions; None if they were not evaluated. audio_seconds: audio trained on,
+    including repetitions. quarantined: since which step the language is in quarantine, and why; None if it is not.
     """
 
     language: str
@@ -56,7 +56,7 @@ class ExportedLanguage:
 
 
 def base_licence(base_path: str) -> str | None:
-    """The licence that the base's own card names, if it is known."""
+    """The licence in the base's own model card, if it is known."""
     card = Path(base_path) / "README.md"
     if card.is_file() and (found := _LICENCE_LINE.search(card.read_text(encoding="utf-8", errors="replace"))):
         return found[1].lower()
@@ -66,7 +66,7 @@ def base_licence(base_path: str) -> str | None:
 def model_card(
     languages: Sequence[ExportedLanguage], *, base: str, licence: str | None, dim: int, adapters_only: bool
 ) -> str:
-    """The text of README.md."""
+    """Make the text of README.md."""
     first, other = languages[0].language, languages[-1].language
     if adapters_only:
         use = _USE_ADAPTERS.format(base=base, dim=dim)
@@ -76,7 +76,7 @@ def model_card(
     front = f"---\nlibrary_name: transformers\npipeline_tag: automatic-speech-recognition\nlanguage:\n{codes}\n"
     front += f"license: {licence}\n" if licence else ""
     licence_line = (
-        f"The base is under `{licence}`." if licence else "The base's licence was not found; see where it came from."
+        f"The base's licence is `{licence}`." if licence else "The base's licence was not found; check its source."
     )
     return "\n".join(
         [
@@ -88,8 +88,8 @@ def model_card(
             "|---|---:|---:|---:|---:|---:|",
             *map(_row, languages),
             "",
-            "Greedy decoding, no language model. A dash: these weights were not evaluated. Beside the steps: which",
-            "checkpoint of the training this is, that of the best dev CER or the last.\n",
+            "Greedy decoding, no language model. A dash means that these weights were not evaluated. The name after",
+            "the number of steps says which checkpoint this is: the one with the best dev CER, or the last one.\n",
             *(
                 f"**{item.language}** is in quarantine {item.quarantined}. This is its last good checkpoint.\n"
                 for item in languages
@@ -97,7 +97,7 @@ def model_card(
             ),
             f"## Use\n\n{use}\n",
             f"## Licence\n\n{licence_line}",
-            "The adapters derive from it and from the recordings they were trained on, whose licences apply as well.\n",
+            "The adapters derive from the base and from their training recordings, whose licences also apply.\n",
         ]
     )
 

@@ -1,6 +1,6 @@
-"""The file that marks a language as taken out of a run: `RUN/adapters/<lang>/QUARANTINED.json`.
+"""The file that marks a language as quarantined: `RUN/adapters/<lang>/QUARANTINED.json`.
 
-What it holds is training's to say (`training.quarantine`); whoever reads checkpoints must know that it is there.
+Training writes it (`training.quarantine`); all code that reads checkpoints must respect it.
 """
 
 import json
@@ -15,7 +15,7 @@ UNKNOWN_REASON = "its mark cannot be read"
 
 @dataclass(frozen=True)
 class QuarantineMark:
-    """Since which step a language is in quarantine, and why."""
+    """The step since which a language is in quarantine, and the reason."""
 
     step: int | None
     reason: str
@@ -27,17 +27,17 @@ class QuarantineMark:
 
 
 def is_quarantined(adapters: Path, language: str) -> bool:
-    """Whether the mark is there, whatever is in it."""
+    """Whether the mark exists, whatever its content."""
     return (adapters / language / QUARANTINE_NAME).exists()
 
 
 def marked_languages(adapters: Path) -> list[str]:
-    """Codes of the languages that are in quarantine, in order."""
+    """The codes of the languages in quarantine, sorted."""
     return sorted(path.parent.name for path in adapters.glob(f"*/{QUARANTINE_NAME}"))
 
 
 def read_mark(adapters: Path, language: str) -> QuarantineMark | None:
-    """What a language's mark says; None if it has none. One that cannot be read marks all the same."""
+    """Read a language's mark; None if it has none. A mark that cannot be read still counts."""
     try:
         values = json.loads(read_file(adapters / language / QUARANTINE_NAME))
         step, reason = values["step"], values["reason"]

@@ -1,4 +1,4 @@
-"""What a checkpoint holds, and what is said about one that is not whole."""
+"""The contents of a checkpoint, and the report of a damaged one."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ from torch import Tensor
 
 from mms_dist.errors import CheckpointError
 
-# ISO 639-3, optionally with a script (`srp-script_latin`); also what keeps a code from leaving its folder.
+# ISO 639-3, optionally with a script (`srp-script_latin`). The pattern also keeps a code from escaping its folder.
 _LANGUAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """All of one language's training at one step.
+    """The complete training state of one language at one step.
 
     language: code, such as `ron` or `srp-script_latin`.
     step: optimizer steps taken.
-    adapter: Hugging Face names to CPU tensors (`mms_dist.checkpoint.adapter_file` lists them), float32 or
-        float64; they come back bit for bit.
+    adapter: CPU tensors by Hugging Face name (`mms_dist.checkpoint.adapter_file` lists them), float32 or float64; they
+        are restored bit for bit.
     optimizer: CPU tensors by name, such as the flat `exp_avg` and `exp_avg_sq`.
-    state: everything else of the language (status, round, stream position, scores …); keys are strings and
-        values what JSON can hold.
+    state: everything else (status, round, stream position, scores …), as JSON values with string keys.
     vocabulary: nested, `{language: {token: id}}`, with ids 0 … V-1 and V the rows of the head.
     """
 
@@ -39,7 +38,7 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Damage:
-    """One thing that kept a checkpoint from being used: the file or folder, and what is wrong with it."""
+    """The file or folder that makes a checkpoint unusable, and what is wrong with it."""
 
     path: Path
     reason: str
@@ -49,7 +48,7 @@ class Damage:
 
 
 class DamagedCheckpoint(Exception):
-    """Raised while reading one checkpoint folder; the store answers with an older one, or a CheckpointError."""
+    """A checkpoint folder is damaged; the store then loads an older one, or raises a CheckpointError."""
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
@@ -57,34 +56,32 @@ class DamagedCheckpoint(Exception):
 
 
 def check_language(language: str) -> str:
-    """The code itself.
+    """Return the code if it can be a folder name.
 
     Raises:
-        CheckpointError: it could not be the name of a folder.
+        CheckpointError: it cannot.
     """
     if not _LANGUAGE.fullmatch(language):
         raise CheckpointError(
-            f"found the language code {language!r}",
-            fix=(
-                "expected letters, digits, '-' and '_' as in 'ron' or 'srp-script_latin'; rename the language in the "
-                "shards"
-            ),
+            f"found the language code {language!r}, expected letters, digits, '-' and '_' as in 'ron' or "
+            "'srp-script_latin'",
+            fix="rename the language in the shards",
         )
     return language
 
 
 def check_vocabulary(vocabulary: object, language: str, head_rows: int) -> None:
-    """A nested vocabulary belongs to this language and to a head of this many rows.
+    """Check that a nested vocabulary belongs to this language and to a head with this many rows.
 
     Raises:
-        ValueError: says what was found and what was expected.
+        ValueError: it does not; says what was found and what was expected.
     """
     if not isinstance(vocabulary, dict) or set(vocabulary) != {language}:
         found = sorted(vocabulary) if isinstance(vocabulary, dict) else type(vocabulary).__name__
-        raise ValueError(f"found a vocabulary of {found}; expected one of [{language!r}]")
+        raise ValueError(f"found a vocabulary of {found}, expected one of [{language!r}]")
     tokens = vocabulary[language]
     if not isinstance(tokens, dict) or not all(type(number) is int for number in tokens.values()):
-        raise ValueError(f"found a vocabulary of {language} that is no table of token to id")
+        raise ValueError(f"the vocabulary of {language} does not map tokens to ids")
     if sorted(tokens.values()) != list(range(len(tokens))):
         raise ValueError(f"the ids in the vocabulary of {language} are not 0 … {len(tokens) - 1}, each once")
     if len(tokens) != head_rows:

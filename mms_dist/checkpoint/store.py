@@ -1,12 +1,12 @@
-"""Checkpoints of all languages of a run, each language on its own.
+"""Store the checkpoints of all languages of a run, separately for each language.
 
     RUN/adapters/<lang>/step-00000200/{adapter.<lang>.safetensors, optimizer.safetensors, state.json, vocab.json,
                                        MANIFEST.json}
     RUN/adapters/<lang>/{last,best} -> step-00000200
-    RUN/adapters/<lang>/damaged-step-00000100   kept aside for a look; nothing reads or deletes it
+    RUN/adapters/<lang>/damaged-step-00000100   kept for inspection; nothing reads or deletes it
 
-Names that begin with a dot are work in hand (`.staging-…`, `.replaced-…`, `.removing-…`); `recover` settles what
-a killed run left of them.
+Names that begin with a dot are in progress (`.staging-…`, `.replaced-…`, `.removing-…`); `recover` cleans up those that
+a killed run left.
 """
 
 from __future__ import annotations
@@ -32,26 +32,28 @@ _Result = TypeVar("_Result")
 
 
 class CheckpointStore:
-    """Saves, verifies, finds and removes the checkpoints of a run's languages.
+    """Save, verify, find and remove the checkpoints of a run's languages.
 
-    Whatever is asked of one store happens in the order it was asked, on one thread of the store, so a load
-    sees every save before it. Only one process may write a directory: hold a `RunLock` and call `recover`
-    before the first save; other processes may read meanwhile.
+    A store performs all calls in order on one thread, so a load sees every earlier save. Only one process may write to
+    a directory: hold a `RunLock` and call `recover` before the first save. Other processes may read meanwhile.
 
-    directory: RUN/adapters. keep: the newest whole checkpoints of a language that stay; what `best` points to
-    stays as well. pending_limit: snapshots that `save_later` holds in memory before it makes the caller wait.
+    directory: RUN/adapters. keep: number of newest complete checkpoints to keep per language; the one `best` points to
+    is kept, too. pending_limit: number of snapshots that `save_later` holds in memory before the caller must wait.
     """
 
     def __init__(self, directory: Path, *, keep: int, pending_limit: int = 16) -> None:
         if keep < 1:
-            raise CheckpointError(f"found checkpoint.keep {keep}, expected 1 or more", fix="the newest one must stay")
+            raise CheckpointError(
+                f"found checkpoint.keep {keep}, expected 1 or more: the newest checkpoint must stay",
+                fix="set checkpoint.keep to 1 or more",
+            )
         self.directory = Path(directory)
         self.keep = keep
-        #: What was found damaged so far, in the order found, each once.
+        #: All damage found so far, in order, without repetitions.
         self.damaged: list[Damage] = []
-        #: Seconds that callers of `save_later` were kept: checking the snapshot and waiting for the disk.
+        #: Seconds that callers of `save_later` waited, for checking the snapshot and for the disk.
         self.wait_seconds = 0.0
-        #: Of writing one checkpoint, the slowest so far.
+        #: Seconds of the slowest checkpoint write so far.
         self.longest_write_seconds = 0.0
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         self._admitted = BoundedSemaphore(pending_limit)
@@ -61,13 +63,14 @@ class CheckpointStore:
     # -- saving -----------------------------------------------------------------------------------------------
 
     def save(self, snapshot: Snapshot, *, best: bool = False) -> Path:
-        """Write one checkpoint, point `last` (and `best`, if so asked) to it, then drop the older ones.
+        """Write one checkpoint, point `last` (and with `best` also `best`) to it, then remove old ones.
 
-        When this returns, the checkpoint is on the disk. Saving a step again replaces a whole one and puts a
-        damaged one aside.
+        When this returns, the checkpoint is on the disk. Saving a step again replaces a complete checkpoint and renames
+        a damaged one.
 
         Raises:
-            CheckpointError: not finite, inconsistent, or not writable; everything older is whole.
+            CheckpointError: the snapshot is not finite or inconsistent, or cannot be written; all older checkpoints are
+                still complete.
         """
         self._raise_failed_save()
         check_snapshot(snapshot)
@@ -76,19 +79,19 @@ class CheckpointStore:
     def save_later(
         self, snapshot: Snapshot, *, best: bool = False, saved: Callable[[Path], None] | None = None
     ) -> None:
-        """`save`, in the background. The snapshot's tensors belong to the store from now on: do not change them.
+        """Save in the background, like `save`. The store now owns the snapshot's tensors: do not change them.
 
-        At most one checkpoint of a language is on its way: this waits until the one before is on the disk, so that
-        a kill never sets a language back by more than its last two. `saved` is called with the folder once it is
-        on the disk, on the store's thread.
+        At most one checkpoint per language is pending: this waits until the previous one is on the disk, so a kill
+        loses at most a language's last two checkpoints. `saved` is called on the store's thread with the folder once it
+        is on the disk.
 
         Raises:
-            CheckpointError: this snapshot cannot be saved; or an earlier one could not be written, and this one was
-                not taken.
+            CheckpointError: this snapshot cannot be saved; or an earlier one could not be written, and this one was not
+                accepted.
         """
         began = perf_counter()
         if (before := self._latest.pop(snapshot.language, None)) is not None:
-            before.exception()  # waits; whether it failed is found below
+            before.exception()  # waits; a failure is raised below
         self._raise_failed_save()
         check_snapshot(snapshot)
         self._admitted.acquire()
@@ -102,7 +105,7 @@ class CheckpointStore:
         """Wait until everything given to `save_later` is on the disk.
 
         Raises:
-            CheckpointError: the first that could not be written; the others are among its notes.
+            CheckpointError: the first failed write; other failures are added as notes.
         """
         saves, self._saves = self._saves, []
         problems = [problem for future in saves if (problem := future.exception()) is not None]
@@ -112,7 +115,7 @@ class CheckpointStore:
             raise problems[0]
 
     def close(self) -> None:
-        """`drain`, then end the store's thread; the store cannot be used afterwards."""
+        """Call `drain`, then end the store's thread; the store cannot be used afterwards."""
         try:
             self.drain()
         finally:
@@ -129,53 +132,54 @@ class CheckpointStore:
     # -- reading ----------------------------------------------------------------------------------------------
 
     def languages(self) -> list[str]:
-        """Codes of the languages that have a checkpoint, whole or not, in order."""
+        """The sorted codes of the languages that have a checkpoint, complete or not."""
         return self._run(self._languages)
 
     def steps(self, language: str) -> list[int]:
-        """Steps that have a checkpoint folder, whole or not, ascending."""
+        """The steps that have a checkpoint folder, complete or not, ascending."""
         return self._run(self._folder(language).steps)
 
     def pointed(self, language: str, name: PointerName) -> int | None:
-        """The step that a pointer names; None if there is no such pointer or it hangs."""
+        """The step that a pointer names; None if the pointer does not exist or is dangling."""
         return self._run(lambda: self._folder(language).pointed(name))
 
     def load(self, language: str, *, step: int | None = None, pointer: PointerName | None = None) -> Snapshot:
-        """A whole snapshot: of that step, or of what the pointer names, or the newest.
+        """Load a complete snapshot: of the given step, of the step a pointer names, or the newest.
 
-        A damaged one is appended to `damaged`. A pointer to a damaged one, and the newest when damaged, give way
-        to the newest whole one; a step asked for by its number does not.
+        Damaged checkpoints are appended to `damaged`. If a pointer's or the newest checkpoint is damaged, the newest
+        complete one is loaded instead; a step given by its number has no such fallback.
 
         Raises:
-            CheckpointError: there is none, or none whole.
+            CheckpointError: there is no checkpoint, or no complete one.
         """
         assert step is None or pointer is None, "ask for a step or a pointer"
         return self._run(lambda: self._load(language, step, pointer))
 
     def newest(self, language: str) -> Snapshot | None:
-        """The newest whole snapshot; None if the language has no checkpoint at all.
+        """Load the newest complete snapshot; None if the language has no checkpoint at all.
 
         Raises:
-            CheckpointError: it has some, and none is whole.
+            CheckpointError: it has checkpoints, but none is complete.
         """
         return self._run(lambda: self._load(language, None, None) if self._folder(language).steps() else None)
 
     # -- changing ---------------------------------------------------------------------------------------------
 
     def recover(self) -> list[str]:
-        """Settle what a killed run left: unfinished folders go, a replacement cut in the middle is taken back,
-        hanging pointers are fixed. Call it once, holding the run's lock, before the first save.
+        """Clean up after a killed run: remove unfinished folders, undo interrupted replacements, fix dangling pointers.
+
+        Call it once, holding the run's lock, before the first save.
 
         Returns:
-            What was done, a line for each thing.
+            What was done, one line per action.
         """
         return self._run(self._recover)
 
     def point(self, language: str, name: PointerName, step: int) -> None:
-        """Let a pointer name this step.
+        """Point a pointer to this step.
 
         Raises:
-            CheckpointError: there is no whole checkpoint of that step.
+            CheckpointError: there is no complete checkpoint of that step.
         """
 
         def change() -> None:
@@ -185,10 +189,10 @@ class CheckpointStore:
         self._run(change)
 
     def roll_back(self, language: str, step: int) -> None:
-        """Make this step the newest: `last` names it, later ones are deleted, and so is a `best` among them.
+        """Make this step the newest: point `last` to it, and delete later steps and a `best` that points to one.
 
         Raises:
-            CheckpointError: there is no whole checkpoint of that step; nothing was changed.
+            CheckpointError: there is no complete checkpoint of that step; nothing was changed.
         """
 
         def change() -> None:
@@ -198,20 +202,20 @@ class CheckpointStore:
         self._run(change)
 
     def delete(self, language: str) -> None:
-        """Remove a language's checkpoints, those kept aside as damaged too; nothing happens if it has none."""
+        """Delete a language's checkpoints, including damaged ones, if it has any."""
         self._run(self._folder(language).delete)
 
     def copy(self, language: str, other_store: CheckpointStore) -> None:
-        """Copy a language's whole checkpoints and its pointers into another run; there they appear all at once.
+        """Copy a language's complete checkpoints and its pointers to another run, in one atomic move.
 
         Raises:
-            CheckpointError: none is whole here, or the other run has that language already.
+            CheckpointError: no checkpoint is complete, or the other run already has that language.
         """
 
         def change() -> None:
             whole = [step for step in self._folder(language).steps() if self._is_whole(language, step)]
             if not whole:
-                raise CheckpointError(f"found no whole checkpoint of {language} in {self.directory} to copy")
+                raise CheckpointError(f"found no complete checkpoint of {language} in {self.directory} to copy")
             source, target = self._folder(language), other_store._folder(language)
             if other_store is self:
                 target.copy_from(source, whole)
@@ -220,15 +224,15 @@ class CheckpointStore:
 
         self._run(change)
 
-    # -- behind it: everything below runs on the store's own thread ----------------------------------------------
+    # -- internals: everything below runs on the store's own thread ----------------------------------------------
 
     def _run(self, work: Callable[[], _Result]) -> _Result:
-        """Do it on the store's thread, after all that was asked before, and wait for it."""
+        """Run `work` on the store's thread, after all earlier calls, and wait for it."""
         try:
             return self._writer.submit(work).result()
         except OSError as problem:
             raise CheckpointError(
-                f"cannot work on the checkpoints in {self.directory}: {problem}",
+                f"cannot read or change the checkpoints in {self.directory}: {problem}",
                 fix="make the folder readable and writable, or choose another run.directory",
             ) from problem
 
@@ -267,7 +271,7 @@ class CheckpointStore:
         return path
 
     def _retain(self, folder: LanguageFolder) -> None:
-        """Drop what is older than the newest `keep` that were read back whole just now, `best` excepted."""
+        """Remove checkpoints older than the newest `keep` complete ones, except `best`; verify those `keep` first."""
         steps = folder.steps()
         if len(steps) <= self.keep:
             return
@@ -290,7 +294,7 @@ class CheckpointStore:
         try:
             return read_snapshot(folder)
         except DamagedCheckpoint as problem:
-            # A reader beside a running writer may meet a folder that the writer has just dropped: not damage.
+            # While another process writes, a reader may find a folder that was just removed, which is not damage.
             if folder.exists():
                 self._note(problem.damage)
             return None
@@ -307,7 +311,8 @@ class CheckpointStore:
         if step is not None:
             if step not in steps:
                 raise CheckpointError(
-                    f"found no step {step} of {language} in {self.directory}", fix=f"there are {steps or 'none'}"
+                    f"found no step {step} of {language} in {self.directory}",
+                    fix=f"choose one of {steps}" if steps else "train the language first",
                 )
             snapshot = self._try(language, step)
             if snapshot is None:
@@ -326,24 +331,24 @@ class CheckpointStore:
             if snapshot is not None:
                 return snapshot
         if len(self.damaged) == known and folder.steps() != steps:
-            return self._load(language, step, pointer)  # All moved on under a reader: look again.
+            return self._load(language, step, pointer)  # a writer changed the folder meanwhile: look again
         raise CheckpointError(
-            f"no checkpoint of {language} in {self.directory} is whole: {self._reasons(folder)}",
-            fix=f"restore one from a backup, or remove {folder.path} to train the language from its start",
+            f"no checkpoint of {language} in {self.directory} is complete: {self._reasons(folder)}",
+            fix=f"restore one from a backup, or remove {folder.path} to train the language from scratch",
         )
 
     def _candidates(self, folder: LanguageFolder, pointer: PointerName | None) -> Iterator[int]:
-        """The step pointed to, then all others from the newest."""
+        """Yield the step that the pointer names, then all others, newest first."""
         first = None
         if pointer is not None:
             link = folder.path / pointer
             if not link.is_symlink() and not link.is_dir():
-                fix = "none was evaluated yet: ask for 'last'" if pointer == "best" else "start the run again"
-                raise CheckpointError(f"{folder.path} has no pointer {pointer!r}", fix=f"{fix}")
+                fix = "use 'last': none was evaluated yet" if pointer == "best" else "start the run again"
+                raise CheckpointError(f"{folder.path} has no pointer {pointer!r}", fix)
             first = folder.pointed(pointer)
             if first is None:
-                named = os.readlink(link) if link.is_symlink() else "a step by its MANIFEST.json"
-                self._note(Damage(link, f"names {named}, which is not there"))
+                named = os.readlink(link) if link.is_symlink() else "the step in its MANIFEST.json"
+                self._note(Damage(link, f"points to {named}, which does not exist"))
             else:
                 yield first
         yield from (step for step in reversed(folder.steps()) if step != first)

@@ -1,4 +1,4 @@
-"""The configuration of a run: frozen dataclasses, read from YAML, overridable by dotted flags."""
+"""The configuration of a run: frozen dataclasses, read from YAML, with dotted flags as overrides."""
 
 from mms_dist.config.load import load_config, parse_config
 from mms_dist.config.schema import (

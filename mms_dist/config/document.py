@@ -1,7 +1,7 @@
-"""A configuration's text as plain values, before it is validated.
+"""Parse the text of a configuration into plain values, before validation.
 
-What a setting is decides how its text is read: for one that holds text, `2024-01-01`, `no` and `1e3` are text, in a
-file as on the command line. So YAML gives the structure alone, and no value of its own.
+The type of a setting decides how its text is read. For a text setting, `2024-01-01`, `no` and `1e3` are text, both in
+a file and on the command line. YAML therefore gives only the structure, not the types of values.
 """
 
 import dataclasses
@@ -18,9 +18,10 @@ from mms_dist.config.places import expanded, is_place
 from mms_dist.config.schema import PER_LANGUAGE, Config
 from mms_dist.errors import ConfigError
 from mms_dist.files import read_text
+from mms_dist.shipped import shipped_configuration, shipped_configurations
 
 MOST_NODES = 100_000
-"""Aliases can make a short file say billions of values."""
+"""Aliases can expand a short file to billions of values."""
 DEEPEST = 20
 _SECTIONS = {field.name: field.type for field in dataclasses.fields(Config)}
 _LANGUAGES, _LANGUAGE = "the languages", "a language"
@@ -30,18 +31,21 @@ _TAGS |= {_NULL, _TEXT, _MERGE}
 
 
 def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The file's sections as they are written.
+    """Read the sections of a file, unvalidated. A name such as `mms-300m` is the shipped configuration, unless there is
+    a file of that name.
 
     Raises:
-        ConfigError: the file is missing or not YAML, or says something twice.
+        ConfigError: the file is missing or not YAML, or has a key twice.
     """
+    shipped = None if os.path.exists(path) else shipped_configuration(os.fspath(path))
     try:
-        text = read_text(path)
+        text = read_text(shipped or path)
     except (OSError, ValueError) as error:
         reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
         raise ConfigError(
             f"cannot read the configuration {path}: {reason}",
-            fix="pass --config with an existing file (examples are in configs/train/)",
+            fix="pass --config with an existing file, or the name of a shipped one: "
+            + ", ".join(shipped_configurations()),
         ) from error
     document = parse(text, Config, str(path))
     if not isinstance(document, dict):
@@ -51,36 +55,38 @@ def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def parse(text: str, kind: Any, source: str) -> Any:
-    """YAML as values of a setting or of a section.
+    """Parse YAML into the values of a setting or a section.
 
     Raises:
-        ConfigError: it is not YAML, or says something twice.
+        ConfigError: the text is not YAML, or has a key twice.
     """
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         return _Reader(source).value(root, kind, ()) if root is not None else {}
     except RecursionError as error:
-        raise ConfigError(f"{source}: is nested too deeply", fix="expected sections with settings") from error
+        raise ConfigError(f"{source}: is nested too deeply, expected sections with settings") from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f", line {mark.line + 1}" if mark else ""
-        tab = "; indent with spaces, not with tabs" if "\\t" in (error.problem or "") else ""
-        what = " ".join(part for part in (error.context, error.problem) if part)
-        raise ConfigError(f"{source}{line}: is not YAML: {what}{tab}") from error
+        fix = "indent with spaces, not with tabs" if "\\t" in (error.problem or "") else ""
+        problem = " ".join(part for part in (error.context, error.problem) if part)
+        raise ConfigError(f"{source}{line}: is not YAML: {problem}", fix) from error
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{source}: is not YAML: {' '.join(str(error).split())}") from error
 
 
 def value_of(text: str, path: tuple[str, ...]) -> Any:
-    """The value that a flag gives to the setting at `path`.
+    """Parse the value that a flag gives to the setting at `path`.
 
     Raises:
-        ConfigError: it cannot be one.
+        ConfigError: the text is not a value for that setting.
     """
     name = ".".join(path)
     kind = _kind_at(path)
     if not text:
-        raise ConfigError(f"--{name} has no value: write --{name} VALUE" + (", or null for none" * _is_optional(kind)))
+        raise ConfigError(
+            f"--{name} has no value", fix=f"write --{name} VALUE" + (", or null for none" * _is_optional(kind))
+        )
     if kind is None and text[0] not in "{[":
         return _loose(text)
     if kind is None or _holds_settings(kind):
@@ -91,7 +97,7 @@ def value_of(text: str, path: tuple[str, ...]) -> Any:
 
 
 def below(kind: Any, key: str) -> Any:
-    """What is expected at a key of a section; None if the key is unknown."""
+    """Return the type expected at a key of a section; None if the key is unknown."""
     if kind is Config:
         return _LANGUAGES if key == "languages" else _SECTIONS.get(key)
     if kind == _LANGUAGES:
@@ -104,13 +110,13 @@ def below(kind: Any, key: str) -> Any:
 
 
 def holds_several(path: tuple[str, ...]) -> bool:
-    """Whether the setting is a list of texts, to which a flag that is repeated adds."""
+    """Whether the setting is a list of texts, to which a repeated flag appends."""
     kind = _kind_at(path)
     return kind is not None and not _holds_settings(kind) and _base(kind) is tuple and _element(kind) is not float
 
 
 class _Reader:
-    """From YAML's nodes to values."""
+    """Converts YAML nodes to values."""
 
     def __init__(self, source: str) -> None:
         self._source = source
@@ -120,7 +126,7 @@ class _Reader:
         self._nodes += 1
         place = f"{self._source}, line {node.start_mark.line + 1}"
         if self._nodes > MOST_NODES or len(path) > DEEPEST:
-            raise ConfigError(f"{place}: aliases or nesting make more of it than a configuration has")
+            raise ConfigError(f"{place}: too many values or levels, after aliases are expanded")
         if node.tag not in _TAGS:
             raise ConfigError(f"{place}: found the tag {node.tag}, expected plain values", fix="remove the tag")
         if isinstance(node, yaml.MappingNode):
@@ -141,20 +147,22 @@ class _Reader:
             line = key.start_mark.line + 1
             if not isinstance(key, yaml.ScalarNode):
                 raise ConfigError(
-                    f"{self._source}, line {line}: found a list or a table, expected the name of a setting"
+                    f"{self._source}, line {line}: found a list or a mapping, expected the name of a setting"
                 )
             name = key.value
             if name in lines:
                 raise ConfigError(
                     f"{self._source}: {'.'.join((*path, name))} is given twice, in lines {lines[name]} and {line}",
-                    fix="only one of them would count: keep one",
+                    fix="keep one: only one of them would take effect",
                 )
             lines[name] = line
             if key.tag == _MERGE:
                 for part in item.value if isinstance(item, yaml.SequenceNode) else [item]:
                     shared = self.value(part, kind, (*path, name))
                     if not isinstance(shared, dict):
-                        raise ConfigError(f"{self._source}, line {line}: << takes what an anchor names, such as *base")
+                        raise ConfigError(
+                            f"{self._source}, line {line}: expected a mapping after <<, usually an alias such as *base"
+                        )
                     merged = shared | merged
             else:
                 own[name] = self.value(item, below(kind, name), (*path, name))
@@ -193,7 +201,7 @@ def _scalar(text: str, kind: Any, where: str) -> Any:
 
 
 def _loose(text: str) -> Any:
-    """A number if it is one: for settings that are numbers, and for what is refused whatever it is."""
+    """Read a number if the text is one. Used for number settings, and for values that are refused in any case."""
     try:
         return values.number_of(text)
     except ValueError:
@@ -216,7 +224,7 @@ def _is_optional(kind: Any) -> bool:
 
 
 def _plain(kind: Any) -> Any:
-    """The type without `| None` and without its bounds."""
+    """Strip `| None` and the bounds from a type."""
     if types.NoneType in typing.get_args(kind):
         kind = next(each for each in typing.get_args(kind) if each is not types.NoneType)
     return typing.get_args(kind)[0] if hasattr(kind, "__metadata__") else kind

@@ -1,6 +1,7 @@
-"""From a YAML file and dotted flags to a validated `Config`.
+"""Load a validated `Config` from a YAML file and dotted flags.
 
-All problems of a configuration are reported at once, each with its path; an unknown key names the nearest valid one.
+All problems of a configuration are reported at once, each with its path. For an unknown key, the error names the
+closest valid one.
 """
 
 import dataclasses
@@ -21,24 +22,24 @@ from shards.errors import ShardsError
 from shards.schema import parse_language
 
 MOST_SHOWN = 200
-"""Characters of a value that is wrong."""
+"""Characters of a wrong value shown in an error."""
 
 
 def load_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Config:
     """Read `path` and apply overrides such as `--optim.lr 5e-4` or `--optim.lr=5e-4`.
 
     Raises:
-        ConfigError: the file is missing or not YAML, or a key or value is wrong.
+        ConfigError: the file is missing or not YAML, or a key or a value is wrong.
     """
     source = f"{path} with {_shortened(shlex.join(overrides))}" if overrides else str(path)
     return parse_config(read_document(path), overrides, source=source)
 
 
 def parse_config(document: dict[str, Any], overrides: Sequence[str] = (), *, source: str = "configuration") -> Config:
-    """Validate plain values with overrides applied.
+    """Apply overrides to plain values and validate them.
 
     Raises:
-        ConfigError: naming every wrong key and value.
+        ConfigError: keys or values are wrong; the message lists all of them.
     """
     document = assigned(document, overrides)
     problems = list(unknown_keys(document))
@@ -65,10 +66,10 @@ def write_config(config: Config, path: Path) -> None:
 
 
 def assigned(document: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """The document with overrides applied.
+    """Return the document with overrides applied.
 
     Raises:
-        ConfigError: one of them is none, or two give one setting different values.
+        ConfigError: an override is malformed, or two overrides give a setting different values.
     """
     given: dict[str, str] = {}
     for name, text in _flags(overrides):
@@ -85,7 +86,7 @@ def assigned(document: dict[str, Any], overrides: Sequence[str]) -> dict[str, An
 
 
 def _flags(overrides: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """`--a.b value` and `--a.b=value` as pairs."""
+    """Yield `--a.b value` and `--a.b=value` as (name, value) pairs."""
     rest = iter(overrides)
     for flag in rest:
         if not flag.startswith("--") or len(flag) == 2:
@@ -94,12 +95,12 @@ def _flags(overrides: Sequence[str]) -> Iterator[tuple[str, str]]:
         if not equals:
             value = next(rest, "")
             if value.startswith("--"):
-                raise ConfigError(f"--{name} has no value, found {value!r} behind it: write --{name} VALUE")
+                raise ConfigError(f"--{name} has no value, found {value!r} after it", fix=f"write --{name} VALUE")
         yield name, value
 
 
 def _assign(document: dict[str, Any], path: tuple[str, ...], above: tuple[str, ...], value: Any) -> dict[str, Any]:
-    """A copy of `document`, which is at `above`, with the value at `path` replaced."""
+    """Return a copy of `document`, whose own path is `above`, with the value at `path` replaced."""
     key, rest = path[0], path[1:]
     if not rest:
         return document | {key: value}
@@ -107,14 +108,12 @@ def _assign(document: dict[str, Any], path: tuple[str, ...], above: tuple[str, .
     if inner is None:
         inner = {}
     if not isinstance(inner, dict):
-        raise ConfigError(
-            f"{'.'.join((*above, key))} holds the value {inner!r}", fix=f"it has no setting {'.'.join(rest)!r}"
-        )
+        raise ConfigError(f"{'.'.join((*above, key))} is the value {inner!r}, so it has no setting {'.'.join(rest)!r}")
     return document | {key: _assign(inner, rest, (*above, key), value)}
 
 
 def unknown_keys(document: dict[str, Any]) -> Iterator[ConfigError]:
-    """An error for every key that is no setting, and every section that holds none."""
+    """Yield an error for every unknown key, and for every section that is not a mapping."""
     sections = {field.name: field for field in dataclasses.fields(Config)}
     for name, values in document.items():
         if name not in sections:
@@ -151,7 +150,7 @@ def _unknown_overrides(languages: Any) -> Iterator[ConfigError]:
                 for field in SHARED_BY_ALL.get(section, ()):
                     if field in values:
                         yield ConfigError(
-                            f"{where}.{field} is one value for the whole run", f"set {section}.{field} instead"
+                            f"{where}.{field} cannot be set per language", f"set {section}.{field} for the whole run"
                         )
 
 
@@ -174,13 +173,13 @@ def _unknown(where: str, key: str, valid: list[str]) -> ConfigError:
 
 
 def long_warmups(config: Config, codes: Iterable[str]) -> Iterator[ConfigError]:
-    """A warm-up that is cut off by the last step would train at a fraction of the rate, without a word."""
-    everyone = [("optim", config.optim)] if not codes else []
-    for where, optim in [*everyone, *((f"languages.{code}.optim", config.for_language(code).optim) for code in codes)]:
+    """Yield an error for every warm-up longer than training: the learning rate would silently stay too low."""
+    shared = [("optim", config.optim)] if not codes else []
+    for where, optim in [*shared, *((f"languages.{code}.optim", config.for_language(code).optim) for code in codes)]:
         if optim.warmup_steps > optim.steps:
             yield ConfigError(
-                f"{where}: found warmup_steps {optim.warmup_steps} and steps {optim.steps}, expected a warm-up that "
-                "ends before the training does",
+                f"{where}: found warmup_steps {optim.warmup_steps} and steps {optim.steps}, expected a warm-up no "
+                "longer than training",
                 fix=f"lower {where}.warmup_steps",
             )
 
@@ -194,12 +193,12 @@ def _language_problems(config: Config) -> Iterator[ConfigError]:
 
 
 def describe(error: ValidationError, prefix: str = "") -> Iterator[ConfigError]:
-    """An error for every value that is wrong."""
+    """Yield an error for every wrong value."""
     for problem in error.errors(include_url=False):
         where = prefix + ".".join(str(part) for part in problem["loc"])
         found = "nothing (null)" if problem["input"] is None else _shortened(repr(problem["input"]))
         message = problem["msg"].removeprefix("Value error, ")
-        message += "; leave the line out for the default" if problem["input"] is None else ""
+        message += "; to use the default, remove the line" if problem["input"] is None else ""
         yield ConfigError(f"{where}: found {found}", f"{message[0].lower()}{message[1:]}")
 
 

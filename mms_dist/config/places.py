@@ -1,7 +1,7 @@
-"""Folders and files as people write them: `~` and `$VARIABLE` stand for what the shell would put there.
+"""Expand `~` and `$VARIABLE` in paths, as a shell would.
 
-A configuration is no shell, and neither is a quoted flag: without this, `~/corpus` is a folder called `~`. URLs and
-`pipe:` commands stay as they are; a pipe has a shell of its own. `$$` is a dollar sign.
+No shell expands the values of a configuration file or of a quoted flag: without this, `~/corpus` is a folder called
+`~`. URLs and `pipe:` commands are not changed; a pipe runs in its own shell. `$$` is a dollar sign.
 """
 
 import dataclasses
@@ -13,15 +13,15 @@ from typing import Any, Final
 from shards.storage import is_url
 
 PLACE: Final = "a folder, a file or a URL"
-"""Marks the settings that hold one, in the metadata of their type."""
+"""Metadata that marks the type of a setting that holds a path."""
 _DOLLAR = re.compile(r"\$(?:(?P<escaped>\$)|(?P<name>\w+)|\{(?P<braced>\w+)\}|(?P<other>[{(]))", re.ASCII)
 
 
 def expanded(text: str) -> str:
-    """The place with the home folder and the variables filled in.
+    """Expand the home folder and the variables.
 
     Raises:
-        ValueError: a variable is not set or empty, or a user is not known.
+        ValueError: a variable is not set or empty, or a user is unknown.
     """
     if is_url(text):
         return text
@@ -29,33 +29,33 @@ def expanded(text: str) -> str:
     if text.startswith("~"):
         place = os.path.expanduser(text)
         if place.startswith("~"):
-            raise ValueError(f"there is no user {text.partition('/')[0]!r}; write ./{text} for a folder of that name")
+            raise ValueError(f"there is no user {text.partition('/')[0]!r}; for a folder of that name, write ./{text}")
     return _DOLLAR.sub(_value, place)
 
 
 def local(place: str) -> str:
-    """The place, if it is not a URL or a pipe: what is written goes to a file system.
+    """Return the path if it is local: outputs are written to a file system.
 
     Raises:
-        ValueError: it is one.
+        ValueError: it is a URL or a pipe.
     """
     if is_url(place):
-        raise ValueError("a folder of this machine's file systems is expected, and no URL")
+        raise ValueError("expected a folder on this machine, not a URL")
     return place
 
 
 def literal(place: str) -> str:
-    """What to write for a place that is this very text."""
+    """Escape a path so that `expanded` returns it unchanged."""
     return ("./" if place.startswith("~") else "") + place.replace("$", "$$")
 
 
 def is_place(annotation: Any) -> bool:
-    """Whether a setting of this type holds a place."""
+    """Whether a setting of this type holds a path."""
     return PLACE in getattr(annotation, "__metadata__", ()) or any(map(is_place, _alternatives(annotation)))
 
 
 def unexpanded(settings: dict[str, Any], kind: Any) -> dict[str, Any]:
-    """Settings of a section, or of a whole configuration, so that `expanded` gives back their places."""
+    """Escape the paths in a section or a whole configuration, so that `expanded` returns them unchanged."""
     types = {field.name: field.type for field in dataclasses.fields(kind)}
     result = {}
     for name, value in settings.items():
@@ -76,15 +76,15 @@ def _value(match: re.Match[str]) -> str:
     if match["escaped"]:
         return "$"
     if match["other"]:
-        raise ValueError("of what begins with $, only $NAME and ${NAME} are understood; write $$ for a dollar sign")
+        raise ValueError("only $NAME and ${NAME} are supported; for a dollar sign, write $$")
     name = match["name"] or match["braced"]
     value = os.environ.get(name, "")
     if not value:
         state = "is empty" if name in os.environ else "is not set"
-        raise ValueError(f"the variable {name} {state}; export it, or write $$ for a dollar sign")
+        raise ValueError(f"the variable {name} {state}; export it, or for a dollar sign write $$")
     return value
 
 
 def _alternatives(annotation: Any) -> tuple[Any, ...]:
-    """The types of a union."""
+    """Return the types of a union."""
     return () if hasattr(annotation, "__metadata__") else typing.get_args(annotation)

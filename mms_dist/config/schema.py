@@ -1,7 +1,7 @@
 """Every setting of a run, with its unit, its default and what it does.
 
-Sections are frozen and validated when they are made, so the rest of the system trusts them. Bounds that
-hold for one field stand beside it; those that span fields are checked where the configuration is read.
+Sections are frozen and validated on creation, so the rest of the system trusts them. Bounds on a single field are part
+of its type; bounds that span fields are checked when the configuration is loaded.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ from shards.errors import ShardsError
 from shards.schema import parse_language
 
 MOST = 10**9
-"""No count, length or size of a run comes near; a larger one is a slip, and would overflow somewhere."""
+"""Larger than any real count, length or size. A larger value is a typo, and could overflow."""
 MOST_THREADS = 4096
 
 
@@ -49,44 +49,45 @@ STRICT = ConfigDict(extra="forbid")
 
 @dataclass(frozen=True, config=STRICT)
 class Run:
-    """Where a run lives and what makes it repeatable."""
+    """Where a run is stored and what makes it reproducible."""
 
     directory: LocalPlace = "runs/default"
-    """Checkpoints, events and TensorBoard files go here; the same directory resumes the run."""
+    """Folder for checkpoints, events and TensorBoard files; start again with the same folder to resume the run."""
     seed: Seed = 0
-    """Keys the shuffling, SpecAugment, dropout and initial adapters, each together with the language."""
+    """Seed for shuffling, SpecAugment, dropout and initial adapters; each combines it with the language."""
     device: Text = "auto"
-    """`auto` (a GPU of its own for each process, else the CPU), `cpu`, `cuda` (a GPU, or an error), or `cuda:N`."""
+    """`auto` (one GPU per process, else the CPU), `cpu`, `cuda` (a GPU, or an error), or `cuda:N`."""
     threads: Annotated[int, Field(gt=0, le=MOST_THREADS), Number] | None = None
-    """CPU threads of torch. None: torch's own choice where the run began, and the same number after a restart, since
-    sums over threads depend on it."""
+    """CPU threads of torch. None: torch's default at the first start; restarts use the same number, because sums over
+    threads depend on it."""
     stalled_restarts: NonNegativeInt = 3
-    """Automatic restarts without a step taken, after which the run says that no further one will help; 0 is off."""
+    """Stop restarting automatically after this many restarts in a row without a step taken; 0 is off."""
 
 
 @dataclass(frozen=True, config=STRICT)
 class Model:
-    """The frozen base every language shares."""
+    """The frozen base that all languages share."""
 
     base: Place = "tiny-mms"
-    """A folder or Hub name of a Wav2Vec2/MMS checkpoint with `do_stable_layer_norm`; `tiny-mms` is the shipped one."""
+    """Folder or Hub name of a Wav2Vec2/MMS checkpoint with `do_stable_layer_norm`; `tiny-mms` is shipped."""
     dtype: Literal["auto", "float32", "bfloat16", "float64"] = "auto"
-    """Arithmetic of the frozen base. `auto`: bfloat16 on a GPU that has it (compute capability 8.0), float32 on other
-    GPUs and on a CPU. Adapter rows, optimizer and CTC are never below float32."""
+    """Data type of the frozen base. `auto`: bfloat16 on a GPU that supports it (compute capability 8.0), float32 on
+    other GPUs and on a CPU. Adapter rows, optimizer and CTC are always at least float32."""
     attention: Literal["auto", "padded", "packed"] = "auto"
-    """`padded` fills the utterances of a forward pass up to the longest. `packed` lays them end to end in passes of
-    constant size; on a GPU it needs compute capability 8.0 and bfloat16. `auto` is what was measured to be faster."""
+    """`padded` pads the utterances of a forward pass to the longest. `packed` lays them end to end in passes of
+    constant size; on a GPU it needs compute capability 8.0 and bfloat16. `auto` picks the one measured to be faster."""
     compile: Switch = "auto"
-    """Compile the frozen layers (torch.compile). `auto`: on a GPU of compute capability 7.0 or later, in a run that is
+    """Compile the frozen layers (torch.compile). `auto`: on a GPU of compute capability 7.0 or later, if the run is
     long enough to pay for it. Not with ZeRO-3, which wraps the same layers, and not with packed passes."""
     activation_checkpointing: Flag = False
     """Recompute each layer in the backward pass: less memory, about a third more arithmetic."""
     feature_cache_gib: NonNegativeFloat | None = None
-    """Host memory of a process for the outputs of the frozen convolutional front end, so that later epochs skip it; 0
-    is off. None: 2 on a CPU, and on a GPU a share of the free memory, by the processes of the machine. On a GPU no more
-    is taken than a process may page-lock (half of the free memory, by the processes), and the log says so."""
+    """Host memory per process for outputs of the frozen convolutional front end, so that later epochs skip it; 0 is
+    off. None: 2 on a CPU; on a GPU, a fraction of the free memory, divided by the processes on the machine. On a GPU it
+    is limited to the memory a process may page-lock (half of the free memory, divided by the processes), which is
+    logged."""
     feature_spill_directory: LocalPlace | None = None
-    """Node-local folder for the outputs that find no room in that memory; None computes those again."""
+    """Node-local folder for outputs that do not fit in that memory; None recomputes them."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -94,22 +95,22 @@ class Data:
     """The shards a run streams from."""
 
     shards: Place = "corpus"
-    """Folder or URL that holds `<lang>/index.json` beside the tars."""
+    """Folder or URL that holds `<lang>/index.json` next to the tars."""
     languages: Annotated[tuple[Language, ...], AfterValidator(values.some)] | None = None
-    """Languages to train; None trains every language of the shards."""
+    """Languages to train; None trains all languages of the shards."""
     workers: Threads | None = None
-    """Threads that read and decode audio ahead of the model; changes no sample. None: by the cores a process has, 8 at
-    most on a GPU and 2 on a CPU."""
+    """Loader workers: threads that read and decode audio ahead of the model. Does not change the data. None: from the
+    cores of a process, at most 8 on a GPU and 2 on a CPU."""
     prefetch_rounds: NonNegativeInt = 2
-    """Rounds of audio read ahead; changes no sample."""
+    """Rounds of audio to read ahead. Does not change the data."""
     window_shards: PositiveInt = 8
-    """Shards shuffled together: larger mixes better, smaller keeps reads more local."""
+    """Shards shuffled together. More shards mix better; fewer keep reads more local."""
     max_seconds: PositiveFloat | None = None
-    """Longer training utterances are left out, and counted; None admits all."""
+    """Training utterances longer than this are left out and counted; None keeps all."""
     cache_directory: LocalPlace | None = None
     """Node-local folder for remote shards."""
     cache_gib: PositiveFloat = 50.0
-    """Size that the node-local cache of remote shards is held to."""
+    """Maximum size of the node-local cache of remote shards."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -117,92 +118,92 @@ class Adapter:
     """The trained part of a language: a bottleneck after every feed-forward block, and a CTC head."""
 
     dim: Annotated[int, Field(ge=1, le=1024), Number] = 16
-    """Width of the bottleneck; MMS publishes 16. One value for the whole run."""
+    """Width of the bottleneck; the published MMS adapters have 16. One value for the whole run."""
     init: Place = "mms"
-    """`mms` (Hugging Face's N(0, 0.02)), `xavier`, `kaiming`, `identity` (up projection zero), or a file or folder
-    of adapter files: one `adapter.<lang>.safetensors` for every language, or each language its own."""
+    """`mms` (Hugging Face's N(0, 0.02)), `xavier`, `kaiming`, `identity` (zero up projection), or adapter files: a
+    single `adapter.<lang>.safetensors` for all languages, or a folder with one for each language."""
     dropout: Probability = 0.0
     """Dropout on the bottleneck activations."""
 
 
 @dataclass(frozen=True, config=STRICT)
 class Augment:
-    """SpecAugment on the front end's frames, as wav2vec 2.0 fine-tuning applies it (spans masked per utterance)."""
+    """SpecAugment on the frames of the front end, as in wav2vec 2.0 fine-tuning (spans masked per utterance)."""
 
     time_prob: Probability = 0.05
-    """Share of frames that start-of-span sampling aims to cover."""
+    """Fraction of frames that sampled spans cover, before overlaps."""
     time_length: PositiveInt = 10
-    """Frames in a masked span (one frame is 20 ms). Shorter utterances are left unmasked."""
+    """Frames in a masked span (one frame is 20 ms). Shorter utterances are not masked."""
     feature_prob: Probability = 0.0
-    """The same over feature channels."""
+    """The same for feature channels."""
     feature_length: PositiveInt = 64
     """Channels in a masked span."""
 
 
 @dataclass(frozen=True, config=STRICT)
 class Optim:
-    """AdamW with decoupled weight decay; every language has its own clock, rate and clipping."""
+    """AdamW with decoupled weight decay; every language has its own step count, learning rate and clipping."""
 
     lr: PositiveFloat = 1e-3
     betas: tuple[Probability, Probability] = (0.9, 0.98)
     eps: PositiveFloat = 1e-8
     weight_decay: NonNegativeFloat = 0.0
     clip_norm: NonNegativeFloat = 1.0
-    """Bound on the norm of a language's own gradient; 0 is off."""
+    """Maximum norm of a language's own gradient; 0 is off."""
     batch_seconds: PositiveFloat = 160.0
-    """Audio in one optimizer step of one language."""
+    """Audio in one batch: one optimizer step of one language."""
     warmup_steps: NonNegativeInt = 100
     steps: PositiveInt = 4000
-    """Optimizer steps a language takes at most."""
+    """Maximum number of optimizer steps of a language."""
     decay: Literal["linear", "constant"] = "linear"
-    """After warm-up: down to zero at `steps`, or constant."""
+    """Learning rate after warm-up: linear to zero at `steps`, or constant."""
 
 
 @dataclass(frozen=True, config=STRICT)
 class Rounds:
-    """How much happens at once."""
+    """How many languages train at once, on which processes, and in passes of what size."""
 
     slots: PositiveInt = 64
-    """Languages active together on a process; the others wait, longest remaining work first."""
+    """Languages active at once on a process. The others wait; those with the most remaining work go first."""
     placement: Literal["owners", "replicate"] = "owners"
-    """Of several processes: `owners` gives every language to one, or to a block that shares its batches; with
-    `replicate` all of them share all languages."""
+    """With several processes: `owners` gives each language to one process, or to a rank group that shares its batches;
+    with `replicate`, all processes share all languages."""
     forward_seconds: ForwardSeconds | None = None
-    """Padded audio in one forward pass: the knob for memory. None: on a GPU what its free memory holds, 320 at most,
-    and 32 on a CPU, where activations should stay in its cache."""
+    """Padded audio in one forward pass; lower it to save memory. None: on a GPU, as much as its free memory holds, at
+    most 320; 32 on a CPU, so that activations stay in its cache."""
 
 
 @dataclass(frozen=True, config=STRICT)
 class Evaluation:
-    """Greedy decoding of the dev split while training."""
+    """Greedy decoding of the dev split during training."""
 
     every_steps: PositiveInt = 200
     max_utterances: PositiveInt | None = None
-    """Dev utterances a language, chosen once by a hash of their keys; None takes all."""
+    """Dev utterances per language, chosen once by a hash of their keys; None takes all."""
     forward_seconds: ForwardSeconds | None = None
-    """Padded audio in one forward pass; None as for `rounds`."""
+    """Padded audio in one forward pass; None as in `rounds`."""
 
 
 @dataclass(frozen=True, config=STRICT)
 class Stopping:
-    """When a language is done before its steps are."""
+    """When a language finishes before its last step."""
 
     patience: PositiveInt | None = 5
-    """Evaluations without improvement of the dev CER; None is off."""
+    """Stop after this many evaluations in a row without an improvement of the dev CER; None is off."""
     min_improvement: NonNegativeFloat = 0.0
-    """A smaller decrease of the CER (0.001 is 0.1 points) does not count as improvement."""
+    """A smaller decrease of the CER (0.001 is 0.1 points) does not count as an improvement."""
     target_cer: NonNegativeFloat | None = None
     """Stop once the dev CER is at or below this."""
 
 
 @dataclass(frozen=True, config=STRICT)
 class Checkpoint:
-    """Every language is saved by itself."""
+    """Checkpoints; every language has its own."""
 
     every_rounds: PositiveInt = 200
-    """Rounds between two checkpoints of a language; all active languages are saved after the same rounds."""
+    """Rounds between checkpoints; all active languages are saved after the same rounds."""
     keep: Annotated[int, Field(ge=1, le=MOST), Number] = 2
-    """Newest whole checkpoints kept for a language, beside its best."""
+    """Number of complete checkpoints to keep per language, newest first, in addition to its best."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -210,18 +211,18 @@ class Comm:
     """How the processes of a run work together."""
 
     processes: PositiveInt | None = None
-    """What the launcher must have started, or the run stops; None takes what there is."""
+    """Expected number of processes; the run stops if the launcher started another number. None accepts any number."""
     timeout_seconds: Annotated[float, Field(ge=1, le=10**7, allow_inf_nan=False), Number] = 600.0
-    """A process of which nothing has moved for this long, while others wait for it, is taken for hung. Longer than it
-    takes to load the base, or to download it the first time."""
+    """A process that makes no progress for this long while others wait for it counts as hung. Must be longer than
+    loading the base, including its first download."""
     deepspeed: Place | None = None
-    """A DeepSpeed configuration (JSON) by which the frozen base is spread over the processes, see configs/deepspeed/.
-    `accelerate launch --use_deepspeed --deepspeed_config_file FILE` says the same."""
+    """DeepSpeed configuration (JSON) that shards the frozen base over the processes, see configs/deepspeed/. Same as
+    `accelerate launch --use_deepspeed --deepspeed_config_file FILE`."""
 
 
 @dataclass(frozen=True)
 class LanguageSettings:
-    """What one language is trained with: the run's sections with that language's overrides applied."""
+    """The settings of one language: the run's sections with that language's overrides applied."""
 
     optim: Optim
     adapter: Adapter
@@ -231,7 +232,7 @@ class LanguageSettings:
 
 PER_LANGUAGE = ("optim", "adapter", "augment", "stopping")
 SHARED_BY_ALL = {"adapter": ("dim",)}
-"""Fields of those sections that one language cannot have for itself: the rows of a bank have one shape."""
+"""Fields of those sections that cannot be set per language: all rows of a bank have the same shape."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -253,17 +254,17 @@ class Config:
     """Overrides per language: `languages.ron.optim.lr: 5e-4`."""
 
     def for_language(self, language: str) -> LanguageSettings:
-        """The settings of one language, its overrides applied."""
+        """Return the settings of one language, with its overrides applied."""
         own = self.languages.get(language, {})
         sections = {name: _override(getattr(self, name), own.get(name, {})) for name in PER_LANGUAGE}
         return LanguageSettings(**sections)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as `parse_config` takes them."""
+        """Return plain values that `parse_config` accepts."""
         return dataclasses.asdict(self)
 
     def to_yaml(self) -> str:
-        """As `load_config` reads it back, whatever its texts are."""
+        """Return YAML that `load_config` reads back unchanged, whatever text the settings hold."""
         return yaml.safe_dump(unexpanded(_plain(self.to_dict()), type(self)), sort_keys=False, allow_unicode=True)
 
 
@@ -272,7 +273,7 @@ def _override(section: Any, changes: dict[str, Any]) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Tuples as lists, so that YAML has nothing of Python in it."""
+    """Convert tuples to lists, so that the YAML has no Python tags."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, (tuple, list)) else value

@@ -1,4 +1,4 @@
-"""All that is wrong in a configuration, and what is left of it without that: for a look at a whole run at once."""
+"""Find all problems of a configuration, and return the valid rest of it, so that other checks can run."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -20,10 +20,10 @@ _Document = dict[str, Any]
 
 
 def survey_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> tuple[Config, list[ConfigError]]:
-    """The configuration with defaults in the place of whatever is wrong, and every problem.
+    """Return the configuration, with defaults in place of wrong settings, and all problems.
 
     Raises:
-        ConfigError: the file cannot be read, or an override is none.
+        ConfigError: the file cannot be read, or an override is malformed.
     """
     document = assigned(read_document(path), overrides)
     problems = list(unknown_keys(document))
@@ -47,7 +47,7 @@ def survey_config(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -
 
 
 def _without_unknown(values: _Document, whole: Callable[[_Document], _Document]) -> _Document:
-    """The largest part of `values` in which there is no unknown key; `whole` makes a document of a part."""
+    """Return the largest part of `values` without unknown keys; `whole` turns a part into a document."""
     kept = {}
     for key, value in values.items():
         if not any(unknown_keys(whole({key: value}))):
@@ -63,10 +63,10 @@ def _inside(whole: Callable[[_Document], _Document], key: str) -> Callable[[_Doc
     return lambda part: whole({key: part})
 
 
-def _without(document: _Document, places: Sequence[tuple[int | str, ...]]) -> _Document:
-    """A copy without the settings at `places`; a whole section where a place names no setting."""
+def _without(document: _Document, paths: Sequence[tuple[int | str, ...]]) -> _Document:
+    """Return a copy without the settings at `paths`; a path that names no setting removes its whole section."""
     copy = {name: dict(values) if isinstance(values, dict) else values for name, values in document.items()}
-    for section, *rest in places:
+    for section, *rest in paths:
         if rest and isinstance(copy.get(str(section)), dict):
             copy[str(section)].pop(str(rest[0]), None)
         else:

@@ -1,13 +1,13 @@
-"""Values as people write them, in a file or on the command line: text to numbers, flags and language codes.
+"""Parse values from a file or the command line: numbers, flags and lists.
 
-Numbers are read here and nowhere else, so that `010`, `1:30` or `12,5` are never another number than the one meant.
+All numbers are read here, so that `010`, `1:30` or `12,5` is never silently read as a different number.
 """
 
 import re
 from typing import Any
 
 NOTHING = ("null", "~")
-"""What a flag says for `None`, where a setting can be that."""
+"""Text that stands for `None` in a flag, if the setting allows it."""
 _NUMBER = re.compile(r"[+-]?(\d[\d_]*\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _NOT_FINITE = re.compile(r"[+-]?\.?(nan|inf(inity)?)", re.IGNORECASE)
 FLAGS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
@@ -15,29 +15,29 @@ MOST_DIGITS = 400
 
 
 def number(value: Any) -> Any:
-    """A number of its text, and everything else as it is, for pydantic to judge.
+    """Convert text to a number, and return anything else unchanged for pydantic to check.
 
     Raises:
-        ValueError: a truth value, or text that is no number; says how to write one.
+        ValueError: the value is a boolean, or text that is not a number; the message says how to write one.
     """
     if isinstance(value, bool):
-        raise ValueError("a number is expected, not true or false")
+        raise ValueError("expected a number, not true or false")
     return number_of(value) if isinstance(value, str) else value
 
 
 def number_of(text: str) -> int | float:
-    """`12`, `1e-3`, `0.5`; whole numbers stay whole, `1e3` too.
+    """Read `12`, `1e-3` or `0.5`. Whole numbers become int, including `1e3`.
 
     Raises:
-        ValueError: says what was expected, and how to write it.
+        ValueError: the text is not a number; the message says what was expected and how to write it.
     """
     text = text.strip()
     if _NOT_FINITE.fullmatch(text):
         return float(text.replace(".", ""))  # the bounds of a setting refuse it
     if not _NUMBER.fullmatch(text) or len(text) > MOST_DIGITS:
-        raise ValueError(f"a number is expected, such as 12, 0.5 or 1e-3{_how(text)}")
+        raise ValueError(f"expected a number such as 12, 0.5 or 1e-3{_how(text)}")
     if re.fullmatch(r"[+-]?0\d.*", text):
-        raise ValueError(f"a number is expected, and a 0 before one may mean base 8; write {text.lstrip('+-0') or 0}")
+        raise ValueError(f"a leading 0 may mean base 8; write {text.lstrip('+-0') or 0}")
     value = float(text)
     if re.fullmatch(r"[+-]?[\d_]+", text):
         return int(text)
@@ -47,32 +47,32 @@ def number_of(text: str) -> int | float:
 def _how(text: str) -> str:
     if re.fullmatch(r"[+-]?\d+,\d+", text):
         many = f"{text.replace(',', '')} or " if re.fullmatch(r"[+-]?[1-9]\d{0,2},\d{3}", text) else ""
-        return f"; a comma may be of decimals or of thousands: write {many}{text.replace(',', '.')}"
+        return f"; a comma may be a decimal point or a thousands separator: write {many}{text.replace(',', '.')}"
     if re.fullmatch(r"[+-]?0[xob][0-9a-f]+", text, re.IGNORECASE):
-        return f"; in decimal digits: {int(text, 0)}" if len(text) < 20 else "; in decimal digits"
+        return f"; write it in decimal: {int(text, 0)}" if len(text) < 20 else "; write it in decimal"
     if text.lower() in ("none", "nil", "na", "n/a", "undefined"):
-        return "; write null for none"
+        return "; for no value, write null"
     return ""
 
 
 def flag(value: Any) -> Any:
-    """True or false of its text, and everything else as it is.
+    """Convert `true` or `false` and their synonyms to a boolean.
 
     Raises:
-        ValueError: a number, or text that is neither.
+        ValueError: the value is a number, or text that is neither.
     """
     if isinstance(value, str) and value.strip().lower() in FLAGS:
         return FLAGS[value.strip().lower()]
     if not isinstance(value, bool):
-        raise ValueError("true or false is expected")
+        raise ValueError("expected true or false")
     return value
 
 
 def switch(value: Any) -> Any:
-    """`on` or `off` of a truth value or of its text, and everything else as it is: YAML reads an unquoted `on` as true.
+    """Convert a boolean or its text to `on` or `off`: YAML reads an unquoted `on` as true.
 
     Raises:
-        ValueError: it is neither, nor `auto`.
+        ValueError: the value is not `on`, `off` or `auto`.
     """
     text = value.strip().lower() if isinstance(value, str) else value
     if isinstance(text, str) and text in FLAGS:
@@ -80,40 +80,40 @@ def switch(value: Any) -> Any:
     if isinstance(text, bool):
         return "on" if text else "off"
     if text != "auto":
-        raise ValueError("auto, on or off is expected")
+        raise ValueError("expected auto, on or off")
     return text
 
 
 def text(value: str) -> str:
-    """Text that can name a file, and that every file of a run can hold.
+    """Return text that can be a file name and can be stored in every file of a run.
 
     Raises:
-        ValueError: it is empty, or has a character that cannot be.
+        ValueError: the text is empty, or has a character that is not allowed.
     """
     if not value.strip():
-        raise ValueError("it is empty, and text is expected")
+        raise ValueError("expected text, not an empty value")
     if any(character in value for character in "\0\r\n"):
-        raise ValueError("text in one line is expected, without control characters")
+        raise ValueError("expected a single line without control characters")
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise ValueError("its name is not UTF-8, and RUN/config.yaml could not hold it; rename it") from None
+        raise ValueError("the name is not UTF-8, so RUN/config.yaml cannot store it; rename the file") from None
     return value
 
 
 def some(languages: tuple[str, ...]) -> tuple[str, ...]:
-    """Languages, of which there is one at least.
+    """Return the languages, at least one.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there are none.
     """
     if not languages:
-        raise ValueError("no language is named, and codes such as ron,ita are expected, or null for all of the shards")
+        raise ValueError("expected language codes such as ron,ita, or null for all languages of the shards")
     return languages
 
 
 def several(value: str) -> list[str]:
-    """Values of a list in one text: `ron,eng`, `ron eng`, `[ron, eng]`."""
+    """Split a list written as one text: `ron,eng`, `ron eng` or `[ron, eng]`."""
     value = value.strip()
     if value[:1] + value[-1:] in ("[]", "()"):
         value = value[1:-1]

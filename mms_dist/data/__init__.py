@@ -1,5 +1,5 @@
 """From the shard index to padded forward passes: plan, stream, loader, packer, collate.
 
-`plan` and `stream` decide what a language reads and when (pure, from the index alone), `loader` reads it,
-`packer` mixes the languages of a round by length, `collate` makes tensors. Only `collate` needs torch.
+`plan` and `stream` decide what a language reads and when (pure functions of the index), `loader` reads it, `packer`
+groups the utterances of a round by length, `collate` creates tensors. Only `collate` needs torch.
 """

@@ -1,4 +1,4 @@
-"""What is asked of the loader, and what it gives."""
+"""Requests to the loader, and the batches it returns."""
 
 from dataclasses import dataclass, field
 
@@ -11,7 +11,7 @@ from shards.schema import SAMPLE_RATE
 
 @dataclass(frozen=True, slots=True)
 class BatchRequest:
-    """One optimizer batch of one language's stream."""
+    """A request for one optimizer batch of a language's stream."""
 
     language: str
     position: Position
@@ -19,7 +19,7 @@ class BatchRequest:
 
 @dataclass(frozen=True, slots=True)
 class FeatureKey:
-    """Everything of an utterance that its front-end features depend on: which it is, and what was done to its audio."""
+    """What an utterance's front-end features depend on: its identity, and what was done to its audio."""
 
     utterance: UtteranceId
     waveform: int
@@ -27,18 +27,18 @@ class FeatureKey:
 
 @dataclass(slots=True)
 class Utterance:
-    """A recording with its transcript, decoded, as one epoch of training meets it.
+    """A decoded recording with its transcript, in one epoch of training.
 
     Attributes:
-        id: what tells it apart from all others.
-        key: its name in the shards, for people; others may have the same.
-        epoch: epoch of the language's stream; with the seed and `id` it keys all randomness.
+        id: unique identity.
+        key: human-readable name in the shards; not unique.
+        epoch: epoch of the language's stream; with the seed and `id` it determines all randomness.
         audio: int16 [samples] at 16 kHz.
         labels: vocabulary ids of the transcript, int32 [labels].
         text: transcript.
         frames: output frames of the model's front end.
-        waveform: 0 for the recording as it is; whatever changes the audio sets it to a number that says how. Equal
-            ones mean equal audio, so that front-end features can be remembered.
+        waveform: 0 for the unchanged recording; code that changes the audio sets it to a number for that change.
+            Equal numbers mean equal audio, so front-end features can be cached by it.
     """
 
     id: UtteranceId
@@ -56,13 +56,13 @@ class Utterance:
 
     @property
     def feature_key(self) -> FeatureKey:
-        """What its front-end features are remembered by."""
+        """The key under which its front-end features are cached."""
         return FeatureKey(self.id, self.waveform)
 
 
 @dataclass(frozen=True, slots=True)
 class DamagedSample:
-    """An utterance that was planned but could not be read; it is left out, and nothing else moves."""
+    """An utterance that was planned but could not be read; it is skipped, and the rest of the plan is unchanged."""
 
     id: UtteranceId
     key: str
@@ -72,10 +72,10 @@ class DamagedSample:
 
 @dataclass(slots=True)
 class LoadedBatch:
-    """The utterances of a request in the order of the plan, without the damaged ones, which are named.
+    """The utterances of a request in the order of the plan, and separately the damaged ones.
 
-    `planned` is the size of the whole optimizer batch: utterances of other owners' shares and damaged ones included.
-    None if the utterances at hand are all there are.
+    `planned` is the size of the whole optimizer batch, including damaged utterances and those in other owners' shares.
+    None if `utterances` is the whole batch.
     """
 
     request: BatchRequest
@@ -85,7 +85,7 @@ class LoadedBatch:
 
     @property
     def size(self) -> int:
-        """Utterances over which the language's loss is a mean."""
+        """Number of utterances that the language's loss is averaged over."""
         return len(self.utterances) if self.planned is None else self.planned
 
     @property
@@ -94,5 +94,5 @@ class LoadedBatch:
 
     @property
     def audio_seconds(self) -> float:
-        """Audio of the utterances, padding not counted."""
+        """Audio of the utterances, without padding."""
         return self.audio_samples / SAMPLE_RATE

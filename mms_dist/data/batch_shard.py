@@ -1,4 +1,4 @@
-"""The part of a language's optimizer batches that one of its owners computes."""
+"""The share of a language's optimizer batches that one of its owners computes."""
 
 from dataclasses import dataclass
 
@@ -7,16 +7,16 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class BatchShard:
-    """Number `index` of `of` parts that every batch is dealt into; the default is all of it."""
+    """Share number `index` of the `of` shares that every batch is cut into; the default is the whole batch."""
 
     index: int = 0
     of: int = 1
 
     def take(self, items: np.ndarray) -> np.ndarray:
-        """This part of a batch; all parts together are the batch, each of its items once.
+        """Return this share of a batch. Every item is in exactly one of the shares.
 
-        Batches come sorted by length. They are dealt back and forth from the longest on, so that parts differ in
-        audio by less than the longest utterance, and those that get one less get no long one less.
+        Batches are sorted by length. Items are dealt to the shares back and forth, longest first, so that shares differ
+        in audio by less than the longest utterance, and a share with one item fewer lacks a short one.
         """
         if self.of == 1:
             return items
@@ -25,4 +25,4 @@ class BatchShard:
 
 
 WHOLE = BatchShard()
-"""Of a language with one owner."""
+"""The share of a language's only owner."""

@@ -1,7 +1,7 @@
-"""Memory for decoded audio, used again when nothing refers to it any more.
+"""Reuse the memory of decoded audio once nothing refers to it.
 
-An array of audio is large enough that the C library takes fresh pages for it and gives them back, and the page faults
-cost about a tenth of what decoding costs. A round needs much the same memory as the round before it.
+Audio arrays are so large that the C library gets fresh pages for each one and returns them afterwards. The page faults
+cost about a tenth of the decoding time. Every round needs about the same memory as the previous one.
 """
 
 import weakref
@@ -15,7 +15,7 @@ _BYTES_PER_SECOND = 2 * SAMPLE_RATE
 
 
 class _Lease(weakref.ref[np.ndarray]):
-    """Tells when an array, and every view of it, is gone; knows the block of memory that it used."""
+    """A weak reference that detects when an array and all its views are gone, and knows its block of memory."""
 
     __slots__ = ("block", "seconds")
     block: memoryview
@@ -23,27 +23,27 @@ class _Lease(weakref.ref[np.ndarray]):
 
 
 class AudioBuffers:
-    """Gives int16 arrays and takes their memory back by itself; safe for several threads.
+    """Provides int16 arrays and reclaims their memory automatically. Thread-safe.
 
     Args:
-        keep_bytes: most bytes of unused memory to keep.
+        keep_bytes: largest amount of unused memory to keep.
     """
 
     def __init__(self, keep_bytes: int = 256 << 20) -> None:
         self._keep_bytes = keep_bytes
-        # Whole seconds to blocks of that length. Only operations that the interpreter makes atomic are used on
-        # these, and no lock: memory comes back in whatever thread, at whatever moment, an array dies.
+        # Free blocks by length in whole seconds. Only atomic operations are used here instead of a lock, because an
+        # array may be destroyed in any thread at any moment, even while that thread holds a lock.
         self._free: defaultdict[int, deque[memoryview]] = defaultdict(deque)
         self._leases: dict[int, _Lease] = {}
 
     def lease(self, samples: int) -> np.ndarray:
-        """An int16 array [samples] of any content. Its memory is used again once it and all its views are gone."""
+        """Return an uninitialised int16 array [samples]. Its memory is reused once it and all its views are gone."""
         seconds = max(1, -(-samples // SAMPLE_RATE))
         try:
             block = self._free[seconds].pop()
         except IndexError:
             block = np.empty(seconds * SAMPLE_RATE, dtype=np.int16).data
-        # Over a memoryview, not over an array: then views of this array refer to it, and not past it to its base.
+        # From a memoryview and not an array: otherwise numpy makes views refer to the base array instead of this one.
         audio_S = np.frombuffer(block, dtype=np.int16, count=samples)
         lease = _Lease(audio_S, self._take_back)
         lease.block, lease.seconds = block, seconds
@@ -52,7 +52,7 @@ class AudioBuffers:
 
     @property
     def free_bytes(self) -> int:
-        """Bytes of memory kept for later."""
+        """Bytes of unused memory kept for reuse."""
         return sum(len(blocks) * seconds for seconds, blocks in list(self._free.items())) * _BYTES_PER_SECOND
 
     def _take_back(self, lease: weakref.ref[np.ndarray]) -> None:

@@ -1,4 +1,4 @@
-"""Utterances of one forward pass, of any languages, as padded tensors.
+"""Turn the utterances of one forward pass, of any languages, into padded tensors.
 
 Legend: B utterances, S audio samples of the longest, L labels of the longest transcript.
 """
@@ -20,11 +20,11 @@ class AudioBatch:
     """Input of one forward pass of the model.
 
     Attributes:
-        audio_BS: int16 as it was decoded, zero-padded behind.
+        audio_BS: decoded audio, int16, zero-padded at the end.
         samples_B: audio samples of each utterance, int64.
         frames_B: output frames of the front end of each utterance, int64.
-        labels_BL: vocabulary ids of each utterance's own language, int64, padded with 0.
-        label_lengths_B: int64.
+        labels_BL: vocabulary ids in each utterance's own language, int64, padded with 0.
+        label_lengths_B: number of labels of each utterance, int64.
         keys_B: key of each utterance's random stream, int64 (see `random_key`).
         languages: language code of each utterance.
     """
@@ -39,7 +39,7 @@ class AudioBatch:
 
 
 def collate(utterances: Sequence[Utterance], *, seed: int) -> AudioBatch:
-    """Pad `utterances`; `samples_B` says what the attention mask of Hugging Face's feature extractor says."""
+    """Pad `utterances`; `samples_B` replaces the attention mask of Hugging Face's feature extractor."""
     samples_B = samples_of(utterances)
     labels_BL, label_lengths_B = padded_labels(utterances)
     return AudioBatch(
@@ -54,12 +54,12 @@ def collate(utterances: Sequence[Utterance], *, seed: int) -> AudioBatch:
 
 
 def samples_of(utterances: Sequence[Utterance]) -> np.ndarray:
-    """Audio samples of each utterance, int64 [B]."""
+    """Return the number of audio samples of each utterance, int64 [B]."""
     return np.array([len(utterance.audio) for utterance in utterances], dtype=np.int64)
 
 
 def padded_audio(utterances: Sequence[Utterance]) -> Tensor:
-    """The recordings, int16 [B, S], zero behind each."""
+    """Return the recordings, int16 [B, S], zero-padded at the end."""
     audio_BS = np.zeros((len(utterances), samples_of(utterances).max()), dtype=np.int16)
     for audio_S, utterance in zip(audio_BS, utterances, strict=True):
         audio_S[: len(utterance.audio)] = utterance.audio
@@ -67,7 +67,7 @@ def padded_audio(utterances: Sequence[Utterance]) -> Tensor:
 
 
 def padded_labels(utterances: Sequence[Utterance]) -> tuple[Tensor, Tensor]:
-    """Vocabulary ids [B, L] and how many each utterance has [B], int64."""
+    """Return vocabulary ids [B, L] and the number of ids of each utterance [B], int64."""
     lengths_B = np.array([len(utterance.labels) for utterance in utterances], dtype=np.int64)
     labels_BL = np.zeros((len(utterances), lengths_B.max()), dtype=np.int64)
     for labels_L, utterance in zip(labels_BL, utterances, strict=True):
@@ -76,6 +76,6 @@ def padded_labels(utterances: Sequence[Utterance]) -> tuple[Tensor, Tensor]:
 
 
 def random_keys(utterances: Sequence[Utterance], *, seed: int) -> Tensor:
-    """Key of each utterance's random stream, int64 [B]."""
+    """Return the key of each utterance's random stream, int64 [B]."""
     keys = [random_key(seed, utterance.id, utterance.epoch) for utterance in utterances]
     return torch.tensor(keys, dtype=torch.int64)

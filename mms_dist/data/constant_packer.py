@@ -1,51 +1,51 @@
-"""Cut the utterances of a round into packed passes of one constant size.
+"""Group the utterances of a round into packed passes of one constant size.
 
-Every language's utterances are first laid into strips, as a function of their own lengths and nothing else; then whole
-strips are put into passes, those of a language in their order. As a strip begins with a new block of frames and its
-gradient is summed by itself, a language's gradient is the same sum of the same strips, whatever other languages fill
-the passes with.
+Each language's utterances are first packed into strips, depending only on their own lengths. Then whole strips are
+packed into passes; the strips of a language keep their order. A strip starts at a new block of frames, and its gradient
+is summed separately. So a language's gradient is always the same sum of the same strips, whichever other languages
+share its passes.
 
-Every pass takes as many frames as the others, full or not, so few passes is what counts. A strip is a part of a pass:
-the smaller it is, the better strips fill passes and the worse utterances fill strips. The strip that is not full comes
-first, so that every language has a small one to offer where little room is left.
+Every pass costs the same, full or not, so the goal is to have few passes. Smaller strips fill passes better, but
+utterances fill smaller strips worse. Each language's partly filled strip is placed first, so that a small strip is
+available where little room is left.
 """
 
 from collections.abc import Sequence
 
 STRIPS = 2
-"""Strips that fill a pass. On the rounds of tests/benchmarks/padding.py with 64 languages, passes of 320 s are then
-98 % full and those of 32 s 90 %."""
+"""Number of full strips in a pass. In tests/benchmarks/padding.py with 64 languages, passes of 320 s are then 98 %
+full, and passes of 32 s are 90 % full."""
 _LAST = 4
-"""The longest utterances go first, until what is left of a strip is less than so many of them."""
+"""A strip takes the longest utterances until its remaining room is less than this many times the next one."""
 _CHOICE = 64
-"""Then the best of all sums of so many is taken."""
+"""The remaining room is filled with the best subset of about this many candidates."""
 
 Strips = list[list[int]]
-"""Of one pass: the items of every strip, those of a language one after the other."""
+"""The strips of one pass, each a list of items; strips of one language are adjacent."""
 
 
 def pack_constant(
     frames: Sequence[int], languages: Sequence[object], *, size: int, block: int, strips: int = STRIPS
 ) -> list[Strips]:
-    """Group items into strips and those into passes.
+    """Group items into strips, and strips into passes.
 
     Args:
-        frames: of each item, positive.
-        languages: of each item.
-        size: frames of a pass, a multiple of `block`. An item that is longer goes alone.
-        block: a strip begins at a multiple of so many frames.
-        strips: how many of them make a pass.
+        frames: frames of each item, positive.
+        languages: language of each item.
+        size: frames of a pass, a multiple of `block`. A longer item gets a pass of its own.
+        block: every strip starts at a multiple of this many frames.
+        strips: number of full strips in a pass.
 
     Returns:
-        Passes. Every item is in exactly one strip of one pass. A language's strips, and the order in which the passes
-        have them, depend on the lengths of its own items only.
+        Passes. Every item is in exactly one strip of one pass. A language's strips and their order over the passes
+        depend only on the lengths of its own items.
     """
     assert size > 0 and size % block == 0 and min(frames, default=1) > 0, "sizes of a pass and of its items"
     waiting: dict[object, list[int]] = {}
     for item, language in enumerate(languages):
         waiting.setdefault(language, []).append(item)
     part = max(size // strips // block, 1) * block
-    stacks = [_strips(items, frames, part) for items in waiting.values()]  # the last of a stack is taken next
+    stacks = [_strips(items, frames, part) for items in waiting.values()]  # taken from the end
     sizes = [[-(-sum(frames[item] for item in strip) // block) * block for strip in stack] for stack in stacks]
     passes: list[Strips] = []
     left = list(range(len(stacks)))
@@ -55,7 +55,7 @@ def pack_constant(
         while True:
             room -= sizes[number].pop()
             taken.append((number, stacks[number].pop()))
-            # More of the first language while there is room, and then the largest strip that fits.
+            # Prefer the first language while its strips fit, then the largest strip that fits.
             fitting = [other for other in left if sizes[other] and sizes[other][-1] <= room]
             if not fitting:
                 break
@@ -66,7 +66,7 @@ def pack_constant(
 
 
 def _strips(items: Sequence[int], frames: Sequence[int], part: int) -> list[list[int]]:
-    """The strips of one language, the one that is not full last. An item longer than a strip is one by itself."""
+    """Pack one language into strips, the partly filled one last. An item longer than a strip is a strip of its own."""
     rest = sorted(items, key=lambda item: -frames[item])
     strips = []
     while rest:
@@ -77,7 +77,7 @@ def _strips(items: Sequence[int], frames: Sequence[int], part: int) -> list[list
 
 
 def _fill(descending: Sequence[int], room: int) -> set[int]:
-    """Which of these lengths fill the room best: the longest ones, and of the rest the best sum of a choice."""
+    """Choose the lengths that fill the room best: the longest ones first, then the best subset of some candidates."""
     if sum(descending) <= room:
         return set(range(len(descending)))
     chosen: set[int] = set()
@@ -91,7 +91,7 @@ def _fill(descending: Sequence[int], room: int) -> set[int]:
 
 
 def _best_sum(lengths: Sequence[int], room: int) -> list[int]:
-    """The items with the largest sum within the room: the subset sum problem, all sums as the bits of one number."""
+    """Return the items with the largest sum within the room (subset sum; all possible sums are bits of an integer)."""
     within = (1 << (room + 1)) - 1
     sums = [1]
     for length in lengths:

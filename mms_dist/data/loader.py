@@ -1,7 +1,7 @@
-"""Read planned batches from shards with worker threads that hold no state.
+"""Read planned batches from shards with stateless worker threads.
 
-Workers get places in the sample table and return decoded audio. What `take` gives is a function of what was asked:
-the number of workers and everything prefetched change when a batch is ready, never what is in it.
+Workers get positions in the sample table and return decoded audio. The result of `take` depends only on the requests:
+the number of workers and prefetching change when a batch is ready, never its contents.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -35,14 +35,14 @@ _BYTES_PER_SAMPLE = 2  # int16
 
 @dataclass(slots=True)
 class _Pending:
-    """A batch on its way, from being asked for to being taken."""
+    """A batch being prefetched, or prefetched and not yet taken."""
 
     futures: "list[Future[Read]]"
     audio_bytes: int
 
 
 class Reading:
-    """How much audio the loader's threads have read and decoded, in how much time of all of them together."""
+    """Counts the audio that the loader's threads have read and decoded, and their total time."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -50,7 +50,7 @@ class Reading:
         self.audio_seconds = 0.0
 
     def timed(self, read: Callable[[np.ndarray, int], Read], items: np.ndarray, epoch: int) -> Read:
-        """`read(items, epoch)`, counted."""
+        """Call `read(items, epoch)` and count its audio and time."""
         began = perf_counter()
         found = read(items, epoch)
         seconds = perf_counter() - began
@@ -62,24 +62,24 @@ class Reading:
 
 
 class BatchLoader:
-    """Gives the batches asked for, in order; reads those that will be asked for next ahead of time.
+    """Returns the requested batches in order, and prefetches batches that will probably be requested next.
 
-    Used by one thread; its workers are its own. A context manager.
+    Use it from one thread; it starts its own workers. A context manager.
 
     Args:
         reader: reads one utterance of a shard; thread-safe.
         streams: stream of each language.
         vocabularies: vocabulary of each language.
         split: split of the shards the streams' tables describe.
-        workers: reading threads; 0 reads in the calling thread, when taken.
-        prefetch_bytes: most bytes of audio, decoded or being decoded, that prefetching may hold. Batches that were
-            asked for are always read, whatever their size.
+        workers: number of reading threads; 0 reads in the calling thread, in `take`.
+        prefetch_bytes: largest amount of audio that may be prefetched or being prefetched. Requested batches are always
+            read, whatever their size.
 
     Attributes:
-        pool: its threads, which evaluation reads with as well; None without workers.
-        workers: reading threads; where there is none, the caller is the one.
-        wait_seconds: how long `take` has made its callers wait, in total.
-        reading: what the threads have read so far, and in how long.
+        pool: its threads, which evaluation uses too; None without workers.
+        workers: number of reading threads; 1 if only the calling thread reads.
+        wait_seconds: total time that callers have waited in `take`.
+        reading: amount of audio read so far, and the time it took.
     """
 
     def __init__(
@@ -106,14 +106,14 @@ class BatchLoader:
         self.wait_seconds = 0.0
 
     def add(self, stream: LanguageStream, vocabulary: "Vocabulary", share: BatchShard = WHOLE) -> None:
-        """Serve a further language, or one anew: this share of its batches."""
+        """Add a language, or replace it: load this share of its batches."""
         self.remove(stream.language)
         self._streams[stream.language] = stream
         self._vocabularies[stream.language] = vocabulary
         self._shares[stream.language] = share
 
     def remove(self, language: str) -> None:
-        """Stop serving a language and forget what was prefetched for it. Unknown languages are no error."""
+        """Remove a language and discard its prefetched batches. An unknown language is not an error."""
         self._streams.pop(language, None)
         self._vocabularies.pop(language, None)
         self._shares.pop(language, None)
@@ -122,14 +122,14 @@ class BatchLoader:
 
     @property
     def pending_bytes(self) -> int:
-        """Bytes of audio prefetched, or being prefetched, and not yet taken."""
+        """Bytes of audio that are prefetched or being prefetched, and not yet taken."""
         return sum(batch.audio_bytes for batches in self._pending.values() for batch in batches.values())
 
     def prefetch(self, requests: Iterable[BatchRequest]) -> None:
-        """Begin to read batches that will probably be taken, soonest first; a hint that never blocks.
+        """Start reading batches that will probably be taken, soonest first. Never blocks.
 
-        Hints beyond `prefetch_bytes` are ignored. A hint that did not come true is forgotten once the language has
-        gone past it. An error found while prefetching is raised if and when the batch is taken.
+        Requests beyond `prefetch_bytes` are ignored. A prefetched batch that is not taken is discarded once a later
+        batch of its language is taken. An error during prefetching is raised when the batch is taken.
         """
         if self.pool is None:
             return
@@ -146,33 +146,33 @@ class BatchLoader:
             batches[request.position] = _Pending(futures, audio_bytes)
 
     def take(self, requests: Iterable[BatchRequest]) -> list[LoadedBatch]:
-        """Exactly the batches asked for (of each the language's share), in that order; blocks until they are read.
+        """Return exactly the requested batches (this rank's share of each), in order. Blocks until they are read.
 
         Raises:
             TruncatedShardError: a shard is shorter than its index says.
-            DataError: a shard cannot be read, there is no such batch, or the language is not served.
+            DataError: a shard cannot be read, there is no such batch, or the language was not added.
         """
         began = perf_counter()
         requests = list(requests)
-        begun: list[list[Future[Read]]] = []
+        started: list[list[Future[Read]]] = []
         try:
             if self.pool is None:
                 return [self._batch(request, (task() for task in self._tasks(request))) for request in requests]
             for request in requests:
-                begun.append(self._begin(request, self.pool))
+                started.append(self._start(request, self.pool))
             return [
                 self._batch(request, (future.result() for future in futures))
-                for request, futures in zip(requests, begun, strict=True)
+                for request, futures in zip(requests, started, strict=True)
             ]
         except BaseException:
-            for futures in begun:
+            for futures in started:
                 self._drop(futures)
             raise
         finally:
             self.wait_seconds += perf_counter() - began
 
     def close(self) -> None:
-        """Forget everything pending and end the workers; returns when no thread is left."""
+        """Discard all pending batches, end the workers and wait for them."""
         self._pending.clear()
         if self.pool is not None:
             self.pool.close()
@@ -185,8 +185,8 @@ class BatchLoader:
     ) -> None:
         self.close()
 
-    def _begin(self, request: BatchRequest, pool: UrgencyPool[Read]) -> "list[Future[Read]]":
-        """The futures of a batch that is wanted now: those prefetched, made urgent, or new ones."""
+    def _start(self, request: BatchRequest, pool: UrgencyPool[Read]) -> "list[Future[Read]]":
+        """Return the futures of a batch needed now: prefetched ones, made urgent, or new ones."""
         batches = self._pending.get(request.language, {})
         for position in [position for position in batches if position < request.position]:
             self._drop(batches.pop(position).futures)
@@ -208,7 +208,7 @@ class BatchLoader:
         return batch
 
     def _drop(self, futures: "list[Future[Read]]") -> None:
-        """Work that nobody wants any more is not begun."""
+        """Cancel work that is no longer needed and has not started."""
         if self.pool is not None:
             for future in futures:
                 self.pool.cancel(future)
@@ -216,7 +216,7 @@ class BatchLoader:
     def _stream(self, language: str) -> LanguageStream:
         if language not in self._streams:
             raise DataError(
-                f"the loader was asked for a batch of {language!r}", fix=f"it serves {', '.join(sorted(self._streams))}"
+                f"the loader has no language {language!r}, only {', '.join(sorted(self._streams)) or 'none'}"
             )
         return self._streams[language]
 
@@ -225,11 +225,11 @@ class BatchLoader:
         return int(stream.table.samples[self._items(request)].sum(dtype=np.int64)) * _BYTES_PER_SAMPLE
 
     def _items(self, request: BatchRequest) -> np.ndarray:
-        """Places in the stream's table of the utterances to read."""
+        """Return the positions in the stream's table of the utterances to read."""
         return self._shares[request.language].take(self._stream(request.language).at(request.position))
 
     def _tasks(self, request: BatchRequest) -> list[Callable[[], Read]]:
-        """The batch as a few pieces of work, each bound to everything it needs."""
+        """Split a batch into tasks that need no further arguments."""
         stream = self._stream(request.language)
         vocabulary = self._vocabularies[request.language]
         source = UtteranceSource(

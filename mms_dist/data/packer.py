@@ -1,11 +1,11 @@
-"""Cut the utterances of a round into forward passes with little padding.
+"""Group the utterances of a round into forward passes with little padding.
 
-Among all ways to group utterances, some best one has groups that are contiguous when sorted by length: giving
-the sorted items to groups of the same sizes, ordered by their longest member, never makes a longest member
-longer. So dynamic programming over the sorted lengths finds the optimum.
+Some optimal grouping has groups that are contiguous when utterances are sorted by length: if the sorted items are dealt
+to groups of the same sizes, ordered by their longest member, no group's longest member becomes longer. So dynamic
+programming over the sorted lengths finds the optimum.
 
-Lengths are audio samples. They are not rounded to the front end's stride of 320: cost and capacity differ
-from those in frames by less than one frame (20 ms) an utterance.
+Lengths are audio samples. They are not rounded to the front end's stride of 320: cost and capacity differ from those in
+frames by less than one frame (20 ms) per utterance.
 """
 
 from collections.abc import Sequence
@@ -13,22 +13,21 @@ from collections.abc import Sequence
 import numpy as np
 
 FORWARD_COST = 16_000
-"""What one more forward pass costs on a CPU, as so many samples of audio (1 s): its fixed overhead of small operations.
-More makes fewer, fuller forward passes; less makes less padding. `training.resolve` knows it for the device."""
+"""Cost of one more forward pass on a CPU, in samples of audio (1 s): the fixed overhead of small operations. A higher
+cost gives fewer, fuller passes; a lower cost gives less padding. `training.resolve` has the cost for each device."""
 
 
 def pack(lengths: Sequence[int], *, capacity: int, forward_cost: int = FORWARD_COST) -> list[np.ndarray]:
-    """Group items so that the padded total plus `forward_cost` a group is minimal.
+    """Group items so that the total padded length plus `forward_cost` per group is minimal.
 
     Args:
         lengths: length of each item, positive.
-        capacity: padded size a group may have: items * longest <= capacity. A single longer item goes alone.
+        capacity: largest padded size of a group: items * longest <= capacity. A longer item gets a group of its own.
         forward_cost: cost of a group, in the unit of the lengths.
 
     Returns:
-        Groups of item numbers (int64, ascending), the group with the longest items first, so that a
-        forward pass that does not fit in memory fails at once. Every item is in exactly one group. The same
-        lengths always give the same groups.
+        Groups of item numbers (int64, ascending), the group with the longest items first, so that a pass that does not
+        fit in memory fails at once. Every item is in exactly one group. The same lengths always give the same groups.
 
     Raises:
         ValueError: a length or the capacity is not positive.
@@ -44,10 +43,10 @@ def pack(lengths: Sequence[int], *, capacity: int, forward_cost: int = FORWARD_C
 
 
 def _contiguous_groups(ascending_N: np.ndarray, capacity: int, forward_cost: int) -> list[tuple[int, int]]:
-    """Optimal (first, end) ranges of ascending lengths, last range first.
+    """Return the optimal (first, end) ranges of ascending lengths, last range first.
 
-    cost[end] = min over first of cost[first] + (end - first) * longest + forward_cost, where the longest of a
-    range is its last. Of equally good ranges the largest is taken. O(N * items in a group), exact.
+    cost[end] = min over first of cost[first] + (end - first) * longest + forward_cost, where the longest item of a
+    range is its last. Ties go to the largest range. Exact, O(N * items in a group).
     """
     items = len(ascending_N)
     cost_N = np.zeros(items + 1, dtype=np.int64)
@@ -70,7 +69,7 @@ def _contiguous_groups(ascending_N: np.ndarray, capacity: int, forward_cost: int
 
 
 def padding_fraction(groups: Sequence[np.ndarray], lengths: Sequence[int]) -> float:
-    """Share of the padded audio of all groups that is padding, in [0, 1)."""
+    """Return the fraction of the padded audio of all groups that is padding, in [0, 1)."""
     lengths_N = np.asarray(lengths, dtype=np.int64)
     audio = sum(int(lengths_N[group].sum()) for group in groups)
     padded = sum(len(group) * int(lengths_N[group].max()) for group in groups)

@@ -1,10 +1,10 @@
-"""One epoch of one language as optimizer batches: a pure function of the index.
+"""Plan one epoch of one language as optimizer batches: a pure function of the index.
 
     shards --permute--> windows --sort into similar lengths--> batches of ~batch_seconds --shuffle--> epoch
 
-Windows keep reads local (a few shards at a time), sorting keeps lengths in a batch similar, and jitter on the
-sort key lets every epoch form different batches. Nothing here depends on other languages, on processes
-or on workers, so every process computes the same plan from the same index.
+Windows keep reads local (a few shards at a time), sorting keeps lengths in a batch similar, and jitter on the sort key
+gives every epoch different batches. Nothing here depends on other languages, processes or workers, so every process
+computes the same plan from the same index.
 
 Legend: N utterances (rows of the sample table), S shards, W windows, K batches.
 """
@@ -15,14 +15,14 @@ from mms_dist.data.randomness import epoch_generator, unit_interval
 from shards.schema import SAMPLE_RATE
 
 PLAN_VERSION = 1
-"""Rises with every change of what `plan_epoch` returns: a place in an epoch means something else then."""
+"""Increment whenever the result of `plan_epoch` changes, because stored positions then refer to other batches."""
 
 LENGTH_JITTER = 0.15
-"""An utterance may pass, in sorting, for up to this fraction longer than it is."""
+"""For sorting, an utterance's length is increased by a random fraction up to this."""
 
 LEAST_BATCHES_PER_WINDOW = 4
-"""Windows of very small shards are widened until an average one fills this many batches: cutting a window
-evenly moves the size of a batch by at most 1 / (2 * this) then."""
+"""Windows of very small shards are widened until an average window fills this many batches. Cutting a window evenly
+then changes the size of a batch by at most 1 / (2 * this)."""
 
 
 def plan_epoch(
@@ -38,13 +38,13 @@ def plan_epoch(
     """Plan one epoch: every utterance exactly once, in batches of about `batch_seconds` of audio.
 
     Args:
-        shard: non-negative number of the shard that holds each utterance, int [N].
+        shard: number of the shard that holds each utterance, non-negative, int [N].
         durations: seconds of audio of each utterance, float [N].
-        seed: seed of the run; with `language` and `epoch` it keys every choice made here.
+        seed: seed of the run; with `language` and `epoch` it determines every random choice here.
         language: language code.
         epoch: epoch, from 0.
-        batch_seconds: audio wanted in an optimizer batch. Batches of a window are even, so that there is no
-            small remainder; one utterance longer than this is a batch of its own.
+        batch_seconds: target audio of an optimizer batch. Batches of a window have about equal size, so that there is
+            no small remainder; an utterance longer than this is a batch of its own.
         window_shards: shards read at the same time.
 
     Returns:
@@ -63,7 +63,7 @@ def plan_epoch(
     window_N = window_N[order_N]
     starts_K = _batch_starts(samples_N[order_N], window_N, batch_samples)
 
-    order_N.flags.writeable = False  # plans are cached and shared: so are the batches, its views
+    order_N.flags.writeable = False  # plans are cached and shared, and the batches are views of this array
     batches = np.split(order_N, starts_K[1:])
     shuffled_K = np.lexsort((generator.random_raw(len(starts_K)), window_N[starts_K]))
     return tuple(batches[batch] for batch in shuffled_K)
@@ -76,7 +76,7 @@ def _windows(
     batch_samples: float,
     window_shards: int,
 ) -> np.ndarray:
-    """Window of every utterance: the shards, in random order, cut into W even windows. int64 [N]."""
+    """Return the window of every utterance, int64 [N]: the shards in random order, cut into W even windows."""
     shards_S = np.flatnonzero(np.bincount(shard_N))
     rank_S = np.empty(len(shards_S), dtype=np.int64)
     rank_S[np.argsort(generator.random_raw(len(shards_S)), kind="stable")] = np.arange(len(shards_S))
@@ -88,11 +88,10 @@ def _windows(
 
 
 def _batch_starts(samples_N: np.ndarray, window_N: np.ndarray, batch_samples: float) -> np.ndarray:
-    """First positions of the batches, for utterances in reading order. int64 [K].
+    """Return the first positions of the batches, for utterances in reading order, int64 [K].
 
-    A window of total length T has n = max(1, round(T / batch_samples)) batches; an utterance belongs to the
-    one that holds its middle when [0, T) is cut into n equal parts. (A part may be skipped by an
-    utterance longer than it.)
+    A window of total length T has n = max(1, round(T / batch_samples)) batches. [0, T) is cut into n equal parts, and
+    an utterance belongs to the part that contains its middle. (A long utterance may leave a part empty.)
     """
     starts_W = np.flatnonzero(np.diff(window_N, prepend=-1))
     utterances_W = np.diff(starts_W, append=len(window_N))

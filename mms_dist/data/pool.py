@@ -1,4 +1,4 @@
-"""Threads that do urgent work before speculative work."""
+"""A thread pool that runs urgent work before speculative work."""
 
 import contextlib
 from collections import OrderedDict
@@ -11,10 +11,10 @@ T = TypeVar("T")
 
 
 class UrgencyPool(Generic[T]):
-    """A thread pool with two queues: speculative work waits while any urgent work does.
+    """A thread pool with two queues: speculative work runs only when no urgent work is waiting.
 
-    Threads, not processes: decoding releases the interpreter lock, and audio need not be copied between
-    address spaces, which costs more than decoding it.
+    It uses threads because decoding releases the interpreter lock. Processes would have to copy audio between address
+    spaces, which costs more than decoding it.
     """
 
     def __init__(self, workers: int, *, name: str) -> None:
@@ -24,37 +24,37 @@ class UrgencyPool(Generic[T]):
         self._speculative: OrderedDict[Future[T], Callable[[], T]] = OrderedDict()
 
     def submit(self, work: Callable[[], T], *, urgent: bool) -> "Future[T]":
-        """Queue `work`; an exception it raises is raised by the future's `result`."""
+        """Queue `work`; its exception, if any, is raised by the future's `result`."""
         future: Future[T] = Future()
         with self._lock:
             (self._urgent if urgent else self._speculative)[future] = work
-        # A thread takes what is most pressing when it gets there, which may be other work than this: there are
-        # as many turns as pieces of work, so all of it is done.
-        self._executor.submit(self._take_turn)
+        # A thread takes the most urgent work when it is free, which may not be this one. There is one call for
+        # every piece of work, so all of it is done.
+        self._executor.submit(self._run_next)
         return future
 
     def hasten(self, future: "Future[T]") -> None:
-        """Make work urgent, if it still waits."""
+        """Make work urgent, if it has not started."""
         with self._lock:
             work = self._speculative.pop(future, None)
             if work is not None:
                 self._urgent[future] = work
 
     def cancel(self, future: "Future[T]") -> None:
-        """Drop work that still waits; what has begun ends by itself."""
+        """Discard work that has not started; running work continues to its end."""
         with self._lock:
             self._speculative.pop(future, None)
             self._urgent.pop(future, None)
         future.cancel()
 
     def close(self) -> None:
-        """Drop what waits, wait for what has begun, end the threads."""
+        """Discard waiting work, wait for running work, end the threads."""
         with self._lock:
             self._urgent.clear()
             self._speculative.clear()
         self._executor.shutdown(wait=True, cancel_futures=True)
 
-    def _take_turn(self) -> None:
+    def _run_next(self) -> None:
         with self._lock:
             queue = self._urgent or self._speculative
             if not queue:  # cancelled
@@ -64,13 +64,13 @@ class UrgencyPool(Generic[T]):
                 return
         try:
             future.set_result(work())
-        except BaseException as error:  # kept for whoever asks for the result, as an executor's own future does
+        except BaseException as error:  # raised by `result`, as with an executor's own future
             future.set_exception(error)
 
 
 @contextlib.contextmanager
 def reading_pool(workers: int) -> Iterator[UrgencyPool[Any] | None]:
-    """A pool of so many threads that read audio; None without any, which means: read where it is needed."""
+    """Provide a pool of threads that read audio; None for 0 workers, which means to read in the calling thread."""
     if not workers:
         yield None
         return

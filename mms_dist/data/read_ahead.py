@@ -1,4 +1,4 @@
-"""Read what is needed next while what was read before is computed with."""
+"""Read the next items while the current ones are being processed."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -14,27 +14,27 @@ T = TypeVar("T")
 def read_ahead(
     pool: UrgencyPool[list[T]] | None, jobs: Iterable[Sequence[Callable[[], list[T]]]], *, ahead: int
 ) -> Generator[list[T], None, None]:
-    """What the pieces of each job return, joined, one job after the other in their order.
+    """Yield the joined results of each job's pieces, job by job in order.
 
-    While the caller works with one job's result, the pieces of the next `ahead` jobs are done by the pool's threads.
-    Without a pool all is done when it is asked for. An error is raised when its job's turn comes; what is left then, or
-    when the caller stops early, is dropped.
+    While the caller processes one job's result, the pool's threads run the pieces of the next `ahead` jobs. Without a
+    pool, each job runs when its result is requested. An error is raised in place of its job's result; the remaining
+    work is then cancelled, as it is when the caller stops early.
     """
     if pool is None:
         for pieces in jobs:
             yield [item for piece in pieces for item in piece()]
         return
-    begun: deque[list[Future[list[T]]]] = deque()
+    started: deque[list[Future[list[T]]]] = deque()
     waiting = iter(jobs)
     try:
         while True:
-            for pieces in islice(waiting, ahead + 1 - len(begun)):
-                begun.append([pool.submit(piece, urgent=True) for piece in pieces])
-            if not begun:
+            for pieces in islice(waiting, ahead + 1 - len(started)):
+                started.append([pool.submit(piece, urgent=True) for piece in pieces])
+            if not started:
                 return
-            yield [item for future in begun[0] for item in future.result()]
-            begun.popleft()
+            yield [item for future in started[0] for item in future.result()]
+            started.popleft()
     finally:
-        for futures in begun:
+        for futures in started:
             for future in futures:
                 pool.cancel(future)

@@ -1,4 +1,4 @@
-"""The audio of a packed pass as one long recording, for a front end that is fastest on one.
+"""Join the audio of a packed pass into one long recording, which the front end processes fastest.
 
 Legend: M utterances, S samples.
 """
@@ -9,11 +9,12 @@ import numpy as np
 
 
 def one_recording(audio: Sequence[np.ndarray], starts_M: np.ndarray, seen_M: np.ndarray, samples: int) -> np.ndarray:
-    """int16 [S] with each utterance's first `seen_M` samples, those that a frame of it sees, and zeros elsewhere.
+    """Return int16 [S] with each utterance's first `seen_M` samples, and zeros elsewhere.
 
     Args:
         audio: samples of each utterance.
-        starts_M: of each its place in the recording; they lie further apart than any frame can see.
+        starts_M: start of each utterance in the recording, far enough apart that no frame covers two utterances.
+        seen_M: samples of each utterance that its frames cover.
         samples: S.
     """
     out_S = np.zeros(samples, dtype=np.int16)

@@ -1,4 +1,4 @@
-"""A language's stream of optimizer batches, without an end. Its whole state is a `Position`: two integers."""
+"""A language's endless stream of optimizer batches. Its whole state is a `Position`: two integers."""
 
 import hashlib
 from collections import OrderedDict
@@ -19,24 +19,24 @@ _EPOCHS_KEPT = 3  # the one being read, the one prefetched into, and the one bef
 
 @dataclass(frozen=True, order=True, slots=True)
 class Position:
-    """Where a stream stands: the next batch to train on is number `batch` of epoch `epoch`, both from 0."""
+    """A position in a stream: the next batch to train on is number `batch` of epoch `epoch`, both from 0."""
 
     epoch: int = 0
     batch: int = 0
 
 
 class LanguageStream:
-    """The batches of one language, by position; a pure function of the arguments below.
+    """The batches of one language by position; they depend only on the arguments below.
 
     Args:
         table: sample table of one split of the language, or a selection of it.
         language: language code.
         seed: seed of the run.
-        batch_seconds: audio in an optimizer batch.
+        batch_seconds: target audio of an optimizer batch.
         window_shards: shards read at the same time.
 
     Raises:
-        DataError: there is no utterance to train on.
+        DataError: the table is empty.
     """
 
     def __init__(
@@ -55,16 +55,13 @@ class LanguageStream:
         self.window_shards = window_shards
         if len(table) == 0:
             raise DataError(
-                f"{language}: no utterance is left to train on",
-                fix=(
-                    "expected at least one. `mms-dist shards inspect` shows what the shards hold, and data.max_seconds "
-                    "leaves out longer utterances"
-                ),
+                f"{language}: no utterance is left to train on, expected at least one",
+                fix="look at `mms-dist shards inspect`, or raise data.max_seconds, which leaves out longer utterances",
             )
         self._epochs: OrderedDict[int, tuple[np.ndarray, ...]] = OrderedDict()
 
     def batches(self, epoch: int) -> tuple[np.ndarray, ...]:
-        """All batches of an epoch, each a read-only int64 array of positions in `table`.
+        """Return all batches of an epoch, each a read-only int64 array of positions in `table`.
 
         The last few epochs are kept in memory.
         """
@@ -85,10 +82,10 @@ class LanguageStream:
         return planned
 
     def at(self, position: Position) -> np.ndarray:
-        """The batch at `position`: positions in `table`, int64.
+        """Return the batch at `position`: positions in `table`, int64.
 
         Raises:
-            DataError: the epoch has no such batch, because the plan is not the one `position` was made for.
+            DataError: the epoch has no such batch, because `position` belongs to another plan.
         """
         batches = self.batches(position.epoch)
         if not 0 <= position.batch < len(batches):
@@ -96,23 +93,23 @@ class LanguageStream:
                 f"{self.language}: batch {position.batch} of epoch {position.epoch} does not exist, the epoch has "
                 f"{len(batches)} batches",
                 fix=(
-                    "the shards, run.seed, optim.batch_seconds, data.window_shards or "
-                    "data.max_seconds differ from those of the checkpoint: restore them, or restart the language"
+                    "the shards, run.seed, optim.batch_seconds, data.window_shards or data.max_seconds differ from "
+                    "those of the checkpoint: restore them, or train the language from scratch"
                 ),
             )
         return batches[position.batch]
 
     def next(self, position: Position) -> Position:
-        """The position after `position`; the last batch of an epoch is followed by the first of the next."""
+        """Return the position after `position`; after the last batch of an epoch comes the first of the next."""
         if position.batch + 1 < len(self.batches(position.epoch)):
             return Position(position.epoch, position.batch + 1)
         return Position(position.epoch + 1, 0)
 
     def back(self, position: Position, batches: int) -> Position:
-        """The position `batches` batches before `position`, across epochs.
+        """Return the position `batches` batches before `position`, across epochs.
 
         Raises:
-            ValueError: the stream begins after that.
+            ValueError: that would be before the start of the stream.
         """
         epoch, batch = position.epoch, position.batch - batches
         while batch < 0:
@@ -123,12 +120,12 @@ class LanguageStream:
         return Position(epoch, batch)
 
     def progress(self, position: Position) -> float:
-        """Epochs done at `position`, as a real number."""
+        """Return the number of epochs completed at `position`, as a real number."""
         return position.epoch + position.batch / len(self.batches(position.epoch))
 
     @cached_property
     def fingerprint(self) -> str:
-        """Digest of everything the plans depend on: while it is the same, a `Position` means the same."""
+        """Digest of everything the plans depend on. As long as it is equal, a `Position` means the same batch."""
         digest = hashlib.blake2b(digest_size=16)
         settings = (PLAN_VERSION, self.seed, self.language, float(self.batch_seconds), self.window_shards)
         digest.update(repr(settings).encode())

@@ -1,4 +1,4 @@
-"""One split of one language, as whoever reads it in a thread needs it: nothing of it is ever changed."""
+"""Read utterances of one split of one language. The source is immutable, so threads can share it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from shards.vocabulary import Vocabulary
 
 UTTERANCES_PER_TASK = 8
-"""Enough to make queueing negligible, few enough to spread a batch over threads."""
+"""Large enough to make queueing cost negligible, small enough to spread a batch over the threads."""
 
 Read = list[Utterance | DamagedSample]
 
 
 @dataclass(frozen=True, slots=True)
 class UtteranceSource:
-    """Reads, decodes and labels utterances, given by their places in `table`.
+    """Reads, decodes and labels utterances, given by their positions in `table`.
 
-    `vocabulary` is None where no labels are wanted; `allocate` gives memory for the audio.
+    `vocabulary` is None if no labels are needed; `allocate` provides memory for the audio.
     """
 
     reader: "ShardReader"
@@ -38,7 +38,7 @@ class UtteranceSource:
     allocate: Callable[[int], np.ndarray] = new_samples
 
     def read(self, items: np.ndarray, epoch: int) -> Read:
-        """The utterances, and the damaged samples in their places.
+        """Read utterances; a damaged sample takes the place of each one that cannot be read.
 
         Raises:
             TruncatedShardError: a shard is shorter than its index says.

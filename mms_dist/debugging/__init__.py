@@ -1,4 +1,4 @@
-"""`mms-dist debug`: a configuration cut to a handful of utterances, looked at from all sides on the user's own data.
+"""`mms-dist debug`: run the user's configuration on a few utterances of their own data, and report every aspect of it.
 
 cut -> a few real rounds -> bench (languages in slots, one batch each) -> sections to read, checks that pass or fail
 """

@@ -1,4 +1,4 @@
-"""The languages in their slots with one batch each: what the sections look at and the checks work on.
+"""The bench: languages in their slots with one batch each, which the sections describe and the checks use.
 
 Legend: B utterances of a forward pass, R row length.
 """
@@ -48,9 +48,9 @@ class Forward:
 
 @dataclass
 class Bench:
-    """Parts of a run whose languages all hold a slot, as their checkpoints left them.
+    """The parts of a run with every language in a slot, restored from its checkpoint.
 
-    Checks change rows, gradients and moments as they like inside `kept`, which puts everything back.
+    Inside `kept`, checks may change rows, gradients and moments freely; they are restored at the end.
     """
 
     config: Config
@@ -63,10 +63,10 @@ class Bench:
     def of(
         cls, config: Config, parts: Parts, index: ShardIndex, store: CheckpointStore, reader: ShardReader, *, count: int
     ) -> "Bench":
-        """Put every language back into a slot, with a batch of `count` utterances as long as the others'.
+        """Put every language back into a slot, with a batch of `count` utterances of similar lengths across languages.
 
         Raises:
-            DataError: nothing of a language can be read.
+            DataError: no utterance of a language can be read.
         """
         active_languages = {}
         for slot, language in enumerate(index.languages):
@@ -85,17 +85,17 @@ class Bench:
         return list(self.active_languages)
 
     def utterances(self) -> list[Utterance]:
-        """Of all batches, by language."""
+        """Return the utterances of all batches, language by language."""
         return [utterance for batch in self.batches.values() for utterance in batch.utterances]
 
     def forward_groups(self) -> list[list[Utterance]]:
-        """The round's forward passes, as training would make them."""
+        """Return the utterances of each forward pass of the round, grouped as in training."""
         everything = self.utterances()
         passes = self.parts.gradients.plan_passes(everything)
         return [[everything[item] for strip in strips for item in strip] for strips in passes]
 
     def first_pass(self) -> DevicePass:
-        """The first of the round's forward passes, as training would compute it."""
+        """Return the first forward pass of the round, prepared as in training."""
         everything = self.utterances()
         strips = self.parts.gradients.plan_passes(everything)[0]
         sizes = {language: len(batch.utterances) for language, batch in self.batches.items()}
@@ -103,7 +103,7 @@ class Bench:
         return self.parts.gradients.device_pass(members, sizes, self.active_languages)
 
     def forward(self, members: Sequence[Utterance], model: RoutedModel | None = None) -> Forward:
-        """A forward pass with its graph, without SpecAugment or dropout."""
+        """Run a forward pass with its graph, without SpecAugment or dropout."""
         model = model or self.parts.model
         collated = collate(members, seed=self.config.run.seed)
         device, frames_B = model.base.device, collated.frames_B
@@ -118,7 +118,7 @@ class Bench:
 
     @cached_property
     def exact(self) -> RoutedModel:
-        """The model in at least float32, on the same rows: bfloat16 would hide what some checks look for."""
+        """The model in at least float32 with the same rows: bfloat16 would hide what some checks look for."""
         model = self.parts.model
         if model.base.dtype != torch.bfloat16:
             return model
@@ -126,7 +126,7 @@ class Bench:
         return RoutedModel(base, model.bank, activation_checkpointing=model.activation_checkpointing)
 
     def gradient_pass(self, model: RoutedModel | None = None, features: FeatureSource | None = None) -> GradientPass:
-        """The product's own, over this model and these features."""
+        """Return the gradient pass of training, over this model and these features."""
         model = model or self.parts.model
         return GradientPass(
             model,
@@ -140,7 +140,7 @@ class Bench:
     def gradients(
         self, batches: Iterable[LoadedBatch], through: GradientPass | None = None
     ) -> tuple[RoundLosses, Tensor]:
-        """The losses of a round and the bank's gradients [S, R] after it; the bank's own are zero again."""
+        """Return the losses of a round and its gradients [S, R]; the gradients in the bank are zero afterwards."""
         bank = self.parts.bank
         bank.grads.zero_()
         losses = (through or self.gradient_pass()).accumulate(list(batches), self.active_languages)
@@ -149,7 +149,7 @@ class Bench:
         return losses, grads_SR
 
     def step(self, languages: Sequence[str], grads_SR: Tensor, **changes: float) -> dict[str, Outcome]:
-        """An optimizer step of these languages by these gradients, with some of their settings changed."""
+        """Take an optimizer step for these languages with these gradients; `changes` overrides optimizer settings."""
         self.parts.bank.grads.copy_(grads_SR)
         rows = []
         for language in languages:
@@ -159,14 +159,14 @@ class Bench:
         return dict(zip(languages, self.parts.optimizer.step(rows), strict=True))
 
     def state(self, language: str) -> Tensor:
-        """Weights and both moments of a language, [3, R]."""
+        """Return the weights and both moments of a language, [3, R]."""
         slot, optimizer = self.active_languages[language].slot, self.parts.optimizer
         buffers = (self.parts.bank.rows.detach(), optimizer.exp_avg, optimizer.exp_avg_sq)
         return torch.stack([buffer[slot] for buffer in buffers])
 
     @contextlib.contextmanager
     def kept(self) -> Iterator[None]:
-        """Put rows, moments and gradients back at the end, whatever was done to them."""
+        """Restore rows, moments and gradients at the end of the block."""
         bank, optimizer = self.parts.bank, self.parts.optimizer
         buffers = (bank.rows.detach(), bank.grads, optimizer.exp_avg, optimizer.exp_avg_sq)
         copies = [buffer.clone() for buffer in buffers]
@@ -178,10 +178,10 @@ class Bench:
 
 
 def lengths(utterances: Iterable[Utterance]) -> list[int]:
-    """Audio samples of each."""
+    """Return the number of audio samples of each utterance."""
     return [len(utterance.audio) for utterance in utterances]
 
 
 def relative_distance(found: Tensor, expected: Tensor) -> float:
-    """‖found - expected‖ / ‖expected‖, in float64."""
+    """Return ‖found - expected‖ / ‖expected‖, computed in float64."""
     return float((found.double() - expected.double()).norm() / expected.double().norm().clamp(min=1e-300))

@@ -1,4 +1,4 @@
-"""The user's configuration, cut to a few languages, utterances and rounds; everything else stays as it is."""
+"""Cut the user's configuration to a few languages, utterances and rounds; leave everything else unchanged."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,21 +9,21 @@ from mms_dist.errors import ConfigError
 from mms_dist.training.summaries import LanguageSummary
 
 MOST_LANGUAGES = 5
-"""Taken when none are named: enough for every check, few enough to read."""
+"""Number of languages if none are named: enough for every check, few enough to read."""
 
 
 def choose_languages(asked: Sequence[str] | None, summaries: Sequence[LanguageSummary]) -> list[str]:
-    """The languages asked for, or the first few of the run.
+    """Return the requested languages, or the first few of the run.
 
     Raises:
-        ConfigError: one that was asked for is not in the run.
+        ConfigError: a requested language is not in the run.
     """
     present = [entry.language for entry in summaries]
     unknown_languages = sorted(set(asked or ()) - set(present))
     if unknown_languages:
         raise ConfigError(
             f"--languages names {unknown_languages[0]!r}, which the run does not train",
-            fix=f"it trains {', '.join(present)}",
+            fix=f"choose from {', '.join(present)}",
         )
     return sorted(set(asked)) if asked else present[:MOST_LANGUAGES]
 
@@ -31,9 +31,9 @@ def choose_languages(asked: Sequence[str] | None, summaries: Sequence[LanguageSu
 def cut(
     config: Config, summaries: Sequence[LanguageSummary], *, directory: Path, utterances: int, rounds: int
 ) -> Config:
-    """Cut to the languages of `census`, all of them active, about `utterances` a batch, and `rounds` rounds.
+    """Cut to the languages of `summaries`, all of them active, about `utterances` per batch, and `rounds` rounds.
 
-    Warm-up is left out and the patience lifted: so few steps would show nothing of either.
+    Warm-up and early stopping are off: they have no meaning over so few steps.
     """
     own = {}
     for entry in summaries:

@@ -1,4 +1,4 @@
-"""Each language's parameters and the gradient of one batch, by kind of tensor."""
+"""Measure each language's parameters and the gradient of one batch, by kind of tensor."""
 
 import torch
 from torch import Tensor
@@ -12,13 +12,13 @@ _KIND_OF = {"norm": "norm", "linear_1": "down", "linear_2": "up"}
 
 
 def gradient_lines(bench: Bench) -> list[GradientLine]:
-    """Norms over all layers; a kind is the adapter's layer norm, its two projections, or the CTC head."""
+    """Return gradient norms over all layers, by kind: the adapter's layer norm, its two projections, the CTC head."""
     _, grads_SR = bench.gradients(bench.batches.values())
     return [_line(bench, language, grads_SR) for language in bench.languages]
 
 
-def no_tensor_is_left_out(lines: list[GradientLine]) -> Check:
-    """Every tensor of every language gets a gradient: one that does not, would never be trained."""
+def every_tensor_has_a_gradient(lines: list[GradientLine]) -> Check:
+    """Check that every tensor of every language gets a gradient: one without would never be trained."""
     zero = [f"{line.language}: {name}" for line in lines for name in line.zero]
     measured = f"{sum(line.tensors for line in lines)} tensors"
     if zero:
@@ -50,5 +50,5 @@ def _norm(tensors: dict[str, Tensor], kind: str) -> float:
 
 
 def kind_of(name: str) -> str:
-    """`norm`, `down`, `up` or `head`, from Hugging Face's name of a tensor."""
+    """Return `norm`, `down`, `up` or `head` for a tensor, from its Hugging Face name."""
     return "head" if name.startswith("lm_head.") else _KIND_OF[name.split(".")[-2]]

@@ -1,4 +1,4 @@
-"""Where the memory goes: weights, rows, and what a forward pass keeps for its backward pass."""
+"""Measure memory: weights, rows, and what a forward pass keeps for its backward pass."""
 
 from mms_dist.debugging.bench import Bench
 from mms_dist.debugging.report import MemoryLine, plural
@@ -10,10 +10,10 @@ from mms_dist.training.memory import Memory
 
 
 def memory_lines(bench: Bench, *, run_memory: Memory, run_slots: int) -> list[MemoryLine]:
-    """Measured on the longest forward pass of the bench, beside an estimate for the whole run.
+    """Measure the longest forward pass of the bench, and add the estimate for the whole run.
 
     Args:
-        run_memory: of the run that is debugged, with its slots and full passes.
+        run_memory: estimate for the debugged run, with its slots and full passes.
     """
     parts = bench.parts
     bank, model = parts.bank, parts.model
@@ -24,18 +24,20 @@ def memory_lines(bench: Bench, *, run_memory: Memory, run_slots: int) -> list[Me
         logits_BTV = model.device_logits(on_device.batch)
         utterance_losses(logits_BTV, on_device.frames_B, on_device.labels_BL, on_device.label_lengths_B)
     kept, how = saved.bytes, "kept for the backward pass"
-    if model.activation_checkpointing:  # which keeps the input of each layer outside of autograd's sight
+    if model.activation_checkpointing:  # it keeps the input of each layer, which autograd's hooks do not see
         layers, frames = len(parts.base.layers), round(gradients.seconds(members) * FRAMES_PER_SECOND)
         kept += layers * frames * parts.base.hidden * on_device.batch.features.element_size()
         how = "kept with activation checkpointing"
     filled = f"{gradients.seconds(members):.1f} s of audio with {'filler' if gradients.packed else 'padding'}"
     full = gradients.forward_seconds
-    peak = "CUDA's peak for this process" if parts.base.device.type == "cuda" else "resident, this process"
+    peak = "peak CUDA memory of this process" if parts.base.device.type == "cuda" else "resident memory of this process"
     return [
         MemoryLine("base", base_bytes, "frozen, shared by all languages"),
-        MemoryLine("rows", bank.rows.nbytes, f"{plural(bank.slots, 'slot')}: adapter and head of a language each"),
-        MemoryLine("gradients", bank.grads.nbytes, "one row a slot"),
-        MemoryLine("moments", 2 * bank.rows.nbytes, "AdamW's two"),
+        MemoryLine(
+            "rows", bank.rows.nbytes, f"{plural(bank.slots, 'slot')}, each for the adapter and head of a language"
+        ),
+        MemoryLine("gradients", bank.grads.nbytes, "one row per slot"),
+        MemoryLine("moments", 2 * bank.rows.nbytes, "two per weight, for AdamW"),
         MemoryLine("activations", kept, f"{filled}, {how}"),
         MemoryLine("process", memory_bytes(), peak),
         MemoryLine(

@@ -1,4 +1,4 @@
-"""Learn a few utterances of each language by heart: if this fails, no longer training will succeed."""
+"""Overfit a few utterances of each language: if this fails, longer training will fail too."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,16 +23,16 @@ from mms_dist.training.scheduler import QueuedLanguage
 from shards.read import ShardReader
 
 LEARNED_CER = 0.2
-"""CER at which a language counts as having learnt its utterances; where all have, the rest of the steps is saved."""
+"""CER at which a language counts as having learned its utterances; training ends once all languages have."""
 EVALUATE_EVERY = 10
 FEATURE_CACHE_GIB = 1.0
 _RATE_AT_192 = 1e-2
-"""Learning rate at a hidden size of 192; it falls with the square root of the width."""
+"""Learning rate at a hidden size of 192; for other sizes it is scaled by sqrt(192 / hidden size)."""
 
 
 @dataclass
 class OverfitRun:
-    """New adapters in the slots of the bench, trained on a batch each, over and over."""
+    """New adapters in the slots of the bench, each trained repeatedly on one batch."""
 
     bench: Bench
     active_languages: dict[str, ActiveLanguage]
@@ -42,7 +42,7 @@ class OverfitRun:
 
     @classmethod
     def of(cls, bench: Bench, reader: ShardReader, *, utterances: int) -> "OverfitRun":
-        """Put a new adapter into every slot (use `Bench.kept`), and read the utterances to be learnt."""
+        """Put a new adapter into every slot (inside `Bench.kept`), and read the utterances to overfit."""
         rate = _RATE_AT_192 * sqrt(192 / bench.parts.base.hidden)
         active_languages, batches = {}, {}
         for language, old in bench.active_languages.items():
@@ -54,8 +54,8 @@ class OverfitRun:
         features = FeatureSource(bench.parts.base, cache_gib=FEATURE_CACHE_GIB)
         return cls(bench, active_languages, batches, features, rate)
 
-    def run(self, *, steps: int, tell: Callable[[OverfitPoint], None]) -> list[OverfitPoint]:
-        """Train until all languages have learnt, or for `steps`; `tell` hears of every evaluation."""
+    def run(self, *, steps: int, report: Callable[[OverfitPoint], None]) -> list[OverfitPoint]:
+        """Train until all languages have learned their utterances, or for `steps`; `report` gets every evaluation."""
         through = self.bench.gradient_pass(features=self.features)
         points: list[OverfitPoint] = []
         for step in range(steps + 1):
@@ -64,11 +64,12 @@ class OverfitRun:
             if step % EVALUATE_EVERY == 0 or step == steps:
                 in_order = {language: losses[language] for language in self.batches}
                 points.append(OverfitPoint(step, in_order, self._error_rates()))
-                tell(points[-1])
+                report(points[-1])
                 if max(points[-1].cers.values()) <= LEARNED_CER:
                     break
             if step < steps:
-                rows = [RowStep(t.slot, step + 1, t.settings.optim) for t in self.active_languages.values()]
+                active = self.active_languages.values()
+                rows = [RowStep(language.slot, step + 1, language.settings.optim) for language in active]
                 self.bench.parts.optimizer.step(rows)
         self.bench.parts.bank.grads.zero_()
         return points
@@ -79,15 +80,15 @@ class OverfitRun:
         for language, batch in self.batches.items():
             forward = self.bench.forward(batch.utterances)
             ids_BT = transfer.to_host(forward.logits_BTV.argmax(-1)).numpy()
-            said = greedy(ids_BT, forward.batch.frames_B.numpy(), self.active_languages[language].vocabulary)
-            rates[language] = score([utterance.text for utterance in batch.utterances], said).cer
+            hypotheses = greedy(ids_BT, forward.batch.frames_B.numpy(), self.active_languages[language].vocabulary)
+            rates[language] = score([utterance.text for utterance in batch.utterances], hypotheses).cer
         return rates
 
 
-def learnt(points: list[OverfitPoint], *, utterances: int) -> Check:
-    """Every language: the loss has fallen, and the transcripts are all but right."""
+def every_language_overfits(points: list[OverfitPoint], *, utterances: int) -> Check:
+    """Check for every language that the loss has fallen and the hypotheses are almost right."""
     first, last = points[0], points[-1]
-    claim = f"every language learns {plural(utterances, 'utterance')} by heart (CER ≤ {LEARNED_CER:.0%})"
+    claim = f"every language overfits {plural(utterances, 'utterance')} (CER ≤ {LEARNED_CER:.0%})"
     failed = [c for c, cer in last.cers.items() if not (cer <= LEARNED_CER and last.losses[c] < first.losses[c])]
     worst = max(failed or last.cers, key=lambda language: last.cers[language])
     course = f"CER {first.cers[worst]:.0%} → {last.cers[worst]:.0%}"
@@ -99,7 +100,7 @@ def learnt(points: list[OverfitPoint], *, utterances: int) -> Check:
 
 
 def _plain_settings(settings: LanguageSettings, rate: float) -> LanguageSettings:
-    """The language's own without what makes learning by heart harder: SpecAugment, dropout, schedule and decay."""
+    """Return the language's settings without what slows overfitting: SpecAugment, dropout, schedule, weight decay."""
     return LanguageSettings(
         optim=Optim(lr=rate, betas=settings.optim.betas, warmup_steps=0, decay="constant", clip_norm=1.0),
         adapter=Adapter(dim=settings.adapter.dim, init=settings.adapter.init),

@@ -1,4 +1,4 @@
-"""What the run would do with each language, and what is debugged of it."""
+"""The plan of the run for each language, and the part that is debugged."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from mms_dist.training.summaries import LanguageSummary
 
 
 def plan_lines(config: Config, summaries: Sequence[LanguageSummary], bench: Bench) -> list[LanguageLine]:
-    """A line per debugged language; `config` and `census` are those of the whole run."""
+    """Return a line per debugged language; `config` and `summaries` are those of the whole run."""
     entries = {entry.language: entry for entry in summaries}
     return [_line(config, entries[language], bench) for language in bench.languages]
 

@@ -1,19 +1,19 @@
-"""What debugging found, as plain values: sections to read and checks that pass or fail."""
+"""The debug report as plain values: sections to read, and checks that pass or fail."""
 
 from dataclasses import asdict, dataclass, field
 from math import isfinite
 from typing import Any
 
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
-NEEDS_TWO = "needs two languages: name another with --languages"
+NEEDS_TWO_LANGUAGES = "needs two languages: add one with --languages"
 
 
 @dataclass(frozen=True)
 class Check:
-    """One claim about the user's own model and data.
+    """The result of a check on the user's own model and data.
 
-    `invariant` is that of the design (`I2`), or a word where there is none; `measured` says what was seen, with the
-    bound it was held to.
+    `invariant` is the design's name (`I2`), or a keyword for checks without one; `measured` is the measured value and
+    its bound.
     """
 
     invariant: str
@@ -24,7 +24,7 @@ class Check:
 
 @dataclass(frozen=True)
 class LanguageLine:
-    """A language of the plan; `left_out` utterances are too long or have no transcript that fits."""
+    """A language of the plan; `left_out` counts utterances that are too long or whose transcript does not fit."""
 
     language: str
     utterances: int
@@ -35,12 +35,12 @@ class LanguageLine:
     batches_an_epoch: int
     batch_utterances: int
     batch_seconds: float
-    """Of the batch that is debugged, as the two after it."""
+    """Audio of the debugged batch; `batch_utterances` counts its utterances."""
 
 
 @dataclass(frozen=True)
 class RoundLine:
-    """One of the rounds that were trained: each language's mean loss and gradient norm before clipping."""
+    """A trained round: each language's mean loss, and its gradient norm before clipping."""
 
     round: int
     losses: dict[str, float]
@@ -52,7 +52,7 @@ class RoundLine:
 
 @dataclass(frozen=True)
 class Stage:
-    """A tensor on its way through the model."""
+    """A tensor at one stage of the model."""
 
     name: str
     shape: tuple[int, ...]
@@ -62,7 +62,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class RouteLine:
-    """Where an utterance of the forward pass goes; `row` is that of the train split's whole table."""
+    """The slot and head of an utterance in the forward pass; `row` is its row in the whole table of the train split."""
 
     key: str
     row: int
@@ -76,7 +76,7 @@ class RouteLine:
 
 @dataclass(frozen=True)
 class MemoryLine:
-    """Bytes of one thing in memory."""
+    """The bytes of one item in memory."""
 
     name: str
     bytes: int
@@ -85,7 +85,7 @@ class MemoryLine:
 
 @dataclass(frozen=True)
 class GradientLine:
-    """A language's parameters and gradient: norms by kind of tensor, and tensors whose gradient is all zero."""
+    """A language's parameters and gradient: norms by kind of tensor, and tensors whose gradient is zero everywhere."""
 
     language: str
     parameters: int
@@ -98,7 +98,7 @@ class GradientLine:
 
 @dataclass(frozen=True)
 class TranscriptLine:
-    """A transcript, its label ids, and the text those ids decode to; `row` as in `RouteLine`."""
+    """A transcript, its label ids, and the text that they decode to; `row` as in `RouteLine`."""
 
     language: str
     key: str
@@ -120,7 +120,7 @@ class OverfitPoint:
 
 @dataclass
 class DebugReport:
-    """Everything, in the order of the terminal."""
+    """The whole report, in the order in which it is printed."""
 
     config: str
     base: str
@@ -144,7 +144,7 @@ class DebugReport:
         return sum(check.status == status for check in self.checks)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON; what is not finite, which JSON cannot say, is None."""
+        """Return plain values for JSON; numbers that are not finite become None, because JSON cannot hold them."""
         return {name: _finite(value) for name, value in asdict(self).items()}
 
 
@@ -157,15 +157,15 @@ def _finite(value: Any) -> Any:
 
 
 def plural(count: int, noun: str) -> str:
-    """`1 language`, `2 languages`."""
+    """Write a count with its noun: `1 language`, `2 languages`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def verdict(invariant: str, claim: str, holds: bool, measured: str) -> Check:
-    """A check that was made."""
+    """Return the result of a check that ran."""
     return Check(invariant, claim, PASSED if holds else FAILED, measured)
 
 
 def needs_two_languages(invariant: str, claim: str) -> Check:
-    """A check that one language alone can neither pass nor fail."""
-    return Check(invariant, claim, NOT_RUN, NEEDS_TWO)
+    """Return the result of a check that cannot run with a single language."""
+    return Check(invariant, claim, NOT_RUN, NEEDS_TWO_LANGUAGES)

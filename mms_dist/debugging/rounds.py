@@ -1,4 +1,4 @@
-"""A few real rounds: the product's own round loop, with evaluation and checkpoints, in a folder of its own."""
+"""Train a few real rounds: the round loop of training, with evaluation and checkpoints, in a separate folder."""
 
 import io
 from pathlib import Path
@@ -14,7 +14,7 @@ from mms_dist.training.quarantine import read_quarantine
 
 
 class SilentMonitor(Monitor):
-    """Keeps the reports of the rounds, and shows nothing."""
+    """Keeps the reports of the rounds and prints nothing."""
 
     def __init__(self, directory: Path, languages: list[LanguagePlan]) -> None:
         super().__init__(
@@ -39,7 +39,7 @@ class SilentMonitor(Monitor):
 
 
 def train_rounds(parts: Parts, store: CheckpointStore, monitor: SilentMonitor, *, languages: list[str]) -> Check:
-    """Run the loop to its end; every language has taken every step, and its checkpoint reads back whole."""
+    """Run the loop to its end, and check that every language took every step and that its checkpoint is readable."""
     claim = "train: every language takes its steps, is evaluated, saved and read back"
     steps = parts.loop.lifecycle.config.checkpoint.every_rounds
     parts.loop.run()
@@ -49,8 +49,8 @@ def train_rounds(parts: Parts, store: CheckpointStore, monitor: SilentMonitor, *
         snapshot = store.load(language)
         if snapshot.step != steps:
             mark = read_quarantine(store.directory, language)
-            reason = f"it was quarantined, {mark.reason}" if mark else "not every batch could be read"
-            problems.append(f"{language} has a good checkpoint of step {snapshot.step} of {steps} only: {reason}")
+            reason = f"it was quarantined: {mark.reason}" if mark else "not every batch could be read"
+            problems.append(f"the last good checkpoint of {language} is at step {snapshot.step} of {steps}: {reason}")
     problems += [str(damage) for damage in store.damaged]
     measured = "; ".join(problems) or f"{plural(len(languages), 'language')}, {plural(steps, 'round')}"
     return verdict("loop", claim, not problems, measured)

@@ -1,4 +1,4 @@
-"""What autograd keeps between the forward and the backward pass."""
+"""Count the tensors that autograd keeps between the forward and the backward pass."""
 
 from types import TracebackType
 from typing import Self
@@ -8,16 +8,16 @@ from torch import Tensor
 
 
 class SavedTensors:
-    """Counts inside a `with` block the tensors that are saved for backward, weights apart.
+    """Counts the tensors that are saved for backward inside a `with` block, without the weights.
 
     Attributes:
-        count: saved tensors.
-        bytes: of their storages, each counted once however many tensors share it.
+        count: number of saved tensors.
+        bytes: size of their storages, each counted once even if several tensors share it.
     """
 
     def __init__(self, weights: list[Tensor]) -> None:
         self._weights = {tensor.untyped_storage().data_ptr() for tensor in weights}
-        self._storages: dict[int, torch.UntypedStorage] = {}  # held, so that no address is used twice
+        self._storages: dict[int, torch.UntypedStorage] = {}  # kept alive, so that no address is reused
         self._hooks = torch.autograd.graph.saved_tensors_hooks(self._pack, lambda tensor: tensor)
         self.count = 0
 

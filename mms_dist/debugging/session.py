@@ -1,4 +1,4 @@
-"""One debugging session, from a configuration to a report: the sections as they come, then the checks."""
+"""A debugging session, from a configuration to a report: first the sections, then the checks."""
 
 import contextlib
 import tempfile
@@ -11,15 +11,23 @@ from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
 from mms_dist.data.batch import LoadedBatch
 from mms_dist.debugging.bench import Bench
-from mms_dist.debugging.checks.absence import absent_keeps_every_bit
-from mms_dist.debugging.checks.company import alone_as_in_company
-from mms_dist.debugging.checks.frozen import backward_reaches_rows_only, base_keeps_every_bit, nothing_is_kept_below
-from mms_dist.debugging.checks.interference import clipping_is_ones_own, frames_do_not_weigh, nan_stays_home
+from mms_dist.debugging.checks.absence import absent_language_is_unchanged
+from mms_dist.debugging.checks.company import same_alone_and_together
+from mms_dist.debugging.checks.frozen import (
+    backward_reaches_rows_only,
+    base_is_unchanged,
+    nothing_is_saved_below_adapters,
+)
+from mms_dist.debugging.checks.interference import (
+    audio_length_does_not_weigh,
+    clipping_is_per_language,
+    nan_does_not_spread,
+)
 from mms_dist.debugging.checks.interoperable import hugging_face_agrees
 from mms_dist.debugging.cut import choose_languages, cut
-from mms_dist.debugging.gradients import gradient_lines, no_tensor_is_left_out
+from mms_dist.debugging.gradients import every_tensor_has_a_gradient, gradient_lines
 from mms_dist.debugging.memory import memory_lines
-from mms_dist.debugging.overfit import OverfitRun, learnt
+from mms_dist.debugging.overfit import OverfitRun, every_language_overfits
 from mms_dist.debugging.plan import plan_lines
 from mms_dist.debugging.report import Check, DebugReport
 from mms_dist.debugging.rounds import SilentMonitor, train_rounds
@@ -42,7 +50,7 @@ OVERFIT_UTTERANCES = 2
 
 @dataclass(frozen=True)
 class Amount:
-    """How much is looked at: languages (None: the first few), utterances a batch, rounds, steps of overfitting."""
+    """How much to debug: languages (None: the first few), utterances per batch, rounds, and overfitting steps."""
 
     languages: Sequence[str] | None = None
     utterances: int = 4
@@ -51,10 +59,10 @@ class Amount:
 
 
 def debug(config: Config, amount: Amount, show: Show, *, name: str) -> DebugReport:
-    """Debug a configuration on one device; nothing is written but in a temporary folder, which goes at the end.
+    """Debug a configuration on one device, and write only to a temporary folder, which is deleted at the end.
 
     Raises:
-        MmsDistError, ShardsError: what a user can fix.
+        MmsDistError, ShardsError: an error that the user can fix.
     """
     began = perf_counter()
     set_threads(config.run.threads)
@@ -103,7 +111,7 @@ def debug(config: Config, amount: Amount, show: Show, *, name: str) -> DebugRepo
 
 @dataclass
 class _Session:
-    """The parts of one session, and the steps it takes."""
+    """The parts of a session, and its steps."""
 
     config: Config
     summaries: Sequence[LanguageSummary]
@@ -126,22 +134,22 @@ class _Session:
         bench = Bench.of(self.small, self.parts, self.index, self.store, self.reader, count=self.amount.utterances)
         self._sections(bench)
         self.show.checks_begin()
-        self._tell(trained, labels_round_trip(self.report.transcripts), frames_suffice(bench))
-        self._tell(no_tensor_is_left_out(self.report.gradients))
+        self._add(trained, labels_round_trip(self.report.transcripts), frames_suffice(bench))
+        self._add(every_tensor_has_a_gradient(self.report.gradients))
         for check in (
-            alone_as_in_company,
-            nan_stays_home,
-            clipping_is_ones_own,
-            frames_do_not_weigh,
-            absent_keeps_every_bit,
-            nothing_is_kept_below,
+            same_alone_and_together,
+            nan_does_not_spread,
+            clipping_is_per_language,
+            audio_length_does_not_weigh,
+            absent_language_is_unchanged,
+            nothing_is_saved_below_adapters,
             backward_reaches_rows_only,
         ):
-            self._tell(check(bench))
+            self._add(check(bench))
         with bench.kept():
             batches = self._overfit(bench)
-            self._tell(hugging_face_agrees(replace(bench, batches=batches), folder))
-        self._tell(base_keeps_every_bit(self.parts.base, fingerprint))
+            self._add(hugging_face_agrees(replace(bench, batches=batches), folder))
+        self._add(base_is_unchanged(self.parts.base, fingerprint))
 
     def _sections(self, bench: Bench) -> None:
         report, show = self.report, self.show
@@ -174,12 +182,12 @@ class _Session:
 
     def _overfit(self, bench: Bench) -> dict[str, LoadedBatch]:
         run = OverfitRun.of(bench, self.reader, utterances=OVERFIT_UTTERANCES)
-        self.report.overfit = run.run(steps=self.amount.overfit_steps, tell=self.show.overfitting)
+        self.report.overfit = run.run(steps=self.amount.overfit_steps, report=self.show.overfitting)
         self.show.overfitted()
-        self._tell(learnt(self.report.overfit, utterances=OVERFIT_UTTERANCES))
+        self._add(every_language_overfits(self.report.overfit, utterances=OVERFIT_UTTERANCES))
         return run.batches
 
-    def _tell(self, *checks: Check) -> None:
+    def _add(self, *checks: Check) -> None:
         for check in checks:
             self.report.checks.append(check)
             self.show.check(check)

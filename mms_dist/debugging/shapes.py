@@ -1,4 +1,4 @@
-"""The shapes of one mixed forward pass, and the way each utterance takes through it.
+"""The tensor shapes of one mixed forward pass, and the slot and head that each utterance uses.
 
 Legend: B utterances, S audio samples, T frames, C front-end channels, H hidden size, R row length, D bottleneck,
 V vocabulary; of a packed pass U strips, F rows of features, K frames of each of N blocks.
@@ -15,7 +15,7 @@ from shards.schema import SAMPLE_RATE, required_frames
 
 
 def stages(bench: Bench, forward: Forward) -> list[Stage]:
-    """From audio to logits."""
+    """Return the stages of a padded pass, from audio to losses."""
     base, bank = bench.parts.base, bench.parts.bank
     batch, layout = forward.batch, bank.layout
     valid_BT = torch.ones(batch.features_BTC.shape[:2], dtype=torch.bool, device=base.device)
@@ -24,10 +24,10 @@ def stages(bench: Bench, forward: Forward) -> list[Stage]:
     utterances, frames = hidden_BTH.shape[:2]
     layers = len(base.layers)
     return [
-        _stage("audio", forward.collated.audio_BS, "as decoded, padded; then normalised"),
-        _stage("features", batch.features_BTC, "front end, one frame each 20 ms, no autograd"),
-        _stage("hidden", hidden_BTH, f"projected, positioned; then {layers} frozen layers"),
-        _stage("rows", rows_BR, f"each utterance's own language, from {bank.slots} slots"),
+        _stage("audio", forward.collated.audio_BS, "decoded and padded; then normalised"),
+        _stage("features", batch.features_BTC, "front end, one frame per 20 ms, no autograd"),
+        _stage("hidden", hidden_BTH, f"projected, positions added; then {layers} frozen layers"),
+        _stage("rows", rows_BR, f"row of each utterance's language, from {bank.slots} slots"),
         Stage(
             "bottleneck",
             (utterances, frames, layout.dim),
@@ -35,12 +35,12 @@ def stages(bench: Bench, forward: Forward) -> list[Stage]:
             f"inside the adapter after each of {layers} layers",
         ),
         _stage("logits", forward.logits_BTV, "largest vocabulary of the batch; others masked"),
-        _stage("losses", forward.losses_B, "CTC over the number of labels, one per utterance"),
+        _stage("losses", forward.losses_B, "CTC divided by the number of labels, one per utterance"),
     ]
 
 
 def packed_stages(bench: Bench) -> list[Stage]:
-    """The same of a packed pass."""
+    """Return the stages of a packed pass, from features to losses."""
     base, bank = bench.parts.base, bench.parts.bank
     on_device = bench.first_pass()
     batch = on_device.batch
@@ -50,22 +50,22 @@ def packed_stages(bench: Bench) -> list[Stage]:
     losses_B = utterance_losses(logits_BTV, on_device.frames_B, on_device.labels_BL, on_device.label_lengths_B)
     layers = len(base.layers)
     return [
-        _stage("features", batch.features, "front end, one frame each 20 ms, no autograd; utterances end to end"),
-        _stage("hidden", hidden_NKH, f"blocks of frames, projected, positioned; then {layers} frozen layers"),
-        _stage("rows", rows_UR, f"each strip's own language, from {bank.slots} slots"),
+        _stage("features", batch.features, "front end, one frame per 20 ms, no autograd; utterances end to end"),
+        _stage("hidden", hidden_NKH, f"blocks of frames, projected, positions added; then {layers} frozen layers"),
+        _stage("rows", rows_UR, f"row of each strip's language, from {bank.slots} slots"),
         Stage(
             "bottleneck",
             (*hidden_NKH.shape[:2], bank.layout.dim),
             _dtype(hidden_NKH.dtype),
             f"inside the adapter after each of {layers} layers",
         ),
-        _stage("logits", logits_BTV, "utterances apart again; largest vocabulary, rounded up; others masked"),
-        _stage("losses", losses_B, "CTC over the number of labels, one per utterance"),
+        _stage("logits", logits_BTV, "one row per utterance again; largest vocabulary, rounded up; others masked"),
+        _stage("losses", losses_B, "CTC divided by the number of labels, one per utterance"),
     ]
 
 
 def route(bench: Bench, forward: Forward) -> list[RouteLine]:
-    """Which slot and head each utterance goes through."""
+    """Return the slot and head that each utterance uses."""
     lines = []
     for row, member in enumerate(forward.members):
         slot = int(forward.batch.slots_B[row])

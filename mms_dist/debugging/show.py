@@ -1,4 +1,4 @@
-"""The report in a terminal: short sections of aligned columns, readable at 80 to 100 columns."""
+"""Print the report: short sections of aligned columns, readable at a width of 80 to 100 characters."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ _MARKS = {PASSED: ("PASS", "bold green"), FAILED: ("FAIL", "bold red"), NOT_RUN:
 
 
 class Show:
-    """Prints each part of a report as soon as it is there."""
+    """Prints each part of a report as soon as it is available."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -75,7 +75,7 @@ class Show:
 
     def route(self, report: DebugReport, *, forward_passes: int) -> None:
         of = f", pass 1 of {forward_passes}" if forward_passes > 1 else ""
-        self._title("Route", f"each utterance through its own language's row and head{of}")
+        self._title("Route", f"each utterance uses its own language's row and head{of}")
         table = _table("utterance", ">row", "language", ">seconds", ">frames", ">needed", ">slot", ">head")
         for line in report.route[:ROUTE_LINES]:
             table.add_row(
@@ -99,7 +99,7 @@ class Show:
         self._console.print(table)
 
     def gradients(self, report: DebugReport) -> None:
-        self._title("Gradients", "norms of one batch's gradient, by kind of tensor; scale is what clipping leaves")
+        self._title("Gradients", "gradient norms of one batch, by kind of tensor; scale is the clipping factor")
         table = _table(
             "language", ">parameters", ">file MB", ">all", *[f">{kind}" for kind in KINDS], ">scale", ">without"
         )
@@ -121,7 +121,7 @@ class Show:
                 self._console.print(f"  [red]no gradient in {escape(line.language)}:[/] {names}", highlight=False)
 
     def transcripts(self, report: DebugReport) -> None:
-        self._title("Transcripts", "and the label ids they are trained with")
+        self._title("Transcripts", "with their label ids")
         table = _table("language", "transcript", "ids")
         for language in report.languages:
             own = [line for line in report.transcripts if line.language == language.language]
@@ -141,14 +141,14 @@ class Show:
         self._console.print(Text(f"               {check.measured}", style="dim"), soft_wrap=True)
 
     def overfitting(self, point: OverfitPoint) -> None:
-        """A line of losses and error rates; of many languages the mean and the worst."""
+        """Print a line of losses and error rates; if there are many languages, the mean and the worst."""
         columns = {code: (point.losses[code], cer) for code, cer in point.cers.items()}
         if len(columns) > OVERFIT_COLUMNS:
             values = list(columns.values())
             mean = (sum(loss for loss, _ in values) / len(values), sum(cer for _, cer in values) / len(values))
             columns = {"mean": mean, "worst": (max(loss for loss, _ in values), max(cer for _, cer in values))}
         if point.step == 0:
-            self._title("Overfit", "two short utterances a language, no augmentation: loss and CER %")
+            self._title("Overfit", "two short utterances per language, no augmentation: loss and CER %")
             self._console.print(escape(_overfit_line("step", list(columns))), style="dim")
         cells = [f"{loss:.2f} {100 * cer:4.0f}" for loss, cer in columns.values()]
         self._console.print(_overfit_line(str(point.step), cells), highlight=False)
@@ -172,7 +172,7 @@ class Show:
 
 
 def _table(*columns: str) -> Table:
-    """Columns by heading; `>` aligns to the right."""
+    """Build a table from its headings; `>` aligns a column to the right."""
     table = Table(box=None, padding=(0, 1), pad_edge=True, header_style="dim")
     for place, column in enumerate(columns):
         right = column.startswith(">")
@@ -193,7 +193,7 @@ def _shorten(text: str, length: int) -> str:
 
 
 def _course(values: Sequence[str]) -> str:
-    """Values in time, those in the middle left out when there are many."""
+    """Join values over time; if there are many, leave out the middle."""
     if len(values) > ROUNDS_SHOWN:
         values = [*values[: ROUNDS_SHOWN // 2], "…", *values[-ROUNDS_SHOWN // 2 :]]
     return " → ".join(values)

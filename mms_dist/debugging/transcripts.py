@@ -1,4 +1,4 @@
-"""Transcripts and their label ids, there and back."""
+"""Encode transcripts to label ids and decode them back."""
 
 from mms_dist.data.batch import Utterance
 from mms_dist.debugging.bench import Bench
@@ -8,7 +8,7 @@ from shards.vocabulary import BLANK, UNKNOWN, Vocabulary
 
 
 def transcript_lines(bench: Bench) -> list[TranscriptLine]:
-    """Every utterance of the bench's batches."""
+    """Return a line for every utterance of the bench's batches."""
     return [
         _line(utterance, bench.active_languages[utterance.language].vocabulary)
         for batch in bench.batches.values()
@@ -17,25 +17,26 @@ def transcript_lines(bench: Bench) -> list[TranscriptLine]:
 
 
 def labels_round_trip(lines: list[TranscriptLine]) -> Check:
-    """The ids, with the blanks that CTC puts between repeats, decode to the transcript, and none is unknown."""
+    """Check that the ids, with a CTC blank after each, decode to the transcript, and that no id is unknown."""
     wrong = [line for line in lines if line.decoded != line.text or line.unknown]
     measured = f"{len(lines)} transcripts, {sum(len(line.ids) for line in lines)} labels"
     if wrong:
-        measured = f"{len(wrong)} of {measured} do not, first {wrong[0].language} {wrong[0].key} (row {wrong[0].row})"
+        measured = f"{len(wrong)} of {measured} do not; first: {wrong[0].language} {wrong[0].key} (row {wrong[0].row})"
     return verdict("text", "labels: every transcript decodes back from its ids", not wrong, measured)
 
 
 def frames_suffice(bench: Bench) -> Check:
-    """CTC needs a frame for each label and a blank between equal neighbours."""
-    tight, spare = [], []
+    """Check that there are enough frames: CTC needs one per label, and a blank between equal labels."""
+    too_short, ratios = [], []
     for utterance in bench.utterances():
-        spare.append(utterance.frames / max(1, required_frames(utterance.labels.tolist())))
-        if spare[-1] < 1:
-            tight.append(utterance)
-    measured = f"at least {min(spare):.1f} frames a label"
-    if tight:
-        measured = f"{len(tight)} have too few, first {tight[0].language} {tight[0].key} (row {tight[0].id.row})"
-    return verdict("text", "labels: every utterance has frames enough for them", not tight, measured)
+        ratios.append(utterance.frames / max(1, required_frames(utterance.labels.tolist())))
+        if ratios[-1] < 1:
+            too_short.append(utterance)
+    measured = f"at least {min(ratios):.1f} times the frames needed"
+    if too_short:
+        first = too_short[0]
+        measured = f"{len(too_short)} have too few; first: {first.language} {first.key} (row {first.id.row})"
+    return verdict("text", "labels: every utterance has enough frames for its labels", not too_short, measured)
 
 
 def _line(utterance: Utterance, vocabulary: Vocabulary) -> TranscriptLine:

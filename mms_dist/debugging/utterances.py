@@ -1,4 +1,4 @@
-"""Which utterances are debugged, and reading them."""
+"""Choose and read the utterances to debug."""
 
 from collections.abc import Iterable, Sequence
 
@@ -17,9 +17,9 @@ _QUANTILES = (0.1, 0.7)
 
 
 def similar_lengths(tables: Sequence[SampleTable], count: int) -> np.ndarray:
-    """Durations to look for in every language, in seconds, so that their utterances share forward passes.
+    """Return target durations for every language, in seconds, so that their utterances share forward passes.
 
-    Spread over the lengths that the languages have, without the longest.
+    The targets are spread over the utterance lengths of all languages, without the longest.
     """
     everything = np.concatenate([table.durations for table in tables])
     share = np.linspace(*_QUANTILES, count) if count > 1 else np.array([0.5])
@@ -27,17 +27,17 @@ def similar_lengths(tables: Sequence[SampleTable], count: int) -> np.ndarray:
 
 
 def nearest_first(table: SampleTable, seconds: float) -> list[int]:
-    """Places in the table, the nearest in duration first."""
+    """Return places in the table, the nearest in duration first."""
     return [int(place) for place in np.argsort(np.abs(table.durations - seconds), kind="stable")]
 
 
 def shortest_first(table: SampleTable) -> list[int]:
-    """Places in the table by duration; those that say next to nothing last."""
+    """Return places in the table by duration; utterances with very few labels come last."""
     return [int(place) for place in np.lexsort((table.samples, table.label_length < LEAST_LABELS))]
 
 
 def take_by_length(reader: ShardReader, active: ActiveLanguage, seconds: Iterable[float]) -> list[Utterance]:
-    """For each duration the nearest utterance that is not taken yet; fewer where the language has no more."""
+    """Read the nearest unused utterance for each duration; fewer if the language has no more."""
     table = active.stream.table
     taken: list[Utterance] = []
     for target in seconds:
@@ -48,10 +48,10 @@ def take_by_length(reader: ShardReader, active: ActiveLanguage, seconds: Iterabl
 
 
 def take(reader: ShardReader, active: ActiveLanguage, places: Iterable[int], *, count: int) -> list[Utterance]:
-    """The first readable ones of the places in the language's table.
+    """Read the first `count` readable utterances among these places in the language's table.
 
     Raises:
-        DataError: none can be read.
+        DataError: no utterance can be read.
     """
     table, reason = active.stream.table, ""
     taken: list[Utterance] = []
@@ -68,7 +68,5 @@ def take(reader: ShardReader, active: ActiveLanguage, places: Iterable[int], *, 
         if len(taken) == count:
             break
     if not taken:
-        raise DataError(
-            f"no training utterance of {active.language} can be read: {reason}", fix="build its shards again"
-        )
+        raise DataError(f"no training utterance of {active.language} can be read: {reason}", fix="rebuild its shards")
     return taken

@@ -1,6 +1,6 @@
-"""Accelerate's view of this process: its device, its precision, and DeepSpeed where that was asked for.
+"""Set up Accelerate for this process: device, precision and, if requested, DeepSpeed.
 
-Accelerate and DeepSpeed find the process group that `comm` has made, and make none themselves.
+Accelerate and DeepSpeed use the process group that `comm` created; they do not create one.
 """
 
 import os
@@ -14,15 +14,11 @@ from mms_dist.distributed.deepspeed_package import import_deepspeed, wants_deeps
 from mms_dist.distributed.deepspeed_settings import read_settings, refuse_settings, settle_settings
 from mms_dist.errors import ConfigError
 
-_FIX_OF_PRECISION = {
+_UNSUPPORTED_PRECISIONS = {
     "fp16": (
-        "float16 needs one loss scale for everything in a pass, so that one language's overflow would be every "
-        "language's; pass --mixed_precision bf16, or no and choose model.dtype"
+        "float16 needs one loss scale for the whole pass, so an overflow in one language would affect all of them"
     ),
-    "fp8": (
-        "the base's layers are plain matrix products in model.dtype; pass --mixed_precision bf16, or no and choose "
-        "model.dtype"
-    ),
+    "fp8": "the base's layers are plain matrix products in model.dtype",
 }
 _STRATEGIES = {
     "ACCELERATE_USE_FSDP": "FSDP",
@@ -32,27 +28,26 @@ _STRATEGIES = {
 
 
 def make_accelerator(device: torch.device, deepspeed: str | None = None) -> Accelerator:
-    """The process's Accelerator, which is made once, after the process group.
+    """Create the process's Accelerator. Call it once, after the process group exists.
 
-    `mixed_precision` ("no", or "bf16": the frozen base computes in bfloat16) is what matters; rows, optimizer and CTC
-    are never below float32, and nothing is ever wrapped, prepared or stepped through it but the base's layers under
-    ZeRO-3.
+    Only `mixed_precision` matters ("no", or "bf16": the frozen base computes in bfloat16). Rows, optimizer and CTC
+    always use at least float32. Accelerate wraps, prepares and steps nothing except the base's layers under ZeRO-3.
 
     Args:
-        device: of this process (`bind_rank`). Accelerate and DeepSpeed are told, as they would choose by LOCAL_RANK,
-            which is not the GPU's number where a process sees only its own.
-        deepspeed: a DeepSpeed JSON, for launchers other than Accelerate's (which says it in the environment).
+        device: this process's device (`bind_rank`). Accelerate and DeepSpeed would otherwise choose it by LOCAL_RANK,
+            which is not the GPU's number when a process sees only its own GPU.
+        deepspeed: a DeepSpeed JSON, for launchers other than Accelerate's (which passes it in the environment).
 
     Raises:
-        ConfigError: a precision or a way of spreading the model that mms-dist does not have; a DeepSpeed JSON that
-            cannot be read, or that asks for something a frozen base has no use for; or no DeepSpeed to import.
+        ConfigError: the precision or the sharding strategy is not supported; the DeepSpeed JSON cannot be read or asks
+            for something that does not apply to a frozen base; or DeepSpeed cannot be imported.
     """
     _refuse_strategies()
     _refuse_precision(os.environ.get("ACCELERATE_MIXED_PRECISION", "no"))
     os.environ["ACCELERATE_TORCH_DEVICE"] = str(device)
     if wants_deepspeed(deepspeed):
         return _with_deepspeed(device, deepspeed)
-    # Accelerate would choose anew how many threads each of several processes has, over what run.threads says.
+    # Otherwise Accelerate sets the number of threads per process itself and overrides run.threads.
     os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))
     return Accelerator(cpu=device.type == "cpu")
 
@@ -67,32 +62,32 @@ def _with_deepspeed(device: torch.device, deepspeed: str | None) -> Accelerator:
     import_deepspeed(deepspeed)
     os.environ["ACCELERATE_USE_DEEPSPEED"] = "true"
     for name, value in (("RANK", "0"), ("LOCAL_RANK", "0"), ("WORLD_SIZE", "1")):
-        os.environ.setdefault(name, value)  # DeepSpeed does not work without a launcher's variables
+        os.environ.setdefault(name, value)  # DeepSpeed requires a launcher's variables
     if device.type == "cuda":
-        os.environ["LOCAL_RANK"] = str(device.index)  # which its engine makes the current device
+        os.environ["LOCAL_RANK"] = str(device.index)  # DeepSpeed's engine makes this the current device
     plugin = DeepSpeedPlugin(hf_ds_config=settings, zero3_init_flag=False)
     refuse_settings(plugin.deepspeed_config, path or "accelerate launch --use_deepspeed")
     settle_settings(plugin.deepspeed_config)
     accelerator = Accelerator(deepspeed_plugin=plugin, kwargs_handlers=handlers)
     _forget_in_transformers()
-    # DeepSpeed calls it by the name it has had in torch so far.
+    # DeepSpeed still uses torch's old name for it.
     warnings.filterwarnings("ignore", ".*all_gather_into_tensor. is deprecated", FutureWarning)
     return accelerator
 
 
 def _stay_on_the_cpu(deepspeed: str | None) -> None:
-    """What DeepSpeed must be told before it is imported, to stay off a GPU and not to compile.
+    """Keep DeepSpeed off the GPU and stop it from compiling; call this before DeepSpeed is imported.
 
-    On a CPU it would build a kernel for collectives in shared memory at every first start (over a minute, and it needs
-    a compiler); gloo does without.
+    On a CPU, DeepSpeed builds a shared-memory kernel for collectives at the first start, which takes over a minute and
+    needs a compiler. gloo does not need that kernel.
     """
     os.environ["DS_ACCELERATOR"] = "cpu"
-    os.environ.pop("ACCELERATE_USE_CPU", None)  # Accelerate takes it for "and without DeepSpeed"
+    os.environ.pop("ACCELERATE_USE_CPU", None)  # Accelerate disables DeepSpeed if this is set
     import_deepspeed(deepspeed).ops.__compatible_ops__ = {}
 
 
 def _forget_in_transformers() -> None:
-    """Accelerate tells transformers of ZeRO-3, which then builds every model it loads in pieces; ours is read whole."""
+    """Undo Accelerate's ZeRO-3 setting in transformers, which would shard every model it loads; we load ours whole."""
     from transformers.integrations import unset_hf_deepspeed_config
 
     unset_hf_deepspeed_config()
@@ -102,29 +97,29 @@ def _the_one_path(ours: str | None, launchers: str | None) -> str | None:
     launchers = None if launchers in (None, "none") else launchers
     if ours and launchers and os.path.realpath(ours) != os.path.realpath(launchers):
         raise ConfigError(
-            f"comm.deepspeed is {ours!r}, and accelerate launch was given {launchers!r}",
-            fix=(
-                "expected one DeepSpeed JSON: leave out comm.deepspeed, or start with --multi_gpu instead of "
-                "--use_deepspeed"
-            ),
+            f"comm.deepspeed is {ours!r}, but accelerate launch was given {launchers!r}, expected one DeepSpeed JSON",
+            fix="leave out comm.deepspeed, or start with --multi_gpu instead of --use_deepspeed",
         )
     return ours or launchers
 
 
-def _refuse_precision(asked: str) -> None:
-    if asked in _FIX_OF_PRECISION:
-        raise ConfigError(f"Accelerate's mixed_precision is {asked!r}, expected no or bf16: {_FIX_OF_PRECISION[asked]}")
+def _refuse_precision(requested: str) -> None:
+    if requested in _UNSUPPORTED_PRECISIONS:
+        raise ConfigError(
+            f"Accelerate's mixed_precision is {requested!r}, expected no or bf16: {_UNSUPPORTED_PRECISIONS[requested]}",
+            fix="pass --mixed_precision bf16, or no and choose model.dtype",
+        )
 
 
 def _refuse_strategies() -> None:
     for variable, name in _STRATEGIES.items():
-        if _says_yes(variable):
+        if _is_set(variable):
             raise ConfigError(
-                f"accelerate launch asks for {name} ({variable}=true), which mms-dist does not use: every language's "
-                "row is whole on its owners, and the frozen base is sharded by DeepSpeed",
+                f"accelerate launch asks for {name} ({variable}=true), which mms-dist does not support: the owners of "
+                "a language hold its whole row, and only DeepSpeed can shard the frozen base",
                 fix="use --use_deepspeed --deepspeed_config_file configs/deepspeed/zero3.json, or --multi_gpu",
             )
 
 
-def _says_yes(variable: str) -> bool:
+def _is_set(variable: str) -> bool:
     return os.environ.get(variable, "false").lower() in ("true", "1", "yes")

@@ -1,10 +1,10 @@
-"""Everything the ranks of a run say to each other; the only importer of torch.distributed.
+"""All communication between the ranks of a run; the only module that imports torch.distributed.
 
-What is said every round is one small vector (`agree`). Gradients are summed in the blocks that share a language
-(`reduce`), a language whose owners change is handed on (`send`, `receive`), and what people want to see is collected on
-rank 0 now and then (`collect`). All of it but the gradients of GPUs goes over gloo between hosts' memories.
+Every round has one all-reduce of a small vector (`all_reduce_max`). The gradients of a shared language are summed over
+its rank group (`reduce`). When a language changes owners, its state is sent (`send`, `receive`). Reports are collected
+on rank 0 from time to time (`collect`). Everything except GPU gradients goes over gloo between host memories.
 
-All ranks of a call's block must make the same calls in the same order. No call is ever made on an error path.
+All ranks of a group must make the same calls in the same order. No collective is called on an error path.
 """
 
 import contextlib
@@ -34,35 +34,35 @@ from shards.errors import ShardsError
 
 _T = TypeVar("_T")
 _PARTING_SECONDS = 0.3
-"""In which the others read why rank 0 ends, before its store ends with it."""
+"""How long rank 0 keeps its store alive after a failed start, so that the others can read why."""
 _FOR_EVER = timedelta(days=7)
-"""Of a collective: it is the watchdog that finds ranks of which nothing moves any more."""
+"""Time-out of a collective. It is this long because the watchdog finds ranks that hang."""
 
 
 @dataclass
 class Traffic:
-    """Bytes this rank has given into its calls so far."""
+    """Bytes this rank has sent so far, by kind."""
 
     agreed: int = 0
-    """The vector at every round's edge."""
+    """The vector reduced at every round edge."""
     reduced: int = 0
     """Gradients of shared languages."""
     moved: int = 0
-    """Languages handed to other owners."""
+    """Languages sent to other owners."""
     told: int = 0
-    """Transcripts, reports and everything said at the start."""
+    """Transcripts, reports and everything exchanged at the start."""
 
 
 _SERVING: list[dist.Store] = []
 
 
 def store_at(place: Place, timeout_seconds: float, stop_requested: Callable[[], bool] = lambda: False) -> dist.Store:
-    """A client of the run's key-value store, which rank 0 keeps where the launcher does not.
+    """Connect to the run's key-value store. Rank 0 serves it if the launcher does not.
 
     Raises:
-        CommError: its port is taken, or it cannot be reached within the time.
-        ConfigError: the first machine's name is not known.
-        StoppedEarly: a stop was requested while it was waited for.
+        CommError: the port is taken, or the store cannot be reached within the time-out.
+        ConfigError: the first machine's name cannot be resolved.
+        StoppedEarly: a stop was requested while waiting for the store.
     """
     serves = place.serves and not _SERVING
     patience = place.patience(stop_requested)
@@ -78,13 +78,13 @@ def store_at(place: Place, timeout_seconds: float, stop_requested: Callable[[], 
     except (RuntimeError, TimeoutError) as error:
         raise place.out_of_reach(error) from error
     if serves:
-        _SERVING.append(store)  # it ends with the process and not with its first user
+        _SERVING.append(store)  # keep it alive until the process ends, not just as long as its first user
     return store
 
 
 @dataclass
 class Comm:
-    """One rank's end of the line. With a world of one every call returns at once."""
+    """One rank's communicator. With a world size of 1, every call returns at once."""
 
     rank: int = 0
     world: int = 1
@@ -93,55 +93,58 @@ class Comm:
     _groups: dict[RankGroup, Any] = field(default_factory=dict)
     _failure_report: FailureReport | None = None
     _stop_requested: Callable[[], bool] | None = None
-    """Before the first round."""
+    """Set only before the first round."""
     _at_first_round: Callable[[], None] = lambda: None
 
     def first_round(self) -> None:
-        """From here on a stop is agreed on by all, and waits are watched and not told."""
+        """Mark the start of the first round. From now on all ranks agree on a stop, and waits are no longer printed."""
         self._stop_requested = None
         self._at_first_round()
 
     @property
     def is_first(self) -> bool:
-        """Rank 0 keeps the run directory's common files and talks to people."""
+        """Whether this is rank 0, which writes the run directory's shared files and the console output."""
         return self.rank == 0
 
     # -- at the start ---------------------------------------------------------------------------------------------
 
     def run_on_all_ranks(self, work: Callable[[], _T]) -> _T:
-        """Do `work` on every rank; if it fails on any, fail on all.
+        """Do `work` on every rank; if it fails on any rank, fail on all.
 
         Raises:
-            MmsDistError, ShardsError: what failed here, on the first rank on which something did.
-            PeerError: on the others.
+            MmsDistError, ShardsError: on the first rank that failed, its own error.
+            PeerError: on all other ranks.
         """
         result, problem = None, None
         try:
             result = work()
         except (MmsDistError, ShardsError) as error:
             problem = error
-        said = self.all_gather(
-            None if problem is None else (str(problem), int(getattr(problem, "exit_code", ExitCode.USER_ERROR)))
+        failures = self.all_gather(
+            None
+            if problem is None
+            else (problem.found, problem.fix, int(getattr(problem, "exit_code", ExitCode.USER_ERROR)))
         )
-        first = next(((rank, *words) for rank, words in enumerate(said) if words is not None), None)
+        first = next(((rank, *failure) for rank, failure in enumerate(failures) if failure is not None), None)
         if first is not None:
-            rank, reason, exit_code = first
+            rank, found, fix, exit_code = first
             if problem is not None and self.rank == rank:
                 raise problem
-            raise PeerError(f"rank {rank} could not start: {reason}", exit_code)
+            raise PeerError(f"rank {rank} could not start: {found}", exit_code, fix)
         return result  # type: ignore[return-value]
 
     def all_gather(self, item: _T) -> list[_T]:
-        """Every rank's item, by rank."""
+        """Return every rank's item, in rank order."""
         return self.all_gather_in(RankGroup(0, self.world), item)
 
     def sum_everywhere(self, buffer: Tensor) -> None:
-        """Sum `buffer` over all ranks, in place; for a trial, in a thread whose end is waited for, and not watched."""
+        """Sum `buffer` over all ranks, in place. The watchdog does not watch it, so call it in a thread."""
         if dist.is_initialized():
             dist.all_reduce(buffer)
 
     def check_stop(self) -> None:
-        """
+        """Check for a stop request before the first round.
+
         Raises:
             StoppedEarly: a stop was requested, and the first round has not begun.
         """
@@ -151,7 +154,7 @@ class Comm:
     # -- every round ------------------------------------------------------------------------------------------------
 
     def all_reduce_max(self, values: Sequence[int], *, about: str = "the round's edge") -> list[int]:
-        """The largest of each value over all ranks: one small collective."""
+        """Return the maximum of each value over all ranks, in one small collective."""
         if self.world == 1:
             return list(values)
         vector = torch.tensor(values, dtype=torch.int32)
@@ -161,21 +164,21 @@ class Comm:
         return vector.tolist()
 
     def reduce(self, group: RankGroup, buffer: Tensor) -> None:
-        """Sum `buffer` over the block's ranks, in place: the same bits on each."""
+        """Sum `buffer` over the group's ranks, in place; the result has the same bits on each."""
         if group.size == 1:
             return
         with self.waiting_for(f"the gradients shared by ranks {group.first} to {group.first + group.size - 1}"):
             dist.all_reduce(buffer, group=self._group(group))
-            if buffer.is_cuda:  # NCCL only begins it: a rank that hangs must be found here, and not at the next use
+            if buffer.is_cuda:  # NCCL is asynchronous; wait here, so that a hang is found now and not at the next use
                 torch.cuda.synchronize(buffer.device)
         self.traffic.reduced += buffer.nbytes
 
     def all_gather_in(self, group: RankGroup, item: _T) -> list[_T]:
-        """The item of every rank of a block, by rank."""
+        """Return the item of every rank of a group, in rank order."""
         if group.size == 1:
             return [item]
         items: list[Any] = [None] * group.size
-        with self.waiting_for(f"words between ranks {group.first} to {group.first + group.size - 1}"):
+        with self.waiting_for(f"an all-gather of ranks {group.first} to {group.first + group.size - 1}"):
             dist.all_gather_object(items, item, group=self._group(group))
         self.traffic.told += len(pickle.dumps(item))
         return items
@@ -183,7 +186,7 @@ class Comm:
     # -- now and then -------------------------------------------------------------------------------------------------
 
     def collect(self, item: _T) -> list[_T] | None:
-        """Every rank's item on rank 0, None elsewhere."""
+        """Return every rank's item on rank 0, and None on the others."""
         if self.world == 1:
             return [item]
         items: list[Any] | None = [None] * self.world if self.is_first else None
@@ -193,24 +196,24 @@ class Comm:
         return items
 
     def send(self, rank: int, item: object) -> None:
-        """Hand something over; waits until it is received. Its tensors must be on the CPU."""
+        """Send an item to `rank` and wait until it is received. Its tensors must be on the CPU."""
         payload = torch.frombuffer(bytearray(pickle.dumps(item, protocol=5)), dtype=torch.uint8)
-        with self.waiting_for(f"handing a language to rank {rank}"):
+        with self.waiting_for(f"sending a language to rank {rank}"):
             dist.send(torch.tensor([payload.numel()]), dst=rank)
             dist.send(payload, dst=rank)
         self.traffic.moved += payload.nbytes
 
     def receive(self, rank: int) -> Any:
-        """What `rank` sends here."""
+        """Receive an item from `rank`."""
         size = torch.zeros(1, dtype=torch.int64)
-        with self.waiting_for(f"being handed a language by rank {rank}"):
+        with self.waiting_for(f"receiving a language from rank {rank}"):
             dist.recv(size, src=rank)
             payload = torch.empty(int(size), dtype=torch.uint8)
             dist.recv(payload, src=rank)
         return pickle.loads(payload.numpy().tobytes())
 
     def _group(self, group: RankGroup) -> Any:
-        """The process group of a block, made when it is first used, by all of its ranks at the same point."""
+        """The process group of a rank group. All of its ranks create it at the same point, on first use."""
         if group.size == self.world:
             return dist.group.WORLD
         if group not in self._groups:
@@ -218,17 +221,17 @@ class Comm:
         return self._groups[group]
 
     def forget_groups(self) -> None:
-        """Before the process's groups are ended; no call to others after it."""
+        """Drop all process groups before they are destroyed; no communication is possible afterwards."""
         self._groups.clear()
 
     @contextlib.contextmanager
     def waiting_for(self, about: str) -> Iterator[None]:
-        """Around everything that returns only when other ranks have come as far.
+        """Wrap every call that returns only when other ranks reach the same point.
 
         Raises:
-            PeerError: another rank has failed, and said why.
+            PeerError: another rank failed and reported why.
             CommError: another rank is gone.
-            StoppedEarly: another rank is gone before the first round, and this one was asked to stop as well.
+            StoppedEarly: another rank is gone before the first round, and this rank was asked to stop, too.
         """
         try:
             with self.watchdog.waiting(about):
@@ -236,9 +239,9 @@ class Comm:
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:
-            if self._failure_report is not None and (told := self._failure_report.read()) is not None:
-                raise told from error
-            if not _is_of_the_line(error):
+            if self._failure_report is not None and (peer_error := self._failure_report.read()) is not None:
+                raise peer_error from error
+            if not _is_communication_error(error):
                 raise
             if self._stop_requested is not None and self._stop_requested():
                 raise StoppedEarly(f"stopped while waiting for {about}") from error
@@ -246,20 +249,20 @@ class Comm:
             raise CommError(
                 f"rank {self.rank} of {self.world} lost a peer while waiting for {about} ({reason})",
                 fix=(
-                    "look for the rank that failed first, then run the same command again: it goes on from the last "
+                    "look for the rank that failed first, then run the same command again: it continues from the last "
                     "checkpoints"
                 ),
             ) from error
 
 
-def _is_of_the_line(error: RuntimeError) -> bool:
-    """Whether a collective failed for what is between ranks, and not for a mistake in what was computed around it."""
+def _is_communication_error(error: RuntimeError) -> bool:
+    """Whether the communication between ranks failed, rather than a computation inside the wait."""
     return isinstance(error, dist.DistError) or any(word in str(error) for word in ("gloo", "NCCL", "Connection"))
 
 
 def _allow_many_connections() -> None:
-    """A gloo group connects all of its ranks, and a rank is in a group for every size of block: over a thousand sockets
-    with 512 ranks, which is as many as a process may usually open before it asks."""
+    """Raise the limit on open files to its maximum. A gloo group connects all of its ranks, and a rank is in one group
+    per group size: with 512 ranks that takes over a thousand sockets, which is the usual soft limit."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
@@ -274,30 +277,30 @@ def joined(
     stop_requested: Callable[[], bool] = lambda: False,
     at_first_round: Callable[[], None] = lambda: None,
 ) -> Iterator[Comm]:
-    """Meet the other processes that the launcher started, or be alone.
+    """Join the other processes that the launcher started, or run alone.
 
     Args:
-        on_gpu: gradients are on GPUs (NCCL), and not in the hosts' memory (gloo).
-        timeout_seconds: after which a rank that shows no sign of life is taken for hung.
-        on_hang: called with what is known, on the rank that finds it, before that leaves.
-        need_group: be a process group even if alone; DeepSpeed wants one.
-        stop_requested: ends the wait for the others.
+        on_gpu: gradients are on GPUs (NCCL) rather than in host memory (gloo).
+        timeout_seconds: time after which a rank without a sign of life counts as hung.
+        on_hang: called with the report, on the rank that finds a hang, before it exits.
+        need_group: create a process group even for a single process; DeepSpeed needs one.
+        stop_requested: ends the wait for the other processes.
         at_first_round: called by `Comm.first_round`.
 
     Raises:
-        CommError, ConfigError: the others do not come, or this process was told nonsense of them.
-        StoppedEarly: a stop was requested before they had come.
+        CommError, ConfigError: the other processes do not arrive, or the launcher's variables are inconsistent.
+        StoppedEarly: a stop was requested before they arrived.
     """
     place = Place.of(os.environ)
     if place.world == 1 and not need_group:
         comm = Comm()
-        with _telling(comm, "this process", at_first_round):
+        with _start_notices(comm, "this process", at_first_round):
             yield comm
         return
     _allow_many_connections()
     client = store_at(place, timeout_seconds, stop_requested)
     watched = store_at(place, timeout_seconds, stop_requested) if place.world > 1 else None
-    start = _meet(place, client, max(LONGEST_START_SECONDS, 2 * timeout_seconds), stop_requested)
+    start = _rendezvous(place, client, max(LONGEST_START_SECONDS, 2 * timeout_seconds), stop_requested)
     store = dist.PrefixStore(f"{start}/group", client)
     watchdog: Watchdog | NoWatchdog = NoWatchdog()
     if watched is not None:
@@ -313,17 +316,17 @@ def joined(
         comm = Comm(place.rank, place.world, watchdog, _failure_report=failure_report)
         try:
             comm._stop_requested = stop_requested
-            with _telling(comm, f"{place.name} ({place.host}:{place.port})", at_first_round), _groups_last():
+            with _start_notices(comm, f"{place.name} ({place.host}:{place.port})", at_first_round), _long_timeouts():
                 _make_group(comm, store, on_gpu)
                 yield comm
         except (Exception, StoppedEarly) as error:
             failure_report.leave(error)
             raise
-        comm.all_reduce_max([0], about="all ranks to end")  # nobody takes the store away from one that still works
+        comm.all_reduce_max([0], about="all ranks to end")  # keep the store until every rank is done with it
     _leave_the_groups(comm)
 
 
-def _meet(place: Place, client: dist.Store, longest_seconds: float, stop_requested: Callable[[], bool]) -> str:
+def _rendezvous(place: Place, client: dist.Store, longest_seconds: float, stop_requested: Callable[[], bool]) -> str:
     try:
         return rendezvous(
             client,
@@ -341,8 +344,9 @@ def _meet(place: Place, client: dist.Store, longest_seconds: float, stop_request
 
 
 def _make_group(comm: Comm, store: dist.Store, on_gpu: bool) -> None:
-    """Without `device_id`: given that, torch connects NCCL in here, where a broken fabric hangs the main thread (it is
-    tried in `first_sum.py`), and makes later groups by splitting this one, which all ranks would have to take part in.
+    """Create the process group, without `device_id`. With it, torch would connect NCCL here, where a broken fabric
+    hangs the main thread (`first_sum.py` tests the connection instead), and would create later groups by splitting this
+    one, which requires all ranks to take part.
     """
     with comm.waiting_for("all ranks to start"):
         dist.init_process_group(
@@ -355,18 +359,18 @@ def _make_group(comm: Comm, store: dist.Store, on_gpu: bool) -> None:
 
 
 @contextlib.contextmanager
-def _groups_last() -> Iterator[None]:
-    """Give the run's time-out to groups that libraries make as well (DeepSpeed: one of all ranks).
+def _long_timeouts() -> Iterator[None]:
+    """Use the run's time-out for groups that libraries create, too (DeepSpeed creates one of all ranks).
 
-    torch gives one that says none 10 minutes with NCCL and 30 with gloo, whatever its parent has; a rank that waits for
-    longer, as for an evaluation elsewhere, would be ended by it.
+    Without an explicit time-out, torch gives a new group 10 minutes with NCCL and 30 with gloo, whatever its parent
+    has. That would kill a rank that waits longer, for example for an evaluation on another rank.
     """
     new_group = dist.new_group
 
-    def lasting(ranks: Any = None, timeout: timedelta | None = None, *others: Any, **options: Any) -> Any:
+    def with_timeout(ranks: Any = None, timeout: timedelta | None = None, *others: Any, **options: Any) -> Any:
         return new_group(ranks, timeout or _FOR_EVER, *others, **options)
 
-    dist.new_group = lasting
+    dist.new_group = with_timeout
     try:
         yield
     finally:
@@ -374,8 +378,8 @@ def _groups_last() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _telling(comm: Comm, who: str, at_first_round: Callable[[], None]) -> Iterator[None]:
-    """Say what the start waits for, as long as it lasts."""
+def _start_notices(comm: Comm, who: str, at_first_round: Callable[[], None]) -> Iterator[None]:
+    """Print what the start is waiting for until the first round begins."""
     whom = comm.watchdog.behind if isinstance(comm.watchdog, Watchdog) else None
     with StartNotices(who, comm.watchdog, whom) as notices:
 
@@ -388,10 +392,10 @@ def _telling(comm: Comm, who: str, at_first_round: Callable[[], None]) -> Iterat
 
 
 def _leave_the_groups(comm: Comm) -> None:
-    """End the groups' threads here: those that live into the interpreter's own end may abort it, after all went well.
+    """End the groups' threads now: if they outlive the interpreter, they may abort an otherwise successful process.
 
-    torch ends them with the last reference. Its torch.distributed.nn.functional has the group among the defaults of its
-    functions if it is first imported, by whatever library, while there is one; so this module imports it before.
+    torch ends them when the last reference is gone. If torch.distributed.nn.functional is first imported while a group
+    exists, the group becomes a default argument of its functions. So this module imports it before any group exists.
     """
     comm.forget_groups()
     dist.destroy_process_group()

@@ -1,15 +1,14 @@
-"""The frozen base's layers under DeepSpeed's ZeRO-3: every rank keeps a part of each, and all fetch it when it is used.
+"""Shard the frozen base's layers with DeepSpeed's ZeRO-3: each rank keeps a part, and all fetch a layer to use it.
 
-Only the matrices of the transformer layers are spread (96 % of the weights of mms-300m, 98 % of mms-1b's); their norms
-and biases, the front end, the projection, the positions and the last norm stay whole. There is no optimizer in the
-engine, and no gradient ever goes through it but those of activations: rows, their moments and their steps stay with
-their owners.
+Only the matrices of the transformer layers are sharded (96 % of the weights of mms-300m, 98 % of mms-1b's). Their norms
+and biases, the front end, the projection, the positions and the final norm stay whole. The engine has no optimizer, and
+only gradients of activations pass through it: rows, their moments and their steps stay with their owners.
 
-Every layer of every pass is a collective of all ranks, forward and backward. So all ranks must make the same number of
-passes of the same kind (with or without backward) in the same order; inputs and their lengths are free.
+Every layer of every pass is a collective of all ranks, forward and backward. So all ranks must run the same number of
+passes of the same kind (with or without backward) in the same order; inputs and their lengths may differ.
 
-Memory: a rank holds 1/world of the matrices and, while it computes, the layer in use and what is fetched ahead
-(`stage3_prefetch_bucket_size`). While it starts, it holds the whole base once.
+Memory: a rank holds 1/world of the matrices and, while it computes, the layer in use and any prefetched ones
+(`stage3_prefetch_bucket_size`). During start-up it holds the whole base once.
 
 Legend: B utterances, T frames, I and O sizes of a product's input and output.
 """
@@ -28,7 +27,7 @@ from mms_dist.errors import ConfigError
 
 
 class Shardable(Protocol):
-    """What is asked of a base: to hand over its layers, which are modules called one after the other in every pass."""
+    """A base that can pass its layers to a sharding function. Every pass calls the layers one after the other."""
 
     def sharded(self, shard: Callable[[nn.ModuleList], Any]) -> Any: ...
 
@@ -37,78 +36,78 @@ _B = TypeVar("_B", bound=Shardable)
 
 
 def zero_stage(accelerator: Accelerator) -> int | None:
-    """ZeRO's stage, or None without DeepSpeed."""
+    """The ZeRO stage, or None without DeepSpeed."""
     if accelerator.distributed_type != DistributedType.DEEPSPEED:
         return None
     return int(accelerator.state.deepspeed_plugin.deepspeed_config["zero_optimization"]["stage"])
 
 
 def shards_base(accelerator: Accelerator) -> bool:
-    """Whether `shard_layers` spreads anything, and passes must therefore be made in lockstep."""
+    """Whether `shard_layers` shards anything; if so, ranks must run their passes in lockstep."""
     return zero_stage(accelerator) == SHARDING_STAGE
 
 
 def shard_layers(base: _B, accelerator: Accelerator) -> _B:
-    """`base` with its layers spread over all ranks under ZeRO-3, and as it is in every other case.
+    """Shard the layers of `base` over all ranks under ZeRO-3; otherwise return it unchanged.
 
-    All ranks call it together, once, with the same base. It is computed with as before; `fingerprint()` becomes a
+    All ranks call this together, once, with the same base. The base is used as before, but `fingerprint()` becomes a
     collective.
 
     Raises:
-        ConfigError: DeepSpeed is told to compute in bfloat16, and the base is in another precision.
+        ConfigError: DeepSpeed is set to compute in bfloat16, but the base has another dtype.
     """
     if not shards_base(accelerator):
         return base
-    return base.sharded(lambda layers: _spread(layers, accelerator))
+    return base.sharded(lambda layers: _shard(layers, accelerator))
 
 
 def about_deepspeed(accelerator: Accelerator) -> str | None:
-    """What DeepSpeed does in this run, for people; None without it."""
+    """A description of what DeepSpeed does in this run; None without it."""
     stage, world = zero_stage(accelerator), accelerator.num_processes
     if stage is None:
         return None
     if stage != SHARDING_STAGE:
         return (
-            f"ZeRO-{stage}: the base stays whole on every process; it is frozen, and has neither gradients "
-            "nor optimizer states to shard (stage 3 shards the weights)"
+            f"ZeRO-{stage}: every process keeps the whole base, because a frozen base has no gradients or optimizer "
+            "states to shard (stage 3 shards the weights)"
         )
     config = accelerator.state.deepspeed_plugin.deepspeed_config["zero_optimization"]
     place = (config.get("offload_param") or {}).get("device", "none")
     where = "" if place == "none" else f", kept in {'host memory' if place == 'cpu' else place}"
-    return f"ZeRO-3: the base's layers are spread over {world} process{'es' * (world > 1)}{where}"
+    return f"ZeRO-3: the base's layers are sharded over {world} process{'es' * (world > 1)}{where}"
 
 
-def _spread(layers: nn.ModuleList, accelerator: Accelerator) -> Callable[[Tensor], Any]:
-    """Put the layers into an engine, in place; returns what makes a weight whole while it is entered."""
+def _shard(layers: nn.ModuleList, accelerator: Accelerator) -> Callable[[Tensor], Any]:
+    """Put the layers into an engine, in place; return a context manager that gathers a whole weight."""
     from deepspeed.runtime.zero import GatheredParameters, Init
     from deepspeed.utils import set_z3_leaf_module
 
     dtype = next(layers.parameters()).dtype
     if accelerator.mixed_precision == "bf16" and dtype != torch.bfloat16:
         raise ConfigError(
-            f"DeepSpeed is told to compute in bf16, and the base is in {str(dtype).removeprefix('torch.')}",
+            f"DeepSpeed is set to compute in bf16, but the base is in {str(dtype).removeprefix('torch.')}",
             fix="set model.dtype bfloat16, or remove bf16 from the DeepSpeed JSON and --mixed_precision",
         )
     settings = accelerator.state.deepspeed_plugin.deepspeed_config
     settings["bf16"] = {"enabled": dtype == torch.bfloat16}
-    for layer in layers:  # one by one, so that one is held twice and not all
+    for layer in layers:  # one at a time, so that only one layer is in memory twice
         _keep_vectors(layer)
         _fetch_linears(layer)
         for weight in layer.parameters():
-            weight.data = weight.data.clone()  # the checkpoint's file may be mapped, and a page that is written stays
+            weight.data = weight.data.clone()  # the file may be memory-mapped; written pages stay in memory
         Init(module=layer, config_dict_or_path=settings)
-        set_z3_leaf_module(layer, True)  # fetched in one piece
+        set_z3_leaf_module(layer, True)  # fetch the whole layer at once
     passes = _Passes(layers)
-    layers[0].register_forward_pre_hook(lambda *_: passes())  # before those of the engine, which start fetching
+    layers[0].register_forward_pre_hook(lambda *_: passes())  # runs before the engine's hooks, which start fetching
     accelerator.prepare(passes)
     return GatheredParameters
 
 
 class _Passes(nn.Module):
-    """The engine's module: called, and doing nothing, where a pass begins.
+    """The engine's module, called at the start of a pass; it computes nothing.
 
-    DeepSpeed learns from pass to pass in which order layers are used, and fetches ahead; it takes a call of its module
-    for the beginning. The first layer is never recomputed (nothing below it needs a gradient), so its call is one.
+    DeepSpeed records the order in which layers are used, to prefetch them, and takes a call of its module as the start
+    of a pass. The first layer marks that start: it is never recomputed, because nothing below it needs a gradient.
     """
 
     def __init__(self, layers: nn.ModuleList) -> None:
@@ -120,10 +119,10 @@ class _Passes(nn.Module):
 
 
 class _FrozenProduct(torch.autograd.Function):
-    """A linear map that keeps no weight for its backward pass, but where to find it then.
+    """A linear map that saves a reference to its parameter for the backward pass, not the weight's memory.
 
-    torch's own keeps a view of the weight's memory, and with it every layer's fetched weights until the backward pass
-    has gone through: no memory would be saved.
+    torch's own saves a view of the weight's memory. That would keep every layer's fetched weights until the backward
+    pass, and sharding would save no memory.
     """
 
     @staticmethod
@@ -137,7 +136,7 @@ class _FrozenProduct(torch.autograd.Function):
 
 
 class FetchedLinear(nn.Module):
-    """`nn.Linear` with frozen weights that are here only while they are used."""
+    """`nn.Linear` with frozen weights that are in memory only while they are used."""
 
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
@@ -149,8 +148,8 @@ class FetchedLinear(nn.Module):
 
 
 def _keep_vectors(module: nn.Module) -> None:
-    """Make norms and biases buffers, which stay where they are: they are small, and the library's norms keep them for
-    the backward pass, with activation checkpointing to find them empty in it."""
+    """Turn norms and biases into buffers, which ZeRO-3 does not shard. They are small, and the library's norms save
+    them for the backward pass, where activation checkpointing would otherwise find them empty."""
     for part in module.modules():
         for name, weight in list(part.named_parameters(recurse=False)):
             if weight.dim() == 1:

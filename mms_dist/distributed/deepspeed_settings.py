@@ -1,7 +1,7 @@
-"""A DeepSpeed JSON: read, refused where it asks for what a frozen base cannot give, and settled where it is open.
+"""Read a DeepSpeed JSON, reject settings that do not apply to a frozen base, and fill in the rest.
 
-What DeepSpeed may decide here is how the base's layers are kept (`zero_optimization`). Batch sizes, clipping, optimizer
-and schedule of its engine would act on rows, and rows are outside of it: every language has its own.
+DeepSpeed only decides how the base's layers are stored (`zero_optimization`). Its engine's batch size, clipping,
+optimizer and schedule would act on rows, but rows are outside the engine: every language has its own settings.
 """
 
 from typing import Any
@@ -11,36 +11,39 @@ from mms_dist.files import read_text
 from shards import strict_json
 
 SHARDING_STAGE = 3
-"""Of ZeRO: it shards parameters. Stage 1 shards optimizer states and 2 gradients too, and a frozen base has neither."""
+"""The ZeRO stage that shards parameters. Stage 1 shards optimizer states, and stage 2 also gradients; a frozen base has
+neither."""
 
-_EXPECTED = "expected one like configs/deepspeed/zero3.json"
+_FIX = "use one like configs/deepspeed/zero3.json"
 
 
 def read_settings(path: str) -> dict[str, Any]:
-    """The JSON at `path`.
+    """Read the JSON at `path`.
 
     Raises:
-        ConfigError: it is missing, or is no JSON object with `zero_optimization`.
+        ConfigError: it is missing, or is not a JSON object with `zero_optimization`.
     """
     try:
         text = read_text(path)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise ConfigError(f"DeepSpeed JSON {path!r} cannot be read ({reason})", fix=f"{_EXPECTED}") from error
+        raise ConfigError(f"DeepSpeed JSON {path!r} cannot be read ({reason})", fix=_FIX) from error
     try:
         settings = strict_json.parse(text)
     except strict_json.RepeatedKeyError as error:
         raise ConfigError(f"DeepSpeed JSON {path!r}: {error}") from error
     except ValueError as error:
-        raise ConfigError(f"DeepSpeed JSON {path!r} is no JSON ({error})", fix=f"{_EXPECTED}") from error
+        raise ConfigError(f"DeepSpeed JSON {path!r} is not valid JSON ({error})", fix=_FIX) from error
     if not isinstance(settings, dict) or not isinstance(settings.get("zero_optimization"), dict):
-        raise ConfigError(f"DeepSpeed JSON {path!r} has no section zero_optimization", fix=f"{_EXPECTED}")
+        raise ConfigError(f"DeepSpeed JSON {path!r} has no section zero_optimization", fix=_FIX)
     return settings
 
 
 def refuse_settings(settings: dict[str, Any], source: str) -> None:
-    """Raises:
-    ConfigError: the settings, which came from `source`, ask for something that would be ignored or would be wrong.
+    """Check DeepSpeed settings read from `source`.
+
+    Raises:
+        ConfigError: a setting would be ignored or would give wrong results.
     """
     zero = settings["zero_optimization"]
     stage = zero.get("stage")
@@ -48,32 +51,32 @@ def refuse_settings(settings: dict[str, Any], source: str) -> None:
         raise ConfigError(f"{source}: found zero_optimization.stage {zero.get('stage')!r}, expected 0, 1, 2 or 3")
     if _enabled(settings, "fp16"):
         raise ConfigError(
-            f"{source}: found fp16.enabled, expected it off: float16 needs one loss scale for all languages of a pass",
+            f"{source}: fp16 is enabled, expected off: float16 needs one loss scale for all languages of a pass",
             fix="remove the section fp16 and choose model.dtype bfloat16 or float32",
         )
     for section in ("optimizer", "scheduler"):
         if settings.get(section):
             raise ConfigError(
-                f"{source}: found a section {section}, expected none: DeepSpeed holds the frozen base only, and every "
+                f"{source}: found a section {section}, expected none: DeepSpeed only holds the frozen base, and every "
                 "language has its own optimizer and schedule (section optim of the configuration)",
                 fix=f"remove {section}",
             )
     for key in ("zero_quantized_weights", "zero_quantized_nontrainable_weights"):
         if zero.get(key) is True:
             raise ConfigError(
-                f"{source}: found zero_optimization.{key}, expected it off: adapters would be trained on other weights "
-                "than the base's own, on which they are used",
+                f"{source}: zero_optimization.{key} is on, expected off: adapters would be trained on weights that "
+                "differ from the base they are used with",
                 fix="remove it",
             )
 
 
 def settle_settings(settings: dict[str, Any]) -> None:
-    """Fill in, in place, what has one answer here, and leave to DeepSpeed's defaults what says `auto`."""
+    """Set, in place, the values that mms-dist fixes, and remove `auto` values so that DeepSpeed's defaults apply."""
     _remove_auto(settings)
-    # Bookkeeping of an engine that steps; ours never does, and a number from elsewhere may contradict the world's size.
+    # Only an engine that takes steps needs these; ours does not, and other values may contradict the world size.
     settings |= {"train_micro_batch_size_per_gpu": 1, "gradient_accumulation_steps": 1}
     settings.pop("train_batch_size", None)
-    # It replaces torch.nn.functional.linear for the whole process; what is needed of that, FetchedLinear does.
+    # It replaces torch.nn.functional.linear in the whole process; FetchedLinear does the part we need.
     settings["zero_optimization"]["memory_efficient_linear"] = False
 
 

@@ -1,4 +1,4 @@
-"""Which device a process computes on, and why it is no GPU where one was asked for."""
+"""Choose a process's device, and explain why a requested GPU is not available."""
 
 import os
 import shutil
@@ -13,18 +13,19 @@ _ON_THE_CPU = "compute on the CPU with --run.device cpu (use auto to take a GPU 
 
 
 def computes_on_cpu(name: str) -> bool:
-    """Whether `run.device` comes to the CPU on this machine."""
+    """Whether `run.device` selects the CPU on this machine."""
     return name == "cpu" or (name == "auto" and not torch.cuda.is_available())
 
 
 def computes_on_gpu(name: str) -> bool:
-    """Whether it comes to a GPU; a GPU that is asked for and is not there is found by `choose_device`."""
+    """Whether `run.device` selects a GPU; `choose_device` raises if a requested GPU does not exist."""
     return name != "cpu" and torch.cuda.is_available()
 
 
 def use_device(name: str, local_rank: int = 0) -> torch.device:
-    """Choose the device, and make a GPU torch's current one before anything else uses CUDA: libraries and kernels that
-    are told no device take the current one, which would be cuda:0 in every process.
+    """Choose the device, and make a GPU torch's current one before anything else uses CUDA.
+
+    Libraries and kernels use the current device by default, which would be cuda:0 in every process.
 
     Raises:
         ConfigError: there is no such device.
@@ -36,11 +37,12 @@ def use_device(name: str, local_rank: int = 0) -> torch.device:
 
 
 def choose_device(name: str, local_rank: int = 0) -> torch.device:
-    """`cpu`, `cuda:N`, `cuda` (a GPU), or `auto` (a GPU if there is one, else the CPU).
+    """Choose the device for `cpu`, `cuda:N`, `cuda` (any GPU), or `auto` (a GPU if there is one, else the CPU).
 
     Args:
-        local_rank: of several processes on a machine. They take its GPUs in turn, and one that sees a single GPU takes
-            that: `srun --gpus-per-task=1`, or a MIG instance, of which CUDA shows a process only the first.
+        local_rank: this process's number on its machine. Processes take the machine's GPUs in turn. A process that
+            sees one GPU takes that one (`srun --gpus-per-task=1`, or MIG: CUDA shows a process only the first
+            instance).
 
     Raises:
         ConfigError: there is no such device.
@@ -48,9 +50,7 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
     if name == "cpu" or computes_on_cpu(name):
         return torch.device("cpu")
     if name not in ("auto", "cuda") and not _is_numbered(name):
-        raise ConfigError(
-            f"run.device: found {name!r}, expected auto, cpu or cuda:N (cuda alone is a GPU, whichever there is)"
-        )
+        raise ConfigError(f"run.device: found {name!r}, expected auto, cpu or cuda:N (cuda alone is any GPU)")
     count = torch.cuda.device_count()
     if count == 0:
         found, fix = why_no_gpu()
@@ -67,29 +67,30 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
 
 
 def why_no_gpu() -> tuple[str, str]:
-    """What is wrong where torch finds no GPU, and the fix: a CPU build, GPUs that are hidden, a driver that does not
-    work, or no GPU at all."""
+    """Why torch finds no GPU (a CPU build, hidden GPUs, a broken driver, or no GPU at all), and the fix."""
     build, evidence, visible = f"torch {torch.__version__}", nvidia_gpu(), os.environ.get("CUDA_VISIBLE_DEVICES")
     if not torch.backends.cuda.is_built():
         if evidence is None:
-            return f"this machine has no GPU, and {build} is a CPU build", "start it on a machine with a GPU"
+            return f"this machine has no GPU, and {build} is a CPU build", "start the run on a machine with a GPU"
         return f"this machine has {evidence}, and {build} is a CPU build that cannot use it", (
             "install torch's CUDA build (https://pytorch.org/get-started)"
         )
     if visible is not None and not visible.strip().startswith(("GPU-", "MIG-", *"0123456789")):
         return f"CUDA_VISIBLE_DEVICES is {visible!r}, which hides every GPU", (
-            "unset it, or give the job its GPUs (--gpus-per-node)"
+            "unset it, or request GPUs for the job (--gpus-per-node)"
         )
     if evidence is None:
-        return "this machine has no GPU", "start it on a machine with a GPU, or give the job its GPUs (--gpus-per-node)"
+        return "this machine has no GPU", (
+            "start the run on a machine with a GPU, or request GPUs for the job (--gpus-per-node)"
+        )
     return f"this machine has {evidence}, and {build} for CUDA {torch.version.cuda} finds no GPU{_visible()}", (
-        "look at what nvidia-smi says: give the job its GPUs (--gpus-per-node), or install a driver for that CUDA or a "
-        "torch for this driver"
+        "check nvidia-smi, then request GPUs for the job (--gpus-per-node), or install a driver for that CUDA version "
+        "or a torch build for this driver"
     )
 
 
 def nvidia_gpu() -> str | None:
-    """What says that this machine has an NVIDIA GPU, whatever torch can do with it; None if nothing does."""
+    """Evidence that this machine has an NVIDIA GPU, even if torch cannot use it; None if there is none."""
     if Path(_FIRST_GPU).exists():
         return f"an NVIDIA GPU ({_FIRST_GPU})"
     return "nvidia-smi" if shutil.which("nvidia-smi") else None

@@ -1,4 +1,4 @@
-"""One GPU: what it is called, whether it works, and an error that names it when it fails."""
+"""Describe and test one GPU, and name it in the error when it fails."""
 
 import contextlib
 import functools
@@ -13,12 +13,12 @@ import torch
 from mms_dist.errors import DeviceError
 
 _SIZE = 256
-"""Of the matrices that are multiplied as a trial: all that a GPU needs to begin (context, memory, kernels, cuBLAS)."""
+"""Size of the matrices in the test, which covers everything a GPU needs to start: context, memory, kernels, cuBLAS."""
 
 
 @functools.cache
 def describe(device: torch.device) -> str:
-    """`cuda:3 (NVIDIA H100 80GB HBM3)`, or `cpu`. Kept, as a GPU that has failed cannot be asked any more."""
+    """`cuda:3 (NVIDIA H100 80GB HBM3)`, or `cpu`. Cached, because a failed GPU cannot be queried any more."""
     if device.type == "cpu":
         return "cpu"
     try:
@@ -28,10 +28,10 @@ def describe(device: torch.device) -> str:
 
 
 def identity(device: torch.device) -> str:
-    """The same for two processes only where both compute on one GPU.
+    """An ID of the GPU, equal for two processes only if they share it.
 
-    The name of a MIG instance is its own, where a process was given one; what CUDA says of the instance may be said of
-    the whole GPU.
+    For a MIG instance this is the instance's own name, if the process was given one; CUDA may report the ID of the
+    whole GPU instead.
     """
     visible = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")]
     number = device.index or 0
@@ -41,12 +41,12 @@ def identity(device: torch.device) -> str:
 
 
 def try_gpu(device: torch.device) -> None:
-    """Compute something on a GPU whose result is known; a CPU is taken for working.
+    """Run a computation with a known result on a GPU; a CPU is assumed to work.
 
-    Makes it the calling thread's current device, before anything else is asked of it.
+    First makes the GPU the calling thread's current device.
 
     Raises:
-        DeviceError: it cannot, or the result is wrong.
+        DeviceError: the GPU cannot compute, or the result is wrong.
     """
     if device.type == "cpu":
         return
@@ -54,7 +54,7 @@ def try_gpu(device: torch.device) -> None:
         torch.cuda.set_device(device)
         ones = torch.ones(_SIZE, _SIZE, device=device)
         right = bool((ones @ ones == _SIZE).all())
-    except RuntimeError as error:  # torch.AcceleratorError and torch.OutOfMemoryError are such
+    except RuntimeError as error:  # includes torch.AcceleratorError and torch.OutOfMemoryError
         raise _failed(device, "cannot compute", error) from error
     if not right:
         raise _failed(device, "computes wrong results", None)
@@ -62,13 +62,13 @@ def try_gpu(device: torch.device) -> None:
 
 @contextlib.contextmanager
 def naming_the_gpu(device: torch.device, rank: int = 0) -> Iterator[None]:
-    """Turn CUDA's own errors in the block into one that says whose they are.
+    """Turn CUDA errors inside the block into an error that names the GPU and the rank.
 
-    After such an error nothing more can be computed in this process, and where it shows may be long after what caused
-    it. Its traceback is printed all the same: it may be a mistake of ours.
+    After a CUDA error this process cannot compute any more, and the error may surface long after its cause. Its
+    traceback is printed anyway, because it may be a bug of ours.
 
     Raises:
-        DeviceError: in the place of CUDA's error.
+        DeviceError: instead of CUDA's error.
     """
     try:
         yield
@@ -83,7 +83,7 @@ def _failed(device: torch.device, what: str, error: Exception | None) -> DeviceE
     return DeviceError(
         f"{socket.gethostname()}: {describe(device)} {what}{reason}",
         fix=(
-            "look there at what nvidia-smi and dmesg (Xid) say and who else uses it, leave that machine out "
+            "check nvidia-smi and dmesg (Xid) on that machine and whether other jobs use the GPU, exclude the machine "
             "(--exclude) or have it reset, and run the same command again (with CUDA_LAUNCH_BLOCKING=1 the traceback "
             "shows what failed)"
         ),

@@ -1,7 +1,7 @@
-"""What a rank tells of itself, and what another concludes from it.
+"""Heartbeats of ranks, and how another rank decides from them which rank hangs.
 
-Pure functions of counters: no clock, no store and no thread in here (`watchdog.py` has those). Only the observer's own
-time counts; hosts need not agree on theirs.
+Pure functions of counters: the clock, the store and the threads are in `watchdog.py`. Only the observer's clock
+counts, so hosts need no synchronised clocks.
 """
 
 import gc
@@ -23,8 +23,8 @@ REPORTS_SHOWN = 8
 class Heartbeat(NamedTuple):
     """A sign of life.
 
-    `number` counts beats: it stands still if the process is stopped. `ticks` counts the main thread's signs of life: it
-    stands still if that hangs. `state` is what the main thread does: WORKING, WAITING for other ranks, or it has LEFT.
+    `number` counts heartbeats; it stops if the process is stopped. `ticks` counts the main thread's signs of life; it
+    stops if the main thread hangs. `state` is the main thread's state: WORKING, WAITING for other ranks, or LEFT.
     """
 
     number: int
@@ -42,7 +42,7 @@ class Heartbeat(NamedTuple):
 
 @dataclass(frozen=True)
 class RankTrace:
-    """Where a rank's main thread is, as it was last told."""
+    """Where a rank's main thread was when it last reported."""
 
     doing: str
     waiting_for: str | None
@@ -59,9 +59,9 @@ class RankTrace:
 
 
 def stack_of(frame: FrameType | None) -> str:
-    """A thread's stack, the innermost frame last, as a traceback without the source lines.
+    """Format a thread's stack, innermost frame last, like a traceback without source lines.
 
-    Those would be read from files, and a dead file system may be what the thread hangs on.
+    Source lines would be read from files, and the thread may hang on a dead file system.
     """
     lines: list[str] = []
     while frame is not None and len(lines) < FRAMES_SHOWN:
@@ -72,12 +72,11 @@ def stack_of(frame: FrameType | None) -> str:
 
 
 def stack_of_thread(thread: int) -> str:
-    """The stack of a thread that runs on meanwhile, by its identifier; empty if there is none.
+    """Format the stack of a running thread, given its identifier; empty if the thread does not exist.
 
-    No garbage is collected meanwhile. CPython 3.11 may begin to in the middle of making the object of a frame, and
-    what is collected may let that thread run on (a tensor, the work of a process group): the frame is gone when the
-    object is done, and to read it ends the process with a segmentation fault. Later versions collect between two
-    instructions.
+    Garbage collection is off meanwhile. CPython 3.11 may start a collection while it creates a frame object. Freeing a
+    tensor or a process group's work may then let the other thread run, its frame disappears, and reading the frame
+    object crashes the process with a segmentation fault. Later versions only collect between two instructions.
     """
     collects = gc.isenabled()
     gc.disable()
@@ -90,7 +89,7 @@ def stack_of_thread(thread: int) -> str:
 
 @dataclass
 class _Seen:
-    """A rank's last beat, and since when its counters have stood still."""
+    """A rank's last heartbeat, and when its counters last changed."""
 
     heartbeat: Heartbeat | None
     number_since: float
@@ -98,13 +97,13 @@ class _Seen:
 
 
 class HeartbeatMonitor:
-    """What one observer saw of all ranks while it waited."""
+    """The heartbeats of all ranks, as one observer saw them while it waited."""
 
     def __init__(self) -> None:
         self._seen: dict[int, _Seen] = {}
 
     def look(self, heartbeats: Mapping[int, Heartbeat | None], now: float) -> None:
-        """Take note of every rank's beat, None for a rank that has not beaten yet; `now` is in seconds."""
+        """Record every rank's heartbeat, None for a rank that has sent none yet; `now` is in seconds."""
         for rank, heartbeat in heartbeats.items():
             seen = self._seen.get(rank)
             if seen is None or seen.heartbeat is None or heartbeat is None:
@@ -118,15 +117,15 @@ class HeartbeatMonitor:
             seen.heartbeat = heartbeat
 
     def hung(self, now: float, still_seconds: float) -> dict[int, str]:
-        """The ranks that hold the others up, and how that shows.
+        """The ranks that block the others, each with its symptom.
 
-        Those that wait for others, and those that are slow but get on, are not among them.
+        Ranks that wait for others, and slow ranks that make progress, are not among them.
         """
         found = {rank: _fault(seen, now, still_seconds) for rank, seen in sorted(self._seen.items())}
         return {rank: fault for rank, fault in found.items() if fault}
 
     def locked(self, now: float, still_seconds: float) -> bool:
-        """Whether every rank waits for others, and none has got any further for so long."""
+        """Whether every rank waits for others, and none has made progress for `still_seconds`."""
         return all(
             seen.heartbeat is not None and seen.heartbeat.state == WAITING and now - seen.ticks_since >= still_seconds
             for seen in self._seen.values()
@@ -136,33 +135,34 @@ class HeartbeatMonitor:
 def _fault(seen: _Seen, now: float, still_seconds: float) -> str | None:
     dead, stuck = now - seen.number_since, now - seen.ticks_since
     if seen.heartbeat is None:
-        return f"never arrived at the run, for {dead:.3g} s" if dead >= still_seconds else None
+        return f"has not joined the run for {dead:.3g} s" if dead >= still_seconds else None
     if seen.heartbeat.state == LEFT:
         return f"left the run {stuck:.3g} s ago or earlier" if stuck >= still_seconds else None
     is_stuck = seen.heartbeat.state == WORKING and stuck >= still_seconds
     if dead >= still_seconds or (is_stuck and dead >= still_seconds / 4):
-        return f"shows no sign of life for {dead:.3g} s: the process is stopped or gone, or its host is"
-    return f"its process lives, but does not get on for {stuck:.3g} s" if is_stuck else None
+        return f"no sign of life for {dead:.3g} s: the process or its host is stopped or gone"
+    return f"the process is alive, but has made no progress for {stuck:.3g} s" if is_stuck else None
 
 
 def hang_report(hung: Mapping[int, str], traces: Mapping[int, RankTrace]) -> str:
-    """Who hangs, where, and with which stack: the first line says it in short."""
+    """Report which ranks hang, where, and with which stack; the first line is a summary."""
     some = list(hung)[:REPORTS_SHOWN]
     place = traces.get(some[0])
     known = f" at {place.doing!r} (rank {some[0]}, host {place.host}, process {place.pid})" if place else ""
     parts = [f"{name_ranks(hung)} {'hangs' if len(hung) == 1 else 'hang'}{known}"]
     parts += [_paragraph(f"rank {rank}", hung[rank], traces.get(rank)) for rank in some]
     if len(hung) > len(some):
-        parts.append(f"and {len(hung) - len(some)} more, of which only the ranks are given here")
+        parts.append(f"and {len(hung) - len(some)} more, not shown in detail")
     return "\n".join(parts)
 
 
 def lock_report(traces: Mapping[int, RankTrace]) -> str:
-    """Who waits for what if all wait; ranks that wait for the same share a paragraph, with the stack of the first."""
+    """Report what each rank waits for if all of them wait. Ranks that wait for the same thing share a paragraph, with
+    the stack of the first."""
     groups: dict[str, list[int]] = defaultdict(list)
     for rank, place in sorted(traces.items()):
         groups[place.waiting_for or place.doing].append(rank)
-    parts = ["every rank waits for others and none gets on: their calls do not match, or the network broke"]
+    parts = ["all ranks wait for each other: their collective calls do not match, or the network failed"]
     for what, ranks in groups.items():
         parts.append(_paragraph(name_ranks(ranks), f"waiting for {what}", traces[ranks[0]]))
     return "\n".join(parts)

@@ -1,4 +1,4 @@
-"""The environment variables by which a launcher tells a process its place, checked before anything waits on them."""
+"""Check a launcher's environment variables (rank, world size, address) before anything waits because of them."""
 
 from collections.abc import Mapping
 
@@ -13,49 +13,49 @@ _LARGEST_PORT = 65535
 
 
 def check_launch_variables(environment: Mapping[str, str]) -> None:
-    """Refuse a place that is half given or cannot be: such a process would wait for others that never come.
+    """Check that the variables are complete and consistent; otherwise the process would wait for ranks that never come.
 
-    An empty variable counts as missing. LOCAL_RANK may be: ranks then count themselves by machine.
+    An empty variable counts as missing. LOCAL_RANK may be missing; it is then counted from all ranks' machines.
 
     Raises:
-        ConfigError: names the variables.
+        ConfigError: they are not; names the variables.
     """
     world = _number(environment, "WORLD_SIZE", least=1)
     rank = _number(environment, "RANK", least=0)
-    local_rank = _number(environment, "LOCAL_RANK", least=-1)  # some launchers say -1 for a process alone
+    local_rank = _number(environment, "LOCAL_RANK", least=-1)  # some launchers set -1 for a single process
     local_world = _number(environment, "LOCAL_WORLD_SIZE", least=1)
     if world is None:
         for name, value in (("RANK", rank), ("LOCAL_RANK", local_rank)):
             if value is not None and (name == "RANK" or value > 0):
-                raise ConfigError(f"{name} is {value}, and WORLD_SIZE is missing", fix=f"{_FIX}")
+                raise ConfigError(f"{name} is {value}, but WORLD_SIZE is missing", fix=_FIX)
         return
     if rank is not None and rank >= world:
-        raise ConfigError(f"RANK is {rank} and WORLD_SIZE {world}", fix=f"expected RANK from 0 to {world - 1}; {_FIX}")
+        raise ConfigError(f"RANK is {rank} and WORLD_SIZE is {world}, expected RANK from 0 to {world - 1}", fix=_FIX)
     if local_rank is not None and local_rank >= (local_world or world):
-        of = f"LOCAL_WORLD_SIZE {local_world}" if local_world is not None else f"WORLD_SIZE {world}"
+        name, size = ("WORLD_SIZE", world) if local_world is None else ("LOCAL_WORLD_SIZE", local_world)
         raise ConfigError(
-            f"LOCAL_RANK is {local_rank} and {of}", fix=f"expected LOCAL_RANK from 0 on, below that; {_FIX}"
+            f"LOCAL_RANK is {local_rank} and {name} is {size}, expected LOCAL_RANK from 0 to {size - 1}", fix=_FIX
         )
     if local_world is not None and local_world > world:
         raise ConfigError(
-            f"LOCAL_WORLD_SIZE is {local_world} and WORLD_SIZE {world}", fix=f"expected at most that; {_FIX}"
+            f"LOCAL_WORLD_SIZE is {local_world} and WORLD_SIZE is {world}, expected at most WORLD_SIZE", fix=_FIX
         )
     if world == 1:
         return
     needed = ("RANK", "MASTER_ADDR", "MASTER_PORT")
     missing = [name for name in needed if not environment.get(name, "").strip()]
     if missing:
-        told = ", ".join(missing[:-1]) + (" and " if missing[1:] else "") + missing[-1]
+        names = ", ".join(missing[:-1]) + (" and " if missing[1:] else "") + missing[-1]
         raise ConfigError(
-            f"WORLD_SIZE is {world}, and {told} {'is' if len(missing) == 1 else 'are'} missing: this process cannot "
-            "find the others",
-            fix=f"{_FIX}",
+            f"WORLD_SIZE is {world}, but {names} {'is' if len(missing) == 1 else 'are'} missing, so this process "
+            "cannot find the others",
+            fix=_FIX,
         )
     if local_rank == -1:
-        raise ConfigError(f"LOCAL_RANK is -1 and WORLD_SIZE {world}", fix=f"expected LOCAL_RANK from 0 on; {_FIX}")
+        raise ConfigError(f"LOCAL_RANK is -1 and WORLD_SIZE is {world}, expected LOCAL_RANK of at least 0", fix=_FIX)
     port = _number(environment, "MASTER_PORT", least=1)
     if port is not None and port > _LARGEST_PORT:
-        raise ConfigError(f"MASTER_PORT is {port}, expected 1 to {_LARGEST_PORT}", fix=f"{_FIX}")
+        raise ConfigError(f"MASTER_PORT is {port}, expected 1 to {_LARGEST_PORT}", fix=_FIX)
 
 
 def _number(environment: Mapping[str, str], name: str, *, least: int) -> int | None:
@@ -63,5 +63,5 @@ def _number(environment: Mapping[str, str], name: str, *, least: int) -> int | N
     if not text:
         return None
     if not (text.removeprefix("-").isascii() and text.removeprefix("-").isdigit()) or int(text) < least:
-        raise ConfigError(f"{name} is {text!r}, expected a whole number from {least} on", fix=f"{_FIX}")
+        raise ConfigError(f"{name} is {text!r}, expected a whole number from {least} on", fix=_FIX)
     return int(text)

@@ -1,4 +1,4 @@
-"""What the main thread does: noted by it without locks or I/O, read by the threads that watch it."""
+"""What the main thread is doing: it records this without locks or I/O, and the threads that watch it read it."""
 
 import contextlib
 from collections.abc import Iterator
@@ -6,18 +6,18 @@ from typing import NamedTuple
 
 
 class Doing(NamedTuple):
-    """Replaced as a whole, so that other threads never see half of it."""
+    """What the main thread is doing. Always replaced as a whole, so that other threads never see a partial update."""
 
     ticks: int = 0
     """Counts the main thread's signs of life."""
     doing: str = "starting"
     waiting_for: str | None = None
-    """What other ranks have to come to as well."""
+    """The point that other ranks must reach, too."""
     waiting_since: float = 0.0
 
 
 class MainThread:
-    """Its side of being watched."""
+    """The main thread's side of the watchdog."""
 
     def __init__(self) -> None:
         self.now = Doing()
@@ -27,12 +27,12 @@ class MainThread:
         return 0.0
 
     def mark(self, doing: str) -> None:
-        """A sign of life, with what is done from here on."""
+        """Record a sign of life, and what the thread does from here on."""
         self.now = self.now._replace(ticks=self.now.ticks + 1, doing=doing)
 
     @contextlib.contextmanager
     def waiting(self, what: str) -> Iterator[None]:
-        """Around whatever returns only when other ranks have come as far."""
+        """Wrap a call that returns only when other ranks reach the same point."""
         outer = self.now
         self.now = outer._replace(ticks=outer.ticks + 1, waiting_for=what, waiting_since=self.seconds())
         try:

@@ -1,8 +1,7 @@
-"""Waiting before the first round: said after ten seconds, and ended when a stop is requested.
+"""Waits before the first round: print a notice after ten seconds, and end when a stop is requested.
 
-A wait inside of a C library neither runs Python's signal handlers nor says anything. So where a process waits for
-others by itself, it asks again and again (`Patience`), and what can only be called and not asked is called in a thread
-(`Patience.call`).
+A wait inside a C library neither runs Python's signal handlers nor prints anything. So a process polls where it can
+(`Patience`), and runs a call that blocks in a thread (`Patience.call`).
 """
 
 import contextlib
@@ -16,20 +15,20 @@ from mms_dist.errors import StoppedEarly
 
 _T = TypeVar("_T")
 FIRST_NOTICE_SECONDS = 10.0
-"""Of waiting, before a process says what it waits for; then after a minute, and every five minutes."""
+"""Time until a process first prints what it waits for; later notices come after a minute and every five minutes."""
 _NEXT_NOTICES, _EVERY = (6.0, 30.0), 30.0
-"""In units of the first."""
+"""In units of `FIRST_NOTICE_SECONDS`."""
 _POLL_SECONDS = 0.05
 
 
 class Notices:
-    """When to speak of one wait."""
+    """When to print a notice about one wait."""
 
     def __init__(self) -> None:
         self._next, self._further = FIRST_NOTICE_SECONDS, list(_NEXT_NOTICES)
 
     def are_due(self, waited_seconds: float) -> bool:
-        """Whether to speak now; the next time is later."""
+        """Whether to print a notice now; if so, schedule the next one."""
         if waited_seconds < self._next:
             return False
         while self._next <= waited_seconds:
@@ -39,7 +38,7 @@ class Notices:
 
 
 def tell(text: str) -> None:
-    """Say it on standard error, in one line; nobody may be listening any more."""
+    """Print one line on standard error; ignore errors if it is closed."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         print(text, file=sys.stderr, flush=True)
 
@@ -51,13 +50,13 @@ class Patience:
         """
         Args:
             who: this process, such as `rank 0 of 4`.
-            where: what the wait is for and at which address.
+            where: where it waits, with the address, and what to check.
         """
         self._who, self._where, self._stop_requested = who, where, stop_requested
         self._began, self._notices = time.monotonic(), Notices()
 
     def check(self, whom: Callable[[], str]) -> None:
-        """Called again and again while waiting; `whom` says who is missing, and is asked only when that is told.
+        """Call this repeatedly while waiting. `whom` returns who is missing; it is only called to print a notice.
 
         Raises:
             StoppedEarly: a stop was requested.
@@ -74,7 +73,7 @@ class Patience:
         time.sleep(seconds)
 
     def call(self, work: Callable[[], _T], *, longest_seconds: float, whom: Callable[[], str]) -> _T:
-        """Do `work`, which cannot be interrupted, in a thread; leave it behind if it takes too long.
+        """Run uninterruptible `work` in a thread, and abandon the thread if it takes too long.
 
         Raises:
             TimeoutError: it took longer than `longest_seconds`.
@@ -85,10 +84,10 @@ class Patience:
 
 
 def in_thread(work: Callable[[], _T], *, longest_seconds: float, check: Callable[[], None]) -> _T:
-    """Do `work`, which cannot be interrupted, in a thread; leave it behind if it takes too long.
+    """Run uninterruptible `work` in a thread, and abandon the thread if it takes too long.
 
     Args:
-        check: called again and again meanwhile; what it raises ends the wait.
+        check: called repeatedly meanwhile; if it raises, the wait ends.
 
     Raises:
         TimeoutError: it took longer than `longest_seconds`.
@@ -96,7 +95,7 @@ def in_thread(work: Callable[[], _T], *, longest_seconds: float, check: Callable
     """
     done, outcome = threading.Event(), dict[str, Any]()
 
-    def at_work() -> None:
+    def run() -> None:
         try:
             outcome["result"] = work()
         except BaseException as error:
@@ -104,7 +103,7 @@ def in_thread(work: Callable[[], _T], *, longest_seconds: float, check: Callable
         done.set()
 
     deadline = time.monotonic() + longest_seconds
-    threading.Thread(target=at_work, name="waiting", daemon=True).start()
+    threading.Thread(target=run, name="waiting", daemon=True).start()
     while not done.wait(_POLL_SECONDS):
         check()
         if time.monotonic() > deadline:

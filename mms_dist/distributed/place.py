@@ -1,4 +1,4 @@
-"""Where the launcher put this process, and where the processes meet."""
+"""This process's rank and world size, and the address of the rendezvous, as the launcher set them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from mms_dist.errors import CommError
 
 @dataclass(frozen=True)
 class Place:
-    """torchrun's, accelerate's and deepspeed's variables are the same."""
+    """A process's place in the run. torchrun, accelerate and deepspeed set the same variables."""
 
     rank: int = 0
     world: int = 1
@@ -20,9 +20,10 @@ class Place:
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> "Place":
-        """
+        """Read the launcher's environment variables.
+
         Raises:
-            ConfigError: the variables are not complete, or contradict each other.
+            ConfigError: the variables are incomplete or contradict each other.
         """
         check_launch_variables(environment)
         return cls(
@@ -39,29 +40,28 @@ class Place:
 
     @property
     def serves(self) -> bool:
-        """Whether this process keeps the key-value store through which all meet."""
+        """Whether this process serves the key-value store of the rendezvous."""
         return self.rank == 0 and not self.agent_has_store
 
     def keeper(self) -> str:
-        """Who keeps it."""
+        """Who serves the store."""
         return "the launcher on the first machine" if self.agent_has_store else "rank 0"
 
     def patience(self, stop_requested: Callable[[], bool]) -> Patience:
-        """For a wait before all have met."""
+        """A `Patience` for the waits of the rendezvous."""
         where = (
-            f"at {self.host}:{self.port}, where all ranks meet before training; see what they have printed, and "
-            "whether every machine was started with this address and port"
+            f"at the rendezvous {self.host}:{self.port}; check what they have printed, and whether every machine was "
+            "started with this address and port"
         )
         return Patience(self.name, where, stop_requested)
 
     def out_of_reach(self, error: Exception) -> CommError:
-        """What is wrong when the store fails, and what fixes it."""
-        reason = str(error).strip().split("\n")[0] or "it takes connections and does not answer"
+        """The error for a failure of the store."""
+        reason = str(error).strip().split("\n")[0] or "it accepts connections but does not answer"
         return CommError(
-            f"rank {self.rank} cannot serve or reach the meeting point of all ranks, {self.host}:{self.port} "
-            f"({reason})",
+            f"rank {self.rank} cannot serve or reach the rendezvous of all ranks at {self.host}:{self.port} ({reason})",
             fix=(
-                "see that rank 0 was started, that this machine reaches the first one by that name, and that "
-                "the port is free and open there, or choose another (--main_process_port, --master-port)"
+                "check that rank 0 was started, that this machine reaches the first one by that name, and that "
+                "the port is free and open there, or choose another port (--main_process_port, --master-port)"
             ),
         )

@@ -1,4 +1,4 @@
-"""Ranks that own a language together, and what a language is to its placement."""
+"""Rank groups that own a language together, and a language's work as the placement sees it."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 class RankGroup:
     """Ranks `first` … `first + size - 1`, which own a language together.
 
-    Blocks of a level are aligned: `first` is a multiple of the level's size, and the last block of a level ends where
-    the world does.
+    Groups of a level are aligned: `first` is a multiple of the level's size, and the last group of a level ends at the
+    end of the world.
     """
 
     first: int
@@ -20,7 +20,7 @@ class RankGroup:
 
     @property
     def lead(self) -> int:
-        """The rank that speaks for the owners: writes checkpoints, events and reports."""
+        """The rank that acts for all owners: it writes checkpoints, events and reports."""
         return self.first
 
     def __contains__(self, rank: int) -> bool:
@@ -31,8 +31,8 @@ class RankGroup:
 class Work:
     """An active language as the placement sees it.
 
-    `seconds` is the audio of one of its optimizer batches, its cost in a round; `most_owners` into how many shares
-    that can be cut, which is the number of its utterances.
+    `seconds` is the audio of one optimizer batch, which is its cost per round. `most_owners` is the number of shares
+    the batch can be split into: its number of utterances.
     """
 
     language: str
@@ -41,12 +41,12 @@ class Work:
 
 
 def levels(world: int) -> tuple[int, ...]:
-    """Sizes of blocks: the powers of two below the world, and the world. The last block of a level may be cut."""
+    """Group sizes: the powers of two below the world size, and the world size. A level's last group may be cut."""
     return (*(1 << bit for bit in range((world - 1).bit_length())), world)
 
 
 def even_levels(world: int) -> tuple[int, ...]:
-    """Sizes of blocks that are never cut: each divides the next, and the last is the world."""
+    """Group sizes without truncated groups: each size divides the next, and the last is the world size."""
     sizes, factor = [1], 2
     while sizes[-1] < world:
         rest = world // sizes[-1]

@@ -1,7 +1,7 @@
-"""Reaching the first rank's store: its name is looked up and its port tried until it answers.
+"""Wait for rank 0's store: resolve its host name, and try its port until it answers.
 
-torch's own client does both inside one call that cannot be interrupted, writes stack traces while it tries again, and
-waits without an end for a server that takes the connection and never answers.
+torch's own client does both in one call that cannot be interrupted, prints stack traces while it retries, and waits
+forever for a server that accepts the connection but never answers.
 """
 
 import socket
@@ -12,21 +12,21 @@ from mms_dist.distributed.patience import Patience
 from mms_dist.errors import ConfigError
 
 LOOK_UP_SECONDS = 8.0
-"""A name may appear a little after the machine that has it."""
+"""A host name may become resolvable a little after its machine has started."""
 _TRY_SECONDS, _PAUSE_SECONDS = 1.0, 0.2
 
 
 def wait_for_server(host: str, port: int, longest_seconds: float, patience: Patience, whom: Callable[[], str]) -> None:
-    """Wait until somebody takes connections at `host:port`.
+    """Wait until `host:port` accepts connections.
 
     Raises:
-        ConfigError: the name is not known.
-        TimeoutError: nobody does within the time; the message is the last problem.
+        ConfigError: the host name cannot be resolved.
+        TimeoutError: no connection within the time limit; the message is the last problem.
         StoppedEarly: a stop was requested.
     """
     deadline = time.monotonic() + longest_seconds
     addresses = _look_up(host, port, min(deadline, time.monotonic() + LOOK_UP_SECONDS), patience)
-    problem = "nobody answers"
+    problem = "no answer"
     while True:
         for family, kind, protocol, _, address in addresses:
             try:
@@ -56,9 +56,9 @@ def _look_up(host: str, port: int, deadline: float, patience: Patience) -> list[
             if time.monotonic() > deadline or isinstance(error, UnicodeError):
                 reason = getattr(error, "strerror", None) or "no answer"
                 raise ConfigError(
-                    f"MASTER_ADDR is {host!r}, and this machine finds no address of that name ({reason})",
+                    f"MASTER_ADDR is {host!r}, but this machine cannot resolve that name ({reason})",
                     fix=(
-                        "expected the name or IP address of the machine of rank 0 (accelerate: --main_process_ip, "
+                        "set it to the name or IP address of rank 0's machine (accelerate: --main_process_ip, "
                         "torchrun: --master-addr)"
                     ),
                 ) from error

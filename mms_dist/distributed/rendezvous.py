@@ -1,14 +1,15 @@
-"""How the processes of one start find each other in a store that earlier starts have left their words in.
+"""Let the processes of one start find each other in a store that still holds entries from earlier starts.
 
-A launcher keeps its key-value store over restarts, and what is in it from before must not be taken for new: a
-restarted gloo would try to reach peers that are dead. So every start has a name, under which all else is stored. It
-cannot be made of the count of restarts: with torchrun's c10d rendezvous the machine on which a process died counts a
-restart, and the others, which only follow, do not.
+A launcher keeps its key-value store across restarts. Old entries must not be mistaken for new ones: a restarted gloo
+would try to reach dead peers. So every start has an ID, and all its entries are stored under that ID. The ID cannot be
+the restart count: with torchrun's c10d rendezvous, the machine whose process died counts a restart, but the others do
+not.
 
-Rank 0 makes the name up. Every other rank says hello with a word that it makes up itself, and rank 0 answers every
-hello it finds, those of the dead as well; they are not there to read it. It has done when all ranks have said that they
-have joined, and says so: nobody goes on before, into calls that neither say whom they wait for nor can be interrupted.
-A start begins when all processes of the one before have ended, so nobody else answers.
+Rank 0 generates the start ID. Every other rank writes a hello with its own random token, and rank 0 answers every hello
+it finds, including those of dead processes, which no longer read the answer. When all ranks have joined, rank 0 marks
+the rendezvous as complete. No rank continues before that, because the calls that follow cannot be interrupted and do
+not say which rank they wait for. A start begins only after all processes of the previous one have ended, so no other
+process answers.
 """
 
 import json
@@ -22,9 +23,9 @@ from mms_dist.distributed.patience import Patience
 from mms_dist.errors import CommError, ConfigError, ExitCode, MmsDistError, PeerError, StoppedEarly
 
 LONGEST_START_SECONDS = 300.0
-"""Launchers start processes together; one may be later than another by the time to import torch from a slow disk."""
+"""Launchers start all processes together; some are late by the time it takes to import torch from a slow disk."""
 _POLL_SECONDS, _POLLS_A_SECOND = 0.05, 1000
-"""Every rank asks so often, and all together no oftener."""
+"""The poll interval of one rank, and the most polls per second of all ranks together."""
 _COUNT = "meeting/hellos"
 
 
@@ -45,15 +46,15 @@ def rendezvous(
     longest_seconds: float = LONGEST_START_SECONDS,
     patience: Patience | None = None,
 ) -> str:
-    """The name of this start, the same on all ranks and on those of no other start; all have come when it returns.
+    """Wait for all ranks, and return the ID of this start: the same on all its ranks, and unique to it.
 
     Raises:
-        CommError: not all ranks have come within `longest_seconds`; it says which.
-        ConfigError: ranks were started for worlds of different sizes, or two with the same number.
-        PeerError: another rank has found that, or was stopped.
-        StoppedEarly: a stop was requested here.
+        CommError: not all ranks arrived within `longest_seconds`; names the missing ones.
+        ConfigError: ranks were started with different world sizes, or two with the same rank.
+        PeerError: another rank found such an error, or was stopped.
+        StoppedEarly: a stop was requested on this rank.
     """
-    patience = patience or Patience(f"rank {rank} of {world}", "to meet before training")
+    patience = patience or Patience(f"rank {rank} of {world}", "at the rendezvous before training")
     rendezvous = _Rendezvous(store, rank, world, time.monotonic() + longest_seconds, patience)
     try:
         return rendezvous.receive() if rank == 0 else rendezvous.join()
@@ -70,7 +71,7 @@ class _Rendezvous:
         self._start: str | None = None
 
     def receive(self) -> str:
-        """Rank 0's part."""
+        """Run rank 0's part."""
         self._start = start = uuid4().hex
         seen, unanswered = 0, set[int]()
         joined = [_joined(start, rank) for rank in range(1, self._world)]
@@ -79,31 +80,31 @@ class _Rendezvous:
             unanswered.update(range(seen + 1, newest + 1))
             seen = newest
             for number in sorted(unanswered):
-                if self._store.check([_hello(number)]):  # whoever died between counting and saying has not said it
-                    word = self._store.get(_hello(number)).decode()
-                    self._store.set(_answer(word), f"{start} {self._world}")
+                if self._store.check([_hello(number)]):  # missing if its process died right after it was counted
+                    token = self._store.get(_hello(number)).decode()
+                    self._store.set(_answer(token), f"{start} {self._world}")
                     unanswered.discard(number)
             self._wait(self._missing)
         self._store.set(_complete(start), "")
         return start
 
     def join(self) -> str:
-        """Another rank's part."""
-        word = uuid4().hex
-        self._store.set(_hello(self._store.add(_COUNT, 1)), word)
-        while not self._store.check([_answer(word)]):
+        """Run the part of every rank but 0."""
+        token = uuid4().hex
+        self._store.set(_hello(self._store.add(_COUNT, 1)), token)
+        while not self._store.check([_answer(token)]):
             self._wait(lambda: [0])
-        start, world = self._store.get(_answer(word)).decode().split(" ")
+        start, world = self._store.get(_answer(token)).decode().split(" ")
         self._start = start
         if int(world) != self._world:
             raise ConfigError(
-                f"rank {self._rank} was started with WORLD_SIZE {self._world}, and rank 0 with WORLD_SIZE {world}",
+                f"rank {self._rank} was started with WORLD_SIZE {self._world}, but rank 0 with WORLD_SIZE {world}",
                 fix="start all machines with the same number of processes",
             )
         if self._store.add(_joined(start, self._rank), 1) > 1:
             raise ConfigError(
                 f"two processes were started with RANK {self._rank} of {self._world}",
-                fix="give every process a RANK of its own (on every machine another --machine_rank or --node-rank)",
+                fix="give every process its own RANK (on each machine a different --machine_rank or --node-rank)",
             )
         while not self._store.check([_complete(start)]):
             self._wait(self._missing)
@@ -111,40 +112,45 @@ class _Rendezvous:
         return start
 
     def leave(self, error: ConfigError | StoppedEarly) -> None:
-        """Tell those that have come why this one goes; without a store there is nobody to tell."""
+        """Tell the ranks that have joined why this one leaves, unless the store is gone."""
         if self._start is not None:
-            why = {"rank": self._rank, "why": str(error), "exit_code": error.exit_code}
+            report = {
+                "rank": self._rank,
+                "found": getattr(error, "found", str(error)),
+                "fix": getattr(error, "fix", None),
+                "exit_code": error.exit_code,
+            }
             try:
-                self._store.set(_failed(self._start), json.dumps(why))
+                self._store.set(_failed(self._start), json.dumps(report))
             except RuntimeError:
                 return
 
     def _wait(self, missing: Callable[[], list[int]]) -> None:
         self._look_for_failures()
         if time.monotonic() > self._deadline:
-            raise self._nobody_came(missing())
+            raise self._timed_out(missing())
         self._patience.pause(lambda: name_ranks(missing()) if missing() else "rank 0", self._pause_seconds)
 
     def _look_for_failures(self) -> None:
         if self._start is not None and self._store.check([_failed(self._start)]):
-            left = json.loads(self._store.get(_failed(self._start)))
-            verb = "was stopped" if left["exit_code"] == ExitCode.PREEMPTED else "could not start"
-            raise PeerError(f"rank {left['rank']} {verb}: {left['why']}", left["exit_code"])
+            report = json.loads(self._store.get(_failed(self._start)))
+            verb = "was stopped" if report["exit_code"] == ExitCode.PREEMPTED else "could not start"
+            raise PeerError(f"rank {report['rank']} {verb}: {report['found']}", report["exit_code"], report["fix"])
 
     def _missing(self) -> list[int]:
-        assert self._start is not None, "a start has a name before ranks join it"
+        assert self._start is not None, "a start has an ID before ranks join it"
         return [rank for rank in range(1, self._world) if not self._store.check([_joined(self._start, rank)])]
 
-    def _nobody_came(self, missing: list[int]) -> MmsDistError:
+    def _timed_out(self, missing: list[int]) -> MmsDistError:
         if self._rank == 0 or missing != [0]:
             ranks = ", ".join(map(str, missing))
             return CommError(
-                f"rank {self._rank} of {self._world} waited for ranks {ranks}, which did not come",
-                fix="look at what they have printed, and whether all machines started their share of the processes",
+                f"rank {self._rank} of {self._world} waited for ranks {ranks}, which did not arrive",
+                fix="check what they have printed, and whether every machine started its processes",
             )
         return CommError(
             f"rank {self._rank} of {self._world} waited for rank 0, which did not answer",
-            fix="look at what that has printed, and whether the first machine was started",
+            fix="check what rank 0 has printed, and whether the first machine was started",
         )
 
 
@@ -152,8 +158,8 @@ def _hello(number: int) -> str:
     return f"meeting/hello/{number}"
 
 
-def _answer(word: str) -> str:
-    return f"meeting/answer/{word}"
+def _answer(token: str) -> str:
+    return f"meeting/answer/{token}"
 
 
 def _joined(start: str, rank: int) -> str:

@@ -1,4 +1,4 @@
-"""Says on what a start has been for long: for whom it waits inside of a collective, or what it loads or reads."""
+"""Print what a slow start is doing: which ranks it waits for in a collective, or what it is loading or reading."""
 
 import contextlib
 import threading
@@ -19,7 +19,7 @@ class StartNotices:
         """
         Args:
             who: this process, such as `rank 0 of 4`.
-            whom: the ranks that others wait for, and where they are; asked only when that is told.
+            whom: returns the ranks that the others wait for, and what they are doing; only called to print a notice.
         """
         self._who, self._main, self._whom = who, main, whom
         self._ended = threading.Event()
@@ -52,6 +52,6 @@ class StartNotices:
             return
         whom = "the others"
         if self._whom is not None:
-            with contextlib.suppress(RuntimeError, OSError):  # a store that is gone is found by the watchdog
+            with contextlib.suppress(RuntimeError, OSError):  # the watchdog finds out if the store is gone
                 whom = self._whom()
         tell(f"{self._who} has waited {seconds:.0f} s for {whom}: {waiting_for}")

@@ -1,4 +1,4 @@
-"""From logits to transcripts, error rates and the table that shows them."""
+"""Turn logits into transcripts, error rates and a results table."""
 
 from mms_dist.evaluation.decode import greedy
 from mms_dist.evaluation.metrics import Edits, Scores, score

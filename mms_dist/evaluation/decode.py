@@ -11,18 +11,18 @@ from shards.vocabulary import Vocabulary
 
 
 def greedy(ids_BT: np.ndarray, frames_B: np.ndarray, vocabularies: Vocabulary | Sequence[Vocabulary]) -> list[str]:
-    """The best path of every utterance as text.
+    """Decode the best path of every utterance to text.
 
-    The most probable label of each frame, repeats collapsed, then blanks dropped (Graves et al. 2006,
+    Take the most probable label of each frame, collapse repeats, then drop blanks (Graves et al. 2006,
     "Connectionist Temporal Classification", section 3.2, best path decoding).
 
     Args:
-        ids_BT: int, the argmax over labels of every frame; frames behind `frames_B` are padding.
-        frames_B: int, the frames of each utterance.
+        ids_BT: int, the argmax over labels of every frame; frames from `frames_B` on are padding.
+        frames_B: int, number of frames of each utterance.
         vocabularies: one for the whole batch, or one per utterance.
 
     Returns:
-        B transcripts; a path of blanks is the empty string.
+        B transcripts; a path of only blanks is the empty string.
     """
     rows = len(ids_BT)
     if isinstance(vocabularies, Vocabulary):

@@ -2,7 +2,7 @@
 
 Both are micro-averages over the corpus, as papers report them: all edits divided by the total length of all
 references, so a long utterance weighs more than a short one. Spaces between words are characters of the CER.
-Rates are fractions (0.25, not 25) and pass 1 when a hypothesis is much longer than its reference.
+Rates are fractions (0.25, not 25). They exceed 1 when a hypothesis is much longer than its reference.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Edits:
-    """What turns the references into the hypotheses, counted over the corpus."""
+    """The edits that turn the references into the hypotheses, counted over the corpus."""
 
     substitutions: int
     insertions: int
@@ -36,7 +36,8 @@ class Edits:
 class Scores:
     """Error rates of one language on one set of utterances.
 
-    `cer_low` and `cer_high` bound the CER's 95 % confidence interval, by resampling utterances; those of the WER alike.
+    `cer_low` and `cer_high` bound the CER's 95 % confidence interval, estimated by resampling utterances; likewise for
+    the WER.
     """
 
     cer: float
@@ -63,24 +64,25 @@ def score(references: Sequence[str], hypotheses: Sequence[str], *, seed: int = 0
 
     Args:
         references: transcripts, already normalised like the training text.
-        hypotheses: what was decoded, in the same order.
-        seed: of the bootstrap for the confidence interval (Bisani and Ney 2004, "Bootstrap estimates for
+        hypotheses: the decoded transcripts, in the same order.
+        seed: random seed of the bootstrap for the confidence interval (Bisani and Ney 2004, "Bootstrap estimates for
             confidence intervals in ASR performance evaluation").
 
     Raises:
-        DataError: there is no reference, or one is empty: no error rate is defined for it.
+        DataError: there is no reference, or one is empty and so has no error rate.
     """
     assert len(references) == len(hypotheses), (len(references), len(hypotheses))
     if not references:
-        raise DataError("found no utterance to score", fix="expected at least one with a transcript in this split")
+        raise DataError(
+            "found no utterance to score, expected at least one with a transcript in this split",
+            fix="score another split, or add transcripts and build the shards again",
+        )
     empty = [number for number, reference in enumerate(references) if not reference.strip()]
     if empty:
         raise DataError(
-            f"reference {empty[0]} (of {len(references)}",
-            fix=(
-                f"{len(empty)} in all) is empty, and no error rate is defined for it; leave such utterances out when "
-                "building the shards (mms-dist shards build drops them)"
-            ),
+            f"reference {empty[0]} of {len(references)} is empty ({len(empty)} are empty in total), so its error rate "
+            "is undefined",
+            fix="build the shards again without such utterances (mms-dist shards build drops them)",
         )
     characters = jiwer.process_characters(list(references), list(hypotheses))
     words = jiwer.process_words(list(references), list(hypotheses))
@@ -106,7 +108,7 @@ def _edits(output: Any) -> Edits:
 
 
 def _interval(output: Any, seed: int) -> tuple[float, float]:
-    """A rate's confidence interval: percentiles of the rate of resampled corpora."""
+    """A rate's confidence interval: percentiles of the rate over resampled corpora."""
     length_N = np.array([len(reference) for reference in output.references])
     edits_N = np.array([_utterance_edits(alignment) for alignment in output.alignments])
     count = len(length_N)

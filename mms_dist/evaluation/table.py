@@ -1,4 +1,4 @@
-"""Error rates of many languages as a table for people and as plain values for programs."""
+"""Error rates of many languages, as a table for people and as plain values for programs."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,10 +13,10 @@ from mms_dist.evaluation.metrics import Scores
 def evaluation_table(
     scores: Mapping[str, Scores], *, title: str = "Evaluation", marks: Mapping[str, str] | None = None
 ) -> Table:
-    """One line per language, best first, and the mean over languages below when there are several.
+    """Make a table with one row per language, best first; with several languages, the last row is their mean.
 
-    `marks` are words beside the names of languages with which something is wrong. The intervals are 95 % bootstrap
-    intervals; S/I/D are characters substituted, inserted and deleted.
+    `marks` maps languages with a problem to a note shown beside their name. The intervals are 95 % bootstrap
+    intervals; S/I/D are substituted, inserted and deleted characters.
     """
     table = Table(
         title=Text(title, "table.title"),
@@ -49,9 +49,9 @@ def evaluation_table(
 
 
 def evaluation_json(scores: Mapping[str, Scores]) -> dict[str, Any]:
-    """The same as plain values: `{"languages": {code: {...}}, "mean": {"cer", "wer"}}`.
+    """The same results as plain values: `{"languages": {code: {...}}, "mean": {"cer", "wer"}}`.
 
-    `mean` is the unweighted mean over languages, so that a language with much test data does not hide the others.
+    `mean` is the unweighted mean over languages, so that a language with a lot of test data does not dominate.
     """
     return {
         "languages": {language: each.as_dict() for language, each in sorted(scores.items())},

@@ -1,1 +1,1 @@
-"""A run and what it needs, looked at from outside: before it starts, while it goes on, and after."""
+"""Inspect a run from outside: before it starts, while it runs, and after it ends."""

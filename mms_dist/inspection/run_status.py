@@ -1,4 +1,4 @@
-"""Where a run stands, from its folder alone: for whoever looks in while it goes on, waits to go on, or is over."""
+"""The status of a run, read from its folder only: while it runs, while it waits for a restart, or after it ends."""
 
 import os
 import socket
@@ -22,12 +22,12 @@ from mms_dist.training.attempts import STATUS_NAME, RunState, Status, read_statu
 KILLED, UNKNOWN, NOT_BEGUN = "killed", "unknown", "not begun"
 LOGS = "logs"
 QUIET_SECONDS, QUIET_ROUNDS = 300.0, 5
-"""A run of which nothing is heard for so long, and for so many of its longest rounds, may be gone."""
+"""A run that wrote nothing for this long, and for this many of its longest rounds, may be dead."""
 
 
 @dataclass(frozen=True)
 class RunStatus:
-    """A run at one moment. Times and counts are None where the run's files do not tell them."""
+    """A run at one point in time. Times and counts are None if the run's files do not have them."""
 
     directory: Path
     status: Status | None
@@ -36,13 +36,13 @@ class RunStatus:
     config: Config | None
     now: datetime
     alive: bool | None
-    """Whether the attempt's process is there; None if it was started on another machine, or has ended."""
+    """Whether the attempt's process exists; None if it was started on another machine, or has ended."""
     begun: bool = True
-    """Whether there is anything of the run yet; one that has not begun waits for whoever is to start it."""
+    """Whether the run has written anything yet; a run that has not begun waits to be started."""
 
     @property
     def languages(self) -> list[LanguageHistory]:
-        """By code."""
+        """The languages, sorted by code."""
         return [self.history.languages[code] for code in sorted(self.history.languages)]
 
     @property
@@ -51,7 +51,7 @@ class RunStatus:
 
     @property
     def state(self) -> str:
-        """The state of `RUN/status.json`; `killed` if it says running, and its process is gone."""
+        """The state of `RUN/status.json`; `killed` if it says running but its process is gone."""
         if not self.begun:
             return NOT_BEGUN
         if self.status is None:
@@ -60,22 +60,22 @@ class RunStatus:
 
     @property
     def round(self) -> int:
-        """The last one that is known of."""
+        """The last known round."""
         return max(self.history.round, self.pace.round if self.pace else 0, (self.status and self.status.round) or 0)
 
     @property
     def steps(self) -> int | None:
-        """Taken by all languages together."""
+        """Steps taken by all languages together."""
         if self.status is None or self.status.steps_at_start is None:
             return None
         if self.status.ended and self.status.steps is not None:
             return self.status.steps
-        # Rounds are written every few seconds and events at once, so either may be ahead.
-        return max(self.status.steps_at_start + (self.pace.steps if self.pace else 0), self._told_steps)
+        # Rounds are written every few seconds and events immediately, so either may be ahead.
+        return max(self.status.steps_at_start + (self.pace.steps if self.pace else 0), self._event_steps)
 
     @property
     def remaining_steps(self) -> int | None:
-        """Of all languages together, if none stops early."""
+        """Steps that all languages together still have to take if none stops early."""
         left = 0
         for language in self._own_languages:
             if language.state in (TRAINING, WAITING):
@@ -83,23 +83,23 @@ class RunStatus:
                 if steps is None:
                     return None
                 left += max(0, steps - language.step)
-        # Events tell of a language now and then; what it did since is in the run's own count.
-        since = 0 if self.steps is None else max(0, self.steps - self._told_steps)
+        # A language writes events only from time to time; the run's own count includes its steps since then.
+        since = 0 if self.steps is None else max(0, self.steps - self._event_steps)
         return max(0, left - since)
 
     @property
     def _own_languages(self) -> list[LanguageHistory]:
-        """Without those that were copied in from another run, and never at work in this one."""
+        """The languages, without those that were copied from another run and never trained in this one."""
         return [each for each in self.languages if each.steps or not each.step]
 
     @property
-    def _told_steps(self) -> int:
-        """What the events tell of `steps`."""
+    def _event_steps(self) -> int:
+        """Steps of all languages together according to the events."""
         return sum(language.step for language in self._own_languages)
 
     @property
     def fraction(self) -> float | None:
-        """Of all steps, those that are taken; of a language in quarantine the rest is not going to be."""
+        """Fraction of all steps taken. Steps that a quarantined language will not take count as not taken."""
         steps, left = self.steps, self.remaining_steps
         if steps is None or left is None:
             return None
@@ -108,7 +108,7 @@ class RunStatus:
 
     @property
     def eta_seconds(self) -> float | None:
-        """Until the end, at the pace of the last minute; None for a run that is not going on."""
+        """Seconds until the end, at the pace of the last minute; None for a run that is not running."""
         left, pace = self.remaining_steps, self.pace
         if self.state != RunState.RUNNING or left is None or pace is None or not pace.steps_per_second:
             return None
@@ -116,46 +116,46 @@ class RunStatus:
 
     @property
     def silent_seconds(self) -> float | None:
-        """Since the run last wrote something: a round, an event or its status."""
-        told = [self.history.last, self.pace.last if self.pace else None]
-        told += [_moment(self.status.started), _moment(self.status.ended)] if self.status else []
-        known = [moment for moment in told if moment is not None]
+        """Seconds since the run last wrote something: a round, an event or its status."""
+        times = [self.history.last, self.pace.last if self.pace else None]
+        times += [_time(self.status.started), _time(self.status.ended)] if self.status else []
+        known = [time for time in times if time is not None]
         return max(0.0, (self.now - max(known)).total_seconds()) if known else None
 
     @property
     def is_quiet(self) -> bool:
-        """Whether it should be going on, and nothing is heard of it."""
+        """Whether the run should be running but has written nothing for a long time."""
         longest = self.pace.longest_round_seconds if self.pace else 0.0
         limit = max(QUIET_SECONDS, QUIET_ROUNDS * longest)
         return self.state == RunState.RUNNING and self.silent_seconds is not None and self.silent_seconds > limit
 
     @property
     def checkpoint_seconds(self) -> float | None:
-        """The age of the newest checkpoint of any language."""
+        """Age of the newest checkpoint of any language."""
         return min(self._checkpoint_ages(self.languages), default=None)
 
     @property
     def at_risk_seconds(self) -> float | None:
-        """The age of the oldest last checkpoint of a language at work: what kill -9 now would cost it."""
+        """Age of the oldest last checkpoint among languages in training: the most a kill -9 could lose now."""
         if self.state != RunState.RUNNING:
             return None
         return max(self._checkpoint_ages(each for each in self.languages if each.state == TRAINING), default=None)
 
     @property
     def logs(self) -> Path | None:
-        """The folder of what the processes printed, if they were told to print there."""
+        """The folder with the output of the processes, if they write their output there."""
         folder = self.directory / LOGS
         return folder if folder.is_dir() else None
 
     def count(self, state: str) -> int:
-        """How many languages are in `state`."""
+        """Number of languages in `state`."""
         return sum(language.state == state for language in self.languages)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values: what `mms-dist report --json` tells of the languages, and the run around them."""
-        pace, told = self.pace, as_json(self.summary, self.history)
-        languages = told.pop("languages")
-        return told | {
+        """Return plain values: what `mms-dist report --json` prints, plus the status of the run."""
+        pace, report = self.pace, as_json(self.summary, self.history)
+        languages = report.pop("languages")
+        return report | {
             "state": self.state,
             "restart": self.status.restart if self.status else None,
             "reason": self.status.reason if self.status else None,
@@ -188,22 +188,22 @@ class RunStatus:
 def read_standing(
     run_directory: str | os.PathLike[str], *, awaited: bool = False, now: datetime | None = None
 ) -> RunStatus:
-    """Look at a run's folder; nothing is written or locked there.
+    """Read the status of a run from its folder, without writing or locking anything.
 
     Args:
-        awaited: someone is to start a run there, so that a folder without one is a run that has not begun.
+        awaited: a run is expected to start there, so a folder without one is a run that has not begun.
 
     Raises:
-        MmsDistError: the folder is no run, or one of its files says something else than it should.
+        MmsDistError: the folder is not a run, or one of its files has unexpected content.
     """
     directory = Path(run_directory)
     status = read_status(directory)
     begun = not awaited or any((directory / name).exists() for name in (STATUS_NAME, "events.jsonl", "adapters"))
     if not begun or (status is not None and not (directory / "events.jsonl").exists()):
-        history = History()  # it has begun, or failed, before it came to its languages
+        history = History()  # the run started, or failed, before it reached its languages
     else:
         _, history = read_run(directory)
-    pace = read_pace(directory, since=_moment(status.started) if status else None)
+    pace = read_pace(directory, since=_time(status.started) if status else None)
     return RunStatus(
         directory=directory,
         status=status,
@@ -217,7 +217,7 @@ def read_standing(
 
 
 def _config(directory: Path) -> Config | None:
-    """What the run was last started with, if that can still be read; damage there hides nothing but the time left."""
+    """Load the configuration of the last start, if it is readable. Without it, only the time left may be unknown."""
     try:
         return load_config(directory / "config.yaml")
     except ConfigError:
@@ -229,16 +229,16 @@ def _is_alive(status: Status | None) -> bool | None:
         return None
     try:
         process = psutil.Process(status.pid)
-        # The number may be another process's by now.
-        is_it = process.create_time() <= datetime.fromisoformat(status.started).timestamp() + 1
-        return is_it and process.status() != psutil.STATUS_ZOMBIE
+        # Another process may have the same id by now.
+        is_same = process.create_time() <= datetime.fromisoformat(status.started).timestamp() + 1
+        return is_same and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
-    except (psutil.Error, ValueError, OverflowError):  # it is another user's, or its number is none
+    except (psutil.Error, ValueError, OverflowError):  # the process belongs to another user, or its id is invalid
         return None
 
 
-def _moment(text: str | None) -> datetime | None:
+def _time(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 

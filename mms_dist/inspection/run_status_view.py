@@ -1,4 +1,4 @@
-"""Where a run stands, on one screen."""
+"""Print the status of a run on one screen."""
 
 import shlex
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from mms_dist.monitor.history import FINISHED, QUARANTINED, STATES, TRAINING, Ga
 from mms_dist.monitor.summary import languages_table, troubles
 from mms_dist.training.attempts import RunState
 
-MOST_LANGUAGES = 20  # with a line each; `mms-dist report` has all of them
+MOST_LANGUAGES = 20  # up to this many get their own line; `mms-dist report` has all of them
 NAME_WIDTH, BAR_WIDTH = 12, 30
 STYLES = {
     RunState.RUNNING: "bold cyan",
@@ -24,17 +24,17 @@ STYLES = {
     RunState.FAILED: "bold red",
 }
 MEANING = {
-    RunState.INCOMPLETE: "it has ended, and some languages need manual action: fix them before you start it again",
-    RunState.PREEMPTED: "stopped on a signal with every language saved; the same command goes on",
-    KILLED: "its process is gone without a word; the same command goes on from the last checkpoints",
-    RunState.STALLED: "restarts make no progress: no other is tried",
-    UNKNOWN: "going on, or killed: there is no status.json",
+    RunState.INCOMPLETE: "some languages need manual action: fix them before you start the run again",
+    RunState.PREEMPTED: "stopped by a signal with every language saved; run the same command to resume",
+    KILLED: "the process is gone, no error recorded; run the same command to resume from the last checkpoints",
+    RunState.STALLED: "restarts made no progress, so automatic restarts have stopped",
+    UNKNOWN: "running or killed: there is no status.json",
 }
 
 
 def show(run_status: RunStatus, console: Console, *, also: Sequence[tuple[str, str]] = ()) -> None:
-    """Print it, with lines of name and text from whoever knows where it is at work and prints."""
-    more = [_more(run_status)] if run_status.begun else []  # which would have nothing to show
+    """Print the status of a run; `also` are more lines, as (name, text), such as the job and its logs."""
+    more = [_more(run_status)] if run_status.begun else []  # before that, there is nothing to show
     for name, text in [*_lines(run_status), *(also or _logs(run_status)), *more]:
         line = Text.assemble((f"{name:<{NAME_WIDTH}}", "bright_black"), text)
         console.print(line, soft_wrap=True, highlight=False)
@@ -74,18 +74,17 @@ def _state(run_status: RunStatus) -> Text:
     status, state = run_status.status, run_status.state
     text = Text.assemble((state, STYLES.get(state, "bold yellow")))
     if status is not None:
-        many = f"{status.processes:,} process{'es' if status.processes > 1 else ''}"
-        text.append(
-            f", {many}, rank 0 on {status.host}, process {status.pid}" if state == RunState.RUNNING else f", {many}"
-        )
+        processes = f", {status.processes:,} process{'es' if status.processes > 1 else ''}"
+        where = f", rank 0 on {status.host}, process {status.pid}" if state == RunState.RUNNING else ""
+        text.append(processes + where)
     if run_status.silent_seconds is not None:
-        text.append(f"; last heard of {age(run_status.silent_seconds)} ago")
+        text.append(f"; last activity {age(run_status.silent_seconds)} ago")
     if state == RunState.FAILED and status is not None:
-        text.append("; the same command may do better" if status.restart else "; fix it before starting again")
+        text.append("; the same command may succeed" if status.restart else "; fix the error before starting again")
     if state in MEANING:
         text.append(f"; {MEANING[state]}")
     if run_status.is_quiet:
-        text.append("; that is long: it hangs, or was killed with its machine", "bold yellow")
+        text.append("; it may hang, or have died with its machine", "bold yellow")
     if status is not None and status.reason:
         text.append(f"\n{'':<{NAME_WIDTH}}{status.reason}", "red")
     return text
@@ -106,7 +105,7 @@ def _progress(run_status: RunStatus) -> Text:
         text.append_text(bar(run_status.fraction, BAR_WIDTH, "magenta")).append(f" {100 * run_status.fraction:.0f} %  ")
     text.append(f"round {run_status.round:,}")
     if run_status.steps is not None:
-        text.append(f", {run_status.steps:,} steps of all languages together")
+        text.append(f", {run_status.steps:,} steps over all languages")
     if run_status.eta_seconds is not None:
         end = (run_status.now + timedelta(seconds=run_status.eta_seconds)).astimezone()
         text.append(f"; {duration(run_status.eta_seconds)} left, until {end:%a %d %b %H:%M %Z}", "bold")
@@ -126,11 +125,11 @@ def _checkpoint(run_status: RunStatus) -> str:
     newest, oldest = run_status.checkpoint_seconds, run_status.at_risk_seconds
     assert newest is not None
     line = f"{age(newest)} ago"
-    return line if oldest is None else f"{line}; a language in training would lose {age(oldest)} at most"
+    return line if oldest is None else f"{line}; if killed now, a language would lose at most {age(oldest)}"
 
 
 def _restarts(run_status: RunStatus) -> str:
     status = run_status.status
     assert status is not None
-    line = f"{status.attempt - 1:,} by themselves since the last start by hand"
-    return f"{line}, the last {status.stalled:,} without a step more" if status.stalled else line
+    line = f"{status.attempt - 1:,} automatic since the last manual start"
+    return f"{line}, the last {status.stalled:,} without progress" if status.stalled else line

@@ -1,7 +1,7 @@
-"""The bank: one row of parameters and one of gradient for every slot.
+"""The adapter bank: one row of parameters and one row of gradients per slot.
 
-Rows are as long as the longest language of the run needs; a shorter language leaves its tail zero, and as
-nothing ever reads or writes a tail, it stays zero. Memory is that of `slots` rows, however many languages wait.
+All rows have the length that the largest language of the run needs. A smaller language leaves the tail of its row zero,
+and it stays zero because nothing reads or writes it. Memory is that of `slots` rows, however many languages are queued.
 
 Legend: S slots, R row length, U languages of a batch.
 """
@@ -16,7 +16,7 @@ from mms_dist.model.layout import RowLayout
 
 
 class AdapterBank:
-    """Rows [S, R] of adapter parameters and gradients [S, R] that backward passes add to."""
+    """Adapter parameters [S, R], and their gradients [S, R], which backward passes add to."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class AdapterBank:
         return self.rows.shape[0]
 
     def load(self, slot: int, tensors: dict[str, Tensor]) -> None:
-        """Put a language's tensors (Hugging Face's names) into a scrubbed slot."""
+        """Load a language's tensors (with Hugging Face's names) into a slot, after scrubbing it."""
         row = self.layout.to_row(tensors)
         assert row.numel() == self.layout.row_size(tensors["lm_head.bias"].numel()), "an adapter of another shape"
         self.scrub(slot)
@@ -46,32 +46,32 @@ class AdapterBank:
         self.vocabulary_sizes[slot] = tensors["lm_head.bias"].numel()
 
     def tensors(self, slot: int) -> dict[str, Tensor]:
-        """Copies of a slot's tensors under Hugging Face's names, on the CPU."""
+        """Copy a slot's tensors to the CPU, under Hugging Face's names."""
         return self.layout.from_row(transfer.to_host(self.row(slot)))
 
     def row(self, slot: int) -> Tensor:
-        """View of the parameters of the language in `slot`, [its own row length]."""
+        """A view of the parameters of the language in `slot`, [its own row length]."""
         return self.rows.detach()[slot, : self.row_size(slot)]
 
     def row_size(self, slot: int) -> int:
         return self.layout.row_size(self.vocabulary_sizes[slot])
 
     def scrub(self, slot: int) -> None:
-        """Leave nothing of the language that had the slot."""
+        """Erase everything of the language that had the slot."""
         self.rows.detach()[slot].zero_()
         self.grads[slot].zero_()
         self.vocabulary_sizes[slot] = 0
 
     def gather(self, slots_U: Tensor, start: int, end: int, *, in_strips: bool = False) -> Tensor:
-        """These columns of the rows of a pass's languages, [U, end - start]; their gradients are added to `grads` in
-        the backward pass, as by `add_to_slots`."""
+        """Gather columns `start` to `end` of the rows of a pass's languages, [U, end - start]. The backward pass adds
+        their gradients to `grads` with `add_to_slots`."""
         return _GatherRows.apply(self.rows, self.grads[:, start:end], slots_U, start, end, in_strips)
 
 
 def add_to_slots(sums_SR: Tensor, slots_U: Tensor, rows_UR: Tensor, *, in_strips: bool) -> None:
-    """Add each row to that of its slot, one after the other where slots repeat, which is said by `in_strips`.
+    """Add each row to the row of its slot. With `in_strips`, slots may repeat, and rows are added one after the other.
 
-    A CPU does so anyway. A GPU would add the rows of one slot in any order, so there it is asked for one at a time: a
+    A CPU always adds in order. A GPU adds the rows of one slot in any order, so there each row is a separate call; a
     pass has few strips.
     """
     if not in_strips or sums_SR.device.type == "cpu":
@@ -82,9 +82,9 @@ def add_to_slots(sums_SR: Tensor, slots_U: Tensor, rows_UR: Tensor, *, in_strips
 
 
 class _GatherRows(torch.autograd.Function):
-    """Row selection whose backward pass adds into the bank, never allocating a second bank.
+    """Row selection whose backward pass adds into the bank, without allocating a second bank.
 
-    Gradients of different languages meet in no sum, so a NaN in one stays in its row.
+    Gradients of different languages are never summed together, so a NaN in one language stays in its row.
     """
 
     @staticmethod

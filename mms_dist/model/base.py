@@ -1,4 +1,4 @@
-"""The frozen base: any Wav2Vec2/MMS checkpoint with stable layer norm, without head or adapters.
+"""The frozen base: any Wav2Vec2 or MMS checkpoint with stable layer norm, without head or adapters.
 
 Legend: B utterances, N audio samples, T frames (20 ms), C front-end channels, H hidden size.
 """
@@ -29,27 +29,27 @@ from shards.schema import FRONT_END
 
 SHIPPED_BASE = "tiny-mms"
 MERGED = "encoder.pos_conv_embed.conv.weight"
-"""Of its norm and direction: not a number where a direction is all zeros."""
+"""The weight merged from its norm and direction. It is NaN where a direction is all zeros."""
 _IDENTITY_VALUES = 64
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
-_EXPECTED_BASE = f"expected a folder with config.json and weights, a Hub repository as owner/name, or {SHIPPED_BASE}"
+_EXPECTED_BASE = f"give a folder with config.json and weights, a Hub repository as owner/name, or {SHIPPED_BASE}"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
 
 
 def resolve_base(name_or_path: str) -> str:
-    """The folder of the shipped base for `tiny-mms`, anything else as it is."""
+    """Return the shipped base's folder for `tiny-mms`, and any other name unchanged."""
     if name_or_path == SHIPPED_BASE:
         return str(Path(__file__).resolve().parent.parent / "tiny_mms")
     return name_or_path
 
 
 Gather = Callable[[Tensor], contextlib.AbstractContextManager[Any]]
-"""Makes a weight that is spread over the ranks whole while it is entered; a collective of all ranks."""
+"""Makes a context in which a sharded weight is whole; entering it is a collective of all ranks."""
 
 
 @dataclass(frozen=True)
 class Sharding:
-    """What a base knows of its layers' weights once no rank holds them whole: their name and number from before."""
+    """The base's weights hash and parameter count, recorded before sharding, and how to gather a sharded weight."""
 
     weights_hash: str
     parameters: int
@@ -58,7 +58,7 @@ class Sharding:
 
 @dataclass(frozen=True)
 class FrozenBase:
-    """A `Wav2Vec2Model` whose weights never change and for which no gradient is ever computed."""
+    """A `Wav2Vec2Model` whose weights never change and never get gradients."""
 
     module: nn.Module
     config: Any
@@ -71,13 +71,13 @@ class FrozenBase:
 
     @classmethod
     def load(cls, name_or_path: str, *, dtype: torch.dtype, device: torch.device | str = "cpu") -> "FrozenBase":
-        """Load a checkpoint from a folder or the Hub, in `dtype`, and settle how a GPU computes with it.
+        """Load a checkpoint from a folder or the Hub, in `dtype`, and set the GPU's arithmetic.
 
-        A head, adapters or a quantizer in the checkpoint are left aside: every language brings its own.
+        A head, adapters or a quantizer in the checkpoint are ignored: every language has its own.
 
         Raises:
-            BaseModelError: nothing loadable there, weights are missing or not finite, or the encoder has no stable
-                layer norm (Hugging Face's other encoder has no place for adapters and would train the head alone).
+            BaseModelError: the checkpoint cannot be loaded, weights are missing or not finite, or the encoder has no
+                stable layer norm (Hugging Face's other encoder has no adapters, so only the head would be trained).
         """
         set_cuda_arithmetic()
         path = resolve_base(name_or_path)
@@ -86,7 +86,7 @@ class FrozenBase:
         module: Any
         module, has_mask_embedding = load_encoder(path, config, dtype, name=f"model.base {name_or_path!r}")
         if not has_mask_embedding:
-            del module.masked_spec_embed  # made up at random by the library; masking with zeros can be repeated
+            del module.masked_spec_embed  # initialised at random by the library; masking with zeros is reproducible
         _merge_weight_norm(module)
         check_finite({MERGED: module.encoder.pos_conv_embed.conv.weight}, {}, path)
         module.encoder.layers = nn.ModuleList(FrozenLayer(layer) for layer in module.encoder.layers)
@@ -95,7 +95,7 @@ class FrozenBase:
 
     @classmethod
     def of(cls, module: Any, config: Any, path: str) -> "FrozenBase":
-        """Of a frozen encoder, with the convolutions that its device is best at."""
+        """Wrap a frozen encoder, with the convolutions that are fastest on its device."""
         front_end, position = module.feature_extractor, module.encoder.pos_conv_embed
         if next(module.parameters()).device.type == "cpu":
             return cls(module, config, path, StridedFrontEnd(front_end), position)
@@ -111,7 +111,7 @@ class FrozenBase:
 
     @property
     def feature_channels(self) -> int:
-        """Of the front end's output."""
+        """Channels of the front end's output."""
         return int(self.config.conv_dim[-1])
 
     @property
@@ -124,7 +124,7 @@ class FrozenBase:
 
     @torch.no_grad()
     def features(self, audio_BN: Tensor) -> Tensor:
-        """The convolutional front end: normalised audio [B, N] to features [B, T, C]."""
+        """Run the convolutional front end: normalised audio [B, N] to features [B, T, C]."""
         return self.front_end(audio_BN.to(self.dtype))
 
     @torch.no_grad()
@@ -134,8 +134,8 @@ class FrozenBase:
         """Project, mask and position the features: [B, T, C] to the encoder's input [B, T, H].
 
         Args:
-            valid_BT: True for the frames that belong to the utterance; the others become zero, as in training of the
-                base, since the positional convolution would look at them.
+            valid_BT: True for the frames that belong to the utterance; the others become zero, as when the base was
+                trained, because the positional convolution sees them.
             time_BT: frames replaced by the base's mask embedding (zero if it has none), or None.
             channel_BH: channels set to zero, or None.
         """
@@ -156,23 +156,23 @@ class FrozenBase:
 
     @torch.no_grad()
     def positions(self, hidden_BTH: Tensor) -> Tensor:
-        """The positional convolution, [B, T, H], as if zeros lay around every row."""
+        """Run the positional convolution, [B, T, H], with zero padding around every row."""
         return self.position(hidden_BTH)
 
     @property
     def position_gap(self) -> int:
-        """Zero frames that keep two utterances apart in the positional convolution."""
+        """Number of zero frames that separate two utterances in the positional convolution."""
         return int(self.config.num_conv_pos_embeddings) // 2
 
     def layer(self, index: int, hidden: Tensor, attend: Tensor | Segments | None) -> Tensor:
-        """One frozen transformer layer without its adapter, [..., H] to [..., H]; for `attend` see `layer.mix`."""
+        """Run one frozen transformer layer without its adapter, [..., H] to [..., H]; for `attend` see `layer.mix`."""
         return self.layers[index](hidden, attend)
 
     def final_norm(self, hidden: Tensor) -> Tensor:
         return self.module.encoder.layer_norm(hidden)  # type: ignore[union-attr,operator]
 
     def sharded(self, shard: Callable[[nn.ModuleList], Gather]) -> "FrozenBase":
-        """This base after `shard` has spread the weights of the layers it is given over all ranks, in place."""
+        """Return this base after `shard` has sharded the weights of the given layers over all ranks, in place."""
         weights_hash, parameters = self.weights_hash(), self.parameter_count()
         return replace(self, sharding=Sharding(weights_hash, parameters, shard(self.layers)))
 
@@ -182,10 +182,10 @@ class FrozenBase:
         return sum(parameter.numel() for parameter in self.module.parameters())
 
     def weights_hash(self) -> str:
-        """A short name of these weights, the same in every precision they are loaded in: 16 hexadecimal digits.
+        """A short hash of the weights, 16 hexadecimal digits, the same for every dtype they are loaded in.
 
-        Of the beginning of each weight, rounded to bfloat16; the merged positional convolution is left out, as it is
-        computed in the precision of the model.
+        It covers the first values of each weight, rounded to bfloat16. The merged positional convolution is excluded,
+        because it is computed in the model's dtype.
         """
         if self.sharding is not None:
             return self.sharding.weights_hash
@@ -197,9 +197,9 @@ class FrozenBase:
         return digest.hexdigest()
 
     def fingerprint(self) -> str:
-        """SHA-256 of every weight: equal before and after training, or something was not frozen.
+        """SHA-256 of all weights. If it differs before and after training, something was not frozen.
 
-        Where the layers are sharded, all ranks must ask together.
+        If the layers are sharded, all ranks must call this together.
         """
         digest = hashlib.sha256()
         for name, tensor in sorted([*self.module.named_parameters(), *self.module.named_buffers()]):
@@ -215,47 +215,50 @@ class FrozenBase:
 
 
 def read_base_config(path: str, name: str) -> Any:
-    """The configuration of a base that adapters can be trained on, without its weights.
+    """Read a base's configuration, without its weights, and check that adapters can be trained on it.
 
     Args:
         path: from `resolve_base`.
-        name: what the user called it.
+        name: the name the user gave.
 
     Raises:
-        BaseModelError: there is none, or no adapters fit in.
+        BaseModelError: there is no configuration, or the base does not support adapters.
     """
     if Path(path).is_dir() and not (Path(path) / "config.json").is_file():
-        raise BaseModelError(f"model.base {name!r} is a folder without config.json", fix=f"{_EXPECTED_BASE}")
+        raise BaseModelError(f"model.base {name!r} is a folder without config.json", fix=_EXPECTED_BASE)
     if not Path(path).is_dir() and not _HUB_NAME.fullmatch(path):
         near = difflib.get_close_matches(name, [SHIPPED_BASE], n=1)
         hint = f"did you mean {near[0]}? " if near else ""
-        raise BaseModelError(f"model.base {name!r} is no folder", fix=f"{hint}{_EXPECTED_BASE}")
-    hub = f". Where there is no network, `hf download {name}` elsewhere and pass the folder"
+        raise BaseModelError(f"model.base {name!r} is not a folder", fix=f"{hint}{_EXPECTED_BASE}")
+    hub = f" (without a network, run `hf download {name}` on another machine and give the folder)"
     config = read_config(
         path, name=f"model.base {name!r}", expected=_EXPECTED_BASE + ("" if Path(path).is_dir() else hub)
     )
     if not config.do_stable_layer_norm:
         raise BaseModelError(
-            f"model.base {name!r} has do_stable_layer_norm=false, and such encoders have no adapter layers",
+            f"model.base {name!r} has do_stable_layer_norm=false, and encoders of that kind have no adapter layers",
             fix="use facebook/mms-300m, mms-1b, mms-1b-all, XLS-R or tiny-mms",
         )
     if config.feat_extract_norm != "layer":
         raise BaseModelError(
             f"model.base {name!r} has feat_extract_norm={config.feat_extract_norm!r}, which mixes padding into the "
-            "features",
-            fix="expected 'layer', as in every MMS and XLS-R checkpoint",
+            "features, expected 'layer'",
+            fix="use an MMS or XLS-R checkpoint",
         )
     front_end = tuple(zip(config.conv_kernel, config.conv_stride, strict=True))
     if front_end != FRONT_END:
         raise BaseModelError(
             f"model.base {name!r} has a front end of (kernel, stride) {front_end}, expected that of wav2vec 2.0 and "
-            f"MMS, {FRONT_END}, by which the shards count frames"
+            f"MMS, {FRONT_END}, which the shards use to count frames"
         )
     if config.add_adapter:
-        raise BaseModelError(f"model.base {name!r} has add_adapter=true (a strided output adapter)", fix="MMS has none")
+        raise BaseModelError(
+            f"model.base {name!r} has add_adapter=true (a strided output adapter), expected false",
+            fix="use an MMS or XLS-R checkpoint",
+        )
     return config
 
 
 def _merge_weight_norm(module: Any) -> None:
-    """Compute the positional convolution's normed weight once: it is frozen."""
+    """Compute the positional convolution's weight-normed weight once, because it is frozen."""
     parametrize.remove_parametrizations(module.encoder.pos_conv_embed.conv, "weight")

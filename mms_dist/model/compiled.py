@@ -1,10 +1,10 @@
-"""Compiled frozen layers: a fixed number of graphs, made at the start, shared by all layers.
+"""Compile the frozen layers into a fixed number of graphs at the start; all layers share them.
 
-`torch.compile` specialises on what it sees: a batch of one utterance, an attention mask or none, an input that needs a
-gradient or not. All of these are shown to it once, with sizes that it treats as unknown, before the first round; after
-that an input that fits none of the graphs runs uncompiled, and nothing is compiled anew (`eager_on_recompile`, torch's
-own setting). All layers run the same code with other weights, and torch (since 2.5, `inline_inbuilt_nn_modules`) takes
-the weights as inputs, so one set of graphs serves them all.
+`torch.compile` specialises on its inputs: a batch of one utterance, with or without an attention mask, with or without
+a gradient. Before the first round, every kind of input is run once, with sizes that are treated as dynamic. After that,
+an input that fits no graph runs uncompiled, and nothing is recompiled (torch's `eager_on_recompile` setting). All
+layers run the same code with different weights. Since 2.5 (`inline_inbuilt_nn_modules`), torch takes the weights as
+inputs, so one set of graphs serves all layers.
 
 Legend: B utterances, T frames, H hidden size.
 """
@@ -24,14 +24,14 @@ from mms_dist.model.base import FrozenBase
 from mms_dist.model.padded_frames import PaddedFrames
 
 GRAPHS_AT_MOST = 16
-"""Torch gives up on a function after 8 graphs unless told otherwise; the kinds of input below need fewer than this."""
+"""By default, torch stops compiling a function after 8 graphs; the kinds of input below need fewer than this."""
 _FRAMES = 45
 _CACHE_VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
 
 
 @dataclass(frozen=True)
 class Compilation:
-    """What was compiled: how many graphs of how many layers, and how long that took."""
+    """The result of compiling: number of graphs, number of layers, and the time it took."""
 
     graphs: int
     layers: int
@@ -41,10 +41,10 @@ class Compilation:
 def compile_layers(base: FrozenBase, backend: Any = "inductor") -> Compilation:
     """Compile the layers of `base` in place for every kind of padded pass of training and evaluation.
 
-    Not for layers that are sharded: ZeRO-3 changes what a layer's weights are between two calls.
+    Sharded layers cannot be compiled, because ZeRO-3 replaces a layer's weights between calls.
 
     Raises:
-        Exception: whatever the compiler raises, for instance where there is no C compiler.
+        Exception: any error of the compiler, for example if there is no C compiler.
     """
     assert base.sharding is None, "sharded layers cannot be compiled"
     began = perf_counter()
@@ -54,7 +54,7 @@ def compile_layers(base: FrozenBase, backend: Any = "inductor") -> Compilation:
     layers = [base.layers[index] for index in range(len(base.layers))]
     for layer in layers:
         layer.compile(dynamic=True, backend=counted)
-    # The first layer makes the graphs, the second shows whether they are shared.
+    # The first layer creates the graphs; the second shows whether they are shared.
     for layer in layers[:2]:
         for hidden_BTH, attend in _kinds(base):
             output_BTH = layer(hidden_BTH, attend)
@@ -67,20 +67,22 @@ def compile_layers(base: FrozenBase, backend: Any = "inductor") -> Compilation:
 
 
 def uncompile_layers(base: FrozenBase) -> None:
-    """Let the layers of `base` run as they are written, after `compile_layers` or where it failed half-way."""
+    """Run the layers of `base` uncompiled again, after `compile_layers` or if it failed half-way."""
     for index in range(len(base.layers)):
-        base.layers[index]._compiled_call_impl = None  # what torch.nn.Module.compile sets; torch has no way back
+        base.layers[index]._compiled_call_impl = None  # set by torch.nn.Module.compile, which torch cannot undo
     torch.compiler.set_stance("default")
 
 
 def keep_compiled_in(directory: Path) -> Path:
-    """Keep compiled graphs in this folder for the next start, unless the user's environment names another or it cannot
-    be made; call it before anything is compiled. Returns the folder that they are kept in.
+    """Keep compiled graphs in this folder for the next start, and return the folder that is used.
 
-    Torch's own choice lies in the machine's temporary folder, which on a cluster goes with the job; torch puts it into
-    the environment when it is imported, where it looks as if a user had chosen it.
+    The user's environment may name another folder; torch's default is used if the folder cannot be created. Call this
+    before anything is compiled.
+
+    Torch's default is in the machine's temporary folder, which a cluster deletes after the job. Torch sets the
+    environment variable to it on import, as if a user had chosen it.
     """
-    # Not at the top: it imports torch's compilers, seconds that a run which compiles nothing does not have to wait for.
+    # Imported here because it loads torch's compilers, which takes seconds that a run without compiling can save.
     from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
     chosen = os.environ.get(_CACHE_VARIABLE)
@@ -92,13 +94,13 @@ def keep_compiled_in(directory: Path) -> Path:
 
 
 def user_cache_directory() -> Path:
-    """The user's folder for compiled graphs: those of one run serve the next."""
+    """The user's folder for compiled graphs, shared by all runs."""
     root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(root) / "mms-dist" / "compiled"
 
 
 class _Counted:
-    """A compiler backend that counts the graphs it is given."""
+    """A compiler backend that counts the graphs it compiles."""
 
     def __init__(self, backend: Any) -> None:
         self._compile = torch._dynamo.lookup_backend(backend)
@@ -110,8 +112,8 @@ class _Counted:
 
 
 def _kinds(base: FrozenBase) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """An input of every kind: one utterance, several of one length, several with padding; the lowest layer's input
-    needs no gradient, that of the others does."""
+    """Yield an input of every kind: one utterance, several of equal length, several with padding; each without a
+    gradient (as for the lowest layer) and with one (as for all others)."""
     for utterances, is_full in ((3, False), (3, True), (1, True)):
         frames_B = torch.full((utterances,), _FRAMES, device=base.device)
         if not is_full:

@@ -1,12 +1,13 @@
 """The frozen base's convolutions over time as matrix products, for a GPU.
 
-cuDNN makes a plan for every shape that it has not seen, and nearly every pass has a new one; cuBLAS looks its kernels
-up. With channels last, the inputs of a frame (kernel x channels numbers) lie side by side, and those of the next frame
-begin stride x channels further on: a matrix whose rows overlap, which BLAS does not take. Every n-th row of it, with
-n x stride >= kernel, is a matrix that BLAS takes as it lies in memory, so n products make all frames without a copy.
+cuDNN makes a plan for every new shape, and nearly every pass has a new shape; cuBLAS only looks its kernels up. With
+channels last, the inputs of a frame (kernel x channels numbers) are contiguous in memory, and those of the next frame
+start stride x channels later. So the inputs form a matrix whose rows overlap, which BLAS does not accept. But every
+n-th row of it, with n x stride >= kernel, forms a matrix that BLAS accepts in place, so n products compute all frames
+without a copy.
 
-Read for this: `bmm` and `baddbmm` of torch 2.11 and 2.13 (Blas.cpp, prepare_batch_matrix_for_cublas) take any matrix
-with a contiguous row and a row step of at least its length, and any step from one matrix of a batch to the next.
+Checked in torch 2.11 and 2.13 (Blas.cpp, prepare_batch_matrix_for_cublas): `bmm` and `baddbmm` accept any matrix with
+contiguous rows and a row stride of at least the row length, and any stride between the matrices of a batch.
 
 Legend: B utterances, N audio samples, T frames, C channels, K kernel x input channels, H hidden size, G groups.
 """
@@ -30,7 +31,7 @@ class _Layer:
 
     @classmethod
     def of(cls, layer: Any) -> "_Layer":
-        weight_KC = layer.conv.weight.detach().permute(2, 1, 0).flatten(0, 1).contiguous()  # it is out, in, kernel
+        weight_KC = layer.conv.weight.detach().permute(2, 1, 0).flatten(0, 1).contiguous()  # from (out, in, kernel)
         bias_C = weight_KC.new_zeros(weight_KC.shape[1]) if layer.conv.bias is None else layer.conv.bias.detach()
         (kernel,), (stride,) = layer.conv.kernel_size, layer.conv.stride
         return cls(weight_KC, bias_C, kernel, stride, layer.layer_norm, layer.activation)
@@ -51,7 +52,7 @@ class _Layer:
 
 
 class FrontEndProducts:
-    """The front end of a frozen base, [B, N] to [B, T, C], equal to the library's to rounding; without autograd."""
+    """The front end of a frozen base, [B, N] to [B, T, C], equal to the library's up to rounding; without autograd."""
 
     def __init__(self, feature_extractor: Any) -> None:
         self._layers = [_Layer.of(layer) for layer in feature_extractor.conv_layers]
@@ -65,16 +66,16 @@ class FrontEndProducts:
 
 
 class PositionProducts:
-    """The positional convolution of a frozen base, [B, T, H] to [B, T, H], equal to the library's to rounding.
+    """The positional convolution of a frozen base, [B, T, H] to [B, T, H], equal to the library's up to rounding.
 
-    Each group of channels is a batch of as many products as the kernel is long. The rows of B utterances lie end to
+    Each group of channels is a batch of products, one per kernel position. The rows of the B utterances are laid end to
     end, with half a kernel of zeros before each and after the last, so that no frame sees another utterance.
     """
 
     def __init__(self, embedding: Any) -> None:
         convolution = embedding.conv
         self._groups, (self._kernel,) = convolution.groups, convolution.kernel_size
-        weight_HIk = convolution.weight.detach()  # out, in, kernel: the outputs of a group after those of another
+        weight_HIk = convolution.weight.detach()  # (out, in, kernel); outputs are ordered by group
         self._weight_GKC = weight_HIk.unflatten(0, (self._groups, -1)).permute(0, 3, 2, 1).flatten(1, 2).contiguous()
         bias_H = weight_HIk.new_zeros(len(weight_HIk)) if convolution.bias is None else convolution.bias.detach()
         self._bias_GC = bias_H.unflatten(0, (self._groups, -1))
@@ -84,7 +85,7 @@ class PositionProducts:
     def __call__(self, hidden_BTH: Tensor) -> Tensor:
         batch, frames, hidden = hidden_BTH.shape
         kernel, gap, channels = self._kernel, self._kernel // 2, hidden // self._groups
-        places = batch * (frames + gap)  # at which a window begins, those that only see zeros at their middle included
+        places = batch * (frames + gap)  # window positions, including those centred on the zeros
         rows = -(-places // kernel)
         row_GPC = hidden_BTH.new_zeros(self._groups, rows * kernel + kernel, channels)
         inside_GBTC = row_GPC[:, gap : gap + places].unflatten(1, (batch, -1))[:, :, :frames]

@@ -1,7 +1,7 @@
-"""The objective: CTC (Graves et al. 2006) per utterance, normalised as Hugging Face's `ctc_loss_reduction="mean"`.
+"""The CTC loss (Graves et al. 2006) per utterance, normalised like Hugging Face's `ctc_loss_reduction="mean"`.
 
-On a CPU it is torch's `ctc_loss`. On a GPU it is `ctc_gpu`, which never waits for the device, or torch's where that was
-tried and cannot be used.
+On a CPU, this is torch's `ctc_loss`. On a GPU, it is `ctc_gpu`, which never waits for the device, or torch's if a trial
+showed that `ctc_gpu` cannot be used.
 
 Legend: B utterances, T frames, V vocabulary, L labels.
 """
@@ -22,10 +22,9 @@ BLANK = 0
 
 
 def utterance_losses(logits_BTV: Tensor, frames_B: Tensor, labels_BL: Tensor, label_lengths_B: Tensor) -> Tensor:
-    """Negative log likelihood over the number of labels, [B]; 0 where the labels cannot fit the frames.
+    """Negative log likelihood divided by the number of labels, [B]; 0 where the labels do not fit the frames.
 
-    Labels are on the model's device. So are the lengths where the model is on a GPU, or this call waits for it; on a
-    CPU all of them are there anyway.
+    The labels must be on the model's device. On a GPU the lengths should be there, too, or this call waits for it.
     """
     if uses_kernels(logits_BTV, labels_BL):
         device = logits_BTV.device
@@ -40,15 +39,15 @@ def utterance_losses(logits_BTV: Tensor, frames_B: Tensor, labels_BL: Tensor, la
 
 
 def uses_kernels(logits_BTV: Tensor, labels_BL: Tensor) -> bool:
-    """Whether these losses come from `ctc_gpu` and not from torch's `ctc_loss`."""
+    """Whether these losses are computed by `ctc_gpu` rather than torch's `ctc_loss`."""
     if logits_BTV.device.type != "cuda" or ctc_gpu.reason_against(logits_BTV.device) is not None:
         return False
     if not ctc_gpu.can_hold(labels_BL, frames=logits_BTV.shape[1]):
-        _say_once(f"a transcript of {labels_BL.shape[1]:,} labels is too long for the CTC kernels: torch's CTC is used")
+        _warn_once(f"a transcript of {labels_BL.shape[1]:,} labels is too long for the CTC kernels: using torch's CTC")
         return False
     return True
 
 
 @functools.cache
-def _say_once(text: str) -> None:
+def _warn_once(text: str) -> None:
     log.warning("%s, which waits for the GPU", text)

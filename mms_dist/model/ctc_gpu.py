@@ -1,8 +1,8 @@
-"""CTC on a GPU without a wait for the device: the kernels of `ctc_kernels` under autograd, and a trial of them.
+"""CTC on a GPU without waiting for the device: the kernels of `ctc_kernels` with autograd, and a test of them.
 
-torch's `ctc_loss` on CUDA wants the lengths on the host and copies them and the labels' offsets to the device from
-pageable memory, in the forward and again in the backward pass; each copy waits until the device has done everything
-asked of it before (aten/src/ATen/native/cuda/LossCTC.cu). Here all inputs are on the device and nothing is read back.
+torch's `ctc_loss` on CUDA needs the lengths on the host. In the forward and again in the backward pass, it copies them
+and the labels' offsets to the device from pageable memory, and each copy waits until the device has finished all queued
+work (aten/src/ATen/native/cuda/LossCTC.cu). Here all inputs are on the device and nothing is read back.
 
 Legend: B utterances, T frames, V vocabulary, L labels; D directions, K kinds of states, P places: see `ctc_kernels`.
 """
@@ -18,39 +18,40 @@ from torch.nn import functional
 from mms_dist import transfer
 
 _BLOCKS = (128, 512, 2048, 8192)
-"""Sizes of a state vector that are compiled. Few, as each is compiled when it is first met; a step over a longer vector
-than needed takes little longer."""
+"""Sizes of a state vector for which kernels are compiled. There are few, because each is compiled on first use, and a
+step over a longer vector than needed takes little longer."""
 _FRAMES, _TOKENS = 16, 128  # a tile of the gradient
 LAUNCH = {"num_stages": 1, "enable_fp_fusion": True}
-"""Loops as they are written, as every step needs the one before; and multiplications fused with additions, whichever
-default a version of Triton has for that (3.9 warns that its own will change)."""
+"""No pipelining of loops, because every step needs the previous one; and fused multiply-adds, independent of the
+default of the Triton version (3.9 warns that its default will change)."""
 _TRIED = ((12, 9, 5), (300, 40, 140), (640, 40, 520))  # T, V, L: one for each block but the last
 _LOSS_BOUND, _GRADIENT_BOUND = 1e-5, 5e-4
-"""Relative differences that the trial takes for rounding: ten times the largest that these cases have in Triton's
+"""Relative differences that the test accepts as rounding: ten times the largest ones of these cases in Triton's
 interpreter (7e-7 and 4e-5; torch's own float32 has 7e-7 and 1e-3)."""
 
 
 def can_hold(labels_BL: Tensor, frames: int) -> bool:
-    """Whether the longest labels that could fit so many frames have a block."""
+    """Whether a compiled block size is large enough for the longest labels that could fit `frames` frames."""
     return min(labels_BL.shape[1], frames) < _BLOCKS[-1]
 
 
 def losses(logits_BTV: Tensor, frames_B: Tensor, labels_BL: Tensor, lengths_B: Tensor) -> Tensor:
-    """Negative log likelihood of each utterance's labels, [B]; 0, and without gradient, where they cannot fit.
+    """Negative log likelihood of each utterance's labels, [B]; 0, and no gradient, where they do not fit the frames.
 
-    Everything on one device, logits in float32 or float64; the blank is 0. More frames than T, more labels than L or a
-    label outside the vocabulary, which a host would refuse, give that utterance NaN.
+    All inputs are on one device, with logits in float32 or float64; the blank is 0. Invalid input gives that utterance
+    NaN, because nothing is checked on the host: more frames than T, more labels than L, or a label outside the
+    vocabulary.
     """
     return _Losses.apply(logits_BTV, frames_B.contiguous(), labels_BL.contiguous(), lengths_B.contiguous())
 
 
 def warps(block: int) -> int:
-    """Of a program that walks a state vector of so many places: two places a thread, as far as there are threads."""
+    """Warps of a program that processes a state vector of `block` places: two places per thread, up to 32 warps."""
     return min(block // 64, 32)
 
 
 class _Losses(torch.autograd.Function):
-    """Both directions are walked in the forward pass, side by side; the backward pass has no recursion."""
+    """The forward pass runs both recursions, forward and backward in time, in parallel; the backward pass has none."""
 
     @staticmethod
     def forward(ctx: Any, logits_BTV: Tensor, frames_B: Tensor, labels_BL: Tensor, lengths_B: Tensor) -> Tensor:
@@ -111,25 +112,25 @@ class _Losses(torch.autograd.Function):
 
 
 _left_out: list[str] = []
-"""Why, once `leave_out` was called."""
+"""The reason, once `leave_out` has been called."""
 
 
 def leave_out(reason: str) -> None:
-    """Use torch's loss in this process from now on: another rank has to, and all compute alike."""
+    """Use torch's loss in this process from now on, because another rank has to, and all must compute alike."""
     _left_out.append(reason)
 
 
 def reason_against(device: torch.device) -> str | None:
-    """Why the kernels may not be used on a device; None where they may. The first call tries them, see `_tried`."""
+    """Why the kernels cannot be used on a device, or None if they can. The first call tests them, see `_tried`."""
     return _left_out[0] if _left_out else _tried(device)
 
 
 @functools.cache
 def _tried(device: torch.device) -> str | None:
-    """Try the kernels against torch's own loss, once a process and device; None where they may be used.
+    """Compare the kernels with torch's own loss, once per process and device; return None if they can be used.
 
-    Takes some seconds where Triton has to compile, and well under one where its cache on the disk has the kernels.
-    It waits for the device: call it before the first round.
+    This takes some seconds if Triton must compile, and well under one if its disk cache has the kernels. It waits for
+    the device, so call it before the first round.
     """
     try:
         import mms_dist.model.ctc_kernels  # noqa: F401
@@ -140,19 +141,19 @@ def _tried(device: torch.device) -> str | None:
             wrong = _difference(device, frames, vocabulary, labels, seed=number)
             if wrong is not None:
                 return wrong
-    except Exception as error:  # whatever a compiler, a driver or a launch raises: torch's loss is still there
+    except Exception as error:  # any error of a compiler, driver or launch: torch's loss still works
         return f"Triton's kernels do not run here: {type(error).__name__}: {error}".splitlines()[0]
     return None
 
 
 def _difference(device: torch.device, frames: int, vocabulary: int, labels: int, seed: int) -> str | None:
-    """What is beyond rounding between the kernels in float32 and torch's loss in float64 on the CPU."""
+    """Describe a difference beyond rounding between the float32 kernels and torch's float64 loss on the CPU, if any."""
     random = torch.Generator().manual_seed(seed)
     logits_BTV = 2 * torch.randn(4, frames, vocabulary, generator=random, dtype=torch.float64)
     labels_BL = torch.randint(1, vocabulary, (4, labels), generator=random)
-    labels_BL[1, : labels // 4] = 1  # a label that is repeated needs blanks between
+    labels_BL[1, : labels // 4] = 1  # repeated labels need blanks between them
     frames_B = torch.tensor([frames, frames - 1, frames // 2, 1])
-    lengths_B = torch.tensor([labels, labels // 2, 0, 2])  # the last do not fit
+    lengths_B = torch.tensor([labels, labels // 2, 0, 2])  # the last utterance's labels do not fit
     weight_B = torch.tensor([1.0, 0.5, 2.0, 1.0], dtype=torch.float64)
 
     def with_gradient(loss: Any, leaf_BTV: Tensor, *rest: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,20 +1,20 @@
-"""CTC's recursions and gradient as Triton kernels. Import this file only where Triton can be imported.
+"""CTC's recursions and gradient as Triton kernels. Import this file only if Triton can be imported.
 
-A transcript of L labels has 2 L + 1 states: a blank, then every label with a blank behind it. They are kept as two
-vectors, the blanks and the labels, so that a step of the recursion (Graves et al. 2006, equation 6) needs one shift by
-one place:
+A transcript of L labels has 2 L + 1 states: a blank, then every label followed by a blank. They are kept as two
+vectors, blanks and labels, so that a step of the recursion (Graves et al. 2006, equation 6) needs only one shift by one
+place:
 
     blank'[l] = log(exp blank[l] + exp label[l-1])                                              + log p(blank)
-    label'[l] = log(exp label[l] + exp blank[l] + exp label[l-1] where label l-1 is another one) + log p(label l)
+    label'[l] = log(exp label[l] + exp blank[l] + exp label[l-1] where label l-1 differs) + log p(label l)
 
-Before the first frame blank[0] is 0 and everything else -inf. The backward variables are the same recursion over the
-frames and the labels read from their ends.
+Before the first frame, blank[0] is 0 and everything else is -inf. The backward variables come from the same recursion
+over the frames and labels in reverse order.
 
-What this relies on, read in Triton 3.6 and 3.9: `tl.gather` moves values between the threads of a program and places
-the barriers that this needs; masked loads and stores touch nothing outside their masks; a parameter named in
-`do_not_specialize` is an ordinary value at run time, so that no new number of utterances, frames, labels or tokens
-compiles anything. No program reads what another one of its launch writes, and nothing is added up atomically: an
-utterance's results depend on that utterance alone and repeat themselves bit for bit.
+This relies on the following, checked in Triton 3.6 and 3.9: `tl.gather` moves values between the threads of a program
+and inserts the barriers it needs; masked loads and stores touch nothing outside their masks; a parameter named in
+`do_not_specialize` is an ordinary run-time value, so a new number of utterances, frames, labels or tokens compiles
+nothing. No program reads what another program of the same launch writes, and there are no atomic additions. So an
+utterance's results depend on that utterance alone, and are deterministic bit for bit.
 
 Legend: B utterances, T frames, V vocabulary, L labels, P = L + 1 places of a state vector.
 """
@@ -23,7 +23,7 @@ import triton
 import triton.language as tl
 
 _SIZES = ["T", "V", "L"]
-_VIEWS = ["labels_BL", "frames_B", "lengths_B"]  # which may begin anywhere in a larger buffer
+_VIEWS = ["labels_BL", "frames_B", "lengths_B"]  # may start anywhere in a larger buffer
 
 
 @triton.jit
@@ -38,13 +38,13 @@ def _log_add(a, b, c):  # type: ignore[no-untyped-def]
 def recursion(  # type: ignore[no-untyped-def]
     log_probs_BTV, labels_BL, frames_B, lengths_B, states_DBTKP, log_likelihood_B, T, V, L, BLOCK: tl.constexpr
 ):
-    """Walk one utterance in one direction: program (b, 0) goes forward, program (b, 1) backward.
+    """Run the recursion over one utterance in one direction: program (b, 0) forward, program (b, 1) backward.
 
     Args:
-        states_DBTKP: written. D: forward, backward; K: blanks, labels. The forward ones include the frame's own
-            probability and the backward ones do not, so that their sum is that of all paths through a state.
-        log_likelihood_B: written. -inf where the labels do not fit the frames; NaN for what a host would refuse: more
-            frames than T, more labels than L, a label outside the vocabulary.
+        states_DBTKP: output. D: forward, backward; K: blanks, labels. Forward values include the frame's own
+            probability and backward values do not, so that their sum covers all paths through a state.
+        log_likelihood_B: output. -inf where the labels do not fit the frames; NaN for invalid input: more frames than
+            T, more labels than L, a label outside the vocabulary.
         BLOCK: a power of two above the smaller of L and T.
     """
     b = tl.program_id(0).to(tl.int64)
@@ -61,7 +61,7 @@ def recursion(  # type: ignore[no-untyped-def]
     place = tl.arange(0, BLOCK)
     is_label = place < length
     is_blank = place <= length
-    own = tl.where(is_forward, place, length - 1 - place)  # which label stands at a place, in this direction
+    own = tl.where(is_forward, place, length - 1 - place)  # the label at each place, in this direction
     own_blank = tl.where(is_forward, place, length - place)
     before = tl.where(is_forward, own - 1, own + 1)
     label = tl.load(labels_BL + b * L + own, mask=is_label, other=0)
@@ -78,12 +78,12 @@ def recursion(  # type: ignore[no-untyped-def]
     towards = tl.where(is_forward, 1, -1)
     row = log_probs_BTV + (b * T + first) * V
     at_KP = states_DBTKP + ((tl.program_id(1) * tl.num_programs(0) + b) * T + first) * 2 * (L + 1)
-    # A frame's probabilities are asked for one step before they are needed: a step is shorter than a way to memory.
+    # Load a frame's probabilities one step ahead: a step takes less time than a memory access.
     blank_next = tl.load(row, mask=frames > 0, other=0.0)
     label_next = tl.load(row + label, mask=is_read, other=minus_inf)
     for step in range(frames):
         blank_now, label_now = blank_next, label_next
-        row += tl.where(step + 1 < frames, towards, 0) * V  # the last frame once more rather than one past the end
+        row += tl.where(step + 1 < frames, towards, 0) * V  # reload the last frame rather than read past the end
         blank_next = tl.load(row)
         label_next = tl.load(row + label, mask=is_read, other=minus_inf)
         shifted = tl.gather(labels, tl.maximum(place - 1, 0), axis=0)
@@ -123,9 +123,9 @@ def gradient(  # type: ignore[no-untyped-def]
 ):
     """Write weight * d loss / d logits = weight * (softmax - posterior) for a tile of frames and tokens.
 
-    A token's posterior is the share of a frame's states that carry it. Dividing by the sum over the states, which is
-    1 but for rounding, takes out what rounding along a long path has in common.
-    0 in frames past an utterance's own, and in all of them where the labels do not fit.
+    A token's posterior is the share of a frame's states that carry it. It is divided by the sum over all states, which
+    is 1 up to rounding, to cancel the rounding error that all states of a long path share.
+    The gradient is 0 in frames past an utterance's end, and in all frames if the labels do not fit.
     """
     b = tl.program_id(0).to(tl.int64)
     t = tl.program_id(1) * FRAMES + tl.arange(0, FRAMES)

@@ -1,14 +1,14 @@
-"""The adapters of a pass's languages, folded and laid out as right-hand sides of matrix products.
+"""Fold the adapters of a pass's languages, and lay them out as right-hand sides of matrix products.
 
     adapter(h) = h + W2 relu(W1 LN(h) + b1) + b2          (Houlsby et al. 2019; MMS, Pratap et al. 2023, section 4)
 
-where LN has the language's own gain g and offset o. As LN(h) = g * n(h) + o with n(h) the plain normalisation, gain and
-offset fold into the first projection,  W1 (g * n + o) + b1 = (W1 * g) n + (W1 o + b1),  which is done on small matrices
-once a pass instead of on activations in every layer.
+where LN has the language's own gain g and offset o. Because LN(h) = g * n(h) + o, with n(h) the plain normalisation,
+gain and offset fold into the first projection,  W1 (g * n + o) + b1 = (W1 * g) n + (W1 o + b1).  This runs on small
+matrices once per pass instead of on activations in every layer.
 
-The bottleneck gets a column that is always one: no weights and a bias of 1. The second projection's bias b2 is then a
-row of its matrix, and costs no operation on activations, forward or backward. Columns of zeros fill the width up to a
-multiple of 16 bytes, which a GPU's matrix products want.
+The bottleneck gets a column that is always one (no weights, and a bias of 1). The second projection's bias b2 is then a
+row of its matrix, and needs no operation on activations, forward or backward. Columns of zeros pad the width to a
+multiple of 16 bytes, which is fastest for a GPU's matrix products.
 
 Legend: U languages of a pass, L layers, H hidden size, D bottleneck, W its width with the added columns, V vocabulary.
 """
@@ -23,12 +23,12 @@ from torch.nn import functional
 from mms_dist.model.bank import AdapterBank, add_to_slots
 
 ABSENT_TOKEN_LOGIT = -1e4
-"""Logit of a token outside an utterance's own vocabulary: probability exactly 0 in every float type, and, unlike
--inf, without NaN in the gradient of the CTC loss."""
+"""Logit of a token outside an utterance's own vocabulary. Its probability is exactly 0 in every float type, and unlike
+-inf it does not put NaN into the CTC loss's gradient."""
 
 
 def width_of(dim: int, dtype: torch.dtype) -> int:
-    """Columns of the bottleneck, that of ones among them: the next multiple of 16 bytes."""
+    """Width of the bottleneck including the column of ones: the next multiple of 16 bytes."""
     aligned = 16 // dtype.itemsize
     return (dim // aligned + 1) * aligned
 
@@ -36,10 +36,10 @@ def width_of(dim: int, dtype: torch.dtype) -> int:
 def fold(
     bank: AdapterBank, slots_U: Tensor, dtype: torch.dtype, *, in_strips: bool = False
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The adapters of the languages in these slots, in `dtype`; their gradients are added to the bank's.
+    """Fold the adapters of the languages in these slots, in `dtype`; the backward pass adds to the bank's gradients.
 
     Args:
-        in_strips: a slot may come more than once.
+        in_strips: a slot may occur more than once.
 
     Returns:
         Down projections [U, L, W, H] (transposed), their biases [U, L, 1, W], and up projections with their biases
@@ -58,8 +58,13 @@ def heads(
     step: int = 1,
     in_strips: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """Weights [U, H, V] and biases [U, 1, V] of the heads, cut to the largest vocabulary, or the next multiple of
-    `step`: a column is summed otherwise in a product of another width. `in_strips`: a slot may come more than once."""
+    """Weights [U, H, V] and biases [U, 1, V] of the heads, cut to the largest vocabulary.
+
+    Args:
+        step: V is rounded up to a multiple of this, because a column is summed in another order in a product of another
+            width.
+        in_strips: a slot may occur more than once.
+    """
     start, width = bank.layout.adapter_size, bank.layout.hidden + 1
     head_UR = bank.gather(slots_U, start, start + largest_vocabulary * width, in_strips=in_strips)
     entries_UVH = head_UR.view(len(head_UR), largest_vocabulary, width)
@@ -73,17 +78,17 @@ def heads(
 
 
 class _Fold(torch.autograd.Function):
-    """Gathering and folding, kind by kind; the backward pass gathers again what it needs of the rows.
+    """Gather and fold, one kind of tensor at a time; the backward pass gathers the parts of the rows it needs again.
 
-    So no copy of the rows in their own precision lives through the pass. Gradients of different languages meet in no
-    sum: a NaN in one stays in its row.
+    So no copy of the rows in their own dtype is kept during the pass. Gradients of different languages are never summed
+    together, so a NaN in one language stays in its row.
     """
 
     @staticmethod
     def forward(
         ctx: Any, rows: Tensor, bank: AdapterBank, slots_U: Tensor, dtype: torch.dtype, in_strips: bool
     ) -> tuple[Tensor, Tensor, Tensor]:
-        ctx.save_for_backward(rows, slots_U)  # rows, so that their change before the backward pass is an error
+        ctx.save_for_backward(rows, slots_U)  # saved so that changing the rows before the backward pass is an error
         ctx.bank, ctx.in_strips = bank, in_strips
         layout, kind = bank.layout, _Kinds(bank, bank.rows.detach(), slots_U)
         languages, layers, dim, hidden = len(slots_U), layout.layers, layout.dim, layout.hidden
@@ -122,7 +127,7 @@ class _Fold(torch.autograd.Function):
 
 
 class _Kinds:
-    """One kind of tensor of all layers and of the languages in some slots, in a bank's rows or gradients."""
+    """Access to one kind of tensor, for all layers and the languages in some slots, in a bank's rows or gradients."""
 
     def __init__(self, bank: AdapterBank, table_SR: Tensor, slots_U: Tensor) -> None:
         self._layout, self._table_SR, self._slots_U = bank.layout, table_SR, slots_U

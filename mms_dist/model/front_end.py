@@ -1,8 +1,9 @@
-"""The frozen convolutional front end on a CPU: each convolution is one matrix product on memory as it lies.
+"""The frozen convolutional front end on a CPU: each convolution is one matrix product, without a copy.
 
-With channels last, the inputs of one output frame, kernel x channels numbers, lie side by side, and those of the next
-begin stride x channels further on: a matrix whose rows overlap, which BLAS multiplies without a copy. Norm and
-activation want channels last as well, so nothing is ever transposed. About twice as fast as the library's convolutions.
+With channels last, the inputs of an output frame (kernel x channels numbers) are contiguous in memory, and those of the
+next frame start stride x channels later. So the inputs form a matrix with overlapping rows, which BLAS multiplies
+without a copy. Norm and activation also need channels last, so nothing is transposed. This is about twice as fast as
+the library's convolutions.
 
 Legend: B utterances, N audio samples, T frames of a layer, C channels, K kernel x input channels.
 """
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 UTTERANCES_AT_ONCE = 16
-"""Activations of a few utterances stay in cache; those of a long batch go through memory for every operation."""
+"""Activations of a few utterances stay in the cache; those of a long batch go to memory for every operation."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class _Layer:
 
     @classmethod
     def of(cls, layer: Any) -> "_Layer":
-        weight_CIk = layer.conv.weight.detach()  # out, in, kernel
+        weight_CIk = layer.conv.weight.detach()  # (out, in, kernel)
         weight_KC = weight_CIk.permute(2, 1, 0).reshape(-1, weight_CIk.shape[0]).contiguous()
         bias_C = weight_KC.new_zeros(weight_KC.shape[1]) if layer.conv.bias is None else layer.conv.bias.detach()
         return cls(
@@ -46,7 +47,7 @@ class _Layer:
 
 
 class StridedFrontEnd:
-    """The front end of a frozen base, [B, N] to [B, T, C], equal to the library's to rounding; without autograd."""
+    """The front end of a frozen base, [B, N] to [B, T, C], equal to the library's up to rounding; without autograd."""
 
     def __init__(self, feature_extractor: Any) -> None:
         self._layers = [_Layer.of(layer) for layer in feature_extractor.conv_layers]

@@ -1,4 +1,4 @@
-"""Where an adapter starts: schemes keyed by (seed, language), so a language starts the same in any company."""
+"""Initialise adapters, keyed by (seed, language), so that a language starts the same whatever else is trained."""
 
 import hashlib
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from torch import Tensor
 from mms_dist.model.layout import RowLayout
 
 STANDARD_DEVIATION = 0.02
-"""Of Hugging Face's initialisation of linear layers (`initializer_range`)."""
+"""Standard deviation of Hugging Face's initialisation of linear layers (`initializer_range`)."""
 
 
 def _mms(shape: tuple[int, ...], random: torch.Generator) -> Tensor:
@@ -43,10 +43,10 @@ SCHEMES: dict[str, Callable[[tuple[int, ...], torch.Generator], Tensor]] = {
 def initial_tensors(
     layout: RowLayout, vocabulary_size: int, *, scheme: str, seed: int, language: str
 ) -> dict[str, Tensor]:
-    """A new adapter and head under Hugging Face's names, float64.
+    """Create a new adapter and head under Hugging Face's names, float64.
 
-    Norms start at gain 1 and offset 0, biases at 0. `identity` zeroes the up projection as well: the model
-    starts as the base with a new head.
+    Norms start at gain 1 and offset 0, biases at 0. `identity` also zeroes the up projection, so the model starts as
+    the base with a new head.
     """
     random = torch.Generator().manual_seed(_seed(seed, language, scheme))
     matrix = SCHEMES[scheme]

@@ -1,8 +1,8 @@
 """One frozen transformer layer of the base, without its adapter.
 
-It is a module that is *called*, with nothing reaching past it to the weights inside: whatever keeps these weights
-elsewhere (DeepSpeed's ZeRO-3) then knows when they are needed, in the forward pass, the backward pass and a recomputed
-one. Frames may lie in any leading shape; only attention looks from one to another.
+The layer is always *called* as a module, and no other code accesses its weights. So DeepSpeed's ZeRO-3, which stores
+the weights elsewhere, knows when they are needed: in the forward pass, the backward pass and a recomputed one. Frames
+may have any leading shape; only attention mixes them.
 
 Legend: H hidden size, K heads, E size of a head. `hidden` is [..., H].
 """
@@ -19,8 +19,8 @@ _PROJECTIONS = ("q_proj", "k_proj", "v_proj")
 
 
 class FrozenLayer(nn.Module):
-    """A pre-norm layer: the weights of Hugging Face's `Wav2Vec2EncoderLayerStableLayerNorm`, under the same names in
-    its `state_dict`."""
+    """A pre-norm layer with the weights of Hugging Face's `Wav2Vec2EncoderLayerStableLayerNorm`; its `state_dict` uses
+    the same names."""
 
     def __init__(self, layer: Any) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class FrozenLayer(nn.Module):
 
 
 class FrozenAttention(nn.Module):
-    """Multi-head self-attention with one product for queries, keys and values."""
+    """Multi-head self-attention with a single product for queries, keys and values."""
 
     def __init__(self, attention: Any) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class FrozenAttention(nn.Module):
         self.qkv.weight = nn.Parameter(torch.cat([projection.weight.detach() for projection in projections]))
         self.qkv.bias = nn.Parameter(torch.cat([projection.bias.detach() for projection in projections]))
         self.out_proj = attention.out_proj
-        self.register_state_dict_post_hook(_name_apart)
+        self.register_state_dict_post_hook(_split_names)
 
     def forward(self, hidden: Tensor, attend: Tensor | Segments | None) -> Tensor:
         qkv_3KE = self.qkv(hidden).unflatten(-1, (3, self.num_heads, self.head_dim))
@@ -54,11 +54,12 @@ class FrozenAttention(nn.Module):
 
 
 def mix(qkv_3KE: Tensor, attend: Tensor | Segments | None) -> Tensor:
-    """Attention itself, through torch's fused kernel: [B, T, 3, K, E] to [B, T, K, E].
+    """Compute attention with torch's fused kernel: [B, T, 3, K, E] to [B, T, K, E].
 
     Args:
-        attend: True where a key may be attended to, or what is added to its scores (0 there, -inf elsewhere);
-            None: everywhere. It broadcasts to [B, K, T, T]. Or the sequences of a packed pass, [R, 64, 3, K, E].
+        attend: a mask that broadcasts to [B, K, T, T]: boolean (True where a key may be attended to) or added to the
+            scores (0 there, -inf elsewhere); None to attend everywhere. Or the sequences of a packed pass, for
+            [R, 64, 3, K, E].
     """
     if isinstance(attend, Segments):
         query, key, value = (part.flatten(0, 1) for part in qkv_3KE.unbind(2))
@@ -67,10 +68,10 @@ def mix(qkv_3KE: Tensor, attend: Tensor | Segments | None) -> Tensor:
     return functional.scaled_dot_product_attention(query, key, value, attn_mask=attend).transpose(1, 2)
 
 
-def _name_apart(module: nn.Module, state: dict[str, Tensor], prefix: str, _: Any) -> None:
-    """Give queries, keys and values the names that they have in a checkpoint; the identity of a base is made of them.
+def _split_names(module: nn.Module, state: dict[str, Tensor], prefix: str, _: Any) -> None:
+    """Split queries, keys and values under the names that a checkpoint uses, which the base's hash is computed from.
 
-    Where the weight is elsewhere (ZeRO-3), all three are as empty as it is.
+    If ZeRO-3 stores the weight elsewhere, all three are as empty as it is.
     """
     for kind in ("weight", "bias"):
         fused = state.pop(f"{prefix}qkv.{kind}")

@@ -1,8 +1,8 @@
-"""One language is one row: where each tensor of an adapter lies in its flat vector.
+"""The layout of one language's row: the position of each adapter tensor in a flat vector.
 
-Tensors of one kind lie together for all layers, so that the routed forward pass treats a kind with one
-operation. The head comes last, one vector of weight and bias per vocabulary entry: heads differ in length
-between languages, everything before them does not.
+Tensors of one kind are adjacent for all layers, so that the routed forward pass handles a kind in one operation. The
+head comes last, with one vector of weight and bias per vocabulary entry, because only heads differ in length between
+languages.
 
 Legend: L layers, H hidden size, D bottleneck, V vocabulary size, R row length.
 """
@@ -20,7 +20,7 @@ HEAD_WEIGHT, HEAD_BIAS = "lm_head.weight", "lm_head.bias"
 
 @dataclass(frozen=True)
 class RowLayout:
-    """Offsets of an adapter's tensors in a row, and the way to and from Hugging Face's names."""
+    """Offsets of an adapter's tensors in a row, and the conversion to and from Hugging Face's names."""
 
     layers: int
     hidden: int
@@ -28,7 +28,7 @@ class RowLayout:
 
     @property
     def kinds(self) -> dict[str, tuple[int, ...]]:
-        """Shape of each kind of tensor in one layer, in the order of the row."""
+        """Shape of each kind of tensor in one layer, in row order."""
         return {
             "norm.weight": (self.hidden,),
             "norm.bias": (self.hidden,),
@@ -40,21 +40,21 @@ class RowLayout:
 
     @property
     def kind_sizes(self) -> list[int]:
-        """Numbers a row holds of each kind, all layers together."""
+        """Number of values of each kind in a row, for all layers together."""
         return [self.layers * prod(shape) for shape in self.kinds.values()]
 
     def columns(self, kind: str) -> tuple[int, int]:
-        """Where a kind of tensor begins and ends in a row."""
+        """The first column of a kind of tensor in a row, and the end of its columns."""
         place = list(self.kinds).index(kind)
         return sum(self.kind_sizes[:place]), sum(self.kind_sizes[: place + 1])
 
     @property
     def adapter_size(self) -> int:
-        """Numbers before the head; equal for every language."""
+        """Number of values before the head, the same for every language."""
         return sum(self.kind_sizes)
 
     def row_size(self, vocabulary_size: int) -> int:
-        """Numbers in the row of a language with `vocabulary_size` tokens: all of its parameters."""
+        """Row length of a language with `vocabulary_size` tokens, which is its number of parameters."""
         return self.adapter_size + vocabulary_size * (self.hidden + 1)
 
     def names(self) -> list[str]:
@@ -63,7 +63,7 @@ class RowLayout:
         return [*layers, HEAD_WEIGHT, HEAD_BIAS]
 
     def to_row(self, tensors: Mapping[str, Tensor]) -> Tensor:
-        """Tensors under Hugging Face's names as one vector [R]."""
+        """Flatten tensors under Hugging Face's names into one vector [R]."""
         kinds = [
             torch.stack([tensors[LAYER_NAME.format(layer=layer, kind=kind)] for layer in range(self.layers)]).flatten()
             for kind in self.kinds

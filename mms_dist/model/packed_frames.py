@@ -1,11 +1,11 @@
-"""How the utterances of a packed pass lie in its tensors: end to end, in blocks of one strip each.
+"""Packed passes: utterances are laid end to end in the tensors, in blocks that belong to one strip each.
 
-A block is a row as an utterance is one in a padded pass, [R, K, …], so that everything that works frame by frame, and
-what takes each row through its own language's matrices, is the same code for both. All blocks of all passes have one
-shape and every strip begins with a block: whatever else is in the pass, a strip's frames go through the same kernels,
-and its gradient is one product over its own frames. (`torch.nn.functional.grouped_mm` would take strips as they are,
-but waits for the device on all compute capabilities but 9.0 and 10.x, and leaves rows of no group as the memory was:
-GroupedBlas.cpp and GroupedMMUtils.h of torch 2.11 and 2.13.)
+A block is a row, [R, K, …], like an utterance in a padded pass. So the code that works frame by frame, and the code
+that multiplies each row with its own language's matrices, is the same for both. All blocks of all passes have one
+shape, and every strip starts with a new block. So a strip's frames go through the same kernels whatever else is in the
+pass, and its gradient is one product over its own frames. (`torch.nn.functional.grouped_mm` would accept strips
+directly, but it waits for the device on all compute capabilities except 9.0 and 10.x, and leaves rows without a group
+uninitialised: GroupedBlas.cpp and GroupedMMUtils.h of torch 2.11 and 2.13.)
 
 Legend: B utterances, U strips, N frames of the pass, R blocks of K frames, C front-end channels, H hidden size, X and Y
 the two sides of a matrix, P rows of the positional convolution, T frames of the longest utterance.
@@ -26,22 +26,23 @@ from mms_dist.model.segments import Segments
 
 @dataclass(frozen=True)
 class PackedFrames:
-    """Frames as [R, K, …].
+    """The frames of a packed pass, as [R, K, …].
 
     Attributes:
-        attend: the sequences that attend to themselves.
-        owner_R: strip of each block.
-        utterance_N, index_N: whose frame it is, and which of that utterance's.
-        feature_N: row of the features that it is made of.
+        attend: the sequences; each attends to itself.
+        owner_R: the strip of each block.
+        utterance_N, index_N: each frame's utterance, and its number within that utterance.
+        feature_N: the feature row of each frame.
         gapped_N, logits_BT: see `PackedTables`.
         gapped_rows: P.
-        strips: blocks of each strip, without those at the end of the pass that are all filler; known on the host.
+        strips: the blocks of each strip, without the all-filler blocks at the end of the pass; known on the host.
     """
 
     head_step: ClassVar[int] = 64
-    """Heads are a multiple of this wide: a column is then summed alike whether there are more or not."""
+    """The width of heads is a multiple of this, so that a column is summed the same way however many others there
+    are."""
     in_strips: ClassVar[bool] = True
-    """A language is given once for each of its strips."""
+    """A language occurs once for each of its strips."""
 
     attend: Segments
     owner_R: Tensor
@@ -55,9 +56,9 @@ class PackedFrames:
 
     @classmethod
     def of(cls, tables: PackedTables, tensors: Mapping[str, Tensor]) -> "PackedFrames":
-        """From the tables of a pass and what `to_send` made of them, which is on the device now."""
+        """Build from the tables of a pass, and from the tensors of `to_send`, which are now on the device."""
         lengths = tables.lengths_S
-        longest = 1 << int(lengths.max() - 1).bit_length()  # a bound that takes few values: it is part of no plan
+        longest = 1 << int(lengths.max() - 1).bit_length()  # a bound that takes few values
         limits_S1, of_filler = tensors["sequences"], tuple(tables.is_filler_S.tolist())
         return cls(
             attend=Segments(limits_S1, longest, tuple(lengths.tolist()), of_filler),
@@ -73,7 +74,7 @@ class PackedFrames:
 
     @staticmethod
     def to_send(tables: PackedTables, feature_B: Any) -> dict[str, Tensor]:
-        """What the device needs of the tables, by name; `feature_B` is the row of each utterance's first feature."""
+        """The tensors that the device needs, by name; `feature_B` is the row of each utterance's first feature."""
         return {
             "sequences": torch.from_numpy(tables.sequences_S1),
             "owners": torch.from_numpy(tables.strip_R),
@@ -85,7 +86,7 @@ class PackedFrames:
         }
 
     def embed(self, base: FrozenBase, features_FC: Tensor, time_N: Tensor | None, channel_BH: Tensor | None) -> Tensor:
-        """The encoder's input [R, K, H]."""
+        """Compute the encoder's input [R, K, H]."""
         features_NC = features_FC.index_select(0, self.feature_N)
         channel_NH = None if channel_BH is None else channel_BH.index_select(0, self.utterance_N)
         hidden_NH = base.project(features_NC, time_N, channel_NH)
@@ -94,20 +95,20 @@ class PackedFrames:
 
     @property
     def numbers(self) -> Tensor:
-        """Number of each frame in its utterance, [R, K]."""
+        """The number of each frame within its utterance, [R, K]."""
         return self.index_N.unflatten(0, (-1, BLOCK))
 
     def spread(self, values_B: Tensor) -> Tensor:
-        """What each utterance has, for each of its frames, [R, K]."""
+        """Repeat each utterance's value for all of its frames, [R, K]."""
         return values_B.index_select(0, self.utterance_N).unflatten(0, (-1, BLOCK))
 
     def gather(self, parts_U: Tensor, _: Tensor) -> Tensor:
-        """What `product` needs: biases of the blocks, in float32 for the sake of their gradients, but the strips'
-        matrices as they are. A matrix for every block of every layer would be too much to keep."""
+        """Prepare weights or biases for `product`. Biases are copied to their blocks, in float32 for their gradients.
+        Matrices stay one per strip: a matrix for every block of every layer would take too much memory."""
         return _OfBlocks.apply(parts_U, self.owner_R, self.strips) if parts_U.shape[-2] == 1 else parts_U
 
     def product(self, frames_RKX: Tensor, weight_UXY: Tensor, bias_R1Y: Tensor) -> Tensor:
-        """Every frame times its own strip's matrix, plus its bias, [R, K, Y]."""
+        """Multiply every frame by its own strip's matrix and add its bias, [R, K, Y]."""
         return _Product.apply(bias_R1Y, frames_RKX, weight_UXY, self.owner_R, self.strips)
 
     def add_product(self, residual_RKY: Tensor, frames_RKX: Tensor, weight_UXY: Tensor) -> Tensor:
@@ -115,13 +116,13 @@ class PackedFrames:
         return _Product.apply(residual_RKY, frames_RKX, weight_UXY, self.owner_R, self.strips)
 
     def by_utterance(self, logits_RKV: Tensor) -> Tensor:
-        """[B, T, V]. Past its end an utterance has its last frame again, of which no loss may take account."""
+        """Reorder logits to [B, T, V]. Past its end, an utterance repeats its last frame, which losses must ignore."""
         logits_NV = logits_RKV.flatten(0, 1)
         return logits_NV.index_select(0, self.logits_BT.flatten()).unflatten(0, self.logits_BT.shape)
 
 
 class _OfBlocks(torch.autograd.Function):
-    """Each block's part of what strips have, [U, …] to [R, …] in at least float32."""
+    """Copy each strip's values to its blocks, [U, …] to [R, …], in at least float32."""
 
     @staticmethod
     def forward(ctx: Any, parts_U: Tensor, owner_R: Tensor, strips: tuple[slice, ...]) -> Tensor:
@@ -137,10 +138,10 @@ class _OfBlocks(torch.autograd.Function):
 
 
 class _Product(torch.autograd.Function):
-    """`added` plus each block's frames times its strip's matrix; keeps the strips' matrices, and not the blocks'.
+    """`added` plus each block's frames times its strip's matrix; saves one matrix per strip, not per block.
 
-    The gradient of a matrix is one product for each strip, a small number of them a pass, into which no other strip and
-    no filler at the end of the pass enters. A product in bfloat16 is summed in float32 and rounded once.
+    The gradient of a matrix is one product per strip, and a pass has few strips. No other strip and no filler at the
+    end of the pass contributes to it. A bfloat16 product is summed in float32 and rounded once.
     """
 
     @staticmethod
@@ -162,7 +163,7 @@ class _Product(torch.autograd.Function):
             added = grad_RKY.sum(1, keepdim=True, dtype=ctx.dtype) if ctx.is_bias else grad_RKY
         if needs_frames:
             frames = torch.bmm(grad_RKY, _of_blocks(weight_UXY, owner_R).mT)
-        if needs_weight:  # as it lies in memory
+        if needs_weight:  # in the weight's memory layout
             if weight_UXY.stride(-1) == 1:
                 weight = _of_strips(frames_RKX, grad_RKY, ctx.strips)
             else:
@@ -171,14 +172,14 @@ class _Product(torch.autograd.Function):
 
 
 def _of_blocks(weight_UXY: Tensor, owner_R: Tensor) -> Tensor:
-    """Each block's matrix, copied as it lies in memory."""
+    """Copy each block's matrix, keeping its memory layout."""
     if weight_UXY.stride(-1) == 1:
         return weight_UXY.index_select(0, owner_R)
     return weight_UXY.mT.index_select(0, owner_R).mT
 
 
 def _of_strips(left_RKX: Tensor, right_RKY: Tensor, strips: tuple[slice, ...]) -> Tensor:
-    """Sums over the frames of each strip of products of both, [U, X, Y]."""
+    """For each strip, sum the products of both over its frames, [U, X, Y]."""
     products_UXY = left_RKX.new_empty(len(strips), left_RKX.shape[-1], right_RKY.shape[-1])
     for strip, product_XY in zip(strips, products_UXY.unbind(), strict=True):
         torch.mm(left_RKX[strip].flatten(0, 1).T, right_RKY[strip].flatten(0, 1), out=product_XY)
@@ -186,10 +187,11 @@ def _of_strips(left_RKX: Tensor, right_RKY: Tensor, strips: tuple[slice, ...]) -
 
 
 def _sum_of_blocks(grads_R: Tensor, owner_R: Tensor, strips: tuple[slice, ...]) -> Tensor:
-    """Sums over the blocks of each strip, in one order.
+    """Sum over the blocks of each strip, in a fixed order.
 
-    A GPU's `index_add_` adds with atomics, in any order, so there each strip is a sum of its own. A CPU's adds block
-    after block, whatever the width; its `sum` orders the last columns of an odd width otherwise.
+    A GPU's `index_add_` uses atomics, which add in any order, so on a GPU each strip has its own sum. A CPU's
+    `index_add_` adds block after block, whatever the width; its `sum` uses another order for the last columns of an odd
+    width.
     """
     if grads_R.device.type != "cpu":
         return torch.stack([grads_R[strip].sum(0) for strip in strips])
@@ -199,15 +201,15 @@ def _sum_of_blocks(grads_R: Tensor, owner_R: Tensor, strips: tuple[slice, ...]) 
 
 @torch.no_grad()
 def gapped_positions(frames: PackedFrames, base: FrozenBase, hidden_NH: Tensor) -> Tensor:
-    """The positional convolution [N, H] of all utterances at once, with zeros between them."""
+    """Run the positional convolution [N, H] on all utterances at once, with zeros between them."""
     row_PH = hidden_NH.new_zeros(frames.gapped_rows, hidden_NH.shape[1])
-    row_PH.index_copy_(0, frames.gapped_N, hidden_NH)  # filler writes what its frame has written
+    row_PH.index_copy_(0, frames.gapped_N, hidden_NH)  # filler writes the same values as the frame it copies
     return base.positions(row_PH.unsqueeze(0)).squeeze(0).index_select(0, frames.gapped_N)
 
 
 @torch.no_grad()
 def positions_one_by_one(frames: PackedFrames, base: FrozenBase, hidden_NH: Tensor) -> Tensor:
-    """The same, each utterance by itself: what a CPU is fastest at. Filler has zeros."""
+    """The same, one utterance at a time, which is fastest on a CPU. Filler becomes zeros."""
     segments = frames.attend
     parts = zip(hidden_NH.split(segments.lengths), segments.is_filler, strict=True)
     return torch.cat(

@@ -1,17 +1,17 @@
-"""Where every frame of a packed pass lies: worked out on the host, once a pass, with numpy alone.
+"""Compute the position of every frame of a packed pass: on the host, once per pass, with numpy only.
 
-The frames of a pass are N, always the same number, in blocks of 64. Utterances follow one another without padding in
-strips, each of one language, and every strip begins with a new block: the blocks of a strip hold the same frames in
-every pass. What is left of a strip's last block, and of the pass, is filler: copies of the frame before it, of the same
-language. Nobody reads what becomes of them, and a value that is not finite stays in the language that it came from.
+Every pass has the same number of frames, N, in blocks of 64. Utterances follow each other without padding in strips of
+one language each. Every strip starts with a new block, so the blocks of a strip hold the same frames in every pass. The
+rest of a strip's last block, and of the pass, is filler: copies of the previous frame, which has the same language. The
+results of filler are not used, and a value that is not finite stays within its own language.
 
-The front end and the positional convolution look at neighbours, and there alone utterances are kept apart:
+Only the front end and the positional convolution look at neighbouring frames, so only they must separate utterances:
 
-* Frame k of the front end sees the samples [320 k, 320 k + 400). In one long recording in which every utterance of t
-  frames is given t + 1 strides of 320 samples, its frames see its own first 320 t + 80 samples and nothing else (no
-  frame of its own would see more of them). The frame at the seam sees two utterances and is dropped.
-* The positional convolution has kernel 128 and sees 64 frames back and 63 ahead: 64 zero frames between two utterances
-  are what an utterance by itself finds at its ends.
+* Frame k of the front end sees the samples [320 k, 320 k + 400). In one long recording, every utterance of t frames
+  gets t + 1 strides of 320 samples. Then its frames see only its own first 320 t + 80 samples, which is all they would
+  see in the utterance alone. The frame at the seam sees two utterances and is dropped.
+* The positional convolution has kernel 128 and sees 64 frames back and 63 ahead. So 64 zero frames between two
+  utterances have the same effect as the zero padding around a single utterance.
 
 Legend: B utterances, M of them in a recording, U strips, N frames of the pass, R blocks of them, S attended sequences,
 P rows of the positional convolution, T frames of the longest utterance.
@@ -24,7 +24,7 @@ import numpy as np
 from shards.schema import FRONT_END
 
 BLOCK = 64
-"""Frames of a block. Smaller: less filler at the end of strips. Larger: fewer and larger products."""
+"""Frames per block. Smaller: less filler at the end of strips. Larger: fewer and larger products."""
 
 STRIDE = int(np.prod([stride for _, stride in FRONT_END]))
 """Samples from one frame to the next: 320."""
@@ -35,10 +35,10 @@ RECEPTIVE = 1 + sum(
 """Samples that a frame sees: 400."""
 
 _ROOM = 32
-"""The long recording has room for one utterance in so many frames, or twice as many, or three times …: with steps that
-coarse nearly all passes of a run have one length there, so that convolutions are planned once."""
+"""The long recording has room for N / 32 utterances, or a multiple of that. With such coarse steps, nearly all passes
+of a run have the same recording length, so convolutions are planned once."""
 _GAPPED_STEPS = 2
-"""Likewise the positional convolution has a length of 1.5, 2, 2.5 … times the pass."""
+"""Likewise, the positional convolution has a length of 1.5, 2, 2.5 … times the pass."""
 
 
 @dataclass(frozen=True)
@@ -46,15 +46,15 @@ class PackedTables:
     """Index tables of one packed pass.
 
     Attributes:
-        frames_B: frames of each utterance.
-        first_B: place of each utterance's first frame.
-        utterance_N, index_N: whose frame it is, and which of that utterance's frames.
-        gapped_N: its row among those of the positional convolution.
-        strip_R: number of the strip that each block belongs to.
+        frames_B: number of frames of each utterance.
+        first_B: position of each utterance's first frame.
+        utterance_N, index_N: each frame's utterance, and its number within that utterance.
+        gapped_N: each frame's row in the positional convolution.
+        strip_R: the strip that each block belongs to.
         utterance_U: the first utterance of each strip, which has the strip's language.
-        sequences_S1: where each attended sequence begins, and the end of the last, int32. Sequences of filler count.
-        is_filler_S: True for those.
-        logits_BT: place of frame t of utterance b, and past its end that of its last frame.
+        sequences_S1: the start of each attended sequence and the end of the last, int32; includes filler sequences.
+        is_filler_S: True for filler sequences.
+        logits_BT: position of frame t of utterance b; past its end, the position of its last frame.
         gapped_rows: P.
     """
 
@@ -81,22 +81,22 @@ class PackedTables:
 
     @property
     def blocks_U1(self) -> np.ndarray:
-        """First block of each strip, and the end of the last; what comes after it is all filler."""
+        """The first block of each strip, and the end of the last one; everything after that is filler."""
         end = -(-(self.first_B[-1] + self.frames_B[-1]) // BLOCK)
         return np.append(self.first_B[self.utterance_U] // BLOCK, end)
 
     def rows(self, first_B: np.ndarray) -> np.ndarray:
-        """Row of each frame [N] where those of utterance b begin with row first_B[b]."""
+        """The row of each frame [N] if utterance b starts at row first_B[b]."""
         return first_B[self.utterance_N] + self.index_N
 
 
 @dataclass(frozen=True)
 class Recording:
-    """Where utterances lie in one long recording.
+    """The positions of utterances in one long recording.
 
     Attributes:
-        first_M: number of each utterance's first frame among those of the recording.
-        frames: of the recording.
+        first_M: number of each utterance's first frame within the recording.
+        frames: number of frames of the recording.
     """
 
     first_M: np.ndarray
@@ -104,16 +104,16 @@ class Recording:
 
     @property
     def samples(self) -> int:
-        """No more than its frames see."""
+        """Number of samples: exactly as many as its frames see."""
         return self.frames * STRIDE + RECEPTIVE - STRIDE
 
 
 def recording_of(frames_M: np.ndarray, places: int, *, is_whole: bool = True) -> Recording:
-    """One recording of utterances of so many frames each.
+    """Lay out utterances with the given numbers of frames in one recording.
 
     Args:
-        places: N, of the pass that they belong to.
-        is_whole: they are all of its utterances. The recording of some is shorter, by eighths.
+        places: N of the pass that they belong to.
+        is_whole: they are all utterances of the pass; otherwise the recording is shorter, in steps of an eighth.
     """
     eighth, room = max(places // 8, 1), max(places // _ROOM, 1)
     most = places if is_whole else min(-(-int(frames_M.sum()) // eighth) * eighth, places)
@@ -121,27 +121,27 @@ def recording_of(frames_M: np.ndarray, places: int, *, is_whole: bool = True) ->
 
 
 def pass_frames(samples: int) -> int:
-    """Frames of a pass of at most so much audio: whole blocks."""
+    """The number of frames, in whole blocks, of a pass of at most `samples` of audio."""
     return max(samples // STRIDE // BLOCK, 1) * BLOCK
 
 
 def end_to_end(lengths_B: np.ndarray) -> np.ndarray:
-    """Where each begins if they follow one another."""
+    """The start of each item if they follow each other."""
     return np.cumsum(lengths_B) - lengths_B
 
 
 def samples_seen(frames_B: np.ndarray) -> np.ndarray:
-    """Samples of each utterance that any of its frames sees."""
+    """The number of samples of each utterance that its frames see."""
     return (frames_B - 1) * STRIDE + RECEPTIVE
 
 
 def packed_tables(frames: np.ndarray, strips: np.ndarray, *, size: int, gap: int) -> PackedTables:
-    """Lay out utterances of `frames` frames each, in the order given.
+    """Lay out utterances with the given numbers of frames, in the given order.
 
     Args:
-        strips: number of each utterance's strip: 0, 1, 2 … in this order, each of one language.
-        size: N, a multiple of 64. Utterances that need more make the pass larger, by eighths: one that is longer.
-        gap: zero frames that keep utterances apart in the positional convolution: half of its kernel.
+        strips: the strip of each utterance: 0, 1, 2 … in ascending order, each of one language.
+        size: N, a multiple of 64. If the utterances need more, the pass grows in steps of an eighth.
+        gap: zero frames that separate utterances in the positional convolution: half of its kernel.
     """
     frames_B = np.asarray(frames, dtype=np.int64)
     strip_B = np.asarray(strips, dtype=np.int64)
@@ -152,7 +152,7 @@ def packed_tables(frames: np.ndarray, strips: np.ndarray, *, size: int, gap: int
     places = size + step * max(-(-(int(end) - size) // step), 0)
     last_B = first_B + frames_B - 1
     utterance_N = np.searchsorted(first_B, np.arange(places), side="right") - 1
-    # A frame of filler is the one before it again.
+    # A filler frame repeats the frame before it.
     index_N = np.minimum(np.arange(places), last_B[utterance_N]) - first_B[utterance_N]
     gapped_B = end_to_end(frames_B + gap)
     sequences_S1, is_filler_S = _sequences(first_B, frames_B, places)
@@ -174,7 +174,7 @@ def packed_tables(frames: np.ndarray, strips: np.ndarray, *, size: int, gap: int
 
 
 def _first_frames(frames_B: np.ndarray, strip_B: np.ndarray) -> tuple[np.ndarray, int]:
-    """Place of each utterance's first frame, and the end of the last block: a strip begins with a block."""
+    """The position of each utterance's first frame, and the end of the last block; a strip starts with a new block."""
     first_B, at = np.zeros(len(frames_B), dtype=np.int64), 0
     for number, frames in enumerate(frames_B):
         if number and strip_B[number] != strip_B[number - 1]:
@@ -185,7 +185,7 @@ def _first_frames(frames_B: np.ndarray, strip_B: np.ndarray) -> tuple[np.ndarray
 
 
 def _sequences(first_B: np.ndarray, frames_B: np.ndarray, places: int) -> tuple[np.ndarray, np.ndarray]:
-    """Every utterance is a sequence; filler is cut into short ones, so that it costs little and is nobody's longest."""
+    """Make every utterance a sequence, and split filler into short ones, which cost little and are never longest."""
     starts: list[int] = []
     filler: list[bool] = []
     for first, end, following in zip(first_B, first_B + frames_B, [*first_B[1:], places], strict=True):

@@ -1,6 +1,6 @@
-"""How the utterances of a pass lie in its tensors: one below the other, each padded to the longest.
+"""Padded passes: each utterance is a row, padded to the longest.
 
-What knows of padding is here; everything else works on frames.
+Only this module knows about padding; all other code works on frames.
 
 Legend: B utterances, U languages among them, T frames of the longest, C front-end channels, H hidden size, X and Y the
 two sides of a matrix.
@@ -15,25 +15,26 @@ from torch import Tensor
 from mms_dist.model.base import FrozenBase
 
 _MASK_ALIGNMENT = 8
-"""What torch's memory-efficient attention asks of every stride of a mask but the last. It copies any other mask, in
-every layer (read in `preprocess_mask` and `pad_bias`, aten/src/ATen/native/transformers/attention.cpp)."""
+"""torch's memory-efficient attention requires every stride of a mask except the last to be a multiple of this. It
+copies any other mask, in every layer (checked in `preprocess_mask` and `pad_bias`,
+aten/src/ATen/native/transformers/attention.cpp)."""
 
 
 @dataclass(frozen=True)
 class PaddedFrames:
-    """Frames as [B, T, …].
+    """The frames of a padded pass, as [B, T, …].
 
     Attributes:
         valid_BT: True for the frames that belong to the utterance.
-        attend: what attention adds to the scores of a key, [B, 1, 1, T]: 0, or -inf for padding; None if there is no
-            padding. Made once a pass: attention makes it of a boolean mask anew in every layer.
-        numbers: of each frame in its utterance, [1, T].
+        attend: added to the attention scores of a key, [B, 1, 1, T]: 0, or -inf for padding; None without padding. It
+            is made once per pass; from a boolean mask, attention would make it again in every layer.
+        numbers: the number of each frame within its utterance, [1, T].
     """
 
     head_step: ClassVar[int] = 1
     """Heads are as wide as the largest vocabulary of the pass."""
     in_strips: ClassVar[bool] = False
-    """A language is given once."""
+    """A language occurs once."""
 
     valid_BT: Tensor
     attend: Tensor | None
@@ -41,13 +42,14 @@ class PaddedFrames:
 
     @classmethod
     def of(cls, frames_B: Tensor, longest: int, *, is_full: bool, dtype: torch.dtype) -> "PaddedFrames":
-        """From the utterances' lengths on the device.
+        """Build from the utterances' lengths on the device.
 
         Args:
             is_full: no utterance has padding.
-            dtype: of the model.
+            dtype: dtype of the model.
         """
-        # Always longer than the pass: were a mask contiguous in some passes, compiled layers would be others in those.
+        # Always longer than the pass: if the mask were contiguous in some passes, those would need other compiled
+        # graphs.
         aligned = (longest // _MASK_ALIGNMENT + 1) * _MASK_ALIGNMENT
         numbers = torch.arange(aligned, device=frames_B.device)
         valid_BA = numbers < frames_B[:, None]
@@ -60,19 +62,19 @@ class PaddedFrames:
     def embed(
         self, base: FrozenBase, features_BTC: Tensor, time_BT: Tensor | None, channel_BH: Tensor | None
     ) -> Tensor:
-        """The encoder's input [B, T, H]."""
+        """Compute the encoder's input [B, T, H]."""
         return base.embed(features_BTC, self.valid_BT, time_BT, channel_BH)
 
     def spread(self, values_B: Tensor) -> Tensor:
-        """A value for each utterance, as one that broadcasts over the frames: [B, 1]."""
+        """Reshape each utterance's value so that it broadcasts over its frames: [B, 1]."""
         return values_B[:, None]
 
     def gather(self, weights_U: Tensor, owner_B: Tensor) -> Tensor:
-        """What `product` needs of the languages' weights or biases: [U, …] to [B, …]."""
+        """Prepare the languages' weights or biases for `product`: [U, …] to [B, …]."""
         return _OfUtterances.apply(weights_U, owner_B)
 
     def product(self, frames_BTX: Tensor, weight_BXY: Tensor, bias_B1Y: Tensor) -> Tensor:
-        """Every frame times its own language's matrix, plus its bias, [B, T, Y]."""
+        """Multiply every frame by its own language's matrix and add its bias, [B, T, Y]."""
         return torch.baddbmm(bias_B1Y, frames_BTX, weight_BXY)
 
     def add_product(self, residual_BTY: Tensor, frames_BTX: Tensor, weight_BXY: Tensor) -> Tensor:
@@ -80,17 +82,18 @@ class PaddedFrames:
         return torch.baddbmm(residual_BTY, frames_BTX, weight_BXY)
 
     def by_utterance(self, logits_BTV: Tensor) -> Tensor:
-        """[B, T, V], as they are."""
+        """Return the logits [B, T, V] unchanged."""
         return logits_BTV
 
 
 class _OfUtterances(torch.autograd.Function):
-    """Each utterance's part of what languages have, [U, …] to [B, …]; gradients are added up in float32, and the sums
-    rounded once.
+    """Copy each language's values to its utterances, [U, …] to [B, …].
 
-    A CPU's `index_add_` adds bfloat16 so by itself (measured, torch 2.13 on x86). A GPU's rounds after every addition,
-    so there the utterances' gradients are made float32 first. It adds with atomics, in no fixed order: one order would
-    take a launch for every utterance, or utterances that lie language by language.
+    Gradients are summed in float32 and rounded once.
+
+    A CPU's `index_add_` sums bfloat16 this way by itself (measured, torch 2.13 on x86). A GPU's rounds after every
+    addition, so there the utterances' gradients are converted to float32 first. It uses atomics, which have no fixed
+    order; a fixed order would need a launch per utterance, or utterances sorted by language.
     """
 
     @staticmethod

@@ -1,10 +1,10 @@
-"""Layer normalisation without gain and offset that keeps its result for the backward pass instead of its input.
+"""Layer normalisation without gain and offset that saves its output, not its input, for the backward pass.
 
-The product after it keeps that result anyway, so nothing is kept but a number a frame. With n the result, r the inverse
-of the deviation and d the gradient of n, the gradient of the input is  r (d - mean(d) - n mean(d n)),  which is r times
-the gradient of normalising n itself, whose mean is 0 and deviation 1.
+The product after it saves that output anyway, so the norm itself only adds one number per frame. With n the output, r
+the inverse standard deviation and d the gradient of n, the gradient of the input is  r (d - mean(d) - n mean(d n)),
+which is r times the gradient of normalising n itself (mean 0, standard deviation 1).
 
-Legend: H size of what is normalised; tensors are [..., H].
+Legend: H size of the normalised axis; tensors are [..., H].
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ EPS = 1e-5
 
 
 class PlainNorm:
-    """Zero mean and unit variance over the last axis; one object a pass, as its tensors have one shape."""
+    """Normalise the last axis to zero mean and unit variance. One object serves a pass, whose tensors share a shape."""
 
     def __init__(self) -> None:
         self._of_normed: tuple[Tensor, Tensor] | None = None
@@ -26,7 +26,7 @@ class PlainNorm:
         return _PlainNorm.apply(hidden, self)
 
     def statistics_of_normed(self, inverse: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean 0 and inverse deviation 1 of every frame, made when they are first asked for."""
+        """Mean 0 and inverse standard deviation 1 of every frame, created on first use."""
         if self._of_normed is None:
             self._of_normed = torch.zeros_like(inverse), torch.ones_like(inverse)
         return self._of_normed

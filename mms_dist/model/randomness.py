@@ -1,7 +1,7 @@
 """Randomness that belongs to an utterance, not to a batch.
 
-Every draw is a function of a key made of (seed, language, epoch, utterance), so it is the same alone and in a mixed
-batch, on any number of processes, and after a restart (DESIGN, invariants I1 and I7).
+Every draw is a function of a key derived from (seed, language, epoch, utterance). So it is the same for an utterance
+alone or in a mixed batch, on any number of processes, and after a restart (DESIGN, invariants I1 and I7).
 
 Legend: B utterances, T frames, H channels.
 """
@@ -16,7 +16,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Spans:
-    """SpecAugment's settings of one utterance: share of the axis, and length of a masked span."""
+    """SpecAugment's settings for one utterance: the share of each axis to mask, and the length of a masked span."""
 
     time_prob: float
     time_length: int
@@ -27,11 +27,11 @@ class Spans:
 def spec_augment(
     keys: Sequence[int], frames: Sequence[int], spans: Sequence[Spans], *, longest: int, hidden: int
 ) -> tuple[Tensor | None, Tensor | None]:
-    """Masks over frames [B, T] and channels [B, H] (SpecAugment, Park et al. 2019, as wav2vec 2.0 fine-tunes with it).
+    """Draw masks over frames [B, T] and channels [B, H] (SpecAugment, Park et al. 2019, as in wav2vec 2.0 fine-tuning).
 
-    A span starts at any place where it fits, without repetition; their number is the share times the axis over the
-    length of a span, rounded at random. An axis shorter than a span is left as it is. None stands for a mask
-    that is empty.
+    A span may start wherever it fits, and no start is drawn twice. The number of spans is the share times the axis
+    length divided by the span length, rounded at random. An axis shorter than a span is not masked. An empty mask is
+    returned as None.
     """
     time_BT = np.zeros((len(keys), longest), dtype=bool)
     channel_BH = np.zeros((len(keys), hidden), dtype=bool)

@@ -1,7 +1,8 @@
 """The routed forward pass: one frozen encoder, each utterance through its own language's adapter and head.
 
 Legend: B utterances, U languages among them, T frames, C front-end channels, H hidden size, D bottleneck, W its width
-as it is computed, L layers, V vocabulary. A tensor without a suffix lies as the pass's frames do, [..., H] or [..., W].
+with the added columns, L layers, V vocabulary. A tensor without a suffix has the shape of the pass's frames, [..., H]
+or [..., W].
 """
 
 from collections.abc import Iterable
@@ -22,17 +23,17 @@ from mms_dist.model.padded_frames import PaddedFrames
 from mms_dist.model.plain_norm import PlainNorm
 
 _Adapter = tuple[Tensor, Tensor, Tensor]
-"""Down projection [., W, H] (transposed), its bias [., 1, W] and up projection [., W, H] of a layer: of each language,
-or as the frames' `gather` gives them."""
+"""Down projection [., W, H] (transposed), its bias [., 1, W] and up projection [., W, H] of a layer: one per language,
+or as returned by the frames' `gather`."""
 
 
 @dataclass(frozen=True)
 class ModelInput:
-    """One forward pass as it is described on the CPU: utterances of any languages, padded.
+    """The input of one forward pass, described on the CPU: padded utterances of any languages.
 
-    features_BTC come from the front end, on the model's device; everything else lives on the CPU. The masks are
-    SpecAugment's, drawn per utterance (None: none drawn); keys_B and dropout_B are given when any utterance has
-    dropout; slots_B say which row of the bank each utterance goes through.
+    features_BTC are the front end's output, on the model's device; everything else is on the CPU. time_BT and
+    channel_BH are SpecAugment masks, drawn per utterance (None if none were drawn). keys_B and dropout_B are given if
+    any utterance has dropout. slots_B is the bank row of each utterance.
     """
 
     features_BTC: Tensor
@@ -46,16 +47,16 @@ class ModelInput:
 
 @dataclass(frozen=True)
 class DeviceInput:
-    """One forward pass of which all that the device needs is on it: nothing in the pass reads from or waits for it.
+    """The input of one forward pass, entirely on the device, so that the pass never waits for the device.
 
     Attributes:
-        frames: how the utterances' frames lie in the pass's tensors.
-        features: of the front end, [B, T, C], or [F, C] in rows that the frames look up.
-        slots_U: rows of the bank of the languages in the pass, int64; each language once, or once a strip.
-        owner_B: place in slots_U of each utterance's language, or of each block's strip, int64.
+        frames: how the utterances' frames are laid out in the pass's tensors.
+        features: the front end's output, [B, T, C], or [F, C] as rows that the frames look up.
+        slots_U: bank rows of the languages in the pass, int64; each language once, or once per strip.
+        owner_B: index into slots_U of each utterance's language, or of each block's strip, int64.
         sizes_U: vocabulary size of each of those languages, int64.
         largest_vocabulary: the largest of them, known on the host.
-        keys_B, dropout_B, time, channel_BH: as in `Batch`; `time` lies as the frames do.
+        keys_B, dropout_B, time, channel_BH: as in `ModelInput`; `time` has the shape of the frames.
     """
 
     frames: PaddedFrames | PackedFrames
@@ -79,11 +80,11 @@ class RoutedModel:
         self.activation_checkpointing = activation_checkpointing
 
     def logits(self, batch: ModelInput) -> Tensor:
-        """CTC logits [B, T, V] of a batch that is described on the CPU; see `device_logits`."""
+        """CTC logits [B, T, V] of a batch described on the CPU; see `device_logits`."""
         return self.device_logits(self.on_device(batch))
 
     def on_device(self, batch: ModelInput) -> DeviceInput:
-        """The batch with everything copied to the model's device, tensor by tensor; training copies all at once."""
+        """Copy the batch to the model's device, tensor by tensor; training instead copies everything at once."""
         frames, device = batch.features_BTC.shape[1], self.base.device
         slots_U, owner_B = torch.unique(batch.slots_B, return_inverse=True)
         sizes = [self.bank.vocabulary_sizes[slot] for slot in slots_U.tolist()]
@@ -102,10 +103,10 @@ class RoutedModel:
         )
 
     def device_logits(self, batch: DeviceInput) -> Tensor:
-        """CTC logits [B, T, V] for the largest vocabulary V of the batch or a little more, in at least float32.
+        """CTC logits [B, T, V] in at least float32, where V is the batch's largest vocabulary or slightly more.
 
-        Frames past an utterance's own, and tokens past its language's own vocabulary, carry no meaning; the latter
-        have probability 0.
+        Frames past an utterance's end and tokens outside its language's vocabulary are meaningless; those tokens have
+        probability 0.
         """
         frames, dtype = batch.frames, self.base.dtype
         by_layer = self._gathers_by_layer()
@@ -133,14 +134,14 @@ class RoutedModel:
         return logits_BTV.to(torch.promote_types(logits_BTV.dtype, torch.float32))
 
     def _gathers_by_layer(self) -> bool:
-        """Whether the weights that the utterances of a pass have each for itself are there for one layer at a time.
+        """Whether weights are gathered per utterance one layer at a time, instead of for all layers at once.
 
-        With activation checkpointing, which is there to keep less, and where no backward pass needs them afterwards.
+        This is so with activation checkpointing, which saves memory, and if no backward pass needs them afterwards.
         """
         return self.activation_checkpointing or not torch.is_grad_enabled()
 
     def _adapters(self, batch: DeviceInput, *, gathered: bool) -> list[_Adapter]:
-        """Of every layer; `gathered` for the products, at once for all layers, or as `_layer` will gather them."""
+        """The adapters of every layer: `gathered` for all layers at once, or for `_layer` to gather one by one."""
         parts: Iterable[Tensor] = fold(self.bank, batch.slots_U, self.base.dtype, in_strips=batch.frames.in_strips)
         if gathered:
             parts = (batch.frames.gather(part, batch.owner_B) for part in parts)
@@ -175,13 +176,13 @@ class RoutedModel:
         frames = batch.frames
 
         def own(part: Tensor) -> Tensor:
-            """Called right before the product, so that its gradient is added up right after the product's."""
+            """Gather right before the product, so that its gradient is summed right after the product's gradient."""
             return frames.gather(part, batch.owner_B) if gather else part
 
         down_WH, bias_1W, up_WH = adapter
         hidden = self.base.layer(number, hidden, frames.attend)
         narrow = frames.product(norm(hidden), own(down_WH).transpose(-1, -2), own(bias_1W))
-        if masks is not None:  # before the ReLU, which masks that are never negative pass by
+        if masks is not None:  # before the ReLU, which gives the same result because masks are never negative
             narrow.mul_(masks.of_layer(number))
         return frames.add_product(hidden, narrow.relu_(), own(up_WH))
 

@@ -1,13 +1,13 @@
-"""Attention of the utterances of a packed pass, each over its own frames.
+"""Attention in a packed pass: each utterance attends to its own frames.
 
-On a GPU it is `torch.nn.attention.varlen.varlen_attn`, FlashAttention-2 (Dao 2023) over sequences that lie end to end.
-Read in torch 2.11.0, 2.13.0 and 2.15.0: it takes [frames, heads, head size], the sequences' limits as int32 on the
-device and the longest one's length as a number that only bounds the grid; it has a gradient; it plans nothing for a
-shape. Rows of no sequence are left as the memory was, so the sequences here cover all frames. `num_splits` came after
-2.11.0: 1 makes a sequence's sums independent of what else is in the pass, and keeps 2.15.0 from cuDNN's attention,
-which it would take first on Hopper.
+On a GPU this is `torch.nn.attention.varlen.varlen_attn`, which is FlashAttention-2 (Dao 2023) over sequences laid end
+to end. Checked in torch 2.11.0, 2.13.0 and 2.15.0: it takes [frames, heads, head size], the sequences' limits as int32
+on the device, and the longest length as a number that only bounds the grid. It has a gradient and needs no planning for
+a shape. It leaves rows outside all sequences uninitialised, so the sequences here cover all frames. `num_splits` was
+added after 2.11.0: with 1, a sequence's sums do not depend on what else is in the pass, and 2.15.0 does not use cuDNN's
+attention, which it otherwise prefers on Hopper.
 
-On a CPU, for which there is no such kernel, it is the same mathematics, one attention a sequence.
+A CPU has no such kernel, so there each sequence is computed separately, with the same mathematics.
 
 Legend: N frames of the pass, A heads, E head size.
 """
@@ -28,10 +28,10 @@ class Segments:
     """The attended sequences of a pass.
 
     Attributes:
-        limits_S1: where each begins, and the end of the last, int32 on the device.
-        longest: no sequence is longer.
-        lengths: of each, known on the host.
-        is_filler: those whose values nobody reads.
+        limits_S1: the start of each sequence and the end of the last, int32 on the device.
+        longest: an upper bound of the lengths.
+        lengths: the length of each sequence, known on the host.
+        is_filler: True for filler sequences, whose values are not used.
     """
 
     limits_S1: Tensor
@@ -40,7 +40,7 @@ class Segments:
     is_filler: tuple[bool, ...]
 
     def attend(self, query_NAE: Tensor, key_NAE: Tensor, value_NAE: Tensor) -> Tensor:
-        """Every frame over the frames of its own sequence, [N, A, E]."""
+        """Let every frame attend to the frames of its own sequence, [N, A, E]."""
         if query_NAE.device.type != "cpu":
             return _varlen()(query_NAE, key_NAE, value_NAE, *[self.limits_S1] * 2, *[self.longest] * 2)
         parts = zip(*(whole.split(self.lengths) for whole in (query_NAE, key_NAE, value_NAE)), strict=True)
@@ -49,8 +49,10 @@ class Segments:
 
 @functools.cache
 def _varlen() -> Callable[..., Any]:
-    """torch's kernel, asked for sums that do not depend on what else is in the pass where it can be asked."""
-    from torch.nn.attention.varlen import varlen_attn  # imports torch's compiler: seconds
+    """torch's kernel; if it supports this, its sums do not depend on what else is in the pass."""
+    from torch.nn.attention.varlen import (
+        varlen_attn,
+    )  # imported here because it loads torch's compiler, which takes seconds
 
     invariant = "num_splits" in inspect.signature(varlen_attn).parameters
     return functools.partial(varlen_attn, num_splits=1) if invariant else varlen_attn

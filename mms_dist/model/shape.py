@@ -1,4 +1,4 @@
-"""The size of a base model, from its config.json alone: a plan needs no weights.
+"""The size of a base model, from its config.json alone, so that a plan needs no weights.
 
 Legend: H hidden size, L layers, F feed-forward size, D bottleneck.
 """
@@ -15,18 +15,18 @@ from shards.schema import FRONT_END, SAMPLE_RATE
 
 FRAMES_PER_SECOND = 50
 _FROZEN_KEPT, _ADAPTER_KEPT, _HEAD_KEPT = 6, 1, 2
-"""Tensors [H] that a frame leaves for the backward pass: in a frozen layer the inputs of two layer norms, query, key,
-value and the attention's result (besides the feed-forward's inner [F]; frozen matrices keep nothing); in an adapter its
-normalised input (besides [D]); at the end the last norm's input and the head's."""
+"""Number of [H] tensors saved per frame for the backward pass. In a frozen layer: the inputs of two layer norms, query,
+key, value and the attention output (plus the feed-forward's inner [F]; frozen matrices save nothing). In an adapter:
+its normalised input (plus [D]). At the end: the inputs of the final norm and of the head."""
 _FIRST_FRAMES_PER_SECOND = SAMPLE_RATE // FRONT_END[0][1]
 _FIRST_ALIVE = 3
-"""Outputs of the first convolution, the front end's largest, that live together: its own, the norm's and the
-activation's."""
+"""Number of copies of the first convolution's output (the front end's largest) in memory at once: the convolution's,
+the norm's and the activation's."""
 
 
 @dataclass(frozen=True)
 class BaseShape:
-    """What rows, weights and activations of a base come to."""
+    """The sizes of a base from which the sizes of rows, weights and activations follow."""
 
     layers: int
     hidden: int
@@ -36,10 +36,10 @@ class BaseShape:
 
     @classmethod
     def of(cls, name: str) -> "BaseShape":
-        """The shape of a folder, a Hub name or the shipped base.
+        """Read the shape of a base, given as a folder, a Hub name or the shipped base's name.
 
         Raises:
-            BaseModelError: there is no such base, or its adapters cannot be trained.
+            BaseModelError: there is no such base, or adapters cannot be trained on it.
         """
         config = read_base_config(resolve_base(name), name)
         config.adapter_attn_dim = None
@@ -50,14 +50,14 @@ class BaseShape:
         return cls(*sizes, parameters, config.conv_dim[0])
 
     def row_numbers(self, dim: int, vocabulary_size: int) -> int:
-        """Trained parameters of a language."""
+        """Number of trained parameters of a language."""
         return RowLayout(self.layers, self.hidden, dim).row_size(vocabulary_size)
 
     def kept_numbers(self, seconds: float, *, dim: int, checkpointing: bool) -> int:
-        """Numbers that a forward pass over so much padded audio keeps for its backward pass, but for small change.
+        """Approximate number of values that a forward pass over `seconds` of padded audio saves for its backward pass.
 
-        Nothing is kept of the first layer below its adapter. With checkpointing it is the input of each layer, and of
-        one layer all, when it is computed again.
+        The first layer saves nothing below its adapter. With checkpointing, each layer saves only its input, plus
+        everything for the one layer that is being recomputed.
         """
         frozen = _FROZEN_KEPT * self.hidden + self.feed_forward
         adapter = _ADAPTER_KEPT * self.hidden + dim
@@ -67,20 +67,20 @@ class BaseShape:
         return round(seconds * FRAMES_PER_SECOND * (layers + _HEAD_KEPT * self.hidden))
 
     def working_numbers(self, seconds: float, *, dim: int) -> int:
-        """Numbers of one layer's forward or backward pass that nothing keeps, about: as many as it keeps itself."""
+        """Approximate number of temporary values in one layer's pass: about as many as the layer saves."""
         layer = (_FROZEN_KEPT + _ADAPTER_KEPT) * self.hidden + self.feed_forward + dim
         return round(seconds * FRAMES_PER_SECOND * layer)
 
     def front_end_numbers(self, seconds: float) -> int:
-        """Numbers that live together while the convolutions go through so much padded audio in one batch."""
+        """Number of values in memory at once while the convolutions process `seconds` of padded audio in one batch."""
         return round(seconds * _FIRST_FRAMES_PER_SECOND * _FIRST_ALIVE * self.front_end_channels)
 
 
 def number_bytes(dtype: str) -> int:
-    """Bytes of a number of the base, and of the activations."""
+    """Bytes per value of the base and the activations."""
     return DTYPES[dtype].itemsize
 
 
 def row_number_bytes(dtype: str) -> int:
-    """Bytes of a number of a row: never below float32."""
+    """Bytes per value of a row, which is at least float32."""
     return torch.promote_types(DTYPES[dtype], torch.float32).itemsize

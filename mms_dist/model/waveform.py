@@ -1,4 +1,4 @@
-"""From recordings as they are decoded to the input of the front end.
+"""Normalise decoded recordings to the input of the front end.
 
 Legend: B utterances, S audio samples of the longest, X pieces of one long recording with K samples each.
 """
@@ -10,19 +10,19 @@ import torch
 from torch import Tensor
 
 _SCALE = 2.0**-15
-"""Of a step of int16, in the unit in which full scale is 1."""
+"""Size of one int16 step if full scale is 1."""
 _VARIANCE_FLOOR = 1e-7  # Wav2Vec2FeatureExtractor.zero_mean_unit_var_norm
 
 
 def normalised(audio_BS: Tensor, samples_B: Tensor) -> Tensor:
-    """Zero mean and unit variance of each utterance over its own samples; float32 [B, S], zero behind them.
+    """Normalise each utterance to zero mean and unit variance over its own samples; float32 [B, S], zero after them.
 
-    Equal to `Wav2Vec2FeatureExtractor(do_normalize=True)` on the same audio as float32 in [-1, 1). What an utterance
-    becomes depends on nothing that is beside or behind it, not even in the last bit.
+    Equal to `Wav2Vec2FeatureExtractor(do_normalize=True)` on the same audio as float32 in [-1, 1). An utterance's
+    result does not depend on other utterances or on padding, not even in the last bit.
 
     Args:
-        audio_BS: int16, zero behind each utterance.
-        samples_B: samples of each utterance.
+        audio_BS: int16, zero after each utterance.
+        samples_B: number of samples of each utterance.
     """
     if audio_BS.device.type == "cpu":
         return _one_by_one(audio_BS, samples_B)
@@ -30,7 +30,7 @@ def normalised(audio_BS: Tensor, samples_B: Tensor) -> Tensor:
 
 
 def _one_by_one(audio_BS: Tensor, samples_B: Tensor) -> Tensor:
-    """On a CPU: one utterance fits into its cache, and this takes half the time of the batch at once."""
+    """Normalise on a CPU. One utterance fits into the cache, so this takes half the time of the whole batch at once."""
     out_BS = torch.zeros(audio_BS.shape, dtype=torch.float32)
     for audio_S, out_S, samples in zip(audio_BS.numpy(), out_BS.numpy(), samples_B.tolist(), strict=True):
         out = out_S[:samples]
@@ -42,9 +42,9 @@ def _one_by_one(audio_BS: Tensor, samples_B: Tensor) -> Tensor:
 
 
 def _at_once(audio_BS: Tensor, samples_B: Tensor) -> Tensor:
-    """On a GPU: sums of integers, which are exact in whatever order they are added.
+    """Normalise on a GPU, with sums of integers, which are exact in any order.
 
-    In float64 a sum of squares of int16 is exact up to 2^53, which is 8 million samples (9 minutes).
+    In float64, a sum of squares of int16 is exact up to 2^53, which is 8 million samples (9 minutes).
     """
     audio64_BS, samples_B = audio_BS.to(torch.float64), samples_B.to(torch.float64)
     mean_B = audio64_BS.sum(1) / samples_B
@@ -56,9 +56,9 @@ def _at_once(audio_BS: Tensor, samples_B: Tensor) -> Tensor:
 
 
 def moments(audio: Iterable[np.ndarray]) -> np.ndarray:
-    """What `normalised_pieces` needs of each int16 recording, float64 [2, B]: its mean, and what it is then scaled by.
+    """Compute each int16 recording's mean and scale for `normalised_pieces`, float64 [2, B].
 
-    They are made of the same exact sums as on a GPU, so that each sample becomes what `normalised` makes of it there.
+    They come from the same exact sums as on a GPU, so that the result equals that of `normalised` there.
     """
     mean, scale = [], []
     for samples in audio:
@@ -70,12 +70,12 @@ def moments(audio: Iterable[np.ndarray]) -> np.ndarray:
 
 
 def normalised_pieces(audio_XK: Tensor, moments_2B: Tensor, utterance_X: Tensor) -> Tensor:
-    """Zero mean and unit variance of each utterance in a long recording, float32 [X, K].
+    """Normalise each utterance in a long recording to zero mean and unit variance, float32 [X, K].
 
     Args:
-        audio_XK: int16, pieces of no more than one utterance each.
-        moments_2B: of `moments`.
-        utterance_X: whose piece it is.
+        audio_XK: int16, pieces of at most one utterance each.
+        moments_2B: from `moments`.
+        utterance_X: the utterance of each piece.
     """
     mean_X, scale_X = moments_2B.index_select(1, utterance_X)
     return ((audio_XK.to(torch.float64) - mean_X[:, None]) * scale_X[:, None]).to(torch.float32)

@@ -1,4 +1,4 @@
-"""Seeing a run: live progress, TensorBoard, the event log, the closing table."""
+"""Monitor a run: live progress, TensorBoard, the event log and the closing table."""
 
 from mms_dist.monitor.memory import memory_bytes
 from mms_dist.monitor.monitor import Monitor

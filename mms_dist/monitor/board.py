@@ -1,4 +1,4 @@
-"""What a display shows: the state of every language and of the run, from everything the monitor heard."""
+"""What a display shows: the state of every language and of the run, from all events and reports so far."""
 
 import math
 import time
@@ -10,22 +10,22 @@ from mms_dist.monitor.history import TRAINING, Gain, History, LanguageHistory
 from mms_dist.monitor.report import LanguagePlan, LanguageRound, RoundReport
 from mms_dist.monitor.throughput import Throughput
 
-LOSS_MEMORY = 0.9  # of the exponential average that displays show; TensorBoard has every step's loss
+LOSS_MEMORY = 0.9  # decay of the exponential average that displays show; TensorBoard has the loss of every step
 
 
 @dataclass(slots=True)
 class Line:
-    """One language: what it did last and what it did so far."""
+    """One language: its last step and its history."""
 
     history: LanguageHistory
     last: LanguageRound | None = None
     loss: float | None = None  # averaged over the last steps
 
     def take(self, last: LanguageRound) -> None:
-        """Take a step into account. A loss that is not finite is shown, and not averaged into later ones."""
+        """Add a step. A loss that is not finite is shown but left out of the average."""
         self.last = last
         self.history.step, self.history.steps = last.step, last.steps
-        self.history.is_at_work()
+        self.history.mark_active()
         if self.loss is None or not math.isfinite(self.loss) or not math.isfinite(last.loss):
             self.loss = last.loss
         else:
@@ -33,14 +33,14 @@ class Line:
 
     @property
     def remaining_steps(self) -> int:
-        """Steps it may still take: none when it is finished or quarantined."""
+        """Steps the language may still take: none if it is finished or quarantined."""
         done = self.history.state not in ("waiting", TRAINING)
         return 0 if done else max(0, self.history.steps - self.history.step)
 
 
 @dataclass
 class Board:
-    """The whole run. `languages` are in the order of the plan."""
+    """The whole run. `lines` are in the order of the plan."""
 
     run_directory: str
     history: History
@@ -50,11 +50,11 @@ class Board:
     active: list[str] = field(default_factory=list)  # in the order of the last round
     round: int = 0
     memory_bytes: int = 0
-    audio_seconds: float = 0.0  # trained on in this process's life
+    audio_seconds: float = 0.0  # trained on since this process started
 
     @classmethod
     def of(cls, run_directory: str, languages: Sequence[LanguagePlan], past: History | None = None) -> "Board":
-        """A board for these languages, with what earlier processes of the run left behind."""
+        """Return a board for these languages, with the history of earlier processes of the run."""
         history = past or History()
         board = cls(run_directory, history, round=history.round)
         for plan in languages:
@@ -65,11 +65,11 @@ class Board:
         self._started_seconds = self.clock()
 
     def event(self, event: dict[str, Any]) -> None:
-        """Take an event into account."""
+        """Add an event."""
         self.history.apply(event)
 
     def take(self, report: RoundReport) -> None:
-        """Take a round into account."""
+        """Add a round."""
         self.round, self.memory_bytes = report.round, report.memory_bytes
         self.audio_seconds += report.audio_seconds
         self.active = [language.language for language in report.languages]
@@ -79,34 +79,34 @@ class Board:
 
     @property
     def elapsed_seconds(self) -> float:
-        """Since this process began."""
+        """Seconds since this process started."""
         return self.clock() - self._started_seconds
 
     @property
     def steps(self) -> int:
-        """Steps of all languages together, at most."""
+        """Steps of all languages together if none stops early."""
         return sum(line.history.step + line.remaining_steps for line in self.lines.values())
 
     @property
     def remaining_steps(self) -> int:
-        """Of those, steps not yet taken."""
+        """The part of `steps` not yet taken."""
         return sum(line.remaining_steps for line in self.lines.values())
 
     @property
     def eta_seconds(self) -> float | None:
-        """When the run ends if no language stops early; None before it can be told."""
+        """Seconds until the run ends if no language stops early; None until there is an estimate."""
         return self.throughput.run_eta_seconds(self.remaining_steps)
 
     def eta_of(self, line: Line) -> float | None:
-        """When a language that is training ends if it does not stop early."""
+        """Seconds until a language in training ends if it does not stop early; None if it is not training."""
         if line.history.state != TRAINING or line.last is None:
             return None
         return self.throughput.language_eta_seconds(line.remaining_steps)
 
     def count(self, state: str) -> int:
-        """How many languages are in `state`."""
+        """Number of languages in `state`."""
         return sum(line.history.state == state for line in self.lines.values())
 
     def gain(self) -> Gain | None:
-        """What the languages have gained on average."""
+        """Mean CER improvement over the languages."""
         return Gain.of(line.history for line in self.lines.values())

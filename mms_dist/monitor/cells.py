@@ -1,4 +1,4 @@
-"""How numbers look in tables: the same everywhere."""
+"""Format numbers for tables, the same way everywhere."""
 
 import math
 from collections.abc import Sequence
@@ -11,12 +11,12 @@ STATE_STYLES = {"training": "cyan", "waiting": "bright_black", "finished": "gree
 
 
 def percent(fraction: float | None) -> str:
-    """0.2345 as `23.4`, nan as `nan`, nothing as a dash. Without the sign: columns say it once."""
+    """Format 0.2345 as `23.4`, nan as `nan`, None as a dash. The percent sign is in the column heading."""
     return NONE if fraction is None else f"{100 * fraction:.1f}"
 
 
 def decimal(value: float | None, digits: int = 3) -> str:
-    """A loss or a norm in about `digits` significant digits, so that columns stay narrow."""
+    """Format a loss or a norm with about `digits` significant digits, to keep columns narrow."""
     if value is None:
         return NONE
     if not math.isfinite(value) or value == 0:
@@ -26,7 +26,7 @@ def decimal(value: float | None, digits: int = 3) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """`0:07`, `12:34`, `1:02:03` or `2d 03:04`."""
+    """Format seconds as `0:07`, `12:34`, `1:02:03` or `2d 03:04`."""
     if seconds is None or not math.isfinite(seconds):
         return NONE
     minutes, second = divmod(round(seconds), 60)
@@ -38,7 +38,7 @@ def duration(seconds: float | None) -> str:
 
 
 def age(seconds: float) -> str:
-    """A time ago in its largest unit: `12 s`, `3 min`, `5 h`, `2 d`."""
+    """Format an age in its largest unit: `12 s`, `3 min`, `5 h`, `2 d`."""
     for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= length:
             return f"{seconds // length:.0f} {unit}"
@@ -46,7 +46,7 @@ def age(seconds: float) -> str:
 
 
 def bar(fraction: float, width: int, style: str) -> Text:
-    """A thin progress bar of `width` characters."""
+    """Draw a thin progress bar of `width` characters."""
     halves = round(2 * width * min(max(fraction, 0.0), 1.0))
     full, half = divmod(halves, 2)
     text = Text("━" * full + "╸" * half, style=style, no_wrap=True)
@@ -54,9 +54,9 @@ def bar(fraction: float, width: int, style: str) -> Text:
 
 
 def sparkline(values: Sequence[float], width: int) -> str:
-    """The last values as little columns, 0 at the foot and the highest at the top; what is not finite is a gap.
+    """Draw values as small columns from 0 to the highest value. A value that is not finite is a gap.
 
-    More values than `width` are thinned evenly; the last is always shown.
+    If there are more than `width` values, they are thinned evenly; the last one is always shown.
     """
     if len(values) > width:
         last = len(values) - 1

@@ -1,4 +1,4 @@
-"""Where the monitor prints when nobody says otherwise."""
+"""The consoles that commands print to by default."""
 
 import os
 import sys
@@ -7,19 +7,19 @@ from rich.console import Console
 
 from shards.terminal import Terminal
 
-LOG_WIDTH = 120  # of a batch log or a pipe: it has no width of its own, and 80 would cost columns
+LOG_WIDTH = 120  # width of a batch log or a pipe, which has none of its own; at 80, tables would lose columns
 
 
 def standard_console() -> Console:
-    """Standard output, as wide as its terminal, or as COLUMNS says."""
+    """Return a console on standard output. Its width is that of the terminal, or COLUMNS."""
     return Terminal(file=sys.stdout, pipe_width=LOG_WIDTH)
 
 
 def error_console() -> Console:
-    """Standard error, likewise."""
+    """Return a console on standard error, with its width chosen the same way."""
     return Terminal(stderr=True, pipe_width=LOG_WIDTH)
 
 
 def can_redraw(console: Console) -> bool:
-    """Whether someone looks at a terminal that can move its cursor: not a pipe, a batch log or CI."""
+    """Whether the console is a terminal that can move its cursor: not a pipe, a batch log or CI."""
     return console.is_terminal and not console.is_dumb_terminal and not os.environ.get("CI")

@@ -1,9 +1,9 @@
-"""`RUN/events.jsonl`: what happened in a run, one JSON object a line, for people, `jq` and `mms-dist report`.
+"""`RUN/events.jsonl`: the events of a run, one JSON object per line, for people, `jq` and `mms-dist report`.
 
-Every line has `time` (UTC, ISO 8601) and `kind`; `round` and `language` where they apply; then the kind's own
-fields. Numbers that JSON cannot hold are the strings "nan", "inf" and "-inf". The file only grows: a run that is
-resumed goes on in it. A line is one `write` in append mode, so a run that is killed leaves at most one torn
-line, the last: readers pass over it and the next writer removes it.
+Every line has `time` (UTC, ISO 8601) and `kind`; `round` and `language` where they apply; then the fields of that
+kind. Numbers that JSON cannot hold are the strings "nan", "inf" and "-inf". The file only grows: a resumed run
+appends to it. A line is one `write` in append mode, so a killed run leaves at most one torn line, at the end. Readers
+skip it and the next writer removes it.
 """
 
 import json
@@ -18,25 +18,25 @@ from typing import Any
 from mms_dist.errors import TrainingError
 from mms_dist.files import read_file
 
-# kind -> the fields it has beside time, round and language
+# kind -> its fields besides time, round and language: what the event means
 KINDS = {
     "run_started": "languages",
     "run_resumed": "languages",
     "admitted": "step, steps, utterances, audio_seconds: a language got a slot",
     "evaluated": "step, cer, wer, utterances, best: scored on its dev split; step 0 is before training",
-    "checkpoint_saved": "step, best: it is on the disk; best: of the lowest dev CER so far",
+    "checkpoint_saved": "step, best: the checkpoint is on disk; best: it has the lowest dev CER so far",
     "finished": "step, reason: steps | early_stop | target",
-    "quarantined": "step, reason: the language stopped, the others go on",
+    "quarantined": "step, reason: the language stopped, the others continue",
     "damaged_sample": "key, split, row, shard, reason: an utterance was left out",
-    "checkpoint_damaged": "path, reason: a checkpoint was passed over",
-    "data_changed": "step: its training data or batches are not those of its checkpoint; a new epoch begins",
-    "draws_changed": "what, after_step by language: drawn otherwise from there on than by the version that began it",
-    "features_not_spilled": "reason: the disk for front-end features failed, and training goes on without it",
-    "memory_not_pinned": "reason: page-locked memory did not suffice, and training goes on more slowly without more",
-    "reopened": "step, steps: it had finished, and the configuration now gives it more steps",
+    "checkpoint_damaged": "path, reason: a damaged checkpoint was skipped",
+    "data_changed": "step: the training data or batches differ from those of the checkpoint; a new epoch starts",
+    "draws_changed": "what, after_step by language: later random draws differ from the version that started the run",
+    "features_not_spilled": "reason: the disk for front-end features failed; training continues without it",
+    "memory_not_pinned": "reason: there was not enough page-locked memory; training continues more slowly",
+    "reopened": "step, steps: the language had finished, and the configuration now gives it more steps",
     "preempted": "signal or reason",
     "run_failed": "reason",
-    "run_incomplete": "reason: it has come to its end, and some languages are in quarantine or could not be scored",
+    "run_incomplete": "reason: the run ended, but some languages are in quarantine or could not be scored",
     "run_finished": "seconds",
 }
 
@@ -66,7 +66,7 @@ class EventLog:
     def write(
         self, kind: str, *, round: int | None = None, language: str | None = None, **fields: Any
     ) -> dict[str, Any]:
-        """Append one event and return it as a reader will see it.
+        """Append one event and return it as readers will see it.
 
         Raises:
             TrainingError: the disk is full, or the file is gone.
@@ -84,7 +84,7 @@ class EventLog:
                 written = os.write(self._descriptor, line)
             except OSError as error:
                 raise _cannot_write(self.path, error) from error
-            if written != len(line):  # a disk that fills up writes a part
+            if written != len(line):  # a full disk takes only part of the line
                 _remove_torn_line(self._descriptor)
                 raise _cannot_write(self.path, OSError("the disk is full"))
         return event
@@ -97,7 +97,7 @@ class EventLog:
 
 
 def read_events(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
-    """The events of a log, oldest first, without a torn last line.
+    """Yield the events of a log, oldest first, without a torn last line.
 
     Raises:
         TrainingError: the file is missing, or a line before the last is not an event.
@@ -106,9 +106,9 @@ def read_events(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
         lines = read_file(Path(path)).split(b"\n")
     except OSError as error:
         raise TrainingError(
-            f"cannot read {path}: {error.strerror}", fix="expected the event log of a run (RUN/events.jsonl)"
+            f"cannot read {path}: {error.strerror}", fix="pass the event log of a run (RUN/events.jsonl)"
         ) from error
-    last = len(lines)  # an intact log ends in a newline, so that its last line here is empty
+    last = len(lines)  # an intact log ends in a newline, so its last line here is empty
     for number, line in enumerate(lines, start=1):
         event = _parse(line)
         if event is not None:
@@ -116,13 +116,13 @@ def read_events(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
         elif number != last:
             raise TrainingError(
                 f"{path}, line {number}: found {line[:60].decode(errors='replace')!r}, expected a JSON object with "
-                "time, kind and that kind's fields",
-                fix="remove that line (nothing is trained from this file)",
+                "time, kind and the fields of that kind",
+                fix="remove that line (training does not read this file)",
             )
 
 
 def number(value: Any) -> float:
-    """A number of an event, the strings that stand for nan and inf included."""
+    """Return a number of an event as a float; the strings "nan", "inf" and "-inf" count as numbers."""
     return float(value)
 
 
@@ -135,7 +135,7 @@ def _parse(line: bytes) -> dict[str, Any] | None:
 
 
 def _is_event(event: dict[str, Any]) -> bool:
-    """Whether what a reader takes from it is of the kind that the log writes."""
+    """Whether the fields that readers use have the types that the log writes."""
     if not isinstance(event.get("kind"), str) or not _is_time(event.get("time")):
         return False
     codes = event.get("languages", [])
@@ -162,17 +162,17 @@ def _is_count(value: Any) -> bool:
 
 
 def _is_rate(value: Any) -> bool:
-    """A number, or a string that stands for what JSON cannot hold."""
+    """Whether this is a number, or a string for a number that JSON cannot hold."""
     return (isinstance(value, str) and value in _NOT_FINITE) or _is_amount(value)
 
 
 def _is_amount(value: Any) -> bool:
-    """A number; nothing that is measured here is negative or so large."""
+    """Whether this is a number in the range of anything measured here: not negative, below 1e15."""
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e15
 
 
 def _remove_torn_line(descriptor: int) -> None:
-    """Make the file end with a whole line: cut a torn one off, and close one that lacks only its newline."""
+    """Make the file end with a whole line: cut off a torn line, and complete a line that lacks only its newline."""
     size = os.fstat(descriptor).st_size
     tail = b""
     start = size
@@ -190,7 +190,7 @@ def _remove_torn_line(descriptor: int) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """`value` in the types JSON has."""
+    """Convert `value` to JSON types."""
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set):
@@ -207,5 +207,5 @@ def _plain(value: Any) -> Any:
 def _cannot_write(path: Path, error: OSError) -> TrainingError:
     return TrainingError(
         f"cannot write {path}: {error.strerror or error}",
-        fix="make room or fix the permissions, then run the same command again: it goes on from the last checkpoints",
+        fix="free disk space or fix the permissions, then run the same command to resume from the last checkpoints",
     )

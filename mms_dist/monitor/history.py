@@ -1,4 +1,4 @@
-"""A run's past, folded from its events: every language's learning curve and where it stands."""
+"""The history of a run, built from its events: every language's learning curve and state."""
 
 import math
 from collections.abc import Iterable
@@ -21,12 +21,12 @@ class CurvePoint:
     cer: float
     wer: float
     utterances: int
-    best: bool  # the lowest CER so far, as training judged it: the `best` checkpoint is from here
+    best: bool  # the lowest CER so far, as training decided: the `best` checkpoint is from this step
 
 
 @dataclass(slots=True)
 class LanguageHistory:
-    """Where one language stands."""
+    """The state and history of one language."""
 
     language: str
     state: str = WAITING
@@ -38,11 +38,11 @@ class LanguageHistory:
     curve: list[CurvePoint] = field(default_factory=list)  # steps strictly increasing
     checkpoint_step: int | None = None
     checkpoint_time: datetime | None = None
-    damaged: set[tuple[str, ...]] = field(default_factory=set)  # where they lie
+    damaged: set[tuple[str, ...]] = field(default_factory=set)  # positions of damaged samples
 
     @property
     def damaged_samples(self) -> int:
-        """How many utterances could not be read, however often they were met."""
+        """Number of utterances that could not be read, each counted once."""
         return len(self.damaged)
 
     @property
@@ -60,20 +60,20 @@ class LanguageHistory:
         """The evaluation that the `best` checkpoint is from."""
         return next((point for point in reversed(self.curve) if point.best), None)
 
-    def is_at_work(self) -> None:
-        """It was measured, saved or stepped: if it waited for a slot, it has one again."""
+    def mark_active(self) -> None:
+        """Note that the language was evaluated, saved or stepped. If it was waiting, it has a slot again."""
         if self.state == WAITING:
             self.state = TRAINING
 
     def forget_after(self, step: int) -> None:
-        """Drop what was measured after `step`: the language goes on from there."""
+        """Drop evaluations after `step`: the language resumes from there."""
         while self.curve and self.curve[-1].step > step:
             self.curve.pop()
 
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """Mean CER before training and at its best, over the languages that were scored before and since."""
+    """Mean CER before training and mean best CER, over the languages that were scored both before and after."""
 
     before: float
     best: float
@@ -81,7 +81,7 @@ class Gain:
 
     @classmethod
     def of(cls, languages: Iterable[LanguageHistory]) -> "Gain | None":
-        """The gain of these languages; None if none was scored twice."""
+        """Return the gain of these languages; None if no language was scored twice."""
         pairs = [
             (language.initial.cer, language.best.cer)
             for language in languages
@@ -100,20 +100,20 @@ class History:
         self.languages: dict[str, LanguageHistory] = {}
         self.started: datetime | None = None
         self.last: datetime | None = None
-        self.ended = ""  # "finished", "incomplete", "preempted" or "failed" when the run is not going on
+        self.ended = ""  # "finished", "incomplete", "preempted" or "failed"; empty while the run continues
         self.round = 0
         for event in events:
             self.apply(event)
 
     def planned(self, plan: LanguagePlan) -> LanguageHistory:
-        """The language of a plan, which outranks what earlier runs said of its data and steps."""
+        """Return the history of a planned language. The plan's data and steps replace those of earlier events."""
         language = self._language(plan.language)
         language.steps, language.utterances = plan.steps, plan.utterances
         language.audio_seconds = plan.audio_seconds
         return language
 
     def apply(self, event: dict[str, Any]) -> None:
-        """Take one event into account. Kinds and fields that say nothing about a language's state are passed over."""
+        """Add one event. Kinds and fields that do not affect a language's state are ignored."""
         kind, code = event["kind"], event.get("language")
         self.last = datetime.fromisoformat(event["time"])
         self.round = int(event.get("round", self.round))
@@ -129,7 +129,7 @@ class History:
         self.ended = ""
         for code in event.get("languages", ()):
             self._language(code)
-        for language in self.languages.values():  # whoever held a slot is admitted anew, or waits
+        for language in self.languages.values():  # a language that held a slot is admitted again, or waits
             if language.state == TRAINING:
                 language.state = WAITING
 
@@ -145,22 +145,22 @@ class History:
             language.state, language.reason = WAITING, ""
             language.steps = int(event.get("steps", language.steps))
         elif kind == "evaluated":
-            language.is_at_work()
+            language.mark_active()
             language.forget_after(step - 1)
             rates = number(event.get("cer", math.nan)), number(event.get("wer", math.nan))
             point = CurvePoint(step, *rates, int(event.get("utterances", 0)), bool(event.get("best", False)))
             language.curve.append(point)
             language.step = max(language.step, step)
         elif kind == "checkpoint_saved":
-            language.is_at_work()
+            language.mark_active()
             language.checkpoint_step, language.checkpoint_time = step, self.last
             language.step = max(language.step, step)
         elif kind in ("finished", "quarantined"):
             language.state = FINISHED if kind == "finished" else QUARANTINED
             language.reason, language.step = str(event.get("reason", "")), step
         elif kind == "damaged_sample":
-            # Logs of earlier versions have no row: shard and key come nearest to one, until the same utterance is met
-            # again. (Of dev they have the split in place of the shard.)
+            # Logs of earlier versions have no row. Shard and key stand in for it until the same utterance is reported
+            # again. (For dev, those logs have the split in place of the shard.)
             split, row, shard, key = (str(event.get(name)) for name in ("split", "row", "shard", "key"))
             if "row" in event:
                 language.damaged -= {(shard, key), (split, key)}

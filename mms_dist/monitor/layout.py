@@ -1,4 +1,4 @@
-"""Tables that fit the terminal: the least useful columns give way, and several blocks stand beside each other."""
+"""Tables that fit the terminal: the least useful columns are dropped, and rows can fill several blocks side by side."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True)
 class Column(Generic[Row]):
-    """One column. `rank` 0 always stays; of the others, the highest rank is the first to give way."""
+    """One column. `rank` 0 is never dropped; among the others, the highest rank is dropped first."""
 
     name: str
     cell: Callable[[Row], Text | str]
@@ -26,7 +26,7 @@ class Column(Generic[Row]):
 
 @dataclass(frozen=True)
 class Bar(Generic[Row]):
-    """A column that takes the width the others leave, between `least` and `most`."""
+    """A column that takes the remaining width, between `least` and `most` characters."""
 
     draw: Callable[[Row, int], Text]
     least: int = 6
@@ -36,7 +36,7 @@ class Bar(Generic[Row]):
 def fitted_table(
     columns: Sequence[Column[Row] | Bar[Row]], rows: Sequence[Row], width: int, *, blocks: int = 1
 ) -> Table:
-    """The rows as a table of at most `width` characters, in `blocks` blocks filled one after the other."""
+    """Lay out the rows in a table of at most `width` characters, in `blocks` blocks filled one after the other."""
     block_width = (width - BLOCK_GAP * (blocks - 1)) // blocks
     cells = {column: [column.cell(row) for row in rows] for column in columns if isinstance(column, Column)}
     widths: dict[Column[Row] | Bar[Row], int] = {

@@ -1,4 +1,4 @@
-"""The one object that training tells what happens; it tells the terminal, TensorBoard and the event log."""
+"""The object that training reports to. It updates the terminal, TensorBoard and the event log."""
 
 import os
 import threading
@@ -28,23 +28,23 @@ class Progress(Protocol):
     """A display of the board."""
 
     def start(self) -> None:
-        """Begin."""
+        """Start the display."""
 
     def update(self, *, force: bool = False) -> None:
-        """The board has changed."""
+        """Show the changes of the board."""
 
     def announce(self, line: str) -> None:
-        """Print a line in rich markup that stays."""
+        """Print a permanent line in rich markup."""
 
     def close(self) -> None:
-        """End, and leave the terminal as it was."""
+        """Stop the display and restore the terminal."""
 
 
 class Monitor:
-    """Watches one run on one process. Use it in a `with` block, so that the terminal is whole after an error.
+    """Watches one run on one process. Use it in a `with` block, so that the terminal is restored after an error.
 
-    An event log that is there already is read first: the displays and the closing table then tell of the whole
-    run, and not only of what came after it was resumed.
+    An existing event log is read first, so the displays and the closing table cover the whole run, including what
+    happened before it was resumed.
     """
 
     def __init__(
@@ -59,13 +59,13 @@ class Monitor:
         """Open the event log and TensorBoard's folder in `run_directory`.
 
         Args:
-            languages: every language of the run, in the order in which to show them.
-            live: redraw in place, or print plain lines; None asks the terminal.
+            languages: every language of the run, in display order.
+            live: redraw in place (True) or print plain lines (False); None decides from the terminal.
             tensorboard: write event files.
             console: where to print; standard output by default.
 
         Raises:
-            TrainingError: the run directory cannot be written, or its event log is not one.
+            TrainingError: the run directory cannot be written, or its event log is damaged.
         """
         self.run_directory = Path(run_directory)
         self._console = console or standard_console()
@@ -77,14 +77,14 @@ class Monitor:
         self._tensorboard = TensorBoard(self.run_directory / "tensorboard") if tensorboard else None
         self._announcer = Announcer()
         self._supply = SupplyNotice()
-        self._lock = threading.RLock()  # checkpoints are written, and told of, on a thread
+        self._lock = threading.RLock()  # checkpoints are written and reported from another thread
         self._running = False
         is_live = can_redraw(self._console) if live is None else live
         display = LiveProgress if is_live else PlainProgress
         self._progress: Progress = display(self._board, self._console)
 
     def start(self, lines: Sequence[str] = ()) -> None:
-        """Print what the run sets out to do, and begin to show its progress."""
+        """Print the plan of the run and start to show progress."""
         for line in lines:
             self._console.print(escape(line), highlight=False, soft_wrap=True)
         if self._tensorboard is not None and lines:
@@ -93,7 +93,7 @@ class Monitor:
         self._progress.start()
 
     def round(self, report: RoundReport) -> None:
-        """A round is over."""
+        """Record a finished round."""
         with self._lock:
             self._board.take(report)
             supply = self._supply.line(self._board.throughput)
@@ -104,7 +104,7 @@ class Monitor:
             self._progress.update()
 
     def evaluated(self, report: EvaluationReport) -> None:
-        """A language was scored on its dev split. Writes the event `evaluated`."""
+        """Record a language's scores on its dev split, and write the event `evaluated`."""
         with self._lock:
             if self._tensorboard is not None:
                 self._tensorboard.evaluated(report)
@@ -121,9 +121,9 @@ class Monitor:
             self._progress.update()
 
     def event(self, kind: str, *, round: int | None = None, language: str | None = None, **fields: Any) -> None:
-        """Something of `events.KINDS` happened. May be called from any thread."""
+        """Record an event of a kind in `events.KINDS`. May be called from any thread."""
         with self._lock:
-            fields = self._what_the_plan_knows(kind, language) | fields
+            fields = self._fields_from_plan(kind, language) | fields
             event = self._events.write(kind, round=round, language=language, **fields)
             self._board.event(event)
             if kind == "admitted" and self._tensorboard is not None:
@@ -134,12 +134,12 @@ class Monitor:
                 self._progress.announce(announcement)
 
     def summary(self) -> RunSummary:
-        """Where every language stands, with what it was before training."""
+        """Return the state of every language, with its CER before training."""
         languages = [line.history for line in self._board.lines.values()]
         return RunSummary(self.run_directory, languages, self._board.elapsed_seconds)
 
     def close(self, summary: RunSummary | None = None) -> None:
-        """End the display, write what is left, and print the closing table of `summary` if one is given."""
+        """Stop the display, flush everything, and print the closing table of `summary` if one is given."""
         with self._lock:
             if self._tensorboard is not None:
                 self._tensorboard.flush()
@@ -161,8 +161,8 @@ class Monitor:
     ) -> None:
         self.close()
 
-    def _what_the_plan_knows(self, kind: str, language: str | None) -> dict[str, Any]:
-        """Fields that make the event log tell of the run without its configuration."""
+    def _fields_from_plan(self, kind: str, language: str | None) -> dict[str, Any]:
+        """Return fields that make the event log readable without the configuration of the run."""
         if kind in ("run_started", "run_resumed"):
             return {"languages": list(self._board.lines)}
         if kind == "admitted" and language in self._board.lines:

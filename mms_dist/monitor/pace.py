@@ -1,6 +1,6 @@
-"""How fast a run's last attempt goes, read back from the figures that it draws into `RUN/tensorboard/system/`.
+"""Measure how fast a run's last attempt goes, from the figures it writes to `RUN/tensorboard/system/`.
 
-The event log tells of languages; rounds are only here. Every round is one record, on the disk within seconds.
+The event log has languages; only these files have rounds. Every round is one record, on disk within seconds.
 """
 
 import os
@@ -18,28 +18,28 @@ EVENT_FILES = "events.out.tfevents.*"
 _LENGTH, _SUMS = struct.Struct("<Q"), 4
 """A TFRecord: the length of its bytes, a checksum of that, the bytes, and a checksum of these."""
 _FIGURES = {"round_seconds", "active_languages", "audio_seconds_per_second", "memory_gib"}
-_LATEST = 2**37  # seconds, in the year 6325
+_LATEST = 2**37  # seconds since 1970: the year 6325
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """An attempt from its first round to its last; speeds are of the last minute, and of eight rounds at least."""
+    """An attempt from its first round to its last. Speeds cover the last minute, and at least eight rounds."""
 
     round: int
     last: datetime
-    rounds: int  # of this attempt
-    steps: int  # that all languages together took in it
-    steps_per_second: float | None  # of all languages; counts evaluations and saving. None before it can be told
+    rounds: int  # in this attempt
+    steps: int  # of all languages together, in this attempt
+    steps_per_second: float | None  # of all languages, evaluation and saving included; None after a single round
     audio_seconds_per_second: float
     round_seconds: float
-    longest_round_seconds: float  # of the whole attempt, evaluation and saving included
-    longest_save_seconds: float  # of a checkpoint of every active language, until it is on the disk
+    longest_round_seconds: float  # in the whole attempt, evaluation and saving included
+    longest_save_seconds: float  # to write a checkpoint of every active language to disk
     memory_gib: float
 
 
 @dataclass(frozen=True, slots=True)
-class _Drawn:
-    """One round as it was drawn."""
+class _RoundRecord:
+    """The figures of one round."""
 
     round: int
     at_seconds: float
@@ -55,23 +55,23 @@ class _Drawn:
 
 
 def read_pace(run_directory: str | os.PathLike[str], *, since: datetime | None = None) -> Pace | None:
-    """The pace of the attempt that drew last; None if no round was drawn, or none since `since` (when it began).
+    """Return the pace of the last attempt; None if it has no rounds yet, or none after `since` (its start).
 
-    A torn record at the end, of a round that is being written, is passed over.
+    A torn record at the end, from a round that is being written, is skipped.
     """
     files = sorted((Path(run_directory) / "tensorboard" / SYSTEM).glob(EVENT_FILES))
     if not files:
         return None
-    drawn = list(_drawn(files[-1]))  # their names begin with the time
-    if not drawn or (since is not None and drawn[0].at_seconds < since.timestamp()):
+    rounds = list(_read_rounds(files[-1]))  # the names start with the time, so the last file is the newest
+    if not rounds or (since is not None and rounds[0].at_seconds < since.timestamp()):
         return None
-    return _pace(drawn)
+    return _pace(rounds)
 
 
-def _pace(drawn: Sequence[_Drawn]) -> Pace:
-    last = drawn[-1]
-    recent = list(drawn[-FEWEST_ROUNDS:])
-    for each in reversed(drawn[:-FEWEST_ROUNDS]):
+def _pace(rounds: Sequence[_RoundRecord]) -> Pace:
+    last = rounds[-1]
+    recent = list(rounds[-FEWEST_ROUNDS:])
+    for each in reversed(rounds[:-FEWEST_ROUNDS]):
         if each.at_seconds < last.at_seconds - WINDOW_SECONDS:
             break
         recent.insert(0, each)
@@ -80,34 +80,34 @@ def _pace(drawn: Sequence[_Drawn]) -> Pace:
     return Pace(
         round=last.round,
         last=datetime.fromtimestamp(last.at_seconds, UTC),
-        rounds=len(drawn),
-        steps=sum(each.steps for each in drawn),
+        rounds=len(rounds),
+        steps=sum(each.steps for each in rounds),
         steps_per_second=sum(each.steps for each in recent[1:]) / wall if wall > 0 else None,
         audio_seconds_per_second=audio / seconds if seconds > 0 else 0.0,
         round_seconds=seconds / len(recent),
-        longest_round_seconds=max(each.seconds for each in drawn),
-        longest_save_seconds=max(each.figures.get("save_all_seconds", 0.0) for each in drawn),
+        longest_round_seconds=max(each.seconds for each in rounds),
+        longest_save_seconds=max(each.figures.get("save_all_seconds", 0.0) for each in rounds),
         memory_gib=last.figures["memory_gib"],
     )
 
 
-def _drawn(path: Path) -> Iterator[_Drawn]:
+def _read_rounds(path: Path) -> Iterator[_RoundRecord]:
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
     from tensorboard.compat.proto.event_pb2 import Event
 
     prefix = f"{SYSTEM}/"
     try:
         data = read_file(path)
-    except OSError:  # it has gone since it was listed, or is another's: what it tells is of use, and not needed
+    except OSError:  # the file was deleted, or belongs to another user: the pace is useful but not needed
         return
     for record in _records(data):
         try:
             event = Event.FromString(record)
         except DecodeError:
-            return  # damaged: where the next record begins is not known
+            return  # damaged: the start of the next record is unknown
         values = {value.tag.removeprefix(prefix): value.simple_value for value in event.summary.value}
         if values.keys() >= _FIGURES and _is_plausible(event.step, event.wall_time, values):
-            yield _Drawn(event.step, event.wall_time, values)
+            yield _RoundRecord(event.step, event.wall_time, values)
 
 
 def _is_plausible(step: int, at_seconds: float, figures: dict[str, float]) -> bool:
@@ -115,7 +115,7 @@ def _is_plausible(step: int, at_seconds: float, figures: dict[str, float]) -> bo
 
 
 def _records(data: bytes) -> Iterator[bytes]:
-    """Whole records. Their checksums are left alone: in Python they would take most of the time."""
+    """Yield whole records. Checksums are not verified: in Python that would take most of the time."""
     place = 0
     while place + _LENGTH.size <= len(data):
         (length,) = _LENGTH.unpack_from(data, place)

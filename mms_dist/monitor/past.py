@@ -1,4 +1,4 @@
-"""A run as its files tell it, for whoever was not there: the event log, and the checkpoints' own states."""
+"""Read a run from its files: the event log, and the state stored in each checkpoint."""
 
 import json
 import math
@@ -16,19 +16,19 @@ from mms_dist.monitor.summary import RunSummary
 STATE_FILE = "state.json"
 QUARANTINE_FILE = "QUARANTINED.json"
 MOST_DIGITS = 18
-"""Of a step."""
+"""Maximum number of digits of a step."""
 
 
 def read_run(run_directory: str | os.PathLike[str]) -> tuple[RunSummary, History]:
-    """Every language of a run, alphabetically, running or not.
+    """Read every language of a run, in alphabetical order, whether the run is active or not.
 
     Raises:
-        MmsDistError: the folder is no run, or its event log cannot be read.
+        MmsDistError: the folder is not a run, or its event log cannot be read.
     """
     directory = Path(run_directory)
     log, adapters = directory / "events.jsonl", directory / "adapters"
     if not log.is_file() and not adapters.is_dir():
-        found = "a folder without either" if directory.is_dir() else "no such folder"
+        found = "neither" if directory.is_dir() else "no such folder"
         raise MmsDistError(
             f"{directory} is not a run: expected events.jsonl or adapters/ in it, found {found}",
             fix="pass the run.directory of a configuration",
@@ -40,7 +40,7 @@ def read_run(run_directory: str | os.PathLike[str]) -> tuple[RunSummary, History
 
 
 def take_checkpoints(history: History, adapters: Path) -> None:
-    """Correct what the events say by what lies on disk: languages may be copied in from other runs."""
+    """Correct the history from the checkpoints on disk: languages may be copied in from other runs."""
     for mark in sorted(adapters.glob(f"*/{QUARANTINE_FILE}")):
         code = mark.parent.name
         _take_quarantine(history.languages.setdefault(code, LanguageHistory(code)), _read_state(mark))
@@ -51,14 +51,14 @@ def take_checkpoints(history: History, adapters: Path) -> None:
 
 
 def forget_deleted(history: History, adapters: Path) -> None:
-    """Languages whose checkpoints someone deleted begin anew, whatever the events say of their past."""
+    """Reset languages whose checkpoints were deleted: they start again, whatever the events say."""
     for code, language in history.languages.items():
         if language.checkpoint_step is not None and not (adapters / code).is_dir():
             history.languages[code] = LanguageHistory(code)
 
 
 def as_json(summary: RunSummary, history: History) -> dict[str, Any]:
-    """The same as plain values: rates are fractions, times are ISO 8601, what is not known is null."""
+    """Return the run as plain values: rates are fractions, times are ISO 8601, unknown values are null."""
     return {
         "run": str(summary.run_directory),
         "started": _iso(history.started),
@@ -97,14 +97,14 @@ def _language_json(language: LanguageHistory) -> dict[str, Any]:
 def _take_checkpoint(language: LanguageHistory, folder: Path, step: int) -> None:
     language.checkpoint_step = step
     language.checkpoint_time = datetime.fromtimestamp(folder.stat().st_mtime, UTC)
-    if language.step == 0 and not language.curve:  # of another run, whose events are not here
+    if language.step == 0 and not language.curve:  # copied from another run, whose events are not here
         language.step = step
         state = _read_state(folder / STATE_FILE)
         _take_state(language, state["state"] if isinstance(state.get("state"), dict) else state)
 
 
 def _read_state(path: Path) -> dict[str, Any]:
-    """A checkpoint's own state; nothing if it is damaged: telling that is the business of whoever loads it."""
+    """Read the state of a checkpoint; empty if it is damaged, which is reported when the checkpoint is loaded."""
     try:
         state = json.loads(read_file(path))
     except (OSError, ValueError, RecursionError):
@@ -113,20 +113,20 @@ def _read_state(path: Path) -> dict[str, Any]:
 
 
 def _take_quarantine(language: LanguageHistory, mark: dict[str, Any]) -> None:
-    """The mark outranks the events, which may be of another folder or lost."""
+    """Apply a quarantine mark. It overrides the events, which may be lost or from another folder."""
     if language.state != QUARANTINED:
         step, reason = mark.get("step"), mark.get("reason")
-        language.state, language.reason = QUARANTINED, str(reason or "its mark cannot be read")
+        language.state, language.reason = QUARANTINED, str(reason or f"the reason in {QUARANTINE_FILE} cannot be read")
         language.step = step if _is_step(step) else language.step
 
 
 def _step_of(folder: Path) -> int | None:
-    """By its name, or by its state where a copy of the run has a folder in the place of the link."""
+    """Return the step from the folder's name, or from its state if a copied run has a folder instead of a link."""
     step = folder.name.removeprefix("step-")
     if step.isascii() and step.isdecimal() and len(step) < MOST_DIGITS:
         return int(step)
-    told = _read_state(folder / STATE_FILE).get("step") if folder.name == "last" else None
-    return told if _is_step(told) else None
+    stored = _read_state(folder / STATE_FILE).get("step") if folder.name == "last" else None
+    return stored if _is_step(stored) else None
 
 
 def _is_step(value: Any) -> TypeGuard[int]:
@@ -134,7 +134,7 @@ def _is_step(value: Any) -> TypeGuard[int]:
 
 
 def _take_state(language: LanguageHistory, state: dict[str, Any]) -> None:
-    """What a checkpoint's own state tells of the language's life so far."""
+    """Apply the state of a checkpoint to the history of its language."""
     if state.get("status") in (FINISHED, QUARANTINED):
         language.state, language.reason = state["status"], str(state.get("reason") or "")
     best = state.get("best")

@@ -1,4 +1,4 @@
-"""Progress where no terminal redraws: batch logs, pipes, CI. One line at a time, never many a second."""
+"""Progress as plain lines, for batch logs, pipes and CI: never more than a few lines every few seconds."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,26 +11,28 @@ from mms_dist.monitor.history import STATES
 
 SHORTEST_SECONDS = 5.0
 LONGEST_SECONDS = 60.0
-ELAPSED_FRACTION = 0.05  # a run of an hour is told of every minute, its first minutes more often
+ELAPSED_FRACTION = 0.05  # interval over elapsed time: a run of an hour prints every minute, and more often at first
 MOST_RATES = 8  # in one line
 
 
 class PlainProgress:
-    """Prints a line about `board` now and then, less often the longer the run."""
+    """Prints a status line of `board` from time to time, less often as the run gets longer."""
 
     def __init__(self, board: Board, console: Console) -> None:
         self._board, self._console = board, console
         self._last_seconds = 0.0
-        self._last_rounds = 0  # of this process, when a line was printed last
-        # The step whose CER was printed last; what an earlier process measured is not news.
-        self._told = {code: latest.step for code, line in board.lines.items() if (latest := line.history.latest)}
+        self._last_rounds = 0  # rounds of this process when the last line was printed
+        # The step of the last printed CER. Scores from an earlier process are not printed again.
+        self._printed_steps = {
+            code: latest.step for code, line in board.lines.items() if (latest := line.history.latest)
+        }
 
     def start(self) -> None:
-        """Begin: the first line comes after the shortest interval."""
+        """Start; the first line follows after the shortest interval."""
         self._last_seconds = self._board.elapsed_seconds
 
     def update(self, *, force: bool = False) -> None:
-        """Print a line if the last is long enough ago."""
+        """Print a line if enough time has passed since the last one."""
         elapsed = self._board.elapsed_seconds
         interval = min(LONGEST_SECONDS, max(SHORTEST_SECONDS, ELAPSED_FRACTION * elapsed))
         if not force and elapsed - self._last_seconds < interval:
@@ -41,11 +43,11 @@ class PlainProgress:
             self._print(line)
 
     def announce(self, line: str) -> None:
-        """Print the line of an event at once: there are few."""
+        """Print the line of an event at once: such events are rare."""
         self._console.print(line, highlight=False, soft_wrap=True)
 
     def close(self) -> None:
-        """Tell how it stands in the end, if anything was trained since the last line."""
+        """Print a last line if anything was trained since the previous one."""
         if self._board.throughput.total_rounds > self._last_rounds:
             self.update(force=True)
         for line in self._new_rates():
@@ -55,14 +57,14 @@ class PlainProgress:
         self._console.print(escape(line), highlight=False, soft_wrap=True)
 
     def _new_rates(self) -> Iterator[str]:
-        """What was evaluated since the last line; a language's rate before training is never passed over."""
+        """Yield evaluations since the last line. A language's CER before training is always printed."""
         before, after = [], []
         for code, line in self._board.lines.items():
-            told = self._told.get(code, -1)
-            fresh = [point for point in line.history.curve if point.step > told]
+            printed_step = self._printed_steps.get(code, -1)
+            fresh = [point for point in line.history.curve if point.step > printed_step]
             if not fresh:
                 continue
-            self._told[code] = fresh[-1].step
+            self._printed_steps[code] = fresh[-1].step
             if fresh[0].step == 0:
                 before.append(f"{code} {percent(fresh[0].cer)}")
             if fresh[-1].step > 0:
@@ -75,18 +77,18 @@ class PlainProgress:
 
 
 def status_line(board: Board) -> str:
-    """The run in one line."""
+    """Describe the run in one line."""
     speed = board.throughput
     losses = [line.loss for code in board.active if (line := board.lines[code]).loss is not None]
     loss = sum(losses) / len(losses) if losses else None
     states = [f"{count} {state}" for state in STATES if (count := board.count(state))]
-    standing = [f"round {board.round}", f"{duration(board.elapsed_seconds)} elapsed"]
+    rounds, elapsed = f"round {board.round}", f"{duration(board.elapsed_seconds)} elapsed"
     if not speed.total_rounds:
-        return " | ".join([*standing, ", ".join(states)])
+        return " | ".join([rounds, elapsed, ", ".join(states)])
     return " | ".join(
         [
-            standing[0],
-            f"{standing[1]}, {duration(board.eta_seconds)} left",
+            rounds,
+            f"{elapsed}, {duration(board.eta_seconds)} left",
             ", ".join(states),
             f"loss {decimal(loss)}",
             f"{speed.audio_seconds_per_second:.0f} s of audio a second",

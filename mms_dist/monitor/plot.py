@@ -1,4 +1,4 @@
-"""Learning curves as a picture: few languages each in colour, many as a field with its median and extremes."""
+"""Plot learning curves: a colour for each language if there are few, else the median, the spread and the extremes."""
 
 import os
 from collections.abc import Sequence
@@ -13,16 +13,16 @@ from mms_dist.monitor.history import LanguageHistory
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-FEW = 12  # languages that colours and labels can still tell apart
-MOST_BARS = 40  # languages that can have a line of their own in the right panel
+FEW = 12  # up to this many languages, colours and labels keep them apart
+MOST_BARS = 40  # up to this many languages, each has its own line in the right panel
 NAMED_EXTREMES = 3
-TOP = 100.0  # CER %; a head that was not trained yet writes more than was said, and must not press the curves flat
-ABOVE = "▲ more than 100 %: a head that is not trained yet"
+TOP = 100.0  # CER %; an untrained head outputs more characters than were spoken, which would flatten the curves
+ABOVE = "▲ above 100 %: the head is not trained yet"
 GREY, ACCENT, BEFORE = "#9aa0a6", "#1a73e8", "#d0d4d9"
 
 
 def plot_learning_curves(languages: Sequence[LanguageHistory], path: Path, *, title: str) -> None:
-    """Draw dev CER over steps, and CER before and after, into a PNG, PDF or SVG.
+    """Plot dev CER over steps, and CER before and after training, to a PNG, PDF or SVG.
 
     Raises:
         MmsDistError: matplotlib is not installed, nothing was evaluated yet, or `path` cannot be written.
@@ -32,14 +32,14 @@ def plot_learning_curves(languages: Sequence[LanguageHistory], path: Path, *, ti
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MmsDistError(
-            "plots need matplotlib, which is not installed: pip install -e '.[plot]' in the clone"
+            "plots need matplotlib, which is not installed", fix="run pip install -e '.[plot]' in the clone"
         ) from error
     scored = sorted(
         (language for language in languages if language.best), key=lambda each: each.best.cer if each.best else 0
     )
     if not scored:
         raise MmsDistError(
-            "no language was evaluated yet, so there is no curve to draw",
+            "no language has been evaluated yet, so there is no curve to plot",
             fix="try again after the first evaluation (evaluation.every_steps)",
         )
     style = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "font.family": "DejaVu Sans"}
@@ -58,7 +58,7 @@ def plot_learning_curves(languages: Sequence[LanguageHistory], path: Path, *, ti
         try:
             figure.savefig(staged, dpi=150)
             os.replace(staged, path)
-        except (OSError, ValueError) as error:  # ValueError: an ending that is no picture
+        except (OSError, ValueError) as error:  # ValueError: the file extension is not an image format
             staged.unlink(missing_ok=True)
             raise MmsDistError(f"cannot write the plot {path}: {error}", fix="pass --plot FILE.png") from error
 
@@ -74,7 +74,7 @@ def _draw_few(axes: "Axes", languages: Sequence[LanguageHistory]) -> None:
 
 
 def _mark_above(axes: "Axes", languages: Sequence[LanguageHistory]) -> None:
-    """Triangles at the upper edge where a CER lies above it, and what they mean."""
+    """Mark every CER above the upper edge with a triangle, and explain the triangles."""
     steps = [step for language in languages for step, cer in zip(*_curve(language), strict=True) if cer > TOP]
     if steps:
         axes.scatter(steps, [_top(languages)] * len(steps), marker="^", s=30, color=GREY, clip_on=False, zorder=5)
@@ -85,7 +85,7 @@ def _draw_many(axes: "Axes", languages: Sequence[LanguageHistory]) -> None:
     alpha = max(0.04, min(0.5, 20 / len(languages)))
     for language in languages:
         axes.plot(*_curve(language), color=GREY, linewidth=0.8, alpha=alpha, zorder=1)
-    # A language that ended counts with its last CER, so that the median is of the same languages at every step.
+    # A language that has ended counts with its last CER, so the median covers the same languages at every step.
     end = _end(languages)
     grid = np.linspace(0, end, 200)
     cer = np.array([np.interp(grid, *_curve(language)) for language in languages])
@@ -100,7 +100,7 @@ def _draw_many(axes: "Axes", languages: Sequence[LanguageHistory]) -> None:
 
 
 def _label_ends(axes: "Axes", languages: Sequence[LanguageHistory], colours: Sequence[Any]) -> None:
-    """Names at the ends of the curves, moved apart where they would lie on each other."""
+    """Label the ends of the curves, and move labels apart that would overlap."""
     end = _end(languages) or 1
     gap = 0.045 * _top(languages)
     last = [_curve(language)[1][-1] for language in languages]
@@ -137,7 +137,7 @@ def _draw_gains(axes: "Axes", languages: Sequence[LanguageHistory]) -> None:
         )
     axes.scatter(best, places, color=ACCENT, s=32, label="best", zorder=3)
     axes.set_yticks(places, [language.language for language in languages], fontsize=9 if len(places) <= 20 else 6)
-    axes.set(title="what each language gained", xlabel="dev CER %")
+    axes.set(title="gain of each language", xlabel="dev CER %")
     axes.set_xlim(0, TOP if above.any() else None)
     axes.legend(frameon=False, fontsize=9, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.1))
 
@@ -153,7 +153,7 @@ def _draw_distribution(axes: "Axes", languages: Sequence[LanguageHistory]) -> No
 
 
 def _curve(language: LanguageHistory) -> tuple[list[int], list[float]]:
-    """Steps and CER in percent, without what is not a number."""
+    """Return steps and CER in percent, without points whose CER is nan."""
     points = [point for point in language.curve if point.cer == point.cer]
     return [point.step for point in points], [100 * point.cer for point in points]
 
@@ -163,6 +163,6 @@ def _end(languages: Sequence[LanguageHistory]) -> int:
 
 
 def _top(languages: Sequence[LanguageHistory]) -> float:
-    """The upper end of the CER axis."""
+    """Return the upper end of the CER axis."""
     highest = max(point.cer for language in languages for point in language.curve if point.cer == point.cer)
     return min(TOP, 105 * highest)

@@ -1,4 +1,4 @@
-"""The live display: every language that fits the terminal, and the run in three lines."""
+"""The live display: as many languages as fit the terminal, and three lines of totals."""
 
 import time
 
@@ -13,15 +13,15 @@ from mms_dist.monitor.layout import BLOCK_GAP, Bar, Column, fitted_table
 from mms_dist.monitor.totals import headline, languages_by_state, system_figures
 
 SHORTEST_REFRESH_SECONDS = 0.5
-REFRESH_COST_FRACTION = 0.005  # of the run's time may go into drawing
-MARGIN_LINES = 7  # everything that is not a language: three lines of totals, a blank, heads, "more", the cursor
-COMFORTABLE_WIDTH = 60  # of a block that shows a language with its step, best CER and time left
-NARROW_WIDTH = 24  # of a block beside the code: bar, loss, CER
+REFRESH_COST_FRACTION = 0.005  # drawing may take this fraction of the run's time
+MARGIN_LINES = 7  # lines without a language: three of totals, a blank, the header, "more", the cursor
+COMFORTABLE_WIDTH = 60  # of a block with step, best CER and time left
+NARROW_WIDTH = 24  # of a block without the language code: bar, loss, CER
 TREND_WIDTH = 12
 
 
 class LiveProgress:
-    """Redraws `board` in place. It draws when told to and never from a thread of its own."""
+    """Redraws `board` in place. It draws only when called, and starts no thread."""
 
     def __init__(self, board: Board, console: Console) -> None:
         self._board, self._console = board, console
@@ -29,12 +29,12 @@ class LiveProgress:
         self._next_seconds = 0.0
 
     def start(self) -> None:
-        """Begin to draw."""
+        """Start drawing."""
         self._live.start()
         self.update(force=True)
 
     def update(self, *, force: bool = False) -> None:
-        """Redraw, unless the last time is so recent that drawing would cost the training."""
+        """Redraw, unless the last redraw is so recent that drawing would slow training down."""
         begun = time.monotonic()
         if not force and begun < self._next_seconds:
             return
@@ -43,17 +43,17 @@ class LiveProgress:
         self._next_seconds = ended + max(SHORTEST_REFRESH_SECONDS, (ended - begun) / REFRESH_COST_FRACTION)
 
     def announce(self, line: str) -> None:
-        """Print a line that stays, above the display."""
+        """Print a permanent line above the display."""
         self._console.print(line, highlight=False)
 
     def close(self) -> None:
-        """Take the display away: the closing table says it all."""
+        """Clear the display: the closing table replaces it."""
         self._live.update(Text(), refresh=True)
         self._live.stop()
 
 
 def render(board: Board, width: int, height: int) -> RenderableType:
-    """The display for a terminal of this size: all languages if they fit, else those that need an eye."""
+    """Build the display for a terminal of this size: all languages if they fit, else those active or in quarantine."""
     width -= 1  # some terminals wrap after their last column
     height = max(1, height - MARGIN_LINES)
     lines = list(board.lines.values())
@@ -76,14 +76,14 @@ def render(board: Board, width: int, height: int) -> RenderableType:
 
 
 def _training(board: Board) -> list[Line]:
-    """Languages as they stand in the last round, so that a row stays where the eye left it."""
+    """Return the languages in training in the order of the last round, so that rows keep their places."""
     place = {code: index for index, code in enumerate(board.active)}
     training = [line for line in board.lines.values() if line.history.state == TRAINING]
     return sorted(training, key=lambda line: place.get(line.history.language, len(place)))
 
 
 def _columns(board: Board) -> list[Column[Line] | Bar[Line]]:
-    """What there is to say about a language; the higher its rank, the sooner a column gives way."""
+    """Return the columns of the table; a column with a higher rank is dropped sooner."""
     return [
         Column("lang", _code, justify="left"),
         Bar(_bar),

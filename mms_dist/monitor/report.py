@@ -1,6 +1,6 @@
-"""What the training loop tells the monitor: plain values, measured by whoever did the work.
+"""The reports that the training loop sends to the monitor, as plain values.
 
-Error rates are fractions (0.25, not 25). Durations are seconds of wall clock unless the name says audio.
+Error rates are fractions (0.25, not 25). Durations are seconds of wall-clock time unless the name says audio.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from typing import Protocol
 
 
 class ErrorRates(Protocol):
-    """What the monitor needs of an evaluation's result."""
+    """The part of an evaluation's result that the monitor uses."""
 
     @property
     def cer(self) -> float:
@@ -21,7 +21,7 @@ class ErrorRates(Protocol):
 
     @property
     def utterances(self) -> int:
-        """How many were scored."""
+        """Number of utterances scored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,8 @@ class LanguagePlan:
     """A language of this run, before it starts."""
 
     language: str
-    steps: int  # at most: early stopping may end it sooner
-    utterances: int = 0  # for training
+    steps: int  # the maximum: early stopping may end training sooner
+    utterances: int = 0  # in the train split
     audio_seconds: float = 0.0  # of those utterances
 
 
@@ -39,9 +39,9 @@ class LanguageRound:
     """One language's part of a round, after its optimizer step."""
 
     language: str
-    step: int  # steps taken so far, this one included
+    step: int  # steps taken so far, including this one
     steps: int
-    epoch: float  # epochs finished so far, with the fraction of the current one
+    epoch: float  # epochs finished so far, plus the fraction of the current one
     loss: float
     lr: float
     grad_norm: float  # before clipping
@@ -55,30 +55,30 @@ class RoundReport:
 
     round: int
     languages: list[LanguageRound]
-    seconds: float  # of the whole round, waiting and saving included
+    seconds: float  # of the whole round, including waiting and saving
     audio_seconds: float  # of speech trained on
-    padded_seconds: float  # of audio that passed through the model: speech and padding
-    data_wait_seconds: float = 0.0  # of `seconds`, waiting for the loader
-    save_seconds: float = 0.0  # of `seconds`, writing checkpoints
+    padded_seconds: float  # of audio through the model: speech and padding
+    data_wait_seconds: float = 0.0  # part of `seconds` spent waiting for the loader
+    save_seconds: float = 0.0  # part of `seconds` spent writing checkpoints
     memory_bytes: int = 0
     waiting: int = 0  # languages not yet admitted
-    finished: int = 0  # languages that are done, quarantined ones included
-    save_all_seconds: float = 0.0  # that a checkpoint of every active language would take until it is on the disk
-    evaluation_fraction: float = 0.0  # of the time since this process began to train, evaluating
-    compute_seconds: float = 0.0  # of `seconds`, passes, exchange and steps, until the device was done
-    read_seconds: float = 0.0  # of the loader's threads together, reading and decoding meanwhile
-    read_audio_seconds: float = 0.0  # what they read in it, for later rounds as well
-    readers: int = 1  # threads of the loader
+    finished: int = 0  # languages that have ended, including quarantined ones
+    save_all_seconds: float = 0.0  # to write a checkpoint of every active language to disk
+    evaluation_fraction: float = 0.0  # fraction of training time so far spent on evaluation, in this process
+    compute_seconds: float = 0.0  # part of `seconds` for passes, communication and steps, until the device is done
+    read_seconds: float = 0.0  # spent reading and decoding in this round, summed over the loader workers
+    read_audio_seconds: float = 0.0  # of audio read in that time, including audio for later rounds
+    readers: int = 1  # loader workers (threads)
 
     @property
     def padding_fraction(self) -> float:
-        """The share of the model's audio that was padding."""
+        """Fraction of the model's audio that is padding."""
         return 1 - self.audio_seconds / self.padded_seconds if self.padded_seconds else 0.0
 
 
 @dataclass(slots=True)
 class EvaluationReport:
-    """One language's error rates on its dev split. Step 0 is the language before training."""
+    """One language's error rates on its dev split. Step 0 is before training."""
 
     language: str
     step: int

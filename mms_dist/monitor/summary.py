@@ -1,4 +1,4 @@
-"""The end of a run, and `mms-dist report`: every language with what it was, what it is and where it lies."""
+"""The tables at the end of a run and in `mms-dist report`: every language's scores, state and checkpoint."""
 
 import shlex
 from collections.abc import Iterable, Sequence
@@ -29,20 +29,20 @@ MOST_LANGUAGES = 60  # in the closing table; `mms-dist report` shows all
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """A run and its languages at one moment."""
+    """A run and its languages at one point in time."""
 
     run_directory: Path
     languages: Sequence[LanguageHistory]
-    seconds: float | None = None  # of the process that ends
+    seconds: float | None = None  # that the finished process ran
 
     @property
     def tensorboard_command(self) -> str:
-        """What opens the curves."""
+        """The command that opens the curves."""
         return f"tensorboard --logdir {shlex.quote(str(self.run_directory / 'tensorboard'))}"
 
 
 def closing(summary: RunSummary, width: int) -> RenderableType:
-    """The closing table, the run in one line and the command that opens TensorBoard."""
+    """Build the closing table, the run in one line, and the command that opens TensorBoard."""
     shown = _worth_a_row(summary.languages)
     parts: list[RenderableType] = ["", languages_table(shown, width)]
     hidden = len(summary.languages) - len(shown)
@@ -56,7 +56,7 @@ def closing(summary: RunSummary, width: int) -> RenderableType:
 
 
 def languages_table(languages: Sequence[LanguageHistory], width: int, *, now: datetime | None = None) -> Table:
-    """One line per language. With `now`, the age of its last checkpoint in place of its folder."""
+    """Build a table with one row per language. With `now`, show the age of the last checkpoint, not its folder."""
     columns: list[Column[LanguageHistory] | Bar[LanguageHistory]] = [
         Column("language", lambda language: Text(language.language, "bold"), justify="left"),
         Column("utterances", lambda language: f"{language.utterances:,}" if language.utterances else NONE, rank=4),
@@ -78,7 +78,7 @@ def languages_table(languages: Sequence[LanguageHistory], width: int, *, now: da
 
 
 def troubles(languages: Iterable[LanguageHistory]) -> Text:
-    """A line for every language in quarantine or with damaged samples; no text if all is well."""
+    """Write a line for every language in quarantine or with damaged samples; empty if there are none."""
     text = Text()
     for language in languages:
         if language.state == QUARANTINED:
@@ -94,7 +94,7 @@ def _quarantine(language: LanguageHistory) -> str:
 
 
 def in_one_line(summary: RunSummary) -> Text:
-    """How the languages ended, what they gained on average, and how long it took."""
+    """Describe in one line how the languages ended, their mean CER gain, and how long the process ran."""
     languages = summary.languages
     text = Text()
     counts = {state: sum(each.state == state for each in languages) for state in STATE_STYLES}
@@ -120,7 +120,7 @@ def _steps(language: LanguageHistory) -> Text:
 
 
 def _rates(language: LanguageHistory) -> Text:
-    """CER before training and now."""
+    """Format the CER before training and now."""
     if language.initial is None or language.latest is language.initial:
         return Text(percent(_cer(language.latest)))
     return Text.assemble((f"{percent(language.initial.cer)} → ", "bright_black"), percent(_cer(language.latest)))
@@ -150,7 +150,7 @@ def _cer(point: CurvePoint | None) -> float | None:
 
 
 def _worth_a_row(languages: Sequence[LanguageHistory]) -> Sequence[LanguageHistory]:
-    """All of them; of many, those in quarantine, then the worst and the best of those that were scored."""
+    """Return all languages; if there are many, those in quarantine, then the worst and the best of those scored."""
     if len(languages) <= MOST_LANGUAGES:
         return languages
     trouble = [language for language in languages if language.state == QUARANTINED][: MOST_LANGUAGES // 2]

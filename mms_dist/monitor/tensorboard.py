@@ -1,12 +1,12 @@
 """TensorBoard: one run per language, and one for the system.
 
 `RUN/tensorboard/<code>/` holds `lang/<code>/{loss,cer,wer,lr,grad_norm,epoch}` and transcripts as text, over the
-language's own step; `all/{loss,cer,wer}` repeat what is worth comparing under tags that every language shares, so
-that TensorBoard draws all languages into one chart. `RUN/tensorboard/system/` holds `system/…` over the round.
+language's own step. `all/{loss,cer,wer}` repeat the values worth comparing under tags that all languages share, so
+that TensorBoard draws all languages in one chart. `RUN/tensorboard/system/` holds `system/…` over the round.
 
-Why a run per language: a run that is killed goes on from checkpoints, and what was drawn after them has to go.
-TensorBoard's way to say so (a session start with a step) covers a whole run and one axis, while every language
-has its own clock. A language that starts over does not touch another one's curves either.
+Why a run per language: a killed run resumes from checkpoints, and the points after them must be dropped. TensorBoard
+does that with a session start at a step, which covers a whole run and one axis, while every language has its own step
+count. With its own run, a language that starts over also leaves the other curves alone.
 """
 
 import os
@@ -28,17 +28,17 @@ from mms_dist.errors import TrainingError
 from mms_dist.monitor.report import EvaluationReport, LanguageRound, RoundReport
 
 FLUSH_SECONDS = 5.0
-POINTS_PER_CURVE = 1_000  # what TensorBoard keeps of a curve; a longer one is thinned here, at the source
+POINTS_PER_CURVE = 1_000  # TensorBoard keeps this many points of a curve; longer curves are thinned before writing
 SYSTEM = "system"
 _OF_MARKDOWN = re.compile(r"[\\`*_{}\[\]()#|]")
 GIB = 1024**3
 
 
 class TensorBoard:
-    """Writes what the monitor hears into event files below one folder.
+    """Writes reports to event files below one folder.
 
-    Nothing is written before the first flush, and no file is held open between two: 1,000 languages cost 1,000
-    files on disk and none in the process.
+    Nothing is written before the first flush, and no file stays open between flushes: 1,000 languages need 1,000 files
+    on disk but no open file descriptors.
     """
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:
@@ -48,12 +48,12 @@ class TensorBoard:
         self._next_flush = time.monotonic() + FLUSH_SECONDS
 
     def plan(self, lines: Iterable[str]) -> None:
-        """Keep the run's plan as text."""
-        text = "\n".join(f"    {line}" for line in lines)  # Markdown: as written, in a fixed width
-        self._stream(SYSTEM).add(0, [_text("system/plan", text, "What this run set out to do")])
+        """Write the plan of the run as text."""
+        text = "\n".join(f"    {line}" for line in lines)  # indented: Markdown shows it verbatim in a fixed width
+        self._stream(SYSTEM).add(0, [_text("system/plan", text, "Plan of this run")])
 
     def round(self, report: RoundReport) -> None:
-        """Draw one round: every language's step, and the system's figures."""
+        """Write one round: every language's step, and the system figures."""
         for language in report.languages:
             if _is_drawn(language):
                 self._stream(language.language).add(language.step, _step_values(language))
@@ -62,16 +62,16 @@ class TensorBoard:
             self.flush()
 
     def evaluated(self, report: EvaluationReport) -> None:
-        """Draw a language's error rates and show its transcripts."""
+        """Write a language's error rates and some transcripts."""
         rates = {"cer": report.scores.cer, "wer": report.scores.wer}
         values = _scalars(f"lang/{report.language}", rates) + _scalars("all", rates)
         if report.samples:
             tag = f"lang/{report.language}/transcripts"
-            values.append(_text(tag, _markdown(report.samples), "Dev utterances: what was said, what was decoded"))
+            values.append(_text(tag, _markdown(report.samples), "Dev utterances: reference and hypothesis"))
         self._stream(report.language).add(report.step, values)
 
     def admitted(self, language: str, step: int) -> None:
-        """The language goes on after `step`: what was drawn behind it, in this process or another, is outdated."""
+        """Continue a language after `step`: points after it, from this process or an earlier one, are outdated."""
         self._admitted[language] = step
         if language in self._streams:
             self._streams.pop(language).flush()
@@ -118,20 +118,20 @@ class _EventStream:
             raise TrainingError(
                 f"cannot write {self._path}: {error.strerror}",
                 fix=(
-                    "make room or fix the permissions, then run the same command again: it goes on from the last "
+                    "free disk space or fix the permissions, then run the same command to resume from the last "
                     "checkpoints"
                 ),
             ) from error
         self._pending.clear()
 
     def _start(self, step: int) -> None:
-        # Readers take the files of a folder in the order of their names.
+        # Readers read the files of a folder in name order.
         name = f"events.out.tfevents.{time.time():017.6f}.{socket.gethostname()}.{os.getpid()}"
         self._path = self._directory / name
         self._record(Event(wall_time=time.time(), file_version="brain.Event:2"))
         if any(self._directory.glob("events.out.tfevents.*")):
-            # Something was drawn here before. All from the first step of this stream on is outdated; an evaluation may
-            # be told before the steps that led to it.
+            # The folder has older points. All points from the first step of this stream are outdated. An evaluation
+            # may be written before the steps that led to it.
             first = step if self._after is None else min(step, self._after + 1)
             session = SessionLog(status=SessionLog.START)
             self._record(Event(wall_time=time.time(), step=first, session_log=session))
@@ -141,7 +141,7 @@ class _EventStream:
 
 
 class _Buffer:
-    """The little of a file that `RecordWriter` writes to."""
+    """The part of the file interface that `RecordWriter` needs."""
 
     def __init__(self, buffer: bytearray) -> None:
         self.write = buffer.extend
@@ -196,12 +196,12 @@ def _text(tag: str, text: str, description: str) -> Summary.Value:
 
 
 def _markdown(samples: Iterable[tuple[str, str]]) -> str:
-    lines = ["| said | decoded |", "| --- | --- |"]
+    lines = ["| reference | hypothesis |", "| --- | --- |"]
     lines += [f"| {_cell(reference)} | {_cell(hypothesis)} |" for reference, hypothesis in samples]
     return "\n".join(lines)
 
 
 def _cell(text: str) -> str:
-    """The text itself, whatever Markdown and HTML would make of its marks."""
+    """Escape the characters that Markdown and HTML would interpret."""
     literal = _OF_MARKDOWN.sub(r"\\\g<0>", text.replace("\n", " "))
     return literal.replace("&", "&amp;").replace("<", "&lt;") or "(nothing)"

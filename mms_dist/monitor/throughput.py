@@ -1,4 +1,4 @@
-"""How fast the run goes: rates over the recent past, and when it will end."""
+"""The speed of a run: recent rates, and the estimated time left."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from mms_dist.monitor.report import RoundReport
 
 WINDOW_SECONDS = 60.0
-FEWEST_ROUNDS = 8  # long rounds are averaged over several, whatever the window
+FEWEST_ROUNDS = 8  # averages cover at least this many rounds, even if they are longer than the window
 
 
 @dataclass(frozen=True, slots=True)
 class _Sample:
-    at_seconds: float  # when the round ended, on the caller's monotonic clock
+    at_seconds: float  # end of the round, on the caller's monotonic clock
     seconds: float
     audio_seconds: float
     padded_seconds: float
@@ -26,8 +26,8 @@ class _Sample:
 class Throughput:
     """Moving averages over the last minute.
 
-    Speed and fractions are those of the rounds themselves. What the end is estimated from is the wall clock, which
-    also counts what happens between rounds, such as evaluations.
+    Speed and fractions cover the rounds only. The time left is estimated from the wall clock, which includes work
+    between rounds, such as evaluations.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Throughput:
         self.readers = 1
 
     def add(self, report: RoundReport, at_seconds: float) -> None:
-        """Take a round that ended at `at_seconds` into account."""
+        """Add a round that ended at `at_seconds`."""
         self.total_rounds += 1
         self.readers = report.readers
         self._samples.append(
@@ -63,40 +63,40 @@ class Throughput:
 
     @property
     def padding_fraction(self) -> float:
-        """The share of the model's audio that was padding."""
+        """Fraction of the model's audio that is padding."""
         padded = self._sum("padded_seconds")
         return _ratio(padded - self._sum("audio_seconds"), padded)
 
     @property
     def data_wait_fraction(self) -> float:
-        """The share of the rounds' time that was spent waiting for the loader."""
+        """Fraction of the rounds' time spent waiting for the loader."""
         return _ratio(self._sum("data_wait_seconds"), self._sum("seconds"))
 
     @property
     def device_audio_seconds_per_second(self) -> float:
-        """Seconds of speech that the device trains on per second of its own time; 0 if that was not measured."""
+        """Seconds of speech that the device trains on per second of its own time; 0 if not measured."""
         return _ratio(self._sum("audio_seconds"), self._sum("compute_seconds"))
 
     @property
     def loader_audio_seconds_per_second(self) -> float:
-        """Seconds of speech that the loader's threads read per second of work; 0 if none was read."""
+        """Seconds of speech that the loader workers read per second of work; 0 if nothing was read."""
         return self.readers * _ratio(self._sum("read_audio_seconds"), self._sum("read_seconds"))
 
     @property
     def save_fraction(self) -> float:
-        """The share of the rounds' time that was spent writing checkpoints."""
+        """Fraction of the rounds' time spent writing checkpoints."""
         return _ratio(self._sum("save_seconds"), self._sum("seconds"))
 
     def run_eta_seconds(self, remaining_steps: int) -> float | None:
-        """Time until all languages have taken their `remaining_steps`, together; None before it can be told.
+        """Seconds until all languages together have taken `remaining_steps`; None until there are two rounds.
 
-        A round costs what its audio costs, so the languages' steps per second are steadier than the rounds.
+        The time of a round depends on its audio, so steps per second are steadier than rounds per second.
         """
         steps = sum(sample.steps for sample in list(self._samples)[1:])
         return remaining_steps * self._wall_seconds() / steps if steps else None
 
     def language_eta_seconds(self, remaining_rounds: int) -> float | None:
-        """Time until a language that is in every round has taken its remaining steps."""
+        """Seconds until a language that takes part in every round has taken its remaining steps."""
         rounds = len(self._samples) - 1
         return remaining_rounds * self._wall_seconds() / rounds if rounds > 0 else None
 

@@ -1,4 +1,4 @@
-"""The run as a whole in three lines, for the live display."""
+"""The totals of a run in three lines, for the live display."""
 
 from collections.abc import Iterable
 
@@ -11,15 +11,15 @@ from mms_dist.monitor.history import STATES
 GIB = 1024**3
 GAP = "  "
 SHORTEST_BAR, LONGEST_BAR = 8, 40
-NAME_FRACTION = 1 / 3  # of the line, at most, for the run's folder
+NAME_FRACTION = 1 / 3  # the run's folder takes at most this fraction of the line
 
 
 def headline(board: Board, width: int) -> Text:
-    """The run's name, round, bar and clock."""
+    """Show the run's folder, round, progress bar, and elapsed and remaining time."""
     fraction = 1 - board.remaining_steps / board.steps if board.steps else 0.0
     name, most = board.run_directory, int(NAME_FRACTION * width)
     if len(name) > most:
-        name = "…" + name[len(name) - most + 1 :]  # the end tells runs apart
+        name = "…" + name[len(name) - most + 1 :]  # runs usually differ at the end of the path
     before = Text.assemble((name, "bold magenta"), f"{GAP}round {board.round:,}{GAP}")
     after = Text.assemble(
         GAP,
@@ -34,7 +34,7 @@ def headline(board: Board, width: int) -> Text:
 
 
 def languages_by_state(board: Board, width: int) -> Text:
-    """How many languages train, wait, are done or in quarantine, and what they have gained on average."""
+    """Count the languages that are training, waiting, finished or quarantined, and show their mean CER gain."""
     counts = [(board.count(state), state) for state in STATES]
     items = [Text(f"{count:,} {state}", style=STATE_STYLES[state]) for count, state in counts if count]
     gain = board.gain()
@@ -45,7 +45,7 @@ def languages_by_state(board: Board, width: int) -> Text:
 
 
 def system_figures(board: Board, width: int) -> Text:
-    """Speed, waste and memory, the most telling first."""
+    """Show speed, overheads and memory, the most important first."""
     speed = board.throughput
     figures = [
         (f"{speed.audio_seconds_per_second:,.0f} ×", " real time"),
@@ -58,7 +58,7 @@ def system_figures(board: Board, width: int) -> Text:
 
 
 def _line(items: Iterable[Text], width: int) -> Text:
-    """The items that fit, in their order."""
+    """Join as many items as fit, in order."""
     line = Text(no_wrap=True, overflow="ellipsis")
     for item in items:
         gap = GAP if line.cell_len else ""

@@ -1,1 +1,1 @@
-"""What a run would take on a cluster, before it is started: the placement that trains also simulates."""
+"""Estimate what a run takes on a cluster before it starts, simulated with the placement code that training uses."""

@@ -1,14 +1,16 @@
-"""The machines a plan is for."""
+"""The cluster that a plan is for."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """Nodes with a process on each of their GPUs.
+    """Nodes with one process per GPU.
 
-    `speed` is the audio a process trains on in a second of wall clock, None if it is not known; `bandwidth_gbit` what a
-    process sends and receives at once, and `memory_gib` what it has of its device's memory, None if nobody asks.
+    Attributes:
+        speed: seconds of audio that a process trains on per second of wall-clock time; None if unknown.
+        bandwidth_gbit: bandwidth of a process in Gbit/s, in each direction at the same time.
+        memory_gib: device memory of a process; None if it was not given.
     """
 
     nodes: int
@@ -26,5 +28,5 @@ class Cluster:
         return self.bandwidth_gbit * 1e9 / 8
 
     def node_ranks(self, node: int) -> range:
-        """Launchers number the processes of a node one after another."""
+        """Return the ranks of a node: launchers give its processes consecutive ranks."""
         return range(node * self.gpus, (node + 1) * self.gpus)

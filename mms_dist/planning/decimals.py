@@ -1,6 +1,6 @@
-"""Numbers of a table that people wrote, with a decimal point or a decimal comma.
+"""Read numbers from a hand-written table, with a decimal point or a decimal comma.
 
-`1,234` is a thousand in one country and a little over one in another: what may be two numbers is refused.
+`1,234` is over a thousand in some countries and a little over one in others, so ambiguous numbers are refused.
 """
 
 import re
@@ -18,30 +18,30 @@ _PER_HOUR = {"m": 60, "s": 3600}
 
 
 def decimal_mark(numbers: Iterable[tuple[str, str]]) -> Mark | None:
-    """The mark that numbers of a table, each with its place, show beyond doubt; None if none does.
+    """Return the decimal mark that the numbers of a table, each with its place, use unambiguously; None if unclear.
 
     Raises:
-        ValueError: they show both.
+        ValueError: the numbers use both marks.
     """
     shown: dict[Mark, str] = {}
     for place, text in numbers:
         if (mark := _mark_of(text.strip())) is not None:
             shown.setdefault(mark, f"{text.strip()!r} in {place}")
     if len(shown) > 1:
-        raise ValueError(f"found {shown['.']} and {shown[',']}; write all with a decimal point")
+        raise ValueError(f"found {shown['.']} and {shown[',']}, expected a single decimal mark")
     return next(iter(shown), None)
 
 
 def parse_decimal(text: str, mark: Mark | None) -> float:
-    """The number, in a table that uses this decimal mark.
+    """Read a number of a table that uses this decimal mark.
 
     Raises:
-        ValueError: it is none, or may be two; says how to write it.
+        ValueError: the text is not a number, or is ambiguous; the message says how to write it.
     """
     text = text.strip()
     if _ONE_GROUP.fullmatch(text) and ("," in text or mark == ","):
         decimal = text.replace(",", ".")
-        raise ValueError(f"it may be {decimal.replace('.', '')} or {decimal}; write one of these")
+        raise ValueError(f"it may mean {decimal.replace('.', '')} or {decimal}; write one of these")
     if _WHOLE.fullmatch(text) or _DECIMAL.fullmatch(text):
         return float(text.replace(",", "."))
     if _GROUPS.fullmatch(text):
@@ -63,5 +63,5 @@ def _advice(text: str) -> str:
         return f"if these are hours and minutes, write {hours:.4g}"
     if (unit := _UNIT.fullmatch(text)) and _DECIMAL.fullmatch(unit[1] + "." * (not set(unit[1]) & set(".,"))):
         hours = parse_decimal(unit[1].replace(",", "."), None) / _PER_HOUR.get(unit[2][0].lower(), 1)
-        return f"write hours, without a unit: {hours:.4g}"
-    return "write digits with a decimal point, as 12.5, without a unit"
+        return f"write hours without a unit: {hours:.4g}"
+    return "write a number with a decimal point and no unit, such as 12.5"

@@ -1,4 +1,4 @@
-"""How fast this machine trains: a few rounds of the user's own configuration, in a folder that goes at the end."""
+"""Measure how fast this machine trains: a few rounds of the user's configuration, in a temporary folder."""
 
 import contextlib
 import tempfile
@@ -28,16 +28,16 @@ from shards.schema import SAMPLE_RATE
 LANGUAGES = 4
 WARM_ROUNDS, ROUNDS = 2, 5
 CPU_BATCH_SECONDS = 8.0
-"""Enough to see what a CPU takes, where a batch of a large base would take minutes."""
+"""Enough to measure a CPU, on which a full batch of a large base would take minutes."""
 
 
 def measured_speed(config: Config, summaries: Sequence[LanguageSummary]) -> float:
-    """Audio seconds that one process trains on in a second: the median of a few rounds, the first ones left out.
+    """Measure the seconds of audio that one process trains on per second: the median of a few rounds after warm-up.
 
-    A CPU keeps the front end's output of audio that it has met before; these rounds meet all of theirs first.
+    A CPU caches the front end's output of earlier audio; in these rounds all audio is new.
 
     Raises:
-        MmsDistError, ShardsError: what a user can fix.
+        MmsDistError, ShardsError: an error that the user can fix.
     """
     longest = sorted(summaries, key=lambda entry: -entry.seconds)[:LANGUAGES]
     with _rounds(config, longest) as monitor:
@@ -45,10 +45,10 @@ def measured_speed(config: Config, summaries: Sequence[LanguageSummary]) -> floa
 
 
 def measured_device(config: Config, summaries: Sequence[LanguageSummary]) -> float:
-    """Audio seconds that the device alone trains on in a second, waiting for nothing: of a few rounds of one language.
+    """Measure the seconds of audio that the device trains on per second without waiting, in a few rounds of a language.
 
     Raises:
-        MmsDistError, ShardsError: what a user can fix.
+        MmsDistError, ShardsError: an error that the user can fix.
     """
     if computes_on_cpu(config.run.device):
         seconds = min(config.optim.batch_seconds, CPU_BATCH_SECONDS)
@@ -58,12 +58,13 @@ def measured_device(config: Config, summaries: Sequence[LanguageSummary]) -> flo
 
 
 def measured_reading(config: Config, summaries: Sequence[LanguageSummary], *, workers: int, seconds: float) -> float:
-    """Audio seconds that so many threads read and decode in a second, of the language with most audio, for a moment.
+    """Measure the seconds of audio that `workers` threads read and decode per second, for about `seconds`.
 
-    Each reads one utterance at least, however slow that is; 0 if none can be read.
+    They read the language with the most audio. Each reads at least one utterance, however slow that is; the result is
+    0 if none can be read.
 
     Raises:
-        ShardsError: what a user can fix.
+        ShardsError: an error that the user can fix.
     """
     language = max(summaries, key=lambda entry: entry.seconds).language
     index = ShardIndex.load(config.data.shards, [language])
@@ -86,7 +87,7 @@ def measured_reading(config: Config, summaries: Sequence[LanguageSummary], *, wo
 
 @contextlib.contextmanager
 def _rounds(config: Config, languages: Sequence[LanguageSummary]) -> Iterator[SilentMonitor]:
-    """What was told of a few rounds of these languages, of which the first are for warming up."""
+    """Train a few rounds of these languages, and yield the monitor with their reports; the first ones are warm-up."""
     set_threads(config.run.threads)
     device = use_device(config.run.device)
     resolved = resolved_alone(config, languages, device)
@@ -114,7 +115,7 @@ def _rounds(config: Config, languages: Sequence[LanguageSummary]) -> Iterator[Si
 
 
 def _shortened(config: Config, languages: Sequence[str], directory: Path) -> Config:
-    """A few rounds of a few languages; batches, forward passes and base as they are."""
+    """Shorten a configuration to a few rounds of a few languages, with unchanged batches, forward passes and base."""
     rounds = WARM_ROUNDS + ROUNDS
     own = {}
     for language in languages:

@@ -1,4 +1,4 @@
-"""Padding, or filler, and unevenness of real rounds: batches as the run would take them, dealt and cut as it would."""
+"""Measure padding (or filler) and uneven load in real rounds, with the batches and forward passes of the run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ from shards.index import ShardIndex
 from shards.schema import SAMPLE_RATE, frames_of
 
 ROUNDS, RANKS = 3, 64
-"""Looked at, at most: rounds apart in time, and ranks of each."""
+"""Maximum sample size: rounds spread over the run, and ranks in each round."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What real batches come to: the share of padding or filler in forward passes, and how far the rank with the most
-    audio is above the mean. Utterances cannot be cut, so batches and shares differ a little from what was asked."""
+    """Figures of real batches: the fraction of padding or filler in forward passes, and how far the rank with the most
+    audio is above the mean. Utterances cannot be split, so batches and their shards differ a little from the target."""
 
     rounds: int
     ranks: int
@@ -41,7 +41,7 @@ def sample_rounds(
     forward_cost: int = FORWARD_COST,
     packed: bool = False,
 ) -> Sample:
-    """Deal and cut a few rounds of a run, without reading audio."""
+    """Distribute and pack the batches of a few rounds, without reading audio."""
     capacity = int(forward_seconds * SAMPLE_RATE)
     last = phases[-1].first_round + phases[-1].rounds - 1
     chosen = sorted({1 + (last - 1) * part // ROUNDS for part in range(ROUNDS)})
@@ -92,6 +92,6 @@ def _stream(config: Config, index: ShardIndex, language: str) -> LanguageStream:
 
 
 def _position(stream: LanguageStream, step: int) -> Position:
-    """About where a stream is after so many batches: epochs differ in length by a batch or two."""
+    """Return the approximate position of a stream after `step` batches: epochs differ by a batch or two in length."""
     epoch, batch = divmod(step, len(stream.batches(0)))
     return Position(epoch, min(batch, len(stream.batches(epoch)) - 1))

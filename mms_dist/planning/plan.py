@@ -1,4 +1,4 @@
-"""A run on a cluster, from its first round to its last, as plain values."""
+"""The plan of a run on a cluster, from the first round to the last, as plain values."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -22,7 +22,7 @@ from shards.index import ShardIndex
 
 @dataclass(frozen=True)
 class PhaseLine:
-    """A phase in numbers. Loads are seconds of audio in a round: of the busiest rank, and on average."""
+    """The figures of a phase. Loads are seconds of audio per round: of the busiest rank, and the mean over ranks."""
 
     first_round: int
     rounds: int
@@ -36,31 +36,31 @@ class PhaseLine:
     highest_load: float
     mean_load: float
     exchange_seconds: float
-    """What the busiest rank waits for others in a round."""
+    """Time that the busiest rank spends on communication in a round."""
 
     @property
     def skew(self) -> float:
-        """The busiest rank above the mean, as a fraction."""
+        """How far the busiest rank is above the mean, as a fraction."""
         return self.highest_load / self.mean_load - 1
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run takes on one cluster. Times of wall clock are None where the speed is not known."""
+    """The estimate for a run on one cluster. Wall-clock times are None if the speed is unknown."""
 
     cluster: Cluster
     languages: int
     slots: int
     rounds: int
     audio_seconds: float
-    """Through the busiest rank of every round, one after another."""
+    """Audio of the busiest rank, summed over the rounds."""
     least_audio_seconds: float
-    """The same in the best of all schedules."""
+    """Lower bound of `audio_seconds` over all schedules."""
     total_audio_seconds: float
     makespan_seconds: float | None
     exchange_seconds: float
     skew: float
-    """Of a round, on average over all rounds."""
+    """Skew of a round, averaged over all rounds."""
     traffic: Traffic
     dtype: str
     forward_seconds: float
@@ -68,19 +68,19 @@ class Plan:
     memory: Memory
     reads: Reads
     sample: Sample | None
-    """Real rounds; None without shards."""
+    """Figures of real rounds; None without shards."""
     phases: list[PhaseLine]
 
     @property
     def over_least(self) -> float:
-        """Makespan over the lower bound; with what ranks wait for each other, where the speed is known."""
+        """Makespan divided by the lower bound; includes communication if the speed is known."""
         if self.makespan_seconds is None or self.cluster.speed is None:
             return self.audio_seconds / self.least_audio_seconds
         return self.makespan_seconds * self.cluster.speed / self.least_audio_seconds
 
     @property
     def fits(self) -> bool | None:
-        """Whether a process has the memory; None if it was not told how much there is."""
+        """Whether the memory of a process suffices; None if that memory was not given."""
         gib = self.cluster.memory_gib
         return None if gib is None else self.memory.total <= gib * 2**30
 
@@ -100,13 +100,13 @@ def make_plan(
     """Simulate a run.
 
     Args:
-        census: the languages, from shards or from a table of hours.
-        index: the shards, if there are any: for a sample of real batches.
-        shape: the base.
+        summaries: the languages, from shards or from a table of hours.
+        index: the shards, if there are any; used to sample real batches.
+        shape: the shape of the base.
     """
     world, slots = cluster.world, min(config.rounds.slots, len(summaries))
     schedule = list(phases(summaries, Ranks(world, slots, replicate=config.rounds.placement == "replicate")))
-    on_gpu = config.run.device != "cpu"  # the cluster; the machine that plans may be another
+    on_gpu = config.run.device != "cpu"  # on the cluster; the planning machine may differ
     hardware = assumed(on_gpu=on_gpu, memory_gib=cluster.memory_gib, world=world)
     load = Load(shape, slots, max(entry.vocabulary_size for entry in summaries))
     resolved = resolve(config, hardware, load=load)
@@ -156,7 +156,7 @@ def make_plan(
 def _lines(
     schedule: Sequence[Phase], cluster: Cluster, row_bytes: Mapping[str, int]
 ) -> tuple[list[PhaseLine], Traffic, float]:
-    """The phases in numbers, all traffic, and all seconds that the busiest ranks wait."""
+    """Return the figures of the phases, the total traffic, and the total seconds the busiest ranks communicate."""
     lines, traffic, waits = [], Traffic(), 0.0
     before: Mapping[str, RankGroup] = {}
     for phase in schedule:

@@ -1,4 +1,4 @@
-"""How much of the shards every node reads."""
+"""Estimate how much of the shards each node reads."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,20 +11,20 @@ from mms_dist.training.summaries import LanguageSummary
 from shards.index import ShardIndex
 
 FLAC_BYTES_PER_SECOND = 18_000
-"""Of 16 kHz mono speech as FLAC, where there are no shards to look at."""
+"""Size of 16 kHz mono speech as FLAC, assumed if there are no shards."""
 
 
 @dataclass(frozen=True)
 class Reads:
-    """Bytes of training audio that the node with the most of it reads in a run, repeated epochs counted each time, and
-    those of the shards that it meets at all, which is what a cache on the node would hold."""
+    """Bytes of training audio that the busiest node reads in a run, counted again in every epoch; and the bytes of all
+    shards that it reads, which is the size of a cache on the node."""
 
     node_bytes: int
     node_distinct_bytes: int
 
 
 def audio_byte_rates(summaries: Sequence[LanguageSummary], index: ShardIndex | None) -> dict[str, float]:
-    """Bytes in the shards for a second of each language's training audio."""
+    """Return the bytes in the shards per second of training audio, by language."""
     if index is None:
         return {entry.language: float(FLAC_BYTES_PER_SECOND) for entry in summaries}
     rates = {}
@@ -37,10 +37,10 @@ def audio_byte_rates(summaries: Sequence[LanguageSummary], index: ShardIndex | N
 def reads(
     phases: Iterable[Phase], summaries: Sequence[LanguageSummary], cluster: Cluster, byte_rates: Mapping[str, float]
 ) -> Reads:
-    """Follow every language from node to node."""
+    """Add up the reads of each node, following every language from node to node."""
     seconds = {entry.language: entry.seconds for entry in summaries}
     read = np.zeros(cluster.nodes)
-    met: list[set[str]] = [set() for _ in range(cluster.nodes)]
+    seen: list[set[str]] = [set() for _ in range(cluster.nodes)]
     for phase in phases:
         for language, group in phase.placement.items():
             share = phase.rounds * phase.works[language].seconds * byte_rates[language] / group.size
@@ -49,6 +49,6 @@ def reads(
                 ranks = cluster.node_ranks(node)
                 here = min(last + 1, ranks.stop) - max(group.first, ranks.start)
                 read[node] += here * share
-                met[node].add(language)
-    distinct = [sum(seconds[language] * byte_rates[language] for language in languages) for languages in met]
+                seen[node].add(language)
+    distinct = [sum(seconds[language] * byte_rates[language] for language in languages) for languages in seen]
     return Reads(round(float(read.max())), round(max(distinct)))

@@ -1,7 +1,7 @@
-"""Who trains when and where: the rounds of a run, simulated with the run's own queue and placement.
+"""Simulate when and where each language trains, with the scheduler and placement that training uses.
 
-Nothing changes between two rounds at which a language ends, so a run of thousands of rounds is a few phases. Every
-language is taken to use all of its steps; one that stops early makes a run shorter.
+The placement only changes when a language ends, so a run of thousands of rounds has only a few phases. Every language
+is assumed to use all of its steps; early stopping makes a run shorter.
 
 Legend: W ranks.
 """
@@ -19,8 +19,8 @@ from mms_dist.training.summaries import LanguageSummary
 
 @dataclass(frozen=True)
 class Phase:
-    """Rounds with the same languages on the same ranks. `works` and `placement` are by code; `waiting` languages are
-    in the queue meanwhile."""
+    """Rounds with the same languages on the same ranks. `works` and `placement` are by code; `waiting` is the number
+    of languages in the queue."""
 
     first_round: int
     rounds: int
@@ -29,14 +29,14 @@ class Phase:
     waiting: int
 
     def loads(self, world: int) -> np.ndarray:
-        """Audio of a round on each rank, in seconds [W]."""
+        """Return the audio of a round on each rank, in seconds [W]."""
         loads_W = np.zeros(world)
         for language, group in self.placement.items():
             loads_W[group.first : group.first + group.size] += self.works[language].seconds / group.size
         return loads_W
 
     def held(self, world: int) -> np.ndarray:
-        """Languages on each rank, int [W]."""
+        """Return the number of languages on each rank, int [W]."""
         held_W = np.zeros(world, dtype=np.int64)
         for group in self.placement.values():
             held_W[group.first : group.first + group.size] += 1
@@ -44,7 +44,7 @@ class Phase:
 
 
 def phases(summaries: Iterable[LanguageSummary], ranks: Ranks) -> Iterator[Phase]:
-    """The phases of a run from its first round to its last."""
+    """Yield the phases of a run from the first round to the last."""
     entries = {entry.language: entry for entry in summaries}
     queue = order_of_admission(QueuedLanguage(entry.work, entry.work_seconds()) for entry in entries.values())
     scheduler = LanguageScheduler(ranks, present=[], queue=queue, ended=0)
@@ -64,9 +64,9 @@ def phases(summaries: Iterable[LanguageSummary], ranks: Ranks) -> Iterator[Phase
 
 
 def least_seconds(summaries: Sequence[LanguageSummary], world: int) -> float:
-    """Audio that the busiest rank has to go through at the least, whatever the schedule.
+    """Return a lower bound on the audio of the busiest rank, for any schedule.
 
-    All work spread evenly, or the one language that takes longest even if it is split as far as it can be.
+    It is the larger of the work spread evenly, and the longest language split over as many owners as possible.
     """
     total = math.fsum(entry.work_seconds() for entry in summaries)
     longest = max(entry.work_seconds() / min(world, entry.work.most_owners) for entry in summaries)

@@ -1,4 +1,4 @@
-"""Plans in a terminal: one line for each cluster, and for a single cluster its phases and its memory too."""
+"""Print plans: one line per cluster; for a single cluster also its phases, memory, traffic and reads."""
 
 from collections.abc import Iterable, Sequence
 
@@ -15,7 +15,7 @@ from mms_dist.training.memory import Memory
 from mms_dist.training.summaries import LanguageSummary
 
 STAGES = 8
-"""Lines that the phases of a run are gathered into."""
+"""Number of lines that the phases of a run are summarised in."""
 
 
 def show(config: Config, summaries: Sequence[LanguageSummary], plans: Sequence[Plan], console: Console) -> None:
@@ -25,9 +25,10 @@ def show(config: Config, summaries: Sequence[LanguageSummary], plans: Sequence[P
     seconds = _span(round(entry.work.seconds) for entry in summaries)
     _print(
         console,
-        f"{len(summaries):,} languages, {hours:,.1f} h{_range(summaries)}; {steps} steps each, of {seconds} s of audio",
+        f"{len(summaries):,} languages, {hours:,.1f} h{_range(summaries)}; {steps} steps each, {seconds} s of audio "
+        "per step",
         f"{escape(config.model.base)} in {plans[0].dtype}, passes of up to {plans[0].forward_seconds:g} s; "
-        f"{plans[0].slots} slots a process, placement: {config.rounds.placement}",
+        f"{plans[0].slots} slots per process, placement: {config.rounds.placement}",
     )
     console.print(_clusters(plans))
     if len(plans) == 1:
@@ -39,19 +40,19 @@ def show(config: Config, summaries: Sequence[LanguageSummary], plans: Sequence[P
 
 
 def _clusters(plans: Sequence[Plan]) -> Table:
-    knows = plans[0].makespan_seconds is not None
+    has_times = plans[0].makespan_seconds is not None
     table = _table(
         "nodes × processes",
         ">rounds",
-        ">time" if knows else ">audio h\na process",
-        ">of the\nleast",
+        ">time" if has_times else ">audio h\nper process",
+        ">times\nbound",
         ">skew %",
         ">real\nskew %",
         ">padding\n%",
-        ">shared\nat most",
-        ">sent GiB\na process",
+        ">most\nshared",
+        ">sent GiB\nper process",
         ">memory\nGiB",
-        ">read GiB\na node",
+        ">read GiB\nper node",
     )
     for plan in plans:
         cluster, sample, traffic = plan.cluster, plan.sample, plan.traffic
@@ -60,7 +61,7 @@ def _clusters(plans: Sequence[Plan]) -> Table:
         table.add_row(
             f"{cluster.nodes:,} × {cluster.gpus}",
             f"{plan.rounds:,}",
-            duration(plan.makespan_seconds) if knows else f"{plan.audio_seconds / 3600:,.1f}",
+            duration(plan.makespan_seconds) if has_times else f"{plan.audio_seconds / 3600:,.1f}",
             f"{plan.over_least:.3f}",
             percent(plan.skew),
             percent(sample.skew if sample else None),
@@ -74,18 +75,18 @@ def _clusters(plans: Sequence[Plan]) -> Table:
 
 
 def _stages(plan: Plan) -> Table:
-    """The phases of a run, gathered into a few lines of about as many rounds."""
+    """Summarise the phases of a run in a few lines, each covering about the same number of rounds."""
     table = _table(
         "rounds",
         ">active",
         ">waiting",
-        ">languages\na process",
+        ">languages\nper process",
         ">shared",
         ">by up\nto",
-        ">audio s\na round",
+        ">audio s\nper round",
         ">skew %",
     )
-    for lines in _gathered(plan.phases, plan.rounds):
+    for lines in _grouped(plan.phases, plan.rounds):
         rounds = sum(line.rounds for line in lines)
         table.add_row(
             f"{lines[0].first_round:,} – {lines[-1].first_round + lines[-1].rounds - 1:,}",
@@ -100,7 +101,7 @@ def _stages(plan: Plan) -> Table:
     return table
 
 
-def _gathered(lines: Iterable[PhaseLine], rounds: int) -> list[list[PhaseLine]]:
+def _grouped(lines: Iterable[PhaseLine], rounds: int) -> list[list[PhaseLine]]:
     stages: dict[int, list[PhaseLine]] = {}
     for line in lines:
         stages.setdefault((line.first_round - 1) * STAGES // rounds, []).append(line)
@@ -113,23 +114,23 @@ def _detail(plan: Plan) -> list[str]:
     if plan.fits is not None:
         fits = f": fits in {cluster.memory_gib:g}" if plan.fits else f": [red]more than {cluster.memory_gib:g}[/]"
     lines = [
-        f"memory    {_gib(memory.total)} GiB a process{fits}; base {_gib(memory.base)}, rows with gradients "
+        f"memory    {_gib(memory.total)} GiB per process{fits}; base {_gib(memory.base)}, rows with gradients "
         f"and moments {_gib(memory.rows)}, gathered for a pass about {_gib(memory.gathered)}, activations about "
         f"{_gib(memory.activations)}{_of_the_device(memory)}",
         f"traffic   of all processes: gradients of shared languages {_gib(traffic.gradients)} GiB, languages moved "
         f"{_gib(traffic.moves)} GiB, events {_gib(traffic.flags)} GiB",
-        f"reading   {_gib(plan.reads.node_bytes)} GiB by the node with the most, of shards of "
-        f"{_gib(plan.reads.node_distinct_bytes)} GiB",
+        f"reading   {_gib(plan.reads.node_bytes)} GiB by the busiest node, from {_gib(plan.reads.node_distinct_bytes)} "
+        "GiB of shards",
     ]
     if plan.makespan_seconds is not None:
-        lines.append(f"waiting   {duration(plan.exchange_seconds)} of the time, for gradients and moved languages")
+        lines.append(f"waiting   {duration(plan.exchange_seconds)} in total, for gradients and moved languages")
     if plan.fits is False:
         lines.append("          lower rounds.forward_seconds or rounds.slots, or set model.activation_checkpointing")
     return lines
 
 
 def _of_the_device(memory: Memory) -> str:
-    """What CUDA and NCCL take for themselves; nothing on a CPU."""
+    """Describe the memory that CUDA and NCCL need; empty on a CPU."""
     parts = {"CUDA's context": memory.context, "NCCL": memory.communication}
     return "".join(f", {name} about {_gib(size)}" for name, size in parts.items() if size)
 
@@ -137,31 +138,32 @@ def _of_the_device(memory: Memory) -> str:
 def _notes(plan: Plan) -> list[str]:
     cluster, sample = plan.cluster, plan.sample
     notes = [
-        "Least: all work spread evenly, or the longest language split as far as its batches can be. Skew: the busiest "
-        "process above the mean, over all rounds.",
-        "Every language takes all of its steps; those that stop early make a run shorter. Evaluation, saving and the "
-        f"start are not counted. Exchange at {cluster.bandwidth_gbit:g} Gbit/s a process; activations are an estimate.",
+        "Bound: all work spread evenly, or the longest language split as far as its batches allow. Skew: how far the "
+        "busiest process is above the mean, over all rounds.",
+        "Every language is assumed to take all of its steps; early stopping makes a run shorter. Evaluation, saving "
+        f"and startup are not counted. Communication: {cluster.bandwidth_gbit:g} Gbit/s per process. Activations are "
+        "an estimate.",
     ]
     if sample is None:
         notes.append(
-            "A table tells nothing of lengths: padding and the skew of real batches are not known. Where it does not "
-            f"say, utterances are of {UTTERANCE_SECONDS:g} s, vocabularies of {TOKENS} tokens, and shards of "
-            f"{FLAC_BYTES_PER_SECOND / 1000:g} kB a second."
+            "A table has no utterance lengths, so padding and the skew of real batches are unknown. Where the table "
+            f"has no value, the plan assumes utterances of {UTTERANCE_SECONDS:g} s, vocabularies of {TOKENS} tokens, "
+            f"and shards of {FLAC_BYTES_PER_SECOND / 1000:g} kB per second of audio."
         )
     else:
         notes.append(
-            f"Real skew and padding: of {sample.rounds} rounds on {sample.ranks} processes, with the batches they will "
-            "have."
+            f"Real skew and padding: from {sample.rounds} rounds on {sample.ranks} processes, with the batches of the "
+            "run."
         )
     if plan.on_gpu and plan.dtype == "float32":
         notes.append(
-            "model.dtype is float32 on a GPU: twice the memory of bfloat16, and a fraction of its speed; model.dtype "
-            "auto takes bfloat16 where the card has it."
+            "model.dtype is float32 on a GPU, which takes twice the memory of bfloat16 and is much slower; with auto, "
+            "a GPU that supports bfloat16 uses it."
         )
     if cluster.speed is None:
-        notes.append("Give --speed, or --measure it here, for times on the clock.")
+        notes.append("For wall-clock times, pass --speed, or --measure to measure the speed of this machine.")
     else:
-        notes.append(f"Speed: {cluster.speed:,.4g} s of audio a second and process.")
+        notes.append(f"Speed: {cluster.speed:,.4g} s of audio per second and process.")
     return notes
 
 
@@ -171,7 +173,7 @@ def _print(console: Console, *lines: str) -> None:
 
 
 def _table(*columns: str) -> Table:
-    """Columns by heading; `>` aligns to the right."""
+    """Build a table from its headings; `>` aligns a column to the right."""
     table = Table(box=None, padding=(0, 1), pad_edge=True, header_style="dim", title=" ")
     for place, column in enumerate(columns):
         right = column.startswith(">")
@@ -180,7 +182,7 @@ def _table(*columns: str) -> Table:
 
 
 def _range(summaries: Sequence[LanguageSummary]) -> str:
-    """The languages with the least and the most audio: a number that was misread shows here."""
+    """Name the languages with the least and the most audio, where a misread number would show."""
     if len(summaries) == 1:
         return f" of {summaries[0].language}"
     ordered = sorted(summaries, key=lambda entry: (entry.seconds, entry.language))
@@ -194,7 +196,7 @@ def _span(values: Iterable[int]) -> str:
 
 
 def _gib(count: float) -> str:
-    """Bytes in GiB, with as many digits as say something."""
+    """Format bytes as GiB, with two significant digits or more."""
     gib = count / 2**30
     if 0 < gib < 0.01:
         return "<0.01"

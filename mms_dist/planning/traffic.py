@@ -1,4 +1,4 @@
-"""What passes between processes, and how long they wait for it.
+"""Estimate the traffic between processes and the time it takes.
 
 Legend: W ranks.
 """
@@ -14,21 +14,21 @@ from mms_dist.planning.schedule import Phase
 from mms_dist.training.slot_manager import moves
 
 ROWS_MOVED = 3
-"""A row and AdamW's two moments go to a new owner."""
+"""A row and its two AdamW moments move to a new owner."""
 
-_FLAGS, _FLAG_BYTES = 2, 4  # beside one for each active language; int32
+_FLAGS, _FLAG_BYTES = 2, 4  # in addition to one flag per active language; int32
 
 
 @dataclass(frozen=True)
 class Traffic:
-    """Bytes that all processes together hand over in a run, each counted once by whoever gives it."""
+    """Bytes that all processes together send in a run, each counted once, at the sender."""
 
     flags: int = 0
-    """The vector at the edge of every round: who ended, who asked to stop."""
+    """The vector reduced after every round: languages that ended, requests to stop."""
     gradients: int = 0
-    """Rows of shared languages, given into a sum by each of their owners."""
+    """Gradient rows of shared languages, summed over their owners."""
     moves: int = 0
-    """Languages handed to other owners."""
+    """Languages moved to new owners."""
 
     def __add__(self, other: "Traffic") -> "Traffic":
         return Traffic(self.flags + other.flags, self.gradients + other.gradients, self.moves + other.moves)
@@ -36,8 +36,8 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Exchange:
-    """What a phase costs the processes: all bytes, and the seconds that the busiest waits in a round and at the
-    phase's beginning."""
+    """The communication of a phase: all bytes, and the seconds that the busiest rank communicates in each round and at
+    the start of the phase."""
 
     traffic: Traffic
     round_seconds: float
@@ -45,13 +45,13 @@ class Exchange:
 
 
 def exchange(phase: Phase, before: Mapping[str, RankGroup], cluster: Cluster, row_bytes: Mapping[str, int]) -> Exchange:
-    """Count the bytes of a phase.
+    """Estimate the communication of a phase.
 
-    Time is that of a ring all-reduce, in which each of k owners sends and receives 2 (k - 1) / k of a row
-    (Patarasuk and Yuan 2009), and of moves that each rank does one after another, all at the cluster's bandwidth.
+    The time covers ring all-reduces, in which each of k owners sends and receives 2 (k - 1) / k of a row (Patarasuk and
+    Yuan 2009), and moves, which each rank does one after another, all at the cluster's bandwidth.
 
     Args:
-        before: the placement of the phase before.
+        before: the placement of the previous phase.
         row_bytes: size of each language's row.
     """
     world = cluster.world

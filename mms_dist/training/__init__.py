@@ -1,1 +1,1 @@
-"""Training: the round loop and everything a language goes through, composed from the other parts."""
+"""Training: the round loop and the lifecycle of a language, built from the other packages."""

@@ -1,4 +1,4 @@
-"""A language that this rank owns, alone or with others."""
+"""An active language that this rank owns, alone or with other ranks."""
 
 from dataclasses import dataclass, field
 
@@ -15,11 +15,14 @@ ALONE = RankGroup(0, 1)
 
 @dataclass
 class ActiveLanguage:
-    """What the round loop needs of an active language.
+    """What the round loop needs to know about an active language.
 
-    `position` is the next batch of its stream. Up to and including round `held_until` the language only keeps the
-    others company after a restart (see `training.resume`): it is computed with, and nothing of it changes. `block`
-    are the ranks that own it, `rank` is this one; they hold the same row and progress, and take the same decisions.
+    Attributes:
+        position: next batch of its stream.
+        replay_until_round: up to and including this round the language replays after a restart (`training.resume`):
+            its batches are computed, but its state does not change.
+        group: the ranks that own it. They hold the same row and progress and make the same decisions.
+        rank: this rank.
     """
 
     progress: Progress
@@ -38,12 +41,12 @@ class ActiveLanguage:
 
     @property
     def share(self) -> BatchShard:
-        """This rank's part of its batches."""
+        """This rank's share of the language's batches."""
         return BatchShard(self.rank - self.group.first, self.group.size)
 
     @property
     def is_led_here(self) -> bool:
-        """The first of its owners writes its checkpoints and speaks for it."""
+        """Whether this rank is the first owner, which writes the checkpoints and reports the events."""
         return self.rank == self.group.lead
 
     def request(self) -> BatchRequest:
@@ -53,5 +56,5 @@ class ActiveLanguage:
         return round_number <= self.replay_until_round
 
     def leaves_after(self, round_number: int) -> bool:
-        """A language that had ended before the restart goes once the others have caught up."""
+        """Return whether the language has ended and has no more rounds to replay."""
         return self.progress.status != ACTIVE and round_number >= self.replay_until_round

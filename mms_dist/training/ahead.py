@@ -1,4 +1,4 @@
-"""Work that a thread does for the next pass while the device computes this one."""
+"""Prepare the next items in a thread while the device computes the current one."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
@@ -15,18 +15,18 @@ Result = TypeVar("Result")
 
 
 class Ahead:
-    """Calls a function for one item after another, `depth` items before the results are used.
+    """Calls a function for one item after another, up to `depth` items ahead of the consumer.
 
-    Results and their order are those of `map`. On a CPU, whose cores the model needs, there is no thread and each item
-    is worked on when it is asked for.
+    Results and their order are those of the built-in `map`. On a CPU there is no thread, because the model needs the
+    cores: each item is computed when it is requested.
 
     Args:
-        device: where the model computes.
-        depth: items finished or begun before they are asked for.
-        threaded: whether there is a thread; None: unless the device is the CPU.
+        device: device the model computes on.
+        depth: number of items started before they are requested.
+        threaded: whether to use a thread; None: unless the device is the CPU.
 
     Attributes:
-        waited_seconds: how long results were waited for, so far; without a thread, how long the work took.
+        waited_seconds: total time spent waiting for results; without a thread, total time of the work itself.
     """
 
     def __init__(self, device: torch.device, *, depth: int, threaded: bool | None = None) -> None:
@@ -34,28 +34,28 @@ class Ahead:
         self.waited_seconds = 0.0
         self._pool: ThreadPoolExecutor | None = None
         if device.type != "cpu" if threaded is None else threaded:
-            self._pool = ThreadPoolExecutor(1, "mms-ahead", initializer=_work_for, initargs=(device,))
+            self._pool = ThreadPoolExecutor(1, "mms-ahead", initializer=_use_gpu, initargs=(device,))
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result]:
-        """The results in order; an error is raised where its result would have come.
+        """Yield the results in order; an error is raised in place of its result.
 
-        Nothing of it runs any more when the iterator has ended or was closed.
+        Once the iterator has ended or is closed, none of its work is still running.
         """
         if self._pool is None:
             for item in items:
-                yield self._waited_for(partial(function, item))
+                yield self._timed(partial(function, item))
             return
-        left = iter(items)
-        begun: deque[Future[Result]] = deque()
+        remaining = iter(items)
+        started: deque[Future[Result]] = deque()
         try:
-            begun.extend(self._pool.submit(function, item) for item in islice(left, self._depth))
-            while begun:
-                yield self._waited_for(begun.popleft().result)
-                begun.extend(self._pool.submit(function, item) for item in islice(left, 1))
+            started.extend(self._pool.submit(function, item) for item in islice(remaining, self._depth))
+            while started:
+                yield self._timed(started.popleft().result)
+                started.extend(self._pool.submit(function, item) for item in islice(remaining, 1))
         finally:
-            wait([future for future in begun if not future.cancel()])
+            wait([future for future in started if not future.cancel()])
 
-    def _waited_for(self, result: Callable[[], Result]) -> Result:
+    def _timed(self, result: Callable[[], Result]) -> Result:
         began = perf_counter()
         try:
             return result()
@@ -63,12 +63,12 @@ class Ahead:
             self.waited_seconds += perf_counter() - began
 
     def close(self) -> None:
-        """End the thread; returns when it is gone."""
+        """End the thread and wait for it."""
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _work_for(device: torch.device) -> None:
-    """What the thread allocates belongs to the process's own GPU and not to the first."""
+def _use_gpu(device: torch.device) -> None:
+    """Make the thread allocate on this process's GPU instead of the first one."""
     if device.type == "cuda":
         torch.cuda.set_device(device)

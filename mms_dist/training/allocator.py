@@ -1,7 +1,7 @@
-"""Keep freed memory in the process: what one forward pass gives back, the next one takes.
+"""Keep freed memory in the process, so that the next forward pass can reuse it.
 
-glibc serves large blocks with fresh pages from the kernel and returns them when freed, so a training step on the CPU
-pays a page fault for every 4 KiB of every activation, again and again: about a tenth of its time.
+By default glibc gets fresh pages from the kernel for every large block and returns them when the block is freed. A
+training step on the CPU then has a page fault for every 4 KiB of every activation, about a tenth of its time.
 """
 
 import ctypes
@@ -12,9 +12,9 @@ _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 
 
 def keep_freed_memory() -> bool:
-    """Tell glibc to reuse what is freed; False where the C library is another one. Changes no result.
+    """Tell glibc to reuse freed memory; return False if the C library is not glibc. Changes no result.
 
-    The process's memory then stays near its highest mark, which a training step reaches every time anyway.
+    The process's memory then stays near its peak, which every training step reaches anyway.
     """
     if platform.libc_ver()[0] != "glibc":
         return False

@@ -1,4 +1,4 @@
-"""The parts of a run, made and wired. Nothing is decided here."""
+"""Create the components of a run and wire them. Nothing is decided here."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
@@ -49,7 +49,7 @@ _PREFETCH_BYTES = 4 << 30
 
 @dataclass
 class Parts:
-    """The parts that debugging, evaluation and tests look at from outside."""
+    """The components of a run that debugging, evaluation and tests access."""
 
     base: FrozenBase
     bank: AdapterBank
@@ -65,23 +65,23 @@ class Parts:
 
 
 def load_base(config: Config, device: torch.device | None = None, resolved: Resolved | None = None) -> FrozenBase:
-    """The base on its device, in its precision: the run's, or for a process that is alone and chooses here."""
+    """Load the base on its device, in the precision of `resolved`, or in one chosen here for a single process."""
     device = device or use_device(config.run.device)
     dtype = (resolved or resolve(config, alone(device))).dtype
     return FrozenBase.load(config.model.base, dtype=DTYPES[dtype], device=device)
 
 
 def resolved_alone(config: Config, summaries: Sequence[LanguageSummary], device: torch.device) -> Resolved:
-    """What a process by itself, on a trial, computes with for this run."""
+    """Resolve the settings of this run for a single process that tries it out."""
     hardware = alone(device)
     return resolve(config, hardware, load=load_of(config, summaries, hardware) if hardware.on_gpu else None)
 
 
 def check_first_adapters(config: Config, base: FrozenBase, index: ShardIndex) -> None:
-    """Read every adapter file that a language would start from, before anything is written.
+    """Read every adapter file that a language starts from, before anything is written.
 
     Raises:
-        DataError, CheckpointError: one is missing or does not fit.
+        DataError, CheckpointError: a file is missing or does not fit.
     """
     initial = InitialAdapters(_layout(config, base), config.run.seed)
     for language in index.languages:
@@ -91,7 +91,7 @@ def check_first_adapters(config: Config, base: FrozenBase, index: ShardIndex) ->
 
 
 def shard_cache(config: Config) -> ShardCache | None:
-    """The node-local cache of remote shards that the configuration asks for."""
+    """Return the node-local cache of remote shards, if the configuration sets one."""
     if config.data.cache_directory is None:
         return None
     return ShardCache(config.data.cache_directory, int(config.data.cache_gib * (1 << 30)))
@@ -110,9 +110,10 @@ def assemble(
     comm: Comm | None = None,
     resolved: Resolved | None = None,
 ) -> Iterator[Parts]:
-    """Make the parts of a run on this rank and wire them; they are closed on the way out.
+    """Create and wire the components of a run on this rank; they are closed when the block ends.
 
-    `monitor` is None on all ranks but the first; `resolved` is what the ranks agreed on, None for a process by itself.
+    `monitor` is None on all ranks but rank 0. `resolved` holds the settings the ranks agreed on; None for a single
+    process.
     """
     comm = comm or Comm()
     resolved = resolved or resolved_alone(config, summaries, base.device)

@@ -1,31 +1,31 @@
-"""`RUN/status.json`: how the run's last attempt stands, for whoever decides whether to start it again.
+"""`RUN/status.json`: the status of the run's last attempt, from which launchers decide whether to restart it.
 
-Launchers mask the exit codes of the processes they start, and a process that is killed has none: this file says it
-instead. Rank 0 writes it, holding the run's lock; only the rank that finds rank 0 hung writes in its place
+Launchers mask the exit codes of the processes they start, and a killed process has none, so this file records the
+outcome. Rank 0 writes it while it holds the run's lock. If rank 0 hangs, the rank that detects it writes the file
 (`mark_hung`). Its fields:
 
-    state           running    an attempt is at work; if its process is gone, it was killed: restart
-                    finished   every language is done: do not restart
-                    incomplete it has come to its end, but some languages are in quarantine or could not be scored: do
-                               not restart, look at `reason`
-                    preempted  stopped on a signal, with a checkpoint of every language: restart
-                    failed     ended by an error; `restart` tells whether the same command may do better. With exit
-                               code 65: all languages are in quarantine
+    state           running    the attempt is running; if its process no longer exists, it was killed: restart
+                    finished   every language has finished: do not restart
+                    incomplete the run has ended, but some languages are in quarantine or could not be scored: do not
+                               restart, look at `reason`
+                    preempted  stopped by a signal, with a checkpoint of every language: restart
+                    failed     ended by an error; `restart` says whether to try the same command again. Exit code 65
+                               means that all languages are in quarantine
                     stalled    restarts make no progress: do not restart, look at `reason`
-    restart         the conclusion from `state` and `exit_code`: whether to run the same command again
-    exit_code       of the attempt; null while it runs
-    reason          of `failed`, `incomplete` and `stalled`, else null
-    quarantined     the languages in quarantine at the end of a run that is `incomplete`, or `failed` by them
-    round, steps    the last round, and the optimizer steps of all languages together, as far as they are known; null
-                    until the first attempt has read the checkpoints
-    steps_at_start  what `steps` was when the last attempt that came so far had read the checkpoints
-    restored        whether this attempt came so far
-    attempt         1 for a start by hand, one more with every automatic restart after it
-    stalled         how many of those restarts in a row have found no step more than the one before them
-    processes       how many ranks
-    host, pid       of rank 0
-    job             the SLURM job's number; null outside of one
-    started, ended  ISO 8601, UTC; ended is null while it runs
+    restart         whether to run the same command again; follows from `state` and `exit_code`
+    exit_code       exit code of the attempt; null while it runs
+    reason          why the state is `failed`, `incomplete` or `stalled`; null otherwise
+    quarantined     languages in quarantine at the end of a run that is `incomplete`, or `failed` because of them
+    round, steps    last known round, and optimizer steps of all languages together; null until the first attempt has
+                    read the checkpoints
+    steps_at_start  value of `steps` right after the checkpoints were read, by the last attempt that read them
+    restored        whether this attempt has read the checkpoints
+    attempt         1 for a manual start, plus one for every automatic restart after it
+    stalled         number of consecutive restarts that found no new steps
+    processes       number of ranks
+    host, pid       host name and process id of rank 0
+    job             SLURM job id; null outside SLURM
+    started, ended  ISO 8601, UTC; `ended` is null while the attempt runs
 """
 
 import json
@@ -43,11 +43,11 @@ from mms_dist.files import read_file, replace_text
 
 STATUS_NAME = "status.json"
 NON_RETRYABLE_EXIT_CODES = (ExitCode.USER_ERROR, ExitCode.INCOMPLETE, ExitCode.INTERRUPTED)
-"""Starting the same command again does no better before someone has looked."""
+"""Exit codes after which a restart cannot succeed without manual action."""
 
 
 class RunState(StrEnum):
-    """`state` of the status; the module's text explains each."""
+    """Values of `state` in the status; the module docstring explains each."""
 
     RUNNING = "running"
     FINISHED = "finished"
@@ -73,7 +73,7 @@ def _now() -> str:
 
 @dataclass(frozen=True)
 class Status:
-    """What `RUN/status.json` says; the module's text explains the fields."""
+    """Contents of `RUN/status.json`; the module docstring explains the fields."""
 
     processes: int
     attempt: int
@@ -95,10 +95,10 @@ class Status:
 
 
 def read_status(directory: Path) -> Status | None:
-    """The status of a run directory, None if no attempt has begun there.
+    """Read the status of a run directory; None if no attempt has been started there.
 
     Raises:
-        TrainingError: there is a file that says something else.
+        TrainingError: the file cannot be read, or is not a run status.
     """
     path = directory / STATUS_NAME
     try:
@@ -114,16 +114,17 @@ def read_status(directory: Path) -> Status | None:
         raise TrainingError(
             f"{path} is not the status of a run ({error})",
             fix=(
-                f"expected a JSON object with {names}. Remove the file and start again: checkpoints do not need it, "
-                "only the count of restarts begins anew"
+                f"expected a JSON object with {names}. Remove the file and start again: the checkpoints do not need "
+                "it, only the restart counter is reset"
             ),
         ) from error
 
 
 def _checked(status: Status) -> Status:
-    """
+    """Check the types and ranges of all fields, so that a bad value is found here and not far away.
+
     Raises:
-        ValueError: a field is not of its kind, which would show far from here.
+        ValueError: a field has a wrong type or value.
     """
     for kinds, names in _KINDS.items():
         for name in names:
@@ -137,29 +138,29 @@ def _checked(status: Status) -> Status:
     for moment in filter(None, (status.started, status.ended)):
         time = datetime.fromisoformat(moment)
         if time.tzinfo is None or not 1 < time.year < 9999:
-            raise ValueError(f"found the time {moment!r}, expected one with its zone")
+            raise ValueError(f"found the time {moment!r}, expected one with a time zone")
     if not all(isinstance(language, str) for language in status.quarantined):
         raise ValueError(f"quarantined is {status.quarantined!r}")
     return status
 
 
 def is_automatic_restart(environment: Mapping[str, str] | None = None) -> bool:
-    """Whether a launcher or SLURM started this process again by itself, by what they set in the environment."""
+    """Return whether a launcher or SLURM restarted this process, according to its environment variables."""
     environment = os.environ if environment is None else environment
     counts = ("TORCHELASTIC_RESTART_COUNT", "SLURM_RESTART_COUNT")
     return any(environment.get(name, "0").strip() not in ("", "0") for name in counts)
 
 
 def begin(directory: Path, *, processes: int, automatic: bool, allowed: int) -> "Attempt":
-    """Note the begin of an attempt, before anything that can fail; `Attempt.restored` is next.
+    """Record the start of an attempt, before anything that can fail. Call `Attempt.restored` next.
 
     Args:
-        automatic: see `is_automatic_restart`. A start by hand begins counting anew.
-        allowed: restarts in a row without a step more, at which to give up (run.stalled_restarts); 0: never.
+        automatic: see `is_automatic_restart`. A manual start resets the restart counter.
+        allowed: give up after this many consecutive restarts without a new step (run.stalled_restarts); 0: never.
 
     Raises:
-        IncompleteError: the run has ended with languages in quarantine, and they are so still.
-        StalledError: so many restarts in a row did not even come to read their checkpoints.
+        IncompleteError: the run has ended with languages in quarantine, and they still are.
+        StalledError: `allowed` consecutive restarts failed before they had read their checkpoints.
         TrainingError: the status cannot be read or written.
     """
     last = read_status(directory) if automatic else None
@@ -170,7 +171,7 @@ def begin(directory: Path, *, processes: int, automatic: bool, allowed: int) -> 
         last = replace(last, state=RunState.FINISHED)
     if last is None:
         status = Status(processes=processes, attempt=1, stalled=0, steps_at_start=None)
-    elif last.state in (RunState.FINISHED, RunState.PREEMPTED):  # it ended by itself: nothing is wrong
+    elif last.state in (RunState.FINISHED, RunState.PREEMPTED):  # it ended as intended: not a stalled restart
         status = Status(processes=processes, attempt=last.attempt + 1, stalled=0, steps_at_start=None)
     else:
         status = Status(
@@ -182,29 +183,29 @@ def begin(directory: Path, *, processes: int, automatic: bool, allowed: int) -> 
             steps=last.steps,
         )
     attempt = Attempt(directory, status, allowed=allowed, last=last)
-    attempt._go_on()
+    attempt._write_or_give_up()
     return attempt
 
 
 def _end_again(directory: Path, last: Status, processes: int) -> None:
-    """Write the end of a run down as that of this start too: a batch script looks for what came of the start."""
+    """Record the run's end again for this start, because a batch script looks for the outcome of each start."""
     here = Status(processes=processes, attempt=last.attempt + 1, stalled=0, steps_at_start=last.steps_at_start)
     own = {name: getattr(here, name) for name in ("processes", "attempt", "host", "pid", "job", "started")}
     _write(directory, replace(last, **own, ended=_now()))
 
 
 class Attempt:
-    """One start of a run, from `begin` to `finish`; a killed process leaves it running."""
+    """One start of a run, from `begin` to `finish`. If the process is killed, the state stays `running`."""
 
     def __init__(self, directory: Path, status: Status, *, allowed: int, last: Status | None) -> None:
         self.status = status
         self._directory, self._allowed, self._last = directory, allowed, last
 
     def restored(self, *, round: int, steps: int) -> None:
-        """The checkpoints are read: the run stands after `round`, with `steps` of all languages together.
+        """Record that the checkpoints are read: the run continues after `round`, with `steps` of all languages.
 
         Raises:
-            StalledError: it stood there before, as often as is allowed.
+            StalledError: the allowed number of consecutive restarts found no new steps.
             TrainingError: the status cannot be written.
         """
         before, stalled = self.status.steps_at_start, self.status.stalled
@@ -215,7 +216,7 @@ class Attempt:
         self.status = replace(
             self.status, round=round, steps=steps, steps_at_start=steps, stalled=stalled, restored=True
         )
-        self._go_on()
+        self._write_or_give_up()
 
     def finish(
         self,
@@ -227,17 +228,17 @@ class Attempt:
         steps: int | None = None,
         quarantined: Sequence[str] = (),
     ) -> None:
-        """Note the end of the attempt; `round` and `steps` as far as it came, None if they are as at its start.
+        """Record the end of the attempt; `round` and `steps` are None if they have not changed since its start.
 
-        A failure that is noted already (a stall, or a hang that another rank found) stands: what happens to this rank
-        after that follows from it.
+        A failure that is already recorded (a stall, or a hang found by another rank) is kept, because this rank's
+        failure is a consequence of it.
 
         Raises:
             TrainingError: the status cannot be read or written.
         """
         assert RunState(state) != RunState.RUNNING, "an attempt that has ended"
-        noted = read_status(self._directory)
-        if state == RunState.FAILED and noted is not None and noted.state in (RunState.FAILED, RunState.STALLED):
+        recorded = read_status(self._directory)
+        if state == RunState.FAILED and recorded is not None and recorded.state in (RunState.FAILED, RunState.STALLED):
             return
         self.status = replace(
             self.status,
@@ -253,31 +254,31 @@ class Attempt:
         )
         _write(self._directory, self.status)
 
-    def _go_on(self) -> None:
-        """Write the status, or give up if the restarts make no progress."""
+    def _write_or_give_up(self) -> None:
+        """Write the status, or raise `StalledError` if the restarts make no progress."""
         if self._allowed and self.status.stalled >= self._allowed:
-            reason = self._why_stalled()
-            self.finish(RunState.STALLED, exit_code=ExitCode.STALLED, reason=reason)
-            raise StalledError(reason)
+            error = self._stalled_error()
+            self.finish(RunState.STALLED, exit_code=ExitCode.STALLED, reason=str(error))
+            raise error
         _write(self._directory, self.status)
 
-    def _why_stalled(self) -> str:
+    def _stalled_error(self) -> StalledError:
         status, last = self.status, self._last
         assert last is not None, "the first attempt cannot be a restart"
-        if last.state == RunState.STALLED:  # restarted all the same: say again what was said
-            return last.reason or ""
+        if last.state == RunState.STALLED:  # restarted in spite of it: repeat the reason
+            return StalledError(last.reason or "")
         where = f"at {status.steps:,} steps, round {status.round:,}" if status.steps else "before the first step"
-        why = last.reason or "it was killed, or its host went down, and could not say why"
-        return (
-            f"{status.stalled} restarts in a row found the run where the one before had found it, {where}; no other is "
-            f"tried (run.stalled_restarts: {self._allowed}). How the last attempt ended: {why}. "
-            f"{self._directory / 'events.jsonl'} tells more. Fix that, then run the same command by hand: it goes on "
-            "from the last checkpoints, and restarts are counted anew"
+        why = last.reason or "killed, or its host went down; no error was recorded"
+        return StalledError(
+            f"{status.stalled} restarts in a row made no progress, {where}, so no other is tried "
+            f"(run.stalled_restarts: {self._allowed}). The last attempt ended as follows: {why}",
+            fix=f"see {self._directory / 'events.jsonl'}, fix the cause, then run the same command by hand: it "
+            "continues from the last checkpoints, and the restart counter is reset",
         )
 
 
 def mark_hung(directory: Path, *, reason: str) -> None:
-    """Note, on whichever rank finds it, that the attempt at work fails because a rank hangs: restart.
+    """Record that the running attempt has failed because a rank hangs. Any rank that detects a hang may call this.
 
     Raises:
         TrainingError: the status cannot be read or written.

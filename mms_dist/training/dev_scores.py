@@ -1,7 +1,7 @@
-"""The dev split of languages, transcribed by their owners together.
+"""Transcribe the dev split of languages, shared among their owners.
 
-The forward passes are dealt among a language's owners and the transcripts gathered, so that all of them know the same
-score and decide the same; as the passes are those of a single owner, so is the score.
+The owners of a language share its forward passes and gather all transcripts, so that all of them have the same score
+and make the same decisions. The passes are those that a single owner would make, so the score is the same too.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ SPLIT = "dev"
 
 @dataclass(frozen=True)
 class DevScores:
-    """Transcribes the dev split of several languages; all ranks call it at the same points if the base is sharded."""
+    """Transcribes the dev split of languages. If the base is sharded, all ranks must call it at the same points."""
 
     evaluator: Evaluator
     index: ShardIndex
@@ -36,7 +36,7 @@ class DevScores:
         }
 
     def _passes(self, active_languages: Sequence[ActiveLanguage]) -> int:
-        """Forward passes that this rank has to make."""
+        """Return the number of forward passes that this rank has to make."""
         return sum(self.evaluator.passes(self.index.language(t.language), SPLIT, t.share) for t in active_languages)
 
     def _request(self, active: ActiveLanguage) -> Request:

@@ -1,4 +1,4 @@
-"""What depends on the device: precision, the size of a pass, memory for features, threads."""
+"""Settings that depend on the launcher and the CPU: precision and threads."""
 
 from typing import Any
 
@@ -9,17 +9,17 @@ from mms_dist.errors import ConfigError
 
 
 def asked_dtype(config: Config, accelerator: Any) -> Any:
-    """Precision of the base: `model.dtype`, or bfloat16 if the launcher was given `--mixed_precision bf16`.
+    """Return the precision of the base: `model.dtype`, or bfloat16 with the launcher's `--mixed_precision bf16`.
 
     Raises:
         ConfigError: the two contradict each other.
     """
-    asked = config.model.dtype
+    configured = config.model.dtype
     if accelerator.mixed_precision != "bf16":
-        return asked
-    if asked == "float64":
+        return configured
+    if configured == "float64":
         raise ConfigError(
-            "model.dtype is float64 and Accelerate's mixed_precision bf16", fix="pass --mixed_precision no"
+            "model.dtype is float64, but Accelerate's mixed_precision is bf16", fix="pass --mixed_precision no"
         )
     return "bfloat16"
 

@@ -1,8 +1,8 @@
-"""A run that an earlier version began: what is drawn otherwise from here on.
+"""Report what changes when a run that an earlier version started is resumed.
 
-Earlier versions told utterances apart by their keys, or drew dropout by another hash. Such a run goes on with today's
-identities and masks. Its log says from which step of which language its masks, or the utterances
-it is evaluated on, are no longer those that the earlier version would have drawn.
+Earlier versions identified utterances by their keys, or used another hash for dropout. Such a run continues with the
+current identities and masks. Its log says for each language after which step its masks, or the utterances it is
+evaluated on, differ from those of the earlier version.
 """
 
 from collections.abc import Mapping
@@ -16,22 +16,22 @@ from mms_dist.training.dev_scores import SPLIT
 from shards.index import LanguageIndex
 
 VERSIONS = {"identity_version": IDENTITY_VERSION, "dropout_version": DRAWS_VERSION}
-"""What a checkpoint's state says of how its language is drawn."""
-_FIRST_VERSION = 1  # whose checkpoints do not tell it
+"""Versions of the random draws, stored in a checkpoint's state."""
+_FIRST_VERSION = 1  # its checkpoints do not store a version
 MASKS_OF_AUGMENT, MASKS_OF_DROPOUT = "SpecAugment", "dropout"
 EVALUATED = "the utterances that evaluation.max_utterances chooses"
 
 
 @dataclass(frozen=True)
 class Redrawn:
-    """A language that has taken `step` steps, and what of it is drawn otherwise after that one."""
+    """What is drawn differently for a language after step `step`."""
 
     step: int
     what: tuple[str, ...]
 
 
 def redrawn(config: Config, index: LanguageIndex, state: Mapping[str, Any], step: int) -> Redrawn | None:
-    """What changes for a language that goes on from a checkpoint's `state`; None if nothing does."""
+    """Return what is drawn differently for a language resumed from a checkpoint's `state`; None if nothing is."""
     others = {name for name, version in VERSIONS.items() if state.get(name, _FIRST_VERSION) != version}
     other_identity = "identity_version" in others
     settings, most = config.for_language(index.language), config.evaluation.max_utterances
@@ -45,7 +45,7 @@ def redrawn(config: Config, index: LanguageIndex, state: Mapping[str, Any], step
 
 
 def notices(found: Mapping[str, Redrawn]) -> list[tuple[str, dict[str, Any]]]:
-    """One event for all languages, so that a run of a thousand does not begin with a thousand lines."""
+    """Return one event for all languages, so that a run of a thousand does not start with a thousand lines."""
     if not found:
         return []
     what = [

@@ -1,4 +1,4 @@
-"""How a run ends that nobody stopped: with every language trained, with some, or with none."""
+"""Decide the final state of a run that was not stopped: all, some or none of its languages finished."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from mms_dist.training.progress import FINISHED as FINISHED_LANGUAGE
 from mms_dist.training.progress import Progress
 from shards.index import ShardIndex
 
-ALL_OF_THEM = "Where all are, it is seldom the data: see `mms-dist doctor --load`, or lower optim.lr"
+ALL_OF_THEM = "If all languages are, the data is rarely the cause: run `mms-dist doctor --load`, or lower optim.lr"
 NAMED = 5
-"""Languages that are named with their reason; `mms-dist report` has all of them."""
+"""Number of languages listed with their reason; `mms-dist report` lists all of them."""
 
 
 @dataclass(frozen=True)
 class Ending:
-    """The run's state, its exit status, and why it is not `finished`."""
+    """The run's final state, its exit code, and the reason if it is not `finished`."""
 
     state: str = RunState.FINISHED
     exit_code: int = 0
@@ -27,42 +27,47 @@ class Ending:
 
 
 def quarantine_line(progress: Progress) -> str:
-    """Since when a language is in quarantine, and why."""
+    """Describe when and why a language was quarantined."""
     return f"since step {progress.step:,}: {progress.reason}"
 
 
 def is_unscored(progress: Progress, index: ShardIndex) -> bool:
-    """Whether a language has ended without an error rate, although there are dev utterances to measure it on."""
+    """Return whether a language has ended without an error rate although it has dev utterances."""
     ended = progress.status == FINISHED_LANGUAGE and progress.best.cer is None
     return ended and index.language(progress.language).utterances("dev") > 0
 
 
 def ending(languages: int, quarantined: Mapping[str, str], unscored: Sequence[str], directory: Path) -> Ending:
-    """Conclude from the languages that are in quarantine, each with a `quarantine_line`, and from those that were
-    trained to their end without one readable dev utterance to score them by."""
+    """Decide the final state of a run.
+
+    Args:
+        languages: number of languages of the run.
+        quarantined: languages in quarantine, each with its `quarantine_line`.
+        unscored: languages that finished training, but had no readable dev utterance.
+    """
     if not quarantined and not unscored:
         return Ending()
     parts = []
     if quarantined:
         count = f"{len(quarantined):,} of {languages:,} {'language is' if languages == 1 else 'languages are'}"
-        others = "The others are trained to their end" if len(quarantined) < languages else ALL_OF_THEM
+        others = "The others finished training" if len(quarantined) < languages else ALL_OF_THEM
         parts.append(
-            f"{count} in quarantine: {_named(quarantined)}. {others}; look at `mms-dist report {directory}`, fix the "
-            f"cause, and remove {directory / 'adapters'}/LANG/{QUARANTINE_NAME}: the same command then lets LANG go on "
-            "from its last good checkpoint"
+            f"{count} in quarantine: {_listed(quarantined)}. {others}; look at `mms-dist report {directory}`, fix the "
+            f"cause, remove {directory / 'adapters'}/LANG/{QUARANTINE_NAME}, and run the same command again: LANG then "
+            "continues from its last good checkpoint"
         )
     if unscored:
         names = ", ".join(unscored[:NAMED]) + (", …" if len(unscored) > NAMED else "")
         parts.append(
-            f"{names}: none of the dev utterances could be read, so no error rate was measured and the best checkpoint "
-            "is only the newest; `mms-dist shards verify` says what is wrong with them, and once that is fixed "
-            f"`mms-dist eval {directory} --split dev` measures it"
+            f"{names}: none of the dev utterances could be read, so there is no error rate and the newest checkpoint "
+            "counts as the best; `mms-dist shards verify` lists the damage; once it is fixed, measure the error rate "
+            f"with `mms-dist eval {directory} --split dev`"
         )
     state = RunState.FAILED if len(quarantined) == languages else RunState.INCOMPLETE
     return Ending(state, ExitCode.INCOMPLETE, "; ".join(parts), tuple(sorted(quarantined)))
 
 
-def _named(quarantined: Mapping[str, str]) -> str:
+def _listed(quarantined: Mapping[str, str]) -> str:
     shown = [f"{code} ({quarantined[code]})" for code in sorted(quarantined)[:NAMED]]
     more = len(quarantined) - len(shown)
     return ", ".join(shown) + (f" and {more:,} more" if more else "")

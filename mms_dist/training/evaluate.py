@@ -1,6 +1,7 @@
-"""Error rates of a language on a split, greedily decoded, each language by itself.
+"""Decode a split of a language greedily and measure its error rates, each language separately.
 
-By itself, so that what a language scores, and with it when it stops, depends on its company not even in the last bit.
+A forward pass never mixes languages here. So a language's score, and with it the step at which training stops, does
+not depend on the other languages, not even in the last bit.
 """
 
 import contextlib
@@ -36,14 +37,14 @@ from shards.schema import SAMPLE_RATE
 from shards.vocabulary import Vocabulary
 
 AHEAD_PASSES = 4
-"""Passes read ahead: enough for every thread to have work, some tens of MB of audio at most."""
+"""Number of passes read ahead: enough to keep every thread busy, and at most some tens of MB of audio."""
 
 
 @dataclass(frozen=True)
 class Transcription:
-    """What was said and what was decoded, in the order of the split, and what could not be read.
+    """References and hypotheses in the order of the split, and the utterances that could not be read.
 
-    `rows` are the utterances' rows in the split's whole table, ascending.
+    `rows` are the utterances' rows in the split's full table, ascending.
     """
 
     rows: list[int] = field(default_factory=list)
@@ -54,7 +55,7 @@ class Transcription:
 
     @classmethod
     def joined(cls, parts: Iterable["Transcription"]) -> "Transcription":
-        """One from those of several passes or owners, in the order of the split whatever the order of the parts."""
+        """Join the transcriptions of several passes or owners; the result is in the order of the split."""
         parts = list(parts)
         lines = sorted(
             line for part in parts for line in zip(part.rows, part.keys, part.references, part.hypotheses, strict=True)
@@ -73,9 +74,9 @@ class Transcription:
 
 @dataclass(frozen=True)
 class Request:
-    """A split of a language to be decoded through the row in a slot, or this share of its forward passes.
+    """A request to decode a split of a language, or a share of its forward passes, with the weights in a slot.
 
-    `vocabulary` is that of the row, when it is not that of the shards.
+    `vocabulary` is needed only if the weights were trained with another one than the shards have.
     """
 
     index: LanguageIndex
@@ -87,7 +88,7 @@ class Request:
 
 @dataclass(frozen=True)
 class _Pass:
-    """One forward pass of one request: places in the table of its split."""
+    """One forward pass of one request: positions in the table of its split."""
 
     request: int
     source: UtteranceSource
@@ -100,7 +101,7 @@ class _Pass:
 
 @dataclass(frozen=True)
 class _Prepared:
-    """A pass that was read and staged; `plan` and `staged` are None if nothing of it could be read."""
+    """A pass whose audio was read and staged; `plan` and `staged` are None if no utterance could be read."""
 
     request: int
     damaged: list[DamagedSample]
@@ -112,7 +113,7 @@ class _Prepared:
 
 @dataclass(frozen=True)
 class _Decoding:
-    """A pass that the device is computing: its utterances, and what will be the most probable token of each frame."""
+    """A pass that the device is computing: its utterances, and the pending read of each frame's most likely token."""
 
     request: int
     members: list[Utterance]
@@ -123,8 +124,8 @@ class _Decoding:
 class Evaluator:
     """Decodes splits of languages greedily.
 
-    While the device computes a pass, the audio of the next ones is read and decoded on `pool` and staged as training
-    does it, and the texts of the pass before are made of its tokens.
+    While the device computes a pass, `pool` reads and decodes the audio of the next passes, which is staged as in
+    training, and the main thread turns the tokens of the previous pass into text.
     """
 
     def __init__(
@@ -142,7 +143,7 @@ class Evaluator:
     ) -> None:
         """
         Args:
-            staging: blocks for passes on their way to a GPU; None: its own, of as much memory as they need.
+            staging: pinned blocks through which passes go to a GPU; None: creates its own, without a memory limit.
         """
         self._lockstep = lockstep or Lockstep(Comm(), model)
         self._model = model
@@ -156,7 +157,7 @@ class Evaluator:
         self._staging = staging or StagingBlocks(model.base.device)
 
     def passes(self, index: LanguageIndex, split: str, share: BatchShard = WHOLE) -> int:
-        """Forward passes that `transcribe` makes."""
+        """Return the number of forward passes that `transcribe` makes."""
         return len(self._groups(self._table(index, split), share))
 
     def transcribe(
@@ -167,12 +168,12 @@ class Evaluator:
         vocabulary: Vocabulary | None = None,
         share: BatchShard = WHOLE,
     ) -> Transcription:
-        """Greedy transcripts of one request: of the split, or of the utterances chosen of it."""
+        """Transcribe one split, or the utterances selected from it, greedily."""
         return self.transcribe_all([Request(index, split, slot, vocabulary, share)])[0]
 
     @torch.no_grad()
     def transcribe_all(self, requests: Sequence[Request]) -> list[Transcription]:
-        """Greedy transcripts of every request, in their order; a pass holds utterances of one of them alone."""
+        """Transcribe every request greedily, in order; each pass holds utterances of one request only."""
         found: list[list[Transcription]] = [[] for _ in requests]
         passes = [each for number, request in enumerate(requests) for each in self._passes(number, request)]
         reads = read_ahead(self._pool, (each.tasks() for each in passes), ahead=AHEAD_PASSES)
@@ -194,10 +195,10 @@ class Evaluator:
                 if not prepared.members:
                     self._lockstep.idle(backward=False)
                     continue
-                now = self._begun(prepared)
+                current = self._begin_or_explain(prepared)
                 if last is not None:
                     found[last.request].append(_transcribed(last, requests[last.request]))
-                last = now
+                last = current
         if last is not None:
             found[last.request].append(_transcribed(last, requests[last.request]))
         return [Transcription.joined(parts) for parts in found]
@@ -216,7 +217,7 @@ class Evaluator:
             yield _Pass(number, source, group)
 
     def _prepare(self, number: int, request: Request, read: Read) -> _Prepared:
-        """Stage what was read of a pass."""
+        """Stage the utterances of a pass that could be read."""
         damaged = [item for item in read if isinstance(item, DamagedSample)]
         members = [item for item in read if isinstance(item, Utterance)]
         if not members:
@@ -232,21 +233,22 @@ class Evaluator:
         }
         return _Prepared(number, damaged, members, size, plan, self._staging.stage(tensors))
 
-    def _begun(self, prepared: _Prepared) -> _Decoding:
+    def _begin_or_explain(self, prepared: _Prepared) -> _Decoding:
+        """Call `_begin`, and turn an out-of-memory error into one that says which setting to lower."""
         try:
             with self._lockstep.collective_pass():
                 return self._begin(prepared)
-        except torch.OutOfMemoryError as error:  # the allocator's own, where too much was asked for
+        except torch.OutOfMemoryError as error:
             longest = max(len(member.audio) for member in prepared.members) / SAMPLE_RATE
             raise TrainingError(
                 f"the device ran out of memory while evaluating, in a forward pass of {len(prepared.members)} "
-                f"utterances of up to {longest:.3g} s: lower evaluation.forward_seconds (now "
-                f"{self._forward_seconds:g}",
-                fix="an utterance that is longer passes alone), or end what else uses the device",
+                f"utterances of up to {longest:.3g} s",
+                fix=f"lower evaluation.forward_seconds (now {self._forward_seconds:g}, and a longer utterance is in a "
+                "pass of its own), or stop other programs that use the device",
             ) from error
 
     def _begin(self, prepared: _Prepared) -> _Decoding:
-        """Give the device a pass. Waits for nothing."""
+        """Start a pass on the device, without waiting for it."""
         plan, staged = prepared.plan, prepared.staged
         assert plan is not None and staged is not None, "a pass without utterances is not computed"
         tensors, is_full = staged.on_device(), int(plan.frames_B.min()) == plan.frames
@@ -263,7 +265,7 @@ class Evaluator:
 
 
 def _transcribed(decoding: _Decoding, request: Request) -> Transcription:
-    """The texts of a pass; waits for the device to have computed it."""
+    """Return the transcription of a pass, after waiting for the device to compute it."""
     vocabulary = request.vocabulary or request.index.vocabulary
     return Transcription(
         rows=[member.id.row for member in decoding.members],
@@ -274,7 +276,7 @@ def _transcribed(decoding: _Decoding, request: Request) -> Transcription:
 
 
 def chosen(table: SampleTable, language: str, split: str, most: int | None) -> SampleTable:
-    """At most so many utterances, chosen by a hash of where they lie: the same ones in every evaluation and run."""
+    """Select at most `most` utterances by a hash of their ids: the same ones in every evaluation and run."""
     if most is None or len(table) <= most:
         return table
     keys = [selection_key(UtteranceId(language, split, row)) for row in table.rows.tolist()]

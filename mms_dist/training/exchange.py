@@ -1,8 +1,8 @@
-"""Gradients and losses of shared languages, summed over their owners.
+"""Sum the gradients and losses of shared languages over their owners.
 
-Only languages that are in the round and have several owners take part, and only their owners: those of one block in one
-flat buffer and one operation. A language's gradient is a mean over its own batch, whoever computed which part of it;
-how many ranks there are enters nowhere.
+Only active languages with several owners take part, and only on their owners: one all-reduce of one flat buffer per
+rank group. A language's gradient is the mean over its whole batch. It does not depend on the number of ranks or on
+which rank computed which part.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,18 +21,18 @@ from mms_dist.training.active_language import ActiveLanguage
 
 @dataclass(frozen=True)
 class BatchTotals:
-    """What was read of a language's whole batch: utterances and audio samples."""
+    """Number of utterances and audio samples read from a language's whole batch."""
 
     utterances: int
     samples: int
 
 
 _FIELDS = 3
-"""Of a language, behind the gradients: its loss, and the totals."""
+"""Numbers per language that follow the gradients in the buffer: loss, utterances, samples."""
 
 
 class GradientExchange:
-    """Makes the bank's gradients, and the losses beside them, those of whole batches."""
+    """Completes the bank's gradients and the losses to those of whole batches."""
 
     def __init__(self, comm: Comm, bank: AdapterBank) -> None:
         self._comm = comm
@@ -41,17 +41,18 @@ class GradientExchange:
     def complete(
         self, active_languages: Sequence[ActiveLanguage], batches: Sequence[LoadedBatch], losses_S: Tensor
     ) -> dict[str, BatchTotals]:
-        """Sum over owners, and fix the mean where utterances could not be read.
+        """Sum over owners, and correct the mean where utterances could not be read.
+
+        Waits for the device only if a language is shared: all owners must have contributed before a row is stepped.
 
         Args:
-            trainees: all of the round on this rank, by code.
-            batches: theirs, in the same order.
-            losses_S: sums of the weighted losses computed here, by slot, on the device; mean losses of the whole
-                batches afterwards.
+            active_languages: all languages of the round on this rank, sorted by code.
+            batches: their batches, in the same order.
+            losses_S: on entry the sums of the weighted losses computed on this rank, by slot, on the device; on return
+                the mean losses of the whole batches.
 
         Returns:
-            The totals of every trainee's batch. Waits for the device only where languages are shared: that all owners
-            have given their part must be known before a row is stepped.
+            The totals of every language's batch.
         """
         totals = {
             active.language: BatchTotals(len(batch.utterances), batch.audio_samples)
@@ -88,8 +89,8 @@ class GradientExchange:
             losses_S[active.slot] = loss
         utterances, samples = transfer.numbers(fields[:, 1], fields[:, 2])
         return {
-            active.language: BatchTotals(round(read), round(heard))
-            for active, read, heard in zip(shared, utterances, samples, strict=True)
+            active.language: BatchTotals(round(utterance_count), round(sample_count))
+            for active, utterance_count, sample_count in zip(shared, utterances, samples, strict=True)
         }
 
     def _grad(self, active: ActiveLanguage) -> Tensor:
@@ -97,5 +98,5 @@ class GradientExchange:
 
 
 def _smallest_first(group: RankGroup) -> tuple[int, int]:
-    """Blocks are nested, so in this order no two ranks wait for each other in different blocks."""
+    """Sort key. Rank groups are nested, so in this order no two ranks wait for each other in different groups."""
     return group.size, group.first

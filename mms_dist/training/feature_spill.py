@@ -1,8 +1,8 @@
-"""Front-end features that find no room in memory, in files on a node-local disk.
+"""Front-end features that do not fit in memory, in files on a node-local disk.
 
-A file a language, without a name in its folder: its space is free again when the language leaves or the process ends,
-however it ends, and nothing of another run or another base is ever read. They are read, not mapped: a disk that fails
-is then an error, and not the end of the process.
+Each language has one unnamed temporary file. Its space is freed when the language is removed or the process ends, for
+whatever reason, and features of another run or base can never be read. Files are read instead of mapped, so that a disk
+failure raises an error and does not kill the process.
 
 Legend: T frames, C front-end channels.
 """
@@ -24,9 +24,9 @@ from mms_dist.errors import ConfigError
 from mms_dist.transfer import Arrival
 
 SPILL_BYTES = 160 << 20
-"""Of memory for features on their way to the disk; while that is full, others are not spilled in this epoch."""
+"""Memory for features waiting to be written; while it is full, further features are not spilled in this epoch."""
 _WAITING_SHARE = 0.8
-"""Of that memory, for what waits; the rest is in slabs that are not full, and in those that are not yet empty."""
+"""Share of that memory for waiting features; the rest is lost in slabs that are partly filled or partly written."""
 _SLABS = 10
 
 
@@ -45,46 +45,47 @@ class _Waiting:
 
 
 class FeatureSpill:
-    """Features by what they were computed from, on a disk.
+    """Stores features on a disk by `FeatureKey`.
 
-    An error of the disk ends it: `tell` is given what happened, and what is not read from it is computed again.
+    A disk error ends spilling: `tell` is called with the reason, and features that were on the disk are computed again.
     """
 
     def __init__(self, directory: Path, *, tell: Callable[[str], None], memory_bytes: int = SPILL_BYTES) -> None:
         """
         Args:
-            memory_bytes: for features on their way.
+            tell: called with the reason when spilling ends.
+            memory_bytes: host memory for features waiting to be written.
 
         Raises:
-            ConfigError: no file can be made there.
+            ConfigError: no file can be created in the folder.
         """
         self.slab_bytes = memory_bytes // _SLABS
-        """Of memory to take at a time for features on their way, which leave in the order in which they came."""
+        """Memory to allocate at a time for waiting features, which are written in order of arrival."""
         self._most_waiting_bytes = int(_WAITING_SHARE * memory_bytes)
         self._directory = directory
         self._tell = tell
         self._lock = Lock()
-        """Held for a moment; the main thread takes it in a pass."""
+        """Held only briefly, because the main thread takes it during a pass."""
         self._disk_lock = RLock()
-        """Held while the disk works."""
+        """Held during disk operations."""
         self._files: dict[str, BinaryIO] = {}
         self._places: dict[FeatureKey, _Place] = {}
         self._expected: dict[FeatureKey, int] = {}
         self._waiting: deque[_Waiting] = deque()
         self._coming_bytes = 0
-        """Of both."""
+        """Bytes of expected and waiting features together."""
         self._failed = False
         try:
             directory.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=directory).close()
         except OSError as error:
             raise ConfigError(
-                f"model.feature_spill_directory: no file can be made in {directory}: {error.strerror}",
+                f"model.feature_spill_directory: no file can be created in {directory}: {error.strerror}",
                 fix="name a folder on a disk of this machine, or leave it out",
             ) from error
 
     def expect(self, key: FeatureKey, size_bytes: int) -> bool:
-        """Whether features that will be computed, of so many bytes, may come here."""
+        """Reserve space for features that will be computed; return whether there is any."""
         with self._lock:
             if self._failed or self._coming_bytes + size_bytes > self._most_waiting_bytes:
                 return False
@@ -93,7 +94,7 @@ class FeatureSpill:
             return True
 
     def withdraw(self, key: FeatureKey) -> None:
-        """They will not come: there was no memory for them."""
+        """Cancel a reservation, because there is no memory for the features."""
         with self._lock:
             self._coming_bytes -= self._expected.pop(key, 0)
 
@@ -102,20 +103,20 @@ class FeatureSpill:
             return key in self._expected
 
     def write_later(self, key: FeatureKey, features_TC: Tensor, arrival: Arrival) -> None:
-        """Have features written by `write_behind` once they are there."""
+        """Queue features to be written by `write_behind` once they have arrived from the device."""
         with self._lock:
             self._expected.pop(key, None)
             self._waiting.append(_Waiting(key, features_TC, arrival))
 
     def write_behind(self) -> None:
-        """Write what has arrived; what has not, is left for the next time."""
+        """Write the features that have arrived; leave the others for the next call."""
         while (waiting := self._next_to_write()) is not None:
             with self._disk_lock:
                 if not self._failed:
                     self._write(waiting.key, waiting.features_TC)
 
     def read(self, key: FeatureKey) -> Tensor | None:
-        """Features [T, C]; None if they are not here."""
+        """Read features [T, C]; None if they are not on the disk."""
         with self._disk_lock:
             place = self._places.get(key)
             if place is None:
@@ -125,13 +126,13 @@ class FeatureSpill:
             try:
                 if os.preadv(self._files[key.utterance.language].fileno(), [view], place.start) == len(view):
                     return features_TC
-                self._fail("a file has become shorter")
+                self._fail("a file was truncated")
             except OSError as error:
                 self._fail(error.strerror)
             return None
 
     def forget(self, language: str) -> None:
-        """Give back the space of a language that has left."""
+        """Free the space of a language that is no longer active."""
         with self._lock:
             self._expected = {key: size for key, size in self._expected.items() if key.utterance.language != language}
             self._waiting = deque(each for each in self._waiting if each.key.utterance.language != language)
@@ -142,7 +143,7 @@ class FeatureSpill:
                 self._files.pop(language).close()
 
     def close(self) -> None:
-        """Give back all space."""
+        """Free all space."""
         with self._lock:
             self._waiting.clear()
         with self._disk_lock:
@@ -177,16 +178,16 @@ class FeatureSpill:
         return self._files[language]
 
     def _fail(self, reason: str | None) -> None:
-        """Write and read no more."""
+        """Stop writing and reading, and report why."""
         self._failed = True
         self.close()
         self._tell(
-            f"model.feature_spill_directory: {self._directory}: {reason}; front-end features go there no longer, and "
-            "those that find no room in memory are computed anew in every epoch"
+            f"model.feature_spill_directory: {self._directory}: {reason}; front-end features are no longer written "
+            "there, and those that do not fit in memory are computed again in every epoch"
         )
 
 
 def _bytes_of(tensor: Tensor) -> memoryview:
-    """The memory of a contiguous tensor on the host."""
+    """Return the memory of a contiguous host tensor."""
     array: Any = tensor.view(torch.uint8).numpy()
     return memoryview(array).cast("B")

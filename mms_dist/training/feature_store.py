@@ -1,8 +1,8 @@
-"""Front-end features of earlier epochs, on the host.
+"""Cache front-end features of earlier epochs in host memory.
 
-They lie in memory that the device copies to and from by itself, in the model's precision, and come there behind the
-pass that computed them, without a wait. Full means full: nothing is evicted, since every utterance is needed once an
-epoch and the last one evicted would always be the next one missed. What finds no room may go to a disk.
+Features are in page-locked memory, in the model's precision. They are copied there asynchronously after the pass that
+computed them. Nothing is evicted from a full cache: every utterance is needed once per epoch, so an evicted one would
+always be needed before its replacement. Features that do not fit may go to a disk.
 
 Legend: T frames, C front-end channels.
 """
@@ -21,7 +21,8 @@ from mms_dist.training.feature_spill import FeatureSpill
 from mms_dist.transfer import Arrival
 
 SLAB_BYTES = 16 << 20
-"""Of page-locked memory taken at a time, for a language: taking it is slow. A language leaves half of one unused."""
+"""Page-locked memory allocated at a time for a language, because allocating is slow. On average half a slab per
+language stays unused."""
 
 
 @dataclass(frozen=True)
@@ -43,14 +44,14 @@ class _Slab:
 
 
 class FeatureStore:
-    """Features [T, C] by what they were computed from; safe for the thread that prepares passes and the main thread.
+    """Caches features [T, C] by `FeatureKey`. The thread that prepares passes and the main thread may both use it.
 
     Args:
-        device: where features are computed.
-        budget_bytes: of memory, besides that of the spill.
-        spill: where the rest goes; None: it is computed again.
-        slab_bytes: memory taken at a time; 0: as much as is needed. None: as suits the device.
-        tell: is given, once, that the machine page-locks no more before the budget is reached.
+        device: device that computes the features.
+        budget_bytes: host memory for the cache, without that of the spill.
+        spill: takes features that do not fit; None: they are computed again.
+        slab_bytes: memory allocated at a time; 0: only what is needed; None: a default for the device.
+        tell: called once if the machine refuses to page-lock more memory before the budget is reached.
     """
 
     def __init__(
@@ -65,22 +66,22 @@ class FeatureStore:
         self._device = device
         self._tell = tell
         self._refused = False
-        """Memory, by the machine."""
+        """Whether the machine has refused to page-lock more memory."""
         self._on_its_way = _Slab(transfer.pageable(0))
-        """To the disk: the last slab taken for it. It is given back when all that is in it has been written."""
+        """The last slab allocated for features waiting to be spilled. It is freed when all of them are written."""
         self._room_bytes = budget_bytes
         self._slab_bytes = (SLAB_BYTES if device.type == "cuda" else 0) if slab_bytes is None else slab_bytes
         self._spill = spill
         self._lock = Lock()
-        """Held for a moment; the main thread takes it in a pass."""
+        """Held only briefly, because the main thread takes it during a pass."""
         self._memory_lock = Lock()
-        """Held while memory is page-locked, which takes milliseconds."""
+        """Held while memory is being page-locked, which takes milliseconds."""
         self._kept: dict[FeatureKey, _Kept] = {}
         self._reserved: dict[FeatureKey, Tensor] = {}
         self._slabs: defaultdict[str, list[_Slab]] = defaultdict(list)
 
     def get(self, key: FeatureKey) -> Tensor | None:
-        """What is remembered; waits until it has come from the device, or off the disk."""
+        """Return cached features, if any; waits until they have arrived from the device or are read from the disk."""
         with self._lock:
             kept = self._kept.get(key)
         if kept is not None:
@@ -89,7 +90,7 @@ class FeatureStore:
         return None if self._spill is None else self._spill.read(key)
 
     def reserve(self, key: FeatureKey, shape_TC: tuple[int, int], dtype: torch.dtype) -> None:
-        """Take memory for features that will be computed soon, if there is room. Slow, and so done by the thread."""
+        """Allocate memory for features that will be computed soon, if there is room. Slow, so call it in the thread."""
         with self._lock:
             if key in self._reserved or key in self._kept:
                 return
@@ -98,7 +99,7 @@ class FeatureStore:
             memory_N = self._take(key.utterance.language, size_bytes)
         if memory_N is None and self._spill is not None and self._spill.expect(key, size_bytes):
             with self._memory_lock:
-                memory_N = self._take_on_its_way(self._spill, size_bytes)
+                memory_N = self._take_for_spill(self._spill, size_bytes)
             if memory_N is None:
                 self._spill.withdraw(key)
         if memory_N is not None:
@@ -106,7 +107,7 @@ class FeatureStore:
                 self._reserved[key] = memory_N.view(dtype).view(shape_TC)
 
     def fill(self, computed: Mapping[FeatureKey, Tensor]) -> None:
-        """Keep those of these features for which memory was reserved. Begins copies and waits for nothing."""
+        """Keep the features for which memory was reserved. Starts the copies without waiting for them."""
         with self._lock:
             wanted = {key: self._reserved.pop(key) for key in computed if key in self._reserved}
             if not wanted:
@@ -119,12 +120,12 @@ class FeatureStore:
                     self._kept[key] = _Kept(target_TC, arrival)
 
     def write_behind(self) -> None:
-        """Put on the disk what has come from the device for it; for the thread."""
+        """Write the features to spill that have arrived from the device. Call it in the thread."""
         if self._spill is not None:
             self._spill.write_behind()
 
     def forget(self, language: str) -> None:
-        """Give back the memory of a language that has left."""
+        """Free the memory of a language that is no longer active."""
         with self._lock:
             for found in (self._kept, self._reserved):
                 for key in [key for key in found if key.utterance.language == language]:
@@ -153,7 +154,7 @@ class FeatureStore:
         slabs.append(_Slab(memory_N))
         return slabs[-1].take(size_bytes)
 
-    def _take_on_its_way(self, spill: FeatureSpill, size_bytes: int) -> Tensor | None:
+    def _take_for_spill(self, spill: FeatureSpill, size_bytes: int) -> Tensor | None:
         found = self._on_its_way.take(size_bytes)
         if found is None:
             memory_N = self._memory(self._slab_of(size_bytes, most_bytes=min(self._slab_bytes, spill.slab_bytes)))
@@ -164,21 +165,21 @@ class FeatureStore:
         return found
 
     def _slab_of(self, size_bytes: int, *, most_bytes: int) -> int:
-        """For features of this size and others: as large as pinned memory comes, of at most so many bytes if it can."""
-        down_bytes = transfer.pinned_bytes(most_bytes, self._device)
-        if down_bytes > most_bytes:
-            down_bytes //= 2
-        return max(transfer.pinned_bytes(size_bytes, self._device), down_bytes)
+        """Return a slab size that pinned memory comes in: at most `most_bytes`, unless `size_bytes` needs more."""
+        slab_bytes = transfer.pinned_bytes(most_bytes, self._device)
+        if slab_bytes > most_bytes:
+            slab_bytes //= 2
+        return max(transfer.pinned_bytes(size_bytes, self._device), slab_bytes)
 
     def _memory(self, size_bytes: int) -> Tensor | None:
-        """None once the machine page-locks no more."""
+        """Page-lock memory; None once the machine refuses to page-lock more."""
         memory_N = None if self._refused else transfer.pinned(size_bytes, self._device)
         if memory_N is None and not self._refused:
             self._refused = True
             held_gib = sum(slab.memory_N.numel() for slabs in self._slabs.values() for slab in slabs) / 2**30
             self._tell(
-                f"the machine page-locks no more memory than {held_gib:.2f} GiB for front-end features: what finds no "
-                "room in it is computed anew in every epoch; lower model.feature_cache_gib, or give the process more "
+                f"the machine page-locks no more memory than {held_gib:.2f} GiB for front-end features: features that "
+                "do not fit are computed again in every epoch; lower model.feature_cache_gib, or give the process more "
                 "host memory"
             )
         return memory_N

@@ -1,7 +1,7 @@
-"""The front end's output for a forward pass: computed, or remembered from an earlier epoch.
+"""Provide the front end's output for a forward pass: computed now, or cached from an earlier epoch.
 
-Legend: B utterances of a pass, of which K are remembered and M are computed; T frames of the longest, C front-end
-channels, S audio samples.
+Legend: B utterances of a pass, of which K are cached and M are computed; T frames of the longest, C front-end channels,
+S audio samples.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,14 +30,14 @@ _GIB = 1 << 30
 
 @dataclass(frozen=True)
 class FeaturePlan:
-    """Where the features of a pass come from.
+    """The sources of the features of a pass.
 
     Attributes:
         members: utterances of the pass.
-        computed: places in it of those that pass the front end, ascending.
-        frames_B: of each utterance.
-        tensors: what the device needs for it, still on the host: `audio` int16 [M, S], `samples` [M], `remembered`
-            [K, T, C], and the places in the pass of either, `computed` [M] and `known` [K], where there are both.
+        computed: positions in the pass of the utterances to compute, ascending.
+        frames_B: frames of each utterance.
+        tensors: input for the device, still on the host: `audio` int16 [M, S], `samples` [M], `remembered` [K, T, C];
+            if there are both kinds, also their positions in the pass, `computed` [M] and `known` [K].
     """
 
     members: Sequence[Utterance]
@@ -47,22 +47,23 @@ class FeaturePlan:
 
     @property
     def frames(self) -> int:
-        """Of the longest utterance."""
+        """Frames of the longest utterance."""
         return int(self.frames_B.max())
 
 
 class FeatureSource:
-    """Gives features [B, T, C] on the model's device.
+    """Provides features [B, T, C] on the model's device.
 
-    With a cache, an utterance passes the front end of a CPU by itself, at its own length: what is remembered must not
-    depend on the batch in which it was first seen, or a restart, which begins with an empty cache, would not be exact.
-    On a GPU they pass together; there a batch of another shape changes the last bits of everything in any case.
+    With a cache on a CPU, the front end computes each utterance separately, at its own length. Cached features must not
+    depend on the batch in which they were first computed; otherwise a restart, which begins with an empty cache, would
+    not be exact. On a GPU utterances are computed together, because there another batch shape changes the last bits of
+    everything anyway.
 
     Args:
-        cache_gib: host memory for what is remembered; 0: nothing is.
-        spill_directory: folder for what finds no room in it.
-        spill_bytes: host memory for what is on its way there.
-        notices: for what a user should be told of.
+        cache_gib: host memory for cached features; 0 disables the cache.
+        spill_directory: folder for features that do not fit into that memory.
+        spill_bytes: host memory for features waiting to be written there.
+        notices: receives what the user should know.
     """
 
     def __init__(
@@ -90,17 +91,17 @@ class FeatureSource:
             )
 
     def plan(self, members: Sequence[Utterance]) -> FeaturePlan:
-        """Look up what is remembered and lay out the audio of the rest; on the host, by any one thread."""
+        """Look up cached features and lay out the audio of the rest, on the host. Call from one thread at a time."""
         frames_B = frames_of(samples_of(members))
         known = self._known(members, frames_B)
         computed = [place for place in range(len(members)) if place not in known]
         tensors = {}
         if computed:
-            audible = [members[place] for place in computed]
-            tensors["audio"], tensors["samples"] = padded_audio(audible), torch.from_numpy(samples_of(audible))
+            to_compute = [members[place] for place in computed]
+            tensors["audio"], tensors["samples"] = padded_audio(to_compute), torch.from_numpy(samples_of(to_compute))
         if known:
-            some_TC = next(iter(known.values()))
-            remembered_KTC = some_TC.new_zeros(len(known), int(frames_B.max()), some_TC.shape[1])
+            first_TC = next(iter(known.values()))
+            remembered_KTC = first_TC.new_zeros(len(known), int(frames_B.max()), first_TC.shape[1])
             for row_TC, features_TC in zip(remembered_KTC, known.values(), strict=True):
                 row_TC[: len(features_TC)] = features_TC
             tensors["remembered"] = remembered_KTC
@@ -109,7 +110,7 @@ class FeatureSource:
         return FeaturePlan(members, computed, torch.from_numpy(frames_B), tensors)
 
     def on_device(self, plan: FeaturePlan, tensors: Mapping[str, Tensor]) -> Tensor:
-        """Features [B, T, C] of a plan whose tensors are on the device. Waits for nothing."""
+        """Compute the features [B, T, C] of a plan whose tensors are on the device, without waiting for the device."""
         if not plan.computed:
             return tensors["remembered"]
         audio_MS, samples_M = tensors["audio"], tensors["samples"]
@@ -117,8 +118,8 @@ class FeatureSource:
             return self._base.features(normalised(audio_MS, samples_M))
         frames = [int(plan.frames_B[place]) for place in plan.computed]
         if self._one_by_one:
-            alone = [self._alone(audio_MS[row], samples_M[row]) for row in range(len(frames))]
-            computed_MTC = pad_sequence(alone, batch_first=True)
+            separate = [self._of_one(audio_MS[row], samples_M[row]) for row in range(len(frames))]
+            computed_MTC = pad_sequence(separate, batch_first=True)
         else:
             computed_MTC = self._base.features(normalised(audio_MS, samples_M)).contiguous()
         self._store.fill(
@@ -135,12 +136,12 @@ class FeatureSource:
         return features_BTC
 
     def plan_packed(self, members: Sequence[Utterance], places: int) -> PackedFeaturePlan:
-        """The same for a packed pass of so many frames."""
+        """Plan a packed pass of `places` frames."""
         frames_B = frames_of(samples_of(members))
         return plan_packed(members, frames_B, self._known(members, frames_B), places=places, alone=self._one_by_one)
 
     def packed_on_device(self, plan: PackedFeaturePlan, tensors: Mapping[str, Tensor]) -> Tensor:
-        """Features [F, C] of a packed plan whose tensors are on the device. Waits for nothing."""
+        """Compute the features [F, C] of a packed plan whose tensors are on the device, without waiting for it."""
         if not plan.computed:
             return tensors["remembered"]
         if self._one_by_one:
@@ -158,23 +159,23 @@ class FeatureSource:
         return torch.cat([computed_FC, tensors["remembered"]]) if "remembered" in tensors else computed_FC
 
     def features(self, members: Sequence[Utterance]) -> Tensor:
-        """Features [B, T, C] of utterances at once, for whoever may wait."""
+        """Compute the features [B, T, C] of utterances, planning and copying in the calling thread."""
         plan = self.plan(members)
         device = self._base.device
         return self.on_device(plan, {name: transfer.to_device(tensor, device) for name, tensor in plan.tensors.items()})
 
     def forget(self, language: str) -> None:
-        """Give back the memory of a language that has left."""
+        """Free the memory of a language that is no longer active."""
         if self._store is not None:
             self._store.forget(language)
 
     def close(self) -> None:
-        """Give back everything."""
+        """Free all memory and disk space."""
         if self._store is not None:
             self._store.close()
 
     def _known(self, members: Sequence[Utterance], frames_B: np.ndarray) -> dict[int, Tensor]:
-        """What is remembered, by place in the pass; memory is reserved for the rest."""
+        """Return cached features by position in the pass; reserve memory for the rest."""
         known: dict[int, Tensor] = {}
         if self._store is None:
             return known
@@ -188,6 +189,6 @@ class FeatureSource:
                 self._store.reserve(member.feature_key, shape_TC, self._base.dtype)
         return known
 
-    def _alone(self, audio_S: Tensor, samples: Tensor) -> Tensor:
-        """Features [T, C] of one utterance on a CPU."""
+    def _of_one(self, audio_S: Tensor, samples: Tensor) -> Tensor:
+        """Compute the features [T, C] of one utterance on a CPU."""
         return self._base.features(normalised(audio_S[None, : int(samples)], samples[None]))[0]

@@ -1,10 +1,10 @@
-"""A round's forward and backward passes: from the languages' batches to gradients in the bank.
+"""Run a round's forward and backward passes: from the languages' batches to gradients in the bank.
 
-Every language's objective is the mean over its own batch, whatever the others bring, so each utterance's loss is
-weighted by one over the size of its language's batch and all weighted losses of a forward pass are summed.
+A language's objective is the mean over its own batch, independent of the other languages. So each utterance's loss is
+weighted by one over the size of its language's batch, and all weighted losses of a forward pass are summed.
 
-Between the first and the last pass nothing waits for the device: each pass is described and staged by a thread while
-the one before it is computed, goes over in one copy, and its losses stay on the device.
+Between the first and the last pass nothing waits for the device. A thread describes and stages each pass while the
+previous one is computed; the pass is sent in one copy, and its losses stay on the device.
 
 Legend: B utterances of a forward pass, S slots.
 """
@@ -35,13 +35,13 @@ from shards.schema import SAMPLE_RATE
 
 @dataclass
 class RoundLosses:
-    """Sums of the weighted losses of each language, and how much audio went through the model.
+    """Sums of the weighted losses of each language, and the amount of audio that the model processed.
 
-    A language's sum is its mean loss, if this rank is its only owner.
+    A language's sum is its mean loss if this rank is its only owner.
 
     Attributes:
-        sums_S: by slot, float64, on the device.
-        slots: of the languages that had an utterance here.
+        sums_S: sums by slot, float64, on the device.
+        slots: slot of each language with an utterance on this rank.
     """
 
     sums_S: Tensor
@@ -51,7 +51,7 @@ class RoundLosses:
 
     @property
     def losses(self) -> dict[str, float]:
-        """By language. Waits for the device."""
+        """Return the losses by language. Waits for the device."""
         (sums,) = transfer.numbers(self.sums_S)
         return {language: sums[slot] for language, slot in self.slots.items()}
 
@@ -66,9 +66,9 @@ class GradientPass:
     """Adds the gradients of a round to the bank. `close` ends its thread.
 
     Args:
-        forward_seconds: audio of a pass, padding or filler included.
+        forward_seconds: audio of a pass, including padding or filler.
         packed: utterances lie end to end, in passes of one size.
-        staging: blocks for passes on their way to a GPU; None: its own, of as much memory as they need.
+        staging: pinned blocks through which passes go to a GPU; None: creates its own, without a memory limit.
     """
 
     def __init__(
@@ -96,10 +96,10 @@ class GradientPass:
         self.forward_cost = forward_cost
 
     def accumulate(self, batches: Sequence[LoadedBatch], active_languages: Mapping[str, ActiveLanguage]) -> RoundLosses:
-        """Forward and backward over all utterances of a round that are at hand, in groups of similar length.
+        """Run forward and backward passes over this rank's utterances of a round, grouped by similar length.
 
-        A loss is weighted by one over the planned size of its whole batch; where other owners hold the rest, the sum
-        of all of their losses and gradients is the mean.
+        A loss is weighted by one over the planned size of its whole batch. If a language has several owners, the sum of
+        their losses and gradients is the mean over the batch.
         """
         utterances = [utterance for batch in batches for utterance in batch.utterances]
         sizes = {batch.request.language: batch.size for batch in batches}
@@ -122,18 +122,18 @@ class GradientPass:
                 try:
                     with self._lockstep.collective_pass():
                         self._forward_backward(prepared, result.sums_S)
-                except torch.OutOfMemoryError as error:  # the allocator's own, where too much was asked for
+                except torch.OutOfMemoryError as error:
                     raise TrainingError(
-                        f"the device ran out of memory in a forward pass of {len(members)} utterances: lower "
-                        f"rounds.forward_seconds (now {self.forward_seconds:g}), or set "
-                        "model.activation_checkpointing"
+                        f"the device ran out of memory in a forward pass of {len(members)} utterances",
+                        fix=f"lower rounds.forward_seconds (now {self.forward_seconds:g}), or set "
+                        "model.activation_checkpointing",
                     ) from error
                 result.padded_seconds += self.seconds(members)
         self._lockstep.idle(missing, backward=True)
         return result
 
     def plan_passes(self, utterances: Sequence[Utterance]) -> list[Pass]:
-        """Which utterances go into every forward pass."""
+        """Group utterances into forward passes."""
         return self._builder.passes(utterances)
 
     def device_pass(
@@ -142,21 +142,21 @@ class GradientPass:
         sizes: Mapping[str, int],
         active_languages: Mapping[str, ActiveLanguage],
     ) -> DevicePass:
-        """One pass alone, as it would be computed; `sizes` are those of the languages' batches."""
+        """Return the device input of a single pass; `sizes` are the batch sizes by language."""
         prepared = self._prepare(strips, sizes, active_languages)
         return self._builder.on_device(prepared.host, prepared.staged.on_device())
 
     def seconds(self, members: Sequence[Utterance]) -> float:
-        """Audio of a pass over these utterances, with what fills it up."""
+        """Return the audio of a pass over these utterances, including padding or filler."""
         return self._builder.seconds(members)
 
     @property
     def waited_seconds(self) -> float:
-        """How long, so far, passes were waited for that were not prepared in time."""
+        """Total time spent waiting for passes that were not prepared in time."""
         return self._ahead.waited_seconds
 
     def close(self) -> None:
-        """End the thread; returns when it is gone."""
+        """End the thread and wait for it."""
         self._ahead.close()
 
     def _prepare(
@@ -172,7 +172,7 @@ class GradientPass:
         return _Prepared(host, self._staging.stage(host.tensors))
 
     def _forward_backward(self, prepared: _Prepared, sums_S: Tensor) -> None:
-        """One pass: its gradients go into the bank, its weighted losses to those of their languages' slots."""
+        """Compute one pass: add its gradients to the bank and its weighted losses to `sums_S`."""
         on_device = self._builder.on_device(prepared.host, prepared.staged.on_device())
         losses_B = utterance_losses(
             self._model.device_logits(on_device.batch),
@@ -183,5 +183,5 @@ class GradientPass:
         weighted_B = losses_B * on_device.weights_B
         weighted_B.sum().backward()
         own_SB = on_device.slots_B == torch.arange(len(sums_S), device=sums_S.device)[:, None]
-        # Not `index_add_`, which on a GPU adds in an order of its own: reported losses repeat themselves as well.
+        # Not `index_add_`, whose order of additions varies on a GPU: reported losses must be reproducible too.
         sums_S += torch.where(own_SB, weighted_B.detach().to(sums_S.dtype), 0).sum(1)

@@ -1,4 +1,4 @@
-"""What a run computes on, as its ranks find it and agree on it: what is chosen from that must suit all of them."""
+"""The hardware of a run, as its ranks find it and agree on it. Settings chosen by hardware must suit all ranks."""
 
 import socket
 from collections import Counter
@@ -18,37 +18,37 @@ from mms_dist.machine import (
 )
 
 FLASH_CAPABILITY = (8, 0)
-"""Compute capability from which there are bfloat16 and flash attention kernels (Ampere)."""
+"""Lowest compute capability with bfloat16 and flash attention kernels (Ampere)."""
 
 CONTEXT_BYTES = 512 << 20
-"""CUDA's context with the kernels that are loaded and cuBLAS's workspace: about half a GiB on recent cards."""
+"""CUDA's context with loaded kernels and cuBLAS's workspace: about half a GiB on recent cards."""
 INDUCTOR_CAPABILITY = (7, 0)
-"""From which Triton, and with it torch.compile, makes kernels."""
+"""Lowest compute capability for which Triton, and so torch.compile, generates kernels."""
 
 
 @dataclass(frozen=True)
 class Hardware:
-    """The device of one rank and its part of the machine; or, after `least`, what every rank has at least."""
+    """The device of one rank and its share of the machine; or, as returned by `least`, what every rank has at least."""
 
     on_gpu: bool = False
     names: tuple[str, ...] = ()
-    """Of the GPUs, each once."""
+    """Names of the GPUs, without duplicates."""
     capability: tuple[int, int] = (0, 0)
     free_bytes: int | None = None
-    """Device memory that this process can still have; None on a CPU, or where it is not known."""
+    """Free device memory for this process; None on a CPU, or if it is not known."""
     threads: int = 1
-    """What torch chose for its operations on the CPU."""
+    """Threads that torch chose for CPU operations."""
     cores: float = 1.0
-    """That this process has for itself."""
+    """This process's share of the CPU cores."""
     pinned_bytes: int = 0
     """Host memory that this process may page-lock."""
     world: int = 1
     base_is_sharded: bool = False
-    """By ZeRO-3."""
+    """Whether ZeRO-3 shards the base."""
 
     @property
     def has_bfloat16(self) -> bool:
-        """In arithmetic, and not emulated. On a CPU torch has it everywhere."""
+        """Whether bfloat16 arithmetic is native. On a CPU, torch always supports it."""
         return not self.on_gpu or self.capability >= FLASH_CAPABILITY
 
     @property
@@ -67,11 +67,12 @@ class Hardware:
 
 @dataclass(frozen=True)
 class Facts:
-    """What one rank tells the others.
+    """What one rank reports to the others about its machine and device.
 
-    Memory and cores are shared by all ranks of a machine, and containers of one may have host names of their own: the
-    machine is told by its boot. Limits of control groups are a container's, and host names tell containers apart; two
-    that have one name by chance, or a limit for each task of a SLURM job, only make a share smaller than it could be.
+    All ranks of a machine share its memory and cores. Containers on one machine may have different host names, so a
+    machine is identified by its boot id. Control group limits apply to a container, and containers are identified by
+    their host names. If two containers have the same name by chance, or a limit applies to each task of a SLURM job,
+    a rank's share only becomes smaller than necessary.
     """
 
     host: str
@@ -79,12 +80,12 @@ class Facts:
     affinity: frozenset[int]
     quota_cores: float | None
     free_host_bytes: int
-    """Within the limits of the control groups."""
+    """Free host memory within the control group limits."""
     free_machine_bytes: int
     hardware: Hardware
 
     def is_on_the_machine_of(self, other: "Facts") -> bool:
-        """Where no boot is known, machines are told apart by their names."""
+        """Compare boot ids; if there are none, compare host names."""
         return (self.boot or self.host) == (other.boot or other.host)
 
     def is_in_the_container_of(self, other: "Facts") -> bool:
@@ -92,7 +93,7 @@ class Facts:
 
 
 def facts_of_this_rank(device: torch.device, *, base_is_sharded: bool = False) -> Facts:
-    """Look at the device, which must be this process's, and at the machine. Tests put others in its place."""
+    """Inspect the machine and this process's device. Tests replace this function."""
     hardware = Hardware(threads=torch.get_num_threads(), base_is_sharded=base_is_sharded)
     if device.type == "cuda":
         free_bytes, _ = torch.cuda.mem_get_info(device)
@@ -115,34 +116,34 @@ def facts_of_this_rank(device: torch.device, *, base_is_sharded: bool = False) -
 
 
 def agree(comm: Comm, device: torch.device, *, base_is_sharded: bool = False) -> tuple[Hardware, Hardware]:
-    """What this rank has, and what every rank has at least: one collective, at the start.
+    """Return what this rank has, and what every rank has at least. One collective, at the start.
 
     Raises:
         PeerError, CommError: another rank is gone.
     """
     facts = comm.all_gather(facts_of_this_rank(device, base_is_sharded=base_is_sharded))
-    each = [_with_its_part(mine, facts) for mine in facts]
+    each = [_with_its_share(mine, facts) for mine in facts]
     return each[comm.rank], least(each)
 
 
 def part_of_each(facts: Sequence[Facts], *, world: int) -> Hardware:
-    """What every rank has at least, of a run of `world` ranks with such machines as these ranks are on."""
-    return replace(least([_with_its_part(mine, facts) for mine in facts]), world=world)
+    """Return what every rank has at least, in a run of `world` ranks on machines like those in `facts`."""
+    return replace(least([_with_its_share(mine, facts) for mine in facts]), world=world)
 
 
 def alone(device: torch.device) -> Hardware:
-    """What a process has that works by itself: evaluation, debugging, a measurement."""
+    """Return the hardware of a process that runs without other ranks: evaluation, debugging, a measurement."""
     facts = facts_of_this_rank(device)
-    return _with_its_part(facts, [facts])
+    return _with_its_share(facts, [facts])
 
 
 def assumed(
     *, on_gpu: bool, memory_gib: float | None = None, world: int = 1, base_is_sharded: bool = False
 ) -> Hardware:
-    """Machines elsewhere, of which little is known: GPUs are taken for recent ones.
+    """Return assumed hardware for a machine that cannot be inspected; its GPUs are assumed to be recent.
 
     Args:
-        memory_gib: of a process's device, all of it.
+        memory_gib: total memory of a process's device.
     """
     if not on_gpu:
         return Hardware(world=world, base_is_sharded=base_is_sharded)
@@ -158,7 +159,7 @@ def assumed(
 
 
 def least(each: Sequence[Hardware]) -> Hardware:
-    """What all of them have."""
+    """Return what all of them have at least."""
     known = [hardware.free_bytes for hardware in each if hardware.free_bytes is not None]
     return Hardware(
         on_gpu=all(hardware.on_gpu for hardware in each),
@@ -173,10 +174,10 @@ def least(each: Sequence[Hardware]) -> Hardware:
     )
 
 
-def _with_its_part(mine: Facts, facts: Sequence[Facts]) -> Hardware:
-    """A rank's hardware with its share of what it has in common with the others of its machine.
+def _with_its_share(mine: Facts, facts: Sequence[Facts]) -> Hardware:
+    """Return a rank's hardware, with its share of what all ranks of its machine use together.
 
-    Ranks that a launcher bound to cores of their own do not share them; a CPU quota and memory are everyone's.
+    Ranks that a launcher bound to separate cores do not share cores. All ranks share the CPU quota and the memory.
     """
     here = [other for other in facts if other.is_on_the_machine_of(mine)]
     inside = [other for other in facts if other.is_in_the_container_of(mine)]

@@ -1,7 +1,7 @@
-"""`RUN/hardware.json`: what a run chose from the hardware that it began on, so that a restart chooses the same.
+"""`RUN/hardware.json`: the settings a run chose by the hardware it started on, so that a restart uses the same ones.
 
-`RUN/config.yaml` says what was asked for, this file what came of it where the configuration left it open. It counts as
-long as there are checkpoints; removing it makes the next start choose anew.
+`RUN/config.yaml` holds the configured settings; this file holds the choices made where the configuration leaves a
+setting open. It applies as long as there are checkpoints. If it is removed, the next start chooses again.
 """
 
 import json
@@ -16,16 +16,16 @@ from mms_dist.files import read_file, read_text, replace_text
 
 HARDWARE_NAME = "hardware.json"
 _SETTING_SINCE_THEN = "attention"
-"""Of `model`: written in every config.yaml since there is this file. A run without it is from before."""
+"""Key of `model` in every config.yaml since this file was introduced. A run without it is older."""
 _EARLIER_SECONDS = {"cuda": 160.0, "cpu": 32.0}
 _EARLIER_COST_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class Kept:
-    """Everything that decides the bits of a run and may have been chosen from its hardware.
+    """All settings that affect the bits of a run and may have been chosen by its hardware.
 
-    `threads` are those of each of `processes` ranks; None where they are not known.
+    `threads` is per rank, for `processes` ranks; None if it is not known.
     """
 
     dtype: str
@@ -37,7 +37,7 @@ class Kept:
     threads: int | None
     processes: int
     hardware: str
-    """What it was chosen on, for people."""
+    """Human-readable description of the hardware the settings were chosen for."""
 
 
 _NUMBERS = ("forward_seconds", "evaluation_seconds", "forward_cost_seconds", "processes")
@@ -45,13 +45,13 @@ _CHOICES = {"dtype": ("float32", "bfloat16", "float64"), "attention": ("padded",
 
 
 def read_kept(directory: Path, *, on_gpu: bool) -> Kept | None:
-    """What the run of a directory goes on with; None if nothing has been trained there.
+    """Read the settings that a run continues with; None if nothing has been trained in the directory.
 
     Args:
-        on_gpu: what a run from before this file goes on with depended on the device alone.
+        on_gpu: decides the settings of a run that is older than this file; they depended only on the device.
 
     Raises:
-        ConfigError: the file is there and cannot be understood.
+        ConfigError: the file exists but is invalid.
     """
     if not any(directory.glob("adapters/*/step-*")):
         return None
@@ -59,7 +59,7 @@ def read_kept(directory: Path, *, on_gpu: bool) -> Kept | None:
     try:
         content = json.loads(read_file(path))
     except FileNotFoundError:
-        return _of_an_earlier_version(directory, on_gpu)
+        return _from_earlier_version(directory, on_gpu)
     except (OSError, ValueError, RecursionError) as error:
         raise _unreadable(path, str(error)) from error
     try:
@@ -69,7 +69,7 @@ def read_kept(directory: Path, *, on_gpu: bool) -> Kept | None:
 
 
 def write_kept(directory: Path, kept: Kept) -> None:
-    """Write down what was chosen.
+    """Write the chosen settings.
 
     Raises:
         TrainingError: it cannot be written.
@@ -90,8 +90,8 @@ def _checked(kept: Kept) -> Kept:
     return kept
 
 
-def _of_an_earlier_version(directory: Path, on_gpu: bool) -> Kept | None:
-    """What such a version took for its defaults, and its precision, which its config.yaml tells."""
+def _from_earlier_version(directory: Path, on_gpu: bool) -> Kept | None:
+    """Return the defaults of the version before this file, with the precision from its config.yaml."""
     settings: Any
     try:
         settings = yaml.safe_load(read_text(directory / "config.yaml"))
@@ -120,9 +120,9 @@ def _of_an_earlier_version(directory: Path, on_gpu: bool) -> Kept | None:
 def _unreadable(path: Path, why: str) -> ConfigError:
     names = ", ".join(field.name for field in fields(Kept))
     return ConfigError(
-        f"{path} is not what a run chose from its hardware ({why})",
+        f"{path} is not a valid record of hardware settings ({why})",
         fix=(
-            f"expected a JSON object with {names}. Remove it to choose anew: the run goes on from its checkpoints, and "
-            "may differ in the last bits"
+            f"expected a JSON object with {names}. Remove it to choose the settings again: the run continues from its "
+            "checkpoints, but results may differ in the last bits"
         ),
     )

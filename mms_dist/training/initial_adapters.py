@@ -1,4 +1,4 @@
-"""What a language starts from: a scheme, the layers of one adapter file, or an adapter file of its own."""
+"""Create a language's first adapter: from a scheme, the layers of a shared adapter file, or its own adapter file."""
 
 import json
 from dataclasses import dataclass
@@ -15,26 +15,27 @@ from shards.vocabulary import Vocabulary
 
 
 def brings_a_head(init: str) -> bool:
-    """Whether a start by this `adapter.init` can transcribe; that by a scheme or a single file has a random head."""
+    """Return whether `adapter.init` provides a trained head; a scheme or a single file gives a random one."""
     return init not in SCHEMES and not init.endswith(".safetensors")
 
 
 @dataclass(frozen=True)
 class InitialAdapters:
-    """Makes first adapters of one shape."""
+    """Creates initial adapters of one shape."""
 
     layout: RowLayout
     seed: int
 
     def tensors(self, init: str, vocabulary: Vocabulary) -> dict[str, Tensor]:
-        """The adapter and head that `adapter.init` gives a language, under Hugging Face's names.
+        """Return a language's initial adapter and head, under Hugging Face's names.
 
-        One file for all languages gives its layers; the head stays new, for another language's means nothing here. A
-        folder gives each language its own file, head included, which is of use only with the tokens it was trained on.
+        A single file gives its adapter layers to all languages. The head is initialised randomly, because a head of
+        another language is of no use. A folder gives each language its own file, including the head, so the vocabulary
+        must be the one the head was trained with.
 
         Raises:
-            DataError: there is no such scheme, file or folder, or the vocabulary is another one.
-            CheckpointError: a file is missing or no adapter of this shape.
+            DataError: there is no such scheme, file or folder, or the vocabulary differs.
+            CheckpointError: a file is missing or is not an adapter of this shape.
         """
         language, path = vocabulary.language, Path(init)
         if init in SCHEMES:
@@ -62,7 +63,7 @@ class InitialAdapters:
 
 
 def _same_vocabulary(path: Path, vocabulary: Vocabulary) -> None:
-    """Compare with the folder's vocab.json; without one, the size of the head is all one can check."""
+    """Compare with the folder's vocab.json. Without one, only the size of the head can be checked."""
     if not path.is_file():
         return
     try:
@@ -74,6 +75,6 @@ def _same_vocabulary(path: Path, vocabulary: Vocabulary) -> None:
     found = Vocabulary.from_nested(nested, vocabulary.language)
     if found != vocabulary:
         raise DataError(
-            f"{path} gives {vocabulary.language} {len(found)} tokens, and the shards {len(vocabulary)} other ones",
+            f"{path} gives {vocabulary.language} {len(found)} tokens, but the shards have {len(vocabulary)} other ones",
             fix="start from a scheme or from one adapter file (adapter.init), or build the shards with that vocabulary",
         )

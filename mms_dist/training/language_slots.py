@@ -1,5 +1,4 @@
-"""Moving a language in and out: between its checkpoint, or another owner, and its slot in the bank, the optimizer and
-the loader."""
+"""Move a language between its checkpoint, or another owner, and its slot in the bank, the optimizer and the loader."""
 
 from copy import deepcopy
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ from shards.index import LanguageIndex, ShardIndex
 
 @dataclass(frozen=True)
 class LanguageState:
-    """A language on its way from one owner to another: everything of it that is not in the shards."""
+    """The complete state of a language, except its shards, as one owner sends it to another."""
 
     adapter: dict[str, Tensor]
     moments: dict[str, Tensor]
@@ -40,7 +39,7 @@ class LanguageState:
 
 @dataclass
 class LanguageSlots:
-    """The parts that hold something of an active language."""
+    """The components that hold state of an active language."""
 
     config: Config
     base_identity: str
@@ -55,11 +54,11 @@ class LanguageSlots:
     def enter(
         self, queued: QueuedLanguage, slot: int, round_number: int, group: RankGroup = ALONE, rank: int = 0
     ) -> ActiveLanguage:
-        """Put a language into a slot after round `round_number`, from its checkpoint or anew."""
+        """Load a language into a slot after round `round_number`, from its checkpoint or newly initialised."""
         language = queued.language
-        anew = Progress(language, round=round_number, admitted_round=round_number)
-        progress = deepcopy(queued.restored) or anew  # what the roster knows of it stays as it is on other ranks
-        active = self._trainee(progress, slot, group, rank)
+        new = Progress(language, round=round_number, admitted_round=round_number)
+        progress = deepcopy(queued.restored) or new  # a copy: the scheduler's must stay equal on all ranks
+        active = self._active_language(progress, slot, group, rank)
         if queued.restored is None:
             settings = self.config.for_language(language)
             first = InitialAdapters(self.bank.layout, self.config.run.seed)
@@ -71,7 +70,7 @@ class LanguageSlots:
         return active
 
     def pack(self, active: ActiveLanguage) -> LanguageState:
-        """All of a language, for another owner."""
+        """Return the complete state of a language, to be sent to another owner."""
         return LanguageState(
             adapter=self.bank.tensors(active.slot),
             moments=self.optimizer.moments(active.slot),
@@ -81,8 +80,8 @@ class LanguageSlots:
         )
 
     def unpack(self, language_state: LanguageState, slot: int, group: RankGroup, rank: int) -> ActiveLanguage:
-        """Put a language that came from another owner into a slot."""
-        active = self._trainee(language_state.progress, slot, group, rank)
+        """Load a language received from another owner into a slot."""
+        active = self._active_language(language_state.progress, slot, group, rank)
         active.position, active.replay_until_round = language_state.position, language_state.replay_until_round
         self.bank.load(slot, language_state.adapter)
         self.optimizer.load(slot, language_state.moments)
@@ -90,11 +89,11 @@ class LanguageSlots:
         return active
 
     def serve(self, active: ActiveLanguage) -> None:
-        """Read this rank's share of a language's batches from now on."""
+        """Start loading this rank's share of a language's batches."""
         self.loader.add(active.stream, active.vocabulary, active.share)
 
     def leave(self, active: ActiveLanguage) -> None:
-        """Leave nothing of a language behind in its slot."""
+        """Remove a language from all components and clear its slot."""
         self.loader.remove(active.language)
         self.features.forget(active.language)
         self.index.language(active.language).forget()
@@ -102,7 +101,7 @@ class LanguageSlots:
         self.optimizer.load(active.slot, None)
 
     def snapshot(self, active: ActiveLanguage) -> Snapshot:
-        """A copy of all of the language, as it is now."""
+        """Copy the current state of a language."""
         return Snapshot(
             language=active.language,
             step=active.progress.step,
@@ -115,11 +114,11 @@ class LanguageSlots:
         )
 
     def is_finite(self, active: ActiveLanguage) -> bool:
-        """Whether weights and moments are numbers that training can go on from."""
+        """Return whether all weights and optimizer moments are finite."""
         ((finite,),) = transfer.numbers(self.optimizer.is_finite(active.slot))
         return bool(finite)
 
-    def _trainee(self, progress: Progress, slot: int, group: RankGroup, rank: int) -> ActiveLanguage:
+    def _active_language(self, progress: Progress, slot: int, group: RankGroup, rank: int) -> ActiveLanguage:
         index = self.index.language(progress.language)
         settings = self.config.for_language(progress.language)
         stream = training_stream(self.config, index)
@@ -128,15 +127,15 @@ class LanguageSlots:
         )
 
     def _restore(self, active: ActiveLanguage, queued: QueuedLanguage, round_number: int) -> None:
-        """Load the checkpoint, and find the place in the stream at which the language goes on."""
+        """Load the checkpoint and find the stream position to continue from."""
         progress = active.progress
         snapshot = self.store.newest(active.language)
         assert snapshot is not None, "only languages with a checkpoint are restored"
         if progress.status != QUARANTINED and snapshot.step != progress.step:
             raise CheckpointError(
-                f"rank {active.rank} reads step {snapshot.step} of {active.language} as the newest whole checkpoint, "
-                f"another rank has read step {progress.step}: look at the file system of this machine, then run the "
-                "same command again"
+                f"rank {active.rank} read step {snapshot.step} of {active.language} as its newest checkpoint, but "
+                f"another rank read step {progress.step}",
+                fix="check the file system of this machine, then run the same command again",
             )
         self.bank.load(active.slot, snapshot.adapter)
         self.optimizer.load(active.slot, snapshot.optimizer)
@@ -153,7 +152,7 @@ class LanguageSlots:
 
 
 def training_stream(config: Config, index: LanguageIndex) -> LanguageStream:
-    """The language's optimizer batches."""
+    """Return the stream of the language's optimizer batches."""
     return LanguageStream(
         trainable(index.table("train"), max_seconds=config.data.max_seconds),
         language=index.language,
@@ -164,6 +163,6 @@ def training_stream(config: Config, index: LanguageIndex) -> LanguageStream:
 
 
 def _restart_clock(progress: Progress, round_number: int) -> None:
-    """Let the language go on now from where it is, whatever round it was saved at."""
+    """Continue the language at the current round, whatever round it was saved at."""
     progress.admitted_round += round_number - progress.round
     progress.round = round_number

@@ -1,7 +1,7 @@
-"""Even numbers of forward passes, where the base is spread over the ranks.
+"""Give all ranks the same number of forward passes when the base is sharded.
 
-Under ZeRO-3 every layer of every pass is a collective of all ranks: one with fewer utterances, or with no language
-left, must go through the layers as often as the others. What it has too few it makes up with idle passes.
+Under ZeRO-3 every layer of every pass is a collective of all ranks. A rank with fewer utterances, or without a
+language, must run as many passes as the others; it adds idle passes to get there.
 """
 
 import contextlib
@@ -18,8 +18,10 @@ _VOCABULARY = 1
 
 @dataclass(frozen=True)
 class Lockstep:
-    """`spare_slot` is a row of the bank that no language uses; None where the base is whole on every rank, and passes
-    need no company."""
+    """Equalises the number of passes; does nothing if the base is not sharded.
+
+    `spare_slot` is a slot of the bank that no language uses; None if the base is not sharded.
+    """
 
     comm: Comm
     model: RoutedModel
@@ -34,17 +36,17 @@ class Lockstep:
         return self.spare_slot is not None
 
     def collective_pass(self) -> contextlib.AbstractContextManager[None]:
-        """Around a pass: it goes on only as fast as those of the other ranks, where the base is sharded."""
+        """Return a context for a pass. If the base is sharded, the watchdog then knows that it waits for all ranks."""
         return self.comm.waiting_for("a pass of all ranks") if self.is_needed else contextlib.nullcontext()
 
     def missing(self, passes: int) -> int:
-        """How many passes this rank has too few, of a kind of which it has this many to do: ask before the first."""
+        """Return how many idle passes this rank must add to its `passes`. Call it before the first pass."""
         if self.spare_slot is None:
             return 0
         return self.comm.all_reduce_max([passes], about="the number of forward passes")[0] - passes
 
     def idle(self, passes: int = 1, *, backward: bool) -> None:
-        """Go through the layers with nothing, and leave nothing behind. Does nothing where the base is whole."""
+        """Run passes without an utterance that change no state. Does nothing if the base is not sharded."""
         if self.spare_slot is None:
             return
         base, bank = self.model.base, self.model.bank

@@ -1,7 +1,7 @@
 """The round loop.
 
-A round is the unit of progress: every active language contributes one optimizer batch and takes one optimizer step.
-All ranks go through the same rounds; at each round's edge they agree, in one small collective, on what has happened.
+In each round every active language contributes one optimizer batch and takes one optimizer step. All ranks run the
+same rounds. After each round one small collective tells every rank whether to stop and which languages have ended.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ from shards.schema import SAMPLE_RATE
 
 @dataclass(frozen=True)
 class RoundDecision:
-    """What all ranks know of a round's edge: whether any was asked to stop, and the languages that have ended."""
+    """What all ranks agree on between two rounds: whether to stop, and which languages have ended."""
 
     stop: bool
     ended: Sequence[str]
@@ -56,13 +56,13 @@ class RoundLoop:
     stop_requested: Callable[[], bool]
     _began: float = field(default_factory=perf_counter)
     _stepping: bool = False
-    """Between the first row's step and the last language's bookkeeping, when the languages are of different rounds."""
+    """True from the first optimizer step of a round until all languages are updated; no checkpoint is possible then."""
 
     def run(self) -> str:
-        """`finished`, or `preempted` with a checkpoint of every language.
+        """Run all rounds; return `finished`, or `preempted` with a checkpoint of every language.
 
-        An error of the machine or the data (a full disk, a damaged shard, a lost peer) also leaves a checkpoint of
-        every language of this rank if it came between two steps, where all is of one piece.
+        On a machine or data error (full disk, damaged shard, lost peer), also save every language of this rank, unless
+        the error occurred during the optimizer steps, when languages may be at different rounds.
         """
         try:
             return self._run()
@@ -75,7 +75,7 @@ class RoundLoop:
     def _run(self) -> str:
         decision = self._decide()
         if decision.stop:
-            self.comm.first_round()  # all ranks are here, and end in order
+            self.comm.first_round()  # all ranks are here and will end in order
         while True:
             decision = self._admit_and_release(decision)
             if not self.scheduler.active:
@@ -92,13 +92,13 @@ class RoundLoop:
         reading, read_audio = self.loader.reading.seconds, self.loader.reading.audio_seconds
         self.comm.watchdog.mark(f"reading round {number}")
         batches = self.loader.take(active.request() for active in active_languages)
-        self.loader.prefetch(self._ahead(active_languages))
-        computing = perf_counter()
+        self.loader.prefetch(self._upcoming_requests(active_languages))
+        compute_began = perf_counter()
         sums = self.gradients.accumulate(batches, self.slot_manager.active_languages)
         totals = self.exchange.complete(active_languages, batches, sums.sums_S)
         self._stepping = True
         outcomes, losses = self._step([t for t in active_languages if totals[t.language].utterances], number, sums)
-        compute_seconds = perf_counter() - computing
+        compute_seconds = perf_counter() - compute_began
         results = [
             LanguageStepResult(active, outcomes.get(active.language), totals[active.language], batch.damaged)
             for active, batch in zip(active_languages, batches, strict=True)
@@ -106,7 +106,7 @@ class RoundLoop:
         ]
         self.lifecycle.after_steps(results, number)
         self.round, self._stepping = number, False
-        self.lifecycle.tell_notices(number)
+        self.lifecycle.report_notices(number)
         report = RoundReport(
             round=number,
             languages=[
@@ -134,9 +134,10 @@ class RoundLoop:
     def _step(
         self, active_languages: Sequence[ActiveLanguage], number: int, sums: RoundLosses
     ) -> tuple[dict[str, Outcome], list[float]]:
-        """One optimizer step of every language whose batch could be read; all go on in their streams.
+        """Take one optimizer step for every language with a readable batch; advance the streams of all languages.
 
-        What came of them, and the losses by slot: with these the host waits for the device, once a round.
+        Returns:
+            Outcome of each step by language, and losses by slot. Reading them is the round's one wait for the device.
         """
         for active in self.slot_manager.active_languages.values():
             active.position = active.stream.next(active.position)
@@ -148,28 +149,29 @@ class RoundLoop:
         return {t.language: outcome for t, outcome in zip(active_languages, outcomes, strict=True)}, losses
 
     def _admit_and_release(self, decision: RoundDecision) -> RoundDecision:
-        """Release the languages that have ended, and admit the next, until nobody new comes."""
+        """Release the languages that have ended and admit the next ones, until none is left to admit."""
         while True:
-            came, mine = self.slot_manager.update(decision.ended, self.round)
-            if not came:
+            admitted, mine = self.slot_manager.update(decision.ended, self.round)
+            if not admitted:
                 return RoundDecision(decision.stop, [])
             if not decision.stop:
                 self.lifecycle.admitted(mine, self.round, self.stop_requested)
             decision = self._decide()
 
     def _decide(self) -> RoundDecision:
-        """One small collective: what any rank has to say at this round's edge, all know."""
+        """Agree with all ranks, in one small collective, on whether to stop and which languages have ended."""
         languages, ended = self.scheduler.in_order(), set(self.slot_manager.ended(self.round))
         flags = [self.stop_requested(), self.monitor.is_due, *(language in ended for language in languages)]
-        stop, due, *over = self.comm.all_reduce_max(
-            [int(flag) for flag in flags], about=f"the edge after round {self.round}"
+        stop, due, *ended_flags = self.comm.all_reduce_max(
+            [int(flag) for flag in flags], about=f"the end of round {self.round}"
         )
         if due:
             self.monitor.deliver()
-        return RoundDecision(bool(stop), [language for language, flag in zip(languages, over, strict=True) if flag])
+        ended_anywhere = [language for language, flag in zip(languages, ended_flags, strict=True) if flag]
+        return RoundDecision(bool(stop), ended_anywhere)
 
-    def _ahead(self, active_languages: Sequence[ActiveLanguage]) -> list[BatchRequest]:
-        """What the next rounds will probably ask for, the nearest first."""
+    def _upcoming_requests(self, active_languages: Sequence[ActiveLanguage]) -> list[BatchRequest]:
+        """Return the requests that the next rounds will probably make, soonest first."""
         requests = []
         positions = {active.language: active.position for active in active_languages}
         for _ in range(self.prefetch_rounds):

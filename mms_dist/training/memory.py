@@ -1,7 +1,7 @@
-"""What a process has in its device's memory: the one estimate that the plan, the doctor and the choice of
-`forward_seconds` share.
+"""Estimate a process's device memory, for `plan`, `doctor` and the choice of `forward_seconds`.
 
-Counted: the base, the rows. Estimated from what the code keeps: a pass. Rough: what CUDA and NCCL take for themselves.
+The base and the rows are counted exactly. A pass is estimated from the tensors that the code keeps. The memory of CUDA
+and NCCL themselves is a rough guess.
 """
 
 from collections.abc import Sequence
@@ -15,41 +15,42 @@ from mms_dist.training.hardware import CONTEXT_BYTES, Hardware
 from mms_dist.training.summaries import LanguageSummary
 
 BUFFERS = 4
-"""Rows, their gradients and AdamW's two moments: as much of each, for every slot."""
+"""Equally large buffers for every slot: rows, their gradients and AdamW's two moments."""
 ROW_COPIES = 1
-"""In float32 or more, for each language of a pass, while its weights are folded: those of one kind, half a row, and in
-the backward pass their gradients beside them. None is kept through the pass."""
+"""Copies of a row in float32 or higher, for each language of a pass, while its weights are folded: one kind of weights
+at a time, which is half a row, and in the backward pass their gradients too. They are freed within the pass."""
 FOLDED_COPIES = 2
-"""In the base's precision: the folded weights of each language of a pass, and in the backward pass their gradients."""
+"""Copies of a row in the base's precision, for each language of a pass: its folded weights, and in the backward pass
+their gradients."""
 LOGIT_COPIES = 3
-"""Logits, their log-softmax and its gradient, in float32 or more."""
+"""Logits, their log-softmax and its gradient, in float32 or higher."""
 SHORTEST_SECONDS = 1.0
-"""Of an utterance, about: so many utterances, and languages, at most are in a pass."""
+"""Approximate length of the shortest utterance; limits the number of utterances and languages in a pass."""
 LOGITS_PER_FRAME = 3
-"""Of a packed pass, about: CTC takes its utterances padded to the longest, whatever their lengths. On the lengths of
+"""Approximate logits per frame of a packed pass: CTC takes its utterances padded to the longest. With the lengths in
 tests/benchmarks/padding.py it is 2.8."""
 BLOCK_COPIES = 1
-"""In a packed pass every block has its strip's matrix for the time of a product."""
+"""In a packed pass, every block holds a copy of its strip's matrix during a product."""
 NCCL_GROUP_BYTES = 256 << 20
-"""Buffers of a communicator, roughly: reports go from 0.1 to over 1 GiB, with the channels that the links need."""
+"""Rough size of a communicator's buffers: reported values range from 0.1 to over 1 GiB, depending on the channels."""
 MOST_NCCL_GROUPS = 6
-"""That of all ranks, and those of the owners of shared languages: one for each power of two of ranks, up to about 32,
-by when a batch has too few utterances to be shared any further."""
+"""The group of all ranks, and the groups of owners of shared languages: one per power of two of ranks, up to about 32,
+beyond which a batch has too few utterances to be shared."""
 GATHERED_LAYERS = 2
-"""Of a base that ZeRO-3 spreads: the layer in use and the one that is fetched ahead."""
+"""Layers that ZeRO-3 gathers at a time: the one in use and the one fetched ahead."""
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes of one process."""
+    """Device memory of one process, in bytes."""
 
     base: int
     rows: int
-    """With gradients and moments."""
+    """Rows with gradients and moments."""
     gathered: int
     """Float32 temporaries of the rows of a pass, and their copies in the base's precision."""
     activations: int
-    """What a pass keeps for its backward pass, and a layer's working memory; or the front end's, if that is more."""
+    """Tensors kept for the backward pass and a layer's working memory, or the front end's memory if that is larger."""
     context: int = 0
     communication: int = 0
 
@@ -59,15 +60,15 @@ class Memory:
 
     @property
     def after_start(self) -> int:
-        """What is taken once the device is in use: `free` as CUDA tells it is without the context already."""
+        """Memory needed beyond the context: the free memory that CUDA reports already excludes the context."""
         return self.base + self.rows + self.gathered + self.activations + self.communication
 
 
 @dataclass(frozen=True)
 class Needs:
-    """What the memory of a process depends on, beside how much audio is in a pass.
+    """What the memory of a process depends on, apart from the audio in a pass.
 
-    `dtype` is the base's; `base_shards` are the ranks that ZeRO-3 spreads the base over.
+    `dtype` is the base's; `base_shards` is the number of ranks that ZeRO-3 shards the base over.
     """
 
     shape: BaseShape
@@ -82,13 +83,13 @@ class Needs:
     packed: bool = False
 
     def memory(self, forward_seconds: float, *, backward: bool = True) -> Memory:
-        """With one forward pass of full size, over as many languages and utterances as can be in it.
+        """Estimate the memory with one full forward pass of the largest possible number of languages and utterances.
 
-        Without `backward` it is one of evaluation: of one language, and padded whatever training passes are.
+        Without `backward` it is an evaluation pass: of one language, and always padded.
         """
         if not backward:
             return replace(self, packed=False)._memory(forward_seconds, languages=1, backward=False)
-        # A packed pass has a row's weights once a strip: of every language one that is not full, and full ones.
+        # A packed pass holds a row's weights once per strip: one partial strip per language, plus the full strips.
         return self._memory(forward_seconds, languages=self.slots + STRIPS * self.packed, backward=True)
 
     def _memory(self, forward_seconds: float, *, languages: int, backward: bool) -> Memory:
@@ -120,19 +121,19 @@ class Needs:
         own = self._of_blocks(frames, row) if self.packed else self._of_utterances(utterances, row, backward=backward)
         encoder = number * (kept + own) + LOGIT_COPIES * row_number_bytes(self.dtype) * logits
         if not self.on_gpu:
-            return encoder  # a CPU's front end goes through a few utterances at a time, and its memory is reused
+            return encoder  # a CPU's front end computes a few utterances at a time and reuses its memory
         encoder += number * shape.working_numbers(seconds, dim=self.dim)
         return max(encoder, number * shape.front_end_numbers(seconds))
 
     def _of_utterances(self, utterances: int, row: int, *, backward: bool) -> int:
-        """Numbers of a padded pass, whose utterances have their languages' weights each for itself: those of all layers
-        for the backward pass, else of one layer at a time."""
+        """Count the numbers of a padded pass, in which every utterance has its own copy of its language's weights: of
+        all layers for the backward pass, otherwise of one layer at a time."""
         layers = self.shape.layers if backward and not self.checkpointing else 1
         return utterances * (row - self._head) * layers // self.shape.layers + utterances * self._head
 
     def _of_blocks(self, frames: int, row: int) -> int:
-        """Numbers of a packed pass, of one product at a time."""
-        matrix = (row - self._head) // self.shape.layers // 2  # down or up, about
+        """Count the numbers of a packed pass, for one product at a time."""
+        matrix = (row - self._head) // self.shape.layers // 2  # approximately the down or up projection
         return -(-frames // BLOCK) * BLOCK_COPIES * max(matrix, self._head)
 
     @property
@@ -142,7 +143,7 @@ class Needs:
 
 @dataclass(frozen=True)
 class Load:
-    """What of a run decides how much memory a pass may take."""
+    """The properties of a run that determine the memory of a pass."""
 
     shape: BaseShape
     slots: int
@@ -150,17 +151,17 @@ class Load:
 
 
 def load_of(config: Config, summaries: Sequence[LanguageSummary], hardware: Hardware) -> Load:
-    """What of a run decides how much memory a pass may take; needed on a GPU only.
+    """Return the properties of a run that determine the memory of a pass; needed only on a GPU.
 
     Raises:
         BaseModelError: there is no such base.
     """
-    slots = min(config.rounds.slots, len(summaries)) + hardware.base_is_sharded  # and one for passes without utterances
+    slots = min(config.rounds.slots, len(summaries)) + hardware.base_is_sharded  # one spare slot for idle passes
     return Load(BaseShape.of(config.model.base), slots, max(entry.vocabulary_size for entry in summaries))
 
 
 def needs_of(config: Config, load: Load, dtype: str, hardware: Hardware, *, packed: bool = False) -> Needs:
-    """What the memory of a process of this run depends on; `packed` is how its training passes lie."""
+    """Return what the memory of a process of this run depends on; `packed`: whether its training passes are packed."""
     return Needs(
         load.shape,
         dtype,

@@ -1,10 +1,10 @@
-"""What parts of a rank have met that a user should know of, and that training goes on without."""
+"""Collect problems that the user should know about but that do not stop training."""
 
 from collections import deque
 
 
 class Notices:
-    """Noted by any thread, and told between two rounds as events of `monitor.events.KINDS`."""
+    """A queue of notices. Any thread may add one; between rounds they become events of `monitor.events.KINDS`."""
 
     def __init__(self) -> None:
         self._waiting: deque[tuple[str, str]] = deque()
@@ -13,5 +13,5 @@ class Notices:
         self._waiting.append((kind, reason))
 
     def take(self) -> list[tuple[str, str]]:
-        """Kinds and reasons that were not taken yet, in their order."""
+        """Remove and return all waiting notices, as (kind, reason), oldest first."""
         return [self._waiting.popleft() for _ in range(len(self._waiting))]

@@ -1,4 +1,4 @@
-"""AdamW over rows: each active language by its own clock, rate, decay and clipping.
+"""AdamW over rows: each active language has its own step count, learning rate, weight decay and clipping.
 
     g <- g * min(1, clip / ||g||)
     m <- b1 m + (1 - b1) g          v <- b2 v + (1 - b2) g^2
@@ -6,9 +6,9 @@
 
 (Kingma and Ba 2015; decoupled decay, Loshchilov and Hutter 2019.)
 
-A language is one contiguous vector, so its norm, its clipping, its step and the clearing of its gradient are one kernel
-each over all of its tensors, one after the other while the row is in cache; all rows at once would go through memory
-for every one of them. A row's bits cannot depend on which rows stand beside it, as no kernel sees two.
+A language is one contiguous vector. So its norm, clipping, step and gradient reset are one kernel each over all of its
+tensors, run one after the other while the row is in cache. Processing all rows at once would read memory again for each
+of these. No kernel sees two rows, so the bits of a row cannot depend on the other rows.
 
 Legend: S slots, R row length.
 """
@@ -28,10 +28,10 @@ from mms_dist.training.schedule import learning_rate
 
 @dataclass(frozen=True)
 class RowStep:
-    """What one language's row is stepped with.
+    """The step of one language's row.
 
-    `commit` is False for a language that only keeps the others company (see `training.resume`): its row takes part, so
-    that shapes stay what they were, and is left as it is.
+    `commit` is False for a language that is replaying (see `training.resume`): its gradient norm is computed and its
+    gradient cleared, but its weights and moments do not change.
     """
 
     slot: int
@@ -42,14 +42,14 @@ class RowStep:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Norm of each row's gradient before clipping, and whether the row was stepped (it is not if NaN or inf)."""
+    """Norm of a row's gradient before clipping, and whether the row was stepped (not if the norm is NaN or inf)."""
 
     grad_norm: float
     stepped: bool
 
 
 class RowAdamW:
-    """Moments [S, R] beside a bank's rows, and the step that updates them."""
+    """Keeps the moments [S, R] of a bank's rows and steps the rows."""
 
     def __init__(self, bank: AdapterBank) -> None:
         self.bank = bank
@@ -57,7 +57,7 @@ class RowAdamW:
         self.exp_avg_sq = torch.zeros_like(bank.grads)
 
     def load(self, slot: int, moments: dict[str, Tensor] | None) -> None:
-        """Put a language's moments into its slot; None starts with zeros."""
+        """Load a language's moments into its slot; None sets them to zero."""
         for name, buffer in self._moments().items():
             buffer[slot].zero_()
             if moments is not None:
@@ -65,12 +65,12 @@ class RowAdamW:
                 buffer[slot, : own.numel()] = transfer.to_device(own, buffer.device)
 
     def moments(self, slot: int) -> dict[str, Tensor]:
-        """Copies of a slot's moments on the CPU, each of the language's own row length."""
+        """Return copies of a slot's moments on the CPU, each of the language's own row length."""
         size = self.bank.row_size(slot)
         return {name: transfer.to_host(buffer[slot, :size], copy=True) for name, buffer in self._moments().items()}
 
     def is_finite(self, slot: int) -> Tensor:
-        """Whether weights and moments are numbers that training can go on from; bool, on the device."""
+        """Return whether all weights and moments are finite, as a bool tensor on the device."""
         buffers = (self.bank.rows.detach(), *self._moments().values())
         return torch.stack([buffer[slot, : self.bank.row_size(slot)].isfinite().all() for buffer in buffers]).all()
 
@@ -78,7 +78,7 @@ class RowAdamW:
         return {"exp_avg": self.exp_avg, "exp_avg_sq": self.exp_avg_sq}
 
     def step(self, rows: Sequence[RowStep]) -> list[Outcome]:
-        """`step_rows`, and what came of it. Waits for the device."""
+        """Call `step_rows` and return the outcomes. Waits for the device."""
         (norms,) = transfer.numbers(self.step_rows(rows))
         return outcomes_of(rows, norms)
 
@@ -89,14 +89,14 @@ class RowAdamW:
         A row whose gradient holds NaN or inf keeps every bit of its weights and moments.
 
         Returns:
-            Norm of each row's gradient before clipping, on the device: nothing here waits for it.
+            Norm of each row's gradient before clipping, on the device. Does not wait for the device.
         """
         if not rows:
             return self.exp_avg.new_zeros(0)
         return torch.stack([self._step_row(row) for row in rows])
 
     def _step_row(self, row: RowStep) -> Tensor:
-        """The norm of its gradient."""
+        """Step one row, and return the norm of its gradient."""
         size, optim = self.bank.row_size(row.slot), row.optim
         weight_R, grad_R, mean_R, square_R = (
             buffer[row.slot, :size]
@@ -127,5 +127,5 @@ class RowAdamW:
 
 
 def outcomes_of(rows: Sequence[RowStep], norms: Sequence[float]) -> list[Outcome]:
-    """What came of the steps of rows, by the norms of their gradients."""
+    """Return the outcomes of the steps, from the gradient norms."""
     return [Outcome(norm, row.commit and isfinite(norm)) for norm, row in zip(norms, rows, strict=True)]

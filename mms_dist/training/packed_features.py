@@ -1,8 +1,7 @@
-"""The front end's output for a packed pass, in rows that its frames look up: first what is computed, then what is
-remembered.
+"""Provide the front end's output for a packed pass, as rows that its frames index: computed rows first, then cached.
 
-On a CPU an utterance passes the front end by itself, and is bit for bit what it is in a padded pass. On a GPU all of
-them pass it as one long recording, which goes over as int16 and is normalised there.
+On a CPU the front end computes each utterance separately, bit for bit as in a padded pass. On a GPU it computes all of
+them as one long recording, which is sent as int16 and normalised there.
 
 Legend: B utterances of a pass, of which M are computed; F rows of features, C front-end channels, S audio samples, X
 pieces of the recording, a stride of the front end each.
@@ -25,17 +24,17 @@ from mms_dist.model.waveform import moments, normalised_pieces
 
 @dataclass(frozen=True)
 class PackedFeaturePlan:
-    """Where the features of a packed pass come from.
+    """The sources of the features of a packed pass.
 
     Attributes:
         members: utterances of the pass.
-        computed: places in it of those that pass the front end, ascending.
-        frames_B: of each utterance.
+        computed: positions in the pass of the utterances to compute, ascending.
+        frames_B: frames of each utterance.
         first_B: row of each utterance's first feature.
-        samples: of each that is computed.
-        recording_samples: of the recording that they are computed from; 0 if each is computed by itself.
-        tensors: what the device needs for it, still on the host: `remembered` [F, C], `audio` int16, and for a
-            recording `moments` and `utterances of pieces`, else `samples`.
+        samples: audio samples of each utterance to compute.
+        recording_samples: samples of the joint recording; 0 if each utterance is computed separately.
+        tensors: input for the device, still on the host: `remembered` [F, C], `audio` int16, and for a recording
+            `moments` and `utterances of pieces`, otherwise `samples`.
     """
 
     members: Sequence[Utterance]
@@ -47,7 +46,7 @@ class PackedFeaturePlan:
     tensors: Mapping[str, Tensor]
 
     def computed_rows(self) -> Iterator[tuple[int, int, int]]:
-        """Of each utterance that is computed its place, its first row and how many it has."""
+        """Yield, for each utterance to compute, its position, its first row and its number of rows."""
         for place in self.computed:
             yield place, int(self.first_B[place]), int(self.frames_B[place])
 
@@ -55,26 +54,26 @@ class PackedFeaturePlan:
 def plan_packed(
     members: Sequence[Utterance], frames_B: np.ndarray, known: Mapping[int, Tensor], *, places: int, alone: bool
 ) -> PackedFeaturePlan:
-    """Lay out the audio of what is not known, and the rows of all; on the host.
+    """Lay out the audio of the utterances to compute, and the rows of all utterances, on the host.
 
     Args:
-        known: features by place in the pass.
+        known: cached features by position in the pass.
         places: frames of the pass.
-        alone: each utterance passes the front end by itself.
+        alone: whether the front end computes each utterance separately.
     """
     computed = [place for place in range(len(members)) if place not in known]
-    audible = [members[place] for place in computed]
-    frames_M, samples_M = frames_B[computed], samples_of(audible)
+    to_compute = [members[place] for place in computed]
+    frames_M, samples_M = frames_B[computed], samples_of(to_compute)
     tensors: dict[str, Tensor] = {}
     first_B, rows, recording_samples = np.zeros_like(frames_B), 0, 0
-    if audible and alone:
+    if to_compute and alone:
         first_B[computed], rows = end_to_end(frames_M), int(frames_M.sum())
-        tensors["audio"] = torch.from_numpy(np.concatenate([member.audio for member in audible]))
+        tensors["audio"] = torch.from_numpy(np.concatenate([member.audio for member in to_compute]))
         tensors["samples"] = torch.from_numpy(samples_M)
-    elif audible:
+    elif to_compute:
         recording = recording_of(frames_M, places, is_whole=not known)
         first_B[computed], rows, recording_samples = recording.first_M, recording.frames, recording.samples
-        pieces, audio = -(-recording.samples // STRIDE), [member.audio for member in audible]
+        pieces, audio = -(-recording.samples // STRIDE), [member.audio for member in to_compute]
         audio_S = one_recording(audio, recording.first_M * STRIDE, samples_seen(frames_M), pieces * STRIDE)
         utterance_X = np.searchsorted(recording.first_M, np.arange(pieces), side="right") - 1
         tensors["audio"] = torch.from_numpy(audio_S.reshape(pieces, STRIDE))
@@ -88,6 +87,6 @@ def plan_packed(
 
 
 def computed_rows(base: FrozenBase, plan: PackedFeaturePlan, tensors: Mapping[str, Tensor]) -> Tensor:
-    """Features [F, C] of the long recording, on the device."""
+    """Compute the features [F, C] of the long recording, on the device."""
     audio_XK = normalised_pieces(tensors["audio"], tensors["moments"], tensors["utterances of pieces"])
     return base.features(audio_XK.view(1, -1)[:, : plan.recording_samples])[0]

@@ -1,4 +1,4 @@
-"""One packed forward pass as it is described on the host, and the same on the device.
+"""Describe packed forward passes on the host, and build the model's input from them on the device.
 
 Legend: B utterances, U strips, N frames of the pass.
 """
@@ -23,11 +23,11 @@ from shards.schema import SAMPLE_RATE, frames_of
 
 @dataclass(frozen=True)
 class PackedHostPass(HostPass):
-    """A packed pass before it goes to the device.
+    """A packed pass before it is sent to the device.
 
     Attributes:
-        features: where the front end's output comes from.
-        tables: how the frames lie.
+        features: sources of the front end's output.
+        tables: layout of the frames.
     """
 
     features: PackedFeaturePlan
@@ -35,15 +35,15 @@ class PackedHostPass(HostPass):
 
 
 class PackedPassBuilder(PassBuilder):
-    """Describes packed passes, and makes the model's input of what has arrived on the device."""
+    """Describes packed passes, and builds the model's input from the tensors on the device."""
 
     @property
     def _size(self) -> int:
-        """Frames of a pass."""
+        """Number of frames of a pass."""
         return pass_frames(self._capacity)
 
     def passes(self, utterances: Sequence[Utterance]) -> list[Pass]:
-        """All of one size, so what a pass costs decides nothing."""
+        """Group the utterances of a round into passes of one size; the cost of a pass plays no role."""
         frames = frames_of(samples_of(utterances)).tolist()
         languages = [each.language for each in utterances]
         return [*pack_constant(frames, languages, size=self._size, block=BLOCK)]
@@ -60,7 +60,7 @@ class PackedPassBuilder(PassBuilder):
         tables = packed_tables(frames_B, strip_B, size=self._size, gap=self._model.base.position_gap)
         features = self._features.plan_packed(members, tables.size)
         tensors = self._of_utterances(members, weights, owners, torch.from_numpy(frames_B))
-        # A strip counts as a language of its own: its gradient is summed by itself before it is added.
+        # Each strip counts as a separate language: its gradient is summed on its own before it is added.
         slots_U = tensors["slots"][torch.from_numpy(tables.utterance_U)]
         sizes = self._sizes(slots_U)
         tensors |= {

@@ -1,7 +1,7 @@
-"""One forward pass as it is described on the host, and the same on the device.
+"""Describe forward passes on the host, and build the model's input from them on the device.
 
-On the host there is everything that has to be looked up, drawn or laid out, as tensors with names; they go to the
-device together, and nothing that comes after asks for more.
+All lookups, random draws and layout happen on the host and give named tensors. These are sent to the device together;
+afterwards nothing else is needed from the host.
 
 Legend: B utterances, U languages among them, T frames, H hidden size, L labels.
 """
@@ -24,17 +24,17 @@ from mms_dist.training.features import FeaturePlan, FeatureSource
 from shards.schema import SAMPLE_RATE
 
 Pass = Sequence[Sequence[int]]
-"""Utterances of a pass, in strips of one language each if it is packed, and all in one if it is padded."""
+"""Utterances of a pass: in strips of one language each if it is packed, in a single strip if it is padded."""
 
 
 @dataclass(frozen=True)
 class HostPass:
-    """A pass before it goes to the device.
+    """A pass before it is sent to the device.
 
     Attributes:
         members: its utterances.
-        tensors: all that goes to the device, by name.
-        largest_vocabulary: of its languages.
+        tensors: everything to send to the device, by name.
+        largest_vocabulary: size of the largest vocabulary of its languages.
     """
 
     members: Sequence[Utterance]
@@ -44,14 +44,14 @@ class HostPass:
 
 @dataclass(frozen=True)
 class PaddedHostPass(HostPass):
-    """A padded pass before it goes to the device; `features` says where the front end's output comes from."""
+    """A padded pass before it is sent to the device; `features` are the sources of the front end's output."""
 
     features: FeaturePlan
 
 
 @dataclass(frozen=True)
 class DevicePass:
-    """A pass on the device: what the model takes, and what its losses are computed from."""
+    """A pass on the device: the model's input, and the tensors that the losses need."""
 
     batch: DeviceInput
     slots_B: Tensor
@@ -62,11 +62,11 @@ class DevicePass:
 
 
 class PassBuilder:
-    """Describes passes, and makes the model's input of what has arrived on the device. Here they are padded.
+    """Describes padded passes, and builds the model's input from the tensors on the device.
 
     Args:
         capacity: samples of a pass.
-        forward_cost: samples that one more pass costs.
+        forward_cost: cost of one more pass, in samples.
     """
 
     def __init__(
@@ -79,18 +79,24 @@ class PassBuilder:
         self._seed = seed
 
     def passes(self, utterances: Sequence[Utterance]) -> list[Pass]:
-        """Cut the utterances of a round into passes."""
+        """Group the utterances of a round into passes."""
         lengths = [len(each.audio) for each in utterances]
         return [[group.tolist()] for group in pack(lengths, capacity=self._capacity, forward_cost=self._forward_cost)]
 
     def seconds(self, members: Sequence[Utterance]) -> float:
-        """Audio of a pass with what fills it up."""
+        """Return the audio of a pass in seconds, including padding."""
         return len(members) * max(len(member.audio) for member in members) / SAMPLE_RATE
 
     def on_host(
         self, strips: Sequence[Sequence[Utterance]], weights: Sequence[float], owners: Sequence[ActiveLanguage]
     ) -> HostPass:
-        """By any one thread; `weights` are those of the utterances' losses, `owners` their languages."""
+        """Describe a pass. Call from one thread at a time.
+
+        Args:
+            strips: its utterances.
+            weights: weight of each utterance's loss.
+            owners: language of each utterance.
+        """
         members = [member for strip in strips for member in strip]
         features = self._features.plan(members)
         tensors = self._of_utterances(members, weights, owners, features.frames_B)
@@ -105,7 +111,7 @@ class PassBuilder:
         return PaddedHostPass(members, tensors, max(sizes), features)
 
     def on_device(self, host: HostPass, tensors: Mapping[str, Tensor]) -> DevicePass:
-        """Of a pass whose tensors are on the device. Waits for nothing."""
+        """Build the model's input of a pass whose tensors are on the device, without waiting for the device."""
         assert isinstance(host, PaddedHostPass)
         longest = host.features.frames
         is_full = int(host.features.frames_B.min()) == longest
@@ -115,7 +121,7 @@ class PassBuilder:
     def _of_utterances(
         self, members: Sequence[Utterance], weights: Sequence[float], owners: Sequence[ActiveLanguage], frames_B: Tensor
     ) -> dict[str, Tensor]:
-        """What the device gets of each utterance however they lie."""
+        """Return the tensors per utterance that padded and packed passes have in common."""
         keys_B = random_keys(members, seed=self._seed)
         labels_BL, label_lengths_B = padded_labels(members)
         dropout = [owner.settings.adapter.dropout for owner in owners]
@@ -141,7 +147,7 @@ class PassBuilder:
         } | {name: tensor for name, tensor in optional.items() if tensor is not None}
 
     def _sizes(self, slots_U: Tensor) -> list[int]:
-        """Of the vocabularies of the languages in these slots."""
+        """Return the vocabulary sizes of the languages in these slots."""
         return [self._model.bank.vocabulary_sizes[slot] for slot in slots_U.tolist()]
 
     @staticmethod

@@ -1,7 +1,7 @@
-"""How the memory that a process may page-lock for its GPU is divided.
+"""Divide the memory that a process may page-lock for its GPU.
 
-First come passes on their way to the device, which every pass of a run needs, then features on their way to a disk, and
-front-end features of earlier epochs have what is left. Sizes are counted as torch takes them, in powers of two.
+Staging of passes comes first, because every pass of a run needs it. Features waiting to be written to a disk come next.
+Cached front-end features get the rest. Sizes are powers of two, as torch allocates them.
 """
 
 from dataclasses import dataclass
@@ -13,43 +13,43 @@ from mms_dist.transfer import power_of_two
 from shards.schema import SAMPLE_RATE
 
 CACHE_SHARE = 0.8
-"""Of a process's page-locked memory, the most that front-end features take where the configuration leaves it open."""
+"""Largest share of a process's page-locked memory for cached features, unless the configuration sets a size."""
 STAGING_SHARE = 0.5
-"""The most that passes on their way take of it."""
+"""Largest share of that memory for staging passes."""
 _AUDIO_BYTES_PER_SECOND = 2 * SAMPLE_RATE
 _TABLE_BYTES_PER_SECOND = 8_000
-"""Index tables of packed passes, masks, labels: about half of that."""
-_ROOM = 1.25
-"""Packers fill some passes a little further, and a packed pass rounds its recording up."""
+"""About twice the size of the index tables of packed passes, the masks and the labels."""
+_MARGIN = 1.25
+"""Packers may slightly exceed the size of a pass, and a packed pass rounds its recording up."""
 
 
 @dataclass(frozen=True)
 class PinnedMemory:
-    """Bytes of one process."""
+    """Page-locked memory of one process, in bytes."""
 
     staging: int
-    """For training and evaluation together: one follows the other."""
+    """Shared by training and evaluation, which never run at the same time."""
     spill: int
     cache: int
 
 
 def pass_bytes(seconds: float, *, channels: int, feature_bytes: int) -> int:
-    """What a pass of so much audio sends to the device at most.
+    """Return the most bytes that a pass of `seconds` of audio sends to the device.
 
     Args:
-        channels: of the front end.
-        feature_bytes: of a number of it; 0: features are not remembered, and audio is sent always.
+        channels: front-end channels.
+        feature_bytes: bytes per feature number; 0: features are not cached, so audio is always sent.
     """
     each = max(_AUDIO_BYTES_PER_SECOND, FRAMES_PER_SECOND * channels * feature_bytes) + _TABLE_BYTES_PER_SECOND
-    return round(_ROOM * seconds * each)
+    return round(_MARGIN * seconds * each)
 
 
 def divide(budget_bytes: int, *, pass_bytes: int, cache_bytes: int | None, spills: bool) -> PinnedMemory:
-    """Within the budget whatever is asked for.
+    """Divide the budget; the parts never exceed it.
 
     Args:
-        cache_bytes: asked for by the configuration; None: a share.
-        spills: whether features that find no room go to a disk.
+        cache_bytes: size of the feature cache set by the configuration; None: a share.
+        spills: whether features that do not fit go to a disk.
     """
     most = power_of_two(int(STAGING_SHARE * budget_bytes) // BLOCKS, down=True)
     staging = BLOCKS * min(power_of_two(pass_bytes), most)

@@ -1,4 +1,4 @@
-"""How far a language has come: everything of it that a checkpoint holds beside its row and moments."""
+"""The progress of a language: everything a checkpoint holds apart from its weights and moments."""
 
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
@@ -8,55 +8,56 @@ from mms_dist.training.stopping import BestSoFar
 
 ACTIVE, FINISHED, QUARANTINED = "active", "finished", "quarantined"
 MAY_BE_NEGATIVE = ("admitted_round",)
-"""It is moved back with `round` where a language goes on at an earlier round than that of its checkpoint."""
+"""Fields that may be negative. `admitted_round` moves with `round` if a language resumes at an earlier round than its
+checkpoint's."""
 
 
 @dataclass
 class Progress:
-    """A language's clock, place in its data and results.
+    """A language's step and round numbers, data position and results.
 
-    `round` is the round of the run after which this holds; `admitted_round` the last round before the language
-    took part. A language takes one optimizer batch a round, so the two together with `position` tell where its
-    stream stood at any round.
+    `round` is the round of the run after which this state holds; `admitted_round` is the last round before the language
+    took part. A language takes one optimizer batch per round, so these two and `position` give its stream position at
+    any round.
     """
 
     language: str
     status: str = ACTIVE
     reason: str | None = None
-    """Why it ended: `steps`, `target`, `early_stop`, or what was not finite."""
+    """Why it ended: `steps`, `target`, `early_stop`, or why it was quarantined."""
     step: int = 0
     round: int = 0
     admitted_round: int = 0
     position: Position = field(default_factory=Position)
     best: BestSoFar = field(default_factory=BestSoFar)
     unread_batches: int = 0
-    """Batches in a row of which no utterance could be read."""
+    """Consecutive batches in which no utterance could be read."""
     utterances: int = 0
-    """Utterances trained on, repetitions counted."""
+    """Utterances trained on, including repetitions."""
     audio_seconds: float = 0.0
-    """Their audio."""
+    """Audio of these utterances."""
 
     def to_state(self) -> dict[str, Any]:
-        """Plain values for a checkpoint's state.json."""
+        """Return plain values for a checkpoint's state.json."""
         return asdict(self)
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "Progress":
-        """The progress that a checkpoint's state tells of.
+        """Read the progress from a checkpoint's state.
 
         Raises:
-            KeyError, TypeError: it tells of something else.
+            KeyError, TypeError: a field is missing or has a wrong type.
         """
         values = {name: state[name] for name in cls.__dataclass_fields__}
         progress = cls(**values | {"position": Position(**state["position"]), "best": BestSoFar(**state["best"])})
         for each in (progress, progress.position, progress.best):
-            _check_kinds(each)
+            _check_types(each)
         if progress.status not in (ACTIVE, FINISHED, QUARANTINED):
             raise TypeError(f"found the status {progress.status!r}")
         return progress
 
 
-def _check_kinds(record: Any) -> None:
+def _check_types(record: Any) -> None:
     for each in fields(record):
         value = getattr(record, each.name)
         kind: Any = each.type

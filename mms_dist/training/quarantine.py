@@ -1,7 +1,7 @@
-"""The mark of a language that was taken out of a run, beside its checkpoints.
+"""Read and write the mark of a quarantined language.
 
-Its newest checkpoint is the last good one and says nothing of what came after, so the mark is a file of its own:
-`RUN/adapters/<lang>/QUARANTINED.json`. Removing it lets the language go on from that checkpoint.
+The language's newest checkpoint is the last good one and does not record the failure, so the mark is a separate file:
+`RUN/adapters/<lang>/QUARANTINED.json`. After it is removed, the language continues from that checkpoint.
 """
 
 import json
@@ -14,7 +14,7 @@ from mms_dist.training.progress import Progress
 
 
 def write_quarantine(adapters: Path, progress: Progress) -> None:
-    """Mark a language.
+    """Mark a language as quarantined.
 
     Raises:
         TrainingError: the mark cannot be written.
@@ -23,7 +23,7 @@ def write_quarantine(adapters: Path, progress: Progress) -> None:
 
 
 def read_quarantine(adapters: Path, language: str) -> Progress | None:
-    """The language's state when it was taken out; None if it was not.
+    """Read the language's progress at the time it was quarantined; None if it is not quarantined.
 
     Raises:
         CheckpointError: the mark cannot be read.
@@ -36,5 +36,5 @@ def read_quarantine(adapters: Path, language: str) -> Progress | None:
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(
             f"the quarantine mark {path} cannot be read ({error})",
-            fix=f"remove it to let {language} go on from its last good checkpoint",
+            fix=f"remove it so that {language} continues from its last good checkpoint",
         ) from error

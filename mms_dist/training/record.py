@@ -1,6 +1,6 @@
-"""The run directory's common files, kept by rank 0: lock, configuration, status, events and TensorBoard.
+"""The run directory's shared files, written by rank 0: lock, configuration, status, events and TensorBoard.
 
-On the other ranks a record does nothing; what their languages do comes to it through the messenger.
+On other ranks a record does nothing. Their reports reach rank 0 through the report collector.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ from mms_dist.training.summaries import LanguageSummary
 from shards.errors import ShardsError
 
 OPEN = (None, "auto")
-"""Values of a setting that leave it to the hardware."""
+"""Values that let the hardware decide a setting."""
 EVENTS: dict[str, str] = {
     RunState.FINISHED: "run_finished",
     RunState.INCOMPLETE: "run_incomplete",
@@ -35,7 +35,7 @@ EVENTS: dict[str, str] = {
 
 @dataclass
 class Record:
-    """One attempt at a run, as it is written down."""
+    """Records one attempt of a run in the run directory."""
 
     directory: Path
     comm: Comm
@@ -47,16 +47,16 @@ class Record:
     @classmethod
     @contextlib.contextmanager
     def of(cls, directory: Path, comm: Comm, config: Config) -> Iterator["Record"]:
-        """Take the run directory, for as long as the block lasts; an error that ends it is written down.
+        """Lock the run directory for the duration of the block, and record the error that ends the block, if any.
 
         Raises:
-            CheckpointError: another run has it, or it cannot be written.
+            CheckpointError: another run holds the lock, or the directory cannot be written.
             StalledError: restarts make no progress.
-            IncompleteError: a restart of a run that has ended with languages in quarantine.
+            IncompleteError: this is a restart of a run that ended with languages in quarantine.
         """
         record = cls(directory, comm)
         with record._stack:
-            # Under a c10d rendezvous only the machine that lost a process counts the restart.
+            # With a c10d rendezvous, only the machine that lost a process counts the restart.
             automatic = any(comm.all_gather(is_automatic_restart()))
             comm.run_on_all_ranks(lambda: record._take(config, automatic) if comm.is_first else None)
             try:
@@ -74,13 +74,13 @@ class Record:
         *,
         live: bool | None,
     ) -> None:
-        """The checkpoints are read: note where the run stands and what it is started with, and open the monitor."""
+        """Record the restored round, steps and settings, and open the monitor. Call once the checkpoints are read."""
         self.comm.run_on_all_ranks(
             lambda: self._open(restored, config, resolved, summaries, live) if self.comm.is_first else None
         )
 
     def begin(self, restored: Restored, lines: list[str]) -> None:
-        """Training begins: say with what."""
+        """Report the start of training, with the plan, the changed settings and the notices."""
         if self.monitor is None:
             return
         self.monitor.start([*lines, *self._changes])
@@ -89,7 +89,7 @@ class Record:
             self.monitor.event(kind, **fields)
 
     def end(self, end: Ending | None, *, round: int, steps: int) -> None:
-        """Training is over: it has come to this end, or (None) was stopped."""
+        """Record the end of training; `end` is None if training was stopped."""
         if self.monitor is None or self.attempt is None:
             return
         if end is None:
@@ -126,9 +126,9 @@ class Record:
         summaries: list[LanguageSummary],
         live: bool | None,
     ) -> None:
-        assert self.attempt is not None, "the directory is taken first"
+        assert self.attempt is not None, "the directory is locked first"
         self.attempt.restored(round=restored.round, steps=restored.steps)
-        config, path = _with_whole_paths(config), self.directory / "config.yaml"
+        config, path = _with_absolute_paths(config), self.directory / "config.yaml"
         self._changes = changed_settings(path, config, resolved.of_all_ranks()) if restored.resumed else []
         write_kept(self.directory, resolved.kept)
         write_config(config, path)
@@ -136,20 +136,20 @@ class Record:
         self.monitor = self._stack.enter_context(monitor)
 
     def _fail(self, error: BaseException) -> None:
-        if _exit_code(error) == ExitCode.PREEMPTED:  # stopped before the first round, here or on another rank
+        if _exit_code(error) == ExitCode.PREEMPTED:  # stopped before the first round, on this rank or another
             with contextlib.suppress(MmsDistError):
                 if self.attempt is not None:
                     self.attempt.finish(RunState.PREEMPTED, exit_code=ExitCode.PREEMPTED)
             return
         reason = str(error) or type(error).__name__
         if isinstance(error, BrokenPipeError):
-            reason = "the reader of its output has gone; the same command goes on from the last checkpoints"
-        # A disk that is full, or an output whose reader has gone, must not hide what went wrong before it was.
+            reason = "the reader of its output has gone; run the same command to continue from the last checkpoints"
+        # A full disk or a closed output pipe must not hide the original error.
         with contextlib.suppress(MmsDistError, OSError):
             if self.monitor is not None:
                 self.monitor.event("run_failed", reason=reason)
         with contextlib.suppress(MmsDistError):
-            if self.attempt is not None and not isinstance(error, StalledError):  # which has written itself down
+            if self.attempt is not None and not isinstance(error, StalledError):  # a stall is already recorded
                 self.attempt.finish(RunState.FAILED, exit_code=_exit_code(error), reason=reason)
 
 
@@ -160,14 +160,14 @@ def _exit_code(error: BaseException) -> int:
 
 
 def changed_settings(path: Path, config: Config, resolved: Mapping[str, Any]) -> list[str]:
-    """A line for every setting that is not what this run was last started with.
+    """Return a line for every setting that differs from the last start of this run.
 
-    One that is left open now and comes to what it was is no change; `resolved` says what those come to.
+    A setting left to the hardware is unchanged if it resolves to its former value; `resolved` holds these values.
     """
     try:
         before = flat_settings(load_config(path).to_dict())
     except ConfigError:
-        return [f"settings  those of the last start are not known: {path} cannot be read"]
+        return [f"settings  cannot be compared with the last start: {path} cannot be read"]
     after = flat_settings(config.to_dict())
     return [
         f"changed   {name}: {before.get(name)} → {after.get(name)}"
@@ -177,8 +177,8 @@ def changed_settings(path: Path, config: Config, resolved: Mapping[str, Any]) ->
     ]
 
 
-def _with_whole_paths(config: Config) -> Config:
-    """The configuration as `eval` and `export` read it, from whatever folder they are called."""
+def _with_absolute_paths(config: Config) -> Config:
+    """Make paths absolute, because `eval` and `export` read the configuration from any folder."""
     shards, base = config.data.shards, config.model.base
     if "://" not in shards and not shards.startswith("pipe:"):
         shards = str(Path(shards).absolute())

@@ -1,48 +1,57 @@
-"""What cannot work on the hardware of a run, found before anything is loaded."""
+"""Reject settings that cannot work on the hardware of a run, before anything is loaded."""
 
 from collections.abc import Iterator
 
 from mms_dist.config import Config
+from mms_dist.errors import ConfigError
 from mms_dist.training.hardware import Hardware
 from mms_dist.training.hardware_record import HARDWARE_NAME, Kept
 
 
 def refusals(
     config: Config, hardware: Hardware, kept: Kept | None, *, dtype: str, attention: str, compiled: bool
-) -> Iterator[str]:
-    """What cannot work, each with the flag that decides otherwise."""
+) -> Iterator[ConfigError]:
+    """Yield an error for each setting that cannot work, with the flag that changes it."""
     if dtype == "bfloat16" and not hardware.has_bfloat16:
-        yield (
-            f"{_said('model.dtype', 'bfloat16', config.model.dtype, kept)}, and {hardware} has no bfloat16 arithmetic, "
-            "which begins at 8.0; pass --model.dtype float32, and no --mixed_precision bf16"
+        yield ConfigError(
+            f"{_setting('model.dtype', 'bfloat16', config.model.dtype, kept)}, but {hardware} has no bfloat16 "
+            "arithmetic, which needs compute capability 8.0",
+            fix="pass --model.dtype float32, and no --mixed_precision bf16",
         )
     if attention == "packed" and hardware.on_gpu:
-        said, padded = _said("model.attention", "packed", config.model.attention, kept), "--model.attention padded"
+        setting = _setting("model.attention", "packed", config.model.attention, kept)
         if not hardware.has_flash:
-            yield f"{said}, whose kernels begin at compute capability 8.0, and this is {hardware}; pass {padded}"
-        elif dtype != "bfloat16":
-            yield (
-                f"{said}, whose kernels take half precision only, and model.dtype is {dtype}; pass {padded}, "
-                "or --model.dtype bfloat16"
+            yield ConfigError(
+                f"{setting}, whose kernels need compute capability 8.0, but this is {hardware}",
+                fix="pass --model.attention padded",
             )
-    if compiled and not hardware.can_compile:
-        yield (
-            f"{_said('model.compile', 'on', config.model.compile, kept)}, whose kernels begin at compute capability "
-            f"7.0, and this is {hardware}; pass --model.compile off"
+        elif dtype != "bfloat16":
+            yield ConfigError(
+                f"{setting}, whose kernels take half precision only, but model.dtype is {dtype}",
+                fix="pass --model.attention padded, or --model.dtype bfloat16",
+            )
+    if not compiled:
+        return
+    setting = _setting("model.compile", "on", config.model.compile, kept)
+    if not hardware.can_compile:
+        yield ConfigError(
+            f"{setting}, whose kernels need compute capability 7.0, but this is {hardware}",
+            fix="pass --model.compile off",
         )
-    if compiled and attention == "packed":
-        yield (
-            f"{_said('model.compile', 'on', config.model.compile, kept)}, and compiled layers take padded passes only; "
-            "pass --model.compile off, or --model.attention padded"
+    if attention == "packed":
+        yield ConfigError(
+            f"{setting}, but compiled layers take padded passes only",
+            fix="pass --model.compile off, or --model.attention padded",
         )
-    if compiled and hardware.base_is_sharded:
-        yield (
-            f"{_said('model.compile', 'on', config.model.compile, kept)}, and ZeRO-3 wraps the same layers; pass "
-            "--model.compile off, or leave DeepSpeed out"
+    if hardware.base_is_sharded:
+        yield ConfigError(
+            f"{setting}, but ZeRO-3 wraps the same layers",
+            fix="pass --model.compile off, or leave DeepSpeed out",
         )
 
 
-def _said(name: str, value: str, asked: str, kept: Kept | None) -> str:
-    if asked == value or kept is None:
+def _setting(name: str, value: str, configured: str, kept: Kept | None) -> str:
+    """Name a setting, and where its value comes from if it is not the configuration."""
+    if configured == value or kept is None:
         return f"{name} is {value}"
     return f"this run began with {name} {value}, on {kept.hardware} (RUN/{HARDWARE_NAME})"

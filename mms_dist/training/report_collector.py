@@ -1,7 +1,7 @@
-"""What happens on any rank, told to the one monitor, on rank 0.
+"""Collect the reports of all ranks for the single monitor on rank 0.
 
-Every rank notes what its languages do; now and then, at a round's edge that all agree on, rank 0 collects the notes.
-A single process tells its monitor at once.
+Every rank queues reports about its languages. About once a second, between two rounds, rank 0 collects them. A single
+process passes its reports to the monitor immediately.
 """
 
 from collections import deque
@@ -17,12 +17,12 @@ from mms_dist.monitor.report import EvaluationReport, RoundReport
 
 DAMAGED = "damaged_sample"
 EVERY_SECONDS = 1.0
-"""Between two collections: as often as someone who watches wants to see something move."""
+"""Time between two collections; short enough for a live display."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something of `monitor.events.KINDS`."""
+    """An event of `monitor.events.KINDS`."""
 
     kind: str
     fields: dict[str, Any]
@@ -30,47 +30,47 @@ class Event:
 
 @dataclass
 class RankReports:
-    """What one rank has to tell, in its order."""
+    """The queued reports of one rank, oldest first."""
 
     happened: list[Event | EvaluationReport] = field(default_factory=list)
     rounds: list[RoundReport] = field(default_factory=list)
 
 
 class ReportCollector:
-    """The monitor as the parts of training on any rank see it."""
+    """The interface to the monitor for every component of training, on any rank."""
 
     def __init__(self, comm: Comm, monitor: Monitor | None) -> None:
         assert comm.is_first == (monitor is not None), "there is one monitor, on rank 0"
         self._comm = comm
         self._monitor = monitor
-        self._happened: deque[Event | EvaluationReport] = deque()  # checkpoints are told of from a thread
+        self._happened: deque[Event | EvaluationReport] = deque()  # the checkpoint thread appends too
         self._rounds: list[RoundReport] = []
         self._damaged: set[UtteranceId] = set()
         self._delivered = monotonic()
 
     def event(self, kind: str, **fields: Any) -> None:
-        """Something of `monitor.events.KINDS` happened. May be called from any thread."""
+        """Report an event of `monitor.events.KINDS`. May be called from any thread."""
         if self._monitor is not None:
             self._monitor.event(kind, **fields)
         else:
             self._happened.append(Event(kind, fields))
 
     def damaged(self, *, language: str, split: str, row: int, **fields: Any) -> None:
-        """An utterance was left out: told once, however many epochs, owners and changes of owners come by it."""
+        """Report a skipped utterance, only once however many epochs and owners encounter it."""
         utterance = UtteranceId(language, split, row)
         if utterance not in self._damaged:
             self._damaged.add(utterance)
             self.event(DAMAGED, language=language, split=split, row=row, **fields)
 
     def evaluated(self, report: EvaluationReport) -> None:
-        """A language was scored on its dev split."""
+        """Report the dev scores of a language."""
         if self._monitor is not None:
             self._monitor.evaluated(report)
         else:
             self._happened.append(report)
 
     def round(self, report: RoundReport) -> None:
-        """A round is over on this rank."""
+        """Report a finished round of this rank."""
         if self._monitor is not None and self._comm.world == 1:
             self._monitor.round(report)
         else:
@@ -78,50 +78,52 @@ class ReportCollector:
 
     @property
     def is_due(self) -> bool:
-        """Rank 0 says when it is time to collect again."""
+        """Whether it is time to collect again; only rank 0 decides this."""
         return self._comm.world > 1 and self._comm.is_first and monotonic() - self._delivered >= EVERY_SECONDS
 
     def deliver(self) -> None:
-        """Bring all notes to the monitor; every rank calls this at the same round's edge."""
+        """Send all queued reports to the monitor; every rank calls this after the same round."""
         if self._comm.world == 1:
             return
         happened = [self._happened.popleft() for _ in range(len(self._happened))]
-        everyones = self._comm.collect(RankReports(happened, self._rounds))
+        ranks = self._comm.collect(RankReports(happened, self._rounds))
         self._rounds, self._delivered = [], monotonic()
-        if self._monitor is None or everyones is None:
+        if self._monitor is None or ranks is None:
             return
-        told = in_order(notes.happened for notes in everyones)
-        for report in merged(notes.rounds for notes in everyones):
-            while told and told[0][0] < report.round:
-                self._tell(self._monitor, told.popleft()[1])
+        pending = in_order(rank.happened for rank in ranks)
+        for report in merged(rank.rounds for rank in ranks):
+            while pending and pending[0][0] < report.round:
+                self._pass_on(self._monitor, pending.popleft()[1])
             self._monitor.round(report)
-        for _, note in told:
-            self._tell(self._monitor, note)
+        for _, item in pending:
+            self._pass_on(self._monitor, item)
 
-    def _tell(self, monitor: Monitor, note: Event | EvaluationReport) -> None:
-        if isinstance(note, EvaluationReport):
-            monitor.evaluated(note)
-        elif note.kind == DAMAGED:
-            self.damaged(**note.fields)
+    def _pass_on(self, monitor: Monitor, item: Event | EvaluationReport) -> None:
+        if isinstance(item, EvaluationReport):
+            monitor.evaluated(item)
+        elif item.kind == DAMAGED:
+            self.damaged(**item.fields)
         else:
-            monitor.event(note.kind, **note.fields)
+            monitor.event(item.kind, **item.fields)
 
 
 def in_order(ranks: Iterable[Iterable[Event | EvaluationReport]]) -> deque[tuple[int, Event | EvaluationReport]]:
-    """What happened on all ranks, each with the round after which it did; what tells of no round goes with what its
-    rank has told before it."""
+    """Merge the events and evaluations of all ranks, each with the round after which it happened.
+
+    An item without a round gets the round of the item before it on its rank.
+    """
     dated = []
     for happened in ranks:
-        number = 0
-        for note in happened:
-            said = note.round if isinstance(note, EvaluationReport) else note.fields.get("round")
-            number = number if said is None else said
-            dated.append((number, note))
+        last_round = 0
+        for item in happened:
+            own_round = item.round if isinstance(item, EvaluationReport) else item.fields.get("round")
+            last_round = last_round if own_round is None else own_round
+            dated.append((last_round, item))
     return deque(sorted(dated, key=lambda each: each[0]))
 
 
 def merged(reports: Iterable[Iterable[RoundReport]]) -> list[RoundReport]:
-    """The run's rounds from those of its ranks: audio adds up; time and memory are those of the rank with the most."""
+    """Merge the round reports of all ranks: audio is summed; time and memory are the maximum over ranks."""
     by_round: dict[int, list[RoundReport]] = {}
     for rank in reports:
         for report in rank:

@@ -1,6 +1,6 @@
-"""What the run directory holds, put together with what the configuration asks for.
+"""Restore a run: combine the checkpoints in the run directory with the configuration.
 
-Changes nothing there, but for marking a language of which no checkpoint is whole.
+The only thing written is a quarantine mark for each language that has no intact checkpoint.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,12 +28,18 @@ from shards.index import ShardIndex
 
 @dataclass
 class Restored:
-    """Where a run goes on.
+    """The point a run continues from.
 
-    `round` is the last one that counts as done, `present` the languages of the next one, `queue` those behind them,
-    `ended` how many are done, `quarantined` and `unscored` those of them that are not well (see
-    `training.ending`), `steps` what all have taken together; `notices` are the events (kind and fields) to tell
-    once there is someone to tell.
+    Attributes:
+        round: last round that counts as done.
+        present: languages that take part in the next round.
+        queue: languages waiting behind them.
+        ended: number of languages that have ended.
+        steps: optimizer steps of all languages together.
+        resumed: whether there was any checkpoint.
+        quarantined: languages in quarantine, with `quarantine_line`.
+        unscored: languages that ended without an error rate (see `training.ending`).
+        notices: events (kind and fields) to report once the monitor is open.
     """
 
     round: int = 0
@@ -48,7 +54,7 @@ class Restored:
 
 
 def fresh_start(summaries: list[LanguageSummary]) -> Restored:
-    """The start of a run that has no checkpoints."""
+    """Return the starting point of a run that has no checkpoints."""
     return Restored(queue=order_of_admission(QueuedLanguage(entry.work, entry.work_seconds()) for entry in summaries))
 
 
@@ -60,23 +66,25 @@ def restore(
     base: FrozenBase,
     comm: Comm | None = None,
 ) -> Restored:
-    """Find where every language of the run stands.
+    """Read the checkpoint of every language and decide where the run continues.
 
-    The ranks read the checkpoints between them, and tell each other what they found. A language of whose checkpoints
-    none is whole is quarantined; the others do not wait for its fixing.
+    Each rank reads a part of the checkpoints and shares the results. A language without an intact checkpoint is
+    quarantined; the others continue.
 
     Raises:
-        CheckpointError: checkpoints were made with another base, adapter.dim or vocabulary; names all of them.
-        PeerError: another rank raises that.
+        CheckpointError: checkpoints were made with another base, adapter.dim or vocabulary; lists all of them.
+        PeerError: another rank raised an error.
     """
     comm = comm or Comm()
     mine = summaries[comm.rank :: comm.world]
     shares = comm.all_gather(
         comm.run_on_all_ranks(lambda: _read_all(config, store, index, mine, base, comm.watchdog.mark))
     )
-    problems = [problem for share in shares for problem in share.problems]
+    problems = sorted((problem for share in shares for problem in share.problems), key=str)
+    if len(problems) == 1:
+        raise problems[0]
     if problems:
-        raise CheckpointError("; ".join(sorted(problems)))
+        raise CheckpointError("; ".join(str(problem) for problem in problems))
     entries = {entry.language: entry for entry in summaries}
     found = {language: state for share in shares for language, state in share.found.items()}
     result = Restored(notices=[notice for share in shares for notice in share.notices])
@@ -105,7 +113,7 @@ def restore(
 
 @dataclass
 class Found:
-    """A language's state, and whether its batches are still those that it was trained on."""
+    """A language's progress, and whether its batches are still those it was trained on."""
 
     progress: Progress
     unchanged: bool = True
@@ -113,10 +121,10 @@ class Found:
 
 @dataclass
 class Reading:
-    """What one rank found in the checkpoints it read."""
+    """What one rank found in its part of the checkpoints."""
 
     found: dict[str, Found] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
+    problems: list[CheckpointError] = field(default_factory=list)
     notices: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     redrawn: dict[str, Redrawn] = field(default_factory=dict)
 
@@ -127,21 +135,21 @@ def _read_all(
     index: ShardIndex,
     summaries: list[LanguageSummary],
     base: FrozenBase,
-    tell: Callable[[str], None],
+    mark: Callable[[str], None],
 ) -> Reading:
     result = Reading()
     for entry in summaries:
-        tell(f"reading the checkpoint of {entry.language}")
+        mark(f"reading the checkpoint of {entry.language}")
         progress, snapshot = _read(store, entry.language, result)
         unchanged = True
         if snapshot is not None:
-            result.problems += _misfits(config, base, index, snapshot)
+            result.problems += _mismatches(config, base, index, snapshot)
             stream = training_stream(config, index.language(entry.language))
             unchanged = snapshot.state.get("stream") == stream.fingerprint
             index.language(entry.language).forget()
         if progress is not None:
             result.found[entry.language] = Found(progress, unchanged)
-            _meet_the_steps(progress, entry, result)
+            _apply_step_limit(progress, entry, result)
         if progress is not None and snapshot is not None and progress.status == ACTIVE:
             changes = redrawn(config, index.language(entry.language), snapshot.state, progress.step)
             result.redrawn |= {entry.language: changes} if changes else {}
@@ -161,7 +169,7 @@ def _read(store: CheckpointStore, language: str, result: Reading) -> tuple[Progr
             mark = Progress(language, status=QUARANTINED, reason=reason)
             write_quarantine(store.directory, mark)
             result.notices.append(("quarantined", {"language": language, "step": 0, "reason": reason}))
-        mark.round = mark.admitted_round = 0  # without a row it can keep nobody company
+        mark.round = mark.admitted_round = 0  # without weights it cannot replay
         return mark, None
     if snapshot is None:
         return None, None
@@ -169,36 +177,40 @@ def _read(store: CheckpointStore, language: str, result: Reading) -> tuple[Progr
         return mark or Progress.from_state(snapshot.state), snapshot
     except (KeyError, TypeError, ValueError) as error:
         result.problems.append(
-            f"the state of {language} (step {snapshot.step}) is not one that this version writes ({error!r}); use the "
-            f"version that wrote it, or remove {store.directory / language} to train the language anew"
+            CheckpointError(
+                f"the state of {language} (step {snapshot.step}) was not written by this version ({error!r})",
+                fix=f"use the version that wrote it, or remove {store.directory / language} to train the language "
+                "from scratch",
+            )
         )
         return None, None
 
 
-def _misfits(config: Config, base: FrozenBase, index: ShardIndex, snapshot: Snapshot) -> Iterator[str]:
-    """Why a checkpoint cannot go on in this run."""
+def _mismatches(config: Config, base: FrozenBase, index: ShardIndex, snapshot: Snapshot) -> Iterator[CheckpointError]:
+    """Yield the reasons why this run cannot continue from a checkpoint."""
     code, which = snapshot.language, f"the checkpoint of {snapshot.language} (step {snapshot.step})"
     try:
         check_adapter(snapshot.adapter, layers=len(base.layers), hidden=base.hidden, dim=config.adapter.dim)
     except ValueError as problem:
-        yield f"{which} does not fit: {problem}, or choose another run.directory"
+        yield CheckpointError(f"{which} does not fit: {problem}, or choose another run.directory")
         return
     if snapshot.state.get("base") != base.weights_hash():
-        yield (
-            f"{which} was trained on a base with other weights than {config.model.base}; set model.base to that one, "
-            "or choose another run.directory"
+        yield CheckpointError(
+            f"{which} was trained on a base with other weights than {config.model.base}",
+            fix="set model.base to the base it was trained on, or choose another run.directory",
         )
     tokens = index.language(code).vocabulary.nested()
     if snapshot.vocabulary != tokens:
-        yield (
-            f"{which} has a vocabulary of {len(snapshot.vocabulary[code])} tokens, and the shards have other "
-            f"{len(tokens[code])}; bring back the shards it was trained on, or remove "
-            f"{config.run.directory}/adapters/{code} to train it anew"
+        yield CheckpointError(
+            f"{which} has a vocabulary of {len(snapshot.vocabulary[code])} tokens, expected the {len(tokens[code])} "
+            "tokens of the shards",
+            fix="bring back the shards it was trained on, or remove "
+            f"{config.run.directory}/adapters/{code} to train the language from scratch",
         )
 
 
-def _meet_the_steps(progress: Progress, entry: LanguageSummary, result: Reading) -> None:
-    """A language that had taken all its steps goes on if it is given more, and has ended if it is given fewer."""
+def _apply_step_limit(progress: Progress, entry: LanguageSummary, result: Reading) -> None:
+    """Reopen a finished language whose number of steps was raised; finish one that has reached a lowered number."""
     where = {"language": progress.language, "round": progress.round, "step": progress.step}
     if progress.status == FINISHED and progress.reason == "steps" and progress.step < entry.steps:
         progress.status, progress.reason = ACTIVE, None

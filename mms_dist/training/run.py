@@ -1,4 +1,4 @@
-"""One run: from a configuration to finished adapters."""
+"""Run training: from a configuration to finished adapters."""
 
 import contextlib
 from collections.abc import Callable, Sequence
@@ -32,24 +32,24 @@ def train(
     at_first_round: Callable[[], None] = lambda: None,
     live: bool | None = None,
 ) -> str:
-    """Train every language of the configuration, or go on where the run directory's checkpoints stand.
+    """Train every language of the configuration, or continue from the checkpoints in the run directory.
 
-    Called by each of the processes that a launcher started; by one alone it is the whole run.
+    Every process of a launcher calls this; a single process without a launcher does the whole run.
 
     Args:
-        stop_requested: asked at every round's edge; True on any rank ends the run with a checkpoint of every language.
-            Asked as well while other ranks are waited for before they have met; True ends that wait.
-        at_first_round: called when the first round begins, or an orderly end without one: from here on a stop is waited
-            for until the round's edge.
-        live: draw the display in place; None: if standard output is a terminal.
+        stop_requested: called between rounds; True on any rank ends the run with a checkpoint of every language.
+            Also called during the rendezvous, while waiting for other ranks; True ends that wait.
+        at_first_round: called when the first round begins, or when the run ends in order without one. From then on,
+            a stop takes effect after the current round.
+        live: redraw the display in place; None: only if standard output is a terminal.
 
     Returns:
-        `finished`; `preempted`; `incomplete` if some languages are in quarantine at the end, or could not be scored,
-        and `failed` if all are in quarantine: RUN/status.json tells which and why.
+        `finished`; `preempted`; `incomplete` if some languages ended in quarantine or could not be scored; `failed` if
+        all are in quarantine. RUN/status.json says which languages and why.
 
     Raises:
-        MmsDistError, ShardsError: what a user can fix.
-        StoppedEarly: a stop was requested while other ranks were waited for.
+        MmsDistError, ShardsError: an error that the user can fix.
+        StoppedEarly: a stop was requested while waiting for other ranks.
     """
     set_threads(config.run.threads)
     keep_freed_memory()
@@ -85,39 +85,39 @@ def _train(config: Config, comm: Comm, stop_requested: Callable[[], bool], live:
         record.begin(restored, _plan_lines(loaded, parts, summaries, comm))
         outcome = parts.loop.run()
         store.drain()
-        shares = comm.all_gather(_told(parts.lifecycle))  # and all checkpoints are on the disk
+        totals = comm.all_gather(_totals_of(parts.lifecycle))  # after this, all checkpoints are on disk
         parts.report_collector.deliver()
-        end = None if outcome == RunState.PREEMPTED else _ending(restored, shares, len(summaries), directory)
-        steps = restored.steps + sum(share.steps_taken for share in shares)
-        # Together: a rank that leaves with a status other than 0 lets its launcher end the others.
+        end = None if outcome == RunState.PREEMPTED else _ending(restored, totals, len(summaries), directory)
+        steps = restored.steps + sum(each.steps_taken for each in totals)
+        # On all ranks at once: if one exits earlier with a non-zero status, its launcher kills the others.
         comm.run_on_all_ranks(lambda: record.end(end, round=parts.loop.round, steps=steps))
     return outcome if end is None else end.state
 
 
 @dataclass(frozen=True)
-class _Told:
-    """What one rank knows of the languages that it spoke for."""
+class _RankTotals:
+    """Results of the languages whose first owner is one rank."""
 
     steps_taken: int
     quarantined: dict[str, str]
     unscored: list[str]
 
 
-def _told(lifecycle: Lifecycle) -> _Told:
-    return _Told(lifecycle.steps_taken, lifecycle.quarantined, lifecycle.unscored)
+def _totals_of(lifecycle: Lifecycle) -> _RankTotals:
+    return _RankTotals(lifecycle.steps_taken, lifecycle.quarantined, lifecycle.unscored)
 
 
-def _ending(restored: Restored, shares: Sequence[_Told], languages: int, directory: Path) -> Ending:
-    """The same on every rank."""
+def _ending(restored: Restored, totals: Sequence[_RankTotals], languages: int, directory: Path) -> Ending:
+    """Combine the results of all ranks; every rank computes the same."""
     quarantined, unscored = dict(restored.quarantined), list(restored.unscored)
-    for share in shares:
-        quarantined |= share.quarantined
-        unscored += share.unscored
+    for each in totals:
+        quarantined |= each.quarantined
+        unscored += each.unscored
     return ending(languages, quarantined, sorted(set(unscored)), directory)
 
 
 def _plan_lines(loaded: RunBase, parts: Parts, summaries: list[LanguageSummary], comm: Comm) -> list[str]:
-    """What a user wants to see before the first round."""
+    """Return the lines that describe the run before its first round."""
     config, resolved = loaded.config, loaded.resolved
     hours = sum(entry.seconds for entry in summaries) / 3600
     row = parts.bank.rows.shape[1]
@@ -126,9 +126,9 @@ def _plan_lines(loaded: RunBase, parts: Parts, summaries: list[LanguageSummary],
         f"{resolved.dtype} on {describe(parts.base.device)}",
         f"languages {len(summaries)}: {sum(entry.utterances for entry in summaries):,} utterances, {hours:,.2f} h; "
         f"{min(parts.loop.scheduler.capacity, len(summaries))} at once",
-        f"adapters  dim {config.adapter.dim}, up to {row:,} trained parameters a language; "
+        f"adapters  dim {config.adapter.dim}, up to {row:,} trained parameters per language; "
         f"rows, gradients and moments take {4 * parts.bank.rows.nbytes / 2**20:,.0f} MiB",
-        f"rounds    {config.optim.batch_seconds:g} s of audio and one optimizer step a language, "
+        f"rounds    {config.optim.batch_seconds:g} s of audio and one optimizer step per language, "
         f"forward passes of up to {parts.gradients.forward_seconds:g} s",
         *resolved.lines,
     ]
@@ -140,7 +140,7 @@ def _plan_lines(loaded: RunBase, parts: Parts, summaries: list[LanguageSummary],
     lines += loaded.lines
     left_out = sum(entry.left_out for entry in summaries)
     if left_out:
-        lines.append(f"left out  {left_out:,} training utterances that are too long or have no transcript that fits")
+        lines.append(f"left out  {left_out:,} training utterances that are too long or have no usable transcript")
     if parts.loop.round:
         lines.append(f"resumed   after round {parts.loop.round:,}")
     return lines

@@ -1,4 +1,4 @@
-"""The frozen base of a run: where and as this rank computes with it, decided together with the other ranks."""
+"""Load the frozen base of a run on this rank, with settings agreed on with the other ranks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ from mms_dist.training.summaries import LanguageSummary
 
 @dataclass(frozen=True)
 class RunBase:
-    """The base, with the configuration and the choices that say what it computes with; `lines` are for the log."""
+    """The base with its configuration and resolved settings; `lines` are for the log."""
 
     base: FrozenBase
     config: Config
@@ -35,18 +35,18 @@ class RunBase:
 
 
 def run_base(config: Config, summaries: list[LanguageSummary], device: torch.device, comm: Comm) -> RunBase:
-    """Load the base on this rank's device, shard or compile it where that was chosen; all ranks call it together.
+    """Load the base on this rank's device, and shard or compile it if configured. All ranks call this together.
 
     Raises:
-        ConfigError: the launcher started another number of processes than asked for, or a setting cannot work here.
+        ConfigError: the number of processes differs from comm.processes, or a setting cannot work on this hardware.
         BaseModelError: the base cannot be loaded.
     """
     processes = config.comm.processes
     if processes not in (None, comm.world):
         raise ConfigError(
-            f"comm.processes is {processes}, and the launcher started {comm.world}: look at its number of processes, "
-            "or leave comm.processes out. (`accelerate launch --cpu --num_processes N` starts one, whatever N is",
-            fix="configs/accelerate/cpu_2proc.yaml shows what starts two)",
+            f"comm.processes is {processes}, but the launcher started {comm.world}",
+            fix="check the launcher's number of processes, or leave comm.processes out (`accelerate launch --cpu "
+            "--num_processes N` starts only one, whatever N is: configs/accelerate/cpu_2proc.yaml starts two)",
         )
     comm.watchdog.mark("starting Accelerate" + (" and DeepSpeed" if wants_deepspeed(config.comm.deepspeed) else ""))
     accelerator = comm.run_on_all_ranks(lambda: make_accelerator(device, deepspeed=config.comm.deepspeed))
@@ -63,44 +63,44 @@ def run_base(config: Config, summaries: list[LanguageSummary], device: torch.dev
         resolved, line = _compile(base, resolved, comm)
         lines.append(line)
     if device.type == "cuda" and (reason := _reason_against_kernels(device, comm)) is not None:
-        lines.append(f"ctc       torch's own, which waits for the device several times a pass: {reason}")
+        lines.append(f"ctc       torch's own, which waits for the device several times per pass: {reason}")
     if (deepspeed := about_deepspeed(accelerator)) is not None:
         lines.append(f"deepspeed {deepspeed}")
     return RunBase(base, config, resolved, tuple(lines))
 
 
 def _compile(base: FrozenBase, resolved: Resolved, comm: Comm) -> tuple[Resolved, str]:
-    """Compile the layers on all ranks, or, where one cannot and nobody asked for it, on none; and a line for the log.
+    """Compile the layers on all ranks and return a line for the log.
+
+    If one rank cannot compile and compiling was not configured, no rank does.
 
     Raises:
-        ConfigError: the layers cannot be compiled, and the run was told to, or began so.
+        ConfigError: the layers cannot be compiled, but compiling is configured, or the run started with it.
     """
     kept_in = keep_compiled_in(user_cache_directory())
     compilation, reason = None, None
     try:
         compilation = compile_layers(base)
-    except Exception as error:  # of the compiler, which has many kinds
+    except Exception as error:  # the compiler raises many kinds of exceptions
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
     rank, reason = _first(comm.all_gather(reason))
     if compilation is not None and reason is None:
         return resolved, (
-            f"compiled  {compilation.layers} layers by {compilation.graphs} graphs in {compilation.seconds:,.0f} s; "
-            f"the next start finds them in {kept_in}"
+            f"compiled  {compilation.layers} layers into {compilation.graphs} graphs in {compilation.seconds:,.0f} s; "
+            f"cached in {kept_in} for the next start"
         )
     where = f"on rank {rank}" if comm.world > 1 else "here"
-    cannot = (
-        f"the layers of the base cannot be compiled {where} ({reason}); torch.compile needs a C compiler, and a folder "
-        f"that it can write to ({kept_in})"
-    )
+    found = f"the layers of the base cannot be compiled {where} ({reason})"
+    needs = f"a C compiler and write access to {kept_in}"
     if not resolved.may_go_uncompiled:
-        raise ConfigError(f"{cannot}: see to these, or train without, with --model.compile off")
+        raise ConfigError(found, fix=f"provide {needs}, or pass --model.compile off")
     uncompile_layers(base)
-    return replace(resolved, compile=False), f"compiled  nothing: {cannot}"
+    return replace(resolved, compile=False), f"compiled  nothing: {found}; torch.compile needs {needs}"
 
 
 def _reason_against_kernels(device: torch.device, comm: Comm) -> str | None:
-    """Try the kernels of the CTC loss; where one rank cannot use them, none does."""
-    comm.watchdog.mark("trying the kernels of the CTC loss")
+    """Try the CTC loss kernels and return why they cannot be used. If one rank cannot use them, none does."""
+    comm.watchdog.mark("trying the CTC loss kernels")
     rank, reason = _first(comm.all_gather(ctc_gpu.reason_against(device)))
     if reason is None:
         return None
@@ -111,14 +111,14 @@ def _reason_against_kernels(device: torch.device, comm: Comm) -> str | None:
 
 
 def _first(reasons: Sequence[str | None]) -> tuple[int, str | None]:
-    """The first rank that has a reason, and its reason."""
+    """Return the first rank that has a reason, and its reason."""
     return next(((rank, reason) for rank, reason in enumerate(reasons) if reason is not None), (0, None))
 
 
 def _resolved(
     config: Config, summaries: list[LanguageSummary], comm: Comm, device: torch.device, *, base_is_sharded: bool
 ) -> Resolved:
-    """What the configuration leaves open, decided for all ranks before anything is loaded."""
+    """Decide the open settings for all ranks, before anything is loaded."""
     mine, least = agree(comm, device, base_is_sharded=base_is_sharded)
     directory = Path(config.run.directory)
     kept = comm.all_gather(

@@ -1,7 +1,7 @@
-"""Whether all ranks are about to train the same thing.
+"""Check that all ranks are starting the same run.
 
-On several machines the command is typed several times. Ranks that differ in a setting would still train, each by its
-own plan: a batch would be cut into shares of different batches, and nobody would notice.
+On several machines the command is typed several times. Ranks with different settings would train without an error, but
+each by its own plan: their shares would come from different batches, and the results would be silently wrong.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,50 +16,50 @@ from mms_dist.training.summaries import LanguageSummary
 OF_A_MACHINE = (
     "run.device",
     "run.threads",
-    "data.shards",  # by its contents, below: machines may have it in different places
+    "data.shards",  # its contents are compared below; its path may differ between machines
     "data.workers",
     "data.prefetch_rounds",
     "data.cache_directory",
     "data.cache_gib",
-    "model.base",  # likewise
+    "model.base",  # its weights are compared below
     "model.feature_cache_gib",
     "model.feature_spill_directory",
     "comm.deepspeed",
 )
-"""Settings in which ranks may differ."""
+"""Settings that may differ between ranks."""
 
 
 def check_same_run(
     config: Config, resolved: Resolved, summaries: Sequence[LanguageSummary], base_identity: str, comm: Comm
 ) -> None:
-    """Compare with rank 0 what decides the course of the run.
+    """Compare everything that affects the results of the run with rank 0.
 
     Raises:
-        ConfigError: this rank differs, and in what.
-        PeerError: another does.
+        ConfigError: this rank differs from rank 0; lists the settings that differ.
+        PeerError: another rank differs.
     """
     mine = {name: value for name, value in flat_settings(config.to_dict()).items() if name not in OF_A_MACHINE}
-    mine |= {f"{name}, as it was resolved": value for name, value in resolved.of_all_ranks().items()}
+    mine |= {f"{name} (resolved)": value for name, value in resolved.of_all_ranks().items()}
     mine |= {f"the shards of {entry.language}": repr(entry) for entry in summaries}
     mine |= {"the weights of model.base": base_identity}
     first = comm.all_gather(mine)[0]
-    comm.run_on_all_ranks(lambda: _refuse(mine, first, comm.rank))
+    comm.run_on_all_ranks(lambda: _require_equal(mine, first, comm.rank))
 
 
 def flat_settings(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Settings by their dotted names."""
+    """Flatten nested settings to their dotted names."""
     flat: dict[str, Any] = {}
     for name, value in values.items():
         flat |= flat_settings(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
     return flat
 
 
-def _refuse(mine: Mapping[str, Any], first: Mapping[str, Any], rank: int) -> None:
+def _require_equal(mine: Mapping[str, Any], first: Mapping[str, Any], rank: int) -> None:
     different = [name for name in sorted(mine.keys() | first.keys()) if mine.get(name) != first.get(name)]
     if different:
         lines = [f"{name}: {mine.get(name)} here, {first.get(name)} on rank 0" for name in different[:5]]
         more = f"; and {len(different) - 5} more" if len(different) > 5 else ""
         raise ConfigError(
-            f"rank {rank} was started for another run than rank 0: {'; '.join(lines)}{more}. Start all machines with "
-            "the same command on the same files"
+            f"rank {rank} was started for another run than rank 0: {'; '.join(lines)}{more}",
+            fix="start all machines with the same command on the same files",
         )

@@ -1,14 +1,14 @@
-"""The learning rate of a language, by its own clock."""
+"""The learning rate of a language, by its own step count."""
 
 from mms_dist.config import Optim
 
 
 def learning_rate(step: int, optim: Optim) -> float:
-    """Rate of the optimizer step number `step` (the first is 1).
+    """Return the learning rate of optimizer step number `step` (the first is 1).
 
-    Linear warm-up to `optim.lr` over `warmup_steps`, then linear decay that would reach zero one step after
-    `optim.steps`, so that the last step still moves; or constant. Before the first step (0, of a language that went
-    into quarantine in it) it is 0.
+    Linear warm-up to `optim.lr` over `warmup_steps`, then constant, or a linear decay that reaches zero one step after
+    `optim.steps`, so that the last step still has an effect. Before the first step (step 0, for example of a language
+    quarantined in its first step) it is 0.
     """
     if step < 1:
         return 0.0

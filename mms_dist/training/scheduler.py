@@ -1,4 +1,4 @@
-"""Who trains now, on which ranks, and who is next: the same on every rank, computed by each."""
+"""Decide which languages train now, on which ranks, and which come next. Every rank computes the same decisions."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,30 +9,30 @@ from mms_dist.training.progress import ACTIVE, Progress
 
 @dataclass(frozen=True)
 class QueuedLanguage:
-    """A language that waits, or trains."""
+    """A language that is waiting or active."""
 
     work: Work
-    """What a round of it costs, and among how many ranks it can be split."""
+    """The cost of one of its rounds, and the number of ranks it can be split over."""
     seconds_left: float = 0.0
-    """Audio it has yet to train on: the queue is served longest first, so that no long language is left for last."""
+    """Audio left to train on. The queue is longest first, so that no long language is left for last."""
     restored: Progress | None = None
-    """Its state from an earlier start of this run, if it had one."""
+    """State from an earlier start of this run, if any."""
     unchanged: bool = True
-    """Its batches are still those that `restored` was trained on."""
+    """Whether its batches are still those that `restored` was trained on."""
 
     @property
     def language(self) -> str:
         return self.work.language
 
     def is_replaying(self, round_number: int) -> bool:
-        """Whether it took part in the rounds after this one before the restart (see `training.resume`)."""
+        """Return whether the language trained in the rounds after this one before the restart (`training.resume`)."""
         restored = self.restored
         if restored is None or not self.unchanged:
             return False
         return restored.admitted_round <= round_number <= restored.round
 
     def has_ended(self, round_number: int) -> bool:
-        """Whether there is nothing left to do for it, not even to keep others company."""
+        """Return whether the language has ended and has no more rounds to replay."""
         restored = self.restored
         if restored is None or restored.status == ACTIVE:
             return False
@@ -41,7 +41,7 @@ class QueuedLanguage:
 
 @dataclass(frozen=True)
 class Ranks:
-    """Over what the languages are spread."""
+    """The ranks that languages are placed on."""
 
     world: int = 1
     slots: int = 1
@@ -51,7 +51,7 @@ class Ranks:
 
     @property
     def capacity(self) -> int:
-        """Languages that are active at once."""
+        """Number of languages that can be active at once."""
         return capacity(world=self.world, slots=self.slots, replicate=self.replicate)
 
     def place(self, active: Iterable[QueuedLanguage]) -> dict[str, RankGroup]:
@@ -59,7 +59,7 @@ class Ranks:
 
 
 class LanguageScheduler:
-    """Active languages with their owners, and the queue behind them."""
+    """Keeps the active languages, their owners and the queue of waiting languages."""
 
     def __init__(
         self, ranks: Ranks, *, present: Iterable[QueuedLanguage], queue: Iterable[QueuedLanguage], ended: int
@@ -70,15 +70,15 @@ class LanguageScheduler:
         self.active: dict[str, QueuedLanguage] = {}
         self.placement: dict[str, RankGroup] = {}
         self.ended = ended
-        """Languages that are done, quarantined ones included."""
+        """Number of languages that have ended, including quarantined ones."""
 
     def in_order(self) -> list[str]:
-        """Active languages by code: the order of a round, whatever order they came in."""
+        """Return the active languages sorted by code, which is their order in a round."""
         return sorted(self.active)
 
     @property
     def capacity(self) -> int:
-        """Languages that may be active at once."""
+        """Number of languages that can be active at once."""
         return self._ranks.capacity
 
     @property
@@ -86,27 +86,27 @@ class LanguageScheduler:
         return len(self._present) + len(self._queue)
 
     def release(self, languages: Iterable[str]) -> None:
-        """These are done."""
+        """Remove languages that have ended."""
         for language in languages:
             restored = self.active.pop(language).restored
-            # One that had ended before the restart and only kept company is counted already.
+            # A language that had ended before the restart and was only replaying is already counted.
             self.ended += restored is None or restored.status == ACTIVE
 
     def fill(self, round_number: int) -> list[str]:
-        """Let the next languages in after round `round_number`, as far as there is room; return those that came."""
-        came = []
+        """Admit the next languages after round `round_number`, up to the capacity; return those admitted."""
+        admitted = []
         while len(self.active) < self._ranks.capacity and (self._present or self._queue):
             queued = (self._present or self._queue).pop(0)
             if not queued.has_ended(round_number):
                 self.active[queued.language] = queued
-                came.append(queued.language)
-        return came
+                admitted.append(queued.language)
+        return admitted
 
     def place(self) -> None:
-        """Give every active language its owners."""
+        """Assign owners to every active language."""
         self.placement = self._ranks.place(self.active.values())
 
 
 def order_of_admission(queued_languages: Iterable[QueuedLanguage]) -> list[QueuedLanguage]:
-    """Longest remaining work first, the code deciding between equals."""
+    """Sort by remaining work, longest first, then by code."""
     return sorted(queued_languages, key=lambda queued: (-queued.seconds_left, queued.language))

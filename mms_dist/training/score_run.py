@@ -1,4 +1,4 @@
-"""Score the checkpoints of a run on a split of its shards, one language after the other through a single slot."""
+"""Score the checkpoints of a run on a split of its shards, one language at a time in a single slot."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -38,7 +38,7 @@ from shards.vocabulary import Vocabulary
 
 @dataclass(frozen=True)
 class LanguageResult:
-    """One language's scores, and the checkpoint they are of: the `best`, the `last`, or the `newest` whole one."""
+    """One language's scores, and the checkpoint that was scored: `best`, `last`, or the `newest` intact one."""
 
     language: str
     step: int
@@ -49,21 +49,21 @@ class LanguageResult:
 
 
 class RunScorer:
-    """The languages of a run that have the split, ready to be scored.
+    """Scores the languages of a run that have the split.
 
     Args:
-        languages: None takes every language that has a checkpoint; those without the split are in `without_split`.
-        pointer: a language that was never evaluated has no `best`, and its `last` is taken.
-        max_utterances: of each language, chosen by a hash of their keys; None takes all.
+        languages: languages to score; None: every language that has a checkpoint.
+        pointer: checkpoint to score. A language that was never evaluated has no `best`; its `last` is scored instead.
+        max_utterances: largest number of utterances per language, selected by a hash of their ids; None: all.
 
     Attributes:
         languages: codes, in the order of scoring.
-        without_split: codes left out because their shards have no such utterances.
+        without_split: codes left out because their shards do not have the split.
         failed: codes that could not be scored, each with the reason.
 
     Raises:
-        CheckpointError: an unknown language, or a run without checkpoints.
-        DataError: no language has the split, or one that was asked for by name has not.
+        CheckpointError: a language has no checkpoint, or the run has none at all.
+        DataError: no language has the split, or a language in `languages` does not.
         ShardsError: the shards are missing, or a shard of the split is not as long as its index says.
     """
 
@@ -102,19 +102,21 @@ class RunScorer:
 
     @property
     def damaged(self) -> list[Damage]:
-        """Checkpoints found damaged so far; an older whole one was scored in their place."""
+        """Checkpoints found damaged so far; an older intact one was scored instead."""
         return list(self._damaged)
 
     def results(self) -> Iterator[LanguageResult]:
-        """Score one language after the other; one that cannot be scored (no whole checkpoint, nothing of its split can
-        be read) is in `failed`, and the others are scored all the same.
+        """Score one language after the other.
+
+        A language that cannot be scored (no intact checkpoint, or no readable utterance) is added to `failed`; the
+        others are still scored.
 
         Raises:
-            CheckpointError: a checkpoint does not fit the base, which is then another one for all.
+            CheckpointError: a checkpoint does not fit the base. Then the base is wrong for all languages.
             BaseModelError: the base cannot be loaded.
-            ConfigError: `run.device` is not there.
+            ConfigError: `run.device` is not available.
             DeviceError: the GPU fails.
-            TrainingError: it has not the memory for a pass.
+            TrainingError: the device has too little memory for a pass.
         """
         config = self._config
         set_threads(config.run.threads)
@@ -135,8 +137,8 @@ class RunScorer:
                     yield result
 
     def _resolved(self, device: torch.device) -> Resolved:
-        """What the run computes with, where that matters for evaluation: its passes are padded and nothing is compiled,
-        however those of training are, and threads are this machine's."""
+        """Resolve the settings for evaluation: as in training, except that passes are padded, nothing is compiled and
+        the number of threads is this machine's."""
         kept = read_kept(self._adapters.parent, on_gpu=device.type == "cuda")
         kept = kept and replace(kept, attention="padded", compile=False, threads=None)
         model = replace(self._config.model, attention="padded", compile="off", feature_cache_gib=0.0)
@@ -188,7 +190,7 @@ class RunScorer:
         if not transcription.keys:
             self.failed[index.language] = (
                 f"none of the {len(transcription.damaged)} {self._split} utterances of {index.language} could be read; "
-                f"`mms-dist shards verify {self._index.root}` lists what is wrong"
+                f"`mms-dist shards verify {self._index.root}` lists the damage"
             )
             return None
         mark = read_mark(self._adapters, index.language)
@@ -196,9 +198,9 @@ class RunScorer:
 
 
 def _without_checkpoint(adapters: Path, present: Sequence[str]) -> dict[str, str]:
-    """Languages that went into quarantine before their first checkpoint."""
+    """Return the languages that were quarantined before their first checkpoint, each with a reason."""
     marks = {code: read_mark(adapters, code) for code in marked_languages(adapters) if code not in present}
-    return {code: f"it has no checkpoint, in quarantine {mark.line}" for code, mark in marks.items() if mark}
+    return {code: f"no checkpoint, in quarantine {mark.line}" for code, mark in marks.items() if mark}
 
 
 def _choose(store: CheckpointStore, languages: Sequence[str] | None) -> list[str]:
@@ -211,13 +213,13 @@ def _choose(store: CheckpointStore, languages: Sequence[str] | None) -> list[str
     if unknown:
         raise CheckpointError(
             f"found no checkpoint of {unknown[0]!r} in {store.directory}",
-            fix=f"--languages can name {', '.join(present)}",
+            fix=f"choose --languages from {', '.join(present)}",
         )
     return sorted(set(languages)) if languages else present
 
 
 def _load(store: CheckpointStore, language: str, pointer: PointerName) -> tuple[Snapshot, str]:
-    """The snapshot, and what it is called: a damaged one gives way to the newest whole one."""
+    """Load the wanted checkpoint, or the newest intact one if it is damaged; return it and its name."""
     evaluated = store.pointed(language, "best") is not None
     wanted: PointerName = pointer if pointer == "last" or evaluated else "last"
     step = store.pointed(language, wanted)
@@ -231,7 +233,7 @@ def _no_split(index: ShardIndex, lacking: Sequence[str], split: str) -> DataErro
     others = len(lacking) - 1
     more = f" ({others:,} more {'languages lack' if others > 1 else 'language lacks'} it)" if others else ""
     return DataError(
-        f"{code} in {index.root} has no {split} utterances, only {present or 'none at all'}{more}",
+        f"{code} in {index.root} has no {split} utterances; it has {present or 'none at all'}{more}",
         fix="choose another --split, leave the language out with --languages, or build the shards with a "
         f"{split} split",
     )

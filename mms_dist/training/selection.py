@@ -1,12 +1,12 @@
-"""Which utterances of a split can be trained on."""
+"""Select the utterances of a split that can be trained on."""
 
 from shards.index import SampleTable
 
 
 def trainable(table: SampleTable, *, max_seconds: float | None) -> SampleTable:
-    """Those with a transcript that fits their frames, and not longer than asked.
+    """Select utterances whose transcript fits their frames and that are at most `max_seconds` long.
 
-    Shards built here hold no others; foreign ones may.
+    In shards built by this project every transcript fits; in others that may not be so.
     """
     keep = (table.label_length > 0) & (table.frames >= table.required_frames)
     if max_seconds is not None:

@@ -1,4 +1,4 @@
-"""This rank's part of the roster: the languages it owns, each in a slot, and what changes when owners do."""
+"""The languages that this rank owns, each in a slot, and the moves between ranks when owners change."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -12,7 +12,7 @@ from mms_dist.training.scheduler import LanguageScheduler
 
 @dataclass(frozen=True)
 class Move:
-    """A language goes from a rank that owns it to one that will."""
+    """The move of a language from a current owner to a new one."""
 
     language: str
     sender: int
@@ -20,22 +20,22 @@ class Move:
 
 
 def moves(before: Mapping[str, RankGroup], after: Mapping[str, RankGroup]) -> list[Move]:
-    """Who hands which language to whom when the owners change, in an order that is the same on every rank.
+    """List the moves that a change of owners needs, in the same order on every rank.
 
-    As sending waits for receiving, and every rank goes through the moves in this one order, none waits in a circle.
+    A send blocks until it is received. Because every rank processes the moves in this one order, no deadlock can occur.
     """
-    todo = []
+    result = []
     for language in sorted(before.keys() & after.keys()):
         senders = before[language].ranks
         receivers = [rank for rank in after[language].ranks if rank not in before[language]]
-        # Each old owner serves its part of the new ones, so that a block doubles in the time of one parcel.
-        todo += [Move(language, senders[i % len(senders)], rank) for i, rank in enumerate(receivers)]
-    return todo
+        # The old owners share the sending, so that a rank group doubles in the time of one transfer.
+        result += [Move(language, senders[i % len(senders)], rank) for i, rank in enumerate(receivers)]
+    return result
 
 
 @dataclass
 class SlotManager:
-    """Trainees in the slots of this rank's bank."""
+    """Keeps the active languages in the slots of this rank's bank."""
 
     comm: Comm
     scheduler: LanguageScheduler
@@ -44,58 +44,58 @@ class SlotManager:
     active_languages: dict[str, ActiveLanguage] = field(default_factory=dict)
 
     def in_order(self) -> list[ActiveLanguage]:
-        """By code: the order of a round."""
+        """Return the active languages sorted by code, which is their order in a round."""
         return [self.active_languages[language] for language in sorted(self.active_languages)]
 
     def ended(self, round_number: int) -> list[str]:
-        """Languages of this rank that are done."""
+        """Return the languages of this rank that have ended."""
         return [active.language for active in self.in_order() if active.leaves_after(round_number)]
 
     def update(self, ended: Iterable[str], round_number: int) -> tuple[list[str], list[ActiveLanguage]]:
-        """Release the languages that have ended anywhere, let the next in, and give every language its owners.
+        """Release the languages that have ended on any rank, admit the next ones and assign owners to all.
 
         Returns:
-            All languages that came in, and those of them that this rank owns.
+            All admitted languages, and those of them that this rank owns.
         """
         ended = list(ended)
         before = self.scheduler.placement
         self.scheduler.release(ended)
-        came = self.scheduler.fill(round_number)
-        if ended or came:
+        admitted = self.scheduler.fill(round_number)
+        if ended or admitted:
             self.scheduler.place()
             for language in ended:
-                self._let_go(language)
+                self._release(language)
             before = {language: before[language] for language in before if language in self.scheduler.active}
             self._finish_saving(before)
-            self._follow(before)
-        return came, [self._enter(language, round_number) for language in came if self._is_mine(language)]
+            self._move_languages(before)
+        return admitted, [self._enter(language, round_number) for language in admitted if self._is_mine(language)]
 
     def _finish_saving(self, before: Mapping[str, RankGroup]) -> None:
-        """One process at a time writes a language's folder: who gives up the lead first writes what it was given."""
+        """Finish pending writes on ranks that stop being a first owner: one process at a time writes a folder."""
         after = self.scheduler.placement
-        leaving = {group.lead for language, group in before.items() if after[language].lead != group.lead}
-        if self.comm.rank in leaving:
+        old_leads = {group.lead for language, group in before.items() if after[language].lead != group.lead}
+        if self.comm.rank in old_leads:
             self.language_slots.store.drain()
-        if leaving:
-            self.comm.all_reduce_max([0], about="the checkpoints of languages that change hands")
+        if old_leads:
+            self.comm.all_reduce_max([0], about="the checkpoints of languages that change owners")
 
-    def _follow(self, before: Mapping[str, RankGroup]) -> None:
-        """Hand on and take over the languages whose owners change."""
+    def _move_languages(self, before: Mapping[str, RankGroup]) -> None:
+        """Send and receive the languages whose owners change."""
         after, rank = self.scheduler.placement, self.comm.rank
-        todo = moves(before, after)
-        # What leaves is copied and its slot freed first: what comes may need that slot.
-        mine = {move.language for move in todo if move.sender == rank}
-        parcels = {language: self.language_slots.pack(self.active_languages[language]) for language in mine}
+        all_moves = moves(before, after)
+        # Copy the leaving languages and free their slots first: an arriving language may need such a slot.
+        leaving = {move.language for move in all_moves if move.sender == rank}
+        states = {language: self.language_slots.pack(self.active_languages[language]) for language in leaving}
         for language, group in before.items():
             if rank in group and rank not in after[language]:
-                self._let_go(language)
+                self._release(language)
             elif rank in group and after[language] != group:
-                self._share_anew(self.active_languages[language], after[language])
-        for move in todo:
+                self._change_group(self.active_languages[language], after[language])
+        for move in all_moves:
             if move.sender == rank:
-                self.comm.send(move.receiver, parcels[move.language])
+                self.comm.send(move.receiver, states[move.language])
             elif move.receiver == rank:
-                self._take(self.comm.receive(move.sender), after[move.language])
+                self._enter_received(self.comm.receive(move.sender), after[move.language])
 
     def _is_mine(self, language: str) -> bool:
         return self.comm.rank in self.scheduler.placement[language]
@@ -106,16 +106,16 @@ class SlotManager:
         self.active_languages[language] = active
         return active
 
-    def _take(self, language_state: LanguageState, group: RankGroup) -> None:
+    def _enter_received(self, language_state: LanguageState, group: RankGroup) -> None:
         active = self.language_slots.unpack(language_state, self._free_slot(), group, self.comm.rank)
         self.active_languages[active.language] = active
 
-    def _share_anew(self, active: ActiveLanguage, group: RankGroup) -> None:
-        """It stays here, but with other owners beside this one."""
+    def _change_group(self, active: ActiveLanguage, group: RankGroup) -> None:
+        """Update a language that stays on this rank but changes its other owners."""
         self.active_languages[active.language] = replace(active, group=group)
         self.language_slots.serve(self.active_languages[active.language])
 
-    def _let_go(self, language: str) -> None:
+    def _release(self, language: str) -> None:
         active = self.active_languages.pop(language, None)
         if active is not None:
             self.language_slots.leave(active)

@@ -1,7 +1,7 @@
-"""What a pass needs on the device, put into one block of pinned memory and copied at once.
+"""Gather the tensors of a pass in one block of pinned memory and copy them to the device at once.
 
-Blocks are used in turn. One is copied to the device while the next is being filled, by a thread; it is filled again
-only when its copy has ended.
+Blocks are used in turn. While one is copied to the device, a thread fills the next. A block is filled again only after
+its copy has ended.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ from mms_dist import transfer
 from mms_dist.transfer import Arrival
 
 BLOCKS = 3
-"""One that the device reads, one that is ready for it, one that is being filled."""
+"""One block being copied to the device, one ready to be copied, one being filled."""
 _ALIGN_BYTES = 256
 _LEAST_BYTES = 1 << 20
 _MIB = 1 << 20
@@ -69,7 +69,7 @@ class Staged:
         self._turn = block.turn
 
     def on_device(self) -> dict[str, Tensor]:
-        """Them on the device, under their names. Begins the copy and waits for nothing."""
+        """Return the tensors on the device, by name. Starts the copy without waiting for it."""
         assert self._turn == self._block.turn, "the block was filled for another pass in the meantime"
         copy_N, arrival = transfer.begin_to_device(self._memory_N[: self._layout.bytes], self._device)
         self._block.arrival = arrival
@@ -77,7 +77,7 @@ class Staged:
 
 
 class StagedHere(Staged):
-    """Tensors of a pass that is computed on the CPU: they are where they have to be."""
+    """Tensors of a pass that is computed on the CPU and needs no copy."""
 
     def __init__(self, tensors: Mapping[str, Tensor]) -> None:
         self._tensors = dict(tensors)
@@ -89,15 +89,15 @@ class StagedHere(Staged):
 class StagingBlocks:
     """The pinned blocks of one device.
 
-    On a CPU there is nothing to copy: tensors are handed on as they are.
+    On a CPU tensors are passed on unchanged, because nothing has to be copied.
 
-    Their sizes are powers of two, as torch takes pinned memory in no others.
+    Block sizes are powers of two, as torch allocates pinned memory in no other sizes.
 
     Args:
-        budget_bytes: of pinned memory, taken when it is first needed. A pass that does not fit goes into ordinary
-            memory, which is right and slower: the copy then waits for the device. None: as much as the passes need.
-        copies: go through the blocks on a CPU as well, as tests do.
-        tell: is given, once, why a pass went into ordinary memory.
+        budget_bytes: pinned memory to use, allocated when first needed. A pass that does not fit goes into ordinary
+            memory, which gives the same result but is slower: its copy waits for the device. None: no limit.
+        copies: whether to use the blocks; True makes tests on a CPU use them too; None: unless the device is the CPU.
+        tell: called once with the reason if a pass goes into ordinary memory.
     """
 
     def __init__(
@@ -117,17 +117,17 @@ class StagingBlocks:
         self._blocks = [_Block(transfer.pageable(0), Arrival()) for _ in range(blocks)]
         self._turn = 0
         self._tell = tell
-        self._told = self._refused = False
+        self._warned = self._refused = False
 
     @property
     def bytes(self) -> int:
-        """Of pinned memory held."""
+        """Bytes of pinned memory in use."""
         return sum(block.pinned_N.numel() for block in self._blocks)
 
     def stage(self, tensors: Mapping[str, Tensor]) -> Staged:
-        """Put tensors of the host into the next block. Waits until its last copy has ended; for one thread at a time.
+        """Put host tensors into the next block, after waiting for its last copy to end. For one thread at a time.
 
-        Of the passes staged here, at most `blocks` may be under way: staged, and not yet begun to be copied.
+        At most `blocks` passes may be staged without their copies having been started.
         """
         if not self._copies:
             return StagedHere(tensors)
@@ -142,27 +142,26 @@ class StagingBlocks:
         return Staged(self._device, layout, block, memory_N)
 
     def _memory(self, block: _Block, size_bytes: int) -> Tensor:
-        """The block's own if the pass fits into it, or what it can have now; else ordinary memory, for this pass."""
+        """Return the block's pinned memory, enlarged if necessary, or ordinary memory if the pass does not fit."""
         if size_bytes > block.pinned_N.numel() and not self._refused:
-            # All of the budget at once: torch keeps a block that was outgrown.
+            # Allocate the whole budget at once, because torch never frees a block that has become too small.
             wanted_bytes = self._block_bytes or transfer.power_of_two(max(size_bytes, _LEAST_BYTES))
             if self._block_bytes is not None and size_bytes > self._block_bytes:
-                self._say(f"{-(-size_bytes // _MIB):,} MiB, and {self._block_bytes / _MIB:,.3g} MiB are there for it")
+                self._warn(f"{-(-size_bytes // _MIB):,} MiB, but only {self._block_bytes / _MIB:,.3g} MiB are reserved")
                 return transfer.pageable(size_bytes)
             found_N = transfer.pinned(wanted_bytes, self._device)
             if found_N is None:
                 self._refused = True
-                self._say(f"{wanted_bytes / _MIB:,.3g} MiB, and the machine page-locks no more")
+                self._warn(f"{wanted_bytes / _MIB:,.3g} MiB, but the machine page-locks no more memory")
             else:
                 block.pinned_N = found_N
         return block.pinned_N if size_bytes <= block.pinned_N.numel() else transfer.pageable(size_bytes)
 
-    def _say(self, reason: str) -> None:
-        if not self._told:
-            self._told = True
+    def _warn(self, reason: str) -> None:
+        if not self._warned:
+            self._warned = True
             self._tell(
-                f"a forward pass on its way to the device takes {reason}: it goes through ordinary memory, and the "
-                "copies of such passes wait for the device; lower rounds.forward_seconds and "
-                "evaluation.forward_seconds, leave out longer utterances (data.max_seconds), or give the process more "
-                "host memory"
+                f"copying a forward pass to the device needs {reason}: such passes go through ordinary memory, and "
+                "their copies wait for the device; lower rounds.forward_seconds and evaluation.forward_seconds, leave "
+                "out longer utterances (data.max_seconds), or give the process more host memory"
             )

@@ -1,4 +1,4 @@
-"""The run's status where a start was stopped before its first round, however far it had come."""
+"""Record the run's status when a start is stopped before its first round."""
 
 import os
 import socket
@@ -10,19 +10,19 @@ from mms_dist.training.attempts import Attempt, RunState, begin, is_automatic_re
 
 
 def note_stopped(directory: Path, *, exit_code: int, processes: int = 1) -> None:
-    """Note that this process's attempt has been stopped, unless that is noted or the directory is another run's.
+    """Record that this process's attempt was stopped, unless its end is already recorded.
 
-    Only rank 0 calls it. `exit_code` is 75 of a stop, and anything else of an interrupt.
+    Only rank 0 calls this. `exit_code` is 75 for a stop, and anything else for an interrupt.
 
     Raises:
-        MmsDistError: the status cannot be read or written.
+        MmsDistError: the status cannot be read or written, or another run holds the directory's lock.
     """
     status = read_status(directory)
     if status is not None and (status.host, status.pid) == (socket.gethostname(), os.getpid()):
         if status.state == RunState.RUNNING:
             _finish(Attempt(directory, status, allowed=0, last=None), exit_code)
         return
-    with RunLock(directory):  # it had not begun
+    with RunLock(directory):  # the attempt had not begun
         _finish(begin(directory, processes=processes, automatic=is_automatic_restart(), allowed=0), exit_code)
 
 

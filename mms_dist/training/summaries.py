@@ -1,4 +1,4 @@
-"""The languages of a run and what each brings, checked before anything is loaded or written."""
+"""Summarise the languages of a run and check them, before anything is loaded or written."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from shards.read import ShardReader
 
 @dataclass(frozen=True)
 class LanguageSummary:
-    """One language before training: what can be trained on, and for how long."""
+    """One language before training: its usable data and its number of steps."""
 
     language: str
     utterances: int
@@ -29,27 +29,30 @@ class LanguageSummary:
 
     @property
     def work(self) -> Work:
-        """What a round of it costs, and into how many shares its batch can be cut.
+        """The cost of one of its rounds, and the number of shares its batch can be cut into.
 
-        As asked for, and not as its epoch happens to be cut: single batches differ by more, and languages that cost
-        the same need not be shared to be even.
+        Computed from the configured batch size, not from the actual batches of an epoch: single batches vary by more
+        than the difference, and languages of equal cost do not have to be shared to balance the load.
         """
         seconds = min(self.batch_seconds, self.seconds)
         return Work(self.language, seconds, max(1, round(self.utterances * seconds / self.seconds)))
 
     def work_seconds(self, steps_done: int = 0) -> float:
-        """Audio it has yet to train on; an optimizer batch is at most all that the language has."""
+        """Return the seconds of audio left to train on; an optimizer batch is at most all audio of the language."""
         return max(0, self.steps - steps_done) * min(self.batch_seconds, self.seconds)
 
 
 def summarise_languages(
     config: Config, tell: Callable[[str], None] = lambda doing: None
 ) -> tuple[ShardIndex, list[LanguageSummary]]:
-    """The index of the run's shards, and the languages by code. `tell` hears of each before it is read.
+    """Load the index of the run's shards and summarise its languages, sorted by code.
+
+    Args:
+        tell: called with a description before each language is read.
 
     Raises:
-        ConfigError: the configuration speaks of languages that the run does not train.
-        DataError: a language has nothing to train on.
+        ConfigError: the configuration has settings for a language that the run does not train.
+        DataError: a language has no usable training utterance.
         ShardsError: shards are missing, or a shard is not as long as its index says.
     """
     index = ShardIndex.load(config.data.shards, config.data.languages)
@@ -65,21 +68,21 @@ def summarise_languages(
         summaries = []
         for language in index.languages:
             tell(f"reading the index of {language}")
-            summaries.append(_entry(config, index, reader, language))
+            summaries.append(_summary(config, index, reader, language))
             index.language(language).forget()
     finally:
         reader.close()
     return index, summaries
 
 
-def _entry(config: Config, index: ShardIndex, reader: ShardReader, language: str) -> LanguageSummary:
+def _summary(config: Config, index: ShardIndex, reader: ShardReader, language: str) -> LanguageSummary:
     for split in index.language(language).splits:
         reader.check_sizes(language, split)
     whole = index.language(language).table("train")
     table = trainable(whole, max_seconds=config.data.max_seconds)
     if len(table) == 0:
         raise DataError(
-            f"{language} has {len(whole)} training utterances, and none that can be trained on",
+            f"{language} has {len(whole)} training utterances, but none that can be trained on",
             fix=(
                 f"look at `mms-dist shards inspect {config.data.shards}`, raise data.max_seconds, or leave the "
                 "language out with data.languages"

@@ -97,7 +97,7 @@ def test_accelerates_own_options_shard_without_a_file(folder: Path) -> None:
     }
     ended = on_ranks(folder, None, environment=environment)
     assert_as_one_process(ended, folder)
-    about = "ZeRO-3: the base's layers are spread over 2 processes, kept in host memory"
+    about = "ZeRO-3: the base's layers are sharded over 2 processes, kept in host memory"
     assert {notes["about"] for notes in ended.notes} == {about}
 
 

@@ -108,7 +108,7 @@ def test_under_every_launcher_the_base_is_spread_and_trains_the_same(
         with Launch(whole, {"PYTHONPATH": os.pathsep.join(sys.path)}) as launch:
             ended = launch.wait(240)  # three imports of torch on a busy machine
     assert ended.code == 0, ended.log
-    assert "deepspeed ZeRO-3: the base's layers are spread over 2 processes" in ended.log
+    assert "deepspeed ZeRO-3: the base's layers are sharded over 2 processes" in ended.log
     alone.assert_the_same(tmp_path / "many")
 
 
@@ -158,7 +158,7 @@ def test_a_run_says_what_deepspeed_does(tmp_path: Path, small_base: Path, shards
         setting = config(tmp_path / name, small_base, shards, comm=comm(name))
         said[name] = train_ranks(setting, 2, timeout_seconds=120).logs[0]
     assert "deepspeed ZeRO-2: the base stays whole on every process" in said["zero2"]
-    assert "deepspeed ZeRO-3: the base's layers are spread over 2 processes" in said["zero3"]
+    assert "deepspeed ZeRO-3: the base's layers are sharded over 2 processes" in said["zero3"]
 
 
 def test_what_a_frozen_base_has_no_use_for_ends_every_rank_with_the_mend(

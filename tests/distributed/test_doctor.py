@@ -140,7 +140,7 @@ def test_a_machine_with_other_software_disk_and_time_is_named_for_each(config: P
     assert machines["found"].endswith("2.10.9 on node1")
     (disk,) = told.of("shared disk", "failed")
     assert disk["hosts"] == ["node1"]
-    assert "is not seen here" in disk["found"]
+    assert "is not visible here" in disk["found"]
     (clock,) = told.of("clocks", "warning")
     assert "clocks differ by 30" in clock["found"]
     assert "rank 1 is ahead" in clock["found"]
@@ -157,7 +157,7 @@ def test_locks_that_other_machines_do_not_respect_are_found(config: Path) -> Non
 def test_a_process_that_does_not_come_is_named(config: Path) -> None:
     ended, told = doctor(config, world=1, expect=1, tasks=3)
     assert told.failed == ["network"]
-    assert "2 of 3 processes have said nothing for 4 s: rank 1, 2" in told.of("network", "failed")[0]["found"]
+    assert "2 of 3 processes have not reported within 4 s: rank 1, 2" in told.of("network", "failed")[0]["found"]
     assert ended.seconds < 40
 
 
@@ -174,7 +174,7 @@ def test_every_process_of_a_real_launcher_ends_with_the_same_status(config: Path
     """As `accelerate launch -m launcher doctor …` starts it, with `RANK` and `WORLD_SIZE`."""
     notes = {"arguments": ["doctor", str(config), "--comm.processes", "3", "--timeout-seconds", "10"]}
     ended = run_ranks(2, "tests.distributed.test_doctor:command", notes, expect=1)
-    assert "2 processes on 1 machine, and comm.processes is 3" in " ".join(ended.logs[0].split())
+    assert "2 processes on 1 machine, but comm.processes is 3" in " ".join(ended.logs[0].split())
     assert "1 to fix" in ended.logs[0]
     assert ended.logs[1].strip() == ""
 

@@ -149,7 +149,7 @@ def the_report(ended: Ended, folder: Path) -> str:
     assert report in ended.logs[rank]
     assert sum(log.count("last known stack") > 0 for log in ended.logs) == 1, ended.told()
     for log in ended.logs[:rank] + ended.logs[rank + 1 :]:
-        assert re.search(r"watchdog: rank \d leaves: ", log), ended.told()
+        assert re.search(r"watchdog: rank \d exits: ", log), ended.told()
     waited = re.search(r"has been waiting for .* for (\S+) s \(comm.timeout_seconds: 2\)", report)
     assert waited and float(waited[1]) <= 1.1 * TIMEOUT_SECONDS, report  # a tenth for a busy machine
     return report
@@ -168,7 +168,9 @@ def test_a_stopped_rank_is_named_within_the_timeout_with_what_it_was_doing_and_i
 def test_a_stuck_main_thread_is_named_though_its_process_lives_and_all_leave_by_themselves(tmp_path, store):
     with Ranks(3, f"{_HERE}:rounds", notes_for(tmp_path, store.port, 3, fault="stuck_here")) as ranks:
         report = the_report(ranks.wait(), tmp_path)
-    assert "rank 1 hangs at 'forward, round 3'" in report and "does not get on" in report and "stuck_here" in report
+    assert (
+        "rank 1 hangs at 'forward, round 3'" in report and "has made no progress" in report and "stuck_here" in report
+    )
 
 
 @pytest.mark.parametrize("fault", ["slow_here", "paused_here"])
@@ -194,7 +196,7 @@ def test_calls_that_do_not_match_are_told_with_who_waits_for_what(tmp_path, stor
 
 def test_a_rank_that_never_arrives_is_named(tmp_path, store):
     with Ranks(2, f"{_HERE}:absent", notes_for(tmp_path, store.port, 2)) as ranks:
-        eventually(lambda: "rank 1 hangs" in ranks.log(0) and "never arrived" in ranks.log(0), ranks)
+        eventually(lambda: "rank 1 hangs" in ranks.log(0) and "has not joined the run" in ranks.log(0), ranks)
 
 
 def test_a_job_that_is_suspended_for_longer_than_the_timeout_and_continued_blames_nobody(tmp_path, store):
@@ -218,7 +220,7 @@ def test_ranks_leave_when_the_process_that_keeps_the_store_is_gone_or_does_not_a
         eventually(lambda: len(list(tmp_path.glob("alive-*"))) == 2, ranks)
         os.kill(ranks.pids[2], fault)
         began = time.monotonic()
-        eventually(lambda: all("leaves: the store" in ranks.log(rank) for rank in (0, 1)), ranks)
+        eventually(lambda: all("exits: the store" in ranks.log(rank) for rank in (0, 1)), ranks)
         assert time.monotonic() - began < 1.5 * TIMEOUT_SECONDS
         if fault == signal.SIGSTOP:
             os.kill(ranks.pids[2], signal.SIGKILL)

@@ -84,8 +84,12 @@ def _exchange(folder: Path) -> None:
         *((lambda f, n=n: (f / n).write_bytes((f / n).read_bytes()[:-1]), n, "") for n in FILES),
         *((lambda f, n=n: (f / n).write_bytes(b""), n, "") for n in FILES),
         *((lambda f, n=n: (f / n).write_bytes((f / n).read_bytes() + b"\n"), n, "") for n in FILES),
-        (lambda f: (f / "notes.txt").write_text("mine"), "notes.txt", "foreign file"),
-        (lambda f: (f / "adapter.ita.safetensors").write_bytes(b"x"), "adapter.ita.safetensors", "foreign file"),
+        (lambda f: (f / "notes.txt").write_text("mine"), "notes.txt", "not listed in the manifest"),
+        (
+            lambda f: (f / "adapter.ita.safetensors").write_bytes(b"x"),
+            "adapter.ita.safetensors",
+            "not listed in the manifest",
+        ),
         (lambda f: (f / "MANIFEST.json").write_text("{nonsense"), "MANIFEST.json", "not a readable manifest"),
         (lambda f: (f / "MANIFEST.json").write_text("[]"), "MANIFEST.json", "not a readable manifest"),
         (lambda f: (f / "MANIFEST.json").write_bytes(b"\xff\xfe"), "MANIFEST.json", "not a readable manifest"),
@@ -124,6 +128,6 @@ def test_a_language_with_nothing_whole_stops_no_other(store):
     for step in (1, 2):
         (store.directory / f"ron/step-{step:08d}/vocab.json").unlink()
     assert store.recover() == []
-    with pytest.raises(CheckpointError, match=r"no checkpoint of ron in .* is whole"):
+    with pytest.raises(CheckpointError, match=r"no checkpoint of ron in .* is complete"):
         store.newest("ron")
     assert_same(store.newest("ita"), sample("ita"))

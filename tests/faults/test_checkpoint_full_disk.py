@@ -53,8 +53,8 @@ def test_a_write_that_fails_half_way_leaves_the_previous_checkpoint_whole(tmp_pa
     )
     assert "cannot write" in run.stdout
     assert "step-00000002: File too large" in run.stdout
-    assert "bytes are needed" in run.stdout
-    assert "all older checkpoints are whole; free space or quota there, lower checkpoint.keep" in run.stdout
+    assert "bytes needed" in run.stdout
+    assert "all older checkpoints are complete; free space or quota there, lower checkpoint.keep" in run.stdout
     assert_only_step_1_is_there_and_whole(tmp_path)
 
 

@@ -196,7 +196,7 @@ def gradient_dropped(patch: pytest.MonkeyPatch) -> None:
         (losses_weighted_by_company, "I2", "three times the audio"),
         (clipped_together, "I2", "clipping"),
         (absent_decayed, "I3", "absent"),
-        (base_moved, "I4", "no bit of the base"),
+        (base_moved, "I4", "the base does not change"),
         (base_not_frozen, "I4", "below the lowest adapter"),
         (base_not_frozen, "I4", "the languages' rows and nothing else"),
         (file_differs, "I8", "Hugging Face"),

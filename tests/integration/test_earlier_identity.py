@@ -63,7 +63,7 @@ def test_an_earlier_run_goes_on_and_says_once_what_is_drawn_otherwise_and_from_w
     assert event["what"] == ["SpecAugment", "dropout"]
     assert event["after_step"] == {A: 5, B: 5}
     printed = capsys.readouterr().out
-    assert printed.count("drawn otherwise: SpecAugment, dropout: taa from step 6 on, tab from step 6 on") == 1
+    assert printed.count("random draws changed: SpecAugment, dropout: taa from step 6, tab from step 6") == 1
     with CheckpointStore(tmp_path / "adapters", keep=2) as store:
         assert all(store.load(code).step == 12 for code in (A, B))
         assert all(store.load(code).state["identity_version"] == 2 for code in (A, B))

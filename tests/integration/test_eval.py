@@ -122,7 +122,7 @@ def test_a_language_without_a_best_checkpoint_is_scored_as_of_its_last_and_that_
     (run / "adapters" / "tab" / "best").unlink()
     values = evaluate(run)
     assert values["languages"]["tab"]["checkpoint"] == "last"
-    assert "tab: scored as of its last checkpoint, step 4" in capsys.readouterr().out
+    assert "tab: scored with its last checkpoint, step 4" in capsys.readouterr().out
 
 
 def test_transcripts_are_decoded_with_the_vocabulary_of_the_checkpoint(run: Path, tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_a_truncated_shard_is_named_and_nothing_is_scored(
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
-        (["--languages", "xyz"], "--languages can name taa, tab"),
+        (["--languages", "xyz"], "choose --languages from taa, tab"),
         (["--adapter.dim", "8"], "set adapter.dim to 16"),
         (["--model.base", "/nowhere"], "/nowhere"),
         (["--device", "cuda:9"], "cuda:9"),

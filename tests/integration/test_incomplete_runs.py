@@ -214,8 +214,8 @@ def test_export_leaves_out_what_is_in_quarantine_unless_asked_and_what_never_too
     ("flags", "words"),
     [
         (["--languages", "tab"], ["tab", "since step", "--include-quarantined"]),
-        (["--languages", "taa", "tac"], ["tac", "no checkpoint of after a training step"]),
-        (["--languages", "tac", "--include-quarantined"], ["tac", "no checkpoint of after a training step"]),
+        (["--languages", "taa", "tac"], ["tac", "no checkpoint from after a training step"]),
+        (["--languages", "tac", "--include-quarantined"], ["tac", "no checkpoint from after a training step"]),
     ],
 )
 def test_a_language_that_is_named_and_would_be_left_out_is_an_error(

@@ -251,7 +251,7 @@ def test_a_round_copies_once_a_pass_and_reads_losses_and_norms_together(
     made = second.pop("passes")
     assert made > 1 and second == {"begin_to_device": made, "numbers": 1}
     (told,) = (each for each in read_events(tmp_path / "run" / "events.jsonl") if each["kind"] == "memory_not_pinned")
-    assert "MiB are there for it" in told["reason"]
+    assert "MiB are reserved" in told["reason"]
     train(toy_config(tmp_path / "plain", small_base, shards, **settings))
     for language in ("taa", "tab", "tac"):
         assert final_row(tmp_path / "run", language).equal(final_row(tmp_path / "plain", language))

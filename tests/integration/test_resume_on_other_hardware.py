@@ -58,7 +58,7 @@ def test_what_was_chosen_is_written_and_taken_over_by_a_restart_and_by_eval(
         monkeypatch.setattr(module, "set_threads", threads.append)
     assert train(config) == "finished"
     told = capsys.readouterr().out
-    assert "model.dtype bfloat16" in told and "as this run began, on H100 (9.0)" in told
+    assert "model.dtype bfloat16" in told and "as when this run began, on H100 (9.0)" in told
     assert "forward passes of up to 2 s" in told and "bfloat16 on cpu" in told
     assert "changed " not in told
     assert threads == [None, 3]

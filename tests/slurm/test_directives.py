@@ -81,7 +81,7 @@ def test_a_line_means_what_it_means_to_sbatch(cluster: Cluster, tmp_path: Path, 
 def test_a_line_that_sbatch_refuses_is_refused_by_name(cluster: Cluster, tmp_path: Path, lines: str) -> None:
     with pytest.raises(AssertionError, match="sbatch: "):
         _job(cluster, _script(lines), tmp_path)
-    with pytest.raises(ConfigError, match=r"batch script: found .* in the line '#SBATCH") as refusal:
+    with pytest.raises(ConfigError, match=r"batch script: .* in the line '#SBATCH") as refusal:
         options_of(_script(lines))
     assert repr(lines) in str(refusal.value)
 
@@ -123,7 +123,7 @@ def test_a_shipped_script_that_someone_has_changed_is_submitted_or_its_line_name
     monkeypatch.chdir(tmp_path)
     (tmp_path / "toy.yaml").write_text("run: {directory: runs/toy}\n")
     assert main(["submit", "toy.yaml", "--no-preflight", "--dry-run"]) == 2
-    assert "'#SBATCH time=24:00:00', expected options of sbatch in full" in capsys.readouterr().err
+    assert "'#SBATCH time=24:00:00', expected long sbatch options" in capsys.readouterr().err
     script.write_text(text.replace("#SBATCH --output", "# --output"))
     with pytest.raises(ConfigError, match=r"train\.sbatch: found no #SBATCH --output=…"):
         prepared()

@@ -17,7 +17,7 @@ def test_a_warning_is_never_lost_however_early_it_comes(
     cluster.wait_until(lambda: len(cluster.processes(job.number)) > 1, job.number)
     job.warn()  # the batch script has started its first command, and starts no step
     cluster.wait_for_requeue(job.number, 1)
-    assert "it was stopped before it had begun" in job.log
+    assert "it was stopped before the run started" in job.log
     cluster.wait_until(lambda: bool(cluster.processes(job.number, SLURM_STEP_ID="0")), job.number)
     job.warn()  # a step has begun, and its Python has not
     cluster.wait_for_requeue(job.number, 2)

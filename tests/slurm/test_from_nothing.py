@@ -155,7 +155,7 @@ def test_the_page_leads_from_nothing_to_finished_adapters(cluster: Cluster, shel
     assert cluster.wait_for_end(job.number)["JobState"] == "CANCELLED"
 
     log = user.submit_and_wait(page.pop("machines of two kinds"), state="FAILED")
-    assert "this is a heterogeneous job of 2 parts" in log, log
+    assert "this is a heterogeneous job of 2 components" in log, log
     assert not page, "every command of it has been tried"
 
 

@@ -187,7 +187,7 @@ def test_a_job_without_the_environment_of_its_user_runs_the_script_that_was_fill
     job = NO_GPUS_ASKED_FOR
     ended = stage.run(script, [], job.path, job.recorded["batch"])
     assert ended.returncode == 0, ended.stderr
-    assert "4 processes on 2 machines, 2 on each" in ended.stderr
+    assert "4 processes on 2 machines, 2 per machine" in ended.stderr
     assert "--export=ALL" in stage.told["options"]
     assert sorted(stage.told["tasks"]) == ["0", "1"]
 
@@ -195,8 +195,8 @@ def test_a_job_without_the_environment_of_its_user_runs_the_script_that_was_fill
 @pytest.mark.parametrize(
     ("job", "words"),
     [
-        (UNEVEN_GPUS, "this job has 12 GPUs on 2 machines, of which node01 has 8; expected the same number on each"),
-        (NO_GPUS_ASKED_FOR, "the job has the 8 GPUs of its first machine and has asked for none"),
+        (UNEVEN_GPUS, "this job has 12 GPUs (8 of them on node01) on 2 machines, expected the same number on each"),
+        (NO_GPUS_ASKED_FOR, "the job's first machine has 8 GPUs, but the job requested none"),
     ],
     ids=["dealt out unevenly", "not asked for"],
 )
@@ -208,14 +208,14 @@ def test_machines_that_would_not_start_what_they_are_to_start_are_told_of(
     assert "--gpus-per-node" in ended.stderr
     assert not any(stage.told["tasks"].values()), "no launcher is started"
     assert ended.returncode == 2 and not stage.asked_of_scontrol, "it waits for a person, and not in the queue"
-    assert "give up: it could not begin" in ended.stderr
+    assert "give up: it could not start" in ended.stderr
 
 
 def test_a_heterogeneous_job_is_refused(stage: Stage, config: str) -> None:
     """`sbatch … : …`: SLURM tells each part of its own machines only, and each would train by itself."""
     ended = stage.run_shipped("train", [config], HETEROGENEOUS)
     assert ended.returncode == 2
-    assert "this is a heterogeneous job of 2 parts" in ended.stderr
+    assert "this is a heterogeneous job of 2 components" in ended.stderr
     assert not (stage.folder / "told.json").exists() and not stage.asked_of_scontrol
 
 

@@ -36,7 +36,7 @@ def test_a_job_that_can_never_start_is_refused_in_the_words_of_sbatch(
 ) -> None:
     done = _submit(cluster, tmp_path, words)
     assert done.returncode == 2
-    assert "sbatch refuses the job" in done.stderr and told in done.stderr
+    assert "sbatch rejects the job" in done.stderr and told in done.stderr
     assert not cluster.run("squeue", "-h")
 
 

@@ -195,10 +195,10 @@ def test_machines_that_are_shared_are_asked_for_by_what_comes_with_a_gpu() -> No
 def test_a_site_that_cannot_be_read_is_told_of_in_the_words_of_bash(tmp_path: Path) -> None:
     folder = tmp_path / "slurm"
     folder.mkdir()
-    with pytest.raises(ConfigError, match="folder of the repository"):
+    with pytest.raises(ConfigError, match="the repository's folder"):
         rendered("train", tmp_path)
     (folder / "train.sbatch").write_text((ROOT / "slurm" / "train.sbatch").read_text())
-    with pytest.raises(ConfigError, match="put the site's file back"):
+    with pytest.raises(ConfigError, match="restore the file"):
         rendered("train", tmp_path)
     (folder / "site.sh").write_text("export SBATCH_QOS=high\nfalse || frobnicate\n")
     with pytest.raises(ConfigError, match="frobnicate"):
@@ -213,15 +213,15 @@ def test_a_site_that_cannot_be_read_is_told_of_in_the_words_of_bash(tmp_path: Pa
         ({"nodes": "4-8"}, "expected a whole number"),
         ({"time": "tomorrow"}, "D-HH:MM:SS"),
         ({"time": "0"}, "D-HH:MM:SS"),
-        ({"time": "5"}, "SLURM's warning would come"),
-        ({"time": None}, "every job needs a --time"),
+        ({"time": "5"}, "would come before the start"),
+        ({"time": None}, "every job needs --time"),
         ({"ntasks-per-node": "two"}, "--processes-per-node: found 'two'"),
         ({"gpus-per-node": "many"}, "expected a number of GPUs"),
-        ({"p": "short"}, "expected a long option"),
-        ({"Partition": "short"}, "expected a long option"),
-        ({"comment": "one\ntwo"}, "expected a long option"),
-        ({"test-only": ""}, "about sbatch itself"),
-        ({"array": "0-3"}, "the train script is one job"),
+        ({"p": "short"}, "expected a long sbatch option"),
+        ({"Partition": "short"}, "expected a long sbatch option"),
+        ({"comment": "one\ntwo"}, "expected a long sbatch option"),
+        ({"test-only": ""}, "an option of the sbatch command"),
+        ({"array": "0-3"}, "the train script is a single job"),
     ],
 )
 def test_options_that_cannot_work_are_refused_before_sbatch_sees_them(wanted: dict[str, Any], words: str) -> None:
@@ -231,7 +231,7 @@ def test_options_that_cannot_work_are_refused_before_sbatch_sees_them(wanted: di
 
 @pytest.mark.parametrize("script", ["shards", "eval"])
 def test_what_works_on_one_machine_is_not_given_several(script: str) -> None:
-    with pytest.raises(ConfigError, match="works on one machine"):
+    with pytest.raises(ConfigError, match="runs on one machine"):
         rendered(script, nodes="2")
 
 

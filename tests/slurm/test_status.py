@@ -106,7 +106,7 @@ def test_slurm_tells_where_a_job_is_and_where_it_prints(scontrol: Scontrol) -> N
     scontrol.tells(**PENDING)
     job = find_job(TRACE)
     assert not job.is_at_work and not job.has_ended
-    assert job.line == "4711 PENDING (BeginTime), begins 2026-11-22T14:02:01; requeued 2 times"
+    assert job.line == "4711 PENDING (BeginTime), starts 2026-11-22T14:02:01; requeued 2 times"
     scontrol.forgets()
     assert find_job(TRACE).line == "4711 unknown: SLURM has forgotten it"
 
@@ -127,7 +127,7 @@ def test_a_number_that_slurm_has_given_to_another_job_is_not_taken_for_ours(
     job = find_job(TRACE)
     assert job.is_known == is_ours
     if not is_ours:
-        assert "its number is now that of" in job.line
+        assert "its number now belongs to" in job.line
         assert job.log is None
 
 
@@ -139,7 +139,7 @@ def test_a_run_whose_job_is_back_in_the_queue_is_not_taken_for_running(
     scontrol.tells(**PENDING)
     text, values = told(run, capsys)
     assert values["state"] == "killed"
-    assert "killed" in text and "4711 PENDING (BeginTime), begins 2026-11-22T14:02:01" in text
+    assert "killed" in text and "4711 PENDING (BeginTime), starts 2026-11-22T14:02:01" in text
     assert "/r/my logs/a.out" in text
     scontrol.tells(**RUNNING)
     _, values = told(run, capsys)
@@ -153,7 +153,7 @@ def test_what_slurm_does_not_know_says_nothing_about_the_run(
     scontrol.tells(**(PENDING | ANOTHER))
     text, values = told(run, capsys)
     assert (values["state"], values["job"]["state"]) == ("running", "UNKNOWN")
-    assert "4711 unknown: its number is now that of" in text
+    assert "4711 unknown: its number now belongs to" in text
     for state in ("finished", "incomplete", "failed", "stalled"):
         begin(run, state=state)
         text, _ = told(run, capsys)
@@ -167,11 +167,11 @@ def test_a_run_that_waits_for_its_first_start_says_so(
     scontrol.tells(**PENDING, restarts=0)
     text, values = told(run, capsys)
     assert (values["state"], values["job"]["state"]) == ("not begun", "PENDING")
-    assert "not begun" in text and "4711 PENDING (BeginTime), begins 2026-11-22T14:02:01" in text
+    assert "not begun" in text and "4711 PENDING (BeginTime), starts 2026-11-22T14:02:01" in text
     assert "; the run waits for it" in text
     assert "mms-dist report" not in text, "there is nothing to report yet"
     scontrol.tells(**RUNNING, restarts=0)
-    assert "4711 RUNNING, 00:03:12 of 08:00:00 on node[1-4]; it has not come so far as to begin" in told(run, capsys)[0]
+    assert "4711 RUNNING, 00:03:12 of 08:00:00 on node[1-4]; it has not started the run yet" in told(run, capsys)[0]
 
 
 def test_a_job_that_failed_before_the_run_began_names_its_log(
@@ -182,14 +182,14 @@ def test_a_job_that_failed_before_the_run_began_names_its_log(
     scontrol.tells(**FAILED, restarts=0, log=log)
     text, _ = told(run, capsys)
     assert "4711 FAILED (NonZeroExitCode)" in text
-    assert "; it ended before the run had begun, and has printed nothing" in text
+    assert "; it ended before the run started, and it printed nothing" in text
     log.write_text("error: no such module\n")
     text, _ = told(run, capsys)
-    assert "; it ended before the run had begun: its log says why" in text
+    assert "; it ended before the run started: its log says why" in text
     assert f"log         {log}" in text
     scontrol.forgets()
     text, values = told(run, capsys)
-    assert "4711 unknown: SLURM has forgotten it; if it has ended, it ended before the run had begun: its log" in text
+    assert "4711 unknown: SLURM has forgotten it; if it has ended, it ended before the run started: its log" in text
     assert values["job"]["log"] == str(log)
 
 

@@ -153,11 +153,11 @@ def test_a_job_that_slurm_would_not_start_as_things_stand_is_told_of_and_may_wai
     _program(programs, "sbatch", f"[[ $1 == --parsable ]] && echo 4711 || {{ echo '{words}' >&2; exit 1; }}")
     assert main(["submit", str(config), "--nodes", "4", "--dry-run"]) == 0
     out, err = capsys.readouterr()
-    assert f"as things stand it would not start this job: {words}" in err and "#SBATCH --nodes=4" in out
+    assert f"it would not start this job at present: {words}" in err and "#SBATCH --nodes=4" in out
     assert not (tmp_path / "runs").exists()
     assert main(["submit", str(config), "--nodes", "4"]) == 0
     out = capsys.readouterr().out
-    assert f"as things stand it would not start this job: {words}" in out and "submitted: job 4711" in out
+    assert f"it would not start this job at present: {words}" in out and "submitted: job 4711" in out
 
 
 def test_a_refusal_is_told_in_the_words_of_sbatch(
@@ -177,8 +177,8 @@ def test_a_refusal_is_told_in_the_words_of_sbatch(
         (["--script", "shards"], "expected SOURCE SHARDS"),
         (["--nodes", "0"], "expected a whole number of 1 or more"),
         (["--nodes", "many"], "expected a whole number of 1 or more"),
-        (["--tasks", "4"], "--tasks is of --script shards"),
-        (["--sbatch", "="], "expected a long option"),
+        (["--tasks", "4"], "use --tasks only with --script shards"),
+        (["--sbatch", "="], "expected a long sbatch option"),
         (["--sbatch", "gpus=16"], "--gpus-per-node G"),
         (["--optim.lr", "fast"], "optim.lr"),
         (["--comm.processes", "16", "--nodes", "2", "--gpus-per-node", "4"], "comm.processes is 16"),

@@ -148,7 +148,7 @@ def test_attempts_that_are_killed_without_a_word_count(tmp_path):
     start(tmp_path, steps=40, automatic=False)
     start(tmp_path, steps=40)
     start(tmp_path, steps=40)
-    with pytest.raises(StalledError, match=r"it was killed"):
+    with pytest.raises(StalledError, match=r"killed, or its host went down"):
         start(tmp_path, steps=40)
 
 

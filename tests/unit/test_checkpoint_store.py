@@ -72,7 +72,7 @@ def test_a_language_without_checkpoints_has_no_newest_and_cannot_be_loaded(store
     assert store.languages() == ["ita"]
     with pytest.raises(CheckpointError, match=r"no checkpoint of ron .* choose one of \['ita'\]"):
         store.load("ron")
-    with pytest.raises(CheckpointError, match=r"no step 5 of ita .* there are \[1\]"):
+    with pytest.raises(CheckpointError, match=r"no step 5 of ita .* choose one of \[1\]"):
         store.load("ita", step=5)
     with pytest.raises(CheckpointError, match=r"no pointer 'best'; none was evaluated yet"):
         store.load("ita", pointer="best")
@@ -116,7 +116,7 @@ def test_a_damaged_checkpoint_is_named_and_the_newest_whole_one_is_used(store, p
     flip(adapter_of(store, 2))
     assert_same(store.load("ron", pointer=pointer), sample(step=1))
     assert [(d.path, d.reason) for d in store.damaged] == [
-        (adapter_of(store, 2), "its SHA-256 is not the one in the manifest")
+        (adapter_of(store, 2), "does not have the SHA-256 in the manifest")
     ]
     store.load("ron", pointer=pointer)
     assert len(store.damaged) == 1
@@ -196,7 +196,7 @@ def test_what_could_not_be_loaded_is_not_saved(store, change, message):
 def test_a_diverged_adapter_is_not_saved(store):
     bad = sample()
     bad.adapter["lm_head.bias"][3] = float("nan")
-    with pytest.raises(CheckpointError, match=r"ron at step 1 is not saved: found NaN or infinity in lm_head.bias"):
+    with pytest.raises(CheckpointError, match=r"ron at step 1: found NaN or infinity in lm_head.bias"):
         store.save(bad)
 
 
@@ -281,7 +281,7 @@ def test_one_language_is_rolled_back_deleted_and_copied_without_touching_another
         assert hidden_names(elsewhere) == []
         with pytest.raises(CheckpointError, match=r"found .*ron already"):
             store.copy("ron", elsewhere)
-        with pytest.raises(CheckpointError, match=r"no whole checkpoint of deu"):
+        with pytest.raises(CheckpointError, match=r"no complete checkpoint of deu"):
             store.copy("deu", elsewhere)
     with pytest.raises(CheckpointError, match=r"no step 1 of ron"):
         store.roll_back("ron", 1)
@@ -382,8 +382,8 @@ def test_a_run_copied_with_links_followed_has_them_again_when_it_goes_on(tmp_pat
     adapters = run_copied_with_links_followed(tmp_path)
     with CheckpointStore(adapters, keep=2) as store:
         assert [line.split(" to ")[1] for line in store.recover()] == [
-            "step 3, of which it was a copy",
-            "step 1, of which it was a copy",
+            "step 3: it was a copy of that step",
+            "step 1: it was a copy of that step",
         ]
         assert store.recover() == []
         store.save(sample(step=4))

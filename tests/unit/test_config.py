@@ -35,7 +35,7 @@ def test_flags_override_the_file_and_read_scientific_notation(tmp_path: Path) ->
         ({"optim": 3}, "expected settings under it"),
         ({"languages": {"ron": {"optim": {"lrr": 1}}}}, "did you mean 'lr'"),
         ({"languages": {"ron": {"model": {}}}}, "unknown key 'languages.ron.model'"),
-        ({"languages": {"ron": {"adapter": {"dim": 8}}}}, "one value for the whole run"),
+        ({"languages": {"ron": {"adapter": {"dim": 8}}}}, "cannot be set per language"),
         ({"languages": {"ron": {"optim": {"steps": 0}}}}, "found 0"),
         ({"optim": {"steps": 20, "warmup_steps": 100}}, "lower optim.warmup_steps"),
         ({"languages": {"ron": {"optim": {"steps": 20}}}}, "lower languages.ron.optim.warmup_steps"),

@@ -29,7 +29,7 @@ def test_every_fault_is_told_and_the_rest_is_kept(tmp_path: Path) -> None:
         *("optim.eps: found 0", "languages.ron.*.lr: found -1", "'languages.ita.optim.rate'", "'languages.ita.bar'"),
         "languages.ita.optim: found warmup_steps 100 and steps 5",
     ):
-        assert sum(place in problem for problem in problems) == 1, place
+        assert sum(place in str(problem) for problem in problems) == 1, place
     assert len(problems) == 10
     assert config.data.shards == "there"
     assert config.optim.clip_norm == 0.5

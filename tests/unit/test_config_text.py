@@ -105,13 +105,13 @@ def test_home_and_variables_are_filled_in_wherever_a_place_is_given(
         ("$NOT_SET/x", "the variable NOT_SET is not set; export it"),
         ("${NOT_SET}", "the variable NOT_SET is not set"),
         ("$BLANK/x", "the variable BLANK is empty"),
-        ("${A:-b}", "only \\$NAME and \\$\\{NAME\\} are understood"),
+        ("${A:-b}", "only \\$NAME and \\$\\{NAME\\} are supported"),
         ("$(pwd)/x", "only \\$NAME"),
         ("~nobody-of-that-name/x", "no user '~nobody-of-that-name'"),
         ("a\0b", "without control characters"),
         ("a\nb", "without control characters"),
         ("\udcff", "not UTF-8"),
-        (" ", "it is empty"),
+        (" ", "not an empty value"),
         ("", "has no value"),
     ],
 )
@@ -198,7 +198,7 @@ def test_a_flag_that_is_given_twice_is_an_error_unless_it_says_the_same(empty: P
     assert load_config(empty, ["--optim.lr", "2", "--optim.lr=2"]).optim.lr == 2
     with pytest.raises(ConfigError, match=r"--optim\.lr is given twice, with '1' and with '2'"):
         load_config(empty, ["--optim.lr", "1", "--optim.lr=2"])
-    with pytest.raises(ConfigError, match=r"--data\.shards has no value, found '--run\.directory' behind it"):
+    with pytest.raises(ConfigError, match=r"--data\.shards has no value, found '--run\.directory' after it"):
         load_config(empty, ["--data.shards", "--run.directory", "x"])
     with pytest.raises(ConfigError, match="lr is given twice"):
         load_config(empty, ["--languages.ron.optim", "{lr: 1, lr: 2}"])
@@ -234,17 +234,17 @@ def test_numbers_and_flags_are_read_alike_in_files_and_flags(
     ("text", "message"),
     [
         *(
-            (text, "number is expected")
+            (text, "expected a number")
             for text in ("true", "yes", "fast", "", "1e", "5h", "--1", "٣", "1 2", "[1]", "1:30")
         ),
         ("nan", "finite"),
         (".inf", "finite"),
         ("1e400", "finite"),
         ("010", "may mean base 8; write 10"),
-        ("0x1F", "in decimal digits: 31"),
+        ("0x1F", "write it in decimal: 31"),
         ("12,5", "write 12.5"),
         ("1,000", "write 1000 or 1.000"),
-        ("none", "write null for none"),
+        ("none", "for no value, write null"),
         ("1e300", "less than or equal to"),
         ("-1", "greater than"),
     ],
@@ -280,8 +280,8 @@ def test_a_truth_value_is_no_number_in_any_section(name: str, value: object) -> 
         ("run: !!python/object/apply:os.system [true]\n", "line 1: found the tag"),
         ("run: !x {}\n", "found the tag !x"),
         ("? [a]\n: 1\n", "expected the name of a setting"),
-        ("a: &a [*a]\n", "aliases or nesting"),
-        ("optim: &o {<<: *o}\n", "aliases or nesting"),
+        ("a: &a [*a]\n", "too many values or levels"),
+        ("optim: &o {<<: *o}\n", "too many values or levels"),
         ("a: " + "[" * 5000, "nested too deeply"),
         (b"run: {directory: \xe9}\n", "not UTF-8 text"),
         (b"\x89PNG\r\n\x1a\n", "not UTF-8 text"),
@@ -353,5 +353,5 @@ def test_any_text_is_a_configuration_or_an_error(
 @pytest.mark.parametrize("setting", ["run.directory", "data.cache_directory"])
 def test_what_is_written_goes_to_no_url(setting: str, place: str) -> None:
     section, name = setting.split(".")
-    with pytest.raises(ConfigError, match=f"{setting}: found '{place}'; a folder of this machine's file systems"):
+    with pytest.raises(ConfigError, match=f"{setting}: found '{place}'; expected a folder on this machine"):
         parse_config({section: {name: place}})

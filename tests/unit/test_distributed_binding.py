@@ -121,7 +121,7 @@ REFUSED: dict[str, tuple[list[Process], str, list[str]]] = {
     "one rank sees no GPU": (
         [*job(1, 3), *job(2, 3, CUDA_VISIBLE_DEVICES="-1")[3:4]],
         "auto",
-        ["ranks 0-2 found a GPU, and rank 3 none", "CUDA_VISIBLE_DEVICES is '-1', which hides every GPU"],
+        ["ranks 0-2 found a GPU, but rank 3 did not", "CUDA_VISIBLE_DEVICES is '-1', which hides every GPU"],
     ),
     "a GPU is asked for and there is none": (job(1, 2, gpus=()), "cuda", ["run.device: found 'cuda'", "use auto"]),
     "one device for several": (job(1, 2), "cuda:0", ["run.device: found 'cuda:0' for 2 processes", "auto"]),
@@ -143,7 +143,7 @@ def test_a_gpu_that_never_answers_is_named_in_the_first_minute(cuda: Cuda, monke
     monkeypatch.setattr(binding, "try_gpu", lambda device: over.wait(30) if device.index == 1 else None)
     first, second = bound(cuda, job(1, 2))
     over.set()
-    assert type(second) is DeviceError and "cuda:1 has not multiplied" in str(second) and "Xid" in str(second)
+    assert type(second) is DeviceError and "cuda:1 did not multiply" in str(second) and "Xid" in str(second)
     assert type(first) is PeerError and first.exit_code == second.exit_code == 1
 
 

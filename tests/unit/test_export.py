@@ -228,7 +228,7 @@ def test_two_exports_to_one_folder_do_not_meet(run, small_base, tmp_path):
 
     with Destination(run / "export", force=False, protected=[]).staging() as staging:
         (staging / "mms-dist-export.json").write_text("{}")
-        with pytest.raises(CheckpointError, match=r"another export to .* is under way"):
+        with pytest.raises(CheckpointError, match=r"another export to .* is running"):
             export_run(run, base_path=str(small_base), adapters_only=True)
     assert (run / "export" / "mms-dist-export.json").read_text() == "{}"
 
@@ -249,7 +249,7 @@ def test_what_cannot_be_exported_is_named_with_the_mend(run, small_base, tmp_pat
     def export(*arguments, **options):
         return export_run(run, *arguments, **({"base_path": str(small_base)} | options))
 
-    with pytest.raises(CheckpointError, match=r"no checkpoint of 'rom' .* did you mean 'ron'\? there are ita, ron"):
+    with pytest.raises(CheckpointError, match=r"no checkpoint of 'rom' .* did you mean 'ron'\? choose from ita, ron"):
         export(languages=["rom"])
     with pytest.raises(CheckpointError, match=r"found no checkpoint in .*empty/adapters; give the folder of a run"):
         export_run(tmp_path / "empty", base_path=str(small_base))
@@ -289,7 +289,7 @@ def test_the_card_says_how_good_each_language_is_and_under_which_licence(run, sm
 def test_the_command_exports_what_it_lists_and_a_dry_run_writes_nothing(run, tmp_path, capsys):
     assert cli.main(["export", str(run), "--dry-run", "--languages", "ron", "ita"]) == 0
     assert not (run / "export").exists()
-    assert "nothing was written; the export would go to" in capsys.readouterr().out
+    assert "nothing written; the export would go to" in capsys.readouterr().out
     assert cli.main(["export", str(run), "--to", str(tmp_path / "out"), "--dtype", "bfloat16"]) == 0
     out = capsys.readouterr().out
     assert f"MB to {tmp_path / 'out'}" in out

@@ -76,7 +76,7 @@ def test_the_closing_table_tells_before_and_after_of_every_language(tmp_path: Pa
 def test_what_needs_an_eye_is_printed_when_it_happens(tmp_path: Path) -> None:
     text = _live_through(tmp_path)
     assert "2 languages [tiny-mms]" in text  # brackets are text and not markup
-    assert "quarantined ron: the loss is nan at step 6, CER 100.0 → 100.0 %; the others go on" in text
+    assert "quarantined ron: the loss is nan at step 6, CER 100.0 → 100.0 %; others continue" in text
     assert "finished ita: early stop at step 6, CER 100.0 → 25.0 %" in text
 
 
@@ -156,9 +156,9 @@ def test_damaged_samples_are_all_logged_and_only_the_first_are_told(tmp_path: Pa
         monitor.close(monitor.summary())
     text = out.getvalue()
     assert text.count("damaged sample ron") == 5
-    assert "counted in silence" in text
+    assert "counted but not printed" in text
     assert "ron damaged samples left out: 50" in text
-    assert "k0 in train-000000.tar left out: CRC; `mms-dist shards verify`" in text
+    assert "k0 in train-000000.tar left out: CRC; run `mms-dist shards verify`" in text
     assert len(list(read_events(tmp_path / "events.jsonl"))) == 51
 
 

@@ -104,7 +104,7 @@ def test_what_cannot_be_told_is_an_error_that_names_the_mend(
     assert "is not a run" in capsys.readouterr().err
     EventLog(tmp_path / "fresh" / "events.jsonl").close()
     assert main(["report", str(tmp_path / "fresh"), "--plot", "x.png"]) == 2
-    assert "no language was evaluated yet" in capsys.readouterr().err
+    assert "no language has been evaluated yet" in capsys.readouterr().err
     assert main(["report", str(_run(tmp_path / "run")), "--plot", str(tmp_path / "curves.doc")]) == 2
     assert "pass --plot FILE.png" in capsys.readouterr().err
 

@@ -26,16 +26,16 @@ def test_the_slower_of_both_is_named_once_after_the_first_rounds() -> None:
     ((number, line),) = told([0.008] * 40, read=300.0)
     assert number == FEWEST_ROUNDS
     assert line == (
-        "loader: 2 threads could read 600 s of audio a second, the device takes 50: the device is the slower, 12.0x; "
-        "rounds wait 0.4 % of their time for data"
+        "loading: 2 loader workers can read 600 s of audio per second, the device takes 50: the device is 12.0x "
+        "slower; rounds spend 0.4 % of their time waiting for data"
     )
 
 
 @pytest.mark.parametrize("readers", [1, 3])
 def test_where_rounds_wait_for_data_it_says_what_to_do(readers: int) -> None:
     ((_, line),) = told([2.0] * 20, readers=readers, read=10.0)
-    assert f"the device takes 50: the loader is the slower, {5 / readers:.1f}x; rounds wait 50.0 %" in line
-    assert f"set data.workers higher (now {readers})" in line
+    assert f"the device takes 50: the loader is {5 / readers:.1f}x slower; rounds spend 50.0 %" in line
+    assert f"raise data.workers (now {readers})" in line
 
 
 def test_it_is_said_again_when_waiting_begins_or_ceases_to_matter() -> None:

@@ -27,17 +27,20 @@ def test_a_decimal_comma_and_thousands_are_understood(text: str, number: float) 
 @pytest.mark.parametrize(
     ("text", "mark", "message"),
     [
-        *(("1,234", mark, "it may be 1234 or 1.234") for mark in (None, ".", ",")),
-        ("1.234", ",", "it may be 1234 or 1.234"),
+        *(("1,234", mark, "it may mean 1234 or 1.234") for mark in (None, ".", ",")),
+        ("1.234", ",", "it may mean 1234 or 1.234"),
         ("3:30", None, "write 3.5$"),
         ("90 min", None, "without a unit: 1.5$"),
         ("12,5 h", None, "without a unit: 12.5$"),
         ("5400s", None, "without a unit: 1.5$"),
         *(
-            (text, None, "write digits")
+            (text, None, "write a number with a decimal point")
             for text in ("", "nan", "inf", "-3", "1_000", "1 234", "1'234", "٣", "1,2,3", "1,234,5")
         ),
-        *((text, None, "write digits") for text in ("1.234.56", "0x10", ".", ",", "h", "12.5.", "1e", "12,5 Std.")),
+        *(
+            (text, None, "write a number with a decimal point")
+            for text in ("1.234.56", "0x10", ".", ",", "h", "12.5.", "1e", "12,5 Std.")
+        ),
     ],
 )
 def test_what_may_be_two_numbers_or_is_none_is_refused_with_what_to_write(

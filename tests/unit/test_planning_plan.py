@@ -223,7 +223,7 @@ def test_the_command_compares_clusters_and_writes_nothing(
     assert main([*arguments, "--memory-gib", "80"]) == 0
     assert "fits in 80" in capsys.readouterr().out
     assert main(arguments) == 0
-    assert "GiB a process; base" in capsys.readouterr().out
+    assert "GiB per process; base" in capsys.readouterr().out
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.yaml", "hours.tsv"]
 
 
@@ -244,4 +244,4 @@ def test_the_speed_cannot_be_measured_without_shards(
 ) -> None:
     config, table = configuration(tmp_path, small_base), hours_table(tmp_path, mms_lab()[:3])
     assert main(["plan", "--config", str(config), "--hours", str(table), "--measure"]) == 2
-    assert "give --speed instead" in capsys.readouterr().err
+    assert "pass --speed instead" in capsys.readouterr().err

@@ -150,18 +150,18 @@ def test_a_run_on_another_machine_of_which_nothing_is_heard_is_told_of(run: Path
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"state": "preempted", "exit_code": 75}, ["preempted", "the same command goes on"]),
+        ({"state": "preempted", "exit_code": 75}, ["preempted", "run the same command to resume"]),
         (
             {"state": "failed", "exit_code": 2, "restart": False, "reason": "no such shard"},
-            ["no such shard", "fix it"],
+            ["no such shard", "fix the error"],
         ),
         (
             {"state": "failed", "exit_code": 1, "reason": "lost rank 3"},
-            ["lost rank 3", "the same command may do better"],
+            ["lost rank 3", "the same command may succeed"],
         ),
         (
             {"state": "stalled", "stalled": 3, "attempt": 5, "reason": "3 restarts in a row"},
-            ["no other is tried", "4 by"],
+            ["automatic restarts have stopped", "4 automatic"],
         ),
         ({"state": "finished", "exit_code": 0}, ["finished, 4 processes"]),
     ],
@@ -175,7 +175,7 @@ def test_an_end_is_told_with_its_reason_and_what_comes_next(
     for word in words:
         assert word in text
     assert "left, until" not in text
-    assert "200 steps of all languages" in text
+    assert "200 steps over all languages" in text
 
 
 def test_the_json_is_standard_and_has_the_run_and_its_languages(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

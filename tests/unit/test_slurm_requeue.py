@@ -50,7 +50,7 @@ JOB = {"SLURM_JOB_ID": "12", "SLURM_JOB_NODELIST": "n[1-2]", "SLURM_JOB_NUM_NODE
             3,
             Action.GIVE_UP,
             1,
-            "disk full; and 3",
+            "disk full; 3",
         ),
         (
             replace(RUN, state="failed", restart=False, exit_code=2, reason="no base"),
@@ -81,8 +81,8 @@ JOB = {"SLURM_JOB_ID": "12", "SLURM_JOB_NODELIST": "n[1-2]", "SLURM_JOB_NUM_NODE
         (replace(RUN, state="running"), False, 0, Action.REQUEUE, 75, "killed, or a machine went down"),
         (replace(RUN, state="running"), True, 0, Action.REQUEUE, 75, "before it had saved"),
         (replace(RUN, state="running"), False, ALLOWED, Action.GIVE_UP, 1, "no step"),
-        (None, True, ALLOWED, Action.REQUEUE, 75, "stopped before it had begun"),
-        (None, False, 0, Action.REQUEUE, 75, "did not come so far"),
+        (None, True, ALLOWED, Action.REQUEUE, 75, "stopped before the run started"),
+        (None, False, 0, Action.REQUEUE, 75, "it ended before the run started"),
         (None, False, ALLOWED, Action.GIVE_UP, 1, "no step"),
     ],
 )

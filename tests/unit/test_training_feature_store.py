@@ -189,7 +189,7 @@ def test_a_disk_that_fails_ends_spilling_with_a_notice_and_loses_nothing_else(
     monkeypatch.setattr(os, "pwrite" if fails == "short" else fails, full)
     put(store, *ROWS[3:])
     assert kept(store, *ROWS[:2]) == [True, fails == "never"]
-    assert len(told) == 1 and str(tmp_path) in told[0] and "computed anew" in told[0]
+    assert len(told) == 1 and str(tmp_path) in told[0] and "computed again" in told[0]
     put(store, *ROWS[3:])
     assert kept(store, *ROWS) == [True] + [False] * 5 and len(told) == 1
     store.close()
@@ -214,6 +214,6 @@ def test_features_wait_for_the_disk_within_bounds(tmp_path: Path, copies: list[C
 def test_a_folder_that_no_file_can_be_made_in_is_named_before_anything_else(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(
-        ConfigError, match=r"model\.feature_spill_directory: no file can be made in .*file.*leave it out"
+        ConfigError, match=r"model\.feature_spill_directory: no file can be created in .*file.*leave it out"
     ):
         FeatureSpill(tmp_path / "file", tell=print)

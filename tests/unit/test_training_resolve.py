@@ -88,9 +88,9 @@ def test_what_is_asked_for_is_taken_on_any_hardware_and_over_what_was_kept() -> 
 def test_a_restart_takes_over_what_the_run_began_with_whatever_it_is_on(hardware: Hardware, begun: Kept) -> None:
     found = resolved(hardware, kept=begun, ahead=1)
     assert found.kept == begun
-    (line,) = (line for line in found.lines if "as this run began, on H100 (9.0)" in line and "model.dtype" in line)
+    (line,) = (line for line in found.lines if "when this run began, on H100 (9.0)" in line and "model.dtype" in line)
     assert line.startswith("kept      ")
-    assert found.lines[-1] == f"hardware  this is {hardware}; remove RUN/hardware.json to choose anew by it"
+    assert found.lines[-1] == f"hardware  this is {hardware}; remove RUN/hardware.json to choose the settings for it"
     compiled = "on" if begun.compile else "off"
     assert "model.dtype bfloat16" in line and f"model.compile {compiled}" in line and "forward_seconds 240" in line
     assert f"model.attention {begun.attention}" in line
@@ -101,7 +101,7 @@ def test_threads_are_taken_over_by_as_many_processes_only() -> None:
     assert found.threads == 4, "sums over more processes differ anyway, and their threads would crowd the cores"
     few = resolved(replace(CPU, cores=1.0), kept=BEGUN)
     assert few.threads == 3
-    assert any("this process has 1 cores, and --run.threads would choose anew" in line for line in few.lines)
+    assert any("this process has 1 cores, set --run.threads to change it" in line for line in few.lines)
 
 
 NO_BFLOAT16 = "--model.dtype float32"
@@ -112,12 +112,12 @@ NOT_COMPILED = "--model.compile off"
 @pytest.mark.parametrize(
     ("hardware", "model", "kept", "said", "fix"),
     [
-        (T4, {"dtype": "bfloat16"}, None, "model.dtype is bfloat16, and T4 (compute capability 7.5)", NO_BFLOAT16),
-        (T4, {"attention": "packed"}, None, "model.attention is packed, whose kernels begin at", PADDED),
+        (T4, {"dtype": "bfloat16"}, None, "model.dtype is bfloat16, but T4 (compute capability 7.5)", NO_BFLOAT16),
+        (T4, {"attention": "packed"}, None, "model.attention is packed, whose kernels need", PADDED),
         (H100, {"attention": "packed", "dtype": "float32"}, None, "model.dtype is float32", PADDED),
         (H100, {"attention": "packed", "dtype": "float64"}, None, "model.dtype is float64", PADDED),
-        (replace(T4, capability=(6, 1)), {"compile": "on"}, None, "compute capability 7.0, and", NOT_COMPILED),
-        (SHARDED, {"compile": True}, None, "model.compile is on, and ZeRO-3", NOT_COMPILED),
+        (replace(T4, capability=(6, 1)), {"compile": "on"}, None, "compute capability 7.0, but", NOT_COMPILED),
+        (SHARDED, {"compile": True}, None, "model.compile is on, but ZeRO-3", NOT_COMPILED),
         (LARGE_T4, {"attention": "padded"}, BEGUN, "this run began with model.dtype bfloat16, on H100", NO_BFLOAT16),
         (LARGE_T4, {"dtype": "float32"}, BEGUN, "this run began with model.attention packed, on H100", PADDED),
         (SHARDED, {}, COMPILED, "this run began with model.compile on, on H100", NOT_COMPILED),
@@ -169,7 +169,7 @@ def test_passes_are_as_large_as_free_memory_allows(
     found = resolve(config, replace(H100, free_bytes=free_gib * GIB), load=Load(shape, 64, 40))
     assert found.forward_seconds == seconds
     assert found.evaluation_seconds >= seconds
-    assert any(f"of {free_gib}.0 GiB that are free" in line for line in found.lines)
+    assert any(f"of the {free_gib}.0 GiB free" in line for line in found.lines)
 
 
 def test_passes_of_a_larger_gpu_are_refused_with_what_fits_and_what_is_asked_for_is_tried() -> None:
@@ -266,11 +266,11 @@ def test_what_is_page_locked_stays_within_the_budget_and_passes_come_first() -> 
                 assert found.staging_bytes > 0 and (cache > 0) == (asked != 0)
                 assert (found.spill_bytes > 0) == (spill is not None and asked != 0)
                 (told, *_) = [line for line in found.lines if "model.feature_cache_gib" in line] or [""]
-                assert ("is asked for, and this process may page-lock" in told) == ((asked or 0) > cache / GIB)
+                assert ("is configured, but this process may page-lock" in told) == ((asked or 0) > cache / GIB)
     usual = resolved(H100, model={"feature_cache_gib": 20, "feature_spill_directory": "/tmp/spill"})
     assert (usual.staging_bytes, usual.spill_bytes) == (3 * 32 << 20, 160 << 20)
     assert usual.feature_cache_gib == 10 - 0.25
-    assert any("model.feature_cache_gib 9.75: 20 is asked for" in line for line in usual.lines)
+    assert any("model.feature_cache_gib 9.75: 20 is configured" in line for line in usual.lines)
     assert resolved(CPU, model={"feature_cache_gib": 20}).feature_cache_gib == 20, "nothing is page-locked there"
     assert resolved(CPU).spill_bytes == usual.spill_bytes
     elsewhere = resolved(replace(H100, pinned_bytes=0), model={"feature_cache_gib": 20})
@@ -310,7 +310,7 @@ def test_a_run_from_before_goes_on_with_the_defaults_of_then(tmp_path: Path, on_
 def test_a_damaged_record_says_how_to_choose_anew(tmp_path: Path, text: str) -> None:
     run = a_run(tmp_path)
     (run / "hardware.json").write_text(text)
-    with pytest.raises(ConfigError, match=r"hardware\.json is not what a run chose.*Remove it to choose anew"):
+    with pytest.raises(ConfigError, match=r"hardware\.json is not a valid record.*Remove it to choose the settings"):
         read_kept(run, on_gpu=False)
 
 

@@ -60,7 +60,7 @@ def test_no_more_memory_is_pinned_than_the_budget_and_a_larger_pass_is_as_it_was
     for number in (0, 9, 9, 0, 1, 9):
         assert same(staging.stage(tensors_of(number)).on_device(), tensors_of(number))
     assert pinned == [16_384] * 2 and staging.bytes == 2 * 16_384, "powers of two within the budget"
-    assert len(told) == 1 and "1 MiB, and 0.0156 MiB are there for it" in told[0]
+    assert len(told) == 1 and "1 MiB, but only 0.0156 MiB are reserved" in told[0]
 
 
 def test_where_the_machine_locks_no_more_passes_go_through_other_memory_and_it_is_told_once(

@@ -72,7 +72,7 @@ def test_a_process_that_stopped_is_blamed_even_if_it_was_waiting_and_not_before_
 def test_a_main_thread_that_does_not_get_on_is_blamed_though_its_process_beats():
     looks = [{0: Heartbeat(n, 7, WAITING), 1: Heartbeat(n, 4, WORKING)} for n in range(5)]
     hung = watched(*looks).hung(STILL, STILL)
-    assert list(hung) == [1] and "does not get on" in hung[1]
+    assert list(hung) == [1] and "has made no progress" in hung[1]
 
 
 def test_a_process_that_stopped_while_its_main_thread_did_not_get_on_is_not_said_to_live():
@@ -91,7 +91,7 @@ def test_a_rank_that_never_arrived_or_left_is_blamed_by_those_who_wait_for_it():
     looks = [{0: Heartbeat(n, 7, WAITING), 1: None, 2: Heartbeat(9, 9, LEFT)} for n in range(5)]
     assert not watched(*looks[:4]).hung(0.75 * STILL, STILL)
     hung = watched(*looks).hung(STILL, STILL)
-    assert "never arrived" in hung[1] and "left the run" in hung[2] and list(hung) == [1, 2]
+    assert "has not joined the run" in hung[1] and "left the run" in hung[2] and list(hung) == [1, 2]
 
 
 def test_a_rank_that_arrives_late_is_not_blamed():
@@ -247,7 +247,7 @@ def test_only_one_rank_reports_and_the_others_follow_in_one_line(capsys):
     store.set("beat/1", Heartbeat(4, 9, WORKING).encode())
     store.set("verdict/text", "rank 1 hangs")
     Fixture(store, told.append).wait()
-    assert told == [] and capsys.readouterr().err == "watchdog: rank 0 leaves: rank 1 hangs\n"
+    assert told == [] and capsys.readouterr().err == "watchdog: rank 0 exits: rank 1 hangs\n"
 
 
 def test_a_rank_follows_even_if_the_one_that_claimed_the_report_died_over_it(capsys, monkeypatch):
@@ -257,7 +257,7 @@ def test_a_rank_follows_even_if_the_one_that_claimed_the_report_died_over_it(cap
     store.set("stack/1", RankTrace("x", None, "").encode())
     store.add("verdict", 1)
     Fixture(store, told.append).wait()
-    assert told == [] and capsys.readouterr().err.startswith("watchdog: rank 0 leaves: rank 1 hangs")
+    assert told == [] and capsys.readouterr().err.startswith("watchdog: rank 0 exits: rank 1 hangs")
 
 
 @pytest.mark.parametrize("fault", ["hangs", "raises"])

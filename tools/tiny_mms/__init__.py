@@ -1,1 +1,1 @@
-"""Training of the shipped base: synthesis, real recordings, three phases, export (``python -m``)."""
+"""Train the shipped base: speech synthesis, real recordings, three phases, export (``python -m tools.tiny_mms``)."""

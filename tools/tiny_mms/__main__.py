@@ -1,4 +1,4 @@
-"""Train the shipped base anew: ``python -m tools.tiny_mms --help``."""
+"""Train the shipped base from scratch: ``python -m tools.tiny_mms --help``."""
 
 import argparse
 import time
@@ -31,28 +31,28 @@ _TEXT_SOURCES: dict[str, TextSource] = {
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m tools.tiny_mms", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for the finished base")
-    parser.add_argument("--corpus", type=Path, required=True, help="folder of the corpus; built if it has none")
+    parser.add_argument("--corpus", type=Path, required=True, help="folder of the corpus; built there if missing")
     parser.add_argument("--recordings", type=Path, help="unpacked fillets-ng-data packages (default: no recordings)")
-    parser.add_argument("--demo", type=Path, help="manifest of the demo corpus, to measure on")
+    parser.add_argument("--demo", type=Path, help="manifest of the demo corpus, used only to evaluate")
     parser.add_argument("--texts", nargs="+", choices=sorted(_TEXT_SOURCES), default=sorted(_TEXT_SOURCES))
     parser.add_argument("--languages", nargs="+", help="only these espeak-ng voices (default: all)")
-    parser.add_argument("--seconds-per-language", type=float, default=1800.0, help="of synthetic speech")
-    parser.add_argument("--seconds", type=float, default=3600.0, help="of training, all phases together")
-    parser.add_argument("--steps-limit", type=int, help="at most so many steps a phase")
+    parser.add_argument("--seconds-per-language", type=float, default=1800.0, help="synthetic speech")
+    parser.add_argument("--seconds", type=float, default=3600.0, help="training time of all phases together")
+    parser.add_argument("--steps-limit", type=int, help="maximum steps per phase")
     parser.add_argument("--batch-seconds", type=float, default=30.0)
     parser.add_argument("--layers", type=int, default=6)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--export-every-seconds", type=float, default=180.0)
-    parser.add_argument("--from-phase", choices=[phase.name for phase in PHASES], help="go on from here")
+    parser.add_argument("--from-phase", choices=[phase.name for phase in PHASES], help="resume at this phase")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args(arguments)
 
 
 def corpus_plan(arguments: argparse.Namespace) -> CorpusPlan:
-    """What ``arguments`` ask the corpus to hold."""
+    """Return the corpus that ``arguments`` ask for."""
     languages = [one for one in BASE_LANGUAGES if not arguments.languages or one.voice in arguments.languages]
     sources = [_TEXT_SOURCES[name] for name in arguments.texts]
     if arguments.recordings:
@@ -71,21 +71,21 @@ def corpus_plan(arguments: argparse.Namespace) -> CorpusPlan:
 
 
 class Reporter:
-    """Prints the running loss and writes the base now and then, to look at it while it learns."""
+    """Prints the running loss, and exports the base from time to time so that it can be tested during training."""
 
     def __init__(self, model: PhoneRecognizer, out: Path, export_every_seconds: float) -> None:
         self._model, self._out, self._every_seconds = model, out, export_every_seconds
         self._exported_at = self._printed_at = time.monotonic()
         self._losses: list[float] = []
 
-    def __call__(self, phase: Phase, step: int, progress: float, loss: float, heard_seconds: float) -> None:
+    def __call__(self, phase: Phase, step: int, progress: float, loss: float, audio_seconds: float) -> None:
         """See ``train_phase``."""
         now = time.monotonic()
         self._losses.append(loss)
         if now - self._printed_at >= 15.0:
             mean = float(np.mean(self._losses))
-            heard = f"heard {heard_seconds / 3600:.2f} h"
-            print(f"{phase.name} {progress:6.1%} step {step} loss {mean:.3f} {heard}", flush=True)
+            trained = f"trained on {audio_seconds / 3600:.2f} h"
+            print(f"{phase.name} {progress:6.1%} step {step} loss {mean:.3f} {trained}", flush=True)
             self._printed_at, self._losses = now, []
         if now - self._exported_at >= self._every_seconds:
             export_base(self._model, self._out)
@@ -93,7 +93,7 @@ class Reporter:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Build the corpus unless it is there, train the three phases, measure, export."""
+    """Build the corpus if it is missing, train the three phases, evaluate, export."""
     parsed = parse_arguments(arguments)
     torch.set_num_threads(parsed.threads)
     torch.manual_seed(parsed.seed)
@@ -108,10 +108,10 @@ def main(arguments: list[str] | None = None) -> None:
     if first:
         model.load_state_dict(torch.load(parsed.corpus / f"after-{names[first - 1]}.pt", weights_only=True))
     for phase in PHASES[first:]:
-        heard_seconds = train_phase(model, store, phase, budget, report)
+        audio_seconds = train_phase(model, store, phase, budget, report)
         torch.save(model.state_dict(), parsed.corpus / f"after-{phase.name}.pt")
         export_base(model, parsed.out)
-        print(f"phase {phase.name}: heard {heard_seconds / 3600:.2f} h of audio")
+        print(f"phase {phase.name}: trained on {audio_seconds / 3600:.2f} h of audio")
         for kind in TEST_KINDS:
             if len(indices := store.where(kind)):
                 print(f"phone error rate, {kind}: {phone_error_rate(model, store, indices):.3f}", flush=True)

@@ -1,4 +1,4 @@
-"""What makes clean synthetic voices sound like many rooms, microphones and lines; and time masking.
+"""Augmentation that makes clean synthetic voices sound like many rooms, microphones and lines; and time masking.
 
 Shapes: B utterances, T samples, F frames, S spectrum bins.
 """
@@ -18,7 +18,7 @@ _MASKED_FRAMES = (4, 10)  # one span
 
 
 def normalized(audio_BT: Tensor, samples_B: Tensor) -> Tensor:
-    """Zero mean and unit variance over each utterance's own samples, zeros after it (as ``do_normalize``)."""
+    """Normalise each utterance to zero mean and unit variance, with zeros as padding (like ``do_normalize``)."""
     real_BT = (torch.arange(audio_BT.shape[1])[None] < samples_B[:, None]).float()
     mean_B1 = (audio_BT * real_BT).sum(1, keepdim=True) / samples_B[:, None]
     centred_BT = (audio_BT - mean_B1) * real_BT
@@ -27,7 +27,7 @@ def normalized(audio_BT: Tensor, samples_B: Tensor) -> Tensor:
 
 
 def augmented(audio_BT: Tensor, samples_B: Tensor, generator: torch.Generator) -> Tensor:
-    """Random equaliser and short reverberation (one filter in the frequency domain), then coloured noise."""
+    """Apply a random equaliser and short reverberation (one filter in the frequency domain), then coloured noise."""
     batch, length = audio_BT.shape
     size = 1 << math.ceil(math.log2(length + _REVERB_SECONDS * _SAMPLE_RATE_HZ))
     spectrum_BS = torch.fft.rfft(audio_BT, size)
@@ -46,14 +46,14 @@ def augmented(audio_BT: Tensor, samples_B: Tensor, generator: torch.Generator) -
 
 
 def _equalizer(batch: int, bins: int, generator: torch.Generator, scale: float = 1.0) -> Tensor:
-    """Smooth random gains BS of ± a few decibel."""
+    """Draw smooth random gains BS of ± a few decibels."""
     decibel_B1K = torch.randn(batch, 1, _EQUALIZER_BANDS, generator=generator) * _EQUALIZER_DECIBEL * scale
     decibel_BS = torch.nn.functional.interpolate(decibel_B1K, bins, mode="linear", align_corners=True)[:, 0]
     return torch.pow(10.0, decibel_BS / 20)
 
 
 def _room(batch: int, generator: torch.Generator) -> Tensor:
-    """Impulse responses: a direct sound and, for some utterances, exponentially decaying noise."""
+    """Draw impulse responses: a direct sound and, for some utterances, exponentially decaying noise."""
     length = int(_REVERB_SECONDS * _SAMPLE_RATE_HZ)
     time_1T = torch.arange(length)[None] / _SAMPLE_RATE_HZ
     decay_B1 = 0.01 + 0.06 * torch.rand(batch, 1, generator=generator)
@@ -65,7 +65,7 @@ def _room(batch: int, generator: torch.Generator) -> Tensor:
 
 
 def time_mask(frames_B: Tensor, fraction: float, generator: torch.Generator) -> Tensor:
-    """Boolean BF: random spans that hide about ``fraction`` of each utterance's frames."""
+    """Draw a boolean mask BF: random spans that cover about ``fraction`` of each utterance's frames."""
     longest = int(frames_B.max())
     masked_BF = torch.zeros(len(frames_B), longest, dtype=torch.bool)
     low, high = _MASKED_FRAMES

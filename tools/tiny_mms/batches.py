@@ -1,4 +1,4 @@
-"""Batches of similar lengths, drawn without end from one or several kinds of speech.
+"""An endless stream of batches with utterances of similar lengths, from one or several kinds of speech.
 
 Shapes: B utterances, T samples, F frames, L labels.
 """
@@ -32,12 +32,12 @@ class SpeechBatch:
 
     @property
     def seconds(self) -> float:
-        """Audio without padding."""
+        """Seconds of audio without padding."""
         return float(self.samples_B.sum()) / SAMPLE_RATE_HZ
 
 
 def collate(store: SpeechStore, indices: list[int]) -> SpeechBatch:
-    """Read and pad the utterances ``indices``."""
+    """Read and pad the utterances at ``indices``."""
     speech = [store[index] for index in indices]
     samples_B = torch.tensor([len(one.samples_T) for one in speech])
     longest = int(samples_B.max())
@@ -53,7 +53,7 @@ def collate(store: SpeechStore, indices: list[int]) -> SpeechBatch:
 
 
 def in_order(store: SpeechStore, indices: NDArray[np.int64], batch_seconds: float) -> Iterator[list[int]]:
-    """Cut ``indices`` into batches of at most ``batch_seconds`` with padding, but at least one utterance."""
+    """Cut ``indices`` into batches of at most ``batch_seconds`` with padding, and at least one utterance."""
     samples_N = store.samples_N
     batch: list[int] = []
     longest = 0
@@ -69,7 +69,7 @@ def in_order(store: SpeechStore, indices: NDArray[np.int64], batch_seconds: floa
 
 
 def endless(store: SpeechStore, shares: dict[str, float], batch_seconds: float, seed: int) -> Iterator[SpeechBatch]:
-    """Batches in which kind k makes up ``shares[k]`` of the utterances, over and over, reshuffled."""
+    """Yield batches without end, reshuffled, in which kind k makes up ``shares[k]`` of the utterances."""
     generator = np.random.default_rng(seed)
     streams = {kind: _reshuffled(store.where(kind), generator) for kind in shares}
     kinds = list(shares)
@@ -87,6 +87,6 @@ def endless(store: SpeechStore, shares: dict[str, float], batch_seconds: float, 
 
 
 def _reshuffled(indices: NDArray[np.int64], generator: np.random.Generator) -> Iterator[int]:
-    assert len(indices), "a kind of speech with a share in training has no utterances"
+    assert len(indices), "a kind of speech in the training mix has no utterances"
     while True:
         yield from generator.permutation(indices).tolist()

@@ -1,4 +1,4 @@
-"""Builds the base's corpus: synthetic speech of many languages, recordings, and the test sets."""
+"""Build the corpus of the base: synthetic speech in many languages, recordings, and the test sets."""
 
 import itertools
 import random
@@ -41,7 +41,7 @@ _TEST_SCENES_EVERY = 12
 
 @dataclass(frozen=True)
 class Spoken:
-    """One synthetic utterance before labelling; ``scale`` takes espeak's sample positions to 16 kHz."""
+    """One synthetic utterance before labelling; ``scale`` converts espeak's sample positions to 16 kHz."""
 
     samples_T: NDArray[np.int16]
     phones: list[tuple[str, int]]
@@ -50,9 +50,9 @@ class Spoken:
 
 @dataclass(frozen=True)
 class CorpusPlan:
-    """What to build: seconds of speech per language, and where texts and recordings come from.
+    """What to build: seconds of speech per language, and the sources of texts and recordings.
 
-    The demo corpus is only ever measured, never learned from.
+    The demo corpus is only used for evaluation, never for training.
     """
 
     languages: tuple[SpeechLanguage, ...]
@@ -73,7 +73,7 @@ def speak_language(
     variants: tuple[str, ...],
     seed: int,
 ) -> list[Spoken]:
-    """``seconds`` of one language with random voices, pitches, rates and vocal-tract lengths (speed)."""
+    """Synthesise ``seconds`` of one language with random voices, pitches, rates and vocal-tract lengths (speed)."""
     generator = random.Random(f"{seed} {language.voice} {variants[0]}")
     spoken, done = [], 0.0
     for text in itertools.islice(PhrasePool(language, sources, seed), 100_000):
@@ -140,7 +140,7 @@ def _labelled(spoken: list[list[Spoken]], inventory: PhoneInventory, kind: str) 
 
 
 def _recorded(real: Iterator[Recording], inventory: PhoneInventory) -> Iterator[LabelledSpeech]:
-    """Recordings at several speeds; some scenes of the game, all their lines, are kept for testing."""
+    """Label recordings at several speeds; whole scenes of the game are held out for testing."""
     scenes: dict[str, int] = {}
     nothing_F = np.zeros(0, np.int8)
     for recording in real:

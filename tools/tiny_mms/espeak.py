@@ -1,4 +1,4 @@
-"""espeak-ng through ctypes: text → 16-bit audio and the phones with the sample where each begins."""
+"""espeak-ng through ctypes: text → 16-bit audio, and phones with the sample at which each starts."""
 
 import ctypes
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ class Speech:
 
 
 class Synthesizer:
-    """The espeak-ng library of this process. It has global state: use one, from one thread."""
+    """The espeak-ng library of this process. It has global state: use one instance, from one thread."""
 
     def __init__(self) -> None:
         import espeakng_loader
@@ -57,7 +57,7 @@ class Synthesizer:
             raise RuntimeError(f"espeak-ng did not start with the voices in {data_path.decode()}")
         self._chunks: list[NDArray[np.int16]] = []
         self._phones: list[tuple[str, int]] = []
-        self._callback = _Callback(self._collect)  # kept: the library holds only its address
+        self._callback = _Callback(self._collect)  # kept alive: the library only has its address
         self._library.espeak_SetSynthCallback(self._callback)
 
     def _collect(self, samples: ctypes._Pointer, count: int, events: ctypes._Pointer) -> int:
@@ -100,5 +100,5 @@ class Synthesizer:
 
 @cache
 def synthesizer() -> Synthesizer:
-    """This process's synthesiser."""
+    """Return the synthesiser of this process."""
     return Synthesizer()

@@ -1,4 +1,4 @@
-"""Writes the base as an ordinary checkpoint without head, vocabulary or adapters."""
+"""Export the base as an ordinary checkpoint without head, vocabulary or adapters."""
 
 from pathlib import Path
 
@@ -9,9 +9,9 @@ from tools.tiny_mms.network import PhoneRecognizer
 
 
 def export_base(model: PhoneRecognizer, folder: Path, dtype: torch.dtype = torch.float16) -> None:
-    """``config.json``, ``model.safetensors`` (``dtype``) and ``preprocessor_config.json`` like mms-300m's.
+    """Write ``config.json``, ``model.safetensors`` (``dtype``) and ``preprocessor_config.json``, as for mms-300m.
 
-    The weights are stored in half precision; ``config.json`` says float32, in which they are loaded.
+    The weights are stored in half precision; ``config.json`` says float32, so they are loaded in float32.
     """
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: tensor.detach().to(dtype).clone() for name, tensor in model.base.state_dict().items()}

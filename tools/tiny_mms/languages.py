@@ -1,7 +1,7 @@
-"""Which languages the base hears, and with which voices.
+"""The training languages of the base, and their voices.
 
-English, Spanish, French, Italian and Russian (the demo corpus) are never heard, and neither are
-Romanian, Georgian, Ukrainian and Lithuanian, so that both sets measure transfer to new languages.
+English, Spanish, French, Italian and Russian (the demo corpus) are not in the training data, and neither are
+Romanian, Georgian, Ukrainian and Lithuanian, so both sets measure transfer to new languages.
 """
 
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class SpeechLanguage:
-    """One language of the synthesiser and where its texts come from.
+    """One language of the synthesiser and the sources of its texts.
 
-    ``voice`` is the espeak-ng voice, ``locale`` the folder of Django's catalogues and the locale of
-    Babel, ``num2words`` the language of spelled-out numbers (None where num2words has none).
+    ``voice`` is the espeak-ng voice, ``locale`` the folder of Django's catalogues and the Babel locale, ``num2words``
+    the language of spelled-out numbers (None if num2words does not have it).
     """
 
     voice: str
@@ -69,10 +69,10 @@ UNSEEN_LANGUAGES: tuple[SpeechLanguage, ...] = (
     SpeechLanguage("lt", "lt", "lt"),
 )
 
-# The demo corpus (ISO 639-3) and the voices whose phones its recordings are measured against.
+# Languages of the demo corpus (ISO 639-3), and the voices whose phones are the reference for its recordings.
 DEMO_VOICES = {"eng": "en-us", "spa": "es-419", "fra": "fr", "ita": "it", "rus": "ru"}
 
-# Variants of espeak-ng's formant voices; whispering, robot and joke voices are left out.
+# Variants of espeak-ng's formant voices, without whispering, robot and joke voices.
 TRAINING_VARIANTS: tuple[str, ...] = (
     "", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "f1", "f2", "f3", "f4", "adam", "Alex", "Alicia", "Andrea",
     "Andy", "anika", "antonio", "aunty", "belinda", "benjamin", "boris", "caleb", "david", "Denis", "Diogo",

@@ -1,4 +1,4 @@
-"""The base's architecture, its phone classifier, and the two losses it is trained with.
+"""The architecture of the base, its phone classifier, and its two training losses.
 
 Shapes: B utterances, T samples, F frames of 20 ms, H hidden, V phone classes (0 = silence and blank).
 """
@@ -13,7 +13,7 @@ FRONT_END_CHANNELS = 64
 
 
 def base_config(layers: int = 6) -> Wav2Vec2Config:
-    """facebook/mms-300m's configuration at a hundredth of its size; no vocabulary, head or adapters."""
+    """Return the configuration of facebook/mms-300m at a hundredth of its size; no vocabulary, head or adapters."""
     return Wav2Vec2Config(
         hidden_size=HIDDEN_SIZE,
         num_hidden_layers=layers,
@@ -50,18 +50,18 @@ class PhoneRecognizer(nn.Module):
         self.classifier = nn.Linear(HIDDEN_SIZE, classes)
 
     def frames_B(self, samples_B: Tensor) -> Tensor:
-        """Frames of each utterance."""
+        """Return the number of frames of each utterance."""
         return self.base._get_feat_extract_output_lengths(samples_B)
 
     def front_end(self, audio_BT: Tensor) -> Tensor:
-        """Convolutional features BFC of normalised audio; no gradient below the lowest learning layer."""
+        """Return convolutional features BFC of normalised audio; no gradient below the lowest trained layer."""
         hidden_BCF = audio_BT[:, None]
         for layer in self.base.feature_extractor.conv_layers:
             hidden_BCF = layer(hidden_BCF)
         return hidden_BCF.transpose(1, 2)
 
     def forward(self, features_BFC: Tensor, frames_B: Tensor, masked_BF: Tensor | None = None) -> Tensor:
-        """Phone logits BFV; frames in ``masked_BF`` are hidden behind ``masked_spec_embed``."""
+        """Return phone logits BFV; frames in ``masked_BF`` are replaced by ``masked_spec_embed``."""
         real_BF = torch.arange(features_BFC.shape[1])[None] < frames_B[:, None]
         hidden_BFH, _ = self.base.feature_projection(features_BFC)
         if masked_BF is not None:
@@ -72,11 +72,11 @@ class PhoneRecognizer(nn.Module):
 
 
 def frame_loss(logits_BFV: Tensor, frames_BF: Tensor) -> Tensor:
-    """Mean cross-entropy over the aligned frames; frames labelled −1 (padding) do not count."""
+    """Return the mean cross-entropy over the aligned frames; frames labelled −1 (padding) do not count."""
     return F.cross_entropy(logits_BFV.float().flatten(0, 1), frames_BF.flatten().long(), ignore_index=-1)
 
 
 def ctc_loss(logits_BFV: Tensor, frames_B: Tensor, labels_BL: Tensor, lengths_B: Tensor) -> Tensor:
-    """CTC, every utterance weighted by one over its number of labels."""
+    """Return the CTC loss, with each utterance divided by its number of labels."""
     log_probabilities_FBV = logits_BFV.float().log_softmax(-1).transpose(0, 1)
     return F.ctc_loss(log_probabilities_FBV, labels_BL, frames_B, lengths_B, blank=0, zero_infinity=True)

@@ -1,8 +1,8 @@
-"""The three phases of the base's training, by the clock.
+"""The three training phases of the base, limited by wall-clock time.
 
-A: everything learns, cross-entropy on the synthesiser's own alignments (CTC alone stalls for long).
-B: front end frozen, CTC on synthetic and recorded speech.  C: all but the lower convolutions learn,
-CTC, mostly recorded speech.
+A: train everything with cross-entropy on the synthesiser's own alignments (CTC alone stalls for a long time).
+B: freeze the front end; CTC on synthetic and recorded speech.
+C: train all but the lower convolutions; CTC, mostly on recorded speech.
 """
 
 import itertools
@@ -20,17 +20,17 @@ from tools.tiny_mms.network import PhoneRecognizer, ctc_loss, frame_loss
 from tools.tiny_mms.store import SpeechStore
 
 _CLIPPED_NORM = 1.0
-_WARM_UP = 0.05  # of a phase
-_LAST_RATE = 0.05  # of the peak learning rate
+_WARM_UP = 0.05  # fraction of a phase
+_LAST_RATE = 0.05  # fraction of the peak learning rate
 _MASKED_FRACTION = 0.1
 
 
 @dataclass(frozen=True)
 class Phase:
-    """One phase: ``share`` of the whole time, ``recorded`` share of the utterances, peak learning rates.
+    """One phase: ``share`` of the total time, ``recorded`` fraction of the utterances, peak learning rates.
 
-    Of the front end's seven convolutions the upper ``learning_convolutions`` learn; the lower ones run at
-    up to 3,200 frames a second and are most of its cost.
+    The upper ``learning_convolutions`` of the front end's seven are trained; the lower ones run at up to 3,200 frames
+    per second and are most of its cost.
     """
 
     name: str
@@ -51,7 +51,7 @@ PHASES = (
 
 @dataclass(frozen=True)
 class Budget:
-    """When training ends: after ``seconds``, or when each phase has made ``steps_limit`` steps."""
+    """When training ends: after ``seconds``, or when each phase has taken ``steps_limit`` steps."""
 
     seconds: float
     batch_seconds: float
@@ -60,7 +60,7 @@ class Budget:
 
 
 def optimizers(model: PhoneRecognizer, phase: Phase) -> list[torch.optim.Optimizer]:
-    """Muon (Jordan et al. 2024) for the encoder's matrices, AdamW for everything else."""
+    """Return Muon (Jordan et al. 2024) for the encoder's matrices, and AdamW for everything else."""
     inside = {id(p) for p in model.base.encoder.layers.parameters() if p.ndim == 2}
     convolutions = model.base.feature_extractor.conv_layers
     for number, layer in enumerate(convolutions):
@@ -75,14 +75,14 @@ def optimizers(model: PhoneRecognizer, phase: Phase) -> list[torch.optim.Optimiz
 
 
 def rate_at(progress: float) -> float:
-    """Learning rate over its peak: linear warm-up, then linear decay."""
+    """Return the learning rate as a fraction of its peak: linear warm-up, then linear decay."""
     if progress < _WARM_UP:
         return max(progress / _WARM_UP, 0.02)
     return 1.0 - (1.0 - _LAST_RATE) * min((progress - _WARM_UP) / (1.0 - _WARM_UP), 1.0)
 
 
 def loss_of(model: PhoneRecognizer, batch: SpeechBatch, phase: Phase, generator: torch.Generator) -> Tensor:
-    """The phase's loss of one batch, augmented and masked."""
+    """Return the phase's loss of one batch, augmented and masked."""
     audio_BT = augmented(batch.audio_BT, batch.samples_B, generator)
     frames_B = model.frames_B(batch.samples_B)
     masked_BF = time_mask(frames_B, _MASKED_FRACTION, generator)
@@ -102,32 +102,32 @@ def train_phase(
 ) -> float:
     """Train for the phase's share of the budget.
 
-    A corpus without recordings trains on synthetic speech alone.
+    Without recordings in the corpus, the phase uses only synthetic speech.
 
-    ``report`` is told (phase, step, progress 0 … 1, loss, seconds of audio so far) after each step.
-    Returns the seconds of audio it heard.
+    ``report`` is called with (phase, step, progress 0 … 1, loss, seconds of audio so far) after each step.
+    Returns the seconds of audio trained on.
     """
-    made = optimizers(model, phase)
-    peaks = [group["lr"] for optimizer in made for group in optimizer.param_groups]
-    groups = [group for optimizer in made for group in optimizer.param_groups]
+    phase_optimizers = optimizers(model, phase)
+    peaks = [group["lr"] for optimizer in phase_optimizers for group in optimizer.param_groups]
+    groups = [group for optimizer in phase_optimizers for group in optimizer.param_groups]
     recorded = phase.recorded if len(store.where(RECORDED)) else 0.0
     shares = {SYNTHETIC: 1.0 - recorded, RECORDED: recorded} if recorded else {SYNTHETIC: 1.0}
     generator = torch.Generator().manual_seed(budget.seed)
-    started, heard_seconds = time.monotonic(), 0.0
+    started, audio_seconds = time.monotonic(), 0.0
     batches = endless(store, shares, budget.batch_seconds, budget.seed + ord(phase.name))
     for step in itertools.count(1):
         progress = (time.monotonic() - started) / (budget.seconds * phase.share)
         if progress >= 1.0 or (budget.steps_limit is not None and step > budget.steps_limit):
-            return heard_seconds
+            return audio_seconds
         for group, peak in zip(groups, peaks, strict=True):
             group["lr"] = peak * rate_at(progress)
         batch = next(batches)
         loss = loss_of(model, batch, phase, generator)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), _CLIPPED_NORM)
-        for optimizer in made:
+        for optimizer in phase_optimizers:
             optimizer.step()
         model.zero_grad(set_to_none=True)
-        heard_seconds += batch.seconds
-        report(phase, step, progress, loss.item(), heard_seconds)
+        audio_seconds += batch.seconds
+        report(phase, step, progress, loss.item(), audio_seconds)
     raise AssertionError("itertools.count ended")

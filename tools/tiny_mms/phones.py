@@ -1,4 +1,4 @@
-"""espeak-ng's IPA as a small set of phone classes, as sequences and as frame labels.
+"""Map espeak-ng's IPA to a small set of phone classes, as sequences and as frame labels.
 
 Shapes: F frames of 20 ms.
 """
@@ -17,7 +17,7 @@ SILENCE = 0  # silence shares its class with the CTC blank
 
 
 def decompose(ipa: str) -> list[str]:
-    """Base letters of one espeak-ng phone: no stress, length or tone; nasal vowels, ʰ and ʲ are kept.
+    """Return the base letters of one espeak-ng phone: no stress, length or tone; nasal vowels, ʰ and ʲ are kept.
 
     >>> decompose("ˈɔø"), decompose("tʃ"), decompose("ɐ̃ː")
     (['ɔ', 'ø'], ['t', 'ʃ'], ['ɐ̃'])
@@ -32,7 +32,7 @@ def decompose(ipa: str) -> list[str]:
 
 
 def frame_count(samples: int) -> int:
-    """Frames that the seven MMS convolutions (kernels 10 3 3 3 3 2 2, strides 5 2 2 2 2 2 2) make."""
+    """Return the frames that the seven MMS convolutions (kernels 10 3 3 3 3 2 2, strides 5 2 2 2 2 2 2) output."""
     for kernel, stride in zip((10, 3, 3, 3, 3, 2, 2), (5, 2, 2, 2, 2, 2, 2), strict=True):
         samples = (samples - kernel) // stride + 1
     return max(samples, 0)
@@ -49,14 +49,14 @@ class PhoneInventory:
         return len(self.letters) + 1
 
     def sequence(self, phones: list[tuple[str, int]]) -> NDArray[np.int16]:
-        """Class numbers in order, letters outside the inventory left out."""
+        """Return class numbers in order, without letters outside the inventory."""
         classes = [self._class_of[letter] for ipa, _ in phones for letter in decompose(ipa) if letter in self._class_of]
         return np.array(classes, np.int16)
 
     def frames_F(self, phones: list[tuple[str, int]], scale: float, samples: int) -> NDArray[np.int8]:
-        """The class heard at the centre of each frame.
+        """Return the class at the centre of each frame.
 
-        ``scale`` takes the phones' sample positions to 16 kHz samples (it holds resampling and speed);
+        ``scale`` converts the phones' sample positions to 16 kHz samples (resampling and speed together);
         ``samples`` is the length at 16 kHz. A phone of several letters is divided evenly among them.
         """
         labels_F = np.zeros(frame_count(samples), np.int8)

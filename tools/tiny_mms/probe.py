@@ -1,7 +1,7 @@
-"""What a base is worth to adapters: ``python -m tools.tiny_mms.probe BASE``.
+"""Measure how useful a base is for adapters: ``python -m tools.tiny_mms.probe BASE``.
 
-Trains one adapter and CTC head (or the head alone) per language of the demo corpus on the frozen base and
-prints the character error rate on sentences it has not heard. Beside it belongs the same with ``--random``.
+Trains one adapter and CTC head (or only the head) per language of the demo corpus on the frozen base, and prints the
+character error rate on held-out sentences. Compare with the result of ``--random``.
 
 Shapes: B utterances, F frames, H hidden, V characters (0 = blank).
 """
@@ -31,21 +31,21 @@ _HELD_OUT = ("dev", "test")
 
 @dataclass(frozen=True)
 class ProbeUtterance:
-    """``hidden_FH``: the frozen features below the first encoder layer; ``text`` in plain letters."""
+    """``hidden_FH``: the frozen features below the first encoder layer; ``text``: the normalised transcript."""
 
     hidden_FH: Tensor
     text: str
 
 
 def plain(text: str) -> str:
-    """Lower-case letters and apostrophes, single spaces."""
+    """Reduce a text to lower-case letters, apostrophes and single spaces."""
     return " ".join("".join(c if c.isalpha() or c == "'" else " " for c in text.casefold()).split())
 
 
 def frozen_features(
     model: Wav2Vec2ForCTC, manifest: Path, language: str, splits: tuple[str, ...]
 ) -> list[ProbeUtterance]:
-    """The part of the base that no adapter changes, computed once."""
+    """Compute the part of the base that no adapter changes, once per utterance."""
     cached = []
     with torch.inference_mode():
         for recording in demo_recordings(manifest, splits):
@@ -60,7 +60,7 @@ def frozen_features(
 
 
 def logits_of(model: Wav2Vec2ForCTC, hidden_BFH: Tensor, frames_B: Tensor) -> Tensor:
-    """Encoder with adapters, and head, on cached features."""
+    """Run the encoder with adapters, and the head, on cached features."""
     real_BF = torch.arange(hidden_BFH.shape[1])[None] < frames_B[:, None]
     with torch.autocast("cpu", torch.bfloat16):
         encoded = model.wav2vec2.encoder(hidden_BFH.clone(), attention_mask=real_BF)
@@ -68,13 +68,13 @@ def logits_of(model: Wav2Vec2ForCTC, hidden_BFH: Tensor, frames_B: Tensor) -> Te
 
 
 def padded(utterances: list[ProbeUtterance]) -> tuple[Tensor, Tensor]:
-    """(hidden BFH, frames B)."""
+    """Pad the utterances: (hidden BFH, frames B)."""
     frames_B = torch.tensor([len(one.hidden_FH) for one in utterances])
     return torch.nn.utils.rnn.pad_sequence([one.hidden_FH for one in utterances], batch_first=True), frames_B
 
 
 def probe(base: Path, manifest: Path, language: str, arguments: argparse.Namespace) -> float:
-    """Character error rate on the held-out sentences of ``language``."""
+    """Return the character error rate on the held-out sentences of ``language``."""
     torch.manual_seed(arguments.seed)
     settings = {"adapter_attn_dim": arguments.dim, "pad_token_id": 0, "layerdrop": 0.0}
     if arguments.random:
@@ -113,17 +113,17 @@ def probe(base: Path, manifest: Path, language: str, arguments: argparse.Namespa
         loss.backward()
         torch.nn.utils.clip_grad_norm_(learned, 1.0)
         optimizer.step()
-    guesses = []
+    hypotheses = []
     with torch.inference_mode():
         for start in range(0, len(test), _BATCH_UTTERANCES):
             hidden_BFH, frames_B = padded(test[start : start + _BATCH_UTTERANCES])
             for numbers in greedy(logits_of(model, hidden_BFH, frames_B), frames_B):
-                guesses.append("".join(characters[number - 1] for number in numbers))
-    return float(jiwer.cer([one.text for one in test], guesses))
+                hypotheses.append("".join(characters[number - 1] for number in numbers))
+    return float(jiwer.cer([one.text for one in test], hypotheses))
 
 
 def _batches(train: list[ProbeUtterance], steps: int, seed: int) -> Iterator[list[ProbeUtterance]]:
-    """Batches of similar lengths, reshuffled every epoch."""
+    """Yield batches of similar lengths, reshuffled every epoch."""
     generator = np.random.default_rng(seed)
     made = 0
     while True:
@@ -138,16 +138,16 @@ def _batches(train: list[ProbeUtterance], steps: int, seed: int) -> Iterator[lis
 
 
 def main() -> None:
-    """Command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m tools.tiny_mms.probe", description=__doc__)
     parser.add_argument("base", type=Path)
-    parser.add_argument("--demo", type=Path, default=Path("shards/demo/manifest.tsv"), help="manifest")
+    parser.add_argument("--demo", type=Path, default=Path("shards/demo/manifest.tsv"), help="demo manifest")
     parser.add_argument("--languages", nargs="+", default=["eng", "spa", "fra", "ita", "rus"])
     parser.add_argument("--dim", type=int, default=16)
     parser.add_argument("--rate", type=float, default=8e-3)
     parser.add_argument("--steps", type=int, default=300)
-    parser.add_argument("--head-only", action="store_true", help="no adapters: the head on the frozen base")
-    parser.add_argument("--random", action="store_true", help="a base that was never trained")
+    parser.add_argument("--head-only", action="store_true", help="train only the head, without adapters")
+    parser.add_argument("--random", action="store_true", help="use an untrained base")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     for language in arguments.languages:

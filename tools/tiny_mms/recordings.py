@@ -26,7 +26,7 @@ _CHARACTERS_PER_SECOND = (3.0, 22.0)
 
 @dataclass(frozen=True)
 class Recording:
-    """One spoken line: ``samples_T`` is 16 kHz mono int16, ``scene`` the game level it belongs to."""
+    """One spoken line: ``samples_T`` is 16 kHz mono int16, ``scene`` is its level of the game."""
 
     samples_T: NDArray[np.int16]
     text: str
@@ -35,16 +35,16 @@ class Recording:
 
 
 def dialogue_lines(script: Path) -> Iterator[tuple[str, str]]:
-    """(sound name, text) of one Lua dialogue file."""
+    """Yield (sound name, text) for each line of a Lua dialogue file."""
     for name, text in _LINE.findall(script.read_text(encoding="utf-8")):
         yield name, text.replace('\\"', '"').replace("\\n", " ")
 
 
 def recordings(folder: Path) -> Iterator[Recording]:
-    """All usable lines under ``folder``; songs and lines that do not fit their text are left out.
+    """Yield all usable lines under ``folder``, without songs and lines that do not match their text.
 
     Raises:
-        FileNotFoundError: ``folder`` does not hold the unpacked packages.
+        FileNotFoundError: ``folder`` does not have the unpacked packages.
     """
     if not (folder / SCRIPTS).is_dir():
         raise FileNotFoundError(
@@ -67,7 +67,7 @@ def recordings(folder: Path) -> Iterator[Recording]:
 
 
 def demo_recordings(manifest: Path, splits: tuple[str, ...] = ("dev", "test")) -> Iterator[Recording]:
-    """The demo corpus's utterances of ``splits``; ``scene`` is their split."""
+    """Yield the utterances of ``splits`` in the demo corpus; ``scene`` is their split."""
     audio: dict[str, NDArray[np.float32]] = {}
     with manifest.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE):
@@ -81,6 +81,6 @@ def demo_recordings(manifest: Path, splits: tuple[str, ...] = ("dev", "test")) -
 
 
 def to_int16(samples_T: NDArray[np.float32]) -> NDArray[np.int16]:
-    """Float samples as int16, scaled to a peak of 0.9 so that nothing clips."""
+    """Convert float samples to int16, scaled to a peak of 0.9 so that nothing clips."""
     peak = float(np.abs(samples_T).max(initial=1e-4))
     return np.round(samples_T * (0.9 * 32767 / peak)).astype(np.int16)

@@ -1,4 +1,4 @@
-"""Utterances with phone labels on disk: one flat array of audio, one of labels, one of frame classes.
+"""Store utterances with phone labels on disk: one flat array of audio, one of labels, one of frame classes.
 
 Shapes: N utterances, T samples, F frames, L labels.
 """
@@ -19,7 +19,7 @@ _FIELDS = {"audio": np.int16, "labels": np.int16, "frames": np.int8}
 
 @dataclass(frozen=True)
 class LabelledSpeech:
-    """One utterance; ``frames_F`` is empty where no alignment is known (recordings)."""
+    """One utterance; ``frames_F`` is empty if there is no alignment (recordings)."""
 
     samples_T: NDArray[np.int16]
     labels_L: NDArray[np.int16]
@@ -42,11 +42,11 @@ class SpeechStore:
 
     @property
     def samples_N(self) -> NDArray[np.int64]:
-        """Length of every utterance."""
+        """Length of every utterance in samples."""
         return np.diff(self._ends["audio"], prepend=0)
 
     def where(self, kind: str) -> NDArray[np.int64]:
-        """Indices of the utterances of one kind."""
+        """Return the indices of the utterances of one kind."""
         return np.flatnonzero(self.kinds_N == kind)
 
     def __getitem__(self, index: int) -> LabelledSpeech:
@@ -58,7 +58,7 @@ class SpeechStore:
 
 
 def write_store(folder: Path, inventory: PhoneInventory, utterances: Iterable[LabelledSpeech]) -> None:
-    """Write ``utterances`` as they come; the table is written last, so a cut-off store does not open."""
+    """Write ``utterances`` one by one. The table is written last, so an incomplete store cannot be opened."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "phones.json").write_text(json.dumps(inventory.letters, ensure_ascii=False), encoding="utf-8")
     ends: dict[str, list[int]] = {field: [] for field in _FIELDS}

@@ -1,4 +1,4 @@
-"""What the synthesiser says: phrases of translation catalogues and locale data, numbers, random words."""
+"""Texts for the synthesiser: phrases from translation catalogues and locale data, numbers, random words."""
 
 import gettext
 import random
@@ -16,7 +16,7 @@ TextSource = Callable[[SpeechLanguage], Iterator[str]]
 
 
 def django_phrases(language: SpeechLanguage) -> Iterator[str]:
-    """Strings of Django's translation catalogues (BSD licence)."""
+    """Yield strings from Django's translation catalogues (BSD licence)."""
     import django
 
     pattern = f"**/locale/{language.locale}/LC_MESSAGES/*.mo"
@@ -27,7 +27,7 @@ def django_phrases(language: SpeechLanguage) -> Iterator[str]:
 
 
 def babel_phrases(language: SpeechLanguage) -> Iterator[str]:
-    """Names of territories, languages, currencies, months and days (Unicode CLDR through Babel)."""
+    """Yield names of territories, languages, currencies, months and days (Unicode CLDR through Babel)."""
     from babel import Locale
 
     locale = Locale.parse(language.locale)
@@ -38,7 +38,7 @@ def babel_phrases(language: SpeechLanguage) -> Iterator[str]:
 
 
 def number_phrases(language: SpeechLanguage) -> Iterator[str]:
-    """Spelled-out numbers; nothing for a language that num2words lacks."""
+    """Yield spelled-out numbers; nothing for a language that num2words does not have."""
     if language.num2words is None:
         return
     from num2words import num2words
@@ -49,7 +49,7 @@ def number_phrases(language: SpeechLanguage) -> Iterator[str]:
 
 
 def dialogue_phrases(scripts: Path) -> TextSource:
-    """The dialogues of the game Fish Fillets NG, for the languages they are translated to."""
+    """Return a source with the dialogues of the game Fish Fillets NG, for the languages it is translated into."""
 
     def phrases(language: SpeechLanguage) -> Iterator[str]:
         from tools.tiny_mms.recordings import dialogue_lines
@@ -61,14 +61,14 @@ def dialogue_phrases(scripts: Path) -> TextSource:
 
 
 def clean(text: str) -> list[str]:
-    """Words of one phrase, without placeholders, mark-up, digits and stray punctuation."""
+    """Return the words of one phrase, without placeholders, mark-up, digits and stray punctuation."""
     text = _PLACEHOLDERS.sub(" ", unicodedata.normalize("NFC", text))
     words = [word.strip(".,:;!?…–—-'’") for word in text.split()]
     return [word for word in words if any(character.isalpha() for character in word)]
 
 
 class PhrasePool:
-    """Phrases of one language in a fixed random order, then random sequences of their words without end."""
+    """Phrases of one language in a fixed random order, then endless random sequences of their words."""
 
     def __init__(self, language: SpeechLanguage, sources: tuple[TextSource, ...], seed: int) -> None:
         phrases: dict[str, None] = {}
@@ -86,7 +86,7 @@ class PhrasePool:
         return len(self._phrases)
 
     def __iter__(self) -> Iterator[str]:
-        """Every second text is a phrase as long as there are unused ones, the others are random words."""
+        """Yield an unused phrase half of the time while there are any, otherwise random words."""
         unused = list(self._phrases)
         while self._words:
             if unused and self._random.random() < 0.5:

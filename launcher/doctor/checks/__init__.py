@@ -1,5 +1,5 @@
-"""One check in each module: `look(subject, notes)` writes down what it finds, and raises what it cannot judge.
+"""One check per module: `look(context, notes)` notes its findings, and raises an error if it cannot check.
 
-A check that finds something which later ones need puts it into the subject. Modules are imported when their turn comes,
-so that a broken installation is a finding too.
+A check stores what later checks need in the context. Each module is imported only when its check runs, so that a broken
+installation becomes a finding too.
 """

@@ -1,4 +1,4 @@
-"""Do the adapter files that languages are to start from fit the base and the vocabularies?"""
+"""Check that the adapter files that languages start from fit the base and the vocabularies."""
 
 from launcher.doctor.context import Context
 from launcher.doctor.finding import Notes
@@ -11,7 +11,7 @@ from shards.index import ShardIndex
 
 
 def look(context: Context, notes: Notes) -> None:
-    """Reads every file; a scheme needs none."""
+    """Read every adapter file. Initialisation schemes need no file."""
     config, shape = context.config, context.shape
     if config is None or shape is None or not context.languages:
         notes.skip("needs the configuration, the base and the shards")
@@ -28,8 +28,8 @@ def look(context: Context, notes: Notes) -> None:
             notes.error(error)
     if not notes.of("failed"):
         schemes = sorted(set(starts.values()) & SCHEMES.keys())
-        told = [f"{', '.join(schemes)} for {_languages(len(starts) - len(from_files))}"] if schemes else []
-        notes.ok("; ".join([*told, *([f"files for {_languages(len(from_files))}"] if from_files else [])]))
+        parts = [f"{', '.join(schemes)} for {_languages(len(starts) - len(from_files))}"] if schemes else []
+        notes.ok("; ".join([*parts, *([f"files for {_languages(len(from_files))}"] if from_files else [])]))
 
 
 def _languages(count: int) -> str:

@@ -1,4 +1,4 @@
-"""Is the run directory free, and how did the last attempt there end?"""
+"""Check that no other process uses the run directory, and how the last attempt there ended."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from mms_dist.training.attempts import RunState, read_status
 
 
 def look(context: Context, notes: Notes) -> None:
-    """Reads RUN/run.lock and RUN/status.json; writes nothing."""
+    """Read RUN/run.lock and RUN/status.json. Nothing is written."""
     if context.config is None or not context.directory_is_writable:
         notes.skip("needs the configuration and the run directory")
         return
@@ -23,28 +23,28 @@ def look(context: Context, notes: Notes) -> None:
         return
     status = read_status(directory)
     if status is None:
-        notes.ok(f"{directory} is new: no attempt has begun there")
+        notes.ok(f"{directory} is new: it has no attempt yet")
     elif status.state == RunState.STALLED:
         notes.warn(
             f"the last attempt in {directory} gave up: {status.reason}",
-            "fix that first; a start by hand counts restarts anew",
+            "fix that first; a manual start resets the count of restarts",
         )
     elif status.state == RunState.INCOMPLETE or status.exit_code == ExitCode.INCOMPLETE:
         notes.warn(
-            f"the last attempt in {directory} came to its end, and not every language is well: {status.reason}",
-            "fix that first; languages that are in quarantine are left as they are",
+            f"the last attempt in {directory} ended incomplete: {status.reason}",
+            "fix that first; a new attempt does not train languages in quarantine",
         )
     elif status.state == RunState.FAILED:
         notes.warn(
             f"the last attempt in {directory} failed at {status.ended}: {status.reason}",
-            "see that it is fixed; the run goes on from its last checkpoints",
+            "fix the cause first; the run then resumes from its last checkpoints",
         )
     elif status.state == RunState.FINISHED:
-        notes.ok(f"the run in {directory} has finished: only languages and steps that are new would be trained")
+        notes.ok(f"the run in {directory} has finished: only new languages and additional steps would be trained")
     else:
         steps = "" if status.steps is None else f" at {status.steps:,} steps"
-        notes.ok(f"{directory} is free; the last attempt was {_ended(status.state)}{steps} and goes on from there")
+        notes.ok(f"{directory} is free; the last attempt was {_ended(status.state)}{steps}, and the run resumes there")
 
 
 def _ended(state: str) -> str:
-    return "killed" if state == "running" else state  # it says so, and does not hold the lock
+    return "killed" if state == "running" else state  # its status says running, but it does not hold the lock

@@ -1,4 +1,4 @@
-"""Is the base model there, of the right shape, and whole? Without reading its weights, unless asked to load them."""
+"""Check that the base model is present, complete and of the right shape. Read its weights only on request."""
 
 import hashlib
 from collections.abc import Iterator
@@ -19,9 +19,9 @@ _ENDS_BYTES = 1 << 16
 
 
 def look(context: Context, notes: Notes) -> None:
-    """Gives the subject the base's shape."""
+    """Check the base, and store its shape in the context."""
     if context.config is None:
-        notes.skip("which it is to be is not known without the configuration")
+        notes.skip("needs the configuration, which names the base")
         return
     name = context.config.model.base
     folder = folder_of(resolve_base(name))
@@ -31,22 +31,24 @@ def look(context: Context, notes: Notes) -> None:
     config.adapter_attn_dim = None
     check_files(resolve_base(name), config, name=f"model.base {name!r}")
     if not files:
-        _nowhere(name, notes)
+        _warn_not_local(name, notes)
         return
     context.identity["base"] = identity_of(files)
     size = amount(sum(path.stat().st_size for path in files))
-    told = f"{name}: {context.shape.parameters / 1e6:,.1f} M parameters, {size} in {folder}"
+    found = f"{name}: {context.shape.parameters / 1e6:,.1f} M parameters, {size} in {folder}"
     if context.load:
         dtype = torch.float32 if context.config.model.dtype == "auto" else DTYPES[context.config.model.dtype]
         base = FrozenBase.load(name, dtype=dtype, device="cpu")
         context.loaded_base = base.weights_hash()
-        told += "; loaded, all weights finite"
-    notes.ok(told)
+        found += "; loaded, all weights finite"
+    notes.ok(found)
 
 
 def identity_of(files: list[Path]) -> str:
-    """A short name of a checkpoint, the same on every machine that has the same: of its configuration and of both ends
-    of each file of weights (the first holds safetensors' table of contents)."""
+    """Return a short hash of a checkpoint, to compare machines.
+
+    It covers the configuration and both ends of each weight file. The start of a safetensors file is its header.
+    """
     digest = hashlib.sha256((files[0].parent / "config.json").read_bytes())
     for path in files:
         digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
@@ -62,9 +64,9 @@ def _ends(path: Path) -> Iterator[bytes]:
         yield file.read(_ENDS_BYTES)
 
 
-def _nowhere(name: str, notes: Notes) -> None:
-    """Of a repository on the Hub there is a configuration, and no weights."""
+def _warn_not_local(name: str, notes: Notes) -> None:
+    """Warn that only the configuration of a Hub repository is here, but not its weights."""
     notes.warn(
-        f"the weights of {name} are not on this machine: every machine would fetch them from the Hub when it starts",
-        f"hf download {name}, on a disk that all machines share (HF_HOME), or pass a folder as model.base",
+        f"the weights of {name} are not on this machine: every machine would download them from the Hub when it starts",
+        f"hf download {name} to a disk that all machines share (HF_HOME), or set model.base to a folder",
     )

@@ -1,4 +1,4 @@
-"""Is there a place on this machine for remote shards?"""
+"""Check that this machine has room for the cache of remote shards."""
 
 import shutil
 import tempfile
@@ -12,14 +12,14 @@ from mms_dist.checkpoint.files import write_synced
 from shards import storage
 from shards.index import ShardIndex
 
-FIX = "set data.cache_directory to a folder on a disk of this machine with room, or lower data.cache_gib"
+FIX = "set data.cache_directory to a folder on a local disk with enough space, or lower data.cache_gib"
 
 
 def look(context: Context, notes: Notes) -> None:
-    """Tries to write where they would be fetched to, and looks at the room."""
+    """Try to write to the cache folder, and compare the free space with what is needed."""
     config = context.config
     if config is None:
-        notes.skip("whether shards are remote is not known without the configuration")
+        notes.skip("needs the configuration, which says where the shards are")
         return
     if not storage.is_url(config.data.shards):
         notes.skip("not needed: the shards are on a file system")
@@ -30,7 +30,7 @@ def look(context: Context, notes: Notes) -> None:
             write_synced(folder / "shard", b"shard")
             free = shutil.disk_usage(folder).free
     except OSError as error:
-        notes.fail(f"the cache of remote shards, {place}, cannot be written: {error.strerror or error}", FIX)
+        notes.fail(f"cannot write to {place}, the cache of remote shards: {error.strerror or error}", FIX)
         return
     codes = [entry.language for entry in context.languages]
     index = ShardIndex.load(config.data.shards, codes)
@@ -41,10 +41,10 @@ def look(context: Context, notes: Notes) -> None:
         for shard in index.language(code).shards(split)
     ]
     needed = min(sum(shards), config.data.cache_gib * 2**30)
-    told = f"{amount(needed)} at most for remote shards in {place}, {amount(free)} free"
+    found = f"up to {amount(needed)} for remote shards in {place}, {amount(free)} free"
     if max(shards, default=0) > config.data.cache_gib * 2**30:
         notes.fail(f"a shard of {amount(max(shards))} is larger than data.cache_gib", "raise data.cache_gib")
     if needed > free:
-        notes.fail(told, FIX)
+        notes.fail(found, FIX)
     else:
-        notes.ok(told)
+        notes.ok(found)

@@ -1,4 +1,4 @@
-"""Can the run go on from the checkpoints that are there? By their tables of contents; training reads and sums them."""
+"""Check from their headers that the run can resume from its checkpoints. Training reads and verifies them in full."""
 
 import json
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from shards.index import ShardIndex
 
 
 def look(context: Context, notes: Notes) -> None:
-    """Compares the newest of every language with the base, adapter.dim and vocabulary that it would go on with."""
+    """Compare each language's newest checkpoint with the current base, adapter.dim and vocabulary."""
     config, shape = context.config, context.shape
     if config is None or shape is None or not context.languages:
         notes.skip("needs the configuration, the base and the shards")
@@ -28,8 +28,8 @@ def look(context: Context, notes: Notes) -> None:
         if mark is not None:
             notes.warn(
                 f"{language} is in quarantine {mark.line}",
-                f"fix the cause and remove {adapters / language / QUARANTINE_NAME}: {language} then goes on from its "
-                "last good checkpoint. As it is, the run would leave it out and end incomplete",
+                f"fix the cause and remove {adapters / language / QUARANTINE_NAME}: {language} then resumes from its "
+                "last good checkpoint. Otherwise the run skips it and ends incomplete",
             )
     found = {
         entry.language: adapters / entry.language / folder_name(step)
@@ -37,7 +37,7 @@ def look(context: Context, notes: Notes) -> None:
         if (step := LanguageFolder(adapters / entry.language).pointed("last")) is not None
     }
     if not found and not notes.of("warning"):
-        notes.ok(f"none in {adapters}: every language begins anew")
+        notes.ok(f"none in {adapters}: every language starts from scratch")
     if not found:
         return
     layout = RowLayout(shape.layers, shape.hidden, config.adapter.dim)
@@ -46,22 +46,22 @@ def look(context: Context, notes: Notes) -> None:
         if (folder := found.get(entry.language)) is None:
             continue
         try:
-            for problem in _misfits(folder, entry, layout, index, context):
+            for problem in _mismatches(folder, entry, layout, index, context):
                 notes.fail(*problem)
-        except Exception as error:  # safetensors, JSON and the system have theirs, without a common base
+        except Exception as error:  # errors of safetensors, JSON and the system have no common base
             notes.warn(
                 f"{folder} is damaged ({str(error).strip().splitlines()[0]})",
-                "nothing, if an older checkpoint of the language is whole: the run goes on from that",
+                "no action needed if the language has an older intact checkpoint: the run resumes from that",
             )
-    going_on = sum(marks[language] is None for language in found)
+    resumed = sum(marks[language] is None for language in found)
     if not notes.of("failed"):
-        notes.ok(f"{going_on:,} of {len(context.languages):,} languages go on from theirs in {adapters}")
+        notes.ok(f"{resumed:,} of {len(context.languages):,} languages resume from checkpoints in {adapters}")
 
 
-def _misfits(
+def _mismatches(
     folder: Path, entry: LanguageSummary, layout: RowLayout, index: ShardIndex, context: Context
 ) -> Iterator[tuple[str, str]]:
-    """Why a checkpoint cannot go on in this run, and the fix."""
+    """Yield each reason why a checkpoint cannot be resumed in this run, and its fix."""
     assert context.config is not None
     which = f"the checkpoint of {entry.language} ({folder.name})"
     table = safetensors_table(folder / adapter_filename(entry.language))
@@ -73,18 +73,18 @@ def _misfits(
         yield (
             f"{which} has {layers} layers of width {hidden} and adapter.dim {dim}, expected {layout.layers}, "
             f"{layout.hidden} and {layout.dim}",
-            "set model.base and adapter.dim to what it was trained with, or choose another run.directory",
+            "set model.base and adapter.dim to the values it was trained with, or choose another run.directory",
         )
     tokens = index.language(entry.language).vocabulary.nested()
     if json.loads((folder / VOCABULARY).read_text(encoding="utf-8")) != tokens:
         yield (
-            f"{which} has a vocabulary of {shapes[HEAD_WEIGHT][0]} tokens, and the shards have other "
+            f"{which} has a vocabulary of {shapes[HEAD_WEIGHT][0]} tokens, but the shards have a different one of "
             f"{entry.vocabulary_size}",
-            f"bring back the shards it was trained on, or remove {folder.parent} to train it anew",
+            f"restore the shards it was trained on, or remove {folder.parent} to train it from scratch",
         )
     base = json.loads((folder / STATE).read_text(encoding="utf-8"))["state"]["base"]
     if context.loaded_base is not None and base != context.loaded_base:
         yield (
-            f"{which} was trained on a base with other weights than {context.config.model.base}",
-            "set model.base to that one, or choose another run.directory",
+            f"{which} was trained on a base with different weights than {context.config.model.base}",
+            "set model.base to the base it was trained on, or choose another run.directory",
         )

@@ -1,4 +1,4 @@
-"""Is the configuration valid? All that is not, at once; the other checks go on with defaults in its place."""
+"""Check the whole configuration, and report all errors at once. The other checks use defaults for invalid values."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from shards.storage import is_url
 
 
 def look(context: Context, notes: Notes) -> None:
-    """Give the context its configuration."""
+    """Check the configuration, and store it in the context."""
     context.config, problems = survey_config(context.path, context.settings)
     context.identity["configuration"] = hashlib.sha256(_shared(context.config).encode()).hexdigest()[:16]
     for problem in problems:
@@ -29,12 +29,12 @@ def look(context: Context, notes: Notes) -> None:
 
 
 def _shared(config: Config) -> str:
-    """The settings in which machines must not differ: the places of their disks may, as variables in them say."""
+    """Return as JSON the settings that must be the same on all machines. Folders on local disks may differ."""
     settings = flat_settings(config.to_dict())
     return json.dumps({name: value for name, value in settings.items() if name not in OF_A_MACHINE}, sort_keys=True)
 
 
 def _places(config: Config) -> str:
-    """The folders that the configuration names, as they were understood."""
+    """Return the folders that the configuration names, as absolute paths."""
     shards = config.data.shards if is_url(config.data.shards) else Path(config.data.shards).absolute()
     return f"run.directory is {Path(config.run.directory).absolute()}, data.shards {shards}"

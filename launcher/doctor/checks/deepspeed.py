@@ -1,4 +1,4 @@
-"""Can DeepSpeed be imported, where a setting asks for it? Everything else works without it."""
+"""Check that DeepSpeed can be imported if a setting needs it. Everything else works without it."""
 
 import subprocess
 import sys
@@ -11,33 +11,33 @@ from launcher.doctor.finding import Notes
 from mms_dist.distributed.deepspeed_package import REQUIREMENT, not_to_be_had, wants_deepspeed
 
 IMPORT_SECONDS = 120.0
-"""From a cold network disk it takes half a minute; one that compiles something takes more than it should."""
+"""An import from a cold network disk takes half a minute. One that takes longer than this compiles something."""
 
 
 def look(context: Context, notes: Notes) -> None:
-    """Imports it in a process of its own: it prints, and changes what the other checks see."""
+    """Import DeepSpeed in a separate process: it prints, and would affect the other checks."""
     deepspeed = context.config.comm.deepspeed if context.config else None
     found = installed("deepspeed")
     if not wants_deepspeed(deepspeed):
         version = f"{found} is installed" if found else "is not installed"
-        notes.ok(f"deepspeed {version}: it is needed for comm.deepspeed and accelerate launch --use_deepspeed only")
+        notes.ok(f"deepspeed {version}: only comm.deepspeed and accelerate launch --use_deepspeed need it")
         return
     context.identity["deepspeed"] = found or "missing"
     if found is not None and not Requirement(REQUIREMENT).specifier.contains(found, prereleases=True):
         notes.fail(f"deepspeed {found}, expected {Requirement(REQUIREMENT).specifier}", f"pip install '{REQUIREMENT}'")
     elif found is None:
         notes.error(not_to_be_had(deepspeed, None))
-    elif (reason := _why_it_cannot_be_imported()) is not None:
+    elif (reason := _import_error()) is not None:
         notes.error(not_to_be_had(deepspeed, reason))
     else:
         notes.ok(f"deepspeed {found} can be imported")
 
 
-def _why_it_cannot_be_imported() -> str | None:
+def _import_error() -> str | None:
     command = [sys.executable, "-c", "import deepspeed"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=IMPORT_SECONDS)
     except subprocess.TimeoutExpired:
-        return f"not done after {IMPORT_SECONDS:.0f} s"
+        return f"the import did not finish within {IMPORT_SECONDS:.0f} s"
     lines = done.stderr.strip().splitlines()
     return None if done.returncode == 0 else lines[-1] if lines else f"exit status {done.returncode}"

@@ -1,4 +1,4 @@
-"""Is there what the run is to compute on, and does every GPU compute?"""
+"""Check that the requested device exists and that every GPU works."""
 
 import os
 from pathlib import Path
@@ -16,15 +16,15 @@ from mms_dist.training.resolve import Resolved, resolve
 
 
 def look(context: Context, notes: Notes) -> None:
-    """The GPUs with CUDA and NCCL, or the CPU's cores."""
+    """Check the GPUs with CUDA and NCCL, or the number of CPU cores."""
     config, site = context.config, context.site
     if config is None:
-        notes.skip("which device is meant is not known without the configuration")
+        notes.skip("needs the configuration, which names the device")
         return
     if not site.here:
         context.hardware = hardware_of(context)
         resolve(config, context.hardware)
-        notes.skip("the run is to be on other machines; run this there too (srun mms-dist doctor …)")
+        notes.skip("the run uses other machines; run this command there too (srun mms-dist doctor …)")
         return
     choose_device(config.run.device)  # raises if there is no such device
     if not computes_on_cpu(config.run.device):
@@ -40,8 +40,8 @@ def look(context: Context, notes: Notes) -> None:
     _warn_of_float32(resolve(config, context.hardware, kept=context.kept), notes)
     if context.hardware.on_gpu and (missing := ", ".join(missing_for_kernels())):
         notes.warn(
-            f"Triton cannot make kernels here without {missing}: layers stay uncompiled, and CTC waits for the GPU",
-            "install it on the machines that train (gcc and python3-dev, or a module)",
+            f"Triton cannot build kernels here without {missing}: layers stay uncompiled, and CTC waits for the GPU",
+            "install what is missing on the training machines (gcc and python3-dev, or a module)",
         )
 
 
@@ -50,17 +50,17 @@ def _warn_of_float32(resolved: Resolved, notes: Notes) -> None:
     if hardware.on_gpu and hardware.has_bfloat16 and resolved.dtype == "float32":
         notes.warn(
             f"model.dtype is float32 on {hardware}: twice the memory of bfloat16, and a fraction of its speed",
-            "set model.dtype auto or bfloat16, unless the last digits are what you look for",
+            "set model.dtype to auto or bfloat16, unless you need the precision",
         )
 
 
 def _cpu(context: Context, notes: Notes) -> None:
     cores, processes = len(os.sched_getaffinity(0)), context.site.on_each(0)
-    told = f"CPU, {cores} cores for {processes} {'process' if processes == 1 else 'processes'} on this machine"
+    found = f"CPU, {cores} cores for {processes} {'process' if processes == 1 else 'processes'} on this machine"
     if cores < processes:
-        notes.warn(told, "start fewer processes here, or ask for more cores (--cpus-per-task)")
+        notes.warn(found, "start fewer processes here, or request more cores (--cpus-per-task)")
     else:
-        notes.ok(told)
+        notes.ok(found)
 
 
 def _gpus(context: Context, notes: Notes) -> None:
@@ -74,13 +74,13 @@ def _gpus(context: Context, notes: Notes) -> None:
     if not _is_one_of_several():
         if processes > count:
             notes.fail(
-                f"{count} GPUs for {processes} processes on this machine; each needs one of its own",
-                "lower the number of processes of a machine, or give the job more GPUs",
+                f"{count} GPUs for {processes} processes on this machine, but each process needs its own GPU",
+                "start fewer processes per machine, or request more GPUs for the job",
             )
         try_all(count, notes)
     notes.ok(f"{count} x {', '.join(names)}; CUDA {torch.version.cuda}, NCCL {nccl}")
 
 
 def _is_one_of_several() -> bool:
-    """Of a job's processes, each may see GPUs of its own only. Together they find out who has which, and try them."""
+    """Return whether there are other processes. Each may see only its own GPUs; `together` binds and tries them all."""
     return int(os.environ.get("WORLD_SIZE") or 1) > 1

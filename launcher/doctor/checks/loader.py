@@ -1,4 +1,4 @@
-"""Could the loader's threads keep the device busy?"""
+"""Check that the loader workers can keep the device busy."""
 
 import os
 
@@ -12,48 +12,48 @@ from shards import storage
 
 READ_SECONDS = 0.5
 NEAR = 1.5
-"""Times as fast as the device, below which other work on the machine makes the loader the slower."""
+"""Least ratio of loader to device speed. Below it, other work on the machine makes the loader the bottleneck."""
 
 
 def look(context: Context, notes: Notes) -> None:
-    """Reads for a moment; where the base may be loaded, trains on it for a moment as well."""
+    """Read audio for a moment; with --load, also train for a moment to measure the device."""
     config = context.config
     if config is None or not context.languages:
-        notes.skip("how fast audio is read is not known without shards")
+        notes.skip("needs the configuration and the shards")
         return
     if not context.site.here:
-        notes.skip("how fast audio is read is to be seen on the machines of the job")
+        notes.skip("reading speed has to be measured on the job's machines")
         return
     if storage.is_url(config.data.shards):
-        notes.skip("how fast audio is read from elsewhere is not measured: shards would be fetched whole for it")
+        notes.skip("reading speed of remote shards is not measured: that would download whole shards")
         return
     if config.data.workers is None and context.hardware is None:
-        notes.skip("how many threads would read is not known without the device")
+        notes.skip("needs the device, which sets the number of loader workers")
         return
     workers = max(1, _workers(config.data.workers, context.hardware))
     loader = measured_reading(config, context.languages, workers=workers, seconds=READ_SECONDS)
     if not loader:
-        notes.skip("no utterance of the language with most audio could be read")
+        notes.skip("no utterance of the language with the most audio could be read")
         return
     if not context.load:
         notes.ok(
-            f"{reading(loader, workers)}; whether the device is slower, --load measures, and training says after its "
-            "first rounds"
+            f"{reading(loader, workers)}; --load compares this with the device, and so does training after its first "
+            "rounds"
         )
         return
     if os.environ.get("WORLD_SIZE", "1") != "1":
-        notes.ok(f"{reading(loader, workers)}, while the other processes of this machine read as well")
+        notes.ok(f"{reading(loader, workers)}, while the other processes of this machine also read")
         return
     device = measured_device(config, context.languages)
-    told = comparison(loader, device, workers)
+    found = comparison(loader, device, workers)
     if loader < NEAR * device:
-        notes.warn(told, advice(workers))
+        notes.warn(found, advice(workers))
     else:
-        notes.ok(told)
+        notes.ok(found)
 
 
-def _workers(asked: int | None, hardware: Hardware | None) -> int:
-    if asked is not None:
-        return asked
+def _workers(configured: int | None, hardware: Hardware | None) -> int:
+    if configured is not None:
+        return configured
     assert hardware is not None
     return loader_workers(hardware.cores, on_gpu=hardware.on_gpu)

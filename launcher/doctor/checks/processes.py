@@ -1,4 +1,4 @@
-"""Are there as many processes as are meant, and is there work for all of them?"""
+"""Check the number of processes, and that all of them have work."""
 
 import os
 
@@ -12,7 +12,7 @@ from mms_dist.training.scheduler import QueuedLanguage, Ranks, order_of_admissio
 
 
 def look(context: Context, notes: Notes) -> None:
-    """Compares with comm.processes, and places the languages as the run does."""
+    """Compare the number of processes with comm.processes, and place the languages as the run does."""
     config, site = context.config, context.site
     if config is None:
         notes.skip("needs the configuration")
@@ -21,19 +21,19 @@ def look(context: Context, notes: Notes) -> None:
     on_gpu = site.here and not computes_on_cpu(config.run.device)
     world = site.world(torch.cuda.device_count() if on_gpu else 0)
     machines = "1 machine" if site.nodes == 1 else f"{site.nodes:,} machines"
-    told = f"{world:,} {'process' if world == 1 else 'processes'} on {machines}"
+    found = f"{world:,} {'process' if world == 1 else 'processes'} on {machines}"
     if config.comm.processes not in (None, world):
         notes.fail(
-            f"{told}, and comm.processes is {config.comm.processes}",
-            "start as many as that, or leave comm.processes out",
+            f"{found}, but comm.processes is {config.comm.processes}",
+            f"start {config.comm.processes} processes, or leave comm.processes out",
         )
     if world > 1 and config.run.device not in ("auto", "cpu", "cuda"):
         notes.fail(
             f"run.device is {config.run.device} for {world:,} processes",
-            "set run.device auto, with which each has a GPU of its own, or cpu",
+            "set run.device to auto, which gives each process its own GPU, or to cpu",
         )
     if not context.languages:
-        notes.skip("whether all have work is not known without the shards")
+        notes.skip("whether all processes have work is unknown without the shards")
         return
     ranks = Ranks(
         world, min(config.rounds.slots, len(context.languages)), replicate=config.rounds.placement == "replicate"
@@ -44,8 +44,8 @@ def look(context: Context, notes: Notes) -> None:
     active = min(ranks.capacity, len(waiting))
     if idle:
         notes.warn(
-            f"{told}; {idle:,} have nothing to do: {active:,} languages at once are no quicker on more",
-            "start fewer processes, or raise optim.batch_seconds: a batch is shared utterance by utterance",
+            f"{found}; {idle:,} would be idle: {active:,} concurrent languages do not train faster on more processes",
+            "start fewer processes, or raise optim.batch_seconds: a batch is divided utterance by utterance",
         )
     elif not notes.of("failed"):
-        notes.ok(f"{told}; {active:,} of {len(waiting):,} languages at once, every process has work")
+        notes.ok(f"{found}; {active:,} of {len(waiting):,} languages at once, every process has work")

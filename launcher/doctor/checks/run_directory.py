@@ -1,7 +1,7 @@
-"""Can the run directory be written, and does its file system keep what checkpoints rely on?
+"""Check that the run directory is writable and its file system supports what checkpoints need.
 
-Tried for real, in a folder of a temporary name that goes again: names that replace names, folders and links that are
-renamed, data that is synced, and a lock that another process respects.
+Everything is tried in a temporary folder, which is removed afterwards: files that replace files, renamed folders and
+links, synced data, and a lock that another process respects.
 """
 
 import contextlib
@@ -32,9 +32,9 @@ _REFUSED = 3
 
 
 def look(context: Context, notes: Notes) -> None:
-    """Tries everything, and goes on after what fails. Tells the subject whether anything can be written there."""
+    """Try every operation, even after a failure, and store in the context whether the directory is writable."""
     if context.config is None:
-        notes.skip("where it is to be is not known without the configuration")
+        notes.skip("needs the configuration, which names the run directory")
         return
     directory = Path(context.config.run.directory)
     try:
@@ -46,13 +46,13 @@ def look(context: Context, notes: Notes) -> None:
                     notes.fail(f"{directory}: {_NAMES[trial.__name__]} fails: {error.strerror or error}", ELSEWHERE)
     except OSError as error:
         notes.fail(
-            f"{directory} cannot be written: {error.strerror or error}",
+            f"cannot write to {directory}: {error.strerror or error}",
             "make it writable, free space or quota there, or choose another run.directory",
         )
         return
     context.directory_is_writable = True
     if not notes.of("failed"):
-        notes.ok(f"{directory} can be written; renames, syncs and locks work there")
+        notes.ok(f"{directory} is writable; renames, syncs and locks work there")
 
 
 _NAMES = {
@@ -60,16 +60,16 @@ _NAMES = {
     "_folders": "renaming a folder",
     "_links": "replacing a link",
     "_lock": "locking a file (flock)",
-    "_clock": "asking for a file's time",
+    "_clock": "reading a file's time",
 }
 
 
 @contextlib.contextmanager
 def trial_folder(directory: Path) -> Iterator[Path]:
-    """A folder to try things in: in the run directory, or where that would be made.
+    """Create a temporary folder in the run directory, or in its closest existing parent.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: the folder cannot be created.
     """
     place = directory.absolute()
     while not os.path.lexists(place):
@@ -83,15 +83,15 @@ def trial_folder(directory: Path) -> Iterator[Path]:
 
 
 def is_locked_for_others(path: Path) -> bool:
-    """Whether another process is refused the lock of a file that this one holds.
+    """Return whether another process fails to lock a file that this process has locked.
 
     Raises:
-        OSError: it cannot ask for it.
+        OSError: the other process cannot try.
     """
     command = [sys.executable, "-c", _TRY_LOCK, str(path)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode not in (0, _REFUSED):
-        raise OSError((result.stderr.strip().splitlines() or ["without a word"])[-1])
+        raise OSError((result.stderr.strip().splitlines() or ["no error message"])[-1])
     return result.returncode == _REFUSED
 
 
@@ -101,7 +101,7 @@ def _files(folder: Path, notes: Notes) -> None:
     os.replace(folder / "new", folder / "old")
     sync_directory(folder)
     if (folder / "old").read_bytes() != b"new" or (folder / "new").exists():
-        notes.fail(f"{folder.parent}: a file renamed over another does not take its place", ELSEWHERE)
+        notes.fail(f"{folder.parent}: renaming a file over another does not replace it", ELSEWHERE)
 
 
 def _folders(folder: Path, notes: Notes) -> None:
@@ -118,7 +118,7 @@ def _links(folder: Path, notes: Notes) -> None:
     for target in ("first", "second"):
         replace_symlink(folder / "last", target)
     if os.readlink(folder / "last") != "second":
-        notes.fail(f"{folder.parent}: a link renamed over another does not take its place", ELSEWHERE)
+        notes.fail(f"{folder.parent}: renaming a link over another does not replace it", ELSEWHERE)
 
 
 def _lock(folder: Path, notes: Notes) -> None:
@@ -131,8 +131,8 @@ def _lock(folder: Path, notes: Notes) -> None:
         return
     if not respected:
         notes.fail(
-            f"{folder.parent}: a file that one process has locked (flock) can be locked by another, so two runs could "
-            "write one directory",
+            f"{folder.parent}: another process can lock a file that is already locked (flock), so two runs could write "
+            "to the same directory",
             f"mount it with file locks (Lustre: -o flock), or {ELSEWHERE}",
         )
 
@@ -144,5 +144,5 @@ def _clock(folder: Path, notes: Notes) -> None:
     if abs(ahead) > CLOCK_SECONDS:
         notes.warn(
             f"the clock of {folder.parent}'s file server is {abs(ahead):,.0f} s {'ahead' if ahead > 0 else 'behind'}",
-            "synchronise the clocks (chronyd, ntpd): ages and curves are told by them",
+            "synchronise the clocks (chronyd, ntpd): ages and curves depend on them",
         )

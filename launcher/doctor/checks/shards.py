@@ -1,4 +1,4 @@
-"""Are the shards of all languages there and whole, with what training needs?"""
+"""Check that the shards of all languages are present, complete and usable for training."""
 
 import hashlib
 from collections.abc import Iterator
@@ -23,14 +23,14 @@ SHOWN = 12
 
 
 def look(context: Context, notes: Notes) -> None:
-    """Gives the subject the languages that can be trained."""
+    """Check every language, and store those that can be trained in the context."""
     config = context.config
     if config is None:
-        notes.skip("where they are is not known without the configuration")
+        notes.skip("needs the configuration, which says where the shards are")
         return
     root = config.data.shards
     codes = sorted(config.data.languages or indexed_languages(root))
-    _strangers(config, codes, notes)
+    _unknown_languages(config, codes, notes)
     digest = hashlib.sha256()
     for code in codes:
         entry, index = _language(config, code, notes)
@@ -47,12 +47,12 @@ def look(context: Context, notes: Notes) -> None:
         names = ", ".join(codes[:SHOWN]) + (", …" if len(codes) > SHOWN else "")
         notes.ok(
             f"{root}: {len(codes)} languages ({names}), {sum(e.utterances for e in context.languages):,} utterances, "
-            f"{hours:,.1f} h; every shard is there and as long as its index says"
+            f"{hours:,.1f} h; every shard exists and has the length that its index says"
         )
 
 
 def _language(config: Config, code: str, notes: Notes) -> tuple[LanguageSummary | None, LanguageIndex | None]:
-    """What it brings, or what is wrong with it."""
+    """Return a language's summary and index, or note what is wrong with it."""
     own = {code: config.languages[code]} if code in config.languages else {}
     alone = replace(config, data=replace(config.data, languages=(code,)), languages=own)
     try:
@@ -73,7 +73,7 @@ def _language(config: Config, code: str, notes: Notes) -> tuple[LanguageSummary 
 
 
 def _wrong_lengths(index: LanguageIndex) -> Iterator[ShardsError]:
-    """Every shard that is missing or not as long as the index says, where training stops at the first."""
+    """Yield every shard that is missing or has the wrong length; training stops at the first."""
     for split in index.splits:
         for shard in index.shards(split):
             url = index.shard_url(shard)
@@ -85,8 +85,10 @@ def _wrong_lengths(index: LanguageIndex) -> Iterator[ShardsError]:
 
 
 def _unreadable(whole: ShardIndex, index: LanguageIndex) -> Iterator[ShardsError]:
-    """An utterance at each end of each split, decoded; the rest is for `mms-dist shards verify`. Remote shards would be
-    fetched whole for it."""
+    """Decode the first and last utterance of each split; `mms-dist shards verify` reads the rest.
+
+    Skip remote shards, which would be downloaded whole.
+    """
     if storage.is_url(whole.root):
         return
     reader = ShardReader(whole)
@@ -97,7 +99,7 @@ def _unreadable(whole: ShardIndex, index: LanguageIndex) -> Iterator[ShardsError
                     reader.read(index.language, split, row)
                 except ShardsError as error:
                     yield ShardsError(
-                        f"{error}", fix=f"{index.fix}; 'mms-dist shards verify {whole.root}' reads all of them"
+                        f"{error}", fix=f"{index.fix}; 'mms-dist shards verify {whole.root}' reads every utterance"
                     )
     finally:
         reader.close()
@@ -108,9 +110,9 @@ def _longest_seconds(config: Config, index: LanguageIndex) -> float:
     return float(table.durations.max())
 
 
-def _strangers(config: Config, codes: list[str], notes: Notes) -> None:
+def _unknown_languages(config: Config, codes: list[str], notes: Notes) -> None:
     for code in sorted(set(config.languages) - set(codes)):
         notes.fail(
-            f"languages.{code} has settings of its own, but the run does not train it",
+            f"languages.{code} has its own settings, but the run does not train it",
             "correct the code, or add it to data.languages and the shards",
         )

@@ -1,4 +1,4 @@
-"""Which mms-dist is this? A name of its source, so that machines can be compared."""
+"""Identify the installed mms-dist by a hash of its source, so that machines can be compared."""
 
 import hashlib
 from pathlib import Path
@@ -11,14 +11,14 @@ from launcher.doctor.finding import Notes
 
 
 def look(context: Context, notes: Notes) -> None:
-    """Gives the subject a digest of the code, which a version number alone would not tell in a checkout."""
+    """Store a hash of the code in the context: in a checkout the version number alone does not identify it."""
     digest = code_digest()
     context.identity["mms-dist"] = f"{mms_dist.__version__} ({digest})"
     notes.ok(f"mms-dist {mms_dist.__version__} (code {digest}) in {Path(mms_dist.__file__).parent.parent}")
 
 
 def code_digest() -> str:
-    """Of every source file of the packages: 12 hexadecimal digits."""
+    """Return a hash of all source files of the packages: 12 hexadecimal digits."""
     digest = hashlib.sha256()
     for package in (launcher, mms_dist, shards):
         folder = Path(package.__file__).parent  # type: ignore[arg-type]  # none of them is a namespace package

@@ -1,4 +1,4 @@
-"""Is everything installed that mms-dist asks for, in the versions it asks for?"""
+"""Check that all required packages are installed in the required versions."""
 
 import platform
 import tomllib
@@ -13,20 +13,20 @@ from launcher.doctor.context import Context
 from launcher.doctor.finding import Notes
 
 NAMED = ("torch", "transformers", "accelerate")
-"""Shown by version, and compared between machines: numbers depend on them."""
+"""Packages whose versions are shown and compared between machines: results depend on them."""
 OPTIONAL = ("deepspeed",)
-"""Asked for, but needed for settings only that have a check of their own."""
+"""Required only by some settings, which have their own check."""
 DISTRIBUTION = "mms-dist"
 
 
 def look(context: Context, notes: Notes) -> None:
-    """Compares what is installed with what pyproject.toml, or the installed package, declares."""
+    """Compare the installed packages with the requirements in pyproject.toml or in the package's metadata."""
     python, declared_requirements = declared()
     requirements = [each for each in declared_requirements if each.name not in OPTIONAL]
     context.identity["Python"] = platform.python_version()
     if not python.contains(platform.python_version(), prereleases=True):
         notes.fail(
-            f"Python {platform.python_version()}, expected {python}", "make the environment anew with such a Python"
+            f"Python {platform.python_version()}, expected {python}", "recreate the environment with that Python"
         )
     for requirement in requirements:
         found = installed(requirement.name)
@@ -42,10 +42,10 @@ def look(context: Context, notes: Notes) -> None:
 
 
 def declared() -> tuple[SpecifierSet, list[Requirement]]:
-    """Python's range, and what is always needed: of the checkout that runs, else of the installed package.
+    """Return the supported Python versions and the required packages, from the checkout or else from the package.
 
     Raises:
-        PackageNotFoundError: neither is there.
+        PackageNotFoundError: this is neither a checkout nor an installed package.
     """
     project = Path(launcher.__file__).parent.parent / "pyproject.toml"
     if project.is_file():
@@ -54,12 +54,12 @@ def declared() -> tuple[SpecifierSet, list[Requirement]]:
     else:
         python, lines = metadata.metadata(DISTRIBUTION)["Requires-Python"], metadata.requires(DISTRIBUTION) or []
     requirements = [Requirement(line) for line in lines]
-    # An extra's packages are marked with it, and their marker is false without it.
+    # The marker of an extra's package is false unless that extra is requested.
     return SpecifierSet(python), [each for each in requirements if each.marker is None or each.marker.evaluate()]
 
 
 def installed(name: str) -> str | None:
-    """The version of a package, None if it is not there."""
+    """Return the version of a package; None if it is not installed."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:

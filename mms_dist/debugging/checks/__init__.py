@@ -1,1 +1,1 @@
-"""The invariants of the design, checked on the user's own model and data: one function a claim."""
+"""Check the invariants of the design on the user's own model and data: one function per claim."""

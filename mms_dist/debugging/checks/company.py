@@ -1,7 +1,7 @@
-"""I1, spot check: a language's gradient is the same alone and in company.
+"""I1, spot check: a language's gradient is the same alone and with other languages.
 
-The full invariant compares 200 steps; here it is one round of the user's own. Not the bits are the same, since the
-shapes of the matrices differ, so what is measured is held to the rounding of the arithmetic.
+The full invariant compares 200 steps; this checks one round of the user's data. The gradients are not bit-identical,
+because the matrices have other shapes, so their distance is compared with the rounding error of the data type.
 """
 
 import torch
@@ -14,12 +14,12 @@ BOUNDS = {torch.float32: 1e-4, torch.float64: 1e-9}
 
 
 def bound_of(model: RoutedModel) -> float:
-    """Relative distance of gradients that differ by rounding alone, in the arithmetic of the model."""
+    """Return the largest relative distance of gradients that differ only by rounding in the model's data type."""
     return BOUNDS[model.base.dtype]
 
 
-def alone_as_in_company(bench: Bench) -> Check:
-    """One round of each language by itself against the round of all together."""
+def same_alone_and_together(bench: Bench) -> Check:
+    """Compare one round of each language alone with one round of all languages together."""
     claim = "a language's gradient is the same alone and with the others"
     if len(bench.languages) < 2:
         return needs_two_languages("I1", claim)
@@ -31,5 +31,5 @@ def alone_as_in_company(bench: Bench) -> Check:
         distances[language] = relative_distance(joint_SR[active.slot], alone_SR[active.slot])
     worst = max(distances, key=lambda language: distances[language])
     bound, dtype = bound_of(bench.exact), str(bench.exact.base.dtype).removeprefix("torch.")
-    measured = f"distance {distances[worst]:.0e} ≤ {bound:.0e} in {dtype} ({worst} the farthest)"
+    measured = f"distance {distances[worst]:.0e} ≤ {bound:.0e} in {dtype} (largest: {worst})"
     return verdict("I1", claim, distances[worst] <= bound, measured)

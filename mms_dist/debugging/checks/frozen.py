@@ -15,8 +15,8 @@ from mms_dist.debugging.saved_tensors import SavedTensors
 from mms_dist.model.base import FrozenBase
 
 
-def base_keeps_every_bit(base: FrozenBase, fingerprint: str) -> Check:
-    """After all that debugging did, the base has the SHA-256 it was loaded with, and no gradient."""
+def base_is_unchanged(base: FrozenBase, fingerprint: str) -> Check:
+    """Check that, after the whole session, the base has the same SHA-256 as when it was loaded, and no gradient."""
     with_gradient = [name for name, weight in base.module.named_parameters() if weight.grad is not None]
     trainable = [name for name, weight in base.module.named_parameters() if weight.requires_grad]
     now = base.fingerprint()
@@ -26,11 +26,11 @@ def base_keeps_every_bit(base: FrozenBase, fingerprint: str) -> Check:
     elif with_gradient or trainable:
         measured = f"{(with_gradient or trainable)[0]} is not frozen"
     holds = now == fingerprint and not with_gradient and not trainable
-    return verdict("I4", "no bit of the base changes, no gradient is made for it", holds, measured)
+    return verdict("I4", "the base does not change, and gets no gradient", holds, measured)
 
 
-def nothing_is_kept_below(bench: Bench) -> Check:
-    """The front end, the projection and the lowest layer keep nothing for a backward pass."""
+def nothing_is_saved_below_adapters(bench: Bench) -> Check:
+    """Check that the front end, the projection and the lowest layer keep nothing for a backward pass."""
     base = bench.parts.base
     batch = bench.forward(bench.forward_groups()[0][:1]).batch
     audio_BS = transfer.to_device(torch.from_numpy(bench.utterances()[0].audio), base.device)[None].float()
@@ -43,21 +43,22 @@ def nothing_is_kept_below(bench: Bench) -> Check:
 
 
 def backward_reaches_rows_only(bench: Bench) -> Check:
-    """Walks the graph of the losses down: it ends at the bank's rows, and passes no convolution."""
+    """Check that the graph of the losses ends at the bank's rows and contains no convolution."""
     members = bench.forward_groups()[0]
     nodes, leaves = _graph(bench.forward(members).losses_B.grad_fn)
     rows = bench.parts.bank.rows
-    strangers = [leaf for leaf in leaves if leaf is not rows]
+    other_leaves = [leaf for leaf in leaves if leaf is not rows]
     convolutions = sum(count for name, count in nodes.items() if "Convolution" in name)
-    holds = not strangers and not convolutions and len(leaves) > 0
+    holds = not other_leaves and not convolutions and len(leaves) > 0
     measured = f"{nodes.total():,} nodes, {convolutions} convolutions, {len(leaves)} leaf: the bank's rows"
-    if strangers:
-        measured = f"reaches {len(strangers)} tensors beside the rows, first of shape {tuple(strangers[0].shape)}"
+    if other_leaves:
+        shape = tuple(other_leaves[0].shape)
+        measured = f"reaches {len(other_leaves)} tensors other than the rows; the first has shape {shape}"
     return verdict("I4", "backpropagation reaches the languages' rows and nothing else", holds, measured)
 
 
 def _graph(root: Any) -> tuple[Counter[str], list[torch.Tensor]]:
-    """How many nodes of each name hang below `root`, and the leaves that gradients would be added to."""
+    """Count the nodes below `root` by name, and return the leaves that gradients are added to."""
     nodes: Counter[str] = Counter()
     leaves, seen, waiting = [], set(), [root]
     while waiting:

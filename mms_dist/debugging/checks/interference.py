@@ -1,4 +1,4 @@
-"""I2: what goes wrong in one language leaves the others bit for bit as they were.
+"""I2: a problem in one language does not change the others by a bit.
 
 Legend: B utterances of a forward pass, S slots, R row length.
 """
@@ -21,7 +21,7 @@ REPEATS = 3
 
 
 class PoisonedFeatures(FeatureSource):
-    """Gives NaN for every frame of one language."""
+    """Returns NaN for every frame of one language."""
 
     def __init__(self, clean: FeatureSource, language: str) -> None:
         self._clean = clean
@@ -48,8 +48,8 @@ class PoisonedFeatures(FeatureSource):
         return features_FC
 
 
-def nan_stays_home(bench: Bench) -> Check:
-    """NaN in the last language's audio: the others' gradients, losses and steps are the same, and it is not stepped."""
+def nan_does_not_spread(bench: Bench) -> Check:
+    """Put NaN in the last language's features: the other gradients must not change, and it must not be stepped."""
     claim = "NaN in one language leaves the others bit-identical"
     if len(bench.languages) < 2:
         return needs_two_languages("I2", claim)
@@ -60,7 +60,7 @@ def nan_stays_home(bench: Bench) -> Check:
     _, again_SR = bench.gradients(batches, bench.gradient_pass(features=source))
     _, poisoned_SR = bench.gradients(batches, bench.gradient_pass(features=PoisonedFeatures(source, sick)))
     if not poisoned_SR[bench.active_languages[sick].slot].isnan().any():
-        return verdict("I2", claim, False, f"the NaN fed to {sick} did not reach its own gradient")
+        return verdict("I2", claim, False, f"the NaN in the features of {sick} did not reach its own gradient")
     slots = [bench.active_languages[language].slot for language in others]
     same, measured = same_bits(clean_SR[slots], again_SR[slots], poisoned_SR[slots])
     with bench.kept():
@@ -68,33 +68,34 @@ def nan_stays_home(bench: Bench) -> Check:
         outcomes = bench.step(bench.languages, poisoned_SR)
         untouched = torch.equal(before, bench.state(sick)) and not outcomes[sick].stepped
     if not untouched:
-        return verdict("I2", claim, False, f"{sick} was stepped by a gradient of NaN")
+        return verdict("I2", claim, False, f"{sick} was stepped with a NaN gradient")
     passes = [group for group in bench.forward_groups() if any(member.language == sick for member in group)]
     shared = sum(any(member.language != sick for member in group) for group in passes)
     if same and not shared:
-        return Check("I2", claim, NOT_RUN, f"the audio of {sick} is too unlike the others' in length to share a pass")
+        measured = f"{sick} shares no forward pass with others: its utterances differ too much in length"
+        return Check("I2", claim, NOT_RUN, measured)
     where = f"NaN in {sick}, {shared} of {len(passes)} forward passes shared with others"
     return verdict("I2", claim, same, f"{where}: {measured}; {sick} kept its weights")
 
 
 def same_bits(expected: Tensor, again: Tensor, found: Tensor) -> tuple[bool, str]:
-    """Whether `found` is `expected`, where a device repeats itself; `again` is a second run of the same.
+    """Whether `found` equals `expected`; `again` is a second run of `expected`, to test if the device is deterministic.
 
-    Some CUDA kernels (the backward pass of CTC) add in an order that changes from run to run. There no two passes
-    have the same bits, and what can be told is that the difference is of that size.
+    Some CUDA kernels (the backward pass of CTC) add in an order that changes from run to run, so no two passes have
+    the same bits. The check then only requires that the difference is of the size of that noise.
     """
     if torch.equal(expected, again):
         return torch.equal(expected, found), "same bits"
     noise, distance = relative_distance(again, expected), relative_distance(found, expected)
     return (
         distance <= 10 * noise,
-        f"distance {distance:.0e}; the device does not repeat itself to {noise:.0e}, held to 10 times that",
+        f"distance {distance:.0e}; the device is not deterministic, two equal runs differ by {noise:.0e} (limit: 10x)",
     )
 
 
-def clipping_is_ones_own(bench: Bench) -> Check:
-    """A gradient a million times as large in the last language changes no bit of the others' steps."""
-    claim = "a 1e6 times larger gradient in one leaves the others' clipping as it was"
+def clipping_is_per_language(bench: Bench) -> Check:
+    """Make the last language's gradient a million times larger: the steps of the others must not change by a bit."""
+    claim = "a 1e6 times larger gradient in one language does not change the clipping of others"
     if len(bench.languages) < 2:
         return needs_two_languages("I2", claim)
     *others, loud = bench.languages
@@ -107,12 +108,12 @@ def clipping_is_ones_own(bench: Bench) -> Check:
             outcomes = bench.step(bench.languages, each, clip_norm=1.0)
             stepped.append([bench.state(language) for language in others])
     same = all(torch.equal(*pair) for pair in zip(*stepped, strict=True))
-    return verdict("I2", claim, same, f"norm of {loud} {outcomes[loud].grad_norm:.2g}, clip at 1; same bits")
+    return verdict("I2", claim, same, f"gradient norm of {loud}: {outcomes[loud].grad_norm:.2g}, clipped at 1")
 
 
-def frames_do_not_weigh(bench: Bench) -> Check:
-    """Three times the audio in the last language leaves the others' losses and gradients as large as they were."""
-    claim = "three times the audio in one scales no loss of the others"
+def audio_length_does_not_weigh(bench: Bench) -> Check:
+    """Give the last language three times the audio: the losses and gradients of the others must not scale."""
+    claim = "three times the audio in one language does not scale the losses of others"
     if len(bench.languages) < 2:
         return needs_two_languages("I2", claim)
     *others, long = bench.languages
@@ -131,4 +132,4 @@ def frames_do_not_weigh(bench: Bench) -> Check:
         )
         for language in others
     )
-    return verdict("I2", claim, worst <= bound, f"the others' losses and gradients move by {worst:.0e} ≤ {bound:.0e}")
+    return verdict("I2", claim, worst <= bound, f"losses and gradients of others change by {worst:.0e} ≤ {bound:.0e}")

@@ -1,4 +1,4 @@
-"""I8, spot check: the adapter file, loaded into Hugging Face's own model, gives our logits and transcripts.
+"""I8, spot check: the adapter file gives the same logits and hypotheses in Hugging Face's model as in ours.
 
 Legend: B utterances, N audio samples, T frames, V vocabulary.
 """
@@ -17,12 +17,12 @@ from mms_dist.evaluation.decode import greedy
 from mms_dist.model.waveform import normalised
 
 BOUND = 1e-5
-"""Of the largest logit, or of 1 if that is larger: rounding grows with what is rounded."""
+"""Fraction of the largest logit, or of 1 if that is larger: the rounding error grows with the logits."""
 
 
 @torch.no_grad()
 def hugging_face_agrees(bench: Bench, folder: Path) -> Check:
-    """Every language's file through `Wav2Vec2ForCTC` and `Wav2Vec2CTCTokenizer`, in at least float32."""
+    """Load every language's file into `Wav2Vec2ForCTC` and `Wav2Vec2CTCTokenizer`, and compare in at least float32."""
     worst, largest, transcripts, differing = 0.0, 1.0, 0, []
     dtype = bench.exact.base.dtype
     for language, batch in bench.batches.items():
@@ -45,27 +45,28 @@ def hugging_face_agrees(bench: Bench, folder: Path) -> Check:
             worst = max(worst, float((own_TV - logits_BTV[row, :frames]).abs().max()))
             largest = max(largest, float(own_TV.abs().max()))
         vocabulary = bench.active_languages[language].vocabulary
-        said = greedy(ours.logits_BTV[..., :size].argmax(-1).cpu().numpy(), frames_B.numpy(), vocabulary)
+        hypotheses = greedy(ours.logits_BTV[..., :size].argmax(-1).cpu().numpy(), frames_B.numpy(), vocabulary)
         tokenizer = _tokenizer(folder, vocabulary.nested(), language)
-        for row, text in enumerate(said):
+        for row, text in enumerate(hypotheses):
             transcripts += 1
-            theirs_said = tokenizer.decode(ids_BT[row, : int(frames_B[row])].tolist())
-            if _plain(theirs_said) != _plain(text):
+            their_text = tokenizer.decode(ids_BT[row, : int(frames_B[row])].tolist())
+            if _plain(their_text) != _plain(text):
                 differing.append(language)
         del theirs
     name = str(dtype).removeprefix("torch.")
     share = worst / largest
-    measured = f"logits differ by {share:.0e} of the largest ≤ {BOUND:.0e} in {name}; {transcripts} same transcripts"
+    measured = f"logits differ by {share:.0e} of the largest ≤ {BOUND:.0e} in {name}; {transcripts} equal transcripts"
     if differing:
         measured = (
-            f"{len(differing)} of {transcripts} transcripts differ, first of {differing[0]}; logits by {worst:.0e}"
+            f"{len(differing)} of {transcripts} transcripts differ, the first in {differing[0]}; logits differ by "
+            f"{worst:.0e}"
         )
-    claim = "Hugging Face loads the adapter files, with our logits and transcripts"
+    claim = "Hugging Face loads the adapter files and gives the same logits and transcripts"
     return verdict("I8", claim, share <= BOUND and not differing, measured)
 
 
 def _model(bench: Bench, path: Path, vocabulary_size: int) -> Any:
-    """Hugging Face's model on the same base, with the tensors of the file in their places."""
+    """Load Hugging Face's model on the same base, with the tensors of the adapter file."""
     from transformers import Wav2Vec2ForCTC
 
     layout, base = bench.parts.bank.layout, bench.exact.base
@@ -103,5 +104,5 @@ def _tokenizer(folder: Path, vocabulary: dict[str, dict[str, int]], language: st
 
 
 def _plain(text: str) -> str:
-    """Without sentence marks, which we drop and the tokenizer spells out, and without double spaces."""
+    """Remove sentence marks, which we drop and the tokenizer spells out, and double spaces."""
     return " ".join(text.replace("<s>", "").replace("</s>", "").split())

@@ -59,8 +59,8 @@ def _as_torch_file(base: Path) -> None:
 @pytest.mark.parametrize(
     ("breaks", "words"),
     [
-        (_cut, "model.safetensors (20,000 bytes) is no whole file of weights"),
-        (_take_out, "lacks 1 weights that its config.json calls for"),
+        (_cut, "model.safetensors (20,000 bytes) is not a complete weights file"),
+        (_take_out, "lacks 1 weights that its config.json requires"),
         (_reshape, "1 have other shapes, first encoder.layer_norm.weight"),
         (_index_without_part, "lacks part-2.safetensors"),
         (_without_weights, "none of model.safetensors"),

@@ -37,7 +37,7 @@ def test_the_command_says_by_its_exit_status_how_it_stands(
     assert "network" in output
     status, output, _ = doctor("--config", str(config), "--comm.processes", "2", "--nodes", "3")
     assert (status, output.splitlines()[-1].partition(",")[0]) == (1, "1 to fix")
-    assert "→ start as many as that" in output
+    assert "→ start 2 processes" in output
     status, _, errors = doctor(str(config) + "x")
     assert (status, "cannot read the configuration" in errors) == (2, True)
     assert doctor()[0] == doctor(str(config), "--config", str(config))[0] == doctor(str(config), "--optim.lr")[0] == 2

@@ -42,7 +42,7 @@ def test_a_deepspeed_that_nothing_asks_for_may_be_missing_or_old(
     assert (failed(findings), warned(findings)) == ({}, {})
     (told,) = [finding for finding in findings if finding.check == "DeepSpeed"]
     assert ("0.1 is installed" if found else "is not installed") in told.found
-    assert "needed for comm.deepspeed and accelerate launch --use_deepspeed only" in told.found
+    assert "only comm.deepspeed and accelerate launch --use_deepspeed need it" in told.found
     assert "deepspeed" not in context.identity, "machines may differ in what is not used"
 
 

@@ -45,7 +45,7 @@ def test_nothing_is_wrong_with_a_good_run_and_nothing_is_left_behind(config: Pat
         (
             "run directory",
             ["--run.directory", "/proc/here/run"],
-            ["/proc/here/run cannot be written", "choose another"],
+            ["cannot write to /proc/here/run", "choose another"],
         ),
         ("disk space", ["--checkpoint.keep", "1000000000"], ["free in", "lower checkpoint.keep"]),
         ("memory", ["--rounds.forward_seconds", "1e7"], ["available", "lower rounds.forward_seconds"]),

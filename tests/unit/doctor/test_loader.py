@@ -20,10 +20,10 @@ def of_loader(findings: list[Finding]) -> Finding:
 @pytest.mark.parametrize(
     ("read", "device", "status", "told", "fix"),
     [
-        (6_000.0, 500.0, "ok", "3 threads could read 6,000 s of audio a second, the device takes 500: ", None),
-        (6_000.0, 500.0, "ok", "the device is the slower, 12.0x", None),
-        (400.0, 1_000.0, "warning", "the loader is the slower, 2.5x", "set data.workers higher (now 3)"),
-        (1_200.0, 1_000.0, "warning", "the device is the slower, 1.2x", "set data.workers higher (now 3)"),
+        (6_000.0, 500.0, "ok", "3 loader workers can read 6,000 s of audio per second, the device takes 500: ", None),
+        (6_000.0, 500.0, "ok", "the device is 12.0x slower", None),
+        (400.0, 1_000.0, "warning", "the loader is 2.5x slower", "raise data.workers (now 3)"),
+        (1_200.0, 1_000.0, "warning", "the device is 1.2x slower", "raise data.workers (now 3)"),
     ],
 )
 def test_the_slower_of_both_is_named_and_a_loader_without_reserve_is_warned_of(
@@ -40,8 +40,8 @@ def test_without_loading_only_reading_is_measured_and_in_a_job_the_device_is_not
     config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     finding = of_loader(examined(config))
-    assert finding.status == "ok" and "1 thread could read" in finding.found
-    assert "--load measures" in finding.found
+    assert finding.status == "ok" and "1 loader worker can read" in finding.found
+    assert "--load compares" in finding.found
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert "the device" not in of_loader(examined(config, load=True)).found
     assert of_loader(examined(config, here=False)).status == "not checked"

@@ -94,13 +94,13 @@ def test_an_utterance_longer_than_a_pass_must_fit_alone_and_can_be_left_out(conf
 def test_processes_without_work_are_counted(config: Path) -> None:
     findings = examined(config, nodes=64, processes=8, here=False)
     assert failed(findings) == {}
-    assert "have nothing to do" in warned(findings)["processes"]
+    assert "would be idle" in warned(findings)["processes"]
 
 
 def test_a_launcher_that_fell_short_is_named(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
-    assert "has started one" in failed(examined(config))["processes"]
+    assert "but started one" in failed(examined(config))["processes"]
 
 
 class Gpus:
@@ -145,9 +145,9 @@ def test_gpus_are_counted_named_and_their_memory_is_what_must_suffice(
     told = {finding.check: finding.found for finding in findings}
     assert told["device"].startswith("2 x Test GPU")
     assert "NCCL 2.28.3" in told["device"]
-    assert "79.0 GiB free of the 80.0 GiB of a GPU" in told["memory"]
+    assert "79.0 GiB free of a GPU's 80.0 GiB" in told["memory"]
     assert told["processes"].startswith("2 processes on 1 machine")
-    assert "each needs one of its own" in failed(examined(config, processes=3))["device"]
+    assert "each process needs its own GPU" in failed(examined(config, processes=3))["device"]
     Gpus(monkeypatch, count=2, gib=80, free_gib=1e-4)
     assert failed(examined(config)).keys() == {"memory"}, "what others hold of it counts"
 
@@ -158,17 +158,17 @@ def test_a_gpu_that_never_answers_and_nccl_that_sums_wrongly_are_failures(
     Gpus(monkeypatch, count=2, gib=80)
     monkeypatch.setattr(gpus, "LONGEST_SECONDS", 0.1)
     for faulty, told in (
-        (lambda _: [1.0, 2.0], "2 ones make [1.0, 2.0]"),
+        (lambda _: [1.0, 2.0], "the sum of 2 ones is [1.0, 2.0]"),
         (lambda _: time.sleep(5), "no result within"),
     ):
         monkeypatch.setattr(gpus, "sums_of_ones", faulty)
         found = failed(examined(config))["device"]
-        assert "NCCL does not sum over the 2 GPUs of this machine" in found and told in found
+        assert "NCCL cannot sum over the 2 GPUs of this machine" in found and told in found
         assert "NCCL_DEBUG=INFO" in found
     two = Gpus(monkeypatch, count=2, gib=80)
     monkeypatch.setattr(gpus, "TRIAL_SECONDS", 0.1)
     monkeypatch.setattr(gpus, "try_gpu", lambda gpu: time.sleep(5 * (gpu.index == 1)))
-    assert "cuda:1 has not multiplied two small matrices" in failed(examined(config))["device"]
+    assert "cuda:1 did not multiply two small matrices" in failed(examined(config))["device"]
     assert two.summed == [], "without all GPUs there is nothing to sum over"
 
 
@@ -192,7 +192,7 @@ def test_what_a_card_cannot_do_is_found_with_its_flag(
 
 def test_float32_on_a_gpu_is_warned_of(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Gpus(monkeypatch, count=1, gib=80)
-    assert "set model.dtype auto or bfloat16" in warned(examined(config, "--model.dtype", "float32"))["device"]
+    assert "set model.dtype to auto or bfloat16" in warned(examined(config, "--model.dtype", "float32"))["device"]
     Gpus(monkeypatch, count=1, gib=80, capability=(7, 5))
     assert warned(examined(config)) == {}, "there is nothing better"
 
@@ -224,7 +224,7 @@ def test_a_broken_gpu_is_named_and_the_others_are_tried(config: Path, monkeypatc
     def broken(gpu: torch.device) -> None:
         tried.append(gpu.index)
         if gpu.index == 1:
-            raise DeviceError("node0: cuda:1 (Test GPU) cannot compute (CUDA error: ECC); look there")
+            raise DeviceError("node0: cuda:1 (Test GPU) cannot compute (CUDA error: ECC)", "look there")
 
     monkeypatch.setattr(gpus, "try_gpu", broken)
     told = failed(examined(config))
@@ -289,7 +289,7 @@ def test_memory_is_bounded_by_the_job() -> None:
     [
         ("#SBATCH --signal=B:USR1@600\n", 60.0, "ok", "enough"),
         ("#SBATCH --signal=B:USR1@600\n", 700.0, "failed", "--signal=B:USR1@"),
-        ("#SBATCH --signal=B:USR1@600\n", None, "not checked", "yet to be measured"),
+        ("#SBATCH --signal=B:USR1@600\n", None, "not checked", "have not been measured yet"),
         ("#SBATCH --nodes=2\n", 60.0, "warning", "slurm/train.sbatch"),
     ],
 )
@@ -311,10 +311,10 @@ def test_the_warning_must_leave_time_for_a_round_and_a_save(
 @pytest.mark.parametrize(
     ("scontrol", "words"),
     [
-        ("echo '#SBATCH --nodes=2'", "the script of job 7 asks for no warning"),
+        ("echo '#SBATCH --nodes=2'", "the script of job 7 requests no warning"),
         ("echo '#SBATCH --signal=B:USR1@600'", "the warning comes 600 s before the end"),
-        ("echo 'batch script retrieval failed' >&2; exit 1", "no script of job 7 (salloc has none)"),
-        (None, "no training job of SLURM"),
+        ("echo 'batch script retrieval failed' >&2; exit 1", "job 7 has no batch script (as with salloc)"),
+        (None, "no SLURM training job"),
     ],
 )
 def test_a_job_that_only_looks_is_not_asked_for_a_warning(

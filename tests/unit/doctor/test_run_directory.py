@@ -42,7 +42,7 @@ def test_a_file_system_that_lacks_an_operation_is_named(
 
 def test_locks_that_other_processes_do_not_respect_are_found(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_directory, "is_locked_for_others", lambda path: False)
-    assert "can be locked by another" in failed(examined(config))["run directory"]
+    assert "another process can lock a file" in failed(examined(config))["run directory"]
 
 
 def test_whether_a_lock_is_respected_is_asked_of_another_process(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_languages_in_quarantine_are_told_with_what_lets_them_go_on(config: Path
     findings = examined(config)
     assert failed(findings) == {}
     told = warned(findings)
-    assert "came to its end, and not every language is well: tab is in quarantine" in told["last attempt"]
+    assert "ended incomplete: tab is in quarantine" in told["last attempt"]
     assert "tab is in quarantine since step 12: its loss is nan" in told["checkpoints"]
     assert f"remove {mark}" in told["checkpoints"]
 
@@ -109,7 +109,7 @@ def _the_checkpoints_are_compared_with_what_the_run_would_go_on_with(
     findings = examined(config, *settings, load=True)
     assert failed(findings) == {}
     assert any("has finished" in finding.found for finding in findings)
-    assert any("2 of 2 languages go on from theirs" in finding.found for finding in findings)
+    assert any("2 of 2 languages resume from checkpoints" in finding.found for finding in findings)
     told = failed(examined(config, *settings, "--adapter.dim", "4"))
     assert told.keys() == {"checkpoints"}
     assert "the checkpoint of taa (step-00000002) has 2 layers of width 32 and adapter.dim 8, expected" in str(told)
@@ -117,7 +117,7 @@ def _the_checkpoints_are_compared_with_what_the_run_would_go_on_with(
     tensors = safetensors.torch.load_file(weights)
     tensors["wav2vec2.encoder.layer_norm.weight"] += 1
     safetensors.torch.save_file(tensors, weights, metadata={"format": "pt"})
-    assert "a base with other weights" in failed(examined(config, *settings, load=True))["checkpoints"]
+    assert "a base with different weights" in failed(examined(config, *settings, load=True))["checkpoints"]
     vocabulary = tmp_path / "run" / "adapters" / "tab" / "last" / "vocab.json"
     vocabulary.write_text(vocabulary.read_text().replace('"g"', '"G"'))
     told = failed(examined(config, *settings))
@@ -175,7 +175,7 @@ def test_there_must_be_inodes_for_every_file_of_the_run(
     Disk(monkeypatch, free=needed - 1)
     told = failed(examined(config, *settings))
     assert told.keys() == {"disk space"}
-    assert f"{needed:,} files (inodes)" in told["disk space"] and f"{needed - 1:,} more possible" in told["disk space"]
+    assert f"{needed:,} files (inodes)" in told["disk space"] and f"{needed - 1:,} are free" in told["disk space"]
     Disk(monkeypatch, free=0, total=0)
     assert failed(examined(config, *settings)) == {}, "btrfs and some network file systems have no bound"
 

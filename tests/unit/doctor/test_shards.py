@@ -61,9 +61,9 @@ def test_text_that_was_decoded_wrongly_and_a_missing_dev_split_are_told(config: 
     assert failed(findings) == {}
     told = warned(findings)
     assert told.keys() == {"shards"}
-    assert "taa: has no dev split" in told["shards"]
-    assert "tab: its text holds 1 characters that are no text (U+FFFD)" in told["shards"]
-    assert "tokens, its index says" in told["shards"]
+    assert "taa: no dev split" in told["shards"]
+    assert "tab: its text contains 1 invalid characters (U+FFFD)" in told["shards"]
+    assert "tokens, but its index says" in told["shards"]
 
 
 def _drop_dev(path: Path) -> None:
@@ -84,5 +84,5 @@ def test_tars_that_lost_their_index_are_not_passed_over_in_silence(config: Path,
 def test_the_cache_of_remote_shards_must_be_writable_and_large_enough(config: Path, shards: Path) -> None:
     remote = ["--data.shards", f"pipe:cat {shards}/{{}}", "--data.languages", "[taa]"]
     assert failed(examined(config, *remote)) == {}
-    assert "cannot be written" in failed(examined(config, *remote, "--data.cache_directory", "/proc/x"))["shard cache"]
+    assert "cannot write to" in failed(examined(config, *remote, "--data.cache_directory", "/proc/x"))["shard cache"]
     assert "larger than data.cache_gib" in failed(examined(config, *remote, "--data.cache_gib", "1e-7"))["shard cache"]

@@ -1,0 +1,144 @@
+"""`mms-dist adapters`: look at, roll back, copy and delete the checkpoints of single languages."""
+
+import argparse
+import json
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mms_dist.checkpoint.store import CheckpointStore
+
+DESCRIPTION = """\
+Each language of a run has its own checkpoints in RUN/adapters/LANG. These commands change those of the languages you
+name and of no other. A run that is training is refused; `list` only reads, and works at any time."""
+
+EPILOG = """\
+examples:
+  mms-dist adapters list runs/mms-300m
+  mms-dist adapters rollback runs/mms-300m ron 1200     train Romanian again from step 1200
+  mms-dist adapters copy runs/mms-300m ron runs/other   go on with Romanian in another run
+  mms-dist adapters delete runs/mms-300m ron --dry-run  what would be deleted
+
+exit status: 0 done · 2 something to fix"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Declare the command."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "adapters",
+        help="list, roll back, copy or delete the checkpoints of single languages",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    listing = _action(actions, "list", "show the checkpoints of every language", dry_run=False)
+    listing.add_argument("--json", action="store_true", help="print plain values instead of a table")
+    rollback = _action(actions, "rollback", "make an earlier step the newest, and delete the later ones")
+    rollback.add_argument("language", metavar="LANG", help="code of the language")
+    rollback.add_argument("step", metavar="STEP", type=int, help="a step that `list` shows")
+    copy = _action(actions, "copy", "copy a language's checkpoints into another run")
+    copy.add_argument("language", metavar="LANG", help="code of the language")
+    copy.add_argument("to", metavar="OTHER_RUN", type=Path, help="folder of the other run, which must not have it yet")
+    delete = _action(actions, "delete", "delete all checkpoints of a language; a later run trains it from its start")
+    delete.add_argument("language", metavar="LANG", help="code of the language")
+
+
+def _action(actions: Any, name: str, what: str, *, dry_run: bool = True) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = actions.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
+    parser.add_argument("run", metavar="RUN", type=Path, help="folder of the run")
+    if dry_run:
+        parser.add_argument("--dry-run", action="store_true", help="check everything and say what would happen")
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do one of the four."""
+    from mms_dist.checkpoint.lock import RunLock
+    from mms_dist.checkpoint.store import CheckpointStore
+    from mms_dist.errors import CheckpointError
+
+    directory = args.run / "adapters"
+    if not directory.is_dir():
+        raise CheckpointError(f"found no {directory}", fix="give the folder of a run, such as runs/demo")
+    with ExitStack() as stack:
+        store = stack.enter_context(CheckpointStore(directory, keep=1))
+        if args.action == "list":
+            return _list(store, as_json=args.json)
+        if not args.dry_run:
+            stack.enter_context(RunLock(args.run))
+        if args.language not in store.languages():
+            raise CheckpointError(
+                f"found no checkpoint of {args.language!r} in {directory}",
+                fix=f"choose one of {', '.join(store.languages()) or 'none'}",
+            )
+        {"rollback": _rollback, "copy": _copy, "delete": _delete}[args.action](store, args, stack)
+    return 0
+
+
+def _list(store: "CheckpointStore", *, as_json: bool) -> int:
+    from mms_dist.checkpoint.quarantine_mark import is_quarantined
+
+    found: dict[str, dict[str, Any]] = {
+        code: {
+            "steps": store.steps(code),
+            "last": store.pointed(code, "last"),
+            "best": store.pointed(code, "best"),
+            "quarantined": is_quarantined(store.directory, code),
+        }
+        for code in store.languages()
+    }
+    if as_json:
+        json.dump(found, sys.stdout, indent=2)
+        print()
+        return 0
+    from rich.table import Table
+
+    from mms_dist.monitor.console import standard_console
+
+    table = Table("language", "steps", "last", "best", "", box=None, pad_edge=False)
+    for code, one in found.items():
+        numbers = [f"{step:,}" for step in one["steps"]]
+        pointers = ["–" if one[name] is None else f"{one[name]:,}" for name in ("last", "best")]
+        table.add_row(code, ", ".join(numbers), *pointers, "in quarantine" if one["quarantined"] else "")
+    standard_console().print(table)
+    return 0
+
+
+def _rollback(store: "CheckpointStore", args: argparse.Namespace, _: ExitStack) -> None:
+    store.load(args.language, step=args.step)  # raises if there is no whole checkpoint of that step
+    later = [step for step in store.steps(args.language) if step > args.step]
+    if not args.dry_run:
+        store.roll_back(args.language, args.step)
+    gone = f"deleted steps {', '.join(f'{step:,}' for step in later)}" if later else "no later step to delete"
+    _say(args, f"{args.language}: the newest checkpoint is step {args.step:,}; {gone}")
+
+
+def _copy(store: "CheckpointStore", args: argparse.Namespace, stack: ExitStack) -> None:
+    from mms_dist.checkpoint.lock import RunLock
+    from mms_dist.checkpoint.store import CheckpointStore
+    from mms_dist.errors import CheckpointError
+
+    store.load(args.language)  # raises if no checkpoint is whole
+    target = args.to / "adapters" / args.language
+    if target.exists():
+        raise CheckpointError(f"found {target} already", fix="delete that language there before copying it")
+    if not args.dry_run:
+        stack.enter_context(RunLock(args.to))
+        (args.to / "adapters").mkdir(exist_ok=True)
+        other = stack.enter_context(CheckpointStore(args.to / "adapters", keep=1))
+        store.copy(args.language, other)
+    _say(args, f"{args.language}: copied to {target}")
+
+
+def _delete(store: "CheckpointStore", args: argparse.Namespace, _: ExitStack) -> None:
+    steps = store.steps(args.language)
+    if not args.dry_run:
+        store.delete(args.language)
+    _say(args, f"{args.language}: deleted {len(steps)} checkpoint{'s' * (len(steps) != 1)}")
+
+
+def _say(args: argparse.Namespace, what: str) -> None:
+    print(f"would do: {what}" if args.dry_run else what)

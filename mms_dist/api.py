@@ -1,0 +1,111 @@
+"""The Python functions for what is done with a finished or running run; `train` is in `mms_dist.training.run`."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mms_dist.checkpoint.export import ExportReport, export_run
+from mms_dist.checkpoint.store import PointerName
+from mms_dist.config import Config, load_config
+from mms_dist.errors import ConfigError, TrainingError
+from mms_dist.model.base import resolve_base
+from mms_dist.training.initial_adapters import brings_a_head
+from mms_dist.training.score_run import LanguageResult, RunScorer
+
+
+def run_config(run: str | Path, settings: Sequence[str] = ()) -> Config:
+    """The configuration of a run, with settings such as `["--data.shards", "/new/corpus"]` applied.
+
+    Raises:
+        ConfigError: the folder is not that of a run, or a setting is wrong.
+    """
+    path = Path(run) / "config.yaml"
+    if not path.is_file():
+        raise ConfigError(f"found no {path}", fix="give the folder of a run, such as runs/demo")
+    return load_config(path, settings)
+
+
+def evaluate(
+    run: str | Path,
+    *,
+    split: str = "dev",
+    languages: Sequence[str] | None = None,
+    pointer: PointerName = "best",
+    max_utterances: int | None = None,
+    settings: Sequence[str] = (),
+) -> Mapping[str, LanguageResult]:
+    """Decode a split greedily and score it, one language after another. The run is only read.
+
+    Args:
+        run: folder of the run.
+        split: `train`, `dev` or `test`.
+        languages: codes; None takes all that have a checkpoint and the split.
+        pointer: which checkpoint, `best` or `last`.
+        max_utterances: of each language; None takes all.
+        settings: changes to the run's configuration, such as `["--run.device", "cpu"]`.
+
+    Returns:
+        By language code: scores with confidence intervals, and the transcripts.
+
+    Raises:
+        TrainingError: a language could not be scored; all of them are named.
+        MmsDistError, ShardsError: the run, the base or the shards cannot be used.
+    """
+    config = run_config(run, settings)
+    scorer = RunScorer(
+        Path(run), config, split=split, languages=languages, pointer=pointer, max_utterances=max_utterances
+    )
+    results = {result.language: result for result in scorer.results()}
+    if scorer.failed:
+        reasons = ", ".join(f"{language} ({reason})" for language, reason in scorer.failed.items())
+        raise TrainingError(f"not every language could be scored: {reasons}", fix="leave these out with languages=…")
+    return results
+
+
+def export(
+    run: str | Path,
+    to: str | Path | None = None,
+    *,
+    languages: Sequence[str] | None = None,
+    pointer: PointerName = "best",
+    base: str | None = None,
+    dtype: str | None = None,
+    adapters_only: bool = False,
+    force: bool = False,
+    dry_run: bool = False,
+    include_quarantined: bool = False,
+) -> ExportReport:
+    """Write a run's languages as a folder that Hugging Face loads. The run is only read.
+
+    Args:
+        run: folder of the run.
+        to: RUN/export by default.
+        languages: codes; None takes all that have a checkpoint.
+        pointer: which checkpoint, `best` or `last`; a language that was never evaluated is exported as of `last`.
+        base: folder or Hub name of the base, if it has moved since the training.
+        dtype: of the base's weights, `float32`, `float16` or `bfloat16`; None keeps them as they are.
+        adapters_only: leave the base, tokenizer and preprocessor out.
+        force: put a folder that is in the way, and is no export, aside.
+        dry_run: read and check everything, write nothing.
+        include_quarantined: export languages in quarantine too, as of their last good checkpoints.
+
+    Raises:
+        NothingToExport: every language is in quarantine or untrained.
+        CheckpointError, BaseModelError: what `mms_dist.checkpoint.export.export_run` raises.
+        ConfigError: the folder is not that of a run.
+    """
+    config = run_config(run)
+    name = base or config.model.base
+    return export_run(
+        Path(run),
+        None if to is None else Path(to),
+        base_path=resolve_base(name),
+        base_name=Path(name).name if Path(name).is_dir() else name,
+        languages=languages,
+        pointer=pointer,
+        dtype=dtype,
+        adapters_only=adapters_only,
+        force=force,
+        dry_run=dry_run,
+        include_quarantined=include_quarantined,
+        start_is_trained=lambda language: brings_a_head(config.for_language(language).adapter.init),
+    )
