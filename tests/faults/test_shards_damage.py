@@ -63,7 +63,7 @@ def test_a_flipped_byte_damages_its_own_utterance_and_no_other(fraction, shards)
 def test_a_byte_flipped_where_no_utterance_lies_is_found_by_verify(shards):
     flip(shards / "ron" / "train-000000.tar", -1)
     reader_of(shards).check_sizes("ron", "train")
-    assert problems_of(shards) == [f"shard {shards}/ron/train-000000.tar has another SHA-256 than its index says"]
+    assert problems_of(shards) == [f"shard {shards}/ron/train-000000.tar does not have the SHA-256 in its index"]
     (found,) = verify_shards(str(shards), None, workers=1, advance=lambda _: None)
     assert f"mms-dist shards build SOURCE {shards} --lang ron --force" in found.fix
 
@@ -73,7 +73,7 @@ def test_a_shard_cut_exactly_between_two_samples_is_named_and_never_silently_sho
     table, (shard, *_) = index.language("ron").table("train"), index.language("ron").shards("train")
     path = shards / "ron" / shard.name
     os.truncate(path, int(table.offset[3]))
-    message = rf"train-000000.tar has {int(table.offset[3]):,} bytes; its index says {shard.bytes:,} bytes; fetch an"
+    message = rf"train-000000.tar has {int(table.offset[3]):,} bytes .its index says {shard.bytes:,} bytes.; fetch an"
     reader = ShardReader(index)
     with pytest.raises(TruncatedShardError, match=message):
         reader.check_sizes("ron", "train")
@@ -130,7 +130,7 @@ def test_damage_to_the_files_beside_the_shards_is_named(name, shards):
 def test_a_table_of_another_build_is_not_believed(shards, tmp_path):
     build(write_corpus(tmp_path / "other", utterances=9), tmp_path / "nine")
     os.replace(tmp_path / "nine" / "ron" / "samples.parquet", shards / "ron" / "samples.parquet")
-    with pytest.raises(IndexFileError, match=r"utterances, index.json says"):
+    with pytest.raises(IndexFileError, match=r"utterances, but index.json says"):
         ShardIndex.load(str(shards)).language("ron").table("train")
 
 
@@ -162,7 +162,7 @@ def test_a_sentence_in_two_splits_is_reported(tmp_path):
     content["files"] = {}
     (folder / "index.json").write_text(json.dumps(content))
     (problem,) = problems_of(tmp_path / "leak")
-    assert problem.startswith("5 sentences in train and in dev too (as that of clip")
+    assert problem.startswith("5 sentences in both train and dev (for example clip")
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"schema_version": 1, "splits": {"train": 5}}'])
@@ -179,7 +179,7 @@ def test_tars_that_lost_their_index_are_a_finding(tmp_path):
     build(write_corpus(tmp_path / "corpus", languages=("ita", "ron")), tmp_path / "shards")
     (tmp_path / "shards" / "ita" / "index.json").unlink()
     ita, ron = verify_shards(str(tmp_path / "shards"), None, workers=1, advance=lambda _: None)
-    assert ita.problems == ["6 tars and no index.json, so training passes over them"]
+    assert ita.problems == ["6 tars but no index.json, so training skips them"]
     assert not ron.problems
 
 
@@ -221,7 +221,7 @@ def test_building_again_mends_damage_and_gives_the_same_bytes(damage, needs_forc
     told = "".join(capsys.readouterr())
     assert (tree_sums(tmp_path / "shards") == sound) == (not needs_force)
     if needs_force:
-        assert "--lang ron --force, which replaces everything" in told
+        assert "--force" in told
         assert main([*command, "--lang", "ron", "--force"]) == 0
         assert "ron: 20 utterances, 15 s, built" in capsys.readouterr().out
         assert tree_sums(tmp_path / "shards") == sound
@@ -247,7 +247,7 @@ def test_members_of_a_sample_that_are_strewn_over_a_tar_are_refused(tmp_path):
     with tarfile.open(tmp_path / "strewn.tar", "w") as archive:
         for name in ("a.wav", "b.wav", "a.txt"):
             archive.addfile(tarfile.TarInfo(name))
-    with pytest.raises(ShardsError, match=r"sample 'a' do not follow each other.*--sort=name"):
+    with pytest.raises(ShardsError, match=r"sample 'a' are not adjacent.*--sort=name"):
         scan(tmp_path / "strewn.tar")
 
 
@@ -258,9 +258,9 @@ def test_a_remote_shard_that_arrives_short_or_changed_is_never_kept(shards, tmp_
     cache = ShardCache(tmp_path / "cache", 10 << 20)
     try:
         for content, error, message in (
-            (whole[:-1024], TruncatedShardError, f"has {len(whole) - 1024:,} bytes; its index says {len(whole):,}"),
+            (whole[:-1024], TruncatedShardError, f"has {len(whole) - 1024:,} bytes .its index says {len(whole):,}"),
             (whole + b"x", TruncatedShardError, f"has {len(whole) + 1:,} bytes"),
-            (whole[:600] + b"?" + whole[601:], StorageError, "another SHA-256 than its index says"),
+            (whole[:600] + b"?" + whole[601:], StorageError, "not have the SHA-256 in its index"),
         ):
             system.pipe("/damaged/ron/train-000000.tar", content)
             with pytest.raises(error, match=message):

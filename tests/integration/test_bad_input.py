@@ -60,7 +60,7 @@ def test_the_good_configuration_is_good(command: Command, tmp_path: Path) -> Non
         (["--optim.learning_rate", "1"], ["unknown key 'optim.learning_rate'"]),
         (["--optim.step", "1"], ["did you mean 'steps'"]),
         (["--optim.steps", "many"], ["optim.steps", "found 'many'"]),
-        (["--data.languages", "[taa, tax]"], ["no shards of language 'tax'", "there are: taa, tab"]),
+        (["--data.languages", "[taa, tax]"], ["no shards of language 'tax'", "languages there: taa, tab"]),
         (["--data.shards", "/nowhere"], ["/nowhere"]),
         (["--languages.tax.optim.lr", "1e-3"], ["languages.tax", "the run trains taa, tab"]),
         (["--model.base", "/nowhere"], ["model.base '/nowhere'", "tiny-mms"]),
