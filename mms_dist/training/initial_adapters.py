@@ -76,5 +76,5 @@ def _same_vocabulary(path: Path, vocabulary: Vocabulary) -> None:
     if found != vocabulary:
         raise DataError(
             f"{path} gives {vocabulary.language} {len(found)} tokens, but the shards have {len(vocabulary)} other ones",
-            fix="start from a scheme or a single adapter file (adapter.init), or rebuild the shards with that vocabulary",
+            fix="start from a scheme or one adapter file (adapter.init), or rebuild the shards with that vocabulary",
         )
