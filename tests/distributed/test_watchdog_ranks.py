@@ -168,7 +168,9 @@ def test_a_stopped_rank_is_named_within_the_timeout_with_what_it_was_doing_and_i
 def test_a_stuck_main_thread_is_named_though_its_process_lives_and_all_leave_by_themselves(tmp_path, store):
     with Ranks(3, f"{_HERE}:rounds", notes_for(tmp_path, store.port, 3, fault="stuck_here")) as ranks:
         report = the_report(ranks.wait(), tmp_path)
-    assert "rank 1 hangs at 'forward, round 3'" in report and "has made no progress" in report and "stuck_here" in report
+    assert (
+        "rank 1 hangs at 'forward, round 3'" in report and "has made no progress" in report and "stuck_here" in report
+    )
 
 
 @pytest.mark.parametrize("fault", ["slow_here", "paused_here"])

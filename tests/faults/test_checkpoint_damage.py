@@ -85,7 +85,11 @@ def _exchange(folder: Path) -> None:
         *((lambda f, n=n: (f / n).write_bytes(b""), n, "") for n in FILES),
         *((lambda f, n=n: (f / n).write_bytes((f / n).read_bytes() + b"\n"), n, "") for n in FILES),
         (lambda f: (f / "notes.txt").write_text("mine"), "notes.txt", "not listed in the manifest"),
-        (lambda f: (f / "adapter.ita.safetensors").write_bytes(b"x"), "adapter.ita.safetensors", "not listed in the manifest"),
+        (
+            lambda f: (f / "adapter.ita.safetensors").write_bytes(b"x"),
+            "adapter.ita.safetensors",
+            "not listed in the manifest",
+        ),
         (lambda f: (f / "MANIFEST.json").write_text("{nonsense"), "MANIFEST.json", "not a readable manifest"),
         (lambda f: (f / "MANIFEST.json").write_text("[]"), "MANIFEST.json", "not a readable manifest"),
         (lambda f: (f / "MANIFEST.json").write_bytes(b"\xff\xfe"), "MANIFEST.json", "not a readable manifest"),

@@ -38,7 +38,9 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         read_settings(str(tmp_path / "absent.json"))
 
 
-@pytest.mark.parametrize(("text", "expected"), [("{", "is not valid JSON"), ("[]", "zero_optimization"), ("{}", "has no")])
+@pytest.mark.parametrize(
+    ("text", "expected"), [("{", "is not valid JSON"), ("[]", "zero_optimization"), ("{}", "has no")]
+)
 def test_a_file_of_something_else_is_named(text: str, expected: str, tmp_path: Path) -> None:
     path = tmp_path / "other.json"
     path.write_text(text)

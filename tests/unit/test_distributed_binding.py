@@ -112,7 +112,11 @@ REFUSED: dict[str, tuple[list[Process], str, list[str]]] = {
         ["ranks 2 and 4", "GPU-x", "3 processes on a machine with 2 GPUs"],
     ),
     "LOCAL_RANK 0 in all": (job(1, 2, LOCAL_RANK="0"), "auto", ["ranks 0 and 1", "GPU-a0", "own LOCAL_RANK"]),
-    "one GPU is visible to both": (job(1, 2, CUDA_VISIBLE_DEVICES="1"), "auto", ["ranks 0 and 1", "with 1 GPU visible"]),
+    "one GPU is visible to both": (
+        job(1, 2, CUDA_VISIBLE_DEVICES="1"),
+        "auto",
+        ["ranks 0 and 1", "with 1 GPU visible"],
+    ),
     "one MIG instance for both": (
         job(1, 2, CUDA_VISIBLE_DEVICES="MIG-a/7/0,MIG-a/8/0"),
         "auto",

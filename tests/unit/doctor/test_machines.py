@@ -147,7 +147,7 @@ def test_gpus_are_counted_named_and_their_memory_is_what_must_suffice(
     assert "NCCL 2.28.3" in told["device"]
     assert "79.0 GiB free of the 80.0 GiB of a GPU" in told["memory"]
     assert told["processes"].startswith("2 processes on 1 machine")
-    assert "each process needs its own" in failed(examined(config, processes=3))["device"]
+    assert "each needs one of its own" in failed(examined(config, processes=3))["device"]
     Gpus(monkeypatch, count=2, gib=80, free_gib=1e-4)
     assert failed(examined(config)).keys() == {"memory"}, "what others hold of it counts"
 
