@@ -20,11 +20,16 @@ from torch import Tensor
 
 from mms_dist.errors import CheckpointError
 from mms_dist.finite import all_finite
+from shards.errors import ReportedError
 from shards.file_content import stand_in
 
 _METADATA = {"format": "pt"}
 _LAYER_KEY = re.compile(r"wav2vec2\.encoder\.layers\.(\d+)\.adapter_layer\.linear_1\.weight")
 _NAMES_SHOWN = 4
+
+
+class AdapterMismatch(ReportedError, ValueError):
+    """Tensors are not an adapter, or not one of the expected size."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +75,8 @@ def write_adapter(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """
     try:
         check_adapter(tensors)
-    except ValueError as problem:
-        raise CheckpointError(f"cannot write {path}: {problem}") from problem
+    except AdapterMismatch as problem:
+        raise CheckpointError(f"cannot write {path}: {problem.found}", problem.fix) from problem
     try:
         path.write_bytes(serialize_adapter(tensors))
     except OSError as problem:
@@ -105,11 +110,11 @@ def read_adapter(
             f"{path} is not a readable safetensors file ({problem})", fix="copy or download it again"
         ) from problem
     if instead is not None:
-        raise CheckpointError(f"the adapter file {path} {instead}")
+        raise CheckpointError(f"the adapter file {path} {instead.found}", instead.fix)
     try:
         check_adapter(tensors, layers=layers, hidden=hidden, dim=dim, vocabulary_size=vocabulary_size)
-    except ValueError as problem:
-        raise CheckpointError(f"the adapter file {path} does not fit: {problem}") from problem
+    except AdapterMismatch as problem:
+        raise CheckpointError(f"the adapter file {path} does not fit: {problem.found}", problem.fix) from problem
     return tensors
 
 
@@ -127,7 +132,7 @@ def check_adapter(
         The adapter's own shape.
 
     Raises:
-        ValueError: they are not; says what was found, what was expected and how to fix it.
+        AdapterMismatch: they are not; says what was found, what was expected and how to fix it.
     """
     shape = _shape_of(tensors)
     other_base = "it was trained on another base model: set model.base to that one"
@@ -135,11 +140,11 @@ def check_adapter(
         ("encoder layers", shape.layers, layers, other_base),
         ("hidden size", shape.hidden, hidden, other_base),
         ("adapter dimension", shape.dim, dim, f"set adapter.dim to {shape.dim}"),
-        ("vocabulary size", shape.vocabulary_size, vocabulary_size, "it belongs to another vocab.json"),
+        ("vocabulary size", shape.vocabulary_size, vocabulary_size, "it belongs to another vocab.json: use that one"),
     )
     for noun, found, expected, fix in wanted:
         if expected is not None and found != expected:
-            raise ValueError(f"found {noun} {found}, expected {expected}; {fix}")
+            raise AdapterMismatch(f"found {noun} {found}, expected {expected}", fix)
     _check_tensors(tensors, shape)
     return shape
 
@@ -148,7 +153,7 @@ def _shape_of(tensors: Mapping[str, Tensor]) -> AdapterShape:
     numbers = [int(match[1]) for name in tensors if (match := _LAYER_KEY.fullmatch(name))]
     if not numbers or "lm_head.weight" not in tensors:
         shown = ", ".join(sorted(tensors)[:_NAMES_SHOWN]) or "nothing"
-        raise ValueError(
+        raise AdapterMismatch(
             f"found {shown}{' …' if len(tensors) > _NAMES_SHOWN else ''}, expected wav2vec2.encoder.layers."
             "{i}.adapter_layer.* and lm_head.* as in adapter.<lang>.safetensors of facebook/mms-1b-all"
         )
@@ -156,7 +161,7 @@ def _shape_of(tensors: Mapping[str, Tensor]) -> AdapterShape:
     head_VH = tensors["lm_head.weight"]
     for name, tensor in (("linear_1.weight", down_DH), ("lm_head.weight", head_VH)):
         if tensor.ndim != 2:
-            raise ValueError(f"found {name} of shape {tuple(tensor.shape)}, expected a matrix")
+            raise AdapterMismatch(f"found {name} of shape {tuple(tensor.shape)}, expected a matrix")
     return AdapterShape(max(numbers) + 1, down_DH.shape[1], down_DH.shape[0], head_VH.shape[0])
 
 
@@ -168,13 +173,13 @@ def _check_tensors(tensors: Mapping[str, Tensor], shape: AdapterShape) -> None:
     ):
         if names:
             shown = ", ".join(sorted(names)[:_NAMES_SHOWN]) + (" …" if len(names) > _NAMES_SHOWN else "")
-            raise ValueError(
-                f"{len(names)} {what} tensors: {shown}, expected {len(expected)} in total; export it again"
+            raise AdapterMismatch(
+                f"{len(names)} {what} tensors: {shown}, expected {len(expected)} in total", "export it again"
             )
     for name, tensor in tensors.items():
         if tuple(tensor.shape) != expected[name]:
-            raise ValueError(f"found {name} of shape {tuple(tensor.shape)}, expected {expected[name]}")
+            raise AdapterMismatch(f"found {name} of shape {tuple(tensor.shape)}, expected {expected[name]}")
         if not tensor.is_floating_point():
-            raise ValueError(f"found {name} of dtype {tensor.dtype}, expected floating point")
+            raise AdapterMismatch(f"found {name} of dtype {tensor.dtype}, expected floating point")
         if not all_finite(tensor):
-            raise ValueError(f"found NaN or infinity in {name}; use an earlier checkpoint")
+            raise AdapterMismatch(f"found NaN or infinity in {name}", "use an earlier checkpoint")

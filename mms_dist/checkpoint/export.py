@@ -18,7 +18,13 @@ from typing import Any
 
 import torch
 
-from mms_dist.checkpoint.adapter_file import AdapterShape, adapter_filename, check_adapter, write_adapter
+from mms_dist.checkpoint.adapter_file import (
+    AdapterMismatch,
+    AdapterShape,
+    adapter_filename,
+    check_adapter,
+    write_adapter,
+)
 from mms_dist.checkpoint.destination import EXPORT_MARK, Destination
 from mms_dist.checkpoint.export_choice import Choice
 from mms_dist.checkpoint.hugging_face import load_config, write_base, write_processor, write_vocabulary
@@ -127,11 +133,12 @@ def _fitting(
         snapshot, used = choice.load(language)
         try:
             shape = check_adapter(snapshot.adapter, layers=layers, hidden=hidden, dim=dim)
-        except ValueError as problem:
+        except AdapterMismatch as problem:
+            leave_out = "leave it out with --languages"
             raise CheckpointError(
                 f"the adapter of {language} (step {snapshot.step}) does not fit the base {base_name} and the "
-                f"previous languages: {problem}",
-                fix="or leave it out with --languages",
+                f"previous languages: {problem.found}",
+                fix=leave_out if problem.fix is None else f"{problem.fix}, or {leave_out}",
             ) from problem
         layers, hidden, dim = shape.layers, shape.hidden, shape.dim
         yield snapshot, _describe(snapshot, used, shape, choice.marks.get(language))

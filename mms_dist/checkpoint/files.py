@@ -71,4 +71,4 @@ def writing_error(path: Path, needed_bytes: int, problem: OSError) -> Checkpoint
         fix = "free space or quota there, lower checkpoint.keep, or choose another run.directory"
     else:
         fix = "make the folder writable, or choose another run.directory"
-    return CheckpointError(f"{found}); all older checkpoints are complete", fix=fix)
+    return CheckpointError(f"{found}), but all older checkpoints are complete", fix=fix)

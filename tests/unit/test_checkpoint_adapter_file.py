@@ -98,7 +98,7 @@ def test_missing_extra_misshapen_and_diverged_tensors_are_named(tmp_path):
         ),
         (changed(**{name: torch.full((8,), float("nan"))}), f"found NaN or infinity in {name}"),
         (changed(**{"lm_head.weight": torch.zeros(8)}), r"found lm_head.weight of shape \(8,\), expected a matrix"),
-        ({"lm_head.weight": torch.zeros(9, 8)}, "found lm_head.weight; expected wav2vec2.encoder"),
+        ({"lm_head.weight": torch.zeros(9, 8)}, "found lm_head.weight, expected wav2vec2.encoder"),
     ]
     for adapter, message in cases:
         with pytest.raises(CheckpointError, match=rf"cannot write .*{message}"):
