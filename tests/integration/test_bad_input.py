@@ -137,13 +137,16 @@ SLOW_BUT_DEV = [("alpha", 6_000, "train"), ("bravo", 16_000, "dev")]
 @pytest.mark.parametrize(
     ("recordings", "expected"),
     [
-        (EMPTY, ["left out: 3 empty (as clip0.wav: '')", "fix: give each recording its transcript\n"]),
+        (EMPTY, ["left out 3 empty (e.g. clip0.wav: '')", "; give each recording a transcript\n"]),
         (
             SLOW,
-            ["left out: 3 sample_rate (as clip", "expected at least 8000 Hz", "fix: give recordings made at 8 kHz"],
+            ["left out 3 sample_rate (e.g. clip", "at least 8000 Hz", "; use recordings with a sample rate of 8 kHz"],
         ),
-        ([*EMPTY, *SLOW], ["3 empty", "3 sample_rate", "its transcript, give recordings made at 8 kHz or more\n"]),
-        (SLOW_BUT_DEV, ["left out: 1 sample_rate", "put some of the 1 utterance of dev and test into train"]),
+        (
+            [*EMPTY, *SLOW],
+            ["3 empty", "3 sample_rate", "a transcript, use recordings with a sample rate of 8 kHz or more\n"],
+        ),
+        (SLOW_BUT_DEV, ["left out 1 sample_rate", "move some of the 1 utterance of dev and test to train"]),
     ],
 )
 @pytest.mark.parametrize("place", ["shards", "new/shards"])
@@ -195,5 +198,5 @@ def test_foreign_tars_of_too_low_a_rate_are_refused_and_get_no_index(
     message = capsys.readouterr().err
     assert "error: no training utterances left in ron: left out 3 sample_rate" in message
     assert "6000 Hz, expected at least 8000 Hz" in message
-    assert "fix: give recordings made at 8 kHz or more" in message
+    assert "; use recordings with a sample rate of 8 kHz or more" in message
     assert [path.name for path in tar.parent.iterdir()] == [tar.name]
