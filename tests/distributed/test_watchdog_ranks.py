@@ -60,7 +60,7 @@ def rounds(notes: Notes) -> None:
     rank, world, store, watchdog = _join(notes)
     with watchdog:
         for number in range(1, 6):
-            watchdog.at(f"forward, round {number}")
+            watchdog.mark(f"forward, round {number}")
             if rank == 1 and number == ROUND_OF_THE_FAULT:
                 globals()[notes["fault"]](watchdog)
             with watchdog.waiting(f"the round's edge {number}"):
@@ -78,7 +78,7 @@ def stuck_here(watchdog: Watchdog) -> None:
 
 def slow_here(watchdog: Watchdog) -> None:
     for part in range(9):
-        watchdog.at(f"part {part}")
+        watchdog.mark(f"part {part}")
         time.sleep(0.4)
 
 
@@ -116,7 +116,7 @@ def until_told(notes: Notes) -> None:
     rank, world, store, watchdog = _join(notes)
     with watchdog:
         for number in count(1):
-            watchdog.at(f"forward, round {number}")
+            watchdog.mark(f"forward, round {number}")
             time.sleep(0.05)
             (folder / f"alive-{rank}").touch()
             with watchdog.waiting(f"the round's edge {number}"), contextlib.suppress(RuntimeError):  # no store

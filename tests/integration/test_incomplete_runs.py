@@ -104,7 +104,7 @@ def test_a_launchers_restart_ends_as_the_run_did_without_training_or_loading_any
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = read_status(folder / "run")
-    monkeypatch.setattr(training_run, "take_census", lambda *args, **options: pytest.fail("it began to work"))
+    monkeypatch.setattr(training_run, "summarise_languages", lambda *args, **options: pytest.fail("it began to work"))
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
     assert command("train", folder) == 65
     assert "in quarantine" in capsys.readouterr().err

@@ -29,6 +29,7 @@ ROLES = {
     "stop": r"scancel JOB",
     "evaluate": r"mms-dist submit .* --script eval",
     "export": r"mms-dist export ",
+    "from a wheel": r"mms-dist init ",
     "machines of two kinds": r"sbatch … : …",
 }
 """Every command of the page by what it is for: each must match one of these."""

@@ -101,6 +101,7 @@ def test_the_page_leads_from_nothing_to_finished_adapters(cluster: Cluster, shel
 
     shell.type(page.pop("environment"))
     assert shell.type("command -v mms-dist").strip() == str(home / ".venv" / "bin" / "mms-dist")
+    assert "copied 0 files" in shell.type(page.pop("from a wheel")), "a clone has them already"
     shell.type(page.pop("site"))
 
     log = user.submit_and_wait(page.pop("shards"))
