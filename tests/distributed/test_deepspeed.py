@@ -141,7 +141,7 @@ def test_the_stages_below_3_say_that_they_leave_the_base_whole(folder: Path) -> 
     for stage in (0, 1, 2):
         for notes in on_ranks(folder, CONFIGS / f"zero{stage}.json").notes:
             assert notes["before"] == notes["after"] == whole
-            assert notes["about"].startswith(f"ZeRO-{stage}: the base stays whole on every process")
+            assert notes["about"].startswith(f"ZeRO-{stage}: every process keeps the whole base")
 
 
 def test_vocabularies_of_the_plans_leave_the_spare_slot_alone() -> None:

@@ -195,7 +195,7 @@ def test_machines_that_are_shared_are_asked_for_by_what_comes_with_a_gpu() -> No
 def test_a_site_that_cannot_be_read_is_told_of_in_the_words_of_bash(tmp_path: Path) -> None:
     folder = tmp_path / "slurm"
     folder.mkdir()
-    with pytest.raises(ConfigError, match="the repository's folder"):
+    with pytest.raises(ConfigError, match="a clone of the repository"):
         rendered("train", tmp_path)
     (folder / "train.sbatch").write_text((ROOT / "slurm" / "train.sbatch").read_text())
     with pytest.raises(ConfigError, match="restore the file"):

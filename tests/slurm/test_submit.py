@@ -80,7 +80,7 @@ def test_a_job_is_shown_checked_submitted_and_told_how_to_follow(
     out, run = capsys.readouterr().out, tmp_path / "runs" / "toy"
     assert "SLURM: would start it at 2026-11-22T15:00:00 using 4 processors" in out
     assert "nothing to fix" in out, "the preflight"
-    assert "3 languages" in out and "2 × 2" in out and "a process; base" in out, "the plan: time, shards, memory"
+    assert "3 languages" in out and "2 × 2" in out and "per process; base" in out, "the plan: time, shards, memory"
     assert "Time limit 1:00:00: about" in out
     for words in (
         "job 4711",
