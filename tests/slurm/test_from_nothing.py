@@ -105,7 +105,7 @@ def test_the_page_leads_from_nothing_to_finished_adapters(cluster: Cluster, shel
     shell.type(page.pop("site"))
 
     log = user.submit_and_wait(page.pop("shards"))
-    assert "builds ta" in log, log
+    assert "building ta" in log, log
     assert sorted(path.parent.name for path in home.glob("corpus/*/index.json")) == LANGUAGES
 
     log = user.submit_and_wait(page.pop("debug"))
