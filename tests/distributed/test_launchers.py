@@ -124,7 +124,7 @@ def test_a_process_killed_on_one_machine_is_restarted_on_all(rendezvous: str, tm
     with written(alone.config) as config, ExitStack() as machines:
         launches = []
         for machine in ("0", "1"):
-            rendezvous = {
+            places = {
                 "static": ["--master-addr", "127.0.0.1", "--master-port", port, "--node-rank", machine],
                 "c10d": ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"127.0.0.1:{port}", "--rdzv-id", "killed"],
             }
@@ -136,7 +136,7 @@ def test_a_process_killed_on_one_machine_is_restarted_on_all(rendezvous: str, tm
                 "1",
                 "--max-restarts",
                 "3",
-                *rendezvous[rendezvous],
+                *places[rendezvous],
             ]
             command += ["-m", "tests.faults.injected_train", "--config", str(config), *settings]
             launches.append(machines.enter_context(started(command, fault)))
