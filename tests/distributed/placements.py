@@ -39,17 +39,17 @@ def train_hopping(notes: Notes) -> int:
             for number, queued in enumerate(sorted(active, key=lambda queued: queued.language))
         }
 
-    def settle_and_hop(slot_manager: SlotManager, ended: Any, round_number: int) -> Any:
+    def update_and_hop(slot_manager: SlotManager, ended: Any, round_number: int) -> Any:
         came = update(slot_manager, ended, round_number)
         if not came[0]:
             rounds[0] += 1
             before = slot_manager.scheduler.placement
             slot_manager.scheduler.place()
-            slot_manager._follow(before)
+            slot_manager._move_languages(before)
             notes.setdefault("owned", []).append(sorted(slot_manager.active_languages))
         return came
 
-    with mock.patch.object(SlotManager, "settle", settle_and_hop):
+    with mock.patch.object(SlotManager, "update", update_and_hop):
         return _train_placed(notes, place)
 
 

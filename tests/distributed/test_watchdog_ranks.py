@@ -190,7 +190,7 @@ def test_a_rank_that_left_on_an_error_of_its_own_is_named(tmp_path, store):
 def test_calls_that_do_not_match_are_told_with_who_waits_for_what(tmp_path, store):
     with Ranks(3, f"{_HERE}:mismatched", notes_for(tmp_path, store.port, 3)) as ranks:
         report = the_report(ranks.wait(), tmp_path)
-    assert "every rank waits for others" in report
+    assert "all ranks wait for each other" in report
     assert "ranks 0, 2 (" in report and "rank 1 (" in report and "waiting for the gradients of ron" in report
 
 
