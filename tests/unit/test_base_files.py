@@ -103,7 +103,7 @@ BROKEN: dict[str, tuple[Break, list[str]]] = {
     "page": (holds(WEIGHTS, PAGE), [WEIGHTS, "web page", "download it again"]),
     "xml error": (holds(WEIGHTS, b"<?xml version='1.0'?><Error>AccessDenied</Error>"), [WEIGHTS, "web page"]),
     "empty": (holds(WEIGHTS, b""), [WEIGHTS, "empty (0 bytes)", "fetch"]),
-    "zeros": (holds(WEIGHTS, bytes(4096)), [WEIGHTS, "zeros only"]),
+    "zeros": (holds(WEIGHTS, bytes(4096)), [WEIGHTS, "zero bytes only"]),
     "annex": (holds(WEIGHTS, b"/annex/objects/SHA256E-s12--ab.safetensors\n"), [WEIGHTS, "git annex get"]),
     "cut in the weights": (cut(WEIGHTS, 0.7), [WEIGHTS, "is not a complete weights file", "its header says", "fetch"]),
     "cut in the head": (cut(WEIGHTS, 0.01), [WEIGHTS, "its header says", "fetch"]),

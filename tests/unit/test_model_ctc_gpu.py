@@ -133,7 +133,7 @@ def test_a_gpu_takes_the_kernels_unless_they_failed_and_a_cpu_never(
     long = SimpleNamespace(device=GPU.device, shape=(2, 9000, 40))
     assert not uses(long, many) and not uses(long, many)
     assert [record.message for record in caplog.records] == [
-        "a transcript of 9,000 labels is too long for the CTC kernels: torch's CTC is used, which waits for the GPU"
+        "a transcript of 9,000 labels is too long for the CTC kernels: using torch's CTC, which waits for the GPU"
     ]
     monkeypatch.setattr(ctc_gpu, "reason_against", lambda device: "Triton cannot be imported: no such module")
     assert not uses(GPU, few)
