@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from mms_dist.checkpoint.language_folder import LanguageFolder
 from mms_dist.config import Config
 from mms_dist.distributed.accelerator import make_accelerator
 from mms_dist.distributed.comm import Comm
@@ -20,7 +21,7 @@ from mms_dist.training.devices import asked_dtype, set_threads
 from mms_dist.training.hardware import agree
 from mms_dist.training.hardware_record import read_kept
 from mms_dist.training.memory import load_of
-from mms_dist.training.resolve import Resolved, resolve
+from mms_dist.training.resolve import FEWEST_ROUNDS_TO_COMPILE, Resolved, resolve
 from mms_dist.training.summaries import LanguageSummary
 
 
@@ -52,21 +53,30 @@ def run_base(config: Config, summaries: list[LanguageSummary], device: torch.dev
     accelerator = comm.run_on_all_ranks(lambda: make_accelerator(device, deepspeed=config.comm.deepspeed))
     dtype = comm.run_on_all_ranks(lambda: asked_dtype(config, accelerator))
     config = replace(config, model=replace(config.model, dtype=dtype))
-    resolved = _resolved(config, summaries, comm, device, base_is_sharded=shards_base(accelerator))
+    adapters = Path(config.run.directory) / "adapters"
+    rounds = comm.all_gather(rounds_left(adapters, summaries) if comm.is_first else 0)[0]
+    resolved = _resolved(config, summaries, comm, device, base_is_sharded=shards_base(accelerator), rounds=rounds)
     set_threads(resolved.threads)
     comm.watchdog.mark(f"loading the base {config.model.base}")
     base = comm.run_on_all_ranks(lambda: load_base(config, device, resolved))
     base = comm.run_on_all_ranks(lambda: shard_layers(base, accelerator))
     lines = []
-    if resolved.compile:
+    if resolved.compile and compiling_pays(config, rounds):
         comm.watchdog.mark("compiling the layers of the base")
         resolved, line = _compile(base, resolved, comm)
         lines.append(line)
+    elif resolved.compile:
+        lines.append(f"compiled  nothing: only {rounds:,} rounds are left; --model.compile on compiles for these too")
     if device.type == "cuda" and (reason := _reason_against_kernels(device, comm)) is not None:
         lines.append(f"ctc       torch's own, which waits for the device several times per pass: {reason}")
     if (deepspeed := about_deepspeed(accelerator)) is not None:
         lines.append(f"deepspeed {deepspeed}")
     return RunBase(base, config, resolved, tuple(lines))
+
+
+def compiling_pays(config: Config, rounds: int) -> bool:
+    """Whether to compile for so many rounds: always if that is configured, else only if it saves time in total."""
+    return config.model.compile == "on" or rounds >= FEWEST_ROUNDS_TO_COMPILE
 
 
 def _compile(base: FrozenBase, resolved: Resolved, comm: Comm) -> tuple[Resolved, str]:
@@ -115,8 +125,20 @@ def _first(reasons: Sequence[str | None]) -> tuple[int, str | None]:
     return next(((rank, reason) for rank, reason in enumerate(reasons) if reason is not None), (0, None))
 
 
+def rounds_left(adapters: Path, summaries: Sequence[LanguageSummary]) -> int:
+    """Count the rounds until the last language has taken its steps, from where the newest checkpoints stand."""
+    last = {entry.language: LanguageFolder(adapters / entry.language).pointed("last") or 0 for entry in summaries}
+    return max(entry.steps - last[entry.language] for entry in summaries)
+
+
 def _resolved(
-    config: Config, summaries: list[LanguageSummary], comm: Comm, device: torch.device, *, base_is_sharded: bool
+    config: Config,
+    summaries: list[LanguageSummary],
+    comm: Comm,
+    device: torch.device,
+    *,
+    base_is_sharded: bool,
+    rounds: int,
 ) -> Resolved:
     """Decide the open settings for all ranks, before anything is loaded."""
     mine, least = agree(comm, device, base_is_sharded=base_is_sharded)
@@ -124,7 +146,6 @@ def _resolved(
     kept = comm.all_gather(
         comm.run_on_all_ranks(lambda: read_kept(directory, on_gpu=least.on_gpu) if comm.is_first else None)
     )[0]
-    rounds = max(entry.steps for entry in summaries)
     return comm.run_on_all_ranks(
         lambda: resolve(
             config,

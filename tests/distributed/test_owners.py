@@ -32,6 +32,7 @@ def config(
     *,
     steps: int = 20,
     dtype: str = "float64",
+    attention: str = "padded",
     batch_seconds: float = 2.0,
     **more: dict,
 ) -> Config:
@@ -39,7 +40,7 @@ def config(
         directory,
         base,
         shards,
-        model={"dtype": dtype},
+        model={"dtype": dtype, "attention": attention},
         optim={"steps": steps, "batch_seconds": batch_seconds},
         evaluation={"every_steps": steps},
         checkpoint={"every_rounds": steps},
@@ -104,6 +105,16 @@ def test_any_number_of_owners_gives_the_same_adapters(
     with written(setting) as path:
         notes = {"config": str(path), "block": (first, size)}
         run_ranks(world, "tests.distributed.placements:train_with_owners", notes)
+    assert_the_same(tmp_path / "run", alone, start, setting)
+
+
+def test_packed_passes_of_several_owners_give_the_same_adapters(
+    tmp_path: Path, small_base: Path, shards: Path, alone: Path, start: Path
+) -> None:
+    """Against padded passes of one process: who computes what, and how it lies, is rounding."""
+    setting = config(tmp_path / "run", small_base, shards, attention="packed")
+    with written(setting) as path:
+        run_ranks(2, "tests.distributed.placements:train_with_owners", {"config": str(path), "block": (0, 2)})
     assert_the_same(tmp_path / "run", alone, start, setting)
 
 

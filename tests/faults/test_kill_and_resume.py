@@ -42,13 +42,14 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_toy_shards(tmp_path_factory.mktemp("killed"), languages=5, train=8, dev=2)
 
 
-def run_config(directory: Path, base: Path, shards: Path) -> Config:
-    """Languages of different lengths in fewer slots than languages, so that the company changes all the time."""
+def run_config(directory: Path, base: Path, shards: Path, *, attention: str = "padded") -> Config:
+    """Languages of different lengths in fewer slots than languages, so that those in a round change all the time."""
     own_steps = {code: {"optim": {"steps": 60 + 17 * number}} for number, code in enumerate(LANGUAGES)}
     return toy_config(
         directory,
         base,
         shards,
+        model={"attention": attention},
         rounds={"slots": 3, "forward_seconds": 6.0},
         checkpoint={"every_rounds": 7},
         evaluation={"every_steps": 20},
@@ -72,30 +73,44 @@ def assert_same_adapters(one: Path, other: Path) -> None:
         assert final_row(one, language).equal(final_row(other, language)), language
 
 
-def test_a_run_killed_at_20_random_moments_equals_the_uninterrupted_run_bit_for_bit(
-    tmp_path: Path, small_base: Path, shards: Path, whole: tuple[Path, float]
-) -> None:
-    uninterrupted, seconds = whole
-    killed = run_config(tmp_path / "killed", small_base, shards)
-    moments, kills = random.Random(7), 0
-    directory = tmp_path / "killed"
-    for _ in range(20 * KILLS):
+def killed_run(killed: Config, *, kills: int, seconds: float) -> int:
+    """Start a run again and again, kill it `kills` times, and let it end; how often it was killed."""
+    moments, done = random.Random(7), 0
+    directory = Path(killed.run.directory)
+    for _ in range(20 * kills):
         told_before = told(directory)
         process = start(killed)
-        if kills < KILLS:
+        if done < kills:
             wait_for_a_word(directory, told_before, process)
-            process.join(timeout=moments.uniform(0, seconds / 20))
+            process.join(timeout=moments.uniform(0, seconds / kills))
         else:
             process.join()
         if process.exitcode is None:
             os.kill(process.pid or 0, signal.SIGKILL)
             process.join()
-            kills += 1
+            done += 1
             continue
         assert process.exitcode == 0
         break
+    return done
+
+
+def test_a_run_killed_at_20_random_moments_equals_the_uninterrupted_run_bit_for_bit(
+    tmp_path: Path, small_base: Path, shards: Path, whole: tuple[Path, float]
+) -> None:
+    uninterrupted, seconds = whole
+    kills = killed_run(run_config(tmp_path, small_base, shards), kills=KILLS, seconds=seconds)
     assert kills >= KILLS, f"the run was over after {kills} kills; give it more steps"
-    assert_same_adapters(uninterrupted, directory)
+    assert_same_adapters(uninterrupted, tmp_path)
+
+
+def test_a_packed_run_that_is_killed_equals_the_one_that_was_not(
+    tmp_path: Path, small_base: Path, shards: Path, whole: tuple[Path, float]
+) -> None:
+    train(run_config(tmp_path / "whole", small_base, shards, attention="packed"))
+    killed = run_config(tmp_path / "killed", small_base, shards, attention="packed")
+    assert killed_run(killed, kills=4, seconds=whole[1]) == 4
+    assert_same_adapters(tmp_path / "whole", tmp_path / "killed")
 
 
 def test_a_stop_between_rounds_and_a_resume_change_no_bit(

@@ -72,8 +72,8 @@ PLACES = ["run.directory", "model.base", "data.shards", "data.cache_directory", 
 @pytest.mark.parametrize(
     ("text", "place"),
     [
-        ("~", "/home/me"),
-        ("~/x", "/home/me/x"),
+        ("~", "/users/me"),
+        ("~/x", "/users/me/x"),
         ("$S/x", "/scratch/x"),
         ("a/${S}b", "a//scratchb"),
         ("$$S", "$S"),
@@ -84,7 +84,7 @@ PLACES = ["run.directory", "model.base", "data.shards", "data.cache_directory", 
 def test_home_and_variables_are_filled_in_wherever_a_place_is_given(
     empty: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str, place: str
 ) -> None:
-    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("HOME", "/users/me")
     monkeypatch.setenv("S", "/scratch")
     parts = name.split(".")
     if not (name in ("data.cache_directory", "comm.deepspeed") and text == "~"):  # which is YAML's null there

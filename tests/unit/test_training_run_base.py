@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
+from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
 from mms_dist.distributed.comm import Comm
 from mms_dist.errors import ConfigError
@@ -17,6 +19,7 @@ from mms_dist.model.compiled import Compilation, compile_layers
 from mms_dist.training import run_base
 from mms_dist.training.hardware import assumed
 from mms_dist.training.resolve import Resolved, resolve
+from tests.checkpoint_samples import sample
 
 
 class BesideAnother(Comm):
@@ -99,3 +102,17 @@ def test_where_one_rank_cannot_use_the_ctc_kernels_none_does(monkeypatch: pytest
     assert ctc_gpu.reason_against(gpu) is None
     found = run_base._reason_against_kernels(gpu, BesideAnother("Triton cannot be imported"))
     assert found == "on rank 1: Triton cannot be imported" == ctc_gpu.reason_against(gpu)
+
+
+def test_a_resume_with_few_rounds_left_compiles_nothing_unless_told_to(tmp_path: Path) -> None:
+    summaries: Any = [SimpleNamespace(language="ita", steps=4_000), SimpleNamespace(language="ron", steps=4_000)]
+    assert run_base.rounds_left(tmp_path, summaries) == 4_000
+    with CheckpointStore(tmp_path, keep=1) as store:
+        store.save(sample("ita", 3_950))
+        assert run_base.rounds_left(tmp_path, summaries) == 4_000, "the language with the most to do counts"
+        store.save(sample("ron", 3_900))
+    assert run_base.rounds_left(tmp_path, summaries) == 100
+    auto = Config()
+    on = replace(auto, model=replace(auto.model, compile="on"))
+    for config, rounds, pays in ((auto, 100, False), (auto, 300, True), (on, 100, True)):
+        assert run_base.compiling_pays(config, rounds) == pays
