@@ -20,10 +20,10 @@ from mms_dist import transfer
 from mms_dist.base_files.config import read_config
 from mms_dist.base_files.encoder import check_finite, load_encoder
 from mms_dist.errors import BaseModelError
-from mms_dist.model.convolutions import FrontEndProducts, PositionProducts
 from mms_dist.model.cuda_settings import set_cuda_arithmetic
-from mms_dist.model.front_end import StridedFrontEnd
+from mms_dist.model.front_end import FrontEnd
 from mms_dist.model.layer import FrozenLayer
+from mms_dist.model.positions import PositionProducts
 from mms_dist.model.segments import Segments
 from shards.schema import FRONT_END
 
@@ -97,9 +97,9 @@ class FrozenBase:
     def of(cls, module: Any, config: Any, path: str) -> "FrozenBase":
         """Wrap a frozen encoder, with the convolutions that are fastest on its device."""
         front_end, position = module.feature_extractor, module.encoder.pos_conv_embed
-        if next(module.parameters()).device.type == "cpu":
-            return cls(module, config, path, StridedFrontEnd(front_end), position)
-        return cls(module, config, path, FrontEndProducts(front_end), PositionProducts(position))
+        device = next(module.parameters()).device
+        position = position if device.type == "cpu" else PositionProducts(position)
+        return cls(module, config, path, FrontEnd.for_device(front_end, device), position)
 
     @property
     def layers(self) -> nn.ModuleList:

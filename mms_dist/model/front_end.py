@@ -1,63 +1,116 @@
-"""The frozen convolutional front end on a CPU: each convolution is one matrix product, without a copy.
+"""The frozen convolutional front end as matrix products, without a copy.
 
 With channels last, the inputs of an output frame (kernel x channels numbers) are contiguous in memory, and those of the
-next frame start stride x channels later. So the inputs form a matrix with overlapping rows, which BLAS multiplies
-without a copy. Norm and activation also need channels last, so nothing is transposed. This is about twice as fast as
-the library's convolutions.
+next frame start stride x channels later. So the inputs form a matrix with overlapping rows. Norm and activation also
+need channels last, so nothing is transposed.
+
+* A CPU's BLAS multiplies such a matrix as it is, one utterance at a time: about twice as fast as the library's
+  convolutions.
+* A GPU's does not accept overlapping rows. But every n-th row, with n x stride >= kernel, forms a matrix that it
+  accepts in place, so n products compute all frames of all utterances. The library's convolutions would make a plan
+  for every new shape, and nearly every pass has a new shape.
+
+Checked in torch 2.11 and 2.13 (Blas.cpp, prepare_batch_matrix_for_cublas): `baddbmm` accepts any matrix with contiguous
+rows and a row stride of at least the row length, and any stride between the matrices of a batch.
 
 Legend: B utterances, N audio samples, T frames of a layer, C channels, K kernel x input channels.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 UTTERANCES_AT_ONCE = 16
-"""Activations of a few utterances stay in the cache; those of a long batch go to memory for every operation."""
+"""Activations of a few utterances stay in a CPU's cache; those of a long batch go to memory for every operation."""
 
 
 @dataclass(frozen=True)
-class _Layer:
+class ConvolutionLayer:
+    """A convolution with its norm and activation."""
+
     weight_KC: Tensor
     bias_C: Tensor
     kernel: int
     stride: int
-    norm: nn.Module
-    activation: nn.Module
+    norm: Callable[[Tensor], Tensor]
+    activation: Callable[[Tensor], Tensor]
 
     @classmethod
-    def of(cls, layer: Any) -> "_Layer":
-        weight_CIk = layer.conv.weight.detach()  # (out, in, kernel)
-        weight_KC = weight_CIk.permute(2, 1, 0).reshape(-1, weight_CIk.shape[0]).contiguous()
+    def of(cls, layer: Any) -> "ConvolutionLayer":
+        weight_KC = layer.conv.weight.detach().permute(2, 1, 0).flatten(0, 1).contiguous()  # from (out, in, kernel)
         bias_C = weight_KC.new_zeros(weight_KC.shape[1]) if layer.conv.bias is None else layer.conv.bias.detach()
-        return cls(
-            weight_KC, bias_C, layer.conv.kernel_size[0], layer.conv.stride[0], layer.layer_norm, layer.activation
+        (kernel,), (stride,) = layer.conv.kernel_size, layer.conv.stride
+        return cls(weight_KC, bias_C, kernel, stride, layer.layer_norm, layer.activation)
+
+    def output(self, hidden_BTC: Tensor) -> Tensor:
+        """Empty memory for the frames of the next layer."""
+        frames = (hidden_BTC.shape[1] - self.kernel) // self.stride + 1
+        return hidden_BTC.new_empty(len(hidden_BTC), frames, self.weight_KC.shape[1])
+
+
+def convolve_each(layer: ConvolutionLayer, hidden_BTC: Tensor) -> Tensor:
+    """One product per utterance over a matrix with overlapping rows, for a CPU."""
+    out_BTC, channels = layer.output(hidden_BTC), hidden_BTC.shape[2]
+    shape = out_BTC.shape[1], layer.kernel * channels
+    for input_TC, out_TC in zip(hidden_BTC, out_BTC, strict=True):
+        windows_TK = input_TC.as_strided(shape, (layer.stride * channels, 1))
+        torch.addmm(layer.bias_C, windows_TK, layer.weight_KC, out=out_TC)
+    return out_BTC
+
+
+def convolve_all(layer: ConvolutionLayer, hidden_BTC: Tensor) -> Tensor:
+    """Few products, each over every n-th frame of all utterances, for a GPU."""
+    batch, before, channels = hidden_BTC.shape
+    out_BTC, parts, step = layer.output(hidden_BTC), -(-layer.kernel // layer.stride), layer.stride * channels
+    weight_BKC = layer.weight_KC.expand(batch, -1, -1)
+    for part in range(min(parts, out_BTC.shape[1])):
+        part_BTC = out_BTC[:, part::parts]
+        windows_BTK = hidden_BTC.as_strided(
+            (batch, part_BTC.shape[1], layer.kernel * channels),
+            (before * channels, parts * step, 1),
+            hidden_BTC.storage_offset() + part * step,
         )
-
-    def __call__(self, hidden_BTC: Tensor) -> Tensor:
-        batch, frames, channels = hidden_BTC.shape
-        shape = (frames - self.kernel) // self.stride + 1, self.kernel * channels
-        out_BTC = hidden_BTC.new_empty(batch, shape[0], self.weight_KC.shape[1])
-        for input_TC, out_TC in zip(hidden_BTC, out_BTC, strict=True):
-            windows_TK = input_TC.as_strided(shape, (self.stride * channels, 1))
-            torch.addmm(self.bias_C, windows_TK, self.weight_KC, out=out_TC)
-        return self.activation(self.norm(out_BTC))
+        torch.baddbmm(layer.bias_C, windows_BTK, weight_BKC, out=part_BTC)
+    return out_BTC
 
 
-class StridedFrontEnd:
-    """The front end of a frozen base, [B, N] to [B, T, C], equal to the library's up to rounding; without autograd."""
+class FrontEnd:
+    """The front end of a frozen base, [B, N] to [B, T, C], equal to the library's up to rounding; without autograd.
 
-    def __init__(self, feature_extractor: Any) -> None:
-        self._layers = [_Layer.of(layer) for layer in feature_extractor.conv_layers]
+    Args:
+        convolve: `convolve_each` or `convolve_all`, whatever the device is best at.
+        at_once: utterances that go through all layers together; None: all.
+    """
+
+    def __init__(
+        self,
+        feature_extractor: Any,
+        convolve: Callable[[ConvolutionLayer, Tensor], Tensor],
+        *,
+        at_once: int | None = None,
+    ) -> None:
+        self._layers = [ConvolutionLayer.of(layer) for layer in feature_extractor.conv_layers]
+        self._convolve = convolve
+        self._at_once = at_once
+
+    @classmethod
+    def for_device(cls, feature_extractor: Any, device: torch.device) -> "FrontEnd":
+        """With the products that a device is best at."""
+        if device.type == "cpu":
+            return cls(feature_extractor, convolve_each, at_once=UTTERANCES_AT_ONCE)
+        return cls(feature_extractor, convolve_all)
 
     @torch.no_grad()
     def __call__(self, audio_BN: Tensor) -> Tensor:
-        return torch.cat([self._some(some_BN) for some_BN in audio_BN.split(UTTERANCES_AT_ONCE)])
+        if self._at_once is None:
+            return self._some(audio_BN)
+        return torch.cat([self._some(some_BN) for some_BN in audio_BN.split(self._at_once)])
 
     def _some(self, audio_BN: Tensor) -> Tensor:
         hidden_BTC = audio_BN.contiguous()[:, :, None]
         for layer in self._layers:
-            hidden_BTC = layer(hidden_BTC)
+            hidden_BTC = layer.activation(layer.norm(self._convolve(layer, hidden_BTC)))
         return hidden_BTC

@@ -13,7 +13,8 @@ from transformers.models.wav2vec2.modeling_wav2vec2 import Wav2Vec2PositionalCon
 
 from mms_dist.errors import BaseModelError
 from mms_dist.model.base import FrozenBase
-from mms_dist.model.convolutions import FrontEndProducts, PositionProducts
+from mms_dist.model.front_end import FrontEnd, convolve_all
+from mms_dist.model.positions import PositionProducts
 from tests.base_samples import save_as_old_checkpoint, save_like_mms_1b_all
 from tests.conftest import small_base_config
 
@@ -168,7 +169,7 @@ def test_the_strided_front_end_equals_the_librarys(small_base: Path, dtype: torc
         audio_BN = torch.randn(batch, samples, generator=torch.Generator().manual_seed(batch)).to(dtype)
         expected_BTC = base.module.feature_extractor(audio_BN).transpose(1, 2)
         torch.testing.assert_close(base.features(audio_BN), expected_BTC, rtol=0, atol=bound)
-        products = FrontEndProducts(base.module.feature_extractor)
+        products = FrontEnd(base.module.feature_extractor, convolve_all)
         torch.testing.assert_close(products(audio_BN), expected_BTC, rtol=0, atol=bound)
 
 
@@ -190,7 +191,7 @@ def test_products_carry_nan_to_no_other_utterance(small_base: Path) -> None:
     hidden_BTH, audio_BN = torch.randn(3, 40, 32), torch.randn(3, 4_000)
     for function, clean in (
         (PositionProducts(base.module.encoder.pos_conv_embed), hidden_BTH),
-        (FrontEndProducts(base.module.feature_extractor), audio_BN),
+        (FrontEnd(base.module.feature_extractor, convolve_all), audio_BN),
     ):
         sick = clean.clone()
         sick[1] = float("nan")
