@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
+from collections.abc import Callable
 
 # Typed in place of an apostrophe, or produced by NFKC. Unicode calls some of them letters; no language does.
 TYPED_APOSTROPHES = "'’‘‛`´′‵ʹ՚׳᾽᾿῾"
@@ -105,34 +106,33 @@ def _without_dot(found: re.Match[str]) -> str:
 
 
 class _Table(dict[int, str]):
-    """A table for `str.translate`, filled when a character first occurs."""
+    """A table for `str.translate`, filled by `piece_of` when a character first occurs."""
+
+    def __init__(self, piece_of: Callable[[str], str]) -> None:
+        super().__init__()
+        self._piece_of = piece_of
 
     def __missing__(self, codepoint: int) -> str:
-        self[codepoint] = piece = self.piece(chr(codepoint))
+        self[codepoint] = piece = self._piece_of(chr(codepoint))
         return piece
 
-    def piece(self, character: str) -> str:
-        raise NotImplementedError
+
+def _visible_piece(character: str) -> str:
+    invisible = unicodedata.category(character) == "Cf" and character not in JOINERS
+    return "" if invisible or character in _INVISIBLE or character in _NOT_SAID else character
 
 
-class _Visible(_Table):
-    def piece(self, character: str) -> str:
-        invisible = unicodedata.category(character) == "Cf" and character not in JOINERS
-        return "" if invisible or character in _INVISIBLE or character in _NOT_SAID else character
+def _folded_piece(character: str) -> str:
+    plain = unicodedata.normalize("NFKC", character)
+    kind = unicodedata.decomposition(character).partition(" ")[0]
+    category = unicodedata.category(character)
+    if character in _KEPT_FORMS or kind in _KEPT_KINDS or category[0] == "S" or category in ("Nl", "No"):
+        return character
+    if plain[:1] == " " and category[0] != "Z":
+        # A mark shown on a space: keep the mark alone if it belongs to words, like the isolated Arabic vowels.
+        return plain.lstrip() if category == "Lo" else character
+    return plain.replace(TATWEEL, "")
 
 
-class _Folded(_Table):
-    def piece(self, character: str) -> str:
-        plain = unicodedata.normalize("NFKC", character)
-        kind = unicodedata.decomposition(character).partition(" ")[0]
-        category = unicodedata.category(character)
-        if character in _KEPT_FORMS or kind in _KEPT_KINDS or category[0] == "S" or category in ("Nl", "No"):
-            return character
-        if plain[:1] == " " and category[0] != "Z":
-            # A mark shown on a space: keep the mark alone if it belongs to words, like the isolated Arabic vowels.
-            return plain.lstrip() if category == "Lo" else character
-        return plain.replace(TATWEEL, "")
-
-
-_VISIBLE = _Visible()
-_FOLDED = _Folded()
+_VISIBLE = _Table(_visible_piece)
+_FOLDED = _Table(_folded_piece)

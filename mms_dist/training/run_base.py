@@ -66,7 +66,7 @@ def run_base(config: Config, summaries: list[LanguageSummary], device: torch.dev
         resolved, line = _compile(base, resolved, comm)
         lines.append(line)
     elif resolved.compile:
-        lines.append(f"compiled  nothing: only {rounds:,} rounds are left; --model.compile on compiles for these too")
+        lines.append(f"compiled  nothing: only {rounds:,} rounds are left (--model.compile on compiles anyway)")
     if device.type == "cuda" and (reason := _reason_against_kernels(device, comm)) is not None:
         lines.append(f"ctc       torch's own, which waits for the device several times per pass: {reason}")
     if (deepspeed := about_deepspeed(accelerator)) is not None:
