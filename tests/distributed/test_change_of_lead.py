@@ -42,7 +42,7 @@ def train_with_a_slow_disk(notes: Notes) -> int:
         return cli.main(["train", "--config", notes["config"]])
 
 
-def test_the_last_checkpoint_is_the_newest_when_the_old_leads_disk_is_slow(
+def test_the_last_checkpoint_is_the_newest_after_a_change_of_lead_rank(
     tmp_path: Path, small_base: Path, shards: Path
 ) -> None:
     setting = toy_config(

@@ -25,7 +25,7 @@ def setting(directory: Path, base: Path, shards: Path, dtype: str = "float64") -
     return toy_config(directory, base, shards, model={"dtype": dtype}, optim={"steps": 20, "batch_seconds": 2.0})
 
 
-def test_a_run_that_goes_on_with_4_2_1_8_3_and_4_ranks_reads_and_learns_what_one_process_does(
+def test_a_run_resumed_on_other_numbers_of_ranks_learns_what_one_rank_does(
     tmp_path: Path, small_base: Path, shards: Path
 ) -> None:
     one = train_ranks(setting(tmp_path / "one", small_base, shards), 1, watch=NOTE)

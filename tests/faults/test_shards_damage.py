@@ -68,7 +68,7 @@ def test_a_byte_flipped_where_no_utterance_lies_is_found_by_verify(shards):
     assert f"mms-dist shards build SOURCE {shards} --lang ron --force" in found.fix
 
 
-def test_a_shard_cut_exactly_between_two_samples_is_named_and_never_silently_shortens_the_epoch(shards):
+def test_a_shard_cut_between_two_samples_never_silently_shortens_the_epoch(shards):
     index = ShardIndex.load(str(shards))
     table, (shard, *_) = index.language("ron").table("train"), index.language("ron").shards("train")
     path = shards / "ron" / shard.name
@@ -84,7 +84,7 @@ def test_a_shard_cut_exactly_between_two_samples_is_named_and_never_silently_sho
     assert any("train-000000.tar has" in problem for problem in problems_of(shards))
 
 
-def test_a_missing_shard_is_named_with_what_mends_it(shards):
+def test_a_missing_shard_is_named_with_a_fix(shards):
     (shards / "ron" / "train-000001.tar").unlink()
     for act in (lambda reader: reader.check_sizes("ron", "train"), lambda reader: reader.read("ron", "train", 6)):
         with pytest.raises(TruncatedShardError, match=r"train-000001.tar is missing.*mms-dist shards verify"):
@@ -166,7 +166,7 @@ def test_a_sentence_in_two_splits_is_reported(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"schema_version": 1, "splits": {"train": 5}}'])
-def test_a_broken_index_is_a_finding_of_its_language_and_the_others_are_still_read(content, tmp_path):
+def test_a_broken_index_is_reported_and_other_languages_are_still_read(content, tmp_path):
     build(write_corpus(tmp_path / "corpus", languages=("ita", "ron")), tmp_path / "shards")
     (tmp_path / "shards" / "ita" / "index.json").write_text(content)
     ita, ron = verify_shards(str(tmp_path / "shards"), None, workers=1, advance=lambda _: None)
@@ -209,7 +209,7 @@ def break_index(shards):
     ("damage", "needs_force"),
     [(flip_in_tar, True), (empty_table, False), (delete_vocabulary, False), (break_index, True)],
 )
-def test_building_again_mends_damage_and_gives_the_same_bytes(damage, needs_force, tmp_path, capsys):
+def test_building_again_repairs_damage_and_gives_the_same_bytes(damage, needs_force, tmp_path, capsys):
     manifest = write_corpus(tmp_path / "corpus")
     command = ["shards", "build", str(manifest), str(tmp_path / "shards"), "--workers", "1"]
     assert main(command) == 0
@@ -241,7 +241,7 @@ def test_a_foreign_tar_that_was_cut_short_is_refused_at_indexing(cut, shards):
         scan(path)
 
 
-def test_members_of_a_sample_that_are_strewn_over_a_tar_are_refused(tmp_path):
+def test_a_sample_whose_members_are_apart_in_a_tar_is_refused(tmp_path):
     from shards.errors import ShardsError
 
     with tarfile.open(tmp_path / "strewn.tar", "w") as archive:
@@ -295,7 +295,7 @@ def test_a_full_disk_while_fetching_is_named_and_leaves_no_partial_shard(shards,
     system.rm("/full", recursive=True)
 
 
-def test_a_folder_where_a_file_should_be_is_a_finding_and_the_others_are_still_read(tmp_path):
+def test_a_folder_in_place_of_a_file_is_reported_and_others_are_read(tmp_path):
     build(write_corpus(tmp_path / "corpus", languages=("fra", "ita", "ron")), tmp_path / "shards")
     for name in ("fra/vocab.json", "ita/train-000000.tar"):
         (tmp_path / "shards" / name).unlink()

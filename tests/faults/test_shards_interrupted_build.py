@@ -56,7 +56,7 @@ def test_a_build_killed_at_any_moment_and_run_again_gives_the_same_bytes(tmp_pat
     assert not (output / ".build" / "ron").exists()
 
 
-def test_a_disk_that_fills_up_is_named_and_the_build_goes_on_when_there_is_room(tmp_path, monkeypatch):
+def test_a_full_disk_is_named_and_the_build_resumes_when_there_is_room(tmp_path, monkeypatch):
     manifest = write_corpus(tmp_path / "corpus")
     build(manifest, tmp_path / "whole")
     written = 0
@@ -78,7 +78,7 @@ def test_a_disk_that_fills_up_is_named_and_the_build_goes_on_when_there_is_room(
     assert tree_sums(tmp_path / "shards") == tree_sums(tmp_path / "whole")
 
 
-def test_a_place_that_can_not_be_written_is_named(tmp_path):
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ShardsError, match="cannot be created: Not a directory"):
         build(write_corpus(tmp_path / "corpus", utterances=4), tmp_path / "file" / "shards")

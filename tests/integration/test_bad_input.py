@@ -71,7 +71,7 @@ def test_the_good_configuration_is_good(command: Command, tmp_path: Path) -> Non
         (["--optim.lr"], ["--optim.lr has no value"]),
     ],
 )
-def test_a_wrong_setting_is_refused_with_its_mend(
+def test_a_wrong_setting_is_refused_with_a_fix(
     command: Command, tmp_path: Path, flags: list[str], expected: list[str]
 ) -> None:
     assert_refused(command(*flags), tmp_path / "run", *expected)
@@ -150,7 +150,7 @@ SLOW_BUT_DEV = [("alpha", 6_000, "train"), ("bravo", 16_000, "dev")]
     ],
 )
 @pytest.mark.parametrize("place", ["shards", "new/shards"])
-def test_a_source_in_which_nothing_can_be_trained_on_says_why_and_leaves_no_folder(
+def test_a_source_without_usable_recordings_says_why_and_leaves_no_folder(
     recordings: list[tuple[str, int, str]],
     expected: list[str],
     place: str,
@@ -167,7 +167,7 @@ def test_a_source_in_which_nothing_can_be_trained_on_says_why_and_leaves_no_fold
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
 
-def test_a_language_in_which_nothing_is_left_takes_no_folder_that_was_there(
+def test_a_language_with_nothing_left_overwrites_no_existing_folder(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     manifest = manifest_of(tmp_path / "source", SLOW)

@@ -118,7 +118,7 @@ def damage(shards: Path, language: str, split: str) -> None:
         path.write_bytes(content)
 
 
-def test_a_language_of_which_nothing_can_be_read_is_quarantined_after_an_epoch_and_the_others_go_on(
+def test_a_language_that_cannot_be_read_is_quarantined_after_an_epoch(
     tmp_path: Path, small_base: Path, shards: Path
 ) -> None:
     shutil.copytree(shards, tmp_path / "shards")
@@ -177,7 +177,7 @@ def test_a_stop_before_the_first_round_waits_for_no_evaluation(tmp_path: Path, s
     assert not events(tmp_path, "evaluated")
 
 
-def test_an_error_between_steps_leaves_a_checkpoint_of_every_language_and_is_told(
+def test_an_error_between_steps_saves_every_language_and_is_reported(
     tmp_path: Path, small_base: Path, shards: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mms_dist.data.loader import BatchLoader

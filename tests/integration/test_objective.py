@@ -18,7 +18,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_toy_shards(tmp_path_factory.mktemp("objective"), languages=2, train=7, dev=2)
 
 
-def test_a_batchs_gradient_is_the_mean_of_its_utterances_gradients_to_the_last_digits(
+def test_a_batchs_gradient_is_the_mean_of_its_utterances_gradients(
     tmp_path: Path, small_base: Path, shards: Path
 ) -> None:
     compared: list[tuple[Tensor, Tensor]] = []

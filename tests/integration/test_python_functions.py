@@ -43,7 +43,7 @@ def test_importing_the_package_loads_no_torch() -> None:
     assert done.stdout.split() == [mms_dist.__version__, "False", "False"]
 
 
-def test_what_is_no_function_and_no_run_is_an_error(tmp_path: Path) -> None:
+def test_an_unknown_function_or_a_folder_without_a_run_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = mms_dist.nothing
     for call in (run_config, evaluate):

@@ -23,7 +23,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_toy_shards(tmp_path_factory.mktemp("shipped"), languages=2, train=8, dev=2)
 
 
-def test_there_is_one_for_each_of_the_two_bases() -> None:
+def test_there_is_a_configuration_for_each_of_the_two_bases() -> None:
     assert {name: load_config(path_of(name)).model.base for name in NAMES} == {
         "mms-1b-all": "facebook/mms-1b-all",
         "mms-300m": "facebook/mms-300m",

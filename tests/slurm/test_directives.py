@@ -100,7 +100,7 @@ def test_any_value_survives_the_script(
     assert cluster.run("squeue", "--noheader", "--jobs", job, "--format=|%k|").strip() == f"|{value}|"
 
 
-def test_a_shipped_script_that_someone_has_changed_is_submitted_or_its_line_named(
+def test_an_edited_shipped_script_is_submitted_or_its_bad_line_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = (ROOT / "slurm" / "train.sbatch").read_text()

@@ -41,9 +41,7 @@ def config(tmp_path: Path) -> str:
     return str(tmp_path / "config.yaml")
 
 
-def test_the_training_script_starts_one_launcher_a_machine_that_all_meet_on_the_first(
-    job: Job, stage: Stage, config: str
-) -> None:
+def test_training_starts_one_launcher_per_machine_and_all_join_the_first(job: Job, stage: Stage, config: str) -> None:
     ended = stage.run_shipped("train", [config, "--optim.lr", "5e-4"], job)
     assert ended.returncode == 0, ended.stderr
     assert not stage.asked_of_scontrol, "a finished run is not requeued"
@@ -74,9 +72,7 @@ def _start(task: dict[str, Any]) -> Start:
     return start_of(["accelerate", *words[words.index("launch") :]])
 
 
-def test_the_debug_script_examines_every_machine_and_then_debugs_on_the_first(
-    job: Job, stage: Stage, config: str
-) -> None:
+def test_the_debug_script_checks_every_machine_and_debugs_on_the_first(job: Job, stage: Stage, config: str) -> None:
     ended = stage.run_shipped("debug", [config, "--optim.lr", "5e-4"], job)
     assert ended.returncode == 0, ended.stderr
     _assert_one_task_on_each_machine(stage, job)
@@ -112,7 +108,7 @@ def test_the_scoring_script_scores_once_whatever_machines_it_has(job: Job, stage
 
 
 @pytest.mark.parametrize("tasks", [1, 2, 64])
-def test_the_tasks_of_the_shards_script_share_the_languages_out(stage: Stage, tasks: int) -> None:
+def test_the_tasks_of_the_shards_script_divide_the_languages(stage: Stage, tasks: int) -> None:
     languages = toy_languages(70)
     amounts = Counter({code: 1 + number % 3 for number, code in enumerate(languages)})
     lines = [f"a.wav\ta b\t{code}" for code in amounts.elements()]
@@ -141,7 +137,7 @@ def test_what_the_shards_script_adds_says_nothing_twice(stage: Stage, given: lis
     assert stage.commands("shards", "build") == [[*arguments, "--only", *asked]]
 
 
-def test_a_process_that_is_alone_is_a_rank_like_any_other() -> None:
+def test_a_single_process_is_a_rank_like_any_other() -> None:
     """Signals are for ranks, and accelerate refuses to start a single one."""
     from torch.distributed.run import parse_args
 
@@ -169,9 +165,7 @@ def test_gpus_are_counted_where_slurm_tells_their_numbers_only() -> None:
     assert ClusterPlace.of(environment).processes == 16
 
 
-def test_a_job_without_the_environment_of_its_user_runs_the_script_that_was_filled_in(
-    stage: Stage, config: str
-) -> None:
+def test_a_job_without_the_users_environment_runs_the_rendered_script(stage: Stage, config: str) -> None:
     """`--export=NONE`: srun would hand on nothing either, if it were not told to."""
     submission = prepare(
         "train",

@@ -135,7 +135,7 @@ def test_processes_are_counted_by_the_gpus_or_as_the_command_line_says() -> None
 
 
 @pytest.mark.parametrize("name", ["gpus", "gpus-per-task", "ntasks", "tres-per-task"])
-def test_what_says_nothing_of_a_single_machine_is_refused_where_processes_are_counted(name: str) -> None:
+def test_options_that_give_no_machine_count_are_refused(name: str) -> None:
     wanted: dict[str, Any] = {name: "16"}
     for script in ("train", "debug"):
         with pytest.raises(ConfigError, match=f"--{name}=16 .* --gpus-per-node G"):

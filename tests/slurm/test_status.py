@@ -120,7 +120,7 @@ def test_slurm_tells_where_a_job_is_and_where_it_prints(scontrol: Scontrol) -> N
         ({"restarts": 1, "submitted": NOW + timedelta(hours=1)}, True),  # it was requeued then
     ],
 )
-def test_a_number_that_slurm_has_given_to_another_job_is_not_taken_for_ours(
+def test_a_job_number_that_slurm_has_reused_is_not_mistaken_for_ours(
     scontrol: Scontrol, values: dict[str, Any], is_ours: bool
 ) -> None:
     scontrol.tells(**(RUNNING | values))
@@ -193,7 +193,7 @@ def test_a_job_that_failed_before_the_run_began_names_its_log(
     assert values["job"]["log"] == str(log)
 
 
-def test_a_job_that_was_submitted_without_us_is_known_by_its_count_of_restarts(
+def test_a_job_submitted_by_hand_is_recognised_by_its_restart_count(
     scontrol: Scontrol, run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (run / "requeue-4711.json").write_text("{}")
@@ -245,7 +245,7 @@ DEPENDENT: dict[str, Any] = {"state": "PENDING", "reason": "Dependency", "nodes"
         (None, FAILED, "4800 FAILED"),
     ],
 )
-def test_the_job_at_work_is_told_of_or_the_one_that_comes_next_or_was_the_last(
+def test_status_shows_the_running_job_or_else_the_next_or_the_last(
     scontrol: Scontrol,
     run: Path,
     capsys: pytest.CaptureFixture[str],

@@ -146,7 +146,7 @@ def test_a_machine_without_sbatch_is_told_of(
     assert "found no sbatch on PATH" in capsys.readouterr().err
 
 
-def test_a_job_that_slurm_would_not_start_as_things_stand_is_told_of_and_may_wait(
+def test_a_job_that_cannot_start_yet_is_reported_and_may_wait(
     config: Path, programs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = "allocation failure: Requested node configuration is not available"
@@ -210,7 +210,7 @@ def test_shards_and_scores_are_jobs_too(
     assert f"set -- {run} --data.workers 1 --split dev" in sbatch.read_text()
 
 
-def test_a_debug_job_is_not_found_wanting_for_a_warning_that_it_does_not_need(
+def test_a_debug_job_needs_no_signal_before_its_time_limit(
     config: Path, sbatch: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["submit", str(config), "--script", "debug"]) == 0

@@ -28,7 +28,7 @@ from tests.faults.many.runs import (
     ],
     ids=["rank-0-while-saving", "rank-0-on-a-slow-disk", "rank-0-soon-after-admission", "rank-1-while-reducing"],
 )
-def test_the_others_leave_within_seconds_and_the_same_command_gives_the_uninterrupted_run(
+def test_ranks_leave_within_seconds_of_a_death_and_the_run_resumes_exactly(
     faults: list[Fault], tmp_path: Path, small_base: Path, shards: Path, uninterrupted: Path
 ) -> None:
     config = many_config(tmp_path / "run", small_base, shards)
@@ -47,7 +47,7 @@ def test_the_others_leave_within_seconds_and_the_same_command_gives_the_uninterr
     assert_same_adapters(uninterrupted, tmp_path / "run")
 
 
-def test_a_launcher_that_may_restart_goes_on_by_itself_to_the_same_adapters(
+def test_a_launcher_that_restarts_by_itself_gives_the_same_adapters(
     tmp_path: Path, small_base: Path, shards: Path, uninterrupted: Path
 ) -> None:
     config = many_config(tmp_path / "run", small_base, shards)

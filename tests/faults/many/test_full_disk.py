@@ -16,7 +16,7 @@ from tests.faults.many.runs import (
 FOR_A_PERSON = 2
 
 
-def test_all_keep_their_checkpoints_the_mend_is_named_and_the_run_goes_on(
+def test_a_full_disk_costs_no_checkpoint_is_named_with_a_fix_and_resumed(
     tmp_path: Path, small_base: Path, shards: Path, uninterrupted: Path
 ) -> None:
     config = many_config(tmp_path / "run", small_base, shards)

@@ -20,7 +20,7 @@ def note_placement(parts: Parts, notes: Notes) -> None:
         notes["placement"] = {language: list(block.ranks) for language, block in placement.items()}
 
 
-def test_a_shared_and_an_owned_language_are_quarantined_everywhere_and_the_others_stay_the_same(
+def test_quarantine_reaches_every_rank_and_leaves_other_languages_the_same(
     tmp_path: Path, small_base: Path, shards: Path
 ) -> None:
     """All languages at once, so that some are shared from the first round on.

@@ -79,7 +79,7 @@ def assert_all_stopped_at_one_edge(directory: Path, record: Path, fault: Fault) 
 
 
 @pytest.mark.parametrize("fault", THROUGH_ACCELERATE, ids=name)
-def test_a_signal_at_one_rank_stops_all_at_one_round_edge_and_the_resumed_run_is_the_same(
+def test_a_signal_at_one_rank_stops_all_at_one_round_and_resumes_exactly(
     fault: Fault, tmp_path: Path, small_base: Path, shards: Path, uninterrupted: Path
 ) -> None:
     config = many_config(tmp_path / "run", small_base, shards)
@@ -120,7 +120,7 @@ def test_a_signal_while_torch_is_still_being_imported_is_heeded(tmp_path: Path, 
     [other_signal_at_the_other_rank(fault) for fault in THROUGH_ACCELERATE if fault.kind != "term_launcher"],
     ids=name,
 )
-def test_so_does_the_other_signal_at_the_other_rank(
+def test_every_signal_at_every_rank_stops_all_ranks(
     fault: Fault, tmp_path: Path, small_base: Path, shards: Path, uninterrupted: Path
 ) -> None:
     config = many_config(tmp_path / "run", small_base, shards)
