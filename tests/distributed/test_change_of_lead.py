@@ -32,13 +32,13 @@ def train_with_a_slow_disk(notes: Notes) -> int:
         codes = {candidate.language for candidate in active}  # type: ignore[attr-defined]
         return {code: RankGroup(0, 2) if codes == {LONG} else RankGroup(int(code == LONG), 1) for code in codes}
 
-    move_in = LanguageFolder._move_in
+    save = LanguageFolder.save
 
     def slowly(*args: object, **options: object) -> object:
         time.sleep(0.3 if os.environ["RANK"] == "1" else 0.0)
-        return move_in(*args, **options)  # type: ignore[arg-type]
+        return save(*args, **options)  # type: ignore[arg-type]
 
-    with mock.patch.object(Ranks, "place", place), mock.patch.object(LanguageFolder, "_move_in", slowly):
+    with mock.patch.object(Ranks, "place", place), mock.patch.object(LanguageFolder, "save", slowly):
         return cli.main(["train", "--config", notes["config"]])
 
 

@@ -73,7 +73,7 @@ def with_a_fast_clock() -> None:
 
 
 def stuck() -> None:
-    together._exchange = lambda *_: time.sleep(60)  # type: ignore[assignment]
+    together.bind_rank = lambda *_: time.sleep(60)  # type: ignore[assignment]
 
 
 @dataclass(frozen=True)

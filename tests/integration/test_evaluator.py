@@ -19,7 +19,7 @@ from mms_dist.model.bank import AdapterBank
 from mms_dist.model.base import FrozenBase
 from mms_dist.model.initial import initial_tensors
 from mms_dist.model.layout import RowLayout
-from mms_dist.model.routed import RoutedModel
+from mms_dist.model.routed import DeviceInput, RoutedModel
 from mms_dist.training.dev_scores import DevScores
 from shards.index import LanguageIndex, ShardIndex
 from shards.read import ShardReader
@@ -56,25 +56,43 @@ def model(small_base: Path, index: ShardIndex) -> RoutedModel:
 
 
 def evaluator_of(
-    model: RoutedModel, index: ShardIndex, *, most: int | None = None, cache_gib: float = 0.0, pool: Any = None
+    model: RoutedModel,
+    index: ShardIndex,
+    *,
+    most: int | None = None,
+    cache_gib: float = 0.0,
+    pool: Any = None,
+    reader: ShardReader | None = None,
 ) -> Evaluator:
-    features = FeatureSource(model.base, cache_gib=cache_gib)
-    return Evaluator(model, features, ShardReader(index), forward_seconds=3.0, max_utterances=most, pool=pool)
+    features, reader = FeatureSource(model.base, cache_gib=cache_gib), reader or ShardReader(index)
+    return Evaluator(model, features, reader, forward_seconds=3.0, max_utterances=most, pool=pool)
 
 
 @pytest.mark.parametrize("owners", [2, 3, 5])
 @pytest.mark.parametrize("most", [None, 9])
 def test_owners_shares_are_the_whole_and_take_the_passes_announced(
-    model: RoutedModel, index: ShardIndex, taa: LanguageIndex, owners: int, most: int | None
+    model: RoutedModel,
+    index: ShardIndex,
+    taa: LanguageIndex,
+    monkeypatch: pytest.MonkeyPatch,
+    owners: int,
+    most: int | None,
 ) -> None:
     evaluator = evaluator_of(model, index, most=most)
     whole = evaluator.transcribe(taa, "dev", 1)
     assert len(whole.rows) == (most or DEV) and len(set(whole.hypotheses)) > 3
+    calls, sound = list[int](), model.device_logits
+
+    def counted(batch: DeviceInput) -> torch.Tensor:
+        calls.append(len(batch.owner_B))
+        return sound(batch)
+
+    monkeypatch.setattr(model, "device_logits", counted)
     made: list[int] = []
     parts = []
     for number in range(owners):
         share = BatchShard(number, owners)
-        calls = count_passes(evaluator)
+        calls.clear()
         parts.append(evaluator.transcribe(taa, "dev", 1, share=share))
         assert len(calls) == evaluator.passes(taa, "dev", share)
         made.append(len(calls))
@@ -83,19 +101,6 @@ def test_owners_shares_are_the_whole_and_take_the_passes_announced(
     rows = [row for part in parts for row in part.rows]
     assert len(rows) == len(set(rows))
     assert Transcription.joined(reversed(parts)) == whole
-
-
-def count_passes(evaluator: Evaluator) -> list[int]:
-    """Count what goes through the model from now on."""
-    calls: list[int] = []
-    begin = type(evaluator)._begin
-
-    def counted(prepared: Any) -> Any:
-        calls.append(len(prepared.members))
-        return begin(evaluator, prepared)
-
-    evaluator._begin = counted  # type: ignore[method-assign]
-    return calls
 
 
 def test_transcripts_are_made_with_the_row_of_the_languages_slot(
@@ -157,28 +162,30 @@ def test_reading_ahead_changes_no_word_and_requests_do_not_mix(
         assert evaluator_of(model, index, pool=pool).transcribe_all(requests) == plain
 
 
-def test_the_next_passes_are_read_while_one_is_computed(model: RoutedModel, index: ShardIndex) -> None:
+def test_the_next_passes_are_read_while_one_is_computed(
+    model: RoutedModel, index: ShardIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with reading_pool(1) as pool:
-        evaluator, taa = evaluator_of(model, index, pool=pool), index.language("taa")
+        reader = ShardReader(index)
         rows: list[int] = []
-        read, begin = evaluator._reader.read, evaluator._begin
+        read, compute = reader.read, model.device_logits
 
         def noting(language: str, split: str, row: int, **options: Any) -> Any:
             rows.append(row)
             return read(language, split, row, **options)
 
-        def slow(prepared: Any) -> Any:
-            end, seen = monotonic() + 5, len(prepared.members) + sum(done)
+        def slow(batch: DeviceInput) -> torch.Tensor:
+            end, seen = monotonic() + 5, len(batch.owner_B) + sum(done)
             while len(rows) <= seen and seen < DEV and monotonic() < end:
                 sleep(0.001)
             assert len(rows) > seen or seen == DEV, "nothing was read ahead"
-            done.append(len(prepared.members))
-            return begin(prepared)
+            done.append(len(batch.owner_B))
+            return compute(batch)
 
         done: list[int] = []
-        evaluator._reader.read = noting  # type: ignore[method-assign]
-        evaluator._begin = slow  # type: ignore[method-assign]
-        evaluator.transcribe(taa, "dev", 0)
+        monkeypatch.setattr(reader, "read", noting)
+        monkeypatch.setattr(model, "device_logits", slow)
+        evaluator_of(model, index, pool=pool, reader=reader).transcribe(index.language("taa"), "dev", 0)
         assert sum(done) == DEV and len(done) > 2
 
 

@@ -26,8 +26,9 @@ from mms_dist.model.bank import AdapterBank
 from mms_dist.model.base import FrozenBase
 from mms_dist.model.layout import RowLayout
 from mms_dist.model.routed import RoutedModel
+from mms_dist.model.staging import BLOCKS, StagingBlocks
 from mms_dist.monitor.events import read_events
-from mms_dist.training import gradients
+from mms_dist.training import assembly, gradients
 from mms_dist.training.assembly import Parts
 from mms_dist.training.gradients import GradientPass
 from mms_dist.training.passes import PassBuilder
@@ -35,7 +36,7 @@ from shards.index import ShardIndex
 from shards.read import ShardReader
 from shards.schema import frames_of
 from tests.corpus import build_toy_shards
-from tests.crossings import META, Crossings, without_values
+from tests.crossings import Crossings, without_values
 from tests.training import final_row, toy_config, train, train_watched
 
 SIZES = {"taa": 7, "tab": 9}
@@ -80,9 +81,9 @@ def through(small_base: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.F
     bank.vocabulary_sizes = [0, *SIZES.values()]
     model = without_values(RoutedModel(base, bank, activation_checkpointing=checkpointing))
     source = FeatureSource(model.base, cache_gib=cache_gib)
-    passes = GradientPass(model, source, forward_seconds=2.0, seed=0, packed=packed)
     # By this thread, so that what the other would do is seen as well.
-    passes._ahead = Ahead(META, depth=2, threaded=False)
+    monkeypatch.setattr(gradients, "Ahead", lambda device, depth: Ahead(device, depth=depth, threaded=False))
+    passes = GradientPass(model, source, forward_seconds=2.0, seed=0, packed=packed)
     # Features cannot come back from a device without values.
     monkeypatch.setattr(transfer, "begin_to_host", lambda pairs: transfer.Arrival())
     return passes
@@ -202,7 +203,7 @@ def test_whatever_else_crosses_or_waits_in_a_pass_is_found(
 ) -> None:
     owner, name = {
         "front end": (features, "normalised"),
-        "layer": (RoutedModel, "_layer"),
+        "layer": (FrozenBase, "layer"),
         "losses": (gradients, "utterance_losses"),
     }[place]
     sound = getattr(owner, name)
@@ -229,18 +230,19 @@ def test_a_round_copies_once_a_pass_and_reads_losses_and_norms_together(
     crossed: Counter[str] = Counter()
     for name in ("to_device", "to_host", "numbers", "begin_to_device", "begin_to_host", "module_to_device"):
         monkeypatch.setattr(transfer, name, counted(crossed, name, getattr(transfer, name)))
+    monkeypatch.setattr(PassBuilder, "on_host", counted(crossed, "passes", PassBuilder.on_host))
+    monkeypatch.setattr(gradients, "Ahead", in_a_thread)
+    made_blocks: list[int] = []
+
+    def blocks(device: torch.device, *, budget_bytes: int, **options: Any) -> StagingBlocks:
+        made_blocks.append(budget_bytes)
+        return StagingBlocks(device, budget_bytes=BLOCKS << 10, copies=True, **options)
+
+    monkeypatch.setattr(assembly, "StagingBlocks", blocks)
     rounds: list[Counter[str]] = []
-    passes: list[int] = []
 
     def watch(parts: Parts) -> None:
-        staging = parts.gradients._staging
-        if not staging._copies:
-            assert staging is parts.evaluator._staging and staging._block_bytes, "of one budget"
-            staging._copies, staging._block_bytes = True, 1 << 10
-            parts.gradients._ahead = Ahead(torch.device("cpu"), depth=2, threaded=True)
-            sound = parts.gradients._forward_backward
-            parts.gradients._forward_backward = lambda *args: (passes.append(1), sound(*args))  # type: ignore[method-assign]
-        rounds.append(Counter(crossed) + Counter(passes=len(passes)))
+        rounds.append(Counter(crossed))
 
     settings: dict[str, Any] = {
         "evaluation": {"every_steps": 4},
@@ -251,12 +253,19 @@ def test_a_round_copies_once_a_pass_and_reads_losses_and_norms_together(
     train_watched(toy_config(tmp_path / "run", small_base, shards, **settings), watch)
     second = rounds[2] - rounds[1]
     made = second.pop("passes")
+    assert len(made_blocks) == 1 and made_blocks[0] > 0, "training and evaluation share one budget"
     assert made > 1 and second == {"begin_to_device": made, "numbers": 1}
     (told,) = (each for each in read_events(tmp_path / "run" / "events.jsonl") if each["kind"] == "memory_not_pinned")
     assert "MiB are reserved" in told["reason"]
+    monkeypatch.undo()
     train(toy_config(tmp_path / "plain", small_base, shards, **settings))
     for language in ("taa", "tab", "tac"):
         assert final_row(tmp_path / "run", language).equal(final_row(tmp_path / "plain", language))
+
+
+def in_a_thread(device: torch.device, *, depth: int) -> Ahead:
+    """What a GPU has, on a CPU."""
+    return Ahead(device, depth=depth, threaded=True)
 
 
 def counted(crossed: Counter[str], name: str, sound: Callable[..., Any]) -> Callable[..., Any]:
@@ -269,10 +278,10 @@ def counted(crossed: Counter[str], name: str, sound: Callable[..., Any]) -> Call
 
 @pytest.mark.parametrize(
     ("owner", "name", "error"),
-    [(PassBuilder, "on_host", MemoryError("of the thread")), (GradientPass, "_forward_backward", KeyboardInterrupt())],
+    [(PassBuilder, "on_host", MemoryError("of the thread")), (gradients, "utterance_losses", KeyboardInterrupt())],
 )
 def test_the_thread_ends_with_the_run_however_that_ends(
-    tmp_path: Path, small_base: Path, monkeypatch: pytest.MonkeyPatch, owner: type, name: str, error: BaseException
+    tmp_path: Path, small_base: Path, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, error: BaseException
 ) -> None:
     shards = build_toy_shards(tmp_path, languages=2, train=8, dev=1)
     sound = getattr(owner, name)
@@ -285,11 +294,9 @@ def test_the_thread_ends_with_the_run_however_that_ends(
             raise error
         return sound(*args)
 
-    def watch(parts: Parts) -> None:
-        parts.gradients._ahead = Ahead(torch.device("cpu"), depth=2, threaded=True)
-
+    monkeypatch.setattr(gradients, "Ahead", in_a_thread)
     monkeypatch.setattr(owner, name, failing)
     with pytest.raises(type(error)) as raised:
-        train_watched(toy_config(tmp_path / "run", small_base, shards, rounds={"forward_seconds": 2.0}), watch)
+        train(toy_config(tmp_path / "run", small_base, shards, rounds={"forward_seconds": 2.0}))
     assert "failing" in [frame.name for frame in raised.traceback]
     assert not any(thread.name.startswith("mms-ahead") for thread in threading.enumerate())
