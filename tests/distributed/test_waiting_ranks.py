@@ -33,7 +33,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def config(tmp_path: Path, small_base: Path, shards: Path) -> Config:
-    return toy_config(tmp_path / "run", small_base, shards, comm={"timeout_seconds": 20.0})  # a beat a second
+    return toy_config(tmp_path / "run", small_base, shards, comm={"timeout_seconds": 20.0})  # a heartbeat a second
 
 
 def come_alone(notes: worker.Notes) -> int:

@@ -144,7 +144,7 @@ def test_a_finished_language_does_not_train_again_when_its_data_changes(
     own = {B: {"optim": {"steps": 30}}}
     stop_after(toy_config(tmp_path, small_base, shards, languages=own), 14)
     with CheckpointStore(tmp_path / "adapters", keep=9) as store:
-        store.roll_back(B, 6)  # as if killed: the others' rounds since then are to be kept company
+        store.roll_back(B, 6)  # as if killed: the others are replayed until then
     row = final_row(tmp_path, A)
     changed = {B: {"optim": {"steps": 30}}, A: {"optim": {"batch_seconds": 3.0}}}
     assert train(toy_config(tmp_path, small_base, shards, languages=changed)) == "finished"

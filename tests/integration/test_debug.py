@@ -67,8 +67,8 @@ def test_a_sound_system_passes_every_check_and_leaves_the_run_untouched(
 def test_every_precision_of_the_base_is_held_to_float32_bounds_or_better(config: Path, dtype: str) -> None:
     report = debug(config, "--model.dtype", dtype, status=1)  # one step is too few to learn by heart
     assert {check["status"] for check in report["checks"] if check["invariant"] != "learn"} == {"passed"}
-    (company,) = (check for check in report["checks"] if check["invariant"] == "I1")
-    assert ("float32" if dtype == "bfloat16" else "float64") in company["measured"]
+    (alone,) = (check for check in report["checks"] if check["invariant"] == "I1")
+    assert ("float32" if dtype == "bfloat16" else "float64") in alone["measured"]
 
 
 def test_packed_passes_pass_every_check_and_others_move_no_gradient_bit(config: Path) -> None:

@@ -1,4 +1,4 @@
-"""A resumed run goes on at its oldest open checkpoint; languages that are further keep company, unchanged."""
+"""A resumed run goes on at its oldest open checkpoint; languages that are further ahead are replayed unchanged."""
 
 import json
 import shutil
@@ -154,7 +154,9 @@ def test_a_language_with_changed_batches_begins_a_new_epoch_and_says_so(
     assert sorted(e["language"] for e in told) == languages
     assert min(again) == 5
     after_its_checkpoint = Position(whole[1][7][B].position.epoch + 1, 0)
-    assert again[5][B] == Seen(after_its_checkpoint, held=False, step=6), "it can keep nobody company"
+    assert again[5][B] == Seen(after_its_checkpoint, held=False, step=6), (
+        "its batches are others, so it cannot be replayed"
+    )
     if A not in languages:
         assert again[5][A] == whole[1][5][A]
     run(setting(directory, small_base, shards, **own))

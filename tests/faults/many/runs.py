@@ -54,7 +54,7 @@ def faulty(
         yield launch
 
 
-def go_on(config: Config) -> None:
+def run_to_the_end(config: Config) -> None:
     """The same run again, to its end and without faults."""
     train_ranks(config, WORLD)
 
@@ -79,7 +79,7 @@ def assert_every_checkpoint_is_whole(directory: Path) -> dict[str, list[int]]:
     return found
 
 
-def seated(directory: Path) -> set[str]:
+def holding_slots(directory: Path) -> set[str]:
     """The languages that were admitted and have not ended, by the events of a run that was started once."""
     ended = {event["language"] for kind in ("finished", "quarantined") for event in events(directory, kind)}
     return {event["language"] for event in events(directory, "admitted")} - ended

@@ -11,7 +11,7 @@ from tests.faults.many.runs import (
     assert_same_adapters,
     events,
     faulty,
-    go_on,
+    run_to_the_end,
     many_config,
     status,
 )
@@ -43,7 +43,7 @@ def test_ranks_leave_within_seconds_of_a_death_and_the_run_resumes_exactly(
     assert left.time_seconds - struck.time_seconds < GRACE_SECONDS
     assert f"rank {left.rank} of 2 lost a peer" in ended.log
     assert_every_checkpoint_is_whole(tmp_path / "run")
-    go_on(config)
+    run_to_the_end(config)
     assert_same_adapters(uninterrupted, tmp_path / "run")
 
 

@@ -14,7 +14,7 @@ from tests.faults.many.runs import (
     assert_every_checkpoint_is_whole,
     assert_same_adapters,
     faulty,
-    go_on,
+    run_to_the_end,
     many_config,
     status,
 )
@@ -45,7 +45,7 @@ def test_a_stopped_rank_is_named_with_its_stack_and_the_run_resumes(
     written = (tmp_path / "run" / "status.json").stat().st_mtime - time.time() + time.monotonic()
     assert written - struck.time_seconds < TIMEOUT_SECONDS + BUSY_SECONDS
     assert_every_checkpoint_is_whole(tmp_path / "run")
-    go_on(config)
+    run_to_the_end(config)
     assert_same_adapters(uninterrupted, tmp_path / "run")
 
 

@@ -18,10 +18,10 @@ from tests.faults.many.runs import (
     assert_same_adapters,
     events,
     faulty,
-    go_on,
+    run_to_the_end,
     many_config,
     rounds_of_active,
-    seated,
+    holding_slots,
     status,
 )
 
@@ -73,9 +73,9 @@ def assert_all_stopped_at_one_edge(directory: Path, record: Path, fault: Fault) 
     saved = rounds_of_active(directory)
     assert set(saved.values()) == {exits[0].round}
     if fault.phase == "start":  # before any is admitted; those that have a slot, the longest, are saved as new
-        assert seated(directory) == set() and saved.keys() == set(LANGUAGES[-SLOTS * WORLD :])
+        assert holding_slots(directory) == set() and saved.keys() == set(LANGUAGES[-SLOTS * WORLD :])
     else:
-        assert saved.keys() == seated(directory)
+        assert saved.keys() == holding_slots(directory)
 
 
 @pytest.mark.parametrize("fault", THROUGH_ACCELERATE, ids=name)
@@ -88,7 +88,7 @@ def test_a_signal_at_one_rank_stops_all_at_one_round_and_resumes_exactly(
         assert ended.code != 0, ended.log
         assert launch.nobody_is_left()
     assert_all_stopped_at_one_edge(tmp_path / "run", tmp_path / "record", fault)
-    go_on(config)
+    run_to_the_end(config)
     assert_same_adapters(uninterrupted, tmp_path / "run")
 
 
@@ -133,5 +133,5 @@ def test_every_signal_at_every_rank_stops_all_ranks(
             expect=PREEMPTED,
         )
     assert_all_stopped_at_one_edge(tmp_path / "run", tmp_path / "record", fault)
-    go_on(config)
+    run_to_the_end(config)
     assert_same_adapters(uninterrupted, tmp_path / "run")
