@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.corpus import build_toy_shards
-from tests.faults.many.runs import LANGUAGES, run_to_the_end, many_config
+from tests.faults.many.runs import LANGUAGES, many_config, run_to_the_end
 
 
 @pytest.fixture(scope="session")

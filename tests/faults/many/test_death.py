@@ -11,8 +11,8 @@ from tests.faults.many.runs import (
     assert_same_adapters,
     events,
     faulty,
-    run_to_the_end,
     many_config,
+    run_to_the_end,
     status,
 )
 

@@ -14,8 +14,8 @@ from tests.faults.many.runs import (
     assert_every_checkpoint_is_whole,
     assert_same_adapters,
     faulty,
-    run_to_the_end,
     many_config,
+    run_to_the_end,
     status,
 )
 

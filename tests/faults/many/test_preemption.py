@@ -18,10 +18,10 @@ from tests.faults.many.runs import (
     assert_same_adapters,
     events,
     faulty,
-    run_to_the_end,
+    holding_slots,
     many_config,
     rounds_of_active,
-    holding_slots,
+    run_to_the_end,
     status,
 )
 

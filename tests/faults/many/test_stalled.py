@@ -7,8 +7,8 @@ from tests.faults.many.runs import (
     WORLD,
     assert_same_adapters,
     faulty,
-    run_to_the_end,
     many_config,
+    run_to_the_end,
     status,
 )
 
