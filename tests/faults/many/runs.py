@@ -11,7 +11,7 @@ from mms_dist.config import Config
 from mms_dist.monitor.events import read_events
 from tests.corpus import toy_languages
 from tests.distributed.launch import Launch, accelerate
-from tests.distributed.ranks import train_ranks
+from tests.distributed.ranks import Ended, run_ranks, train_ranks, written
 from tests.faults import injection
 from tests.faults.injection import Fault
 from tests.training import final_row, toy_config
@@ -52,6 +52,13 @@ def faulty(
     module = "tests.faults.injected_train"
     with accelerate(config, WORLD, module=module, options=options, environment=told) as launch:
         yield launch
+
+
+def run_faulty(config: Config, faults: Sequence[Fault], record: Path, *, expect: int | None) -> Ended:
+    """The same on forked ranks, to their ends, which take no launcher and no imports."""
+    with written(config) as path:
+        notes, told = {"config": str(path)}, injection.environment(faults, record)
+        return run_ranks(WORLD, "tests.faults.injected_train:forked", notes, environment=told, expect=expect)
 
 
 def run_to_the_end(config: Config) -> None:
