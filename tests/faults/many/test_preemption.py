@@ -37,7 +37,7 @@ ROUND: dict[Phase, int] = {
     "edge": 22,
 }
 THROUGH_ACCELERATE = [
-    Fault(0, "start", "term"),
+    Fault(0, "data", "term", ROUND["data"]),
     Fault(1, "reduce", "usr1", ROUND["reduce"]),
     Fault(1, "forward", "term_launcher", ROUND["forward"]),
 ]
