@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from launcher.slurm.job import Job, Trace
-    from launcher.slurm.submitted import Submitted
+    from launcher.slurm.job import Job, Submitted, Trace
     from mms_dist.inspection.run_status import RunStatus
 
 OVER = ("finished", "incomplete", "failed", "stalled")
@@ -43,7 +42,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the run's status."""
-    from launcher.slurm.submitted import submitted_jobs
+    from launcher.slurm.job import submitted_jobs
     from mms_dist.inspection.run_status import read_standing
     from mms_dist.inspection.run_status_view import show
     from mms_dist.monitor.console import standard_console

@@ -73,7 +73,7 @@ def test_a_table_whose_reader_has_gone_ends_with_141(run: Path) -> None:
 
 def test_no_file_takes_the_number_of_a_closed_stream() -> None:
     program = (
-        "import os, sys\nfrom launcher.streams import settle_streams\n"
+        "import os, sys\nfrom launcher.console import settle_streams\n"
         "os.close(1)\nsys.stdout = None\nsettle_streams()\n"
         "print('into the void')\nsys.exit(os.open('/dev/null', os.O_RDONLY) < 3)"
     )

@@ -1,4 +1,8 @@
-"""Put standard input, output and error into a state that commands can rely on."""
+"""The console of all commands: standard streams that can be relied on, and the ways to print to standard error.
+
+Tables and progress are printed by `mms_dist.monitor.console`, and those of shards by `shards.tables`: the launcher may
+import both, and neither may import the launcher.
+"""
 
 import contextlib
 import io
@@ -38,10 +42,15 @@ def settle_sizes() -> None:
             del os.environ[name]
 
 
-def complain(text: str) -> None:
+def print_error(text: str) -> None:
     """Print to standard error, and ignore a closed pipe."""
     with contextlib.suppress(OSError, ValueError):
         print(text, file=sys.stderr, flush=True)
+
+
+def print_log(line: str) -> None:
+    """Print a line to a job's log."""
+    print_error(f"mms-dist: {line}")
 
 
 def reader_has_gone() -> bool:
