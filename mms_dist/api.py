@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mms_dist.checkpoint.export import ExportReport, export_run
+from mms_dist.checkpoint.initial_adapters import brings_a_head
 from mms_dist.checkpoint.store import PointerName
 from mms_dist.config import Config, load_config
 from mms_dist.errors import ConfigError, TrainingError
+from mms_dist.evaluation.score_run import LanguageResult, RunScorer
 from mms_dist.model.base import resolve_base
-from mms_dist.training.initial_adapters import brings_a_head
-from mms_dist.training.score_run import LanguageResult, RunScorer
 
 
 def run_config(run: str | Path, settings: Sequence[str] = ()) -> Config:

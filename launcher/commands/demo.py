@@ -74,7 +74,7 @@ def commands(directory: Path, steps: int | None, processes: int) -> list[list[st
 
 def _launch(command: list[str], run_directory: Path) -> int:
     """Train on several processes and return the training's own exit status, which the launcher hides."""
-    from mms_dist.training.attempts import RunState, read_status
+    from mms_dist.run_directory.status_file import RunState, read_status
 
     before = read_status(run_directory)
     status = run_launcher(command, os.environ)

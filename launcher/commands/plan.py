@@ -65,13 +65,13 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Plan the run for each cluster, and print the plans."""
     from mms_dist.config import load_config
+    from mms_dist.data.language_summaries import summarise_languages
     from mms_dist.errors import ConfigError
     from mms_dist.model.shape import BaseShape
     from mms_dist.planning.cluster import Cluster
     from mms_dist.planning.hours import read_hours
     from mms_dist.planning.measure import measured_speed
     from mms_dist.planning.plan import make_plan
-    from mms_dist.training.summaries import summarise_languages
 
     config = load_config(args.config, args.settings)
     if args.hours and args.measure:

@@ -8,10 +8,10 @@ from launcher.doctor.site import Site
 
 if TYPE_CHECKING:
     from mms_dist.config import Config
+    from mms_dist.data.language_summaries import LanguageSummary
+    from mms_dist.hardware.hardware import Hardware
+    from mms_dist.hardware.hardware_record import Kept
     from mms_dist.model.shape import BaseShape
-    from mms_dist.training.hardware import Hardware
-    from mms_dist.training.hardware_record import Kept
-    from mms_dist.training.summaries import LanguageSummary
 
 
 @dataclass

@@ -4,7 +4,7 @@ import torch
 
 from launcher.doctor.context import Context
 from mms_dist.distributed.device import computes_on_cpu
-from mms_dist.training.hardware import Hardware, assumed, facts_of_this_rank, part_of_each
+from mms_dist.hardware.hardware import Hardware, assumed, facts_of_this_rank, part_of_each
 
 
 def hardware_of(context: Context) -> Hardware:

@@ -26,7 +26,7 @@ from launcher.slurm.outcome import outcome_since, read_run, take_refusal
 from launcher.slurm.requeue import Action, Progress, decide, read_progress, write_progress
 from mms_dist.config import Config
 from mms_dist.errors import MmsDistError, TrainingError
-from mms_dist.training.attempts import Status, read_status
+from mms_dist.run_directory.status_file import Status, read_status
 
 
 def main(arguments: Sequence[str]) -> int:

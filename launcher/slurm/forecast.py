@@ -30,11 +30,11 @@ def show_forecast(
     Raises:
         MmsDistError, ShardsError: the run cannot be planned, and so could not be trained either.
     """
+    from mms_dist.data.language_summaries import summarise_languages
     from mms_dist.model.shape import BaseShape
     from mms_dist.planning.cluster import Cluster
     from mms_dist.planning.plan import make_plan
     from mms_dist.planning.show import show
-    from mms_dist.training.summaries import summarise_languages
 
     directory = Path(config.run.directory)
     index, summaries = summarise_languages(config)
@@ -53,7 +53,7 @@ def show_forecast(
 def measured_speed(run_directory: Path) -> float | None:
     """Return the speed of one process in the run's last attempt; None if it was not measured."""
     from mms_dist.monitor.pace import read_pace
-    from mms_dist.training.attempts import read_status
+    from mms_dist.run_directory.status_file import read_status
 
     status, pace = read_status(run_directory), read_pace(run_directory)
     if status is None or pace is None or not pace.audio_seconds_per_second:

@@ -23,7 +23,7 @@ from launcher.slurm.environment import ClusterPlace
 from launcher.slurm.outcome import leave_refusal, outcome_since, read_run
 from mms_dist.config import Config
 from mms_dist.errors import ConfigError, ExitCode, MmsDistError, TrainingError
-from mms_dist.training.attempts import RunState, Status, read_status
+from mms_dist.run_directory.status_file import RunState, Status, read_status
 
 TRAINING = "launcher.slurm.rank"
 BLOCKED_SIGNALS = (signal.SIGUSR1, signal.SIGTERM, signal.SIGCHLD)

@@ -12,7 +12,7 @@ from launcher.cli import split_settings
 from mms_dist.config import Config, load_config
 from mms_dist.errors import ConfigError
 from mms_dist.files import replace_text
-from mms_dist.training.attempts import Status, read_status
+from mms_dist.run_directory.status_file import Status, read_status
 
 
 def read_run(arguments: Sequence[str]) -> tuple[Path, Config]:

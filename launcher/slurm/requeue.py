@@ -9,7 +9,7 @@ from typing import Any
 
 from mms_dist.errors import ExitCode, TrainingError
 from mms_dist.files import read_file, replace_text
-from mms_dist.training.attempts import RunState, Status
+from mms_dist.run_directory.status_file import RunState, Status
 
 PATIENCE = 4
 """A stop is not a failure: it allows this many times more restarts without a step."""

@@ -30,10 +30,10 @@ from mms_dist.checkpoint.export_choice import Choice
 from mms_dist.checkpoint.hugging_face import load_config, write_base, write_processor, write_vocabulary
 from mms_dist.checkpoint.language_folder import PointerName
 from mms_dist.checkpoint.model_card import ExportedLanguage, base_licence, model_card
-from mms_dist.checkpoint.quarantine_mark import QuarantineMark
 from mms_dist.checkpoint.snapshot import Damage, Snapshot
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.errors import CheckpointError
+from mms_dist.run_directory.quarantine_mark import QuarantineMark
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from mms_dist.checkpoint.language_folder import PointerName
-from mms_dist.checkpoint.quarantine_mark import QuarantineMark, marked_languages, read_mark
 from mms_dist.checkpoint.snapshot import Snapshot
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.errors import CheckpointError, NothingToExport
+from mms_dist.run_directory.quarantine_mark import QuarantineMark, marked_languages, read_mark
 
 UNTRAINED = "it has no checkpoint from after a training step"
 

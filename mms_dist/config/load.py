@@ -8,7 +8,7 @@ import dataclasses
 import difflib
 import os
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -204,3 +204,15 @@ def describe(error: ValidationError, prefix: str = "") -> Iterator[ConfigError]:
 
 def _shortened(text: str) -> str:
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
+
+
+def configured_steps(run_directory: str | os.PathLike[str]) -> Callable[[str], int] | None:
+    """Return a function from a language to its steps, by the configuration of the run's last start.
+
+    None if that configuration cannot be read: then only the time left of a run may be unknown.
+    """
+    try:
+        config = load_config(Path(run_directory) / "config.yaml")
+    except ConfigError:
+        return None
+    return lambda language: config.for_language(language).optim.steps

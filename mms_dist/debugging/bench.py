@@ -11,21 +11,21 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from mms_dist import transfer
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config, Optim
 from mms_dist.data.batch import BatchRequest, LoadedBatch, Utterance
 from mms_dist.data.collate import AudioBatch, collate
+from mms_dist.data.language_summaries import Work
 from mms_dist.data.stream import Position
 from mms_dist.debugging.utterances import similar_lengths, take_by_length
-from mms_dist.distributed.placement import Work
+from mms_dist.features.feature_source import FeatureSource
+from mms_dist.model import transfer
 from mms_dist.model.base import FrozenBase
 from mms_dist.model.ctc import utterance_losses
 from mms_dist.model.routed import ModelInput, RoutedModel
 from mms_dist.model.waveform import normalised
 from mms_dist.training.active_language import ActiveLanguage
 from mms_dist.training.assembly import Parts
-from mms_dist.training.features import FeatureSource
 from mms_dist.training.gradients import GradientPass, RoundLosses
 from mms_dist.training.optimizer import Outcome, RowStep
 from mms_dist.training.passes import DevicePass

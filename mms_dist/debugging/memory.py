@@ -3,10 +3,10 @@
 from mms_dist.debugging.bench import Bench
 from mms_dist.debugging.report import MemoryLine, plural
 from mms_dist.debugging.saved_tensors import SavedTensors
+from mms_dist.hardware.memory_estimate import Memory
 from mms_dist.model.ctc import utterance_losses
 from mms_dist.model.shape import FRAMES_PER_SECOND
 from mms_dist.monitor.memory import memory_bytes
-from mms_dist.training.memory import Memory
 
 
 def memory_lines(bench: Bench, *, run_memory: Memory, run_slots: int) -> list[MemoryLine]:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mms_dist import transfer
+from mms_dist.model import transfer
 from mms_dist.model.layout import RowLayout
 
 

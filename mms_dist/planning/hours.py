@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from mms_dist.config import Config
+from mms_dist.data.language_summaries import LanguageSummary
 from mms_dist.errors import ConfigError
 from mms_dist.files import read_text
 from mms_dist.planning.decimals import Mark, decimal_mark, parse_decimal
-from mms_dist.training.summaries import LanguageSummary
 from shards import strict_json
 from shards.errors import ShardsError
 from shards.schema import parse_language

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mms_dist.checkpoint.quarantine_mark import QUARANTINE_NAME
 from mms_dist.errors import ExitCode
-from mms_dist.training.attempts import RunState
+from mms_dist.run_directory.quarantine_mark import QUARANTINE_NAME
+from mms_dist.run_directory.status_file import RunState
 from mms_dist.training.progress import FINISHED as FINISHED_LANGUAGE
 from mms_dist.training.progress import Progress
 from shards.index import ShardIndex

@@ -9,15 +9,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 
-from mms_dist import transfer
 from mms_dist.data.batch import BatchRequest
 from mms_dist.data.loader import BatchLoader
 from mms_dist.distributed.comm import Comm
 from mms_dist.errors import MmsDistError
+from mms_dist.model import transfer
 from mms_dist.monitor.memory import memory_bytes
 from mms_dist.monitor.report import LanguageRound, RoundReport
+from mms_dist.run_directory.status_file import RunState
 from mms_dist.training.active_language import ActiveLanguage
-from mms_dist.training.attempts import RunState
 from mms_dist.training.exchange import GradientExchange
 from mms_dist.training.gradients import GradientPass, RoundLosses
 from mms_dist.training.lifecycle import LanguageStepResult, Lifecycle

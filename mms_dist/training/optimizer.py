@@ -20,8 +20,8 @@ from math import isfinite
 import torch
 from torch import Tensor
 
-from mms_dist import transfer
 from mms_dist.config import Optim
+from mms_dist.model import transfer
 from mms_dist.model.bank import AdapterBank
 from mms_dist.training.schedule import learning_rate
 

@@ -7,9 +7,9 @@ The language's newest checkpoint is the last good one and does not record the fa
 import json
 from pathlib import Path
 
-from mms_dist.checkpoint.quarantine_mark import QUARANTINE_NAME
 from mms_dist.errors import CheckpointError
 from mms_dist.files import read_file, replace_text
+from mms_dist.run_directory.quarantine_mark import QUARANTINE_NAME
 from mms_dist.training.progress import Progress
 
 

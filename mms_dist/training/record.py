@@ -9,19 +9,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mms_dist.checkpoint.lock import RunLock
 from mms_dist.config import Config
 from mms_dist.config.load import load_config, write_config
+from mms_dist.data.language_summaries import LanguageSummary
 from mms_dist.distributed.comm import Comm
 from mms_dist.errors import ConfigError, ExitCode, MmsDistError, StalledError, StoppedEarly
+from mms_dist.hardware.hardware_record import write_kept
+from mms_dist.hardware.resolve import Resolved
 from mms_dist.monitor.monitor import Monitor
-from mms_dist.training.attempts import Attempt, RunState, begin, is_automatic_restart
+from mms_dist.run_directory.lock import RunLock
+from mms_dist.run_directory.status_file import Attempt, RunState, begin, is_automatic_restart
 from mms_dist.training.ending import Ending
-from mms_dist.training.hardware_record import write_kept
-from mms_dist.training.resolve import Resolved
 from mms_dist.training.restore import Restored
 from mms_dist.training.same_run import flat_settings
-from mms_dist.training.summaries import LanguageSummary
 from shards.errors import ShardsError
 
 OPEN = (None, "auto")
@@ -132,7 +132,7 @@ class Record:
         self._changes = changed_settings(path, config, resolved.of_all_ranks()) if restored.resumed else []
         write_kept(self.directory, resolved.kept)
         write_config(config, path)
-        monitor = Monitor(self.directory, languages=[entry.plan() for entry in summaries], live=live)
+        monitor = Monitor(self.directory, languages=summaries, live=live)
         self.monitor = self._stack.enter_context(monitor)
 
     def _fail(self, error: BaseException) -> None:

@@ -7,22 +7,22 @@ from pathlib import Path
 
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
+from mms_dist.data.language_summaries import LanguageSummary, summarise_languages
 from mms_dist.distributed.binding import bind_rank
 from mms_dist.distributed.comm import Comm, joined
 from mms_dist.distributed.deepspeed_package import wants_deepspeed
 from mms_dist.distributed.device import computes_on_gpu, nvidia_gpu, why_no_gpu
 from mms_dist.distributed.gpu import describe, naming_the_gpu
-from mms_dist.training.allocator import keep_freed_memory
+from mms_dist.hardware.allocator import keep_freed_memory
+from mms_dist.hardware.devices import set_threads
+from mms_dist.hardware.run_base import RunBase, run_base
+from mms_dist.run_directory.status_file import RunState, mark_hung
 from mms_dist.training.assembly import Parts, assemble, check_first_adapters
-from mms_dist.training.attempts import RunState, mark_hung
-from mms_dist.training.devices import set_threads
 from mms_dist.training.ending import Ending, ending
 from mms_dist.training.lifecycle import Lifecycle
 from mms_dist.training.record import Record
 from mms_dist.training.restore import Restored, restore
-from mms_dist.training.run_base import RunBase, run_base
 from mms_dist.training.same_run import check_same_run
-from mms_dist.training.summaries import LanguageSummary, summarise_languages
 
 
 def train(

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mms_dist.config import Config
+from mms_dist.data.language_summaries import LanguageSummary
 from mms_dist.distributed.comm import Comm
 from mms_dist.errors import ConfigError
-from mms_dist.training.resolve import Resolved
-from mms_dist.training.summaries import LanguageSummary
+from mms_dist.hardware.resolve import Resolved
 
 OF_A_MACHINE = (
     "run.device",

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mms_dist.distributed.placement import RankGroup, Work, capacity, place
+from mms_dist.data.language_summaries import Work
+from mms_dist.distributed.placement import RankGroup, capacity, place
 from mms_dist.training.progress import ACTIVE, Progress
 
 

@@ -17,8 +17,8 @@ from typing import Any, Literal
 from mms_dist.checkpoint.language_folder import LanguageFolder
 from mms_dist.data.loader import BatchLoader
 from mms_dist.distributed.comm import Comm
-from mms_dist.training import run_base
-from mms_dist.training.evaluate import Evaluator
+from mms_dist.evaluation.evaluator import Evaluator
+from mms_dist.hardware import run_base
 from mms_dist.training.gradients import GradientPass
 from mms_dist.training.loop import RoundLoop
 

@@ -22,11 +22,11 @@ from mms_dist.checkpoint.manifest import MANIFEST, Manifest
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config.load import load_config
 from mms_dist.errors import MmsDistError
-from mms_dist.inspection.run_status import read_standing
-from mms_dist.inspection.run_status_view import show
 from mms_dist.monitor.events import EventLog
 from mms_dist.monitor.past import as_json, read_run
-from mms_dist.training.attempts import begin
+from mms_dist.monitor.run_status import read_run_status
+from mms_dist.monitor.run_status_view import show
+from mms_dist.run_directory.status_file import begin
 from mms_dist.training.progress import Progress
 from mms_dist.training.quarantine import QUARANTINE_NAME, read_quarantine
 from tests.checkpoint_samples import sample
@@ -80,7 +80,7 @@ def look_at(run: Path) -> None:
         json.dumps(as_json(summary, history), allow_nan=False)
 
     def status() -> None:
-        run_status = read_standing(run)
+        run_status = read_run_status(run)
         json.dumps(run_status.as_dict(), allow_nan=False)
         show(run_status, console)
 

@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from launcher.doctor.vocabulary import oddities
+from mms_dist.data.language_summaries import summarise_languages
 from mms_dist.errors import MmsDistError
-from mms_dist.training.summaries import summarise_languages
 from shards.errors import DamagedSampleError, ShardsError, TruncatedShardError
 from shards.foreign import ForeignTar, IndexOptions, index_language
 from shards.index import ShardIndex

@@ -13,8 +13,8 @@ from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.errors import BaseModelError, CheckpointError, MmsDistError, TrainingError
 from mms_dist.model.base import FrozenBase
 from mms_dist.monitor.events import read_events
+from mms_dist.run_directory.status_file import STATUS_NAME, read_status
 from mms_dist.training.assembly import Parts
-from mms_dist.training.attempts import STATUS_NAME, read_status
 from shards.index import ShardIndex
 from tests.conftest import small_base_config
 from tests.corpus import build_toy_shards

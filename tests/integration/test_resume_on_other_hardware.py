@@ -11,12 +11,12 @@ import yaml
 
 from mms_dist.config import Config
 from mms_dist.errors import ConfigError
+from mms_dist.evaluation.score_run import RunScorer
+from mms_dist.hardware import run_base
+from mms_dist.hardware.hardware import Facts, Hardware
+from mms_dist.hardware.hardware_record import HARDWARE_NAME, Kept, read_kept, write_kept
+from mms_dist.hardware.resolve import resolve
 from mms_dist.training import run as training_run
-from mms_dist.training import run_base
-from mms_dist.training.hardware import Facts, Hardware
-from mms_dist.training.hardware_record import HARDWARE_NAME, Kept, read_kept, write_kept
-from mms_dist.training.resolve import resolve
-from mms_dist.training.score_run import RunScorer
 from tests.corpus import build_toy_shards
 from tests.training import final_row, stop_after, toy_config, train
 
@@ -96,7 +96,7 @@ def test_eval_scores_a_packed_compiled_run_where_it_could_not_be_trained(
     assert results.keys() == {A, B} and all(result.transcription.keys for result in results.values())
     old = Hardware(on_gpu=True, names=("P100",), capability=(6, 0), free_bytes=14 << 30)
     monkeypatch.setattr(
-        "mms_dist.training.hardware.facts_of_this_rank",
+        "mms_dist.hardware.hardware.facts_of_this_rank",
         lambda *_, **__: Facts("here", "boot", frozenset({0}), None, 1 << 30, 1 << 30, old),
     )
     for model in (asked, {"attention": "padded", "compile": "on"}, {}):
@@ -116,7 +116,7 @@ def test_what_no_longer_fits_is_refused_at_start_with_the_flag_and_nothing_is_ch
     before = (tmp_path / HARDWARE_NAME).read_bytes()
     t4 = Hardware(on_gpu=True, names=("T4",), capability=(7, 5), free_bytes=14 << 30)
     monkeypatch.setattr(
-        "mms_dist.training.hardware.facts_of_this_rank",
+        "mms_dist.hardware.hardware.facts_of_this_rank",
         lambda *_, **__: Facts("here", "boot", frozenset({0}), None, 1 << 30, 1 << 30, t4),
     )
     with pytest.raises(ConfigError, match=r"began with model\.dtype bfloat16, on H100.*pass --model\.dtype float32"):

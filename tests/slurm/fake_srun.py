@@ -67,7 +67,7 @@ def start_of(command: list[str]) -> tuple[int, dict[str, Any]]:
 def finish(words: list[str]) -> None:
     """What rank 0 would leave behind at the end of a run."""
     from mms_dist.config import load_config
-    from mms_dist.training.attempts import RunState, begin
+    from mms_dist.run_directory.status_file import RunState, begin
 
     config = load_config(words[words.index("--config") + 1])
     directory = Path(config.run.directory)

@@ -13,7 +13,7 @@ from launcher.cli import main
 from launcher.slurm.job import Trace, find_job
 from launcher.slurm.submission import prepare
 from launcher.slurm.submitted import note, submitted_jobs
-from mms_dist.training.attempts import Status
+from mms_dist.run_directory.status_file import Status
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime.now(UTC).replace(microsecond=0)

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from mms_dist.checkpoint.quarantine_mark import read_mark
 from mms_dist.errors import CheckpointError, IncompleteError, StalledError, TrainingError
-from mms_dist.inspection.run_status import read_standing
-from mms_dist.training.attempts import Attempt, Status, begin, is_automatic_restart, mark_hung, read_status
+from mms_dist.monitor.run_status import read_run_status
+from mms_dist.run_directory.quarantine_mark import read_mark
+from mms_dist.run_directory.status_file import Attempt, Status, begin, is_automatic_restart, mark_hung, read_status
 from mms_dist.training.quarantine import read_quarantine
 
 
@@ -259,7 +259,7 @@ def test_no_value_in_status_json_gives_a_traceback(tmp_path, changes):
     start(tmp_path, steps=40, automatic=False)
     (tmp_path / "status.json").write_text(json.dumps(status(tmp_path) | changes))
     try:
-        read_standing(tmp_path).as_dict()
+        read_run_status(tmp_path).as_dict()
         start(tmp_path, steps=40)
     except TrainingError as error:
         assert "status.json" in str(error) or isinstance(error, (StalledError, IncompleteError))

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from mms_dist.checkpoint.lock import RunLock, lock_holder
 from mms_dist.errors import CheckpointError
+from mms_dist.run_directory.lock import RunLock, lock_holder
 
 HOLDER = """
 import sys
 from pathlib import Path
-from mms_dist.checkpoint.lock import RunLock
+from mms_dist.run_directory.lock import RunLock
 RunLock(Path(sys.argv[1])).acquire()
 print("held", flush=True)
 sys.stdin.read()

@@ -7,7 +7,7 @@ import pytest
 
 from launcher.commands import demo
 from mms_dist.config import load_config
-from mms_dist.training.attempts import Attempt, RunState, begin
+from mms_dist.run_directory.status_file import Attempt, RunState, begin
 
 
 def attempt(directory: Path) -> Attempt:

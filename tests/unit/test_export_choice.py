@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from mms_dist.checkpoint.export_choice import Choice
+from mms_dist.checkpoint.initial_adapters import brings_a_head
 from mms_dist.checkpoint.language_folder import PointerName
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.errors import CheckpointError, NothingToExport
-from mms_dist.training.initial_adapters import brings_a_head
 from tests.checkpoint_samples import sample
 
 Make = Callable[..., CheckpointStore]

@@ -16,7 +16,7 @@ from launcher import cli
 from mms_dist.distributed.comm import Comm
 from mms_dist.monitor.console import standard_console
 from mms_dist.monitor.events import EventLog
-from mms_dist.training.attempts import begin, read_status
+from mms_dist.run_directory.status_file import begin, read_status
 from mms_dist.training.record import Record
 from shards.tables import make_console
 from shards.terminal import NARROWEST, columns_of

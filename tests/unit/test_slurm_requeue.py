@@ -11,8 +11,8 @@ from launcher.slurm import batch, node
 from launcher.slurm.outcome import outcome_since
 from launcher.slurm.requeue import PATIENCE, Action, Progress, decide, read_progress, write_progress
 from mms_dist.errors import ExitCode, IncompleteError, TrainingError
-from mms_dist.training.attempts import Status
-from mms_dist.training.attempts import begin as begin_attempt
+from mms_dist.run_directory.status_file import Status
+from mms_dist.run_directory.status_file import begin as begin_attempt
 
 ALLOWED = 3
 RUN = Status(processes=2, attempt=1, stalled=0, steps_at_start=0, round=7, steps=21, restored=True, job=None)

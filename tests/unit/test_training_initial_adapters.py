@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from mms_dist.checkpoint.adapter_file import AdapterShape, adapter_filename, write_adapter
+from mms_dist.checkpoint.initial_adapters import InitialAdapters
 from mms_dist.errors import CheckpointError, DataError
 from mms_dist.model.initial import initial_tensors
 from mms_dist.model.layout import RowLayout
-from mms_dist.training.initial_adapters import InitialAdapters
 from shards.vocabulary import FIXED, Vocabulary
 from tests.checkpoint_samples import random_adapter
 

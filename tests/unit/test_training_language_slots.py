@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import torch
 
+from mms_dist.data.language_summaries import Work
 from mms_dist.data.stream import Position
-from mms_dist.distributed.placement import RankGroup, Work
+from mms_dist.distributed.placement import RankGroup
 from mms_dist.model.bank import AdapterBank
 from mms_dist.model.initial import initial_tensors
 from mms_dist.model.layout import RowLayout

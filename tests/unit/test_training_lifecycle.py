@@ -9,7 +9,7 @@ import pytest
 from mms_dist.config import Stopping
 from mms_dist.data.stream import Position
 from mms_dist.distributed.placement import RankGroup
-from mms_dist.training.evaluate import Transcription
+from mms_dist.evaluation.evaluator import Transcription
 from mms_dist.training.exchange import BatchTotals
 from mms_dist.training.lifecycle import LanguageStepResult, Lifecycle
 from mms_dist.training.optimizer import Outcome

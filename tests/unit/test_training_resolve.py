@@ -10,11 +10,11 @@ import torch
 from mms_dist.config import parse_config
 from mms_dist.distributed.comm import Comm
 from mms_dist.errors import ConfigError
+from mms_dist.hardware.hardware import Facts, Hardware, agree, part_of_each
+from mms_dist.hardware.hardware_record import Kept, read_kept, write_kept
+from mms_dist.hardware.memory_estimate import Load
+from mms_dist.hardware.resolve import FORWARD_COST_SECONDS, Resolved, resolve
 from mms_dist.model.shape import BaseShape
-from mms_dist.training.hardware import Facts, Hardware, agree, part_of_each
-from mms_dist.training.hardware_record import Kept, read_kept, write_kept
-from mms_dist.training.memory import Load
-from mms_dist.training.resolve import FORWARD_COST_SECONDS, Resolved, resolve
 from tests.benchmarks.padding import is_met_on_a_gpu, measure, planned_rounds
 
 GIB = 1 << 30

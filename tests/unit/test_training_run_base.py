@@ -13,12 +13,12 @@ from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
 from mms_dist.distributed.comm import Comm
 from mms_dist.errors import ConfigError
+from mms_dist.hardware import run_base
+from mms_dist.hardware.hardware import assumed
+from mms_dist.hardware.resolve import Resolved, resolve
 from mms_dist.model import ctc_gpu
 from mms_dist.model.base import FrozenBase
 from mms_dist.model.compiled import Compilation, compile_layers
-from mms_dist.training import run_base
-from mms_dist.training.hardware import assumed
-from mms_dist.training.resolve import Resolved, resolve
 from tests.checkpoint_samples import sample
 
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from launcher.doctor.context import Context
 from launcher.doctor.finding import Notes
-from mms_dist.checkpoint.lock import lock_holder
 from mms_dist.errors import ExitCode
-from mms_dist.training.attempts import RunState, read_status
+from mms_dist.run_directory.lock import lock_holder
+from mms_dist.run_directory.status_file import RunState, read_status
 
 
 def look(context: Context, notes: Notes) -> None:

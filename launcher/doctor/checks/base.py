@@ -9,10 +9,10 @@ import torch
 from launcher.doctor.amount import amount
 from launcher.doctor.context import Context
 from launcher.doctor.finding import Notes
-from mms_dist.base_files.encoder import check_files
-from mms_dist.base_files.place import folder_of
-from mms_dist.base_files.weights import weight_files
 from mms_dist.model.base import DTYPES, FrozenBase, read_base_config, resolve_base
+from mms_dist.model.base_encoder import check_files
+from mms_dist.model.base_location import folder_of
+from mms_dist.model.base_weights import weight_files
 from mms_dist.model.shape import BaseShape
 
 _ENDS_BYTES = 1 << 16

@@ -11,8 +11,8 @@ from launcher.doctor.gpus import try_all
 from launcher.doctor.hardware import hardware_of
 from launcher.doctor.kernels import missing_for_kernels
 from mms_dist.distributed.device import choose_device, computes_on_cpu, nvidia_gpu, why_no_gpu
-from mms_dist.training.hardware_record import read_kept
-from mms_dist.training.resolve import Resolved, resolve
+from mms_dist.hardware.hardware_record import read_kept
+from mms_dist.hardware.resolve import Resolved, resolve
 
 
 def look(context: Context, notes: Notes) -> None:

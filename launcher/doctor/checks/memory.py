@@ -10,10 +10,10 @@ from launcher.doctor.amount import amount
 from launcher.doctor.context import Context
 from launcher.doctor.finding import Notes
 from mms_dist.errors import ConfigError
+from mms_dist.hardware.hardware import Hardware
+from mms_dist.hardware.memory_estimate import Load, Memory, needs_of
+from mms_dist.hardware.resolve import resolve
 from mms_dist.machine import free_host_bytes
-from mms_dist.training.hardware import Hardware
-from mms_dist.training.memory import Load, Memory, needs_of
-from mms_dist.training.resolve import resolve
 
 PROCESS_BYTES = 512 << 20
 """Memory of Python with torch and all other imports, before a base is loaded."""

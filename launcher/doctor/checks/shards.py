@@ -8,9 +8,9 @@ from launcher.doctor.context import Context
 from launcher.doctor.finding import Notes
 from launcher.doctor.vocabulary import oddities
 from mms_dist.config import Config
+from mms_dist.data.language_summaries import LanguageSummary, summarise_languages
+from mms_dist.data.selection import trainable
 from mms_dist.errors import MmsDistError
-from mms_dist.training.selection import trainable
-from mms_dist.training.summaries import LanguageSummary, summarise_languages
 from shards import storage
 from shards.errors import ShardsError, TruncatedShardError
 from shards.file_content import fix_of

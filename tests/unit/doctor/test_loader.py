@@ -7,8 +7,8 @@ import pytest
 from launcher.doctor.checks import loader
 from launcher.doctor.finding import Finding
 from mms_dist.config import load_config
+from mms_dist.data.language_summaries import summarise_languages
 from mms_dist.planning.measure import measured_device, measured_reading
-from mms_dist.training.summaries import summarise_languages
 from tests.doctoring import examined
 
 

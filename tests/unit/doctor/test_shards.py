@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mms_dist.config import load_config
-from mms_dist.training.summaries import summarise_languages
+from mms_dist.data.language_summaries import summarise_languages
 from shards.errors import IndexFileError
 from tests.doctoring import examined, failed, warned
 

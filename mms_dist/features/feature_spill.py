@@ -21,7 +21,7 @@ from torch import Tensor
 
 from mms_dist.data.batch import FeatureKey
 from mms_dist.errors import ConfigError
-from mms_dist.transfer import Arrival
+from mms_dist.model.transfer import Arrival
 
 SPILL_BYTES = 160 << 20
 """Memory for features waiting to be written; while it is full, further features are not spilled in this epoch."""

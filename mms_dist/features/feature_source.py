@@ -4,7 +4,7 @@ Legend: B utterances of a pass, of which K are cached and M are computed; T fram
 S audio samples.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,15 +14,14 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from mms_dist import transfer
 from mms_dist.data.batch import Utterance
 from mms_dist.data.collate import padded_audio, samples_of
+from mms_dist.features.feature_spill import SPILL_BYTES, FeatureSpill
+from mms_dist.features.feature_store import FeatureStore
+from mms_dist.features.packed_features import PackedFeaturePlan, computed_rows, plan_packed
+from mms_dist.model import transfer
 from mms_dist.model.base import FrozenBase
 from mms_dist.model.waveform import normalised
-from mms_dist.training.feature_spill import SPILL_BYTES, FeatureSpill
-from mms_dist.training.feature_store import FeatureStore
-from mms_dist.training.notices import Notices
-from mms_dist.training.packed_features import PackedFeaturePlan, computed_rows, plan_packed
 from shards.schema import frames_of
 
 _GIB = 1 << 30
@@ -63,7 +62,7 @@ class FeatureSource:
         cache_gib: host memory for cached features; 0 disables the cache.
         spill_directory: folder for features that do not fit into that memory.
         spill_bytes: host memory for features waiting to be written there.
-        notices: receives what the user should know.
+        notify: called with the kind of an event and its reason when the cache falls short; from any thread.
     """
 
     def __init__(
@@ -73,21 +72,21 @@ class FeatureSource:
         cache_gib: float,
         spill_directory: Path | None = None,
         spill_bytes: int = SPILL_BYTES,
-        notices: Notices | None = None,
+        notify: Callable[[str, str], None] = lambda kind, reason: None,
     ) -> None:
         self._base = base
         self._store: FeatureStore | None = None
         self._one_by_one = base.device.type == "cpu"
         if cache_gib > 0:
-            add, spill = (notices or Notices()).add, None
+            spill = None
             if spill_directory is not None:
-                tell = partial(add, "features_not_spilled")
+                tell = partial(notify, "features_not_spilled")
                 spill = FeatureSpill(spill_directory, tell=tell, memory_bytes=spill_bytes)
             self._store = FeatureStore(
                 base.device,
                 budget_bytes=round(cache_gib * _GIB),
                 spill=spill,
-                tell=partial(add, "memory_not_pinned"),
+                tell=partial(notify, "memory_not_pinned"),
             )
 
     def plan(self, members: Sequence[Utterance]) -> FeaturePlan:

@@ -8,21 +8,21 @@ import torch
 
 from mms_dist.checkpoint.language_folder import LanguageFolder
 from mms_dist.config import Config
+from mms_dist.data.language_summaries import LanguageSummary
 from mms_dist.distributed.accelerator import make_accelerator
 from mms_dist.distributed.comm import Comm
 from mms_dist.distributed.deepspeed import about_deepspeed, shard_layers, shards_base
 from mms_dist.distributed.deepspeed_package import wants_deepspeed
 from mms_dist.errors import ConfigError
+from mms_dist.hardware.base_loading import load_base
+from mms_dist.hardware.devices import asked_dtype, set_threads
+from mms_dist.hardware.hardware import agree
+from mms_dist.hardware.hardware_record import read_kept
+from mms_dist.hardware.memory_estimate import load_of
+from mms_dist.hardware.resolve import FEWEST_ROUNDS_TO_COMPILE, Resolved, resolve
 from mms_dist.model import ctc_gpu
 from mms_dist.model.base import FrozenBase
 from mms_dist.model.compiled import compile_layers, keep_compiled_in, uncompile_layers, user_cache_directory
-from mms_dist.training.assembly import load_base
-from mms_dist.training.devices import asked_dtype, set_threads
-from mms_dist.training.hardware import agree
-from mms_dist.training.hardware_record import read_kept
-from mms_dist.training.memory import load_of
-from mms_dist.training.resolve import FEWEST_ROUNDS_TO_COMPILE, Resolved, resolve
-from mms_dist.training.summaries import LanguageSummary
 
 
 @dataclass(frozen=True)

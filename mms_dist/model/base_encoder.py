@@ -6,11 +6,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mms_dist.base_files.place import folder_of, how_to_fetch
-from mms_dist.base_files.quiet import first_line, quiet_library
-from mms_dist.base_files.weights import MADE_UP, WEIGHTS, Table, check_weights, file_of, weight_files, weight_table
 from mms_dist.errors import BaseModelError
 from mms_dist.finite import all_finite
+from mms_dist.model.base_location import folder_of, how_to_fetch
+from mms_dist.model.base_weights import MADE_UP, WEIGHTS, Table, check_weights, file_of, weight_files, weight_table
+from mms_dist.model.quiet import first_line, quiet_library
 
 
 def load_encoder(path: str, config: Any, dtype: Any, *, name: str) -> tuple[nn.Module, bool]:

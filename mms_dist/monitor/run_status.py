@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,14 +10,11 @@ from typing import Any
 
 import psutil
 
-from mms_dist.config import Config
-from mms_dist.config.load import load_config
-from mms_dist.errors import ConfigError
 from mms_dist.monitor.history import QUARANTINED, TRAINING, WAITING, History, LanguageHistory
 from mms_dist.monitor.pace import Pace, read_pace
 from mms_dist.monitor.past import as_json, read_run
 from mms_dist.monitor.summary import RunSummary
-from mms_dist.training.attempts import STATUS_NAME, RunState, Status, read_status
+from mms_dist.run_directory.status_file import STATUS_NAME, RunState, Status, read_status
 
 KILLED, UNKNOWN, NOT_BEGUN = "killed", "unknown", "not begun"
 LOGS = "logs"
@@ -33,7 +30,8 @@ class RunStatus:
     status: Status | None
     history: History
     pace: Pace | None
-    config: Config | None
+    steps_of: Callable[[str], int] | None
+    """Returns a language's configured steps; None if they are unknown."""
     now: datetime
     alive: bool | None
     """Whether the attempt's process exists; None if it was started on another machine, or has ended."""
@@ -79,7 +77,7 @@ class RunStatus:
         left = 0
         for language in self._own_languages:
             if language.state in (TRAINING, WAITING):
-                steps = language.steps or self._configured_steps(language.language)
+                steps = language.steps or (self.steps_of(language.language) if self.steps_of else None)
                 if steps is None:
                     return None
                 left += max(0, steps - language.step)
@@ -177,20 +175,23 @@ class RunStatus:
             "languages": languages,
         }
 
-    def _configured_steps(self, language: str) -> int | None:
-        return self.config.for_language(language).optim.steps if self.config else None
-
     def _checkpoint_ages(self, languages: Iterable[LanguageHistory]) -> list[float]:
         times = [each.checkpoint_time for each in languages if each.checkpoint_time is not None]
         return [max(0.0, (self.now - time).total_seconds()) for time in times]
 
 
-def read_standing(
-    run_directory: str | os.PathLike[str], *, awaited: bool = False, now: datetime | None = None
+def read_run_status(
+    run_directory: str | os.PathLike[str],
+    *,
+    steps_of: Callable[[str], int] | None = None,
+    awaited: bool = False,
+    now: datetime | None = None,
 ) -> RunStatus:
     """Read the status of a run from its folder, without writing or locking anything.
 
     Args:
+        steps_of: returns a language's configured steps (`config.load.configured_steps`). Without it, the time left is
+            unknown while languages wait that have never trained.
         awaited: a run is expected to start there, so a folder without one is a run that has not begun.
 
     Raises:
@@ -209,19 +210,11 @@ def read_standing(
         status=status,
         history=history,
         pace=pace,
-        config=_config(directory),
+        steps_of=steps_of,
         now=now or datetime.now(UTC),
         alive=_is_alive(status),
         begun=begun,
     )
-
-
-def _config(directory: Path) -> Config | None:
-    """Load the configuration of the last start, if it is readable. Without it, only the time left may be unknown."""
-    try:
-        return load_config(directory / "config.yaml")
-    except ConfigError:
-        return None
 
 
 def _is_alive(status: Status | None) -> bool | None:

@@ -4,9 +4,9 @@ import os
 import socket
 from pathlib import Path
 
-from mms_dist.checkpoint.lock import RunLock
 from mms_dist.errors import ExitCode
-from mms_dist.training.attempts import Attempt, RunState, begin, is_automatic_restart, read_status
+from mms_dist.run_directory.lock import RunLock
+from mms_dist.run_directory.status_file import Attempt, RunState, begin, is_automatic_restart, read_status
 
 
 def note_stopped(directory: Path, *, exit_code: int, processes: int = 1) -> None:

@@ -37,9 +37,9 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
-from mms_dist.checkpoint.quarantine_mark import is_quarantined
 from mms_dist.errors import ExitCode, IncompleteError, StalledError, TrainingError
 from mms_dist.files import read_file, replace_text
+from mms_dist.run_directory.quarantine_mark import is_quarantined
 
 STATUS_NAME = "status.json"
 NON_RETRYABLE_EXIT_CODES = (ExitCode.USER_ERROR, ExitCode.INCOMPLETE, ExitCode.INTERRUPTED)

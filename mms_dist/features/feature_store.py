@@ -15,10 +15,10 @@ from threading import Lock
 import torch
 from torch import Tensor
 
-from mms_dist import transfer
 from mms_dist.data.batch import FeatureKey
-from mms_dist.training.feature_spill import FeatureSpill
-from mms_dist.transfer import Arrival
+from mms_dist.features.feature_spill import FeatureSpill
+from mms_dist.model import transfer
+from mms_dist.model.transfer import Arrival
 
 SLAB_BYTES = 16 << 20
 """Page-locked memory allocated at a time for a language, because allocating is slow. On average half a slab per

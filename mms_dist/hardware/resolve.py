@@ -10,14 +10,14 @@ from typing import Any, Literal, cast
 
 from mms_dist.config import Config
 from mms_dist.errors import ConfigError
+from mms_dist.features.feature_spill import SPILL_BYTES
+from mms_dist.hardware.hardware import Hardware
+from mms_dist.hardware.hardware_record import HARDWARE_NAME, Kept
+from mms_dist.hardware.memory_estimate import Load, needs_of
+from mms_dist.hardware.pinned_memory import PinnedMemory, divide, pass_bytes
+from mms_dist.hardware.refusals import refusals
 from mms_dist.machine import loader_workers
 from mms_dist.model.shape import number_bytes
-from mms_dist.training.feature_spill import SPILL_BYTES
-from mms_dist.training.hardware import Hardware
-from mms_dist.training.hardware_record import HARDWARE_NAME, Kept
-from mms_dist.training.memory import Load, needs_of
-from mms_dist.training.pinned_memory import PinnedMemory, divide, pass_bytes
-from mms_dist.training.refusals import refusals
 from shards.schema import SAMPLE_RATE
 
 Dtype = Literal["float32", "bfloat16", "float64"]

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mms_dist import transfer
-from mms_dist.transfer import Arrival
+from mms_dist.model import transfer
+from mms_dist.model.transfer import Arrival
 
 BLOCKS = 3
 """One block being copied to the device, one ready to be copied, one being filled."""

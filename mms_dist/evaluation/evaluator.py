@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from mms_dist import transfer
+from mms_dist.data.ahead import Ahead
 from mms_dist.data.batch import DamagedSample, Utterance
 from mms_dist.data.batch_shard import WHOLE, BatchShard
 from mms_dist.data.packer import FORWARD_COST, pack
@@ -21,16 +21,16 @@ from mms_dist.data.randomness import selection_key
 from mms_dist.data.read_ahead import read_ahead
 from mms_dist.data.utterance_id import UtteranceId
 from mms_dist.data.utterance_source import UTTERANCES_PER_TASK, Read, UtteranceSource
+from mms_dist.decoding.greedy import greedy
 from mms_dist.distributed.comm import Comm
+from mms_dist.distributed.lockstep import Lockstep
 from mms_dist.errors import TrainingError
-from mms_dist.evaluation.decode import greedy
 from mms_dist.evaluation.metrics import Scores, score
+from mms_dist.features.feature_source import FeaturePlan, FeatureSource
+from mms_dist.model import transfer
 from mms_dist.model.padded_frames import PaddedFrames
 from mms_dist.model.routed import DeviceInput, RoutedModel
-from mms_dist.training.ahead import Ahead
-from mms_dist.training.features import FeaturePlan, FeatureSource
-from mms_dist.training.lockstep import Lockstep
-from mms_dist.training.staging import BLOCKS, Staged, StagingBlocks
+from mms_dist.model.staging import BLOCKS, Staged, StagingBlocks
 from shards.index import LanguageIndex, SampleTable
 from shards.read import ShardReader
 from shards.schema import SAMPLE_RATE

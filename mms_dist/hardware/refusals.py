@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from mms_dist.config import Config
 from mms_dist.errors import ConfigError
-from mms_dist.training.hardware import Hardware
-from mms_dist.training.hardware_record import HARDWARE_NAME, Kept
+from mms_dist.hardware.hardware import Hardware
+from mms_dist.hardware.hardware_record import HARDWARE_NAME, Kept
 
 
 def refusals(

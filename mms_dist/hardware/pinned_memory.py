@@ -6,10 +6,10 @@ Cached front-end features get the rest. Sizes are powers of two, as torch alloca
 
 from dataclasses import dataclass
 
+from mms_dist.features.feature_spill import SPILL_BYTES
 from mms_dist.model.shape import FRAMES_PER_SECOND
-from mms_dist.training.feature_spill import SPILL_BYTES
-from mms_dist.training.staging import BLOCKS
-from mms_dist.transfer import power_of_two
+from mms_dist.model.staging import BLOCKS
+from mms_dist.model.transfer import power_of_two
 from shards.schema import SAMPLE_RATE
 
 CACHE_SHARE = 0.8

@@ -9,28 +9,28 @@ import torch
 
 from mms_dist.checkpoint.adapter_file import check_adapter
 from mms_dist.checkpoint.language_folder import PointerName
-from mms_dist.checkpoint.quarantine_mark import QuarantineMark, marked_languages, read_mark
 from mms_dist.checkpoint.snapshot import Damage, Snapshot
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
 from mms_dist.data.pool import UrgencyPool, reading_pool
-from mms_dist.data.utterance_source import Read
+from mms_dist.data.utterance_source import Read, shard_cache
 from mms_dist.distributed.device import use_device
 from mms_dist.distributed.gpu import naming_the_gpu
 from mms_dist.errors import CheckpointError, DataError
+from mms_dist.evaluation.evaluator import Evaluator, Transcription
 from mms_dist.evaluation.metrics import Scores
+from mms_dist.features.feature_source import FeatureSource
+from mms_dist.hardware.base_loading import load_base
+from mms_dist.hardware.devices import set_threads
+from mms_dist.hardware.hardware import alone
+from mms_dist.hardware.hardware_record import read_kept
+from mms_dist.hardware.resolve import Resolved, resolve
 from mms_dist.model.bank import AdapterBank
 from mms_dist.model.base import FrozenBase
 from mms_dist.model.layout import RowLayout
 from mms_dist.model.routed import RoutedModel
-from mms_dist.training.assembly import load_base, shard_cache
-from mms_dist.training.devices import set_threads
-from mms_dist.training.evaluate import Evaluator, Transcription
-from mms_dist.training.features import FeatureSource
-from mms_dist.training.hardware import alone
-from mms_dist.training.hardware_record import read_kept
-from mms_dist.training.resolve import Resolved, resolve
-from mms_dist.training.staging import StagingBlocks
+from mms_dist.model.staging import StagingBlocks
+from mms_dist.run_directory.quarantine_mark import QuarantineMark, marked_languages, read_mark
 from shards.index import LanguageIndex, ShardIndex
 from shards.read import ShardReader
 from shards.vocabulary import Vocabulary
@@ -126,7 +126,7 @@ class RunScorer:
         staging = StagingBlocks(device, budget_bytes=resolved.staging_bytes)
         with (
             naming_the_gpu(device),
-            contextlib.closing(ShardReader(self._index, shard_cache(config))) as reader,
+            contextlib.closing(ShardReader(self._index, shard_cache(config.data))) as reader,
             reading_pool(resolved.workers) as pool,
             CheckpointStore(self._adapters, keep=1) as store,
         ):

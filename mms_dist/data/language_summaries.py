@@ -4,12 +4,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mms_dist.config import Config
-from mms_dist.distributed.placement import Work
+from mms_dist.data.selection import trainable
 from mms_dist.errors import ConfigError, DataError
-from mms_dist.monitor.report import LanguagePlan
-from mms_dist.training.selection import trainable
 from shards.index import ShardIndex
 from shards.read import ShardReader
+
+
+@dataclass(frozen=True)
+class Work:
+    """A language's work in a round, by which it is placed on ranks.
+
+    `seconds` is the audio of one optimizer batch, which is its cost per round. `most_owners` is the number of shares
+    the batch can be split into: its number of utterances.
+    """
+
+    language: str
+    seconds: float
+    most_owners: int = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -23,9 +34,6 @@ class LanguageSummary:
     vocabulary_size: int
     steps: int
     batch_seconds: float
-
-    def plan(self) -> LanguagePlan:
-        return LanguagePlan(self.language, self.steps, self.utterances, self.seconds)
 
     @property
     def work(self) -> Work:
