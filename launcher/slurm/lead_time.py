@@ -1,15 +1,16 @@
 """Check whether SLURM's warning before a job's time limit leaves enough time to finish a round and save."""
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil
 from pathlib import Path
 
 OVERHEAD_SECONDS = 30.0
 """Time for the signal to arrive, for the last rank to end, and for the job to be requeued before the time limit."""
 
-_DIRECTIVE = re.compile(r"^#SBATCH\s(?:[^#\n]*\s)?--signal(?:=|\s+)(\S+)", re.MULTILINE)
 _SIGNAL = re.compile(r"(?:[A-Z]*:)?\w+(?:@(\d+))?")
 _DEFAULT_SECONDS = 60
 """SLURM's default if `--signal` gives no time."""
@@ -64,7 +65,21 @@ def signal_of_job(script: str, environment: Mapping[str, str]) -> str:
     A job sees its script's text and sbatch's variables, which override it, but not sbatch's command line. So
     `mms-dist submit` sets the variable too.
     """
-    return environment.get("SBATCH_SIGNAL") or next(reversed(_DIRECTIVE.findall(script)), "")
+    return environment.get("SBATCH_SIGNAL") or _signal_of_script(script)
+
+
+def _signal_of_script(script: str) -> str:
+    signal = ""
+    for line in script.splitlines():
+        if line.strip() and not line.lstrip().startswith("#"):
+            break  # sbatch looks for options only before the first command
+        if line.startswith("#SBATCH"):
+            words = shlex.split(line.removeprefix("#SBATCH"), comments=True)
+            for word, following in pairwise([*words, ""]):
+                name, equals, value = word.partition("=")
+                if name == "--signal":
+                    signal = value if equals else following
+    return signal
 
 
 def lead_seconds_of(signal: str) -> int | None:

@@ -9,10 +9,13 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from launcher.slurm.site import read_site, site_for
-from mms_dist.config import Config, load_config
 from mms_dist.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mms_dist.config import Config
 
 SCRIPTS = ("train", "shards", "eval", "debug")
 ONE_MACHINE = ("shards", "eval")
@@ -37,7 +40,7 @@ class JobTarget:
 
     script: str
     folder: Path
-    config: Config | None = None
+    config: "Config | None" = None
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,8 @@ def parse_target(script: str, what: Sequence[str], settings: Sequence[str]) -> J
     Raises:
         ConfigError: there are too few or too many, a named file does not exist, or the configuration is invalid.
     """
+    from mms_dist.config import load_config  # takes time, and help must appear at once
+
     if len(what) != (2 if script == "shards" else 1):
         raise ConfigError(f"--script {script}: found {' '.join(what)}, expected {EXPECTED[script]}")
     if script in ("train", "debug"):
