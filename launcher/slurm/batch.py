@@ -23,7 +23,7 @@ from launcher.console import print_log
 from launcher.slurm.environment import ClusterPlace
 from launcher.slurm.lead_time import lead_seconds_of, measured_lead_time, signal_of_job
 from launcher.slurm.outcome import outcome_since, read_run, take_refusal
-from launcher.slurm.requeue import Action, Progress, decide, read_progress, write_progress
+from launcher.slurm.requeue import Action, JobProgress, decide, read_progress, write_progress
 from mms_dist.config import Config
 from mms_dist.errors import MmsDistError, TrainingError
 from mms_dist.run_directory.status_file import Status, read_status
@@ -72,28 +72,28 @@ def _begin(place: ClusterPlace, directory: Path, script: str) -> int:
 
 def _end(place: ClusterPlace, directory: Path, config: Config, before: Status | None, *, warned: bool) -> int:
     outcome = outcome_since(directory, before)
-    progress = Progress.after(
+    progress = JobProgress.after(
         read_progress(directory, place.job),
         job=place.job,
         restarts=place.restarts,
         # Steps from before this start count too: SLURM may have requeued the job without calling this.
         steps=max((each.steps or 0 for each in (before, outcome) if each), default=0),
     )
-    verdict = decide(
+    decision = decide(
         outcome,
         warned=warned,
         refusal=take_refusal(directory),
-        fruitless=progress.fruitless(place.restarts),
+        restarts_without_step=progress.restarts_without_step(place.restarts),
         allowed=config.run.stalled_restarts,
     )
     try:
         write_progress(directory, progress)
     except TrainingError as error:
-        if verdict.action is Action.REQUEUE and outcome is None:
+        if decision.action is Action.REQUEUE and outcome is None:
             raise  # the run directory is not writable, which needs manual action
         print_log(f"could not save the count of restarts: {error}")
-    print_log(f"{verdict.action.value}: {verdict.reason}")
-    return verdict.exit_code
+    print_log(f"{decision.action.value}: {decision.reason}")
+    return decision.exit_code
 
 
 if __name__ == "__main__":

@@ -40,9 +40,7 @@ def config(tmp_path: Path) -> str:
     return str(tmp_path / "config.yaml")
 
 
-def test_the_training_script_starts_one_launcher_a_machine_that_all_meet_on_the_first(
-    job: Job, stage: Stage, config: str
-) -> None:
+def test_the_training_script_starts_one_launcher_on_each_machine(job: Job, stage: Stage, config: str) -> None:
     ended = stage.run_shipped("train", [config, "--optim.lr", "5e-4"], job)
     assert ended.returncode == 0, ended.stderr
     assert not stage.asked_of_scontrol, "a finished run is not requeued"
@@ -73,9 +71,7 @@ def _start(task: dict[str, Any]) -> Start:
     return start_of(["accelerate", *words[words.index("launch") :]])
 
 
-def test_the_debug_script_examines_every_machine_and_then_debugs_on_the_first(
-    job: Job, stage: Stage, config: str
-) -> None:
+def test_the_debug_script_runs_the_doctor_on_all_machines_then_debug(job: Job, stage: Stage, config: str) -> None:
     ended = stage.run_shipped("debug", [config, "--optim.lr", "5e-4"], job)
     assert ended.returncode == 0, ended.stderr
     _assert_one_task_on_each_machine(stage, job)

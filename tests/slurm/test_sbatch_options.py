@@ -26,7 +26,7 @@ def prepared(home: Path, folder: str = "run", site: str = "", **flags: str) -> S
     return prepare("train", ["c"], home=home, folder=home / folder, flags=named, environment={})
 
 
-def test_the_command_line_comes_before_variables_and_these_before_the_script(cluster: Cluster, home: Path) -> None:
+def test_the_command_line_ranks_before_variables_before_the_script(cluster: Cluster, home: Path) -> None:
     site = "SBATCH_TIMELIMIT=90 SBATCH_PARTITION=urgent SBATCH_SIGNAL=B:USR1@300"
     request = ask_sbatch(prepared(home, site=site), cluster.environment)
     assert (request.time, request.limit_seconds, request.signal) == ("01:30:00", 5400, "B:USR1@300")

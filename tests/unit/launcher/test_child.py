@@ -48,7 +48,7 @@ def first_line(process: "subprocess.Popen[str]") -> str:
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"])
-def test_a_signal_to_the_whole_terminal_reaches_the_command_once_and_its_status_comes_back(name: str) -> None:
+def test_a_terminals_signal_reaches_the_command_once(name: str) -> None:
     with parent_of(COUNTS) as process:
         assert first_line(process) == "ready\n"
         os.killpg(process.pid, signal.Signals[name])

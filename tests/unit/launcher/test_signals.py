@@ -30,7 +30,7 @@ def test_a_signal_is_acknowledged_once_and_sets_the_flag(
 
 
 @pytest.mark.parametrize(("local_rank", "told"), [("0", "stopping after this round\n"), ("1", "")])
-def test_of_the_processes_of_a_machine_one_acknowledges_and_promises_no_second_interrupt(
+def test_one_process_a_machine_acknowledges_a_stop(
     local_rank: str, told: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("LOCAL_RANK", local_rank)
@@ -46,7 +46,7 @@ def test_of_the_processes_of_a_machine_one_acknowledges_and_promises_no_second_i
     assert capfd.readouterr().err == told
 
 
-def test_what_a_launcher_sends_when_one_of_several_has_failed_does_not_cut_off_the_last_words_of_another() -> None:
+def test_a_launchers_signal_does_not_cut_off_another_ranks_output() -> None:
     program = (
         "import os, signal, sys\nfrom launcher.signals import StopFlag\n"
         "try:\n    with StopFlag():\n        raise ValueError\n"
@@ -161,9 +161,7 @@ with signals.StopFlag(lambda status: print("ends with", status, flush=True)) as 
         ("rounds", ["SIGTERM", "SIGINT"], 130),
     ],
 )
-def test_a_call_that_never_returns_does_not_keep_a_signal_from_ending_the_process(
-    phase: str, sent: list[str], status: int
-) -> None:
+def test_a_call_that_never_returns_does_not_block_a_signal(phase: str, sent: list[str], status: int) -> None:
     command = [sys.executable, "-c", BLOCKED, phase, *sent]
     done = subprocess.run(command, cwd=Path(__file__).parents[3], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (status, f"ends with {status}\n"), done.stderr

@@ -120,9 +120,7 @@ def test_slurm_tells_where_a_job_is_and_where_it_prints(scontrol: Scontrol) -> N
         ({"restarts": 1, "submitted": NOW + timedelta(hours=1)}, True),  # it was requeued then
     ],
 )
-def test_a_number_that_slurm_has_given_to_another_job_is_not_taken_for_ours(
-    scontrol: Scontrol, values: dict[str, Any], is_ours: bool
-) -> None:
+def test_a_reused_job_number_is_not_taken_for_ours(scontrol: Scontrol, values: dict[str, Any], is_ours: bool) -> None:
     scontrol.tells(**(RUNNING | values))
     job = find_job(TRACE)
     assert job.is_known == is_ours
@@ -193,7 +191,7 @@ def test_a_job_that_failed_before_the_run_began_names_its_log(
     assert values["job"]["log"] == str(log)
 
 
-def test_a_job_that_was_submitted_without_us_is_known_by_its_count_of_restarts(
+def test_a_job_of_sbatch_itself_is_known_by_its_requeue_file(
     scontrol: Scontrol, run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (run / "requeue-4711.json").write_text("{}")
@@ -244,7 +242,7 @@ DEPENDENT: dict[str, Any] = {"state": "PENDING", "reason": "Dependency", "nodes"
         (None, FAILED, "4800 FAILED"),
     ],
 )
-def test_the_job_at_work_is_told_of_or_the_one_that_comes_next_or_was_the_last(
+def test_status_shows_the_running_the_next_or_the_last_job(
     scontrol: Scontrol,
     run: Path,
     capsys: pytest.CaptureFixture[str],

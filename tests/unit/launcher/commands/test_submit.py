@@ -165,7 +165,7 @@ def test_a_machine_without_sbatch_is_told_of(
     assert "found no sbatch on PATH" in capsys.readouterr().err
 
 
-def test_a_job_that_slurm_would_not_start_as_things_stand_is_told_of_and_may_wait(
+def test_a_job_that_cannot_start_at_present_is_submitted_and_waits(
     config: Path, programs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = "allocation failure: Requested node configuration is not available"
@@ -234,7 +234,7 @@ def test_shards_and_scores_are_jobs_too(
     assert words[-6:] == ["slurm/eval.sbatch", str(run), "--data.workers", "1", "--split", "dev"]
 
 
-def test_a_debug_job_is_not_found_wanting_for_a_warning_that_it_does_not_need(
+def test_a_debug_job_needs_no_warning_before_its_time_limit(
     config: Path, sbatch: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "options").write_text(re.sub("sbatch: (signal|n).*\n", "", OPTIONS))

@@ -158,9 +158,7 @@ def test_the_pythons_that_are_taken_are_those_of_the_range(
     assert [finding.status == "ok" for finding in findings] == [is_well]
 
 
-def test_a_check_that_cannot_even_be_imported_is_a_finding_and_the_others_go_on(
-    config: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_check_that_cannot_be_imported_fails_alone(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "launcher.doctor.checks.lead_time", raising=False)
     monkeypatch.setitem(sys.modules, "launcher.slurm.lead_time", None)
     told = failed(examined(config))
@@ -168,9 +166,7 @@ def test_a_check_that_cannot_even_be_imported_is_a_finding_and_the_others_go_on(
     assert "launcher.slurm.lead_time" in told["lead time"]
 
 
-def test_a_check_that_breaks_says_where_and_what_to_do_and_the_others_go_on(
-    config: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_check_that_breaks_fails_alone_and_says_where(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def break_down(_: Context) -> Findings:
         yield warning("found before", "look")
         raise ZeroDivisionError("no luck")

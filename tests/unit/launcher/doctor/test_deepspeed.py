@@ -59,7 +59,7 @@ def test_a_deepspeed_that_a_setting_asks_for_must_be_there(
     assert "pip install 'deepspeed>=" in told["DeepSpeed"]
 
 
-def test_a_deepspeed_that_breaks_in_its_import_is_told_with_its_reason_and_both_fixes(
+def test_a_deepspeed_that_cannot_be_imported_is_reported_with_fixes(
     config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pretend_deepspeed(monkeypatch, "0.19.8")

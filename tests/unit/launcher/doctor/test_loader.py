@@ -26,7 +26,7 @@ def of_loader(findings: list[Finding]) -> Finding:
         (1_200.0, 1_000.0, "warning", "the device is 1.2x slower", "raise data.workers (now 3)"),
     ],
 )
-def test_the_slower_of_both_is_named_and_a_loader_without_reserve_is_warned_of(
+def test_a_loader_without_reserve_is_a_warning(
     config: Path, monkeypatch: pytest.MonkeyPatch, read: float, device: float, status: str, told: str, fix: str | None
 ) -> None:
     monkeypatch.setattr(loader, "measured_reading", lambda *args, **options: read)
@@ -36,9 +36,7 @@ def test_the_slower_of_both_is_named_and_a_loader_without_reserve_is_warned_of(
     assert finding.fix is None if fix is None else fix in str(finding.fix)
 
 
-def test_without_loading_only_reading_is_measured_and_in_a_job_the_device_is_not(
-    config: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_device_is_measured_only_with_load_and_outside_a_job(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     finding = of_loader(examined(config))
     assert finding.status == "ok" and "1 loader worker can read" in finding.found
     assert "--load compares" in finding.found

@@ -73,7 +73,7 @@ def test_every_part_of_a_process_must_fit_into_memory(config: Path, shards: Path
     assert f"rows with gradients and moments {format_bytes(4 * slots * row)}" in told(1e-9)["memory"]
 
 
-def test_an_utterance_longer_than_a_pass_must_fit_alone_and_can_be_left_out(config: Path, shards: Path) -> None:
+def test_an_utterance_longer_than_a_pass_must_fit_in_memory_alone(config: Path, shards: Path) -> None:
     def told(*settings: str) -> str:
         return failed(examined(config, *settings, here=False, memory_gib=1e-6))["memory"]
 
@@ -230,9 +230,7 @@ def test_a_broken_gpu_is_named_and_the_others_are_tried(config: Path, monkeypatc
     assert tried == [0, 1, 2]
 
 
-def test_a_process_of_several_may_see_fewer_gpus_than_its_machine_has_processes(
-    config: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_process_of_several_may_see_only_its_own_gpu(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gpus = Gpus(monkeypatch, count=1, gib=80)
     monkeypatch.setenv("WORLD_SIZE", "4")
     assert "device" not in failed(examined(config, processes=4))
@@ -248,7 +246,7 @@ JOB = {
 }
 
 
-def test_where_a_run_is_to_be_follows_from_the_command_line_then_the_launcher_then_the_job() -> None:
+def test_the_site_follows_the_command_line_then_launcher_then_job() -> None:
     assert site_of({}) == Site(1, None, here=True)
     assert site_of({}, nodes=2, processes=8) == Site(2, 8, here=False)
     assert site_of(JOB) == Site(3, 4, here=True, job="7")
@@ -257,7 +255,7 @@ def test_where_a_run_is_to_be_follows_from_the_command_line_then_the_launcher_th
     assert (Site(3, None).world(8), Site(3, None).world(0), Site(3, 2).world(8)) == (24, 3, 6)
 
 
-def test_tasks_of_srun_meet_on_the_first_machine_of_their_step_at_the_jobs_port() -> None:
+def test_tasks_of_srun_rendezvous_on_the_first_machine_of_their_step() -> None:
     task = JOB | {"SLURM_PROCID": "1", "SLURM_STEP_NUM_TASKS": "2", "SLURM_STEP_NODELIST": "node[02-03]"}
     environment = dict(task)
     set_launch_variables(environment)

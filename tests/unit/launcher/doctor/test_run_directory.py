@@ -86,9 +86,7 @@ def test_languages_in_quarantine_are_told_with_what_lets_them_go_on(config: Path
     assert f"remove {mark}" in told["checkpoints"]
 
 
-def test_checkpoints_are_as_large_as_is_reckoned_and_must_fit_what_the_run_goes_on_with(
-    config: Path, tmp_path: Path
-) -> None:
+def test_checkpoints_have_the_estimated_size_and_must_fit_the_run(config: Path, tmp_path: Path) -> None:
     settings = ["--optim.steps", "2", "--optim.warmup_steps", "1", "--checkpoint.keep", "1"]
     run = load_config(config, settings)
     train(run)
@@ -130,7 +128,7 @@ def _the_checkpoints_are_compared_with_what_the_run_would_go_on_with(
 
 
 @pytest.mark.parametrize("keep", [1, 2, 7])
-def test_there_must_be_room_for_the_checkpoints_kept_the_best_and_one_being_written(
+def test_disk_space_covers_kept_best_and_staged_checkpoints(
     config: Path, shards: Path, monkeypatch: pytest.MonkeyPatch, keep: int
 ) -> None:
     settings = ["--checkpoint.keep", str(keep)]

@@ -51,7 +51,7 @@ def test_a_lead_that_is_too_short_names_the_one_to_ask_for() -> None:
     assert LeadTime(short.needed_seconds, 500.2, 80).is_enough
 
 
-def test_it_is_measured_by_the_longest_round_and_the_longest_save_of_the_last_attempt(tmp_path: Path) -> None:
+def test_the_longest_round_and_save_of_the_last_attempt_are_measured(tmp_path: Path) -> None:
     assert measured_lead_time(tmp_path, 600) is None
     board = TensorBoard(tmp_path / "tensorboard")
     for number, (seconds, save) in enumerate([(2.0, 3.0), (9.0, 1.0), (2.0, 0.0)], start=1):

@@ -87,7 +87,7 @@ def test_every_training_process_is_told_once_it_is_ready(tmp_path: Path, early: 
     assert all(line.endswith("helper None") for line in lines.values()), "a child of a rank's does not hear of it"
 
 
-def test_however_often_slurm_terminates_it_the_launcher_waits_for_ranks_that_save(tmp_path: Path) -> None:
+def test_the_launcher_waits_for_ranks_that_save_after_many_sigterms(tmp_path: Path) -> None:
     with node_of_two_ranks(tmp_path) as process:
         for _ in range(3):
             process.send_signal(signal.SIGTERM)
@@ -123,7 +123,7 @@ def test_accelerate_starts_the_processes_of_the_whole_job(machines: int) -> None
         assert start.agent.rdzv_endpoint == f"n0:{place.port}"
 
 
-def test_a_port_that_is_taken_ends_the_launcher_at_once_and_the_next_start_has_another() -> None:
+def test_a_taken_port_ends_the_launcher_and_the_next_start_differs() -> None:
     """The machines would else wait for each other, or meet at somebody else's."""
     with contextlib.ExitStack() as stack:
         place = _place_with_a_taken_port(stack)
@@ -132,7 +132,7 @@ def test_a_port_that_is_taken_ends_the_launcher_at_once_and_the_next_start_has_a
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode != 0
     assert f"port `{place.port}`, but another process is utilizing it" in done.stderr
-    assert decide(None, warned=False, refusal=None, fruitless=0, allowed=3).action is Action.REQUEUE
+    assert decide(None, warned=False, refusal=None, restarts_without_step=0, allowed=3).action is Action.REQUEUE
     ports = [replace(place, restarts=restarts).port for restarts in range(20)]
     assert len(set(ports)) == len(ports)
     assert all(FIRST_PORT <= port < FIRST_PORT + PORTS for port in ports)

@@ -1,5 +1,6 @@
 """What becomes of a job when its run has ended, and how many machines' worth of ends it takes to say so."""
 
+import contextlib
 import json
 import runpy
 from dataclasses import asdict, replace
@@ -9,8 +10,8 @@ import pytest
 
 from launcher.slurm import batch, node
 from launcher.slurm.outcome import outcome_since
-from launcher.slurm.requeue import PATIENCE, Action, Progress, decide, read_progress, write_progress
-from mms_dist.errors import ExitCode, IncompleteError, TrainingError
+from launcher.slurm.requeue import STOPS_PER_FAILURE, Action, JobProgress, decide, read_progress, write_progress
+from mms_dist.errors import ExitCode, IncompleteError, StalledError, TrainingError
 from mms_dist.run_directory.status_file import Status
 from mms_dist.run_directory.status_file import begin as begin_attempt
 
@@ -21,7 +22,7 @@ JOB = {"SLURM_JOB_ID": "12", "SLURM_JOB_NODELIST": "n[1-2]", "SLURM_JOB_NUM_NODE
 
 
 @pytest.mark.parametrize(
-    ("outcome", "warned", "fruitless", "action", "exit_code", "words"),
+    ("outcome", "warned", "restarts", "action", "exit_code", "words"),
     [
         (replace(RUN, state="finished"), False, 0, Action.DONE, 0, "every language is done"),
         (replace(RUN, state="finished"), True, 99, Action.DONE, 0, "every language is done"),
@@ -35,7 +36,7 @@ JOB = {"SLURM_JOB_ID": "12", "SLURM_JOB_NODELIST": "n[1-2]", "SLURM_JOB_NUM_NODE
             75,
             "before its first",
         ),
-        (replace(RUN, state="preempted"), True, ALLOWED * PATIENCE, Action.GIVE_UP, 1, "no step"),
+        (replace(RUN, state="preempted"), True, ALLOWED * STOPS_PER_FAILURE, Action.GIVE_UP, 1, "no step"),
         (
             replace(RUN, state="failed", restart=True, reason="disk full"),
             False,
@@ -47,10 +48,10 @@ JOB = {"SLURM_JOB_ID": "12", "SLURM_JOB_NODELIST": "n[1-2]", "SLURM_JOB_NUM_NODE
         (
             replace(RUN, state="failed", restart=True, reason="disk full"),
             False,
-            3,
-            Action.GIVE_UP,
-            1,
-            "disk full; 3",
+            99,
+            Action.REQUEUE,
+            75,
+            "disk full",
         ),
         (
             replace(RUN, state="failed", restart=False, exit_code=2, reason="no base"),
@@ -80,18 +81,18 @@ JOB = {"SLURM_JOB_ID": "12", "SLURM_JOB_NODELIST": "n[1-2]", "SLURM_JOB_NUM_NODE
         (replace(BAD, state="failed"), True, 0, Action.GIVE_UP, 65, "ron is in quarantine"),
         (replace(RUN, state="running"), False, 0, Action.REQUEUE, 75, "killed, or a machine went down"),
         (replace(RUN, state="running"), True, 0, Action.REQUEUE, 75, "before it had saved"),
-        (replace(RUN, state="running"), False, ALLOWED, Action.GIVE_UP, 1, "no step"),
+        (replace(RUN, state="running"), False, 99, Action.REQUEUE, 75, "killed, or a machine went down"),
         (None, True, ALLOWED, Action.REQUEUE, 75, "stopped before the run started"),
         (None, False, 0, Action.REQUEUE, 75, "it ended before the run started"),
         (None, False, ALLOWED, Action.GIVE_UP, 1, "no step"),
     ],
 )
 def test_the_runs_own_word_and_its_progress_decide(
-    outcome: Status | None, warned: bool, fruitless: int, action: Action, exit_code: int, words: str
+    outcome: Status | None, warned: bool, restarts: int, action: Action, exit_code: int, words: str
 ) -> None:
-    verdict = decide(outcome, warned=warned, refusal=None, fruitless=fruitless, allowed=ALLOWED)
-    assert (verdict.action, verdict.exit_code) == (action, exit_code)
-    assert words in verdict.reason
+    decision = decide(outcome, warned=warned, refusal=None, restarts_without_step=restarts, allowed=ALLOWED)
+    assert (decision.action, decision.exit_code) == (action, exit_code)
+    assert words in decision.reason
 
 
 @pytest.mark.parametrize(
@@ -106,38 +107,39 @@ def test_the_runs_own_word_and_its_progress_decide(
 def test_a_mistake_found_on_the_machines_before_the_run_is_not_requeued(
     outcome: Status | None, warned: bool, action: Action
 ) -> None:
-    verdict = decide(outcome, warned=warned, refusal="GPUs to ask for", fruitless=0, allowed=ALLOWED)
-    assert verdict.action == action
-    assert action is not Action.GIVE_UP or (verdict.exit_code == 2 and "GPUs to ask for" in verdict.reason)
+    decision = decide(outcome, warned=warned, refusal="GPUs to ask for", restarts_without_step=0, allowed=ALLOWED)
+    assert decision.action == action
+    assert action is not Action.GIVE_UP or (decision.exit_code == 2 and "GPUs to ask for" in decision.reason)
 
 
 @pytest.mark.parametrize("state", ["running", "preempted"])
 def test_no_number_of_restarts_is_too_many_where_none_is_set(state: str) -> None:
     assert (
-        decide(replace(RUN, state=state), warned=False, refusal=None, fruitless=999, allowed=0).action == Action.REQUEUE
+        decide(replace(RUN, state=state), warned=False, refusal=None, restarts_without_step=999, allowed=0).action
+        == Action.REQUEUE
     )
 
 
 def test_only_restarts_that_bring_no_step_count() -> None:
-    progress = Progress.after(None, job=12, restarts=0, steps=0)
-    assert progress.fruitless(0) == 0
-    progress = Progress.after(progress, job=12, restarts=1, steps=0)
-    progress = Progress.after(progress, job=12, restarts=2, steps=0)
-    assert progress.fruitless(2) == 2
-    progress = Progress.after(progress, job=12, restarts=3, steps=5)
-    assert progress.fruitless(3) == 0
-    progress = Progress.after(progress, job=12, restarts=4, steps=5)
-    assert progress.fruitless(4) == 1
+    progress = JobProgress.after(None, job=12, restarts=0, steps=0)
+    assert progress.restarts_without_step(0) == 0
+    progress = JobProgress.after(progress, job=12, restarts=1, steps=0)
+    progress = JobProgress.after(progress, job=12, restarts=2, steps=0)
+    assert progress.restarts_without_step(2) == 2
+    progress = JobProgress.after(progress, job=12, restarts=3, steps=5)
+    assert progress.restarts_without_step(3) == 0
+    progress = JobProgress.after(progress, job=12, restarts=4, steps=5)
+    assert progress.restarts_without_step(4) == 1
     for restarts in (0, 9):
-        other = Progress.after(progress, job=13, restarts=restarts, steps=5)
-        assert other.fruitless(restarts) == 0, "another job begins anew"
+        other = JobProgress.after(progress, job=13, restarts=restarts, steps=5)
+        assert other.restarts_without_step(restarts) == 0, "another job begins anew"
 
 
 def test_progress_is_kept_between_restarts(tmp_path: Path) -> None:
     assert read_progress(tmp_path, 12) is None
-    write_progress(tmp_path, Progress(12, 5, 3))
-    write_progress(tmp_path, Progress(13, 0, 0))
-    assert read_progress(tmp_path, 12) == Progress(12, 5, 3), "another job on the same run does not reset it"
+    write_progress(tmp_path, JobProgress(12, 5, 3))
+    write_progress(tmp_path, JobProgress(13, 0, 0))
+    assert read_progress(tmp_path, 12) == JobProgress(12, 5, 3), "another job on the same run does not reset it"
     (tmp_path / "requeue-12.json").write_text("[]")
     with pytest.raises(TrainingError, match=r"requeue-12\.json"):
         read_progress(tmp_path, 12)
@@ -187,9 +189,7 @@ def test_a_job_whose_warning_is_not_known_begins_and_says_so(
     assert len([line for line in told.err.splitlines() if "found no #SBATCH --signal=…" in line]) == 1
 
 
-def test_a_job_whose_warning_is_known_says_nothing_before_anything_has_been_measured(
-    run: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_known_warning_is_not_mentioned_before_a_measurement(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert batch.main(["begin", "--script", "#SBATCH --signal=B:USR1@600", str(run.parent / "config.yaml")]) == 0
     assert "--signal" not in capsys.readouterr().err
 
@@ -211,35 +211,34 @@ def test_what_another_job_says_of_the_run_is_not_taken_for_this_ones(
     assert outcome_since(run, None) is not None, "outside of a job there is none to compare with"
 
 
-def test_a_job_gives_up_after_as_many_starts_without_a_step_as_are_allowed(
+def test_a_job_gives_up_after_starts_that_never_open_the_run(
     run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Steps that the run had before the job are no progress of the job."""
+    write(run, replace(RUN, steps=12))
     codes = []
     for restarts in range(5):
         monkeypatch.setenv("SLURM_RESTART_COUNT", str(restarts))
-        before = begin(run, capsys)
-        write(run, replace(RUN, attempt=restarts + 1))
-        codes.append(end(run, before))
+        codes.append(end(run, begin(run, capsys)))
     assert codes == [75, 75, 75, 1, 1], "the run's own run.stalled_restarts is 3"
 
 
-def test_steps_that_the_run_had_before_the_job_are_no_progress_of_it(
+def test_the_run_itself_counts_restarts_after_failures(
     run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     codes = []
-    write(run, replace(RUN, steps=12))
     for restarts in range(4):
         monkeypatch.setenv("SLURM_RESTART_COUNT", str(restarts))
         before = begin(run, capsys)
-        if restarts:  # the first start does not come so far as to begin
-            write(run, replace(RUN, steps=12, attempt=restarts + 1))
+        with contextlib.suppress(StalledError):
+            begin_attempt(run, processes=2, automatic=restarts > 0, allowed=ALLOWED)  # and is killed
         codes.append(end(run, before))
-    assert codes == [75, 75, 75, 1]
+    assert codes == [75, 75, 75, 70]
 
 
 @pytest.mark.parametrize("state", ["incomplete", "failed"])
 @pytest.mark.parametrize("options", [[], ["--warned"]])
-def test_the_job_of_a_run_with_languages_in_quarantine_ends_with_65_and_is_not_requeued(
+def test_a_job_with_languages_in_quarantine_ends_with_65(
     run: Path, capsys: pytest.CaptureFixture[str], state: str, options: list[str]
 ) -> None:
     before = begin(run, capsys)
@@ -262,7 +261,7 @@ def test_a_job_that_slurm_starts_again_after_such_an_end_gives_up_again(
 
 
 @pytest.mark.parametrize(("status", "expected"), [(0, 0), (65, 0), (75, 0), (1, 1), (2, 2), (70, 70), (130, 130)])
-def test_a_rank_that_came_to_its_end_in_order_is_no_failure_to_its_launcher(
+def test_an_orderly_end_of_a_rank_is_no_failure_to_its_launcher(
     monkeypatch: pytest.MonkeyPatch, status: int, expected: int
 ) -> None:
     left = []
