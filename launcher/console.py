@@ -6,11 +6,13 @@ import both, and neither may import the launcher.
 
 import contextlib
 import io
+import json
 import os
 import select
 import sys
-from typing import TextIO
+from typing import Any, TextIO
 
+STANDARD_ERROR = 2
 _SIZES = ("COLUMNS", "LINES")
 
 
@@ -51,6 +53,18 @@ def print_error(text: str) -> None:
 def print_log(line: str) -> None:
     """Print a line to a job's log."""
     print_error(f"mms-dist: {line}")
+
+
+def print_json(values: Any, *, indent: int = 2) -> None:
+    """Print values as JSON to standard output."""
+    json.dump(values, sys.stdout, indent=indent, ensure_ascii=False, allow_nan=False)
+    print()
+
+
+def print_from_signal(message: bytes) -> None:
+    """Write to standard error from a signal handler or beside a stuck thread: `print` could wait for a lock."""
+    with contextlib.suppress(OSError):
+        os.write(STANDARD_ERROR, message)
 
 
 def reader_has_gone() -> bool:

@@ -1,12 +1,11 @@
 """`mms-dist doctor`: find everything that could keep a run from working before it is started."""
 
 import argparse
-import json
 import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 from launcher.arguments import count, positive
+from launcher.console import print_json
 
 if TYPE_CHECKING:
     from launcher.doctor.report import Report
@@ -83,8 +82,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print_json(report: "Report") -> None:
-    json.dump(report.as_dict(), sys.stdout, indent=1, ensure_ascii=False, allow_nan=False)
-    print()
+    print_json(report.as_dict(), indent=1)
 
 
 def _print_table(report: "Report") -> None:

@@ -1,13 +1,13 @@
 """`mms-dist status`: show a run's status on one screen, from the run's files and SLURM's view of its job."""
 
 import argparse
-import json
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from launcher.console import print_json
 
 if TYPE_CHECKING:
     from launcher.slurm.job import Job, Submitted, Trace
@@ -53,8 +53,7 @@ def run(args: argparse.Namespace) -> int:
     run_status, job = _with_job(run_status, submitted)
     if args.json:
         values = run_status.as_dict() | {"job": job.as_dict() if job else None}
-        json.dump(values, sys.stdout, indent=2, ensure_ascii=False, allow_nan=False)
-        print()
+        print_json(values)
     else:
         show(run_status, standard_console(), also=_lines(run_status, job))
     return 0
