@@ -21,8 +21,8 @@ from typing import Any, NoReturn
 
 import launcher.commands
 from launcher.arguments import GivenOnce, home_expanded
-from launcher.console import print_error, reader_has_gone, settle_sizes, settle_streams, silence_output
-from launcher.leave import leave
+from launcher.console import drop_invalid_sizes, prepare_streams, print_error, reader_has_gone, silence_output
+from launcher.process_exit import exit_process
 from mms_dist import __version__
 from mms_dist.errors import ExitCode
 
@@ -97,14 +97,14 @@ def command_names() -> list[str]:
 
 def run() -> NoReturn:
     """Run `main` with this process's arguments, and end the process with its status."""
-    leave(main())
+    exit_process(main())
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `mms-dist` with `argv` (default: this process's arguments) and return the exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    settle_streams()
-    settle_sizes()
+    prepare_streams()
+    drop_invalid_sizes()
     try:
         try:
             status = _dispatch(arguments)

@@ -16,7 +16,7 @@ STANDARD_ERROR = 2
 _SIZES = ("COLUMNS", "LINES")
 
 
-def settle_streams() -> None:
+def prepare_streams() -> None:
     """Open /dev/null for every closed stream, and replace characters that a terminal cannot show.
 
     Otherwise the next file that is opened gets the closed stream's descriptor, and output would go into that file.
@@ -35,7 +35,7 @@ def settle_streams() -> None:
             stream.reconfigure(errors="replace")
 
 
-def settle_sizes() -> None:
+def drop_invalid_sizes() -> None:
     """Remove invalid values of COLUMNS and LINES, such as 0, from the environment: tables would be that wide."""
     from shards.terminal import columns_of
 

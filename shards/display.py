@@ -15,7 +15,7 @@ from shards.build import BuildProgress
 from shards.drops import REASONS
 from shards.plan import LanguagePlan
 from shards.source_rows import SourceRows
-from shards.tables import Column, fitting_table, print_line
+from shards.tables import Column, fitting_table, say
 from shards.wording import counted, shortened
 
 NO_LANGUAGE = "(unknown)"
@@ -84,9 +84,7 @@ class BuildDisplay(BuildProgress):
         self._work.describe(language)
         self._work.advance(done)
         if done:
-            print_line(
-                self._console, f"{language}: resuming; an earlier run did {done:,} of {counted(total, 'utterance')}"
-            )
+            say(self._console, f"{language}: resuming; an earlier run did {done:,} of {counted(total, 'utterance')}")
 
     def advance(self, utterances: int) -> None:
         self._work.advance(utterances)
@@ -97,7 +95,7 @@ class BuildDisplay(BuildProgress):
         splits = index["splits"].values()
         utterances, seconds = sum(entry["samples"] for entry in splits), sum(entry["seconds"] for entry in splits)
         state = "unchanged since it was built (use --force to rebuild)" if reused else "built"
-        print_line(self._console, f"{language}: {counted(utterances, 'utterance')}, {duration(seconds)}, {state}")
+        say(self._console, f"{language}: {counted(utterances, 'utterance')}, {duration(seconds)}, {state}")
 
 
 def languages_table(indexes: Mapping[str, Mapping[str, Any]], width: int) -> Table:
@@ -146,7 +144,7 @@ def print_drops(console: Console, drops: Mapping[str, Mapping[str, Mapping[str, 
     ]
     console.print(fitting_table("Left out", columns, rows, console.width))
     for reason, meaning in found.items():
-        print_line(console, f"  {reason}: {meaning}")
+        say(console, f"  {reason}: {meaning}")
 
 
 def print_left_out(console: Console, drops: Mapping[str, Mapping[str, Mapping[str, Any]]], rows: SourceRows) -> None:
@@ -155,26 +153,24 @@ def print_left_out(console: Console, drops: Mapping[str, Mapping[str, Mapping[st
     unknown = {NO_LANGUAGE: of_no_language.as_dict()} if of_no_language else {}
     print_drops(console, {**drops, **unknown})
     if of_no_language:
-        print_line(console, f"  {NO_LANGUAGE}: {of_no_language.total:,} left out whose language is unknown")
+        say(console, f"  {NO_LANGUAGE}: {of_no_language.total:,} left out whose language is unknown")
     lines: dict[str, list[int]] = {}
     for item in rows.left_out:
         if item.line is not None:
             lines.setdefault(item.reason, []).append(item.line)
     for reason, numbers in lines.items():
         shown = ", ".join(map(str, numbers[:_SHOWN_LINES])) + (", …" if len(numbers) > _SHOWN_LINES else "")
-        print_line(console, f"skipped as {reason}: {counted(len(numbers), 'line')} of the manifest ({shown})")
+        say(console, f"skipped as {reason}: {counted(len(numbers), 'line')} of the manifest ({shown})")
     for note in rows.notes:
-        print_line(console, note)
+        say(console, note)
     for language, count in rows.without_split().items():
         found = f"{counted(count, 'utterance')} without a split"
-        print_line(console, f"{language}: {found}, assigned to train, dev or test by a hash of the text")
+        say(console, f"{language}: {found}, assigned to train, dev or test by a hash of the text")
     kinds = Counter(item.kind for item in rows.left_out if item.kind)
     if kinds:
         listed = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common())
         first = kinds.most_common(1)[0][0]
-        print_line(
-            console, f"not read: {listed}; convert such recordings, for example with: ffmpeg -i clip{first} clip.flac"
-        )
+        say(console, f"not read: {listed}; convert such recordings, for example with: ffmpeg -i clip{first} clip.flac")
 
 
 def print_unknown_lengths(console: Console, indexes: Mapping[str, Mapping[str, Any]]) -> None:
@@ -182,7 +178,7 @@ def print_unknown_lengths(console: Console, indexes: Mapping[str, Mapping[str, A
     for language, index in indexes.items():
         found = index.get("length_unknown")
         if found:
-            print_line(
+            say(
                 console,
                 f"{language}: {counted(found['count'], 'utterance')} kept from recordings that do not declare their "
                 f"length (for example {found['examples'][0]}); all audio was decoded, but it may have been cut short",

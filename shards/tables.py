@@ -33,7 +33,7 @@ def make_console(*, stderr: bool = False) -> Console:
     return Terminal(stderr=stderr, pipe_width=_PLAIN_WIDTH, highlight=False, markup=False)
 
 
-def print_line(console: Console, line: str) -> None:
+def say(console: Console, line: str) -> None:
     """Print a line without inserting line breaks, so that commands and paths in it can be copied."""
     console.print(line, soft_wrap=True)
 

@@ -5,6 +5,7 @@ import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher.doctor.context import Context
@@ -105,7 +106,10 @@ def _group_findings(context: Context, timeout_seconds: float, on_hang: Callable[
     def check(context: Context) -> Findings:
         from launcher.doctor.process_group import check_process_group
 
-        yield from check_process_group(context, timeout_seconds=timeout_seconds, on_hang=on_hang)
+        device, directory = "cpu", None
+        if context.config is not None:
+            device, directory = context.config.run.device, Path(context.config.run.directory)
+        yield from check_process_group(device, directory, timeout_seconds=timeout_seconds, on_hang=on_hang)
 
     return run_check("network", check, context)
 

@@ -13,7 +13,6 @@ from pathlib import Path
 import torch
 
 from launcher.doctor.checks.run_directory import ELSEWHERE, trial_folder
-from launcher.doctor.context import Context
 from launcher.doctor.finding import FAILED, Finding, Findings, count_failures, failed, not_checked, ok, warning
 from mms_dist.checkpoint.files import write_synced
 from mms_dist.distributed.binding import bind_rank
@@ -30,39 +29,44 @@ NETWORK = (
 )
 
 
-def check_process_group(context: Context, *, timeout_seconds: float, on_hang: Callable[[Finding], None]) -> Findings:
+def check_process_group(
+    device: str, run_directory: Path | None, *, timeout_seconds: float, on_hang: Callable[[Finding], None]
+) -> Findings:
     """Create the process group as training does, and use it.
 
     All processes of the job must call this. If something hangs, one process calls `on_hang` with the finding, and then
     the processes end.
+
+    Args:
+        device: `run.device`.
+        run_directory: None if it is unknown.
     """
-    asked = context.config.run.device if context.config is not None else "cpu"
     began = time.perf_counter()
     with joined(
-        on_gpu=computes_on_gpu(asked),
+        on_gpu=computes_on_gpu(device),
         timeout_seconds=timeout_seconds,
         on_hang=lambda report: on_hang(Finding("network", FAILED, report.split("\n")[0], NETWORK)),
         need_group=True,
     ) as comm:
-        yield from _exchange(comm, asked, began)
+        yield from _exchange(comm, device, began)
         if comm.world > 1:
             yield from (replace(finding, check="clocks") for finding in _clocks(comm))
-            yield from (replace(finding, check="shared disk") for finding in _shared_disk(context, comm))
+            yield from (replace(finding, check="shared disk") for finding in _shared_disk(run_directory, comm))
 
 
-def _exchange(comm: Comm, asked: str, began: float) -> Findings:
+def _exchange(comm: Comm, device: str, began: float) -> Findings:
     all_ranks = RankGroup(0, comm.world)
     comm.all_reduce_max([comm.rank], about="a first message from every process")
-    own = bind_rank(asked, comm)
+    own = bind_rank(device, comm)
     timings = []
-    for device in dict.fromkeys((torch.device("cpu"), own)):
-        ones = torch.ones(NUMBERS, device=device)
+    for place in dict.fromkeys((torch.device("cpu"), own)):
+        ones = torch.ones(NUMBERS, device=place)
         comm.reduce(all_ranks, ones)  # the first call opens the connections
         before = time.perf_counter()
         comm.reduce(all_ranks, ones)
         right = bool((ones == float(comm.world) ** 2).all())  # also waits for a GPU
         seconds = time.perf_counter() - before
-        name = "NCCL" if device.type == "cuda" else "gloo"
+        name = "NCCL" if place.type == "cuda" else "gloo"
         if not right:
             yield failed(f"a sum over all processes with {name} is wrong", "look for a broken network card or GPU")
         timings.append(f"{name} sums {ones.nbytes >> 20} MiB in {1000 * seconds:,.1f} ms")
@@ -85,12 +89,11 @@ def _clocks(comm: Comm) -> Findings:
         yield ok(f"clocks agree within {skew:.2g} s")
 
 
-def _shared_disk(context: Context, comm: Comm) -> Findings:
+def _shared_disk(directory: Path | None, comm: Comm) -> Findings:
     """Write and lock a file in the run directory on rank 0; all other ranks must see the file and the lock."""
-    if context.config is None:
+    if directory is None:
         yield not_checked("needs the configuration, which names the run directory")
         return
-    directory = Path(context.config.run.directory)
     with contextlib.ExitStack() as stack:
         path, failures = None, 0
         if comm.is_first:

@@ -23,13 +23,13 @@ class Site:
     """The `--signal` of the training job that is about to be submitted, empty if it has none; None if there is no such
     job."""
 
-    def on_each(self, gpus: int) -> int:
+    def processes_on_machine(self, gpus: int) -> int:
         """Return the number of processes on a machine with `gpus` GPUs."""
         return self.processes or max(1, gpus)
 
     def world(self, gpus: int) -> int:
         """Return the number of processes of the whole run."""
-        return self.nodes * self.on_each(gpus)
+        return self.nodes * self.processes_on_machine(gpus)
 
 
 def site_of(

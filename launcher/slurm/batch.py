@@ -22,7 +22,7 @@ from launcher.cli import split_settings
 from launcher.console import print_log
 from launcher.slurm.environment import ClusterPlace
 from launcher.slurm.lead_time import lead_seconds_of, measured_lead_time, signal_of_job
-from launcher.slurm.outcome import outcome_since, read_run, take_refusal
+from launcher.slurm.outcome import outcome_since, pop_refusal, read_run
 from launcher.slurm.requeue import Action, JobProgress, decide, read_progress, write_progress
 from mms_dist.config import Config
 from mms_dist.errors import MmsDistError, TrainingError
@@ -64,7 +64,7 @@ def _begin(place: ClusterPlace, directory: Path, script: str) -> int:
         )
     elif lead := measured_lead_time(directory, lead_seconds):
         print_log(lead.advice)
-    take_refusal(directory)  # discard one from an earlier start of this job
+    pop_refusal(directory)  # discard one from an earlier start of this job
     status = read_status(directory)
     print(json.dumps(asdict(status) if status else None))
     return 0
@@ -82,7 +82,7 @@ def _end(place: ClusterPlace, directory: Path, config: Config, before: Status | 
     decision = decide(
         outcome,
         warned=warned,
-        refusal=take_refusal(directory),
+        refusal=pop_refusal(directory),
         restarts_without_step=progress.restarts_without_step(place.restarts),
         allowed=config.run.stalled_restarts,
     )

@@ -20,7 +20,7 @@ from time import monotonic, sleep
 from launcher.console import print_error, print_log
 from launcher.processes import launcher_variables
 from launcher.slurm.environment import ClusterPlace
-from launcher.slurm.outcome import leave_refusal, outcome_since, read_run
+from launcher.slurm.outcome import outcome_since, read_run, write_refusal
 from mms_dist.config import Config
 from mms_dist.errors import ConfigError, ExitCode, MmsDistError, TrainingError
 from mms_dist.run_directory.status_file import RunState, Status, read_status
@@ -72,7 +72,7 @@ def _begin(arguments: Sequence[str]) -> tuple[ClusterPlace, Path, Status | None]
     except MmsDistError as error:
         if error.exit_code == ExitCode.USER_ERROR:
             with contextlib.suppress(TrainingError):  # without it the job is requeued a few times: no harm
-                leave_refusal(directory, str(error))
+                write_refusal(directory, str(error))
         raise
 
 

@@ -46,7 +46,7 @@ def outcome_since(directory: Path, before: Status | None) -> Status | None:
     return None if (status.attempt, status.started, status.host, status.pid) == previous else status
 
 
-def leave_refusal(directory: Path, reason: str) -> None:
+def write_refusal(directory: Path, reason: str) -> None:
     """Write the reason to the run directory; if several machines do, the last one counts.
 
     Raises:
@@ -55,7 +55,7 @@ def leave_refusal(directory: Path, reason: str) -> None:
     replace_text(_path(directory), reason + "\n")
 
 
-def take_refusal(directory: Path) -> str | None:
+def pop_refusal(directory: Path) -> str | None:
     """Read and remove the reason that a machine of this job left; None if there is none."""
     try:
         reason = _path(directory).read_text(encoding="utf-8").strip()

@@ -166,7 +166,14 @@ def prepare(
     output = str(log_folder.absolute()).replace("%", "%%") + "/" + PATTERN.get(script, "%x-%j.out")
     tag = re.sub(r"[^\w.+-]+", "-", folder.resolve().name) or "run"
     defaults = {"job-name": f"mms-{script}-{tag}", "output": output}
-    return Submission(script, home, defaults | dict(flags), site, arguments, log_folder)
+    return Submission(
+        script=script,
+        home=home,
+        flags=defaults | dict(flags),
+        site=site,
+        arguments=arguments,
+        log_folder=log_folder,
+    )
 
 
 def _options_of(site: Mapping[str, str]) -> dict[str, str]:

@@ -16,7 +16,7 @@ from mms_dist.monitor.events import EventLog
 from mms_dist.monitor.monitor import Monitor
 from mms_dist.monitor.tensorboard import _markdown
 from shards.display import print_drops
-from shards.tables import make_console, print_line
+from shards.tables import make_console, say
 from shards.terminal import Terminal
 from tests.monitor_samples import PlannedLanguage
 
@@ -79,7 +79,7 @@ def test_a_report_and_its_plot_take_any_name_of_a_folder(
 def test_the_shard_commands_show_names_as_they_are(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdout", told := io.StringIO())
     console = make_console()
-    print_line(console, f"a{text}.")
+    say(console, f"a{text}.")
     print_drops(console, {f"l{text}.": {"silent": {"count": 1, "examples": [f"e{text}."]}}})
     for letter in "ale":
         assert f"{letter}{text}." in told.getvalue()

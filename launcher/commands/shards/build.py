@@ -157,7 +157,7 @@ def run(args: argparse.Namespace) -> int:
     from shards.errors import IncompleteBuildError, SourceError
     from shards.limits import Limits
     from shards.plan import plan_languages
-    from shards.tables import make_console, print_line
+    from shards.tables import make_console, say
 
     rows = rows_to_build(args)
     plans = plan_languages(
@@ -189,5 +189,5 @@ def run(args: argparse.Namespace) -> int:
     if report.failed:
         failed = "; ".join(report.failed.values())
         raise IncompleteBuildError(failed) if report.indexes else SourceError(failed)
-    print_line(console, f"inspect them: mms-dist shards inspect {args.output}")
+    say(console, f"inspect them: mms-dist shards inspect {args.output}")
     return 0

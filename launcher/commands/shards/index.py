@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     from shards.display import WorkProgress, languages_table, print_drops, print_unknown_lengths
     from shards.foreign import IndexOptions, find_tars, index_language
     from shards.limits import Limits
-    from shards.tables import make_console, print_line
+    from shards.tables import make_console, say
     from shards.text_rules import load_rules
 
     languages = find_tars(args.shards, args.tars, languages=args.languages, split=args.split, again=args.force)
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         for code, tars in languages.items():
             for tar in tars:
-                print_line(console, f"{code} {tar.split}: {tar.place}")
+                say(console, f"{code} {tar.split}: {tar.place}")
         return 0
     indexes: dict[str, Any] = {}
     with WorkProgress(console, sum(map(len, languages.values())), "tars") as work:
@@ -73,10 +73,10 @@ def run(args: argparse.Namespace) -> int:
                 options,
                 workers=args.workers,
                 advance=work.advance,
-                note=lambda line: print_line(console, line),
+                note=lambda line: say(console, line),
             )
     if not indexes:
-        print_line(console, f"every language in {args.shards} has an index; --force replaces them")
+        say(console, f"every language in {args.shards} has an index; --force replaces them")
         return 0
     console.print(languages_table(indexes, console.width))
     print_drops(console, {code: index["drops"] for code, index in indexes.items()})

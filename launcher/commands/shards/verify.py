@@ -17,7 +17,7 @@ def add_parser(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the subcommand and return the exit status."""
     from shards.display import WorkProgress
-    from shards.tables import make_console, print_line
+    from shards.tables import make_console, say
     from shards.verify import verify_shards
     from shards.wording import counted
 
@@ -29,17 +29,17 @@ def run(args: argparse.Namespace) -> int:
     wrong = 0
     for found in findings:
         for problem in found.problems:
-            print_line(console, f"{found.language}: WRONG: {problem}")
+            say(console, f"{found.language}: WRONG: {problem}")
         if found.fix:
-            print_line(console, f"{found.language}: fix: {found.fix}")
+            say(console, f"{found.language}: fix: {found.fix}")
         for note in found.notes:
-            print_line(console, f"{found.language}: note: {note}")
+            say(console, f"{found.language}: note: {note}")
         state = counted(len(found.problems), "problem") if found.problems else "sound"
         read = counted(found.utterances, "utterance")
         if found.utterances < found.expected:
             read = f"{found.utterances:,} of {counted(found.expected, 'utterance')}"
-        print_line(console, f"{found.language}: {read} read, {state}")
+        say(console, f"{found.language}: {read} read, {state}")
         wrong += len(found.problems)
     languages = counted(len(findings), "language")
-    print_line(console, f"{counted(wrong, 'problem')} in {languages}" if wrong else f"all sound: {languages}")
+    say(console, f"{counted(wrong, 'problem')} in {languages}" if wrong else f"all sound: {languages}")
     return 1 if wrong else 0

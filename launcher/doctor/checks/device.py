@@ -62,7 +62,7 @@ def _warn_of_float32(resolved: Resolved) -> Findings:
 
 
 def _cpu(context: Context) -> Findings:
-    cores, processes = len(os.sched_getaffinity(0)), context.site.on_each(0)
+    cores, processes = len(os.sched_getaffinity(0)), context.site.processes_on_machine(0)
     found = f"CPU, {cores} cores for {processes} {'process' if processes == 1 else 'processes'} on this machine"
     if cores < processes:
         yield warning(found, "start fewer processes here, or request more cores (--cpus-per-task)")
@@ -77,7 +77,7 @@ def _gpus(context: Context) -> Findings:
     nccl = ".".join(map(str, torch.cuda.nccl.version()))
     context.identity["CUDA of torch"] = str(torch.version.cuda)
     context.identity["NCCL"] = nccl
-    processes = context.site.on_each(count)
+    processes = context.site.processes_on_machine(count)
     if not _is_one_of_several():
         if processes > count:
             yield failed(
@@ -147,7 +147,7 @@ def hardware_of(context: Context) -> Hardware:
         world = site.world(torch.cuda.device_count() if site.here else 0)
         return assumed(on_gpu=on_gpu, memory_gib=site.memory_gib, world=world, base_is_sharded=sharded)
     if computes_on_cpu(config.run.device):
-        devices = [torch.device("cpu")] * site.on_each(0)
+        devices = [torch.device("cpu")] * site.processes_on_machine(0)
     else:
         devices = [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
     facts = [facts_of_this_rank(device, base_is_sharded=sharded) for device in devices]

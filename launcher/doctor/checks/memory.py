@@ -86,7 +86,7 @@ def _available(context: Context, hardware: Hardware) -> tuple[float | None, str]
     if hardware.on_gpu:
         total = min(torch.cuda.get_device_properties(number).total_memory for number in range(_gpus()))
         return hardware.free_bytes, f"free of a GPU's {format_bytes(total)}"
-    processes = site.on_each(0)
+    processes = site.processes_on_machine(0)
     return (
         host_bytes(os.environ) / processes,
         f"available to each of {processes} processes" if processes > 1 else "available",

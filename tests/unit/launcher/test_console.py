@@ -73,8 +73,8 @@ def test_a_table_whose_reader_has_gone_ends_with_141(run: Path) -> None:
 
 def test_no_file_takes_the_number_of_a_closed_stream() -> None:
     program = (
-        "import os, sys\nfrom launcher.console import settle_streams\n"
-        "os.close(1)\nsys.stdout = None\nsettle_streams()\n"
+        "import os, sys\nfrom launcher.console import prepare_streams\n"
+        "os.close(1)\nsys.stdout = None\nprepare_streams()\n"
         "print('into the void')\nsys.exit(os.open('/dev/null', os.O_RDONLY) < 3)"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, timeout=60)

@@ -88,7 +88,7 @@ def test_everything_that_is_broken_is_reported_at_once(
         assert part in told["shards"]
 
 
-def test_every_finding_that_is_not_well_names_a_mend(config: Path, base: Path, shards: Path) -> None:
+def test_every_finding_that_is_not_well_names_a_fix(config: Path, base: Path, shards: Path) -> None:
     shutil.rmtree(base)
     (shards / "taa" / "vocab.json").write_text("{")
     settings = ["--optim.rate", "1", "--run.directory", "/proc/x", "--comm.processes", "9", "--run.device", "cuda:9"]

@@ -41,7 +41,7 @@ def test_a_damaged_table_hides_no_other_problem_of_the_shards(config: Path, shar
 
 
 @pytest.mark.parametrize("offset", [4, 40, -100], ids=["page header", "page", "footer"])
-def test_training_calls_a_damaged_table_by_name_and_tells_the_mend(config: Path, shards: Path, offset: int) -> None:
+def test_training_calls_a_damaged_table_by_name_and_names_the_fix(config: Path, shards: Path, offset: int) -> None:
     path = shards / "taa" / "samples.parquet"
     _overwrite(path, offset % path.stat().st_size)
     with pytest.raises(IndexFileError, match=r"taa/samples.parquet cannot be read \(.*--lang taa --force") as raised:

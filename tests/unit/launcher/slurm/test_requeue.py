@@ -266,7 +266,7 @@ def test_an_orderly_end_of_a_rank_is_no_failure_to_its_launcher(
 ) -> None:
     left = []
     monkeypatch.setattr("launcher.cli.main", lambda arguments: status)
-    monkeypatch.setattr("launcher.leave.leave", left.append)
+    monkeypatch.setattr("launcher.process_exit.exit_process", left.append)
     runpy.run_module("launcher.slurm.rank", run_name="__main__")
     assert left == [expected]
 

@@ -6,7 +6,7 @@ import sys
 from typing import NoReturn
 
 
-def leave(status: int) -> NoReturn:
+def exit_process(status: int) -> NoReturn:
     """End this process with its exit status.
 
     After a failure the process group, if any, is still open, since an error path starts no collective. The

@@ -21,9 +21,9 @@ def test_a_closed_standard_output_does_not_take_the_place_of_a_failure() -> None
 @pytest.mark.parametrize("status", [1, 75, 130])
 def test_a_reader_that_has_gone_does_not_take_the_place_of_a_failure(status: int) -> None:
     program = (
-        "import os, sys\nfrom launcher.leave import leave\n"
+        "import os, sys\nfrom launcher.process_exit import exit_process\n"
         "reader, writer = os.pipe()\nos.dup2(writer, 1)\nos.close(reader)\nos.close(writer)\n"
-        f"sys.stdout = os.fdopen(1, 'w')\nsys.stdout.write('unread')\nleave({status})"
+        f"sys.stdout = os.fdopen(1, 'w')\nsys.stdout.write('unread')\nexit_process({status})"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, stderr=subprocess.PIPE, text=True)
     assert (done.returncode, done.stderr) == (status, "")
