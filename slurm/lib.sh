@@ -26,7 +26,7 @@ child_status=0
 trap 'warned=$SECONDS' USR1
 trap 'terminated=yes' TERM
 
-print_line() { echo "$(date +%FT%T) slurm: $*" >&2; }
+say() { echo "$(date +%FT%T) slurm: $*" >&2; }
 
 # Change to the repository's folder, load this cluster's settings, and find Python.
 enter_site() {
@@ -37,7 +37,7 @@ enter_site() {
     set -eu
     local command=${IN_CONTAINER[0]:-python}
     if ! command -v "$command" >/dev/null; then
-        print_line "found no $command on ${SLURMD_NODENAME:-this machine}: fix site_setup or IN_CONTAINER in slurm/site.sh"
+        say "found no $command on ${SLURMD_NODENAME:-this machine}: fix site_setup or IN_CONTAINER in slurm/site.sh"
         exit $EXIT_USER
     fi
 }
@@ -45,7 +45,7 @@ enter_site() {
 # Exit with the usage in $2 if fewer than $1 arguments follow it.
 need_arguments() {
     if (($# - 2 < $1)); then
-        print_line "usage: $2"
+        say "usage: $2"
         exit $EXIT_USER
     fi
 }
@@ -114,7 +114,7 @@ requeue() {
     local state
     state=$(job_state)
     if [[ $state != RUNNING* && $state != *TimeLimit* ]]; then
-        print_line "SLURM is ending this job ($state): not requeued by this script"
+        say "SLURM is ending this job ($state): not requeued by this script"
         exit $EXIT_REQUEUE
     fi
     trap - USR1 TERM
@@ -122,7 +122,7 @@ requeue() {
         if [[ $state != RUNNING* ]]; then exit $EXIT_REQUEUE; fi # SLURM waits for the job to end
         exec sleep 120                                           # SLURM ends this script
     fi
-    print_line "the job could not be requeued; submit it again to resume"
+    say "the job could not be requeued; submit it again to resume"
     exit $EXIT_REQUEUE
 }
 
