@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from shards.errors import SourceError
+from shards.wording import counted
+
 _EXAMPLES = 3
 _EXAMPLE_CHARACTERS = 160
 
@@ -85,6 +88,15 @@ FIXES = {
 }
 
 
+class Rejected(Exception):
+    """An utterance is left out. `reason` is the name it is counted by (`REASONS`), `detail` what was found."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
 class Drops:
     """Counts by reason, in the order of `REASONS`, with the first few examples of each."""
 
@@ -125,3 +137,14 @@ class Drops:
             for reason in REASONS
             if reason in self._counts
         }
+
+
+def no_training_utterances(language: str, drops: Drops, *, held_out: int) -> SourceError:
+    """Return the error for a language without training utterances; `held_out` counts those in dev and test."""
+    found = {reason: entry for reason, entry in drops.as_dict().items() if reason not in NO_UTTERANCES}
+    reasons = ", ".join(f"{entry['count']} {reason} (e.g. {entry['examples'][0]})" for reason, entry in found.items())
+    fixes = [FIXES[reason] for reason in found]
+    if held_out:
+        fixes.append(f"move some of the {counted(held_out, 'utterance')} of dev and test to train")
+    problem = f"no training utterances left in {language}: left out {reasons or 'none'}"
+    return SourceError(problem, ", ".join(fixes) or "add recordings with transcripts")

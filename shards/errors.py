@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
-
 
 class ReportedError(Exception):
     """An error with what was found and how to fix it. As text, it is one line: `found; fix`.
@@ -91,9 +88,3 @@ class DamagedSampleError(ShardsError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return DamagedSampleError, self._arguments
-
-
-def nearest(name: str, candidates: Iterable[str], *, cutoff: float = 0.5) -> str:
-    """Return `" (did you mean 'x'?)"` for the candidate closest to `name`, or an empty string."""
-    close = difflib.get_close_matches(name, list(candidates), n=1, cutoff=cutoff)
-    return f" (did you mean {close[0]!r}?)" if close else ""

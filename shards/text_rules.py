@@ -8,10 +8,11 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from shards.errors import ShardsError, nearest
+from shards.errors import ShardsError
 from shards.file_content import stand_in_of
-from shards.schema import parse_language
+from shards.languages import parse_language
 from shards.strict_yaml import StrictYamlError, line_of, load_strict
+from shards.wording import nearest
 
 SHIPPED = Path(__file__).with_name("text_rules.yaml")
 # Version of the rules and of their meaning in shards/text.py. Indexes of foreign shards store rules. Rules without a

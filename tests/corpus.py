@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from shards.build import BuildOptions, build_shards
-from shards.manifest import read_manifest
-from shards.plan import plan_languages
+from shards.build.corpus import build_shards
+from shards.build.language import BuildOptions
+from shards.build.plan import plan_languages
 from shards.schema import SAMPLE_RATE
+from shards.sources.manifest import read_manifest
 
 TONE_SECONDS = 0.12
 ALPHABETS = ["abcdef", "ghijklmno", "pqrs", "tuvwxyzab", "cdefghi", "jklmnop", "qrstuvw", "xyzabcdefg"]

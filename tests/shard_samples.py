@@ -12,9 +12,10 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from shards.build import BuildOptions, BuildReport, build_shards
-from shards.manifest import read_manifest
-from shards.plan import LanguagePlan, plan_languages
+from shards.build.corpus import BuildReport, build_shards
+from shards.build.language import BuildOptions
+from shards.build.plan import LanguagePlan, plan_languages
+from shards.sources.manifest import read_manifest
 
 WORDS = ("alpha", "bravo", "charlie", "delta", "echo", "golf", "hotel", "india", "kilo", "lima", "mike", "oscar")
 

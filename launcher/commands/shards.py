@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from launcher.arguments import Languages, count, positive
 
 if TYPE_CHECKING:
-    from shards.source_rows import SourceRows
+    from shards.sources.rows import SourceRows
 
 DESCRIPTION = "Turn recordings and transcripts into WebDataset shards with an index, and verify and inspect them."
 
@@ -232,8 +232,8 @@ def rows_to_build(args: argparse.Namespace) -> SourceRows:
         ShardsError: the source cannot be read, or lacks a requested language.
     """
     from shards.errors import SourceError
-    from shards.manifest import read_manifest
-    from shards.sources import read_folder
+    from shards.sources.folder import read_folder
+    from shards.sources.manifest import read_manifest
 
     language = args.languages[0] if len(args.languages) == 1 else None
     if args.dev_fraction + args.test_fraction >= 1:
@@ -262,8 +262,9 @@ def rows_to_build(args: argparse.Namespace) -> SourceRows:
 
 
 def _not_in_source(flag: str, code: str, source: Path, found: list[str]) -> str:
-    from shards.errors import ShardsError, nearest
-    from shards.schema import parse_language
+    from shards.errors import ShardsError
+    from shards.languages import parse_language
+    from shards.wording import nearest
 
     message = f"{flag}: not in {source}{nearest(code, found)}; it has {', '.join(found)}"
     try:
@@ -274,19 +275,14 @@ def _not_in_source(flag: str, code: str, source: Path, found: list[str]) -> str:
 
 
 def _build(args: argparse.Namespace) -> int:
-    from shards.build import BuildOptions, build_shards, is_built
-    from shards.display import (
-        BuildDisplay,
-        WorkProgress,
-        languages_table,
-        plans_table,
-        print_left_out,
-        print_unknown_lengths,
-    )
+    from shards.build.corpus import build_shards, is_built
+    from shards.build.language import BuildOptions
+    from shards.build.plan import plan_languages
+    from shards.display.build import languages_table, plans_table, print_left_out, print_unknown_lengths
+    from shards.display.progress import BuildDisplay, WorkProgress
+    from shards.display.tables import make_console, say
     from shards.errors import IncompleteBuildError, SourceError
     from shards.limits import Limits
-    from shards.plan import plan_languages
-    from shards.tables import make_console, say
 
     rows = rows_to_build(args)
     plans = plan_languages(
@@ -323,10 +319,12 @@ def _build(args: argparse.Namespace) -> int:
 
 
 def _index(args: argparse.Namespace) -> int:
-    from shards.display import WorkProgress, languages_table, print_drops, print_unknown_lengths
-    from shards.foreign import IndexOptions, find_tars, index_language
+    from shards.display.build import languages_table, print_drops, print_unknown_lengths
+    from shards.display.progress import WorkProgress
+    from shards.display.tables import make_console, say
+    from shards.foreign.find_tars import find_tars
+    from shards.foreign.index_tars import IndexOptions, index_language
     from shards.limits import Limits
-    from shards.tables import make_console, say
     from shards.text_rules import load_rules
 
     languages = find_tars(args.shards, args.tars, languages=args.languages, split=args.split, again=args.force)
@@ -365,8 +363,8 @@ def _index(args: argparse.Namespace) -> int:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    from shards.display import WorkProgress
-    from shards.tables import make_console, say
+    from shards.display.progress import WorkProgress
+    from shards.display.tables import make_console, say
     from shards.verify import verify_shards
     from shards.wording import counted
 
@@ -397,10 +395,10 @@ def _verify(args: argparse.Namespace) -> int:
 def _inspect(args: argparse.Namespace) -> int:
     import numpy as np
 
-    from shards.display import print_drops, print_unknown_lengths
+    from shards.display.build import print_drops, print_unknown_lengths
+    from shards.display.summary import duration_histogram, durations_of, summary_table, vocabulary_lines
+    from shards.display.tables import make_console
     from shards.index import ShardIndex
-    from shards.summary import duration_histogram, durations_of, summary_table, vocabulary_lines
-    from shards.tables import make_console
 
     console = make_console()
     index = ShardIndex.load(args.shards, args.languages or None)

@@ -15,7 +15,7 @@ from launcher.commands import shards
 from launcher.slurm.environment import array_task
 from mms_dist.errors import ExitCode, MmsDistError
 from shards.errors import ShardsError
-from shards.source_rows import SourceRows
+from shards.sources.rows import SourceRows
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from shards.build import BuildOptions, build_shards
-from shards.manifest import read_manifest
-from shards.plan import plan_languages
+from shards.build.corpus import build_shards
+from shards.build.language import BuildOptions
+from shards.build.plan import plan_languages
 from shards.schema import SAMPLE_RATE
+from shards.sources.manifest import read_manifest
 from tests.corpus import ALPHABETS, speak, toy_languages
 
 DEMO = Path(__file__).resolve().parents[2] / "shards" / "demo"

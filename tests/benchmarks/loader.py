@@ -26,13 +26,14 @@ import soundfile
 
 from mms_dist.data.loader import BatchLoader, BatchRequest
 from mms_dist.data.stream import LanguageStream, Position
-from shards.build import BuildOptions, build_shards
+from shards.build.corpus import build_shards
+from shards.build.language import BuildOptions
+from shards.build.plan import plan_languages
 from shards.index import ShardIndex
-from shards.manifest import read_manifest
-from shards.plan import plan_languages
 from shards.read import ShardReader
 from shards.schema import SAMPLE_RATE
-from shards.tar import members_of
+from shards.sources.manifest import read_manifest
+from shards.tars.spans import members_of
 from tests.benchmarks.conditions import conditions
 
 LANGUAGES = ("ita", "ron", "ukr", "lit")

@@ -10,10 +10,11 @@ import pytest
 from launcher.cli import main
 from shards.cache import ShardCache
 from shards.errors import DamagedSampleError, IndexFileError, StorageError, TruncatedShardError
-from shards.foreign import ForeignTar, IndexOptions, index_language
+from shards.foreign.find_tars import ForeignTar
+from shards.foreign.index_tars import IndexOptions, index_language
 from shards.index import ShardIndex
 from shards.read import ShardReader
-from shards.tar_survey import scan
+from shards.tars.survey import scan
 from shards.text_rules import load_rules
 from shards.verify import verify_shards
 from tests.shard_samples import build, tree_sums, write_corpus

@@ -30,10 +30,10 @@ from mms_dist.model.routed import DeviceInput, RoutedModel
 from mms_dist.monitor.events import read_events
 from mms_dist.monitor.past import read_run
 from mms_dist.training.language_slots import training_stream
-from shards.audio import decode
+from shards.audio.codec import decode
 from shards.index import ShardIndex
 from shards.read import ShardReader
-from shards.verify import _check_shard
+from shards.verify_shard import check_shard
 from tests.corpus import speak
 from tests.training import final_row, toy_config, train
 
@@ -341,7 +341,7 @@ def test_what_verify_says_of_texts_names_one_utterance_each(same: Path) -> None:
         name
         for split, tars in TARS.items()
         for number in range(len(tars))
-        for name in _check_shard((str(same), LANGUAGE, split, number)).text_digests.values()
+        for name in check_shard((str(same), LANGUAGE, split, number)).text_digests.values()
     ]
     assert len(set(names)) == len(names) == sum(map(sum, TARS.values()))
     assert "000001 in dev-1.tar, row 4" in names
