@@ -2,6 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong, and how to fix it (None if `found` implies it or there is none). As text: `found; fix`."""
+
+    found: str
+    fix: str | None = None
+
+    def __str__(self) -> str:
+        return "; ".join(filter(None, (self.found, self.fix)))
+
 
 class ReportedError(Exception):
     """An error with what was found and how to fix it. As text, it is one line: `found; fix`.
@@ -16,8 +29,13 @@ class ReportedError(Exception):
         self.found = found
         self.fix = fix
 
+    @property
+    def problem(self) -> Problem:
+        """The same as data."""
+        return Problem(self.found, self.fix)
+
     def __str__(self) -> str:
-        return self.found if self.fix is None else f"{self.found}; {self.fix}"
+        return str(self.problem)
 
 
 class ShardsError(ReportedError):

@@ -15,11 +15,10 @@ from typing import Any
 
 from shards import storage
 from shards.audio.codec import new_samples
-from shards.audio.errors import UndecodableError
 from shards.audio.recording import Samples
 from shards.cache import ShardCache
 from shards.drops import Rejected
-from shards.errors import DamagedSampleError, StorageError, TruncatedShardError
+from shards.errors import DamagedSampleError, Problem, StorageError, TruncatedShardError
 from shards.file_content import fix_of
 from shards.index.language import LanguageIndex
 from shards.index.shard_index import ShardIndex
@@ -81,8 +80,9 @@ class ShardReader:
             if zlib.crc32(span) != table.crc32[row]:
                 raise ValueError("its bytes are not those that were indexed (CRC-32 differs)")
             parsed = place.parse(members_of(span), allocate)
-        except (ValueError, Rejected, UndecodableError) as error:
-            raise DamagedSampleError(language, key, place.url(number), str(error), int(row)) from error
+        except (ValueError, Rejected) as error:
+            problem = error.problem if isinstance(error, Rejected) else Problem(str(error))
+            raise DamagedSampleError(language, key, place.url(number), problem.found, int(row), problem.fix) from error
         if len(parsed.audio) != table.samples[row]:
             found = (
                 f"decodes to {len(parsed.audio)} samples, its index says {table.samples[row]} (earlier versions "

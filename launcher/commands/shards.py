@@ -99,6 +99,9 @@ def _add_build(commands: Any) -> None:
     parser = _add(commands, "build", help="build shards from a manifest or a folder of recordings", epilog=BUILD_EPILOG)
     parser.add_argument("source", type=Path, metavar="SOURCE", help="manifest (.tsv, .jsonl) or folder")
     parser.add_argument("output", type=Path, metavar="SHARDS", help="folder for <lang>/<split>-000000.tar")
+    parser.add_argument(
+        "--from", dest="kind", metavar="NAME", help="kind of source: manifest or folder (default: recognised)"
+    )
     _add_languages(parser, "build only these; a single one is also the language of rows or files that name none")
     parser.add_argument(
         "--only",
@@ -232,8 +235,7 @@ def rows_to_build(args: argparse.Namespace) -> SourceRows:
         ShardsError: the source cannot be read, or lacks a requested language.
     """
     from shards.errors import SourceError
-    from shards.sources.folder import read_folder
-    from shards.sources.manifest import read_manifest
+    from shards.sources.registry import read_source
 
     language = args.languages[0] if len(args.languages) == 1 else None
     if args.dev_fraction + args.test_fraction >= 1:
@@ -243,14 +245,14 @@ def rows_to_build(args: argparse.Namespace) -> SourceRows:
         )
     if args.min_seconds > args.max_seconds:
         raise SourceError(f"--min-seconds {args.min_seconds} is above --max-seconds {args.max_seconds}")
-    if os.path.isdir(args.source):
-        if args.audio_root:
-            raise SourceError(f"--audio-root is for manifests, but {args.source} is a folder", fix="leave it out")
-        rows = read_folder(args.source, language=language, skip_bad_rows=args.skip_bad_rows, ignore=args.output)
-    else:
-        rows = read_manifest(
-            args.source, language=language, audio_root=args.audio_root, skip_bad_rows=args.skip_bad_rows
-        )
+    rows = read_source(
+        args.source,
+        kind=args.kind,
+        language=language,
+        audio_root=args.audio_root,
+        skip=args.output,
+        skip_bad_rows=args.skip_bad_rows,
+    )
     # --only comes second: a single language in it does not apply to rows that name none.
     for flag, codes in (("--lang", args.languages), ("--only", args.only)):
         found = sorted(rows.languages)
@@ -298,6 +300,7 @@ def _build(args: argparse.Namespace) -> int:
         shard_bytes=args.shard_mib << 20,
     )
     console = make_console()
+    say(console, f"source: {rows.kind}" if args.kind else f"source: {rows.kind} (recognised; --from overrules)")
     if args.dry_run:
         built = {plan.language for plan in plans if not args.force and is_built(plan, args.output, options)}
         console.print(plans_table(plans, built, console.width))

@@ -1,12 +1,24 @@
-"""Errors for audio that cannot be used. `reason` is the name under which `shards.drops` counts it."""
+"""The errors for recordings that cannot be used."""
 
 from __future__ import annotations
 
+from shards.drops import Rejected
+from shards.errors import Problem
 
-class UndecodableError(Exception):
-    """The data is not audio that libsndfile reads; the message says why."""
+
+class UndecodableError(Rejected):
+    """The data is not audio that libsndfile reads."""
 
     reason = "undecodable"
+
+    def __init__(self, found: str, fix: str | None = None) -> None:
+        super().__init__(type(self).reason, found, fix)
+        self.args = (found, fix)
+
+    @property
+    def problem(self) -> Problem:
+        """What was found, and the fix."""
+        return Problem(self.found, self.fix)
 
 
 class CutShortError(UndecodableError):

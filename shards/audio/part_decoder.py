@@ -74,7 +74,7 @@ class PartDecoder:
             opened = _SteadyFile(self._stretch())
         except (soundfile.LibsndfileError, RuntimeError) as error:
             if self._source.at(self._part.start + 28, len(ogg.FLAC_MAGIC)) == ogg.FLAC_MAGIC:
-                raise UndecodableError(f"it is {ogg.FLAC_IN_OGG}") from error
+                raise UndecodableError(ogg.FLAC_IN_OGG.found, ogg.FLAC_IN_OGG.fix) from error
             raise UndecodableError(_reason(error)) from error
         if opened.samplerate <= 0 or opened.channels <= 0:
             raise UndecodableError(f"its header declares {opened.samplerate} Hz and {opened.channels} channels")
@@ -166,8 +166,8 @@ def _check_scale(stored: NDArray[np.float32]) -> None:
     if peak > _LOUDEST:
         reached = f"{peak:,.0f}" if peak >= 100 else f"{peak:.1f}"
         raise FloatScaleError(
-            f"its float samples reach {reached}, expected -1 … 1; scale them (by 1/32768, if they were converted from "
-            "16-bit integers)"
+            f"its float samples reach {reached}, expected -1 … 1",
+            fix="scale them (by 1/32768, if they were converted from 16-bit integers)",
         )
 
 

@@ -10,11 +10,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from shards.audio.codec import encode_flac
+from shards.audio.containers.source import ByteSource
 from shards.audio.errors import UndecodableError
 from shards.audio.recording import Recording, Samples
 from shards.build.plan import Candidate
 from shards.drops import Rejected
 from shards.limits import Limits, check_rate, check_utterance
+from shards.sources.audio_reference import AudioReference
 
 # Manifests round their times, so a segment may end this much after its recording.
 _END_TOLERANCE_SECONDS = 0.1
@@ -32,27 +34,19 @@ class Encoded:
     length_unknown: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Dropped:
-    """An utterance that cannot be used for training."""
-
-    reason: str
-    detail: str
-
-
-def encode_recordings(candidates: Sequence[Candidate], limits: Limits) -> list[Encoded | Dropped]:
+def encode_recordings(candidates: Sequence[Candidate], limits: Limits) -> list[Encoded | Rejected]:
     """Return one result per candidate, in order. Consecutive segments of a recording open it once."""
-    results: list[Encoded | Dropped] = []
+    results: list[Encoded | Rejected] = []
     for _, group in itertools.groupby(candidates, key=lambda candidate: candidate.audio):
         results.extend(_encode_recording(list(group), limits))
     return results
 
 
-def _encode_recording(candidates: list[Candidate], limits: Limits) -> Iterator[Encoded | Dropped]:
+def _encode_recording(candidates: list[Candidate], limits: Limits) -> Iterator[Encoded | Rejected]:
     try:
-        recording = Recording(candidates[0].audio)
+        recording = Recording(_opened(candidates[0].audio))
     except UndecodableError as error:
-        yield from [Dropped(error.reason, str(error))] * len(candidates)
+        yield from [error] * len(candidates)
         return
     with recording:
         for candidate in candidates:
@@ -60,11 +54,16 @@ def _encode_recording(candidates: list[Candidate], limits: Limits) -> Iterator[E
                 audio = _cut(recording, candidate, limits)
                 check_utterance(audio, candidate.text, limits)
             except Rejected as rejected:
-                yield Dropped(rejected.reason, rejected.detail)
-            except UndecodableError as error:
-                yield Dropped(error.reason, str(error))
+                yield rejected
             else:
                 yield Encoded(encode_flac(audio), len(audio), recording.length_unknown)
+
+
+def _opened(reference: AudioReference) -> ByteSource:
+    try:
+        return reference.open()
+    except OSError as error:
+        raise UndecodableError(f"cannot be read: {error.strerror}") from error
 
 
 def _cut(recording: Recording, candidate: Candidate, limits: Limits) -> Samples:

@@ -13,19 +13,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from shards.build.encode import Dropped, Encoded, encode_recordings
+from shards.build.encode import Encoded, encode_recordings
 from shards.build.output_folder import WORK_FOLDER
 from shards.build.plan import Candidate, LanguagePlan
 from shards.build.split_writer import SplitWriter
-from shards.drops import NO_UTTERANCES, Drops, no_training_utterances
-from shards.errors import ShardsError, SourceError
+from shards.drops import NO_UTTERANCES, Drops, Rejected, no_training_utterances
+from shards.errors import ShardsError
 from shards.index.parts import ShardPart, file_sha256, write_atomically
 from shards.index.write import write_index
 from shards.limits import Limits
 from shards.pool import in_order
 from shards.schema import INDEX_NAME, SCHEMA_VERSION
 from shards.splits import SPLITS
-from shards.wording import printable
 
 _TASK_UTTERANCES = 8
 _TASK_SEGMENTS = 256
@@ -174,7 +173,7 @@ class LanguageBuild:
 
 def _encode_all(
     executor: Executor | None, workers: int, candidates: Sequence[Candidate], limits: Limits
-) -> Iterator[tuple[Candidate, Encoded | Dropped]]:
+) -> Iterator[tuple[Candidate, Encoded | Rejected]]:
     """Yield every candidate with its result, in order, whatever the number of workers."""
     tasks = list(_tasks(candidates))
     encode = partial(encode_recordings, limits=limits)
@@ -217,23 +216,22 @@ def _fingerprint(plan: LanguagePlan, options: BuildOptions) -> str:
     for content in (versions, _options(plan, options), drops):
         digest.update(json.dumps(content, sort_keys=True).encode())
     # Without `audio`, the path on this machine.
-    names = [column.name for column in fields(Candidate) if column.name != "audio"]
+    names = [column.name for column in fields(Candidate) if column.name not in ("audio", "tags")]
     for split, candidates in plan.candidates.items():
         for candidate in candidates:
             facts = [getattr(candidate, name) for name in names]
+            if candidate.tags:
+                facts.append(dict(candidate.tags))
             digest.update(json.dumps([split, *facts]).encode())
     return digest.hexdigest()
 
 
 def _inputs_fingerprint(plan: LanguagePlan) -> str:
-    """Hash the path, size and modification time of every recording."""
+    """Hash what shows whether a recording was replaced: for a file, its path, size and modification time."""
     digest = hashlib.blake2b(digest_size=16)
-    for path in sorted({candidate.audio for candidates in plan.candidates.values() for candidate in candidates}):
-        try:
-            status = path.stat()
-        except OSError as error:
-            raise SourceError(f"recording {printable(str(path))} cannot be read: {error.strerror or error}") from error
-        digest.update(os.fsencode(path.resolve()) + f"|{status.st_size}|{status.st_mtime_ns}\n".encode())
+    recordings = {candidate.audio for candidates in plan.candidates.values() for candidate in candidates}
+    for recording in sorted(recordings, key=lambda recording: Path(str(recording)).parts):
+        digest.update(recording.stamp() + b"\n")
     return digest.hexdigest()
 
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import stat
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from shards.drops import Drops, Rejected, no_training_utterances
+from shards.drops import Drop, Drops, Rejected, no_training_utterances
 from shards.errors import SourceError
+from shards.sources.audio_reference import AudioReference
 from shards.sources.rows import SourceRow, SourceRows
 from shards.splits import PRECEDENCE, SPLITS, assign_splits
 from shards.text.normaliser import TextNormaliser
@@ -28,7 +27,7 @@ class Candidate:
     """An utterance that passed all checks that do not need the audio."""
 
     key: str
-    audio: Path
+    audio: AudioReference
     name: str
     text: str
     raw_text: str
@@ -36,6 +35,7 @@ class Candidate:
     source: str | None
     start_seconds: float | None
     end_seconds: float | None
+    tags: Mapping[str, str] | None = None
 
     @property
     def where(self) -> str:
@@ -77,10 +77,11 @@ def plan_languages(
     for row in rows:
         by_language[row.language].append(row)
     left_out = rows.drops() if isinstance(rows, SourceRows) else {}
-    files = _Files(row.audio for rows in by_language.values() for row in rows)
+    files = _Recordings(row.audio for rows in by_language.values() for row in rows)
     if files.missing and not skip_missing_audio:
         first = next(row for rows in by_language.values() for row in rows if row.audio in files.missing)
-        where = printable(first.where) + _instead_of(first, files.missing[first.audio])
+        cause = files.missing[first.audio] or ("write paths with /, not with \\" if "\\" in first.name else "")
+        where = "; ".join(filter(None, (printable(first.where), cause)))
         missing = counted(len(files.missing), "recording")
         raise SourceError(
             f"{missing} missing, the first is {printable(str(first.audio))} ({where})",
@@ -103,43 +104,26 @@ def plan_languages(
     return plans
 
 
-class _Files:
+class _Recordings:
     """The recordings that are missing, each with the cause if known, and those that are empty."""
 
-    def __init__(self, paths: Iterable[Path]) -> None:
-        self.missing: dict[Path, str] = {}
-        self.empty: set[Path] = set()
-        for path in set(paths):
-            try:
-                found = path.stat()
-            except FileNotFoundError:
-                self.missing[path] = ""
-            except (OSError, ValueError) as error:  # ValueError: not a valid file name
-                self.missing[path] = getattr(error, "strerror", None) or str(error)
-            else:
-                if stat.S_ISDIR(found.st_mode):
-                    self.missing[path] = "it is a folder"
-                elif not stat.S_ISREG(found.st_mode):
-                    self.missing[path] = "it is not a regular file"
-                elif not found.st_size:
-                    self.empty.add(path)
-
-
-def _instead_of(row: SourceRow, found: str) -> str:
-    """Describe, for a message, what was found in place of a missing recording."""
-    if not found and os.path.islink(row.audio):
-        found = f"it is a link to {printable(os.readlink(row.audio))}"
-    if not found and "\\" in row.name:
-        found = "write paths with /, not with \\"
-    return f"; {found}" if found else ""
+    def __init__(self, references: Iterable[AudioReference]) -> None:
+        self.missing: dict[AudioReference, str] = {}
+        self.empty: set[AudioReference] = set()
+        for reference in set(references):
+            state = reference.check()
+            if state.missing is not None:
+                self.missing[reference] = state.missing
+            elif state.empty:
+                self.empty.add(reference)
 
 
 def _plan_language(
-    plan: LanguagePlan, rows: Sequence[SourceRow], files: _Files, dev_fraction: float, test_fraction: float
+    plan: LanguagePlan, rows: Sequence[SourceRow], files: _Recordings, dev_fraction: float, test_fraction: float
 ) -> LanguagePlan:
     normalise = TextNormaliser(plan.rules)
     kept: dict[str, tuple[Candidate, str | None]] = {}
-    stretches: dict[tuple[Path, float | None, float | None], str] = {}
+    stretches: dict[tuple[AudioReference, float | None, float | None], str] = {}
     for row in rows:
         candidate = _candidate(row, files, normalise, plan.drops)
         if candidate is None:
@@ -151,7 +135,7 @@ def _plan_language(
             kept[candidate.key] = candidate, row.split
             stretches[stretch] = candidate.key
         else:
-            plan.drops.add("duplicate", candidate.where)
+            plan.drops.add(Drop("duplicate", candidate.where))
             first, split = kept[key]
             given = [name for name in PRECEDENCE if name in (split, row.split)]
             kept[key] = first, given[0] if given else None  # if either row says test, never train on it
@@ -159,7 +143,8 @@ def _plan_language(
     for candidate, split in kept.values():
         assigned = splits[candidate.text]
         if split not in (None, assigned):
-            plan.drops.add("text_in_other_split", f"{candidate.where}: {candidate.text!r} is in {assigned} and {split}")
+            found = f"{candidate.text!r} is in {assigned} and {split}"
+            plan.drops.add(Drop("text_in_other_split", candidate.where, found))
         else:
             plan.candidates[assigned].append(candidate)
     for candidates in plan.candidates.values():
@@ -168,20 +153,20 @@ def _plan_language(
     return plan
 
 
-def _candidate(row: SourceRow, files: _Files, normalise: TextNormaliser, drops: Drops) -> Candidate | None:
+def _candidate(row: SourceRow, files: _Recordings, normalise: TextNormaliser, drops: Drops) -> Candidate | None:
     if row.audio in files.missing:
-        drops.add("missing_audio", row.name)
+        drops.add(Drop("missing_audio", row.name))
         return None
     if row.text is None:
-        drops.add("missing_text", f"{row.name}: {row.detail}" if row.detail else row.name)
+        drops.add(Drop("missing_text", row.name, row.detail))
         return None
     if row.audio in files.empty:
-        drops.add("undecodable", f"{row.name}: the file is empty")
+        drops.add(Drop("undecodable", row.name, "the file is empty"))
         return None
     try:
         text = normalise(row.text)
     except Rejected as rejected:
-        drops.add(rejected.reason, f"{row.name}: {rejected.detail}")
+        drops.add(rejected.at(row.name))
         return None
     return Candidate(
         key=utterance_key(row),
@@ -194,6 +179,7 @@ def _candidate(row: SourceRow, files: _Files, normalise: TextNormaliser, drops: 
         source=row.source or (Path(row.name).name if Path(row.name).is_absolute() else row.name),
         start_seconds=row.start_seconds,
         end_seconds=row.end_seconds,
+        tags=row.tags,
     )
 
 

@@ -12,9 +12,9 @@ import os
 from pathlib import Path
 from typing import IO
 
-from shards.build.encode import Dropped, Encoded
+from shards.build.encode import Encoded
 from shards.build.plan import Candidate
-from shards.drops import Drops
+from shards.drops import Drops, Rejected
 from shards.index.parts import ShardPart, UtteranceFacts, describe_shard
 from shards.tars.sample import info_of, members_to_write
 
@@ -50,11 +50,11 @@ class SplitWriter:
         self.tail_drops = Drops()
         self._open: _OpenShard | None = None
 
-    def add(self, candidate: Candidate, result: Encoded | Dropped) -> None:
+    def add(self, candidate: Candidate, result: Encoded | Rejected) -> None:
         """Write the next candidate, or count it as left out."""
         self.consumed += 1
-        if isinstance(result, Dropped):
-            self.tail_drops.add(result.reason, f"{candidate.where}: {result.detail}")
+        if isinstance(result, Rejected):
+            self.tail_drops.add(result.at(candidate.where))
             return
         if self._open is None:
             self._open = _OpenShard(self._shards_folder / self._name(len(self.parts)))
@@ -120,6 +120,7 @@ class _OpenShard:
             samples=encoded.samples,
             speaker=candidate.speaker,
             source=candidate.source,
+            tags=candidate.tags,
         )
         self.bytes += self._writer.write(members_to_write(candidate.key, encoded.flac, info))
         self.utterances.append(

@@ -11,9 +11,9 @@ from rich.table import Table
 
 from shards.build.plan import LanguagePlan
 from shards.display.tables import Column, duration, fitting_table, say
-from shards.drops import REASONS
+from shards.drops import REASONS, shortened
 from shards.sources.rows import SourceRows
-from shards.wording import counted, shortened
+from shards.wording import counted
 
 NO_LANGUAGE = "(unknown)"
 _EXAMPLE_CHARACTERS = 60
@@ -80,7 +80,7 @@ def print_left_out(console: Console, drops: Mapping[str, Mapping[str, Mapping[st
     lines: dict[str, list[int]] = {}
     for item in rows.left_out:
         if item.line is not None:
-            lines.setdefault(item.reason, []).append(item.line)
+            lines.setdefault(item.drop.reason, []).append(item.line)
     for reason, numbers in lines.items():
         shown = ", ".join(map(str, numbers[:_SHOWN_LINES])) + (", …" if len(numbers) > _SHOWN_LINES else "")
         say(console, f"skipped as {reason}: {counted(len(numbers), 'line')} of the manifest ({shown})")

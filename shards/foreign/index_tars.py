@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from shards import storage
-from shards.drops import Rejected, no_training_utterances
+from shards.drops import Drop, Rejected, no_training_utterances
 from shards.errors import ShardsError, StorageError
 from shards.foreign.find_tars import ForeignTar, deeper_note, packed_beside
 from shards.foreign.samples import FoundSample, TarSurvey, survey_tar
@@ -84,7 +84,7 @@ def index_language(
     for part in parts[1:]:
         drops.merge(part.drops)
     for path, way in packed_beside(folder, tars):
-        drops.add("packed", f"{path.relative_to(folder).as_posix()}: {way}")
+        drops.add(Drop("packed", path.relative_to(folder).as_posix(), fix=way))
     if not any(part.info.samples for part in parts if part.split == "train"):
         held_out = sum(part.info.samples for part in parts)
         raise no_training_utterances(language, drops, held_out=held_out)
@@ -186,7 +186,7 @@ def _describe(
             text = _text_of(sample, fields, parse)
             check_labels(sample.samples, text)
         except Rejected as rejected:
-            dropped.append((rejected.reason, f"{tar.name}:{sample.span.key}: {rejected.detail}"))
+            dropped.append(rejected.at(f"{tar.name}:{sample.span.key}"))
         else:
             utterances.append(
                 UtteranceFacts(sample.span.key, text, sample.samples, sample.speaker, sample.length_unknown)
@@ -201,8 +201,8 @@ def _describe(
         bytes=tar.bytes,
         sha256=tar.sha256,
     )
-    for reason, example in dropped:
-        part.drops.add(reason, example)
+    for drop in dropped:
+        part.drops.add(drop)
     return part, [utterance.text for utterance in utterances]
 
 
@@ -213,7 +213,7 @@ def _text_of(sample: FoundSample, fields: Sequence[str | None], parse: SamplePar
         raise Rejected("incomplete", _lacks(sample, fields))
     transcript = found[0]
     if transcript.problem is not None:
-        raise Rejected(*transcript.problem)
+        raise transcript.problem
     text = parse.normalise(transcript.text)
     if not text.strip():
         raise Rejected("empty", repr(transcript.text))
@@ -240,5 +240,5 @@ def _without_others(part: ShardPart, texts: list[str], owner: dict[str, str]) ->
         return part
     for key, text in zip(part.rows["key"], texts, strict=True):
         if owner[text] != part.split:
-            part.drops.add("text_in_other_split", f"{part.info.name}:{key}: {text!r} is in {owner[text]} too")
+            part.drops.add(Drop("text_in_other_split", f"{part.info.name}:{key}", f"{text!r} is in {owner[text]} too"))
     return part.select(kept, [texts[row] for row in kept])

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shards.audio.codec import decode, facts_of
-from shards.audio.errors import UndecodableError
 from shards.audio.extensions import is_audio, is_unread
-from shards.drops import Rejected
+from shards.drops import Drop, Rejected
 from shards.errors import StorageError
 from shards.foreign.find_tars import ForeignTar, local_copy
 from shards.index.parts import file_sha256
@@ -28,10 +27,10 @@ _MAX_SAMPLE_BYTES = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """The transcript in a field, or why it is unusable: `problem` is a reason and what was found."""
+    """The transcript in a field, or why it is unusable."""
 
     text: str
-    problem: tuple[str, str] | None = None
+    problem: Rejected | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +52,14 @@ class FoundSample:
 
 @dataclass(slots=True)
 class TarSurvey:
-    """One tar: its usable samples in order, and what was left out, as `(reason, example)`."""
+    """One tar: its usable samples in order, and what was left out."""
 
     name: str
     split: str
     bytes: int
     sha256: str
     found: list[FoundSample] = field(default_factory=list)
-    dropped: list[tuple[str, str]] = field(default_factory=list)
+    dropped: list[Drop] = field(default_factory=list)
 
 
 def survey_tar(job: tuple[ForeignTar, Sequence[str | None], Limits]) -> TarSurvey:
@@ -73,16 +72,14 @@ def survey_tar(job: tuple[ForeignTar, Sequence[str | None], Limits]) -> TarSurve
     with local_copy(tar.place) as path:
         contents = survey(path, tar.place)
         result = TarSurvey(tar.name, tar.split, path.stat().st_size, file_sha256(path))
-        result.dropped.extend(("no_sample", f"{tar.name}:{name}: {why}") for name, why in contents.skipped)
+        result.dropped.extend(Drop("no_sample", f"{tar.name}:{name}", why) for name, why in contents.skipped)
         descriptor = os.open(path, os.O_RDONLY)
         try:
             for span in contents.spans:
                 try:
                     result.found.append(_look(descriptor, span, fields, limits, result))
                 except Rejected as rejected:
-                    result.dropped.append((rejected.reason, f"{tar.name}:{span.key}: {rejected.detail}"))
-                except UndecodableError as error:
-                    result.dropped.append((error.reason, f"{tar.name}:{span.key}: {error}"))
+                    result.dropped.append(rejected.at(f"{tar.name}:{span.key}"))
         except (OSError, EOFError) as error:
             reason = str(error) or "it ends"
             raise StorageError(f"{tar.place} cannot be read: {reason}", fix="check that nothing changes it") from error
@@ -108,7 +105,7 @@ def _look(descriptor: int, span: Span, fields: Sequence[str | None], limits: Lim
     check_utterance(audio, "", limits)
     for extension in members:
         if is_audio(extension) and extension != chosen:
-            result.dropped.append(("second_audio", f"{result.name}:{span.key}: .{extension} beside .{chosen}"))
+            result.dropped.append(Drop("second_audio", f"{result.name}:{span.key}", f".{extension} beside .{chosen}"))
     return FoundSample(
         span,
         span_checksum(descriptor, span),
@@ -151,7 +148,7 @@ def _transcripts(
             if raw is not None:
                 found[name] = Transcript(check_text(check_string(raw)))
         except Rejected as rejected:
-            found[name] = Transcript("", (rejected.reason, rejected.detail))
+            found[name] = Transcript("", rejected)
     return found
 
 

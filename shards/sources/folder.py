@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from shards.audio.extensions import AUDIO_EXTENSIONS
+from shards.drops import Drop
 from shards.errors import SourceError
+from shards.sources.audio_reference import AudioFile
 from shards.sources.folder_files import FileKind, FoundFile, extension_of, files_below, kind_of, may_hold_transcripts
 from shards.sources.folder_names import EVALUATION, FolderNames, Folders, Place
 from shards.sources.folder_pairs import Clip, Unused, pair
-from shards.sources.rows import LeftOut, RowError, SourceRow, SourceRows, check_text, decode_text
+from shards.sources.rows import LeftOut, Note, RowError, SourceRow, check_text, decode_text
+from shards.sources.source import Found, SourceOptions
 from shards.wording import counted, printable
 
 Places = dict[Folders, Place]
@@ -22,46 +25,48 @@ _PRECEDENCE = ("test", "dev", "train", None)
 _MAX_TEXT_BYTES = 1 << 20
 
 
-def read_folder(
-    folder: Path, *, language: str | None = None, skip_bad_rows: bool = False, ignore: Path | None = None
-) -> SourceRows:
-    """Read every `clip.<audio>` with its `clip.txt` below `folder`, sorted by path, and list all other files.
+class Folder:
+    """A folder of recordings: every `clip.<audio>` with its `clip.txt`, at any depth.
 
     The language is the name of the folder above a recording. The split is the name of a folder above or below that
-    one, if it is named as a split. With `language`, only recordings in folders of that name are read; if there is no
-    such folder, all recordings are in that language.
-
-    Args:
-        skip_bad_rows: count recordings with unreadable transcripts instead of stopping at the first.
-        ignore: a folder to skip, such as that of the shards.
-
-    Raises:
-        SourceError: there is no recording, or the language or split of one is unclear.
+    one, if it is named as a split. With a language given, only recordings in folders of that name are read; if there
+    is no such folder, all recordings are in that language.
     """
-    if not os.path.isdir(folder):
-        raise SourceError(f"no folder {printable(str(folder))}")
-    names = FolderNames(folder, language)
-    found = list(files_below(folder, place_of=names.place, ignore=ignore))
-    recordings = [file for file in found if not file.hidden and _is_sound(file)]
-    if any(language in file.folders for file in recordings):
-        found, recordings = ([file for file in files if language in file.folders] for files in (found, recordings))
-    if not any(kind_of(file.name) is FileKind.RECORDING for file in recordings):
-        raise _no_recording(folder, found)
-    places = _places(names, found, recordings)
-    clips, unused = _pair_all(found)
-    clips, linked = _one_per_recording(clips, places)
-    _check_places(clips, places)
-    left_out = [_left_out(item, places) for item in [*unused, *linked]]
-    rows = []
-    for clip in sorted(clips, key=lambda clip: clip.recording.path.parts):
-        try:
-            rows.append(_row(clip, places[clip.recording.folders]))
-        except RowError as error:
-            if not skip_bad_rows:
-                skip = "leave such recordings out with --skip-bad-rows"
-                raise SourceError(error.found, fix=skip if error.fix is None else f"{error.fix}, or {skip}") from error
-            left_out.append(_left_out(Unused(clip.recording, error.reason, error.detail), places))
-    return SourceRows(rows, left_out, names.notes({file.folders for file in recordings}))
+
+    name = "folder"
+    expected = "a folder of recordings"
+    row_noun = "recordings"
+
+    def recognises(self, place: Path) -> bool:
+        """Whether it is a folder."""
+        return os.path.isdir(place)
+
+    def read(self, place: Path, options: SourceOptions) -> Iterator[Found]:
+        """Yield the utterances, sorted by path, and all other files."""
+        if not os.path.isdir(place):
+            raise SourceError(f"no folder {printable(str(place))}")
+        if options.audio_root:
+            raise SourceError(f"--audio-root is for manifests, but {place} is a folder", fix="leave it out")
+        language = options.language
+        names = FolderNames(place, language)
+        found = list(files_below(place, place_of=names.place, ignore=options.skip))
+        recordings = [file for file in found if not file.hidden and _is_sound(file)]
+        if any(language in file.folders for file in recordings):
+            found, recordings = ([file for file in files if language in file.folders] for files in (found, recordings))
+        if not any(kind_of(file.name) is FileKind.RECORDING for file in recordings):
+            raise _no_recording(place, found)
+        places = _places(names, found, recordings)
+        clips, unused = _pair_all(found)
+        clips, linked = _one_per_recording(clips, places)
+        _check_places(clips, places)
+        yield from (_left_out(item, places) for item in [*unused, *linked])
+        for clip in sorted(clips, key=lambda clip: clip.recording.path.parts):
+            place_of_clip = places[clip.recording.folders]
+            try:
+                yield _row(clip, place_of_clip)
+            except RowError as error:
+                yield error.at(clip.recording.shown, place_of_clip.language)
+        yield from map(Note, names.notes({file.folders for file in recordings}))
 
 
 def _is_sound(file: FoundFile) -> bool:
@@ -148,15 +153,15 @@ def _check_places(clips: Sequence[Clip], places: Places) -> None:
 
 
 def _left_out(item: Unused, places: Places) -> LeftOut:
-    example = f"{item.file.shown}: {item.detail}" if item.detail else item.file.shown
+    drop = Drop(item.reason, item.file.shown, item.detail)
     kind = f".{extension_of(item.file.name)}" if item.reason == "unread_format" else ""
-    return LeftOut(item.reason, example, places[item.file.folders].language, kind)
+    return LeftOut(drop, places[item.file.folders].language, kind)
 
 
 def _row(clip: Clip, place: Place) -> SourceRow:
     assert place.language is not None
     return SourceRow(
-        audio=clip.recording.path,
+        audio=AudioFile(clip.recording.path),
         name=clip.recording.shown,
         text=_read_text(clip.transcript) if clip.transcript else None,
         language=place.language,

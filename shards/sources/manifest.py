@@ -11,10 +11,12 @@ from typing import Any
 
 from shards.errors import ShardsError, SourceError
 from shards.languages import parse_language
+from shards.sources.audio_reference import AudioFile
 from shards.sources.file_finder import FileFinder
 from shards.sources.manifest_columns import columns_problem, common_voice_help
 from shards.sources.manifest_lines import Line, jsonl_lines, raw_lines, tsv_header, tsv_lines
-from shards.sources.rows import LeftOut, RowError, SourceRow, SourceRows, check_text
+from shards.sources.rows import RowError, SourceRow, check_text
+from shards.sources.source import Found, SourceOptions
 from shards.splits import parse_split
 from shards.wording import counted, printable
 
@@ -24,62 +26,47 @@ _MAX_NAME_BYTES = 255
 _MAX_PATH_BYTES = 4096
 
 
-def read_manifest(
-    path: Path, *, language: str | None = None, audio_root: Path | None = None, skip_bad_rows: bool = False
-) -> SourceRows:
-    """Read the utterances of a `.tsv` or `.jsonl` manifest, in its order.
+class Manifest:
+    """A table of utterances: tab-separated values with a header, or JSON objects, one per line."""
 
-    Args:
-        language: the language of every line. The column `lang` may then be absent.
-        audio_root: the folder that relative audio paths start from; by default, the manifest's folder.
-        skip_bad_rows: count unusable lines instead of stopping at the first.
+    name = "manifest"
+    expected = "a manifest with a name ending in .tsv or .jsonl"
+    row_noun = "lines"
 
-    Raises:
-        SourceError: names the line of the manifest, what was found there and what was expected.
-    """
-    suffix = path.suffix.lower()
-    if suffix not in (".tsv", ".jsonl") or (_URL.match(str(path)) and not os.path.exists(path)):
-        raise _not_a_manifest(path)
-    lines = raw_lines(path)
-    found = _tsv(lines, path, language) if suffix == ".tsv" else jsonl_lines(lines, path)
-    reader = _RowReader(audio_root or path.parent, language)
-    rows: list[SourceRow] = []
-    left_out: list[LeftOut] = []
-    for number, fields in found:
-        try:
-            if isinstance(fields, RowError):
-                raise fields
-            rows.append(reader.row(fields, f"{path}:{number}"))
-        except RowError as error:
-            if not skip_bad_rows:
-                skip = "leave such lines out with --skip-bad-rows"
-                raise SourceError(
-                    printable(error.found), fix=skip if error.fix is None else printable(f"{error.fix}, or {skip}")
-                ) from error
-            example = printable(f"{path.name}:{number}: {error.detail}")
-            left_out.append(LeftOut(error.reason, example, reader.language_of(fields), line=number))
-    if not rows:
-        bad = f" but {counted(len(left_out), 'bad row')}, the first: {left_out[0].example}" if left_out else ""
-        raise SourceError(f"manifest {printable(str(path))} has no utterances{bad}")
-    return SourceRows(rows, left_out)
+    def recognises(self, place: Path) -> bool:
+        """Whether the name ends in .tsv or .jsonl."""
+        return place.suffix.lower() in (".tsv", ".jsonl") and not os.path.isdir(place)
+
+    def read(self, place: Path, options: SourceOptions) -> Iterator[Found]:
+        """Yield the utterances, in the order of the lines."""
+        lines = raw_lines(place)
+        reader = _RowReader(options.audio_root or place.parent, options.language)
+        rows = 0
+        errors: list[RowError] = []
+        found = jsonl_lines(lines, place) if _is_json(place, lines) else _tsv(lines, place, options.language)
+        for number, fields in found:
+            try:
+                if isinstance(fields, RowError):
+                    raise fields
+                yield reader.row(fields, f"{place}:{number}")
+                rows += 1
+            except RowError as error:
+                errors.append(error.at(f"{place.name}:{number}", reader.language_of(fields), number))
+                yield errors[-1]
+        if not rows:
+            bad = (
+                f" but {counted(len(errors), 'bad row')}, the first: {errors[0].left_out.drop.example}"
+                if errors
+                else ""
+            )
+            raise SourceError(f"manifest {printable(str(place))} has no utterances{bad}")
 
 
-def _not_a_manifest(path: Path) -> SourceError:
-    """Return the error for a source that is not a manifest."""
-    expected = "expected a folder of recordings, or a manifest with a name ending in .tsv or .jsonl"
-    fixes = {
-        ".csv": "save the table with tabs between its columns",
-        ".xlsx": "save the table as text with tabs between its columns",
-        ".json": "if each line is an object, rename it to .jsonl; for an array: jq -c '.[]' FILE > manifest.jsonl",
-        ".gz": "decompress it with gunzip",
-        ".tar": "index tars with 'mms-dist shards index'",
-    }
-    if _URL.match(str(path)):
-        url = str(path).replace(":/", "://", 1)
-        return SourceError(f"{url} is a URL, {expected}, on this machine", fix="download it first")
-    if not os.path.exists(path):
-        return SourceError(f"no file or folder {printable(str(path))}, {expected}")
-    return SourceError(f"manifest {printable(str(path))}: {expected}", fix=fixes.get(path.suffix.lower()))
+def _is_json(path: Path, lines: list[bytes]) -> bool:
+    """Whether the lines are JSON objects: by the name, or by the first line if the name says nothing."""
+    if path.suffix.lower() in (".tsv", ".jsonl"):
+        return path.suffix.lower() == ".jsonl"
+    return next((line.lstrip() for line in lines if line.strip()), b"").startswith(b"{")
 
 
 def _tsv(lines: list[bytes], path: Path, language: str | None) -> Iterator[Line]:
@@ -87,8 +74,9 @@ def _tsv(lines: list[bytes], path: Path, language: str | None) -> Iterator[Line]
     header = tsv_header(lines, where)
     problem = common_voice_help(path, header) or columns_problem(header, language)
     if problem:
-        found, fix = problem
-        raise SourceError(printable(f"{where}: {found}"), fix=None if fix is None else printable(fix))
+        raise SourceError(
+            printable(f"{where}: {problem.found}"), fix=None if problem.fix is None else printable(problem.fix)
+        )
     return tsv_lines(lines, header, path)
 
 
@@ -110,8 +98,7 @@ class _RowReader:
         if fields.keys() != self._checked:
             problem = columns_problem(list(fields), self._language)
             if problem:
-                found, fix = problem
-                raise RowError(where, "row_fields", found, fix=fix)
+                raise RowError(where, "row_fields", problem.found, fix=problem.fix)
             self._checked = fields.keys()
         values = {
             name: _string(fields, name, where) for name in ("audio", "text", "lang", "split", "speaker", "source")
@@ -129,7 +116,7 @@ class _RowReader:
         except ShardsError as error:
             raise RowError(where, "row_value", str(error)) from error
         return SourceRow(
-            audio=recording,
+            audio=AudioFile(recording),
             name=Path(audio).as_posix(),
             text=values["text"] or "",
             language=code,

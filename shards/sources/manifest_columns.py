@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from shards.errors import Problem
 from shards.wording import nearest, printable
 
 REQUIRED = ("audio", "text", "lang")
@@ -23,16 +24,12 @@ _COMMON_VOICE = (("path", "sentence", "clips"), ("audio_file", "transcription", 
 _SHOWN_NAMES = 12
 
 
-# What was found, and how to fix it.
-Problem = tuple[str, str | None]
-
-
 def columns_problem(found: Sequence[str], language: str | None) -> Problem | None:
     """Return what is wrong with the names of a manifest's columns or an object's keys; None if nothing is."""
     for name in found:
         plain = name.strip().lower()
         if name not in KNOWN and plain in KNOWN and plain not in found:
-            return f"column {name!r} is not known", f"write it {plain!r}"
+            return Problem(f"column {name!r} is not known", f"write it {plain!r}")
     missing = [name for name in REQUIRED if name not in found and (name != "lang" or language is None)]
     if not missing:
         return None
@@ -41,7 +38,7 @@ def columns_problem(found: Sequence[str], language: str | None) -> Problem | Non
     separators = [kind for mark, kind in ((",", "commas"), (";", "semicolons")) if len(found) == 1 and mark in found[0]]
     for separator in separators[:1]:
         close = f"; the header is separated by {separator}, expected tabs"
-    return (
+    return Problem(
         f"no column {' and no column '.join(map(repr, missing))}{close}; found {_listed(found)}; "
         f"expected {', '.join(REQUIRED)} and optionally {', '.join(OPTIONAL)}",
         "--lang gives one language to all of it" if "lang" in missing else None,
@@ -81,7 +78,7 @@ def common_voice_help(path: Path, header: Sequence[str]) -> Problem | None:
     program = f'BEGIN{{OFS=FS="\\t";print {title}}}{start}{body}}}'
     folder = printable(str(path.parent))
     clips = printable(str(path.parent / clips_folder))
-    return (
+    return Problem(
         f"this is a Common Voice table (client_id, {audio}, {text}), expected {', '.join(REQUIRED)}",
         f"make a manifest: (cd {shlex.quote(folder)} && awk '{program}' {shlex.join(names)}) > manifest.tsv\n"
         f"and build it with the language's ISO 639-3 code: mms-dist shards build manifest.tsv SHARDS --lang CODE "

@@ -1,16 +1,17 @@
-"""The output of every source: its utterances, not yet decoded, and everything else found in it."""
+"""What a source yields: its utterances, not yet decoded, and everything else found in it."""
 
 from __future__ import annotations
 
 import codecs
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-from shards.drops import NO_UTTERANCES, Drops
+from shards.drops import NO_UTTERANCES, Drop, Drops
 from shards.errors import SourceError
+from shards.sources.audio_reference import AudioReference
+from shards.wording import printable
 
 # A folder that holds only such files, for example `doc` with readme.txt, is not a language.
 _OF_NO_LANGUAGE = (*NO_UTTERANCES, "missing_audio")
@@ -21,21 +22,46 @@ _HALF_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class RowError(SourceError):
-    """One row of a source is unusable. The user may choose to skip such rows.
+    """One row of a source is unusable. A source yields it instead of the row, and the user may choose to skip it.
 
-    Attributes:
+    Args:
+        where: the place in the source, for an error.
         reason: one of `drops.REASONS`.
-        detail: what was found and the fix, without the place.
+        found: what is there.
+        fix: how to fix it.
+        example: the place as it is shown among the rows that were skipped; by default, `where`.
+        language: the row's language, if that is known.
+        line: the row's line, if the source has lines.
     """
 
-    def __init__(self, where: str, reason: str, found: str, fix: str | None = None) -> None:
+    def __init__(
+        self,
+        where: str,
+        reason: str,
+        found: str,
+        fix: str | None = None,
+        *,
+        example: str | None = None,
+        language: str | None = None,
+        line: int | None = None,
+    ) -> None:
         super().__init__(f"{where}: {found}", fix)
-        self.reason = reason
-        self.detail = found if fix is None else f"{found}; {fix}"
-        self._given = (where, reason, found, fix)
+        self.where = where
+        self.left_out = LeftOut(Drop(reason, example or where, found, fix), language, line=line)
 
-    def __reduce__(self) -> tuple[object, ...]:
-        return RowError, self._given
+    def at(self, example: str, language: str | None, line: int | None = None) -> RowError:
+        """Return the same error with a place to show among the skipped rows, and what else is known of the row."""
+        drop = self.left_out.drop
+        fix = None if drop.fix is None else printable(drop.fix)
+        return RowError(
+            self.where,
+            drop.reason,
+            printable(drop.found),
+            fix,
+            example=printable(example),
+            language=language,
+            line=line,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +69,11 @@ class SourceRow:
     """One utterance. `name` is the recording's path as the source writes it; `where` is the place in the source.
 
     `text` is None if there is no transcript; `detail` then says what was found instead. `start_seconds` and
-    `end_seconds` select a segment of a longer recording.
+    `end_seconds` select a segment of a longer recording. `tags` is whatever else the source knows about the utterance,
+    such as the speaker's accent; it is stored with the sample.
     """
 
-    audio: Path
+    audio: AudioReference
     name: str
     text: str | None
     language: str
@@ -56,29 +83,42 @@ class SourceRow:
     start_seconds: float | None = None
     end_seconds: float | None = None
     source: str | None = None
+    tags: Mapping[str, str] | None = None
     detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """Something in a source that is left out of the build, with its reason (`drops.REASONS`).
+    """Something in a source that is left out of the build.
 
     `language` is None if unknown; `kind` is the extension of a recording that is not read, such as `.m4a`; `line` is
     the line of a manifest.
     """
 
-    reason: str
-    example: str
+    drop: Drop
     language: str | None
     kind: str = ""
     line: int | None = None
 
 
-class SourceRows(list[SourceRow]):
-    """The utterances of a source, in its order. `left_out`: everything else found; `notes`: remarks for the user."""
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A remark about the source for the user."""
 
-    def __init__(self, rows: Iterable[SourceRow], left_out: Iterable[LeftOut] = (), notes: Iterable[str] = ()) -> None:
+    text: str
+
+
+class SourceRows(list[SourceRow]):
+    """The utterances of a source, in its order.
+
+    `kind`: the name of the kind of source. `left_out`: everything else found. `notes`: remarks for the user.
+    """
+
+    def __init__(
+        self, kind: str, rows: Iterable[SourceRow], left_out: Iterable[LeftOut] = (), notes: Iterable[str] = ()
+    ) -> None:
         super().__init__(rows)
+        self.kind = kind
         self.left_out = list(left_out)
         self.notes = list(notes)
 
@@ -86,12 +126,13 @@ class SourceRows(list[SourceRow]):
     def languages(self) -> set[str]:
         """All languages with a recording or a line, even if none is usable."""
         return {row.language for row in self} | {
-            item.language for item in self.left_out if item.language and item.reason not in _OF_NO_LANGUAGE
+            item.language for item in self.left_out if item.language and item.drop.reason not in _OF_NO_LANGUAGE
         }
 
     def of_languages(self, codes: Collection[str]) -> SourceRows:
         """Return only these languages, and what was left out without a known language."""
         return SourceRows(
+            self.kind,
             (row for row in self if row.language in codes),
             (item for item in self.left_out if item.language is None or item.language in codes),
             self.notes,
@@ -108,7 +149,7 @@ class SourceRows(list[SourceRow]):
         found: dict[str | None, Drops] = {}
         for item in self.left_out:
             language = item.language if item.language in languages else None
-            found.setdefault(language, Drops()).add(item.reason, item.example)
+            found.setdefault(language, Drops()).add(item.drop)
         return found
 
 

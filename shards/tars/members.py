@@ -32,7 +32,8 @@ def audio_extension(extensions: Collection[str]) -> str:
     if len({extension.rpartition(".")[0] for extension in dotted}) > 1:
         _reject(
             f"it has several recordings, {_listed(dotted)}: in webdataset, everything after the first dot of a name is "
-            "the extension; name them <key>.wav, with no dot in the key"
+            "the extension",
+            fix="name them <key>.wav, with no dot in the key",
         )
     if not dotted:
         _reject(f"it has no audio member, only {_listed(extensions)}")
@@ -49,7 +50,10 @@ def member_with(extensions: Collection[str], kind: str) -> str | None:
         return kind
     dotted = [extension for extension in extensions if extension.endswith(f".{kind}")]
     if len(dotted) > 1:
-        _reject(f"it has several .{kind} members, {_listed(dotted)}; name the one with the transcript <key>.{kind}")
+        _reject(
+            f"it has several .{kind} members, {_listed(dotted)}",
+            fix=f"name the one with the transcript <key>.{kind}",
+        )
     return dotted[0] if dotted else None
 
 
@@ -95,8 +99,8 @@ def text_in(members: Mapping[str, memoryview]) -> str | None:
     try:
         text = content.decode("utf-16" if content[:2] in _UTF_16 else "utf-8-sig")
     except UnicodeDecodeError as error:
-        detail = f"its .{extension} is not UTF-8 (byte {content[error.start]:#04x} at {error.start}); convert it"
-        raise Rejected("broken_text", detail) from error
+        found = f"its .{extension} is not UTF-8 (byte {content[error.start]:#04x} at {error.start})"
+        raise Rejected("broken_text", found, fix="convert it") from error
     return text.strip()
 
 
@@ -167,5 +171,5 @@ def _listed(names: Collection[str]) -> str:
     return ", ".join(shown) + (", …" if len(names) > len(shown) else "") or "nothing"
 
 
-def _reject(detail: str) -> NoReturn:
-    raise Rejected("incomplete", detail)
+def _reject(found: str, fix: str | None = None) -> NoReturn:
+    raise Rejected("incomplete", found, fix)

@@ -24,11 +24,23 @@ def members_to_write(key: str, audio_flac: bytes, info: Mapping[str, Any]) -> di
 
 
 def info_of(
-    *, text: str, raw_text: str, language: str, samples: int, speaker: str | None, source: str | None
+    *,
+    text: str,
+    raw_text: str,
+    language: str,
+    samples: int,
+    speaker: str | None,
+    source: str | None,
+    tags: Mapping[str, str] | None,
 ) -> dict[str, Any]:
     """Return the JSON of a sample (DESIGN section 5)."""
     info: dict[str, Any] = {"text": text, "lang": language, "duration": round(samples / SAMPLE_RATE, 6)}
-    optional = {"raw_text": raw_text if raw_text != text else None, "speaker": speaker, "source": source}
+    optional: dict[str, Any] = {
+        "raw_text": raw_text if raw_text != text else None,
+        "speaker": speaker,
+        "source": source,
+        "tags": dict(tags) if tags else None,
+    }
     return info | {name: value for name, value in optional.items() if value is not None}
 
 

@@ -21,44 +21,46 @@ from shards.audio.containers.plain import Body, plain_layout
 from shards.audio.containers.riff import RIFF_MAGICS, W64_MAGIC, riff_body, w64_body
 from shards.audio.containers.source import ByteSource
 from shards.audio.errors import CutShortError, UndecodableError
+from shards.errors import Problem
 
 _FIRST_BYTES = 64
 _MAX_RECORDINGS = 10_000
 
-# (offset, magic bytes, description) of formats libsndfile cannot read, and of files that are not recordings.
-_OTHERS: tuple[tuple[int, bytes, str], ...] = (
-    (0, b"version https://git-lfs.github.com/spec/", "a Git LFS pointer; fetch the recording itself: git lfs pull"),
-    (0, b"/annex/objects/", "a git-annex pointer; fetch the recording itself: git annex get"),
-    (0, b"\x1f\x8b", "compressed with gzip; decompress it"),
-    (0, b"PK\x03\x04", "a ZIP archive; unpack it"),
-    (0, b"PK\x05\x06", "an empty ZIP archive"),
-    (0, b"BZh", "compressed with bzip2; decompress it"),
-    (0, b"\xfd7zXZ\x00", "compressed with xz; decompress it"),
-    (0, b"\x28\xb5\x2f\xfd", "compressed with zstd; decompress it"),
-    (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive; unpack it"),
-    (0, b"Rar!\x1a\x07", "a RAR archive; unpack it"),
-    (257, b"ustar", "a tar archive; unpack it"),
-    (0, b"\x00\x05\x16\x07", "a macOS metadata file (AppleDouble), not a recording; delete it"),
-    (0, b"\x00\x05\x16\x00", "a macOS metadata file (AppleSingle), not a recording; delete it"),
-    (4, b"ftyp", "MP4 (M4A, AAC), which libsndfile does not read; convert it to FLAC or WAV"),
-    (0, b"\x1a\x45\xdf\xa3", "WebM or Matroska, which libsndfile does not read; convert it to FLAC or WAV"),
-    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "WMA, which libsndfile does not read; convert it to FLAC or WAV"),
-    (0, b"#!AMR", "AMR, which libsndfile does not read; convert it to FLAC or WAV"),
-    (0, b"#!SILK", "SILK, which libsndfile does not read; convert it to FLAC or WAV"),
-    (0, b"\x02#!SILK", "SILK, which libsndfile does not read; convert it to FLAC or WAV"),
-    (0, b"wvpk", "WavPack, which libsndfile does not read; convert it to FLAC or WAV"),
-    (0, b"MAC ", "Monkey's Audio, which libsndfile does not read; convert it to FLAC or WAV"),
-    (0, b"ajkg", "Shorten, which libsndfile does not read; convert it to FLAC or WAV"),
-    (0, b"FLV\x01", "Flash video, which libsndfile does not read; convert it to FLAC or WAV"),
-    (8, b"AVI ", "AVI video, which libsndfile does not read; convert it to FLAC or WAV"),
-    (8, b"WEBP", "a picture (WebP)"),
-    (0, b"\x89PNG", "a picture (PNG)"),
-    (0, b"\xff\xd8\xff", "a picture (JPEG)"),
-    (0, b"GIF8", "a picture (GIF)"),
-    (0, b"%PDF", "a PDF document"),
-    (0, b"\x93NUMPY", "a NumPy array; save it as WAV or FLAC"),
-    (0, b"PAR1", "a Parquet table"),
-    (0, b"SQLite format 3", "an SQLite database"),
+_CONVERT = "convert it to FLAC or WAV"
+# (offset, magic bytes, description, fix) of formats libsndfile cannot read, and of files that are not recordings.
+_OTHERS: tuple[tuple[int, bytes, str, str | None], ...] = (
+    (0, b"version https://git-lfs.github.com/spec/", "a Git LFS pointer", "fetch the recording itself: git lfs pull"),
+    (0, b"/annex/objects/", "a git-annex pointer", "fetch the recording itself: git annex get"),
+    (0, b"\x1f\x8b", "compressed with gzip", "decompress it"),
+    (0, b"PK\x03\x04", "a ZIP archive", "unpack it"),
+    (0, b"PK\x05\x06", "an empty ZIP archive", None),
+    (0, b"BZh", "compressed with bzip2", "decompress it"),
+    (0, b"\xfd7zXZ\x00", "compressed with xz", "decompress it"),
+    (0, b"\x28\xb5\x2f\xfd", "compressed with zstd", "decompress it"),
+    (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive", "unpack it"),
+    (0, b"Rar!\x1a\x07", "a RAR archive", "unpack it"),
+    (257, b"ustar", "a tar archive", "unpack it"),
+    (0, b"\x00\x05\x16\x07", "a macOS metadata file (AppleDouble), not a recording", "delete it"),
+    (0, b"\x00\x05\x16\x00", "a macOS metadata file (AppleSingle), not a recording", "delete it"),
+    (4, b"ftyp", "MP4 (M4A, AAC), which libsndfile does not read", _CONVERT),
+    (0, b"\x1a\x45\xdf\xa3", "WebM or Matroska, which libsndfile does not read", _CONVERT),
+    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "WMA, which libsndfile does not read", _CONVERT),
+    (0, b"#!AMR", "AMR, which libsndfile does not read", _CONVERT),
+    (0, b"#!SILK", "SILK, which libsndfile does not read", _CONVERT),
+    (0, b"\x02#!SILK", "SILK, which libsndfile does not read", _CONVERT),
+    (0, b"wvpk", "WavPack, which libsndfile does not read", _CONVERT),
+    (0, b"MAC ", "Monkey's Audio, which libsndfile does not read", _CONVERT),
+    (0, b"ajkg", "Shorten, which libsndfile does not read", _CONVERT),
+    (0, b"FLV\x01", "Flash video, which libsndfile does not read", _CONVERT),
+    (8, b"AVI ", "AVI video, which libsndfile does not read", _CONVERT),
+    (8, b"WEBP", "a picture (WebP)", None),
+    (0, b"\x89PNG", "a picture (PNG)", None),
+    (0, b"\xff\xd8\xff", "a picture (JPEG)", None),
+    (0, b"GIF8", "a picture (GIF)", None),
+    (0, b"%PDF", "a PDF document", None),
+    (0, b"\x93NUMPY", "a NumPy array", "save it as WAV or FLAC"),
+    (0, b"PAR1", "a Parquet table", None),
+    (0, b"SQLite format 3", "an SQLite database", None),
 )
 _SAMPLE_BYTES = 1024
 
@@ -81,18 +83,19 @@ _LENGTH_UNKNOWN = (
 )
 
 
-def what_it_is(data: bytes) -> str | None:
+def what_it_is(data: bytes) -> Problem | None:
     """Name the kind of file these first bytes belong to if libsndfile cannot read it; None if unknown."""
     if not data:
-        return "an empty file"
+        return Problem("an empty file")
     if not data.strip(b"\0"):
-        return "nothing but zero bytes, as left by an interrupted download"
-    for place, magic, name in _OTHERS:
+        return Problem("nothing but zero bytes, as left by an interrupted download")
+    for place, magic, name, fix in _OTHERS:
         if data[place : place + len(magic)] == magic:
-            return name
+            return Problem(name, fix)
     if data[0] == 0xFF and len(data) > 1 and data[1] & 0xF6 == 0xF0:
-        return "AAC, which libsndfile does not read; convert it to FLAC or WAV"
-    return _text_kind(data)
+        return Problem("AAC, which libsndfile does not read", _CONVERT)
+    text = _text_kind(data)
+    return Problem(text) if text else None
 
 
 def _text_kind(data: bytes) -> str | None:
@@ -179,17 +182,18 @@ def _one_recording(source: ByteSource, start: int) -> tuple[Layout, int]:
     # Checked before searching for MPEG frames, because 32-bit samples can look like MPEG frames.
     if any(head[place : place + len(magic)] == magic for place, magic in _LENGTH_UNKNOWN):
         return Layout((Part(start, source.size),), length_unknown=True), source.size
-    name = what_it_is(head)
+    kind = what_it_is(head)
     # An MP3 may begin with zero bytes.
-    if name is not None and head.strip(b"\0"):
-        raise UndecodableError(f"it is {name}")
+    if kind is not None and head.strip(b"\0"):
+        raise UndecodableError(f"it is {kind.found}", kind.fix)
     mpeg = mpeg_layout(source, start, source.size)
     if mpeg is not None:
         return mpeg, source.size
     if head[:3] == b"ID3":
         raise CutShortError("it holds an ID3 tag with no audio after it")
     # Stop here: libsndfile would search for MPEG frames at every byte, which takes hours on a large file.
-    raise UndecodableError(f"it is {name or 'not in a format that libsndfile reads'}")
+    kind = kind or Problem("not in a format that libsndfile reads")
+    raise UndecodableError(f"it is {kind.found}", kind.fix)
 
 
 def _without_tags(source: ByteSource, start: int) -> int:

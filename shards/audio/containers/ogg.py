@@ -11,13 +11,16 @@ from dataclasses import dataclass, field
 from shards.audio.containers.layout import Layout, Part, Shortfall
 from shards.audio.containers.source import ByteSource
 from shards.audio.errors import CutShortError, UndecodableError
+from shards.errors import Problem
 from shards.wording import counted
 
 MAGIC = b"OggS"
 _HEADER_BYTES = 27
 _BEGINS, _ENDS = 2, 4
 FLAC_MAGIC = b"\x7fFLAC"
-FLAC_IN_OGG = "FLAC in Ogg, which this libsndfile does not read; extract it: ffmpeg -i clip.oga -c copy clip.flac"
+FLAC_IN_OGG = Problem(
+    "it is FLAC in Ogg, which this libsndfile does not read", "extract it: ffmpeg -i clip.oga -c copy clip.flac"
+)
 _CODECS = {b"\x01vorbis": "Vorbis", b"OpusHead": "Opus", FLAC_MAGIC: "FLAC", b"Speex   ": "Speex"}
 
 # zlib's CRC processes the lowest bit first, Ogg's the highest bit first.
@@ -101,7 +104,7 @@ def _add_page(links: list[_Link], page: bytes, body: int, offset: int) -> None:
         link = links[-1]
         codec = next((name for magic, name in _CODECS.items() if page[body : body + len(magic)] == magic), None)
         if codec == "Speex":
-            raise UndecodableError("it is Speex in Ogg, which libsndfile does not read; convert it to FLAC or WAV")
+            raise UndecodableError("it is Speex in Ogg, which libsndfile does not read", "convert it to FLAC or WAV")
         if codec is not None and link.serial is None:
             link.serial = serial
             link.pages.append((offset, len(page)))

@@ -159,7 +159,7 @@ def sphere_body(source: ByteSource, start: int) -> Body:
     head = source.at(start, 1024)
     found = {name.decode(): value.decode("latin-1") for name, value in _SPHERE_FIELD.findall(head)}
     if "shorten" in found.get("sample_coding", ""):
-        raise UndecodableError("SPHERE with shorten, which libsndfile does not read; convert it with sph2pipe")
+        raise UndecodableError("SPHERE with shorten, which libsndfile does not read", fix="convert it with sph2pipe")
     lines = head.split(b"\n", 2)
     size = int(lines[1]) if len(lines) > 1 and lines[1].strip().isdigit() and len(lines[1]) < 12 else 1024
     count, width, channels, rate = (
@@ -209,7 +209,7 @@ def voc_body(source: ByteSource, start: int) -> Body:
             end = offset + 8 + size + int.from_bytes(following[1:], "little")
             if following[:1] in _VOC_SOUND and end < source.size:
                 raise UndecodableError(
-                    "its audio is in several VOC blocks, and libsndfile reads only one; convert it to FLAC or WAV"
+                    "its audio is in several VOC blocks, and libsndfile reads only one", fix="convert it to FLAC or WAV"
                 )
             return Body(
                 offset + 4 + before,

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from shards.build.plan import LanguagePlan, plan_languages, utterance_key
+from shards.sources.audio_reference import AudioFile
 from shards.sources.rows import SourceRow
 from shards.splits import assign_splits
 
@@ -27,7 +28,7 @@ NUMBERS = [
 
 
 def row(name: str = "a/Clip 1.wav", *, text: str = "x", language: str = "ron", **fields: object) -> SourceRow:
-    return SourceRow(Path(name), name, text, language, "somewhere", **fields)  # type: ignore[arg-type]
+    return SourceRow(AudioFile(Path(name)), name, text, language, "somewhere", **fields)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +104,7 @@ def planned(tmp_path: Path, *rows: tuple[str, str, str | None, float | None]) ->
         (tmp_path / name).write_bytes(b"x")
         end = None if start is None else start + 1.0
         times = {"start_seconds": start, "end_seconds": end}
-        found.append(SourceRow(tmp_path / name, name, text, "ron", "somewhere", split=split, **times))  # type: ignore[arg-type]
+        found.append(SourceRow(AudioFile(tmp_path / name), name, text, "ron", "somewhere", split=split, **times))  # type: ignore[arg-type]
     (plan,) = plan_languages(found, dev_fraction=0.0, test_fraction=0.0)
     return plan
 
@@ -152,7 +153,9 @@ def test_recordings_of_one_name_in_two_folders_are_both_kept(tmp_path: Path) -> 
             path = tmp_path / folder / name
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(b"x")  # planning does not decode
-            rows.append(SourceRow(path, f"{folder}/{name}", f"{'ab'[number]} {NUMBERS[int(name[0])]}", "ron", folder))
+            rows.append(
+                SourceRow(AudioFile(path), f"{folder}/{name}", f"{'ab'[number]} {NUMBERS[int(name[0])]}", "ron", folder)
+            )
     (plan,) = plan_languages(rows, dev_fraction=0.0, test_fraction=0.0)
     assert plan.total == 4 and plan.drops.as_dict() == {}
     assert len({candidate.key for candidate in plan.candidates["train"]}) == 4

@@ -12,10 +12,10 @@ from launcher.cli import main
 from launcher.slurm.language_groups import utterances_by_language
 from shards.audio.extensions import AUDIO_EXTENSIONS, UNREAD_AUDIO, VIDEO
 from shards.build.plan import plan_languages
-from shards.drops import REASONS, Drops
+from shards.drops import REASONS, Drop, Drops
 from shards.errors import SourceError
 from shards.sources import folder_files as folder_scan
-from shards.sources.folder import read_folder
+from shards.sources.registry import read_source
 from tests.shard_samples import sentence, sound
 
 NFC, NFD = (unicodedata.normalize(form, "pâine") for form in ("NFC", "NFD"))
@@ -35,7 +35,7 @@ def lay_out(root, names):
 
 
 def counts_of(rows):
-    return dict(Counter(item.reason for item in rows.left_out))
+    return dict(Counter(item.drop.reason for item in rows.left_out))
 
 
 def used(rows):
@@ -93,7 +93,7 @@ def used(rows):
     ],
 )
 def test_every_file_of_a_folder_is_used_or_counted_by_reason(names, expected, left_out, tmp_path):
-    rows = read_folder(lay_out(tmp_path, names))
+    rows = read_source(lay_out(tmp_path, names))
     assert used(rows) == expected
     assert counts_of(rows) == left_out
 
@@ -119,7 +119,7 @@ def test_every_file_of_a_folder_is_used_or_counted_by_reason(names, expected, le
     ],
 )
 def test_folders_named_as_splits_are_splits_above_and_below_the_language(names, expected, tmp_path):
-    rows = read_folder(lay_out(tmp_path, names))
+    rows = read_source(lay_out(tmp_path, names))
     assert {row.language for row in rows} == {"eng"}
     assert Counter(row.split for row in rows) == expected
 
@@ -154,64 +154,64 @@ def test_folders_named_as_splits_are_splits_above_and_below_the_language(names, 
 )
 def test_a_folder_that_is_not_understood_is_refused_and_never_hashed(names, language, message, tmp_path):
     with pytest.raises(SourceError, match=message):
-        read_folder(lay_out(tmp_path, names), language=language)
+        read_source(lay_out(tmp_path, names), language=language)
 
 
 def test_mixed_corpora_keep_languages_beside_folders_of_splits_apart(tmp_path):
-    rows = read_folder(lay_out(tmp_path, "train/eng/a.wav test/eng/b.wav ron/c.wav"))
+    rows = read_source(lay_out(tmp_path, "train/eng/a.wav test/eng/b.wav ron/c.wav"))
     assert {(row.language, row.split) for row in rows} == {("eng", "train"), ("eng", "test"), ("ron", None)}
     assert rows.without_split() == {}
 
 
 def test_one_language_takes_its_own_folders_or_all_of_them(tmp_path):
     lay_out(tmp_path, "val/a.wav val/b.m4a eng/c.wav train/val/d.wav README.md")
-    rows = read_folder(tmp_path, language="val")
+    rows = read_source(tmp_path, language="val")
     assert used(rows) == {"val/a.wav": ("val", None, False), "train/val/d.wav": ("val", "train", False)}
     assert counts_of(rows) == {"unread_format": 1}
     assert rows.notes == []
-    rows = read_folder(tmp_path / "eng", language="ron")
+    rows = read_source(tmp_path / "eng", language="ron")
     assert used(rows) == {"c.wav": ("ron", None, False)}
     assert rows.notes == []
-    rows = read_folder(lay_out(tmp_path / "other", "eng/a.wav ita/b.wav"), language="ron")
+    rows = read_source(lay_out(tmp_path / "other", "eng/a.wav ita/b.wav"), language="ron")
     assert {row.language for row in rows} == {"ron"}
     assert rows.notes == ["ron: used as the language of all recordings, including those in eng, ita"]
 
 
 def test_links_to_folders_are_followed_and_what_lies_inside_keeps_its_own_name(tmp_path):
     lay_out(tmp_path, "store/clips/a.wav store/clips/a.txt store/clips/notes.md in/links->../store in/eng->links/clips")
-    rows = read_folder(tmp_path / "in")
+    rows = read_source(tmp_path / "in")
     assert used(rows) == {"eng/a.wav": ("eng", None, True)}
     lay_out(
         tmp_path, "out/aaa->zzz/eng out/bbb->zzz/eng out/test->zzz out/zzz/eng/a.wav out/zzz/eng/a.txt out/zzz/eng/b.md"
     )
-    rows = read_folder(tmp_path / "out", language="eng")
+    rows = read_source(tmp_path / "out", language="eng")
     assert used(rows) == {"test/eng/a.wav": ("eng", "test", True)}
     assert counts_of(rows) == {"other_file": 1}
     lay_out(tmp_path, "mix/eng/a.wav mix/ron/b.wav mix/ron/b.txt mix/eng/ron->../ron mix/eng/c.md mix/aaa->eng/c.md")
-    rows = read_folder(tmp_path / "mix")
+    rows = read_source(tmp_path / "mix")
     assert used(rows) == {"eng/a.wav": ("eng", None, False), "ron/b.wav": ("ron", None, True)}
     assert counts_of(rows) == {"other_file": 1}
 
 
 def test_examples_of_what_was_left_out_can_be_written_whatever_is_in_a_name():
     drops = Drops()
-    drops.add("other_file", "a\udce9\ud83d.bin")
+    drops.add(Drop("other_file", "a\udce9\ud83d.bin"))
     assert drops["other_file"] == 1
     json.dumps(drops.as_dict(), ensure_ascii=False).encode()
 
 
 def test_the_language_may_be_the_name_of_the_folder_itself(tmp_path, monkeypatch):
     lay_out(tmp_path, "eng/a.wav eng/test/b.wav")
-    assert {row.language for row in read_folder(tmp_path / "eng")} == {"eng"}
-    assert used(read_folder(tmp_path / "eng" / "test")) == {"b.wav": ("eng", "test", False)}
+    assert {row.language for row in read_source(tmp_path / "eng")} == {"eng"}
+    assert used(read_source(tmp_path / "eng" / "test")) == {"b.wav": ("eng", "test", False)}
     monkeypatch.chdir(tmp_path / "eng")
-    assert {row.language for row in read_folder(folder_scan.Path("."))} == {"eng"}
+    assert {row.language for row in read_source(folder_scan.Path("."))} == {"eng"}
 
 
 def test_a_transcript_that_lies_elsewhere_is_pointed_at(tmp_path):
     lay_out(tmp_path, "eng/a.wav eng/a.lab eng/b.wav train.tsv eng/test/d.wav eng/test/1.trans.txt")
     lay_out(tmp_path, "eng/e.wav eng/e.txt eng/e.TXT")
-    rows = read_folder(tmp_path, language="eng")
+    rows = read_source(tmp_path, language="eng")
     found = {row.name: row.detail for row in rows}
     assert found["eng/a.wav"].startswith("a.lab lies beside it, and only .txt is read")
     assert found["eng/test/d.wav"] == "make a manifest of 1.trans.txt, if that holds the transcripts"
@@ -221,8 +221,8 @@ def test_a_transcript_that_lies_elsewhere_is_pointed_at(tmp_path):
 
 def test_the_folder_of_the_shards_is_no_part_of_the_source(tmp_path):
     lay_out(tmp_path, "eng/a.wav eng/a.txt out/eng/train-000000.tar out/.build/eng.json")
-    assert counts_of(read_folder(tmp_path)) == {"other_file": 1, "hidden_file": 1}
-    assert counts_of(read_folder(tmp_path, ignore=tmp_path / "out")) == {}
+    assert counts_of(read_source(tmp_path)) == {"other_file": 1, "hidden_file": 1}
+    assert counts_of(read_source(tmp_path, skip=tmp_path / "out")) == {}
 
 
 def test_a_folder_that_can_not_be_read_is_named_unless_it_is_hidden(tmp_path, monkeypatch):
@@ -236,9 +236,9 @@ def test_a_folder_that_can_not_be_read_is_named_unless_it_is_hidden(tmp_path, mo
 
     monkeypatch.setattr(folder_scan.os, "scandir", scandir)
     with pytest.raises(SourceError, match=r"closed cannot be read: Permission denied"):
-        read_folder(tmp_path)
+        read_source(tmp_path)
     (tmp_path / "eng" / "closed").rename(tmp_path / "eng" / "wav")
-    assert len(read_folder(tmp_path)) == 2
+    assert len(read_source(tmp_path)) == 2
 
 
 @pytest.mark.parametrize(
@@ -255,8 +255,8 @@ def test_a_transcript_that_can_not_be_read_stops_the_build_or_is_counted(data, r
     lay_out(tmp_path, "eng/a.wav eng/a.txt eng/b.wav eng/b.txt")
     (tmp_path / "eng" / "b.txt").write_bytes(data)
     with pytest.raises(SourceError, match=f"{message}.*--skip-bad-rows"):
-        read_folder(tmp_path)
-    rows = read_folder(tmp_path, skip_bad_rows=True)
+        read_source(tmp_path)
+    rows = read_source(tmp_path, skip_bad_rows=True)
     assert (list(used(rows)), counts_of(rows)) == (["eng/a.wav"], {reason: 1})
 
 
@@ -265,8 +265,8 @@ def test_pipes_and_broken_links_are_named_and_never_waited_for(tmp_path):
     os.mkfifo(tmp_path / "eng" / "b.txt")
     os.mkfifo(tmp_path / "eng" / "d.wav")
     with pytest.raises(SourceError, match=r"b.txt: it is no ordinary file"):
-        read_folder(tmp_path)
-    rows = read_folder(tmp_path, skip_bad_rows=True)
+        read_source(tmp_path)
+    rows = read_source(tmp_path, skip_bad_rows=True)
     assert list(used(rows)) == ["eng/a.wav", "eng/d.wav"]
     assert counts_of(rows) == {"row_value": 2}
     with pytest.raises(SourceError, match=r"1 recording missing, the first is .*d.wav.*; it is not a regular file"):
@@ -275,14 +275,14 @@ def test_pipes_and_broken_links_are_named_and_never_waited_for(tmp_path):
 
 def test_recordings_that_are_not_read_make_their_language_fail_and_doc_folders_do_not(tmp_path):
     lay_out(tmp_path, "eng/a.wav eng/a.txt fra/b.m4a doc/notes.txt doc/readme.md")
-    rows = read_folder(tmp_path)
+    rows = read_source(tmp_path)
     assert rows.languages == {"eng", "fra"}
     assert rows.drops()[None].as_dict().keys() == {"missing_audio", "other_file"}
     with pytest.raises(SourceError, match=r"no training utterances left in fra: left out 1 unread_format.*ffmpeg"):
         plan_languages(rows, dev_fraction=0.1, test_fraction=0.1)
     (plan,) = plan_languages(rows.of_languages(["eng"]), dev_fraction=0.1, test_fraction=0.1)
     assert plan.total == 1
-    assert utterances_by_language(read_folder(tmp_path)) == {"eng": 1, "fra": 0}
+    assert utterances_by_language(read_source(tmp_path)) == {"eng": 1, "fra": 0}
 
 
 def test_kinds_of_recordings_are_read_or_converted_and_never_both():

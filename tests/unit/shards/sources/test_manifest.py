@@ -8,8 +8,7 @@ import soundfile
 from shards.build.plan import plan_languages, utterance_key
 from shards.drops import FIXES, REASONS
 from shards.errors import SourceError
-from shards.sources.folder import read_folder
-from shards.sources.manifest import read_manifest
+from shards.sources.registry import read_source
 from shards.splits import assign_splits
 from tests.shard_samples import plans_of, sentence, sound, write_corpus
 
@@ -31,14 +30,14 @@ def test_tsv_and_jsonl_say_the_same(tmp_path):
     ]
     jsonl = manifest_of(tmp_path, "\n".join(map(json.dumps, lines)), "m.jsonl")
     strip = ("audio", "name", "text", "language", "split", "speaker", "start_seconds", "end_seconds", "source")
-    first, second = ([[getattr(row, name) for name in strip] for row in read_manifest(path)] for path in (tsv, jsonl))
+    first, second = ([[getattr(row, name) for name in strip] for row in read_source(path)] for path in (tsv, jsonl))
     assert first == second
-    assert first[0][0] == tmp_path / "a/b.wav"
+    assert first[0][0].path == tmp_path / "a/b.wav"
 
 
 def test_quotes_in_a_tsv_are_letters_of_the_text(tmp_path):
     path = manifest_of(tmp_path, 'audio\ttext\tlang\na.wav\t"Da", zise "el\tron\nb.wav\tnu\tron\n')
-    assert [row.text for row in read_manifest(path)] == ['"Da", zise "el', "nu"]
+    assert [row.text for row in read_source(path)] == ['"Da", zise "el', "nu"]
 
 
 @pytest.mark.parametrize(
@@ -58,7 +57,7 @@ def test_quotes_in_a_tsv_are_letters_of_the_text(tmp_path):
 )
 def test_a_mistake_in_a_tsv_is_named_with_its_line(content, message, tmp_path):
     with pytest.raises(SourceError, match=message):
-        read_manifest(manifest_of(tmp_path, content))
+        read_source(manifest_of(tmp_path, content))
 
 
 @pytest.mark.parametrize(
@@ -72,22 +71,22 @@ def test_a_mistake_in_a_tsv_is_named_with_its_line(content, message, tmp_path):
 )
 def test_a_mistake_in_a_jsonl_is_named_with_its_line(content, message, tmp_path):
     with pytest.raises(SourceError, match=message):
-        read_manifest(manifest_of(tmp_path, content, "m.jsonl"))
+        read_source(manifest_of(tmp_path, content, "m.jsonl"))
 
 
 def test_a_manifest_that_is_not_utf8_or_not_there_or_of_another_kind_is_refused(tmp_path):
     (tmp_path / "m.tsv").write_bytes("audio\ttext\tlang\na.wav\tțară\tron\n".encode("iso8859-16"))
     with pytest.raises(SourceError, match="is not UTF-8"):
-        read_manifest(tmp_path / "m.tsv")
+        read_source(tmp_path / "m.tsv")
     with pytest.raises(SourceError, match="cannot be read: No such file"):
-        read_manifest(tmp_path / "n.tsv")
+        read_source(tmp_path / "n.tsv")
     with pytest.raises(SourceError, match=r"ending in .tsv or .jsonl"):
-        read_manifest(tmp_path / "m.csv")
+        read_source(tmp_path / "m.csv")
 
 
 def test_one_language_for_all_needs_no_column(tmp_path):
     path = manifest_of(tmp_path, "audio\ttext\na.wav\tunu\n")
-    assert read_manifest(path, language="ron")[0].language == "ron"
+    assert read_source(path, language="ron")[0].language == "ron"
 
 
 def test_a_folder_gives_language_and_split_by_its_names(tmp_path):
@@ -97,13 +96,13 @@ def test_a_folder_gives_language_and_split_by_its_names(tmp_path):
         soundfile.write(path, sound(0.5), 16_000)
         path.with_suffix(".txt").write_text("un text\n")
     (tmp_path / "ron" / "a.txt").unlink()
-    rows = read_folder(tmp_path)
+    rows = read_source(tmp_path)
     assert [(row.name, row.language, row.split, row.text) for row in rows] == [
         ("ita/train/c.ogg", "ita", "train", "un text"),
         ("ron/a.wav", "ron", None, None),
         ("ron/dev/b.flac", "ron", "dev", "un text"),
     ]
-    assert {row.language for row in read_folder(tmp_path, language="ces")} == {"ces"}
+    assert {row.language for row in read_source(tmp_path, language="ces")} == {"ces"}
 
 
 def test_a_folder_whose_name_is_no_language_says_to_give_one(tmp_path):
@@ -111,9 +110,9 @@ def test_a_folder_whose_name_is_no_language_says_to_give_one(tmp_path):
     (tmp_path / "empty").mkdir()
     soundfile.write(tmp_path / "clips" / "a.wav", sound(0.5), 16_000)
     with pytest.raises(SourceError, match=r"language code 'clips'.*give --lang"):
-        read_folder(tmp_path)
+        read_source(tmp_path)
     with pytest.raises(SourceError, match="no recording below"):
-        read_folder(tmp_path / "empty")
+        read_source(tmp_path / "empty")
 
 
 def test_missing_recordings_are_named_with_their_line_unless_they_are_to_be_skipped(tmp_path):
@@ -168,18 +167,18 @@ def test_a_sentence_given_to_several_splits_is_held_out_and_the_others_are_count
 def test_keys_are_stable_unique_and_safe_as_file_names_everywhere(tmp_path):
     names = ["a/Clip 1.wav", "b/Clip 1.wav", "con.wav", "ţară ăâ.wav", "日本.wav", "x" * 200 + ".wav", "a.b.c.wav"]
     path = manifest_of(tmp_path, "audio\ttext\tlang\n" + "".join(f"{name}\tunu\tron\n" for name in names))
-    keys = [utterance_key(row) for row in read_manifest(path)]
+    keys = [utterance_key(row) for row in read_source(path)]
     assert len({key.lower() for key in keys}) == len(names)
     assert all(set(key) <= set("abcdefghijklmnopqrstuvwxyz0123456789_-") and len(key) <= 60 for key in keys)
     assert keys[0].startswith("clip_1-")
     moved = tmp_path / "elsewhere"
     moved.mkdir()
-    assert [utterance_key(row) for row in read_manifest(path.rename(moved / "n.tsv"))] == keys
+    assert [utterance_key(row) for row in read_source(path.rename(moved / "n.tsv"))] == keys
 
 
 def test_the_same_stretch_twice_is_kept_once(tmp_path):
     extra = [{"audio": "ron/clip000.wav", "text": sentence(0, 3), "lang": "ron"}]
-    (plan,) = plan_languages(read_manifest(write_corpus(tmp_path, extra=extra)), dev_fraction=0.1, test_fraction=0.1)
+    (plan,) = plan_languages(read_source(write_corpus(tmp_path, extra=extra)), dev_fraction=0.1, test_fraction=0.1)
     assert plan.drops["duplicate"] == 1
     assert plan.total == 20
 
@@ -200,4 +199,4 @@ def test_a_truth_value_is_no_number_of_seconds(tmp_path, value):
     path = tmp_path / "m.jsonl"
     path.write_text(f'{{"audio": "a.wav", "text": "unu", "lang": "ron", "start": {value}}}\n')
     with pytest.raises(SourceError, match=r"m\.jsonl:1: 'start' is .*, expected seconds"):
-        read_manifest(path)
+        read_source(path)

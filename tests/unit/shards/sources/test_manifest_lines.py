@@ -15,7 +15,7 @@ from launcher.cli import main
 from launcher.slurm.language_groups import utterances_by_language
 from shards.build.plan import plan_languages
 from shards.errors import SourceError
-from shards.sources.manifest import read_manifest
+from shards.sources.registry import read_source
 from tests.shard_samples import WORDS, sound
 
 HEADER = "audio\ttext\tlang\n"
@@ -32,7 +32,7 @@ def manifest_of(folder, content, name="m.tsv"):
 
 
 def texts_of(folder, content, **options):
-    return [row.text for row in read_manifest(manifest_of(folder, content), **options)]
+    return [row.text for row in read_source(manifest_of(folder, content), **options)]
 
 
 @pytest.mark.parametrize("name", ["m.tsv", "m.jsonl", "M.TSV"])
@@ -40,7 +40,7 @@ def texts_of(folder, content, **options):
 @pytest.mark.parametrize("mark", [b"", codecs.BOM_UTF8])
 def test_lines_end_as_on_any_system_and_a_byte_order_mark_is_no_text(mark, end, name, tmp_path):
     content = (JSONL if name.endswith("l") else TSV).replace("\n", end)
-    rows = read_manifest(manifest_of(tmp_path, mark + content.encode(), name))
+    rows = read_source(manifest_of(tmp_path, mark + content.encode(), name))
     assert [row.text for row in rows] == [f"un {WORDS[number]}" for number in range(4)]
     line = 1 if name.endswith("l") else 2 + end.count("\n", 1) * (end != "\r\n")
     assert rows[0].where == f"{tmp_path / name}:{line}"
@@ -97,7 +97,7 @@ def test_quotes_enclose_fields_or_are_letters_by_all_lines_of_the_file(content, 
 )
 def test_a_tsv_that_would_be_misread_is_refused_with_its_line(content, message, tmp_path):
     with pytest.raises(SourceError, match=message):
-        read_manifest(manifest_of(tmp_path, content))
+        read_source(manifest_of(tmp_path, content))
 
 
 @pytest.mark.parametrize(
@@ -124,17 +124,17 @@ def test_a_tsv_that_would_be_misread_is_refused_with_its_line(content, message, 
 def test_a_line_of_a_jsonl_that_would_be_misread_is_refused_or_counted(line, message, tmp_path):
     path = manifest_of(tmp_path, JSONL + line + "\n" + JSONL, "m.jsonl")
     with pytest.raises(SourceError, match=f"m.jsonl:5: {message}.*--skip-bad-rows"):
-        read_manifest(path)
-    rows = read_manifest(path, skip_bad_rows=True)
+        read_source(path)
+    rows = read_source(path, skip_bad_rows=True)
     assert len(rows) == 8
     (left_out,) = rows.left_out
-    assert (left_out.line, left_out.example.startswith("m.jsonl:5: ")) == (5, True)
-    left_out.example.encode()
+    assert (left_out.line, left_out.drop.example.startswith("m.jsonl:5: ")) == (5, True)
+    left_out.drop.example.encode()
 
 
 def test_whole_surrogate_pairs_are_characters(tmp_path):
     path = manifest_of(tmp_path, r'{"audio": "0.wav", "text": "\ud835\udc00", "lang": "ron"}', "m.jsonl")
-    assert read_manifest(path)[0].text == "\U0001d400"
+    assert read_source(path)[0].text == "\U0001d400"
 
 
 def test_bad_rows_are_counted_by_reason_and_line_only_where_asked(tmp_path, capsys):
@@ -159,8 +159,8 @@ def test_bad_rows_are_counted_by_reason_and_line_only_where_asked(tmp_path, caps
     drops = json.loads((output / "ron" / "index.json").read_text())["drops"]
     assert {reason: entry["count"] for reason, entry in drops.items()} == {"row_value": 1}
     assert "m.tsv:9: 'audio' is a URL" in drops["row_value"]["examples"][0]
-    assert utterances_by_language(read_manifest(path, skip_bad_rows=True)) == {"ron": 4}
-    assert Counter(item.language for item in read_manifest(path, language="ron", skip_bad_rows=True).left_out) == {
+    assert utterances_by_language(read_source(path, skip_bad_rows=True)) == {"ron": 4}
+    assert Counter(item.language for item in read_source(path, language="ron", skip_bad_rows=True).left_out) == {
         "ron": 4,
         None: 1,
     }
@@ -168,9 +168,9 @@ def test_bad_rows_are_counted_by_reason_and_line_only_where_asked(tmp_path, caps
 
 def test_a_manifest_of_bad_rows_alone_and_a_bad_header_are_never_skipped(tmp_path):
     with pytest.raises(SourceError, match=r"no utterances but 2 bad rows, the first: m.tsv:2: 2 tab-separated"):
-        read_manifest(manifest_of(tmp_path, HEADER + "0.wav\ta\n1.wav\tb\n"), skip_bad_rows=True)
+        read_source(manifest_of(tmp_path, HEADER + "0.wav\ta\n1.wav\tb\n"), skip_bad_rows=True)
     with pytest.raises(SourceError, match=r"m.tsv:1: no column 'text'"):
-        read_manifest(manifest_of(tmp_path, "audio\tlang\n0.wav\tron\n"), skip_bad_rows=True)
+        read_source(manifest_of(tmp_path, "audio\tlang\n0.wav\tron\n"), skip_bad_rows=True)
 
 
 COMMON_VOICE = (
@@ -198,13 +198,13 @@ def test_a_table_of_common_voice_says_how_to_build_it_and_that_works(columns, ke
         rows = ["\t".join(columns), "\t".join(values.get(name, "") for name in columns)]
         (release / f"{table}.tsv").write_text("\n".join(rows) + "\n")
     with pytest.raises(SourceError, match=f"{kept[0]}.tsv:1: this is a Common Voice table") as caught:
-        read_manifest((release / f"{kept[0]}.tsv").relative_to(tmp_path))
+        read_source((release / f"{kept[0]}.tsv").relative_to(tmp_path))
     assert "did you mean" not in str(caught.value)
     first, second = str(caught.value).splitlines()
     subprocess.run(first.partition("make a manifest: ")[2], shell=True, check=True)
     assert second.endswith("mms-dist shards build manifest.tsv SHARDS --lang CODE --audio-root 'cv corpus/ro/clips'")
-    rows = read_manifest(tmp_path / "manifest.tsv", language="ron", audio_root=release / "clips")
-    assert [(row.audio.is_file(), row.speaker) for row in rows] == [(True, "ab12")] * len(kept)
+    rows = read_source(tmp_path / "manifest.tsv", language="ron", audio_root=release / "clips")
+    assert [(row.audio.path.is_file(), row.speaker) for row in rows] == [(True, "ab12")] * len(kept)
     assert [row.split for row in rows] == (list(kept) if len(kept) == 3 else [None])
     assert rows[0].text == f'"Un" {WORDS[0]}'
 
@@ -213,16 +213,16 @@ def test_a_text_that_goes_on_in_the_next_line_is_not_cut(tmp_path):
     lines = ["audio\tlang\ttext", '0.wav\tron\t"un', "", 'doi"', "1.wav\tron\ttrei", "2.wav\tron\tpatru", "cinci"]
     path = manifest_of(tmp_path, "\n".join(lines))
     with pytest.raises(SourceError, match=r"m.tsv:2: line 4 has no tab and may be the rest of this text"):
-        read_manifest(path)
-    rows = read_manifest(path, skip_bad_rows=True)
+        read_source(path)
+    rows = read_source(path, skip_bad_rows=True)
     assert [row.text for row in rows] == ["trei"]
-    assert [(item.reason, item.line) for item in rows.left_out] == [("row_fields", line) for line in (2, 4, 6, 7)]
+    assert [(item.drop.reason, item.line) for item in rows.left_out] == [("row_fields", line) for line in (2, 4, 6, 7)]
 
 
 @pytest.mark.parametrize("content", ['[{"audio": "0.wav"}]', '[\n {"audio": "0.wav"}\n]'])
 def test_an_array_says_how_to_take_it_apart(content, tmp_path):
     with pytest.raises(SourceError, match=r"m.jsonl:1: .*jq -c '.\[\]' FILE > manifest.jsonl"):
-        read_manifest(manifest_of(tmp_path, content, "m.jsonl"))
+        read_source(manifest_of(tmp_path, content, "m.jsonl"))
 
 
 def test_a_table_of_spontaneous_speech_says_how_to_build_it_and_that_works(tmp_path):
@@ -237,12 +237,12 @@ def test_a_table_of_spontaneous_speech_says_how_to_build_it_and_that_works(tmp_p
     for name in ("a", "b"):
         (folder / "audios" / f"{name}.mp3").write_bytes(b"x")
     with pytest.raises(SourceError, match="this is a Common Voice table") as caught:
-        read_manifest(folder / "ss.tsv")
+        read_source(folder / "ss.tsv")
     first, second = str(caught.value).splitlines()
     subprocess.run(first.partition("make a manifest: ")[2], shell=True, check=True, cwd=tmp_path)
     assert second.endswith(f"--lang CODE --audio-root '{folder}/audios'")
-    rows = read_manifest(tmp_path / "manifest.tsv", language="ron", audio_root=folder / "audios")
-    found = [(row.audio.is_file(), row.text, row.speaker, row.split) for row in rows]
+    rows = read_source(tmp_path / "manifest.tsv", language="ron", audio_root=folder / "audios")
+    found = [(row.audio.path.is_file(), row.text, row.speaker, row.split) for row in rows]
     assert found == [(True, "un", "ab", "train"), (True, "doi", "cd", "dev")]
 
 
@@ -253,17 +253,17 @@ def test_names_that_look_equal_are_found_and_two_that_do_are_refused(tmp_path):
     (tmp_path / decomposed / "plain.wav").write_bytes(b"x")
     names = [f"{composed}/{decomposed}.wav", f"{decomposed}/{composed}.wav", f"{composed}/plain.wav"]
     path = manifest_of(tmp_path, HEADER + "".join(f"{name}\tunu\tron\n" for name in names))
-    rows = read_manifest(path)
-    assert [row.audio.is_file() for row in rows] == [True] * 3
+    rows = read_source(path)
+    assert [row.audio.path.is_file() for row in rows] == [True] * 3
     assert [row.name for row in rows] == names
     (plan,) = plan_languages(rows, dev_fraction=0, test_fraction=0, skip_missing_audio=True)
     assert (plan.total, plan.drops["duplicate"]) == (2, 1)  # the first two names are those of one file
     (tmp_path / decomposed / f"{decomposed}.wav").write_bytes(b"y")
     for name in names[:2]:
         with pytest.raises(SourceError, match=r"m.tsv:2: .* holds 2 files whose names look the same"):
-            read_manifest(manifest_of(tmp_path, HEADER + f"{name}\tunu\tron\n"))
-    (gone,) = read_manifest(manifest_of(tmp_path, HEADER + f"{composed}/{composed}2.wav\tunu\tron\n"))
-    assert not gone.audio.exists()
+            read_source(manifest_of(tmp_path, HEADER + f"{name}\tunu\tron\n"))
+    (gone,) = read_source(manifest_of(tmp_path, HEADER + f"{composed}/{composed}2.wav\tunu\tron\n"))
+    assert not gone.audio.path.exists()
 
 
 @pytest.mark.parametrize(
@@ -284,7 +284,7 @@ def test_what_is_no_manifest_is_named_with_the_way_to_one(name, message, tmp_pat
     assert main(["shards", "build", name, "out"]) == 2
     assert capsys.readouterr().err.startswith("error: ")
     with pytest.raises(SourceError, match=message):
-        read_manifest((tmp_path / name).relative_to(tmp_path))
+        read_source((tmp_path / name).relative_to(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -295,7 +295,7 @@ def test_a_missing_recording_says_what_is_there_instead(audio, why, tmp_path):
     (tmp_path / "link.wav").symlink_to("gone.wav")
     path = manifest_of(tmp_path, HEADER + f"{audio}\tunu\tron\n")
     with pytest.raises(SourceError, match=f"1 recording missing.*m.tsv:2; .*{why}"):
-        plan_languages(read_manifest(path), dev_fraction=0.1, test_fraction=0.1)
+        plan_languages(read_source(path), dev_fraction=0.1, test_fraction=0.1)
 
 
 # Words and marks of both formats, and bytes that break them.
@@ -320,7 +320,7 @@ def mutated(draw):
 def test_no_manifest_gives_anything_but_rows_or_an_error_that_names_it(content, name, skip, tmp_path):
     path = manifest_of(tmp_path, content, name)
     try:
-        rows = read_manifest(path, language="ron", skip_bad_rows=skip)
+        rows = read_source(path, language="ron", skip_bad_rows=skip)
     except SourceError as error:
         assert name in str(error)
         str(error).encode()

@@ -6,6 +6,7 @@ import pytest
 
 from shards.build.plan import plan_languages
 from shards.drops import REASONS, Rejected
+from shards.sources.audio_reference import AudioFile
 from shards.sources.rows import SourceRow
 from shards.strict_yaml import load_strict
 from shards.text import TextNormaliser
@@ -122,7 +123,9 @@ def test_refused_numbers_are_counted_with_an_example(tmp_path):
     for number, text in enumerate(texts):
         audio = tmp_path / f"{number}.wav"
         audio.write_bytes(b"x")  # planning does not decode
-        rows.append(SourceRow(audio=audio, name=audio.name, text=text, language="deu", where=f"m.tsv:{number}"))
+        rows.append(
+            SourceRow(audio=AudioFile(audio), name=audio.name, text=text, language="deu", where=f"m.tsv:{number}")
+        )
     (plan,) = plan_languages(rows, dev_fraction=0.0, test_fraction=0.0)
     assert plan.drops["numbers"] == 2
     assert "um 1 Uhr" in json.dumps(plan.drops.as_dict()["numbers"]["examples"])
