@@ -8,12 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from shards import storage
-from shards.errors import (
-    IndexFileError,
-    ShardsError,
-    StorageError,
-    UnknownLanguageError,
-)
+from shards.errors import IndexFileError, Problem, ShardsError, StorageError, UnknownLanguageError
 from shards.file_content import stand_in_of
 from shards.index.language import LanguageIndex
 from shards.index.shard_index import ShardIndex, indexed_languages
@@ -32,7 +27,7 @@ class LanguageFindings:
     """
 
     language: str
-    problems: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     fix: str | None = None
     utterances: int = 0
@@ -62,7 +57,7 @@ def verify_shards(
         except UnknownLanguageError:
             raise
         except (IndexFileError, StorageError) as error:
-            findings[code] = LanguageFindings(code, problems=[str(error)])
+            findings[code] = LanguageFindings(code, problems=[error.problem])
         else:
             findings[code] = _check_language(indexes[code])
     if languages is None:
@@ -93,9 +88,8 @@ def verify_shards(
         findings[code].problems.extend(_texts_in_two_splits(by_split))
         unknown = characters[code] - set(indexes[code].vocabulary.tokens) - {" "}
         if unknown:
-            findings[code].problems.append(
-                f"{VOCABULARY_NAME} lacks characters of the training text: {' '.join(sorted(unknown))}"
-            )
+            lacking = f"{VOCABULARY_NAME} lacks characters of the training text: {' '.join(sorted(unknown))}"
+            findings[code].problems.append(Problem(lacking))
             findings[code].fix = indexes[code].fix
     for code, index in indexes.items():
         findings[code].problems.extend(_tars_without_index(index))
@@ -110,15 +104,15 @@ def _check_language(index: LanguageIndex) -> LanguageFindings:
         try:
             data = storage.read_bytes(url)
         except FileNotFoundError:
-            findings.problems.append(f"{url} is missing")
+            findings.problems.append(Problem(f"{url} is missing"))
             continue
         except StorageError as error:
-            findings.problems.append(str(error))
+            findings.problems.append(error.problem)
             continue
         if hashlib.sha256(data).hexdigest() != entry["sha256"]:
             instead = stand_in_of(data, storage.join(index.root, index.language))
-            found = instead or f"has {len(data):,} bytes and not the SHA-256 in index.json"
-            findings.problems.append(f"{url} {found}")
+            found = instead or Problem(f"has {len(data):,} bytes and not the SHA-256 in index.json")
+            findings.problems.append(Problem(f"{url} {found.found}", found.fix))
     if findings.problems:
         findings.fix = index.fix
         return findings
@@ -126,7 +120,7 @@ def _check_language(index: LanguageIndex) -> LanguageFindings:
         speakers = _speakers(index)
         len(index.vocabulary)
     except ShardsError as error:
-        findings.problems.append(str(error))
+        findings.problems.append(error.problem)
         return findings
     shared = {
         name for names in speakers.values() for name in names if sum(name in others for others in speakers.values()) > 1
@@ -152,7 +146,7 @@ def folders_without_index(root: str, known: Collection[str]) -> dict[str, Langua
                 f"fetch {INDEX_NAME} again, index the tars with 'mms-dist shards index {root} --lang {name}', "
                 f"or rebuild them with 'mms-dist shards build SOURCE {root} --lang {name} --force'"
             )
-            found[name] = LanguageFindings(name, problems=[problem], fix=fix)
+            found[name] = LanguageFindings(name, problems=[Problem(problem)], fix=fix)
     return found
 
 
@@ -161,7 +155,7 @@ def _speakers(index: LanguageIndex) -> dict[str, set[str]]:
     return {split: names for split, names in found.items() if names}
 
 
-def _tars_without_index(index: LanguageIndex) -> list[str]:
+def _tars_without_index(index: LanguageIndex) -> list[Problem]:
     folder = storage.local_path(storage.join(index.root, index.language))
     if folder is None:
         return []
@@ -172,11 +166,13 @@ def _tars_without_index(index: LanguageIndex) -> list[str]:
         f"move it away, or index all of them with 'mms-dist shards index {index.root} --lang {index.language} --force'"
     )
     return [
-        f"{path} is not in the index; {fix}" for path in sorted(folder.glob("[!.]*.tar")) if path.resolve() not in known
+        Problem(f"{path} is not in the index", fix)
+        for path in sorted(folder.glob("[!.]*.tar"))
+        if path.resolve() not in known
     ]
 
 
-def _texts_in_two_splits(by_split: dict[str, dict[bytes, str]]) -> list[str]:
+def _texts_in_two_splits(by_split: dict[str, dict[bytes, str]]) -> list[Problem]:
     problems = []
     for number, first in enumerate(SPLITS):
         for second in SPLITS[number + 1 :]:
@@ -184,7 +180,9 @@ def _texts_in_two_splits(by_split: dict[str, dict[bytes, str]]) -> list[str]:
             if shared:
                 example = min(by_split[first][digest] for digest in shared)
                 problems.append(
-                    f"{counted(len(shared), 'sentence')} in both {first} and {second} (for example {example}); put "
-                    "every sentence into one split in the source, and build or index it again"
+                    Problem(
+                        f"{counted(len(shared), 'sentence')} in both {first} and {second} (for example {example})",
+                        fix="put every sentence into one split in the source, and build or index it again",
+                    )
                 )
     return problems

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from shards import storage
 from shards.cache import ShardCache
-from shards.errors import DamagedSampleError, ShardsError, StorageError, TruncatedShardError
+from shards.errors import DamagedSampleError, Problem, ShardsError, StorageError, TruncatedShardError
 from shards.file_content import fix_of
 from shards.index.language import LanguageIndex
 from shards.index.shard_index import ShardIndex
@@ -25,7 +25,7 @@ class ShardFindings:
     """
 
     damaged: bool = False
-    problems: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
     text_digests: dict[bytes, str] = field(default_factory=dict)
     characters: set[str] = field(default_factory=set)
     utterances: int = 0
@@ -49,16 +49,16 @@ def check_shard(job: tuple[str, str, str, int]) -> ShardFindings:
                 fix=fix_of(storage.local_path(index.shard_url(shard)), "it was truncated or changed"),
             )
     except ShardsError as error:
-        findings.problems.append(str(error))
+        findings.problems.append(error.problem)
         findings.damaged = True
         return findings
     if found_sha256 != shard.sha256:
-        findings.problems.append(f"shard {index.shard_url(shard)} does not have the SHA-256 in its index")
+        findings.problems.append(Problem(f"shard {index.shard_url(shard)} does not have the SHA-256 in its index"))
     for row in rows:
         try:
             utterance = reader.read(language, split, row)
         except (DamagedSampleError, TruncatedShardError, StorageError) as error:
-            findings.problems.append(str(error))
+            findings.problems.append(error.problem)
             continue
         findings.utterances += 1
         which = f"utterance {utterance.key} ({language}, row {row}) in {shard.name}"
@@ -66,11 +66,12 @@ def check_shard(job: tuple[str, str, str, int]) -> ShardFindings:
         found = (frames, len(utterance.text), needed)
         expected = (int(table.frames[row]), int(table.label_length[row]), int(table.required_frames[row]))
         if found != expected:
-            findings.problems.append(f"{which}: (frames, labels, frames needed) are {found}, the table says {expected}")
+            found_text = f"(frames, labels, frames needed) are {found}, the table says {expected}"
+            findings.problems.append(Problem(f"{which}: {found_text}"))
         if frames < needed:
-            findings.problems.append(f"{which}: the text needs {needed} frames, but the audio has {frames}")
+            findings.problems.append(Problem(f"{which}: the text needs {needed} frames, but the audio has {frames}"))
         if not utterance.text:
-            findings.problems.append(f"{which}: no text")
+            findings.problems.append(Problem(f"{which}: no text"))
         digest = hashlib.blake2b(utterance.text.encode(), digest_size=8).digest()
         findings.text_digests[digest] = f"{utterance.key} in {shard.name}, row {row}"
         findings.characters.update(utterance.text)

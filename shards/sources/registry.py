@@ -94,7 +94,7 @@ def recognised(place: Path) -> Source:
     found = None if is_url else next((source for source in SOURCES if source.recognises(place)), None)
     if found is not None:
         return found
-    expected = f"expected {', or '.join(source.expected for source in reversed(SOURCES))}"
+    expected = f"expected {', or '.join(source.expected for source in SOURCES)}"
     if is_url:
         url = str(place).replace(":/", "://", 1)
         raise SourceError(f"{url} is a URL, {expected}, on this machine", fix="download it first")

@@ -32,7 +32,7 @@ def reader_of(shards):
 
 def problems_of(shards):
     (found,) = verify_shards(str(shards), None, workers=1, advance=lambda _: None)
-    return found.problems
+    return [str(problem) for problem in found.problems]
 
 
 def flip(path, offset):
@@ -171,7 +171,7 @@ def test_a_broken_index_is_a_finding_of_its_language_and_the_others_are_still_re
     build(write_corpus(tmp_path / "corpus", languages=("ita", "ron")), tmp_path / "shards")
     (tmp_path / "shards" / "ita" / "index.json").write_text(content)
     ita, ron = verify_shards(str(tmp_path / "shards"), None, workers=1, advance=lambda _: None)
-    (problem,) = ita.problems
+    (problem,) = map(str, ita.problems)
     assert "ita/index.json" in problem and "--lang ita --force" in problem and "shards verify" not in problem
     assert (ita.utterances, ron.utterances, ron.problems) == (0, 20, [])
 
@@ -180,7 +180,7 @@ def test_tars_that_lost_their_index_are_a_finding(tmp_path):
     build(write_corpus(tmp_path / "corpus", languages=("ita", "ron")), tmp_path / "shards")
     (tmp_path / "shards" / "ita" / "index.json").unlink()
     ita, ron = verify_shards(str(tmp_path / "shards"), None, workers=1, advance=lambda _: None)
-    assert ita.problems == ["6 tars but no index.json, so training skips them"]
+    assert [str(problem) for problem in ita.problems] == ["6 tars but no index.json, so training skips them"]
     assert not ron.problems
 
 
@@ -302,6 +302,10 @@ def test_a_folder_where_a_file_should_be_is_a_finding_and_the_others_are_still_r
         (tmp_path / "shards" / name).unlink()
         (tmp_path / "shards" / name).mkdir()
     fra, ita, ron = verify_shards(str(tmp_path / "shards"), None, workers=1, advance=lambda _: None)
-    assert fra.problems == [f"{tmp_path}/shards/fra/vocab.json cannot be read: Is a directory"]
-    assert any(f"shard {tmp_path}/shards/ita/train-000000.tar cannot be read" in problem for problem in ita.problems)
+    assert [str(problem) for problem in fra.problems] == [
+        f"{tmp_path}/shards/fra/vocab.json cannot be read: Is a directory"
+    ]
+    assert any(
+        f"shard {tmp_path}/shards/ita/train-000000.tar cannot be read" in str(problem) for problem in ita.problems
+    )
     assert (ita.utterances, ron.utterances, ron.problems) == (15, 20, [])

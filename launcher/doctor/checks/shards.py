@@ -41,7 +41,7 @@ def look(context: Context, notes: Notes) -> None:
     context.identity["shards"] = digest.hexdigest()[:16]
     if config.data.languages is None:
         for code, found in folders_without_index(root, codes).items():
-            notes.warn(f"{code}: {'; '.join(found.problems)}", found.fix or "")
+            notes.warn(f"{code}: {'; '.join(map(str, found.problems))}", found.fix or "")
     if not notes.of("failed"):
         hours = sum(entry.seconds for entry in context.languages) / 3600
         names = ", ".join(codes[:SHOWN]) + (", …" if len(codes) > SHOWN else "")

@@ -201,7 +201,7 @@ def test_bad_sound_that_was_indexed_before_is_named_by_read_and_verify(data, mes
     with pytest.raises(DamagedSampleError, match=message):
         reader.read("eng", "train", 1)
     (found,) = verify_shards(root, None, workers=1, advance=lambda _: None)
-    (problem,) = found.problems
+    (problem,) = map(str, found.problems)
     assert "utterance bad (eng, row 1)" in problem
     assert "index it again with 'mms-dist shards index" in found.fix
 
