@@ -1,7 +1,7 @@
 """Normalise training text for shard indexes with version 1 rules, which are still read but no longer written.
 
 The labels, lengths and vocabulary of such an index match the text that these rules produce, so the behaviour of this
-file must not change. `shards index --force` replaces the rules with version 2 (`shards/text/normaliser.py`), which fixes them.
+file must not change. `shards index --force` replaces the rules with version 2, which fixes them.
 """
 
 from __future__ import annotations

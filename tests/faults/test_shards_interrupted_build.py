@@ -55,7 +55,7 @@ def test_a_build_killed_at_any_moment_and_run_again_gives_the_same_bytes(tmp_pat
     assert not (output / ".build" / "ron").exists()
 
 
-def test_a_disk_that_fills_up_is_named_and_the_build_goes_on_when_there_is_room(tmp_path, monkeypatch):
+def test_a_full_disk_is_named_and_the_build_resumes_when_there_is_room(tmp_path, monkeypatch):
     manifest = write_corpus(tmp_path / "corpus")
     build(manifest, tmp_path / "whole")
     shards = 0

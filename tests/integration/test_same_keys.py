@@ -96,7 +96,7 @@ def test_the_two_corpora_differ_in_their_keys_alone(same: Path, unique: Path) ->
         assert tables[0].table(split).samples.tolist() == tables[1].table(split).samples.tolist()
 
 
-def test_training_with_and_without_the_cache_of_features_gives_the_same_adapter_whatever_the_keys(
+def test_the_feature_cache_gives_the_same_adapter_whatever_the_keys(
     tmp_path: Path, small_base: Path, same: Path, unique: Path
 ) -> None:
     rows: list[Tensor] = []
@@ -309,9 +309,7 @@ def test_debug_takes_as_many_utterances_as_rows_and_tells_them_apart(
     ]
 
 
-def test_debug_names_rows_of_the_whole_split_though_settings_leave_some_out(
-    tmp_path: Path, small_base: Path, same: Path
-) -> None:
+def test_debug_names_rows_of_the_whole_split_whatever_is_left_out(tmp_path: Path, small_base: Path, same: Path) -> None:
     lengths = np.sort(index_of(same).table("train").durations)
     values = config_of(tmp_path / "run", small_base, same, data={"max_seconds": float(lengths[7])}).to_dict()
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")

@@ -86,14 +86,14 @@ def test_what_yaml_allows_is_understood(tmp_path):
     assert load_rules("ron", own) == load_rules("ron")
 
 
-def test_lists_and_tables_of_ones_own_replace_and_join_those_of_the_shipped_table(tmp_path):
+def test_ones_own_lists_replace_and_tables_join_those_shipped(tmp_path):
     own = tmp_path / "rules.yaml"
     own.write_text("languages: {cat: {marks: {':': inside}, numbers_unsure: [3], numbers: ca}}")
     assert load_rules("cat", own).marks == {"·": "inside", ":": "inside"}
     assert load_rules("cat", own).numbers_unsure == (3,)
 
 
-def test_every_entry_of_the_shipped_table_is_for_one_language_and_says_something():
+def test_every_entry_of_the_shipped_table_has_one_language_and_a_rule():
     table, lines = load_strict(SHIPPED.read_text(encoding="utf-8"))
     for code, entry in table["languages"].items():
         assert entry, code

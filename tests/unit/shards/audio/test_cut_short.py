@@ -321,7 +321,7 @@ def test_segments_of_a_long_recording_are_those_of_the_whole(container, tmp_path
 
 
 @pytest.mark.parametrize("container", ["WAV", "FLAC", "OGG", "MP3"])
-def test_of_a_cut_recording_segments_before_the_cut_are_kept_and_others_left_out_as_cut(container, tmp_path):
+def test_segments_before_the_cut_of_a_recording_are_kept(container, tmp_path):
     audio = np.concatenate([speechlike(1, 16_000, seed=number) for number in range(10)])
     data = encode(audio, 16_000, container)
     (tmp_path / "long").write_bytes(data[: len(data) // 2])

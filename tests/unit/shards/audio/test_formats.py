@@ -214,7 +214,7 @@ def test_flac_of_16_khz_is_decoded_into_the_memory_given_bit_for_bit():
     assert np.array_equal(found, audio)
 
 
-def test_recordings_below_8_khz_are_refused_by_rate_before_they_are_resampled(tmp_path):
+def test_recordings_below_8_khz_are_refused_before_they_are_resampled(tmp_path):
     # One sample a second would become 16,000 times as many.
     slow = patched(encode(speechlike(1, 16_000), 16_000, "WAV"), (24, (1).to_bytes(4, "little")))
     low = encode(speechlike(1, 7_999), 7_999, "WAV")

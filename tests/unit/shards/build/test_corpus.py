@@ -32,7 +32,7 @@ def utterances_of(root):
     }
 
 
-def test_every_utterance_of_the_source_is_in_the_shards_once_with_its_audio_and_text(tmp_path):
+def test_every_utterance_is_in_the_shards_once_with_its_audio_and_text(tmp_path):
     manifest = write_corpus(tmp_path / "corpus", languages=("ron", "ita"))
     build(manifest, tmp_path / "shards")
     found = {}
@@ -88,7 +88,7 @@ def test_plain_webdataset_reads_every_sample(tmp_path):
     assert seen == ours.keys()
 
 
-def test_the_bytes_do_not_depend_on_workers_nor_on_where_and_when_they_are_built(tmp_path):
+def test_the_bytes_do_not_depend_on_workers_place_or_time(tmp_path):
     extra = [
         {"audio": "ron/long.flac", "text": sentence(700 + n), "lang": "ron", "start": n, "end": n + 1} for n in range(9)
     ]
@@ -153,7 +153,7 @@ def test_recordings_of_any_rate_and_number_of_channels_become_16_khz_mono(rate, 
     assert np.abs(audio[middle] - expected[middle]).max() < 5e-3
 
 
-def test_what_can_not_be_trained_on_is_left_out_and_counted_by_reason_with_an_example(tmp_path):
+def test_what_cannot_be_trained_on_is_counted_by_reason_with_an_example(tmp_path):
     folder = tmp_path / "corpus"
     (folder / "x").mkdir(parents=True)
     whole = folder / "x" / "whole.wav"
@@ -220,7 +220,7 @@ class Stop(BuildProgress):
             raise KeyboardInterrupt
 
 
-def test_an_interrupted_build_goes_on_and_gives_the_same_bytes_decoding_no_finished_shard_again(tmp_path, monkeypatch):
+def test_an_interrupted_build_gives_the_same_bytes_decoding_none_twice(tmp_path, monkeypatch):
     manifest = write_corpus(tmp_path / "corpus", utterances=24)
     build(manifest, tmp_path / "whole")
     options = BuildOptions(shard_utterances=5)
@@ -239,7 +239,7 @@ def test_an_interrupted_build_goes_on_and_gives_the_same_bytes_decoding_no_finis
     assert not (tmp_path / "shards" / ".build" / "ron").exists()
 
 
-def test_a_finished_language_is_left_alone_until_its_source_its_options_or_its_shards_change(tmp_path):
+def test_a_language_is_rebuilt_only_if_source_options_or_shards_change(tmp_path):
     manifest = write_corpus(tmp_path / "corpus", languages=("ron", "ita"))
     options = BuildOptions(shard_utterances=5)
     assert build(manifest, tmp_path / "shards").reused == []
@@ -258,7 +258,7 @@ def test_a_finished_language_is_left_alone_until_its_source_its_options_or_its_s
     assert build(manifest, tmp_path / "shards", shard_utterances=6).reused == []
 
 
-def test_a_language_in_which_nothing_is_left_fails_alone_and_leaves_nothing(tmp_path):
+def test_a_language_with_nothing_left_fails_alone_and_leaves_nothing(tmp_path):
     extra = [
         {
             "audio": "ron/clip000.wav",

@@ -59,7 +59,7 @@ def test_the_split_of_a_sentence_is_fixed_for_ever(dev: float, test: float, held
     assert {name: [text for text in NUMBERS if splits[text] == name] for name in ("dev", "test")} == held_out
 
 
-def test_the_split_does_not_depend_on_the_order_or_the_number_of_recordings() -> None:
+def test_the_split_depends_on_neither_order_nor_number_of_recordings() -> None:
     once = assign_splits([(text, None) for text in NUMBERS], 0.2, 0.2)
     assert assign_splits([(text, None) for text in [*NUMBERS[::-1], *NUMBERS]], 0.2, 0.2) == once
 
@@ -133,7 +133,7 @@ def test_a_clip_of_a_sentence_that_is_held_out_is_not_trained_on(tmp_path: Path)
     assert plan.drops["text_in_other_split"] == 1
 
 
-def test_the_order_of_recordings_is_fixed_for_ever_and_their_segments_follow_each_other(tmp_path: Path) -> None:
+def test_the_order_of_recordings_is_fixed_and_segments_follow_each_other(tmp_path: Path) -> None:
     """With another one, the shards would be other ones, and every build and run would begin anew."""
     rows: list[tuple[str, str, str | None, float | None]] = [
         (f"{name}.wav", f"{text} {NUMBERS[int(start)]}", None, start)

@@ -76,7 +76,7 @@ def test_elsewhere_a_plain_line_every_few_seconds_counts_what_is_done():
 
 
 @pytest.mark.parametrize("terminal", [True, False])
-def test_a_build_counts_every_utterance_of_every_language_and_says_when_each_is_built(terminal, tmp_path):
+def test_a_build_counts_every_utterance_and_says_when_a_language_is_built(terminal, tmp_path):
     plans = plans_of(write_corpus(tmp_path / "corpus", languages=("ita", "ron"), utterances=6))
     for state in ("built", "unchanged since it was built (use --force to rebuild)"):
         console = console_of(terminal=terminal)

@@ -101,7 +101,7 @@ def test_text_is_normalised_when_read_unless_it_is_to_be_kept(tmp_path):
     assert texts_of(tmp_path) == ["Bună, ZIUA!"]
 
 
-def test_samples_that_can_not_be_used_are_left_out_counted_and_shift_no_other(tmp_path):
+def test_unusable_samples_are_left_out_and_counted_and_shift_no_other(tmp_path):
     good = encoded(1, rate=16_000, container="WAV")
     samples = {
         "a": {"wav": good, "txt": b"unu"},
@@ -119,7 +119,7 @@ def test_samples_that_can_not_be_used_are_left_out_counted_and_shift_no_other(tm
     assert texts_of(tmp_path) == ["unu", "șase"]
 
 
-def test_recordings_below_the_rate_that_a_build_asks_for_are_left_out_as_in_a_build(tmp_path):
+def test_recordings_below_the_rate_of_a_build_are_left_out_as_in_a_build(tmp_path):
     recordings = {"rar": 6_000, "abia": 7_999, "destul": 8_000, "bun": 16_000}
     samples = {
         text: {"wav": encoded(1, rate=rate, container="WAV"), "txt": text.encode()} for text, rate in recordings.items()
@@ -165,7 +165,7 @@ def test_our_own_tars_indexed_again_give_the_same_table_and_vocabulary(tmp_path)
     assert {name for name in before if before[name] != after[name]} == {"ron/index.json"}
 
 
-def test_tars_elsewhere_are_indexed_by_url_pipe_and_path_and_read_from_there(tmp_path):
+def test_tars_elsewhere_are_indexed_and_read_by_url_pipe_and_path(tmp_path):
     good = encoded(1, rate=16_000, container="WAV")
     names = [f"/elsewhere/part-{number}.tar" for number in range(2)]
     system = fsspec.filesystem("memory")

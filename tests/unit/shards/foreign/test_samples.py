@@ -171,7 +171,7 @@ def test_a_second_recording_is_counted_and_the_first_kind_is_read(tmp_path):
     assert index_of(tmp_path)[1:] == ({"second_audio": 1}, [], ["unu"])
 
 
-def test_the_field_of_the_transcript_is_that_of_most_samples_and_of_others_their_own(tmp_path):
+def test_most_samples_choose_the_transcript_field_the_rest_keep_theirs(tmp_path):
     members = {
         "train-0.tar": [*one("a", b"", json=as_json(raw_text="RAW A"))],
         "train-1.tar": [
@@ -228,7 +228,7 @@ def test_samples_without_any_transcript_are_told_by_the_commonest_kind(tmp_path)
     ],
 )
 @pytest.mark.parametrize("field", ["lang", "language", "locale"])
-def test_samples_of_another_language_are_left_out_where_others_are_of_this_one(names, kept, noted, field, tmp_path):
+def test_samples_of_another_language_are_left_out_among_those_of_this_one(names, kept, noted, field, tmp_path):
     texts = ["unu", "doi", "trei"]
     members = [
         member
@@ -273,7 +273,7 @@ def test_a_sample_that_is_there_twice_byte_for_byte_is_taken_once(tmp_path):
     assert index["drops"]["duplicate"]["examples"][1] == "train-1.tar:good: the same bytes are in train-0.tar"
 
 
-def test_a_tar_without_samples_is_as_good_as_none_and_an_empty_file_is_refused(tmp_path):
+def test_a_tar_without_samples_is_as_none_and_an_empty_file_is_refused(tmp_path):
     write_tars(tmp_path, {"train-0.tar": [], "train-1.tar": GOOD})
     assert index_of(tmp_path)[1:] == ({}, [], ["bun"])
     (tmp_path / "ron" / "train-0.tar").write_bytes(b"")
@@ -364,7 +364,7 @@ def test_names_that_can_not_be_meant_are_refused(given, message, tmp_path, monke
         index_language(tmp_path / "ron", "ron", tars, IndexOptions(load_rules("ron")), workers=1, advance=lambda: None)
 
 
-def test_a_folder_that_can_not_be_written_to_is_found_before_anything_is_read(tmp_path, monkeypatch, capsys):
+def test_an_unwritable_folder_is_found_before_anything_is_read(tmp_path, monkeypatch, capsys):
     write_tars(tmp_path, {"train.tar": GOOD})
     before = sorted(tmp_path.rglob("*"))
     monkeypatch.setattr(os, "access", lambda place, mode: False)  # tests may run as root, who may write everywhere

@@ -230,7 +230,7 @@ def test_what_an_earlier_or_later_version_leaves_out_or_adds_is_no_fault(shards,
     assert "a_reason_of_later: a reason from a later version of mms-dist" in capsys.readouterr().out
 
 
-def test_types_of_a_table_are_those_of_the_reader_whatever_they_were_written_as(shards):
+def test_columns_have_the_types_of_the_reader_however_they_were_written(shards):
     path = shards / "ron" / "samples.parquet"
     table = pyarrow.parquet.read_table(path)
     wide = table.set_column(2, "shard", table.column("shard").cast(pyarrow.int64()))
@@ -256,7 +256,7 @@ def test_a_pointer_in_a_files_place_is_named_with_what_fetches_it(name, shards, 
 
 
 @pytest.mark.parametrize("content", ["version https://git-lfs.github.com/spec/v1\nsize 5\n", "<!DOCTYPE html>\n"])
-def test_a_pointer_or_a_page_in_the_place_of_any_text_that_is_read_is_named(content, tmp_path, capsys):
+def test_a_pointer_or_page_in_place_of_a_text_file_is_named(content, tmp_path, capsys):
     for name in ("a.jsonl", "a.tsv", "rules.yaml"):
         (tmp_path / name).write_text(content)
     manifest = write_corpus(tmp_path / "corpus", utterances=2)

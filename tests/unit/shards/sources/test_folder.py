@@ -177,7 +177,7 @@ def test_one_language_takes_its_own_folders_or_all_of_them(tmp_path):
     assert rows.notes == ["ron: used as the language of all recordings, including those in eng, ita"]
 
 
-def test_links_to_folders_are_followed_and_what_lies_inside_keeps_its_own_name(tmp_path):
+def test_links_to_folders_are_followed_and_their_files_keep_their_names(tmp_path):
     lay_out(tmp_path, "store/clips/a.wav store/clips/a.txt store/clips/notes.md in/links->../store in/eng->links/clips")
     rows = read_source(tmp_path / "in")
     assert used(rows) == {"eng/a.wav": ("eng", None, True)}
@@ -193,7 +193,7 @@ def test_links_to_folders_are_followed_and_what_lies_inside_keeps_its_own_name(t
     assert counts_of(rows) == {"other_file": 1}
 
 
-def test_examples_of_what_was_left_out_can_be_written_whatever_is_in_a_name():
+def test_examples_of_drops_can_be_written_whatever_is_in_a_name():
     drops = Drops()
     drops.add(Drop("other_file", "a\udce9\ud83d.bin"))
     assert drops["other_file"] == 1
@@ -273,7 +273,7 @@ def test_pipes_and_broken_links_are_named_and_never_waited_for(tmp_path):
         plan_languages(rows, dev_fraction=0.1, test_fraction=0.1)
 
 
-def test_recordings_that_are_not_read_make_their_language_fail_and_doc_folders_do_not(tmp_path):
+def test_unread_recordings_fail_their_language_and_doc_folders_do_not(tmp_path):
     lay_out(tmp_path, "eng/a.wav eng/a.txt fra/b.m4a doc/notes.txt doc/readme.md")
     rows = read_source(tmp_path)
     assert rows.languages == {"eng", "fra"}

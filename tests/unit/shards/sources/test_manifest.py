@@ -74,7 +74,7 @@ def test_a_mistake_in_a_jsonl_is_named_with_its_line(content, message, tmp_path)
         read_source(manifest_of(tmp_path, content, "m.jsonl"))
 
 
-def test_a_manifest_that_is_not_utf8_or_not_there_or_of_another_kind_is_refused(tmp_path):
+def test_a_manifest_not_utf8_or_missing_or_of_another_kind_is_refused(tmp_path):
     (tmp_path / "m.tsv").write_bytes("audio\ttext\tlang\na.wav\tțară\tron\n".encode("iso8859-16"))
     with pytest.raises(SourceError, match="is not UTF-8"):
         read_source(tmp_path / "m.tsv")
@@ -115,7 +115,7 @@ def test_a_folder_whose_name_is_no_language_says_to_give_one(tmp_path):
         read_source(tmp_path / "empty")
 
 
-def test_missing_recordings_are_named_with_their_line_unless_they_are_to_be_skipped(tmp_path):
+def test_missing_recordings_are_named_with_their_line_unless_skipped(tmp_path):
     manifest = write_corpus(tmp_path, extra=[{"audio": "gone.wav", "text": "plecat", "lang": "ron"}])
     with pytest.raises(SourceError, match=r"1 recording missing, the first is .*gone.wav .*corpus.jsonl:21"):
         plans_of(manifest)
@@ -151,7 +151,7 @@ def test_a_wanted_split_of_a_tiny_corpus_is_not_empty_and_train_never_is():
     assert "dev" not in assign_splits([(sentence(number), None) for number in range(50)], 0.0, 0.1).values()
 
 
-def test_a_sentence_given_to_several_splits_is_held_out_and_the_others_are_counted(tmp_path):
+def test_a_sentence_in_several_splits_is_held_out_and_the_rest_counted(tmp_path):
     extra = [
         {"audio": "ron/clip000.wav", "text": "Aceeași!", "lang": "ron", "split": "train", "start": 0, "end": 0.4},
         {"audio": "ron/clip001.wav", "text": "aceeași", "lang": "ron", "split": "test", "start": 0, "end": 0.4},

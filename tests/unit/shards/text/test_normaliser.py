@@ -85,7 +85,7 @@ EDGES = st.sampled_from("ab''ʼ‘’-- .\u0301\u200c\u06cc·:\"")
 
 @settings(max_examples=1500, deadline=None)
 @given(st.one_of(st.text(CHARACTERS, max_size=12), st.text(EDGES, max_size=12)), st.sampled_from(LANGUAGES))
-def test_text_of_any_language_is_in_nfc_and_normalising_it_again_changes_nothing(raw, language):
+def test_text_is_in_nfc_and_normalising_it_again_changes_nothing(raw, language):
     normalise = NORMALISERS[language]
     try:
         text = normalise(raw)
