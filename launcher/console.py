@@ -37,7 +37,7 @@ def prepare_streams() -> None:
 
 def drop_invalid_sizes() -> None:
     """Remove invalid values of COLUMNS and LINES, such as 0, from the environment: tables would be that wide."""
-    from shards.terminal import columns_of
+    from shards.display.terminal import columns_of
 
     for name in _SIZES:
         if name in os.environ and columns_of(os.environ[name]) is None:

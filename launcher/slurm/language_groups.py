@@ -17,7 +17,7 @@ from launcher.console import print_error
 from launcher.slurm.environment import array_task
 from mms_dist.errors import ExitCode, MmsDistError
 from shards.errors import ShardsError
-from shards.source_rows import SourceRows
+from shards.sources.rows import SourceRows
 
 
 def main(arguments: Sequence[str]) -> int:

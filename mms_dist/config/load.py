@@ -19,7 +19,7 @@ from mms_dist.config.schema import PER_LANGUAGE, SHARED_BY_ALL, Config
 from mms_dist.errors import ConfigError
 from mms_dist.files import replace_text
 from shards.errors import ShardsError
-from shards.schema import parse_language
+from shards.languages import parse_language
 
 MOST_SHOWN = 200
 """Characters of a wrong value shown in an error."""

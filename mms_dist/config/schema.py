@@ -14,7 +14,7 @@ from pydantic.dataclasses import dataclass
 from mms_dist.config import values
 from mms_dist.config.places import PLACE, local, unexpanded
 from shards.errors import ShardsError
-from shards.schema import parse_language
+from shards.languages import parse_language
 
 MOST = 10**9
 """Larger than any real count, length or size. A larger value is a typo, and could overflow."""

@@ -1,7 +1,6 @@
 """`mms-dist shards build`: build shards from a manifest or a folder of recordings."""
 
 import argparse
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +8,7 @@ from launcher.arguments import Languages, count
 from launcher.commands.shards.options import add_command, add_languages, add_length_limits, add_workers, language_code
 
 if TYPE_CHECKING:
-    from shards.source_rows import SourceRows
+    from shards.sources.rows import SourceRows
 
 
 EPILOG = """\
@@ -44,6 +43,9 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("source", type=Path, metavar="SOURCE", help="manifest (.tsv, .jsonl) or folder")
     parser.add_argument("output", type=Path, metavar="SHARDS", help="folder for <lang>/<split>-000000.tar")
+    parser.add_argument(
+        "--from", dest="kind", metavar="NAME", help="kind of source: manifest or folder (default: recognised)"
+    )
     add_languages(parser, "build only these; a single one is also the language of rows or files that name none")
     parser.add_argument(
         "--only",
@@ -102,8 +104,7 @@ def rows_to_build(args: argparse.Namespace) -> "SourceRows":
         ShardsError: the source cannot be read, or lacks a requested language.
     """
     from shards.errors import SourceError
-    from shards.manifest import read_manifest
-    from shards.sources import read_folder
+    from shards.sources.registry import read_source
 
     language = args.languages[0] if len(args.languages) == 1 else None
     if args.dev_fraction + args.test_fraction >= 1:
@@ -113,14 +114,14 @@ def rows_to_build(args: argparse.Namespace) -> "SourceRows":
         )
     if args.min_seconds > args.max_seconds:
         raise SourceError(f"--min-seconds {args.min_seconds} is above --max-seconds {args.max_seconds}")
-    if os.path.isdir(args.source):
-        if args.audio_root:
-            raise SourceError(f"--audio-root is for manifests, but {args.source} is a folder", fix="leave it out")
-        rows = read_folder(args.source, language=language, skip_bad_rows=args.skip_bad_rows, ignore=args.output)
-    else:
-        rows = read_manifest(
-            args.source, language=language, audio_root=args.audio_root, skip_bad_rows=args.skip_bad_rows
-        )
+    rows = read_source(
+        args.source,
+        kind=args.kind,
+        language=language,
+        audio_root=args.audio_root,
+        skip=args.output,
+        skip_bad_rows=args.skip_bad_rows,
+    )
     # --only comes second: a single language in it does not apply to rows that name none.
     for flag, codes in (("--lang", args.languages), ("--only", args.only)):
         found = sorted(rows.languages)
@@ -132,8 +133,9 @@ def rows_to_build(args: argparse.Namespace) -> "SourceRows":
 
 
 def _not_in_source(flag: str, code: str, source: Path, found: list[str]) -> str:
-    from shards.errors import ShardsError, nearest
-    from shards.schema import parse_language
+    from shards.errors import ShardsError
+    from shards.languages import parse_language
+    from shards.wording import nearest
 
     message = f"{flag}: not in {source}{nearest(code, found)}; it has {', '.join(found)}"
     try:
@@ -145,19 +147,14 @@ def _not_in_source(flag: str, code: str, source: Path, found: list[str]) -> str:
 
 def run(args: argparse.Namespace) -> int:
     """Run the subcommand and return the exit status."""
-    from shards.build import BuildOptions, build_shards, is_built
-    from shards.display import (
-        BuildDisplay,
-        WorkProgress,
-        languages_table,
-        plans_table,
-        print_left_out,
-        print_unknown_lengths,
-    )
+    from shards.build.corpus import build_shards, is_built
+    from shards.build.language import BuildOptions
+    from shards.build.plan import plan_languages
+    from shards.display.build import languages_table, plans_table, print_left_out, print_unknown_lengths
+    from shards.display.progress import BuildDisplay, WorkProgress
+    from shards.display.tables import make_console, say
     from shards.errors import IncompleteBuildError, SourceError
     from shards.limits import Limits
-    from shards.plan import plan_languages
-    from shards.tables import make_console, say
 
     rows = rows_to_build(args)
     plans = plan_languages(
@@ -173,6 +170,7 @@ def run(args: argparse.Namespace) -> int:
         shard_bytes=args.shard_mib << 20,
     )
     console = make_console()
+    say(console, f"source: {rows.kind}" if args.kind else f"source: {rows.kind} (recognised; --from overrules)")
     if args.dry_run:
         built = {plan.language for plan in plans if not args.force and is_built(plan, args.output, options)}
         console.print(plans_table(plans, built, console.width))

@@ -43,10 +43,12 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the subcommand and return the exit status."""
-    from shards.display import WorkProgress, languages_table, print_drops, print_unknown_lengths
-    from shards.foreign import IndexOptions, find_tars, index_language
+    from shards.display.build import languages_table, print_drops, print_unknown_lengths
+    from shards.display.progress import WorkProgress
+    from shards.display.tables import make_console, say
+    from shards.foreign.find_tars import find_tars
+    from shards.foreign.index_tars import IndexOptions, index_language
     from shards.limits import Limits
-    from shards.tables import make_console, say
     from shards.text_rules import load_rules
 
     languages = find_tars(args.shards, args.tars, languages=args.languages, split=args.split, again=args.force)

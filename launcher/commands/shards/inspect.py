@@ -17,10 +17,10 @@ def run(args: argparse.Namespace) -> int:
     """Run the subcommand and return the exit status."""
     import numpy as np
 
-    from shards.display import print_drops, print_unknown_lengths
+    from shards.display.build import print_drops, print_unknown_lengths
+    from shards.display.summary import duration_histogram, durations_of, summary_table, vocabulary_lines
+    from shards.display.tables import make_console
     from shards.index import ShardIndex
-    from shards.summary import duration_histogram, durations_of, summary_table, vocabulary_lines
-    from shards.tables import make_console
 
     console = make_console()
     index = ShardIndex.load(args.shards, args.languages or None)

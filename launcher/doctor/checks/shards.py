@@ -46,7 +46,7 @@ def check(context: Context) -> Findings:
     context.identity["shards"] = digest.hexdigest()[:16]
     if config.data.languages is None:
         for code, found in folders_without_index(root, codes).items():
-            yield warning(f"{code}: {'; '.join(found.problems)}", found.fix or "")
+            yield warning(f"{code}: {'; '.join(map(str, found.problems))}", found.fix or "")
     if not failures:
         hours = sum(entry.seconds for entry in context.languages) / 3600
         names = ", ".join(codes[:SHOWN]) + (", …" if len(codes) > SHOWN else "")
