@@ -4,7 +4,7 @@ import torch
 
 from launcher.doctor.context import Context
 from mms_dist.distributed.device import computes_on_cpu
-from mms_dist.hardware.hardware import Hardware, assumed, facts_of_this_rank, part_of_each
+from mms_dist.hardware.hardware import Hardware, assumed, facts_of_this_rank, minimum_share
 
 
 def hardware_of(context: Context) -> Hardware:
@@ -21,4 +21,4 @@ def hardware_of(context: Context) -> Hardware:
     else:
         devices = [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
     facts = [facts_of_this_rank(device, base_is_sharded=sharded) for device in devices]
-    return part_of_each(facts, world=site.world(len(devices)))
+    return minimum_share(facts, world=site.world(len(devices)))

@@ -21,9 +21,8 @@ from time import perf_counter
 from types import TracebackType
 from typing import TypeVar
 
-from mms_dist.checkpoint.files import writing_error
-from mms_dist.checkpoint.folder import check_snapshot, folder_name, read_snapshot
-from mms_dist.checkpoint.language_folder import LanguageFolder, PointerName
+from mms_dist.checkpoint.checkpoint_folder import check_snapshot, folder_name, read_snapshot
+from mms_dist.checkpoint.language_folder import LanguageFolder, PointerName, writing_error
 from mms_dist.checkpoint.snapshot import Damage, DamagedCheckpoint, Snapshot, check_language
 from mms_dist.errors import CheckpointError
 

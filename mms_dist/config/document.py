@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from mms_dist.config import values
-from mms_dist.config.places import expanded, is_place
+from mms_dist.config.paths import expanded, is_place
 from mms_dist.config.schema import PER_LANGUAGE, Config
 from mms_dist.errors import ConfigError
 from mms_dist.files import read_text

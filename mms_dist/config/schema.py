@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from mms_dist.config import values
-from mms_dist.config.places import PLACE, local, unexpanded
+from mms_dist.config.paths import PLACE, local, unexpanded
 from shards.errors import ShardsError
 from shards.schema import parse_language
 
@@ -263,9 +263,20 @@ class Config:
         """Return plain values that `parse_config` accepts."""
         return dataclasses.asdict(self)
 
+    def flat(self) -> dict[str, Any]:
+        """Return the values by dotted name, such as `optim.lr`."""
+        return _flat(self.to_dict())
+
     def to_yaml(self) -> str:
         """Return YAML that `load_config` reads back unchanged, whatever text the settings hold."""
         return yaml.safe_dump(unexpanded(_plain(self.to_dict()), type(self)), sort_keys=False, allow_unicode=True)
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return flat
 
 
 def _override(section: Any, changes: dict[str, Any]) -> Any:

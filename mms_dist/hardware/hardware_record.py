@@ -13,8 +13,8 @@ import yaml
 
 from mms_dist.errors import ConfigError
 from mms_dist.files import read_file, read_text, replace_text
+from mms_dist.run_directory.paths import RunPaths
 
-HARDWARE_NAME = "hardware.json"
 _SETTING_SINCE_THEN = "attention"
 """Key of `model` in every config.yaml since this file was introduced. A run without it is older."""
 _EARLIER_SECONDS = {"cuda": 160.0, "cpu": 32.0}
@@ -55,7 +55,7 @@ def read_kept(directory: Path, *, on_gpu: bool) -> Kept | None:
     """
     if not any(directory.glob("adapters/*/step-*")):
         return None
-    path = directory / HARDWARE_NAME
+    path = RunPaths(directory).hardware
     try:
         content = json.loads(read_file(path))
     except FileNotFoundError:
@@ -74,7 +74,7 @@ def write_kept(directory: Path, kept: Kept) -> None:
     Raises:
         TrainingError: it cannot be written.
     """
-    replace_text(directory / HARDWARE_NAME, json.dumps(asdict(kept), indent=2, ensure_ascii=False) + "\n")
+    replace_text(RunPaths(directory).hardware, json.dumps(asdict(kept), indent=2, ensure_ascii=False) + "\n")
 
 
 def _checked(kept: Kept) -> Kept:
@@ -94,7 +94,7 @@ def _from_earlier_version(directory: Path, on_gpu: bool) -> Kept | None:
     """Return the defaults of the version before this file, with the precision from its config.yaml."""
     settings: Any
     try:
-        settings = yaml.safe_load(read_text(directory / "config.yaml"))
+        settings = yaml.safe_load(read_text(RunPaths(directory).config))
         model = settings["model"]
         if _SETTING_SINCE_THEN in model:
             return None

@@ -11,11 +11,12 @@ from mms_dist.config import Config
 from mms_dist.data.constant_packer import STRIPS
 from mms_dist.data.language_summaries import LanguageSummary
 from mms_dist.hardware.hardware import CONTEXT_BYTES, Hardware
+from mms_dist.model.optimizer import MOMENTS
 from mms_dist.model.packed_tables import BLOCK
 from mms_dist.model.shape import FRAMES_PER_SECOND, BaseShape, number_bytes, row_number_bytes
 
-BUFFERS = 4
-"""Equally large buffers for every slot: rows, their gradients and AdamW's two moments."""
+BUFFERS = 2 + len(MOMENTS)
+"""Equally large buffers for every slot: rows, their gradients and AdamW's moments."""
 ROW_COPIES = 1
 """Copies of a row in float32 or higher, for each language of a pass, while its weights are folded: one kind of weights
 at a time, which is half a row, and in the backward pass their gradients too. They are freed within the pass."""

@@ -1,23 +1,23 @@
 """Decide every setting left open: the configured value, else the value this run started with, else by the hardware.
 
-Pure functions. `training.hardware` inspects the hardware and agrees on it with the other ranks;
-`training.hardware_record` stores what a run started with.
+Settings that cannot work on the hardware are refused, before anything is loaded. Pure functions: `hardware.hardware`
+inspects the hardware and agrees on it with the other ranks; `hardware.hardware_record` stores what a run started with.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
-from mms_dist.config import Config
-from mms_dist.errors import ConfigError
+from mms_dist.config import Config, Model
+from mms_dist.errors import ConfigError, raise_all
 from mms_dist.features.feature_spill import SPILL_BYTES
 from mms_dist.hardware.hardware import Hardware
-from mms_dist.hardware.hardware_record import HARDWARE_NAME, Kept
+from mms_dist.hardware.hardware_record import Kept
 from mms_dist.hardware.memory_estimate import Load, needs_of
 from mms_dist.hardware.pinned_memory import PinnedMemory, divide, pass_bytes
-from mms_dist.hardware.refusals import refusals
 from mms_dist.machine import loader_workers
 from mms_dist.model.shape import number_bytes
+from mms_dist.run_directory.paths import HARDWARE_NAME
 from shards.schema import SAMPLE_RATE
 
 Dtype = Literal["float32", "bfloat16", "float64"]
@@ -99,7 +99,7 @@ class Resolved:
             hardware=self.begun_on,
         )
 
-    def of_all_ranks(self) -> dict[str, Any]:
+    def shared_settings(self) -> dict[str, Any]:
         """The settings that must be the same on all ranks, by name."""
         return {
             "model.dtype": self.dtype,
@@ -135,15 +135,12 @@ def resolve(
     choice = _Choice(config, hardware, mine or hardware, kept, load, rounds)
     resolved = choice.resolved()
     problems = [
-        *refusals(
-            config, hardware, kept, dtype=resolved.dtype, attention=resolved.attention, compiled=resolved.compile
+        *_refusals(
+            config.model, hardware, kept, dtype=resolved.dtype, attention=resolved.attention, compiled=resolved.compile
         ),
         *choice.no_longer_fits(resolved),
     ]
-    if len(problems) == 1:
-        raise problems[0]
-    if problems:
-        raise ConfigError("; ".join(str(problem) for problem in problems))
+    raise_all(problems)
     return resolved
 
 
@@ -337,3 +334,52 @@ def _closed(value: str) -> str | None:
 
 def _gib(size_bytes: int) -> str:
     return f"{size_bytes / 2**30:.1f}"
+
+
+def _refusals(
+    model: Model, hardware: Hardware, kept: Kept | None, *, dtype: str, attention: str, compiled: bool
+) -> Iterator[ConfigError]:
+    """Yield an error for each setting that cannot work, with the flag that changes it."""
+    if dtype == "bfloat16" and not hardware.has_bfloat16:
+        yield ConfigError(
+            f"{_setting('model.dtype', 'bfloat16', model.dtype, kept)}, but {hardware} has no bfloat16 "
+            "arithmetic, which needs compute capability 8.0",
+            fix="pass --model.dtype float32, and no --mixed_precision bf16",
+        )
+    if attention == "packed" and hardware.on_gpu:
+        setting = _setting("model.attention", "packed", model.attention, kept)
+        if not hardware.has_flash:
+            yield ConfigError(
+                f"{setting}, whose kernels need compute capability 8.0, but this is {hardware}",
+                fix="pass --model.attention padded",
+            )
+        elif dtype != "bfloat16":
+            yield ConfigError(
+                f"{setting}, whose kernels take half precision only, but model.dtype is {dtype}",
+                fix="pass --model.attention padded, or --model.dtype bfloat16",
+            )
+    if not compiled:
+        return
+    setting = _setting("model.compile", "on", model.compile, kept)
+    if not hardware.can_compile:
+        yield ConfigError(
+            f"{setting}, whose kernels need compute capability 7.0, but this is {hardware}",
+            fix="pass --model.compile off",
+        )
+    if attention == "packed":
+        yield ConfigError(
+            f"{setting}, but compiled layers take padded passes only",
+            fix="pass --model.compile off, or --model.attention padded",
+        )
+    if hardware.base_is_sharded:
+        yield ConfigError(
+            f"{setting}, but ZeRO-3 wraps the same layers",
+            fix="pass --model.compile off, or leave DeepSpeed out",
+        )
+
+
+def _setting(name: str, value: str, configured: str, kept: Kept | None) -> str:
+    """Name a setting, and where its value comes from if it is not the configuration."""
+    if configured == value or kept is None:
+        return f"{name} is {value}"
+    return f"this run began with {name} {value}, on {kept.hardware} (RUN/{HARDWARE_NAME})"

@@ -18,10 +18,10 @@ from mms_dist.hardware.hardware_record import write_kept
 from mms_dist.hardware.resolve import Resolved
 from mms_dist.monitor.monitor import Monitor
 from mms_dist.run_directory.lock import RunLock
+from mms_dist.run_directory.paths import RunPaths
 from mms_dist.run_directory.status_file import Attempt, RunState, begin, is_automatic_restart
 from mms_dist.training.ending import Ending
 from mms_dist.training.restore import Restored
-from mms_dist.training.same_run import flat_settings
 from shards.errors import ShardsError
 
 OPEN = (None, "auto")
@@ -85,8 +85,8 @@ class Record:
             return
         self.monitor.start([*lines, *self._changes])
         self.monitor.event("run_resumed" if restored.resumed else "run_started", round=restored.round)
-        for kind, fields in restored.notices:
-            self.monitor.event(kind, **fields)
+        for event in restored.notices:
+            self.monitor.event(event.kind, **event.fields)
 
     def end(self, end: Ending | None, *, round: int, steps: int) -> None:
         """Record the end of training; `end` is None if training was stopped."""
@@ -106,7 +106,7 @@ class Record:
             reason=end.reason,
             round=round,
             steps=steps,
-            quarantined=end.quarantined,
+            quarantined=sorted(end.quarantined),
         )
 
     def _take(self, config: Config, automatic: bool) -> None:
@@ -128,8 +128,8 @@ class Record:
     ) -> None:
         assert self.attempt is not None, "the directory is locked first"
         self.attempt.restored(round=restored.round, steps=restored.steps)
-        config, path = _with_absolute_paths(config), self.directory / "config.yaml"
-        self._changes = changed_settings(path, config, resolved.of_all_ranks()) if restored.resumed else []
+        config, path = _with_absolute_paths(config), RunPaths(self.directory).config
+        self._changes = changed_settings(path, config, resolved.shared_settings()) if restored.resumed else []
         write_kept(self.directory, resolved.kept)
         write_config(config, path)
         monitor = Monitor(self.directory, languages=summaries, live=live)
@@ -165,10 +165,10 @@ def changed_settings(path: Path, config: Config, resolved: Mapping[str, Any]) ->
     A setting left to the hardware is unchanged if it resolves to its former value; `resolved` holds these values.
     """
     try:
-        before = flat_settings(load_config(path).to_dict())
+        before = load_config(path).flat()
     except ConfigError:
         return [f"settings  cannot be compared with the last start: {path} cannot be read"]
-    after = flat_settings(config.to_dict())
+    after = config.flat()
     return [
         f"changed   {name}: {before.get(name)} → {after.get(name)}"
         for name in sorted(before.keys() | after.keys())

@@ -12,10 +12,11 @@ import yaml
 from mms_dist.config import Config
 from mms_dist.errors import ConfigError
 from mms_dist.evaluation.score_run import RunScorer
-from mms_dist.hardware import run_base
+from mms_dist.hardware import base_loading
 from mms_dist.hardware.hardware import Facts, Hardware
-from mms_dist.hardware.hardware_record import HARDWARE_NAME, Kept, read_kept, write_kept
+from mms_dist.hardware.hardware_record import Kept, read_kept, write_kept
 from mms_dist.hardware.resolve import resolve
+from mms_dist.run_directory.paths import HARDWARE_NAME
 from mms_dist.training import run as training_run
 from tests.corpus import build_toy_shards
 from tests.training import final_row, stop_after, toy_config, train
@@ -54,7 +55,7 @@ def test_what_was_chosen_is_written_and_taken_over_by_a_restart_and_by_eval(
     begun = Kept("bfloat16", "padded", False, 2.0, 3.0, 5.0, 3, 1, "H100 (9.0)")
     write_kept(tmp_path, begun)
     threads: list[int | None] = []
-    for module in (training_run, run_base):
+    for module in (training_run, base_loading):
         monkeypatch.setattr(module, "set_threads", threads.append)
     assert train(config) == "finished"
     told = capsys.readouterr().out

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from mms_dist.errors import CheckpointError, IncompleteError, StalledError, TrainingError
 from mms_dist.monitor.run_status import read_run_status
-from mms_dist.run_directory.quarantine_mark import read_mark
+from mms_dist.run_directory.quarantine import read_mark
 from mms_dist.run_directory.status_file import Attempt, Status, begin, is_automatic_restart, mark_hung, read_status
-from mms_dist.training.quarantine import read_quarantine
+from mms_dist.training.restore import read_quarantine
 
 
 def start(run: Path, *, steps: int | None, automatic: bool = True, allowed: int = 3) -> Attempt:

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
 
-from mms_dist.checkpoint.adapter_file import AdapterShape, read_adapter, serialize_adapter, write_adapter
+from mms_dist.checkpoint.adapter_file import read_adapter, serialize_adapter, write_adapter
 from mms_dist.errors import CheckpointError
+from mms_dist.model.adapter import AdapterShape
 from tests.checkpoint_samples import random_adapter
 
 SHAPE = AdapterShape(layers=2, hidden=8, dim=4, vocabulary_size=9)

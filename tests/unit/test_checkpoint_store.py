@@ -325,7 +325,7 @@ def test_a_checkpoint_moved_under_another_name_is_found_out(store):
 
 
 def test_parts_that_do_not_belong_together_are_found_out_even_with_right_sums(store):
-    from mms_dist.checkpoint.folder import snapshot_files
+    from mms_dist.checkpoint.checkpoint_folder import snapshot_files
     from mms_dist.checkpoint.manifest import write_folder
 
     files = snapshot_files(sample(step=1))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mms_dist.config import Config, load_config
-from mms_dist.config.survey import survey_config
+from mms_dist.config.load import validate_all
 from mms_dist.errors import ConfigError
 
 FAULTY = """
@@ -23,7 +23,7 @@ languages:
 def test_every_fault_is_told_and_the_rest_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "faulty.yaml"
     path.write_text(FAULTY)
-    config, problems = survey_config(path, ["--optim.eps", "0"])
+    config, problems = validate_all(path, ["--optim.eps", "0"])
     for place in (
         *("'nonsense'", "run: found 5", "'optim.learning_rate'", "optim.lr: found 'abc'", "optim.betas.1: found 2"),
         *("optim.eps: found 0", "languages.ron.*.lr: found -1", "'languages.ita.optim.rate'", "'languages.ita.bar'"),
@@ -40,7 +40,7 @@ def test_every_fault_is_told_and_the_rest_is_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["mms-300m", "mms-1b-all"])
 def test_a_good_configuration_is_what_the_run_reads(name: str) -> None:
     path = Path(__file__).parents[2] / "configs" / "train" / f"{name}.yaml"
-    assert survey_config(path, ["--optim.lr", "5e-4"]) == (load_config(path, ["--optim.lr", "5e-4"]), [])
+    assert validate_all(path, ["--optim.lr", "5e-4"]) == (load_config(path, ["--optim.lr", "5e-4"]), [])
 
 
 @pytest.mark.parametrize("text", ["- a\n- b\n", "a: [", "\x00"])
@@ -48,4 +48,4 @@ def test_what_is_no_configuration_at_all_is_refused(tmp_path: Path, text: str) -
     path = tmp_path / "none.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=r"none\.yaml"):
-        survey_config(path)
+        validate_all(path)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mms_dist.config import Config, load_config, parse_config
 from mms_dist.config.document import read_document
-from mms_dist.config.survey import survey_config
+from mms_dist.config.load import validate_all
 from mms_dist.errors import ConfigError
 
 AS_IT_STANDS = [
@@ -189,7 +189,7 @@ def test_a_code_of_two_letters_lists_what_it_may_be(
     ],
 )
 def test_what_a_file_gives_twice_is_named_with_both_lines(tmp_path: Path, text: str, message: str) -> None:
-    for read in (load_config, survey_config, read_document):
+    for read in (load_config, validate_all, read_document):
         with pytest.raises(ConfigError, match=message):
             read(written(tmp_path, text))
 
@@ -342,7 +342,7 @@ def test_any_text_is_a_configuration_or_an_error(
         [f"--languages.ron={''.join(flag)}"],
         [f"--{''.join(flag)}=1"],
     ):
-        for read in (load_config, survey_config):
+        for read in (load_config, validate_all):
             try:
                 read(path, flags)
             except ConfigError:

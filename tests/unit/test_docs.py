@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from mms_dist.hardware.hardware_record import HARDWARE_NAME
 from mms_dist.hardware.resolve import (
     CPU_FEATURE_CACHE_GIB,
     CPU_FORWARD_SECONDS,
@@ -16,6 +15,7 @@ from mms_dist.hardware.resolve import (
     MEMORY_SHARE,
 )
 from mms_dist.machine import MOST_WORKERS, MOST_WORKERS_BESIDE_A_CPU_MODEL
+from mms_dist.run_directory.paths import HARDWARE_NAME
 from shards.drops import REASONS
 from tests.doc_commands import problems
 from tests.gpu.schedule import ITEMS

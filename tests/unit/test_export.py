@@ -15,10 +15,11 @@ import torch
 from transformers import Wav2Vec2CTCTokenizer, Wav2Vec2ForCTC, Wav2Vec2Model, Wav2Vec2Processor
 
 from launcher import cli
-from mms_dist.checkpoint.adapter_file import AdapterShape, read_adapter
+from mms_dist.checkpoint.adapter_file import read_adapter
 from mms_dist.checkpoint.export import export_run
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.errors import BaseModelError, CheckpointError
+from mms_dist.model.adapter import AdapterShape
 from tests.base_samples import OWN_LANGUAGES, save_as_old_checkpoint, save_like_mms_1b_all
 from tests.checkpoint_samples import sample
 from tests.conftest import small_base_config
@@ -224,7 +225,7 @@ def test_a_folder_that_is_no_export_is_never_overwritten_and_with_force_put_asid
 
 
 def test_two_exports_to_one_folder_do_not_meet(run, small_base, tmp_path):
-    from mms_dist.checkpoint.destination import Destination
+    from mms_dist.checkpoint.export_destination import Destination
 
     with Destination(run / "export", force=False, protected=[]).staging() as staging:
         (staging / "mms-dist-export.json").write_text("{}")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from mms_dist.checkpoint.export_choice import Choice
-from mms_dist.checkpoint.initial_adapters import brings_a_head
+from mms_dist.checkpoint.choice import ExportChoice
+from mms_dist.checkpoint.initial_adapters import has_trained_head
 from mms_dist.checkpoint.language_folder import PointerName
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.errors import CheckpointError, NothingToExport
@@ -33,8 +33,8 @@ def make(tmp_path: Path) -> Make:
 
 def choice(
     store: CheckpointStore, *, pointer: PointerName = "best", asked: bool = False, trained_start: bool = False
-) -> Choice:
-    return Choice(store, pointer, asked, lambda language: trained_start)
+) -> ExportChoice:
+    return ExportChoice(store, pointer, asked, lambda language: trained_start)
 
 
 @pytest.mark.parametrize(
@@ -94,4 +94,4 @@ def test_nothing_that_is_trained_is_nothing_to_export(make: Make) -> None:
     [("mms", False), ("identity", False), ("runs/other/export", True), ("runs/other/adapter.ron.safetensors", False)],
 )
 def test_only_a_folder_brings_a_head_that_was_trained(init: str, expected: bool) -> None:
-    assert brings_a_head(init) is expected
+    assert has_trained_head(init) is expected

@@ -3,12 +3,12 @@
 import subprocess
 import sys
 
-from mms_dist.hardware.allocator import keep_freed_memory
+from mms_dist.hardware.process_settings import keep_freed_memory
 
 FAULTS = """
 import resource, sys
 import torch
-from mms_dist.hardware.allocator import keep_freed_memory
+from mms_dist.hardware.process_settings import keep_freed_memory
 if sys.argv[1] == "keep" and not keep_freed_memory():
     sys.exit("glibc refused a setting")
 for turn in range(40):

@@ -6,11 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from mms_dist.checkpoint.adapter_file import AdapterShape, adapter_filename, write_adapter
+from mms_dist.checkpoint.adapter_file import adapter_filename, write_adapter
 from mms_dist.checkpoint.initial_adapters import InitialAdapters
 from mms_dist.errors import CheckpointError, DataError
-from mms_dist.model.initial import initial_tensors
-from mms_dist.model.layout import RowLayout
+from mms_dist.model.adapter import AdapterShape, RowLayout, initial_tensors
 from shards.vocabulary import FIXED, Vocabulary
 from tests.checkpoint_samples import random_adapter
 

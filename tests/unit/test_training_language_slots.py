@@ -10,11 +10,10 @@ import torch
 from mms_dist.data.language_summaries import Work
 from mms_dist.data.stream import Position
 from mms_dist.distributed.placement import RankGroup
+from mms_dist.model.adapter import RowLayout, initial_tensors
 from mms_dist.model.bank import AdapterBank
-from mms_dist.model.initial import initial_tensors
-from mms_dist.model.layout import RowLayout
+from mms_dist.model.optimizer import RowAdamW, RowStep
 from mms_dist.training.language_slots import LanguageSlots
-from mms_dist.training.optimizer import RowAdamW, RowStep
 from mms_dist.training.progress import FINISHED, Progress
 from mms_dist.training.scheduler import QueuedLanguage
 from shards.vocabulary import FIXED, Vocabulary
@@ -76,10 +75,7 @@ def test_a_language_starts_by_its_own_scheme_and_the_runs_seed(bench: Bench, cod
     size = len(bench.vocabularies[code])
     expected = initial_tensors(LAYOUT, size, scheme=scheme, seed=SEED, language=code)
     assert bench.language_slots.bank.row(SLOT).equal(LAYOUT.to_row(expected).float())
-    assert all(
-        (moment == 0).all()
-        for moment in (bench.language_slots.optimizer.exp_avg, bench.language_slots.optimizer.exp_avg_sq)
-    )
+    assert all((moment == 0).all() for moment in bench.language_slots.optimizer.buffers.values())
     assert (active.progress.round, active.progress.admitted_round, active.progress.step) == (5, 5, 0)
     assert (active.position, active.slot) == (Position(), SLOT)
 
@@ -112,9 +108,9 @@ def test_nothing_of_a_language_that_leaves_stays(bench: Bench) -> None:
     bench.language_slots.leave(leaves)
     assert {*bench.asked} == {("stop serving", "ukr"), ("forget features", "ukr"), ("forget table", "ukr")}
     bank, optimizer = bench.language_slots.bank, bench.language_slots.optimizer
-    for rows in (bank.rows.detach(), bank.grads, optimizer.exp_avg, optimizer.exp_avg_sq):
+    for rows in (bank.rows.detach(), bank.grads, *optimizer.buffers.values()):
         assert (rows[SLOT] == 0).all()
-    assert bank.row(0).equal(before) and optimizer.exp_avg[0].any()
+    assert bank.row(0).equal(before) and optimizer.buffers["exp_avg"][0].any()
 
 
 def test_what_a_language_does_here_changes_nothing_that_others_know_of_its_checkpoint(bench: Bench) -> None:

@@ -10,9 +10,9 @@ from mms_dist.config import Stopping
 from mms_dist.data.stream import Position
 from mms_dist.distributed.placement import RankGroup
 from mms_dist.evaluation.evaluator import Transcription
+from mms_dist.model.optimizer import Outcome
 from mms_dist.training.exchange import BatchTotals
 from mms_dist.training.lifecycle import LanguageStepResult, Lifecycle
-from mms_dist.training.optimizer import Outcome
 from mms_dist.training.progress import ACTIVE, QUARANTINED, Progress
 
 BATCHES = 3

@@ -7,12 +7,10 @@ import pytest
 import torch
 
 from mms_dist.config import Optim
+from mms_dist.model import optimizer as module
+from mms_dist.model.adapter import RowLayout, initial_tensors
 from mms_dist.model.bank import AdapterBank
-from mms_dist.model.initial import initial_tensors
-from mms_dist.model.layout import RowLayout
-from mms_dist.training import optimizer as module
-from mms_dist.training.optimizer import RowAdamW, RowStep
-from mms_dist.training.schedule import learning_rate
+from mms_dist.model.optimizer import RowAdamW, RowStep, learning_rate
 
 LAYOUT = RowLayout(layers=2, hidden=8, dim=4)
 SIZES = [7, 11, 5]
@@ -158,7 +156,7 @@ def test_a_slot_keeps_no_moment_of_the_language_that_had_it() -> None:
     shorter = adamw.moments(0)
     for moments in (shorter, None):
         adamw.load(1, moments)
-        for name, buffer in (("exp_avg", adamw.exp_avg), ("exp_avg_sq", adamw.exp_avg_sq)):
+        for name, buffer in (("exp_avg", adamw.buffers["exp_avg"]), ("exp_avg_sq", adamw.buffers["exp_avg_sq"])):
             size = moments[name].numel() if moments else 0
             assert moments is None or buffer[1, :size].equal(moments[name])
             assert (buffer[1, size:] == 0).all()
@@ -176,11 +174,11 @@ def test_the_rate_warms_up_decays_and_still_moves_in_the_last_step() -> None:
 
 def test_a_row_that_only_keeps_company_is_measured_and_left_as_it_is() -> None:
     bank, adamw = new_bank()
-    before = [tensor.detach().clone() for tensor in (bank.rows, adamw.exp_avg, adamw.exp_avg_sq)]
+    before = [tensor.detach().clone() for tensor in (bank.rows, *adamw.buffers.values())]
     bank.grads[0, : bank.row_size(0)] = gradient(0, 1, bank)
     norm = float(bank.grads[0].norm())
     (outcome,) = adamw.step([RowStep(0, 1, OPTIMS[0], commit=False)])
     assert outcome.stepped is False and outcome.grad_norm == pytest.approx(norm)
-    after = (bank.rows, adamw.exp_avg, adamw.exp_avg_sq)
+    after = (bank.rows, *adamw.buffers.values())
     assert all(new.equal(old) for new, old in zip(after, before, strict=True))
     assert not bank.grads.any(), "nothing is left for its next round"

@@ -10,7 +10,7 @@ import torch
 from mms_dist.config import parse_config
 from mms_dist.distributed.comm import Comm
 from mms_dist.errors import ConfigError
-from mms_dist.hardware.hardware import Facts, Hardware, agree, part_of_each
+from mms_dist.hardware.hardware import Facts, Hardware, agree, minimum_share
 from mms_dist.hardware.hardware_record import Kept, read_kept, write_kept
 from mms_dist.hardware.memory_estimate import Load
 from mms_dist.hardware.resolve import FORWARD_COST_SECONDS, Resolved, resolve
@@ -226,32 +226,32 @@ def test_ranks_of_a_machine_share_its_cores_and_memory_and_the_least_counts() ->
     def rank(host: str, cores: range, hardware: Hardware = H100, quota: float | None = None) -> Facts:
         return Facts(host, f"boot of {host}", frozenset(cores), quota, 64 * GIB, 64 * GIB, hardware)
 
-    together = part_of_each([rank("a", range(16)), rank("a", range(16))], world=2)
+    together = minimum_share([rank("a", range(16)), rank("a", range(16))], world=2)
     assert (together.cores, together.pinned_bytes, together.world) == (8, 16 * GIB, 2)
-    bound = part_of_each([rank("a", range(8)), rank("a", range(8, 16))], world=2)
+    bound = minimum_share([rank("a", range(8)), rank("a", range(8, 16))], world=2)
     assert (bound.cores, bound.pinned_bytes) == (8, 16 * GIB)
-    assert part_of_each([rank("a", range(16)), rank("b", range(16))], world=2).cores == 16
-    assert part_of_each([rank("a", range(16), quota=6.0), rank("a", range(16), quota=6.0)], world=2).cores == 3
-    mixed = part_of_each([rank("a", range(4)), rank("b", range(16), T4)], world=2)
+    assert minimum_share([rank("a", range(16)), rank("b", range(16))], world=2).cores == 16
+    assert minimum_share([rank("a", range(16), quota=6.0), rank("a", range(16), quota=6.0)], world=2).cores == 3
+    mixed = minimum_share([rank("a", range(4)), rank("b", range(16), T4)], world=2)
     assert (mixed.capability, mixed.free_bytes, mixed.names) == ((7, 5), 14 * GIB, ("H100", "T4"))
-    assert not part_of_each([rank("a", range(4)), rank("b", range(4), CPU)], world=2).on_gpu
+    assert not minimum_share([rank("a", range(4)), rank("b", range(4), CPU)], world=2).on_gpu
 
 
 def test_containers_of_a_machine_share_its_memory_and_cores_and_not_their_limits() -> None:
     def rank(name: str, *, boot: str = "one", limit_gib: int = 8, quota: float | None = 4.0) -> Facts:
         return Facts(name, boot, frozenset(range(16)), quota, limit_gib * GIB, 32 * GIB, H100)
 
-    own_names = part_of_each([rank("a"), rank("b")], world=2)
+    own_names = minimum_share([rank("a"), rank("b")], world=2)
     assert (own_names.cores, own_names.pinned_bytes) == (4, 4 * GIB), "half of each one's limit"
-    one_name = part_of_each([rank("a"), rank("a")], world=2)
+    one_name = minimum_share([rank("a"), rank("a")], world=2)
     assert (one_name.cores, one_name.pinned_bytes) == (2, 2 * GIB)
     unlimited = [rank(name, limit_gib=32, quota=None) for name in "abcd"]
-    assert part_of_each(unlimited, world=4).pinned_bytes == 4 * GIB, "half of the machine's, by four"
-    assert part_of_each(unlimited, world=4).cores == 4
+    assert minimum_share(unlimited, world=4).pinned_bytes == 4 * GIB, "half of the machine's, by four"
+    assert minimum_share(unlimited, world=4).cores == 4
     two_machines = [rank("a", boot=boot, limit_gib=32, quota=None) for boot in ("one", "two")]
-    assert part_of_each(two_machines, world=2).pinned_bytes == 16 * GIB, "of one name, by chance"
+    assert minimum_share(two_machines, world=2).pinned_bytes == 16 * GIB, "of one name, by chance"
     not_known = [rank(name, boot="", limit_gib=32, quota=None) for name in "ab"]
-    assert part_of_each(not_known, world=2).pinned_bytes == 16 * GIB
+    assert minimum_share(not_known, world=2).pinned_bytes == 16 * GIB
 
 
 def test_what_is_page_locked_stays_within_the_budget_and_passes_come_first() -> None:

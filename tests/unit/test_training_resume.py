@@ -6,7 +6,7 @@ import pytest
 
 from mms_dist.data.language_summaries import Work
 from mms_dist.training.progress import ACTIVE, FINISHED, QUARANTINED, Progress
-from mms_dist.training.resume import plan_restart
+from mms_dist.training.restore import plan_restart
 from mms_dist.training.scheduler import LanguageScheduler, QueuedLanguage, Ranks, order_of_admission
 
 

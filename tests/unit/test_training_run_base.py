@@ -13,7 +13,7 @@ from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
 from mms_dist.distributed.comm import Comm
 from mms_dist.errors import ConfigError
-from mms_dist.hardware import run_base
+from mms_dist.hardware import base_loading
 from mms_dist.hardware.hardware import assumed
 from mms_dist.hardware.resolve import Resolved, resolve
 from mms_dist.model import ctc_gpu
@@ -61,8 +61,8 @@ def test_what_auto_chose_and_cannot_be_had_is_left_out_and_said(
     small_base: Path, chosen: Resolved, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     base = FrozenBase.load(str(small_base), dtype=torch.float32)
-    monkeypatch.setattr(run_base, "compile_layers", fails)
-    resolved, line = run_base._compile(base, chosen, Comm())
+    monkeypatch.setattr(base_loading, "compile_layers", fails)
+    resolved, line = base_loading.compile_on_all_ranks(base, chosen, Comm())
     assert resolved == replace(chosen, compile=False) and resolved.kept.compile is False
     assert not is_compiled(base)
     assert line.startswith("compiled  nothing: ") and "(RuntimeError: Failed to find C compiler.)" in line
@@ -72,10 +72,10 @@ def test_a_rank_that_can_compile_does_as_the_one_that_cannot(
     small_base: Path, chosen: Resolved, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     base = FrozenBase.load(str(small_base), dtype=torch.float32)
-    monkeypatch.setattr(run_base, "compile_layers", lambda base: compile_layers(base, "eager"))
-    resolved, line = run_base._compile(base, chosen, BesideAnother(None))
+    monkeypatch.setattr(base_loading, "compile_layers", lambda base: compile_layers(base, "eager"))
+    resolved, line = base_loading.compile_on_all_ranks(base, chosen, BesideAnother(None))
     assert resolved.compile and is_compiled(base) and "graphs" in line
-    resolved, line = run_base._compile(base, chosen, BesideAnother("OSError: no room"))
+    resolved, line = base_loading.compile_on_all_ranks(base, chosen, BesideAnother("OSError: no room"))
     assert not resolved.compile and not is_compiled(base)
     assert "cannot be compiled on rank 1 (OSError: no room)" in line
 
@@ -84,35 +84,35 @@ def test_what_was_asked_for_or_begun_is_not_left_out(
     small_base: Path, chosen: Resolved, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     base = FrozenBase.load(str(small_base), dtype=torch.float32)
-    monkeypatch.setattr(run_base, "compile_layers", fails)
+    monkeypatch.setattr(base_loading, "compile_layers", fails)
     config, hardware = Config(), chosen.hardware
     asked = resolve(replace(config, model=replace(config.model, compile="on")), hardware, rounds=10_000)
     begun = resolve(config, hardware, kept=chosen.kept, rounds=10_000)
     for resolved in (asked, begun):
         assert resolved.compile
         with pytest.raises(ConfigError, match=r"Failed to find C compiler.*--model\.compile off"):
-            run_base._compile(base, resolved, Comm())
+            base_loading.compile_on_all_ranks(base, resolved, Comm())
 
 
 def test_where_one_rank_cannot_use_the_ctc_kernels_none_does(monkeypatch: pytest.MonkeyPatch) -> None:
     gpu = torch.device("cuda", 0)
     monkeypatch.setattr(ctc_gpu, "_tried", lambda _: None)
     monkeypatch.setattr(ctc_gpu, "_left_out", [])
-    assert run_base._reason_against_kernels(gpu, BesideAnother(None)) is None
+    assert base_loading.leave_out_kernels_that_fail(gpu, BesideAnother(None)) is None
     assert ctc_gpu.reason_against(gpu) is None
-    found = run_base._reason_against_kernels(gpu, BesideAnother("Triton cannot be imported"))
+    found = base_loading.leave_out_kernels_that_fail(gpu, BesideAnother("Triton cannot be imported"))
     assert found == "on rank 1: Triton cannot be imported" == ctc_gpu.reason_against(gpu)
 
 
 def test_a_resume_with_few_rounds_left_compiles_nothing_unless_told_to(tmp_path: Path) -> None:
     summaries: Any = [SimpleNamespace(language="ita", steps=4_000), SimpleNamespace(language="ron", steps=4_000)]
-    assert run_base.rounds_left(tmp_path, summaries) == 4_000
+    assert base_loading.rounds_left(tmp_path, summaries) == 4_000
     with CheckpointStore(tmp_path, keep=1) as store:
         store.save(sample("ita", 3_950))
-        assert run_base.rounds_left(tmp_path, summaries) == 4_000, "the language with the most to do counts"
+        assert base_loading.rounds_left(tmp_path, summaries) == 4_000, "the language with the most to do counts"
         store.save(sample("ron", 3_900))
-    assert run_base.rounds_left(tmp_path, summaries) == 100
+    assert base_loading.rounds_left(tmp_path, summaries) == 100
     auto = Config()
     on = replace(auto, model=replace(auto.model, compile="on"))
     for config, rounds, pays in ((auto, 100, False), (auto, 300, True), (on, 100, True)):
-        assert run_base.compiling_pays(config, rounds) == pays
+        assert base_loading.compiling_pays(config.model, rounds) == pays

@@ -1,7 +1,7 @@
 """Best is best; patience counts from what mattered."""
 
 from mms_dist.config import Stopping
-from mms_dist.training.stopping import BestSoFar
+from mms_dist.training.progress import BestSoFar
 
 
 def test_the_best_is_the_lowest_cer_even_if_the_gain_is_too_small_for_patience() -> None:

@@ -8,7 +8,7 @@ from launcher.doctor.amount import amount
 from launcher.doctor.checks.run_directory import trial_folder
 from launcher.doctor.context import Context
 from launcher.doctor.finding import Notes
-from mms_dist.checkpoint.files import write_synced
+from mms_dist.files import write_synced
 from shards import storage
 from shards.index import ShardIndex
 

@@ -16,10 +16,8 @@ from mms_dist.checkpoint.manifest import read_folder
 from mms_dist.checkpoint.snapshot import DamagedCheckpoint, Snapshot, check_language, check_vocabulary
 from mms_dist.errors import CheckpointError
 from mms_dist.finite import all_finite
+from mms_dist.run_directory.paths import OPTIMIZER_NAME, STATE_NAME, VOCABULARY_NAME
 
-OPTIMIZER = "optimizer.safetensors"
-STATE = "state.json"
-VOCABULARY = "vocab.json"
 _FOLDER = re.compile(r"step-(\d{8,})")
 
 
@@ -56,9 +54,9 @@ def snapshot_files(snapshot: Snapshot) -> dict[str, bytes]:
     optimizer = {name: tensor.contiguous() for name, tensor in snapshot.optimizer.items()}
     return {
         adapter_filename(snapshot.language): serialize_adapter(snapshot.adapter),
-        OPTIMIZER: safetensors.torch.save(optimizer, metadata={"format": "pt"}),
-        STATE: _json({"language": snapshot.language, "step": snapshot.step, "state": snapshot.state}),
-        VOCABULARY: _json(snapshot.vocabulary),
+        OPTIMIZER_NAME: safetensors.torch.save(optimizer, metadata={"format": "pt"}),
+        STATE_NAME: _json({"language": snapshot.language, "step": snapshot.step, "state": snapshot.state}),
+        VOCABULARY_NAME: _json(snapshot.vocabulary),
     }
 
 
@@ -72,21 +70,21 @@ def read_snapshot(folder: Path) -> Snapshot:
     language, step = manifest.language, manifest.step
     if (language, step) != (folder.parent.name, parse_step(folder.name)):
         raise DamagedCheckpoint(folder, f"holds step {step} of {language!r}; it was renamed or moved here")
-    expected = {adapter_filename(language), OPTIMIZER, STATE, VOCABULARY}
+    expected = {adapter_filename(language), OPTIMIZER_NAME, STATE_NAME, VOCABULARY_NAME}
     if contents.keys() != expected:
         raise DamagedCheckpoint(folder, f"found {sorted(contents)}, expected {sorted(expected)}")
-    state = _parse(folder / STATE, contents[STATE])
+    state = _parse(folder / STATE_NAME, contents[STATE_NAME])
     if not isinstance(state, dict) or (state.get("language"), state.get("step")) != (language, step):
-        raise DamagedCheckpoint(folder / STATE, f"is not the state of {language} at step {step}")
+        raise DamagedCheckpoint(folder / STATE_NAME, f"is not the state of {language} at step {step}")
     if not isinstance(state.get("state"), dict):
-        raise DamagedCheckpoint(folder / STATE, "holds no state")
+        raise DamagedCheckpoint(folder / STATE_NAME, "holds no state")
     snapshot = Snapshot(
         language=language,
         step=step,
         adapter=_tensors(folder / adapter_filename(language), contents),
-        optimizer=_tensors(folder / OPTIMIZER, contents),
+        optimizer=_tensors(folder / OPTIMIZER_NAME, contents),
         state=state["state"],
-        vocabulary=_parse(folder / VOCABULARY, contents[VOCABULARY]),
+        vocabulary=_parse(folder / VOCABULARY_NAME, contents[VOCABULARY_NAME]),
     )
     try:
         _check_contents(snapshot)

@@ -1,22 +1,70 @@
-"""Choose which languages of a run to export, and which checkpoint of each."""
+"""Choose languages and checkpoints of a finished or running run: to evaluate, and to export."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from mms_dist.checkpoint.language_folder import PointerName
 from mms_dist.checkpoint.snapshot import Snapshot
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.errors import CheckpointError, NothingToExport
-from mms_dist.run_directory.quarantine_mark import QuarantineMark, marked_languages, read_mark
+from mms_dist.run_directory.quarantine import QuarantineMark, marked_languages, read_mark
 
 UNTRAINED = "it has no checkpoint from after a training step"
 
 
+def load_checkpoint(
+    store: CheckpointStore, language: str, pointer: PointerName, *, start_counts: bool = True
+) -> tuple[Snapshot, str]:
+    """Load the checkpoint that a reader of the run wants, and return it with its name: `best`, `last` or `newest`.
+
+    A language that was never evaluated has no `best`; its `last` is loaded instead. If the wanted checkpoint is
+    damaged, the newest intact one is loaded.
+
+    Args:
+        start_counts: whether the checkpoint from before the first step is of use. If not, and it is the best, the last
+            one is loaded instead.
+
+    Raises:
+        CheckpointError: there is no checkpoint, or no complete one that counts.
+    """
+    evaluated = store.pointed(language, "best") is not None
+    wanted: PointerName = pointer if pointer == "last" or evaluated else "last"
+    step = store.pointed(language, wanted)
+    if step == 0 and wanted == "best" and not start_counts:
+        wanted, step = "last", store.pointed(language, "last")
+    snapshot = store.load(language) if step is None else store.load(language, pointer=wanted)
+    if snapshot.step == 0 and not start_counts:
+        raise CheckpointError(
+            f"the only complete checkpoint of {language} is from before its first training step",
+            fix="leave it out with --languages, or train it further",
+        )
+    return snapshot, wanted if snapshot.step == step else "newest"
+
+
+def choose_languages(present: Sequence[str], wanted: Sequence[str] | None, adapters: Path) -> list[str]:
+    """Return the wanted languages, sorted; all that are `present` if None.
+
+    Raises:
+        CheckpointError: none is present, or a wanted one is not.
+    """
+    if not present:
+        raise CheckpointError(f"found no checkpoint in {adapters}", fix="give the folder of a run that was trained")
+    for code in wanted or ():
+        if code not in present:
+            near = difflib.get_close_matches(code, present, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise CheckpointError(
+                f"found no checkpoint of {code!r} in {adapters}", fix=f"{hint}choose from {', '.join(present)}"
+            )
+    return sorted(set(wanted or present))
+
+
 @dataclass
-class Choice:
+class ExportChoice:
     """The choice of checkpoints to export; `export_run` describes the fields."""
 
     store: CheckpointStore
@@ -33,8 +81,8 @@ class Choice:
             CheckpointError: there are none, one is unknown, or a named one would be left out.
             NothingToExport: all are left out.
         """
-        present = self._present(languages)
-        chosen = sorted(set(languages)) if languages else present
+        present = sorted({*self.store.languages(), *marked_languages(self.store.directory)})
+        chosen = choose_languages(present, languages, self.store.directory)
         left_out = {language: reason for language in chosen if (reason := self._reason_against(language))}
         if languages and left_out:
             code, reason = next(iter(left_out.items()))
@@ -56,34 +104,7 @@ class Choice:
         If training has not improved a language, its best checkpoint is its start. If that start was random, its last
         checkpoint is used instead.
         """
-        evaluated = self.store.pointed(language, "best") is not None
-        wanted: PointerName = self.pointer if self.pointer == "last" or evaluated else "last"
-        step = self.store.pointed(language, wanted)
-        if step == 0 and wanted == "best" and not self.start_is_trained(language):
-            wanted, step = "last", self.store.pointed(language, "last")
-        snapshot = self.store.load(language) if step is None else self.store.load(language, pointer=wanted)
-        if snapshot.step == 0 and not self.start_is_trained(language):
-            raise CheckpointError(
-                f"the only complete checkpoint of {language} is from before its first training step",
-                fix="leave it out with --languages, or train it further",
-            )
-        return snapshot, wanted if snapshot.step == step else "newest"
-
-    def _present(self, languages: Sequence[str] | None) -> list[str]:
-        present = sorted({*self.store.languages(), *marked_languages(self.store.directory)})
-        if not present:
-            raise CheckpointError(
-                f"found no checkpoint in {self.store.directory}", fix="give the folder of a run that was trained"
-            )
-        for code in languages or ():
-            if code not in present:
-                near = difflib.get_close_matches(code, present, n=1)
-                hint = f"did you mean {near[0]!r}? " if near else ""
-                raise CheckpointError(
-                    f"found no checkpoint of {code!r} in {self.store.directory}",
-                    fix=f"{hint}choose from {', '.join(present)}",
-                )
-        return present
+        return load_checkpoint(self.store, language, self.pointer, start_counts=self.start_is_trained(language))
 
     def _reason_against(self, language: str) -> str | None:
         untrained = max(self.store.steps(language), default=0) == 0

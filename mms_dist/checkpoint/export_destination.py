@@ -11,8 +11,8 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from mms_dist.checkpoint.files import sync_directory
 from mms_dist.errors import CheckpointError
+from mms_dist.files import sync_directory
 
 EXPORT_MARK = "mms-dist-export.json"
 

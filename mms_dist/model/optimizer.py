@@ -23,14 +23,32 @@ from torch import Tensor
 from mms_dist.config import Optim
 from mms_dist.model import transfer
 from mms_dist.model.bank import AdapterBank
-from mms_dist.training.schedule import learning_rate
+
+MOMENTS = ("exp_avg", "exp_avg_sq")
+"""Names of the states that AdamW keeps for every weight, in memory and in `optimizer.safetensors`."""
+
+
+def learning_rate(step: int, optim: Optim) -> float:
+    """Return the learning rate of optimizer step number `step` (the first is 1).
+
+    Linear warm-up to `optim.lr` over `warmup_steps`, then constant, or a linear decay that reaches zero one step after
+    `optim.steps`, so that the last step still has an effect. Before the first step (step 0, for example of a language
+    quarantined in its first step) it is 0.
+    """
+    if step < 1:
+        return 0.0
+    if step <= optim.warmup_steps:
+        return optim.lr * step / optim.warmup_steps
+    if optim.decay == "constant":
+        return optim.lr
+    return optim.lr * max(0, optim.steps - step + 1) / max(1, optim.steps - optim.warmup_steps)
 
 
 @dataclass(frozen=True)
 class RowStep:
     """The step of one language's row.
 
-    `commit` is False for a language that is replaying (see `training.resume`): its gradient norm is computed and its
+    `commit` is False for a language that is replaying (see `training.restore`): its gradient norm is computed and its
     gradient cleared, but its weights and moments do not change.
     """
 
@@ -49,16 +67,19 @@ class Outcome:
 
 
 class RowAdamW:
-    """Keeps the moments [S, R] of a bank's rows and steps the rows."""
+    """Steps the rows of a bank.
+
+    Attributes:
+        buffers: the rows' moments by name, each [S, R].
+    """
 
     def __init__(self, bank: AdapterBank) -> None:
         self.bank = bank
-        self.exp_avg = torch.zeros_like(bank.grads)
-        self.exp_avg_sq = torch.zeros_like(bank.grads)
+        self.buffers = {name: torch.zeros_like(bank.grads) for name in MOMENTS}
 
     def load(self, slot: int, moments: dict[str, Tensor] | None) -> None:
         """Load a language's moments into its slot; None sets them to zero."""
-        for name, buffer in self._moments().items():
+        for name, buffer in self.buffers.items():
             buffer[slot].zero_()
             if moments is not None:
                 own = moments[name].to(buffer.dtype)
@@ -67,15 +88,12 @@ class RowAdamW:
     def moments(self, slot: int) -> dict[str, Tensor]:
         """Return copies of a slot's moments on the CPU, each of the language's own row length."""
         size = self.bank.row_size(slot)
-        return {name: transfer.to_host(buffer[slot, :size], copy=True) for name, buffer in self._moments().items()}
+        return {name: transfer.to_host(buffer[slot, :size], copy=True) for name, buffer in self.buffers.items()}
 
     def is_finite(self, slot: int) -> Tensor:
         """Return whether all weights and moments are finite, as a bool tensor on the device."""
-        buffers = (self.bank.rows.detach(), *self._moments().values())
+        buffers = (self.bank.rows.detach(), *self.buffers.values())
         return torch.stack([buffer[slot, : self.bank.row_size(slot)].isfinite().all() for buffer in buffers]).all()
-
-    def _moments(self) -> dict[str, Tensor]:
-        return {"exp_avg": self.exp_avg, "exp_avg_sq": self.exp_avg_sq}
 
     def step(self, rows: Sequence[RowStep]) -> list[Outcome]:
         """Call `step_rows` and return the outcomes. Waits for the device."""
@@ -92,15 +110,14 @@ class RowAdamW:
             Norm of each row's gradient before clipping, on the device. Does not wait for the device.
         """
         if not rows:
-            return self.exp_avg.new_zeros(0)
+            return self.bank.grads.new_zeros(0)
         return torch.stack([self._step_row(row) for row in rows])
 
     def _step_row(self, row: RowStep) -> Tensor:
         """Step one row, and return the norm of its gradient."""
         size, optim = self.bank.row_size(row.slot), row.optim
         weight_R, grad_R, mean_R, square_R = (
-            buffer[row.slot, :size]
-            for buffer in (self.bank.rows.detach(), self.bank.grads, self.exp_avg, self.exp_avg_sq)
+            buffer[row.slot, :size] for buffer in (self.bank.rows.detach(), self.bank.grads, *self.buffers.values())
         )
         norm = torch.linalg.vector_norm(grad_R)
         if row.commit:
