@@ -14,7 +14,7 @@ from uuid import uuid4
 from mms_dist.errors import TrainingError
 from shards.file_content import stand_in_of
 
-MOST_TEXT_BYTES = 16 << 20
+MAX_TEXT_BYTES = 16 << 20
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
@@ -33,9 +33,9 @@ def read_text(path: str | os.PathLike[str], *, pipes: bool = False) -> str:
         kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
         raise ValueError(f"it is {kind}, not a file")
     with open(path, "rb") as file:
-        content = file.read(MOST_TEXT_BYTES + 1)
-    if len(content) > MOST_TEXT_BYTES:
-        raise ValueError(f"it has more than {MOST_TEXT_BYTES:,} bytes, which is too long for this file")
+        content = file.read(MAX_TEXT_BYTES + 1)
+    if len(content) > MAX_TEXT_BYTES:
+        raise ValueError(f"it has more than {MAX_TEXT_BYTES:,} bytes, which is too long for this file")
     if content and (instead := stand_in_of(content, os.path.dirname(path) or ".")):
         raise ValueError(f"it {instead}")
     encoding = next((name for mark, name in _MARKS.items() if content.startswith(mark)), "utf-8")

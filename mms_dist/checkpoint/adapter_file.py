@@ -26,7 +26,7 @@ _NAMES_SHOWN = 4
 
 
 class AdapterMismatch(ReportedError, ValueError):
-    """Tensors are not an adapter, or not one of the expected size."""
+    """Tensors or a vocabulary are not those of an adapter, or not of one of the expected size."""
 
 
 def adapter_filename(language: str) -> str:

@@ -11,9 +11,9 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from mms_dist.checkpoint.adapter_file import adapter_filename, check_adapter, serialize_adapter
+from mms_dist.checkpoint.adapter_file import AdapterMismatch, adapter_filename, check_adapter, serialize_adapter
 from mms_dist.checkpoint.manifest import read_folder
-from mms_dist.checkpoint.snapshot import DamagedCheckpoint, Snapshot, check_language, check_vocabulary
+from mms_dist.checkpoint.snapshot import DamagedCheckpoint, Snapshot, check_language
 from mms_dist.errors import CheckpointError
 from mms_dist.finite import all_finite
 from mms_dist.run_directory.paths import OPTIMIZER_NAME, STATE_NAME, VOCABULARY_NAME
@@ -41,11 +41,11 @@ def check_snapshot(snapshot: Snapshot) -> None:
     check_language(snapshot.language)
     try:
         if snapshot.step < 0:
-            raise ValueError(f"found step {snapshot.step}, expected 0 or more")
+            raise AdapterMismatch(f"found step {snapshot.step}, expected 0 or more")
         _check_contents(snapshot)
-    except ValueError as problem:
+    except AdapterMismatch as problem:
         raise CheckpointError(
-            f"cannot save the snapshot of {snapshot.language} at step {snapshot.step}: {problem}"
+            f"cannot save the snapshot of {snapshot.language} at step {snapshot.step}: {problem.found}", problem.fix
         ) from problem
 
 
@@ -88,17 +88,37 @@ def read_snapshot(folder: Path) -> Snapshot:
     )
     try:
         _check_contents(snapshot)
-    except ValueError as problem:
-        raise DamagedCheckpoint(folder, str(problem)) from problem
+    except AdapterMismatch as problem:
+        raise DamagedCheckpoint(folder, problem.found) from problem
     return snapshot
 
 
 def _check_contents(snapshot: Snapshot) -> None:
     shape = check_adapter(snapshot.adapter)
-    check_vocabulary(snapshot.vocabulary, snapshot.language, shape.vocabulary_size)
+    _check_vocabulary(snapshot.vocabulary, snapshot.language, shape.vocabulary_size)
     for name, tensor in snapshot.optimizer.items():
         if tensor.is_floating_point() and not all_finite(tensor):
-            raise ValueError(f"found NaN or infinity in the optimizer's {name}")
+            raise AdapterMismatch(f"found NaN or infinity in the optimizer's {name}")
+
+
+def _check_vocabulary(vocabulary: object, language: str, head_rows: int) -> None:
+    """Check that a nested vocabulary belongs to this language and to a head with this many rows.
+
+    Raises:
+        AdapterMismatch: it does not; says what was found and what was expected.
+    """
+    if not isinstance(vocabulary, dict) or set(vocabulary) != {language}:
+        found = sorted(vocabulary) if isinstance(vocabulary, dict) else type(vocabulary).__name__
+        raise AdapterMismatch(f"found a vocabulary of {found}, expected one of [{language!r}]")
+    tokens = vocabulary[language]
+    if not isinstance(tokens, dict) or not all(type(number) is int for number in tokens.values()):
+        raise AdapterMismatch(f"the vocabulary of {language} does not map tokens to ids")
+    if sorted(tokens.values()) != list(range(len(tokens))):
+        raise AdapterMismatch(f"the ids in the vocabulary of {language} are not 0 … {len(tokens) - 1}, each once")
+    if len(tokens) != head_rows:
+        raise AdapterMismatch(
+            f"found {len(tokens)} tokens in the vocabulary of {language}, but a head of {head_rows} rows"
+        )
 
 
 def _tensors(path: Path, contents: dict[str, bytes]) -> dict[str, Tensor]:

@@ -52,15 +52,15 @@ class LanguageFolder:
         except OSError as problem:
             raise writing_error(self.path / name, 0, problem) from problem
 
-    def save(self, snapshot: Snapshot, *, is_whole: Callable[[], bool]) -> Path:
+    def save(self, snapshot: Snapshot, *, is_complete: Callable[[], bool]) -> Path:
         """Write a checkpoint under a staging name, then move it to its final name.
 
-        is_whole: returns whether an existing folder with the final name is a complete checkpoint.
+        is_complete: returns whether an existing folder with the final name is a complete checkpoint.
         """
         final = self.path / folder_name(snapshot.step)
         contents = snapshot_files(snapshot)
         if final.is_dir():
-            if not is_whole():
+            if not is_complete():
                 self.put_aside(snapshot.step)
             elif _has(final, Manifest.of(snapshot.language, snapshot.step, contents)):
                 return final
@@ -122,7 +122,7 @@ class LanguageFolder:
                 self.remove(later)
 
     def delete(self) -> None:
-        """Remove the whole folder at once."""
+        """Remove the folder at once."""
         if self.path.is_dir():
             remove_tree(self.path)
 

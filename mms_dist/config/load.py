@@ -22,7 +22,7 @@ from mms_dist.run_directory.paths import RunPaths
 from shards.errors import ShardsError
 from shards.schema import parse_language
 
-MOST_SHOWN = 200
+MAX_SHOWN = 200
 """Characters of a wrong value shown in an error."""
 
 
@@ -233,7 +233,7 @@ def _describe(error: ValidationError, prefix: str = "") -> Iterator[ConfigError]
 
 
 def _shortened(text: str) -> str:
-    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
 
 
 def configured_steps(run_directory: str | os.PathLike[str]) -> Callable[[str], int] | None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from shards.storage import is_url
 
-PLACE: Final = "a folder, a file or a URL"
+PATH: Final = "a folder, a file or a URL"
 """Metadata that marks the type of a setting that holds a path."""
 _DOLLAR = re.compile(r"\$(?:(?P<escaped>\$)|(?P<name>\w+)|\{(?P<braced>\w+)\}|(?P<other>[{(]))", re.ASCII)
 
@@ -49,9 +49,9 @@ def literal(place: str) -> str:
     return ("./" if place.startswith("~") else "") + place.replace("$", "$$")
 
 
-def is_place(annotation: Any) -> bool:
+def is_path(annotation: Any) -> bool:
     """Whether a setting of this type holds a path."""
-    return PLACE in getattr(annotation, "__metadata__", ()) or any(map(is_place, _alternatives(annotation)))
+    return PATH in getattr(annotation, "__metadata__", ()) or any(map(is_path, _alternatives(annotation)))
 
 
 def unexpanded(settings: dict[str, Any], kind: Any) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def unexpanded(settings: dict[str, Any], kind: Any) -> dict[str, Any]:
                 code: {section: unexpanded(own, types[section]) for section, own in sections.items()}
                 for code, sections in value.items()
             }
-        elif isinstance(value, str) and is_place(types[name]) and not is_url(value):
+        elif isinstance(value, str) and is_path(types[name]) and not is_url(value):
             value = literal(value)
         result[name] = value
     return result

@@ -23,7 +23,7 @@ from mms_dist.evaluation.metrics import Scores
 from mms_dist.features.feature_source import FeatureSource
 from mms_dist.hardware.base_loading import load_base
 from mms_dist.hardware.hardware import alone
-from mms_dist.hardware.hardware_record import read_kept
+from mms_dist.hardware.hardware_record import read_kept_settings
 from mms_dist.hardware.process_settings import set_threads
 from mms_dist.hardware.resolve import Resolved, resolve
 from mms_dist.model.adapter import RowLayout
@@ -141,7 +141,7 @@ class RunScorer:
     def _resolved(self, device: torch.device) -> Resolved:
         """Resolve the settings for evaluation: as in training, except that passes are padded, nothing is compiled and
         the number of threads is this machine's."""
-        kept = read_kept(self._adapters.parent, on_gpu=device.type == "cuda")
+        kept = read_kept_settings(self._adapters.parent, on_gpu=device.type == "cuda")
         kept = kept and replace(kept, attention="padded", compile=False, threads=None)
         model = replace(self._config.model, attention="padded", compile="off", feature_cache_gib=0.0)
         return resolve(replace(self._config, model=model), alone(device), kept=kept)

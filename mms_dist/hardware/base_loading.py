@@ -17,10 +17,10 @@ from mms_dist.distributed.deepspeed_package import wants_deepspeed
 from mms_dist.distributed.device import use_device
 from mms_dist.errors import ConfigError
 from mms_dist.hardware.hardware import agree, alone
-from mms_dist.hardware.hardware_record import read_kept
+from mms_dist.hardware.hardware_record import read_kept_settings
 from mms_dist.hardware.memory_estimate import load_of
 from mms_dist.hardware.process_settings import set_threads
-from mms_dist.hardware.resolve import FEWEST_ROUNDS_TO_COMPILE, Resolved, resolve
+from mms_dist.hardware.resolve import MIN_ROUNDS_TO_COMPILE, Resolved, resolve
 from mms_dist.model import ctc_gpu
 from mms_dist.model.base import DTYPES, FrozenBase
 from mms_dist.model.compiled import compile_layers, keep_compiled_in, uncompile_layers, user_cache_directory
@@ -80,7 +80,7 @@ def load_run_base(config: Config, summaries: list[LanguageSummary], device: torc
 
 def compiling_pays(model: Model, rounds: int) -> bool:
     """Whether to compile for so many rounds: always if that is configured, else only if it saves time in total."""
-    return model.compile == "on" or rounds >= FEWEST_ROUNDS_TO_COMPILE
+    return model.compile == "on" or rounds >= MIN_ROUNDS_TO_COMPILE
 
 
 def compile_on_all_ranks(base: FrozenBase, resolved: Resolved, comm: Comm) -> tuple[Resolved, str]:
@@ -148,7 +148,7 @@ def _resolved(
     mine, least = agree(comm, device, base_is_sharded=base_is_sharded)
     directory = Path(config.run.directory)
     kept = comm.all_gather(
-        comm.run_on_all_ranks(lambda: read_kept(directory, on_gpu=least.on_gpu) if comm.is_first else None)
+        comm.run_on_all_ranks(lambda: read_kept_settings(directory, on_gpu=least.on_gpu) if comm.is_first else None)
     )[0]
     return comm.run_on_all_ranks(
         lambda: resolve(

@@ -22,7 +22,7 @@ _EARLIER_COST_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptSettings:
     """All settings that affect the bits of a run and may have been chosen by its hardware.
 
     `threads` is per rank, for `processes` ranks; None if it is not known.
@@ -44,7 +44,7 @@ _NUMBERS = ("forward_seconds", "evaluation_seconds", "forward_cost_seconds", "pr
 _CHOICES = {"dtype": ("float32", "bfloat16", "float64"), "attention": ("padded", "packed"), "compile": (True, False)}
 
 
-def read_kept(directory: Path, *, on_gpu: bool) -> Kept | None:
+def read_kept_settings(directory: Path, *, on_gpu: bool) -> KeptSettings | None:
     """Read the settings that a run continues with; None if nothing has been trained in the directory.
 
     Args:
@@ -63,12 +63,12 @@ def read_kept(directory: Path, *, on_gpu: bool) -> Kept | None:
     except (OSError, ValueError, RecursionError) as error:
         raise _unreadable(path, str(error)) from error
     try:
-        return _checked(Kept(**content))
+        return _checked(KeptSettings(**content))
     except (TypeError, ValueError) as error:
         raise _unreadable(path, str(error)) from error
 
 
-def write_kept(directory: Path, kept: Kept) -> None:
+def write_kept_settings(directory: Path, kept: KeptSettings) -> None:
     """Write the chosen settings.
 
     Raises:
@@ -77,7 +77,7 @@ def write_kept(directory: Path, kept: Kept) -> None:
     replace_text(RunPaths(directory).hardware, json.dumps(asdict(kept), indent=2, ensure_ascii=False) + "\n")
 
 
-def _checked(kept: Kept) -> Kept:
+def _checked(kept: KeptSettings) -> KeptSettings:
     for name, choices in _CHOICES.items():
         if not any(getattr(kept, name) is choice or getattr(kept, name) == choice for choice in choices):
             raise ValueError(f"{name} is {getattr(kept, name)!r}")
@@ -90,7 +90,7 @@ def _checked(kept: Kept) -> Kept:
     return kept
 
 
-def _from_earlier_version(directory: Path, on_gpu: bool) -> Kept | None:
+def _from_earlier_version(directory: Path, on_gpu: bool) -> KeptSettings | None:
     """Return the defaults of the version before this file, with the precision from its config.yaml."""
     settings: Any
     try:
@@ -101,7 +101,7 @@ def _from_earlier_version(directory: Path, on_gpu: bool) -> Kept | None:
         rounds, evaluation = settings.get("rounds") or {}, settings.get("evaluation") or {}
         seconds = _EARLIER_SECONDS["cuda" if on_gpu else "cpu"]
         return _checked(
-            Kept(
+            KeptSettings(
                 dtype=model.get("dtype", "float32"),
                 attention="padded",
                 compile=False,
@@ -118,7 +118,7 @@ def _from_earlier_version(directory: Path, on_gpu: bool) -> Kept | None:
 
 
 def _unreadable(path: Path, why: str) -> ConfigError:
-    names = ", ".join(field.name for field in fields(Kept))
+    names = ", ".join(field.name for field in fields(KeptSettings))
     return ConfigError(
         f"{path} is not a valid record of hardware settings ({why})",
         fix=(

@@ -34,7 +34,7 @@ BLOCK_COPIES = 1
 """In a packed pass, every block holds a copy of its strip's matrix during a product."""
 NCCL_GROUP_BYTES = 256 << 20
 """Rough size of a communicator's buffers: reported values range from 0.1 to over 1 GiB, depending on the channels."""
-MOST_NCCL_GROUPS = 6
+MAX_NCCL_GROUPS = 6
 """The group of all ranks, and the groups of owners of shared languages: one per power of two of ranks, up to about 32,
 beyond which a batch has too few utterances to be shared."""
 GATHERED_LAYERS = 2
@@ -97,7 +97,7 @@ class Needs:
         number, row_number = number_bytes(self.dtype), row_number_bytes(self.dtype)
         row = self.shape.row_numbers(self.dim, self.largest_vocabulary)
         utterances = max(1, int(forward_seconds / SHORTEST_SECONDS))
-        groups = min(MOST_NCCL_GROUPS, self.world.bit_length())
+        groups = min(MAX_NCCL_GROUPS, self.world.bit_length())
         copies = ROW_COPIES * row_number + FOLDED_COPIES * number
         return Memory(
             base=self._base_bytes(number),

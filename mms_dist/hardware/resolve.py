@@ -12,7 +12,7 @@ from mms_dist.config import Config, Model
 from mms_dist.errors import ConfigError, raise_all
 from mms_dist.features.feature_spill import SPILL_BYTES
 from mms_dist.hardware.hardware import Hardware
-from mms_dist.hardware.hardware_record import Kept
+from mms_dist.hardware.hardware_record import KeptSettings
 from mms_dist.hardware.memory_estimate import Load, needs_of
 from mms_dist.hardware.pinned_memory import PinnedMemory, divide, pass_bytes
 from mms_dist.machine import loader_workers
@@ -39,7 +39,7 @@ MEMORY_SHARE = 0.8
 """Highest share of the free memory that the estimate may use: allocators leave gaps, and it is only an estimate."""
 AUTO_ATTENTION: Mapping[str, Attention] = {"cpu": "padded", "gpu": "padded"}
 """The faster kind by measurement; on a GPU `padded` until tests/gpu has passed with `packed` on a real card."""
-FEWEST_ROUNDS_TO_COMPILE = 300
+MIN_ROUNDS_TO_COMPILE = 300
 """Compiling takes one to two minutes and saves about 0.4 s per round of 64 languages."""
 CPU_FEATURE_CACHE_GIB = 2.0
 FEATURE_CHANNELS = 512
@@ -85,9 +85,9 @@ class Resolved:
         return self.attention == "packed"
 
     @property
-    def kept(self) -> Kept:
+    def kept(self) -> KeptSettings:
         """The settings that every restart of this run keeps."""
-        return Kept(
+        return KeptSettings(
             dtype=self.dtype,
             attention=self.attention,
             compile=self.compile,
@@ -116,7 +116,7 @@ def resolve(
     hardware: Hardware,
     *,
     mine: Hardware | None = None,
-    kept: Kept | None = None,
+    kept: KeptSettings | None = None,
     load: Load | None = None,
     rounds: int = 0,
 ) -> Resolved:
@@ -152,7 +152,7 @@ class _Choice:
         config: Config,
         hardware: Hardware,
         mine: Hardware,
-        kept: Kept | None,
+        kept: KeptSettings | None,
         load: Load | None,
         rounds: int,
     ) -> None:
@@ -242,7 +242,7 @@ class _Choice:
         return AUTO_ATTENTION[self._device]
 
     def _compile(self, attention: str) -> bool:
-        hardware, fewest = self._hardware, FEWEST_ROUNDS_TO_COMPILE
+        hardware, fewest = self._hardware, MIN_ROUNDS_TO_COMPILE
         if not hardware.on_gpu or not hardware.can_compile:
             reason = f"on {hardware}"
         elif attention == "packed":
@@ -337,7 +337,7 @@ def _gib(size_bytes: int) -> str:
 
 
 def _refusals(
-    model: Model, hardware: Hardware, kept: Kept | None, *, dtype: str, attention: str, compiled: bool
+    model: Model, hardware: Hardware, kept: KeptSettings | None, *, dtype: str, attention: str, compiled: bool
 ) -> Iterator[ConfigError]:
     """Yield an error for each setting that cannot work, with the flag that changes it."""
     if dtype == "bfloat16" and not hardware.has_bfloat16:
@@ -378,7 +378,7 @@ def _refusals(
         )
 
 
-def _setting(name: str, value: str, configured: str, kept: Kept | None) -> str:
+def _setting(name: str, value: str, configured: str, kept: KeptSettings | None) -> str:
     """Name a setting, and where its value comes from if it is not the configuration."""
     if configured == value or kept is None:
         return f"{name} is {value}"

@@ -14,7 +14,7 @@ from mms_dist.config.load import load_config, write_config
 from mms_dist.data.language_summaries import LanguageSummary
 from mms_dist.distributed.comm import Comm
 from mms_dist.errors import ConfigError, ExitCode, MmsDistError, StalledError, StoppedEarly
-from mms_dist.hardware.hardware_record import write_kept
+from mms_dist.hardware.hardware_record import write_kept_settings
 from mms_dist.hardware.resolve import Resolved
 from mms_dist.monitor.monitor import Monitor
 from mms_dist.run_directory.lock import RunLock
@@ -46,8 +46,11 @@ class Record:
 
     @classmethod
     @contextlib.contextmanager
-    def of(cls, directory: Path, comm: Comm, config: Config) -> Iterator["Record"]:
+    def of(cls, directory: Path, comm: Comm, *, stalled_restarts: int) -> Iterator["Record"]:
         """Lock the run directory for the duration of the block, and record the error that ends the block, if any.
+
+        Args:
+            stalled_restarts: restarts in a row without a step after which the run gives up; 0: never.
 
         Raises:
             CheckpointError: another run holds the lock, or the directory cannot be written.
@@ -58,7 +61,7 @@ class Record:
         with record._stack:
             # With a c10d rendezvous, only the machine that lost a process counts the restart.
             automatic = any(comm.all_gather(is_automatic_restart()))
-            comm.run_on_all_ranks(lambda: record._take(config, automatic) if comm.is_first else None)
+            comm.run_on_all_ranks(lambda: record._take(automatic, stalled_restarts) if comm.is_first else None)
             try:
                 yield record
             except BaseException as error:
@@ -109,13 +112,13 @@ class Record:
             quarantined=sorted(end.quarantined),
         )
 
-    def _take(self, config: Config, automatic: bool) -> None:
+    def _take(self, automatic: bool, stalled_restarts: int) -> None:
         self._stack.enter_context(RunLock(self.directory))
         self.attempt = begin(
             self.directory,
             processes=self.comm.world,
             automatic=automatic,
-            allowed=config.run.stalled_restarts,
+            allowed=stalled_restarts,
         )
 
     def _open(
@@ -130,7 +133,7 @@ class Record:
         self.attempt.restored(round=restored.round, steps=restored.steps)
         config, path = _with_absolute_paths(config), RunPaths(self.directory).config
         self._changes = changed_settings(path, config, resolved.shared_settings()) if restored.resumed else []
-        write_kept(self.directory, resolved.kept)
+        write_kept_settings(self.directory, resolved.kept)
         write_config(config, path)
         monitor = Monitor(self.directory, languages=summaries, live=live)
         self.monitor = self._stack.enter_context(monitor)

@@ -69,7 +69,7 @@ def train(
 def _train(config: Config, comm: Comm, stop_requested: Callable[[], bool], live: bool | None) -> str:
     directory = Path(config.run.directory)
     with contextlib.ExitStack() as stack:
-        record = stack.enter_context(Record.of(directory, comm, config))
+        record = stack.enter_context(Record.of(directory, comm, stalled_restarts=config.run.stalled_restarts))
         device = bind_rank(config.run.device, comm)
         stack.enter_context(naming_the_gpu(device, comm.rank))
         index, summaries = comm.run_on_all_ranks(lambda: summarise_languages(config, tell=comm.watchdog.mark))

@@ -11,7 +11,7 @@ from launcher.doctor.gpus import try_all
 from launcher.doctor.hardware import hardware_of
 from launcher.doctor.kernels import missing_for_kernels
 from mms_dist.distributed.device import choose_device, computes_on_cpu, nvidia_gpu, why_no_gpu
-from mms_dist.hardware.hardware_record import read_kept
+from mms_dist.hardware.hardware_record import read_kept_settings
 from mms_dist.hardware.resolve import Resolved, resolve
 
 
@@ -36,7 +36,7 @@ def look(context: Context, notes: Notes) -> None:
     else:
         _cpu(context, notes)
     context.hardware = hardware_of(context)
-    context.kept = read_kept(Path(config.run.directory), on_gpu=context.hardware.on_gpu)
+    context.kept = read_kept_settings(Path(config.run.directory), on_gpu=context.hardware.on_gpu)
     _warn_of_float32(resolve(config, context.hardware, kept=context.kept), notes)
     if context.hardware.on_gpu and (missing := ", ".join(missing_for_kernels())):
         notes.warn(

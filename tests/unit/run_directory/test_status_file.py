@@ -69,13 +69,13 @@ def test_the_status_says_how_the_run_stands_from_its_begin_to_its_end(tmp_path):
         ("incomplete", 65, False),
     ],
 )
-def test_a_restart_is_asked_for_exactly_where_the_same_command_may_do_better(tmp_path, state, exit_code, restart):
+def test_a_restart_is_asked_for_only_where_it_may_succeed(tmp_path, state, exit_code, restart):
     start(tmp_path, steps=0).finish(state, exit_code=exit_code, reason="because", round=3, steps=5)
     assert (status(tmp_path)["restart"], status(tmp_path)["exit_code"]) == (restart, exit_code)
     assert status(tmp_path)["reason"] == "because"
 
 
-def test_three_restarts_without_a_step_more_end_the_run_and_say_what_to_mend(tmp_path):
+def test_three_restarts_without_a_step_end_the_run_with_a_fix(tmp_path):
     start(tmp_path, steps=1200, automatic=False).finish("failed", exit_code=1, reason="RuntimeError: boom")
     for count in (1, 2):
         attempt = start(tmp_path, steps=1200)
@@ -88,7 +88,7 @@ def test_three_restarts_without_a_step_more_end_the_run_and_say_what_to_mend(tmp
     assert "RuntimeError: boom" in found["reason"]
 
 
-def test_a_restart_after_giving_up_gives_up_with_the_same_words_until_someone_starts_by_hand(tmp_path):
+def test_a_stalled_run_stays_stalled_until_a_manual_start(tmp_path):
     start(tmp_path, steps=0, automatic=False)
     with pytest.raises(StalledError) as first:
         start(tmp_path, steps=0, allowed=1)
@@ -111,7 +111,7 @@ def mark(run: Path, language: str) -> Path:
 
 
 @pytest.mark.parametrize("state", ["incomplete", "failed"])
-def test_a_restart_of_a_run_that_ended_in_quarantine_ends_at_once_with_the_same_words(tmp_path, state):
+def test_a_restart_of_an_incomplete_run_ends_with_the_same_reason(tmp_path, state):
     marks = [mark(tmp_path, language) for language in ("ita", "ron")]
     start(tmp_path, steps=40, automatic=False).finish(state, exit_code=65, reason="two", quarantined=["ita", "ron"])
     before = status(tmp_path)
@@ -160,7 +160,7 @@ def test_attempts_that_die_before_they_have_read_a_checkpoint_count(tmp_path):
         start(tmp_path, steps=None)
 
 
-def test_a_first_start_that_dies_at_once_is_given_up_after_as_many_restarts(tmp_path):
+def test_a_first_start_that_dies_at_once_counts_as_stalled(tmp_path):
     start(tmp_path, steps=None, automatic=False)
     start(tmp_path, steps=None)
     start(tmp_path, steps=None)
@@ -186,7 +186,7 @@ def test_steps_that_were_lost_are_no_progress(tmp_path):
 
 
 @pytest.mark.parametrize("state", ["preempted", "finished"])
-def test_a_run_that_ended_by_itself_is_not_stalled_however_few_steps_it_took(tmp_path, state):
+def test_a_run_that_ended_in_order_is_not_stalled(tmp_path, state):
     for _ in range(5):
         start(tmp_path, steps=40).finish(state, exit_code=75)
     assert status(tmp_path)["stalled"] == 0
@@ -198,7 +198,7 @@ def test_zero_turns_giving_up_off(tmp_path):
     assert status(tmp_path)["stalled"] == 5
 
 
-def test_a_hang_that_another_rank_reports_stands_against_what_rank_0_says_after_it(tmp_path):
+def test_a_hang_reported_by_another_rank_is_not_overwritten(tmp_path):
     attempt = start(tmp_path, steps=40)
     mark_hung(tmp_path, reason="watchdog: rank 1 hangs\n  its stack")
     attempt.finish("failed", exit_code=1, reason="rank 0 of 2 lost a peer")

@@ -9,7 +9,7 @@ BEFORE = {"b": RankGroup(2, 2), "a": RankGroup(0, 1), "c": RankGroup(3, 1), "gon
 AFTER = {"c": RankGroup(3, 1), "a": RankGroup(1, 1), "b": RankGroup(0, 4), "new": RankGroup(2, 1)}
 
 
-def test_languages_are_handed_on_in_one_order_whatever_order_they_were_placed_in() -> None:
+def test_languages_move_in_one_order_whatever_the_placements_order() -> None:
     expected = [Move("a", 0, 1), Move("b", 2, 0), Move("b", 3, 1)]
     assert moves(BEFORE, AFTER) == expected
     assert moves(dict(reversed(BEFORE.items())), dict(reversed(AFTER.items()))) == expected

@@ -45,7 +45,7 @@ def batch(read: int, size: int, samples: int = 1000) -> Any:
     return SimpleNamespace(utterances=[None] * read, size=size, audio_samples=samples)
 
 
-def test_what_owners_computed_is_summed_and_how_many_they_are_enters_nowhere() -> None:
+def test_gradients_are_summed_whatever_the_number_of_owners() -> None:
     ours, comm = bank(), Owners(others=10.0)
     before, losses_S = ours.grads.clone(), losses(0.5)
     totals = GradientExchange(comm, ours).complete([active("a", 0, PAIR)], [batch(2, 12)], losses_S)
@@ -67,7 +67,7 @@ def test_languages_of_one_block_go_together() -> None:
     assert totals == {language: BatchTotals(number + 1, 10 * number) for number, language in enumerate("abcd")}
 
 
-def test_smaller_blocks_go_first_and_those_of_one_size_in_the_order_of_their_ranks() -> None:
+def test_smaller_groups_go_first_then_by_rank() -> None:
     comm = Owners()
     active_languages = [active("a", 0, ALL), active("b", 1, RankGroup(2, 2)), active("c", 2, PAIR)]
     GradientExchange(comm, bank()).complete(active_languages, [batch(1, 1)] * 3, losses())

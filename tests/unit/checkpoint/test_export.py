@@ -116,7 +116,7 @@ def test_loading_without_a_language_lacks_nothing_and_gives_the_first(run, small
     assert torch.allclose(logits(model, processor, audio), expected, rtol=0, atol=1e-6)
 
 
-def test_an_export_that_is_saved_and_loaded_again_by_hugging_face_is_unchanged(run, small_base, audio, tmp_path):
+def test_an_export_saved_again_by_hugging_face_is_unchanged(run, small_base, audio, tmp_path):
     model, processor = load(export_run(run, base_path=str(small_base)).folder, "ron")
     again = tmp_path / "again"
     model.save_pretrained(again)
@@ -147,7 +147,7 @@ def test_the_configuration_says_what_the_adapters_need(run, small_base):
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
-def test_the_base_is_written_in_the_dtype_asked_for_and_adapters_stay_float32(run, small_base, dtype):
+def test_the_base_has_the_requested_dtype_and_adapters_stay_float32(run, small_base, dtype):
     folder = export_run(run, base_path=str(small_base), dtype=dtype, languages=["ron"]).folder
     model = Wav2Vec2ForCTC.from_pretrained(folder, target_lang="ron")
     assert {p.dtype for p in model.parameters()} == {getattr(torch, dtype)}
@@ -155,7 +155,7 @@ def test_the_base_is_written_in_the_dtype_asked_for_and_adapters_stay_float32(ru
     assert {t.dtype for t in adapter.values()} == {torch.float32}
 
 
-def test_a_base_with_head_adapters_and_tokenizer_of_its_own_is_exported_without_them(run, tmp_path, small_base, audio):
+def test_a_bases_own_head_adapters_and_tokenizer_are_not_exported(run, tmp_path, small_base, audio):
     """As facebook/mms-1b-all: another adapter dimension, other vocabularies, and a Romanian of its own."""
     other = tmp_path / "other"
     save_like_mms_1b_all(other, small_base)
@@ -190,7 +190,7 @@ def test_exporting_again_replaces_the_export_and_leaves_nothing_else(run, small_
     assert {p.name for p in run.iterdir()} == {"adapters", "config.yaml", "export"}
 
 
-def test_what_a_killed_export_left_is_swept_and_what_it_was_replacing_comes_back(run, small_base):
+def test_a_killed_export_is_cleaned_up_and_what_it_replaced_restored(run, small_base):
     export_run(run, base_path=str(small_base), adapters_only=True)
     (run / "export").rename(run / ".export.replaced")
     (run / ".export.staging").mkdir()
@@ -208,7 +208,7 @@ def _other_base(run: Path) -> Path:
     return folder
 
 
-def test_a_folder_that_is_no_export_is_never_overwritten_and_with_force_put_aside(run, small_base, tmp_path):
+def test_a_folder_that_is_no_export_is_at_most_renamed(run, small_base, tmp_path):
     target = tmp_path / "mine"
     target.mkdir()
     export_run(run, target, base_path=str(small_base), adapters_only=True)  # an empty folder is welcome
@@ -313,7 +313,7 @@ def test_every_file_may_be_read_by_whom_the_umask_allows(run, small_base):
 
 def test_the_first_export_of_a_process_says_nothing_of_accelerators(run):
     command = [sys.executable, "-m", "launcher", "export", str(run)]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    result = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[3])
     assert result.returncode == 0, result.stderr
     assert "accelerator" not in result.stdout + result.stderr
 

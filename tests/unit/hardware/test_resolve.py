@@ -11,7 +11,7 @@ from mms_dist.config import parse_config
 from mms_dist.distributed.comm import Comm
 from mms_dist.errors import ConfigError
 from mms_dist.hardware.hardware import Facts, Hardware, agree, minimum_share
-from mms_dist.hardware.hardware_record import Kept, read_kept, write_kept
+from mms_dist.hardware.hardware_record import KeptSettings, read_kept_settings, write_kept_settings
 from mms_dist.hardware.memory_estimate import Load
 from mms_dist.hardware.resolve import FORWARD_COST_SECONDS, Resolved, resolve
 from mms_dist.model.shape import BaseShape
@@ -34,11 +34,11 @@ LARGE_T4 = replace(T4, free_bytes=78 * GIB)
 SHARDED = replace(H100, base_is_sharded=True, world=4)
 MMS_300M = BaseShape(layers=24, hidden=1024, feed_forward=4096, parameters=315_000_000)
 MMS_1B = BaseShape(layers=48, hidden=1280, feed_forward=5120, parameters=962_000_000)
-BEGUN = Kept("bfloat16", "packed", False, 240.0, 160.0, 13.0, threads=3, processes=1, hardware="H100 (9.0)")
+BEGUN = KeptSettings("bfloat16", "packed", False, 240.0, 160.0, 13.0, threads=3, processes=1, hardware="H100 (9.0)")
 COMPILED = replace(BEGUN, attention="padded", compile=True)
 
 
-def resolved(hardware: Hardware, *, kept: Kept | None = None, ahead: int = 4000, **sections: Any) -> Resolved:
+def resolved(hardware: Hardware, *, kept: KeptSettings | None = None, ahead: int = 4000, **sections: Any) -> Resolved:
     return resolve(parse_config(sections), hardware, kept=kept, load=Load(MMS_1B, 64, 40), rounds=ahead)
 
 
@@ -85,7 +85,7 @@ def test_what_is_asked_for_is_taken_on_any_hardware_and_over_what_was_kept() -> 
 
 @pytest.mark.parametrize("begun", [BEGUN, COMPILED])
 @pytest.mark.parametrize("hardware", [H100, CPU, replace(H100, free_bytes=42 * GIB)])
-def test_a_restart_takes_over_what_the_run_began_with_whatever_it_is_on(hardware: Hardware, begun: Kept) -> None:
+def test_a_restart_keeps_the_settings_whatever_it_is_on(hardware: Hardware, begun: KeptSettings) -> None:
     found = resolved(hardware, kept=begun, ahead=1)
     assert found.kept == begun
     (line,) = (line for line in found.lines if "when this run began, on H100 (9.0)" in line and "model.dtype" in line)
@@ -126,7 +126,7 @@ NOT_COMPILED = "--model.compile off"
     ],
 )
 def test_what_cannot_work_is_refused_with_its_flag(
-    hardware: Hardware, model: dict[str, Any], kept: Kept | None, said: str, fix: str
+    hardware: Hardware, model: dict[str, Any], kept: KeptSettings | None, said: str, fix: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
         resolved(hardware, kept=kept, model=model)
@@ -172,7 +172,7 @@ def test_passes_are_as_large_as_free_memory_allows(
     assert any(f"of the {free_gib}.0 GiB free" in line for line in found.lines)
 
 
-def test_passes_of_a_larger_gpu_are_refused_with_what_fits_and_what_is_asked_for_is_tried() -> None:
+def test_passes_of_a_larger_gpu_are_refused_unless_configured() -> None:
     small = replace(H100, names=("A10",), capability=(8, 6), free_bytes=22 * GIB)
     begun = replace(BEGUN, attention="padded", forward_seconds=320.0, evaluation_seconds=320.0)
     with pytest.raises(ConfigError) as caught:
@@ -222,7 +222,7 @@ def test_all_ranks_choose_by_the_least_of_them_after_one_collective() -> None:
     )
 
 
-def test_ranks_of_a_machine_share_its_cores_and_memory_and_the_least_counts() -> None:
+def test_ranks_of_a_machine_share_its_cores_and_memory() -> None:
     def rank(host: str, cores: range, hardware: Hardware = H100, quota: float | None = None) -> Facts:
         return Facts(host, f"boot of {host}", frozenset(cores), quota, 64 * GIB, 64 * GIB, hardware)
 
@@ -237,7 +237,7 @@ def test_ranks_of_a_machine_share_its_cores_and_memory_and_the_least_counts() ->
     assert not minimum_share([rank("a", range(4)), rank("b", range(4), CPU)], world=2).on_gpu
 
 
-def test_containers_of_a_machine_share_its_memory_and_cores_and_not_their_limits() -> None:
+def test_containers_share_a_machines_memory_and_cores_not_their_limits() -> None:
     def rank(name: str, *, boot: str = "one", limit_gib: int = 8, quota: float | None = 4.0) -> Facts:
         return Facts(name, boot, frozenset(range(16)), quota, limit_gib * GIB, 32 * GIB, H100)
 
@@ -284,23 +284,23 @@ def a_run(directory: Path, config_yaml: str = "") -> Path:
 
 
 def test_what_was_chosen_is_kept_as_long_as_there_are_checkpoints(tmp_path: Path) -> None:
-    assert read_kept(tmp_path, on_gpu=True) is None
-    write_kept(tmp_path, BEGUN)
-    assert read_kept(tmp_path, on_gpu=True) is None, "nothing was trained with it"
-    assert read_kept(a_run(tmp_path), on_gpu=True) == BEGUN
+    assert read_kept_settings(tmp_path, on_gpu=True) is None
+    write_kept_settings(tmp_path, BEGUN)
+    assert read_kept_settings(tmp_path, on_gpu=True) is None, "nothing was trained with it"
+    assert read_kept_settings(a_run(tmp_path), on_gpu=True) == BEGUN
 
 
 @pytest.mark.parametrize("on_gpu", [False, True])
 def test_a_run_from_before_goes_on_with_the_defaults_of_then(tmp_path: Path, on_gpu: bool) -> None:
     run = a_run(tmp_path, "model: {base: b, dtype: bfloat16}\nrounds: {forward_seconds: null}\n")
-    kept = read_kept(run, on_gpu=on_gpu)
+    kept = read_kept_settings(run, on_gpu=on_gpu)
     assert kept is not None
     seconds = 160.0 if on_gpu else 32.0
     assert (kept.dtype, kept.attention, kept.compile) == ("bfloat16", "padded", False)
     assert (kept.forward_seconds, kept.evaluation_seconds, kept.forward_cost_seconds) == (seconds, seconds, 1.0)
     assert resolved(replace(CPU, threads=7), kept=kept).threads == 7
     (tmp_path / "config.yaml").write_text(parse_config({}).to_yaml())
-    assert read_kept(run, on_gpu=on_gpu) is None, "hardware.json was removed to choose anew"
+    assert read_kept_settings(run, on_gpu=on_gpu) is None, "hardware.json was removed to choose anew"
 
 
 @pytest.mark.parametrize(
@@ -311,7 +311,7 @@ def test_a_damaged_record_says_how_to_choose_anew(tmp_path: Path, text: str) -> 
     run = a_run(tmp_path)
     (run / "hardware.json").write_text(text)
     with pytest.raises(ConfigError, match=r"hardware\.json is not a valid record.*Remove it to choose the settings"):
-        read_kept(run, on_gpu=False)
+        read_kept_settings(run, on_gpu=False)
 
 
 @pytest.mark.parametrize(
@@ -319,6 +319,6 @@ def test_a_damaged_record_says_how_to_choose_anew(tmp_path: Path, text: str) -> 
     [("dtype", "int8"), ("attention", "flat"), ("compile", "on"), ("forward_seconds", 0), ("threads", True)],
 )
 def test_a_record_with_another_kind_of_value_is_refused(tmp_path: Path, field: str, value: Any) -> None:
-    write_kept(tmp_path, replace(BEGUN, **{field: value}))
+    write_kept_settings(tmp_path, replace(BEGUN, **{field: value}))
     with pytest.raises(ConfigError, match=field):
-        read_kept(a_run(tmp_path), on_gpu=True)
+        read_kept_settings(a_run(tmp_path), on_gpu=True)

@@ -100,11 +100,16 @@ def test_retention_counts_whole_ones_only_and_keeps_the_damaged_aside(store):
     assert [d.path for d in store.damaged] == [adapter_of(store, 2)]
 
 
-def test_retention_never_deletes_the_only_good_one(tmp_path):
+def test_retention_never_deletes_the_only_good_one(tmp_path, monkeypatch):
     with CheckpointStore(tmp_path, keep=1) as store:
         store.save(sample(step=1))
-        original = store._retain
-        store._retain = lambda folder: (flip(adapter_of(store, 2)), original(folder))  # Disk rot right after saving.
+        point = LanguageFolder.point
+
+        def point_and_rot(self, name, step):
+            point(self, name, step)
+            flip(adapter_of(store, 2))
+
+        monkeypatch.setattr(LanguageFolder, "point", point_and_rot)
         store.save(sample(step=2))
         assert store.newest("ron").step == 1
 
@@ -217,11 +222,10 @@ def test_background_saves_keep_their_order_and_loads_see_them(store):
     assert store.steps("ita") == [28, 29]
 
 
-def test_background_saving_is_bounded(tmp_path):
-    gate = threading.Event()
+def test_background_saving_is_bounded(tmp_path, monkeypatch):
+    gate, save = threading.Event(), LanguageFolder.save
+    monkeypatch.setattr(LanguageFolder, "save", lambda *args, **options: (gate.wait(10), save(*args, **options))[1])
     with CheckpointStore(tmp_path, keep=1, pending_limit=2) as store:
-        original = store._save
-        store._save = lambda snapshot, best: (gate.wait(10), original(snapshot, best))[1]
         for language in ("ita", "ron"):
             store.save_later(sample(language))
         third = threading.Thread(target=store.save_later, args=(sample("spa"),))
@@ -236,7 +240,7 @@ def test_background_saving_is_bounded(tmp_path):
 
 def test_one_checkpoint_of_a_language_is_on_its_way(store):
     gate = threading.Event()
-    store._writer.submit(gate.wait, 10)
+    store.save_later(sample("spa"), saved=lambda _: gate.wait(10))  # the store's thread waits here
     store.save_later(sample("ita", step=1))
     second = threading.Thread(target=store.save_later, args=(sample("ita", step=2),))
     second.start()
@@ -252,7 +256,7 @@ def test_a_failed_background_save_surfaces_once_and_others_go_on(store):
     (store.directory / "ron").parent.mkdir(parents=True)
     (store.directory / "ron").write_text("a file where a folder should be")
     gate = threading.Event()
-    store._writer.submit(gate.wait, 10)
+    store.save_later(sample("spa"), saved=lambda _: gate.wait(10))  # the store's thread waits here
     store.save_later(sample("ron"))
     store.save_later(sample("ita"))
     gate.set()
@@ -268,7 +272,7 @@ def test_a_failed_background_save_surfaces_once_and_others_go_on(store):
     assert store.load("ita").step == 3
 
 
-def test_one_language_is_rolled_back_deleted_and_copied_without_touching_another(store, tmp_path):
+def test_changing_one_language_touches_no_other(store, tmp_path):
     for step in (1, 2, 3):
         for language in ("ita", "ron"):
             store.save(sample(language, step), best=step == 3)
@@ -298,7 +302,7 @@ def test_one_language_is_rolled_back_deleted_and_copied_without_touching_another
     assert hidden_names(store) == []
 
 
-def test_recovery_sweeps_what_a_killed_run_left_and_takes_a_cut_replacement_back(store):
+def test_recovery_removes_leftovers_and_undoes_a_cut_replacement(store):
     store.save(sample(step=1))
     ron = store.directory / "ron"
     (ron / "step-00000001").rename(ron / ".replaced-step-00000001-0123456789ab")
@@ -324,7 +328,7 @@ def test_a_checkpoint_moved_under_another_name_is_found_out(store):
         store.load("ron")
 
 
-def test_parts_that_do_not_belong_together_are_found_out_even_with_right_sums(store):
+def test_files_of_different_checkpoints_are_detected_despite_right_sums(store):
     from mms_dist.checkpoint.checkpoint_folder import snapshot_files
     from mms_dist.checkpoint.manifest import write_folder
 
@@ -394,7 +398,7 @@ def test_a_run_copied_with_links_followed_has_them_again_when_it_goes_on(tmp_pat
     }
 
 
-def test_a_copy_in_a_pointers_place_saves_a_checkpoint_that_is_lost_or_damaged(tmp_path: Path) -> None:
+def test_a_copy_in_a_pointers_place_replaces_a_damaged_checkpoint(tmp_path: Path) -> None:
     adapters = run_copied_with_links_followed(tmp_path)
     shutil.rmtree(adapters / "ron" / "step-00000001")
     (adapters / "ron" / "step-00000003" / "state.json").write_text("{}")

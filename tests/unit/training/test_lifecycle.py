@@ -88,7 +88,7 @@ def test_a_step_counts_what_was_read_and_is_counted_by_the_lead_alone(tmp_path: 
         assert bench.lifecycle.steps_taken == (2 if led_here else 0)
 
 
-def test_a_batch_that_could_not_be_read_is_no_step_and_a_whole_epoch_of_them_in_a_row_is_the_end(
+def test_a_whole_epoch_of_unreadable_batches_quarantines_a_language(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "taa").mkdir()
@@ -109,7 +109,7 @@ def test_a_gradient_that_is_no_number_is_the_end_at_once(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("admitted", [0, 3, 7])
-def test_evaluation_goes_by_the_languages_steps_and_saving_by_the_runs_rounds(tmp_path: Path, admitted: int) -> None:
+def test_evaluation_counts_steps_and_saving_counts_rounds(tmp_path: Path, admitted: int) -> None:
     bench = Bench(tmp_path, every_steps=4, every_rounds=5)
     for number in range(admitted + 1, admitted + 11):
         bench.round(number)

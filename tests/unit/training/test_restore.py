@@ -23,7 +23,7 @@ def test_a_fresh_run_starts_at_round_zero() -> None:
     assert (plan.round, plan.present, plan.later) == (0, [], [])
 
 
-def test_the_oldest_open_checkpoint_sets_the_round_and_those_further_on_keep_company() -> None:
+def test_the_oldest_open_checkpoint_sets_the_round_and_others_replay() -> None:
     plan = plan_restart([at("a", 40), at("b", 30), at("c", 35, status=FINISHED)], furthest_back=20)
     assert plan.round == 30 and names(plan.present) == ["a", "b", "c"] and plan.later == []
 
@@ -43,7 +43,7 @@ def test_a_finished_run_has_nothing_to_go_on_with() -> None:
     assert plan.round == 60 and plan.present == []
 
 
-def test_one_that_lost_its_newer_checkpoints_is_not_waited_for_and_keeps_its_own_clock() -> None:
+def test_a_language_far_behind_is_not_waited_for() -> None:
     plan = plan_restart([at("a", 1000), at("b", 100, admitted=20)], furthest_back=50)
     assert plan.round == 1000 and names(plan.present) == ["a", "b"]
     straggler = plan.present[1]
@@ -51,7 +51,7 @@ def test_one_that_lost_its_newer_checkpoints_is_not_waited_for_and_keeps_its_own
 
 
 @pytest.mark.parametrize(("admitted", "is_present"), [(29, True), (30, True), (31, False), (32, False)])
-def test_one_is_present_if_it_was_admitted_by_the_round_and_not_right_after(admitted: int, is_present: bool) -> None:
+def test_a_language_is_present_if_it_was_admitted_by_the_round(admitted: int, is_present: bool) -> None:
     plan = plan_restart([at("a", 30), at("b", 44, admitted=admitted)], furthest_back=20)
     assert plan.round == 30
     assert (names(plan.present), names(plan.later)) == ((["a", "b"], []) if is_present else (["a"], ["b"]))
@@ -64,7 +64,7 @@ def test_one_is_waited_for_up_to_the_furthest_back_and_no_further(behind: int, g
     assert [each.round for each in plan.present] == [100, goes_on_from]
 
 
-def test_how_far_back_is_counted_from_the_newest_checkpoint_of_any_language_also_one_that_has_ended() -> None:
+def test_the_limit_counts_from_the_newest_checkpoint_of_any_language() -> None:
     plan = plan_restart([at("a", 100, status=FINISHED), at("b", 95), at("c", 70)], furthest_back=20)
     assert plan.round == 95
     assert names(plan.present) == ["a", "b", "c"]
@@ -101,7 +101,7 @@ def test_a_language_that_had_ended_before_its_turn_takes_no_slot() -> None:
     assert scheduler.fill(60) == [] and scheduler.waiting == 0 and scheduler.ended == 1
 
 
-def test_one_that_had_ended_keeps_company_where_it_was_present_and_nowhere_else() -> None:
+def test_an_ended_language_replays_only_where_it_was_present() -> None:
     ended = waiting("a", 0.0, at("a", 50, admitted=40, status=FINISHED))
     assert [ended.has_ended(number) for number in (39, 40, 49, 50)] == [True, False, False, True]
     changed = replace(ended, unchanged=False)  # its batches of then cannot be had again
@@ -120,7 +120,7 @@ def test_one_that_only_kept_company_is_not_counted_twice() -> None:
     ("round_number", "keeps", "ended"),
     [(39, False, True), (40, True, False), (49, True, False), (50, True, True), (51, False, True)],
 )
-def test_a_finished_language_keeps_company_from_its_admission_to_its_last_round(
+def test_a_finished_language_replays_from_admission_to_its_last_round(
     round_number: int, keeps: bool, ended: bool
 ) -> None:
     queued = waiting("a", 0.0, at("a", 50, admitted=40, status=FINISHED))
@@ -130,7 +130,7 @@ def test_a_finished_language_keeps_company_from_its_admission_to_its_last_round(
     assert not open_one.has_ended(round_number)
 
 
-def test_those_that_were_present_come_before_the_queue_whatever_work_they_have_left() -> None:
+def test_present_languages_come_before_the_queue() -> None:
     scheduler = LanguageScheduler(
         Ranks(slots=2), present=[waiting("z", 1.0, at("z", 5))], queue=[waiting("a", 9.0), waiting("b", 8.0)], ended=0
     )

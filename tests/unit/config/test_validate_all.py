@@ -39,7 +39,7 @@ def test_every_fault_is_told_and_the_rest_is_kept(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["mms-300m", "mms-1b-all"])
 def test_a_good_configuration_is_what_the_run_reads(name: str) -> None:
-    path = Path(__file__).parents[2] / "configs" / "train" / f"{name}.yaml"
+    path = Path(__file__).parents[3] / "configs" / "train" / f"{name}.yaml"
     assert validate_all(path, ["--optim.lr", "5e-4"]) == (load_config(path, ["--optim.lr", "5e-4"]), [])
 
 

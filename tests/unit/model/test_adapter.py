@@ -66,7 +66,7 @@ def test_biases_start_at_zero_and_norms_at_gain_one(scheme: str) -> None:
     assert_vectors_start_at_rest(start(scheme))
 
 
-def test_mms_draws_adapter_and_head_from_a_normal_distribution_of_two_hundredths() -> None:
+def test_mms_draws_from_a_normal_distribution_of_two_hundredths() -> None:
     for tensor in matrices(start("mms")).values():
         assert_normal(tensor, 0.02)
 

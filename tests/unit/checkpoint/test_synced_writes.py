@@ -72,7 +72,7 @@ def assert_contents_are_synced(calls: list[tuple[str, ...]], folder: str, disk: 
         assert disk.bytes[f"{folder}/{name}"] == (final / name).stat().st_size
 
 
-def test_a_checkpoint_is_on_the_disk_before_it_has_its_name_and_is_pointed_to(tmp_path: Path, disk: Disk) -> None:
+def test_a_checkpoint_is_on_disk_before_it_is_named_and_pointed_to(tmp_path: Path, disk: Disk) -> None:
     with CheckpointStore(tmp_path / "adapters", keep=2) as store:
         final = store.save(sample(step=7), best=True)
     first, *contents, moved, names, last, names_of_last, best, names_of_best = disk.taken()
@@ -84,7 +84,7 @@ def test_a_checkpoint_is_on_the_disk_before_it_has_its_name_and_is_pointed_to(tm
     assert names == names_of_last == names_of_best == ("sync", "adapters/ron")
 
 
-def test_what_a_checkpoint_replaces_goes_when_the_new_one_has_its_name_on_the_disk(tmp_path: Path, disk: Disk) -> None:
+def test_a_replaced_checkpoint_is_removed_after_the_new_one_is_on_disk(tmp_path: Path, disk: Disk) -> None:
     with CheckpointStore(tmp_path / "adapters", keep=2) as store:
         store.save(sample(step=7))
         disk.taken()

@@ -31,7 +31,7 @@ def _report(number: int, language: str) -> RoundReport:
     return RoundReport(number, languages, 1.0, 20.0, 21.0, 0.1, 0.1, 1, waiting=0, finished=0, save_all_seconds=0.1)
 
 
-def test_what_other_ranks_tell_is_told_between_the_rounds_between_which_it_happened() -> None:
+def test_events_of_other_ranks_are_reported_between_their_rounds() -> None:
     scores = SimpleNamespace(cer=0.5, wer=0.5, utterances=2)
     elsewhere = RankReports(
         [

@@ -46,7 +46,7 @@ def batch(language: str, seconds: Sequence[float], *, planned: int) -> Any:
     return SimpleNamespace(utterances=utterances, size=planned, request=SimpleNamespace(language=language))
 
 
-def test_every_utterance_counts_for_its_own_language_by_one_over_its_planned_batch() -> None:
+def test_an_utterance_weighs_one_over_its_languages_planned_batch() -> None:
     told = Told(forward_seconds=20.0)
     batches = [
         batch("tab", [1.5, 3.5], planned=2),

@@ -39,7 +39,7 @@ def take_step(bank: AdapterBank, adamw: RowAdamW, step: int, slots: list[int]) -
     return adamw.step([RowStep(slot, step, OPTIMS[slot]) for slot in slots])
 
 
-def test_every_row_equals_torch_adamw_with_its_own_rate_clock_decay_and_clipping() -> None:
+def test_a_row_equals_torch_adamw_with_its_own_settings_and_step_count() -> None:
     bank, adamw = new_bank()
     parameters = [torch.nn.Parameter(bank.row(slot).clone()) for slot in range(3)]
     references = [
@@ -99,7 +99,7 @@ def test_a_rows_bits_do_not_depend_on_the_rows_beside_it(company: list[int]) -> 
     assert torch.equal(bank.row(1), alone_bank.row(1))
 
 
-def test_a_huge_gradient_in_one_language_does_not_change_the_clipping_of_another() -> None:
+def test_a_huge_gradient_does_not_change_the_clipping_of_another_language() -> None:
     bank, adamw = new_bank(torch.float32)
     loud_bank, loud = new_bank(torch.float32)
     for slot in (0, 1):

@@ -66,7 +66,7 @@ def batch(language: str, *utterances: Utterance, planned: int) -> LoadedBatch:
     return LoadedBatch(BatchRequest(language, Position()), list(utterances), planned=planned)
 
 
-def test_every_utterance_is_passed_with_its_languages_settings_and_its_own_draws() -> None:
+def test_an_utterance_has_its_languages_settings_and_its_own_draws() -> None:
     model = Model()
     gradients = GradientPass(model, Features(), forward_seconds=32.0, seed=SEED)  # type: ignore[arg-type]
     members = [utterance("ron", 7, 16_000), utterance("ukr", 7, 17_000), utterance("ron", 8, 15_000)]

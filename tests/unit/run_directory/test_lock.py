@@ -24,7 +24,7 @@ sys.stdin.read()
 """
 
 
-def test_a_second_run_is_refused_and_told_who_holds_the_directory_until_that_one_is_killed(tmp_path):
+def test_a_second_run_is_refused_until_the_first_has_ended(tmp_path):
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )

@@ -4,7 +4,7 @@ from mms_dist.config import Stopping
 from mms_dist.training.progress import BestSoFar
 
 
-def test_the_best_is_the_lowest_cer_even_if_the_gain_is_too_small_for_patience() -> None:
+def test_the_best_is_the_lowest_cer_even_if_patience_ignores_the_gain() -> None:
     best, stopping = BestSoFar(), Stopping(patience=2, min_improvement=0.02)
     assert [best.record(step, cer, 1.0, stopping) for step, cer in enumerate([0.5, 0.485, 0.481])] == [True] * 3
     assert best.cer == 0.481 and best.initial == 0.5 and best.stale == 2
@@ -27,7 +27,7 @@ def test_a_target_ends_it_and_no_patience_never_does() -> None:
     assert best.reason_to_stop(Stopping(patience=None, target_cer=0.3)) == "target"
 
 
-def test_the_same_rate_again_is_no_gain_and_the_best_stays_where_it_was_first() -> None:
+def test_an_equal_rate_is_no_gain_and_the_first_stays_the_best() -> None:
     best, stopping = BestSoFar(), Stopping(patience=3)
     found = [best.record(step, 0.5, wer, stopping) for step, wer in ((10, 0.9), (20, 0.8), (30, 0.7), (40, 0.6))]
     assert found == [True, False, False, False]
