@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list(store: "CheckpointStore", *, as_json: bool) -> int:
-    from mms_dist.run_directory.quarantine_mark import is_quarantined
+    from mms_dist.run_directory.quarantine import is_quarantined
 
     found: dict[str, dict[str, Any]] = {
         code: {

@@ -72,10 +72,10 @@ def run(args: argparse.Namespace) -> int:
     from launcher.doctor.doctor import run_doctor
     from launcher.doctor.site import site_of
     from mms_dist.config.document import read_document
-    from mms_dist.config.load import assigned
+    from mms_dist.config.load import apply_overrides
 
     path = args.configuration or args.config
-    assigned(read_document(path), args.settings)  # without a configuration there is nothing to check
+    apply_overrides(read_document(path), args.settings)  # without a configuration there is nothing to check
     site = site_of(os.environ, nodes=args.nodes, processes=args.processes, memory_gib=args.memory_gib)
     context = Context(path, args.settings, site, load=args.load)
     return run_doctor(context, timeout_seconds=args.timeout_seconds, show=_print_json if args.json else _print_table)

@@ -94,7 +94,7 @@ def _is_first() -> bool:
 
 def _note_early_end(directory: Path, status: int) -> None:
     """Record the early end in the run's status, on the rank that writes it."""
-    from mms_dist.run_directory.stopped import note_stopped
+    from mms_dist.run_directory.status_file import note_stopped
 
     if _is_first():
         with contextlib.suppress(MmsDistError):  # an error must not keep the process from ending

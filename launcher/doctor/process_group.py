@@ -14,11 +14,11 @@ import torch
 
 from launcher.doctor.checks.run_directory import ELSEWHERE, trial_folder
 from launcher.doctor.finding import FAILED, Finding, Findings, count_failures, failed, not_checked, ok, warning
-from mms_dist.checkpoint.files import write_synced
 from mms_dist.distributed.binding import bind_rank
 from mms_dist.distributed.comm import Comm, joined
 from mms_dist.distributed.device import computes_on_gpu
 from mms_dist.distributed.placement import RankGroup
+from mms_dist.files import write_synced
 
 SKEW_SECONDS = 2.0
 NUMBERS = 1 << 20

@@ -4,8 +4,7 @@ from launcher.doctor.context import Context
 from launcher.doctor.finding import Findings, failed_with, not_checked, ok
 from mms_dist.checkpoint.initial_adapters import InitialAdapters
 from mms_dist.errors import MmsDistError
-from mms_dist.model.initial import SCHEMES
-from mms_dist.model.layout import RowLayout
+from mms_dist.model.adapter import SCHEMES, RowLayout
 from shards.errors import ShardsError
 from shards.index import ShardIndex
 

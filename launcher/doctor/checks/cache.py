@@ -7,7 +7,7 @@ from pathlib import Path
 from launcher.doctor.checks.run_directory import trial_folder
 from launcher.doctor.context import Context
 from launcher.doctor.finding import Findings, failed, format_bytes, not_checked, ok
-from mms_dist.checkpoint.files import write_synced
+from mms_dist.files import write_synced
 from shards import storage
 from shards.index import ShardIndex
 

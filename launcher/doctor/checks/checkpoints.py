@@ -6,12 +6,13 @@ from pathlib import Path
 from launcher.doctor.context import Context
 from launcher.doctor.finding import Findings, count_failures, failed, not_checked, ok, warning
 from mms_dist.checkpoint.adapter_file import adapter_filename
-from mms_dist.checkpoint.folder import STATE, VOCABULARY, folder_name
+from mms_dist.checkpoint.checkpoint_folder import folder_name
 from mms_dist.checkpoint.language_folder import LanguageFolder
 from mms_dist.data.language_summaries import LanguageSummary
+from mms_dist.model.adapter import AdapterShape, RowLayout
 from mms_dist.model.base_weights import safetensors_table
-from mms_dist.model.layout import HEAD_WEIGHT, RowLayout
-from mms_dist.run_directory.quarantine_mark import QUARANTINE_NAME, read_mark
+from mms_dist.run_directory.paths import QUARANTINE_NAME, STATE_NAME, VOCABULARY_NAME
+from mms_dist.run_directory.quarantine import read_mark
 from shards.index import ShardIndex
 
 
@@ -65,23 +66,22 @@ def _mismatches(
     which = f"the checkpoint of {entry.language} ({folder.name})"
     table = safetensors_table(folder / adapter_filename(entry.language))
     shapes = {name: weight.shape for name, weight in table.items()}
-    first = next(name for name in layout.names() if name.endswith("layers.0.adapter_layer.linear_1.weight"))
-    dim, hidden = shapes[first]
-    layers = sum(name.endswith("adapter_layer.linear_1.weight") for name in shapes)
-    if (layers, hidden, dim) != (layout.layers, layout.hidden, layout.dim):
+    shape = AdapterShape.of(shapes)
+    assert shape is not None, "an intact checkpoint holds an adapter"
+    if (shape.layers, shape.hidden, shape.dim) != (layout.layers, layout.hidden, layout.dim):
         yield failed(
-            f"{which} has {layers} layers of width {hidden} and adapter.dim {dim}, expected {layout.layers}, "
-            f"{layout.hidden} and {layout.dim}",
+            f"{which} has {shape.layers} layers of width {shape.hidden} and adapter.dim {shape.dim}, expected "
+            f"{layout.layers}, {layout.hidden} and {layout.dim}",
             "set model.base and adapter.dim to the values it was trained with, or choose another run.directory",
         )
     tokens = index.language(entry.language).vocabulary.nested()
-    if json.loads((folder / VOCABULARY).read_text(encoding="utf-8")) != tokens:
+    if json.loads((folder / VOCABULARY_NAME).read_text(encoding="utf-8")) != tokens:
         yield failed(
-            f"{which} has a vocabulary of {shapes[HEAD_WEIGHT][0]} tokens, but the shards have a different one of "
+            f"{which} has a vocabulary of {shape.vocabulary_size} tokens, but the shards have a different one of "
             f"{entry.vocabulary_size}",
             f"restore the shards it was trained on, or remove {folder.parent} to train it from scratch",
         )
-    base = json.loads((folder / STATE).read_text(encoding="utf-8"))["state"]["base"]
+    base = json.loads((folder / STATE_NAME).read_text(encoding="utf-8"))["state"]["base"]
     if context.loaded_base is not None and base != context.loaded_base:
         yield failed(
             f"{which} was trained on a base with different weights than {context.config.model.base}",

@@ -17,8 +17,8 @@ from mms_dist.distributed.first_sum import FIXES, LONGEST_SECONDS, one_line
 from mms_dist.distributed.gpu import try_gpu
 from mms_dist.distributed.patience import in_thread
 from mms_dist.errors import DeviceError
-from mms_dist.hardware.hardware import Hardware, assumed, facts_of_this_rank, part_of_each
-from mms_dist.hardware.hardware_record import read_kept
+from mms_dist.hardware.hardware import Hardware, assumed, facts_of_this_rank, minimum_share
+from mms_dist.hardware.hardware_record import read_kept_settings
 from mms_dist.hardware.resolve import Resolved, resolve
 
 
@@ -43,7 +43,7 @@ def check(context: Context) -> Findings:
     else:
         yield from _cpu(context)
     context.hardware = hardware_of(context)
-    context.kept = read_kept(Path(config.run.directory), on_gpu=context.hardware.on_gpu)
+    context.kept = read_kept_settings(Path(config.run.directory), on_gpu=context.hardware.on_gpu)
     yield from _warn_of_float32(resolve(config, context.hardware, kept=context.kept))
     if context.hardware.on_gpu and (missing := ", ".join(missing_for_kernels())):
         yield warning(
@@ -151,7 +151,7 @@ def hardware_of(context: Context) -> Hardware:
     else:
         devices = [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
     facts = [facts_of_this_rank(device, base_is_sharded=sharded) for device in devices]
-    return part_of_each(facts, world=site.world(len(devices)))
+    return minimum_share(facts, world=site.world(len(devices)))
 
 
 def missing_for_kernels() -> Iterator[str]:

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from launcher.doctor.context import Context
 from launcher.doctor.finding import Findings, count_failures, failed, failed_with, not_checked, ok, warning
-from mms_dist.checkpoint.files import replace_symlink, sync_directory, unique, write_synced
 from mms_dist.errors import CheckpointError
+from mms_dist.files import replace_symlink, sync_directory, unique, write_synced
 from mms_dist.run_directory.lock import RunLock
 
 ELSEWHERE = "put run.directory on another file system"

@@ -8,7 +8,7 @@ import pytest
 from launcher.cli import main
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.run_directory.lock import RunLock
-from mms_dist.run_directory.quarantine_mark import QUARANTINE_NAME
+from mms_dist.run_directory.paths import QUARANTINE_NAME
 from tests.checkpoint_samples import assert_same, sample
 
 

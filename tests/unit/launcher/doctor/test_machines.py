@@ -19,7 +19,7 @@ from launcher.doctor.site import Site, set_launch_variables, site_of
 from launcher.slurm.lead_time import LeadTime
 from mms_dist.config import load_config
 from mms_dist.errors import DeviceError
-from mms_dist.model.layout import RowLayout
+from mms_dist.model.adapter import RowLayout
 from mms_dist.model.shape import BaseShape
 from shards.index import ShardIndex
 from tests.doctoring import examined, failed, warned
