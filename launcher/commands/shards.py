@@ -278,11 +278,11 @@ def _not_in_source(flag: str, code: str, source: Path, found: list[str]) -> str:
 
 def _build(args: argparse.Namespace) -> int:
     from shards.build.corpus import build_shards, is_built
-    from shards.build.language import BuildOptions
+    from shards.build.language_build import BuildOptions
     from shards.build.plan import plan_languages
-    from shards.display.build import languages_table, plans_table, print_left_out, print_unknown_lengths
+    from shards.display.build_report import languages_table, plans_table, print_left_out, print_unknown_lengths
     from shards.display.progress import BuildDisplay, WorkProgress
-    from shards.display.tables import make_console, say
+    from shards.display.terminal import make_console, say
     from shards.errors import IncompleteBuildError, SourceError
     from shards.limits import Limits
 
@@ -322,9 +322,9 @@ def _build(args: argparse.Namespace) -> int:
 
 
 def _index(args: argparse.Namespace) -> int:
-    from shards.display.build import languages_table, print_drops, print_unknown_lengths
+    from shards.display.build_report import languages_table, print_drops, print_unknown_lengths
     from shards.display.progress import WorkProgress
-    from shards.display.tables import make_console, say
+    from shards.display.terminal import make_console, say
     from shards.foreign.find_tars import find_tars
     from shards.foreign.index_tars import IndexOptions, index_language
     from shards.limits import Limits
@@ -367,7 +367,7 @@ def _index(args: argparse.Namespace) -> int:
 
 def _verify(args: argparse.Namespace) -> int:
     from shards.display.progress import WorkProgress
-    from shards.display.tables import make_console, say
+    from shards.display.terminal import make_console, say
     from shards.verify import verify_shards
     from shards.wording import counted
 
@@ -398,9 +398,9 @@ def _verify(args: argparse.Namespace) -> int:
 def _inspect(args: argparse.Namespace) -> int:
     import numpy as np
 
-    from shards.display.build import print_drops, print_unknown_lengths
+    from shards.display.build_report import print_drops, print_unknown_lengths
     from shards.display.summary import duration_histogram, durations_of, summary_table, vocabulary_lines
-    from shards.display.tables import make_console
+    from shards.display.terminal import make_console
     from shards.index import ShardIndex
 
     console = make_console()
