@@ -16,7 +16,7 @@ import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from launcher.doctor.vocabulary import oddities
+from launcher.doctor.checks.shards import unusual_text
 from mms_dist.data.language_summaries import summarise_languages
 from mms_dist.errors import MmsDistError
 from shards.display.summary import duration_histogram, durations_of, summary_table, vocabulary_lines
@@ -209,7 +209,7 @@ def use_all(root: Path) -> None:
     with contextlib.suppress(*TOLD):
         index = ShardIndex.load(str(root))
         language = index.language("ron")
-        list(oddities(language))
+        list(unusual_text(language))
         summary_table(index, 100)
         vocabulary_lines(index, index.languages)
         duration_histogram(durations_of(language))

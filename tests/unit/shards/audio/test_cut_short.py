@@ -40,7 +40,7 @@ OTHER = speechlike(1.0, 24_000, seed=3)
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptSettings:
     """It is used: so many seconds, `counted` among those that do not tell their length."""
 
     seconds: float = SECONDS
@@ -88,8 +88,8 @@ def containers_cut():
         name = f"{container}-{subtype}".lower()
         yield f"half-{name}", data[: len(data) // 2], Left("cut_short", " of 2.0")
         yield f"ninth-tenth-{name}", data[: len(data) * 9 // 10], Left("cut_short", " of 2.0")
-        yield f"whole-{name}", data, Kept()
-        yield f"twice-{name}", data + data, Kept(2 * SECONDS)
+        yield f"whole-{name}", data, KeptSettings()
+        yield f"twice-{name}", data + data, KeptSettings(2 * SECONDS)
         yield f"header-{name}", data[:30], Left("" if container == "MP3" else "cut_short", "")
     for subtype in ("VORBIS", "OPUS"):
         data = encode(speechlike(8, 16_000), 16_000, "OGG", subtype)
@@ -98,10 +98,10 @@ def containers_cut():
         unmarked = b"".join([*pages[:-1], ogg_page(pages[-1], (5, b"\0"))])
         position = struct.unpack("<q", pages[-1][6:14])[0]
         later = ogg_page(pages[-1], (6, struct.pack("<q", 2 * position)))
-        yield f"whole-{subtype}", data, Kept(8)
+        yield f"whole-{subtype}", data, KeptSettings(8)
         yield f"half-{subtype}", half, Left("cut_short", "ends after ")
         yield f"unmarked-{subtype}", unmarked, Left("cut_short", "ends after 8.00 s (the end-of-stream Ogg page")
-        yield f"chained-{subtype}", data + encode(OTHER, 24_000, "OGG", subtype), Kept(9)
+        yield f"chained-{subtype}", data + encode(OTHER, 24_000, "OGG", subtype), KeptSettings(9)
         yield f"chain-cut-{subtype}", data + half, Left("cut_short", "ends after ")
         yield f"page-lost-{subtype}", b"".join(pages[:3] + pages[4:]), Left("undecodable", "1 Ogg page missing")
         yield f"page-damaged-{subtype}", patched(data, (len(data) - 50, b"\x5a\xa5")), Left("undecodable", "damaged")
@@ -112,43 +112,43 @@ def lengths_not_told():
     """Lengths that the writer did not know, as encoders into pipes leave them, or told too small."""
     wav = encode(SOUND, 16_000, "WAV", "PCM_16")
     for size in (0, 0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000, 0x80000000, 0xFFFFFFFF - 36):
-        yield f"wav-{size:x}", patched(wav, (40, le(size))), Kept(counted=True)
-        yield f"wav-riff-{size:x}", patched(wav, (4, le(size)), (40, le(size))), Kept(counted=True)
-    yield "wav-too-small", patched(wav, (40, le(1_000))), Kept(counted=True)
+        yield f"wav-{size:x}", patched(wav, (40, le(size))), KeptSettings(counted=True)
+        yield f"wav-riff-{size:x}", patched(wav, (4, le(size)), (40, le(size))), KeptSettings(counted=True)
+    yield "wav-too-small", patched(wav, (40, le(1_000))), KeptSettings(counted=True)
     yield "wav-too-large", patched(wav, (40, le(128_000))), Left("cut_short", "ends after 2.00 s of 4.00 s")
-    yield "wav-few-too-many", patched(wav, (40, le(len(wav)))), Kept()
-    yield "wav-odd-chunk", wav + b"LIST" + le(9) + b"INFOabcde", Kept()
-    yield "wav-zeros-behind", wav + bytes(20_000), Kept()
+    yield "wav-few-too-many", patched(wav, (40, le(len(wav)))), KeptSettings()
+    yield "wav-odd-chunk", wav + b"LIST" + le(9) + b"INFOabcde", KeptSettings()
+    yield "wav-zeros-behind", wav + bytes(20_000), KeptSettings()
     yield "wav-empty", patched(wav[:44], (40, le(0))), Left("too_short", "0.00 s")
-    yield "wav-two", wav + encode(OTHER, 24_000, "WAV", "FLOAT"), Kept(SECONDS + 1)
+    yield "wav-two", wav + encode(OTHER, 24_000, "WAV", "FLOAT"), KeptSettings(SECONDS + 1)
     gsm = encode(SOUND, 16_000, "WAV", "GSM610")
-    yield "gsm-0", patched(gsm, (gsm.index(b"data") + 4, le(0))), Kept(counted=True)
+    yield "gsm-0", patched(gsm, (gsm.index(b"data") + 4, le(0))), KeptSettings(counted=True)
     rf64 = encode(SOUND, 16_000, "RF64", "PCM_16")
-    yield "rf64-0", patched(rf64, (28, bytes(8))), Kept(counted=True)
-    yield "bw64", b"BW64" + rf64[4:], Kept()
+    yield "rf64-0", patched(rf64, (28, bytes(8))), KeptSettings(counted=True)
+    yield "bw64", b"BW64" + rf64[4:], KeptSettings()
     w64 = encode(SOUND, 16_000, "W64", "PCM_16")
-    yield "w64-0", patched(w64, (w64.index(b"data") + 16, bytes(8))), Kept(counted=True)
+    yield "w64-0", patched(w64, (w64.index(b"data") + 16, bytes(8))), KeptSettings(counted=True)
     aiff = encode(SOUND, 16_000, "AIFF", "PCM_16")
     sound, common = aiff.index(b"SSND") + 4, aiff.index(b"COMM") + 10
-    yield "aiff-0", patched(aiff, (4, be(0)), (sound, be(0)), (common, be(0))), Kept(counted=True)
+    yield "aiff-0", patched(aiff, (4, be(0)), (sound, be(0)), (common, be(0))), KeptSettings(counted=True)
     yield "aiff-more-frames", patched(aiff, (common, be(64_000))), Left("cut_short", "of 4.00 s")
     au = encode(SOUND, 16_000, "AU", "PCM_16")
-    yield "au-unknown", patched(au, (8, be(-1))), Kept(counted=True)
+    yield "au-unknown", patched(au, (8, be(-1))), KeptSettings(counted=True)
     for subtype in ("PCM_16", "ALAC_16"):
         caf = encode(SOUND, 16_000, "CAF", subtype)
         yield (
             f"caf-unknown-{subtype}",
             patched(caf, (caf.index(b"data") + 4, b"\xff" * 8)),
-            Kept(counted=subtype == "PCM_16"),
+            KeptSettings(counted=subtype == "PCM_16"),
         )
     flac = encode(SOUND, 16_000, "FLAC", "PCM_16")
-    yield "flac-0", flac_total(flac, 0), Kept(counted=True)
+    yield "flac-0", flac_total(flac, 0), KeptSettings(counted=True)
     yield "flac-0-half", flac_total(flac, 0)[: len(flac) // 2], Left("cut_short", "within a FLAC frame")
-    yield "flac-too-small", flac_total(flac, 10_000), Kept(counted=True)
-    yield "flac-too-small-by-one", flac_total(flac, 31_999), Kept(counted=True)
+    yield "flac-too-small", flac_total(flac, 10_000), KeptSettings(counted=True)
+    yield "flac-too-small-by-one", flac_total(flac, 31_999), KeptSettings(counted=True)
     yield "flac-too-large", flac_total(flac, 64_000), Left("cut_short", "ends after 2.00 s of 4.00 s")
     yield "flac-absurd", flac_total(flac, 2**36 - 1), Left("cut_short", "ends after 2.00 s of 4294967.30 s")
-    yield "flac-tagged", id3() + flac + b"TAG" + bytes(125), Kept()
+    yield "flac-tagged", id3() + flac + b"TAG" + bytes(125), KeptSettings()
     yield "flac-last-byte", flac[:-1], Left("cut_short", "ends after 1.")
 
 
@@ -161,26 +161,26 @@ def mpeg():
     tag, junk = b"TAG" + bytes(125), np.random.default_rng(1).bytes(70_000)
     slower = encode(speechlike(1, 22_050), 22_050, "MP3")
     stereo = encode(speechlike(1, 44_100, channels=2), 44_100, "MP3")
-    yield "mp3-whole", whole, Kept(3)
-    yield "mp3-bare", bare, Kept(3, counted=True)
+    yield "mp3-whole", whole, KeptSettings(3)
+    yield "mp3-bare", bare, KeptSettings(3, counted=True)
     yield "mp3-half", whole[: len(whole) // 2], Left("cut_short", " of 3.0")
     yield "mp3-bare-half", bare[: len(bare) // 2], Left("cut_short", "within an MPEG frame")
-    yield "mp3-two", whole + whole, Kept(6)
-    yield "mp3-whole-bare", whole + bare, Kept(6)
-    yield "mp3-bare-whole", bare + whole, Kept(6, counted=True)
-    yield "mp3-bare-bare", bare + bare, Kept(6, counted=True)
-    yield "mp3-two-tagged", id3() + whole + tag + id3() + whole + tag, Kept(6)
-    yield "mp3-two-rates", whole + slower, Kept(4)
-    yield "mp3-two-rates-bare", bare + without_mp3_header(slower), Kept(4, counted=True)
-    yield "mp3-mono-stereo", whole + stereo, Kept(4)
-    yield "mp3-tagged", id3() + whole + ape + tag, Kept(3)
-    yield "mp3-bare-tagged", id3() + bare + ape + tag, Kept(3, counted=True)
-    yield "mp3-junk", junk[:3_000] + whole, Kept(3)
-    yield "mp3-bare-junk", junk + bare, Kept(3, counted=True)
-    yield "mp3-bare-junk-within", bare[:20_000] + junk[:3_000] + bare[20_000:], Kept(3, counted=True)
+    yield "mp3-two", whole + whole, KeptSettings(6)
+    yield "mp3-whole-bare", whole + bare, KeptSettings(6)
+    yield "mp3-bare-whole", bare + whole, KeptSettings(6, counted=True)
+    yield "mp3-bare-bare", bare + bare, KeptSettings(6, counted=True)
+    yield "mp3-two-tagged", id3() + whole + tag + id3() + whole + tag, KeptSettings(6)
+    yield "mp3-two-rates", whole + slower, KeptSettings(4)
+    yield "mp3-two-rates-bare", bare + without_mp3_header(slower), KeptSettings(4, counted=True)
+    yield "mp3-mono-stereo", whole + stereo, KeptSettings(4)
+    yield "mp3-tagged", id3() + whole + ape + tag, KeptSettings(3)
+    yield "mp3-bare-tagged", id3() + bare + ape + tag, KeptSettings(3, counted=True)
+    yield "mp3-junk", junk[:3_000] + whole, KeptSettings(3)
+    yield "mp3-bare-junk", junk + bare, KeptSettings(3, counted=True)
+    yield "mp3-bare-junk-within", bare[:20_000] + junk[:3_000] + bare[20_000:], KeptSettings(3, counted=True)
     yield "mp3-tag-alone", id3(), Left("cut_short", "no audio after it")
-    yield "mp3-wav", mp3_in_wav(whole, 44_100), Kept(3)
-    yield "mp3-bare-wav", mp3_in_wav(bare, 44_100), Kept(3)
+    yield "mp3-wav", mp3_in_wav(whole, 44_100), KeptSettings(3)
+    yield "mp3-bare-wav", mp3_in_wav(bare, 44_100), KeptSettings(3)
     yield "mp3-wav-half", mp3_in_wav(bare, 44_100)[: len(bare) // 2], Left("cut_short", "bytes of audio declared")
 
 
@@ -196,7 +196,7 @@ def rarer_layouts():
     """Legal files that are seldom met, and their halves."""
     for subtype in ("VORBIS", "OPUS"):
         ogg = with_another_stream(encode(speechlike(8, 16_000), 16_000, "OGG", subtype))
-        yield f"skeleton-{subtype}", ogg, Kept(8)
+        yield f"skeleton-{subtype}", ogg, KeptSettings(8)
         yield f"skeleton-half-{subtype}", ogg[: len(ogg) // 2], Left("cut_short", "ends after ")
     page = ogg_pages(encode(SOUND, 16_000, "OGG", "VORBIS"))[0]
     head = ogg_page(page, (28, b"\x7fFLAC\1\0\0\1fLaC"))
@@ -205,19 +205,19 @@ def rarer_layouts():
     count = max(whole.find(b"Xing"), whole.find(b"Info")) + 8
     frames = struct.unpack(">I", whole[count : count + 4])[0]
     for more in (-2, -1, 1, 2):
-        yield f"mp3-count{more:+}", patched(whole, (count, be(frames + more))), Kept(3)
+        yield f"mp3-count{more:+}", patched(whole, (count, be(frames + more))), KeptSettings(3)
     yield (
         "mp3-count+3",
         patched(whole, (count, be(frames + 3))),
         Left("cut_short", f"{frames + 3} MPEG frames"),
     )
-    yield "mp3-zeros-before", bytes(3_000) + whole, Kept(3)
+    yield "mp3-zeros-before", bytes(3_000) + whole, KeptSettings(3)
     flac = encode(SOUND, 16_000, "FLAC", "PCM_16")
-    yield "flac-picture-behind", flac + np.random.default_rng(3).bytes(1_100_000), Kept()
+    yield "flac-picture-behind", flac + np.random.default_rng(3).bytes(1_100_000), KeptSettings()
     ircam = encode(SOUND, 16_000, "IRCAM", "PCM_32")[:1024] + without_mp3_header(whole)
-    yield "ircam-like-mpeg", ircam[: len(ircam) // 4 * 4], Kept((len(ircam) - 1024) // 4 / 16_000, counted=True)
+    yield "ircam-like-mpeg", ircam[: len(ircam) // 4 * 4], KeptSettings((len(ircam) - 1024) // 4 / 16_000, counted=True)
     mat5 = encode(SOUND, 16_000, "MAT5", "PCM_16")
-    yield "half-mat5", mat5[: len(mat5) // 2], Kept(1, counted=True)
+    yield "half-mat5", mat5[: len(mat5) // 2], KeptSettings(1, counted=True)
     voc = encode(SOUND, 16_000, "VOC", "PCM_16").rstrip(b"\0")
     yield "voc-blocks", voc + b"\2\x10\0\0" + bytes(17), Left("undecodable", "several VOC blocks")
 
@@ -258,7 +258,7 @@ def corpus(tmp_path_factory):
 def test_what_is_whole_is_kept_and_nothing_else(corpus, place):
     made, indexes = corpus
     found = {name: len(audio) / 16_000 for name, audio in made.audio(place).items()}
-    expected = {name: case.seconds for name, (_, case) in CASES.items() if isinstance(case, Kept)}
+    expected = {name: case.seconds for name, (_, case) in CASES.items() if isinstance(case, KeptSettings)}
     assert found.keys() == expected.keys()
     # MP3 without a header keeps what its encoder put around the sound; ADPCM fills its last block.
     assert {name: seconds for name, seconds in found.items() if not -0.06 < seconds - expected[name] < 0.12} == {}
@@ -267,14 +267,14 @@ def test_what_is_whole_is_kept_and_nothing_else(corpus, place):
         if isinstance(case, Left):
             expected_counts[case.reason] = expected_counts.get(case.reason, 0) + 1
     assert {reason: entry["count"] for reason, entry in indexes[place]["drops"].items()} == expected_counts
-    unknown = sum(case.counted for _, case in CASES.values() if isinstance(case, Kept))
+    unknown = sum(case.counted for _, case in CASES.values() if isinstance(case, KeptSettings))
     assert indexes[place]["length_unknown"]["count"] == unknown
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_what_is_left_out_says_what_was_found_and_promised(name):
     data, case = CASES[name]
-    if isinstance(case, Kept):
+    if isinstance(case, KeptSettings):
         assert facts_of(data).length_unknown == case.counted
     elif case.reason != "too_short":
         with pytest.raises(UndecodableError) as error:
