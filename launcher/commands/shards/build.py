@@ -44,7 +44,10 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("source", type=Path, metavar="SOURCE", help="manifest (.tsv, .jsonl) or folder")
     parser.add_argument("output", type=Path, metavar="SHARDS", help="folder for <lang>/<split>-000000.tar")
     parser.add_argument(
-        "--from", dest="kind", metavar="NAME", help="kind of source: manifest or folder (default: recognised)"
+        "--from",
+        dest="kind",
+        metavar="NAME",
+        help="kind of source, such as manifest or folder; an unknown name lists all (default: recognised)",
     )
     add_languages(parser, "build only these; a single one is also the language of rows or files that name none")
     parser.add_argument(
