@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -13,6 +12,7 @@ from safetensors import SafetensorError
 
 from mms_dist.errors import CheckpointError
 from mms_dist.files import sync_directory
+from shards.file_lock import LockedError, lock_descriptor
 
 EXPORT_MARK = "mms-dist-export.json"
 
@@ -63,8 +63,8 @@ class Destination:
             try:
                 self._staging.mkdir(parents=True, exist_ok=True)
                 descriptor = os.open(self._staging, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as problem:
+                lock_descriptor(descriptor, wait=False)
+            except LockedError as problem:
                 raise CheckpointError(
                     f"another export to {self.folder} is running", fix="wait until it has finished"
                 ) from problem

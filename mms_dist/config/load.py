@@ -20,7 +20,7 @@ from mms_dist.errors import ConfigError
 from mms_dist.files import replace_text
 from mms_dist.run_directory.paths import RunPaths
 from shards.errors import ShardsError
-from shards.schema import parse_language
+from shards.languages import parse_language
 
 MAX_SHOWN = 200
 """Characters of a wrong value shown in an error."""

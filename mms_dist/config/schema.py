@@ -14,7 +14,7 @@ from pydantic.dataclasses import dataclass
 from mms_dist.config import values
 from mms_dist.config.paths import PATH, local, unexpanded
 from shards.errors import ShardsError
-from shards.schema import parse_language
+from shards.languages import parse_language
 
 MAX_VALUE = 10**9
 """Larger than any real count, length or size. A larger value is a typo, and could overflow."""
