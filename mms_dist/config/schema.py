@@ -8,16 +8,30 @@ import dataclasses
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 
-from mms_dist.config import values
+from mms_dist.augment.spec_augment import SpecAugment
+from mms_dist.augment.speed import Speed
 from mms_dist.config.places import PLACE, local, unexpanded
+from mms_dist.setting_types import (
+    MOST,
+    STRICT,
+    Flag,
+    NonNegativeFloat,
+    NonNegativeInt,
+    Number,
+    PositiveFloat,
+    PositiveInt,
+    Probability,
+    Switch,
+    Text,
+    some,
+    text,
+)
 from shards.errors import ShardsError
 from shards.schema import parse_language
 
-MOST = 10**9
-"""Larger than any real count, length or size. A larger value is a typo, and could overflow."""
 MOST_THREADS = 4096
 
 
@@ -28,23 +42,12 @@ def _language(code: str) -> str:
         raise ValueError(str(error)) from error
 
 
-Number = BeforeValidator(values.number)
-PositiveInt = Annotated[int, Field(gt=0, le=MOST), Number]
-NonNegativeInt = Annotated[int, Field(ge=0, le=MOST), Number]
 Seed = Annotated[int, Field(ge=0, lt=2**63), Number]
 Threads = Annotated[int, Field(ge=0, le=MOST_THREADS), Number]
-PositiveFloat = Annotated[float, Field(gt=0, le=MOST, allow_inf_nan=False), Number]
-NonNegativeFloat = Annotated[float, Field(ge=0, le=MOST, allow_inf_nan=False), Number]
-Probability = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False), Number]
 ForwardSeconds = Annotated[float, Field(ge=1, le=MOST, allow_inf_nan=False), Number]
-Flag = Annotated[bool, BeforeValidator(values.flag)]
-Switch = Annotated[Literal["auto", "on", "off"], BeforeValidator(values.switch)]
-Text = Annotated[str, AfterValidator(values.text)]
-Place = Annotated[str, AfterValidator(values.text), PLACE]
-LocalPlace = Annotated[str, AfterValidator(values.text), AfterValidator(local), PLACE]
+Place = Annotated[str, AfterValidator(text), PLACE]
+LocalPlace = Annotated[str, AfterValidator(text), AfterValidator(local), PLACE]
 Language = Annotated[str, AfterValidator(_language)]
-
-STRICT = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -96,7 +99,7 @@ class Data:
 
     shards: Place = "corpus"
     """Folder or URL that holds `<lang>/index.json` next to the tars."""
-    languages: Annotated[tuple[Language, ...], AfterValidator(values.some)] | None = None
+    languages: Annotated[tuple[Language, ...], AfterValidator(some)] | None = None
     """Languages to train; None trains all languages of the shards."""
     workers: Threads | None = None
     """Loader workers: threads that read and decode audio ahead of the model. Does not change the data. None: from the
@@ -127,17 +130,16 @@ class Adapter:
 
 
 @dataclass(frozen=True, config=STRICT)
-class Augment:
-    """SpecAugment on the frames of the front end, as in wav2vec 2.0 fine-tuning (spans masked per utterance)."""
+class Augment(
+    # Every augmentation holds its own settings, and is a base of this section: docs/extending.md. They are applied in
+    # this order.
+    Speed,
+    SpecAugment,
+):
+    """Changes to training utterances, drawn anew in every epoch; evaluation has none.
 
-    time_prob: Probability = 0.05
-    """Fraction of frames that sampled spans cover, before overlaps."""
-    time_length: PositiveInt = 10
-    """Frames in a masked span (one frame is 20 ms). Shorter utterances are not masked."""
-    feature_prob: Probability = 0.0
-    """The same for feature channels."""
-    feature_length: PositiveInt = 64
-    """Channels in a masked span."""
+    Its settings are those of `mms_dist.augment.spec_augment` and `mms_dist.augment.speed`.
+    """
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -58,6 +58,9 @@ class FeatureSource:
     not be exact. On a GPU utterances are computed together, because there another batch shape changes the last bits of
     everything anyway.
 
+    Only recordings that come again are cached. If a waveform augmentation makes a few versions of a recording, the
+    features of each version are cached by themselves (`Utterance.feature_key`).
+
     Args:
         cache_gib: host memory for cached features; 0 disables the cache.
         spill_directory: folder for features that do not fit into that memory.
@@ -123,8 +126,9 @@ class FeatureSource:
             computed_MTC = self._base.features(normalised(audio_MS, samples_M)).contiguous()
         self._store.fill(
             {
-                plan.members[place].feature_key: computed_TC[:length]
+                key: computed_TC[:length]
                 for place, computed_TC, length in zip(plan.computed, computed_MTC, frames, strict=True)
+                if (key := plan.members[place].feature_key) is not None
             }
         )
         if "known" not in tensors:
@@ -151,8 +155,9 @@ class FeatureSource:
         if self._store is not None:
             self._store.fill(
                 {
-                    plan.members[place].feature_key: computed_FC[first : first + frames]
+                    key: computed_FC[first : first + frames]
                     for place, first, frames in plan.computed_rows()
+                    if (key := plan.members[place].feature_key) is not None
                 }
             )
         return torch.cat([computed_FC, tensors["remembered"]]) if "remembered" in tensors else computed_FC
@@ -180,12 +185,15 @@ class FeatureSource:
             return known
         self._store.write_behind()
         for place, member in enumerate(members):
-            features_TC = self._store.get(member.feature_key)
+            key = member.feature_key
+            if key is None:
+                continue
+            features_TC = self._store.get(key)
             if features_TC is not None:
                 known[place] = features_TC
             else:
                 shape_TC = int(frames_B[place]), self._base.feature_channels
-                self._store.reserve(member.feature_key, shape_TC, self._base.dtype)
+                self._store.reserve(key, shape_TC, self._base.dtype)
         return known
 
     def _of_one(self, audio_S: Tensor, samples: Tensor) -> Tensor:

@@ -12,13 +12,13 @@ from mms_dist.checkpoint.snapshot import Snapshot
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
 from mms_dist.data.language_summaries import LanguageSummary
+from mms_dist.data.training_stream import training_stream
 from mms_dist.distributed.comm import Comm
 from mms_dist.errors import CheckpointError
 from mms_dist.model.base import FrozenBase
 from mms_dist.run_directory.quarantine_mark import QUARANTINE_NAME
 from mms_dist.training.earlier_identity import Redrawn, notices, redrawn
 from mms_dist.training.ending import is_unscored, quarantine_line
-from mms_dist.training.language_slots import training_stream
 from mms_dist.training.progress import ACTIVE, FINISHED, QUARANTINED, Progress
 from mms_dist.training.quarantine import read_quarantine, write_quarantine
 from mms_dist.training.resume import plan_restart

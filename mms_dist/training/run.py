@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
+from mms_dist.data.augmented import cache_notes
 from mms_dist.data.language_summaries import LanguageSummary, summarise_languages
 from mms_dist.distributed.binding import bind_rank
 from mms_dist.distributed.comm import Comm, joined
@@ -138,6 +139,9 @@ def _plan_lines(loaded: RunBase, parts: Parts, summaries: list[LanguageSummary],
     if parts.base.device.type == "cpu" and config.run.device == "auto" and nvidia_gpu():
         lines.append("device    the CPU: {}; {}".format(*why_no_gpu()))
     lines += loaded.lines
+    if resolved.feature_cache_gib:
+        sections = [config.for_language(entry.language).augment for entry in summaries]
+        lines += [f"features  {note}" for note in cache_notes(sections)]
     left_out = sum(entry.left_out for entry in summaries)
     if left_out:
         lines.append(f"left out  {left_out:,} training utterances that are too long or have no usable transcript")

@@ -62,12 +62,6 @@ def test_every_utterance_counts_for_its_own_language_by_one_over_its_planned_bat
     assert losses.audio_seconds == 12.5 and losses.padded_seconds >= 12.5
 
 
-def test_an_utterance_has_the_spans_of_its_own_language() -> None:
-    augment = SimpleNamespace(time_prob=0.1, time_length=4, feature_prob=0.2, feature_length=6)
-    owner: Any = SimpleNamespace(settings=SimpleNamespace(augment=augment))
-    assert passes._spans(owner) == passes.Spans(time_prob=0.1, time_length=4, channel_prob=0.2, channel_length=6)
-
-
 def test_masks_are_keyed_by_the_seed_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     seeds: list[int] = []
 
