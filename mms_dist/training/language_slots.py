@@ -19,9 +19,9 @@ from mms_dist.model import transfer
 from mms_dist.model.bank import AdapterBank
 from mms_dist.training.active_language import ALONE, ActiveLanguage
 from mms_dist.training.earlier_identity import VERSIONS
+from mms_dist.training.observer import Observer
 from mms_dist.training.optimizer import RowAdamW
 from mms_dist.training.progress import QUARANTINED, Progress
-from mms_dist.training.report_collector import ReportCollector
 from mms_dist.training.scheduler import QueuedLanguage
 from shards.index import ShardIndex
 
@@ -37,7 +37,7 @@ class LanguageState:
     replay_until_round: int
 
 
-@dataclass
+@dataclass(kw_only=True)
 class LanguageSlots:
     """The components that hold state of an active language."""
 
@@ -49,7 +49,7 @@ class LanguageSlots:
     features: FeatureSource
     store: CheckpointStore
     index: ShardIndex
-    monitor: ReportCollector
+    observer: Observer
 
     def enter(
         self, queued: QueuedLanguage, slot: int, round_number: int, group: RankGroup = ALONE, rank: int = 0
@@ -145,7 +145,7 @@ class LanguageSlots:
             return
         if not queued.unchanged:
             if active.is_led_here:
-                self.monitor.event("data_changed", language=active.language, round=round_number, step=progress.step)
+                self.observer.event("data_changed", language=active.language, round=round_number, step=progress.step)
             progress.position = Position(progress.position.epoch + 1, 0)
         active.position = progress.position
         _restart_clock(progress, round_number)

@@ -18,9 +18,10 @@ from mms_dist.hardware.allocator import keep_freed_memory
 from mms_dist.hardware.devices import set_threads
 from mms_dist.hardware.run_base import RunBase, run_base
 from mms_dist.run_directory.status_file import RunState, mark_hung
-from mms_dist.training.assembly import Parts, assemble, check_first_adapters
+from mms_dist.training.assembly import assemble, check_first_adapters
 from mms_dist.training.ending import Ending, ending
 from mms_dist.training.lifecycle import Lifecycle
+from mms_dist.training.parts import Parts
 from mms_dist.training.record import Record
 from mms_dist.training.restore import Restored, restore
 from mms_dist.training.same_run import check_same_run
@@ -81,7 +82,18 @@ def _train(config: Config, comm: Comm, stop_requested: Callable[[], bool], live:
         restored = restore(config, store, index, summaries, base, comm)
         record.restored(restored, config, resolved, summaries, live=live)
         parts = stack.enter_context(
-            assemble(config, index, summaries, base, restored, store, record.monitor, stop_requested, comm, resolved)
+            assemble(
+                config,
+                index=index,
+                summaries=summaries,
+                base=base,
+                restored=restored,
+                store=store,
+                monitor=record.monitor,
+                stop_requested=stop_requested,
+                comm=comm,
+                resolved=resolved,
+            )
         )
         record.begin(restored, _plan_lines(loaded, parts, summaries, comm))
         outcome = parts.loop.run()

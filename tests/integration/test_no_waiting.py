@@ -28,8 +28,8 @@ from mms_dist.model.layout import RowLayout
 from mms_dist.model.routed import RoutedModel
 from mms_dist.monitor.events import read_events
 from mms_dist.training import gradients
-from mms_dist.training.assembly import Parts
 from mms_dist.training.gradients import GradientPass
+from mms_dist.training.parts import Parts
 from mms_dist.training.passes import PassBuilder
 from shards.index import ShardIndex
 from shards.read import ShardReader

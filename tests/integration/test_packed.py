@@ -7,7 +7,7 @@ import pytest
 
 from mms_dist.config import Config
 from mms_dist.monitor.events import read_events
-from mms_dist.training.assembly import Parts
+from mms_dist.training.parts import Parts
 from tests.corpus import build_toy_shards
 from tests.training import final_row, stop_after, toy_config, train, train_watched
 

@@ -47,7 +47,7 @@ def test_what_other_ranks_tell_is_told_between_the_rounds_between_which_it_happe
     heard = Heard()
     report_collector = ReportCollector(cast(Comm, comm), cast(Monitor, heard))
     for number in (4, 5, 6):
-        report_collector.round(_report(number, "ita"))
+        report_collector.after_round(_report(number, "ita"))
     report_collector.deliver()
     assert heard.words == [
         ("admitted", 3, "ron"),
