@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 ACCEPTS_SETTINGS = True
 
 DESCRIPTION = """\
-Decode a split greedily with every language's checkpoint, and print character and word error rates (jiwer) with 95 %
+Decode a split with every language's checkpoint (and evaluation.decoder), and print character and word error rates (jiwer) with 95 %
 bootstrap intervals. Checkpoints are verified before use and never changed, so a run in progress can be scored too. The
 base and shards are those of RUN/config.yaml. Scores of all languages on a whole split are saved in RUN/eval/SPLIT.json.
 Partial scores are only printed, unless --output names a file. Languages in quarantine are scored with their last good

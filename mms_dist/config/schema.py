@@ -13,6 +13,7 @@ from pydantic.dataclasses import dataclass
 
 from mms_dist.augment.spec_augment import SpecAugment
 from mms_dist.augment.speed import Speed
+from mms_dist.config.decoders import known_decoder
 from mms_dist.config.places import PLACE, local, unexpanded
 from mms_dist.setting_types import (
     MOST,
@@ -177,13 +178,15 @@ class Rounds:
 
 @dataclass(frozen=True, config=STRICT)
 class Evaluation:
-    """Greedy decoding of the dev split during training."""
+    """Transcribing the dev split during training, and a split in `mms-dist eval`."""
 
     every_steps: PositiveInt = 200
     max_utterances: PositiveInt | None = None
     """Dev utterances per language, chosen once by a hash of their keys; None takes all."""
     forward_seconds: ForwardSeconds | None = None
     """Padded audio in one forward pass; None as in `rounds`."""
+    decoder: Annotated[str, AfterValidator(known_decoder)] = "greedy"
+    """How logits become text; `greedy` takes the most likely label of every frame."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -230,11 +233,13 @@ class LanguageSettings:
     adapter: Adapter
     augment: Augment
     stopping: Stopping
+    evaluation: Evaluation
 
 
-PER_LANGUAGE = ("optim", "adapter", "augment", "stopping")
-SHARED_BY_ALL = {"adapter": ("dim",)}
-"""Fields of those sections that cannot be set per language: all rows of a bank have the same shape."""
+PER_LANGUAGE = ("optim", "adapter", "augment", "stopping", "evaluation")
+SHARED_BY_ALL = {"adapter": ("dim",), "evaluation": ("every_steps", "max_utterances", "forward_seconds")}
+"""Fields of those sections that cannot be set per language: all rows of a bank have the same shape, and languages are
+evaluated alike."""
 
 
 @dataclass(frozen=True, config=STRICT)

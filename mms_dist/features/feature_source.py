@@ -66,6 +66,7 @@ class FeatureSource:
         spill_directory: folder for features that do not fit into that memory.
         spill_bytes: host memory for features waiting to be written there.
         notify: called with the kind of an event and its reason when the cache falls short; from any thread.
+        one_by_one: whether the front end computes each utterance separately; None: on a CPU.
     """
 
     def __init__(
@@ -76,10 +77,11 @@ class FeatureSource:
         spill_directory: Path | None = None,
         spill_bytes: int = SPILL_BYTES,
         notify: Callable[[str, str], None] = lambda kind, reason: None,
+        one_by_one: bool | None = None,
     ) -> None:
         self._base = base
         self._store: FeatureStore | None = None
-        self._one_by_one = base.device.type == "cpu"
+        self._one_by_one = base.device.type == "cpu" if one_by_one is None else one_by_one
         if cache_gib > 0:
             spill = None
             if spill_directory is not None:

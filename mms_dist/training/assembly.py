@@ -13,6 +13,7 @@ from mms_dist.config import Config, Model
 from mms_dist.data.language_summaries import LanguageSummary
 from mms_dist.data.loader import BatchLoader
 from mms_dist.data.utterance_source import shard_cache
+from mms_dist.decoding.decoder import decoders_of
 from mms_dist.distributed.comm import Comm
 from mms_dist.distributed.lockstep import Lockstep
 from mms_dist.evaluation.evaluator import Evaluator
@@ -116,6 +117,7 @@ def assemble(
         lockstep=lockstep,
         pool=loader.pool,
         staging=staging,
+        decoder_of=decoders_of(config),
     )
     gradients = GradientPass(
         model,
