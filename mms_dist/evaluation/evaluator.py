@@ -101,7 +101,7 @@ class _Pass:
 
 
 @dataclass(frozen=True)
-class _Prepared:
+class PreparedPass:
     """A pass whose audio was read and staged; `plan` and `staged` are None if no utterance could be read."""
 
     request: int
@@ -113,7 +113,7 @@ class _Prepared:
 
 
 @dataclass(frozen=True)
-class _Decoding:
+class PassOnDevice:
     """A pass that the device is computing: its utterances, and the pending read of what its decoder keeps."""
 
     request: int
@@ -195,11 +195,11 @@ class Evaluator:
         passes = [each for number, request in enumerate(requests) for each in self._passes(number, request)]
         reads = read_ahead(self._pool, (each.tasks() for each in passes), ahead=AHEAD_PASSES)
 
-        def prepare(item: tuple[_Pass, Read]) -> _Prepared:
+        def prepare(item: tuple[_Pass, Read]) -> PreparedPass:
             each, read = item
             return self._prepare(each.request, requests[each.request], read)
 
-        last: _Decoding | None = None
+        last: PassOnDevice | None = None
         decoder: tuple[int, Decoder] | None = None
         with (
             contextlib.closing(reads),
@@ -242,12 +242,12 @@ class Evaluator:
         for group in self._groups(table, request.share):
             yield _Pass(number, source, group)
 
-    def _prepare(self, number: int, request: Request, read: Read) -> _Prepared:
+    def _prepare(self, number: int, request: Request, read: Read) -> PreparedPass:
         """Stage the utterances of a pass that could be read."""
         damaged = [item for item in read if isinstance(item, DamagedSample)]
         members = [item for item in read if isinstance(item, Utterance)]
         if not members:
-            return _Prepared(number, damaged, members)
+            return PreparedPass(number, damaged, members)
         plan = self._features.plan(members)
         size = self._model.bank.vocabulary_sizes[request.slot]
         tensors = {
@@ -257,13 +257,13 @@ class Evaluator:
             "owners": torch.zeros(len(members), dtype=torch.int64),
             "vocabulary sizes": torch.tensor([size]),
         }
-        return _Prepared(number, damaged, members, size, plan, self._staging.stage(tensors))
+        return PreparedPass(number, damaged, members, size, plan, self._staging.stage(tensors))
 
-    def _begin_or_explain(self, prepared: _Prepared, decoder: Decoder) -> _Decoding:
-        """Call `_begin`, and turn an out-of-memory error into one that says which setting to lower."""
+    def _begin_or_explain(self, prepared: PreparedPass, decoder: Decoder) -> PassOnDevice:
+        """Call `begin`, and turn an out-of-memory error into one that says which setting to lower."""
         try:
             with self._lockstep.collective_pass():
-                return self._begin(prepared, decoder)
+                return self.begin(prepared, decoder)
         except torch.OutOfMemoryError as error:
             longest = max(len(member.audio) for member in prepared.members) / SAMPLE_RATE
             raise TrainingError(
@@ -273,7 +273,7 @@ class Evaluator:
                 "pass of its own), or stop other programs that use the device",
             ) from error
 
-    def _begin(self, prepared: _Prepared, decoder: Decoder) -> _Decoding:
+    def begin(self, prepared: PreparedPass, decoder: Decoder) -> PassOnDevice:
         """Start a pass on the device, without waiting for it."""
         plan, staged = prepared.plan, prepared.staged
         assert plan is not None and staged is not None, "a pass without utterances is not computed"
@@ -287,7 +287,7 @@ class Evaluator:
             largest_vocabulary=prepared.vocabulary_size,
         )
         kept_BT = transfer.begin_read(decoder.keep(self._model.device_logits(batch)))
-        return _Decoding(prepared.request, prepared.members, plan.frames_B.numpy(), decoder, kept_BT)
+        return PassOnDevice(prepared.request, prepared.members, plan.frames_B.numpy(), decoder, kept_BT)
 
 
 def chosen(table: SampleTable, language: str, split: str, most: int | None) -> SampleTable:
