@@ -50,8 +50,8 @@ class Augmentation:
 
     @property
     def is_on(self) -> bool:
-        """Whether the settings ask for any change."""
-        raise NotImplementedError
+        """Whether the settings ask for any change; unless overridden, whether one differs from its default."""
+        return self != type(self)()
 
 
 class WaveformAugmentation(Augmentation):

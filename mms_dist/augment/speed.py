@@ -35,10 +35,6 @@ class Speed(WaveformAugmentation):
     hold `optim.batch_seconds` of the changed audio, so a language whose speeds are changed begins a new epoch."""
 
     @property
-    def is_on(self) -> bool:
-        return self.speed is not None and self.speed != (1.0,)
-
-    @property
     def versions(self) -> int:
         return len(self.speed or (1.0,))
 

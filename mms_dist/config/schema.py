@@ -58,7 +58,7 @@ class Run:
     directory: LocalPlace = "runs/default"
     """Folder for checkpoints, events and TensorBoard files; start again with the same folder to resume the run."""
     seed: Seed = 0
-    """Seed for shuffling, SpecAugment, dropout and initial adapters; each combines it with the language."""
+    """Seed for shuffling, augmentation, dropout and initial adapters; each combines it with the language."""
     device: Text = "auto"
     """`auto` (one GPU per process, else the CPU), `cpu`, `cuda` (a GPU, or an error), or `cuda:N`."""
     threads: Annotated[int, Field(gt=0, le=MOST_THREADS), Number] | None = None
