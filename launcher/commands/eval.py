@@ -30,6 +30,7 @@ examples:
   mms-dist eval runs/mms-300m --split dev --languages ron ita
   mms-dist eval runs/mms-300m --transcripts test.tsv             write references and hypotheses
   mms-dist eval runs/mms-300m --data.shards elsewhere/corpus     override any setting of the run's configuration
+  mms-dist eval runs/mms-300m --evaluation.decoder greedy        how logits become text
 
 exit status: 0 done · 1 a language could not be scored · 2 a usage, configuration or data error"""
 
