@@ -78,6 +78,7 @@ class RecordingAugmentation:
                 waveform = waveform * _MOST_VERSIONS + step.version(len(audio_S), draw)
             expected = step.lengths(np.array([len(audio_S)]), np.array([fewest]), np.array([draw.uniform]))[0]
             audio_S = step.apply(audio_S, draw)
+            assert audio_S.dtype == np.int16, f"{step} made {audio_S.dtype}, expected int16"
             assert len(audio_S) == expected, f"{step} made {len(audio_S)} samples, and had said {expected}"
         return audio_S, waveform
 

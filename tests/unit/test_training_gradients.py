@@ -13,7 +13,7 @@ def frames_as_losses(logits_BTV: Tensor, frames_B: Tensor, labels_BL: Tensor, la
     return 0 * logits_BTV.sum((1, 2)) + frames_B
 
 
-def test_every_utterance_counts_for_its_own_language_by_one_over_its_planned_batch(
+def test_an_utterance_weighs_one_over_the_planned_batch_of_its_language(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(gradients, "utterance_losses", frames_as_losses)
