@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
-MOST = 10**9
+MAX_VALUE = 10**9
 """Larger than any real count, length or size. A larger value is a typo, and could overflow."""
 
 NOTHING = ("null", "~")
@@ -16,7 +16,7 @@ NOTHING = ("null", "~")
 _NUMBER = re.compile(r"[+-]?(\d[\d_]*\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _NOT_FINITE = re.compile(r"[+-]?\.?(nan|inf(inity)?)", re.IGNORECASE)
 FLAGS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
-MOST_DIGITS = 400
+MAX_DIGITS = 400
 
 
 def number(value: Any) -> Any:
@@ -39,7 +39,7 @@ def number_of(text: str) -> int | float:
     text = text.strip()
     if _NOT_FINITE.fullmatch(text):
         return float(text.replace(".", ""))  # the bounds of a setting refuse it
-    if not _NUMBER.fullmatch(text) or len(text) > MOST_DIGITS:
+    if not _NUMBER.fullmatch(text) or len(text) > MAX_DIGITS:
         raise ValueError(f"expected a number such as 12, 0.5 or 1e-3{_how(text)}")
     if re.fullmatch(r"[+-]?0\d.*", text):
         raise ValueError(f"a leading 0 may mean base 8; write {text.lstrip('+-0') or 0}")
@@ -129,10 +129,10 @@ STRICT = ConfigDict(extra="forbid")
 """Of every section: an unknown key is an error."""
 
 Number = BeforeValidator(number)
-PositiveInt = Annotated[int, Field(gt=0, le=MOST), Number]
-NonNegativeInt = Annotated[int, Field(ge=0, le=MOST), Number]
-PositiveFloat = Annotated[float, Field(gt=0, le=MOST, allow_inf_nan=False), Number]
-NonNegativeFloat = Annotated[float, Field(ge=0, le=MOST, allow_inf_nan=False), Number]
+PositiveInt = Annotated[int, Field(gt=0, le=MAX_VALUE), Number]
+NonNegativeInt = Annotated[int, Field(ge=0, le=MAX_VALUE), Number]
+PositiveFloat = Annotated[float, Field(gt=0, le=MAX_VALUE, allow_inf_nan=False), Number]
+NonNegativeFloat = Annotated[float, Field(ge=0, le=MAX_VALUE, allow_inf_nan=False), Number]
 Probability = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False), Number]
 Flag = Annotated[bool, BeforeValidator(flag)]
 Switch = Annotated[Literal["auto", "on", "off"], BeforeValidator(switch)]

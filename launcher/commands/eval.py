@@ -4,12 +4,12 @@ import argparse
 import contextlib
 import json
 import os
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launcher.arguments import Languages, count
+from launcher.console import print_error
 from mms_dist.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 ACCEPTS_SETTINGS = True
 
 DESCRIPTION = """\
-Decode a split with every language's checkpoint (and evaluation.decoder), and print character and word error rates (jiwer) with 95 %
-bootstrap intervals. Checkpoints are verified before use and never changed, so a run in progress can be scored too. The
-base and shards are those of RUN/config.yaml. Scores of all languages on a whole split are saved in RUN/eval/SPLIT.json.
-Partial scores are only printed, unless --output names a file. Languages in quarantine are scored with their last good
-checkpoints and marked, and so are languages that have not taken a step."""
+Decode a split with every language's checkpoint (and evaluation.decoder), and print character and word error rates
+(jiwer) with 95 % bootstrap intervals. Checkpoints are verified before use and never changed, so a run in progress can
+be scored too. The base and shards are those of RUN/config.yaml. Scores of all languages on a whole split are saved in
+RUN/eval/SPLIT.json. Partial scores are only printed, unless --output names a file. Languages in quarantine are scored
+with their last good checkpoints and marked, and so are languages that have not taken a step."""
 
 EPILOG = """\
 examples:
@@ -105,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
         if args.transcripts:
             console.print(f"transcripts: {args.transcripts}", soft_wrap=True, markup=False, highlight=False)
     for language, reason in scorer.failed.items():
-        print(f"error: {language} was not scored: {reason}", file=sys.stderr)
+        print_error(f"error: {language} was not scored: {reason}")
     return ExitCode.FAILED if scorer.failed else 0
 
 

@@ -11,7 +11,6 @@ from pydantic.dataclasses import dataclass
 
 from mms_dist.augment.kinds import Draw, WaveformAugmentation
 from mms_dist.setting_types import STRICT, Number
-from shards.pcm import to_int16
 
 Factor = Annotated[float, Field(ge=0.5, le=2, allow_inf_nan=False), Number]
 
@@ -54,6 +53,8 @@ class Speed(WaveformAugmentation):
         if factor == 1:
             return audio_S
         import soxr
+
+        from shards.audio.recording import to_int16
 
         mono_S = audio_S.astype(np.float32) / 32768
         out_S = np.zeros(int(_after(np.array(len(audio_S)), np.array(factor))), dtype=np.int16)

@@ -14,9 +14,9 @@ from pydantic.dataclasses import dataclass
 from mms_dist.augment.spec_augment import SpecAugment
 from mms_dist.augment.speed import Speed
 from mms_dist.config.decoders import known_decoder
-from mms_dist.config.places import PLACE, local, unexpanded
+from mms_dist.config.paths import PATH, local, unexpanded
 from mms_dist.setting_types import (
-    MOST,
+    MAX_VALUE,
     STRICT,
     Flag,
     NonNegativeFloat,
@@ -31,9 +31,9 @@ from mms_dist.setting_types import (
     text,
 )
 from shards.errors import ShardsError
-from shards.schema import parse_language
+from shards.languages import parse_language
 
-MOST_THREADS = 4096
+MAX_THREADS = 4096
 
 
 def _language(code: str) -> str:
@@ -44,10 +44,10 @@ def _language(code: str) -> str:
 
 
 Seed = Annotated[int, Field(ge=0, lt=2**63), Number]
-Threads = Annotated[int, Field(ge=0, le=MOST_THREADS), Number]
-ForwardSeconds = Annotated[float, Field(ge=1, le=MOST, allow_inf_nan=False), Number]
-Place = Annotated[str, AfterValidator(text), PLACE]
-LocalPlace = Annotated[str, AfterValidator(text), AfterValidator(local), PLACE]
+Threads = Annotated[int, Field(ge=0, le=MAX_THREADS), Number]
+ForwardSeconds = Annotated[float, Field(ge=1, le=MAX_VALUE, allow_inf_nan=False), Number]
+PathOrUrl = Annotated[str, AfterValidator(text), PATH]
+LocalPath = Annotated[str, AfterValidator(text), AfterValidator(local), PATH]
 Language = Annotated[str, AfterValidator(_language)]
 
 
@@ -55,13 +55,13 @@ Language = Annotated[str, AfterValidator(_language)]
 class Run:
     """Where a run is stored and what makes it reproducible."""
 
-    directory: LocalPlace = "runs/default"
+    directory: LocalPath = "runs/default"
     """Folder for checkpoints, events and TensorBoard files; start again with the same folder to resume the run."""
     seed: Seed = 0
     """Seed for shuffling, augmentation, dropout and initial adapters; each combines it with the language."""
     device: Text = "auto"
     """`auto` (one GPU per process, else the CPU), `cpu`, `cuda` (a GPU, or an error), or `cuda:N`."""
-    threads: Annotated[int, Field(gt=0, le=MOST_THREADS), Number] | None = None
+    threads: Annotated[int, Field(gt=0, le=MAX_THREADS), Number] | None = None
     """CPU threads of torch. None: torch's default at the first start; restarts use the same number, because sums over
     threads depend on it."""
     stalled_restarts: NonNegativeInt = 3
@@ -72,7 +72,7 @@ class Run:
 class Model:
     """The frozen base that all languages share."""
 
-    base: Place = "tiny-mms"
+    base: PathOrUrl = "tiny-mms"
     """Folder or Hub name of a Wav2Vec2/MMS checkpoint with `do_stable_layer_norm`; `tiny-mms` is shipped."""
     dtype: Literal["auto", "float32", "bfloat16", "float64"] = "auto"
     """Data type of the frozen base. `auto`: bfloat16 on a GPU that supports it (compute capability 8.0), float32 on
@@ -90,7 +90,7 @@ class Model:
     off. None: 2 on a CPU; on a GPU, a fraction of the free memory, divided by the processes on the machine. On a GPU it
     is limited to the memory a process may page-lock (half of the free memory, divided by the processes), which is
     logged."""
-    feature_spill_directory: LocalPlace | None = None
+    feature_spill_directory: LocalPath | None = None
     """Node-local folder for outputs that do not fit in that memory; None recomputes them."""
 
 
@@ -98,7 +98,7 @@ class Model:
 class Data:
     """The shards a run streams from."""
 
-    shards: Place = "corpus"
+    shards: PathOrUrl = "corpus"
     """Folder or URL that holds `<lang>/index.json` next to the tars."""
     languages: Annotated[tuple[Language, ...], AfterValidator(some)] | None = None
     """Languages to train; None trains all languages of the shards."""
@@ -111,7 +111,7 @@ class Data:
     """Shards shuffled together. More shards mix better; fewer keep reads more local."""
     max_seconds: PositiveFloat | None = None
     """Training utterances longer than this are left out and counted; None keeps all."""
-    cache_directory: LocalPlace | None = None
+    cache_directory: LocalPath | None = None
     """Node-local folder for remote shards."""
     cache_gib: PositiveFloat = 50.0
     """Maximum size of the node-local cache of remote shards."""
@@ -123,7 +123,7 @@ class Adapter:
 
     dim: Annotated[int, Field(ge=1, le=1024), Number] = 16
     """Width of the bottleneck; the published MMS adapters have 16. One value for the whole run."""
-    init: Place = "mms"
+    init: PathOrUrl = "mms"
     """`mms` (Hugging Face's N(0, 0.02)), `xavier`, `kaiming`, `identity` (zero up projection), or adapter files: a
     single `adapter.<lang>.safetensors` for all languages, or a folder with one for each language."""
     dropout: Probability = 0.0
@@ -207,7 +207,7 @@ class Checkpoint:
 
     every_rounds: PositiveInt = 200
     """Rounds between checkpoints; all active languages are saved after the same rounds."""
-    keep: Annotated[int, Field(ge=1, le=MOST), Number] = 2
+    keep: Annotated[int, Field(ge=1, le=MAX_VALUE), Number] = 2
     """Number of complete checkpoints to keep per language, newest first, in addition to its best."""
 
 
@@ -220,7 +220,7 @@ class Comm:
     timeout_seconds: Annotated[float, Field(ge=1, le=10**7, allow_inf_nan=False), Number] = 600.0
     """A process that makes no progress for this long while others wait for it counts as hung. Must be longer than
     loading the base, including its first download."""
-    deepspeed: Place | None = None
+    deepspeed: PathOrUrl | None = None
     """DeepSpeed configuration (JSON) that shards the frozen base over the processes, see configs/deepspeed/. Same as
     `accelerate launch --use_deepspeed --deepspeed_config_file FILE`."""
 
@@ -270,9 +270,20 @@ class Config:
         """Return plain values that `parse_config` accepts."""
         return dataclasses.asdict(self)
 
+    def flat(self) -> dict[str, Any]:
+        """Return the values by dotted name, such as `optim.lr`."""
+        return _flat(self.to_dict())
+
     def to_yaml(self) -> str:
         """Return YAML that `load_config` reads back unchanged, whatever text the settings hold."""
         return yaml.safe_dump(unexpanded(_plain(self.to_dict()), type(self)), sort_keys=False, allow_unicode=True)
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return flat
 
 
 def _override(section: Any, changes: dict[str, Any]) -> Any:

@@ -13,13 +13,13 @@ from mms_dist.data.loader import BatchLoader
 from mms_dist.distributed.comm import Comm
 from mms_dist.errors import MmsDistError
 from mms_dist.model import transfer
+from mms_dist.model.optimizer import Outcome, RowAdamW, RowStep, outcomes_of
 from mms_dist.run_directory.status_file import RunState
 from mms_dist.training.active_language import ActiveLanguage
 from mms_dist.training.exchange import GradientExchange
 from mms_dist.training.gradients import GradientPass, RoundLosses
 from mms_dist.training.lifecycle import LanguageStepResult, Lifecycle
 from mms_dist.training.observer import Observer
-from mms_dist.training.optimizer import Outcome, RowAdamW, RowStep, outcomes_of
 from mms_dist.training.report_collector import ReportCollector
 from mms_dist.training.round_meter import RoundMeter
 from mms_dist.training.scheduler import LanguageScheduler

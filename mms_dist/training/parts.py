@@ -8,13 +8,13 @@ from mms_dist.distributed.comm import Comm
 from mms_dist.evaluation.evaluator import Evaluator
 from mms_dist.model.bank import AdapterBank
 from mms_dist.model.base import FrozenBase
+from mms_dist.model.optimizer import RowAdamW
 from mms_dist.model.routed import RoutedModel
 from mms_dist.training.gradients import GradientPass
 from mms_dist.training.language_slots import LanguageSlots
 from mms_dist.training.lifecycle import Lifecycle
 from mms_dist.training.loop import RoundLoop
 from mms_dist.training.observer import Observers
-from mms_dist.training.optimizer import RowAdamW
 from mms_dist.training.report_collector import ReportCollector
 
 

@@ -5,12 +5,11 @@ from dataclasses import dataclass, field
 from time import perf_counter
 
 from mms_dist.data.loader import BatchLoader
+from mms_dist.model.optimizer import Outcome, learning_rate
 from mms_dist.monitor.memory import memory_bytes
 from mms_dist.monitor.report import LanguageRound, RoundReport
 from mms_dist.training.gradients import RoundLosses
 from mms_dist.training.lifecycle import LanguageStepResult, Lifecycle
-from mms_dist.training.optimizer import Outcome
-from mms_dist.training.schedule import learning_rate
 from mms_dist.training.scheduler import LanguageScheduler
 from mms_dist.training.slot_manager import SlotManager
 from shards.schema import SAMPLE_RATE

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from mms_dist.hardware import run_base
+from mms_dist.hardware import base_loading
 from mms_dist.monitor.report import RoundReport
 from mms_dist.training.active_language import ActiveLanguage
 from mms_dist.training.observer import Observer
@@ -97,7 +97,7 @@ class Injector(Observer):
         """Observe the run that follows, and wrap what an observer is not told of: the load of the base, and renaming a
         checkpoint, of which all is written by then."""
         OBSERVERS.append(lambda parts: self)
-        self._before(run_base, "load_base", "start")
+        self._before(base_loading, "load_base", "start")
         self._before(os, "rename", "saving", lambda source, target: Path(target).name.startswith("step-"))
 
     def before_round(self, number: int, languages: Sequence[ActiveLanguage]) -> None:

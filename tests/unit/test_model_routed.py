@@ -11,11 +11,10 @@ from transformers import Wav2Vec2ForCTC
 
 from mms_dist.augment.masks import draw_masks
 from mms_dist.augment.spec_augment import SpecAugment
+from mms_dist.model.adapter import SCHEMES, RowLayout, initial_tensors
 from mms_dist.model.bank import AdapterBank
 from mms_dist.model.base import FrozenBase
 from mms_dist.model.ctc import utterance_losses
-from mms_dist.model.initial import SCHEMES, initial_tensors
-from mms_dist.model.layout import RowLayout
 from mms_dist.model.routed import ModelInput, RoutedModel
 from shards.schema import frames_of
 from tests.dropout_samples import keep_mask
