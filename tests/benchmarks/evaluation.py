@@ -5,25 +5,21 @@ computed from the measured rates: after every `evaluation.every_steps` steps of 
 one hour of dev audio.
 """
 
-import copy
+import contextlib
 import statistics
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import torch
-from torch import Tensor
 
 from mms_dist.config import Evaluation, Optim
-from mms_dist.evaluation.evaluator import Evaluator
-from mms_dist.features.feature_source import FeaturePlan, FeatureSource
-from mms_dist.model import transfer
-from mms_dist.model.routed import DeviceInput, RoutedModel
-from mms_dist.training.assembly import Parts
-from shards.index import LanguageIndex
+from mms_dist.decoding.decoder import Decoder
+from mms_dist.evaluation.evaluator import Evaluator, PassOnDevice, PreparedPass
+from mms_dist.model.staging import StagedHere
+from mms_dist.training.parts import Parts
 from shards.schema import SAMPLE_RATE
 from tests.benchmarks.bases import random_base
 from tests.benchmarks.corpora import toy_shards
@@ -60,12 +56,12 @@ def _measure(
     active = parts.loop.slot_manager.in_order()[0]
     index = parts.language_slots.index.language(active.language)
     evaluator, audio_seconds = parts.evaluator, float(index.table(SPLIT).samples.sum()) / SAMPLE_RATE
-    ready = _ready(evaluator, index, active.slot)
+    ready = _ready(parts, evaluator, active.language, active.slot)
 
     @torch.no_grad()
     def forward_alone() -> None:
         begun = [compute() for compute in ready]
-        begun[-1].get()  # the device has computed all of them
+        begun[-1].kept_BT.get()  # the device has computed all of them
 
     timings = alternate(
         {"evaluation": lambda: evaluator.transcribe(index, SPLIT, active.slot), "forward": forward_alone},
@@ -98,25 +94,20 @@ def _measure(
     )
 
 
-def _ready(evaluator: Evaluator, index: LanguageIndex, slot: int) -> list[Callable[[], transfer.Read]]:
+def _ready(parts: Parts, evaluator: Evaluator, language: str, slot: int) -> list[Callable[[], Any]]:
     """The evaluation's own forward passes, with all that they need on the device: only begun, and not waited for."""
-    passes: list[Callable[[], transfer.Read]] = []
-    front_ends: list[Callable[[], Tensor]] = []
-    features_of, logits_of = FeatureSource.on_device, RoutedModel.device_logits
+    passes: list[Callable[[], Any]] = []
 
-    def keep_front_end(source: FeatureSource, plan: FeaturePlan, tensors: Mapping[str, Tensor]) -> Tensor:
-        own = {name: tensor.clone() for name, tensor in tensors.items()}
-        front_ends.append(lambda: features_of(source, plan, own))
-        return features_of(source, plan, tensors)
+    def keep(prepared: PreparedPass, decoder: Decoder) -> PassOnDevice:
+        assert prepared.staged is not None
+        tensors = {name: tensor.clone() for name, tensor in prepared.staged.on_device().items()}
+        ready = replace(prepared, staged=StagedHere(tensors))
+        passes.append(lambda: begin(ready, decoder))
+        return begin(ready, decoder)
 
-    def keep_pass(model: RoutedModel, batch: DeviceInput) -> Tensor:
-        features, own = front_ends[-1], copy.deepcopy(replace(batch, features=batch.features[:0]))
-        passes.append(lambda: transfer.begin_read(logits_of(model, replace(own, features=features())).argmax(-1)))
-        return logits_of(model, batch)
-
-    with (
-        patch.object(FeatureSource, "on_device", keep_front_end),
-        patch.object(RoutedModel, "device_logits", keep_pass),
-    ):
-        evaluator.transcribe(index, SPLIT, slot)
+    begin = evaluator.begin
+    with contextlib.ExitStack() as stack:
+        evaluator.begin = keep  # type: ignore[method-assign]
+        stack.callback(setattr, evaluator, "begin", begin)
+        evaluator.transcribe(parts.language_slots.index.language(language), SPLIT, slot)
     return passes

@@ -1,5 +1,6 @@
 """A split is transcribed the same by one owner or by several that deal its passes, and through the row of the slot."""
 
+from collections.abc import Callable
 from pathlib import Path
 from time import monotonic, sleep
 from types import SimpleNamespace
@@ -7,9 +8,12 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
+from mms_dist.config import Evaluation
 from mms_dist.data.batch_shard import WHOLE, BatchShard
 from mms_dist.data.pool import reading_pool
+from mms_dist.decoding.greedy import Greedy
 from mms_dist.distributed.lockstep import Lockstep
 from mms_dist.distributed.placement import RankGroup
 from mms_dist.errors import TrainingError
@@ -18,7 +22,7 @@ from mms_dist.features.feature_source import FeatureSource
 from mms_dist.model.adapter import RowLayout, initial_tensors
 from mms_dist.model.bank import AdapterBank
 from mms_dist.model.base import FrozenBase
-from mms_dist.model.routed import DeviceInput, RoutedModel
+from mms_dist.model.routed import RoutedModel
 from mms_dist.training.dev_scores import DevScores
 from shards.index import LanguageIndex, ShardIndex
 from shards.read import ShardReader
@@ -62,31 +66,35 @@ def evaluator_of(
     cache_gib: float = 0.0,
     pool: Any = None,
     reader: ShardReader | None = None,
+    before_decoding: Callable[[int], None] = lambda utterances: None,
 ) -> Evaluator:
-    features, reader = FeatureSource(model.base, cache_gib=cache_gib), reader or ShardReader(index)
-    return Evaluator(model, features, reader, forward_seconds=3.0, max_utterances=most, pool=pool)
+    """`before_decoding` is called for every pass, with its number of utterances."""
+
+    class Decoder(Greedy):
+        def keep(self, logits_BTV: Tensor) -> Tensor:
+            before_decoding(len(logits_BTV))
+            return super().keep(logits_BTV)
+
+    return Evaluator(
+        model,
+        FeatureSource(model.base, cache_gib=cache_gib),
+        reader or ShardReader(index),
+        forward_seconds=3.0,
+        max_utterances=most,
+        pool=pool,
+        decoder_of=lambda language, vocabulary: Decoder(language, vocabulary, Evaluation()),
+    )
 
 
 @pytest.mark.parametrize("owners", [2, 3, 5])
 @pytest.mark.parametrize("most", [None, 9])
 def test_owners_shares_are_the_whole_and_take_the_passes_announced(
-    model: RoutedModel,
-    index: ShardIndex,
-    taa: LanguageIndex,
-    monkeypatch: pytest.MonkeyPatch,
-    owners: int,
-    most: int | None,
+    model: RoutedModel, index: ShardIndex, taa: LanguageIndex, owners: int, most: int | None
 ) -> None:
-    evaluator = evaluator_of(model, index, most=most)
+    calls: list[int] = []
+    evaluator = evaluator_of(model, index, most=most, before_decoding=calls.append)
     whole = evaluator.transcribe(taa, "dev", 1)
     assert len(whole.rows) == (most or DEV) and len(set(whole.hypotheses)) > 3
-    calls, sound = list[int](), model.device_logits
-
-    def counted(batch: DeviceInput) -> torch.Tensor:
-        calls.append(len(batch.owner_B))
-        return sound(batch)
-
-    monkeypatch.setattr(model, "device_logits", counted)
     made: list[int] = []
     parts = []
     for number in range(owners):
@@ -161,30 +169,25 @@ def test_reading_ahead_changes_no_word_and_requests_do_not_mix(
         assert evaluator_of(model, index, pool=pool).transcribe_all(requests) == plain
 
 
-def test_the_next_passes_are_read_while_one_is_computed(
-    model: RoutedModel, index: ShardIndex, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_next_passes_are_read_while_one_is_computed(model: RoutedModel, index: ShardIndex) -> None:
     with reading_pool(1) as pool:
-        reader = ShardReader(index)
         rows: list[int] = []
-        read, compute = reader.read, model.device_logits
+        done: list[int] = []
 
-        def noting(language: str, split: str, row: int, **options: Any) -> Any:
-            rows.append(row)
-            return read(language, split, row, **options)
+        class NotingReader(ShardReader):
+            def read(self, language: str, split: str, row: int, **options: Any) -> Any:
+                rows.append(row)
+                return super().read(language, split, row, **options)
 
-        def slow(batch: DeviceInput) -> torch.Tensor:
-            end, seen = monotonic() + 5, len(batch.owner_B) + sum(done)
+        def wait_for_more(utterances: int) -> None:
+            end, seen = monotonic() + 5, utterances + sum(done)
             while len(rows) <= seen and seen < DEV and monotonic() < end:
                 sleep(0.001)
             assert len(rows) > seen or seen == DEV, "nothing was read ahead"
-            done.append(len(batch.owner_B))
-            return compute(batch)
+            done.append(utterances)
 
-        done: list[int] = []
-        monkeypatch.setattr(reader, "read", noting)
-        monkeypatch.setattr(model, "device_logits", slow)
-        evaluator_of(model, index, pool=pool, reader=reader).transcribe(index.language("taa"), "dev", 0)
+        evaluator = evaluator_of(model, index, pool=pool, reader=NotingReader(index), before_decoding=wait_for_more)
+        evaluator.transcribe(index.language("taa"), "dev", 0)
         assert sum(done) == DEV and len(done) > 2
 
 

@@ -12,8 +12,6 @@ from tests.corpus import build_toy_shards
 from tests.training import final_row, toy_config, train
 
 WRITES_BEFORE_FULL = 5
-MEMORY_BYTES = 3_000
-"""Of the cache: room for few utterances."""
 
 
 @pytest.mark.parametrize("fills_up", [False, True])
@@ -37,8 +35,8 @@ def test_features_on_a_disk_change_no_bit_and_a_full_one_is_told_once(
 
     monkeypatch.setattr(os, "pwrite", write)
     monkeypatch.setattr(os, "preadv", look)
-    features = {"feature_cache_gib": MEMORY_BYTES / (1 << 30), "feature_spill_directory": str(folder)}
-    train(toy_config(tmp_path / "run", small_base, shards, model=features))
+    small = {"feature_cache_gib": 3_000 / 2**30, "feature_spill_directory": str(folder)}
+    train(toy_config(tmp_path / "run", small_base, shards, model=small))
     for language in ("taa", "tab"):
         assert final_row(tmp_path / "run", language).equal(final_row(tmp_path / "plain", language))
     told = [
