@@ -52,13 +52,13 @@ def show_forecast(
 
 def measured_speed(run_directory: Path) -> float | None:
     """Return the speed of one process in the run's last attempt; None if it was not measured."""
-    from mms_dist.monitor.pace import read_pace
+    from mms_dist.monitor.metrics_log import read_metrics
     from mms_dist.run_directory.status_file import read_status
 
-    status, pace = read_status(run_directory), read_pace(run_directory)
-    if status is None or pace is None or not pace.audio_seconds_per_second:
+    status, metrics = read_status(run_directory), read_metrics(run_directory)
+    if status is None or metrics is None or not metrics.audio_seconds_per_second:
         return None
-    return pace.audio_seconds_per_second / status.processes
+    return metrics.audio_seconds_per_second / status.processes
 
 
 def _starts(makespan_seconds: float | None, submission: Submission, directory: Path) -> list[str]:

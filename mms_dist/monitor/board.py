@@ -50,7 +50,6 @@ class Board:
     active: list[str] = field(default_factory=list)  # in the order of the last round
     round: int = 0
     memory_bytes: int = 0
-    audio_seconds: float = 0.0  # trained on since this process started
 
     @classmethod
     def of(cls, run_directory: str, languages: Sequence[LanguagePlan], past: History | None = None) -> "Board":
@@ -71,7 +70,6 @@ class Board:
     def take(self, report: RoundReport) -> None:
         """Add a round."""
         self.round, self.memory_bytes = report.round, report.memory_bytes
-        self.audio_seconds += report.audio_seconds
         self.active = [language.language for language in report.languages]
         for language in report.languages:
             self.lines[language.language].take(language)

@@ -1,4 +1,4 @@
-"""The object that training reports to. It updates the terminal, TensorBoard and the event log."""
+"""The object that training reports to. It updates the terminal, TensorBoard, the event log and the metrics."""
 
 import os
 import threading
@@ -15,6 +15,8 @@ from mms_dist.monitor.board import Board
 from mms_dist.monitor.console import can_redraw, standard_console
 from mms_dist.monitor.events import EventLog, read_events
 from mms_dist.monitor.history import History
+from mms_dist.monitor.metrics_log import NAME as METRICS_NAME
+from mms_dist.monitor.metrics_log import MetricsLog
 from mms_dist.monitor.past import forget_deleted, take_checkpoints
 from mms_dist.monitor.plain import PlainProgress
 from mms_dist.monitor.progress import LiveProgress
@@ -56,7 +58,7 @@ class Monitor:
         tensorboard: bool = True,
         console: Console | None = None,
     ) -> None:
-        """Open the event log and TensorBoard's folder in `run_directory`.
+        """Open the event log, the metrics and TensorBoard's folder in `run_directory`.
 
         Args:
             languages: every language of the run, in display order.
@@ -74,6 +76,7 @@ class Monitor:
         take_checkpoints(past, self.run_directory / "adapters")
         forget_deleted(past, self.run_directory / "adapters")
         self._board = Board.of(str(run_directory), languages, past)
+        self._metrics = MetricsLog(self.run_directory / METRICS_NAME)
         self._tensorboard = TensorBoard(self.run_directory / "tensorboard") if tensorboard else None
         self._announcer = Announcer()
         self._supply = SupplyNotice()
@@ -96,6 +99,7 @@ class Monitor:
         """Record a finished round."""
         with self._lock:
             self._board.take(report)
+            self._metrics.round(self._board, report)
             supply = self._supply.line(self._board.throughput)
             if supply is not None:
                 self._progress.announce(escape(supply))
@@ -143,6 +147,7 @@ class Monitor:
         with self._lock:
             if self._tensorboard is not None:
                 self._tensorboard.flush()
+            self._metrics.close()
             self._events.close()
             if self._running:
                 self._running = False

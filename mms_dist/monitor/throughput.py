@@ -24,20 +24,33 @@ class _Sample:
 
 
 class Throughput:
-    """Moving averages over the last minute.
+    """Moving averages over the last minute, and totals since this process started.
 
-    Speed and fractions cover the rounds only. The time left is estimated from the wall clock, which includes work
-    between rounds, such as evaluations.
+    Speed and fractions cover the rounds only. Steps per second and the time left follow the wall clock, which includes
+    work between rounds, such as evaluations.
+
+    Attributes:
+        total_steps: optimizer steps of all languages together.
+        total_audio_seconds: audio trained on.
+        longest_round_seconds: the longest round.
+        longest_save_seconds: the longest time to write a checkpoint of every active language to disk.
+        readers: loader workers.
     """
 
     def __init__(self) -> None:
         self._samples: deque[_Sample] = deque()
-        self.total_rounds = 0
+        self.total_rounds = self.total_steps = 0
+        self.total_audio_seconds = 0.0
+        self.longest_round_seconds = self.longest_save_seconds = 0.0
         self.readers = 1
 
     def add(self, report: RoundReport, at_seconds: float) -> None:
         """Add a round that ended at `at_seconds`."""
         self.total_rounds += 1
+        self.total_steps += len(report.languages)
+        self.total_audio_seconds += report.audio_seconds
+        self.longest_round_seconds = max(self.longest_round_seconds, report.seconds)
+        self.longest_save_seconds = max(self.longest_save_seconds, report.save_all_seconds)
         self.readers = report.readers
         self._samples.append(
             _Sample(
@@ -60,6 +73,17 @@ class Throughput:
     def audio_seconds_per_second(self) -> float:
         """Seconds of speech trained on per second."""
         return _ratio(self._sum("audio_seconds"), self._sum("seconds"))
+
+    @property
+    def round_seconds(self) -> float:
+        """Mean length of a round."""
+        return _ratio(self._sum("seconds"), len(self._samples))
+
+    @property
+    def steps_per_second(self) -> float | None:
+        """Optimizer steps of all languages together per second; None until there are two rounds."""
+        wall = self._wall_seconds() if self._samples else 0.0
+        return self._steps_after_first() / wall if wall > 0 else None
 
     @property
     def padding_fraction(self) -> float:
@@ -92,13 +116,17 @@ class Throughput:
 
         The time of a round depends on its audio, so steps per second are steadier than rounds per second.
         """
-        steps = sum(sample.steps for sample in list(self._samples)[1:])
+        steps = self._steps_after_first()
         return remaining_steps * self._wall_seconds() / steps if steps else None
 
     def language_eta_seconds(self, remaining_rounds: int) -> float | None:
         """Seconds until a language that takes part in every round has taken its remaining steps."""
         rounds = len(self._samples) - 1
         return remaining_rounds * self._wall_seconds() / rounds if rounds > 0 else None
+
+    def _steps_after_first(self) -> int:
+        """Steps of the rounds that `_wall_seconds` covers."""
+        return sum(sample.steps for sample in list(self._samples)[1:])
 
     def _wall_seconds(self) -> float:
         return self._samples[-1].at_seconds - self._samples[0].at_seconds

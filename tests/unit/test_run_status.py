@@ -3,7 +3,6 @@
 import json
 import os
 import socket
-import struct
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -18,11 +17,10 @@ from mms_dist.config import Config
 from mms_dist.config.load import configured_steps, write_config
 from mms_dist.config.schema import Optim
 from mms_dist.monitor.events import EventLog
-from mms_dist.monitor.pace import read_pace
-from mms_dist.monitor.report import LanguageRound, RoundReport
+from mms_dist.monitor.metrics_log import read_metrics
 from mms_dist.monitor.run_status import read_run_status
-from mms_dist.monitor.tensorboard import TensorBoard
 from mms_dist.run_directory.status_file import Status
+from tests.monitor_samples import Clock, MetricsWriter
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 STEPS = 100
@@ -44,18 +42,9 @@ def _status(run: Path, **changes: Any) -> None:
 
 
 def _rounds(run: Path, first: int, last: int, *, began: datetime, between_seconds: float = 0.0) -> None:
-    """Rounds of an attempt, drawn one after another from `began`: two languages, 40 s of audio, 2 s each."""
-    board, at, seconds = TensorBoard(run / "tensorboard"), began.timestamp(), 2.0
-    clock = pytest.MonkeyPatch()
-    clock.setattr("time.time", lambda: at)
-    try:
-        for number in range(first, last + 1):
-            at += seconds + between_seconds
-            lines = [LanguageRound("ron", number, STEPS, 0.0, 1.0, 1e-3, 1.0, 4, 20.0)] * 2
-            board.round(RoundReport(number, lines, seconds, 40.0, 41.0, save_all_seconds=0.1 if number >= 5 else 0.0))
-        board.flush()
-    finally:
-        clock.undo()
+    """Rounds of an attempt, one after another from `began`: two languages, 40 s of audio, 2 s each."""
+    writer = MetricsWriter(str(run / "metrics.jsonl"), clock=Clock(began.timestamp()))
+    writer.rounds(first, last, between_seconds=between_seconds).close()
 
 
 @pytest.fixture
@@ -93,40 +82,40 @@ def test_a_run_at_work_tells_its_rate_time_left_and_what_a_kill_would_cost(run: 
     assert [run_status.count(state) for state in ("finished", "training", "waiting")] == [0, 2, 1]
     # Rounds tell of the ten steps each that came after the last event: 40 + 20 of 300.
     assert (run_status.steps, run_status.remaining_steps) == (60, 240)
-    assert run_status.pace is not None
-    assert run_status.pace.audio_seconds_per_second == pytest.approx(20.0)
+    assert run_status.metrics is not None
+    assert run_status.metrics.audio_seconds_per_second == pytest.approx(20.0)
     assert run_status.eta_seconds == pytest.approx(240.0)  # two steps every two seconds
     assert run_status.checkpoint_seconds == pytest.approx(60)
     assert run_status.at_risk_seconds == pytest.approx(90)
 
 
-def test_the_pace_is_of_the_last_attempt_and_counts_what_happens_between_rounds(run: Path) -> None:
+def test_the_speed_is_of_the_last_attempt_with_time_between_rounds(run: Path) -> None:
     _rounds(run, 31, 60, began=NOW, between_seconds=2.0)
     _status(run, started=NOW.isoformat(), steps_at_start=60, attempt=2)
-    pace = read_pace(run, since=NOW)
-    assert pace is not None
-    assert (pace.round, pace.rounds, pace.steps) == (60, 30, 60)  # of the last attempt only
-    assert pace.steps_per_second == pytest.approx(0.5)
-    assert pace.audio_seconds_per_second == pytest.approx(20.0)
-    assert (pace.longest_round_seconds, pace.longest_save_seconds) == (pytest.approx(2.0), pytest.approx(0.1))
+    metrics = read_metrics(run, since=NOW)
+    assert metrics is not None
+    assert (metrics.round, metrics.rounds, metrics.steps) == (60, 30, 60)  # of the last attempt only
+    assert metrics.steps_per_second == pytest.approx(0.5)
+    assert metrics.audio_seconds_per_second == pytest.approx(20.0)
+    assert (metrics.longest_round_seconds, metrics.longest_save_seconds) == (pytest.approx(2.0), pytest.approx(0.1))
 
 
-def test_an_attempt_that_has_drawn_nothing_yet_is_not_given_the_pace_of_the_one_before(run: Path) -> None:
+def test_an_attempt_without_rounds_has_no_speed_from_the_one_before(run: Path) -> None:
     _status(run, started=NOW.isoformat(), steps_at_start=40, steps=40, attempt=2)
     run_status = read_run_status(run, steps_of=configured_steps(run), now=NOW)
-    assert run_status.pace is None
+    assert run_status.metrics is None
     assert run_status.eta_seconds is None
     assert (run_status.steps, run_status.remaining_steps) == (40, 260)
 
 
-def test_a_round_that_is_being_written_is_passed_over(run: Path) -> None:
-    (file,) = (run / "tensorboard" / "system").iterdir()
-    whole = file.read_bytes()
-    for tail in (b"\x07", struct.pack("<Q", 500) + b"sums" + b"half of a record"):
-        file.write_bytes(whole + tail)
-        pace = read_pace(run)
-        assert pace is not None
-        assert pace.rounds == 30
+def test_a_run_of_a_version_without_metrics_shows_all_but_its_speed(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (run / "metrics.jsonl").unlink()
+    run_status = read_run_status(run, steps_of=configured_steps(run), now=NOW)
+    assert (run_status.state, run_status.round, run_status.steps, run_status.eta_seconds) == ("running", 20, 40, None)
+    assert main(["status", str(run)]) == 0
+    assert "unknown: a version of mms-dist without metrics.jsonl" in capsys.readouterr().out
 
 
 def test_a_process_that_is_gone_was_killed_and_one_that_is_there_is_running(run: Path) -> None:
