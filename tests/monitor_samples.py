@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from mms_dist.monitor.board import Board, Line
+from mms_dist.monitor.display_state import Board, Line
 from mms_dist.monitor.history import History
 from mms_dist.monitor.metrics_log import MetricsLog
-from mms_dist.monitor.report import LanguageRound, RoundReport
+from mms_dist.monitor.reports import LanguageRound, RoundReport
 
 
 @dataclass(frozen=True)

@@ -60,9 +60,9 @@ def run(args: argparse.Namespace) -> int:
     """Run the checks, print the results, and return whether all passed as the exit status."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     from mms_dist.config import load_config
-    from mms_dist.debugging.report import FAILED
+    from mms_dist.debugging.debug_report import FAILED
+    from mms_dist.debugging.debug_view import Show
     from mms_dist.debugging.session import Amount, debug
-    from mms_dist.debugging.show import Show
     from mms_dist.monitor.console import standard_console
 
     overrides = [*args.settings, *(["--run.device", args.device] if args.device else [])]

@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the report, and plot the curves on request."""
     from pathlib import Path
 
-    from mms_dist.monitor.past import as_json, read_run
+    from mms_dist.monitor.run_reader import as_json, read_run
 
     summary, history = read_run(args.run)
     if args.plot:
@@ -52,9 +52,9 @@ def run(args: argparse.Namespace) -> int:
 def _print_table(summary: Any, history: Any) -> None:
     from datetime import UTC, datetime
 
-    from mms_dist.monitor.cells import age
     from mms_dist.monitor.console import standard_console
-    from mms_dist.monitor.summary import in_one_line, languages_table, troubles
+    from mms_dist.monitor.formatting import age
+    from mms_dist.monitor.run_summary import in_one_line, languages_table, troubles
 
     console, now = standard_console(), datetime.now(UTC)
     console.print(languages_table(summary.languages, console.width, now=now))

@@ -4,9 +4,9 @@ import torch
 
 from launcher.doctor.finding import Notes
 from mms_dist.distributed.binding import TRIAL_SECONDS, silent_gpu
-from mms_dist.distributed.first_sum import FIXES, LONGEST_SECONDS, one_line
+from mms_dist.distributed.connection_test import FIXES, LONGEST_SECONDS, one_line
 from mms_dist.distributed.gpu import try_gpu
-from mms_dist.distributed.patience import in_thread
+from mms_dist.distributed.startup_waits import in_thread
 from mms_dist.errors import DeviceError
 
 

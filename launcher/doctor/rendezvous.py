@@ -13,7 +13,7 @@ from typing import Any
 from launcher.doctor.report import Examined
 from mms_dist.distributed.comm import store_at
 from mms_dist.distributed.heartbeats import name_ranks
-from mms_dist.distributed.place import Place
+from mms_dist.distributed.launch_environment import Place
 
 POLL_SECONDS = 0.05
 PATIENCE = 4

@@ -31,10 +31,10 @@ def show_forecast(
         MmsDistError, ShardsError: the run cannot be planned, and so could not be trained either.
     """
     from mms_dist.data.language_summaries import summarise_languages
-    from mms_dist.model.shape import BaseShape
+    from mms_dist.model.base_shape import BaseShape
     from mms_dist.planning.cluster import Cluster
-    from mms_dist.planning.plan import make_plan
-    from mms_dist.planning.show import show
+    from mms_dist.planning.cluster_plan import make_plan
+    from mms_dist.planning.plan_view import show
 
     directory = Path(config.run.directory)
     index, summaries = summarise_languages(config)

@@ -17,7 +17,7 @@ from mms_dist.data.batch import BatchRequest, LoadedBatch, Utterance
 from mms_dist.data.collate import AudioBatch, collate
 from mms_dist.data.language_summaries import Work
 from mms_dist.data.stream import Position
-from mms_dist.debugging.utterances import similar_lengths, take_by_length
+from mms_dist.debugging.utterance_choice import similar_lengths, take_by_length
 from mms_dist.features.feature_source import FeatureSource
 from mms_dist.model import transfer
 from mms_dist.model.base import FrozenBase

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from mms_dist.debugging.bench import Bench
-from mms_dist.debugging.report import Check, GradientLine, verdict
+from mms_dist.debugging.debug_report import Check, GradientLine, verdict
 from mms_dist.model import transfer
 
 KINDS = ("norm", "down", "up", "head")

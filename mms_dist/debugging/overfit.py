@@ -11,8 +11,8 @@ from mms_dist.data.batch import BatchRequest, LoadedBatch
 from mms_dist.data.language_summaries import Work
 from mms_dist.data.stream import Position
 from mms_dist.debugging.bench import Bench
-from mms_dist.debugging.report import Check, OverfitPoint, plural, verdict
-from mms_dist.debugging.utterances import shortest_first, take
+from mms_dist.debugging.debug_report import Check, OverfitPoint, plural, verdict
+from mms_dist.debugging.utterance_choice import shortest_first, take
 from mms_dist.decoding.greedy import greedy
 from mms_dist.evaluation.metrics import score
 from mms_dist.features.feature_source import FeatureSource

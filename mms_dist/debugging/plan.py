@@ -7,7 +7,7 @@ from mms_dist.data.language_summaries import LanguageSummary
 from mms_dist.data.selection import trainable
 from mms_dist.data.stream import LanguageStream
 from mms_dist.debugging.bench import Bench
-from mms_dist.debugging.report import LanguageLine
+from mms_dist.debugging.debug_report import LanguageLine
 
 
 def plan_lines(config: Config, summaries: Sequence[LanguageSummary], bench: Bench) -> list[LanguageLine]:

@@ -1,7 +1,7 @@
 """Check the few real rounds that the session trains first."""
 
-from mms_dist.debugging.report import Check, RoundLine, plural, verdict
-from mms_dist.monitor.report import RoundReport
+from mms_dist.debugging.debug_report import Check, RoundLine, plural, verdict
+from mms_dist.monitor.reports import RoundReport
 from mms_dist.training.quarantine import read_quarantine
 from mms_dist.training.trial import Trial
 

@@ -26,14 +26,14 @@ from mms_dist.debugging.checks.interference import (
 )
 from mms_dist.debugging.checks.interoperable import hugging_face_agrees
 from mms_dist.debugging.cut import choose_languages, cut
+from mms_dist.debugging.debug_report import Check, DebugReport
+from mms_dist.debugging.debug_view import Show
 from mms_dist.debugging.gradients import every_tensor_has_a_gradient, gradient_lines
 from mms_dist.debugging.memory import memory_lines
 from mms_dist.debugging.overfit import OverfitRun, every_language_overfits
+from mms_dist.debugging.pass_shapes import packed_stages, route, stages
 from mms_dist.debugging.plan import plan_lines
-from mms_dist.debugging.report import Check, DebugReport
 from mms_dist.debugging.rounds import round_line, train_rounds
-from mms_dist.debugging.shapes import packed_stages, route, stages
-from mms_dist.debugging.show import Show
 from mms_dist.debugging.transcripts import frames_suffice, labels_round_trip, transcript_lines
 from mms_dist.distributed.device import use_device
 from mms_dist.distributed.gpu import naming_the_gpu

@@ -2,7 +2,7 @@
 
 from mms_dist.data.batch import Utterance
 from mms_dist.debugging.bench import Bench
-from mms_dist.debugging.report import Check, TranscriptLine, verdict
+from mms_dist.debugging.debug_report import Check, TranscriptLine, verdict
 from shards.schema import required_frames
 from shards.vocabulary import BLANK, UNKNOWN, Vocabulary
 

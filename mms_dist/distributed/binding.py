@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import torch
 
 from mms_dist.distributed.comm import Comm
+from mms_dist.distributed.connection_test import try_first_sum
 from mms_dist.distributed.device import choose_device, why_no_gpu
-from mms_dist.distributed.first_sum import try_first_sum
 from mms_dist.distributed.gpu import describe, identity, try_gpu
 from mms_dist.distributed.heartbeats import name_ranks
-from mms_dist.distributed.patience import in_thread
+from mms_dist.distributed.startup_waits import in_thread
 from mms_dist.errors import ConfigError, DeviceError
 from mms_dist.machine import boot_id
 

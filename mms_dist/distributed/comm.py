@@ -23,7 +23,7 @@ import torch.distributed.nn.functional  # see _leave_the_groups
 from torch import Tensor
 
 from mms_dist.distributed.failure_report import FailureReport
-from mms_dist.distributed.place import Place
+from mms_dist.distributed.launch_environment import Place
 from mms_dist.distributed.placement import RankGroup
 from mms_dist.distributed.reach import wait_for_server
 from mms_dist.distributed.rendezvous import LONGEST_START_SECONDS, rendezvous

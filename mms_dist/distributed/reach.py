@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Callable
 
-from mms_dist.distributed.patience import Patience
+from mms_dist.distributed.startup_waits import Patience
 from mms_dist.errors import ConfigError
 
 LOOK_UP_SECONDS = 8.0

@@ -19,7 +19,7 @@ from typing import Protocol
 from uuid import uuid4
 
 from mms_dist.distributed.heartbeats import name_ranks
-from mms_dist.distributed.patience import Patience
+from mms_dist.distributed.startup_waits import Patience
 from mms_dist.errors import CommError, ConfigError, ExitCode, MmsDistError, PeerError, StoppedEarly
 
 LONGEST_START_SECONDS = 300.0

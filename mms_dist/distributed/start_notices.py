@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Self
 
 from mms_dist.distributed.main_thread import MainThread
-from mms_dist.distributed.patience import Notices, tell
+from mms_dist.distributed.startup_waits import Notices, tell
 
 _POLL_SECONDS = 0.2
 

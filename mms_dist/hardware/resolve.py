@@ -17,7 +17,7 @@ from mms_dist.hardware.memory_estimate import Load, needs_of
 from mms_dist.hardware.pinned_memory import PinnedMemory, divide, pass_bytes
 from mms_dist.hardware.refusals import refusals
 from mms_dist.machine import loader_workers
-from mms_dist.model.shape import number_bytes
+from mms_dist.model.base_shape import number_bytes
 from shards.schema import SAMPLE_RATE
 
 Dtype = Literal["float32", "bfloat16", "float64"]

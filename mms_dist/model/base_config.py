@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from mms_dist.errors import BaseModelError
-from mms_dist.model.base_location import check_content, how_to_fetch
+from mms_dist.model.base_files import check_content, how_to_fetch
 from mms_dist.model.quiet import first_line, quiet_library
 
 CONFIG = "config.json"

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mms_dist.errors import BaseModelError
 from mms_dist.finite import all_finite
-from mms_dist.model.base_location import folder_of, how_to_fetch
+from mms_dist.model.base_files import folder_of, how_to_fetch
 from mms_dist.model.base_weights import MADE_UP, WEIGHTS, Table, check_weights, file_of, weight_files, weight_table
 from mms_dist.model.quiet import first_line, quiet_library
 

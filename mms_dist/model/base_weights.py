@@ -12,7 +12,7 @@ import torch
 
 from mms_dist.errors import BaseModelError
 from mms_dist.model.base_config import needed_shapes
-from mms_dist.model.base_location import check_content, how_to_fetch
+from mms_dist.model.base_files import check_content, how_to_fetch
 from mms_dist.model.quiet import first_line
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")

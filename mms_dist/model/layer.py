@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mms_dist.model.segments import Segments
+from mms_dist.model.packed_attention import Segments
 
 _PROJECTIONS = ("q_proj", "k_proj", "v_proj")
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from mms_dist.monitor.events import number
-from mms_dist.monitor.report import LanguagePlan
+from mms_dist.monitor.reports import LanguagePlan
 
 WAITING, TRAINING, FINISHED, QUARANTINED = "waiting", "training", "finished", "quarantined"
 STATES = (TRAINING, WAITING, FINISHED, QUARANTINED)

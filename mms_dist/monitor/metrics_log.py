@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from mms_dist.files import read_file
-from mms_dist.monitor.board import Board
+from mms_dist.monitor.display_state import Board
 from mms_dist.monitor.json_lines import JsonLines, is_amount, is_amount_or_not_finite, is_count, is_time, parse
-from mms_dist.monitor.report import RoundReport
+from mms_dist.monitor.reports import RoundReport
 
 NAME = "metrics.jsonl"
 EVERY_SECONDS = 5.0

@@ -10,18 +10,18 @@ from typing import Any, Protocol, Self
 from rich.console import Console
 from rich.markup import escape
 
-from mms_dist.monitor.announce import Announcer
-from mms_dist.monitor.board import Board
 from mms_dist.monitor.console import can_redraw, standard_console
+from mms_dist.monitor.display_state import Board
+from mms_dist.monitor.event_lines import Announcer
 from mms_dist.monitor.events import EventLog, read_events
 from mms_dist.monitor.history import History
+from mms_dist.monitor.live_display import LiveProgress
 from mms_dist.monitor.metrics_log import NAME as METRICS_NAME
 from mms_dist.monitor.metrics_log import MetricsLog
-from mms_dist.monitor.past import forget_deleted, take_checkpoints
-from mms_dist.monitor.plain import PlainProgress
-from mms_dist.monitor.progress import LiveProgress
-from mms_dist.monitor.report import EvaluationReport, LanguagePlan, RoundReport
-from mms_dist.monitor.summary import RunSummary, closing
+from mms_dist.monitor.plain_display import PlainProgress
+from mms_dist.monitor.reports import EvaluationReport, LanguagePlan, RoundReport
+from mms_dist.monitor.run_reader import forget_deleted, take_checkpoints
+from mms_dist.monitor.run_summary import RunSummary, closing
 from mms_dist.monitor.supply import SupplyNotice
 from mms_dist.monitor.tensorboard import TensorBoard
 

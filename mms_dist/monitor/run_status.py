@@ -13,8 +13,8 @@ import psutil
 from mms_dist.monitor.history import QUARANTINED, TRAINING, WAITING, History, LanguageHistory
 from mms_dist.monitor.metrics_log import NAME as METRICS_NAME
 from mms_dist.monitor.metrics_log import RunMetrics, read_metrics
-from mms_dist.monitor.past import as_json, read_run
-from mms_dist.monitor.summary import RunSummary
+from mms_dist.monitor.run_reader import as_json, read_run
+from mms_dist.monitor.run_summary import RunSummary
 from mms_dist.run_directory.status_file import STATUS_NAME, RunState, Status, read_status
 
 KILLED, UNKNOWN, NOT_BEGUN = "killed", "unknown", "not begun"

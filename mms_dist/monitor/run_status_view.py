@@ -7,11 +7,11 @@ from datetime import timedelta
 from rich.console import Console
 from rich.text import Text
 
-from mms_dist.monitor.cells import STATE_STYLES, age, bar, duration, percent
+from mms_dist.monitor.formatting import STATE_STYLES, age, bar, duration, percent
 from mms_dist.monitor.history import FINISHED, QUARANTINED, STATES, TRAINING, Gain
 from mms_dist.monitor.metrics_log import RunMetrics
 from mms_dist.monitor.run_status import KILLED, UNKNOWN, RunStatus
-from mms_dist.monitor.summary import languages_table, troubles
+from mms_dist.monitor.run_summary import languages_table, troubles
 from mms_dist.run_directory.status_file import RunState
 
 MOST_LANGUAGES = 20  # up to this many get their own line; `mms-dist report` has all of them

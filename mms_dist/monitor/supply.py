@@ -1,6 +1,6 @@
 """Compare the speed of the loader with that of the device."""
 
-from mms_dist.monitor.cells import percent
+from mms_dist.monitor.formatting import percent
 from mms_dist.monitor.throughput import FEWEST_ROUNDS, Throughput
 
 MOST_WAIT_FRACTION = 0.05

@@ -3,7 +3,7 @@
 from collections import deque
 from dataclasses import dataclass
 
-from mms_dist.monitor.report import RoundReport
+from mms_dist.monitor.reports import RoundReport
 
 WINDOW_SECONDS = 60.0
 FEWEST_ROUNDS = 8  # averages cover at least this many rounds, even if they are longer than the window

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from rich.text import Text
 
-from mms_dist.monitor.board import Board
-from mms_dist.monitor.cells import STATE_STYLES, bar, duration, percent
+from mms_dist.monitor.display_state import Board
+from mms_dist.monitor.formatting import STATE_STYLES, bar, duration, percent
 from mms_dist.monitor.history import STATES
 
 GIB = 1024**3

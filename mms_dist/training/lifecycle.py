@@ -15,7 +15,7 @@ from mms_dist.config import Config
 from mms_dist.data.batch import DamagedSample
 from mms_dist.distributed.placement import RankGroup
 from mms_dist.evaluation.evaluator import Transcription
-from mms_dist.monitor.report import EvaluationReport
+from mms_dist.monitor.reports import EvaluationReport
 from mms_dist.training.active_language import ActiveLanguage
 from mms_dist.training.dev_scores import DevScores
 from mms_dist.training.ending import is_unscored, quarantine_line

@@ -6,7 +6,7 @@ import pytest
 
 from mms_dist.config import Config
 from mms_dist.data.language_summaries import summarise_languages
-from mms_dist.model.shape import BaseShape
+from mms_dist.model.base_shape import BaseShape
 from mms_dist.planning.cluster import Cluster
 from mms_dist.planning.schedule import Phase, phases
 from mms_dist.planning.traffic import exchange

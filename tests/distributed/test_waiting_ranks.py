@@ -10,7 +10,7 @@ import pytest
 
 from launcher import cli, signals
 from mms_dist.config import Config
-from mms_dist.distributed import patience
+from mms_dist.distributed import startup_waits as patience
 from mms_dist.hardware import run_base
 from mms_dist.run_directory.status_file import read_status
 from mms_dist.training.assembly import Parts

@@ -24,7 +24,7 @@ from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config.load import load_config
 from mms_dist.errors import MmsDistError
 from mms_dist.monitor.events import EventLog
-from mms_dist.monitor.past import as_json, read_run
+from mms_dist.monitor.run_reader import as_json, read_run
 from mms_dist.monitor.run_status import read_run_status
 from mms_dist.monitor.run_status_view import show
 from mms_dist.run_directory.status_file import begin

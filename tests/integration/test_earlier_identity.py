@@ -9,7 +9,7 @@ import pytest
 from mms_dist.checkpoint.snapshot import Snapshot
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
-from mms_dist.monitor.announce import Announcer
+from mms_dist.monitor.event_lines import Announcer
 from mms_dist.monitor.events import read_events
 from mms_dist.training.active_language import ActiveLanguage
 from mms_dist.training.language_slots import LanguageSlots

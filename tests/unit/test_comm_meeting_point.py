@@ -8,7 +8,7 @@ import pytest
 
 from mms_dist.distributed import reach
 from mms_dist.distributed.comm import store_at
-from mms_dist.distributed.place import Place
+from mms_dist.distributed.launch_environment import Place
 from mms_dist.errors import CommError, ConfigError, StoppedEarly
 
 

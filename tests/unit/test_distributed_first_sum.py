@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from mms_dist.distributed import first_sum
-from mms_dist.distributed.first_sum import LONGEST_SECONDS, try_first_sum
+from mms_dist.distributed import connection_test as first_sum
+from mms_dist.distributed.connection_test import LONGEST_SECONDS, try_first_sum
 from mms_dist.distributed.main_thread import MainThread
 from mms_dist.errors import CommError, PeerError, StoppedEarly
 

@@ -8,9 +8,9 @@ from datetime import timedelta
 import pytest
 from torch.distributed import TCPStore
 
-from mms_dist.distributed import patience
-from mms_dist.distributed.patience import Patience
+from mms_dist.distributed import startup_waits as patience
 from mms_dist.distributed.rendezvous import rendezvous
+from mms_dist.distributed.startup_waits import Patience
 from mms_dist.errors import CommError, ConfigError, PeerError, StoppedEarly
 
 WORLD = 4

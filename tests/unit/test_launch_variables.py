@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from mms_dist.distributed.launch_environment import Place
 from mms_dist.distributed.launch_variables import check_launch_variables
-from mms_dist.distributed.place import Place
 from mms_dist.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]

@@ -11,7 +11,7 @@ from rich.console import Console
 from launcher import cli
 from mms_dist.evaluation.metrics import score
 from mms_dist.evaluation.table import evaluation_table
-from mms_dist.monitor.announce import Announcer
+from mms_dist.monitor.event_lines import Announcer
 from mms_dist.monitor.events import EventLog
 from mms_dist.monitor.monitor import Monitor
 from mms_dist.monitor.tensorboard import _markdown

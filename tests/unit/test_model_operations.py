@@ -21,8 +21,8 @@ from torch.utils._pytree import tree_leaves
 from transformers import Wav2Vec2Model
 
 from mms_dist.model.base import FrozenBase
+from mms_dist.model.packed_attention import Segments
 from mms_dist.model.routed import DeviceInput, ModelInput, RoutedModel
-from mms_dist.model.segments import Segments
 from tests.benchmarks.bases import routed_model
 from tests.conftest import small_base_config
 from tests.packed import as_packed

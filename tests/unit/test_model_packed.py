@@ -13,9 +13,11 @@ from torch import Tensor
 from torch.nn.attention.varlen import varlen_attn
 
 from mms_dist.data.recording import one_recording
-from mms_dist.model import packed_frames, segments
+from mms_dist.model import packed_attention as segments
+from mms_dist.model import packed_frames
 from mms_dist.model.base import FrozenBase
 from mms_dist.model.ctc import utterance_losses
+from mms_dist.model.packed_attention import Segments
 from mms_dist.model.packed_frames import PackedFrames, gapped_positions, positions_one_by_one
 from mms_dist.model.packed_tables import (
     BLOCK,
@@ -27,7 +29,6 @@ from mms_dist.model.packed_tables import (
     samples_seen,
 )
 from mms_dist.model.routed import DeviceInput, ModelInput, RoutedModel
-from mms_dist.model.segments import Segments
 from mms_dist.model.waveform import _at_once, moments, normalised_pieces
 from shards.schema import frames_of
 from tests.packed import as_packed, packed_size

@@ -7,7 +7,7 @@ import torch
 from mms_dist.data.randomness import random_key
 from mms_dist.data.utterance_id import UtteranceId
 from mms_dist.model.dropout import DropoutMasks
-from mms_dist.model.randomness import Spans, spec_augment
+from mms_dist.model.spec_augment import Spans, spec_augment
 from tests.dropout_samples import keep_mask
 
 FRAMES, WIDTH = 40, 32

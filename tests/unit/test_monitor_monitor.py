@@ -12,7 +12,7 @@ from mms_dist.monitor.console import can_redraw
 from mms_dist.monitor.events import read_events
 from mms_dist.monitor.history import LanguageHistory
 from mms_dist.monitor.monitor import Monitor
-from mms_dist.monitor.report import EvaluationReport, LanguageRound, RoundReport
+from mms_dist.monitor.reports import EvaluationReport, LanguageRound, RoundReport
 from tests.monitor_samples import PlannedLanguage
 
 PLAN = [PlannedLanguage("ita", 10, 120, 1_800.0), PlannedLanguage("ron", 10, 80, 900.0)]

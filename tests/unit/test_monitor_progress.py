@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from mms_dist.monitor.board import Board
-from mms_dist.monitor.cells import decimal, duration, percent, sparkline
-from mms_dist.monitor.plain import PlainProgress
-from mms_dist.monitor.progress import LiveProgress, render
-from mms_dist.monitor.report import LanguageRound, RoundReport
+from mms_dist.monitor.display_state import Board
+from mms_dist.monitor.formatting import decimal, duration, percent, sparkline
+from mms_dist.monitor.live_display import LiveProgress, render
+from mms_dist.monitor.plain_display import PlainProgress
+from mms_dist.monitor.reports import LanguageRound, RoundReport
 from tests.monitor_samples import PlannedLanguage
 
 TIME = "2026-01-02T03:04:05+00:00"
@@ -185,7 +185,7 @@ def test_the_end_is_told_once() -> None:
 
 
 def test_drawing_is_rationed_to_a_fraction_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    from mms_dist.monitor import progress as module
+    from mms_dist.monitor import live_display as module
 
     board, clock = _board(64)
     monkeypatch.setattr(module.time, "monotonic", clock)

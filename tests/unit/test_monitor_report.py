@@ -12,7 +12,7 @@ from launcher.cli import main
 from mms_dist.monitor import plot
 from mms_dist.monitor.events import EventLog
 from mms_dist.monitor.history import CurvePoint, LanguageHistory
-from mms_dist.monitor.past import read_run
+from mms_dist.monitor.run_reader import read_run
 
 
 def _run(folder: Path, languages: int = 2) -> Path:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mms_dist.monitor.report import LanguageRound, RoundReport
+from mms_dist.monitor.reports import LanguageRound, RoundReport
 from mms_dist.monitor.supply import SupplyNotice
 from mms_dist.monitor.throughput import FEWEST_ROUNDS, Throughput
 

@@ -8,7 +8,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mms_dist.errors import TrainingError
-from mms_dist.monitor.report import EvaluationReport, LanguageRound, RoundReport
+from mms_dist.monitor.reports import EvaluationReport, LanguageRound, RoundReport
 from mms_dist.monitor.tensorboard import POINTS_PER_CURVE, TensorBoard
 
 

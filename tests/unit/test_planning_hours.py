@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mms_dist.config import parse_config
 from mms_dist.errors import ConfigError
-from mms_dist.planning.hours import TOKENS, UTTERANCE_SECONDS, read_hours
+from mms_dist.planning.hours_table import TOKENS, UTTERANCE_SECONDS, read_hours
 
 CONFIG = parse_config(
     {"optim": {"steps": 300, "batch_seconds": 100.0, "warmup_steps": 9}, "languages": {"ron": {"optim": {"steps": 50}}}}

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from mms_dist.distributed.comm import Comm
 from mms_dist.monitor.monitor import Monitor
-from mms_dist.monitor.report import EvaluationReport, LanguageRound, RoundReport
+from mms_dist.monitor.reports import EvaluationReport, LanguageRound, RoundReport
 from mms_dist.training.report_collector import DAMAGED, Event, RankReports, ReportCollector
 
 

@@ -11,9 +11,9 @@ from launcher.doctor.context import Context
 from launcher.doctor.finding import Notes
 from mms_dist.model.base import DTYPES, FrozenBase, read_base_config, resolve_base
 from mms_dist.model.base_encoder import check_files
-from mms_dist.model.base_location import folder_of
+from mms_dist.model.base_files import folder_of
+from mms_dist.model.base_shape import BaseShape
 from mms_dist.model.base_weights import weight_files
-from mms_dist.model.shape import BaseShape
 
 _ENDS_BYTES = 1 << 16
 

@@ -8,7 +8,7 @@ from launcher.doctor.amount import amount
 from launcher.doctor.context import Context
 from launcher.doctor.finding import Notes
 from mms_dist.config import Config
-from mms_dist.model.shape import BaseShape, row_number_bytes
+from mms_dist.model.base_shape import BaseShape, row_number_bytes
 
 BESIDES_BYTES = 16 << 10
 """Size of a checkpoint without tensors: state, vocabulary, manifest, and the safetensors header."""

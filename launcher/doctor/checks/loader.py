@@ -7,7 +7,7 @@ from launcher.doctor.finding import Notes
 from mms_dist.hardware.hardware import Hardware
 from mms_dist.machine import loader_workers
 from mms_dist.monitor.supply import advice, comparison, reading
-from mms_dist.planning.measure import measured_device, measured_reading
+from mms_dist.planning.measured_speed import measured_device, measured_reading
 from shards import storage
 
 READ_SECONDS = 0.5

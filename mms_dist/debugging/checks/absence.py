@@ -3,7 +3,7 @@
 import torch
 
 from mms_dist.debugging.bench import Bench
-from mms_dist.debugging.report import Check, needs_two_languages, verdict
+from mms_dist.debugging.debug_report import Check, needs_two_languages, verdict
 
 WEIGHT_DECAY = 0.1
 

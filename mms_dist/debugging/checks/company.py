@@ -7,7 +7,7 @@ because the matrices have other shapes, so their distance is compared with the r
 import torch
 
 from mms_dist.debugging.bench import Bench, relative_distance
-from mms_dist.debugging.report import Check, needs_two_languages, verdict
+from mms_dist.debugging.debug_report import Check, needs_two_languages, verdict
 from mms_dist.model.routed import RoutedModel
 
 BOUNDS = {torch.float32: 1e-4, torch.float64: 1e-9}

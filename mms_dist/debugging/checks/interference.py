@@ -12,7 +12,7 @@ from torch import Tensor
 from mms_dist.data.batch import Utterance
 from mms_dist.debugging.bench import Bench, relative_distance
 from mms_dist.debugging.checks.company import bound_of
-from mms_dist.debugging.report import NOT_RUN, Check, needs_two_languages, verdict
+from mms_dist.debugging.debug_report import NOT_RUN, Check, needs_two_languages, verdict
 from mms_dist.features.feature_source import FeaturePlan, FeatureSource
 from mms_dist.features.packed_features import PackedFeaturePlan
 

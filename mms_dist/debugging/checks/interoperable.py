@@ -12,7 +12,7 @@ import torch
 from mms_dist.checkpoint.adapter_file import adapter_filename, read_adapter, write_adapter
 from mms_dist.checkpoint.hugging_face import quiet
 from mms_dist.debugging.bench import Bench
-from mms_dist.debugging.report import Check, verdict
+from mms_dist.debugging.debug_report import Check, verdict
 from mms_dist.decoding.greedy import greedy
 from mms_dist.model.waveform import normalised
 

@@ -6,7 +6,8 @@ import pytest
 
 from launcher.doctor.rendezvous import Meeting
 from launcher.doctor.report import Examined
-from mms_dist.distributed import comm, patience
+from mms_dist.distributed import comm
+from mms_dist.distributed import startup_waits as patience
 from mms_dist.errors import ConfigError
 
 WHOLE = {"RANK": "0", "WORLD_SIZE": "4", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1"}

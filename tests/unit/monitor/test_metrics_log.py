@@ -11,7 +11,7 @@ from mms_dist.errors import TrainingError
 from mms_dist.monitor import metrics_log
 from mms_dist.monitor.metrics_log import EVERY_SECONDS, read_metrics
 from mms_dist.monitor.monitor import Monitor
-from mms_dist.monitor.report import EvaluationReport
+from mms_dist.monitor.reports import EvaluationReport
 from tests.monitor_samples import Clock, MetricsWriter, PlannedLanguage, Rates, a_round
 
 

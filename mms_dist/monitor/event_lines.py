@@ -4,7 +4,7 @@ from typing import Any
 
 from rich.markup import escape
 
-from mms_dist.monitor.cells import percent
+from mms_dist.monitor.formatting import percent
 from mms_dist.monitor.history import LanguageHistory
 
 REASONS = {"steps": "all steps", "early_stop": "early stop", "target": "target reached"}

@@ -9,9 +9,9 @@ from rich.table import Table
 from mms_dist.config import Config
 from mms_dist.data.language_summaries import LanguageSummary
 from mms_dist.hardware.memory_estimate import Memory
-from mms_dist.monitor.cells import duration, percent
-from mms_dist.planning.hours import TOKENS, UTTERANCE_SECONDS
-from mms_dist.planning.plan import PhaseLine, Plan
+from mms_dist.monitor.formatting import duration, percent
+from mms_dist.planning.cluster_plan import PhaseLine, Plan
+from mms_dist.planning.hours_table import TOKENS, UTTERANCE_SECONDS
 from mms_dist.planning.reads import FLAC_BYTES_PER_SECOND
 
 STAGES = 8

@@ -7,8 +7,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from mms_dist.debugging.debug_report import FAILED, NOT_RUN, PASSED, Check, DebugReport, OverfitPoint, plural
 from mms_dist.debugging.gradients import KINDS
-from mms_dist.debugging.report import FAILED, NOT_RUN, PASSED, Check, DebugReport, OverfitPoint, plural
 
 EXAMPLES = 2
 ROUTE_LINES = 12

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console
 from rich.markup import escape
 
-from mms_dist.monitor.board import Board
-from mms_dist.monitor.cells import decimal, duration, percent
+from mms_dist.monitor.display_state import Board
+from mms_dist.monitor.formatting import decimal, duration, percent
 from mms_dist.monitor.history import STATES
 
 SHORTEST_SECONDS = 5.0

@@ -11,7 +11,7 @@ from mms_dist.errors import MmsDistError
 from mms_dist.files import read_file
 from mms_dist.monitor.events import read_events
 from mms_dist.monitor.history import FINISHED, QUARANTINED, CurvePoint, History, LanguageHistory
-from mms_dist.monitor.summary import RunSummary
+from mms_dist.monitor.run_summary import RunSummary
 
 STATE_FILE = "state.json"
 QUARANTINE_FILE = "QUARANTINED.json"

@@ -10,10 +10,10 @@ from mms_dist.distributed.placement import RankGroup
 from mms_dist.hardware.hardware import assumed
 from mms_dist.hardware.memory_estimate import Load, Memory, needs_of
 from mms_dist.hardware.resolve import resolve
-from mms_dist.model.shape import BaseShape, row_number_bytes
+from mms_dist.model.base_shape import BaseShape, row_number_bytes
 from mms_dist.planning.cluster import Cluster
-from mms_dist.planning.padding import Sample, sample_rounds
 from mms_dist.planning.reads import Reads, audio_byte_rates, reads
+from mms_dist.planning.round_sample import Sample, sample_rounds
 from mms_dist.planning.schedule import Phase, least_seconds, phases
 from mms_dist.planning.traffic import Traffic, exchange
 from mms_dist.training.scheduler import Ranks

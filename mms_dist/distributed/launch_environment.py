@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from mms_dist.distributed.launch_variables import check_launch_variables
-from mms_dist.distributed.patience import Patience
+from mms_dist.distributed.startup_waits import Patience
 from mms_dist.errors import CommError
 
 

@@ -10,8 +10,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from mms_dist.monitor.announce import REASONS
-from mms_dist.monitor.cells import NONE, STATE_STYLES, age, duration, percent, sparkline
+from mms_dist.monitor.event_lines import REASONS
+from mms_dist.monitor.fitted_table import Bar, Column, fitted_table
+from mms_dist.monitor.formatting import NONE, STATE_STYLES, age, duration, percent, sparkline
 from mms_dist.monitor.history import (
     FINISHED,
     QUARANTINED,
@@ -21,7 +22,6 @@ from mms_dist.monitor.history import (
     Gain,
     LanguageHistory,
 )
-from mms_dist.monitor.layout import Bar, Column, fitted_table
 
 CURVE_WIDTH = 12
 MOST_LANGUAGES = 60  # in the closing table; `mms-dist report` shows all

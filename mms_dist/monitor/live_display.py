@@ -6,10 +6,10 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from mms_dist.monitor.board import Board, Line
-from mms_dist.monitor.cells import STATE_STYLES, bar, decimal, duration, percent, sparkline
+from mms_dist.monitor.display_state import Board, Line
+from mms_dist.monitor.fitted_table import BLOCK_GAP, Bar, Column, fitted_table
+from mms_dist.monitor.formatting import STATE_STYLES, bar, decimal, duration, percent, sparkline
 from mms_dist.monitor.history import FINISHED, QUARANTINED, TRAINING
-from mms_dist.monitor.layout import BLOCK_GAP, Bar, Column, fitted_table
 from mms_dist.monitor.totals import headline, languages_by_state, system_figures
 
 SHORTEST_REFRESH_SECONDS = 0.5

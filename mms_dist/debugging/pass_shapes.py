@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mms_dist.debugging.bench import Bench, Forward
-from mms_dist.debugging.report import RouteLine, Stage
+from mms_dist.debugging.debug_report import RouteLine, Stage
 from mms_dist.model import transfer
 from mms_dist.model.ctc import utterance_losses
 from shards.schema import SAMPLE_RATE, required_frames

@@ -12,7 +12,7 @@ import torch
 from mms_dist.distributed.comm import Comm
 from mms_dist.distributed.gpu import describe
 from mms_dist.distributed.heartbeats import name_ranks
-from mms_dist.distributed.patience import in_thread
+from mms_dist.distributed.startup_waits import in_thread
 from mms_dist.errors import CommError, ExitCode, PeerError
 
 LONGEST_SECONDS = 40.0
