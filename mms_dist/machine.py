@@ -6,6 +6,7 @@ because the loader and the doctor use it too.
 """
 
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,3 +140,11 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
+
+
+def memory_bytes() -> int:
+    """Return the peak CUDA memory allocated by this process if it uses CUDA, else its resident memory."""
+    torch = sys.modules.get("torch")  # already imported if CUDA is in use
+    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
+        return int(sum(torch.cuda.max_memory_allocated(device) for device in range(torch.cuda.device_count())))
+    return int(psutil.Process().memory_info().rss)

@@ -3,7 +3,7 @@
 import torch
 
 from launcher.doctor.finding import Notes
-from mms_dist.distributed.binding import TRIAL_SECONDS, silent_gpu
+from mms_dist.distributed.binding import GPU_TEST_SECONDS, silent_gpu
 from mms_dist.distributed.connection_test import FIXES, LONGEST_SECONDS, one_line
 from mms_dist.distributed.gpu import try_gpu
 from mms_dist.distributed.startup_waits import in_thread
@@ -19,7 +19,7 @@ def try_all(count: int, notes: Notes) -> None:
 
 def _works(device: torch.device, notes: Notes) -> bool:
     try:
-        in_thread(lambda: try_gpu(device), longest_seconds=TRIAL_SECONDS, check=_nothing)
+        in_thread(lambda: try_gpu(device), longest_seconds=GPU_TEST_SECONDS, check=_nothing)
     except TimeoutError:
         notes.error(silent_gpu(device))
     except DeviceError as error:

@@ -16,9 +16,10 @@ from launcher.doctor.context import Context
 from launcher.doctor.finding import Finding, Notes
 from mms_dist.checkpoint.files import write_synced
 from mms_dist.distributed.binding import bind_rank
-from mms_dist.distributed.comm import Comm, joined
+from mms_dist.distributed.comm import Comm
 from mms_dist.distributed.device import computes_on_gpu
 from mms_dist.distributed.placement import RankGroup
+from mms_dist.distributed.process_group import joined
 
 SKEW_SECONDS = 2.0
 NUMBERS = 1 << 20

@@ -4,9 +4,9 @@ from mms_dist.debugging.bench import Bench
 from mms_dist.debugging.debug_report import MemoryLine, plural
 from mms_dist.debugging.saved_tensors import SavedTensors
 from mms_dist.hardware.memory_estimate import Memory
+from mms_dist.machine import memory_bytes
 from mms_dist.model.base_shape import FRAMES_PER_SECOND
 from mms_dist.model.ctc import utterance_losses
-from mms_dist.monitor.memory import memory_bytes
 
 
 def memory_lines(bench: Bench, *, run_memory: Memory, run_slots: int) -> list[MemoryLine]:

@@ -6,7 +6,7 @@ So the run status says what to fix, on whichever rank the failure happened, and 
 import contextlib
 import json
 
-from mms_dist.distributed.watchdog import Store
+from mms_dist.distributed.key_value_store import Store
 from mms_dist.errors import CommError, ExitCode, MmsDistError, PeerError, StoppedEarly
 from shards.errors import ShardsError
 

@@ -31,7 +31,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from time import monotonic
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 from mms_dist.distributed.heartbeats import (
     LEFT,
@@ -46,6 +46,7 @@ from mms_dist.distributed.heartbeats import (
     name_ranks,
     stack_of_thread,
 )
+from mms_dist.distributed.key_value_store import Store
 from mms_dist.distributed.main_thread import Doing, MainThread
 from mms_dist.errors import ExitCode, MmsDistError
 
@@ -54,21 +55,12 @@ FIRST_LOOK, LOOK = 1 / 16, 1 / 25
 STILL, SILENT = 3 / 4, 7 / 8
 LONGEST_GAP = 1 / 8
 """If a rank's clock thread does not run for longer than this, the rank was stopped, and only this much time counts."""
-LAST_WORDS_SECONDS = 10.0
+REPORT_TIMEOUT_SECONDS = 10.0
 """Time limit for printing and `on_hang`, which may hang on the same file system as the hung rank."""
-PARTING_SECONDS = 2.0
+GOODBYE_TIMEOUT_SECONDS = 2.0
 """Time limit at the end of the `with` block: a heartbeat takes milliseconds, and a stopped store must not block."""
 
 _CLAIM, _VERDICT = "verdict", "verdict/text"
-
-
-class Store(Protocol):
-    """A key-value store that all ranks reach; torch's TCPStore is one. Methods are called from several threads."""
-
-    def set(self, key: str, value: str, /) -> None: ...
-    def add(self, key: str, amount: int, /) -> int: ...
-    def check(self, keys: list[str], /) -> bool: ...
-    def multi_get(self, keys: list[str], /) -> list[bytes]: ...
 
 
 _STORE_ERRORS = (RuntimeError, OSError, MmsDistError)
@@ -147,7 +139,7 @@ class Watchdog(MainThread):
         """Tell the others that this rank has left, if the store still answers."""
         self._stopped.set()
         for thread in self._threads:
-            thread.join(timeout=PARTING_SECONDS)
+            thread.join(timeout=GOODBYE_TIMEOUT_SECONDS)
 
     # -- the clock ----------------------------------------------------------------------------------------------------
 
@@ -268,7 +260,7 @@ class Watchdog(MainThread):
     def _await_verdict(self) -> None:
         """Wait for the reporting rank: if the others exit first, it fails before it has written its report."""
         waited = 0.0
-        while waited < LAST_WORDS_SECONDS and not self._store.check([_VERDICT]) and not self._stopped.is_set():
+        while waited < REPORT_TIMEOUT_SECONDS and not self._store.check([_VERDICT]) and not self._stopped.is_set():
             self._stopped.wait(self._beat_seconds)
             waited += self._beat_seconds
 
@@ -279,9 +271,9 @@ class Watchdog(MainThread):
         """Print the text, tell the other ranks to exit (`verdict`), and exit, whatever the main thread is stuck in."""
         if not self._leaving.acquire(blocking=False):
             return
-        printer = threading.Thread(target=self._print, args=(text, report), name="watchdog-last-words", daemon=True)
+        printer = threading.Thread(target=self._print, args=(text, report), name="watchdog-report", daemon=True)
         printer.start()
-        printer.join(timeout=LAST_WORDS_SECONDS)
+        printer.join(timeout=REPORT_TIMEOUT_SECONDS)
         if verdict is not None:
             with contextlib.suppress(*_STORE_ERRORS):  # the others will find out themselves
                 self._store.set(_VERDICT, verdict)

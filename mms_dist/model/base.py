@@ -21,10 +21,9 @@ from mms_dist.model import transfer
 from mms_dist.model.base_config import read_config
 from mms_dist.model.base_encoder import check_finite, load_encoder
 from mms_dist.model.cuda_settings import set_cuda_arithmetic
-from mms_dist.model.frozen_convolutions import FrontEnd
+from mms_dist.model.frozen_convolutions import FrontEnd, PositionProducts
 from mms_dist.model.layer import FrozenLayer
 from mms_dist.model.packed_attention import Segments
-from mms_dist.model.positions import PositionProducts
 from shards.schema import FRONT_END
 
 SHIPPED_BASE = "tiny-mms"

@@ -7,8 +7,7 @@ from typing import Any
 import torch
 
 from mms_dist.errors import BaseModelError
-from mms_dist.model.base_files import check_content, how_to_fetch
-from mms_dist.model.quiet import first_line, quiet_library
+from mms_dist.model.base_files import check_content, first_line, how_to_fetch, quiet_library
 
 CONFIG = "config.json"
 MOST = {"num_hidden_layers": 512}

@@ -1,4 +1,4 @@
-"""Fold the adapters of a pass's languages, and lay them out as right-hand sides of matrix products.
+"""The adapter: fold those of a pass's languages into right-hand sides of matrix products, and the norm before them.
 
     adapter(h) = h + W2 relu(W1 LN(h) + b1) + b2          (Houlsby et al. 2019; MMS, Pratap et al. 2023, section 4)
 
@@ -22,6 +22,8 @@ from torch.nn import functional
 
 from mms_dist.model.bank import AdapterBank, add_to_slots
 
+EPS = 1e-5
+"""Of the norm: torch's default, which Hugging Face's adapter layer uses."""
 ABSENT_TOKEN_LOGIT = -1e4
 """Logit of a token outside an utterance's own vocabulary. Its probability is exactly 0 in every float type, and unlike
 -inf it does not put NaN into the CTC loss's gradient."""
@@ -147,3 +149,45 @@ class _Kinds:
     def _columns(self, name: str) -> Tensor:
         start, end = self._layout.columns(name)
         return self._table_SR[:, start:end]
+
+
+class PlainNorm:
+    """Normalise the last axis, [..., H], to zero mean and unit variance: layer norm without gain and offset.
+
+    It saves its output, not its input, for the backward pass: the product after it saves that output anyway, so the
+    norm itself only adds one number per frame. With n the output, r the inverse standard deviation and d the gradient
+    of n, the gradient of the input is  r (d - mean(d) - n mean(d n)),  which is r times the gradient of normalising n
+    itself (mean 0, standard deviation 1).
+
+    One object serves a pass, whose tensors share a shape.
+    """
+
+    def __init__(self) -> None:
+        self._of_normed: tuple[Tensor, Tensor] | None = None
+
+    def __call__(self, hidden: Tensor) -> Tensor:
+        return _PlainNorm.apply(hidden, self)
+
+    def statistics_of_normed(self, inverse: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean 0 and inverse standard deviation 1 of every frame, created on first use."""
+        if self._of_normed is None:
+            self._of_normed = torch.zeros_like(inverse), torch.ones_like(inverse)
+        return self._of_normed
+
+
+class _PlainNorm(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, norm: PlainNorm) -> Tensor:
+        normed, _, inverse = torch.native_layer_norm(hidden, hidden.shape[-1:], None, None, EPS)
+        ctx.save_for_backward(normed, inverse)
+        ctx.norm = norm
+        return normed
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
+        normed, inverse = ctx.saved_tensors
+        mean, one = ctx.norm.statistics_of_normed(inverse)
+        gradient, _, _ = torch.ops.aten.native_layer_norm_backward(
+            grad_outputs[0], normed, normed.shape[-1:], mean, one, None, None, [True, False, False]
+        )
+        return gradient.mul_(inverse), None

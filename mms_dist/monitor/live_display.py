@@ -1,6 +1,7 @@
 """The live display: as many languages as fit the terminal, and three lines of totals."""
 
 import time
+from collections.abc import Iterable
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -9,8 +10,7 @@ from rich.text import Text
 from mms_dist.monitor.display_state import Board, Line
 from mms_dist.monitor.fitted_table import BLOCK_GAP, Bar, Column, fitted_table
 from mms_dist.monitor.formatting import STATE_STYLES, bar, decimal, duration, percent, sparkline
-from mms_dist.monitor.history import FINISHED, QUARANTINED, TRAINING
-from mms_dist.monitor.totals import headline, languages_by_state, system_figures
+from mms_dist.monitor.history import FINISHED, QUARANTINED, STATES, TRAINING
 
 SHORTEST_REFRESH_SECONDS = 0.5
 REFRESH_COST_FRACTION = 0.005  # drawing may take this fraction of the run's time
@@ -18,6 +18,10 @@ MARGIN_LINES = 7  # lines without a language: three of totals, a blank, the head
 COMFORTABLE_WIDTH = 60  # of a block with step, best CER and time left
 NARROW_WIDTH = 24  # of a block without the language code: bar, loss, CER
 TREND_WIDTH = 12
+GIB = 1024**3
+_GAP = "  "
+SHORTEST_BAR, LONGEST_BAR = 8, 40
+NAME_FRACTION = 1 / 3  # the run's folder takes at most this fraction of the line
 
 
 class LiveProgress:
@@ -64,9 +68,9 @@ def render(board: Board, width: int, height: int) -> RenderableType:
     blocks = min(most_blocks, max(1, -(-len(lines) // height)))
     shown = lines[: blocks * height]
     parts: list[RenderableType] = [
-        headline(board, width),
-        languages_by_state(board, width),
-        system_figures(board, width),
+        _headline(board, width),
+        _languages_by_state(board, width),
+        _system_figures(board, width),
         "",
         fitted_table(_columns(board), shown, width, blocks=blocks),
     ]
@@ -133,3 +137,56 @@ def _trend(line: Line) -> Text:
 def _left(board: Board, line: Line) -> Text:
     state = line.history.state
     return Text(duration(board.eta_of(line))) if state == TRAINING else Text(state, STATE_STYLES[state])
+
+
+def _headline(board: Board, width: int) -> Text:
+    """Show the run's folder, round, progress bar, and elapsed and remaining time."""
+    fraction = 1 - board.remaining_steps / board.steps if board.steps else 0.0
+    name, most = board.run_directory, int(NAME_FRACTION * width)
+    if len(name) > most:
+        name = "…" + name[len(name) - most + 1 :]  # runs usually differ at the end of the path
+    before = Text.assemble((name, "bold magenta"), f"{_GAP}round {board.round:,}{_GAP}")
+    after = Text.assemble(
+        _GAP,
+        (f"{100 * fraction:.0f} %", "bold"),
+        f"{_GAP}{duration(board.elapsed_seconds)}",
+        (f"{_GAP}left ", "bright_black"),
+        (duration(board.eta_seconds), "bold"),
+    )
+    bar_width = min(LONGEST_BAR, width - before.cell_len - after.cell_len)
+    middle = bar(fraction, bar_width, "magenta") if bar_width >= SHORTEST_BAR else ""
+    return Text.assemble(before, middle, after, no_wrap=True, overflow="ellipsis")
+
+
+def _languages_by_state(board: Board, width: int) -> Text:
+    """Count the languages that are training, waiting, finished or quarantined, and show their mean CER gain."""
+    counts = [(board.count(state), state) for state in STATES]
+    items = [Text(f"{count:,} {state}", style=STATE_STYLES[state]) for count, state in counts if count]
+    gain = board.gain()
+    if gain is not None:
+        best = (f"{percent(gain.best)} %", "bold green")
+        items.append(Text.assemble(("mean CER ", "bright_black"), f"{percent(gain.before)} → ", best))
+    return _line(items, width)
+
+
+def _system_figures(board: Board, width: int) -> Text:
+    """Show speed, overheads and memory, the most important first."""
+    speed = board.throughput
+    figures = [
+        (f"{speed.audio_seconds_per_second:,.0f} ×", " real time"),
+        (f"{percent(speed.padding_fraction)} %", " padding"),
+        (f"{percent(speed.data_wait_fraction)} %", " data wait"),
+        (f"{board.memory_bytes / GIB:.1f} GiB", " memory"),
+        (f"{percent(speed.save_fraction)} %", " saving"),
+    ]
+    return _line((Text.assemble(value, (unit, "bright_black")) for value, unit in figures), width)
+
+
+def _line(items: Iterable[Text], width: int) -> Text:
+    """Join as many items as fit, in order."""
+    line = Text(no_wrap=True, overflow="ellipsis")
+    for item in items:
+        gap = _GAP if line.cell_len else ""
+        if line.cell_len + len(gap) + item.cell_len <= width:
+            line.append(gap).append_text(item)
+    return line

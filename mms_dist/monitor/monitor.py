@@ -22,8 +22,8 @@ from mms_dist.monitor.plain_display import PlainProgress
 from mms_dist.monitor.reports import EvaluationReport, LanguagePlan, RoundReport
 from mms_dist.monitor.run_reader import forget_deleted, take_checkpoints
 from mms_dist.monitor.run_summary import RunSummary, closing
-from mms_dist.monitor.supply import SupplyNotice
 from mms_dist.monitor.tensorboard import TensorBoard
+from mms_dist.monitor.throughput import LoaderSpeedNotice
 
 
 class Progress(Protocol):
@@ -79,7 +79,7 @@ class Monitor:
         self._metrics = MetricsLog(self.run_directory / METRICS_NAME)
         self._tensorboard = TensorBoard(self.run_directory / "tensorboard") if tensorboard else None
         self._announcer = Announcer()
-        self._supply = SupplyNotice()
+        self._supply = LoaderSpeedNotice()
         self._lock = threading.RLock()  # checkpoints are written and reported from another thread
         self._running = False
         is_live = can_redraw(self._console) if live is None else live

@@ -12,10 +12,9 @@ from mms_dist.hardware.memory_estimate import Load, Memory, needs_of
 from mms_dist.hardware.resolve import resolve
 from mms_dist.model.base_shape import BaseShape, row_number_bytes
 from mms_dist.planning.cluster import Cluster
-from mms_dist.planning.reads import Reads, audio_byte_rates, reads
 from mms_dist.planning.round_sample import Sample, sample_rounds
 from mms_dist.planning.schedule import Phase, least_seconds, phases
-from mms_dist.planning.traffic import Traffic, exchange
+from mms_dist.planning.traffic import Reads, Traffic, audio_byte_rates, exchange, reads
 from mms_dist.training.scheduler import Ranks
 from shards.index import ShardIndex
 

@@ -12,7 +12,7 @@ from mms_dist.hardware.memory_estimate import Memory
 from mms_dist.monitor.formatting import duration, percent
 from mms_dist.planning.cluster_plan import PhaseLine, Plan
 from mms_dist.planning.hours_table import TOKENS, UTTERANCE_SECONDS
-from mms_dist.planning.reads import FLAC_BYTES_PER_SECOND
+from mms_dist.planning.traffic import FLAC_BYTES_PER_SECOND
 
 STAGES = 8
 """Number of lines that the phases of a run are summarised in."""

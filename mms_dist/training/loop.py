@@ -13,8 +13,8 @@ from mms_dist.data.batch import BatchRequest
 from mms_dist.data.loader import BatchLoader
 from mms_dist.distributed.comm import Comm
 from mms_dist.errors import MmsDistError
+from mms_dist.machine import memory_bytes
 from mms_dist.model import transfer
-from mms_dist.monitor.memory import memory_bytes
 from mms_dist.monitor.reports import LanguageRound, RoundReport
 from mms_dist.run_directory.status_file import RunState
 from mms_dist.training.active_language import ActiveLanguage

@@ -9,10 +9,11 @@ from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
 from mms_dist.data.language_summaries import LanguageSummary, summarise_languages
 from mms_dist.distributed.binding import bind_rank
-from mms_dist.distributed.comm import Comm, joined
+from mms_dist.distributed.comm import Comm
 from mms_dist.distributed.deepspeed_package import wants_deepspeed
 from mms_dist.distributed.device import computes_on_gpu, nvidia_gpu, why_no_gpu
 from mms_dist.distributed.gpu import describe, naming_the_gpu
+from mms_dist.distributed.process_group import joined
 from mms_dist.hardware.allocator import keep_freed_memory
 from mms_dist.hardware.devices import set_threads
 from mms_dist.hardware.run_base import RunBase, run_base

@@ -8,9 +8,9 @@ from datetime import timedelta
 import pytest
 from torch.distributed import TCPStore
 
-from mms_dist.distributed import startup_waits as patience
+from mms_dist.distributed import startup_waits
 from mms_dist.distributed.rendezvous import rendezvous
-from mms_dist.distributed.startup_waits import Patience
+from mms_dist.distributed.startup_waits import StartupWait
 from mms_dist.errors import CommError, ConfigError, PeerError, StoppedEarly
 
 WORLD = 4
@@ -62,9 +62,9 @@ def attempt(server: TCPStore, ranks: list[tuple[int, int]], stopped: int | None 
     stop_at = time.monotonic() + 0.8
 
     def one(rank: int, world: int) -> BaseException | str:
-        wait = Patience(f"rank {rank} of {world}", "here", lambda: rank == stopped and time.monotonic() > stop_at)
+        wait = StartupWait(f"rank {rank} of {world}", "here", lambda: rank == stopped and time.monotonic() > stop_at)
         try:
-            return rendezvous(client(server), rank=rank, world=world, longest_seconds=10, patience=wait)
+            return rendezvous(client(server), rank=rank, world=world, longest_seconds=10, wait=wait)
         except BaseException as error:
             return error
 
@@ -104,7 +104,7 @@ def test_a_rank_that_is_stopped_takes_those_that_have_come_along(server: TCPStor
 def test_who_is_missing_is_told_while_it_is_waited_for(
     server: TCPStore, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(patience, "FIRST_NOTICE_SECONDS", 0.2)
+    monkeypatch.setattr(startup_waits, "FIRST_NOTICE_SECONDS", 0.2)
     with pytest.raises(CommError):
         start(server, [0, 1], longest_seconds=1.0)
     lines = capfd.readouterr().err.splitlines()

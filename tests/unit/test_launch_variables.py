@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mms_dist.distributed.launch_environment import Place
-from mms_dist.distributed.launch_variables import check_launch_variables
+from mms_dist.distributed.launch_environment import LaunchEnvironment, check_launch_variables
 from mms_dist.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
@@ -51,7 +50,7 @@ def without(*names: str) -> dict[str, str]:
     ],
 )
 def test_a_place_that_is_half_given_or_cannot_be_is_refused(variables: dict[str, str], named: list[str]) -> None:
-    for check in (check_launch_variables, Place.of):
+    for check in (check_launch_variables, LaunchEnvironment.of):
         with pytest.raises(ConfigError) as refused:
             check(variables)
         assert all(name in str(refused.value) for name in named), str(refused.value)
@@ -61,23 +60,23 @@ def test_a_place_that_is_half_given_or_cannot_be_is_refused(variables: dict[str,
 @pytest.mark.parametrize(
     ("variables", "place"),
     [
-        ({}, Place()),
-        ({"LOCAL_RANK": "-1"}, Place()),
-        ({"LOCAL_RANK": "0", "MASTER_ADDR": "node0"}, Place(host="node0")),
-        ({"WORLD_SIZE": "1"}, Place()),
-        ({"WORLD_SIZE": "", "RANK": ""}, Place()),
-        ({"WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "-1"}, Place()),
-        (WHOLE, Place(1, 2, "node0", 29500)),
-        (without("LOCAL_RANK"), Place(1, 2, "node0", 29500)),
-        (WHOLE | {"LOCAL_RANK": " "}, Place(1, 2, "node0", 29500)),
+        ({}, LaunchEnvironment()),
+        ({"LOCAL_RANK": "-1"}, LaunchEnvironment()),
+        ({"LOCAL_RANK": "0", "MASTER_ADDR": "node0"}, LaunchEnvironment(host="node0")),
+        ({"WORLD_SIZE": "1"}, LaunchEnvironment()),
+        ({"WORLD_SIZE": "", "RANK": ""}, LaunchEnvironment()),
+        ({"WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "-1"}, LaunchEnvironment()),
+        (WHOLE, LaunchEnvironment(1, 2, "node0", 29500)),
+        (without("LOCAL_RANK"), LaunchEnvironment(1, 2, "node0", 29500)),
+        (WHOLE | {"LOCAL_RANK": " "}, LaunchEnvironment(1, 2, "node0", 29500)),
         (
             WHOLE | {"LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1", "TORCHELASTIC_USE_AGENT_STORE": "True"},
-            Place(1, 2, "node0", 29500, agent_has_store=True),
+            LaunchEnvironment(1, 2, "node0", 29500, agent_has_store=True),
         ),
     ],
 )
-def test_a_whole_place_and_none_are_taken(variables: dict[str, str], place: Place) -> None:
-    assert Place.of(variables) == place
+def test_a_whole_place_and_none_are_taken(variables: dict[str, str], place: LaunchEnvironment) -> None:
+    assert LaunchEnvironment.of(variables) == place
 
 
 def test_training_refuses_it_before_anything_else_is_loaded(tmp_path: Path) -> None:

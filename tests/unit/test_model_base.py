@@ -13,8 +13,7 @@ from transformers.models.wav2vec2.modeling_wav2vec2 import Wav2Vec2PositionalCon
 
 from mms_dist.errors import BaseModelError
 from mms_dist.model.base import FrozenBase
-from mms_dist.model.frozen_convolutions import FrontEnd, convolve_all
-from mms_dist.model.positions import PositionProducts
+from mms_dist.model.frozen_convolutions import FrontEnd, PositionProducts, convolve_all
 from tests.base_samples import save_as_old_checkpoint, save_like_mms_1b_all
 from tests.conftest import small_base_config
 

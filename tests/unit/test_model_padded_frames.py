@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn import functional
 
+from mms_dist.model.folded_adapter import PlainNorm
 from mms_dist.model.padded_frames import PaddedFrames
-from mms_dist.model.plain_norm import PlainNorm
 
 
 @pytest.mark.parametrize("longest", [7, 8, 21])

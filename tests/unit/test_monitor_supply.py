@@ -3,15 +3,14 @@
 import pytest
 
 from mms_dist.monitor.reports import LanguageRound, RoundReport
-from mms_dist.monitor.supply import SupplyNotice
-from mms_dist.monitor.throughput import FEWEST_ROUNDS, Throughput
+from mms_dist.monitor.throughput import FEWEST_ROUNDS, LoaderSpeedNotice, Throughput
 
 LANGUAGE = LanguageRound("ron", 1, 10, 0.1, 2.0, 1e-3, 1.0, 4, 20.0)
 
 
 def told(waits: list[float], *, readers: int = 2, read: float = 25.0) -> list[tuple[int, str]]:
     """Lines by the number of their round; each round trains on 100 s of audio in 2 s, and waits so long before."""
-    throughput, notice = Throughput(), SupplyNotice()
+    throughput, notice = Throughput(), LoaderSpeedNotice()
     lines = []
     for number, wait in enumerate(waits, start=1):
         report = RoundReport(number, [LANGUAGE], 2.0 + wait, 100.0, 110.0, wait, compute_seconds=2.0, readers=readers)
@@ -44,7 +43,7 @@ def test_it_is_said_again_when_waiting_begins_or_ceases_to_matter() -> None:
 
 
 def test_nothing_is_said_where_nothing_was_read_or_measured() -> None:
-    throughput, notice = Throughput(), SupplyNotice()
+    throughput, notice = Throughput(), LoaderSpeedNotice()
     for number in range(20):
         throughput.add(RoundReport(number, [LANGUAGE], 2.0, 100.0, 110.0), 2.0 * number)
         assert notice.line(throughput) is None

@@ -18,10 +18,9 @@ from mms_dist.model.base_shape import BaseShape, number_bytes
 from mms_dist.model.row_layout import RowLayout
 from mms_dist.planning.cluster import Cluster
 from mms_dist.planning.cluster_plan import make_plan
-from mms_dist.planning.reads import reads
 from mms_dist.planning.round_sample import sample_rounds
 from mms_dist.planning.schedule import Phase, phases
-from mms_dist.planning.traffic import Traffic, exchange
+from mms_dist.planning.traffic import Traffic, exchange, reads
 from mms_dist.training.scheduler import Ranks
 from shards.schema import SAMPLE_RATE
 from tests.benchmarks.bases import batch_of, random_base, routed_model

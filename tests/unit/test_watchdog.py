@@ -251,7 +251,7 @@ def test_only_one_rank_reports_and_the_others_follow_in_one_line(capsys):
 
 
 def test_a_rank_follows_even_if_the_one_that_claimed_the_report_died_over_it(capsys, monkeypatch):
-    monkeypatch.setattr(module, "LAST_WORDS_SECONDS", 0.2)
+    monkeypatch.setattr(module, "REPORT_TIMEOUT_SECONDS", 0.2)
     store, told = Memory(), []
     store.set("beat/1", Heartbeat(4, 9, LEFT).encode())
     store.set("stack/1", RankTrace("x", None, "").encode())
@@ -262,7 +262,7 @@ def test_a_rank_follows_even_if_the_one_that_claimed_the_report_died_over_it(cap
 
 @pytest.mark.parametrize("fault", ["hangs", "raises"])
 def test_telling_that_fails_or_hangs_does_not_keep_a_rank_from_leaving(monkeypatch, capsys, fault):
-    monkeypatch.setattr(module, "LAST_WORDS_SECONDS", 0.2)
+    monkeypatch.setattr(module, "REPORT_TIMEOUT_SECONDS", 0.2)
     over = threading.Event()
 
     def on_hang(text: str) -> None:

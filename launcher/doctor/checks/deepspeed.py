@@ -8,7 +8,7 @@ from packaging.requirements import Requirement
 from launcher.doctor.checks.versions import installed
 from launcher.doctor.context import Context
 from launcher.doctor.finding import Notes
-from mms_dist.distributed.deepspeed_package import REQUIREMENT, not_to_be_had, wants_deepspeed
+from mms_dist.distributed.deepspeed_package import REQUIREMENT, deepspeed_unavailable, wants_deepspeed
 
 IMPORT_SECONDS = 120.0
 """An import from a cold network disk takes half a minute. One that takes longer than this compiles something."""
@@ -26,9 +26,9 @@ def look(context: Context, notes: Notes) -> None:
     if found is not None and not Requirement(REQUIREMENT).specifier.contains(found, prereleases=True):
         notes.fail(f"deepspeed {found}, expected {Requirement(REQUIREMENT).specifier}", f"pip install '{REQUIREMENT}'")
     elif found is None:
-        notes.error(not_to_be_had(deepspeed, None))
+        notes.error(deepspeed_unavailable(deepspeed, None))
     elif (reason := _import_error()) is not None:
-        notes.error(not_to_be_had(deepspeed, reason))
+        notes.error(deepspeed_unavailable(deepspeed, reason))
     else:
         notes.ok(f"deepspeed {found} can be imported")
 

@@ -6,7 +6,7 @@ from launcher.doctor.context import Context
 from launcher.doctor.finding import Notes
 from mms_dist.hardware.hardware import Hardware
 from mms_dist.machine import loader_workers
-from mms_dist.monitor.supply import advice, comparison, reading
+from mms_dist.monitor.throughput import advice, comparison, reading
 from mms_dist.planning.measured_speed import measured_device, measured_reading
 from shards import storage
 

@@ -166,7 +166,7 @@ def test_a_gpu_that_never_answers_and_nccl_that_sums_wrongly_are_failures(
         assert "NCCL cannot sum over the 2 GPUs of this machine" in found and told in found
         assert "NCCL_DEBUG=INFO" in found
     two = Gpus(monkeypatch, count=2, gib=80)
-    monkeypatch.setattr(gpus, "TRIAL_SECONDS", 0.1)
+    monkeypatch.setattr(gpus, "GPU_TEST_SECONDS", 0.1)
     monkeypatch.setattr(gpus, "try_gpu", lambda gpu: time.sleep(5 * (gpu.index == 1)))
     assert "cuda:1 did not multiply two small matrices" in failed(examined(config))["device"]
     assert two.summed == [], "without all GPUs there is nothing to sum over"

@@ -1,4 +1,4 @@
-"""Wait for rank 0's store: resolve its host name, and try its port until it answers.
+"""The run's key-value store, and the wait for its server: resolve its host name, and try its port until it answers.
 
 torch's own client does both in one call that cannot be interrupted, prints stack traces while it retries, and waits
 forever for a server that accepts the connection but never answers.
@@ -7,8 +7,9 @@ forever for a server that accepts the connection but never answers.
 import socket
 import time
 from collections.abc import Callable
+from typing import Protocol
 
-from mms_dist.distributed.startup_waits import Patience
+from mms_dist.distributed.startup_waits import StartupWait
 from mms_dist.errors import ConfigError
 
 LOOK_UP_SECONDS = 8.0
@@ -16,7 +17,17 @@ LOOK_UP_SECONDS = 8.0
 _TRY_SECONDS, _PAUSE_SECONDS = 1.0, 0.2
 
 
-def wait_for_server(host: str, port: int, longest_seconds: float, patience: Patience, whom: Callable[[], str]) -> None:
+class Store(Protocol):
+    """What the ranks use of the store; torch's TCPStore is one. Methods are called from several threads."""
+
+    def set(self, key: str, value: str, /) -> None: ...
+    def get(self, key: str, /) -> bytes: ...
+    def add(self, key: str, amount: int, /) -> int: ...
+    def check(self, keys: list[str], /) -> bool: ...
+    def multi_get(self, keys: list[str], /) -> list[bytes]: ...
+
+
+def wait_for_server(host: str, port: int, longest_seconds: float, wait: StartupWait, whom: Callable[[], str]) -> None:
     """Wait until `host:port` accepts connections.
 
     Raises:
@@ -25,7 +36,7 @@ def wait_for_server(host: str, port: int, longest_seconds: float, patience: Pati
         StoppedEarly: a stop was requested.
     """
     deadline = time.monotonic() + longest_seconds
-    addresses = _look_up(host, port, min(deadline, time.monotonic() + LOOK_UP_SECONDS), patience)
+    addresses = _look_up(host, port, min(deadline, time.monotonic() + LOOK_UP_SECONDS), wait)
     problem = "no answer"
     while True:
         for family, kind, protocol, _, address in addresses:
@@ -36,20 +47,20 @@ def wait_for_server(host: str, port: int, longest_seconds: float, patience: Pati
                     return
             except OSError as error:
                 problem = error.strerror or "no answer"
-            patience.check(whom)
+            wait.check(whom)
         if time.monotonic() > deadline:
             raise TimeoutError(problem)
-        patience.pause(whom, _PAUSE_SECONDS)
+        wait.pause(whom, _PAUSE_SECONDS)
 
 
-def _look_up(host: str, port: int, deadline: float, patience: Patience) -> list[tuple]:
+def _look_up(host: str, port: int, deadline: float, wait: StartupWait) -> list[tuple]:
     def whom() -> str:
         return f"the address of {host!r} (MASTER_ADDR)"
 
     while True:
         try:
             left = max(0.1, deadline - time.monotonic())
-            return patience.call(
+            return wait.call(
                 lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM), longest_seconds=left, whom=whom
             )
         except (OSError, UnicodeError) as error:  # TimeoutError is an OSError
@@ -62,4 +73,4 @@ def _look_up(host: str, port: int, deadline: float, patience: Patience) -> list[
                         "torchrun: --master-addr)"
                     ),
                 ) from error
-        patience.pause(whom, _PAUSE_SECONDS)
+        wait.pause(whom, _PAUSE_SECONDS)
