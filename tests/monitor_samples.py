@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from mms_dist.monitor.display_state import Board, Line
+from mms_dist.monitor.display_state import DisplayedLanguage, DisplayState
 from mms_dist.monitor.history import History
 from mms_dist.monitor.metrics_log import MetricsLog
 from mms_dist.monitor.reports import LanguageRound, RoundReport
@@ -60,15 +60,15 @@ class MetricsWriter:
 
     def __post_init__(self) -> None:
         history = History()
-        self.board = Board("run", history, self.clock)
+        self.run = DisplayState("run", history, self.clock)
         for code in self.codes:
-            self.board.lines[code] = Line(history.planned(PlannedLanguage(code, 100)))
+            self.run.languages[code] = DisplayedLanguage(history.planned(PlannedLanguage(code, 100)))
         self.log = MetricsLog(self.path, now=self.clock.now, clock=self.clock)
 
     def round(self, report: RoundReport, *, between_seconds: float = 0.0) -> None:
         self.clock.seconds += report.seconds + between_seconds
-        self.board.take(report)
-        self.log.round(self.board, report)
+        self.run.add_round(report)
+        self.log.round(self.run, report)
 
     def rounds(self, first: int, last: int, *, between_seconds: float = 0.0) -> "MetricsWriter":
         """Write rounds `first` to `last`, 2 s each."""

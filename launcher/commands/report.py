@@ -54,11 +54,11 @@ def _print_table(summary: Any, history: Any) -> None:
 
     from mms_dist.monitor.console import standard_console
     from mms_dist.monitor.formatting import age
-    from mms_dist.monitor.run_summary import in_one_line, languages_table, troubles
+    from mms_dist.monitor.run_summary import languages_table, problem_lines, summary_line
 
     console, now = standard_console(), datetime.now(UTC)
     console.print(languages_table(summary.languages, console.width, now=now))
-    console.print(troubles(summary.languages), in_one_line(summary), sep="\n")
+    console.print(problem_lines(summary.languages), summary_line(summary), sep="\n")
     if history.last is not None:
         end = {"preempted": "stopped"}.get(history.ended, history.ended) or "still running, or killed"
         console.print(f"round {history.round:,}, {end}; last event {age((now - history.last).total_seconds())} ago")

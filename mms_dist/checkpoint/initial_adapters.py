@@ -8,8 +8,8 @@ from torch import Tensor
 
 from mms_dist.checkpoint.adapter_file import adapter_filename, read_adapter
 from mms_dist.errors import DataError
-from mms_dist.model.adapter_init import SCHEMES, initial_tensors
-from mms_dist.model.row_layout import HEAD_BIAS, HEAD_WEIGHT, RowLayout
+from mms_dist.model.initial import SCHEMES, initial_tensors
+from mms_dist.model.layout import HEAD_BIAS, HEAD_WEIGHT, RowLayout
 from shards.file_content import stand_in
 from shards.vocabulary import Vocabulary
 

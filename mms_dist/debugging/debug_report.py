@@ -5,6 +5,8 @@ from math import isfinite
 from typing import Any
 
 PASSED, FAILED, NOT_RUN = "passed", "failed", "not run"
+TENSOR_KINDS = ("norm", "down", "up", "head")
+"""Kinds of tensors: the adapter's layer norm, its two projections, and the CTC head."""
 NEEDS_TWO_LANGUAGES = "needs two languages: add one with --languages"
 
 

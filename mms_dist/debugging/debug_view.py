@@ -4,11 +4,19 @@ from collections.abc import Sequence
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
-from mms_dist.debugging.debug_report import FAILED, NOT_RUN, PASSED, Check, DebugReport, OverfitPoint, plural
-from mms_dist.debugging.gradients import KINDS
+from mms_dist.debugging.debug_report import (
+    FAILED,
+    NOT_RUN,
+    PASSED,
+    TENSOR_KINDS,
+    Check,
+    DebugReport,
+    OverfitPoint,
+    plural,
+)
+from mms_dist.monitor.terminal_tables import plain_table
 
 EXAMPLES = 2
 ROUTE_LINES = 12
@@ -17,7 +25,7 @@ ROUNDS_SHOWN = 6
 _MARKS = {PASSED: ("PASS", "bold green"), FAILED: ("FAIL", "bold red"), NOT_RUN: ("  – ", "yellow")}
 
 
-class Show:
+class DebugView:
     """Prints each part of a report as soon as it is available."""
 
     def __init__(self, console: Console) -> None:
@@ -36,7 +44,9 @@ class Show:
         of = f"{len(report.languages)} of {plural(report.run_languages, 'language')}"
         run = f"the run has {plural(report.run_utterances, 'utterance')}, {_hours(report.run_seconds)}"
         self._title("Plan", f"{of}; {run}")
-        table = _table("language", ">utterances", ">audio", ">left\nout", ">steps", ">batches/\nepoch", ">batch\nhere")
+        table = plain_table(
+            "language", ">utterances", ">audio", ">left\nout", ">steps", ">batches/\nepoch", ">batch\nhere"
+        )
         for line in report.languages:
             table.add_row(
                 Text(line.language),
@@ -56,7 +66,7 @@ class Show:
         self._title(
             "Rounds", f"{len(lines)} trained, {audio / seconds:,.0f} s of audio a second, {padding:.0%} padding"
         )
-        table = _table("language", "loss", "gradient norm before clipping")
+        table = plain_table("language", "loss", "gradient norm before clipping")
         for language in (line.language for line in report.languages):
             own = [line for line in lines if language in line.losses]
             losses = _course([f"{line.losses[language]:.2f}" for line in own])
@@ -66,7 +76,7 @@ class Show:
 
     def shapes(self, report: DebugReport) -> None:
         self._title("Shapes", "of one forward pass")
-        table = _table("stage", ">shape", "dtype", "")
+        table = plain_table("stage", ">shape", "dtype", "")
         for stage in report.shapes:
             table.add_row(
                 stage.name, " × ".join(f"{n:,}" for n in stage.shape), stage.dtype, f"[dim]{stage.meaning}[/]"
@@ -76,7 +86,7 @@ class Show:
     def route(self, report: DebugReport, *, forward_passes: int) -> None:
         of = f", pass 1 of {forward_passes}" if forward_passes > 1 else ""
         self._title("Route", f"each utterance uses its own language's row and head{of}")
-        table = _table("utterance", ">row", "language", ">seconds", ">frames", ">needed", ">slot", ">head")
+        table = plain_table("utterance", ">row", "language", ">seconds", ">frames", ">needed", ">slot", ">head")
         for line in report.route[:ROUTE_LINES]:
             table.add_row(
                 Text(_shorten(line.key, 34)),
@@ -93,19 +103,19 @@ class Show:
 
     def memory(self, report: DebugReport) -> None:
         self._title("Memory")
-        table = _table("", ">MiB", "")
+        table = plain_table("", ">MiB", "")
         for line in report.memory:
             table.add_row(line.name, f"{line.bytes / 2**20:,.1f}", f"[dim]{line.meaning}[/]")
         self._console.print(table)
 
     def gradients(self, report: DebugReport) -> None:
         self._title("Gradients", "gradient norms of one batch, by kind of tensor; scale is the clipping factor")
-        table = _table(
-            "language", ">parameters", ">file MB", ">all", *[f">{kind}" for kind in KINDS], ">scale", ">without"
+        table = plain_table(
+            "language", ">parameters", ">file MB", ">all", *[f">{kind}" for kind in TENSOR_KINDS], ">scale", ">without"
         )
         for line in report.gradients:
             zero = f"[red]{len(line.zero)} of {line.tensors}[/]" if line.zero else f"0 of {line.tensors}"
-            norms = [f"{line.norms[kind]:.2g}" for kind in ("all", *KINDS)]
+            norms = [f"{line.norms[kind]:.2g}" for kind in ("all", *TENSOR_KINDS)]
             table.add_row(
                 Text(line.language),
                 f"{line.parameters:,}",
@@ -122,7 +132,7 @@ class Show:
 
     def transcripts(self, report: DebugReport) -> None:
         self._title("Transcripts", "with their label ids")
-        table = _table("language", "transcript", "ids")
+        table = plain_table("language", "transcript", "ids")
         for language in report.languages:
             own = [line for line in report.transcripts if line.language == language.language]
             for line in own[:EXAMPLES]:
@@ -169,15 +179,6 @@ class Show:
     def _more(self, count: int, noun: str) -> None:
         if count > 0:
             self._console.print(f"  [dim]… and {plural(count, f'more {noun}')}[/]", highlight=False)
-
-
-def _table(*columns: str) -> Table:
-    """Build a table from its headings; `>` aligns a column to the right."""
-    table = Table(box=None, padding=(0, 1), pad_edge=True, header_style="dim")
-    for place, column in enumerate(columns):
-        right = column.startswith(">")
-        table.add_column(column.removeprefix(">"), justify="right" if right else "left", no_wrap=right or place == 0)
-    return table
 
 
 def _overfit_line(first: str, cells: Sequence[str]) -> str:

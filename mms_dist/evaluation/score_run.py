@@ -27,8 +27,8 @@ from mms_dist.hardware.hardware_record import read_kept
 from mms_dist.hardware.resolve import Resolved, resolve
 from mms_dist.model.bank import AdapterBank
 from mms_dist.model.base import FrozenBase
+from mms_dist.model.layout import RowLayout
 from mms_dist.model.routed import RoutedModel
-from mms_dist.model.row_layout import RowLayout
 from mms_dist.model.staging import StagingBlocks
 from mms_dist.run_directory.quarantine_mark import QuarantineMark, marked_languages, read_mark
 from shards.index import LanguageIndex, ShardIndex

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from mms_dist.model import transfer
-from mms_dist.model.row_layout import RowLayout
+from mms_dist.model.layout import RowLayout
 
 
 class AdapterBank:

@@ -14,14 +14,14 @@ LOSS_MEMORY = 0.9  # decay of the exponential average that displays show; Tensor
 
 
 @dataclass(slots=True)
-class Line:
+class DisplayedLanguage:
     """One language: its last step and its history."""
 
     history: LanguageHistory
     last: LanguageRound | None = None
     loss: float | None = None  # averaged over the last steps
 
-    def take(self, last: LanguageRound) -> None:
+    def add_step(self, last: LanguageRound) -> None:
         """Add a step. A loss that is not finite is shown but left out of the average."""
         self.last = last
         self.history.step, self.history.steps = last.step, last.steps
@@ -39,40 +39,40 @@ class Line:
 
 
 @dataclass
-class Board:
-    """The whole run. `lines` are in the order of the plan."""
+class DisplayState:
+    """The whole run. `languages` are in the order of the plan."""
 
     run_directory: str
     history: History
     clock: Callable[[], float] = time.monotonic
     throughput: Throughput = field(default_factory=Throughput)
-    lines: dict[str, Line] = field(default_factory=dict)
+    languages: dict[str, DisplayedLanguage] = field(default_factory=dict)
     active: list[str] = field(default_factory=list)  # in the order of the last round
     round: int = 0
     memory_bytes: int = 0
 
     @classmethod
-    def of(cls, run_directory: str, languages: Sequence[LanguagePlan], past: History | None = None) -> "Board":
-        """Return a board for these languages, with the history of earlier processes of the run."""
+    def of(cls, run_directory: str, languages: Sequence[LanguagePlan], past: History | None = None) -> "DisplayState":
+        """Return the state of these languages, with the history of earlier processes of the run."""
         history = past or History()
-        board = cls(run_directory, history, round=history.round)
+        run = cls(run_directory, history, round=history.round)
         for plan in languages:
-            board.lines[plan.language] = Line(history.planned(plan))
-        return board
+            run.languages[plan.language] = DisplayedLanguage(history.planned(plan))
+        return run
 
     def __post_init__(self) -> None:
         self._started_seconds = self.clock()
 
-    def event(self, event: dict[str, Any]) -> None:
+    def add_event(self, event: dict[str, Any]) -> None:
         """Add an event."""
         self.history.apply(event)
 
-    def take(self, report: RoundReport) -> None:
+    def add_round(self, report: RoundReport) -> None:
         """Add a round."""
         self.round, self.memory_bytes = report.round, report.memory_bytes
         self.active = [language.language for language in report.languages]
         for language in report.languages:
-            self.lines[language.language].take(language)
+            self.languages[language.language].add_step(language)
         self.throughput.add(report, self.clock())
 
     @property
@@ -83,19 +83,19 @@ class Board:
     @property
     def steps(self) -> int:
         """Steps of all languages together if none stops early."""
-        return sum(line.history.step + line.remaining_steps for line in self.lines.values())
+        return sum(line.history.step + line.remaining_steps for line in self.languages.values())
 
     @property
     def remaining_steps(self) -> int:
         """The part of `steps` not yet taken."""
-        return sum(line.remaining_steps for line in self.lines.values())
+        return sum(line.remaining_steps for line in self.languages.values())
 
     @property
     def eta_seconds(self) -> float | None:
         """Seconds until the run ends if no language stops early; None until there is an estimate."""
         return self.throughput.run_eta_seconds(self.remaining_steps)
 
-    def eta_of(self, line: Line) -> float | None:
+    def eta_of(self, line: DisplayedLanguage) -> float | None:
         """Seconds until a language in training ends if it does not stop early; None if it is not training."""
         if line.history.state != TRAINING or line.last is None:
             return None
@@ -103,8 +103,8 @@ class Board:
 
     def count(self, state: str) -> int:
         """Number of languages in `state`."""
-        return sum(line.history.state == state for line in self.lines.values())
+        return sum(line.history.state == state for line in self.languages.values())
 
     def gain(self) -> Gain | None:
         """Mean CER improvement over the languages."""
-        return Gain.of(line.history for line in self.lines.values())
+        return Gain.of(line.history for line in self.languages.values())

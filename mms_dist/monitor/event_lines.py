@@ -12,7 +12,7 @@ MOST_DAMAGED_SAMPLES = 5  # printed one by one; the event log has all of them
 LANGUAGES_NAMED = 5
 
 
-class Announcer:
+class EventLines:
     """Turns events into lines in rich markup. Frequent and routine events get no line."""
 
     def __init__(self) -> None:

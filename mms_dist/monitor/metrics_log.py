@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from mms_dist.files import read_file
-from mms_dist.monitor.display_state import Board
+from mms_dist.monitor.display_state import DisplayState
 from mms_dist.monitor.json_lines import JsonLines, is_amount, is_amount_or_not_finite, is_count, is_time, parse
 from mms_dist.monitor.reports import RoundReport
 
@@ -71,17 +71,17 @@ class RunMetrics:
     """Of the process that uses the most."""
 
     @classmethod
-    def of(cls, board: Board, report: RoundReport, *, time: str) -> "RunMetrics":
-        """Return the metrics at the end of a round that `board` includes."""
-        speed = board.throughput
-        losses = [line.loss for code in board.active if (line := board.lines[code]).loss is not None]
-        newest = [latest for line in board.lines.values() if (latest := line.history.latest) is not None]
+    def of(cls, run: DisplayState, report: RoundReport, *, time: str) -> "RunMetrics":
+        """Return the metrics at the end of a round, which `run` includes."""
+        speed = run.throughput
+        losses = [line.loss for code in run.active if (line := run.languages[code]).loss is not None]
+        newest = [latest for line in run.languages.values() if (latest := line.history.latest) is not None]
         return cls(
             time=time,
             round=report.round,
             rounds=speed.total_rounds,
             steps=speed.total_steps,
-            seconds=board.elapsed_seconds,
+            seconds=run.elapsed_seconds,
             audio_seconds=speed.total_audio_seconds,
             active_languages=len(report.languages),
             waiting_languages=report.waiting,
@@ -130,14 +130,14 @@ class MetricsLog:
         self._count: int | None = None  # None until the first round
         self._unwritten: RunMetrics | None = None
 
-    def round(self, board: Board, report: RoundReport) -> None:
-        """Note a round that `board` includes, and write a line if one is due. The first round is written at once.
+    def round(self, run: DisplayState, report: RoundReport) -> None:
+        """Note a round, which `run` includes, and write a line if one is due. The first round is written at once.
 
         Raises:
             TrainingError: the disk is full, or the file is gone.
         """
         time = self._now().isoformat(timespec="milliseconds")
-        self._unwritten = RunMetrics.of(board, report, time=time)
+        self._unwritten = RunMetrics.of(run, report, time=time)
         if self._count is None:
             self._cut_back(report.round)
         elif self._clock() < self._next_seconds:

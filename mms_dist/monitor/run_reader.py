@@ -34,20 +34,20 @@ def read_run(run_directory: str | os.PathLike[str]) -> tuple[RunSummary, History
             fix="pass the run.directory of a configuration",
         )
     history = History(events=read_events(log) if log.is_file() else ())
-    take_checkpoints(history, adapters)
+    apply_checkpoints(history, adapters)
     ordered = [history.languages[code] for code in sorted(history.languages)]
     return RunSummary(directory, ordered), history
 
 
-def take_checkpoints(history: History, adapters: Path) -> None:
+def apply_checkpoints(history: History, adapters: Path) -> None:
     """Correct the history from the checkpoints on disk: languages may be copied in from other runs."""
     for mark in sorted(adapters.glob(f"*/{QUARANTINE_FILE}")):
         code = mark.parent.name
-        _take_quarantine(history.languages.setdefault(code, LanguageHistory(code)), _read_state(mark))
+        _apply_quarantine(history.languages.setdefault(code, LanguageHistory(code)), _read_state(mark))
     for last in sorted(adapters.glob("*/last")):
         code, folder = last.parent.name, last.resolve()
         if folder.is_dir() and (step := _step_of(folder)) is not None:
-            _take_checkpoint(history.languages.setdefault(code, LanguageHistory(code)), folder, step)
+            _apply_checkpoint(history.languages.setdefault(code, LanguageHistory(code)), folder, step)
 
 
 def forget_deleted(history: History, adapters: Path) -> None:
@@ -94,13 +94,13 @@ def _language_json(language: LanguageHistory) -> dict[str, Any]:
     }
 
 
-def _take_checkpoint(language: LanguageHistory, folder: Path, step: int) -> None:
+def _apply_checkpoint(language: LanguageHistory, folder: Path, step: int) -> None:
     language.checkpoint_step = step
     language.checkpoint_time = datetime.fromtimestamp(folder.stat().st_mtime, UTC)
     if language.step == 0 and not language.curve:  # copied from another run, whose events are not here
         language.step = step
         state = _read_state(folder / STATE_FILE)
-        _take_state(language, state["state"] if isinstance(state.get("state"), dict) else state)
+        _apply_state(language, state["state"] if isinstance(state.get("state"), dict) else state)
 
 
 def _read_state(path: Path) -> dict[str, Any]:
@@ -112,7 +112,7 @@ def _read_state(path: Path) -> dict[str, Any]:
     return state if isinstance(state, dict) else {}
 
 
-def _take_quarantine(language: LanguageHistory, mark: dict[str, Any]) -> None:
+def _apply_quarantine(language: LanguageHistory, mark: dict[str, Any]) -> None:
     """Apply a quarantine mark. It overrides the events, which may be lost or from another folder."""
     if language.state != QUARANTINED:
         step, reason = mark.get("step"), mark.get("reason")
@@ -133,7 +133,7 @@ def _is_step(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**MOST_DIGITS
 
 
-def _take_state(language: LanguageHistory, state: dict[str, Any]) -> None:
+def _apply_state(language: LanguageHistory, state: dict[str, Any]) -> None:
     """Apply the state of a checkpoint to the history of its language."""
     if state.get("status") in (FINISHED, QUARANTINED):
         language.state, language.reason = state["status"], str(state.get("reason") or "")

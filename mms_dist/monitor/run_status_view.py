@@ -11,7 +11,7 @@ from mms_dist.monitor.formatting import STATE_STYLES, age, bar, duration, percen
 from mms_dist.monitor.history import FINISHED, QUARANTINED, STATES, TRAINING, Gain
 from mms_dist.monitor.metrics_log import RunMetrics
 from mms_dist.monitor.run_status import KILLED, UNKNOWN, RunStatus
-from mms_dist.monitor.run_summary import languages_table, troubles
+from mms_dist.monitor.run_summary import languages_table, problem_lines
 from mms_dist.run_directory.status_file import RunState
 
 MOST_LANGUAGES = 20  # up to this many get their own line; `mms-dist report` has all of them
@@ -42,7 +42,7 @@ def show(run_status: RunStatus, console: Console, *, also: Sequence[tuple[str, s
     if 0 < len(run_status.languages) <= MOST_LANGUAGES:
         console.print()
         console.print(languages_table(run_status.languages, console.width, now=run_status.now))
-    console.print(troubles(run_status.languages), end="")
+    console.print(problem_lines(run_status.languages), end="")
 
 
 def _lines(run_status: RunStatus) -> Iterator[tuple[str, Text | str]]:

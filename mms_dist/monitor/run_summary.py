@@ -11,7 +11,6 @@ from rich.table import Table
 from rich.text import Text
 
 from mms_dist.monitor.event_lines import REASONS
-from mms_dist.monitor.fitted_table import Bar, Column, fitted_table
 from mms_dist.monitor.formatting import NONE, STATE_STYLES, age, duration, percent, sparkline
 from mms_dist.monitor.history import (
     FINISHED,
@@ -22,6 +21,7 @@ from mms_dist.monitor.history import (
     Gain,
     LanguageHistory,
 )
+from mms_dist.monitor.terminal_tables import Bar, Column, fitted_table
 
 CURVE_WIDTH = 12
 MOST_LANGUAGES = 60  # in the closing table; `mms-dist report` shows all
@@ -41,7 +41,7 @@ class RunSummary:
         return f"tensorboard --logdir {shlex.quote(str(self.run_directory / 'tensorboard'))}"
 
 
-def closing(summary: RunSummary, width: int) -> RenderableType:
+def closing_table(summary: RunSummary, width: int) -> RenderableType:
     """Build the closing table, the run in one line, and the command that opens TensorBoard."""
     shown = _worth_a_row(summary.languages)
     parts: list[RenderableType] = ["", languages_table(shown, width)]
@@ -49,8 +49,8 @@ def closing(summary: RunSummary, width: int) -> RenderableType:
     if hidden:
         command = f"mms-dist report {shlex.quote(str(summary.run_directory))}"
         parts.append(Text(f"and {hidden:,} more: {command}", style="bright_black"))
-    parts.append(troubles(shown))
-    parts.append(in_one_line(summary))
+    parts.append(problem_lines(shown))
+    parts.append(summary_line(summary))
     parts.append(Text(f"curves: {summary.tensorboard_command}", no_wrap=True, overflow="ignore"))
     return Group(*parts)
 
@@ -77,7 +77,7 @@ def languages_table(languages: Sequence[LanguageHistory], width: int, *, now: da
     return fitted_table(columns, languages, width)
 
 
-def troubles(languages: Iterable[LanguageHistory]) -> Text:
+def problem_lines(languages: Iterable[LanguageHistory]) -> Text:
     """Write a line for every language in quarantine or with damaged samples; empty if there are none."""
     text = Text()
     for language in languages:
@@ -93,7 +93,7 @@ def _quarantine(language: LanguageHistory) -> str:
     return f"quarantined since step {language.step:,}: {language.reason}\n"
 
 
-def in_one_line(summary: RunSummary) -> Text:
+def summary_line(summary: RunSummary) -> Text:
     """Describe in one line how the languages ended, their mean CER gain, and how long the process ran."""
     languages = summary.languages
     text = Text()

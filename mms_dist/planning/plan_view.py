@@ -10,6 +10,7 @@ from mms_dist.config import Config
 from mms_dist.data.language_summaries import LanguageSummary
 from mms_dist.hardware.memory_estimate import Memory
 from mms_dist.monitor.formatting import duration, percent
+from mms_dist.monitor.terminal_tables import plain_table
 from mms_dist.planning.cluster_plan import PhaseLine, Plan
 from mms_dist.planning.hours_table import TOKENS, UTTERANCE_SECONDS
 from mms_dist.planning.traffic import FLAC_BYTES_PER_SECOND
@@ -41,7 +42,7 @@ def show(config: Config, summaries: Sequence[LanguageSummary], plans: Sequence[P
 
 def _clusters(plans: Sequence[Plan]) -> Table:
     has_times = plans[0].makespan_seconds is not None
-    table = _table(
+    table = plain_table(
         "nodes × processes",
         ">rounds",
         ">time" if has_times else ">audio h\nper process",
@@ -53,6 +54,7 @@ def _clusters(plans: Sequence[Plan]) -> Table:
         ">sent GiB\nper process",
         ">memory\nGiB",
         ">read GiB\nper node",
+        title=" ",
     )
     for plan in plans:
         cluster, sample, traffic = plan.cluster, plan.sample, plan.traffic
@@ -76,7 +78,7 @@ def _clusters(plans: Sequence[Plan]) -> Table:
 
 def _stages(plan: Plan) -> Table:
     """Summarise the phases of a run in a few lines, each covering about the same number of rounds."""
-    table = _table(
+    table = plain_table(
         "rounds",
         ">active",
         ">waiting",
@@ -85,6 +87,7 @@ def _stages(plan: Plan) -> Table:
         ">by up\nto",
         ">audio s\nper round",
         ">skew %",
+        title=" ",
     )
     for lines in _grouped(plan.phases, plan.rounds):
         rounds = sum(line.rounds for line in lines)
@@ -170,15 +173,6 @@ def _notes(plan: Plan) -> list[str]:
 def _print(console: Console, *lines: str) -> None:
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True)
-
-
-def _table(*columns: str) -> Table:
-    """Build a table from its headings; `>` aligns a column to the right."""
-    table = Table(box=None, padding=(0, 1), pad_edge=True, header_style="dim", title=" ")
-    for place, column in enumerate(columns):
-        right = column.startswith(">")
-        table.add_column(column.removeprefix(">"), justify="right" if right else "left", no_wrap=right or place == 0)
-    return table
 
 
 def _range(summaries: Sequence[LanguageSummary]) -> str:

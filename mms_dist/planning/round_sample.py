@@ -9,10 +9,10 @@ from mms_dist.config import Config
 from mms_dist.data.batch_shard import BatchShard
 from mms_dist.data.constant_packer import pack_constant
 from mms_dist.data.packer import FORWARD_COST, pack
-from mms_dist.data.selection import trainable
 from mms_dist.data.stream import LanguageStream, Position
 from mms_dist.model.packed_tables import BLOCK, STRIDE, pass_frames
 from mms_dist.planning.schedule import Phase
+from mms_dist.training.language_slots import training_stream
 from shards.index import ShardIndex
 from shards.schema import SAMPLE_RATE, frames_of
 
@@ -56,7 +56,7 @@ def sample_rounds(
             languages: list[str] = []
             for language, group in phase.placement.items():
                 if rank in group:
-                    stream = streams.setdefault(language, _stream(config, index, language))
+                    stream = streams.setdefault(language, training_stream(config, index.language(language)))
                     batch = stream.at(_position(stream, number - 1))
                     lengths += stream.table.samples[BatchShard(rank - group.first, group.size).take(batch)].tolist()
                     languages += [language] * (len(lengths) - len(languages))
@@ -79,16 +79,6 @@ def _packed_samples(lengths: Sequence[int], languages: Sequence[str], capacity: 
     size, frames = pass_frames(capacity), frames_of(np.array(lengths, dtype=np.int64)).tolist()
     passes = pack_constant(frames, languages, size=size, block=BLOCK)
     return STRIDE * sum(max(size, sum(frames[item] for strip in strips for item in strip)) for strips in passes)
-
-
-def _stream(config: Config, index: ShardIndex, language: str) -> LanguageStream:
-    return LanguageStream(
-        trainable(index.language(language).table("train"), max_seconds=config.data.max_seconds),
-        language=language,
-        seed=config.run.seed,
-        batch_seconds=config.for_language(language).optim.batch_seconds,
-        window_shards=config.data.window_shards,
-    )
 
 
 def _position(stream: LanguageStream, step: int) -> Position:

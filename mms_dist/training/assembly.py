@@ -21,11 +21,11 @@ from mms_dist.features.feature_source import FeatureSource
 from mms_dist.hardware.hardware import alone
 from mms_dist.hardware.memory_estimate import load_of
 from mms_dist.hardware.resolve import Resolved, resolve
-from mms_dist.model.adapter_init import SCHEMES
 from mms_dist.model.bank import AdapterBank
 from mms_dist.model.base import FrozenBase
+from mms_dist.model.initial import SCHEMES
+from mms_dist.model.layout import RowLayout
 from mms_dist.model.routed import RoutedModel
-from mms_dist.model.row_layout import RowLayout
 from mms_dist.model.staging import StagingBlocks
 from mms_dist.monitor.monitor import Monitor
 from mms_dist.training.dev_scores import DevScores

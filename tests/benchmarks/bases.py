@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 
-from mms_dist.model.adapter_init import initial_tensors
 from mms_dist.model.bank import AdapterBank
 from mms_dist.model.base import DTYPES, FrozenBase
+from mms_dist.model.initial import initial_tensors
+from mms_dist.model.layout import RowLayout
 from mms_dist.model.routed import ModelInput, RoutedModel
-from mms_dist.model.row_layout import RowLayout
 
 SHAPES: dict[str, dict[str, Any]] = {
     "tiny": {"hidden_size": 192, "num_hidden_layers": 6, "num_attention_heads": 4, "intermediate_size": 768}

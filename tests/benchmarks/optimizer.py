@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mms_dist.config import Optim
 from mms_dist.model.bank import AdapterBank
-from mms_dist.model.row_layout import RowLayout
+from mms_dist.model.layout import RowLayout
 from mms_dist.training.optimizer import RowAdamW, RowStep
 from mms_dist.training.schedule import learning_rate
 from tests.benchmarks.bases import SHAPES

@@ -24,8 +24,8 @@ from mms_dist.features.feature_source import FeatureSource
 from mms_dist.model import transfer
 from mms_dist.model.bank import AdapterBank
 from mms_dist.model.base import FrozenBase
+from mms_dist.model.layout import RowLayout
 from mms_dist.model.routed import RoutedModel
-from mms_dist.model.row_layout import RowLayout
 from mms_dist.monitor.events import read_events
 from mms_dist.training import gradients
 from mms_dist.training.assembly import Parts

@@ -8,8 +8,9 @@ import pytest
 
 from mms_dist.data.batch import Utterance
 from mms_dist.data.utterance_id import UtteranceId
+from mms_dist.debugging.checks.sanity import frames_suffice, labels_round_trip
 from mms_dist.debugging.debug_report import FAILED, PASSED
-from mms_dist.debugging.transcripts import frames_suffice, labels_round_trip, transcript_lines
+from mms_dist.debugging.sections import transcript_lines
 from mms_dist.debugging.utterance_choice import nearest_first, shortest_first, similar_lengths, take, take_by_length
 from mms_dist.errors import DataError
 from shards.errors import DamagedSampleError

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from transformers import Wav2Vec2ForCTC
 
-from mms_dist.model.adapter_init import initial_tensors
-from mms_dist.model.row_layout import RowLayout
+from mms_dist.model.initial import initial_tensors
+from mms_dist.model.layout import RowLayout
 from tests.conftest import small_base_config
 
 HIDDEN, DIM, VOCABULARY = 256, 32, 40

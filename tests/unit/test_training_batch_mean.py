@@ -11,7 +11,7 @@ from torch import Tensor
 from mms_dist.data.batch import LoadedBatch
 from mms_dist.distributed.placement import RankGroup
 from mms_dist.model.bank import AdapterBank
-from mms_dist.model.row_layout import RowLayout
+from mms_dist.model.layout import RowLayout
 from mms_dist.training.exchange import BatchTotals, GradientExchange
 
 LAYOUT = RowLayout(1, 2, 2)

@@ -9,8 +9,8 @@ import torch
 from mms_dist.checkpoint.adapter_file import AdapterShape, adapter_filename, write_adapter
 from mms_dist.checkpoint.initial_adapters import InitialAdapters
 from mms_dist.errors import CheckpointError, DataError
-from mms_dist.model.adapter_init import initial_tensors
-from mms_dist.model.row_layout import RowLayout
+from mms_dist.model.initial import initial_tensors
+from mms_dist.model.layout import RowLayout
 from shards.vocabulary import FIXED, Vocabulary
 from tests.checkpoint_samples import random_adapter
 

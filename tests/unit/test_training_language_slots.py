@@ -10,9 +10,9 @@ import torch
 from mms_dist.data.language_summaries import Work
 from mms_dist.data.stream import Position
 from mms_dist.distributed.placement import RankGroup
-from mms_dist.model.adapter_init import initial_tensors
 from mms_dist.model.bank import AdapterBank
-from mms_dist.model.row_layout import RowLayout
+from mms_dist.model.initial import initial_tensors
+from mms_dist.model.layout import RowLayout
 from mms_dist.training.language_slots import LanguageSlots
 from mms_dist.training.optimizer import RowAdamW, RowStep
 from mms_dist.training.progress import FINISHED, Progress

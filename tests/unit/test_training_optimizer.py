@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from mms_dist.config import Optim
-from mms_dist.model.adapter_init import initial_tensors
 from mms_dist.model.bank import AdapterBank
-from mms_dist.model.row_layout import RowLayout
+from mms_dist.model.initial import initial_tensors
+from mms_dist.model.layout import RowLayout
 from mms_dist.training import optimizer as module
 from mms_dist.training.optimizer import RowAdamW, RowStep
 from mms_dist.training.schedule import learning_rate

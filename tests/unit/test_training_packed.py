@@ -14,11 +14,11 @@ from mms_dist.data.batch import BatchRequest, LoadedBatch, Utterance
 from mms_dist.data.stream import Position
 from mms_dist.data.utterance_id import UtteranceId
 from mms_dist.features.feature_source import FeatureSource
-from mms_dist.model.adapter_init import initial_tensors
 from mms_dist.model.bank import AdapterBank
 from mms_dist.model.base import DTYPES, FrozenBase
+from mms_dist.model.initial import initial_tensors
+from mms_dist.model.layout import RowLayout
 from mms_dist.model.routed import RoutedModel
-from mms_dist.model.row_layout import RowLayout
 from mms_dist.training.gradients import GradientPass
 from shards.schema import frames_of
 

@@ -16,8 +16,8 @@ from mms_dist.features.feature_source import FeatureSource
 from mms_dist.hardware.pinned_memory import pass_bytes
 from mms_dist.model.bank import AdapterBank
 from mms_dist.model.base import FrozenBase
+from mms_dist.model.layout import RowLayout
 from mms_dist.model.routed import RoutedModel
-from mms_dist.model.row_layout import RowLayout
 from mms_dist.training.packed_passes import PackedPassBuilder
 from mms_dist.training.passes import PassBuilder
 from shards.schema import SAMPLE_RATE, frames_of

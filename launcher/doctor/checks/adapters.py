@@ -4,8 +4,8 @@ from launcher.doctor.context import Context
 from launcher.doctor.finding import Notes
 from mms_dist.checkpoint.initial_adapters import InitialAdapters
 from mms_dist.errors import MmsDistError
-from mms_dist.model.adapter_init import SCHEMES
-from mms_dist.model.row_layout import RowLayout
+from mms_dist.model.initial import SCHEMES
+from mms_dist.model.layout import RowLayout
 from shards.errors import ShardsError
 from shards.index import ShardIndex
 

@@ -11,7 +11,7 @@ from mms_dist.checkpoint.folder import STATE, VOCABULARY, folder_name
 from mms_dist.checkpoint.language_folder import LanguageFolder
 from mms_dist.data.language_summaries import LanguageSummary
 from mms_dist.model.base_weights import safetensors_table
-from mms_dist.model.row_layout import HEAD_WEIGHT, RowLayout
+from mms_dist.model.layout import HEAD_WEIGHT, RowLayout
 from mms_dist.run_directory.quarantine_mark import QUARANTINE_NAME, read_mark
 from shards.index import ShardIndex
 

@@ -14,7 +14,7 @@ from mms_dist.model import ctc_gpu
 from mms_dist.model.bank import AdapterBank
 from mms_dist.model.ctc import utterance_losses
 from mms_dist.model.cuda_settings import set_cuda_arithmetic
-from mms_dist.model.row_layout import RowLayout
+from mms_dist.model.layout import RowLayout
 from mms_dist.training.optimizer import RowAdamW, RowStep
 from tests.gpu.collectives import look_at_collectives
 from tests.gpu.distance import relative

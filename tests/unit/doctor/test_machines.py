@@ -22,7 +22,7 @@ from launcher.slurm.lead_time import LeadTime
 from mms_dist.config import load_config
 from mms_dist.errors import DeviceError
 from mms_dist.model.base_shape import BaseShape
-from mms_dist.model.row_layout import RowLayout
+from mms_dist.model.layout import RowLayout
 from shards.index import ShardIndex
 from tests.doctoring import examined, failed, warned
 

@@ -7,7 +7,7 @@ from math import sqrt
 import torch
 from torch import Tensor
 
-from mms_dist.model.row_layout import RowLayout
+from mms_dist.model.layout import RowLayout
 
 STANDARD_DEVIATION = 0.02
 """Standard deviation of Hugging Face's initialisation of linear layers (`initializer_range`)."""

@@ -1,4 +1,8 @@
-"""Tables that fit the terminal: the least useful columns are dropped, and rows can fill several blocks side by side."""
+"""The style of tables on the terminal: no lines, dim headings.
+
+`plain_table` is for a few columns. `fitted_table` drops the least useful columns of many, and can fill several blocks
+side by side.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -31,6 +35,15 @@ class Bar(Generic[Row]):
     draw: Callable[[Row, int], Text]
     least: int = 6
     most: int = 30
+
+
+def plain_table(*headings: str, title: str | None = None) -> Table:
+    """Build a table from its headings; `>` aligns a column to the right."""
+    table = Table(box=None, padding=(0, 1), pad_edge=True, header_style="dim", title=title)
+    for place, heading in enumerate(headings):
+        right = heading.startswith(">")
+        table.add_column(heading.removeprefix(">"), justify="right" if right else "left", no_wrap=right or place == 0)
+    return table
 
 
 def fitted_table(
