@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 _ROOT, _MEMBERSHIP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
-_BOOT = Path("/proc/sys/kernel/random/boot_id")
+BOOT_ID_PATH = Path("/proc/sys/kernel/random/boot_id")
 _UNLIMITED_BYTES = 1 << 60
 """Version 1 writes about 2**63 when there is no limit."""
 
@@ -62,7 +62,7 @@ def cgroup_cores(root: Path = _ROOT, membership: Path = _MEMBERSHIP) -> float | 
 
 def boot_id() -> str:
     """An ID shared by all containers of a machine; it differs between machines and reboots. Empty if unknown."""
-    return _text(_BOOT).strip()
+    return _text(BOOT_ID_PATH).strip()
 
 
 def free_machine_bytes() -> int:

@@ -61,7 +61,7 @@ def bind_rank(name: str, comm: Comm) -> torch.device:
         PeerError: another rank found one of these problems.
     """
     comm.watchdog.mark("choosing a device")
-    machines = comm.all_gather(_this_machine())
+    machines = comm.all_gather(this_machine())
     local_rank = local_rank_of(os.environ, machines, comm.rank)
     device = comm.run_on_all_ranks(lambda: _choose(name, local_rank, comm.world))
     if comm.world > 1:
@@ -152,6 +152,6 @@ def silent_gpu(device: torch.device) -> DeviceError:
     )
 
 
-def _this_machine() -> str:
+def this_machine() -> str:
     """Host name and boot ID: containers on one machine may have different names, and two machines the same one."""
     return f"{socket.gethostname()} {boot_id()}"

@@ -96,8 +96,8 @@ def test_what_was_asked_for_or_begun_is_not_left_out(
 
 def test_where_one_rank_cannot_use_the_ctc_kernels_none_does(monkeypatch: pytest.MonkeyPatch) -> None:
     gpu = torch.device("cuda", 0)
-    monkeypatch.setattr(ctc_gpu, "_tried", lambda _: None)
-    monkeypatch.setattr(ctc_gpu, "_left_out", [])
+    monkeypatch.setattr(ctc_gpu, "why_kernels_fail", lambda _: None)
+    monkeypatch.setattr(ctc_gpu, "LEFT_OUT", [])
     assert run_base._reason_against_kernels(gpu, BesideAnother(None)) is None
     assert ctc_gpu.reason_against(gpu) is None
     found = run_base._reason_against_kernels(gpu, BesideAnother("Triton cannot be imported"))
