@@ -9,7 +9,7 @@ from mms_dist.checkpoint.store import PointerName
 from mms_dist.config import Config, load_config
 from mms_dist.errors import ConfigError, TrainingError
 from mms_dist.evaluation.score_run import LanguageResult, RunScorer
-from mms_dist.model.base import resolve_base
+from mms_dist.model.base_files import resolve_base
 
 
 def run_config(run: str | Path, settings: Sequence[str] = ()) -> Config:

@@ -45,9 +45,29 @@ def a_round(
     number: int, *codes: str, seconds: float = 2.0, steps: int = 100, save_all_seconds: float = 0.0
 ) -> RoundReport:
     """A round of these languages, each with 20 s of audio."""
-    lines = [LanguageRound(code, number, steps, number / 10, 1.0, 1e-3, 1.0, 4, 20.0) for code in codes]
+    lines = [
+        LanguageRound(
+            language=code,
+            step=number,
+            steps=steps,
+            epoch=number / 10,
+            loss=1.0,
+            lr=1e-3,
+            grad_norm=1.0,
+            utterances=4,
+            audio_seconds=20.0,
+        )
+        for code in codes
+    ]
     audio = 20.0 * len(codes)
-    return RoundReport(number, lines, seconds, audio, audio + 1, save_all_seconds=save_all_seconds)
+    return RoundReport(
+        round=number,
+        languages=lines,
+        seconds=seconds,
+        audio_seconds=audio,
+        padded_seconds=audio + 1,
+        save_all_seconds=save_all_seconds,
+    )
 
 
 @dataclass

@@ -50,7 +50,7 @@ class Forward:
 class Bench:
     """The parts of a run with every language in a slot, restored from its checkpoint.
 
-    Inside `kept`, checks may change rows, gradients and moments freely; they are restored at the end.
+    Inside `restored_afterwards`, checks may change rows, gradients and moments freely; they are restored at the end.
     """
 
     base: str
@@ -118,7 +118,7 @@ class Bench:
         return Forward(members, collated, batch, logits_BTV, losses_B)
 
     @cached_property
-    def exact(self) -> RoutedModel:
+    def exact_model(self) -> RoutedModel:
         """The model in at least float32 with the same rows: bfloat16 would hide what some checks look for."""
         model = self.parts.model
         if model.base.dtype != torch.bfloat16:
@@ -166,7 +166,7 @@ class Bench:
         return torch.stack([buffer[slot] for buffer in buffers])
 
     @contextlib.contextmanager
-    def kept(self) -> Iterator[None]:
+    def restored_afterwards(self) -> Iterator[None]:
         """Restore rows, moments and gradients at the end of the block."""
         bank, optimizer = self.parts.bank, self.parts.optimizer
         buffers = (bank.rows.detach(), bank.grads, optimizer.exp_avg, optimizer.exp_avg_sq)

@@ -42,7 +42,7 @@ class OverfitRun:
 
     @classmethod
     def of(cls, bench: Bench, reader: ShardReader, *, utterances: int) -> "OverfitRun":
-        """Put a new adapter into every slot (inside `Bench.kept`), and read the utterances to overfit."""
+        """Put a new adapter into every slot, inside `Bench.restored_afterwards`, and read the utterances."""
         rate = _RATE_AT_192 * sqrt(192 / bench.parts.base.hidden)
         active_languages, batches = {}, {}
         for language, old in bench.active_languages.items():

@@ -177,7 +177,7 @@ class _Session:
             backward_reaches_rows_only,
         ):
             self._add(check(bench))
-        with bench.kept():
+        with bench.restored_afterwards():
             batches = self._overfit(bench)
             self._add(hugging_face_agrees(replace(bench, batches=batches), folder))
         self._add(base_is_unchanged(self.trial.parts.base, fingerprint))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 
 from mms_dist.distributed.comm import Comm
-from mms_dist.distributed.connection_test import try_first_sum
+from mms_dist.distributed.connection_test import check_connection
 from mms_dist.distributed.device import choose_device, why_no_gpu
 from mms_dist.distributed.gpu import describe, identity, try_gpu
 from mms_dist.distributed.heartbeats import name_ranks
@@ -73,7 +73,7 @@ def bind_rank(name: str, comm: Comm) -> torch.device:
     comm.run_on_all_ranks(lambda: check_bound(bound))
     if device.type == "cuda":
         torch.cuda.set_device(device)  # for this thread: libraries and kernels use the current device by default
-    try_first_sum(comm, device)
+    check_connection(comm, device)
     return device
 
 

@@ -34,7 +34,7 @@ _ONE_GPU_TWICE = (
 )
 
 
-def try_first_sum(comm: Comm, device: torch.device) -> None:
+def check_connection(comm: Comm, device: torch.device) -> None:
     """Sum a 1 from every rank and check the result. All ranks call this together.
 
     Raises:

@@ -19,7 +19,7 @@ class FailureReport:
     def __init__(self, store: Store, rank: int) -> None:
         self._store, self._rank = store, rank
 
-    def leave(self, error: Exception | StoppedEarly) -> None:
+    def publish(self, error: Exception | StoppedEarly) -> None:
         """Store why this rank fails, before its connections break; errors caused by another rank are not reported."""
         if isinstance(error, (CommError, PeerError)):
             return

@@ -117,7 +117,7 @@ def joined(
                 _make_group(comm, store, on_gpu)
                 yield comm
         except (Exception, StoppedEarly) as error:
-            failure_report.leave(error)
+            failure_report.publish(error)
             raise
         comm.all_reduce_max([0], about="all ranks to end")  # keep the store until every rank is done with it
     _leave_the_groups(comm)

@@ -50,7 +50,7 @@ def rendezvous(
     try:
         return rendezvous.receive() if rank == 0 else rendezvous.join()
     except (ConfigError, StoppedEarly) as error:
-        rendezvous.leave(error)
+        rendezvous.publish_failure(error)
         raise
 
 
@@ -102,7 +102,7 @@ class _Rendezvous:
         self._look_for_failures()
         return start
 
-    def leave(self, error: ConfigError | StoppedEarly) -> None:
+    def publish_failure(self, error: ConfigError | StoppedEarly) -> None:
         """Tell the ranks that have joined why this one leaves, unless the store is gone."""
         if self._start is not None:
             report = {

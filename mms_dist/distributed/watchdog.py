@@ -41,8 +41,8 @@ from mms_dist.distributed.heartbeats import (
     Heartbeat,
     HeartbeatMonitor,
     RankTrace,
+    deadlock_report,
     hang_report,
-    lock_report,
     name_ranks,
     stack_of_thread,
 )
@@ -198,12 +198,12 @@ class Watchdog(MainThread):
         if self._now - self._checked < LOOK * self.timeout_seconds:
             return
         self._checked = self._now
-        self._monitor.look(self._all_beats(), self._now)
+        self._monitor.record(self._all_beats(), self._now)
         still = STILL * self.timeout_seconds
-        if hung := self._monitor.hung(self._now, still):
+        if hung := self._monitor.hung_ranks(self._now, still):
             self._report(doing, hang_report(hung, self._traces(hung)))
-        elif self._monitor.locked(self._now, still):
-            self._report(doing, lock_report(self._traces(range(self.world))))
+        elif self._monitor.is_deadlock(self._now, still):
+            self._report(doing, deadlock_report(self._traces(range(self.world))))
 
     def behind(self) -> str:
         """The ranks that the others wait for, and what they are doing, if known. May be called from any thread."""

@@ -7,6 +7,15 @@ from pathlib import Path
 from mms_dist.errors import BaseModelError
 from shards.file_content import stand_in
 
+SHIPPED_BASE = "tiny-mms"
+
+
+def resolve_base(name_or_path: str) -> str:
+    """Return the shipped base's folder for `tiny-mms`, and any other name unchanged."""
+    if name_or_path == SHIPPED_BASE:
+        return str(Path(__file__).resolve().parent.parent / "tiny_mms")
+    return name_or_path
+
 
 def folder_of(path: str) -> Path | None:
     """The base's folder, or its folder in the Hub cache; None if the base is not on this machine."""

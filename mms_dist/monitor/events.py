@@ -98,7 +98,7 @@ def read_events(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
             )
 
 
-def number(value: Any) -> float:
+def as_float(value: Any) -> float:
     """Return a number of an event as a float; the strings "nan", "inf" and "-inf" count as numbers."""
     return float(value)
 

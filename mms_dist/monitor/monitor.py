@@ -20,7 +20,7 @@ from mms_dist.monitor.metrics_log import NAME as METRICS_NAME
 from mms_dist.monitor.metrics_log import MetricsLog
 from mms_dist.monitor.plain_display import PlainDisplay
 from mms_dist.monitor.reports import EvaluationReport, LanguagePlan, RoundReport
-from mms_dist.monitor.run_reader import apply_checkpoints, forget_deleted
+from mms_dist.monitor.run_reader import apply_checkpoints, reset_deleted
 from mms_dist.monitor.run_summary import RunSummary, closing_table
 from mms_dist.monitor.tensorboard import TensorBoard
 from mms_dist.monitor.throughput import LoaderSpeedNotice
@@ -74,7 +74,7 @@ class Monitor:
         self._events = EventLog(self.run_directory / "events.jsonl")
         past = History(read_events(self._events.path))
         apply_checkpoints(past, self.run_directory / "adapters")
-        forget_deleted(past, self.run_directory / "adapters")
+        reset_deleted(past, self.run_directory / "adapters")
         self._run = DisplayState.of(str(run_directory), languages, past)
         self._metrics = MetricsLog(self.run_directory / METRICS_NAME)
         self._tensorboard = TensorBoard(self.run_directory / "tensorboard") if tensorboard else None

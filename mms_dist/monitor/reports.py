@@ -44,7 +44,7 @@ class LanguagePlan(Protocol):
         """Audio of those utterances."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class LanguageRound:
     """One language's part of a round, after its optimizer step."""
 
@@ -59,7 +59,7 @@ class LanguageRound:
     audio_seconds: float
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class RoundReport:
     """One round of the run on this process."""
 

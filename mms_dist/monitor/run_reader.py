@@ -50,7 +50,7 @@ def apply_checkpoints(history: History, adapters: Path) -> None:
             _apply_checkpoint(history.languages.setdefault(code, LanguageHistory(code)), folder, step)
 
 
-def forget_deleted(history: History, adapters: Path) -> None:
+def reset_deleted(history: History, adapters: Path) -> None:
     """Reset languages whose checkpoints were deleted: they start again, whatever the events say."""
     for code, language in history.languages.items():
         if language.checkpoint_step is not None and not (adapters / code).is_dir():

@@ -27,8 +27,32 @@ class Heard:
 
 
 def _report(number: int, language: str) -> RoundReport:
-    languages = [LanguageRound(language, number, 100, 0.1, 1.0, 1e-3, 0.5, 4, 20.0)]
-    return RoundReport(number, languages, 1.0, 20.0, 21.0, 0.1, 0.1, 1, waiting=0, finished=0, save_all_seconds=0.1)
+    languages = [
+        LanguageRound(
+            language=language,
+            step=number,
+            steps=100,
+            epoch=0.1,
+            loss=1.0,
+            lr=1e-3,
+            grad_norm=0.5,
+            utterances=4,
+            audio_seconds=20.0,
+        )
+    ]
+    return RoundReport(
+        round=number,
+        languages=languages,
+        seconds=1.0,
+        audio_seconds=20.0,
+        padded_seconds=21.0,
+        data_wait_seconds=0.1,
+        save_seconds=0.1,
+        memory_bytes=1,
+        waiting=0,
+        finished=0,
+        save_all_seconds=0.1,
+    )
 
 
 def test_what_other_ranks_tell_is_told_between_the_rounds_between_which_it_happened() -> None:

@@ -9,9 +9,10 @@ import torch
 from launcher.doctor.amount import amount
 from launcher.doctor.context import Context
 from launcher.doctor.finding import Notes
-from mms_dist.model.base import DTYPES, FrozenBase, read_base_config, resolve_base
+from mms_dist.model.base import DTYPES, FrozenBase
+from mms_dist.model.base_config import read_base_config
 from mms_dist.model.base_encoder import check_files
-from mms_dist.model.base_files import folder_of
+from mms_dist.model.base_files import folder_of, resolve_base
 from mms_dist.model.base_shape import BaseShape
 from mms_dist.model.base_weights import weight_files
 

@@ -32,14 +32,14 @@ def same_alone_and_together(bench: Bench) -> Check:
     claim = "a language's gradient is the same alone and with the others"
     if len(bench.languages) < 2:
         return needs_two_languages("I1", claim)
-    through = bench.gradient_pass(bench.exact)
+    through = bench.gradient_pass(bench.exact_model)
     _, joint_SR = bench.gradients(bench.batches.values(), through)
     distances = {}
     for language, active in bench.active_languages.items():
         _, alone_SR = bench.gradients([bench.batches[language]], through)
         distances[language] = relative_distance(joint_SR[active.slot], alone_SR[active.slot])
     worst = max(distances, key=lambda language: distances[language])
-    bound, dtype = bound_of(bench.exact), str(bench.exact.base.dtype).removeprefix("torch.")
+    bound, dtype = bound_of(bench.exact_model), str(bench.exact_model.base.dtype).removeprefix("torch.")
     measured = f"distance {distances[worst]:.0e} ≤ {bound:.0e} in {dtype} (largest: {worst})"
     return verdict("I1", claim, distances[worst] <= bound, measured)
 
@@ -59,7 +59,7 @@ def nan_does_not_spread(bench: Bench) -> Check:
         return verdict("I2", claim, False, f"the NaN in the features of {sick} did not reach its own gradient")
     slots = [bench.active_languages[language].slot for language in others]
     same, measured = same_bits(clean_SR[slots], again_SR[slots], poisoned_SR[slots])
-    with bench.kept():
+    with bench.restored_afterwards():
         before = bench.state(sick)
         outcomes = bench.step(bench.languages, poisoned_SR)
         untouched = torch.equal(before, bench.state(sick)) and not outcomes[sick].stepped
@@ -85,7 +85,7 @@ def clipping_is_per_language(bench: Bench) -> Check:
     louder_SR[bench.active_languages[loud].slot] *= FACTOR
     stepped = []
     for each in (grads_SR, louder_SR):
-        with bench.kept():
+        with bench.restored_afterwards():
             outcomes = bench.step(bench.languages, each, clip_norm=1.0)
             stepped.append([bench.state(language) for language in others])
     same = all(torch.equal(*pair) for pair in zip(*stepped, strict=True))
@@ -100,10 +100,10 @@ def audio_length_does_not_weigh(bench: Bench) -> Check:
     *others, long = bench.languages
     more = dict(bench.batches)
     more[long] = replace(more[long], utterances=more[long].utterances * REPEATS)
-    through = bench.gradient_pass(bench.exact)
+    through = bench.gradient_pass(bench.exact_model)
     losses, grads_SR = bench.gradients(bench.batches.values(), through)
     more_losses, more_SR = bench.gradients(more.values(), through)
-    bound = bound_of(bench.exact)
+    bound = bound_of(bench.exact_model)
     worst = max(
         max(
             abs(more_losses.losses[language] / losses.losses[language] - 1),
@@ -123,7 +123,7 @@ def absent_language_is_unchanged(bench: Bench) -> Check:
         return needs_two_languages("I3", claim)
     *present, absent = bench.languages
     _, grads_SR = bench.gradients(bench.batches.values())
-    with bench.kept():
+    with bench.restored_afterwards():
         bench.step([absent], grads_SR)  # so that it has momentum
         before, clock = bench.state(absent), bench.active_languages[absent].progress.to_state()
         states = [bench.state(language) for language in present]

@@ -55,7 +55,7 @@ def bound(cuda: Cuda, processes: list[Process], name: str = "auto") -> list[Any]
 
 @pytest.fixture
 def cuda(monkeypatch: pytest.MonkeyPatch) -> Cuda:
-    monkeypatch.setattr(binding, "try_first_sum", lambda *_: None)
+    monkeypatch.setattr(binding, "check_connection", lambda *_: None)
     return Cuda(monkeypatch)
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mms_dist.distributed import connection_test as first_sum
-from mms_dist.distributed.connection_test import LONGEST_SECONDS, try_first_sum
+from mms_dist.distributed.connection_test import LONGEST_SECONDS, check_connection
 from mms_dist.distributed.main_thread import MainThread
 from mms_dist.errors import CommError, PeerError, StoppedEarly
 
@@ -58,7 +58,7 @@ def ranks(work: Callable[[torch.Tensor], Any], *, rank: int = 0, others: tuple[s
 
 def failed(comm: Any, device: torch.device) -> str:
     with pytest.raises((CommError, PeerError)) as ended:
-        try_first_sum(comm, device)
+        check_connection(comm, device)
     assert type(ended.value) is (CommError if comm.is_first else PeerError) and ended.value.exit_code == 1
     assert str(ended.value).count("; ") == 1, "found, then the fix"
     return str(ended.value)
@@ -66,7 +66,7 @@ def failed(comm: Any, device: torch.device) -> str:
 
 @pytest.mark.parametrize("device", [CPU, GPU])
 def test_a_sum_that_is_right_says_nothing(device: torch.device) -> None:
-    try_first_sum(ranks(lambda buffer: buffer.fill_(2)), device)
+    check_connection(ranks(lambda buffer: buffer.fill_(2)), device)
 
 
 @pytest.mark.parametrize("rank", [0, 1])
@@ -109,4 +109,4 @@ def test_a_stop_ends_the_trial(for_ever: Callable[[torch.Tensor], None]) -> None
     comm = ranks(for_ever)
     comm.check_stop = stop
     with pytest.raises(StoppedEarly):
-        try_first_sum(comm, GPU)
+        check_connection(comm, GPU)

@@ -50,7 +50,7 @@ def test_the_others_learn_who_failed_and_why_and_end_with_its_exit_code(
     error: Exception, why: str, exit_code: int
 ) -> None:
     store = SharedStore()
-    FailureReport(store, 3).leave(error)
+    FailureReport(store, 3).publish(error)
     told = FailureReport(store, 0).read()
     assert told is not None
     assert (str(told), told.exit_code) == (f"rank 3 failed: {why}", exit_code)
@@ -59,15 +59,15 @@ def test_the_others_learn_who_failed_and_why_and_end_with_its_exit_code(
 def test_the_first_failure_is_the_reason_and_what_follows_from_it_is_none() -> None:
     store = SharedStore()
     for error in (CommError("lost a peer"), PeerError("rank 3 failed", 2)):
-        FailureReport(store, 1).leave(error)
+        FailureReport(store, 1).publish(error)
     assert FailureReport(store, 0).read() is None
     for rank in (2, 1):
-        FailureReport(store, rank).leave(MmsDistError(f"it is {rank}"))
+        FailureReport(store, rank).publish(MmsDistError(f"it is {rank}"))
     assert str(FailureReport(store, 0).read()) == "rank 2 failed: it is 2"
 
 
 def test_a_store_that_is_gone_is_no_further_failure() -> None:
     store = SharedStore()
     store.gone = True
-    FailureReport(store, 1).leave(MmsDistError("the launcher's machine went down"))
+    FailureReport(store, 1).publish(MmsDistError("the launcher's machine went down"))
     assert FailureReport(store, 0).read() is None

@@ -18,8 +18,8 @@ from mms_dist.distributed.heartbeats import (
     Heartbeat,
     HeartbeatMonitor,
     RankTrace,
+    deadlock_report,
     hang_report,
-    lock_report,
     name_ranks,
     stack_of,
     stack_of_thread,
@@ -58,53 +58,53 @@ def watched(*looks: dict[int, Heartbeat | None]) -> HeartbeatMonitor:
     """Looks at 0, 1, 2 … times STILL / 4."""
     heartbeat_monitor = HeartbeatMonitor()
     for number, heartbeats in enumerate(looks):
-        heartbeat_monitor.look(heartbeats, number * STILL / 4)
+        heartbeat_monitor.record(heartbeats, number * STILL / 4)
     return heartbeat_monitor
 
 
 def test_a_stopped_process_is_blamed_even_if_it_waited_but_not_too_early():
     looks = [{0: Heartbeat(n, 7, WAITING), 1: Heartbeat(3, 7, WAITING)} for n in range(6)]
-    assert not watched(*looks[:4]).hung(0.75 * STILL, STILL)
-    hung = watched(*looks).hung(STILL, STILL)
+    assert not watched(*looks[:4]).hung_ranks(0.75 * STILL, STILL)
+    hung = watched(*looks).hung_ranks(STILL, STILL)
     assert list(hung) == [1] and "no sign of life for 10 s" in hung[1]
 
 
 def test_a_main_thread_without_progress_is_blamed_despite_heartbeats():
     looks = [{0: Heartbeat(n, 7, WAITING), 1: Heartbeat(n, 4, WORKING)} for n in range(5)]
-    hung = watched(*looks).hung(STILL, STILL)
+    hung = watched(*looks).hung_ranks(STILL, STILL)
     assert list(hung) == [1] and "has made no progress" in hung[1]
 
 
 def test_a_process_that_stopped_in_a_hang_is_not_reported_alive():
     looks = [{0: Heartbeat(n, 7, WAITING), 1: Heartbeat(min(n, 1), 4, WORKING)} for n in range(5)]
-    assert "no sign of life for 7.5 s" in watched(*looks).hung(STILL, STILL)[1]
+    assert "no sign of life for 7.5 s" in watched(*looks).hung_ranks(STILL, STILL)[1]
 
 
 def test_a_slow_rank_is_not_blamed_however_long_the_others_wait():
     looks = [{0: Heartbeat(n, 7, WAITING), 1: Heartbeat(n, n // 3, WORKING)} for n in range(100)]
     heartbeat_monitor = watched(*looks)
     now = 99 * STILL / 4
-    assert not heartbeat_monitor.hung(now, STILL) and not heartbeat_monitor.locked(now, STILL)
+    assert not heartbeat_monitor.hung_ranks(now, STILL) and not heartbeat_monitor.is_deadlock(now, STILL)
 
 
 def test_a_rank_that_never_arrived_or_left_is_blamed_by_those_that_wait():
     looks = [{0: Heartbeat(n, 7, WAITING), 1: None, 2: Heartbeat(9, 9, LEFT)} for n in range(5)]
-    assert not watched(*looks[:4]).hung(0.75 * STILL, STILL)
-    hung = watched(*looks).hung(STILL, STILL)
+    assert not watched(*looks[:4]).hung_ranks(0.75 * STILL, STILL)
+    hung = watched(*looks).hung_ranks(STILL, STILL)
     assert "has not joined the run" in hung[1] and "left the run" in hung[2] and list(hung) == [1, 2]
 
 
 def test_a_rank_that_arrives_late_is_not_blamed():
     late = [None, None, None, Heartbeat(1, 0, WORKING), Heartbeat(2, 0, WORKING)]
-    assert not watched(*[{0: Heartbeat(n, 7, WAITING), 1: late[n]} for n in range(5)]).hung(STILL, STILL)
+    assert not watched(*[{0: Heartbeat(n, 7, WAITING), 1: late[n]} for n in range(5)]).hung_ranks(STILL, STILL)
 
 
 def test_ranks_that_all_wait_without_progress_are_a_deadlock():
     looks = [{0: Heartbeat(n, 7, WAITING), 1: Heartbeat(n, 4, WAITING)} for n in range(5)]
     heartbeat_monitor = watched(*looks)
-    assert heartbeat_monitor.locked(STILL, STILL) and not heartbeat_monitor.hung(STILL, STILL)
+    assert heartbeat_monitor.is_deadlock(STILL, STILL) and not heartbeat_monitor.hung_ranks(STILL, STILL)
     looks[4][1] = Heartbeat(4, 5, WAITING)  # got on at last
-    assert not watched(*looks).locked(STILL, STILL)
+    assert not watched(*looks).is_deadlock(STILL, STILL)
 
 
 def test_the_report_names_rank_host_process_place_and_stack():
@@ -123,7 +123,7 @@ def test_the_report_of_many_hung_ranks_stays_readable():
 
 def test_the_report_of_a_lock_tells_who_waits_for_what():
     places = {rank: RankTrace("round 2", "the round's edge 2", "stack") for rank in (0, 1, 3)}
-    report = lock_report(places | {2: RankTrace("round 2", "the gradients of ron", "other stack")})
+    report = deadlock_report(places | {2: RankTrace("round 2", "the gradients of ron", "other stack")})
     assert "ranks 0-1, 3 (" in report and "waiting for the round's edge 2" in report
     assert "rank 2 (" in report and "waiting for the gradients of ron" in report and "other stack" in report
 
@@ -195,7 +195,7 @@ def test_finding_the_few_that_have_not_arrived_takes_few_requests():
     assert store.requests <= 5
 
 
-def test_a_working_rank_makes_three_requests_a_heartbeat_and_reads_no_other():
+def test_a_working_rank_makes_three_requests_and_reads_no_other_rank():
     store = Memory()
     with Watchdog(store, rank=0, world=512, timeout_seconds=2, on_hang=print) as watchdog:
         began = time.monotonic()

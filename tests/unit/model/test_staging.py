@@ -63,7 +63,7 @@ def test_no_more_than_the_budget_is_pinned_and_larger_passes_still_arrive(
     assert len(told) == 1 and "1 MiB, but only 0.0156 MiB are reserved" in told[0]
 
 
-def test_without_page_locked_memory_passes_use_other_memory_with_one_notice(
+def test_passes_use_other_memory_if_none_can_be_locked_with_one_notice(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked: list[int] = []

@@ -48,8 +48,30 @@ def _event(run: DisplayState, kind: str, language: str, **fields: Any) -> None:
 
 
 def _round(number: int, codes: list[str], steps: int = 100, loss: float = 1.0) -> RoundReport:
-    languages = [LanguageRound(code, number, steps, number / 10, loss, 1e-3, 2.0, 4, 20.0) for code in codes]
-    return RoundReport(number, languages, 1.0, 20.0 * len(codes), 25.0 * len(codes), 0.1, 0.0, 2 * 1024**3)
+    languages = [
+        LanguageRound(
+            language=code,
+            step=number,
+            steps=steps,
+            epoch=number / 10,
+            loss=loss,
+            lr=1e-3,
+            grad_norm=2.0,
+            utterances=4,
+            audio_seconds=20.0,
+        )
+        for code in codes
+    ]
+    return RoundReport(
+        round=number,
+        languages=languages,
+        seconds=1.0,
+        audio_seconds=20.0 * len(codes),
+        padded_seconds=25.0 * len(codes),
+        data_wait_seconds=0.1,
+        save_seconds=0.0,
+        memory_bytes=2 * 1024**3,
+    )
 
 
 def _lines(run: DisplayState, width: int, height: int) -> list[str]:

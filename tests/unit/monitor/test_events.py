@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mms_dist.errors import TrainingError
-from mms_dist.monitor.events import EventLog, number, read_events
+from mms_dist.monitor.events import EventLog, as_float, read_events
 
 
 def _log(path: Path, count: int = 3) -> None:
@@ -35,7 +35,7 @@ def test_numbers_that_json_lacks_stay_readable_by_every_json_reader(tmp_path: Pa
     log = EventLog(tmp_path / "events.jsonl")
     log.write("quarantined", language="ron", cer=float("nan"), losses=[1.0, float("-inf")])
     (event,) = read_events(log.path)
-    assert number(event["cer"]) != number(event["cer"])
+    assert as_float(event["cer"]) != as_float(event["cer"])
     assert event["losses"] == [1.0, "-inf"]
     json.loads(log.path.read_text(), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
 

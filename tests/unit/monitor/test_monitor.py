@@ -32,8 +32,21 @@ def _monitor(run: Path, *, live: bool = False) -> tuple[Monitor, io.StringIO]:
 
 
 def _round(step: int) -> RoundReport:
-    languages = [LanguageRound(plan.language, step, 10, step / 5, 2.0, 1e-3, 1.0, 4, 20.0) for plan in PLAN]
-    return RoundReport(step, languages, 1.0, 40.0, 41.0)
+    languages = [
+        LanguageRound(
+            language=plan.language,
+            step=step,
+            steps=10,
+            epoch=step / 5,
+            loss=2.0,
+            lr=1e-3,
+            grad_norm=1.0,
+            utterances=4,
+            audio_seconds=20.0,
+        )
+        for plan in PLAN
+    ]
+    return RoundReport(round=step, languages=languages, seconds=1.0, audio_seconds=40.0, padded_seconds=41.0)
 
 
 def _evaluated(monitor: Monitor, language: str, step: int, cer: float) -> None:

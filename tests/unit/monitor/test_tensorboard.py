@@ -21,17 +21,28 @@ class Rates:
 
 def _round(number: int, steps: dict[str, int], *, limit: int = 100, loss: float = 2.0) -> RoundReport:
     languages = [
-        LanguageRound(code, step, limit, step / 10, loss + step, 1e-3, 0.5, 4, 20.0) for code, step in steps.items()
+        LanguageRound(
+            language=code,
+            step=step,
+            steps=limit,
+            epoch=step / 10,
+            loss=loss + step,
+            lr=1e-3,
+            grad_norm=0.5,
+            utterances=4,
+            audio_seconds=20.0,
+        )
+        for code, step in steps.items()
     ]
     return RoundReport(
-        number,
-        languages,
-        2.0,
-        90.0,
-        100.0,
-        0.2,
-        0.1,
-        3 * 1024**3,
+        round=number,
+        languages=languages,
+        seconds=2.0,
+        audio_seconds=90.0,
+        padded_seconds=100.0,
+        data_wait_seconds=0.2,
+        save_seconds=0.1,
+        memory_bytes=3 * 1024**3,
         waiting=5,
         finished=6,
         save_all_seconds=1.5,

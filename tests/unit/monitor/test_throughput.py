@@ -5,7 +5,9 @@ import pytest
 from mms_dist.monitor.reports import LanguageRound, RoundReport
 from mms_dist.monitor.throughput import FEWEST_ROUNDS, LoaderSpeedNotice, Throughput
 
-LANGUAGE = LanguageRound("ron", 1, 10, 0.1, 2.0, 1e-3, 1.0, 4, 20.0)
+LANGUAGE = LanguageRound(
+    language="ron", step=1, steps=10, epoch=0.1, loss=2.0, lr=1e-3, grad_norm=1.0, utterances=4, audio_seconds=20.0
+)
 
 
 def told(waits: list[float], *, readers: int = 2, read: float = 25.0) -> list[tuple[int, str]]:
@@ -13,7 +15,16 @@ def told(waits: list[float], *, readers: int = 2, read: float = 25.0) -> list[tu
     throughput, notice = Throughput(), LoaderSpeedNotice()
     lines = []
     for number, wait in enumerate(waits, start=1):
-        report = RoundReport(number, [LANGUAGE], 2.0 + wait, 100.0, 110.0, wait, compute_seconds=2.0, readers=readers)
+        report = RoundReport(
+            round=number,
+            languages=[LANGUAGE],
+            seconds=2.0 + wait,
+            audio_seconds=100.0,
+            padded_seconds=110.0,
+            data_wait_seconds=wait,
+            compute_seconds=2.0,
+            readers=readers,
+        )
         report.read_audio_seconds, report.read_seconds = 100.0, 100.0 / read
         throughput.add(report, 100.0 * number)
         line = notice.line(throughput)
@@ -45,5 +56,8 @@ def test_it_is_said_again_when_waiting_begins_or_ceases_to_matter() -> None:
 def test_nothing_is_said_where_nothing_was_read_or_measured() -> None:
     throughput, notice = Throughput(), LoaderSpeedNotice()
     for number in range(20):
-        throughput.add(RoundReport(number, [LANGUAGE], 2.0, 100.0, 110.0), 2.0 * number)
+        throughput.add(
+            RoundReport(round=number, languages=[LANGUAGE], seconds=2.0, audio_seconds=100.0, padded_seconds=110.0),
+            2.0 * number,
+        )
         assert notice.line(throughput) is None
