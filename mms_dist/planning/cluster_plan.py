@@ -12,9 +12,9 @@ from mms_dist.hardware.memory_estimate import Load, Memory, needs_of
 from mms_dist.hardware.resolve import resolve
 from mms_dist.model.base_shape import BaseShape, row_number_bytes
 from mms_dist.planning.cluster import Cluster
-from mms_dist.planning.round_sample import Sample, sample_rounds
+from mms_dist.planning.round_sample import RoundSample, sample_rounds
 from mms_dist.planning.schedule import Phase, least_seconds, phases
-from mms_dist.planning.traffic import Reads, Traffic, audio_byte_rates, exchange, reads
+from mms_dist.planning.traffic import Reads, Traffic, audio_byte_rates, communication, shard_reads
 from mms_dist.training.scheduler import Ranks
 from shards.index import ShardIndex
 
@@ -44,7 +44,7 @@ class PhaseLine:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ClusterPlan:
     """The estimate for a run on one cluster. Wall-clock times are None if the speed is unknown."""
 
     cluster: Cluster
@@ -66,7 +66,7 @@ class Plan:
     on_gpu: bool
     memory: Memory
     reads: Reads
-    sample: Sample | None
+    sample: RoundSample | None
     """Figures of real rounds; None without shards."""
     phases: list[PhaseLine]
 
@@ -95,7 +95,7 @@ class Plan:
 
 def make_plan(
     config: Config, summaries: Sequence[LanguageSummary], index: ShardIndex | None, shape: BaseShape, cluster: Cluster
-) -> Plan:
+) -> ClusterPlan:
     """Simulate a run.
 
     Args:
@@ -128,7 +128,7 @@ def make_plan(
             forward_cost=resolved.forward_cost_samples,
             packed=resolved.packed,
         )
-    return Plan(
+    return ClusterPlan(
         cluster=cluster,
         languages=len(summaries),
         slots=slots,
@@ -146,7 +146,7 @@ def make_plan(
         memory=needs_of(config, load, resolved.dtype, hardware, packed=resolved.packed).memory(
             resolved.forward_seconds
         ),
-        reads=reads(schedule, summaries, cluster, audio_byte_rates(summaries, index)),
+        reads=shard_reads(schedule, summaries, cluster, audio_byte_rates(summaries, index)),
         sample=sample,
         phases=lines,
     )
@@ -159,7 +159,7 @@ def _lines(
     lines, traffic, waits = [], Traffic(), 0.0
     before: Mapping[str, RankGroup] = {}
     for phase in schedule:
-        costs = exchange(phase, before, cluster, row_bytes)
+        costs = communication(phase, before, cluster, row_bytes)
         loads_W, held_W = phase.loads(cluster.world), phase.held(cluster.world)
         sizes = [group.size for group in phase.placement.values()]
         lines.append(

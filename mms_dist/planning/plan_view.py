@@ -11,7 +11,7 @@ from mms_dist.data.language_summaries import LanguageSummary
 from mms_dist.hardware.memory_estimate import Memory
 from mms_dist.monitor.formatting import duration, percent
 from mms_dist.monitor.terminal_tables import plain_table
-from mms_dist.planning.cluster_plan import PhaseLine, Plan
+from mms_dist.planning.cluster_plan import ClusterPlan, PhaseLine
 from mms_dist.planning.hours_table import TOKENS, UTTERANCE_SECONDS
 from mms_dist.planning.traffic import FLAC_BYTES_PER_SECOND
 
@@ -19,7 +19,7 @@ STAGES = 8
 """Number of lines that the phases of a run are summarised in."""
 
 
-def show(config: Config, summaries: Sequence[LanguageSummary], plans: Sequence[Plan], console: Console) -> None:
+def show(config: Config, summaries: Sequence[LanguageSummary], plans: Sequence[ClusterPlan], console: Console) -> None:
     """Print all plans of a configuration."""
     hours = sum(entry.seconds for entry in summaries) / 3600
     steps = _span(entry.steps for entry in summaries)
@@ -40,7 +40,7 @@ def show(config: Config, summaries: Sequence[LanguageSummary], plans: Sequence[P
         console.print(f"[dim]· {note}[/]", highlight=False, soft_wrap=True)
 
 
-def _clusters(plans: Sequence[Plan]) -> Table:
+def _clusters(plans: Sequence[ClusterPlan]) -> Table:
     has_times = plans[0].makespan_seconds is not None
     table = plain_table(
         "nodes × processes",
@@ -76,7 +76,7 @@ def _clusters(plans: Sequence[Plan]) -> Table:
     return table
 
 
-def _stages(plan: Plan) -> Table:
+def _stages(plan: ClusterPlan) -> Table:
     """Summarise the phases of a run in a few lines, each covering about the same number of rounds."""
     table = plain_table(
         "rounds",
@@ -111,7 +111,7 @@ def _grouped(lines: Iterable[PhaseLine], rounds: int) -> list[list[PhaseLine]]:
     return list(stages.values())
 
 
-def _detail(plan: Plan) -> list[str]:
+def _detail(plan: ClusterPlan) -> list[str]:
     memory, traffic, cluster = plan.memory, plan.traffic, plan.cluster
     fits = ""
     if plan.fits is not None:
@@ -138,7 +138,7 @@ def _of_the_device(memory: Memory) -> str:
     return "".join(f", {name} about {_gib(size)}" for name, size in parts.items() if size)
 
 
-def _notes(plan: Plan) -> list[str]:
+def _notes(plan: ClusterPlan) -> list[str]:
     cluster, sample = plan.cluster, plan.sample
     notes = [
         "Lower bound: all work spread evenly, or the longest language split as far as its batches allow. Skew: how far "

@@ -21,7 +21,7 @@ ROUNDS, RANKS = 3, 64
 
 
 @dataclass(frozen=True)
-class Sample:
+class RoundSample:
     """Figures of real batches: the fraction of padding or filler in forward passes, and how far the rank with the most
     audio is above the mean. Utterances cannot be split, so batches and their shards differ a little from the target."""
 
@@ -40,7 +40,7 @@ def sample_rounds(
     forward_seconds: float,
     forward_cost: int = FORWARD_COST,
     packed: bool = False,
-) -> Sample:
+) -> RoundSample:
     """Distribute and pack the batches of a few rounds, without reading audio."""
     capacity = int(forward_seconds * SAMPLE_RATE)
     last = phases[-1].first_round + phases[-1].rounds - 1
@@ -67,7 +67,7 @@ def sample_rounds(
                 padded += _padded_samples(lengths, capacity, forward_cost)
         audio += sum(loads)
         skews.append(max(loads) / (sum(loads) / len(loads)) - 1)
-    return Sample(len(chosen), len(ranks), 1 - audio / padded, float(np.mean(skews)))
+    return RoundSample(len(chosen), len(ranks), 1 - audio / padded, float(np.mean(skews)))
 
 
 def _padded_samples(lengths: Sequence[int], capacity: int, forward_cost: int) -> int:

@@ -40,7 +40,7 @@ class Traffic:
 
 
 @dataclass(frozen=True)
-class Exchange:
+class Communication:
     """The communication of a phase: all bytes, and the seconds that the busiest rank communicates in each round and at
     the start of the phase."""
 
@@ -49,7 +49,9 @@ class Exchange:
     move_seconds: float
 
 
-def exchange(phase: Phase, before: Mapping[str, RankGroup], cluster: Cluster, row_bytes: Mapping[str, int]) -> Exchange:
+def communication(
+    phase: Phase, before: Mapping[str, RankGroup], cluster: Cluster, row_bytes: Mapping[str, int]
+) -> Communication:
     """Estimate the communication of a phase.
 
     The time covers ring all-reduces, in which each of k owners sends and receives 2 (k - 1) / k of a row (Patarasuk and
@@ -72,7 +74,7 @@ def exchange(phase: Phase, before: Mapping[str, RankGroup], cluster: Cluster, ro
         sent_W[move.sender] += ROWS_MOVED * row_bytes[move.language]
         received_W[move.receiver] += ROWS_MOVED * row_bytes[move.language]
     flags = _FLAG_BYTES * (_FLAGS + len(phase.placement)) * world if world > 1 else 0
-    return Exchange(
+    return Communication(
         Traffic(phase.rounds * flags, phase.rounds * summed, int(sent_W.sum())),
         float(waits_W.max()),
         float(np.maximum(sent_W, received_W).max()) / cluster.bytes_per_second,
@@ -99,7 +101,7 @@ def audio_byte_rates(summaries: Sequence[LanguageSummary], index: ShardIndex | N
     return rates
 
 
-def reads(
+def shard_reads(
     phases: Iterable[Phase], summaries: Sequence[LanguageSummary], cluster: Cluster, byte_rates: Mapping[str, float]
 ) -> Reads:
     """Add up the reads of each node, following every language from node to node."""

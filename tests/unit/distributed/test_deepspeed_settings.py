@@ -176,5 +176,5 @@ def test_a_setting_that_needs_a_deepspeed_that_is_not_to_be_had_is_refused(
 
 
 def test_the_requirement_in_messages_is_that_of_the_project() -> None:
-    document = tomllib.loads((CONFIGS.parents[2] / "pyproject.toml").read_text())
+    document = tomllib.loads((CONFIGS.parents[1] / "pyproject.toml").read_text())
     assert REQUIREMENT in document["project"]["dependencies"]

@@ -187,11 +187,11 @@ def test_finding_the_few_that_have_not_arrived_takes_few_requests():
     store = Memory()
     store.values |= {f"beat/{rank}": "1 1 working" for rank in range(512) if rank not in (17, 300)}
     watchdog = Watchdog(store, rank=0, world=512, timeout_seconds=600, on_hang=print)
-    heartbeats = watchdog._all_beats()
+    heartbeats = watchdog.read_heartbeats()
     assert [rank for rank, heartbeat in heartbeats.items() if heartbeat is None] == [17, 300]
     assert store.requests <= 40
     store.requests = 0
-    watchdog._all_beats()
+    watchdog.read_heartbeats()
     assert store.requests <= 5
 
 

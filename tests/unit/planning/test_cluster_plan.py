@@ -20,7 +20,7 @@ from mms_dist.planning.cluster import Cluster
 from mms_dist.planning.cluster_plan import make_plan
 from mms_dist.planning.round_sample import sample_rounds
 from mms_dist.planning.schedule import Phase, phases
-from mms_dist.planning.traffic import Traffic, exchange, reads
+from mms_dist.planning.traffic import Traffic, communication, shard_reads
 from mms_dist.training.scheduler import Ranks
 from shards.schema import SAMPLE_RATE
 from tests.benchmarks.bases import batch_of, random_base, routed_model
@@ -40,12 +40,12 @@ def phase(first_round: int, rounds: int, placement: dict[str, RankGroup]) -> Pha
 def test_only_shared_languages_and_events_cost_traffic_in_a_round() -> None:
     cluster = Cluster(nodes=1, gpus=4)
     sizes = {"aaa": 1000, "bbb": 1000}
-    alone = exchange(phase(1, 10, {"aaa": RankGroup(0, 1), "bbb": RankGroup(1, 1)}), {}, cluster, sizes)
+    alone = communication(phase(1, 10, {"aaa": RankGroup(0, 1), "bbb": RankGroup(1, 1)}), {}, cluster, sizes)
     assert alone.traffic == Traffic(flags=10 * 4 * 4 * (2 + 2)) and alone.round_seconds == 0
-    shared = exchange(phase(1, 10, {"aaa": RankGroup(0, 2), "bbb": RankGroup(2, 1)}), {}, cluster, sizes)
+    shared = communication(phase(1, 10, {"aaa": RankGroup(0, 2), "bbb": RankGroup(2, 1)}), {}, cluster, sizes)
     assert shared.traffic.gradients == 10 * 2 * 1000 and shared.traffic.moves == 0
     assert shared.round_seconds == pytest.approx(1000 / cluster.bytes_per_second)
-    one = exchange(phase(1, 10, {"aaa": RankGroup(0, 1)}), {}, Cluster(nodes=1, gpus=1), sizes)
+    one = communication(phase(1, 10, {"aaa": RankGroup(0, 1)}), {}, Cluster(nodes=1, gpus=1), sizes)
     assert one.traffic == Traffic()
 
 
@@ -53,7 +53,7 @@ def test_a_language_moves_to_new_owners_only() -> None:
     cluster = Cluster(nodes=1, gpus=4)
     before = {"aaa": RankGroup(0, 2), "bbb": RankGroup(2, 1), "gone": RankGroup(3, 1)}
     after = phase(11, 10, {"aaa": RankGroup(0, 4), "bbb": RankGroup(2, 1), "new": RankGroup(3, 1)})
-    costs = exchange(after, before, cluster, {"aaa": 1000, "bbb": 1000, "new": 1000})
+    costs = communication(after, before, cluster, {"aaa": 1000, "bbb": 1000, "new": 1000})
     assert costs.traffic.moves == 2 * 3 * 1000
     assert costs.move_seconds == pytest.approx(3 * 1000 / cluster.bytes_per_second), "both owners send, one each"
 
@@ -62,7 +62,7 @@ def test_a_node_reads_its_ranks_shares_and_meets_its_languages_shards() -> None:
     cluster = Cluster(nodes=2, gpus=2)
     summaries = [entry("aaa", seconds=1600.0), entry("bbb", seconds=3200.0)]
     plan = [phase(1, 10, {"aaa": RankGroup(0, 4), "bbb": RankGroup(1, 1)})]
-    found = reads(plan, summaries, cluster, {"aaa": 10.0, "bbb": 10.0})
+    found = shard_reads(plan, summaries, cluster, {"aaa": 10.0, "bbb": 10.0})
     assert found.node_bytes == 10 * 10 * (160 / 2 + 160)
     assert found.node_distinct_bytes == 10 * (1600 + 3200)
 
@@ -71,7 +71,7 @@ def test_all_nodes_together_read_all_batches() -> None:
     summaries = uneven(23)
     cluster = Cluster(nodes=1, gpus=4)
     schedule = list(phases(summaries, Ranks(4, 8)))
-    found = reads(schedule, summaries, cluster, dict.fromkeys((each.language for each in summaries), 1.0))
+    found = shard_reads(schedule, summaries, cluster, dict.fromkeys((each.language for each in summaries), 1.0))
     assert found.node_bytes == pytest.approx(sum(each.work_seconds() for each in summaries), abs=1)
 
 
