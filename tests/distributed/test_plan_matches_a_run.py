@@ -63,7 +63,7 @@ def simulated(config: Config) -> list[Phase]:
 
 def reduced_bytes(traffic: list[dict[int, dict[str, int]]]) -> int:
     """Given into sums of gradients by all ranks before the last round: what came after it, nobody noted."""
-    return sum(rounds[max(rounds)]["reduced"] for rounds in traffic)
+    return sum(rounds[max(rounds)]["gradients"] for rounds in traffic)
 
 
 def foretold_bytes(config: Config, foretold: list[Phase]) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from mms_dist.distributed import connection_test as first_sum
+from mms_dist.distributed import connection_test
 from mms_dist.distributed.connection_test import LONGEST_SECONDS, check_connection
 from mms_dist.distributed.main_thread import MainThread
 from mms_dist.errors import CommError, PeerError, StoppedEarly
@@ -27,7 +27,7 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     ones = torch.ones
     monkeypatch.setattr(torch, "ones", lambda *shape, device: ones(*shape))
     monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
-    monkeypatch.setattr(first_sum, "describe", lambda device: f"{device} (Test GPU)")
+    monkeypatch.setattr(connection_test, "describe", lambda device: f"{device} (Test GPU)")
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_a_sum_without_an_end_is_found_well_under_a_minute(
     monkeypatch: pytest.MonkeyPatch, for_ever: Callable[[torch.Tensor], None], rank: int
 ) -> None:
     assert LONGEST_SECONDS < 45
-    monkeypatch.setattr(first_sum, "LONGEST_SECONDS", 0.1)
+    monkeypatch.setattr(connection_test, "LONGEST_SECONDS", 0.1)
     told = failed(ranks(for_ever, rank=rank, others=("no result within 0 s",)), GPU)
     assert "NCCL cannot sum over the 2 ranks (ranks 0-1: no result within 0 s" in told
     assert all(word in told for word in ("node1: cuda:0", "cuda:1 (Test GPU)"))
