@@ -24,6 +24,7 @@ from mms_dist.machine import memory_bytes
 from mms_dist.model import transfer
 from mms_dist.model.base_shape import FRAMES_PER_SECOND
 from mms_dist.model.ctc import utterance_losses
+from mms_dist.model.optimizer import MOMENTS
 from mms_dist.monitor.reports import RoundReport
 from mms_dist.training.language_slots import training_stream
 from shards.vocabulary import BLANK, UNKNOWN, Vocabulary
@@ -77,7 +78,7 @@ def memory_lines(bench: Bench, *, run_memory: Memory, run_slots: int) -> list[Me
             "rows", bank.rows.nbytes, f"{plural(bank.slots, 'slot')}, each for the adapter and head of a language"
         ),
         MemoryLine("gradients", bank.grads.nbytes, "one row per slot"),
-        MemoryLine("moments", 2 * bank.rows.nbytes, "two per weight, for AdamW"),
+        MemoryLine("moments", len(MOMENTS) * bank.rows.nbytes, f"{len(MOMENTS)} per weight, for AdamW"),
         MemoryLine("activations", kept, f"{filled}, {how}"),
         MemoryLine("process", memory_bytes(), peak),
         MemoryLine(

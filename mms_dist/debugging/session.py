@@ -45,8 +45,8 @@ from mms_dist.debugging.sections import (
 from mms_dist.distributed.device import use_device
 from mms_dist.distributed.gpu import naming_the_gpu
 from mms_dist.errors import ConfigError
-from mms_dist.hardware.devices import set_threads
 from mms_dist.hardware.memory_estimate import Memory, load_of, needs_of
+from mms_dist.hardware.process_settings import set_threads
 from mms_dist.hardware.resolve import Resolved
 from mms_dist.training.assembly import resolved_alone
 from mms_dist.training.trial import Trial, shorten, trial

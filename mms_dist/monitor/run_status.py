@@ -15,7 +15,8 @@ from mms_dist.monitor.metrics_log import NAME as METRICS_NAME
 from mms_dist.monitor.metrics_log import RunMetrics, read_metrics
 from mms_dist.monitor.run_reader import as_json, read_run
 from mms_dist.monitor.run_summary import RunSummary
-from mms_dist.run_directory.status_file import STATUS_NAME, RunState, Status, read_status
+from mms_dist.run_directory.paths import STATUS_NAME
+from mms_dist.run_directory.status_file import RunState, Status, read_status
 
 KILLED, UNKNOWN, NOT_BEGUN = "killed", "unknown", "not begun"
 LOGS = "logs"

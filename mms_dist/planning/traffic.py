@@ -10,13 +10,14 @@ import numpy as np
 
 from mms_dist.data.language_summaries import LanguageSummary
 from mms_dist.distributed.placement import RankGroup
+from mms_dist.model.optimizer import MOMENTS
 from mms_dist.planning.cluster import Cluster
 from mms_dist.planning.schedule import Phase
 from mms_dist.training.slot_manager import moves
 from shards.index import ShardIndex
 
-ROWS_MOVED = 3
-"""A row and its two AdamW moments move to a new owner."""
+ROWS_MOVED = 1 + len(MOMENTS)
+"""A row and its AdamW moments move to a new owner."""
 
 FLAC_BYTES_PER_SECOND = 18_000
 """Size of 16 kHz mono speech as FLAC, assumed if there are no shards."""

@@ -2,7 +2,7 @@
 
 from mms_dist.debugging.bench import Bench
 from mms_dist.debugging.debug_report import Check, GradientLine, TranscriptLine, plural, verdict
-from mms_dist.training.quarantine import read_quarantine
+from mms_dist.run_directory.quarantine import read_mark
 from mms_dist.training.trial import Trial
 from shards.schema import required_frames
 
@@ -18,7 +18,7 @@ def every_language_trains(trial: Trial) -> Check:
     for language in languages:
         snapshot = store.load(language)
         if snapshot.step != steps:
-            mark = read_quarantine(store.directory, language)
+            mark = read_mark(store.directory, language)
             reason = f"it was quarantined: {mark.reason}" if mark else "not every batch could be read"
             problems.append(f"the last good checkpoint of {language} is at step {snapshot.step} of {steps}: {reason}")
     problems += [str(damage) for damage in store.damaged]

@@ -94,7 +94,6 @@ def test_every_part_gets_its_base_from_one_function() -> None:
     }
     assert having("load_base(") == {
         "mms_dist/hardware/base_loading.py",
-        "mms_dist/hardware/run_base.py",
         "mms_dist/evaluation/score_run.py",
         "mms_dist/training/trial.py",  # for debugging and planning
     }

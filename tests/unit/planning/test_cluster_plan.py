@@ -13,9 +13,9 @@ from mms_dist.data.language_summaries import LanguageSummary, Work, summarise_la
 from mms_dist.debugging.saved_tensors import SavedTensors
 from mms_dist.distributed.placement import RankGroup
 from mms_dist.hardware.memory_estimate import LOGIT_COPIES, Needs
+from mms_dist.model.adapter import RowLayout
 from mms_dist.model.base import DTYPES, FrozenBase
 from mms_dist.model.base_shape import BaseShape, number_bytes
-from mms_dist.model.layout import RowLayout
 from mms_dist.planning.cluster import Cluster
 from mms_dist.planning.cluster_plan import make_plan
 from mms_dist.planning.round_sample import sample_rounds
