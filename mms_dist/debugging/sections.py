@@ -26,7 +26,7 @@ from mms_dist.model.base_shape import FRAMES_PER_SECOND
 from mms_dist.model.ctc import utterance_losses
 from mms_dist.model.optimizer import MOMENTS
 from mms_dist.monitor.reports import RoundReport
-from mms_dist.training.language_slots import training_stream
+from mms_dist.data.training_stream import training_stream
 from shards.vocabulary import BLANK, UNKNOWN, Vocabulary
 
 _KIND_OF = {"norm": "norm", "linear_1": "down", "linear_2": "up"}

@@ -58,11 +58,15 @@ class FeatureSource:
     not be exact. On a GPU utterances are computed together, because there another batch shape changes the last bits of
     everything anyway.
 
+    Only recordings that come again are cached. If a waveform augmentation makes a few versions of a recording, the
+    features of each version are cached by themselves (`Utterance.feature_key`).
+
     Args:
         cache_gib: host memory for cached features; 0 disables the cache.
         spill_directory: folder for features that do not fit into that memory.
         spill_bytes: host memory for features waiting to be written there.
         notify: called with the kind of an event and its reason when the cache falls short; from any thread.
+        one_by_one: whether the front end computes each utterance separately; None: on a CPU.
     """
 
     def __init__(
@@ -73,10 +77,11 @@ class FeatureSource:
         spill_directory: Path | None = None,
         spill_bytes: int = SPILL_BYTES,
         notify: Callable[[str, str], None] = lambda kind, reason: None,
+        one_by_one: bool | None = None,
     ) -> None:
         self._base = base
         self._store: FeatureStore | None = None
-        self._one_by_one = base.device.type == "cpu"
+        self._one_by_one = base.device.type == "cpu" if one_by_one is None else one_by_one
         if cache_gib > 0:
             spill = None
             if spill_directory is not None:
@@ -123,8 +128,9 @@ class FeatureSource:
             computed_MTC = self._base.features(normalised(audio_MS, samples_M)).contiguous()
         self._store.fill(
             {
-                plan.members[place].feature_key: computed_TC[:length]
+                key: computed_TC[:length]
                 for place, computed_TC, length in zip(plan.computed, computed_MTC, frames, strict=True)
+                if (key := plan.members[place].feature_key) is not None
             }
         )
         if "known" not in tensors:
@@ -151,8 +157,9 @@ class FeatureSource:
         if self._store is not None:
             self._store.fill(
                 {
-                    plan.members[place].feature_key: computed_FC[first : first + frames]
+                    key: computed_FC[first : first + frames]
                     for place, first, frames in plan.computed_rows()
+                    if (key := plan.members[place].feature_key) is not None
                 }
             )
         return torch.cat([computed_FC, tensors["remembered"]]) if "remembered" in tensors else computed_FC
@@ -180,12 +187,15 @@ class FeatureSource:
             return known
         self._store.write_behind()
         for place, member in enumerate(members):
-            features_TC = self._store.get(member.feature_key)
+            key = member.feature_key
+            if key is None:
+                continue
+            features_TC = self._store.get(key)
             if features_TC is not None:
                 known[place] = features_TC
             else:
                 shape_TC = int(frames_B[place]), self._base.feature_channels
-                self._store.reserve(member.feature_key, shape_TC, self._base.dtype)
+                self._store.reserve(key, shape_TC, self._base.dtype)
         return known
 
     def _of_one(self, audio_S: Tensor, samples: Tensor) -> Tensor:

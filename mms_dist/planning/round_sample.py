@@ -10,9 +10,10 @@ from mms_dist.data.batch_shard import BatchShard
 from mms_dist.data.constant_packer import pack_constant
 from mms_dist.data.packer import FORWARD_COST, pack
 from mms_dist.data.stream import LanguageStream, Position
+from mms_dist.data.training_stream import training_stream
 from mms_dist.model.packed_tables import BLOCK, STRIDE, pass_frames
 from mms_dist.planning.schedule import Phase
-from mms_dist.training.language_slots import training_stream
+from mms_dist.data.training_stream import training_stream
 from shards.index import ShardIndex
 from shards.schema import SAMPLE_RATE, frames_of
 
@@ -57,8 +58,9 @@ def sample_rounds(
             for language, group in phase.placement.items():
                 if rank in group:
                     stream = streams.setdefault(language, training_stream(config, index.language(language)))
-                    batch = stream.at(_position(stream, number - 1))
-                    lengths += stream.table.samples[BatchShard(rank - group.first, group.size).take(batch)].tolist()
+                    position = _position(stream, number - 1)
+                    items = BatchShard(rank - group.first, group.size).take(stream.at(position))
+                    lengths += stream.samples(position.epoch)[items].tolist()
                     languages += [language] * (len(lengths) - len(languages))
             loads.append(sum(lengths))
             if packed:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
+from mms_dist.data.augmented import cache_notes
 from mms_dist.data.language_summaries import LanguageSummary, summarise_languages
 from mms_dist.distributed.binding import bind_rank
 from mms_dist.distributed.comm import Comm
@@ -20,9 +21,10 @@ from mms_dist.hardware.process_settings import keep_freed_memory, set_threads
 from mms_dist.run_directory.paths import RunPaths
 from mms_dist.run_directory.quarantine import QuarantineMark
 from mms_dist.run_directory.status_file import RunState, mark_hung
-from mms_dist.training.assembly import Parts, assemble, check_first_adapters
+from mms_dist.training.assembly import assemble, check_first_adapters
 from mms_dist.training.ending import Ending
 from mms_dist.training.lifecycle import Lifecycle
+from mms_dist.training.parts import Parts
 from mms_dist.training.record import Record
 from mms_dist.training.restore import Restored, restore
 from mms_dist.training.same_run import check_same_run
@@ -83,7 +85,18 @@ def _train(config: Config, comm: Comm, stop_requested: Callable[[], bool], live:
         restored = restore(config, store, index, summaries, base, comm)
         record.restored(restored, config, resolved, summaries, live=live)
         parts = stack.enter_context(
-            assemble(config, index, summaries, base, restored, store, record.monitor, stop_requested, comm, resolved)
+            assemble(
+                config,
+                index=index,
+                summaries=summaries,
+                base=base,
+                restored=restored,
+                store=store,
+                monitor=record.monitor,
+                stop_requested=stop_requested,
+                comm=comm,
+                resolved=resolved,
+            )
         )
         record.begin(restored, _plan_lines(loaded, parts, summaries, comm))
         outcome = parts.loop.run()
@@ -141,6 +154,9 @@ def _plan_lines(loaded: RunBase, parts: Parts, summaries: list[LanguageSummary],
     if parts.base.device.type == "cpu" and config.run.device == "auto" and nvidia_gpu():
         lines.append("device    the CPU: {}; {}".format(*why_no_gpu()))
     lines += loaded.lines
+    if resolved.feature_cache_gib:
+        sections = [config.for_language(entry.language).augment for entry in summaries]
+        lines += [f"features  {note}" for note in cache_notes(sections)]
     left_out = sum(entry.left_out for entry in summaries)
     if left_out:
         lines.append(f"left out  {left_out:,} training utterances that are too long or have no usable transcript")

@@ -151,8 +151,8 @@ def test_audio_that_was_changed_is_not_given_the_features_of_the_recording() -> 
 def test_utterances_that_pass_the_front_end_together_are_remembered_without_their_padding() -> None:
     """As on a GPU."""
     items = [utterance("ron", "train", row, 4_000 + 700 * row) for row in range(4)]
-    source = source_of(base := Base())
-    source._one_by_one = False
+    anything: Any = (base := Base())
+    source = FeatureSource(anything, cache_gib=1.0, one_by_one=False)
     for some in (items[1:3], items, items[::-1], items[:1]):
         for found, item in zip(features_of(source, *some), some, strict=True):
             torch.testing.assert_close(found, alone(item))

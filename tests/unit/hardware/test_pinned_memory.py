@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from mms_dist.config import Adapter, Augment
-from mms_dist.data.batch import Utterance
+from mms_dist.data.batch import FeatureKey, Utterance
 from mms_dist.data.utterance_id import UtteranceId
 from mms_dist.features.feature_source import FeatureSource
+from mms_dist.features.feature_store import FeatureStore
 from mms_dist.hardware.pinned_memory import pass_bytes
 from mms_dist.model.adapter import RowLayout
 from mms_dist.model.bank import AdapterBank
@@ -51,19 +52,22 @@ def test_what_a_pass_sends_is_no_more_than_foretold(
     shortest: float,
     longest: float,
 ) -> None:
-    def known(_: FeatureSource, members: list[Utterance], frames_B: np.ndarray) -> dict[int, Tensor]:
-        places = range(int((remembered or 0.0) * len(members)))
-        return {place: torch.zeros(int(frames_B[place]), CHANNELS, dtype=torch.bfloat16) for place in places}
+    members, sent = utterances(shortest, longest), []
 
-    monkeypatch.setattr(FeatureSource, "_known", known)
+    def cached(_: FeatureStore, key: FeatureKey) -> Tensor | None:
+        row = key.utterance.row
+        is_cached = row % 2 == 0 if remembered == 0.5 else bool(remembered)
+        return torch.zeros(members[row].frames, CHANNELS, dtype=torch.bfloat16) if is_cached else None
+
+    monkeypatch.setattr(FeatureStore, "get", cached)
+    monkeypatch.setattr(FeatureStore, "reserve", lambda *_: None)
     base = FrozenBase.load(str(small_base), dtype=torch.float32)
     bank = AdapterBank(RowLayout(len(base.layers), base.hidden, 4), slots=1, largest_vocabulary=9)
     bank.vocabulary_sizes = [9]
     model = without_values(RoutedModel(base, bank))
-    features = FeatureSource(model.base, cache_gib=0.0)
+    features = FeatureSource(model.base, cache_gib=1.0)
     builder = builder_class(model, features, seed=0, capacity=int(SECONDS * SAMPLE_RATE), forward_cost=13 * SAMPLE_RATE)
     told = pass_bytes(SECONDS, channels=CHANNELS, feature_bytes=0 if remembered is None else 2)
-    members, sent = utterances(shortest, longest), []
     for each in builder.passes(members):
         strips = [[members[item] for item in strip] for strip in each]
         count = sum(map(len, strips))
