@@ -35,7 +35,7 @@ class FeaturePlan:
         members: utterances of the pass.
         computed: positions in the pass of the utterances to compute, ascending.
         frames_B: frames of each utterance.
-        tensors: input for the device, still on the host: `audio` int16 [M, S], `samples` [M], `remembered` [K, T, C];
+        tensors: input for the device, still on the host: `audio` int16 [M, S], `samples` [M], `cached` [K, T, C];
             if there are both kinds, also their positions in the pass, `computed` [M] and `known` [K].
     """
 
@@ -85,13 +85,13 @@ class FeatureSource:
         if cache_gib > 0:
             spill = None
             if spill_directory is not None:
-                tell = partial(notify, "features_not_spilled")
-                spill = FeatureSpill(spill_directory, tell=tell, memory_bytes=spill_bytes)
+                on_notice = partial(notify, "features_not_spilled")
+                spill = FeatureSpill(spill_directory, on_notice=on_notice, memory_bytes=spill_bytes)
             self._store = FeatureStore(
                 base.device,
                 budget_bytes=round(cache_gib * _GIB),
                 spill=spill,
-                tell=partial(notify, "memory_not_pinned"),
+                on_notice=partial(notify, "memory_not_pinned"),
             )
 
     def plan(self, members: Sequence[Utterance]) -> FeaturePlan:
@@ -105,10 +105,10 @@ class FeatureSource:
             tensors["audio"], tensors["samples"] = padded_audio(to_compute), torch.from_numpy(samples_of(to_compute))
         if known:
             first_TC = next(iter(known.values()))
-            remembered_KTC = first_TC.new_zeros(len(known), int(frames_B.max()), first_TC.shape[1])
-            for row_TC, features_TC in zip(remembered_KTC, known.values(), strict=True):
+            cached_KTC = first_TC.new_zeros(len(known), int(frames_B.max()), first_TC.shape[1])
+            for row_TC, features_TC in zip(cached_KTC, known.values(), strict=True):
                 row_TC[: len(features_TC)] = features_TC
-            tensors["remembered"] = remembered_KTC
+            tensors["cached"] = cached_KTC
         if known and computed:
             tensors["known"], tensors["computed"] = torch.tensor([*known]), torch.tensor(computed)
         return FeaturePlan(members, computed, torch.from_numpy(frames_B), tensors)
@@ -116,7 +116,7 @@ class FeatureSource:
     def on_device(self, plan: FeaturePlan, tensors: Mapping[str, Tensor]) -> Tensor:
         """Compute the features [B, T, C] of a plan whose tensors are on the device, without waiting for the device."""
         if not plan.computed:
-            return tensors["remembered"]
+            return tensors["cached"]
         audio_MS, samples_M = tensors["audio"], tensors["samples"]
         if self._store is None:
             return self._base.features(normalised(audio_MS, samples_M))
@@ -136,7 +136,7 @@ class FeatureSource:
         if "known" not in tensors:
             return computed_MTC
         features_BTC = computed_MTC.new_zeros(len(plan.members), plan.frames, computed_MTC.shape[2])
-        features_BTC.index_copy_(0, tensors["known"], tensors["remembered"])
+        features_BTC.index_copy_(0, tensors["known"], tensors["cached"])
         features_BTC[:, : computed_MTC.shape[1]].index_copy_(0, tensors["computed"], computed_MTC)
         return features_BTC
 
@@ -148,7 +148,7 @@ class FeatureSource:
     def packed_on_device(self, plan: PackedFeaturePlan, tensors: Mapping[str, Tensor]) -> Tensor:
         """Compute the features [F, C] of a packed plan whose tensors are on the device, without waiting for it."""
         if not plan.computed:
-            return tensors["remembered"]
+            return tensors["cached"]
         if self._one_by_one:
             parts = zip(tensors["audio"].split(plan.samples), tensors["samples"].split(1), strict=True)
             computed_FC = torch.cat([self._base.features(normalised(part_S[None], own))[0] for part_S, own in parts])
@@ -162,7 +162,7 @@ class FeatureSource:
                     if (key := plan.members[place].feature_key) is not None
                 }
             )
-        return torch.cat([computed_FC, tensors["remembered"]]) if "remembered" in tensors else computed_FC
+        return torch.cat([computed_FC, tensors["cached"]]) if "cached" in tensors else computed_FC
 
     def features(self, members: Sequence[Utterance]) -> Tensor:
         """Compute the features [B, T, C] of utterances, planning and copying in the calling thread."""

@@ -101,7 +101,7 @@ def assemble(
     optimizer, observers, notices = RowAdamW(bank), Observers(), Notices()
     features = _feature_source(config.model, base, resolved, notices)
     staging = StagingBlocks(
-        base.device, budget_bytes=resolved.staging_bytes, tell=partial(notices.add, "memory_not_pinned")
+        base.device, budget_bytes=resolved.staging_bytes, on_notice=partial(notices.add, "memory_not_pinned")
     )
     reader = ShardReader(index, shard_cache(config.data))
     loader = BatchLoader(reader, {}, {}, workers=resolved.workers, prefetch_bytes=_PREFETCH_BYTES)

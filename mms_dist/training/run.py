@@ -75,7 +75,7 @@ def _train(config: Config, comm: Comm, stop_requested: Callable[[], bool], live:
         record = stack.enter_context(Record.of(directory, comm, stalled_restarts=config.run.stalled_restarts))
         device = bind_rank(config.run.device, comm)
         stack.enter_context(naming_the_gpu(device, comm.rank))
-        index, summaries = comm.run_on_all_ranks(lambda: summarise_languages(config, tell=comm.watchdog.mark))
+        index, summaries = comm.run_on_all_ranks(lambda: summarise_languages(config, on_progress=comm.watchdog.mark))
         loaded = load_run_base(config, summaries, device, comm)
         config, resolved, base = loaded.config, loaded.resolved, loaded.base
         check_same_run(config, resolved, summaries, base.weights_hash(), comm)

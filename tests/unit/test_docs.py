@@ -22,7 +22,7 @@ from tests.gpu.schedule import ITEMS
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", *sorted(page for page in DOCS.glob("*.md") if not page.name.endswith(".part.md"))]
+PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 README_LINES = 150
 
 

@@ -56,7 +56,7 @@ def test_no_more_than_the_budget_is_pinned_and_larger_passes_still_arrive(
 
     monkeypatch.setattr(transfer, "pinned", pin)
     told: list[str] = []
-    staging = StagingBlocks(CPU, blocks=2, budget_bytes=2 * 20_000, copies=True, tell=told.append)
+    staging = StagingBlocks(CPU, blocks=2, budget_bytes=2 * 20_000, copies=True, on_notice=told.append)
     for number in (0, 9, 9, 0, 1, 9):
         assert same(staging.stage(tensors_of(number)).on_device(), tensors_of(number))
     assert pinned == [16_384] * 2 and staging.bytes == 2 * 16_384, "powers of two within the budget"
@@ -69,7 +69,7 @@ def test_passes_use_other_memory_if_none_can_be_locked_with_one_notice(
     asked: list[int] = []
     monkeypatch.setattr(transfer, "pinned", lambda size_bytes, device: asked.append(size_bytes))
     told: list[str] = []
-    staging = StagingBlocks(CPU, blocks=2, copies=True, tell=told.append)
+    staging = StagingBlocks(CPU, blocks=2, copies=True, on_notice=told.append)
     for number in (0, 3, 1, 9):
         assert same(staging.stage(tensors_of(number)).on_device(), tensors_of(number))
     assert len(asked) == len(told) == 1 and "the machine page-locks no more" in told[0]
