@@ -8,6 +8,7 @@ from torch import Tensor
 from mms_dist.config import Config
 from mms_dist.data.batch import Utterance
 from mms_dist.data.language_summaries import LanguageSummary
+from mms_dist.data.training_stream import training_stream
 from mms_dist.debugging.bench import Bench
 from mms_dist.debugging.debug_report import (
     TENSOR_KINDS,
@@ -26,7 +27,6 @@ from mms_dist.model.base_shape import FRAMES_PER_SECOND
 from mms_dist.model.ctc import utterance_losses
 from mms_dist.model.optimizer import MOMENTS
 from mms_dist.monitor.reports import RoundReport
-from mms_dist.data.training_stream import training_stream
 from shards.vocabulary import BLANK, UNKNOWN, Vocabulary
 
 _KIND_OF = {"norm": "norm", "linear_1": "down", "linear_2": "up"}

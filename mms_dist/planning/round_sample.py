@@ -13,7 +13,6 @@ from mms_dist.data.stream import LanguageStream, Position
 from mms_dist.data.training_stream import training_stream
 from mms_dist.model.packed_tables import BLOCK, STRIDE, pass_frames
 from mms_dist.planning.schedule import Phase
-from mms_dist.data.training_stream import training_stream
 from shards.index import ShardIndex
 from shards.schema import SAMPLE_RATE, frames_of
 

@@ -12,7 +12,6 @@ from mms_dist.data.batch import BatchRequest, LoadedBatch
 from mms_dist.data.loader import BatchLoader
 from mms_dist.distributed.comm import Comm
 from mms_dist.errors import MmsDistError
-from mms_dist.machine import memory_bytes
 from mms_dist.model import transfer
 from mms_dist.model.optimizer import Outcome, RowAdamW, RowStep, outcomes_of
 from mms_dist.run_directory.status_file import RunState
@@ -26,7 +25,6 @@ from mms_dist.training.round_meter import RoundMeter
 from mms_dist.training.scheduler import LanguageScheduler
 from mms_dist.training.slot_manager import SlotManager
 from shards.errors import ShardsError
-from mms_dist.monitor.reports import LanguageRound, RoundReport
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,6 @@ from mms_dist.features.feature_source import FeaturePlan, FeatureSource
 from mms_dist.model.packed_frames import PackedFrames
 from mms_dist.model.padded_frames import PaddedFrames
 from mms_dist.model.routed import DeviceInput, RoutedModel
-from mms_dist.model.spec_augment import Spans, spec_augment
 from mms_dist.training.active_language import ActiveLanguage
 from shards.schema import SAMPLE_RATE
 

@@ -16,7 +16,6 @@ from mms_dist.model.bank import AdapterBank
 from mms_dist.model.base import FrozenBase
 from mms_dist.model.ctc import utterance_losses
 from mms_dist.model.routed import ModelInput, RoutedModel
-from mms_dist.model.spec_augment import Spans, spec_augment
 from shards.schema import frames_of
 from tests.dropout_samples import keep_mask
 from tests.packed import as_packed

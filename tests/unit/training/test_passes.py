@@ -17,7 +17,6 @@ from mms_dist.data.stream import Position
 from mms_dist.data.utterance_id import UtteranceId
 from mms_dist.features.feature_source import FeaturePlan
 from mms_dist.model.routed import DeviceInput
-from mms_dist.model.spec_augment import Spans, spec_augment
 from mms_dist.training.gradients import GradientPass
 from shards.schema import frames_of
 
