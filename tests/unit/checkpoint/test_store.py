@@ -302,6 +302,20 @@ def test_changing_one_language_touches_no_other(store, tmp_path):
     assert hidden_names(store) == []
 
 
+def test_recovery_moves_last_to_the_newest_checkpoint(store):
+    """A kill between a checkpoint's rename and the move of `last`: after the final one, nothing moves it later."""
+    store.save(sample(step=1))
+    store.save(sample(step=2))
+    ron = store.directory / "ron"
+    store.point("ron", "last", 1)
+    assert store.recover() == [f"pointed {ron / 'last'} to step 2"]
+    assert store.pointed("ron", "last") == 2
+    store.point("ron", "last", 1)
+    flip(adapter_of(store, 2))
+    assert store.recover() == [], "a damaged checkpoint is none"
+    assert store.pointed("ron", "last") == 1
+
+
 def test_recovery_removes_leftovers_and_undoes_a_cut_replacement(store):
     store.save(sample(step=1))
     ron = store.directory / "ron"
