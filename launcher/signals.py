@@ -21,7 +21,7 @@ from typing import Any, Self
 from launcher.console import STANDARD_ERROR, print_from_signal
 from mms_dist.errors import ExitCode, StoppedEarly
 
-STOPPING = b"stopping after this round; Ctrl-C again ends at once\n"
+STOPPING = b"stopping after this round; press Ctrl-C again to end immediately\n"
 STOPPING_TOGETHER = b"stopping after this round\n"  # a launcher forwards only the first Ctrl-C
 STOPPED_EARLY = b"stopped before the first round; run the same command to start again\n"
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
@@ -45,7 +45,7 @@ ENDING_SECONDS = 0.4
 
 
 class StopFlag:
-    """A flag set by the first SIGINT, SIGTERM or SIGUSR1 in a `with` block; a second SIGINT interrupts at once.
+    """A flag set by the first SIGINT, SIGTERM or SIGUSR1 in a `with` block; a second one ends it now.
 
     After the block a single process gets its handlers back. One of several is about to end, and ignores the signals
     that launchers send to all processes once one has ended: they would cut off its final output and replace its exit

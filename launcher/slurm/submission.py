@@ -110,7 +110,7 @@ def parse_target(script: str, what: Sequence[str], settings: Sequence[str]) -> J
     Raises:
         ConfigError: there are too few or too many, a named file does not exist, or the configuration is invalid.
     """
-    from mms_dist.config import load_config  # takes time, and help must appear at once
+    from mms_dist.config import load_config  # takes time, and help must appear immediately
 
     if len(what) != (2 if script == "shards" else 1):
         raise ConfigError(f"--script {script}: found {' '.join(what)}, expected {EXPECTED[script]}")

@@ -45,7 +45,7 @@ class Traffic:
 
 @dataclass
 class Comm:
-    """One rank's communicator. With a world size of 1, every call returns at once."""
+    """One rank's communicator. With a world size of 1, every call returns immediately."""
 
     rank: int = 0
     world: int = 1

@@ -1,6 +1,6 @@
 """Find the rank that hangs, report where, and end the run so that the launcher can restart it.
 
-When a process dies, its peers notice at once. A process that is stopped, deadlocked, or stuck in a dead file system
+When a process dies, its peers notice immediately. A process that is stopped, deadlocked, or stuck in a dead file system
 keeps its connections open, and all others would wait for it forever, in calls that cannot be interrupted.
 
 So every rank sends heartbeats from a thread of its own (`heartbeats.py`): how many it has sent, how many signs of life

@@ -131,7 +131,7 @@ class MetricsLog:
         self._unwritten: RunMetrics | None = None
 
     def round(self, run: DisplayState, report: RoundReport) -> None:
-        """Note a round, which `run` includes, and write a line if one is due. The first round is written at once.
+        """Note a round, which `run` includes, and write a line if one is due. The first round is always written.
 
         Raises:
             TrainingError: the disk is full, or the file is gone.

@@ -42,7 +42,7 @@ class PlainDisplay:
             self._print(line)
 
     def print_line(self, line: str) -> None:
-        """Print the line of an event at once: such events are rare."""
+        """Print the line of an event immediately: such events are rare."""
         self._console.print(line, highlight=False, soft_wrap=True)
 
     def close(self) -> None:
