@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
 
     directory = args.run / "adapters"
     if not directory.is_dir():
-        raise CheckpointError(f"found no {directory}", fix="give the folder of a run, such as runs/demo")
+        raise CheckpointError(f"{directory} does not exist", fix="pass the folder of a run, such as runs/demo")
     with ExitStack() as stack:
         store = stack.enter_context(CheckpointStore(directory, keep=1))
         if args.action == "list":
@@ -123,7 +123,7 @@ def _copy(store: "CheckpointStore", args: argparse.Namespace, stack: ExitStack) 
     store.load(args.language)  # raises if no checkpoint is whole
     target = args.to / "adapters" / args.language
     if target.exists():
-        raise CheckpointError(f"found {target} already", fix="delete that language there before copying it")
+        raise CheckpointError(f"{target} already exists", fix="delete that language there before copying it")
     if not args.dry_run:
         stack.enter_context(RunLock(args.to))
         (args.to / "adapters").mkdir(exist_ok=True)

@@ -120,7 +120,7 @@ def parse_target(script: str, what: Sequence[str], settings: Sequence[str]) -> J
     if script == "eval":
         run = Path(what[0])
         if not (run / "config.yaml").is_file():
-            raise ConfigError(f"found no {run / 'config.yaml'}", fix="pass a run directory, such as runs/mms-300m")
+            raise ConfigError(f"{run / 'config.yaml'} does not exist", fix="pass the run directory of a trained run")
         load_config(run / "config.yaml", settings)
         return JobTarget(script, run)
     if settings:
@@ -129,7 +129,7 @@ def parse_target(script: str, what: Sequence[str], settings: Sequence[str]) -> J
         )
     source, shards = map(Path, what)
     if not source.exists():
-        raise ConfigError(f"found no {source}", fix="pass a manifest (.tsv, .jsonl) or a folder of recordings")
+        raise ConfigError(f"{source} does not exist", fix="pass a manifest (.tsv, .jsonl) or a folder of recordings")
     return JobTarget(script, shards)
 
 
@@ -157,7 +157,7 @@ def prepare(
     """
     if not (home / "slurm" / f"{script}.sbatch").is_file():
         raise ConfigError(
-            f"found no {home / 'slurm' / script}.sbatch",
+            f"{home / 'slurm' / script}.sbatch does not exist",
             fix="run this in a clone of the repository, or in a folder that `mms-dist init` has filled",
         )
     site = site_for(script, read_site(home / "slurm" / "site.sh", environment), flags)

@@ -52,7 +52,7 @@ def choose_languages(present: Sequence[str], wanted: Sequence[str] | None, adapt
         CheckpointError: none is present, or a wanted one is not.
     """
     if not present:
-        raise CheckpointError(f"found no checkpoint in {adapters}", fix="give the folder of a run that was trained")
+        raise CheckpointError(f"found no checkpoint in {adapters}", fix="pass the folder of a trained run")
     for code in wanted or ():
         if code not in present:
             near = difflib.get_close_matches(code, present, n=1)
