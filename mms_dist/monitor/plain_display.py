@@ -90,7 +90,7 @@ def status_line(run: DisplayState) -> str:
             f"{elapsed}, {duration(run.eta_seconds)} left",
             ", ".join(states),
             f"loss {decimal(loss)}",
-            f"{speed.audio_seconds_per_second:.0f} s of audio a second",
+            f"{speed.audio_seconds_per_second:.0f} s of audio per second",
             f"padding {percent(speed.padding_fraction)} %",
             f"data wait {percent(speed.data_wait_fraction)} %",
         ]

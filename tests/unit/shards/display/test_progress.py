@@ -71,7 +71,7 @@ def test_elsewhere_a_plain_line_every_few_seconds_counts_what_is_done():
         clock.tick(8)
         work.advance(100)
     assert (
-        console.file.getvalue() == "1,500 of 2,000 utterances, 150 a second\n2,000 of 2,000 utterances, 100 a second\n"
+        console.file.getvalue() == "1,500 of 2,000 utterances, 150 per second\n2,000 of 2,000 utterances, 100 per second\n"
     )
 
 
