@@ -32,14 +32,14 @@ RAISE_SIGNAL = signal.SIGURG
 WAITING_SECONDS = 2.5
 """How long the main thread may wait after a stop before the first round; then `StoppedEarly` is raised in it."""
 IN_ORDER_SECONDS = 15.0
-"""The same limit while it works: reads, loads, saves."""
+"""The same limit while the main thread works instead of waiting: reads, loads, saves."""
 UNWINDING_SECONDS = 1.0
-"""From then to the end of the process, whatever its main thread is stuck in."""
+"""Time from `StoppedEarly` to the end of the process, even if its main thread is stuck."""
 LOOK_SECONDS = 0.25
 WORKING_SHARE = 0.1
 """Share of a processor above which a thread counts as working and not waiting, even on a busy machine."""
 INTERRUPTED_SECONDS = 1.0
-"""From a second Ctrl-C to the end of the process, whatever its main thread is stuck in."""
+"""Time from a second Ctrl-C to the end of the process, even if its main thread is stuck."""
 ENDING_SECONDS = 0.4
 """Time for the last actions before a forced end."""
 

@@ -1,4 +1,4 @@
-"""The Python functions for what is done with a finished or running run; `train` is in `mms_dist.training.run`."""
+"""The Python functions that use a finished or running run; `train` is in `mms_dist.training.run`."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -36,7 +36,7 @@ WRITTEN_BY = "# Written by `mms-dist submit`. To submit the same job again, run 
 
 @dataclass(frozen=True)
 class JobTarget:
-    """What a job works on: `folder` names the job and gets its logs; `config` is what the job trains or debugs."""
+    """The input of a job. `folder` names the job and gets its logs; `config` is trained or debugged."""
 
     script: str
     folder: Path
@@ -87,7 +87,7 @@ class Submission:
 
     @property
     def options(self) -> dict[str, str]:
-        """What the site and the user ask of sbatch, by the names of its options. The script may ask for more."""
+        """The sbatch options set by the site and the user, by name. The script may set more."""
         return _options_of(self.site) | dict(self.flags)
 
     @property

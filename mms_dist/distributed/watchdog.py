@@ -64,7 +64,7 @@ _CLAIM, _VERDICT = "verdict", "verdict/text"
 
 
 _STORE_ERRORS = (RuntimeError, OSError, MmsDistError)
-"""What a store raises when it is gone: torch's DistError is a RuntimeError."""
+"""Errors that a store raises when its server is gone. torch's DistError is a RuntimeError."""
 
 
 class NoWatchdog(MainThread):
@@ -268,7 +268,7 @@ class Watchdog(MainThread):
         return f"watchdog: rank {self.rank} exits: {summary}"
 
     def _end(self, text: str, *, verdict: str | None = None, report: bool = False) -> None:
-        """Print the text, tell the other ranks to exit (`verdict`), and exit, whatever the main thread is stuck in."""
+        """Print the text, tell the other ranks to exit (`verdict`), and exit, even if the main thread is stuck."""
         if not self._leaving.acquire(blocking=False):
             return
         printer = threading.Thread(target=self._print, args=(text, report), name="watchdog-report", daemon=True)

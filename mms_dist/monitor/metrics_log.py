@@ -168,7 +168,7 @@ class MetricsLog:
         self._count = len(kept)
 
     def _thin(self) -> None:
-        """Keep the last line of every so many rounds, a power of two, so that at most half of `MOST_LINES` are left.
+        """Keep the last line of every n rounds, n a power of two, so that at most half of `MOST_LINES` are left.
 
         A power of two, because such parts are nested: a run that is thinned again and again gets no growing gaps.
         """

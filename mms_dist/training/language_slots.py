@@ -152,6 +152,6 @@ class LanguageSlots:
 
 
 def _restart_clock(progress: Progress, round_number: int) -> None:
-    """Continue the language at the current round, whatever round it was saved at."""
+    """Continue the language at the current round, even if it was saved at another."""
     progress.admitted_round += round_number - progress.round
     progress.round = round_number

@@ -167,7 +167,7 @@ class Found:
 
 @dataclass
 class Reading:
-    """What one rank found in its part of the checkpoints."""
+    """The findings of one rank in its part of the checkpoints."""
 
     found: dict[str, Found] = field(default_factory=dict)
     problems: list[CheckpointError] = field(default_factory=list)

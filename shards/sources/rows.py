@@ -1,4 +1,4 @@
-"""What a source yields: its utterances, not yet decoded, and everything else found in it."""
+"""The results of reading a source: its utterances, not yet decoded, and everything else found in it."""
 
 from __future__ import annotations
 
