@@ -206,7 +206,7 @@ def _preflight(args: argparse.Namespace, target: "JobTarget", submission: "Submi
 
 
 def _ask(submission: "Submission", console: "Console", *, dry_run: bool) -> "Request":
-    """Ask sbatch what it makes of the job. A dry run without sbatch knows only the command line and the site."""
+    """Test whether sbatch accepts the job. A dry run without sbatch knows only the command line and the site."""
     from launcher.slurm.sbatch import Request, ask_sbatch
 
     if dry_run and not shutil.which("sbatch"):

@@ -1,4 +1,4 @@
-"""`RUN/metrics.jsonl`: how the whole run goes, one JSON object per line, for people, `jq` and `mms-dist status`.
+"""`RUN/metrics.jsonl`: the progress of the whole run, one JSON object per line, for people, `jq` and `mms-dist status`.
 
 A line is written every few seconds, at the end of a round. It is complete in itself: totals count from the last start
 of the run, rates cover the last minute, and at least eight rounds. So a reader needs only the last line, and dropping

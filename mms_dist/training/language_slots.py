@@ -1,4 +1,4 @@
-"""Move a language between its checkpoint, or another owner, and its slot in the bank, the optimizer and the loader."""
+"""Move a language into and out of its slot in the bank, optimizer and loader; the source is a checkpoint or an owner."""
 
 from copy import deepcopy
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Validate a shard index and its sample table before use, since any tool may have written or damaged them."""
+"""Validate a shard index and its sample table before use, since they may be damaged or written by another tool."""
 
 from __future__ import annotations
 
