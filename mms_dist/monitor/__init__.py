@@ -1,1 +1,1 @@
-"""Monitor a run: show its progress on the terminal, record it in TensorBoard and files, and read runs from the files."""
+"""Monitor a run: show progress on the terminal, record it in TensorBoard and files, and read runs from the files."""

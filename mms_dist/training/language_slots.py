@@ -1,4 +1,4 @@
-"""Move a language into and out of its slot in the bank, optimizer and loader; the source is a checkpoint or an owner."""
+"""Move a language into and out of its slot in bank, optimizer and loader, from a checkpoint or another owner."""
 
 from copy import deepcopy
 from dataclasses import dataclass
