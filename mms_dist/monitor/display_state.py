@@ -1,4 +1,4 @@
-"""What a display shows: the state of every language and of the run, from all events and reports so far."""
+"""The state of every language and of the run, as displays show it, from all events and reports so far."""
 
 import math
 import time

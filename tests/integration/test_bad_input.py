@@ -109,7 +109,7 @@ def test_an_adapter_whose_head_does_not_fit_the_vocabulary_is_refused(
     vocabulary["taa"]["ß"] = len(vocabulary["taa"]) - 1
     (folder / "vocab.json").write_text(json.dumps(vocabulary))
     assert_refused(
-        command("--adapter.init", str(folder), "--data.languages", "[taa]"), tmp_path / "run", "other ones", "rebuild"
+        command("--adapter.init", str(folder), "--data.languages", "[taa]"), tmp_path / "run", "different", "rebuild"
     )
 
 

@@ -49,5 +49,5 @@ def test_an_unknown_function_or_a_folder_without_a_run_is_an_error(tmp_path: Pat
     for call in (run_config, evaluate):
         with pytest.raises(ConfigError) as caught:
             call(tmp_path)
-        assert caught.value.found == f"found no {tmp_path / 'config.yaml'}"
-        assert caught.value.fix == "give the folder of a run, such as runs/demo"
+        assert caught.value.found == f"{tmp_path / 'config.yaml'} does not exist"
+        assert caught.value.fix == "pass the folder of a run, such as runs/demo"

@@ -207,7 +207,7 @@ def test_a_run_does_not_resume_with_another_vocabulary_of_the_same_size(
     first, second, *_ = [token for token in tokens[B] if len(token) == 1 and token.isalpha()]
     tokens[B][first], tokens[B][second] = tokens[B][second], tokens[B][first]
     path.write_text(json.dumps(tokens, ensure_ascii=False), encoding="utf-8")
-    with pytest.raises(CheckpointError, match=f"the checkpoint of {B} .* bring back the shards"):
+    with pytest.raises(CheckpointError, match=f"the checkpoint of {B} .* restore the shards"):
         run(setting(tmp_path / "run", small_base, others))
 
 

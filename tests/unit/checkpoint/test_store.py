@@ -338,7 +338,7 @@ def test_recovery_removes_leftovers_and_undoes_a_cut_replacement(store):
 def test_a_checkpoint_moved_under_another_name_is_found_out(store):
     path = store.save(sample(step=1))
     path.rename(path.with_name("step-00000009"))
-    with pytest.raises(CheckpointError, match=r"holds step 1 of 'ron'; it was renamed or moved here"):
+    with pytest.raises(CheckpointError, match=r"contains step 1 of 'ron'; it was renamed or moved here"):
         store.load("ron")
 
 

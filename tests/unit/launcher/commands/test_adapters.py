@@ -96,7 +96,7 @@ def test_a_dry_run_says_what_would_happen_and_writes_nothing(
     [
         (["delete", "RUN", "xxx"], "found no checkpoint of 'xxx'"),
         (["rollback", "RUN", "ron", 7], "found no step 7 of ron"),
-        (["list", "RUN/nothing"], "give the folder of a run"),
+        (["list", "RUN/nothing"], "pass the folder of a run"),
     ],
 )
 def test_what_is_not_there_is_an_error_that_names_what_is(

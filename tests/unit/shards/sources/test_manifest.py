@@ -109,7 +109,7 @@ def test_a_folder_whose_name_is_no_language_says_to_give_one(tmp_path):
     (tmp_path / "clips").mkdir()
     (tmp_path / "empty").mkdir()
     soundfile.write(tmp_path / "clips" / "a.wav", sound(0.5), 16_000)
-    with pytest.raises(SourceError, match=r"language code 'clips'.*give --lang"):
+    with pytest.raises(SourceError, match=r"language code 'clips'.*pass --lang"):
         read_source(tmp_path)
     with pytest.raises(SourceError, match="no recording below"):
         read_source(tmp_path / "empty")
