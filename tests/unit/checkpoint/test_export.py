@@ -297,7 +297,7 @@ def test_the_command_exports_what_it_lists_and_a_dry_run_writes_nothing(run, tmp
     assert "12.3 %" in out
     assert (tmp_path / "out" / "model.safetensors").is_file()
     assert cli.main(["export", str(tmp_path / "nothing")]) == 2
-    assert "error: found no" in capsys.readouterr().err
+    assert "does not exist" in capsys.readouterr().err
     assert cli.main(["export", str(run), "--languages", "xyz"]) == 2
 
 
