@@ -55,7 +55,7 @@ def save_base(folder: Path, seed: int = 0, **changes: object) -> str:
         ({"base": {"num_hidden_layers": 3}}, "set model.base to that one"),
         ({"base": {"num_hidden_layers": 1}}, "set model.base to that one"),
         ({"base": {"hidden_size": 48}}, "set model.base to that one"),
-        ({"base": {"seed": 5}}, "other weights"),
+        ({"base": {"seed": 5}}, "weights differ"),
     ],
 )
 def test_a_run_never_goes_on_with_another_base_or_dimension(

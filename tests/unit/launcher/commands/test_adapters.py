@@ -68,7 +68,7 @@ def test_a_copy_is_whole_and_a_language_that_is_there_already_stays(
     before = files(other)
     capsys.readouterr()
     assert adapters("copy", run, "ron", other) == 2
-    assert "already; delete that language there before copying it" in capsys.readouterr().err
+    assert "already exists; delete that language there before copying it" in capsys.readouterr().err
     assert files(other) == before
 
 

@@ -64,7 +64,7 @@ def test_a_mistake_in_a_tsv_is_named_with_its_line(content, message, tmp_path):
     ("content", "message"),
     [
         ('{"audio": "a.wav", "text": "x", "lang": "ron"}\n{"audio"', "m.jsonl:2: not JSON"),
-        ('["a.wav"]', "m.jsonl:1: expected an object"),
+        ('["a.wav"]', "m.jsonl:1: expected one object per line"),
         ('{"audio": "a.wav", "txt": "x", "lang": "ron"}', "m.jsonl:1: no column 'text'.*did you mean 'txt'"),
         ('{"audio": "a.wav", "text": 5, "lang": "ron"}', "m.jsonl:1: 'text' is 5, expected a string"),
     ],
