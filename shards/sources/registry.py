@@ -7,7 +7,10 @@ from pathlib import Path
 
 from shards.errors import SourceError
 from shards.sources.folder import Folder
+from shards.sources.kaldi import Kaldi
+from shards.sources.lhotse import Lhotse
 from shards.sources.manifest import Manifest
+from shards.sources.nemo import Nemo
 from shards.sources.rows import LeftOut, Note, RowError, SourceRow, SourceRows
 from shards.sources.source import Source, SourceOptions
 from shards.sources.source_place import SourcePlace
@@ -15,7 +18,10 @@ from shards.wording import nearest, printable
 
 # The first one that recognises a source reads it, so those that look more closely come first.
 SOURCES: list[Source] = [
+    Nemo(),
+    Lhotse(),
     Manifest(),
+    Kaldi(),
     Folder(),
 ]
 
