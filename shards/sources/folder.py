@@ -36,6 +36,7 @@ class Folder:
     name = "folder"
     expected = "a folder of recordings"
     row_noun = "recordings"
+    uses = frozenset[str]()
 
     def recognises(self, place: Path) -> bool:
         """Whether it is a folder."""
@@ -45,8 +46,6 @@ class Folder:
         """Yield the utterances, sorted by path, and all other files."""
         if not os.path.isdir(place):
             raise SourceError(f"no folder {printable(str(place))}")
-        if options.audio_root:
-            raise SourceError(f"--audio-root is for manifests, but {place} is a folder", fix="leave it out")
         language = options.language
         names = FolderNames(place, language)
         found = list(files_below(place, place_of=names.place, ignore=options.skip))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from shards.errors import SourceError
@@ -19,10 +20,11 @@ SOURCES: list[Source] = [
     Folder(),
 ]
 
+# Options that only some kinds of sources heed, with their flags.
+_FLAGS = {"audio_root": "--audio-root", "columns": "--columns", "split_from": "--split-from"}
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 # How to convert files that are not a source into one.
 _FIXES = {
-    ".csv": "save the table with tabs between its columns",
     ".xlsx": "save the table as text with tabs between its columns",
     ".json": "if each line is an object, rename it to .jsonl; for an array: jq -c '.[]' FILE > manifest.jsonl",
     ".gz": "decompress it with gunzip",
@@ -37,20 +39,23 @@ def read_source(
     language: str | None = None,
     audio_root: Path | None = None,
     skip: Path | None = None,
+    columns: Mapping[str, str] | None = None,
+    split_from: str | None = None,
     skip_bad_rows: bool = False,
 ) -> SourceRows:
     """Read a source.
 
     Args:
         kind: the name of the kind of source; None to recognise it.
-        language, audio_root, skip: as in `SourceOptions`.
+        language, audio_root, skip, columns, split_from: as in `SourceOptions`.
         skip_bad_rows: count unusable rows instead of stopping at the first.
 
     Raises:
-        SourceError: the kind is unknown, or the source cannot be read.
+        SourceError: the kind is unknown, does not heed an option, or the source cannot be read.
     """
     source = recognised(place) if kind is None else source_named(kind)
-    options = SourceOptions(language, audio_root, skip)
+    options = SourceOptions(language, audio_root, skip, columns, split_from)
+    _check_options(source, options, place)
     rows: list[SourceRow] = []
     left_out: list[LeftOut] = []
     notes: list[str] = []
@@ -102,6 +107,17 @@ def recognised(place: Path) -> Source:
     if not os.path.exists(place):
         raise SourceError(f"no file or folder {shown}, {expected}")
     raise SourceError(f"source {shown}: {expected}", fix=_FIXES.get(place.suffix.lower()))
+
+
+def _check_options(source: Source, options: SourceOptions, place: Path) -> None:
+    for option, flag in _FLAGS.items():
+        if getattr(options, option) is None or option in source.uses:
+            continue
+        heeding = ", ".join(other.name for other in SOURCES if option in other.uses) or "no kind of source"
+        raise SourceError(
+            f"{flag} is for {heeding}, but {printable(str(place))} is read as {source.name}",
+            fix="leave it out, or name another kind with --from",
+        )
 
 
 def _stopped(error: RowError, source: Source) -> SourceError:
