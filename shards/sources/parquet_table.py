@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shards.errors import SourceError
-from shards.file_content import stand_in
+from shards.file_content import detect_placeholder
 from shards.sources.delimited_table import Line
 from shards.wording import printable
 
@@ -30,7 +30,7 @@ class ParquetTable:
 
         self._name = f"table {printable(str(path))}"
         try:
-            if instead := stand_in(path):
+            if instead := detect_placeholder(path):
                 raise SourceError(f"{self._name} {instead.found}", fix=instead.fix)
             self._file = pq.ParquetFile(path)
         except OSError as error:

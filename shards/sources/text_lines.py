@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from shards.errors import SourceError
-from shards.file_content import HEAD_BYTES, stand_in_of
+from shards.file_content import HEAD_BYTES, detect_placeholder_in
 from shards.sources.rows import RowError, decode_text
 from shards.wording import printable
 
@@ -37,7 +37,7 @@ class TextLines:
         self._name = f"{noun} {printable(self.shown)}"
         with self._opened() as stream:
             head = stream.read(HEAD_BYTES)
-        if head and (instead := stand_in_of(head, path.parent)):
+        if head and (instead := detect_placeholder_in(head, path.parent)):
             raise SourceError(f"{self._name} {instead.found}", fix=instead.fix)
         if path.name.startswith("._"):
             raise SourceError(
