@@ -56,22 +56,26 @@ def memory_lines(bench: Bench, *, run_memory: Memory, run_slots: int) -> list[Me
     Args:
         run_memory: estimate for the debugged run, with its slots and full passes.
     """
-    parts = bench.parts
-    bank, model = parts.bank, parts.model
-    base_bytes = sum(tensor.nbytes for tensor in parts.base.module.state_dict().values())
-    gradients, members = parts.gradients, bench.forward_groups()[0]
-    with SavedTensors([*parts.base.module.parameters(), bank.rows]) as saved:
+    components = bench.components
+    bank, model = components.bank, components.model
+    base_bytes = sum(tensor.nbytes for tensor in components.base.module.state_dict().values())
+    gradients, members = components.gradients, bench.forward_groups()[0]
+    with SavedTensors([*components.base.module.parameters(), bank.rows]) as saved:
         on_device = bench.first_pass()
         logits_BTV = model.device_logits(on_device.batch)
         utterance_losses(logits_BTV, on_device.frames_B, on_device.labels_BL, on_device.label_lengths_B)
     kept, how = saved.bytes, "kept for the backward pass"
     if model.activation_checkpointing:  # it keeps the input of each layer, which autograd's hooks do not see
-        layers, frames = len(parts.base.layers), round(gradients.seconds(members) * FRAMES_PER_SECOND)
-        kept += layers * frames * parts.base.hidden * on_device.batch.features.element_size()
+        layers, frames = len(components.base.layers), round(gradients.seconds(members) * FRAMES_PER_SECOND)
+        kept += layers * frames * components.base.hidden * on_device.batch.features.element_size()
         how = "kept with activation checkpointing"
     filled = f"{gradients.seconds(members):.1f} s of audio with {'filler' if gradients.packed else 'padding'}"
     full = gradients.forward_seconds
-    peak = "peak CUDA memory of this process" if parts.base.device.type == "cuda" else "resident memory of this process"
+    peak = (
+        "peak CUDA memory of this process"
+        if components.base.device.type == "cuda"
+        else "resident memory of this process"
+    )
     return [
         MemoryLine("base", base_bytes, "frozen, shared by all languages"),
         MemoryLine(
@@ -121,7 +125,7 @@ def _language_line(config: Config, entry: LanguageSummary, bench: Bench) -> Lang
 
 
 def _gradient_line(bench: Bench, language: str, grads_SR: Tensor) -> GradientLine:
-    bank, active = bench.parts.bank, bench.active_languages[language]
+    bank, active = bench.components.bank, bench.active_languages[language]
     size = bank.row_size(active.slot)
     grad_R = transfer.to_host(grads_SR[active.slot, :size])
     tensors = bank.layout.from_row(grad_R)

@@ -48,7 +48,7 @@ from mms_dist.errors import ConfigError
 from mms_dist.hardware.memory_estimate import Memory, load_of, needs_of
 from mms_dist.hardware.process_settings import set_threads
 from mms_dist.hardware.resolve import Resolved
-from mms_dist.training.assembly import resolved_alone
+from mms_dist.training.assembly import resolve_for_single_process
 from mms_dist.training.trial import Trial, shorten, trial
 from shards.read import ShardReader
 
@@ -77,7 +77,7 @@ def debug(config: Config, amount: Amount, view: DebugView, *, name: str) -> Debu
     set_threads(config.run.threads)
     device = use_device(config.run.device)
     _, summaries = summarise_languages(config)
-    resolved = resolved_alone(config, summaries, device)
+    resolved = resolve_for_single_process(config, summaries, device)
     languages = choose_languages(amount.languages, summaries)
     entries = [entry for entry in summaries if entry.language in languages]
     with tempfile.TemporaryDirectory(prefix="mms-dist-debug-") as folder:
@@ -96,7 +96,7 @@ def debug(config: Config, amount: Amount, view: DebugView, *, name: str) -> Debu
             trial(small, device, resolved) as trained,
             contextlib.closing(ShardReader(trained.index, shard_cache(small.data))) as reader,
         ):
-            report.device = str(trained.parts.base.device)
+            report.device = str(trained.components.base.device)
             session = _Session(
                 config=config,
                 summaries=summaries,
@@ -146,7 +146,7 @@ def shortened(config: Config, summaries: Sequence[LanguageSummary], amount: Amou
 
 @dataclass(kw_only=True)
 class _Session:
-    """The parts of a session, and its steps."""
+    """The components of a session, and its steps."""
 
     config: Config
     summaries: Sequence[LanguageSummary]
@@ -158,8 +158,8 @@ class _Session:
     resolved: Resolved
 
     def run(self, folder: Path) -> None:
-        fingerprint = self.trial.parts.base.fingerprint()
-        self.view.begin(self.report, self.trial.parts.base.parameter_count(), self.amount.rounds)
+        fingerprint = self.trial.components.base.fingerprint()
+        self.view.begin(self.report, self.trial.components.base.parameter_count(), self.amount.rounds)
         trained = every_language_trains(self.trial)
         self.report.rounds = [round_line(report) for report in self.trial.monitor.reports]
         bench = Bench.of(self.config, self.trial, self.reader, count=self.amount.utterances)
@@ -180,7 +180,7 @@ class _Session:
         with bench.restored_afterwards():
             batches = self._overfit(bench)
             self._add(hugging_face_agrees(replace(bench, batches=batches), folder))
-        self._add(base_is_unchanged(self.trial.parts.base, fingerprint))
+        self._add(base_is_unchanged(self.trial.components.base, fingerprint))
 
     def _sections(self, bench: Bench) -> None:
         report, view = self.report, self.view
@@ -189,7 +189,7 @@ class _Session:
         view.rounds(report)
         groups = bench.forward_groups()
         forward = bench.forward(groups[0])
-        report.shapes = packed_stages(bench) if bench.parts.gradients.packed else stages(bench, forward)
+        report.shapes = packed_stages(bench) if bench.components.gradients.packed else stages(bench, forward)
         report.route = route(bench, forward)
         view.shapes(report)
         view.route(report, forward_passes=len(groups))

@@ -66,7 +66,7 @@ class Memory:
 
 
 @dataclass(frozen=True)
-class Needs:
+class MemoryNeeds:
     """The properties of a run that determine a process's memory, apart from the audio in a pass.
 
     `dtype` is the base's; `base_shards` is the number of ranks that ZeRO-3 shards the base over.
@@ -161,9 +161,9 @@ def load_of(config: Config, summaries: Sequence[LanguageSummary], hardware: Hard
     return Load(BaseShape.of(config.model.base), slots, max(entry.vocabulary_size for entry in summaries))
 
 
-def needs_of(config: Config, load: Load, dtype: str, hardware: Hardware, *, packed: bool = False) -> Needs:
+def needs_of(config: Config, load: Load, dtype: str, hardware: Hardware, *, packed: bool = False) -> MemoryNeeds:
     """Return what the memory of a process of this run depends on; `packed`: whether its training passes are packed."""
-    return Needs(
+    return MemoryNeeds(
         load.shape,
         dtype,
         config.adapter.dim,

@@ -7,7 +7,7 @@ from typing import Any
 from mms_dist.config import Config
 from mms_dist.data.language_summaries import LanguageSummary
 from mms_dist.distributed.placement import RankGroup
-from mms_dist.hardware.hardware import assumed
+from mms_dist.hardware.hardware import assumed_hardware
 from mms_dist.hardware.memory_estimate import Load, Memory, needs_of
 from mms_dist.hardware.resolve import resolve
 from mms_dist.model.base_shape import BaseShape, row_number_bytes
@@ -106,7 +106,7 @@ def make_plan(
     world, slots = cluster.world, min(config.rounds.slots, len(summaries))
     schedule = list(phases(summaries, Ranks(world, slots, replicate=config.rounds.placement == "replicate")))
     on_gpu = config.run.device != "cpu"  # on the cluster; the planning machine may differ
-    hardware = assumed(on_gpu=on_gpu, memory_gib=cluster.memory_gib, world=world)
+    hardware = assumed_hardware(on_gpu=on_gpu, memory_gib=cluster.memory_gib, world=world)
     load = Load(shape, slots, max(entry.vocabulary_size for entry in summaries))
     resolved = resolve(config, hardware, load=load)
     number_bytes = row_number_bytes(resolved.dtype)

@@ -17,7 +17,7 @@ from mms_dist.data.language_summaries import LanguageSummary
 from mms_dist.distributed.device import computes_on_cpu, use_device
 from mms_dist.hardware.process_settings import set_threads
 from mms_dist.monitor.reports import RoundReport
-from mms_dist.training.assembly import resolved_alone
+from mms_dist.training.assembly import resolve_for_single_process
 from mms_dist.training.trial import shorten, trial
 from shards.errors import DamagedSampleError
 from shards.index import ShardIndex
@@ -90,7 +90,7 @@ def _rounds(config: Config, languages: Sequence[LanguageSummary]) -> list[RoundR
     """
     set_threads(config.run.threads)
     device = use_device(config.run.device)
-    resolved = resolved_alone(config, languages, device)
+    resolved = resolve_for_single_process(config, languages, device)
     with tempfile.TemporaryDirectory(prefix="mms-dist-plan-") as folder:
         short = shorten(
             config,
@@ -100,6 +100,6 @@ def _rounds(config: Config, languages: Sequence[LanguageSummary]) -> list[RoundR
             dev_utterances=1,
         )
         with trial(short, device, resolved) as trained:
-            trained.parts.loop.run()
+            trained.components.loop.run()
             trained.store.drain()
             return trained.monitor.reports[WARM_ROUNDS:]

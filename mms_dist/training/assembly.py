@@ -18,7 +18,7 @@ from mms_dist.distributed.comm import Comm
 from mms_dist.distributed.lockstep import Lockstep
 from mms_dist.evaluation.evaluator import Evaluator
 from mms_dist.features.feature_source import FeatureSource
-from mms_dist.hardware.hardware import alone
+from mms_dist.hardware.hardware import single_process_hardware
 from mms_dist.hardware.memory_estimate import load_of
 from mms_dist.hardware.resolve import Resolved, resolve
 from mms_dist.model.adapter import SCHEMES, RowLayout
@@ -28,6 +28,7 @@ from mms_dist.model.optimizer import RowAdamW
 from mms_dist.model.routed import RoutedModel
 from mms_dist.model.staging import StagingBlocks
 from mms_dist.monitor.monitor import Monitor
+from mms_dist.training.components import RunComponents
 from mms_dist.training.dev_scores import DevScores
 from mms_dist.training.exchange import GradientExchange
 from mms_dist.training.gradients import GradientPass
@@ -36,7 +37,6 @@ from mms_dist.training.lifecycle import Lifecycle
 from mms_dist.training.loop import RoundLoop
 from mms_dist.training.observer import Observers
 from mms_dist.training.observers import OBSERVERS
-from mms_dist.training.parts import Parts
 from mms_dist.training.report_collector import Notices, ReportCollector
 from mms_dist.training.restore import Restored
 from mms_dist.training.round_meter import RoundMeter
@@ -48,9 +48,9 @@ from shards.read import ShardReader
 _PREFETCH_BYTES = 4 << 30
 
 
-def resolved_alone(config: Config, summaries: Sequence[LanguageSummary], device: torch.device) -> Resolved:
+def resolve_for_single_process(config: Config, summaries: Sequence[LanguageSummary], device: torch.device) -> Resolved:
     """Resolve the settings of this run for a single process that tries it out."""
-    hardware = alone(device)
+    hardware = single_process_hardware(device)
     return resolve(config, hardware, load=load_of(config, summaries, hardware) if hardware.on_gpu else None)
 
 
@@ -80,14 +80,14 @@ def assemble(
     stop_requested: Callable[[], bool] = lambda: False,
     comm: Comm | None = None,
     resolved: Resolved | None = None,
-) -> Iterator[Parts]:
+) -> Iterator[RunComponents]:
     """Create and wire the components of a run on this rank; they are closed when the block ends.
 
     `monitor` is None on all ranks but rank 0. `resolved` holds the settings the ranks agreed on; None for a single
     process.
     """
     comm = comm or Comm()
-    resolved = resolved or resolved_alone(config, summaries, base.device)
+    resolved = resolved or resolve_for_single_process(config, summaries, base.device)
     slots, sharded = min(config.rounds.slots, len(summaries)), base.sharding is not None
     bank = AdapterBank(
         _layout(config, base),
@@ -146,7 +146,7 @@ def assemble(
     scheduler = LanguageScheduler(ranks, present=restored.present, queue=restored.queue, ended=restored.ended)
     slot_manager = SlotManager(comm, scheduler, language_slots, slots)
     report_collector = ReportCollector(comm, monitor)
-    parts = Parts(
+    components = RunComponents(
         directory=Path(config.run.directory),
         comm=comm,
         base=base,
@@ -177,9 +177,9 @@ def assemble(
             stop_requested=stop_requested,
         ),
     )
-    observers.members += [make(parts) for make in OBSERVERS]
+    observers.members += [make(components) for make in OBSERVERS]
     try:
-        yield parts
+        yield components
     finally:
         gradients.close()
         features.close()

@@ -19,9 +19,9 @@ from mms_dist.model import transfer
 from mms_dist.model.bank import AdapterBank
 from mms_dist.model.optimizer import RowAdamW
 from mms_dist.training.active_language import ALONE, ActiveLanguage
-from mms_dist.training.draw_versions import VERSIONS
 from mms_dist.training.observer import Observer
 from mms_dist.training.progress import QUARANTINED, Progress
+from mms_dist.training.random_changes import VERSIONS
 from mms_dist.training.scheduler import QueuedLanguage
 from shards.index import ShardIndex
 

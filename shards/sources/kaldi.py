@@ -5,6 +5,7 @@ Their format: https://kaldi-asr.org/doc/data_prep.html
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator
@@ -59,7 +60,9 @@ def _data_folders(root: Path, depth: int = _DEPTH) -> Iterator[Path]:
     if os.path.isfile(root / "wav.scp"):
         yield root
     elif depth and os.path.isdir(root):
-        with os.scandir(root) as entries:
+        inner: list[str] = []
+        # A folder that cannot be listed is reported by the kind of source that reads it.
+        with contextlib.suppress(OSError), os.scandir(root) as entries:
             inner = sorted(entry.name for entry in entries if entry.is_dir() and not _PART.fullmatch(entry.name))
         for name in inner:
             yield from _data_folders(root / name, depth - 1)

@@ -98,9 +98,11 @@ class _Part:
                 yield error.at(example, self._language, number)
 
     def _of_cut(self, cut: Mapping[str, Any], where: str) -> list[SourceRow]:
-        if cut.get("type") not in ("MonoCut", "MultiCut") or not isinstance(cut.get("recording"), dict):
-            found = f"a cut of type {row_fields.shown(cut.get('type'))}, expected a MonoCut with its recording"
+        if cut.get("type") not in ("MonoCut", "MultiCut"):
+            found = f"a cut of type {row_fields.shown(cut.get('type'))}, expected a MonoCut"
             raise RowError(where, "row_value", found, fix="use the cuts before they were mixed, padded or augmented")
+        if not isinstance(cut.get("recording"), dict):
+            raise RowError(where, "row_fields", "a cut without its recording")
         recording = _recording(cut["recording"], where)
         start = row_fields.seconds(cut.get("start"), "start", where) or 0.0
         supervisions = cut.get("supervisions") or []

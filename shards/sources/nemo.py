@@ -126,13 +126,13 @@ class _Manifest:
         )
 
     def _language_of(self, fields: Mapping[str, Any], where: str) -> str:
-        spoken, written = (
-            row_fields.string(fields.get(name), name, where) for name in ("source_lang", "target_lang")
+        spoken, written, lang = (
+            row_fields.string(fields.get(name), name, where) for name in ("source_lang", "target_lang", "lang")
         )
         if spoken and written and spoken != written:
             found = f"the text is a translation, from source_lang {spoken!r} to target_lang {written!r}"
             raise RowError(where, "row_value", found, fix="leave translations out")
-        found = row_fields.string(fields.get("lang"), "lang", where) or written or spoken or self._language
-        if not found:
+        code = lang or written or spoken or self._language
+        if not code:
             raise RowError(where, "row_fields", "no field 'lang'", fix="give one language to all of it with --lang")
-        return row_fields.language(found, "lang", where)
+        return row_fields.language(code, "lang", where)

@@ -20,12 +20,12 @@ def write_lhotse(folder: Path, spoken: Sequence[Spoken], split: str) -> None:
 
 
 def write_cuts(folder: Path, spoken: Sequence[Spoken], split: str) -> None:
-    """Cuts of one split: each leaves out the first and the last tenth of a second of its recording."""
+    """Cuts of one split: each leaves out the first and the last 50 ms of its recording."""
     cuts = []
     for one in spoken:
         whole = recording(folder, one)
-        inner = supervision(one) | {"start": 0.0, "duration": round(whole["duration"] - 0.2, 6)}
-        cut = {"id": f"{one.key}-cut", "start": 0.1, "duration": inner["duration"], "channel": 0, "type": "MonoCut"}
+        inner = supervision(one) | {"start": 0.0, "duration": round(whole["duration"] - 0.1, 6)}
+        cut = {"id": f"{one.key}-cut", "start": 0.05, "duration": inner["duration"], "channel": 0, "type": "MonoCut"}
         cuts.append(cut | {"supervisions": [inner], "recording": whole})
     write_lines(folder / f"cuts_{split}.jsonl.gz", cuts)
 

@@ -10,7 +10,7 @@ import torch
 from mms_dist.config import parse_config
 from mms_dist.distributed.comm import Comm
 from mms_dist.errors import ConfigError
-from mms_dist.hardware.hardware import Facts, Hardware, agree, minimum_share
+from mms_dist.hardware.hardware import Hardware, RankHardware, agree_on_hardware, minimum_share
 from mms_dist.hardware.hardware_record import KeptSettings, read_kept_settings, write_kept_settings
 from mms_dist.hardware.memory_estimate import Load
 from mms_dist.hardware.resolve import FORWARD_COST_SECONDS, Resolved, resolve
@@ -199,7 +199,7 @@ def test_a_round_on_a_gpu_is_few_full_passes() -> None:
 class OneOfTwo(Comm):
     """A rank that hears another say what it has."""
 
-    def __init__(self, other: Facts) -> None:
+    def __init__(self, other: RankHardware) -> None:
         super().__init__(rank=0, world=2)
         self.other, self.collectives = other, 0
 
@@ -209,9 +209,9 @@ class OneOfTwo(Comm):
 
 
 def test_all_ranks_choose_by_the_least_of_them_after_one_collective() -> None:
-    other = Facts("elsewhere", "its boot", frozenset(range(4)), None, 0, 0, Hardware(threads=1))
+    other = RankHardware("elsewhere", "its boot", frozenset(range(4)), None, 0, 0, Hardware(threads=1))
     comm = OneOfTwo(other)
-    mine, least = agree(comm, torch.device("cpu"))
+    mine, least = agree_on_hardware(comm, torch.device("cpu"))
     assert comm.collectives == 1
     assert (least.threads, least.pinned_bytes, least.world, mine.world) == (1, 0, 2, 2)
     assert least.cores == min(mine.cores, 4) and mine.cores >= 1
@@ -223,8 +223,8 @@ def test_all_ranks_choose_by_the_least_of_them_after_one_collective() -> None:
 
 
 def test_ranks_of_a_machine_share_its_cores_and_memory() -> None:
-    def rank(host: str, cores: range, hardware: Hardware = H100, quota: float | None = None) -> Facts:
-        return Facts(host, f"boot of {host}", frozenset(cores), quota, 64 * GIB, 64 * GIB, hardware)
+    def rank(host: str, cores: range, hardware: Hardware = H100, quota: float | None = None) -> RankHardware:
+        return RankHardware(host, f"boot of {host}", frozenset(cores), quota, 64 * GIB, 64 * GIB, hardware)
 
     together = minimum_share([rank("a", range(16)), rank("a", range(16))], world=2)
     assert (together.cores, together.pinned_bytes, together.world) == (8, 16 * GIB, 2)
@@ -238,8 +238,8 @@ def test_ranks_of_a_machine_share_its_cores_and_memory() -> None:
 
 
 def test_containers_share_a_machines_memory_and_cores_not_their_limits() -> None:
-    def rank(name: str, *, boot: str = "one", limit_gib: int = 8, quota: float | None = 4.0) -> Facts:
-        return Facts(name, boot, frozenset(range(16)), quota, limit_gib * GIB, 32 * GIB, H100)
+    def rank(name: str, *, boot: str = "one", limit_gib: int = 8, quota: float | None = 4.0) -> RankHardware:
+        return RankHardware(name, boot, frozenset(range(16)), quota, limit_gib * GIB, 32 * GIB, H100)
 
     own_names = minimum_share([rank("a"), rank("b")], world=2)
     assert (own_names.cores, own_names.pinned_bytes) == (4, 4 * GIB), "half of each one's limit"

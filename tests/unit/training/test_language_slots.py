@@ -38,7 +38,7 @@ class Bench:
         config = toy_config(folder, folder, folder, run={"directory": str(folder), "seed": SEED}, languages=own)
         bank = AdapterBank(LAYOUT, slots=3, largest_vocabulary=8)
         loader = SimpleNamespace(
-            add=lambda stream, _, share: self.asked.append(("serve", (stream.language, share.index, share.of))),
+            add=lambda stream, _, share: self.asked.append(("serve", (stream.language, share.index, share.count))),
             remove=lambda code: self.asked.append(("stop serving", code)),
         )
         parts: dict[str, Any] = {

@@ -81,10 +81,10 @@ def test_a_damaged_line_is_named(name, line, message, tmp_path):
 
 def test_missing_files_and_languages_are_errors_with_a_fix(tmp_path):
     write_kaldi(tmp_path / "data" / "train", utterances(train=2, dev=0, test=0), tmp_path / "wavs")
-    with pytest.raises(SourceError, match="utterance 'ron-000' has no language in utt2lang; .* --lang"):
+    with pytest.raises(SourceError, match=r"utterance 'ron-000' has no language in utt2lang; .* --lang"):
         read_source(tmp_path / "data")
     (tmp_path / "data" / "train" / "text").unlink()
-    with pytest.raises(SourceError, match="no file 'text' in .*train"):
+    with pytest.raises(SourceError, match=r"no file 'text' in .*train"):
         read_source(tmp_path / "data", language="ron")
 
 

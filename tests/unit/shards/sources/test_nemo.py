@@ -43,7 +43,12 @@ def test_an_offset_selects_a_segment_and_a_duration_alone_does_not(tmp_path):
     ]
     (tmp_path / "m.json").write_text("\n".join(map(json.dumps, lines)))
     rows = read_source(tmp_path / "m.json")
-    assert [(row.start_seconds, row.end_seconds) for row in rows] == [(1.5, 2.25), (0, 0.75), (None, None), (None, None)]
+    assert [(row.start_seconds, row.end_seconds) for row in rows] == [
+        (1.5, 2.25),
+        (0, 0.75),
+        (None, None),
+        (None, None),
+    ]
     assert {row.audio.path for row in rows} == {tmp_path / "long.wav"}
 
 
@@ -81,5 +86,5 @@ def test_a_damaged_line_is_named(change, message, tmp_path):
 
 def test_manifests_of_tars_are_refused_with_what_to_do(tmp_path):
     write_nemo(tmp_path / "tarred_audio_manifest.json", utterances(train=2, dev=0, test=0), shard_id=0)
-    with pytest.raises(SourceError, match="in numbered tars .shard_id.; unpack them beside the manifest"):
+    with pytest.raises(SourceError, match=r"in numbered tars .shard_id.; unpack them beside the manifest"):
         read_source(tmp_path / "tarred_audio_manifest.json")
