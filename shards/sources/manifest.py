@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import math
 import os
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from shards.errors import Problem, ShardsError, SourceError
-from shards.languages import parse_language
 from shards.sources.audio_reference import AudioFile
 from shards.sources.delimited_table import DelimitedTable, Line
 from shards.sources.file_finder import FileFinder
 from shards.sources.json_lines import json_lines
 from shards.sources.manifest_columns import TAGS, Columns, choose_columns
 from shards.sources.parquet_table import ParquetTable
-from shards.sources.rows import Note, RowError, SourceRow, check_text
+from shards.sources.row_fields import audio_path, language, seconds, split, string, tag
+from shards.sources.rows import Note, RowError, SourceRow
 from shards.sources.source import Found, SourceOptions
+from shards.sources.source_place import SourcePlace
 from shards.sources.text_lines import TextLines
-from shards.splits import parse_split
 from shards.wording import counted, printable
 
 _SUFFIXES = (".tsv", ".csv", ".jsonl", ".ndjson", ".parquet")
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
-_SHOWN_CHARACTERS = 60
-_MAX_NAME_BYTES = 255
-_MAX_PATH_BYTES = 4096
-_STRINGS = ("audio", "text", "lang", "split", "speaker", "source")
+_TIMES = ("start", "end")
 # Fields whose values other tools write as whole numbers too.
 _NUMBERED = ("speaker", "source")
 
@@ -41,22 +35,23 @@ class Manifest:
     row_noun = "lines"
     uses = frozenset({"audio_root", "columns"})
 
-    def recognises(self, place: Path) -> bool:
+    def recognises(self, place: SourcePlace) -> bool:
         """Whether the name ends as those of tables do."""
-        return place.suffix.lower() in _SUFFIXES and not os.path.isdir(place)
+        return place.path.suffix.lower() in _SUFFIXES and not os.path.isdir(place.path)
 
-    def read(self, place: Path, options: SourceOptions) -> Iterator[Found]:
+    def read(self, place: SourcePlace, options: SourceOptions) -> Iterator[Found]:
         """Yield the utterances, in the order of the lines."""
-        reader = _RowReader(place, options)
+        path = place.path
+        reader = _RowReader(path, options)
         rows = bad = 0
         first: RowError | None = None
-        for number, fields in _table(place, reader):
+        for number, fields in _table(path, reader):
             try:
                 if isinstance(fields, RowError):
                     raise fields
-                row = reader.row(fields, f"{place}:{number}")
+                row = reader.row(fields, f"{path}:{number}")
             except RowError as error:
-                found = error.at(f"{place.name}:{number}", reader.language_of(fields), number)
+                found = error.at(f"{path.name}:{number}", reader.language_of(fields), number)
                 bad += 1
                 first = first or found
                 yield found
@@ -67,7 +62,7 @@ class Manifest:
                 yield row
         if not rows:
             shown = f" but {counted(bad, 'bad row')}, the first: {first.left_out.drop.example}" if first else ""
-            raise SourceError(f"manifest {printable(str(place))} has no utterances{shown}")
+            raise SourceError(f"manifest {place} has no utterances{shown}")
 
 
 def _table(path: Path, reader: _RowReader) -> Iterator[Line]:
@@ -91,6 +86,8 @@ def _table(path: Path, reader: _RowReader) -> Iterator[Line]:
 def _is_parquet(path: Path) -> bool:
     if path.suffix.lower() in _SUFFIXES:
         return path.suffix.lower() == ".parquet"
+    if not os.path.isfile(path):  # a pipe can be read once only
+        return False
     try:
         with open(path, "rb") as file:
             return file.read(4) == b"PAR1"
@@ -109,10 +106,10 @@ def _is_json(lines: TextLines) -> bool:
 class _RowReader:
     """Converts the fields of lines to rows."""
 
-    def __init__(self, place: Path, options: SourceOptions) -> None:
+    def __init__(self, path: Path, options: SourceOptions) -> None:
         self.given: Mapping[str, str] = options.columns or {}
         self.note: str | None = None
-        self._root = options.audio_root or place.parent
+        self._root = options.audio_root or path.parent
         self._language = options.language
         self._finder = FileFinder()
         self._keys: list[str] | None = None
@@ -151,98 +148,42 @@ class _RowReader:
             raise RowError(where, "row_fields", problem.found, fix=problem.fix)
         names = self._columns.names
         values = {
-            field: _string(fields[names[field]], names[field], field, where) for field in _STRINGS if field in names
+            field: string(fields[names[field]], names[field], where, numbers=field in _NUMBERED)
+            for field in ("audio", "text", "split", "speaker", "source")
+            if field in names
         }
-        audio = _audio(values["audio"], names["audio"], where)
-        for field in ("lang", "split"):
-            if len(values.get(field) or "") > _SHOWN_CHARACTERS:
-                raise RowError(where, "row_value", f"{names[field]!r} is {_shown(values[field])}, which is too long")
-        try:
-            code = parse_language(values.get("lang") or self._language or "")
-            split = values.get("split")
-            split = parse_split(split) if split else None
-            recording = self._root / audio
-            if not audio.isascii():
+        audio = audio_path(values["audio"], names["audio"], where)
+        recording = self._root / audio
+        if not audio.isascii():
+            try:
                 recording = self._finder.find(recording)
-        except ShardsError as error:
-            raise RowError(where, "row_value", str(error)) from error
+            except ShardsError as error:
+                raise RowError(where, "row_value", error.found, error.fix) from error
+        times = {field: seconds(fields[names[field]], names[field], where) for field in _TIMES if field in names}
         return SourceRow(
             audio=AudioFile(recording),
             name=Path(audio).as_posix(),
             text=values["text"] or "",
-            language=code,
+            language=self._language_in(fields, where),
             where=where,
-            split=split,
+            split=split(values["split"], names["split"], where) if "split" in names else None,
             speaker=values.get("speaker") or None,
-            start_seconds=self._seconds(fields, "start", where),
-            end_seconds=self._seconds(fields, "end", where),
+            start_seconds=times.get("start"),
+            end_seconds=times.get("end"),
             source=values.get("source") or None,
-            tags={tag: value for tag in TAGS if tag in names and (value := _tag(fields[names[tag]], where))} or None,
+            tags={name: value for name in TAGS if name in names and (value := tag(fields[names[name]], where))} or None,
         )
+
+    def _language_in(self, fields: dict[str, Any], where: str) -> str:
+        column = self._columns.names.get("lang")
+        code = string(fields[column], column, where) if column is not None else None
+        return language(code or self._language, column or "lang", where)
 
     def language_of(self, fields: dict[str, Any] | RowError) -> str | None:
         """Return the language of an unusable line; None if it is unknown."""
         column = self._columns.names.get("lang", "lang")
         code = fields.get(column) if isinstance(fields, dict) else None
         try:
-            return parse_language(code if isinstance(code, str) and code else self._language or "")
+            return language(code if isinstance(code, str) and code else self._language, column, "")
         except ShardsError:
             return None
-
-    def _seconds(self, fields: dict[str, Any], field: str, where: str) -> float | None:
-        column = self._columns.names.get(field)
-        value = None if column is None else fields[column]
-        if value is None or value == "":
-            return None
-        try:
-            seconds = math.nan if isinstance(value, bool) else float(value)
-        except (TypeError, ValueError, OverflowError):
-            seconds = math.nan
-        if not math.isfinite(seconds):
-            raise RowError(where, "row_value", f"{column!r} is {_shown(value)}, expected seconds, as 12.5")
-        return seconds
-
-
-def _string(value: object, column: str, field: str, where: str) -> str | None:
-    if value is None:
-        return None
-    if field in _NUMBERED and isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
-    if not isinstance(value, str):
-        raise RowError(where, "row_value", f"{column!r} is {_shown(value)}, expected a string")
-    return check_text(value, repr(column), where)
-
-
-def _tag(value: object, where: str) -> str | None:
-    """Return a tag as text; None if there is none, or if it is more than one value."""
-    if isinstance(value, str):
-        return check_text(value, "a tag", where)
-    number = isinstance(value, int | float) and math.isfinite(value)
-    return str(value) if number else None
-
-
-def _audio(value: str | None, column: str, where: str) -> str:
-    """Return the path of a recording.
-
-    Raises:
-        RowError: the value is not a path.
-    """
-    if not value:
-        raise RowError(where, "row_value", f"{column!r} is empty")
-    if url := _URL.match(value):
-        fix = "write the path alone" if url[1].lower() == "file" else "download the recordings and write their paths"
-        raise RowError(
-            where,
-            "row_value",
-            f"{column!r} is a URL, {_shown(value)}",
-            fix=f"'shards build' reads files of this machine: {fix}",
-        )
-    parts = value.encode().split(b"/") if len(value) > _MAX_NAME_BYTES // 4 else []
-    if sum(map(len, parts)) + len(parts) > _MAX_PATH_BYTES or any(len(part) > _MAX_NAME_BYTES for part in parts):
-        raise RowError(where, "row_value", f"{column!r} is longer than a path can be: {_shown(value)}")
-    return value
-
-
-def _shown(value: object) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= _SHOWN_CHARACTERS else f"{shown[: _SHOWN_CHARACTERS - 1]}…"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from shards.sources.rows import LeftOut, Note, RowError, SourceRow
+from shards.sources.source_place import SourcePlace
 
 Found = SourceRow | RowError | LeftOut | Note
 
@@ -42,11 +43,11 @@ class Source(Protocol):
     row_noun: str
     uses: frozenset[str]
 
-    def recognises(self, place: Path) -> bool:
-        """Whether `place` has this layout. Looks at names and first bytes only, and never raises."""
+    def recognises(self, place: SourcePlace) -> bool:
+        """Whether `place` has this layout. Looks at names and first bytes only, uses no network, and never raises."""
         ...
 
-    def read(self, place: Path, options: SourceOptions) -> Iterator[Found]:
+    def read(self, place: SourcePlace, options: SourceOptions) -> Iterator[Found]:
         """Yield every utterance, in a fixed order, and everything else that is there.
 
         A row that cannot be used is yielded as `RowError`: the user decides whether it stops the build. Utterances

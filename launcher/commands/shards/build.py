@@ -22,9 +22,9 @@ A manifest is a table with a header (.tsv, .csv), has one JSON object per line (
 (path relative to the manifest's folder, any format libsndfile reads), text, lang (ISO 639-3, such as ron or
 srp-script_latin); optionally split (train, dev, test), speaker, start and end (seconds, for segments of a long
 recording), source, accent, variant, gender, age, domain. Other names are given with --columns; usual ones are
-recognised. Utterances without a split are assigned by a hash of their text, so a sentence is never in two splits, and stays in its split when the
-corpus grows. An invalid line (missing field, not UTF-8, invalid language or time) stops the build before it begins;
---skip-bad-rows leaves such lines out and counts them.
+recognised. Utterances without a split are assigned by a hash of their text, so a sentence is never in two splits, and
+stays in its split when the corpus grows. An invalid line (missing field, not UTF-8, invalid language or time) stops the
+build before it begins; --skip-bad-rows leaves such lines out and counts them.
 
 A folder contains <lang>/clip.wav and <lang>/clip.txt. A folder named after a split (train, dev, validation, test, eval,
 test-clean …) above or below the language's folder sets the split. eval means dev, or test if there is a dev as well.
@@ -43,7 +43,7 @@ def add_parser(commands: Any) -> None:
     parser = add_command(
         commands, "build", help="build shards from a manifest or a folder of recordings", epilog=EPILOG
     )
-    parser.add_argument("source", type=Path, metavar="SOURCE", help="manifest (.tsv, .csv, .jsonl, .parquet) or folder")
+    parser.add_argument("source", metavar="SOURCE", help="manifest (.tsv, .csv, .jsonl, .parquet) or folder")
     parser.add_argument("output", type=Path, metavar="SHARDS", help="folder for <lang>/<split>-000000.tar")
     parser.add_argument(
         "--from",
@@ -164,7 +164,7 @@ def rows_to_build(args: argparse.Namespace) -> "SourceRows":
     return rows
 
 
-def _not_in_source(flag: str, code: str, source: Path, found: list[str]) -> str:
+def _not_in_source(flag: str, code: str, source: str, found: list[str]) -> str:
     from shards.errors import ShardsError
     from shards.languages import parse_language
     from shards.wording import nearest
