@@ -5,6 +5,9 @@ from __future__ import annotations
 import codecs
 import gzip
 import shlex
+import shutil
+import tempfile
+import weakref
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +27,8 @@ _COMPRESSED = ((b"\x1f\x8b", "compressed with gzip"), (b"PK\x03\x04", "a ZIP arc
 class TextLines:
     r"""The lines of a text file with their numbers, ended by `\n`, `\r\n` or `\r`, without a byte order mark.
 
-    It may be iterated over several times. Lines are not decoded, so that one bad line does not hide the others.
+    It may be iterated over several times; a pipe is copied to a temporary file first. Lines are not decoded, so that
+    one bad line does not hide the others.
 
     Args:
         noun: what the file is called in messages.
@@ -42,6 +46,14 @@ class TextLines:
         self._gzip = compressed and path.name.lower().endswith(".gz")
         self.shown = shown or str(path)
         self._name = f"{noun} {printable(self.shown)}"
+        self._readable = path
+        with self._opened() as stream:
+            if not stream.seekable():
+                copy = tempfile.NamedTemporaryFile()  # noqa: SIM115 - read by every iteration
+                weakref.finalize(self, copy.close)
+                shutil.copyfileobj(stream, copy)
+                copy.flush()
+                self._readable = Path(copy.name)
         with self._opened() as stream, self._whole():
             head = stream.read(HEAD_BYTES)
         if head and (instead := detect_placeholder_in(head, path.parent)):
@@ -107,6 +119,6 @@ class TextLines:
 
     def _opened(self) -> BinaryIO | gzip.GzipFile:
         try:
-            return gzip.open(self.path) if self._gzip else open(self.path, "rb")
+            return gzip.open(self._readable) if self._gzip else open(self._readable, "rb")
         except OSError as error:
             raise SourceError(f"{self._name} cannot be read: {error.strerror or error}") from error

@@ -22,9 +22,9 @@ A manifest is a table with a header (.tsv, .csv), has one JSON object per line (
 (path relative to the manifest's folder, any format libsndfile reads), text, lang (ISO 639-3, such as ron or
 srp-script_latin); optionally split (train, dev, test), speaker, start and end (seconds, for segments of a long
 recording), source, accent, variant, gender, age, domain. Other names are given with --columns; usual ones are
-recognised. Utterances without a split are assigned by a hash of their text, so a sentence is never in two splits, and stays in its split when the
-corpus grows. An invalid line (missing field, not UTF-8, invalid language or time) stops the build before it begins;
---skip-bad-rows leaves such lines out and counts them.
+recognised. Utterances without a split are assigned by a hash of their text, so a sentence is never in two splits, and
+stays in its split when the corpus grows. An invalid line (missing field, not UTF-8, invalid language or time) stops the
+build before it begins; --skip-bad-rows leaves such lines out and counts them.
 
 A folder contains <lang>/clip.wav and <lang>/clip.txt. A folder named after a split (train, dev, validation, test, eval,
 test-clean …) above or below the language's folder sets the split. eval means dev, or test if there is a dev as well.

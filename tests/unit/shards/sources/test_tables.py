@@ -1,6 +1,7 @@
 """Tables of any format and with any names of columns give the same utterances."""
 
 import json
+import subprocess
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -180,3 +181,14 @@ def test_a_source_refuses_an_option_that_it_does_not_heed(tmp_path):
         read_source(tmp_path, columns={"audio": "clip"})
     with pytest.raises(SourceError, match=r"--split-from is for .*, but .*corpus.csv is read as manifest"):
         read_source(path, split_from="validated")
+
+
+def test_a_table_may_come_through_a_pipe(tmp_path):
+    path = write_any(tmp_path, "tsv", ROWS)
+    with subprocess.Popen(["cat", str(path)], stdout=subprocess.PIPE) as cat:
+        rows = list(
+            read_source(
+                f"/dev/fd/{cat.stdout.fileno()}", kind="manifest", language="ron", columns=parse_columns(CHOICE)
+            )
+        )
+    assert facts(rows) == FOUND
