@@ -111,7 +111,7 @@ def test_an_ambiguous_language_is_an_error_that_lists_all_candidates(written):
 
 
 @pytest.mark.parametrize("written", [False, "False", "false", "no"])
-def test_norwegian_that_yaml_read_as_false_is_never_a_language_of_that_name(written):
+def test_norwegian_that_yaml_read_as_false_is_never_a_language_called_so(written):
     with pytest.raises(LanguageError, match="nob") as caught:
         resolve_language(written)
     assert set(caught.value.candidates) == {"nob", "nno"}
