@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from shards.errors import ShardsError, SourceError
-from shards.languages import parse_language
+from shards.languages import resolve_language
 from shards.sources.audio_reference import AudioFile
 from shards.sources.file_finder import FileFinder
 from shards.sources.manifest_columns import columns_problem, common_voice_help
@@ -110,7 +110,7 @@ class _RowReader:
             if len(values[name] or "") > _SHOWN_CHARACTERS:
                 raise RowError(where, "row_value", f"{name!r} is {_shown(values[name])}, which is too long")
         try:
-            code = parse_language(values["lang"] or self._language or "")
+            code = resolve_language(values["lang"] or self._language or "")
             split = parse_split(values["split"]) if values["split"] else None
             recording = self._root / audio
             if not audio.isascii():
@@ -134,7 +134,7 @@ class _RowReader:
         """Return the language of an unusable line; None if it is unknown."""
         code = fields.get("lang") if isinstance(fields, dict) else None
         try:
-            return parse_language(code if isinstance(code, str) and code else self._language or "")
+            return resolve_language(code if isinstance(code, str) and code else self._language or "")
         except ShardsError:
             return None
 
