@@ -79,6 +79,8 @@ def _table(path: Path, reader: RowReader) -> Iterator[Line]:
 def _is_parquet(path: Path) -> bool:
     if path.suffix.lower() in _SUFFIXES:
         return path.suffix.lower() == ".parquet"
+    if not os.path.isfile(path):  # a pipe can be read once only
+        return False
     try:
         with open(path, "rb") as file:
             return file.read(4) == b"PAR1"

@@ -60,6 +60,8 @@ def _manifests(place: Path) -> list[Path]:
 
 
 def _is_manifest(path: Path) -> bool:
+    if not os.path.isfile(path):  # a pipe can be read only once
+        return False
     try:
         with open(path, "rb") as file:
             head = file.read(_HEAD_BYTES)

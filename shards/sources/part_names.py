@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from shards.errors import ShardsError, SourceError
-from shards.languages import parse_language
+from shards.languages import resolve_language
 from shards.sources.folder_names import EVALUATION, FolderNames, Folders, splits_named
 from shards.splits import SPLITS
 from shards.wording import printable
@@ -49,7 +49,7 @@ class PartNames:
         """Return the language that the folders of a part, or those above it, are named after; None if there is none."""
         found = self._folders.place(folders).language
         try:
-            return parse_language(found) if found else None
+            return resolve_language(found) if found else None
         except ShardsError:
             return None
 

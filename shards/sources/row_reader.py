@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from shards.errors import Problem, ShardsError, SourceError
-from shards.languages import parse_language
+from shards.languages import resolve_language
 from shards.sources import row_fields
 from shards.sources.audio_reference import AudioFile, AudioReference
 from shards.sources.file_finder import FileFinder
@@ -110,7 +110,7 @@ class RowReader:
         column = self._columns.names.get("lang", "lang")
         code = fields.get(column) if isinstance(fields, dict) else None
         try:
-            return parse_language(code if isinstance(code, str) and code else self._language or "")
+            return resolve_language(code if isinstance(code, str) and code else self._language or "")
         except ShardsError:
             return None
 

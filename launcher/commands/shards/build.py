@@ -4,8 +4,15 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from launcher.arguments import Languages, count
-from launcher.commands.shards.options import add_command, add_languages, add_length_limits, add_workers, language_code
+from launcher.arguments import count
+from launcher.commands.shards.options import (
+    TrainingLanguages,
+    add_command,
+    add_languages,
+    add_length_limits,
+    add_workers,
+    language_code,
+)
 
 if TYPE_CHECKING:
     from shards.sources.rows import SourceRows
@@ -19,8 +26,8 @@ examples:
   mms-dist shards build recordings/ corpus/ --lang ron --dev-fraction 0.05 --test-fraction 0.05
 
 A manifest is a table with a header (.tsv, .csv), has one JSON object per line (.jsonl), or is parquet. Columns: audio
-(path relative to the manifest's folder, any format libsndfile reads), text, lang (ISO 639-3, such as ron or
-srp-script_latin); optionally split (train, dev, test), speaker, start and end (seconds, for segments of a long
+(path relative to the manifest's folder, any format libsndfile reads), text, lang (ron, ro, pt-BR, ron_Latn, Romanian …:
+see mms-dist languages); optionally split (train, dev, test), speaker, start and end (seconds, for segments of a long
 recording), source, accent, variant, gender, age, domain. Other names are given with --columns; usual ones are
 recognised. Utterances without a split are assigned by a hash of their text, so a sentence is never in two splits, and
 stays in its split when the corpus grows. An invalid line (missing field, not UTF-8, invalid language or time) stops the
@@ -55,7 +62,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--only",
         nargs="+",
-        action=Languages,
+        action=TrainingLanguages,
         type=language_code,
         default=[],
         metavar="CODE",
@@ -165,14 +172,13 @@ def rows_to_build(args: argparse.Namespace) -> "SourceRows":
 
 
 def _not_in_source(flag: str, code: str, source: str, found: list[str]) -> str:
-    from shards.errors import ShardsError
-    from shards.languages import parse_language
+    from shards.languages import LanguageError, resolve_language
     from shards.wording import nearest
 
     message = f"{flag}: not in {source}{nearest(code, found)}; it has {', '.join(found)}"
     try:
-        parse_language(code)
-    except ShardsError as error:
+        resolve_language(code)
+    except LanguageError as error:
         message += f"; {error}"
     return message
 

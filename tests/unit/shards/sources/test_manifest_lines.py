@@ -137,7 +137,7 @@ def test_whole_surrogate_pairs_are_characters(tmp_path):
 def test_bad_rows_are_counted_by_reason_and_line_only_where_asked(tmp_path, capsys):
     for number in range(4):
         soundfile.write(tmp_path / f"{number}.wav", sound(0.6, seed=number), 16_000)
-    bad = ["4.wav\tpatru", "4.wav\tpatru\tro", "4.wav\tpatru\tron\textra", "ftp://x/4.wav\tpatru\tron"]
+    bad = ["4.wav\tpatru", "4.wav\tpatru\tno", "4.wav\tpatru\tron\textra", "ftp://x/4.wav\tpatru\tron"]
     path = manifest_of(tmp_path, (TSV + "\n".join(bad) + "\n").encode() + b"4.wav\t\xff\tron\n")
     output = tmp_path / "out"
     command = ["shards", "build", str(path), str(output), "--workers", "1"]
