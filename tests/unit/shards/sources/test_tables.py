@@ -161,7 +161,7 @@ def test_a_parquet_table_that_is_damaged_or_holds_no_paths_is_refused(tmp_path):
         read_source(path)
     pq.write_table(pa.table({"audio": [b"RIFF"], "text": ["a"]}), path)
     with pytest.raises(SourceError, match=r"column 'audio' has no paths of recordings; .*--columns audio=COLUMN"):
-        read_source(path, language="ron")
+        read_source(path, kind="manifest", language="ron")
 
 
 def test_missing_values_of_a_parquet_table_are_not_texts(tmp_path):
