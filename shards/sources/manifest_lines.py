@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from shards.errors import SourceError
-from shards.file_content import detect_placeholder_in
+from shards.file_content import detect_archive, detect_placeholder_in
 from shards.sources.rows import RowError, decode_text
 from shards.wording import printable
 
@@ -41,9 +41,9 @@ def raw_lines(path: Path) -> list[bytes]:
         raise SourceError(
             f"manifest {shown} is a macOS metadata file (AppleDouble)", fix=f"use {path.name[2:]} instead"
         )
-    for magic, kind in ((b"\x1f\x8b", "compressed with gzip"), (b"PK\x03\x04", "a ZIP archive or a spreadsheet")):
-        if data.startswith(magic):
-            raise SourceError(f"manifest {shown} is {kind}, expected text", fix="unpack it, or save it as .tsv")
+    if archive := detect_archive(data):  # a spreadsheet is a ZIP archive
+        fix = f"{archive.fix}, or save a spreadsheet as .tsv"
+        raise SourceError(f"manifest {shown} is {archive.name}, expected text", fix=fix)
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in data[:4]:
         target = shlex.quote(f"utf8-{printable(path.name)}")
         raise SourceError(
