@@ -17,6 +17,7 @@ from shards.sources.manifest_columns import columns_problem, common_voice_help
 from shards.sources.manifest_lines import Line, jsonl_lines, raw_lines, tsv_header, tsv_lines
 from shards.sources.rows import RowError, SourceRow, check_text
 from shards.sources.source import Found, SourceOptions
+from shards.sources.source_place import SourcePlace
 from shards.splits import parse_split
 from shards.wording import counted, printable
 
@@ -33,25 +34,26 @@ class Manifest:
     expected = "a manifest with a name ending in .tsv or .jsonl"
     row_noun = "lines"
 
-    def recognises(self, place: Path) -> bool:
+    def recognises(self, place: SourcePlace) -> bool:
         """Whether the name ends in .tsv or .jsonl."""
-        return place.suffix.lower() in (".tsv", ".jsonl") and not os.path.isdir(place)
+        return place.path.suffix.lower() in (".tsv", ".jsonl") and not os.path.isdir(place.path)
 
-    def read(self, place: Path, options: SourceOptions) -> Iterator[Found]:
+    def read(self, place: SourcePlace, options: SourceOptions) -> Iterator[Found]:
         """Yield the utterances, in the order of the lines."""
-        lines = raw_lines(place)
-        reader = _RowReader(options.audio_root or place.parent, options.language)
+        path = place.path
+        lines = raw_lines(path)
+        reader = _RowReader(options.audio_root or path.parent, options.language)
         rows = 0
         errors: list[RowError] = []
-        found = jsonl_lines(lines, place) if _is_json(place, lines) else _tsv(lines, place, options.language)
+        found = jsonl_lines(lines, path) if _is_json(path, lines) else _tsv(lines, path, options.language)
         for number, fields in found:
             try:
                 if isinstance(fields, RowError):
                     raise fields
-                yield reader.row(fields, f"{place}:{number}")
+                yield reader.row(fields, f"{path}:{number}")
                 rows += 1
             except RowError as error:
-                errors.append(error.at(f"{place.name}:{number}", reader.language_of(fields), number))
+                errors.append(error.at(f"{path.name}:{number}", reader.language_of(fields), number))
                 yield errors[-1]
         if not rows:
             bad = (
@@ -59,7 +61,7 @@ class Manifest:
                 if errors
                 else ""
             )
-            raise SourceError(f"manifest {printable(str(place))} has no utterances{bad}")
+            raise SourceError(f"manifest {place} has no utterances{bad}")
 
 
 def _is_json(path: Path, lines: list[bytes]) -> bool:

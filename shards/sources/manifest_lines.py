@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from shards.errors import SourceError
-from shards.file_content import stand_in_of
+from shards.file_content import detect_placeholder_in
 from shards.sources.rows import RowError, decode_text
 from shards.wording import printable
 
@@ -35,7 +35,7 @@ def raw_lines(path: Path) -> list[bytes]:
         data = path.read_bytes()
     except OSError as error:
         raise SourceError(f"manifest {shown} cannot be read: {error.strerror or error}") from error
-    if data and (instead := stand_in_of(data, path.parent)):
+    if data and (instead := detect_placeholder_in(data, path.parent)):
         raise SourceError(f"manifest {shown} {instead.found}", fix=instead.fix)
     if path.name.startswith("._"):
         raise SourceError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
 from shards.errors import SourceError
@@ -11,6 +10,7 @@ from shards.sources.folder import Folder
 from shards.sources.manifest import Manifest
 from shards.sources.rows import LeftOut, Note, RowError, SourceRow, SourceRows
 from shards.sources.source import Source, SourceOptions
+from shards.sources.source_place import SourcePlace
 from shards.wording import nearest, printable
 
 # The first one that recognises a source reads it, so those that look more closely come first.
@@ -19,7 +19,6 @@ SOURCES: list[Source] = [
     Folder(),
 ]
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 # How to convert files that are not a source into one.
 _FIXES = {
     ".csv": "save the table with tabs between its columns",
@@ -31,7 +30,7 @@ _FIXES = {
 
 
 def read_source(
-    place: Path,
+    written: str | Path,
     *,
     kind: str | None = None,
     language: str | None = None,
@@ -42,6 +41,7 @@ def read_source(
     """Read a source.
 
     Args:
+        written: a path, or the name of a dataset on the Hugging Face Hub.
         kind: the name of the kind of source; None to recognise it.
         language, audio_root, skip: as in `SourceOptions`.
         skip_bad_rows: count unusable rows instead of stopping at the first.
@@ -49,6 +49,7 @@ def read_source(
     Raises:
         SourceError: the kind is unknown, or the source cannot be read.
     """
+    place = SourcePlace(os.fspath(written))
     source = recognised(place) if kind is None else source_named(kind)
     options = SourceOptions(language, audio_root, skip)
     rows: list[SourceRow] = []
@@ -84,24 +85,22 @@ def source_named(kind: str) -> Source:
     return by_name[kind]
 
 
-def recognised(place: Path) -> Source:
+def recognised(place: SourcePlace) -> Source:
     """Return the kind of a source.
 
     Raises:
         SourceError: no kind of source recognises it.
     """
-    is_url = _URL.match(str(place)) and not os.path.exists(place)
-    found = None if is_url else next((source for source in SOURCES if source.recognises(place)), None)
+    is_file_url = place.is_url and place.hub_name is None
+    found = None if is_file_url else next((source for source in SOURCES if source.recognises(place)), None)
     if found is not None:
         return found
     expected = f"expected {', or '.join(source.expected for source in SOURCES)}"
-    if is_url:
-        url = str(place).replace(":/", "://", 1)
-        raise SourceError(f"{url} is a URL, {expected}, on this machine", fix="download it first")
-    shown = printable(str(place))
-    if not os.path.exists(place):
-        raise SourceError(f"no file or folder {shown}, {expected}")
-    raise SourceError(f"source {shown}: {expected}", fix=_FIXES.get(place.suffix.lower()))
+    if is_file_url:
+        raise SourceError(f"{place} is a URL, {expected}, on this machine", fix="download it first")
+    if not place.exists:
+        raise SourceError(f"no file or folder {place}, {expected}")
+    raise SourceError(f"source {place}: {expected}", fix=_FIXES.get(place.path.suffix.lower()))
 
 
 def _stopped(error: RowError, source: Source) -> SourceError:

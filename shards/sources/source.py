@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from shards.sources.rows import LeftOut, Note, RowError, SourceRow
+from shards.sources.source_place import SourcePlace
 
 Found = SourceRow | RowError | LeftOut | Note
 
@@ -36,11 +37,11 @@ class Source(Protocol):
     expected: str
     row_noun: str
 
-    def recognises(self, place: Path) -> bool:
-        """Whether `place` has this layout. Looks at names and first bytes only, and never raises."""
+    def recognises(self, place: SourcePlace) -> bool:
+        """Whether `place` has this layout. Looks at names and first bytes only, uses no network, and never raises."""
         ...
 
-    def read(self, place: Path, options: SourceOptions) -> Iterator[Found]:
+    def read(self, place: SourcePlace, options: SourceOptions) -> Iterator[Found]:
         """Yield every utterance, in a fixed order, and everything else that is there.
 
         A row that cannot be used is yielded as `RowError`: the user decides whether it stops the build. Utterances

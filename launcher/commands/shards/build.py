@@ -48,7 +48,7 @@ def add_parser(commands: Any) -> None:
     parser = add_command(
         commands, "build", help="build shards from a manifest or a folder of recordings", epilog=EPILOG
     )
-    parser.add_argument("source", type=Path, metavar="SOURCE", help="manifest (.tsv, .jsonl) or folder")
+    parser.add_argument("source", metavar="SOURCE", help="manifest (.tsv, .jsonl) or folder")
     parser.add_argument("output", type=Path, metavar="SHARDS", help="folder for <lang>/<split>-000000.tar")
     parser.add_argument(
         "--from",
@@ -146,7 +146,7 @@ def rows_to_build(args: argparse.Namespace) -> "SourceRows":
     return rows
 
 
-def _not_in_source(flag: str, code: str, source: Path, found: list[str]) -> str:
+def _not_in_source(flag: str, code: str, source: str, found: list[str]) -> str:
     from shards.languages import LanguageError, resolve_language
     from shards.wording import nearest
 

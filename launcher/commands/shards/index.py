@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     from shards.limits import Limits
     from shards.text_rules import load_rules
 
-    languages = find_tars(args.shards, args.tars, languages=args.languages, split=args.split, again=args.force)
+    languages = find_tars(args.shards, args.tars, languages=args.languages, split=args.split, reindex=args.force)
     console = make_console()
     if args.dry_run:
         for code, tars in languages.items():
