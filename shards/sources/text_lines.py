@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from shards.errors import SourceError
-from shards.file_content import HEAD_BYTES, detect_placeholder_in
+from shards.file_content import HEAD_BYTES, detect_archive, detect_placeholder_in
 from shards.sources.rows import RowError, decode_text
 from shards.wording import printable
 
 _BLOCK_BYTES = 1 << 20
 _MAX_LINE_BYTES = 16 << 20
-_COMPRESSED = ((b"\x1f\x8b", "compressed with gzip"), (b"PK\x03\x04", "a ZIP archive or a spreadsheet"))
 
 
 class TextLines:
@@ -62,9 +61,9 @@ class TextLines:
             raise SourceError(
                 f"{self._name} is a macOS metadata file (AppleDouble)", fix=f"use {path.name[2:]} instead"
             )
-        for magic, kind in _COMPRESSED:
-            if head.startswith(magic):
-                raise SourceError(f"{self._name} is {kind}, expected text", fix="unpack it, or save it as .tsv")
+        if archive := detect_archive(head):  # a spreadsheet is a ZIP archive
+            fix = f"{archive.fix}, or save a spreadsheet as .tsv"
+            raise SourceError(f"{self._name} is {archive.name}, expected text", fix=fix)
         if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in head[:4]:
             target = shlex.quote(f"utf8-{printable(path.name)}")
             raise SourceError(
