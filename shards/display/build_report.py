@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -13,6 +13,7 @@ from shards.build.plan import LanguagePlan
 from shards.display.tables import Column, duration, fitting_table
 from shards.display.terminal import say
 from shards.drops import REASONS
+from shards.languages import language_note
 from shards.sources.rows import SourceRows
 from shards.wording import counted, elided
 
@@ -20,6 +21,7 @@ NO_LANGUAGE = "(unknown)"
 _EXAMPLE_CHARACTERS = 60
 _PLAIN_SECONDS = 10.0
 _SHOWN_LINES = 20
+_SHOWN_NOTES = 3
 
 
 def languages_table(indexes: Mapping[str, Mapping[str, Any]], width: int) -> Table:
@@ -108,6 +110,16 @@ def print_unknown_lengths(console: Console, indexes: Mapping[str, Mapping[str, A
                 f"{language}: {counted(found['count'], 'utterance')} kept from recordings that do not declare their "
                 f"length (for example {found['examples'][0]}); all audio was decoded, but it may have been cut short",
             )
+
+
+def print_language_notes(console: Console, codes: Iterable[str]) -> None:
+    """Print which languages have no adapter of MMS to start from: a note each, or one line if they are many."""
+    notes = {code: note for code in codes if (note := language_note(code))}
+    if len(notes) <= _SHOWN_NOTES:
+        for note in notes.values():
+            say(console, note)
+        return
+    say(console, f"MMS has no adapter of these names; training starts from new ones: {', '.join(notes)}")
 
 
 def plans_table(plans: Sequence[LanguagePlan], built: Collection[str], width: int) -> Table:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import codecs
+import gzip
 import shlex
 import shutil
 import tempfile
 import weakref
+import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -29,13 +32,17 @@ class TextLines:
     Args:
         noun: what the file is called in messages.
         shown: its name in messages, if that is not the path.
+        compressed: it is compressed with gzip if its name ends in .gz.
 
     Raises:
         SourceError: the file cannot be read or is not text in UTF-8; while iterating, if a line is far too long.
     """
 
-    def __init__(self, path: Path, noun: str = "manifest", shown: str | None = None) -> None:
+    def __init__(
+        self, path: Path, noun: str = "manifest", shown: str | None = None, *, compressed: bool = False
+    ) -> None:
         self.path = path
+        self._gzip = compressed and path.name.lower().endswith(".gz")
         self.shown = shown or str(path)
         self._name = f"{noun} {printable(self.shown)}"
         self._readable = path
@@ -46,7 +53,7 @@ class TextLines:
                 shutil.copyfileobj(stream, copy)
                 copy.flush()
                 self._readable = Path(copy.name)
-        with self._opened() as stream:
+        with self._opened() as stream, self._whole():
             head = stream.read(HEAD_BYTES)
         if head and (instead := detect_placeholder_in(head, path.parent)):
             raise SourceError(f"{self._name} {instead.found}", fix=instead.fix)
@@ -83,7 +90,7 @@ class TextLines:
                 yield number, error
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
-        with self._opened() as stream:
+        with self._opened() as stream, self._whole():
             if stream.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
                 stream.seek(0)
             number = 0
@@ -100,8 +107,17 @@ class TextLines:
             if rest:
                 yield number + 1, rest.rstrip(b"\r\n")
 
-    def _opened(self) -> BinaryIO:
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
         try:
-            return open(self._readable, "rb")
+            yield
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise SourceError(
+                f"{self._name} is damaged, or not compressed with gzip: {error}", fix="copy or download it again"
+            ) from error
+
+    def _opened(self) -> BinaryIO | gzip.GzipFile:
+        try:
+            return gzip.open(self._readable) if self._gzip else open(self._readable, "rb")
         except OSError as error:
             raise SourceError(f"{self._name} cannot be read: {error.strerror or error}") from error

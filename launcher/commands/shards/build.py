@@ -188,7 +188,13 @@ def run(args: argparse.Namespace) -> int:
     from shards.build.corpus import build_shards, is_built
     from shards.build.language_build import BuildOptions
     from shards.build.plan import plan_languages
-    from shards.display.build_report import languages_table, plans_table, print_left_out, print_unknown_lengths
+    from shards.display.build_report import (
+        languages_table,
+        plans_table,
+        print_language_notes,
+        print_left_out,
+        print_unknown_lengths,
+    )
     from shards.display.progress import BuildDisplay, WorkProgress
     from shards.display.terminal import make_console, say
     from shards.errors import IncompleteBuildError, SourceError
@@ -209,6 +215,7 @@ def run(args: argparse.Namespace) -> int:
     )
     console = make_console()
     say(console, f"source: {rows.kind}" if args.kind else f"source: {rows.kind} (recognised; --from overrules)")
+    print_language_notes(console, [plan.language for plan in plans])
     if args.dry_run:
         built = {plan.language for plan in plans if not args.force and is_built(plan, args.output, options)}
         console.print(plans_table(plans, built, console.width))

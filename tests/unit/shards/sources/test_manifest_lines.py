@@ -212,7 +212,7 @@ def test_names_that_look_equal_are_found_and_two_that_do_are_refused(tmp_path):
         ("._m.tsv", "is a macOS metadata file .AppleDouble.; use m.tsv instead"),
         ("m.xlsx", "save the table as text with tabs between its columns"),
         ("m.json", "if each line is an object, rename it to .jsonl"),
-        ("nowhere", "no file or folder .*nowhere, expected a manifest .*, or a folder of recordings"),
+        ("nowhere", "no file or folder nowhere"),
         ("x" * 300, "no file or folder"),
         ("https://host/m.tsv", "https://host/m.tsv is a URL, .*download it first"),
     ],
