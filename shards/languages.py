@@ -77,6 +77,16 @@ def parse_language(code: str) -> str:
     )
 
 
+def resolve_language(written: str) -> str:
+    """Return the training code for a language as a corpus may write it: `ron`, `ro`, `ro-RO`.
+
+    Raises:
+        ShardsError: it may be several languages, or is none.
+    """
+    codes = CANDIDATES.get(written.strip().lower().replace("_", "-").partition("-")[0], ())
+    return codes[0] if len(codes) == 1 else parse_language(written)
+
+
 def advice(code: str) -> str:
     """Return what to write instead of a two-letter code such as `ro`, `no` or `zh-CN`; empty for other codes."""
     two = code.strip().lower().replace("_", "-").partition("-")[0]

@@ -7,15 +7,19 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from shards.errors import SourceError
+from shards.sources.common_voice import CommonVoice
 from shards.sources.folder import Folder
 from shards.sources.manifest import Manifest
 from shards.sources.rows import LeftOut, Note, RowError, SourceRow, SourceRows
 from shards.sources.source import Source, SourceOptions
 from shards.sources.source_place import SourcePlace
+from shards.sources.spontaneous_speech import SpontaneousSpeech
 from shards.wording import nearest, printable
 
 # The first one that recognises a source reads it, so those that look more closely come first.
 SOURCES: list[Source] = [
+    CommonVoice(),
+    SpontaneousSpeech(),
     Manifest(),
     Folder(),
 ]

@@ -23,10 +23,7 @@ def test_a_source_is_recognised_and_said_and_from_overrules(tmp_path, capsys):
     manifest = write_corpus(tmp_path / "corpus", utterances=4)
     renamed = manifest.rename(tmp_path / "corpus" / "corpus.list")
     assert main(["shards", "build", str(renamed), str(tmp_path / "out"), "--dry-run"]) == 2
-    assert (
-        "expected a manifest with a name ending in .tsv, .csv, .jsonl or .parquet, or a folder"
-        in capsys.readouterr().err
-    )
+    assert "a manifest with a name ending in .tsv, .csv, .jsonl or .parquet, or a folder" in capsys.readouterr().err
     assert main(["shards", "build", str(renamed), str(tmp_path / "out"), "--dry-run", "--from", "manifest"]) == 0
     assert capsys.readouterr().out.startswith("source: manifest\n")
     renamed.rename(manifest)
@@ -38,7 +35,7 @@ def test_an_unknown_kind_of_source_lists_the_known_ones(tmp_path, capsys):
     manifest = write_corpus(tmp_path / "corpus", utterances=4)
     assert main(["shards", "build", str(manifest), str(tmp_path / "out"), "--from", "foldr"]) == 2
     error = capsys.readouterr().err
-    assert "--from foldr: no such kind of source (did you mean 'folder'?); use one of folder, manifest" in error
+    assert "--from foldr: no such kind of source (did you mean 'folder'?); use one of common-voice, " in error
     with pytest.raises(SourceError, match="no folder"):
         read_source(manifest, kind="folder")
 
