@@ -11,7 +11,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from mms_dist.config import Config, Optim
+from mms_dist.config import Optim
 from mms_dist.data.batch import BatchRequest, LoadedBatch, Utterance
 from mms_dist.data.collate import AudioBatch, collate
 from mms_dist.data.language_summaries import Work
@@ -61,7 +61,7 @@ class Bench:
     batches: dict[str, LoadedBatch]
 
     @classmethod
-    def of(cls, config: Config, trial: Trial, reader: ShardReader, *, count: int) -> "Bench":
+    def of(cls, trial: Trial, reader: ShardReader, *, base: str, seed: int, count: int) -> "Bench":
         """Put every language of a trial back into a slot, with a batch of `count` utterances.
 
         Lengths are similar across languages, so that their utterances share passes.
@@ -79,7 +79,7 @@ class Bench:
             language: LoadedBatch(BatchRequest(language, Position()), take_by_length(reader, active, seconds))
             for language, active in active_languages.items()
         }
-        return cls(config.model.base, config.run.seed, trial.components, trial.index, active_languages, batches)
+        return cls(base, seed, trial.components, trial.index, active_languages, batches)
 
     @property
     def languages(self) -> list[str]:

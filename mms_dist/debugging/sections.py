@@ -1,14 +1,13 @@
 """The sections of the report that describe the run: languages, rounds, memory, gradients and transcripts."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from mms_dist.config import Config
 from mms_dist.data.batch import Utterance
 from mms_dist.data.language_summaries import LanguageSummary
-from mms_dist.data.training_stream import training_stream
+from mms_dist.data.stream import LanguageStream
 from mms_dist.debugging.bench import Bench
 from mms_dist.debugging.debug_report import (
     TENSOR_KINDS,
@@ -27,15 +26,18 @@ from mms_dist.model.base_shape import FRAMES_PER_SECOND
 from mms_dist.model.ctc import utterance_losses
 from mms_dist.model.optimizer import MOMENTS
 from mms_dist.monitor.reports import RoundReport
+from shards.index import LanguageIndex
 from shards.vocabulary import BLANK, UNKNOWN, Vocabulary
 
 _KIND_OF = {"norm": "norm", "linear_1": "down", "linear_2": "up"}
 
 
-def language_lines(config: Config, summaries: Sequence[LanguageSummary], bench: Bench) -> list[LanguageLine]:
-    """Return a line per debugged language; `config` and `summaries` are those of the whole run."""
+def language_lines(
+    summaries: Sequence[LanguageSummary], bench: Bench, stream_of: Callable[[LanguageIndex], LanguageStream]
+) -> list[LanguageLine]:
+    """Return a line per debugged language; `summaries` and `stream_of` are those of the whole run."""
     entries = {entry.language: entry for entry in summaries}
-    return [_language_line(config, entries[language], bench) for language in bench.languages]
+    return [_language_line(entries[language], bench, stream_of) for language in bench.languages]
 
 
 def round_line(report: RoundReport) -> RoundLine:
@@ -108,8 +110,10 @@ def transcript_lines(bench: Bench) -> list[TranscriptLine]:
     ]
 
 
-def _language_line(config: Config, entry: LanguageSummary, bench: Bench) -> LanguageLine:
-    stream = training_stream(config, bench.index.language(entry.language))
+def _language_line(
+    entry: LanguageSummary, bench: Bench, stream_of: Callable[[LanguageIndex], LanguageStream]
+) -> LanguageLine:
+    stream = stream_of(bench.index.language(entry.language))
     batch = bench.batches[entry.language]
     return LanguageLine(
         language=entry.language,

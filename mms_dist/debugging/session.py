@@ -4,12 +4,14 @@ import contextlib
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
 from mms_dist.config import Config
 from mms_dist.data.batch import LoadedBatch
 from mms_dist.data.language_summaries import LanguageSummary, summarise_languages
+from mms_dist.data.training_stream import training_stream
 from mms_dist.data.utterance_source import shard_cache
 from mms_dist.debugging.bench import Bench
 from mms_dist.debugging.checks.frozen import (
@@ -42,12 +44,12 @@ from mms_dist.debugging.sections import (
     round_line,
     transcript_lines,
 )
-from mms_dist.distributed.device import use_device
+from mms_dist.distributed.device import set_threads, use_device
 from mms_dist.distributed.gpu import naming_the_gpu
 from mms_dist.errors import ConfigError
-from mms_dist.hardware.memory_estimate import Memory, load_of, needs_of
-from mms_dist.hardware.process_settings import set_threads
+from mms_dist.hardware.memory_estimate import Memory, RunShape
 from mms_dist.hardware.resolve import Resolved
+from mms_dist.model.base_shape import BaseShape
 from mms_dist.training.assembly import resolve_for_single_process
 from mms_dist.training.trial import Trial, shorten, trial
 from shards.read import ShardReader
@@ -162,7 +164,13 @@ class _Session:
         self.view.begin(self.report, self.trial.components.base.parameter_count(), self.amount.rounds)
         trained = every_language_trains(self.trial)
         self.report.rounds = [round_line(report) for report in self.trial.monitor.reports]
-        bench = Bench.of(self.config, self.trial, self.reader, count=self.amount.utterances)
+        bench = Bench.of(
+            self.trial,
+            self.reader,
+            base=self.config.model.base,
+            seed=self.config.run.seed,
+            count=self.amount.utterances,
+        )
         self._sections(bench)
         self.view.checks_begin()
         self._add(trained, labels_round_trip(self.report.transcripts), frames_suffice(bench))
@@ -184,7 +192,7 @@ class _Session:
 
     def _sections(self, bench: Bench) -> None:
         report, view = self.report, self.view
-        report.languages = language_lines(self.config, self.summaries, bench)
+        report.languages = language_lines(self.summaries, bench, partial(training_stream, self.config))
         view.plan(report)
         view.rounds(report)
         groups = bench.forward_groups()
@@ -206,9 +214,10 @@ class _Session:
         return min(self.config.rounds.slots, len(self.summaries))
 
     def _run_memory(self) -> Memory:
-        resolved = self.resolved
-        load = load_of(self.config, self.summaries, resolved.hardware)
-        needs = needs_of(self.config, load, resolved.dtype, resolved.hardware, packed=resolved.packed)
+        config, resolved = self.config, self.resolved
+        base = BaseShape.of(config.model.base)
+        shape = RunShape.of(base, self.summaries, adapter=config.adapter, rounds=config.rounds, model=config.model)
+        needs = shape.memory_needs(resolved.dtype, resolved.hardware, packed=resolved.packed)
         return needs.memory(resolved.forward_seconds)
 
     def _overfit(self, bench: Bench) -> dict[str, LoadedBatch]:

@@ -78,7 +78,8 @@ def restore(
     """Read the checkpoint of every language and decide where the run continues.
 
     Each rank reads a part of the checkpoints and shares the results. A language without an intact checkpoint is
-    quarantined; the others continue.
+    quarantined; the others continue. Checkpoints are compared with settings of most sections, so this takes the whole
+    configuration.
 
     Raises:
         CheckpointError: checkpoints were made with another base, adapter.dim or vocabulary; lists all of them.

@@ -52,8 +52,10 @@ class Folder:
         names = FolderNames(root, language)
         found = list(files_below(root, place_of=names.place, ignore=options.skip))
         recordings = [file for file in found if not file.hidden and _is_sound(file)]
-        if any(language in file.folders for file in recordings):
-            found, recordings = ([file for file in files if language in file.folders] for files in (found, recordings))
+        if any(map(names.name_given, (file.folders for file in recordings))):
+            found, recordings = (
+                [file for file in files if names.name_given(file.folders)] for files in (found, recordings)
+            )
         if not any(kind_of(file.name) is FileKind.RECORDING for file in recordings):
             raise _no_recording(root, found)
         places = _places(names, found, recordings)

@@ -6,7 +6,7 @@ import math
 import re
 
 from shards.errors import ShardsError
-from shards.languages import parse_language
+from shards.languages import resolve_language
 from shards.sources.rows import RowError, check_text
 from shards.splits import parse_split
 
@@ -89,7 +89,7 @@ def language(value: str | None, name: str, where: str) -> str:
     """
     _check_short(value, name, where)
     try:
-        return parse_language(value or "")
+        return resolve_language(value or "")
     except ShardsError as error:
         raise RowError(where, "row_value", error.found, fix=error.fix) from error
 

@@ -4,8 +4,15 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from launcher.arguments import Languages, count
-from launcher.commands.shards.options import add_command, add_languages, add_length_limits, add_workers, language_code
+from launcher.arguments import count
+from launcher.commands.shards.options import (
+    TrainingLanguages,
+    add_command,
+    add_languages,
+    add_length_limits,
+    add_workers,
+    language_code,
+)
 
 if TYPE_CHECKING:
     from shards.sources.rows import SourceRows
@@ -19,8 +26,8 @@ examples:
   mms-dist shards build recordings/ corpus/ --lang ron --dev-fraction 0.05 --test-fraction 0.05
 
 A manifest is a table with a header (.tsv, .csv), has one JSON object per line (.jsonl), or is parquet. Columns: audio
-(path relative to the manifest's folder, any format libsndfile reads), text, lang (ISO 639-3, such as ron or
-srp-script_latin); optionally split (train, dev, test), speaker, start and end (seconds, for segments of a long
+(path relative to the manifest's folder, any format libsndfile reads), text, lang (ron, ro, pt-BR, ron_Latn, Romanian …:
+see mms-dist languages); optionally split (train, dev, test), speaker, start and end (seconds, for segments of a long
 recording), source, accent, variant, gender, age, domain. Other names are given with --columns; usual ones are
 recognised. Utterances without a split are assigned by a hash of their text, so a sentence is never in two splits, and
 stays in its split when the corpus grows. An invalid line (missing field, not UTF-8, invalid language or time) stops the
@@ -55,7 +62,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--only",
         nargs="+",
-        action=Languages,
+        action=TrainingLanguages,
         type=language_code,
         default=[],
         metavar="CODE",
@@ -171,14 +178,13 @@ def rows_to_build(args: argparse.Namespace) -> "SourceRows":
 
 
 def _not_in_source(flag: str, code: str, source: str, found: list[str]) -> str:
-    from shards.errors import ShardsError
-    from shards.languages import parse_language
+    from shards.languages import LanguageError, resolve_language
     from shards.wording import nearest
 
     message = f"{flag}: not in {source}{nearest(code, found)}; it has {', '.join(found)}"
     try:
-        parse_language(code)
-    except ShardsError as error:
+        resolve_language(code)
+    except LanguageError as error:
         message += f"; {error}"
     return message
 
@@ -188,7 +194,13 @@ def run(args: argparse.Namespace) -> int:
     from shards.build.corpus import build_shards, is_built
     from shards.build.language_build import BuildOptions
     from shards.build.plan import plan_languages
-    from shards.display.build_report import languages_table, plans_table, print_left_out, print_unknown_lengths
+    from shards.display.build_report import (
+        languages_table,
+        plans_table,
+        print_language_notes,
+        print_left_out,
+        print_unknown_lengths,
+    )
     from shards.display.progress import BuildDisplay, WorkProgress
     from shards.display.terminal import make_console, say
     from shards.errors import IncompleteBuildError, SourceError
@@ -210,6 +222,7 @@ def run(args: argparse.Namespace) -> int:
     )
     console = make_console()
     say(console, f"source: {rows.kind}" if args.kind else f"source: {rows.kind} (recognised; --from overrules)")
+    print_language_notes(console, [plan.language for plan in plans])
     if args.dry_run:
         built = {plan.language for plan in plans if not args.force and is_built(plan, args.output, options)}
         console.print(plans_table(plans, built, console.width))

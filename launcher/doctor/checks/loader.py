@@ -31,7 +31,7 @@ def check(context: Context) -> Findings:
         yield not_checked("needs the device, which sets the number of loader workers")
         return
     workers = max(1, _workers(config.data.workers, context.hardware))
-    loader = measured_reading(config, context.languages, workers=workers, seconds=READ_SECONDS)
+    loader = measured_reading(config.data.shards, context.languages, workers=workers, seconds=READ_SECONDS)
     if not loader:
         yield not_checked("no utterance of the language with the most audio could be read")
         return

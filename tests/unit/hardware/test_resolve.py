@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import torch
 
-from mms_dist.config import parse_config
+from mms_dist.config import Config, parse_config
 from mms_dist.distributed.comm import Comm
 from mms_dist.errors import ConfigError
 from mms_dist.hardware.hardware import Hardware, RankHardware, agree_on_hardware, minimum_share
 from mms_dist.hardware.hardware_record import KeptSettings, read_kept_settings, write_kept_settings
-from mms_dist.hardware.memory_estimate import Load
+from mms_dist.hardware.memory_estimate import RunShape
 from mms_dist.hardware.resolve import FORWARD_COST_SECONDS, Resolved, resolve
 from mms_dist.model.base_shape import BaseShape
 from tests.benchmarks.padding import is_met_on_a_gpu, measure, planned_rounds
@@ -39,7 +39,12 @@ COMPILED = replace(BEGUN, attention="padded", compile=True)
 
 
 def resolved(hardware: Hardware, *, kept: KeptSettings | None = None, ahead: int = 4000, **sections: Any) -> Resolved:
-    return resolve(parse_config(sections), hardware, kept=kept, load=Load(MMS_1B, 64, 40), rounds=ahead)
+    config = parse_config(sections)
+    return resolve(config, hardware, kept=kept, shape=run_shape(config, MMS_1B), rounds=ahead)
+
+
+def run_shape(config: Config, base: BaseShape) -> RunShape:
+    return RunShape(base, config.adapter.dim, 64, 40, config.model.activation_checkpointing)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +171,7 @@ def test_passes_are_as_large_as_free_memory_allows(
     shape: BaseShape, free_gib: int, checkpointing: bool, seconds: float
 ) -> None:
     config = parse_config({"model": {"activation_checkpointing": checkpointing}})
-    found = resolve(config, replace(H100, free_bytes=free_gib * GIB), load=Load(shape, 64, 40))
+    found = resolve(config, replace(H100, free_bytes=free_gib * GIB), shape=run_shape(config, shape))
     assert found.forward_seconds == seconds
     assert found.evaluation_seconds >= seconds
     assert any(f"of the {free_gib}.0 GiB free" in line for line in found.lines)

@@ -10,6 +10,8 @@ import torch
 from launcher.cli import main
 from mms_dist.config import parse_config
 from mms_dist.data.language_summaries import LanguageSummary, Work, summarise_languages
+from mms_dist.data.stream import LanguageStream
+from mms_dist.data.training_stream import training_stream
 from mms_dist.debugging.saved_tensors import SavedTensors
 from mms_dist.distributed.placement import RankGroup
 from mms_dist.hardware.memory_estimate import LOGIT_COPIES, MemoryNeeds
@@ -113,14 +115,18 @@ def test_real_batches_are_dealt_whole_and_their_padding_is_known(
     config = toy_config(tmp_path / "run", small_base, toy_shards)
     index, summaries = summarise_languages(config)
     schedule = list(phases(summaries, Ranks(4, 8)))
-    sample = sample_rounds(config, index, schedule, world=4, forward_seconds=12.0)
+
+    def stream_of(language: str) -> LanguageStream:
+        return training_stream(config, index.language(language))
+
+    sample = sample_rounds(stream_of, schedule, world=4, forward_seconds=12.0)
     assert (sample.rounds, sample.ranks) == (3, 4)
     assert 0 <= sample.padding_fraction < 0.3 and sample.skew >= 0
-    packed = sample_rounds(config, index, schedule, world=4, forward_seconds=12.0, packed=True)
+    packed = sample_rounds(stream_of, schedule, world=4, forward_seconds=12.0, packed=True)
     assert 0 <= packed.padding_fraction < 1 and packed.skew == sample.skew
-    whole = sample_rounds(config, index, schedule, world=4, forward_seconds=3600.0, packed=True)
+    whole = sample_rounds(stream_of, schedule, world=4, forward_seconds=3600.0, packed=True)
     assert whole.padding_fraction > 0.9, "a packed pass has one size, whatever is in it"
-    alone = sample_rounds(config, index, schedule, world=4, forward_seconds=1e-3)
+    alone = sample_rounds(stream_of, schedule, world=4, forward_seconds=1e-3)
     assert alone.padding_fraction == pytest.approx(0, abs=1e-9), "an utterance by itself is not padded"
 
 
