@@ -148,9 +148,17 @@ def _plan_language(
         else:
             plan.candidates[assigned].append(candidate)
     for candidates in plan.candidates.values():
-        # The order of recordings depends only on their names and mixes speakers. Segments follow one another.
-        candidates.sort(key=lambda candidate: (_digest(candidate.name), candidate.start_seconds or 0.0, candidate.key))
+        candidates.sort(key=_order)
     return plan
+
+
+def _order(candidate: Candidate) -> tuple[str, int, float, str]:
+    """Return the sort key: it depends only on names and mixes speakers.
+
+    Segments of a recording follow one another, and so do the recordings of a block.
+    """
+    block, position = candidate.audio.neighbours or (candidate.name, 0)
+    return _digest(block), position, candidate.start_seconds or 0.0, candidate.key
 
 
 def _candidate(row: SourceRow, files: _Recordings, normalise: TextNormaliser, drops: Drops) -> Candidate | None:

@@ -37,6 +37,7 @@ class Folder:
     name = "folder"
     expected = "a folder of recordings"
     row_noun = "recordings"
+    uses = frozenset[str]()
 
     def recognises(self, place: SourcePlace) -> bool:
         """Whether it is a folder."""
@@ -47,8 +48,6 @@ class Folder:
         root = place.path
         if not os.path.isdir(root):
             raise SourceError(f"no folder {place}")
-        if options.audio_root:
-            raise SourceError(f"--audio-root is for manifests, but {place} is a folder", fix="leave it out")
         language = options.language
         names = FolderNames(root, language)
         found = list(files_below(root, place_of=names.place, ignore=options.skip))

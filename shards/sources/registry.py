@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from shards.errors import SourceError
@@ -19,9 +20,10 @@ SOURCES: list[Source] = [
     Folder(),
 ]
 
+# Options that only some kinds of sources heed, with their flags.
+_FLAGS = {"audio_root": "--audio-root", "columns": "--columns", "split_from": "--split-from"}
 # How to convert files that are not a source into one.
 _FIXES = {
-    ".csv": "save the table with tabs between its columns",
     ".xlsx": "save the table as text with tabs between its columns",
     ".json": "if each line is an object, rename it to .jsonl; for an array: jq -c '.[]' FILE > manifest.jsonl",
     ".gz": "decompress it with gunzip",
@@ -36,6 +38,8 @@ def read_source(
     language: str | None = None,
     audio_root: Path | None = None,
     skip: Path | None = None,
+    columns: Mapping[str, str] | None = None,
+    split_from: str | None = None,
     skip_bad_rows: bool = False,
 ) -> SourceRows:
     """Read a source.
@@ -43,15 +47,16 @@ def read_source(
     Args:
         written: a path, or the name of a dataset on the Hugging Face Hub.
         kind: the name of the kind of source; None to recognise it.
-        language, audio_root, skip: as in `SourceOptions`.
+        language, audio_root, skip, columns, split_from: as in `SourceOptions`.
         skip_bad_rows: count unusable rows instead of stopping at the first.
 
     Raises:
-        SourceError: the kind is unknown, or the source cannot be read.
+        SourceError: the kind is unknown, does not heed an option, or the source cannot be read.
     """
     place = SourcePlace(os.fspath(written))
     source = recognised(place) if kind is None else source_named(kind)
-    options = SourceOptions(language, audio_root, skip)
+    options = SourceOptions(language, audio_root, skip, columns, split_from)
+    _check_options(source, options, place)
     rows: list[SourceRow] = []
     left_out: list[LeftOut] = []
     notes: list[str] = []
@@ -101,6 +106,17 @@ def recognised(place: SourcePlace) -> Source:
     if not place.exists:
         raise SourceError(f"no file or folder {place}, {expected}")
     raise SourceError(f"source {place}: {expected}", fix=_FIXES.get(place.path.suffix.lower()))
+
+
+def _check_options(source: Source, options: SourceOptions, place: SourcePlace) -> None:
+    for option, flag in _FLAGS.items():
+        if getattr(options, option) is None or option in source.uses:
+            continue
+        heeding = ", ".join(other.name for other in SOURCES if option in other.uses) or "no kind of source"
+        raise SourceError(
+            f"{flag} is for {heeding}, but {place} is read as {source.name}",
+            fix="leave it out, or name another kind with --from",
+        )
 
 
 def _stopped(error: RowError, source: Source) -> SourceError:

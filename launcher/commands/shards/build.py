@@ -22,14 +22,16 @@ EPILOG = """\
 examples:
   mms-dist shards build recordings.tsv corpus/ --dry-run
   mms-dist shards build recordings.jsonl corpus/ --workers 16 --max-seconds 20
+  mms-dist shards build table.csv corpus/ --lang ron --columns audio=path,text=sentence,speaker=client_id
   mms-dist shards build recordings/ corpus/ --lang ron --dev-fraction 0.05 --test-fraction 0.05
 
-A manifest is tab-separated with a header, or has one JSON object per line. Columns: audio (path relative to the
-manifest's folder, any format libsndfile reads), text, lang (ron, ro, pt-BR, ron_Latn, Romanian …: see mms-dist
-languages); optionally split (train, dev, test), speaker, start and end (seconds, for segments of a long recording),
-source. Utterances without a split are assigned by a hash of their text, so a sentence is never in two splits, and stays
-in its split when the corpus grows. An invalid line (missing field, not UTF-8, invalid language or time) stops the build
-before it begins; --skip-bad-rows leaves such lines out and counts them.
+A manifest is a table with a header (.tsv, .csv), has one JSON object per line (.jsonl), or is parquet. Columns: audio
+(path relative to the manifest's folder, any format libsndfile reads), text, lang (ron, ro, pt-BR, ron_Latn, Romanian …:
+see mms-dist languages); optionally split (train, dev, test), speaker, start and end (seconds, for segments of a long
+recording), source, accent, variant, gender, age, domain. Other names are given with --columns; usual ones are
+recognised. Utterances without a split are assigned by a hash of their text, so a sentence is never in two splits, and
+stays in its split when the corpus grows. An invalid line (missing field, not UTF-8, invalid language or time) stops the
+build before it begins; --skip-bad-rows leaves such lines out and counts them.
 
 A folder contains <lang>/clip.wav and <lang>/clip.txt. A folder named after a split (train, dev, validation, test, eval,
 test-clean …) above or below the language's folder sets the split. eval means dev, or test if there is a dev as well.
@@ -48,7 +50,7 @@ def add_parser(commands: Any) -> None:
     parser = add_command(
         commands, "build", help="build shards from a manifest or a folder of recordings", epilog=EPILOG
     )
-    parser.add_argument("source", metavar="SOURCE", help="manifest (.tsv, .jsonl) or folder")
+    parser.add_argument("source", metavar="SOURCE", help="manifest (.tsv, .csv, .jsonl, .parquet) or folder")
     parser.add_argument("output", type=Path, metavar="SHARDS", help="folder for <lang>/<split>-000000.tar")
     parser.add_argument(
         "--from",
@@ -67,6 +69,17 @@ def add_parser(commands: Any) -> None:
         help="subset of the languages to build now, such as the share of one job array task",
     )
     parser.add_argument("--audio-root", type=Path, metavar="DIR", help="base folder for a manifest's relative paths")
+    parser.add_argument(
+        "--columns",
+        type=_columns,
+        metavar="NAME=COLUMN,…",
+        help="what a table's columns hold, for example audio=path,text=sentence,speaker=client_id (default: detected)",
+    )
+    parser.add_argument(
+        "--split-from",
+        metavar="TABLE",
+        help="use all clips of one table of Common Voice, such as validated, and split them by speaker",
+    )
     parser.add_argument(
         "--dev-fraction", type=_fraction, default=0.1, metavar="F", help="fraction of sentences for dev (default: 0.1)"
     )
@@ -99,6 +112,16 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--force", action="store_true", help="rebuild languages even if they are unchanged")
     parser.add_argument("--dry-run", action="store_true", help="show what would be built, but write and decode nothing")
     parser.set_defaults(run_shards=run)
+
+
+def _columns(text: str) -> dict[str, str]:
+    from shards.errors import SourceError
+    from shards.sources.manifest_columns import parse_columns
+
+    try:
+        return parse_columns(text)
+    except SourceError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _fraction(text: str) -> float:
@@ -134,6 +157,8 @@ def rows_to_build(args: argparse.Namespace) -> "SourceRows":
         language=language,
         audio_root=args.audio_root,
         skip=args.output,
+        columns=args.columns,
+        split_from=args.split_from,
         skip_bad_rows=args.skip_bad_rows,
     )
     # --only comes second: a single language in it does not apply to rows that name none.
