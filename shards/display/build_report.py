@@ -12,10 +12,10 @@ from rich.table import Table
 from shards.build.plan import LanguagePlan
 from shards.display.tables import Column, duration, fitting_table
 from shards.display.terminal import say
-from shards.drops import REASONS, shortened
+from shards.drops import REASONS
 from shards.languages import language_note
 from shards.sources.rows import SourceRows
-from shards.wording import counted
+from shards.wording import counted, elided
 
 NO_LANGUAGE = "(unknown)"
 _EXAMPLE_CHARACTERS = 60
@@ -57,9 +57,10 @@ def print_drops(console: Console, drops: Mapping[str, Mapping[str, Mapping[str, 
     found: dict[str, str] = {}
     for language, entries in drops.items():
         for reason, entry in entries.items():
-            example = shortened(entry["examples"][0], _EXAMPLE_CHARACTERS) if entry["examples"] else ""
+            example = elided(entry["examples"][0], _EXAMPLE_CHARACTERS) if entry["examples"] else ""
             rows.append((language, reason, f"{entry['count']:,}", example))
-            found[reason] = REASONS.get(reason, "a reason from a later version of mms-dist")
+            known = REASONS.get(reason)
+            found[reason] = known.meaning if known else "a reason from a later version of mms-dist"
     if not rows:
         return
     columns = [

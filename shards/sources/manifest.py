@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from shards.errors import Problem, ShardsError, SourceError
-from shards.sources.audio_reference import AudioFile
+from shards.errors import SourceError
 from shards.sources.delimited_table import DelimitedTable, Line
-from shards.sources.file_finder import FileFinder
 from shards.sources.json_lines import json_lines
-from shards.sources.manifest_columns import TAGS, Columns, choose_columns
 from shards.sources.parquet_table import ParquetTable
-from shards.sources.row_fields import audio_path, language, seconds, split, string, tag
-from shards.sources.rows import Note, RowError, SourceRow
+from shards.sources.row_reader import RowReader
+from shards.sources.rows import Note, RowError
 from shards.sources.source import Found, SourceOptions
 from shards.sources.source_place import SourcePlace
 from shards.sources.text_lines import TextLines
 from shards.wording import counted, printable
 
 _SUFFIXES = (".tsv", ".csv", ".jsonl", ".ndjson", ".parquet")
-_TIMES = ("start", "end")
-# Fields whose values other tools write as whole numbers too.
-_NUMBERED = ("speaker", "source")
 
 
 class Manifest:
@@ -42,7 +35,7 @@ class Manifest:
     def read(self, place: SourcePlace, options: SourceOptions) -> Iterator[Found]:
         """Yield the utterances, in the order of the lines."""
         path = place.path
-        reader = _RowReader(path, options)
+        reader = RowReader(options.audio_root or path.parent, options.language, options.columns)
         rows = bad = 0
         first: RowError | None = None
         for number, fields in _table(path, reader):
@@ -65,7 +58,7 @@ class Manifest:
             raise SourceError(f"manifest {place} has no utterances{shown}")
 
 
-def _table(path: Path, reader: _RowReader) -> Iterator[Line]:
+def _table(path: Path, reader: RowReader) -> Iterator[Line]:
     """Return the rows of a table in any of the formats, after a look at its columns."""
     if _is_parquet(path):
         parquet = ParquetTable(path)
@@ -101,89 +94,3 @@ def _is_json(lines: TextLines) -> bool:
     if suffix in _SUFFIXES:
         return suffix in (".jsonl", ".ndjson")
     return next((line.lstrip() for _, line in lines if line.strip()), b"").startswith(b"{")
-
-
-class _RowReader:
-    """Converts the fields of lines to rows."""
-
-    def __init__(self, path: Path, options: SourceOptions) -> None:
-        self.given: Mapping[str, str] = options.columns or {}
-        self.note: str | None = None
-        self._root = options.audio_root or path.parent
-        self._language = options.language
-        self._finder = FileFinder()
-        self._keys: list[str] | None = None
-        self._columns = Columns({}, {})
-
-    def choose(self, header: list[str], where: str) -> Columns:
-        """Choose the columns of all lines by the table's header.
-
-        Raises:
-            SourceError: a required column is missing.
-        """
-        problem = self._choose(header)
-        if problem:
-            fix = None if problem.fix is None else printable(problem.fix)
-            raise SourceError(printable(f"{where}: {problem.found}"), fix=fix)
-        return self._columns
-
-    def _choose(self, keys: list[str]) -> Problem | None:
-        if keys == self._keys:
-            return None
-        chosen = choose_columns(keys, self.given, needs_language=self._language is None)
-        if isinstance(chosen, Problem):
-            return chosen
-        self._keys, self._columns = keys, chosen
-        self.note = self.note or chosen.note
-        return None
-
-    def row(self, fields: dict[str, Any], where: str) -> SourceRow:
-        """Return the utterance of one line.
-
-        Raises:
-            RowError: a field is missing, or its value is unusable.
-        """
-        problem = self._choose(list(fields))  # the objects of JSON lines may differ in their keys
-        if problem:
-            raise RowError(where, "row_fields", problem.found, fix=problem.fix)
-        names = self._columns.names
-        values = {
-            field: string(fields[names[field]], names[field], where, numbers=field in _NUMBERED)
-            for field in ("audio", "text", "split", "speaker", "source")
-            if field in names
-        }
-        audio = audio_path(values["audio"], names["audio"], where)
-        recording = self._root / audio
-        if not audio.isascii():
-            try:
-                recording = self._finder.find(recording)
-            except ShardsError as error:
-                raise RowError(where, "row_value", error.found, error.fix) from error
-        times = {field: seconds(fields[names[field]], names[field], where) for field in _TIMES if field in names}
-        return SourceRow(
-            audio=AudioFile(recording),
-            name=Path(audio).as_posix(),
-            text=values["text"] or "",
-            language=self._language_in(fields, where),
-            where=where,
-            split=split(values["split"], names["split"], where) if "split" in names else None,
-            speaker=values.get("speaker") or None,
-            start_seconds=times.get("start"),
-            end_seconds=times.get("end"),
-            source=values.get("source") or None,
-            tags={name: value for name in TAGS if name in names and (value := tag(fields[names[name]], where))} or None,
-        )
-
-    def _language_in(self, fields: dict[str, Any], where: str) -> str:
-        column = self._columns.names.get("lang")
-        code = string(fields[column], column, where) if column is not None else None
-        return language(code or self._language, column or "lang", where)
-
-    def language_of(self, fields: dict[str, Any] | RowError) -> str | None:
-        """Return the language of an unusable line; None if it is unknown."""
-        column = self._columns.names.get("lang", "lang")
-        code = fields.get(column) if isinstance(fields, dict) else None
-        try:
-            return language(code if isinstance(code, str) and code else self._language, column, "")
-        except ShardsError:
-            return None

@@ -14,7 +14,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class Ahead:
+class Prefetcher:
     """Calls a function for one item after another, up to `depth` items ahead of the consumer.
 
     Results and their order are those of the built-in `map`. On a CPU there is no thread, because the model needs the
