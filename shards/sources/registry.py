@@ -8,6 +8,7 @@ from pathlib import Path
 
 from shards.errors import SourceError
 from shards.sources.audiofolder import Audiofolder
+from shards.sources.common_voice import CommonVoice
 from shards.sources.folder import Folder
 from shards.sources.kaldi import Kaldi
 from shards.sources.lhotse import Lhotse
@@ -19,6 +20,7 @@ from shards.sources.rows import LeftOut, Note, RowError, SourceRow, SourceRows
 from shards.sources.saved_dataset import SavedDataset
 from shards.sources.source import Source, SourceOptions
 from shards.sources.source_place import SourcePlace
+from shards.sources.spontaneous_speech import SpontaneousSpeech
 from shards.wording import nearest, printable
 
 # The first one that recognises a source reads it, so those that look more closely come first.
@@ -27,6 +29,8 @@ SOURCES: list[Source] = [
     SavedDataset(),
     Omnilingual(),
     Parquet(),
+    CommonVoice(),
+    SpontaneousSpeech(),
     Nemo(),
     Lhotse(),
     Manifest(),
