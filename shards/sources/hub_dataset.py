@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shards.errors import SourceError
-from shards.languages import LanguageError, is_locale, resolve_language
+from shards.languages import language_codes
 from shards.sources.folder_names import EVALUATION, splits_named
 from shards.sources.source_place import HubName
 from shards.wording import nearest
@@ -18,10 +18,10 @@ _SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class HubConfiguration:
-    """A configuration, which is often a language. `language` is None if its name is none."""
+    """A configuration, and the languages that its name may stand for: none, often one, or several."""
 
     name: str
-    language: str | None
+    languages: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def load_configurations(name: HubName) -> list[HubConfiguration]:
 
     with hub_errors(name):
         found = datasets.get_dataset_config_names(_location(name), revision=name.revision)
-    return [HubConfiguration(str(each), _language(str(each))) for each in found]
+    return [HubConfiguration(str(each), language_codes(str(each))) for each in found]
 
 
 def load_builder(name: HubName, configuration: str) -> Any:
@@ -81,7 +81,7 @@ def choose_configurations(
         return chosen
     if len(found) == 1:
         return list(found)
-    chosen = [each for each in found if each.language in languages]
+    chosen = [each for each in found if set(each.languages) & set(languages)]
     if not chosen:
         none = f", none of them of {', '.join(languages)}" if languages else ""
         raise SourceError(
@@ -91,14 +91,33 @@ def choose_configurations(
     return chosen
 
 
-def choose_splits(found: Sequence[str]) -> HubSplits:
-    """Return how splits are used by their names. A split that is alone is no split: datasets call it `train`."""
+def choose_splits(name: HubName, found: Sequence[str], split_from: str | None) -> HubSplits:
+    """Return how splits are used, by their names. A split that is alone is no split: datasets call it `train`.
+
+    Args:
+        split_from: the only split to read, if the user named one.
+
+    Raises:
+        SourceError: no split is train, dev or test, or there is none of the name given.
+    """
+    if split_from is not None:
+        if split_from not in found:
+            close = nearest(split_from, found)
+            raise SourceError(
+                f"--split-from {split_from}: {name.repository} has no such split{close}; it has {', '.join(found)}"
+            )
+        return HubSplits({split_from: None}, [])
     if len(found) == 1:
         return HubSplits({found[0]: None}, [])
     named = {split: splits_named(split) for split in found}
     known = {split: next(iter(names)) for split, names in named.items() if len(names) == 1}
     evaluation = "test" if "dev" in known.values() else "dev"
     read: dict[str, str | None] = {split: evaluation if to == EVALUATION else to for split, to in known.items()}
+    if not read:
+        raise SourceError(
+            f"no split of {name.repository} is train, dev or test; it has {', '.join(found)}",
+            fix=f"choose one with --split-from {next(iter(found), 'NAME')}",
+        )
     return HubSplits(read, [split for split in found if split not in read])
 
 
@@ -134,15 +153,6 @@ def hub_errors(name: HubName) -> Iterator[None]:
 def _location(name: HubName) -> str:
     """Return the name in a form that is never taken for a folder of this machine."""
     return f"hf://datasets/{name.repository}"
-
-
-def _language(configuration: str) -> str | None:
-    if not is_locale(configuration):
-        return None
-    try:
-        return resolve_language(configuration)
-    except LanguageError:
-        return None
 
 
 def _listed(found: Sequence[HubConfiguration]) -> str:

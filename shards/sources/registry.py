@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from shards.errors import SourceError
 from shards.sources.audiofolder import Audiofolder
 from shards.sources.common_voice import CommonVoice
 from shards.sources.folder import Folder
+from shards.sources.hub import Hub
 from shards.sources.kaldi import Kaldi
 from shards.sources.lhotse import Lhotse
 from shards.sources.manifest import Manifest
@@ -36,6 +37,7 @@ SOURCES: list[Source] = [
     Manifest(),
     Kaldi(),
     Folder(),
+    Hub(),
 ]
 
 # Options that only some kinds of sources heed, with their flags.
@@ -58,6 +60,7 @@ def read_source(
     skip: Path | None = None,
     columns: Mapping[str, str] | None = None,
     split_from: str | None = None,
+    wanted: Sequence[str] = (),
     skip_bad_rows: bool = False,
 ) -> SourceRows:
     """Read a source.
@@ -65,7 +68,7 @@ def read_source(
     Args:
         written: a path, or the name of a dataset on the Hugging Face Hub.
         kind: the name of the kind of source; None to recognise it.
-        language, audio_root, skip, columns, split_from: as in `SourceOptions`.
+        language, audio_root, skip, columns, split_from, wanted: as in `SourceOptions`.
         skip_bad_rows: count unusable rows instead of stopping at the first.
 
     Raises:
@@ -73,7 +76,7 @@ def read_source(
     """
     place = SourcePlace(os.fspath(written))
     source = recognised(place) if kind is None else source_named(kind)
-    options = SourceOptions(language, audio_root, skip, columns, split_from)
+    options = SourceOptions(language, audio_root, skip, columns, split_from, wanted)
     _check_options(source, options, place)
     rows: list[SourceRow] = []
     left_out: list[LeftOut] = []

@@ -17,8 +17,8 @@ REVISION = "5e1f" * 10
 class HubServer(http.server.ThreadingHTTPServer):
     """Serves `folder/owner/name/…` as the dataset `owner/name`, at one revision.
 
-    `requests`: the method, path and byte range of everything that was asked for. `failing`: paths that are answered
-    with 503 from the nth request on.
+    `requests`: the method, path and byte range of everything that was asked for. `refused`: how often the contents of a
+    file are still refused.
     """
 
     daemon_threads = True
@@ -27,7 +27,7 @@ class HubServer(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.folder = folder
         self.requests: list[tuple[str, str, str | None]] = []
-        self.failing: dict[str, int] = {}
+        self.refused: dict[str, int] = {}
 
     @property
     def url(self) -> str:
@@ -94,14 +94,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._send(404, {}, error="RevisionNotFound")
         elif not file.is_file():
             self._send(404, {}, error="EntryNotFound")
-        elif path in self.server.failing and self._fails(path):
-            self._send(503, {})
+        elif self.command == "GET" and self.server.refused.get(path, 0) > 0:
+            self.server.refused[path] -= 1
+            self._send(403, {})
         else:
             self._bytes(file)
-
-    def _fails(self, path: str) -> bool:
-        self.server.failing[path] -= 1
-        return self.server.failing[path] < 0
 
     def _bytes(self, file: Path) -> None:
         data = file.read_bytes()

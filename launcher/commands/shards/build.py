@@ -167,6 +167,7 @@ def rows_to_build(args: argparse.Namespace) -> "SourceRows":
         skip=args.output,
         columns=args.columns,
         split_from=args.split_from,
+        wanted=args.only or args.languages,
         skip_bad_rows=args.skip_bad_rows,
     )
     # --only comes second: a single language in it does not apply to rows that name none.
