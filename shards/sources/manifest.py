@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from shards.languages import parse_language
 from shards.sources.audio_reference import AudioFile
 from shards.sources.file_finder import FileFinder
 from shards.sources.manifest_columns import columns_problem, common_voice_help
-from shards.sources.manifest_lines import Line, jsonl_lines, raw_lines, tsv_header, tsv_lines
+from shards.sources.manifest_lines import Line, ManifestFile, jsonl_lines, tsv_header, tsv_lines
 from shards.sources.rows import RowError, SourceRow, check_text
 from shards.sources.source import Found, SourceOptions
 from shards.splits import parse_split
@@ -39,10 +39,10 @@ class Manifest:
 
     def read(self, place: Path, options: SourceOptions) -> Iterator[Found]:
         """Yield the utterances, in the order of the lines."""
-        lines = raw_lines(place)
+        lines = ManifestFile(place)
         reader = _RowReader(options.audio_root or place.parent, options.language)
-        rows = 0
-        errors: list[RowError] = []
+        rows = errors = 0
+        first_error = ""
         found = jsonl_lines(lines, place) if _is_json(place, lines) else _tsv(lines, place, options.language)
         for number, fields in found:
             try:
@@ -51,25 +51,23 @@ class Manifest:
                 yield reader.row(fields, f"{place}:{number}")
                 rows += 1
             except RowError as error:
-                errors.append(error.at(f"{place.name}:{number}", reader.language_of(fields), number))
-                yield errors[-1]
+                shown = error.at(f"{place.name}:{number}", reader.language_of(fields), number)
+                errors += 1
+                first_error = first_error or shown.left_out.drop.example
+                yield shown
         if not rows:
-            bad = (
-                f" but {counted(len(errors), 'bad row')}, the first: {errors[0].left_out.drop.example}"
-                if errors
-                else ""
-            )
+            bad = f" but {counted(errors, 'bad row')}, the first: {first_error}" if errors else ""
             raise SourceError(f"manifest {printable(str(place))} has no utterances{bad}")
 
 
-def _is_json(path: Path, lines: list[bytes]) -> bool:
+def _is_json(path: Path, lines: Iterable[bytes]) -> bool:
     """Whether the lines are JSON objects: by the name, or by the first line if the name says nothing."""
     if path.suffix.lower() in (".tsv", ".jsonl"):
         return path.suffix.lower() == ".jsonl"
     return next((line.lstrip() for line in lines if line.strip()), b"").startswith(b"{")
 
 
-def _tsv(lines: list[bytes], path: Path, language: str | None) -> Iterator[Line]:
+def _tsv(lines: Iterable[bytes], path: Path, language: str | None) -> Iterator[Line]:
     where = f"{path}:1"
     header = tsv_header(lines, where)
     problem = common_voice_help(path, header) or columns_problem(header, language)

@@ -6,12 +6,15 @@ import codecs
 import csv
 import json
 import shlex
+import shutil
+import tempfile
+import weakref
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from shards.errors import SourceError
-from shards.file_content import stand_in_of
+from shards.file_content import HEAD_BYTES, stand_in_of
 from shards.sources.rows import RowError, decode_text
 from shards.wording import printable
 
@@ -20,21 +23,68 @@ _UNCLOSED_FIX = 'close it on its line, and write a " within it twice'
 
 _ARRAY_FIX = "split an array into lines with: jq -c '.[]' FILE > manifest.jsonl"
 
+_BLOCK_BYTES = 1 << 20
+
 # A line number, and the fields of the line or the error in it.
 Line = tuple[int, dict[str, Any] | RowError]
 
 
-def raw_lines(path: Path) -> list[bytes]:
-    r"""Read the lines of a manifest, ended by `\n`, `\r\n` or `\r`, without a byte order mark.
+class ManifestFile:
+    r"""The lines of a manifest, ended by `\n`, `\r\n` or `\r`, without a byte order mark.
+
+    They are read anew by every iteration, so that a manifest of any length takes no memory. A pipe is copied to a
+    temporary file first.
 
     Raises:
         SourceError: the file cannot be read or is not text in UTF-8.
     """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._stream: IO[bytes] = open(path, "rb")  # noqa: SIM115 - read by every iteration
+            weakref.finalize(self, self._stream.close)
+            if not self._stream.seekable():
+                with self._stream as pipe:
+                    self._stream = tempfile.TemporaryFile()  # noqa: SIM115
+                    weakref.finalize(self, self._stream.close)
+                    shutil.copyfileobj(pipe, self._stream)
+                self._stream.seek(0)
+            head = self._stream.read(HEAD_BYTES)
+        except OSError as error:
+            raise self._unreadable(error) from error
+        _check_head(path, head)
+        self._start = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        rest = b""
+        place = self._start
+        while True:
+            try:
+                self._stream.seek(place)
+                block = self._stream.read(max(_BLOCK_BYTES, len(rest)))
+            except OSError as error:
+                raise self._unreadable(error) from error
+            place += len(block)
+            *lines, rest = (rest + block).splitlines(keepends=True) or [b""]
+            for line in lines:
+                yield line.rstrip(b"\r\n")
+            if not block:
+                break
+        if rest:
+            yield rest.rstrip(b"\r\n")
+
+    def _unreadable(self, error: OSError) -> SourceError:
+        return SourceError(f"manifest {printable(str(self._path))} cannot be read: {error.strerror or error}")
+
+
+def _check_head(path: Path, data: bytes) -> None:
+    """Check the first bytes of a manifest.
+
+    Raises:
+        SourceError: it is not text in UTF-8.
+    """
     shown = printable(str(path))
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise SourceError(f"manifest {shown} cannot be read: {error.strerror or error}") from error
     if data and (instead := stand_in_of(data, path.parent)):
         raise SourceError(f"manifest {shown} {instead.found}", fix=instead.fix)
     if path.name.startswith("._"):
@@ -50,17 +100,17 @@ def raw_lines(path: Path) -> list[bytes]:
             f"manifest {shown} is UTF-16, or not text, expected UTF-8",
             fix=f"convert it: iconv -f UTF-16 -t UTF-8 {shlex.quote(shown)} > {target}",
         )
-    return data.removeprefix(codecs.BOM_UTF8).splitlines()
 
 
-def tsv_header(lines: list[bytes], where: str) -> list[str]:
+def tsv_header(lines: Iterable[bytes], where: str) -> list[str]:
     """Return the names of the columns.
 
     Raises:
         SourceError: the names are not UTF-8, or one is given twice.
     """
     try:
-        header = _fields(decode_text(lines[0], where), quoted=b'"' in lines[0]) if lines else []
+        first = next(iter(lines), b"")
+        header = _fields(decode_text(first, where), quoted=b'"' in first) if first else []
     except csv.Error as error:
         raise SourceError(
             f'{where}: a column name begins with " and does not end with it', fix='remove the "'
@@ -71,14 +121,11 @@ def tsv_header(lines: list[bytes], where: str) -> list[str]:
     return header
 
 
-def tsv_lines(lines: list[bytes], header: list[str], path: Path) -> Iterator[Line]:
-    """Yield every line below the header that is not blank, in order."""
-    decoded = [(number, _decoded(line, f"{path}:{number}")) for number, line in enumerate(lines[1:], start=2)]
+def tsv_lines(lines: Iterable[bytes], header: list[str], path: Path) -> Iterator[Line]:
+    """Yield every line below the header that is not blank, in order. Reads the lines twice."""
     text_column = header.index("text")
-    texts = (line for _, line in decoded if isinstance(line, str))
-    quoted = b'"' in lines[0] or _quotes_enclose_fields(texts, text_column)
-    rests = _lines_without_tab(decoded) if text_column == len(header) - 1 else {}
-    for number, line in decoded:
+    quoted = _quotes_enclose_fields(lines, text_column)
+    for number, line, following in _with_following(_numbered(lines, path)):
         if isinstance(line, RowError):
             yield number, line
             continue
@@ -91,8 +138,8 @@ def tsv_lines(lines: list[bytes], header: list[str], path: Path) -> Iterator[Lin
         if not any(field.strip() for field in fields):
             continue
         if len(fields) == len(header):
-            if number in rests:
-                found = f"line {rests[number]} has no tab and may be the rest of this text"
+            if following is not None and text_column == len(header) - 1:
+                found = f"line {following} has no tab and may be the rest of this text"
                 yield number, RowError(where, "row_fields", found, fix="write a text on one line")
                 continue
             yield number, dict(zip(header, fields, strict=True))
@@ -102,20 +149,27 @@ def tsv_lines(lines: list[bytes], header: list[str], path: Path) -> Iterator[Lin
         yield number, RowError(where, "row_fields", found, fix=hint)
 
 
-def _lines_without_tab(lines: Iterable[tuple[int, str | RowError]]) -> dict[int, int]:
-    """Return the lines with only one field, by the number of the last line before them that is not blank."""
-    found: dict[int, int] = {}
-    previous = 0
-    for number, line in lines:
-        if isinstance(line, str) and not line.strip():
-            continue
-        if isinstance(line, str) and "\t" not in line:
-            found[previous] = number
-        previous = number
-    return found
+def _numbered(lines: Iterable[bytes], path: Path) -> Iterator[tuple[int, str | RowError]]:
+    """Decode every line below the header that is not blank."""
+    for number, line in enumerate(lines, start=1):
+        decoded = _decoded(line, f"{path}:{number}") if number > 1 else ""
+        if isinstance(decoded, RowError) or decoded.strip():
+            yield number, decoded
 
 
-def jsonl_lines(lines: list[bytes], path: Path) -> Iterator[Line]:
+def _with_following(
+    lines: Iterator[tuple[int, str | RowError]],
+) -> Iterator[tuple[int, str | RowError, int | None]]:
+    """Add to each line the number of the next one if that has only one field."""
+    last = next(lines, None)
+    while last is not None:
+        following = next(lines, None)
+        single = following is not None and isinstance(following[1], str) and "\t" not in following[1]
+        yield *last, following[0] if following is not None and single else None
+        last = following
+
+
+def jsonl_lines(lines: Iterable[bytes], path: Path) -> Iterator[Line]:
     """Yield every line that is not blank, in order."""
     for number, line in enumerate(lines, start=1):
         where = f"{path}:{number}"
@@ -179,15 +233,20 @@ def _fields(line: str, *, quoted: bool) -> list[str]:
     return next(csv.reader([line], delimiter="\t", strict=True), [])
 
 
-def _quotes_enclose_fields(lines: Iterable[str], text_column: int) -> bool:
+def _quotes_enclose_fields(lines: Iterable[bytes], text_column: int) -> bool:
     """Whether double quotes enclose fields, as spreadsheet programs write them, or are part of the text.
 
-    They enclose fields if a field other than the text is enclosed, or a tab is between the quotes. If only texts have
-    quotes, they enclose fields if every text with a quote is enclosed.
+    They enclose fields if the header has quotes, a field other than the text is enclosed, or a tab is between the
+    quotes. If only texts have quotes, they enclose fields if every text with a quote is enclosed.
     """
     enclosed = letters = False
-    for line in lines:
-        if '"' not in line:
+    for number, data in enumerate(lines):
+        if b'"' not in data:
+            continue
+        if number == 0:
+            return True
+        line = _decoded(data, "")
+        if isinstance(line, RowError):
             continue
         plain = line.split("\t")
         try:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 from shards.errors import SourceError
 from shards.sources.folder import Folder
 from shards.sources.manifest import Manifest
-from shards.sources.rows import LeftOut, Note, RowError, SourceRow, SourceRows
+from shards.sources.rows import LeftOut, Note, RowError, SourceRow
 from shards.sources.source import Source, SourceOptions
+from shards.sources.source_rows import SourceRows
 from shards.wording import nearest, printable
 
 # The first one that recognises a source reads it, so those that look more closely come first.
@@ -38,35 +40,36 @@ def read_source(
     audio_root: Path | None = None,
     skip: Path | None = None,
     skip_bad_rows: bool = False,
+    kept: Collection[str] | None = None,
 ) -> SourceRows:
-    """Read a source.
+    """Read a source. Its rows are kept in a temporary file (`shards.spool`).
 
     Args:
         kind: the name of the kind of source; None to recognise it.
         language, audio_root, skip: as in `SourceOptions`.
         skip_bad_rows: count unusable rows instead of stopping at the first.
+        kept: the languages whose utterances will be needed; None: all.
 
     Raises:
         SourceError: the kind is unknown, or the source cannot be read.
+        StorageError: the temporary directory is full.
     """
     source = recognised(place) if kind is None else source_named(kind)
     options = SourceOptions(language, audio_root, skip)
-    rows: list[SourceRow] = []
-    left_out: list[LeftOut] = []
-    notes: list[str] = []
+    rows = SourceRows(source.name, kept=kept)
     for found in source.read(place, options):
         match found:
             case SourceRow():
-                rows.append(found)
+                rows.add(found)
             case RowError():
                 if not skip_bad_rows:
                     raise _stopped(found, source) from found
-                left_out.append(found.left_out)
+                rows.leave_out(found.left_out)
             case LeftOut():
-                left_out.append(found)
+                rows.leave_out(found)
             case Note():
-                notes.append(found.text)
-    return SourceRows(source.name, rows, left_out, notes)
+                rows.notes.append(found.text)
+    return rows
 
 
 def source_named(kind: str) -> Source:

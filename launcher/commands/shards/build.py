@@ -1,6 +1,7 @@
 """`mms-dist shards build`: build shards from a manifest or a folder of recordings."""
 
 import argparse
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +9,7 @@ from launcher.arguments import Languages, count
 from launcher.commands.shards.options import add_command, add_languages, add_length_limits, add_workers, language_code
 
 if TYPE_CHECKING:
-    from shards.sources.rows import SourceRows
+    from shards.sources.source_rows import SourceRows
 
 
 EPILOG = """\
@@ -104,8 +105,11 @@ def _fraction(text: str) -> float:
     return value
 
 
-def rows_to_build(args: argparse.Namespace) -> "SourceRows":
+def rows_to_build(args: argparse.Namespace, *, kept: Collection[str] | None = None) -> "SourceRows":
     """Return the rows to build, and what else the source holds.
+
+    Args:
+        kept: the languages whose rows are needed, the others are only counted; by default, those to build.
 
     Raises:
         ShardsError: the source cannot be read, or lacks a requested language.
@@ -128,6 +132,7 @@ def rows_to_build(args: argparse.Namespace) -> "SourceRows":
         audio_root=args.audio_root,
         skip=args.output,
         skip_bad_rows=args.skip_bad_rows,
+        kept=(args.only or args.languages or None) if kept is None else kept,
     )
     # --only comes second: a single language in it does not apply to rows that name none.
     for flag, codes in (("--lang", args.languages), ("--only", args.only)):
@@ -155,12 +160,19 @@ def _not_in_source(flag: str, code: str, source: Path, found: list[str]) -> str:
 def run(args: argparse.Namespace) -> int:
     """Run the subcommand and return the exit status."""
     from shards.build.corpus import build_shards, is_built
+    from shards.build.failures import FAILURES_NAME
     from shards.build.language_build import BuildOptions
     from shards.build.plan import plan_languages
-    from shards.display.build_report import languages_table, plans_table, print_left_out, print_unknown_lengths
+    from shards.display.build_report import (
+        languages_table,
+        plans_table,
+        print_failed,
+        print_left_out,
+        print_unknown_lengths,
+    )
     from shards.display.progress import BuildDisplay, WorkProgress
     from shards.display.terminal import make_console, say
-    from shards.errors import IncompleteBuildError, SourceError
+    from shards.errors import failure_of
     from shards.limits import Limits
 
     rows = rows_to_build(args)
@@ -179,20 +191,24 @@ def run(args: argparse.Namespace) -> int:
     console = make_console()
     say(console, f"source: {rows.kind}" if args.kind else f"source: {rows.kind} (recognised; --from overrules)")
     if args.dry_run:
-        built = {plan.language for plan in plans if not args.force and is_built(plan, args.output, options)}
-        console.print(plans_table(plans, built, console.width))
-        print_left_out(console, {plan.language: plan.drops.as_dict() for plan in plans}, rows)
+        if len(plans):
+            states = ((plan, not args.force and is_built(plan, args.output, options)) for plan in plans)
+            console.print(plans_table(states, console.width))
+            print_left_out(console, plans.drops, rows)
+        if plans.failed:
+            raise failure_of(plans.failed, others=len(plans))
         return 0
-    totals = {plan.language: plan.total for plan in plans}
-    with WorkProgress(console, sum(totals.values()), "utterances") as work:
-        display = BuildDisplay(console, work, totals)
+    if len(plans):
+        print_failed(console, plans.failed)  # now, and not after hours
+    with WorkProgress(console, sum(plans.totals.values()), "utterances") as work:
+        display = BuildDisplay(console, work, plans.totals)
         report = build_shards(plans, args.output, options, workers=args.workers, force=args.force, progress=display)
     if report.indexes:
         console.print(languages_table(report.indexes, console.width))
     print_left_out(console, {code: index["drops"] for code, index in report.indexes.items()}, rows)
     print_unknown_lengths(console, report.indexes)
     if report.failed:
-        failed = "; ".join(report.failed.values())
-        raise IncompleteBuildError(failed) if report.indexes else SourceError(failed)
+        say(console, f"languages that failed, with the reasons: {args.output / FAILURES_NAME}")
+        raise failure_of(report.failed, others=len(report.indexes))
     say(console, f"inspect them: mms-dist shards inspect {args.output}")
     return 0
