@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from shards.build.candidates import LanguagePlan
-from shards.build.failures import record_outcome
 from shards.build.language_build import BuildOptions, BuildProgress, LanguageBuild, check_target
 from shards.build.output_folder import TargetError, folder_for, only_build, writing
 from shards.build.plans import Plans
 from shards.drops import NO_UTTERANCES
-from shards.errors import Problem, SourceError
+from shards.errors import Problem, SourceError, failure_of
+from shards.index.failures import record_outcome
 from shards.pool import process_pool
 
 
@@ -49,6 +49,11 @@ def build_shards(
     """
     progress = progress or BuildProgress()
     report = BuildReport()
+    if not len(plans):
+        if output.is_dir():
+            _record(report, output, plans.failed)
+        report.failed |= plans.failed
+        return report
     with folder_for(output), ExitStack() as pools:
         executor = pools.enter_context(process_pool(workers))
         _record(report, output, plans.failed)
@@ -110,8 +115,11 @@ def _build_language(
 
 def _record(report: BuildReport, output: Path, failed: Mapping[str, Problem]) -> None:
     report.failed |= failed
-    with writing("the list of failed languages", output):
+    try:
         record_outcome(output, failed=failed)
+    except OSError as error:
+        # Nothing else would keep these failures, so they end the build.
+        raise failure_of(failed, others=len(report.indexes)) from error
 
 
 def is_built(plan: LanguagePlan, output: Path, options: BuildOptions) -> bool:

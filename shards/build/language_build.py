@@ -13,9 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from shards.build.candidates import Candidate, LanguagePlan
 from shards.build.encode import Encoded, encode_recordings
 from shards.build.output_folder import WORK_FOLDER, TargetError
-from shards.build.candidates import Candidate, LanguagePlan
 from shards.build.split_writer import SplitWriter
 from shards.drops import NO_UTTERANCES, Drops, Rejected, no_training_utterances
 from shards.index.parts import ShardPart, file_sha256, write_atomically

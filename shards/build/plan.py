@@ -9,7 +9,7 @@ from shards.build.candidates import Candidate, LanguagePlan, digest_of, utteranc
 from shards.build.plans import Plans
 from shards.drops import Drop, Drops, Rejected, no_training_utterances
 from shards.errors import SourceError
-from shards.sources.audio_reference import AudioReference, AudioState
+from shards.sources.audio_reference import AudioReference
 from shards.sources.rows import SourceRow
 from shards.sources.source_rows import SourceRows
 from shards.splits import PRECEDENCE, assign_splits

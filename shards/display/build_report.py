@@ -117,11 +117,11 @@ def print_unknown_lengths(console: Console, indexes: Mapping[str, Mapping[str, A
 
 
 def print_failed(console: Console, failed: Mapping[str, Problem]) -> None:
-    """Print the languages that cannot be built, one per line."""
+    """Print the languages that failed before the work began, one per line."""
     for language, problem in list(failed.items())[:_SHOWN_FAILED]:
-        say(console, f"{language} cannot be built: {problem}")
+        say(console, f"{language} failed: {problem}")
     if len(failed) > _SHOWN_FAILED:
-        say(console, f"and {len(failed) - _SHOWN_FAILED:,} more languages cannot be built")
+        say(console, f"and {len(failed) - _SHOWN_FAILED:,} more languages failed")
 
 
 def plans_table(plans: Iterable[tuple[LanguagePlan, bool]], width: int) -> Table:

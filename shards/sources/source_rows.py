@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from shards.drops import NO_UTTERANCES, Drops
 from shards.sources.rows import LeftOut, SourceRow
@@ -22,6 +22,7 @@ class SourceRows:
 
     Args:
         kind: the name of the kind of source.
+        rows: utterances to begin with.
         kept: the languages whose utterances will be needed; those of the others are only counted. None: all.
 
     Attributes:
@@ -29,7 +30,7 @@ class SourceRows:
         utterances: the number of utterances of each language.
     """
 
-    def __init__(self, kind: str, *, kept: Collection[str] | None = None) -> None:
+    def __init__(self, kind: str, rows: Iterable[SourceRow] = (), *, kept: Collection[str] | None = None) -> None:
         self.kind = kind
         self.notes: list[str] = []
         self.utterances: Counter[str] = Counter()
@@ -39,6 +40,8 @@ class SourceRows:
         self._left_out: Spool[LeftOut] = Spool()
         self._with_split: Counter[str] = Counter()
         self._languages_of_left_out: set[str] = set()
+        for row in rows:
+            self.add(row)
 
     def add(self, row: SourceRow) -> None:
         """Add an utterance."""

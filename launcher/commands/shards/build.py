@@ -160,7 +160,6 @@ def _not_in_source(flag: str, code: str, source: Path, found: list[str]) -> str:
 def run(args: argparse.Namespace) -> int:
     """Run the subcommand and return the exit status."""
     from shards.build.corpus import build_shards, is_built
-    from shards.build.failures import FAILURES_NAME
     from shards.build.language_build import BuildOptions
     from shards.build.plan import plan_languages
     from shards.display.build_report import (
@@ -173,6 +172,7 @@ def run(args: argparse.Namespace) -> int:
     from shards.display.progress import BuildDisplay, WorkProgress
     from shards.display.terminal import make_console, say
     from shards.errors import failure_of
+    from shards.index.failures import FAILURES_NAME
     from shards.limits import Limits
 
     rows = rows_to_build(args)
