@@ -13,26 +13,26 @@ _ANNEX = re.compile(rb"^(/annex/objects/|\.\./.*\.git/annex/objects/)")
 _PAGE = re.compile(rb"^(\xef\xbb\xbf)?\s*<(!doctype html|html|head|\?xml|error)\b", re.IGNORECASE)
 
 
-def stand_in(path: Path) -> Problem | None:
+def detect_placeholder(path: Path) -> Problem | None:
     """Return what a file holds in place of its content; None if it looks like the file itself.
 
     Raises:
         OSError: the file cannot be read.
     """
     with open(path, "rb") as file:
-        return stand_in_of(file.read(HEAD_BYTES), path.parent)
+        return detect_placeholder_in(file.read(HEAD_BYTES), path.parent)
 
 
 def fix_of(path: Path | None, otherwise: str) -> str:
     """Return how to fix a file of the wrong length, by its content, or else `otherwise`. `path` None: not local."""
     with contextlib.suppress(OSError):
-        if path is not None and (instead := stand_in(path)):
+        if path is not None and (instead := detect_placeholder(path)):
             return f"it {instead}"
     return otherwise
 
 
-def stand_in_of(head: bytes, folder: Path | str) -> Problem | None:
-    """Return the same as `stand_in`, given the first bytes of a file in `folder`."""
+def detect_placeholder_in(head: bytes, folder: Path | str) -> Problem | None:
+    """Return the same as `detect_placeholder`, given the first bytes of a file in `folder`."""
     head = head[:HEAD_BYTES]
     if not head:
         return Problem("is empty (0 bytes)", "its copy or download was interrupted: fetch it again")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from shards.errors import ShardsError
-from shards.file_content import stand_in_of
+from shards.file_content import detect_placeholder_in
 from shards.languages import parse_language
 from shards.strict_yaml import StrictYamlError, line_of, load_strict
 from shards.wording import nearest
@@ -100,7 +100,7 @@ def _rules_of(values: Mapping[str, Any]) -> TextRules:
 def _load(path: Path) -> dict[str, Any]:
     try:
         content = path.read_bytes()
-        if content and (instead := stand_in_of(content, path.parent)):
+        if content and (instead := detect_placeholder_in(content, path.parent)):
             raise ShardsError(f"text rules {path} {instead.found}", fix=instead.fix)
         table, lines = load_strict(content.decode("utf-8-sig"))
     except OSError as error:

@@ -8,7 +8,10 @@ from shards.index import LanguageIndex
 
 
 def training_stream(config: Config, index: LanguageIndex) -> LanguageStream:
-    """Return the stream of the language's optimizer batches."""
+    """Return the stream of the language's optimizer batches.
+
+    It takes the whole configuration: a language's settings are the run's sections with its overrides applied.
+    """
     language, settings = index.language, config.for_language(index.language)
     return LanguageStream(
         trainable(index.table("train"), max_seconds=config.data.max_seconds),

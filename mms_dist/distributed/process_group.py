@@ -46,8 +46,8 @@ def store_at(
 
     try:
         if not serves:
-            wait_for_server(launch.host, launch.port, timeout_seconds, wait, whom=launch.store_server)
-        store = wait.call(client, longest_seconds=timeout_seconds, whom=launch.store_server)
+            wait_for_server(launch.host, launch.port, timeout_seconds, wait, describe_waited_for=launch.store_server)
+        store = wait.call(client, longest_seconds=timeout_seconds, describe_waited_for=launch.store_server)
     except (RuntimeError, TimeoutError) as error:
         raise launch.store_unreachable(error) from error
     if serves:
@@ -180,8 +180,8 @@ def _long_timeouts() -> Iterator[None]:
 @contextlib.contextmanager
 def _start_notices(comm: Comm, who: str, at_first_round: Callable[[], None]) -> Iterator[None]:
     """Print what the start is waiting for until the first round begins."""
-    whom = comm.watchdog.behind if isinstance(comm.watchdog, Watchdog) else None
-    with StartNotices(who, comm.watchdog, whom) as notices:
+    describe_late_ranks = comm.watchdog.behind if isinstance(comm.watchdog, Watchdog) else None
+    with StartNotices(who, comm.watchdog, describe_late_ranks) as notices:
 
         def begun() -> None:
             notices.end()

@@ -234,7 +234,7 @@ class Evaluator:
 
     def _groups(self, table: SampleTable, share: BatchShard) -> list[np.ndarray]:
         groups = pack(table.samples.tolist(), capacity=self._capacity, forward_cost=self._forward_cost)
-        return groups[share.index :: share.of]
+        return groups[share.index :: share.count]
 
     def _passes(self, number: int, request: Request) -> Iterator[_Pass]:
         table = self._table(request.index, request.split)

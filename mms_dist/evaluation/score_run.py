@@ -23,7 +23,7 @@ from mms_dist.evaluation.evaluator import Evaluator, Transcription
 from mms_dist.evaluation.metrics import Scores
 from mms_dist.features.feature_source import FeatureSource
 from mms_dist.hardware.base_loading import load_base
-from mms_dist.hardware.hardware import alone
+from mms_dist.hardware.hardware import single_process_hardware
 from mms_dist.hardware.hardware_record import read_kept_settings
 from mms_dist.hardware.process_settings import set_threads
 from mms_dist.hardware.resolve import Resolved, resolve
@@ -145,7 +145,7 @@ class RunScorer:
         kept = read_kept_settings(self._adapters.parent, on_gpu=device.type == "cuda")
         kept = kept and replace(kept, attention="padded", compile=False, threads=None)
         model = replace(self._config.model, attention="padded", compile="off", feature_cache_gib=0.0)
-        return resolve(replace(self._config, model=model), alone(device), kept=kept)
+        return resolve(replace(self._config, model=model), single_process_hardware(device), kept=kept)
 
     def _score(
         self,

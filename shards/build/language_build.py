@@ -189,16 +189,25 @@ def _encode_all(
 
 
 def _tasks(candidates: Sequence[Candidate]) -> Iterator[list[Candidate]]:
-    """Group candidates into tasks of a few utterances. Segments of one recording stay together, within a limit."""
+    """Group candidates into tasks of a few utterances.
+
+    Segments of one recording stay together, within a limit, and so do the recordings of a block.
+    """
     task: list[Candidate] = []
     for candidate in candidates:
-        same_recording = bool(task) and task[-1].audio == candidate.audio
-        if len(task) >= (_TASK_SEGMENTS if same_recording else _TASK_UTTERANCES):
+        if len(task) >= (_TASK_SEGMENTS if task and _together(task[-1], candidate) else _TASK_UTTERANCES):
             yield task
             task = []
         task.append(candidate)
     if task:
         yield task
+
+
+def _together(one: Candidate, other: Candidate) -> bool:
+    if one.audio == other.audio:
+        return True
+    first, second = one.audio.neighbours, other.audio.neighbours
+    return first is not None and second is not None and first.block == second.block
 
 
 def _options(plan: LanguagePlan, options: BuildOptions) -> dict[str, Any]:

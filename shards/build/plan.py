@@ -125,12 +125,18 @@ def _plan_language(
         else:
             plan.candidates[assigned].append(candidate)
     for candidates in plan.candidates.values():
-        # The order of recordings depends only on their names and mixes speakers. Segments follow one another.
-        candidates.sort(
-            key=lambda candidate: (digest_of(candidate.name), candidate.start_seconds or 0.0, candidate.key)
-        )
+        candidates.sort(key=_order)
     if not plan.candidates["train"]:
         raise no_training_utterances(plan.language, plan.drops, held_out=plan.total)
+
+
+def _order(candidate: Candidate) -> tuple[str, int, float, str]:
+    """Return the sort key: it depends only on names and mixes speakers.
+
+    Segments of a recording follow one another, and so do the recordings of a block.
+    """
+    block, position = candidate.audio.neighbours or (candidate.name, 0)
+    return digest_of(block), position, candidate.start_seconds or 0.0, candidate.key
 
 
 def _candidate(row: SourceRow, files: _Recordings, normalise: TextNormaliser, drops: Drops) -> Candidate | None:

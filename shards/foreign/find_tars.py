@@ -74,7 +74,7 @@ def _splits_in(part: str) -> set[str]:
 
 
 def find_tars(
-    root: Path, given: Sequence[str], *, languages: Sequence[str], split: str | None, again: bool
+    root: Path, given: Sequence[str], *, languages: Sequence[str], split: str | None, reindex: bool
 ) -> FoundTars:
     """Return the tars to index, by language: those given, or the tars of all languages without an index.
 
@@ -83,7 +83,7 @@ def find_tars(
 
     Args:
         languages: with `given`, the one language of those tars. Otherwise the languages to index; empty: all.
-        again: also index languages that have an index.
+        reindex: also index languages that have an index.
 
     Raises:
         SourceError: there are no tars, or the language or split of `given` tars is unclear.
@@ -114,7 +114,7 @@ def find_tars(
     tars_of: dict[str, list[ForeignTar]] = {}
     failed: dict[str, Problem] = {}
     for code, paths in found.items():
-        if paths and (again or not (root / code / INDEX_NAME).is_file()):
+        if paths and (reindex or not (root / code / INDEX_NAME).is_file()):
             try:
                 tars_of[parse_language(code)] = _by_split([_found_tar(root / code, path, split) for path in paths])
             except ShardsError as error:

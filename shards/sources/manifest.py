@@ -1,91 +1,141 @@
-"""Read manifests: one utterance per line, as tab-separated values with a header or as JSON objects."""
+"""Read manifests: tables with an utterance per row, as delimited text, as JSON lines or as parquet."""
 
 from __future__ import annotations
 
-import math
 import os
-import re
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from shards.errors import ShardsError, SourceError
-from shards.languages import parse_language
+from shards.errors import Problem, ShardsError, SourceError
 from shards.sources.audio_reference import AudioFile
+from shards.sources.delimited_table import DelimitedTable, Line
 from shards.sources.file_finder import FileFinder
-from shards.sources.manifest_columns import columns_problem, common_voice_help
-from shards.sources.manifest_lines import Line, ManifestFile, jsonl_lines, tsv_header, tsv_lines
-from shards.sources.rows import RowError, SourceRow, check_text
+from shards.sources.json_lines import json_lines
+from shards.sources.manifest_columns import TAGS, Columns, choose_columns
+from shards.sources.parquet_table import ParquetTable
+from shards.sources.row_fields import audio_path, language, seconds, split, string, tag
+from shards.sources.rows import Note, RowError, SourceRow
 from shards.sources.source import Found, SourceOptions
-from shards.splits import parse_split
+from shards.sources.source_place import SourcePlace
+from shards.sources.text_lines import TextLines
 from shards.wording import counted, printable
 
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
-_SHOWN_CHARACTERS = 60
-_MAX_NAME_BYTES = 255
-_MAX_PATH_BYTES = 4096
+_SUFFIXES = (".tsv", ".csv", ".jsonl", ".ndjson", ".parquet")
+_TIMES = ("start", "end")
+# Fields whose values other tools write as whole numbers too.
+_NUMBERED = ("speaker", "source")
 
 
 class Manifest:
-    """A table of utterances: tab-separated values with a header, or JSON objects, one per line."""
+    """A table of utterances: delimited text with a header, JSON objects, one per line, or parquet."""
 
     name = "manifest"
-    expected = "a manifest with a name ending in .tsv or .jsonl"
+    expected = "a manifest with a name ending in .tsv, .csv, .jsonl or .parquet"
     row_noun = "lines"
+    uses = frozenset({"audio_root", "columns"})
 
-    def recognises(self, place: Path) -> bool:
-        """Whether the name ends in .tsv or .jsonl."""
-        return place.suffix.lower() in (".tsv", ".jsonl") and not os.path.isdir(place)
+    def recognises(self, place: SourcePlace) -> bool:
+        """Whether the name ends as those of tables do."""
+        return place.path.suffix.lower() in _SUFFIXES and not os.path.isdir(place.path)
 
-    def read(self, place: Path, options: SourceOptions) -> Iterator[Found]:
+    def read(self, place: SourcePlace, options: SourceOptions) -> Iterator[Found]:
         """Yield the utterances, in the order of the lines."""
-        lines = ManifestFile(place)
-        reader = _RowReader(options.audio_root or place.parent, options.language)
-        rows = errors = 0
-        first_error = ""
-        found = jsonl_lines(lines, place) if _is_json(place, lines) else _tsv(lines, place, options.language)
-        for number, fields in found:
+        path = place.path
+        reader = _RowReader(path, options)
+        rows = bad = 0
+        first: RowError | None = None
+        for number, fields in _table(path, reader):
             try:
                 if isinstance(fields, RowError):
                     raise fields
-                yield reader.row(fields, f"{place}:{number}")
-                rows += 1
+                row = reader.row(fields, f"{path}:{number}")
             except RowError as error:
-                shown = error.at(f"{place.name}:{number}", reader.language_of(fields), number)
-                errors += 1
-                first_error = first_error or shown.left_out.drop.example
-                yield shown
+                found = error.at(f"{path.name}:{number}", reader.language_of(fields), number)
+                bad += 1
+                first = first or found
+                yield found
+            else:
+                if not rows and reader.note:
+                    yield Note(reader.note)
+                rows += 1
+                yield row
         if not rows:
-            bad = f" but {counted(errors, 'bad row')}, the first: {first_error}" if errors else ""
-            raise SourceError(f"manifest {printable(str(place))} has no utterances{bad}")
+            shown = f" but {counted(bad, 'bad row')}, the first: {first.left_out.drop.example}" if first else ""
+            raise SourceError(f"manifest {place} has no utterances{shown}")
 
 
-def _is_json(path: Path, lines: Iterable[bytes]) -> bool:
+def _table(path: Path, reader: _RowReader) -> Iterator[Line]:
+    """Return the rows of a table in any of the formats, after a look at its columns."""
+    if _is_parquet(path):
+        parquet = ParquetTable(path)
+        columns = reader.choose(parquet.header, printable(str(path)))
+        if not parquet.holds_paths(columns.names["audio"]):
+            raise SourceError(
+                f"{printable(str(path))}: column {columns.names['audio']!r} has no paths of recordings",
+                fix="name the column with the paths: --columns audio=COLUMN",
+            )
+        return parquet.rows(dict.fromkeys(columns.names.values()))
+    lines = TextLines(path)
+    if _is_json(lines):
+        return json_lines(lines)
+    table = DelimitedTable(lines, reader.given)
+    return table.rows(reader.choose(table.header, lines.where(1)).names["text"])
+
+
+def _is_parquet(path: Path) -> bool:
+    if path.suffix.lower() in _SUFFIXES:
+        return path.suffix.lower() == ".parquet"
+    if not os.path.isfile(path):  # a pipe can be read once only
+        return False
+    try:
+        with open(path, "rb") as file:
+            return file.read(4) == b"PAR1"
+    except OSError:  # whatever reads it next says so
+        return False
+
+
+def _is_json(lines: TextLines) -> bool:
     """Whether the lines are JSON objects: by the name, or by the first line if the name says nothing."""
-    if path.suffix.lower() in (".tsv", ".jsonl"):
-        return path.suffix.lower() == ".jsonl"
-    return next((line.lstrip() for line in lines if line.strip()), b"").startswith(b"{")
-
-
-def _tsv(lines: Iterable[bytes], path: Path, language: str | None) -> Iterator[Line]:
-    where = f"{path}:1"
-    header = tsv_header(lines, where)
-    problem = common_voice_help(path, header) or columns_problem(header, language)
-    if problem:
-        raise SourceError(
-            printable(f"{where}: {problem.found}"), fix=None if problem.fix is None else printable(problem.fix)
-        )
-    return tsv_lines(lines, header, path)
+    suffix = lines.path.suffix.lower()
+    if suffix in _SUFFIXES:
+        return suffix in (".jsonl", ".ndjson")
+    return next((line.lstrip() for _, line in lines if line.strip()), b"").startswith(b"{")
 
 
 class _RowReader:
     """Converts the fields of lines to rows."""
 
-    def __init__(self, root: Path, language: str | None) -> None:
-        self._root = root
-        self._language = language
+    def __init__(self, path: Path, options: SourceOptions) -> None:
+        self.given: Mapping[str, str] = options.columns or {}
+        self.note: str | None = None
+        self._root = options.audio_root or path.parent
+        self._language = options.language
         self._finder = FileFinder()
-        self._checked: Set[str] = set()
+        self._keys: list[str] | None = None
+        self._columns = Columns({}, {})
+
+    def choose(self, header: list[str], where: str) -> Columns:
+        """Choose the columns of all lines by the table's header.
+
+        Raises:
+            SourceError: a required column is missing.
+        """
+        problem = self._choose(header)
+        if problem:
+            fix = None if problem.fix is None else printable(problem.fix)
+            raise SourceError(printable(f"{where}: {problem.found}"), fix=fix)
+        return self._columns
+
+    def _choose(self, keys: list[str]) -> Problem | None:
+        if keys == self._keys:
+            return None
+        chosen = choose_columns(keys, self.given, needs_language=self._language is None)
+        if isinstance(chosen, Problem):
+            return chosen
+        self._keys, self._columns = keys, chosen
+        self.note = self.note or chosen.note
+        return None
 
     def row(self, fields: dict[str, Any], where: str) -> SourceRow:
         """Return the utterance of one line.
@@ -93,92 +143,47 @@ class _RowReader:
         Raises:
             RowError: a field is missing, or its value is unusable.
         """
-        if fields.keys() != self._checked:
-            problem = columns_problem(list(fields), self._language)
-            if problem:
-                raise RowError(where, "row_fields", problem.found, fix=problem.fix)
-            self._checked = fields.keys()
+        problem = self._choose(list(fields))  # the objects of JSON lines may differ in their keys
+        if problem:
+            raise RowError(where, "row_fields", problem.found, fix=problem.fix)
+        names = self._columns.names
         values = {
-            name: _string(fields, name, where) for name in ("audio", "text", "lang", "split", "speaker", "source")
+            field: string(fields[names[field]], names[field], where, numbers=field in _NUMBERED)
+            for field in ("audio", "text", "split", "speaker", "source")
+            if field in names
         }
-        audio = _audio(values["audio"], where)
-        for name in ("lang", "split"):
-            if len(values[name] or "") > _SHOWN_CHARACTERS:
-                raise RowError(where, "row_value", f"{name!r} is {_shown(values[name])}, which is too long")
-        try:
-            code = parse_language(values["lang"] or self._language or "")
-            split = parse_split(values["split"]) if values["split"] else None
-            recording = self._root / audio
-            if not audio.isascii():
+        audio = audio_path(values["audio"], names["audio"], where)
+        recording = self._root / audio
+        if not audio.isascii():
+            try:
                 recording = self._finder.find(recording)
-        except ShardsError as error:
-            raise RowError(where, "row_value", str(error)) from error
+            except ShardsError as error:
+                raise RowError(where, "row_value", error.found, error.fix) from error
+        times = {field: seconds(fields[names[field]], names[field], where) for field in _TIMES if field in names}
         return SourceRow(
             audio=AudioFile(recording),
             name=Path(audio).as_posix(),
             text=values["text"] or "",
-            language=code,
+            language=self._language_in(fields, where),
             where=where,
-            split=split,
-            speaker=values["speaker"] or None,
-            start_seconds=_seconds(fields, "start", where),
-            end_seconds=_seconds(fields, "end", where),
-            source=values["source"] or None,
+            split=split(values["split"], names["split"], where) if "split" in names else None,
+            speaker=values.get("speaker") or None,
+            start_seconds=times.get("start"),
+            end_seconds=times.get("end"),
+            source=values.get("source") or None,
+            tags={name: value for name in TAGS if name in names and (value := tag(fields[names[name]], where))} or None,
         )
+
+    def _language_in(self, fields: dict[str, Any], where: str) -> str:
+        column = self._columns.names.get("lang")
+        code = string(fields[column], column, where) if column is not None else None
+        return language(code or self._language, column or "lang", where)
 
     def language_of(self, fields: dict[str, Any] | RowError) -> str | None:
         """Return the language of an unusable line; None if it is unknown."""
-        code = fields.get("lang") if isinstance(fields, dict) else None
+        column = self._columns.names.get("lang", "lang")
+        code = fields.get(column) if isinstance(fields, dict) else None
         try:
-            return parse_language(code if isinstance(code, str) and code else self._language or "")
+            return language(code if isinstance(code, str) and code else self._language, column, "")
         except ShardsError:
             return None
-
-
-def _string(fields: dict[str, Any], name: str, where: str) -> str | None:
-    value = fields.get(name)
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        raise RowError(where, "row_value", f"{name!r} is {_shown(value)}, expected a string")
-    return check_text(value, repr(name), where)
-
-
-def _audio(value: str | None, where: str) -> str:
-    """Return the path of a recording.
-
-    Raises:
-        RowError: the value is not a path.
-    """
-    if not value:
-        raise RowError(where, "row_value", "'audio' is empty")
-    if url := _URL.match(value):
-        fix = "write the path alone" if url[1].lower() == "file" else "download the recordings and write their paths"
-        raise RowError(
-            where,
-            "row_value",
-            f"'audio' is a URL, {_shown(value)}",
-            fix=f"'shards build' reads files of this machine: {fix}",
-        )
-    parts = value.encode().split(b"/") if len(value) > _MAX_NAME_BYTES // 4 else []
-    if sum(map(len, parts)) + len(parts) > _MAX_PATH_BYTES or any(len(part) > _MAX_NAME_BYTES for part in parts):
-        raise RowError(where, "row_value", f"'audio' is longer than a path can be: {_shown(value)}")
-    return value
-
-
-def _shown(value: object) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= _SHOWN_CHARACTERS else f"{shown[: _SHOWN_CHARACTERS - 1]}…"
-
-
-def _seconds(fields: dict[str, Any], name: str, where: str) -> float | None:
-    value = fields.get(name)
-    if value is None or value == "":
-        return None
-    try:
-        seconds = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError, OverflowError):
-        seconds = math.nan
-    if not math.isfinite(seconds):
-        raise RowError(where, "row_value", f"{name!r} is {_shown(value)}, expected seconds, as 12.5")
-    return seconds

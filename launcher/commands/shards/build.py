@@ -5,8 +5,15 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from launcher.arguments import Languages, count
-from launcher.commands.shards.options import add_command, add_languages, add_length_limits, add_workers, language_code
+from launcher.arguments import count
+from launcher.commands.shards.options import (
+    TrainingLanguages,
+    add_command,
+    add_languages,
+    add_length_limits,
+    add_workers,
+    language_code,
+)
 
 if TYPE_CHECKING:
     from shards.sources.source_rows import SourceRows
@@ -16,14 +23,16 @@ EPILOG = """\
 examples:
   mms-dist shards build recordings.tsv corpus/ --dry-run
   mms-dist shards build recordings.jsonl corpus/ --workers 16 --max-seconds 20
+  mms-dist shards build table.csv corpus/ --lang ron --columns audio=path,text=sentence,speaker=client_id
   mms-dist shards build recordings/ corpus/ --lang ron --dev-fraction 0.05 --test-fraction 0.05
 
-A manifest is tab-separated with a header, or has one JSON object per line. Columns: audio (path relative to the
-manifest's folder, any format libsndfile reads), text, lang (ISO 639-3, such as ron or srp-script_latin); optionally
-split (train, dev, test), speaker, start and end (seconds, for segments of a long recording), source. Utterances without
-a split are assigned by a hash of their text, so a sentence is never in two splits, and stays in its split when the
-corpus grows. An invalid line (missing field, not UTF-8, invalid language or time) stops the build before it begins;
---skip-bad-rows leaves such lines out and counts them.
+A manifest is a table with a header (.tsv, .csv), has one JSON object per line (.jsonl), or is parquet. Columns: audio
+(path relative to the manifest's folder, any format libsndfile reads), text, lang (ron, ro, pt-BR, ron_Latn, Romanian …:
+see mms-dist languages); optionally split (train, dev, test), speaker, start and end (seconds, for segments of a long
+recording), source, accent, variant, gender, age, domain. Other names are given with --columns; usual ones are
+recognised. Utterances without a split are assigned by a hash of their text, so a sentence is never in two splits, and
+stays in its split when the corpus grows. An invalid line (missing field, not UTF-8, invalid language or time) stops the
+build before it begins; --skip-bad-rows leaves such lines out and counts them.
 
 A folder contains <lang>/clip.wav and <lang>/clip.txt. A folder named after a split (train, dev, validation, test, eval,
 test-clean …) above or below the language's folder sets the split. eval means dev, or test if there is a dev as well.
@@ -42,7 +51,7 @@ def add_parser(commands: Any) -> None:
     parser = add_command(
         commands, "build", help="build shards from a manifest or a folder of recordings", epilog=EPILOG
     )
-    parser.add_argument("source", type=Path, metavar="SOURCE", help="manifest (.tsv, .jsonl) or folder")
+    parser.add_argument("source", metavar="SOURCE", help="manifest (.tsv, .csv, .jsonl, .parquet) or folder")
     parser.add_argument("output", type=Path, metavar="SHARDS", help="folder for <lang>/<split>-000000.tar")
     parser.add_argument(
         "--from",
@@ -54,13 +63,24 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--only",
         nargs="+",
-        action=Languages,
+        action=TrainingLanguages,
         type=language_code,
         default=[],
         metavar="CODE",
         help="subset of the languages to build now, such as the share of one job array task",
     )
     parser.add_argument("--audio-root", type=Path, metavar="DIR", help="base folder for a manifest's relative paths")
+    parser.add_argument(
+        "--columns",
+        type=_columns,
+        metavar="NAME=COLUMN,…",
+        help="what a table's columns hold, for example audio=path,text=sentence,speaker=client_id (default: detected)",
+    )
+    parser.add_argument(
+        "--split-from",
+        metavar="TABLE",
+        help="use all clips of one table of Common Voice, such as validated, and split them by speaker",
+    )
     parser.add_argument(
         "--dev-fraction", type=_fraction, default=0.1, metavar="F", help="fraction of sentences for dev (default: 0.1)"
     )
@@ -93,6 +113,16 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--force", action="store_true", help="rebuild languages even if they are unchanged")
     parser.add_argument("--dry-run", action="store_true", help="show what would be built, but write and decode nothing")
     parser.set_defaults(run_shards=run)
+
+
+def _columns(text: str) -> dict[str, str]:
+    from shards.errors import SourceError
+    from shards.sources.manifest_columns import parse_columns
+
+    try:
+        return parse_columns(text)
+    except SourceError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _fraction(text: str) -> float:
@@ -131,6 +161,8 @@ def rows_to_build(args: argparse.Namespace, *, kept: Collection[str] | None = No
         language=language,
         audio_root=args.audio_root,
         skip=args.output,
+        columns=args.columns,
+        split_from=args.split_from,
         skip_bad_rows=args.skip_bad_rows,
         kept=(args.only or args.languages or None) if kept is None else kept,
     )
@@ -144,15 +176,14 @@ def rows_to_build(args: argparse.Namespace, *, kept: Collection[str] | None = No
     return rows
 
 
-def _not_in_source(flag: str, code: str, source: Path, found: list[str]) -> str:
-    from shards.errors import ShardsError
-    from shards.languages import parse_language
+def _not_in_source(flag: str, code: str, source: str, found: list[str]) -> str:
+    from shards.languages import LanguageError, resolve_language
     from shards.wording import nearest
 
     message = f"{flag}: not in {source}{nearest(code, found)}; it has {', '.join(found)}"
     try:
-        parse_language(code)
-    except ShardsError as error:
+        resolve_language(code)
+    except LanguageError as error:
         message += f"; {error}"
     return message
 

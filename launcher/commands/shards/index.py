@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     from shards.limits import Limits
     from shards.text_rules import load_rules
 
-    found = find_tars(args.shards, args.tars, languages=args.languages, split=args.split, again=args.force)
+    found = find_tars(args.shards, args.tars, languages=args.languages, split=args.split, reindex=args.force)
     console = make_console()
     languages, failed = found.languages, dict(found.failed)
     if args.dry_run:

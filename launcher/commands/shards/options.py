@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from launcher.arguments import Languages, count, positive
@@ -42,12 +43,40 @@ def add_languages(parser: argparse.ArgumentParser, help: str) -> None:
         "--languages",
         dest="languages",
         nargs="+",
-        action=Languages,
+        action=TrainingLanguages,
         type=language_code,
         default=[],
         metavar="CODE",
         help=f"{help}; for example ron ita or ron,ita",
     )
+
+
+class TrainingLanguages(Languages):
+    """Store the training codes of languages written in any way, such as `ro` or `pt-BR`.
+
+    A word that is no language is kept: the command then says what there is.
+    """
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[str] | None,
+        option_string: str | None = None,
+    ) -> None:
+        """Store the codes."""
+        from shards.languages import LanguageError, resolve_language
+
+        super().__call__(parser, namespace, values, option_string)
+        codes: list[str] = []
+        for written in getattr(namespace, self.dest):
+            try:
+                codes.append(resolve_language(written))
+            except LanguageError as error:
+                if error.candidates:
+                    parser.error(f"{option_string}: {error}")
+                codes.append(written)
+        setattr(namespace, self.dest, list(dict.fromkeys(codes)))
 
 
 def language_code(text: str) -> str:

@@ -48,7 +48,7 @@ def test_only_the_languages_asked_for_are_built(manifest, tmp_path, capsys):
     assert "did you mean 'ita'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("codes", [("--lang", "ita,hun"), ("--languages", "ita", "hun")])
+@pytest.mark.parametrize("codes", [("--lang", "it,Hungarian"), ("--languages", "ita", "hun")])
 def test_languages_are_named_by_either_option_with_commas_or_blanks(codes, tmp_path, capsys):
     manifest = write_corpus(tmp_path / "corpus", languages=("ron", "ita", "hun"), utterances=6)
     shards = tmp_path / "shards"
@@ -168,7 +168,11 @@ def test_foreign_tars_are_indexed_and_a_dry_run_only_lists_them(manifest, tmp_pa
     ("arguments", "message"),
     [
         (["build", "nowhere.tsv", "out"], "nowhere.tsv cannot be read: No such file"),
-        (["build", "MANIFEST", "out", "--lang", "ro"], "'ro' is not ISO 639-3"),
+        (
+            ["build", "MANIFEST", "out", "--lang", "no"],
+            "--lang: language 'no' may be several; write the one that is meant: nno",
+        ),
+        (["build", "MANIFEST", "out", "--lang", "xqz"], "language 'xqz' is unknown"),
         (["build", "MANIFEST", "out", "--dev-fraction", "0.6", "--test-fraction", "0.5"], "sum is below 1"),
         (["build", "MANIFEST", "out", "--dev-fraction", "2"], "found '2', expected a number from 0"),
         (["build", "MANIFEST", "out", "--workers", "0"], "found '0', expected a whole number"),
@@ -177,7 +181,7 @@ def test_foreign_tars_are_indexed_and_a_dry_run_only_lists_them(manifest, tmp_pa
         (["verify", "nowhere"], "or create it with 'mms-dist shards build SOURCE nowhere'"),
         (["build", "--lang", "ron", "a/b.tsv", "out"], "write paths before --lang"),
         (["bild", "MANIFEST", "out"], "there is no command 'bild'; did you mean 'build'?\nsee: mms-dist shards --help"),
-        (["build", "corpus", "out", "--audio-root", "."], "--audio-root is for manifests, but corpus is a folder"),
+        (["build", "corpus", "out", "--audio-root", "."], "--audio-root is for manifest, but corpus is read as folder"),
         (["inspect", "out", "--foo"], "unrecognised arguments: --foo\nsee: mms-dist shards inspect --help"),
         (["inspect", "nowhere"], "no folder nowhere"),
         (["index", "nowhere"], "no folder nowhere"),

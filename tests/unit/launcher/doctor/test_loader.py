@@ -49,7 +49,7 @@ def test_what_is_measured_is_a_moment_of_reading_and_a_few_rounds(config: Path) 
     loaded = load_config(config, [])
     _, summaries = summarise_languages(loaded)
     rates = [
-        measured_reading(loaded, summaries, workers=workers, seconds=seconds)
+        measured_reading(loaded.data.shards, summaries, workers=workers, seconds=seconds)
         for workers in (1, 2)
         for seconds in (0.0, 0.1)
     ]

@@ -23,7 +23,10 @@ def test_a_source_is_recognised_and_said_and_from_overrules(tmp_path, capsys):
     manifest = write_corpus(tmp_path / "corpus", utterances=4)
     renamed = manifest.rename(tmp_path / "corpus" / "corpus.list")
     assert main(["shards", "build", str(renamed), str(tmp_path / "out"), "--dry-run"]) == 2
-    assert "expected a manifest with a name ending in .tsv or .jsonl, or a folder" in capsys.readouterr().err
+    assert (
+        "expected a manifest with a name ending in .tsv, .csv, .jsonl or .parquet, or a folder"
+        in capsys.readouterr().err
+    )
     assert main(["shards", "build", str(renamed), str(tmp_path / "out"), "--dry-run", "--from", "manifest"]) == 0
     assert capsys.readouterr().out.startswith("source: manifest\n")
     renamed.rename(manifest)

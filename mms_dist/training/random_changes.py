@@ -24,20 +24,20 @@ EVALUATED = "the utterances that evaluation.max_utterances chooses"
 
 
 @dataclass(frozen=True)
-class Redrawn:
+class RandomChanges:
     """The random choices that change for a language after step `step`."""
 
     step: int
     what: tuple[str, ...]
 
 
-def redrawn(
+def random_changes(
     settings: LanguageSettings,
     max_utterances: int | None,
     index: LanguageIndex,
     state: Mapping[str, Any],
     step: int,
-) -> Redrawn | None:
+) -> RandomChanges | None:
     """Return what is drawn differently for a language resumed from a checkpoint's `state`; None if nothing is.
 
     Args:
@@ -51,10 +51,10 @@ def redrawn(
         EVALUATED: other_identity and max_utterances is not None and index.utterances(SPLIT) > max_utterances,
     }
     what = tuple(name for name, changed in changes.items() if changed)
-    return Redrawn(step, what) if what else None
+    return RandomChanges(step, what) if what else None
 
 
-def notices(found: Mapping[str, Redrawn]) -> list[Event]:
+def random_change_events(found: Mapping[str, RandomChanges]) -> list[Event]:
     """Return one event for all languages, so that a run of a thousand does not start with a thousand lines."""
     if not found:
         return []

@@ -19,7 +19,7 @@ from mms_dist.training.report_collector import ReportCollector
 
 
 @dataclass(kw_only=True)
-class Parts:
+class RunComponents:
     """The components of a run on this rank.
 
     Attributes:
