@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import Executor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ from shards.build.plans import Plans
 from shards.drops import NO_UTTERANCES
 from shards.errors import Problem, SourceError, failure_of
 from shards.index.failures import record_outcome
-from shards.pool import process_pool
+from shards.pool import WorkerPool
 
 
 @dataclass(slots=True)
@@ -54,8 +52,7 @@ def build_shards(
             _record(report, output, plans.failed)
         report.failed |= plans.failed
         return report
-    with folder_for(output), ExitStack() as pools:
-        executor = pools.enter_context(process_pool(workers))
+    with folder_for(output), WorkerPool(workers) as pool:
         _record(report, output, plans.failed)
         for language in plans.totals:
             try:
@@ -67,11 +64,10 @@ def build_shards(
             if plan.language in report.failed:
                 continue
             try:
-                _build_language(plan, output, options, executor, workers, report, force=force, progress=progress)
+                _build_language(plan, output, options, pool, report, force=force, progress=progress)
             except (SourceError, TargetError) as error:
                 _record(report, output, {plan.language: error.problem})
             except BrokenProcessPool:
-                executor = pools.enter_context(process_pool(workers))
                 problem = Problem(
                     f"a worker process died while building {plan.language}, perhaps because memory ran out",
                     "run the same command again with fewer --workers (finished shards are kept)",
@@ -87,8 +83,7 @@ def _build_language(
     plan: LanguagePlan,
     output: Path,
     options: BuildOptions,
-    executor: Executor | None,
-    workers: int,
+    pool: WorkerPool,
     report: BuildReport,
     *,
     force: bool,
@@ -103,7 +98,7 @@ def _build_language(
                 index = _with_files_of(plan, index)
             else:
                 try:
-                    index = build.run(executor, workers, progress)
+                    index = build.run(pool, progress)
                 except SourceError:
                     # Removed while locked: a process that has opened it meanwhile sees that it is gone and
                     # creates a new one.

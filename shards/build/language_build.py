@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
@@ -21,7 +20,7 @@ from shards.drops import NO_UTTERANCES, Drops, Rejected, no_training_utterances
 from shards.index.parts import ShardPart, file_sha256, write_atomically
 from shards.index.write_index import write_index
 from shards.limits import Limits
-from shards.pool import in_order
+from shards.pool import WorkerPool
 from shards.schema import INDEX_NAME, SCHEMA_VERSION
 from shards.splits import SPLITS
 
@@ -113,7 +112,7 @@ class LanguageBuild:
         except (FileNotFoundError, KeyError, TypeError, AttributeError):  # a missing file, or an incomplete index
             return False
 
-    def run(self, executor: Executor | None, workers: int, progress: BuildProgress) -> dict[str, Any]:
+    def run(self, pool: WorkerPool, progress: BuildProgress) -> dict[str, Any]:
         """Decode and write all splits, then move the language into place."""
         if _read_json(self.staging / "state.json") != self.state:
             shutil.rmtree(self.staging, ignore_errors=True)
@@ -126,7 +125,7 @@ class LanguageBuild:
         for split, writer in writers.items():
             left = self.plan.candidates[split][writer.consumed :]
             try:
-                for candidate, result in _encode_all(executor, workers, left, self.options.limits):
+                for candidate, result in _encode_all(pool, left, self.options.limits):
                     writer.add(candidate, result)
                     progress.advance(1)
                 writer.close()
@@ -178,12 +177,12 @@ def _record_of(language: str, output: Path) -> Path:
 
 
 def _encode_all(
-    executor: Executor | None, workers: int, candidates: Sequence[Candidate], limits: Limits
+    pool: WorkerPool, candidates: Sequence[Candidate], limits: Limits
 ) -> Iterator[tuple[Candidate, Encoded | Rejected]]:
     """Yield every candidate with its result, in order, whatever the number of workers."""
     tasks = list(_tasks(candidates))
     encode = partial(encode_recordings, limits=limits)
-    results = in_order(executor, encode, tasks, workers)
+    results = pool.in_order(encode, tasks)
     for task, outcome in zip(tasks, results, strict=True):
         yield from zip(task, outcome, strict=True)
 

@@ -56,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
     from shards.foreign.index_tars import IndexOptions, index_language
     from shards.index.failures import FAILURES_NAME
     from shards.limits import Limits
+    from shards.pool import WorkerPool
     from shards.text_rules import load_rules
 
     found = find_tars(args.shards, args.tars, languages=args.languages, split=args.split, reindex=args.force)
@@ -72,7 +73,8 @@ def run(args: argparse.Namespace) -> int:
         print_failed(console, failed)
     _record(args.shards, failed, done=())
     indexes: dict[str, Any] = {}
-    with WorkProgress(console, sum(map(len, languages.values())), "tars") as work:
+    total = sum(map(len, languages.values()))
+    with WorkerPool(min(args.workers, total)) as pool, WorkProgress(console, total, "tars") as work:
         for code, tars in languages.items():
             work.describe(code)
             options = IndexOptions(
@@ -87,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
                     code,
                     tars,
                     options,
-                    workers=args.workers,
+                    pool=pool,
                     advance=work.advance,
                     note=lambda line: say(console, line),
                 )

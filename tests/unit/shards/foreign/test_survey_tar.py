@@ -17,6 +17,7 @@ from shards.foreign import index_tars as foreign
 from shards.foreign.find_tars import find_tars
 from shards.foreign.index_tars import IndexOptions, index_language
 from shards.index import ShardIndex
+from shards.pool import WorkerPool
 from shards.read import ShardReader
 from shards.text_rules import load_rules
 from shards.verify import verify_shards
@@ -72,7 +73,7 @@ def index_of(root, code="ron", **options):
         code,
         tars,
         IndexOptions(load_rules(code), **options),
-        workers=1,
+        pool=WorkerPool(1),
         advance=lambda: None,
         note=notes.append,
     )
@@ -361,14 +362,16 @@ def test_names_that_can_not_be_meant_are_refused(given, message, tmp_path, monke
     monkeypatch.chdir(tmp_path / "ron")
     with pytest.raises(SourceError, match=message):
         tars = find_tars(tmp_path, given, languages=["ron"], split=None, reindex=False).languages["ron"]
-        index_language(tmp_path / "ron", "ron", tars, IndexOptions(load_rules("ron")), workers=1, advance=lambda: None)
+        index_language(
+            tmp_path / "ron", "ron", tars, IndexOptions(load_rules("ron")), pool=WorkerPool(1), advance=lambda: None
+        )
 
 
 def test_an_unwritable_folder_is_found_before_anything_is_read(tmp_path, monkeypatch, capsys):
     write_tars(tmp_path, {"train.tar": GOOD})
     before = sorted(tmp_path.rglob("*"))
     monkeypatch.setattr(os, "access", lambda place, mode: False)  # tests may run as root, who may write everywhere
-    monkeypatch.setattr(foreign, "process_pool", None)
+    monkeypatch.setattr(foreign, "survey_tar", None)
     assert main(["shards", "index", str(tmp_path), "--workers", "1"]) == 2
     told = capsys.readouterr().err
     assert f"the folder {tmp_path}/ron is not writable" in told
@@ -392,5 +395,5 @@ def test_a_disk_that_fills_up_keeps_the_index_that_was_there(call, tmp_path, mon
     monkeypatch.setattr(os, "fsync", full)
     options = IndexOptions(load_rules("ron"), normalise=False)
     with pytest.raises(StorageError, match=r"cannot be written to .*/ron: No space left on device; nothing was kept"):
-        index_language(tmp_path / "ron", "ron", tars, options, workers=1, advance=lambda: None)
+        index_language(tmp_path / "ron", "ron", tars, options, pool=WorkerPool(1), advance=lambda: None)
     assert {path: path.read_bytes() for path in (tmp_path / "ron").iterdir()} == before
