@@ -43,6 +43,9 @@ transcript, hidden and other files.
 Running the same command again resumes where it stopped. It skips a language if its source, its options, the lengths of
 its tars, samples.parquet and vocab.json are unchanged. --force rebuilds everything, for example if `shards verify`
 found damage inside a tar. The bytes of the shards do not depend on --workers.
+A language that fails, for example because a recording is missing, stops no other: SHARDS/failed.json lists the
+failed ones with the reasons, and the exit status is 1. While it is planned, a source needs up to 1 KiB for each
+utterance in the temporary directory (TMPDIR).
 Text rules are in shards/text_rules.yaml; --text-rules overrides them."""
 
 
