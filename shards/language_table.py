@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -9,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _FILE = Path(__file__).with_name("languages.tsv")
+_LENGTH_DIFFERENCE = 3
+_LIKENESS = 0.7
 _CODE_LETTERS = 3  # a name of up to three letters, such as En or Ron, would be taken for a code
 _ADAPTER_REPOSITORIES = {"all": "facebook/mms-1b-all", "fl102": "facebook/mms-1b-fl102"}
 
@@ -71,9 +74,19 @@ class LanguageTable:
         found = self._literal.get(text) or self._spelled.get(spelling_of(text), [])
         return list(dict.fromkeys(found))
 
-    def spellings(self) -> list[str]:
-        """Return every code, name and alias."""
-        return [*self.by_code, *(name for one in self for name in (one.name, *one.aliases))]
+    def nearest(self, text: str, count: int) -> list[str]:
+        """Return up to `count` codes, names or aliases that are spelled almost like `text`, the nearest first."""
+        spelling = spelling_of(text)
+        # Typing errors are rare at the beginning of a word, and the comparison is slow.
+        alike = [one for one in self._by_initial[spelling[:1]] if abs(len(one) - len(spelling)) <= _LENGTH_DIFFERENCE]
+        return difflib.get_close_matches(spelling, alike, n=count, cutoff=_LIKENESS)
+
+    @functools.cached_property
+    def _by_initial(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = defaultdict(list)
+        for spelling in {*self.by_code, *self._spelled}:
+            found[spelling[:1]].append(spelling)
+        return found
 
 
 def spelling_of(text: str) -> str:

@@ -7,7 +7,6 @@ scripts, and each of these is trained separately.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import re
 from collections.abc import Iterable, Sequence
@@ -116,6 +115,27 @@ def _of_locale(base: str, script: str) -> tuple[str, ...]:
     return tuple(f"{one}-script_{_MMS_SCRIPTS.get(script, script.lower())}" for one in sorted(bases))
 
 
+def matching_languages(query: str) -> list[Language]:
+    """Return the languages that `query` may stand for; for a name, also those whose name contains it. MMS's first."""
+    table = language_table()
+    part = spelling_of(query)
+    codes = language_codes(query)
+    meant = [table.by_code[code] for code in codes if code in table.by_code]
+    bases = {code.partition("-")[0] for code in codes}
+    others = [
+        one
+        for one in table
+        if one not in meant
+        and (
+            one.base in bases
+            or (
+                not (meant and is_locale(query)) and any(part in spelling_of(name) for name in (one.name, *one.aliases))
+            )
+        )
+    ]
+    return [*meant, *sorted(others, key=lambda one: not one.models)]
+
+
 def language_note(code: str) -> str | None:
     """Return a note if MMS has no adapter of this name, so that training starts from a new one; else None."""
     table = language_table()
@@ -182,10 +202,8 @@ def _ambiguous(text: str, found: str) -> LanguageError:
 
 
 def _nearest_fix(text: str) -> str:
-    table = language_table()
-    spellings = {spelling_of(one): one for one in table.spellings()}
-    close = difflib.get_close_matches(spelling_of(text), spellings, n=_NEAREST_SHOWN, cutoff=0.7)
-    codes = dict.fromkeys(code for one in close for code in language_codes(spellings[one]))
+    close = language_table().nearest(text, _NEAREST_SHOWN)
+    codes = dict.fromkeys(code for spelling in close for code in language_codes(spelling))
     fix = "write a code of ISO 639-3 such as 'ron' ('mms-dist languages NAME' finds it)"
     if _CODE.fullmatch(text):
         fix = f"{fix}, or one of qaa … qtz, which are free for local use"

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from launcher.slurm.submission import LOGS
+from mms_dist.run_directory.paths import RunPaths
 
 SECONDS = 10.0
 PENDING, NOT_KNOWN = "PENDING", "UNKNOWN"
@@ -168,7 +168,8 @@ def note(path: Path, script: str, job: str, log: Path) -> None:
 
 def submitted_jobs(run: Path) -> list[Submitted]:
     """Return the jobs that train a run, oldest first."""
-    paths = [*(run / LOGS).glob("*.sh"), *(run / LOGS).glob("*.sbatch")]  # the latter from earlier versions
+    logs = RunPaths(run).logs
+    paths = [*logs.glob("*.sh"), *logs.glob("*.sbatch")]  # the latter from earlier versions
     found = [job for path in paths for job in _noted(path)]
     known = {job.record.number for job in found}
     for path in run.glob("requeue-*.json"):

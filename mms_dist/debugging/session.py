@@ -44,11 +44,10 @@ from mms_dist.debugging.sections import (
     round_line,
     transcript_lines,
 )
-from mms_dist.distributed.device import use_device
+from mms_dist.distributed.device import set_threads, use_device
 from mms_dist.distributed.gpu import naming_the_gpu
 from mms_dist.errors import ConfigError
 from mms_dist.hardware.memory_estimate import Memory, RunShape
-from mms_dist.hardware.process_settings import set_threads
 from mms_dist.hardware.resolve import Resolved
 from mms_dist.model.base_shape import BaseShape
 from mms_dist.training.assembly import resolve_for_single_process

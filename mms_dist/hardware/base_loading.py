@@ -14,12 +14,11 @@ from mms_dist.distributed.accelerator import make_accelerator
 from mms_dist.distributed.comm import Comm
 from mms_dist.distributed.deepspeed import about_deepspeed, shard_layers, shards_base
 from mms_dist.distributed.deepspeed_package import wants_deepspeed
-from mms_dist.distributed.device import use_device
+from mms_dist.distributed.device import set_threads, use_device
 from mms_dist.errors import ConfigError
 from mms_dist.hardware.hardware import agree_on_hardware, single_process_hardware
 from mms_dist.hardware.hardware_record import read_kept_settings
 from mms_dist.hardware.memory_estimate import RunShape
-from mms_dist.hardware.process_settings import set_threads
 from mms_dist.hardware.resolve import MIN_ROUNDS_TO_COMPILE, Resolved, resolve
 from mms_dist.model import ctc_gpu
 from mms_dist.model.base import DTYPES, FrozenBase

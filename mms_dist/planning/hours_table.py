@@ -14,7 +14,7 @@ from mms_dist.files import read_text
 from mms_dist.planning.decimals import Mark, decimal_mark, parse_decimal
 from shards import strict_json
 from shards.errors import ShardsError
-from shards.languages import parse_language
+from shards.languages import resolve_language
 
 COLUMNS = ("language", "hours", "utterances", "steps", "tokens")
 LIMITS = {"hours": 10_000_000, "utterances": 10**12, "steps": 10**9, "tokens": 1_000_000}
@@ -89,7 +89,7 @@ def _entry(row: _Row, mark: Mark | None, optim_of: Callable[[str], Optim]) -> La
     if code is None or not str(code).strip():
         raise ConfigError(f"{row.place}: found no language code", fix=_EXPECTED)
     try:
-        language = parse_language(str(code).strip())
+        language = resolve_language(code)
     except ShardsError as error:
         raise ConfigError(f"{row.place}: {error}") from error
     seconds = 3600 * _number(row, "hours", mark)

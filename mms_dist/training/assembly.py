@@ -31,7 +31,7 @@ from mms_dist.model.routed import RoutedModel
 from mms_dist.model.staging import StagingBlocks
 from mms_dist.monitor.monitor import Monitor
 from mms_dist.training.components import RunComponents
-from mms_dist.training.dev_scores import DevScores
+from mms_dist.training.dev_evaluation import DevEvaluation
 from mms_dist.training.exchange import GradientExchange
 from mms_dist.training.gradients import GradientPass
 from mms_dist.training.language_slots import LanguageSlots
@@ -155,7 +155,7 @@ def assemble(
         save_every_rounds=config.checkpoint.every_rounds,
         language_slots=language_slots,
         store=store,
-        dev=DevScores(evaluator, index, comm, lockstep),
+        dev=DevEvaluation(evaluator, index, comm, lockstep),
         observer=observers,
         notices=notices,
     )

@@ -19,7 +19,7 @@ from mms_dist.model.optimizer import Outcome
 from mms_dist.monitor.reports import EvaluationReport
 from mms_dist.run_directory.quarantine import QuarantineMark, write_mark
 from mms_dist.training.active_language import ActiveLanguage
-from mms_dist.training.dev_scores import DevScores
+from mms_dist.training.dev_evaluation import DevEvaluation
 from mms_dist.training.ending import is_unscored
 from mms_dist.training.exchange import BatchTotals
 from mms_dist.training.language_slots import LanguageSlots
@@ -55,7 +55,7 @@ class Lifecycle:
     save_every_rounds: int
     language_slots: LanguageSlots
     store: CheckpointStore
-    dev: DevScores
+    dev: DevEvaluation
     observer: Observer
     notices: Notices = field(default_factory=Notices)
     """Notices from the components of this rank, not yet reported."""

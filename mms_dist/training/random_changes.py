@@ -12,7 +12,7 @@ from typing import Any
 from mms_dist.config import LanguageSettings
 from mms_dist.data.utterance_id import IDENTITY_VERSION
 from mms_dist.model.dropout import DRAWS_VERSION
-from mms_dist.training.dev_scores import SPLIT
+from mms_dist.training.dev_evaluation import SPLIT
 from mms_dist.training.report_collector import Event
 from shards.index import LanguageIndex
 

@@ -12,12 +12,12 @@ from mms_dist.data.language_summaries import LanguageSummary, summarise_language
 from mms_dist.distributed.binding import bind_rank
 from mms_dist.distributed.comm import Comm
 from mms_dist.distributed.deepspeed_package import wants_deepspeed
-from mms_dist.distributed.device import computes_on_gpu, nvidia_gpu, why_no_gpu
+from mms_dist.distributed.device import computes_on_gpu, nvidia_gpu, set_threads, why_no_gpu
 from mms_dist.distributed.gpu import describe, naming_the_gpu
 from mms_dist.distributed.process_group import joined
 from mms_dist.hardware.base_loading import RunBase, load_run_base
 from mms_dist.hardware.memory_estimate import BUFFERS
-from mms_dist.hardware.process_settings import keep_freed_memory, set_threads
+from mms_dist.machine import keep_freed_memory
 from mms_dist.run_directory.paths import RunPaths
 from mms_dist.run_directory.quarantine import QuarantineMark
 from mms_dist.run_directory.status_file import RunState, mark_hung
@@ -61,7 +61,7 @@ def train(
     with joined(
         on_gpu=computes_on_gpu(config.run.device),
         timeout_seconds=config.comm.timeout_seconds,
-        on_hang=lambda report: mark_hung(Path(config.run.directory), reason=report),
+        on_hang=lambda report: mark_hung(Path(config.run.directory), reason=report.summary),
         need_group=wants_deepspeed(config.comm.deepspeed),
         stop_requested=stop_requested,
         at_first_round=at_first_round,

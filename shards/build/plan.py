@@ -12,9 +12,10 @@ from shards.errors import SourceError
 from shards.sources.audio_reference import AudioReference
 from shards.sources.rows import SourceRow
 from shards.sources.source_rows import SourceRows
-from shards.splits import PRECEDENCE, assign_splits
+from shards.splits import PRECEDENCE, Utterance, assign_splits, assign_splits_by_speaker
 from shards.text.normaliser import TextNormaliser
-from shards.text_rules import load_rules
+from shards.text.text_tags import tags_of_text
+from shards.text_rules import RuleOptions, load_rules
 from shards.wording import counted, printable
 
 
@@ -23,13 +24,17 @@ def plan_languages(
     *,
     dev_fraction: float,
     test_fraction: float,
-    text_rules: Path | None = None,
+    by_speaker: bool = False,
+    text_rules: RuleOptions = RuleOptions(),  # noqa: B008 - it is frozen
     skip_missing_audio: bool = False,
 ) -> Plans:
     """Normalise, name, split and order the utterances of every language; a pure function of its arguments.
 
     One language at a time is in memory. A language with a missing recording, or without training utterances, is in
     `Plans.failed`.
+
+    Args:
+        by_speaker: split what has no split so that no speaker is in two splits.
 
     Raises:
         ShardsError: the text rules are unusable, or the temporary directory is full.
@@ -39,7 +44,14 @@ def plan_languages(
     for code in sorted(rows.languages):
         plan = LanguagePlan(code, load_rules(code, text_rules), drops=drops.get(code, Drops()))
         try:
-            _plan_language(plan, rows.of(code), dev_fraction, test_fraction, skip_missing_audio=skip_missing_audio)
+            _plan_language(
+                plan,
+                rows.of(code),
+                dev_fraction,
+                test_fraction,
+                by_speaker=by_speaker,
+                skip_missing_audio=skip_missing_audio,
+            )
         except SourceError as error:
             plans.failed[code] = error.problem
         else:
@@ -92,6 +104,7 @@ def _plan_language(
     dev_fraction: float,
     test_fraction: float,
     *,
+    by_speaker: bool,
     skip_missing_audio: bool,
 ) -> None:
     files = _Recordings()
@@ -116,8 +129,13 @@ def _plan_language(
     error = files.error()
     if error is not None and not skip_missing_audio:
         raise error
-    splits = assign_splits([(candidate.text, split) for candidate, split in kept.values()], dev_fraction, test_fraction)
-    for candidate, split in kept.values():
+    utterances = [Utterance(candidate.text, candidate.speaker, split) for candidate, split in kept.values()]
+    if by_speaker:
+        own_splits, splits = assign_splits_by_speaker(utterances, dev_fraction, test_fraction)
+    else:
+        own_splits = [one.split for one in utterances]
+        splits = assign_splits([(one.text, one.split) for one in utterances], dev_fraction, test_fraction)
+    for (candidate, _), split in zip(kept.values(), own_splits, strict=True):
         assigned = splits[candidate.text]
         if split not in (None, assigned):
             found = f"{candidate.text!r} is in {assigned} and {split}"
@@ -166,5 +184,5 @@ def _candidate(row: SourceRow, files: _Recordings, normalise: TextNormaliser, dr
         source=row.source or (Path(row.name).name if Path(row.name).is_absolute() else row.name),
         start_seconds=row.start_seconds,
         end_seconds=row.end_seconds,
-        tags=row.tags,
+        tags={**(row.tags or {}), **tags_of_text(row.text)} or None,
     )

@@ -13,21 +13,15 @@ from braceexpand import braceexpand
 
 from shards import storage
 from shards.errors import Problem, ShardsError, SourceError, StorageError
+from shards.file_content import ARCHIVES
 from shards.languages import parse_language
 from shards.schema import INDEX_NAME
 from shards.splits import SPLITS, parse_split
 from shards.wording import counted
 
 _TAR = ".tar"
-# Archives that do not allow random access to their samples, and how to unpack them.
-_PACKED = {
-    **dict.fromkeys((".tar.gz", ".tgz"), "unpack it with 'gunzip'"),
-    **dict.fromkeys((".tar.zst", ".tar.zstd", ".tzst"), "unpack it with 'unzstd'"),
-    **dict.fromkeys((".tar.xz", ".txz"), "unpack it with 'unxz'"),
-    **dict.fromkeys((".tar.bz2", ".tbz", ".tbz2"), "unpack it with 'bunzip2'"),
-    ".tar.lz4": "unpack it with 'unlz4'",
-    **dict.fromkeys((".zip", ".7z", ".rar"), "unpack it and write its files again with 'tar --sort=name -cf'"),
-}
+_PACKED = {ending: archive.fix_for_tars for archive in ARCHIVES for ending in archive.endings}
+"""Archives that do not allow random access to their samples, by the end of their name, and how to unpack them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,17 +7,35 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from shards.errors import SourceError
+from shards.sources.audiofolder import Audiofolder
+from shards.sources.common_voice import CommonVoice
 from shards.sources.folder import Folder
+from shards.sources.kaldi import Kaldi
+from shards.sources.lhotse import Lhotse
 from shards.sources.manifest import Manifest
+from shards.sources.nemo import Nemo
+from shards.sources.omnilingual import Omnilingual
+from shards.sources.parquet import Parquet
 from shards.sources.rows import LeftOut, Note, RowError, SourceRow
+from shards.sources.saved_dataset import SavedDataset
 from shards.sources.source import Source, SourceOptions
 from shards.sources.source_place import SourcePlace
 from shards.sources.source_rows import SourceRows
+from shards.sources.spontaneous_speech import SpontaneousSpeech
 from shards.wording import nearest, printable
 
 # The first one that recognises a source reads it, so those that look more closely come first.
 SOURCES: list[Source] = [
+    Audiofolder(),
+    SavedDataset(),
+    Omnilingual(),
+    Parquet(),
+    CommonVoice(),
+    SpontaneousSpeech(),
+    Nemo(),
+    Lhotse(),
     Manifest(),
+    Kaldi(),
     Folder(),
 ]
 
@@ -87,7 +105,7 @@ def source_named(kind: str) -> Source:
     if kind not in by_name:
         raise SourceError(
             f"--from {kind}: no such kind of source{nearest(kind, by_name)}",
-            fix=f"use one of {', '.join(sorted(by_name))}",
+            fix="\n".join(["use one of:", *(f"  {name}: {by_name[name].expected}" for name in sorted(by_name))]),
         )
     return by_name[kind]
 
@@ -102,12 +120,15 @@ def recognised(place: SourcePlace) -> Source:
     found = None if is_file_url else next((source for source in SOURCES if source.recognises(place)), None)
     if found is not None:
         return found
-    expected = f"expected {', or '.join(source.expected for source in SOURCES)}"
     if is_file_url:
-        raise SourceError(f"{place} is a URL, {expected}, on this machine", fix="download it first")
+        raise SourceError(f"{place} is a URL, expected a file or folder of this machine", fix="download it first")
     if not place.exists:
-        raise SourceError(f"no file or folder {place}, {expected}")
-    raise SourceError(f"source {place}: {expected}", fix=_FIXES.get(place.path.suffix.lower()))
+        raise SourceError(f"no file or folder {place}")
+    names = ", ".join(source.name for source in SOURCES)
+    raise SourceError(
+        f"{place} is of no known kind, expected one of {names}",
+        fix=_FIXES.get(place.path.suffix.lower(), "if it is one of them, name it with --from"),
+    )
 
 
 def _check_options(source: Source, options: SourceOptions, place: SourcePlace) -> None:

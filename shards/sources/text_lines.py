@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import codecs
+import gzip
 import shlex
 import shutil
 import tempfile
 import weakref
+import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from shards.errors import SourceError
-from shards.file_content import HEAD_BYTES, detect_placeholder_in
+from shards.file_content import HEAD_BYTES, detect_archive, detect_placeholder_in
 from shards.sources.rows import RowError, decode_text
 from shards.wording import printable
 
 _BLOCK_BYTES = 1 << 20
 _MAX_LINE_BYTES = 16 << 20
-_COMPRESSED = ((b"\x1f\x8b", "compressed with gzip"), (b"PK\x03\x04", "a ZIP archive or a spreadsheet"))
 
 
 class TextLines:
@@ -30,13 +32,17 @@ class TextLines:
     Args:
         noun: what the file is called in messages.
         shown: its name in messages, if that is not the path.
+        compressed: it is compressed with gzip if its name ends in .gz.
 
     Raises:
         SourceError: the file cannot be read or is not text in UTF-8; while iterating, if a line is far too long.
     """
 
-    def __init__(self, path: Path, noun: str = "manifest", shown: str | None = None) -> None:
+    def __init__(
+        self, path: Path, noun: str = "manifest", shown: str | None = None, *, compressed: bool = False
+    ) -> None:
         self.path = path
+        self._gzip = compressed and path.name.lower().endswith(".gz")
         self.shown = shown or str(path)
         self._name = f"{noun} {printable(self.shown)}"
         self._readable = path
@@ -47,7 +53,7 @@ class TextLines:
                 shutil.copyfileobj(stream, copy)
                 copy.flush()
                 self._readable = Path(copy.name)
-        with self._opened() as stream:
+        with self._opened() as stream, self._whole():
             head = stream.read(HEAD_BYTES)
         if head and (instead := detect_placeholder_in(head, path.parent)):
             raise SourceError(f"{self._name} {instead.found}", fix=instead.fix)
@@ -55,9 +61,9 @@ class TextLines:
             raise SourceError(
                 f"{self._name} is a macOS metadata file (AppleDouble)", fix=f"use {path.name[2:]} instead"
             )
-        for magic, kind in _COMPRESSED:
-            if head.startswith(magic):
-                raise SourceError(f"{self._name} is {kind}, expected text", fix="unpack it, or save it as .tsv")
+        if archive := detect_archive(head):  # a spreadsheet is a ZIP archive
+            fix = f"{archive.fix}, or save a spreadsheet as .tsv"
+            raise SourceError(f"{self._name} is {archive.name}, expected text", fix=fix)
         if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in head[:4]:
             target = shlex.quote(f"utf8-{printable(path.name)}")
             raise SourceError(
@@ -84,7 +90,7 @@ class TextLines:
                 yield number, error
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
-        with self._opened() as stream:
+        with self._opened() as stream, self._whole():
             if stream.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
                 stream.seek(0)
             number = 0
@@ -101,8 +107,17 @@ class TextLines:
             if rest:
                 yield number + 1, rest.rstrip(b"\r\n")
 
-    def _opened(self) -> BinaryIO:
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
         try:
-            return open(self._readable, "rb")
+            yield
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise SourceError(
+                f"{self._name} is damaged, or not compressed with gzip: {error}", fix="copy or download it again"
+            ) from error
+
+    def _opened(self) -> BinaryIO | gzip.GzipFile:
+        try:
+            return gzip.open(self._readable) if self._gzip else open(self._readable, "rb")
         except OSError as error:
             raise SourceError(f"{self._name} cannot be read: {error.strerror or error}") from error

@@ -158,9 +158,13 @@ def _add_spellings(rows: dict[str, Row], entries: dict[str, Any], settled: set[s
         # A single member may be a minor one, so it stands for the group only where the group has a two-letter code.
         of_group = members[code] if entry.scope == "M" and (entry.part1 or len(members[code]) > 1) else []
         targets = own or of_group or [rows[code]]
-        names = {entry.name, _plain(entry.name), langcodes.Language.get(code, normalize=False).language_name()}
+        names = {
+            _without_scope(entry.name),
+            _plain(entry.name),
+            langcodes.Language.get(code, normalize=False).language_name(),
+        }
         for other in entry.other_names or ():
-            names |= {other.print, other.inverted, _plain(other.print)}
+            names |= {_without_scope(other.print), _without_scope(other.inverted), _plain(other.print)}
         # A name of two or three letters, such as En or Ron, would be taken for a code.
         spellings = {name for name in names if len(name) > 3 and not name.startswith("Unknown language")}
         spellings |= {short for short in (entry.part1, entry.part2b) if short and short != code}
@@ -179,6 +183,11 @@ def _usual_script(code: str, *, of_mms: bool) -> str:
     if likely.territory != "US" or code == "eng":
         return likely.script or ""
     return "Latn" if of_mms else ""  # CLDR takes what it does not know for the English of the United States
+
+
+def _without_scope(name: str) -> str:
+    """Return a name without ISO's remark on what kind of entry it is."""
+    return re.sub(r" \((macrolanguage|individual language)\)", "", name)
 
 
 def _plain(name: str) -> str:

@@ -11,8 +11,10 @@ from launcher.commands.shards.options import (
     add_command,
     add_languages,
     add_length_limits,
+    add_text_rules,
     add_workers,
     language_code,
+    rule_options,
 )
 
 if TYPE_CHECKING:
@@ -85,6 +87,12 @@ def add_parser(commands: Any) -> None:
         help="use all clips of one table of Common Voice, such as validated, and split them by speaker",
     )
     parser.add_argument(
+        "--split-by",
+        choices=("sentence", "speaker"),
+        help="place what has no split so that no sentence, or no sentence and no speaker, is in two splits "
+        "(default: sentence; with --split-from: speaker)",
+    )
+    parser.add_argument(
         "--dev-fraction", type=_fraction, default=0.1, metavar="F", help="fraction of sentences for dev (default: 0.1)"
     )
     parser.add_argument(
@@ -95,7 +103,7 @@ def add_parser(commands: Any) -> None:
         help="fraction of sentences for test (default: 0.1)",
     )
     add_length_limits(parser)
-    parser.add_argument("--text-rules", type=Path, metavar="FILE", help="YAML that overrides shards/text_rules.yaml")
+    add_text_rules(parser)
     parser.add_argument("--skip-missing-audio", action="store_true", help="leave out and count missing recordings")
     parser.add_argument(
         "--skip-bad-rows",
@@ -200,6 +208,7 @@ def run(args: argparse.Namespace) -> int:
         languages_table,
         plans_table,
         print_failed,
+        print_language_notes,
         print_left_out,
         print_unknown_lengths,
     )
@@ -214,7 +223,8 @@ def run(args: argparse.Namespace) -> int:
         rows,
         dev_fraction=args.dev_fraction,
         test_fraction=args.test_fraction,
-        text_rules=args.text_rules,
+        by_speaker=(args.split_by or ("speaker" if args.split_from else "sentence")) == "speaker",
+        text_rules=rule_options(args),
         skip_missing_audio=args.skip_missing_audio,
     )
     options = BuildOptions(
@@ -224,6 +234,7 @@ def run(args: argparse.Namespace) -> int:
     )
     console = make_console()
     say(console, f"source: {rows.kind}" if args.kind else f"source: {rows.kind} (recognised; --from overrules)")
+    print_language_notes(console, plans.totals)
     if args.dry_run:
         if len(plans):
             states = ((plan, not args.force and is_built(plan, args.output, options)) for plan in plans)

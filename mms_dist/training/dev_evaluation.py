@@ -17,7 +17,7 @@ SPLIT = "dev"
 
 
 @dataclass(frozen=True)
-class DevScores:
+class DevEvaluation:
     """Transcribes the dev split of languages. If the base is sharded, all ranks must call it at the same points."""
 
     evaluator: Evaluator
