@@ -285,8 +285,8 @@ def _model(raw: list[_RawOrder], words: tuple[str, ...], unit: Unit, language: s
     gaps = np.flatnonzero(np.isnan(model.log_prob))
     while len(gaps):  # from the lowest order up: what the model says without them
         context = model.key[gaps] // vocabulary
-        log_prob = model.backoff[context] + model.advance(model.lower[context], model.key[gaps] % vocabulary)[0]
-        known = ~np.isnan(log_prob)
-        model.log_prob[gaps[known]] = log_prob[known]
+        filled = model.backoff[context] + model.advance(model.lower[context], model.key[gaps] % vocabulary)[0]
+        known = ~np.isnan(filled)
+        model.log_prob[gaps[known]] = filled[known]
         gaps = gaps[~known]
     return model

@@ -15,8 +15,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from mms_dist.errors import DataError
-from mms_dist.language_model.units import BEGIN, END, UNKNOWN, Unit, split
+from mms_dist.language_model.units import BEGIN, Unit
 
 NEVER = -230.0
 """Natural logarithm of the probability of what a model says can never be (10⁻¹⁰⁰, as in KenLM)."""
@@ -34,20 +33,6 @@ class OrderTable:
     word: NDArray[np.int32]
     log_prob: NDArray[np.float32]
     backoff: NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class Perplexity:
-    """How well a model predicts sentences; `</s>` counts as a token, `<s>` does not.
-
-    `unknown` counts tokens that are not words of the model, and `known_perplexity` leaves them out.
-    """
-
-    perplexity: float
-    known_perplexity: float
-    sentences: int
-    tokens: int
-    unknown: int
 
 
 @dataclass(frozen=True)
@@ -105,6 +90,11 @@ class NGramModel:
         """The state that knows nothing of what stood before."""
         return 0
 
+    @property
+    def states(self) -> int:
+        """A number larger than every state."""
+        return len(self.backoff)
+
     @cached_property
     def start(self) -> int:
         """The state at the beginning of a sentence."""
@@ -144,48 +134,6 @@ class NGramModel:
             context_Q[open_P] = self.lower[context_P]
             open_P = open_P[context_Q[open_P] != 0]
         return log_prob_Q + self.log_prob[node_Q], self.state[node_Q]
-
-    def encode(self, text: str) -> list[int]:
-        """Return the ids of a text's words or characters; `<unk>`'s for those that the model lacks."""
-        ids = self.ids
-        return [ids.get(token, UNKNOWN) for token in split(text, self.unit)]
-
-    def log_probs(self, texts: Sequence[str]) -> list[NDArray[np.float64]]:
-        """Return the natural logarithms of the probabilities of each sentence's tokens, `</s>` included."""
-        token_lists = [[*self.encode(text), END] for text in texts]
-        longest_first = sorted(range(len(texts)), key=lambda number: -len(token_lists[number]))
-        length_N = np.array([len(token_lists[number]) for number in longest_first])
-        token_NT = np.zeros((len(texts), length_N[0] if len(texts) else 0), np.int64)
-        for row, number in enumerate(longest_first):
-            token_NT[row, : length_N[row]] = token_lists[number]
-        found_NT = np.zeros(token_NT.shape)
-        state_N = np.full(len(texts), self.start, np.int32)
-        for place in range(token_NT.shape[1]):
-            rows = int((length_N > place).sum())
-            found_NT[:rows, place], state_N[:rows] = self.advance(state_N[:rows], token_NT[:rows, place])
-        result: list[NDArray[np.float64]] = [np.zeros(0)] * len(texts)
-        for row, number in enumerate(longest_first):
-            result[number] = found_NT[row, : length_N[row]]
-        return result
-
-    def perplexity(self, texts: Sequence[str]) -> Perplexity:
-        """Measure the perplexity of sentences.
-
-        Raises:
-            DataError: there is none.
-        """
-        texts = [text for text in texts if text.strip()]
-        if not texts:
-            raise DataError("found no sentence to measure the perplexity of", fix="give text that is not empty")
-        log_prob_M = np.concatenate(self.log_probs(texts))
-        known_M = np.concatenate([np.array([*self.encode(text), END]) != UNKNOWN for text in texts])
-        return Perplexity(
-            perplexity=float(np.exp(-log_prob_M.mean())),
-            known_perplexity=float(np.exp(-log_prob_M[known_M].mean())),
-            sentences=len(texts),
-            tokens=len(log_prob_M),
-            unknown=int((~known_M).sum()),
-        )
 
     def orders(self) -> list[OrderTable]:
         """Return the n-grams order by order, as `build` takes them."""
