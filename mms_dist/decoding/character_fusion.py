@@ -77,26 +77,23 @@ class CharacterFusion:
         return state, state.copy(), np.zeros((rows, 1))
 
     def extend(self, state: State, label_BC: NDArray[np.integer]) -> NDArray[np.floating]:
-        cache = self._rows.cache
-        row_BK = cache.rows(state[0])
-        return self.alpha * cache.score[row_BK[:, :, None], label_BC[:, None, :]] + self.beta
+        return self.alpha * self._rows.cache.grid(state[0], label_BC) + self.beta
 
     def advance(self, state: State, label_BK: NDArray[np.integer]) -> State:
         # Beside the model's state, what is to be taken back if the text ends with this space.
         context_BK, end_BK, space_BK = state
-        cache = self._rows.cache
-        row_BK = cache.rows(context_BK)
-        after_BK = np.where(label_BK < 0, context_BK, cache.next[row_BK, label_BK])
+        score_BK, next_BK = self._rows.cache.pairs(context_BK, label_BK)
+        after_BK = np.where(label_BK < 0, context_BK, next_BK)
         is_space_BK = label_BK == SPACE
-        gain_BK = self.alpha * cache.score[row_BK, SPACE] + self.beta
+        gain_BK = self.alpha * score_BK + self.beta
         end_BK = np.where(label_BK < 0, end_BK, np.where(is_space_BK, context_BK, after_BK))
         space_BK = np.where(label_BK < 0, space_BK, np.where(is_space_BK, gain_BK, 0.0))
         return after_BK, end_BK, space_BK
 
     def finish(self, state: State) -> NDArray[np.floating]:
         _, end_BK, space_BK = state
-        row_BK = self._rows.cache.rows(end_BK)
-        return self.alpha * self._rows.cache.score[row_BK, self._end] - space_BK
+        score_BK, _ = self._rows.cache.pairs(end_BK, self._end)
+        return self.alpha * score_BK - space_BK
 
     def score(self, texts: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         found = log_probs(self._model, texts)

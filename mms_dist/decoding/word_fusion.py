@@ -92,10 +92,8 @@ class WordFusion:
 
     def extend(self, state: State, label_BC: NDArray[np.integer]) -> NDArray[np.floating]:
         _, node_BK, spelling_BK, spelled_BK, ahead_BK, word_BK, _ = state
-        trie, rows = self._trie.cache, self._rows.cache
-        label_B1C = label_BC[:, None, :]
-        ahead_BKC = trie.score[trie.rows(node_BK)[:, :, None], label_B1C]
-        new_BKC = rows.score[rows.rows(spelling_BK)[:, :, None], label_B1C] + (self._unknown + spelled_BK)[:, :, None]
+        ahead_BKC = self._trie.cache.grid(node_BK, label_BC)
+        new_BKC = self._rows.cache.grid(spelling_BK, label_BC) + (self._unknown + spelled_BK)[:, :, None]
         gain_BKC = self.alpha * (np.maximum(ahead_BKC, new_BKC) - ahead_BK[:, :, None])
         utterance, column = np.nonzero(label_BC == SPACE)
         if len(utterance):
@@ -106,7 +104,6 @@ class WordFusion:
 
     def advance(self, state: State, label_BK: NDArray[np.integer]) -> State:
         context, node, spelling, spelled, ahead, word, after = (array.copy() for array in state)
-        trie, rows = self._trie.cache, self._rows.cache
         ended = np.nonzero(label_BK == SPACE)
         context[ended] = after[ended]
         node[ended] = ROOT
@@ -115,12 +112,10 @@ class WordFusion:
         ahead[ended] = 0.0
         longer = np.nonzero(label_BK > SPACE)
         label = label_BK[longer]
-        row = rows.rows(spelling[longer])
-        spelled[longer] += rows.score[row, label]
-        spelling[longer] = rows.next[row, label]
-        row = trie.rows(node[longer])
-        ahead[longer] = np.maximum(trie.score[row, label], self._unknown + spelled[longer])
-        node[longer] = trie.next[row, label]
+        score, spelling[longer] = self._rows.cache.pairs(spelling[longer], label)
+        spelled[longer] += score
+        score, node[longer] = self._trie.cache.pairs(node[longer], label)
+        ahead[longer] = np.maximum(score, self._unknown + spelled[longer])
         word[label_BK >= 0] = np.nan
         return context, node, spelling, spelled, ahead, word, after
 
@@ -157,7 +152,6 @@ class WordFusion:
         id_Q = self._trie.word_N[node[where]]
         new_Q = id_Q < 0
         log_prob_Q, after[where] = self._model.advance(context[where], np.where(new_Q, UNKNOWN, id_Q))
-        cache = self._rows.cache
-        ending_Q = cache.score[cache.rows(spelling[where]), self._end]
+        ending_Q, _ = self._rows.cache.pairs(spelling[where], self._end)
         log_prob_Q += np.where(new_Q, self._unknown_offset + spelled[where] + ending_Q, 0.0)
         word[where] = log_prob_Q
