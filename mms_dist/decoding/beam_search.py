@@ -36,7 +36,7 @@ class Beam:
 
     width: int = 100
     threshold: float = 15.0
-    token_threshold: float = -8.0
+    token_threshold: float = -6.0
     tokens: int | None = None
 
 

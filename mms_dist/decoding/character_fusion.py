@@ -4,12 +4,13 @@ Legend: B utterances, K hypotheses of each, C labels under consideration, N stat
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mms_dist.decoding.fusion import FIRST_LABEL, RowCache, State, spelled
+from mms_dist.decoding.fusion import FIRST_LABEL, State
+from mms_dist.decoding.row_cache import RowCache
 from mms_dist.errors import DataError
 from mms_dist.language_model.interface import LanguageModel
 from mms_dist.language_model.scoring import log_probs
@@ -27,7 +28,7 @@ class CharacterRows:
         ids = model.ids
         self._model = model
         self._end = len(vocabulary)
-        self._characters_VL = spelled(vocabulary, ids, ids.get(SPACE_WORD, UNKNOWN), UNKNOWN)
+        self._characters_VL = _spelled(vocabulary, ids, ids.get(SPACE_WORD, UNKNOWN), UNKNOWN)
         labels = self._characters_VL[FIRST_LABEL + 1 :]
         self.known = float(((labels != UNKNOWN).all(axis=1)).mean()) if len(labels) else 1.0
         self.cache = RowCache(model.states, len(vocabulary) + 1, self._compute)
@@ -103,3 +104,21 @@ class CharacterFusion:
         other = copy.copy(self)
         other.alpha, other.beta = alpha, beta
         return other
+
+
+def _spelled(vocabulary: Vocabulary, ids: Mapping[str, int], space: int, unknown: int) -> NDArray[np.int32]:
+    """Return the characters of each label as a character model's ids, `[V, longest label]`; -1 fills.
+
+    Args:
+        ids: of the model's characters.
+        space: id of the space.
+        unknown: id for characters that the model lacks.
+    """
+    labels = [[ids.get(character, unknown) for character in token] for token in vocabulary.tokens]
+    for number in range(FIRST_LABEL):
+        labels[number] = []
+    labels[SPACE] = [space]
+    table = np.full((len(labels), max(map(len, labels))), -1, np.int32)
+    for number, characters in enumerate(labels):
+        table[number, : len(characters)] = characters
+    return table

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mms_dist.decoding.fusion import FIRST_LABEL, RowCache
+from mms_dist.decoding.fusion import FIRST_LABEL
+from mms_dist.decoding.row_cache import RowCache
 from mms_dist.language_model.units import SPECIAL
 from shards.vocabulary import Vocabulary
 
