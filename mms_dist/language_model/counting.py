@@ -58,7 +58,7 @@ def count_ngrams(texts: Iterable[str], order: int, unit: Unit = "word", *, min_w
     """
     if not 1 <= order <= MOST_ORDERS:
         raise DataError(
-            f"the order of a language model is {order}, expected 1 ... {MOST_ORDERS}", fix="choose another --order"
+            f"the order of a language model is {order}, expected 1 … {MOST_ORDERS}", fix="choose another --order"
         )
     token_T, seen, sentences = _tokens(texts, unit)
     if not sentences:
