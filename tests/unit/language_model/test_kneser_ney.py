@@ -52,7 +52,9 @@ def all_log_probs(model: NGramModel, states: list[int]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("interpolate", [True, False])
-@pytest.mark.parametrize(("order", "unit"), [(1, "word"), (2, "word"), (3, "word"), (4, "word"), (3, "char"), (6, "char")])
+@pytest.mark.parametrize(
+    ("order", "unit"), [(1, "word"), (2, "word"), (3, "word"), (4, "word"), (3, "char"), (6, "char")]
+)
 def test_a_model_equals_the_plain_formula(order: int, unit: Unit, interpolate: bool) -> None:
     model = estimate(count_ngrams(TEXTS, order, unit), interpolate_unigrams=interpolate)
     slow = SlowModel(TEXTS, order, unit, interpolate_unigrams=interpolate)
