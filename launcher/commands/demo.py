@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
 
 def commands(directory: Path, steps: int | None, processes: int) -> list[list[str]]:
     """Return the demo's commands, as a user would type them."""
-    from mms_dist.config.places import literal
+    from mms_dist.config.paths import literal
     from shards.demo import DEMO_MANIFEST
 
     config = Path(__file__).parent.parent / "demo.yaml"

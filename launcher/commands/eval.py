@@ -4,12 +4,12 @@ import argparse
 import contextlib
 import json
 import os
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launcher.arguments import Languages, count
+from launcher.console import print_error
 from mms_dist.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
         if args.transcripts:
             console.print(f"transcripts: {args.transcripts}", soft_wrap=True, markup=False, highlight=False)
     for language, reason in scorer.failed.items():
-        print(f"error: {language} was not scored: {reason}", file=sys.stderr)
+        print_error(f"error: {language} was not scored: {reason}")
     return ExitCode.FAILED if scorer.failed else 0
 
 

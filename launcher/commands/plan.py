@@ -1,12 +1,11 @@
 """`mms-dist plan`: predict a run's time, memory and traffic on a cluster from its configuration alone."""
 
 import argparse
-import json
-import sys
 from pathlib import Path
 from typing import Any
 
 from launcher.arguments import count, positive
+from launcher.console import print_json
 
 ACCEPTS_SETTINGS = True
 MOST_PROCESSES = 100_000
@@ -87,8 +86,7 @@ def run(args: argparse.Namespace) -> int:
     clusters = [Cluster(nodes, args.gpus, speed, args.bandwidth_gbit, args.memory_gib) for nodes in args.nodes]
     plans = [make_plan(config, summaries, index, shape, cluster) for cluster in clusters]
     if args.json:
-        json.dump([plan.as_dict() for plan in plans], sys.stdout, indent=1, allow_nan=False)
-        print()
+        print_json([plan.as_dict() for plan in plans], indent=1)
     else:
         from mms_dist.monitor.console import standard_console
         from mms_dist.planning.show import show

@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from mms_dist.checkpoint.adapter_file import AdapterShape
 from mms_dist.errors import BaseModelError
+from mms_dist.model.adapter import AdapterShape
 from mms_dist.model.base_config import read_config
 from mms_dist.model.base_encoder import load_encoder
 

@@ -8,13 +8,12 @@ from torch import Tensor
 
 from mms_dist.checkpoint.adapter_file import adapter_filename, read_adapter
 from mms_dist.errors import DataError
-from mms_dist.model.initial import SCHEMES, initial_tensors
-from mms_dist.model.layout import HEAD_BIAS, HEAD_WEIGHT, RowLayout
+from mms_dist.model.adapter import HEAD_BIAS, HEAD_WEIGHT, SCHEMES, RowLayout, initial_tensors
 from shards.file_content import stand_in
 from shards.vocabulary import Vocabulary
 
 
-def brings_a_head(init: str) -> bool:
+def has_trained_head(init: str) -> bool:
     """Return whether `adapter.init` provides a trained head; a scheme or a single file gives a random one."""
     return init not in SCHEMES and not init.endswith(".safetensors")
 

@@ -10,7 +10,7 @@ from mms_dist.config import Data
 from mms_dist.data.batch import DamagedSample, Utterance
 from mms_dist.data.utterance_id import UtteranceId
 from mms_dist.errors import DataError
-from shards.audio import new_samples
+from shards.audio.codec import new_samples
 from shards.cache import ShardCache
 from shards.errors import DamagedSampleError
 

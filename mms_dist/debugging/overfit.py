@@ -17,8 +17,8 @@ from mms_dist.decoding.greedy import greedy
 from mms_dist.evaluation.metrics import score
 from mms_dist.features.feature_source import FeatureSource
 from mms_dist.model import transfer
+from mms_dist.model.optimizer import RowStep
 from mms_dist.training.active_language import ActiveLanguage
-from mms_dist.training.optimizer import RowStep
 from mms_dist.training.scheduler import QueuedLanguage
 from shards.read import ShardReader
 

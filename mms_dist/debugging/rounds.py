@@ -2,7 +2,7 @@
 
 from mms_dist.debugging.report import Check, RoundLine, plural, verdict
 from mms_dist.monitor.report import RoundReport
-from mms_dist.training.quarantine import read_quarantine
+from mms_dist.run_directory.quarantine import read_mark
 from mms_dist.training.trial import Trial
 
 
@@ -29,7 +29,7 @@ def train_rounds(trial: Trial) -> Check:
     for language in languages:
         snapshot = store.load(language)
         if snapshot.step != steps:
-            mark = read_quarantine(store.directory, language)
+            mark = read_mark(store.directory, language)
             reason = f"it was quarantined: {mark.reason}" if mark else "not every batch could be read"
             problems.append(f"the last good checkpoint of {language} is at step {snapshot.step} of {steps}: {reason}")
     problems += [str(damage) for damage in store.damaged]

@@ -37,8 +37,8 @@ from mms_dist.debugging.show import Show
 from mms_dist.debugging.transcripts import frames_suffice, labels_round_trip, transcript_lines
 from mms_dist.distributed.device import use_device
 from mms_dist.distributed.gpu import naming_the_gpu
-from mms_dist.hardware.devices import set_threads
 from mms_dist.hardware.memory_estimate import Memory, load_of, needs_of
+from mms_dist.hardware.process_settings import set_threads
 from mms_dist.hardware.resolve import Resolved
 from mms_dist.training.assembly import resolved_alone
 from mms_dist.training.trial import Trial, trial

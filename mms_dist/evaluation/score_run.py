@@ -7,9 +7,10 @@ from pathlib import Path
 
 import torch
 
-from mms_dist.checkpoint.adapter_file import check_adapter
+from mms_dist.checkpoint.adapter_file import AdapterMismatch, check_adapter
+from mms_dist.checkpoint.choice import choose_languages, load_checkpoint
 from mms_dist.checkpoint.language_folder import PointerName
-from mms_dist.checkpoint.snapshot import Damage, Snapshot
+from mms_dist.checkpoint.snapshot import Damage
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
 from mms_dist.data.pool import UrgencyPool, reading_pool
@@ -21,16 +22,17 @@ from mms_dist.evaluation.evaluator import Evaluator, Transcription
 from mms_dist.evaluation.metrics import Scores
 from mms_dist.features.feature_source import FeatureSource
 from mms_dist.hardware.base_loading import load_base
-from mms_dist.hardware.devices import set_threads
 from mms_dist.hardware.hardware import alone
-from mms_dist.hardware.hardware_record import read_kept
+from mms_dist.hardware.hardware_record import read_kept_settings
+from mms_dist.hardware.process_settings import set_threads
 from mms_dist.hardware.resolve import Resolved, resolve
+from mms_dist.model.adapter import RowLayout
 from mms_dist.model.bank import AdapterBank
 from mms_dist.model.base import FrozenBase
-from mms_dist.model.layout import RowLayout
 from mms_dist.model.routed import RoutedModel
 from mms_dist.model.staging import StagingBlocks
-from mms_dist.run_directory.quarantine_mark import QuarantineMark, marked_languages, read_mark
+from mms_dist.run_directory.paths import RunPaths
+from mms_dist.run_directory.quarantine import QuarantineMark, marked_languages, read_mark
 from shards.index import LanguageIndex, ShardIndex
 from shards.read import ShardReader
 from shards.vocabulary import Vocabulary
@@ -81,11 +83,11 @@ class RunScorer:
         self._split = split
         self._pointer: PointerName = pointer
         self._max_utterances = max_utterances
-        self._adapters = directory / "adapters"
+        self._adapters = RunPaths(directory).adapters
         self._damaged: list[Damage] = []
         self.failed: dict[str, str] = {}
         with CheckpointStore(self._adapters, keep=1) as store:
-            chosen = _choose(store, languages)
+            chosen = choose_languages(store.languages(), languages, self._adapters)
             if languages is None:
                 self.failed = _without_checkpoint(self._adapters, chosen)
         self._index = ShardIndex.load(config.data.shards, chosen)
@@ -139,7 +141,7 @@ class RunScorer:
     def _resolved(self, device: torch.device) -> Resolved:
         """Resolve the settings for evaluation: as in training, except that passes are padded, nothing is compiled and
         the number of threads is this machine's."""
-        kept = read_kept(self._adapters.parent, on_gpu=device.type == "cuda")
+        kept = read_kept_settings(self._adapters.parent, on_gpu=device.type == "cuda")
         kept = kept and replace(kept, attention="padded", compile=False, threads=None)
         model = replace(self._config.model, attention="padded", compile="off", feature_cache_gib=0.0)
         return resolve(replace(self._config, model=model), alone(device), kept=kept)
@@ -155,17 +157,18 @@ class RunScorer:
         index: LanguageIndex,
     ) -> LanguageResult | None:
         try:
-            snapshot, name = _load(store, index.language, self._pointer)
+            snapshot, name = load_checkpoint(store, index.language, self._pointer)
         except CheckpointError as error:
             self.failed[index.language] = str(error)
             return None
         layout = RowLayout(len(base.layers), base.hidden, self._config.adapter.dim)
         try:
             check_adapter(snapshot.adapter, layers=layout.layers, hidden=layout.hidden, dim=layout.dim)
-        except ValueError as problem:
+        except AdapterMismatch as problem:
             raise CheckpointError(
                 f"the checkpoint of {index.language} (step {snapshot.step}) does not fit the base "
-                f"{self._config.model.base}: {problem}"
+                f"{self._config.model.base}: {problem.found}",
+                problem.fix,
             ) from problem
         vocabulary = Vocabulary.from_nested(snapshot.vocabulary, index.language)
         bank = AdapterBank(
@@ -201,30 +204,6 @@ def _without_checkpoint(adapters: Path, present: Sequence[str]) -> dict[str, str
     """Return the languages that were quarantined before their first checkpoint, each with a reason."""
     marks = {code: read_mark(adapters, code) for code in marked_languages(adapters) if code not in present}
     return {code: f"no checkpoint, in quarantine {mark.line}" for code, mark in marks.items() if mark}
-
-
-def _choose(store: CheckpointStore, languages: Sequence[str] | None) -> list[str]:
-    present = store.languages()
-    if not present:
-        raise CheckpointError(
-            f"found no checkpoint in {store.directory}", fix="give the folder of a run that has trained"
-        )
-    unknown = sorted(set(languages or ()) - set(present))
-    if unknown:
-        raise CheckpointError(
-            f"found no checkpoint of {unknown[0]!r} in {store.directory}",
-            fix=f"choose --languages from {', '.join(present)}",
-        )
-    return sorted(set(languages)) if languages else present
-
-
-def _load(store: CheckpointStore, language: str, pointer: PointerName) -> tuple[Snapshot, str]:
-    """Load the wanted checkpoint, or the newest intact one if it is damaged; return it and its name."""
-    evaluated = store.pointed(language, "best") is not None
-    wanted: PointerName = pointer if pointer == "last" or evaluated else "last"
-    step = store.pointed(language, wanted)
-    snapshot = store.load(language) if step is None else store.load(language, pointer=wanted)
-    return snapshot, wanted if snapshot.step == step else "newest"
 
 
 def _no_split(index: ShardIndex, lacking: Sequence[str], split: str) -> DataError:

@@ -126,7 +126,7 @@ def agree(comm: Comm, device: torch.device, *, base_is_sharded: bool = False) ->
     return each[comm.rank], least(each)
 
 
-def part_of_each(facts: Sequence[Facts], *, world: int) -> Hardware:
+def minimum_share(facts: Sequence[Facts], *, world: int) -> Hardware:
     """Return what every rank has at least, in a run of `world` ranks on machines like those in `facts`."""
     return replace(least([_with_its_share(mine, facts) for mine in facts]), world=world)
 

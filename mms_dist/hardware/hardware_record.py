@@ -13,8 +13,8 @@ import yaml
 
 from mms_dist.errors import ConfigError
 from mms_dist.files import read_file, read_text, replace_text
+from mms_dist.run_directory.paths import RunPaths
 
-HARDWARE_NAME = "hardware.json"
 _SETTING_SINCE_THEN = "attention"
 """Key of `model` in every config.yaml since this file was introduced. A run without it is older."""
 _EARLIER_SECONDS = {"cuda": 160.0, "cpu": 32.0}
@@ -22,7 +22,7 @@ _EARLIER_COST_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptSettings:
     """All settings that affect the bits of a run and may have been chosen by its hardware.
 
     `threads` is per rank, for `processes` ranks; None if it is not known.
@@ -44,7 +44,7 @@ _NUMBERS = ("forward_seconds", "evaluation_seconds", "forward_cost_seconds", "pr
 _CHOICES = {"dtype": ("float32", "bfloat16", "float64"), "attention": ("padded", "packed"), "compile": (True, False)}
 
 
-def read_kept(directory: Path, *, on_gpu: bool) -> Kept | None:
+def read_kept_settings(directory: Path, *, on_gpu: bool) -> KeptSettings | None:
     """Read the settings that a run continues with; None if nothing has been trained in the directory.
 
     Args:
@@ -55,7 +55,7 @@ def read_kept(directory: Path, *, on_gpu: bool) -> Kept | None:
     """
     if not any(directory.glob("adapters/*/step-*")):
         return None
-    path = directory / HARDWARE_NAME
+    path = RunPaths(directory).hardware
     try:
         content = json.loads(read_file(path))
     except FileNotFoundError:
@@ -63,21 +63,21 @@ def read_kept(directory: Path, *, on_gpu: bool) -> Kept | None:
     except (OSError, ValueError, RecursionError) as error:
         raise _unreadable(path, str(error)) from error
     try:
-        return _checked(Kept(**content))
+        return _checked(KeptSettings(**content))
     except (TypeError, ValueError) as error:
         raise _unreadable(path, str(error)) from error
 
 
-def write_kept(directory: Path, kept: Kept) -> None:
+def write_kept_settings(directory: Path, kept: KeptSettings) -> None:
     """Write the chosen settings.
 
     Raises:
         TrainingError: it cannot be written.
     """
-    replace_text(directory / HARDWARE_NAME, json.dumps(asdict(kept), indent=2, ensure_ascii=False) + "\n")
+    replace_text(RunPaths(directory).hardware, json.dumps(asdict(kept), indent=2, ensure_ascii=False) + "\n")
 
 
-def _checked(kept: Kept) -> Kept:
+def _checked(kept: KeptSettings) -> KeptSettings:
     for name, choices in _CHOICES.items():
         if not any(getattr(kept, name) is choice or getattr(kept, name) == choice for choice in choices):
             raise ValueError(f"{name} is {getattr(kept, name)!r}")
@@ -90,18 +90,18 @@ def _checked(kept: Kept) -> Kept:
     return kept
 
 
-def _from_earlier_version(directory: Path, on_gpu: bool) -> Kept | None:
+def _from_earlier_version(directory: Path, on_gpu: bool) -> KeptSettings | None:
     """Return the defaults of the version before this file, with the precision from its config.yaml."""
     settings: Any
     try:
-        settings = yaml.safe_load(read_text(directory / "config.yaml"))
+        settings = yaml.safe_load(read_text(RunPaths(directory).config))
         model = settings["model"]
         if _SETTING_SINCE_THEN in model:
             return None
         rounds, evaluation = settings.get("rounds") or {}, settings.get("evaluation") or {}
         seconds = _EARLIER_SECONDS["cuda" if on_gpu else "cpu"]
         return _checked(
-            Kept(
+            KeptSettings(
                 dtype=model.get("dtype", "float32"),
                 attention="padded",
                 compile=False,
@@ -118,7 +118,7 @@ def _from_earlier_version(directory: Path, on_gpu: bool) -> Kept | None:
 
 
 def _unreadable(path: Path, why: str) -> ConfigError:
-    names = ", ".join(field.name for field in fields(Kept))
+    names = ", ".join(field.name for field in fields(KeptSettings))
     return ConfigError(
         f"{path} is not a valid record of hardware settings ({why})",
         fix=(

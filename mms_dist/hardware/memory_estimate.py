@@ -11,11 +11,12 @@ from mms_dist.config import Config
 from mms_dist.data.constant_packer import STRIPS
 from mms_dist.data.language_summaries import LanguageSummary
 from mms_dist.hardware.hardware import CONTEXT_BYTES, Hardware
+from mms_dist.model.optimizer import MOMENTS
 from mms_dist.model.packed_tables import BLOCK
 from mms_dist.model.shape import FRAMES_PER_SECOND, BaseShape, number_bytes, row_number_bytes
 
-BUFFERS = 4
-"""Equally large buffers for every slot: rows, their gradients and AdamW's two moments."""
+BUFFERS = 2 + len(MOMENTS)
+"""Equally large buffers for every slot: rows, their gradients and AdamW's moments."""
 ROW_COPIES = 1
 """Copies of a row in float32 or higher, for each language of a pass, while its weights are folded: one kind of weights
 at a time, which is half a row, and in the backward pass their gradients too. They are freed within the pass."""
@@ -33,7 +34,7 @@ BLOCK_COPIES = 1
 """In a packed pass, every block holds a copy of its strip's matrix during a product."""
 NCCL_GROUP_BYTES = 256 << 20
 """Rough size of a communicator's buffers: reported values range from 0.1 to over 1 GiB, depending on the channels."""
-MOST_NCCL_GROUPS = 6
+MAX_NCCL_GROUPS = 6
 """The group of all ranks, and the groups of owners of shared languages: one per power of two of ranks, up to about 32,
 beyond which a batch has too few utterances to be shared."""
 GATHERED_LAYERS = 2
@@ -96,7 +97,7 @@ class Needs:
         number, row_number = number_bytes(self.dtype), row_number_bytes(self.dtype)
         row = self.shape.row_numbers(self.dim, self.largest_vocabulary)
         utterances = max(1, int(forward_seconds / SHORTEST_SECONDS))
-        groups = min(MOST_NCCL_GROUPS, self.world.bit_length())
+        groups = min(MAX_NCCL_GROUPS, self.world.bit_length())
         copies = ROW_COPIES * row_number + FOLDED_COPIES * number
         return Memory(
             base=self._base_bytes(number),

@@ -1,23 +1,23 @@
 """Decide every setting left open: the configured value, else the value this run started with, else by the hardware.
 
-Pure functions. `training.hardware` inspects the hardware and agrees on it with the other ranks;
-`training.hardware_record` stores what a run started with.
+Settings that cannot work on the hardware are refused, before anything is loaded. Pure functions: `hardware.hardware`
+inspects the hardware and agrees on it with the other ranks; `hardware.hardware_record` stores what a run started with.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
-from mms_dist.config import Config
-from mms_dist.errors import ConfigError
+from mms_dist.config import Config, Model
+from mms_dist.errors import ConfigError, raise_all
 from mms_dist.features.feature_spill import SPILL_BYTES
 from mms_dist.hardware.hardware import Hardware
-from mms_dist.hardware.hardware_record import HARDWARE_NAME, Kept
+from mms_dist.hardware.hardware_record import KeptSettings
 from mms_dist.hardware.memory_estimate import Load, needs_of
 from mms_dist.hardware.pinned_memory import PinnedMemory, divide, pass_bytes
-from mms_dist.hardware.refusals import refusals
 from mms_dist.machine import loader_workers
 from mms_dist.model.shape import number_bytes
+from mms_dist.run_directory.paths import HARDWARE_NAME
 from shards.schema import SAMPLE_RATE
 
 Dtype = Literal["float32", "bfloat16", "float64"]
@@ -39,7 +39,7 @@ MEMORY_SHARE = 0.8
 """Highest share of the free memory that the estimate may use: allocators leave gaps, and it is only an estimate."""
 AUTO_ATTENTION: Mapping[str, Attention] = {"cpu": "padded", "gpu": "padded"}
 """The faster kind by measurement; on a GPU `padded` until tests/gpu has passed with `packed` on a real card."""
-FEWEST_ROUNDS_TO_COMPILE = 300
+MIN_ROUNDS_TO_COMPILE = 300
 """Compiling takes one to two minutes and saves about 0.4 s per round of 64 languages."""
 CPU_FEATURE_CACHE_GIB = 2.0
 FEATURE_CHANNELS = 512
@@ -85,9 +85,9 @@ class Resolved:
         return self.attention == "packed"
 
     @property
-    def kept(self) -> Kept:
+    def kept(self) -> KeptSettings:
         """The settings that every restart of this run keeps."""
-        return Kept(
+        return KeptSettings(
             dtype=self.dtype,
             attention=self.attention,
             compile=self.compile,
@@ -99,7 +99,7 @@ class Resolved:
             hardware=self.begun_on,
         )
 
-    def of_all_ranks(self) -> dict[str, Any]:
+    def shared_settings(self) -> dict[str, Any]:
         """The settings that must be the same on all ranks, by name."""
         return {
             "model.dtype": self.dtype,
@@ -116,7 +116,7 @@ def resolve(
     hardware: Hardware,
     *,
     mine: Hardware | None = None,
-    kept: Kept | None = None,
+    kept: KeptSettings | None = None,
     load: Load | None = None,
     rounds: int = 0,
 ) -> Resolved:
@@ -135,15 +135,12 @@ def resolve(
     choice = _Choice(config, hardware, mine or hardware, kept, load, rounds)
     resolved = choice.resolved()
     problems = [
-        *refusals(
-            config, hardware, kept, dtype=resolved.dtype, attention=resolved.attention, compiled=resolved.compile
+        *_refusals(
+            config.model, hardware, kept, dtype=resolved.dtype, attention=resolved.attention, compiled=resolved.compile
         ),
         *choice.no_longer_fits(resolved),
     ]
-    if len(problems) == 1:
-        raise problems[0]
-    if problems:
-        raise ConfigError("; ".join(str(problem) for problem in problems))
+    raise_all(problems)
     return resolved
 
 
@@ -155,7 +152,7 @@ class _Choice:
         config: Config,
         hardware: Hardware,
         mine: Hardware,
-        kept: Kept | None,
+        kept: KeptSettings | None,
         load: Load | None,
         rounds: int,
     ) -> None:
@@ -245,7 +242,7 @@ class _Choice:
         return AUTO_ATTENTION[self._device]
 
     def _compile(self, attention: str) -> bool:
-        hardware, fewest = self._hardware, FEWEST_ROUNDS_TO_COMPILE
+        hardware, fewest = self._hardware, MIN_ROUNDS_TO_COMPILE
         if not hardware.on_gpu or not hardware.can_compile:
             reason = f"on {hardware}"
         elif attention == "packed":
@@ -337,3 +334,52 @@ def _closed(value: str) -> str | None:
 
 def _gib(size_bytes: int) -> str:
     return f"{size_bytes / 2**30:.1f}"
+
+
+def _refusals(
+    model: Model, hardware: Hardware, kept: KeptSettings | None, *, dtype: str, attention: str, compiled: bool
+) -> Iterator[ConfigError]:
+    """Yield an error for each setting that cannot work, with the flag that changes it."""
+    if dtype == "bfloat16" and not hardware.has_bfloat16:
+        yield ConfigError(
+            f"{_setting('model.dtype', 'bfloat16', model.dtype, kept)}, but {hardware} has no bfloat16 "
+            "arithmetic, which needs compute capability 8.0",
+            fix="pass --model.dtype float32, and no --mixed_precision bf16",
+        )
+    if attention == "packed" and hardware.on_gpu:
+        setting = _setting("model.attention", "packed", model.attention, kept)
+        if not hardware.has_flash:
+            yield ConfigError(
+                f"{setting}, whose kernels need compute capability 8.0, but this is {hardware}",
+                fix="pass --model.attention padded",
+            )
+        elif dtype != "bfloat16":
+            yield ConfigError(
+                f"{setting}, whose kernels take half precision only, but model.dtype is {dtype}",
+                fix="pass --model.attention padded, or --model.dtype bfloat16",
+            )
+    if not compiled:
+        return
+    setting = _setting("model.compile", "on", model.compile, kept)
+    if not hardware.can_compile:
+        yield ConfigError(
+            f"{setting}, whose kernels need compute capability 7.0, but this is {hardware}",
+            fix="pass --model.compile off",
+        )
+    if attention == "packed":
+        yield ConfigError(
+            f"{setting}, but compiled layers take padded passes only",
+            fix="pass --model.compile off, or --model.attention padded",
+        )
+    if hardware.base_is_sharded:
+        yield ConfigError(
+            f"{setting}, but ZeRO-3 wraps the same layers",
+            fix="pass --model.compile off, or leave DeepSpeed out",
+        )
+
+
+def _setting(name: str, value: str, configured: str, kept: KeptSettings | None) -> str:
+    """Name a setting, and where its value comes from if it is not the configuration."""
+    if configured == value or kept is None:
+        return f"{name} is {value}"
+    return f"this run began with {name} {value}, on {kept.hardware} (RUN/{HARDWARE_NAME})"

@@ -14,7 +14,8 @@ from mms_dist.monitor.history import QUARANTINED, TRAINING, WAITING, History, La
 from mms_dist.monitor.pace import Pace, read_pace
 from mms_dist.monitor.past import as_json, read_run
 from mms_dist.monitor.summary import RunSummary
-from mms_dist.run_directory.status_file import STATUS_NAME, RunState, Status, read_status
+from mms_dist.run_directory.paths import STATUS_NAME
+from mms_dist.run_directory.status_file import RunState, Status, read_status
 
 KILLED, UNKNOWN, NOT_BEGUN = "killed", "unknown", "not begun"
 LOGS = "logs"

@@ -14,7 +14,7 @@ from mms_dist.files import read_text
 from mms_dist.planning.decimals import Mark, decimal_mark, parse_decimal
 from shards import strict_json
 from shards.errors import ShardsError
-from shards.schema import parse_language
+from shards.languages import parse_language
 
 COLUMNS = ("language", "hours", "utterances", "steps", "tokens")
 LIMITS = {"hours": 10_000_000, "utterances": 10**12, "steps": 10**9, "tokens": 1_000_000}

@@ -15,7 +15,7 @@ import numpy as np
 from mms_dist.config import Config
 from mms_dist.data.language_summaries import LanguageSummary
 from mms_dist.distributed.device import computes_on_cpu, use_device
-from mms_dist.hardware.devices import set_threads
+from mms_dist.hardware.process_settings import set_threads
 from mms_dist.monitor.report import RoundReport
 from mms_dist.training.assembly import resolved_alone
 from mms_dist.training.trial import shorten, trial

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import socket
@@ -11,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 from mms_dist.errors import CheckpointError
+from shards.file_lock import CannotLockError, FileLock, LockedError, is_locked
 
 _FILENAME = "run.lock"
 
@@ -18,9 +18,7 @@ _FILENAME = "run.lock"
 class RunLock:
     """A lock on RUN for one process, so that two runs never write to one directory.
 
-    It is a kernel lock (`flock`), released when its holder ends, however that happens, so there are no stale locks.
-    The file `RUN/run.lock` remains and names the last holder. On Linux, NFS passes flock on to the server, and Lustre
-    honours it between nodes if mounted with `-o flock`.
+    The file `RUN/run.lock` remains and names the last holder.
 
         with RunLock(run_directory):
             …
@@ -28,7 +26,7 @@ class RunLock:
 
     def __init__(self, run_directory: Path) -> None:
         self.path = Path(run_directory) / _FILENAME
-        self._descriptor: int | None = None
+        self._lock = FileLock(self.path)
 
     def acquire(self) -> None:
         """Take the lock, and create the run directory if needed.
@@ -37,39 +35,24 @@ class RunLock:
             CheckpointError: another process holds it (the message names its process ID and host), or the directory
                 cannot be written.
         """
-        assert self._descriptor is None, "the lock is already held"
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        except OSError as problem:
-            raise _cannot_write(self.path.parent, problem) from problem
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as problem:
-            holder = _holder(descriptor)
-            os.close(descriptor)
+            self._lock.acquire(wait=False)
+            self._lock.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode())
+        except LockedError as problem:
             raise CheckpointError(
-                f"the run directory {self.path.parent} is in use by {holder}",
+                f"the run directory {self.path.parent} is in use by {_holder(self.path)}",
                 fix="wait for that run, stop it, or choose another directory with run.directory",
             ) from problem
+        except CannotLockError as problem:
+            raise _cannot_lock(self.path, problem) from problem
         except OSError as problem:
-            os.close(descriptor)
-            raise CheckpointError(
-                f"cannot lock {self.path}: {problem.strerror}",
-                fix="put run.directory on a file system with file locks (Lustre: mounted with -o flock)",
-            ) from problem
-        try:
-            _write_name(descriptor)
-        except OSError as problem:
-            os.close(descriptor)
+            self._lock.release()
             raise _cannot_write(self.path.parent, problem) from problem
-        self._descriptor = descriptor
 
     def release(self) -> None:
         """Release the lock, if it is held."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        self._lock.release()
 
     def __enter__(self) -> RunLock:
         self.acquire()
@@ -89,32 +72,18 @@ def lock_holder(run_directory: Path) -> str | None:
     """
     path = Path(run_directory) / _FILENAME
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
+        return _holder(path) if is_locked(path) else None
+    except CannotLockError as problem:
+        raise _cannot_lock(path, problem) from problem
     except OSError as problem:
         raise CheckpointError(f"cannot read {path}: {problem.strerror}", fix="make it readable") from problem
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return _holder(descriptor)
-    except OSError as problem:
-        raise CheckpointError(
-            f"cannot lock {path}: {problem.strerror}",
-            fix="put run.directory on a file system with file locks (Lustre: mounted with -o flock)",
-        ) from problem
-    finally:
-        os.close(descriptor)
-    return None
 
 
-def _write_name(descriptor: int) -> None:
-    """Write this process's ID and host into the lock file, over those of the previous holder."""
-    content = json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode()
-    written = os.pwrite(descriptor, content, 0)
-    if written != len(content):  # a full disk may write only a part
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    os.ftruncate(descriptor, len(content))
+def _cannot_lock(path: Path, problem: OSError) -> CheckpointError:
+    return CheckpointError(
+        f"cannot lock {path}: {problem.strerror}",
+        fix="put run.directory on a file system with file locks (Lustre: mounted with -o flock)",
+    )
 
 
 def _cannot_write(directory: Path, problem: OSError) -> CheckpointError:
@@ -125,9 +94,9 @@ def _cannot_write(directory: Path, problem: OSError) -> CheckpointError:
     )
 
 
-def _holder(descriptor: int) -> str:
+def _holder(path: Path) -> str:
     try:
-        entry = json.loads(os.pread(descriptor, 4096, 0))
+        entry = json.loads(path.read_bytes())
         return f"process {entry['pid']} on {entry['host']}"
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         # The holder has the lock but has not written its name yet.

@@ -39,9 +39,10 @@ from pathlib import Path
 
 from mms_dist.errors import ExitCode, IncompleteError, StalledError, TrainingError
 from mms_dist.files import read_file, replace_text
-from mms_dist.run_directory.quarantine_mark import is_quarantined
+from mms_dist.run_directory.lock import RunLock
+from mms_dist.run_directory.paths import RunPaths
+from mms_dist.run_directory.quarantine import is_quarantined
 
-STATUS_NAME = "status.json"
 NON_RETRYABLE_EXIT_CODES = (ExitCode.USER_ERROR, ExitCode.INCOMPLETE, ExitCode.INTERRUPTED)
 """Exit codes after which a restart cannot succeed without manual action."""
 
@@ -100,7 +101,7 @@ def read_status(directory: Path) -> Status | None:
     Raises:
         TrainingError: the file cannot be read, or is not a run status.
     """
-    path = directory / STATUS_NAME
+    path = RunPaths(directory).status
     try:
         content = read_file(path)
     except FileNotFoundError:
@@ -165,7 +166,7 @@ def begin(directory: Path, *, processes: int, automatic: bool, allowed: int) -> 
     """
     last = read_status(directory) if automatic else None
     if last is not None and last.exit_code == ExitCode.INCOMPLETE:
-        if all(is_quarantined(directory / "adapters", language) for language in last.quarantined):
+        if all(is_quarantined(RunPaths(directory).adapters, language) for language in last.quarantined):
             _end_again(directory, last, processes)
             raise IncompleteError(last.reason or "the run has ended with languages in quarantine")
         last = replace(last, state=RunState.FINISHED)
@@ -272,7 +273,7 @@ class Attempt:
         return StalledError(
             f"{status.stalled} restarts in a row made no progress, {where}, so no other is tried "
             f"(run.stalled_restarts: {self._allowed}). The last attempt ended as follows: {why}",
-            fix=f"see {self._directory / 'events.jsonl'}, fix the cause, then run the same command by hand: it "
+            fix=f"see {RunPaths(self._directory).events}, fix the cause, then run the same command by hand: it "
             "continues from the last checkpoints, and the restart counter is reset",
         )
 
@@ -294,4 +295,28 @@ def mark_hung(directory: Path, *, reason: str) -> None:
 
 
 def _write(directory: Path, status: Status) -> None:
-    replace_text(directory / STATUS_NAME, json.dumps(asdict(status), indent=2, ensure_ascii=False) + "\n")
+    replace_text(RunPaths(directory).status, json.dumps(asdict(status), indent=2, ensure_ascii=False) + "\n")
+
+
+def note_stopped(directory: Path, *, exit_code: int, processes: int = 1) -> None:
+    """Record that this process's attempt was stopped, unless its end is already recorded.
+
+    Only rank 0 calls this. `exit_code` is 75 for a stop, and anything else for an interrupt.
+
+    Raises:
+        MmsDistError: the status cannot be read or written, or another run holds the directory's lock.
+    """
+    status = read_status(directory)
+    if status is not None and (status.host, status.pid) == (socket.gethostname(), os.getpid()):
+        if status.state == RunState.RUNNING:
+            _finish(Attempt(directory, status, allowed=0, last=None), exit_code)
+        return
+    with RunLock(directory):  # the attempt had not begun
+        _finish(begin(directory, processes=processes, automatic=is_automatic_restart(), allowed=0), exit_code)
+
+
+def _finish(attempt: Attempt, exit_code: int) -> None:
+    if exit_code == ExitCode.PREEMPTED:
+        attempt.finish(RunState.PREEMPTED, exit_code=exit_code)
+    else:
+        attempt.finish(RunState.FAILED, exit_code=exit_code, reason="interrupted")

@@ -21,10 +21,10 @@ from mms_dist.features.feature_source import FeatureSource
 from mms_dist.hardware.hardware import alone
 from mms_dist.hardware.memory_estimate import load_of
 from mms_dist.hardware.resolve import Resolved, resolve
+from mms_dist.model.adapter import SCHEMES, RowLayout
 from mms_dist.model.bank import AdapterBank
 from mms_dist.model.base import FrozenBase
-from mms_dist.model.initial import SCHEMES
-from mms_dist.model.layout import RowLayout
+from mms_dist.model.optimizer import RowAdamW
 from mms_dist.model.routed import RoutedModel
 from mms_dist.model.staging import StagingBlocks
 from mms_dist.monitor.monitor import Monitor
@@ -34,9 +34,7 @@ from mms_dist.training.gradients import GradientPass
 from mms_dist.training.language_slots import LanguageSlots
 from mms_dist.training.lifecycle import Lifecycle
 from mms_dist.training.loop import RoundLoop
-from mms_dist.training.notices import Notices
-from mms_dist.training.optimizer import RowAdamW
-from mms_dist.training.report_collector import ReportCollector
+from mms_dist.training.report_collector import Notices, ReportCollector
 from mms_dist.training.restore import Restored
 from mms_dist.training.scheduler import LanguageScheduler, Ranks
 from mms_dist.training.slot_manager import SlotManager

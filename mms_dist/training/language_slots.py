@@ -17,9 +17,9 @@ from mms_dist.errors import CheckpointError
 from mms_dist.features.feature_source import FeatureSource
 from mms_dist.model import transfer
 from mms_dist.model.bank import AdapterBank
+from mms_dist.model.optimizer import RowAdamW
 from mms_dist.training.active_language import ALONE, ActiveLanguage
-from mms_dist.training.earlier_identity import VERSIONS
-from mms_dist.training.optimizer import RowAdamW
+from mms_dist.training.draw_versions import VERSIONS
 from mms_dist.training.progress import QUARANTINED, Progress
 from mms_dist.training.report_collector import ReportCollector
 from mms_dist.training.scheduler import QueuedLanguage

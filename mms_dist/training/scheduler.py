@@ -26,7 +26,7 @@ class QueuedLanguage:
         return self.work.language
 
     def is_replaying(self, round_number: int) -> bool:
-        """Return whether the language trained in the rounds after this one before the restart (`training.resume`)."""
+        """Return whether the language trained in the rounds after this one before the restart (`training.restore`)."""
         restored = self.restored
         if restored is None or not self.unchanged:
             return False

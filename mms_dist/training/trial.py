@@ -16,6 +16,7 @@ from mms_dist.hardware.base_loading import load_base
 from mms_dist.hardware.resolve import Resolved
 from mms_dist.monitor.monitor import Monitor
 from mms_dist.monitor.report import RoundReport
+from mms_dist.run_directory.paths import RunPaths
 from mms_dist.training.assembly import Parts, assemble
 from mms_dist.training.restore import fresh_start
 from shards.index import ShardIndex
@@ -96,7 +97,7 @@ def trial(config: Config, device: torch.device, resolved: Resolved) -> Iterator[
     directory = Path(config.run.directory)
     base = load_base(config, device, resolved)
     with (
-        CheckpointStore(directory / "adapters", keep=1) as store,
+        CheckpointStore(RunPaths(directory).adapters, keep=1) as store,
         RecordingMonitor(directory, summaries) as monitor,
         assemble(config, index, summaries, base, fresh_start(summaries), store, monitor, resolved=resolved) as parts,
     ):

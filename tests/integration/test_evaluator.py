@@ -15,10 +15,9 @@ from mms_dist.distributed.placement import RankGroup
 from mms_dist.errors import TrainingError
 from mms_dist.evaluation.evaluator import Evaluator, Request, Transcription
 from mms_dist.features.feature_source import FeatureSource
+from mms_dist.model.adapter import RowLayout, initial_tensors
 from mms_dist.model.bank import AdapterBank
 from mms_dist.model.base import FrozenBase
-from mms_dist.model.initial import initial_tensors
-from mms_dist.model.layout import RowLayout
 from mms_dist.model.routed import RoutedModel
 from mms_dist.training.dev_scores import DevScores
 from shards.index import LanguageIndex, ShardIndex

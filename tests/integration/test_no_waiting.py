@@ -22,9 +22,9 @@ from mms_dist.evaluation.evaluator import Evaluator, Request
 from mms_dist.features import feature_source as features
 from mms_dist.features.feature_source import FeatureSource
 from mms_dist.model import transfer
+from mms_dist.model.adapter import RowLayout
 from mms_dist.model.bank import AdapterBank
 from mms_dist.model.base import FrozenBase
-from mms_dist.model.layout import RowLayout
 from mms_dist.model.routed import RoutedModel
 from mms_dist.monitor.events import read_events
 from mms_dist.training import gradients

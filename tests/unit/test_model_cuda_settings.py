@@ -94,7 +94,6 @@ def test_training_evaluation_debugging_and_planning_get_their_base_from_one_func
     }
     assert having("load_base(") == {
         "mms_dist/hardware/base_loading.py",
-        "mms_dist/hardware/run_base.py",
         "mms_dist/evaluation/score_run.py",
         "mms_dist/training/trial.py",  # for debugging and planning
     }

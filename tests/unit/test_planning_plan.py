@@ -13,8 +13,8 @@ from mms_dist.data.language_summaries import LanguageSummary, Work, summarise_la
 from mms_dist.debugging.saved_tensors import SavedTensors
 from mms_dist.distributed.placement import RankGroup
 from mms_dist.hardware.memory_estimate import LOGIT_COPIES, Needs
+from mms_dist.model.adapter import RowLayout
 from mms_dist.model.base import DTYPES, FrozenBase
-from mms_dist.model.layout import RowLayout
 from mms_dist.model.shape import BaseShape, number_bytes
 from mms_dist.planning.cluster import Cluster
 from mms_dist.planning.padding import sample_rounds
