@@ -21,6 +21,7 @@ from shards.vocabulary import BLANK, SPACE, Vocabulary
 
 _ROOT = np.uint64(0x9E3779B97F4A7C15)
 _NO_PARENT, _DROPPED = np.uint64(1), np.uint64(2)
+_MOST_NUMBERS = 1 << 24  # log-probabilities of utterances that are searched side by side
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ class BeamSearch:
         vocabulary: of the outputs.
         fusion: language model; None: the texts' acoustic probability alone decides.
         beam: how wide to search.
-        batch: utterances decoded side by side. The result does not depend on it; the speed does.
+        batch: most utterances decoded side by side. The result does not depend on it; the speed does.
     """
 
     def __init__(
@@ -128,8 +129,12 @@ class BeamSearch:
         """
         found: list[list[Hypothesis]] = [[] for _ in log_probs]
         longest_first = sorted(range(len(log_probs)), key=lambda number: -len(log_probs[number]))
-        for start in range(0, len(longest_first), self._batch):
-            numbers = longest_first[start : start + self._batch]
+        start = 0
+        while start < len(longest_first):
+            each = max(len(log_probs[longest_first[start]]) * len(self._vocabulary), 1)
+            stop = start + min(self._batch, max(_MOST_NUMBERS // each, 1))
+            numbers = longest_first[start:stop]
+            start = stop
             search = _Search(self._vocabulary, self._fusion, self._beam, [log_probs[number] for number in numbers])
             for number, texts in zip(numbers, search.run(nbest), strict=True):
                 found[number] = [Hypothesis(text, acoustic, acoustic) for text, acoustic in texts]
@@ -176,29 +181,28 @@ class _Search:
         self._fusion = fusion
         self._beam = beam
         self._frames_B = np.array([len(each) for each in log_probs])
-        self._log_prob_TBV = np.full((max(self._frames_B), len(log_probs), len(vocabulary)), -np.inf)
+        shape = (max(self._frames_B), len(log_probs))
+        self._log_prob_TBV = np.full((*shape, len(vocabulary)), -np.inf, np.result_type(np.float32, *log_probs))
+        self._count_TB = np.zeros(shape, np.int64)
+        extending = []
         for number, log_prob_TV in enumerate(log_probs):
-            self._log_prob_TBV[: len(log_prob_TV), number] = log_prob_TV
-        blanks = self._log_prob_TBV[:, :, :FIRST_LABEL]
-        with np.errstate(divide="ignore"):
-            blank_TB = np.log(np.exp(blanks).sum(axis=-1))
-        self._log_prob_TBV[:, :, 1:FIRST_LABEL] = -np.inf
-        self._log_prob_TBV[:, :, BLANK] = blank_TB
-        self._choose_labels()
+            frames = len(log_prob_TV)
+            own_TV = self._log_prob_TBV[:frames, number]
+            own_TV[:] = log_prob_TV
+            own_TV[:, BLANK] = np.logaddexp.reduce(log_prob_TV[:, :FIRST_LABEL], axis=1)
+            own_TV[:, 1:FIRST_LABEL] = -np.inf
+            label_TC, score_TC, self._count_TB[:frames, number] = _extending(own_TV, beam)
+            extending.append((label_TC, score_TC))
+        # The labels that may extend hypotheses at each frame, likeliest first; -inf where there are fewer.
+        most = int(self._count_TB.max(initial=0))
+        self._label_TBC = np.full((*shape, most), SPACE)
+        self._score_TBC = np.full((*shape, most), -np.inf)
+        for number, (label_TC, score_TC) in enumerate(extending):
+            frames, count = label_TC.shape
+            self._label_TBC[:frames, number, :count] = label_TC
+            self._score_TBC[:frames, number, :count] = score_TC
         # For each frame: the position of each hypothesis's prefix a frame before, and the label it added or -1.
         self._history: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
-
-    def _choose_labels(self) -> None:
-        """Sort the labels of each frame by probability, and count those that may extend hypotheses."""
-        labels_TBC = self._log_prob_TBV[:, :, FIRST_LABEL:]
-        order_TBC = np.argsort(-labels_TBC, axis=-1, kind="stable")
-        sorted_TBC = np.take_along_axis(labels_TBC, order_TBC, axis=-1)
-        allowed_TBC = (sorted_TBC >= self._beam.token_threshold) & (sorted_TBC > -np.inf)
-        if self._beam.tokens is not None:
-            allowed_TBC[:, :, self._beam.tokens :] = False
-        self._label_TBC = order_TBC + FIRST_LABEL
-        self._score_TBC = np.where(allowed_TBC, sorted_TBC, -np.inf)
-        self._count_TB = allowed_TBC.sum(axis=-1)
 
     def run(self, nbest: int) -> list[list[tuple[str, float]]]:
         """Search all frames; return each utterance's texts and their acoustic log-probabilities, best first."""
@@ -230,7 +234,7 @@ class _Search:
 
     def _step(self, now: _Prefixes, frame: int, rows: int) -> _Prefixes:
         """Extend every hypothesis by a blank, by its last label again, or by a new label, and keep the best."""
-        log_prob_BV = self._log_prob_TBV[frame, :rows]
+        log_prob_BV = self._log_prob_TBV[frame, :rows].astype(np.float64)
         count = int(self._count_TB[frame, :rows].max())
         label_BC = self._label_TBC[frame, :rows, :count]
         score_BC = self._score_TBC[frame, :rows, :count]
@@ -354,6 +358,21 @@ class _Search:
             place_K = source_BK[utterance, place_K]
         tokens = self._vocabulary.tokens
         return ["".join(" " if n == SPACE else tokens[n] for n in reversed(each)).strip() for each in labels]
+
+
+def _extending(
+    log_prob_TV: NDArray[np.floating], beam: Beam
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
+    """Return the labels that may extend hypotheses at each frame, likeliest first, their scores and number."""
+    score_TC = log_prob_TV[:, FIRST_LABEL:].astype(np.float64)
+    label_TC = np.argsort(-score_TC, axis=1, kind="stable")
+    score_TC = np.take_along_axis(score_TC, label_TC, axis=1)
+    allowed_TC = (score_TC >= beam.token_threshold) & (score_TC > -np.inf)
+    if beam.tokens is not None:
+        allowed_TC[:, beam.tokens :] = False
+    count_T = allowed_TC.sum(axis=1)
+    most = int(count_T.max(initial=0))
+    return label_TC[:, :most] + FIRST_LABEL, np.where(allowed_TC, score_TC, -np.inf)[:, :most], count_T
 
 
 def _mixed(hash_BK: NDArray[np.uint64], label_BK: NDArray[np.int64]) -> NDArray[np.uint64]:

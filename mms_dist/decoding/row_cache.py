@@ -19,7 +19,7 @@ class RowCache:
         states: number of states.
         columns: number of labels.
         compute: returns for states `[N]` the scores and the next states, both `[N, columns]`.
-        most_rows: states remembered; when there are more, all are forgotten.
+        most_bytes: memory for them; when it is full, all are forgotten.
     """
 
     def __init__(
@@ -28,10 +28,10 @@ class RowCache:
         columns: int,
         compute: Callable[[NDArray[Any]], tuple[NDArray[Any], NDArray[Any]]],
         *,
-        most_rows: int = 1 << 18,
+        most_bytes: int = 1 << 28,
     ) -> None:
         self._compute = compute
-        self._most_rows = most_rows
+        self._most_rows = most_bytes // (8 * columns)
         self._row_of = np.zeros(states, np.int32)  # row + 1; 0: not computed
         self._used = 0
         self._score = np.zeros((_FIRST_ROWS, columns), np.float32)

@@ -1,7 +1,9 @@
 """Estimate an n-gram model with interpolated, modified Kneser-Ney smoothing.
 
 Chen and Goodman 1999, "An Empirical Study of Smoothing Techniques for Language Modeling", in the form of KenLM's
-`lmplz` (Heafield et al. 2013, "Scalable Modified Kneser-Ney Language Model Estimation"), which the result equals.
+`lmplz` (Heafield et al. 2013, "Scalable Modified Kneser-Ney Language Model Estimation"). N-grams and probabilities
+equal those of `lmplz`, except where it counts one n-gram of an order differently for the discounts (seen once, with an
+effect of 3e-4 on logarithms of that order).
 """
 
 from collections.abc import Iterable, Sequence

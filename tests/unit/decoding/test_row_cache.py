@@ -11,9 +11,9 @@ def compute(states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return states[:, None] * 10.0 + columns, (states[:, None] + columns) % 5000
 
 
-@pytest.mark.parametrize("most_rows", [40, 3000])
-def test_rows_are_right_before_and_after_growing_and_forgetting(most_rows: int) -> None:
-    cache = RowCache(5000, 3, compute, most_rows=most_rows)
+@pytest.mark.parametrize("most_bytes", [1000, 72_000])
+def test_rows_are_right_before_and_after_growing_and_forgetting(most_bytes: int) -> None:
+    cache = RowCache(5000, 3, compute, most_bytes=most_bytes)
     generator = np.random.default_rng(0)
     for _ in range(200):
         states = generator.integers(0, 5000, (4, 8))

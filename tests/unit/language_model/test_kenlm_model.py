@@ -1,6 +1,6 @@
 """KenLM's binaries, read through its package, give what our own model of the same text gives.
 
-`kenlm_trie.bin` and `kenlm_probing.bin` were made by KenLM (4cb443e) from `TEXTS`:
+`trie.bin` and `probing.bin` in `tests/fixtures/kenlm` were made by KenLM (4cb443e) from `TEXTS`:
 `lmplz -o 2 --discount_fallback` and `build_binary trie` or `probing`.
 """
 
@@ -21,7 +21,7 @@ from shards.vocabulary import FIXED, Vocabulary
 from tests.slow_decoders import random_log_probs
 from tests.slow_ngrams import random_texts
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parents[2] / "fixtures" / "kenlm"
 TEXTS = random_texts(60, 30, seed=7)
 VOCABULARY = Vocabulary("xxx", (*FIXED, *"bcdefghi"))
 
@@ -29,7 +29,7 @@ VOCABULARY = Vocabulary("xxx", (*FIXED, *"bcdefghi"))
 @pytest.mark.parametrize("kind", ["trie", "probing"])
 def test_a_kenlm_binary_equals_the_model_of_the_same_text(kind: str) -> None:
     pytest.importorskip("kenlm", reason="the extra 'lm' is not installed")
-    theirs = load_model(FOLDER / f"kenlm_{kind}.bin")
+    theirs = load_model(FOLDER / f"{kind}.bin")
     ours = train(TEXTS, 2, interpolate_unigrams=True)
     assert isinstance(theirs, KenlmModel)
     assert theirs.unit == "word" and set(theirs.words) == set(ours.words)
@@ -45,7 +45,7 @@ def test_a_kenlm_binary_equals_the_model_of_the_same_text(kind: str) -> None:
 
 def test_a_binary_without_its_words_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("kenlm", reason="the extra 'lm' is not installed")
-    content = (FOLDER / "kenlm_trie.bin").read_bytes()
+    content = (FOLDER / "trie.bin").read_bytes()
     path = tmp_path / "lm.bin"
     path.write_bytes(content[: content.rindex(b"<unk>\0")])
     with pytest.raises(DataError, match="holds no list of its"):
@@ -55,13 +55,13 @@ def test_a_binary_without_its_words_is_refused(tmp_path: Path) -> None:
 def test_without_the_package_the_fix_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "kenlm", None)
     with pytest.raises(DataError, match="'kenlm' is not installed") as caught:
-        load_model(FOLDER / "kenlm_trie.bin")
+        load_model(FOLDER / "trie.bin")
     assert caught.value.fix and "mms-dist[lm]" in caught.value.fix and "ARPA" in caught.value.fix
 
 
 def test_queries_are_the_same_in_any_company() -> None:
     pytest.importorskip("kenlm", reason="the extra 'lm' is not installed")
-    model = load_model(FOLDER / "kenlm_trie.bin")
+    model = load_model(FOLDER / "trie.bin")
     words = np.arange(len(model.words))
     start = np.full(len(words), model.start)
     together, after = model.advance(start, words)
