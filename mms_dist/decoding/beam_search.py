@@ -38,10 +38,10 @@ class Beam:
     width: int = 100
     threshold: float = 15.0
     token_threshold: float = -6.0
-    tokens: int | None = None
+    tokens: int | None = 50
 
 
-EXACT = Beam(width=1_000_000, threshold=np.inf, token_threshold=-np.inf)
+EXACT = Beam(width=1_000_000, threshold=np.inf, token_threshold=-np.inf, tokens=None)
 """No pruning at all: only for a few frames."""
 
 
@@ -297,9 +297,9 @@ class _Search:
         A label after itself needs a blank between. And a prefix that the search already has takes up the paths that
         reach it from its parent.
         """
-        rows, count = label_BC.shape
-        column_BV = np.full((rows, len(self._vocabulary)), -1)
-        np.put_along_axis(column_BV, label_BC, np.where(score_BC > -np.inf, np.arange(count), -1), axis=1)
+        column_BV = np.full((len(label_BC), len(self._vocabulary)), -1)
+        row, column = np.nonzero(score_BC > -np.inf)
+        column_BV[row, label_BC[row, column]] = column
         column_BK = np.take_along_axis(column_BV, now.last, axis=1)
         row, place = np.nonzero(column_BK >= 0)
         column = column_BK[row, place]

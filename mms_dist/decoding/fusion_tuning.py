@@ -14,8 +14,8 @@ from mms_dist.decoding.beam_search import Beam, BeamSearch
 from mms_dist.decoding.fusion import Fusion
 from shards.vocabulary import Vocabulary
 
-ALPHAS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
-BETAS = (-0.5, 0.0, 0.5, 1.0, 1.5, 2.5)
+ALPHAS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
+BETAS = (0.0, 0.5, 1.0, 2.0, 3.0)
 
 
 @dataclass(frozen=True, slots=True)

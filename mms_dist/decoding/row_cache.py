@@ -28,7 +28,7 @@ class RowCache:
         columns: int,
         compute: Callable[[NDArray[Any]], tuple[NDArray[Any], NDArray[Any]]],
         *,
-        most_bytes: int = 1 << 28,
+        most_bytes: int = 1 << 27,
     ) -> None:
         self._compute = compute
         self._most_rows = most_bytes // (8 * columns)

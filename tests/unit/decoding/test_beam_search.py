@@ -107,10 +107,12 @@ def test_steps_through_a_text_add_up_to_its_score(kind: int) -> None:
 @pytest.mark.parametrize("kind", range(3))
 def test_the_result_does_not_depend_on_the_batch(kind: int) -> None:
     fusion = fusions(LETTERS)[kind]
-    emissions = [random_log_probs(frames, LETTERS, frames) for frames in (25, 3, 40, 1, 17, 40, 8)]
-    together = BeamSearch(LETTERS, fusion, beam=Beam(10)).decode(emissions, nbest=4)
+    lengths = (25, 3, 40, 1, 17, 40, 8)
+    emissions = [random_log_probs(frames, LETTERS, n, sharpness=1 + n) for n, frames in enumerate(lengths)]
+    beam = Beam(30, threshold=8, token_threshold=-4)
+    together = BeamSearch(LETTERS, fusion, beam=beam).decode(emissions, nbest=4)
     for log_prob_TV, found in zip(emissions, together, strict=True):
-        (alone,) = BeamSearch(LETTERS, fusion, beam=Beam(10), batch=1).decode([log_prob_TV], nbest=4)
+        (alone,) = BeamSearch(LETTERS, fusion, beam=beam, batch=1).decode([log_prob_TV], nbest=4)
         assert [each.text for each in alone] == [each.text for each in found]
         assert [each.score for each in alone] == pytest.approx([each.score for each in found])
 
