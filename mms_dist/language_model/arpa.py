@@ -8,6 +8,7 @@ import gzip
 import io
 import os
 import zlib
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -197,15 +198,15 @@ class _Reader:
 
     def _order(self, order: int, size: int) -> _RawOrder:
         ids = self._ids | {name: self._ids[word] for name, word in _OTHER_NAMES.items()}
-        words = np.zeros((size, order), np.int32)
-        numbers = np.zeros((size, 2))
-        for place, fields in enumerate(self._rows(order, size)):
-            numbers[place] = self._numbers(fields, order)
+        words, numbers = array("i"), array("d")
+        for fields in self._rows(order, size):
+            numbers.extend(self._numbers(fields, order))
             try:
-                words[place] = [ids[word] for word in fields[1 : order + 1]]
+                words.extend([ids[word] for word in fields[1 : order + 1]])
             except KeyError as error:
                 raise self._wrong(f"has the word {error.args[0]!r}, which is not among the 1-grams") from None
-        return _RawOrder(words, numbers[:, 0], numbers[:, 1])
+        table = np.array(numbers).reshape(-1, 2)
+        return _RawOrder(np.array(words, np.int32).reshape(-1, order), table[:, 0], table[:, 1])
 
     def _rows(self, order: int, size: int) -> Iterator[list[str]]:
         """Yield the fields of each n-gram of an order."""
