@@ -46,7 +46,8 @@ class NGramCounts:
 def count_ngrams(texts: Iterable[str], order: int, unit: Unit = "word", *, min_word_count: int = 1) -> NGramCounts:
     """Count the n-grams of sentences, each between `<s>` and `</s>`.
 
-    For 10 million words and order 4: 17 s of one core, with the estimation, and 1.1 GB.
+    With the estimation, 10 million words at order 4 take 17 s of one core and 1.1 GB, 21 million characters at order 6
+    take 16 s and 1.5 GB.
 
     Args:
         texts: one sentence each, normalised; empty ones are ignored.
@@ -65,7 +66,8 @@ def count_ngrams(texts: Iterable[str], order: int, unit: Unit = "word", *, min_w
         raise DataError("the language model's text has no sentence, expected at least one", fix="give more text")
     token_T, words = _sorted_words(token_T, seen, min_word_count)
     starts = np.flatnonzero(token_T == BEGIN)
-    place_T = np.arange(len(token_T)) - np.repeat(starts, np.diff(starts, append=len(token_T)))
+    place_T = np.arange(len(token_T), dtype=np.int32)
+    place_T -= np.repeat(starts, np.diff(starts, append=len(token_T))).astype(np.int32)
     return NGramCounts(unit, words, tuple(_orders(token_T, place_T, order, len(words))), sentences, len(token_T))
 
 
@@ -110,13 +112,13 @@ def _sorted_words(
     return number_of[token_T], SPECIAL + tuple(words[number] for number in kept)
 
 
-def _orders(token_T: NDArray[np.int32], place_T: NDArray[np.int64], order: int, vocabulary: int) -> list[OrderCounts]:
+def _orders(token_T: NDArray[np.int32], place_T: NDArray[np.int32], order: int, vocabulary: int) -> list[OrderCounts]:
     """Number the n-grams that end at each token, from those of the order below: one sort per order."""
     words = np.arange(vocabulary, dtype=np.int32)
     nothing = np.zeros(vocabulary, np.int64)
     found = [(nothing, words, nothing, np.bincount(token_T, minlength=vocabulary))]
     begins = [words == BEGIN]
-    lower_T = token_T.astype(np.int64)
+    lower_T = token_T.copy()
     for length in range(2, order + 1):
         end_M = np.flatnonzero(place_T >= length - 1)
         if not len(end_M):  # every sentence is shorter
@@ -124,8 +126,8 @@ def _orders(token_T: NDArray[np.int32], place_T: NDArray[np.int64], order: int, 
             found.append((empty, empty.astype(np.int32), empty, empty))
             begins.append(np.zeros(0, bool))
             continue
-        key_M = lower_T[end_M - 1] * vocabulary + token_T[end_M]
-        key, rank_M, count = np.unique(key_M, return_inverse=True, return_counts=True)
+        key_M = lower_T[end_M - 1].astype(np.int64) * vocabulary + token_T[end_M]
+        key, rank_M, count = _numbered(key_M, len(found[-1][1]) * vocabulary)
         prefix, word = np.divmod(key, vocabulary)
         suffix = np.empty(len(key), np.int64)
         suffix[rank_M] = lower_T[end_M]
@@ -140,3 +142,14 @@ def _orders(token_T: NDArray[np.int32], place_T: NDArray[np.int64], order: int, 
             contexts = np.where(begins[number], count, contexts)
         orders.append(OrderCounts(prefix, word, suffix, count, contexts))
     return orders
+
+
+def _numbered(key_M: NDArray[np.int64], keys: int) -> tuple[NDArray[np.int64], NDArray[np.integer], NDArray[np.int64]]:
+    """Return the distinct keys, sorted, the position of each key among them, and their counts."""
+    if keys > len(key_M):
+        return np.unique(key_M, return_inverse=True, return_counts=True)
+    # Of a character model, most keys occur: count instead of sorting.
+    count = np.bincount(key_M, minlength=keys)
+    key = np.flatnonzero(count)
+    position = np.cumsum(count > 0, dtype=np.int32) - 1
+    return key, position[key_M], count[key]
