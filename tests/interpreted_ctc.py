@@ -113,7 +113,7 @@ def views_and_short_integers() -> None:
 
 
 def the_trial_passes_and_finds_a_fault() -> None:
-    ctc_gpu._TRIED = ctc_gpu._TRIED[:1]  # larger ones take the interpreter half a minute
+    ctc_gpu.TEST_SHAPES = ctc_gpu.TEST_SHAPES[:1]  # larger ones take the interpreter half a minute
     assert ctc_gpu.reason_against(torch.device("cpu")) is None
     right = ctc_gpu.losses
     faults: dict[str, Callable[..., Tensor]] = {
@@ -123,7 +123,7 @@ def the_trial_passes_and_finds_a_fault() -> None:
     }
     for word, fault in faults.items():
         ctc_gpu.losses = fault
-        wrong = ctc_gpu._difference(torch.device("cpu"), *ctc_gpu._TRIED[0], seed=0)
+        wrong = ctc_gpu.difference_from_torch(torch.device("cpu"), *ctc_gpu.TEST_SHAPES[0], seed=0)
         assert wrong is not None and word in wrong and "12 frames and 5 labels" in wrong, wrong
     ctc_gpu.losses = right
 
@@ -151,7 +151,7 @@ CHECKS: dict[str, Callable[[], None]] = {
 def main() -> None:
     assert os.environ.get("TRITON_INTERPRET") == "1"
     # So small that small cases fill several, and that 8 labels, which have 9 places, just miss a block.
-    ctc_gpu._BLOCKS, ctc_gpu._FRAMES, ctc_gpu._TOKENS = (8, 16, 64), 8, 16
+    ctc_gpu.BLOCK_SIZES, ctc_gpu.TILE_FRAMES, ctc_gpu.TILE_TOKENS = (8, 16, 64), 8, 16
     results: dict[str, str | None] = {}
     with np.errstate(all="ignore"):  # log(0) is meant
         for name, check in CHECKS.items():

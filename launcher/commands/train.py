@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         return _dry_run(config)
     from launcher.signals import STOPPED_EARLY, StopFlag
     from launcher.world import check_world
-    from mms_dist.distributed.launch_variables import check_launch_variables
+    from mms_dist.distributed.launch_environment import check_launch_variables
 
     check_launch_variables(os.environ)
     check_world(os.environ, config.comm.processes)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 
-class Doing(NamedTuple):
+class Activity(NamedTuple):
     """What the main thread is doing. Always replaced as a whole, so that other threads never see a partial update."""
 
     ticks: int = 0
@@ -20,7 +20,7 @@ class MainThread:
     """The main thread's side of the watchdog."""
 
     def __init__(self) -> None:
-        self.now = Doing()
+        self.now = Activity()
 
     def seconds(self) -> float:
         """The clock of `waiting_since`."""

@@ -16,7 +16,7 @@ from mms_dist.hardware.hardware_record import KeptSettings
 from mms_dist.hardware.memory_estimate import Load, needs_of
 from mms_dist.hardware.pinned_memory import PinnedMemory, divide, pass_bytes
 from mms_dist.machine import loader_workers
-from mms_dist.model.shape import number_bytes
+from mms_dist.model.base_shape import number_bytes
 from mms_dist.run_directory.paths import HARDWARE_NAME
 from shards.schema import SAMPLE_RATE
 

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 
 from mms_dist.model.base import FrozenBase
+from mms_dist.model.packed_attention import Segments
 from mms_dist.model.packed_tables import BLOCK, PackedTables
-from mms_dist.model.segments import Segments
 
 
 @dataclass(frozen=True)

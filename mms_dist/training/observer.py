@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from mms_dist.monitor.report import EvaluationReport, RoundReport
+from mms_dist.monitor.reports import EvaluationReport, RoundReport
 from mms_dist.training.active_language import ActiveLanguage
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from mms_dist.data.utterance_id import UtteranceId
 from mms_dist.distributed.comm import Comm
 from mms_dist.monitor.monitor import Monitor
-from mms_dist.monitor.report import EvaluationReport, RoundReport
+from mms_dist.monitor.reports import EvaluationReport, RoundReport
 from mms_dist.training.observer import Observer
 
 DAMAGED = "damaged_sample"

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mms_dist.distributed.accelerator import make_accelerator
-from mms_dist.distributed.comm import joined
+from mms_dist.distributed.process_group import joined
 from tests.distributed.ranks import run_ranks
 
 

@@ -7,8 +7,8 @@ import torch
 import torch.distributed as dist
 
 from mms_dist.distributed.binding import bind_rank
-from mms_dist.distributed.comm import joined
 from mms_dist.distributed.placement import RankGroup
+from mms_dist.distributed.process_group import joined
 from mms_dist.errors import MmsDistError
 from tests.distributed.ranks import run_ranks
 

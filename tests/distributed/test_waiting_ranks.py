@@ -10,7 +10,7 @@ import pytest
 
 from launcher import cli, signals
 from mms_dist.config import Config
-from mms_dist.distributed import patience
+from mms_dist.distributed import startup_waits
 from mms_dist.hardware import base_loading
 from mms_dist.run_directory.status_file import read_status
 from mms_dist.training.parts import Parts
@@ -38,13 +38,13 @@ def config(tmp_path: Path, small_base: Path, shards: Path) -> Config:
 
 def come_alone(notes: worker.Notes) -> int:
     """One rank trains; the others end before they have met anybody."""
-    patience.FIRST_NOTICE_SECONDS = NOTICE_SECONDS
+    startup_waits.FIRST_NOTICE_SECONDS = NOTICE_SECONDS
     return cli.main(["train", "--config", notes["config"]]) if int(os.environ["RANK"]) == notes["comes"] else 0
 
 
 def load_for_ever(notes: worker.Notes) -> int:
     """One rank is stuck in loading the base, as in a download; the others wait for it inside of a collective."""
-    patience.FIRST_NOTICE_SECONDS = NOTICE_SECONDS
+    startup_waits.FIRST_NOTICE_SECONDS = NOTICE_SECONDS
     if int(os.environ["RANK"]) == notes["stuck"]:
         base_loading.load_base = lambda *_: time.sleep(FOR_EVER)  # type: ignore[assignment]
     return cli.main(["train", "--config", notes["config"]])

@@ -10,7 +10,7 @@ import torch
 import yaml
 
 from launcher.cli import main
-from mms_dist.debugging.checks.interference import same_bits
+from mms_dist.debugging.checks.independence import same_bits
 from mms_dist.model.base import FrozenBase
 from mms_dist.model.optimizer import RowAdamW
 from mms_dist.model.packed_tables import BLOCK

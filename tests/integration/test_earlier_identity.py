@@ -9,7 +9,7 @@ import pytest
 from mms_dist.checkpoint.snapshot import Snapshot
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
-from mms_dist.monitor.announce import Announcer
+from mms_dist.monitor.event_lines import EventLines
 from mms_dist.monitor.events import read_events
 from mms_dist.training.active_language import ActiveLanguage
 from mms_dist.training.language_slots import LanguageSlots
@@ -185,6 +185,6 @@ def test_a_language_that_falls_back_to_an_earlier_checkpoint_says_so_again(
 def test_a_run_of_many_languages_begins_with_one_line() -> None:
     steps = {f"l{number:02d}": 1_000 + number for number in range(40)}
     event = {"kind": "draws_changed", "what": ["dropout"], "after_step": steps}
-    line = Announcer().line(event, None)
+    line = EventLines().line(event, None)
     assert line is not None and "\n" not in line
     assert "l00 from step 1,001" in line and "and 35 more" in line and "l05" not in line

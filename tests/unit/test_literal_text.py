@@ -11,7 +11,7 @@ from rich.console import Console
 from launcher import cli
 from mms_dist.evaluation.metrics import score
 from mms_dist.evaluation.table import evaluation_table
-from mms_dist.monitor.announce import Announcer
+from mms_dist.monitor.event_lines import EventLines
 from mms_dist.monitor.events import EventLog
 from mms_dist.monitor.monitor import Monitor
 from mms_dist.monitor.tensorboard import _markdown
@@ -46,7 +46,7 @@ def test_the_monitor_shows_reasons_keys_and_paths_as_they_are(tmp_path: Path, te
 @pytest.mark.parametrize("text", TEXTS)
 def test_an_announcement_keeps_a_code_that_looks_like_markup(text: str) -> None:
     console, told = terminal()
-    line = Announcer().line({"kind": "quarantined", "language": f"l{text}.", "reason": f"r{text}."}, None)
+    line = EventLines().line({"kind": "quarantined", "language": f"l{text}.", "reason": f"r{text}."}, None)
     console.print(line)
     assert f"l{text}." in told.getvalue() and f"r{text}." in told.getvalue()
 

@@ -8,7 +8,7 @@ ROOT = Path(__file__).parents[2] / "mms_dist"
 MAY = {
     "model/transfer.py": "the module",
     "distributed/comm.py": "waits for a collective to end, so that a rank that hangs is found there",
-    "monitor/events.py": "a number of any kind becomes one that JSON has",
+    "monitor/json_lines.py": "a number of any kind becomes one that JSON has",
     "debugging/checks/interoperable.py": "Hugging Face's model",
 }
 WORDS = {"cpu", "cuda", "pin_memory", "synchronize", "item"}

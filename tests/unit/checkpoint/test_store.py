@@ -15,7 +15,7 @@ import torch
 from mms_dist.checkpoint.language_folder import LanguageFolder
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.errors import CheckpointError
-from mms_dist.monitor.past import read_run
+from mms_dist.monitor.run_reader import read_run
 from tests.checkpoint_samples import assert_same, nested_vocabulary, sample
 
 
