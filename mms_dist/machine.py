@@ -1,4 +1,4 @@
-"""What this process may use of its machine: cores, memory, and how much of that memory it may page-lock.
+"""The resources that this process may use: cores, memory, and how much of that memory it may page-lock.
 
 A container or a SLURM job may use less than the whole machine. The limits are the process's CPU affinity, and the CPU
 and memory limits of its control group (version 1 or 2) and of all parent groups. This module does not import torch,

@@ -44,7 +44,7 @@ def weights_scale_gradients() -> None:
     torch.testing.assert_close(weighed, once * torch.tensor([0.5, 0.0, 3.0]).view(3, 1, 1))
 
 
-def no_company_no_padding_and_no_repetition_changes_a_bit() -> None:
+def other_utterances_padding_and_repetition_change_no_bit() -> None:
     together = with_gradient(kernel_losses, CASES["ordinary"])
     again = with_gradient(kernel_losses, CASES["ordinary"])
     assert all(torch.equal(one, other) for one, other in zip(together, again, strict=True))
@@ -135,7 +135,7 @@ CHECKS: dict[str, Callable[[], None]] = {
         for check in (
             gradcheck,
             weights_scale_gradients,
-            no_company_no_padding_and_no_repetition_changes_a_bit,
+            other_utterances_padding_and_repetition_change_no_bit,
             not_a_number_stays_with_its_utterance,
             nothing_past_an_utterance_is_read,
             what_a_host_would_refuse_is_nan_of_that_utterance,

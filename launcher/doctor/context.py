@@ -1,4 +1,4 @@
-"""What the checks run on, and what each check has found out for those after it."""
+"""The input of the checks: the configuration and site, and results of earlier checks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Check what only several processes can find out: whether they reach each other, share a disk and have equal clocks.
+"""Checks that need several processes: whether they reach each other, share a disk and have equal clocks.
 
 Like training, all checks use `mms_dist.distributed.comm`.
 """

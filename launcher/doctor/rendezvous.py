@@ -1,4 +1,4 @@
-"""The processes of a job find each other and send their findings to rank 0.
+"""Let the processes of a job find each other and send their findings to rank 0.
 
 They use the rendezvous key-value store and no collective: the store shows which rank is missing, a collective does not.
 """

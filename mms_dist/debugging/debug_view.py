@@ -64,7 +64,7 @@ class DebugView:
         audio, seconds = sum(line.audio_seconds for line in lines), sum(line.seconds for line in lines)
         padding = sum(line.padding_fraction for line in lines) / len(lines)
         self._title(
-            "Rounds", f"{len(lines)} trained, {audio / seconds:,.0f} s of audio a second, {padding:.0%} padding"
+            "Rounds", f"{len(lines)} trained, {audio / seconds:,.0f} s of audio per second, {padding:.0%} padding"
         )
         table = plain_table("language", "loss", "gradient norm before clipping")
         for language in (line.language for line in report.languages):

@@ -27,7 +27,7 @@ GPU_TEST_SECONDS = 40.0
 
 @dataclass(frozen=True)
 class BoundDevice:
-    """What a rank tells the others about its device.
+    """A rank's device, as reported to the other ranks.
 
     Attributes:
         machine: unique to a machine, even if several machines have the same host name.

@@ -45,7 +45,7 @@ class Traffic:
 
 @dataclass
 class Comm:
-    """One rank's communicator. With a world size of 1, every call returns at once."""
+    """One rank's communicator. With a world size of 1, every call returns immediately."""
 
     rank: int = 0
     world: int = 1
@@ -53,7 +53,7 @@ class Comm:
     traffic: Traffic = field(default_factory=Traffic)
     _groups: dict[RankGroup, Any] = field(default_factory=dict)
     failure_report: FailureReport | None = None
-    """What another rank said before it failed; None in a single process."""
+    """Reports of other ranks that failed; None in a single process."""
     stop_requested: Callable[[], bool] | None = None
     """Ends waits before the first round; None after it."""
     at_first_round: Callable[[], None] = lambda: None

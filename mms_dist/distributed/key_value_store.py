@@ -18,7 +18,7 @@ _TRY_SECONDS, _PAUSE_SECONDS = 1.0, 0.2
 
 
 class Store(Protocol):
-    """What the ranks use of the store; torch's TCPStore is one. Methods are called from several threads."""
+    """The store's methods that the ranks use, as in torch's TCPStore. They are called from several threads."""
 
     def set(self, key: str, value: str, /) -> None: ...
     def get(self, key: str, /) -> bytes: ...

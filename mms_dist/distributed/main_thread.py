@@ -1,4 +1,4 @@
-"""What the main thread is doing: it records this without locks or I/O, and the threads that watch it read it."""
+"""The main thread's current activity. It records this without locks or I/O, for the threads that watch it."""
 
 import contextlib
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Activity(NamedTuple):
-    """What the main thread is doing. Always replaced as a whole, so that other threads never see a partial update."""
+    """The main thread's current activity. Replaced as a whole, so that other threads never see a partial update."""
 
     ticks: int = 0
     """Counts the main thread's signs of life."""

@@ -1,6 +1,6 @@
 """Find the rank that hangs, report where, and end the run so that the launcher can restart it.
 
-When a process dies, its peers notice at once. A process that is stopped, deadlocked, or stuck in a dead file system
+When a process dies, its peers notice immediately. A process that is stopped, deadlocked, or stuck in a dead file system
 keeps its connections open, and all others would wait for it forever, in calls that cannot be interrupted.
 
 So every rank sends heartbeats from a thread of its own (`heartbeats.py`): how many it has sent, how many signs of life
@@ -64,7 +64,7 @@ _CLAIM, _VERDICT = "verdict", "verdict/text"
 
 
 _STORE_ERRORS = (RuntimeError, OSError, MmsDistError)
-"""What a store raises when it is gone: torch's DistError is a RuntimeError."""
+"""Errors that a store raises when its server is gone. torch's DistError is a RuntimeError."""
 
 
 class NoWatchdog(MainThread):
@@ -268,7 +268,7 @@ class Watchdog(MainThread):
         return f"watchdog: rank {self.rank} exits: {summary}"
 
     def _end(self, text: str, *, verdict: str | None = None, report: bool = False) -> None:
-        """Print the text, tell the other ranks to exit (`verdict`), and exit, whatever the main thread is stuck in."""
+        """Print the text, tell the other ranks to exit (`verdict`), and exit, even if the main thread is stuck."""
         if not self._leaving.acquire(blocking=False):
             return
         printer = threading.Thread(target=self._print, args=(text, report), name="watchdog-report", daemon=True)

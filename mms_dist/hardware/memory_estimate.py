@@ -67,7 +67,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Needs:
-    """What the memory of a process depends on, apart from the audio in a pass.
+    """The properties of a run that determine a process's memory, apart from the audio in a pass.
 
     `dtype` is the base's; `base_shards` is the number of ranks that ZeRO-3 shards the base over.
     """

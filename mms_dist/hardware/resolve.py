@@ -1,4 +1,4 @@
-"""Decide every setting left open: the configured value, else the value this run started with, else by the hardware.
+"""Decide every setting: use the configured value, or the value this run started with, or one that fits the hardware.
 
 Settings that cannot work on the hardware are refused, before anything is loaded. Pure functions: `hardware.hardware`
 inspects the hardware and agrees on it with the other ranks; `hardware.hardware_record` stores what a run started with.

@@ -26,7 +26,7 @@ _SIZES = (
     "num_conv_pos_embedding_groups",
 )
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
-_EXPECTED_BASE = f"give a folder with config.json and weights, a Hub repository as owner/name, or {SHIPPED_BASE}"
+_EXPECTED_BASE = f"pass a folder with config.json and weights, a Hub repository as owner/name, or {SHIPPED_BASE}"
 _Shapes = dict[str, tuple[int, ...]]
 
 
@@ -75,7 +75,7 @@ def read_base_config(path: str, name: str) -> Any:
         near = difflib.get_close_matches(name, [SHIPPED_BASE], n=1)
         hint = f"did you mean {near[0]}? " if near else ""
         raise BaseModelError(f"model.base {name!r} is not a folder", fix=f"{hint}{_EXPECTED_BASE}")
-    hub = f" (without a network, run `hf download {name}` on another machine and give the folder)"
+    hub = f" (without a network, run `hf download {name}` on another machine and pass the folder)"
     config = read_config(
         path, name=f"model.base {name!r}", expected=_EXPECTED_BASE + ("" if Path(path).is_dir() else hub)
     )
@@ -126,7 +126,7 @@ def _check_json(file: Path, path: str) -> None:
     except (OSError, ValueError, RecursionError) as error:
         raise BaseModelError(f"{file} is not valid JSON ({first_line(error)})", fix=how_to_fetch(path)) from error
     if not isinstance(values, dict):
-        raise BaseModelError(f"{file} holds a {type(values).__name__}, expected a JSON object", fix=how_to_fetch(path))
+        raise BaseModelError(f"{file} is a {type(values).__name__}, expected a JSON object", fix=how_to_fetch(path))
 
 
 def _check_sizes(config: Any, path: str, name: str) -> None:

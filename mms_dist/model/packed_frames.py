@@ -39,8 +39,7 @@ class PackedFrames:
     """
 
     head_step: ClassVar[int] = 64
-    """The width of heads is a multiple of this, so that a column is summed the same way however many others there
-    are."""
+    """The width of heads is a multiple of this, so that a column's sum does not depend on the number of columns."""
     in_strips: ClassVar[bool] = True
     """A language occurs once for each of its strips."""
 

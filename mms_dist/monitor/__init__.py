@@ -1,1 +1,1 @@
-"""Monitor a run: what it tells the terminal, TensorBoard and the run's files, and how a run is read from these."""
+"""Monitor a run: show progress on the terminal, record it in TensorBoard and files, and read runs from the files."""

@@ -1,4 +1,4 @@
-"""What a display shows: the state of every language and of the run, from all events and reports so far."""
+"""The state of every language and of the run, as displays show it, from all events and reports so far."""
 
 import math
 import time
@@ -52,10 +52,17 @@ class DisplayState:
     memory_bytes: int = 0
 
     @classmethod
-    def of(cls, run_directory: str, languages: Sequence[LanguagePlan], past: History | None = None) -> "DisplayState":
+    def of(
+        cls,
+        run_directory: str,
+        languages: Sequence[LanguagePlan],
+        past: History | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> "DisplayState":
         """Return the state of these languages, with the history of earlier processes of the run."""
         history = past or History()
-        run = cls(run_directory, history, round=history.round)
+        run = cls(run_directory, history, clock, round=history.round)
         for plan in languages:
             run.languages[plan.language] = DisplayedLanguage(history.planned(plan))
         return run

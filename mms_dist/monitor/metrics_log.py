@@ -1,4 +1,4 @@
-"""`RUN/metrics.jsonl`: how the whole run goes, one JSON object per line, for people, `jq` and `mms-dist status`.
+"""`RUN/metrics.jsonl`: the progress of the whole run, one JSON object per line, for people, `jq` and `mms-dist status`.
 
 A line is written every few seconds, at the end of a round. It is complete in itself: totals count from the last start
 of the run, rates cover the last minute, and at least eight rounds. So a reader needs only the last line, and dropping
@@ -131,7 +131,7 @@ class MetricsLog:
         self._unwritten: RunMetrics | None = None
 
     def round(self, run: DisplayState, report: RoundReport) -> None:
-        """Note a round, which `run` includes, and write a line if one is due. The first round is written at once.
+        """Note a round, which `run` includes, and write a line if one is due. The first round is always written.
 
         Raises:
             TrainingError: the disk is full, or the file is gone.
@@ -168,7 +168,7 @@ class MetricsLog:
         self._count = len(kept)
 
     def _thin(self) -> None:
-        """Keep the last line of every so many rounds, a power of two, so that at most half of `MOST_LINES` are left.
+        """Keep the last line of every n rounds, n a power of two, so that at most half of `MOST_LINES` are left.
 
         A power of two, because such parts are nested: a run that is thinned again and again gets no growing gaps.
         """

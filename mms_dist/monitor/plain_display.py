@@ -42,7 +42,7 @@ class PlainDisplay:
             self._print(line)
 
     def print_line(self, line: str) -> None:
-        """Print the line of an event at once: such events are rare."""
+        """Print the line of an event immediately: such events are rare."""
         self._console.print(line, highlight=False, soft_wrap=True)
 
     def close(self) -> None:
@@ -90,7 +90,7 @@ def status_line(run: DisplayState) -> str:
             f"{elapsed}, {duration(run.eta_seconds)} left",
             ", ".join(states),
             f"loss {decimal(loss)}",
-            f"{speed.audio_seconds_per_second:.0f} s of audio a second",
+            f"{speed.audio_seconds_per_second:.0f} s of audio per second",
             f"padding {percent(speed.padding_fraction)} %",
             f"data wait {percent(speed.data_wait_fraction)} %",
         ]

@@ -25,7 +25,7 @@ class ErrorRates(Protocol):
 
 
 class LanguagePlan(Protocol):
-    """What the monitor needs to know of a language of this run before it starts."""
+    """The facts about a language that the monitor needs before the run starts."""
 
     @property
     def language(self) -> str:

@@ -116,9 +116,9 @@ def _progress(run_status: RunStatus) -> Text:
 
 
 def _rate(metrics: RunMetrics) -> str:
-    rate = f"{metrics.audio_seconds_per_second:,.0f} s of audio a second, {metrics.round_seconds:,.2f} s a round"
+    rate = f"{metrics.audio_seconds_per_second:,.0f} s of audio per second, {metrics.round_seconds:,.2f} s per round"
     if metrics.steps_per_second:
-        rate += f", {metrics.steps_per_second:,.1f} steps a second"
+        rate += f", {metrics.steps_per_second:,.1f} steps per second"
     return rate
 
 

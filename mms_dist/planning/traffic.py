@@ -1,4 +1,4 @@
-"""Estimate what a run moves: between processes, with the time that it takes, and from the shards to each node.
+"""Estimate the bytes that a run moves: between processes, with the time this takes, and from the shards to each node.
 
 Legend: W ranks.
 """

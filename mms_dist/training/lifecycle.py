@@ -1,4 +1,4 @@
-"""What happens to a language between rounds: it is evaluated, saved, finished or quarantined.
+"""Evaluate, save, finish or quarantine languages between rounds.
 
 Every operation here acts on one language and leaves the others unchanged.
 """

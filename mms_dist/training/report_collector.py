@@ -53,7 +53,7 @@ class RankReports:
 
 
 class ReportCollector(Observer):
-    """Tells the monitor what the observers of every rank are told."""
+    """Forwards the observers' calls on every rank to the monitor."""
 
     def __init__(self, comm: Comm, monitor: Monitor | None) -> None:
         assert comm.is_first == (monitor is not None), "there is one monitor, on rank 0"

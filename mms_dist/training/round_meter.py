@@ -17,7 +17,7 @@ from shards.schema import SAMPLE_RATE
 
 @dataclass(frozen=True)
 class _Totals:
-    """What the parts of a run have counted so far."""
+    """The counters of the run's components, read at one moment."""
 
     seconds: float
     waited: float

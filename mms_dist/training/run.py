@@ -105,7 +105,7 @@ def _train(config: Config, comm: Comm, stop_requested: Callable[[], bool], live:
         parts.report_collector.deliver()
         end = None if outcome == RunState.PREEMPTED else _ending(restored, totals, len(summaries), directory)
         steps = restored.steps + sum(each.steps_taken for each in totals)
-        # On all ranks at once: if one exits earlier with a non-zero status, its launcher kills the others.
+        # On all ranks together: if one exits earlier with a non-zero status, its launcher kills the others.
         comm.run_on_all_ranks(lambda: record.end(end, round=parts.loop.round, steps=steps))
     return outcome if end is None else end.state
 

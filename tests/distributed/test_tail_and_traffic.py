@@ -19,7 +19,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_toy_shards(tmp_path_factory.mktemp("tail"), languages=4, train=12, dev=2)
 
 
-def test_blocks_grow_when_languages_become_few_and_nothing_is_lost_on_the_way(
+def test_rank_groups_grow_as_languages_finish_and_nothing_is_lost(
     tmp_path: Path, small_base: Path, shards: Path
 ) -> None:
     def setting(name: str) -> Config:
@@ -52,7 +52,7 @@ def shared_blocks(owners: dict[str, tuple[int, int]], rank: int) -> list[tuple[i
     return sorted(mine, key=lambda group: (group[1], group[0]))
 
 
-def test_ranks_with_languages_of_their_own_say_nothing_but_one_vector_of_flags_a_round_until_a_report_is_due(
+def test_ranks_exchange_one_vector_of_flags_a_round_until_a_report_is_due(
     tmp_path: Path, small_base: Path, shards: Path
 ) -> None:
     """The report is the one other thing that is said, about once a second (`mms_dist.training.report_collector`)."""
@@ -66,7 +66,7 @@ def test_ranks_with_languages_of_their_own_say_nothing_but_one_vector_of_flags_a
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])
-def test_gradients_of_all_shared_languages_go_in_one_operation_a_round_and_no_byte_more(
+def test_gradients_of_all_shared_languages_go_in_one_operation_a_round(
     tmp_path: Path, small_base: Path, shards: Path, count: int
 ) -> None:
     setting = toy_config(

@@ -155,7 +155,7 @@ def with_state(run: Path, change: Callable[[dict[str, Any]], None]) -> None:
 
 @pytest.mark.parametrize("value", [True, None, "x", [1], {"step": 2, "cer": "x"}])
 @pytest.mark.parametrize("name", ["state", *Progress("ron").to_state()])
-def test_a_whole_checkpoint_with_the_state_of_another_version_is_read_or_refused(
+def test_a_checkpoint_of_another_version_is_read_or_refused(
     whole_run: Path, tmp_path: Path, name: str, value: object
 ) -> None:
     run = copied(whole_run, tmp_path)

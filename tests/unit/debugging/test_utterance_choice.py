@@ -16,7 +16,7 @@ from mms_dist.errors import DataError
 from shards.errors import DamagedSampleError
 from shards.index import SampleTable
 from shards.vocabulary import UNKNOWN, Vocabulary
-from tests.unit.test_training_stream import TABLE
+from tests.unit.data.test_training_stream import TABLE
 
 VOCABULARY = Vocabulary.build("ron", "abc")
 

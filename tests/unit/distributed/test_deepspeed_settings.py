@@ -150,7 +150,7 @@ def test_a_stage_is_a_number(stage: object) -> None:
         ("import no_such_module", "No module named 'no_such_module'", "-c 'import deepspeed' work"),
     ],
 )
-def test_a_setting_that_needs_a_deepspeed_that_is_deepspeed_unavailable_is_refused(
+def test_a_setting_that_needs_a_missing_deepspeed_is_refused(
     ours: str | None,
     asked: str,
     statement: str | None,

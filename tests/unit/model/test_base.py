@@ -135,8 +135,8 @@ def test_a_base_without_a_place_for_adapters_is_refused(tmp_path: Path, changes:
         FrozenBase.load(str(tmp_path), dtype=torch.float32)
 
 
-def test_a_missing_base_is_named_with_the_mend(tmp_path: Path) -> None:
-    with pytest.raises(BaseModelError, match=r"give a folder with config\.json"):
+def test_a_missing_base_is_named_with_the_fix(tmp_path: Path) -> None:
+    with pytest.raises(BaseModelError, match=r"pass a folder with config\.json"):
         FrozenBase.load(str(tmp_path / "absent"), dtype=torch.float32)
 
 

@@ -28,9 +28,9 @@ class Clock:
 def _run(count: int, *, slots: int = 64, steps: int = 100) -> tuple[DisplayState, Clock]:
     """A run in the middle of a run: some languages wait, one is in quarantine, one is done."""
     codes = [f"{'abcdefghij'[n // 100]}{'klmnopqrst'[n // 10 % 10]}{'uvwxyzabcd'[n % 10]}" for n in range(count)]
-    run = DisplayState.of("runs/mms-300m", [PlannedLanguage(code, steps, 500, 3_600.0) for code in codes])
+    planned = [PlannedLanguage(code, steps, 500, 3_600.0) for code in codes]
     clock = Clock()
-    run.clock, run._started_seconds = clock, 0.0
+    run = DisplayState.of("runs/mms-300m", planned, clock=clock)
     for code in codes[:slots]:
         _event(run, "admitted", code, step=0)
         _event(run, "evaluated", code, step=0, cer=1.0, wer=1.0, utterances=9, best=True)

@@ -95,9 +95,7 @@ def test_a_rate_above_100_percent_does_not_flatten_the_curves(initial: float, ma
     assert [text.get_text() for text in axes.texts] == ([plot.ABOVE] if marked else [])
 
 
-def test_what_cannot_be_told_is_an_error_that_names_the_mend(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_cannot_be_told_is_an_error_that_names_the_fix(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", str(tmp_path / "none")]) == 2
     assert "is not a run" in capsys.readouterr().err
     EventLog(tmp_path / "fresh" / "events.jsonl").close()

@@ -80,7 +80,7 @@ def test_a_run_at_work_tells_its_rate_time_left_and_what_a_kill_would_cost(run: 
     run_status = read_run_status(run, steps_of=configured_steps(run), now=NOW)
     assert (run_status.state, run_status.round) == ("running", 30)
     assert [run_status.count(state) for state in ("finished", "training", "waiting")] == [0, 2, 1]
-    # Rounds tell of the ten steps each that came after the last event: 40 + 20 of 300.
+    # Rounds report the ten steps each that came after the last event: 40 + 20 of 300.
     assert (run_status.steps, run_status.remaining_steps) == (60, 240)
     assert run_status.metrics is not None
     assert run_status.metrics.audio_seconds_per_second == pytest.approx(20.0)

@@ -154,7 +154,7 @@ def test_the_training_script_makes_a_base_that_loads(tmp_path: Path) -> None:
     arguments += ["--batch-seconds", "4"]
     done = subprocess.run(
         [sys.executable, "-m", "tools.tiny_mms", *map(str, arguments)],
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
         capture_output=True,
         text=True,
         timeout=120,

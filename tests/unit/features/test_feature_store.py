@@ -47,7 +47,7 @@ def kept(store: FeatureStore, *keys: FeatureKey) -> list[bool]:
 ROWS = [key(row) for row in range(6)]
 
 
-def test_slabs_are_taken_within_the_budget_and_given_back_with_the_language() -> None:
+def test_slabs_keep_to_the_budget_and_return_with_their_language() -> None:
     store = FeatureStore(CPU, budget_bytes=5 * BYTES, slab_bytes=2 * BYTES)
     put(store, *ROWS[:3])  # a slab and a half
     put(store, key(0, "ita"))  # what is left is less than a slab
@@ -93,7 +93,7 @@ def test_no_more_memory_is_locked_than_the_budget_whatever_its_sizes(monkeypatch
     assert locked.taken == [512, 256, 128] and sum(kept(store, *ROWS, *(key(row) for row in range(6, 12)))) == 6 + 3 + 1
 
 
-def test_where_the_machine_locks_no_more_the_rest_is_not_kept_and_it_is_told_once(
+def test_without_lockable_memory_the_rest_is_not_cached_and_said_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     locked, told = Locked(monkeypatch, most=256), []  # type: tuple[Locked, list[str]]
@@ -106,9 +106,7 @@ def test_where_the_machine_locks_no_more_the_rest_is_not_kept_and_it_is_told_onc
     store.close()
 
 
-def test_features_on_their_way_to_the_disk_lie_in_slabs_that_are_given_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_features_on_their_way_to_disk_use_slabs_that_return(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     locked = Locked(monkeypatch)
     spill = FeatureSpill(tmp_path, on_notice=print, memory_bytes=2_560)
     store = FeatureStore(CPU, budget_bytes=0, slab_bytes=512, spill=spill)
@@ -156,7 +154,7 @@ def test_features_are_not_read_before_they_have_come_from_the_device(tmp_path: P
     store.close()
 
 
-def test_what_finds_no_room_goes_to_the_disk_without_a_name_and_leaves_nothing(tmp_path: Path) -> None:
+def test_spilled_features_lie_in_unnamed_files_and_leave_nothing(tmp_path: Path) -> None:
     told: list[str] = []
     store = FeatureStore(CPU, budget_bytes=2 * BYTES, spill=FeatureSpill(tmp_path / "new", on_notice=told.append))
     others = [key(row, "ita") for row in range(3)]
@@ -173,7 +171,7 @@ def test_what_finds_no_room_goes_to_the_disk_without_a_name_and_leaves_nothing(t
 
 
 @pytest.mark.parametrize("fails", ["pwrite", "short", "preadv"])
-def test_a_disk_that_fails_ends_spilling_with_a_notice_and_loses_nothing_else(
+def test_a_failing_disk_ends_spilling_with_a_notice_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:
     told: list[str] = []
@@ -211,7 +209,7 @@ def test_features_wait_for_the_disk_within_bounds(tmp_path: Path, copies: list[C
     store.close()
 
 
-def test_a_folder_that_no_file_can_be_made_in_is_named_before_anything_else(tmp_path: Path) -> None:
+def test_a_spill_folder_that_cannot_be_written_is_named_first(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(
         ConfigError, match=r"model\.feature_spill_directory: no file can be created in .*file.*leave it out"

@@ -70,7 +70,7 @@ def test_one_utterance_has_an_interval_of_one_point() -> None:
     assert only.cer_low == only.cer == only.cer_high == 0.5
 
 
-def test_the_mean_is_that_of_languages_however_many_utterances_and_characters_each_has() -> None:
+def test_the_mean_weighs_every_language_equally() -> None:
     scores = {
         "ita": score(["ab cd"] * 9, ["ab cd"] * 9),
         "ron": score(["abcd"], ["abxx"]),
@@ -84,7 +84,7 @@ def test_the_mean_is_that_of_languages_however_many_utterances_and_characters_ea
     assert line.split()[3:] == ["13", "50.0", "66.7"]
 
 
-def test_the_table_begins_with_the_best_and_languages_that_are_as_good_go_by_code() -> None:
+def test_the_table_is_sorted_by_error_rate_and_then_by_code() -> None:
     good, bad = score(["abcd"], ["abcd"]), score(["abcd"], ["abcx"])
     console = Console(file=io.StringIO(), width=100, record=True)
     console.print(evaluation_table({"aaa": bad, "zzz": good, "mmm": good}))

@@ -21,7 +21,7 @@ def table(*rows: tuple[int, int, int, float]) -> Any:
     return Table(label_length=labels, required_frames=needed, frames=frames, durations=seconds)
 
 
-def test_labels_must_be_there_and_fit_and_the_audio_be_no_longer_than_asked() -> None:
+def test_trainable_utterances_have_labels_that_fit_and_are_not_too_long() -> None:
     bounds = table((1, 1, 1, 0.5), (0, 0, 9, 0.5), (3, 5, 5, 9.9), (3, 5, 4, 9.9), (3, 5, 6, 10.0), (3, 5, 6, 10.0001))
     assert trainable(bounds, max_seconds=None) == [0, 2, 4, 5]
     assert trainable(bounds, max_seconds=10.0) == [0, 2, 4]

@@ -14,9 +14,7 @@ def parts(items: np.ndarray, owners: int) -> list[np.ndarray]:
 
 @settings(max_examples=200, deadline=None)
 @given(samples=st.lists(st.integers(400, 500_000), min_size=1, max_size=60), owners=st.integers(1, 9))
-def test_the_shares_are_the_batch_and_differ_by_less_than_its_longest_utterance(
-    samples: list[int], owners: int
-) -> None:
+def test_shards_make_up_the_batch_and_are_even_to_one_utterance(samples: list[int], owners: int) -> None:
     samples_N = np.sort(np.array(samples))  # as batches come
     shares = parts(np.arange(len(samples)), owners)
     assert sorted(np.concatenate(shares).tolist()) == list(range(len(samples)))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 main = runpy.run_path(str(ROOT / "tools" / "second_environment.py"))["main"]
 
 
@@ -27,7 +27,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], dict[str, 
     return commands
 
 
-def test_the_versions_that_were_asked_for_are_installed_and_the_unit_tests_run(
+def test_the_requested_versions_are_installed_and_the_unit_tests_run(
     started: list[tuple[list[str], dict[str, str]]], tmp_path: Path
 ) -> None:
     chosen = ["--python", sys.executable, "--torch", "2.11.0", "--transformers", "5.17.0", "--directory", str(tmp_path)]
@@ -40,7 +40,7 @@ def test_the_versions_that_were_asked_for_are_installed_and_the_unit_tests_run(
     assert started[-1][1]["PATH"].startswith(f"{tmp_path}/bin:")
 
 
-def test_a_package_is_removed_and_constraints_are_lifted_only_where_that_is_asked_for(
+def test_packages_go_and_constraints_are_lifted_only_on_request(
     started: list[tuple[list[str], dict[str, str]]], tmp_path: Path
 ) -> None:
     assert (

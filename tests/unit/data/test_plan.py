@@ -84,7 +84,7 @@ def test_seed_language_and_epoch_each_give_another_plan() -> None:
     assert not any(same(a, b) for i, a in enumerate(plans) for b in plans[:i])
 
 
-def test_every_epoch_forms_different_batches_and_not_only_another_order_of_them() -> None:
+def test_every_epoch_forms_new_batches_and_not_only_a_new_order() -> None:
     shard, durations = table(1000, shards=4)
     epochs = [{frozenset(batch.tolist()) for batch in plan(shard, durations, epoch=epoch)} for epoch in range(2)]
     assert not epochs[0] & epochs[1]

@@ -53,7 +53,7 @@ def test_arrays_have_the_length_asked_for() -> None:
         assert audio.flags.writeable
 
 
-def test_no_two_arrays_alive_at_once_share_memory_however_many_threads_lease() -> None:
+def test_live_arrays_never_share_memory_with_any_number_of_threads() -> None:
     buffers = AudioBuffers(keep_bytes=1 << 20)
     wrong: list[int] = []
 

@@ -77,7 +77,7 @@ def test_utterances_of_one_key_are_told_apart_by_language_split_and_row() -> Non
     assert len(base.calls) == len(EVERYTHING)  # each was computed once
 
 
-def test_what_is_cached_does_not_depend_on_the_batch_in_which_it_was_first_met() -> None:
+def test_cached_features_do_not_depend_on_the_batch_that_computed_them() -> None:
     short, long = utterance("ron", "train", 0, 1_000), utterance("ron", "train", 1, 9_000)
     together, apart = source_of(base := Base()), source_of(Base())
     features_of(together, short, long)
@@ -94,7 +94,7 @@ def test_another_epoch_of_an_utterance_has_the_features_of_the_first() -> None:
 
 
 @pytest.mark.parametrize("room", [0, 1, 2, 3])
-def test_no_more_is_kept_than_there_is_room_for_and_nothing_is_wrong_without(room: int) -> None:
+def test_the_cache_keeps_to_its_budget_and_misses_are_computed(room: int) -> None:
     items = [utterance("ron", "train", row) for row in range(4)]
     source = source_of(base := Base(), frames=room * items[0].frames + 1)
     for _ in range(3):
@@ -102,7 +102,7 @@ def test_no_more_is_kept_than_there_is_room_for_and_nothing_is_wrong_without(roo
     assert len(base.calls) == 4 + 2 * (4 - room)  # the first `room` of them are cached
 
 
-def test_a_language_that_left_is_forgotten_and_makes_room_and_the_others_stay() -> None:
+def test_a_language_that_left_frees_its_room_and_no_other_does() -> None:
     ron = [utterance("ron", split, 0) for split in ("train", "dev")]
     ita, ukr = utterance("ita", "train", 0), utterance("ukr", "train", 0)
     source = source_of(base := Base(), frames=3 * ita.frames)
@@ -118,7 +118,7 @@ def test_a_language_that_left_is_forgotten_and_makes_room_and_the_others_stay() 
     assert len(base.calls) == 8
 
 
-def test_a_language_that_comes_back_with_other_recordings_is_not_given_the_old_features() -> None:
+def test_a_language_with_other_recordings_gets_no_old_features() -> None:
     source = source_of(Base())
     before = utterance("ron", "train", 0)
     features_of(source, before)
@@ -148,7 +148,7 @@ def test_audio_that_was_changed_is_not_given_the_features_of_the_recording() -> 
     assert len(base.calls) == 3
 
 
-def test_utterances_that_pass_the_front_end_together_are_cached_without_their_padding() -> None:
+def test_features_of_a_batch_are_cached_without_padding() -> None:
     """As on a GPU."""
     items = [utterance("ron", "train", row, 4_000 + 700 * row) for row in range(4)]
     anything: Any = (base := Base())
@@ -160,7 +160,7 @@ def test_utterances_that_pass_the_front_end_together_are_cached_without_their_pa
 
 
 @pytest.mark.parametrize("known", [1, 2])
-def test_a_pass_of_which_some_are_cached_has_the_features_of_each_in_its_place(known: int) -> None:
+def test_cached_and_computed_features_keep_their_places_in_a_pass(known: int) -> None:
     items = [utterance("ron", "train", row, 4_000 + 700 * row) for row in range(4)]
     source = source_of(base := Base())
     features_of(source, *items[1 : 1 + known])

@@ -7,7 +7,7 @@ import pytest
 from mms_dist.data.batch import DamagedSample
 from mms_dist.data.utterance_id import UtteranceId
 from mms_dist.evaluation.evaluator import Transcription, chosen
-from tests.unit.test_training_stream import TABLE
+from tests.unit.data.test_training_stream import TABLE
 
 
 def part(*rows: int, damaged: tuple[int, ...] = ()) -> Transcription:
@@ -54,6 +54,6 @@ def test_the_utterances_that_are_evaluated_are_the_same_for_ever(language: str, 
     assert selection.samples.tolist() == TABLE.samples[rows].tolist()
 
 
-def test_the_choice_goes_by_rows_of_the_whole_split_and_not_by_places_in_a_selection() -> None:
+def test_utterances_are_chosen_by_their_row_in_the_whole_split() -> None:
     some = TABLE.select(TABLE.rows % 2 == 1)
     assert set(chosen(some, "ron", "dev", 5).rows.tolist()) >= {19, 71, 473}

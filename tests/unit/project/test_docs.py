@@ -20,7 +20,7 @@ from shards.drops import REASONS
 from tests.doc_commands import problems
 from tests.gpu.schedule import ITEMS
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 README_LINES = 150
@@ -109,7 +109,7 @@ def broken_links(page: Path, text: str) -> list[str]:
     return found
 
 
-def test_the_data_page_explains_every_reason_for_which_something_is_left_out() -> None:
+def test_the_data_page_explains_every_reason_for_leaving_samples_out() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (.*?) \| .+ \|$", (DOCS / "data.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert rows == list(REASONS.items())
 

@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2] / "mms_dist"
+ROOT = Path(__file__).parents[3] / "mms_dist"
 MAY = {
     "model/transfer.py": "the module",
     "distributed/comm.py": "waits for a collective to end, so that a rank that hangs is found there",

@@ -21,7 +21,7 @@ def strips_of(passes: list[Strips], items: list[tuple[int, str]], language: str)
 
 @settings(max_examples=150, deadline=None)
 @given(items=ITEMS, blocks=st.integers(1, 24))
-def test_every_item_is_in_one_strip_of_its_language_in_a_pass_that_holds_it(
+def test_every_item_is_in_one_strip_of_its_language_that_fits_its_pass(
     items: list[tuple[int, str]], blocks: int
 ) -> None:
     frames, languages = [length for length, _ in items], [language for _, language in items]
@@ -36,9 +36,7 @@ def test_every_item_is_in_one_strip_of_its_language_in_a_pass_that_holds_it(
 
 @settings(max_examples=100, deadline=None)
 @given(items=ITEMS, blocks=st.integers(1, 24))
-def test_the_strips_of_a_language_and_their_order_are_the_same_in_any_round(
-    items: list[tuple[int, str]], blocks: int
-) -> None:
+def test_the_strips_of_a_language_are_the_same_in_any_round(items: list[tuple[int, str]], blocks: int) -> None:
     passes = pack_constant(*zip(*items, strict=True), size=blocks * BLOCK, block=BLOCK) if items else []
     for language in "abc":
         own = [item for item in items if item[1] == language]
@@ -46,7 +44,7 @@ def test_the_strips_of_a_language_and_their_order_are_the_same_in_any_round(
         assert strips_of(passes, items, language) == strips_of(alone, own, language)
 
 
-def test_a_round_of_64_languages_takes_at_most_two_passes_more_than_it_must() -> None:
+def test_64_languages_take_at_most_two_passes_above_the_minimum() -> None:
     for seconds, more in ((320, 2), (160, 3)):
         size = seconds * 50 // BLOCK * BLOCK
         for samples in planned_rounds(64, rounds=2):

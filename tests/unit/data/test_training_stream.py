@@ -59,13 +59,13 @@ def shards_open(stream: LanguageStream, epoch: int = 0) -> int:
 
 @pytest.mark.parametrize("window", [1, 3, 8])
 @pytest.mark.parametrize("workers", [0, 1, 4, 16])
-def test_as_many_shards_are_open_as_the_window_says_with_any_number_of_workers(window: int, workers: int) -> None:
+def test_the_window_limits_open_shards_with_any_number_of_workers(window: int, workers: int) -> None:
     stream = training_stream(config(window, workers=workers), INDEX)
     assert shards_open(stream) == window
     assert stream.fingerprint == training_stream(config(window, workers=1), INDEX).fingerprint
 
 
-def test_the_loader_reads_the_streams_own_batches_with_any_number_of_workers() -> None:
+def test_the_loader_reads_the_streams_batches_with_any_workers() -> None:
     def read(language: str, split: str, row: int, *, allocate: Any) -> Any:
         return SimpleNamespace(key=str(TABLE.keys[row]), audio=np.full(400, row % 100, np.int16), text="a")
 
@@ -118,7 +118,7 @@ def test_what_cannot_be_trained_on_is_in_no_batch() -> None:
     assert sorted(stream.table.rows[np.concatenate(stream.batches(0))].tolist()) == expected
 
 
-def test_every_row_is_in_an_epoch_once_though_keys_are_the_same_in_all_shards() -> None:
+def test_every_row_is_in_an_epoch_once_though_keys_repeat() -> None:
     stream = training_stream(config(), INDEX)
     for epoch in range(3):
         assert sorted(np.concatenate(stream.batches(epoch)).tolist()) == list(range(len(TABLE)))

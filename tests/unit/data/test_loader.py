@@ -155,7 +155,7 @@ def test_a_selected_table_is_read_at_the_rows_of_the_whole_split() -> None:
     assert all(item.key == reader.tables["ron"].keys[item.id.row] for item in utterances)
 
 
-def test_of_a_shared_language_the_share_is_read_and_the_whole_batch_is_counted() -> None:
+def test_a_shared_language_reads_its_shard_and_counts_the_whole_batch() -> None:
     reader = Reader()
     stream = streams(reader)["ron"]
     whole = stream.at(Position(0, 1)).tolist()
@@ -282,7 +282,7 @@ def test_hints_that_did_not_come_true_are_forgotten_once_passed() -> None:
         assert batches.pending_bytes == 0
 
 
-def test_a_removed_language_keeps_nothing_and_can_come_back_with_another_plan() -> None:
+def test_a_removed_language_can_come_back_with_another_plan() -> None:
     reader = Reader()
     with loader(reader) as batches:
         batches.prefetch([request("ron")])
@@ -296,7 +296,7 @@ def test_a_removed_language_keeps_nothing_and_can_come_back_with_another_plan() 
     assert rows == other.at(Position()).tolist()
 
 
-def test_a_language_with_a_new_plan_is_not_given_what_the_old_one_prefetched() -> None:
+def test_a_new_plan_does_not_get_what_the_old_one_prefetched() -> None:
     reader = Reader()
     other = LanguageStream(reader.tables["ron"], language="ron", seed=1, batch_seconds=5.0, window_shards=2)
     with loader(reader) as batches:
@@ -341,7 +341,7 @@ def test_waiting_is_counted() -> None:
 
 
 @pytest.mark.parametrize("taken", [False, True])
-def test_closing_leaves_no_thread_and_does_not_wait_for_what_was_only_planned(taken: bool) -> None:
+def test_closing_leaves_no_thread_and_does_not_wait_for_planned_reads(taken: bool) -> None:
     reader = Reader()
     before = set(threading.enumerate())
     batches = loader(reader, workers=3)
