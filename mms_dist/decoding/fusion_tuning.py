@@ -1,85 +1,93 @@
-"""Find the weights of a language model on outputs that were computed once."""
+"""Find the weights of a language model on outputs that were computed once.
 
-import multiprocessing
+The error rate has one valley along a ridge of alpha and beta. So a coarse grid comes first, and then the neighbours of
+the best point so far, with steps that become smaller (a pattern search, Hooke and Jeeves 1961). The search is narrow:
+which weights are best hardly depends on the width.
+"""
+
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import product
 
 import jiwer
 import numpy as np
 from numpy.typing import NDArray
 
-from mms_dist.decoding.beam_search import Beam, BeamSearch
-from mms_dist.decoding.fusion import Fusion
-from shards.vocabulary import Vocabulary
+from mms_dist.decoding.beam_search import Beam
+from mms_dist.decoding.search_pool import SearchPool
+from mms_dist.decoding.search_settings import SearchSettings
 
-ALPHAS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
-BETAS = (0.0, 0.5, 1.0, 2.0, 3.0)
+ALPHAS = (0.5, 1.0, 2.0)
+BETAS = (0.0, 1.5, 3.0)
+STEPS = ((2**0.5, 0.75), (2**0.25, 0.375))
+"""Of the refinements: a factor of alpha, and what is added to beta."""
+TUNING_BEAM = Beam(width=32)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class TunedWeights:
-    """A point of the grid, and the error rates with it."""
+    """A pair of weights and the error rates with it; ordered by WER, then CER."""
 
-    alpha: float
-    beta: float
     wer: float
     cer: float
-
-
-@dataclass(frozen=True, slots=True)
-class TuningTask:
-    """Utterances to tune on.
-
-    Attributes:
-        log_probs: for each utterance the log-probabilities `[T, V]`.
-        references: their transcripts, none of them empty.
-        fusion: its own weights do not matter.
-    """
-
-    vocabulary: Vocabulary
-    fusion: Fusion
-    log_probs: Sequence[NDArray[np.floating]]
-    references: Sequence[str]
-    beam: Beam | None = None
-
-    def measure(self, alpha: float, beta: float) -> TunedWeights:
-        """Decode with these weights and compare with the references."""
-        search = BeamSearch(self.vocabulary, self.fusion.weighted(alpha, beta), beam=self.beam)
-        texts = [found[0].text for found in search.decode(self.log_probs)]
-        references = list(self.references)
-        return TunedWeights(alpha, beta, float(jiwer.wer(references, texts)), float(jiwer.cer(references, texts)))
+    alpha: float = field(compare=False)
+    beta: float = field(compare=False)
 
 
 def tune(
-    task: TuningTask, alphas: Sequence[float] = ALPHAS, betas: Sequence[float] = BETAS, *, processes: int = 1
+    pool: SearchPool, settings: SearchSettings, log_probs: Sequence[NDArray[np.floating]], references: Sequence[str]
 ) -> list[TunedWeights]:
-    """Measure every pair of weights; return them with the lowest WER first, and among equals the lowest CER.
+    """Measure pairs of weights; return them with the lowest WER first, and among equals the lowest CER.
 
     Args:
-        processes: how many decode at the same time, each with the task's outputs and model in its memory.
+        settings: the search; its weights and width do not matter.
+        log_probs: of each utterance `[T, V]`.
+        references: their transcripts, none of them empty.
     """
-    grid = list(product(alphas, betas))
-    measured = [task.measure(*point) for point in grid] if processes == 1 else list(_in_parallel(task, grid, processes))
-    return sorted(measured, key=lambda each: (each.wer, each.cer))
+    tuning = _Tuning(pool, replace(settings, beam=TUNING_BEAM), list(log_probs), list(references))
+    tuning.measure(product(ALPHAS, BETAS))
+    for factor, step in STEPS:
+        while tuning.measure(_around(tuning.best, factor, step)):
+            pass
+    return sorted(tuning.measured.values())
 
 
-_task: TuningTask | None = None  # of a worker process
+def _around(best: TunedWeights, factor: float, step: float) -> Iterator[tuple[float, float]]:
+    yield from ((best.alpha * factor, best.beta), (best.alpha / factor, best.beta))
+    yield from ((best.alpha, best.beta + step), (best.alpha, best.beta - step))
+    yield from ((best.alpha * factor, best.beta + step), (best.alpha / factor, best.beta - step))
 
 
-def _in_parallel(task: TuningTask, grid: Sequence[tuple[float, float]], processes: int) -> Iterator[TunedWeights]:
-    # Not forked: the caller may have threads.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(processes, len(grid)), context, _set_task, (task,)) as pool:
-        yield from pool.map(_measure, grid)
+class _Tuning:
+    def __init__(
+        self,
+        pool: SearchPool,
+        settings: SearchSettings,
+        log_probs: list[NDArray[np.floating]],
+        references: list[str],
+    ) -> None:
+        self._pool = pool
+        self._settings = settings
+        self._log_probs = log_probs
+        self._references = references
+        self.measured: dict[tuple[float, float], TunedWeights] = {}
 
+    @property
+    def best(self) -> TunedWeights:
+        return min(self.measured.values())
 
-def _set_task(task: TuningTask) -> None:
-    global _task
-    _task = task
-
-
-def _measure(point: tuple[float, float]) -> TunedWeights:
-    assert _task is not None
-    return _task.measure(*point)
+    def measure(self, points: Iterator[tuple[float, float]]) -> bool:
+        """Measure those that were not yet; return whether one is the best so far."""
+        before = min(self.measured.values(), default=None)
+        rounded = dict.fromkeys((round(alpha, 3), round(beta, 3)) for alpha, beta in points)
+        waiting = {
+            point: self._pool.decode(replace(self._settings, alpha=point[0], beta=point[1]), self._log_probs)
+            for point in rounded
+            if point not in self.measured
+        }
+        for (alpha, beta), future in waiting.items():
+            texts = [hypothesis.text for hypothesis in future.result()]
+            wer = float(jiwer.wer(self._references, texts))
+            cer = float(jiwer.cer(self._references, texts))
+            self.measured[alpha, beta] = TunedWeights(wer, cer, alpha, beta)
+        return before is None or self.best < before

@@ -43,6 +43,18 @@ class NGramCounts:
     tokens: int
 
 
+def check_order(order: int) -> None:
+    """Check the length of the longest n-grams.
+
+    Raises:
+        DataError: it is out of range.
+    """
+    if not 1 <= order <= MOST_ORDERS:
+        raise DataError(
+            f"the order of a language model is {order}, expected 1 … {MOST_ORDERS}", fix="choose another --order"
+        )
+
+
 def count_ngrams(texts: Iterable[str], order: int, unit: Unit = "word", *, min_word_count: int = 1) -> NGramCounts:
     """Count the n-grams of sentences, each between `<s>` and `</s>`.
 
@@ -57,10 +69,7 @@ def count_ngrams(texts: Iterable[str], order: int, unit: Unit = "word", *, min_w
     Raises:
         DataError: there is no text, a sentence mark is a word of it, or the order is out of range.
     """
-    if not 1 <= order <= MOST_ORDERS:
-        raise DataError(
-            f"the order of a language model is {order}, expected 1 … {MOST_ORDERS}", fix="choose another --order"
-        )
+    check_order(order)
     token_T, seen, sentences = _tokens(texts, unit)
     if not sentences:
         raise DataError("the language model's text has no sentence, expected at least one", fix="give more text")

@@ -12,13 +12,16 @@ from mms_dist.language_model.units import Unit
 class LanguageModel(Protocol):
     """A model whose contexts are numbered, so that many of them are queried at once.
 
-    `words[0]`, `[1]` and `[2]` are `<unk>`, `<s>` and `</s>`; `ids` has each word's place in `words`. `start` is the
-    state at the beginning of a sentence, `empty` the one that knows nothing of what stood before. `states` is larger
-    than every state.
+    `language` is its code, if the model says it. `words[0]`, `[1]` and `[2]` are `<unk>`, `<s>` and `</s>`; `ids` has
+    each word's place in `words`. `start` is the state at the beginning of a sentence, `empty` the one that knows
+    nothing of what stood before. `states` is larger than every state.
     """
 
     @property
     def unit(self) -> Unit: ...
+
+    @property
+    def language(self) -> str | None: ...
 
     @property
     def words(self) -> Sequence[str]: ...

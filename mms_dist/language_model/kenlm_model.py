@@ -32,6 +32,9 @@ class KenlmModel:
         DataError: the package is missing, or the file is damaged or holds no list of words.
     """
 
+    language: str | None = None
+    """KenLM's files do not say it."""
+
     def __init__(self, path: str | os.PathLike[str], *, unit: Unit | None = None) -> None:
         try:
             import kenlm

@@ -84,7 +84,7 @@ def estimate(
     Raises:
         DataError: the cut-offs are not rising.
     """
-    cutoffs = _all_cutoffs(cutoffs, len(counts.orders))
+    cutoffs = all_cutoffs(cutoffs, len(counts.orders))
     tables: list[OrderTable] = []
     lower = np.zeros(0)
     number_of = np.zeros(0, np.int64)
@@ -155,7 +155,12 @@ def _interpolated(
     return probs, backoff
 
 
-def _all_cutoffs(cutoffs: Sequence[int], order: int) -> list[int]:
+def all_cutoffs(cutoffs: Sequence[int], order: int) -> list[int]:
+    """Return a cut-off for every order.
+
+    Raises:
+        DataError: they are not 0 and then rising.
+    """
     filled = [0, *cutoffs[1:]] if cutoffs else [0]
     filled = (filled + [filled[-1]] * order)[:order]
     if (cutoffs and cutoffs[0] != 0) or any(low > high for low, high in pairwise(filled)):
@@ -168,7 +173,7 @@ def _all_cutoffs(cutoffs: Sequence[int], order: int) -> list[int]:
 
 def _history_probs(counts: NGramCounts, cutoffs: Sequence[int]) -> list[NDArray[np.float64]]:
     """Return how often each kept n-gram occurs for each token."""
-    filled = _all_cutoffs(cutoffs, len(counts.orders))
+    filled = all_cutoffs(cutoffs, len(counts.orders))
     kept = [ngrams.count > filled[number] for number, ngrams in enumerate(counts.orders)]
     kept[0][:] = True
     return [ngrams.count[mask] / counts.tokens for ngrams, mask in zip(counts.orders, kept, strict=True)]

@@ -49,7 +49,10 @@ def write_model(model: NGramModel, path: str | os.PathLike[str]) -> None:
     }
     staged = path.with_name(f".staging-{uuid4().hex[:12]}")
     try:
+        staged.touch()
+        mode = staged.stat().st_mode
         save_file(arrays, staged, metadata)
+        staged.chmod(mode)  # safetensors lets only the owner read it
         os.replace(staged, path)
     except OSError as error:
         with contextlib.suppress(OSError):

@@ -40,4 +40,6 @@ def check_unit(unit: str) -> Unit:
     for known in UNITS:
         if unit == known:
             return known
-    raise DataError(f"the unit of a language model is {unit!r}, expected one of {', '.join(UNITS)}", fix="use --unit")
+    raise DataError(
+        f"the unit of a language model is {unit!r}, expected one of {', '.join(UNITS)}", fix="choose another --unit"
+    )
