@@ -4,14 +4,15 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from launcher.arguments import Languages, count, positive
+from launcher.arguments import count, positive
+from launcher.commands.shards.options import add_languages, add_text_rules, rule_options
 from launcher.console import print_error, print_json
 from mms_dist.errors import DataError, ExitCode
 
 if TYPE_CHECKING:
     from mms_dist.language_model.build import BuiltModel, TextSources
 
-DESCRIPTION = "Make n-gram language models, which `mms-dist eval --lm` and `mms-dist transcribe --lm` decode with."
+DESCRIPTION = "Make n-gram language models, which evaluation.decoder beam_search decodes with."
 
 BUILD_DESCRIPTION = """\
 Make an n-gram model (interpolated modified Kneser-Ney, pruned) of words or characters for every language, from the
@@ -46,14 +47,8 @@ def add_parser(subparsers: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     build.add_argument("sources", metavar="SHARDS|TEXT", nargs="+", help="shards (one folder or URL) and text files")
-    build.add_argument(
-        "--lang",
-        "--languages",
-        dest="languages",
-        metavar="LANG",
-        nargs="+",
-        action=Languages,
-        help="make only these; a single one is the language of all text files (default: by their names, LANG.txt)",
+    add_languages(
+        build, "make only these; a single one is the language of all text files, which otherwise are named LANG.txt"
     )
     build.add_argument("--to", metavar="FOLDER", type=Path, help="write FOLDER/<lang>/ (default: the shards)")
     build.add_argument("--unit", choices=("word", "char"), default="word", help="what is counted (default: word)")
@@ -78,9 +73,7 @@ def add_parser(subparsers: Any) -> None:
     build.add_argument(
         "--min-word-count", metavar="N", type=count, default=1, help="rarer words are unknown ones (default: 1)"
     )
-    build.add_argument(
-        "--text-rules", metavar="FILE", type=Path, help="text rules for the text files (default: those of the shards)"
-    )
+    add_text_rules(build)
     build.add_argument("--dry-run", action="store_true", help="show what would be made from what, and write nothing")
     build.add_argument("--json", action="store_true", help="print the results as JSON")
 
@@ -92,8 +85,10 @@ def run(args: argparse.Namespace) -> int:
     from mms_dist.language_model.text_sources import find_sources
     from shards.display.terminal import make_console, say
     from shards.errors import ShardsError
+    from shards.text_rules import RuleOptions
 
-    found = find_sources(args.sources, args.languages, args.text_rules)
+    rules = rule_options(args)
+    found = find_sources(args.sources, args.languages, rules if rules != RuleOptions() else None)
     to = args.to or found.default_folder
     if to is None:
         raise DataError("it is not clear where to write the models", fix="give a folder with --to FOLDER")
@@ -171,4 +166,4 @@ def _print(built: "list[BuiltModel]", to: Path, console: Any) -> None:
     unit = "words" if built[0].unit == "word" else "characters"
     console.print(fitting_table(f"{unit}, order {max(model.order for model in built)}", columns, rows, console.width))
     print_drops(console, {model.language: model.left_out for model in built})
-    say(console, f"written to {to}; decode with them: mms-dist eval RUN --lm {to} --tune")
+    say(console, f"written to {to}; evaluation.language_model takes this folder")

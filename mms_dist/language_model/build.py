@@ -23,7 +23,7 @@ from shards.drops import Drops
 from shards.index import LanguageIndex, ShardIndex
 from shards.read import ShardReader
 from shards.text.normaliser import TextNormaliser, stored_normaliser
-from shards.text_rules import load_rules
+from shards.text_rules import RuleOptions, load_rules
 
 FACTS_NAME = "lm.json"
 DEFAULT_ORDER: dict[Unit, int] = {"word": 4, "char": 6}
@@ -63,12 +63,12 @@ class TextSources:
     Attributes:
         shards: folder or URL of the shards; None: there are none of this language.
         files: text files, one sentence a line.
-        text_rules: YAML with rules for the lines of the files; None: the rules of the shards, else the shipped ones.
+        text_rules: for the lines of the files; None: the rules of the shards, else the shipped ones.
     """
 
     shards: str | None = None
     files: tuple[Path, ...] = ()
-    text_rules: Path | None = None
+    text_rules: RuleOptions | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +172,7 @@ class _Text:
                 held_out.update(transcripts(self._reader, self._index, "test"))
         self._held_out = held_out
         rules = self._index.text_rules if self._index and sources.text_rules is None else None
-        own = load_rules(language, sources.text_rules)
+        own = load_rules(language, sources.text_rules or RuleOptions())
         self._normalise = stored_normaliser(rules) if rules else TextNormaliser(own)
 
     def training(self) -> Iterator[str]:

@@ -8,8 +8,9 @@ from mms_dist.errors import DataError
 from mms_dist.language_model.build import TextSources
 from shards.errors import ShardsError
 from shards.index import ShardIndex, indexed_languages
-from shards.languages import parse_language
+from shards.languages import language_codes, parse_language
 from shards.storage import is_url, local_path
+from shards.text_rules import RuleOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class FoundSources:
 
 
 def find_sources(
-    places: Sequence[str], languages: Sequence[str] | None = None, text_rules: Path | None = None
+    places: Sequence[str], languages: Sequence[str] | None = None, text_rules: RuleOptions | None = None
 ) -> FoundSources:
     """Find the languages, and the text of each.
 
@@ -67,9 +68,10 @@ def find_sources(
 
 
 def _language_of(path: Path) -> str:
-    code = path.name.partition(".")[0]
+    written = path.name.partition(".")[0]
+    codes = language_codes(written)
     try:
-        return parse_language(code)
+        return codes[0] if len(codes) == 1 else parse_language(written)
     except ShardsError as error:
         raise DataError(
             f"the name of {path} does not say its language",

@@ -1,9 +1,12 @@
 """A disk that is full on one rank: no language loses what it had, and the run goes on when there is room."""
 
+import re
 from pathlib import Path
 
 from tests.faults.injection import Fault, read_record
 from tests.faults.many.runs import (
+    EVERY_ROUNDS,
+    SLOTS,
     WORLD,
     assert_every_checkpoint_is_whole,
     assert_same_adapters,
@@ -33,6 +36,11 @@ def test_a_full_disk_costs_no_checkpoint_is_named_with_a_fix_and_resumed(
     assert "No space left on device" in found["reason"]
     assert "free space or quota there" in found["reason"]
     steps = assert_every_checkpoint_is_whole(tmp_path / "run")
-    assert all(max(of_language) >= 10 for of_language in steps.values()), steps
+    # Checkpoints are written in the background, so which one of rank 1 meets the full disk depends on the machine.
+    failed = re.search(r"adapters/(\w+)/step-(\d+): No space left on device", ended.log)
+    assert failed is not None, ended.log
+    language, failed_step = failed[1], int(failed[2])
+    assert failed_step - EVERY_ROUNDS <= max(steps[language]) < failed_step, (language, failed_step, steps)
+    assert len(steps) == SLOTS * WORLD, steps
     run_to_the_end(config)
     assert_same_adapters(uninterrupted, tmp_path / "run")

@@ -17,6 +17,7 @@ from mms_dist.language_model.units import UNITS, Unit
 from shards.errors import ShardsError
 from shards.index import ShardIndex
 from shards.read import ShardReader
+from shards.text_rules import RuleOptions
 from tests.corpus import build_toy_shards
 
 
@@ -72,7 +73,7 @@ def test_the_rules_of_the_corpus_are_those_of_its_lines(shards: Path, tmp_path: 
     rules = tmp_path / "rules.yaml"
     rules.write_text("default: {replace: {x: ab}}\n")
     (tmp_path / "taa.txt").write_text("xx\n")
-    sources = TextSources(None, (tmp_path / "taa.txt",), rules)
+    sources = TextSources(None, (tmp_path / "taa.txt",), RuleOptions(rules))
     build_language_model("taa", sources, ModelSettings(order=1), tmp_path)
     assert "abab" in load_model(tmp_path / "taa" / "lm.arpa.gz").words
 
