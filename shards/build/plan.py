@@ -16,7 +16,8 @@ from shards.sources.audio_reference import AudioReference
 from shards.sources.rows import SourceRow, SourceRows
 from shards.splits import PRECEDENCE, SPLITS, Utterance, assign_splits, assign_splits_by_speaker
 from shards.text.normaliser import TextNormaliser
-from shards.text_rules import TextRules, load_rules
+from shards.text.text_tags import tags_of_text
+from shards.text_rules import RuleOptions, TextRules, load_rules
 from shards.wording import counted, printable
 
 _SLUG_CHARACTERS = 40
@@ -66,7 +67,7 @@ def plan_languages(
     dev_fraction: float,
     test_fraction: float,
     by_speaker: bool = False,
-    text_rules: Path | None = None,
+    text_rules: RuleOptions = RuleOptions(),  # noqa: B008 - it is frozen
     skip_missing_audio: bool = False,
 ) -> list[LanguagePlan]:
     """Normalise, name, split and order the utterances of every language; a pure function of its arguments.
@@ -203,7 +204,7 @@ def _candidate(row: SourceRow, files: _Recordings, normalise: TextNormaliser, dr
         source=row.source or (Path(row.name).name if Path(row.name).is_absolute() else row.name),
         start_seconds=row.start_seconds,
         end_seconds=row.end_seconds,
-        tags=row.tags,
+        tags={**(row.tags or {}), **tags_of_text(row.text)} or None,
     )
 
 

@@ -53,7 +53,7 @@ class CommonVoice:
     def recognises(self, place: SourcePlace) -> bool:
         """Whether a folder has tables with Common Voice's columns, or a tar begins with clips or tables of it."""
         path = place.path
-        if path.name in _TABLES and (path.parent / _CLIPS).is_dir():
+        if path.name in _TABLES and os.path.isdir(path.parent / _CLIPS):
             return _is_table_of_clips(first_fields(path))
         found = list(names_at(path, ending=".tsv"))
         if os.path.isdir(path):

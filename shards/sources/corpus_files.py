@@ -150,13 +150,17 @@ def _names_near(root: Path, *, ending: str, depth: int) -> Iterator[PurePosixPat
         folder = folders.pop(0)
         try:
             with os.scandir(root / folder) as entries:
-                found = [entry for entry in entries if entry.is_dir() or entry.name.endswith(ending)]
+                found = [entry for entry in entries if entry.name.endswith(ending) or _is_folder(entry)]
         except OSError:  # lost+found, for example
             continue
         for entry in sorted(found, key=lambda entry: entry.name):
             if is_hidden(entry.name):
                 continue
-            if not entry.is_dir():
+            if not _is_folder(entry):
                 yield folder / entry.name
             elif len(folder.parts) < depth + (folder.name == "data") and entry.name not in _RECORDINGS_FOLDERS:
                 folders.append(folder / entry.name)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()

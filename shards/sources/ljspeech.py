@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
@@ -38,10 +39,10 @@ class LJSpeech:
         """Whether a table without a header has bars, and its first recording is in `wavs`."""
         path = place.path.parent if place.path.name == _TABLE else place.path
         for name in names_at(path, ending=_TABLE):
-            if name.name == _TABLE and path.is_dir():
+            if name.name == _TABLE and os.path.isdir(path):
                 fields = first_line(path / name).split("|")
                 wavs = path / name.parent / _WAVS
-                return len(fields) in _FIELDS and any((wavs / found).is_file() for found in _file_names(fields[0]))
+                return len(fields) in _FIELDS and any(os.path.isfile(wavs / found) for found in _file_names(fields[0]))
             if name.parent.name == _WAVS:  # in a tar
                 return True
         return False

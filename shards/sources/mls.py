@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
@@ -34,7 +35,7 @@ class MultilingualLibriSpeech:
 
     def recognises(self, place: SourcePlace) -> bool:
         """Whether the folder of a split has `transcripts.txt`, or a tar is named as those of MLS."""
-        if place.path.is_dir():
+        if os.path.isdir(place.path):
             return any(_is_transcripts(name) for name in names_at(place.path, ending=_TRANSCRIPTS))
         return _FOLDER.match(place.path.name) is not None and any(
             name.suffix in _ENDINGS or _is_transcripts(name) for name in names_at(place.path, ending="")

@@ -41,7 +41,7 @@ class VoxPopuli:
 
     def recognises(self, place: SourcePlace) -> bool:
         """Whether it has tables with the names and columns of VoxPopuli."""
-        return place.path.is_dir() and any(
+        return os.path.isdir(place.path) and any(
             _TABLE.fullmatch(name.name) and set(_COLUMNS) <= set(first_fields(place.path / name))
             for name in names_at(place.path, ending=".tsv")
         )

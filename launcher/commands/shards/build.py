@@ -10,8 +10,10 @@ from launcher.commands.shards.options import (
     add_command,
     add_languages,
     add_length_limits,
+    add_text_rules,
     add_workers,
     language_code,
+    rule_options,
 )
 
 if TYPE_CHECKING:
@@ -97,7 +99,7 @@ def add_parser(commands: Any) -> None:
         help="fraction of sentences for test (default: 0.1)",
     )
     add_length_limits(parser)
-    parser.add_argument("--text-rules", type=Path, metavar="FILE", help="YAML that overrides shards/text_rules.yaml")
+    add_text_rules(parser)
     parser.add_argument("--skip-missing-audio", action="store_true", help="leave out and count missing recordings")
     parser.add_argument(
         "--skip-bad-rows",
@@ -212,7 +214,7 @@ def run(args: argparse.Namespace) -> int:
         dev_fraction=args.dev_fraction,
         test_fraction=args.test_fraction,
         by_speaker=(args.split_by or ("speaker" if args.split_from else "sentence")) == "speaker",
-        text_rules=args.text_rules,
+        text_rules=rule_options(args),
         skip_missing_audio=args.skip_missing_audio,
     )
     options = BuildOptions(
