@@ -9,10 +9,13 @@ from pathlib import Path
 from shards.errors import SourceError
 from shards.sources.audiofolder import Audiofolder
 from shards.sources.common_voice import CommonVoice
+from shards.sources.fleurs import Fleurs
 from shards.sources.folder import Folder
 from shards.sources.kaldi import Kaldi
 from shards.sources.lhotse import Lhotse
+from shards.sources.ljspeech import LJSpeech
 from shards.sources.manifest import Manifest
+from shards.sources.mls import MultilingualLibriSpeech
 from shards.sources.nemo import Nemo
 from shards.sources.omnilingual import Omnilingual
 from shards.sources.parquet import Parquet
@@ -22,6 +25,7 @@ from shards.sources.source import Source, SourceOptions
 from shards.sources.source_place import SourcePlace
 from shards.sources.source_rows import SourceRows
 from shards.sources.spontaneous_speech import SpontaneousSpeech
+from shards.sources.voxpopuli import VoxPopuli
 from shards.wording import nearest, printable
 
 # The first one that recognises a source reads it, so those that look more closely come first.
@@ -32,6 +36,10 @@ SOURCES: list[Source] = [
     Parquet(),
     CommonVoice(),
     SpontaneousSpeech(),
+    Fleurs(),
+    VoxPopuli(),
+    MultilingualLibriSpeech(),
+    LJSpeech(),
     Nemo(),
     Lhotse(),
     Manifest(),
