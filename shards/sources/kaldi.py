@@ -152,7 +152,7 @@ class _DataFolder:
         if written is None:
             found = f"utterance {key!r} has no language in utt2lang"
             raise RowError(where, "row_fields", found, fix="give one language to all of it with --lang")
-        return language(written, "utt2lang", where)
+        return language(written, "utt2lang", where, self._language)
 
     def _lines(self, name: str) -> TextLines | None:
         path = self._folder / name

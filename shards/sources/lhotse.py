@@ -130,7 +130,7 @@ class _Part:
             # The path often begins with the folders of one machine. The recording's name never changes.
             name=recording.key,
             text=row_fields.string(supervision.get("text"), "text", where),
-            language=row_fields.language(code, "language", where),
+            language=row_fields.language(code, "language", where, self._language),
             where=where,
             split=self._split,
             speaker=row_fields.string(supervision.get("speaker"), "speaker", where, numbers=True) or None,

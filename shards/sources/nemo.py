@@ -137,4 +137,4 @@ class _Manifest:
         code = lang or written or spoken or self._language
         if not code:
             raise RowError(where, "row_fields", "no field 'lang'", fix="give one language to all of it with --lang")
-        return row_fields.language(code, "lang", where)
+        return row_fields.language(code, "lang", where, self._language)

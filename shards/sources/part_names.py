@@ -47,11 +47,20 @@ class PartNames:
 
     def language(self, folders: Folders) -> str | None:
         """Return the language that the folders of a part, or those above it, are named after; None if there is none."""
-        found = self._folders.place(folders).language
-        try:
-            return resolve_language(found) if found else None
-        except ShardsError:
-            return None
+        return _language(self._folders, folders)
+
+
+def language_of_folders(folders: Folders) -> str | None:
+    """Return the language that one of the folders is named after; None if there is none."""
+    return _language(FolderNames(Path("/"), None), folders)
+
+
+def _language(names: FolderNames, folders: Folders) -> str | None:
+    found = names.place(folders).language
+    try:
+        return resolve_language(found) if found else None
+    except ShardsError:
+        return None
 
 
 def _shown(part: Folders) -> str:

@@ -6,7 +6,7 @@ import math
 import re
 
 from shards.errors import ShardsError
-from shards.languages import resolve_language
+from shards.languages import LanguageError, resolve_language
 from shards.sources.rows import RowError, check_text
 from shards.splits import parse_split
 
@@ -81,16 +81,21 @@ def audio_path(value: str | None, name: str, where: str) -> str:
     return value
 
 
-def language(value: str | None, name: str, where: str) -> str:
+def language(value: str | None, name: str, where: str, given: str | None = None) -> str:
     """Return the code of a language, however it is written.
+
+    Args:
+        given: the language of all rows that name none. It decides where a row's may be several, as `zh`.
 
     Raises:
         RowError: it is unknown or ambiguous.
     """
     _check_short(value, name, where)
     try:
-        return resolve_language(value or "")
-    except ShardsError as error:
+        return resolve_language(value or given or "")
+    except LanguageError as error:
+        if given in error.candidates:
+            return given
         raise RowError(where, "row_value", error.found, fix=error.fix) from error
 
 

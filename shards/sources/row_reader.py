@@ -95,7 +95,7 @@ class RowReader:
             audio=audio,
             name=name,
             text=values["text"] or "",
-            language=row_fields.language(values.get("lang") or self._language, names.get("lang", "lang"), where),
+            language=row_fields.language(values.get("lang"), names.get("lang", "lang"), where, self._language),
             where=where,
             split=row_fields.split(values.get("split"), names.get("split", "split"), where),
             speaker=values.get("speaker") or None,

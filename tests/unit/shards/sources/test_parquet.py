@@ -71,6 +71,21 @@ def test_languages_come_from_folders_columns_or_the_option(tmp_path):
         read_source(tmp_path / "plain")
 
 
+def test_a_language_given_decides_what_rows_leave_open(tmp_path):
+    table = dataset(SPOKEN).data.table.append_column("locale", pa.array(["no"] * len(SPOKEN)))
+    pq.write_table(table, tmp_path / "one.parquet")
+    with pytest.raises(SourceError, match=r"one.parquet:1: language 'no' may be"):
+        read_source(tmp_path / "one.parquet")
+    assert {row.language for row in read_source(tmp_path / "one.parquet", language="nob")} == {"nob"}
+
+
+def test_decoded_samples_are_refused_with_what_is_expected(tmp_path):
+    audio = [{"array": [0.0, 0.1], "sampling_rate": 16_000}]
+    pq.write_table(pa.table({"audio": audio, "text": ["unu"]}), tmp_path / "one.parquet")
+    with pytest.raises(SourceError, match="column 'audio' has neither recordings, as the bytes of audio files, nor"):
+        read_source(tmp_path / "one.parquet", kind="parquet", language="ron")
+
+
 def test_partitions_of_omnilingual_are_languages_and_splits(tmp_path):
     spoken = [*SPOKEN, *utterances(language="ita")]
     write_omnilingual(tmp_path / "in", spoken)
