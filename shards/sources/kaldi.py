@@ -163,7 +163,7 @@ class _DataFolder:
 
 
 def _looked_up(lines: TextLines | None) -> KeyedLines[str]:
-    return KeyedLines((key, value) for _, key, value in keyed(lines)) if lines else KeyedLines(())
+    return KeyedLines(lambda: ((key, value) for _, key, value in keyed(lines)) if lines else ())
 
 
 def _segment(key: str, value: str, where: str) -> _Utterance:

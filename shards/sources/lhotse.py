@@ -72,7 +72,7 @@ class _Part:
         self._language = language
         self._split = split
         self._audio = NearbyAudio(part.path.parent, audio_root)
-        self._recordings = KeyedLines(_recordings(part.recordings) if part.recordings else ())
+        self._recordings = KeyedLines(lambda: _recordings(part.recordings) if part.recordings else ())
 
     def rows(self) -> Iterator[Found]:
         """Yield the utterances and the unusable lines."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from pathlib import Path
 
@@ -16,7 +17,7 @@ class PartNames:
     """The languages and splits of all parts of one corpus.
 
     Args:
-        root: the corpus.
+        root: the corpus, which may be one file.
         parts: the names that lead from the root to each part; empty for the root itself.
 
     Raises:
@@ -24,7 +25,7 @@ class PartNames:
     """
 
     def __init__(self, root: Path, parts: Collection[Folders]) -> None:
-        self._folders = FolderNames(root, None)
+        self._folders = FolderNames(root if os.path.isdir(root) else root.parent, None)
         self._splits: dict[Folders, str | None] = {}
         for part in parts:
             found = {split for name in part for split in splits_named(name)}

@@ -63,6 +63,8 @@ def test_languages_come_from_folders_columns_or_the_option(tmp_path):
     for language in ("ron", "ita"):
         write_parquet(tmp_path / "folders" / language, utterances(language=language))
     assert {row.language for row in read_source(tmp_path / "folders")} == {"ron", "ita"}
+    one = tmp_path / "folders" / "ita" / "data" / "train-00000-of-00002.parquet"
+    assert {row.language for row in read_source(one.rename(tmp_path / "folders" / "ita" / "one.parquet"))} == {"ita"}
     table = dataset(SPOKEN).data.table.append_column("locale", pa.array(["ro"] * len(SPOKEN)))
     pq.write_table(table, tmp_path / "one.parquet")
     assert {row.language for row in read_source(tmp_path / "one.parquet")} == {"ron"}
@@ -95,6 +97,10 @@ def test_partitions_of_omnilingual_are_languages_and_splits(tmp_path):
     )
     assert {one.tags["corpus"] for one in found} == {"radio"}
     assert read_source(tmp_path / "in").kind == "omnilingual"
+    inner = tmp_path / "in" / "version=0" / "corpus=radio" / "split=dev" / "language=ita_Latn"
+    for place in (inner, inner / "part-0.parquet"):
+        rows = read_source(place)
+        assert (rows.kind, {(row.language, row.split) for row in rows}) == ("omnilingual", {("ita", "dev")})
 
 
 def test_columns_of_other_names_are_given(tmp_path):
