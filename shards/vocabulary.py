@@ -9,10 +9,36 @@ from pathlib import Path
 
 from shards.errors import ShardsError
 from shards.file_content import detect_placeholder_in
+from shards.wording import nearest
 
 # The same five tokens in every language, because Hugging Face's tokenizer breaks on reload if languages differ.
 FIXED = ("<pad>", "<s>", "</s>", "<unk>", "|")
 BLANK, UNKNOWN, SPACE = 0, 3, 4
+_SHOWN = 10
+
+
+def token_ids(content: object, language: str) -> dict[str, int]:
+    """Return the ids of a language's tokens from the content of a `vocab.json`, whatever its order.
+
+    It may hold several languages, as `{"<language>": {"<token>": id}}`, or one, as `{"<token>": id}`.
+
+    Raises:
+        ShardsError: it lacks the language, or is no vocabulary.
+    """
+    if isinstance(content, dict) and content and all(isinstance(entry, dict) for entry in content.values()):
+        if language not in content:
+            listed = ", ".join(sorted(content)[:_SHOWN]) + (" …" if len(content) > _SHOWN else "")
+            raise ShardsError(
+                f"it has no vocabulary of {language}{nearest(language, content)}, only of {listed}",
+                fix="a vocabulary is found by the training code of its language: mms-dist languages",
+            )
+        content = content[language]
+    if not isinstance(content, dict) or not content:
+        raise ShardsError('it is no vocabulary, expected {"<token>": id} or {"<language>": {"<token>": id}}')
+    ids = list(content.values())
+    if not all(type(number) is int and number >= 0 for number in ids) or len(set(ids)) < len(ids):
+        raise ShardsError(f"the ids of {language} are not whole numbers, each given once")
+    return content
 
 
 @dataclass(frozen=True)
