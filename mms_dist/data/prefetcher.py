@@ -1,7 +1,7 @@
-"""Prepare the next items in a thread while the device computes the current one."""
+"""Prepare the next items in threads while the current one is computed."""
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from itertools import islice
@@ -9,6 +9,8 @@ from time import perf_counter
 from typing import TypeVar
 
 import torch
+
+from mms_dist.data.pool import UrgencyPool
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -72,3 +74,32 @@ def _use_gpu(device: torch.device) -> None:
     """Make the thread allocate on this process's GPU instead of the first one."""
     if device.type == "cuda":
         torch.cuda.set_device(device)
+
+
+def read_ahead(
+    pool: UrgencyPool[list[Item]] | None, jobs: Iterable[Sequence[Callable[[], list[Item]]]], *, ahead: int
+) -> Generator[list[Item], None, None]:
+    """Yield the joined results of each job's pieces, job by job in order.
+
+    While the caller processes one job's result, the pool's threads run the pieces of the next `ahead` jobs. Without a
+    pool, each job runs when its result is requested. An error is raised in place of its job's result; the remaining
+    work is then cancelled, as it is when the caller stops early.
+    """
+    if pool is None:
+        for pieces in jobs:
+            yield [item for piece in pieces for item in piece()]
+        return
+    started: deque[list[Future[list[Item]]]] = deque()
+    waiting = iter(jobs)
+    try:
+        while True:
+            for pieces in islice(waiting, ahead + 1 - len(started)):
+                started.append([pool.submit(piece, urgent=True) for piece in pieces])
+            if not started:
+                return
+            yield [item for future in started[0] for item in future.result()]
+            started.popleft()
+    finally:
+        for futures in started:
+            for future in futures:
+                pool.cancel(future)

@@ -13,6 +13,7 @@ import torch.distributed.nn.functional  # noqa: F401  # see _leave_the_groups
 
 from mms_dist.distributed.comm import COLLECTIVE_TIMEOUT, Comm
 from mms_dist.distributed.failure_report import FailureReport
+from mms_dist.distributed.heartbeats import HangReport
 from mms_dist.distributed.key_value_store import wait_for_server
 from mms_dist.distributed.launch_environment import LaunchEnvironment
 from mms_dist.distributed.rendezvous import LONGEST_START_SECONDS, rendezvous
@@ -67,7 +68,7 @@ def joined(
     *,
     on_gpu: bool,
     timeout_seconds: float,
-    on_hang: Callable[[str], None],
+    on_hang: Callable[[HangReport], None],
     need_group: bool = False,
     stop_requested: Callable[[], bool] = lambda: False,
     at_first_round: Callable[[], None] = lambda: None,

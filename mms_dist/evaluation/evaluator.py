@@ -17,9 +17,8 @@ from mms_dist.data.batch import DamagedSample, Utterance
 from mms_dist.data.batch_shard import WHOLE, BatchShard
 from mms_dist.data.packer import FORWARD_COST, pack
 from mms_dist.data.pool import UrgencyPool
-from mms_dist.data.prefetcher import Prefetcher
+from mms_dist.data.prefetcher import Prefetcher, read_ahead
 from mms_dist.data.randomness import selection_key
-from mms_dist.data.read_ahead import read_ahead
 from mms_dist.data.utterance_id import UtteranceId
 from mms_dist.data.utterance_source import UTTERANCES_PER_TASK, Read, UtteranceSource
 from mms_dist.decoding.decoder import Decoder, DecoderOf, decoders_of

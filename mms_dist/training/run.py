@@ -63,7 +63,7 @@ def train(
     with joined(
         on_gpu=computes_on_gpu(config.run.device),
         timeout_seconds=config.comm.timeout_seconds,
-        on_hang=lambda report: mark_hung(Path(config.run.directory), reason=report),
+        on_hang=lambda report: mark_hung(Path(config.run.directory), reason=report.summary),
         need_group=wants_deepspeed(config.comm.deepspeed),
         stop_requested=stop_requested,
         at_first_round=at_first_round,

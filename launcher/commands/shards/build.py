@@ -83,6 +83,12 @@ def add_parser(commands: Any) -> None:
         help="use all clips of one table of Common Voice, such as validated, and split them by speaker",
     )
     parser.add_argument(
+        "--split-by",
+        choices=("sentence", "speaker"),
+        help="place what has no split so that no sentence, or no sentence and no speaker, is in two splits "
+        "(default: sentence; with --split-from: speaker)",
+    )
+    parser.add_argument(
         "--dev-fraction", type=_fraction, default=0.1, metavar="F", help="fraction of sentences for dev (default: 0.1)"
     )
     parser.add_argument(
@@ -207,6 +213,7 @@ def run(args: argparse.Namespace) -> int:
         rows,
         dev_fraction=args.dev_fraction,
         test_fraction=args.test_fraction,
+        by_speaker=(args.split_by or ("speaker" if args.split_from else "sentence")) == "speaker",
         text_rules=rule_options(args),
         skip_missing_audio=args.skip_missing_audio,
     )

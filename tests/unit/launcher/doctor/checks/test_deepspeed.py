@@ -11,7 +11,7 @@ from launcher.doctor.registry import run_checks
 from launcher.doctor.site import Site
 from tests.doctoring import examined, failed, warned
 
-ZERO3 = str(Path(__file__).parents[4] / "configs" / "deepspeed" / "zero3.json")
+ZERO3 = str(Path(__file__).parents[5] / "configs" / "deepspeed" / "zero3.json")
 
 
 def pretend_deepspeed(monkeypatch: pytest.MonkeyPatch, found: str | None) -> None:
