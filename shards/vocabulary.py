@@ -14,6 +14,7 @@ from shards.wording import nearest
 # The same five tokens in every language, because Hugging Face's tokenizer breaks on reload if languages differ.
 FIXED = ("<pad>", "<s>", "</s>", "<unk>", "|")
 BLANK, UNKNOWN, SPACE = 0, 3, 4
+UNKNOWN_TOKEN, REMOVED = FIXED[UNKNOWN], ""
 _SHOWN = 10
 
 
@@ -43,11 +44,17 @@ def token_ids(content: object, language: str) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """An immutable vocabulary. Ids 0 ... 4 are `<pad>` (the CTC blank), `<s>`, `</s>`, `<unk>` and `|` (space)."""
+    """An immutable vocabulary. Ids 0 ... 4 are `<pad>` (the CTC blank), `<s>`, `</s>`, `<unk>` and `|` (space).
+
+    `outside`: for characters that are not in it, what they are encoded as: others that are, nothing (`REMOVED`), or
+    `UNKNOWN_TOKEN`, as all that it does not name.
+    """
 
     language: str
     tokens: tuple[str, ...]
+    outside: Mapping[str, str] = field(default_factory=dict, compare=False)
     _ids: dict[str, int] = field(init=False, repr=False, compare=False)
+    _replaced: dict[int, str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.tokens[: len(FIXED)] != FIXED:
@@ -60,6 +67,8 @@ class Vocabulary:
             raise ShardsError(f"the vocabulary of {self.language} lists a token twice")
         ids[" "] = SPACE
         object.__setattr__(self, "_ids", ids)
+        replaced = {ord(character): other for character, other in self.outside.items() if other != UNKNOWN_TOKEN}
+        object.__setattr__(self, "_replaced", replaced)
 
     @classmethod
     def build(cls, language: str, texts: Iterable[str]) -> Vocabulary:
@@ -138,8 +147,12 @@ class Vocabulary:
         return len(self.tokens)
 
     def encode(self, text: str) -> list[int]:
-        """Return one id per character; a space becomes `|`, an unknown character `<unk>`."""
+        """Return one id per character; a space becomes `|`, an unknown character what `outside` says, else `<unk>`."""
         ids = self._ids
+        if self._replaced:
+            text = " ".join(text.translate(self._replaced).split())
+            if not text:
+                return [UNKNOWN]  # CTC needs a label
         return [ids.get(character, UNKNOWN) for character in text]
 
     def decode(self, ids: Iterable[int]) -> str:
