@@ -66,23 +66,11 @@ class ShardReader:
         """
         place = self._places.get((language, split)) or self._place(language, split)
         table = place.table
-        size = int(table.size[row])
-        number = int(table.shard[row])
-        descriptor = self._descriptor(place, number)
+        key, number = str(table.keys[row]), int(table.shard[row])
         try:
-            span = os.pread(descriptor.number, size, int(table.offset[row]))
-        except OSError as error:
-            raise StorageError(f"shard {place.url(number)} cannot be read: {error.strerror}") from error
-        if len(span) < size:
-            raise place.truncated(number, os.fstat(descriptor.number).st_size)
-        key = str(table.keys[row])
-        try:
-            if zlib.crc32(span) != table.crc32[row]:
-                raise ValueError("its bytes are not those that were indexed (CRC-32 differs)")
-            parsed = place.parse(members_of(span), allocate)
+            parsed = place.parse(members_of(self._span(place, row)), allocate)
         except (ValueError, Rejected) as error:
-            problem = error.problem if isinstance(error, Rejected) else Problem(str(error))
-            raise DamagedSampleError(language, key, place.url(number), problem.found, int(row), problem.fix) from error
+            raise place.damaged(row, error) from error
         if len(parsed.audio) != table.samples[row]:
             found = (
                 f"decodes to {len(parsed.audio)} samples, its index says {table.samples[row]} (earlier versions "
@@ -90,6 +78,38 @@ class ShardReader:
             )
             raise DamagedSampleError(language, key, place.url(number), found, int(row), fix=place.fix)
         return RawUtterance(language, key, parsed.audio, parsed.text, parsed.info)
+
+    def transcript(self, language: str, split: str, row: int) -> str:
+        """Read the transcript in a row as the source has it, before it was normalised. The audio is not decoded.
+
+        Raises:
+            DamagedSampleError, TruncatedShardError, StorageError: as `read`.
+        """
+        place = self._places.get((language, split)) or self._place(language, split)
+        try:
+            return place.parse.transcript(members_of(self._span(place, row)))
+        except (ValueError, Rejected) as error:
+            raise place.damaged(row, error) from error
+
+    def _span(self, place: _Place, row: int) -> bytes:
+        """Read the bytes of a row's sample.
+
+        Raises:
+            ValueError: they are not those that were indexed.
+            TruncatedShardError, StorageError: as `read`.
+        """
+        table = place.table
+        size, number = int(table.size[row]), int(table.shard[row])
+        descriptor = self._descriptor(place, number)
+        try:
+            span = os.pread(descriptor.number, size, int(table.offset[row]))
+        except OSError as error:
+            raise StorageError(f"shard {place.url(number)} cannot be read: {error.strerror}") from error
+        if len(span) < size:
+            raise place.truncated(number, os.fstat(descriptor.number).st_size)
+        if zlib.crc32(span) != table.crc32[row]:
+            raise ValueError("its bytes are not those that were indexed (CRC-32 differs)")
+        return span
 
     def check_sizes(self, language: str, split: str) -> None:
         """Check that every shard of a split exists and has the length in the index, without reading any.
@@ -151,6 +171,7 @@ class _Place:
     def __init__(
         self, index: LanguageIndex, table: SampleTable, shards: tuple[ShardInfo, ...], parse: SampleParser
     ) -> None:
+        self.language = index.language
         self.table = table
         self.shards = shards
         self.parse = parse
@@ -160,6 +181,13 @@ class _Place:
 
     def url(self, number: int) -> str:
         return self._urls[number]
+
+    def damaged(self, row: int, error: ValueError | Rejected) -> DamagedSampleError:
+        problem = error.problem if isinstance(error, Rejected) else Problem(str(error))
+        url = self._urls[int(self.table.shard[row])]
+        return DamagedSampleError(
+            self.language, str(self.table.keys[row]), url, problem.found, int(row), fix=problem.fix
+        )
 
     def truncated(self, number: int, found: int | None) -> TruncatedShardError:
         return TruncatedShardError(
