@@ -11,7 +11,7 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from shards import storage
 from shards.audio.codec import new_samples
@@ -25,6 +25,8 @@ from shards.index.sample_table import SampleTable, ShardInfo
 from shards.index.shard_index import ShardIndex
 from shards.tars.sample import SampleParser
 from shards.tars.spans import members_of
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,42 +66,34 @@ class ShardReader:
             TruncatedShardError: the shard is missing or ends before the utterance.
             StorageError: the shard cannot be read or fetched.
         """
-        place = self._places.get((language, split)) or self._place(language, split)
+        place, parsed = self._parsed(language, split, row, lambda parse, members: parse(members, allocate))
         table = place.table
-        key, number = str(table.keys[row]), int(table.shard[row])
-        try:
-            parsed = place.parse(members_of(self._span(place, row)), allocate)
-        except (ValueError, Rejected) as error:
-            raise place.damaged(row, error) from error
+        key = str(table.keys[row])
         if len(parsed.audio) != table.samples[row]:
+            url = place.url(int(table.shard[row]))
             found = (
                 f"decodes to {len(parsed.audio)} samples, its index says {table.samples[row]} (earlier versions "
                 "misjudged the length of some recordings)"
             )
-            raise DamagedSampleError(language, key, place.url(number), found, int(row), fix=place.fix)
+            raise DamagedSampleError(language, key, url, found, int(row), fix=place.fix)
         return RawUtterance(language, key, parsed.audio, parsed.text, parsed.info)
 
+    def read_text(self, language: str, split: str, row: int) -> str:
+        """Read the normalised text of an utterance, without decoding its audio. Raises as `read`."""
+        return self._parsed(language, split, row, lambda parse, members: parse.text(members))[1]
+
     def transcript(self, language: str, split: str, row: int) -> str:
-        """Read the transcript in a row as the source has it, before it was normalised. The audio is not decoded.
+        """Read the transcript as the source had it, without decoding the audio. Raises as `read`."""
+        return self._parsed(language, split, row, lambda parse, members: parse.transcript(members))[1]
 
-        Raises:
-            DamagedSampleError, TruncatedShardError, StorageError: as `read`.
-        """
+    def _parsed(
+        self, language: str, split: str, row: int, parse: Callable[[SampleParser, dict[str, memoryview]], Result]
+    ) -> tuple[_Place, Result]:
+        """Read the bytes of an utterance, compare them with the index, and parse them."""
         place = self._places.get((language, split)) or self._place(language, split)
-        try:
-            return place.parse.transcript(members_of(self._span(place, row)))
-        except (ValueError, Rejected) as error:
-            raise place.damaged(row, error) from error
-
-    def _span(self, place: _Place, row: int) -> bytes:
-        """Read the bytes of a row's sample.
-
-        Raises:
-            ValueError: they are not those that were indexed.
-            TruncatedShardError, StorageError: as `read`.
-        """
         table = place.table
-        size, number = int(table.size[row]), int(table.shard[row])
+        size = int(table.size[row])
+        number = int(table.shard[row])
         descriptor = self._descriptor(place, number)
         try:
             span = os.pread(descriptor.number, size, int(table.offset[row]))
@@ -107,9 +101,14 @@ class ShardReader:
             raise StorageError(f"shard {place.url(number)} cannot be read: {error.strerror}") from error
         if len(span) < size:
             raise place.truncated(number, os.fstat(descriptor.number).st_size)
-        if zlib.crc32(span) != table.crc32[row]:
-            raise ValueError("its bytes are not those that were indexed (CRC-32 differs)")
-        return span
+        key = str(table.keys[row])
+        try:
+            if zlib.crc32(span) != table.crc32[row]:
+                raise ValueError("its bytes are not those that were indexed (CRC-32 differs)")
+            return place, parse(place.parse, members_of(span))
+        except (ValueError, Rejected) as error:
+            problem = error.problem if isinstance(error, Rejected) else Problem(str(error))
+            raise DamagedSampleError(language, key, place.url(number), problem.found, int(row), problem.fix) from error
 
     def check_sizes(self, language: str, split: str) -> None:
         """Check that every shard of a split exists and has the length in the index, without reading any.
@@ -171,7 +170,6 @@ class _Place:
     def __init__(
         self, index: LanguageIndex, table: SampleTable, shards: tuple[ShardInfo, ...], parse: SampleParser
     ) -> None:
-        self.language = index.language
         self.table = table
         self.shards = shards
         self.parse = parse
@@ -181,13 +179,6 @@ class _Place:
 
     def url(self, number: int) -> str:
         return self._urls[number]
-
-    def damaged(self, row: int, error: ValueError | Rejected) -> DamagedSampleError:
-        problem = error.problem if isinstance(error, Rejected) else Problem(str(error))
-        url = self._urls[int(self.table.shard[row])]
-        return DamagedSampleError(
-            self.language, str(self.table.keys[row]), url, problem.found, int(row), fix=problem.fix
-        )
 
     def truncated(self, number: int, found: int | None) -> TruncatedShardError:
         return TruncatedShardError(

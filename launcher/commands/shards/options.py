@@ -194,6 +194,8 @@ def vocabulary_options(args: argparse.Namespace) -> "VocabularyOptions":
             fix="leave one of them out",
         )
     given = GivenVocabulary(args.vocabulary) if args.vocabulary else None
+    if given:
+        given.check()
     return VocabularyOptions(args.min_count or 1, args.max_characters, given, args.outside_vocabulary)
 
 
