@@ -11,6 +11,7 @@ from launcher.commands.shards.options import (
     add_command,
     add_languages,
     add_length_limits,
+    add_source_kind,
     add_text_rules,
     add_vocabulary,
     add_workers,
@@ -67,12 +68,7 @@ def add_parser(commands: Any) -> None:
         "source", metavar="SOURCE", help="manifest, folder, corpus, or owner/name on the Hugging Face Hub"
     )
     parser.add_argument("output", type=Path, metavar="SHARDS", help="folder for <lang>/<split>-000000.tar")
-    parser.add_argument(
-        "--from",
-        dest="kind",
-        metavar="NAME",
-        help="kind of source, such as manifest or folder; an unknown name lists all (default: detected)",
-    )
+    add_source_kind(parser)
     add_languages(parser, "build only these; if only one is given, rows and files without a language are in it")
     parser.add_argument(
         "--only",
@@ -84,12 +80,6 @@ def add_parser(commands: Any) -> None:
         help="subset of the languages to build now, such as the share of one job array task",
     )
     parser.add_argument("--audio-root", type=Path, metavar="DIR", help="base folder for a manifest's relative paths")
-    parser.add_argument(
-        "--columns",
-        type=_columns,
-        metavar="NAME=COLUMN,…",
-        help="what a table's columns hold, for example audio=path,text=sentence,speaker=client_id (default: detected)",
-    )
     parser.add_argument(
         "--split-from",
         metavar="TABLE",
@@ -134,16 +124,6 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--force", action="store_true", help="rebuild languages even if they are unchanged")
     parser.add_argument("--dry-run", action="store_true", help="show what would be built, but write and decode nothing")
     parser.set_defaults(run_shards=run)
-
-
-def _columns(text: str) -> dict[str, str]:
-    from shards.errors import SourceError
-    from shards.sources.manifest_columns import parse_columns
-
-    try:
-        return parse_columns(text)
-    except SourceError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _fraction(text: str) -> float:
@@ -230,6 +210,7 @@ def run(args: argparse.Namespace) -> int:
     from shards.index.failures import FAILURES_NAME
     from shards.limits import Limits
 
+    vocabulary = vocabulary_options(args)
     rows = rows_to_build(args)
     plans = plan_languages(
         rows,
@@ -243,7 +224,7 @@ def run(args: argparse.Namespace) -> int:
         Limits(min_seconds=args.min_seconds, max_seconds=args.max_seconds),
         shard_utterances=args.shard_utterances,
         shard_bytes=args.shard_mib << 20,
-        vocabulary=vocabulary_options(args),
+        vocabulary=vocabulary,
     )
     console = make_console()
     say(console, f"source: {rows.kind}" if args.kind else f"source: {rows.kind} (recognised; --from overrules)")
