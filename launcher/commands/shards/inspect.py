@@ -17,7 +17,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the subcommand and return the exit status."""
     import numpy as np
 
-    from shards.display.build_report import print_drops, print_unknown_lengths
+    from shards.display.build_report import print_drops, print_sources, print_unknown_lengths
     from shards.display.summary import duration_histogram, durations_of, summary_table, vocabulary_lines
     from shards.display.terminal import make_console
     from shards.index import ShardIndex
@@ -25,6 +25,7 @@ def run(args: argparse.Namespace) -> int:
     console = make_console()
     index = ShardIndex.load(args.shards, args.languages or None)
     console.print(summary_table(index, console.width))
+    print_sources(console, {code: index.language(code).content for code in index.languages})
     print_drops(console, {code: index.language(code).content["drops"] for code in index.languages})
     print_unknown_lengths(console, {code: index.language(code).content for code in index.languages})
     if args.languages:
