@@ -46,6 +46,14 @@ class LanguageIndex:
         """How to find the text in foreign tars (`SampleParser.of`); empty for our own shards."""
         return dict(self.content.get("reading", {}))
 
+    @property
+    def text_rules(self) -> dict[str, Any] | None:
+        """The text rules that the transcripts were normalised by; None if they were not, or if it is not known."""
+        if self.reading:
+            return self.reading["text_rules"] if self.reading["normalise"] else None
+        rules: dict[str, Any] | None = self.content.get("build", {}).get("options", {}).get("text_rules")
+        return rules
+
     def shards(self, split: str) -> tuple[ShardInfo, ...]:
         """Return the tars of a split, in order; none if the split is empty."""
         _check_split(split)

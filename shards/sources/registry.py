@@ -9,10 +9,13 @@ from pathlib import Path
 from shards.errors import SourceError
 from shards.sources.audiofolder import Audiofolder
 from shards.sources.common_voice import CommonVoice
+from shards.sources.fleurs import Fleurs
 from shards.sources.folder import Folder
 from shards.sources.kaldi import Kaldi
 from shards.sources.lhotse import Lhotse
+from shards.sources.ljspeech import LJSpeech
 from shards.sources.manifest import Manifest
+from shards.sources.mls import MultilingualLibriSpeech
 from shards.sources.nemo import Nemo
 from shards.sources.omnilingual import Omnilingual
 from shards.sources.parquet import Parquet
@@ -23,6 +26,7 @@ from shards.sources.source_list import SourceList
 from shards.sources.source_place import SourcePlace
 from shards.sources.source_rows import SourceRows
 from shards.sources.spontaneous_speech import SpontaneousSpeech
+from shards.sources.voxpopuli import VoxPopuli
 from shards.wording import nearest, printable
 
 
@@ -39,6 +43,10 @@ SOURCES: list[Source] = [
     Parquet(),
     CommonVoice(),
     SpontaneousSpeech(),
+    Fleurs(),
+    VoxPopuli(),
+    MultilingualLibriSpeech(),
+    LJSpeech(),
     Nemo(),
     Lhotse(),
     Manifest(),
