@@ -39,7 +39,7 @@ def build(place, output, *options):
     return run("build", place, output, "--workers", 1, "--test-fraction", "0.1", *options)
 
 
-def test_parts_of_a_language_are_counted_in_its_index_and_named_in_its_samples(listed, tmp_path, capsys):
+def test_sources_are_counted_in_the_index_and_named_in_the_samples(listed, tmp_path, capsys):
     assert build(listed, tmp_path / "shards") == 0
     index = ShardIndex.load(str(tmp_path / "shards"))
     counted = index.language("ron").content["sources"]
