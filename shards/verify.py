@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from shards import storage
 from shards.errors import IndexFileError, Problem, ShardsError, StorageError, UnknownLanguageError
-from shards.file_content import stand_in_of
+from shards.file_content import detect_placeholder_in
 from shards.index.language_index import LanguageIndex
 from shards.index.shard_index import ShardIndex, indexed_languages
 from shards.pool import in_order, process_pool
@@ -110,7 +110,7 @@ def _check_language(index: LanguageIndex) -> LanguageFindings:
             findings.problems.append(error.problem)
             continue
         if hashlib.sha256(data).hexdigest() != entry["sha256"]:
-            instead = stand_in_of(data, storage.join(index.root, index.language))
+            instead = detect_placeholder_in(data, storage.join(index.root, index.language))
             found = instead or Problem(f"has {len(data):,} bytes and not the SHA-256 in index.json")
             findings.problems.append(Problem(f"{url} {found.found}", found.fix))
     if findings.problems:

@@ -134,7 +134,7 @@ class Corpus:
         """`shards index`; the content of the index."""
         folder = self.folder / "indexed"
         write_tar(folder / "eng" / "train.tar", self.recordings, self.texts)
-        tars = find_tars(folder, [], languages=[], split=None, again=True)["eng"]
+        tars = find_tars(folder, [], languages=[], split=None, reindex=True)["eng"]
         options = IndexOptions(load_rules("eng"))
         return index_language(folder / "eng", "eng", tars, options, workers=1, advance=lambda *_: None)
 

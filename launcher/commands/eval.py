@@ -10,6 +10,7 @@ from launcher.arguments import Languages, count
 from launcher.console import print_error
 from launcher.output_file import write_output
 from mms_dist.errors import ExitCode
+from mms_dist.run_directory.paths import RunPaths
 
 if TYPE_CHECKING:
     from mms_dist.evaluation.score_run import LanguageResult, RunScorer
@@ -93,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
     console = standard_console()
     results = _score(scorer, console)
     is_whole = not (args.languages or args.max_utterances)
-    kept = args.run / "eval" / f"{args.split}.json" if is_whole and not args.output else None
+    kept = RunPaths(args.run).evaluations / f"{args.split}.json" if is_whole and not args.output else None
     output = args.output or kept
     if output and results:
         values = {

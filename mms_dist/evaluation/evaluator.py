@@ -13,13 +13,12 @@ import numpy as np
 import torch
 
 from mms_dist.config import Config
-from mms_dist.data.ahead import Ahead
 from mms_dist.data.batch import DamagedSample, Utterance
 from mms_dist.data.batch_shard import WHOLE, BatchShard
 from mms_dist.data.packer import FORWARD_COST, pack
 from mms_dist.data.pool import UrgencyPool
+from mms_dist.data.prefetcher import Prefetcher, read_ahead
 from mms_dist.data.randomness import selection_key
-from mms_dist.data.read_ahead import read_ahead
 from mms_dist.data.utterance_id import UtteranceId
 from mms_dist.data.utterance_source import UTTERANCES_PER_TASK, Read, UtteranceSource
 from mms_dist.decoding.decoder import Decoder, DecoderOf, decoders_of
@@ -226,15 +225,15 @@ class Evaluator:
     def _decoder(self, request: Request) -> Decoder:
         return self._decoder_of(request.index.language, request.vocabulary or request.index.vocabulary)
 
-    def _stages_ahead(self) -> Ahead:
-        return Ahead(self._model.base.device, depth=BLOCKS - 1, threaded=self._threaded)
+    def _stages_ahead(self) -> Prefetcher:
+        return Prefetcher(self._model.base.device, depth=BLOCKS - 1, threaded=self._threaded)
 
     def _table(self, index: LanguageIndex, split: str) -> SampleTable:
         return chosen(index.table(split), index.language, split, self._max_utterances)
 
     def _groups(self, table: SampleTable, share: BatchShard) -> list[np.ndarray]:
         groups = pack(table.samples.tolist(), capacity=self._capacity, forward_cost=self._forward_cost)
-        return groups[share.index :: share.of]
+        return groups[share.index :: share.count]
 
     def _passes(self, number: int, request: Request) -> Iterator[_Pass]:
         table = self._table(request.index, request.split)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -12,14 +12,16 @@ from rich.table import Table
 from shards.build.plan import LanguagePlan
 from shards.display.tables import Column, duration, fitting_table
 from shards.display.terminal import say
-from shards.drops import REASONS, shortened
+from shards.drops import REASONS
+from shards.languages import language_note
 from shards.sources.rows import SourceRows
-from shards.wording import counted
+from shards.wording import counted, elided
 
 NO_LANGUAGE = "(unknown)"
 _EXAMPLE_CHARACTERS = 60
 _PLAIN_SECONDS = 10.0
 _SHOWN_LINES = 20
+_SHOWN_NOTES = 3
 
 
 def languages_table(indexes: Mapping[str, Mapping[str, Any]], width: int) -> Table:
@@ -55,9 +57,10 @@ def print_drops(console: Console, drops: Mapping[str, Mapping[str, Mapping[str, 
     found: dict[str, str] = {}
     for language, entries in drops.items():
         for reason, entry in entries.items():
-            example = shortened(entry["examples"][0], _EXAMPLE_CHARACTERS) if entry["examples"] else ""
+            example = elided(entry["examples"][0], _EXAMPLE_CHARACTERS) if entry["examples"] else ""
             rows.append((language, reason, f"{entry['count']:,}", example))
-            found[reason] = REASONS.get(reason, "a reason from a later version of mms-dist")
+            known = REASONS.get(reason)
+            found[reason] = known.meaning if known else "a reason from a later version of mms-dist"
     if not rows:
         return
     columns = [
@@ -107,6 +110,16 @@ def print_unknown_lengths(console: Console, indexes: Mapping[str, Mapping[str, A
                 f"{language}: {counted(found['count'], 'utterance')} kept from recordings that do not declare their "
                 f"length (for example {found['examples'][0]}); all audio was decoded, but it may have been cut short",
             )
+
+
+def print_language_notes(console: Console, codes: Iterable[str]) -> None:
+    """Print which languages have no adapter of MMS to start from: a note each, or one line if they are many."""
+    notes = {code: note for code in codes if (note := language_note(code))}
+    if len(notes) <= _SHOWN_NOTES:
+        for note in notes.values():
+            say(console, note)
+        return
+    say(console, f"MMS has no adapter of these names; training starts from new ones: {', '.join(notes)}")
 
 
 def plans_table(plans: Sequence[LanguagePlan], built: Collection[str], width: int) -> Table:

@@ -13,21 +13,15 @@ from braceexpand import braceexpand
 
 from shards import storage
 from shards.errors import ShardsError, SourceError, StorageError
+from shards.file_content import ARCHIVES
 from shards.languages import parse_language
 from shards.schema import INDEX_NAME
 from shards.splits import SPLITS, parse_split
 from shards.wording import counted
 
 _TAR = ".tar"
-# Archives that do not allow random access to their samples, and how to unpack them.
-_PACKED = {
-    **dict.fromkeys((".tar.gz", ".tgz"), "unpack it with 'gunzip'"),
-    **dict.fromkeys((".tar.zst", ".tar.zstd", ".tzst"), "unpack it with 'unzstd'"),
-    **dict.fromkeys((".tar.xz", ".txz"), "unpack it with 'unxz'"),
-    **dict.fromkeys((".tar.bz2", ".tbz", ".tbz2"), "unpack it with 'bunzip2'"),
-    ".tar.lz4": "unpack it with 'unlz4'",
-    **dict.fromkeys((".zip", ".7z", ".rar"), "unpack it and write its files again with 'tar --sort=name -cf'"),
-}
+_PACKED = {ending: archive.fix_for_tars for archive in ARCHIVES for ending in archive.endings}
+"""Archives that do not allow random access to their samples, by the end of their name, and how to unpack them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +60,7 @@ def _splits_in(part: str) -> set[str]:
 
 
 def find_tars(
-    root: Path, given: Sequence[str], *, languages: Sequence[str], split: str | None, again: bool
+    root: Path, given: Sequence[str], *, languages: Sequence[str], split: str | None, reindex: bool
 ) -> dict[str, list[ForeignTar]]:
     """Return the tars to index, by language: those given, or the tars of all languages without an index.
 
@@ -75,7 +69,7 @@ def find_tars(
 
     Args:
         languages: with `given`, the one language of those tars. Otherwise the languages to index; empty: all.
-        again: also index languages that have an index.
+        reindex: also index languages that have an index.
 
     Raises:
         SourceError: there are no tars, or a language or split is unclear.
@@ -106,7 +100,7 @@ def find_tars(
     return {
         parse_language(code): _by_split([_found_tar(root / code, path, split) for path in paths])
         for code, paths in found.items()
-        if paths and (again or not (root / code / INDEX_NAME).is_file())
+        if paths and (reindex or not (root / code / INDEX_NAME).is_file())
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from shards import storage
 from shards.errors import IndexFileError, ShardsError, StorageError
-from shards.file_content import stand_in_of
+from shards.file_content import detect_placeholder_in
 from shards.index.checks import INTEGER_COLUMNS, check_columns, check_rows
 from shards.index.sample_table import SampleTable, ShardInfo, _of_split, _table
 from shards.schema import INDEX_NAME, TABLE_NAME, VOCABULARY_NAME
@@ -120,7 +120,7 @@ class LanguageIndex:
             tables = {split: _table(_of_split(whole, split)) for split in SPLITS}
         # pyarrow raises OSError for damage outside the footer, although all bytes are in memory by now.
         except (pyarrow.ArrowException, KeyError, ValueError, OSError, MemoryError, OverflowError) as error:
-            instead = stand_in_of(content, storage.join(self.root, self.language))
+            instead = detect_placeholder_in(content, storage.join(self.root, self.language))
             # Some of pyarrow's messages have several lines.
             reason = f"it {instead.found}" if instead else " ".join(str(error).split())
             fix = f"{instead.fix}; otherwise {self.fix}" if instead else self.fix

@@ -48,7 +48,7 @@ def test_only_the_languages_asked_for_are_built(manifest, tmp_path, capsys):
     assert "did you mean 'ita'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("codes", [("--lang", "ita,hun"), ("--languages", "ita", "hun")])
+@pytest.mark.parametrize("codes", [("--lang", "it,Hungarian"), ("--languages", "ita", "hun")])
 def test_languages_are_named_by_either_option_with_commas_or_blanks(codes, tmp_path, capsys):
     manifest = write_corpus(tmp_path / "corpus", languages=("ron", "ita", "hun"), utterances=6)
     shards = tmp_path / "shards"
@@ -150,6 +150,23 @@ def test_damage_makes_verify_exit_with_1_and_is_named(manifest, tmp_path, capsys
     assert "ron: 20 utterances read, sound" in out
 
 
+def test_punctuation_case_and_words_beside_markup_are_kept_if_asked(tmp_path, capsys):
+    soundfile.write(tmp_path / "a.wav", sound(1.5), 16_000)
+    manifest = tmp_path / "m.jsonl"
+    manifest.write_text(
+        json.dumps({"audio": "a.wav", "text": "[noise] Da, Ana!", "lang": "ro", "split": "train"}) + "\n"
+    )
+    assert run("build", manifest, tmp_path / "plain", "--workers", 1) == 2
+    assert "1 markup" in capsys.readouterr().err
+    options = ("--workers", 1, "--keep", "punctuation,case", "--markup", "remove")
+    assert run("build", manifest, tmp_path / "kept", *options) == 0
+    vocabulary = json.loads((tmp_path / "kept" / "ron" / "vocab.json").read_text())["ron"]
+    assert set("Da,Ana!") < set(vocabulary)
+    (tmp_path / "kept" / "ron" / "index.json").unlink()
+    assert run("index", tmp_path / "kept", "--workers", 1, "--keep", "case,punctuation") == 0
+    assert json.loads((tmp_path / "kept" / "ron" / "vocab.json").read_text())["ron"] == vocabulary
+
+
 def test_foreign_tars_are_indexed_and_a_dry_run_only_lists_them(manifest, tmp_path, capsys):
     assert run("build", manifest, tmp_path / "shards", "--workers", 1) == 0
     for name in ("index.json", "vocab.json", "samples.parquet"):
@@ -168,16 +185,21 @@ def test_foreign_tars_are_indexed_and_a_dry_run_only_lists_them(manifest, tmp_pa
     ("arguments", "message"),
     [
         (["build", "nowhere.tsv", "out"], "nowhere.tsv cannot be read: No such file"),
-        (["build", "MANIFEST", "out", "--lang", "ro"], "'ro' is not ISO 639-3"),
+        (
+            ["build", "MANIFEST", "out", "--lang", "no"],
+            "--lang: language 'no' may be several; write the one that is meant: nno",
+        ),
+        (["build", "MANIFEST", "out", "--lang", "xqz"], "language 'xqz' is unknown"),
         (["build", "MANIFEST", "out", "--dev-fraction", "0.6", "--test-fraction", "0.5"], "sum is below 1"),
         (["build", "MANIFEST", "out", "--dev-fraction", "2"], "found '2', expected a number from 0"),
+        (["build", "MANIFEST", "out", "--keep", "cases"], "found 'cases' (did you mean 'case'?), expected punctuation"),
         (["build", "MANIFEST", "out", "--workers", "0"], "found '0', expected a whole number"),
         (["build", "MANIFEST", "out", "--min-seconds", "9", "--max-seconds", "3"], "is above --max-seconds"),
         (["build", "MANIFEST", "out", "--text-rules", "no.yaml"], "text rules no.yaml cannot be read"),
         (["verify", "nowhere"], "or create it with 'mms-dist shards build SOURCE nowhere'"),
         (["build", "--lang", "ron", "a/b.tsv", "out"], "write paths before --lang"),
         (["bild", "MANIFEST", "out"], "there is no command 'bild'; did you mean 'build'?\nsee: mms-dist shards --help"),
-        (["build", "corpus", "out", "--audio-root", "."], "--audio-root is for manifests, but corpus is a folder"),
+        (["build", "corpus", "out", "--audio-root", "."], ", but corpus is read as folder; leave it out"),
         (["inspect", "out", "--foo"], "unrecognised arguments: --foo\nsee: mms-dist shards inspect --help"),
         (["inspect", "nowhere"], "no folder nowhere"),
         (["index", "nowhere"], "no folder nowhere"),

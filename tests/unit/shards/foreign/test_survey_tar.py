@@ -65,7 +65,7 @@ GOOD = one("good", b"bun")
 
 def index_of(root, code="ron", **options):
     """What the index holds, the lines that were noted, and the texts in order, each read and verified."""
-    tars = find_tars(root, [], languages=[code], split=None, again=False)[code]
+    tars = find_tars(root, [], languages=[code], split=None, reindex=False)[code]
     notes = []
     index = index_language(
         root / code,
@@ -315,7 +315,7 @@ def test_packed_archives_are_told_how_to_be_unpacked(name, advice, tmp_path):
     (tmp_path / "ron").mkdir()
     (tmp_path / "ron" / name).write_bytes(gzip.compress(tar_of(GOOD)))
     with pytest.raises(SourceError, match=rf"1 packed archive, whose .*/ron/{name}: .*{advice}"):
-        find_tars(tmp_path, [], languages=[], split=None, again=False)
+        find_tars(tmp_path, [], languages=[], split=None, reindex=False)
     (tmp_path / "ron" / "train-2.tar").write_bytes(tar_of(GOOD))
     assert index_of(tmp_path)[1:] == ({"packed": 1}, [], ["bun"])
 
@@ -329,7 +329,7 @@ def test_a_packed_archive_that_lies_there_unpacked_as_well_is_not_counted(tmp_pa
 def test_tars_beside_the_folders_of_languages_are_told_how_to_be_indexed(tmp_path):
     (tmp_path / "train.tar").write_bytes(tar_of(GOOD))
     with pytest.raises(SourceError, match=r"1 tar in .* itself, expected them in .*/<language>/; .* --lang CODE"):
-        find_tars(tmp_path, [], languages=[], split=None, again=False)
+        find_tars(tmp_path, [], languages=[], split=None, reindex=False)
 
 
 def test_names_of_members_that_are_not_utf_8_are_shown_and_of_tars_refused(tmp_path):
@@ -345,7 +345,7 @@ def test_names_of_members_that_are_not_utf_8_are_shown_and_of_tars_refused(tmp_p
     assert ShardIndex.load(str(tmp_path)).language("ron").table("train").keys.tolist() == ["caf\\xe9"]
     os.rename(tmp_path / "ron" / "train.tar", os.fsencode(tmp_path / "ron") + b"/train-\xff.tar")
     with pytest.raises(SourceError, match=r"the name of train-\\xff.tar is not UTF-8"):
-        find_tars(tmp_path, [], languages=[], split=None, again=True)
+        find_tars(tmp_path, [], languages=[], split=None, reindex=True)
 
 
 @pytest.mark.parametrize(
@@ -360,7 +360,7 @@ def test_names_that_can_not_be_meant_are_refused(given, message, tmp_path, monke
     write_tars(tmp_path, {"train.tar": GOOD})
     monkeypatch.chdir(tmp_path / "ron")
     with pytest.raises(SourceError, match=message):
-        tars = find_tars(tmp_path, given, languages=["ron"], split=None, again=False)["ron"]
+        tars = find_tars(tmp_path, given, languages=["ron"], split=None, reindex=False)["ron"]
         index_language(tmp_path / "ron", "ron", tars, IndexOptions(load_rules("ron")), workers=1, advance=lambda: None)
 
 
@@ -381,7 +381,7 @@ def test_a_disk_that_fills_up_keeps_the_index_that_was_there(call, tmp_path, mon
     write_tars(tmp_path, {"train.tar": GOOD})
     index_of(tmp_path)
     before = {path: path.read_bytes() for path in (tmp_path / "ron").iterdir()}
-    tars = find_tars(tmp_path, [], languages=[], split=None, again=True)["ron"]
+    tars = find_tars(tmp_path, [], languages=[], split=None, reindex=True)["ron"]
     calls = []
 
     def full(descriptor):
