@@ -196,7 +196,7 @@ def read_metrics(run_directory: str | os.PathLike[str], *, since: datetime | Non
 
 def read_all_metrics(run_directory: str | os.PathLike[str]) -> list[RunMetrics]:
     """Return every line that a run has written, oldest first; lines with unexpected content are skipped."""
-    return [_metrics(record) for record in _records(Path(run_directory) / NAME)]
+    return [_metrics(record) for record in _records(RunPaths(run_directory).metrics)]
 
 
 _NAMES = {field.name for field in fields(RunMetrics)}

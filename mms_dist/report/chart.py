@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 Point = tuple[float, float]
+NARROW, WIDE = 5.0, 1e3
+"""Ratios of the ends of a logarithmic axis: below the first its ticks are even, from the second on powers of ten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +97,16 @@ def linear_axis(highest: float, *, ticks: int = 5) -> tuple[Axis, list[float]]:
 
 
 def logarithmic_axis(values: Sequence[float]) -> tuple[Axis, list[float]]:
-    """Return a logarithmic axis around positive values, and ticks at 1, 2, 5, 10, …, or at powers if it is long."""
+    """Return a logarithmic axis around positive values, and the values of its round ticks."""
     low, high = min(values) / 1.25, max(values) * 1.25
-    factors = (1, 2, 5) if high / low < 1e3 else (1,)
+    axis = Axis(low, high, logarithmic=True)
+    if high / low < NARROW:
+        whole, ticks = linear_axis(high)
+        step = whole.high / (len(ticks) - 1) / 2
+        return axis, [number * step for number in range(1, 2 * len(ticks))]
+    factors = (1, 2, 5) if high / low < WIDE else (1,)
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    return Axis(low, high, logarithmic=True), [factor * 10.0**power for power in powers for factor in factors]
+    return axis, [factor * 10.0**power for power in powers for factor in factors]
 
 
 def path_of(points: Sequence[Point]) -> str:

@@ -5,12 +5,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from mms_dist.report.run_report import DataReport, Dropped, LanguageData
-from shards.drops import FIXES, REASONS
+from shards.drops import REASONS, Reason
 from shards.errors import ShardsError
 from shards.index import LanguageIndex, ShardIndex
 from shards.splits import SPLITS
 
 MOST_EXAMPLES = 3
+_OF_A_LATER_VERSION = Reason("a reason that this version does not know", "")
 _VOCABULARY_WITHOUT_CHARACTERS = 5
 
 
@@ -40,16 +41,15 @@ def _is_readable(shards: str, language: str) -> bool:
 
 
 def _language(index: LanguageIndex) -> LanguageData:
-    drops = index.content["drops"]
     return LanguageData(
         seconds={split: index.seconds(split) for split in SPLITS},
         utterances={split: index.utterances(split) for split in SPLITS},
         speakers=index.content["speakers"],
         characters=max(0, int(index.content.get("vocabulary", 0)) - _VOCABULARY_WITHOUT_CHARACTERS),
         dropped=[
-            Dropped(reason, REASONS.get(reason, ""), FIXES.get(reason, ""), entry["count"], entry["examples"])
-            for reason, entry in drops.items()
-            if entry["count"]
+            Dropped(name, reason.meaning, reason.fix, entry["count"], entry["examples"])
+            for name, entry in index.content["drops"].items()
+            if entry["count"] and (reason := REASONS.get(name, _OF_A_LATER_VERSION))
         ],
         characters_not_in_train=index.content.get("characters_not_in_train", {}),
     )

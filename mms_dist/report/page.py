@@ -21,6 +21,7 @@ from mms_dist.monitor.history import Gain
 from mms_dist.report import run_charts
 from mms_dist.report.comparison import Comparison
 from mms_dist.report.comparison_chart import mean_curves
+from mms_dist.report.language_names import language_name, language_tag
 from mms_dist.report.robustness import robustness
 from mms_dist.report.run_report import FAIR_CER, GOOD_CER, Audio, RunReport, Verdict
 from mms_dist.software import software_versions
@@ -130,6 +131,8 @@ def _environment() -> Environment:
         "signed": lambda change: NONE if change is None else f"{100 * change:+.1f}".replace("-", "\u2212"),
         "value": lambda value: NONE if value is None else str(value),
         "sparkline": run_charts.sparkline,
+        "language_name": language_name,
+        "language_tag": language_tag,
     }
     return environment
 

@@ -82,30 +82,32 @@ def hours_against_error(run: RunReport) -> Chart | None:
     found = [(each, hours, cer) for each, hours, cer in known if cer is not None]
     if len(found) < 2:
         return None
-    x_axis, hours = logarithmic_axis([hours for _, hours, _ in found])
+    longest = max(hours for _, hours, _ in found)
+    unit, per_hour = ("minutes", 60.0) if longest < 1 else ("hours", 1.0)
+    x_axis, amounts = logarithmic_axis([per_hour * hours for _, hours, _ in found])
     y_axis, rates = linear_axis(min(TOP, max(cer for _, _, cer in found)))
     label_all = len(found) <= LABELLED_DOTS
     dots = [
         Dot(
-            x_axis.place(hours),
+            x_axis.place(per_hour * hours),
             y_axis.place(cer),
             f"dot {each.verdict}",
             each.language,
             f"{each.language}: {hours_text(hours)}, CER {percent(cer)} %",
             label=each.language if label_all else "",
-            left=x_axis.place(hours) > 85,
+            left=x_axis.place(per_hour * hours) > 85,
         )
         for each, hours, cer in found
     ]
     return Chart(
         description=(
             f"{run.split} CER against hours of training audio for {len(found)} languages, from "
-            f"{hours_text(min(hours for _, hours, _ in found))} to {hours_text(max(hours for _, hours, _ in found))}. "
+            f"{hours_text(min(hours for _, hours, _ in found))} to {hours_text(longest)}. "
             "The table of languages has all values."
         ),
-        x_title="hours of training audio (logarithmic)",
+        x_title=f"{unit} of training audio (logarithmic)",
         y_title=f"{run.split} CER %",
-        x_ticks=x_axis.ticks([(value, f"{value:g}") for value in hours]),
+        x_ticks=x_axis.ticks([(amount, f"{amount:g}") for amount in amounts]),
         y_ticks=y_axis.ticks([(rate, f"{100 * rate:g}") for rate in rates]),
         dots=dots,
     )

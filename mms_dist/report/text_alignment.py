@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 from rapidfuzz.distance import Levenshtein
 
-LONGEST_SEGMENT = 12
-"""Characters after which a difference is cut at the next character that agrees: scripts without spaces need it."""
+LONG_SEGMENT = 12
+"""Characters after which a difference is cut at the reference's next space, whether the hypothesis has it or not."""
+LONG_WORD = 24
+"""Characters without a space after which it is cut at the next character that agrees: some scripts have no spaces."""
 _JOINERS = "\u200c\u200d"
 
 
@@ -51,18 +53,21 @@ def edits(reference: str, hypothesis: str) -> list[Edit]:
 
 
 def segments(reference: str, hypothesis: str) -> list[Segment]:
-    """Cut both texts at the spaces that they share, and join neighbours that agree."""
+    """Cut both texts at the spaces that they share, and where they differ for long; join neighbours that agree."""
     found: list[Segment] = []
     left = right = ""
-    length = 0
+    length = word = 0  # characters of the current segment, and of its last word
     for one, other in _pairs(characters(reference), characters(hypothesis)):
-        agrees = one == other
-        if agrees and (one == " " or length >= LONGEST_SEGMENT):
+        if one == other and (one == " " or word >= LONG_WORD):
             _append(found, left, right)
             _append(found, one, other)
+            left, right, length, word = "", "", 0, 0
+            continue
+        if one == " " and length >= LONG_SEGMENT:
+            _append(found, left, right)
             left, right, length = "", "", 0
-        else:
-            left, right, length = left + one, right + other, length + 1
+        left, right, length = left + one, right + other, length + 1
+        word = 0 if one == " " else word + 1
     _append(found, left, right)
     return found
 

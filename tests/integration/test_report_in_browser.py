@@ -52,7 +52,7 @@ def opened(browser: Any, pages: dict[str, Path]) -> Iterator[Any]:
 
 def languages(tab: Any) -> list[str]:
     """The languages of the table that are shown, in their order."""
-    return list(tab.locator("#languages tbody tr:visible th").all_inner_texts())
+    return [text.split()[0] for text in tab.locator("#languages tbody tr:visible th").all_inner_texts()]
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -105,7 +105,7 @@ def test_unknown_values_are_sorted_last_in_both_directions(browser: Any, pages: 
 
 
 def test_the_filter_narrows_the_table_the_charts_and_the_details(opened: Any) -> None:
-    opened.locator("#filter").fill("tab, TAE")
+    opened.locator("#filter").fill("tab, Tarian")
     assert languages(opened) == ["tab", "tae"]
     assert opened.locator("#shown").inner_text() == "2 of 5 languages shown"
     assert opened.locator("details.language:visible").count() == 2
@@ -169,9 +169,9 @@ def test_a_thousand_languages_open_fast_and_are_all_there(browser: Any, tmp_path
     print(f"opened in {seconds['TaskDuration']:.2f} s of the page's thread")
     assert seconds["TaskDuration"] <= MOST_SECONDS
     assert tab.locator("#languages tbody tr").count() == 1_000
-    tab.locator("#filter").fill("tba")
+    tab.locator("#filter").fill("lower tanana")
     assert tab.locator("#shown").inner_text() == "1 of 1,000 languages shown"
-    assert tab.locator("#lang-tba .inside").count() == 0
-    tab.locator("#lang-tba summary").click()
-    assert tab.locator("#lang-tba .aligned:visible").count() == 2
+    assert tab.locator("#lang-taa .inside").count() == 0
+    tab.locator("#lang-taa summary").click()
+    assert tab.locator("#lang-taa .aligned:visible").count() == 2
     tab.close()

@@ -21,12 +21,13 @@ function sortBy(header) {
 }
 
 function filterLanguages() {
-  const words = document.getElementById("filter").value.toLowerCase().split(/[\s,]+/).filter(Boolean);
+  const words = document.getElementById("filter").value.toLowerCase().split(",").map((word) => word.trim()).filter(Boolean);
   const verdict = document.getElementById("verdict").value;
   const shown = new Set();
   for (const row of rows) {
     const { language, verdict: own } = row.dataset;
-    const found = !words.length || words.some((word) => language.includes(word));
+    const named = row.cells[0].textContent.toLowerCase(); // code and name
+    const found = !words.length || words.some((word) => named.includes(word));
     row.hidden = !found || (verdict !== "" && own !== verdict);
     if (!row.hidden) shown.add(language);
   }

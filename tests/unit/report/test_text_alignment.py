@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rapidfuzz.distance import Levenshtein
 
-from mms_dist.report.text_alignment import LONGEST_SEGMENT, Edit, Segment, characters, edits, segments
+from mms_dist.report.text_alignment import LONG_WORD, Edit, Segment, characters, edits, segments
 
 TEXTS = st.text(alphabet="abc \u0301\u4e2d", max_size=40)
 
@@ -40,7 +40,13 @@ def test_words_written_as_one_are_one_piece() -> None:
 
 @pytest.mark.parametrize(("reference", "hypothesis"), [("中文" * 60, "中交" * 60), ("ก" * 99 + "ข", "ก" * 100)])
 def test_texts_without_spaces_are_cut_where_they_agree(reference: str, hypothesis: str) -> None:
-    assert all(len(piece.reference) <= LONGEST_SEGMENT + 2 for piece in segments(reference, hypothesis)[1:])
+    assert all(len(piece.reference) <= LONG_WORD + 2 for piece in segments(reference, hypothesis)[1:])
+
+
+def test_a_long_difference_is_cut_between_words_of_the_reference() -> None:
+    pieces = segments("tutti i circuiti sono ora occupati", "poticicconisonorauoccupati")
+    words = "".join(f"{piece.reference}|" for piece in pieces).split("|")
+    assert len(words) > 2 and all(word == "" or word[:1] in (" ", "t") for word in words)
 
 
 def test_a_letter_and_its_marks_are_one_character() -> None:
