@@ -159,7 +159,7 @@ def test_on_paper_there_are_no_controls_and_no_scrolling(opened: Any) -> None:
 
 def test_a_thousand_languages_open_fast_and_are_all_there(browser: Any, tmp_path: Path) -> None:
     run = write_run(tmp_path, languages=1_000)
-    assert main(["report", str(run), "--html"]) == 0
+    assert main(["report", str(run), "--html", "--audio-mib", "0.5"]) == 0
     tab = browser.new_page(viewport={"width": 1400, "height": 900})
     session = tab.context.new_cdp_session(tab)
     session.send("Performance.enable", {"timeDomain": "threadTicks"})
