@@ -6,11 +6,14 @@ readable on a phone.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 Point = tuple[float, float]
 NARROW, WIDE = 5.0, 1e3
 """Ratios of the ends of a logarithmic axis: below the first its ticks are even, from the second on powers of ten."""
+
+LABEL_WIDTH, LABEL_HEIGHT = 15.0, 6.0
+"""A label of a point, in percent of a plot as wide as a phone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,8 @@ class Chart:
     labels: Sequence[Label] = field(default_factory=tuple)
     legend: Sequence[tuple[str, str]] = ()
     """Pairs of style and text."""
+    faint: float = 1.0
+    """Opacity of thin curves: less, the more there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +122,23 @@ def path_of(points: Sequence[Point]) -> str:
 def band_of(lower: Sequence[Point], upper: Sequence[Point]) -> str:
     """Return the SVG path around the area between two curves."""
     return path_of([*lower, *reversed(upper)]) + "Z"
+
+
+def without_overlaps(dots: Sequence[Dot]) -> list[Dot]:
+    """Drop or turn labels that would cover other labels on a phone; the text of a point says the same."""
+    taken: list[Point] = []
+    found = []
+    for dot in dots:
+        for left in (dot.left, not dot.left):
+            start = dot.x - LABEL_WIDTH if left else dot.x
+            is_free = all(abs(start - x) >= LABEL_WIDTH or abs(dot.y - y) >= LABEL_HEIGHT for x, y in taken)
+            if dot.label and is_free and 0 <= start <= 100:
+                taken.append((start, dot.y))
+                found.append(replace(dot, left=left))
+                break
+        else:
+            found.append(replace(dot, label=""))
+    return found
 
 
 def spread(heights: Sequence[float], gap: float) -> list[float]:

@@ -30,6 +30,8 @@ from shards.wording import counted
 GLYPHS = {"": Markup("<small>nothing</small>"), " ": Markup("<small>space</small>")}
 ALL_OPEN = 8
 """Up to this many languages, their details are open."""
+SHOWN_AT_FIRST = 20
+"""Languages whose details are listed at first, the worst; report.css hides the others until they are asked for."""
 MOST_INLINE = 100
 """With more languages, their details become elements when they are opened: a browser is slow with that many."""
 
@@ -95,6 +97,7 @@ def _common() -> dict[str, Any]:
         "fair_cer": FAIR_CER,
         "all_open": ALL_OPEN,
         "most_inline": MOST_INLINE,
+        "shown_at_first": SHOWN_AT_FIRST,
     }
 
 

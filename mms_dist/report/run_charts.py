@@ -18,6 +18,7 @@ from mms_dist.report.chart import (
     logarithmic_axis,
     path_of,
     spread,
+    without_overlaps,
 )
 from mms_dist.report.run_report import LanguageReport, RunReport, Timing
 
@@ -26,6 +27,8 @@ FEW = 10
 MOST_POINTS = 40
 TOP = 1.0
 """Highest CER on an axis: untrained heads write more characters than were said, which would flatten everything else."""
+MOST_INK = 30
+"""Thin curves become fainter, so that all together are as dark as this many."""
 LABEL_GAP = 6.5  # percent of the height
 LABELLED_DOTS = 40
 GRID = 60
@@ -73,6 +76,7 @@ def learning_curves(languages: Sequence[LanguageReport]) -> Chart | None:
         areas=areas,
         labels=labels,
         legend=legend,
+        faint=min(0.5, MOST_INK / len(curves)),
     )
 
 
@@ -109,7 +113,7 @@ def hours_against_error(run: RunReport) -> Chart | None:
         y_title=f"{run.split} CER %",
         x_ticks=x_axis.ticks([(amount, f"{amount:g}") for amount in amounts]),
         y_ticks=y_axis.ticks([(rate, f"{100 * rate:g}") for rate in rates]),
-        dots=dots,
+        dots=without_overlaps(dots),
     )
 
 
@@ -128,18 +132,20 @@ def greedy_against_language_model(run: RunReport) -> Chart | None:
         x_ticks=ticks,
         y_ticks=ticks,
         lines=[Line("M0 100L100 0", "diagonal")],
-        dots=[
-            Dot(
-                axis.place(greedy),
-                axis.place(cer),
-                "dot good" if cer < greedy else "dot poor",
-                each.language,
-                f"{each.language}: greedy {percent(greedy)} %, with the language model {percent(cer)} %",
-                label=each.language if len(pairs) <= LABELLED_DOTS else "",
-                left=axis.place(greedy) > 85,
-            )
-            for each, greedy, cer in pairs
-        ],
+        dots=without_overlaps(
+            [
+                Dot(
+                    axis.place(greedy),
+                    axis.place(cer),
+                    "dot good" if cer < greedy else "dot poor",
+                    each.language,
+                    f"{each.language}: greedy {percent(greedy)} %, with the language model {percent(cer)} %",
+                    label=each.language if len(pairs) <= LABELLED_DOTS else "",
+                    left=axis.place(greedy) > 85,
+                )
+                for each, greedy, cer in pairs
+            ]
+        ),
         legend=[("good", "the language model helps"), ("poor", "it does not")],
     )
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from launcher.cli import main
+from mms_dist.report.page import SHOWN_AT_FIRST
 from tests.browser import chromium
 from tests.report_samples import write_run
 
@@ -171,7 +172,14 @@ def test_a_thousand_languages_open_fast_and_are_all_there(browser: Any, tmp_path
     assert tab.locator("#languages tbody tr").count() == 1_000
     tab.locator("#filter").fill("lower tanana")
     assert tab.locator("#shown").inner_text() == "1 of 1,000 languages shown"
+    assert tab.locator("details.language:visible").count() == 1
     assert tab.locator("#lang-taa .inside").count() == 0
     tab.locator("#lang-taa summary").click()
     assert tab.locator("#lang-taa .aligned:visible").count() == 2
+    tab.locator("#filter").fill("")
+    assert tab.locator("details.language:visible").count() == SHOWN_AT_FIRST
+    tab.locator("#languages tr:nth-child(500) a").click()
+    assert tab.locator("details.language:visible").count() == SHOWN_AT_FIRST + 1
+    tab.locator("#all").click()
+    assert tab.locator("details.language:visible").count() == 1_000
     tab.close()

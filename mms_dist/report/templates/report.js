@@ -5,6 +5,9 @@
 const rows = [...document.querySelectorAll("#languages tbody tr")];
 const marked = [...document.querySelectorAll("[data-language]")].filter((each) => !rows.includes(each));
 
+let few = document.getElementById("all") !== null; // whether only the worst languages are listed with their errors
+document.body.classList.toggle("few", few);
+
 function sortBy(header) {
   const table = header.closest("table");
   const column = [...header.parentNode.children].indexOf(header);
@@ -32,6 +35,7 @@ function filterLanguages() {
     if (!row.hidden) shown.add(language);
   }
   const all = shown.size === rows.length;
+  document.body.classList.toggle("few", all && few);
   for (const each of marked) {
     const found = shown.has(each.dataset.language);
     if (each.matches("details")) each.hidden = !found;
@@ -61,6 +65,7 @@ function openLinked() {
   const target = location.hash && document.getElementById(location.hash.slice(1));
   if (target && target.matches("details")) {
     fill(target);
+    target.classList.add("asked");
     target.open = true;
     target.scrollIntoView();
   }
@@ -90,5 +95,11 @@ document.getElementById("theme").addEventListener("click", () => {
   const isDark = getComputedStyle(document.body).backgroundColor !== "rgb(255, 255, 255)";
   document.documentElement.style.colorScheme = isDark ? "light" : "dark";
 });
+if (few) {
+  document.getElementById("all").addEventListener("click", () => {
+    few = false;
+    document.body.classList.remove("few");
+  });
+}
 window.addEventListener("hashchange", openLinked);
 openLinked();

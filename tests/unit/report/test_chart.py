@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mms_dist.report.chart import Axis, linear_axis, logarithmic_axis, path_of, spread
+from mms_dist.report.chart import (
+    LABEL_HEIGHT,
+    LABEL_WIDTH,
+    Axis,
+    Dot,
+    linear_axis,
+    logarithmic_axis,
+    path_of,
+    spread,
+    without_overlaps,
+)
 
 
 @given(st.floats(1e-6, 1e9))
@@ -38,3 +48,12 @@ def test_labels_are_moved_apart_and_keep_their_order(heights: list[float]) -> No
     ordered = [moved[index] for index in sorted(range(len(heights)), key=lambda index: heights[index])]
     assert all(above - below >= 8 - 1e-9 for below, above in itertools.pairwise(ordered))
     assert all(-1e-9 <= height <= 100 + 1e-9 for height in moved)
+
+
+@given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 100)), max_size=30))
+def test_labels_of_points_never_cover_each_other(places: list[tuple[float, float]]) -> None:
+    dots = without_overlaps([Dot(x, y, "dot", "ron", "ron: 1 h", label="ron") for x, y in places])
+    labelled = [(dot.x - LABEL_WIDTH * dot.left, dot.y) for dot in dots if dot.label]
+    assert [(dot.x, dot.y) for dot in dots] == places and bool(labelled) == bool(places)
+    for number, (x, y) in enumerate(labelled):
+        assert all(abs(x - a) >= LABEL_WIDTH or abs(y - b) >= LABEL_HEIGHT for a, b in labelled[:number])
