@@ -89,10 +89,11 @@ def write_evaluation(
     levels = min(len(codes), MOST_LEVELS)
     scored = [_result(codes[0], level / max(1, levels - 1), shards) for level in range(levels)]
     results = [replace(scored[number * levels // len(codes)], language=code) for number, code in enumerate(codes)]
-    values: dict[str, Any] = {"decoder": "beam_search" if language_model else "greedy", **scores_json(results)}
+    values: dict[str, Any] = scores_json(results, lambda _: "beam_search" if language_model else "greedy")
     for result in results:
         entry = values["languages"][result.language]
         if language_model:
+            entry["decoder"]["language_model"] = str(shards)
             entry["greedy"] = asdict(_scaled(result.scores, 1.25))
         if conditions:
             entry["conditions"] = {name: asdict(_scaled(result.scores, factor)) for name, factor in CONDITIONS.items()}

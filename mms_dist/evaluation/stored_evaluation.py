@@ -1,8 +1,8 @@
 """What `mms-dist eval` stores in a run: the scores and transcripts of all languages on a whole split.
 
 RUN/eval/SPLIT.json
-    decoder                        how logits became text; `greedy` in files of versions without this entry
     languages.LANG                 the fields of `Scores`, and `step`, `checkpoint`, `untrained`
+    languages.LANG.decoder         `name`, and perhaps `language_model`; greedy decoding without this entry
     languages.LANG.greedy          `Scores` of greedy decoding; only where another decoder gave the scores above
     languages.LANG.conditions      condition, such as `noise:10`, to `Scores`; only where conditions were scored
     failed                         languages that could not be scored, each with the reason
@@ -17,7 +17,7 @@ import csv
 import json
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 SPLITS = ("test", "dev", "train")
 """In the order of preference."""
+GREEDY = "greedy"
 _EDITS = ("character_edits", "word_edits")
 _FIELDS = tuple(each.name for each in fields(Scores) if each.name not in _EDITS)
 _COLUMNS = ("language", "key", "reference", "hypothesis", "row")
@@ -47,6 +48,8 @@ class StoredLanguage:
     step: int
     checkpoint: str
     untrained: bool
+    decoder: str = GREEDY
+    language_model: str | None = None
     greedy: Scores | None = None
     conditions: Mapping[str, Scores] = field(default_factory=dict)
 
@@ -68,10 +71,22 @@ class StoredEvaluation:
 
     split: str
     written: datetime
-    decoder: str
     languages: Mapping[str, StoredLanguage]
     failed: Mapping[str, str]
     utterances: Mapping[str, list[StoredUtterance]]
+
+    @property
+    def decoding(self) -> str:
+        """How the languages were decoded, for people."""
+        names = {each.decoder.replace("_", " ") for each in self.languages.values()}
+        with_model = sum(each.language_model is not None for each in self.languages.values())
+        if not with_model:
+            model = ""
+        elif with_model == len(self.languages):
+            model = " with a language model"
+        else:
+            model = f", {with_model:,} of {len(self.languages):,} languages with a language model"
+        return f"{' or '.join(sorted(names)) or GREEDY} decoding{model}"
 
     @property
     def mean_cer(self) -> float | None:
@@ -80,14 +95,15 @@ class StoredEvaluation:
         return sum(rates) / len(rates) if rates else None
 
 
-def scores_json(results: "Sequence[LanguageResult]") -> dict[str, Any]:
-    """Return the entries `languages` and `mean` of SPLIT.json."""
+def scores_json(results: "Sequence[LanguageResult]", decoder_of: Callable[[str], str]) -> dict[str, Any]:
+    """Return the entries `languages` and `mean` of SPLIT.json; `decoder_of` returns the decoder of a language."""
     values = evaluation_json({result.language: result.scores for result in results})
     for result in results:
         values["languages"][result.language] |= {
             "step": result.step,
             "checkpoint": result.checkpoint,
             "untrained": result.step == 0,
+            "decoder": {"name": decoder_of(result.language)},
             "quarantined": None if result.quarantined is None else asdict(result.quarantined),
             "unreadable": [
                 {"key": sample.key, "row": sample.id.row, "shard": sample.shard, "reason": sample.reason}
@@ -128,13 +144,14 @@ def _read(path: Path, split: str) -> StoredEvaluation:
     try:
         values = json.loads(read_file(path))
         written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        languages = {code: _language(entry) for code, entry in values["languages"].items()}
+        searched = {code for code, language in languages.items() if language.greedy is not None}
         return StoredEvaluation(
             split=split,
             written=written,
-            decoder=str(values.get("decoder", "greedy")),
-            languages={code: _language(entry) for code, entry in values["languages"].items()},
+            languages=languages,
             failed={code: str(reason) for code, reason in values.get("failed", {}).items()},
-            utterances=_utterances(transcripts) if transcripts.is_file() else {},
+            utterances=_utterances(transcripts, searched) if transcripts.is_file() else {},
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(
@@ -144,11 +161,14 @@ def _read(path: Path, split: str) -> StoredEvaluation:
 
 
 def _language(entry: dict[str, Any]) -> StoredLanguage:
+    decoder = entry.get("decoder", {})
     return StoredLanguage(
         scores=_scores(entry),
         step=int(entry["step"]),
         checkpoint=str(entry["checkpoint"]),
         untrained=bool(entry.get("untrained", False)),
+        decoder=str(decoder.get("name", GREEDY)),
+        language_model=decoder.get("language_model"),
         greedy=_scores(entry["greedy"]) if entry.get("greedy") else None,
         conditions={name: _scores(each) for name, each in entry.get("conditions", {}).items()},
     )
@@ -163,10 +183,12 @@ def _scores(entry: dict[str, Any]) -> Scores:
     return Scores(**values)
 
 
-def _utterances(path: Path) -> dict[str, list[StoredUtterance]]:
+def _utterances(path: Path, searched: Collection[str]) -> dict[str, list[StoredUtterance]]:
+    """Read the transcripts; `searched` are the languages for which the column of greedy decoding has a meaning."""
     lines = read_file(path).decode("utf-8").split("\n")  # other line separators are part of a text
     found: dict[str, list[StoredUtterance]] = defaultdict(list)
     for line in csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE):
         language, key, reference, hypothesis, row = (line[name] for name in _COLUMNS)
-        found[language].append(StoredUtterance(key, reference, hypothesis, int(row), line.get("greedy")))
+        greedy = line.get("greedy") if language in searched else None
+        found[language].append(StoredUtterance(key, reference, hypothesis, int(row), greedy))
     return dict(found)

@@ -140,7 +140,7 @@ def _scored(evaluation: StoredEvaluation | None) -> ScoredSplit | None:
     return ScoredSplit(
         split=evaluation.split,
         written=evaluation.written,
-        decoder=evaluation.decoder,
+        decoding=evaluation.decoding,
         failed=evaluation.failed,
         has_transcripts=bool(evaluation.utterances),
     )

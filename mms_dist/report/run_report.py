@@ -233,7 +233,7 @@ class ScoredSplit:
 
     split: str
     written: datetime
-    decoder: str
+    decoding: str
     failed: Mapping[str, str]
     has_transcripts: bool
 
