@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from shards.errors import SourceError
@@ -11,6 +11,7 @@ from shards.sources.audiofolder import Audiofolder
 from shards.sources.common_voice import CommonVoice
 from shards.sources.fleurs import Fleurs
 from shards.sources.folder import Folder
+from shards.sources.hub import Hub
 from shards.sources.kaldi import Kaldi
 from shards.sources.lhotse import Lhotse
 from shards.sources.ljspeech import LJSpeech
@@ -45,6 +46,7 @@ SOURCES: list[Source] = [
     Manifest(),
     Kaldi(),
     Folder(),
+    Hub(),
 ]
 
 # Options that only some kinds of sources heed, with their flags.
@@ -67,6 +69,7 @@ def read_source(
     skip: Path | None = None,
     columns: Mapping[str, str] | None = None,
     split_from: str | None = None,
+    wanted: Sequence[str] = (),
     skip_bad_rows: bool = False,
     kept: Collection[str] | None = None,
 ) -> SourceRows:
@@ -75,7 +78,7 @@ def read_source(
     Args:
         written: a path, or the name of a dataset on the Hugging Face Hub.
         kind: the name of the kind of source; None to recognise it.
-        language, audio_root, skip, columns, split_from: as in `SourceOptions`.
+        language, audio_root, skip, columns, split_from, wanted: as in `SourceOptions`.
         skip_bad_rows: count unusable rows instead of stopping at the first.
         kept: the languages whose utterances will be needed; None: all.
 
@@ -85,7 +88,7 @@ def read_source(
     """
     place = SourcePlace(os.fspath(written))
     source = recognised(place) if kind is None else source_named(kind)
-    options = SourceOptions(language, audio_root, skip, columns, split_from)
+    options = SourceOptions(language, audio_root, skip, columns, split_from, wanted)
     _check_options(source, options, place)
     rows = SourceRows(source.name, kept=kept)
     for found in source.read(place, options):

@@ -30,6 +30,11 @@ examples:
   mms-dist shards build recordings.jsonl corpus/ --workers 16 --max-seconds 20
   mms-dist shards build table.csv corpus/ --lang ron --columns audio=path,text=sentence,speaker=client_id
   mms-dist shards build recordings/ corpus/ --lang ron --dev-fraction 0.05 --test-fraction 0.05
+  mms-dist shards build owner/name corpus/ --lang ron
+
+SOURCE may also be a corpus as it is published or a manifest of another toolkit (see docs/data.md; --from help lists
+all kinds), or the name of a dataset on the Hugging Face Hub, with a configuration and a revision if they matter:
+owner/name:ro_ro@main.
 
 A manifest is a table with a header (.tsv, .csv), has one JSON object per line (.jsonl), or is parquet. Columns: audio
 (path relative to the manifest's folder, any format libsndfile reads), text, lang (ron, ro, pt-BR, ron_Latn, Romanian …:
@@ -59,7 +64,9 @@ def add_parser(commands: Any) -> None:
     parser = add_command(
         commands, "build", help="build shards from a manifest or a folder of recordings", epilog=EPILOG
     )
-    parser.add_argument("source", metavar="SOURCE", help="manifest (.tsv, .csv, .jsonl, .parquet) or folder")
+    parser.add_argument(
+        "source", metavar="SOURCE", help="manifest, folder, corpus, or owner/name on the Hugging Face Hub"
+    )
     parser.add_argument("output", type=Path, metavar="SHARDS", help="folder for <lang>/<split>-000000.tar")
     add_source_kind(parser)
     add_languages(parser, "build only these; if only one is given, rows and files without a language are in it")
@@ -157,6 +164,7 @@ def rows_to_build(args: argparse.Namespace, *, kept: Collection[str] | None = No
         skip=args.output,
         columns=args.columns,
         split_from=args.split_from,
+        wanted=args.languages or args.only,
         skip_bad_rows=args.skip_bad_rows,
         kept=(args.only or args.languages or None) if kept is None else kept,
     )
