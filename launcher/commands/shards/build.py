@@ -44,6 +44,9 @@ recognised. Utterances without a split are assigned by a hash of their text, so 
 stays in its split when the corpus grows. An invalid line (missing field, not UTF-8, invalid language or time) stops the
 build before it begins; --skip-bad-rows leaves such lines out and counts them.
 
+A YAML list of several sources (sources.yaml: "- source: PATH" for each, optionally name, from, lang, columns,
+audio_root, split_from) becomes one corpus. Each language's part of each source is counted in its index.
+
 A folder contains <lang>/clip.wav and <lang>/clip.txt. A folder named after a split (train, dev, validation, test, eval,
 test-clean …) above or below the language's folder sets the split. eval means dev, or test if there is a dev as well.
 Links are followed. Unused files are counted by reason: unsupported audio formats (convert .m4a, for example, with
@@ -202,6 +205,7 @@ def run(args: argparse.Namespace) -> int:
         print_language_notes,
         print_left_out,
         print_outside_vocabulary,
+        print_sources,
         print_unknown_lengths,
     )
     from shards.display.progress import BuildDisplay, WorkProgress
@@ -244,6 +248,7 @@ def run(args: argparse.Namespace) -> int:
         report = build_shards(plans, args.output, options, workers=args.workers, force=args.force, progress=display)
     if report.indexes:
         console.print(languages_table(report.indexes, console.width))
+        print_sources(console, report.indexes)
     print_left_out(console, {code: index["drops"] for code, index in report.indexes.items()}, rows)
     print_outside_vocabulary(console, report.indexes)
     print_unknown_lengths(console, report.indexes)
