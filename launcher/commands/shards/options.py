@@ -130,7 +130,8 @@ def add_text_rules(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--markup",
         choices=("drop", "remove"),
-        help="text in brackets, such as [noise]: drop the utterance, or remove the brackets with what is in them (default: drop)",
+        help="text in brackets, such as [noise]: drop the utterance, or remove the brackets with what is in them "
+        "(default: drop)",
     )
 
 
