@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from shards.sources.rows import LeftOut, Note, RowError, SourceRow
+from shards.sources.rows import Failure, LeftOut, Note, RowError, SourceRow
 from shards.sources.source_place import SourcePlace
 
-Found = SourceRow | RowError | LeftOut | Note
+Found = SourceRow | RowError | LeftOut | Note | Failure
 
 
 @dataclass(frozen=True, slots=True)

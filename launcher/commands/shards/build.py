@@ -11,10 +11,13 @@ from launcher.commands.shards.options import (
     add_command,
     add_languages,
     add_length_limits,
+    add_source_kind,
     add_text_rules,
+    add_vocabulary,
     add_workers,
     language_code,
     rule_options,
+    vocabulary_options,
 )
 
 if TYPE_CHECKING:
@@ -41,6 +44,9 @@ recognised. Utterances without a split are assigned by a hash of their text, so 
 stays in its split when the corpus grows. An invalid line (missing field, not UTF-8, invalid language or time) stops the
 build before it begins; --skip-bad-rows leaves such lines out and counts them.
 
+A YAML list of several sources (sources.yaml: "- source: PATH" for each, optionally name, from, lang, columns,
+audio_root, split_from) becomes one corpus. Each language's part of each source is counted in its index.
+
 A folder contains <lang>/clip.wav and <lang>/clip.txt. A folder named after a split (train, dev, validation, test, eval,
 test-clean …) above or below the language's folder sets the split. eval means dev, or test if there is a dev as well.
 Links are followed. Unused files are counted by reason: unsupported audio formats (convert .m4a, for example, with
@@ -65,12 +71,7 @@ def add_parser(commands: Any) -> None:
         "source", metavar="SOURCE", help="manifest, folder, corpus, or owner/name on the Hugging Face Hub"
     )
     parser.add_argument("output", type=Path, metavar="SHARDS", help="folder for <lang>/<split>-000000.tar")
-    parser.add_argument(
-        "--from",
-        dest="kind",
-        metavar="NAME",
-        help="kind of source, such as manifest or folder; an unknown name lists all (default: detected)",
-    )
+    add_source_kind(parser)
     add_languages(parser, "build only these; if only one is given, rows and files without a language are in it")
     parser.add_argument(
         "--only",
@@ -82,12 +83,6 @@ def add_parser(commands: Any) -> None:
         help="subset of the languages to build now, such as the share of one job array task",
     )
     parser.add_argument("--audio-root", type=Path, metavar="DIR", help="base folder for a manifest's relative paths")
-    parser.add_argument(
-        "--columns",
-        type=_columns,
-        metavar="NAME=COLUMN,…",
-        help="what a table's columns hold, for example audio=path,text=sentence,speaker=client_id (default: detected)",
-    )
     parser.add_argument(
         "--split-from",
         metavar="TABLE",
@@ -111,6 +106,7 @@ def add_parser(commands: Any) -> None:
     )
     add_length_limits(parser)
     add_text_rules(parser)
+    add_vocabulary(parser)
     parser.add_argument("--skip-missing-audio", action="store_true", help="leave out and count missing recordings")
     parser.add_argument(
         "--skip-bad-rows",
@@ -131,16 +127,6 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--force", action="store_true", help="rebuild languages even if they are unchanged")
     parser.add_argument("--dry-run", action="store_true", help="show what would be built, but write and decode nothing")
     parser.set_defaults(run_shards=run)
-
-
-def _columns(text: str) -> dict[str, str]:
-    from shards.errors import SourceError
-    from shards.sources.manifest_columns import parse_columns
-
-    try:
-        return parse_columns(text)
-    except SourceError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _fraction(text: str) -> float:
@@ -218,6 +204,8 @@ def run(args: argparse.Namespace) -> int:
         print_failed,
         print_language_notes,
         print_left_out,
+        print_outside_vocabulary,
+        print_sources,
         print_unknown_lengths,
     )
     from shards.display.progress import BuildDisplay, WorkProgress
@@ -226,6 +214,7 @@ def run(args: argparse.Namespace) -> int:
     from shards.index.failures import FAILURES_NAME
     from shards.limits import Limits
 
+    vocabulary = vocabulary_options(args)
     rows = rows_to_build(args)
     plans = plan_languages(
         rows,
@@ -239,6 +228,7 @@ def run(args: argparse.Namespace) -> int:
         Limits(min_seconds=args.min_seconds, max_seconds=args.max_seconds),
         shard_utterances=args.shard_utterances,
         shard_bytes=args.shard_mib << 20,
+        vocabulary=vocabulary,
     )
     console = make_console()
     say(console, f"source: {rows.kind}" if args.kind else f"source: {rows.kind} (recognised; --from overrules)")
@@ -258,7 +248,9 @@ def run(args: argparse.Namespace) -> int:
         report = build_shards(plans, args.output, options, workers=args.workers, force=args.force, progress=display)
     if report.indexes:
         console.print(languages_table(report.indexes, console.width))
+        print_sources(console, report.indexes)
     print_left_out(console, {code: index["drops"] for code, index in report.indexes.items()}, rows)
+    print_outside_vocabulary(console, report.indexes)
     print_unknown_lengths(console, report.indexes)
     if report.failed:
         say(console, f"languages that failed, with the reasons: {args.output / FAILURES_NAME}")
