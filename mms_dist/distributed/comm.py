@@ -30,7 +30,7 @@ COLLECTIVE_TIMEOUT = timedelta(days=7)
 
 
 @dataclass
-class Traffic:
+class SentBytes:
     """Bytes this rank has sent so far, by kind."""
 
     all_reduced: int = 0
@@ -50,7 +50,7 @@ class Comm:
     rank: int = 0
     world: int = 1
     watchdog: Watchdog | NoWatchdog = field(default_factory=NoWatchdog)
-    traffic: Traffic = field(default_factory=Traffic)
+    traffic: SentBytes = field(default_factory=SentBytes)
     _groups: dict[RankGroup, Any] = field(default_factory=dict)
     failure_report: FailureReport | None = None
     """Reports of other ranks that failed; None in a single process."""

@@ -13,7 +13,7 @@ from shards.build.output_folder import folder_for, only_build, writing
 from shards.build.plan import LanguagePlan
 from shards.drops import NO_UTTERANCES
 from shards.errors import ShardsError, SourceError
-from shards.pool import process_pool
+from shards.process_pool import process_pool
 
 
 @dataclass(slots=True)

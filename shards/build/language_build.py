@@ -22,7 +22,7 @@ from shards.errors import ShardsError
 from shards.index.parts import ShardPart, file_sha256, write_atomically
 from shards.index.write_index import write_index
 from shards.limits import Limits
-from shards.pool import in_order
+from shards.process_pool import in_order
 from shards.schema import INDEX_NAME, SCHEMA_VERSION
 from shards.splits import SPLITS
 

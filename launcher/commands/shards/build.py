@@ -189,7 +189,7 @@ def run(args: argparse.Namespace) -> int:
     from shards.build.language_build import BuildOptions
     from shards.build.plan import plan_languages
     from shards.display.build_report import (
-        languages_table,
+        built_languages_table,
         plans_table,
         print_language_notes,
         print_left_out,
@@ -226,7 +226,7 @@ def run(args: argparse.Namespace) -> int:
         display = BuildDisplay(console, work, totals)
         report = build_shards(plans, args.output, options, workers=args.workers, force=args.force, progress=display)
     if report.indexes:
-        console.print(languages_table(report.indexes, console.width))
+        console.print(built_languages_table(report.indexes, console.width))
     print_left_out(console, {code: index["drops"] for code, index in report.indexes.items()}, rows)
     print_unknown_lengths(console, report.indexes)
     if report.failed:

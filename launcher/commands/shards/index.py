@@ -43,7 +43,7 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the subcommand and return the exit status."""
-    from shards.display.build_report import languages_table, print_drops, print_unknown_lengths
+    from shards.display.build_report import built_languages_table, print_drops, print_unknown_lengths
     from shards.display.progress import WorkProgress
     from shards.display.terminal import make_console, say
     from shards.foreign.find_tars import find_tars
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     if not indexes:
         say(console, f"every language in {args.shards} has an index; --force replaces them")
         return 0
-    console.print(languages_table(indexes, console.width))
+    console.print(built_languages_table(indexes, console.width))
     print_drops(console, {code: index["drops"] for code, index in indexes.items()})
     print_unknown_lengths(console, indexes)
     return 0
