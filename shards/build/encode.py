@@ -63,7 +63,7 @@ def _opened(reference: AudioReference) -> ByteSource:
     try:
         return reference.open()
     except OSError as error:
-        raise UndecodableError(f"cannot be read: {error.strerror}") from error
+        raise UndecodableError(f"cannot be read: {error.strerror or error}") from error
 
 
 def _cut(recording: Recording, candidate: Candidate, limits: Limits) -> Samples:

@@ -8,7 +8,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from shards.index.write_index import write_index
 from shards.limits import Limits
 from shards.process_pool import in_order
 from shards.schema import INDEX_NAME, SCHEMA_VERSION
+from shards.sources.archived_audio import copied_recordings
 from shards.splits import SPLITS
 
 _TASK_UTTERANCES = 8
@@ -120,10 +121,17 @@ class LanguageBuild:
             folder.mkdir(parents=True, exist_ok=True)
         write_atomically(self.staging / "state.json", json.dumps(self.state).encode())
         writers = {split: self._writer(split) for split in SPLITS}
+        copies = copied_recordings(
+            (one.audio for split, writer in writers.items() for one in self.plan.candidates[split][writer.consumed :]),
+            self.staging,
+        )
         done = sum(writer.consumed for writer in writers.values())
         progress.language(self.plan.language, done=done, total=self.plan.total)
         for split, writer in writers.items():
-            left = self.plan.candidates[split][writer.consumed :]
+            left = [
+                replace(one, audio=copies[one.audio]) if one.audio in copies else one
+                for one in self.plan.candidates[split][writer.consumed :]
+            ]
             try:
                 for candidate, result in _encode_all(executor, workers, left, self.options.limits):
                     writer.add(candidate, result)

@@ -14,9 +14,10 @@ from shards.drops import Drop, Drops, Rejected, no_training_utterances
 from shards.errors import SourceError
 from shards.sources.audio_reference import AudioReference
 from shards.sources.rows import SourceRow, SourceRows
-from shards.splits import PRECEDENCE, SPLITS, assign_splits
+from shards.splits import PRECEDENCE, SPLITS, Utterance, assign_splits, assign_splits_by_speaker
 from shards.text.normaliser import TextNormaliser
-from shards.text_rules import TextRules, load_rules
+from shards.text.text_tags import tags_of_text
+from shards.text_rules import RuleOptions, TextRules, load_rules
 from shards.wording import counted, printable
 
 _SLUG_CHARACTERS = 40
@@ -65,10 +66,14 @@ def plan_languages(
     *,
     dev_fraction: float,
     test_fraction: float,
-    text_rules: Path | None = None,
+    by_speaker: bool = False,
+    text_rules: RuleOptions = RuleOptions(),  # noqa: B008 - it is frozen
     skip_missing_audio: bool = False,
 ) -> list[LanguagePlan]:
     """Normalise, name, split and order the utterances of every language; a pure function of its arguments.
+
+    Args:
+        by_speaker: split what has no split so that no speaker is in two splits.
 
     Raises:
         SourceError: a recording is missing, or a language has no training utterances left.
@@ -95,6 +100,7 @@ def plan_languages(
             files,
             dev_fraction,
             test_fraction,
+            by_speaker=by_speaker,
         )
         for code in sorted(languages)
     ]
@@ -119,7 +125,13 @@ class _Recordings:
 
 
 def _plan_language(
-    plan: LanguagePlan, rows: Sequence[SourceRow], files: _Recordings, dev_fraction: float, test_fraction: float
+    plan: LanguagePlan,
+    rows: Sequence[SourceRow],
+    files: _Recordings,
+    dev_fraction: float,
+    test_fraction: float,
+    *,
+    by_speaker: bool,
 ) -> LanguagePlan:
     normalise = TextNormaliser(plan.rules)
     kept: dict[str, tuple[Candidate, str | None]] = {}
@@ -139,8 +151,13 @@ def _plan_language(
             first, split = kept[key]
             given = [name for name in PRECEDENCE if name in (split, row.split)]
             kept[key] = first, given[0] if given else None  # if either row says test, never train on it
-    splits = assign_splits([(candidate.text, split) for candidate, split in kept.values()], dev_fraction, test_fraction)
-    for candidate, split in kept.values():
+    utterances = [Utterance(candidate.text, candidate.speaker, split) for candidate, split in kept.values()]
+    if by_speaker:
+        own_splits, splits = assign_splits_by_speaker(utterances, dev_fraction, test_fraction)
+    else:
+        own_splits = [one.split for one in utterances]
+        splits = assign_splits([(one.text, one.split) for one in utterances], dev_fraction, test_fraction)
+    for (candidate, _), split in zip(kept.values(), own_splits, strict=True):
         assigned = splits[candidate.text]
         if split not in (None, assigned):
             found = f"{candidate.text!r} is in {assigned} and {split}"
@@ -187,7 +204,7 @@ def _candidate(row: SourceRow, files: _Recordings, normalise: TextNormaliser, dr
         source=row.source or (Path(row.name).name if Path(row.name).is_absolute() else row.name),
         start_seconds=row.start_seconds,
         end_seconds=row.end_seconds,
-        tags=row.tags,
+        tags={**(row.tags or {}), **tags_of_text(row.text)} or None,
     )
 
 

@@ -7,18 +7,30 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from shards.errors import SourceError
+from shards.sources.audiofolder import Audiofolder
+from shards.sources.common_voice import CommonVoice
 from shards.sources.folder import Folder
 from shards.sources.kaldi import Kaldi
 from shards.sources.lhotse import Lhotse
 from shards.sources.manifest import Manifest
 from shards.sources.nemo import Nemo
+from shards.sources.omnilingual import Omnilingual
+from shards.sources.parquet import Parquet
 from shards.sources.rows import LeftOut, Note, RowError, SourceRow, SourceRows
+from shards.sources.saved_dataset import SavedDataset
 from shards.sources.source import Source, SourceOptions
 from shards.sources.source_place import SourcePlace
+from shards.sources.spontaneous_speech import SpontaneousSpeech
 from shards.wording import nearest, printable
 
 # The first one that recognises a source reads it, so those that look more closely come first.
 SOURCES: list[Source] = [
+    Audiofolder(),
+    SavedDataset(),
+    Omnilingual(),
+    Parquet(),
+    CommonVoice(),
+    SpontaneousSpeech(),
     Nemo(),
     Lhotse(),
     Manifest(),

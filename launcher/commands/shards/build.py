@@ -10,8 +10,10 @@ from launcher.commands.shards.options import (
     add_command,
     add_languages,
     add_length_limits,
+    add_text_rules,
     add_workers,
     language_code,
+    rule_options,
 )
 
 if TYPE_CHECKING:
@@ -81,6 +83,12 @@ def add_parser(commands: Any) -> None:
         help="use all clips of one table of Common Voice, such as validated, and split them by speaker",
     )
     parser.add_argument(
+        "--split-by",
+        choices=("sentence", "speaker"),
+        help="place what has no split so that no sentence, or no sentence and no speaker, is in two splits "
+        "(default: sentence; with --split-from: speaker)",
+    )
+    parser.add_argument(
         "--dev-fraction", type=_fraction, default=0.1, metavar="F", help="fraction of sentences for dev (default: 0.1)"
     )
     parser.add_argument(
@@ -91,7 +99,7 @@ def add_parser(commands: Any) -> None:
         help="fraction of sentences for test (default: 0.1)",
     )
     add_length_limits(parser)
-    parser.add_argument("--text-rules", type=Path, metavar="FILE", help="YAML that overrides shards/text_rules.yaml")
+    add_text_rules(parser)
     parser.add_argument("--skip-missing-audio", action="store_true", help="leave out and count missing recordings")
     parser.add_argument(
         "--skip-bad-rows",
@@ -205,7 +213,8 @@ def run(args: argparse.Namespace) -> int:
         rows,
         dev_fraction=args.dev_fraction,
         test_fraction=args.test_fraction,
-        text_rules=args.text_rules,
+        by_speaker=(args.split_by or ("speaker" if args.split_from else "sentence")) == "speaker",
+        text_rules=rule_options(args),
         skip_missing_audio=args.skip_missing_audio,
     )
     options = BuildOptions(

@@ -4,7 +4,14 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from launcher.commands.shards.options import add_command, add_languages, add_length_limits, add_workers
+from launcher.commands.shards.options import (
+    add_command,
+    add_languages,
+    add_length_limits,
+    add_text_rules,
+    add_workers,
+    rule_options,
+)
 
 EPILOG = """\
 examples:
@@ -32,7 +39,7 @@ def add_parser(commands: Any) -> None:
         metavar="NAME",
         help="key of the transcript in .json files (default: text, sentence, transcript … or the .txt file)",
     )
-    parser.add_argument("--text-rules", type=Path, metavar="FILE", help="YAML that overrides shards/text_rules.yaml")
+    add_text_rules(parser)
     parser.add_argument("--keep-text", action="store_true", help="do not normalise the text")
     add_length_limits(parser)
     parser.add_argument("--force", action="store_true", help="replace existing indexes")
@@ -63,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         for code, tars in languages.items():
             work.describe(code)
             options = IndexOptions(
-                load_rules(code, args.text_rules),
+                load_rules(code, rule_options(args)),
                 text_field=args.text_field,
                 normalise=not args.keep_text,
                 limits=Limits(min_seconds=args.min_seconds, max_seconds=args.max_seconds),

@@ -150,6 +150,23 @@ def test_damage_makes_verify_exit_with_1_and_is_named(manifest, tmp_path, capsys
     assert "ron: 20 utterances read, sound" in out
 
 
+def test_punctuation_case_and_words_beside_markup_are_kept_if_asked(tmp_path, capsys):
+    soundfile.write(tmp_path / "a.wav", sound(1.5), 16_000)
+    manifest = tmp_path / "m.jsonl"
+    manifest.write_text(
+        json.dumps({"audio": "a.wav", "text": "[noise] Da, Ana!", "lang": "ro", "split": "train"}) + "\n"
+    )
+    assert run("build", manifest, tmp_path / "plain", "--workers", 1) == 2
+    assert "1 markup" in capsys.readouterr().err
+    options = ("--workers", 1, "--keep", "punctuation,case", "--markup", "remove")
+    assert run("build", manifest, tmp_path / "kept", *options) == 0
+    vocabulary = json.loads((tmp_path / "kept" / "ron" / "vocab.json").read_text())["ron"]
+    assert set("Da,Ana!") < set(vocabulary)
+    (tmp_path / "kept" / "ron" / "index.json").unlink()
+    assert run("index", tmp_path / "kept", "--workers", 1, "--keep", "case,punctuation") == 0
+    assert json.loads((tmp_path / "kept" / "ron" / "vocab.json").read_text())["ron"] == vocabulary
+
+
 def test_foreign_tars_are_indexed_and_a_dry_run_only_lists_them(manifest, tmp_path, capsys):
     assert run("build", manifest, tmp_path / "shards", "--workers", 1) == 0
     for name in ("index.json", "vocab.json", "samples.parquet"):
@@ -175,6 +192,7 @@ def test_foreign_tars_are_indexed_and_a_dry_run_only_lists_them(manifest, tmp_pa
         (["build", "MANIFEST", "out", "--lang", "xqz"], "language 'xqz' is unknown"),
         (["build", "MANIFEST", "out", "--dev-fraction", "0.6", "--test-fraction", "0.5"], "sum is below 1"),
         (["build", "MANIFEST", "out", "--dev-fraction", "2"], "found '2', expected a number from 0"),
+        (["build", "MANIFEST", "out", "--keep", "cases"], "found 'cases' (did you mean 'case'?), expected punctuation"),
         (["build", "MANIFEST", "out", "--workers", "0"], "found '0', expected a whole number"),
         (["build", "MANIFEST", "out", "--min-seconds", "9", "--max-seconds", "3"], "is above --max-seconds"),
         (["build", "MANIFEST", "out", "--text-rules", "no.yaml"], "text rules no.yaml cannot be read"),

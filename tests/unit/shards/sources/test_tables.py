@@ -157,11 +157,11 @@ def test_a_comma_may_be_part_of_the_name_of_a_column():
 def test_a_parquet_table_that_is_damaged_or_holds_no_paths_is_refused(tmp_path):
     path = write_any(tmp_path, "parquet", ROWS)
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(SourceError, match=r"corpus.parquet is damaged, or not parquet"):
+    with pytest.raises(SourceError, match=r"corpus.parquet is damaged, or in another format"):
         read_source(path)
     pq.write_table(pa.table({"audio": [b"RIFF"], "text": ["a"]}), path)
     with pytest.raises(SourceError, match=r"column 'audio' has no paths of recordings; .*--columns audio=COLUMN"):
-        read_source(path, language="ron")
+        read_source(path, kind="manifest", language="ron")
 
 
 def test_missing_values_of_a_parquet_table_are_not_texts(tmp_path):
@@ -177,7 +177,7 @@ def test_missing_values_of_a_parquet_table_are_not_texts(tmp_path):
 
 def test_a_source_refuses_an_option_that_it_does_not_heed(tmp_path):
     path = write_any(tmp_path, "csv", ROWS)
-    with pytest.raises(SourceError, match=r"--columns is for manifest, but .* is read as folder; leave it out"):
+    with pytest.raises(SourceError, match=r"--columns is for .*manifest, but .* is read as folder; leave it out"):
         read_source(tmp_path, columns={"audio": "clip"})
     with pytest.raises(SourceError, match=r"--split-from is for .*, but .*corpus.csv is read as manifest"):
         read_source(path, split_from="validated")
