@@ -14,6 +14,7 @@ from mms_dist.errors import ExitCode
 from mms_dist.run_directory.paths import RunPaths
 
 if TYPE_CHECKING:
+    from mms_dist.evaluation.metrics import Scores
     from mms_dist.evaluation.score_run import LanguageResult, RunScorer
 
 ACCEPTS_SETTINGS = True
@@ -23,7 +24,11 @@ Decode a split with every language's checkpoint (and evaluation.decoder), and pr
 (jiwer) with 95 % bootstrap intervals. Checkpoints are verified before use and never changed, so a run in progress can
 be scored too. The base and shards are those of RUN/config.yaml. Scores of all languages on a whole split are saved in
 RUN/eval/SPLIT.json. Partial scores are only printed, unless --output names a file. Languages in quarantine are scored
-with their last good checkpoints. They are marked in the table, and so are languages that have not taken a step."""
+with their last good checkpoints. They are marked in the table, and so are languages that have not taken a step.
+
+With --lm, every language is decoded by beam search with its own language model, and greedily from the same outputs for
+comparison. The weights of the model are those that --tune found on dev for this run, or else those of the
+configuration."""
 
 EPILOG = """\
 examples:
@@ -31,6 +36,7 @@ examples:
   mms-dist eval runs/mms-300m --split dev --languages ron ita
   mms-dist eval runs/mms-300m --transcripts test.tsv             write references and hypotheses
   mms-dist eval runs/mms-300m --data.shards elsewhere/corpus     override any setting of the run's configuration
+  mms-dist eval runs/mms-300m --lm corpus/ --tune                with the models of `mms-dist lm build corpus/`
   mms-dist eval runs/mms-300m --evaluation.decoder greedy        choose how logits become text
 
 exit status: 0 done · 1 a language could not be scored · 2 a usage, configuration or data error"""
@@ -61,6 +67,21 @@ def add_parser(subparsers: Any) -> None:
         help="which checkpoint: best dev CER or newest (default: best, or last if there was no evaluation)",
     )
     parser.add_argument("--max-utterances", metavar="N", type=count, help="utterances per language (default: all)")
+    parser.add_argument(
+        "--lm",
+        metavar="FILE|FOLDER",
+        help="decode with this language model, or with that of each language in a folder such as the shards",
+    )
+    parser.add_argument(
+        "--tune", action="store_true", help="first find the language models' weights on dev, and keep them in RUN/eval"
+    )
+    parser.add_argument(
+        "--processes",
+        metavar="N",
+        type=count,
+        default=os.cpu_count() or 1,
+        help="processes of the beam search (default: number of cores)",
+    )
     parser.add_argument("--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:N (default: as in the run)")
     parser.add_argument(
         "--output", metavar="FILE", type=Path, help="write scores as JSON (default: RUN/eval/SPLIT.json if complete)"
@@ -77,10 +98,13 @@ def run(args: argparse.Namespace) -> int:
     """Score the languages, print the table, and write the files."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     from mms_dist.api import run_config
+    from mms_dist.config.paths import literal
     from mms_dist.evaluation.score_run import RunScorer
     from mms_dist.monitor.console import standard_console
 
     overrides = [*args.settings, *(["--run.device", args.device] if args.device else [])]
+    if args.lm:
+        overrides += ["--evaluation.decoder", "beam_search", "--evaluation.language_model", literal(args.lm)]
     config = run_config(args.run, overrides)
     scorer = RunScorer(
         args.run,
@@ -89,6 +113,8 @@ def run(args: argparse.Namespace) -> int:
         languages=args.languages,
         pointer=args.pointer,
         max_utterances=args.max_utterances,
+        tune=args.tune,
+        processes=args.processes,
     )
     console = standard_console()
     results = _score(scorer, console)
@@ -128,7 +154,8 @@ def _print(results: "list[LanguageResult]", scorer: "RunScorer", console: Any, *
     from mms_dist.evaluation.table import evaluation_table
 
     marks = {result.language: _mark(result) for result in results if result.quarantined or result.step == 0}
-    console.print(evaluation_table({result.language: result.scores for result in results}, title=title, marks=marks))
+    scores = {result.language: result.scores for result in results}
+    console.print(evaluation_table(scores, title=title, marks=marks, greedy=_greedy(results)))
     notes = (
         [f"no utterances in this split, left out: {', '.join(scorer.without_split)}"] if scorer.without_split else []
     )
@@ -147,8 +174,25 @@ def _print(results: "list[LanguageResult]", scorer: "RunScorer", console: Any, *
             )
             more = " …" if len(damaged) > EDITS_SHOWN else ""
             notes.append(f"{result.language}: {len(damaged)} unreadable: {named}{more}")
+        notes += _about_search(result)
     for note in notes:
         console.print(note, soft_wrap=True, markup=False, highlight=False)
+
+
+def _about_search(result: "LanguageResult") -> list[str]:
+    """Say which weights the language model had."""
+    searched = result.searched
+    if searched is None or searched.settings.language_model is None:
+        return []
+    weights = f"alpha {searched.settings.alpha:g}, beta {searched.settings.beta:g}"
+    how = (
+        f"tuned on {searched.tuned.utterances:,} dev utterances" if searched.tuned else "not tuned, --tune finds better"
+    )
+    return [f"{result.language}: language model with {weights} ({how})", *([searched.note] if searched.note else [])]
+
+
+def _greedy(results: "list[LanguageResult]") -> "dict[str, Scores]":
+    return {result.language: result.searched.greedy_scores for result in results if result.searched}
 
 
 def _mark(result: "LanguageResult") -> str:
@@ -159,12 +203,13 @@ def _mark(result: "LanguageResult") -> str:
 def _as_json(results: "list[LanguageResult]", scorer: "RunScorer") -> dict[str, Any]:
     from mms_dist.evaluation.table import evaluation_json
 
-    values = evaluation_json({result.language: result.scores for result in results})
+    values = evaluation_json({result.language: result.scores for result in results}, _greedy(results))
     for result in results:
         values["languages"][result.language] |= {
             "step": result.step,
             "checkpoint": result.checkpoint,
             "untrained": result.step == 0,
+            "decoder": _decoder(result, scorer),
             "quarantined": None if result.quarantined is None else asdict(result.quarantined),
             "unreadable": [
                 {"key": sample.key, "row": sample.id.row, "shard": sample.shard, "reason": sample.reason}
@@ -178,14 +223,32 @@ def _as_json(results: "list[LanguageResult]", scorer: "RunScorer") -> dict[str, 
     }
 
 
+def _decoder(result: "LanguageResult", scorer: "RunScorer") -> dict[str, Any]:
+    name = {"name": scorer.decoder_of(result.language)}
+    if result.searched is None:
+        return name
+    settings, tuned = result.searched.settings, result.searched.tuned
+    return name | {
+        "language_model": settings.language_model and str(settings.language_model),
+        "alpha": settings.alpha,
+        "beta": settings.beta,
+        "beam_width": settings.beam.width,
+        "tuned": tuned and asdict(tuned),
+        "note": result.searched.note,
+    }
+
+
 def _as_tsv(results: "list[LanguageResult]") -> str:
-    lines = ["language\tkey\treference\thypothesis\trow"]
+    searched = any(result.searched for result in results)
+    lines = ["language\tkey\treference\thypothesis\trow" + ("\tgreedy" if searched else "")]
     for result in results:
         said = result.transcription
-        for key, *texts, row in zip(said.keys, said.references, said.hypotheses, said.rows, strict=True):
+        greedy = result.searched.greedy.hypotheses if result.searched else [""] * len(said.keys)
+        rows = zip(said.keys, said.references, said.hypotheses, map(str, said.rows), greedy, strict=True)
+        for row in rows:
             # Member names in tars from other tools can contain anything.
-            cells = [" ".join(cell.splitlines()).replace("\t", " ") for cell in (key, *texts)]
-            lines.append("\t".join((result.language, *cells, str(row))))
+            cells = [" ".join(cell.splitlines()).replace("\t", " ") for cell in row]
+            lines.append("\t".join((result.language, *cells[: len(row) if searched else -1])))
     return "\n".join(lines) + "\n"
 
 
