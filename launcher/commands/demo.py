@@ -12,8 +12,9 @@ from launcher.processes import run_launcher, train_command
 
 EPILOG = """\
 The demo builds shards from real recordings in English, Spanish, French, Italian and Russian. It trains an adapter and
-head for each language, all at once, on the included base, which was not trained on any of the five. It then transcribes
-the held-out test sentences and exports the adapters for Hugging Face. This takes a few minutes on two CPU cores.
+head for each language, all at once, on the included base, which was not trained on any of the five. It then makes a
+language model of characters for each language from its training text, transcribes the held-out test sentences with and
+without it, and exports the adapters for Hugging Face. This takes a few minutes on two CPU cores.
 Running it again skips the steps that are done."""
 
 
@@ -21,7 +22,7 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "demo",
         help="run the whole pipeline on the included recordings",
-        description="Build shards, train five languages at once, evaluate and export.",
+        description="Build shards, train five languages at once, make language models, evaluate and export.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -67,7 +68,8 @@ def commands(directory: Path, steps: int | None, processes: int) -> list[list[st
     return [
         ["mms-dist", "shards", "build", str(DEMO_MANIFEST), where],
         single_process if processes == 1 else train_command(processes, settings, os.environ),
-        ["mms-dist", "eval", run_directory, "--split", "test"],
+        ["mms-dist", "lm", "build", where, "--unit", "char"],
+        ["mms-dist", "eval", run_directory, "--split", "test", "--lm", where, "--tune"],
         ["mms-dist", "export", run_directory],
     ]
 
