@@ -116,17 +116,18 @@ def _copy(archive: Path, wanted: Collection[ArchivedAudio], copy: Path) -> dict[
     return ranges
 
 
-def with_copies_noted(found: Iterable[Found], archive: Path | None) -> Iterator[Found]:
-    """Yield what is found in a corpus, and at its end how much of it a build copies out of a compressed tar."""
-    needed = 0
+def with_copies_noted(found: Iterable[Found]) -> Iterator[Found]:
+    """Yield what is found in a corpus, and at its end how much of it a build copies out of compressed tars."""
+    needed: dict[str, int] = {}
     for item in found:
         if isinstance(item, SourceRow) and isinstance(item.audio, ArchivedAudio):
-            needed += item.audio.size or 0
+            needed[item.language] = needed.get(item.language, 0) + (item.audio.size or 0)
         yield item
-    if archive is not None:
+    if needed:
+        largest = max(needed, key=lambda language: needed[language])
         yield Note(
-            f"{printable(str(archive))} is compressed: a build copies {_mib(needed)} of recordings into SHARDS/.build, "
-            "and removes the copies of a language when it is done"
+            "the recordings are in compressed tars: a build copies those of one language at a time to SHARDS/.build, "
+            f"at most {_mib(needed[largest])} (of {largest})"
         )
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from shards.errors import ShardsError, SourceError
-from shards.languages import resolve_language
+from shards.errors import SourceError
 from shards.sources.archived_audio import with_copies_noted
 from shards.sources.corpus_files import CorpusFiles, corpus_files, names_at
+from shards.sources.corpus_parts import CorpusPart, Tables, corpus_parts
 from shards.sources.plain_table import PlainTable, first_fields
 from shards.sources.row_fields import audio_path, tag
 from shards.sources.rows import Note, RowError, SourceRow, check_text
@@ -54,7 +53,7 @@ class CommonVoice:
     def recognises(self, place: SourcePlace) -> bool:
         """Whether a folder has tables with Common Voice's columns, or a tar begins with clips or tables of it."""
         path = place.path
-        if path.name in _TABLES and (path.parent / _CLIPS).is_dir():
+        if path.name in _TABLES and os.path.isdir(path.parent / _CLIPS):
             return _is_table_of_clips(first_fields(path))
         found = list(names_at(path, ending=".tsv"))
         if os.path.isdir(path):
@@ -76,69 +75,28 @@ class CommonVoice:
         chosen = [options.split_from] if options.split_from else list(SPLITS)
         needed = {f"{name}.tsv" for name in (*chosen, _ALL)} | {_DURATIONS}
         with corpus_files(place.path, lambda name: name.name in needed) as files:
-            languages = _languages(files, options.language)
-            yield from with_copies_noted(_read(place, files, languages, chosen, options.split_from), files.archive)
-
-
-@dataclass(frozen=True, slots=True)
-class _Language:
-    """A language's folder, the code it is read as or why there is none, and its tables by name."""
-
-    folder: PurePosixPath
-    code: str | ShardsError
-    tables: dict[str, PurePosixPath]
+            yield from with_copies_noted(_read(place, files, options.language, chosen, options.split_from))
 
 
 def _is_table_of_clips(header: Collection[str]) -> bool:
     return set(_COLUMNS) <= set(header)
 
 
-def _languages(files: CorpusFiles, language: str | None) -> list[_Language]:
-    """Return the languages of a corpus. `language` overrules the only one, and selects among several."""
-    tables: dict[PurePosixPath, dict[str, PurePosixPath]] = {}
-    for table in files.tables:
-        tables.setdefault(table.parent, {})[table.stem] = table
-    found = [
-        _Language(folder, language if language and len(tables) == 1 else _code(files, folder, list(its.values())), its)
-        for folder, its in tables.items()
-    ]
-    return [one for one in found if language is None or one.code == language] or found
-
-
-def _code(files: CorpusFiles, folder: PurePosixPath, tables: list[PurePosixPath]) -> str | ShardsError:
-    """Return the language's code by the first locale in its tables, or by the name of its folder."""
-    written = folder.name or files.name
-    for table in tables:
-        if table.name == _DURATIONS:
-            continue
-        row = next(PlainTable(files.lines(table)).rows(), None)
-        if row is not None and not isinstance(row.fields, RowError) and row.fields.get("locale"):
-            written = row.fields["locale"]
-            break
-    try:
-        return resolve_language(written)
-    except ShardsError as error:
-        return error
-
-
 def _read(
-    place: SourcePlace, files: CorpusFiles, languages: list[_Language], chosen: list[str], split_from: str | None
+    place: SourcePlace, files: CorpusFiles, language: str | None, chosen: list[str], split_from: str | None
 ) -> Iterator[Found]:
     rows = 0
-    for language in languages:
-        if isinstance(language.code, ShardsError):
-            where = printable(str(place.path / language.folder))
-            fix = "; ".join(filter(None, (language.code.fix, "give it with --lang")))
-            yield RowError(where, "row_value", language.code.found, fix)
+    for part in corpus_parts(place, files.tables, language, written=lambda *its: _locale(files, *its)):
+        if isinstance(part, RowError):
+            yield part
             continue
-        tables = [language.tables[name] for name in chosen if name in language.tables]
         here = 0
-        for table in tables:
-            for found in _rows(files, table, language.code, None if split_from else table.stem):
+        for table in filter(None, (part.named(f"{name}.tsv") for name in chosen)):
+            for found in _rows(files, table, part.language, None if split_from else table.stem):
                 here += isinstance(found, SourceRow)
                 yield found
         rows += here
-        if not split_from and (note := _more_in_validated(files, language, here)):
+        if not split_from and (note := _more_in_validated(files, part, here)):
             yield Note(note)
     if rows:
         return
@@ -148,6 +106,17 @@ def _read(
         f"{place}: there are no clips in train.tsv, dev.tsv and test.tsv",
         fix=f"--split-from {_ALL} makes splits of the clips in {_ALL}.tsv",
     )
+
+
+def _locale(files: CorpusFiles, folder: PurePosixPath, tables: Tables) -> str:
+    """Return the first locale in the tables of a language, or else the name of its folder."""
+    for table in tables:
+        if table.name == _DURATIONS:
+            continue
+        row = next(PlainTable(files.lines(table)).rows(), None)
+        if row is not None and not isinstance(row.fields, RowError) and row.fields.get("locale"):
+            return row.fields["locale"]
+    return folder.name or files.name
 
 
 def _rows(files: CorpusFiles, table: PurePosixPath, language: str, split: str | None) -> Iterator[Found]:
@@ -186,19 +155,20 @@ def _tags(fields: dict[str, str], where: str) -> dict[str, str] | None:
     return found or None
 
 
-def _more_in_validated(files: CorpusFiles, language: _Language, used: int) -> str | None:
+def _more_in_validated(files: CorpusFiles, part: CorpusPart, used: int) -> str | None:
     """Say how many validated clips are in no split; None if there are none."""
-    if _ALL not in language.tables:
+    validated = part.named(f"{_ALL}.tsv")
+    if validated is None:
         return None
-    lines = files.lines(language.tables[_ALL])
+    lines = files.lines(validated)
     clips = sum(1 for _, line in lines if line.strip()) - 1
     if clips <= used:
         return None
-    durations = language.tables.get(PurePosixPath(_DURATIONS).stem)
+    durations = part.named(_DURATIONS)
     mean = _mean_seconds(files, durations) if durations else None
     about = "" if mean is None else f", about {clips * mean / 3600:.1f} h"
     return (
-        f"{language.code}: train, dev and test of Common Voice have {used:,} of the {counted(clips, 'clip')} in "
+        f"{part.language}: train, dev and test of Common Voice have {used:,} of the {counted(clips, 'clip')} in "
         f"{_ALL}.tsv{about}; --split-from {_ALL} uses all of them"
     )
 

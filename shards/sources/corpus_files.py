@@ -35,11 +35,6 @@ class CorpusFiles(Protocol):
     name: str
     tables: list[PurePosixPath]
 
-    @property
-    def archive(self) -> Path | None:
-        """The compressed tar that the recordings have to be copied from; None if there is none."""
-        ...
-
     def lines(self, table: PurePosixPath) -> TextLines:
         """Return the lines of a table.
 
@@ -55,8 +50,6 @@ class CorpusFiles(Protocol):
 
 class FolderFiles:
     """A corpus in a folder. Tables are looked for there and in two levels of folders below."""
-
-    archive = None
 
     def __init__(self, root: Path, is_table: IsTable) -> None:
         self._root = root
@@ -74,13 +67,13 @@ class FolderFiles:
 
 
 class TarFiles:
-    """A corpus in a tar. Its tables are copied to `folder`; its recordings stay where they are.
+    """A corpus in a tar, or its recordings. Tables are copied to `folder`; recordings stay where they are.
 
     Raises:
         SourceError: the tar cannot be read, or is damaged.
     """
 
-    def __init__(self, path: Path, is_table: IsTable, folder: Path) -> None:
+    def __init__(self, path: Path, is_table: IsTable = lambda _: False, folder: Path = Path()) -> None:
         self._path = path
         self.name = path.name.partition(".")[0]
         self._members: dict[str, tuple[str, int, int]] = {}
@@ -97,7 +90,7 @@ class TarFiles:
                 else:
                     self._members[str(name)] = member.name, member.offset_data, member.size
         self.tables = sorted(self._tables)
-        self.archive = path if is_compressed(path) else None
+        self._compressed = is_compressed(path)
 
     def lines(self, table: PurePosixPath) -> TextLines:
         """Return the lines of a table."""
@@ -105,8 +98,15 @@ class TarFiles:
 
     def audio(self, name: PurePosixPath) -> AudioReference:
         """Return the recording with this path."""
-        member, start, size = self._members.get(str(name), (str(name), 0, None))
-        if self.archive is None and size is not None:
+        return self._reference(*self._members.get(str(name), (str(name), 0, None)))
+
+    def recordings(self) -> Iterator[tuple[PurePosixPath, AudioReference]]:
+        """Yield all members that are no tables, with their paths."""
+        for name, member in self._members.items():
+            yield PurePosixPath(name), self._reference(*member)
+
+    def _reference(self, member: str, start: int, size: int | None) -> AudioReference:
+        if size is not None and not self._compressed:
             return FileRange(self._path, start, size)
         return ArchivedAudio(self._path, member, size)
 
@@ -150,13 +150,17 @@ def _names_near(root: Path, *, ending: str, depth: int) -> Iterator[PurePosixPat
         folder = folders.pop(0)
         try:
             with os.scandir(root / folder) as entries:
-                found = [entry for entry in entries if entry.is_dir() or entry.name.endswith(ending)]
+                found = [entry for entry in entries if entry.name.endswith(ending) or _is_folder(entry)]
         except OSError:  # lost+found, for example
             continue
         for entry in sorted(found, key=lambda entry: entry.name):
             if is_hidden(entry.name):
                 continue
-            if not entry.is_dir():
+            if not _is_folder(entry):
                 yield folder / entry.name
             elif len(folder.parts) < depth + (folder.name == "data") and entry.name not in _RECORDINGS_FOLDERS:
                 folders.append(folder / entry.name)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()

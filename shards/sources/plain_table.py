@@ -58,9 +58,14 @@ class PlainTable:
             yield PlainRow(number, RowError(self._lines.where(number), "row_fields", found))
 
 
-def first_fields(path: Path) -> list[str]:
-    """Return the fields of a table's first line; none if it cannot be read. For `Source.recognises`."""
+def first_line(path: Path) -> str:
+    """Return the first line of a table; empty if it cannot be read. For `Source.recognises`."""
     try:
-        return PlainTable(TextLines(path, "table")).header
+        return TextLines(path, "table").first().decode("utf-8", "replace")
     except SourceError:
-        return []
+        return ""
+
+
+def first_fields(path: Path) -> list[str]:
+    """Return the fields of a table's first line. For `Source.recognises`."""
+    return first_line(path).split("\t")

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from shards.errors import SourceError
 from shards.sources.audiofolder import Audiofolder
 from shards.sources.common_voice import CommonVoice
+from shards.sources.fleurs import Fleurs
 from shards.sources.folder import Folder
+from shards.sources.hub import Hub
 from shards.sources.kaldi import Kaldi
 from shards.sources.lhotse import Lhotse
+from shards.sources.ljspeech import LJSpeech
 from shards.sources.manifest import Manifest
+from shards.sources.mls import MultilingualLibriSpeech
 from shards.sources.nemo import Nemo
 from shards.sources.omnilingual import Omnilingual
 from shards.sources.parquet import Parquet
-from shards.sources.rows import LeftOut, Note, RowError, SourceRow, SourceRows
+from shards.sources.rows import LeftOut, Note, RowError, SourceRow
 from shards.sources.saved_dataset import SavedDataset
 from shards.sources.source import Source, SourceOptions
 from shards.sources.source_place import SourcePlace
+from shards.sources.source_rows import SourceRows
 from shards.sources.spontaneous_speech import SpontaneousSpeech
+from shards.sources.voxpopuli import VoxPopuli
 from shards.wording import nearest, printable
 
 # The first one that recognises a source reads it, so those that look more closely come first.
@@ -31,11 +37,16 @@ SOURCES: list[Source] = [
     Parquet(),
     CommonVoice(),
     SpontaneousSpeech(),
+    Fleurs(),
+    VoxPopuli(),
+    MultilingualLibriSpeech(),
+    LJSpeech(),
     Nemo(),
     Lhotse(),
     Manifest(),
     Kaldi(),
     Folder(),
+    Hub(),
 ]
 
 # Options that only some kinds of sources heed, with their flags.
@@ -58,39 +69,41 @@ def read_source(
     skip: Path | None = None,
     columns: Mapping[str, str] | None = None,
     split_from: str | None = None,
+    wanted: Sequence[str] = (),
     skip_bad_rows: bool = False,
+    kept: Collection[str] | None = None,
 ) -> SourceRows:
-    """Read a source.
+    """Read a source. Its rows are kept in a temporary file (`shards.spool`).
 
     Args:
         written: a path, or the name of a dataset on the Hugging Face Hub.
         kind: the name of the kind of source; None to recognise it.
-        language, audio_root, skip, columns, split_from: as in `SourceOptions`.
+        language, audio_root, skip, columns, split_from, wanted: as in `SourceOptions`.
         skip_bad_rows: count unusable rows instead of stopping at the first.
+        kept: the languages whose utterances will be needed; None: all.
 
     Raises:
         SourceError: the kind is unknown, does not heed an option, or the source cannot be read.
+        StorageError: the temporary directory is full.
     """
     place = SourcePlace(os.fspath(written))
     source = recognised(place) if kind is None else source_named(kind)
-    options = SourceOptions(language, audio_root, skip, columns, split_from)
+    options = SourceOptions(language, audio_root, skip, columns, split_from, wanted)
     _check_options(source, options, place)
-    rows: list[SourceRow] = []
-    left_out: list[LeftOut] = []
-    notes: list[str] = []
+    rows = SourceRows(source.name, kept=kept)
     for found in source.read(place, options):
         match found:
             case SourceRow():
-                rows.append(found)
+                rows.add(found)
             case RowError():
                 if not skip_bad_rows:
                     raise _stopped(found, source) from found
-                left_out.append(found.left_out)
+                rows.leave_out(found.left_out)
             case LeftOut():
-                left_out.append(found)
+                rows.leave_out(found)
             case Note():
-                notes.append(found.text)
-    return SourceRows(source.name, rows, left_out, notes)
+                rows.notes.append(found.text)
+    return rows
 
 
 def source_named(kind: str) -> Source:

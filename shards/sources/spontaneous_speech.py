@@ -6,16 +6,15 @@ import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from shards.errors import ShardsError, SourceError
-from shards.languages import resolve_language
+from shards.errors import SourceError
 from shards.sources.archived_audio import with_copies_noted
 from shards.sources.corpus_files import CorpusFiles, corpus_files, names_at
+from shards.sources.corpus_parts import corpus_parts
 from shards.sources.plain_table import PlainTable
 from shards.sources.row_fields import audio_path, split, tag
 from shards.sources.rows import RowError, SourceRow, check_text
 from shards.sources.source import Found, SourceOptions
 from shards.sources.source_place import SourcePlace
-from shards.wording import printable
 
 _TABLE = re.compile(r"ss-corpus-([A-Za-z0-9_-]+)\.tsv")
 _AUDIO = "audios"
@@ -54,31 +53,22 @@ class SpontaneousSpeech:
         with corpus_files(place.path, lambda name: _TABLE.fullmatch(name.name) is not None) as files:
             if not files.tables:
                 raise SourceError(f"{place} has no ss-corpus-<locale>.tsv")
-            yield from with_copies_noted(_read(place, files, options.language), files.archive)
+            yield from with_copies_noted(_read(place, files, options.language))
 
 
 def _read(place: SourcePlace, files: CorpusFiles, language: str | None) -> Iterator[Found]:
-    codes = {table: _code(table) for table in files.tables}
-    if language is not None and len(codes) == 1:
-        codes = dict.fromkeys(codes, language)
-    elif language in codes.values():
-        codes = {table: code for table, code in codes.items() if code == language}
-    for table, code in codes.items():
-        if isinstance(code, ShardsError):
-            where = printable(str(place.path / table))
-            fix = "; ".join(filter(None, (code.fix, "give it with --lang")))
-            yield RowError(where, "row_value", code.found, fix)
-        else:
-            yield from _rows(files, table, code)
+    for part in corpus_parts(place, files.tables, language, written=lambda _, tables: _locale(tables[0])):
+        if isinstance(part, RowError):
+            yield part
+            continue
+        for table in part.tables:
+            yield from _rows(files, table, part.language)
 
 
-def _code(table: PurePosixPath) -> str | ShardsError:
+def _locale(table: PurePosixPath) -> str:
     named = _TABLE.fullmatch(table.name)
     assert named is not None, "only such tables are listed"
-    try:
-        return resolve_language(named[1])
-    except ShardsError as error:
-        return error
+    return named[1]
 
 
 def _rows(files: CorpusFiles, table: PurePosixPath, language: str) -> Iterator[Found]:

@@ -1,6 +1,7 @@
 """`mms-dist shards build`: build shards from a manifest or a folder of recordings."""
 
 import argparse
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,14 +11,17 @@ from launcher.commands.shards.options import (
     add_command,
     add_languages,
     add_length_limits,
+    add_source_kind,
     add_text_rules,
+    add_vocabulary,
     add_workers,
     language_code,
     rule_options,
+    vocabulary_options,
 )
 
 if TYPE_CHECKING:
-    from shards.sources.rows import SourceRows
+    from shards.sources.source_rows import SourceRows
 
 
 EPILOG = """\
@@ -26,6 +30,11 @@ examples:
   mms-dist shards build recordings.jsonl corpus/ --workers 16 --max-seconds 20
   mms-dist shards build table.csv corpus/ --lang ron --columns audio=path,text=sentence,speaker=client_id
   mms-dist shards build recordings/ corpus/ --lang ron --dev-fraction 0.05 --test-fraction 0.05
+  mms-dist shards build owner/name corpus/ --lang ron
+
+SOURCE may also be a corpus as it is published or a manifest of another toolkit (see docs/data.md; --from help lists
+all kinds), or the name of a dataset on the Hugging Face Hub, with a configuration and a revision if they matter:
+owner/name:ro_ro@main.
 
 A manifest is a table with a header (.tsv, .csv), has one JSON object per line (.jsonl), or is parquet. Columns: audio
 (path relative to the manifest's folder, any format libsndfile reads), text, lang (ron, ro, pt-BR, ron_Latn, Romanian …:
@@ -44,6 +53,9 @@ transcript, hidden and other files.
 Running the same command again resumes where it stopped. It skips a language if its source, its options, the lengths of
 its tars, samples.parquet and vocab.json are unchanged. --force rebuilds everything, for example if `shards verify`
 found damage inside a tar. The bytes of the shards do not depend on --workers.
+A language that fails, for example because a recording is missing, stops no other: SHARDS/failed.json lists the
+failed ones with the reasons, and the exit status is 1. While it is planned, a source needs up to 1 KiB for each
+utterance in the temporary directory (TMPDIR).
 Text rules are in shards/text_rules.yaml; --text-rules overrides them."""
 
 
@@ -52,14 +64,11 @@ def add_parser(commands: Any) -> None:
     parser = add_command(
         commands, "build", help="build shards from a manifest or a folder of recordings", epilog=EPILOG
     )
-    parser.add_argument("source", metavar="SOURCE", help="manifest (.tsv, .csv, .jsonl, .parquet) or folder")
-    parser.add_argument("output", type=Path, metavar="SHARDS", help="folder for <lang>/<split>-000000.tar")
     parser.add_argument(
-        "--from",
-        dest="kind",
-        metavar="NAME",
-        help="kind of source, such as manifest or folder; an unknown name lists all (default: detected)",
+        "source", metavar="SOURCE", help="manifest, folder, corpus, or owner/name on the Hugging Face Hub"
     )
+    parser.add_argument("output", type=Path, metavar="SHARDS", help="folder for <lang>/<split>-000000.tar")
+    add_source_kind(parser)
     add_languages(parser, "build only these; if only one is given, rows and files without a language are in it")
     parser.add_argument(
         "--only",
@@ -71,12 +80,6 @@ def add_parser(commands: Any) -> None:
         help="subset of the languages to build now, such as the share of one job array task",
     )
     parser.add_argument("--audio-root", type=Path, metavar="DIR", help="base folder for a manifest's relative paths")
-    parser.add_argument(
-        "--columns",
-        type=_columns,
-        metavar="NAME=COLUMN,…",
-        help="what a table's columns hold, for example audio=path,text=sentence,speaker=client_id (default: detected)",
-    )
     parser.add_argument(
         "--split-from",
         metavar="TABLE",
@@ -100,6 +103,7 @@ def add_parser(commands: Any) -> None:
     )
     add_length_limits(parser)
     add_text_rules(parser)
+    add_vocabulary(parser)
     parser.add_argument("--skip-missing-audio", action="store_true", help="leave out and count missing recordings")
     parser.add_argument(
         "--skip-bad-rows",
@@ -122,16 +126,6 @@ def add_parser(commands: Any) -> None:
     parser.set_defaults(run_shards=run)
 
 
-def _columns(text: str) -> dict[str, str]:
-    from shards.errors import SourceError
-    from shards.sources.manifest_columns import parse_columns
-
-    try:
-        return parse_columns(text)
-    except SourceError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
 def _fraction(text: str) -> float:
     try:
         value = float(text)
@@ -142,8 +136,11 @@ def _fraction(text: str) -> float:
     return value
 
 
-def rows_to_build(args: argparse.Namespace) -> "SourceRows":
+def rows_to_build(args: argparse.Namespace, *, kept: Collection[str] | None = None) -> "SourceRows":
     """Return the rows to build, and what else the source holds.
+
+    Args:
+        kept: the languages whose rows are needed, the others are only counted; by default, those to build.
 
     Raises:
         ShardsError: the source cannot be read, or lacks a requested language.
@@ -167,7 +164,9 @@ def rows_to_build(args: argparse.Namespace) -> "SourceRows":
         skip=args.output,
         columns=args.columns,
         split_from=args.split_from,
+        wanted=args.languages or args.only,
         skip_bad_rows=args.skip_bad_rows,
+        kept=(args.only or args.languages or None) if kept is None else kept,
     )
     # --only comes second: a single language in it does not apply to rows that name none.
     for flag, codes in (("--lang", args.languages), ("--only", args.only)):
@@ -199,15 +198,19 @@ def run(args: argparse.Namespace) -> int:
     from shards.display.build_report import (
         languages_table,
         plans_table,
+        print_failed,
         print_language_notes,
         print_left_out,
+        print_outside_vocabulary,
         print_unknown_lengths,
     )
     from shards.display.progress import BuildDisplay, WorkProgress
     from shards.display.terminal import make_console, say
-    from shards.errors import IncompleteBuildError, SourceError
+    from shards.errors import failure_of
+    from shards.index.failures import FAILURES_NAME
     from shards.limits import Limits
 
+    vocabulary = vocabulary_options(args)
     rows = rows_to_build(args)
     plans = plan_languages(
         rows,
@@ -221,25 +224,31 @@ def run(args: argparse.Namespace) -> int:
         Limits(min_seconds=args.min_seconds, max_seconds=args.max_seconds),
         shard_utterances=args.shard_utterances,
         shard_bytes=args.shard_mib << 20,
+        vocabulary=vocabulary,
     )
     console = make_console()
     say(console, f"source: {rows.kind}" if args.kind else f"source: {rows.kind} (recognised; --from overrules)")
-    print_language_notes(console, [plan.language for plan in plans])
+    print_language_notes(console, plans.totals)
     if args.dry_run:
-        built = {plan.language for plan in plans if not args.force and is_built(plan, args.output, options)}
-        console.print(plans_table(plans, built, console.width))
-        print_left_out(console, {plan.language: plan.drops.as_dict() for plan in plans}, rows)
+        if len(plans):
+            states = ((plan, not args.force and is_built(plan, args.output, options)) for plan in plans)
+            console.print(plans_table(states, console.width))
+            print_left_out(console, plans.drops, rows)
+        if plans.failed:
+            raise failure_of(plans.failed, others=len(plans))
         return 0
-    totals = {plan.language: plan.total for plan in plans}
-    with WorkProgress(console, sum(totals.values()), "utterances") as work:
-        display = BuildDisplay(console, work, totals)
+    if len(plans):
+        print_failed(console, plans.failed)  # now, and not after hours
+    with WorkProgress(console, sum(plans.totals.values()), "utterances") as work:
+        display = BuildDisplay(console, work, plans.totals)
         report = build_shards(plans, args.output, options, workers=args.workers, force=args.force, progress=display)
     if report.indexes:
         console.print(languages_table(report.indexes, console.width))
     print_left_out(console, {code: index["drops"] for code, index in report.indexes.items()}, rows)
+    print_outside_vocabulary(console, report.indexes)
     print_unknown_lengths(console, report.indexes)
     if report.failed:
-        failed = "; ".join(report.failed.values())
-        raise IncompleteBuildError(failed) if report.indexes else SourceError(failed)
+        say(console, f"languages that failed, with the reasons: {args.output / FAILURES_NAME}")
+        raise failure_of(report.failed, others=len(report.indexes))
     say(console, f"inspect them: mms-dist shards inspect {args.output}")
     return 0
