@@ -43,6 +43,8 @@ class CommonVoice:
 
     Without `split_from`, the clips of train.tsv, dev.tsv and test.tsv; these hold every sentence once, so that many of
     the validated clips are in none of them.
+
+    Layout: https://github.com/common-voice/cv-dataset/blob/main/datasets/scripted-speech/README.md
     """
 
     name = "common-voice"
