@@ -41,6 +41,7 @@ ORDER = (
     "status",
     "report",
     "eval",
+    "lm",
     "export",
 )
 

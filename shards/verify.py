@@ -12,7 +12,7 @@ from shards.errors import IndexFileError, Problem, ShardsError, StorageError, Un
 from shards.file_content import detect_placeholder_in
 from shards.index.language_index import LanguageIndex
 from shards.index.shard_index import ShardIndex, indexed_languages
-from shards.pool import in_order, process_pool
+from shards.pool import WorkerPool
 from shards.schema import INDEX_NAME, VOCABULARY_NAME
 from shards.splits import SPLITS
 from shards.verify_shard import check_shard
@@ -73,10 +73,8 @@ def verify_shards(
     begin(sum(findings[code].expected for code in dict.fromkeys(job[1] for job in intact)))
     texts: dict[str, dict[str, dict[bytes, str]]] = defaultdict(lambda: defaultdict(dict))
     characters: dict[str, set[str]] = defaultdict(set)
-    with process_pool(min(workers, len(intact))) as executor:
-        for (_, code, split, number), found in zip(
-            intact, in_order(executor, check_shard, intact, workers), strict=True
-        ):
+    with WorkerPool(min(workers, len(intact))) as pool:
+        for (_, code, split, number), found in zip(intact, pool.in_order(check_shard, intact), strict=True):
             findings[code].problems.extend(found.problems)
             findings[code].utterances += found.utterances
             if found.damaged:
@@ -86,7 +84,8 @@ def verify_shards(
             advance(indexes[code].shards(split)[number].samples)
     for code, by_split in texts.items():
         findings[code].problems.extend(_texts_in_two_splits(by_split))
-        unknown = characters[code] - set(indexes[code].vocabulary.tokens) - {" "}
+        vocabulary = indexes[code].vocabulary
+        unknown = characters[code] - set(vocabulary.tokens) - set(vocabulary.outside) - {" "}
         if unknown:
             lacking = f"{VOCABULARY_NAME} lacks characters of the training text: {' '.join(sorted(unknown))}"
             findings[code].problems.append(Problem(lacking))

@@ -187,9 +187,16 @@ class Evaluator:
         """Transcribe one split, or the utterances selected from it."""
         return self.transcribe_all([Request(index, split, slot, vocabulary, share)])[0]
 
-    @torch.no_grad()
     def transcribe_all(self, requests: Sequence[Request]) -> list[Transcription]:
         """Transcribe every request, in order; each pass holds utterances of one request only."""
+        return [Transcription.joined(parts) for parts in self.transcribe_passes(requests)]
+
+    @torch.no_grad()
+    def transcribe_passes(self, requests: Sequence[Request]) -> list[list[Transcription]]:
+        """Transcribe every request; return the parts of each in the order in which its decoder made them.
+
+        What could not be read is in parts of its own, which have no rows.
+        """
         found: list[list[Transcription]] = [[] for _ in requests]
         passes = [each for number, request in enumerate(requests) for each in self._passes(number, request)]
         reads = read_ahead(self._pool, (each.tasks() for each in passes), ahead=AHEAD_PASSES)
@@ -208,7 +215,8 @@ class Evaluator:
             for prepared in all_prepared:
                 request = requests[prepared.request]
                 self._lockstep.comm.watchdog.mark(f"evaluating {request.index.language}")
-                found[prepared.request].append(Transcription(damaged=prepared.damaged))
+                if prepared.damaged:
+                    found[prepared.request].append(Transcription(damaged=prepared.damaged))
                 if not prepared.members:
                     self._lockstep.idle(backward=False)
                     continue
@@ -220,7 +228,7 @@ class Evaluator:
                 last = current
         if last is not None:
             found[last.request].append(last.transcription())
-        return [Transcription.joined(parts) for parts in found]
+        return found
 
     def _decoder(self, request: Request) -> Decoder:
         return self._decoder_of(request.index.language, request.vocabulary or request.index.vocabulary)

@@ -6,26 +6,26 @@ import hashlib
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from shards.build.candidates import Candidate, LanguagePlan
 from shards.build.encode import Encoded, encode_recordings
-from shards.build.output_folder import WORK_FOLDER
-from shards.build.plan import Candidate, LanguagePlan
+from shards.build.output_folder import WORK_FOLDER, TargetError
 from shards.build.split_writer import SplitWriter
 from shards.drops import NO_UTTERANCES, Drops, Rejected, no_training_utterances
-from shards.errors import ShardsError
 from shards.index.parts import ShardPart, file_sha256, write_atomically
 from shards.index.write_index import write_index
 from shards.limits import Limits
-from shards.pool import in_order
+from shards.pool import WorkerPool
 from shards.schema import INDEX_NAME, SCHEMA_VERSION
 from shards.sources.archived_audio import copied_recordings
 from shards.splits import SPLITS
+from shards.vocabulary_choice import VocabularyOptions, choose_vocabulary
 
 _TASK_UTTERANCES = 8
 _TASK_SEGMENTS = 256
@@ -38,6 +38,7 @@ class BuildOptions:
     limits: Limits = field(default_factory=Limits)
     shard_utterances: int = 1000
     shard_bytes: int = 256 << 20
+    vocabulary: VocabularyOptions = field(default_factory=VocabularyOptions)
 
 
 class BuildProgress:
@@ -53,6 +54,31 @@ class BuildProgress:
         """Called when a language's shards are in place."""
 
 
+def check_target(language: str, output: Path, *, force: bool) -> None:
+    """Check that the folder of a language is empty or holds shards that a build may replace.
+
+    Raises:
+        TargetError: the folder holds anything else, such as tars made by another tool.
+    """
+    target = output / language
+    if not target.exists() or not any(target.iterdir()):
+        return
+    made = _made_by(_read_json(target / INDEX_NAME))
+    if made is None and _record_of(language, output).is_file():
+        # It was built here once, but its present files may come from elsewhere. So the user has to decide.
+        if force:
+            return
+        raise TargetError(
+            f"{target / INDEX_NAME} is missing or damaged",
+            fix=f"rebuild it with --lang {language} --force, which replaces everything in that folder",
+        )
+    if made is None or made.get("indexed"):
+        raise TargetError(
+            f"{target} contains files that 'shards build' did not write",
+            fix="move them away, or choose another folder for the shards",
+        )
+
+
 class LanguageBuild:
     """Builds one language in `<output>/.build/<language>/` and moves it to `<output>/<language>/`."""
 
@@ -62,33 +88,10 @@ class LanguageBuild:
         self.target = output / plan.language
         self.staging = output / WORK_FOLDER / plan.language
         self.lock = output / WORK_FOLDER / f"{plan.language}.lock"
-        self.record = output / WORK_FOLDER / f"{plan.language}.json"
+        self.record = _record_of(plan.language, output)
         self.fingerprint = _fingerprint(plan, options)
         # Stored outside the shards: file times differ between machines, and the shards must not.
         self.state = {"fingerprint": self.fingerprint, "inputs": _inputs_fingerprint(plan)}
-
-    def check_target(self, *, force: bool) -> None:
-        """Check that the target folder is empty or holds shards that a build may replace.
-
-        Raises:
-            ShardsError: the folder holds anything else, such as tars made by another tool.
-        """
-        if not self.target.exists() or not any(self.target.iterdir()):
-            return
-        made = _made_by(_read_json(self.target / INDEX_NAME))
-        if made is None and self.record.is_file():
-            # It was built here once, but its present files may come from elsewhere. So the user has to decide.
-            if force:
-                return
-            raise ShardsError(
-                f"{self.target / INDEX_NAME} is missing or damaged",
-                fix=f"rebuild it with --lang {self.plan.language} --force, which replaces everything in that folder",
-            )
-        if made is None or made.get("indexed"):
-            raise ShardsError(
-                f"{self.target} contains files that 'shards build' did not write",
-                fix="move them away, or choose another folder for the shards",
-            )
 
     def finished_index(self) -> dict[str, Any] | None:
         """Return the content of `index.json` if it was built from this source and no file is missing; else None."""
@@ -113,8 +116,14 @@ class LanguageBuild:
         except (FileNotFoundError, KeyError, TypeError, AttributeError):  # a missing file, or an incomplete index
             return False
 
-    def run(self, executor: Executor | None, workers: int, progress: BuildProgress) -> dict[str, Any]:
-        """Decode and write all splits, then move the language into place."""
+    def run(self, pool: WorkerPool, progress: BuildProgress) -> dict[str, Any]:
+        """Decode and write all splits, then move the language into place.
+
+        Raises:
+            SourceError: no training utterance is left, or no character of their text is in the vocabulary.
+        """
+        counts = Counter(character for one in self.plan.candidates["train"] for character in one.text)
+        choose_vocabulary(self.plan.language, counts, self.options.vocabulary)  # fail before the audio is decoded
         if _read_json(self.staging / "state.json") != self.state:
             shutil.rmtree(self.staging, ignore_errors=True)
         for folder in (self.staging / "shards", self.staging / "parts"):
@@ -133,7 +142,7 @@ class LanguageBuild:
                 for one in self.plan.candidates[split][writer.consumed :]
             ]
             try:
-                for candidate, result in _encode_all(executor, workers, left, self.options.limits):
+                for candidate, result in _encode_all(pool, left, self.options.limits):
                     writer.add(candidate, result)
                     progress.advance(1)
                 writer.close()
@@ -163,7 +172,9 @@ class LanguageBuild:
             held_out = sum(part.info.samples for part in parts)
             raise no_training_utterances(self.plan.language, drops, held_out=held_out)
         build = {"fingerprint": self.fingerprint, "options": _options(self.plan, self.options)}
-        index = write_index(self.staging / "shards", self.plan.language, parts, drops, build=build)
+        index = write_index(
+            self.staging / "shards", self.plan.language, parts, drops, build=build, vocabulary=self.options.vocabulary
+        )
         old = self.staging / "old"
         shutil.rmtree(old, ignore_errors=True)
         if self.target.exists():
@@ -179,13 +190,18 @@ class LanguageBuild:
         return index
 
 
+def _record_of(language: str, output: Path) -> Path:
+    """Return the file that says what was built here."""
+    return output / WORK_FOLDER / f"{language}.json"
+
+
 def _encode_all(
-    executor: Executor | None, workers: int, candidates: Sequence[Candidate], limits: Limits
+    pool: WorkerPool, candidates: Sequence[Candidate], limits: Limits
 ) -> Iterator[tuple[Candidate, Encoded | Rejected]]:
     """Yield every candidate with its result, in order, whatever the number of workers."""
     tasks = list(_tasks(candidates))
     encode = partial(encode_recordings, limits=limits)
-    results = in_order(executor, encode, tasks, workers)
+    results = pool.in_order(encode, tasks)
     for task, outcome in zip(tasks, results, strict=True):
         yield from zip(task, outcome, strict=True)
 
@@ -219,6 +235,7 @@ def _options(plan: LanguagePlan, options: BuildOptions) -> dict[str, Any]:
         "shard_utterances": options.shard_utterances,
         "shard_bytes": options.shard_bytes,
         "text_rules": plan.rules.as_dict(),
+        **({"vocabulary": chosen} if (chosen := options.vocabulary.fingerprint(plan.language)) else {}),
     }
 
 

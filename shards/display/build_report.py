@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from shards.build.plan import LanguagePlan
+from shards.build.candidates import LanguagePlan
 from shards.display.tables import Column, duration, fitting_table
 from shards.display.terminal import say
 from shards.drops import REASONS
+from shards.errors import Problem
 from shards.languages import language_note
-from shards.sources.rows import SourceRows
+from shards.sources.source_rows import SourceRows
 from shards.wording import counted, elided
 
 NO_LANGUAGE = "(unknown)"
 _EXAMPLE_CHARACTERS = 60
 _PLAIN_SECONDS = 10.0
 _SHOWN_LINES = 20
+_SHOWN_FAILED = 20
 _SHOWN_NOTES = 3
+_SHOWN_CHARACTERS = 12
 
 
 def languages_table(indexes: Mapping[str, Mapping[str, Any]], width: int) -> Table:
@@ -82,22 +85,47 @@ def print_left_out(console: Console, drops: Mapping[str, Mapping[str, Mapping[st
     if of_no_language:
         say(console, f"  {NO_LANGUAGE}: {of_no_language.total:,} left out whose language is unknown")
     lines: dict[str, list[int]] = {}
+    counts: Counter[str] = Counter()
+    kinds: Counter[str] = Counter()
     for item in rows.left_out:
         if item.line is not None:
-            lines.setdefault(item.drop.reason, []).append(item.line)
+            counts[item.drop.reason] += 1
+            if counts[item.drop.reason] <= _SHOWN_LINES:
+                lines.setdefault(item.drop.reason, []).append(item.line)
+        if item.kind:
+            kinds[item.kind] += 1
     for reason, numbers in lines.items():
-        shown = ", ".join(map(str, numbers[:_SHOWN_LINES])) + (", …" if len(numbers) > _SHOWN_LINES else "")
-        say(console, f"skipped as {reason}: {counted(len(numbers), 'line')} of the manifest ({shown})")
+        shown = ", ".join(map(str, numbers)) + (", …" if counts[reason] > _SHOWN_LINES else "")
+        say(console, f"skipped as {reason}: {counted(counts[reason], 'line')} of the manifest ({shown})")
     for note in rows.notes:
         say(console, note)
     for language, count in rows.without_split().items():
         found = f"{counted(count, 'utterance')} without a split"
         say(console, f"{language}: {found}, assigned to train, dev or test by a hash of the text")
-    kinds = Counter(item.kind for item in rows.left_out if item.kind)
     if kinds:
         listed = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common())
         first = kinds.most_common(1)[0][0]
         say(console, f"not read: {listed}; convert such recordings, for example with: ffmpeg -i clip{first} clip.flac")
+
+
+def print_outside_vocabulary(console: Console, indexes: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print which characters of the training text are not in the vocabulary, how often, and what they become."""
+    for language, index in indexes.items():
+        outside = index.get("outside_vocabulary", {})
+        if not outside:
+            continue
+        frequent = sorted(outside.items(), key=lambda item: -item[1]["count"])
+        shown = ", ".join(
+            f"{character} {_outcome(entry['as'])} ({entry['count']:,})"
+            for character, entry in frequent[:_SHOWN_CHARACTERS]
+        )
+        more = " …" if len(frequent) > _SHOWN_CHARACTERS else ""
+        found = f"{counted(len(outside), 'character')} of the training text not in the vocabulary"
+        say(console, f"{language}: {found}: {shown}{more}")
+
+
+def _outcome(stand_in: str) -> str:
+    return f"→ {stand_in}" if stand_in else "removed"
 
 
 def print_unknown_lengths(console: Console, indexes: Mapping[str, Mapping[str, Any]]) -> None:
@@ -112,6 +140,14 @@ def print_unknown_lengths(console: Console, indexes: Mapping[str, Mapping[str, A
             )
 
 
+def print_failed(console: Console, failed: Mapping[str, Problem]) -> None:
+    """Print the languages that failed before the work began, one per line."""
+    for language, problem in list(failed.items())[:_SHOWN_FAILED]:
+        say(console, f"{language} failed: {problem}")
+    if len(failed) > _SHOWN_FAILED:
+        say(console, f"and {len(failed) - _SHOWN_FAILED:,} more languages failed")
+
+
 def print_language_notes(console: Console, codes: Iterable[str]) -> None:
     """Print which languages have no adapter of MMS to start from: a note each, or one line if they are many."""
     notes = {code: note for code in codes if (note := language_note(code))}
@@ -122,8 +158,8 @@ def print_language_notes(console: Console, codes: Iterable[str]) -> None:
     say(console, f"MMS has no adapter of these names; training starts from new ones: {', '.join(notes)}")
 
 
-def plans_table(plans: Sequence[LanguagePlan], built: Collection[str], width: int) -> Table:
-    """Table of what a build would do: a row per language."""
+def plans_table(plans: Iterable[tuple[LanguagePlan, bool]], width: int) -> Table:
+    """Table of what a build would do: a row per language, given whether its shards are there already."""
     columns = [
         Column("language", right=False),
         *(Column(name) for name in ("train", "dev", "test", "left out already")),
@@ -134,8 +170,8 @@ def plans_table(plans: Sequence[LanguagePlan], built: Collection[str], width: in
             plan.language,
             *(f"{len(plan.candidates[split]):,}" for split in ("train", "dev", "test")),
             f"{plan.drops.total:,}",
-            "unchanged" if plan.language in built else "to build",
+            "unchanged" if is_built else "to build",
         )
-        for plan in plans
+        for plan, is_built in plans
     ]
     return fitting_table("What a build would do", columns, rows, width)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from shards import storage
@@ -45,6 +45,14 @@ class LanguageIndex:
     def reading(self) -> dict[str, Any]:
         """How to find the text in foreign tars (`SampleParser.of`); empty for our own shards."""
         return dict(self.content.get("reading", {}))
+
+    @property
+    def text_rules(self) -> dict[str, Any] | None:
+        """The text rules that the transcripts were normalised by; None if they were not, or if it is not known."""
+        if self.reading:
+            return self.reading["text_rules"] if self.reading["normalise"] else None
+        rules: dict[str, Any] | None = self.content.get("build", {}).get("options", {}).get("text_rules")
+        return rules
 
     def shards(self, split: str) -> tuple[ShardInfo, ...]:
         """Return the tars of a split, in order; none if the split is empty."""
@@ -98,7 +106,9 @@ class LanguageIndex:
                     raise IndexFileError(
                         f"{url} is for {vocabulary.language!r}, expected {self.language!r}", fix=self.fix
                     )
-                self._vocabulary = vocabulary
+                outside = self.content.get("outside_vocabulary", {})
+                stand_ins = {character: entry["as"] for character, entry in outside.items()}
+                self._vocabulary = replace(vocabulary, outside=stand_ins) if stand_ins else vocabulary
             return self._vocabulary
 
     def _read(self, url: str) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from shards.errors import SourceError
@@ -19,10 +19,11 @@ from shards.sources.mls import MultilingualLibriSpeech
 from shards.sources.nemo import Nemo
 from shards.sources.omnilingual import Omnilingual
 from shards.sources.parquet import Parquet
-from shards.sources.rows import LeftOut, Note, RowError, SourceRow, SourceRows
+from shards.sources.rows import LeftOut, Note, RowError, SourceRow
 from shards.sources.saved_dataset import SavedDataset
 from shards.sources.source import Source, SourceOptions
 from shards.sources.source_place import SourcePlace
+from shards.sources.source_rows import SourceRows
 from shards.sources.spontaneous_speech import SpontaneousSpeech
 from shards.sources.voxpopuli import VoxPopuli
 from shards.wording import nearest, printable
@@ -67,38 +68,39 @@ def read_source(
     columns: Mapping[str, str] | None = None,
     split_from: str | None = None,
     skip_bad_rows: bool = False,
+    kept: Collection[str] | None = None,
 ) -> SourceRows:
-    """Read a source.
+    """Read a source. Its rows are kept in a temporary file (`shards.spool`).
 
     Args:
         written: a path, or the name of a dataset on the Hugging Face Hub.
         kind: the name of the kind of source; None to recognise it.
         language, audio_root, skip, columns, split_from: as in `SourceOptions`.
         skip_bad_rows: count unusable rows instead of stopping at the first.
+        kept: the languages whose utterances will be needed; None: all.
 
     Raises:
         SourceError: the kind is unknown, does not heed an option, or the source cannot be read.
+        StorageError: the temporary directory is full.
     """
     place = SourcePlace(os.fspath(written))
     source = recognised(place) if kind is None else source_named(kind)
     options = SourceOptions(language, audio_root, skip, columns, split_from)
     _check_options(source, options, place)
-    rows: list[SourceRow] = []
-    left_out: list[LeftOut] = []
-    notes: list[str] = []
+    rows = SourceRows(source.name, kept=kept)
     for found in source.read(place, options):
         match found:
             case SourceRow():
-                rows.append(found)
+                rows.add(found)
             case RowError():
                 if not skip_bad_rows:
                     raise _stopped(found, source) from found
-                left_out.append(found.left_out)
+                rows.leave_out(found.left_out)
             case LeftOut():
-                left_out.append(found)
+                rows.leave_out(found)
             case Note():
-                notes.append(found.text)
-    return SourceRows(source.name, rows, left_out, notes)
+                rows.notes.append(found.text)
+    return rows
 
 
 def source_named(kind: str) -> Source:

@@ -1,6 +1,7 @@
 """`mms-dist shards build`: build shards from a manifest or a folder of recordings."""
 
 import argparse
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +12,15 @@ from launcher.commands.shards.options import (
     add_languages,
     add_length_limits,
     add_text_rules,
+    add_vocabulary,
     add_workers,
     language_code,
     rule_options,
+    vocabulary_options,
 )
 
 if TYPE_CHECKING:
-    from shards.sources.rows import SourceRows
+    from shards.sources.source_rows import SourceRows
 
 
 EPILOG = """\
@@ -44,6 +47,9 @@ transcript, hidden and other files.
 Running the same command again resumes where it stopped. It skips a language if its source, its options, the lengths of
 its tars, samples.parquet and vocab.json are unchanged. --force rebuilds everything, for example if `shards verify`
 found damage inside a tar. The bytes of the shards do not depend on --workers.
+A language that fails, for example because a recording is missing, stops no other: SHARDS/failed.json lists the
+failed ones with the reasons, and the exit status is 1. While it is planned, a source needs up to 1 KiB for each
+utterance in the temporary directory (TMPDIR).
 Text rules are in shards/text_rules.yaml; --text-rules overrides them."""
 
 
@@ -101,6 +107,7 @@ def add_parser(commands: Any) -> None:
     )
     add_length_limits(parser)
     add_text_rules(parser)
+    add_vocabulary(parser)
     parser.add_argument("--skip-missing-audio", action="store_true", help="leave out and count missing recordings")
     parser.add_argument(
         "--skip-bad-rows",
@@ -143,8 +150,11 @@ def _fraction(text: str) -> float:
     return value
 
 
-def rows_to_build(args: argparse.Namespace) -> "SourceRows":
+def rows_to_build(args: argparse.Namespace, *, kept: Collection[str] | None = None) -> "SourceRows":
     """Return the rows to build, and what else the source holds.
+
+    Args:
+        kept: the languages whose rows are needed, the others are only counted; by default, those to build.
 
     Raises:
         ShardsError: the source cannot be read, or lacks a requested language.
@@ -169,6 +179,7 @@ def rows_to_build(args: argparse.Namespace) -> "SourceRows":
         columns=args.columns,
         split_from=args.split_from,
         skip_bad_rows=args.skip_bad_rows,
+        kept=(args.only or args.languages or None) if kept is None else kept,
     )
     # --only comes second: a single language in it does not apply to rows that name none.
     for flag, codes in (("--lang", args.languages), ("--only", args.only)):
@@ -200,13 +211,16 @@ def run(args: argparse.Namespace) -> int:
     from shards.display.build_report import (
         languages_table,
         plans_table,
+        print_failed,
         print_language_notes,
         print_left_out,
+        print_outside_vocabulary,
         print_unknown_lengths,
     )
     from shards.display.progress import BuildDisplay, WorkProgress
     from shards.display.terminal import make_console, say
-    from shards.errors import IncompleteBuildError, SourceError
+    from shards.errors import failure_of
+    from shards.index.failures import FAILURES_NAME
     from shards.limits import Limits
 
     rows = rows_to_build(args)
@@ -222,25 +236,31 @@ def run(args: argparse.Namespace) -> int:
         Limits(min_seconds=args.min_seconds, max_seconds=args.max_seconds),
         shard_utterances=args.shard_utterances,
         shard_bytes=args.shard_mib << 20,
+        vocabulary=vocabulary_options(args),
     )
     console = make_console()
     say(console, f"source: {rows.kind}" if args.kind else f"source: {rows.kind} (recognised; --from overrules)")
-    print_language_notes(console, [plan.language for plan in plans])
+    print_language_notes(console, plans.totals)
     if args.dry_run:
-        built = {plan.language for plan in plans if not args.force and is_built(plan, args.output, options)}
-        console.print(plans_table(plans, built, console.width))
-        print_left_out(console, {plan.language: plan.drops.as_dict() for plan in plans}, rows)
+        if len(plans):
+            states = ((plan, not args.force and is_built(plan, args.output, options)) for plan in plans)
+            console.print(plans_table(states, console.width))
+            print_left_out(console, plans.drops, rows)
+        if plans.failed:
+            raise failure_of(plans.failed, others=len(plans))
         return 0
-    totals = {plan.language: plan.total for plan in plans}
-    with WorkProgress(console, sum(totals.values()), "utterances") as work:
-        display = BuildDisplay(console, work, totals)
+    if len(plans):
+        print_failed(console, plans.failed)  # now, and not after hours
+    with WorkProgress(console, sum(plans.totals.values()), "utterances") as work:
+        display = BuildDisplay(console, work, plans.totals)
         report = build_shards(plans, args.output, options, workers=args.workers, force=args.force, progress=display)
     if report.indexes:
         console.print(languages_table(report.indexes, console.width))
     print_left_out(console, {code: index["drops"] for code, index in report.indexes.items()}, rows)
+    print_outside_vocabulary(console, report.indexes)
     print_unknown_lengths(console, report.indexes)
     if report.failed:
-        failed = "; ".join(report.failed.values())
-        raise IncompleteBuildError(failed) if report.indexes else SourceError(failed)
+        say(console, f"languages that failed, with the reasons: {args.output / FAILURES_NAME}")
+        raise failure_of(report.failed, others=len(report.indexes))
     say(console, f"inspect them: mms-dist shards inspect {args.output}")
     return 0

@@ -6,7 +6,7 @@ import pytest
 import soundfile
 
 from launcher.cli import main
-from tests.shard_samples import sound, tree_sums, write_corpus
+from tests.shard_samples import build, sound, tree_sums, write_corpus
 
 
 @pytest.fixture
@@ -230,7 +230,7 @@ def test_a_language_that_cannot_be_built_exits_with_1_and_others_are_built(tmp_p
 
 def test_a_recording_that_does_not_exist_is_exit_status_2(manifest, tmp_path, capsys):
     (tmp_path / "corpus" / "ron" / "clip004.wav").unlink()
-    assert run("build", manifest, tmp_path / "out") == 2
+    assert run("build", manifest, tmp_path / "out", "--lang", "ron") == 2
     assert "clip004.wav" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
@@ -245,3 +245,47 @@ def test_the_command_starts_without_torch():
         "assert 'torch' not in sys.modules, 'torch'\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_one_bad_language_stops_no_other_and_is_listed_until_it_is_mended(tmp_path, capsys):
+    manifest = write_corpus(tmp_path / "corpus", languages=("hun", "ita", "ron", "spa"), utterances=6)
+    (tmp_path / "corpus" / "ita" / "clip004.wav").rename(tmp_path / "clip004.wav")
+    (tmp_path / "shards" / "spa").mkdir(parents=True)
+    (tmp_path / "shards" / "spa" / "train-0.tar").write_bytes(b"precious")
+    command = ("build", manifest, tmp_path / "shards", "--workers", 1)
+    assert run(*command, "--dry-run") == 1
+    assert "1 recording missing" in capsys.readouterr().err
+    assert not (tmp_path / "shards" / "failed.json").exists()
+    assert run(*command) == 1
+    shown = capsys.readouterr()
+    assert "ita failed: 1 recording missing" in shown.out and str(tmp_path / "shards" / "failed.json") in shown.out
+    assert "clip004.wav" in shown.err and "'shards build' did not write" in shown.err
+    listed = json.loads((tmp_path / "shards" / "failed.json").read_text())
+    assert listed.keys() == {"ita", "spa"} and "--skip-missing-audio" in listed["ita"]["fix"]
+    assert sorted(path.parent.name for path in (tmp_path / "shards").glob("*/index.json")) == ["hun", "ron"]
+    (tmp_path / "clip004.wav").rename(tmp_path / "corpus" / "ita" / "clip004.wav")
+    assert run(*command, "--only", "ita") == 0  # as a task of a job array; the others' failures stay
+    assert json.loads((tmp_path / "shards" / "failed.json").read_text()).keys() == {"spa"}
+    (tmp_path / "shards" / "spa" / "train-0.tar").unlink()
+    assert run(*command) == 0
+    assert not (tmp_path / "shards" / "failed.json").exists()
+    assert run("verify", tmp_path / "shards", "--workers", 1) == 0
+
+
+def test_one_bad_language_does_not_stop_indexing_the_others(tmp_path, capsys):
+    build(write_corpus(tmp_path / "corpus", languages=("hun", "ita", "ron"), utterances=6), tmp_path / "shards")
+    for index in (tmp_path / "shards").glob("*/index.json"):
+        index.unlink()
+    for tar in (tmp_path / "shards" / "ita").glob("train*.tar"):
+        tar.write_bytes(tar.read_bytes()[: tar.stat().st_size // 2])
+    assert run("index", tmp_path / "shards", "--workers", 1) == 1
+    assert "ita" in capsys.readouterr().err
+    assert sorted(path.parent.name for path in (tmp_path / "shards").glob("*/index.json")) == ["hun", "ron"]
+    assert json.loads((tmp_path / "shards" / "failed.json").read_text()).keys() == {"ita"}
+    for tar in (tmp_path / "shards" / "ita").glob("*.tar"):
+        tar.unlink()
+    build(tmp_path / "corpus" / "corpus.jsonl", tmp_path / "again")
+    for tar in (tmp_path / "again" / "ita").glob("*.tar"):
+        tar.rename(tmp_path / "shards" / "ita" / tar.name)
+    assert run("index", tmp_path / "shards", "--workers", 1) == 0
+    assert not (tmp_path / "shards" / "failed.json").exists()

@@ -1,5 +1,6 @@
 """A release of Common Voice becomes shards: every clip of its splits, or all clips of one table, by voice."""
 
+import re
 from collections import Counter
 
 import pytest
@@ -65,8 +66,8 @@ def test_a_clip_that_a_tar_lacks_is_missing_as_in_a_folder(tmp_path):
     (folder / "clips" / "common_voice_ro_1002.mp3").unlink()
     archive = write_tar(tmp_path / "ro.tar.gz", folder, "ro")
     for place in (folder, archive):
-        with pytest.raises(SourceError, match=r"1 recording missing, the first is .*common_voice_ro_1002.mp3"):
-            plan_languages(read_source(place), dev_fraction=0.1, test_fraction=0.1)
+        failed = plan_languages(read_source(place), dev_fraction=0.1, test_fraction=0.1).failed
+        assert re.search(r"1 recording missing, the first is .*common_voice_ro_1002.mp3", failed["ron"].found)
         build_stored(place, tmp_path / place.name.replace(".", "-"), "--skip-missing-audio")
     assert tree_sums(tmp_path / "ro-tar-gz")["ron/index.json"]
 

@@ -38,7 +38,7 @@ def test_a_selection_of_rows_is_saved_as_such(tmp_path):
     dataset(SPOKEN).select([3, 1]).save_to_disk(tmp_path / "in")
     rows = read_source(tmp_path / "in", language="ron")
     assert [row.text for row in rows] == [SPOKEN[3].text, SPOKEN[1].text]
-    source = rows[1].audio.open()
+    source = list(rows)[1].audio.open()
     assert source.at(0, source.size) == SPOKEN[1].audio("FLAC")
     source.close()
 
