@@ -125,6 +125,7 @@ def _rows(files: CorpusFiles, table: PurePosixPath, language: str, split: str | 
     lines = files.lines(table)
     plain = PlainTable(lines)
     plain.require(_COLUMNS)
+    clips = table.parent / _CLIPS
     for number, fields in plain.rows():
         where = lines.where(number)
         try:
@@ -134,7 +135,7 @@ def _rows(files: CorpusFiles, table: PurePosixPath, language: str, split: str | 
             if "." not in name:  # as in the releases of 2019
                 name += ".mp3"
             yield SourceRow(
-                audio=files.audio(table.parent / _CLIPS / name),
+                audio=files.audio(clips / name),
                 name=name,
                 text=check_text(fields["sentence"], "'sentence'", where),
                 language=language,
