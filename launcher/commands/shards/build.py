@@ -86,7 +86,8 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--split-from",
         metavar="TABLE",
-        help="use all clips of one table of Common Voice, such as validated, and split them by speaker",
+        help="use all clips of one table of Common Voice, such as validated, and split them by speaker; "
+        "for its spontaneous speech: all",
     )
     parser.add_argument(
         "--split-by",
