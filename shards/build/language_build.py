@@ -21,7 +21,7 @@ from shards.drops import NO_UTTERANCES, Drops, Rejected, no_training_utterances
 from shards.index.parts import ShardPart, file_sha256, write_atomically
 from shards.index.write_index import write_index
 from shards.limits import Limits
-from shards.pool import WorkerPool
+from shards.process_pool import WorkerPool
 from shards.schema import INDEX_NAME, SCHEMA_VERSION
 from shards.sources.archived_audio import copied_recordings
 from shards.splits import SPLITS
@@ -249,8 +249,8 @@ def _fingerprint(plan: LanguagePlan, options: BuildOptions) -> str:
     drops = {reason: entry for reason, entry in plan.drops.as_dict().items() if reason not in NO_UTTERANCES}
     for content in (versions, _options(plan, options), drops):
         digest.update(json.dumps(content, sort_keys=True).encode())
-    # Without `audio`, the path on this machine.
-    names = [column.name for column in fields(Candidate) if column.name not in ("audio", "tags")]
+    # Without `audio`, the path on this machine. The name of a part is in `name`.
+    names = [column.name for column in fields(Candidate) if column.name not in ("audio", "tags", "part")]
     for split, candidates in plan.candidates.items():
         for candidate in candidates:
             facts = [getattr(candidate, name) for name in names]
