@@ -172,6 +172,10 @@ def rows_to_build(args: argparse.Namespace, *, kept: Collection[str] | None = No
         skip_bad_rows=args.skip_bad_rows,
         kept=(args.only or args.languages or None) if kept is None else kept,
     )
+    if not rows.languages:
+        first = next(iter(rows.left_out), None)
+        example = "" if first is None else f", only what is left out, the first: {first.drop.example}"
+        raise SourceError(f"{args.source} has no utterances{example}")
     # --only comes second: a single language in it does not apply to rows that name none.
     for flag, codes in (("--lang", args.languages), ("--only", args.only)):
         found = sorted(rows.languages)
