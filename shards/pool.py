@@ -8,30 +8,14 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, contextmanager
 from typing import TypeVar
 
 _IN_FLIGHT_PER_WORKER = 4
 
 Work = TypeVar("Work")
 Result = TypeVar("Result")
-
-
-@contextmanager
-def process_pool(workers: int) -> Iterator[Executor | None]:
-    """Yield a pool of processes; None for one worker, when this process does the work itself."""
-    if workers <= 1:
-        yield None
-        return
-    # Spawn rather than fork, because a progress display runs a thread.
-    context = multiprocessing.get_context("spawn")
-    executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_follow_parent)
-    try:
-        yield executor
-    finally:
-        executor.shutdown(cancel_futures=True)
 
 
 class WorkerPool:
@@ -44,8 +28,7 @@ class WorkerPool:
 
     def __init__(self, workers: int) -> None:
         self._workers = workers
-        self._processes = ExitStack()
-        self._executor: Executor | None = None
+        self._executor: ProcessPoolExecutor | None = None
 
     def in_order(self, function: Callable[[Work], Result], work: Iterable[Work]) -> Iterator[Result]:
         """Like `map`, with a limit on the finished results held in memory.
@@ -53,15 +36,14 @@ class WorkerPool:
         Raises:
             BrokenProcessPool: a process died. The next call starts new ones.
         """
-        if self._executor is None:
-            self._executor = self._processes.enter_context(process_pool(self._workers))
-        if self._executor is None:
+        executor = self.executor()
+        if executor is None:
             yield from map(function, work)
             return
         waiting: deque[Future[Result]] = deque()
         try:
             for item in work:
-                waiting.append(self._executor.submit(function, item))
+                waiting.append(executor.submit(function, item))
                 if len(waiting) >= self._workers * _IN_FLIGHT_PER_WORKER:
                     yield waiting.popleft().result()
             while waiting:
@@ -73,10 +55,19 @@ class WorkerPool:
             for future in waiting:  # of a caller that stopped early
                 future.cancel()
 
+    def executor(self) -> ProcessPoolExecutor | None:
+        """Return the processes, started; None with one worker."""
+        if self._workers > 1 and self._executor is None:
+            # Spawn rather than fork, because a progress display runs a thread.
+            context = multiprocessing.get_context("spawn")
+            self._executor = ProcessPoolExecutor(self._workers, mp_context=context, initializer=_follow_parent)
+        return self._executor
+
     def close(self) -> None:
         """End the processes."""
-        self._processes.close()
-        self._executor = None
+        if self._executor is not None:
+            self._executor.shutdown(cancel_futures=True)
+            self._executor = None
 
     def __enter__(self) -> WorkerPool:
         return self

@@ -84,7 +84,8 @@ def verify_shards(
             advance(indexes[code].shards(split)[number].samples)
     for code, by_split in texts.items():
         findings[code].problems.extend(_texts_in_two_splits(by_split))
-        unknown = characters[code] - set(indexes[code].vocabulary.tokens) - {" "}
+        vocabulary = indexes[code].vocabulary
+        unknown = characters[code] - set(vocabulary.tokens) - set(vocabulary.outside) - {" "}
         if unknown:
             lacking = f"{VOCABULARY_NAME} lacks characters of the training text: {' '.join(sorted(unknown))}"
             findings[code].problems.append(Problem(lacking))

@@ -125,7 +125,8 @@ class Adapter:
     """Width of the bottleneck; the published MMS adapters have 16. One value for the whole run."""
     init: PathOrUrl = "mms"
     """`mms` (Hugging Face's N(0, 0.02)), `xavier`, `kaiming`, `identity` (zero up projection), or adapter files: a
-    single `adapter.<lang>.safetensors` for all languages, or a folder with one for each language."""
+    single `adapter.<lang>.safetensors` for all languages, or a folder with one for each language, heads included: with
+    another vocabulary than the shards, their rows are taken by character."""
     dropout: Probability = 0.0
     """Dropout on the bottleneck activations."""
 

@@ -23,6 +23,7 @@ KINDS = {
     "checkpoint_saved": "step, best: the checkpoint is on disk; best: it has the lowest dev CER so far",
     "finished": "step, reason: steps | early_stop | target",
     "quarantined": "step, reason: the language stopped, the others continue",
+    "head_mapped": "taken, new, unused: rows of the head came by character from another vocabulary, new ones were made",
     "damaged_sample": "key, split, row, shard, reason: an utterance was left out",
     "checkpoint_damaged": "path, reason: a damaged checkpoint was skipped",
     "data_changed": "step: the training data or batches differ from those of the checkpoint; a new epoch starts",

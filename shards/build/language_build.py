@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
@@ -24,6 +25,7 @@ from shards.pool import WorkerPool
 from shards.schema import INDEX_NAME, SCHEMA_VERSION
 from shards.sources.archived_audio import copied_recordings
 from shards.splits import SPLITS
+from shards.vocabulary_choice import VocabularyOptions, choose_vocabulary
 
 _TASK_UTTERANCES = 8
 _TASK_SEGMENTS = 256
@@ -36,6 +38,7 @@ class BuildOptions:
     limits: Limits = field(default_factory=Limits)
     shard_utterances: int = 1000
     shard_bytes: int = 256 << 20
+    vocabulary: VocabularyOptions = field(default_factory=VocabularyOptions)
 
 
 class BuildProgress:
@@ -114,7 +117,13 @@ class LanguageBuild:
             return False
 
     def run(self, pool: WorkerPool, progress: BuildProgress) -> dict[str, Any]:
-        """Decode and write all splits, then move the language into place."""
+        """Decode and write all splits, then move the language into place.
+
+        Raises:
+            SourceError: no training utterance is left, or no character of their text is in the vocabulary.
+        """
+        counts = Counter(character for one in self.plan.candidates["train"] for character in one.text)
+        choose_vocabulary(self.plan.language, counts, self.options.vocabulary)  # fail before the audio is decoded
         if _read_json(self.staging / "state.json") != self.state:
             shutil.rmtree(self.staging, ignore_errors=True)
         for folder in (self.staging / "shards", self.staging / "parts"):
@@ -163,7 +172,9 @@ class LanguageBuild:
             held_out = sum(part.info.samples for part in parts)
             raise no_training_utterances(self.plan.language, drops, held_out=held_out)
         build = {"fingerprint": self.fingerprint, "options": _options(self.plan, self.options)}
-        index = write_index(self.staging / "shards", self.plan.language, parts, drops, build=build)
+        index = write_index(
+            self.staging / "shards", self.plan.language, parts, drops, build=build, vocabulary=self.options.vocabulary
+        )
         old = self.staging / "old"
         shutil.rmtree(old, ignore_errors=True)
         if self.target.exists():
@@ -224,6 +235,7 @@ def _options(plan: LanguagePlan, options: BuildOptions) -> dict[str, Any]:
         "shard_utterances": options.shard_utterances,
         "shard_bytes": options.shard_bytes,
         "text_rules": plan.rules.as_dict(),
+        **({"vocabulary": chosen} if (chosen := options.vocabulary.fingerprint(plan.language)) else {}),
     }
 
 

@@ -24,6 +24,7 @@ _PLAIN_SECONDS = 10.0
 _SHOWN_LINES = 20
 _SHOWN_FAILED = 20
 _SHOWN_NOTES = 3
+_SHOWN_CHARACTERS = 12
 
 
 def languages_table(indexes: Mapping[str, Mapping[str, Any]], width: int) -> Table:
@@ -121,6 +122,26 @@ def print_left_out(console: Console, drops: Mapping[str, Mapping[str, Mapping[st
         listed = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common())
         first = kinds.most_common(1)[0][0]
         say(console, f"not read: {listed}; convert such recordings, for example with: ffmpeg -i clip{first} clip.flac")
+
+
+def print_outside_vocabulary(console: Console, indexes: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print which characters of the training text are not in the vocabulary, how often, and what they become."""
+    for language, index in indexes.items():
+        outside = index.get("outside_vocabulary", {})
+        if not outside:
+            continue
+        frequent = sorted(outside.items(), key=lambda item: -item[1]["count"])
+        shown = ", ".join(
+            f"{character} {_outcome(entry['as'])} ({entry['count']:,})"
+            for character, entry in frequent[:_SHOWN_CHARACTERS]
+        )
+        more = " …" if len(frequent) > _SHOWN_CHARACTERS else ""
+        found = f"{counted(len(outside), 'character')} of the training text not in the vocabulary"
+        say(console, f"{language}: {found}: {shown}{more}")
+
+
+def _outcome(stand_in: str) -> str:
+    return f"→ {stand_in}" if stand_in else "removed"
 
 
 def print_unknown_lengths(console: Console, indexes: Mapping[str, Mapping[str, Any]]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from shards import storage
@@ -106,7 +106,9 @@ class LanguageIndex:
                     raise IndexFileError(
                         f"{url} is for {vocabulary.language!r}, expected {self.language!r}", fix=self.fix
                     )
-                self._vocabulary = vocabulary
+                outside = self.content.get("outside_vocabulary", {})
+                stand_ins = {character: entry["as"] for character, entry in outside.items()}
+                self._vocabulary = replace(vocabulary, outside=stand_ins) if stand_ins else vocabulary
             return self._vocabulary
 
     def _read(self, url: str) -> bytes:

@@ -11,8 +11,11 @@ import soundfile
 from transformers import Wav2Vec2ForCTC
 
 from launcher.cli import main
+from mms_dist.checkpoint.adapter_file import adapter_filename, write_adapter
+from mms_dist.model.adapter import AdapterShape
 from mms_dist.run_directory.paths import STATUS_NAME
 from mms_dist.run_directory.status_file import read_status
+from tests.checkpoint_samples import random_adapter
 from tests.conftest import small_base_config
 from tests.corpus import build_toy_shards
 from tests.shard_samples import sound
@@ -105,12 +108,12 @@ def test_an_adapter_whose_head_does_not_fit_the_vocabulary_is_refused(
 ) -> None:
     folder = tmp_path / "adapters"
     folder.mkdir()
-    vocabulary = {"taa": json.loads((shards / "taa" / "vocab.json").read_text())["taa"] | {"ß": 99}}
-    vocabulary["taa"]["ß"] = len(vocabulary["taa"]) - 1
-    (folder / "vocab.json").write_text(json.dumps(vocabulary))
-    assert_refused(
-        command("--adapter.init", str(folder), "--data.languages", "[taa]"), tmp_path / "run", "different", "rebuild"
-    )
+    tokens = len(json.loads((shards / "taa" / "vocab.json").read_text())["taa"])
+    config = small_base_config()
+    shape = AdapterShape(config.num_hidden_layers, config.hidden_size, 8, tokens + 1)
+    write_adapter(folder / adapter_filename("taa"), random_adapter(shape, seed=1))
+    flags = ("--adapter.init", str(folder), "--adapter.dim", "8", "--data.languages", "[taa]")
+    assert_refused(command(*flags), tmp_path / "run", f"a head of {tokens + 1} tokens", "put its vocab.json into")
 
 
 def test_a_dry_run_writes_nothing(command: Command, tmp_path: Path) -> None:

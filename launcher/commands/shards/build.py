@@ -12,9 +12,11 @@ from launcher.commands.shards.options import (
     add_languages,
     add_length_limits,
     add_text_rules,
+    add_vocabulary,
     add_workers,
     language_code,
     rule_options,
+    vocabulary_options,
 )
 
 if TYPE_CHECKING:
@@ -107,6 +109,7 @@ def add_parser(commands: Any) -> None:
     )
     add_length_limits(parser)
     add_text_rules(parser)
+    add_vocabulary(parser)
     parser.add_argument("--skip-missing-audio", action="store_true", help="leave out and count missing recordings")
     parser.add_argument(
         "--skip-bad-rows",
@@ -213,6 +216,7 @@ def run(args: argparse.Namespace) -> int:
         print_failed,
         print_language_notes,
         print_left_out,
+        print_outside_vocabulary,
         print_sources,
         print_unknown_lengths,
     )
@@ -235,6 +239,7 @@ def run(args: argparse.Namespace) -> int:
         Limits(min_seconds=args.min_seconds, max_seconds=args.max_seconds),
         shard_utterances=args.shard_utterances,
         shard_bytes=args.shard_mib << 20,
+        vocabulary=vocabulary_options(args),
     )
     console = make_console()
     say(console, f"source: {rows.kind}" if args.kind else f"source: {rows.kind} (recognised; --from overrules)")
@@ -256,6 +261,7 @@ def run(args: argparse.Namespace) -> int:
         console.print(languages_table(report.indexes, console.width))
         print_sources(console, report.indexes)
     print_left_out(console, {code: index["drops"] for code, index in report.indexes.items()}, rows)
+    print_outside_vocabulary(console, report.indexes)
     print_unknown_lengths(console, report.indexes)
     if report.failed:
         say(console, f"languages that failed, with the reasons: {args.output / FAILURES_NAME}")

@@ -10,6 +10,7 @@ from launcher.arguments import Languages, count, positive
 
 if TYPE_CHECKING:
     from shards.text_rules import RuleOptions
+    from shards.vocabulary_choice import VocabularyOptions
 
 
 def add_command(commands: Any, name: str, *, help: str, epilog: str | None = None) -> argparse.ArgumentParser:
@@ -124,6 +125,50 @@ def rule_options(args: argparse.Namespace) -> "RuleOptions":
     from shards.text_rules import RuleOptions
 
     return RuleOptions(args.text_rules, args.keep, args.markup)
+
+
+def add_vocabulary(parser: argparse.ArgumentParser) -> None:
+    """Add the options for which characters a language's vocabulary has; `vocabulary_options` reads them."""
+    parser.add_argument(
+        "--vocabulary",
+        type=Path,
+        metavar="PATH",
+        help="use the characters of this vocab.json, or folder with one: of MMS's adapters, an export, other shards",
+    )
+    parser.add_argument(
+        "--min-count",
+        type=count,
+        metavar="N",
+        help="leave out characters that are fewer times in the training text (default: 1)",
+    )
+    parser.add_argument(
+        "--max-characters", type=count, metavar="N", help="use the most frequent characters only (default: all)"
+    )
+    parser.add_argument(
+        "--outside-vocabulary",
+        choices=("map", "remove", "unknown"),
+        default="map",
+        help="characters of the training text that are not in the vocabulary: map them to another form of the letter "
+        "that is (é to e) and remove the rest, remove all, or train <unk> (default: map)",
+    )
+
+
+def vocabulary_options(args: argparse.Namespace) -> "VocabularyOptions":
+    """Return what `add_vocabulary` was given.
+
+    Raises:
+        ShardsError: the vocabulary is given and is to be chosen, too.
+    """
+    from shards.errors import ShardsError
+    from shards.vocabulary_choice import GivenVocabulary, VocabularyOptions
+
+    if args.vocabulary and (args.min_count or args.max_characters):
+        raise ShardsError(
+            "--vocabulary gives all characters, so --min-count and --max-characters have no effect",
+            fix="leave one of them out",
+        )
+    given = GivenVocabulary(args.vocabulary) if args.vocabulary else None
+    return VocabularyOptions(args.min_count or 1, args.max_characters, given, args.outside_vocabulary)
 
 
 def add_workers(parser: argparse.ArgumentParser) -> None:

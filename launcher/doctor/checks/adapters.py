@@ -19,18 +19,19 @@ def check(context: Context) -> Findings:
     starts = {entry.language: config.for_language(entry.language).adapter.init for entry in context.languages}
     from_files = {language: init for language, init in starts.items() if init not in SCHEMES}
     index = ShardIndex.load(config.data.shards, list(from_files)) if from_files else None
-    failures = 0
+    failures, mapped = 0, 0
     for language, init in from_files.items():
         assert index is not None
         try:
-            initial.tensors(init, index.language(language).vocabulary)
+            mapped += initial.create(init, index.language(language).vocabulary).mapped is not None
         except (MmsDistError, ShardsError) as error:
             failures += 1
             yield failed_with(error)
     if not failures:
         schemes = sorted(set(starts.values()) & SCHEMES.keys())
         parts = [f"{', '.join(schemes)} for {_languages(len(starts) - len(from_files))}"] if schemes else []
-        yield ok("; ".join([*parts, *([f"files for {_languages(len(from_files))}"] if from_files else [])]))
+        heads = [f"heads of {_languages(mapped)} mapped by character from another vocabulary"] if mapped else []
+        yield ok("; ".join([*parts, *([f"files for {_languages(len(from_files))}"] if from_files else []), *heads]))
 
 
 def _languages(count: int) -> str:
