@@ -102,6 +102,7 @@ class History:
         self.last: datetime | None = None
         self.ended = ""  # "finished", "incomplete", "preempted" or "failed"; empty while the run continues
         self.round = 0
+        self.versions: dict[str, str] = {}  # of the software of the last start, by name
         for event in events:
             self.apply(event)
 
@@ -127,6 +128,8 @@ class History:
     def _start(self, event: dict[str, Any]) -> None:
         self.started = self.started or self.last
         self.ended = ""
+        versions = event.get("versions")
+        self.versions = {str(name): str(each) for name, each in versions.items()} if isinstance(versions, dict) else {}
         for code in event.get("languages", ()):
             self._language(code)
         for language in self.languages.values():  # a language that held a slot is admitted again, or waits

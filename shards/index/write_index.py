@@ -67,11 +67,11 @@ def write_index(
     unknown_lengths = [key for part in parts for key in part.length_unknown]
     if unknown_lengths:
         index["length_unknown"] = {"count": len(unknown_lengths), "examples": unknown_lengths[:_EXAMPLES]}
+    if outside:
+        index["outside_vocabulary"] = outside
     sources = _sources(parts)
     if sources:
         index["sources"] = sources
-    if outside:
-        index["outside_vocabulary"] = outside
     if reading:
         index["reading"] = reading
     text = json.dumps(index, ensure_ascii=False, indent=1) + "\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from shards.sources.audiofolder import Audiofolder
 from shards.sources.common_voice import CommonVoice
 from shards.sources.fleurs import Fleurs
 from shards.sources.folder import Folder
+from shards.sources.hub import Hub
 from shards.sources.kaldi import Kaldi
 from shards.sources.lhotse import Lhotse
 from shards.sources.ljspeech import LJSpeech
@@ -53,6 +54,7 @@ SOURCES: list[Source] = [
     Manifest(),
     Kaldi(),
     Folder(),
+    Hub(),
 ]
 
 # Options that only some kinds of sources heed, with their flags.
@@ -75,6 +77,7 @@ def read_source(
     skip: Path | None = None,
     columns: Mapping[str, str] | None = None,
     split_from: str | None = None,
+    wanted: Sequence[str] = (),
     channel: int | None = None,
     skip_bad_rows: bool = False,
     kept: Collection[str] | None = None,
@@ -84,7 +87,7 @@ def read_source(
     Args:
         written: a path, or the name of a dataset on the Hugging Face Hub.
         kind: the name of the kind of source; None to recognise it.
-        language, audio_root, skip, columns, split_from: as in `SourceOptions`.
+        language, audio_root, skip, columns, split_from, wanted: as in `SourceOptions`.
         channel: the channel of every recording whose row names none, from 1; None mixes all.
         skip_bad_rows: count unusable rows instead of stopping at the first.
         kept: the languages whose utterances will be needed; None: all.
@@ -94,7 +97,7 @@ def read_source(
         StorageError: the temporary directory is full.
     """
     place = SourcePlace(os.fspath(written))
-    options = SourceOptions(language, audio_root, skip, columns, split_from)
+    options = SourceOptions(language, audio_root, skip, columns, split_from, wanted)
     source = choose_source(place, kind, options)
     rows = SourceRows(source.name, kept=kept)
     for found in source.read(place, options):

@@ -173,6 +173,7 @@ class _Entries:
             skip=self._options.skip,
             columns=self._columns(number, entry),
             split_from=self._text(number, entry, "split_from"),
+            wanted=self._options.wanted,
         )
         kind = self._text(number, entry, "from")
         return ListedSource(name, self._place(written), kind, options, where, language is not None)

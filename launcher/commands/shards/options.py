@@ -91,6 +91,32 @@ def language_code(text: str) -> str:
     return text
 
 
+def add_source_kind(parser: argparse.ArgumentParser) -> None:
+    """Add how a source is read: its kind, and the columns of a table."""
+    parser.add_argument(
+        "--from",
+        dest="kind",
+        metavar="NAME",
+        help="kind of source, such as manifest or folder; an unknown name lists all (default: detected)",
+    )
+    parser.add_argument(
+        "--columns",
+        type=_columns,
+        metavar="NAME=COLUMN,…",
+        help="what a table's columns hold, for example audio=path,text=sentence,speaker=client_id (default: detected)",
+    )
+
+
+def _columns(text: str) -> dict[str, str]:
+    from shards.errors import SourceError
+    from shards.sources.manifest_columns import parse_columns
+
+    try:
+        return parse_columns(text)
+    except SourceError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def add_text_rules(parser: argparse.ArgumentParser) -> None:
     """Add the options for how transcripts become training text; `rule_options` reads them."""
     parser.add_argument("--text-rules", type=Path, metavar="FILE", help="YAML that overrides shards/text_rules.yaml")
@@ -104,7 +130,8 @@ def add_text_rules(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--markup",
         choices=("drop", "remove"),
-        help="text in brackets, such as [noise]: drop the utterance, or remove the brackets alone (default: drop)",
+        help="text in brackets, such as [noise]: drop the utterance, or remove the brackets with what is in them "
+        "(default: drop)",
     )
 
 
@@ -139,7 +166,7 @@ def add_vocabulary(parser: argparse.ArgumentParser) -> None:
         "--min-count",
         type=count,
         metavar="N",
-        help="leave out characters that are fewer times in the training text (default: 1)",
+        help="leave out characters that occur fewer times in the training text (default: 1)",
     )
     parser.add_argument(
         "--max-characters", type=count, metavar="N", help="use the most frequent characters only (default: all)"
@@ -168,6 +195,8 @@ def vocabulary_options(args: argparse.Namespace) -> "VocabularyOptions":
             fix="leave one of them out",
         )
     given = GivenVocabulary(args.vocabulary) if args.vocabulary else None
+    if given:
+        given.check()
     return VocabularyOptions(args.min_count or 1, args.max_characters, given, args.outside_vocabulary)
 
 
