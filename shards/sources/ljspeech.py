@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from shards.audio.extensions import AUDIO_EXTENSIONS
+from shards.audio.extensions import readable_extensions
 from shards.errors import SourceError
 from shards.sources.archived_audio import with_copies_noted
 from shards.sources.audio_reference import AudioReference
@@ -124,4 +124,4 @@ def _ending(files: CorpusFiles, wavs: PurePosixPath, name: str) -> str:
 def _file_names(name: str) -> Iterator[str]:
     yield f"{name}.wav"
     yield name
-    yield from (f"{name}.{extension}" for extension in AUDIO_EXTENSIONS)
+    yield from (f"{name}.{extension}" for extension in readable_extensions())
