@@ -31,17 +31,27 @@ class GivenVocabulary:
 
     path: Path
 
-    def of(self, language: str) -> Vocabulary:
-        """Return a language's vocabulary, with its ids if it begins with the fixed tokens.
+    def check(self) -> None:
+        """Read the file that has all languages, if it is one, so that a wrong path is an error at once.
 
         Raises:
             ShardsError: there is none, or it cannot be read.
         """
+        if not self.path.is_dir():
+            _content(self.path)
+
+    def of(self, language: str) -> Vocabulary:
+        """Return a language's vocabulary, with its ids if it begins with the fixed tokens.
+
+        Raises:
+            SourceError: there is none, or it cannot be read.
+        """
         path = self._file(language)
+        content = _content(path)
         try:
-            ids = token_ids(_content(path), language)
+            ids = token_ids(content, language)
         except ShardsError as error:
-            raise ShardsError(f"--vocabulary {path}: {error.found}", error.fix) from error
+            raise SourceError(f"--vocabulary {path}: {error.found}", error.fix) from error
         tokens = sorted(ids, key=ids.__getitem__)
         if tuple(tokens[: len(FIXED)]) == FIXED and sorted(ids.values()) == list(range(len(ids))):
             return Vocabulary(language, tuple(tokens))
@@ -53,7 +63,7 @@ class GivenVocabulary:
         places = (self.path / language / VOCABULARY_NAME, self.path / VOCABULARY_NAME)
         found = next((place for place in places if place.is_file()), None)
         if found is None:
-            raise ShardsError(
+            raise SourceError(
                 f"--vocabulary {self.path}: no vocab.json there, and no {language}/vocab.json",
                 fix="name the file, or a folder of adapters or shards",
             )
@@ -65,13 +75,14 @@ def _content(path: Path) -> Any:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise ShardsError(f"cannot be read: {error.strerror}", fix="check the path") from error
+        raise ShardsError(f"--vocabulary {path} cannot be read: {error.strerror}", fix="check the path") from error
     if instead := detect_placeholder_in(data, path.parent):
-        raise ShardsError(f"it {instead.found}", instead.fix)
+        raise ShardsError(f"--vocabulary {path} {instead.found}", instead.fix)
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise ShardsError(f"is not JSON: {error}", fix="expected a vocab.json as MMS and mms-dist write it") from error
+        found = f"--vocabulary {path} is not JSON: {error}"
+        raise ShardsError(found, fix="expected a vocab.json as MMS and mms-dist write it") from error
 
 
 @dataclass(frozen=True)
@@ -93,7 +104,7 @@ class VocabularyOptions:
         """Return what determines the choice, for a build's fingerprint; empty for the default.
 
         Raises:
-            ShardsError: the given vocabulary cannot be read, or lacks the language.
+            SourceError: the given vocabulary cannot be read, or lacks the language.
         """
         if self == VocabularyOptions(outside=self.outside):
             return {}
@@ -119,8 +130,7 @@ def choose_vocabulary(
         counts: how often each character is in the training text.
 
     Raises:
-        SourceError: no character of the text is in the vocabulary.
-        ShardsError: the given vocabulary cannot be read, or lacks the language.
+        SourceError: the given vocabulary lacks the language, or no character of the text is in it.
     """
     characters = {character: count for character, count in counts.items() if character not in " |"}
     if options.given:

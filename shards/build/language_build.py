@@ -249,8 +249,8 @@ def _fingerprint(plan: LanguagePlan, options: BuildOptions) -> str:
     drops = {reason: entry for reason, entry in plan.drops.as_dict().items() if reason not in NO_UTTERANCES}
     for content in (versions, _options(plan, options), drops):
         digest.update(json.dumps(content, sort_keys=True).encode())
-    # Without `audio`, the path on this machine.
-    names = [column.name for column in fields(Candidate) if column.name not in ("audio", "tags")]
+    # Without `audio`, the path on this machine. The name of a part is in `name`.
+    names = [column.name for column in fields(Candidate) if column.name not in ("audio", "tags", "part")]
     for split, candidates in plan.candidates.items():
         for candidate in candidates:
             facts = [getattr(candidate, name) for name in names]

@@ -54,6 +54,22 @@ def languages_table(indexes: Mapping[str, Mapping[str, Any]], width: int) -> Tab
     return fitting_table("Shards", columns, rows, width)
 
 
+def print_sources(console: Console, indexes: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print how much of each language comes from which source. Prints nothing if there was only one."""
+    rows = []
+    for language, index in indexes.items():
+        for name, splits in index.get("sources", {}).items():
+            counts = (f"{splits.get(split, {}).get('samples', 0):,}" for split in ("train", "dev", "test"))
+            rows.append((language, name, *counts, duration(sum(entry["seconds"] for entry in splits.values()))))
+    if rows:
+        columns = [
+            Column("language", right=False),
+            Column("source", right=False, folds=True),
+            *(Column(name) for name in ("train", "dev", "test", "audio")),
+        ]
+        console.print(fitting_table("Sources", columns, rows, console.width))
+
+
 def print_drops(console: Console, drops: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
     """Print what was left out, by language and reason, and what each reason means. Prints nothing if empty."""
     rows = []

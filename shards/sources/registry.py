@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from shards.errors import SourceError
@@ -11,6 +11,7 @@ from shards.sources.audiofolder import Audiofolder
 from shards.sources.common_voice import CommonVoice
 from shards.sources.fleurs import Fleurs
 from shards.sources.folder import Folder
+from shards.sources.hub import Hub
 from shards.sources.kaldi import Kaldi
 from shards.sources.lhotse import Lhotse
 from shards.sources.ljspeech import LJSpeech
@@ -19,17 +20,24 @@ from shards.sources.mls import MultilingualLibriSpeech
 from shards.sources.nemo import Nemo
 from shards.sources.omnilingual import Omnilingual
 from shards.sources.parquet import Parquet
-from shards.sources.rows import LeftOut, Note, RowError, SourceRow
+from shards.sources.rows import Failure, LeftOut, Note, RowError, SourceRow
 from shards.sources.saved_dataset import SavedDataset
 from shards.sources.source import Source, SourceOptions
+from shards.sources.source_list import SourceList
 from shards.sources.source_place import SourcePlace
 from shards.sources.source_rows import SourceRows
 from shards.sources.spontaneous_speech import SpontaneousSpeech
 from shards.sources.voxpopuli import VoxPopuli
 from shards.wording import nearest, printable
 
+
+def _choose(place: SourcePlace, kind: str | None, options: SourceOptions) -> Source:
+    return choose_source(place, kind, options)
+
+
 # The first one that recognises a source reads it, so those that look more closely come first.
 SOURCES: list[Source] = [
+    SourceList(_choose),
     Audiofolder(),
     SavedDataset(),
     Omnilingual(),
@@ -45,6 +53,7 @@ SOURCES: list[Source] = [
     Manifest(),
     Kaldi(),
     Folder(),
+    Hub(),
 ]
 
 # Options that only some kinds of sources heed, with their flags.
@@ -67,6 +76,7 @@ def read_source(
     skip: Path | None = None,
     columns: Mapping[str, str] | None = None,
     split_from: str | None = None,
+    wanted: Sequence[str] = (),
     skip_bad_rows: bool = False,
     kept: Collection[str] | None = None,
 ) -> SourceRows:
@@ -75,7 +85,7 @@ def read_source(
     Args:
         written: a path, or the name of a dataset on the Hugging Face Hub.
         kind: the name of the kind of source; None to recognise it.
-        language, audio_root, skip, columns, split_from: as in `SourceOptions`.
+        language, audio_root, skip, columns, split_from, wanted: as in `SourceOptions`.
         skip_bad_rows: count unusable rows instead of stopping at the first.
         kept: the languages whose utterances will be needed; None: all.
 
@@ -84,9 +94,8 @@ def read_source(
         StorageError: the temporary directory is full.
     """
     place = SourcePlace(os.fspath(written))
-    source = recognised(place) if kind is None else source_named(kind)
-    options = SourceOptions(language, audio_root, skip, columns, split_from)
-    _check_options(source, options, place)
+    options = SourceOptions(language, audio_root, skip, columns, split_from, wanted)
+    source = choose_source(place, kind, options)
     rows = SourceRows(source.name, kept=kept)
     for found in source.read(place, options):
         match found:
@@ -100,7 +109,20 @@ def read_source(
                 rows.leave_out(found)
             case Note():
                 rows.notes.append(found.text)
+            case Failure():
+                rows.fail(found)
     return rows
+
+
+def choose_source(place: SourcePlace, kind: str | None, options: SourceOptions) -> Source:
+    """Return the source that reads `place`: of the kind with this name, or of the one that recognises it.
+
+    Raises:
+        SourceError: there is none, or it does not heed one of the options.
+    """
+    source = recognised(place) if kind is None else source_named(kind)
+    _check_options(source, options, place)
+    return source
 
 
 def source_named(kind: str) -> Source:

@@ -75,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
     from shards.pool import WorkerPool
     from shards.text_rules import load_rules
 
+    vocabulary = vocabulary_options(args)
     found = find_tars(args.shards, args.tars, languages=args.languages, split=args.split, reindex=args.force)
     console = make_console()
     languages, failed = found.languages, dict(found.failed)
@@ -98,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
                 text_field=args.text_field,
                 normalise=not args.keep_text,
                 limits=Limits(min_seconds=args.min_seconds, max_seconds=args.max_seconds),
-                vocabulary=vocabulary_options(args),
+                vocabulary=vocabulary,
             )
             try:
                 indexes[code] = index_language(

@@ -91,6 +91,32 @@ def language_code(text: str) -> str:
     return text
 
 
+def add_source_kind(parser: argparse.ArgumentParser) -> None:
+    """Add how a source is read: its kind, and the columns of a table."""
+    parser.add_argument(
+        "--from",
+        dest="kind",
+        metavar="NAME",
+        help="kind of source, such as manifest or folder; an unknown name lists all (default: detected)",
+    )
+    parser.add_argument(
+        "--columns",
+        type=_columns,
+        metavar="NAME=COLUMN,…",
+        help="what a table's columns hold, for example audio=path,text=sentence,speaker=client_id (default: detected)",
+    )
+
+
+def _columns(text: str) -> dict[str, str]:
+    from shards.errors import SourceError
+    from shards.sources.manifest_columns import parse_columns
+
+    try:
+        return parse_columns(text)
+    except SourceError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def add_text_rules(parser: argparse.ArgumentParser) -> None:
     """Add the options for how transcripts become training text; `rule_options` reads them."""
     parser.add_argument("--text-rules", type=Path, metavar="FILE", help="YAML that overrides shards/text_rules.yaml")
@@ -168,6 +194,8 @@ def vocabulary_options(args: argparse.Namespace) -> "VocabularyOptions":
             fix="leave one of them out",
         )
     given = GivenVocabulary(args.vocabulary) if args.vocabulary else None
+    if given:
+        given.check()
     return VocabularyOptions(args.min_count or 1, args.max_characters, given, args.outside_vocabulary)
 
 

@@ -163,7 +163,7 @@ def test_shards_have_the_given_vocabulary_and_labels_follow_it(manifest, tmp_pat
     [
         (["--vocabulary", "VOCAB", "--min-count", "2"], "leave one of them out"),
         (["--vocabulary", "VOCAB"], "no vocabulary of ron, only of ita"),
-        (["--vocabulary", "nowhere"], "nowhere: cannot be read"),
+        (["--vocabulary", "nowhere"], "--vocabulary nowhere cannot be read"),
         (["--min-count", "0"], "expected a whole number of 1 or more"),
         (["--min-count", "999"], "no character of the training text of ron"),
     ],
