@@ -2,7 +2,8 @@
 
 RUN/eval/SPLIT.json
     languages.LANG                 the fields of `Scores`, and `step`, `checkpoint`, `untrained`
-    languages.LANG.decoder         `name`, and perhaps `language_model`; greedy decoding without this entry
+    languages.LANG.decoder         `name`, and for beam search `language_model`, its weights `alpha` and `beta`,
+                                   `beam_width`, `tuned` and `note`; greedy decoding without this entry
     languages.LANG.greedy          `Scores` of greedy decoding; only where another decoder gave the scores above
     languages.LANG.conditions      condition, such as `noise:10`, to `Scores`; only where conditions were scored
     failed                         languages that could not be scored, each with the reason
@@ -31,6 +32,7 @@ from mms_dist.run_directory.paths import RunPaths
 
 if TYPE_CHECKING:
     from mms_dist.evaluation.score_run import LanguageResult
+    from mms_dist.evaluation.search_scoring import Searched
 
 SPLITS = ("test", "dev", "train")
 """In the order of preference."""
@@ -97,13 +99,14 @@ class StoredEvaluation:
 
 def scores_json(results: "Sequence[LanguageResult]", decoder_of: Callable[[str], str]) -> dict[str, Any]:
     """Return the entries `languages` and `mean` of SPLIT.json; `decoder_of` returns the decoder of a language."""
-    values = evaluation_json({result.language: result.scores for result in results})
+    greedy = {result.language: result.searched.greedy_scores for result in results if result.searched}
+    values = evaluation_json({result.language: result.scores for result in results}, greedy)
     for result in results:
         values["languages"][result.language] |= {
             "step": result.step,
             "checkpoint": result.checkpoint,
             "untrained": result.step == 0,
-            "decoder": {"name": decoder_of(result.language)},
+            "decoder": {"name": decoder_of(result.language)} | _search(result.searched),
             "quarantined": None if result.quarantined is None else asdict(result.quarantined),
             "unreadable": [
                 {"key": sample.key, "row": sample.id.row, "shard": sample.shard, "reason": sample.reason}
@@ -113,15 +116,33 @@ def scores_json(results: "Sequence[LanguageResult]", decoder_of: Callable[[str],
     return values
 
 
+def _search(searched: "Searched | None") -> dict[str, Any]:
+    """Describe a beam search."""
+    if searched is None:
+        return {}
+    settings = searched.settings
+    return {
+        "language_model": settings.language_model and str(settings.language_model),
+        "alpha": settings.alpha,
+        "beta": settings.beta,
+        "beam_width": settings.beam.width,
+        "tuned": searched.tuned and asdict(searched.tuned),
+        "note": searched.note,
+    }
+
+
 def transcripts_tsv(results: "Sequence[LanguageResult]") -> str:
-    """Return the content of SPLIT.tsv."""
-    lines = ["\t".join(_COLUMNS)]
+    """Return the content of SPLIT.tsv. The column of greedy decoding is empty for languages decoded by it alone."""
+    some_searched = any(result.searched for result in results)
+    lines = ["\t".join([*_COLUMNS, *([GREEDY] if some_searched else [])])]
     for result in results:
         said = result.transcription
-        for key, *texts, row in zip(said.keys, said.references, said.hypotheses, said.rows, strict=True):
+        greedy = result.searched.greedy.hypotheses if result.searched else [""] * len(said.keys)
+        rows = zip(said.keys, said.references, said.hypotheses, map(str, said.rows), greedy, strict=True)
+        for row in rows:
             # Member names in tars from other tools can contain anything.
-            cells = [" ".join(cell.splitlines()).replace("\t", " ") for cell in (key, *texts)]
-            lines.append("\t".join((result.language, *cells, str(row))))
+            cells = [" ".join(cell.splitlines()).replace("\t", " ") for cell in row]
+            lines.append("\t".join((result.language, *cells[: len(row) if some_searched else -1])))
     return "\n".join(lines) + "\n"
 
 

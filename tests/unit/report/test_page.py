@@ -82,7 +82,8 @@ def test_the_page_of_a_finished_run_has_every_part(run: Path) -> None:
         "longer than --max-seconds",
     ):
         assert part in said, part
-    assert found.tags.count("audio") == report.utterance_count > 5 and "To add this, run" not in said
+    assert found.tags.count("audio") == report.utterance_count > 5
+    assert " ".join(said.split()).count("To add this, run") == 1 and "--tune" in said, "scores with a language model"
 
 
 def test_the_page_of_a_run_in_progress_says_what_is_missing(run_in_progress: Path) -> None:
