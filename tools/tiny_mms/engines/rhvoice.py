@@ -1,0 +1,36 @@
+"""RHVoice: statistical voices trained on recordings of real speakers (Debian packages ``rhvoice-XX``).
+
+Only voices whose licence allows everyone to use and change them: no "NC" and no "ND".
+"""
+
+import random
+import sys
+from pathlib import Path
+
+from tools.tiny_mms.engines.server import SpeechServer
+from tools.tiny_mms.engines.speech import EngineVoice, Spoken
+
+_SERVER = Path(__file__).with_name("rhvoice_server.py")
+_VOICES = {
+    "Alicja": "pl", "Magda": "pl", "Michal": "pl", "Natan": "pl",  # CC BY 4.0, CC BY 4.0, public domain (two)
+    "Ondro": "sk", "Zdenek": "cs",  # public domain
+    "Letícia-F123": "pt-br",  # CC BY-SA 4.0
+    "Spomenka": "eo",  # GPL-3
+    "Azamat": "ky", "Nazgul": "ky",  # GPL-2+
+}  # fmt: skip
+
+
+class RhvoiceEngine:
+    """RHVoice 1.14 in a process of its own: ``loader`` is a command that runs a Python with a recent C library.
+
+    ``prefix`` is the folder that the Debian packages were unpacked to.
+    """
+
+    def __init__(self, prefix: Path, loader: list[str] | None = None) -> None:
+        self.voices = tuple(EngineVoice(name, language) for name, language in _VOICES.items())
+        self._server = SpeechServer([*(loader or [sys.executable]), str(_SERVER), str(prefix)])
+
+    def speak(self, text: str, voice: EngineVoice, generator: random.Random) -> Spoken | None:
+        """Say ``text``."""
+        rate, pitch = generator.uniform(0.75, 1.35), generator.uniform(0.8, 1.25)
+        return self._server.ask(text=text, voice=voice.name, rate=rate, pitch=pitch)
