@@ -1,11 +1,12 @@
 """Batches for training, drawn from the parts of the corpus: a function of the seed, the step and the plan only.
 
-The plan is a file that says from which block of batches on which parts are used, so parts may be added while the base is
-trained and a training that is resumed sees the same batches again.
+The plan is a file that says from which block of batches on which parts are used, so parts may be added while the base
+is trained and a training that is resumed sees the same batches again.
 
 Shapes: B utterances, T samples, F frames, L labels, N utterances of a pool.
 """
 
+import itertools
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from tools.tiny_mms.phones import PhoneInventory, frame_count
 BATCHES_PER_BLOCK = 32
 ALIGNED_SOURCE = "espeak"  # the place of each phone is known
 NOT_ALIGNED = -1
+SHARES = {"espeak": 0.25, "mbrola": 0.3, "rhvoice": 0.15, "kokoro": 0.1, "recorded": 0.2, "festival": 0.05}
 
 
 @dataclass(frozen=True)
@@ -93,18 +95,17 @@ class Mixture:
     parts: Parts
     inventory: PhoneInventory
     shares: dict[str, float]
-    batch_seconds: float
     seed: int
 
-    def block(self, number: int, names: list[str]) -> list[list[Utterance]]:
-        """Return the batches of one block from the parts ``names``: pools sorted by length, cut to equal seconds."""
+    def block(self, number: int, names: list[str], batch_seconds: float) -> list[list[Utterance]]:
+        """Return the batches of one block from the parts ``names``: a pool sorted by length, cut to equal seconds."""
         generator = np.random.default_rng([self.seed, number])
         utterances_of: dict[str, list[Utterance]] = {}
         for name in names:
             utterances_of.setdefault(source_of(name), []).extend(self.parts[name])
         sources = [source for source in self.shares if source in utterances_of]
         weights = np.array([self.shares[source] for source in sources])
-        wanted = BATCHES_PER_BLOCK * self.batch_seconds * SAMPLE_RATE_HZ
+        wanted = BATCHES_PER_BLOCK * batch_seconds * SAMPLE_RATE_HZ
         pool: list[Utterance] = []
         for source, share in zip(sources, weights / weights.sum(), strict=True):
             chosen, samples = utterances_of[source], 0
@@ -115,7 +116,7 @@ class Mixture:
         ends_N = np.cumsum([len(one.samples_T) for one in pool])
         cuts = np.searchsorted(ends_N, ends_N[-1] * np.arange(1, BATCHES_PER_BLOCK) / BATCHES_PER_BLOCK)
         edges = [0, *cuts.tolist(), len(pool)]
-        batches = [pool[first:last] for first, last in zip(edges, edges[1:], strict=False) if last > first]
+        batches = [pool[first:last] for first, last in itertools.pairwise(edges) if last > first]
         batches += batches[: BATCHES_PER_BLOCK - len(batches)]
         return [batches[index] for index in generator.permutation(BATCHES_PER_BLOCK)]
 

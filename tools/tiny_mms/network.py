@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 
-
 @dataclass(frozen=True)
 class Size:
     """Widths of the base. Lower convolutions run at up to 3,200 frames a second, so they are narrow."""
@@ -57,7 +56,7 @@ def base_config(size: Size = SHIPPED) -> Wav2Vec2Config:
 
 
 def spectral_convolution(one: nn.Conv1d, hidden_BHF: Tensor) -> Tensor:
-    """Return what the grouped convolution ``one`` does, by multiplying spectra: many taps are slow to train otherwise."""
+    """Return what the grouped convolution ``one`` does, by multiplying spectra: its many taps are slow to train."""
     batch, width, frames = hidden_BHF.shape
     groups, taps, padding = one.groups, one.kernel_size[0], int(one.padding[0])
     size = -(-(frames + 2 * padding) // 64) * 64

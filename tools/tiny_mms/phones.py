@@ -13,9 +13,17 @@ STRIDE_SAMPLES = 320
 _FIELD_SAMPLES = 400
 _NASAL = "\u0303"
 _KEPT_MODIFIERS = "ʰʲ"
-_MNEMONICS = {"S": "ʃ", "Z": "ʒ", "N": "ŋ", "C": "ç", "D": "ð", "T": "θ", "L": "ʎ", "J": "ɟ", "R": "ʁ", "E": "ɛ", "O": "ɔ", "I": "ɪ", "U": "ʊ", "A": "a", "V": "ʌ", "Q": "ɣ", "X": "χ", "Y": "y"}
+# How espeak-ng writes sounds that a language has no IPA for.
+_MNEMONICS = {
+    "S": "ʃ", "Z": "ʒ", "N": "ŋ", "C": "ç", "D": "ð", "T": "θ", "L": "ʎ", "J": "ɟ", "R": "ʁ", "E": "ɛ", "O": "ɔ",
+    "I": "ɪ", "U": "ʊ", "A": "a", "V": "ʌ", "Q": "ɣ", "X": "χ", "Y": "y",
+}  # fmt: skip
 # Letters that espeak-ng uses for the same sound, depending on the language.
-_SAME = {"ɾ": "r", "ʀ": "ʁ", "g": "ɡ", "ε": "ɛ", "ɫ": "l", "ɭ": "l", "ɻ": "ɹ", "ɚ": "ə", "ɝ": "ɜ", "ᵻ": "ɨ", "ɵ": "ø", "ʉ": "u", "ɒ": "ɔ", "ɦ": "h", "ʋ": "v", "ɱ": "m", "ɳ": "n", "χ": "x", "ʏ": "y", "ɗ": "d", "ʝ": "j", "ʐ": "ʒ", "ʑ": "ʒ", "ɽ": "r"}
+_SAME = {
+    "ɾ": "r", "ʀ": "ʁ", "g": "ɡ", "ε": "ɛ", "ɫ": "l", "ɭ": "l", "ɻ": "ɹ", "ɚ": "ə", "ɝ": "ɜ", "ᵻ": "ɨ", "ɵ": "ø",
+    "ʉ": "u", "ɒ": "ɔ", "ɦ": "h", "ʋ": "v", "ɱ": "m", "ɳ": "n", "χ": "x", "ʏ": "y", "ɗ": "d", "ʝ": "j",
+    "ʐ": "ʒ", "ʑ": "ʒ", "ɽ": "r",
+}  # fmt: skip
 _GLOTTAL_STOP = "ʔ"  # mostly how espeak-ng writes the Danish stød: not a sound of its own
 SILENCE = 0  # silence shares its class with the CTC blank
 

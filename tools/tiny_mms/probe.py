@@ -21,11 +21,11 @@ from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
 
 from tools.tiny_mms.augmentation import normalized, time_mask
 from tools.tiny_mms.measure import greedy
-from tools.tiny_mms.phases import rate_at
 from tools.tiny_mms.recordings import demo_recordings
 
 _BATCH_UTTERANCES = 24
 _MASKED_FRACTION = 0.05
+_WARM_UP, _LAST_RATE = 0.05, 0.05  # fractions of the steps and of the peak learning rate
 _HELD_OUT = ("dev", "test")
 
 
@@ -35,6 +35,13 @@ class ProbeUtterance:
 
     hidden_FH: Tensor
     text: str
+
+
+def rate_at(progress: float) -> float:
+    """Return the learning rate as a fraction of its peak: linear warm-up, then linear decay."""
+    if progress < _WARM_UP:
+        return max(progress / _WARM_UP, 0.02)
+    return 1.0 - (1.0 - _LAST_RATE) * min((progress - _WARM_UP) / (1.0 - _WARM_UP), 1.0)
 
 
 def plain(text: str) -> str:

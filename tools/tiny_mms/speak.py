@@ -2,39 +2,23 @@
 
 A part depends on its number, its synthesiser, the texts and the seed only, so parts may be made in any order by several
 processes, and a run that was stopped goes on with the parts that are missing.
-
-Shapes: T samples.
 """
 
 import random
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import soxr
-from numpy.typing import NDArray
 
 from tools.tiny_mms.engines.speech import Engine
 from tools.tiny_mms.espeak import synthesizer
 from tools.tiny_mms.parts import SAMPLE_RATE_HZ, Utterance, write_part
-from tools.tiny_mms.recordings import to_int16
+from tools.tiny_mms.sound import to_int16, trimmed
 from tools.tiny_mms.texts import PhrasePool
 
 SECONDS = (0.5, 8.0)  # of an utterance
 _SPEED = (0.86, 1.16)
 _CHARACTERS_PER_SECOND = (3.0, 30.0)
-_SILENCE_DECIBEL = -45.0
-_KEPT_SILENCE_SECONDS = 0.08
-
-
-def trimmed(samples_T: NDArray[np.float32], rate_hz: int) -> tuple[NDArray[np.float32], int]:
-    """Cut silence from both ends but for 80 ms; also return the samples that were cut from the beginning."""
-    loud = np.flatnonzero(np.abs(samples_T) > np.abs(samples_T).max(initial=0.0) * 10 ** (_SILENCE_DECIBEL / 20))
-    if not len(loud):
-        return samples_T, 0
-    kept = round(_KEPT_SILENCE_SECONDS * rate_hz)
-    first = max(int(loud[0]) - kept, 0)
-    return samples_T[first : int(loud[-1]) + kept], first
 
 
 def utterances(

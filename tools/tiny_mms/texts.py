@@ -89,9 +89,7 @@ def clean(text: str) -> list[str]:
     text = _PLACEHOLDERS.sub(" ", unicodedata.normalize("NFC", text))
     words = [word.strip(".:;!?…–—-'’") for word in text.replace(",", " ").split()]
     return [
-        word
-        for word in words
-        if len(word) <= _LONGEST_WORD_LETTERS and any(character.isalpha() for character in word)
+        word for word in words if len(word) <= _LONGEST_WORD_LETTERS and any(character.isalpha() for character in word)
     ]
 
 

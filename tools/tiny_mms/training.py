@@ -31,14 +31,16 @@ class Course:
     """How the base is trained. Steps count from 0.
 
     Up to ``aligned_steps``, utterances with alignment are learned frame by frame, because CTC alone stalls for long;
-    half as long there are no others. After it, all are learned by CTC. From ``front_end_steps`` on the three lowest convolutions no longer learn. From ``decay_from``
-    on the rate falls linearly, to nothing at ``steps``.
+    half as long there are no others, and batches are half as large. After it, all are learned by CTC. From
+    ``front_end_steps`` on the three lowest convolutions no longer learn. From ``decay_from`` on the rate falls
+    linearly, to a hundredth at ``steps``.
     """
 
     steps: int
     matrix_rate: float = 4e-3
     other_rate: float = 1.2e-3
     warm_up_steps: int = 300
+    batch_seconds: float = 64.0
     aligned_steps: int = 704
     front_end_steps: int = 3000
     decay_from: int | None = None
@@ -139,9 +141,12 @@ class Trainer:
         if self._block[0] != block:
             self._plan.enter(block, self.mixture.parts.complete())
             names = self._plan.at(block)
+            seconds = self.course.batch_seconds
+            if self.step < self.course.aligned_steps:
+                seconds /= 2
             if self.step < self.course.aligned_steps // 2:
                 names = [name for name in names if source_of(name) == ALIGNED_SOURCE]
-            self._block = (block, self.mixture.block(block, names))
+            self._block = (block, self.mixture.block(block, names, seconds))
         return self.mixture.collate(self._block[1][place])
 
     def train_step(self) -> float:
@@ -192,5 +197,3 @@ class Trainer:
                 self.save()
                 saved = now
         self.save()
-
-

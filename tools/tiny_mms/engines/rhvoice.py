@@ -21,14 +21,14 @@ _VOICES = {
 
 
 class RhvoiceEngine:
-    """RHVoice 1.14 in a process of its own: ``loader`` is a command that runs a Python with a recent C library.
+    """RHVoice 1.14 in a process of its own, started by ``python``, with the Debian packages unpacked in ``prefix``.
 
-    ``prefix`` is the folder that the Debian packages were unpacked to.
+    Newer packages want a newer C library than Debian 12 has: ``python`` may be a dynamic loader with its options.
     """
 
-    def __init__(self, prefix: Path, loader: list[str] | None = None) -> None:
+    def __init__(self, prefix: Path, python: list[str] | None = None) -> None:
         self.voices = tuple(EngineVoice(name, language) for name, language in _VOICES.items())
-        self._server = SpeechServer([*(loader or [sys.executable]), str(_SERVER), str(prefix)])
+        self._server = SpeechServer([*(python or [sys.executable]), str(_SERVER), str(prefix)])
 
     def speak(self, text: str, voice: EngineVoice, generator: random.Random) -> Spoken | None:
         """Say ``text``."""

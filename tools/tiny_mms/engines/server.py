@@ -34,4 +34,4 @@ class SpeechServer:
             raise RuntimeError(f"the synthesiser ended with status {self._process.wait()}")
         samples, rate_hz = struct.unpack("<ii", header)
         said = np.frombuffer(self._process.stdout.read(2 * samples), "<i2")
-        return Spoken(said.astype(np.float32) / 32768, rate_hz) if samples else None
+        return Spoken(said.astype(np.float32) / np.float32(32768), rate_hz) if samples else None
