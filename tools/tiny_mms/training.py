@@ -141,10 +141,10 @@ class Trainer:
         if self._block[0] != block:
             self._plan.enter(block, self.mixture.parts.complete())
             names = self._plan.at(block)
-            seconds = self.course.batch_seconds
-            if self.step < self.course.aligned_steps:
+            first_step, seconds = block * BATCHES_PER_BLOCK, self.course.batch_seconds
+            if first_step < self.course.aligned_steps:
                 seconds /= 2
-            if self.step < self.course.aligned_steps // 2:
+            if first_step < self.course.aligned_steps // 2:
                 names = [name for name in names if source_of(name) == ALIGNED_SOURCE]
             self._block = (block, self.mixture.block(block, names, seconds))
         return self.mixture.collate(self._block[1][place])

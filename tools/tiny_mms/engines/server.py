@@ -35,3 +35,10 @@ class SpeechServer:
         samples, rate_hz = struct.unpack("<ii", header)
         said = np.frombuffer(self._process.stdout.read(2 * samples), "<i2")
         return Spoken(said.astype(np.float32) / np.float32(32768), rate_hz) if samples else None
+
+    def close(self) -> None:
+        """End the process."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.stdout.close()
+        self._process.wait()
