@@ -5,6 +5,7 @@ Every command goes on where it was stopped: what is there already stays.
 
 import argparse
 import json
+import shlex
 import time
 from collections import Counter
 from pathlib import Path
@@ -61,7 +62,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     speak.add_argument("--numbers", type=int, nargs=2, default=(0, 0), metavar=("FIRST", "LAST"))
     speak.add_argument("--seconds", type=float, default=3600.0, help="of a part")
     speak.add_argument("--prefix", type=Path, help="unpacked packages of rhvoice or kokoro")
-    speak.add_argument("--python", nargs="+", help="command that runs Python for rhvoice or kokoro (default: this one)")
+    speak.add_argument("--python", type=shlex.split, help="command that runs Python for rhvoice or kokoro")
     speak.add_argument("--seed", type=int, default=0)
 
     recorded = commands.add_parser("recorded", help="make the parts with real speech")
@@ -115,7 +116,7 @@ def engine_of(parsed: argparse.Namespace) -> Engine:
 
 
 def make_speech(parsed: argparse.Namespace) -> None:
-    """Make the parts of one source. espeak-ng speaks one language a part, as it does not bear many in one process."""
+    """Make the parts of one source; those of espeak-ng are one language each."""
     first, last = parsed.numbers
     texts = read_texts(parsed.texts)
     if parsed.source == "espeak":

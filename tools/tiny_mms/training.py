@@ -42,7 +42,7 @@ class Course:
     warm_up_steps: int = 300
     batch_seconds: float = 64.0
     aligned_steps: int = 704
-    front_end_steps: int = 3000
+    front_end_steps: int = 1504
     decay_from: int | None = None
     masked_fraction: float = 0.1
     middle_weight: float = 0.3

@@ -9,6 +9,7 @@ from tools.tiny_mms.espeak import synthesizer
 from tools.tiny_mms.languages import SpeechLanguage
 
 _WORDS_PER_MINUTE, _PITCH, _RANGE = (110, 240), (15, 85), (20, 90)
+_DEEP_VARIANTS, _DEEP_RANGE = ("rob",), 50  # a pitch below zero ends espeak-ng's process
 
 
 class EspeakEngine:
@@ -20,14 +21,11 @@ class EspeakEngine:
 
     def speak(self, text: str, voice: EngineVoice, generator: random.Random) -> Spoken | None:
         """Say ``text``."""
-        said = synthesizer().speak(
-            text,
-            voice.language,
-            generator.choice(self._variants),
-            words_per_minute=generator.randint(*_WORDS_PER_MINUTE),
-            pitch=generator.randint(*_PITCH),
-            range_=generator.randint(*_RANGE),
-        )
+        variant, rate = generator.choice(self._variants), generator.randint(*_WORDS_PER_MINUTE)
+        pitch, range_ = generator.randint(*_PITCH), generator.randint(*_RANGE)
+        if variant in _DEEP_VARIANTS:
+            range_ = min(range_, _DEEP_RANGE)
+        said = synthesizer().speak(text, voice.language, variant, rate, pitch, range_)
         if not len(said.samples_T):
             return None
         return Spoken(said.samples_T.astype(np.float32) / np.float32(32768), said.rate_hz, said.phones)
