@@ -6,6 +6,8 @@ Every command goes on where it was stopped: what is there already stays.
 import argparse
 import json
 import shlex
+import signal
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -183,8 +185,9 @@ def train_base(parsed: argparse.Namespace) -> None:
             file.write(json.dumps(row) + "\n")
         export_base(averaged, parsed.out)
 
-    trainer.train(parsed.test_every, report)
-    report(trainer)
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    trainer.train(parsed.test_every, report, stop.is_set)
 
 
 def main(arguments: list[str] | None = None) -> None:

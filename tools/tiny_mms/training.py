@@ -172,12 +172,21 @@ class Trainer:
         self.audio_seconds += batch.seconds
         return float(loss.detach())
 
-    def train(self, every_steps: int, report: Callable[["Trainer"], None], save_every_seconds: float = 600.0) -> None:
-        """Train to the end of the course; call ``report`` after every ``every_steps`` steps."""
+    def train(
+        self,
+        every_steps: int,
+        report: Callable[["Trainer"], None],
+        stopped: Callable[[], bool] = lambda: False,
+        save_every_seconds: float = 600.0,
+    ) -> None:
+        """Train to the end of the course, or until ``stopped`` says so, and save.
+
+        ``report`` is called after every ``every_steps`` steps and after the last step of the course.
+        """
         saved = printed = time.monotonic()
         losses: list[float] = []
         printed_audio = self.audio_seconds
-        while self.step < self.course.steps:
+        while self.step < self.course.steps and not stopped():
             losses.append(self.train_step())
             now = time.monotonic()
             if now - printed >= 60.0:
@@ -191,7 +200,7 @@ class Trainer:
                 }
                 print(json.dumps(line), flush=True)
                 printed, losses, printed_audio = now, [], self.audio_seconds
-            if self.step % every_steps == 0:
+            if self.step % every_steps == 0 or self.step == self.course.steps:
                 report(self)
             if now - saved >= save_every_seconds:
                 self.save()
