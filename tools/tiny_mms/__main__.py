@@ -186,8 +186,11 @@ def train_base(parsed: argparse.Namespace) -> None:
         export_base(averaged, parsed.out)
 
     stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    trainer.train(parsed.test_every, report, stop.is_set)
+    before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    try:
+        trainer.train(parsed.test_every, report, stop.is_set)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def main(arguments: list[str] | None = None) -> None:
