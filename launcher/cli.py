@@ -21,8 +21,8 @@ from typing import Any, NoReturn
 
 import launcher.commands
 from launcher.arguments import GivenOnce, home_expanded
-from launcher.leave import leave
-from launcher.streams import complain, reader_has_gone, settle_sizes, settle_streams, silence_output
+from launcher.console import drop_invalid_sizes, prepare_streams, print_error, reader_has_gone, silence_output
+from launcher.process_exit import exit_process
 from mms_dist import __version__
 from mms_dist.errors import ExitCode
 
@@ -85,7 +85,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print `error: …` and how to get help, and exit with 2."""
-        complain(f"error: {message}\nsee: {self.prog} --help")
+        print_error(f"error: {message}\nsee: {self.prog} --help")
         raise SystemExit(ExitCode.USER_ERROR)
 
 
@@ -97,14 +97,14 @@ def command_names() -> list[str]:
 
 def run() -> NoReturn:
     """Run `main` with this process's arguments, and end the process with its status."""
-    leave(main())
+    exit_process(main())
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `mms-dist` with `argv` (default: this process's arguments) and return the exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    settle_streams()
-    settle_sizes()
+    prepare_streams()
+    drop_invalid_sizes()
     try:
         try:
             status = _dispatch(arguments)
@@ -113,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()  # report a closed pipe here, and not while the interpreter shuts down
         return status
     except KeyboardInterrupt:
-        complain("\ninterrupted")
+        print_error("\ninterrupted")
         return ExitCode.INTERRUPTED
     except Exception as error:
         return _status_of(error)
@@ -124,13 +124,13 @@ def _status_of(error: Exception) -> int:
     if isinstance(error, BrokenPipeError) and reader_has_gone():
         return ExitCode.READER_GONE
     if isinstance(error, _user_errors()):
-        _print_error(error)
+        _print_exception(error)
         return int(getattr(error, "exit_code", ExitCode.USER_ERROR))
     if isinstance(error, OSError) and (error.filename is not None or error.errno in _WRITE_ERRORS):
         silence_output()
-        complain(f"error: {error.filename or 'cannot write'}: {error.strerror}; {_fix(error)}")
+        print_error(f"error: {error.filename or 'cannot write'}: {error.strerror}; {_fix(error)}")
         return ExitCode.FAILED
-    complain(
+    print_error(
         f"{traceback.format_exc()}error: mms-dist {__version__} stopped on an unexpected {type(error).__name__}. "
         "If the message above does not show what to fix, please open an issue with the command, "
         f"the traceback and this line (Python {platform.python_version()}, {platform.platform()})."
@@ -196,7 +196,7 @@ def _parser(modules: dict[str, ModuleType]) -> Parser:
     return parser
 
 
-def _print_error(error: Exception) -> None:
+def _print_exception(error: Exception) -> None:
     """Print an error, with the rank if there are several. A rank that stops because of another rank prints nothing."""
     from mms_dist.errors import PeerError
 
@@ -204,7 +204,7 @@ def _print_error(error: Exception) -> None:
         return
     rank, several = os.environ.get("RANK", ""), os.environ.get("WORLD_SIZE", "1") != "1"
     who = f" on rank {rank}" if several and rank else ""
-    complain(f"error{who}: {error}")
+    print_error(f"error{who}: {error}")
 
 
 def _fix(error: OSError) -> str:

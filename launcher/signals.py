@@ -18,9 +18,9 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+from launcher.console import STANDARD_ERROR, print_from_signal
 from mms_dist.errors import ExitCode, StoppedEarly
 
-STANDARD_ERROR = 2
 STOPPING = b"stopping after this round; Ctrl-C again ends at once\n"
 STOPPING_TOGETHER = b"stopping after this round\n"  # a launcher forwards only the first Ctrl-C
 STOPPED_EARLY = b"stopped before the first round; run the same command to start again\n"
@@ -178,8 +178,7 @@ class StopFlag:
         self._leave(status)
 
     def _before_end(self, status: int) -> None:
-        with contextlib.suppress(OSError):
-            os.write(STANDARD_ERROR, b"interrupted\n" if status == ExitCode.INTERRUPTED else STOPPED_EARLY)
+        print_from_signal(b"interrupted\n" if status == ExitCode.INTERRUPTED else STOPPED_EARLY)
         if self._at_early_end is not None:
             with contextlib.suppress(Exception):  # the process ends either way
                 self._at_early_end(status)
@@ -190,10 +189,9 @@ def _is_single_process() -> bool:
 
 
 def _print_stopping() -> None:
-    """Acknowledge the stop, once per machine. Avoid `print`, which the signal may have interrupted."""
+    """Acknowledge the stop, once per machine."""
     if os.environ.get("LOCAL_RANK", "0") != "0":
         return
     message = STOPPING if _is_single_process() else STOPPING_TOGETHER
     overwrite_echo = b"\r" if os.isatty(STANDARD_ERROR) else b""  # a terminal shows ^C
-    with contextlib.suppress(OSError):  # stop even without standard error
-        os.write(STANDARD_ERROR, overwrite_echo + message)
+    print_from_signal(overwrite_echo + message)

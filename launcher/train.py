@@ -3,10 +3,10 @@
 import sys
 
 from launcher.cli import main
-from launcher.leave import leave
+from launcher.process_exit import exit_process
 
 LOCAL_RANK = ("--local_rank=", "--local-rank=")
 """The `deepspeed` launcher passes the local rank as an argument as well as in the environment."""
 
 if __name__ == "__main__":
-    leave(main(["train", *(word for word in sys.argv[1:] if not word.startswith(LOCAL_RANK))]))
+    exit_process(main(["train", *(word for word in sys.argv[1:] if not word.startswith(LOCAL_RANK))]))

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mms_dist.checkpoint.export import ExportReport, export_run
+from mms_dist.checkpoint.initial_adapters import has_trained_head
 from mms_dist.checkpoint.store import PointerName
 from mms_dist.config import Config, load_config
 from mms_dist.errors import ConfigError, TrainingError
+from mms_dist.evaluation.score_run import LanguageResult, RunScorer
 from mms_dist.model.base import resolve_base
-from mms_dist.training.initial_adapters import brings_a_head
-from mms_dist.training.score_run import LanguageResult, RunScorer
+from mms_dist.run_directory.paths import RunPaths
 
 
 def run_config(run: str | Path, settings: Sequence[str] = ()) -> Config:
@@ -18,7 +19,7 @@ def run_config(run: str | Path, settings: Sequence[str] = ()) -> Config:
     Raises:
         ConfigError: the folder is not that of a run, or a setting is wrong.
     """
-    path = Path(run) / "config.yaml"
+    path = RunPaths(run).config
     if not path.is_file():
         raise ConfigError(f"found no {path}", fix="give the folder of a run, such as runs/demo")
     return load_config(path, settings)
@@ -107,5 +108,5 @@ def export(
         force=force,
         dry_run=dry_run,
         include_quarantined=include_quarantined,
-        start_is_trained=lambda language: brings_a_head(config.for_language(language).adapter.init),
+        start_is_trained=lambda language: has_trained_head(config.for_language(language).adapter.init),
     )

@@ -4,6 +4,7 @@ Every message says what was found, what was expected, and which flag or command 
 The command line prints the message and exits with the error's code; only our own bugs print a traceback.
 """
 
+from collections.abc import Sequence
 from enum import IntEnum
 
 from shards.errors import ReportedError
@@ -103,3 +104,11 @@ class StoppedEarly(BaseException):
     """
 
     exit_code = ExitCode.PREEMPTED
+
+
+def raise_all(problems: Sequence[MmsDistError]) -> None:
+    """Raise the problem if there is one, or an error of the first one's kind that lists them if there are several."""
+    if len(problems) == 1:
+        raise problems[0]
+    if problems:
+        raise type(problems[0])("; ".join(map(str, problems)))

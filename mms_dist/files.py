@@ -1,9 +1,12 @@
-"""Read small text files, and write them atomically."""
+"""Read small files, and write so that a killed process or a full disk never leaves a partial file under its name."""
+
+from __future__ import annotations
 
 import codecs
 import contextlib
 import errno
 import os
+import shutil
 import stat
 from pathlib import Path
 from uuid import uuid4
@@ -11,7 +14,7 @@ from uuid import uuid4
 from mms_dist.errors import TrainingError
 from shards.file_content import stand_in_of
 
-MOST_TEXT_BYTES = 16 << 20
+MAX_TEXT_BYTES = 16 << 20
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
@@ -30,9 +33,9 @@ def read_text(path: str | os.PathLike[str], *, pipes: bool = False) -> str:
         kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
         raise ValueError(f"it is {kind}, not a file")
     with open(path, "rb") as file:
-        content = file.read(MOST_TEXT_BYTES + 1)
-    if len(content) > MOST_TEXT_BYTES:
-        raise ValueError(f"it has more than {MOST_TEXT_BYTES:,} bytes, which is too long for this file")
+        content = file.read(MAX_TEXT_BYTES + 1)
+    if len(content) > MAX_TEXT_BYTES:
+        raise ValueError(f"it has more than {MAX_TEXT_BYTES:,} bytes, which is too long for this file")
     if content and (instead := stand_in_of(content, os.path.dirname(path) or ".")):
         raise ValueError(f"it {instead}")
     encoding = next((name for mark, name in _MARKS.items() if content.startswith(mark)), "utf-8")
@@ -76,3 +79,51 @@ def replace_text(path: Path, text: str) -> None:
             f"cannot write {path}: {error.strerror or error}",
             fix="free space there, make the folder writable, or choose another run.directory",
         ) from error
+
+
+def unique(prefix: str) -> str:
+    """A name that no other process uses."""
+    return f"{prefix}-{uuid4().hex[:12]}"
+
+
+def write_synced(path: Path, content: bytes) -> None:
+    """Write a new file and wait until it is on the disk."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        view = memoryview(content)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_directory(path: Path) -> None:
+    """Wait until a directory's entries are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def replace_symlink(link: Path, target: str) -> None:
+    """Atomically make `link` point to `target`, relative to its own folder."""
+    temporary = link.with_name(unique(f".{link.name}"))
+    os.symlink(target, temporary)
+    try:
+        os.replace(temporary, link)
+    except OSError:
+        temporary.unlink()
+        raise
+    sync_directory(link.parent)
+
+
+def remove_tree(path: Path) -> None:
+    """Delete a folder. If the process is killed meanwhile, only a `.removing-…` folder is left, which the next start
+    removes."""
+    doomed = path if path.name.startswith(".") else path.with_name(unique(f".removing-{path.name}"))
+    if doomed != path:
+        os.rename(path, doomed)
+    # On NFS, the folder cannot be removed while another process reads a file in it; the next start removes it.
+    shutil.rmtree(doomed, ignore_errors=True)

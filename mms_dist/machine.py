@@ -21,9 +21,9 @@ PINNED_SHARE = 0.5
 """Share of the free memory that all processes of a machine together may page-lock. Locked pages can be neither swapped
 nor reclaimed, and decoded audio, the page cache of the shards and other jobs need the rest."""
 
-MOST_WORKERS = 8
+MAX_WORKERS = 8
 """More threads than this only compete for the interpreter's lock."""
-MOST_WORKERS_BESIDE_A_CPU_MODEL = 2
+MAX_WORKERS_BESIDE_A_CPU_MODEL = 2
 """When the model runs on the same cores, decoding is a hundredth of the work."""
 OTHER_THREADS = 2
 """The main thread, which launches kernels, and the one that prepares the next pass."""
@@ -83,7 +83,7 @@ def affinity() -> frozenset[int]:
 
 def loader_workers(cores: float, *, on_gpu: bool) -> int:
     """The number of threads that read and decode ahead in a process with `cores` cores."""
-    most = MOST_WORKERS if on_gpu else MOST_WORKERS_BESIDE_A_CPU_MODEL
+    most = MAX_WORKERS if on_gpu else MAX_WORKERS_BESIDE_A_CPU_MODEL
     return max(1, min(most, int(cores) - OTHER_THREADS))
 
 

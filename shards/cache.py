@@ -8,11 +8,10 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
-from filelock import FileLock
-
 from shards import storage
 from shards.errors import StorageError, TruncatedShardError
-from shards.index import ShardInfo
+from shards.file_lock import FileLock, is_locked
+from shards.index.table import ShardInfo
 
 _PARTIAL = ".partial"
 _LOCKS = "locks"
@@ -150,12 +149,7 @@ def _open_whole(path: Path, expected_bytes: int) -> int | None:
 
 def _is_abandoned(partial: Path, locks: Path) -> bool:
     """Whether the process that was downloading `partial` is gone, which is so if its lock is free."""
-    lock = FileLock(locks / f"{partial.with_suffix('.tar').name}.lock", timeout=0)
-    try:
-        with lock:
-            return True
-    except TimeoutError:
-        return False
+    return not is_locked(locks / f"{partial.with_suffix('.tar').name}.lock")
 
 
 def _wrong_length(url: str, shard: ShardInfo, found: int | None) -> TruncatedShardError:

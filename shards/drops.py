@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
+
+from shards.errors import Problem, SourceError
+from shards.wording import counted
 
 _EXAMPLES = 3
 _EXAMPLE_CHARACTERS = 160
@@ -85,6 +89,44 @@ FIXES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Something that is left out: `reason` is one of `REASONS`, and `found` and `fix` say more about what is there."""
+
+    reason: str
+    where: str
+    found: str = ""
+    fix: str | None = None
+
+    @property
+    def example(self) -> str:
+        """The form in which an index stores it."""
+        detail = str(Problem(self.found, self.fix))
+        return f"{self.where}: {detail}" if detail else self.where
+
+
+class Rejected(Exception):
+    """An utterance cannot be used for training. `reason` is the name it is counted by (`REASONS`)."""
+
+    def __init__(self, reason: str, found: str, fix: str | None = None) -> None:
+        super().__init__(reason, found, fix)  # unpickling calls the class with these arguments
+        self.reason = reason
+        self.found = found
+        self.fix = fix
+
+    def at(self, where: str) -> Drop:
+        """Return what is left out for this, at a place in the source or in a tar."""
+        return Drop(self.reason, where, self.found, self.fix)
+
+    @property
+    def problem(self) -> Problem:
+        """The reason and what was found, and the fix."""
+        return Problem(f"{self.reason}: {self.found}", self.fix)
+
+    def __str__(self) -> str:
+        return str(self.problem)
+
+
 class Drops:
     """Counts by reason, in the order of `REASONS`, with the first few examples of each."""
 
@@ -95,14 +137,14 @@ class Drops:
             self._counts[reason] = int(entry["count"])
             self._examples[reason] = list(entry["examples"])
 
-    def add(self, reason: str, example: str) -> None:
-        """Count one utterance under a reason."""
-        assert reason in REASONS, reason
-        self._counts[reason] = self._counts.get(reason, 0) + 1
-        examples = self._examples.setdefault(reason, [])
+    def add(self, drop: Drop) -> None:
+        """Count one utterance or file."""
+        assert drop.reason in REASONS, drop.reason
+        self._counts[drop.reason] = self._counts.get(drop.reason, 0) + 1
+        examples = self._examples.setdefault(drop.reason, [])
         if len(examples) < _EXAMPLES:
             # Examples go into JSON, so file names in them that are not valid text are escaped.
-            examples.append(example[:_EXAMPLE_CHARACTERS].encode("utf-8", "backslashreplace").decode())
+            examples.append(drop.example[:_EXAMPLE_CHARACTERS].encode("utf-8", "backslashreplace").decode())
 
     def merge(self, other: Drops) -> None:
         """Add the counts of `other`."""
@@ -125,3 +167,24 @@ class Drops:
             for reason in REASONS
             if reason in self._counts
         }
+
+
+def no_training_utterances(language: str, drops: Drops, *, held_out: int) -> SourceError:
+    """Return the error for a language without training utterances; `held_out` counts those in dev and test."""
+    found = {reason: entry for reason, entry in drops.as_dict().items() if reason not in NO_UTTERANCES}
+    reasons = ", ".join(f"{entry['count']} {reason} (e.g. {entry['examples'][0]})" for reason, entry in found.items())
+    fixes = [FIXES[reason] for reason in found]
+    if held_out:
+        fixes.append(f"move some of the {counted(held_out, 'utterance')} of dev and test to train")
+    problem = f"no training utterances left in {language}: left out {reasons or 'none'}"
+    return SourceError(problem, ", ".join(fixes) or "add recordings with transcripts")
+
+
+def shortened(example: str, characters: int) -> str:
+    """Shorten an example as stored: keep the end of a long path and the beginning of the detail."""
+    where, colon, detail = example.partition(": ")
+    room = max(characters // 2, characters - len(detail) - len(colon))
+    if len(where) > room:
+        where = f"…{where[len(where) - room + 1 :]}"
+    line = f"{where}{colon}{detail}"
+    return line if len(line) <= characters else f"{line[: characters - 1]}…"

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong, and how to fix it (None if `found` implies it or there is none). As text: `found; fix`."""
+
+    found: str
+    fix: str | None = None
+
+    def __str__(self) -> str:
+        return "; ".join(filter(None, (self.found, self.fix)))
 
 
 class ReportedError(Exception):
@@ -19,8 +29,13 @@ class ReportedError(Exception):
         self.found = found
         self.fix = fix
 
+    @property
+    def problem(self) -> Problem:
+        """The same as data."""
+        return Problem(self.found, self.fix)
+
     def __str__(self) -> str:
-        return self.found if self.fix is None else f"{self.found}; {self.fix}"
+        return str(self.problem)
 
 
 class ShardsError(ReportedError):
@@ -91,9 +106,3 @@ class DamagedSampleError(ShardsError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return DamagedSampleError, self._arguments
-
-
-def nearest(name: str, candidates: Iterable[str], *, cutoff: float = 0.5) -> str:
-    """Return `" (did you mean 'x'?)"` for the candidate closest to `name`, or an empty string."""
-    close = difflib.get_close_matches(name, list(candidates), n=1, cutoff=cutoff)
-    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -2,8 +2,9 @@
 
 import contextlib
 import re
-from dataclasses import dataclass
 from pathlib import Path
+
+from shards.errors import Problem
 
 HEAD_BYTES = 1024
 _POINTER = b"version https://git-lfs.github.com/spec/"
@@ -12,18 +13,7 @@ _ANNEX = re.compile(rb"^(/annex/objects/|\.\./.*\.git/annex/objects/)")
 _PAGE = re.compile(rb"^(\xef\xbb\xbf)?\s*<(!doctype html|html|head|\?xml|error)\b", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class StandIn:
-    """What was found in place of the content, and how to get the content."""
-
-    found: str
-    fix: str
-
-    def __str__(self) -> str:
-        return f"{self.found}; {self.fix}"
-
-
-def stand_in(path: Path) -> StandIn | None:
+def stand_in(path: Path) -> Problem | None:
     """Return what a file holds in place of its content; None if it looks like the file itself.
 
     Raises:
@@ -41,19 +31,19 @@ def fix_of(path: Path | None, otherwise: str) -> str:
     return otherwise
 
 
-def stand_in_of(head: bytes, folder: Path | str) -> StandIn | None:
+def stand_in_of(head: bytes, folder: Path | str) -> Problem | None:
     """Return the same as `stand_in`, given the first bytes of a file in `folder`."""
     head = head[:HEAD_BYTES]
     if not head:
-        return StandIn("is empty (0 bytes)", "its copy or download was interrupted: fetch it again")
+        return Problem("is empty (0 bytes)", "its copy or download was interrupted: fetch it again")
     if head.startswith(_POINTER):
         size = _POINTER_SIZE.search(head)
         target = f" to a file of {int(size[1]):,} bytes" if size else ""
-        return StandIn(f"is a Git LFS pointer{target}, not the file itself", f"run `git lfs pull` in {folder}")
+        return Problem(f"is a Git LFS pointer{target}, not the file itself", f"run `git lfs pull` in {folder}")
     if _ANNEX.match(head):
-        return StandIn("is a git-annex pointer, not the file itself", f"run `git annex get` in {folder}")
+        return Problem("is a git-annex pointer, not the file itself", f"run `git annex get` in {folder}")
     if _PAGE.match(head):
-        return StandIn("is a web page, not the file itself", "the server sent a login or error page: download it again")
+        return Problem("is a web page, not the file itself", "the server sent a login or error page: download it again")
     if not any(head) and len(head) > 8:
-        return StandIn("begins with zero bytes only", "its copy or download was interrupted: fetch it again")
+        return Problem("begins with zero bytes only", "its copy or download was interrupted: fetch it again")
     return None

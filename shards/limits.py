@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shards.audio import Samples
+from shards.audio.recording import Samples
+from shards.drops import Rejected
 from shards.schema import SAMPLE_RATE, frames_of, required_frames
-from shards.text import Rejected
 
 MIN_RATE_HZ = 8_000
 

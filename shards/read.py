@@ -14,16 +14,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from shards import storage
-from shards.audio import Samples, UndecodableError, new_samples
+from shards.audio.codec import new_samples
+from shards.audio.recording import Samples
 from shards.cache import ShardCache
-from shards.errors import DamagedSampleError, StorageError, TruncatedShardError
+from shards.drops import Rejected
+from shards.errors import DamagedSampleError, Problem, StorageError, TruncatedShardError
 from shards.file_content import fix_of
-from shards.index import LanguageIndex, SampleTable, ShardIndex, ShardInfo
-from shards.sample import SampleParser
-from shards.tar import members_of
-from shards.text import Rejected
-
-_OPEN_SHARDS = 128
+from shards.index.language import LanguageIndex
+from shards.index.shard_index import ShardIndex
+from shards.index.table import SampleTable, ShardInfo
+from shards.tars.sample import SampleParser
+from shards.tars.spans import members_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +44,9 @@ class ShardReader:
     Remote shards are downloaded completely into `cache` at first use (None: a cache in the temporary folder).
     """
 
-    def __init__(self, index: ShardIndex, cache: ShardCache | None = None) -> None:
+    def __init__(self, index: ShardIndex, cache: ShardCache | None = None, *, max_open_shards: int = 128) -> None:
         self._index = index
+        self._max_open_shards = max_open_shards
         self._cache = cache
         self._open: OrderedDict[str, _Descriptor] = OrderedDict()
         self._places: dict[tuple[str, str], _Place] = {}
@@ -78,8 +80,9 @@ class ShardReader:
             if zlib.crc32(span) != table.crc32[row]:
                 raise ValueError("its bytes are not those that were indexed (CRC-32 differs)")
             parsed = place.parse(members_of(span), allocate)
-        except (ValueError, Rejected, UndecodableError) as error:
-            raise DamagedSampleError(language, key, place.url(number), str(error), int(row)) from error
+        except (ValueError, Rejected) as error:
+            problem = error.problem if isinstance(error, Rejected) else Problem(str(error))
+            raise DamagedSampleError(language, key, place.url(number), problem.found, int(row), problem.fix) from error
         if len(parsed.audio) != table.samples[row]:
             found = (
                 f"decodes to {len(parsed.audio)} samples, its index says {table.samples[row]} (earlier versions "
@@ -125,7 +128,7 @@ class ShardReader:
         opened = self._open_shard(place, number, url)
         with self._lock:
             self._open[url] = opened
-            while len(self._open) > _OPEN_SHARDS:
+            while len(self._open) > self._max_open_shards:
                 self._open.popitem(last=False)
         return opened
 

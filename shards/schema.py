@@ -1,28 +1,16 @@
-"""The schema of shards: constants, language codes, and the relation between samples, frames and labels."""
+"""The schema of shards: constants, and the relation between samples, frames and labels."""
 
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Sequence
 from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shards.errors import ShardsError
-from shards.language_codes import advice
-
 SAMPLE_RATE = 16_000
-SPLITS = ("train", "dev", "test")
 SCHEMA_VERSION = 1
-
-_SPLIT_NAMES = {
-    **{name: name for name in SPLITS},
-    **dict.fromkeys(("training", "trn"), "train"),
-    **dict.fromkeys(("validation", "valid", "val", "development", "devel"), "dev"),
-    **dict.fromkeys(("testing", "tst"), "test"),
-}
 
 INDEX_NAME = "index.json"
 TABLE_NAME = "samples.parquet"
@@ -31,8 +19,6 @@ VOCABULARY_NAME = "vocab.json"
 # (kernel, stride) of the seven convolutions before every wav2vec 2.0 and MMS encoder:
 # Baevski et al. 2020, https://arxiv.org/abs/2006.11477, section 4.2.
 FRONT_END = ((10, 5), (3, 2), (3, 2), (3, 2), (3, 2), (2, 2), (2, 2))
-
-_LANGUAGE = re.compile(r"[a-z]{3}(-(script|dialect)_[a-z0-9]+)?")
 
 
 @overload
@@ -54,30 +40,3 @@ def required_frames(label_ids: Sequence[int] | str) -> int:
     """
     repeats = sum(1 for left, right in itertools.pairwise(label_ids) if left == right)
     return len(label_ids) + repeats
-
-
-def parse_language(code: str) -> str:
-    """Return `code` if it is ISO 639-3, optionally with a script or dialect as MMS writes them.
-
-    Raises:
-        ShardsError: it is not; names what was expected.
-    """
-    if _LANGUAGE.fullmatch(code):
-        return code
-    if hint := advice(code):
-        raise ShardsError(f"language code {code!r} is not ISO 639-3: expected three lower-case letters", fix=hint)
-    raise ShardsError(
-        f"language code {code!r} is not ISO 639-3: expected three lower-case letters such as 'ron' (not 'ro', "
-        "'RON' or 'Romanian'), optionally with a script as in 'srp-script_latin'"
-    )
-
-
-def parse_split(split: str) -> str:
-    """Return the split that `split` names: one of `SPLITS`, or another common name for one of them.
-
-    Raises:
-        ShardsError: the name is unknown.
-    """
-    if split.lower() in _SPLIT_NAMES:
-        return _SPLIT_NAMES[split.lower()]
-    raise ShardsError(f"split {split!r} is unknown: expected one of {', '.join(SPLITS)}")

@@ -8,14 +8,15 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from shards.errors import ShardsError, nearest
+from shards.errors import ShardsError
 from shards.file_content import stand_in_of
-from shards.schema import parse_language
+from shards.languages import parse_language
 from shards.strict_yaml import StrictYamlError, line_of, load_strict
+from shards.wording import nearest
 
 SHIPPED = Path(__file__).with_name("text_rules.yaml")
-# Version of the rules and of their meaning in shards/text.py. Indexes of foreign shards store rules. Rules without a
-# version are of version 1 (shards/text_v1.py).
+# Version of the rules and of their meaning in shards/text/normaliser.py. Indexes of foreign shards store rules. Rules
+# without a version are of version 1 (shards/text/version_1.py).
 VERSION = 2
 
 _CHOICES: dict[str, tuple[object, ...]] = {

@@ -1,6 +1,9 @@
-"""Format counts and examples for messages."""
+"""Format counts and names for messages."""
 
 from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
 
 
 def counted(number: int, noun: str) -> str:
@@ -8,11 +11,17 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def shortened(example: str, characters: int) -> str:
-    """Shorten an example, `<where>: <detail>`: keep the end of a long path and the beginning of the detail."""
-    where, colon, detail = example.partition(": ")
-    room = max(characters // 2, characters - len(detail) - len(colon))
-    if len(where) > room:
-        where = f"…{where[len(where) - room + 1 :]}"
-    line = f"{where}{colon}{detail}"
-    return line if len(line) <= characters else f"{line[: characters - 1]}…"
+def printable(name: str) -> str:
+    r"""Return a file name, or a message that contains one, as valid text: a byte that is not UTF-8 becomes `\xe9`."""
+    if name.isascii():
+        return name
+    try:
+        return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # an unpaired surrogate, which cannot come from a file name
+        return name.encode("utf-8", "backslashreplace").decode()
+
+
+def nearest(name: str, candidates: Iterable[str], *, cutoff: float = 0.5) -> str:
+    """Return `" (did you mean 'x'?)"` for the candidate closest to `name`, or an empty string."""
+    close = difflib.get_close_matches(name, list(candidates), n=1, cutoff=cutoff)
+    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mms_dist.checkpoint.adapter_file import AdapterShape
 from mms_dist.checkpoint.snapshot import Snapshot
+from mms_dist.model.adapter import AdapterShape
 
 SPECIAL_TOKENS = ("<pad>", "<s>", "</s>", "<unk>", "|")
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from shards.build import BuildOptions, build_shards
-from shards.manifest import read_manifest
-from shards.plan import plan_languages
+from shards.build.corpus import build_shards
+from shards.build.language import BuildOptions
+from shards.build.plan import plan_languages
 from shards.schema import SAMPLE_RATE
+from shards.sources.registry import read_source
 
 TONE_SECONDS = 0.12
 ALPHABETS = ["abcdef", "ghijklmno", "pqrs", "tuvwxyzab", "cdefghi", "jklmnop", "qrstuvw", "xyzabcdefg"]
@@ -56,6 +57,6 @@ def build_toy_shards(
     manifest = folder / "manifest.tsv"
     manifest.write_text("\n".join(lines) + "\n", encoding="utf-8")
     output = folder / "shards"
-    plans = plan_languages(read_manifest(manifest), dev_fraction=0.1, test_fraction=0.0)
+    plans = plan_languages(read_source(manifest), dev_fraction=0.1, test_fraction=0.0)
     build_shards(plans, output, BuildOptions(shard_utterances=shard_utterances), workers=1)
     return output

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from launcher.doctor.context import Context
-from launcher.doctor.examination import run_checks
 from launcher.doctor.finding import FAILED, WARNING, Finding
+from launcher.doctor.registry import run_checks
 from launcher.doctor.site import Site
 from tests.training import toy_config
 

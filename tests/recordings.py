@@ -14,8 +14,9 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from shards.containers.ogg import page_checksum
-from shards.foreign import IndexOptions, find_tars, index_language
+from shards.audio.containers.ogg import page_checksum
+from shards.foreign.find_tars import find_tars
+from shards.foreign.index_tars import IndexOptions, index_language
 from shards.index import ShardIndex
 from shards.read import ShardReader
 from shards.text_rules import load_rules

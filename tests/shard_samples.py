@@ -12,9 +12,10 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from shards.build import BuildOptions, BuildReport, build_shards
-from shards.manifest import read_manifest
-from shards.plan import LanguagePlan, plan_languages
+from shards.build.corpus import BuildReport, build_shards
+from shards.build.language import BuildOptions
+from shards.build.plan import LanguagePlan, plan_languages
+from shards.sources.registry import read_source
 
 WORDS = ("alpha", "bravo", "charlie", "delta", "echo", "golf", "hotel", "india", "kilo", "lima", "mike", "oscar")
 
@@ -50,7 +51,7 @@ def write_corpus(
 
 def plans_of(manifest: Path, **options: Any) -> list[LanguagePlan]:
     """Plans with a fifth of the sentences in dev and a tenth in test."""
-    return plan_languages(read_manifest(manifest), **({"dev_fraction": 0.2, "test_fraction": 0.1} | options))
+    return plan_languages(read_source(manifest), **({"dev_fraction": 0.2, "test_fraction": 0.1} | options))
 
 
 def build(manifest: Path, output: Path, *, workers: int = 1, shard_utterances: int = 5) -> BuildReport:

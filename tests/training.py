@@ -9,11 +9,12 @@ from torch import Tensor
 
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config, parse_config
+from mms_dist.data.language_summaries import summarise_languages
+from mms_dist.hardware.base_loading import load_base
 from mms_dist.monitor.monitor import Monitor
 from mms_dist.training import run as training_run
-from mms_dist.training.assembly import Parts, assemble, load_base
+from mms_dist.training.assembly import Parts, assemble
 from mms_dist.training.restore import restore
-from mms_dist.training.summaries import summarise_languages
 
 
 def toy_config(directory: Path, base: Path, shards: Path, **sections: Mapping[str, Any]) -> Config:
@@ -56,7 +57,7 @@ def train_watched(config: Config, watch: Callable[[Parts], None]) -> None:
     base = load_base(config)
     directory = Path(config.run.directory)
     with (
-        Monitor(directory, languages=[entry.plan() for entry in summaries], live=False, tensorboard=False) as monitor,
+        Monitor(directory, languages=summaries, live=False, tensorboard=False) as monitor,
         CheckpointStore(directory / "adapters", keep=config.checkpoint.keep) as store,
         assemble(
             config, index, summaries, base, restore(config, store, index, summaries, base), store, monitor

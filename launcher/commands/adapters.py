@@ -1,11 +1,11 @@
 """`mms-dist adapters`: look at, roll back, copy and delete the checkpoints of single languages."""
 
 import argparse
-import json
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from launcher.console import print_json
 
 if TYPE_CHECKING:
     from mms_dist.checkpoint.store import CheckpointStore
@@ -56,9 +56,9 @@ def _action(actions: Any, name: str, what: str, *, dry_run: bool = True) -> argp
 
 def run(args: argparse.Namespace) -> int:
     """Do one of the four."""
-    from mms_dist.checkpoint.lock import RunLock
     from mms_dist.checkpoint.store import CheckpointStore
     from mms_dist.errors import CheckpointError
+    from mms_dist.run_directory.lock import RunLock
 
     directory = args.run / "adapters"
     if not directory.is_dir():
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list(store: "CheckpointStore", *, as_json: bool) -> int:
-    from mms_dist.checkpoint.quarantine_mark import is_quarantined
+    from mms_dist.run_directory.quarantine import is_quarantined
 
     found: dict[str, dict[str, Any]] = {
         code: {
@@ -91,8 +91,7 @@ def _list(store: "CheckpointStore", *, as_json: bool) -> int:
         for code in store.languages()
     }
     if as_json:
-        json.dump(found, sys.stdout, indent=2)
-        print()
+        print_json(found)
         return 0
     from rich.table import Table
 
@@ -117,9 +116,9 @@ def _rollback(store: "CheckpointStore", args: argparse.Namespace, _: ExitStack) 
 
 
 def _copy(store: "CheckpointStore", args: argparse.Namespace, stack: ExitStack) -> None:
-    from mms_dist.checkpoint.lock import RunLock
     from mms_dist.checkpoint.store import CheckpointStore
     from mms_dist.errors import CheckpointError
+    from mms_dist.run_directory.lock import RunLock
 
     store.load(args.language)  # raises if no checkpoint is whole
     target = args.to / "adapters" / args.language

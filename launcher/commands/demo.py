@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
 
 def commands(directory: Path, steps: int | None, processes: int) -> list[list[str]]:
     """Return the demo's commands, as a user would type them."""
-    from mms_dist.config.places import literal
+    from mms_dist.config.paths import literal
     from shards.demo import DEMO_MANIFEST
 
     config = Path(__file__).parent.parent / "demo.yaml"
@@ -74,7 +74,7 @@ def commands(directory: Path, steps: int | None, processes: int) -> list[list[st
 
 def _launch(command: list[str], run_directory: Path) -> int:
     """Train on several processes and return the training's own exit status, which the launcher hides."""
-    from mms_dist.training.attempts import RunState, read_status
+    from mms_dist.run_directory.status_file import RunState, read_status
 
     before = read_status(run_directory)
     status = run_launcher(command, os.environ)

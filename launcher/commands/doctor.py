@@ -1,12 +1,11 @@
 """`mms-dist doctor`: find everything that could keep a run from working before it is started."""
 
 import argparse
-import json
 import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 from launcher.arguments import count, positive
+from launcher.console import print_json
 
 if TYPE_CHECKING:
     from launcher.doctor.report import Report
@@ -70,25 +69,24 @@ def run(args: argparse.Namespace) -> int:
     """Run the checks; in a job, only the first process prints the report."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     from launcher.doctor.context import Context
-    from launcher.doctor.doctor import visit
+    from launcher.doctor.doctor import run_doctor
     from launcher.doctor.site import site_of
     from mms_dist.config.document import read_document
-    from mms_dist.config.load import assigned
+    from mms_dist.config.load import apply_overrides
 
     path = args.configuration or args.config
-    assigned(read_document(path), args.settings)  # without a configuration there is nothing to check
+    apply_overrides(read_document(path), args.settings)  # without a configuration there is nothing to check
     site = site_of(os.environ, nodes=args.nodes, processes=args.processes, memory_gib=args.memory_gib)
     context = Context(path, args.settings, site, load=args.load)
-    return visit(context, timeout_seconds=args.timeout_seconds, tell=_print_json if args.json else _print_table)
+    return run_doctor(context, timeout_seconds=args.timeout_seconds, show=_print_json if args.json else _print_table)
 
 
 def _print_json(report: "Report") -> None:
-    json.dump(report.as_dict(), sys.stdout, indent=1, ensure_ascii=False, allow_nan=False)
-    print()
+    print_json(report.as_dict(), indent=1)
 
 
 def _print_table(report: "Report") -> None:
-    from launcher.doctor.show import show
+    from launcher.doctor.report import show
     from mms_dist.monitor.console import standard_console
 
     show(report, standard_console())

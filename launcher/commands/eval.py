@@ -4,16 +4,16 @@ import argparse
 import contextlib
 import json
 import os
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launcher.arguments import Languages, count
+from launcher.console import print_error
 from mms_dist.errors import ExitCode
 
 if TYPE_CHECKING:
-    from mms_dist.training.score_run import LanguageResult, RunScorer
+    from mms_dist.evaluation.score_run import LanguageResult, RunScorer
 
 ACCEPTS_SETTINGS = True
 
@@ -75,8 +75,8 @@ def run(args: argparse.Namespace) -> int:
     """Score the languages, print the table, and write the files."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     from mms_dist.api import run_config
+    from mms_dist.evaluation.score_run import RunScorer
     from mms_dist.monitor.console import standard_console
-    from mms_dist.training.score_run import RunScorer
 
     overrides = [*args.settings, *(["--run.device", args.device] if args.device else [])]
     config = run_config(args.run, overrides)
@@ -104,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
         if args.transcripts:
             console.print(f"transcripts: {args.transcripts}", soft_wrap=True, markup=False, highlight=False)
     for language, reason in scorer.failed.items():
-        print(f"error: {language} was not scored: {reason}", file=sys.stderr)
+        print_error(f"error: {language} was not scored: {reason}")
     return ExitCode.FAILED if scorer.failed else 0
 
 

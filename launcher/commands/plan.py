@@ -1,12 +1,11 @@
 """`mms-dist plan`: predict a run's time, memory and traffic on a cluster from its configuration alone."""
 
 import argparse
-import json
-import sys
 from pathlib import Path
 from typing import Any
 
 from launcher.arguments import count, positive
+from launcher.console import print_json
 
 ACCEPTS_SETTINGS = True
 MOST_PROCESSES = 100_000
@@ -65,13 +64,13 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Plan the run for each cluster, and print the plans."""
     from mms_dist.config import load_config
+    from mms_dist.data.language_summaries import summarise_languages
     from mms_dist.errors import ConfigError
     from mms_dist.model.shape import BaseShape
     from mms_dist.planning.cluster import Cluster
     from mms_dist.planning.hours import read_hours
     from mms_dist.planning.measure import measured_speed
     from mms_dist.planning.plan import make_plan
-    from mms_dist.training.summaries import summarise_languages
 
     config = load_config(args.config, args.settings)
     if args.hours and args.measure:
@@ -87,8 +86,7 @@ def run(args: argparse.Namespace) -> int:
     clusters = [Cluster(nodes, args.gpus, speed, args.bandwidth_gbit, args.memory_gib) for nodes in args.nodes]
     plans = [make_plan(config, summaries, index, shape, cluster) for cluster in clusters]
     if args.json:
-        json.dump([plan.as_dict() for plan in plans], sys.stdout, indent=1, allow_nan=False)
-        print()
+        print_json([plan.as_dict() for plan in plans], indent=1)
     else:
         from mms_dist.monitor.console import standard_console
         from mms_dist.planning.show import show

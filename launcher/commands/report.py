@@ -1,9 +1,9 @@
 """`mms-dist report`: show the progress of every language, from the run's files alone."""
 
 import argparse
-import json
-import sys
 from typing import Any
+
+from launcher.console import print_json
 
 EPILOG = """\
 examples:
@@ -40,8 +40,7 @@ def run(args: argparse.Namespace) -> int:
 
         plot_learning_curves(summary.languages, Path(args.plot), title=str(summary.run_directory))
     if args.json:
-        json.dump(as_json(summary, history), sys.stdout, indent=2, ensure_ascii=False, allow_nan=False)
-        print()
+        print_json(as_json(summary, history))
     else:
         _print_table(summary, history)
         if args.plot:

@@ -1,18 +1,17 @@
 """`mms-dist status`: show a run's status on one screen, from the run's files and SLURM's view of its job."""
 
 import argparse
-import json
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from launcher.console import print_json
+
 if TYPE_CHECKING:
-    from launcher.slurm.job import Job, Trace
-    from launcher.slurm.submitted import Submitted
-    from mms_dist.inspection.run_status import RunStatus
+    from launcher.slurm.job import Job, Submitted, Trace
+    from mms_dist.monitor.run_status import RunStatus
 
 OVER = ("finished", "incomplete", "failed", "stalled")
 """Final states. For these, a job that SLURM has forgotten adds nothing."""
@@ -43,17 +42,18 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the run's status."""
-    from launcher.slurm.submitted import submitted_jobs
-    from mms_dist.inspection.run_status import read_standing
-    from mms_dist.inspection.run_status_view import show
+    from launcher.slurm.job import submitted_jobs
+    from mms_dist.config.load import configured_steps
     from mms_dist.monitor.console import standard_console
+    from mms_dist.monitor.run_status import read_run_status
+    from mms_dist.monitor.run_status_view import show
 
     submitted = submitted_jobs(Path(args.run))
-    run_status, job = _with_job(read_standing(args.run, awaited=bool(submitted)), submitted)
+    run_status = read_run_status(args.run, steps_of=configured_steps(args.run), awaited=bool(submitted))
+    run_status, job = _with_job(run_status, submitted)
     if args.json:
         values = run_status.as_dict() | {"job": job.as_dict() if job else None}
-        json.dump(values, sys.stdout, indent=2, ensure_ascii=False, allow_nan=False)
-        print()
+        print_json(values)
     else:
         show(run_status, standard_console(), also=_lines(run_status, job))
     return 0

@@ -1,31 +1,35 @@
 """`mms-dist submit`: check a job and submit it to a SLURM cluster."""
 
 import argparse
+import getpass
 import os
 import shlex
 import shutil
+import socket
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launcher.arguments import count, positive
+from launcher.console import print_error
 from launcher.slurm.submission import SCRIPTS
-from mms_dist.errors import ExitCode
+from mms_dist.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from launcher.slurm.subject import JobSubject
-    from launcher.slurm.submission import Submission
+    from launcher.slurm.sbatch import Request
+    from launcher.slurm.submission import JobTarget, Submission
 
+PORT = 6006
 ACCEPTS_SETTINGS = True
 
 DESCRIPTION = """\
-Fill in a script from slurm/ for this cluster, submit it with sbatch, and print how to follow the job. Training and
-debug jobs get a preflight check first, and for training the plan is shown. The submitted script is self-contained
-(partition, account, arguments). A copy stays beside the job's log in RUN/logs/ (SHARDS/logs/ for shards) and can be
-submitted again as it is.
-Settings of the cluster are in slurm/site.sh. Run this command in the repository's folder."""
+Submit a script from slurm/ with sbatch, and print how to follow the job. Training and debug jobs get a preflight check
+first, and for training the plan is shown. Options of sbatch given here override the settings of the cluster in
+slurm/site.sh, and these override the #SBATCH lines of the script. The command stays beside the job's log in RUN/logs/
+(SHARDS/logs/ for shards); running that file with bash submits the same job again.
+Run this command in the repository's folder."""
 
 EPILOG = """\
 examples:
@@ -79,74 +83,81 @@ def add_parser(subparsers: Any) -> None:
         metavar="OPTION=VALUE",
         action="append",
         default=[],
-        help="any other sbatch option, by its long name; OPTION alone sets a flag, OPTION= removes an option set by "
-        "the script or site.sh (such as exclusive= on shared machines); repeatable",
+        help="any other sbatch option, by its long name; OPTION alone sets a flag (such as oversubscribe on shared "
+        "machines, instead of the script's --exclusive); repeatable",
     )
     parser.add_argument("--speed", metavar="X", type=positive, help="speed for the plan, as for `mms-dist plan`")
     parser.add_argument("--memory-gib", metavar="GIB", type=positive, help="device memory of a process, as for `plan`")
     parser.add_argument("--no-preflight", action="store_true", help="submit without the preflight check")
-    parser.add_argument("--dry-run", action="store_true", help="print the script, but do not submit it")
+    parser.add_argument("--dry-run", action="store_true", help="print the command, but submit nothing")
 
 
 def run(args: argparse.Namespace) -> int:
     """Prepare the job, run the preflight check, and submit."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    from launcher.slurm.follow import follow_lines
-    from launcher.slurm.sbatch import sbatch
-    from launcher.slurm.subject import subject_of
-    from launcher.slurm.submission import prepare
+    from launcher.slurm.sbatch import submit
+    from launcher.slurm.submission import parse_target, prepare
 
-    subject = subject_of(args.script, args.what, args.settings)
+    target = parse_target(args.script, args.what, args.settings)
     submission = prepare(
         args.script,
-        [*args.what, *args.settings, *_options(args)],
+        [*args.what, *args.settings, *_script_options(args.script, args.options)],
         home=Path.cwd(),
-        about=subject.folder,
-        wanted=_wanted(args),
+        folder=target.folder,
+        flags=_sbatch_flags(args),
         environment=os.environ,
     )
-    passed = args.no_preflight or _preflight(args, subject, submission)
+    passed = args.no_preflight or _preflight(args, target, submission)
     if args.dry_run:
         sys.stdout.write(submission.text)
         return ExitCode.DONE if passed else ExitCode.FAILED
     if not passed:
-        print("not submitted: fix the failed checks, or submit anyway with --no-preflight", file=sys.stderr)
+        print_error("not submitted: fix the failed checks, or submit anyway with --no-preflight")
         return ExitCode.FAILED
-    job = sbatch(submission)
+    job = submit(submission)
     print(f"submitted: job {job}, {submission.name}")
-    for line in follow_lines(submission, job, subject):
+    for line in follow_lines(submission, job, target.folder):
         print(f"  {line}")
     return 0
 
 
-def _options(args: argparse.Namespace) -> list[str]:
-    """Return the options for the command that the script runs."""
-    from mms_dist.errors import ConfigError
+def _script_options(script: str, options: str) -> list[str]:
+    """Return the options for the command that the script runs.
 
-    if args.options and args.script in ("train", "debug"):
+    Raises:
+        ConfigError: the script takes none, or a quote is not closed.
+    """
+    if options and script in ("train", "debug"):
         raise ConfigError(
-            f"--options: found {args.options!r}",
-            fix=f"the {args.script} script takes only settings, such as --optim.lr 5e-4",
+            f"--options: found {options!r}",
+            fix=f"the {script} script takes only settings, such as --optim.lr 5e-4",
         )
     try:
-        return shlex.split(args.options)
+        return shlex.split(options)
     except ValueError as error:
-        raise ConfigError(f"--options: found {args.options!r}: {error}", fix="close the quotes") from error
+        raise ConfigError(f"--options: found {options!r}: {error}", fix="close the quotes") from error
 
 
-def _wanted(args: argparse.Namespace) -> dict[str, str | None]:
-    """Return sbatch's options from the command line; None removes an option."""
-    from mms_dist.errors import ConfigError
+def _sbatch_flags(args: argparse.Namespace) -> dict[str, str]:
+    """Return sbatch's options from the command line; a flag's value is empty.
 
-    options: dict[str, str | None] = {}
+    Raises:
+        ConfigError: an option is given twice, has an equals sign without a value, or does not suit the script.
+    """
+    flags: dict[str, str] = {}
     for text in args.sbatch:
         name, equals, value = text.removeprefix("--").partition("=")
-        wanted = None if equals and not value else value
-        if options.get(name, wanted) != wanted:
+        if not name or (equals and not value):
             raise ConfigError(
-                f"--sbatch {name} is given twice, as {options[name]!r} and {wanted!r}", fix="keep one of them"
+                f"--sbatch: found {text!r}, expected an option and its value, such as partition=short, or a flag, such "
+                "as oversubscribe",
+                fix="sbatch cannot remove an option: override it, or remove its line from slurm/site.sh or the script",
             )
-        options[name] = wanted
+        if flags.get(name, value) != value:
+            raise ConfigError(
+                f"--sbatch {name} is given twice, as {flags[name]!r} and {value!r}", fix="keep one of them"
+            )
+        flags[name] = value
     if args.tasks and args.script != "shards":
         raise ConfigError(
             f"--tasks: the {args.script} script is a single job", fix="use --tasks only with --script shards"
@@ -158,51 +169,75 @@ def _wanted(args: argparse.Namespace) -> dict[str, str | None]:
         "time": args.time,
         "array": f"0-{args.tasks - 1}" if args.tasks else None,
     }
-    return options | {name: str(value) for name, value in named.items() if value is not None}
+    return flags | {name: str(value) for name, value in named.items() if value is not None}
 
 
-def _preflight(args: argparse.Namespace, subject: "JobSubject", submission: "Submission") -> bool:
+def _preflight(args: argparse.Namespace, target: "JobTarget", submission: "Submission") -> bool:
     """Show the checks and the plan of the job, and return whether all checks passed.
 
     Raises:
-        ConfigError: there is no sbatch.
+        ConfigError: there is no sbatch, or it does not understand an option.
     """
     from launcher.doctor.doctor import preflight
-    from launcher.doctor.show import show
+    from launcher.doctor.report import show
     from launcher.slurm.forecast import show_forecast
 
     console = _console(args.dry_run)
-    _print_expected_start(args, submission, console)
-    if subject.config is None:
+    request = _ask(submission, console, dry_run=args.dry_run)
+    if target.config is None:
         return True
+    request.check()
     report = preflight(
         args.what[0],
         args.settings,
-        nodes=submission.nodes,
-        processes=submission.processes_per_node,
+        nodes=request.nodes,
+        processes=request.processes_per_node,
         memory_gib=args.memory_gib,
-        script=submission.text if args.script == "train" else None,
+        signal=request.signal if args.script == "train" else None,
     )
     show(report, console)
     if report.exit_code == 0 and args.script == "train":
         console.print()
-        show_forecast(subject.config, submission, console, speed=args.speed, memory_gib=args.memory_gib)
+        show_forecast(target.config, request, console, speed=args.speed, memory_gib=args.memory_gib)
         console.print()
     return report.exit_code == 0
 
 
-def _print_expected_start(args: argparse.Namespace, submission: "Submission", console: "Console") -> None:
-    """Ask SLURM when it would start the job. A dry run skips this if there is no sbatch."""
-    from launcher.slurm.sbatch import predict_start
+def _ask(submission: "Submission", console: "Console", *, dry_run: bool) -> "Request":
+    """Ask sbatch what it makes of the job. A dry run without sbatch knows only the command line and the site."""
+    from launcher.slurm.sbatch import Request, ask_sbatch
 
-    if args.dry_run and not shutil.which("sbatch"):
-        return
-    start = predict_start(submission)
-    console.print(f"SLURM: {start.message}", style="" if start.is_possible else "yellow", markup=False, soft_wrap=True)
+    if dry_run and not shutil.which("sbatch"):
+        console.print("SLURM: found no sbatch here: the script's own options are unknown", soft_wrap=True)
+        return Request(submission.options)
+    request = ask_sbatch(submission)
+    style = "" if request.can_start else "yellow"
+    console.print(f"SLURM: {request.message}", style=style, markup=False, soft_wrap=True)
+    return request
 
 
 def _console(dry_run: bool) -> "Console":
-    """Return the console for messages: standard error in a dry run, since standard output is for the script."""
+    """Return the console for messages: standard error in a dry run, since standard output is for the command."""
     from mms_dist.monitor.console import error_console, standard_console
 
     return error_console() if dry_run else standard_console()
+
+
+def follow_lines(submission: "Submission", job: str, folder: Path) -> list[str]:
+    """Return commands to follow and stop a job, each after its purpose."""
+    lines = [("queue", f"squeue --jobs {job}"), ("log", f"tail -F {shlex.quote(str(submission.log(job)))}")]
+    if submission.script == "train":
+        lines += [("progress", f"mms-dist status {shlex.quote(str(folder))}"), *_curves(folder)]
+        lines += [("save and requeue", f"scancel --batch --signal=USR1 {job}")]
+    lines.append(("stop", f"scancel {job}"))
+    width = max(len(purpose) for purpose, _ in lines)
+    return [f"{purpose:<{width}}  {command}" for purpose, command in lines]
+
+
+def _curves(run: Path) -> list[tuple[str, str]]:
+    """Return commands to run TensorBoard on this machine and view it in a browser elsewhere."""
+    folder, here = shlex.quote(str(run / "tensorboard")), f"{getpass.getuser()}@{socket.gethostname()}"
+    return [
+        ("curves, here", f"tensorboard --logdir {folder} --port {PORT}"),
+        ("… at your desk", f"ssh -N -L {PORT}:localhost:{PORT} {here}   # then open http://localhost:{PORT}"),
+    ]

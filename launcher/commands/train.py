@@ -3,11 +3,11 @@
 import argparse
 import contextlib
 import os
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from launcher.console import print_error
 from mms_dist.errors import ExitCode, MmsDistError, PeerError, StoppedEarly
 
 ACCEPTS_SETTINGS = True
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
             outcome = train(config, stop_requested=stop.is_set, at_first_round=stop.first_round)
         except StoppedEarly:
             note(ExitCode.PREEMPTED)
-            print(STOPPED_EARLY.decode(), end="", file=sys.stderr)
+            print_error(STOPPED_EARLY.decode().rstrip())
             return ExitCode.PREEMPTED
         except PeerError as error:
             if error.exit_code == ExitCode.PREEMPTED:  # another rank was stopped, maybe before the run was opened
@@ -77,13 +77,13 @@ def run(args: argparse.Namespace) -> int:
 def _exit_status(outcome: str, directory: Path) -> int:
     """Return the exit status; for a run that ended incomplete or failed, rank 0 prints the reason."""
     from mms_dist.errors import ExitCode
-    from mms_dist.training.attempts import RunState, read_status
+    from mms_dist.run_directory.status_file import RunState, read_status
 
     if outcome not in (RunState.INCOMPLETE, RunState.FAILED):
         return 0 if outcome == "finished" else ExitCode.PREEMPTED
     if _is_first():
         status = read_status(directory)
-        print(f"error: {status.reason if status else outcome}", file=sys.stderr)
+        print_error(f"error: {status.reason if status else outcome}")
     return ExitCode.INCOMPLETE
 
 
@@ -94,7 +94,7 @@ def _is_first() -> bool:
 
 def _note_early_end(directory: Path, status: int) -> None:
     """Record the early end in the run's status, on the rank that writes it."""
-    from mms_dist.training.stopped import note_stopped
+    from mms_dist.run_directory.status_file import note_stopped
 
     if _is_first():
         with contextlib.suppress(MmsDistError):  # an error must not keep the process from ending
@@ -102,7 +102,7 @@ def _note_early_end(directory: Path, status: int) -> None:
 
 
 def _dry_run(config: Any) -> int:
-    from mms_dist.training.summaries import summarise_languages
+    from mms_dist.data.language_summaries import summarise_languages
 
     _, summaries = summarise_languages(config)
     for entry in summaries:

@@ -8,10 +8,10 @@ from launcher.doctor.site import Site
 
 if TYPE_CHECKING:
     from mms_dist.config import Config
+    from mms_dist.data.language_summaries import LanguageSummary
+    from mms_dist.hardware.hardware import Hardware
+    from mms_dist.hardware.hardware_record import KeptSettings
     from mms_dist.model.shape import BaseShape
-    from mms_dist.training.hardware import Hardware
-    from mms_dist.training.hardware_record import Kept
-    from mms_dist.training.summaries import LanguageSummary
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Context:
     """Whether DeepSpeed shards the base over all processes."""
     hardware: "Hardware | None" = None
     """The least that every process has."""
-    kept: "Kept | None" = None
+    kept: "KeptSettings | None" = None
     """The hardware record of the run, if it is resumed."""
     shape: "BaseShape | None" = None
     loaded_base: str | None = None

@@ -5,20 +5,22 @@ import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher.doctor.context import Context
-from launcher.doctor.examination import run_checks
-from launcher.doctor.finding import FAILED, Finding, Notes
-from launcher.doctor.report import Examined, Report, merged
-from launcher.doctor.site import site_of
-from launcher.doctor.step import take_place
+from launcher.doctor.finding import FAILED, Finding, Findings, failed_with
+from launcher.doctor.registry import run_check, run_checks
+from launcher.doctor.report import MachineFindings, Report, merge_findings
+from launcher.doctor.site import set_launch_variables, site_of
 from mms_dist.errors import ExitCode
+from shards.errors import ReportedError
 
 if TYPE_CHECKING:
-    from launcher.doctor.rendezvous import Meeting
+    from launcher.doctor.rendezvous import DoctorRendezvous
 
-RESULTS, GROUP = "examined", "together"
+RESULTS, GROUP = "machines", "group"
+"""Topics that the processes publish: their own checks, and then those of all processes together."""
 
 
 def preflight(
@@ -28,97 +30,91 @@ def preflight(
     nodes: int,
     processes: int | None = None,
     memory_gib: float | None = None,
-    script: str | None = None,
+    signal: str | None = None,
 ) -> Report:
     """Check from here a run that is about to be submitted.
 
     Args:
         processes: per machine; None: as many as this machine has GPUs.
         memory_gib: memory of a process's device.
-        script: text of the batch script.
+        signal: the job's `--signal`, if it trains; empty if it has none.
     """
-    site = site_of(os.environ, nodes=nodes, processes=processes, memory_gib=memory_gib, script=script)
-    return merged([Examined(socket.gethostname(), run_checks(Context(path, settings, site)))])
+    site = site_of(os.environ, nodes=nodes, processes=processes, memory_gib=memory_gib, signal=signal)
+    return merge_findings([MachineFindings(socket.gethostname(), run_checks(Context(path, settings, site)))])
 
 
-def visit(context: Context, *, timeout_seconds: float, tell: Callable[[Report], None]) -> int:
-    """Check this machine and, with the other processes of its job, all machines; rank 0 calls `tell`.
+def run_doctor(context: Context, *, timeout_seconds: float, show: Callable[[Report], None]) -> int:
+    """Check this machine and, with the other processes of its job, all machines; rank 0 calls `show`.
 
     Returns:
         The exit status of the report, the same on every process.
     """
-    take_place(os.environ)
+    set_launch_variables(os.environ)
     host = socket.gethostname()
     findings = run_checks(context)
     if not context.site.here:
-        return _report([Examined(host, findings)], tell)
-    mine = Examined(host, findings, context.identity)
-    notes, rendezvous = Notes(), None
-    with notes.on("network"):
-        rendezvous = _join_rendezvous(timeout_seconds)
-    if rendezvous is not None:
-        return _with_others(mine, context, rendezvous, timeout_seconds, tell)
-    if not notes.findings:
-        notes.findings += _together(context, timeout_seconds, lambda _: None)
-    return _report([_with_findings(mine, notes.findings)], tell)
-
-
-def _join_rendezvous(timeout_seconds: float) -> "Meeting | None":
-    """Join the other processes of this job; None if there are none.
-
-    Raises:
-        CommError: rank 0 cannot be reached.
-    """
+        return _report([MachineFindings(host, findings)], show)
+    mine = MachineFindings(host, findings, context.identity)
     if os.environ.get("WORLD_SIZE", "1") == "1":
-        return None
-    from launcher.doctor.rendezvous import Meeting
+        return _report([_with_findings(mine, _group_findings(context, timeout_seconds, lambda _: None))], show)
+    try:
+        from launcher.doctor.rendezvous import DoctorRendezvous
 
-    return Meeting(timeout_seconds)
+        rendezvous = DoctorRendezvous(timeout_seconds)
+    except ReportedError as error:
+        return _report([_with_findings(mine, [replace(failed_with(error), check="network")])], show)
+    return _with_others(mine, context, rendezvous, timeout_seconds, show)
 
 
 def _with_others(
-    mine: Examined, context: Context, rendezvous: "Meeting", timeout_seconds: float, tell: Callable[[Report], None]
+    mine: MachineFindings,
+    context: Context,
+    rendezvous: "DoctorRendezvous",
+    timeout_seconds: float,
+    show: Callable[[Report], None],
 ) -> int:
-    rendezvous.tell(RESULTS, mine)
-    found = rendezvous.hear(RESULTS)
+    rendezvous.publish(RESULTS, mine)
+    found = rendezvous.collect(RESULTS)
     if len(found) == rendezvous.world:
-        rendezvous.tell(
-            GROUP, Examined(mine.host, _together(context, timeout_seconds, _report_on_hang(mine, found, tell)))
-        )
-        group = rendezvous.hear(GROUP)
+        tried = _group_findings(context, timeout_seconds, _report_on_hang(mine, found, show))
+        rendezvous.publish(GROUP, MachineFindings(mine.host, tried))
+        group = rendezvous.collect(GROUP)
         results = [_with_findings(one, group[rank].findings if rank in group else []) for rank, one in found.items()]
     else:
         first, *others = found.values()
         results = [_with_findings(first, [_missing_ranks(rendezvous.world, found, timeout_seconds)]), *others]
     if rendezvous.rank == 0:
-        code = _report(results, tell)
+        code = _report(results, show)
         rendezvous.end(code)
         return code
     return rendezvous.await_end(otherwise=ExitCode.FAILED)
 
 
 def _report_on_hang(
-    mine: Examined, found: Mapping[int, Examined], tell: Callable[[Report], None]
+    mine: MachineFindings, found: Mapping[int, MachineFindings], show: Callable[[Report], None]
 ) -> Callable[[Finding], None]:
     """Return what a process does when it finds that another one hangs: it reports in place of rank 0."""
 
     def report(finding: Finding) -> None:
-        _report([_with_findings(one, [finding] if one == mine else []) for one in found.values()], tell)
+        _report([_with_findings(one, [finding] if one == mine else []) for one in found.values()], show)
         sys.stdout.flush()
 
     return report
 
 
-def _together(context: Context, timeout_seconds: float, on_hang: Callable[[Finding], None]) -> list[Finding]:
-    notes = Notes()
-    with notes.on("network"):
-        from launcher.doctor.together import try_together
+def _group_findings(context: Context, timeout_seconds: float, on_hang: Callable[[Finding], None]) -> list[Finding]:
+    def check(context: Context) -> Findings:
+        from launcher.doctor.process_group import check_process_group
 
-        notes.findings += try_together(context, timeout_seconds=timeout_seconds, on_hang=on_hang)
-    return notes.findings
+        device, directory = "cpu", None
+        if context.config is not None:
+            device, directory = context.config.run.device, Path(context.config.run.directory)
+        yield from check_process_group(device, directory, timeout_seconds=timeout_seconds, on_hang=on_hang)
+
+    return run_check("network", check, context)
 
 
-def _missing_ranks(world: int, found: Mapping[int, Examined], timeout_seconds: float) -> Finding:
+def _missing_ranks(world: int, found: Mapping[int, MachineFindings], timeout_seconds: float) -> Finding:
     missing = [rank for rank in range(world) if rank not in found]
     return Finding(
         "network",
@@ -129,11 +125,11 @@ def _missing_ranks(world: int, found: Mapping[int, Examined], timeout_seconds: f
     )
 
 
-def _with_findings(one: Examined, findings: Sequence[Finding]) -> Examined:
+def _with_findings(one: MachineFindings, findings: Sequence[Finding]) -> MachineFindings:
     return replace(one, findings=[*one.findings, *findings])
 
 
-def _report(results: Sequence[Examined], tell: Callable[[Report], None]) -> int:
-    report = merged(results)
-    tell(report)
+def _report(results: Sequence[MachineFindings], show: Callable[[Report], None]) -> int:
+    report = merge_findings(results)
+    show(report)
     return report.exit_code

@@ -1,16 +1,11 @@
-"""The findings of checks, as plain values, and the notes that collect them."""
+"""A finding: one result of a check, as plain values. A check yields them with the functions in this file."""
 
-import contextlib
-import traceback
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass
 
 from shards.errors import ReportedError
 
 OK, WARNING, FAILED, NOT_CHECKED = "ok", "warning", "failed", "not checked"
-ORIGIN_CALLS = 4
-"""Number of calls of an unexpected error's traceback that its fix shows."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +13,7 @@ class Finding:
     """One result of a check."""
 
     check: str
+    """The name of the check. Checks leave it empty, and the registry fills it in."""
     status: str
     """`ok`, `warning` (the run works, but should be looked at), `failed` (it does not work), or `not checked`."""
     found: str
@@ -25,60 +21,46 @@ class Finding:
     """What to do about it; None if there is nothing to do."""
 
 
-@dataclass
-class Notes:
-    """The findings of all checks, in order."""
-
-    findings: list[Finding] = field(default_factory=list)
-    _check: str = ""
-
-    @contextlib.contextmanager
-    def on(self, check: str) -> Iterator[None]:
-        """Assign the findings in this block to `check`. An error that ends the block becomes a finding."""
-        self.about(check)
-        try:
-            yield
-        except ReportedError as error:
-            self.error(error)
-        except ImportError as error:
-            self.fail(f"cannot be checked: {error}", "reinstall mms-dist and its dependencies: pip install -e .")
-        except Exception as error:  # a check that breaks must not hide what the others find
-            self.fail(
-                f"cannot be checked: {type(error).__name__}: {error}",
-                "if the error does not show what to fix, open an issue with the error, the command and its origin: "
-                f"{_origin(error)}",
-            )
-
-    def about(self, check: str) -> None:
-        """Assign the findings from here on to `check`."""
-        self._check = check
-
-    def ok(self, found: str) -> None:
-        self._add(OK, found, None)
-
-    def warn(self, found: str, fix: str) -> None:
-        self._add(WARNING, found, fix)
-
-    def fail(self, found: str, fix: str | None) -> None:
-        self._add(FAILED, found, fix)
-
-    def skip(self, why: str) -> None:
-        """Note that there is nothing to check, or no way to check it."""
-        self._add(NOT_CHECKED, why, None)
-
-    def error(self, error: ReportedError) -> None:
-        """Note a failure with the message of the error that training would end with."""
-        self.fail(error.found, error.fix)
-
-    def of(self, status: str) -> list[Finding]:
-        """Return the findings of the current check so far that have this status."""
-        return [finding for finding in self.findings if (finding.check, finding.status) == (self._check, status)]
-
-    def _add(self, status: str, found: str, fix: str | None) -> None:
-        self.findings.append(Finding(self._check, status, found, fix))
+Findings = Iterator[Finding]
+"""What a check yields."""
 
 
-def _origin(error: Exception) -> str:
-    """Return the innermost calls, last call first: a traceback on one line, without this machine's paths."""
-    calls = reversed(traceback.extract_tb(error.__traceback__)[-ORIGIN_CALLS:])
-    return ", from ".join(f"{Path(call.filename).name}:{call.lineno} in {call.name}" for call in calls)
+def ok(found: str) -> Finding:
+    return Finding("", OK, found)
+
+
+def warning(found: str, fix: str) -> Finding:
+    return Finding("", WARNING, found, fix)
+
+
+def failed(found: str, fix: str | None) -> Finding:
+    return Finding("", FAILED, found, fix)
+
+
+def failed_with(error: ReportedError) -> Finding:
+    """Return a failure with the message of the error that training would end with."""
+    return failed(error.found, error.fix)
+
+
+def not_checked(why: str) -> Finding:
+    """Return that there is nothing to check, or no way to check it."""
+    return Finding("", NOT_CHECKED, why)
+
+
+def count_failures(findings: Iterable[Finding]) -> Generator[Finding, None, int]:
+    """Yield the findings, and return how many of them are failures: `failures = yield from count_failures(…)`."""
+    failures = 0
+    for finding in findings:
+        failures += finding.status == FAILED
+        yield finding
+    return failures
+
+
+def format_bytes(count: float) -> str:
+    """Return `5.8 MiB`, `1.4 GiB`, `320 GiB` or `nothing`."""
+    if count == 0:
+        return "nothing"
+    gib = count / 2**30
+    if gib < 1:
+        return f"{count / 2**20:,.1f} MiB"
+    return f"{gib:,.1f} GiB" if gib < 100 else f"{gib:,.0f} GiB"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from launcher.doctor.report import Examined
+from launcher.doctor.report import MachineFindings
 from mms_dist.distributed.comm import store_at
 from mms_dist.distributed.heartbeats import name_ranks
 from mms_dist.distributed.place import Place
@@ -22,7 +22,7 @@ _PREFIX = "doctor"
 _EXIT, _LEFT = f"{_PREFIX}/exit", f"{_PREFIX}/left"
 
 
-class Meeting:
+class DoctorRendezvous:
     """Exchange findings between the processes of a job before their network has been checked."""
 
     def __init__(self, timeout_seconds: float, environment: Mapping[str, str] | None = None) -> None:
@@ -43,15 +43,16 @@ class Meeting:
     def world(self) -> int:
         return self._place.world
 
-    def tell(self, about: str, examined: Examined) -> None:
+    def publish(self, topic: str, findings: MachineFindings) -> None:
         """Publish the findings of this process."""
-        self._store.set(f"{_PREFIX}/{about}/{self.rank}", json.dumps(asdict(examined)))
+        self._store.set(f"{_PREFIX}/{topic}/{self.rank}", json.dumps(asdict(findings)))
 
-    def hear(self, about: str) -> dict[int, Examined]:
+    def collect(self, topic: str) -> dict[int, MachineFindings]:
         """Return the findings by rank, without the ranks that do not report in time."""
-        self._known = self._present(about)
+        self._known = self._present(topic)
         return {
-            rank: Examined.from_plain(json.loads(self._store.get(f"{_PREFIX}/{about}/{rank}"))) for rank in self._known
+            rank: MachineFindings.from_plain(json.loads(self._store.get(f"{_PREFIX}/{topic}/{rank}")))
+            for rank in self._known
         }
 
     def end(self, exit_code: int) -> None:
@@ -71,8 +72,8 @@ class Meeting:
         self._store.set(f"{_LEFT}/{self.rank}", "")
         return code
 
-    def _present(self, about: str) -> list[int]:
-        keys = [f"{_PREFIX}/{about}/{rank}" for rank in range(self.world)]
+    def _present(self, topic: str) -> list[int]:
+        keys = [f"{_PREFIX}/{topic}/{rank}" for rank in range(self.world)]
 
         def present() -> list[int]:
             return [rank for rank, key in enumerate(keys) if self._store.check([key])]

@@ -1,18 +1,33 @@
-"""Merge the findings of all machines: those that all machines share appear once, the others name their machines."""
+"""The report: the findings of all machines merged, and printed in a terminal.
+
+Findings that all machines share appear once; the others name their machines.
+"""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from launcher.doctor.finding import FAILED, OK, Finding
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from launcher.doctor.finding import FAILED, NOT_CHECKED, OK, WARNING, Finding
 from mms_dist.errors import ExitCode
 
 UNKNOWN = "unknown"
+SHOWN = 8
+"""Most findings shown per check and status: 1,000 languages can have 1,000 of one kind."""
+_MARKS = {
+    OK: ("ok", "green"),
+    WARNING: ("warn", "bold yellow"),
+    FAILED: ("FAIL", "bold red"),
+    NOT_CHECKED: ("–", "dim"),
+}
 
 
 @dataclass(frozen=True)
-class Examined:
+class MachineFindings:
     """One process's findings, and the values that must be the same on all machines."""
 
     host: str
@@ -20,7 +35,7 @@ class Examined:
     identity: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def from_plain(cls, values: Mapping[str, Any]) -> "Examined":
+    def from_plain(cls, values: Mapping[str, Any]) -> "MachineFindings":
         """Invert `asdict`."""
         findings = [Finding(**finding) for finding in values["findings"]]
         return cls(values["host"], findings, values["identity"])
@@ -58,7 +73,7 @@ class Report:
         }
 
 
-def merged(examined: Sequence[Examined]) -> Report:
+def merge_findings(examined: Sequence[MachineFindings]) -> Report:
     """Merge the findings of all processes. If a check is ok everywhere, use rank 0's findings."""
     finders: dict[Finding, list[str]] = defaultdict(list)
     for one in examined:
@@ -77,7 +92,7 @@ def merged(examined: Sequence[Examined]) -> Report:
     return Report([*lines, *differences(examined)], list(dict.fromkeys(one.host for one in examined)))
 
 
-def differences(examined: Sequence[Examined]) -> list[Line]:
+def differences(examined: Sequence[MachineFindings]) -> list[Line]:
     """Return the values that differ between machines."""
     if len(examined) == 1:
         return []
@@ -102,3 +117,42 @@ _FIXES = {
     "shards": "use one shared folder (data.shards) on all machines, or copy the shards again where they differ",
     "mms-dist": "use the same checkout or installation on all machines",
 }
+
+
+def show(report: Report, console: Console) -> None:
+    """Print a report: one line per finding, its fix below, and the totals."""
+    table = Table(box=None, padding=(0, 1), pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True, justify="right")
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    counts: dict[tuple[str, str], int] = {}
+    for line in report.lines:
+        kind = (line.finding.check, line.finding.status)
+        counts[kind] = counts.get(kind, 0) + 1
+        if counts[kind] <= SHOWN:
+            _add(table, line)
+    console.print(table)
+    for (check, status), count in counts.items():
+        if count > SHOWN:
+            console.print(f"  … and {count - SHOWN:,} more of {check} ({status}); --json has all", highlight=False)
+    console.print(_totals(report))
+
+
+def _add(table: Table, line: Line) -> None:
+    finding = line.finding
+    mark, style = _MARKS[finding.status]
+    text = Text(finding.found, style="dim" if finding.status == NOT_CHECKED else "")
+    if line.hosts:
+        text = Text.assemble((f"{', '.join(line.hosts)}: ", "cyan"), text)
+    if finding.fix:
+        text.append(f"\n→ {finding.fix}", style="cyan")
+    table.add_row(Text(mark, style=style), finding.check, text)
+
+
+def _totals(report: Report) -> Text:
+    failed, warnings = report.count(FAILED), report.count(WARNING)
+    machines = "" if len(report.hosts) == 1 else f" on {len(report.hosts)} machines"
+    warned = f", {warnings} {'warning' if warnings == 1 else 'warnings'}" if warnings else ""
+    if failed:
+        return Text(f"{failed} to fix{warned}{machines}", style="bold red")
+    return Text(f"nothing to fix{warned}{machines}", style="bold green")

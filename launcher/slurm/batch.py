@@ -19,14 +19,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 from launcher.cli import split_settings
+from launcher.console import print_log
 from launcher.slurm.environment import ClusterPlace
-from launcher.slurm.lead_time import lead_of_script, measured_lead_time
-from launcher.slurm.outcome import outcome_since, read_run
-from launcher.slurm.refusal import take_refusal
-from launcher.slurm.requeue import Action, Progress, decide, read_progress, write_progress
+from launcher.slurm.lead_time import lead_seconds_of, measured_lead_time, signal_of_job
+from launcher.slurm.outcome import outcome_since, pop_refusal, read_run
+from launcher.slurm.requeue import Action, JobProgress, decide, read_progress, write_progress
 from mms_dist.config import Config
 from mms_dist.errors import MmsDistError, TrainingError
-from mms_dist.training.attempts import Status, read_status
+from mms_dist.run_directory.status_file import Status, read_status
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -48,23 +48,23 @@ def main(arguments: Sequence[str]) -> int:
         earlier = Status(**before) if before else None
         return _end(place, directory, config, earlier, warned=args.warned)
     except MmsDistError as error:
-        _log(f"error: {error}")
+        print_log(f"error: {error}")
         return error.exit_code
 
 
 def _begin(place: ClusterPlace, directory: Path, script: str) -> int:
     restarts = f", restarted {place.restarts} times" if place.restarts else ""
     where = f"{place.machines} machines ({' '.join(place.hosts)}), rendezvous at {place.host}:{place.port}"
-    _log(f"job {place.job}{restarts}, on {where if place.machines > 1 else place.host}; run {directory}")
-    lead_seconds = lead_of_script(script)
+    print_log(f"job {place.job}{restarts}, on {where if place.machines > 1 else place.host}; run {directory}")
+    lead_seconds = lead_seconds_of(signal_of_job(script, os.environ))
     if lead_seconds is None:
-        _log(
+        print_log(
             "it is unknown how long before the time limit SLURM warns the job: found no #SBATCH --signal=… in the "
             "batch script, expected one such as --signal=B:USR1@600"
         )
     elif lead := measured_lead_time(directory, lead_seconds):
-        _log(lead.advice)
-    take_refusal(directory)  # discard one from an earlier start of this job
+        print_log(lead.advice)
+    pop_refusal(directory)  # discard one from an earlier start of this job
     status = read_status(directory)
     print(json.dumps(asdict(status) if status else None))
     return 0
@@ -72,32 +72,28 @@ def _begin(place: ClusterPlace, directory: Path, script: str) -> int:
 
 def _end(place: ClusterPlace, directory: Path, config: Config, before: Status | None, *, warned: bool) -> int:
     outcome = outcome_since(directory, before)
-    progress = Progress.after(
+    progress = JobProgress.after(
         read_progress(directory, place.job),
         job=place.job,
         restarts=place.restarts,
         # Steps from before this start count too: SLURM may have requeued the job without calling this.
         steps=max((each.steps or 0 for each in (before, outcome) if each), default=0),
     )
-    verdict = decide(
+    decision = decide(
         outcome,
         warned=warned,
-        refusal=take_refusal(directory),
-        fruitless=progress.fruitless(place.restarts),
+        refusal=pop_refusal(directory),
+        restarts_without_step=progress.restarts_without_step(place.restarts),
         allowed=config.run.stalled_restarts,
     )
     try:
         write_progress(directory, progress)
     except TrainingError as error:
-        if verdict.action is Action.REQUEUE and outcome is None:
+        if decision.action is Action.REQUEUE and outcome is None:
             raise  # the run directory is not writable, which needs manual action
-        _log(f"could not save the count of restarts: {error}")
-    _log(f"{verdict.action.value}: {verdict.reason}")
-    return verdict.exit_code
-
-
-def _log(line: str) -> None:
-    print(f"mms-dist: {line}", file=sys.stderr, flush=True)
+        print_log(f"could not save the count of restarts: {error}")
+    print_log(f"{decision.action.value}: {decision.reason}")
+    return decision.exit_code
 
 
 if __name__ == "__main__":

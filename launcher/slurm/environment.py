@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from launcher.slurm.gpus import gpus_of
 from mms_dist.errors import ConfigError
 
 FIRST_PORT, PORTS = 12_000, 20_000
@@ -17,6 +16,9 @@ GPUS_ON_NODE = "MMS_DIST_GPUS_ON_NODE"
 """Set by the batch script for its steps: the job's GPUs on the first machine, requested or not."""
 
 _BRACKETS = re.compile(r"\[([^\]]*)\]")
+GPU_RESOURCE = re.compile(r"(?:gres[:/])?gpu(?::(?P<kind>[^:,()]*[^\d:,()][^:,()]*))?(?::(?P<count>\d+))?(?:\(.*\))?")
+"""One entry of a `--gres` list that names GPUs."""
+_COUNT = re.compile(r"(?:[^:,()]+:)*(\d+)")
 
 
 @dataclass(frozen=True)
@@ -200,3 +202,25 @@ def array_task(environment: Mapping[str, str]) -> tuple[int, int]:
             fix=f"use --array=0-{count - 1}",
         )
     return _number(environment, "SLURM_ARRAY_TASK_ID", 0) - first, count
+
+
+def gpus_of(text: str, name: str) -> int:
+    """Return the number of GPUs in `8`, `a100:8` or `a100:4,h100:4`.
+
+    Args:
+        name: of the option or variable, for the error message.
+
+    Raises:
+        ConfigError: `text` is not a number of GPUs.
+    """
+    matches = [_COUNT.fullmatch(part.strip()) for part in text.split(",")]
+    total = sum(int(match[1]) for match in matches if match)
+    if not all(matches) or total < 1:
+        raise ConfigError(f"{name} is {text!r}, expected a number of GPUs: N or KIND:N")
+    return total
+
+
+def gpus_of_gres(text: str) -> int | None:
+    """Return the number of GPUs in `--gres=gpu:a100:8,nvme:1`; None if it requests no GPU."""
+    matches = [match for part in text.split(",") if (match := GPU_RESOURCE.fullmatch(part.strip()))]
+    return sum(int(match["count"] or 1) for match in matches) if matches else None

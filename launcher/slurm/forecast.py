@@ -4,8 +4,8 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from launcher.slurm.lead_time import measured_lead_time
-from launcher.slurm.submission import Submission
+from launcher.slurm.lead_time import lead_seconds_of, measured_lead_time
+from launcher.slurm.sbatch import Request
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def show_forecast(
     config: "Config",
-    submission: Submission,
+    request: Request,
     console: "Console",
     *,
     speed: float | None = None,
@@ -30,30 +30,30 @@ def show_forecast(
     Raises:
         MmsDistError, ShardsError: the run cannot be planned, and so could not be trained either.
     """
+    from mms_dist.data.language_summaries import summarise_languages
     from mms_dist.model.shape import BaseShape
     from mms_dist.planning.cluster import Cluster
     from mms_dist.planning.plan import make_plan
     from mms_dist.planning.show import show
-    from mms_dist.training.summaries import summarise_languages
 
     directory = Path(config.run.directory)
     index, summaries = summarise_languages(config)
     cluster = Cluster(
-        submission.nodes,
-        submission.processes_per_node,
+        request.nodes,
+        request.processes_per_node,
         speed=speed or measured_speed(directory),
         memory_gib=memory_gib,
     )
     plan = make_plan(config, summaries, index, BaseShape.of(config.model.base), cluster)
     show(config, summaries, [plan], console)
-    for line in _starts(plan.makespan_seconds, submission, directory):
+    for line in _starts(plan.makespan_seconds, request, directory):
         console.print(f"· {line}", highlight=False, soft_wrap=True, markup=False)
 
 
 def measured_speed(run_directory: Path) -> float | None:
     """Return the speed of one process in the run's last attempt; None if it was not measured."""
     from mms_dist.monitor.pace import read_pace
-    from mms_dist.training.attempts import read_status
+    from mms_dist.run_directory.status_file import read_status
 
     status, pace = read_status(run_directory), read_pace(run_directory)
     if status is None or pace is None or not pace.audio_seconds_per_second:
@@ -61,13 +61,13 @@ def measured_speed(run_directory: Path) -> float | None:
     return pace.audio_seconds_per_second / status.processes
 
 
-def _starts(makespan_seconds: float | None, submission: Submission, directory: Path) -> list[str]:
-    limit, lead = submission.limit_seconds, submission.lead_seconds or 0
+def _starts(makespan_seconds: float | None, request: Request, directory: Path) -> list[str]:
+    limit, lead = request.limit_seconds, lead_seconds_of(request.signal) or 0
     lines = []
-    if makespan_seconds is not None:
+    if makespan_seconds is not None and limit is not None:
         starts = max(1, ceil(makespan_seconds / (limit - lead)))
         times = "one start" if starts == 1 else f"about {starts:,} starts; the job requeues itself"
-        lines.append(f"Time limit {submission.options['time']}: {times}.")
+        lines.append(f"Time limit {request.time}: {times}.")
     measured = measured_lead_time(directory, lead) if lead else None
     if measured is not None:
         lines.append(f"Measured in this run: {measured.advice}.")

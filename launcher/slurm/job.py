@@ -1,13 +1,19 @@
-"""Ask SLURM for a job's state and log file."""
+"""The jobs of a run: what the run's files record of them, and what SLURM says of their state.
 
+`mms-dist submit` writes the numbers of jobs into the scripts that it leaves in RUN/logs/.
+"""
+
+import contextlib
 import os
 import re
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+from launcher.slurm.submission import LOGS
 
 SECONDS = 10.0
 PENDING, NOT_KNOWN = "PENDING", "UNKNOWN"
@@ -16,6 +22,14 @@ WAITING = (PENDING, "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "S
 NOTHING = ("Unknown", "N/A", "(null)", "None", "")
 SKEW = timedelta(minutes=1)
 """How much the clocks of two machines may differ."""
+
+_NOTE = re.compile(
+    r"^# Submitted as job (?P<job>\d+) of (?P<script>\w+) at (?P<at>[^\s,]+)(?:, log (?P<log>.+))?$", re.MULTILINE
+)
+_COUNT = re.compile(r"requeue-(\d+)\.json")
+"""Written by the batch script, so it also shows jobs that ended before the run started, however they were submitted."""
+_SUBMITTED_AT = re.compile(r"-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d$")
+"""The end of the names of scripts that `mms-dist submit` leaves."""
 
 
 @dataclass(frozen=True)
@@ -133,3 +147,47 @@ def _is_another(values: Mapping[str, str], trace: Trace) -> bool:
 
 def _known(value: str | None) -> str | None:
     return None if value is None or value in NOTHING else value
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """A job that was submitted to train a run."""
+
+    trace: Trace
+    log: Path | None = None
+    """The job's log file, which may not exist yet."""
+
+
+def note(path: Path, script: str, job: str, log: Path) -> None:
+    """Append a job's number to the stored command that submitted it."""
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    # The job is already queued, so a failure to write must not be an error.
+    with contextlib.suppress(OSError), path.open("a", encoding="utf-8") as file:
+        file.write(f"# Submitted as job {job} of {script} at {at}, log {log}\n")
+
+
+def submitted_jobs(run: Path) -> list[Submitted]:
+    """Return the jobs that train a run, oldest first."""
+    paths = [*(run / LOGS).glob("*.sh"), *(run / LOGS).glob("*.sbatch")]  # the latter from earlier versions
+    found = [job for path in paths for job in _noted(path)]
+    known = {job.trace.number for job in found}
+    for path in run.glob("requeue-*.json"):
+        if (match := _COUNT.fullmatch(path.name)) and match[1] not in known:
+            found.append(Submitted(Trace(match[1], datetime.fromtimestamp(path.stat().st_mtime, UTC))))
+    return sorted(found, key=lambda job: job.trace.seen)
+
+
+def _noted(path: Path) -> list[Submitted]:
+    """Return the jobs noted in a script. Skip what cannot be read: users may have edited or protected the script."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    jobs = []
+    for match in _NOTE.finditer(text):
+        if match["script"] == "train":
+            # Earlier versions did not note the log, which had this name unless the user chose another one.
+            log = Path(match["log"] or path.with_name(f"{_SUBMITTED_AT.sub('', path.stem)}-{match['job']}.out"))
+            with contextlib.suppress(ValueError):
+                jobs.append(Submitted(Trace(match["job"], datetime.fromisoformat(match["at"])), log))
+    return jobs

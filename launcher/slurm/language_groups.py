@@ -12,10 +12,12 @@ from collections.abc import Mapping, Sequence
 
 from launcher.cli import Parser
 from launcher.commands import shards
+from launcher.commands.shards.build import rows_to_build
+from launcher.console import print_error
 from launcher.slurm.environment import array_task
 from mms_dist.errors import ExitCode, MmsDistError
 from shards.errors import ShardsError
-from shards.source_rows import SourceRows
+from shards.sources.rows import SourceRows
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -25,9 +27,9 @@ def main(arguments: Sequence[str]) -> int:
     args = parser.parse_args(["shards", "build", *arguments])
     try:
         number, count = array_task(os.environ)
-        print(*group(utterances_by_language(shards.rows_to_build(args)), number, count), sep="\n")
+        print(*group(utterances_by_language(rows_to_build(args)), number, count), sep="\n")
     except (MmsDistError, ShardsError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print_error(f"error: {error}")
         return int(getattr(error, "exit_code", ExitCode.USER_ERROR))
     return 0
 

@@ -1,12 +1,12 @@
 """Check whether SLURM's warning before a job's time limit leaves enough time to finish a round and save."""
 
 import re
+import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil
 from pathlib import Path
-
-from launcher.slurm.script import options_of
-from mms_dist.errors import ConfigError
 
 OVERHEAD_SECONDS = 30.0
 """Time for the signal to arrive, for the last rank to end, and for the job to be requeued before the time limit."""
@@ -49,7 +49,7 @@ class LeadTime:
             return None
         return (
             f"set #SBATCH --signal=B:USR1@{self.needed_seconds} or more in the script, or use `mms-dist submit … "
-            f"--sbatch signal=B:USR1@{self.needed_seconds}` (an option on sbatch's own command line is not visible "
+            f"--sbatch signal=B:USR1@{self.needed_seconds}` (an option that you gave to sbatch itself is not visible "
             "here)"
         )
 
@@ -59,12 +59,32 @@ class LeadTime:
         return self.found if self.fix is None else f"{self.found}; {self.fix}"
 
 
-def lead_of_script(script: str) -> int | None:
-    """Return the seconds of `#SBATCH --signal` in a batch script's text; None if there is none that can be parsed."""
-    try:
-        match = _SIGNAL.fullmatch(options_of(script).get("signal", ""))
-    except ConfigError:  # another script, with a line that only sbatch understands
-        return None
+def signal_of_job(script: str, environment: Mapping[str, str]) -> str:
+    """Return the `--signal` of a job from inside it; empty if there is none.
+
+    A job sees its script's text and sbatch's variables, which override it, but not sbatch's command line. So
+    `mms-dist submit` sets the variable too.
+    """
+    return environment.get("SBATCH_SIGNAL") or _signal_of_script(script)
+
+
+def _signal_of_script(script: str) -> str:
+    signal = ""
+    for line in script.splitlines():
+        if line.strip() and not line.lstrip().startswith("#"):
+            break  # sbatch looks for options only before the first command
+        if line.startswith("#SBATCH"):
+            words = shlex.split(line.removeprefix("#SBATCH"), comments=True)
+            for word, following in pairwise([*words, ""]):
+                name, equals, value = word.partition("=")
+                if name == "--signal":
+                    signal = value if equals else following
+    return signal
+
+
+def lead_seconds_of(signal: str) -> int | None:
+    """Return the seconds before the time limit in a `--signal` such as `B:USR1@600`; None if it is empty or invalid."""
+    match = _SIGNAL.fullmatch(signal)
     if match is None:
         return None
     return int(match[1]) if match[1] else _DEFAULT_SECONDS

@@ -17,30 +17,32 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from time import monotonic, sleep
 
+from launcher.console import print_error, print_log
+from launcher.processes import launcher_variables
 from launcher.slurm.environment import ClusterPlace
-from launcher.slurm.launch_command import launch_command, launch_environment
-from launcher.slurm.outcome import outcome_since, read_run
-from launcher.slurm.refusal import leave_refusal
+from launcher.slurm.outcome import outcome_since, read_run, write_refusal
 from mms_dist.config import Config
 from mms_dist.errors import ConfigError, ExitCode, MmsDistError, TrainingError
-from mms_dist.training.attempts import RunState, Status, read_status
+from mms_dist.run_directory.status_file import RunState, Status, read_status
 
 TRAINING = "launcher.slurm.rank"
-KEPT = (signal.SIGUSR1, signal.SIGTERM, signal.SIGCHLD)
+BLOCKED_SIGNALS = (signal.SIGUSR1, signal.SIGTERM, signal.SIGCHLD)
+"""Signals that this process waits for. The kernel keeps blocked signals until then."""
 POLL_SECONDS = 0.2
 """Between two checks for training processes that have become ready for a signal."""
-LAST_WORDS_SECONDS = 10.0
+RENDEZVOUS_SECONDS = 600
+"""Time limit for the launchers of all machines to start."""
+OUTCOME_SECONDS = 10.0
 """How long rank 0, on another machine, may still take to record the outcome after this machine's processes ended."""
 
 
 def main(arguments: Sequence[str], *, module: str = TRAINING) -> int:
     """Run this machine's part of the run, and return the exit status."""
-    # The kernel keeps blocked signals until they are waited for.
-    signal.pthread_sigmask(signal.SIG_BLOCK, KEPT)
+    signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED_SIGNALS)
     try:
         place, directory, before = _begin(arguments)
     except MmsDistError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print_error(f"error: {error}")
         return error.exit_code
     config, *settings = arguments
     if not any(setting.partition("=")[0] == "--comm.processes" for setting in settings):
@@ -48,7 +50,7 @@ def main(arguments: Sequence[str], *, module: str = TRAINING) -> int:
     if place.machine == 0:
         where = f"{place.machines} machines, {place.processes_per_machine} per machine"
         where = where if place.machines > 1 else "1 machine"
-        print(f"mms-dist: {place.processes} processes on {where}", file=sys.stderr, flush=True)
+        print_log(f"{place.processes} processes on {where}")
     cpus = len(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory(prefix="mms-dist-logs-", ignore_cleanup_errors=True) as logs:
         command = launch_command(place, ["--config", config, *settings], cpus=cpus, module=module, logs=logs)
@@ -70,7 +72,7 @@ def _begin(arguments: Sequence[str]) -> tuple[ClusterPlace, Path, Status | None]
     except MmsDistError as error:
         if error.exit_code == ExitCode.USER_ERROR:
             with contextlib.suppress(TrainingError):  # without it the job is requeued a few times: no harm
-                leave_refusal(directory, str(error))
+                write_refusal(directory, str(error))
         raise
 
 
@@ -88,8 +90,59 @@ def _check_gpus(place: ClusterPlace, config: Config) -> None:
         )
 
 
+def launch_command(place: ClusterPlace, arguments: Sequence[str], *, cpus: int, module: str, logs: str) -> list[str]:
+    """Return `accelerate launch …` for this machine, with the rendezvous on the job's first machine.
+
+    Args:
+        arguments: of the module.
+        cpus: CPUs of this machine that the job may use, divided among its processes.
+        module: the module that every process runs.
+        logs: a local folder for the output of the processes; the job's log gets all of it too.
+    """
+    if place.processes == 1:  # accelerate would start it without the environment of a rank, if at all
+        alone = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "1", "--tee", "3")
+        return [sys.executable, *alone, "--log-dir", logs, "-m", module, *arguments]
+    several = place.machines > 1
+    rendezvous = ["--main_process_ip", place.host, "--main_process_port", str(place.port)]
+    return [
+        *(sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch", "--multi_gpu"),
+        *("--num_machines", str(place.machines), "--num_processes", str(place.processes)),
+        *("--machine_rank", str(place.machine), *(rendezvous if several else ["--main_process_port", "0"])),
+        *(["--rdzv_backend", "c10d", "--rdzv_conf", _rendezvous_options(place)] if several else []),
+        *("--mixed_precision", "no", "--dynamo_backend", "no"),
+        *("--num_cpu_threads_per_process", str(max(1, cpus // place.processes_per_machine))),
+        *("--tee", "3", "--log_dir", logs),  # lines of the job's log begin with their rank
+        *("-m", module, *arguments),
+    ]
+
+
+def _rendezvous_options(place: ClusterPlace) -> str:
+    """Return the rendezvous configuration, with the store on the first machine.
+
+    `is_host` is explicit because torch would otherwise compare host names, and SLURM's name need not be one of the
+    machine's. The timeouts allow for a slow file system on which Python loads slowly.
+    """
+    timeouts = f"read_timeout={RENDEZVOUS_SECONDS},join_timeout={RENDEZVOUS_SECONDS}"
+    return f"is_host={str(place.machine == 0).lower()},{timeouts}"
+
+
+def launch_environment(environment: Mapping[str, str], place: ClusterPlace) -> dict[str, str]:
+    """Return the launcher's environment."""
+    return {
+        **environment,
+        **launcher_variables(),
+        # SIGUSR1 is for the training processes, but some SLURM plugins also send it to the launcher. The launcher
+        # ignores it, and so do the training processes until they have a handler.
+        "PET_SIGNALS_TO_HANDLE": "SIGTERM,SIGINT,SIGHUP,SIGQUIT",
+        "TORCHELASTIC_LOG_LINE_PREFIX_TEMPLATE": "[rank ${rank}] ",
+        "PYTHONUNBUFFERED": "1",
+        # The address at which other machines reach this one: SLURM's name for it, and not its own host name.
+        "PET_LOCAL_ADDR": place.hosts[place.machine],
+    }
+
+
 class Launcher:
-    """A running launcher, and the signals for it and its processes. `KEPT` must be blocked."""
+    """A running launcher, and the signals for it and its processes. `BLOCKED_SIGNALS` must be blocked."""
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         self._process = subprocess.Popen(command, env=dict(environment), preexec_fn=_prepare_signals)
@@ -99,7 +152,11 @@ class Launcher:
     def wait(self) -> int:
         """Wait for the launcher to end, and return its exit status (128 + N if signal N ended it)."""
         while (status := self._process.poll()) is None:
-            arrived = signal.sigtimedwait(KEPT, POLL_SECONDS) if self._stopping else signal.sigwaitinfo(KEPT)
+            arrived = (
+                signal.sigtimedwait(BLOCKED_SIGNALS, POLL_SECONDS)
+                if self._stopping
+                else signal.sigwaitinfo(BLOCKED_SIGNALS)
+            )
             number = arrived.si_signo if arrived else None
             # Do not signal the launcher: it survives only two SIGTERMs, and SLURM's plugins may send many.
             self._stopping |= number in (signal.SIGUSR1, signal.SIGTERM)
@@ -123,7 +180,7 @@ def _prepare_signals() -> None:
     until they have handlers.
     """
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, KEPT)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, BLOCKED_SIGNALS)
 
 
 def training_processes(launcher: int) -> Iterator[int]:
@@ -154,13 +211,13 @@ def exit_status(directory: Path, before: Status | None, launcher_status: int) ->
     Wait a little for that status: srun kills all machines as soon as this one reports a failure, and rank 0, which
     writes the status, may be on another machine.
     """
-    deadline = monotonic() + LAST_WORDS_SECONDS
+    deadline = monotonic() + OUTCOME_SECONDS
     while True:
         try:
             outcome = outcome_since(directory, before)
         except TrainingError as error:  # rank 0 may be writing it on another machine
             if monotonic() > deadline:
-                print(f"error: {error}", file=sys.stderr)
+                print_error(f"error: {error}")
                 return launcher_status
             sleep(POLL_SECONDS)
             continue

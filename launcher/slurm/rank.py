@@ -7,11 +7,11 @@ reads from RUN/status.json whether the run is finished, incomplete or stopped.
 import sys
 
 from launcher.cli import main
-from launcher.leave import leave
+from launcher.process_exit import exit_process
 from mms_dist.errors import ExitCode
 
 IN_ORDER = (ExitCode.PREEMPTED, ExitCode.INCOMPLETE)
 
 if __name__ == "__main__":
     status = main(["train", *sys.argv[1:]])
-    leave(0 if status in IN_ORDER else status)
+    exit_process(0 if status in IN_ORDER else status)

@@ -1,4 +1,9 @@
-"""Decide whether to requeue a job whose run has ended."""
+"""Decide whether to requeue a job whose run has ended.
+
+Each restart without progress is counted in one place. The run itself counts those after a failure (`stalled` in
+RUN/status.json), and ends as stalled when there are too many. It knows nothing of starts that never opened the run
+directory, and a start that was stopped is no failure to it. Those are counted here.
+"""
 
 import json
 from collections.abc import Mapping
@@ -9,10 +14,10 @@ from typing import Any
 
 from mms_dist.errors import ExitCode, TrainingError
 from mms_dist.files import read_file, replace_text
-from mms_dist.training.attempts import RunState, Status
+from mms_dist.run_directory.status_file import RunState, Status
 
-PATIENCE = 4
-"""A stop is not a failure: it allows this many times more restarts without a step."""
+STOPS_PER_FAILURE = 4
+"""A stop is not a failure: so many times more of them may bring no step."""
 
 
 class Action(Enum):
@@ -24,7 +29,7 @@ class Action(Enum):
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Decision:
     """What to do, why, and the job's exit code (for a requeue: the code if requeuing fails)."""
 
     action: Action
@@ -33,11 +38,11 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Progress:
+class JobProgress:
     """When a job last made progress: `RUN/requeue-JOB.json`.
 
-    The run's own count of restarts without progress misses starts that never opened the run directory, and ignores
-    those that were stopped.
+    SLURM counts a job's restarts, also those of which no process of ours hears. So the count without progress is a
+    difference.
     """
 
     job: int
@@ -47,46 +52,51 @@ class Progress:
     """SLURM_RESTART_COUNT when `steps` was reached."""
 
     @classmethod
-    def after(cls, before: "Progress | None", *, job: int, restarts: int, steps: int) -> "Progress":
+    def after(cls, before: "JobProgress | None", *, job: int, restarts: int, steps: int) -> "JobProgress":
         """Return the progress after `steps` have been reached."""
         if before is None or before.job != job or steps > before.steps or restarts < before.restarts:
             return cls(job, steps, restarts)
         return before
 
-    def fruitless(self, restarts: int) -> int:
+    def restarts_without_step(self, restarts: int) -> int:
         """Return the number of consecutive restarts without a step."""
         return restarts - self.restarts
 
 
-def decide(outcome: Status | None, *, warned: bool, refusal: str | None, fruitless: int, allowed: int) -> Verdict:
+def decide(
+    outcome: Status | None, *, warned: bool, refusal: str | None, restarts_without_step: int, allowed: int
+) -> Decision:
     """Decide what happens to a job after the launchers on all its machines have ended.
 
     Args:
         outcome: the run's status if an attempt has started in this start of the job, else None.
         warned: SLURM has warned that the time limit is near, or a user has asked the job to stop.
         refusal: a problem that a machine found before the run could start and that needs manual action.
-        fruitless: consecutive restarts without a step, including this one.
-        allowed: how many of them are allowed after failures (run.stalled_restarts); 0: any number.
+        restarts_without_step: consecutive restarts of the job without a step, including this one.
+        allowed: how many of them are allowed (run.stalled_restarts); 0: any number.
     """
     if outcome is not None and outcome.state == RunState.FINISHED:
-        return Verdict(Action.DONE, "every language is done", 0)
+        return Decision(Action.DONE, "every language is done", 0)
     if outcome is not None and (
         outcome.state in (RunState.STALLED, RunState.INCOMPLETE)
         or (outcome.state == RunState.FAILED and not outcome.restart)
     ):
-        return Verdict(Action.GIVE_UP, outcome.reason or "it failed", outcome.exit_code or ExitCode.FAILED)
+        return Decision(Action.GIVE_UP, outcome.reason or "it failed", outcome.exit_code or ExitCode.FAILED)
     if outcome is None and refusal is not None and not warned:
-        return Verdict(Action.GIVE_UP, f"it could not start: {refusal}", ExitCode.USER_ERROR)
-    stopped = (outcome is None and warned) or (outcome is not None and outcome.state == RunState.PREEMPTED)
-    what, limit = _what_happened(outcome, warned), allowed * PATIENCE if stopped else allowed
-    if limit and fruitless >= limit:
-        return Verdict(
+        return Decision(Action.GIVE_UP, f"it could not start: {refusal}", ExitCode.USER_ERROR)
+    what = _what_happened(outcome, warned)
+    if outcome is not None and outcome.state != RunState.PREEMPTED:
+        return Decision(Action.REQUEUE, what, ExitCode.PREEMPTED)  # the run counts its failures itself
+    was_stopped = warned or outcome is not None
+    limit = allowed * STOPS_PER_FAILURE if was_stopped else allowed
+    if limit and restarts_without_step >= limit:
+        return Decision(
             Action.GIVE_UP,
-            f"{what}; {fruitless} restarts in a row made no step (run.stalled_restarts: {allowed}). "
+            f"{what}; {restarts_without_step} restarts in a row made no step (run.stalled_restarts: {allowed}). "
             "The lines above show why. After fixing that, submit the job again: it resumes from the last checkpoints",
             ExitCode.FAILED,
         )
-    return Verdict(Action.REQUEUE, what, ExitCode.PREEMPTED)
+    return Decision(Action.REQUEUE, what, ExitCode.PREEMPTED)
 
 
 def _what_happened(outcome: Status | None, warned: bool) -> str:
@@ -107,7 +117,7 @@ def progress_path(directory: Path, job: int) -> Path:
     return directory / f"requeue-{job}.json"
 
 
-def read_progress(directory: Path, job: int) -> Progress | None:
+def read_progress(directory: Path, job: int) -> JobProgress | None:
     """Read what `write_progress` wrote; None if there is no file.
 
     Raises:
@@ -116,7 +126,7 @@ def read_progress(directory: Path, job: int) -> Progress | None:
     path = progress_path(directory, job)
     try:
         values: Mapping[str, Any] = json.loads(read_file(path))
-        return Progress(**values)
+        return JobProgress(**values)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, RecursionError) as error:
@@ -125,7 +135,7 @@ def read_progress(directory: Path, job: int) -> Progress | None:
         ) from error
 
 
-def write_progress(directory: Path, progress: Progress) -> None:
+def write_progress(directory: Path, progress: JobProgress) -> None:
     """
     Raises:
         TrainingError: the file cannot be written.

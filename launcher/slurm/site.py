@@ -1,33 +1,26 @@
-"""Read the sbatch options that a site's file, `slurm/site.sh`, sets for every job: partition, account and so on."""
+"""The sbatch variables that a site's file, `slurm/site.sh`, sets for every job, adapted to one job.
 
+sbatch reads `SBATCH_…` variables itself: they override a script's `#SBATCH` lines, and its command line overrides them.
+What a site asks for training, GPUs above all, would be wrong for other jobs. So a job that needs none is given none.
+"""
+
+import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from launcher.slurm.environment import GPU_RESOURCE
 from mms_dist.errors import ConfigError
 
 PREFIX = "SBATCH_"
-OPTIONS = {
-    "timelimit": "time",
-    "array-inx": "array",
-    "mem-per-node": "mem",
-    "req-switch": "switches",
-}
-"""Variables whose names differ from the option's name."""
-FLAGS = ("requeue", "no-requeue", "overcommit", "spread-job", "use-min-nodes", "ignore-pbs", "oversubscribe")
-"""Options without a value. By sbatch(1), a variable sets one if it is empty, `yes` or a non-zero number."""
-MAY_BE_FLAGS = ("exclusive", "no-kill", "get-user-env")
-"""Options whose value is optional: an empty variable sets them too."""
-OF_SBATCH_ITSELF = ("debug", "wait")
-"""Options of the sbatch command, and not of the job."""
-LONGEST_WAIT = "wait4switch"
-"""A part of `--switches` that has its own variable."""
+COUNTS = ("SBATCH_GPUS", "SBATCH_GPUS_PER_NODE", "SBATCH_GPUS_PER_TASK")
+"""Variables that set the number of GPUs, besides `SBATCH_GRES`."""
 SECONDS = 20.0
 _PRINT = 'set -a; . "$1" >&2 </dev/null && env -0'
 
 
-def site_options(path: Path, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return sbatch's options from the `SBATCH_…` variables in a site file and, below these, the user's environment.
+def read_site(path: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the `SBATCH_…` variables of a site file and, below these, of the user's environment.
 
     Raises:
         ConfigError: the file is missing, or bash fails in it.
@@ -48,25 +41,45 @@ def site_options(path: Path, environment: Mapping[str, str]) -> dict[str, str]:
             f"bash fails in {path}: {message or f'exit status {shell.returncode}'}", fix="correct the file"
         )
     entries = (entry.partition("=") for entry in shell.stdout.decode(errors="replace").split("\0"))
-    return options_of_variables({name: value for name, _, value in entries if name.startswith(PREFIX)})
+    return {name: value for name, _, value in entries if name.startswith(PREFIX)}
 
 
-def options_of_variables(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return the options that sbatch takes from variables `SBATCH_…`; a flag's value is empty."""
-    named = {name.removeprefix(PREFIX).lower().replace("_", "-"): value for name, value in variables.items()}
-    longest_wait = named.pop(LONGEST_WAIT, "")
-    options: dict[str, str] = {}
-    for name, value in named.items():
-        option = OPTIONS.get(name, name)
-        if option in FLAGS:
-            if _is_set(value):
-                options[option] = ""
-        elif (value or option in MAY_BE_FLAGS) and option not in OF_SBATCH_ITSELF:
-            options[option] = value
-    if longest_wait and "switches" in options:
-        options["switches"] += f"@{longest_wait}"
-    return options
+def site_for(script: str, site: Mapping[str, str], flags: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that suit a script and the user's own flags.
+
+    Building shards and training with `--ntasks-per-node` need no GPU, scoring needs one, and flags that count the GPUs
+    of a machine replace all counts of the site. The memory of a whole machine is for training alone.
+    """
+    if script == "shards":
+        return _without(("GPU", "MEM_PER_NODE"), site, gpus=0)
+    if script == "eval":  # sbatch takes either CPUs per GPU or the script's --cpus-per-task
+        few = {name: re.sub(r"\d+(,.*)?$", "1", value) if name in COUNTS else value for name, value in site.items()}
+        return _without(("CPUS_PER_GPU", "MEM_PER_NODE"), few, gpus=1)
+    if "ntasks-per-node" in flags:
+        return _without(("GPU",), site, gpus=0)
+    if "gpus-per-node" in flags or "gres" in flags:
+        return _without(COUNTS, site, gpus=0)
+    return dict(site)
 
 
-def _is_set(value: str) -> bool:
-    return value in ("", "yes") or (value.lstrip("-").isdigit() and int(value) != 0)
+def _without(parts: Sequence[str], site: Mapping[str, str], *, gpus: int) -> dict[str, str]:
+    """Leave out the variables whose names contain one of the parts, and change the number of GPUs in `SBATCH_GRES`."""
+    kept = {name: value for name, value in site.items() if not any(part in name for part in parts)}
+    resources = change_gres(kept.pop("SBATCH_GRES", ""), gpus)
+    return kept | ({"SBATCH_GRES": resources} if resources else {})
+
+
+def change_gres(text: str, gpus: int) -> str:
+    """Return a `--gres` list with `gpus` GPUs of the first kind that it names, and everything else unchanged.
+
+    With `gpus` 0 all GPUs are removed.
+    """
+    parts: list[str] = []
+    for part in text.split(","):
+        match = GPU_RESOURCE.fullmatch(part.strip())
+        if match is None:
+            parts.append(part)
+        elif gpus:
+            parts.append(":".join(["gpu", *([match["kind"]] if match["kind"] else []), str(gpus)]))
+            gpus = 0
+    return ",".join(parts)

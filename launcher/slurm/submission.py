@@ -1,30 +1,46 @@
-"""A job as it will be submitted: its script, its sbatch options and its arguments."""
+"""A job that `mms-dist submit` asks SLURM for: the command line of sbatch, and its variables.
+
+sbatch itself ranks them: its command line before `SBATCH_…` variables (`slurm/site.sh`) before a script's `#SBATCH`
+lines.
+"""
 
 import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from launcher.slurm.directive import NAME
-from launcher.slurm.gpus import gpus_of, gpus_of_gres, other_gres
-from launcher.slurm.lead_time import lead_of_script
-from launcher.slurm.script import arguments_line, options_of, outranked, render
-from launcher.slurm.site import site_options
-from launcher.slurm.time_limit import limit_seconds
+from launcher.slurm.site import read_site, site_for
 from mms_dist.errors import ConfigError
 
+if TYPE_CHECKING:
+    from mms_dist.config import Config
+
 SCRIPTS = ("train", "shards", "eval", "debug")
-GPU_OPTIONS = ("gpus-per-node", "gpus", "gpus-per-task", "gpus-per-socket", "ntasks-per-gpu")
-PER_NODE = ("gpus-per-node", "ntasks-per-node", "gres")
-"""Options that set the number of processes per machine."""
-NOT_PER_NODE = ("gpus", "gpus-per-task", "gpus-per-socket", "ntasks", "ntasks-per-gpu", "tres-per-task")
-"""Options that do not, since SLURM may distribute them unevenly."""
-NEEDED = ("job-name", "nodes", "output", "time")
-OF_SBATCH_ITSELF = ("help", "parsable", "quiet", "test-only", "usage", "verbose", "version", "wait", "wrap")
-SUBMITTED = "# Filled in by `mms-dist submit`. To submit the same job again, pass only this file to sbatch."
 ONE_MACHINE = ("shards", "eval")
 LOGS = "logs"
+PATTERN = {"shards": "%x-%A-%a.out"}
+"""Names of log files, as sbatch's patterns; `%x-%j.out` for all other scripts."""
+EXPECTED = {
+    "train": "CONFIG, such as configs/train/mms-300m.yaml, and settings such as --optim.lr 5e-4",
+    "debug": "CONFIG, such as configs/train/mms-300m.yaml, and settings such as --optim.lr 5e-4",
+    "eval": "RUN, such as runs/mms-300m",
+    "shards": "SOURCE SHARDS, such as recordings.tsv corpus/",
+}
+NOT_PER_NODE = ("gpus", "gpus-per-task", "gpus-per-socket", "ntasks", "ntasks-per-gpu", "tres-per-task")
+"""Options that do not set the number of processes per machine, since SLURM may distribute them unevenly."""
+OF_SBATCH_ITSELF = ("help", "parsable", "quiet", "test-only", "usage", "verbose", "version", "wait", "wrap")
+WRITTEN_BY = "# Written by `mms-dist submit`. To submit the same job again, run this file with bash."
+
+
+@dataclass(frozen=True)
+class JobTarget:
+    """What a job works on: `folder` names the job and gets its logs; `config` is what the job trains or debugs."""
+
+    script: str
+    folder: Path
+    config: "Config | None" = None
 
 
 @dataclass(frozen=True)
@@ -33,44 +49,88 @@ class Submission:
 
     script: str
     """`train`, `shards`, `eval` or `debug`."""
-    text: str
-    """The complete batch script: sbatch needs nothing else."""
+    home: Path
+    """The folder that has `slurm/`, in which the job will run."""
+    flags: Mapping[str, str]
+    """Options on sbatch's command line, by their long names; a flag's value is empty."""
+    site: Mapping[str, str]
+    """Variables `SBATCH_…`."""
+    arguments: Sequence[str]
+    """Arguments of the script."""
     log_folder: Path
 
     @property
-    def options(self) -> dict[str, str]:
-        """The sbatch options by their long names."""
-        return options_of(self.text)
-
-    @property
     def name(self) -> str:
-        return self.options["job-name"]
+        return self.flags["job-name"]
 
     @property
-    def nodes(self) -> int:
-        return int(self.options["nodes"])
+    def words(self) -> list[str]:
+        """The arguments of sbatch, to be run in `home`."""
+        flags = [f"--{name}={value}" if value else f"--{name}" for name, value in self.flags.items()]
+        return [*flags, f"slurm/{self.script}.sbatch", *self.arguments]
 
     @property
-    def processes_per_node(self) -> int:
-        """Training processes per machine, counted as the job will count them."""
-        options = self.options
-        if per_node := options.get("gpus-per-node"):
-            return gpus_of(per_node, "--gpus-per-node")
-        return gpus_of_gres(options.get("gres", "")) or int(options.get("ntasks-per-node", "1"))
+    def text(self) -> str:
+        """A bash script that submits the job."""
+        flags, rest = self.words[: len(self.flags)], self.words[len(self.flags) :]
+        command = ["exec sbatch", *map(shlex.quote, flags), shlex.join(rest)]
+        return "\n".join(
+            [
+                "#!/bin/bash",
+                WRITTEN_BY,
+                f"cd {shlex.quote(str(self.home))} || exit",
+                'unset "${!SBATCH_@}"',
+                *(f"export {name}={shlex.quote(value)}" for name, value in self.variables.items()),
+                " \\\n    ".join(command) + "\n",
+            ]
+        )
 
     @property
-    def limit_seconds(self) -> int:
-        return limit_seconds(self.options["time"])
+    def options(self) -> dict[str, str]:
+        """What the site and the user ask of sbatch, by the names of its options. The script may ask for more."""
+        return _options_of(self.site) | dict(self.flags)
 
     @property
-    def lead_seconds(self) -> int | None:
-        """Seconds from SLURM's warning to the time limit; None without a warning."""
-        return lead_of_script(self.text)
+    def variables(self) -> dict[str, str]:
+        """The variables that sbatch and the job need."""
+        # Inside the job, sbatch's command line is not visible, but its variables are: see `lead_time.signal_of_job`.
+        signal = {"SBATCH_SIGNAL": self.flags["signal"]} if self.flags.get("signal") else {}
+        return {**self.site, **signal, "MMS_DIST_HOME": str(self.home)}
 
     def log(self, job: str) -> Path:
         """Return the log file of the job; for an array, that of its first task."""
-        pattern = self.options["output"].replace("%x", self.name).replace("%A", job).replace("%j", job)
-        return Path(pattern.replace("%a", self.options.get("array", "0").partition("-")[0]).replace("%%", "%"))
+        first = self.flags.get("array", "0").partition("-")[0]
+        values = {"%x": self.name, "%A": job, "%j": job, "%a": first, "%%": "%"}
+        return self.home / re.sub("%[xAja%]", lambda match: values[match[0]], self.flags["output"])
+
+
+def parse_target(script: str, what: Sequence[str], settings: Sequence[str]) -> JobTarget:
+    """Parse a script's arguments.
+
+    Raises:
+        ConfigError: there are too few or too many, a named file does not exist, or the configuration is invalid.
+    """
+    from mms_dist.config import load_config  # takes time, and help must appear at once
+
+    if len(what) != (2 if script == "shards" else 1):
+        raise ConfigError(f"--script {script}: found {' '.join(what)}, expected {EXPECTED[script]}")
+    if script in ("train", "debug"):
+        config = load_config(what[0], settings)
+        return JobTarget(script, Path(config.run.directory), config)
+    if script == "eval":
+        run = Path(what[0])
+        if not (run / "config.yaml").is_file():
+            raise ConfigError(f"found no {run / 'config.yaml'}", fix="pass a run directory, such as runs/mms-300m")
+        load_config(run / "config.yaml", settings)
+        return JobTarget(script, run)
+    if settings:
+        raise ConfigError(
+            f"--script shards: found {settings[0]}, but building shards has no configuration", fix="leave it out"
+        )
+    source, shards = map(Path, what)
+    if not source.exists():
+        raise ConfigError(f"found no {source}", fix="pass a manifest (.tsv, .jsonl) or a folder of recordings")
+    return JobTarget(script, shards)
 
 
 def prepare(
@@ -78,131 +138,81 @@ def prepare(
     arguments: Sequence[str],
     *,
     home: Path,
-    about: Path,
-    wanted: Mapping[str, str | None],
+    folder: Path,
+    flags: Mapping[str, str],
     environment: Mapping[str, str],
 ) -> Submission:
-    """Fill in a shipped script.
+    """Put a job's command together.
 
     Args:
         script: one of `SCRIPTS`.
         arguments: of the script.
         home: the folder that has `slurm/`, in which the job will run.
-        about: the folder that the job works on: it names the job, and its subfolder gets the logs.
-        wanted: sbatch options; they override those of `slurm/site.sh`, which override the script's own. None removes
-            an option.
+        folder: the folder that the job works on: it names the job, and its subfolder gets the logs.
+        flags: sbatch's options from the command line.
         environment: of this process.
 
     Raises:
         ConfigError: a script or the site's file is missing, or an option cannot be used.
     """
-    path = home / "slurm" / f"{script}.sbatch"
-    try:
-        shipped = path.read_text(encoding="utf-8")
-    except OSError as error:
+    if not (home / "slurm" / f"{script}.sbatch").is_file():
         raise ConfigError(
-            f"cannot read {path}: {error.strerror}",
+            f"found no {home / 'slurm' / script}.sbatch",
             fix="run this in a clone of the repository, or in a folder that `mms-dist init` has filled",
-        ) from error
-    log_folder = about / LOGS
-    own = options_of(shipped)
-    if missing := [name for name in NEEDED if name not in own]:
-        raise ConfigError(f"{path}: found no #SBATCH --{missing[0]}=…, which every job needs", fix="restore that line")
-    output = _escaped(log_folder) + "/" + own["output"]
-    options: dict[str, str | None] = {"job-name": f"{own['job-name']}-{_tag(about)}", "output": output}
-    site = _for_script(script, site_options(home / "slurm" / "site.sh", environment))
-    if wanted.get("ntasks-per-node"):
-        site = _without_gpus(site)
-    elif any(wanted.get(name) for name in PER_NODE):
-        site = _without_counts(site)
-    options = outranked(outranked(options, site), wanted)
-    _check_options(script, options)
-    setup = [SUBMITTED, f"export MMS_DIST_HOME={shlex.quote(str(home))}", arguments_line(arguments)]
-    submission = Submission(script, render(shipped, options, setup), log_folder)
-    _check(submission)
-    return submission
+        )
+    site = site_for(script, read_site(home / "slurm" / "site.sh", environment), flags)
+    _check_options(script, flags, site)
+    log_folder = folder / LOGS
+    output = str(log_folder.absolute()).replace("%", "%%") + "/" + PATTERN.get(script, "%x-%j.out")
+    tag = re.sub(r"[^\w.+-]+", "-", folder.resolve().name) or "run"
+    defaults = {"job-name": f"mms-{script}-{tag}", "output": output}
+    return Submission(
+        script=script,
+        home=home,
+        flags=defaults | dict(flags),
+        site=site,
+        arguments=arguments,
+        log_folder=log_folder,
+    )
 
 
-def _for_script(script: str, site: Mapping[str, str]) -> dict[str, str]:
-    """Adapt a site's options for training jobs to the script: building shards needs no GPU, scoring needs one."""
-    if script == "shards":
-        return _without_gpus(site)
-    if script == "eval":
-        few = {
-            name: re.sub(r"\d+(,.*)?$", "1", value) if name in GPU_OPTIONS else value for name, value in site.items()
-        }
-        return few | ({"gres": other_gres(site["gres"], 1)} if site.get("gres") else {})
-    return dict(site)
+def _options_of(site: Mapping[str, str]) -> dict[str, str]:
+    """Return the options that variables `SBATCH_…` stand for."""
+    return {name.removeprefix("SBATCH_").lower().replace("_", "-"): value for name, value in site.items()}
 
 
-def _without_gpus(options: Mapping[str, str]) -> dict[str, str]:
-    """Remove GPU options, and options that are counted per GPU."""
-    return {name: value for name, value in _without_counts(options).items() if "gpu" not in name}
-
-
-def _without_counts(options: Mapping[str, str]) -> dict[str, str]:
-    """Remove GPU options. Other resources in `--gres` stay."""
-    kept = {name: value for name, value in options.items() if name not in GPU_OPTIONS}
-    if gres := kept.pop("gres", ""):
-        kept |= {"gres": rest} if (rest := other_gres(gres, 0)) else {}
-    return kept
-
-
-def _check_options(script: str, options: Mapping[str, str | None]) -> None:
+def _check_options(script: str, flags: Mapping[str, str], site: Mapping[str, str]) -> None:
     """
     Raises:
-        ConfigError: an option cannot be used, or a required one is removed.
+        ConfigError: sbatch would accept an option, but the job could not work as meant.
     """
-    for name, value in options.items():
-        if not NAME.fullmatch(name) or len(name) == 1 or "\n" in (value or ""):
-            raise ConfigError(
-                f"--sbatch: found {name}{'' if value is None else f'={value}'}, expected a long sbatch option, such as "
-                "partition=short"
-            )
-        if value is None and name in NEEDED:
-            raise ConfigError(f"--sbatch {name}=: every job needs --{name}", fix="set another value")
+    for name in flags:
         if name in OF_SBATCH_ITSELF:
             raise ConfigError(
                 f"--sbatch {name}: this is an option of the sbatch command, expected an option of the job",
                 fix="leave it out",
             )
-    if script != "shards" and options.get("array") is not None:
+    if script != "shards" and "array" in flags:
         raise ConfigError(
-            f"--array={options['array']}: the {script} script is a single job",
+            f"--array={flags['array']}: the {script} script is a single job",
             fix="use a job array (--tasks N) only with --script shards",
         )
-    if script not in ONE_MACHINE and (found := [name for name in NOT_PER_NODE if options.get(name)]):
-        raise ConfigError(
-            f"--{found[0]}={options[found[0]]} (from --sbatch or slurm/site.sh) can give machines different numbers of "
-            "processes",
-            fix="request the same number on each: --gpus-per-node G, or --processes-per-node P without GPUs",
-        )
-
-
-def _check(submission: Submission) -> None:
-    nodes = submission.options.get("nodes", "1")
-    if not nodes.isdigit() or int(nodes) < 1:
-        raise ConfigError(f"--nodes: found {nodes!r}, expected a whole number of 1 or more")
-    per_node = submission.options.get("ntasks-per-node", "1")
-    if not per_node.isdigit() or int(per_node) < 1:
-        raise ConfigError(f"--processes-per-node: found {per_node!r}, expected a whole number of 1 or more")
-    _ = submission.processes_per_node  # raises if they cannot be counted
-    if submission.script in ONE_MACHINE and int(nodes) > 1:
-        fix = "use more tasks with --tasks N" if submission.script == "shards" else "leave --nodes out"
-        raise ConfigError(f"--nodes: found {nodes}, but the {submission.script} script runs on one machine", fix=fix)
-    lead = submission.lead_seconds
-    if lead is not None and lead >= submission.limit_seconds:
-        raise ConfigError(
-            f"--time {submission.options['time']}: SLURM's warning {lead} s before the end would come before the start",
-            fix=f"increase --time, or use --sbatch signal=B:USR1@{submission.limit_seconds // 3} for a later warning",
-        )
-
-
-def _tag(folder: Path) -> str:
-    """Return a folder's name for use in a job's name."""
-    return re.sub(r"[^\w.+-]+", "-", folder.resolve().name) or "run"
-
-
-def _escaped(folder: Path) -> str:
-    """Escape a folder's path for an option in which sbatch replaces %x and similar patterns."""
-    return str(folder.absolute()).replace("%", "%%")
+    if script in ONE_MACHINE:
+        if flags.get("nodes", "1") != "1":
+            fix = "use more tasks with --tasks N" if script == "shards" else "leave --nodes out"
+            raise ConfigError(f"--nodes: found {flags['nodes']}, but the {script} script runs on one machine", fix=fix)
+        return
+    of_site = _options_of(site)
+    for name, value in (of_site | dict(flags)).items():
+        if name in NOT_PER_NODE and value:
+            raise ConfigError(
+                f"--{name}={value} (from --sbatch or slurm/site.sh) can give machines different numbers of processes",
+                fix="request the same number on each: --gpus-per-node G, or --processes-per-node P without GPUs",
+            )
+    for name in ("mem-per-gpu", "mem-per-cpu"):
+        if of_site.get(name):
+            raise ConfigError(
+                f"SBATCH_{name.upper().replace('-', '_')}={of_site[name]}: sbatch ignores this variable, because the "
+                f"{script} script has a line --mem",
+                fix="set the memory of a machine instead, with SBATCH_MEM_PER_NODE in slurm/site.sh",
+            )

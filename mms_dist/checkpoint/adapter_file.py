@@ -1,17 +1,14 @@
 """Hugging Face's adapter file, `adapter.<lang>.safetensors`: one language's norms, projections and head.
 
-Its keys are exactly those that `Wav2Vec2ForCTC.load_adapter` expects:
-`wav2vec2.encoder.layers.{i}.adapter_layer.{norm,linear_1,linear_2}.{weight,bias}` and `lm_head.{weight,bias}`.
-The adapters Meta published for mms-1b-all have the same layout.
+Its keys are exactly those that `Wav2Vec2ForCTC.load_adapter` expects (`model.adapter` names them). The adapters Meta
+published for mms-1b-all have the same layout.
 
-Dimensions: L layers, H hidden size, D adapter dimension, V vocabulary size.
+Legend: V vocabulary size, H hidden size, D adapter dimension.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import safetensors.torch
@@ -20,41 +17,16 @@ from torch import Tensor
 
 from mms_dist.errors import CheckpointError
 from mms_dist.finite import all_finite
+from mms_dist.model.adapter import DOWN_WEIGHT, HEAD_WEIGHT, AdapterShape
 from shards.errors import ReportedError
 from shards.file_content import stand_in
 
 _METADATA = {"format": "pt"}
-_LAYER_KEY = re.compile(r"wav2vec2\.encoder\.layers\.(\d+)\.adapter_layer\.linear_1\.weight")
 _NAMES_SHOWN = 4
 
 
 class AdapterMismatch(ReportedError, ValueError):
-    """Tensors are not an adapter, or not one of the expected size."""
-
-
-@dataclass(frozen=True)
-class AdapterShape:
-    """The dimensions L, H, D and V of one adapter."""
-
-    layers: int
-    hidden: int
-    dim: int
-    vocabulary_size: int
-
-    def tensors(self) -> dict[str, tuple[int, ...]]:
-        """Every key of the file and its shape, in file order."""
-        shapes: dict[str, tuple[int, ...]] = {}
-        for layer in range(self.layers):
-            prefix = f"wav2vec2.encoder.layers.{layer}.adapter_layer."
-            shapes[prefix + "norm.weight"] = (self.hidden,)
-            shapes[prefix + "norm.bias"] = (self.hidden,)
-            shapes[prefix + "linear_1.weight"] = (self.dim, self.hidden)
-            shapes[prefix + "linear_1.bias"] = (self.dim,)
-            shapes[prefix + "linear_2.weight"] = (self.hidden, self.dim)
-            shapes[prefix + "linear_2.bias"] = (self.hidden,)
-        shapes["lm_head.weight"] = (self.vocabulary_size, self.hidden)
-        shapes["lm_head.bias"] = (self.vocabulary_size,)
-        return shapes
+    """Tensors or a vocabulary are not those of an adapter, or not of one of the expected size."""
 
 
 def adapter_filename(language: str) -> str:
@@ -150,19 +122,17 @@ def check_adapter(
 
 
 def _shape_of(tensors: Mapping[str, Tensor]) -> AdapterShape:
-    numbers = [int(match[1]) for name in tensors if (match := _LAYER_KEY.fullmatch(name))]
-    if not numbers or "lm_head.weight" not in tensors:
+    for name, tensor in tensors.items():
+        if name.endswith((DOWN_WEIGHT, HEAD_WEIGHT)) and tensor.ndim != 2:
+            raise AdapterMismatch(f"found {name} of shape {tuple(tensor.shape)}, expected a matrix")
+    shape = AdapterShape.of({name: tensor.shape for name, tensor in tensors.items()})
+    if shape is None:
         shown = ", ".join(sorted(tensors)[:_NAMES_SHOWN]) or "nothing"
         raise AdapterMismatch(
             f"found {shown}{' …' if len(tensors) > _NAMES_SHOWN else ''}, expected wav2vec2.encoder.layers."
             "{i}.adapter_layer.* and lm_head.* as in adapter.<lang>.safetensors of facebook/mms-1b-all"
         )
-    down_DH = tensors[f"wav2vec2.encoder.layers.{numbers[0]}.adapter_layer.linear_1.weight"]
-    head_VH = tensors["lm_head.weight"]
-    for name, tensor in (("linear_1.weight", down_DH), ("lm_head.weight", head_VH)):
-        if tensor.ndim != 2:
-            raise AdapterMismatch(f"found {name} of shape {tuple(tensor.shape)}, expected a matrix")
-    return AdapterShape(max(numbers) + 1, down_DH.shape[1], down_DH.shape[0], head_VH.shape[0])
+    return shape
 
 
 def _check_tensors(tensors: Mapping[str, Tensor], shape: AdapterShape) -> None:

@@ -18,22 +18,18 @@ from typing import Any
 
 import torch
 
-from mms_dist.checkpoint.adapter_file import (
-    AdapterMismatch,
-    AdapterShape,
-    adapter_filename,
-    check_adapter,
-    write_adapter,
-)
-from mms_dist.checkpoint.destination import EXPORT_MARK, Destination
-from mms_dist.checkpoint.export_choice import Choice
+from mms_dist.checkpoint.adapter_file import AdapterMismatch, adapter_filename, check_adapter, write_adapter
+from mms_dist.checkpoint.choice import ExportChoice
+from mms_dist.checkpoint.export_destination import EXPORT_MARK, Destination
 from mms_dist.checkpoint.hugging_face import load_config, write_base, write_processor, write_vocabulary
 from mms_dist.checkpoint.language_folder import PointerName
 from mms_dist.checkpoint.model_card import ExportedLanguage, base_licence, model_card
-from mms_dist.checkpoint.quarantine_mark import QuarantineMark
 from mms_dist.checkpoint.snapshot import Damage, Snapshot
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.errors import CheckpointError
+from mms_dist.model.adapter import AdapterShape
+from mms_dist.run_directory.paths import RunPaths
+from mms_dist.run_directory.quarantine import QuarantineMark
 
 
 @dataclass(frozen=True)
@@ -94,15 +90,15 @@ def export_run(
     run_directory = Path(run_directory)
     local = Path(base_path).is_dir()
     target = Destination(
-        run_directory / "export" if destination is None else Path(destination),
+        RunPaths(run_directory).export if destination is None else Path(destination),
         force=force,
         protected=[run_directory, *([Path(base_path)] if local else [])],
-        inside=[run_directory / "adapters"],
+        inside=[RunPaths(run_directory).adapters],
     )
     config = None if adapters_only else load_config(base_path)
     name = base_name or (Path(base_path).name if local else base_path)
-    with CheckpointStore(run_directory / "adapters", keep=1) as store:
-        choice = Choice(store, pointer, include_quarantined, start_is_trained)
+    with CheckpointStore(RunPaths(run_directory).adapters, keep=1) as store:
+        choice = ExportChoice(store, pointer, include_quarantined, start_is_trained)
         chosen, left_out = choice.of(languages)
         snapshots = _fitting(choice, chosen, config, name)
         if dry_run:
@@ -124,7 +120,7 @@ def export_run(
 
 
 def _fitting(
-    choice: Choice, languages: Sequence[str], config: Any, base_name: str
+    choice: ExportChoice, languages: Sequence[str], config: Any, base_name: str
 ) -> Iterator[tuple[Snapshot, ExportedLanguage]]:
     """Yield one language at a time, so that a thousand adapters need not be in memory together."""
     layers, hidden = (config.num_hidden_layers, config.hidden_size) if config else (None, None)

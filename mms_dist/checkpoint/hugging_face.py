@@ -12,10 +12,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from mms_dist.base_files.config import read_config
-from mms_dist.base_files.encoder import load_encoder
-from mms_dist.checkpoint.adapter_file import AdapterShape
 from mms_dist.errors import BaseModelError
+from mms_dist.model.adapter import AdapterShape
+from mms_dist.model.base_config import read_config
+from mms_dist.model.base_encoder import load_encoder
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 SAMPLE_RATE = 16_000

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from mms_dist.checkpoint.files import (
-    remove_tree,
-    replace_symlink,
-    sync_directory,
-    unique,
-    write_synced,
-    writing_error,
-)
-from mms_dist.checkpoint.folder import folder_name, parse_step, snapshot_files
-from mms_dist.checkpoint.manifest import MANIFEST, Manifest, read_folder, write_folder
+from mms_dist.checkpoint.checkpoint_folder import folder_name, parse_step, snapshot_files
+from mms_dist.checkpoint.manifest import Manifest, read_folder, write_folder
 from mms_dist.checkpoint.snapshot import DamagedCheckpoint, Snapshot
 from mms_dist.errors import CheckpointError
-from mms_dist.files import read_file
+from mms_dist.files import read_file, remove_tree, replace_symlink, sync_directory, unique, write_synced
+from mms_dist.run_directory.paths import MANIFEST_NAME
 
 PointerName = Literal["last", "best"]
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 POINTERS: tuple[PointerName, ...] = ("last", "best")
 
 
@@ -56,15 +52,15 @@ class LanguageFolder:
         except OSError as problem:
             raise writing_error(self.path / name, 0, problem) from problem
 
-    def save(self, snapshot: Snapshot, *, is_whole: Callable[[], bool]) -> Path:
+    def save(self, snapshot: Snapshot, *, is_complete: Callable[[], bool]) -> Path:
         """Write a checkpoint under a staging name, then move it to its final name.
 
-        is_whole: returns whether an existing folder with the final name is a complete checkpoint.
+        is_complete: returns whether an existing folder with the final name is a complete checkpoint.
         """
         final = self.path / folder_name(snapshot.step)
         contents = snapshot_files(snapshot)
         if final.is_dir():
-            if not is_whole():
+            if not is_complete():
                 self.put_aside(snapshot.step)
             elif _has(final, Manifest.of(snapshot.language, snapshot.step, contents)):
                 return final
@@ -126,7 +122,7 @@ class LanguageFolder:
                 self.remove(later)
 
     def delete(self) -> None:
-        """Remove the whole folder at once."""
+        """Remove the folder at once."""
         if self.path.is_dir():
             remove_tree(self.path)
 
@@ -208,7 +204,7 @@ class LanguageFolder:
 def step_of_copy(folder: Path) -> int | None:
     """The step in the manifest of a folder under any name; None if it is not a checkpoint."""
     try:
-        return Manifest.decode(folder / MANIFEST, read_file(folder / MANIFEST)).step
+        return Manifest.decode(folder / MANIFEST_NAME, read_file(folder / MANIFEST_NAME)).step
     except (OSError, DamagedCheckpoint):
         return None
 
@@ -223,4 +219,16 @@ def _is_intact(folder: Path) -> bool:
 
 def _has(folder: Path, manifest: Manifest) -> bool:
     """Whether the complete checkpoint in this folder has exactly the same files."""
-    return (folder / MANIFEST).read_bytes() == manifest.encode()
+    return (folder / MANIFEST_NAME).read_bytes() == manifest.encode()
+
+
+def writing_error(path: Path, needed_bytes: int, problem: OSError) -> CheckpointError:
+    """The error for a checkpoint that could not be written."""
+    found = f"cannot write {path}: {problem.strerror or problem} ({needed_bytes:,} bytes needed"
+    with contextlib.suppress(OSError):  # fails if the folder cannot be reached, which `problem` then says
+        found += f", {shutil.disk_usage(path.parent).free:,} free"
+    if problem.errno in _NO_SPACE:
+        fix = "free space or quota there, lower checkpoint.keep, or choose another run.directory"
+    else:
+        fix = "make the folder writable, or choose another run.directory"
+    return CheckpointError(f"{found}), but all older checkpoints are complete", fix=fix)

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mms_dist.checkpoint.files import write_synced
 from mms_dist.checkpoint.snapshot import DamagedCheckpoint
-from mms_dist.files import read_file
+from mms_dist.files import read_file, write_synced
+from mms_dist.run_directory.paths import MANIFEST_NAME
 
-MANIFEST = "MANIFEST.json"
 SCHEMA_VERSION = 1
 
 
@@ -79,7 +78,7 @@ def write_folder(folder: Path, language: str, step: int, contents: Mapping[str, 
     manifest = Manifest.of(language, step, contents)
     for name, content in contents.items():
         write_synced(folder / name, content)
-    write_synced(folder / MANIFEST, manifest.encode())
+    write_synced(folder / MANIFEST_NAME, manifest.encode())
 
 
 def read_folder(folder: Path) -> tuple[Manifest, dict[str, bytes]]:
@@ -90,12 +89,12 @@ def read_folder(folder: Path) -> tuple[Manifest, dict[str, bytes]]:
     Raises:
         DamagedCheckpoint: names the first file that is missing, not in the manifest, too short, too long or changed.
     """
-    manifest = Manifest.decode(folder / MANIFEST, _read(folder / MANIFEST))
+    manifest = Manifest.decode(folder / MANIFEST_NAME, _read(folder / MANIFEST_NAME))
     try:
         present = {entry.name for entry in folder.iterdir() if not entry.name.startswith(".")}
     except OSError as problem:
         raise DamagedCheckpoint(folder, f"cannot be listed: {problem.strerror}") from problem
-    for extra in sorted(present - manifest.files.keys() - {MANIFEST}):
+    for extra in sorted(present - manifest.files.keys() - {MANIFEST_NAME}):
         raise DamagedCheckpoint(folder / extra, "is not listed in the manifest")
     contents: dict[str, bytes] = {}
     for name in manifest.files.keys() - present:

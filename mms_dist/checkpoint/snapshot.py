@@ -68,21 +68,3 @@ def check_language(language: str) -> str:
             fix="rename the language in the shards",
         )
     return language
-
-
-def check_vocabulary(vocabulary: object, language: str, head_rows: int) -> None:
-    """Check that a nested vocabulary belongs to this language and to a head with this many rows.
-
-    Raises:
-        ValueError: it does not; says what was found and what was expected.
-    """
-    if not isinstance(vocabulary, dict) or set(vocabulary) != {language}:
-        found = sorted(vocabulary) if isinstance(vocabulary, dict) else type(vocabulary).__name__
-        raise ValueError(f"found a vocabulary of {found}, expected one of [{language!r}]")
-    tokens = vocabulary[language]
-    if not isinstance(tokens, dict) or not all(type(number) is int for number in tokens.values()):
-        raise ValueError(f"the vocabulary of {language} does not map tokens to ids")
-    if sorted(tokens.values()) != list(range(len(tokens))):
-        raise ValueError(f"the ids in the vocabulary of {language} are not 0 … {len(tokens) - 1}, each once")
-    if len(tokens) != head_rows:
-        raise ValueError(f"found {len(tokens)} tokens in the vocabulary of {language}, but a head of {head_rows} rows")

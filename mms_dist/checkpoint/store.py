@@ -21,9 +21,8 @@ from time import perf_counter
 from types import TracebackType
 from typing import TypeVar
 
-from mms_dist.checkpoint.files import writing_error
-from mms_dist.checkpoint.folder import check_snapshot, folder_name, read_snapshot
-from mms_dist.checkpoint.language_folder import LanguageFolder, PointerName
+from mms_dist.checkpoint.checkpoint_folder import check_snapshot, folder_name, read_snapshot
+from mms_dist.checkpoint.language_folder import LanguageFolder, PointerName, writing_error
 from mms_dist.checkpoint.snapshot import Damage, DamagedCheckpoint, Snapshot, check_language
 from mms_dist.errors import CheckpointError
 
@@ -95,7 +94,7 @@ class CheckpointStore:
         self._raise_failed_save()
         check_snapshot(snapshot)
         self._admitted.acquire()
-        future = self._writer.submit(self._save_and_tell, snapshot, best, saved)
+        future = self._writer.submit(self._save_and_notify, snapshot, best, saved)
         future.add_done_callback(lambda _: self._admitted.release())
         self._saves.append(future)
         self._latest[snapshot.language] = future
@@ -213,14 +212,14 @@ class CheckpointStore:
         """
 
         def change() -> None:
-            whole = [step for step in self._folder(language).steps() if self._is_whole(language, step)]
-            if not whole:
+            complete = [step for step in self._folder(language).steps() if self._is_complete(language, step)]
+            if not complete:
                 raise CheckpointError(f"found no complete checkpoint of {language} in {self.directory} to copy")
             source, target = self._folder(language), other_store._folder(language)
             if other_store is self:
-                target.copy_from(source, whole)
+                target.copy_from(source, complete)
             else:
-                other_store._run(lambda: target.copy_from(source, whole))
+                other_store._run(lambda: target.copy_from(source, complete))
 
         self._run(change)
 
@@ -254,7 +253,7 @@ class CheckpointStore:
     def _save(self, snapshot: Snapshot, best: bool) -> Path:
         began, folder = perf_counter(), self._folder(snapshot.language)
         try:
-            path = folder.save(snapshot, is_whole=lambda: self._is_whole(snapshot.language, snapshot.step))
+            path = folder.save(snapshot, is_complete=lambda: self._is_complete(snapshot.language, snapshot.step))
             folder.point("last", snapshot.step)
             if best:
                 folder.point("best", snapshot.step)
@@ -264,7 +263,7 @@ class CheckpointStore:
         self.longest_write_seconds = max(self.longest_write_seconds, perf_counter() - began)
         return path
 
-    def _save_and_tell(self, snapshot: Snapshot, best: bool, saved: Callable[[Path], None] | None) -> Path:
+    def _save_and_notify(self, snapshot: Snapshot, best: bool, saved: Callable[[Path], None] | None) -> Path:
         path = self._save(snapshot, best)
         if saved is not None:
             saved(path)
@@ -276,17 +275,17 @@ class CheckpointStore:
         if len(steps) <= self.keep:
             return
         language, best = folder.path.name, folder.pointed("best")
-        whole = 0
+        complete = 0
         for step in reversed(steps):
-            if whole >= self.keep:
+            if complete >= self.keep:
                 if step != best:
                     folder.remove(step)
-            elif self._is_whole(language, step):
-                whole += 1
+            elif self._is_complete(language, step):
+                complete += 1
             else:
                 folder.put_aside(step)
 
-    def _is_whole(self, language: str, step: int) -> bool:
+    def _is_complete(self, language: str, step: int) -> bool:
         return self._try(language, step) is not None
 
     def _try(self, language: str, step: int) -> Snapshot | None:
@@ -367,8 +366,8 @@ class CheckpointStore:
                 folder = LanguageFolder(path)
                 done += folder.recover()
                 if folder.pointed("last") is None:
-                    whole = (step for step in reversed(folder.steps()) if self._is_whole(path.name, step))
-                    if (newest := next(whole, None)) is not None:
+                    complete = (step for step in reversed(folder.steps()) if self._is_complete(path.name, step))
+                    if (newest := next(complete, None)) is not None:
                         folder.point("last", newest)
                         done.append(f"pointed {path / 'last'} to step {newest}")
         return done

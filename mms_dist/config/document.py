@@ -14,15 +14,15 @@ from typing import Any
 import yaml
 
 from mms_dist.config import values
-from mms_dist.config.places import expanded, is_place
+from mms_dist.config.paths import expanded, is_path
 from mms_dist.config.schema import PER_LANGUAGE, Config
 from mms_dist.errors import ConfigError
 from mms_dist.files import read_text
 from mms_dist.shipped import shipped_configuration, shipped_configurations
 
-MOST_NODES = 100_000
+MAX_NODES = 100_000
 """Aliases can expand a short file to billions of values."""
-DEEPEST = 20
+MAX_DEPTH = 20
 _SECTIONS = {field.name: field.type for field in dataclasses.fields(Config)}
 _LANGUAGES, _LANGUAGE = "the languages", "a language"
 _NULL, _TEXT, _MERGE = (f"tag:yaml.org,2002:{name}" for name in ("null", "str", "merge"))
@@ -125,7 +125,7 @@ class _Reader:
     def value(self, node: yaml.Node, kind: Any, path: tuple[str, ...]) -> Any:
         self._nodes += 1
         place = f"{self._source}, line {node.start_mark.line + 1}"
-        if self._nodes > MOST_NODES or len(path) > DEEPEST:
+        if self._nodes > MAX_NODES or len(path) > MAX_DEPTH:
             raise ConfigError(f"{place}: too many values or levels, after aliases are expanded")
         if node.tag not in _TAGS:
             raise ConfigError(f"{place}: found the tag {node.tag}, expected plain values", fix="remove the tag")
@@ -192,7 +192,7 @@ def _scalar(text: str, kind: Any, where: str) -> Any:
         return values.FLAGS.get(text.strip().lower(), text)
     if base in (int, float):
         return _loose(text)
-    if not is_place(kind):
+    if not is_path(kind):
         return text
     try:
         return expanded(text)

@@ -8,7 +8,7 @@ import dataclasses
 import difflib
 import os
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,11 @@ from mms_dist.config.document import holds_several, read_document, value_of
 from mms_dist.config.schema import PER_LANGUAGE, SHARED_BY_ALL, Config
 from mms_dist.errors import ConfigError
 from mms_dist.files import replace_text
+from mms_dist.run_directory.paths import RunPaths
 from shards.errors import ShardsError
-from shards.schema import parse_language
+from shards.languages import parse_language
 
-MOST_SHOWN = 200
+MAX_SHOWN = 200
 """Characters of a wrong value shown in an error."""
 
 
@@ -41,19 +42,48 @@ def parse_config(document: dict[str, Any], overrides: Sequence[str] = (), *, sou
     Raises:
         ConfigError: keys or values are wrong; the message lists all of them.
     """
-    document = assigned(document, overrides)
-    problems = list(unknown_keys(document))
+    document = apply_overrides(document, overrides)
+    problems = list(_unknown_keys(document))
     if not problems:
         try:
             config = Config(**document)
-            problems = [*long_warmups(config, ()), *_language_problems(config)]
+            problems = [*_long_warmups(config, ()), *_language_problems(config)]
         except ValidationError as error:
-            problems = list(describe(error))
+            problems = list(_describe(error))
     if len(problems) == 1:
         raise ConfigError(f"{source}: {problems[0].found}", problems[0].fix)
     if problems:
         raise ConfigError(f"{source}: " + "\n  ".join(map(str, problems)))
     return config
+
+
+def validate_all(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> tuple[Config, list[ConfigError]]:
+    """Read `path` as `load_config` does, and return it with defaults in place of wrong settings, and all problems.
+
+    So that other checks of the configuration can run.
+
+    Raises:
+        ConfigError: the file cannot be read, or an override is malformed.
+    """
+    document = apply_overrides(read_document(path), overrides)
+    problems = list(_unknown_keys(document))
+    document = _without_unknown(document, lambda part: part)
+    config = None
+    while config is None:
+        try:
+            config = Config(**document)
+        except ValidationError as error:
+            problems += _describe(error)
+            document = _without(document, [problem["loc"] for problem in error.errors(include_url=False)])
+    problems += _long_warmups(config, ())
+    own = dict(config.languages)
+    for code in config.languages:
+        try:
+            problems += _long_warmups(config, [code])
+        except ValidationError as error:
+            problems += _describe(error, prefix=f"languages.{code}.*.")
+            del own[code]
+    return Config(**(document | {"languages": own})), problems
 
 
 def write_config(config: Config, path: Path) -> None:
@@ -65,7 +95,7 @@ def write_config(config: Config, path: Path) -> None:
     replace_text(path, config.to_yaml())
 
 
-def assigned(document: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+def apply_overrides(document: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     """Return the document with overrides applied.
 
     Raises:
@@ -112,7 +142,7 @@ def _assign(document: dict[str, Any], path: tuple[str, ...], above: tuple[str, .
     return document | {key: _assign(inner, rest, (*above, key), value)}
 
 
-def unknown_keys(document: dict[str, Any]) -> Iterator[ConfigError]:
+def _unknown_keys(document: dict[str, Any]) -> Iterator[ConfigError]:
     """Yield an error for every unknown key, and for every section that is not a mapping."""
     sections = {field.name: field for field in dataclasses.fields(Config)}
     for name, values in document.items():
@@ -172,7 +202,7 @@ def _unknown(where: str, key: str, valid: list[str]) -> ConfigError:
     return ConfigError(f"unknown key {where!r}", fix)
 
 
-def long_warmups(config: Config, codes: Iterable[str]) -> Iterator[ConfigError]:
+def _long_warmups(config: Config, codes: Iterable[str]) -> Iterator[ConfigError]:
     """Yield an error for every warm-up longer than training: the learning rate would silently stay too low."""
     shared = [("optim", config.optim)] if not codes else []
     for where, optim in [*shared, *((f"languages.{code}.optim", config.for_language(code).optim) for code in codes)]:
@@ -187,12 +217,12 @@ def long_warmups(config: Config, codes: Iterable[str]) -> Iterator[ConfigError]:
 def _language_problems(config: Config) -> Iterator[ConfigError]:
     for code in config.languages:
         try:
-            yield from long_warmups(config, [code])
+            yield from _long_warmups(config, [code])
         except ValidationError as error:
-            yield from describe(error, prefix=f"languages.{code}.*.")
+            yield from _describe(error, prefix=f"languages.{code}.*.")
 
 
-def describe(error: ValidationError, prefix: str = "") -> Iterator[ConfigError]:
+def _describe(error: ValidationError, prefix: str = "") -> Iterator[ConfigError]:
     """Yield an error for every wrong value."""
     for problem in error.errors(include_url=False):
         where = prefix + ".".join(str(part) for part in problem["loc"])
@@ -203,4 +233,44 @@ def describe(error: ValidationError, prefix: str = "") -> Iterator[ConfigError]:
 
 
 def _shortened(text: str) -> str:
-    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
+
+
+def configured_steps(run_directory: str | os.PathLike[str]) -> Callable[[str], int] | None:
+    """Return a function from a language to its steps, by the configuration of the run's last start.
+
+    None if that configuration cannot be read: then only the time left of a run may be unknown.
+    """
+    try:
+        config = load_config(RunPaths(run_directory).config)
+    except ConfigError:
+        return None
+    return lambda language: config.for_language(language).optim.steps
+
+
+def _without_unknown(values: dict[str, Any], whole: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
+    """Return the largest part of `values` without unknown keys; `whole` turns a part into a document."""
+    kept = {}
+    for key, value in values.items():
+        if not any(_unknown_keys(whole({key: value}))):
+            kept[key] = value
+        elif isinstance(value, dict):
+            inner = _without_unknown(value, _inside(whole, key))
+            if not any(_unknown_keys(whole({key: inner}))):
+                kept[key] = inner
+    return kept
+
+
+def _inside(whole: Callable[[dict[str, Any]], dict[str, Any]], key: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    return lambda part: whole({key: part})
+
+
+def _without(document: dict[str, Any], paths: Sequence[tuple[int | str, ...]]) -> dict[str, Any]:
+    """Return a copy without the settings at `paths`; a path that names no setting removes its whole section."""
+    copy = {name: dict(values) if isinstance(values, dict) else values for name, values in document.items()}
+    for section, *rest in paths:
+        if rest and isinstance(copy.get(str(section)), dict):
+            copy[str(section)].pop(str(rest[0]), None)
+        else:
+            copy.pop(str(section), None)
+    return copy

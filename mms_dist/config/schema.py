@@ -12,13 +12,13 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from mms_dist.config import values
-from mms_dist.config.places import PLACE, local, unexpanded
+from mms_dist.config.paths import PATH, local, unexpanded
 from shards.errors import ShardsError
-from shards.schema import parse_language
+from shards.languages import parse_language
 
-MOST = 10**9
+MAX_VALUE = 10**9
 """Larger than any real count, length or size. A larger value is a typo, and could overflow."""
-MOST_THREADS = 4096
+MAX_THREADS = 4096
 
 
 def _language(code: str) -> str:
@@ -29,19 +29,19 @@ def _language(code: str) -> str:
 
 
 Number = BeforeValidator(values.number)
-PositiveInt = Annotated[int, Field(gt=0, le=MOST), Number]
-NonNegativeInt = Annotated[int, Field(ge=0, le=MOST), Number]
+PositiveInt = Annotated[int, Field(gt=0, le=MAX_VALUE), Number]
+NonNegativeInt = Annotated[int, Field(ge=0, le=MAX_VALUE), Number]
 Seed = Annotated[int, Field(ge=0, lt=2**63), Number]
-Threads = Annotated[int, Field(ge=0, le=MOST_THREADS), Number]
-PositiveFloat = Annotated[float, Field(gt=0, le=MOST, allow_inf_nan=False), Number]
-NonNegativeFloat = Annotated[float, Field(ge=0, le=MOST, allow_inf_nan=False), Number]
+Threads = Annotated[int, Field(ge=0, le=MAX_THREADS), Number]
+PositiveFloat = Annotated[float, Field(gt=0, le=MAX_VALUE, allow_inf_nan=False), Number]
+NonNegativeFloat = Annotated[float, Field(ge=0, le=MAX_VALUE, allow_inf_nan=False), Number]
 Probability = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False), Number]
-ForwardSeconds = Annotated[float, Field(ge=1, le=MOST, allow_inf_nan=False), Number]
+ForwardSeconds = Annotated[float, Field(ge=1, le=MAX_VALUE, allow_inf_nan=False), Number]
 Flag = Annotated[bool, BeforeValidator(values.flag)]
 Switch = Annotated[Literal["auto", "on", "off"], BeforeValidator(values.switch)]
 Text = Annotated[str, AfterValidator(values.text)]
-Place = Annotated[str, AfterValidator(values.text), PLACE]
-LocalPlace = Annotated[str, AfterValidator(values.text), AfterValidator(local), PLACE]
+PathOrUrl = Annotated[str, AfterValidator(values.text), PATH]
+LocalPath = Annotated[str, AfterValidator(values.text), AfterValidator(local), PATH]
 Language = Annotated[str, AfterValidator(_language)]
 
 STRICT = ConfigDict(extra="forbid")
@@ -51,13 +51,13 @@ STRICT = ConfigDict(extra="forbid")
 class Run:
     """Where a run is stored and what makes it reproducible."""
 
-    directory: LocalPlace = "runs/default"
+    directory: LocalPath = "runs/default"
     """Folder for checkpoints, events and TensorBoard files; start again with the same folder to resume the run."""
     seed: Seed = 0
     """Seed for shuffling, SpecAugment, dropout and initial adapters; each combines it with the language."""
     device: Text = "auto"
     """`auto` (one GPU per process, else the CPU), `cpu`, `cuda` (a GPU, or an error), or `cuda:N`."""
-    threads: Annotated[int, Field(gt=0, le=MOST_THREADS), Number] | None = None
+    threads: Annotated[int, Field(gt=0, le=MAX_THREADS), Number] | None = None
     """CPU threads of torch. None: torch's default at the first start; restarts use the same number, because sums over
     threads depend on it."""
     stalled_restarts: NonNegativeInt = 3
@@ -68,7 +68,7 @@ class Run:
 class Model:
     """The frozen base that all languages share."""
 
-    base: Place = "tiny-mms"
+    base: PathOrUrl = "tiny-mms"
     """Folder or Hub name of a Wav2Vec2/MMS checkpoint with `do_stable_layer_norm`; `tiny-mms` is shipped."""
     dtype: Literal["auto", "float32", "bfloat16", "float64"] = "auto"
     """Data type of the frozen base. `auto`: bfloat16 on a GPU that supports it (compute capability 8.0), float32 on
@@ -86,7 +86,7 @@ class Model:
     off. None: 2 on a CPU; on a GPU, a fraction of the free memory, divided by the processes on the machine. On a GPU it
     is limited to the memory a process may page-lock (half of the free memory, divided by the processes), which is
     logged."""
-    feature_spill_directory: LocalPlace | None = None
+    feature_spill_directory: LocalPath | None = None
     """Node-local folder for outputs that do not fit in that memory; None recomputes them."""
 
 
@@ -94,7 +94,7 @@ class Model:
 class Data:
     """The shards a run streams from."""
 
-    shards: Place = "corpus"
+    shards: PathOrUrl = "corpus"
     """Folder or URL that holds `<lang>/index.json` next to the tars."""
     languages: Annotated[tuple[Language, ...], AfterValidator(values.some)] | None = None
     """Languages to train; None trains all languages of the shards."""
@@ -107,7 +107,7 @@ class Data:
     """Shards shuffled together. More shards mix better; fewer keep reads more local."""
     max_seconds: PositiveFloat | None = None
     """Training utterances longer than this are left out and counted; None keeps all."""
-    cache_directory: LocalPlace | None = None
+    cache_directory: LocalPath | None = None
     """Node-local folder for remote shards."""
     cache_gib: PositiveFloat = 50.0
     """Maximum size of the node-local cache of remote shards."""
@@ -119,7 +119,7 @@ class Adapter:
 
     dim: Annotated[int, Field(ge=1, le=1024), Number] = 16
     """Width of the bottleneck; the published MMS adapters have 16. One value for the whole run."""
-    init: Place = "mms"
+    init: PathOrUrl = "mms"
     """`mms` (Hugging Face's N(0, 0.02)), `xavier`, `kaiming`, `identity` (zero up projection), or adapter files: a
     single `adapter.<lang>.safetensors` for all languages, or a folder with one for each language."""
     dropout: Probability = 0.0
@@ -202,7 +202,7 @@ class Checkpoint:
 
     every_rounds: PositiveInt = 200
     """Rounds between checkpoints; all active languages are saved after the same rounds."""
-    keep: Annotated[int, Field(ge=1, le=MOST), Number] = 2
+    keep: Annotated[int, Field(ge=1, le=MAX_VALUE), Number] = 2
     """Number of complete checkpoints to keep per language, newest first, in addition to its best."""
 
 
@@ -215,7 +215,7 @@ class Comm:
     timeout_seconds: Annotated[float, Field(ge=1, le=10**7, allow_inf_nan=False), Number] = 600.0
     """A process that makes no progress for this long while others wait for it counts as hung. Must be longer than
     loading the base, including its first download."""
-    deepspeed: Place | None = None
+    deepspeed: PathOrUrl | None = None
     """DeepSpeed configuration (JSON) that shards the frozen base over the processes, see configs/deepspeed/. Same as
     `accelerate launch --use_deepspeed --deepspeed_config_file FILE`."""
 
@@ -263,9 +263,20 @@ class Config:
         """Return plain values that `parse_config` accepts."""
         return dataclasses.asdict(self)
 
+    def flat(self) -> dict[str, Any]:
+        """Return the values by dotted name, such as `optim.lr`."""
+        return _flat(self.to_dict())
+
     def to_yaml(self) -> str:
         """Return YAML that `load_config` reads back unchanged, whatever text the settings hold."""
         return yaml.safe_dump(unexpanded(_plain(self.to_dict()), type(self)), sort_keys=False, allow_unicode=True)
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return flat
 
 
 def _override(section: Any, changes: dict[str, Any]) -> Any:

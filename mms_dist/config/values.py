@@ -11,7 +11,7 @@ NOTHING = ("null", "~")
 _NUMBER = re.compile(r"[+-]?(\d[\d_]*\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _NOT_FINITE = re.compile(r"[+-]?\.?(nan|inf(inity)?)", re.IGNORECASE)
 FLAGS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
-MOST_DIGITS = 400
+MAX_DIGITS = 400
 
 
 def number(value: Any) -> Any:
@@ -34,7 +34,7 @@ def number_of(text: str) -> int | float:
     text = text.strip()
     if _NOT_FINITE.fullmatch(text):
         return float(text.replace(".", ""))  # the bounds of a setting refuse it
-    if not _NUMBER.fullmatch(text) or len(text) > MOST_DIGITS:
+    if not _NUMBER.fullmatch(text) or len(text) > MAX_DIGITS:
         raise ValueError(f"expected a number such as 12, 0.5 or 1e-3{_how(text)}")
     if re.fullmatch(r"[+-]?0\d.*", text):
         raise ValueError(f"a leading 0 may mean base 8; write {text.lstrip('+-0') or 0}")

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mms_dist.config import Data
 from mms_dist.data.batch import DamagedSample, Utterance
 from mms_dist.data.utterance_id import UtteranceId
 from mms_dist.errors import DataError
-from shards.audio import new_samples
+from shards.audio.codec import new_samples
+from shards.cache import ShardCache
 from shards.errors import DamagedSampleError
 
 if TYPE_CHECKING:
@@ -79,3 +81,8 @@ class UtteranceSource:
         if self.vocabulary is None:
             return np.zeros(1, dtype=np.int32)
         return np.array(self.vocabulary.encode(text), dtype=np.int32)
+
+
+def shard_cache(data: Data) -> ShardCache | None:
+    """Return the node-local cache of remote shards, if the configuration sets one."""
+    return None if data.cache_directory is None else ShardCache(data.cache_directory, int(data.cache_gib * (1 << 30)))

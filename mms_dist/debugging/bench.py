@@ -11,23 +11,23 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from mms_dist import transfer
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config, Optim
 from mms_dist.data.batch import BatchRequest, LoadedBatch, Utterance
 from mms_dist.data.collate import AudioBatch, collate
+from mms_dist.data.language_summaries import Work
 from mms_dist.data.stream import Position
 from mms_dist.debugging.utterances import similar_lengths, take_by_length
-from mms_dist.distributed.placement import Work
+from mms_dist.features.feature_source import FeatureSource
+from mms_dist.model import transfer
 from mms_dist.model.base import FrozenBase
 from mms_dist.model.ctc import utterance_losses
+from mms_dist.model.optimizer import Outcome, RowStep
 from mms_dist.model.routed import ModelInput, RoutedModel
 from mms_dist.model.waveform import normalised
 from mms_dist.training.active_language import ActiveLanguage
 from mms_dist.training.assembly import Parts
-from mms_dist.training.features import FeatureSource
 from mms_dist.training.gradients import GradientPass, RoundLosses
-from mms_dist.training.optimizer import Outcome, RowStep
 from mms_dist.training.passes import DevicePass
 from mms_dist.training.progress import Progress
 from mms_dist.training.scheduler import QueuedLanguage
@@ -159,16 +159,16 @@ class Bench:
         return dict(zip(languages, self.parts.optimizer.step(rows), strict=True))
 
     def state(self, language: str) -> Tensor:
-        """Return the weights and both moments of a language, [3, R]."""
+        """Return the weights and moments of a language, [1 + moments, R]."""
         slot, optimizer = self.active_languages[language].slot, self.parts.optimizer
-        buffers = (self.parts.bank.rows.detach(), optimizer.exp_avg, optimizer.exp_avg_sq)
+        buffers = (self.parts.bank.rows.detach(), *optimizer.buffers.values())
         return torch.stack([buffer[slot] for buffer in buffers])
 
     @contextlib.contextmanager
     def kept(self) -> Iterator[None]:
         """Restore rows, moments and gradients at the end of the block."""
         bank, optimizer = self.parts.bank, self.parts.optimizer
-        buffers = (bank.rows.detach(), bank.grads, optimizer.exp_avg, optimizer.exp_avg_sq)
+        buffers = (bank.rows.detach(), bank.grads, *optimizer.buffers.values())
         copies = [buffer.clone() for buffer in buffers]
         try:
             yield

@@ -1,12 +1,12 @@
 """Cut the user's configuration to a few languages, utterances and rounds; leave everything else unchanged."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from mms_dist.config import Config
+from mms_dist.data.language_summaries import LanguageSummary
 from mms_dist.errors import ConfigError
-from mms_dist.training.summaries import LanguageSummary
+from mms_dist.training.trial import shorten
 
 MOST_LANGUAGES = 5
 """Number of languages if none are named: enough for every check, few enough to read."""
@@ -31,27 +31,15 @@ def choose_languages(asked: Sequence[str] | None, summaries: Sequence[LanguageSu
 def cut(
     config: Config, summaries: Sequence[LanguageSummary], *, directory: Path, utterances: int, rounds: int
 ) -> Config:
-    """Cut to the languages of `summaries`, all of them active, about `utterances` per batch, and `rounds` rounds.
-
-    Warm-up and early stopping are off: they have no meaning over so few steps.
-    """
-    own = {}
-    for entry in summaries:
-        changes = {name: dict(values) for name, values in config.languages.get(entry.language, {}).items()}
-        seconds = min(entry.batch_seconds, utterances * entry.seconds / entry.utterances)
-        changes["optim"] = changes.get("optim", {}) | {
-            "steps": rounds,
-            "warmup_steps": 0,
-            "batch_seconds": seconds,
-        }
-        changes["stopping"] = changes.get("stopping", {}) | {"patience": None, "target_cer": None}
-        own[entry.language] = changes
-    return replace(
+    """Cut to the languages of `summaries`, about `utterances` per batch, and `rounds` rounds."""
+    return shorten(
         config,
-        run=replace(config.run, directory=str(directory)),
-        data=replace(config.data, languages=tuple(own)),
-        rounds=replace(config.rounds, slots=len(own)),
-        evaluation=replace(config.evaluation, every_steps=rounds, max_utterances=utterances),
-        checkpoint=replace(config.checkpoint, every_rounds=rounds),
-        languages=own,
+        [entry.language for entry in summaries],
+        directory=directory,
+        rounds=rounds,
+        dev_utterances=utterances,
+        batch_seconds={
+            entry.language: min(entry.batch_seconds, utterances * entry.seconds / entry.utterances)
+            for entry in summaries
+        },
     )

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from mms_dist import transfer
 from mms_dist.debugging.bench import Bench
 from mms_dist.debugging.report import Check, GradientLine, verdict
+from mms_dist.model import transfer
 
 KINDS = ("norm", "down", "up", "head")
 _KIND_OF = {"norm": "norm", "linear_1": "down", "linear_2": "up"}

@@ -3,10 +3,11 @@
 from mms_dist.debugging.bench import Bench
 from mms_dist.debugging.report import MemoryLine, plural
 from mms_dist.debugging.saved_tensors import SavedTensors
+from mms_dist.hardware.memory_estimate import Memory
 from mms_dist.model.ctc import utterance_losses
+from mms_dist.model.optimizer import MOMENTS
 from mms_dist.model.shape import FRAMES_PER_SECOND
 from mms_dist.monitor.memory import memory_bytes
-from mms_dist.training.memory import Memory
 
 
 def memory_lines(bench: Bench, *, run_memory: Memory, run_slots: int) -> list[MemoryLine]:
@@ -37,7 +38,7 @@ def memory_lines(bench: Bench, *, run_memory: Memory, run_slots: int) -> list[Me
             "rows", bank.rows.nbytes, f"{plural(bank.slots, 'slot')}, each for the adapter and head of a language"
         ),
         MemoryLine("gradients", bank.grads.nbytes, "one row per slot"),
-        MemoryLine("moments", 2 * bank.rows.nbytes, "two per weight, for AdamW"),
+        MemoryLine("moments", len(MOMENTS) * bank.rows.nbytes, f"{len(MOMENTS)} per weight, for AdamW"),
         MemoryLine("activations", kept, f"{filled}, {how}"),
         MemoryLine("process", memory_bytes(), peak),
         MemoryLine(

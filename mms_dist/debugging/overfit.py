@@ -6,19 +6,19 @@ from math import sqrt
 
 import torch
 
-from mms_dist import transfer
 from mms_dist.config import Adapter, Augment, LanguageSettings, Optim
 from mms_dist.data.batch import BatchRequest, LoadedBatch
+from mms_dist.data.language_summaries import Work
 from mms_dist.data.stream import Position
 from mms_dist.debugging.bench import Bench
 from mms_dist.debugging.report import Check, OverfitPoint, plural, verdict
 from mms_dist.debugging.utterances import shortest_first, take
-from mms_dist.distributed.placement import Work
-from mms_dist.evaluation.decode import greedy
+from mms_dist.decoding.greedy import greedy
 from mms_dist.evaluation.metrics import score
+from mms_dist.features.feature_source import FeatureSource
+from mms_dist.model import transfer
+from mms_dist.model.optimizer import RowStep
 from mms_dist.training.active_language import ActiveLanguage
-from mms_dist.training.features import FeatureSource
-from mms_dist.training.optimizer import RowStep
 from mms_dist.training.scheduler import QueuedLanguage
 from shards.read import ShardReader
 

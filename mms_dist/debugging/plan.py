@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from mms_dist.config import Config
+from mms_dist.data.language_summaries import LanguageSummary
+from mms_dist.data.selection import trainable
 from mms_dist.data.stream import LanguageStream
 from mms_dist.debugging.bench import Bench
 from mms_dist.debugging.report import LanguageLine
-from mms_dist.training.selection import trainable
-from mms_dist.training.summaries import LanguageSummary
 
 
 def plan_lines(config: Config, summaries: Sequence[LanguageSummary], bench: Bench) -> list[LanguageLine]:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 
-from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
 from mms_dist.data.batch import LoadedBatch
+from mms_dist.data.language_summaries import LanguageSummary, summarise_languages
+from mms_dist.data.utterance_source import shard_cache
 from mms_dist.debugging.bench import Bench
 from mms_dist.debugging.checks.absence import absent_language_is_unchanged
 from mms_dist.debugging.checks.company import same_alone_and_together
@@ -30,19 +31,17 @@ from mms_dist.debugging.memory import memory_lines
 from mms_dist.debugging.overfit import OverfitRun, every_language_overfits
 from mms_dist.debugging.plan import plan_lines
 from mms_dist.debugging.report import Check, DebugReport
-from mms_dist.debugging.rounds import SilentMonitor, train_rounds
+from mms_dist.debugging.rounds import round_line, train_rounds
 from mms_dist.debugging.shapes import packed_stages, route, stages
 from mms_dist.debugging.show import Show
 from mms_dist.debugging.transcripts import frames_suffice, labels_round_trip, transcript_lines
 from mms_dist.distributed.device import use_device
 from mms_dist.distributed.gpu import naming_the_gpu
-from mms_dist.training.assembly import Parts, assemble, load_base, resolved_alone, shard_cache
-from mms_dist.training.devices import set_threads
-from mms_dist.training.memory import Memory, load_of, needs_of
-from mms_dist.training.resolve import Resolved
-from mms_dist.training.restore import fresh_start
-from mms_dist.training.summaries import LanguageSummary, summarise_languages
-from shards.index import ShardIndex
+from mms_dist.hardware.memory_estimate import Memory, load_of, needs_of
+from mms_dist.hardware.process_settings import set_threads
+from mms_dist.hardware.resolve import Resolved
+from mms_dist.training.assembly import resolved_alone
+from mms_dist.training.trial import Trial, trial
 from shards.read import ShardReader
 
 OVERFIT_UTTERANCES = 2
@@ -73,7 +72,6 @@ def debug(config: Config, amount: Amount, show: Show, *, name: str) -> DebugRepo
     entries = [entry for entry in summaries if entry.language in languages]
     with tempfile.TemporaryDirectory(prefix="mms-dist-debug-") as folder:
         small = cut(config, entries, directory=Path(folder) / "run", utterances=amount.utterances, rounds=amount.rounds)
-        index, cut_entries = summarise_languages(small)
         report = DebugReport(
             config=name,
             base=config.model.base,
@@ -85,24 +83,11 @@ def debug(config: Config, amount: Amount, show: Show, *, name: str) -> DebugRepo
         )
         with (
             naming_the_gpu(device),
-            CheckpointStore(Path(small.run.directory) / "adapters", keep=1) as store,
-            SilentMonitor(Path(small.run.directory), [entry.plan() for entry in cut_entries]) as monitor,
-            assemble(
-                small,
-                index,
-                cut_entries,
-                load_base(small, device, resolved),
-                fresh_start(cut_entries),
-                store,
-                monitor,
-                resolved=resolved,
-            ) as parts,
-            contextlib.closing(ShardReader(index, shard_cache(small))) as reader,
+            trial(small, device, resolved) as trained,
+            contextlib.closing(ShardReader(trained.index, shard_cache(small.data))) as reader,
         ):
-            report.device = str(parts.base.device)
-            session = _Session(
-                config, summaries, small, index, parts, store, reader, monitor, amount, show, report, resolved
-            )
+            report.device = str(trained.parts.base.device)
+            session = _Session(config, summaries, small, trained, reader, amount, show, report, resolved)
             session.run(Path(folder))
     report.seconds = perf_counter() - began
     show.end(report)
@@ -116,22 +101,21 @@ class _Session:
     config: Config
     summaries: Sequence[LanguageSummary]
     small: Config
-    index: ShardIndex
-    parts: Parts
-    store: CheckpointStore
+    trial: Trial
     reader: ShardReader
-    monitor: SilentMonitor
     amount: Amount
     show: Show
     report: DebugReport
     resolved: Resolved
 
     def run(self, folder: Path) -> None:
-        fingerprint = self.parts.base.fingerprint()
-        self.show.begin(self.report, self.parts.base.parameter_count(), self.amount.rounds)
-        trained = train_rounds(self.parts, self.store, self.monitor, languages=list(self.index.languages))
-        self.report.rounds = self.monitor.rounds
-        bench = Bench.of(self.small, self.parts, self.index, self.store, self.reader, count=self.amount.utterances)
+        fingerprint = self.trial.parts.base.fingerprint()
+        self.show.begin(self.report, self.trial.parts.base.parameter_count(), self.amount.rounds)
+        trained = train_rounds(self.trial)
+        self.report.rounds = [round_line(report) for report in self.trial.monitor.reports]
+        bench = Bench.of(
+            self.small, self.trial.parts, self.trial.index, self.trial.store, self.reader, count=self.amount.utterances
+        )
         self._sections(bench)
         self.show.checks_begin()
         self._add(trained, labels_round_trip(self.report.transcripts), frames_suffice(bench))
@@ -149,7 +133,7 @@ class _Session:
         with bench.kept():
             batches = self._overfit(bench)
             self._add(hugging_face_agrees(replace(bench, batches=batches), folder))
-        self._add(base_is_unchanged(self.parts.base, fingerprint))
+        self._add(base_is_unchanged(self.trial.parts.base, fingerprint))
 
     def _sections(self, bench: Bench) -> None:
         report, show = self.report, self.show

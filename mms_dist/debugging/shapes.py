@@ -7,9 +7,9 @@ V vocabulary; of a packed pass U strips, F rows of features, K frames of each of
 import torch
 from torch import Tensor
 
-from mms_dist import transfer
 from mms_dist.debugging.bench import Bench, Forward
 from mms_dist.debugging.report import RouteLine, Stage
+from mms_dist.model import transfer
 from mms_dist.model.ctc import utterance_losses
 from shards.schema import SAMPLE_RATE, required_frames
 

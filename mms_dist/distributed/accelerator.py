@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from accelerate.utils import DeepSpeedPlugin, InitProcessGroupKwargs
 
 from mms_dist.distributed.deepspeed_package import import_deepspeed, wants_deepspeed
-from mms_dist.distributed.deepspeed_settings import read_settings, refuse_settings, settle_settings
+from mms_dist.distributed.deepspeed_settings import fill_in_settings, read_settings, refuse_settings
 from mms_dist.errors import ConfigError
 
 _UNSUPPORTED_PRECISIONS = {
@@ -67,7 +67,7 @@ def _with_deepspeed(device: torch.device, deepspeed: str | None) -> Accelerator:
         os.environ["LOCAL_RANK"] = str(device.index)  # DeepSpeed's engine makes this the current device
     plugin = DeepSpeedPlugin(hf_ds_config=settings, zero3_init_flag=False)
     refuse_settings(plugin.deepspeed_config, path or "accelerate launch --use_deepspeed")
-    settle_settings(plugin.deepspeed_config)
+    fill_in_settings(plugin.deepspeed_config)
     accelerator = Accelerator(deepspeed_plugin=plugin, kwargs_handlers=handlers)
     _forget_in_transformers()
     # DeepSpeed still uses torch's old name for it.

@@ -53,7 +53,8 @@ class Traffic:
     """Transcripts, reports and everything exchanged at the start."""
 
 
-_SERVING: list[dist.Store] = []
+SERVED_STORES: list[dist.Store] = []
+"""Stores that this process serves: at most one, kept open until the process ends."""
 
 
 def store_at(place: Place, timeout_seconds: float, stop_requested: Callable[[], bool] = lambda: False) -> dist.Store:
@@ -64,7 +65,7 @@ def store_at(place: Place, timeout_seconds: float, stop_requested: Callable[[], 
         ConfigError: the first machine's name cannot be resolved.
         StoppedEarly: a stop was requested while waiting for the store.
     """
-    serves = place.serves and not _SERVING
+    serves = place.serves and not SERVED_STORES
     patience = place.patience(stop_requested)
 
     def client() -> dist.Store:
@@ -78,7 +79,7 @@ def store_at(place: Place, timeout_seconds: float, stop_requested: Callable[[], 
     except (RuntimeError, TimeoutError) as error:
         raise place.out_of_reach(error) from error
     if serves:
-        _SERVING.append(store)  # keep it alive until the process ends, not just as long as its first user
+        SERVED_STORES.append(store)  # keep it alive until the process ends, not just as long as its first user
     return store
 
 

@@ -70,7 +70,7 @@ def refuse_settings(settings: dict[str, Any], source: str) -> None:
             )
 
 
-def settle_settings(settings: dict[str, Any]) -> None:
+def fill_in_settings(settings: dict[str, Any]) -> None:
     """Set, in place, the values that mms-dist fixes, and remove `auto` values so that DeepSpeed's defaults apply."""
     _remove_auto(settings)
     # Only an engine that takes steps needs these; ours does not, and other values may contradict the world size.

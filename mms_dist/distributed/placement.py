@@ -23,7 +23,8 @@ from functools import partial
 
 import numpy as np
 
-from mms_dist.distributed.rank_groups import RankGroup, Work, even_levels, levels
+from mms_dist.data.language_summaries import Work
+from mms_dist.distributed.rank_groups import RankGroup, even_levels, levels
 from mms_dist.distributed.rank_loads import RankLoads, home_rank
 
 __all__ = ["RankGroup", "Work", "capacity", "place"]

@@ -1,4 +1,4 @@
-"""Rank groups that own a language together, and a language's work as the placement sees it."""
+"""Rank groups that own a language together."""
 
 from dataclasses import dataclass
 
@@ -25,19 +25,6 @@ class RankGroup:
 
     def __contains__(self, rank: int) -> bool:
         return self.first <= rank < self.first + self.size
-
-
-@dataclass(frozen=True)
-class Work:
-    """An active language as the placement sees it.
-
-    `seconds` is the audio of one optimizer batch, which is its cost per round. `most_owners` is the number of shares
-    the batch can be split into: its number of utterances.
-    """
-
-    language: str
-    seconds: float
-    most_owners: int = 1 << 30
 
 
 def levels(world: int) -> tuple[int, ...]:

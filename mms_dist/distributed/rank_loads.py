@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mms_dist.distributed.rank_groups import RankGroup, Work
+from mms_dist.data.language_summaries import Work
+from mms_dist.distributed.rank_groups import RankGroup
 
 _HASH_BITS = 64
 

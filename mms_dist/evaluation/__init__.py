@@ -1,6 +1,6 @@
 """Turn logits into transcripts, error rates and a results table."""
 
-from mms_dist.evaluation.decode import greedy
+from mms_dist.decoding.greedy import greedy
 from mms_dist.evaluation.metrics import Edits, Scores, score
 from mms_dist.evaluation.table import evaluation_json, evaluation_table
 

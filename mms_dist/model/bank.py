@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mms_dist import transfer
-from mms_dist.model.layout import RowLayout
+from mms_dist.model import transfer
+from mms_dist.model.adapter import HEAD_BIAS, RowLayout
 
 
 class AdapterBank:
@@ -40,10 +40,10 @@ class AdapterBank:
     def load(self, slot: int, tensors: dict[str, Tensor]) -> None:
         """Load a language's tensors (with Hugging Face's names) into a slot, after scrubbing it."""
         row = self.layout.to_row(tensors)
-        assert row.numel() == self.layout.row_size(tensors["lm_head.bias"].numel()), "an adapter of another shape"
+        assert row.numel() == self.layout.row_size(tensors[HEAD_BIAS].numel()), "an adapter of another shape"
         self.scrub(slot)
         self.rows.detach()[slot, : row.numel()] = transfer.to_device(row.to(self.rows.dtype), self.rows.device)
-        self.vocabulary_sizes[slot] = tensors["lm_head.bias"].numel()
+        self.vocabulary_sizes[slot] = tensors[HEAD_BIAS].numel()
 
     def tensors(self, slot: int) -> dict[str, Tensor]:
         """Copy a slot's tensors to the CPU, under Hugging Face's names."""

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from mms_dist import transfer
-from mms_dist.base_files.config import read_config
-from mms_dist.base_files.encoder import check_finite, load_encoder
 from mms_dist.errors import BaseModelError
+from mms_dist.model import transfer
+from mms_dist.model.base_config import read_config
+from mms_dist.model.base_encoder import check_finite, load_encoder
 from mms_dist.model.cuda_settings import set_cuda_arithmetic
 from mms_dist.model.front_end import FrontEnd
 from mms_dist.model.layer import FrozenLayer

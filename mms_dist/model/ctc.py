@@ -12,8 +12,7 @@ import logging
 from torch import Tensor
 from torch.nn import functional
 
-from mms_dist import transfer
-from mms_dist.model import ctc_gpu
+from mms_dist.model import ctc_gpu, transfer
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from mms_dist import transfer
+from mms_dist.model import transfer
 
 _BLOCKS = (128, 512, 2048, 8192)
 """Sizes of a state vector for which kernels are compiled. There are few, because each is compiled on first use, and a

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from mms_dist import transfer
+from mms_dist.model import transfer
 from mms_dist.model.bank import AdapterBank
 from mms_dist.model.base import FrozenBase
 from mms_dist.model.dropout import DropoutMasks

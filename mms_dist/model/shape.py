@@ -8,9 +8,9 @@ from math import prod
 
 import torch
 
-from mms_dist.base_files.config import needed_shapes
+from mms_dist.model.adapter import RowLayout
 from mms_dist.model.base import DTYPES, read_base_config, resolve_base
-from mms_dist.model.layout import RowLayout
+from mms_dist.model.base_config import needed_shapes
 from shards.schema import FRONT_END, SAMPLE_RATE
 
 FRAMES_PER_SECOND = 50

@@ -5,7 +5,7 @@ import sys
 
 from rich.console import Console
 
-from shards.terminal import Terminal
+from shards.display.terminal import Terminal
 
 LOG_WIDTH = 120  # width of a batch log or a pipe, which has none of its own; at 80, tables would lose columns
 

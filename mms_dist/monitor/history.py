@@ -109,7 +109,7 @@ class History:
         """Return the history of a planned language. The plan's data and steps replace those of earlier events."""
         language = self._language(plan.language)
         language.steps, language.utterances = plan.steps, plan.utterances
-        language.audio_seconds = plan.audio_seconds
+        language.audio_seconds = plan.seconds
         return language
 
     def apply(self, event: dict[str, Any]) -> None:

@@ -12,9 +12,8 @@ from mms_dist.files import read_file
 from mms_dist.monitor.events import read_events
 from mms_dist.monitor.history import FINISHED, QUARANTINED, CurvePoint, History, LanguageHistory
 from mms_dist.monitor.summary import RunSummary
+from mms_dist.run_directory.paths import QUARANTINE_NAME, STATE_NAME
 
-STATE_FILE = "state.json"
-QUARANTINE_FILE = "QUARANTINED.json"
 MOST_DIGITS = 18
 """Maximum number of digits of a step."""
 
@@ -41,7 +40,7 @@ def read_run(run_directory: str | os.PathLike[str]) -> tuple[RunSummary, History
 
 def take_checkpoints(history: History, adapters: Path) -> None:
     """Correct the history from the checkpoints on disk: languages may be copied in from other runs."""
-    for mark in sorted(adapters.glob(f"*/{QUARANTINE_FILE}")):
+    for mark in sorted(adapters.glob(f"*/{QUARANTINE_NAME}")):
         code = mark.parent.name
         _take_quarantine(history.languages.setdefault(code, LanguageHistory(code)), _read_state(mark))
     for last in sorted(adapters.glob("*/last")):
@@ -99,7 +98,7 @@ def _take_checkpoint(language: LanguageHistory, folder: Path, step: int) -> None
     language.checkpoint_time = datetime.fromtimestamp(folder.stat().st_mtime, UTC)
     if language.step == 0 and not language.curve:  # copied from another run, whose events are not here
         language.step = step
-        state = _read_state(folder / STATE_FILE)
+        state = _read_state(folder / STATE_NAME)
         _take_state(language, state["state"] if isinstance(state.get("state"), dict) else state)
 
 
@@ -116,7 +115,7 @@ def _take_quarantine(language: LanguageHistory, mark: dict[str, Any]) -> None:
     """Apply a quarantine mark. It overrides the events, which may be lost or from another folder."""
     if language.state != QUARANTINED:
         step, reason = mark.get("step"), mark.get("reason")
-        language.state, language.reason = QUARANTINED, str(reason or f"the reason in {QUARANTINE_FILE} cannot be read")
+        language.state, language.reason = QUARANTINED, str(reason or f"the reason in {QUARANTINE_NAME} cannot be read")
         language.step = step if _is_step(step) else language.step
 
 
@@ -125,7 +124,7 @@ def _step_of(folder: Path) -> int | None:
     step = folder.name.removeprefix("step-")
     if step.isascii() and step.isdecimal() and len(step) < MOST_DIGITS:
         return int(step)
-    stored = _read_state(folder / STATE_FILE).get("step") if folder.name == "last" else None
+    stored = _read_state(folder / STATE_NAME).get("step") if folder.name == "last" else None
     return stored if _is_step(stored) else None
 
 

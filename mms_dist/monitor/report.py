@@ -24,14 +24,24 @@ class ErrorRates(Protocol):
         """Number of utterances scored."""
 
 
-@dataclass(frozen=True, slots=True)
-class LanguagePlan:
-    """A language of this run, before it starts."""
+class LanguagePlan(Protocol):
+    """What the monitor needs to know of a language of this run before it starts."""
 
-    language: str
-    steps: int  # the maximum: early stopping may end training sooner
-    utterances: int = 0  # in the train split
-    audio_seconds: float = 0.0  # of those utterances
+    @property
+    def language(self) -> str:
+        """Its code."""
+
+    @property
+    def steps(self) -> int:
+        """Most optimizer steps: early stopping may end training sooner."""
+
+    @property
+    def utterances(self) -> int:
+        """Number of utterances in the train split."""
+
+    @property
+    def seconds(self) -> float:
+        """Audio of those utterances."""
 
 
 @dataclass(slots=True)

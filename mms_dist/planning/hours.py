@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from mms_dist.config import Config
+from mms_dist.data.language_summaries import LanguageSummary
 from mms_dist.errors import ConfigError
 from mms_dist.files import read_text
 from mms_dist.planning.decimals import Mark, decimal_mark, parse_decimal
-from mms_dist.training.summaries import LanguageSummary
 from shards import strict_json
 from shards.errors import ShardsError
-from shards.schema import parse_language
+from shards.languages import parse_language
 
 COLUMNS = ("language", "hours", "utterances", "steps", "tokens")
 LIMITS = {"hours": 10_000_000, "utterances": 10**12, "steps": 10**9, "tokens": 1_000_000}

@@ -2,7 +2,7 @@
 
 import contextlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import cycle
@@ -12,14 +12,13 @@ from time import perf_counter
 
 import numpy as np
 
-from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
-from mms_dist.debugging.rounds import SilentMonitor
+from mms_dist.data.language_summaries import LanguageSummary
 from mms_dist.distributed.device import computes_on_cpu, use_device
-from mms_dist.training.assembly import assemble, load_base, resolved_alone
-from mms_dist.training.devices import set_threads
-from mms_dist.training.restore import fresh_start
-from mms_dist.training.summaries import LanguageSummary, summarise_languages
+from mms_dist.hardware.process_settings import set_threads
+from mms_dist.monitor.report import RoundReport
+from mms_dist.training.assembly import resolved_alone
+from mms_dist.training.trial import shorten, trial
 from shards.errors import DamagedSampleError
 from shards.index import ShardIndex
 from shards.read import ShardReader
@@ -40,8 +39,7 @@ def measured_speed(config: Config, summaries: Sequence[LanguageSummary]) -> floa
         MmsDistError, ShardsError: an error that the user can fix.
     """
     longest = sorted(summaries, key=lambda entry: -entry.seconds)[:LANGUAGES]
-    with _rounds(config, longest) as monitor:
-        return median(line.audio_seconds / line.seconds for line in monitor.rounds[WARM_ROUNDS:])
+    return median(report.audio_seconds / report.seconds for report in _rounds(config, longest))
 
 
 def measured_device(config: Config, summaries: Sequence[LanguageSummary]) -> float:
@@ -53,8 +51,8 @@ def measured_device(config: Config, summaries: Sequence[LanguageSummary]) -> flo
     if computes_on_cpu(config.run.device):
         seconds = min(config.optim.batch_seconds, CPU_BATCH_SECONDS)
         config = replace(config, optim=replace(config.optim, batch_seconds=seconds), languages={})
-    with _rounds(config, [max(summaries, key=lambda entry: entry.seconds)]) as monitor:
-        return median(report.audio_seconds / report.compute_seconds for report in monitor.reports[WARM_ROUNDS:])
+    reports = _rounds(config, [max(summaries, key=lambda entry: entry.seconds)])
+    return median(report.audio_seconds / report.compute_seconds for report in reports)
 
 
 def measured_reading(config: Config, summaries: Sequence[LanguageSummary], *, workers: int, seconds: float) -> float:
@@ -85,50 +83,23 @@ def measured_reading(config: Config, summaries: Sequence[LanguageSummary], *, wo
         return samples / SAMPLE_RATE / (perf_counter() - began)
 
 
-@contextlib.contextmanager
-def _rounds(config: Config, languages: Sequence[LanguageSummary]) -> Iterator[SilentMonitor]:
-    """Train a few rounds of these languages, and yield the monitor with their reports; the first ones are warm-up."""
+def _rounds(config: Config, languages: Sequence[LanguageSummary]) -> list[RoundReport]:
+    """Train a few rounds of these languages and return the reports of all but the first ones, which are warm-up.
+
+    Batches, forward passes and base are the run's.
+    """
     set_threads(config.run.threads)
     device = use_device(config.run.device)
     resolved = resolved_alone(config, languages, device)
     with tempfile.TemporaryDirectory(prefix="mms-dist-plan-") as folder:
-        short = _shortened(config, [entry.language for entry in languages], Path(folder) / "run")
-        index, entries = summarise_languages(short)
-        directory = Path(short.run.directory)
-        with (
-            CheckpointStore(directory / "adapters", keep=1) as store,
-            SilentMonitor(directory, [entry.plan() for entry in entries]) as monitor,
-            assemble(
-                short,
-                index,
-                entries,
-                load_base(short, device, resolved),
-                fresh_start(entries),
-                store,
-                monitor,
-                resolved=resolved,
-            ) as parts,
-        ):
-            parts.loop.run()
-            store.drain()
-            yield monitor
-
-
-def _shortened(config: Config, languages: Sequence[str], directory: Path) -> Config:
-    """Shorten a configuration to a few rounds of a few languages, with unchanged batches, forward passes and base."""
-    rounds = WARM_ROUNDS + ROUNDS
-    own = {}
-    for language in languages:
-        sections = dict(config.languages.get(language, {}))
-        sections["optim"] = dict(sections.get("optim", {})) | {"steps": rounds, "warmup_steps": 0}
-        sections["stopping"] = {"patience": None, "target_cer": None}
-        own[language] = sections
-    return replace(
-        config,
-        run=replace(config.run, directory=str(directory)),
-        data=replace(config.data, languages=tuple(languages)),
-        rounds=replace(config.rounds, slots=len(languages)),
-        evaluation=replace(config.evaluation, every_steps=rounds, max_utterances=1),
-        checkpoint=replace(config.checkpoint, every_rounds=rounds),
-        languages=own,
-    )
+        short = shorten(
+            config,
+            [entry.language for entry in languages],
+            directory=Path(folder) / "run",
+            rounds=WARM_ROUNDS + ROUNDS,
+            dev_utterances=1,
+        )
+        with trial(short, device, resolved) as trained:
+            trained.parts.loop.run()
+            trained.store.drain()
+            return trained.monitor.reports[WARM_ROUNDS:]

@@ -9,10 +9,10 @@ from mms_dist.config import Config
 from mms_dist.data.batch_shard import BatchShard
 from mms_dist.data.constant_packer import pack_constant
 from mms_dist.data.packer import FORWARD_COST, pack
+from mms_dist.data.selection import trainable
 from mms_dist.data.stream import LanguageStream, Position
 from mms_dist.model.packed_tables import BLOCK, STRIDE, pass_frames
 from mms_dist.planning.schedule import Phase
-from mms_dist.training.selection import trainable
 from shards.index import ShardIndex
 from shards.schema import SAMPLE_RATE, frames_of
 

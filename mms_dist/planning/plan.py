@@ -5,18 +5,18 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mms_dist.config import Config
+from mms_dist.data.language_summaries import LanguageSummary
 from mms_dist.distributed.placement import RankGroup
+from mms_dist.hardware.hardware import assumed
+from mms_dist.hardware.memory_estimate import Load, Memory, needs_of
+from mms_dist.hardware.resolve import resolve
 from mms_dist.model.shape import BaseShape, row_number_bytes
 from mms_dist.planning.cluster import Cluster
 from mms_dist.planning.padding import Sample, sample_rounds
 from mms_dist.planning.reads import Reads, audio_byte_rates, reads
 from mms_dist.planning.schedule import Phase, least_seconds, phases
 from mms_dist.planning.traffic import Traffic, exchange
-from mms_dist.training.hardware import assumed
-from mms_dist.training.memory import Load, Memory, needs_of
-from mms_dist.training.resolve import resolve
 from mms_dist.training.scheduler import Ranks
-from mms_dist.training.summaries import LanguageSummary
 from shards.index import ShardIndex
 
 

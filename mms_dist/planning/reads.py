@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mms_dist.data.language_summaries import LanguageSummary
 from mms_dist.planning.cluster import Cluster
 from mms_dist.planning.schedule import Phase
-from mms_dist.training.summaries import LanguageSummary
 from shards.index import ShardIndex
 
 FLAC_BYTES_PER_SECOND = 18_000

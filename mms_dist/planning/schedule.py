@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mms_dist.distributed.placement import RankGroup, Work
+from mms_dist.data.language_summaries import LanguageSummary, Work
+from mms_dist.distributed.placement import RankGroup
 from mms_dist.training.scheduler import LanguageScheduler, QueuedLanguage, Ranks, order_of_admission
-from mms_dist.training.summaries import LanguageSummary
 
 
 @dataclass(frozen=True)

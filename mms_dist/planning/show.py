@@ -7,12 +7,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from mms_dist.config import Config
+from mms_dist.data.language_summaries import LanguageSummary
+from mms_dist.hardware.memory_estimate import Memory
 from mms_dist.monitor.cells import duration, percent
 from mms_dist.planning.hours import TOKENS, UTTERANCE_SECONDS
 from mms_dist.planning.plan import PhaseLine, Plan
 from mms_dist.planning.reads import FLAC_BYTES_PER_SECOND
-from mms_dist.training.memory import Memory
-from mms_dist.training.summaries import LanguageSummary
 
 STAGES = 8
 """Number of lines that the phases of a run are summarised in."""

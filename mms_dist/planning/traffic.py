@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from mms_dist.distributed.placement import RankGroup
+from mms_dist.model.optimizer import MOMENTS
 from mms_dist.planning.cluster import Cluster
 from mms_dist.planning.schedule import Phase
 from mms_dist.training.slot_manager import moves
 
-ROWS_MOVED = 3
-"""A row and its two AdamW moments move to a new owner."""
+ROWS_MOVED = 1 + len(MOMENTS)
+"""A row and its AdamW moments move to a new owner."""
 
 _FLAGS, _FLAG_BYTES = 2, 4  # in addition to one flag per active language; int32
 

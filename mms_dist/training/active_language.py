@@ -19,7 +19,7 @@ class ActiveLanguage:
 
     Attributes:
         position: next batch of its stream.
-        replay_until_round: up to and including this round the language replays after a restart (`training.resume`):
+        replay_until_round: up to and including this round the language replays after a restart (`training.restore`):
             its batches are computed, but its state does not change.
         group: the ranks that own it. They hold the same row and progress and make the same decisions.
         rank: this rank.

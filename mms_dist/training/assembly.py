@@ -8,39 +8,36 @@ from pathlib import Path
 
 import torch
 
+from mms_dist.checkpoint.initial_adapters import InitialAdapters
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
+from mms_dist.data.language_summaries import LanguageSummary
 from mms_dist.data.loader import BatchLoader
+from mms_dist.data.utterance_source import shard_cache
 from mms_dist.distributed.comm import Comm
-from mms_dist.distributed.device import use_device
+from mms_dist.distributed.lockstep import Lockstep
+from mms_dist.evaluation.evaluator import Evaluator
+from mms_dist.features.feature_source import FeatureSource
+from mms_dist.hardware.hardware import alone
+from mms_dist.hardware.memory_estimate import load_of
+from mms_dist.hardware.resolve import Resolved, resolve
+from mms_dist.model.adapter import SCHEMES, RowLayout
 from mms_dist.model.bank import AdapterBank
-from mms_dist.model.base import DTYPES, FrozenBase
-from mms_dist.model.initial import SCHEMES
-from mms_dist.model.layout import RowLayout
+from mms_dist.model.base import FrozenBase
+from mms_dist.model.optimizer import RowAdamW
 from mms_dist.model.routed import RoutedModel
+from mms_dist.model.staging import StagingBlocks
 from mms_dist.monitor.monitor import Monitor
 from mms_dist.training.dev_scores import DevScores
-from mms_dist.training.evaluate import Evaluator
 from mms_dist.training.exchange import GradientExchange
-from mms_dist.training.features import FeatureSource
 from mms_dist.training.gradients import GradientPass
-from mms_dist.training.hardware import alone
-from mms_dist.training.initial_adapters import InitialAdapters
 from mms_dist.training.language_slots import LanguageSlots
 from mms_dist.training.lifecycle import Lifecycle
-from mms_dist.training.lockstep import Lockstep
 from mms_dist.training.loop import RoundLoop
-from mms_dist.training.memory import load_of
-from mms_dist.training.notices import Notices
-from mms_dist.training.optimizer import RowAdamW
-from mms_dist.training.report_collector import ReportCollector
-from mms_dist.training.resolve import Resolved, resolve
+from mms_dist.training.report_collector import Notices, ReportCollector
 from mms_dist.training.restore import Restored
 from mms_dist.training.scheduler import LanguageScheduler, Ranks
 from mms_dist.training.slot_manager import SlotManager
-from mms_dist.training.staging import StagingBlocks
-from mms_dist.training.summaries import LanguageSummary
-from shards.cache import ShardCache
 from shards.index import ShardIndex
 from shards.read import ShardReader
 
@@ -64,13 +61,6 @@ class Parts:
     loop: RoundLoop
 
 
-def load_base(config: Config, device: torch.device | None = None, resolved: Resolved | None = None) -> FrozenBase:
-    """Load the base on its device, in the precision of `resolved`, or in one chosen here for a single process."""
-    device = device or use_device(config.run.device)
-    dtype = (resolved or resolve(config, alone(device))).dtype
-    return FrozenBase.load(config.model.base, dtype=DTYPES[dtype], device=device)
-
-
 def resolved_alone(config: Config, summaries: Sequence[LanguageSummary], device: torch.device) -> Resolved:
     """Resolve the settings of this run for a single process that tries it out."""
     hardware = alone(device)
@@ -88,13 +78,6 @@ def check_first_adapters(config: Config, base: FrozenBase, index: ShardIndex) ->
         init = config.for_language(language).adapter.init
         if init not in SCHEMES:
             initial.tensors(init, index.language(language).vocabulary)
-
-
-def shard_cache(config: Config) -> ShardCache | None:
-    """Return the node-local cache of remote shards, if the configuration sets one."""
-    if config.data.cache_directory is None:
-        return None
-    return ShardCache(config.data.cache_directory, int(config.data.cache_gib * (1 << 30)))
 
 
 @contextlib.contextmanager
@@ -136,12 +119,12 @@ def assemble(
         cache_gib=resolved.feature_cache_gib,
         spill_directory=None if spill is None else Path(spill),
         spill_bytes=resolved.spill_bytes,
-        notices=notices,
+        notify=notices.add,
     )
     staging = StagingBlocks(
         base.device, budget_bytes=resolved.staging_bytes, tell=partial(notices.add, "memory_not_pinned")
     )
-    reader = ShardReader(index, shard_cache(config))
+    reader = ShardReader(index, shard_cache(config.data))
     loader = BatchLoader(reader, {}, {}, workers=resolved.workers, prefetch_bytes=_PREFETCH_BYTES)
     evaluator = Evaluator(
         model,

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mms_dist.distributed.comm import Comm
+from mms_dist.distributed.lockstep import Lockstep
+from mms_dist.evaluation.evaluator import Evaluator, Request, Transcription
 from mms_dist.training.active_language import ActiveLanguage
-from mms_dist.training.evaluate import Evaluator, Request, Transcription
-from mms_dist.training.lockstep import Lockstep
 from shards.index import ShardIndex
 
 SPLIT = "dev"

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mms_dist import transfer
 from mms_dist.data.batch import LoadedBatch
 from mms_dist.distributed.comm import Comm
 from mms_dist.distributed.placement import RankGroup
+from mms_dist.model import transfer
 from mms_dist.model.bank import AdapterBank
 from mms_dist.training.active_language import ActiveLanguage
 

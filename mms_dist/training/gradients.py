@@ -16,20 +16,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mms_dist import transfer
+from mms_dist.data.ahead import Ahead
 from mms_dist.data.batch import LoadedBatch, Utterance
 from mms_dist.data.packer import FORWARD_COST
 from mms_dist.distributed.comm import Comm
+from mms_dist.distributed.lockstep import Lockstep
 from mms_dist.errors import TrainingError
+from mms_dist.features.feature_source import FeatureSource
+from mms_dist.model import transfer
 from mms_dist.model.ctc import utterance_losses
 from mms_dist.model.routed import RoutedModel
+from mms_dist.model.staging import BLOCKS, Staged, StagingBlocks
 from mms_dist.training.active_language import ActiveLanguage
-from mms_dist.training.ahead import Ahead
-from mms_dist.training.features import FeatureSource
-from mms_dist.training.lockstep import Lockstep
 from mms_dist.training.packed_passes import PackedPassBuilder
 from mms_dist.training.passes import DevicePass, HostPass, Pass, PassBuilder
-from mms_dist.training.staging import BLOCKS, Staged, StagingBlocks
 from shards.schema import SAMPLE_RATE
 
 

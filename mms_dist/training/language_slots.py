@@ -5,24 +5,24 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from mms_dist import transfer
+from mms_dist.checkpoint.initial_adapters import InitialAdapters
 from mms_dist.checkpoint.snapshot import Snapshot
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
 from mms_dist.data.loader import BatchLoader
+from mms_dist.data.selection import trainable
 from mms_dist.data.stream import LanguageStream, Position
 from mms_dist.distributed.placement import RankGroup
 from mms_dist.errors import CheckpointError
+from mms_dist.features.feature_source import FeatureSource
+from mms_dist.model import transfer
 from mms_dist.model.bank import AdapterBank
+from mms_dist.model.optimizer import RowAdamW
 from mms_dist.training.active_language import ALONE, ActiveLanguage
-from mms_dist.training.earlier_identity import VERSIONS
-from mms_dist.training.features import FeatureSource
-from mms_dist.training.initial_adapters import InitialAdapters
-from mms_dist.training.optimizer import RowAdamW
+from mms_dist.training.draw_versions import VERSIONS
 from mms_dist.training.progress import QUARANTINED, Progress
 from mms_dist.training.report_collector import ReportCollector
 from mms_dist.training.scheduler import QueuedLanguage
-from mms_dist.training.selection import trainable
 from shards.index import LanguageIndex, ShardIndex
 
 

@@ -14,18 +14,18 @@ from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
 from mms_dist.data.batch import DamagedSample
 from mms_dist.distributed.placement import RankGroup
+from mms_dist.errors import TrainingError
+from mms_dist.evaluation.evaluator import Transcription
+from mms_dist.model.optimizer import Outcome
 from mms_dist.monitor.report import EvaluationReport
+from mms_dist.run_directory.quarantine import QuarantineMark, write_mark
 from mms_dist.training.active_language import ActiveLanguage
 from mms_dist.training.dev_scores import DevScores
-from mms_dist.training.ending import is_unscored, quarantine_line
-from mms_dist.training.evaluate import Transcription
+from mms_dist.training.ending import is_unscored
 from mms_dist.training.exchange import BatchTotals
 from mms_dist.training.language_slots import LanguageSlots
-from mms_dist.training.notices import Notices
-from mms_dist.training.optimizer import Outcome
 from mms_dist.training.progress import ACTIVE, FINISHED, QUARANTINED
-from mms_dist.training.quarantine import write_quarantine
-from mms_dist.training.report_collector import ReportCollector
+from mms_dist.training.report_collector import Notices, ReportCollector
 from shards.schema import SAMPLE_RATE
 
 EXAMPLES_SHOWN = 3
@@ -64,8 +64,8 @@ class Lifecycle:
     """Total time spent on evaluation, including evaluation before a language's first round."""
     steps_taken: int = 0
     """Optimizer steps since the start, of the languages whose first owner is this rank."""
-    quarantined: dict[str, str] = field(default_factory=dict)
-    """`quarantine_line` of each quarantined language whose first owner was this rank."""
+    quarantined: dict[str, QuarantineMark] = field(default_factory=dict)
+    """Mark of each quarantined language whose first owner was this rank."""
     unscored: list[str] = field(default_factory=list)
     """Languages, with this rank as first owner, that ended unscored because no dev utterance could be read."""
 
@@ -104,8 +104,8 @@ class Lifecycle:
 
     def report_notices(self, round_number: int) -> None:
         """Report the notices of this rank as events."""
-        for kind, reason in self.notices.take():
-            self.monitor.event(kind, round=round_number, reason=reason)
+        for event in self.notices.take():
+            self.monitor.event(event.kind, round=round_number, **event.fields)
 
     def save_all(self, active_languages: Iterable[ActiveLanguage], round_number: int) -> None:
         """Save every active language that is not replaying, before an early end."""
@@ -132,7 +132,7 @@ class Lifecycle:
         if result.outcome is None:
             self._count_unread_batch(active)
         elif not result.outcome.stepped:
-            self._quarantine(active, f"the norm of its gradient is {result.outcome.grad_norm}")
+            self._quarantine(active, TrainingError(f"the norm of its gradient is {result.outcome.grad_norm}"))
         else:
             progress.step += 1
             self.steps_taken += active.is_led_here
@@ -183,7 +183,7 @@ class Lifecycle:
     def _save(self, active: ActiveLanguage, *, best: bool) -> None:
         """Hand a copy of the language to the store, which calls `_saved` once it is on disk."""
         if not self.language_slots.is_finite(active):  # every owner checks, because all must decide the same
-            self._quarantine(active, "its weights or moments are no longer finite")
+            self._quarantine(active, TrainingError("its weights or moments are no longer finite"))
             return
         if not active.is_led_here:
             return
@@ -200,20 +200,20 @@ class Lifecycle:
         progress = active.progress
         progress.unread_batches += 1
         if progress.unread_batches >= len(active.stream.batches(active.position.epoch)):
-            self._quarantine(
-                active,
-                "none of its training utterances could be read in a whole epoch; "
-                f"`mms-dist shards verify {self.config.data.shards}` lists the damage",
+            problem = TrainingError(
+                "none of its training utterances could be read in a whole epoch",
+                fix=f"`mms-dist shards verify {self.config.data.shards}` lists the damage",
             )
+            self._quarantine(active, problem)
 
-    def _quarantine(self, active: ActiveLanguage, reason: str) -> None:
+    def _quarantine(self, active: ActiveLanguage, problem: TrainingError) -> None:
         """Quarantine one language: stop training it and keep its last good checkpoint. Other languages continue."""
         progress = active.progress
-        progress.status, progress.reason = QUARANTINED, reason
+        progress.status, progress.reason = QUARANTINED, str(problem)
         if active.is_led_here:
-            write_quarantine(self.store.directory, progress)
-            self.quarantined[active.language] = quarantine_line(progress)
-        self._report_event(active, "quarantined", round=progress.round, step=progress.step, reason=reason)
+            write_mark(self.store.directory, active.language, progress.to_state())
+            self.quarantined[active.language] = QuarantineMark(progress.step, str(problem))
+        self._report_event(active, "quarantined", round=progress.round, step=progress.step, reason=str(problem))
 
     def _report_event(self, active: ActiveLanguage, kind: str, **fields: Any) -> None:
         """Report an event of a language, on its first owner only."""

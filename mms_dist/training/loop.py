@@ -9,21 +9,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 
-from mms_dist import transfer
 from mms_dist.data.batch import BatchRequest
 from mms_dist.data.loader import BatchLoader
 from mms_dist.distributed.comm import Comm
 from mms_dist.errors import MmsDistError
+from mms_dist.model import transfer
+from mms_dist.model.optimizer import Outcome, RowAdamW, RowStep, learning_rate, outcomes_of
 from mms_dist.monitor.memory import memory_bytes
 from mms_dist.monitor.report import LanguageRound, RoundReport
+from mms_dist.run_directory.status_file import RunState
 from mms_dist.training.active_language import ActiveLanguage
-from mms_dist.training.attempts import RunState
 from mms_dist.training.exchange import GradientExchange
 from mms_dist.training.gradients import GradientPass, RoundLosses
 from mms_dist.training.lifecycle import LanguageStepResult, Lifecycle
-from mms_dist.training.optimizer import Outcome, RowAdamW, RowStep, outcomes_of
 from mms_dist.training.report_collector import ReportCollector
-from mms_dist.training.schedule import learning_rate
 from mms_dist.training.scheduler import LanguageScheduler
 from mms_dist.training.slot_manager import SlotManager
 from shards.errors import ShardsError

@@ -13,10 +13,10 @@ from torch import Tensor
 from mms_dist.data.batch import Utterance
 from mms_dist.data.collate import samples_of
 from mms_dist.data.constant_packer import pack_constant
+from mms_dist.features.packed_features import PackedFeaturePlan
 from mms_dist.model.packed_frames import PackedFrames
 from mms_dist.model.packed_tables import BLOCK, STRIDE, PackedTables, packed_tables, pass_frames
 from mms_dist.training.active_language import ActiveLanguage
-from mms_dist.training.packed_features import PackedFeaturePlan
 from mms_dist.training.passes import DevicePass, HostPass, Pass, PassBuilder
 from shards.schema import SAMPLE_RATE, frames_of
 

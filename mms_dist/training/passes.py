@@ -15,12 +15,12 @@ from torch import Tensor
 from mms_dist.data.batch import Utterance
 from mms_dist.data.collate import padded_labels, random_keys
 from mms_dist.data.packer import pack
+from mms_dist.features.feature_source import FeaturePlan, FeatureSource
 from mms_dist.model.packed_frames import PackedFrames
 from mms_dist.model.padded_frames import PaddedFrames
 from mms_dist.model.randomness import Spans, spec_augment
 from mms_dist.model.routed import DeviceInput, RoutedModel
 from mms_dist.training.active_language import ActiveLanguage
-from mms_dist.training.features import FeaturePlan, FeatureSource
 from shards.schema import SAMPLE_RATE
 
 Pass = Sequence[Sequence[int]]

@@ -9,19 +9,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mms_dist.checkpoint.lock import RunLock
 from mms_dist.config import Config
 from mms_dist.config.load import load_config, write_config
+from mms_dist.data.language_summaries import LanguageSummary
 from mms_dist.distributed.comm import Comm
 from mms_dist.errors import ConfigError, ExitCode, MmsDistError, StalledError, StoppedEarly
+from mms_dist.hardware.hardware_record import write_kept_settings
+from mms_dist.hardware.resolve import Resolved
 from mms_dist.monitor.monitor import Monitor
-from mms_dist.training.attempts import Attempt, RunState, begin, is_automatic_restart
+from mms_dist.run_directory.lock import RunLock
+from mms_dist.run_directory.paths import RunPaths
+from mms_dist.run_directory.status_file import Attempt, RunState, begin, is_automatic_restart
 from mms_dist.training.ending import Ending
-from mms_dist.training.hardware_record import write_kept
-from mms_dist.training.resolve import Resolved
 from mms_dist.training.restore import Restored
-from mms_dist.training.same_run import flat_settings
-from mms_dist.training.summaries import LanguageSummary
 from shards.errors import ShardsError
 
 OPEN = (None, "auto")
@@ -46,8 +46,11 @@ class Record:
 
     @classmethod
     @contextlib.contextmanager
-    def of(cls, directory: Path, comm: Comm, config: Config) -> Iterator["Record"]:
+    def of(cls, directory: Path, comm: Comm, *, stalled_restarts: int) -> Iterator["Record"]:
         """Lock the run directory for the duration of the block, and record the error that ends the block, if any.
+
+        Args:
+            stalled_restarts: restarts in a row without a step after which the run gives up; 0: never.
 
         Raises:
             CheckpointError: another run holds the lock, or the directory cannot be written.
@@ -58,7 +61,7 @@ class Record:
         with record._stack:
             # With a c10d rendezvous, only the machine that lost a process counts the restart.
             automatic = any(comm.all_gather(is_automatic_restart()))
-            comm.run_on_all_ranks(lambda: record._take(config, automatic) if comm.is_first else None)
+            comm.run_on_all_ranks(lambda: record._take(automatic, stalled_restarts) if comm.is_first else None)
             try:
                 yield record
             except BaseException as error:
@@ -85,8 +88,8 @@ class Record:
             return
         self.monitor.start([*lines, *self._changes])
         self.monitor.event("run_resumed" if restored.resumed else "run_started", round=restored.round)
-        for kind, fields in restored.notices:
-            self.monitor.event(kind, **fields)
+        for event in restored.notices:
+            self.monitor.event(event.kind, **event.fields)
 
     def end(self, end: Ending | None, *, round: int, steps: int) -> None:
         """Record the end of training; `end` is None if training was stopped."""
@@ -106,16 +109,16 @@ class Record:
             reason=end.reason,
             round=round,
             steps=steps,
-            quarantined=end.quarantined,
+            quarantined=sorted(end.quarantined),
         )
 
-    def _take(self, config: Config, automatic: bool) -> None:
+    def _take(self, automatic: bool, stalled_restarts: int) -> None:
         self._stack.enter_context(RunLock(self.directory))
         self.attempt = begin(
             self.directory,
             processes=self.comm.world,
             automatic=automatic,
-            allowed=config.run.stalled_restarts,
+            allowed=stalled_restarts,
         )
 
     def _open(
@@ -128,11 +131,11 @@ class Record:
     ) -> None:
         assert self.attempt is not None, "the directory is locked first"
         self.attempt.restored(round=restored.round, steps=restored.steps)
-        config, path = _with_absolute_paths(config), self.directory / "config.yaml"
-        self._changes = changed_settings(path, config, resolved.of_all_ranks()) if restored.resumed else []
-        write_kept(self.directory, resolved.kept)
+        config, path = _with_absolute_paths(config), RunPaths(self.directory).config
+        self._changes = changed_settings(path, config, resolved.shared_settings()) if restored.resumed else []
+        write_kept_settings(self.directory, resolved.kept)
         write_config(config, path)
-        monitor = Monitor(self.directory, languages=[entry.plan() for entry in summaries], live=live)
+        monitor = Monitor(self.directory, languages=summaries, live=live)
         self.monitor = self._stack.enter_context(monitor)
 
     def _fail(self, error: BaseException) -> None:
@@ -165,10 +168,10 @@ def changed_settings(path: Path, config: Config, resolved: Mapping[str, Any]) ->
     A setting left to the hardware is unchanged if it resolves to its former value; `resolved` holds these values.
     """
     try:
-        before = flat_settings(load_config(path).to_dict())
+        before = load_config(path).flat()
     except ConfigError:
         return [f"settings  cannot be compared with the last start: {path} cannot be read"]
-    after = flat_settings(config.to_dict())
+    after = config.flat()
     return [
         f"changed   {name}: {before.get(name)} → {after.get(name)}"
         for name in sorted(before.keys() | after.keys())

@@ -28,6 +28,21 @@ class Event:
     fields: dict[str, Any]
 
 
+class Notices:
+    """A queue of events without a round. Any thread may add one; they are reported between two rounds."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Event] = deque()
+
+    def add(self, kind: str, reason: str) -> None:
+        """Add a problem that the user should know about but that does not stop training."""
+        self._waiting.append(Event(kind, {"reason": reason}))
+
+    def take(self) -> list[Event]:
+        """Remove and return all waiting events, oldest first."""
+        return [self._waiting.popleft() for _ in range(len(self._waiting))]
+
+
 @dataclass
 class RankReports:
     """The queued reports of one rank, oldest first."""

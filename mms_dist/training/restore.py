@@ -1,28 +1,37 @@
 """Restore a run: combine the checkpoints in the run directory with the configuration.
 
 The only thing written is a quarantine mark for each language that has no intact checkpoint.
+
+The run continues so that its result equals that of an uninterrupted run. Languages are saved one by one, so after a
+kill their newest checkpoints may be of different rounds. Each language resumes from its own checkpoint; none is rolled
+back. But the last bits of a forward pass depend on the shapes of its matrices, and those depend on which languages are
+in the round. So the run restarts at the oldest of the rounds, and a language that is already further replays until the
+others have caught up: its batches of those rounds are computed again, but its state does not change. (Its weights have
+moved on since then. That does not matter, because no language's values enter another's, DESIGN I2.)
+
+Rounds are numbered from 1; a checkpoint of round r holds the state after round r.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
 
-from mms_dist.checkpoint.adapter_file import check_adapter
-from mms_dist.checkpoint.quarantine_mark import QUARANTINE_NAME
+from mms_dist.checkpoint.adapter_file import AdapterMismatch, check_adapter
 from mms_dist.checkpoint.snapshot import Snapshot
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
+from mms_dist.data.language_summaries import LanguageSummary
 from mms_dist.distributed.comm import Comm
-from mms_dist.errors import CheckpointError
+from mms_dist.errors import CheckpointError, raise_all
 from mms_dist.model.base import FrozenBase
-from mms_dist.training.earlier_identity import Redrawn, notices, redrawn
-from mms_dist.training.ending import is_unscored, quarantine_line
+from mms_dist.run_directory.paths import QUARANTINE_NAME, RunPaths
+from mms_dist.run_directory.quarantine import QuarantineMark, read_marked_progress, unreadable_mark, write_mark
+from mms_dist.training.draw_versions import Redrawn, notices, redrawn
+from mms_dist.training.ending import is_unscored
 from mms_dist.training.language_slots import training_stream
 from mms_dist.training.progress import ACTIVE, FINISHED, QUARANTINED, Progress
-from mms_dist.training.quarantine import read_quarantine, write_quarantine
-from mms_dist.training.resume import plan_restart
+from mms_dist.training.report_collector import Event
 from mms_dist.training.scheduler import QueuedLanguage, order_of_admission
-from mms_dist.training.summaries import LanguageSummary
 from shards.index import ShardIndex
 
 
@@ -37,9 +46,9 @@ class Restored:
         ended: number of languages that have ended.
         steps: optimizer steps of all languages together.
         resumed: whether there was any checkpoint.
-        quarantined: languages in quarantine, with `quarantine_line`.
+        quarantined: marks of the languages in quarantine.
         unscored: languages that ended without an error rate (see `training.ending`).
-        notices: events (kind and fields) to report once the monitor is open.
+        notices: events to report once the monitor is open.
     """
 
     round: int = 0
@@ -48,9 +57,9 @@ class Restored:
     ended: int = 0
     steps: int = 0
     resumed: bool = False
-    quarantined: dict[str, str] = field(default_factory=dict)
+    quarantined: dict[str, QuarantineMark] = field(default_factory=dict)
     unscored: list[str] = field(default_factory=list)
-    notices: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    notices: list[Event] = field(default_factory=list)
 
 
 def fresh_start(summaries: list[LanguageSummary]) -> Restored:
@@ -80,11 +89,7 @@ def restore(
     shares = comm.all_gather(
         comm.run_on_all_ranks(lambda: _read_all(config, store, index, mine, base, comm.watchdog.mark))
     )
-    problems = sorted((problem for share in shares for problem in share.problems), key=str)
-    if len(problems) == 1:
-        raise problems[0]
-    if problems:
-        raise CheckpointError("; ".join(str(problem) for problem in problems))
+    raise_all(sorted((problem for share in shares for problem in share.problems), key=str))
     entries = {entry.language: entry for entry in summaries}
     found = {language: state for share in shares for language, state in share.found.items()}
     result = Restored(notices=[notice for share in shares for notice in share.notices])
@@ -105,10 +110,51 @@ def restore(
     result.queue = [*(queued(progress) for progress in plan.later), *fresh]
     result.ended = sum(1 for state in found.values() if state.progress.status != ACTIVE)
     states = [found[language].progress for language in sorted(found)]
-    result.quarantined = {each.language: quarantine_line(each) for each in states if each.status == QUARANTINED}
+    result.quarantined = {
+        each.language: QuarantineMark(each.step, str(each.reason)) for each in states if each.status == QUARANTINED
+    }
     result.unscored = [each.language for each in states if is_unscored(each, index)]
     result.steps = sum(state.progress.step for state in found.values())
     return result
+
+
+@dataclass(frozen=True)
+class Restart:
+    """The round a run continues from, and its languages.
+
+    Attributes:
+        round: last round that counts as done.
+        present: languages that take part in the next round.
+        later: languages that had not been admitted at that point. They wait at the head of the queue, in the order of
+            their first admission.
+    """
+
+    round: int
+    present: list[Progress]
+    later: list[Progress]
+
+
+def plan_restart(found: Iterable[Progress], *, furthest_back: int) -> Restart:
+    """Choose the round to continue from.
+
+    Args:
+        found: newest intact state of every language that has one.
+        furthest_back: the run is not set back by more than this many rounds. A language whose checkpoint is older
+            (its newer ones were damaged) continues at the chosen round, together with other languages than before. A
+            kill alone loses at most two save intervals: the current one, and the one before it, whose checkpoint may
+            not have been written yet (`CheckpointStore.save_later` queues at most one).
+    """
+    states = sorted(found, key=lambda progress: (progress.admitted_round, progress.language))
+    open_rounds = [progress.round for progress in states if progress.status == ACTIVE]
+    newest = max((progress.round for progress in states), default=0)
+    restart = min((r for r in open_rounds if r >= newest - furthest_back), default=newest)
+    for progress in states:
+        if progress.status == ACTIVE and progress.round < restart:
+            progress.admitted_round += restart - progress.round  # only the round numbers shift
+            progress.round = restart
+    present = [p for p in states if p.admitted_round <= restart and (p.status == ACTIVE or p.round > restart)]
+    later = [p for p in states if p.admitted_round > restart]
+    return Restart(restart, present, later)
 
 
 @dataclass
@@ -125,7 +171,7 @@ class Reading:
 
     found: dict[str, Found] = field(default_factory=dict)
     problems: list[CheckpointError] = field(default_factory=list)
-    notices: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    notices: list[Event] = field(default_factory=list)
     redrawn: dict[str, Redrawn] = field(default_factory=dict)
 
 
@@ -151,30 +197,50 @@ def _read_all(
             result.found[entry.language] = Found(progress, unchanged)
             _apply_step_limit(progress, entry, result)
         if progress is not None and snapshot is not None and progress.status == ACTIVE:
-            changes = redrawn(config, index.language(entry.language), snapshot.state, progress.step)
+            changes = redrawn(
+                config.for_language(entry.language),
+                config.evaluation.max_utterances,
+                index.language(entry.language),
+                snapshot.state,
+                progress.step,
+            )
             result.redrawn |= {entry.language: changes} if changes else {}
     result.notices += [
-        ("checkpoint_damaged", {"path": str(damage.path), "reason": damage.reason}) for damage in store.damaged
+        Event("checkpoint_damaged", {"path": str(damage.path), "reason": damage.reason}) for damage in store.damaged
     ]
     return result
 
 
+def read_quarantine(adapters: Path, language: str) -> Progress | None:
+    """Read the progress of a language when it was quarantined; None if it is not.
+
+    Raises:
+        CheckpointError: the mark cannot be read.
+    """
+    values = read_marked_progress(adapters, language)
+    try:
+        return None if values is None else Progress.from_state(values)
+    except (KeyError, TypeError, ValueError) as error:
+        raise unreadable_mark(adapters, language, error) from error
+
+
 def _read(store: CheckpointStore, language: str, result: Reading) -> tuple[Progress | None, Snapshot | None]:
-    mark = read_quarantine(store.directory, language)
+    marked = read_quarantine(store.directory, language)
     try:
         snapshot = store.newest(language)
     except CheckpointError as error:
-        if mark is None:
-            reason = f"{error}; then remove {store.directory / language / QUARANTINE_NAME}"
-            mark = Progress(language, status=QUARANTINED, reason=reason)
-            write_quarantine(store.directory, mark)
-            result.notices.append(("quarantined", {"language": language, "step": 0, "reason": reason}))
-        mark.round = mark.admitted_round = 0  # without weights it cannot replay
-        return mark, None
+        if marked is None:
+            mark = store.directory / language / QUARANTINE_NAME
+            problem = CheckpointError(error.found, fix=f"{error.fix}; then remove {mark}")
+            marked = Progress(language, status=QUARANTINED, reason=str(problem))
+            write_mark(store.directory, language, marked.to_state())
+            result.notices.append(Event("quarantined", {"language": language, "step": 0, "reason": str(problem)}))
+        marked.round = marked.admitted_round = 0  # without weights it cannot replay
+        return marked, None
     if snapshot is None:
         return None, None
     try:
-        return mark or Progress.from_state(snapshot.state), snapshot
+        return marked or Progress.from_state(snapshot.state), snapshot
     except (KeyError, TypeError, ValueError) as error:
         result.problems.append(
             CheckpointError(
@@ -191,8 +257,9 @@ def _mismatches(config: Config, base: FrozenBase, index: ShardIndex, snapshot: S
     code, which = snapshot.language, f"the checkpoint of {snapshot.language} (step {snapshot.step})"
     try:
         check_adapter(snapshot.adapter, layers=len(base.layers), hidden=base.hidden, dim=config.adapter.dim)
-    except ValueError as problem:
-        yield CheckpointError(f"{which} does not fit: {problem}, or choose another run.directory")
+    except AdapterMismatch as problem:
+        fixes = [*([problem.fix] if problem.fix else []), "choose another run.directory"]
+        yield CheckpointError(f"{which} does not fit: {problem.found}", fix=", or ".join(fixes))
         return
     if snapshot.state.get("base") != base.weights_hash():
         yield CheckpointError(
@@ -205,7 +272,7 @@ def _mismatches(config: Config, base: FrozenBase, index: ShardIndex, snapshot: S
             f"{which} has a vocabulary of {len(snapshot.vocabulary[code])} tokens, expected the {len(tokens[code])} "
             "tokens of the shards",
             fix="bring back the shards it was trained on, or remove "
-            f"{config.run.directory}/adapters/{code} to train the language from scratch",
+            f"{RunPaths(config.run.directory).adapters / code} to train the language from scratch",
         )
 
 
@@ -214,7 +281,7 @@ def _apply_step_limit(progress: Progress, entry: LanguageSummary, result: Readin
     where = {"language": progress.language, "round": progress.round, "step": progress.step}
     if progress.status == FINISHED and progress.reason == "steps" and progress.step < entry.steps:
         progress.status, progress.reason = ACTIVE, None
-        result.notices.append(("reopened", where | {"steps": entry.steps}))
+        result.notices.append(Event("reopened", where | {"steps": entry.steps}))
     elif progress.status == ACTIVE and progress.step >= entry.steps:
         progress.status, progress.reason = FINISHED, "steps"
-        result.notices.append(("finished", where | {"reason": "steps"}))
+        result.notices.append(Event("finished", where | {"reason": "steps"}))

@@ -7,22 +7,24 @@ from pathlib import Path
 
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
+from mms_dist.data.language_summaries import LanguageSummary, summarise_languages
 from mms_dist.distributed.binding import bind_rank
 from mms_dist.distributed.comm import Comm, joined
 from mms_dist.distributed.deepspeed_package import wants_deepspeed
 from mms_dist.distributed.device import computes_on_gpu, nvidia_gpu, why_no_gpu
 from mms_dist.distributed.gpu import describe, naming_the_gpu
-from mms_dist.training.allocator import keep_freed_memory
+from mms_dist.hardware.base_loading import RunBase, load_run_base
+from mms_dist.hardware.memory_estimate import BUFFERS
+from mms_dist.hardware.process_settings import keep_freed_memory, set_threads
+from mms_dist.run_directory.paths import RunPaths
+from mms_dist.run_directory.quarantine import QuarantineMark
+from mms_dist.run_directory.status_file import RunState, mark_hung
 from mms_dist.training.assembly import Parts, assemble, check_first_adapters
-from mms_dist.training.attempts import RunState, mark_hung
-from mms_dist.training.devices import set_threads
-from mms_dist.training.ending import Ending, ending
+from mms_dist.training.ending import Ending
 from mms_dist.training.lifecycle import Lifecycle
 from mms_dist.training.record import Record
 from mms_dist.training.restore import Restored, restore
-from mms_dist.training.run_base import RunBase, run_base
 from mms_dist.training.same_run import check_same_run
-from mms_dist.training.summaries import LanguageSummary, summarise_languages
 
 
 def train(
@@ -67,15 +69,15 @@ def train(
 def _train(config: Config, comm: Comm, stop_requested: Callable[[], bool], live: bool | None) -> str:
     directory = Path(config.run.directory)
     with contextlib.ExitStack() as stack:
-        record = stack.enter_context(Record.of(directory, comm, config))
+        record = stack.enter_context(Record.of(directory, comm, stalled_restarts=config.run.stalled_restarts))
         device = bind_rank(config.run.device, comm)
         stack.enter_context(naming_the_gpu(device, comm.rank))
         index, summaries = comm.run_on_all_ranks(lambda: summarise_languages(config, tell=comm.watchdog.mark))
-        loaded = run_base(config, summaries, device, comm)
+        loaded = load_run_base(config, summaries, device, comm)
         config, resolved, base = loaded.config, loaded.resolved, loaded.base
         check_same_run(config, resolved, summaries, base.weights_hash(), comm)
         comm.run_on_all_ranks(lambda: check_first_adapters(config, base, index))
-        store = stack.enter_context(CheckpointStore(directory / "adapters", keep=config.checkpoint.keep))
+        store = stack.enter_context(CheckpointStore(RunPaths(directory).adapters, keep=config.checkpoint.keep))
         comm.run_on_all_ranks(lambda: store.recover() if comm.is_first else [])
         restored = restore(config, store, index, summaries, base, comm)
         record.restored(restored, config, resolved, summaries, live=live)
@@ -99,7 +101,7 @@ class _RankTotals:
     """Results of the languages whose first owner is one rank."""
 
     steps_taken: int
-    quarantined: dict[str, str]
+    quarantined: dict[str, QuarantineMark]
     unscored: list[str]
 
 
@@ -113,7 +115,7 @@ def _ending(restored: Restored, totals: Sequence[_RankTotals], languages: int, d
     for each in totals:
         quarantined |= each.quarantined
         unscored += each.unscored
-    return ending(languages, quarantined, sorted(set(unscored)), directory)
+    return Ending(directory, languages, quarantined, tuple(sorted(set(unscored))))
 
 
 def _plan_lines(loaded: RunBase, parts: Parts, summaries: list[LanguageSummary], comm: Comm) -> list[str]:
@@ -127,7 +129,7 @@ def _plan_lines(loaded: RunBase, parts: Parts, summaries: list[LanguageSummary],
         f"languages {len(summaries)}: {sum(entry.utterances for entry in summaries):,} utterances, {hours:,.2f} h; "
         f"{min(parts.loop.scheduler.capacity, len(summaries))} at once",
         f"adapters  dim {config.adapter.dim}, up to {row:,} trained parameters per language; "
-        f"rows, gradients and moments take {4 * parts.bank.rows.nbytes / 2**20:,.0f} MiB",
+        f"rows, gradients and moments take {BUFFERS * parts.bank.rows.nbytes / 2**20:,.0f} MiB",
         f"rounds    {config.optim.batch_seconds:g} s of audio and one optimizer step per language, "
         f"forward passes of up to {parts.gradients.forward_seconds:g} s",
         *resolved.lines,

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mms_dist.config import Config
+from mms_dist.data.language_summaries import LanguageSummary
 from mms_dist.distributed.comm import Comm
 from mms_dist.errors import ConfigError
-from mms_dist.training.resolve import Resolved
-from mms_dist.training.summaries import LanguageSummary
+from mms_dist.hardware.resolve import Resolved
 
-OF_A_MACHINE = (
+PER_MACHINE_SETTINGS = (
     "run.device",
     "run.threads",
     "data.shards",  # its contents are compared below; its path may differ between machines
@@ -38,20 +38,12 @@ def check_same_run(
         ConfigError: this rank differs from rank 0; lists the settings that differ.
         PeerError: another rank differs.
     """
-    mine = {name: value for name, value in flat_settings(config.to_dict()).items() if name not in OF_A_MACHINE}
-    mine |= {f"{name} (resolved)": value for name, value in resolved.of_all_ranks().items()}
+    mine = {name: value for name, value in config.flat().items() if name not in PER_MACHINE_SETTINGS}
+    mine |= {f"{name} (resolved)": value for name, value in resolved.shared_settings().items()}
     mine |= {f"the shards of {entry.language}": repr(entry) for entry in summaries}
     mine |= {"the weights of model.base": base_identity}
     first = comm.all_gather(mine)[0]
     comm.run_on_all_ranks(lambda: _require_equal(mine, first, comm.rank))
-
-
-def flat_settings(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Flatten nested settings to their dotted names."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        flat |= flat_settings(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
-    return flat
 
 
 def _require_equal(mine: Mapping[str, Any], first: Mapping[str, Any], rank: int) -> None:

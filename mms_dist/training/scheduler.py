@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mms_dist.distributed.placement import RankGroup, Work, capacity, place
+from mms_dist.data.language_summaries import Work
+from mms_dist.distributed.placement import RankGroup, capacity, place
 from mms_dist.training.progress import ACTIVE, Progress
 
 
@@ -25,7 +26,7 @@ class QueuedLanguage:
         return self.work.language
 
     def is_replaying(self, round_number: int) -> bool:
-        """Return whether the language trained in the rounds after this one before the restart (`training.resume`)."""
+        """Return whether the language trained in the rounds after this one before the restart (`training.restore`)."""
         restored = self.restored
         if restored is None or not self.unchanged:
             return False

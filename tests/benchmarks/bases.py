@@ -8,10 +8,9 @@ from typing import Any
 
 import torch
 
+from mms_dist.model.adapter import RowLayout, initial_tensors
 from mms_dist.model.bank import AdapterBank
 from mms_dist.model.base import DTYPES, FrozenBase
-from mms_dist.model.initial import initial_tensors
-from mms_dist.model.layout import RowLayout
 from mms_dist.model.routed import ModelInput, RoutedModel
 
 SHAPES: dict[str, dict[str, Any]] = {

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from shards.build import BuildOptions, build_shards
-from shards.manifest import read_manifest
-from shards.plan import plan_languages
+from shards.build.corpus import build_shards
+from shards.build.language import BuildOptions
+from shards.build.plan import plan_languages
 from shards.schema import SAMPLE_RATE
+from shards.sources.registry import read_source
 from tests.corpus import ALPHABETS, speak, toy_languages
 
 DEMO = Path(__file__).resolve().parents[2] / "shards" / "demo"
@@ -58,6 +59,6 @@ def _build(folder: Path, rows: list[dict[str, str]]) -> Path:
     manifest = folder / "manifest.tsv"
     lines = ["\t".join(COLUMNS), *("\t".join(row[name] for name in COLUMNS) for row in rows)]
     manifest.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    plans = plan_languages(read_manifest(manifest), dev_fraction=0.0, test_fraction=0.0)
+    plans = plan_languages(read_source(manifest), dev_fraction=0.0, test_fraction=0.0)
     build_shards(plans, folder / "shards", BuildOptions(shard_utterances=100), workers=1)
     return folder / "shards"

@@ -16,9 +16,9 @@ from typing import Any
 import torch
 
 from mms_dist.config import Evaluation, Optim
+from mms_dist.evaluation.evaluator import Evaluator
+from mms_dist.model.staging import StagedHere
 from mms_dist.training.assembly import Parts
-from mms_dist.training.evaluate import Evaluator
-from mms_dist.training.staging import StagedHere
 from shards.schema import SAMPLE_RATE
 from tests.benchmarks.bases import random_base
 from tests.benchmarks.corpora import toy_shards

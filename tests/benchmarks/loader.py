@@ -26,13 +26,14 @@ import soundfile
 
 from mms_dist.data.loader import BatchLoader, BatchRequest
 from mms_dist.data.stream import LanguageStream, Position
-from shards.build import BuildOptions, build_shards
+from shards.build.corpus import build_shards
+from shards.build.language import BuildOptions
+from shards.build.plan import plan_languages
 from shards.index import ShardIndex
-from shards.manifest import read_manifest
-from shards.plan import plan_languages
 from shards.read import ShardReader
 from shards.schema import SAMPLE_RATE
-from shards.tar import members_of
+from shards.sources.registry import read_source
+from shards.tars.spans import members_of
 from tests.benchmarks.conditions import conditions
 
 LANGUAGES = ("ita", "ron", "ukr", "lit")
@@ -73,7 +74,7 @@ def build(folder: Path, *, utterances: int) -> Path:
             letters = "".join(generator.choice(list("abcdefghijklmnopqrst    "), int(seconds * 14)))
             lines.append(f"{name}\t{letters}\t{code}\ttrain")
     (folder / "manifest.tsv").write_text("\n".join(lines), encoding="utf-8")
-    plans = plan_languages(read_manifest(folder / "manifest.tsv"), dev_fraction=0.1, test_fraction=0.1)
+    plans = plan_languages(read_source(folder / "manifest.tsv"), dev_fraction=0.1, test_fraction=0.1)
     build_shards(plans, folder / "shards", BuildOptions(shard_utterances=100), workers=1)
     return folder / "shards"
 

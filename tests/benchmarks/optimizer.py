@@ -12,10 +12,9 @@ import torch
 from torch import Tensor
 
 from mms_dist.config import Optim
+from mms_dist.model.adapter import RowLayout
 from mms_dist.model.bank import AdapterBank
-from mms_dist.model.layout import RowLayout
-from mms_dist.training.optimizer import RowAdamW, RowStep
-from mms_dist.training.schedule import learning_rate
+from mms_dist.model.optimizer import RowAdamW, RowStep, learning_rate
 from tests.benchmarks.bases import SHAPES
 from tests.benchmarks.measure import Measurement, Target, alternate, median_ratio
 from tests.benchmarks.profile import profile_text

@@ -18,10 +18,10 @@ from mms_dist.config import Adapter, Augment
 from mms_dist.data.batch import BatchRequest, LoadedBatch, Utterance
 from mms_dist.data.stream import Position
 from mms_dist.data.utterance_id import UtteranceId
+from mms_dist.features.feature_source import FeaturePlan
+from mms_dist.features.packed_features import PackedFeaturePlan, plan_packed
 from mms_dist.model.base import DTYPES, FrozenBase
-from mms_dist.training.features import FeaturePlan
 from mms_dist.training.gradients import GradientPass
-from mms_dist.training.packed_features import PackedFeaturePlan, plan_packed
 from shards.schema import SAMPLE_RATE, frames_of
 from tests.benchmarks.bases import random_base, routed_model
 from tests.benchmarks.measure import Measurement, alternate, median_ratio

@@ -104,7 +104,7 @@ def _memory(folder: Path, many: dict[str, Any], alone: dict[str, Any], registere
 def _memory_of(run_directory: str, settings: dict[str, Any]) -> dict[str, float]:
     with training(Path(run_directory), settings) as (parts, clock, _):
         clock.run(parts, 3)
-        tensors = (parts.bank.rows, parts.bank.grads, parts.optimizer.exp_avg, parts.optimizer.exp_avg_sq)
+        tensors = (parts.bank.rows, parts.bank.grads, *parts.optimizer.buffers.values())
         return {
             "rows_mebibytes": sum(tensor.nbytes for tensor in tensors) / MEBIBYTE,
             "resident_mebibytes": psutil.Process().memory_info().rss / MEBIBYTE,

@@ -10,10 +10,11 @@ from rich.console import Console
 
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import parse_config
+from mms_dist.data.language_summaries import summarise_languages
+from mms_dist.hardware.base_loading import load_base
 from mms_dist.monitor.monitor import Monitor
-from mms_dist.training.assembly import Parts, assemble, load_base
+from mms_dist.training.assembly import Parts, assemble
 from mms_dist.training.restore import fresh_start
-from mms_dist.training.summaries import summarise_languages
 
 
 class RoundClock:
@@ -49,9 +50,7 @@ def training(run_directory: Path, settings: dict[str, Any]) -> Iterator[tuple[Pa
     with (
         open(run_directory.with_suffix(".log"), "w", encoding="utf-8") as log,
         CheckpointStore(run_directory / "adapters", keep=config.checkpoint.keep) as store,
-        Monitor(
-            run_directory, languages=[entry.plan() for entry in summaries], live=False, console=Console(file=log)
-        ) as monitor,
+        Monitor(run_directory, languages=summaries, live=False, console=Console(file=log)) as monitor,
         assemble(
             config,
             index,

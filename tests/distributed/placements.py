@@ -88,10 +88,7 @@ def note_states(parts: Parts, notes: Notes) -> None:
     notes.setdefault("states", {})[loop.round + 1] = {
         active.language: (
             active.progress.step,
-            *(
-                buffer[active.slot].detach().clone()
-                for buffer in (parts.bank.rows, optimizer.exp_avg, optimizer.exp_avg_sq)
-            ),
+            *(buffer[active.slot].detach().clone() for buffer in (parts.bank.rows, *optimizer.buffers.values())),
         )
         for active in loop.slot_manager.in_order()
     }

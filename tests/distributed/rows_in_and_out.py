@@ -17,10 +17,10 @@ from mms_dist.config import Optim
 from mms_dist.distributed.accelerator import make_accelerator
 from mms_dist.distributed.comm import Comm, joined
 from mms_dist.distributed.deepspeed import shard_layers, shards_base
+from mms_dist.distributed.lockstep import Lockstep
 from mms_dist.model.base import FrozenBase
+from mms_dist.model.optimizer import RowAdamW, RowStep
 from mms_dist.model.routed import ModelInput, RoutedModel
-from mms_dist.training.lockstep import Lockstep
-from mms_dist.training.optimizer import RowAdamW, RowStep
 from tests.benchmarks.bases import routed_model
 
 DIM = 30

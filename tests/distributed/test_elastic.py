@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from mms_dist.config import Config
-from mms_dist.training.summaries import summarise_languages
+from mms_dist.data.language_summaries import summarise_languages
 from tests.corpus import build_toy_shards, toy_languages
 from tests.distributed.ranks import Ended, train_ranks, train_rounds
 from tests.training import distance, final_row, start_row, toy_config, train

@@ -7,7 +7,7 @@ import pytest
 
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
-from mms_dist.training.summaries import summarise_languages
+from mms_dist.data.language_summaries import summarise_languages
 from tests.corpus import build_toy_shards, toy_languages
 from tests.distributed.ranks import Ended, run_ranks, written
 from tests.distributed.test_elastic import assert_whole_epochs, batches

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from mms_dist.config import Config
+from mms_dist.data.language_summaries import summarise_languages
 from mms_dist.model.shape import BaseShape
 from mms_dist.planning.cluster import Cluster
 from mms_dist.planning.schedule import Phase, phases
 from mms_dist.planning.traffic import exchange
 from mms_dist.training.scheduler import Ranks
-from mms_dist.training.summaries import summarise_languages
 from tests.corpus import build_toy_shards, toy_languages
 from tests.distributed.ranks import train_ranks
 from tests.training import toy_config

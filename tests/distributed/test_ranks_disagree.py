@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from launcher import cli
 from mms_dist.errors import TrainingError
-from mms_dist.training.attempts import Attempt
+from mms_dist.run_directory.status_file import Attempt
 from tests.corpus import build_toy_shards
 from tests.distributed.ranks import run_ranks, written
 from tests.distributed.worker import Notes

@@ -11,9 +11,9 @@ import pytest
 from launcher import cli, signals
 from mms_dist.config import Config
 from mms_dist.distributed import patience
-from mms_dist.training import run_base
+from mms_dist.hardware import base_loading
+from mms_dist.run_directory.status_file import read_status
 from mms_dist.training.assembly import Parts
-from mms_dist.training.attempts import read_status
 from tests.corpus import build_toy_shards
 from tests.distributed import worker
 from tests.distributed.ranks import Ranks, written
@@ -46,7 +46,7 @@ def load_for_ever(notes: worker.Notes) -> int:
     """One rank is stuck in loading the base, as in a download; the others wait for it inside of a collective."""
     patience.FIRST_NOTICE_SECONDS = NOTICE_SECONDS
     if int(os.environ["RANK"]) == notes["stuck"]:
-        run_base.load_base = lambda *_: time.sleep(FOR_EVER)  # type: ignore[assignment]
+        base_loading.load_base = lambda *_: time.sleep(FOR_EVER)  # type: ignore[assignment]
     return cli.main(["train", "--config", notes["config"]])
 
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from launcher import cli
-from launcher.leave import leave
+from launcher.process_exit import exit_process
 
 
 def of_groups() -> list[str]:
@@ -20,4 +20,4 @@ def of_groups() -> list[str]:
 if __name__ == "__main__":
     code = cli.main(["train", *sys.argv[1:]])
     print(f"after training: {len(of_groups())} threads of groups", flush=True)
-    leave(code)
+    exit_process(code)

@@ -13,9 +13,9 @@ from mms_dist.distributed.accelerator import make_accelerator
 from mms_dist.distributed.comm import Comm, joined
 from mms_dist.distributed.deepspeed import FetchedLinear, about_deepspeed, shard_layers, shards_base
 from mms_dist.distributed.deepspeed_package import wants_deepspeed
+from mms_dist.distributed.lockstep import Lockstep
 from mms_dist.model.base import DTYPES, FrozenBase
 from mms_dist.model.routed import ModelInput
-from mms_dist.training.lockstep import Lockstep
 from tests.benchmarks.bases import routed_model
 
 VOCABULARIES = [9, 17, 12, 30, 1]

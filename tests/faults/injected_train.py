@@ -4,7 +4,7 @@ import os
 import sys
 
 from launcher import cli
-from launcher.leave import leave
+from launcher.process_exit import exit_process
 from tests.faults.injection import Injector
 
 
@@ -22,4 +22,4 @@ def forked(notes: dict[str, str]) -> int:
 
 
 if __name__ == "__main__":
-    leave(main(sys.argv[1:]))
+    exit_process(main(sys.argv[1:]))

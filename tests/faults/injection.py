@@ -17,8 +17,8 @@ from typing import Any, Literal
 from mms_dist.checkpoint.language_folder import LanguageFolder
 from mms_dist.data.loader import BatchLoader
 from mms_dist.distributed.comm import Comm
-from mms_dist.training import run_base
-from mms_dist.training.evaluate import Evaluator
+from mms_dist.evaluation.evaluator import Evaluator
+from mms_dist.hardware import base_loading
 from mms_dist.training.gradients import GradientPass
 from mms_dist.training.loop import RoundLoop
 
@@ -95,7 +95,7 @@ class Injector:
     def install(self) -> None:
         """Wrap what the phases are made of."""
         self._count_rounds()
-        self._before(run_base, "load_base", "start")
+        self._before(base_loading, "load_base", "start")
         self._before(BatchLoader, "take", "data")
         self._before(GradientPass, "_forward_backward", "forward")
         self._before(Comm, "reduce", "reduce", lambda comm, block, buffer: block.size > 1)

@@ -9,8 +9,8 @@ import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from mms_dist.checkpoint.lock import RunLock
 from mms_dist.checkpoint.store import CheckpointStore
+from mms_dist.run_directory.lock import RunLock
 from tests.checkpoint_samples import assert_same, sample
 
 KILLS = 40

@@ -16,19 +16,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from mms_dist.checkpoint.checkpoint_folder import folder_name
 from mms_dist.checkpoint.export import export_run
-from mms_dist.checkpoint.folder import folder_name
-from mms_dist.checkpoint.manifest import MANIFEST, Manifest
+from mms_dist.checkpoint.manifest import Manifest
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config.load import load_config
 from mms_dist.errors import MmsDistError
-from mms_dist.inspection.run_status import read_standing
-from mms_dist.inspection.run_status_view import show
 from mms_dist.monitor.events import EventLog
 from mms_dist.monitor.past import as_json, read_run
-from mms_dist.training.attempts import begin
+from mms_dist.monitor.run_status import read_run_status
+from mms_dist.monitor.run_status_view import show
+from mms_dist.run_directory.paths import MANIFEST_NAME, QUARANTINE_NAME
+from mms_dist.run_directory.status_file import begin
 from mms_dist.training.progress import Progress
-from mms_dist.training.quarantine import QUARANTINE_NAME, read_quarantine
+from mms_dist.training.restore import read_quarantine
 from tests.checkpoint_samples import sample
 
 FILES = ("config.yaml", "status.json", "events.jsonl", f"adapters/ron/{QUARANTINE_NAME}")
@@ -80,7 +81,7 @@ def look_at(run: Path) -> None:
         json.dumps(as_json(summary, history), allow_nan=False)
 
     def status() -> None:
-        run_status = read_standing(run)
+        run_status = read_run_status(run)
         json.dumps(run_status.as_dict(), allow_nan=False)
         show(run_status, console)
 
@@ -139,12 +140,12 @@ def test_any_value_in_a_status_or_an_event_is_read_or_refused(
 def with_state(run: Path, change: Callable[[dict[str, Any]], None]) -> None:
     """Change the state of the newest checkpoint, and its manifest with it."""
     folder = run / "adapters" / "ron" / folder_name(2)
-    contents = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != MANIFEST}
+    contents = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != MANIFEST_NAME}
     state = json.loads(contents["state.json"])
     change(state)
     contents["state.json"] = json.dumps(state).encode()
     (folder / "state.json").write_bytes(contents["state.json"])
-    (folder / MANIFEST).write_bytes(Manifest.of("ron", 2, contents).encode())
+    (folder / MANIFEST_NAME).write_bytes(Manifest.of("ron", 2, contents).encode())
 
 
 @pytest.mark.parametrize("value", [True, None, "x", [1], {"step": 2, "cer": "x"}])
@@ -178,8 +179,8 @@ def test_any_state_in_a_whole_checkpoint_is_read_or_refused(
     """A checkpoint of another version has right sums, and a state that this one does not write."""
     run = copied(whole_run, tmp_path)
     folder = run / "adapters" / "ron" / folder_name(2)
-    contents = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != MANIFEST}
-    name = data.draw(st.sampled_from([name for name in INSIDE if name != MANIFEST]))
+    contents = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != MANIFEST_NAME}
+    name = data.draw(st.sampled_from([name for name in INSIDE if name != MANIFEST_NAME]))
     if name == "state.json":
         state = json.loads(contents[name])
         where: dict[str, Any] = data.draw(st.sampled_from([state, state["state"], state["state"]["best"]]))
@@ -189,7 +190,7 @@ def test_any_state_in_a_whole_checkpoint_is_read_or_refused(
         contents[name] = data.draw(BYTES)
     for file, content in contents.items():
         (folder / file).write_bytes(content)
-    (folder / MANIFEST).write_bytes(Manifest.of("ron", 2, contents).encode())
+    (folder / MANIFEST_NAME).write_bytes(Manifest.of("ron", 2, contents).encode())
     look_at(run)
 
 

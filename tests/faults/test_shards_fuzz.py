@@ -16,15 +16,16 @@ import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from launcher.doctor.vocabulary import oddities
+from launcher.doctor.checks.shards import unusual_text
+from mms_dist.data.language_summaries import summarise_languages
 from mms_dist.errors import MmsDistError
-from mms_dist.training.summaries import summarise_languages
+from shards.display.summary import duration_histogram, durations_of, summary_table, vocabulary_lines
 from shards.errors import DamagedSampleError, ShardsError, TruncatedShardError
-from shards.foreign import ForeignTar, IndexOptions, index_language
+from shards.foreign.find_tars import ForeignTar
+from shards.foreign.index_tars import IndexOptions, index_language
 from shards.index import ShardIndex
 from shards.read import ShardReader
-from shards.schema import SPLITS
-from shards.summary import duration_histogram, durations_of, summary_table, vocabulary_lines
+from shards.splits import SPLITS
 from shards.text_rules import load_rules
 from shards.verify import verify_shards
 from tests.shard_samples import build, sentence, sound, write_corpus
@@ -208,7 +209,7 @@ def use_all(root: Path) -> None:
     with contextlib.suppress(*TOLD):
         index = ShardIndex.load(str(root))
         language = index.language("ron")
-        list(oddities(language))
+        list(unusual_text(language))
         summary_table(index, 100)
         vocabulary_lines(index, index.languages)
         duration_histogram(durations_of(language))

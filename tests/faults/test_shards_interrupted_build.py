@@ -11,10 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from shards import build as build_module
+from shards.build import language as build_module
 from shards.errors import ShardsError
 from shards.index import ShardIndex
-from shards.split_writer import _OpenShard
 from tests.shard_samples import build, tree_sums, write_corpus
 
 ROOT = Path(__file__).parents[2]
@@ -56,20 +55,20 @@ def test_a_build_killed_at_any_moment_and_run_again_gives_the_same_bytes(tmp_pat
     assert not (output / ".build" / "ron").exists()
 
 
-def test_a_disk_that_fills_up_is_named_and_the_build_goes_on_when_there_is_room(tmp_path, monkeypatch):
+def test_a_full_disk_is_named_and_the_build_resumes_when_there_is_room(tmp_path, monkeypatch):
     manifest = write_corpus(tmp_path / "corpus")
     build(manifest, tmp_path / "whole")
-    written = 0
-    original = _OpenShard.write
+    shards = 0
+    original = os.fsync
 
-    def write(self, candidate, encoded, language):
-        nonlocal written
-        written += 1
-        if written > 8:
+    def fsync(descriptor):
+        nonlocal shards
+        shards += os.readlink(f"/proc/self/fd/{descriptor}").endswith(".tar")
+        if shards > 1:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        original(self, candidate, encoded, language)
+        original(descriptor)
 
-    monkeypatch.setattr(_OpenShard, "write", write)
+    monkeypatch.setattr(os, "fsync", fsync)
     with pytest.raises(ShardsError, match=r"ron cannot be written to .*No space left on device; fix that"):
         build(manifest, tmp_path / "shards")
     assert not (tmp_path / "shards" / "ron").exists()

@@ -14,19 +14,18 @@ from unittest import mock
 import torch
 from torch import Tensor
 
-from mms_dist import transfer
 from mms_dist.config import Adapter, Augment, Optim
 from mms_dist.data.batch import LoadedBatch
+from mms_dist.features.feature_source import FeatureSource
+from mms_dist.hardware.resolve import FORWARD_COST_SECONDS
+from mms_dist.model import transfer
+from mms_dist.model.adapter import RowLayout, initial_tensors
 from mms_dist.model.bank import AdapterBank
 from mms_dist.model.base import FrozenBase
 from mms_dist.model.compiled import Compilation, compile_layers
-from mms_dist.model.initial import initial_tensors
-from mms_dist.model.layout import RowLayout
+from mms_dist.model.optimizer import RowAdamW, RowStep
 from mms_dist.model.routed import RoutedModel
-from mms_dist.training.features import FeatureSource
 from mms_dist.training.gradients import GradientPass, RoundLosses
-from mms_dist.training.optimizer import RowAdamW, RowStep
-from mms_dist.training.resolve import FORWARD_COST_SECONDS
 from shards.schema import SAMPLE_RATE
 from tests.gpu.speech import name
 

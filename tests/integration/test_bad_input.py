@@ -11,7 +11,8 @@ import soundfile
 from transformers import Wav2Vec2ForCTC
 
 from launcher.cli import main
-from mms_dist.training.attempts import STATUS_NAME, read_status
+from mms_dist.run_directory.paths import STATUS_NAME
+from mms_dist.run_directory.status_file import read_status
 from tests.conftest import small_base_config
 from tests.corpus import build_toy_shards
 from tests.shard_samples import sound

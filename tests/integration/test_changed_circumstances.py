@@ -13,8 +13,9 @@ from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.errors import BaseModelError, CheckpointError, MmsDistError, TrainingError
 from mms_dist.model.base import FrozenBase
 from mms_dist.monitor.events import read_events
+from mms_dist.run_directory.paths import STATUS_NAME
+from mms_dist.run_directory.status_file import read_status
 from mms_dist.training.assembly import Parts
-from mms_dist.training.attempts import STATUS_NAME, read_status
 from shards.index import ShardIndex
 from tests.conftest import small_base_config
 from tests.corpus import build_toy_shards
@@ -155,7 +156,7 @@ def test_a_finished_language_does_not_train_again_when_its_data_changes(
 def test_weights_that_overflow_quarantine_their_language_only(tmp_path: Path, small_base: Path, shards: Path) -> None:
     def overflow(parts: Parts) -> None:
         if parts.loop.round == 3:
-            parts.optimizer.exp_avg_sq[parts.loop.slot_manager.active_languages[B].slot, 0] = float("inf")
+            parts.optimizer.buffers["exp_avg_sq"][parts.loop.slot_manager.active_languages[B].slot, 0] = float("inf")
 
     train_watched(toy_config(tmp_path, small_base, shards), overflow)
     assert [event["language"] for event in events(tmp_path, "quarantined")] == [B]

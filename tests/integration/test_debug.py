@@ -12,9 +12,9 @@ import yaml
 from launcher.cli import main
 from mms_dist.debugging.checks.interference import same_bits
 from mms_dist.model.base import FrozenBase
+from mms_dist.model.optimizer import RowAdamW
 from mms_dist.model.packed_tables import BLOCK
 from mms_dist.training.gradients import GradientPass
-from mms_dist.training.optimizer import RowAdamW
 from tests.corpus import build_toy_shards
 
 

@@ -160,7 +160,7 @@ def test_a_truncated_shard_is_named_and_nothing_is_scored(
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
-        (["--languages", "xyz"], "choose --languages from taa, tab"),
+        (["--languages", "xyz"], "choose from taa, tab"),
         (["--adapter.dim", "8"], "set adapter.dim to 16"),
         (["--model.base", "/nowhere"], "/nowhere"),
         (["--device", "cuda:9"], "cuda:9"),

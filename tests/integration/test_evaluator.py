@@ -10,17 +10,16 @@ import torch
 
 from mms_dist.data.batch_shard import WHOLE, BatchShard
 from mms_dist.data.pool import reading_pool
+from mms_dist.distributed.lockstep import Lockstep
 from mms_dist.distributed.placement import RankGroup
 from mms_dist.errors import TrainingError
+from mms_dist.evaluation.evaluator import Evaluator, Request, Transcription
+from mms_dist.features.feature_source import FeatureSource
+from mms_dist.model.adapter import RowLayout, initial_tensors
 from mms_dist.model.bank import AdapterBank
 from mms_dist.model.base import FrozenBase
-from mms_dist.model.initial import initial_tensors
-from mms_dist.model.layout import RowLayout
 from mms_dist.model.routed import RoutedModel
 from mms_dist.training.dev_scores import DevScores
-from mms_dist.training.evaluate import Evaluator, Request, Transcription
-from mms_dist.training.features import FeatureSource
-from mms_dist.training.lockstep import Lockstep
 from shards.index import LanguageIndex, ShardIndex
 from shards.read import ShardReader
 from tests.corpus import build_toy_shards

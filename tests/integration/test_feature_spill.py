@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import torch
 
+from mms_dist.features.feature_spill import FeatureSpill
+from mms_dist.features.feature_store import FeatureStore
 from mms_dist.monitor.events import read_events
 from mms_dist.training.assembly import Parts
-from mms_dist.training.feature_spill import FeatureSpill
-from mms_dist.training.feature_store import FeatureStore
 from tests.corpus import build_toy_shards
 from tests.training import final_row, toy_config, train, train_watched
 

@@ -12,11 +12,11 @@ import torch
 
 from launcher.cli import main
 from launcher.commands import demo
-from mms_dist.checkpoint.quarantine_mark import QUARANTINE_NAME
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import load_config
+from mms_dist.run_directory.paths import QUARANTINE_NAME
+from mms_dist.run_directory.status_file import read_status
 from mms_dist.training import run as training_run
-from mms_dist.training.attempts import read_status
 from mms_dist.training.gradients import GradientPass
 from tests.corpus import build_toy_shards
 from tests.training import toy_config, train

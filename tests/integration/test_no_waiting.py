@@ -12,21 +12,23 @@ import pytest
 import torch
 from torch import Tensor
 
-from mms_dist import transfer
 from mms_dist.config import Adapter, Augment
+from mms_dist.data.ahead import Ahead
 from mms_dist.data.batch import BatchRequest, LoadedBatch, Utterance
 from mms_dist.data.stream import Position
 from mms_dist.data.utterance_id import UtteranceId
+from mms_dist.evaluation import evaluator as evaluate
+from mms_dist.evaluation.evaluator import Evaluator, Request
+from mms_dist.features import feature_source as features
+from mms_dist.features.feature_source import FeatureSource
+from mms_dist.model import transfer
+from mms_dist.model.adapter import RowLayout
 from mms_dist.model.bank import AdapterBank
 from mms_dist.model.base import FrozenBase
-from mms_dist.model.layout import RowLayout
 from mms_dist.model.routed import RoutedModel
 from mms_dist.monitor.events import read_events
-from mms_dist.training import evaluate, features, gradients
-from mms_dist.training.ahead import Ahead
+from mms_dist.training import gradients
 from mms_dist.training.assembly import Parts
-from mms_dist.training.evaluate import Evaluator, Request
-from mms_dist.training.features import FeatureSource
 from mms_dist.training.gradients import GradientPass
 from mms_dist.training.passes import PassBuilder
 from shards.index import ShardIndex

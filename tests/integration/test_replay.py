@@ -9,14 +9,15 @@ import pytest
 
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
+from mms_dist.data.language_summaries import summarise_languages
 from mms_dist.data.stream import Position
 from mms_dist.errors import CheckpointError
+from mms_dist.hardware.base_loading import load_base
 from mms_dist.monitor.events import read_events
-from mms_dist.training.assembly import Parts, load_base
+from mms_dist.run_directory.quarantine import write_mark
+from mms_dist.training.assembly import Parts
 from mms_dist.training.progress import QUARANTINED, Progress
-from mms_dist.training.quarantine import write_quarantine
 from mms_dist.training.restore import Restored, restore
-from mms_dist.training.summaries import summarise_languages
 from tests.corpus import build_toy_shards
 from tests.distributed.placements import read_nothing_of
 from tests.training import final_row, toy_config, train_watched
@@ -232,7 +233,8 @@ def test_a_quarantined_language_without_a_whole_checkpoint_keeps_nobody_company(
     config = setting(tmp_path, small_base, shards)
     run(config, 10)
     roll_back(tmp_path, A, 4)
-    write_quarantine(tmp_path / "adapters", Progress(B, QUARANTINED, "its gradient", step=10, round=10))
+    progress = Progress(B, QUARANTINED, "its gradient", step=10, round=10)
+    write_mark(tmp_path / "adapters", B, progress.to_state())
     for folder in (tmp_path / "adapters" / B).glob("step-*"):
         (folder / "state.json").write_text("{}")
     again = run(config)

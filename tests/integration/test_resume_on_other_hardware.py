@@ -11,12 +11,13 @@ import yaml
 
 from mms_dist.config import Config
 from mms_dist.errors import ConfigError
+from mms_dist.evaluation.score_run import RunScorer
+from mms_dist.hardware import base_loading
+from mms_dist.hardware.hardware import Facts, Hardware
+from mms_dist.hardware.hardware_record import KeptSettings, read_kept_settings, write_kept_settings
+from mms_dist.hardware.resolve import resolve
+from mms_dist.run_directory.paths import HARDWARE_NAME
 from mms_dist.training import run as training_run
-from mms_dist.training import run_base
-from mms_dist.training.hardware import Facts, Hardware
-from mms_dist.training.hardware_record import HARDWARE_NAME, Kept, read_kept, write_kept
-from mms_dist.training.resolve import resolve
-from mms_dist.training.score_run import RunScorer
 from tests.corpus import build_toy_shards
 from tests.training import final_row, stop_after, toy_config, train
 
@@ -35,8 +36,8 @@ def left_open(directory: Path, base: Path, shards: Path, **sections: Any) -> Con
     return toy_config(directory, base, shards, **(open_sections | sections))
 
 
-def of_this_machine() -> Kept:
-    return Kept("float32", "padded", False, 32.0, 32.0, 1.0, torch.get_num_threads(), 1, "the CPU")
+def of_this_machine() -> KeptSettings:
+    return KeptSettings("float32", "padded", False, 32.0, 32.0, 1.0, torch.get_num_threads(), 1, "the CPU")
 
 
 def test_what_was_chosen_is_written_and_taken_over_by_a_restart_and_by_eval(
@@ -49,12 +50,12 @@ def test_what_was_chosen_is_written_and_taken_over_by_a_restart_and_by_eval(
     config = left_open(tmp_path, small_base, shards)
     rounds = iter([False] * 3 + [True] * 100)
     assert train(config, stop_requested=lambda: next(rounds)) == "preempted"
-    assert read_kept(tmp_path, on_gpu=False) == of_this_machine()
+    assert read_kept_settings(tmp_path, on_gpu=False) == of_this_machine()
     assert "chosen    model.dtype float32" in capsys.readouterr().out
-    begun = Kept("bfloat16", "padded", False, 2.0, 3.0, 5.0, 3, 1, "H100 (9.0)")
-    write_kept(tmp_path, begun)
+    begun = KeptSettings("bfloat16", "padded", False, 2.0, 3.0, 5.0, 3, 1, "H100 (9.0)")
+    write_kept_settings(tmp_path, begun)
     threads: list[int | None] = []
-    for module in (training_run, run_base):
+    for module in (training_run, base_loading):
         monkeypatch.setattr(module, "set_threads", threads.append)
     assert train(config) == "finished"
     told = capsys.readouterr().out
@@ -62,7 +63,7 @@ def test_what_was_chosen_is_written_and_taken_over_by_a_restart_and_by_eval(
     assert "forward passes of up to 2 s" in told and "bfloat16 on cpu" in told
     assert "changed " not in told
     assert threads == [None, 3]
-    assert read_kept(tmp_path, on_gpu=False) == begun
+    assert read_kept_settings(tmp_path, on_gpu=False) == begun
     scored = RunScorer(tmp_path, config, split="dev")._resolved(torch.device("cpu"))
     assert (scored.dtype, scored.evaluation_seconds, scored.forward_cost_seconds) == ("bfloat16", 3.0, 5.0)
     assert scored.threads == torch.get_num_threads(), "those of the machine that scores"
@@ -91,18 +92,18 @@ def test_eval_scores_a_packed_compiled_run_where_it_could_not_be_trained(
     asked = {"attention": "packed", "compile": "off"}
     config = left_open(tmp_path, small_base, shards, model={"dtype": "float32", "feature_cache_gib": 0.0} | asked)
     train(config)
-    write_kept(tmp_path, replace(of_this_machine(), attention="packed", compile=True, hardware="H100 (9.0)"))
+    write_kept_settings(tmp_path, replace(of_this_machine(), attention="packed", compile=True, hardware="H100 (9.0)"))
     results = {result.language: result for result in RunScorer(tmp_path, config, split="dev").results()}
     assert results.keys() == {A, B} and all(result.transcription.keys for result in results.values())
     old = Hardware(on_gpu=True, names=("P100",), capability=(6, 0), free_bytes=14 << 30)
     monkeypatch.setattr(
-        "mms_dist.training.hardware.facts_of_this_rank",
+        "mms_dist.hardware.hardware.facts_of_this_rank",
         lambda *_, **__: Facts("here", "boot", frozenset({0}), None, 1 << 30, 1 << 30, old),
     )
     for model in (asked, {"attention": "padded", "compile": "on"}, {}):
         other = left_open(tmp_path, small_base, shards, model={"dtype": "float32"} | model)
         with pytest.raises(ConfigError):
-            resolve(other, old, kept=read_kept(tmp_path, on_gpu=True))
+            resolve(other, old, kept=read_kept_settings(tmp_path, on_gpu=True))
         scored = RunScorer(tmp_path, other, split="dev")._resolved(torch.device("cuda"))
         assert (scored.attention, scored.compile, scored.dtype) == ("padded", False, "float32")
 
@@ -112,11 +113,11 @@ def test_what_no_longer_fits_is_refused_at_start_with_the_flag_and_nothing_is_ch
 ) -> None:
     config = left_open(tmp_path, small_base, shards)
     train(config)
-    write_kept(tmp_path, replace(of_this_machine(), dtype="bfloat16", hardware="H100 (9.0)"))
+    write_kept_settings(tmp_path, replace(of_this_machine(), dtype="bfloat16", hardware="H100 (9.0)"))
     before = (tmp_path / HARDWARE_NAME).read_bytes()
     t4 = Hardware(on_gpu=True, names=("T4",), capability=(7, 5), free_bytes=14 << 30)
     monkeypatch.setattr(
-        "mms_dist.training.hardware.facts_of_this_rank",
+        "mms_dist.hardware.hardware.facts_of_this_rank",
         lambda *_, **__: Facts("here", "boot", frozenset({0}), None, 1 << 30, 1 << 30, t4),
     )
     with pytest.raises(ConfigError, match=r"began with model\.dtype bfloat16, on H100.*pass --model\.dtype float32"):

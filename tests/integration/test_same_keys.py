@@ -25,15 +25,15 @@ from mms_dist.data.collate import collate
 from mms_dist.data.loader import BatchLoader, BatchRequest
 from mms_dist.data.stream import Position
 from mms_dist.data.utterance_id import UtteranceId
+from mms_dist.evaluation.evaluator import chosen
 from mms_dist.model.routed import DeviceInput, RoutedModel
 from mms_dist.monitor.events import read_events
 from mms_dist.monitor.past import read_run
-from mms_dist.training.evaluate import chosen
 from mms_dist.training.language_slots import training_stream
-from shards.audio import decode
+from shards.audio.codec import decode
 from shards.index import ShardIndex
 from shards.read import ShardReader
-from shards.verify import _check_shard
+from shards.verify_shard import check_shard
 from tests.corpus import speak
 from tests.training import final_row, toy_config, train
 
@@ -96,7 +96,7 @@ def test_the_two_corpora_differ_in_their_keys_alone(same: Path, unique: Path) ->
         assert tables[0].table(split).samples.tolist() == tables[1].table(split).samples.tolist()
 
 
-def test_training_with_and_without_the_cache_of_features_gives_the_same_adapter_whatever_the_keys(
+def test_the_feature_cache_gives_the_same_adapter_whatever_the_keys(
     tmp_path: Path, small_base: Path, same: Path, unique: Path
 ) -> None:
     rows: list[Tensor] = []
@@ -309,9 +309,7 @@ def test_debug_takes_as_many_utterances_as_rows_and_tells_them_apart(
     ]
 
 
-def test_debug_names_rows_of_the_whole_split_though_settings_leave_some_out(
-    tmp_path: Path, small_base: Path, same: Path
-) -> None:
+def test_debug_names_rows_of_the_whole_split_whatever_is_left_out(tmp_path: Path, small_base: Path, same: Path) -> None:
     lengths = np.sort(index_of(same).table("train").durations)
     values = config_of(tmp_path / "run", small_base, same, data={"max_seconds": float(lengths[7])}).to_dict()
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
@@ -341,7 +339,7 @@ def test_what_verify_says_of_texts_names_one_utterance_each(same: Path) -> None:
         name
         for split, tars in TARS.items()
         for number in range(len(tars))
-        for name in _check_shard((str(same), LANGUAGE, split, number)).text_digests.values()
+        for name in check_shard((str(same), LANGUAGE, split, number)).text_digests.values()
     ]
     assert len(set(names)) == len(names) == sum(map(sum, TARS.values()))
     assert "000001 in dev-1.tar, row 4" in names

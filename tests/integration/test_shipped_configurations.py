@@ -6,8 +6,8 @@ import pytest
 
 from launcher.cli import main
 from mms_dist.config import load_config
-from mms_dist.training.hardware import assumed
-from mms_dist.training.resolve import resolve
+from mms_dist.hardware.hardware import assumed
+from mms_dist.hardware.resolve import resolve
 from tests.corpus import build_toy_shards
 
 FOLDER = Path(__file__).parents[2] / "configs" / "train"

@@ -16,7 +16,7 @@ from mms_dist.data.loader import BatchLoader, BatchRequest, LoadedBatch, Utteran
 from mms_dist.data.packer import pack
 from mms_dist.data.stream import LanguageStream, Position
 from mms_dist.data.utterance_id import UtteranceId
-from shards.audio import decode
+from shards.audio.codec import decode
 from shards.errors import TruncatedShardError
 from shards.index import ShardIndex
 from shards.read import ShardReader

@@ -63,7 +63,7 @@ def test_a_wheel_brings_configurations_and_scripts_that_submit_uses(environment:
         ]
     submit = [mms_dist, "submit", "configs/train/mms-300m.yaml", "--nodes", "2", "--dry-run", "--no-preflight"]
     told = command(*submit, cwd=work)
-    assert "#SBATCH --nodes=2" in told and "configs/train/mms-300m.yaml" in told
+    assert "--nodes=2" in told and "slurm/train.sbatch configs/train/mms-300m.yaml" in told
 
 
 def test_init_changes_no_file_that_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
+from shards.file_lock import FileLock
 from tests.slurm.cluster import FREEZER, PACKAGE, Cluster, missing_programs
 from tests.slurm.jobs import Reference
 
@@ -21,7 +21,7 @@ def why_not() -> str | None:
         return None
     if shutil.which("apt-get") is None:
         return f"{', '.join(missing_programs())} not found, and no apt-get to install {PACKAGE}"
-    with FileLock("/var/lock/mms-dist-tests-install.lock"):  # tests run side by side
+    with FileLock(Path("/var/lock/mms-dist-tests-install.lock")):  # tests run side by side
         if missing_programs():
             environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
             subprocess.run(["apt-get", "update", "-q"], capture_output=True, env=environment)

@@ -38,11 +38,10 @@ def main(recorded: str, told_to: str, doctor_ends: int, words: list[str]) -> int
 
 def place_of_doctor() -> dict[str, Any]:
     """What `mms-dist doctor` makes of its environment before it looks at anything."""
-    from launcher.doctor.site import site_of
-    from launcher.doctor.step import take_place
+    from launcher.doctor.site import set_launch_variables, site_of
 
     site = site_of(os.environ)
-    take_place(os.environ)
+    set_launch_variables(os.environ)
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
     return {"site": asdict(site), "environment": {name: os.environ.get(name) for name in names}}
 
@@ -67,7 +66,7 @@ def start_of(command: list[str]) -> tuple[int, dict[str, Any]]:
 def finish(words: list[str]) -> None:
     """What rank 0 would leave behind at the end of a run."""
     from mms_dist.config import load_config
-    from mms_dist.training.attempts import RunState, begin
+    from mms_dist.run_directory.status_file import RunState, begin
 
     config = load_config(words[words.index("--config") + 1])
     directory = Path(config.run.directory)

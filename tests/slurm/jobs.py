@@ -18,7 +18,7 @@ from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
 from mms_dist.config.load import write_config
 from mms_dist.monitor.events import read_events
-from mms_dist.training.attempts import Status, read_status
+from mms_dist.run_directory.status_file import Status, read_status
 from tests.corpus import build_toy_shards, toy_languages
 from tests.distributed.ranks import train_ranks
 from tests.slurm.cluster import Cluster

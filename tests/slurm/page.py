@@ -18,7 +18,7 @@ ROLES = {
     "shards": r"mms-dist submit .* --script shards",
     "debug": r"mms-dist submit .* --script debug",
     "train": r"mms-dist submit (?!.*--script)",
-    "train again": r"sbatch RUN/",
+    "train again": r"bash RUN/",
     "train by sbatch": r"sbatch .*slurm/train\.sbatch",
     "site for sbatch": r"source ",
     "status": r"mms-dist status ",

@@ -113,7 +113,7 @@ def test_the_page_leads_from_nothing_to_finished_adapters(cluster: Cluster, shel
 
     train = page.pop("train")
     told = shell.type(f"{train} --dry-run")
-    assert "#SBATCH --time=8:00:00" in told and "#SBATCH --partition=urgent" in told
+    assert "--time=8:00:00" in told and "export SBATCH_PARTITION=urgent" in told
     job = user.submit(train)
     with standing_still(job):
         told = shell.type(page["status"])
@@ -121,8 +121,8 @@ def test_the_page_leads_from_nothing_to_finished_adapters(cluster: Cluster, shel
         shell.type(page["stop"], JOB=job.number)
     assert cluster.wait_for_end(job.number)["JobState"] == "CANCELLED"
 
-    (script,) = (home / RUN / "logs").glob("mms-train-*.sbatch")
-    job = user.submit(page.pop("train again"), **{"SCRIPT.sbatch": script.name})
+    (script,) = (home / RUN / "logs").glob("mms-train-*.sh")
+    job = user.submit(page.pop("train again"), **{"SCRIPT.sh": script.name})
     assert cluster.job(job.number)["Partition"] == "urgent"
     with standing_still(job):
         shell.type(page.pop("save and requeue"), JOB=job.number)

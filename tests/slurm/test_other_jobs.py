@@ -60,9 +60,7 @@ def test_all_machines_are_examined_before_a_long_job(cluster: Cluster, tmp_path:
     assert ended["JobState"] == "COMPLETED", log
 
 
-def test_what_is_wrong_on_any_machine_is_named_with_its_mend(
-    cluster: Cluster, tmp_path: Path, small_base: Path
-) -> None:
+def test_what_is_wrong_on_any_machine_is_named_with_its_fix(cluster: Cluster, tmp_path: Path, small_base: Path) -> None:
     shards = build_toy_shards(tmp_path, languages=2, train=3, dev=2)
     config = toy_config(tmp_path / "run", small_base, shards, run={"device": "cpu"}, comm={"processes": 3})
     (tmp_path / "config.yaml").write_text(config.to_yaml())

@@ -14,8 +14,7 @@ import pytest
 
 from launcher.slurm.environment import ClusterPlace, expand_hosts
 from launcher.slurm.language_groups import group
-from launcher.slurm.launch_command import launch_command
-from launcher.slurm.submission import prepare
+from launcher.slurm.node import launch_command
 from mms_dist.config import Config
 from mms_dist.config.load import write_config
 from mms_dist.config.schema import Run
@@ -41,9 +40,7 @@ def config(tmp_path: Path) -> str:
     return str(tmp_path / "config.yaml")
 
 
-def test_the_training_script_starts_one_launcher_a_machine_that_all_meet_on_the_first(
-    job: Job, stage: Stage, config: str
-) -> None:
+def test_the_training_script_starts_one_launcher_on_each_machine(job: Job, stage: Stage, config: str) -> None:
     ended = stage.run_shipped("train", [config, "--optim.lr", "5e-4"], job)
     assert ended.returncode == 0, ended.stderr
     assert not stage.asked_of_scontrol, "a finished run is not requeued"
@@ -74,9 +71,7 @@ def _start(task: dict[str, Any]) -> Start:
     return start_of(["accelerate", *words[words.index("launch") :]])
 
 
-def test_the_debug_script_examines_every_machine_and_then_debugs_on_the_first(
-    job: Job, stage: Stage, config: str
-) -> None:
+def test_the_debug_script_runs_the_doctor_on_all_machines_then_debug(job: Job, stage: Stage, config: str) -> None:
     ended = stage.run_shipped("debug", [config, "--optim.lr", "5e-4"], job)
     assert ended.returncode == 0, ended.stderr
     _assert_one_task_on_each_machine(stage, job)
@@ -169,23 +164,9 @@ def test_gpus_are_counted_where_slurm_tells_their_numbers_only() -> None:
     assert ClusterPlace.of(environment).processes == 16
 
 
-def test_a_job_without_the_environment_of_its_user_runs_the_script_that_was_filled_in(
-    stage: Stage, config: str
-) -> None:
-    """`--export=NONE`: srun would hand on nothing either, if it were not told to."""
-    submission = prepare(
-        "train",
-        [config, "--run.device", "cpu"],
-        home=stage.home,
-        about=stage.folder / "run",
-        wanted={"nodes": "2", "ntasks-per-node": "2", "export": "NONE"},
-        environment={},
-    )
-    assert submission.options["export"] == "NONE"
-    script = stage.folder / "filled-in.sbatch"
-    script.write_text(submission.text)
-    job = NO_GPUS_ASKED_FOR
-    ended = stage.run(script, [], job.path, job.recorded["batch"])
+def test_a_job_without_the_environment_of_its_user_runs(stage: Stage, config: str) -> None:
+    """`--export=NONE`: the job has SLURM's variables only, and srun would hand on nothing if it were not told to."""
+    ended = stage.run_shipped("train", [config, "--run.device", "cpu"], NO_GPUS_ASKED_FOR)
     assert ended.returncode == 0, ended.stderr
     assert "4 processes on 2 machines, 2 per machine" in ended.stderr
     assert "--export=ALL" in stage.told["options"]

@@ -51,7 +51,7 @@ def test_a_job_that_slurm_warns_saves_and_is_requeued_until_all_is_done(
     undisturbed.assert_same(job.directory)
 
 
-def test_a_job_that_slurm_ends_before_it_has_saved_does_so_while_it_is_killed_and_comes_back(
+def test_a_job_over_its_time_limit_saves_within_killwait_and_resumes(
     jobs: dict[str, TrainingJob], undisturbed: Reference
 ) -> None:
     job = jobs["late"]

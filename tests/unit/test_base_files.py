@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from launcher.cli import main
-from mms_dist.base_files import encoder
 from mms_dist.checkpoint.hugging_face import load_config
 from mms_dist.errors import BaseModelError
+from mms_dist.model import base_encoder as encoder
 from mms_dist.model.base import FrozenBase
 from tests.base_samples import save_as_old_checkpoint
 from tests.corpus import build_toy_shards

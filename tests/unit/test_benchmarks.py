@@ -10,9 +10,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import tests.benchmarks.__main__ as benchmarks
 from mms_dist.config import parse_config
+from mms_dist.data.language_summaries import summarise_languages
 from mms_dist.data.stream import Position
 from mms_dist.model.base import FrozenBase
-from mms_dist.training.summaries import summarise_languages
 from shards.index import ShardIndex
 from shards.read import ShardReader
 from tests.benchmarks.__main__ import BENCHMARKS, benchmark

@@ -11,7 +11,7 @@ import torch
 
 from mms_dist.distributed.accelerator import make_accelerator
 from mms_dist.distributed.deepspeed_package import REQUIREMENT, wants_deepspeed
-from mms_dist.distributed.deepspeed_settings import read_settings, refuse_settings, settle_settings
+from mms_dist.distributed.deepspeed_settings import fill_in_settings, read_settings, refuse_settings
 from mms_dist.errors import ConfigError
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "deepspeed"
@@ -74,7 +74,7 @@ def test_a_file_written_for_a_trainer_elsewhere_is_settled() -> None:
         zero_optimization={"stage": 3, "reduce_bucket_size": "auto", "stage3_prefetch_bucket_size": 5},
     )
     refuse_settings(found, "zero.json")
-    settle_settings(found)
+    fill_in_settings(found)
     assert found == {
         "train_micro_batch_size_per_gpu": 1,
         "gradient_accumulation_steps": 1,

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mms_dist.distributed.placement import RankGroup, Work, capacity, place
+from mms_dist.data.language_summaries import Work
+from mms_dist.distributed.placement import RankGroup, capacity, place
 from mms_dist.distributed.rank_groups import even_levels, levels
 
 MMS_LANGUAGES = 1107

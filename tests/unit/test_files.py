@@ -9,7 +9,7 @@ import pytest
 from mms_dist import files
 from mms_dist.errors import TrainingError
 from mms_dist.files import replace_text
-from mms_dist.training.attempts import RunState, begin, mark_hung
+from mms_dist.run_directory.status_file import RunState, begin, mark_hung
 
 TEXT = "Größe\n" * 1000
 

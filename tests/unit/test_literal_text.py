@@ -14,11 +14,11 @@ from mms_dist.evaluation.table import evaluation_table
 from mms_dist.monitor.announce import Announcer
 from mms_dist.monitor.events import EventLog
 from mms_dist.monitor.monitor import Monitor
-from mms_dist.monitor.report import LanguagePlan
 from mms_dist.monitor.tensorboard import _markdown
-from shards.display import print_drops
-from shards.tables import make_console, say
-from shards.terminal import Terminal
+from shards.display.build import print_drops
+from shards.display.tables import make_console, say
+from shards.display.terminal import Terminal
+from tests.monitor_samples import PlannedLanguage
 
 TEXTS = ["[bold]", "[/]", ":zero:", ":smile:", "[red]x[/red]", "\\[b]", "a\\", "[link=x]", "[[b]]", "$x_{$"]
 
@@ -33,7 +33,7 @@ def terminal() -> tuple[Terminal, io.StringIO]:
 def test_the_monitor_shows_reasons_keys_and_paths_as_they_are(tmp_path: Path, text: str, live: bool) -> None:
     console, told = terminal()
     with Monitor(
-        tmp_path / "r", languages=[LanguagePlan("ron", 5, 9, 9.0)], live=live, tensorboard=False, console=console
+        tmp_path / "r", languages=[PlannedLanguage("ron", 5, 9, 9.0)], live=live, tensorboard=False, console=console
     ) as monitor:
         monitor.start([f"shards {text}."])
         monitor.event("damaged_sample", language="ron", key=f"k{text}.", shard=f"s{text}.", reason=f"r{text}.")

@@ -88,16 +88,14 @@ def test_whoever_loads_a_base_computes_with_them(small_base: Path) -> None:
 def test_training_evaluation_debugging_and_planning_get_their_base_from_one_function() -> None:
     """Transcription's turn comes with it. What else loads one computes on the CPU, or on another's device."""
     assert having("FrozenBase.load(") == {
-        "mms_dist/training/assembly.py",  # load_base
+        "mms_dist/hardware/base_loading.py",  # load_base
         "mms_dist/debugging/bench.py",  # the same base in float32
         "launcher/doctor/checks/base.py",  # on the CPU, to see that it can be read
     }
     assert having("load_base(") == {
-        "mms_dist/training/assembly.py",
-        "mms_dist/training/run_base.py",
-        "mms_dist/training/score_run.py",
-        "mms_dist/debugging/session.py",
-        "mms_dist/planning/measure.py",
+        "mms_dist/hardware/base_loading.py",
+        "mms_dist/evaluation/score_run.py",
+        "mms_dist/training/trial.py",  # for debugging and planning
     }
 
 

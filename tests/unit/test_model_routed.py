@@ -9,11 +9,10 @@ from torch import Tensor
 from torch.nn.functional import ctc_loss, layer_norm
 from transformers import Wav2Vec2ForCTC
 
+from mms_dist.model.adapter import SCHEMES, RowLayout, initial_tensors
 from mms_dist.model.bank import AdapterBank
 from mms_dist.model.base import FrozenBase
 from mms_dist.model.ctc import utterance_losses
-from mms_dist.model.initial import SCHEMES, initial_tensors
-from mms_dist.model.layout import RowLayout
 from mms_dist.model.randomness import Spans, spec_augment
 from mms_dist.model.routed import ModelInput, RoutedModel
 from shards.schema import frames_of

@@ -3,7 +3,7 @@
 from typing import Any
 
 from mms_dist.monitor.history import FINISHED, QUARANTINED, TRAINING, WAITING, Gain, History
-from mms_dist.monitor.report import LanguagePlan
+from tests.monitor_samples import PlannedLanguage
 
 TIME = {"time": "2026-01-02T03:04:05+00:00"}
 
@@ -58,7 +58,7 @@ def test_states_follow_the_life_of_a_language() -> None:
 
 def test_the_plan_outranks_what_an_earlier_run_said() -> None:
     history = History([_event("admitted", "ron", step=0, steps=100)])
-    assert history.planned(LanguagePlan("ron", 500)).steps == 500
+    assert history.planned(PlannedLanguage("ron", 500)).steps == 500
 
 
 def test_a_language_that_goes_on_without_a_new_admission_is_in_training() -> None:

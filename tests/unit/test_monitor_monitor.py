@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from mms_dist.monitor import EvaluationReport, LanguagePlan, LanguageRound, Monitor, RoundReport
+from mms_dist.monitor import EvaluationReport, LanguageRound, Monitor, RoundReport
 from mms_dist.monitor.console import can_redraw
 from mms_dist.monitor.events import read_events
 from mms_dist.monitor.history import LanguageHistory
+from tests.monitor_samples import PlannedLanguage
 
-PLAN = [LanguagePlan("ita", 10, 120, 1_800.0), LanguagePlan("ron", 10, 80, 900.0)]
+PLAN = [PlannedLanguage("ita", 10, 120, 1_800.0), PlannedLanguage("ron", 10, 80, 900.0)]
 
 
 @dataclass

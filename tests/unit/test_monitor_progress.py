@@ -12,7 +12,8 @@ from mms_dist.monitor.board import Board
 from mms_dist.monitor.cells import decimal, duration, percent, sparkline
 from mms_dist.monitor.plain import PlainProgress
 from mms_dist.monitor.progress import LiveProgress, render
-from mms_dist.monitor.report import LanguagePlan, LanguageRound, RoundReport
+from mms_dist.monitor.report import LanguageRound, RoundReport
+from tests.monitor_samples import PlannedLanguage
 
 TIME = "2026-01-02T03:04:05+00:00"
 
@@ -27,7 +28,7 @@ class Clock:
 def _board(count: int, *, slots: int = 64, steps: int = 100) -> tuple[Board, Clock]:
     """A board in the middle of a run: some languages wait, one is in quarantine, one is done."""
     codes = [f"{'abcdefghij'[n // 100]}{'klmnopqrst'[n // 10 % 10]}{'uvwxyzabcd'[n % 10]}" for n in range(count)]
-    board = Board.of("runs/mms-300m", [LanguagePlan(code, steps, 500, 3_600.0) for code in codes])
+    board = Board.of("runs/mms-300m", [PlannedLanguage(code, steps, 500, 3_600.0) for code in codes])
     clock = Clock()
     board.clock, board._started_seconds = clock, 0.0
     for code in codes[:slots]:
@@ -151,7 +152,7 @@ def test_plain_lines_name_each_new_error_rate_once_and_are_not_wrapped() -> None
 
 
 def test_the_rate_before_training_is_printed_even_when_a_newer_one_is_known() -> None:
-    board = Board.of("runs/mms-300m", [LanguagePlan("ron", 100)])
+    board = Board.of("runs/mms-300m", [PlannedLanguage("ron", 100)])
     console = Console(file=io.StringIO(), width=80)
     progress = PlainProgress(board, console)
     for step, cer in ((0, 1.0), (10, 0.5), (20, 0.75)):
@@ -163,7 +164,7 @@ def test_the_rate_before_training_is_printed_even_when_a_newer_one_is_known() ->
 
 
 def test_where_nothing_was_trained_no_speed_is_told() -> None:
-    board = Board.of("runs/mms-300m", [LanguagePlan("ron", 100)])
+    board = Board.of("runs/mms-300m", [PlannedLanguage("ron", 100)])
     console = Console(file=io.StringIO(), width=80)
     progress = PlainProgress(board, console)
     assert _printed(progress, console) == ["round 0 | 0:00 elapsed | 1 waiting"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2] / "mms_dist"
 MAY = {
-    "transfer.py": "the module",
+    "model/transfer.py": "the module",
     "distributed/comm.py": "waits for a collective to end, so that a rank that hangs is found there",
     "monitor/events.py": "a number of any kind becomes one that JSON has",
     "debugging/checks/interoperable.py": "Hugging Face's model",

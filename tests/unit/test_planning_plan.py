@@ -9,10 +9,12 @@ import torch
 
 from launcher.cli import main
 from mms_dist.config import parse_config
+from mms_dist.data.language_summaries import LanguageSummary, Work, summarise_languages
 from mms_dist.debugging.saved_tensors import SavedTensors
-from mms_dist.distributed.placement import RankGroup, Work
+from mms_dist.distributed.placement import RankGroup
+from mms_dist.hardware.memory_estimate import LOGIT_COPIES, Needs
+from mms_dist.model.adapter import RowLayout
 from mms_dist.model.base import DTYPES, FrozenBase
-from mms_dist.model.layout import RowLayout
 from mms_dist.model.shape import BaseShape, number_bytes
 from mms_dist.planning.cluster import Cluster
 from mms_dist.planning.padding import sample_rounds
@@ -20,9 +22,7 @@ from mms_dist.planning.plan import make_plan
 from mms_dist.planning.reads import reads
 from mms_dist.planning.schedule import Phase, phases
 from mms_dist.planning.traffic import Traffic, exchange
-from mms_dist.training.memory import LOGIT_COPIES, Needs
 from mms_dist.training.scheduler import Ranks
-from mms_dist.training.summaries import LanguageSummary, summarise_languages
 from shards.schema import SAMPLE_RATE
 from tests.benchmarks.bases import batch_of, random_base, routed_model
 from tests.corpus import build_toy_shards

@@ -6,9 +6,9 @@ from collections import Counter
 
 import pytest
 
+from mms_dist.data.language_summaries import LanguageSummary
 from mms_dist.planning.schedule import least_seconds, phases
 from mms_dist.training.scheduler import Ranks
-from mms_dist.training.summaries import LanguageSummary
 from tests.corpus import toy_languages
 
 

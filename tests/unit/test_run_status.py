@@ -15,14 +15,14 @@ import pytest
 
 from launcher.cli import main
 from mms_dist.config import Config
-from mms_dist.config.load import write_config
+from mms_dist.config.load import configured_steps, write_config
 from mms_dist.config.schema import Optim
-from mms_dist.inspection.run_status import read_standing
 from mms_dist.monitor.events import EventLog
 from mms_dist.monitor.pace import read_pace
 from mms_dist.monitor.report import LanguageRound, RoundReport
+from mms_dist.monitor.run_status import read_run_status
 from mms_dist.monitor.tensorboard import TensorBoard
-from mms_dist.training.attempts import Status
+from mms_dist.run_directory.status_file import Status
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 STEPS = 100
@@ -88,7 +88,7 @@ def _checkpoint(run: Path, code: str, step: int, *, age_seconds: float) -> None:
 
 
 def test_a_run_at_work_tells_its_rate_time_left_and_what_a_kill_would_cost(run: Path) -> None:
-    run_status = read_standing(run, now=NOW)
+    run_status = read_run_status(run, steps_of=configured_steps(run), now=NOW)
     assert (run_status.state, run_status.round) == ("running", 30)
     assert [run_status.count(state) for state in ("finished", "training", "waiting")] == [0, 2, 1]
     # Rounds tell of the ten steps each that came after the last event: 40 + 20 of 300.
@@ -113,7 +113,7 @@ def test_the_pace_is_of_the_last_attempt_and_counts_what_happens_between_rounds(
 
 def test_an_attempt_that_has_drawn_nothing_yet_is_not_given_the_pace_of_the_one_before(run: Path) -> None:
     _status(run, started=NOW.isoformat(), steps_at_start=40, steps=40, attempt=2)
-    run_status = read_standing(run, now=NOW)
+    run_status = read_run_status(run, steps_of=configured_steps(run), now=NOW)
     assert run_status.pace is None
     assert run_status.eta_seconds is None
     assert (run_status.steps, run_status.remaining_steps) == (40, 260)
@@ -133,17 +133,17 @@ def test_a_process_that_is_gone_was_killed_and_one_that_is_there_is_running(run:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     _status(run, host=socket.gethostname(), pid=dead.pid)
-    assert read_standing(run, now=NOW).state == "killed"
+    assert read_run_status(run, steps_of=configured_steps(run), now=NOW).state == "killed"
     _status(run, host=socket.gethostname(), pid=os.getpid(), started=datetime.now(UTC).isoformat())
-    assert read_standing(run, now=NOW).state == "running"
+    assert read_run_status(run, steps_of=configured_steps(run), now=NOW).state == "running"
     # A number that some later process was given.
     _status(run, host=socket.gethostname(), pid=os.getpid(), started=(NOW - timedelta(days=30)).isoformat())
-    assert read_standing(run, now=NOW).state == "killed"
+    assert read_run_status(run, steps_of=configured_steps(run), now=NOW).state == "killed"
 
 
 def test_a_run_on_another_machine_of_which_nothing_is_heard_is_told_of(run: Path) -> None:
-    assert not read_standing(run, now=NOW + timedelta(seconds=60)).is_quiet
-    late = read_standing(run, now=NOW + timedelta(hours=2))
+    assert not read_run_status(run, now=NOW + timedelta(seconds=60)).is_quiet
+    late = read_run_status(run, now=NOW + timedelta(hours=2))
     assert (late.state, late.is_quiet) == ("running", True)
 
 
@@ -195,10 +195,10 @@ def test_a_start_that_failed_before_any_language_is_told_of(tmp_path: Path, caps
 
 def test_a_run_without_status_is_told_of_by_its_events(run: Path) -> None:
     (run / "status.json").unlink()
-    run_status = read_standing(run, now=NOW)
+    run_status = read_run_status(run, steps_of=configured_steps(run), now=NOW)
     assert (run_status.state, run_status.steps, run_status.eta_seconds) == ("unknown", None, None)
     EventLog(run / "events.jsonl").write("run_finished", round=30)
-    assert read_standing(run, now=NOW).state == "finished"
+    assert read_run_status(run, steps_of=configured_steps(run), now=NOW).state == "finished"
 
 
 def test_no_run_is_an_error_that_says_what_is_expected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -211,7 +211,7 @@ def test_nothing_is_written_or_locked(run: Path) -> None:
         return {str(path): path.stat().st_mtime for path in run.rglob("*")}
 
     before = files()
-    read_standing(run)
+    read_run_status(run)
     assert files() == before
 
 
@@ -235,12 +235,12 @@ def test_a_real_run_stopped_and_finished(tmp_path: Path, small_base: Path) -> No
         return len(asked) > 4
 
     assert train(config, stop_requested=stop) == "preempted"
-    run_status = read_standing(config.run.directory)
+    run_status = read_run_status(config.run.directory, steps_of=configured_steps(config.run.directory))
     assert (run_status.state, run_status.count("training")) == ("preempted", 2)
     assert run_status.steps is not None and run_status.remaining_steps is not None
     assert run_status.steps + run_status.remaining_steps == 24
     assert train(config) == "finished"
-    run_status = read_standing(config.run.directory)
+    run_status = read_run_status(config.run.directory, steps_of=configured_steps(config.run.directory))
     assert (run_status.state, run_status.count("finished"), run_status.steps, run_status.remaining_steps) == (
         "finished",
         2,

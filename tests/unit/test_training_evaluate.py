@@ -6,7 +6,7 @@ import pytest
 
 from mms_dist.data.batch import DamagedSample
 from mms_dist.data.utterance_id import UtteranceId
-from mms_dist.training.evaluate import Transcription, chosen
+from mms_dist.evaluation.evaluator import Transcription, chosen
 from tests.unit.test_training_stream import TABLE
 
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from mms_dist import transfer
 from mms_dist.data.batch import FeatureKey
 from mms_dist.data.utterance_id import UtteranceId
 from mms_dist.errors import ConfigError
-from mms_dist.training.feature_spill import FeatureSpill
-from mms_dist.training.feature_store import FeatureStore
+from mms_dist.features.feature_spill import FeatureSpill
+from mms_dist.features.feature_store import FeatureStore
+from mms_dist.model import transfer
 
 CPU = torch.device("cpu")
 CHANNELS, FRAMES = 4, 10

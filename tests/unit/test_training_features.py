@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mms_dist.data.batch import Utterance
 from mms_dist.data.utterance_id import UtteranceId
-from mms_dist.training.features import FeatureSource
+from mms_dist.features.feature_source import FeatureSource
 from shards.schema import frames_of
 
 CHANNELS = 4

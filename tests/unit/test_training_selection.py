@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from mms_dist.training.selection import trainable
+from mms_dist.data.selection import trainable
 
 
 class Table(SimpleNamespace):

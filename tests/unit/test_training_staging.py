@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from mms_dist import transfer
-from mms_dist.training.ahead import Ahead
-from mms_dist.training.staging import StagingBlocks
+from mms_dist.data.ahead import Ahead
+from mms_dist.model import transfer
+from mms_dist.model.staging import StagingBlocks
 
 CPU = torch.device("cpu")
 
@@ -140,7 +140,7 @@ def test_results_come_in_order_and_none_is_begun_before_its_turn(ahead: Ahead) -
 
 def test_the_time_in_which_results_were_waited_for_is_kept(ahead: Ahead, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = itertools.count()
-    monkeypatch.setattr("mms_dist.training.ahead.perf_counter", lambda: next(clock))
+    monkeypatch.setattr("mms_dist.data.ahead.perf_counter", lambda: next(clock))
     assert ahead.waited_seconds == 0
     assert [*ahead.map(str, range(3))] == ["0", "1", "2"]
     assert ahead.waited_seconds == 3, "a tick of the clock for every result"

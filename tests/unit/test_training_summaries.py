@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mms_dist.training.summaries import LanguageSummary, summarise_languages
+from mms_dist.data.language_summaries import LanguageSummary, summarise_languages
 from tests.corpus import build_toy_shards
 from tests.training import toy_config
 

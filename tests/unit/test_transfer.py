@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from mms_dist import transfer
+from mms_dist.model import transfer
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
 NO_MEMORY = "CUDA error: out of memory\nSearch for `cudaErrorMemoryAllocation' in https://docs.nvidia.com/cuda"

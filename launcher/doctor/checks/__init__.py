@@ -1,5 +1,5 @@
-"""One check per module: `look(context, notes)` notes its findings, and raises an error if it cannot check.
+"""One check per module: `check(context)` yields its findings, and raises an error if it cannot check.
 
-A check stores what later checks need in the context. Each module is imported only when its check runs, so that a broken
-installation becomes a finding too.
+A check may store what it has found out in the context, for the checks after it. `launcher/doctor/registry.py` has the
+list.
 """

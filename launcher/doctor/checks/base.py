@@ -6,22 +6,21 @@ from pathlib import Path
 
 import torch
 
-from launcher.doctor.amount import amount
 from launcher.doctor.context import Context
-from launcher.doctor.finding import Notes
-from mms_dist.base_files.encoder import check_files
-from mms_dist.base_files.place import folder_of
-from mms_dist.base_files.weights import weight_files
+from launcher.doctor.finding import Findings, format_bytes, not_checked, ok, warning
 from mms_dist.model.base import DTYPES, FrozenBase, read_base_config, resolve_base
+from mms_dist.model.base_encoder import check_files
+from mms_dist.model.base_location import folder_of
+from mms_dist.model.base_weights import weight_files
 from mms_dist.model.shape import BaseShape
 
 _ENDS_BYTES = 1 << 16
 
 
-def look(context: Context, notes: Notes) -> None:
+def check(context: Context) -> Findings:
     """Check the base, and store its shape in the context."""
     if context.config is None:
-        notes.skip("needs the configuration, which names the base")
+        yield not_checked("needs the configuration, which names the base")
         return
     name = context.config.model.base
     folder = folder_of(resolve_base(name))
@@ -31,17 +30,21 @@ def look(context: Context, notes: Notes) -> None:
     config.adapter_attn_dim = None
     check_files(resolve_base(name), config, name=f"model.base {name!r}")
     if not files:
-        _warn_not_local(name, notes)
+        yield warning(
+            f"the weights of {name} are not on this machine: every machine would download them from the Hub when it "
+            "starts",
+            f"hf download {name} to a disk that all machines share (HF_HOME), or set model.base to a folder",
+        )
         return
     context.identity["base"] = identity_of(files)
-    size = amount(sum(path.stat().st_size for path in files))
+    size = format_bytes(sum(path.stat().st_size for path in files))
     found = f"{name}: {context.shape.parameters / 1e6:,.1f} M parameters, {size} in {folder}"
     if context.load:
         dtype = torch.float32 if context.config.model.dtype == "auto" else DTYPES[context.config.model.dtype]
         base = FrozenBase.load(name, dtype=dtype, device="cpu")
         context.loaded_base = base.weights_hash()
         found += "; loaded, all weights finite"
-    notes.ok(found)
+    yield ok(found)
 
 
 def identity_of(files: list[Path]) -> str:
@@ -62,11 +65,3 @@ def _ends(path: Path) -> Iterator[bytes]:
         yield file.read(_ENDS_BYTES)
         file.seek(max(0, path.stat().st_size - _ENDS_BYTES))
         yield file.read(_ENDS_BYTES)
-
-
-def _warn_not_local(name: str, notes: Notes) -> None:
-    """Warn that only the configuration of a Hub repository is here, but not its weights."""
-    notes.warn(
-        f"the weights of {name} are not on this machine: every machine would download them from the Hub when it starts",
-        f"hf download {name} to a disk that all machines share (HF_HOME), or set model.base to a folder",
-    )

@@ -5,33 +5,35 @@ import json
 from pathlib import Path
 
 from launcher.doctor.context import Context
-from launcher.doctor.finding import Notes
+from launcher.doctor.finding import Findings, failed_with, ok
 from mms_dist.config import Config
-from mms_dist.config.survey import survey_config
+from mms_dist.config.load import validate_all
 from mms_dist.distributed.deepspeed_settings import SHARDING_STAGE, read_settings, refuse_settings
-from mms_dist.training.same_run import OF_A_MACHINE, flat_settings
+from mms_dist.training.same_run import PER_MACHINE_SETTINGS
 from shards.storage import is_url
 
 
-def look(context: Context, notes: Notes) -> None:
+def check(context: Context) -> Findings:
     """Check the configuration, and store it in the context."""
-    context.config, problems = survey_config(context.path, context.settings)
+    context.config, problems = validate_all(context.path, context.settings)
     context.identity["configuration"] = hashlib.sha256(_shared(context.config).encode()).hexdigest()[:16]
     for problem in problems:
-        notes.error(problem)
+        yield failed_with(problem)
     if (deepspeed := context.config.comm.deepspeed) is not None:
         settings = read_settings(deepspeed)
         refuse_settings(settings, deepspeed)
         context.base_is_sharded = settings["zero_optimization"]["stage"] == SHARDING_STAGE
     if not problems:
         with_settings = f" with {' '.join(context.settings)}" if context.settings else ""
-        notes.ok(f"{context.path}{with_settings}: every key and value is valid; {_places(context.config)}")
+        yield ok(f"{context.path}{with_settings}: every key and value is valid; {_places(context.config)}")
 
 
 def _shared(config: Config) -> str:
     """Return as JSON the settings that must be the same on all machines. Folders on local disks may differ."""
-    settings = flat_settings(config.to_dict())
-    return json.dumps({name: value for name, value in settings.items() if name not in OF_A_MACHINE}, sort_keys=True)
+    settings = config.flat()
+    return json.dumps(
+        {name: value for name, value in settings.items() if name not in PER_MACHINE_SETTINGS}, sort_keys=True
+    )
 
 
 def _places(config: Config) -> str:

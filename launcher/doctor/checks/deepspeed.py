@@ -7,30 +7,32 @@ from packaging.requirements import Requirement
 
 from launcher.doctor.checks.versions import installed
 from launcher.doctor.context import Context
-from launcher.doctor.finding import Notes
+from launcher.doctor.finding import Findings, failed, failed_with, ok
 from mms_dist.distributed.deepspeed_package import REQUIREMENT, not_to_be_had, wants_deepspeed
 
 IMPORT_SECONDS = 120.0
 """An import from a cold network disk takes half a minute. One that takes longer than this compiles something."""
 
 
-def look(context: Context, notes: Notes) -> None:
+def check(context: Context) -> Findings:
     """Import DeepSpeed in a separate process: it prints, and would affect the other checks."""
     deepspeed = context.config.comm.deepspeed if context.config else None
     found = installed("deepspeed")
     if not wants_deepspeed(deepspeed):
         version = f"{found} is installed" if found else "is not installed"
-        notes.ok(f"deepspeed {version}: only comm.deepspeed and accelerate launch --use_deepspeed need it")
+        yield ok(f"deepspeed {version}: only comm.deepspeed and accelerate launch --use_deepspeed need it")
         return
     context.identity["deepspeed"] = found or "missing"
     if found is not None and not Requirement(REQUIREMENT).specifier.contains(found, prereleases=True):
-        notes.fail(f"deepspeed {found}, expected {Requirement(REQUIREMENT).specifier}", f"pip install '{REQUIREMENT}'")
+        yield failed(
+            f"deepspeed {found}, expected {Requirement(REQUIREMENT).specifier}", f"pip install '{REQUIREMENT}'"
+        )
     elif found is None:
-        notes.error(not_to_be_had(deepspeed, None))
+        yield failed_with(not_to_be_had(deepspeed, None))
     elif (reason := _import_error()) is not None:
-        notes.error(not_to_be_had(deepspeed, reason))
+        yield failed_with(not_to_be_had(deepspeed, reason))
     else:
-        notes.ok(f"deepspeed {found} can be imported")
+        yield ok(f"deepspeed {found} can be imported")
 
 
 def _import_error() -> str | None:

@@ -4,9 +4,8 @@ import os
 import shutil
 from pathlib import Path
 
-from launcher.doctor.amount import amount
 from launcher.doctor.context import Context
-from launcher.doctor.finding import Notes
+from launcher.doctor.finding import Findings, failed, format_bytes, not_checked, ok, warning
 from mms_dist.config import Config
 from mms_dist.model.shape import BaseShape, row_number_bytes
 
@@ -22,11 +21,11 @@ TENSORS = 3
 """Tensors of the row's length: adapter and head, and AdamW's two moments."""
 
 
-def look(context: Context, notes: Notes) -> None:
+def check(context: Context) -> Findings:
     """Compare the most that the run can write, less what it has already written, with the free space and inodes."""
     config, shape = context.config, context.shape
     if config is None or shape is None or not context.languages or not context.directory_is_writable:
-        notes.skip("needs the configuration, the base, the shards and the run directory")
+        yield not_checked("needs the configuration, the base, the shards and the run directory")
         return
     directory = Path(config.run.directory).absolute()
     place = next(path for path in (directory, *directory.parents) if path.exists())
@@ -36,16 +35,19 @@ def look(context: Context, notes: Notes) -> None:
     written, entries = _written(directory / "adapters")
     free, system = shutil.disk_usage(place).free, os.statvfs(place)
     files = files_of(copies, len(sizes))
-    each = f"{copies} of {len(sizes):,} languages, {amount(sum(sizes) / len(sizes))} each"
-    found = f"{amount(needed)} for checkpoints ({each}), {amount(written)} written, {amount(free)} free in {place}"
+    each = f"{copies} of {len(sizes):,} languages, {format_bytes(sum(sizes) / len(sizes))} each"
+    found = (
+        f"{format_bytes(needed)} for checkpoints ({each}), {format_bytes(written)} written, {format_bytes(free)} free "
+        f"in {place}"
+    )
     if needed - written > free:
-        notes.fail(found, "free space there, lower checkpoint.keep, or choose another run.directory")
+        yield failed(found, "free space there, lower checkpoint.keep, or choose another run.directory")
     elif needed - written > 0.9 * free:
-        notes.warn(found, "free space there: the run would leave little for anything else")
+        yield warning(found, "free space there: the run would leave little for anything else")
     else:
-        notes.ok(f"{found}; quotas are not checked")
+        yield ok(f"{found}; quotas are not checked")
     if system.f_files and files - entries > system.f_favail:  # 0: the file system has no such limit
-        notes.fail(
+        yield failed(
             f"the run needs {files:,} files (inodes), {entries:,} exist, {system.f_favail:,} are free in {place}",
             "remove files there, lower checkpoint.keep, or choose another run.directory",
         )

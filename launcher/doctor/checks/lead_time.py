@@ -1,45 +1,55 @@
 """Check that SLURM's warning leaves enough time to finish a round and save."""
 
+import os
 import subprocess
 from pathlib import Path
 
 from launcher.doctor.context import Context
-from launcher.doctor.finding import Notes
-from launcher.slurm.lead_time import lead_of_script, measured_lead_time
+from launcher.doctor.finding import Findings, failed, not_checked, ok, warning
+from launcher.slurm.lead_time import lead_seconds_of, measured_lead_time, signal_of_job
 
 SECONDS = 20.0
 
 
-def look(context: Context, notes: Notes) -> None:
+def check(context: Context) -> Findings:
     """Compare the job's `--signal` with the time that the run's last attempt needed."""
     if context.config is None:
-        notes.skip("needs the configuration")
+        yield not_checked("needs the configuration")
         return
-    submitted, job = context.site.script, context.site.job
-    if submitted is None and job is None:
-        notes.skip("there is no SLURM training job to check")
+    signal, job = context.site.signal, context.site.job
+    is_submission = signal is not None
+    if signal is None and job is None:
+        yield not_checked("there is no SLURM training job to check")
         return
-    script = submitted or _script_of(job or "")
-    if script is None:
-        notes.skip(f"job {job} has no batch script (as with salloc): whether SLURM warns before its end is unknown")
-        return
-    lead_seconds = lead_of_script(script)
-    if lead_seconds is None and submitted is None:  # this job only runs the checks; another one will train
-        notes.skip(f"the script of job {job} requests no warning before the time limit: there is nothing to compare")
+    if signal is None:
+        script = _script_of(job or "")
+        if script is None:
+            yield not_checked(
+                f"job {job} has no batch script (as with salloc): whether SLURM warns before its end is unknown"
+            )
+            return
+        signal = signal_of_job(script, os.environ)
+    lead_seconds = lead_seconds_of(signal)
+    if lead_seconds is None and not is_submission:  # this job only runs the checks; another one will train
+        yield not_checked(
+            f"the script of job {job} requests no warning before the time limit: there is nothing to compare"
+        )
         return
     if lead_seconds is None:
-        notes.warn(
+        yield warning(
             "the job's script requests no warning before the time limit: work since the last checkpoints will be lost",
             "base the script on slurm/train.sbatch, which has #SBATCH --signal=B:USR1@…",
         )
         return
     lead = measured_lead_time(Path(context.config.run.directory), lead_seconds)
     if lead is None:
-        notes.skip(f"the warning comes {lead_seconds} s before the end; rounds and saves have not been measured yet")
+        yield not_checked(
+            f"the warning comes {lead_seconds} s before the end; rounds and saves have not been measured yet"
+        )
     elif lead.is_enough:
-        notes.ok(lead.found)
+        yield ok(lead.found)
     else:
-        notes.fail(lead.found, lead.fix)
+        yield failed(lead.found, lead.fix)
 
 
 def _script_of(job: str) -> str | None:

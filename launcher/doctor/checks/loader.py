@@ -3,11 +3,11 @@
 import os
 
 from launcher.doctor.context import Context
-from launcher.doctor.finding import Notes
+from launcher.doctor.finding import Findings, not_checked, ok, warning
+from mms_dist.hardware.hardware import Hardware
 from mms_dist.machine import loader_workers
 from mms_dist.monitor.supply import advice, comparison, reading
 from mms_dist.planning.measure import measured_device, measured_reading
-from mms_dist.training.hardware import Hardware
 from shards import storage
 
 READ_SECONDS = 0.5
@@ -15,41 +15,41 @@ NEAR = 1.5
 """Least ratio of loader to device speed. Below it, other work on the machine makes the loader the bottleneck."""
 
 
-def look(context: Context, notes: Notes) -> None:
+def check(context: Context) -> Findings:
     """Read audio for a moment; with --load, also train for a moment to measure the device."""
     config = context.config
     if config is None or not context.languages:
-        notes.skip("needs the configuration and the shards")
+        yield not_checked("needs the configuration and the shards")
         return
     if not context.site.here:
-        notes.skip("reading speed has to be measured on the job's machines")
+        yield not_checked("reading speed has to be measured on the job's machines")
         return
     if storage.is_url(config.data.shards):
-        notes.skip("reading speed of remote shards is not measured: that would download whole shards")
+        yield not_checked("reading speed of remote shards is not measured: that would download whole shards")
         return
     if config.data.workers is None and context.hardware is None:
-        notes.skip("needs the device, which sets the number of loader workers")
+        yield not_checked("needs the device, which sets the number of loader workers")
         return
     workers = max(1, _workers(config.data.workers, context.hardware))
     loader = measured_reading(config, context.languages, workers=workers, seconds=READ_SECONDS)
     if not loader:
-        notes.skip("no utterance of the language with the most audio could be read")
+        yield not_checked("no utterance of the language with the most audio could be read")
         return
     if not context.load:
-        notes.ok(
+        yield ok(
             f"{reading(loader, workers)}; --load compares this with the device, and so does training after its first "
             "rounds"
         )
         return
     if os.environ.get("WORLD_SIZE", "1") != "1":
-        notes.ok(f"{reading(loader, workers)}, while the other processes of this machine also read")
+        yield ok(f"{reading(loader, workers)}, while the other processes of this machine also read")
         return
     device = measured_device(config, context.languages)
     found = comparison(loader, device, workers)
     if loader < NEAR * device:
-        notes.warn(found, advice(workers))
+        yield warning(found, advice(workers))
     else:
-        notes.ok(found)
+        yield ok(found)
 
 
 def _workers(configured: int | None, hardware: Hardware | None) -> int:

@@ -6,14 +6,13 @@ from dataclasses import replace
 
 import torch
 
-from launcher.doctor.amount import amount
 from launcher.doctor.context import Context
-from launcher.doctor.finding import Notes
+from launcher.doctor.finding import Findings, failed, failed_with, format_bytes, not_checked, ok, warning
 from mms_dist.errors import ConfigError
+from mms_dist.hardware.hardware import Hardware
+from mms_dist.hardware.memory_estimate import Load, Memory, needs_of
+from mms_dist.hardware.resolve import resolve
 from mms_dist.machine import free_host_bytes
-from mms_dist.training.hardware import Hardware
-from mms_dist.training.memory import Load, Memory, needs_of
-from mms_dist.training.resolve import resolve
 
 PROCESS_BYTES = 512 << 20
 """Memory of Python with torch and all other imports, before a base is loaded."""
@@ -21,27 +20,27 @@ TIGHT = 0.9
 """Share of the available memory above which to warn: activations are an estimate, and allocators fragment."""
 
 
-def look(context: Context, notes: Notes) -> None:
+def check(context: Context) -> Findings:
     """Compare an estimate of the memory that a process needs with what it has."""
     config, shape = context.config, context.shape
     if config is None or shape is None or not context.languages:
-        notes.skip("needs the configuration, the base and the shards")
+        yield not_checked("needs the configuration, the base and the shards")
         return
     hardware = context.hardware
     if hardware is None:
-        notes.skip("needs the device")
+        yield not_checked("needs the device")
         return
     slots = min(config.rounds.slots, len(context.languages)) + hardware.base_is_sharded
     load = Load(shape, slots, max(entry.vocabulary_size for entry in context.languages))
     try:
         resolve(config, hardware, kept=context.kept)
     except ConfigError:
-        notes.skip("needs settings that the device supports, see the device check")
+        yield not_checked("needs settings that the device supports, see the device check")
         return
     try:
         resolved = resolve(config, hardware, kept=context.kept, load=load)
     except ConfigError as error:
-        notes.error(error)
+        yield failed_with(error)
         return
     pass_seconds = max(resolved.forward_seconds, context.longest_seconds)  # a longer utterance gets its own pass
     memory = needs_of(config, load, resolved.dtype, hardware, packed=resolved.packed).memory(pass_seconds)
@@ -51,30 +50,30 @@ def look(context: Context, notes: Notes) -> None:
     if not hardware.on_gpu:
         needed += PROCESS_BYTES + int(2**30 * resolved.feature_cache_gib)
     found = (
-        f"about {amount(needed)} per process: base {amount(memory.base)}, rows with gradients and moments "
-        f"{amount(memory.rows)}, gathered for a pass {amount(memory.gathered)}, a forward pass of "
-        f"{pass_seconds:,.0f} s in {resolved.dtype} {amount(memory.activations)}{_device_parts(memory)}"
+        f"about {format_bytes(needed)} per process: base {format_bytes(memory.base)}, rows with gradients and moments "
+        f"{format_bytes(memory.rows)}, gathered for a pass {format_bytes(memory.gathered)}, a forward pass of "
+        f"{pass_seconds:,.0f} s in {resolved.dtype} {format_bytes(memory.activations)}{_device_parts(memory)}"
     )
     available, where = _available(context, hardware)
     if available is None:
-        notes.ok(f"{found}; {where}")
+        yield ok(f"{found}; {where}")
         return
-    found = f"{found}; {amount(available)} {where}"
+    found = f"{found}; {format_bytes(available)} {where}"
     fix = "lower rounds.forward_seconds or rounds.slots, or set model.activation_checkpointing true"
     if context.longest_seconds > resolved.forward_seconds:
         longest = f"the longest has {context.longest_seconds:,.0f} s"
         fix = f"leave out long utterances with data.max_seconds ({longest}), {fix}"
     if needed > available:
-        notes.fail(found, fix)
+        yield failed(found, fix)
     elif needed > TIGHT * available:
-        notes.warn(f"{found}: little is left", fix)
+        yield warning(f"{found}: little is left", fix)
     else:
-        notes.ok(found)
+        yield ok(found)
 
 
 def _device_parts(memory: Memory) -> str:
     parts = {"CUDA's context": memory.context, "NCCL's buffers": memory.communication}
-    return "".join(f", {name} {amount(size)}" for name, size in parts.items() if size)
+    return "".join(f", {name} {format_bytes(size)}" for name, size in parts.items() if size)
 
 
 def _available(context: Context, hardware: Hardware) -> tuple[float | None, str]:
@@ -86,8 +85,8 @@ def _available(context: Context, hardware: Hardware) -> tuple[float | None, str]
         return None, "compare this with the memory of one device there (--memory-gib)"
     if hardware.on_gpu:
         total = min(torch.cuda.get_device_properties(number).total_memory for number in range(_gpus()))
-        return hardware.free_bytes, f"free of a GPU's {amount(total)}"
-    processes = site.on_each(0)
+        return hardware.free_bytes, f"free of a GPU's {format_bytes(total)}"
+    processes = site.processes_on_machine(0)
     return (
         host_bytes(os.environ) / processes,
         f"available to each of {processes} processes" if processes > 1 else "available",

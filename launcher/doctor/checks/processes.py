@@ -5,35 +5,27 @@ import os
 import torch
 
 from launcher.doctor.context import Context
-from launcher.doctor.finding import Notes
+from launcher.doctor.finding import Findings, count_failures, failed, not_checked, ok, warning
 from launcher.world import check_world
+from mms_dist.config import Config
 from mms_dist.distributed.device import computes_on_cpu
 from mms_dist.training.scheduler import QueuedLanguage, Ranks, order_of_admission
 
 
-def look(context: Context, notes: Notes) -> None:
+def check(context: Context) -> Findings:
     """Compare the number of processes with comm.processes, and place the languages as the run does."""
     config, site = context.config, context.site
     if config is None:
-        notes.skip("needs the configuration")
+        yield not_checked("needs the configuration")
         return
     check_world(os.environ, config.comm.processes)
     on_gpu = site.here and not computes_on_cpu(config.run.device)
     world = site.world(torch.cuda.device_count() if on_gpu else 0)
     machines = "1 machine" if site.nodes == 1 else f"{site.nodes:,} machines"
     found = f"{world:,} {'process' if world == 1 else 'processes'} on {machines}"
-    if config.comm.processes not in (None, world):
-        notes.fail(
-            f"{found}, but comm.processes is {config.comm.processes}",
-            f"start {config.comm.processes} processes, or leave comm.processes out",
-        )
-    if world > 1 and config.run.device not in ("auto", "cpu", "cuda"):
-        notes.fail(
-            f"run.device is {config.run.device} for {world:,} processes",
-            "set run.device to auto, which gives each process its own GPU, or to cpu",
-        )
+    failures = yield from count_failures(_wrong_number(config, found, world))
     if not context.languages:
-        notes.skip("whether all processes have work is unknown without the shards")
+        yield not_checked("whether all processes have work is unknown without the shards")
         return
     ranks = Ranks(
         world, min(config.rounds.slots, len(context.languages)), replicate=config.rounds.placement == "replicate"
@@ -43,9 +35,23 @@ def look(context: Context, notes: Notes) -> None:
     idle = world - len({rank for group in groups for rank in group.ranks})
     active = min(ranks.capacity, len(waiting))
     if idle:
-        notes.warn(
+        yield warning(
             f"{found}; {idle:,} would be idle: {active:,} concurrent languages do not train faster on more processes",
             "start fewer processes, or raise optim.batch_seconds: a batch is divided utterance by utterance",
         )
-    elif not notes.of("failed"):
-        notes.ok(f"{found}; {active:,} of {len(waiting):,} languages at once, every process has work")
+    elif not failures:
+        yield ok(f"{found}; {active:,} of {len(waiting):,} languages at once, every process has work")
+
+
+def _wrong_number(config: Config, found: str, world: int) -> Findings:
+    """Yield what does not fit the number of processes."""
+    if config.comm.processes not in (None, world):
+        yield failed(
+            f"{found}, but comm.processes is {config.comm.processes}",
+            f"start {config.comm.processes} processes, or leave comm.processes out",
+        )
+    if world > 1 and config.run.device not in ("auto", "cpu", "cuda"):
+        yield failed(
+            f"run.device is {config.run.device} for {world:,} processes",
+            "set run.device to auto, which gives each process its own GPU, or to cpu",
+        )

@@ -10,14 +10,14 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from launcher.doctor.context import Context
-from launcher.doctor.finding import Notes
-from mms_dist.checkpoint.files import replace_symlink, sync_directory, unique, write_synced
-from mms_dist.checkpoint.lock import RunLock
+from launcher.doctor.finding import Findings, count_failures, failed, failed_with, not_checked, ok, warning
 from mms_dist.errors import CheckpointError
+from mms_dist.files import replace_symlink, sync_directory, unique, write_synced
+from mms_dist.run_directory.lock import RunLock
 
 ELSEWHERE = "put run.directory on another file system"
 CLOCK_SECONDS = 5.0
@@ -31,37 +31,30 @@ except BlockingIOError:
 _REFUSED = 3
 
 
-def look(context: Context, notes: Notes) -> None:
+def check(context: Context) -> Findings:
     """Try every operation, even after a failure, and store in the context whether the directory is writable."""
     if context.config is None:
-        notes.skip("needs the configuration, which names the run directory")
+        yield not_checked("needs the configuration, which names the run directory")
         return
     directory = Path(context.config.run.directory)
+    failures = 0
     try:
         with trial_folder(directory) as folder:
-            for trial in (_files, _folders, _links, _lock, _clock):
+            for name, trial in _TRIALS.items():
                 try:
-                    trial(folder, notes)
+                    failures += yield from count_failures(trial(folder))
                 except OSError as error:
-                    notes.fail(f"{directory}: {_NAMES[trial.__name__]} fails: {error.strerror or error}", ELSEWHERE)
+                    failures += 1
+                    yield failed(f"{directory}: {name} fails: {error.strerror or error}", ELSEWHERE)
     except OSError as error:
-        notes.fail(
+        yield failed(
             f"cannot write to {directory}: {error.strerror or error}",
             "make it writable, free space or quota there, or choose another run.directory",
         )
         return
     context.directory_is_writable = True
-    if not notes.of("failed"):
-        notes.ok(f"{directory} is writable; renames, syncs and locks work there")
-
-
-_NAMES = {
-    "_files": "replacing a file",
-    "_folders": "renaming a folder",
-    "_links": "replacing a link",
-    "_lock": "locking a file (flock)",
-    "_clock": "reading a file's time",
-}
+    if not failures:
+        yield ok(f"{directory} is writable; renames, syncs and locks work there")
 
 
 @contextlib.contextmanager
@@ -95,54 +88,63 @@ def is_locked_for_others(path: Path) -> bool:
     return result.returncode == _REFUSED
 
 
-def _files(folder: Path, notes: Notes) -> None:
+def _files(folder: Path) -> Findings:
     write_synced(folder / "old", b"old")
     write_synced(folder / "new", b"new")
     os.replace(folder / "new", folder / "old")
     sync_directory(folder)
     if (folder / "old").read_bytes() != b"new" or (folder / "new").exists():
-        notes.fail(f"{folder.parent}: renaming a file over another does not replace it", ELSEWHERE)
+        yield failed(f"{folder.parent}: renaming a file over another does not replace it", ELSEWHERE)
 
 
-def _folders(folder: Path, notes: Notes) -> None:
+def _folders(folder: Path) -> Findings:
     (folder / "staging").mkdir()
     write_synced(folder / "staging" / "part", b"part")
     sync_directory(folder / "staging")
     os.rename(folder / "staging", folder / "final")
     sync_directory(folder)
     if not (folder / "final" / "part").is_file() or (folder / "staging").exists():
-        notes.fail(f"{folder.parent}: a renamed folder does not keep its files", ELSEWHERE)
+        yield failed(f"{folder.parent}: a renamed folder does not keep its files", ELSEWHERE)
 
 
-def _links(folder: Path, notes: Notes) -> None:
+def _links(folder: Path) -> Findings:
     for target in ("first", "second"):
         replace_symlink(folder / "last", target)
     if os.readlink(folder / "last") != "second":
-        notes.fail(f"{folder.parent}: renaming a link over another does not replace it", ELSEWHERE)
+        yield failed(f"{folder.parent}: renaming a link over another does not replace it", ELSEWHERE)
 
 
-def _lock(folder: Path, notes: Notes) -> None:
+def _lock(folder: Path) -> Findings:
     lock = RunLock(folder)
     try:
         with lock:
             respected = is_locked_for_others(lock.path)
     except CheckpointError as error:
-        notes.error(error)
+        yield failed_with(error)
         return
     if not respected:
-        notes.fail(
+        yield failed(
             f"{folder.parent}: another process can lock a file that is already locked (flock), so two runs could write "
             "to the same directory",
             f"mount it with file locks (Lustre: -o flock), or {ELSEWHERE}",
         )
 
 
-def _clock(folder: Path, notes: Notes) -> None:
+def _clock(folder: Path) -> Findings:
     before = time.time()
     write_synced(folder / "now", b"")
     ahead = (folder / "now").stat().st_mtime - before
     if abs(ahead) > CLOCK_SECONDS:
-        notes.warn(
+        yield warning(
             f"the clock of {folder.parent}'s file server is {abs(ahead):,.0f} s {'ahead' if ahead > 0 else 'behind'}",
             "synchronise the clocks (chronyd, ntpd): ages and curves depend on them",
         )
+
+
+_TRIALS: Mapping[str, Callable[[Path], Findings]] = {
+    "replacing a file": _files,
+    "renaming a folder": _folders,
+    "replacing a link": _links,
+    "locking a file (flock)": _lock,
+    "reading a file's time": _clock,
+}

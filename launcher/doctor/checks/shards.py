@@ -1,16 +1,16 @@
 """Check that the shards of all languages are present, complete and usable for training."""
 
 import hashlib
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 
 from launcher.doctor.context import Context
-from launcher.doctor.finding import Notes
-from launcher.doctor.vocabulary import oddities
+from launcher.doctor.finding import Finding, Findings, count_failures, failed, failed_with, not_checked, ok, warning
 from mms_dist.config import Config
+from mms_dist.data.language_summaries import LanguageSummary, summarise_languages
+from mms_dist.data.selection import trainable
 from mms_dist.errors import MmsDistError
-from mms_dist.training.selection import trainable
-from mms_dist.training.summaries import LanguageSummary, summarise_languages
 from shards import storage
 from shards.errors import ShardsError, TruncatedShardError
 from shards.file_content import fix_of
@@ -18,22 +18,27 @@ from shards.index import LanguageIndex, ShardIndex, indexed_languages
 from shards.read import ShardReader
 from shards.schema import INDEX_NAME
 from shards.verify import folders_without_index
+from shards.vocabulary import FIXED
 
 SHOWN = 12
+REPLACEMENT = "\ufffd"
+_NO_TEXT = ("Cc", "Co", "Cn", "Cs")
+"""Unicode's general categories for control, private-use, unassigned and surrogate code points."""
 
 
-def look(context: Context, notes: Notes) -> None:
+def check(context: Context) -> Findings:
     """Check every language, and store those that can be trained in the context."""
     config = context.config
     if config is None:
-        notes.skip("needs the configuration, which says where the shards are")
+        yield not_checked("needs the configuration, which says where the shards are")
         return
     root = config.data.shards
     codes = sorted(config.data.languages or indexed_languages(root))
-    _unknown_languages(config, codes, notes)
+    failures = yield from count_failures(_unknown_languages(config, codes))
     digest = hashlib.sha256()
     for code in codes:
-        entry, index = _language(config, code, notes)
+        entry, index, wrong = yield from _language(config, code)
+        failures += wrong
         if entry is not None and index is not None:
             context.languages.append(entry)
             context.longest_seconds = max(context.longest_seconds, _longest_seconds(config, index))
@@ -41,35 +46,35 @@ def look(context: Context, notes: Notes) -> None:
     context.identity["shards"] = digest.hexdigest()[:16]
     if config.data.languages is None:
         for code, found in folders_without_index(root, codes).items():
-            notes.warn(f"{code}: {'; '.join(found.problems)}", found.fix or "")
-    if not notes.of("failed"):
+            yield warning(f"{code}: {'; '.join(map(str, found.problems))}", found.fix or "")
+    if not failures:
         hours = sum(entry.seconds for entry in context.languages) / 3600
         names = ", ".join(codes[:SHOWN]) + (", …" if len(codes) > SHOWN else "")
-        notes.ok(
+        yield ok(
             f"{root}: {len(codes)} languages ({names}), {sum(e.utterances for e in context.languages):,} utterances, "
             f"{hours:,.1f} h; every shard exists and has the length that its index says"
         )
 
 
-def _language(config: Config, code: str, notes: Notes) -> tuple[LanguageSummary | None, LanguageIndex | None]:
-    """Return a language's summary and index, or note what is wrong with it."""
+def _language(
+    config: Config, code: str
+) -> Generator[Finding, None, tuple[LanguageSummary | None, LanguageIndex | None, int]]:
+    """Yield what is wrong with a language, and return its summary, its index and the number of failures."""
     own = {code: config.languages[code]} if code in config.languages else {}
     alone = replace(config, data=replace(config.data, languages=(code,)), languages=own)
     try:
         whole, (entry,) = summarise_languages(alone)
     except TruncatedShardError:
-        for problem in _wrong_lengths(ShardIndex.load(config.data.shards, [code]).language(code)):
-            notes.error(problem)
-        return None, None
+        problems = _wrong_lengths(ShardIndex.load(config.data.shards, [code]).language(code))
+        return None, None, (yield from count_failures(map(failed_with, problems)))
     except (MmsDistError, ShardsError) as error:
-        notes.error(error)
-        return None, None
+        yield failed_with(error)
+        return None, None, 1
     index = whole.language(code)
-    for problem in _unreadable(whole, index):
-        notes.error(problem)
-    for found, fix in oddities(index):
-        notes.warn(found, fix)
-    return entry, index
+    failures = yield from count_failures(map(failed_with, _unreadable(whole, index)))
+    for found, fix in unusual_text(index):
+        yield warning(found, fix)
+    return entry, index, failures
 
 
 def _wrong_lengths(index: LanguageIndex) -> Iterator[ShardsError]:
@@ -110,9 +115,35 @@ def _longest_seconds(config: Config, index: LanguageIndex) -> float:
     return float(table.durations.max())
 
 
-def _unknown_languages(config: Config, codes: list[str], notes: Notes) -> None:
+def _unknown_languages(config: Config, codes: list[str]) -> Findings:
     for code in sorted(set(config.languages) - set(codes)):
-        notes.fail(
+        yield failed(
             f"languages.{code} has its own settings, but the run does not train it",
             "correct the code, or add it to data.languages and the shards",
+        )
+
+
+def unusual_text(index: LanguageIndex) -> Iterator[tuple[str, str]]:
+    """Yield problems in a language's text, each with its fix, from the index alone."""
+    code = index.language
+    characters = index.vocabulary.tokens[len(FIXED) :]
+    if not characters:
+        yield f"{code}: its vocabulary has no characters", index.fix
+    if len(index.vocabulary) != index.content.get("vocabulary", len(index.vocabulary)):
+        yield (
+            f"{code}: its vocab.json has {len(index.vocabulary)} tokens, but its index says "
+            f"{index.content['vocabulary']}",
+            index.fix,
+        )
+    damaged = [each for each in characters if each == REPLACEMENT or unicodedata.category(each[0]) in _NO_TEXT]
+    if damaged:
+        names = ", ".join(f"U+{ord(each[0]):04X}" for each in damaged[:5])
+        yield (
+            f"{code}: its text contains {len(damaged)} invalid characters ({names})",
+            "convert the transcripts from their real encoding to UTF-8, and build the shards again",
+        )
+    if "dev" not in index.splits:
+        yield (
+            f"{code}: no dev split, so there is no error rate, no best checkpoint and no early stopping",
+            "assign some utterances to the dev split, or build the shards with --dev-fraction 0.05",
         )

@@ -7,14 +7,14 @@ import launcher
 import mms_dist
 import shards
 from launcher.doctor.context import Context
-from launcher.doctor.finding import Notes
+from launcher.doctor.finding import Findings, ok
 
 
-def look(context: Context, notes: Notes) -> None:
+def check(context: Context) -> Findings:
     """Store a hash of the code in the context: in a checkout the version number alone does not identify it."""
     digest = code_digest()
     context.identity["mms-dist"] = f"{mms_dist.__version__} ({digest})"
-    notes.ok(f"mms-dist {mms_dist.__version__} (code {digest}) in {Path(mms_dist.__file__).parent.parent}")
+    yield ok(f"mms-dist {mms_dist.__version__} (code {digest}) in {Path(mms_dist.__file__).parent.parent}")
 
 
 def code_digest() -> str:

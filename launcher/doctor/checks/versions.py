@@ -2,6 +2,7 @@
 
 import platform
 import tomllib
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from packaging.specifiers import SpecifierSet
 
 import launcher
 from launcher.doctor.context import Context
-from launcher.doctor.finding import Notes
+from launcher.doctor.finding import Findings, count_failures, failed, ok
 
 NAMED = ("torch", "transformers", "accelerate")
 """Packages whose versions are shown and compared between machines: results depend on them."""
@@ -19,13 +20,20 @@ OPTIONAL = ("deepspeed",)
 DISTRIBUTION = "mms-dist"
 
 
-def look(context: Context, notes: Notes) -> None:
+def check(context: Context) -> Findings:
     """Compare the installed packages with the requirements in pyproject.toml or in the package's metadata."""
     python, declared_requirements = declared()
     requirements = [each for each in declared_requirements if each.name not in OPTIONAL]
     context.identity["Python"] = platform.python_version()
+    failures = yield from count_failures(_wrong_versions(context, python, requirements))
+    if not failures:
+        shown = ", ".join(f"{name} {installed(name)}" for name in NAMED)
+        yield ok(f"Python {platform.python_version()}, {shown}; all {len(requirements)} packages as required")
+
+
+def _wrong_versions(context: Context, python: SpecifierSet, requirements: Sequence[Requirement]) -> Findings:
     if not python.contains(platform.python_version(), prereleases=True):
-        notes.fail(
+        yield failed(
             f"Python {platform.python_version()}, expected {python}", "recreate the environment with that Python"
         )
     for requirement in requirements:
@@ -33,12 +41,11 @@ def look(context: Context, notes: Notes) -> None:
         if requirement.name in NAMED:
             context.identity[requirement.name] = found or "missing"
         if found is None:
-            notes.fail(f"{requirement.name} is not installed", f"pip install '{requirement}'")
+            yield failed(f"{requirement.name} is not installed", f"pip install '{requirement}'")
         elif not requirement.specifier.contains(found, prereleases=True):
-            notes.fail(f"{requirement.name} {found}, expected {requirement.specifier}", f"pip install '{requirement}'")
-    if not notes.of("failed"):
-        shown = ", ".join(f"{name} {installed(name)}" for name in NAMED)
-        notes.ok(f"Python {platform.python_version()}, {shown}; all {len(requirements)} packages as required")
+            yield failed(
+                f"{requirement.name} {found}, expected {requirement.specifier}", f"pip install '{requirement}'"
+            )
 
 
 def declared() -> tuple[SpecifierSet, list[Requirement]]:

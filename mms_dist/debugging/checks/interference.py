@@ -13,8 +13,8 @@ from mms_dist.data.batch import Utterance
 from mms_dist.debugging.bench import Bench, relative_distance
 from mms_dist.debugging.checks.company import bound_of
 from mms_dist.debugging.report import NOT_RUN, Check, needs_two_languages, verdict
-from mms_dist.training.features import FeaturePlan, FeatureSource
-from mms_dist.training.packed_features import PackedFeaturePlan
+from mms_dist.features.feature_source import FeaturePlan, FeatureSource
+from mms_dist.features.packed_features import PackedFeaturePlan
 
 FACTOR = 1e6
 REPEATS = 3

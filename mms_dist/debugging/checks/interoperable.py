@@ -13,7 +13,7 @@ from mms_dist.checkpoint.adapter_file import adapter_filename, read_adapter, wri
 from mms_dist.checkpoint.hugging_face import quiet
 from mms_dist.debugging.bench import Bench
 from mms_dist.debugging.report import Check, verdict
-from mms_dist.evaluation.decode import greedy
+from mms_dist.decoding.greedy import greedy
 from mms_dist.model.waveform import normalised
 
 BOUND = 1e-5

@@ -64,7 +64,7 @@ def look_at_rounds(part: Part, shape: str, joint: Joint, batches: list[LoadedBat
 def pass_cost(part: Part, shape: str, base: FrozenBase) -> None:
     """What one more pass costs, as seconds of audio: the intercept of seconds over seconds of audio, times the rate.
 
-    For `FORWARD_COST_SECONDS` of `mms_dist.training.resolve`, by which the packer cuts a round into passes.
+    For `FORWARD_COST_SECONDS` of `mms_dist.hardware.resolve`, by which the packer cuts a round into passes.
     """
     sizes, seconds = np.array([2.0, 4.0] if part.smoke else PASS_SECONDS), []
     for size in sizes:

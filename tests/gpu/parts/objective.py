@@ -11,11 +11,11 @@ from torch.nn.functional import conv1d, ctc_loss, log_softmax
 
 from mms_dist.config import Optim
 from mms_dist.model import ctc_gpu
+from mms_dist.model.adapter import RowLayout
 from mms_dist.model.bank import AdapterBank
 from mms_dist.model.ctc import utterance_losses
 from mms_dist.model.cuda_settings import set_cuda_arithmetic
-from mms_dist.model.layout import RowLayout
-from mms_dist.training.optimizer import RowAdamW, RowStep
+from mms_dist.model.optimizer import RowAdamW, RowStep
 from tests.gpu.collectives import look_at_collectives
 from tests.gpu.distance import relative
 from tests.gpu.part import Part
@@ -136,4 +136,4 @@ def _stepped(device: torch.device, dtype: torch.dtype) -> tuple[list[Tensor], bo
         ]
         outcomes = adam.step(rows)
         kept &= torch.equal(before, bank.row(3)) and not outcomes[3].stepped
-    return [bank.rows.detach(), adam.exp_avg, adam.exp_avg_sq], kept, not bank.grads.any().item()
+    return [bank.rows.detach(), *adam.buffers.values()], kept, not bank.grads.any().item()

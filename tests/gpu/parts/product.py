@@ -9,7 +9,7 @@ from pathlib import Path
 
 from safetensors.torch import load_file
 
-from mms_dist.training.hardware_record import HARDWARE_NAME
+from mms_dist.run_directory.paths import HARDWARE_NAME
 from tests.corpus import build_toy_shards, toy_languages
 from tests.gpu.commands import Commands
 from tests.gpu.distance import relative

@@ -1,0 +1,191 @@
+"""`mms-dist shards build`: build shards from a manifest or a folder of recordings."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from launcher.arguments import Languages, count
+from launcher.commands.shards.options import add_command, add_languages, add_length_limits, add_workers, language_code
+
+if TYPE_CHECKING:
+    from shards.sources.rows import SourceRows
+
+
+EPILOG = """\
+examples:
+  mms-dist shards build recordings.tsv corpus/ --dry-run
+  mms-dist shards build recordings.jsonl corpus/ --workers 16 --max-seconds 20
+  mms-dist shards build recordings/ corpus/ --lang ron --dev-fraction 0.05 --test-fraction 0.05
+
+A manifest is tab-separated with a header, or has one JSON object per line. Columns: audio (path relative to the
+manifest's folder, any format libsndfile reads), text, lang (ISO 639-3, such as ron or srp-script_latin); optionally
+split (train, dev, test), speaker, start and end (seconds, for segments of a long recording), source. Utterances without
+a split are assigned by a hash of their text, so no sentence is in two splits and none moves when the corpus grows. An
+invalid line (missing field, not UTF-8, invalid language or time) stops the build before it begins; --skip-bad-rows
+leaves such lines out and counts them.
+
+A folder holds <lang>/clip.wav and <lang>/clip.txt. A folder named after a split (train, dev, validation, test, eval,
+test-clean …) above or below the language's folder sets the split. eval means dev, or test if there is a dev as well.
+Links are followed. Unused files are counted by reason: unsupported audio formats (convert .m4a, for example, with
+ffmpeg -i clip.m4a clip.flac), the same clip in a second format, transcripts or recordings without a partner, hidden and
+other files.
+
+Running the same command again resumes where it stopped and skips what is unchanged: the source, the options, the length
+of every tar, the bytes of samples.parquet and vocab.json. --force rebuilds everything, for example if `shards verify`
+found damage inside a tar. The bytes of the shards do not depend on --workers.
+Text rules are in shards/text_rules.yaml; --text-rules overrides them."""
+
+
+def add_parser(commands: Any) -> None:
+    """Add the subcommand."""
+    parser = add_command(
+        commands, "build", help="build shards from a manifest or a folder of recordings", epilog=EPILOG
+    )
+    parser.add_argument("source", type=Path, metavar="SOURCE", help="manifest (.tsv, .jsonl) or folder")
+    parser.add_argument("output", type=Path, metavar="SHARDS", help="folder for <lang>/<split>-000000.tar")
+    parser.add_argument(
+        "--from", dest="kind", metavar="NAME", help="kind of source: manifest or folder (default: recognised)"
+    )
+    add_languages(parser, "build only these; a single one is also the language of rows or files that name none")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        action=Languages,
+        type=language_code,
+        default=[],
+        metavar="CODE",
+        help="subset of these languages to build now, such as the share of one job array task",
+    )
+    parser.add_argument("--audio-root", type=Path, metavar="DIR", help="base folder for a manifest's relative paths")
+    parser.add_argument(
+        "--dev-fraction", type=_fraction, default=0.1, metavar="F", help="fraction of sentences for dev (default 0.1)"
+    )
+    parser.add_argument(
+        "--test-fraction", type=_fraction, default=0.1, metavar="F", help="fraction of sentences for test (default 0.1)"
+    )
+    add_length_limits(parser)
+    parser.add_argument("--text-rules", type=Path, metavar="FILE", help="YAML that overrides shards/text_rules.yaml")
+    parser.add_argument("--skip-missing-audio", action="store_true", help="leave out and count missing recordings")
+    parser.add_argument(
+        "--skip-bad-rows",
+        action="store_true",
+        help="leave out invalid manifest rows and transcripts, and count them by reason and line",
+    )
+    parser.add_argument(
+        "--shard-utterances",
+        type=count,
+        default=1000,
+        metavar="N",
+        help="maximum number of utterances per tar (default 1000)",
+    )
+    parser.add_argument(
+        "--shard-mib", type=count, default=256, metavar="N", help="approximate size of a tar in MiB (default 256)"
+    )
+    add_workers(parser)
+    parser.add_argument("--force", action="store_true", help="rebuild languages even if they are unchanged")
+    parser.add_argument("--dry-run", action="store_true", help="show what would be built, but write and decode nothing")
+    parser.set_defaults(run_shards=run)
+
+
+def _fraction(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a number from 0 to below 1")
+    return value
+
+
+def rows_to_build(args: argparse.Namespace) -> "SourceRows":
+    """Return the rows to build, and what else the source holds.
+
+    Raises:
+        ShardsError: the source cannot be read, or lacks a requested language.
+    """
+    from shards.errors import SourceError
+    from shards.sources.registry import read_source
+
+    language = args.languages[0] if len(args.languages) == 1 else None
+    if args.dev_fraction + args.test_fraction >= 1:
+        raise SourceError(
+            f"--dev-fraction {args.dev_fraction} and --test-fraction {args.test_fraction} leave nothing to train on",
+            fix="lower them so that their sum is below 1",
+        )
+    if args.min_seconds > args.max_seconds:
+        raise SourceError(f"--min-seconds {args.min_seconds} is above --max-seconds {args.max_seconds}")
+    rows = read_source(
+        args.source,
+        kind=args.kind,
+        language=language,
+        audio_root=args.audio_root,
+        skip=args.output,
+        skip_bad_rows=args.skip_bad_rows,
+    )
+    # --only comes second: a single language in it does not apply to rows that name none.
+    for flag, codes in (("--lang", args.languages), ("--only", args.only)):
+        found = sorted(rows.languages)
+        for code in codes:
+            if code not in found:
+                raise SourceError(_not_in_source(f"{flag} {code}", code, args.source, found))
+        rows = rows.of_languages(codes) if codes else rows
+    return rows
+
+
+def _not_in_source(flag: str, code: str, source: Path, found: list[str]) -> str:
+    from shards.errors import ShardsError
+    from shards.languages import parse_language
+    from shards.wording import nearest
+
+    message = f"{flag}: not in {source}{nearest(code, found)}; it has {', '.join(found)}"
+    try:
+        parse_language(code)
+    except ShardsError as error:
+        message += f"; {error}"
+    return message
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the subcommand and return the exit status."""
+    from shards.build.corpus import build_shards, is_built
+    from shards.build.language import BuildOptions
+    from shards.build.plan import plan_languages
+    from shards.display.build import languages_table, plans_table, print_left_out, print_unknown_lengths
+    from shards.display.progress import BuildDisplay, WorkProgress
+    from shards.display.tables import make_console, say
+    from shards.errors import IncompleteBuildError, SourceError
+    from shards.limits import Limits
+
+    rows = rows_to_build(args)
+    plans = plan_languages(
+        rows,
+        dev_fraction=args.dev_fraction,
+        test_fraction=args.test_fraction,
+        text_rules=args.text_rules,
+        skip_missing_audio=args.skip_missing_audio,
+    )
+    options = BuildOptions(
+        Limits(min_seconds=args.min_seconds, max_seconds=args.max_seconds),
+        shard_utterances=args.shard_utterances,
+        shard_bytes=args.shard_mib << 20,
+    )
+    console = make_console()
+    say(console, f"source: {rows.kind}" if args.kind else f"source: {rows.kind} (recognised; --from overrules)")
+    if args.dry_run:
+        built = {plan.language for plan in plans if not args.force and is_built(plan, args.output, options)}
+        console.print(plans_table(plans, built, console.width))
+        print_left_out(console, {plan.language: plan.drops.as_dict() for plan in plans}, rows)
+        return 0
+    totals = {plan.language: plan.total for plan in plans}
+    with WorkProgress(console, sum(totals.values()), "utterances") as work:
+        display = BuildDisplay(console, work, totals)
+        report = build_shards(plans, args.output, options, workers=args.workers, force=args.force, progress=display)
+    if report.indexes:
+        console.print(languages_table(report.indexes, console.width))
+    print_left_out(console, {code: index["drops"] for code, index in report.indexes.items()}, rows)
+    print_unknown_lengths(console, report.indexes)
+    if report.failed:
+        failed = "; ".join(report.failed.values())
+        raise IncompleteBuildError(failed) if report.indexes else SourceError(failed)
+    say(console, f"inspect them: mms-dist shards inspect {args.output}")
+    return 0

@@ -1,0 +1,1 @@
+"""Turn the model's logits into transcripts."""

@@ -1,0 +1,283 @@
+"""Decode a split of a language greedily and measure its error rates, each language separately.
+
+A forward pass never mixes languages here. So a language's score, and with it the step at which training stops, does
+not depend on the other languages, not even in the last bit.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+import torch
+
+from mms_dist.data.ahead import Ahead
+from mms_dist.data.batch import DamagedSample, Utterance
+from mms_dist.data.batch_shard import WHOLE, BatchShard
+from mms_dist.data.packer import FORWARD_COST, pack
+from mms_dist.data.pool import UrgencyPool
+from mms_dist.data.randomness import selection_key
+from mms_dist.data.read_ahead import read_ahead
+from mms_dist.data.utterance_id import UtteranceId
+from mms_dist.data.utterance_source import UTTERANCES_PER_TASK, Read, UtteranceSource
+from mms_dist.decoding.greedy import greedy
+from mms_dist.distributed.comm import Comm
+from mms_dist.distributed.lockstep import Lockstep
+from mms_dist.errors import TrainingError
+from mms_dist.evaluation.metrics import Scores, score
+from mms_dist.features.feature_source import FeaturePlan, FeatureSource
+from mms_dist.model import transfer
+from mms_dist.model.padded_frames import PaddedFrames
+from mms_dist.model.routed import DeviceInput, RoutedModel
+from mms_dist.model.staging import BLOCKS, Staged, StagingBlocks
+from shards.index import LanguageIndex, SampleTable
+from shards.read import ShardReader
+from shards.schema import SAMPLE_RATE
+from shards.vocabulary import Vocabulary
+
+AHEAD_PASSES = 4
+"""Number of passes read ahead: enough to keep every thread busy, and at most some tens of MB of audio."""
+
+
+@dataclass(frozen=True)
+class Transcription:
+    """References and hypotheses in the order of the split, and the utterances that could not be read.
+
+    `rows` are the utterances' rows in the split's full table, ascending.
+    """
+
+    rows: list[int] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+    references: list[str] = field(default_factory=list)
+    hypotheses: list[str] = field(default_factory=list)
+    damaged: list[DamagedSample] = field(default_factory=list)
+
+    @classmethod
+    def joined(cls, parts: Iterable["Transcription"]) -> "Transcription":
+        """Join the transcriptions of several passes or owners; the result is in the order of the split."""
+        parts = list(parts)
+        lines = sorted(
+            line for part in parts for line in zip(part.rows, part.keys, part.references, part.hypotheses, strict=True)
+        )
+        return cls(
+            rows=[row for row, _, _, _ in lines],
+            keys=[key for _, key, _, _ in lines],
+            references=[reference for _, _, reference, _ in lines],
+            hypotheses=[hypothesis for _, _, _, hypothesis in lines],
+            damaged=sorted((sample for part in parts for sample in part.damaged), key=lambda sample: sample.id),
+        )
+
+    def scores(self) -> Scores:
+        return score(self.references, self.hypotheses)
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request to decode a split of a language, or a share of its forward passes, with the weights in a slot.
+
+    `vocabulary` is needed only if the weights were trained with another one than the shards have.
+    """
+
+    index: LanguageIndex
+    split: str
+    slot: int
+    vocabulary: Vocabulary | None = None
+    share: BatchShard = WHOLE
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """One forward pass of one request: positions in the table of its split."""
+
+    request: int
+    source: UtteranceSource
+    places: np.ndarray
+
+    def tasks(self) -> list[Callable[[], Read]]:
+        starts = range(0, len(self.places), UTTERANCES_PER_TASK)
+        return [partial(self.source.read, self.places[start : start + UTTERANCES_PER_TASK], 0) for start in starts]
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A pass whose audio was read and staged; `plan` and `staged` are None if no utterance could be read."""
+
+    request: int
+    damaged: list[DamagedSample]
+    members: list[Utterance]
+    vocabulary_size: int = 0
+    plan: FeaturePlan | None = None
+    staged: Staged | None = None
+
+
+@dataclass(frozen=True)
+class _Decoding:
+    """A pass that the device is computing: its utterances, and the pending read of each frame's most likely token."""
+
+    request: int
+    members: list[Utterance]
+    frames_B: np.ndarray
+    tokens_BT: transfer.Read
+
+
+class Evaluator:
+    """Decodes splits of languages greedily.
+
+    While the device computes a pass, `pool` reads and decodes the audio of the next passes, which is staged as in
+    training, and the main thread turns the tokens of the previous pass into text.
+    """
+
+    def __init__(
+        self,
+        model: RoutedModel,
+        features: FeatureSource,
+        reader: ShardReader,
+        *,
+        forward_seconds: float,
+        forward_cost: int = FORWARD_COST,
+        max_utterances: int | None = None,
+        lockstep: Lockstep | None = None,
+        pool: UrgencyPool[Read] | None = None,
+        staging: StagingBlocks | None = None,
+    ) -> None:
+        """
+        Args:
+            staging: pinned blocks through which passes go to a GPU; None: creates its own, without a memory limit.
+        """
+        self._lockstep = lockstep or Lockstep(Comm(), model)
+        self._model = model
+        self._features = features
+        self._reader = reader
+        self._forward_seconds = forward_seconds
+        self._capacity = int(forward_seconds * SAMPLE_RATE)
+        self._forward_cost = forward_cost
+        self._max_utterances = max_utterances
+        self._pool = pool
+        self._staging = staging or StagingBlocks(model.base.device)
+
+    def passes(self, index: LanguageIndex, split: str, share: BatchShard = WHOLE) -> int:
+        """Return the number of forward passes that `transcribe` makes."""
+        return len(self._groups(self._table(index, split), share))
+
+    def transcribe(
+        self,
+        index: LanguageIndex,
+        split: str,
+        slot: int,
+        vocabulary: Vocabulary | None = None,
+        share: BatchShard = WHOLE,
+    ) -> Transcription:
+        """Transcribe one split, or the utterances selected from it, greedily."""
+        return self.transcribe_all([Request(index, split, slot, vocabulary, share)])[0]
+
+    @torch.no_grad()
+    def transcribe_all(self, requests: Sequence[Request]) -> list[Transcription]:
+        """Transcribe every request greedily, in order; each pass holds utterances of one request only."""
+        found: list[list[Transcription]] = [[] for _ in requests]
+        passes = [each for number, request in enumerate(requests) for each in self._passes(number, request)]
+        reads = read_ahead(self._pool, (each.tasks() for each in passes), ahead=AHEAD_PASSES)
+
+        def prepare(item: tuple[_Pass, Read]) -> _Prepared:
+            each, read = item
+            return self._prepare(each.request, requests[each.request], read)
+
+        last: _Decoding | None = None
+        with (
+            contextlib.closing(reads),
+            contextlib.closing(Ahead(self._model.base.device, depth=BLOCKS - 1)) as ahead,
+            contextlib.closing(ahead.map(prepare, zip(passes, reads, strict=True))) as all_prepared,
+        ):
+            for prepared in all_prepared:
+                request = requests[prepared.request]
+                self._lockstep.comm.watchdog.mark(f"evaluating {request.index.language}")
+                found[prepared.request].append(Transcription(damaged=prepared.damaged))
+                if not prepared.members:
+                    self._lockstep.idle(backward=False)
+                    continue
+                current = self._begin_or_explain(prepared)
+                if last is not None:
+                    found[last.request].append(_transcribed(last, requests[last.request]))
+                last = current
+        if last is not None:
+            found[last.request].append(_transcribed(last, requests[last.request]))
+        return [Transcription.joined(parts) for parts in found]
+
+    def _table(self, index: LanguageIndex, split: str) -> SampleTable:
+        return chosen(index.table(split), index.language, split, self._max_utterances)
+
+    def _groups(self, table: SampleTable, share: BatchShard) -> list[np.ndarray]:
+        groups = pack(table.samples.tolist(), capacity=self._capacity, forward_cost=self._forward_cost)
+        return groups[share.index :: share.of]
+
+    def _passes(self, number: int, request: Request) -> Iterator[_Pass]:
+        table = self._table(request.index, request.split)
+        source = UtteranceSource(self._reader, request.index.language, request.split, table)
+        for group in self._groups(table, request.share):
+            yield _Pass(number, source, group)
+
+    def _prepare(self, number: int, request: Request, read: Read) -> _Prepared:
+        """Stage the utterances of a pass that could be read."""
+        damaged = [item for item in read if isinstance(item, DamagedSample)]
+        members = [item for item in read if isinstance(item, Utterance)]
+        if not members:
+            return _Prepared(number, damaged, members)
+        plan = self._features.plan(members)
+        size = self._model.bank.vocabulary_sizes[request.slot]
+        tensors = {
+            **plan.tensors,
+            "frames": plan.frames_B,
+            "slots of languages": torch.tensor([request.slot]),
+            "owners": torch.zeros(len(members), dtype=torch.int64),
+            "vocabulary sizes": torch.tensor([size]),
+        }
+        return _Prepared(number, damaged, members, size, plan, self._staging.stage(tensors))
+
+    def _begin_or_explain(self, prepared: _Prepared) -> _Decoding:
+        """Call `_begin`, and turn an out-of-memory error into one that says which setting to lower."""
+        try:
+            with self._lockstep.collective_pass():
+                return self._begin(prepared)
+        except torch.OutOfMemoryError as error:
+            longest = max(len(member.audio) for member in prepared.members) / SAMPLE_RATE
+            raise TrainingError(
+                f"the device ran out of memory while evaluating, in a forward pass of {len(prepared.members)} "
+                f"utterances of up to {longest:.3g} s",
+                fix=f"lower evaluation.forward_seconds (now {self._forward_seconds:g}; a longer utterance is in a "
+                "pass of its own), or stop other programs that use the device",
+            ) from error
+
+    def _begin(self, prepared: _Prepared) -> _Decoding:
+        """Start a pass on the device, without waiting for it."""
+        plan, staged = prepared.plan, prepared.staged
+        assert plan is not None and staged is not None, "a pass without utterances is not computed"
+        tensors, is_full = staged.on_device(), int(plan.frames_B.min()) == plan.frames
+        batch = DeviceInput(
+            frames=PaddedFrames.of(tensors["frames"], plan.frames, is_full=is_full, dtype=self._model.base.dtype),
+            features=self._features.on_device(plan, tensors),
+            slots_U=tensors["slots of languages"],
+            owner_B=tensors["owners"],
+            sizes_U=tensors["vocabulary sizes"],
+            largest_vocabulary=prepared.vocabulary_size,
+        )
+        tokens_BT = transfer.begin_read(self._model.device_logits(batch).argmax(-1))
+        return _Decoding(prepared.request, prepared.members, plan.frames_B.numpy(), tokens_BT)
+
+
+def _transcribed(decoding: _Decoding, request: Request) -> Transcription:
+    """Return the transcription of a pass, after waiting for the device to compute it."""
+    vocabulary = request.vocabulary or request.index.vocabulary
+    return Transcription(
+        rows=[member.id.row for member in decoding.members],
+        keys=[member.key for member in decoding.members],
+        references=[member.text for member in decoding.members],
+        hypotheses=greedy(decoding.tokens_BT.get().numpy(), decoding.frames_B, vocabulary),
+    )
+
+
+def chosen(table: SampleTable, language: str, split: str, most: int | None) -> SampleTable:
+    """Select at most `most` utterances by a hash of their ids: the same ones in every evaluation and run."""
+    if most is None or len(table) <= most:
+        return table
+    keys = [selection_key(UtteranceId(language, split, row)) for row in table.rows.tolist()]
+    return table.select(np.sort(np.argsort(np.array(keys, dtype=np.uint64), kind="stable")[:most]))

@@ -1,0 +1,218 @@
+"""Score the checkpoints of a run on a split of its shards, one language at a time in a single slot."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from mms_dist.checkpoint.adapter_file import AdapterMismatch, check_adapter
+from mms_dist.checkpoint.choice import choose_languages, load_checkpoint
+from mms_dist.checkpoint.language_folder import PointerName
+from mms_dist.checkpoint.snapshot import Damage
+from mms_dist.checkpoint.store import CheckpointStore
+from mms_dist.config import Config
+from mms_dist.data.pool import UrgencyPool, reading_pool
+from mms_dist.data.utterance_source import Read, shard_cache
+from mms_dist.distributed.device import use_device
+from mms_dist.distributed.gpu import naming_the_gpu
+from mms_dist.errors import CheckpointError, DataError
+from mms_dist.evaluation.evaluator import Evaluator, Transcription
+from mms_dist.evaluation.metrics import Scores
+from mms_dist.features.feature_source import FeatureSource
+from mms_dist.hardware.base_loading import load_base
+from mms_dist.hardware.hardware import alone
+from mms_dist.hardware.hardware_record import read_kept_settings
+from mms_dist.hardware.process_settings import set_threads
+from mms_dist.hardware.resolve import Resolved, resolve
+from mms_dist.model.adapter import RowLayout
+from mms_dist.model.bank import AdapterBank
+from mms_dist.model.base import FrozenBase
+from mms_dist.model.routed import RoutedModel
+from mms_dist.model.staging import StagingBlocks
+from mms_dist.run_directory.paths import RunPaths
+from mms_dist.run_directory.quarantine import QuarantineMark, marked_languages, read_mark
+from shards.index import LanguageIndex, ShardIndex
+from shards.read import ShardReader
+from shards.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class LanguageResult:
+    """One language's scores, and the checkpoint that was scored: `best`, `last`, or the `newest` intact one."""
+
+    language: str
+    step: int
+    checkpoint: str
+    scores: Scores
+    transcription: Transcription
+    quarantined: QuarantineMark | None = None
+
+
+class RunScorer:
+    """Scores the languages of a run that have the split.
+
+    Args:
+        languages: languages to score; None: every language that has a checkpoint.
+        pointer: checkpoint to score. A language that was never evaluated has no `best`; its `last` is scored instead.
+        max_utterances: largest number of utterances per language, selected by a hash of their ids; None: all.
+
+    Attributes:
+        languages: codes, in the order of scoring.
+        without_split: codes left out because their shards do not have the split.
+        failed: codes that could not be scored, each with the reason.
+
+    Raises:
+        CheckpointError: a language has no checkpoint, or the run has none at all.
+        DataError: no language has the split, or a language in `languages` does not.
+        ShardsError: the shards are missing, or a shard of the split is not as long as its index says.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        config: Config,
+        *,
+        split: str,
+        languages: Sequence[str] | None = None,
+        pointer: PointerName = "best",
+        max_utterances: int | None = None,
+    ) -> None:
+        self._config = config
+        self._split = split
+        self._pointer: PointerName = pointer
+        self._max_utterances = max_utterances
+        self._adapters = RunPaths(directory).adapters
+        self._damaged: list[Damage] = []
+        self.failed: dict[str, str] = {}
+        with CheckpointStore(self._adapters, keep=1) as store:
+            chosen = choose_languages(store.languages(), languages, self._adapters)
+            if languages is None:
+                self.failed = _without_checkpoint(self._adapters, chosen)
+        self._index = ShardIndex.load(config.data.shards, chosen)
+        self.without_split = [code for code in chosen if not self._index.language(code).utterances(split)]
+        self.languages = [code for code in chosen if code not in self.without_split]
+        if not self.languages or (languages and self.without_split):
+            raise _no_split(self._index, self.without_split, split)
+        reader = ShardReader(self._index)
+        try:
+            for code in self.languages:
+                reader.check_sizes(code, split)
+        finally:
+            reader.close()
+
+    @property
+    def damaged(self) -> list[Damage]:
+        """Checkpoints found damaged so far; an older intact one was scored instead."""
+        return list(self._damaged)
+
+    def results(self) -> Iterator[LanguageResult]:
+        """Score one language after the other.
+
+        A language that cannot be scored (no intact checkpoint, or no readable utterance) is added to `failed`; the
+        others are still scored.
+
+        Raises:
+            CheckpointError: a checkpoint does not fit the base. Then the base is wrong for all languages.
+            BaseModelError: the base cannot be loaded.
+            ConfigError: `run.device` is not available.
+            DeviceError: the GPU fails.
+            TrainingError: the device has too little memory for a pass.
+        """
+        config = self._config
+        set_threads(config.run.threads)
+        device = use_device(config.run.device)
+        resolved = self._resolved(device)
+        base = load_base(config, device, resolved)
+        staging = StagingBlocks(device, budget_bytes=resolved.staging_bytes)
+        with (
+            naming_the_gpu(device),
+            contextlib.closing(ShardReader(self._index, shard_cache(config.data))) as reader,
+            reading_pool(resolved.workers) as pool,
+            CheckpointStore(self._adapters, keep=1) as store,
+        ):
+            for code in self.languages:
+                result = self._score(base, resolved, reader, pool, staging, store, self._index.language(code))
+                self._damaged = store.damaged
+                if result is not None:
+                    yield result
+
+    def _resolved(self, device: torch.device) -> Resolved:
+        """Resolve the settings for evaluation: as in training, except that passes are padded, nothing is compiled and
+        the number of threads is this machine's."""
+        kept = read_kept_settings(self._adapters.parent, on_gpu=device.type == "cuda")
+        kept = kept and replace(kept, attention="padded", compile=False, threads=None)
+        model = replace(self._config.model, attention="padded", compile="off", feature_cache_gib=0.0)
+        return resolve(replace(self._config, model=model), alone(device), kept=kept)
+
+    def _score(
+        self,
+        base: FrozenBase,
+        resolved: Resolved,
+        reader: ShardReader,
+        pool: UrgencyPool[Read] | None,
+        staging: StagingBlocks,
+        store: CheckpointStore,
+        index: LanguageIndex,
+    ) -> LanguageResult | None:
+        try:
+            snapshot, name = load_checkpoint(store, index.language, self._pointer)
+        except CheckpointError as error:
+            self.failed[index.language] = str(error)
+            return None
+        layout = RowLayout(len(base.layers), base.hidden, self._config.adapter.dim)
+        try:
+            check_adapter(snapshot.adapter, layers=layout.layers, hidden=layout.hidden, dim=layout.dim)
+        except AdapterMismatch as problem:
+            raise CheckpointError(
+                f"the checkpoint of {index.language} (step {snapshot.step}) does not fit the base "
+                f"{self._config.model.base}: {problem.found}",
+                problem.fix,
+            ) from problem
+        vocabulary = Vocabulary.from_nested(snapshot.vocabulary, index.language)
+        bank = AdapterBank(
+            layout,
+            slots=1,
+            largest_vocabulary=len(vocabulary),
+            dtype=torch.promote_types(base.dtype, torch.float32),
+            device=base.device,
+        )
+        bank.load(0, snapshot.adapter)
+        evaluator = Evaluator(
+            RoutedModel(base, bank),
+            FeatureSource(base, cache_gib=0.0),
+            reader,
+            forward_seconds=resolved.evaluation_seconds,
+            forward_cost=resolved.forward_cost_samples,
+            max_utterances=self._max_utterances,
+            pool=pool,
+            staging=staging,
+        )
+        transcription = evaluator.transcribe(index, self._split, 0, vocabulary)
+        if not transcription.keys:
+            self.failed[index.language] = (
+                f"none of the {len(transcription.damaged)} {self._split} utterances of {index.language} could be read; "
+                f"`mms-dist shards verify {self._index.root}` lists the damage"
+            )
+            return None
+        mark = read_mark(self._adapters, index.language)
+        return LanguageResult(index.language, snapshot.step, name, transcription.scores(), transcription, mark)
+
+
+def _without_checkpoint(adapters: Path, present: Sequence[str]) -> dict[str, str]:
+    """Return the languages that were quarantined before their first checkpoint, each with a reason."""
+    marks = {code: read_mark(adapters, code) for code in marked_languages(adapters) if code not in present}
+    return {code: f"no checkpoint, in quarantine {mark.line}" for code, mark in marks.items() if mark}
+
+
+def _no_split(index: ShardIndex, lacking: Sequence[str], split: str) -> DataError:
+    code = lacking[0]
+    present = ", ".join(f"{name} ({index.language(code).utterances(name):,})" for name in index.language(code).splits)
+    others = len(lacking) - 1
+    more = f" ({others:,} more {'languages lack' if others > 1 else 'language lacks'} it)" if others else ""
+    return DataError(
+        f"{code} in {index.root} has no {split} utterances, only {present or 'none at all'}{more}",
+        fix="choose another --split, leave the language out with --languages, or build the shards with a "
+        f"{split} split",
+    )

@@ -1,0 +1,1 @@
+"""Build shards from the utterances of a source."""

@@ -1,0 +1,249 @@
+"""Build the shards of one language in a staging folder, and move them into place. A build can be resumed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field, fields
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from shards.build.encode import Encoded, encode_recordings
+from shards.build.output_folder import WORK_FOLDER
+from shards.build.plan import Candidate, LanguagePlan
+from shards.build.split_writer import SplitWriter
+from shards.drops import NO_UTTERANCES, Drops, Rejected, no_training_utterances
+from shards.errors import ShardsError
+from shards.index.parts import ShardPart, file_sha256, write_atomically
+from shards.index.write import write_index
+from shards.limits import Limits
+from shards.pool import in_order
+from shards.schema import INDEX_NAME, SCHEMA_VERSION
+from shards.splits import SPLITS
+
+_TASK_UTTERANCES = 8
+_TASK_SEGMENTS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """The options that, together with the source, determine the bytes of the shards."""
+
+    limits: Limits = field(default_factory=Limits)
+    shard_utterances: int = 1000
+    shard_bytes: int = 256 << 20
+
+
+class BuildProgress:
+    """Progress callbacks of a build. This base class does nothing."""
+
+    def language(self, language: str, *, done: int, total: int) -> None:
+        """Called when a language begins; `done` of its `total` utterances are in shards of an earlier run."""
+
+    def advance(self, utterances: int) -> None:
+        """Called when `utterances` more utterances have been decoded."""
+
+    def finished(self, language: str, index: dict[str, Any], *, reused: bool) -> None:
+        """Called when a language's shards are in place."""
+
+
+class LanguageBuild:
+    """Builds one language in `<output>/.build/<language>/` and moves it to `<output>/<language>/`."""
+
+    def __init__(self, plan: LanguagePlan, output: Path, options: BuildOptions) -> None:
+        self.plan = plan
+        self.options = options
+        self.target = output / plan.language
+        self.staging = output / WORK_FOLDER / plan.language
+        self.lock = output / WORK_FOLDER / f"{plan.language}.lock"
+        self.record = output / WORK_FOLDER / f"{plan.language}.json"
+        self.fingerprint = _fingerprint(plan, options)
+        # Stored outside the shards: file times differ between machines, and the shards must not.
+        self.state = {"fingerprint": self.fingerprint, "inputs": _inputs_fingerprint(plan)}
+
+    def check_target(self, *, force: bool) -> None:
+        """Check that the target folder is empty or holds shards that a build may replace.
+
+        Raises:
+            ShardsError: the folder holds anything else, such as tars made by another tool.
+        """
+        if not self.target.exists() or not any(self.target.iterdir()):
+            return
+        made = _made_by(_read_json(self.target / INDEX_NAME))
+        if made is None and self.record.is_file():
+            # It was built here once, but its present files may come from elsewhere. So the user has to decide.
+            if force:
+                return
+            raise ShardsError(
+                f"{self.target / INDEX_NAME} is missing or damaged",
+                fix=f"rebuild it with --lang {self.plan.language} --force, which replaces everything in that folder",
+            )
+        if made is None or made.get("indexed"):
+            raise ShardsError(
+                f"{self.target} holds files that 'shards build' did not write",
+                fix="move them away, or choose another folder for the shards",
+            )
+
+    def finished_index(self) -> dict[str, Any] | None:
+        """Return the content of `index.json` if it was built from this source and no file is missing; else None."""
+        if _read_json(self.record) != self.state:
+            return None
+        index = _read_json(self.target / INDEX_NAME)
+        if index is None or (_made_by(index) or {}).get("fingerprint") != self.fingerprint:
+            return None
+        return index if self._files_match(index) else None
+
+    def _files_match(self, index: dict[str, Any]) -> bool:
+        """Whether every tar has the length, and every other file the SHA-256, that the index says."""
+        try:
+            for name, entry in index["files"].items():
+                if file_sha256(self.target / name) != entry["sha256"]:
+                    return False
+            return all(
+                (self.target / shard["name"]).stat().st_size == shard["bytes"]
+                for entry in index["splits"].values()
+                for shard in entry["shards"]
+            )
+        except (FileNotFoundError, KeyError, TypeError, AttributeError):  # a missing file, or an incomplete index
+            return False
+
+    def run(self, executor: Executor | None, workers: int, progress: BuildProgress) -> dict[str, Any]:
+        """Decode and write all splits, then move the language into place."""
+        if _read_json(self.staging / "state.json") != self.state:
+            shutil.rmtree(self.staging, ignore_errors=True)
+        for folder in (self.staging / "shards", self.staging / "parts"):
+            folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.staging / "state.json", json.dumps(self.state).encode())
+        writers = {split: self._writer(split) for split in SPLITS}
+        done = sum(writer.consumed for writer in writers.values())
+        progress.language(self.plan.language, done=done, total=self.plan.total)
+        for split, writer in writers.items():
+            left = self.plan.candidates[split][writer.consumed :]
+            try:
+                for candidate, result in _encode_all(executor, workers, left, self.options.limits):
+                    writer.add(candidate, result)
+                    progress.advance(1)
+                writer.close()
+            finally:
+                writer.abandon()
+        return self._publish(writers)
+
+    def _writer(self, split: str) -> SplitWriter:
+        return SplitWriter(
+            self.staging / "shards",
+            self.staging / "parts",
+            language=self.plan.language,
+            split=split,
+            shard_utterances=self.options.shard_utterances,
+            shard_bytes=self.options.shard_bytes,
+        )
+
+    def _publish(self, writers: dict[str, SplitWriter]) -> dict[str, Any]:
+        parts: list[ShardPart] = [part for split in SPLITS for part in writers[split].parts]
+        drops = Drops(self.plan.drops.as_dict())
+        for split in SPLITS:
+            for part in writers[split].parts:
+                drops.merge(part.drops)
+            drops.merge(writers[split].tail_drops)
+        if not writers["train"].parts:
+            shutil.rmtree(self.staging)
+            held_out = sum(part.info.samples for part in parts)
+            raise no_training_utterances(self.plan.language, drops, held_out=held_out)
+        build = {"fingerprint": self.fingerprint, "options": _options(self.plan, self.options)}
+        index = write_index(self.staging / "shards", self.plan.language, parts, drops, build=build)
+        old = self.staging / "old"
+        shutil.rmtree(old, ignore_errors=True)
+        if self.target.exists():
+            os.rename(self.target, old)
+        try:
+            os.rename(self.staging / "shards", self.target)
+        except OSError:
+            if old.exists():
+                os.rename(old, self.target)
+            raise
+        write_atomically(self.record, json.dumps(self.state).encode())
+        shutil.rmtree(self.staging)
+        return index
+
+
+def _encode_all(
+    executor: Executor | None, workers: int, candidates: Sequence[Candidate], limits: Limits
+) -> Iterator[tuple[Candidate, Encoded | Rejected]]:
+    """Yield every candidate with its result, in order, whatever the number of workers."""
+    tasks = list(_tasks(candidates))
+    encode = partial(encode_recordings, limits=limits)
+    results = in_order(executor, encode, tasks, workers)
+    for task, outcome in zip(tasks, results, strict=True):
+        yield from zip(task, outcome, strict=True)
+
+
+def _tasks(candidates: Sequence[Candidate]) -> Iterator[list[Candidate]]:
+    """Group candidates into tasks of a few utterances. Segments of one recording stay together, within a limit."""
+    task: list[Candidate] = []
+    for candidate in candidates:
+        same_recording = bool(task) and task[-1].audio == candidate.audio
+        if len(task) >= (_TASK_SEGMENTS if same_recording else _TASK_UTTERANCES):
+            yield task
+            task = []
+        task.append(candidate)
+    if task:
+        yield task
+
+
+def _options(plan: LanguagePlan, options: BuildOptions) -> dict[str, Any]:
+    return {
+        "min_seconds": options.limits.min_seconds,
+        "max_seconds": options.limits.max_seconds,
+        "shard_utterances": options.shard_utterances,
+        "shard_bytes": options.shard_bytes,
+        "text_rules": plan.rules.as_dict(),
+    }
+
+
+def _fingerprint(plan: LanguagePlan, options: BuildOptions) -> str:
+    """Hash everything that determines the shards' bytes, except the recordings themselves."""
+    import soundfile
+    import soxr
+
+    digest = hashlib.blake2b(digest_size=16)
+    versions = {"schema": SCHEMA_VERSION, "sndfile": soundfile.__libsndfile_version__, "soxr": soxr.__version__}
+    drops = {reason: entry for reason, entry in plan.drops.as_dict().items() if reason not in NO_UTTERANCES}
+    for content in (versions, _options(plan, options), drops):
+        digest.update(json.dumps(content, sort_keys=True).encode())
+    # Without `audio`, the path on this machine.
+    names = [column.name for column in fields(Candidate) if column.name not in ("audio", "tags")]
+    for split, candidates in plan.candidates.items():
+        for candidate in candidates:
+            facts = [getattr(candidate, name) for name in names]
+            if candidate.tags:
+                facts.append(dict(candidate.tags))
+            digest.update(json.dumps([split, *facts]).encode())
+    return digest.hexdigest()
+
+
+def _inputs_fingerprint(plan: LanguagePlan) -> str:
+    """Hash what shows whether a recording was replaced: for a file, its path, size and modification time."""
+    digest = hashlib.blake2b(digest_size=16)
+    recordings = {candidate.audio for candidates in plan.candidates.values() for candidate in candidates}
+    for recording in sorted(recordings, key=lambda recording: Path(str(recording)).parts):
+        digest.update(recording.stamp() + b"\n")
+    return digest.hexdigest()
+
+
+def _made_by(index: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return the `build` entry of an index, which says how the shards were made; None if there is none."""
+    made = (index or {}).get("build")
+    return made if isinstance(made, dict) else None
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        content = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None

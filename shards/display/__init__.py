@@ -1,0 +1,1 @@
+"""What the shard commands print."""

@@ -1,0 +1,127 @@
+"""Progress and tables of the shard commands: live on a terminal, plain lines otherwise."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from shards.build.plan import LanguagePlan
+from shards.display.tables import Column, duration, fitting_table, say
+from shards.drops import REASONS, shortened
+from shards.sources.rows import SourceRows
+from shards.wording import counted
+
+NO_LANGUAGE = "(unknown)"
+_EXAMPLE_CHARACTERS = 60
+_PLAIN_SECONDS = 10.0
+_SHOWN_LINES = 20
+
+
+def languages_table(indexes: Mapping[str, Mapping[str, Any]], width: int) -> Table:
+    """Table of what was built: a row per language, from the content of each `index.json`."""
+    columns = [
+        Column("language", right=False),
+        *(Column(name) for name in ("train", "dev", "test", "audio")),
+        Column("shards", rank=1),
+        Column("characters", rank=2),
+        Column("speakers", rank=3),
+        Column("left out"),
+    ]
+    rows = []
+    for language, index in indexes.items():
+        splits = index["splits"]
+        rows.append(
+            (
+                language,
+                *(f"{splits[split]['samples']:,}" for split in ("train", "dev", "test")),
+                duration(sum(entry["seconds"] for entry in splits.values())),
+                f"{sum(len(entry['shards']) for entry in splits.values()):,}",
+                f"{index['vocabulary'] - 5}",
+                f"{index['speakers']:,}" if index["speakers"] else "–",
+                f"{sum(entry['count'] for entry in index['drops'].values()):,}",
+            )
+        )
+    return fitting_table("Shards", columns, rows, width)
+
+
+def print_drops(console: Console, drops: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
+    """Print what was left out, by language and reason, and what each reason means. Prints nothing if empty."""
+    rows = []
+    found: dict[str, str] = {}
+    for language, entries in drops.items():
+        for reason, entry in entries.items():
+            example = shortened(entry["examples"][0], _EXAMPLE_CHARACTERS) if entry["examples"] else ""
+            rows.append((language, reason, f"{entry['count']:,}", example))
+            found[reason] = REASONS.get(reason, "a reason from a later version of mms-dist")
+    if not rows:
+        return
+    columns = [
+        Column("language", right=False),
+        Column("reason", right=False),
+        Column("count"),
+        Column("example", right=False, folds=True),
+    ]
+    console.print(fitting_table("Left out", columns, rows, console.width))
+    for reason, meaning in found.items():
+        say(console, f"  {reason}: {meaning}")
+
+
+def print_left_out(console: Console, drops: Mapping[str, Mapping[str, Mapping[str, Any]]], rows: SourceRows) -> None:
+    """Print what a build left out, with and without a known language, and the notes about the source."""
+    of_no_language = rows.drops().get(None)
+    unknown = {NO_LANGUAGE: of_no_language.as_dict()} if of_no_language else {}
+    print_drops(console, {**drops, **unknown})
+    if of_no_language:
+        say(console, f"  {NO_LANGUAGE}: {of_no_language.total:,} left out whose language is unknown")
+    lines: dict[str, list[int]] = {}
+    for item in rows.left_out:
+        if item.line is not None:
+            lines.setdefault(item.drop.reason, []).append(item.line)
+    for reason, numbers in lines.items():
+        shown = ", ".join(map(str, numbers[:_SHOWN_LINES])) + (", …" if len(numbers) > _SHOWN_LINES else "")
+        say(console, f"skipped as {reason}: {counted(len(numbers), 'line')} of the manifest ({shown})")
+    for note in rows.notes:
+        say(console, note)
+    for language, count in rows.without_split().items():
+        found = f"{counted(count, 'utterance')} without a split"
+        say(console, f"{language}: {found}, assigned to train, dev or test by a hash of the text")
+    kinds = Counter(item.kind for item in rows.left_out if item.kind)
+    if kinds:
+        listed = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common())
+        first = kinds.most_common(1)[0][0]
+        say(console, f"not read: {listed}; convert such recordings, for example with: ffmpeg -i clip{first} clip.flac")
+
+
+def print_unknown_lengths(console: Console, indexes: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print how many of the kept utterances come from recordings that do not declare their length."""
+    for language, index in indexes.items():
+        found = index.get("length_unknown")
+        if found:
+            say(
+                console,
+                f"{language}: {counted(found['count'], 'utterance')} kept from recordings that do not declare their "
+                f"length (for example {found['examples'][0]}); all audio was decoded, but it may have been cut short",
+            )
+
+
+def plans_table(plans: Sequence[LanguagePlan], built: Collection[str], width: int) -> Table:
+    """Table of what a build would do: a row per language."""
+    columns = [
+        Column("language", right=False),
+        *(Column(name) for name in ("train", "dev", "test", "left out already")),
+        Column("state", right=False),
+    ]
+    rows = [
+        (
+            plan.language,
+            *(f"{len(plan.candidates[split]):,}" for split in ("train", "dev", "test")),
+            f"{plan.drops.total:,}",
+            "unchanged" if plan.language in built else "to build",
+        )
+        for plan in plans
+    ]
+    return fitting_table("What a build would do", columns, rows, width)

@@ -1,0 +1,85 @@
+"""Tables that fit the terminal: on a narrow one, the least important columns are left out and no word is split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+
+from shards.display.terminal import Terminal
+
+_PLAIN_WIDTH = 100
+_FRAME = 3  # a space on either side of a cell, and a line
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column. `rank` 0 is always shown; of the others, the highest rank is dropped first.
+
+    `folds`: wrap the column's text into the width that is left.
+    """
+
+    heading: str
+    right: bool = True
+    rank: int = 0
+    folds: bool = False
+
+
+def make_console(*, stderr: bool = False) -> Console:
+    """Create a console as wide as the terminal. Without a terminal, COLUMNS or 100 is the width."""
+    return Terminal(stderr=stderr, pipe_width=_PLAIN_WIDTH, highlight=False, markup=False)
+
+
+def say(console: Console, line: str) -> None:
+    """Print a line without inserting line breaks, so that commands and paths in it can be copied."""
+    console.print(line, soft_wrap=True)
+
+
+def fitting_table(title: str, columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> Table:
+    """Create a table at most `width` characters wide, if the rank 0 columns fit. The caption names dropped columns."""
+    cells = {column: [row[number] for row in rows] for number, column in enumerate(columns)}
+    kept = list(columns)
+    while _width(kept, cells) > width and any(column.rank for column in kept):
+        kept.remove(max(kept, key=lambda column: column.rank))
+    left_out = [column.heading for column in columns if column not in kept]
+    caption = f"a wider terminal also shows: {', '.join(left_out)}" if left_out else None
+    table = Table(title=title, title_justify="left", caption=caption, caption_justify="left")
+    for column in kept:
+        table.add_column(
+            column.heading,
+            justify="right" if column.right else "left",
+            no_wrap=not column.folds,
+            overflow="fold",
+        )
+    for number in range(len(rows)):
+        table.add_row(*(cells[column][number] for column in kept))
+    return table
+
+
+def _width(columns: Sequence[Column], cells: dict[Column, list[str]]) -> int:
+    widths = [
+        cell_len(column.heading) if column.folds else max(map(cell_len, [column.heading, *cells[column]]))
+        for column in columns
+    ]
+    return sum(width + _FRAME for width in widths) + 1
+
+
+def histogram(values: Sequence[int], edges: Sequence[str], *, width: int = 40) -> list[str]:
+    """Return the lines of a bar chart: label, bar, count."""
+    most = max(values, default=0)
+    label_width = max(map(len, edges), default=0)
+    lines = []
+    for label, value in zip(edges, values, strict=True):
+        bar = "█" * round(width * value / most) if most else ""
+        lines.append(f"{label:>{label_width}} {bar or ('▏' if value else '')} {value:,}")
+    return lines
+
+
+def duration(seconds: float) -> str:
+    """Format seconds for display: 42 s, 12.5 min, 3.4 h."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:,.1f} h"

@@ -1,0 +1,1 @@
+"""Index WebDataset tars made by other tools, without changing them."""

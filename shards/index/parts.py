@@ -1,0 +1,172 @@
+"""Finished shards of a build: each shard's index entry and rows of the sample table, saved until the build ends."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from shards.drops import Drops
+from shards.index.table import ShardInfo
+from shards.schema import SAMPLE_RATE, frames_of, required_frames
+from shards.tars.spans import Span, span_checksum
+from shards.tars.survey import scan
+
+
+@dataclass(frozen=True, slots=True)
+class UtteranceFacts:
+    """Facts about an utterance, except its position in the tar; `samples` at 16 kHz.
+
+    `length_unknown`: the recording does not declare its length, so it may have been cut short.
+    """
+
+    key: str
+    text: str
+    samples: int
+    speaker: str | None
+    length_unknown: bool = False
+
+
+@dataclass(slots=True)
+class ShardPart:
+    """One finished shard: its index entry, its rows by column, its drops, and the character counts of its text.
+
+    `length_unknown`: keys of utterances whose recordings do not declare their length.
+    `consumed`: number of candidates of the split, kept or not, up to the end of this shard.
+    """
+
+    split: str
+    info: ShardInfo
+    rows: dict[str, list[Any]]
+    characters: dict[str, int]
+    consumed: int = 0
+    drops: Drops = field(default_factory=Drops)
+    length_unknown: list[str] = field(default_factory=list)
+
+    def select(self, kept: Sequence[int], texts: Sequence[str]) -> ShardPart:
+        """Return this part with only the rows `kept`, whose texts are `texts`."""
+        rows = {name: [values[row] for row in kept] for name, values in self.rows.items()}
+        info = replace(self.info, samples=len(kept), seconds=_seconds(rows["samples"]))
+        keys = set(rows["key"])
+        unknown = [key for key in self.length_unknown if key in keys]
+        return replace(self, rows=rows, info=info, characters=_count_characters(texts), length_unknown=unknown)
+
+    def save(self, path: Path) -> None:
+        """Write as JSON, atomically."""
+        content = {
+            "split": self.split,
+            "info": asdict(self.info),
+            "rows": self.rows,
+            "characters": self.characters,
+            "consumed": self.consumed,
+            "drops": self.drops.as_dict(),
+            "length_unknown": self.length_unknown,
+        }
+        write_atomically(path, json.dumps(content, ensure_ascii=False).encode())
+
+    @classmethod
+    def load(cls, path: Path) -> ShardPart:
+        """Read what `save` wrote."""
+        content = json.loads(path.read_bytes())
+        return cls(
+            split=content["split"],
+            info=ShardInfo(**content["info"]),
+            rows=content["rows"],
+            characters=content["characters"],
+            consumed=content["consumed"],
+            drops=Drops(content["drops"]),
+            length_unknown=content.get("length_unknown", []),
+        )
+
+
+def describe_shard(path: Path, name: str, split: str, utterances: Sequence[UtteranceFacts]) -> ShardPart:
+    """Describe a finished tar that holds these utterances in this order: its checksum, and the position of each."""
+    spans = scan(path)
+    assert [span.key for span in spans] == [utterance.key for utterance in utterances]
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        checksums = [span_checksum(descriptor, span) for span in spans]
+    finally:
+        os.close(descriptor)
+    return shard_part(
+        name,
+        split,
+        utterances,
+        spans=spans,
+        checksums=checksums,
+        bytes=path.stat().st_size,
+        sha256=file_sha256(path),
+    )
+
+
+def shard_part(
+    name: str,
+    split: str,
+    utterances: Sequence[UtteranceFacts],
+    *,
+    spans: Sequence[Span],
+    checksums: Sequence[int],
+    bytes: int,
+    sha256: str,
+) -> ShardPart:
+    """Describe a tar of length `bytes`, given the `spans` and CRC-32 `checksums` of its utterances."""
+    samples = [utterance.samples for utterance in utterances]
+    rows: dict[str, list[Any]] = {
+        "key": [utterance.key for utterance in utterances],
+        "offset": [span.offset for span in spans],
+        "size": [span.size for span in spans],
+        "crc32": list(checksums),
+        "samples": samples,
+        "frames": [frames_of(count) for count in samples],
+        "label_length": [len(utterance.text) for utterance in utterances],
+        "required_frames": [required_frames(utterance.text) for utterance in utterances],
+        "speaker": [utterance.speaker for utterance in utterances],
+    }
+    info = ShardInfo(name=name, samples=len(utterances), seconds=_seconds(samples), bytes=bytes, sha256=sha256)
+    return ShardPart(
+        split,
+        info,
+        rows,
+        _count_characters([utterance.text for utterance in utterances]),
+        length_unknown=[utterance.key for utterance in utterances if utterance.length_unknown],
+    )
+
+
+def _seconds(samples: Sequence[int]) -> float:
+    return round(sum(samples) / SAMPLE_RATE, 3)
+
+
+def _count_characters(texts: Sequence[str]) -> dict[str, int]:
+    return dict(sorted(Counter(character for text in texts for character in text).items()))
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file under a temporary name, sync it to disk, and rename it. Leaves no file if it fails."""
+    write_together({path: data})
+
+
+def write_together(files: Mapping[Path, bytes]) -> None:
+    """As `write_atomically`, for files that belong together: none is renamed before all are on disk."""
+    staged = {path: path.with_name(f".{path.name}.partial") for path in files}
+    try:
+        for path, data in files.items():
+            with open(staged[path], "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+        for path, partial in staged.items():
+            os.replace(partial, path)
+    finally:
+        for partial in staged.values():
+            partial.unlink(missing_ok=True)

@@ -1,0 +1,128 @@
+"""Write the three files that describe a language's shards."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from shards.drops import Drops
+from shards.index.parts import ShardPart, write_together
+from shards.schema import INDEX_NAME, SAMPLE_RATE, SCHEMA_VERSION, TABLE_NAME, VOCABULARY_NAME
+from shards.splits import SPLITS
+from shards.vocabulary import Vocabulary
+
+_EXAMPLES = 3
+
+
+def write_index(
+    folder: Path,
+    language: str,
+    parts: Sequence[ShardPart],
+    drops: Drops,
+    *,
+    build: dict[str, Any],
+    reading: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Write `vocab.json`, `samples.parquet` and, last, `index.json`. Returns the content of `index.json`.
+
+    Args:
+        parts: the shards, in order within each split.
+        build: how the shards were made: fingerprint and options.
+        reading: how to read foreign tars (`SampleParser.of`).
+    """
+    characters = {split: _characters(parts, split) for split in SPLITS}
+    vocabulary = Vocabulary.build(language, characters["train"])
+    files = {TABLE_NAME: _table_bytes(parts), VOCABULARY_NAME: vocabulary.to_json().encode()}
+    unknown = {
+        split: {character: count for character, count in found.items() if character not in characters["train"]}
+        for split, found in characters.items()
+    }
+    speakers = {name for part in parts for name in part.rows["speaker"] if name}
+    index: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "language": language,
+        "sample_rate": SAMPLE_RATE,
+        "splits": {split: _split_entry([part for part in parts if part.split == split]) for split in SPLITS},
+        "files": {name: _file_entry(data) for name, data in files.items()},
+        "vocabulary": len(vocabulary),
+        "characters_not_in_train": {split: found for split, found in unknown.items() if found},
+        "speakers": len(speakers),
+        "drops": drops.as_dict(),
+        "build": build,
+    }
+    unknown_lengths = [key for part in parts for key in part.length_unknown]
+    if unknown_lengths:
+        index["length_unknown"] = {"count": len(unknown_lengths), "examples": unknown_lengths[:_EXAMPLES]}
+    if reading:
+        index["reading"] = reading
+    text = json.dumps(index, ensure_ascii=False, indent=1) + "\n"
+    # The index is written last, so that the files it describes exist once it does.
+    write_together({folder / name: data for name, data in (files | {INDEX_NAME: text.encode()}).items()})
+    return index
+
+
+def _characters(parts: Sequence[ShardPart], split: str) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for part in parts:
+        if part.split == split:
+            total.update(part.characters)
+    return dict(sorted(total.items()))
+
+
+def _split_entry(parts: Sequence[ShardPart]) -> dict[str, Any]:
+    return {
+        "samples": sum(part.info.samples for part in parts),
+        "seconds": round(sum(part.info.seconds for part in parts), 3),
+        "bytes": sum(part.info.bytes for part in parts),
+        "shards": [
+            {
+                "name": part.info.name,
+                "samples": part.info.samples,
+                "seconds": part.info.seconds,
+                "bytes": part.info.bytes,
+                "sha256": part.info.sha256,
+            }
+            for part in parts
+        ],
+    }
+
+
+def _file_entry(data: bytes) -> dict[str, Any]:
+    return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def _table_bytes(parts: Sequence[ShardPart]) -> bytes:
+    import pyarrow
+    import pyarrow.parquet
+
+    schema = pyarrow.schema(
+        [
+            ("key", pyarrow.string()),
+            ("split", pyarrow.string()),
+            ("shard", pyarrow.int32()),
+            ("offset", pyarrow.int64()),
+            ("size", pyarrow.int64()),
+            ("crc32", pyarrow.uint32()),
+            ("samples", pyarrow.int32()),
+            ("frames", pyarrow.int32()),
+            ("label_length", pyarrow.int32()),
+            ("required_frames", pyarrow.int32()),
+            ("speaker", pyarrow.string()),
+        ]
+    )
+    columns: dict[str, list[Any]] = {name: [] for name in schema.names}
+    numbers: Counter[str] = Counter()
+    for part in sorted(parts, key=lambda part: SPLITS.index(part.split)):
+        for name, values in part.rows.items():
+            columns[name].extend(values)
+        columns["split"].extend([part.split] * part.info.samples)
+        columns["shard"].extend([numbers[part.split]] * part.info.samples)
+        numbers[part.split] += 1
+    target = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.table(columns, schema=schema), target, compression="zstd")
+    return target.getvalue()

@@ -1,0 +1,1 @@
+"""What `shards build` reads: recordings and transcripts as people have them."""

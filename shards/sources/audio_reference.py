@@ -1,0 +1,87 @@
+"""Where the bytes of a recording are."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from shards.audio.containers.source import ByteSource, FileSource
+from shards.errors import SourceError
+from shards.wording import printable
+
+
+class AudioReference(Protocol):
+    """A recording that a source names. It is hashable, and small enough to be sent to a worker process.
+
+    Equal references are one recording: its segments are cut from one decoding.
+    """
+
+    def check(self) -> AudioState:
+        """Look at the recording without reading it."""
+        ...
+
+    def stamp(self) -> bytes:
+        """Return bytes that change if the recording is replaced.
+
+        Raises:
+            SourceError: the recording cannot be read.
+        """
+        ...
+
+    def open(self) -> ByteSource:
+        """Open it for decoding.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        ...
+
+    def __str__(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class AudioState:
+    """Whether a recording is there. `missing`: why it is not, empty if nothing is known, None if it is there."""
+
+    missing: str | None = None
+    empty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFile:
+    """A recording in a file of its own."""
+
+    path: Path
+
+    def check(self) -> AudioState:
+        """Look whether it is a regular file, and whether it is empty."""
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            link = f"it is a link to {printable(os.readlink(self.path))}" if os.path.islink(self.path) else ""
+            return AudioState(missing=link)
+        except (OSError, ValueError) as error:  # ValueError: not a valid file name
+            return AudioState(missing=getattr(error, "strerror", None) or str(error))
+        if stat.S_ISDIR(found.st_mode):
+            return AudioState(missing="it is a folder")
+        if not stat.S_ISREG(found.st_mode):
+            return AudioState(missing="it is not a regular file")
+        return AudioState(empty=not found.st_size)
+
+    def stamp(self) -> bytes:
+        """Return its path, size and modification time."""
+        try:
+            status = self.path.stat()
+        except OSError as error:
+            raise SourceError(f"recording {printable(str(self))} cannot be read: {error.strerror or error}") from error
+        return os.fsencode(self.path.resolve()) + f"|{status.st_size}|{status.st_mtime_ns}".encode()
+
+    def open(self) -> ByteSource:
+        """Open the file."""
+        return FileSource(self.path)
+
+    def __str__(self) -> str:
+        return str(self.path)

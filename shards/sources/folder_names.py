@@ -1,0 +1,167 @@
+"""Infer a recording's language and split from the names of the folders above it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from shards.audio.extensions import AUDIO_EXTENSIONS, UNREAD_AUDIO, VIDEO
+from shards.errors import ShardsError
+from shards.languages import parse_language
+from shards.splits import SPLITS, parse_split
+from shards.wording import printable
+
+Folders = tuple[str, ...]
+
+# Always held out, but ambiguous: it is the test set in Kaldi, and the dev set in Hugging Face's trainer.
+EVALUATION = "eval"
+# Folder names that say what kind of files they hold. Some, such as `wav` and `ogg`, could be language codes.
+_CONTENT_NAMES = (
+    frozenset(AUDIO_EXTENSIONS)
+    | UNREAD_AUDIO
+    | VIDEO
+    | {"audio", "audios", "clips", "recordings", "sounds", "speech", "txt", "wavs"}
+)
+_HELD_OUT = re.compile(r"hold_?out|held_?out|blind|unseen")
+_SPLIT_NAMES = "train, dev or test"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Language and split of a folder. `problem` says why they are unclear; `split` may be `EVALUATION`."""
+
+    language: str | None
+    split: str | None
+    problem: str | None = None
+
+
+def splits_named(name: str) -> set[str]:
+    """Return the splits a folder name mentions: one for `train`, `validation`, `test-clean`, `train_100h`, `eval92`."""
+    words = re.split(r"[^a-z]+", name.lower())
+    return {split for word in words if (split := _split_of_word(word))}
+
+
+def _split_of_word(word: str) -> str | None:
+    word = re.sub(r"(?<=.)(sets?|data|s)$", "", word)
+    if word in ("eval", "evaluation"):
+        return EVALUATION
+    try:
+        return parse_split(word)
+    except ShardsError:
+        return None
+
+
+class FolderNames:
+    """Infers languages and splits of the folders below a root.
+
+    Args:
+        language: the language of everything; if some folders have this name, only of what is in them.
+    """
+
+    def __init__(self, root: Path, language: str | None) -> None:
+        self._outer = root.absolute().parts[::-1]
+        self._language = language
+
+    def split_parents(self, folders: Collection[Folders]) -> dict[Folders, bool]:
+        """Return the folders that contain a folder named as a split, and for each whether it has one language."""
+        found: dict[Folders, bool] = {}
+        for path in folders:
+            language_depth, language, _ = self._language_of(path)
+            for depth, name in enumerate(path):
+                if self._split(name):
+                    above = language is not None and (language_depth is None or language_depth < depth)
+                    found[path[:depth]] = found.get(path[:depth], False) or above
+        return found
+
+    def place(self, folders: Folders, split_parents: Mapping[Folders, bool] | None = None) -> Place:
+        """Return language and split of a recording in the last of `folders`, which lead down from the root.
+
+        Args:
+            split_parents: from `split_parents`, for all recordings. Without it, a folder beside split folders need not
+                be a split itself.
+        """
+        split_parents = split_parents or {}
+        splits = {split for name in folders if (split := self._split(name))}
+        if len(splits) > 1:
+            return Place(None, None, f"its folders name several splits ({' and '.join(sorted(splits))})")
+        split = splits.pop() if splits else None
+        if not folders and self._outer[0] in SPLITS and self._outer[0] != self._language:
+            split = self._outer[0]
+        depth, language, problem = self._language_of(folders)
+        for number, name in enumerate(folders if problem is None else ()):
+            if self._split(name) or _is_content(name) or (number == depth and not split_parents.get(folders[:number])):
+                continue
+            beside_splits = folders[:number] in split_parents
+            held_out = len(splits_named(name)) > 1 or _HELD_OUT.search(name.lower().replace("-", "_"))
+            if beside_splits or (held_out and split in (None, "train")):
+                beside = "is beside split folders, but " if beside_splits else ""
+                problem = (
+                    f"folder {printable(name)!r} {beside}is not a known split: rename it to {_SPLIT_NAMES}, or "
+                    "move it away"
+                )
+        return Place(language, split, problem)
+
+    def notes(self, folders: Collection[Folders]) -> list[str]:
+        """Return a note on folders named as other languages, where one language was given for everything."""
+        if not self._language or any(self._language in path for path in folders):
+            return []
+        codes = sorted({name for path in folders for name in path if _is_code(name) and not self._split(name)})
+        if not codes:
+            return []
+        shown = ", ".join(codes[:5]) + (" …" if len(codes) > 5 else "")
+        return [f"{self._language}: used as the language of all recordings, including those in {shown}"]
+
+    def _language_of(self, folders: Folders) -> tuple[int | None, str | None, str | None]:
+        """Return the depth of the folder that names the language, the language, and why it is unclear."""
+        if self._language:
+            depths = [depth for depth, name in enumerate(folders) if name == self._language]
+            return (depths[-1] if depths else None), self._language, None
+        splits = [depth for depth, name in enumerate(folders) if self._split(name)]
+        names = [(d, name) for d, name in enumerate(folders) if d not in splits and not _is_content(name)]
+        codes = [(depth, name) for depth, name in names if _is_code(name)]
+        # Below a split, folders may be named by speakers. Elsewhere, a name that is not a code may be an unknown split.
+        if names and not _is_code(names[-1][1]) and not any(depth < names[-1][0] for depth in splits):
+            return None, codes[-1][1] if codes else None, _no_language(names[-1][1], below=bool(codes))
+        if not codes:
+            return self._language_of_root(folders)
+        depth, language = codes[-1]
+        rivals = [name for other, name in codes if any(other < split < depth for split in splits)]
+        if rivals:
+            return None, None, f"both {rivals[-1]!r} and {language!r} could be its language; keep one of these folders"
+        return depth, language, None
+
+    def _language_of_root(self, folders: Folders) -> tuple[int | None, str | None, str | None]:
+        """Infer the language from the name of the root, or of the folder above it."""
+        outer = [name for name in self._outer[:3] if name not in SPLITS and not _is_content(name)]
+        if outer and _is_code(outer[0]):
+            return None, outer[0], None
+        inner = [name for name in folders if not self._split(name)]
+        return None, None, _no_language((inner[::-1] or outer or self._outer)[0], below=False)
+
+    def _split(self, name: str) -> str | None:
+        """Return the split that a folder name mentions, if it mentions exactly one and is not the language."""
+        found = splits_named(name)
+        return found.pop() if len(found) == 1 and name != self._language else None
+
+
+def _is_content(name: str) -> bool:
+    return name.lower() in _CONTENT_NAMES
+
+
+def _is_code(name: str) -> bool:
+    try:
+        parse_language(name)
+    except ShardsError:
+        return False
+    return not _is_content(name)
+
+
+def _no_language(name: str, *, below: bool) -> str:
+    try:
+        parse_language(name)
+    except ShardsError as error:
+        either = f"; it is not a split ({_SPLIT_NAMES}) either" if below else ""
+        return f"{printable(str(error))}{either}; give --lang if everything is in one language"
+    return f"folder {name!r} is named after a kind of file; give the language with --lang, even if it is {name}"

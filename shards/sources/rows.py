@@ -1,0 +1,200 @@
+"""What a source yields: its utterances, not yet decoded, and everything else found in it."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from shards.drops import NO_UTTERANCES, Drop, Drops
+from shards.errors import SourceError
+from shards.sources.audio_reference import AudioReference
+from shards.wording import printable
+
+# A folder that holds only such files, for example `doc` with readme.txt, is not a language.
+_OF_NO_LANGUAGE = (*NO_UTTERANCES, "missing_audio")
+# No utterance is this long. A longer field is a mistake, such as a missing closing quote.
+MAX_FIELD_CHARACTERS = 100_000
+
+_HALF_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class RowError(SourceError):
+    """One row of a source is unusable. A source yields it instead of the row, and the user may choose to skip it.
+
+    Args:
+        where: the place in the source, for an error.
+        reason: one of `drops.REASONS`.
+        found: what is there.
+        fix: how to fix it.
+        example: the place as it is shown among the rows that were skipped; by default, `where`.
+        language: the row's language, if that is known.
+        line: the row's line, if the source has lines.
+    """
+
+    def __init__(
+        self,
+        where: str,
+        reason: str,
+        found: str,
+        fix: str | None = None,
+        *,
+        example: str | None = None,
+        language: str | None = None,
+        line: int | None = None,
+    ) -> None:
+        super().__init__(f"{where}: {found}", fix)
+        self.where = where
+        self.left_out = LeftOut(Drop(reason, example or where, found, fix), language, line=line)
+
+    def at(self, example: str, language: str | None, line: int | None = None) -> RowError:
+        """Return the same error with a place to show among the skipped rows, and what else is known of the row."""
+        drop = self.left_out.drop
+        fix = None if drop.fix is None else printable(drop.fix)
+        return RowError(
+            self.where,
+            drop.reason,
+            printable(drop.found),
+            fix,
+            example=printable(example),
+            language=language,
+            line=line,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """One utterance. `name` is the recording's path as the source writes it; `where` is the place in the source.
+
+    `text` is None if there is no transcript; `detail` then says what was found instead. `start_seconds` and
+    `end_seconds` select a segment of a longer recording. `tags` is whatever else the source knows about the utterance,
+    such as the speaker's accent; it is stored with the sample.
+    """
+
+    audio: AudioReference
+    name: str
+    text: str | None
+    language: str
+    where: str
+    split: str | None = None
+    speaker: str | None = None
+    start_seconds: float | None = None
+    end_seconds: float | None = None
+    source: str | None = None
+    tags: Mapping[str, str] | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Something in a source that is left out of the build.
+
+    `language` is None if unknown; `kind` is the extension of a recording that is not read, such as `.m4a`; `line` is
+    the line of a manifest.
+    """
+
+    drop: Drop
+    language: str | None
+    kind: str = ""
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A remark about the source for the user."""
+
+    text: str
+
+
+class SourceRows(list[SourceRow]):
+    """The utterances of a source, in its order.
+
+    `kind`: the name of the kind of source. `left_out`: everything else found. `notes`: remarks for the user.
+    """
+
+    def __init__(
+        self, kind: str, rows: Iterable[SourceRow], left_out: Iterable[LeftOut] = (), notes: Iterable[str] = ()
+    ) -> None:
+        super().__init__(rows)
+        self.kind = kind
+        self.left_out = list(left_out)
+        self.notes = list(notes)
+
+    @property
+    def languages(self) -> set[str]:
+        """All languages with a recording or a line, even if none is usable."""
+        return {row.language for row in self} | {
+            item.language for item in self.left_out if item.language and item.drop.reason not in _OF_NO_LANGUAGE
+        }
+
+    def of_languages(self, codes: Collection[str]) -> SourceRows:
+        """Return only these languages, and what was left out without a known language."""
+        return SourceRows(
+            self.kind,
+            (row for row in self if row.language in codes),
+            (item for item in self.left_out if item.language is None or item.language in codes),
+            self.notes,
+        )
+
+    def without_split(self) -> dict[str, int]:
+        """Return the number of utterances without a split, for languages in which others have one."""
+        given = {row.language for row in self if row.split}
+        return dict(sorted(Counter(row.language for row in self if not row.split and row.language in given).items()))
+
+    def drops(self) -> dict[str | None, Drops]:
+        """Return what was left out, by language; under None, what belongs to none of `languages`."""
+        languages = self.languages
+        found: dict[str | None, Drops] = {}
+        for item in self.left_out:
+            language = item.language if item.language in languages else None
+            found.setdefault(language, Drops()).add(item.drop)
+        return found
+
+
+def decode_text(data: bytes, where: str) -> str:
+    """Decode UTF-8.
+
+    Raises:
+        RowError: the data is not UTF-8.
+    """
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        found = "is UTF-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "is not UTF-8"
+        encoding = "UTF-16" if found == "is UTF-16" else "LATIN1"
+        raise RowError(
+            where,
+            "row_encoding",
+            f"{found}: {error.reason} {data[error.start]:#04x} at byte {error.start + 1}",
+            fix=f"convert the file from the encoding that it has, as with: iconv -f {encoding} -t UTF-8",
+        ) from error
+
+
+def check_text(text: str, name: str, where: str) -> str:
+    """Return `text` if it can be written to a shard and can be the text of one utterance.
+
+    Raises:
+        RowError: the text holds NUL or half of a surrogate pair, or is too long.
+    """
+    if len(text) > MAX_FIELD_CHARACTERS:
+        raise RowError(
+            where,
+            "row_value",
+            f"{name} has {len(text):,} characters, expected at most {MAX_FIELD_CHARACTERS:,}",
+            fix="a tab, a quote or the end of a line may be missing",
+        )
+    if "\0" in text:
+        raise RowError(
+            where, "row_encoding", f"{name} holds a NUL character", fix="take it out, or convert the file to UTF-8"
+        )
+    if not text.isascii() and (half := _HALF_SURROGATE.search(text)):
+        raise RowError(
+            where,
+            "row_encoding",
+            f"{name} holds half of a surrogate pair, \\u{ord(half[0]):04x}, as left by text that was cut within a "
+            "character",
+            fix="write the whole character or take it out",
+        )
+    return text

@@ -1,0 +1,52 @@
+"""The seam for sources: what every kind of source does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from shards.sources.rows import LeftOut, Note, RowError, SourceRow
+
+Found = SourceRow | RowError | LeftOut | Note
+
+
+@dataclass(frozen=True, slots=True)
+class SourceOptions:
+    """What the user says about a source.
+
+    `language`: the language of every row that names none. `audio_root`: the folder that relative audio paths start
+    from, instead of the source's own. `skip`: a folder to leave alone, such as that of the shards.
+    """
+
+    language: str | None = None
+    audio_root: Path | None = None
+    skip: Path | None = None
+
+
+class Source(Protocol):
+    """A layout in which people have recordings and transcripts on disk.
+
+    `name`: as in `--from NAME`. `expected`: what it reads, as the end of "expected …". `row_noun`: what one of its
+    rows is called, in the plural.
+    """
+
+    name: str
+    expected: str
+    row_noun: str
+
+    def recognises(self, place: Path) -> bool:
+        """Whether `place` has this layout. Looks at names and first bytes only, and never raises."""
+        ...
+
+    def read(self, place: Path, options: SourceOptions) -> Iterator[Found]:
+        """Yield every utterance, in a fixed order, and everything else that is there.
+
+        A row that cannot be used is yielded as `RowError`: the user decides whether it stops the build. Utterances
+        without a split are assigned to one later.
+
+        Raises:
+            SourceError: the source as a whole cannot be read; names the file and line.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""Samples in tars: find them, read one from its bytes, and write them."""

@@ -1,0 +1,101 @@
+"""The shard commands show a bar on a terminal, and plain lines where there is none."""
+
+import io
+import re
+import time
+
+import pytest
+from rich.console import Console
+
+from launcher.cli import main
+from shards.build.corpus import build_shards
+from shards.build.language import BuildOptions
+from shards.display.progress import BuildDisplay, WorkProgress
+from tests.shard_samples import plans_of, write_corpus
+
+BAR = "\u2501"  # what rich draws bars with
+
+
+class Clock:
+    """Stands still but for `tick`."""
+
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+    def tick(self, seconds):
+        self.now += seconds
+
+
+def console_of(*, terminal):
+    return Console(
+        force_terminal=terminal, file=io.StringIO(), width=100, highlight=False, markup=False, legacy_windows=False
+    )
+
+
+def shown(console):
+    """What was written, without colours and movements of the cursor."""
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", console.file.getvalue())
+
+
+def test_on_a_terminal_a_bar_counts_what_is_done_and_goes_away_at_the_end():
+    console = console_of(terminal=True)
+    with WorkProgress(console, 5, "utterances") as work:
+        work.describe("ron")
+        work.advance(2)
+        time.sleep(0.3)  # the bar is drawn ten times a second
+        assert re.search(rf"ron {BAR}.* 2/5 utterances", shown(console))
+        work.begin(1234)
+        work.advance()
+        time.sleep(0.3)  # the bar is drawn ten times a second
+        assert re.search(rf"ron {BAR}.* 3/1234 utterances", shown(console))
+    assert " of 1,234 utterances" not in shown(console)
+    assert console.file.getvalue().endswith("\x1b[2K")  # the line of the bar is wiped
+
+
+def test_elsewhere_a_plain_line_every_few_seconds_counts_what_is_done():
+    clock = Clock()
+    console = console_of(terminal=False)
+    with WorkProgress(console, 2000, "utterances", clock=clock) as work:
+        work.describe("ron")
+        work.advance(500)
+        clock.tick(9)
+        work.advance(500)
+        assert console.file.getvalue() == ""
+        clock.tick(1)
+        work.advance(500)
+        clock.tick(2)
+        work.advance(400)
+        clock.tick(8)
+        work.advance(100)
+    assert (
+        console.file.getvalue() == "1,500 of 2,000 utterances, 150 a second\n2,000 of 2,000 utterances, 100 a second\n"
+    )
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_build_counts_every_utterance_and_says_when_a_language_is_built(terminal, tmp_path):
+    plans = plans_of(write_corpus(tmp_path / "corpus", languages=("ita", "ron"), utterances=6))
+    for state in ("built", "unchanged since it was built (use --force to rebuild)"):
+        console = console_of(terminal=terminal)
+        with WorkProgress(console, 12, "utterances") as work:
+            progress = BuildDisplay(console, work, {plan.language: plan.total for plan in plans})
+            build_shards(plans, tmp_path / "shards", BuildOptions(), workers=1, progress=progress)
+            time.sleep(0.3)  # the bar is drawn ten times a second
+        lines = shown(console).splitlines()
+        for language in ("ita", "ron"):
+            assert any(re.search(rf"{language}: 6 utterances, \d+ s, {re.escape(state)}$", line) for line in lines)
+        assert any(re.search(rf"{BAR} 12/12 utterances", line) for line in lines) == terminal
+        assert ("\x1b" in console.file.getvalue()) == terminal
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_the_build_command_shows_its_bar_on_a_terminal_only(terminal, tmp_path, monkeypatch):
+    console = console_of(terminal=terminal)
+    monkeypatch.setattr("shards.display.tables.make_console", lambda: console)
+    manifest = write_corpus(tmp_path / "corpus", utterances=6)
+    assert main(["shards", "build", str(manifest), str(tmp_path / "shards"), "--workers", "1"]) == 0
+    assert bool(re.search(rf"{BAR}.* \d+/6 utterances", shown(console))) == terminal
+    assert "ron: 6 utterances, " in shown(console)
