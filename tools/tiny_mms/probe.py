@@ -26,7 +26,6 @@ from tools.tiny_mms.recordings import demo_recordings
 _BATCH_UTTERANCES = 24
 _MASKED_FRACTION = 0.05
 _WARM_UP, _LAST_RATE = 0.05, 0.05  # fractions of the steps and of the peak learning rate
-_HELD_OUT = ("dev", "test")
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ def probe(base: Path, manifest: Path, language: str, arguments: argparse.Namespa
         model = Wav2Vec2ForCTC.from_pretrained(base, vocab_size=5, dtype=torch.float32, **settings)
     model.eval()
     train = frozen_features(model, manifest, language, ("train",))
-    test = frozen_features(model, manifest, language, _HELD_OUT)
+    test = frozen_features(model, manifest, language, tuple(arguments.held_out))
     characters = sorted({character for one in train for character in one.text})
     number_of = {character: number for number, character in enumerate(characters, start=1)}
     model.requires_grad_(False)
@@ -150,6 +149,7 @@ def main() -> None:
     parser.add_argument("base", type=Path)
     parser.add_argument("--demo", type=Path, default=Path("shards/demo/manifest.tsv"), help="demo manifest")
     parser.add_argument("--languages", nargs="+", default=["eng", "spa", "fra", "ita", "rus"])
+    parser.add_argument("--held-out", nargs="+", choices=["dev", "test"], default=["dev"], help="splits to measure on")
     parser.add_argument("--dim", type=int, default=16)
     parser.add_argument("--rate", type=float, default=8e-3)
     parser.add_argument("--steps", type=int, default=300)
