@@ -1,7 +1,7 @@
 """The console of all commands: standard streams that can be relied on, and the ways to print to standard error.
 
-Tables and progress are printed by `mms_dist.monitor.console`, and those of shards by `shards.tables`: the launcher may
-import both, and neither may import the launcher.
+Tables and progress are printed by `mms_dist.monitor.console`, and those of shards by `shards.display.terminal`: the
+launcher may import both, and neither may import the launcher.
 """
 
 import contextlib

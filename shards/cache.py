@@ -11,7 +11,7 @@ from typing import IO
 from shards import storage
 from shards.errors import StorageError, TruncatedShardError
 from shards.file_lock import FileLock, is_locked
-from shards.index.table import ShardInfo
+from shards.index.sample_table import ShardInfo
 
 _PARTIAL = ".partial"
 _LOCKS = "locks"

@@ -20,9 +20,9 @@ from shards.cache import ShardCache
 from shards.drops import Rejected
 from shards.errors import DamagedSampleError, Problem, StorageError, TruncatedShardError
 from shards.file_content import fix_of
-from shards.index.language import LanguageIndex
+from shards.index.language_index import LanguageIndex
+from shards.index.sample_table import SampleTable, ShardInfo
 from shards.index.shard_index import ShardIndex
-from shards.index.table import SampleTable, ShardInfo
 from shards.tars.sample import SampleParser
 from shards.tars.spans import members_of
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from shards import storage
 from shards.errors import IndexFileError, Problem, ShardsError, StorageError, UnknownLanguageError
 from shards.file_content import stand_in_of
-from shards.index.language import LanguageIndex
+from shards.index.language_index import LanguageIndex
 from shards.index.shard_index import ShardIndex, indexed_languages
 from shards.pool import in_order, process_pool
 from shards.schema import INDEX_NAME, VOCABULARY_NAME

@@ -11,7 +11,7 @@ from shards import storage
 from shards.cache import ShardCache
 from shards.errors import DamagedSampleError, Problem, ShardsError, StorageError, TruncatedShardError
 from shards.file_content import fix_of
-from shards.index.language import LanguageIndex
+from shards.index.language_index import LanguageIndex
 from shards.index.shard_index import ShardIndex
 from shards.read import ShardReader
 from shards.schema import frames_of, required_frames

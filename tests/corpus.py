@@ -10,7 +10,7 @@ import numpy as np
 import soundfile
 
 from shards.build.corpus import build_shards
-from shards.build.language import BuildOptions
+from shards.build.language_build import BuildOptions
 from shards.build.plan import plan_languages
 from shards.schema import SAMPLE_RATE
 from shards.sources.registry import read_source

@@ -13,7 +13,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from shards.build.corpus import BuildReport, build_shards
-from shards.build.language import BuildOptions
+from shards.build.language_build import BuildOptions
 from shards.build.plan import LanguagePlan, plan_languages
 from shards.sources.registry import read_source
 

@@ -13,7 +13,9 @@ from mms_dist.data.language_summaries import summarise_languages
 from mms_dist.hardware.base_loading import load_base
 from mms_dist.monitor.monitor import Monitor
 from mms_dist.training import run as training_run
-from mms_dist.training.assembly import Parts, assemble
+from mms_dist.training.assembly import assemble
+from mms_dist.training.observer import Observer
+from mms_dist.training.parts import Parts
 from mms_dist.training.restore import restore
 
 
@@ -60,17 +62,27 @@ def train_watched(config: Config, watch: Callable[[Parts], None]) -> None:
         Monitor(directory, languages=summaries, live=False, tensorboard=False) as monitor,
         CheckpointStore(directory / "adapters", keep=config.checkpoint.keep) as store,
         assemble(
-            config, index, summaries, base, restore(config, store, index, summaries, base), store, monitor
+            config,
+            index=index,
+            summaries=summaries,
+            base=base,
+            restored=restore(config, store, index, summaries, base),
+            store=store,
+            monitor=monitor,
         ) as parts,
     ):
-        one_round = parts.loop._one_round
-
-        def watched(number: int, active_languages: Any) -> None:
-            watch(parts)
-            one_round(number, active_languages)
-
-        parts.loop._one_round = watched  # type: ignore[method-assign]
+        parts.observers.members.append(BeforeRounds(parts, watch))
         parts.loop.run()
+
+
+class BeforeRounds(Observer):
+    """Shows `watch` the parts before every round."""
+
+    def __init__(self, parts: Parts, watch: Callable[[Parts], None]) -> None:
+        self._parts, self._watch = parts, watch
+
+    def before_round(self, number: int, languages: Any) -> None:
+        self._watch(self._parts)
 
 
 def final_row(directory: Path, language: str, pointer: Any = "last") -> Tensor:

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 ACCEPTS_SETTINGS = True
 
 DESCRIPTION = """\
-Decode a split greedily with every language's checkpoint, and print character and word error rates (jiwer) with 95 %
-bootstrap intervals. Checkpoints are verified before use and never changed, so a run in progress can be scored too. The
-base and shards are those of RUN/config.yaml. Scores of all languages on a whole split are saved in RUN/eval/SPLIT.json.
-Partial scores are only printed, unless --output names a file. Languages in quarantine are scored with their last good
-checkpoints and marked, and so are languages that have not taken a step."""
+Decode a split with every language's checkpoint (and evaluation.decoder), and print character and word error rates
+(jiwer) with 95 % bootstrap intervals. Checkpoints are verified before use and never changed, so a run in progress can
+be scored too. The base and shards are those of RUN/config.yaml. Scores of all languages on a whole split are saved in
+RUN/eval/SPLIT.json. Partial scores are only printed, unless --output names a file. Languages in quarantine are scored
+with their last good checkpoints and marked, and so are languages that have not taken a step."""
 
 EPILOG = """\
 examples:
@@ -30,6 +30,7 @@ examples:
   mms-dist eval runs/mms-300m --split dev --languages ron ita
   mms-dist eval runs/mms-300m --transcripts test.tsv             write references and hypotheses
   mms-dist eval runs/mms-300m --data.shards elsewhere/corpus     override any setting of the run's configuration
+  mms-dist eval runs/mms-300m --evaluation.decoder greedy        how logits become text
 
 exit status: 0 done · 1 a language could not be scored · 2 a usage, configuration or data error"""
 

@@ -15,6 +15,7 @@ ACCEPTS_SETTINGS = True
 EPILOG = """\
 Override any setting of the configuration by its dotted name:
   mms-dist train --config configs/train/mms-300m.yaml --optim.lr 5e-4 --languages.ron.optim.steps 2000
+  mms-dist train --config mms-300m --augment.speed 0.9,1.0,1.1         play every utterance at one of these speeds
 
 After an interruption, run the same command again to resume. Ctrl-C (or SIGTERM, SIGUSR1) saves every language at the
 end of the round and exits with 75; a second Ctrl-C ends at once. Before the first round there is nothing to save, and

@@ -1,7 +1,7 @@
 """Parse the text of a configuration into plain values, before validation.
 
 The type of a setting decides how its text is read. For a text setting, `2024-01-01`, `no` and `1e3` are text, both in
-a file and on the command line. YAML therefore gives only the structure, not the types of values.
+a file and on the command line. YAML therefore gives only the structure, not the types of setting_types.
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from mms_dist.config import values
+from mms_dist import setting_types
 from mms_dist.config.paths import expanded, is_path
 from mms_dist.config.schema import PER_LANGUAGE, Config
 from mms_dist.errors import ConfigError
@@ -91,7 +91,7 @@ def value_of(text: str, path: tuple[str, ...]) -> Any:
         return _loose(text)
     if kind is None or _holds_settings(kind):
         return parse(text, kind, f"the value {text!r} of --{name}")
-    if _is_optional(kind) and text.lower() in values.NOTHING:
+    if _is_optional(kind) and text.lower() in setting_types.NOTHING:
         return None
     return _scalar(text, kind, f"--{name}")
 
@@ -116,7 +116,7 @@ def holds_several(path: tuple[str, ...]) -> bool:
 
 
 class _Reader:
-    """Converts YAML nodes to values."""
+    """Converts YAML nodes to setting_types."""
 
     def __init__(self, source: str) -> None:
         self._source = source
@@ -179,17 +179,17 @@ class _Reader:
 def _each_once(items: Iterable[Any]) -> list[Any]:
     parts: list[Any] = []
     for item in items:
-        parts += values.several(item) if isinstance(item, str) else [item]
+        parts += setting_types.several(item) if isinstance(item, str) else [item]
     return list(dict.fromkeys(parts)) if all(isinstance(part, str) for part in parts) else parts
 
 
 def _scalar(text: str, kind: Any, where: str) -> Any:
     base = _base(kind)
     if base is tuple:
-        parts = values.several(text)
+        parts = setting_types.several(text)
         return [_loose(part) for part in parts] if _element(kind) is float else _each_once(parts)
     if base is bool:
-        return values.FLAGS.get(text.strip().lower(), text)
+        return setting_types.FLAGS.get(text.strip().lower(), text)
     if base in (int, float):
         return _loose(text)
     if not is_path(kind):
@@ -203,7 +203,7 @@ def _scalar(text: str, kind: Any, where: str) -> Any:
 def _loose(text: str) -> Any:
     """Read a number if the text is one. Used for number settings, and for values that are refused in any case."""
     try:
-        return values.number_of(text)
+        return setting_types.number_of(text)
     except ValueError:
         return text
 

@@ -58,9 +58,9 @@ def parse_config(document: dict[str, Any], overrides: Sequence[str] = (), *, sou
 
 
 def validate_all(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> tuple[Config, list[ConfigError]]:
-    """Read `path` as `load_config` does, and return it with defaults in place of wrong settings, and all problems.
+    """Read a configuration with all its problems, and with defaults in place of wrong settings.
 
-    So that other checks of the configuration can run.
+    So further checks can run on a configuration that `load_config` refuses.
 
     Raises:
         ConfigError: the file cannot be read, or an override is malformed.

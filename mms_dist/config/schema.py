@@ -8,16 +8,31 @@ import dataclasses
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 
-from mms_dist.config import values
+from mms_dist.augment.spec_augment import SpecAugment
+from mms_dist.augment.speed import Speed
+from mms_dist.config.decoders import known_decoder
 from mms_dist.config.paths import PATH, local, unexpanded
+from mms_dist.setting_types import (
+    MAX_VALUE,
+    STRICT,
+    Flag,
+    NonNegativeFloat,
+    NonNegativeInt,
+    Number,
+    PositiveFloat,
+    PositiveInt,
+    Probability,
+    Switch,
+    Text,
+    some,
+    text,
+)
 from shards.errors import ShardsError
 from shards.languages import parse_language
 
-MAX_VALUE = 10**9
-"""Larger than any real count, length or size. A larger value is a typo, and could overflow."""
 MAX_THREADS = 4096
 
 
@@ -28,23 +43,12 @@ def _language(code: str) -> str:
         raise ValueError(str(error)) from error
 
 
-Number = BeforeValidator(values.number)
-PositiveInt = Annotated[int, Field(gt=0, le=MAX_VALUE), Number]
-NonNegativeInt = Annotated[int, Field(ge=0, le=MAX_VALUE), Number]
 Seed = Annotated[int, Field(ge=0, lt=2**63), Number]
 Threads = Annotated[int, Field(ge=0, le=MAX_THREADS), Number]
-PositiveFloat = Annotated[float, Field(gt=0, le=MAX_VALUE, allow_inf_nan=False), Number]
-NonNegativeFloat = Annotated[float, Field(ge=0, le=MAX_VALUE, allow_inf_nan=False), Number]
-Probability = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False), Number]
 ForwardSeconds = Annotated[float, Field(ge=1, le=MAX_VALUE, allow_inf_nan=False), Number]
-Flag = Annotated[bool, BeforeValidator(values.flag)]
-Switch = Annotated[Literal["auto", "on", "off"], BeforeValidator(values.switch)]
-Text = Annotated[str, AfterValidator(values.text)]
-PathOrUrl = Annotated[str, AfterValidator(values.text), PATH]
-LocalPath = Annotated[str, AfterValidator(values.text), AfterValidator(local), PATH]
+PathOrUrl = Annotated[str, AfterValidator(text), PATH]
+LocalPath = Annotated[str, AfterValidator(text), AfterValidator(local), PATH]
 Language = Annotated[str, AfterValidator(_language)]
-
-STRICT = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -54,7 +58,7 @@ class Run:
     directory: LocalPath = "runs/default"
     """Folder for checkpoints, events and TensorBoard files; start again with the same folder to resume the run."""
     seed: Seed = 0
-    """Seed for shuffling, SpecAugment, dropout and initial adapters; each combines it with the language."""
+    """Seed for shuffling, augmentation, dropout and initial adapters; each combines it with the language."""
     device: Text = "auto"
     """`auto` (one GPU per process, else the CPU), `cpu`, `cuda` (a GPU, or an error), or `cuda:N`."""
     threads: Annotated[int, Field(gt=0, le=MAX_THREADS), Number] | None = None
@@ -96,7 +100,7 @@ class Data:
 
     shards: PathOrUrl = "corpus"
     """Folder or URL that holds `<lang>/index.json` next to the tars."""
-    languages: Annotated[tuple[Language, ...], AfterValidator(values.some)] | None = None
+    languages: Annotated[tuple[Language, ...], AfterValidator(some)] | None = None
     """Languages to train; None trains all languages of the shards."""
     workers: Threads | None = None
     """Loader workers: threads that read and decode audio ahead of the model. Does not change the data. None: from the
@@ -127,17 +131,16 @@ class Adapter:
 
 
 @dataclass(frozen=True, config=STRICT)
-class Augment:
-    """SpecAugment on the frames of the front end, as in wav2vec 2.0 fine-tuning (spans masked per utterance)."""
+class Augment(
+    # Every augmentation holds its own settings, and is a base of this section: docs/extending.md. They are applied in
+    # this order.
+    Speed,
+    SpecAugment,
+):
+    """Changes to training utterances, drawn anew in every epoch; evaluation has none.
 
-    time_prob: Probability = 0.05
-    """Fraction of frames that sampled spans cover, before overlaps."""
-    time_length: PositiveInt = 10
-    """Frames in a masked span (one frame is 20 ms). Shorter utterances are not masked."""
-    feature_prob: Probability = 0.0
-    """The same for feature channels."""
-    feature_length: PositiveInt = 64
-    """Channels in a masked span."""
+    Its settings are those of `mms_dist.augment.spec_augment` and `mms_dist.augment.speed`.
+    """
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -175,13 +178,15 @@ class Rounds:
 
 @dataclass(frozen=True, config=STRICT)
 class Evaluation:
-    """Greedy decoding of the dev split during training."""
+    """Transcribing the dev split during training, and a split in `mms-dist eval`."""
 
     every_steps: PositiveInt = 200
     max_utterances: PositiveInt | None = None
     """Dev utterances per language, chosen once by a hash of their keys; None takes all."""
     forward_seconds: ForwardSeconds | None = None
     """Padded audio in one forward pass; None as in `rounds`."""
+    decoder: Annotated[str, AfterValidator(known_decoder)] = "greedy"
+    """How logits become text; `greedy` takes the most likely label of every frame."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -228,11 +233,13 @@ class LanguageSettings:
     adapter: Adapter
     augment: Augment
     stopping: Stopping
+    evaluation: Evaluation
 
 
-PER_LANGUAGE = ("optim", "adapter", "augment", "stopping")
-SHARED_BY_ALL = {"adapter": ("dim",)}
-"""Fields of those sections that cannot be set per language: all rows of a bank have the same shape."""
+PER_LANGUAGE = ("optim", "adapter", "augment", "stopping", "evaluation")
+SHARED_BY_ALL = {"adapter": ("dim",), "evaluation": ("every_steps", "max_utterances", "forward_seconds")}
+"""Fields of those sections that cannot be set per language: all rows of a bank have the same shape, and languages are
+evaluated alike."""
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -38,7 +38,8 @@ class Utterance:
         text: transcript.
         frames: output frames of the model's front end.
         waveform: 0 for the unchanged recording; code that changes the audio sets it to a number for that change.
-            Equal numbers mean equal audio, so front-end features can be cached by it.
+            Equal numbers mean equal audio, so front-end features can be cached by it. None if this audio never comes
+            again.
     """
 
     id: UtteranceId
@@ -48,16 +49,16 @@ class Utterance:
     labels: np.ndarray
     text: str
     frames: int
-    waveform: int = 0
+    waveform: int | None = 0
 
     @property
     def language(self) -> str:
         return self.id.language
 
     @property
-    def feature_key(self) -> FeatureKey:
-        """The key under which its front-end features are cached."""
-        return FeatureKey(self.id, self.waveform)
+    def feature_key(self) -> FeatureKey | None:
+        """The key under which its front-end features are cached; None if they are not."""
+        return None if self.waveform is None else FeatureKey(self.id, self.waveform)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,12 +51,12 @@ class LanguageSummary:
 
 
 def summarise_languages(
-    config: Config, tell: Callable[[str], None] = lambda doing: None
+    config: Config, on_progress: Callable[[str], None] = lambda doing: None
 ) -> tuple[ShardIndex, list[LanguageSummary]]:
     """Load the index of the run's shards and summarise its languages, sorted by code.
 
     Args:
-        tell: called with a description before each language is read.
+        on_progress: called with a description before each language is read.
 
     Raises:
         ConfigError: the configuration has settings for a language that the run does not train.
@@ -75,7 +75,7 @@ def summarise_languages(
     try:
         summaries = []
         for language in index.languages:
-            tell(f"reading the index of {language}")
+            on_progress(f"reading the index of {language}")
             summaries.append(_summary(config, index, reader, language))
             index.language(language).forget()
     finally:

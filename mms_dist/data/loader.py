@@ -222,7 +222,8 @@ class BatchLoader:
 
     def _audio_bytes(self, request: BatchRequest) -> int:
         stream = self._stream(request.language)
-        return int(stream.table.samples[self._items(request)].sum(dtype=np.int64)) * _BYTES_PER_SAMPLE
+        samples_N = stream.samples(request.position.epoch)
+        return int(samples_N[self._items(request)].sum(dtype=np.int64)) * _BYTES_PER_SAMPLE
 
     def _items(self, request: BatchRequest) -> np.ndarray:
         """Return the positions in the stream's table of the utterances to read."""
@@ -233,7 +234,13 @@ class BatchLoader:
         stream = self._stream(request.language)
         vocabulary = self._vocabularies[request.language]
         source = UtteranceSource(
-            self._reader, stream.language, self._split, stream.table, vocabulary, self._buffers.lease
+            self._reader,
+            stream.language,
+            self._split,
+            stream.table,
+            vocabulary,
+            self._buffers.lease,
+            stream.augmentation,
         )
         items, epoch = self._items(request), request.position.epoch
         return [

@@ -26,6 +26,12 @@ def random_key(seed: int, utterance: UtteranceId, epoch: int) -> int:
     return _digest(b"utterance row", parts, 8) & (2**63 - 1)
 
 
+def waveform_key(seed: int, utterance: UtteranceId, epoch: int, augmentation: str) -> int:
+    """Return the key in [0, 2**128) of what a waveform augmentation draws for an utterance in one epoch."""
+    parts = (seed, utterance.language, utterance.split, utterance.row, epoch, augmentation)
+    return _digest(b"waveform", parts, 16)
+
+
 def selection_key(utterance: UtteranceId) -> int:
     """Return a key in [0, 2**64) for selecting the utterances to evaluate; the same in every run."""
     return _digest(b"selection", (utterance.language, utterance.split, utterance.row), 8)

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mms_dist.data.augmented import RecordingAugmentation
 from mms_dist.data.plan import PLAN_VERSION, plan_epoch
 from mms_dist.errors import DataError
+from shards.schema import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from shards.index import SampleTable
@@ -34,6 +36,7 @@ class LanguageStream:
         seed: seed of the run.
         batch_seconds: target audio of an optimizer batch.
         window_shards: shards read at the same time.
+        augmentation: changes its recordings; batches are planned for the audio as changed. None: nothing does.
 
     Raises:
         DataError: the table is empty.
@@ -47,18 +50,21 @@ class LanguageStream:
         seed: int,
         batch_seconds: float,
         window_shards: int,
+        augmentation: RecordingAugmentation | None = None,
     ) -> None:
         self.table = table
         self.language = language
         self.seed = seed
         self.batch_seconds = batch_seconds
         self.window_shards = window_shards
+        self.augmentation = augmentation or RecordingAugmentation(language, seed)
         if len(table) == 0:
             raise DataError(
                 f"{language}: no utterance is left to train on, expected at least one",
                 fix="look at `mms-dist shards inspect`, or raise data.max_seconds, which leaves out longer utterances",
             )
         self._epochs: OrderedDict[int, tuple[np.ndarray, ...]] = OrderedDict()
+        self._samples: dict[int, np.ndarray] = {}
 
     def batches(self, epoch: int) -> tuple[np.ndarray, ...]:
         """Return all batches of an epoch, each a read-only int64 array of positions in `table`.
@@ -70,7 +76,7 @@ class LanguageStream:
             return self._epochs[epoch]
         self._epochs[epoch] = planned = plan_epoch(
             self.table.shard,
-            self.table.durations,
+            self.samples(epoch) / SAMPLE_RATE,
             seed=self.seed,
             language=self.language,
             epoch=epoch,
@@ -80,6 +86,16 @@ class LanguageStream:
         if len(self._epochs) > _EPOCHS_KEPT:
             self._epochs.popitem(last=False)
         return planned
+
+    def samples(self, epoch: int) -> np.ndarray:
+        """Return the audio samples of every utterance of `table` in an epoch, int64."""
+        if not self.augmentation.changing_lengths:
+            return self.table.samples
+        if epoch not in self._samples:
+            while len(self._samples) >= _EPOCHS_KEPT:
+                del self._samples[next(iter(self._samples))]
+            self._samples[epoch] = self.augmentation.samples(self.table, epoch)
+        return self._samples[epoch]
 
     def at(self, position: Position) -> np.ndarray:
         """Return the batch at `position`: positions in `table`, int64.
@@ -129,6 +145,8 @@ class LanguageStream:
         digest = hashlib.blake2b(digest_size=16)
         settings = (PLAN_VERSION, self.seed, self.language, float(self.batch_seconds), self.window_shards)
         digest.update(repr(settings).encode())
+        if self.augmentation.changing_lengths:
+            digest.update(repr(self.augmentation.changing_lengths).encode())
         for column in (self.table.rows, self.table.shard, self.table.samples):
             digest.update(np.ascontiguousarray(column, dtype="<i8").tobytes())
         return digest.hexdigest()

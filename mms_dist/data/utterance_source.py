@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mms_dist.config import Data
+from mms_dist.data.augmented import RecordingAugmentation
 from mms_dist.data.batch import DamagedSample, Utterance
 from mms_dist.data.utterance_id import UtteranceId
 from mms_dist.errors import DataError
 from shards.audio.codec import new_samples
 from shards.cache import ShardCache
 from shards.errors import DamagedSampleError
+from shards.schema import frames_of
 
 if TYPE_CHECKING:
     from shards.index import SampleTable
@@ -29,7 +31,7 @@ Read = list[Utterance | DamagedSample]
 class UtteranceSource:
     """Reads, decodes and labels utterances, given by their positions in `table`.
 
-    `vocabulary` is None if no labels are needed; `allocate` provides memory for the audio.
+    `vocabulary` is None if no labels are needed; `allocate` provides memory for the audio; `augmentation` changes it.
     """
 
     reader: "ShardReader"
@@ -38,6 +40,7 @@ class UtteranceSource:
     table: "SampleTable"
     vocabulary: "Vocabulary | None" = None
     allocate: Callable[[int], np.ndarray] = new_samples
+    augmentation: RecordingAugmentation | None = None
 
     def read(self, items: np.ndarray, epoch: int) -> Read:
         """Read utterances; a damaged sample takes the place of each one that cannot be read.
@@ -67,7 +70,7 @@ class UtteranceSource:
                 f"(row {utterance.row})"
             )
             raise
-        return Utterance(
+        read = Utterance(
             id=utterance,
             key=raw.key,
             epoch=epoch,
@@ -76,6 +79,12 @@ class UtteranceSource:
             text=raw.text,
             frames=int(table.frames[item]),
         )
+        if self.augmentation is not None and self.augmentation.steps:
+            read.audio, read.waveform = self.augmentation.apply(
+                read.audio, utterance, epoch, required_frames=int(table.required_frames[item])
+            )
+            read.frames = frames_of(len(read.audio))
+        return read
 
     def _labels(self, text: str) -> np.ndarray:
         if self.vocabulary is None:

@@ -26,8 +26,8 @@ from mms_dist.model.optimizer import Outcome, RowStep
 from mms_dist.model.routed import ModelInput, RoutedModel
 from mms_dist.model.waveform import normalised
 from mms_dist.training.active_language import ActiveLanguage
-from mms_dist.training.assembly import Parts
 from mms_dist.training.gradients import GradientPass, RoundLosses
+from mms_dist.training.parts import Parts
 from mms_dist.training.passes import DevicePass
 from mms_dist.training.progress import Progress
 from mms_dist.training.scheduler import QueuedLanguage

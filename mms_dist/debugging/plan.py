@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 from mms_dist.config import Config
 from mms_dist.data.language_summaries import LanguageSummary
-from mms_dist.data.selection import trainable
-from mms_dist.data.stream import LanguageStream
+from mms_dist.data.training_stream import training_stream
 from mms_dist.debugging.bench import Bench
 from mms_dist.debugging.report import LanguageLine
 
@@ -17,13 +16,7 @@ def plan_lines(config: Config, summaries: Sequence[LanguageSummary], bench: Benc
 
 
 def _line(config: Config, entry: LanguageSummary, bench: Bench) -> LanguageLine:
-    stream = LanguageStream(
-        trainable(bench.index.language(entry.language).table("train"), max_seconds=config.data.max_seconds),
-        language=entry.language,
-        seed=config.run.seed,
-        batch_seconds=entry.batch_seconds,
-        window_shards=config.data.window_shards,
-    )
+    stream = training_stream(config, bench.index.language(entry.language))
     batch = bench.batches[entry.language]
     return LanguageLine(
         language=entry.language,

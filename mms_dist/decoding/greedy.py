@@ -4,10 +4,28 @@ Legend: B utterances, T output frames.
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mms_dist.config import Evaluation
 from shards.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Greedy:
+    """Takes the most likely path of every utterance. Of the logits, only the label of each frame reaches the host."""
+
+    def __init__(self, language: str, vocabulary: Vocabulary, settings: Evaluation) -> None:
+        self._vocabulary = vocabulary
+
+    def keep(self, logits_BTV: "Tensor") -> "Tensor":
+        return logits_BTV.argmax(-1)
+
+    def texts(self, kept_BT: np.ndarray, frames_B: np.ndarray) -> list[str]:
+        return greedy(kept_BT, frames_B, self._vocabulary)
 
 
 def greedy(ids_BT: np.ndarray, frames_B: np.ndarray, vocabularies: Vocabulary | Sequence[Vocabulary]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Decode a split of a language greedily and measure its error rates, each language separately.
+"""Decode a split of a language and measure its error rates, each language separately.
 
 A forward pass never mixes languages here. So a language's score, and with it the step at which training stops, does
 not depend on the other languages, not even in the last bit.
@@ -12,6 +12,7 @@ from functools import partial
 import numpy as np
 import torch
 
+from mms_dist.config import Config
 from mms_dist.data.ahead import Ahead
 from mms_dist.data.batch import DamagedSample, Utterance
 from mms_dist.data.batch_shard import WHOLE, BatchShard
@@ -21,7 +22,7 @@ from mms_dist.data.randomness import selection_key
 from mms_dist.data.read_ahead import read_ahead
 from mms_dist.data.utterance_id import UtteranceId
 from mms_dist.data.utterance_source import UTTERANCES_PER_TASK, Read, UtteranceSource
-from mms_dist.decoding.greedy import greedy
+from mms_dist.decoding.decoder import Decoder, DecoderOf, decoders_of
 from mms_dist.distributed.comm import Comm
 from mms_dist.distributed.lockstep import Lockstep
 from mms_dist.errors import TrainingError
@@ -100,7 +101,7 @@ class _Pass:
 
 
 @dataclass(frozen=True)
-class _Prepared:
+class PreparedPass:
     """A pass whose audio was read and staged; `plan` and `staged` are None if no utterance could be read."""
 
     request: int
@@ -112,20 +113,30 @@ class _Prepared:
 
 
 @dataclass(frozen=True)
-class _Decoding:
-    """A pass that the device is computing: its utterances, and the pending read of each frame's most likely token."""
+class PassOnDevice:
+    """A pass that the device is computing: its utterances, and the pending read of what its decoder keeps."""
 
     request: int
     members: list[Utterance]
     frames_B: np.ndarray
-    tokens_BT: transfer.Read
+    decoder: Decoder
+    kept_BT: transfer.Read
+
+    def transcription(self) -> Transcription:
+        """Return the transcription of the pass, after waiting for the device to compute it."""
+        return Transcription(
+            rows=[member.id.row for member in self.members],
+            keys=[member.key for member in self.members],
+            references=[member.text for member in self.members],
+            hypotheses=self.decoder.texts(self.kept_BT.get().numpy(), self.frames_B),
+        )
 
 
 class Evaluator:
-    """Decodes splits of languages greedily.
+    """Decodes splits of languages.
 
     While the device computes a pass, `pool` reads and decodes the audio of the next passes, which is staged as in
-    training, and the main thread turns the tokens of the previous pass into text.
+    training, and the main thread turns what the decoder kept of the previous pass into text.
     """
 
     def __init__(
@@ -140,9 +151,13 @@ class Evaluator:
         lockstep: Lockstep | None = None,
         pool: UrgencyPool[Read] | None = None,
         staging: StagingBlocks | None = None,
+        decoder_of: DecoderOf | None = None,
+        threaded: bool | None = None,
     ) -> None:
         """
         Args:
+            decoder_of: makes the decoder of a language; None: greedy decoding.
+            threaded: stage passes in a thread; None: unless the device is the CPU.
             staging: pinned blocks through which passes go to a GPU; None: creates its own, without a memory limit.
         """
         self._lockstep = lockstep or Lockstep(Comm(), model)
@@ -154,6 +169,8 @@ class Evaluator:
         self._forward_cost = forward_cost
         self._max_utterances = max_utterances
         self._pool = pool
+        self._decoder_of = decoder_of or decoders_of(Config())
+        self._threaded = threaded
         self._staging = staging or StagingBlocks(model.base.device)
 
     def passes(self, index: LanguageIndex, split: str, share: BatchShard = WHOLE) -> int:
@@ -168,24 +185,25 @@ class Evaluator:
         vocabulary: Vocabulary | None = None,
         share: BatchShard = WHOLE,
     ) -> Transcription:
-        """Transcribe one split, or the utterances selected from it, greedily."""
+        """Transcribe one split, or the utterances selected from it."""
         return self.transcribe_all([Request(index, split, slot, vocabulary, share)])[0]
 
     @torch.no_grad()
     def transcribe_all(self, requests: Sequence[Request]) -> list[Transcription]:
-        """Transcribe every request greedily, in order; each pass holds utterances of one request only."""
+        """Transcribe every request, in order; each pass holds utterances of one request only."""
         found: list[list[Transcription]] = [[] for _ in requests]
         passes = [each for number, request in enumerate(requests) for each in self._passes(number, request)]
         reads = read_ahead(self._pool, (each.tasks() for each in passes), ahead=AHEAD_PASSES)
 
-        def prepare(item: tuple[_Pass, Read]) -> _Prepared:
+        def prepare(item: tuple[_Pass, Read]) -> PreparedPass:
             each, read = item
             return self._prepare(each.request, requests[each.request], read)
 
-        last: _Decoding | None = None
+        last: PassOnDevice | None = None
+        decoder: tuple[int, Decoder] | None = None
         with (
             contextlib.closing(reads),
-            contextlib.closing(Ahead(self._model.base.device, depth=BLOCKS - 1)) as ahead,
+            contextlib.closing(self._stages_ahead()) as ahead,
             contextlib.closing(ahead.map(prepare, zip(passes, reads, strict=True))) as all_prepared,
         ):
             for prepared in all_prepared:
@@ -195,13 +213,21 @@ class Evaluator:
                 if not prepared.members:
                     self._lockstep.idle(backward=False)
                     continue
-                current = self._begin_or_explain(prepared)
+                if decoder is None or decoder[0] != prepared.request:
+                    decoder = prepared.request, self._decoder(request)
+                current = self._begin_or_explain(prepared, decoder[1])
                 if last is not None:
-                    found[last.request].append(_transcribed(last, requests[last.request]))
+                    found[last.request].append(last.transcription())
                 last = current
         if last is not None:
-            found[last.request].append(_transcribed(last, requests[last.request]))
+            found[last.request].append(last.transcription())
         return [Transcription.joined(parts) for parts in found]
+
+    def _decoder(self, request: Request) -> Decoder:
+        return self._decoder_of(request.index.language, request.vocabulary or request.index.vocabulary)
+
+    def _stages_ahead(self) -> Ahead:
+        return Ahead(self._model.base.device, depth=BLOCKS - 1, threaded=self._threaded)
 
     def _table(self, index: LanguageIndex, split: str) -> SampleTable:
         return chosen(index.table(split), index.language, split, self._max_utterances)
@@ -216,12 +242,12 @@ class Evaluator:
         for group in self._groups(table, request.share):
             yield _Pass(number, source, group)
 
-    def _prepare(self, number: int, request: Request, read: Read) -> _Prepared:
+    def _prepare(self, number: int, request: Request, read: Read) -> PreparedPass:
         """Stage the utterances of a pass that could be read."""
         damaged = [item for item in read if isinstance(item, DamagedSample)]
         members = [item for item in read if isinstance(item, Utterance)]
         if not members:
-            return _Prepared(number, damaged, members)
+            return PreparedPass(number, damaged, members)
         plan = self._features.plan(members)
         size = self._model.bank.vocabulary_sizes[request.slot]
         tensors = {
@@ -231,13 +257,13 @@ class Evaluator:
             "owners": torch.zeros(len(members), dtype=torch.int64),
             "vocabulary sizes": torch.tensor([size]),
         }
-        return _Prepared(number, damaged, members, size, plan, self._staging.stage(tensors))
+        return PreparedPass(number, damaged, members, size, plan, self._staging.stage(tensors))
 
-    def _begin_or_explain(self, prepared: _Prepared) -> _Decoding:
-        """Call `_begin`, and turn an out-of-memory error into one that says which setting to lower."""
+    def _begin_or_explain(self, prepared: PreparedPass, decoder: Decoder) -> PassOnDevice:
+        """Call `begin`, and turn an out-of-memory error into one that says which setting to lower."""
         try:
             with self._lockstep.collective_pass():
-                return self._begin(prepared)
+                return self.begin(prepared, decoder)
         except torch.OutOfMemoryError as error:
             longest = max(len(member.audio) for member in prepared.members) / SAMPLE_RATE
             raise TrainingError(
@@ -247,7 +273,7 @@ class Evaluator:
                 "pass of its own), or stop other programs that use the device",
             ) from error
 
-    def _begin(self, prepared: _Prepared) -> _Decoding:
+    def begin(self, prepared: PreparedPass, decoder: Decoder) -> PassOnDevice:
         """Start a pass on the device, without waiting for it."""
         plan, staged = prepared.plan, prepared.staged
         assert plan is not None and staged is not None, "a pass without utterances is not computed"
@@ -260,19 +286,8 @@ class Evaluator:
             sizes_U=tensors["vocabulary sizes"],
             largest_vocabulary=prepared.vocabulary_size,
         )
-        tokens_BT = transfer.begin_read(self._model.device_logits(batch).argmax(-1))
-        return _Decoding(prepared.request, prepared.members, plan.frames_B.numpy(), tokens_BT)
-
-
-def _transcribed(decoding: _Decoding, request: Request) -> Transcription:
-    """Return the transcription of a pass, after waiting for the device to compute it."""
-    vocabulary = request.vocabulary or request.index.vocabulary
-    return Transcription(
-        rows=[member.id.row for member in decoding.members],
-        keys=[member.key for member in decoding.members],
-        references=[member.text for member in decoding.members],
-        hypotheses=greedy(decoding.tokens_BT.get().numpy(), decoding.frames_B, vocabulary),
-    )
+        kept_BT = transfer.begin_read(decoder.keep(self._model.device_logits(batch)))
+        return PassOnDevice(prepared.request, prepared.members, plan.frames_B.numpy(), decoder, kept_BT)
 
 
 def chosen(table: SampleTable, language: str, split: str, most: int | None) -> SampleTable:

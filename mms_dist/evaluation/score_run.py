@@ -15,6 +15,7 @@ from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
 from mms_dist.data.pool import UrgencyPool, reading_pool
 from mms_dist.data.utterance_source import Read, shard_cache
+from mms_dist.decoding.decoder import decoders_of
 from mms_dist.distributed.device import use_device
 from mms_dist.distributed.gpu import naming_the_gpu
 from mms_dist.errors import CheckpointError, DataError
@@ -123,7 +124,7 @@ class RunScorer:
         config = self._config
         set_threads(config.run.threads)
         device = use_device(config.run.device)
-        resolved = self._resolved(device)
+        resolved = self.resolved(device)
         base = load_base(config, device, resolved)
         staging = StagingBlocks(device, budget_bytes=resolved.staging_bytes)
         with (
@@ -138,7 +139,7 @@ class RunScorer:
                 if result is not None:
                     yield result
 
-    def _resolved(self, device: torch.device) -> Resolved:
+    def resolved(self, device: torch.device) -> Resolved:
         """Resolve the settings for evaluation: as in training, except that passes are padded, nothing is compiled and
         the number of threads is this machine's."""
         kept = read_kept_settings(self._adapters.parent, on_gpu=device.type == "cuda")
@@ -188,6 +189,7 @@ class RunScorer:
             max_utterances=self._max_utterances,
             pool=pool,
             staging=staging,
+            decoder_of=decoders_of(self._config),
         )
         transcription = evaluator.transcribe(index, self._split, 0, vocabulary)
         if not transcription.keys:

@@ -35,7 +35,7 @@ class FeaturePlan:
         members: utterances of the pass.
         computed: positions in the pass of the utterances to compute, ascending.
         frames_B: frames of each utterance.
-        tensors: input for the device, still on the host: `audio` int16 [M, S], `samples` [M], `remembered` [K, T, C];
+        tensors: input for the device, still on the host: `audio` int16 [M, S], `samples` [M], `cached` [K, T, C];
             if there are both kinds, also their positions in the pass, `computed` [M] and `known` [K].
     """
 
@@ -58,11 +58,15 @@ class FeatureSource:
     not be exact. On a GPU utterances are computed together, because there another batch shape changes the last bits of
     everything anyway.
 
+    Only recordings that come again are cached. If a waveform augmentation makes a few versions of a recording, the
+    features of each version are cached by themselves (`Utterance.feature_key`).
+
     Args:
         cache_gib: host memory for cached features; 0 disables the cache.
         spill_directory: folder for features that do not fit into that memory.
         spill_bytes: host memory for features waiting to be written there.
         notify: called with the kind of an event and its reason when the cache falls short; from any thread.
+        one_by_one: whether the front end computes each utterance separately; None: on a CPU.
     """
 
     def __init__(
@@ -73,20 +77,21 @@ class FeatureSource:
         spill_directory: Path | None = None,
         spill_bytes: int = SPILL_BYTES,
         notify: Callable[[str, str], None] = lambda kind, reason: None,
+        one_by_one: bool | None = None,
     ) -> None:
         self._base = base
         self._store: FeatureStore | None = None
-        self._one_by_one = base.device.type == "cpu"
+        self._one_by_one = base.device.type == "cpu" if one_by_one is None else one_by_one
         if cache_gib > 0:
             spill = None
             if spill_directory is not None:
-                tell = partial(notify, "features_not_spilled")
-                spill = FeatureSpill(spill_directory, tell=tell, memory_bytes=spill_bytes)
+                on_notice = partial(notify, "features_not_spilled")
+                spill = FeatureSpill(spill_directory, on_notice=on_notice, memory_bytes=spill_bytes)
             self._store = FeatureStore(
                 base.device,
                 budget_bytes=round(cache_gib * _GIB),
                 spill=spill,
-                tell=partial(notify, "memory_not_pinned"),
+                on_notice=partial(notify, "memory_not_pinned"),
             )
 
     def plan(self, members: Sequence[Utterance]) -> FeaturePlan:
@@ -100,10 +105,10 @@ class FeatureSource:
             tensors["audio"], tensors["samples"] = padded_audio(to_compute), torch.from_numpy(samples_of(to_compute))
         if known:
             first_TC = next(iter(known.values()))
-            remembered_KTC = first_TC.new_zeros(len(known), int(frames_B.max()), first_TC.shape[1])
-            for row_TC, features_TC in zip(remembered_KTC, known.values(), strict=True):
+            cached_KTC = first_TC.new_zeros(len(known), int(frames_B.max()), first_TC.shape[1])
+            for row_TC, features_TC in zip(cached_KTC, known.values(), strict=True):
                 row_TC[: len(features_TC)] = features_TC
-            tensors["remembered"] = remembered_KTC
+            tensors["cached"] = cached_KTC
         if known and computed:
             tensors["known"], tensors["computed"] = torch.tensor([*known]), torch.tensor(computed)
         return FeaturePlan(members, computed, torch.from_numpy(frames_B), tensors)
@@ -111,7 +116,7 @@ class FeatureSource:
     def on_device(self, plan: FeaturePlan, tensors: Mapping[str, Tensor]) -> Tensor:
         """Compute the features [B, T, C] of a plan whose tensors are on the device, without waiting for the device."""
         if not plan.computed:
-            return tensors["remembered"]
+            return tensors["cached"]
         audio_MS, samples_M = tensors["audio"], tensors["samples"]
         if self._store is None:
             return self._base.features(normalised(audio_MS, samples_M))
@@ -123,14 +128,15 @@ class FeatureSource:
             computed_MTC = self._base.features(normalised(audio_MS, samples_M)).contiguous()
         self._store.fill(
             {
-                plan.members[place].feature_key: computed_TC[:length]
+                key: computed_TC[:length]
                 for place, computed_TC, length in zip(plan.computed, computed_MTC, frames, strict=True)
+                if (key := plan.members[place].feature_key) is not None
             }
         )
         if "known" not in tensors:
             return computed_MTC
         features_BTC = computed_MTC.new_zeros(len(plan.members), plan.frames, computed_MTC.shape[2])
-        features_BTC.index_copy_(0, tensors["known"], tensors["remembered"])
+        features_BTC.index_copy_(0, tensors["known"], tensors["cached"])
         features_BTC[:, : computed_MTC.shape[1]].index_copy_(0, tensors["computed"], computed_MTC)
         return features_BTC
 
@@ -142,7 +148,7 @@ class FeatureSource:
     def packed_on_device(self, plan: PackedFeaturePlan, tensors: Mapping[str, Tensor]) -> Tensor:
         """Compute the features [F, C] of a packed plan whose tensors are on the device, without waiting for it."""
         if not plan.computed:
-            return tensors["remembered"]
+            return tensors["cached"]
         if self._one_by_one:
             parts = zip(tensors["audio"].split(plan.samples), tensors["samples"].split(1), strict=True)
             computed_FC = torch.cat([self._base.features(normalised(part_S[None], own))[0] for part_S, own in parts])
@@ -151,11 +157,12 @@ class FeatureSource:
         if self._store is not None:
             self._store.fill(
                 {
-                    plan.members[place].feature_key: computed_FC[first : first + frames]
+                    key: computed_FC[first : first + frames]
                     for place, first, frames in plan.computed_rows()
+                    if (key := plan.members[place].feature_key) is not None
                 }
             )
-        return torch.cat([computed_FC, tensors["remembered"]]) if "remembered" in tensors else computed_FC
+        return torch.cat([computed_FC, tensors["cached"]]) if "cached" in tensors else computed_FC
 
     def features(self, members: Sequence[Utterance]) -> Tensor:
         """Compute the features [B, T, C] of utterances, planning and copying in the calling thread."""
@@ -180,12 +187,15 @@ class FeatureSource:
             return known
         self._store.write_behind()
         for place, member in enumerate(members):
-            features_TC = self._store.get(member.feature_key)
+            key = member.feature_key
+            if key is None:
+                continue
+            features_TC = self._store.get(key)
             if features_TC is not None:
                 known[place] = features_TC
             else:
                 shape_TC = int(frames_B[place]), self._base.feature_channels
-                self._store.reserve(member.feature_key, shape_TC, self._base.dtype)
+                self._store.reserve(key, shape_TC, self._base.dtype)
         return known
 
     def _of_one(self, audio_S: Tensor, samples: Tensor) -> Tensor:

@@ -47,13 +47,13 @@ class _Waiting:
 class FeatureSpill:
     """Stores features on a disk by `FeatureKey`.
 
-    A disk error ends spilling: `tell` is called with the reason, and features that were on the disk are computed again.
+    A disk error ends spilling: `on_notice` is called with the reason, and features from the disk are computed again.
     """
 
-    def __init__(self, directory: Path, *, tell: Callable[[str], None], memory_bytes: int = SPILL_BYTES) -> None:
+    def __init__(self, directory: Path, *, on_notice: Callable[[str], None], memory_bytes: int = SPILL_BYTES) -> None:
         """
         Args:
-            tell: called with the reason when spilling ends.
+            on_notice: called with the reason when spilling ends.
             memory_bytes: host memory for features waiting to be written.
 
         Raises:
@@ -63,7 +63,7 @@ class FeatureSpill:
         """Memory to allocate at a time for waiting features, which are written in order of arrival."""
         self._most_waiting_bytes = int(_WAITING_SHARE * memory_bytes)
         self._directory = directory
-        self._tell = tell
+        self._on_notice = on_notice
         self._lock = Lock()
         """Held only briefly, because the main thread takes it during a pass."""
         self._disk_lock = RLock()
@@ -181,7 +181,7 @@ class FeatureSpill:
         """Stop writing and reading, and report why."""
         self._failed = True
         self.close()
-        self._tell(
+        self._on_notice(
             f"model.feature_spill_directory: {self._directory}: {reason}; front-end features are no longer written "
             "there, and those that do not fit in memory are computed again in every epoch"
         )

@@ -51,7 +51,7 @@ class FeatureStore:
         budget_bytes: host memory for the cache, without that of the spill.
         spill: takes features that do not fit; None: they are computed again.
         slab_bytes: memory allocated at a time; 0: only what is needed; None: a default for the device.
-        tell: called once if the machine refuses to page-lock more memory before the budget is reached.
+        on_notice: called once if the machine refuses to page-lock more memory before the budget is reached.
     """
 
     def __init__(
@@ -61,10 +61,10 @@ class FeatureStore:
         budget_bytes: int,
         spill: FeatureSpill | None = None,
         slab_bytes: int | None = None,
-        tell: Callable[[str], None] = lambda reason: None,
+        on_notice: Callable[[str], None] = lambda reason: None,
     ) -> None:
         self._device = device
-        self._tell = tell
+        self._on_notice = on_notice
         self._refused = False
         """Whether the machine has refused to page-lock more memory."""
         self._on_its_way = _Slab(transfer.pageable(0))
@@ -177,7 +177,7 @@ class FeatureStore:
         if memory_N is None and not self._refused:
             self._refused = True
             held_gib = sum(slab.memory_N.numel() for slabs in self._slabs.values() for slab in slabs) / 2**30
-            self._tell(
+            self._on_notice(
                 f"the machine page-locks no more memory than {held_gib:.2f} GiB for front-end features: features that "
                 "do not fit are computed again in every epoch; lower model.feature_cache_gib, or give the process more "
                 "host memory"

@@ -33,7 +33,7 @@ class PackedFeaturePlan:
         first_B: row of each utterance's first feature.
         samples: audio samples of each utterance to compute.
         recording_samples: samples of the joint recording; 0 if each utterance is computed separately.
-        tensors: input for the device, still on the host: `remembered` [F, C], `audio` int16, and for a recording
+        tensors: input for the device, still on the host: `cached` [F, C], `audio` int16, and for a recording
             `moments` and `utterances of pieces`, otherwise `samples`.
     """
 
@@ -82,7 +82,7 @@ def plan_packed(
     if known:
         places_known = [*known]
         first_B[places_known] = rows + end_to_end(frames_B[places_known])
-        tensors["remembered"] = torch.cat([*known.values()])
+        tensors["cached"] = torch.cat([*known.values()])
     return PackedFeaturePlan(members, computed, frames_B, first_B, samples_M.tolist(), recording_samples, tensors)
 
 

@@ -97,7 +97,7 @@ class StagingBlocks:
         budget_bytes: pinned memory to use, allocated when first needed. A pass that does not fit goes into ordinary
             memory, which gives the same result but is slower: its copy waits for the device. None: no limit.
         copies: whether to use the blocks; True makes tests on a CPU use them too; None: unless the device is the CPU.
-        tell: called once with the reason if a pass goes into ordinary memory.
+        on_notice: called once with the reason if a pass goes into ordinary memory.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class StagingBlocks:
         blocks: int = BLOCKS,
         budget_bytes: int | None = None,
         copies: bool | None = None,
-        tell: Callable[[str], None] = lambda reason: None,
+        on_notice: Callable[[str], None] = lambda reason: None,
     ) -> None:
         self._device = device
         self._block_bytes = None
@@ -116,7 +116,7 @@ class StagingBlocks:
         self._copies = device.type != "cpu" if copies is None else copies
         self._blocks = [_Block(transfer.pageable(0), Arrival()) for _ in range(blocks)]
         self._turn = 0
-        self._tell = tell
+        self._on_notice = on_notice
         self._warned = self._refused = False
 
     @property
@@ -160,7 +160,7 @@ class StagingBlocks:
     def _warn(self, reason: str) -> None:
         if not self._warned:
             self._warned = True
-            self._tell(
+            self._on_notice(
                 f"copying a forward pass to the device needs {reason}: such passes go through ordinary memory, and "
                 "their copies wait for the device; lower rounds.forward_seconds and evaluation.forward_seconds, leave "
                 "out longer utterances (data.max_seconds), or give the process more host memory"

@@ -9,8 +9,8 @@ from mms_dist.config import Config
 from mms_dist.data.batch_shard import BatchShard
 from mms_dist.data.constant_packer import pack_constant
 from mms_dist.data.packer import FORWARD_COST, pack
-from mms_dist.data.selection import trainable
 from mms_dist.data.stream import LanguageStream, Position
+from mms_dist.data.training_stream import training_stream
 from mms_dist.model.packed_tables import BLOCK, STRIDE, pass_frames
 from mms_dist.planning.schedule import Phase
 from shards.index import ShardIndex
@@ -56,9 +56,10 @@ def sample_rounds(
             languages: list[str] = []
             for language, group in phase.placement.items():
                 if rank in group:
-                    stream = streams.setdefault(language, _stream(config, index, language))
-                    batch = stream.at(_position(stream, number - 1))
-                    lengths += stream.table.samples[BatchShard(rank - group.first, group.size).take(batch)].tolist()
+                    stream = streams.setdefault(language, training_stream(config, index.language(language)))
+                    position = _position(stream, number - 1)
+                    items = BatchShard(rank - group.first, group.size).take(stream.at(position))
+                    lengths += stream.samples(position.epoch)[items].tolist()
                     languages += [language] * (len(lengths) - len(languages))
             loads.append(sum(lengths))
             if packed:
@@ -79,16 +80,6 @@ def _packed_samples(lengths: Sequence[int], languages: Sequence[str], capacity: 
     size, frames = pass_frames(capacity), frames_of(np.array(lengths, dtype=np.int64)).tolist()
     passes = pack_constant(frames, languages, size=size, block=BLOCK)
     return STRIDE * sum(max(size, sum(frames[item] for strip in strips for item in strip)) for strips in passes)
-
-
-def _stream(config: Config, index: ShardIndex, language: str) -> LanguageStream:
-    return LanguageStream(
-        trainable(index.language(language).table("train"), max_seconds=config.data.max_seconds),
-        language=language,
-        seed=config.run.seed,
-        batch_seconds=config.for_language(language).optim.batch_seconds,
-        window_shards=config.data.window_shards,
-    )
 
 
 def _position(stream: LanguageStream, step: int) -> Position:

@@ -294,10 +294,6 @@ def mark_hung(directory: Path, *, reason: str) -> None:
         )
 
 
-def _write(directory: Path, status: Status) -> None:
-    replace_text(RunPaths(directory).status, json.dumps(asdict(status), indent=2, ensure_ascii=False) + "\n")
-
-
 def note_stopped(directory: Path, *, exit_code: int, processes: int = 1) -> None:
     """Record that this process's attempt was stopped, unless its end is already recorded.
 
@@ -320,3 +316,7 @@ def _finish(attempt: Attempt, exit_code: int) -> None:
         attempt.finish(RunState.PREEMPTED, exit_code=exit_code)
     else:
         attempt.finish(RunState.FAILED, exit_code=exit_code, reason="interrupted")
+
+
+def _write(directory: Path, status: Status) -> None:
+    replace_text(RunPaths(directory).status, json.dumps(asdict(status), indent=2, ensure_ascii=False) + "\n")

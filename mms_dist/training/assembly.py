@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -10,10 +9,11 @@ import torch
 
 from mms_dist.checkpoint.initial_adapters import InitialAdapters
 from mms_dist.checkpoint.store import CheckpointStore
-from mms_dist.config import Config
+from mms_dist.config import Config, Model
 from mms_dist.data.language_summaries import LanguageSummary
 from mms_dist.data.loader import BatchLoader
 from mms_dist.data.utterance_source import shard_cache
+from mms_dist.decoding.decoder import decoders_of
 from mms_dist.distributed.comm import Comm
 from mms_dist.distributed.lockstep import Lockstep
 from mms_dist.evaluation.evaluator import Evaluator
@@ -34,31 +34,18 @@ from mms_dist.training.gradients import GradientPass
 from mms_dist.training.language_slots import LanguageSlots
 from mms_dist.training.lifecycle import Lifecycle
 from mms_dist.training.loop import RoundLoop
+from mms_dist.training.observer import Observers
+from mms_dist.training.observers import OBSERVERS
+from mms_dist.training.parts import Parts
 from mms_dist.training.report_collector import Notices, ReportCollector
 from mms_dist.training.restore import Restored
+from mms_dist.training.round_meter import RoundMeter
 from mms_dist.training.scheduler import LanguageScheduler, Ranks
 from mms_dist.training.slot_manager import SlotManager
 from shards.index import ShardIndex
 from shards.read import ShardReader
 
 _PREFETCH_BYTES = 4 << 30
-
-
-@dataclass
-class Parts:
-    """The components of a run that debugging, evaluation and tests access."""
-
-    base: FrozenBase
-    bank: AdapterBank
-    model: RoutedModel
-    optimizer: RowAdamW
-    loader: BatchLoader
-    gradients: GradientPass
-    evaluator: Evaluator
-    language_slots: LanguageSlots
-    lifecycle: Lifecycle
-    report_collector: ReportCollector
-    loop: RoundLoop
 
 
 def resolved_alone(config: Config, summaries: Sequence[LanguageSummary], device: torch.device) -> Resolved:
@@ -83,6 +70,7 @@ def check_first_adapters(config: Config, base: FrozenBase, index: ShardIndex) ->
 @contextlib.contextmanager
 def assemble(
     config: Config,
+    *,
     index: ShardIndex,
     summaries: list[LanguageSummary],
     base: FrozenBase,
@@ -110,19 +98,10 @@ def assemble(
     )
     model = RoutedModel(base, bank, activation_checkpointing=config.model.activation_checkpointing)
     lockstep = Lockstep(comm, model, spare_slot=slots if sharded else None)
-    report_collector = ReportCollector(comm, monitor)
-    optimizer = RowAdamW(bank)
-    spill = config.model.feature_spill_directory
-    notices = Notices()
-    features = FeatureSource(
-        base,
-        cache_gib=resolved.feature_cache_gib,
-        spill_directory=None if spill is None else Path(spill),
-        spill_bytes=resolved.spill_bytes,
-        notify=notices.add,
-    )
+    optimizer, observers, notices = RowAdamW(bank), Observers(), Notices()
+    features = _feature_source(config.model, base, resolved, notices)
     staging = StagingBlocks(
-        base.device, budget_bytes=resolved.staging_bytes, tell=partial(notices.add, "memory_not_pinned")
+        base.device, budget_bytes=resolved.staging_bytes, on_notice=partial(notices.add, "memory_not_pinned")
     )
     reader = ShardReader(index, shard_cache(config.data))
     loader = BatchLoader(reader, {}, {}, workers=resolved.workers, prefetch_bytes=_PREFETCH_BYTES)
@@ -136,6 +115,7 @@ def assemble(
         lockstep=lockstep,
         pool=loader.pool,
         staging=staging,
+        decoder_of=decoders_of(config),
     )
     gradients = GradientPass(
         model,
@@ -146,47 +126,76 @@ def assemble(
         packed=resolved.packed,
         lockstep=lockstep,
         staging=staging,
+        observer=observers,
     )
     language_slots = LanguageSlots(
-        config, base.weights_hash(), bank, optimizer, loader, features, store, index, report_collector
+        config=config,
+        base_identity=base.weights_hash(),
+        bank=bank,
+        optimizer=optimizer,
+        loader=loader,
+        features=features,
+        store=store,
+        index=index,
+        observer=observers,
     )
-    dev = DevScores(evaluator, index, comm, lockstep)
-    lifecycle = Lifecycle(config, language_slots, store, dev, report_collector, notices)
+    lifecycle = Lifecycle(
+        config, language_slots, store, DevScores(evaluator, index, comm, lockstep), observers, notices
+    )
     ranks = Ranks(comm.world, slots, replicate=config.rounds.placement == "replicate")
     scheduler = LanguageScheduler(ranks, present=restored.present, queue=restored.queue, ended=restored.ended)
-    loop = RoundLoop(
-        comm,
-        scheduler,
-        SlotManager(comm, scheduler, language_slots, slots),
-        loader,
-        gradients,
-        GradientExchange(comm, bank),
-        optimizer,
-        lifecycle,
-        report_collector,
-        prefetch_rounds=config.data.prefetch_rounds,
-        round=restored.round,
-        stop_requested=stop_requested,
+    slot_manager = SlotManager(comm, scheduler, language_slots, slots)
+    report_collector = ReportCollector(comm, monitor)
+    parts = Parts(
+        directory=Path(config.run.directory),
+        comm=comm,
+        base=base,
+        bank=bank,
+        model=model,
+        optimizer=optimizer,
+        loader=loader,
+        gradients=gradients,
+        evaluator=evaluator,
+        language_slots=language_slots,
+        lifecycle=lifecycle,
+        report_collector=report_collector,
+        observers=observers,
+        loop=RoundLoop(
+            comm=comm,
+            scheduler=scheduler,
+            slot_manager=slot_manager,
+            loader=loader,
+            gradients=gradients,
+            exchange=GradientExchange(comm, bank),
+            optimizer=optimizer,
+            lifecycle=lifecycle,
+            report_collector=report_collector,
+            observer=observers,
+            meter=RoundMeter(loader, lifecycle, scheduler, slot_manager),
+            prefetch_rounds=config.data.prefetch_rounds,
+            round=restored.round,
+            stop_requested=stop_requested,
+        ),
     )
+    observers.members += [make(parts) for make in OBSERVERS]
     try:
-        yield Parts(
-            base,
-            bank,
-            model,
-            optimizer,
-            loader,
-            gradients,
-            evaluator,
-            language_slots,
-            lifecycle,
-            report_collector,
-            loop,
-        )
+        yield parts
     finally:
         gradients.close()
         features.close()
         loader.close()
         reader.close()
+
+
+def _feature_source(model: Model, base: FrozenBase, resolved: Resolved, notices: Notices) -> FeatureSource:
+    spill = model.feature_spill_directory
+    return FeatureSource(
+        base,
+        cache_gib=resolved.feature_cache_gib,
+        spill_directory=None if spill is None else Path(spill),
+        spill_bytes=resolved.spill_bytes,
+        notify=notices.add,
+    )
 
 
 def _layout(config: Config, base: FrozenBase) -> RowLayout:

@@ -67,7 +67,7 @@ class GradientExchange:
             read = totals[active.language]
             if 0 < read.utterances < batch.size:
                 scale = batch.size / read.utterances
-                self._grad(active).mul_(scale)
+                self.gradient(active).mul_(scale)
                 losses_S[active.slot] *= scale
         return totals
 
@@ -75,7 +75,7 @@ class GradientExchange:
         self, group: RankGroup, shared: Sequence[ActiveLanguage], totals: Mapping[str, BatchTotals], losses_S: Tensor
     ) -> dict[str, BatchTotals]:
         own = [totals[active.language] for active in shared]
-        grads = [self._grad(active) for active in shared]
+        grads = [self.gradient(active) for active in shared]
         counts = torch.tensor([[float(each.utterances), float(each.samples)] for each in own], dtype=grads[0].dtype)
         losses_L1 = torch.stack([losses_S[active.slot] for active in shared])[:, None]
         numbers = torch.cat([losses_L1.to(grads[0]), transfer.to_device(counts, grads[0].device)], dim=1)
@@ -93,7 +93,8 @@ class GradientExchange:
             for active, utterance_count, sample_count in zip(shared, utterances, samples, strict=True)
         }
 
-    def _grad(self, active: ActiveLanguage) -> Tensor:
+    def gradient(self, active: ActiveLanguage) -> Tensor:
+        """Return a view of the language's gradient in the bank."""
         return self._bank.grads[active.slot, : self._bank.row_size(active.slot)]
 
 

@@ -28,6 +28,7 @@ from mms_dist.model.ctc import utterance_losses
 from mms_dist.model.routed import RoutedModel
 from mms_dist.model.staging import BLOCKS, Staged, StagingBlocks
 from mms_dist.training.active_language import ActiveLanguage
+from mms_dist.training.observer import Observer
 from mms_dist.training.packed_passes import PackedPassBuilder
 from mms_dist.training.passes import DevicePass, HostPass, Pass, PassBuilder
 from shards.schema import SAMPLE_RATE
@@ -69,6 +70,8 @@ class GradientPass:
         forward_seconds: audio of a pass, including padding or filler.
         packed: utterances lie end to end, in passes of one size.
         staging: pinned blocks through which passes go to a GPU; None: creates its own, without a memory limit.
+        observer: told of every pass.
+        threaded: prepare passes in a thread; None: unless the device is the CPU.
     """
 
     def __init__(
@@ -82,7 +85,10 @@ class GradientPass:
         packed: bool = False,
         staging: StagingBlocks | None = None,
         lockstep: Lockstep | None = None,
+        observer: Observer | None = None,
+        threaded: bool | None = None,
     ) -> None:
+        self._observer = observer or Observer()
         self._lockstep = lockstep or Lockstep(Comm(), model)
         self._watchdog = self._lockstep.comm.watchdog
         self._model = model
@@ -91,7 +97,7 @@ class GradientPass:
         )
         self.packed = packed
         self._staging = staging or StagingBlocks(model.base.device)
-        self._ahead = Ahead(model.base.device, depth=BLOCKS - 1)
+        self._ahead = Ahead(model.base.device, depth=BLOCKS - 1, threaded=threaded)
         self.forward_seconds = forward_seconds
         self.forward_cost = forward_cost
 
@@ -118,6 +124,7 @@ class GradientPass:
         with contextlib.closing(self._ahead.map(prepare, passes)) as all_prepared:
             for number, prepared in enumerate(all_prepared, start=1):
                 self._watchdog.mark(f"forward and backward pass {number} of {len(passes)}")
+                self._observer.before_pass(number, len(passes))
                 members = prepared.host.members
                 try:
                     with self._lockstep.collective_pass():

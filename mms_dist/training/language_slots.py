@@ -10,8 +10,8 @@ from mms_dist.checkpoint.snapshot import Snapshot
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
 from mms_dist.data.loader import BatchLoader
-from mms_dist.data.selection import trainable
-from mms_dist.data.stream import LanguageStream, Position
+from mms_dist.data.stream import Position
+from mms_dist.data.training_stream import training_stream
 from mms_dist.distributed.placement import RankGroup
 from mms_dist.errors import CheckpointError
 from mms_dist.features.feature_source import FeatureSource
@@ -20,10 +20,10 @@ from mms_dist.model.bank import AdapterBank
 from mms_dist.model.optimizer import RowAdamW
 from mms_dist.training.active_language import ALONE, ActiveLanguage
 from mms_dist.training.draw_versions import VERSIONS
+from mms_dist.training.observer import Observer
 from mms_dist.training.progress import QUARANTINED, Progress
-from mms_dist.training.report_collector import ReportCollector
 from mms_dist.training.scheduler import QueuedLanguage
-from shards.index import LanguageIndex, ShardIndex
+from shards.index import ShardIndex
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class LanguageState:
     replay_until_round: int
 
 
-@dataclass
+@dataclass(kw_only=True)
 class LanguageSlots:
     """The components that hold state of an active language."""
 
@@ -49,7 +49,7 @@ class LanguageSlots:
     features: FeatureSource
     store: CheckpointStore
     index: ShardIndex
-    monitor: ReportCollector
+    observer: Observer
 
     def enter(
         self, queued: QueuedLanguage, slot: int, round_number: int, group: RankGroup = ALONE, rank: int = 0
@@ -145,21 +145,10 @@ class LanguageSlots:
             return
         if not queued.unchanged:
             if active.is_led_here:
-                self.monitor.event("data_changed", language=active.language, round=round_number, step=progress.step)
+                self.observer.event("data_changed", language=active.language, round=round_number, step=progress.step)
             progress.position = Position(progress.position.epoch + 1, 0)
         active.position = progress.position
         _restart_clock(progress, round_number)
-
-
-def training_stream(config: Config, index: LanguageIndex) -> LanguageStream:
-    """Return the stream of the language's optimizer batches."""
-    return LanguageStream(
-        trainable(index.table("train"), max_seconds=config.data.max_seconds),
-        language=index.language,
-        seed=config.run.seed,
-        batch_seconds=config.for_language(index.language).optim.batch_seconds,
-        window_shards=config.data.window_shards,
-    )
 
 
 def _restart_clock(progress: Progress, round_number: int) -> None:

@@ -24,8 +24,9 @@ from mms_dist.training.dev_scores import DevScores
 from mms_dist.training.ending import is_unscored
 from mms_dist.training.exchange import BatchTotals
 from mms_dist.training.language_slots import LanguageSlots
+from mms_dist.training.observer import Observer
 from mms_dist.training.progress import ACTIVE, FINISHED, QUARANTINED
-from mms_dist.training.report_collector import Notices, ReportCollector
+from mms_dist.training.report_collector import DAMAGED, Notices
 from shards.schema import SAMPLE_RATE
 
 EXAMPLES_SHOWN = 3
@@ -55,7 +56,7 @@ class Lifecycle:
     language_slots: LanguageSlots
     store: CheckpointStore
     dev: DevScores
-    monitor: ReportCollector
+    observer: Observer
     notices: Notices = field(default_factory=Notices)
     """Notices from the components of this rank, not yet reported."""
     save_seconds: float = 0.0
@@ -105,7 +106,7 @@ class Lifecycle:
     def report_notices(self, round_number: int) -> None:
         """Report the notices of this rank as events."""
         for event in self.notices.take():
-            self.monitor.event(event.kind, round=round_number, **event.fields)
+            self.observer.event(event.kind, round=round_number, **event.fields)
 
     def save_all(self, active_languages: Iterable[ActiveLanguage], round_number: int) -> None:
         """Save every active language that is not replaying, before an early end."""
@@ -118,6 +119,8 @@ class Lifecycle:
         return self.store.longest_write_seconds * sum(active.is_led_here for active in active_languages)
 
     def _transcribe(self, active_languages: Sequence[ActiveLanguage]) -> dict[str, Transcription]:
+        if active_languages:
+            self.observer.before_evaluation([active.language for active in active_languages])
         began = perf_counter()
         transcriptions = self.dev.transcribe(active_languages)
         self.evaluation_seconds += perf_counter() - began
@@ -175,7 +178,7 @@ class Lifecycle:
         best = progress.best.record(progress.step, scores.cer, scores.wer, active.settings.stopping)
         if active.is_led_here:
             examples = list(zip(transcription.references, transcription.hypotheses, strict=True))[:EXAMPLES_SHOWN]
-            self.monitor.evaluated(
+            self.observer.evaluated(
                 EvaluationReport(active.language, progress.step, progress.round, scores, best, examples)
             )
         return best
@@ -193,7 +196,7 @@ class Lifecycle:
         self.save_seconds += perf_counter() - began
 
     def _saved(self, path: Path, *, language: str, round: int, step: int, best: bool) -> None:
-        self.monitor.event("checkpoint_saved", language=language, round=round, step=step, best=best)
+        self.observer.event("checkpoint_saved", language=language, round=round, step=step, best=best)
 
     def _count_unread_batch(self, active: ActiveLanguage) -> None:
         """Skip a batch in which every utterance is damaged; quarantine the language after a whole epoch of them."""
@@ -218,11 +221,12 @@ class Lifecycle:
     def _report_event(self, active: ActiveLanguage, kind: str, **fields: Any) -> None:
         """Report an event of a language, on its first owner only."""
         if active.is_led_here:
-            self.monitor.event(kind, language=active.language, **fields)
+            self.observer.event(kind, language=active.language, **fields)
 
     def _report_damage(self, damaged: Iterable[DamagedSample], round_number: int) -> None:
         for sample in damaged:
-            self.monitor.damaged(
+            self.observer.event(
+                DAMAGED,
                 language=sample.id.language,
                 round=round_number,
                 key=sample.key,

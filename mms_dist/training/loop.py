@@ -6,27 +6,25 @@ same rounds. After each round one small collective tells every rank whether to s
 
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from time import perf_counter
+from dataclasses import dataclass
 
-from mms_dist.data.batch import BatchRequest
+from mms_dist.data.batch import BatchRequest, LoadedBatch
 from mms_dist.data.loader import BatchLoader
 from mms_dist.distributed.comm import Comm
 from mms_dist.errors import MmsDistError
 from mms_dist.model import transfer
-from mms_dist.model.optimizer import Outcome, RowAdamW, RowStep, learning_rate, outcomes_of
-from mms_dist.monitor.memory import memory_bytes
-from mms_dist.monitor.report import LanguageRound, RoundReport
+from mms_dist.model.optimizer import Outcome, RowAdamW, RowStep, outcomes_of
 from mms_dist.run_directory.status_file import RunState
 from mms_dist.training.active_language import ActiveLanguage
 from mms_dist.training.exchange import GradientExchange
 from mms_dist.training.gradients import GradientPass, RoundLosses
 from mms_dist.training.lifecycle import LanguageStepResult, Lifecycle
+from mms_dist.training.observer import Observer
 from mms_dist.training.report_collector import ReportCollector
+from mms_dist.training.round_meter import RoundMeter
 from mms_dist.training.scheduler import LanguageScheduler
 from mms_dist.training.slot_manager import SlotManager
 from shards.errors import ShardsError
-from shards.schema import SAMPLE_RATE
 
 
 @dataclass(frozen=True)
@@ -37,9 +35,14 @@ class RoundDecision:
     ended: Sequence[str]
 
 
-@dataclass
+@dataclass(kw_only=True)
 class RoundLoop:
-    """Trains until every language is done, or until any rank is asked to stop."""
+    """Trains until every language is done, or until any rank is asked to stop.
+
+    Attributes:
+        round: last round that is done.
+        prefetch_rounds: rounds of audio to read ahead.
+    """
 
     comm: Comm
     scheduler: LanguageScheduler
@@ -49,11 +52,12 @@ class RoundLoop:
     exchange: GradientExchange
     optimizer: RowAdamW
     lifecycle: Lifecycle
-    monitor: ReportCollector
+    report_collector: ReportCollector
+    observer: Observer
+    meter: RoundMeter
     prefetch_rounds: int
     round: int
     stop_requested: Callable[[], bool]
-    _began: float = field(default_factory=perf_counter)
     _stepping: bool = False
     """True from the first optimizer step of a round until all languages are updated; no checkpoint is possible then."""
 
@@ -86,49 +90,33 @@ class RoundLoop:
             self._one_round(self.round + 1, self.slot_manager.in_order())
             decision = self._decide()
 
-    def _one_round(self, number: int, active_languages: Sequence[ActiveLanguage]) -> None:
-        began, waited, saved = perf_counter(), self.loader.wait_seconds, self.lifecycle.save_seconds
-        reading, read_audio = self.loader.reading.seconds, self.loader.reading.audio_seconds
-        self.comm.watchdog.mark(f"reading round {number}")
-        batches = self.loader.take(active.request() for active in active_languages)
-        self.loader.prefetch(self._upcoming_requests(active_languages))
-        compute_began = perf_counter()
-        sums = self.gradients.accumulate(batches, self.slot_manager.active_languages)
-        totals = self.exchange.complete(active_languages, batches, sums.sums_S)
+    def _one_round(self, number: int, languages: Sequence[ActiveLanguage]) -> None:
+        self.observer.before_round(number, languages)
+        measure = self.meter.begin()
+        batches = self._read(number, languages)
+        measure.read()
+        passes = self.gradients.accumulate(batches, self.slot_manager.active_languages)
+        self.observer.after_passes({active.language: self.exchange.gradient(active) for active in languages})
+        totals = self.exchange.complete(languages, batches, passes.sums_S)
         self._stepping = True
-        outcomes, losses = self._step([t for t in active_languages if totals[t.language].utterances], number, sums)
-        compute_seconds = perf_counter() - compute_began
+        outcomes, losses_S = self._step([t for t in languages if totals[t.language].utterances], number, passes)
+        measure.computed()
         results = [
             LanguageStepResult(active, outcomes.get(active.language), totals[active.language], batch.damaged)
-            for active, batch in zip(active_languages, batches, strict=True)
+            for active, batch in zip(languages, batches, strict=True)
             if not active.is_replaying(number)
         ]
         self.lifecycle.after_steps(results, number)
         self.round, self._stepping = number, False
         self.lifecycle.report_notices(number)
-        report = RoundReport(
-            round=number,
-            languages=[
-                _language_round(result, result.outcome, losses[result.active.slot])
-                for result in results
-                if result.outcome and result.active.is_led_here
-            ],
-            seconds=perf_counter() - began,
-            audio_seconds=sums.audio_seconds,
-            padded_seconds=sums.padded_seconds,
-            data_wait_seconds=self.loader.wait_seconds - waited,
-            compute_seconds=compute_seconds,
-            read_seconds=self.loader.reading.seconds - reading,
-            read_audio_seconds=self.loader.reading.audio_seconds - read_audio,
-            readers=self.loader.workers,
-            save_seconds=self.lifecycle.save_seconds - saved,
-            evaluation_fraction=self.lifecycle.evaluation_seconds / (perf_counter() - self._began),
-            save_all_seconds=self.lifecycle.save_all_seconds(active_languages),
-            memory_bytes=memory_bytes(),
-            waiting=self.scheduler.waiting,
-            finished=self.scheduler.ended,
-        )
-        self.monitor.round(report)
+        self.observer.after_round(measure.report(number, results, passes, losses_S))
+
+    def _read(self, number: int, languages: Sequence[ActiveLanguage]) -> list[LoadedBatch]:
+        """Read the batches of the round, and begin to read those that the next rounds will probably request."""
+        self.comm.watchdog.mark(f"reading round {number}")
+        batches = self.loader.take(active.request() for active in languages)
+        self.loader.prefetch(self._upcoming_requests(languages))
+        return batches
 
     def _step(
         self, active_languages: Sequence[ActiveLanguage], number: int, sums: RoundLosses
@@ -160,12 +148,12 @@ class RoundLoop:
     def _decide(self) -> RoundDecision:
         """Agree with all ranks, in one small collective, on whether to stop and which languages have ended."""
         languages, ended = self.scheduler.in_order(), set(self.slot_manager.ended(self.round))
-        flags = [self.stop_requested(), self.monitor.is_due, *(language in ended for language in languages)]
+        flags = [self.stop_requested(), self.report_collector.is_due, *(language in ended for language in languages)]
         stop, due, *ended_flags = self.comm.all_reduce_max(
             [int(flag) for flag in flags], about=f"the end of round {self.round}"
         )
         if due:
-            self.monitor.deliver()
+            self.report_collector.deliver()
         ended_anywhere = [language for language, flag in zip(languages, ended_flags, strict=True) if flag]
         return RoundDecision(bool(stop), ended_anywhere)
 
@@ -178,19 +166,3 @@ class RoundLoop:
                 positions[active.language] = active.stream.next(positions[active.language])
                 requests.append(BatchRequest(active.language, positions[active.language]))
         return requests
-
-
-def _language_round(result: LanguageStepResult, outcome: Outcome, loss: float) -> LanguageRound:
-    active, totals = result.active, result.totals
-    progress, optim = active.progress, active.settings.optim
-    return LanguageRound(
-        language=active.language,
-        step=progress.step,
-        steps=optim.steps,
-        epoch=active.stream.progress(active.position),
-        loss=loss,
-        lr=learning_rate(progress.step, optim),
-        grad_norm=outcome.grad_norm,
-        utterances=totals.utterances,
-        audio_seconds=totals.samples / SAMPLE_RATE,
-    )

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mms_dist.augment.kinds import SpectralAugmentation, augmentations
+from mms_dist.augment.masks import draw_masks
 from mms_dist.data.batch import Utterance
 from mms_dist.data.collate import padded_labels, random_keys
 from mms_dist.data.packer import pack
 from mms_dist.features.feature_source import FeaturePlan, FeatureSource
 from mms_dist.model.packed_frames import PackedFrames
 from mms_dist.model.padded_frames import PaddedFrames
-from mms_dist.model.randomness import Spans, spec_augment
 from mms_dist.model.routed import DeviceInput, RoutedModel
 from mms_dist.training.active_language import ActiveLanguage
 from shards.schema import SAMPLE_RATE
@@ -125,10 +126,10 @@ class PassBuilder:
         keys_B = random_keys(members, seed=self._seed)
         labels_BL, label_lengths_B = padded_labels(members)
         dropout = [owner.settings.adapter.dropout for owner in owners]
-        time_BT, channel_BH = spec_augment(
+        time_BT, channel_BH = draw_masks(
             keys_B.tolist(),
             frames_B.tolist(),
-            [_spans(owner) for owner in owners],
+            [augmentations(owner.settings.augment, SpectralAugmentation) for owner in owners],
             longest=int(frames_B.max()),
             hidden=self._model.base.hidden,
         )
@@ -174,8 +175,3 @@ class PassBuilder:
             label_lengths_B=tensors["label_lengths"],
             weights_B=tensors["weights"],
         )
-
-
-def _spans(owner: ActiveLanguage) -> Spans:
-    augment = owner.settings.augment
-    return Spans(augment.time_prob, augment.time_length, augment.feature_prob, augment.feature_length)

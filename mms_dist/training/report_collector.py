@@ -5,7 +5,7 @@ process passes its reports to the monitor immediately.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any
@@ -14,6 +14,7 @@ from mms_dist.data.utterance_id import UtteranceId
 from mms_dist.distributed.comm import Comm
 from mms_dist.monitor.monitor import Monitor
 from mms_dist.monitor.report import EvaluationReport, RoundReport
+from mms_dist.training.observer import Observer
 
 DAMAGED = "damaged_sample"
 EVERY_SECONDS = 1.0
@@ -51,8 +52,8 @@ class RankReports:
     rounds: list[RoundReport] = field(default_factory=list)
 
 
-class ReportCollector:
-    """The interface to the monitor for every component of training, on any rank."""
+class ReportCollector(Observer):
+    """Tells the monitor what the observers of every rank are told."""
 
     def __init__(self, comm: Comm, monitor: Monitor | None) -> None:
         assert comm.is_first == (monitor is not None), "there is one monitor, on rank 0"
@@ -64,18 +65,13 @@ class ReportCollector:
         self._delivered = monotonic()
 
     def event(self, kind: str, **fields: Any) -> None:
-        """Report an event of `monitor.events.KINDS`. May be called from any thread."""
+        """Report an event; a skipped utterance only once, however many epochs and owners encounter it."""
+        if kind == DAMAGED and self._is_known(fields):
+            return
         if self._monitor is not None:
             self._monitor.event(kind, **fields)
         else:
             self._happened.append(Event(kind, fields))
-
-    def damaged(self, *, language: str, split: str, row: int, **fields: Any) -> None:
-        """Report a skipped utterance, only once however many epochs and owners encounter it."""
-        utterance = UtteranceId(language, split, row)
-        if utterance not in self._damaged:
-            self._damaged.add(utterance)
-            self.event(DAMAGED, language=language, split=split, row=row, **fields)
 
     def evaluated(self, report: EvaluationReport) -> None:
         """Report the dev scores of a language."""
@@ -84,7 +80,7 @@ class ReportCollector:
         else:
             self._happened.append(report)
 
-    def round(self, report: RoundReport) -> None:
+    def after_round(self, report: RoundReport) -> None:
         """Report a finished round of this rank."""
         if self._monitor is not None and self._comm.world == 1:
             self._monitor.round(report)
@@ -116,10 +112,15 @@ class ReportCollector:
     def _pass_on(self, monitor: Monitor, item: Event | EvaluationReport) -> None:
         if isinstance(item, EvaluationReport):
             monitor.evaluated(item)
-        elif item.kind == DAMAGED:
-            self.damaged(**item.fields)
         else:
-            monitor.event(item.kind, **item.fields)
+            self.event(item.kind, **item.fields)
+
+    def _is_known(self, sample: Mapping[str, Any]) -> bool:
+        """Return whether this utterance was reported before."""
+        utterance = UtteranceId(sample["language"], sample["split"], sample["row"])
+        known = utterance in self._damaged
+        self._damaged.add(utterance)
+        return known
 
 
 def in_order(ranks: Iterable[Iterable[Event | EvaluationReport]]) -> deque[tuple[int, Event | EvaluationReport]]:

@@ -21,6 +21,7 @@ from mms_dist.checkpoint.snapshot import Snapshot
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
 from mms_dist.data.language_summaries import LanguageSummary
+from mms_dist.data.training_stream import training_stream
 from mms_dist.distributed.comm import Comm
 from mms_dist.errors import CheckpointError, raise_all
 from mms_dist.model.base import FrozenBase
@@ -28,7 +29,6 @@ from mms_dist.run_directory.paths import QUARANTINE_NAME, RunPaths
 from mms_dist.run_directory.quarantine import QuarantineMark, read_marked_progress, unreadable_mark, write_mark
 from mms_dist.training.draw_versions import Redrawn, notices, redrawn
 from mms_dist.training.ending import is_unscored
-from mms_dist.training.language_slots import training_stream
 from mms_dist.training.progress import ACTIVE, FINISHED, QUARANTINED, Progress
 from mms_dist.training.report_collector import Event
 from mms_dist.training.scheduler import QueuedLanguage, order_of_admission

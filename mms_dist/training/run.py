@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
+from mms_dist.data.augmented import cache_notes
 from mms_dist.data.language_summaries import LanguageSummary, summarise_languages
 from mms_dist.distributed.binding import bind_rank
 from mms_dist.distributed.comm import Comm, joined
@@ -19,9 +20,10 @@ from mms_dist.hardware.process_settings import keep_freed_memory, set_threads
 from mms_dist.run_directory.paths import RunPaths
 from mms_dist.run_directory.quarantine import QuarantineMark
 from mms_dist.run_directory.status_file import RunState, mark_hung
-from mms_dist.training.assembly import Parts, assemble, check_first_adapters
+from mms_dist.training.assembly import assemble, check_first_adapters
 from mms_dist.training.ending import Ending
 from mms_dist.training.lifecycle import Lifecycle
+from mms_dist.training.parts import Parts
 from mms_dist.training.record import Record
 from mms_dist.training.restore import Restored, restore
 from mms_dist.training.same_run import check_same_run
@@ -72,7 +74,7 @@ def _train(config: Config, comm: Comm, stop_requested: Callable[[], bool], live:
         record = stack.enter_context(Record.of(directory, comm, stalled_restarts=config.run.stalled_restarts))
         device = bind_rank(config.run.device, comm)
         stack.enter_context(naming_the_gpu(device, comm.rank))
-        index, summaries = comm.run_on_all_ranks(lambda: summarise_languages(config, tell=comm.watchdog.mark))
+        index, summaries = comm.run_on_all_ranks(lambda: summarise_languages(config, on_progress=comm.watchdog.mark))
         loaded = load_run_base(config, summaries, device, comm)
         config, resolved, base = loaded.config, loaded.resolved, loaded.base
         check_same_run(config, resolved, summaries, base.weights_hash(), comm)
@@ -82,7 +84,18 @@ def _train(config: Config, comm: Comm, stop_requested: Callable[[], bool], live:
         restored = restore(config, store, index, summaries, base, comm)
         record.restored(restored, config, resolved, summaries, live=live)
         parts = stack.enter_context(
-            assemble(config, index, summaries, base, restored, store, record.monitor, stop_requested, comm, resolved)
+            assemble(
+                config,
+                index=index,
+                summaries=summaries,
+                base=base,
+                restored=restored,
+                store=store,
+                monitor=record.monitor,
+                stop_requested=stop_requested,
+                comm=comm,
+                resolved=resolved,
+            )
         )
         record.begin(restored, _plan_lines(loaded, parts, summaries, comm))
         outcome = parts.loop.run()
@@ -140,6 +153,9 @@ def _plan_lines(loaded: RunBase, parts: Parts, summaries: list[LanguageSummary],
     if parts.base.device.type == "cpu" and config.run.device == "auto" and nvidia_gpu():
         lines.append("device    the CPU: {}; {}".format(*why_no_gpu()))
     lines += loaded.lines
+    if resolved.feature_cache_gib:
+        sections = [config.for_language(entry.language).augment for entry in summaries]
+        lines += [f"features  {note}" for note in cache_notes(sections)]
     left_out = sum(entry.left_out for entry in summaries)
     if left_out:
         lines.append(f"left out  {left_out:,} training utterances that are too long or have no usable transcript")

@@ -17,7 +17,8 @@ from mms_dist.hardware.resolve import Resolved
 from mms_dist.monitor.monitor import Monitor
 from mms_dist.monitor.report import RoundReport
 from mms_dist.run_directory.paths import RunPaths
-from mms_dist.training.assembly import Parts, assemble
+from mms_dist.training.assembly import assemble
+from mms_dist.training.parts import Parts
 from mms_dist.training.restore import fresh_start
 from shards.index import ShardIndex
 
@@ -99,6 +100,15 @@ def trial(config: Config, device: torch.device, resolved: Resolved) -> Iterator[
     with (
         CheckpointStore(RunPaths(directory).adapters, keep=1) as store,
         RecordingMonitor(directory, summaries) as monitor,
-        assemble(config, index, summaries, base, fresh_start(summaries), store, monitor, resolved=resolved) as parts,
+        assemble(
+            config,
+            index=index,
+            summaries=summaries,
+            base=base,
+            restored=fresh_start(summaries),
+            store=store,
+            monitor=monitor,
+            resolved=resolved,
+        ) as parts,
     ):
         yield Trial(index, summaries, parts, store, monitor)

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 import soundfile
 
+from shards.audio.audio_errors import UndecodableError
 from shards.audio.containers import flac
-from shards.audio.containers.source import MemorySource
-from shards.audio.errors import UndecodableError
+from shards.audio.containers.byte_source import MemorySource
 from shards.audio.recording import Recording, Samples
 from shards.schema import SAMPLE_RATE
 

@@ -11,10 +11,10 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from shards.audio.audio_errors import CutShortError, FloatScaleError, NotFiniteError, UndecodableError
 from shards.audio.containers import ogg
+from shards.audio.containers.byte_source import ByteSource, Stretch
 from shards.audio.containers.layout import Part, Shortfall
-from shards.audio.containers.source import ByteSource, Stretch
-from shards.audio.errors import CutShortError, FloatScaleError, NotFiniteError, UndecodableError
 
 # Float samples up to this peak were mixed too loud and are clipped. Above it, they have another scale.
 _LOUDEST = 4.0

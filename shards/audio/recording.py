@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from shards.audio.audio_errors import CutShortError, UndecodableError
+from shards.audio.containers.byte_source import ByteSource, FileSource
 from shards.audio.containers.kind import layout_of
 from shards.audio.containers.layout import Part
-from shards.audio.containers.source import ByteSource, FileSource
-from shards.audio.errors import CutShortError, UndecodableError
 from shards.audio.part_decoder import PartDecoder
 from shards.schema import SAMPLE_RATE
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shards.build.language import BuildOptions, BuildProgress, LanguageBuild
+from shards.build.language_build import BuildOptions, BuildProgress, LanguageBuild
 from shards.build.output_folder import folder_for, only_build, writing
 from shards.build.plan import LanguagePlan
 from shards.drops import NO_UTTERANCES

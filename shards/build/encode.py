@@ -9,9 +9,9 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from shards.audio.audio_errors import UndecodableError
 from shards.audio.codec import encode_flac
-from shards.audio.containers.source import ByteSource
-from shards.audio.errors import UndecodableError
+from shards.audio.containers.byte_source import ByteSource
 from shards.audio.recording import Recording, Samples
 from shards.build.plan import Candidate
 from shards.drops import Rejected

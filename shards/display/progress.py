@@ -9,9 +9,10 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from shards.build.language import BuildProgress
-from shards.display.build import _PLAIN_SECONDS
-from shards.display.tables import duration, say
+from shards.build.language_build import BuildProgress
+from shards.display.build_report import _PLAIN_SECONDS
+from shards.display.tables import duration
+from shards.display.terminal import say
 from shards.wording import counted
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from shards.display.tables import Column, duration, fitting_table, histogram
-from shards.index.language import LanguageIndex
+from shards.index.language_index import LanguageIndex
 from shards.index.shard_index import ShardIndex
 from shards.splits import SPLITS
 

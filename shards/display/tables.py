@@ -6,12 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len
-from rich.console import Console
 from rich.table import Table
 
-from shards.display.terminal import Terminal
-
-_PLAIN_WIDTH = 100
 _FRAME = 3  # a space on either side of a cell, and a line
 
 
@@ -26,16 +22,6 @@ class Column:
     right: bool = True
     rank: int = 0
     folds: bool = False
-
-
-def make_console(*, stderr: bool = False) -> Console:
-    """Create a console as wide as the terminal. Without a terminal, COLUMNS or 100 is the width."""
-    return Terminal(stderr=stderr, pipe_width=_PLAIN_WIDTH, highlight=False, markup=False)
-
-
-def say(console: Console, line: str) -> None:
-    """Print a line without inserting line breaks, so that commands and paths in it can be copied."""
-    console.print(line, soft_wrap=True)
 
 
 def fitting_table(title: str, columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> Table:

@@ -8,6 +8,7 @@ from typing import IO, Any
 
 from rich.console import Console
 
+_PLAIN_WIDTH = 100
 NARROWEST, WIDEST = 20, 10_000
 """In columns. Below the first, tables are unreadable; a COLUMNS above the second is a typing error."""
 
@@ -38,3 +39,13 @@ def columns_of(text: str | None) -> int | None:
     if text is None or not (text.isascii() and text.isdecimal()) or len(text) > 5:
         return None
     return max(NARROWEST, int(text)) if 0 < int(text) <= WIDEST else None
+
+
+def make_console(*, stderr: bool = False) -> Console:
+    """Create a console as wide as the terminal. Without a terminal, COLUMNS or 100 is the width."""
+    return Terminal(stderr=stderr, pipe_width=_PLAIN_WIDTH, highlight=False, markup=False)
+
+
+def say(console: Console, line: str) -> None:
+    """Print a line without inserting line breaks, so that commands and paths in it can be copied."""
+    console.print(line, soft_wrap=True)

@@ -17,10 +17,10 @@ from shards import storage
 from shards.drops import Drop, Rejected, no_training_utterances
 from shards.errors import ShardsError, StorageError
 from shards.foreign.find_tars import ForeignTar, deeper_note, packed_beside
-from shards.foreign.samples import FoundSample, TarSurvey, survey_tar
+from shards.foreign.survey_tar import FoundSample, TarSurvey, survey_tar
 from shards.foreign.transcripts import choose_fields, fields_note, fields_to_look_for, samples_of_other_languages
 from shards.index.parts import ShardPart, UtteranceFacts, shard_part
-from shards.index.write import write_index
+from shards.index.write_index import write_index
 from shards.limits import Limits, check_labels
 from shards.pool import in_order, process_pool
 from shards.splits import PRECEDENCE

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from shards.errors import SourceError
-from shards.foreign.samples import FoundSample, TarSurvey
+from shards.foreign.survey_tar import FoundSample, TarSurvey
 from shards.languages import CANDIDATES
 from shards.wording import counted
 

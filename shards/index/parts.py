@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from shards.drops import Drops
-from shards.index.table import ShardInfo
+from shards.index.sample_table import ShardInfo
 from shards.schema import SAMPLE_RATE, frames_of, required_frames
 from shards.tars.spans import Span, span_checksum
 from shards.tars.survey import scan

@@ -11,7 +11,7 @@ from shards import storage
 from shards.errors import IndexFileError, StorageError, UnknownLanguageError
 from shards.file_content import stand_in_of
 from shards.index.checks import check_content, parse_index
-from shards.index.language import LanguageIndex, _rebuild_advice
+from shards.index.language_index import LanguageIndex, _rebuild_advice
 from shards.schema import INDEX_NAME, SCHEMA_VERSION
 from shards.wording import nearest
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from shards.audio.containers.source import ByteSource, FileSource
+from shards.audio.containers.byte_source import ByteSource, FileSource
 from shards.errors import SourceError
 from shards.wording import printable
 

@@ -148,8 +148,10 @@ def _check_places(clips: Sequence[Clip], places: Places) -> None:
     if not unclear:
         return
     first = unclear[0][1]
+    problem = places[first.folders].problem
+    assert problem is not None
     others = f" and {counted(len(unclear) - 1, 'other')}" if len(unclear) > 1 else ""
-    raise SourceError(f"{places[first.folders].problem} (the folder of {printable(str(first.path))}{others})")
+    raise SourceError(f"{problem.found} (the folder of {printable(str(first.path))}{others})", fix=problem.fix)
 
 
 def _left_out(item: Unused, places: Places) -> LeftOut:

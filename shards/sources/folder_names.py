@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shards.audio.extensions import AUDIO_EXTENSIONS, UNREAD_AUDIO, VIDEO
-from shards.errors import ShardsError
+from shards.errors import Problem, ShardsError
 from shards.languages import parse_language
 from shards.splits import SPLITS, parse_split
 from shards.wording import printable
@@ -34,7 +34,7 @@ class Place:
 
     language: str | None
     split: str | None
-    problem: str | None = None
+    problem: Problem | None = None
 
 
 def splits_named(name: str) -> set[str]:
@@ -85,7 +85,7 @@ class FolderNames:
         split_parents = split_parents or {}
         splits = {split for name in folders if (split := self._split(name))}
         if len(splits) > 1:
-            return Place(None, None, f"its folders name several splits ({' and '.join(sorted(splits))})")
+            return Place(None, None, Problem(f"its folders name several splits ({' and '.join(sorted(splits))})"))
         split = splits.pop() if splits else None
         if not folders and self._outer[0] in SPLITS and self._outer[0] != self._language:
             split = self._outer[0]
@@ -97,9 +97,9 @@ class FolderNames:
             held_out = len(splits_named(name)) > 1 or _HELD_OUT.search(name.lower().replace("-", "_"))
             if beside_splits or (held_out and split in (None, "train")):
                 beside = "is beside split folders, but " if beside_splits else ""
-                problem = (
-                    f"folder {printable(name)!r} {beside}is not a known split: rename it to {_SPLIT_NAMES}, or "
-                    "move it away"
+                problem = Problem(
+                    f"folder {printable(name)!r} {beside}is not a known split",
+                    fix=f"rename it to {_SPLIT_NAMES}, or move it away",
                 )
         return Place(language, split, problem)
 
@@ -113,7 +113,7 @@ class FolderNames:
         shown = ", ".join(codes[:5]) + (" …" if len(codes) > 5 else "")
         return [f"{self._language}: used as the language of all recordings, including those in {shown}"]
 
-    def _language_of(self, folders: Folders) -> tuple[int | None, str | None, str | None]:
+    def _language_of(self, folders: Folders) -> tuple[int | None, str | None, Problem | None]:
         """Return the depth of the folder that names the language, the language, and why it is unclear."""
         if self._language:
             depths = [depth for depth, name in enumerate(folders) if name == self._language]
@@ -129,10 +129,11 @@ class FolderNames:
         depth, language = codes[-1]
         rivals = [name for other, name in codes if any(other < split < depth for split in splits)]
         if rivals:
-            return None, None, f"both {rivals[-1]!r} and {language!r} could be its language; keep one of these folders"
+            rivalry = f"both {rivals[-1]!r} and {language!r} could be its language"
+            return None, None, Problem(rivalry, fix="keep one of these folders")
         return depth, language, None
 
-    def _language_of_root(self, folders: Folders) -> tuple[int | None, str | None, str | None]:
+    def _language_of_root(self, folders: Folders) -> tuple[int | None, str | None, Problem | None]:
         """Infer the language from the name of the root, or of the folder above it."""
         outer = [name for name in self._outer[:3] if name not in SPLITS and not _is_content(name)]
         if outer and _is_code(outer[0]):
@@ -158,10 +159,12 @@ def _is_code(name: str) -> bool:
     return not _is_content(name)
 
 
-def _no_language(name: str, *, below: bool) -> str:
+def _no_language(name: str, *, below: bool) -> Problem:
     try:
         parse_language(name)
     except ShardsError as error:
         either = f"; it is not a split ({_SPLIT_NAMES}) either" if below else ""
-        return f"{printable(str(error))}{either}; give --lang if everything is in one language"
-    return f"folder {name!r} is named after a kind of file; give the language with --lang, even if it is {name}"
+        return Problem(f"{printable(str(error))}{either}", fix="give --lang if everything is in one language")
+    return Problem(
+        f"folder {name!r} is named after a kind of file", fix=f"give the language with --lang, even if it is {name}"
+    )

@@ -16,9 +16,10 @@ from typing import Any
 import torch
 
 from mms_dist.config import Evaluation, Optim
-from mms_dist.evaluation.evaluator import Evaluator
+from mms_dist.decoding.decoder import Decoder
+from mms_dist.evaluation.evaluator import Evaluator, PassOnDevice, PreparedPass
 from mms_dist.model.staging import StagedHere
-from mms_dist.training.assembly import Parts
+from mms_dist.training.parts import Parts
 from shards.schema import SAMPLE_RATE
 from tests.benchmarks.bases import random_base
 from tests.benchmarks.corpora import toy_shards
@@ -60,7 +61,7 @@ def _measure(
     @torch.no_grad()
     def forward_alone() -> None:
         begun = [compute() for compute in ready]
-        begun[-1].tokens_BT.get()  # the device has computed all of them
+        begun[-1].kept_BT.get()  # the device has computed all of them
 
     timings = alternate(
         {"evaluation": lambda: evaluator.transcribe(index, SPLIT, active.slot), "forward": forward_alone},
@@ -97,15 +98,16 @@ def _ready(parts: Parts, evaluator: Evaluator, language: str, slot: int) -> list
     """The evaluation's own forward passes, with all that they need on the device: only begun, and not waited for."""
     passes: list[Callable[[], Any]] = []
 
-    def keep(prepared: Any) -> Any:
+    def keep(prepared: PreparedPass, decoder: Decoder) -> PassOnDevice:
+        assert prepared.staged is not None
         tensors = {name: tensor.clone() for name, tensor in prepared.staged.on_device().items()}
         ready = replace(prepared, staged=StagedHere(tensors))
-        passes.append(lambda: begin(ready))
-        return begin(ready)
+        passes.append(lambda: begin(ready, decoder))
+        return begin(ready, decoder)
 
-    begin = evaluator._begin
+    begin = evaluator.begin
     with contextlib.ExitStack() as stack:
-        evaluator._begin = keep  # type: ignore[method-assign]
-        stack.callback(setattr, evaluator, "_begin", begin)
+        evaluator.begin = keep  # type: ignore[method-assign]
+        stack.callback(setattr, evaluator, "begin", begin)
         evaluator.transcribe(parts.language_slots.index.language(language), SPLIT, slot)
     return passes

@@ -27,7 +27,7 @@ import soundfile
 from mms_dist.data.loader import BatchLoader, BatchRequest
 from mms_dist.data.stream import LanguageStream, Position
 from shards.build.corpus import build_shards
-from shards.build.language import BuildOptions
+from shards.build.language_build import BuildOptions
 from shards.build.plan import plan_languages
 from shards.index import ShardIndex
 from shards.read import ShardReader

@@ -41,7 +41,7 @@ class RandomFeatures:
     def plan(self, members: Sequence[Utterance]) -> FeaturePlan:
         features_BTC = torch.nn.utils.rnn.pad_sequence([self._one(member) for member in members], batch_first=True)
         frames_B = torch.tensor([member.frames for member in members])
-        return FeaturePlan(members, (), frames_B, {"remembered": features_BTC})
+        return FeaturePlan(members, (), frames_B, {"cached": features_BTC})
 
     def plan_packed(self, members: Sequence[Utterance], places: int) -> PackedFeaturePlan:
         frames_B = np.array([member.frames for member in members])
@@ -49,7 +49,7 @@ class RandomFeatures:
         return plan_packed(members, frames_B, known, places=places, alone=True)
 
     def on_device(self, _: Any, tensors: Mapping[str, Tensor]) -> Tensor:
-        return tensors["remembered"]
+        return tensors["cached"]
 
     packed_on_device = on_device
 

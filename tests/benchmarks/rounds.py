@@ -13,7 +13,8 @@ from mms_dist.config import parse_config
 from mms_dist.data.language_summaries import summarise_languages
 from mms_dist.hardware.base_loading import load_base
 from mms_dist.monitor.monitor import Monitor
-from mms_dist.training.assembly import Parts, assemble
+from mms_dist.training.assembly import assemble
+from mms_dist.training.parts import Parts
 from mms_dist.training.restore import fresh_start
 
 
@@ -53,13 +54,13 @@ def training(run_directory: Path, settings: dict[str, Any]) -> Iterator[tuple[Pa
         Monitor(run_directory, languages=summaries, live=False, console=Console(file=log)) as monitor,
         assemble(
             config,
-            index,
-            summaries,
-            base,
-            fresh_start(summaries),
-            store,
-            monitor,
-            clock.stop_requested,
+            index=index,
+            summaries=summaries,
+            base=base,
+            restored=fresh_start(summaries),
+            store=store,
+            monitor=monitor,
+            stop_requested=clock.stop_requested,
         ) as parts,
     ):
         yield parts, clock, store

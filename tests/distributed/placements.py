@@ -9,7 +9,7 @@ from unittest import mock
 from launcher import cli
 from mms_dist.distributed.placement import RankGroup
 from mms_dist.training import report_collector
-from mms_dist.training.assembly import Parts
+from mms_dist.training.parts import Parts
 from mms_dist.training.scheduler import QueuedLanguage, Ranks
 from mms_dist.training.slot_manager import SlotManager
 from tests.distributed.worker import Notes, train

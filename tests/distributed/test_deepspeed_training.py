@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mms_dist.config import Config
-from mms_dist.training.assembly import Parts
+from mms_dist.training.parts import Parts
 from tests.corpus import build_toy_shards, toy_languages
 from tests.distributed.launch import Launch
 from tests.distributed.ranks import free_port, train_ranks, train_rounds, written

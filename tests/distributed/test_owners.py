@@ -41,6 +41,7 @@ def config(
         base,
         shards,
         model={"dtype": dtype, "attention": attention},
+        augment={"speed": [0.9, 1.0, 1.1] if dtype == "float64" else None},
         optim={"steps": steps, "batch_seconds": batch_seconds},
         evaluation={"every_steps": steps},
         checkpoint={"every_rounds": steps},

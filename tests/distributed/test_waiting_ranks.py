@@ -13,7 +13,7 @@ from mms_dist.config import Config
 from mms_dist.distributed import patience
 from mms_dist.hardware import base_loading
 from mms_dist.run_directory.status_file import read_status
-from mms_dist.training.assembly import Parts
+from mms_dist.training.parts import Parts
 from tests.corpus import build_toy_shards
 from tests.distributed import worker
 from tests.distributed.ranks import Ranks, written

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from launcher import cli
-from mms_dist.training import run as training_run
-from mms_dist.training.assembly import Parts
+from mms_dist.training.observers import OBSERVERS
+from mms_dist.training.parts import Parts
+from tests.training import BeforeRounds
 
 Notes = dict[str, Any]
 Watch = Callable[[Parts, Notes], None]
@@ -76,22 +77,12 @@ def stop_after(parts: Parts, notes: Notes) -> None:
 @contextlib.contextmanager
 def _watched(watch: Watch, notes: Notes) -> Iterator[None]:
     """Every run inside has its parts shown to `watch` before each of its rounds."""
-    assemble = training_run.assemble
 
-    @contextlib.contextmanager
-    def assembled(*args: Any, **options: Any) -> Iterator[Parts]:
-        with assemble(*args, **options) as parts:
-            one_round = parts.loop._one_round
+    def observer(parts: Parts) -> BeforeRounds:
+        return BeforeRounds(parts, lambda shown: watch(shown, notes))
 
-            def watched(*args: Any) -> None:
-                watch(parts, notes)
-                one_round(*args)
-
-            parts.loop._one_round = watched  # type: ignore[method-assign]
-            yield parts
-
-    training_run.assemble = assembled
+    OBSERVERS.append(observer)
     try:
         yield
     finally:
-        training_run.assemble = assemble
+        OBSERVERS.remove(observer)

@@ -1,4 +1,4 @@
-"""Faults by rank, round and phase, put into a run from outside: the product has no hooks for tests.
+"""Faults by rank, round and phase, put into a run by an observer of it.
 
 A run takes them from its environment (`environment`), so they reach the workers of a real launcher.
 """
@@ -14,13 +14,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from mms_dist.checkpoint.language_folder import LanguageFolder
-from mms_dist.data.loader import BatchLoader
-from mms_dist.distributed.comm import Comm
-from mms_dist.evaluation.evaluator import Evaluator
+from torch import Tensor
+
 from mms_dist.hardware import base_loading
-from mms_dist.training.gradients import GradientPass
-from mms_dist.training.loop import RoundLoop
+from mms_dist.monitor.report import RoundReport
+from mms_dist.training.active_language import ActiveLanguage
+from mms_dist.training.observer import Observer
+from mms_dist.training.observers import OBSERVERS
 
 Phase = Literal["start", "data", "forward", "reduce", "evaluation", "saving", "edge"]
 PHASES: tuple[Phase, ...] = ("start", "data", "forward", "reduce", "evaluation", "saving", "edge")
@@ -78,13 +78,14 @@ def read_record(record: Path) -> list[Note]:
     return sorted(notes, key=lambda note: note.time_seconds)
 
 
-class Injector:
+class Injector(Observer):
     """Puts the faults of this rank and attempt into the run that follows."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self.rank = int(environment["RANK"])
         self.attempt = int(environment.get("TORCHELASTIC_RESTART_COUNT", 0))
         self.round = 0
+        self._shares = False
         self._record = Path(environment[_RECORD]) / f"rank{self.rank}-attempt{self.attempt}.jsonl"
         self._faults = [
             fault
@@ -93,32 +94,39 @@ class Injector:
         ]
 
     def install(self) -> None:
-        """Wrap what the phases are made of."""
-        self._count_rounds()
+        """Observe the run that follows, and wrap what an observer is not told of: the load of the base, and renaming a
+        checkpoint, of which all is written by then."""
+        OBSERVERS.append(lambda parts: self)
         self._before(base_loading, "load_base", "start")
-        self._before(BatchLoader, "take", "data")
-        self._before(GradientPass, "_forward_backward", "forward")
-        self._before(Comm, "reduce", "reduce", lambda comm, block, buffer: block.size > 1)
-        self._before(Evaluator, "transcribe_all", "evaluation")
-        self._before(LanguageFolder, "_move_in", "saving")  # all is written, and has not got its name yet
-        self._before(Comm, "all_reduce_max", "edge")
-        self._poison()
+        self._before(os, "rename", "saving", lambda source, target: Path(target).name.startswith("step-"))
+
+    def before_round(self, number: int, languages: Sequence[ActiveLanguage]) -> None:
+        self.round = number
+        self._shares = any(active.group.size > 1 for active in languages)
+        self._reach("data")
+
+    def before_pass(self, number: int, passes: int) -> None:
+        self._reach("forward")
+
+    def after_passes(self, gradients: Mapping[str, Tensor]) -> None:
+        for fault in self._due("forward"):
+            if fault.kind == "nan" and fault.language in gradients:
+                self._strike(fault)
+                gradients[fault.language][:7] = float("nan")
+        if self._shares:
+            self._reach("reduce")
+
+    def before_evaluation(self, languages: Sequence[str]) -> None:
+        self._reach("evaluation")
+
+    def after_round(self, report: RoundReport) -> None:
+        self._reach("edge")
 
     def note(self, what: str, code: int | None = None) -> None:
         """Write down that this happened now."""
         happened = Note(what, self.rank, self.attempt, self.round, time.monotonic(), code)
         with open(self._record, "a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(happened)) + "\n")
-
-    def _count_rounds(self) -> None:
-        one_round = RoundLoop._one_round
-
-        @functools.wraps(one_round)
-        def counted(loop: RoundLoop, number: int, *args: Any) -> Any:
-            self.round = number
-            return one_round(loop, number, *args)
-
-        RoundLoop._one_round = counted  # type: ignore[method-assign]
 
     def _before(self, owner: Any, name: str, phase: Phase, counts: Any = lambda *args: True) -> None:
         original = getattr(owner, name)
@@ -153,19 +161,3 @@ class Injector:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         elif fault.kind == "raise":
             raise RuntimeError("a fault that a test put here")
-
-    def _poison(self) -> None:
-        """Make part of a language's gradient no numbers, after this rank has added a share to it."""
-        forward_backward = GradientPass._forward_backward
-
-        @functools.wraps(forward_backward)
-        def poisoned(gradients: GradientPass, prepared: Any, sums_S: Any) -> None:
-            forward_backward(gradients, prepared, sums_S)
-            languages = [member.language for member in prepared.host.members]
-            slots = dict(zip(languages, prepared.host.tensors["slots"].tolist(), strict=True))
-            for fault in self._due("forward"):
-                if fault.kind == "nan" and fault.language in slots:
-                    self._strike(fault)
-                    gradients._model.bank.grads[slots[fault.language], :7] = float("nan")
-
-        GradientPass._forward_backward = poisoned  # type: ignore[method-assign]

@@ -50,6 +50,7 @@ def run_config(directory: Path, base: Path, shards: Path, *, attention: str = "p
         base,
         shards,
         model={"attention": attention},
+        augment={"speed": [0.9, 1.0, 1.1]},
         rounds={"slots": 3, "forward_seconds": 6.0},
         checkpoint={"every_rounds": 7},
         evaluation={"every_steps": 20},

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from shards.build import language as build_module
+from shards.build import language_build as build_module
 from shards.errors import ShardsError
 from shards.index import ShardIndex
 from tests.shard_samples import build, tree_sums, write_corpus

@@ -15,7 +15,7 @@ from mms_dist.model.base import FrozenBase
 from mms_dist.monitor.events import read_events
 from mms_dist.run_directory.paths import STATUS_NAME
 from mms_dist.run_directory.status_file import read_status
-from mms_dist.training.assembly import Parts
+from mms_dist.training.parts import Parts
 from shards.index import ShardIndex
 from tests.conftest import small_base_config
 from tests.corpus import build_toy_shards

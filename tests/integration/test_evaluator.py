@@ -1,5 +1,6 @@
 """A split is transcribed the same by one owner or by several that deal its passes, and through the row of the slot."""
 
+from collections.abc import Callable
 from pathlib import Path
 from time import monotonic, sleep
 from types import SimpleNamespace
@@ -7,9 +8,12 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
+from mms_dist.config import Evaluation
 from mms_dist.data.batch_shard import WHOLE, BatchShard
 from mms_dist.data.pool import reading_pool
+from mms_dist.decoding.greedy import Greedy
 from mms_dist.distributed.lockstep import Lockstep
 from mms_dist.distributed.placement import RankGroup
 from mms_dist.errors import TrainingError
@@ -55,10 +59,31 @@ def model(small_base: Path, index: ShardIndex) -> RoutedModel:
 
 
 def evaluator_of(
-    model: RoutedModel, index: ShardIndex, *, most: int | None = None, cache_gib: float = 0.0, pool: Any = None
+    model: RoutedModel,
+    index: ShardIndex,
+    *,
+    most: int | None = None,
+    cache_gib: float = 0.0,
+    pool: Any = None,
+    reader: ShardReader | None = None,
+    before_decoding: Callable[[int], None] = lambda utterances: None,
 ) -> Evaluator:
-    features = FeatureSource(model.base, cache_gib=cache_gib)
-    return Evaluator(model, features, ShardReader(index), forward_seconds=3.0, max_utterances=most, pool=pool)
+    """`before_decoding` is called for every pass, with its number of utterances."""
+
+    class Decoder(Greedy):
+        def keep(self, logits_BTV: Tensor) -> Tensor:
+            before_decoding(len(logits_BTV))
+            return super().keep(logits_BTV)
+
+    return Evaluator(
+        model,
+        FeatureSource(model.base, cache_gib=cache_gib),
+        reader or ShardReader(index),
+        forward_seconds=3.0,
+        max_utterances=most,
+        pool=pool,
+        decoder_of=lambda language, vocabulary: Decoder(language, vocabulary, Evaluation()),
+    )
 
 
 @pytest.mark.parametrize("owners", [2, 3, 5])
@@ -66,14 +91,15 @@ def evaluator_of(
 def test_the_shares_of_owners_are_the_whole_and_each_makes_the_passes_it_said(
     model: RoutedModel, index: ShardIndex, taa: LanguageIndex, owners: int, most: int | None
 ) -> None:
-    evaluator = evaluator_of(model, index, most=most)
+    calls: list[int] = []
+    evaluator = evaluator_of(model, index, most=most, before_decoding=calls.append)
     whole = evaluator.transcribe(taa, "dev", 1)
     assert len(whole.rows) == (most or DEV) and len(set(whole.hypotheses)) > 3
     made: list[int] = []
     parts = []
     for number in range(owners):
         share = BatchShard(number, owners)
-        calls = count_passes(evaluator)
+        calls.clear()
         parts.append(evaluator.transcribe(taa, "dev", 1, share=share))
         assert len(calls) == evaluator.passes(taa, "dev", share)
         made.append(len(calls))
@@ -82,19 +108,6 @@ def test_the_shares_of_owners_are_the_whole_and_each_makes_the_passes_it_said(
     rows = [row for part in parts for row in part.rows]
     assert len(rows) == len(set(rows))
     assert Transcription.joined(reversed(parts)) == whole
-
-
-def count_passes(evaluator: Evaluator) -> list[int]:
-    """Count what goes through the model from now on."""
-    calls: list[int] = []
-    begin = type(evaluator)._begin
-
-    def counted(prepared: Any) -> Any:
-        calls.append(len(prepared.members))
-        return begin(evaluator, prepared)
-
-    evaluator._begin = counted  # type: ignore[method-assign]
-    return calls
 
 
 def test_it_is_the_row_of_the_slot_that_is_heard(model: RoutedModel, index: ShardIndex, taa: LanguageIndex) -> None:
@@ -156,26 +169,23 @@ def test_reading_ahead_changes_no_word_and_requests_do_not_mix(
 
 def test_the_next_passes_are_read_while_one_is_computed(model: RoutedModel, index: ShardIndex) -> None:
     with reading_pool(1) as pool:
-        evaluator, taa = evaluator_of(model, index, pool=pool), index.language("taa")
         rows: list[int] = []
-        read, begin = evaluator._reader.read, evaluator._begin
+        done: list[int] = []
 
-        def noting(language: str, split: str, row: int, **options: Any) -> Any:
-            rows.append(row)
-            return read(language, split, row, **options)
+        class NotingReader(ShardReader):
+            def read(self, language: str, split: str, row: int, **options: Any) -> Any:
+                rows.append(row)
+                return super().read(language, split, row, **options)
 
-        def slow(prepared: Any) -> Any:
-            end, seen = monotonic() + 5, len(prepared.members) + sum(done)
+        def wait_for_more(utterances: int) -> None:
+            end, seen = monotonic() + 5, utterances + sum(done)
             while len(rows) <= seen and seen < DEV and monotonic() < end:
                 sleep(0.001)
             assert len(rows) > seen or seen == DEV, "nothing was read ahead"
-            done.append(len(prepared.members))
-            return begin(prepared)
+            done.append(utterances)
 
-        done: list[int] = []
-        evaluator._reader.read = noting  # type: ignore[method-assign]
-        evaluator._begin = slow  # type: ignore[method-assign]
-        evaluator.transcribe(taa, "dev", 0)
+        evaluator = evaluator_of(model, index, pool=pool, reader=NotingReader(index), before_decoding=wait_for_more)
+        evaluator.transcribe(index.language("taa"), "dev", 0)
         assert sum(done) == DEV and len(done) > 2
 
 

@@ -2,19 +2,14 @@
 
 import errno
 import os
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
-from mms_dist.features.feature_spill import FeatureSpill
-from mms_dist.features.feature_store import FeatureStore
 from mms_dist.monitor.events import read_events
-from mms_dist.training.assembly import Parts
 from tests.corpus import build_toy_shards
-from tests.training import final_row, toy_config, train, train_watched
+from tests.training import final_row, toy_config, train
 
 WRITES_BEFORE_FULL = 5
 
@@ -38,15 +33,10 @@ def test_features_on_a_disk_change_no_bit_and_a_full_one_is_told_once(
         read.append(1)
         return sound_read(*args)
 
-    def watch(parts: Parts) -> None:
-        features = parts.language_slots.features
-        if parts.loop.round == 0:
-            spill = FeatureSpill(folder, tell=partial(parts.lifecycle.notices.add, "features_not_spilled"))
-            features._store = FeatureStore(torch.device("cpu"), budget_bytes=3_000, spill=spill)
-
     monkeypatch.setattr(os, "pwrite", write)
     monkeypatch.setattr(os, "preadv", look)
-    train_watched(toy_config(tmp_path / "run", small_base, shards), watch)
+    small = {"feature_cache_gib": 3_000 / 2**30, "feature_spill_directory": str(folder)}
+    train(toy_config(tmp_path / "run", small_base, shards, model=small))
     for language in ("taa", "tab"):
         assert final_row(tmp_path / "run", language).equal(final_row(tmp_path / "plain", language))
     told = [

@@ -18,7 +18,7 @@ from mms_dist.data.utterance_id import UtteranceId
 from mms_dist.errors import CheckpointError, MmsDistError
 from mms_dist.model.routed import ModelInput
 from mms_dist.model.waveform import normalised
-from mms_dist.training.assembly import Parts
+from mms_dist.training.parts import Parts
 from shards.index import ShardIndex
 from shards.read import ShardReader
 from tests.conftest import small_base_config

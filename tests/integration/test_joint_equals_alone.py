@@ -5,11 +5,13 @@ from pathlib import Path
 import pytest
 
 from mms_dist.checkpoint.store import CheckpointStore
+from mms_dist.monitor.events import read_events
 from tests.corpus import build_toy_shards, toy_languages
 from tests.training import distance, final_row, start_row, toy_config, train
 
 LANGUAGES = toy_languages(8)
 STEPS = 200
+SPEEDS = [0.9, 1.0, 1.1]
 BOUND = {"float64": 1e-9, "float32": 1e-3}
 
 
@@ -29,6 +31,7 @@ def test_eight_languages_together_equal_each_alone_after_200_steps(
             shards,
             data={"languages": languages},
             model={"dtype": dtype},
+            augment={"speed": SPEEDS},
             optim={"steps": STEPS, "batch_seconds": 2.0},
             evaluation={"every_steps": STEPS},
             checkpoint={"every_rounds": STEPS},
@@ -56,6 +59,7 @@ def test_slots_and_queue_change_no_adapter(tmp_path: Path, small_base: Path, sha
                 small_base,
                 shards,
                 model={"dtype": "float64"},
+                augment={"speed": SPEEDS},
                 rounds={"slots": slots},
                 optim={"steps": 10},
                 evaluation={"every_steps": 10},
@@ -77,17 +81,29 @@ def test_slots_and_queue_change_no_adapter(tmp_path: Path, small_base: Path, sha
     ],
 )
 def test_workers_and_prefetch_change_no_bit(tmp_path: Path, small_base: Path, shards: Path, changes: dict) -> None:
-    train(toy_config(tmp_path / "plain", small_base, shards))
+    changes |= {"augment": {"speed": SPEEDS}}
+    train(toy_config(tmp_path / "plain", small_base, shards, augment={"speed": SPEEDS}))
     train(toy_config(tmp_path / "changed", small_base, shards, **changes))
     for language in LANGUAGES:
         assert final_row(tmp_path / "plain", language).equal(final_row(tmp_path / "changed", language))
 
 
 def test_the_feature_cache_gives_the_same_adapters(tmp_path: Path, small_base: Path, shards: Path) -> None:
-    settings = {"model": {"dtype": "float64", "feature_cache_gib": 0.0}}
+    """Each version of a recording has its own features: the first that is drawn is not kept for all epochs."""
+    settings: dict = {"model": {"dtype": "float64", "feature_cache_gib": 0.0}, "augment": {"speed": SPEEDS}}
     train(toy_config(tmp_path / "plain", small_base, shards, **settings))
-    cached = {"model": {"dtype": "float64", "feature_cache_gib": 0.5}}
+    cached = settings | {"model": {"dtype": "float64", "feature_cache_gib": 0.5}}
     train(toy_config(tmp_path / "cached", small_base, shards, **cached))
     for language in LANGUAGES:
         plain, changed = final_row(tmp_path / "plain", language), final_row(tmp_path / "cached", language)
         assert float((plain - changed).norm() / plain.norm()) <= 1e-12
+
+
+def test_evaluation_hears_recordings_as_they_are(tmp_path: Path, small_base: Path, shards: Path) -> None:
+    scores = []
+    for name, speed in (("plain", None), ("speed", [0.5, 2.0])):
+        settings: dict = {"data": {"languages": LANGUAGES[:1]}, "optim": {"steps": 1, "warmup_steps": 0, "lr": 1e-9}}
+        train(toy_config(tmp_path / name, small_base, shards, augment={"speed": speed}, **settings))
+        evaluated = [each for each in read_events(tmp_path / name / "events.jsonl") if each["kind"] == "evaluated"]
+        scores.append([(each["step"], each["cer"]) for each in evaluated])
+    assert scores[0] == scores[1] and len(scores[0]) == 2

@@ -3,6 +3,8 @@
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,11 +15,9 @@ import torch
 from torch import Tensor
 
 from mms_dist.config import Adapter, Augment
-from mms_dist.data.ahead import Ahead
 from mms_dist.data.batch import BatchRequest, LoadedBatch, Utterance
 from mms_dist.data.stream import Position
 from mms_dist.data.utterance_id import UtteranceId
-from mms_dist.evaluation import evaluator as evaluate
 from mms_dist.evaluation.evaluator import Evaluator, Request
 from mms_dist.features import feature_source as features
 from mms_dist.features.feature_source import FeatureSource
@@ -25,17 +25,20 @@ from mms_dist.model import transfer
 from mms_dist.model.adapter import RowLayout
 from mms_dist.model.bank import AdapterBank
 from mms_dist.model.base import FrozenBase
+from mms_dist.model.dropout import DropoutMasks
 from mms_dist.model.routed import RoutedModel
+from mms_dist.model.staging import BLOCKS, StagingBlocks
 from mms_dist.monitor.events import read_events
-from mms_dist.training import gradients
-from mms_dist.training.assembly import Parts
+from mms_dist.training import assembly, gradients
 from mms_dist.training.gradients import GradientPass
+from mms_dist.training.observer import Observer
+from mms_dist.training.parts import Parts
 from mms_dist.training.passes import PassBuilder
 from shards.index import ShardIndex
 from shards.read import ShardReader
 from shards.schema import frames_of
 from tests.corpus import build_toy_shards
-from tests.crossings import META, Crossings, without_values
+from tests.crossings import Crossings, without_values
 from tests.training import final_row, toy_config, train, train_watched
 
 SIZES = {"taa": 7, "tab": 9}
@@ -71,7 +74,7 @@ def stand_in_for_ctc(logits_BTV: Tensor, frames_B: Tensor, labels_BL: Tensor, la
 
 
 @pytest.fixture
-def through(small_base: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> GradientPass:
+def through(small_base: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> "Through":
     """A round's passes on the device without values."""
     cache_gib, checkpointing, packed = getattr(request, "param", (1.0, False, False))
     monkeypatch.setattr(gradients, "utterance_losses", stand_in_for_ctc)
@@ -79,38 +82,54 @@ def through(small_base: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.F
     bank = AdapterBank(RowLayout(len(base.layers), base.hidden, 4), slots=3, largest_vocabulary=9)
     bank.vocabulary_sizes = [0, *SIZES.values()]
     model = without_values(RoutedModel(base, bank, activation_checkpointing=checkpointing))
-    source = FeatureSource(model.base, cache_gib=cache_gib)
-    passes = GradientPass(model, source, forward_seconds=2.0, seed=0, packed=packed)
+    source, counted = FeatureSource(model.base, cache_gib=cache_gib), CountedPasses()
     # By this thread, so that what the other would do is seen as well.
-    passes._ahead = Ahead(META, depth=2, threaded=False)
+    passes = GradientPass(model, source, forward_seconds=2.0, seed=0, packed=packed, observer=counted, threaded=False)
     # Features cannot come back from a device without values.
     monkeypatch.setattr(transfer, "begin_to_host", lambda pairs: transfer.Arrival())
-    return passes
+    return Through(passes, counted, len(base.layers))
 
 
-def count(through: GradientPass, utterances: int) -> tuple[int, int]:
+class CountedPasses(Observer):
+    def __init__(self) -> None:
+        self.passes = 0
+
+    def before_pass(self, number: int, passes: int) -> None:
+        self.passes += 1
+
+
+@dataclass
+class Through:
+    """A round's passes, how many there were so far, and the layers of the base."""
+
+    gradients: GradientPass
+    counted: CountedPasses
+    layers: int
+
+
+def count(through: Through, utterances: int) -> tuple[int, int]:
     """Passes of a round, and what crossed in it."""
-    before = through._staging._turn
+    before = through.counted.passes
     with Crossings() as seen:
-        through.accumulate(batches(utterances), active_languages())
-    return through._staging._turn - before, seen.count
+        through.gradients.accumulate(batches(utterances), active_languages())
+    return through.counted.passes - before, seen.count
 
 
 PASSES = [(*how, packed) for packed in (False, True) for how in ((0.0, False), (1.0, False), (1.0, True))]
 
 
 @pytest.mark.parametrize("through", PASSES, indirect=True)
-def test_a_pass_is_copied_to_the_device_at_once_and_asks_it_for_nothing(through: GradientPass) -> None:
+def test_a_pass_is_copied_to_the_device_at_once_and_asks_it_for_nothing(through: Through) -> None:
     for _ in range(2):  # what the first time is computed, is remembered the second time
         passes, crossed = count(through, utterances=3)
         assert passes == crossed > 1
 
 
 @pytest.mark.parametrize("through", [(0.0, False, True)], indirect=True)
-def test_without_values_a_packed_pass_goes_the_way_of_a_gpu(through: GradientPass) -> None:
+def test_without_values_a_packed_pass_goes_the_way_of_a_gpu(through: Through) -> None:
     with Crossings() as seen:
-        through.accumulate(batches(1), active_languages())
-    passes, layers, kinds = through._staging._turn, len(through._model.base.layers), 7
+        through.gradients.accumulate(batches(1), active_languages())
+    passes, layers, kinds = through.counted.passes, through.layers, 7
     strips = len(SIZES)  # a language has one, as it has one utterance
     assert seen.operations["torch_attn._varlen_attn.default"] == passes * layers
     assert seen.operations["torch_attn._varlen_attn_backward.default"] == passes * (layers - 1)
@@ -137,10 +156,9 @@ def test_an_evaluation_copies_once_and_reads_once_a_pass(
         return transfer.Arrival()
 
     monkeypatch.setattr(transfer, "begin_to_host", arrive)
-    # By this thread, so that what the other would do is seen as well.
-    monkeypatch.setattr(evaluate, "Ahead", lambda device, depth: Ahead(device, depth=depth, threaded=False))
     features = FeatureSource(model.base, cache_gib=0.0)
-    evaluator = Evaluator(model, features, ShardReader(index), forward_seconds=3.0)
+    # By this thread, so that what the other would do is seen as well.
+    evaluator = Evaluator(model, features, ShardReader(index), forward_seconds=3.0, threaded=False)
     requests = [Request(index.language(code), "dev", slot) for slot, code in enumerate(index.languages)]
     passes = sum(evaluator.passes(request.index, "dev") for request in requests)
     with Crossings() as seen:
@@ -198,11 +216,11 @@ MISTAKES = [
     [*(("losses", mistake) for mistake in MISTAKES), ("front end", fetch), ("layer", copy_a_tensor)],
 )
 def test_whatever_else_crosses_or_waits_in_a_pass_is_found(
-    through: GradientPass, monkeypatch: pytest.MonkeyPatch, place: str, mistake: Callable[[Tensor], None]
+    through: Through, monkeypatch: pytest.MonkeyPatch, place: str, mistake: Callable[[Tensor], None]
 ) -> None:
     owner, name = {
         "front end": (features, "normalised"),
-        "layer": (RoutedModel, "_layer"),
+        "layer": (DropoutMasks, "of_layer"),
         "losses": (gradients, "utterance_losses"),
     }[place]
     sound = getattr(owner, name)
@@ -230,17 +248,20 @@ def test_a_round_copies_once_a_pass_and_reads_losses_and_norms_together(
     for name in ("to_device", "to_host", "numbers", "begin_to_device", "begin_to_host", "module_to_device"):
         monkeypatch.setattr(transfer, name, counted(crossed, name, getattr(transfer, name)))
     rounds: list[Counter[str]] = []
-    passes: list[int] = []
+    passes = CountedPasses()
+    budgets: list[int] = []
+
+    def blocks(device: torch.device, *, budget_bytes: int, tell: Callable[[str], None]) -> StagingBlocks:
+        budgets.append(budget_bytes)
+        return StagingBlocks(device, copies=True, budget_bytes=BLOCKS << 10, tell=tell)
+
+    monkeypatch.setattr(assembly, "StagingBlocks", blocks)
+    monkeypatch.setattr(assembly, "GradientPass", partial(GradientPass, threaded=True))
 
     def watch(parts: Parts) -> None:
-        staging = parts.gradients._staging
-        if not staging._copies:
-            assert staging is parts.evaluator._staging and staging._block_bytes, "of one budget"
-            staging._copies, staging._block_bytes = True, 1 << 10
-            parts.gradients._ahead = Ahead(torch.device("cpu"), depth=2, threaded=True)
-            sound = parts.gradients._forward_backward
-            parts.gradients._forward_backward = lambda *args: (passes.append(1), sound(*args))  # type: ignore[method-assign]
-        rounds.append(Counter(crossed) + Counter(passes=len(passes)))
+        if passes not in parts.observers.members:
+            parts.observers.members.append(passes)
+        rounds.append(Counter(crossed) + Counter(passes=passes.passes))
 
     settings: dict[str, Any] = {
         "evaluation": {"every_steps": 4},
@@ -254,6 +275,8 @@ def test_a_round_copies_once_a_pass_and_reads_losses_and_norms_together(
     assert made > 1 and second == {"begin_to_device": made, "numbers": 1}
     (told,) = (each for each in read_events(tmp_path / "run" / "events.jsonl") if each["kind"] == "memory_not_pinned")
     assert "MiB are reserved" in told["reason"]
+    assert len(budgets) == 1, "training and evaluation share one"
+    monkeypatch.undo()
     train(toy_config(tmp_path / "plain", small_base, shards, **settings))
     for language in ("taa", "tab", "tac"):
         assert final_row(tmp_path / "run", language).equal(final_row(tmp_path / "plain", language))
@@ -269,7 +292,7 @@ def counted(crossed: Counter[str], name: str, sound: Callable[..., Any]) -> Call
 
 @pytest.mark.parametrize(
     ("owner", "name", "error"),
-    [(PassBuilder, "on_host", MemoryError("of the thread")), (GradientPass, "_forward_backward", KeyboardInterrupt())],
+    [(PassBuilder, "on_host", MemoryError("of the thread")), (RoutedModel, "device_logits", KeyboardInterrupt())],
 )
 def test_the_thread_ends_with_the_run_however_that_ends(
     tmp_path: Path, small_base: Path, monkeypatch: pytest.MonkeyPatch, owner: type, name: str, error: BaseException
@@ -277,19 +300,20 @@ def test_the_thread_ends_with_the_run_however_that_ends(
     shards = build_toy_shards(tmp_path, languages=2, train=8, dev=1)
     sound = getattr(owner, name)
     calls: list[int] = []
+    training: list[Parts] = []
 
     def failing(*args: Any) -> Any:
-        calls.append(1)
+        calls.extend([1] if training else [])
         if len(calls) == 2:
             assert any(thread.name.startswith("mms-ahead") for thread in threading.enumerate())
             raise error
         return sound(*args)
 
-    def watch(parts: Parts) -> None:
-        parts.gradients._ahead = Ahead(torch.device("cpu"), depth=2, threaded=True)
-
+    monkeypatch.setattr(assembly, "GradientPass", partial(GradientPass, threaded=True))
     monkeypatch.setattr(owner, name, failing)
     with pytest.raises(type(error)) as raised:
-        train_watched(toy_config(tmp_path / "run", small_base, shards, rounds={"forward_seconds": 2.0}), watch)
+        train_watched(
+            toy_config(tmp_path / "run", small_base, shards, rounds={"forward_seconds": 2.0}), training.append
+        )
     assert "failing" in [frame.name for frame in raised.traceback]
     assert not any(thread.name.startswith("mms-ahead") for thread in threading.enumerate())

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.monitor.events import read_events
-from mms_dist.training.assembly import Parts
+from mms_dist.training.parts import Parts
 from tests.corpus import build_toy_shards
 from tests.training import final_row, toy_config, train, train_watched
 

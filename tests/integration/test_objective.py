@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mms_dist.data.batch import BatchRequest, LoadedBatch
 from mms_dist.data.stream import Position
-from mms_dist.training.assembly import Parts
+from mms_dist.training.parts import Parts
 from tests.corpus import build_toy_shards
 from tests.training import toy_config, train_watched
 

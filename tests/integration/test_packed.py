@@ -7,7 +7,7 @@ import pytest
 
 from mms_dist.config import Config
 from mms_dist.monitor.events import read_events
-from mms_dist.training.assembly import Parts
+from mms_dist.training.parts import Parts
 from tests.corpus import build_toy_shards
 from tests.training import final_row, stop_after, toy_config, train, train_watched
 
@@ -23,6 +23,7 @@ def packed_config(directory: Path, base: Path, shards: Path, **sections: Any) ->
     """With passes into which the longest utterance of a round hardly fits, so that there are several."""
     own: dict[str, Any] = {"rounds": {"slots": 8, "forward_seconds": 3.0}, "evaluation": {"every_steps": 12}}
     own["model"] = {"base": str(base), "attention": "packed"} | sections.pop("model", {})
+    own["augment"] = {"speed": [0.9, 1.0, 1.1]}
     return toy_config(directory, base, shards, **(own | sections))
 
 

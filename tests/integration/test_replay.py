@@ -15,7 +15,7 @@ from mms_dist.errors import CheckpointError
 from mms_dist.hardware.base_loading import load_base
 from mms_dist.monitor.events import read_events
 from mms_dist.run_directory.quarantine import write_mark
-from mms_dist.training.assembly import Parts
+from mms_dist.training.parts import Parts
 from mms_dist.training.progress import QUARANTINED, Progress
 from mms_dist.training.restore import Restored, restore
 from tests.corpus import build_toy_shards

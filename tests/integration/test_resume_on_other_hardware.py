@@ -64,7 +64,7 @@ def test_what_was_chosen_is_written_and_taken_over_by_a_restart_and_by_eval(
     assert "changed " not in told
     assert threads == [None, 3]
     assert read_kept_settings(tmp_path, on_gpu=False) == begun
-    scored = RunScorer(tmp_path, config, split="dev")._resolved(torch.device("cpu"))
+    scored = RunScorer(tmp_path, config, split="dev").resolved(torch.device("cpu"))
     assert (scored.dtype, scored.evaluation_seconds, scored.forward_cost_seconds) == ("bfloat16", 3.0, 5.0)
     assert scored.threads == torch.get_num_threads(), "those of the machine that scores"
 
@@ -104,7 +104,7 @@ def test_eval_scores_a_packed_compiled_run_where_it_could_not_be_trained(
         other = left_open(tmp_path, small_base, shards, model={"dtype": "float32"} | model)
         with pytest.raises(ConfigError):
             resolve(other, old, kept=read_kept_settings(tmp_path, on_gpu=True))
-        scored = RunScorer(tmp_path, other, split="dev")._resolved(torch.device("cuda"))
+        scored = RunScorer(tmp_path, other, split="dev").resolved(torch.device("cuda"))
         assert (scored.attention, scored.compile, scored.dtype) == ("padded", False, "float32")
 
 

@@ -24,12 +24,12 @@ from mms_dist.config import Config
 from mms_dist.data.collate import collate
 from mms_dist.data.loader import BatchLoader, BatchRequest
 from mms_dist.data.stream import Position
+from mms_dist.data.training_stream import training_stream
 from mms_dist.data.utterance_id import UtteranceId
 from mms_dist.evaluation.evaluator import chosen
 from mms_dist.model.routed import DeviceInput, RoutedModel
 from mms_dist.monitor.events import read_events
 from mms_dist.monitor.past import read_run
-from mms_dist.training.language_slots import training_stream
 from shards.audio.codec import decode
 from shards.index import ShardIndex
 from shards.read import ShardReader

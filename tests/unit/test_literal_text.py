@@ -15,9 +15,8 @@ from mms_dist.monitor.announce import Announcer
 from mms_dist.monitor.events import EventLog
 from mms_dist.monitor.monitor import Monitor
 from mms_dist.monitor.tensorboard import _markdown
-from shards.display.build import print_drops
-from shards.display.tables import make_console, say
-from shards.display.terminal import Terminal
+from shards.display.build_report import print_drops
+from shards.display.terminal import Terminal, make_console, say
 from tests.monitor_samples import PlannedLanguage
 
 TEXTS = ["[bold]", "[/]", ":zero:", ":smile:", "[red]x[/red]", "\\[b]", "a\\", "[link=x]", "[[b]]", "$x_{$"]

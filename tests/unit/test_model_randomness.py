@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from mms_dist.augment.masks import draw_masks
+from mms_dist.augment.spec_augment import SpecAugment
 from mms_dist.data.randomness import random_key
 from mms_dist.data.utterance_id import UtteranceId
 from mms_dist.model.dropout import DropoutMasks
-from mms_dist.model.randomness import Spans, spec_augment
 from tests.dropout_samples import keep_mask
 
 FRAMES, WIDTH = 40, 32
@@ -127,8 +128,8 @@ def test_dropout_keeps_the_mean_and_drops_the_share_asked_for() -> None:
 
 
 def test_spec_augment_is_fixed_for_ever() -> None:
-    spans = [Spans(0.3, 3, 0.25, 2)] * 2
-    time_BT, channel_BH = spec_augment(keys(0, 1), [20, 14], spans, longest=20, hidden=16)
+    spans = [(SpecAugment(0.3, 3, 0.25, 2),)] * 2
+    time_BT, channel_BH = draw_masks(keys(0, 1), [20, 14], spans, longest=20, hidden=16)
     assert time_BT is not None and channel_BH is not None
     assert [torch.nonzero(row).flatten().tolist() for row in time_BT] == [[5, 6, 7, 10, 11, 12], [6, 7, 8, 9, 10]]
     assert [torch.nonzero(row).flatten().tolist() for row in channel_BH] == [[2, 3, 6, 7], [5, 6, 7, 8]]
@@ -136,22 +137,22 @@ def test_spec_augment_is_fixed_for_ever() -> None:
 
 def test_spec_augment_is_another_one_in_every_epoch_and_for_every_utterance() -> None:
     many = keys(*range(6), rows=6)
-    time_BT, channel_BH = spec_augment(many, [80] * 36, [Spans(0.3, 4, 0.3, 4)] * 36, longest=80, hidden=64)
+    time_BT, channel_BH = draw_masks(many, [80] * 36, [(SpecAugment(0.3, 4, 0.3, 4),)] * 36, longest=80, hidden=64)
     assert time_BT is not None and channel_BH is not None
     assert len({tuple(row) for row in time_BT.tolist()}) == len({tuple(row) for row in channel_BH.tolist()}) == 36
 
 
 def test_time_and_channel_masks_of_an_utterance_are_drawn_apart() -> None:
-    alone, nothing = spec_augment(keys(0), [60], [Spans(0.3, 4, 0.0, 4)], longest=60, hidden=60)
-    both, channels = spec_augment(keys(0), [60], [Spans(0.3, 4, 0.3, 4)], longest=60, hidden=60)
+    alone, nothing = draw_masks(keys(0), [60], [(SpecAugment(0.3, 4, 0.0, 4),)], longest=60, hidden=60)
+    both, channels = draw_masks(keys(0), [60], [(SpecAugment(0.3, 4, 0.3, 4),)], longest=60, hidden=60)
     assert nothing is None and alone is not None and both is not None and channels is not None
     assert torch.equal(alone, both)
     assert not torch.equal(both, channels)
 
 
 def test_each_utterance_is_masked_by_its_own_languages_settings() -> None:
-    spans = [Spans(0.0, 4, 0.0, 4), Spans(0.5, 4, 0.0, 4), Spans(0.0, 4, 0.5, 4)]
-    time_BT, channel_BH = spec_augment(keys(0, rows=3), [60] * 3, spans, longest=60, hidden=32)
+    spans = [(SpecAugment(0.0, 4, 0.0, 4),), (SpecAugment(0.5, 4, 0.0, 4),), (SpecAugment(0.0, 4, 0.5, 4),)]
+    time_BT, channel_BH = draw_masks(keys(0, rows=3), [60] * 3, spans, longest=60, hidden=32)
     assert time_BT is not None and channel_BH is not None
     assert time_BT.any(1).tolist() == [False, True, False]
     assert channel_BH.any(1).tolist() == [False, False, True]
@@ -159,8 +160,8 @@ def test_each_utterance_is_masked_by_its_own_languages_settings() -> None:
 
 def test_the_number_of_masked_spans_is_rounded_at_random_and_right_on_average() -> None:
     count = 2_000
-    spans = [Spans(0.05, 10, 0.0, 1)] * count  # 0.5 spans of 10 in 100 frames
-    time_BT, _ = spec_augment(keys(0, rows=count), [100] * count, spans, longest=100, hidden=8)
+    spans = [(SpecAugment(0.05, 10, 0.0, 1),)] * count  # 0.5 spans of 10 in 100 frames
+    time_BT, _ = draw_masks(keys(0, rows=count), [100] * count, spans, longest=100, hidden=8)
     assert time_BT is not None
     assert set(time_BT.sum(1).tolist()) == {0, 10}
     assert float(time_BT.any(1).double().mean()) == pytest.approx(0.5, abs=0.04)
@@ -168,7 +169,9 @@ def test_the_number_of_masked_spans_is_rounded_at_random_and_right_on_average() 
 
 def test_a_span_may_begin_anywhere_it_fits() -> None:
     count = 2_000
-    time_BT, _ = spec_augment(keys(0, rows=count), [12] * count, [Spans(0.9, 10, 0.0, 1)] * count, longest=12, hidden=8)
+    time_BT, _ = draw_masks(
+        keys(0, rows=count), [12] * count, [(SpecAugment(0.9, 10, 0.0, 1),)] * count, longest=12, hidden=8
+    )
     assert time_BT is not None
     firsts = {int(torch.nonzero(row)[0]) for row in time_BT if row.any()}
     lasts = {int(torch.nonzero(row)[-1]) for row in time_BT if row.any()}

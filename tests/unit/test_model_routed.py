@@ -9,11 +9,12 @@ from torch import Tensor
 from torch.nn.functional import ctc_loss, layer_norm
 from transformers import Wav2Vec2ForCTC
 
+from mms_dist.augment.masks import draw_masks
+from mms_dist.augment.spec_augment import SpecAugment
 from mms_dist.model.adapter import SCHEMES, RowLayout, initial_tensors
 from mms_dist.model.bank import AdapterBank
 from mms_dist.model.base import FrozenBase
 from mms_dist.model.ctc import utterance_losses
-from mms_dist.model.randomness import Spans, spec_augment
 from mms_dist.model.routed import ModelInput, RoutedModel
 from shards.schema import frames_of
 from tests.dropout_samples import keep_mask
@@ -270,8 +271,8 @@ def test_every_utterance_is_masked_by_its_own_draws_in_every_layer(
     model, batch = model_of(base, adapters, 4), routed_batch(base)
     plain = logits_of(model, batch, layout).detach()
     frames, keys = batch.features_BTC.shape[1], [101, 202, 303, 404, 505]
-    spans = [Spans(0.3, 3, 0.3, 3)] * len(keys)
-    time_BT, channel_BH = spec_augment(keys, batch.frames_B.tolist(), spans, longest=frames, hidden=base.hidden)
+    spans = [(SpecAugment(0.3, 3, 0.3, 3),)] * len(keys)
+    time_BT, channel_BH = draw_masks(keys, batch.frames_B.tolist(), spans, longest=frames, hidden=base.hidden)
     if "dropout" in masked:
         rates = torch.tensor([0.5, 0.0, 0.3, 0.2, 0.6], dtype=torch.float64)
         batch = replace(batch, keys_B=torch.tensor(keys), dropout_B=rates)
@@ -313,22 +314,24 @@ def test_a_scrubbed_slot_holds_nothing_and_its_neighbours_keep_all(model: Routed
 
 
 def test_spec_augment_is_a_function_of_the_utterance() -> None:
-    spans = [Spans(0.3, 5, 0.2, 4)] * 3
-    alone, _ = spec_augment([7], [60], spans[:1], longest=60, hidden=32)
-    mixed, channels = spec_augment([5, 7, 9], [90, 60, 20], spans, longest=90, hidden=32)
+    spans = [(SpecAugment(0.3, 5, 0.2, 4),)] * 3
+    alone, _ = draw_masks([7], [60], spans[:1], longest=60, hidden=32)
+    mixed, channels = draw_masks([5, 7, 9], [90, 60, 20], spans, longest=90, hidden=32)
     assert alone is not None and mixed is not None and channels is not None
     assert torch.equal(alone[0], mixed[1, :60])
     assert not mixed[1, 60:].any() and not mixed[2, 20:].any()
 
 
 def test_spec_augment_leaves_utterances_shorter_than_a_span_alone() -> None:
-    time_BT, channels = spec_augment([3], [4], [Spans(0.9, 10, 0.0, 64)], longest=10, hidden=32)
+    time_BT, channels = draw_masks([3], [4], [(SpecAugment(0.9, 10, 0.0, 64),)], longest=10, hidden=32)
     assert time_BT is None and channels is None
 
 
 def test_spec_augment_covers_about_the_share_asked_for() -> None:
     count = 400
-    time_BT, _ = spec_augment(list(range(count)), [100] * count, [Spans(0.2, 10, 0, 1)] * count, longest=100, hidden=8)
+    time_BT, _ = draw_masks(
+        list(range(count)), [100] * count, [(SpecAugment(0.2, 10, 0, 1),)] * count, longest=100, hidden=8
+    )
     assert time_BT is not None
     assert 0.15 < time_BT.double().mean() < 0.2  # overlaps make the share an upper bound
 

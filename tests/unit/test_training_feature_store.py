@@ -97,8 +97,8 @@ def test_where_the_machine_locks_no_more_the_rest_is_not_kept_and_it_is_told_onc
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     locked, told = Locked(monkeypatch, most=256), []  # type: tuple[Locked, list[str]]
-    spill = FeatureSpill(tmp_path, tell=print)
-    store = FeatureStore(CPU, budget_bytes=1_000, slab_bytes=256, spill=spill, tell=told.append)
+    spill = FeatureSpill(tmp_path, on_notice=print)
+    store = FeatureStore(CPU, budget_bytes=1_000, slab_bytes=256, spill=spill, on_notice=told.append)
     put(store, *ROWS)
     assert kept(store, *ROWS) == [True] * 3 + [False] * 3
     assert locked.taken == [256, 0], "it is not asked again"
@@ -110,7 +110,7 @@ def test_features_on_their_way_to_the_disk_lie_in_slabs_that_are_given_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     locked = Locked(monkeypatch)
-    spill = FeatureSpill(tmp_path, tell=print, memory_bytes=2_560)
+    spill = FeatureSpill(tmp_path, on_notice=print, memory_bytes=2_560)
     store = FeatureStore(CPU, budget_bytes=0, slab_bytes=512, spill=spill)
     put(store, *ROWS)
     assert locked.taken == [256, 256] and kept(store, *ROWS) == [True] * 6
@@ -146,7 +146,7 @@ def copies(monkeypatch: pytest.MonkeyPatch) -> list[Copy]:
 
 
 def test_features_are_not_read_before_they_have_come_from_the_device(tmp_path: Path, copies: list[Copy]) -> None:
-    store = FeatureStore(CPU, budget_bytes=BYTES, spill=FeatureSpill(tmp_path, tell=print))
+    store = FeatureStore(CPU, budget_bytes=BYTES, spill=FeatureSpill(tmp_path, on_notice=print))
     put(store, ROWS[0], ROWS[1])
     assert len(copies) == 1, "one for all of a pass"
     assert kept(store, ROWS[1]) == [False], "on its way to the disk"
@@ -158,7 +158,7 @@ def test_features_are_not_read_before_they_have_come_from_the_device(tmp_path: P
 
 def test_what_finds_no_room_goes_to_the_disk_without_a_name_and_leaves_nothing(tmp_path: Path) -> None:
     told: list[str] = []
-    store = FeatureStore(CPU, budget_bytes=2 * BYTES, spill=FeatureSpill(tmp_path / "new", tell=told.append))
+    store = FeatureStore(CPU, budget_bytes=2 * BYTES, spill=FeatureSpill(tmp_path / "new", on_notice=told.append))
     others = [key(row, "ita") for row in range(3)]
     put(store, *ROWS, *others)
     assert kept(store, *ROWS, *others) == [True] * 9
@@ -177,7 +177,7 @@ def test_a_disk_that_fails_ends_spilling_with_a_notice_and_loses_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:
     told: list[str] = []
-    store = FeatureStore(CPU, budget_bytes=BYTES, spill=FeatureSpill(tmp_path, tell=told.append))
+    store = FeatureStore(CPU, budget_bytes=BYTES, spill=FeatureSpill(tmp_path, on_notice=told.append))
     put(store, *ROWS[:3])
     assert kept(store, *ROWS[:3]) == [True] * 3
 
@@ -196,7 +196,7 @@ def test_a_disk_that_fails_ends_spilling_with_a_notice_and_loses_nothing_else(
 
 
 def test_features_wait_for_the_disk_within_bounds(tmp_path: Path, copies: list[Copy]) -> None:
-    spill = FeatureSpill(tmp_path, tell=print, memory_bytes=5 * BYTES // 2)  # four fifths of it are two of them
+    spill = FeatureSpill(tmp_path, on_notice=print, memory_bytes=5 * BYTES // 2)  # four fifths of it are two of them
     store = FeatureStore(CPU, budget_bytes=0, spill=spill)
     put(store, ROWS[0])
     put(store, ROWS[1])
@@ -216,4 +216,4 @@ def test_a_folder_that_no_file_can_be_made_in_is_named_before_anything_else(tmp_
     with pytest.raises(
         ConfigError, match=r"model\.feature_spill_directory: no file can be created in .*file.*leave it out"
     ):
-        FeatureSpill(tmp_path / "file", tell=print)
+        FeatureSpill(tmp_path / "file", on_notice=print)

@@ -77,7 +77,7 @@ def test_utterances_of_one_key_are_told_apart_by_language_split_and_row() -> Non
     assert len(base.calls) == len(EVERYTHING)  # each was computed once
 
 
-def test_what_is_remembered_does_not_depend_on_the_batch_in_which_it_was_first_met() -> None:
+def test_what_is_cached_does_not_depend_on_the_batch_in_which_it_was_first_met() -> None:
     short, long = utterance("ron", "train", 0, 1_000), utterance("ron", "train", 1, 9_000)
     together, apart = source_of(base := Base()), source_of(Base())
     features_of(together, short, long)
@@ -99,7 +99,7 @@ def test_no_more_is_kept_than_there_is_room_for_and_nothing_is_wrong_without(roo
     source = source_of(base := Base(), frames=room * items[0].frames + 1)
     for _ in range(3):
         assert all(map(torch.equal, features_of(source, *items), [alone(item) for item in items]))
-    assert len(base.calls) == 4 + 2 * (4 - room)  # the first `room` of them are remembered
+    assert len(base.calls) == 4 + 2 * (4 - room)  # the first `room` of them are cached
 
 
 def test_a_language_that_left_is_forgotten_and_makes_room_and_the_others_stay() -> None:
@@ -148,11 +148,11 @@ def test_audio_that_was_changed_is_not_given_the_features_of_the_recording() -> 
     assert len(base.calls) == 3
 
 
-def test_utterances_that_pass_the_front_end_together_are_remembered_without_their_padding() -> None:
+def test_utterances_that_pass_the_front_end_together_are_cached_without_their_padding() -> None:
     """As on a GPU."""
     items = [utterance("ron", "train", row, 4_000 + 700 * row) for row in range(4)]
-    source = source_of(base := Base())
-    source._one_by_one = False
+    anything: Any = (base := Base())
+    source = FeatureSource(anything, cache_gib=1.0, one_by_one=False)
     for some in (items[1:3], items, items[::-1], items[:1]):
         for found, item in zip(features_of(source, *some), some, strict=True):
             torch.testing.assert_close(found, alone(item))
@@ -160,7 +160,7 @@ def test_utterances_that_pass_the_front_end_together_are_remembered_without_thei
 
 
 @pytest.mark.parametrize("known", [1, 2])
-def test_a_pass_of_which_some_are_remembered_has_the_features_of_each_in_its_place(known: int) -> None:
+def test_a_pass_of_which_some_are_cached_has_the_features_of_each_in_its_place(known: int) -> None:
     items = [utterance("ron", "train", row, 4_000 + 700 * row) for row in range(4)]
     source = source_of(base := Base())
     features_of(source, *items[1 : 1 + known])

@@ -10,7 +10,7 @@ import pytest
 from mms_dist.config import Config
 from mms_dist.data.loader import BatchLoader, BatchRequest
 from mms_dist.data.stream import LanguageStream, Position
-from mms_dist.training.language_slots import training_stream
+from mms_dist.data.training_stream import training_stream
 from shards.index import STRING, SampleTable
 from tests.training import toy_config
 

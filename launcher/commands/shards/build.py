@@ -44,7 +44,10 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("source", type=Path, metavar="SOURCE", help="manifest (.tsv, .jsonl) or folder")
     parser.add_argument("output", type=Path, metavar="SHARDS", help="folder for <lang>/<split>-000000.tar")
     parser.add_argument(
-        "--from", dest="kind", metavar="NAME", help="kind of source: manifest or folder (default: recognised)"
+        "--from",
+        dest="kind",
+        metavar="NAME",
+        help="kind of source, such as manifest or folder; an unknown name lists all (default: recognised)",
     )
     add_languages(parser, "build only these; a single one is also the language of rows or files that name none")
     parser.add_argument(
@@ -148,11 +151,11 @@ def _not_in_source(flag: str, code: str, source: Path, found: list[str]) -> str:
 def run(args: argparse.Namespace) -> int:
     """Run the subcommand and return the exit status."""
     from shards.build.corpus import build_shards, is_built
-    from shards.build.language import BuildOptions
+    from shards.build.language_build import BuildOptions
     from shards.build.plan import plan_languages
-    from shards.display.build import languages_table, plans_table, print_left_out, print_unknown_lengths
+    from shards.display.build_report import languages_table, plans_table, print_left_out, print_unknown_lengths
     from shards.display.progress import BuildDisplay, WorkProgress
-    from shards.display.tables import make_console, say
+    from shards.display.terminal import make_console, say
     from shards.errors import IncompleteBuildError, SourceError
     from shards.limits import Limits
 

@@ -43,9 +43,9 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the subcommand and return the exit status."""
-    from shards.display.build import languages_table, print_drops, print_unknown_lengths
+    from shards.display.build_report import languages_table, print_drops, print_unknown_lengths
     from shards.display.progress import WorkProgress
-    from shards.display.tables import make_console, say
+    from shards.display.terminal import make_console, say
     from shards.foreign.find_tars import find_tars
     from shards.foreign.index_tars import IndexOptions, index_language
     from shards.limits import Limits

@@ -17,9 +17,9 @@ def run(args: argparse.Namespace) -> int:
     """Run the subcommand and return the exit status."""
     import numpy as np
 
-    from shards.display.build import print_drops, print_unknown_lengths
+    from shards.display.build_report import print_drops, print_unknown_lengths
     from shards.display.summary import duration_histogram, durations_of, summary_table, vocabulary_lines
-    from shards.display.tables import make_console
+    from shards.display.terminal import make_console
     from shards.index import ShardIndex
 
     console = make_console()

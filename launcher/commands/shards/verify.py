@@ -17,7 +17,7 @@ def add_parser(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the subcommand and return the exit status."""
     from shards.display.progress import WorkProgress
-    from shards.display.tables import make_console, say
+    from shards.display.terminal import make_console, say
     from shards.verify import verify_shards
     from shards.wording import counted
 

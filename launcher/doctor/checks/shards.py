@@ -8,6 +8,7 @@ from dataclasses import replace
 from launcher.doctor.context import Context
 from launcher.doctor.finding import Finding, Findings, count_failures, failed, failed_with, not_checked, ok, warning
 from mms_dist.config import Config
+from mms_dist.data.augmented import longest_seconds
 from mms_dist.data.language_summaries import LanguageSummary, summarise_languages
 from mms_dist.data.selection import trainable
 from mms_dist.errors import MmsDistError
@@ -112,7 +113,7 @@ def _unreadable(whole: ShardIndex, index: LanguageIndex) -> Iterator[ShardsError
 
 def _longest_seconds(config: Config, index: LanguageIndex) -> float:
     table = trainable(index.table("train"), max_seconds=config.data.max_seconds)
-    return float(table.durations.max())
+    return longest_seconds(table, config.for_language(index.language).augment)
 
 
 def _unknown_languages(config: Config, codes: list[str]) -> Findings:

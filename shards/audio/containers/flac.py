@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from shards.audio.audio_errors import CutShortError
+from shards.audio.containers.byte_source import ByteSource
 from shards.audio.containers.layout import Layout, Part, Shortfall
-from shards.audio.containers.source import ByteSource
-from shards.audio.errors import CutShortError
 
 MAGIC = b"fLaC"
 # A STREAMINFO block comes first; its length is always 34.

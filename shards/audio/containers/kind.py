@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from shards.audio.audio_errors import CutShortError, UndecodableError
 from shards.audio.containers import flac, ogg
+from shards.audio.containers.byte_source import ByteSource
 from shards.audio.containers.layout import Layout, Part
 from shards.audio.containers.mpeg import mpeg_layout
 from shards.audio.containers.others import (
@@ -19,8 +21,6 @@ from shards.audio.containers.others import (
 )
 from shards.audio.containers.plain import Body, plain_layout
 from shards.audio.containers.riff import RIFF_MAGICS, W64_MAGIC, riff_body, w64_body
-from shards.audio.containers.source import ByteSource
-from shards.audio.errors import CutShortError, UndecodableError
 from shards.errors import Problem
 
 _FIRST_BYTES = 64

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
+from shards.audio.containers.byte_source import ByteSource
 from shards.audio.containers.layout import Layout, Part, Shortfall
-from shards.audio.containers.source import ByteSource
 
 _RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
 # Kilobits per second, by (is MPEG-1, layer) and the index in the header minus 1.

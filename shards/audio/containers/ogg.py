@@ -8,9 +8,9 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass, field
 
+from shards.audio.audio_errors import CutShortError, UndecodableError
+from shards.audio.containers.byte_source import ByteSource
 from shards.audio.containers.layout import Layout, Part, Shortfall
-from shards.audio.containers.source import ByteSource
-from shards.audio.errors import CutShortError, UndecodableError
 from shards.errors import Problem
 from shards.wording import counted
 

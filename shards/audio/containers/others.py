@@ -8,10 +8,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
+from shards.audio.audio_errors import UndecodableError
+from shards.audio.containers.byte_source import ByteSource
 from shards.audio.containers.plain import Body, cut_in_header, is_chunk_name, length_field
 from shards.audio.containers.riff import is_placeholder, riff_chunk_bytes
-from shards.audio.containers.source import ByteSource
-from shards.audio.errors import UndecodableError
 
 _AU_BYTES = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 23: 0.5, 25: 0.375, 26: 0.625, 27: 1}
 _PACKET_TABLE_BYTES = 16 << 20

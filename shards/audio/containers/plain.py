@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
+from shards.audio.audio_errors import CutShortError
+from shards.audio.containers.byte_source import ByteSource
 from shards.audio.containers.layout import Layout, Part, Shortfall
 from shards.audio.containers.mpeg import mpeg_layout
-from shards.audio.containers.source import ByteSource
-from shards.audio.errors import CutShortError
 
 # A file may be a few bytes shorter than declared: some writers count a header or a pad byte.
 _TOLERATED_BYTES = 64

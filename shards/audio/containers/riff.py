@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from shards.audio.containers.byte_source import ByteSource
 from shards.audio.containers.plain import Body, cut_in_header, is_chunk_name, length_field
-from shards.audio.containers.source import ByteSource
 
 RIFF_MAGICS = (b"RIFF", b"RIFX", b"RF64", b"BW64")
 W64_MAGIC = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00"

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mms_dist.checkpoint.store import CheckpointStore
-from mms_dist.training.assembly import Parts
+from mms_dist.training.parts import Parts
 from tests.distributed.ranks import train_ranks
 from tests.distributed.worker import Notes
 from tests.faults.injection import Fault, read_record

@@ -18,8 +18,7 @@ from mms_dist.monitor.console import standard_console
 from mms_dist.monitor.events import EventLog
 from mms_dist.run_directory.status_file import begin, read_status
 from mms_dist.training.record import Record
-from shards.display.tables import make_console
-from shards.display.terminal import NARROWEST, columns_of
+from shards.display.terminal import NARROWEST, columns_of, make_console
 
 ROOT = Path(__file__).parents[3]
 

@@ -1,13 +1,10 @@
-"""Frames, labels and names agree with what the models compute and accept."""
+"""Frames and labels agree with what the models compute."""
 
 import numpy as np
 import pytest
 import torch
 
-from shards.errors import ShardsError
-from shards.languages import CANDIDATES, parse_language
 from shards.schema import frames_of, required_frames
-from shards.splits import parse_split
 
 
 def test_frames_of_equals_what_hugging_face_computes_for_every_length(small_base):
@@ -42,31 +39,3 @@ def test_required_frames_is_the_shortest_length_for_which_ctc_is_finite():
 def test_required_frames_of_a_text_equals_that_of_its_labels():
     assert required_frames("aabb") == required_frames([5, 5, 6, 6]) == 6
     assert required_frames("") == 0
-
-
-@pytest.mark.parametrize("code", ["ron", "srp-script_latin", "azj-script_cyrillic", "poh-dialect_eastern"])
-def test_codes_that_mms_uses_are_languages(code):
-    assert parse_language(code) == code
-
-
-@pytest.mark.parametrize("code", ["ro", "RON", "Romanian", "ron_RO", "", "../ron", "ron-script_", "ron\n"])
-def test_a_bad_language_code_is_named_with_an_example_of_a_good_one(code):
-    with pytest.raises(ShardsError, match="expected three lower-case letters"):
-        parse_language(code)
-
-
-def test_an_unknown_split_is_named_with_the_known_ones():
-    assert [parse_split(name) for name in ("train", "validation", "Test")] == ["train", "dev", "test"]
-    with pytest.raises(ShardsError, match=r"'trian' is unknown: expected one of train, dev, test"):
-        parse_split("trian")
-
-
-def test_a_code_of_two_letters_lists_what_it_may_stand_for():
-    for code, candidates in CANDIDATES.items():
-        assert len(code) == 2
-        with pytest.raises(ShardsError, match="not ISO 639-3") as caught:
-            parse_language(code)
-        for candidate in candidates:
-            assert parse_language(candidate) == candidate
-            assert f"'{candidate}'" in str(caught.value)
-    assert {"no", "zh", "sr", "sh", "ku", "ms"} <= {code for code, several in CANDIDATES.items() if len(several) > 1}

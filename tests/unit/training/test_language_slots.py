@@ -14,6 +14,7 @@ from mms_dist.model.adapter import RowLayout, initial_tensors
 from mms_dist.model.bank import AdapterBank
 from mms_dist.model.optimizer import RowAdamW, RowStep
 from mms_dist.training.language_slots import LanguageSlots
+from mms_dist.training.observer import Observer
 from mms_dist.training.progress import FINISHED, Progress
 from mms_dist.training.scheduler import QueuedLanguage
 from shards.vocabulary import FIXED, Vocabulary
@@ -40,14 +41,16 @@ class Bench:
             add=lambda stream, _, share: self.asked.append(("serve", (stream.language, share.index, share.of))),
             remove=lambda code: self.asked.append(("stop serving", code)),
         )
-        parts: list[Any] = [
-            *(config, "base", bank, RowAdamW(bank), loader),
-            SimpleNamespace(forget=lambda code: self.asked.append(("forget features", code))),
-            SimpleNamespace(newest=lambda code: self.snapshot),
-            *(SimpleNamespace(language=languages.__getitem__), SimpleNamespace()),
-        ]
+        parts: dict[str, Any] = {
+            "loader": loader,
+            "features": SimpleNamespace(forget=lambda code: self.asked.append(("forget features", code))),
+            "store": SimpleNamespace(newest=lambda code: self.snapshot),
+            "index": SimpleNamespace(language=languages.__getitem__),
+        }
         self.snapshot: Any = None
-        self.language_slots = LanguageSlots(*parts)
+        self.language_slots = LanguageSlots(
+            config=config, base_identity="base", bank=bank, optimizer=RowAdamW(bank), observer=Observer(), **parts
+        )
 
     def _index(self, code: str) -> Any:
         forget = lambda: self.asked.append(("forget table", code))  # noqa: E731

@@ -13,10 +13,21 @@ from mms_dist.evaluation.evaluator import Transcription
 from mms_dist.model.optimizer import Outcome
 from mms_dist.training.exchange import BatchTotals
 from mms_dist.training.lifecycle import LanguageStepResult, Lifecycle
+from mms_dist.training.observer import Observer
 from mms_dist.training.progress import ACTIVE, QUARANTINED, Progress
 
 BATCHES = 3
 """Of an epoch."""
+
+
+class Noted(Observer):
+    """Notes the kinds of events."""
+
+    def __init__(self, kinds: list[str]) -> None:
+        self._kinds = kinds
+
+    def event(self, kind: str, **fields: Any) -> None:
+        self._kinds.append(kind)
 
 
 class Bench:
@@ -53,8 +64,7 @@ class Bench:
             comm=SimpleNamespace(all_gather_in=lambda group, item: [item]),
             index=SimpleNamespace(language=lambda code: SimpleNamespace(utterances=lambda split: 2)),
         )
-        monitor: Any = SimpleNamespace(event=lambda kind, **_: self.events.append(kind))
-        self.lifecycle = Lifecycle(config, language_slots, store, dev, monitor)
+        self.lifecycle = Lifecycle(config, language_slots, store, dev, Noted(self.events))
 
     def _transcribe(self, due: list[Any]) -> dict[str, Any]:
         """Of a dev split of which nothing can be read."""

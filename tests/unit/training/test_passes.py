@@ -8,13 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mms_dist.augment.masks import draw_masks
+from mms_dist.augment.spec_augment import SpecAugment
 from mms_dist.config import Adapter, Augment
 from mms_dist.data.batch import BatchRequest, LoadedBatch, Utterance
 from mms_dist.data.randomness import random_key
 from mms_dist.data.stream import Position
 from mms_dist.data.utterance_id import UtteranceId
 from mms_dist.features.feature_source import FeaturePlan
-from mms_dist.model.randomness import Spans, spec_augment
 from mms_dist.model.routed import DeviceInput
 from mms_dist.training.gradients import GradientPass
 from shards.schema import frames_of
@@ -79,10 +80,10 @@ def test_an_utterance_has_its_languages_settings_and_its_own_draws() -> None:
     keys = [random_key(SEED, each.id, each.epoch) for each in passed]
     frames = [each.frames for each in passed]
     spans = [
-        Spans(own.time_prob, own.time_length, own.feature_prob, own.feature_length)
+        (SpecAugment(own.time_prob, own.time_length, own.feature_prob, own.feature_length),)
         for own in (AUGMENTS[each.language] for each in passed)
     ]
-    time_BT, channel_BH = spec_augment(keys, frames, spans, longest=max(frames), hidden=HIDDEN)
+    time_BT, channel_BH = draw_masks(keys, frames, spans, longest=max(frames), hidden=HIDDEN)
     assert given.keys_B is not None and given.keys_B.tolist() == keys
     assert given.frames.valid_BT.sum(1).tolist() == frames
     assert given.slots_U[given.owner_B].tolist() == [SLOTS[each.language] for each in passed]

@@ -47,7 +47,7 @@ def test_events_of_other_ranks_are_reported_between_their_rounds() -> None:
     heard = Heard()
     report_collector = ReportCollector(cast(Comm, comm), cast(Monitor, heard))
     for number in (4, 5, 6):
-        report_collector.round(_report(number, "ita"))
+        report_collector.after_round(_report(number, "ita"))
     report_collector.deliver()
     assert heard.words == [
         ("admitted", 3, "ron"),

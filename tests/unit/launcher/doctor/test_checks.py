@@ -180,3 +180,8 @@ def test_a_check_that_breaks_fails_alone_and_says_where(config: Path, monkeypatc
     assert "ZeroDivisionError: no luck → " in told["lucky"]
     assert re.search(r"open an issue .* test_checks.py:\d+ in break_down, from registry.py", told["lucky"])
     assert {"disk space", "processes"} <= {each.check for each in findings if each.status == "ok"}
+
+
+def test_two_checks_of_one_name_are_refused() -> None:
+    with pytest.raises(ValueError, match="two doctor checks 'shards'"):
+        registry.register_check("shards", "elsewhere")

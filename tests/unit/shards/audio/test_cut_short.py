@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 
 from launcher.cli import main
+from shards.audio.audio_errors import UndecodableError
 from shards.audio.codec import decode, facts_of
+from shards.audio.containers.byte_source import FileSource, MemorySource
 from shards.audio.containers.kind import what_it_is
-from shards.audio.containers.source import FileSource, MemorySource
-from shards.audio.errors import UndecodableError
 from shards.audio.recording import Recording
 from shards.errors import DamagedSampleError
 from shards.index import ShardIndex
@@ -356,7 +356,7 @@ def test_a_resource_fork_beside_a_recording_does_not_stand_for_it(tmp_path):
 def test_an_old_index_of_mp3_without_header_asks_to_be_made_again(tmp_path, monkeypatch):
     corpus = Corpus(tmp_path, {"bare": without_mp3_header(loud_then_quiet())})
     with monkeypatch.context() as patch:
-        patch.setattr("shards.foreign.samples.decode", lambda *_, **__: np.arange(30_309, dtype=np.int16))
+        patch.setattr("shards.foreign.survey_tar.decode", lambda *_, **__: np.arange(30_309, dtype=np.int16))
         corpus.index()
     reader = ShardReader(ShardIndex.load(str(tmp_path / "indexed")))
     with pytest.raises(DamagedSampleError, match=r"its index says 30309 .* index it again with 'mms-dist shards index"):

@@ -7,9 +7,9 @@ import pytest
 import soundfile
 import soxr
 
+from shards.audio.audio_errors import UndecodableError
 from shards.audio.codec import RecordingFacts, decode
-from shards.audio.containers.source import MemorySource
-from shards.audio.errors import UndecodableError
+from shards.audio.containers.byte_source import MemorySource
 from shards.audio.recording import Recording
 from shards.drops import FIXES, REASONS
 from shards.errors import DamagedSampleError
@@ -118,7 +118,7 @@ def test_float_read_from_a_tar_indexed_before_is_right_now(tmp_path, monkeypatch
     corpus = Corpus(tmp_path, {"a": encode(audio, 16_000, "WAV", "FLOAT")})
     with monkeypatch.context() as patch:
         # As it was: float read as integers, so -1, 0 and 1.
-        patch.setattr("shards.foreign.samples.decode", lambda *_, **__: np.sign(audio).astype(np.int16))
+        patch.setattr("shards.foreign.survey_tar.decode", lambda *_, **__: np.sign(audio).astype(np.int16))
         corpus.index()
     assert np.abs(corpus.audio("indexed")["a"] - audio).max() < 1e-4
 
@@ -192,8 +192,8 @@ def test_samples_not_finite_or_wrongly_scaled_are_named_by_build_and_index(tmp_p
 def test_bad_sound_that_was_indexed_before_is_named_by_read_and_verify(data, message, tmp_path, monkeypatch):
     corpus = Corpus(tmp_path, {"good": encode(speechlike(1, 16_000, seed=1), 16_000, "WAV"), "bad": data})
     with monkeypatch.context() as patch:
-        patch.setattr("shards.foreign.samples.decode", lambda *_, **__: np.arange(16_000, dtype=np.int16))
-        patch.setattr("shards.foreign.samples.facts_of", lambda _: RecordingFacts(16_000, 1.0, False))
+        patch.setattr("shards.foreign.survey_tar.decode", lambda *_, **__: np.arange(16_000, dtype=np.int16))
+        patch.setattr("shards.foreign.survey_tar.facts_of", lambda _: RecordingFacts(16_000, 1.0, False))
         corpus.index()
     root = str(tmp_path / "indexed")
     reader = ShardReader(ShardIndex.load(root))

@@ -9,9 +9,9 @@ import pytest
 import soundfile
 import soxr
 
-from shards.build import language as build_module
+from shards.build import language_build as build_module
 from shards.build.corpus import build_shards, is_built
-from shards.build.language import BuildOptions, BuildProgress
+from shards.build.language_build import BuildOptions, BuildProgress
 from shards.errors import ShardsError
 from shards.index import ShardIndex
 from shards.limits import Limits

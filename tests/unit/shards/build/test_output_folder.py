@@ -8,7 +8,7 @@ import pytest
 from launcher.cli import main
 from shards.build import output_folder
 from shards.build.corpus import is_built
-from shards.build.language import BuildOptions
+from shards.build.language_build import BuildOptions
 from shards.errors import ShardsError, SourceError
 from tests.shard_samples import build, plans_of, write_corpus
 

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from launcher.cli import main
 from shards.build.corpus import build_shards
-from shards.build.language import BuildOptions
+from shards.build.language_build import BuildOptions
 from shards.display.progress import BuildDisplay, WorkProgress
 from tests.shard_samples import plans_of, write_corpus
 
@@ -94,7 +94,7 @@ def test_a_build_counts_every_utterance_and_says_when_a_language_is_built(termin
 @pytest.mark.parametrize("terminal", [True, False])
 def test_the_build_command_shows_its_bar_on_a_terminal_only(terminal, tmp_path, monkeypatch):
     console = console_of(terminal=terminal)
-    monkeypatch.setattr("shards.display.tables.make_console", lambda: console)
+    monkeypatch.setattr("shards.display.terminal.make_console", lambda: console)
     manifest = write_corpus(tmp_path / "corpus", utterances=6)
     assert main(["shards", "build", str(manifest), str(tmp_path / "shards"), "--workers", "1"]) == 0
     assert bool(re.search(rf"{BAR}.* \d+/6 utterances", shown(console))) == terminal

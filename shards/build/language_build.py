@@ -20,7 +20,7 @@ from shards.build.split_writer import SplitWriter
 from shards.drops import NO_UTTERANCES, Drops, Rejected, no_training_utterances
 from shards.errors import ShardsError
 from shards.index.parts import ShardPart, file_sha256, write_atomically
-from shards.index.write import write_index
+from shards.index.write_index import write_index
 from shards.limits import Limits
 from shards.pool import in_order
 from shards.schema import INDEX_NAME, SCHEMA_VERSION

@@ -1,10 +1,15 @@
-"""Parse values from a file or the command line: numbers, flags and lists.
+"""The types of settings, and how their text in a file or on the command line is read.
 
 All numbers are read here, so that `010`, `1:30` or `12,5` is never silently read as a different number.
 """
 
 import re
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
+
+MAX_VALUE = 10**9
+"""Larger than any real count, length or size. A larger value is a typo, and could overflow."""
 
 NOTHING = ("null", "~")
 """Text that stands for `None` in a flag, if the setting allows it."""
@@ -118,3 +123,17 @@ def several(value: str) -> list[str]:
     if value[:1] + value[-1:] in ("[]", "()"):
         value = value[1:-1]
     return [part.strip("'\"") for part in value.replace(",", " ").split()]
+
+
+STRICT = ConfigDict(extra="forbid")
+"""Of every section: an unknown key is an error."""
+
+Number = BeforeValidator(number)
+PositiveInt = Annotated[int, Field(gt=0, le=MAX_VALUE), Number]
+NonNegativeInt = Annotated[int, Field(ge=0, le=MAX_VALUE), Number]
+PositiveFloat = Annotated[float, Field(gt=0, le=MAX_VALUE, allow_inf_nan=False), Number]
+NonNegativeFloat = Annotated[float, Field(ge=0, le=MAX_VALUE, allow_inf_nan=False), Number]
+Probability = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False), Number]
+Flag = Annotated[bool, BeforeValidator(flag)]
+Switch = Annotated[Literal["auto", "on", "off"], BeforeValidator(switch)]
+Text = Annotated[str, AfterValidator(text)]

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from shards.build.plan import LanguagePlan
-from shards.display.tables import Column, duration, fitting_table, say
+from shards.display.tables import Column, duration, fitting_table
+from shards.display.terminal import say
 from shards.drops import REASONS, shortened
 from shards.sources.rows import SourceRows
 from shards.wording import counted

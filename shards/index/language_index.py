@@ -10,7 +10,7 @@ from shards import storage
 from shards.errors import IndexFileError, ShardsError, StorageError
 from shards.file_content import stand_in_of
 from shards.index.checks import INTEGER_COLUMNS, check_columns, check_rows
-from shards.index.table import SampleTable, ShardInfo, _of_split, _table
+from shards.index.sample_table import SampleTable, ShardInfo, _of_split, _table
 from shards.schema import INDEX_NAME, TABLE_NAME, VOCABULARY_NAME
 from shards.splits import SPLITS
 from shards.vocabulary import Vocabulary
