@@ -10,14 +10,15 @@ import signal
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import torch
+from transformers import Wav2Vec2Model
 
 from tools.tiny_mms.engines.espeak import EspeakEngine
 from tools.tiny_mms.engines.festival import FestivalEngine
 from tools.tiny_mms.engines.kokoro import KokoroEngine
-from tools.tiny_mms.engines.mbrola import MbrolaEngine
 from tools.tiny_mms.engines.rhvoice import RhvoiceEngine
 from tools.tiny_mms.engines.speech import Engine
 from tools.tiny_mms.export import export_base
@@ -58,7 +59,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     texts.add_argument("--languages", nargs="+", help="only these espeak-ng voices (default: all)")
 
     speak = commands.add_parser("speak", help="make parts of synthetic speech")
-    speak.add_argument("source", choices=["espeak", "festival", "kokoro", "mbrola", "rhvoice"])
+    speak.add_argument("source", choices=["espeak", "festival", "kokoro", "rhvoice"])
     speak.add_argument("--texts", type=Path, required=True)
     speak.add_argument("--parts", type=Path, required=True, help="folder of the parts")
     speak.add_argument("--numbers", type=int, nargs=2, default=(0, 0), metavar=("FIRST", "LAST"))
@@ -83,6 +84,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     train.add_argument("--state", type=Path, required=True, help="folder of checkpoints and results")
     train.add_argument("--out", type=Path, required=True, help="folder for the base")
     train.add_argument("--size", choices=sorted(SIZES), default="256")
+    train.add_argument("--start", type=Path, help="begin with the weights of this base of the same size")
     train.add_argument("--steps", type=int, default=1_000_000, help="number of the last step")
     train.add_argument("--decay-from", type=int, help="step from which the learning rate falls")
     train.add_argument("--test-every", type=int, default=500, help="steps")
@@ -109,8 +111,6 @@ def engine_of(parsed: argparse.Namespace) -> Engine:
     match parsed.source:
         case "festival":
             return FestivalEngine()
-        case "mbrola":
-            return MbrolaEngine()
         case "rhvoice":
             return RhvoiceEngine(parsed.prefix, parsed.python)
         case _:
@@ -166,12 +166,11 @@ def train_base(parsed: argparse.Namespace) -> None:
     model = PhoneRecognizer(len(inventory), SIZES[parsed.size])
     model.quicken()
     mixture = Mixture(parts, inventory, SHARES, 0)
-    trainer = Trainer(
-        parsed.state,
-        model,
-        mixture,
-        Course(parsed.steps, batch_seconds=parsed.batch_seconds, decay_from=parsed.decay_from),
-    )
+    course = Course(parsed.steps, batch_seconds=parsed.batch_seconds, decay_from=parsed.decay_from)
+    if parsed.start:
+        model.base.load_state_dict(Wav2Vec2Model.from_pretrained(parsed.start, dtype=torch.float32).state_dict())
+        course = replace(course, aligned_steps=0, front_end_steps=0)
+    trainer = Trainer(parsed.state, model, mixture, course)
     if (parsed.state / CHECKPOINT).exists():
         trainer.load()
         print(f"goes on at step {trainer.step}", flush=True)

@@ -21,7 +21,7 @@ from tools.tiny_mms.phones import PhoneInventory, frame_count
 BATCHES_PER_BLOCK = 32
 ALIGNED_SOURCE = "espeak"  # the place of each phone is known
 NOT_ALIGNED = -1
-SHARES = {"espeak": 0.25, "mbrola": 0.3, "rhvoice": 0.15, "kokoro": 0.1, "recorded": 0.2, "festival": 0.05}
+SHARES = {"espeak": 0.3, "rhvoice": 0.3, "recorded": 0.25, "kokoro": 0.1, "festival": 0.05}
 
 
 @dataclass(frozen=True)

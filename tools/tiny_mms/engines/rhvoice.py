@@ -12,9 +12,8 @@ from tools.tiny_mms.engines.speech import EngineVoice, Spoken
 
 _SERVER = Path(__file__).with_name("rhvoice_server.py")
 _VOICES = {
-    "Alicja": "pl", "Magda": "pl", "Michal": "pl", "Natan": "pl",  # CC BY 4.0, CC BY 4.0, public domain (two)
+    "Alicja": "pl", "Magda": "pl", "Michal": "pl", "Natan": "pl",  # CC BY 4.0 (two), public domain (two)
     "Ondro": "sk", "Zdenek": "cs",  # public domain
-    "Letícia-F123": "pt-br",  # CC BY-SA 4.0
     "Spomenka": "eo",  # GPL-3
     "Azamat": "ky", "Nazgul": "ky",  # GPL-2+
 }  # fmt: skip
