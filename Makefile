@@ -1,5 +1,5 @@
 # `make demo` sets everything up on a fresh machine and runs the main job on the shipped data.
-# `make test` sets everything up and passes the tests.
+# `make test` sets everything up and passes the tests; `make test-all` also passes those marked slow.
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -9,13 +9,18 @@ DEMO   ?= demo-run
 export PATH := $(abspath $(BIN)):$(PATH)
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test check benchmarks clean
+.PHONY: demo test test-all check benchmarks clean
 
 demo: $(VENV)/.installed
 	mms-dist demo --directory $(DEMO)
 
+PYTEST := pytest -n 2 --dist loadscope --no-loadscope-reorder
+
 test: check
-	pytest -n 2 --dist loadscope --no-loadscope-reorder
+	$(PYTEST)
+
+test-all: check
+	$(PYTEST) --slow
 
 check: $(VENV)/.installed-test
 	ruff check .

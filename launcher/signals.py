@@ -21,7 +21,7 @@ from typing import Any, Self
 from launcher.console import STANDARD_ERROR, print_from_signal
 from mms_dist.errors import ExitCode, StoppedEarly
 
-STOPPING = b"stopping after this round; Ctrl-C again ends at once\n"
+STOPPING = b"stopping after this round; press Ctrl-C again to end immediately\n"
 STOPPING_TOGETHER = b"stopping after this round\n"  # a launcher forwards only the first Ctrl-C
 STOPPED_EARLY = b"stopped before the first round; run the same command to start again\n"
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
@@ -32,20 +32,20 @@ RAISE_SIGNAL = signal.SIGURG
 WAITING_SECONDS = 2.5
 """How long the main thread may wait after a stop before the first round; then `StoppedEarly` is raised in it."""
 IN_ORDER_SECONDS = 15.0
-"""The same limit while it works: reads, loads, saves."""
+"""The same limit while the main thread works instead of waiting: reads, loads, saves."""
 UNWINDING_SECONDS = 1.0
-"""From then to the end of the process, whatever its main thread is stuck in."""
+"""Time from `StoppedEarly` to the end of the process, even if its main thread is stuck."""
 LOOK_SECONDS = 0.25
 WORKING_SHARE = 0.1
 """Share of a processor above which a thread counts as working and not waiting, even on a busy machine."""
 INTERRUPTED_SECONDS = 1.0
-"""From a second Ctrl-C to the end of the process, whatever its main thread is stuck in."""
+"""Time from a second Ctrl-C to the end of the process, even if its main thread is stuck."""
 ENDING_SECONDS = 0.4
 """Time for the last actions before a forced end."""
 
 
 class StopFlag:
-    """A flag set by the first SIGINT, SIGTERM or SIGUSR1 in a `with` block; a second SIGINT interrupts at once.
+    """A flag set by the first SIGINT, SIGTERM or SIGUSR1 in a `with` block; a second one ends it now.
 
     After the block a single process gets its handlers back. One of several is about to end, and ignores the signals
     that launchers send to all processes once one has ended: they would cut off its final output and replace its exit

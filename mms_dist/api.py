@@ -1,4 +1,4 @@
-"""The Python functions for what is done with a finished or running run; `train` is in `mms_dist.training.run`."""
+"""The Python functions that use a finished or running run; `train` is in `mms_dist.training.run`."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ def run_config(run: str | Path, settings: Sequence[str] = ()) -> Config:
     """
     path = RunPaths(run).config
     if not path.is_file():
-        raise ConfigError(f"found no {path}", fix="give the folder of a run, such as runs/demo")
+        raise ConfigError(f"{path} does not exist", fix="pass the folder of a run, such as runs/demo")
     return load_config(path, settings)
 
 
@@ -81,13 +81,13 @@ def export(
         run: folder of the run.
         to: RUN/export by default.
         languages: codes; None takes all that have a checkpoint.
-        pointer: which checkpoint, `best` or `last`; a language that was never evaluated is exported as of `last`.
+        pointer: which checkpoint, `best` or `last`. A language that was never evaluated has only `last`.
         base: folder or Hub name of the base, if it has moved since the training.
         dtype: of the base's weights, `float32`, `float16` or `bfloat16`; None keeps them as they are.
         adapters_only: leave the base, tokenizer and preprocessor out.
-        force: put a folder that is in the way, and is no export, aside.
+        force: move aside an existing output folder that is not an export.
         dry_run: read and check everything, write nothing.
-        include_quarantined: export languages in quarantine too, as of their last good checkpoints.
+        include_quarantined: also export languages in quarantine, from their last good checkpoints.
 
     Raises:
         NothingToExport: every language is in quarantine or untrained.

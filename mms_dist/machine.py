@@ -1,4 +1,4 @@
-"""What this process may use of its machine: cores, memory, and how much of that memory it may page-lock.
+"""The resources that this process may use: cores, memory, and how much of that memory it may page-lock.
 
 A container or a SLURM job may use less than the whole machine. The limits are the process's CPU affinity, and the CPU
 and memory limits of its control group (version 1 or 2) and of all parent groups. This module does not import torch,
@@ -6,6 +6,7 @@ because the loader and the doctor use it too.
 """
 
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import psutil
 
 _ROOT, _MEMBERSHIP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
-_BOOT = Path("/proc/sys/kernel/random/boot_id")
+BOOT_ID_PATH = Path("/proc/sys/kernel/random/boot_id")
 _UNLIMITED_BYTES = 1 << 60
 """Version 1 writes about 2**63 when there is no limit."""
 
@@ -61,7 +62,7 @@ def cgroup_cores(root: Path = _ROOT, membership: Path = _MEMBERSHIP) -> float | 
 
 def boot_id() -> str:
     """An ID shared by all containers of a machine; it differs between machines and reboots. Empty if unknown."""
-    return _text(_BOOT).strip()
+    return _text(BOOT_ID_PATH).strip()
 
 
 def free_machine_bytes() -> int:
@@ -139,3 +140,11 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
+
+
+def memory_bytes() -> int:
+    """Return the peak CUDA memory allocated by this process if it uses CUDA, else its resident memory."""
+    torch = sys.modules.get("torch")  # already imported if CUDA is in use
+    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
+        return int(sum(torch.cuda.max_memory_allocated(device) for device in range(torch.cuda.device_count())))
+    return int(psutil.Process().memory_info().rss)

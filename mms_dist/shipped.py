@@ -1,4 +1,4 @@
-"""Where the shipped configurations and SLURM scripts are: in a clone at its top, and where a wheel has put them."""
+"""Find the shipped configurations and SLURM scripts: at the top of a clone, or where the wheel installed them."""
 
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path

@@ -54,7 +54,7 @@ NO_UTTERANCES = ("hidden_file", "other_file")
 # What to do if a language has no utterances left.
 FIXES = {
     "missing_text": "write clip.txt beside each clip",
-    "missing_audio": "correct the paths or give --audio-root",
+    "missing_audio": "correct the paths or pass --audio-root",
     "unread_format": "convert the recordings, for example with: ffmpeg -i clip.m4a clip.flac",
     "row_fields": "give every line the fields of the header",
     "row_encoding": "save the manifest as UTF-8",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong, and how to fix it (None if `found` implies it or there is none). As text: `found; fix`."""
+    """A problem and its fix (None if `found` implies it or there is none). As text: `found; fix`."""
 
     found: str
     fix: str | None = None

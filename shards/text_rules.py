@@ -85,7 +85,7 @@ def stored_rules(stored: Mapping[str, Any]) -> TextRules:
     """
     if stored.get("version") != VERSION or set(stored) - {*_KNOWN, "version"}:
         raise ShardsError(
-            f"the index holds text rules of version {stored.get('version')!r}, expected {VERSION} or earlier",
+            f"the index contains text rules of version {stored.get('version')!r}, expected {VERSION} or earlier",
             fix="read it with the mms-dist that wrote it, or index again with 'mms-dist shards index --force'",
         )
     return _rules_of(stored)

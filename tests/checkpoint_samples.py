@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from string import ascii_lowercase
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mms_dist.checkpoint.snapshot import Snapshot
+from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.model.adapter import AdapterShape
 
 SPECIAL_TOKENS = ("<pad>", "<s>", "</s>", "<unk>", "|")
@@ -63,3 +65,17 @@ def assert_same(found: Snapshot, expected: Snapshot) -> None:
             assert mine[name].dtype == theirs[name].dtype
             assert mine[name].shape == theirs[name].shape
             assert mine[name].numpy().tobytes() == theirs[name].contiguous().numpy().tobytes()
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def adapter_of(store: CheckpointStore, step: int, language: str = "ron") -> Path:
+    return store.directory / language / f"step-{step:08d}" / f"adapter.{language}.safetensors"
+
+
+def hidden_names(store: CheckpointStore) -> list[str]:
+    return [str(p) for p in store.directory.rglob("*") if p.name.startswith(".")]

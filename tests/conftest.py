@@ -1,4 +1,4 @@
-"""Shared fixtures: one thread a process, no network, and small bases of random weights."""
+"""Shared fixtures: one thread a process, no network, and small bases of random weights. Slow tests run on request."""
 
 import os
 
@@ -15,8 +15,18 @@ LONG_FIRST = ("slurm", "distributed", "faults", "gpu", "integration", "unit")
 """Folders of tests, those with the longest modules first: a long one that begins last keeps one core waiting for it."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="also run the tests marked slow (more than a minute each)")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: LONG_FIRST.index(item.path.relative_to(Path(__file__).parent).parts[0]))
+    if config.getoption("--slow"):
+        return
+    for item in items:
+        if item.get_closest_marker("slow"):
+            reason = f"{item.name} takes more than a minute; `make test-all` or `pytest --slow` runs it"
+            item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -164,7 +164,7 @@ def _torchrun(words: list[str], whole: bool) -> Iterator[str]:
 
 
 def _make(words: list[str], whole: bool) -> Iterator[str]:
-    targets = re.findall(r"^([a-z]\w*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    targets = re.findall(r"^([a-z][\w-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     for word in words:
         if word not in targets:
             yield f"Makefile has no {word}"

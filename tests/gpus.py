@@ -62,7 +62,7 @@ class Cuda:
             monkeypatch.setattr(torch.cuda, name, reply)
         monkeypatch.setattr(torch.backends.cuda, "is_built", lambda: True)
         monkeypatch.setattr(binding, "try_gpu", self.tried.append)
-        monkeypatch.setattr(binding, "_this_machine", lambda: self.process.machine)
+        monkeypatch.setattr(binding, "this_machine", lambda: self.process.machine)
         self._monkeypatch = monkeypatch
 
     def be(self, process: Process) -> None:

@@ -44,7 +44,7 @@ def weights_scale_gradients() -> None:
     torch.testing.assert_close(weighed, once * torch.tensor([0.5, 0.0, 3.0]).view(3, 1, 1))
 
 
-def no_company_no_padding_and_no_repetition_changes_a_bit() -> None:
+def other_utterances_padding_and_repetition_change_no_bit() -> None:
     together = with_gradient(kernel_losses, CASES["ordinary"])
     again = with_gradient(kernel_losses, CASES["ordinary"])
     assert all(torch.equal(one, other) for one, other in zip(together, again, strict=True))
@@ -113,7 +113,7 @@ def views_and_short_integers() -> None:
 
 
 def the_trial_passes_and_finds_a_fault() -> None:
-    ctc_gpu._TRIED = ctc_gpu._TRIED[:1]  # larger ones take the interpreter half a minute
+    ctc_gpu.TEST_SHAPES = ctc_gpu.TEST_SHAPES[:1]  # larger ones take the interpreter half a minute
     assert ctc_gpu.reason_against(torch.device("cpu")) is None
     right = ctc_gpu.losses
     faults: dict[str, Callable[..., Tensor]] = {
@@ -123,7 +123,7 @@ def the_trial_passes_and_finds_a_fault() -> None:
     }
     for word, fault in faults.items():
         ctc_gpu.losses = fault
-        wrong = ctc_gpu._difference(torch.device("cpu"), *ctc_gpu._TRIED[0], seed=0)
+        wrong = ctc_gpu.difference_from_torch(torch.device("cpu"), *ctc_gpu.TEST_SHAPES[0], seed=0)
         assert wrong is not None and word in wrong and "12 frames and 5 labels" in wrong, wrong
     ctc_gpu.losses = right
 
@@ -135,7 +135,7 @@ CHECKS: dict[str, Callable[[], None]] = {
         for check in (
             gradcheck,
             weights_scale_gradients,
-            no_company_no_padding_and_no_repetition_changes_a_bit,
+            other_utterances_padding_and_repetition_change_no_bit,
             not_a_number_stays_with_its_utterance,
             nothing_past_an_utterance_is_read,
             what_a_host_would_refuse_is_nan_of_that_utterance,
@@ -151,7 +151,7 @@ CHECKS: dict[str, Callable[[], None]] = {
 def main() -> None:
     assert os.environ.get("TRITON_INTERPRET") == "1"
     # So small that small cases fill several, and that 8 labels, which have 9 places, just miss a block.
-    ctc_gpu._BLOCKS, ctc_gpu._FRAMES, ctc_gpu._TOKENS = (8, 16, 64), 8, 16
+    ctc_gpu.BLOCK_SIZES, ctc_gpu.TILE_FRAMES, ctc_gpu.TILE_TOKENS = (8, 16, 64), 8, 16
     results: dict[str, str | None] = {}
     with np.errstate(all="ignore"):  # log(0) is meant
         for name, check in CHECKS.items():

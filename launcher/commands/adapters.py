@@ -11,15 +11,15 @@ if TYPE_CHECKING:
     from mms_dist.checkpoint.store import CheckpointStore
 
 DESCRIPTION = """\
-Each language of a run has its own checkpoints in RUN/adapters/LANG. These commands change those of the languages you
-name and of no other. A run that is training is refused; `list` only reads, and works at any time."""
+Each language of a run has its own checkpoints in RUN/adapters/LANG. These commands change only those of the language
+that you name. They fail while the run is training, except `list`, which only reads."""
 
 EPILOG = """\
 examples:
   mms-dist adapters list runs/mms-300m
   mms-dist adapters rollback runs/mms-300m ron 1200     train Romanian again from step 1200
-  mms-dist adapters copy runs/mms-300m ron runs/other   go on with Romanian in another run
-  mms-dist adapters delete runs/mms-300m ron --dry-run  what would be deleted
+  mms-dist adapters copy runs/mms-300m ron runs/other   continue Romanian in another run
+  mms-dist adapters delete runs/mms-300m ron --dry-run  show what would be deleted
 
 exit status: 0 done · 2 something to fix"""
 
@@ -35,14 +35,14 @@ def add_parser(subparsers: Any) -> None:
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     listing = _action(actions, "list", "show the checkpoints of every language", dry_run=False)
-    listing.add_argument("--json", action="store_true", help="print plain values instead of a table")
+    listing.add_argument("--json", action="store_true", help="print JSON instead of a table")
     rollback = _action(actions, "rollback", "make an earlier step the newest, and delete the later ones")
     rollback.add_argument("language", metavar="LANG", help="code of the language")
     rollback.add_argument("step", metavar="STEP", type=int, help="a step that `list` shows")
     copy = _action(actions, "copy", "copy a language's checkpoints into another run")
     copy.add_argument("language", metavar="LANG", help="code of the language")
-    copy.add_argument("to", metavar="OTHER_RUN", type=Path, help="folder of the other run, which must not have it yet")
-    delete = _action(actions, "delete", "delete all checkpoints of a language; a later run trains it from its start")
+    copy.add_argument("to", metavar="OTHER_RUN", type=Path, help="folder of the other run, which has no LANG yet")
+    delete = _action(actions, "delete", "delete all checkpoints of a language; the next start trains it from scratch")
     delete.add_argument("language", metavar="LANG", help="code of the language")
 
 
@@ -50,7 +50,7 @@ def _action(actions: Any, name: str, what: str, *, dry_run: bool = True) -> argp
     parser: argparse.ArgumentParser = actions.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
     parser.add_argument("run", metavar="RUN", type=Path, help="folder of the run")
     if dry_run:
-        parser.add_argument("--dry-run", action="store_true", help="check everything and say what would happen")
+        parser.add_argument("--dry-run", action="store_true", help="check everything and show what would change")
     return parser
 
 
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
 
     directory = args.run / "adapters"
     if not directory.is_dir():
-        raise CheckpointError(f"found no {directory}", fix="give the folder of a run, such as runs/demo")
+        raise CheckpointError(f"{directory} does not exist", fix="pass the folder of a run, such as runs/demo")
     with ExitStack() as stack:
         store = stack.enter_context(CheckpointStore(directory, keep=1))
         if args.action == "list":
@@ -123,7 +123,7 @@ def _copy(store: "CheckpointStore", args: argparse.Namespace, stack: ExitStack) 
     store.load(args.language)  # raises if no checkpoint is whole
     target = args.to / "adapters" / args.language
     if target.exists():
-        raise CheckpointError(f"found {target} already", fix="delete that language there before copying it")
+        raise CheckpointError(f"{target} already exists", fix="delete that language there before copying it")
     if not args.dry_run:
         stack.enter_context(RunLock(args.to))
         (args.to / "adapters").mkdir(exist_ok=True)

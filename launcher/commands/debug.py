@@ -60,15 +60,15 @@ def run(args: argparse.Namespace) -> int:
     """Run the checks, print the results, and return whether all passed as the exit status."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     from mms_dist.config import load_config
-    from mms_dist.debugging.report import FAILED
+    from mms_dist.debugging.debug_report import FAILED
+    from mms_dist.debugging.debug_view import DebugView
     from mms_dist.debugging.session import Amount, debug
-    from mms_dist.debugging.show import Show
     from mms_dist.monitor.console import standard_console
 
     overrides = [*args.settings, *(["--run.device", args.device] if args.device else [])]
     config = load_config(args.config, overrides)
     amount = Amount(args.languages, args.utterances, args.rounds, args.overfit_steps)
-    report = debug(config, amount, Show(standard_console()), name=args.config)
+    report = debug(config, amount, DebugView(standard_console()), name=args.config)
     if args.json:
         _write(args.json, report.as_dict())
     return ExitCode.FAILED if report.count(FAILED) else ExitCode.DONE

@@ -13,8 +13,8 @@ from launcher.processes import run_launcher, train_command
 EPILOG = """\
 The demo builds shards from real recordings in English, Spanish, French, Italian and Russian. It trains an adapter and
 head for each language, all at once, on the included base, which was not trained on any of the five. It then transcribes
-the held-out test sentences and exports the adapters for Hugging Face. This takes a few minutes on two CPU cores. A
-second run finds every step done."""
+the held-out test sentences and exports the adapters for Hugging Face. This takes a few minutes on two CPU cores.
+Running it again skips the steps that are done."""
 
 
 def add_parser(subparsers: Any) -> None:

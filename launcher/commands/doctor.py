@@ -44,7 +44,7 @@ def add_parser(subparsers: Any) -> None:
     )
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("configuration", metavar="CONFIG", nargs="?", help="configuration file, see configs/train/")
-    which.add_argument("--config", metavar="FILE", help="the same, as a flag")
+    which.add_argument("--config", metavar="FILE", help="the same as CONFIG, as a flag")
     parser.add_argument(
         "--load",
         action="store_true",

@@ -22,7 +22,7 @@ Decode a split with every language's checkpoint (and evaluation.decoder), and pr
 (jiwer) with 95 % bootstrap intervals. Checkpoints are verified before use and never changed, so a run in progress can
 be scored too. The base and shards are those of RUN/config.yaml. Scores of all languages on a whole split are saved in
 RUN/eval/SPLIT.json. Partial scores are only printed, unless --output names a file. Languages in quarantine are scored
-with their last good checkpoints and marked, and so are languages that have not taken a step."""
+with their last good checkpoints. They are marked in the table, and so are languages that have not taken a step."""
 
 EPILOG = """\
 examples:
@@ -30,7 +30,7 @@ examples:
   mms-dist eval runs/mms-300m --split dev --languages ron ita
   mms-dist eval runs/mms-300m --transcripts test.tsv             write references and hypotheses
   mms-dist eval runs/mms-300m --data.shards elsewhere/corpus     override any setting of the run's configuration
-  mms-dist eval runs/mms-300m --evaluation.decoder greedy        how logits become text
+  mms-dist eval runs/mms-300m --evaluation.decoder greedy        choose how logits become text
 
 exit status: 0 done · 1 a language could not be scored · 2 a usage, configuration or data error"""
 
@@ -68,7 +68,7 @@ def add_parser(subparsers: Any) -> None:
         "--transcripts",
         metavar="FILE",
         type=Path,
-        help="write references and hypotheses as TSV; `row` is the utterance's row in its split, since keys may repeat",
+        help="write references and hypotheses as TSV; `row` is the utterance's row in its split (keys may repeat)",
     )
 
 

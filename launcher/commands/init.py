@@ -7,12 +7,12 @@ from typing import Any
 DESCRIPTION = """\
 Copy the shipped configurations (configs/) and SLURM scripts (slurm/) into a folder. Commands such as
 `mms-dist train --config configs/train/mms-300m.yaml` and `mms-dist submit` then work there, as in a clone of the
-repository. Files that are there already are never changed."""
+repository. Existing files are never changed."""
 
 EPILOG = """\
 examples:
   mms-dist init work && cd work
-  $EDITOR slurm/site.sh                                  partition, account, GPUs a node, modules
+  $EDITOR slurm/site.sh                                  partition, account, GPUs per node, modules
   mms-dist submit configs/train/mms-300m.yaml --nodes 4
 
 exit status: 0 done · 2 something to fix"""
@@ -27,7 +27,7 @@ def add_parser(subparsers: Any) -> None:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("folder", metavar="FOLDER", type=Path, help="made if it does not exist")
+    parser.add_argument("folder", metavar="FOLDER", type=Path, help="created if it does not exist")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -66,11 +66,11 @@ def run(args: argparse.Namespace) -> int:
     from mms_dist.config import load_config
     from mms_dist.data.language_summaries import summarise_languages
     from mms_dist.errors import ConfigError
-    from mms_dist.model.shape import BaseShape
+    from mms_dist.model.base_shape import BaseShape
     from mms_dist.planning.cluster import Cluster
-    from mms_dist.planning.hours import read_hours
-    from mms_dist.planning.measure import measured_speed
-    from mms_dist.planning.plan import make_plan
+    from mms_dist.planning.cluster_plan import make_plan
+    from mms_dist.planning.hours_table import read_hours
+    from mms_dist.planning.measured_speed import measured_speed
 
     config = load_config(args.config, args.settings)
     if args.hours and args.measure:
@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
         print_json([plan.as_dict() for plan in plans], indent=1)
     else:
         from mms_dist.monitor.console import standard_console
-        from mms_dist.planning.show import show
+        from mms_dist.planning.plan_view import show
 
         show(config, summaries, plans, standard_console())
     return 0

@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the report, and plot the curves on request."""
     from pathlib import Path
 
-    from mms_dist.monitor.past import as_json, read_run
+    from mms_dist.monitor.run_reader import as_json, read_run
 
     summary, history = read_run(args.run)
     if args.plot:
@@ -51,13 +51,13 @@ def run(args: argparse.Namespace) -> int:
 def _print_table(summary: Any, history: Any) -> None:
     from datetime import UTC, datetime
 
-    from mms_dist.monitor.cells import age
     from mms_dist.monitor.console import standard_console
-    from mms_dist.monitor.summary import in_one_line, languages_table, troubles
+    from mms_dist.monitor.formatting import age
+    from mms_dist.monitor.run_summary import languages_table, problem_lines, summary_line
 
     console, now = standard_console(), datetime.now(UTC)
     console.print(languages_table(summary.languages, console.width, now=now))
-    console.print(troubles(summary.languages), in_one_line(summary), sep="\n")
+    console.print(problem_lines(summary.languages), summary_line(summary), sep="\n")
     if history.last is not None:
         end = {"preempted": "stopped"}.get(history.ended, history.ended) or "still running, or killed"
         console.print(f"round {history.round:,}, {end}; last event {age((now - history.last).total_seconds())} ago")

@@ -27,8 +27,8 @@ ACCEPTS_SETTINGS = True
 DESCRIPTION = """\
 Submit a script from slurm/ with sbatch, and print how to follow the job. Training and debug jobs get a preflight check
 first, and for training the plan is shown. Options of sbatch given here override the settings of the cluster in
-slurm/site.sh, and these override the #SBATCH lines of the script. The command stays beside the job's log in RUN/logs/
-(SHARDS/logs/ for shards); running that file with bash submits the same job again.
+slurm/site.sh, which override the #SBATCH lines of the script. The command is saved next to the job's log in RUN/logs/
+(SHARDS/logs/ for shards); run that file with bash to submit the same job again.
 Run this command in the repository's folder."""
 
 EPILOG = """\
@@ -86,8 +86,10 @@ def add_parser(subparsers: Any) -> None:
         help="any other sbatch option, by its long name; OPTION alone sets a flag (such as oversubscribe on shared "
         "machines, instead of the script's --exclusive); repeatable",
     )
-    parser.add_argument("--speed", metavar="X", type=positive, help="speed for the plan, as for `mms-dist plan`")
-    parser.add_argument("--memory-gib", metavar="GIB", type=positive, help="device memory of a process, as for `plan`")
+    parser.add_argument(
+        "--speed", metavar="X", type=positive, help="speed of a process for the plan, in seconds of audio per second"
+    )
+    parser.add_argument("--memory-gib", metavar="GIB", type=positive, help="device memory of a process, for the plan")
     parser.add_argument("--no-preflight", action="store_true", help="submit without the preflight check")
     parser.add_argument("--dry-run", action="store_true", help="print the command, but submit nothing")
 
@@ -204,7 +206,7 @@ def _preflight(args: argparse.Namespace, target: "JobTarget", submission: "Submi
 
 
 def _ask(submission: "Submission", console: "Console", *, dry_run: bool) -> "Request":
-    """Ask sbatch what it makes of the job. A dry run without sbatch knows only the command line and the site."""
+    """Test whether sbatch accepts the job. A dry run without sbatch knows only the command line and the site."""
     from launcher.slurm.sbatch import Request, ask_sbatch
 
     if dry_run and not shutil.which("sbatch"):

@@ -18,16 +18,16 @@ Override any setting of the configuration by its dotted name:
   mms-dist train --config mms-300m --augment.speed 0.9,1.0,1.1         play every utterance at one of these speeds
 
 After an interruption, run the same command again to resume. Ctrl-C (or SIGTERM, SIGUSR1) saves every language at the
-end of the round and exits with 75; a second Ctrl-C ends at once. Before the first round there is nothing to save, and
-the command ends within five seconds, whatever it is waiting for.
+end of the round and exits with 75; a second Ctrl-C ends immediately. Before the first round there is nothing to save,
+and the command always ends within five seconds.
 
 To train on several processes and machines with the same settings and the same result (configs/accelerate/):
   accelerate launch --config_file configs/accelerate/one_node_8gpu.yaml -m launcher.train --config FILE
 
 exit status: 0 finished · 1 failed · 2 the configuration, data or base needs a fix · 65 incomplete: languages are in
 quarantine or could not be scored (`mms-dist report RUN` shows which and why); fix that before you start again · 70
-automatic restarts make no progress · 75 stopped, resumable · 130 ended at once by a second Ctrl-C. Launchers hide the
-exit status; RUN/status.json records it."""
+automatic restarts make no progress · 75 stopped, resumable · 130 ended immediately by a second Ctrl-C. Launchers hide
+the exit status; RUN/status.json records it."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         return _dry_run(config)
     from launcher.signals import STOPPED_EARLY, StopFlag
     from launcher.world import check_world
-    from mms_dist.distributed.launch_variables import check_launch_variables
+    from mms_dist.distributed.launch_environment import check_launch_variables
 
     check_launch_variables(os.environ)
     check_world(os.environ, config.comm.processes)

@@ -1,4 +1,4 @@
-"""What the checks run on, and what each check has found out for those after it."""
+"""The input of the checks: the configuration and site, and results of earlier checks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from mms_dist.data.language_summaries import LanguageSummary
     from mms_dist.hardware.hardware import Hardware
     from mms_dist.hardware.hardware_record import KeptSettings
-    from mms_dist.model.shape import BaseShape
+    from mms_dist.model.base_shape import BaseShape
 
 
 @dataclass

@@ -18,11 +18,11 @@ class Finding:
     """`ok`, `warning` (the run works, but should be looked at), `failed` (it does not work), or `not checked`."""
     found: str
     fix: str | None = None
-    """What to do about it; None if there is nothing to do."""
+    """The fix; None if there is nothing to do."""
 
 
 Findings = Iterator[Finding]
-"""What a check yields."""
+"""The result of a check."""
 
 
 def ok(found: str) -> Finding:

@@ -1,4 +1,4 @@
-"""Check what only several processes can find out: whether they reach each other, share a disk and have equal clocks.
+"""Checks that need several processes: whether they reach each other, share a disk and have equal clocks.
 
 Like training, all checks use `mms_dist.distributed.comm`.
 """
@@ -15,9 +15,10 @@ import torch
 from launcher.doctor.checks.run_directory import ELSEWHERE, trial_folder
 from launcher.doctor.finding import FAILED, Finding, Findings, count_failures, failed, not_checked, ok, warning
 from mms_dist.distributed.binding import bind_rank
-from mms_dist.distributed.comm import Comm, joined
+from mms_dist.distributed.comm import Comm
 from mms_dist.distributed.device import computes_on_gpu
 from mms_dist.distributed.placement import RankGroup
+from mms_dist.distributed.process_group import joined
 from mms_dist.files import write_synced
 
 SKEW_SECONDS = 2.0

@@ -1,4 +1,4 @@
-"""The processes of a job find each other and send their findings to rank 0.
+"""Let the processes of a job find each other and send their findings to rank 0.
 
 They use the rendezvous key-value store and no collective: the store shows which rank is missing, a collective does not.
 """
@@ -11,9 +11,9 @@ from dataclasses import asdict
 from typing import Any
 
 from launcher.doctor.report import MachineFindings
-from mms_dist.distributed.comm import store_at
 from mms_dist.distributed.heartbeats import name_ranks
-from mms_dist.distributed.place import Place
+from mms_dist.distributed.launch_environment import LaunchEnvironment
+from mms_dist.distributed.process_group import store_at
 
 POLL_SECONDS = 0.05
 PATIENCE = 4
@@ -30,18 +30,18 @@ class DoctorRendezvous:
         Raises:
             CommError: rank 0 cannot be reached.
         """
-        self._place = Place.of(os.environ if environment is None else environment)
+        self._launch = LaunchEnvironment.of(os.environ if environment is None else environment)
         self._timeout_seconds = timeout_seconds
         self._known: list[int] = []
-        self._store: Any = store_at(self._place, timeout_seconds)
+        self._store: Any = store_at(self._launch, timeout_seconds)
 
     @property
     def rank(self) -> int:
-        return self._place.rank
+        return self._launch.rank
 
     @property
     def world(self) -> int:
-        return self._place.world
+        return self._launch.world
 
     def publish(self, topic: str, findings: MachineFindings) -> None:
         """Publish the findings of this process."""
@@ -86,9 +86,9 @@ class DoctorRendezvous:
         return present()
 
     def _await(self, keys: list[str], seconds: float, whom: Callable[[], str]) -> bool:
-        deadline, patience = time.monotonic() + seconds, self._place.patience(lambda: False)
+        deadline, wait = time.monotonic() + seconds, self._launch.wait_for_ranks(lambda: False)
         while keys and not self._store.check(keys):
             if time.monotonic() > deadline:
                 return False
-            patience.pause(whom, POLL_SECONDS)
+            wait.pause(whom, POLL_SECONDS)
         return True

@@ -42,7 +42,7 @@ def site_of(
 ) -> Site:
     """Build a site from the command line, or else from the launcher or SLURM job that this process runs in.
 
-    `nodes` from the command line means other machines than this one, unless this is a SLURM job.
+    `nodes` from the command line means machines other than this one, unless this is a SLURM job.
 
     Raises:
         ConfigError: SLURM's variables cannot be parsed.

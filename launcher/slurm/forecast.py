@@ -31,10 +31,10 @@ def show_forecast(
         MmsDistError, ShardsError: the run cannot be planned, and so could not be trained either.
     """
     from mms_dist.data.language_summaries import summarise_languages
-    from mms_dist.model.shape import BaseShape
+    from mms_dist.model.base_shape import BaseShape
     from mms_dist.planning.cluster import Cluster
-    from mms_dist.planning.plan import make_plan
-    from mms_dist.planning.show import show
+    from mms_dist.planning.cluster_plan import make_plan
+    from mms_dist.planning.plan_view import show
 
     directory = Path(config.run.directory)
     index, summaries = summarise_languages(config)
@@ -52,13 +52,13 @@ def show_forecast(
 
 def measured_speed(run_directory: Path) -> float | None:
     """Return the speed of one process in the run's last attempt; None if it was not measured."""
-    from mms_dist.monitor.pace import read_pace
+    from mms_dist.monitor.metrics_log import read_metrics
     from mms_dist.run_directory.status_file import read_status
 
-    status, pace = read_status(run_directory), read_pace(run_directory)
-    if status is None or pace is None or not pace.audio_seconds_per_second:
+    status, metrics = read_status(run_directory), read_metrics(run_directory)
+    if status is None or metrics is None or not metrics.audio_seconds_per_second:
         return None
-    return pace.audio_seconds_per_second / status.processes
+    return metrics.audio_seconds_per_second / status.processes
 
 
 def _starts(makespan_seconds: float | None, request: Request, directory: Path) -> list[str]:

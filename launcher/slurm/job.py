@@ -34,7 +34,7 @@ _SUBMITTED_AT = re.compile(r"-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d$")
 
 @dataclass(frozen=True)
 class Trace:
-    """What the run's files record of a job. SLURM reuses job numbers, and other clusters use the same ones."""
+    """A job as recorded in the run's files. SLURM reuses job numbers, and other clusters use the same ones."""
 
     number: str
     seen: datetime

@@ -8,6 +8,8 @@ from itertools import pairwise
 from math import ceil
 from pathlib import Path
 
+from mms_dist.monitor.metrics_log import read_metrics
+
 OVERHEAD_SECONDS = 30.0
 """Time for the signal to arrive, for the last rank to end, and for the job to be requeued before the time limit."""
 
@@ -92,9 +94,7 @@ def lead_seconds_of(signal: str) -> int | None:
 
 def measured_lead_time(run_directory: Path, lead_seconds: float) -> LeadTime | None:
     """Return the times measured in the run's last attempt; None if nothing was measured."""
-    from mms_dist.monitor.pace import read_pace  # imports TensorBoard's reader, and help must appear at once
-
-    pace = read_pace(run_directory)
-    if pace is None:
+    metrics = read_metrics(run_directory)
+    if metrics is None:
         return None
-    return LeadTime(lead_seconds, pace.longest_round_seconds, pace.longest_save_seconds)
+    return LeadTime(lead_seconds, metrics.longest_round_seconds, metrics.longest_save_seconds)

@@ -17,11 +17,11 @@ from mms_dist.files import read_file, replace_text
 from mms_dist.run_directory.status_file import RunState, Status
 
 STOPS_PER_FAILURE = 4
-"""A stop is not a failure: so many times more of them may bring no step."""
+"""Stops are not failures: this many times more of them are allowed without a step."""
 
 
 class Action(Enum):
-    """What the job does next."""
+    """The next action of a job."""
 
     DONE = "done"
     REQUEUE = "requeue"
@@ -30,7 +30,7 @@ class Action(Enum):
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do, why, and the job's exit code (for a requeue: the code if requeuing fails)."""
+    """The next action, the reason for it, and the job's exit code (for a requeue: the code if requeuing fails)."""
 
     action: Action
     reason: str
@@ -41,8 +41,8 @@ class Decision:
 class JobProgress:
     """When a job last made progress: `RUN/requeue-JOB.json`.
 
-    SLURM counts a job's restarts, also those of which no process of ours hears. So the count without progress is a
-    difference.
+    SLURM's count of restarts includes those that ended before any of our processes ran. So the number of restarts
+    without progress is the difference of two of its counts.
     """
 
     job: int

@@ -1,4 +1,4 @@
-"""Run sbatch: ask what it makes of a job, and submit the job."""
+"""Run sbatch: test whether it accepts a job, and submit the job."""
 
 import os
 import re
@@ -82,7 +82,7 @@ class Request:
 
 
 def ask_sbatch(submission: Submission, environment: Mapping[str, str] | None = None) -> Request:
-    """Ask sbatch what it makes of a job, and SLURM when it would start it.
+    """Test whether sbatch accepts a job, and ask SLURM when it would start it.
 
     SLURM gives the same message for a job that requests more machines than exist and for one that requests machines
     that are down at the moment. It may accept both, and keep them pending.

@@ -1,7 +1,7 @@
 """The sbatch variables that a site's file, `slurm/site.sh`, sets for every job, adapted to one job.
 
 sbatch reads `SBATCH_…` variables itself: they override a script's `#SBATCH` lines, and its command line overrides them.
-What a site asks for training, GPUs above all, would be wrong for other jobs. So a job that needs none is given none.
+A site's settings, GPUs above all, are meant for training. So they are left out for jobs that do not need them.
 """
 
 import re
@@ -26,7 +26,7 @@ def read_site(path: Path, environment: Mapping[str, str]) -> dict[str, str]:
         ConfigError: the file is missing, or bash fails in it.
     """
     if not path.is_file():
-        raise ConfigError(f"found no {path}", fix="restore the file, which comes with the project")
+        raise ConfigError(f"{path} does not exist", fix="restore the file, which comes with the project")
     command = ["bash", "--noprofile", "--norc", "-c", _PRINT, "site", str(path)]
     try:
         shell = subprocess.run(command, env=dict(environment), capture_output=True, timeout=SECONDS)

@@ -36,7 +36,7 @@ WRITTEN_BY = "# Written by `mms-dist submit`. To submit the same job again, run 
 
 @dataclass(frozen=True)
 class JobTarget:
-    """What a job works on: `folder` names the job and gets its logs; `config` is what the job trains or debugs."""
+    """The input of a job. `folder` names the job and gets its logs; `config` is trained or debugged."""
 
     script: str
     folder: Path
@@ -87,7 +87,7 @@ class Submission:
 
     @property
     def options(self) -> dict[str, str]:
-        """What the site and the user ask of sbatch, by the names of its options. The script may ask for more."""
+        """The sbatch options set by the site and the user, by name. The script may set more."""
         return _options_of(self.site) | dict(self.flags)
 
     @property
@@ -110,7 +110,7 @@ def parse_target(script: str, what: Sequence[str], settings: Sequence[str]) -> J
     Raises:
         ConfigError: there are too few or too many, a named file does not exist, or the configuration is invalid.
     """
-    from mms_dist.config import load_config  # takes time, and help must appear at once
+    from mms_dist.config import load_config  # takes time, and help must appear immediately
 
     if len(what) != (2 if script == "shards" else 1):
         raise ConfigError(f"--script {script}: found {' '.join(what)}, expected {EXPECTED[script]}")
@@ -120,7 +120,7 @@ def parse_target(script: str, what: Sequence[str], settings: Sequence[str]) -> J
     if script == "eval":
         run = Path(what[0])
         if not (run / "config.yaml").is_file():
-            raise ConfigError(f"found no {run / 'config.yaml'}", fix="pass a run directory, such as runs/mms-300m")
+            raise ConfigError(f"{run / 'config.yaml'} does not exist", fix="pass the run directory of a trained run")
         load_config(run / "config.yaml", settings)
         return JobTarget(script, run)
     if settings:
@@ -129,7 +129,7 @@ def parse_target(script: str, what: Sequence[str], settings: Sequence[str]) -> J
         )
     source, shards = map(Path, what)
     if not source.exists():
-        raise ConfigError(f"found no {source}", fix="pass a manifest (.tsv, .jsonl) or a folder of recordings")
+        raise ConfigError(f"{source} does not exist", fix="pass a manifest (.tsv, .jsonl) or a folder of recordings")
     return JobTarget(script, shards)
 
 
@@ -157,7 +157,7 @@ def prepare(
     """
     if not (home / "slurm" / f"{script}.sbatch").is_file():
         raise ConfigError(
-            f"found no {home / 'slurm' / script}.sbatch",
+            f"{home / 'slurm' / script}.sbatch does not exist",
             fix="run this in a clone of the repository, or in a folder that `mms-dist init` has filled",
         )
     site = site_for(script, read_site(home / "slurm" / "site.sh", environment), flags)

@@ -1,8 +1,8 @@
 """The two kinds of augmentation: of a recording, and of the frames that the front end makes of it.
 
-An augmentation is a frozen dataclass of its settings. What it draws depends on (seed, language, epoch, utterance) only,
-so a language is trained on the same audio alone or with others, on any number of processes and after a restart. It
-must draw from what it is given and from nothing else.
+An augmentation is a frozen dataclass of its settings. Its random numbers depend only on (seed, language, epoch,
+utterance), so a language is trained on the same audio alone or with others, on any number of processes and after a
+restart. An augmentation must use only the randomness passed to it.
 
 Legend: N utterances, S audio samples, T frames, H channels.
 """
@@ -46,7 +46,7 @@ def uniform_of(key: int) -> float:
 
 
 class Augmentation:
-    """What both kinds have in common."""
+    """Base class of both kinds."""
 
     @property
     def is_on(self) -> bool:
@@ -59,9 +59,9 @@ class WaveformAugmentation(Augmentation):
 
     @property
     def versions(self) -> int | None:
-        """Number of different results that a recording can have; None: it never comes twice.
+        """Number of different results that a recording can have; None: no result is ever repeated.
 
-        Front-end features are cached only of recordings that come again.
+        Front-end features are cached only if results repeat.
         """
         return None
 

@@ -69,7 +69,7 @@ def read_snapshot(folder: Path) -> Snapshot:
     manifest, contents = read_folder(folder)
     language, step = manifest.language, manifest.step
     if (language, step) != (folder.parent.name, parse_step(folder.name)):
-        raise DamagedCheckpoint(folder, f"holds step {step} of {language!r}; it was renamed or moved here")
+        raise DamagedCheckpoint(folder, f"contains step {step} of {language!r}; it was renamed or moved here")
     expected = {adapter_filename(language), OPTIMIZER_NAME, STATE_NAME, VOCABULARY_NAME}
     if contents.keys() != expected:
         raise DamagedCheckpoint(folder, f"found {sorted(contents)}, expected {sorted(expected)}")
@@ -77,7 +77,7 @@ def read_snapshot(folder: Path) -> Snapshot:
     if not isinstance(state, dict) or (state.get("language"), state.get("step")) != (language, step):
         raise DamagedCheckpoint(folder / STATE_NAME, f"is not the state of {language} at step {step}")
     if not isinstance(state.get("state"), dict):
-        raise DamagedCheckpoint(folder / STATE_NAME, "holds no state")
+        raise DamagedCheckpoint(folder / STATE_NAME, "contains no state")
     snapshot = Snapshot(
         language=language,
         step=step,

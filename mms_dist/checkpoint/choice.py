@@ -25,11 +25,11 @@ def load_checkpoint(
     damaged, the newest intact one is loaded.
 
     Args:
-        start_counts: whether the checkpoint from before the first step is of use. If not, and it is the best, the last
-            one is loaded instead.
+        start_counts: whether the checkpoint from before the first step may be loaded. If not, and it is the best, the
+            last one is loaded instead.
 
     Raises:
-        CheckpointError: there is no checkpoint, or no complete one that counts.
+        CheckpointError: there is no complete checkpoint that may be loaded.
     """
     evaluated = store.pointed(language, "best") is not None
     wanted: PointerName = pointer if pointer == "last" or evaluated else "last"
@@ -52,7 +52,7 @@ def choose_languages(present: Sequence[str], wanted: Sequence[str] | None, adapt
         CheckpointError: none is present, or a wanted one is not.
     """
     if not present:
-        raise CheckpointError(f"found no checkpoint in {adapters}", fix="give the folder of a run that was trained")
+        raise CheckpointError(f"found no checkpoint in {adapters}", fix="pass the folder of a trained run")
     for code in wanted or ():
         if code not in present:
             near = difflib.get_close_matches(code, present, n=1)
@@ -101,8 +101,8 @@ class ExportChoice:
     def load(self, language: str) -> tuple[Snapshot, str]:
         """Load the snapshot to export, and return it with its name.
 
-        If training has not improved a language, its best checkpoint is its start. If that start was random, its last
-        checkpoint is used instead.
+        If training has not improved a language, its best checkpoint is its initial adapter. If that was random, the
+        last checkpoint is used instead.
         """
         return load_checkpoint(self.store, language, self.pointer, start_counts=self.start_is_trained(language))
 

@@ -29,7 +29,7 @@ class InitialAdapters:
         """Return a language's initial adapter and head, under Hugging Face's names.
 
         A single file gives its adapter layers to all languages. The head is initialised randomly, because a head of
-        another language is of no use. A folder gives each language its own file, including the head, so the vocabulary
+        another language is useless. A folder gives each language its own file, including the head, so the vocabulary
         must be the one the head was trained with.
 
         Raises:
@@ -74,6 +74,7 @@ def _same_vocabulary(path: Path, vocabulary: Vocabulary) -> None:
     found = Vocabulary.from_nested(nested, vocabulary.language)
     if found != vocabulary:
         raise DataError(
-            f"{path} gives {vocabulary.language} {len(found)} tokens, but the shards have {len(vocabulary)} other ones",
+            f"{path} has {len(found)} tokens for {vocabulary.language}, but the shards have {len(vocabulary)} "
+            "different ones",
             fix="start from a scheme or one adapter file (adapter.init), or rebuild the shards with that vocabulary",
         )

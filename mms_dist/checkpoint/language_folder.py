@@ -122,7 +122,7 @@ class LanguageFolder:
                 self.remove(later)
 
     def delete(self) -> None:
-        """Remove the folder at once."""
+        """Remove the folder atomically."""
         if self.path.is_dir():
             remove_tree(self.path)
 

@@ -365,9 +365,12 @@ class CheckpointStore:
             elif path.is_dir():
                 folder = LanguageFolder(path)
                 done += folder.recover()
-                if folder.pointed("last") is None:
-                    complete = (step for step in reversed(folder.steps()) if self._is_complete(path.name, step))
-                    if (newest := next(complete, None)) is not None:
-                        folder.point("last", newest)
-                        done.append(f"pointed {path / 'last'} to step {newest}")
+                # A kill between the rename of a checkpoint and the move of `last` leaves `last` at an earlier step, or
+                # at none. A run resumes from the newest one; if that is the final one, `last` would never move again.
+                last = folder.pointed("last")
+                later = (step for step in reversed(folder.steps()) if last is None or step > last)
+                newest = next((step for step in later if self._is_complete(path.name, step)), None)
+                if newest is not None:
+                    folder.point("last", newest)
+                    done.append(f"pointed {path / 'last'} to step {newest}")
         return done

@@ -275,7 +275,7 @@ class Config:
         return _flat(self.to_dict())
 
     def to_yaml(self) -> str:
-        """Return YAML that `load_config` reads back unchanged, whatever text the settings hold."""
+        """Return YAML that `load_config` reads back unchanged, for any text in the settings."""
         return yaml.safe_dump(unexpanded(_plain(self.to_dict()), type(self)), sort_keys=False, allow_unicode=True)
 
 

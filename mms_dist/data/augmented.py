@@ -84,7 +84,7 @@ class RecordingAugmentation:
 
     @property
     def versions(self) -> int | None:
-        """Number of different results that a recording can have; None: it never comes twice."""
+        """Number of different results that a recording can have; None: no result is ever repeated."""
         counts = [step.versions for step in self.steps]
         return None if None in counts else reduce(mul, (count for count in counts if count is not None), 1)
 
@@ -93,7 +93,7 @@ class RecordingAugmentation:
 
 
 def fewest_samples(frames_N: np.ndarray) -> np.ndarray:
-    """Return the fewest samples of which the front end makes so many frames, int64 [N]: the inverse of `frames_of`."""
+    """Return the fewest samples that give `frames_N` frames, int64 [N]: the inverse of `frames_of`."""
     length_N = np.maximum(1, np.asarray(frames_N, dtype=np.int64))
     for kernel, stride in reversed(FRONT_END):
         length_N = (length_N - 1) * stride + kernel
@@ -109,7 +109,7 @@ def longest_seconds(table: "SampleTable", section: Augmentation) -> float:
 
 
 def cache_notes(sections: Iterable[Augmentation]) -> Iterator[str]:
-    """Yield what waveform augmentation means for the cache of front-end features, by the languages' `augment`."""
+    """Yield notes on how the languages' waveform augmentation affects the cache of front-end features."""
     found = {RecordingAugmentation.of(section, language="", seed=0).versions for section in sections}
     if None in found:
         yield "of recordings that are changed anew in every epoch are computed anew, and not cached"

@@ -19,7 +19,7 @@ class BatchRequest:
 
 @dataclass(frozen=True, slots=True)
 class FeatureKey:
-    """What an utterance's front-end features depend on: its identity, and what was done to its audio."""
+    """The key of an utterance's front-end features: its identity, and the changes made to its audio."""
 
     utterance: UtteranceId
     waveform: int

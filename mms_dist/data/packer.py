@@ -27,7 +27,7 @@ def pack(lengths: Sequence[int], *, capacity: int, forward_cost: int = FORWARD_C
 
     Returns:
         Groups of item numbers (int64, ascending), the group with the longest items first, so that a pass that does not
-        fit in memory fails at once. Every item is in exactly one group. The same lengths always give the same groups.
+        fit in memory fails early. Every item is in exactly one group. The same lengths always give the same groups.
 
     Raises:
         ValueError: a length or the capacity is not positive.

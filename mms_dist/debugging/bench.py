@@ -11,13 +11,12 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config, Optim
 from mms_dist.data.batch import BatchRequest, LoadedBatch, Utterance
 from mms_dist.data.collate import AudioBatch, collate
 from mms_dist.data.language_summaries import Work
 from mms_dist.data.stream import Position
-from mms_dist.debugging.utterances import similar_lengths, take_by_length
+from mms_dist.debugging.utterance_choice import similar_lengths, take_by_length
 from mms_dist.features.feature_source import FeatureSource
 from mms_dist.model import transfer
 from mms_dist.model.base import FrozenBase
@@ -31,6 +30,7 @@ from mms_dist.training.parts import Parts
 from mms_dist.training.passes import DevicePass
 from mms_dist.training.progress import Progress
 from mms_dist.training.scheduler import QueuedLanguage
+from mms_dist.training.trial import Trial
 from shards.index import ShardIndex
 from shards.read import ShardReader
 
@@ -50,35 +50,36 @@ class Forward:
 class Bench:
     """The parts of a run with every language in a slot, restored from its checkpoint.
 
-    Inside `kept`, checks may change rows, gradients and moments freely; they are restored at the end.
+    Inside `restored_afterwards`, checks may change rows, gradients and moments freely; they are restored at the end.
     """
 
-    config: Config
+    base: str
+    seed: int
     parts: Parts
     index: ShardIndex
     active_languages: dict[str, ActiveLanguage]
     batches: dict[str, LoadedBatch]
 
     @classmethod
-    def of(
-        cls, config: Config, parts: Parts, index: ShardIndex, store: CheckpointStore, reader: ShardReader, *, count: int
-    ) -> "Bench":
-        """Put every language back into a slot, with a batch of `count` utterances of similar lengths across languages.
+    def of(cls, config: Config, trial: Trial, reader: ShardReader, *, count: int) -> "Bench":
+        """Put every language of a trial back into a slot, with a batch of `count` utterances.
+
+        Lengths are similar across languages, so that their utterances share passes.
 
         Raises:
             DataError: no utterance of a language can be read.
         """
         active_languages = {}
-        for slot, language in enumerate(index.languages):
-            progress = Progress.from_state(store.load(language).state)
+        for slot, language in enumerate(trial.index.languages):
+            progress = Progress.from_state(trial.store.load(language).state)
             queued = QueuedLanguage(Work(language, 1.0), restored=progress)
-            active_languages[language] = parts.language_slots.enter(queued, slot, progress.round)
+            active_languages[language] = trial.parts.language_slots.enter(queued, slot, progress.round)
         seconds = similar_lengths([active.stream.table for active in active_languages.values()], count)
         batches = {
             language: LoadedBatch(BatchRequest(language, Position()), take_by_length(reader, active, seconds))
             for language, active in active_languages.items()
         }
-        return cls(config, parts, index, active_languages, batches)
+        return cls(config.model.base, config.run.seed, trial.parts, trial.index, active_languages, batches)
 
     @property
     def languages(self) -> list[str]:
@@ -105,7 +106,7 @@ class Bench:
     def forward(self, members: Sequence[Utterance], model: RoutedModel | None = None) -> Forward:
         """Run a forward pass with its graph, without SpecAugment or dropout."""
         model = model or self.parts.model
-        collated = collate(members, seed=self.config.run.seed)
+        collated = collate(members, seed=self.seed)
         device, frames_B = model.base.device, collated.frames_B
         audio_BS, samples_B = (transfer.to_device(each, device) for each in (collated.audio_BS, collated.samples_B))
         features_BTC = model.base.features(normalised(audio_BS, samples_B))
@@ -117,12 +118,12 @@ class Bench:
         return Forward(members, collated, batch, logits_BTV, losses_B)
 
     @cached_property
-    def exact(self) -> RoutedModel:
+    def exact_model(self) -> RoutedModel:
         """The model in at least float32 with the same rows: bfloat16 would hide what some checks look for."""
         model = self.parts.model
         if model.base.dtype != torch.bfloat16:
             return model
-        base = FrozenBase.load(self.config.model.base, dtype=torch.float32, device=model.base.device)
+        base = FrozenBase.load(self.base, dtype=torch.float32, device=model.base.device)
         return RoutedModel(base, model.bank, activation_checkpointing=model.activation_checkpointing)
 
     def gradient_pass(self, model: RoutedModel | None = None, features: FeatureSource | None = None) -> GradientPass:
@@ -133,7 +134,7 @@ class Bench:
             features or FeatureSource(model.base, cache_gib=0.0),
             forward_seconds=self.parts.gradients.forward_seconds,
             forward_cost=self.parts.gradients.forward_cost,
-            seed=self.config.run.seed,
+            seed=self.seed,
             packed=self.parts.gradients.packed,
         )
 
@@ -165,7 +166,7 @@ class Bench:
         return torch.stack([buffer[slot] for buffer in buffers])
 
     @contextlib.contextmanager
-    def kept(self) -> Iterator[None]:
+    def restored_afterwards(self) -> Iterator[None]:
         """Restore rows, moments and gradients at the end of the block."""
         bank, optimizer = self.parts.bank, self.parts.optimizer
         buffers = (bank.rows.detach(), bank.grads, *optimizer.buffers.values())

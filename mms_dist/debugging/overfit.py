@@ -11,8 +11,8 @@ from mms_dist.data.batch import BatchRequest, LoadedBatch
 from mms_dist.data.language_summaries import Work
 from mms_dist.data.stream import Position
 from mms_dist.debugging.bench import Bench
-from mms_dist.debugging.report import Check, OverfitPoint, plural, verdict
-from mms_dist.debugging.utterances import shortest_first, take
+from mms_dist.debugging.debug_report import Check, OverfitPoint, plural, verdict
+from mms_dist.debugging.utterance_choice import shortest_first, take
 from mms_dist.decoding.greedy import greedy
 from mms_dist.evaluation.metrics import score
 from mms_dist.features.feature_source import FeatureSource
@@ -42,7 +42,7 @@ class OverfitRun:
 
     @classmethod
     def of(cls, bench: Bench, reader: ShardReader, *, utterances: int) -> "OverfitRun":
-        """Put a new adapter into every slot (inside `Bench.kept`), and read the utterances to overfit."""
+        """Put a new adapter into every slot, inside `Bench.restored_afterwards`, and read the utterances."""
         rate = _RATE_AT_192 * sqrt(192 / bench.parts.base.hidden)
         active_languages, batches = {}, {}
         for language, old in bench.active_languages.items():

@@ -12,39 +12,49 @@ from mms_dist.data.batch import LoadedBatch
 from mms_dist.data.language_summaries import LanguageSummary, summarise_languages
 from mms_dist.data.utterance_source import shard_cache
 from mms_dist.debugging.bench import Bench
-from mms_dist.debugging.checks.absence import absent_language_is_unchanged
-from mms_dist.debugging.checks.company import same_alone_and_together
 from mms_dist.debugging.checks.frozen import (
     backward_reaches_rows_only,
     base_is_unchanged,
     nothing_is_saved_below_adapters,
 )
-from mms_dist.debugging.checks.interference import (
+from mms_dist.debugging.checks.independence import (
+    absent_language_is_unchanged,
     audio_length_does_not_weigh,
     clipping_is_per_language,
     nan_does_not_spread,
+    same_alone_and_together,
 )
 from mms_dist.debugging.checks.interoperable import hugging_face_agrees
-from mms_dist.debugging.cut import choose_languages, cut
-from mms_dist.debugging.gradients import every_tensor_has_a_gradient, gradient_lines
-from mms_dist.debugging.memory import memory_lines
+from mms_dist.debugging.checks.sanity import (
+    every_language_trains,
+    every_tensor_has_a_gradient,
+    frames_suffice,
+    labels_round_trip,
+)
+from mms_dist.debugging.debug_report import Check, DebugReport
+from mms_dist.debugging.debug_view import DebugView
 from mms_dist.debugging.overfit import OverfitRun, every_language_overfits
-from mms_dist.debugging.plan import plan_lines
-from mms_dist.debugging.report import Check, DebugReport
-from mms_dist.debugging.rounds import round_line, train_rounds
-from mms_dist.debugging.shapes import packed_stages, route, stages
-from mms_dist.debugging.show import Show
-from mms_dist.debugging.transcripts import frames_suffice, labels_round_trip, transcript_lines
+from mms_dist.debugging.pass_shapes import packed_stages, route, stages
+from mms_dist.debugging.sections import (
+    gradient_lines,
+    language_lines,
+    memory_lines,
+    round_line,
+    transcript_lines,
+)
 from mms_dist.distributed.device import use_device
 from mms_dist.distributed.gpu import naming_the_gpu
+from mms_dist.errors import ConfigError
 from mms_dist.hardware.memory_estimate import Memory, load_of, needs_of
 from mms_dist.hardware.process_settings import set_threads
 from mms_dist.hardware.resolve import Resolved
 from mms_dist.training.assembly import resolved_alone
-from mms_dist.training.trial import Trial, trial
+from mms_dist.training.trial import Trial, shorten, trial
 from shards.read import ShardReader
 
 OVERFIT_UTTERANCES = 2
+MOST_LANGUAGES = 5
+"""Number of languages if none are named: enough for every check, few enough to read."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +67,7 @@ class Amount:
     overfit_steps: int = 100
 
 
-def debug(config: Config, amount: Amount, show: Show, *, name: str) -> DebugReport:
+def debug(config: Config, amount: Amount, view: DebugView, *, name: str) -> DebugReport:
     """Debug a configuration on one device, and write only to a temporary folder, which is deleted at the end.
 
     Raises:
@@ -71,7 +81,7 @@ def debug(config: Config, amount: Amount, show: Show, *, name: str) -> DebugRepo
     languages = choose_languages(amount.languages, summaries)
     entries = [entry for entry in summaries if entry.language in languages]
     with tempfile.TemporaryDirectory(prefix="mms-dist-debug-") as folder:
-        small = cut(config, entries, directory=Path(folder) / "run", utterances=amount.utterances, rounds=amount.rounds)
+        small = shortened(config, entries, amount, directory=Path(folder) / "run")
         report = DebugReport(
             config=name,
             base=config.model.base,
@@ -87,37 +97,74 @@ def debug(config: Config, amount: Amount, show: Show, *, name: str) -> DebugRepo
             contextlib.closing(ShardReader(trained.index, shard_cache(small.data))) as reader,
         ):
             report.device = str(trained.parts.base.device)
-            session = _Session(config, summaries, small, trained, reader, amount, show, report, resolved)
+            session = _Session(
+                config=config,
+                summaries=summaries,
+                resolved=resolved,
+                trial=trained,
+                reader=reader,
+                amount=amount,
+                view=view,
+                report=report,
+            )
             session.run(Path(folder))
     report.seconds = perf_counter() - began
-    show.end(report)
+    view.end(report)
     return report
 
 
-@dataclass
+def choose_languages(asked: Sequence[str] | None, summaries: Sequence[LanguageSummary]) -> list[str]:
+    """Return the requested languages, or the first few of the run.
+
+    Raises:
+        ConfigError: a requested language is not in the run.
+    """
+    present = [entry.language for entry in summaries]
+    unknown_languages = sorted(set(asked or ()) - set(present))
+    if unknown_languages:
+        raise ConfigError(
+            f"--languages names {unknown_languages[0]!r}, which the run does not train",
+            fix=f"choose from {', '.join(present)}",
+        )
+    return sorted(set(asked)) if asked else present[:MOST_LANGUAGES]
+
+
+def shortened(config: Config, summaries: Sequence[LanguageSummary], amount: Amount, *, directory: Path) -> Config:
+    """Shorten the run to the languages of `summaries`, and to batches and rounds of this amount."""
+    return shorten(
+        config,
+        [entry.language for entry in summaries],
+        directory=directory,
+        rounds=amount.rounds,
+        dev_utterances=amount.utterances,
+        batch_seconds={
+            entry.language: min(entry.batch_seconds, amount.utterances * entry.seconds / entry.utterances)
+            for entry in summaries
+        },
+    )
+
+
+@dataclass(kw_only=True)
 class _Session:
     """The parts of a session, and its steps."""
 
     config: Config
     summaries: Sequence[LanguageSummary]
-    small: Config
     trial: Trial
     reader: ShardReader
     amount: Amount
-    show: Show
+    view: DebugView
     report: DebugReport
     resolved: Resolved
 
     def run(self, folder: Path) -> None:
         fingerprint = self.trial.parts.base.fingerprint()
-        self.show.begin(self.report, self.trial.parts.base.parameter_count(), self.amount.rounds)
-        trained = train_rounds(self.trial)
+        self.view.begin(self.report, self.trial.parts.base.parameter_count(), self.amount.rounds)
+        trained = every_language_trains(self.trial)
         self.report.rounds = [round_line(report) for report in self.trial.monitor.reports]
-        bench = Bench.of(
-            self.small, self.trial.parts, self.trial.index, self.trial.store, self.reader, count=self.amount.utterances
-        )
+        bench = Bench.of(self.config, self.trial, self.reader, count=self.amount.utterances)
         self._sections(bench)
-        self.show.checks_begin()
+        self.view.checks_begin()
         self._add(trained, labels_round_trip(self.report.transcripts), frames_suffice(bench))
         self._add(every_tensor_has_a_gradient(self.report.gradients))
         for check in (
@@ -130,29 +177,29 @@ class _Session:
             backward_reaches_rows_only,
         ):
             self._add(check(bench))
-        with bench.kept():
+        with bench.restored_afterwards():
             batches = self._overfit(bench)
             self._add(hugging_face_agrees(replace(bench, batches=batches), folder))
         self._add(base_is_unchanged(self.trial.parts.base, fingerprint))
 
     def _sections(self, bench: Bench) -> None:
-        report, show = self.report, self.show
-        report.languages = plan_lines(self.config, self.summaries, bench)
-        show.plan(report)
-        show.rounds(report)
+        report, view = self.report, self.view
+        report.languages = language_lines(self.config, self.summaries, bench)
+        view.plan(report)
+        view.rounds(report)
         groups = bench.forward_groups()
         forward = bench.forward(groups[0])
         report.shapes = packed_stages(bench) if bench.parts.gradients.packed else stages(bench, forward)
         report.route = route(bench, forward)
-        show.shapes(report)
-        show.route(report, forward_passes=len(groups))
+        view.shapes(report)
+        view.route(report, forward_passes=len(groups))
         del forward
         report.memory = memory_lines(bench, run_memory=self._run_memory(), run_slots=self._slots)
-        show.memory(report)
+        view.memory(report)
         report.gradients = gradient_lines(bench)
-        show.gradients(report)
+        view.gradients(report)
         report.transcripts = transcript_lines(bench)
-        show.transcripts(report)
+        view.transcripts(report)
 
     @property
     def _slots(self) -> int:
@@ -166,12 +213,12 @@ class _Session:
 
     def _overfit(self, bench: Bench) -> dict[str, LoadedBatch]:
         run = OverfitRun.of(bench, self.reader, utterances=OVERFIT_UTTERANCES)
-        self.report.overfit = run.run(steps=self.amount.overfit_steps, report=self.show.overfitting)
-        self.show.overfitted()
+        self.report.overfit = run.run(steps=self.amount.overfit_steps, report=self.view.overfitting)
+        self.view.overfitted()
         self._add(every_language_overfits(self.report.overfit, utterances=OVERFIT_UTTERANCES))
         return run.batches
 
     def _add(self, *checks: Check) -> None:
         for check in checks:
             self.report.checks.append(check)
-            self.show.check(check)
+            self.view.check(check)

@@ -1,4 +1,4 @@
-"""What a decoder is: it turns the logits of a language's utterances into text.
+"""The interface of decoders, which turn the logits of a language's utterances into text.
 
 Legend: B utterances, T frames, V tokens of the language's vocabulary.
 """

@@ -1,1 +1,1 @@
-"""Many processes: which ranks own a language, and what passes between them."""
+"""Run on many processes: decide which ranks own a language, and communicate between them."""

@@ -13,35 +13,35 @@ from dataclasses import dataclass
 import torch
 
 from mms_dist.distributed.comm import Comm
+from mms_dist.distributed.connection_test import check_connection
 from mms_dist.distributed.device import choose_device, why_no_gpu
-from mms_dist.distributed.first_sum import try_first_sum
 from mms_dist.distributed.gpu import describe, identity, try_gpu
 from mms_dist.distributed.heartbeats import name_ranks
-from mms_dist.distributed.patience import in_thread
+from mms_dist.distributed.startup_waits import in_thread
 from mms_dist.errors import ConfigError, DeviceError
 from mms_dist.machine import boot_id
 
-TRIAL_SECONDS = 40.0
+GPU_TEST_SECONDS = 40.0
 """Time limit for testing one GPU. CUDA starts in one to ten seconds; a broken GPU may never answer."""
 
 
 @dataclass(frozen=True)
-class Bound:
-    """What a rank tells the others about its device.
+class BoundDevice:
+    """A rank's device, as reported to the other ranks.
 
     Attributes:
         machine: unique to a machine, even if several machines have the same host name.
-        told: the device as messages describe it.
+        description: the device as messages describe it.
         gpu: identifies the GPU: equal on two ranks only if they share one; None on a CPU.
-        seen: number of GPUs the process sees.
+        visible_gpus: number of GPUs the process sees.
     """
 
     host: str
     machine: str
-    told: str
+    description: str
     gpu: str | None
-    seen: int
-    why_none: tuple[str, str] | None = None
+    visible_gpus: int
+    why_no_gpu_found: tuple[str, str] | None = None
     """Why the process sees no GPU, and the fix."""
 
 
@@ -61,7 +61,7 @@ def bind_rank(name: str, comm: Comm) -> torch.device:
         PeerError: another rank found one of these problems.
     """
     comm.watchdog.mark("choosing a device")
-    machines = comm.all_gather(_this_machine())
+    machines = comm.all_gather(this_machine())
     local_rank = local_rank_of(os.environ, machines, comm.rank)
     device = comm.run_on_all_ranks(lambda: _choose(name, local_rank, comm.world))
     if comm.world > 1:
@@ -69,11 +69,11 @@ def bind_rank(name: str, comm: Comm) -> torch.device:
     elif not os.environ.get("LOCAL_RANK", "").strip():
         os.environ.pop("LOCAL_RANK", None)  # they try to parse an empty one as a number
     comm.watchdog.mark(f"computing on {device} for the first time")
-    bound = comm.all_gather(comm.run_on_all_ranks(lambda: _tried(device, machines[comm.rank], comm)))
+    bound = comm.all_gather(comm.run_on_all_ranks(lambda: _try_device(device, machines[comm.rank], comm)))
     comm.run_on_all_ranks(lambda: check_bound(bound))
     if device.type == "cuda":
         torch.cuda.set_device(device)  # for this thread: libraries and kernels use the current device by default
-    try_first_sum(comm, device)
+    check_connection(comm, device)
     return device
 
 
@@ -83,7 +83,7 @@ def local_rank_of(environment: Mapping[str, str], machines: Sequence[str], rank:
     return max(0, int(given)) if given else list(machines[:rank]).count(machines[rank])
 
 
-def check_bound(bound: Sequence[Bound]) -> None:
+def check_bound(bound: Sequence[BoundDevice]) -> None:
     """Check that all ranks have a GPU of their own, or that none has one.
 
     Raises:
@@ -92,7 +92,7 @@ def check_bound(bound: Sequence[Bound]) -> None:
     having = [rank for rank, each in enumerate(bound) if each.gpu is not None]
     lacking = [rank for rank, each in enumerate(bound) if each.gpu is None]
     if having and lacking:
-        found, fix = bound[lacking[0]].why_none or ("it sees no GPU", "give it one")
+        found, fix = bound[lacking[0]].why_no_gpu_found or ("it sees no GPU", "give it one")
         raise ConfigError(
             f"{name_ranks(having)} found a GPU, but {name_ranks(lacking)} did not: on {bound[lacking[0]].host}, "
             f"{found}",
@@ -104,10 +104,10 @@ def check_bound(bound: Sequence[Bound]) -> None:
         first = owners.setdefault(mine.gpu or "", rank)
         if first != rank:
             here = sum(each.machine == mine.machine for each in bound)
-            gpus = "1 GPU" if mine.seen == 1 else f"{mine.seen} GPUs"
+            gpus = "1 GPU" if mine.visible_gpus == 1 else f"{mine.visible_gpus} GPUs"
             raise ConfigError(
-                f"ranks {first} and {rank} would share {mine.told} on {mine.host} ({mine.gpu}): the launcher started "
-                f"{here} processes on a machine with {gpus} visible, and each process needs its own",
+                f"ranks {first} and {rank} would share {mine.description} on {mine.host} ({mine.gpu}): the launcher "
+                f"started {here} processes on a machine with {gpus} visible, and each process needs its own",
                 fix=(
                     "start one process per GPU there (--num_processes, --nproc-per-node), give each process its own "
                     "LOCAL_RANK or CUDA_VISIBLE_DEVICES (srun --gpus-per-task=1), or compute on the CPU with "
@@ -125,26 +125,26 @@ def _choose(name: str, local_rank: int, world: int) -> torch.device:
     return choose_device(name, local_rank)
 
 
-def _tried(device: torch.device, machine: str, comm: Comm) -> Bound:
+def _try_device(device: torch.device, machine: str, comm: Comm) -> BoundDevice:
     """Test the device in a thread, because even the first call to a broken GPU may hang."""
     host = socket.gethostname()
     if device.type == "cpu":
-        return Bound(host, machine, "cpu", None, 0, why_no_gpu())
+        return BoundDevice(host, machine, "cpu", None, 0, why_no_gpu())
 
-    def ask() -> Bound:
+    def ask() -> BoundDevice:
         try_gpu(device)
-        return Bound(host, machine, describe(device), identity(device), torch.cuda.device_count())
+        return BoundDevice(host, machine, describe(device), identity(device), torch.cuda.device_count())
 
     try:
-        return in_thread(ask, longest_seconds=TRIAL_SECONDS, check=comm.check_stop)
+        return in_thread(ask, longest_seconds=GPU_TEST_SECONDS, check=comm.check_stop)
     except TimeoutError:
         raise silent_gpu(device) from None
 
 
 def silent_gpu(device: torch.device) -> DeviceError:
-    """The error for a GPU that did not answer within `TRIAL_SECONDS`."""
+    """The error for a GPU that did not answer within `GPU_TEST_SECONDS`."""
     return DeviceError(
-        f"{socket.gethostname()}: {device} did not multiply two small matrices within {TRIAL_SECONDS:g} s",
+        f"{socket.gethostname()}: {device} did not multiply two small matrices within {GPU_TEST_SECONDS:g} s",
         fix=(
             "check nvidia-smi and dmesg (Xid) on that machine, exclude it (--exclude) or have it reset, and run the "
             "same command again"
@@ -152,6 +152,6 @@ def silent_gpu(device: torch.device) -> DeviceError:
     )
 
 
-def _this_machine() -> str:
+def this_machine() -> str:
     """Host name and boot ID: containers on one machine may have different names, and two machines the same one."""
     return f"{socket.gethostname()} {boot_id()}"

@@ -36,10 +36,10 @@ def import_deepspeed(deepspeed: str | None) -> Any:
     except Exception as error:  # any error is possible: the import looks for compilers, drivers and toolkits
         missing = isinstance(error, ModuleNotFoundError) and error.name == "deepspeed"
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
-        raise not_to_be_had(deepspeed, None if missing else reason) from error
+        raise deepspeed_unavailable(deepspeed, None if missing else reason) from error
 
 
-def not_to_be_had(deepspeed: str | None, reason: str | None) -> ConfigError:
+def deepspeed_unavailable(deepspeed: str | None, reason: str | None) -> ConfigError:
     """The error for a user who asked for DeepSpeed where it cannot be used.
 
     Args:

@@ -8,7 +8,7 @@ import torch
 
 from mms_dist.errors import ConfigError
 
-_FIRST_GPU = "/dev/nvidia0"
+FIRST_GPU_PATH = "/dev/nvidia0"
 _ON_THE_CPU = "compute on the CPU with --run.device cpu (use auto to take a GPU where there is one)"
 
 
@@ -91,8 +91,8 @@ def why_no_gpu() -> tuple[str, str]:
 
 def nvidia_gpu() -> str | None:
     """Evidence that this machine has an NVIDIA GPU, even if torch cannot use it; None if there is none."""
-    if Path(_FIRST_GPU).exists():
-        return f"an NVIDIA GPU ({_FIRST_GPU})"
+    if Path(FIRST_GPU_PATH).exists():
+        return f"an NVIDIA GPU ({FIRST_GPU_PATH})"
     return "nvidia-smi" if shutil.which("nvidia-smi") else None
 
 

@@ -6,7 +6,7 @@ So the run status says what to fix, on whichever rank the failure happened, and 
 import contextlib
 import json
 
-from mms_dist.distributed.watchdog import Store
+from mms_dist.distributed.key_value_store import Store
 from mms_dist.errors import CommError, ExitCode, MmsDistError, PeerError, StoppedEarly
 from shards.errors import ShardsError
 
@@ -19,7 +19,7 @@ class FailureReport:
     def __init__(self, store: Store, rank: int) -> None:
         self._store, self._rank = store, rank
 
-    def leave(self, error: Exception | StoppedEarly) -> None:
+    def publish(self, error: Exception | StoppedEarly) -> None:
         """Store why this rank fails, before its connections break; errors caused by another rank are not reported."""
         if isinstance(error, (CommError, PeerError)):
             return

@@ -102,7 +102,7 @@ class HeartbeatMonitor:
     def __init__(self) -> None:
         self._seen: dict[int, _Seen] = {}
 
-    def look(self, heartbeats: Mapping[int, Heartbeat | None], now: float) -> None:
+    def record(self, heartbeats: Mapping[int, Heartbeat | None], now: float) -> None:
         """Record every rank's heartbeat, None for a rank that has sent none yet; `now` is in seconds."""
         for rank, heartbeat in heartbeats.items():
             seen = self._seen.get(rank)
@@ -116,7 +116,7 @@ class HeartbeatMonitor:
                 seen.ticks_since = now
             seen.heartbeat = heartbeat
 
-    def hung(self, now: float, still_seconds: float) -> dict[int, str]:
+    def hung_ranks(self, now: float, still_seconds: float) -> dict[int, str]:
         """The ranks that block the others, each with its symptom.
 
         Ranks that wait for others, and slow ranks that make progress, are not among them.
@@ -124,7 +124,7 @@ class HeartbeatMonitor:
         found = {rank: _fault(seen, now, still_seconds) for rank, seen in sorted(self._seen.items())}
         return {rank: fault for rank, fault in found.items() if fault}
 
-    def locked(self, now: float, still_seconds: float) -> bool:
+    def is_deadlock(self, now: float, still_seconds: float) -> bool:
         """Whether every rank waits for others, and none has made progress for `still_seconds`."""
         return all(
             seen.heartbeat is not None and seen.heartbeat.state == WAITING and now - seen.ticks_since >= still_seconds
@@ -156,7 +156,7 @@ def hang_report(hung: Mapping[int, str], traces: Mapping[int, RankTrace]) -> str
     return "\n".join(parts)
 
 
-def lock_report(traces: Mapping[int, RankTrace]) -> str:
+def deadlock_report(traces: Mapping[int, RankTrace]) -> str:
     """Report what each rank waits for if all of them wait. Ranks that wait for the same thing share a paragraph, with
     the stack of the first."""
     groups: dict[str, list[int]] = defaultdict(list)

@@ -1,12 +1,12 @@
-"""What the main thread is doing: it records this without locks or I/O, and the threads that watch it read it."""
+"""The main thread's current activity. It records this without locks or I/O, for the threads that watch it."""
 
 import contextlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
 
-class Doing(NamedTuple):
-    """What the main thread is doing. Always replaced as a whole, so that other threads never see a partial update."""
+class Activity(NamedTuple):
+    """The main thread's current activity. Replaced as a whole, so that other threads never see a partial update."""
 
     ticks: int = 0
     """Counts the main thread's signs of life."""
@@ -20,7 +20,7 @@ class MainThread:
     """The main thread's side of the watchdog."""
 
     def __init__(self) -> None:
-        self.now = Doing()
+        self.now = Activity()
 
     def seconds(self) -> float:
         """The clock of `waiting_since`."""

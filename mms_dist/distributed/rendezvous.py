@@ -15,11 +15,11 @@ process answers.
 import json
 import time
 from collections.abc import Callable
-from typing import Protocol
 from uuid import uuid4
 
 from mms_dist.distributed.heartbeats import name_ranks
-from mms_dist.distributed.patience import Patience
+from mms_dist.distributed.key_value_store import Store
+from mms_dist.distributed.startup_waits import StartupWait
 from mms_dist.errors import CommError, ConfigError, ExitCode, MmsDistError, PeerError, StoppedEarly
 
 LONGEST_START_SECONDS = 300.0
@@ -29,22 +29,13 @@ _POLL_SECONDS, _POLLS_A_SECOND = 0.05, 1000
 _COUNT = "meeting/hellos"
 
 
-class Store(Protocol):
-    """A key-value store that all ranks reach; torch's TCPStore is one."""
-
-    def set(self, key: str, value: str, /) -> None: ...
-    def get(self, key: str, /) -> bytes: ...
-    def add(self, key: str, amount: int, /) -> int: ...
-    def check(self, keys: list[str], /) -> bool: ...
-
-
 def rendezvous(
     store: Store,
     *,
     rank: int,
     world: int,
     longest_seconds: float = LONGEST_START_SECONDS,
-    patience: Patience | None = None,
+    wait: StartupWait | None = None,
 ) -> str:
     """Wait for all ranks, and return the ID of this start: the same on all its ranks, and unique to it.
 
@@ -54,19 +45,19 @@ def rendezvous(
         PeerError: another rank found such an error, or was stopped.
         StoppedEarly: a stop was requested on this rank.
     """
-    patience = patience or Patience(f"rank {rank} of {world}", "at the rendezvous before training")
-    rendezvous = _Rendezvous(store, rank, world, time.monotonic() + longest_seconds, patience)
+    wait = wait or StartupWait(f"rank {rank} of {world}", "at the rendezvous before training")
+    rendezvous = _Rendezvous(store, rank, world, time.monotonic() + longest_seconds, wait)
     try:
         return rendezvous.receive() if rank == 0 else rendezvous.join()
     except (ConfigError, StoppedEarly) as error:
-        rendezvous.leave(error)
+        rendezvous.publish_failure(error)
         raise
 
 
 class _Rendezvous:
-    def __init__(self, store: Store, rank: int, world: int, deadline: float, patience: Patience) -> None:
+    def __init__(self, store: Store, rank: int, world: int, deadline: float, wait: StartupWait) -> None:
         self._store, self._rank, self._world = store, rank, world
-        self._deadline, self._patience = deadline, patience
+        self._deadline, self._startup_wait = deadline, wait
         self._pause_seconds = max(_POLL_SECONDS, world / _POLLS_A_SECOND)
         self._start: str | None = None
 
@@ -111,7 +102,7 @@ class _Rendezvous:
         self._look_for_failures()
         return start
 
-    def leave(self, error: ConfigError | StoppedEarly) -> None:
+    def publish_failure(self, error: ConfigError | StoppedEarly) -> None:
         """Tell the ranks that have joined why this one leaves, unless the store is gone."""
         if self._start is not None:
             report = {
@@ -129,7 +120,7 @@ class _Rendezvous:
         self._look_for_failures()
         if time.monotonic() > self._deadline:
             raise self._timed_out(missing())
-        self._patience.pause(lambda: name_ranks(missing()) if missing() else "rank 0", self._pause_seconds)
+        self._startup_wait.pause(lambda: name_ranks(missing()) if missing() else "rank 0", self._pause_seconds)
 
     def _look_for_failures(self) -> None:
         if self._start is not None and self._store.check([_failed(self._start)]):

@@ -1,6 +1,6 @@
 """Find the rank that hangs, report where, and end the run so that the launcher can restart it.
 
-When a process dies, its peers notice at once. A process that is stopped, deadlocked, or stuck in a dead file system
+When a process dies, its peers notice immediately. A process that is stopped, deadlocked, or stuck in a dead file system
 keeps its connections open, and all others would wait for it forever, in calls that cannot be interrupted.
 
 So every rank sends heartbeats from a thread of its own (`heartbeats.py`): how many it has sent, how many signs of life
@@ -31,7 +31,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from time import monotonic
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 from mms_dist.distributed.heartbeats import (
     LEFT,
@@ -41,38 +41,30 @@ from mms_dist.distributed.heartbeats import (
     Heartbeat,
     HeartbeatMonitor,
     RankTrace,
+    deadlock_report,
     hang_report,
-    lock_report,
     name_ranks,
     stack_of_thread,
 )
-from mms_dist.distributed.main_thread import Doing, MainThread
+from mms_dist.distributed.key_value_store import Store
+from mms_dist.distributed.main_thread import Activity, MainThread
 from mms_dist.errors import ExitCode, MmsDistError
 
-BEAT, LONGEST_BEAT_SECONDS = 1 / 20, 5.0
-FIRST_LOOK, LOOK = 1 / 16, 1 / 25
-STILL, SILENT = 3 / 4, 7 / 8
+HEARTBEAT, LONGEST_HEARTBEAT_SECONDS = 1 / 20, 5.0
+FIRST_CHECK, NEXT_CHECK = 1 / 16, 1 / 25
+HUNG_AFTER, STORE_LOST_AFTER = 3 / 4, 7 / 8
 LONGEST_GAP = 1 / 8
 """If a rank's clock thread does not run for longer than this, the rank was stopped, and only this much time counts."""
-LAST_WORDS_SECONDS = 10.0
+REPORT_TIMEOUT_SECONDS = 10.0
 """Time limit for printing and `on_hang`, which may hang on the same file system as the hung rank."""
-PARTING_SECONDS = 2.0
+GOODBYE_TIMEOUT_SECONDS = 2.0
 """Time limit at the end of the `with` block: a heartbeat takes milliseconds, and a stopped store must not block."""
 
 _CLAIM, _VERDICT = "verdict", "verdict/text"
 
 
-class Store(Protocol):
-    """A key-value store that all ranks reach; torch's TCPStore is one. Methods are called from several threads."""
-
-    def set(self, key: str, value: str, /) -> None: ...
-    def add(self, key: str, amount: int, /) -> int: ...
-    def check(self, keys: list[str], /) -> bool: ...
-    def multi_get(self, keys: list[str], /) -> list[bytes]: ...
-
-
 _STORE_ERRORS = (RuntimeError, OSError, MmsDistError)
-"""What a store raises when it is gone: torch's DistError is a RuntimeError."""
+"""Errors that a store raises when its server is gone. torch's DistError is a RuntimeError."""
 
 
 class NoWatchdog(MainThread):
@@ -116,7 +108,7 @@ class Watchdog(MainThread):
         """
         self.rank, self.world, self.timeout_seconds = rank, world, timeout_seconds
         self._store, self._on_hang, self._leave = store, on_hang, leave
-        self._beat_seconds = min(LONGEST_BEAT_SECONDS, BEAT * timeout_seconds)
+        self._heartbeat_seconds = min(LONGEST_HEARTBEAT_SECONDS, HEARTBEAT * timeout_seconds)
         super().__init__()
         self._main_thread = 0
         self._now = 0.0  # seconds this process has been running, without the time it was stopped
@@ -147,19 +139,19 @@ class Watchdog(MainThread):
         """Tell the others that this rank has left, if the store still answers."""
         self._stopped.set()
         for thread in self._threads:
-            thread.join(timeout=PARTING_SECONDS)
+            thread.join(timeout=GOODBYE_TIMEOUT_SECONDS)
 
     # -- the clock ----------------------------------------------------------------------------------------------------
 
     def _keep_time(self) -> None:
         """Count running time, and exit if the store has not answered for too long."""
         before = monotonic()
-        while not self._stopped.wait(self._beat_seconds):
+        while not self._stopped.wait(self._heartbeat_seconds):
             now = monotonic()
             self._now += min(now - before, LONGEST_GAP * self.timeout_seconds)
             before = now
             silent = self._now - self._answered
-            if silent >= SILENT * self.timeout_seconds:
+            if silent >= STORE_LOST_AFTER * self.timeout_seconds:
                 text = (
                     f"rank {self.rank} exits: the store for heartbeats has not answered for {silent:.3g} s "
                     f"({self._problem}), so the process that serves it (the launcher's agent or rank 0) is stopped or "
@@ -177,13 +169,13 @@ class Watchdog(MainThread):
                 self._check_others(self.now)
             except _STORE_ERRORS as error:
                 self._problem = str(error).strip().split("\n")[0] or type(error).__name__
-            if self._stopped.wait(self._beat_seconds):
+            if self._stopped.wait(self._heartbeat_seconds):
                 break
         with contextlib.suppress(*_STORE_ERRORS):  # the store may be gone when the last rank leaves
             ticks = self.now.ticks + 1
             self._store.set(_heartbeat_key(self.rank), Heartbeat(self._sent + 1, ticks, LEFT).encode())
 
-    def _send_heartbeat(self, doing: Doing) -> None:
+    def _send_heartbeat(self, doing: Activity) -> None:
         stack = stack_of_thread(self._main_thread)
         trace = RankTrace(doing.doing, doing.waiting_for, stack).encode()
         if trace != self._last_trace:  # before the heartbeat, so that every rank with a heartbeat has a trace
@@ -197,25 +189,25 @@ class Watchdog(MainThread):
         if verdict:
             self._end(self._exit_message(self._store.multi_get([_VERDICT])[0].decode()))
 
-    def _check_others(self, doing: Doing) -> None:
+    def _check_others(self, doing: Activity) -> None:
         """Check all ranks if this one has waited for long, using only what was seen during this wait."""
-        if doing.waiting_for is None or self._now - doing.waiting_since < FIRST_LOOK * self.timeout_seconds:
+        if doing.waiting_for is None or self._now - doing.waiting_since < FIRST_CHECK * self.timeout_seconds:
             return
         if doing.ticks != self._wait_ticks:
             self._monitor, self._wait_ticks, self._checked = HeartbeatMonitor(), doing.ticks, -self.timeout_seconds
-        if self._now - self._checked < LOOK * self.timeout_seconds:
+        if self._now - self._checked < NEXT_CHECK * self.timeout_seconds:
             return
         self._checked = self._now
-        self._monitor.look(self._all_beats(), self._now)
-        still = STILL * self.timeout_seconds
-        if hung := self._monitor.hung(self._now, still):
+        self._monitor.record(self.read_heartbeats(), self._now)
+        still = HUNG_AFTER * self.timeout_seconds
+        if hung := self._monitor.hung_ranks(self._now, still):
             self._report(doing, hang_report(hung, self._traces(hung)))
-        elif self._monitor.locked(self._now, still):
-            self._report(doing, lock_report(self._traces(range(self.world))))
+        elif self._monitor.is_deadlock(self._now, still):
+            self._report(doing, deadlock_report(self._traces(range(self.world))))
 
     def behind(self) -> str:
         """The ranks that the others wait for, and what they are doing, if known. May be called from any thread."""
-        heartbeats = self._all_beats()
+        heartbeats = self.read_heartbeats()
         late = [
             rank
             for rank, heartbeat in heartbeats.items()
@@ -226,7 +218,7 @@ class Watchdog(MainThread):
         rest = [rank for rank in late if rank not in traces]
         return ", ".join([*known, *([name_ranks(rest)] if rest else [])]) or "the other ranks"
 
-    def _all_beats(self) -> dict[int, Heartbeat | None]:
+    def read_heartbeats(self) -> dict[int, Heartbeat | None]:
         heartbeats: dict[int, Heartbeat | None] = dict.fromkeys(range(self.world))
         if len(self._arrived) < self.world:
             self._arrived.update(self._with_heartbeats([*(set(range(self.world)) - self._arrived)]))
@@ -250,7 +242,7 @@ class Watchdog(MainThread):
 
     # -- the end ------------------------------------------------------------------------------------------------------
 
-    def _report(self, doing: Doing, report: str) -> None:
+    def _report(self, doing: Activity, report: str) -> None:
         """Report the hang if this rank is the first to find it; otherwise exit after the rank that reports it."""
         summary = report.split("\n")[0]
         if self._store.add(_CLAIM, 1) > 1:
@@ -268,20 +260,20 @@ class Watchdog(MainThread):
     def _await_verdict(self) -> None:
         """Wait for the reporting rank: if the others exit first, it fails before it has written its report."""
         waited = 0.0
-        while waited < LAST_WORDS_SECONDS and not self._store.check([_VERDICT]) and not self._stopped.is_set():
-            self._stopped.wait(self._beat_seconds)
-            waited += self._beat_seconds
+        while waited < REPORT_TIMEOUT_SECONDS and not self._store.check([_VERDICT]) and not self._stopped.is_set():
+            self._stopped.wait(self._heartbeat_seconds)
+            waited += self._heartbeat_seconds
 
     def _exit_message(self, summary: str) -> str:
         return f"watchdog: rank {self.rank} exits: {summary}"
 
     def _end(self, text: str, *, verdict: str | None = None, report: bool = False) -> None:
-        """Print the text, tell the other ranks to exit (`verdict`), and exit, whatever the main thread is stuck in."""
+        """Print the text, tell the other ranks to exit (`verdict`), and exit, even if the main thread is stuck."""
         if not self._leaving.acquire(blocking=False):
             return
-        printer = threading.Thread(target=self._print, args=(text, report), name="watchdog-last-words", daemon=True)
+        printer = threading.Thread(target=self._print, args=(text, report), name="watchdog-report", daemon=True)
         printer.start()
-        printer.join(timeout=LAST_WORDS_SECONDS)
+        printer.join(timeout=REPORT_TIMEOUT_SECONDS)
         if verdict is not None:
             with contextlib.suppress(*_STORE_ERRORS):  # the others will find out themselves
                 self._store.set(_VERDICT, verdict)

@@ -77,7 +77,7 @@ class Transcription:
 class Request:
     """A request to decode a split of a language, or a share of its forward passes, with the weights in a slot.
 
-    `vocabulary` is needed only if the weights were trained with another one than the shards have.
+    `vocabulary` is needed only if it differs from that of the shards.
     """
 
     index: LanguageIndex

@@ -1,7 +1,7 @@
 """Front-end features that do not fit in memory, in files on a node-local disk.
 
-Each language has one unnamed temporary file. Its space is freed when the language is removed or the process ends, for
-whatever reason, and features of another run or base can never be read. Files are read instead of mapped, so that a disk
+Each language has one unnamed temporary file. Its space is freed when the language is removed or the process ends, even
+if it is killed, and features of another run or base can never be read. Files are read instead of mapped, so that a disk
 failure raises an error and does not kill the process.
 
 Legend: T frames, C front-end channels.

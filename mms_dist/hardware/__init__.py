@@ -1,1 +1,1 @@
-"""What the hardware decides: found on every rank, agreed on once for all of them, and kept by every restart."""
+"""Settings that depend on the hardware. All ranks agree on them at the first start, and restarts keep them."""

@@ -79,7 +79,7 @@ def load_run_base(config: Config, summaries: list[LanguageSummary], device: torc
 
 
 def compiling_pays(model: Model, rounds: int) -> bool:
-    """Whether to compile for so many rounds: always if that is configured, else only if it saves time in total."""
+    """Whether to compile for a run of `rounds` rounds: always if configured, else only if it saves time in total."""
     return model.compile == "on" or rounds >= MIN_ROUNDS_TO_COMPILE
 
 

@@ -67,7 +67,7 @@ class Hardware:
 
 @dataclass(frozen=True)
 class Facts:
-    """What one rank reports to the others about its machine and device.
+    """One rank's machine and device, as reported to the other ranks.
 
     All ranks of a machine share its memory and cores. Containers on one machine may have different host names, so a
     machine is identified by its boot id. Control group limits apply to a container, and containers are identified by

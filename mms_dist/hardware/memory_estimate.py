@@ -11,9 +11,9 @@ from mms_dist.config import Config
 from mms_dist.data.constant_packer import STRIPS
 from mms_dist.data.language_summaries import LanguageSummary
 from mms_dist.hardware.hardware import CONTEXT_BYTES, Hardware
+from mms_dist.model.base_shape import FRAMES_PER_SECOND, BaseShape, number_bytes, row_number_bytes
 from mms_dist.model.optimizer import MOMENTS
 from mms_dist.model.packed_tables import BLOCK
-from mms_dist.model.shape import FRAMES_PER_SECOND, BaseShape, number_bytes, row_number_bytes
 
 BUFFERS = 2 + len(MOMENTS)
 """Equally large buffers for every slot: rows, their gradients and AdamW's moments."""
@@ -67,7 +67,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Needs:
-    """What the memory of a process depends on, apart from the audio in a pass.
+    """The properties of a run that determine a process's memory, apart from the audio in a pass.
 
     `dtype` is the base's; `base_shards` is the number of ranks that ZeRO-3 shards the base over.
     """

@@ -7,7 +7,7 @@ Cached front-end features get the rest. Sizes are powers of two, as torch alloca
 from dataclasses import dataclass
 
 from mms_dist.features.feature_spill import SPILL_BYTES
-from mms_dist.model.shape import FRAMES_PER_SECOND
+from mms_dist.model.base_shape import FRAMES_PER_SECOND
 from mms_dist.model.staging import BLOCKS
 from mms_dist.model.transfer import power_of_two
 from shards.schema import SAMPLE_RATE

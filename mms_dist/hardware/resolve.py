@@ -1,4 +1,4 @@
-"""Decide every setting left open: the configured value, else the value this run started with, else by the hardware.
+"""Decide every setting: use the configured value, or the value this run started with, or one that fits the hardware.
 
 Settings that cannot work on the hardware are refused, before anything is loaded. Pure functions: `hardware.hardware`
 inspects the hardware and agrees on it with the other ranks; `hardware.hardware_record` stores what a run started with.
@@ -16,7 +16,7 @@ from mms_dist.hardware.hardware_record import KeptSettings
 from mms_dist.hardware.memory_estimate import Load, needs_of
 from mms_dist.hardware.pinned_memory import PinnedMemory, divide, pass_bytes
 from mms_dist.machine import loader_workers
-from mms_dist.model.shape import number_bytes
+from mms_dist.model.base_shape import number_bytes
 from mms_dist.run_directory.paths import HARDWARE_NAME
 from shards.schema import SAMPLE_RATE
 

@@ -1,4 +1,4 @@
-"""The adapter of a language: its tensors and their names, how they lie in a row, and how a new one begins.
+"""The adapter of a language: its tensors and their names, their layout in a row, and their initialisation.
 
 This module and `model.folded`, which computes it, are the only ones that know the kind of adapter: a layer norm, a down
 and an up projection after the feed-forward block of every layer, and a CTC head.

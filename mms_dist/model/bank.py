@@ -1,7 +1,7 @@
 """The adapter bank: one row of parameters and one row of gradients per slot.
 
 All rows have the length that the largest language of the run needs. A smaller language leaves the tail of its row zero,
-and it stays zero because nothing reads or writes it. Memory is that of `slots` rows, however many languages are queued.
+and it stays zero because nothing reads or writes it. Memory depends only on the number of slots, not of languages.
 
 Legend: S slots, R row length, U languages of a batch.
 """

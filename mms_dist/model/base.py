@@ -4,43 +4,28 @@ Legend: B utterances, N audio samples, T frames (20 ms), C front-end channels, H
 """
 
 import contextlib
-import difflib
 import hashlib
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from mms_dist.errors import BaseModelError
 from mms_dist.model import transfer
-from mms_dist.model.base_config import read_config
+from mms_dist.model.base_config import read_base_config
 from mms_dist.model.base_encoder import check_finite, load_encoder
+from mms_dist.model.base_files import resolve_base
 from mms_dist.model.cuda_settings import set_cuda_arithmetic
-from mms_dist.model.front_end import FrontEnd
+from mms_dist.model.frozen_convolutions import FrontEnd, PositionProducts
 from mms_dist.model.layer import FrozenLayer
-from mms_dist.model.positions import PositionProducts
-from mms_dist.model.segments import Segments
-from shards.schema import FRONT_END
+from mms_dist.model.packed_attention import Segments
 
-SHIPPED_BASE = "tiny-mms"
 MERGED = "encoder.pos_conv_embed.conv.weight"
 """The weight merged from its norm and direction. It is NaN where a direction is all zeros."""
 _IDENTITY_VALUES = 64
-_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
-_EXPECTED_BASE = f"give a folder with config.json and weights, a Hub repository as owner/name, or {SHIPPED_BASE}"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
-
-
-def resolve_base(name_or_path: str) -> str:
-    """Return the shipped base's folder for `tiny-mms`, and any other name unchanged."""
-    if name_or_path == SHIPPED_BASE:
-        return str(Path(__file__).resolve().parent.parent / "tiny_mms")
-    return name_or_path
 
 
 Gather = Callable[[Tensor], contextlib.AbstractContextManager[Any]]
@@ -165,7 +150,7 @@ class FrozenBase:
         return int(self.config.num_conv_pos_embeddings) // 2
 
     def layer(self, index: int, hidden: Tensor, attend: Tensor | Segments | None) -> Tensor:
-        """Run one frozen transformer layer without its adapter, [..., H] to [..., H]; for `attend` see `layer.mix`."""
+        """Run one frozen transformer layer without its adapter, [..., H] to [..., H]; see `layer.attention`."""
         return self.layers[index](hidden, attend)
 
     def final_norm(self, hidden: Tensor) -> Tensor:
@@ -212,51 +197,6 @@ class FrozenBase:
         if self.sharding is None or not (isinstance(tensor, nn.Parameter) and name.startswith("encoder.layers.")):
             return contextlib.nullcontext()
         return self.sharding.gather(tensor)
-
-
-def read_base_config(path: str, name: str) -> Any:
-    """Read a base's configuration, without its weights, and check that adapters can be trained on it.
-
-    Args:
-        path: from `resolve_base`.
-        name: the name the user gave.
-
-    Raises:
-        BaseModelError: there is no configuration, or the base does not support adapters.
-    """
-    if Path(path).is_dir() and not (Path(path) / "config.json").is_file():
-        raise BaseModelError(f"model.base {name!r} is a folder without config.json", fix=_EXPECTED_BASE)
-    if not Path(path).is_dir() and not _HUB_NAME.fullmatch(path):
-        near = difflib.get_close_matches(name, [SHIPPED_BASE], n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise BaseModelError(f"model.base {name!r} is not a folder", fix=f"{hint}{_EXPECTED_BASE}")
-    hub = f" (without a network, run `hf download {name}` on another machine and give the folder)"
-    config = read_config(
-        path, name=f"model.base {name!r}", expected=_EXPECTED_BASE + ("" if Path(path).is_dir() else hub)
-    )
-    if not config.do_stable_layer_norm:
-        raise BaseModelError(
-            f"model.base {name!r} has do_stable_layer_norm=false, and encoders of that kind have no adapter layers",
-            fix="use facebook/mms-300m, mms-1b, mms-1b-all, XLS-R or tiny-mms",
-        )
-    if config.feat_extract_norm != "layer":
-        raise BaseModelError(
-            f"model.base {name!r} has feat_extract_norm={config.feat_extract_norm!r}, which mixes padding into the "
-            "features, expected 'layer'",
-            fix="use an MMS or XLS-R checkpoint",
-        )
-    front_end = tuple(zip(config.conv_kernel, config.conv_stride, strict=True))
-    if front_end != FRONT_END:
-        raise BaseModelError(
-            f"model.base {name!r} has a front end of (kernel, stride) {front_end}, expected that of wav2vec 2.0 and "
-            f"MMS, {FRONT_END}, which the shards use to count frames"
-        )
-    if config.add_adapter:
-        raise BaseModelError(
-            f"model.base {name!r} has add_adapter=true (a strided output adapter), expected false",
-            fix="use an MMS or XLS-R checkpoint",
-        )
-    return config
 
 
 def _merge_weight_norm(module: Any) -> None:

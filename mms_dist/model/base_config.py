@@ -1,14 +1,16 @@
 """Read a base's config.json as a Hugging Face configuration, and check that a model can be built from it."""
 
+import difflib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from mms_dist.errors import BaseModelError
-from mms_dist.model.base_location import check_content, how_to_fetch
-from mms_dist.model.quiet import first_line, quiet_library
+from mms_dist.model.base_files import SHIPPED_BASE, check_content, first_line, how_to_fetch, quiet_library
+from shards.schema import FRONT_END
 
 CONFIG = "config.json"
 MOST = {"num_hidden_layers": 512}
@@ -23,6 +25,8 @@ _SIZES = (
     "num_conv_pos_embeddings",
     "num_conv_pos_embedding_groups",
 )
+_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+_EXPECTED_BASE = f"pass a folder with config.json and weights, a Hub repository as owner/name, or {SHIPPED_BASE}"
 _Shapes = dict[str, tuple[int, ...]]
 
 
@@ -55,6 +59,51 @@ def read_config(path: str, *, name: str, expected: str) -> Any:
     return config
 
 
+def read_base_config(path: str, name: str) -> Any:
+    """Read a base's configuration, without its weights, and check that adapters can be trained on it.
+
+    Args:
+        path: from `resolve_base`.
+        name: the name the user gave.
+
+    Raises:
+        BaseModelError: there is no configuration, or the base does not support adapters.
+    """
+    if Path(path).is_dir() and not (Path(path) / "config.json").is_file():
+        raise BaseModelError(f"model.base {name!r} is a folder without config.json", fix=_EXPECTED_BASE)
+    if not Path(path).is_dir() and not _HUB_NAME.fullmatch(path):
+        near = difflib.get_close_matches(name, [SHIPPED_BASE], n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise BaseModelError(f"model.base {name!r} is not a folder", fix=f"{hint}{_EXPECTED_BASE}")
+    hub = f" (without a network, run `hf download {name}` on another machine and pass the folder)"
+    config = read_config(
+        path, name=f"model.base {name!r}", expected=_EXPECTED_BASE + ("" if Path(path).is_dir() else hub)
+    )
+    if not config.do_stable_layer_norm:
+        raise BaseModelError(
+            f"model.base {name!r} has do_stable_layer_norm=false, and encoders of that kind have no adapter layers",
+            fix="use facebook/mms-300m, mms-1b, mms-1b-all, XLS-R or tiny-mms",
+        )
+    if config.feat_extract_norm != "layer":
+        raise BaseModelError(
+            f"model.base {name!r} has feat_extract_norm={config.feat_extract_norm!r}, which mixes padding into the "
+            "features, expected 'layer'",
+            fix="use an MMS or XLS-R checkpoint",
+        )
+    front_end = tuple(zip(config.conv_kernel, config.conv_stride, strict=True))
+    if front_end != FRONT_END:
+        raise BaseModelError(
+            f"model.base {name!r} has a front end of (kernel, stride) {front_end}, expected that of wav2vec 2.0 and "
+            f"MMS, {FRONT_END}, which the shards use to count frames"
+        )
+    if config.add_adapter:
+        raise BaseModelError(
+            f"model.base {name!r} has add_adapter=true (a strided output adapter), expected false",
+            fix="use an MMS or XLS-R checkpoint",
+        )
+    return config
+
+
 def needed_shapes(config: Any, path: str, name: str) -> _Shapes:
     """The shape of every encoder tensor that the configuration requires, without allocating any.
 
@@ -77,7 +126,7 @@ def _check_json(file: Path, path: str) -> None:
     except (OSError, ValueError, RecursionError) as error:
         raise BaseModelError(f"{file} is not valid JSON ({first_line(error)})", fix=how_to_fetch(path)) from error
     if not isinstance(values, dict):
-        raise BaseModelError(f"{file} holds a {type(values).__name__}, expected a JSON object", fix=how_to_fetch(path))
+        raise BaseModelError(f"{file} is a {type(values).__name__}, expected a JSON object", fix=how_to_fetch(path))
 
 
 def _check_sizes(config: Any, path: str, name: str) -> None:

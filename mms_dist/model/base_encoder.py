@@ -8,9 +8,16 @@ from torch import Tensor, nn
 
 from mms_dist.errors import BaseModelError
 from mms_dist.finite import all_finite
-from mms_dist.model.base_location import folder_of, how_to_fetch
-from mms_dist.model.base_weights import MADE_UP, WEIGHTS, Table, check_weights, file_of, weight_files, weight_table
-from mms_dist.model.quiet import first_line, quiet_library
+from mms_dist.model.base_files import first_line, folder_of, how_to_fetch, quiet_library
+from mms_dist.model.base_weights import (
+    MASK_EMBEDDING,
+    WEIGHTS,
+    Table,
+    check_weights,
+    file_of,
+    weight_files,
+    weight_table,
+)
 
 
 def load_encoder(path: str, config: Any, dtype: Any, *, name: str) -> tuple[nn.Module, bool]:
@@ -37,16 +44,16 @@ def load_encoder(path: str, config: Any, dtype: Any, *, name: str) -> tuple[nn.M
         raise BaseModelError(
             f"the weights of {name} cannot be loaded: {first_line(error)}", fix=how_to_fetch(path)
         ) from error
-    wrong = sorted(set(report["missing_keys"]) - {MADE_UP}) or sorted(map(str, report["mismatched_keys"]))
+    wrong = sorted(set(report["missing_keys"]) - {MASK_EMBEDDING}) or sorted(map(str, report["mismatched_keys"]))
     if wrong:
         raise BaseModelError(
             f"{name} lacks {len(wrong)} weights that its config.json requires; the first is {wrong[0]}",
             fix=how_to_fetch(path),
         )
     state = module.state_dict()
-    has_mask_embedding = MADE_UP not in report["missing_keys"]
+    has_mask_embedding = MASK_EMBEDDING not in report["missing_keys"]
     if not has_mask_embedding:
-        state.pop(MADE_UP)
+        state.pop(MASK_EMBEDDING)
     check_finite(state, table, path)
     return module, has_mask_embedding
 

@@ -12,8 +12,7 @@ import torch
 
 from mms_dist.errors import BaseModelError
 from mms_dist.model.base_config import needed_shapes
-from mms_dist.model.base_location import check_content, how_to_fetch
-from mms_dist.model.quiet import first_line
+from mms_dist.model.base_files import check_content, first_line, how_to_fetch
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 """Weights files and index files, in the order in which Hugging Face looks for them."""
@@ -21,7 +20,7 @@ _OLD_NAMES = {"conv.weight_g": "conv.parametrizations.weight.original0"} | {
     "conv.weight_v": "conv.parametrizations.weight.original1"
 }
 """Names of the weight-normed positional convolution before torch 2.0 → since torch 2.0."""
-MADE_UP = "masked_spec_embed"
+MASK_EMBEDDING = "masked_spec_embed"
 """Missing if the base was trained without masking; mms-dist then masks with zeros."""
 _ENCODER = re.compile(r"(feature_extractor|feature_projection|encoder)\.(?!.*adapter_layer\.)")
 """Names of the encoder's own weights; heads, quantizers and adapters are ignored."""
@@ -80,7 +79,7 @@ def weight_table(files: Sequence[Path]) -> Table:
         except Exception as error:  # the errors of safetensors, zipfile and pickle share no base class
             raise BaseModelError(
                 f"{file} ({file.stat().st_size:,} bytes) is not a complete weights file "
-                f"({_what_is_wrong(file, error)})",
+                f"({_describe_damage(file, error)})",
                 fix=how_to_fetch(str(file.parent)),
             ) from error
     return table
@@ -107,7 +106,7 @@ def check_weights(path: str, name: str, config: Any, table: Table) -> None:
     """
     found = {_modern(key): weight for key, weight in table.items()}
     needed = needed_shapes(config, path, name)
-    absent = {key for key in needed if key not in found and key != MADE_UP}
+    absent = {key for key in needed if key not in found and key != MASK_EMBEDDING}
     others = {key for key, shape in needed.items() if key in found and found[key].shape != shape}
     if absent or others:
         first = min(absent | others)
@@ -117,7 +116,7 @@ def check_weights(path: str, name: str, config: Any, table: Table) -> None:
             f"first {first}{shapes}",
             fix=how_to_fetch(path),
         )
-    extra = sorted(key for key in found.keys() - needed.keys() if _ENCODER.match(key) and key != MADE_UP)
+    extra = sorted(key for key in found.keys() - needed.keys() if _ENCODER.match(key) and key != MASK_EMBEDDING)
     if extra:
         raise BaseModelError(
             f"{name} has {len(extra)} weights that its config.json does not describe, first {extra[0]}: the "
@@ -155,7 +154,7 @@ def _torch_table(file: Path) -> Table:
     }
 
 
-def _what_is_wrong(file: Path, error: Exception) -> str:
+def _describe_damage(file: Path, error: Exception) -> str:
     """Say how long the file should be if its own header tells; otherwise quote the library's error."""
     size = file.stat().st_size
     if file.suffix == ".safetensors":

@@ -56,7 +56,7 @@ def compile_layers(base: FrozenBase, backend: Any = "inductor") -> Compilation:
         layer.compile(dynamic=True, backend=counted)
     # The first layer creates the graphs; the second shows whether they are shared.
     for layer in layers[:2]:
-        for hidden_BTH, attend in _kinds(base):
+        for hidden_BTH, attend in kinds_of_input(base):
             output_BTH = layer(hidden_BTH, attend)
             if output_BTH.requires_grad:
                 output_BTH.sum().backward()
@@ -111,7 +111,7 @@ class _Counted:
         return self._compile(graph, inputs)
 
 
-def _kinds(base: FrozenBase) -> Iterator[tuple[Tensor, Tensor | None]]:
+def kinds_of_input(base: FrozenBase) -> Iterator[tuple[Tensor, Tensor | None]]:
     """Yield an input of every kind: one utterance, several of equal length, several with padding; each without a
     gradient (as for the lowest layer) and with one (as for all others)."""
     for utterances, is_full in ((3, False), (3, True), (1, True)):

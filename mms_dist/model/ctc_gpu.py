@@ -17,14 +17,14 @@ from torch.nn import functional
 
 from mms_dist.model import transfer
 
-_BLOCKS = (128, 512, 2048, 8192)
+BLOCK_SIZES = (128, 512, 2048, 8192)
 """Sizes of a state vector for which kernels are compiled. There are few, because each is compiled on first use, and a
 step over a longer vector than needed takes little longer."""
-_FRAMES, _TOKENS = 16, 128  # a tile of the gradient
+TILE_FRAMES, TILE_TOKENS = 16, 128  # a tile of the gradient
 LAUNCH = {"num_stages": 1, "enable_fp_fusion": True}
 """No pipelining of loops, because every step needs the previous one; and fused multiply-adds, independent of the
 default of the Triton version (3.9 warns that its default will change)."""
-_TRIED = ((12, 9, 5), (300, 40, 140), (640, 40, 520))  # T, V, L: one for each block but the last
+TEST_SHAPES = ((12, 9, 5), (300, 40, 140), (640, 40, 520))  # T, V, L: one for each block but the last
 _LOSS_BOUND, _GRADIENT_BOUND = 1e-5, 5e-4
 """Relative differences that the test accepts as rounding: ten times the largest ones of these cases in Triton's
 interpreter (7e-7 and 4e-5; torch's own float32 has 7e-7 and 1e-3)."""
@@ -32,7 +32,7 @@ interpreter (7e-7 and 4e-5; torch's own float32 has 7e-7 and 1e-3)."""
 
 def can_hold(labels_BL: Tensor, frames: int) -> bool:
     """Whether a compiled block size is large enough for the longest labels that could fit `frames` frames."""
-    return min(labels_BL.shape[1], frames) < _BLOCKS[-1]
+    return min(labels_BL.shape[1], frames) < BLOCK_SIZES[-1]
 
 
 def losses(logits_BTV: Tensor, frames_B: Tensor, labels_BL: Tensor, lengths_B: Tensor) -> Tensor:
@@ -60,7 +60,7 @@ class _Losses(torch.autograd.Function):
         log_probs_BTV = functional.log_softmax(logits_BTV, dim=-1).contiguous()
         batch, frames, vocabulary = log_probs_BTV.shape
         longest = labels_BL.shape[1]
-        block = next(size for size in _BLOCKS if min(longest, frames) < size)
+        block = next(size for size in BLOCK_SIZES if min(longest, frames) < size)
         directions = 2 if ctx.needs_input_grad[0] else 1
         states_DBTKP = log_probs_BTV.new_empty(directions, batch, frames, 2, longest + 1)
         log_likelihood_B = log_probs_BTV.new_empty(batch)
@@ -91,7 +91,7 @@ class _Losses(torch.autograd.Function):
         batch, frames, vocabulary = log_probs_BTV.shape
         grad_BTV = torch.empty_like(log_probs_BTV)
         with torch.cuda.device_of(log_probs_BTV):
-            gradient[(batch, -(-frames // _FRAMES), -(-vocabulary // _TOKENS))](
+            gradient[(batch, -(-frames // TILE_FRAMES), -(-vocabulary // TILE_TOKENS))](
                 log_probs_BTV,
                 labels_BL,
                 frames_B,
@@ -103,30 +103,30 @@ class _Losses(torch.autograd.Function):
                 frames,
                 vocabulary,
                 labels_BL.shape[1],
-                FRAMES=_FRAMES,
-                TOKENS=_TOKENS,
+                FRAMES=TILE_FRAMES,
+                TOKENS=TILE_TOKENS,
                 num_warps=4,
                 **LAUNCH,
             )
         return grad_BTV, None, None, None
 
 
-_left_out: list[str] = []
+LEFT_OUT: list[str] = []
 """The reason, once `leave_out` has been called."""
 
 
 def leave_out(reason: str) -> None:
     """Use torch's loss in this process from now on, because another rank has to, and all must compute alike."""
-    _left_out.append(reason)
+    LEFT_OUT.append(reason)
 
 
 def reason_against(device: torch.device) -> str | None:
-    """Why the kernels cannot be used on a device, or None if they can. The first call tests them, see `_tried`."""
-    return _left_out[0] if _left_out else _tried(device)
+    """Why the kernels cannot be used on a device, or None if they can. The first call tests them."""
+    return LEFT_OUT[0] if LEFT_OUT else why_kernels_fail(device)
 
 
 @functools.cache
-def _tried(device: torch.device) -> str | None:
+def why_kernels_fail(device: torch.device) -> str | None:
     """Compare the kernels with torch's own loss, once per process and device; return None if they can be used.
 
     This takes some seconds if Triton must compile, and well under one if its disk cache has the kernels. It waits for
@@ -137,8 +137,8 @@ def _tried(device: torch.device) -> str | None:
     except ImportError as error:
         return f"Triton cannot be imported: {error}"
     try:
-        for number, (frames, vocabulary, labels) in enumerate(_TRIED):
-            wrong = _difference(device, frames, vocabulary, labels, seed=number)
+        for number, (frames, vocabulary, labels) in enumerate(TEST_SHAPES):
+            wrong = difference_from_torch(device, frames, vocabulary, labels, seed=number)
             if wrong is not None:
                 return wrong
     except Exception as error:  # any error of a compiler, driver or launch: torch's loss still works
@@ -146,7 +146,7 @@ def _tried(device: torch.device) -> str | None:
     return None
 
 
-def _difference(device: torch.device, frames: int, vocabulary: int, labels: int, seed: int) -> str | None:
+def difference_from_torch(device: torch.device, frames: int, vocabulary: int, labels: int, seed: int) -> str | None:
     """Describe a difference beyond rounding between the float32 kernels and torch's float64 loss on the CPU, if any."""
     random = torch.Generator().manual_seed(seed)
     logits_BTV = 2 * torch.randn(4, frames, vocabulary, generator=random, dtype=torch.float64)

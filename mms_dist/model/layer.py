@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mms_dist.model.segments import Segments
+from mms_dist.model.packed_attention import Segments
 
 _PROJECTIONS = ("q_proj", "k_proj", "v_proj")
 
@@ -30,7 +30,7 @@ class FrozenLayer(nn.Module):
         self.final_layer_norm = layer.final_layer_norm
 
     def forward(self, hidden: Tensor, attend: Tensor | Segments | None) -> Tensor:
-        """[..., H] to [..., H]; for `attend` see `mix`."""
+        """[..., H] to [..., H]; for `attend` see `attention`."""
         hidden = hidden + self.attention(self.layer_norm(hidden), attend)
         return hidden + self.feed_forward(self.final_layer_norm(hidden))
 
@@ -50,10 +50,10 @@ class FrozenAttention(nn.Module):
 
     def forward(self, hidden: Tensor, attend: Tensor | Segments | None) -> Tensor:
         qkv_3KE = self.qkv(hidden).unflatten(-1, (3, self.num_heads, self.head_dim))
-        return self.out_proj(mix(qkv_3KE, attend).flatten(-2))
+        return self.out_proj(attention(qkv_3KE, attend).flatten(-2))
 
 
-def mix(qkv_3KE: Tensor, attend: Tensor | Segments | None) -> Tensor:
+def attention(qkv_3KE: Tensor, attend: Tensor | Segments | None) -> Tensor:
     """Compute attention with torch's fused kernel: [B, T, 3, K, E] to [B, T, K, E].
 
     Args:

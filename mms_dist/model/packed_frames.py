@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 
 from mms_dist.model.base import FrozenBase
+from mms_dist.model.packed_attention import Segments
 from mms_dist.model.packed_tables import BLOCK, PackedTables
-from mms_dist.model.segments import Segments
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,7 @@ class PackedFrames:
     """
 
     head_step: ClassVar[int] = 64
-    """The width of heads is a multiple of this, so that a column is summed the same way however many others there
-    are."""
+    """The width of heads is a multiple of this, so that a column's sum does not depend on the number of columns."""
     in_strips: ClassVar[bool] = True
     """A language occurs once for each of its strips."""
 

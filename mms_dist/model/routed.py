@@ -17,10 +17,9 @@ from mms_dist.model import transfer
 from mms_dist.model.bank import AdapterBank
 from mms_dist.model.base import FrozenBase
 from mms_dist.model.dropout import DropoutMasks
-from mms_dist.model.folded import fold, heads, width_of
+from mms_dist.model.folded_adapter import PlainNorm, fold, heads, width_of
 from mms_dist.model.packed_frames import PackedFrames
 from mms_dist.model.padded_frames import PaddedFrames
-from mms_dist.model.plain_norm import PlainNorm
 
 _Adapter = tuple[Tensor, Tensor, Tensor]
 """Down projection [., W, H] (transposed), its bias [., 1, W] and up projection [., W, H] of a layer: one per language,

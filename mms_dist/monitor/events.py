@@ -1,15 +1,10 @@
 """`RUN/events.jsonl`: the events of a run, one JSON object per line, for people, `jq` and `mms-dist report`.
 
 Every line has `time` (UTC, ISO 8601) and `kind`; `round` and `language` where they apply; then the fields of that
-kind. Numbers that JSON cannot hold are the strings "nan", "inf" and "-inf". The file only grows: a resumed run
-appends to it. A line is one `write` in append mode, so a killed run leaves at most one torn line, at the end. Readers
-skip it and the next writer removes it.
+kind. The file only grows (`json_lines`): a resumed run appends to it.
 """
 
-import json
-import math
 import os
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +12,7 @@ from typing import Any
 
 from mms_dist.errors import TrainingError
 from mms_dist.files import read_file
+from mms_dist.monitor.json_lines import JsonLines, is_amount, is_amount_or_not_finite, is_count, is_time, parse
 
 # kind -> its fields besides time, round and language: what the event means
 KINDS = {
@@ -42,7 +38,6 @@ KINDS = {
 
 _COUNTS = {"round", "step", "steps", "utterances"}
 _RATES = {"cer", "wer"}
-_NOT_FINITE = ("nan", "inf", "-inf")
 
 
 class EventLog:
@@ -55,13 +50,7 @@ class EventLog:
             TrainingError: the file cannot be written.
         """
         self.path = Path(path)
-        self._lock = threading.Lock()
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
-            _remove_torn_line(self._descriptor)
-        except OSError as error:
-            raise _cannot_write(self.path, error) from error
+        self._lines = JsonLines(path, is_whole=lambda line: _parse(line) is not None)
 
     def write(
         self, kind: str, *, round: int | None = None, language: str | None = None, **fields: Any
@@ -77,23 +66,11 @@ class EventLog:
             event["round"] = round
         if language is not None:
             event["language"] = language
-        event = _plain(event | fields)
-        line = (json.dumps(event, ensure_ascii=False, allow_nan=False) + "\n").encode()
-        with self._lock:
-            try:
-                written = os.write(self._descriptor, line)
-            except OSError as error:
-                raise _cannot_write(self.path, error) from error
-            if written != len(line):  # a full disk takes only part of the line
-                _remove_torn_line(self._descriptor)
-                raise _cannot_write(self.path, OSError("the disk is full"))
-        return event
+        return self._lines.append(event | fields)
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        self._lines.close()
 
 
 def read_events(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
@@ -121,91 +98,26 @@ def read_events(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
             )
 
 
-def number(value: Any) -> float:
+def as_float(value: Any) -> float:
     """Return a number of an event as a float; the strings "nan", "inf" and "-inf" count as numbers."""
     return float(value)
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:
-    try:
-        event = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return event if isinstance(event, dict) and _is_event(event) else None
+    event = parse(line)
+    return event if event is not None and _is_event(event) else None
 
 
 def _is_event(event: dict[str, Any]) -> bool:
     """Whether the fields that readers use have the types that the log writes."""
-    if not isinstance(event.get("kind"), str) or not _is_time(event.get("time")):
+    if not isinstance(event.get("kind"), str) or not is_time(event.get("time")):
         return False
     codes = event.get("languages", [])
     return (
         isinstance(event.get("language", ""), str)
         and isinstance(codes, list)
         and all(isinstance(code, str) for code in codes)
-        and all(_is_count(event[name]) for name in _COUNTS & event.keys())
-        and all(_is_rate(event[name]) for name in _RATES & event.keys())
-        and _is_amount(event.get("audio_seconds", 0))
-    )
-
-
-def _is_time(value: Any) -> bool:
-    try:
-        moment = datetime.fromisoformat(value)
-        return moment.tzinfo is not None and 1 < moment.year < 9999
-    except (TypeError, ValueError):
-        return False
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
-
-
-def _is_rate(value: Any) -> bool:
-    """Whether this is a number, or a string for a number that JSON cannot hold."""
-    return (isinstance(value, str) and value in _NOT_FINITE) or _is_amount(value)
-
-
-def _is_amount(value: Any) -> bool:
-    """Whether this is a number in the range of anything measured here: not negative, below 1e15."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e15
-
-
-def _remove_torn_line(descriptor: int) -> None:
-    """Make the file end with a whole line: cut off a torn line, and complete a line that lacks only its newline."""
-    size = os.fstat(descriptor).st_size
-    tail = b""
-    start = size
-    while start > 0 and b"\n" not in tail:
-        length = min(65_536, start)
-        start -= length
-        tail = os.pread(descriptor, length, start) + tail
-    torn = tail.rpartition(b"\n")[2]
-    if not torn:
-        return
-    if _parse(torn) is None:
-        os.ftruncate(descriptor, size - len(torn))
-    else:
-        os.write(descriptor, b"\n")
-
-
-def _plain(value: Any) -> Any:
-    """Convert `value` to JSON types."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set):
-        return [_plain(item) for item in value]
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(float(value))
-    if value is None or isinstance(value, str | int | float):
-        return value
-    return _plain(value.item())  # a NumPy or torch scalar
-
-
-def _cannot_write(path: Path, error: OSError) -> TrainingError:
-    return TrainingError(
-        f"cannot write {path}: {error.strerror or error}",
-        fix="free disk space or fix the permissions, then run the same command to resume from the last checkpoints",
+        and all(is_count(event[name]) for name in _COUNTS & event.keys())
+        and all(is_amount_or_not_finite(event[name]) for name in _RATES & event.keys())
+        and is_amount(event.get("audio_seconds", 0))
     )

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from mms_dist.monitor.events import number
-from mms_dist.monitor.report import LanguagePlan
+from mms_dist.monitor.events import as_float
+from mms_dist.monitor.reports import LanguagePlan
 
 WAITING, TRAINING, FINISHED, QUARANTINED = "waiting", "training", "finished", "quarantined"
 STATES = (TRAINING, WAITING, FINISHED, QUARANTINED)
@@ -147,7 +147,7 @@ class History:
         elif kind == "evaluated":
             language.mark_active()
             language.forget_after(step - 1)
-            rates = number(event.get("cer", math.nan)), number(event.get("wer", math.nan))
+            rates = as_float(event.get("cer", math.nan)), as_float(event.get("wer", math.nan))
             point = CurvePoint(step, *rates, int(event.get("utterances", 0)), bool(event.get("best", False)))
             language.curve.append(point)
             language.step = max(language.step, step)

@@ -11,14 +11,17 @@ from typing import Any
 import psutil
 
 from mms_dist.monitor.history import QUARANTINED, TRAINING, WAITING, History, LanguageHistory
-from mms_dist.monitor.pace import Pace, read_pace
-from mms_dist.monitor.past import as_json, read_run
-from mms_dist.monitor.summary import RunSummary
+from mms_dist.monitor.metrics_log import NAME as METRICS_NAME
+from mms_dist.monitor.metrics_log import RunMetrics, read_metrics
+from mms_dist.monitor.run_reader import as_json, read_run
+from mms_dist.monitor.run_summary import RunSummary
 from mms_dist.run_directory.paths import STATUS_NAME
 from mms_dist.run_directory.status_file import RunState, Status, read_status
 
 KILLED, UNKNOWN, NOT_BEGUN = "killed", "unknown", "not begun"
 LOGS = "logs"
+LONGEST_SECONDS = 100 * 365 * 86_400.0
+"""A longer estimate means that the run does not get on."""
 QUIET_SECONDS, QUIET_ROUNDS = 300.0, 5
 """A run that wrote nothing for this long, and for this many of its longest rounds, may be dead."""
 
@@ -30,7 +33,8 @@ class RunStatus:
     directory: Path
     status: Status | None
     history: History
-    pace: Pace | None
+    metrics: RunMetrics | None
+    """The newest of this attempt; None before its first round, and for runs of versions without metrics."""
     steps_of: Callable[[str], int] | None
     """Returns a language's configured steps; None if they are unknown."""
     now: datetime
@@ -60,7 +64,9 @@ class RunStatus:
     @property
     def round(self) -> int:
         """The last known round."""
-        return max(self.history.round, self.pace.round if self.pace else 0, (self.status and self.status.round) or 0)
+        return max(
+            self.history.round, self.metrics.round if self.metrics else 0, (self.status and self.status.round) or 0
+        )
 
     @property
     def steps(self) -> int | None:
@@ -69,8 +75,8 @@ class RunStatus:
             return None
         if self.status.ended and self.status.steps is not None:
             return self.status.steps
-        # Rounds are written every few seconds and events immediately, so either may be ahead.
-        return max(self.status.steps_at_start + (self.pace.steps if self.pace else 0), self._event_steps)
+        # Metrics are written every few seconds and events immediately, so either may be ahead.
+        return max(self.status.steps_at_start + (self.metrics.steps if self.metrics else 0), self._event_steps)
 
     @property
     def remaining_steps(self) -> int | None:
@@ -107,16 +113,17 @@ class RunStatus:
 
     @property
     def eta_seconds(self) -> float | None:
-        """Seconds until the end, at the pace of the last minute; None for a run that is not running."""
-        left, pace = self.remaining_steps, self.pace
-        if self.state != RunState.RUNNING or left is None or pace is None or not pace.steps_per_second:
+        """Seconds until the end, at the speed of the last minute; None for a run that is not running."""
+        left, speed = self.remaining_steps, self.metrics.steps_per_second if self.metrics else None
+        if self.state != RunState.RUNNING or left is None or not speed:
             return None
-        return left / pace.steps_per_second
+        seconds = left / speed
+        return seconds if seconds < LONGEST_SECONDS else None
 
     @property
     def silent_seconds(self) -> float | None:
         """Seconds since the run last wrote something: a round, an event or its status."""
-        times = [self.history.last, self.pace.last if self.pace else None]
+        times = [self.history.last, self.metrics.at if self.metrics else None]
         times += [_time(self.status.started), _time(self.status.ended)] if self.status else []
         known = [time for time in times if time is not None]
         return max(0.0, (self.now - max(known)).total_seconds()) if known else None
@@ -124,9 +131,14 @@ class RunStatus:
     @property
     def is_quiet(self) -> bool:
         """Whether the run should be running but has written nothing for a long time."""
-        longest = self.pace.longest_round_seconds if self.pace else 0.0
+        longest = self.metrics.longest_round_seconds if self.metrics else 0.0
         limit = max(QUIET_SECONDS, QUIET_ROUNDS * longest)
         return self.state == RunState.RUNNING and self.silent_seconds is not None and self.silent_seconds > limit
+
+    @property
+    def is_without_metrics(self) -> bool:
+        """Whether the run has trained rounds but has no metrics: an earlier version of mms-dist trained them."""
+        return self.round > 0 and not (self.directory / METRICS_NAME).exists()
 
     @property
     def checkpoint_seconds(self) -> float | None:
@@ -152,7 +164,7 @@ class RunStatus:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values: what `mms-dist report --json` prints, plus the status of the run."""
-        pace, report = self.pace, as_json(self.summary, self.history)
+        metrics, report = self.metrics, as_json(self.summary, self.history)
         languages = report.pop("languages")
         return report | {
             "state": self.state,
@@ -167,8 +179,8 @@ class RunStatus:
             "steps": self.steps,
             "remaining_steps": self.remaining_steps,
             "eta_seconds": _rounded(self.eta_seconds),
-            "audio_seconds_per_second": _rounded(pace.audio_seconds_per_second if pace else None),
-            "round_seconds": _rounded(pace.round_seconds if pace else None),
+            "audio_seconds_per_second": _rounded(metrics.audio_seconds_per_second if metrics else None),
+            "round_seconds": _rounded(metrics.round_seconds if metrics else None),
             "silent_seconds": _rounded(self.silent_seconds),
             "checkpoint_seconds": _rounded(self.checkpoint_seconds),
             "at_risk_seconds": _rounded(self.at_risk_seconds),
@@ -205,12 +217,11 @@ def read_run_status(
         history = History()  # the run started, or failed, before it reached its languages
     else:
         _, history = read_run(directory)
-    pace = read_pace(directory, since=_time(status.started) if status else None)
     return RunStatus(
         directory=directory,
         status=status,
         history=history,
-        pace=pace,
+        metrics=read_metrics(directory, since=_time(status.started) if status else None),
         steps_of=steps_of,
         now=now or datetime.now(UTC),
         alive=_is_alive(status),

@@ -7,10 +7,11 @@ from datetime import timedelta
 from rich.console import Console
 from rich.text import Text
 
-from mms_dist.monitor.cells import STATE_STYLES, age, bar, duration, percent
+from mms_dist.monitor.formatting import STATE_STYLES, age, bar, duration, percent
 from mms_dist.monitor.history import FINISHED, QUARANTINED, STATES, TRAINING, Gain
+from mms_dist.monitor.metrics_log import RunMetrics
 from mms_dist.monitor.run_status import KILLED, UNKNOWN, RunStatus
-from mms_dist.monitor.summary import languages_table, troubles
+from mms_dist.monitor.run_summary import languages_table, problem_lines
 from mms_dist.run_directory.status_file import RunState
 
 MOST_LANGUAGES = 20  # up to this many get their own line; `mms-dist report` has all of them
@@ -41,7 +42,7 @@ def show(run_status: RunStatus, console: Console, *, also: Sequence[tuple[str, s
     if 0 < len(run_status.languages) <= MOST_LANGUAGES:
         console.print()
         console.print(languages_table(run_status.languages, console.width, now=run_status.now))
-    console.print(troubles(run_status.languages), end="")
+    console.print(problem_lines(run_status.languages), end="")
 
 
 def _lines(run_status: RunStatus) -> Iterator[tuple[str, Text | str]]:
@@ -54,8 +55,10 @@ def _lines(run_status: RunStatus) -> Iterator[tuple[str, Text | str]]:
     if gain is not None:
         best = (f"{percent(gain.best)} %", "bold green")
         yield "CER", Text.assemble(f"mean of {gain.languages:,} languages {percent(gain.before)} → ", best)
-    if run_status.pace is not None:
-        yield "rate", _rate(run_status)
+    if run_status.metrics is not None:
+        yield "rate", _rate(run_status.metrics)
+    elif run_status.is_without_metrics:
+        yield "rate", "unknown: a version of mms-dist without metrics.jsonl ran this"
     if run_status.checkpoint_seconds is not None:
         yield "checkpoint", _checkpoint(run_status)
     if run_status.status is not None and run_status.status.attempt > 1:
@@ -112,12 +115,10 @@ def _progress(run_status: RunStatus) -> Text:
     return text
 
 
-def _rate(run_status: RunStatus) -> str:
-    pace = run_status.pace
-    assert pace is not None
-    rate = f"{pace.audio_seconds_per_second:,.0f} s of audio a second, {pace.round_seconds:,.2f} s a round"
-    if pace.steps_per_second:
-        rate += f", {pace.steps_per_second:,.1f} steps a second"
+def _rate(metrics: RunMetrics) -> str:
+    rate = f"{metrics.audio_seconds_per_second:,.0f} s of audio per second, {metrics.round_seconds:,.2f} s per round"
+    if metrics.steps_per_second:
+        rate += f", {metrics.steps_per_second:,.1f} steps per second"
     return rate
 
 

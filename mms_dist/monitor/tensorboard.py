@@ -25,7 +25,7 @@ from tensorboard.plugins.text.metadata import create_summary_metadata
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from mms_dist.errors import TrainingError
-from mms_dist.monitor.report import EvaluationReport, LanguageRound, RoundReport
+from mms_dist.monitor.reports import EvaluationReport, LanguageRound, RoundReport
 
 FLUSH_SECONDS = 5.0
 POINTS_PER_CURVE = 1_000  # TensorBoard keeps this many points of a curve; longer curves are thinned before writing

@@ -38,7 +38,7 @@ class RunPaths:
 
     @property
     def status(self) -> Path:
-        """How the last attempt stands."""
+        """The status of the last attempt."""
         return self.directory / STATUS_NAME
 
     @property

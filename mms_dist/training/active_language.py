@@ -15,7 +15,7 @@ ALONE = RankGroup(0, 1)
 
 @dataclass
 class ActiveLanguage:
-    """What the round loop needs to know about an active language.
+    """The round loop's state of an active language.
 
     Attributes:
         position: next batch of its stream.

@@ -1,4 +1,4 @@
-"""Transcribe the dev split of languages, shared among their owners.
+"""Transcribe the dev splits of languages. The owners of a language share the work.
 
 The owners of a language share its forward passes and gather all transcripts, so that all of them have the same score
 and make the same decisions. The passes are those that a single owner would make, so the score is the same too.

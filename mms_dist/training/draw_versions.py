@@ -25,7 +25,7 @@ EVALUATED = "the utterances that evaluation.max_utterances chooses"
 
 @dataclass(frozen=True)
 class Redrawn:
-    """What is drawn differently for a language after step `step`."""
+    """The random choices that change for a language after step `step`."""
 
     step: int
     what: tuple[str, ...]

@@ -46,7 +46,7 @@ class Ending:
         return "; ".join(map(str, self.problems())) or None
 
     def problems(self) -> list[TrainingError]:
-        """What is unfinished, each with its fix."""
+        """The problems that keep the run from being finished, each with its fix."""
         problems = []
         if self.quarantined:
             count = f"{len(self.quarantined):,} of {self.languages:,}"

@@ -70,7 +70,7 @@ class GradientPass:
         forward_seconds: audio of a pass, including padding or filler.
         packed: utterances lie end to end, in passes of one size.
         staging: pinned blocks through which passes go to a GPU; None: creates its own, without a memory limit.
-        observer: told of every pass.
+        observer: called for every pass.
         threaded: prepare passes in a thread; None: unless the device is the CPU.
     """
 

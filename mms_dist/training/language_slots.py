@@ -1,4 +1,4 @@
-"""Move a language between its checkpoint, or another owner, and its slot in the bank, the optimizer and the loader."""
+"""Move a language into and out of its slot in bank, optimizer and loader, from a checkpoint or another owner."""
 
 from copy import deepcopy
 from dataclasses import dataclass
@@ -152,6 +152,6 @@ class LanguageSlots:
 
 
 def _restart_clock(progress: Progress, round_number: int) -> None:
-    """Continue the language at the current round, whatever round it was saved at."""
+    """Continue the language at the current round, even if it was saved at another."""
     progress.admitted_round += round_number - progress.round
     progress.round = round_number

@@ -1,4 +1,4 @@
-"""What happens to a language between rounds: it is evaluated, saved, finished or quarantined.
+"""Evaluate, save, finish or quarantine languages between rounds.
 
 Every operation here acts on one language and leaves the others unchanged.
 """
@@ -17,7 +17,7 @@ from mms_dist.distributed.placement import RankGroup
 from mms_dist.errors import TrainingError
 from mms_dist.evaluation.evaluator import Transcription
 from mms_dist.model.optimizer import Outcome
-from mms_dist.monitor.report import EvaluationReport
+from mms_dist.monitor.reports import EvaluationReport
 from mms_dist.run_directory.quarantine import QuarantineMark, write_mark
 from mms_dist.training.active_language import ActiveLanguage
 from mms_dist.training.dev_scores import DevScores

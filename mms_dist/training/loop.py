@@ -29,7 +29,7 @@ from shards.errors import ShardsError
 
 @dataclass(frozen=True)
 class RoundDecision:
-    """What all ranks agree on between two rounds: whether to stop, and which languages have ended."""
+    """The decision of all ranks between two rounds: whether to stop, and which languages have ended."""
 
     stop: bool
     ended: Sequence[str]

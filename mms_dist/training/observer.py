@@ -1,6 +1,7 @@
-"""Observers: told what training does, on each rank. The reports to the monitor are one; docs/extending.md adds another.
+"""Observers: called at fixed points of training, on each rank. docs/extending.md shows how to add one.
 
-An observer looks on: what it changes is its own business, and an error that it raises ends the run as any other does.
+The reports to the monitor are made by an observer, too. An observer should only read training state; nothing prevents
+it from changing it. An error that it raises ends the run.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,15 +10,15 @@ from typing import Any
 
 from torch import Tensor
 
-from mms_dist.monitor.report import EvaluationReport, RoundReport
+from mms_dist.monitor.reports import EvaluationReport, RoundReport
 from mms_dist.training.active_language import ActiveLanguage
 
 
 class Observer:
     """Base of all observers. Override what you need; every method does nothing by default.
 
-    All methods but `event` are called by the main thread, in the order of the round. A rank tells of the languages that
-    it owns.
+    All methods but `event` are called by the main thread, in the order of the round. A rank calls them for the
+    languages that it owns.
     """
 
     def before_round(self, number: int, languages: Sequence[ActiveLanguage]) -> None:

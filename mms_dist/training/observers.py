@@ -14,4 +14,4 @@ def reports_to_the_monitor(parts: Parts) -> Observer:
 OBSERVERS: list[Callable[[Parts], Observer]] = [
     reports_to_the_monitor,
 ]
-"""Called once on every rank, when a run is assembled; the observers are told in this order."""
+"""Called once on every rank, when a run is assembled; the observers are called in this order."""

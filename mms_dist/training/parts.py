@@ -25,7 +25,7 @@ class Parts:
     Attributes:
         directory: the run directory.
         comm: `comm.rank` and `comm.world` say which rank this is.
-        observers: told what happens; more can be appended to `observers.members` before the first round.
+        observers: called at fixed points; more can be appended to `observers.members` before the first round.
     """
 
     directory: Path

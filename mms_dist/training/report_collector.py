@@ -13,7 +13,7 @@ from typing import Any
 from mms_dist.data.utterance_id import UtteranceId
 from mms_dist.distributed.comm import Comm
 from mms_dist.monitor.monitor import Monitor
-from mms_dist.monitor.report import EvaluationReport, RoundReport
+from mms_dist.monitor.reports import EvaluationReport, RoundReport
 from mms_dist.training.observer import Observer
 
 DAMAGED = "damaged_sample"
@@ -53,7 +53,7 @@ class RankReports:
 
 
 class ReportCollector(Observer):
-    """Tells the monitor what the observers of every rank are told."""
+    """Forwards the observers' calls on every rank to the monitor."""
 
     def __init__(self, comm: Comm, monitor: Monitor | None) -> None:
         assert comm.is_first == (monitor is not None), "there is one monitor, on rank 0"

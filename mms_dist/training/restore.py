@@ -140,7 +140,7 @@ def plan_restart(found: Iterable[Progress], *, furthest_back: int) -> Restart:
     Args:
         found: newest intact state of every language that has one.
         furthest_back: the run is not set back by more than this many rounds. A language whose checkpoint is older
-            (its newer ones were damaged) continues at the chosen round, together with other languages than before. A
+            (its newer ones were damaged) continues at the chosen round, and no longer with the same languages. A
             kill alone loses at most two save intervals: the current one, and the one before it, whose checkpoint may
             not have been written yet (`CheckpointStore.save_later` queues at most one).
     """
@@ -167,7 +167,7 @@ class Found:
 
 @dataclass
 class Reading:
-    """What one rank found in its part of the checkpoints."""
+    """The findings of one rank in its part of the checkpoints."""
 
     found: dict[str, Found] = field(default_factory=dict)
     problems: list[CheckpointError] = field(default_factory=list)
@@ -263,7 +263,7 @@ def _mismatches(config: Config, base: FrozenBase, index: ShardIndex, snapshot: S
         return
     if snapshot.state.get("base") != base.weights_hash():
         yield CheckpointError(
-            f"{which} was trained on a base with other weights than {config.model.base}",
+            f"{which} was trained on a base whose weights differ from {config.model.base}",
             fix="set model.base to the base it was trained on, or choose another run.directory",
         )
     tokens = index.language(code).vocabulary.nested()
@@ -271,7 +271,7 @@ def _mismatches(config: Config, base: FrozenBase, index: ShardIndex, snapshot: S
         yield CheckpointError(
             f"{which} has a vocabulary of {len(snapshot.vocabulary[code])} tokens, expected the {len(tokens[code])} "
             "tokens of the shards",
-            fix="bring back the shards it was trained on, or remove "
+            fix="restore the shards it was trained on, or remove "
             f"{RunPaths(config.run.directory).adapters / code} to train the language from scratch",
         )
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from time import perf_counter
 
 from mms_dist.data.loader import BatchLoader
+from mms_dist.machine import memory_bytes
 from mms_dist.model.optimizer import Outcome, learning_rate
-from mms_dist.monitor.memory import memory_bytes
-from mms_dist.monitor.report import LanguageRound, RoundReport
+from mms_dist.monitor.reports import LanguageRound, RoundReport
 from mms_dist.training.gradients import RoundLosses
 from mms_dist.training.lifecycle import LanguageStepResult, Lifecycle
 from mms_dist.training.scheduler import LanguageScheduler
@@ -17,7 +17,7 @@ from shards.schema import SAMPLE_RATE
 
 @dataclass(frozen=True)
 class _Totals:
-    """What the parts of a run have counted so far."""
+    """The counters of the run's components, read at one moment."""
 
     seconds: float
     waited: float

@@ -10,10 +10,11 @@ from mms_dist.config import Config
 from mms_dist.data.augmented import cache_notes
 from mms_dist.data.language_summaries import LanguageSummary, summarise_languages
 from mms_dist.distributed.binding import bind_rank
-from mms_dist.distributed.comm import Comm, joined
+from mms_dist.distributed.comm import Comm
 from mms_dist.distributed.deepspeed_package import wants_deepspeed
 from mms_dist.distributed.device import computes_on_gpu, nvidia_gpu, why_no_gpu
 from mms_dist.distributed.gpu import describe, naming_the_gpu
+from mms_dist.distributed.process_group import joined
 from mms_dist.hardware.base_loading import RunBase, load_run_base
 from mms_dist.hardware.memory_estimate import BUFFERS
 from mms_dist.hardware.process_settings import keep_freed_memory, set_threads
@@ -104,7 +105,7 @@ def _train(config: Config, comm: Comm, stop_requested: Callable[[], bool], live:
         parts.report_collector.deliver()
         end = None if outcome == RunState.PREEMPTED else _ending(restored, totals, len(summaries), directory)
         steps = restored.steps + sum(each.steps_taken for each in totals)
-        # On all ranks at once: if one exits earlier with a non-zero status, its launcher kills the others.
+        # On all ranks together: if one exits earlier with a non-zero status, its launcher kills the others.
         comm.run_on_all_ranks(lambda: record.end(end, round=parts.loop.round, steps=steps))
     return outcome if end is None else end.state
 

@@ -52,6 +52,6 @@ def _require_equal(mine: Mapping[str, Any], first: Mapping[str, Any], rank: int)
         lines = [f"{name}: {mine.get(name)} here, {first.get(name)} on rank 0" for name in different[:5]]
         more = f"; and {len(different) - 5} more" if len(different) > 5 else ""
         raise ConfigError(
-            f"rank {rank} was started for another run than rank 0: {'; '.join(lines)}{more}",
+            f"rank {rank} was started for a different run than rank 0: {'; '.join(lines)}{more}",
             fix="start all machines with the same command on the same files",
         )

@@ -15,7 +15,7 @@ from mms_dist.data.language_summaries import LanguageSummary, summarise_language
 from mms_dist.hardware.base_loading import load_base
 from mms_dist.hardware.resolve import Resolved
 from mms_dist.monitor.monitor import Monitor
-from mms_dist.monitor.report import RoundReport
+from mms_dist.monitor.reports import RoundReport
 from mms_dist.run_directory.paths import RunPaths
 from mms_dist.training.assembly import assemble
 from mms_dist.training.parts import Parts

@@ -17,7 +17,7 @@ class UndecodableError(Rejected):
 
     @property
     def problem(self) -> Problem:
-        """What was found, and the fix."""
+        """The problem, and its fix."""
         return Problem(self.found, self.fix)
 
 

@@ -85,7 +85,7 @@ class LanguageBuild:
             )
         if made is None or made.get("indexed"):
             raise ShardsError(
-                f"{self.target} holds files that 'shards build' did not write",
+                f"{self.target} contains files that 'shards build' did not write",
                 fix="move them away, or choose another folder for the shards",
             )
 

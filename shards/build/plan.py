@@ -85,7 +85,7 @@ def plan_languages(
         missing = counted(len(files.missing), "recording")
         raise SourceError(
             f"{missing} missing, the first is {printable(str(first.audio))} ({where})",
-            fix="correct the paths, give --audio-root, or skip missing recordings with --skip-missing-audio",
+            fix="correct the paths, pass --audio-root, or skip missing recordings with --skip-missing-audio",
         )
     languages = by_language.keys() | {language for language in left_out if language}
     plans = [

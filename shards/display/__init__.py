@@ -1,1 +1,1 @@
-"""What the shard commands print."""
+"""The output of the shard commands."""

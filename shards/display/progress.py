@@ -46,7 +46,7 @@ class WorkProgress:
         if not self._console.is_terminal and now - self._told >= _PLAIN_SECONDS:
             self._told = now
             rate = self._done / (now - self._begun)
-            self._console.print(f"{self._done:,} of {self._total:,} {self._unit}, {rate:,.0f} a second")
+            self._console.print(f"{self._done:,} of {self._total:,} {self._unit}, {rate:,.0f} per second")
 
     def begin(self, total: int) -> None:
         """Set the total, if it was not known at the start."""

@@ -52,7 +52,7 @@ def split_of(name: str) -> str:
             return found.pop()
         if found or storage.is_url(name):
             break
-    raise SourceError(f"the name of {name} does not name exactly one of {', '.join(SPLITS)}", fix="give --split")
+    raise SourceError(f"{name} is not named after exactly one of {', '.join(SPLITS)}", fix="pass --split")
 
 
 def _splits_in(part: str) -> set[str]:
@@ -84,7 +84,7 @@ def find_tars(
         if len(languages) != 1:
             raise SourceError(
                 f"found {counted(len(languages), 'language')}, expected one",
-                fix="give the language of the tars with --lang",
+                fix="pass the language of the tars with --lang",
             )
         (language,) = languages
         folder = (root / parse_language(language)).resolve()
@@ -98,7 +98,7 @@ def find_tars(
         return {language: _by_split(tars)}
     with storage.local_errors(root):
         if not root.is_dir():
-            raise SourceError(f"no folder {root}, expected one that holds <language>/*.tar")
+            raise SourceError(f"no folder {root}, expected one that contains <language>/*.tar")
     codes = [parse_language(language) for language in languages] if languages else storage.list_folders(str(root))
     found = {code: _below(root / code, _TAR) for code in codes}
     if not any(found.values()):

@@ -1,4 +1,4 @@
-"""Validate a shard index and its sample table before use, since any tool may have written or damaged them."""
+"""Validate a shard index and its sample table before use, since they may be damaged or written by another tool."""
 
 from __future__ import annotations
 
@@ -100,10 +100,10 @@ def check_columns(table: Any) -> None:
         kind = table.schema.field(name).type
         empty = name == "speaker" and types.is_null(kind)
         if not (types.is_string(kind) or types.is_large_string(kind) or empty):
-            raise ValueError(f"its column {name} holds {kind}, expected strings")
+            raise ValueError(f"its column {name} contains {kind}, expected strings")
     for name in INTEGER_COLUMNS:
         if not types.is_integer(table.schema.field(name).type):
-            raise ValueError(f"its column {name} holds {table.schema.field(name).type}, expected whole numbers")
+            raise ValueError(f"its column {name} contains {table.schema.field(name).type}, expected whole numbers")
     for name in ("split", "key", *INTEGER_COLUMNS):
         if table.column(name).null_count:
             raise ValueError(f"its column {name} has rows without a value")

@@ -133,7 +133,7 @@ class LanguageIndex:
                     fix=self.fix,
                 )
         if sum(map(len, tables.values())) != whole.num_rows:
-            raise IndexFileError(f"sample table {url} has rows of other splits than {', '.join(SPLITS)}", fix=self.fix)
+            raise IndexFileError(f"sample table {url} has rows of splits other than {', '.join(SPLITS)}", fix=self.fix)
         for split, table in tables.items():
             columns = {name: getattr(table, name) for name in INTEGER_COLUMNS}
             try:

@@ -63,7 +63,7 @@ def indexed_languages(root: str) -> list[str]:
     languages = [name for name in folders if storage.exists(storage.join(root, name, INDEX_NAME))]
     if not languages:
         raise IndexFileError(
-            f"{root} holds no <language>/{INDEX_NAME}",
+            f"{root} contains no <language>/{INDEX_NAME}",
             fix=(
                 f"build shards there with 'mms-dist shards build SOURCE {root}', "
                 f"or index existing tars with 'mms-dist shards index {root}'"

@@ -1,1 +1,1 @@
-"""What `shards build` reads: recordings and transcripts as people have them."""
+"""Sources for `shards build`: manifests and folders of recordings and transcripts."""

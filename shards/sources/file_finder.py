@@ -33,7 +33,7 @@ class FileFinder:
         forms = self._listing(folder).get(unicodedata.normalize("NFC", path.name), [])
         if len(forms) > 1:
             raise SourceError(
-                f"{folder} holds {len(forms)} files whose names look the same, {path.name!r}, once with composed and "
+                f"{folder} contains {len(forms)} files whose names look alike, {path.name!r}, once with composed and "
                 "once with decomposed characters (NFC and NFD)",
                 fix="remove or rename one of them",
             )

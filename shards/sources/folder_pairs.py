@@ -109,4 +109,4 @@ def _beside(transcripts: Sequence[FoundFile], others: Sequence[FoundFile], table
     names = [printable(file.name) for file in others if extension_of(file.name) in OTHER_TRANSCRIPTS]
     if names:
         return f"{names[0]} lies beside it, and only .txt is read: write the text to a .txt, or make a manifest"
-    return f"make a manifest of {table}, if that holds the transcripts" if table else ""
+    return f"make a manifest of {table}, if that contains the transcripts" if table else ""

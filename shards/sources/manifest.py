@@ -106,7 +106,7 @@ class _RowReader:
         audio = _audio(values["audio"], where)
         for name in ("lang", "split"):
             if len(values[name] or "") > _SHOWN_CHARACTERS:
-                raise RowError(where, "row_value", f"{name!r} is {_shown(values[name])}, which is none")
+                raise RowError(where, "row_value", f"{name!r} is {_shown(values[name])}, which is too long")
         try:
             code = parse_language(values["lang"] or self._language or "")
             split = parse_split(values["split"]) if values["split"] else None

@@ -18,7 +18,7 @@ from shards.wording import printable
 _UNCLOSED = 'a field begins with " and does not end with it, and other lines have whole fields in double quotes'
 _UNCLOSED_FIX = 'close it on its line, and write a " within it twice'
 
-_ARRAY_FIX = "an array is taken apart with: jq -c '.[]' FILE > manifest.jsonl"
+_ARRAY_FIX = "split an array into lines with: jq -c '.[]' FILE > manifest.jsonl"
 
 # A line number, and the fields of the line or the error in it.
 Line = tuple[int, dict[str, Any] | RowError]
@@ -135,12 +135,12 @@ def jsonl_lines(lines: list[bytes], path: Path) -> Iterator[Line]:
             continue
         except ValueError as error:
             fix = f"; {_ARRAY_FIX}" if text.lstrip().startswith("[") else ""
-            yield number, RowError(where, "row_json", f"not JSON: {error}", fix=f"expected one object a line{fix}")
+            yield number, RowError(where, "row_json", f"not JSON: {error}", fix=f"expected one object per line{fix}")
             continue
         if isinstance(fields, dict):
             yield number, fields
         else:
-            found = 'expected an object a line, as {"audio": …, "text": …, "lang": …}'
+            found = 'expected one object per line, as {"audio": …, "text": …, "lang": …}'
             yield number, RowError(where, "row_json", found, fix=_ARRAY_FIX if isinstance(fields, list) else None)
 
 

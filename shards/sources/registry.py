@@ -20,7 +20,7 @@ SOURCES: list[Source] = [
 ]
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
-# How to make a source of files that are none.
+# How to convert files that are not a source into one.
 _FIXES = {
     ".csv": "save the table with tabs between its columns",
     ".xlsx": "save the table as text with tabs between its columns",
@@ -73,7 +73,7 @@ def source_named(kind: str) -> Source:
     """Return the kind of source with this name.
 
     Raises:
-        SourceError: there is none; lists all.
+        SourceError: no kind has this name; the fix lists all names.
     """
     by_name = {source.name: source for source in SOURCES}
     if kind not in by_name:

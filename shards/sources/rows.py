@@ -1,4 +1,4 @@
-"""What a source yields: its utterances, not yet decoded, and everything else found in it."""
+"""The results of reading a source: its utterances, not yet decoded, and everything else found in it."""
 
 from __future__ import annotations
 
@@ -187,14 +187,14 @@ def check_text(text: str, name: str, where: str) -> str:
         )
     if "\0" in text:
         raise RowError(
-            where, "row_encoding", f"{name} holds a NUL character", fix="take it out, or convert the file to UTF-8"
+            where, "row_encoding", f"{name} contains a NUL character", fix="remove it, or convert the file to UTF-8"
         )
     if not text.isascii() and (half := _HALF_SURROGATE.search(text)):
         raise RowError(
             where,
             "row_encoding",
-            f"{name} holds half of a surrogate pair, \\u{ord(half[0]):04x}, as left by text that was cut within a "
+            f"{name} contains half of a surrogate pair, \\u{ord(half[0]):04x}, as left by text that was cut within a "
             "character",
-            fix="write the whole character or take it out",
+            fix="write the whole character or remove it",
         )
     return text

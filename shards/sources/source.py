@@ -1,4 +1,4 @@
-"""The seam for sources: what every kind of source does."""
+"""The interface that every kind of source implements."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Found = SourceRow | RowError | LeftOut | Note
 
 @dataclass(frozen=True, slots=True)
 class SourceOptions:
-    """What the user says about a source.
+    """The user's options for a source.
 
     `language`: the language of every row that names none. `audio_root`: the folder that relative audio paths start
     from, instead of the source's own. `skip`: a folder to leave alone, such as that of the shards.

@@ -175,19 +175,19 @@ def _number(field: bytes) -> int:
     if field[0] & 0x80:
         value = int.from_bytes(bytes([field[0] & 0x7F]) + field[1:], "big")
         if field[0] & 0x40:
-            raise HeaderError("a header holds a negative number")
+            raise HeaderError("a header contains a negative number")
         return value
     digits = field.partition(b"\0")[0].strip(b" ")
     if not digits:
         return 0
     if not _DIGITS.issuperset(digits) or b"8" in digits or b"9" in digits:
-        raise HeaderError(f"a header holds {field!r}, expected a number")
+        raise HeaderError(f"a header contains {field!r}, expected a number")
     return int(digits, 8)
 
 
 def _decimal(text: bytes) -> int:
     if not 0 < len(text) <= 20 or not _DIGITS.issuperset(text):
-        raise HeaderError(f"a pax header holds {text[:40]!r}, expected a number")
+        raise HeaderError(f"a pax header contains {text[:40]!r}, expected a number")
     return int(text)
 
 

@@ -143,12 +143,12 @@ def check_text(raw: str) -> str:
         Rejected: `broken_text`.
     """
     if "\0" in raw:
-        raise Rejected("broken_text", "its transcript holds zero bytes, as if UTF-16 was read as UTF-8")
+        raise Rejected("broken_text", "its transcript contains zero bytes, as if UTF-16 was read as UTF-8")
     if not raw.isascii():
         try:
             raw.encode()
         except UnicodeEncodeError as error:
-            detail = f"its transcript holds half a character (\\u{ord(raw[error.start]):x} at {error.start})"
+            detail = f"its transcript contains half a character (\\u{ord(raw[error.start]):x} at {error.start})"
             raise Rejected("broken_text", detail) from None
     return raw
 

@@ -52,8 +52,8 @@ def keep_letters(text: str, rule: str, before: str = "", *, often_first: bool = 
 
     Args:
         before: an apostrophe can start a word only before one of these letters; empty: before any letter.
-        often_first: whether so many words begin with an apostrophe that the one nearest to a closing quotation mark
-            need not be its opening one.
+        often_first: whether words often begin with an apostrophe, so that the nearest one before a closing quotation
+            mark need not be the opening one.
     """
     if LETTER in text:
         text = _resolve_letter_signs(text)

@@ -21,7 +21,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     "1b": {"hidden_size": 1280, "num_hidden_layers": 48, "num_attention_heads": 16, "intermediate_size": 5120}
     | {"conv_dim": (512,) * 7, "num_conv_pos_embeddings": 128, "num_conv_pos_embedding_groups": 16},
 }
-"""`tiny` is that of the shipped base; `300m` and `1b` those of facebook/mms-300m and facebook/mms-1b."""
+"""`tiny` has three million parameters; `300m` and `1b` are those of facebook/mms-300m and facebook/mms-1b."""
 
 
 def base_config(shape: str, *, layers: int | None = None) -> Any:

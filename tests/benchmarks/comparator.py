@@ -39,7 +39,7 @@ class Case:
     """One configuration of both sides.
 
     Attributes:
-        base: `tiny-mms`, or a shape of `bases.SHAPES` with random weights.
+        base: a shape of `bases.SHAPES`; its weights are random.
         precisions: how the recipe is run; the fastest counts.
         batches: the recipe's batching; the fastest counts.
     """
@@ -48,7 +48,7 @@ class Case:
     steps: int = 60
     batch_seconds: float = 16.0
     utterances: int = 60
-    base: str = "tiny-mms"
+    base: str = "tiny"
     dtype: str = "float32"
     batches: tuple[str, ...] = ("planned", "grouped")
     target: Target = NOT_SLOWER
@@ -112,9 +112,7 @@ class Comparison:
         self.case, self.folder = case, folder
         shards = mixed_shards(folder, languages=case.languages, utterances=case.utterances)
         self.languages = ShardIndex.load(str(shards)).languages
-        base = case.base
-        if base != "tiny-mms":
-            base = str(random_base(folder / "base", base, dtype=case.dtype))
+        base = str(random_base(folder / "base", case.base, dtype=case.dtype))
         self.settings: dict[str, Any] = {
             "run": {"device": "cpu", "threads": int(os.environ["OMP_NUM_THREADS"])},
             "model": {"base": base, "dtype": case.dtype},

@@ -30,7 +30,7 @@ from transformers import Trainer, TrainingArguments, Wav2Vec2FeatureExtractor, W
 
 from mms_dist.config import Config, load_config  # noqa: E402
 from mms_dist.data.stream import LanguageStream, Position  # noqa: E402
-from mms_dist.model.base import resolve_base  # noqa: E402
+from mms_dist.model.base_files import resolve_base  # noqa: E402
 from shards.index import ShardIndex  # noqa: E402
 from shards.read import ShardReader  # noqa: E402
 

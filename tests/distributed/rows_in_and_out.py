@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 from mms_dist.config import Optim
 from mms_dist.distributed.accelerator import make_accelerator
-from mms_dist.distributed.comm import Comm, joined
+from mms_dist.distributed.comm import Comm
 from mms_dist.distributed.deepspeed import shard_layers, shards_base
 from mms_dist.distributed.lockstep import Lockstep
+from mms_dist.distributed.process_group import joined
 from mms_dist.model.base import FrozenBase
 from mms_dist.model.optimizer import RowAdamW, RowStep
 from mms_dist.model.routed import ModelInput, RoutedModel

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mms_dist.distributed.accelerator import make_accelerator
-from mms_dist.distributed.comm import joined
+from mms_dist.distributed.process_group import joined
 from tests.distributed.ranks import run_ranks
 
 
@@ -27,7 +27,7 @@ def look_around(notes: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("world", [1, 2])
 @pytest.mark.parametrize("precision", ["no", "bf16"])
-def test_it_tells_place_device_and_precision_and_keeps_the_threads_asked_for(world: int, precision: str) -> None:
+def test_accelerate_tells_rank_device_precision_and_keeps_our_threads(world: int, precision: str) -> None:
     environment = {"ACCELERATE_MIXED_PRECISION": precision}
     for notes in run_ranks(world, "tests.distributed.test_accelerator:look_around", environment=environment).notes:
         assert notes["place"] == notes["expected"]

@@ -7,8 +7,8 @@ import torch
 import torch.distributed as dist
 
 from mms_dist.distributed.binding import bind_rank
-from mms_dist.distributed.comm import joined
 from mms_dist.distributed.placement import RankGroup
+from mms_dist.distributed.process_group import joined
 from mms_dist.errors import MmsDistError
 from tests.distributed.ranks import run_ranks
 
@@ -30,7 +30,7 @@ def bind(notes: dict[str, Any]) -> None:
         notes["days"] = [group._get_backend(torch.device("cpu")).options._timeout.days for group in groups]
 
 
-def test_ranks_without_a_local_rank_bind_and_every_group_lasts_as_long_as_the_run() -> None:
+def test_ranks_without_a_local_rank_bind_and_keep_their_process_groups() -> None:
     ranks = run_ranks(WORLD, "tests.distributed.test_binding:bind", environment={"LOCAL_RANK": ""}).notes
     assert [notes["local_rank"] for notes in ranks] == ["0", "1", "2"]
     for notes in ranks:

@@ -32,17 +32,17 @@ def train_with_a_slow_disk(notes: Notes) -> int:
         codes = {candidate.language for candidate in active}  # type: ignore[attr-defined]
         return {code: RankGroup(0, 2) if codes == {LONG} else RankGroup(int(code == LONG), 1) for code in codes}
 
-    move_in = LanguageFolder._move_in
+    save = LanguageFolder.save
 
     def slowly(*args: object, **options: object) -> object:
         time.sleep(0.3 if os.environ["RANK"] == "1" else 0.0)
-        return move_in(*args, **options)  # type: ignore[arg-type]
+        return save(*args, **options)  # type: ignore[arg-type]
 
-    with mock.patch.object(Ranks, "place", place), mock.patch.object(LanguageFolder, "_move_in", slowly):
+    with mock.patch.object(Ranks, "place", place), mock.patch.object(LanguageFolder, "save", slowly):
         return cli.main(["train", "--config", notes["config"]])
 
 
-def test_the_last_checkpoint_is_the_newest_when_the_old_leads_disk_is_slow(
+def test_the_last_checkpoint_is_the_newest_after_a_change_of_lead_rank(
     tmp_path: Path, small_base: Path, shards: Path
 ) -> None:
     setting = toy_config(

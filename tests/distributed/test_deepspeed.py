@@ -66,7 +66,7 @@ def assert_as_one_process(ended: Ended, folder: Path, *, dtype: str = "float32",
 
 @pytest.mark.parametrize("checkpointing", [False, True])
 @pytest.mark.parametrize("name", STAGES)
-def test_ranks_with_unlike_and_uneven_work_compute_what_a_whole_base_computes(
+def test_ranks_with_uneven_work_compute_what_an_unsharded_base_computes(
     name: str, checkpointing: bool, folder: Path
 ) -> None:
     ended = on_ranks(folder, CONFIGS / f"{name}.json", checkpointing=checkpointing)

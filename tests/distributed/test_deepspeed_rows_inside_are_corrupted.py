@@ -32,7 +32,7 @@ def alone(small_base: Path) -> dict[int, Tensor]:
 
 
 @pytest.mark.parametrize("name", ["zero0", "zero1", "zero2", "zero3", "zero3_offload"])
-def test_rows_outside_are_what_one_process_trains_though_ranks_hold_other_and_unequally_many_languages(
+def test_rows_outside_the_engine_train_as_in_one_process(
     name: str, small_base: Path, alone: dict[int, Tensor], start: dict[int, Tensor]
 ) -> None:
     notes = {"base": str(small_base), "settings": str(CONFIGS / f"{name}.json")}
@@ -43,7 +43,7 @@ def test_rows_outside_are_what_one_process_trains_though_ranks_hold_other_and_un
 
 
 @pytest.mark.parametrize("stage", [1, 2])
-def test_rows_inside_are_wrong_on_ranks_that_agree_and_the_comparison_with_one_process_shows_it(
+def test_rows_inside_the_engine_differ_from_those_of_one_process(
     stage: int, small_base: Path, alone: dict[int, Tensor], start: dict[int, Tensor]
 ) -> None:
     first, second = rows_inside(small_base, stage, OWNED)

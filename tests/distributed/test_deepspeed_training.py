@@ -86,7 +86,7 @@ def test_every_stage_trains_what_one_process_trains_without_it(
 
 
 @pytest.mark.parametrize("world", [3, 4])
-def test_a_base_on_more_ranks_than_there_is_even_work_for_trains_the_same(
+def test_a_base_sharded_over_more_ranks_than_have_work_trains_the_same(
     world: int, tmp_path: Path, small_base: Path, shards: Path, alone: Alone
 ) -> None:
     """Some ranks have no language in some rounds, and nothing to score."""
@@ -122,9 +122,7 @@ def test_activation_checkpointing_in_float32_trains_the_same(
     Alone(tmp_path / "alone", small_base, shards, "float32").assert_the_same(tmp_path / "many")
 
 
-def test_a_run_may_take_deepspeed_up_and_lay_it_down_again(
-    tmp_path: Path, small_base: Path, shards: Path, alone: Alone
-) -> None:
+def test_a_run_may_switch_to_deepspeed_and_back(tmp_path: Path, small_base: Path, shards: Path, alone: Alone) -> None:
     """3 sharded ranks, then 2 with the base whole, then 2 sharded ones: a checkpoint is nobody's but its language's."""
     plain = config(tmp_path / "many", small_base, shards)
     sharded = config(tmp_path / "many", small_base, shards, comm=comm("zero3"))
@@ -140,7 +138,7 @@ def die_on_the_way(parts: Parts, notes: dict[str, Any]) -> None:
         parts.base.layers[1].register_forward_pre_hook(lambda *_: os.kill(os.getpid(), signal.SIGKILL))
 
 
-def test_a_rank_that_dies_within_a_pass_ends_the_others_at_once_and_the_run_goes_on(
+def test_a_rank_that_dies_within_a_pass_ends_all_and_the_run_resumes(
     tmp_path: Path, small_base: Path, shards: Path, alone: Alone
 ) -> None:
     setting = config(tmp_path / "many", small_base, shards, comm=comm("zero3"))
@@ -161,7 +159,7 @@ def test_a_run_says_what_deepspeed_does(tmp_path: Path, small_base: Path, shards
     assert "deepspeed ZeRO-3: the base's layers are sharded over 2 processes" in said["zero3"]
 
 
-def test_what_a_frozen_base_has_no_use_for_ends_every_rank_with_the_mend(
+def test_an_option_that_a_frozen_base_cannot_use_is_refused_with_a_fix(
     tmp_path: Path, small_base: Path, shards: Path
 ) -> None:
     own = json.loads((CONFIGS / "zero3.json").read_text()) | {"optimizer": {"type": "AdamW"}}

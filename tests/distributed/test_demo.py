@@ -87,7 +87,7 @@ def test_two_processes_give_the_adapters_and_error_rates_of_one(tmp_path: Path, 
     assert set(cers(alone)) == set(LANGUAGES)
 
 
-def test_an_interrupt_saves_every_language_and_the_exit_status_is_that_of_the_training(
+def test_an_interrupt_saves_every_language_and_keeps_trainings_exit_status(
     tmp_path: Path, manifest: Path, alone: Path
 ) -> None:
     shutil.copytree(alone / "shards", tmp_path / "shards")

@@ -83,5 +83,5 @@ def test_a_language_is_trained_again_alone_and_no_file_of_another_changes(
     assert as_found(here, *others) == before and len(before) > 0
     assert admitted(here, told) == [language]
     assert (here / "adapters" / language / "last").resolve().name == "step-00000012"
-    if deed is not delete:  # from its last whole checkpoint, in the company that it had
+    if deed is not delete:  # from its last whole checkpoint, beside the same languages
         assert final_row(here, language).equal(row)

@@ -58,7 +58,7 @@ def rows_are_equal(left: Path, right: Path, languages: list[str]) -> bool:
     return all(bool((final_row(left, code) == final_row(right, code)).all()) for code in languages)
 
 
-def test_as_many_owners_train_what_one_does_and_another_languages_learning_rate_changes_no_bit(
+def test_several_owners_train_what_one_does_and_stay_independent(
     tmp_path: Path, small_base: Path, shards: Path, one_owner: Path, world: int, owners: int
 ) -> None:
     plain = run(setting(tmp_path / "plain", small_base, shards), world, owners)
@@ -72,7 +72,7 @@ def test_as_many_owners_train_what_one_does_and_another_languages_learning_rate_
     assert not rows_are_equal(tmp_path / "plain", tmp_path / "changed", [B])
 
 
-def test_a_language_that_is_in_no_step_keeps_every_bit_of_row_and_moments_on_each_owner(
+def test_an_absent_language_keeps_every_bit_on_each_of_its_owners(
     tmp_path: Path, small_base: Path, shards: Path, world: int, owners: int
 ) -> None:
     config = setting(tmp_path / "run", small_base, shards)
@@ -102,7 +102,7 @@ def changed_in(ended: Ended, number: int, owners: int) -> set[str]:
     return changed[0]
 
 
-def test_a_stopped_run_reads_every_utterance_once_and_ends_bit_for_bit_as_the_whole_one(
+def test_a_resumed_run_reads_every_utterance_once_and_keeps_every_bit(
     tmp_path: Path, small_base: Path, shards: Path, world: int, owners: int
 ) -> None:
     whole, stopped = (setting(tmp_path / name, small_base, shards) for name in ("whole", "stopped"))

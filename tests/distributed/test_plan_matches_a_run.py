@@ -6,10 +6,10 @@ import pytest
 
 from mms_dist.config import Config
 from mms_dist.data.language_summaries import summarise_languages
-from mms_dist.model.shape import BaseShape
+from mms_dist.model.base_shape import BaseShape
 from mms_dist.planning.cluster import Cluster
 from mms_dist.planning.schedule import Phase, phases
-from mms_dist.planning.traffic import exchange
+from mms_dist.planning.traffic import communication
 from mms_dist.training.scheduler import Ranks
 from tests.corpus import build_toy_shards, toy_languages
 from tests.distributed.ranks import train_ranks
@@ -63,7 +63,7 @@ def simulated(config: Config) -> list[Phase]:
 
 def reduced_bytes(traffic: list[dict[int, dict[str, int]]]) -> int:
     """Given into sums of gradients by all ranks before the last round: what came after it, nobody noted."""
-    return sum(rounds[max(rounds)]["reduced"] for rounds in traffic)
+    return sum(rounds[max(rounds)]["gradients"] for rounds in traffic)
 
 
 def foretold_bytes(config: Config, foretold: list[Phase]) -> int:
@@ -76,7 +76,7 @@ def foretold_bytes(config: Config, foretold: list[Phase]) -> int:
     counted = [*before, Phase(last.first_round, last.rounds - 1, last.works, last.placement, last.waiting)]
     total = 0
     for phase in counted:
-        total += exchange(phase, {}, Cluster(1, WORLD), rows).traffic.gradients
+        total += communication(phase, {}, Cluster(1, WORLD), rows).traffic.gradients
         shared = sum(group.size for group in phase.placement.values() if group.size > 1)
         total += phase.rounds * shared * TOTALS * FLOAT32
     return total

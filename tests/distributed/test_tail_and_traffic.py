@@ -19,7 +19,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_toy_shards(tmp_path_factory.mktemp("tail"), languages=4, train=12, dev=2)
 
 
-def test_blocks_grow_when_languages_become_few_and_nothing_is_lost_on_the_way(
+def test_rank_groups_grow_as_languages_finish_and_nothing_is_lost(
     tmp_path: Path, small_base: Path, shards: Path
 ) -> None:
     def setting(name: str) -> Config:
@@ -52,21 +52,21 @@ def shared_blocks(owners: dict[str, tuple[int, int]], rank: int) -> list[tuple[i
     return sorted(mine, key=lambda group: (group[1], group[0]))
 
 
-def test_ranks_with_languages_of_their_own_say_nothing_but_one_vector_of_flags_a_round_until_a_report_is_due(
+def test_ranks_exchange_one_vector_of_flags_a_round_until_a_report_is_due(
     tmp_path: Path, small_base: Path, shards: Path
 ) -> None:
-    """The report is the one other thing that is said, about once a second (`mms_dist.training.messenger`)."""
+    """The report is the one other thing that is said, about once a second (`mms_dist.training.report_collector`)."""
     setting = toy_config(tmp_path / "run", small_base, shards)
     ended = train_ranks(setting, 4, watch=NOTE, notes={"reports": False})
     for notes in ended.notes:
         first, last = notes["traffic"][1], notes["traffic"][5]
-        assert last["reduced"] == last["moved"] == 0 and notes["reduced"] == {}
-        assert last["told"] - first["told"] == 0
-        assert last["agreed"] - first["agreed"] == 4 * (2 + len(LANGUAGES)) * INT32
+        assert last["gradients"] == last["moved"] == 0 and notes["reduced"] == {}
+        assert last["gathered"] - first["gathered"] == 0
+        assert last["all_reduced"] - first["all_reduced"] == 4 * (2 + len(LANGUAGES)) * INT32
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])
-def test_gradients_of_all_shared_languages_go_in_one_operation_a_round_and_no_byte_more(
+def test_gradients_of_all_shared_languages_go_in_one_operation_a_round(
     tmp_path: Path, small_base: Path, shards: Path, count: int
 ) -> None:
     setting = toy_config(
@@ -78,6 +78,6 @@ def test_gradients_of_all_shared_languages_go_in_one_operation_a_round_and_no_by
     )
     ended = train_ranks(setting, 2, watch=NOTE)
     for notes in ended.notes:
-        a_round = notes["traffic"][6]["reduced"] - notes["traffic"][5]["reduced"]
+        a_round = notes["traffic"][6]["gradients"] - notes["traffic"][5]["gradients"]
         assert a_round == FLOAT32 * (sum(notes["rows"].values()) + 3 * count)
         assert all(notes["reduced"][number] == [(0, 2)] for number in notes["traffic"])

@@ -10,7 +10,7 @@ import pytest
 
 from launcher import cli, signals
 from mms_dist.config import Config
-from mms_dist.distributed import patience
+from mms_dist.distributed import startup_waits
 from mms_dist.hardware import base_loading
 from mms_dist.run_directory.status_file import read_status
 from mms_dist.training.parts import Parts
@@ -33,18 +33,18 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def config(tmp_path: Path, small_base: Path, shards: Path) -> Config:
-    return toy_config(tmp_path / "run", small_base, shards, comm={"timeout_seconds": 20.0})  # a beat a second
+    return toy_config(tmp_path / "run", small_base, shards, comm={"timeout_seconds": 20.0})  # a heartbeat a second
 
 
 def come_alone(notes: worker.Notes) -> int:
     """One rank trains; the others end before they have met anybody."""
-    patience.FIRST_NOTICE_SECONDS = NOTICE_SECONDS
+    startup_waits.FIRST_NOTICE_SECONDS = NOTICE_SECONDS
     return cli.main(["train", "--config", notes["config"]]) if int(os.environ["RANK"]) == notes["comes"] else 0
 
 
 def load_for_ever(notes: worker.Notes) -> int:
     """One rank is stuck in loading the base, as in a download; the others wait for it inside of a collective."""
-    patience.FIRST_NOTICE_SECONDS = NOTICE_SECONDS
+    startup_waits.FIRST_NOTICE_SECONDS = NOTICE_SECONDS
     if int(os.environ["RANK"]) == notes["stuck"]:
         base_loading.load_base = lambda *_: time.sleep(FOR_EVER)  # type: ignore[assignment]
     return cli.main(["train", "--config", notes["config"]])
@@ -88,7 +88,7 @@ def started(config_path: Path, target: str, world: int = 2, **notes: Any) -> Ran
 @pytest.mark.parametrize(
     ("rank", "sent"), [(0, signal.SIGINT), (0, signal.SIGTERM), (0, signal.SIGUSR1), (1, signal.SIGTERM)]
 )
-def test_a_rank_alone_says_whom_it_waits_for_and_where_and_ends_on_a_signal(
+def test_a_rank_alone_says_whom_it_waits_for_and_ends_on_a_signal(
     rank: int, sent: signal.Signals, config: Config
 ) -> None:
     with written(config) as path, started(path, "come_alone", comes=rank) as ranks:
@@ -103,7 +103,7 @@ def test_a_rank_alone_says_whom_it_waits_for_and_where_and_ends_on_a_signal(
     assert (status is not None and status.state == "preempted") == (rank == 0)
 
 
-def test_a_rank_inside_of_a_collective_says_who_is_late_and_with_what_and_ends(config: Config) -> None:
+def test_a_rank_in_a_collective_says_who_is_late_with_what_and_ends(config: Config) -> None:
     with written(config) as path, started(path, "load_for_ever", stuck=1) as ranks:
         assert "rank 0 of 2 (127.0.0.1:" in wait_for(ranks, 0, "s for rank 1 (loading the base")
         assert "rank 1 of 2" in wait_for(ranks, 1, "has been loading the base")
@@ -115,7 +115,7 @@ def test_a_rank_inside_of_a_collective_says_who_is_late_and_with_what_and_ends(c
     assert status is not None and (status.state, status.exit_code, status.restart) == ("preempted", PREEMPTED, True)
 
 
-def test_a_rank_that_is_stopped_before_the_first_round_takes_the_waiting_ones_along(config: Config) -> None:
+def test_a_rank_stopped_before_the_first_round_ends_those_that_wait_for_it(config: Config) -> None:
     with written(config) as path, started(path, "load_for_ever", stuck=1) as ranks:
         wait_for(ranks, 0, "has waited")
         assert seconds_to_end(ranks, 1, signal.SIGTERM) < END_SECONDS
@@ -132,7 +132,7 @@ def test_a_process_alone_ends_a_download_on_a_signal(config: Config) -> None:
         assert ranks.wait().codes == [PREEMPTED]
 
 
-def test_within_rounds_one_interrupt_waits_for_the_round_and_a_second_ends_at_once(config: Config) -> None:
+def test_one_interrupt_waits_for_the_round_and_a_second_ends_at_once(config: Config) -> None:
     with written(config) as path, started(path, "hang_in_round_3") as ranks:
         wait_for(ranks, 0, "round 3")
         os.kill(ranks.pids[0], signal.SIGINT)

@@ -155,7 +155,7 @@ def the_report(ended: Ended, folder: Path) -> str:
     return report
 
 
-def test_a_stopped_rank_is_named_within_the_timeout_with_what_it_was_doing_and_its_stack(tmp_path, store):
+def test_a_stopped_rank_is_named_in_time_with_its_activity_and_stack(tmp_path, store):
     with Ranks(3, f"{_HERE}:rounds", notes_for(tmp_path, store.port, 3, fault="stopped_here")) as ranks:
         eventually(lambda: all("rank 1 hangs" in ranks.log(rank) for rank in (0, 2)), ranks)
         os.kill(ranks.pids[1], signal.SIGCONT)  # it finds out, and leaves too
@@ -165,7 +165,7 @@ def test_a_stopped_rank_is_named_within_the_timeout_with_what_it_was_doing_and_i
     assert "no sign of life" in report and re.search(r"test_watchdog_ranks.py\", line \d+, in stopped_here", report)
 
 
-def test_a_stuck_main_thread_is_named_though_its_process_lives_and_all_leave_by_themselves(tmp_path, store):
+def test_a_stuck_main_thread_is_named_and_all_ranks_leave(tmp_path, store):
     with Ranks(3, f"{_HERE}:rounds", notes_for(tmp_path, store.port, 3, fault="stuck_here")) as ranks:
         report = the_report(ranks.wait(), tmp_path)
     assert (
@@ -174,13 +174,13 @@ def test_a_stuck_main_thread_is_named_though_its_process_lives_and_all_leave_by_
 
 
 @pytest.mark.parametrize("fault", ["slow_here", "paused_here"])
-def test_a_rank_that_is_slow_or_pauses_for_less_than_the_timeout_is_not_blamed(tmp_path, store, fault):
+def test_a_rank_that_pauses_for_less_than_the_timeout_is_not_blamed(tmp_path, store, fault):
     with Ranks(3, f"{_HERE}:rounds", notes_for(tmp_path, store.port, 3, fault=fault)) as ranks:
         ended = ranks.wait()
     assert ended.codes == [0, 0, 0] and "watchdog" not in "".join(ended.logs), ended.told()
 
 
-def test_a_rank_that_left_on_an_error_of_its_own_is_named(tmp_path, store):
+def test_a_rank_that_left_with_an_error_is_named(tmp_path, store):
     with Ranks(2, f"{_HERE}:rounds", notes_for(tmp_path, store.port, 2, fault="left_here")) as ranks:
         ended = ranks.wait()
     assert ended.codes == [1, 1] and "a bug of this rank only" in ended.logs[1], ended.told()
@@ -199,7 +199,7 @@ def test_a_rank_that_never_arrives_is_named(tmp_path, store):
         eventually(lambda: "rank 1 hangs" in ranks.log(0) and "has not joined the run" in ranks.log(0), ranks)
 
 
-def test_a_job_that_is_suspended_for_longer_than_the_timeout_and_continued_blames_nobody(tmp_path, store):
+def test_a_job_suspended_for_longer_than_the_timeout_blames_no_rank(tmp_path, store):
     with Ranks(3, f"{_HERE}:until_told", notes_for(tmp_path, store.port, 3)) as ranks:
         eventually(lambda: len(list(tmp_path.glob("alive-*"))) == 3, ranks)
         for pid in ranks.pids:
@@ -215,7 +215,7 @@ def test_a_job_that_is_suspended_for_longer_than_the_timeout_and_continued_blame
 
 
 @pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
-def test_ranks_leave_when_the_process_that_keeps_the_store_is_gone_or_does_not_answer(tmp_path, fault):
+def test_ranks_leave_when_the_process_that_holds_the_store_does_not_answer(tmp_path, fault):
     with Ranks(3, f"{_HERE}:until_told", notes_for(tmp_path, free_port(), 2)) as ranks:
         eventually(lambda: len(list(tmp_path.glob("alive-*"))) == 2, ranks)
         os.kill(ranks.pids[2], fault)

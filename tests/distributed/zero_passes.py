@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from mms_dist.distributed.accelerator import make_accelerator
-from mms_dist.distributed.comm import Comm, joined
+from mms_dist.distributed.comm import Comm
 from mms_dist.distributed.deepspeed import FetchedLinear, about_deepspeed, shard_layers, shards_base
 from mms_dist.distributed.deepspeed_package import wants_deepspeed
 from mms_dist.distributed.lockstep import Lockstep
+from mms_dist.distributed.process_group import joined
 from mms_dist.model.base import DTYPES, FrozenBase
 from mms_dist.model.routed import ModelInput
 from tests.benchmarks.bases import routed_model

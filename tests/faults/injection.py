@@ -17,7 +17,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from mms_dist.hardware import base_loading
-from mms_dist.monitor.report import RoundReport
+from mms_dist.monitor.reports import RoundReport
 from mms_dist.training.active_language import ActiveLanguage
 from mms_dist.training.observer import Observer
 from mms_dist.training.observers import OBSERVERS

@@ -98,7 +98,7 @@ def _exchange(folder: Path) -> None:
         (lambda f: ((f / "vocab.json").unlink(), (f / "vocab.json").mkdir()), "vocab.json", "cannot be read"),
     ],
 )
-def test_missing_cut_grown_foreign_and_unreadable_files_are_named_and_survived(
+def test_missing_cut_grown_or_unreadable_files_are_named_and_survived(
     store, damage: Callable[[Path], object], name: str, reason: str
 ):
     damage(newest_folder(store))
@@ -114,7 +114,7 @@ def test_hidden_files_of_the_file_system_do_no_harm(store):
     assert store.damaged == []
 
 
-def test_training_goes_on_after_damage_and_the_damaged_one_is_kept_for_a_look(store):
+def test_training_goes_on_after_damage_and_keeps_the_damaged_checkpoint(store):
     (newest_folder(store) / "state.json").write_text("{")
     assert store.newest("ron").step == 1
     store.save(sample(step=2))

@@ -72,7 +72,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_every_instant_at_which_the_disk_can_fill_leaves_the_previous_checkpoint_whole(small_disk):
+def test_a_disk_that_fills_at_any_moment_leaves_the_last_checkpoint_whole(small_disk):
     directory = small_disk / "adapters"
     with CheckpointStore(directory, keep=2) as store:
         store.save(sample(step=1, shape=SHAPE))
@@ -96,7 +96,7 @@ def test_every_instant_at_which_the_disk_can_fill_leaves_the_previous_checkpoint
     assert 3 < refused < 15, "the sizes should end before, inside and after every file"
 
 
-def test_a_disk_that_fills_during_an_export_leaves_the_earlier_export_whole(small_disk, small_base, tmp_path):
+def test_a_disk_that_fills_during_an_export_leaves_the_last_export_whole(small_disk, small_base, tmp_path):
     with CheckpointStore(tmp_path / "run" / "adapters", keep=2) as store:
         for language in ("ita", "ron"):
             store.save(sample(language, shape=AdapterShape(layers=2, hidden=32, dim=16, vocabulary_size=40)))

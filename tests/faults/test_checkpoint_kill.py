@@ -40,7 +40,7 @@ def last_of(acknowledgements: Connection, otherwise: int) -> int:
         return otherwise
 
 
-def test_a_writer_killed_at_random_moments_never_loses_what_it_acknowledged(tmp_path: Path):
+def test_a_writer_killed_at_any_moment_loses_nothing_it_acknowledged(tmp_path: Path):
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["mms_dist.checkpoint.store", "tests.checkpoint_samples"])
     moments = random.Random(0)

@@ -96,7 +96,7 @@ def killed_run(killed: Config, *, kills: int, seconds: float) -> int:
     return done
 
 
-def test_a_run_killed_at_20_random_moments_equals_the_uninterrupted_run_bit_for_bit(
+def test_a_run_killed_20_times_equals_the_uninterrupted_one_bit_for_bit(
     tmp_path: Path, small_base: Path, shards: Path, whole: tuple[Path, float]
 ) -> None:
     uninterrupted, seconds = whole
@@ -125,7 +125,7 @@ def test_a_stop_between_rounds_and_a_resume_change_no_bit(
     assert_same_adapters(whole[0], tmp_path / "stopped")
 
 
-def test_a_language_whose_newest_checkpoint_is_damaged_falls_back_alone_and_still_ends_the_same(
+def test_only_the_language_with_a_damaged_checkpoint_falls_back(
     tmp_path: Path, small_base: Path, shards: Path, whole: tuple[Path, float]
 ) -> None:
     damaged = run_config(tmp_path / "damaged", small_base, shards)

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config.load import load_config
 from mms_dist.errors import MmsDistError
 from mms_dist.monitor.events import EventLog
-from mms_dist.monitor.past import as_json, read_run
+from mms_dist.monitor.run_reader import as_json, read_run
 from mms_dist.monitor.run_status import read_run_status
 from mms_dist.monitor.run_status_view import show
 from mms_dist.run_directory.paths import MANIFEST_NAME, QUARANTINE_NAME
@@ -31,8 +32,9 @@ from mms_dist.run_directory.status_file import begin
 from mms_dist.training.progress import Progress
 from mms_dist.training.restore import read_quarantine
 from tests.checkpoint_samples import sample
+from tests.monitor_samples import Clock, MetricsWriter
 
-FILES = ("config.yaml", "status.json", "events.jsonl", f"adapters/ron/{QUARANTINE_NAME}")
+FILES = ("config.yaml", "status.json", "events.jsonl", "metrics.jsonl", f"adapters/ron/{QUARANTINE_NAME}")
 INSIDE = ("state.json", "vocab.json", "adapter.ron.safetensors", "optimizer.safetensors", "MANIFEST.json")
 BOUNDED = settings(
     max_examples=45,
@@ -67,6 +69,7 @@ def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         log.write("evaluated", round=1, language="ron", step=1, cer=0.5, wer=1.0, utterances=3, best=True)
         log.write("checkpoint_saved", round=2, language="ron", step=2, best=False)
         log.write("quarantined", round=2, language="ron", step=2, reason="the loss is [nan] :zero:")
+    MetricsWriter(str(run / "metrics.jsonl"), ("ron",), clock=Clock(time.time())).rounds(1, 9).close()
     begin(run, processes=1, automatic=False, allowed=3)
     (run / "config.yaml").write_text("optim: {steps: 9, warmup_steps: 0}\nrun: {directory: r}\n")
     return run
@@ -87,6 +90,7 @@ def look_at(run: Path) -> None:
 
     def resume() -> None:
         begin(run, processes=1, automatic=True, allowed=3)
+        MetricsWriter(str(run / "metrics.jsonl"), ("ron",)).rounds(3, 4).close()
 
     def checkpoints() -> None:
         read_quarantine(run / "adapters", "ron")
@@ -123,12 +127,13 @@ def test_any_bytes_in_any_file_of_a_run_are_read_or_refused(
 
 @BOUNDED
 @given(data=st.data())
-def test_any_value_in_a_status_or_an_event_is_read_or_refused(
+def test_any_value_in_a_status_event_or_metric_is_read_or_refused(
     whole_run: Path, tmp_path: Path, data: st.DataObject
 ) -> None:
     run = copied(whole_run, tmp_path)
-    name = data.draw(st.sampled_from(("status.json", "events.jsonl")))
-    lines = (run / name).read_text().splitlines() if name == "events.jsonl" else [(run / name).read_text()]
+    name = data.draw(st.sampled_from(("status.json", "events.jsonl", "metrics.jsonl")))
+    text = (run / name).read_text()
+    lines = text.splitlines() if name.endswith(".jsonl") else [text]
     place = data.draw(st.integers(0, len(lines) - 1))
     values = json.loads(lines[place])
     values[data.draw(st.sampled_from([*values, "step", "other"]))] = data.draw(VALUES)
@@ -150,7 +155,7 @@ def with_state(run: Path, change: Callable[[dict[str, Any]], None]) -> None:
 
 @pytest.mark.parametrize("value", [True, None, "x", [1], {"step": 2, "cer": "x"}])
 @pytest.mark.parametrize("name", ["state", *Progress("ron").to_state()])
-def test_a_whole_checkpoint_with_the_state_of_another_version_is_read_or_refused(
+def test_a_checkpoint_of_another_version_is_read_or_refused(
     whole_run: Path, tmp_path: Path, name: str, value: object
 ) -> None:
     run = copied(whole_run, tmp_path)

@@ -85,7 +85,7 @@ def test_a_shard_cut_between_two_samples_never_shortens_the_epoch(shards):
     assert any("train-000000.tar has" in problem for problem in problems_of(shards))
 
 
-def test_a_missing_shard_is_named_with_what_mends_it(shards):
+def test_a_missing_shard_is_named_with_a_fix(shards):
     (shards / "ron" / "train-000001.tar").unlink()
     for act in (lambda reader: reader.check_sizes("ron", "train"), lambda reader: reader.read("ron", "train", 6)):
         with pytest.raises(TruncatedShardError, match=r"train-000001.tar is missing.*mms-dist shards verify"):
@@ -210,7 +210,7 @@ def break_index(shards):
     ("damage", "needs_force"),
     [(flip_in_tar, True), (empty_table, False), (delete_vocabulary, False), (break_index, True)],
 )
-def test_building_again_mends_damage_and_gives_the_same_bytes(damage, needs_force, tmp_path, capsys):
+def test_building_again_repairs_damage_and_gives_the_same_bytes(damage, needs_force, tmp_path, capsys):
     manifest = write_corpus(tmp_path / "corpus")
     command = ["shards", "build", str(manifest), str(tmp_path / "shards"), "--workers", "1"]
     assert main(command) == 0
@@ -242,7 +242,7 @@ def test_a_foreign_tar_that_was_cut_short_is_refused_at_indexing(cut, shards):
         scan(path)
 
 
-def test_members_of_a_sample_that_are_strewn_over_a_tar_are_refused(tmp_path):
+def test_a_sample_whose_members_are_apart_in_a_tar_is_refused(tmp_path):
     from shards.errors import ShardsError
 
     with tarfile.open(tmp_path / "strewn.tar", "w") as archive:

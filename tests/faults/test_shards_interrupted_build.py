@@ -77,7 +77,7 @@ def test_a_full_disk_is_named_and_the_build_resumes_when_there_is_room(tmp_path,
     assert tree_sums(tmp_path / "shards") == tree_sums(tmp_path / "whole")
 
 
-def test_a_place_that_can_not_be_written_is_named(tmp_path):
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ShardsError, match="cannot be created: Not a directory"):
         build(write_corpus(tmp_path / "corpus", utterances=4), tmp_path / "file" / "shards")

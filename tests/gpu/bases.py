@@ -1,8 +1,10 @@
-"""Random bases made on the device from their configuration, through the product's own loading.
+"""Random bases: made on the device from their configuration, through the product's own loading, or saved for commands.
 
 Head sizes 64 (300M) and 80 (1B) are both tried in small, as kernels may treat them differently.
 """
 
+import multiprocessing
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -12,6 +14,7 @@ from torch.nn.utils import parametrize
 
 from mms_dist.model import base as base_module
 from mms_dist.model.base import FrozenBase
+from tests.benchmarks import bases
 from tests.benchmarks.bases import base_config
 
 State = dict[str, Tensor]
@@ -59,6 +62,19 @@ def random_base(config: Any, dtype: torch.dtype, device: torch.device, state: St
         mock.patch.object(base_module, "read_base_config", lambda *_: config),
     ):
         return FrozenBase.load("a random base", dtype=dtype, device=device)
+
+
+def saved_base(folder: Path) -> str:
+    """Save the benchmarks' smallest base in `folder`/base, and return that path.
+
+    A process of its own does it, since commands are forked from this one: it must not have started torch's threads.
+    """
+    path = folder / "base"
+    process = multiprocessing.get_context("fork").Process(target=bases.random_base, args=(path, "tiny"))
+    process.start()
+    process.join()
+    assert process.exitcode == 0, f"saving a base ended with {process.exitcode}"
+    return str(path)
 
 
 def library_module(config: Any, dtype: torch.dtype, device: torch.device, state: State) -> Any:

@@ -23,6 +23,7 @@ from safetensors.torch import load_file
 
 from mms_dist.distributed.device import choose_device
 from tests.corpus import build_toy_shards, toy_languages
+from tests.gpu.bases import saved_base
 from tests.gpu.child import IMPORTED
 from tests.gpu.collectives import look_at_collectives
 from tests.gpu.commands import TIMED_OUT, Commands
@@ -83,12 +84,13 @@ class Suite:
         languages = toy_languages(self.ranks.world + 1)
         if self.ranks.rank == 0:
             build_toy_shards(self.out / "corpus", languages=len(languages), train=4, dev=2)
+            saved_base(self.out)
             alone = Commands(self.part, self.out / "alone.log", self._place(None))
             alone.succeeds(*self._command("alone"), name="train, one process", seconds=SECONDS)
         self.ranks.rendezvous("alone")
-        self.together("joint", "every language on a rank of its own")
+        self.train("joint", "every language on a rank of its own")
         self.same(languages, "joint", "languages on ranks of their own")
-        self.together("shared", "every language on all ranks", "--rounds.placement", "replicate")
+        self.train("shared", "every language on all ranks", "--rounds.placement", "replicate")
         self.same(languages, "shared", "languages shared by all ranks")
         self.lose(languages[0])
         self.same(languages, "lost", "a run that lost a rank and was resumed")
@@ -97,7 +99,7 @@ class Suite:
             part = replace(part, device=choose_device("auto", int(os.environ.get("LOCAL_RANK", "0"))))
         look_at_collectives(part, self.ranks.rank, self.ranks.world, self.ranks.host, self.ranks.port("NCCL"))
 
-    def together(self, name: str, what: str, *more: str) -> None:
+    def train(self, name: str, what: str, *more: str) -> None:
         """The product's `train` on all ranks."""
         commands = self._commands(name)
         commands.succeeds(*self._command(name, *more), name=f"train, {what}", seconds=SECONDS)
@@ -120,7 +122,7 @@ class Suite:
             found = code not in (0, TIMED_OUT)
             self.part.record.holds("a rank that is lost is found, and the others end", found, f"exit status {code}")
         self.ranks.rendezvous("lost")
-        self.together("lost", "after a rank was lost")
+        self.train("lost", "after a rank was lost")
 
     def same(self, languages: list[str], name: str, what: str) -> None:
         """Rank 0 compares with the run of one process."""
@@ -143,7 +145,8 @@ class Suite:
         half = str(self._steps // 2)
         device = ["--run.device", "auto" if self.part.on_gpu else "cpu"]
         words = ["train", "--config", DEMO, "--data.shards", str(self.out / "corpus" / "shards"), *device]
-        words += ["--run.directory", str(self.out / name), "--model.dtype", "float32", "--optim.batch_seconds", "4"]
+        words += ["--run.directory", str(self.out / name), "--model.base", str(self.out / "base")]
+        words += ["--model.dtype", "float32", "--optim.batch_seconds", "4"]
         words += ["--optim.steps", str(self._steps), "--optim.warmup_steps", "1", "--optim.lr", LEARNING_RATE]
         words += ["--evaluation.every_steps", str(self._steps), "--evaluation.max_utterances", "1"]
         return [*words, "--checkpoint.every_rounds", half, *more]

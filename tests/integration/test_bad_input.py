@@ -72,7 +72,7 @@ def test_the_good_configuration_is_good(command: Command, tmp_path: Path) -> Non
         (["--optim.lr"], ["--optim.lr has no value"]),
     ],
 )
-def test_a_wrong_setting_is_refused_with_its_mend(
+def test_a_wrong_setting_is_refused_with_a_fix(
     command: Command, tmp_path: Path, flags: list[str], expected: list[str]
 ) -> None:
     assert_refused(command(*flags), tmp_path / "run", *expected)
@@ -109,7 +109,7 @@ def test_an_adapter_whose_head_does_not_fit_the_vocabulary_is_refused(
     vocabulary["taa"]["ß"] = len(vocabulary["taa"]) - 1
     (folder / "vocab.json").write_text(json.dumps(vocabulary))
     assert_refused(
-        command("--adapter.init", str(folder), "--data.languages", "[taa]"), tmp_path / "run", "other ones", "rebuild"
+        command("--adapter.init", str(folder), "--data.languages", "[taa]"), tmp_path / "run", "different", "rebuild"
     )
 
 
@@ -151,7 +151,7 @@ SLOW_BUT_DEV = [("alpha", 6_000, "train"), ("bravo", 16_000, "dev")]
     ],
 )
 @pytest.mark.parametrize("place", ["shards", "new/shards"])
-def test_a_source_in_which_nothing_can_be_trained_on_says_why_and_leaves_no_folder(
+def test_a_source_without_usable_recordings_says_why_and_leaves_no_folder(
     recordings: list[tuple[str, int, str]],
     expected: list[str],
     place: str,
@@ -168,7 +168,7 @@ def test_a_source_in_which_nothing_can_be_trained_on_says_why_and_leaves_no_fold
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
 
-def test_a_language_in_which_nothing_is_left_takes_no_folder_that_was_there(
+def test_a_language_with_nothing_left_overwrites_no_existing_folder(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     manifest = manifest_of(tmp_path / "source", SLOW)

@@ -55,7 +55,7 @@ def save_base(folder: Path, seed: int = 0, **changes: object) -> str:
         ({"base": {"num_hidden_layers": 3}}, "set model.base to that one"),
         ({"base": {"num_hidden_layers": 1}}, "set model.base to that one"),
         ({"base": {"hidden_size": 48}}, "set model.base to that one"),
-        ({"base": {"seed": 5}}, "other weights"),
+        ({"base": {"seed": 5}}, "weights differ"),
     ],
 )
 def test_a_run_never_goes_on_with_another_base_or_dimension(
@@ -119,7 +119,7 @@ def damage(shards: Path, language: str, split: str) -> None:
         path.write_bytes(content)
 
 
-def test_a_language_of_which_nothing_can_be_read_is_quarantined_after_an_epoch_and_the_others_go_on(
+def test_a_language_that_cannot_be_read_is_quarantined_after_an_epoch(
     tmp_path: Path, small_base: Path, shards: Path
 ) -> None:
     shutil.copytree(shards, tmp_path / "shards")
@@ -145,7 +145,7 @@ def test_a_finished_language_does_not_train_again_when_its_data_changes(
     own = {B: {"optim": {"steps": 30}}}
     stop_after(toy_config(tmp_path, small_base, shards, languages=own), 14)
     with CheckpointStore(tmp_path / "adapters", keep=9) as store:
-        store.roll_back(B, 6)  # as if killed: the others' rounds since then are to be kept company
+        store.roll_back(B, 6)  # as if killed: the others are replayed until then
     row = final_row(tmp_path, A)
     changed = {B: {"optim": {"steps": 30}}, A: {"optim": {"batch_seconds": 3.0}}}
     assert train(toy_config(tmp_path, small_base, shards, languages=changed)) == "finished"
@@ -178,7 +178,7 @@ def test_a_stop_before_the_first_round_waits_for_no_evaluation(tmp_path: Path, s
     assert not events(tmp_path, "evaluated")
 
 
-def test_an_error_between_steps_leaves_a_checkpoint_of_every_language_and_is_told(
+def test_an_error_between_steps_saves_every_language_and_is_reported(
     tmp_path: Path, small_base: Path, shards: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mms_dist.data.loader import BatchLoader

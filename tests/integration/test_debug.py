@@ -10,7 +10,7 @@ import torch
 import yaml
 
 from launcher.cli import main
-from mms_dist.debugging.checks.interference import same_bits
+from mms_dist.debugging.checks.independence import same_bits
 from mms_dist.model.base import FrozenBase
 from mms_dist.model.optimizer import RowAdamW
 from mms_dist.model.packed_tables import BLOCK
@@ -48,7 +48,7 @@ def statuses(report: dict[str, Any], invariant: str) -> list[str]:
     return [check["status"] for check in report["checks"] if check["invariant"] == invariant]
 
 
-def test_a_sound_system_passes_every_check_and_the_users_run_folder_is_not_touched(
+def test_a_sound_system_passes_every_check_and_leaves_the_run_untouched(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     report = debug(config, status=0, quick=False)
@@ -64,14 +64,14 @@ def test_a_sound_system_passes_every_check_and_the_users_run_folder_is_not_touch
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float64"])
-def test_every_precision_of_the_base_is_held_to_bounds_of_float32_or_better(config: Path, dtype: str) -> None:
+def test_every_precision_of_the_base_is_held_to_float32_bounds_or_better(config: Path, dtype: str) -> None:
     report = debug(config, "--model.dtype", dtype, status=1)  # one step is too few to learn by heart
     assert {check["status"] for check in report["checks"] if check["invariant"] != "learn"} == {"passed"}
-    (company,) = (check for check in report["checks"] if check["invariant"] == "I1")
-    assert ("float32" if dtype == "bfloat16" else "float64") in company["measured"]
+    (alone,) = (check for check in report["checks"] if check["invariant"] == "I1")
+    assert ("float32" if dtype == "bfloat16" else "float64") in alone["measured"]
 
 
-def test_packed_passes_pass_every_check_and_company_moves_no_bit_of_a_gradient(config: Path) -> None:
+def test_packed_passes_pass_every_check_and_others_move_no_gradient_bit(config: Path) -> None:
     report = debug(config, "--model.attention", "packed", status=1)  # one step is too few to learn by heart
     assert {check["status"] for check in report["checks"] if check["invariant"] != "learn"} == {"passed"}
     (alone,) = (check for check in report["checks"] if check["invariant"] == "I1")
@@ -82,7 +82,7 @@ def test_packed_passes_pass_every_check_and_company_moves_no_bit_of_a_gradient(c
     assert "s of audio with filler" in kept["meaning"]
 
 
-def test_with_one_language_the_checks_that_need_two_are_not_passed_but_named(
+def test_with_one_language_the_checks_that_need_two_are_named_as_skipped(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     report = debug(config, "--languages", "tab", status=1)
@@ -213,7 +213,7 @@ def test_a_broken_invariant_fails_its_check(
     assert check["status"] == "failed", check
 
 
-def test_a_language_that_diverges_fails_the_rounds_and_no_check_of_the_others(config: Path) -> None:
+def test_a_diverging_language_fails_the_rounds_and_no_check_of_the_others(config: Path) -> None:
     report = debug(config, "--languages.tab.optim.lr", "1e9", "--rounds", "3", status=1)
     (loop,) = (check for check in report["checks"] if check["invariant"] == "loop")
     assert loop["status"] == "failed" and "tab" in loop["measured"] and "quarantined" in loop["measured"]
@@ -249,7 +249,7 @@ def test_a_device_that_does_not_repeat_itself_is_told_from_interference() -> Non
         (["--utterances", "0"], "expected a whole number of 1 or more"),
     ],
 )
-def test_what_a_user_can_mend_is_said_with_status_2(
+def test_an_error_that_a_user_can_fix_ends_with_status_2(
     config: Path, capsys: pytest.CaptureFixture[str], flags: list[str], told: str
 ) -> None:
     assert main(["debug", "--config", str(config), *flags]) == 2

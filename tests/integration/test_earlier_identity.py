@@ -9,7 +9,7 @@ import pytest
 from mms_dist.checkpoint.snapshot import Snapshot
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
-from mms_dist.monitor.announce import Announcer
+from mms_dist.monitor.event_lines import EventLines
 from mms_dist.monitor.events import read_events
 from mms_dist.training.active_language import ActiveLanguage
 from mms_dist.training.language_slots import LanguageSlots
@@ -52,7 +52,7 @@ def told(config: Config) -> list[dict[str, Any]]:
     return [event for event in list(read_events(log))[before:] if event["kind"] == "draws_changed"]
 
 
-def test_an_earlier_run_goes_on_and_says_once_what_is_drawn_otherwise_and_from_when(
+def test_an_earlier_run_resumes_and_says_once_which_draws_change_and_when(
     tmp_path: Path, small_base: Path, shards: Path, earlier: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = toy_config(tmp_path, small_base, shards, checkpoint={"every_rounds": 50})
@@ -71,7 +71,7 @@ def test_an_earlier_run_goes_on_and_says_once_what_is_drawn_otherwise_and_from_w
     assert told(toy_config(tmp_path, small_base, shards, optim={"steps": 14})) == []
 
 
-def test_what_the_checkpoint_says_of_its_identities_changes_nothing_of_what_follows(
+def test_utterance_identities_in_a_checkpoint_do_not_change_what_follows(
     tmp_path: Path, small_base: Path, shards: Path, earlier: pytest.MonkeyPatch
 ) -> None:
     one = toy_config(tmp_path / "one", small_base, shards, optim={"steps": 9})
@@ -161,7 +161,7 @@ def test_a_run_of_earlier_dropout_masks_alone_says_only_that_they_change(
     assert (event["what"], event["after_step"]) == (["dropout"], {B: 4})
 
 
-def test_a_run_of_today_has_nothing_to_say(tmp_path: Path, small_base: Path, shards: Path) -> None:
+def test_a_current_run_prints_no_notice(tmp_path: Path, small_base: Path, shards: Path) -> None:
     config = toy_config(tmp_path, small_base, shards)
     stop_after(config, 4)
     assert told(config) == []
@@ -185,6 +185,6 @@ def test_a_language_that_falls_back_to_an_earlier_checkpoint_says_so_again(
 def test_a_run_of_many_languages_begins_with_one_line() -> None:
     steps = {f"l{number:02d}": 1_000 + number for number in range(40)}
     event = {"kind": "draws_changed", "what": ["dropout"], "after_step": steps}
-    line = Announcer().line(event, None)
+    line = EventLines().line(event, None)
     assert line is not None and "\n" not in line
     assert "l00 from step 1,001" in line and "and 35 more" in line and "l05" not in line

@@ -52,9 +52,7 @@ def hypotheses(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
-def test_scores_are_those_of_the_transcripts_and_the_best_equals_what_training_measured(
-    run: Path, tmp_path: Path
-) -> None:
+def test_scores_match_the_transcripts_and_what_training_measured(run: Path, tmp_path: Path) -> None:
     values = evaluate(run, "--transcripts", str(tmp_path / "said.tsv"))
     rows = hypotheses(tmp_path / "said.tsv")
     with CheckpointStore(run / "adapters", keep=1) as store:
@@ -79,7 +77,7 @@ def test_the_run_is_only_read(run: Path) -> None:
     assert contents() == before
 
 
-def test_only_the_scores_of_all_languages_on_the_whole_split_are_kept_in_the_run(
+def test_only_scores_of_all_languages_on_a_whole_split_are_kept_in_the_run(
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["eval", str(run), "--split", "dev"]) == 0
@@ -99,7 +97,7 @@ def test_languages_pointer_and_amount_can_be_chosen(run: Path) -> None:
     assert values["languages"]["tab"]["utterances"] == 2
 
 
-def test_languages_stand_apart_by_spaces_or_commas(run: Path) -> None:
+def test_languages_are_separated_by_spaces_or_commas(run: Path) -> None:
     for flags in (["taa", "tab"], ["taa,tab"], ["taa,", "tab"]):
         assert list(evaluate(run, "--languages", *flags)["languages"]) == ["taa", "tab"]
 
@@ -116,7 +114,7 @@ def test_a_damaged_checkpoint_is_named_and_another_whole_one_is_scored(
     assert values["languages"]["taa"]["checkpoint"] == "newest"
 
 
-def test_a_language_without_a_best_checkpoint_is_scored_as_of_its_last_and_that_is_said(
+def test_without_a_best_checkpoint_the_last_is_scored_and_marked_as_such(
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (run / "adapters" / "tab" / "best").unlink()
@@ -167,7 +165,7 @@ def test_a_truncated_shard_is_named_and_nothing_is_scored(
         (["--output", "/proc/nowhere/x.json"], "cannot write"),
     ],
 )
-def test_what_a_user_can_mend_is_said_with_status_2(
+def test_an_error_that_a_user_can_fix_ends_with_status_2(
     run: Path, capsys: pytest.CaptureFixture[str], flags: list[str], told: str
 ) -> None:
     assert main(["eval", str(run), "--split", "dev", *flags]) == 2

@@ -88,7 +88,7 @@ def evaluator_of(
 
 @pytest.mark.parametrize("owners", [2, 3, 5])
 @pytest.mark.parametrize("most", [None, 9])
-def test_the_shares_of_owners_are_the_whole_and_each_makes_the_passes_it_said(
+def test_owners_shares_are_the_whole_and_take_the_passes_announced(
     model: RoutedModel, index: ShardIndex, taa: LanguageIndex, owners: int, most: int | None
 ) -> None:
     calls: list[int] = []
@@ -110,7 +110,9 @@ def test_the_shares_of_owners_are_the_whole_and_each_makes_the_passes_it_said(
     assert Transcription.joined(reversed(parts)) == whole
 
 
-def test_it_is_the_row_of_the_slot_that_is_heard(model: RoutedModel, index: ShardIndex, taa: LanguageIndex) -> None:
+def test_transcripts_are_made_with_the_row_of_the_languages_slot(
+    model: RoutedModel, index: ShardIndex, taa: LanguageIndex
+) -> None:
     evaluator = evaluator_of(model, index)
     heard = [evaluator.transcribe(taa, "dev", slot).hypotheses for slot in range(SLOTS)]
     assert len({tuple(texts) for texts in heard}) == SLOTS
@@ -123,7 +125,7 @@ def test_it_is_the_row_of_the_slot_that_is_heard(model: RoutedModel, index: Shar
 
 
 @pytest.mark.parametrize("split", ["dev", "train"])
-def test_references_and_keys_are_those_of_the_rows_and_the_cache_changes_no_word(
+def test_references_and_keys_match_the_rows_and_the_cache_changes_nothing(
     model: RoutedModel, index: ShardIndex, taa: LanguageIndex, split: str
 ) -> None:
     cached = evaluator_of(model, index, cache_gib=1.0)
@@ -137,7 +139,7 @@ def test_references_and_keys_are_those_of_the_rows_and_the_cache_changes_no_word
     reader.close()
 
 
-def test_all_owners_of_a_language_come_to_the_transcripts_of_all_of_them(
+def test_all_owners_of_a_language_get_the_transcripts_of_all_of_them(
     model: RoutedModel, index: ShardIndex, taa: LanguageIndex
 ) -> None:
     evaluator = evaluator_of(model, index)

@@ -82,7 +82,7 @@ def command(name: str, folder: Path, *flags: str) -> int:
     return main([name, str(folder / "run"), *flags])
 
 
-def test_a_run_with_a_language_in_quarantine_is_incomplete_with_an_exit_status_of_its_own(
+def test_a_run_with_a_language_in_quarantine_is_incomplete_with_status_65(
     trained: tuple[Path, int],
 ) -> None:
     folder, status = trained
@@ -100,7 +100,7 @@ def test_the_first_process_says_why_on_standard_error(folder: Path, capsys: pyte
     assert "error: 2 of 3 languages are in quarantine: tab (since step" in capsys.readouterr().err
 
 
-def test_a_launchers_restart_ends_as_the_run_did_without_training_or_loading_anything(
+def test_a_restart_of_an_ended_run_ends_the_same_and_loads_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = read_status(folder / "run")
@@ -114,7 +114,7 @@ def test_a_launchers_restart_ends_as_the_run_did_without_training_or_loading_any
     assert (after.reason, after.quarantined, after.steps) == (before.reason, before.quarantined, before.steps)
 
 
-def test_a_language_whose_mark_is_removed_trains_on_from_its_last_good_checkpoint(folder: Path) -> None:
+def test_a_language_whose_mark_is_removed_resumes_from_its_good_checkpoint(folder: Path) -> None:
     (folder / "run" / "adapters" / "tab" / QUARANTINE_NAME).unlink()
     assert command("train", folder) == 65
     status = read_status(folder / "run")
@@ -192,7 +192,7 @@ def exported(folder: Path) -> list[str]:
     return sorted(path.name for path in (folder / "run" / "export").glob("adapter.*.safetensors"))
 
 
-def test_export_leaves_out_what_is_in_quarantine_unless_asked_and_what_never_took_a_step_always(
+def test_export_leaves_out_quarantined_and_untrained_languages(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command("export", folder) == 0
@@ -288,7 +288,7 @@ def flip(shard: Path) -> None:
     shard.write_bytes(content)
 
 
-def test_a_run_whose_dev_utterances_cannot_be_read_does_not_end_as_if_it_had_been_measured(
+def test_a_run_whose_dev_utterances_cannot_be_read_is_incomplete(
     tmp_path: Path, small_base: Path, corpus: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shards = Path(shutil.copytree(corpus, tmp_path / "shards"))

@@ -42,7 +42,7 @@ def test_adding_a_language_to_a_finished_run_trains_only_that_one(
     assert (tmp_path / "adapters" / C / "last").resolve().name == "step-00000012"
 
 
-def test_deleting_a_language_and_running_again_retrains_it_alone_to_the_same_adapter(
+def test_a_deleted_language_is_retrained_alone_to_the_same_adapter(
     tmp_path: Path, small_base: Path, shards: Path
 ) -> None:
     config = toy_config(tmp_path, small_base, shards, model={"dtype": "float64"})
@@ -76,7 +76,7 @@ def test_more_steps_reopen_a_finished_language(tmp_path: Path, small_base: Path,
     assert (tmp_path / "adapters" / A / "last").resolve().name == "step-00000012"
 
 
-def test_a_language_without_any_whole_checkpoint_is_quarantined_and_the_others_go_on(
+def test_a_language_without_a_whole_checkpoint_is_quarantined_alone(
     tmp_path: Path, small_base: Path, shards: Path
 ) -> None:
     left = iter(range(6))

@@ -82,7 +82,7 @@ def without_special_tokens(text: str) -> str:
     return " ".join(re.sub("<s>|</s>|<unk>", "", text).split())
 
 
-def test_an_exported_run_gives_the_same_logits_and_transcripts_in_hugging_face(
+def test_an_export_gives_the_same_logits_and_transcripts_in_hugging_face(
     tmp_path: Path, small_base: Path, shards: Path, run: Path
 ) -> None:
     folder = tmp_path / "export"
@@ -114,7 +114,7 @@ def test_every_language_can_start_from_its_own_exported_adapter(
         assert start_row(tmp_path / f"start-{language}", language, config).equal(final_row(run, language))
 
 
-def test_all_languages_can_start_from_one_adapter_that_hugging_face_wrote_each_with_its_own_head(
+def test_all_languages_can_start_from_one_adapter_of_hugging_face(
     tmp_path: Path, small_base: Path, shards: Path
 ) -> None:
     torch.manual_seed(3)
@@ -141,7 +141,7 @@ def test_all_languages_can_start_from_one_adapter_that_hugging_face_wrote_each_w
         ({"init": "EXPORT", "dim": 4}, "set adapter.dim to 8"),
     ],
 )
-def test_a_start_that_does_not_fit_is_named_with_its_mend(
+def test_an_initial_adapter_that_does_not_fit_is_named_with_a_fix(
     tmp_path: Path, small_base: Path, shards: Path, run: Path, adapter: dict, expected: str
 ) -> None:
     export_run(run, tmp_path / "export", base_path=str(small_base), pointer="last")

@@ -251,9 +251,9 @@ def test_a_round_copies_once_a_pass_and_reads_losses_and_norms_together(
     passes = CountedPasses()
     budgets: list[int] = []
 
-    def blocks(device: torch.device, *, budget_bytes: int, tell: Callable[[str], None]) -> StagingBlocks:
+    def blocks(device: torch.device, *, budget_bytes: int, on_notice: Callable[[str], None]) -> StagingBlocks:
         budgets.append(budget_bytes)
-        return StagingBlocks(device, copies=True, budget_bytes=BLOCKS << 10, tell=tell)
+        return StagingBlocks(device, copies=True, budget_bytes=BLOCKS << 10, on_notice=on_notice)
 
     monkeypatch.setattr(assembly, "StagingBlocks", blocks)
     monkeypatch.setattr(assembly, "GradientPass", partial(GradientPass, threaded=True))

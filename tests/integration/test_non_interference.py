@@ -113,7 +113,7 @@ def test_a_huge_gradient_does_not_change_the_clipping_of_another_language(
         assert final_row(tmp_path, other).equal(final_row(plain, other))
 
 
-def test_no_bit_of_the_base_changes_and_none_of_its_weights_gets_a_gradient(
+def test_the_base_keeps_every_bit_and_its_weights_get_no_gradient(
     tmp_path: Path, small_base: Path, shards: Path
 ) -> None:
     seen: list[tuple[str, bool]] = []
@@ -126,7 +126,7 @@ def test_no_bit_of_the_base_changes_and_none_of_its_weights_gets_a_gradient(
     assert len(seen) == 12 and len(set(seen)) == 1 and not seen[0][1]
 
 
-def test_a_language_that_could_read_nothing_of_its_batch_keeps_every_bit_and_its_clock(
+def test_a_language_whose_batch_is_unreadable_keeps_its_bits_and_its_clock(
     tmp_path: Path, small_base: Path, shards: Path
 ) -> None:
     before: list[tuple[Tensor, int]] = []

@@ -52,7 +52,7 @@ def test_a_packed_run_that_is_stopped_and_resumed_is_the_one_that_was_not(
         assert final_row(tmp_path, language).equal(final_row(joint, language))
 
 
-def test_checkpointing_and_a_language_full_of_nan_leave_packed_neighbours_as_they_are(
+def test_nan_and_checkpointing_leave_packed_neighbours_unchanged(
     tmp_path: Path, small_base: Path, shards: Path, joint: Path
 ) -> None:
     def poison(parts: Parts) -> None:

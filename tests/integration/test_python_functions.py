@@ -43,11 +43,11 @@ def test_importing_the_package_loads_no_torch() -> None:
     assert done.stdout.split() == [mms_dist.__version__, "False", "False"]
 
 
-def test_what_is_no_function_and_no_run_is_an_error(tmp_path: Path) -> None:
+def test_an_unknown_function_or_a_folder_without_a_run_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = mms_dist.nothing
     for call in (run_config, evaluate):
         with pytest.raises(ConfigError) as caught:
             call(tmp_path)
-        assert caught.value.found == f"found no {tmp_path / 'config.yaml'}"
-        assert caught.value.fix == "give the folder of a run, such as runs/demo"
+        assert caught.value.found == f"{tmp_path / 'config.yaml'} does not exist"
+        assert caught.value.fix == "pass the folder of a run, such as runs/demo"

@@ -1,4 +1,4 @@
-"""A resumed run goes on at its oldest open checkpoint; languages that are further keep company, unchanged."""
+"""A resumed run goes on at its oldest open checkpoint; languages that are further ahead are replayed unchanged."""
 
 import json
 import shutil
@@ -84,7 +84,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, small_base: Path, shards: Pa
     return directory, run(setting(directory, small_base, shards))
 
 
-def test_one_that_is_further_is_computed_with_as_it_was_until_the_round_after_its_checkpoint(
+def test_a_language_that_is_ahead_replays_unchanged_up_to_its_checkpoint(
     tmp_path: Path, small_base: Path, shards: Path, whole: tuple[Path, Rounds]
 ) -> None:
     directory, first = whole
@@ -105,7 +105,7 @@ def test_one_that_is_further_is_computed_with_as_it_was_until_the_round_after_it
     assert same(tmp_path, directory)
 
 
-def test_one_that_had_ended_leaves_after_its_last_round_and_keeps_its_end(
+def test_a_language_that_had_ended_leaves_after_its_last_round_unchanged(
     tmp_path: Path, small_base: Path, shards: Path
 ) -> None:
     def of(directory: Path) -> Config:
@@ -122,7 +122,7 @@ def test_one_that_had_ended_leaves_after_its_last_round_and_keeps_its_end(
     assert [(e["language"], e["step"]) for e in finished] == [(B, 7), (A, STEPS)], "it is told once"
 
 
-def test_one_that_is_further_behind_than_two_intervals_is_not_waited_for(
+def test_a_language_more_than_two_intervals_behind_is_not_waited_for(
     tmp_path: Path, small_base: Path, shards: Path
 ) -> None:
     config = setting(tmp_path, small_base, shards)
@@ -135,7 +135,7 @@ def test_one_that_is_further_behind_than_two_intervals_is_not_waited_for(
 
 
 @pytest.mark.parametrize("changed", ["settings", "shards"])
-def test_a_language_whose_batches_are_others_begins_a_new_epoch_and_that_is_told_once(
+def test_a_language_with_changed_batches_begins_a_new_epoch_and_says_so(
     changed: str, tmp_path: Path, small_base: Path, shards: Path, whole: tuple[Path, Rounds]
 ) -> None:
     own: dict[str, Any] = {}
@@ -154,7 +154,9 @@ def test_a_language_whose_batches_are_others_begins_a_new_epoch_and_that_is_told
     assert sorted(e["language"] for e in told) == languages
     assert min(again) == 5
     after_its_checkpoint = Position(whole[1][7][B].position.epoch + 1, 0)
-    assert again[5][B] == Seen(after_its_checkpoint, held=False, step=6), "it can keep nobody company"
+    assert again[5][B] == Seen(after_its_checkpoint, held=False, step=6), (
+        "its batches are others, so it cannot be replayed"
+    )
     if A not in languages:
         assert again[5][A] == whole[1][5][A]
     run(setting(directory, small_base, shards, **own))
@@ -162,7 +164,7 @@ def test_a_language_whose_batches_are_others_begins_a_new_epoch_and_that_is_told
     assert told_then == told, "the next checkpoint is of the new batches"
 
 
-def test_a_language_is_evaluated_by_its_own_steps_and_saved_by_the_rounds_of_the_run(
+def test_languages_are_evaluated_by_their_steps_and_saved_by_rounds(
     tmp_path: Path, small_base: Path, shards: Path
 ) -> None:
     config = setting(
@@ -185,7 +187,7 @@ def test_a_language_is_evaluated_by_its_own_steps_and_saved_by_the_rounds_of_the
 
 
 @pytest.mark.parametrize("steps", [5, 6])
-def test_a_language_that_is_given_no_more_steps_than_it_has_taken_has_ended(
+def test_a_language_with_no_steps_left_to_take_has_ended(
     steps: int, tmp_path: Path, small_base: Path, shards: Path
 ) -> None:
     run(setting(tmp_path, small_base, shards), 6)
@@ -194,7 +196,7 @@ def test_a_language_that_is_given_no_more_steps_than_it_has_taken_has_ended(
     assert final_row(tmp_path, A).equal(row)
 
 
-def test_checkpoints_are_not_gone_on_with_under_another_vocabulary_of_the_same_size(
+def test_a_run_does_not_resume_with_another_vocabulary_of_the_same_size(
     tmp_path: Path, small_base: Path, shards: Path
 ) -> None:
     run(setting(tmp_path / "run", small_base, shards), 2)
@@ -205,7 +207,7 @@ def test_checkpoints_are_not_gone_on_with_under_another_vocabulary_of_the_same_s
     first, second, *_ = [token for token in tokens[B] if len(token) == 1 and token.isalpha()]
     tokens[B][first], tokens[B][second] = tokens[B][second], tokens[B][first]
     path.write_text(json.dumps(tokens, ensure_ascii=False), encoding="utf-8")
-    with pytest.raises(CheckpointError, match=f"the checkpoint of {B} .* bring back the shards"):
+    with pytest.raises(CheckpointError, match=f"the checkpoint of {B} .* restore the shards"):
         run(setting(tmp_path / "run", small_base, others))
 
 
@@ -215,7 +217,7 @@ def restored(config: Config) -> Restored:
         return restore(config, store, index, summaries, load_base(config))
 
 
-def test_what_a_run_stands_at_counts_all_languages_and_those_that_have_ended(
+def test_progress_counts_all_languages_and_those_that_have_ended(
     tmp_path: Path, small_base: Path, shards: Path
 ) -> None:
     config = setting(tmp_path, small_base, shards, languages={B: {"optim": {"steps": 7}}})
@@ -227,7 +229,7 @@ def test_what_a_run_stands_at_counts_all_languages_and_those_that_have_ended(
     assert found.present[0].seconds_left == pytest.approx((STEPS - 10) * 4.0)
 
 
-def test_a_quarantined_language_without_a_whole_checkpoint_keeps_nobody_company(
+def test_a_quarantined_language_without_a_whole_checkpoint_is_not_replayed(
     tmp_path: Path, small_base: Path, shards: Path
 ) -> None:
     config = setting(tmp_path, small_base, shards)

@@ -40,7 +40,7 @@ def of_this_machine() -> KeptSettings:
     return KeptSettings("float32", "padded", False, 32.0, 32.0, 1.0, torch.get_num_threads(), 1, "the CPU")
 
 
-def test_what_was_chosen_is_written_and_taken_over_by_a_restart_and_by_eval(
+def test_hardware_choices_are_recorded_and_reused_by_restart_and_eval(
     tmp_path: Path,
     small_base: Path,
     shards: Path,
@@ -108,7 +108,7 @@ def test_eval_scores_a_packed_compiled_run_where_it_could_not_be_trained(
         assert (scored.attention, scored.compile, scored.dtype) == ("padded", False, "float32")
 
 
-def test_what_no_longer_fits_is_refused_at_start_with_the_flag_and_nothing_is_changed(
+def test_a_choice_that_no_longer_fits_is_refused_with_the_flag_to_set(
     tmp_path: Path, small_base: Path, shards: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = left_open(tmp_path, small_base, shards)

@@ -29,7 +29,7 @@ from mms_dist.data.utterance_id import UtteranceId
 from mms_dist.evaluation.evaluator import chosen
 from mms_dist.model.routed import DeviceInput, RoutedModel
 from mms_dist.monitor.events import read_events
-from mms_dist.monitor.past import read_run
+from mms_dist.monitor.run_reader import read_run
 from shards.audio.codec import decode
 from shards.index import ShardIndex
 from shards.read import ShardReader

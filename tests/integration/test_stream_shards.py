@@ -185,7 +185,7 @@ def test_a_truncated_shard_is_named_and_never_silently_shortens_the_epoch(
         assert len(contents(session.epoch("taa"))) == 24
 
 
-def test_a_round_is_packed_and_collated_with_every_utterance_once_and_whole(shards: Path) -> None:
+def test_a_round_is_packed_and_collated_with_every_utterance_once(shards: Path) -> None:
     with Session(shards) as session:
         _, batches = next(session.rounds(start(), 1))
     utterances = [utterance for batch in batches for utterance in batch.utterances]

@@ -28,7 +28,7 @@ def test_a_killed_rank_ends_the_others_and_the_job_goes_on(
     job.assert_curves_go_on(killed=True)
 
 
-def test_a_job_that_cannot_come_on_is_not_requeued_for_ever(
+def test_a_job_that_makes_no_progress_is_not_requeued_for_ever(
     cluster: Cluster, tmp_path: Path, undisturbed: Reference
 ) -> None:
     job = undisturbed.job(cluster, tmp_path, run={"stalled_restarts": 1})
@@ -46,7 +46,7 @@ def test_a_job_that_cannot_come_on_is_not_requeued_for_ever(
     assert not (job.directory / "adapters").exists()
 
 
-def test_what_a_person_has_to_mend_is_not_requeued(cluster: Cluster, tmp_path: Path, undisturbed: Reference) -> None:
+def test_what_needs_manual_action_is_not_requeued(cluster: Cluster, tmp_path: Path, undisturbed: Reference) -> None:
     job = undisturbed.job(cluster, tmp_path, model={"base": str(tmp_path / "nowhere")})
     ended = cluster.wait_for_end(job.number)
     assert (ended["JobState"], ended["ExitCode"], ended["Restarts"]) == ("FAILED", "2:0", "0"), job.log

@@ -95,6 +95,7 @@ class User:
         return text
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)  # some ten jobs
 def test_the_page_leads_from_nothing_to_finished_adapters(cluster: Cluster, shell: Shell, home: Path) -> None:
     page, user = by_role(read_page()), User(cluster, shell)

@@ -47,7 +47,7 @@ def test_a_run_is_scored_by_a_job(cluster: Cluster, tmp_path: Path, small_base: 
     assert (tmp_path / "run" / "eval" / "dev.json").is_file()
 
 
-def test_all_machines_are_examined_before_a_long_job(cluster: Cluster, tmp_path: Path, small_base: Path) -> None:
+def test_all_machines_are_checked_before_a_long_job(cluster: Cluster, tmp_path: Path, small_base: Path) -> None:
     shards = build_toy_shards(tmp_path, languages=2, train=3, dev=2)
     config = toy_config(tmp_path / "run", small_base, shards, run={"device": "cpu"})
     (tmp_path / "config.yaml").write_text(config.to_yaml())

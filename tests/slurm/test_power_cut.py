@@ -8,6 +8,7 @@ from tests.slurm.cluster import Cluster
 from tests.slurm.jobs import Reference
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)  # SLURM takes its time to believe that a machine is gone
 def test_a_job_survives_that_each_of_its_machines_loses_power(
     cluster: Cluster, tmp_path: Path, undisturbed: Reference

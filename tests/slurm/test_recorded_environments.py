@@ -107,7 +107,7 @@ def test_the_scoring_script_scores_once_whatever_machines_it_has(job: Job, stage
 
 
 @pytest.mark.parametrize("tasks", [1, 2, 64])
-def test_the_tasks_of_the_shards_script_share_the_languages_out(stage: Stage, tasks: int) -> None:
+def test_the_tasks_of_the_shards_script_divide_the_languages(stage: Stage, tasks: int) -> None:
     languages = toy_languages(70)
     amounts = Counter({code: 1 + number % 3 for number, code in enumerate(languages)})
     lines = [f"a.wav\ta b\t{code}" for code in amounts.elements()]
@@ -136,7 +136,7 @@ def test_what_the_shards_script_adds_says_nothing_twice(stage: Stage, given: lis
     assert stage.commands("shards", "build") == [[*arguments, "--only", *asked]]
 
 
-def test_a_process_that_is_alone_is_a_rank_like_any_other() -> None:
+def test_a_single_process_is_a_rank_like_any_other() -> None:
     """Signals are for ranks, and accelerate refuses to start a single one."""
     from torch.distributed.run import parse_args
 

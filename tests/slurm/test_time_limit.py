@@ -12,7 +12,7 @@ import pytest
 from tests.slurm.cluster import Cluster, has_signal
 from tests.slurm.jobs import LANGUAGES, Reference, TrainingJob, resume, stand_still
 
-pytestmark = pytest.mark.timeout(600)  # a wait for the cluster gives up earlier
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # a wait for the cluster gives up earlier
 ENDED_BY_SLURM = "DUE TO TIME LIMIT"
 
 

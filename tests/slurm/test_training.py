@@ -42,7 +42,7 @@ def assert_lines_begin_with_their_rank(log: str) -> None:
 
 
 @pytest.mark.parametrize(("partition", "mode"), [("all", "REQUEUE"), ("cancelling", "CANCEL")])
-def test_a_job_that_gives_way_to_an_urgent_one_saves_and_goes_on_after_it(
+def test_a_job_preempted_by_an_urgent_one_saves_and_resumes_after_it(
     cluster: Cluster, tmp_path: Path, undisturbed: Reference, partition: str, mode: str
 ) -> None:
     """SLURM warns it with SIGTERM, and ends it after the partition's grace time, in either of its ways."""

@@ -20,18 +20,18 @@ examples:
 A manifest is tab-separated with a header, or has one JSON object per line. Columns: audio (path relative to the
 manifest's folder, any format libsndfile reads), text, lang (ISO 639-3, such as ron or srp-script_latin); optionally
 split (train, dev, test), speaker, start and end (seconds, for segments of a long recording), source. Utterances without
-a split are assigned by a hash of their text, so no sentence is in two splits and none moves when the corpus grows. An
-invalid line (missing field, not UTF-8, invalid language or time) stops the build before it begins; --skip-bad-rows
-leaves such lines out and counts them.
+a split are assigned by a hash of their text, so a sentence is never in two splits, and stays in its split when the
+corpus grows. An invalid line (missing field, not UTF-8, invalid language or time) stops the build before it begins;
+--skip-bad-rows leaves such lines out and counts them.
 
-A folder holds <lang>/clip.wav and <lang>/clip.txt. A folder named after a split (train, dev, validation, test, eval,
+A folder contains <lang>/clip.wav and <lang>/clip.txt. A folder named after a split (train, dev, validation, test, eval,
 test-clean …) above or below the language's folder sets the split. eval means dev, or test if there is a dev as well.
 Links are followed. Unused files are counted by reason: unsupported audio formats (convert .m4a, for example, with
-ffmpeg -i clip.m4a clip.flac), the same clip in a second format, transcripts or recordings without a partner, hidden and
-other files.
+ffmpeg -i clip.m4a clip.flac), the same clip in a second format, transcripts without a recording, recordings without a
+transcript, hidden and other files.
 
-Running the same command again resumes where it stopped and skips what is unchanged: the source, the options, the length
-of every tar, the bytes of samples.parquet and vocab.json. --force rebuilds everything, for example if `shards verify`
+Running the same command again resumes where it stopped. It skips a language if its source, its options, the lengths of
+its tars, samples.parquet and vocab.json are unchanged. --force rebuilds everything, for example if `shards verify`
 found damage inside a tar. The bytes of the shards do not depend on --workers.
 Text rules are in shards/text_rules.yaml; --text-rules overrides them."""
 
@@ -47,9 +47,9 @@ def add_parser(commands: Any) -> None:
         "--from",
         dest="kind",
         metavar="NAME",
-        help="kind of source, such as manifest or folder; an unknown name lists all (default: recognised)",
+        help="kind of source, such as manifest or folder; an unknown name lists all (default: detected)",
     )
-    add_languages(parser, "build only these; a single one is also the language of rows or files that name none")
+    add_languages(parser, "build only these; if only one is given, rows and files without a language are in it")
     parser.add_argument(
         "--only",
         nargs="+",
@@ -57,14 +57,18 @@ def add_parser(commands: Any) -> None:
         type=language_code,
         default=[],
         metavar="CODE",
-        help="subset of these languages to build now, such as the share of one job array task",
+        help="subset of the languages to build now, such as the share of one job array task",
     )
     parser.add_argument("--audio-root", type=Path, metavar="DIR", help="base folder for a manifest's relative paths")
     parser.add_argument(
-        "--dev-fraction", type=_fraction, default=0.1, metavar="F", help="fraction of sentences for dev (default 0.1)"
+        "--dev-fraction", type=_fraction, default=0.1, metavar="F", help="fraction of sentences for dev (default: 0.1)"
     )
     parser.add_argument(
-        "--test-fraction", type=_fraction, default=0.1, metavar="F", help="fraction of sentences for test (default 0.1)"
+        "--test-fraction",
+        type=_fraction,
+        default=0.1,
+        metavar="F",
+        help="fraction of sentences for test (default: 0.1)",
     )
     add_length_limits(parser)
     parser.add_argument("--text-rules", type=Path, metavar="FILE", help="YAML that overrides shards/text_rules.yaml")
@@ -79,10 +83,10 @@ def add_parser(commands: Any) -> None:
         type=count,
         default=1000,
         metavar="N",
-        help="maximum number of utterances per tar (default 1000)",
+        help="maximum number of utterances per tar (default: 1000)",
     )
     parser.add_argument(
-        "--shard-mib", type=count, default=256, metavar="N", help="approximate size of a tar in MiB (default 256)"
+        "--shard-mib", type=count, default=256, metavar="N", help="approximate size of a tar in MiB (default: 256)"
     )
     add_workers(parser)
     parser.add_argument("--force", action="store_true", help="rebuild languages even if they are unchanged")

@@ -13,8 +13,8 @@ examples:
   mms-dist shards index corpus/ 's3://bucket/ron-{000..063}.tar' --lang ron --split train
   mms-dist shards index corpus/ 'pipe:ssh store cat /ron/dev.tar' --lang ron --split dev
 
-The tars hold audio (flac, wav, mp3, ogg, opus …) and a transcript (.json or .txt) per sample. They are not changed:
-audio at other rates is resampled, and text is normalised, whenever they are read. Audio below 8 kHz is left out. Splits
+The tars contain audio (flac, wav, mp3, ogg, opus …) and a transcript (.json or .txt) per sample. They are not changed:
+audio is resampled to 16 kHz, and text is normalised, whenever they are read. Audio below 8 kHz is left out. Splits
 come from the names of the tars (train-000.tar, dev.tar, val-3.tar), unless --split is given."""
 
 

@@ -1,4 +1,4 @@
-"""`mms-dist shards inspect`: show what the shards hold."""
+"""`mms-dist shards inspect`: show the contents of the shards."""
 
 import argparse
 from typing import Any

@@ -28,10 +28,10 @@ def add_shards_and_languages(parser: argparse.ArgumentParser) -> None:
 def add_length_limits(parser: argparse.ArgumentParser) -> None:
     """Add the shortest and longest duration of an utterance."""
     parser.add_argument(
-        "--min-seconds", type=positive, default=0.3, metavar="S", help="leave out shorter utterances (default 0.3)"
+        "--min-seconds", type=positive, default=0.3, metavar="S", help="leave out utterances below this (default: 0.3)"
     )
     parser.add_argument(
-        "--max-seconds", type=positive, default=30.0, metavar="S", help="leave out longer utterances (default 30)"
+        "--max-seconds", type=positive, default=30.0, metavar="S", help="leave out utterances above this (default: 30)"
     )
 
 

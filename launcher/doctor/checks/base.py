@@ -8,11 +8,12 @@ import torch
 
 from launcher.doctor.context import Context
 from launcher.doctor.finding import Findings, format_bytes, not_checked, ok, warning
-from mms_dist.model.base import DTYPES, FrozenBase, read_base_config, resolve_base
+from mms_dist.model.base import DTYPES, FrozenBase
+from mms_dist.model.base_config import read_base_config
 from mms_dist.model.base_encoder import check_files
-from mms_dist.model.base_location import folder_of
+from mms_dist.model.base_files import folder_of, resolve_base
+from mms_dist.model.base_shape import BaseShape
 from mms_dist.model.base_weights import weight_files
-from mms_dist.model.shape import BaseShape
 
 _ENDS_BYTES = 1 << 16
 

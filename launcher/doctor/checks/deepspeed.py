@@ -8,7 +8,7 @@ from packaging.requirements import Requirement
 from launcher.doctor.checks.versions import installed
 from launcher.doctor.context import Context
 from launcher.doctor.finding import Findings, failed, failed_with, ok
-from mms_dist.distributed.deepspeed_package import REQUIREMENT, not_to_be_had, wants_deepspeed
+from mms_dist.distributed.deepspeed_package import REQUIREMENT, deepspeed_unavailable, wants_deepspeed
 
 IMPORT_SECONDS = 120.0
 """An import from a cold network disk takes half a minute. One that takes longer than this compiles something."""
@@ -28,9 +28,9 @@ def check(context: Context) -> Findings:
             f"deepspeed {found}, expected {Requirement(REQUIREMENT).specifier}", f"pip install '{REQUIREMENT}'"
         )
     elif found is None:
-        yield failed_with(not_to_be_had(deepspeed, None))
+        yield failed_with(deepspeed_unavailable(deepspeed, None))
     elif (reason := _import_error()) is not None:
-        yield failed_with(not_to_be_had(deepspeed, reason))
+        yield failed_with(deepspeed_unavailable(deepspeed, reason))
     else:
         yield ok(f"deepspeed {found} can be imported")
 

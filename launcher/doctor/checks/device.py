@@ -11,11 +11,11 @@ import torch
 
 from launcher.doctor.context import Context
 from launcher.doctor.finding import Findings, count_failures, failed, failed_with, not_checked, ok, warning
-from mms_dist.distributed.binding import TRIAL_SECONDS, silent_gpu
+from mms_dist.distributed.binding import GPU_TEST_SECONDS, silent_gpu
+from mms_dist.distributed.connection_test import FIXES, LONGEST_SECONDS, one_line
 from mms_dist.distributed.device import choose_device, computes_on_cpu, nvidia_gpu, why_no_gpu
-from mms_dist.distributed.first_sum import FIXES, LONGEST_SECONDS, one_line
 from mms_dist.distributed.gpu import try_gpu
-from mms_dist.distributed.patience import in_thread
+from mms_dist.distributed.startup_waits import in_thread
 from mms_dist.errors import DeviceError
 from mms_dist.hardware.hardware import Hardware, assumed, facts_of_this_rank, minimum_share
 from mms_dist.hardware.hardware_record import read_kept_settings
@@ -107,7 +107,7 @@ def try_gpus(count: int) -> Findings:
 
 def _try_gpu(device: torch.device) -> Findings:
     try:
-        in_thread(lambda: try_gpu(device), longest_seconds=TRIAL_SECONDS, check=_nothing)
+        in_thread(lambda: try_gpu(device), longest_seconds=GPU_TEST_SECONDS, check=_nothing)
     except TimeoutError:
         yield failed_with(silent_gpu(device))
     except DeviceError as error:

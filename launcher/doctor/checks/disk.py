@@ -7,7 +7,7 @@ from pathlib import Path
 from launcher.doctor.context import Context
 from launcher.doctor.finding import Findings, failed, format_bytes, not_checked, ok, warning
 from mms_dist.config import Config
-from mms_dist.model.shape import BaseShape, row_number_bytes
+from mms_dist.model.base_shape import BaseShape, row_number_bytes
 
 BESIDES_BYTES = 16 << 10
 """Size of a checkpoint without tensors: state, vocabulary, manifest, and the safetensors header."""

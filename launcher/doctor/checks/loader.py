@@ -6,8 +6,8 @@ from launcher.doctor.context import Context
 from launcher.doctor.finding import Findings, not_checked, ok, warning
 from mms_dist.hardware.hardware import Hardware
 from mms_dist.machine import loader_workers
-from mms_dist.monitor.supply import advice, comparison, reading
-from mms_dist.planning.measure import measured_device, measured_reading
+from mms_dist.monitor.throughput import advice, comparison, reading
+from mms_dist.planning.measured_speed import measured_device, measured_reading
 from shards import storage
 
 READ_SECONDS = 0.5

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from mms_dist.debugging.bench import Bench
-from mms_dist.debugging.report import Check, verdict
+from mms_dist.debugging.debug_report import Check, verdict
 from mms_dist.debugging.saved_tensors import SavedTensors
 from mms_dist.model import transfer
 from mms_dist.model.base import FrozenBase

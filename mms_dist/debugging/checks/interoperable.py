@@ -12,7 +12,7 @@ import torch
 from mms_dist.checkpoint.adapter_file import adapter_filename, read_adapter, write_adapter
 from mms_dist.checkpoint.hugging_face import quiet
 from mms_dist.debugging.bench import Bench
-from mms_dist.debugging.report import Check, verdict
+from mms_dist.debugging.debug_report import Check, verdict
 from mms_dist.decoding.greedy import greedy
 from mms_dist.model.waveform import normalised
 
@@ -24,12 +24,12 @@ BOUND = 1e-5
 def hugging_face_agrees(bench: Bench, folder: Path) -> Check:
     """Load every language's file into `Wav2Vec2ForCTC` and `Wav2Vec2CTCTokenizer`, and compare in at least float32."""
     worst, largest, transcripts, differing = 0.0, 1.0, 0, []
-    dtype = bench.exact.base.dtype
+    dtype = bench.exact_model.base.dtype
     for language, batch in bench.batches.items():
         path = folder / adapter_filename(language)
         slot = bench.active_languages[language].slot
         write_adapter(path, {name: tensor.to(dtype) for name, tensor in bench.parts.bank.tensors(slot).items()})
-        ours = bench.forward(batch.utterances, bench.exact)
+        ours = bench.forward(batch.utterances, bench.exact_model)
         size = bench.parts.bank.vocabulary_sizes[slot]
         theirs = _model(bench, path, size)
         samples_B = ours.collated.samples_B
@@ -69,7 +69,7 @@ def _model(bench: Bench, path: Path, vocabulary_size: int) -> Any:
     """Load Hugging Face's model on the same base, with the tensors of the adapter file."""
     from transformers import Wav2Vec2ForCTC
 
-    layout, base = bench.parts.bank.layout, bench.exact.base
+    layout, base = bench.parts.bank.layout, bench.exact_model.base
     with quiet():
         model = Wav2Vec2ForCTC.from_pretrained(
             base.path,

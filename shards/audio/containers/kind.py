@@ -190,7 +190,7 @@ def _one_recording(source: ByteSource, start: int) -> tuple[Layout, int]:
     if mpeg is not None:
         return mpeg, source.size
     if head[:3] == b"ID3":
-        raise CutShortError("it holds an ID3 tag with no audio after it")
+        raise CutShortError("it contains an ID3 tag with no audio after it")
     # Stop here: libsndfile would search for MPEG frames at every byte, which takes hours on a large file.
     kind = kind or Problem("not in a format that libsndfile reads")
     raise UndecodableError(f"it is {kind.found}", kind.fix)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.corpus import build_toy_shards
-from tests.faults.many.runs import LANGUAGES, go_on, many_config
+from tests.faults.many.runs import LANGUAGES, many_config, run_to_the_end
 
 
 @pytest.fixture(scope="session")
@@ -17,5 +17,5 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory, small_base: Path, shards: Path) -> Path:
     """The directory of the run on two processes that nobody interrupted."""
     directory = tmp_path_factory.mktemp("uninterrupted")
-    go_on(many_config(directory, small_base, shards))
+    run_to_the_end(many_config(directory, small_base, shards))
     return directory

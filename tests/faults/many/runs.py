@@ -11,7 +11,7 @@ from mms_dist.config import Config
 from mms_dist.monitor.events import read_events
 from tests.corpus import toy_languages
 from tests.distributed.launch import Launch, accelerate
-from tests.distributed.ranks import train_ranks
+from tests.distributed.ranks import Ended, run_ranks, train_ranks, written
 from tests.faults import injection
 from tests.faults.injection import Fault
 from tests.training import final_row, toy_config
@@ -54,7 +54,14 @@ def faulty(
         yield launch
 
 
-def go_on(config: Config) -> None:
+def run_faulty(config: Config, faults: Sequence[Fault], record: Path, *, expect: int | None) -> Ended:
+    """The same on forked ranks, to their ends, which take no launcher and no imports."""
+    with written(config) as path:
+        notes, told = {"config": str(path)}, injection.environment(faults, record)
+        return run_ranks(WORLD, "tests.faults.injected_train:forked", notes, environment=told, expect=expect)
+
+
+def run_to_the_end(config: Config) -> None:
     """The same run again, to its end and without faults."""
     train_ranks(config, WORLD)
 
@@ -79,7 +86,7 @@ def assert_every_checkpoint_is_whole(directory: Path) -> dict[str, list[int]]:
     return found
 
 
-def seated(directory: Path) -> set[str]:
+def holding_slots(directory: Path) -> set[str]:
     """The languages that were admitted and have not ended, by the events of a run that was started once."""
     ended = {event["language"] for kind in ("finished", "quarantined") for event in events(directory, kind)}
     return {event["language"] for event in events(directory, "admitted")} - ended

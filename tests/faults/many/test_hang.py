@@ -14,8 +14,8 @@ from tests.faults.many.runs import (
     assert_every_checkpoint_is_whole,
     assert_same_adapters,
     faulty,
-    go_on,
     many_config,
+    run_to_the_end,
     status,
 )
 
@@ -25,7 +25,7 @@ BUSY_SECONDS = 3.0
 
 
 @pytest.mark.parametrize("rank", [0, 1])  # rank 0 keeps the status, and another has to write it in its place
-def test_a_stopped_rank_is_named_with_its_stack_and_the_run_ends_and_goes_on(
+def test_a_stopped_rank_is_named_with_its_stack_and_the_run_resumes(
     rank: int, tmp_path: Path, small_base: Path, shards: Path, uninterrupted: Path
 ) -> None:
     config = many_config(tmp_path / "run", small_base, shards, comm={"timeout_seconds": TIMEOUT_SECONDS})
@@ -45,7 +45,7 @@ def test_a_stopped_rank_is_named_with_its_stack_and_the_run_ends_and_goes_on(
     written = (tmp_path / "run" / "status.json").stat().st_mtime - time.time() + time.monotonic()
     assert written - struck.time_seconds < TIMEOUT_SECONDS + BUSY_SECONDS
     assert_every_checkpoint_is_whole(tmp_path / "run")
-    go_on(config)
+    run_to_the_end(config)
     assert_same_adapters(uninterrupted, tmp_path / "run")
 
 

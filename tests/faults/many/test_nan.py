@@ -20,18 +20,18 @@ def note_placement(parts: Parts, notes: Notes) -> None:
         notes["placement"] = {language: list(block.ranks) for language, block in placement.items()}
 
 
-def test_a_shared_and_an_owned_language_are_quarantined_everywhere_and_the_others_stay_the_same(
+def test_quarantine_reaches_every_rank_and_leaves_other_languages_the_same(
     tmp_path: Path, small_base: Path, shards: Path
 ) -> None:
     """All languages at once, so that some are shared from the first round on.
 
-    In the round of the NaN the others have the same company as in the clean run, and the same bits afterwards; from
-    then on the shapes of the batches differ, and with them the last bits.
+    In the round of the NaN the others are computed beside the same languages as in the clean run, and have the same
+    bits afterwards; from then on the shapes of the batches differ, and with them the last bits.
     """
-    company = {"slots": 3, "forward_seconds": 6.0}
+    shared_rounds = {"slots": 3, "forward_seconds": 6.0}
     saved = {"every_rounds": ROUND, "keep": 20}
-    clean = many_config(tmp_path / "clean", small_base, shards, rounds=company, checkpoint=saved)
-    poisoned = many_config(tmp_path / "poisoned", small_base, shards, rounds=company, checkpoint=saved)
+    clean = many_config(tmp_path / "clean", small_base, shards, rounds=shared_rounds, checkpoint=saved)
+    poisoned = many_config(tmp_path / "poisoned", small_base, shards, rounds=shared_rounds, checkpoint=saved)
     ended = train_ranks(clean, WORLD, watch="tests.faults.many.test_nan:note_placement")
     placement = ended.notes[0]["placement"]
     shared = min(language for language, ranks in placement.items() if ranks == [0, 1])

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.distributed.launch import ROOT
-from tests.distributed.ranks import PREEMPTED, run_ranks, written
-from tests.faults.injection import Fault, Phase, environment, read_record
+from tests.distributed.ranks import PREEMPTED, written
+from tests.faults.injection import PHASES, Fault, Phase, read_record
 from tests.faults.many.runs import (
     GRACE_SECONDS,
     LANGUAGES,
@@ -18,10 +18,11 @@ from tests.faults.many.runs import (
     assert_same_adapters,
     events,
     faulty,
-    go_on,
+    holding_slots,
     many_config,
     rounds_of_active,
-    seated,
+    run_faulty,
+    run_to_the_end,
     status,
 )
 
@@ -36,19 +37,20 @@ ROUND: dict[Phase, int] = {
     "edge": 22,
 }
 THROUGH_ACCELERATE = [
-    Fault(0, "start", "term"),
-    Fault(1, "data", "usr1", ROUND["data"]),
-    Fault(0, "forward", "term", ROUND["forward"]),
+    Fault(0, "data", "term", ROUND["data"]),
     Fault(1, "reduce", "usr1", ROUND["reduce"]),
-    Fault(1, "evaluation", "term", ROUND["evaluation"]),
-    Fault(0, "saving", "usr1", ROUND["saving"]),
-    Fault(1, "edge", "term", ROUND["edge"]),
     Fault(1, "forward", "term_launcher", ROUND["forward"]),
 ]
-
-
-def other_signal_at_the_other_rank(fault: Fault) -> Fault:
-    return Fault(1 - fault.rank, fault.phase, "usr1" if fault.kind == "term" else "term", fault.round)
+FORKED = [
+    fault
+    for phase, at in ROUND.items()
+    for fault in (
+        Fault(PHASES.index(phase) % 2, phase, "term", at),
+        Fault(1 - PHASES.index(phase) % 2, phase, "usr1", at),
+    )
+    if fault not in THROUGH_ACCELERATE
+]
+"""Both signals at all phases, each at one of the ranks: a process that is forked starts in a third of the time."""
 
 
 def name(fault: Fault) -> str:
@@ -73,13 +75,13 @@ def assert_all_stopped_at_one_edge(directory: Path, record: Path, fault: Fault) 
     saved = rounds_of_active(directory)
     assert set(saved.values()) == {exits[0].round}
     if fault.phase == "start":  # before any is admitted; those that have a slot, the longest, are saved as new
-        assert seated(directory) == set() and saved.keys() == set(LANGUAGES[-SLOTS * WORLD :])
+        assert holding_slots(directory) == set() and saved.keys() == set(LANGUAGES[-SLOTS * WORLD :])
     else:
-        assert saved.keys() == seated(directory)
+        assert saved.keys() == holding_slots(directory)
 
 
 @pytest.mark.parametrize("fault", THROUGH_ACCELERATE, ids=name)
-def test_a_signal_at_one_rank_stops_all_at_one_round_edge_and_the_resumed_run_is_the_same(
+def test_a_signal_at_one_rank_stops_all_at_one_round_and_resumes_exactly(
     fault: Fault, tmp_path: Path, small_base: Path, shards: Path, uninterrupted: Path
 ) -> None:
     config = many_config(tmp_path / "run", small_base, shards)
@@ -88,7 +90,7 @@ def test_a_signal_at_one_rank_stops_all_at_one_round_edge_and_the_resumed_run_is
         assert ended.code != 0, ended.log
         assert launch.nobody_is_left()
     assert_all_stopped_at_one_edge(tmp_path / "run", tmp_path / "record", fault)
-    go_on(config)
+    run_to_the_end(config)
     assert_same_adapters(uninterrupted, tmp_path / "run")
 
 
@@ -115,23 +117,12 @@ def test_a_signal_while_torch_is_still_being_imported_is_heeded(tmp_path: Path, 
     assert status(tmp_path / "run")["state"] == "preempted"
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [other_signal_at_the_other_rank(fault) for fault in THROUGH_ACCELERATE if fault.kind != "term_launcher"],
-    ids=name,
-)
-def test_so_does_the_other_signal_at_the_other_rank(
+@pytest.mark.parametrize("fault", FORKED, ids=name)
+def test_either_signal_in_any_phase_stops_all_at_one_round(
     fault: Fault, tmp_path: Path, small_base: Path, shards: Path, uninterrupted: Path
 ) -> None:
     config = many_config(tmp_path / "run", small_base, shards)
-    with written(config) as path:
-        run_ranks(
-            WORLD,
-            "tests.faults.injected_train:forked",
-            {"config": str(path)},
-            environment=environment([fault], tmp_path / "record"),
-            expect=PREEMPTED,
-        )
+    run_faulty(config, [fault], tmp_path / "record", expect=PREEMPTED)
     assert_all_stopped_at_one_edge(tmp_path / "run", tmp_path / "record", fault)
-    go_on(config)
+    run_to_the_end(config)
     assert_same_adapters(uninterrupted, tmp_path / "run")

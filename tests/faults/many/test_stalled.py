@@ -7,8 +7,8 @@ from tests.faults.many.runs import (
     WORLD,
     assert_same_adapters,
     faulty,
-    go_on,
     many_config,
+    run_to_the_end,
     status,
 )
 
@@ -31,5 +31,5 @@ def test_restarts_without_progress_end_with_70_and_a_start_by_hand_goes_on(
     found = status(tmp_path / "run")
     assert (found["state"], found["exit_code"], found["restart"]) == ("stalled", STALLED, False)
     assert "a fault that a test put here" in found["reason"]
-    go_on(config)
+    run_to_the_end(config)
     assert_same_adapters(uninterrupted, tmp_path / "run")

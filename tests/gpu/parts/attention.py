@@ -13,7 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
 from mms_dist.model.cuda_settings import set_cuda_arithmetic
-from mms_dist.model.segments import Segments
+from mms_dist.model.packed_attention import Segments
 from tests.gpu.distance import relative
 from tests.gpu.ours import can_pack
 from tests.gpu.part import Part

@@ -8,7 +8,7 @@ two equal runs, as in `mms-dist debug`.
 
 import torch
 
-from mms_dist.debugging.checks.interference import same_bits
+from mms_dist.debugging.checks.independence import same_bits
 from tests.gpu.bases import check_configs, random_base
 from tests.gpu.distance import relative
 from tests.gpu.ours import Joint, adapters, settings_of

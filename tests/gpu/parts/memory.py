@@ -7,7 +7,7 @@ import torch
 from mms_dist.errors import TrainingError
 from mms_dist.hardware.memory_estimate import Needs
 from mms_dist.hardware.resolve import MEMORY_SHARE
-from mms_dist.model.shape import BaseShape
+from mms_dist.model.base_shape import BaseShape
 from tests.gpu.bases import config_of, random_base
 from tests.gpu.ours import DIM, Joint, Setting, adapters
 from tests.gpu.part import Part

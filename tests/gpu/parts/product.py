@@ -1,4 +1,7 @@
-"""The product itself, on the base and the recordings that ship with it: the commands a user types, and kill -9."""
+"""The product itself: the commands a user types, and kill -9.
+
+On a GPU with the base and the recordings that ship with it; a smoke run takes a small random base and made-up sounds.
+"""
 
 import json
 import shutil
@@ -11,6 +14,7 @@ from safetensors.torch import load_file
 
 from mms_dist.run_directory.paths import HARDWARE_NAME
 from tests.corpus import build_toy_shards, toy_languages
+from tests.gpu.bases import saved_base
 from tests.gpu.commands import Commands
 from tests.gpu.distance import relative
 from tests.gpu.part import Part
@@ -36,6 +40,8 @@ def run(part: Part) -> None:
         commands.log.unlink(missing_ok=True)
         shards, languages = _shards(part, commands, folder)
         common = ["--config", DEMO, "--data.shards", shards]
+        if part.smoke:
+            common += ["--model.base", saved_base(folder)]
         train(part, commands, folder, common, languages)
         if not part.smoke:
             debug(part, commands, common)

@@ -8,6 +8,7 @@ from pathlib import Path
 from safetensors.torch import load_file
 
 from tests.corpus import build_toy_shards, toy_languages
+from tests.gpu.bases import saved_base
 from tests.gpu.commands import Commands
 from tests.gpu.distance import relative
 from tests.gpu.part import Part
@@ -32,21 +33,12 @@ def run(part: Part) -> None:
 def compare(part: Part, commands: Commands, folder: Path) -> None:
     """The last checkpoints of both runs; and one in bfloat16, which must come to its end."""
     shards = str(build_toy_shards(folder, languages=2, train=4, dev=2))
-    steps = "2" if part.smoke else "12"
+    base, steps = saved_base(folder), "2" if part.smoke else "12"
 
     def command(name: str, dtype: str, *more: str) -> list[str]:
         words = ["train", "--config", DEMO, "--data.shards", shards, "--run.directory", str(folder / name)]
-        words += [
-            "--run.device",
-            str(part.device),
-            "--model.dtype",
-            dtype,
-            "--optim.steps",
-            steps,
-            "--optim.warmup_steps",
-            "1",
-        ]
-        words += ["--optim.lr", LEARNING_RATE]
+        words += ["--run.device", str(part.device), "--model.base", base, "--model.dtype", dtype]
+        words += ["--optim.steps", steps, "--optim.warmup_steps", "1", "--optim.lr", LEARNING_RATE]
         return [*words, "--optim.batch_seconds", "4", "--evaluation.every_steps", steps, *more]
 
     commands.succeeds(*command("whole", "float32"), name="train without DeepSpeed")

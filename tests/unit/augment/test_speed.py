@@ -18,7 +18,7 @@ from mms_dist.data.utterance_id import UtteranceId
 from mms_dist.errors import ConfigError
 from shards.schema import SAMPLE_RATE, frames_of
 from tests.training import toy_config
-from tests.unit.test_training_stream import TABLE
+from tests.unit.data.test_training_stream import TABLE
 
 FACTORS = (0.9, 1.0, 1.1)
 

@@ -111,7 +111,7 @@ def test_missing_extra_misshapen_and_diverged_tensors_are_named(tmp_path):
         path.unlink()
 
 
-def test_a_missing_or_unreadable_file_is_named_with_the_mend(tmp_path):
+def test_a_missing_or_unreadable_file_is_named_with_the_fix(tmp_path):
     path = tmp_path / "adapter.ron.safetensors"
     with pytest.raises(CheckpointError, match=r"no adapter file .*adapter.ron.safetensors; check .* adapter.init"):
         read_adapter(path)

@@ -252,7 +252,7 @@ def test_what_cannot_be_exported_is_named_with_the_mend(run, small_base, tmp_pat
 
     with pytest.raises(CheckpointError, match=r"no checkpoint of 'rom' .* did you mean 'ron'\? choose from ita, ron"):
         export(languages=["rom"])
-    with pytest.raises(CheckpointError, match=r"found no checkpoint in .*empty/adapters; give the folder of a run"):
+    with pytest.raises(CheckpointError, match=r"found no checkpoint in .*empty/adapters; pass the folder"):
         export_run(tmp_path / "empty", base_path=str(small_base))
     with pytest.raises(BaseModelError, match=r"the base .*nowhere cannot be loaded: .*--adapters-only"):
         export(base_path=str(tmp_path / "nowhere"))
@@ -297,7 +297,7 @@ def test_the_command_exports_what_it_lists_and_a_dry_run_writes_nothing(run, tmp
     assert "12.3 %" in out
     assert (tmp_path / "out" / "model.safetensors").is_file()
     assert cli.main(["export", str(tmp_path / "nothing")]) == 2
-    assert "error: found no" in capsys.readouterr().err
+    assert "does not exist" in capsys.readouterr().err
     assert cli.main(["export", str(run), "--languages", "xyz"]) == 2
 
 

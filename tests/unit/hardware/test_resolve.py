@@ -14,7 +14,7 @@ from mms_dist.hardware.hardware import Facts, Hardware, agree, minimum_share
 from mms_dist.hardware.hardware_record import KeptSettings, read_kept_settings, write_kept_settings
 from mms_dist.hardware.memory_estimate import Load
 from mms_dist.hardware.resolve import FORWARD_COST_SECONDS, Resolved, resolve
-from mms_dist.model.shape import BaseShape
+from mms_dist.model.base_shape import BaseShape
 from tests.benchmarks.padding import is_met_on_a_gpu, measure, planned_rounds
 
 GIB = 1 << 30

@@ -113,7 +113,7 @@ def test_the_command_of_the_demo_starts_all_of_its_processes(
     assert start.environment["OMP_NUM_THREADS"] == (threads or "4")
 
 
-def test_the_launcher_of_the_demo_passes_every_stop_signal_on_and_gives_the_round_its_time(
+def test_the_demos_launcher_forwards_stop_signals_and_waits_for_the_round(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name, value in launcher_variables().items():
@@ -125,7 +125,7 @@ def test_the_launcher_of_the_demo_passes_every_stop_signal_on_and_gives_the_roun
     assert not asked or agent.shutdown_timeout == 300
 
 
-def test_everything_the_launcher_is_told_is_an_option_of_the_installed_torchrun() -> None:
+def test_the_launchers_options_exist_in_the_installed_torchrun() -> None:
     options = vars(get_args_parser().parse_args(["script.py"]))
     assert {name.removeprefix("PET_").lower() for name in launcher_variables()} <= set(options)
 

@@ -1,4 +1,4 @@
-"""A stop signal is acknowledged at once, ends the work between rounds, and a second Ctrl-C ends it now."""
+"""A stop signal is acknowledged immediately, ends the work between rounds, and a second Ctrl-C ends it now."""
 
 import os
 import signal
@@ -26,7 +26,7 @@ def test_a_signal_is_acknowledged_once_and_sets_the_flag(
         assert stop.is_set()
         os.kill(os.getpid(), signal.SIGTERM)
     assert signal.getsignal(number) == before
-    assert capfd.readouterr().err == "stopping after this round; Ctrl-C again ends at once\n"
+    assert capfd.readouterr().err == "stopping after this round; press Ctrl-C again to end immediately\n"
 
 
 @pytest.mark.parametrize(("local_rank", "told"), [("0", "stopping after this round\n"), ("1", "")])

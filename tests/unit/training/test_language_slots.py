@@ -19,7 +19,7 @@ from mms_dist.training.progress import FINISHED, Progress
 from mms_dist.training.scheduler import QueuedLanguage
 from shards.vocabulary import FIXED, Vocabulary
 from tests.training import toy_config
-from tests.unit.test_training_stream import TABLE
+from tests.unit.data.test_training_stream import TABLE
 
 LAYOUT = RowLayout(layers=2, hidden=8, dim=4)
 SEED, SLOT = 11, 2

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from mms_dist.distributed.comm import Comm
 from mms_dist.monitor.monitor import Monitor
-from mms_dist.monitor.report import EvaluationReport, LanguageRound, RoundReport
+from mms_dist.monitor.reports import EvaluationReport, LanguageRound, RoundReport
 from mms_dist.training.report_collector import DAMAGED, Event, RankReports, ReportCollector
 
 
@@ -27,8 +27,32 @@ class Heard:
 
 
 def _report(number: int, language: str) -> RoundReport:
-    languages = [LanguageRound(language, number, 100, 0.1, 1.0, 1e-3, 0.5, 4, 20.0)]
-    return RoundReport(number, languages, 1.0, 20.0, 21.0, 0.1, 0.1, 1, waiting=0, finished=0, save_all_seconds=0.1)
+    languages = [
+        LanguageRound(
+            language=language,
+            step=number,
+            steps=100,
+            epoch=0.1,
+            loss=1.0,
+            lr=1e-3,
+            grad_norm=0.5,
+            utterances=4,
+            audio_seconds=20.0,
+        )
+    ]
+    return RoundReport(
+        round=number,
+        languages=languages,
+        seconds=1.0,
+        audio_seconds=20.0,
+        padded_seconds=21.0,
+        data_wait_seconds=0.1,
+        save_seconds=0.1,
+        memory_bytes=1,
+        waiting=0,
+        finished=0,
+        save_all_seconds=0.1,
+    )
 
 
 def test_events_of_other_ranks_are_reported_between_their_rounds() -> None:

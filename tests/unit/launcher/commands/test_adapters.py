@@ -68,7 +68,7 @@ def test_a_copy_is_whole_and_a_language_that_is_there_already_stays(
     before = files(other)
     capsys.readouterr()
     assert adapters("copy", run, "ron", other) == 2
-    assert "already; delete that language there before copying it" in capsys.readouterr().err
+    assert "already exists; delete that language there before copying it" in capsys.readouterr().err
     assert files(other) == before
 
 
@@ -96,7 +96,7 @@ def test_a_dry_run_says_what_would_happen_and_writes_nothing(
     [
         (["delete", "RUN", "xxx"], "found no checkpoint of 'xxx'"),
         (["rollback", "RUN", "ron", 7], "found no step 7 of ron"),
-        (["list", "RUN/nothing"], "give the folder of a run"),
+        (["list", "RUN/nothing"], "pass the folder of a run"),
     ],
 )
 def test_what_is_not_there_is_an_error_that_names_what_is(

@@ -194,7 +194,7 @@ def test_a_refusal_is_told_in_the_words_of_sbatch(
     ("words", "told"),
     [
         ([], "expected CONFIG"),
-        (["--script", "eval"], "found no"),
+        (["--script", "eval"], "does not exist"),
         (["--script", "shards"], "expected SOURCE SHARDS"),
         (["--nodes", "0"], "expected a whole number of 1 or more"),
         (["--nodes", "many"], "expected a whole number of 1 or more"),

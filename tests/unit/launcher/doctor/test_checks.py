@@ -38,7 +38,7 @@ def test_nothing_is_wrong_with_a_good_run_and_nothing_is_left_behind(config: Pat
             marks=NEEDS_DEEPSPEED,
         ),
         ("device", ["--run.device", "cuda:7"], ["cuda:7", "use auto"]),
-        ("base model", ["--model.base", "/nowhere"], ["/nowhere", "give a folder with config.json"]),
+        ("base model", ["--model.base", "/nowhere"], ["/nowhere", "pass a folder with config.json"]),
         ("shards", ["--data.shards", "/nowhere"], ["no folder /nowhere", "mms-dist shards build"]),
         ("shards", ["--data.languages", "[taa, tax]"], ["tax", "languages there: taa, tab"]),
         ("shards", ["--languages.tax.optim.lr", "1e-3"], ["languages.tax", "correct the code"]),

@@ -13,13 +13,13 @@ from launcher.doctor.checks.configuration import check
 from launcher.doctor.context import Context
 from launcher.doctor.doctor import preflight
 from launcher.doctor.site import Site
-from mms_dist.distributed import comm
+from mms_dist.distributed import process_group
 
 
 @pytest.fixture
 def doctor(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
     """`mms-dist doctor`: exit status, output, errors."""
-    monkeypatch.setattr(comm, "SERVED_STORES", [])
+    monkeypatch.setattr(process_group, "SERVED_STORES", [])
 
     def run(*arguments: str) -> tuple[int, str, str]:
         status = cli.main(["doctor", *arguments])

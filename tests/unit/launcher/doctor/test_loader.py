@@ -8,7 +8,7 @@ from launcher.doctor.checks import loader
 from launcher.doctor.finding import Finding
 from mms_dist.config import load_config
 from mms_dist.data.language_summaries import summarise_languages
-from mms_dist.planning.measure import measured_device, measured_reading
+from mms_dist.planning.measured_speed import measured_device, measured_reading
 from tests.doctoring import examined
 
 

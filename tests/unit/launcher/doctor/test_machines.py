@@ -20,7 +20,7 @@ from launcher.slurm.lead_time import LeadTime
 from mms_dist.config import load_config
 from mms_dist.errors import DeviceError
 from mms_dist.model.adapter import RowLayout
-from mms_dist.model.shape import BaseShape
+from mms_dist.model.base_shape import BaseShape
 from shards.index import ShardIndex
 from tests.doctoring import examined, failed, warned
 
@@ -164,7 +164,7 @@ def test_a_gpu_that_never_answers_and_nccl_that_sums_wrongly_are_failures(
         assert "NCCL cannot sum over the 2 GPUs of this machine" in found and told in found
         assert "NCCL_DEBUG=INFO" in found
     two = Gpus(monkeypatch, count=2, gib=80)
-    monkeypatch.setattr(device, "TRIAL_SECONDS", 0.1)
+    monkeypatch.setattr(device, "GPU_TEST_SECONDS", 0.1)
     monkeypatch.setattr(device, "try_gpu", lambda gpu: time.sleep(5 * (gpu.index == 1)))
     assert "cuda:1 did not multiply two small matrices" in failed(examined(config))["device"]
     assert two.summed == [], "without all GPUs there is nothing to sum over"

@@ -6,7 +6,7 @@ import pytest
 
 from launcher.doctor.rendezvous import DoctorRendezvous
 from launcher.doctor.report import MachineFindings
-from mms_dist.distributed import comm, patience
+from mms_dist.distributed import process_group, startup_waits
 from mms_dist.errors import ConfigError
 
 WHOLE = {"RANK": "0", "WORLD_SIZE": "4", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1"}
@@ -15,8 +15,8 @@ WHOLE = {"RANK": "0", "WORLD_SIZE": "4", "LOCAL_RANK": "0", "MASTER_ADDR": "127.
 def test_those_that_have_said_nothing_are_named_before_the_time_is_over(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(patience, "FIRST_NOTICE_SECONDS", 0.2)
-    monkeypatch.setattr(comm, "SERVED_STORES", [])
+    monkeypatch.setattr(startup_waits, "FIRST_NOTICE_SECONDS", 0.2)
+    monkeypatch.setattr(process_group, "SERVED_STORES", [])
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])

@@ -12,7 +12,7 @@ import safetensors.torch
 from launcher.doctor.checks import disk, run_directory
 from launcher.doctor.checks.disk import checkpoint_bytes, files_of
 from mms_dist.config import load_config
-from mms_dist.model.shape import BaseShape
+from mms_dist.model.base_shape import BaseShape
 from mms_dist.run_directory.lock import RunLock
 from shards.index import ShardIndex
 from tests.doctoring import examined, failed, warned

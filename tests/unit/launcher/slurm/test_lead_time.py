@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from launcher.slurm.lead_time import LeadTime, lead_seconds_of, measured_lead_time, signal_of_job
-from mms_dist.monitor.report import LanguageRound, RoundReport
-from mms_dist.monitor.tensorboard import TensorBoard
+from tests.monitor_samples import MetricsWriter, a_round
 
 SCRIPT = (Path(__file__).parents[4] / "slurm" / "train.sbatch").read_text()
 
@@ -53,11 +52,10 @@ def test_a_lead_that_is_too_short_names_the_one_to_ask_for() -> None:
 
 def test_the_longest_round_and_save_of_the_last_attempt_are_measured(tmp_path: Path) -> None:
     assert measured_lead_time(tmp_path, 600) is None
-    board = TensorBoard(tmp_path / "tensorboard")
+    writer = MetricsWriter(str(tmp_path / "metrics.jsonl"), ("ron",))
     for number, (seconds, save) in enumerate([(2.0, 3.0), (9.0, 1.0), (2.0, 0.0)], start=1):
-        line = LanguageRound("ron", number, 10, 0.1, 1.0, 1e-3, 1.0, 4, 10.0)
-        board.round(RoundReport(number, [line], seconds, 10.0, 10.0, save_all_seconds=save))
-    board.flush()
+        writer.round(a_round(number, "ron", seconds=seconds, save_all_seconds=save))
+    writer.close()
     lead = measured_lead_time(tmp_path, 600)
     assert lead is not None
     assert (lead.round_seconds, lead.save_seconds) == (pytest.approx(9.0), pytest.approx(3.0))

@@ -290,7 +290,7 @@ def test_tars_that_were_made_elsewhere_are_never_replaced(tmp_path):
     tar = tmp_path / "shards" / "ron" / "train-000000.tar"
     tar.parent.mkdir(parents=True)
     tar.write_bytes(b"precious")
-    with pytest.raises(ShardsError, match="holds files that 'shards build' did not write"):
+    with pytest.raises(ShardsError, match="contains files that 'shards build' did not write"):
         build(manifest, tmp_path / "shards")
     assert tar.read_bytes() == b"precious"
     assert os.listdir(tar.parent) == ["train-000000.tar"]

@@ -194,7 +194,7 @@ def test_the_split_is_told_by_the_name(name, split):
 
 @pytest.mark.parametrize("name", ["shard-000.tar", "train-test.tar", "trainer.tar"])
 def test_a_name_that_tells_no_single_split_asks_for_one(name):
-    with pytest.raises(SourceError, match="give --split"):
+    with pytest.raises(SourceError, match="pass --split"):
         split_of(name)
 
 
@@ -220,7 +220,7 @@ def test_what_has_an_index_is_left_alone_unless_asked(tmp_path):
     again = find_tars(tmp_path, [], languages=[], split=None, again=True)
     assert again == {"ron": [ForeignTar("train.tar", str(tmp_path / "ron" / "train.tar"), "train")]}
     for arguments, message in (
-        ({"given": ["x.tar"], "languages": []}, "expected one; give the language of the tars with --lang"),
+        ({"given": ["x.tar"], "languages": []}, "expected one; pass the language of the tars with --lang"),
         ({"given": [], "languages": ["ita"]}, "no tars in"),
     ):
         with pytest.raises(SourceError, match=message):

@@ -141,10 +141,10 @@ def first(value):
         (lambda table: table.select(["key"]), "found the columns key; expected split once"),
         (
             column("offset", pyarrow.string(), lambda values: list(map(str, values))),
-            "offset holds string, expected whole",
+            "offset contains string, expected whole",
         ),
-        (column("samples", pyarrow.float64(), lambda values: values), "samples holds double, expected whole numbers"),
-        (column("key", pyarrow.int64(), lambda values: range(len(values))), "key holds int64, expected strings"),
+        (column("samples", pyarrow.float64(), lambda values: values), "samples contains double, expected whole"),
+        (column("key", pyarrow.int64(), lambda values: range(len(values))), "key contains int64, expected strings"),
         (column("size", pyarrow.int64(), first(None)), "size has rows without a value"),
         (column("shard", pyarrow.int64(), first(2**40)), "cannot be read"),
         (column("shard", pyarrow.int32(), first(-1)), "row 0 of train is in a shard that the index does not have"),
@@ -175,7 +175,7 @@ def test_rows_of_another_split_or_shard_than_the_index_says_are_refused(shards):
     table = pyarrow.parquet.read_table(path)
     more = table.slice(0, 1).set_column(1, "split", pyarrow.array(["validation"]))
     pyarrow.parquet.write_table(pyarrow.concat_tables([table, more]), path)
-    assert "has rows of other splits than train, dev, test" in refusal(shards)
+    assert "has rows of splits other than train, dev, test" in refusal(shards)
     content = json.loads((shards / "ron" / "index.json").read_bytes())
     one, *_ = content["splits"]["train"]["shards"]
     one["seconds"] += 1

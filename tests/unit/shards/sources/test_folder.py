@@ -127,8 +127,8 @@ def test_folders_named_as_splits_are_splits_above_and_below_the_language(names, 
 @pytest.mark.parametrize(
     ("names", "language", "message"),
     [
-        ("clips/a.wav", None, r"language code 'clips'.*give --lang"),
-        ("eng/speaker1/a.wav", None, "'speaker1' is not ISO 639-3.*it is not a split .* either.*; give --lang"),
+        ("clips/a.wav", None, r"language code 'clips'.*pass --lang"),
+        ("eng/speaker1/a.wav", None, "'speaker1' is not ISO 639-3.*it is not a split .* either.*; pass --lang"),
         ("eng/holdout/a.wav eng/b.wav", None, "'holdout'.*it is not a split"),
         ("eng/holdout/a.wav eng/b.wav", "eng", "folder 'holdout' is not a known split.*; rename it"),
         ("held-out/a.wav main/b.wav", "eng", "folder 'held-out' is not a known split"),
@@ -141,7 +141,7 @@ def test_folders_named_as_splits_are_splits_above_and_below_the_language(names, 
         ("train_dev/a.wav b.wav", "eng", "folder 'train_dev' is not a known split"),
         ("train/eng/test/a.wav", None, r"its folders name several splits \(test and train\)"),
         ("eng/train/abc/a.wav", None, "both 'eng' and 'abc' could be its language"),
-        ("wav/a.wav", None, "folder 'wav' is named after a kind of file.*; give the language with --lang"),
+        ("wav/a.wav", None, "folder 'wav' is named after a kind of file.*; pass the language with --lang"),
         (
             "eng/a.m4a eng/a.txt",
             None,
@@ -214,7 +214,7 @@ def test_a_transcript_that_lies_elsewhere_is_pointed_at(tmp_path):
     rows = read_source(tmp_path, language="eng")
     found = {row.name: row.detail for row in rows}
     assert found["eng/a.wav"].startswith("a.lab lies beside it, and only .txt is read")
-    assert found["eng/test/d.wav"] == "make a manifest of 1.trans.txt, if that holds the transcripts"
+    assert found["eng/test/d.wav"] == "make a manifest of 1.trans.txt, if that contains the transcripts"
     assert found["eng/e.wav"] == "e.TXT and e.txt could both be its transcript"
     assert found["eng/b.wav"] == ""
 
@@ -246,7 +246,7 @@ def test_a_folder_that_can_not_be_read_is_named_unless_it_is_hidden(tmp_path, mo
     [
         ("țară".encode("iso8859-16"), "row_encoding", "b.txt: is not UTF-8: .* iconv"),
         ("țară".encode("utf-16"), "row_encoding", "b.txt: is UTF-16: .* iconv -f UTF-16 -t UTF-8"),
-        (b"a\0b", "row_encoding", "b.txt: the transcript holds a NUL character"),
+        (b"a\0b", "row_encoding", "b.txt: the transcript contains a NUL character"),
         (b"a" * 100_001, "row_value", "b.txt: the transcript has 100,001 characters"),
         (b"a" * (1 << 20), "row_value", "b.txt: it has more than 1 MiB"),
     ],

@@ -64,7 +64,7 @@ def test_a_mistake_in_a_tsv_is_named_with_its_line(content, message, tmp_path):
     ("content", "message"),
     [
         ('{"audio": "a.wav", "text": "x", "lang": "ron"}\n{"audio"', "m.jsonl:2: not JSON"),
-        ('["a.wav"]', "m.jsonl:1: expected an object"),
+        ('["a.wav"]', "m.jsonl:1: expected one object per line"),
         ('{"audio": "a.wav", "txt": "x", "lang": "ron"}', "m.jsonl:1: no column 'text'.*did you mean 'txt'"),
         ('{"audio": "a.wav", "text": 5, "lang": "ron"}', "m.jsonl:1: 'text' is 5, expected a string"),
     ],
@@ -109,7 +109,7 @@ def test_a_folder_whose_name_is_no_language_says_to_give_one(tmp_path):
     (tmp_path / "clips").mkdir()
     (tmp_path / "empty").mkdir()
     soundfile.write(tmp_path / "clips" / "a.wav", sound(0.5), 16_000)
-    with pytest.raises(SourceError, match=r"language code 'clips'.*give --lang"):
+    with pytest.raises(SourceError, match=r"language code 'clips'.*pass --lang"):
         read_source(tmp_path)
     with pytest.raises(SourceError, match="no recording below"):
         read_source(tmp_path / "empty")

@@ -81,9 +81,9 @@ def test_quotes_enclose_fields_or_are_letters_by_all_lines_of_the_file(content, 
         ),
         ("audio\ttext\tage\tgender\n0.wav\ta\t\t\n", "no column 'lang'; found"),
         (HEADER.encode() + b"0.wav\t\xe9\tron\n", "m.tsv:2: is not UTF-8: .*0xe9 at byte 7; .*iconv -f LATIN1"),
-        (HEADER + "0.wav\ta\0b\tron\n", "m.tsv:2: 'text' holds a NUL character"),
+        (HEADER + "0.wav\ta\0b\tron\n", "m.tsv:2: 'text' contains a NUL character"),
         (HEADER + f"0.wav\t{'a' * 140_000}\tron\n", "m.tsv:2: 'text' has 140,000 characters, expected at most"),
-        (HEADER + f"0.wav\ta\t{'r' * 99}\n", r"m.tsv:2: 'lang' is 'r+…, which is none"),
+        (HEADER + f"0.wav\ta\t{'r' * 99}\n", r"m.tsv:2: 'lang' is 'r+…, which is too long"),
         (HEADER + f"{'a' * 252}.wav\ta\tron\n", "m.tsv:2: 'audio' is longer than a path can be"),
         (HEADER + f"{'ab/' * 1400}a.wav\ta\tron\n", "m.tsv:2: 'audio' is longer than a path can be"),
         (HEADER + "https://host/0.wav\ta\tron\n", "m.tsv:2: 'audio' is a URL, .*: download the recordings"),
@@ -105,14 +105,14 @@ def test_a_tsv_that_would_be_misread_is_refused_with_its_line(content, message, 
     [
         ('{"audio": "0.wav", "text": "a", "text": "b", "lang": "ron"}', "key 'text' is given twice"),
         ('{"audio": "0.wav", "text": "a", "lang": "ron", "x": {"y": 1, "y": 2}}', "key 'y' is given twice"),
-        (r'{"audio": "0.wav", "text": "a \ud83d", "lang": "ron"}', r"'text' holds half of a surrogate pair, \\ud83d"),
-        (r'{"audio": "0.wav", "text": "\udc00a", "lang": "ron"}', r"'text' holds half of a surrogate pair, \\udc00"),
-        (r'{"audio": "0\udce9.wav", "text": "a", "lang": "ron"}', "'audio' holds half of a surrogate pair"),
-        (r'{"audio": "0.wav", "text": "a", "lang": "ron", "speaker": "\ud800"}', "'speaker' holds half"),
-        (r'{"audio": "0.wav", "text": "a", "lang": "ron", "source": "\ud800"}', "'source' holds half"),
-        (r'{"audio": "0.wav", "text": "a", "lang": "\ud800"}', "'lang' holds half"),
+        (r'{"audio": "0.wav", "text": "a \ud83d", "lang": "ron"}', r"'text' contains half of a surrogate .*, \\ud83d"),
+        (r'{"audio": "0.wav", "text": "\udc00a", "lang": "ron"}', r"'text' contains half of a surrogate pair, \\udc00"),
+        (r'{"audio": "0\udce9.wav", "text": "a", "lang": "ron"}', "'audio' contains half of a surrogate pair"),
+        (r'{"audio": "0.wav", "text": "a", "lang": "ron", "speaker": "\ud800"}', "'speaker' contains half"),
+        (r'{"audio": "0.wav", "text": "a", "lang": "ron", "source": "\ud800"}', "'source' contains half"),
+        (r'{"audio": "0.wav", "text": "a", "lang": "\ud800"}', "'lang' contains half"),
         (r'{"\ud800": "0.wav", "text": "a", "lang": "ron"}', r"no column 'audio'; found \\ud800"),
-        (r'{"audio": "0\u0000.wav", "text": "a", "lang": "ron"}', "'audio' holds a NUL character"),
+        (r'{"audio": "0\u0000.wav", "text": "a", "lang": "ron"}', "'audio' contains a NUL character"),
         ("[" * 100_000, "objects or lists within each other, far too deep"),
         ('{"a":' * 100_000, "objects or lists within each other, far too deep"),
         ('{"audio": "0.wav", "text": "a", "lang": "ron", "start": true}', "'start' is True, expected seconds"),
@@ -260,7 +260,7 @@ def test_names_that_look_equal_are_found_and_two_that_do_are_refused(tmp_path):
     assert (plan.total, plan.drops["duplicate"]) == (2, 1)  # the first two names are those of one file
     (tmp_path / decomposed / f"{decomposed}.wav").write_bytes(b"y")
     for name in names[:2]:
-        with pytest.raises(SourceError, match=r"m.tsv:2: .* holds 2 files whose names look the same"):
+        with pytest.raises(SourceError, match=r"m.tsv:2: .* contains 2 files whose names look alike"):
             read_source(manifest_of(tmp_path, HEADER + f"{name}\tunu\tron\n"))
     (gone,) = read_source(manifest_of(tmp_path, HEADER + f"{composed}/{composed}2.wav\tunu\tron\n"))
     assert not gone.audio.path.exists()
