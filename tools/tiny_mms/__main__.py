@@ -4,31 +4,19 @@ Every command goes on where it was stopped: what is there already stays.
 """
 
 import argparse
-import json
 import shlex
-import signal
-import threading
 import time
-from collections import Counter
-from dataclasses import replace
 from pathlib import Path
-
-import torch
-from transformers import Wav2Vec2Model
 
 from tools.tiny_mms.engines.espeak import EspeakEngine
 from tools.tiny_mms.engines.festival import FestivalEngine
 from tools.tiny_mms.engines.kokoro import KokoroEngine
 from tools.tiny_mms.engines.rhvoice import RhvoiceEngine
 from tools.tiny_mms.engines.speech import Engine
-from tools.tiny_mms.export import export_base
 from tools.tiny_mms.languages import BASE_LANGUAGES, TRAINING_VARIANTS, UNSEEN_LANGUAGES
-from tools.tiny_mms.measure import phone_error_rate
-from tools.tiny_mms.mixture import SHARES, Mixture, Parts
-from tools.tiny_mms.network import SIZES, PhoneRecognizer
-from tools.tiny_mms.parts import Utterance, read_part
-from tools.tiny_mms.phones import PhoneInventory, decompose
-from tools.tiny_mms.recorded import DEMO_DEV, UNSEEN_RECORDED, make_recorded_parts, make_tests
+from tools.tiny_mms.network import SIZES
+from tools.tiny_mms.processes import train_base
+from tools.tiny_mms.recorded import make_recorded_parts, make_tests
 from tools.tiny_mms.recordings import SCRIPTS
 from tools.tiny_mms.speak import make_part
 from tools.tiny_mms.texts import (
@@ -41,10 +29,6 @@ from tools.tiny_mms.texts import (
     read_texts,
     write_texts,
 )
-from tools.tiny_mms.training import CHECKPOINT, Course, Trainer
-
-_RARE_LETTER = 100
-_PHONES = "phones.json"
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -88,8 +72,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     train.add_argument("--steps", type=int, default=1_000_000, help="number of the last step")
     train.add_argument("--decay-from", type=int, help="step from which the learning rate falls")
     train.add_argument("--test-every", type=int, default=500, help="steps")
-    train.add_argument("--batch-seconds", type=float, default=64.0)
-    train.add_argument("--threads", type=int, default=2)
+    train.add_argument("--batch-seconds", type=float, default=32.0, help="of a process")
+    train.add_argument("--processes", type=int, default=2, help="of one thread; each draws its own batch of a step")
     return parser.parse_args(arguments)
 
 
@@ -134,62 +118,6 @@ def make_speech(parsed: argparse.Namespace) -> None:
             started = time.monotonic()
             make_part(parsed.parts, source, engine, texts, parsed.seconds, number, parsed.seed)
             print(f"{source}-{number:03d} after {time.monotonic() - started:.0f} s", flush=True)
-
-
-def inventory_of(state: Path, parts: Parts) -> PhoneInventory:
-    """Return the phone classes of this training, chosen once from the parts that were there when it began."""
-    path = state / _PHONES
-    if not path.exists():
-        counts = Counter(
-            letter
-            for name in parts.complete()
-            for one in parts[name]
-            for ipa in one.phones
-            for letter in decompose(ipa)
-        )
-        letters = sorted(letter for letter, count in counts.items() if count >= _RARE_LETTER)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(letters, ensure_ascii=False), encoding="utf-8")
-    return PhoneInventory(json.loads(path.read_text(encoding="utf-8")))
-
-
-def train_base(parsed: argparse.Namespace) -> None:
-    """Train from the last checkpoint on, or from the beginning."""
-    torch.set_num_threads(parsed.threads)
-    torch.manual_seed(0)
-    parts = Parts(parsed.parts)
-    inventory = inventory_of(parsed.state, parts)
-    sets: dict[str, list[Utterance]] = {}
-    for folder in sorted(parsed.tests.iterdir()):
-        name = folder.name if folder.name in (DEMO_DEV, UNSEEN_RECORDED) else "unseen"
-        sets.setdefault(name, []).extend(read_part(folder))
-    model = PhoneRecognizer(len(inventory), SIZES[parsed.size])
-    model.quicken()
-    mixture = Mixture(parts, inventory, SHARES, 0)
-    course = Course(parsed.steps, batch_seconds=parsed.batch_seconds, decay_from=parsed.decay_from)
-    if parsed.start:
-        model.base.load_state_dict(Wav2Vec2Model.from_pretrained(parsed.start, dtype=torch.float32).state_dict())
-        course = replace(course, aligned_steps=0, front_end_steps=0)
-    trainer = Trainer(parsed.state, model, mixture, course)
-    if (parsed.state / CHECKPOINT).exists():
-        trainer.load()
-        print(f"goes on at step {trainer.step}", flush=True)
-
-    def report(trainer: Trainer) -> None:
-        averaged = trainer.averaged()
-        row = {"step": trainer.step, "hours": round(trainer.audio_seconds / 3600, 2)}
-        row |= {name: round(phone_error_rate(averaged, some, inventory), 4) for name, some in sets.items()}
-        print(json.dumps(row), flush=True)
-        with (parsed.state / "curve.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-        export_base(averaged, parsed.out)
-
-    stop = threading.Event()
-    before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    try:
-        trainer.train(parsed.test_every, report, stop.is_set)
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -73,7 +73,8 @@ def respeeded(audio_BT: Tensor, samples_B: Tensor, speed: float) -> tuple[Tensor
     """Play the batch ``speed`` times as fast, by linear interpolation; also return the new lengths."""
     length = round(audio_BT.shape[1] / speed)
     changed_BT = torch.nn.functional.interpolate(audio_BT[:, None], length, mode="linear", align_corners=True)[:, 0]
-    return changed_BT, (samples_B / speed).long().clamp(max=length)
+    shorter_B = (samples_B / speed).long().clamp(max=length)
+    return changed_BT[:, : int(shorter_B.max())], shorter_B
 
 
 def _equalizer(batch: int, bins: int, generator: torch.Generator, scale: float = 1.0) -> Tensor:

@@ -21,7 +21,7 @@ from tools.tiny_mms.phones import PhoneInventory, frame_count
 BATCHES_PER_BLOCK = 32
 ALIGNED_SOURCE = "espeak"  # the place of each phone is known
 NOT_ALIGNED = -1
-SHARES = {"espeak": 0.3, "rhvoice": 0.3, "recorded": 0.25, "kokoro": 0.1, "festival": 0.05}
+SHARES = {"espeak": 0.25, "rhvoice": 0.3, "recorded": 0.35, "kokoro": 0.05, "festival": 0.1}
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ def test_each_stage_of_the_corpus_and_the_training_runs(tmp_path: Path) -> None:
         f"texts --out {texts} --languages cs fi ro ka uk lt",
         f"speak espeak --texts {texts} --parts {parts} --seconds 40",
         f"tests --texts {texts} --tests {tests}",
-        f"train --parts {parts} --tests {tests} --threads {torch.get_num_threads()} {trained}",
+        f"train --parts {parts} --tests {tests} --processes 2 {trained}",
     ):
         main(command.split())
     row = json.loads((tmp_path / "state" / "curve.jsonl").read_text(encoding="utf-8"))
