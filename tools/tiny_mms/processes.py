@@ -21,7 +21,7 @@ from tools.tiny_mms.network import SIZES, PhoneRecognizer
 from tools.tiny_mms.parts import Utterance, read_part
 from tools.tiny_mms.phones import PhoneInventory, decompose
 from tools.tiny_mms.recorded import DEMO_DEV, UNSEEN_RECORDED
-from tools.tiny_mms.training import CHECKPOINT, Course, Trainer
+from tools.tiny_mms.training import Course, Trainer
 
 _RARE_LETTER = 100
 _PHONES = "phones.json"
@@ -77,10 +77,9 @@ def train_process(rank: int, parsed: argparse.Namespace, store: Path, stop: Even
         model.base.load_state_dict(Wav2Vec2Model.from_pretrained(parsed.start, dtype=torch.float32).state_dict())
         course = replace(course, aligned_steps=0, front_end_steps=0)
     trainer = Trainer(parsed.state, model, mixture, course)
-    if (parsed.state / CHECKPOINT).exists():
-        trainer.load()
-        if not rank:
-            print(f"goes on at step {trainer.step}", flush=True)
+    trainer.load()
+    if not rank:
+        print(f"begins at step {trainer.step}", flush=True)
 
     def report(trainer: Trainer) -> None:
         averaged = trainer.averaged()

@@ -1,8 +1,9 @@
 """Train the base by steps: what a step does depends on its number, the seed and the plan, not on the clock.
 
 A training that was stopped goes on from its last checkpoint and ends with the same bits (same number of processes and
-threads). Each process of one thread draws its own batch of a step: on a busy machine that is much faster than one
-process of two threads, which wait for each other in every product.
+threads). Each process takes steps of its own on its own batches; after every few steps their weights are averaged
+("local SGD", Stich 2019). Where other work shares the cores, that is several times as fast as one process of two
+threads, which wait for each other in every product.
 
 The rate of learning is constant after the warm-up; what is measured and exported is the average of the weights, which
 stands for a falling rate. A last stretch with a falling rate (``decay_from``) is worth a little more.
@@ -26,7 +27,6 @@ from tools.tiny_mms.augmentation import normalized, respeeded, time_mask, varied
 from tools.tiny_mms.mixture import ALIGNED_SOURCE, BATCHES_PER_BLOCK, Batch, Mixture, Plan, source_of
 from tools.tiny_mms.network import PhoneRecognizer, ctc_loss, frame_loss
 
-CHECKPOINT = "state.pt"
 _CLIPPED_NORM = 1.0
 _NEWTON_SCHULZ_STEPS = 3  # five cost 8 % of a step's time more
 
@@ -38,7 +38,7 @@ class Course:
     Up to ``aligned_steps``, utterances with alignment are learned frame by frame, because CTC alone stalls for long;
     half as long there are no others, and batches are half as large. After it, all are learned by CTC. From
     ``front_end_steps`` on the three lowest convolutions no longer learn. From ``decay_from`` on the rate falls
-    linearly, to a hundredth at ``steps``.
+    linearly, to a hundredth at ``steps``. The processes average their weights after every ``meet_every`` steps.
     """
 
     steps: int
@@ -47,11 +47,13 @@ class Course:
     warm_up_steps: int = 300
     batch_seconds: float = 64.0
     aligned_steps: int = 704
-    front_end_steps: int = 1504
+    front_end_steps: int = 1500
     decay_from: int | None = None
     masked_fraction: float = 0.1
     middle_weight: float = 0.3
     averaged_steps: int = 400
+    meet_every: int = 10
+    save_every: int = 100
     seed: int = 0
 
     def rate(self, step: int) -> float:
@@ -114,10 +116,14 @@ class Trainer:
         self._peaks = [[group["lr"] for group in optimizer.param_groups] for optimizer in self._optimizers]
         self._plan = Plan(folder / "plan.jsonl")
         self._block: tuple[int, list[Any]] = (-1, [])
+        self._seconds = 0.0  # since the last meeting, of this process
         self._rank, self._ranks = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
 
-    def save(self, name: str = CHECKPOINT) -> None:
-        """Write a checkpoint; the previous one stays until it is complete."""
+    def _path(self, rank: int) -> Path:
+        return self.folder / (f"state-{rank}.pt" if rank else "state.pt")
+
+    def save(self) -> None:
+        """Write this process's checkpoint; the previous one stays until it is complete."""
         state = {
             "step": self.step,
             "audio_seconds": self.audio_seconds,
@@ -125,13 +131,19 @@ class Trainer:
             "average": self.average,
             "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
         }
-        staging = self.folder / f"{name}.incomplete"
+        path = self._path(self._rank)
+        staging = path.with_suffix(".incomplete")
         torch.save(state, staging)
-        os.replace(staging, self.folder / name)
+        os.replace(staging, path)
 
-    def load(self, name: str = CHECKPOINT) -> None:
-        """Go on from a checkpoint."""
-        state = torch.load(self.folder / name, weights_only=True)
+    def load(self) -> None:
+        """Go on from the last checkpoint, if there is one; a process without one takes the first process's."""
+        if not self._path(0).exists():
+            return
+        state = torch.load(self._path(0), weights_only=True)
+        if self._rank and self._path(self._rank).exists():
+            own = torch.load(self._path(self._rank), weights_only=True)
+            state = own if own["step"] == state["step"] else state
         self.step, self.audio_seconds, self.average = state["step"], state["audio_seconds"], state["average"]
         self.model.load_state_dict(state["model"])
         for optimizer, saved in zip(self._optimizers, state["optimizers"], strict=True):
@@ -165,20 +177,31 @@ class Trainer:
             dist.broadcast_object_list(told)
         return told[0]
 
-    def _reduce(self, batch: Batch, loss: Tensor, stop: bool) -> tuple[float, float, bool]:
-        """Average the gradients of all processes; return their loss, seconds of audio, and if any of them stops."""
-        told = torch.tensor([float(loss.detach()) / self._ranks, batch.seconds, float(stop)])
-        if self._ranks > 1:
-            gradients = [weight.grad for weight in self.model.parameters() if weight.grad is not None]
-            flat = torch.cat([told, *(gradient.flatten() for gradient in gradients)])
-            dist.all_reduce(flat)
-            told, *reduced = flat.split([len(told), *(gradient.numel() for gradient in gradients)])
-            for gradient, mean in zip(gradients, reduced, strict=True):
-                gradient.copy_(mean.view_as(gradient) / self._ranks)
-        return told[0].item(), told[1].item(), told[2].item() > 0
+    def _meet(self, stop: bool) -> bool:
+        """Average the weights of all processes, then take them into the average over time.
 
-    def train_step(self, stop: bool = False) -> tuple[float, bool]:
-        """Do one step; return its loss, and if any process was told to ``stop`` after it."""
+        Returns:
+            If any process was told to ``stop``.
+        """
+        told = torch.tensor([self._seconds, float(stop)])
+        if self._ranks > 1:
+            weights = [weight for weight in self.model.parameters() if weight.requires_grad]
+            flat = torch.cat([told, *(weight.detach().flatten() for weight in weights)])
+            dist.all_reduce(flat)
+            told, *reduced = flat.split([len(told), *(weight.numel() for weight in weights)])
+            with torch.no_grad():
+                for weight, total in zip(weights, reduced, strict=True):
+                    weight.copy_(total.view_as(weight) / self._ranks)
+        self.audio_seconds, self._seconds = self.audio_seconds + told[0].item(), 0.0
+        kept = (1.0 - 1.0 / self.course.averaged_steps) ** self.course.meet_every
+        kept = min(kept, (self.step + 1) / (self.step + 10 * self.course.meet_every))
+        with torch.no_grad():
+            for name, tensor in self.model.state_dict().items():
+                self.average[name].lerp_(tensor, 1.0 - kept)
+        return told[1].item() > 0
+
+    def train_step(self) -> float:
+        """Do one step on a batch of this process and return its loss."""
         course = self.course
         for optimizer, peaks in zip(self._optimizers, self._peaks, strict=True):
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
@@ -188,42 +211,36 @@ class Trainer:
         batch = self._batch()
         loss = loss_of(self.model, batch, course, self.step, self._rank)
         loss.backward()
-        mean, seconds, stop = self._reduce(batch, loss, stop)
         nn.utils.clip_grad_norm_(self.model.parameters(), _CLIPPED_NORM)
         for optimizer in self._optimizers:
             optimizer.step()
         self.model.zero_grad(set_to_none=True)
-        kept = min(1.0 - 1.0 / course.averaged_steps, (self.step + 1) / (self.step + 10))
-        with torch.no_grad():
-            for name, tensor in self.model.state_dict().items():
-                self.average[name].lerp_(tensor, 1.0 - kept)
         self.step += 1
-        self.audio_seconds += seconds
-        return mean, stop
+        self._seconds += batch.seconds
+        return float(loss.detach())
 
     def train(
         self,
         every_steps: int,
         report: Callable[["Trainer"], None],
         stopped: Callable[[], bool] = lambda: False,
-        save_every_seconds: float = 600.0,
     ) -> None:
         """Train to the end of the course, or until ``stopped`` says so, and save.
 
-        Only the first process reports and saves. ``report`` is called after every ``every_steps`` steps, and after the
-        last step of the course.
+        The first process calls ``report`` after every ``every_steps`` steps, which the processes meet after, and after
+        the last step of the course.
         """
-        saved = printed = time.monotonic()
+        printed = time.monotonic()
         losses: list[float] = []
         printed_audio = self.audio_seconds
         stop = False
         while self.step < self.course.steps and not stop:
-            loss, stop = self.train_step(stopped())
-            if self._rank:
+            losses.append(self.train_step())
+            if self.step % self.course.meet_every and self.step < self.course.steps:
                 continue
-            losses.append(loss)
+            stop = self._meet(stopped())
             now = time.monotonic()
-            if now - printed >= 60.0:
+            if now - printed >= 60.0 and not self._rank:
                 factor = (self.audio_seconds - printed_audio) / (now - printed)
                 mean = sum(losses) / len(losses)
                 line = {
@@ -234,10 +251,7 @@ class Trainer:
                 }
                 print(json.dumps(line), flush=True)
                 printed, losses, printed_audio = now, [], self.audio_seconds
-            if self.step % every_steps == 0 or self.step == self.course.steps:
+            if not self._rank and (self.step % every_steps == 0 or self.step == self.course.steps):
                 report(self)
-            if now - saved >= save_every_seconds:
+            if stop or self.step == self.course.steps or self.step % self.course.save_every == 0:
                 self.save()
-                saved = now
-        if not self._rank:
-            self.save()

@@ -32,18 +32,17 @@ def test_a_training_that_was_stopped_ends_with_the_same_bits(tmp_path: Path) -> 
         write_part(
             tmp_path / "parts" / f"{source}-000", [utterance(8000 + 300 * number, number) for number in range(9)]
         )
-    course = Course(6, batch_seconds=2.0, warm_up_steps=2, aligned_steps=4, front_end_steps=5, decay_from=3)
+    course = Course(
+        6, batch_seconds=2.0, warm_up_steps=2, aligned_steps=4, front_end_steps=5, decay_from=3, meet_every=2
+    )
     whole = trainer(tmp_path / "whole", tmp_path / "parts", course)
-    for _ in range(6):
-        whole.train_step()
+    whole.train(100, lambda _: None)
     first = trainer(tmp_path / "stopped", tmp_path / "parts", course)
-    for _ in range(3):
-        first.train_step()
-    first.save()
+    first.train(100, lambda _: None, lambda: first.step >= 2)
+    assert first.step == 2
     second = trainer(tmp_path / "stopped", tmp_path / "parts", course)
     second.load()
-    for _ in range(3):
-        second.train_step()
+    second.train(100, lambda _: None)
     assert second.step == whole.step and second.audio_seconds == whole.audio_seconds
     for name, tensor in whole.model.state_dict().items():
         assert torch.equal(tensor, second.model.state_dict()[name]), name
