@@ -14,6 +14,7 @@ from tools.tiny_mms.engines.kokoro import KokoroEngine
 from tools.tiny_mms.engines.rhvoice import RhvoiceEngine
 from tools.tiny_mms.engines.speech import Engine
 from tools.tiny_mms.languages import BASE_LANGUAGES, TRAINING_VARIANTS, UNSEEN_LANGUAGES
+from tools.tiny_mms.mixture import SHARES
 from tools.tiny_mms.network import SIZES
 from tools.tiny_mms.processes import train_base
 from tools.tiny_mms.recorded import make_recorded_parts, make_tests
@@ -71,10 +72,24 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     train.add_argument("--start", type=Path, help="begin with the weights of this base of the same size")
     train.add_argument("--steps", type=int, default=1_000_000, help="number of the last step")
     train.add_argument("--decay-from", type=int, help="step from which the learning rate falls")
+    train.add_argument(
+        "--shares",
+        type=share,
+        nargs="+",
+        default=tuple(SHARES.items()),
+        metavar="SOURCE=SHARE",
+        help="of the audio (default: %(default)s)",
+    )
     train.add_argument("--test-every", type=int, default=500, help="steps")
     train.add_argument("--batch-seconds", type=float, default=32.0, help="of a process")
     train.add_argument("--processes", type=int, default=2, help="of one thread; each draws its own batch of a step")
     return parser.parse_args(arguments)
+
+
+def share(text: str) -> tuple[str, float]:
+    """Read ``SOURCE=SHARE``."""
+    source, _, number = text.partition("=")
+    return source, float(number)
 
 
 def gather_texts(parsed: argparse.Namespace) -> None:

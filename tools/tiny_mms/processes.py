@@ -16,7 +16,7 @@ from transformers import Wav2Vec2Model
 
 from tools.tiny_mms.export import export_base
 from tools.tiny_mms.measure import phone_error_rate
-from tools.tiny_mms.mixture import SHARES, Mixture, Parts
+from tools.tiny_mms.mixture import Mixture, Parts
 from tools.tiny_mms.network import SIZES, PhoneRecognizer
 from tools.tiny_mms.parts import Utterance, read_part
 from tools.tiny_mms.phones import PhoneInventory, decompose
@@ -71,7 +71,7 @@ def train_process(rank: int, parsed: argparse.Namespace, store: Path, stop: Even
         sets.setdefault(name, []).extend(read_part(folder))
     model = PhoneRecognizer(len(inventory), SIZES[parsed.size])
     model.quicken()
-    mixture = Mixture(parts, inventory, SHARES, 0)
+    mixture = Mixture(parts, inventory, dict(parsed.shares), 0)
     course = Course(parsed.steps, batch_seconds=parsed.batch_seconds, decay_from=parsed.decay_from)
     if parsed.start:
         model.base.load_state_dict(Wav2Vec2Model.from_pretrained(parsed.start, dtype=torch.float32).state_dict())
