@@ -29,7 +29,21 @@ from mms_dist.errors import ExitCode
 _WRITE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 # The order in which a new user needs the commands. A command missing here is listed last.
-ORDER = ("demo", "shards", "plan", "doctor", "debug", "train", "submit", "status", "report", "eval", "export")
+ORDER = (
+    "demo",
+    "languages",
+    "shards",
+    "plan",
+    "doctor",
+    "debug",
+    "train",
+    "submit",
+    "status",
+    "report",
+    "eval",
+    "lm",
+    "export",
+)
 
 DESCRIPTION = "Train many MMS language adapters at once on one frozen, shared model."
 EPILOG = """\

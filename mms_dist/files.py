@@ -12,7 +12,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from mms_dist.errors import TrainingError
-from shards.file_content import stand_in_of
+from shards.file_content import detect_placeholder_in
 
 MAX_TEXT_BYTES = 16 << 20
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
@@ -36,7 +36,7 @@ def read_text(path: str | os.PathLike[str], *, pipes: bool = False) -> str:
         content = file.read(MAX_TEXT_BYTES + 1)
     if len(content) > MAX_TEXT_BYTES:
         raise ValueError(f"it has more than {MAX_TEXT_BYTES:,} bytes, which is too long for this file")
-    if content and (instead := stand_in_of(content, os.path.dirname(path) or ".")):
+    if content and (instead := detect_placeholder_in(content, os.path.dirname(path) or ".")):
         raise ValueError(f"it {instead}")
     encoding = next((name for mark, name in _MARKS.items() if content.startswith(mark)), "utf-8")
     try:

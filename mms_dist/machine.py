@@ -1,11 +1,13 @@
-"""The resources that this process may use: cores, memory, and how much of that memory it may page-lock.
+"""The resources that this process may use: cores, memory, and how much of that memory it may page-lock or keep.
 
 A container or a SLURM job may use less than the whole machine. The limits are the process's CPU affinity, and the CPU
 and memory limits of its control group (version 1 or 2) and of all parent groups. This module does not import torch,
 because the loader and the doctor use it too.
 """
 
+import ctypes
 import os
+import platform
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,6 +30,10 @@ MAX_WORKERS_BESIDE_A_CPU_MODEL = 2
 """When the model runs on the same cores, decoding is a hundredth of the work."""
 OTHER_THREADS = 2
 """The main thread, which launches kernels, and the one that prepares the next pass."""
+
+
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
+"""Options of mallopt(3), from <malloc.h>."""
 
 
 @dataclass(frozen=True)
@@ -148,3 +154,15 @@ def memory_bytes() -> int:
     if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
         return int(sum(torch.cuda.max_memory_allocated(device) for device in range(torch.cuda.device_count())))
     return int(psutil.Process().memory_info().rss)
+
+
+def keep_freed_memory() -> bool:
+    """Tell glibc to reuse freed memory; return False if the C library is not glibc. Changes no result.
+
+    The process's memory then stays near its peak, which every training step reaches anyway.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    libc = ctypes.CDLL(None)
+    settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 64 << 20))
+    return all([libc.mallopt(option, value) == 1 for option, value in settings])

@@ -12,81 +12,101 @@ from shards.wording import counted
 _EXAMPLES = 3
 _EXAMPLE_CHARACTERS = 160
 
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why utterances or files are left out, and what to do if a language has no utterances left because of it."""
+
+    meaning: str
+    fix: str
+
+
 REASONS = {
-    "missing_text": "no transcript beside the recording",
-    "missing_audio": "a transcript without its recording (in manifests only with --skip-missing-audio)",
-    "unread_format": "a recording in a format that is not read, such as .m4a",
-    "row_fields": "a line that lacks required fields (only with --skip-bad-rows)",
-    "row_encoding": "text that is not UTF-8 (only with --skip-bad-rows)",
-    "row_json": "a line that is not a JSON object, or repeats a key (only with --skip-bad-rows)",
-    "row_value": "a field with an unusable value (only with --skip-bad-rows)",
-    "incomplete": "the sample lacks audio or a transcript",
-    "no_sample": "a tar member that does not belong to a sample, such as a README",
-    "broken_text": "unreadable JSON or text in the sample",
-    "link": "a link in the tar, whose data is stored elsewhere",
-    "second_audio": "a second recording in a sample; only one is read",
-    "too_large": "the sample or its transcript has too many bytes",
-    "other_language": "the sample says that it is in another language",
-    "packed": "an archive that has to be unpacked to a .tar",
-    "empty": "no words in the transcript",
-    "markup": "brackets in the transcript, such as [laughs]",
-    "numbers": "digits or numerals that can be read in several ways",
-    "unsupported_characters": "symbols in the transcript that are neither letters nor punctuation",
-    "duplicate": "the same segment of the same recording again, or the same clip in another format",
-    "text_in_other_split": "the source has the same sentence in test or dev too",
-    "bad_segment": "start and end are not within the recording",
-    "undecodable": "the recording cannot be decoded",
-    "cut_short": "the recording ends before its declared length, or without its end mark",
-    "not_finite": "float samples that are NaN or infinite",
-    "float_scale": "float samples far outside -1 … 1",
-    "sample_rate": "recorded at less than 8 kHz",
-    "silent": "every sample is the same",
-    "too_short": "shorter than --min-seconds",
-    "too_long": "longer than --max-seconds",
-    "more_labels_than_frames": "more characters than the model has output frames for CTC",
-    "hidden_file": "a hidden or temporary file, such as .DS_Store, ._clip.wav (macOS metadata), clip.wav.part",
-    "other_file": "a file that is neither a recording nor its transcript clip.txt",
+    "missing_text": Reason("no transcript beside the recording", "write clip.txt beside each clip"),
+    "missing_audio": Reason(
+        "a transcript without its recording (in manifests only with --skip-missing-audio)",
+        "correct the paths or pass --audio-root",
+    ),
+    "unread_format": Reason(
+        "a recording in a format that is not read, such as .m4a",
+        "convert the recordings, for example with: ffmpeg -i clip.m4a clip.flac",
+    ),
+    "row_fields": Reason(
+        "a line that lacks required fields (only with --skip-bad-rows)",
+        "give every line the fields of the header",
+    ),
+    "row_encoding": Reason("text that is not UTF-8 (only with --skip-bad-rows)", "save the manifest as UTF-8"),
+    "row_json": Reason(
+        "a line that is not a JSON object, or repeats a key (only with --skip-bad-rows)",
+        "write one JSON object per line, with each key once",
+    ),
+    "row_value": Reason("a field with an unusable value (only with --skip-bad-rows)", "correct the values"),
+    "incomplete": Reason(
+        "the sample lacks audio or a transcript",
+        "give every sample audio and a transcript, or name its field with --text-field",
+    ),
+    "no_sample": Reason(
+        "a tar member that does not belong to a sample, such as a README",
+        "name the samples <key>.wav and <key>.txt or .json",
+    ),
+    "broken_text": Reason("unreadable JSON or text in the sample", "write valid JSON objects, and text in UTF-8"),
+    "link": Reason(
+        "a link in the tar, whose data is stored elsewhere",
+        "recreate the tar with 'tar --dereference --hard-dereference'",
+    ),
+    "second_audio": Reason("a second recording in a sample; only one is read", "keep one recording per sample"),
+    "too_large": Reason("the sample or its transcript has too many bytes", "cut the samples into shorter ones"),
+    "other_language": Reason("the sample says that it is in another language", "give each language its own folder"),
+    "packed": Reason("an archive that has to be unpacked to a .tar", "unpack the archives"),
+    "empty": Reason("no words in the transcript", "give each recording a transcript"),
+    "markup": Reason("brackets in the transcript, such as [laughs]", "remove the bracketed text from the transcripts"),
+    "numbers": Reason(
+        "digits or numerals that can be read in several ways",
+        "spell out the numbers, or set 'numbers' in --text-rules",
+    ),
+    "unsupported_characters": Reason(
+        "symbols in the transcript that are neither letters nor punctuation",
+        "write the symbols as words, or set 'replace' in --text-rules",
+    ),
+    "duplicate": Reason(
+        "the same segment of the same recording again, or the same clip in another format",
+        "list each segment of a recording once",
+    ),
+    "text_in_other_split": Reason(
+        "the source has the same sentence in test or dev too",
+        "put each sentence into one split only",
+    ),
+    "bad_segment": Reason("start and end are not within the recording", "correct the start and end of the segments"),
+    "undecodable": Reason("the recording cannot be decoded", "use recordings that libsndfile can read"),
+    "cut_short": Reason(
+        "the recording ends before its declared length, or without its end mark",
+        "copy or download the recordings again",
+    ),
+    "not_finite": Reason(
+        "float samples that are NaN or infinite",
+        "write the recordings again without NaN and infinite samples",
+    ),
+    "float_scale": Reason("float samples far outside -1 … 1", "scale float samples to -1 … 1"),
+    "sample_rate": Reason("recorded at less than 8 kHz", "use recordings with a sample rate of 8 kHz or more"),
+    "silent": Reason("every sample is the same", "use recordings that are not silent"),
+    "too_short": Reason("shorter than --min-seconds", "lower --min-seconds"),
+    "too_long": Reason("longer than --max-seconds", "raise --max-seconds or cut the recordings"),
+    "more_labels_than_frames": Reason(
+        "more characters than the model has output frames for CTC",
+        "make the transcripts match what is said in the recordings",
+    ),
+    "hidden_file": Reason(
+        "a hidden or temporary file, such as .DS_Store, ._clip.wav (macOS metadata), clip.wav.part",
+        "add recordings that are not hidden",
+    ),
+    "other_file": Reason(
+        "a file that is neither a recording nor its transcript clip.txt",
+        "add recordings with transcripts",
+    ),
 }
 
-# Files that are not utterances. They do not affect the shards, so a new one does not cause a rebuild.
 NO_UTTERANCES = ("hidden_file", "other_file")
-
-# What to do if a language has no utterances left.
-FIXES = {
-    "missing_text": "write clip.txt beside each clip",
-    "missing_audio": "correct the paths or pass --audio-root",
-    "unread_format": "convert the recordings, for example with: ffmpeg -i clip.m4a clip.flac",
-    "row_fields": "give every line the fields of the header",
-    "row_encoding": "save the manifest as UTF-8",
-    "row_json": "write one JSON object per line, with each key once",
-    "row_value": "correct the values",
-    "incomplete": "give every sample audio and a transcript, or name its field with --text-field",
-    "no_sample": "name the samples <key>.wav and <key>.txt or .json",
-    "broken_text": "write valid JSON objects, and text in UTF-8",
-    "link": "recreate the tar with 'tar --dereference --hard-dereference'",
-    "second_audio": "keep one recording per sample",
-    "too_large": "cut the samples into shorter ones",
-    "other_language": "give each language its own folder",
-    "packed": "unpack the archives",
-    "empty": "give each recording a transcript",
-    "markup": "remove the bracketed text from the transcripts",
-    "numbers": "spell out the numbers, or set 'numbers' in --text-rules",
-    "unsupported_characters": "write the symbols as words, or set 'replace' in --text-rules",
-    "duplicate": "list each segment of a recording once",
-    "text_in_other_split": "put each sentence into one split only",
-    "bad_segment": "correct the start and end of the segments",
-    "undecodable": "use recordings that libsndfile can read",
-    "cut_short": "copy or download the recordings again",
-    "not_finite": "write the recordings again without NaN and infinite samples",
-    "float_scale": "scale float samples to -1 … 1",
-    "sample_rate": "use recordings with a sample rate of 8 kHz or more",
-    "silent": "use recordings that are not silent",
-    "too_short": "lower --min-seconds",
-    "too_long": "raise --max-seconds or cut the recordings",
-    "more_labels_than_frames": "make the transcripts match what is said in the recordings",
-    "hidden_file": "add recordings that are not hidden",
-    "other_file": "add recordings with transcripts",
-}
+"""Files that are not utterances. They do not affect the shards, so a new one does not cause a rebuild."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,18 +193,8 @@ def no_training_utterances(language: str, drops: Drops, *, held_out: int) -> Sou
     """Return the error for a language without training utterances; `held_out` counts those in dev and test."""
     found = {reason: entry for reason, entry in drops.as_dict().items() if reason not in NO_UTTERANCES}
     reasons = ", ".join(f"{entry['count']} {reason} (e.g. {entry['examples'][0]})" for reason, entry in found.items())
-    fixes = [FIXES[reason] for reason in found]
+    fixes = [REASONS[reason].fix for reason in found]
     if held_out:
         fixes.append(f"move some of the {counted(held_out, 'utterance')} of dev and test to train")
     problem = f"no training utterances left in {language}: left out {reasons or 'none'}"
     return SourceError(problem, ", ".join(fixes) or "add recordings with transcripts")
-
-
-def shortened(example: str, characters: int) -> str:
-    """Shorten an example as stored: keep the end of a long path and the beginning of the detail."""
-    where, colon, detail = example.partition(": ")
-    room = max(characters // 2, characters - len(detail) - len(colon))
-    if len(where) > room:
-        where = f"…{where[len(where) - room + 1 :]}"
-    line = f"{where}{colon}{detail}"
-    return line if len(line) <= characters else f"{line[: characters - 1]}…"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -50,6 +51,23 @@ class IncompleteBuildError(ShardsError):
     """Some languages could not be built; the others are in place."""
 
     exit_code = 1
+
+
+_SHOWN_FAILURES = 3
+
+
+def failure_of(failed: Mapping[str, Problem], *, others: int) -> ShardsError:
+    """Return the error for languages that failed, given the number of `others` that did not."""
+    kind = IncompleteBuildError if others else SourceError
+    if len(failed) + others == 1:
+        (problem,) = failed.values()
+        return kind(problem.found, problem.fix)
+    shown = [
+        str(problem) if code in problem.found else f"{code}: {problem}"
+        for code, problem in list(failed.items())[:_SHOWN_FAILURES]
+    ]
+    more = [f"and {len(failed) - len(shown)} more languages failed"] if len(failed) > len(shown) else []
+    return kind("; ".join(shown + more))
 
 
 class IndexFileError(ShardsError):

@@ -8,8 +8,8 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
 _IN_FLIGHT_PER_WORKER = 4
@@ -18,19 +18,61 @@ Work = TypeVar("Work")
 Result = TypeVar("Result")
 
 
-@contextmanager
-def process_pool(workers: int) -> Iterator[Executor | None]:
-    """Yield a pool of processes; None for one worker, when this process does the work itself."""
-    if workers <= 1:
-        yield None
-        return
-    # Spawn rather than fork, because a progress display runs a thread.
-    context = multiprocessing.get_context("spawn")
-    executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_follow_parent)
-    try:
-        yield executor
-    finally:
-        executor.shutdown(cancel_futures=True)
+class WorkerPool:
+    """Processes that are started when the first work arrives. With one worker, this process does the work itself.
+
+    with WorkerPool(8) as pool:
+        for result in pool.in_order(function, work):
+            …
+    """
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+        self._executor: ProcessPoolExecutor | None = None
+
+    def in_order(self, function: Callable[[Work], Result], work: Iterable[Work]) -> Iterator[Result]:
+        """Like `map`, with a limit on the finished results held in memory.
+
+        Raises:
+            BrokenProcessPool: a process died. The next call starts new ones.
+        """
+        if self._workers <= 1:
+            yield from map(function, work)
+            return
+        executor = self._started()
+        waiting: deque[Future[Result]] = deque()
+        try:
+            for item in work:
+                waiting.append(executor.submit(function, item))
+                if len(waiting) >= self._workers * _IN_FLIGHT_PER_WORKER:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        except BrokenProcessPool:
+            self.close()
+            raise
+        finally:
+            for future in waiting:  # of a caller that stopped early
+                future.cancel()
+
+    def _started(self) -> ProcessPoolExecutor:
+        if self._executor is None:
+            # Spawn rather than fork, because a progress display runs a thread.
+            context = multiprocessing.get_context("spawn")
+            self._executor = ProcessPoolExecutor(self._workers, mp_context=context, initializer=_follow_parent)
+        return self._executor
+
+    def close(self) -> None:
+        """End the processes."""
+        if self._executor is not None:
+            self._executor.shutdown(cancel_futures=True)
+            self._executor = None
+
+    def __enter__(self) -> WorkerPool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def _follow_parent() -> None:
@@ -44,19 +86,3 @@ def _follow_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=end_with_parent, daemon=True).start()
-
-
-def in_order(
-    executor: Executor | None, function: Callable[[Work], Result], work: Iterable[Work], workers: int
-) -> Iterator[Result]:
-    """Like `map`, with a limit on the finished results held in memory."""
-    if executor is None:
-        yield from map(function, work)
-        return
-    waiting: deque[Future[Result]] = deque()
-    for item in work:
-        waiting.append(executor.submit(function, item))
-        if len(waiting) >= workers * _IN_FLIGHT_PER_WORKER:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()

@@ -11,7 +11,7 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from shards import storage
 from shards.audio.codec import new_samples
@@ -25,6 +25,8 @@ from shards.index.sample_table import SampleTable, ShardInfo
 from shards.index.shard_index import ShardIndex
 from shards.tars.sample import SampleParser
 from shards.tars.spans import members_of
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,26 @@ class ShardReader:
             TruncatedShardError: the shard is missing or ends before the utterance.
             StorageError: the shard cannot be read or fetched.
         """
+        place, parsed = self._parsed(language, split, row, lambda parse, members: parse(members, allocate))
+        table = place.table
+        key = str(table.keys[row])
+        if len(parsed.audio) != table.samples[row]:
+            url = place.url(int(table.shard[row]))
+            found = (
+                f"decodes to {len(parsed.audio)} samples, its index says {table.samples[row]} (earlier versions "
+                "misjudged the length of some recordings)"
+            )
+            raise DamagedSampleError(language, key, url, found, int(row), fix=place.fix)
+        return RawUtterance(language, key, parsed.audio, parsed.text, parsed.info)
+
+    def read_text(self, language: str, split: str, row: int) -> str:
+        """Read the normalised text of an utterance, without decoding its audio. Raises as `read`."""
+        return self._parsed(language, split, row, lambda parse, members: parse.text(members))[1]
+
+    def _parsed(
+        self, language: str, split: str, row: int, parse: Callable[[SampleParser, dict[str, memoryview]], Result]
+    ) -> tuple[_Place, Result]:
+        """Read the bytes of an utterance, compare them with the index, and parse them."""
         place = self._places.get((language, split)) or self._place(language, split)
         table = place.table
         size = int(table.size[row])
@@ -79,17 +101,10 @@ class ShardReader:
         try:
             if zlib.crc32(span) != table.crc32[row]:
                 raise ValueError("its bytes are not those that were indexed (CRC-32 differs)")
-            parsed = place.parse(members_of(span), allocate)
+            return place, parse(place.parse, members_of(span))
         except (ValueError, Rejected) as error:
             problem = error.problem if isinstance(error, Rejected) else Problem(str(error))
             raise DamagedSampleError(language, key, place.url(number), problem.found, int(row), problem.fix) from error
-        if len(parsed.audio) != table.samples[row]:
-            found = (
-                f"decodes to {len(parsed.audio)} samples, its index says {table.samples[row]} (earlier versions "
-                "misjudged the length of some recordings)"
-            )
-            raise DamagedSampleError(language, key, place.url(number), found, int(row), fix=place.fix)
-        return RawUtterance(language, key, parsed.audio, parsed.text, parsed.info)
 
     def check_sizes(self, language: str, split: str) -> None:
         """Check that every shard of a split exists and has the length in the index, without reading any.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from shards.errors import ShardsError
 
@@ -53,6 +54,79 @@ def assign_splits(texts: Sequence[tuple[str, str | None]], dev_fraction: float, 
         if wanted > 0 and len(movable) > 1 and split not in splits.values():
             splits[min(movable)[1]] = split
     return splits
+
+
+class Utterance(NamedTuple):
+    """What the split of an utterance depends on; `split` is that of the source, if it has one."""
+
+    text: str
+    speaker: str | None
+    split: str | None
+
+
+def assign_splits_by_speaker(
+    utterances: Sequence[Utterance], dev_fraction: float, test_fraction: float
+) -> tuple[list[str | None], dict[str, str]]:
+    """Return the split of every utterance's speaker, and the split of every text.
+
+    An utterance can be used if both are the same, or if its speaker is unknown: then no voice and no sentence is in two
+    splits. A speaker goes to a split by a hash of the name alone. One with more utterances than the fraction of dev or
+    test is not held out, unless there is no other. A text that is read in several splits goes to the one of them that a
+    hash of the text prefers, in the same fractions: if test always took it, little would be left to train on where
+    every sentence is read by many.
+    """
+    counts = Counter(one.speaker for one in utterances if one.speaker and not one.split)
+    by_speaker = _split_speakers(counts, dev_fraction, test_fraction)
+    # A speaker whom the source has in a split stays there.
+    by_speaker |= {one.speaker: one.split for one in utterances if one.speaker and one.split}
+    own = [one.split or (by_speaker[one.speaker] if one.speaker else None) for one in utterances]
+    given: dict[str, set[str]] = defaultdict(set)
+    found: dict[str, set[str]] = defaultdict(set)
+    for one, split in zip(utterances, own, strict=True):
+        given[one.text].update([one.split] if one.split else [])
+        found[one.text].update([split] if split else [])
+    several = {text: splits for text, splits in found.items() if len(splits) > 1 and not given[text]}
+    preferred = {text: _preferred(text, splits, dev_fraction, test_fraction) for text, splits in several.items()}
+    texts = assign_splits(
+        [(one.text, preferred.get(one.text, split)) for one, split in zip(utterances, own, strict=True)],
+        dev_fraction,
+        test_fraction,
+    )
+    for split, wanted in (("test", test_fraction), ("dev", dev_fraction)):
+        movable = [(_fraction(text), text) for text, its in several.items() if split in its and texts[text] == "train"]
+        if wanted > 0 and len(movable) > 1 and split not in texts.values():
+            texts[min(movable)[1]] = split
+    return own, texts
+
+
+def _split_speakers(counts: Counter[str], dev_fraction: float, test_fraction: float) -> dict[str, str]:
+    total = counts.total()
+    splits = dict.fromkeys(counts, "train")
+    held_out = (("test", test_fraction, 0.0), ("dev", dev_fraction, test_fraction))
+    for speaker, count in counts.items():
+        for split, wanted, start in held_out:
+            if start <= _fraction(speaker) < start + wanted and count <= wanted * total:
+                splits[speaker] = split
+    for split, wanted, start in held_out:
+        movable = [
+            (max(counts[speaker] - wanted * total, 0.0), abs(_fraction(speaker) - start), speaker)
+            for speaker, its in splits.items()
+            if its == "train"
+        ]
+        if wanted > 0 and len(movable) > 1 and split not in splits.values():
+            splits[min(movable)[2]] = split
+    return splits
+
+
+def _preferred(text: str, splits: Iterable[str], dev_fraction: float, test_fraction: float) -> str:
+    fraction = _fraction(text)
+    if fraction < test_fraction:
+        order = ("test", "dev", "train")
+    elif fraction < test_fraction + dev_fraction:
+        order = ("dev", "test", "train")
+    else:
+        order = ("train", "dev", "test")
+    return min(splits, key=order.index)
 
 
 def _fraction(text: str) -> float:

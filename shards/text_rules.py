@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from shards.errors import ShardsError
-from shards.file_content import stand_in_of
+from shards.file_content import detect_placeholder_in
 from shards.languages import parse_language
 from shards.strict_yaml import StrictYamlError, line_of, load_strict
 from shards.wording import nearest
@@ -26,8 +26,13 @@ _CHOICES: dict[str, tuple[object, ...]] = {
     "apostrophes": ("inside", "start", "end", "unpaired", "anywhere", "space", "drop"),
     "hyphens": ("space", "keep", "drop", "anywhere"),
     "joiners": ("keep", "drop"),
+    "punctuation": ("keep", "drop"),
     "number_dot": ("ordinal", "stop"),
+    "diacritics": ("keep", "strip"),
+    "romanise": (True, False),
 }
+KEPT = ("punctuation", "case")
+"""What the text can keep that it drops by default."""
 _PLACES = ("inside", "start", "end")
 
 
@@ -51,29 +56,63 @@ class TextRules:
     numbers_not_beside: tuple[str, ...] = ()
     number_dot: str = "ordinal"
     version: int = VERSION
+    # Rules that were added later, with defaults under which older indexes give the same text as ever.
+    markup: str | tuple[str, ...] = "drop"
+    punctuation: str = "drop"
+    diacritics: str = "keep"
+    diacritics_except: str = ""
+    romanise: str = ""
+    """The ISO 639-3 code that uroman needs; empty: not at all."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the rules for a build's fingerprint and an index, in a form that JSON preserves."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        """Return the rules for a build's fingerprint and an index, in a form that JSON preserves.
+
+        Later rules are left out where they do nothing, so that shards built before them count as unchanged.
+        """
+        values = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        return {name: value for name, value in values.items() if name not in _LATER or value != _LATER[name]}
 
 
+_NAMES = [rule.name for rule in fields(TextRules)]
+_LATER = {rule.name: rule.default for rule in fields(TextRules) if _NAMES.index(rule.name) > _NAMES.index("version")}
 _KNOWN = [rule.name for rule in fields(TextRules) if rule.name != "version"]
 _TABLES = ("replace", "letters", "marks")
 
 
-def load_rules(language: str, override: Path | None = None) -> TextRules:
-    """Return the rules of a language from the shipped table, overridden by those of `override`.
+@dataclass(frozen=True, slots=True)
+class RuleOptions:
+    """The user's options for text: a table that overrides the shipped one, what the text keeps (of `KEPT`), and the
+    rule `markup` for every language (None: that of the tables)."""
+
+    table: Path | None = None
+    keep: tuple[str, ...] = ()
+    markup: Literal["drop", "remove"] | None = None
+
+    @property
+    def rules(self) -> dict[str, Any]:
+        """The rules that override those of the tables."""
+        return {
+            **({"lower": False} if "case" in self.keep else {}),
+            **({"punctuation": "keep"} if "punctuation" in self.keep else {}),
+            **({"markup": self.markup} if self.markup else {}),
+        }
+
+
+def load_rules(language: str, options: RuleOptions = RuleOptions()) -> TextRules:
+    """Return the rules of a language from the shipped table, overridden by those of `options`.
 
     Raises:
         ShardsError: a table cannot be read, or holds an unknown rule or value.
     """
     merged: dict[str, Any] = {}
-    for path in (SHIPPED, override) if override else (SHIPPED,):
+    for path in filter(None, (SHIPPED, options.table)):
         table = _load(path)
         languages = table.get("languages") or {}
         for entry in (table.get("default"), languages.get(language.partition("-")[0]), languages.get(language)):
             for name, value in (entry or {}).items():
                 merged[name] = merged.get(name, {}) | value if name in _TABLES else value
+    merged |= options.rules
+    merged["romanise"] = language.partition("-")[0] if merged.get("romanise") else ""
     return _rules_of(merged)
 
 
@@ -100,7 +139,7 @@ def _rules_of(values: Mapping[str, Any]) -> TextRules:
 def _load(path: Path) -> dict[str, Any]:
     try:
         content = path.read_bytes()
-        if content and (instead := stand_in_of(content, path.parent)):
+        if content and (instead := detect_placeholder_in(content, path.parent)):
             raise ShardsError(f"text rules {path} {instead.found}", fix=instead.fix)
         table, lines = load_strict(content.decode("utf-8-sig"))
     except OSError as error:
@@ -197,8 +236,14 @@ def _expected(rule: str, value: Any) -> str | None:
         return "a list of numbers, such as [1, 21]"
     if rule == "numbers_not_beside" and not (isinstance(value, list) and all(isinstance(item, str) for item in value)):
         return "a list of words, such as [may, june]"
-    if rule == "apostrophe_before" and not isinstance(value, str):
+    if rule in ("apostrophe_before", "diacritics_except") and not isinstance(value, str):
         return 'letters, such as "y"'
+    if (
+        rule == "markup"
+        and value not in ("drop", "remove")
+        and not (isinstance(value, list) and all(isinstance(item, str) for item in value))
+    ):
+        return "drop, remove, or a list of what is in the brackets, such as [noise, laughs]"
     return None
 
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 from shards import storage
 from shards.errors import IndexFileError, Problem, ShardsError, StorageError, UnknownLanguageError
-from shards.file_content import stand_in_of
+from shards.file_content import detect_placeholder_in
 from shards.index.language_index import LanguageIndex
 from shards.index.shard_index import ShardIndex, indexed_languages
-from shards.pool import in_order, process_pool
+from shards.pool import WorkerPool
 from shards.schema import INDEX_NAME, VOCABULARY_NAME
 from shards.splits import SPLITS
 from shards.verify_shard import check_shard
@@ -73,10 +73,8 @@ def verify_shards(
     begin(sum(findings[code].expected for code in dict.fromkeys(job[1] for job in intact)))
     texts: dict[str, dict[str, dict[bytes, str]]] = defaultdict(lambda: defaultdict(dict))
     characters: dict[str, set[str]] = defaultdict(set)
-    with process_pool(min(workers, len(intact))) as executor:
-        for (_, code, split, number), found in zip(
-            intact, in_order(executor, check_shard, intact, workers), strict=True
-        ):
+    with WorkerPool(min(workers, len(intact))) as pool:
+        for (_, code, split, number), found in zip(intact, pool.in_order(check_shard, intact), strict=True):
             findings[code].problems.extend(found.problems)
             findings[code].utterances += found.utterances
             if found.damaged:
@@ -110,7 +108,7 @@ def _check_language(index: LanguageIndex) -> LanguageFindings:
             findings.problems.append(error.problem)
             continue
         if hashlib.sha256(data).hexdigest() != entry["sha256"]:
-            instead = stand_in_of(data, storage.join(index.root, index.language))
+            instead = detect_placeholder_in(data, storage.join(index.root, index.language))
             found = instead or Problem(f"has {len(data):,} bytes and not the SHA-256 in index.json")
             findings.problems.append(Problem(f"{url} {found.found}", found.fix))
     if findings.problems:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shards.errors import ShardsError
-from shards.file_content import stand_in_of
+from shards.file_content import detect_placeholder_in
 
 # The same five tokens in every language, because Hugging Face's tokenizer breaks on reload if languages differ.
 FIXED = ("<pad>", "<s>", "</s>", "<unk>", "|")
@@ -84,7 +84,7 @@ class Vocabulary:
     def parse(cls, text: str | bytes, *, name: str) -> Vocabulary:
         """Parse the text of a `vocab.json`; `name` is for messages. Raises as `load`."""
         head = text if isinstance(text, bytes) else text.encode(errors="replace")
-        if instead := stand_in_of(head, name.rpartition("/")[0] or "."):
+        if instead := detect_placeholder_in(head, name.rpartition("/")[0] or "."):
             raise ShardsError(f"vocabulary {name} {instead.found}", fix=instead.fix)
         try:
             mapping = json.loads(text)

@@ -1,4 +1,4 @@
-"""Format counts and names for messages."""
+"""Format counts, names and long texts for messages."""
 
 from __future__ import annotations
 
@@ -25,3 +25,11 @@ def nearest(name: str, candidates: Iterable[str], *, cutoff: float = 0.5) -> str
     """Return `" (did you mean 'x'?)"` for the candidate closest to `name`, or an empty string."""
     close = difflib.get_close_matches(name, list(candidates), n=1, cutoff=cutoff)
     return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def elided(text: str, characters: int) -> str:
+    """Leave out the middle of a text that is too long: of a path and a message, the file name and the end remain."""
+    if len(text) <= characters:
+        return text
+    head = (characters - 1) // 3
+    return f"{text[:head]}…{text[len(text) - (characters - 1 - head) :]}"

@@ -18,6 +18,7 @@ from shards.audio.containers.ogg import page_checksum
 from shards.foreign.find_tars import find_tars
 from shards.foreign.index_tars import IndexOptions, index_language
 from shards.index import ShardIndex
+from shards.pool import WorkerPool
 from shards.read import ShardReader
 from shards.text_rules import load_rules
 from tests.shard_samples import build, sentence
@@ -134,9 +135,9 @@ class Corpus:
         """`shards index`; the content of the index."""
         folder = self.folder / "indexed"
         write_tar(folder / "eng" / "train.tar", self.recordings, self.texts)
-        tars = find_tars(folder, [], languages=[], split=None, again=True)["eng"]
+        tars = find_tars(folder, [], languages=[], split=None, reindex=True).languages["eng"]
         options = IndexOptions(load_rules("eng"))
-        return index_language(folder / "eng", "eng", tars, options, workers=1, advance=lambda *_: None)
+        return index_language(folder / "eng", "eng", tars, options, pool=WorkerPool(1), advance=lambda *_: None)
 
     def audio(self, place: str) -> dict[str, NDArray[np.float64]]:
         """What is read from `built` or `indexed`, by key."""

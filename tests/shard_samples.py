@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from shards.build.corpus import BuildReport, build_shards
 from shards.build.language_build import BuildOptions
-from shards.build.plan import LanguagePlan, plan_languages
+from shards.build.plan import plan_languages
+from shards.build.plans import Plans
 from shards.sources.registry import read_source
 
 WORDS = ("alpha", "bravo", "charlie", "delta", "echo", "golf", "hotel", "india", "kilo", "lima", "mike", "oscar")
@@ -49,7 +50,7 @@ def write_corpus(
     return manifest
 
 
-def plans_of(manifest: Path, **options: Any) -> list[LanguagePlan]:
+def plans_of(manifest: Path, **options: Any) -> Plans:
     """Plans with a fifth of the sentences in dev and a tenth in test."""
     return plan_languages(read_source(manifest), **({"dev_fraction": 0.2, "test_fraction": 0.1} | options))
 

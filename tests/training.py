@@ -14,8 +14,8 @@ from mms_dist.hardware.base_loading import load_base
 from mms_dist.monitor.monitor import Monitor
 from mms_dist.training import run as training_run
 from mms_dist.training.assembly import assemble
+from mms_dist.training.components import RunComponents
 from mms_dist.training.observer import Observer
-from mms_dist.training.parts import Parts
 from mms_dist.training.restore import restore
 
 
@@ -46,15 +46,15 @@ def stop_after(config: Config, rounds: int) -> None:
     """Train for so many rounds, then stop as on a signal."""
     first: list[int] = []
 
-    def watch(parts: Parts) -> None:
-        first.append(parts.loop.round)
-        parts.loop.stop_requested = lambda: parts.loop.round >= first[0] + rounds
+    def watch(components: RunComponents) -> None:
+        first.append(components.loop.round)
+        components.loop.stop_requested = lambda: components.loop.round >= first[0] + rounds
 
     train_watched(config, watch)
 
 
-def train_watched(config: Config, watch: Callable[[Parts], None]) -> None:
-    """Train with a hand on the parts: `watch` is called before every round; `parts.loop.round` are done by then."""
+def train_watched(config: Config, watch: Callable[[RunComponents], None]) -> None:
+    """Train, and call `watch` with the components before every round, when `components.loop.round` rounds are done."""
     index, summaries = summarise_languages(config)
     base = load_base(config)
     directory = Path(config.run.directory)
@@ -69,20 +69,20 @@ def train_watched(config: Config, watch: Callable[[Parts], None]) -> None:
             restored=restore(config, store, index, summaries, base),
             store=store,
             monitor=monitor,
-        ) as parts,
+        ) as components,
     ):
-        parts.observers.members.append(BeforeRounds(parts, watch))
-        parts.loop.run()
+        components.observers.members.append(BeforeRounds(components, watch))
+        components.loop.run()
 
 
 class BeforeRounds(Observer):
-    """Shows `watch` the parts before every round."""
+    """Shows `watch` the components before every round."""
 
-    def __init__(self, parts: Parts, watch: Callable[[Parts], None]) -> None:
-        self._parts, self._watch = parts, watch
+    def __init__(self, components: RunComponents, watch: Callable[[RunComponents], None]) -> None:
+        self._components, self._watch = components, watch
 
     def before_round(self, number: int, languages: Any) -> None:
-        self._watch(self._parts)
+        self._watch(self._components)
 
 
 def final_row(directory: Path, language: str, pointer: Any = "last") -> Tensor:

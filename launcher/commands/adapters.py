@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launcher.console import print_json
+from mms_dist.run_directory.paths import RunPaths
 
 if TYPE_CHECKING:
     from mms_dist.checkpoint.store import CheckpointStore
@@ -60,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     from mms_dist.errors import CheckpointError
     from mms_dist.run_directory.lock import RunLock
 
-    directory = args.run / "adapters"
+    directory = RunPaths(args.run).adapters
     if not directory.is_dir():
         raise CheckpointError(f"{directory} does not exist", fix="pass the folder of a run, such as runs/demo")
     with ExitStack() as stack:
@@ -111,8 +112,9 @@ def _rollback(store: "CheckpointStore", args: argparse.Namespace, _: ExitStack) 
     later = [step for step in store.steps(args.language) if step > args.step]
     if not args.dry_run:
         store.roll_back(args.language, args.step)
-    gone = f"deleted steps {', '.join(f'{step:,}' for step in later)}" if later else "no later step to delete"
-    _say(args, f"{args.language}: the newest checkpoint is step {args.step:,}; {gone}")
+    steps = ", ".join(f"{step:,}" for step in later)
+    gone = f"{_done(args, 'deleted', 'delete')} the later steps {steps}" if later else "it has no later step"
+    print(f"{args.language}: {_done(args, 'rolled', 'roll')} back to step {args.step:,}; {gone}")
 
 
 def _copy(store: "CheckpointStore", args: argparse.Namespace, stack: ExitStack) -> None:
@@ -121,23 +123,26 @@ def _copy(store: "CheckpointStore", args: argparse.Namespace, stack: ExitStack) 
     from mms_dist.run_directory.lock import RunLock
 
     store.load(args.language)  # raises if no checkpoint is whole
-    target = args.to / "adapters" / args.language
+    adapters = RunPaths(args.to).adapters
+    target = adapters / args.language
     if target.exists():
         raise CheckpointError(f"{target} already exists", fix="delete that language there before copying it")
     if not args.dry_run:
         stack.enter_context(RunLock(args.to))
-        (args.to / "adapters").mkdir(exist_ok=True)
-        other = stack.enter_context(CheckpointStore(args.to / "adapters", keep=1))
+        adapters.mkdir(exist_ok=True)
+        other = stack.enter_context(CheckpointStore(adapters, keep=1))
         store.copy(args.language, other)
-    _say(args, f"{args.language}: copied to {target}")
+    print(f"{args.language}: {_done(args, 'copied', 'copy')} it to {target}")
 
 
 def _delete(store: "CheckpointStore", args: argparse.Namespace, _: ExitStack) -> None:
     steps = store.steps(args.language)
     if not args.dry_run:
         store.delete(args.language)
-    _say(args, f"{args.language}: deleted {len(steps)} checkpoint{'s' * (len(steps) != 1)}")
+    deleted = _done(args, "deleted", "delete")
+    print(f"{args.language}: {deleted} {len(steps)} checkpoint{'s' * (len(steps) != 1)}")
 
 
-def _say(args: argparse.Namespace, what: str) -> None:
-    print(f"would do: {what}" if args.dry_run else what)
+def _done(args: argparse.Namespace, past: str, verb: str) -> str:
+    """Say what was done, or with --dry-run what would be."""
+    return f"would {verb}" if args.dry_run else past

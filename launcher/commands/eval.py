@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from launcher.arguments import Languages, count
 from launcher.console import print_error
 from mms_dist.errors import ExitCode
+from mms_dist.run_directory.paths import RunPaths
 
 if TYPE_CHECKING:
     from mms_dist.evaluation.score_run import LanguageResult, RunScorer
@@ -92,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
     console = standard_console()
     results = _score(scorer, console)
     is_whole = not (args.languages or args.max_utterances)
-    output = args.output or (args.run / "eval" / f"{args.split}.json" if is_whole else None)
+    output = args.output or (RunPaths(args.run).evaluations / f"{args.split}.json" if is_whole else None)
     if output and results:
         source = {"run": str(args.run), "split": args.split, "base": config.model.base, "shards": config.data.shards}
         _write(output, json.dumps(source | _as_json(results, scorer), indent=1, ensure_ascii=False) + "\n")

@@ -80,7 +80,18 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(
             f"found {largest:,} processes, expected {MOST_PROCESSES:,} at most", fix="lower --nodes or --gpus"
         )
-    index, summaries = (None, read_hours(args.hours, config)) if args.hours else summarise_languages(config)
+    if args.hours:
+        index, summaries = (
+            None,
+            read_hours(
+                args.hours,
+                lambda language: config.for_language(language).optim,
+                languages=config.data.languages,
+                overridden=config.languages,
+            ),
+        )
+    else:
+        index, summaries = summarise_languages(config)
     shape = BaseShape.of(config.model.base)
     speed = measured_speed(config, summaries) if args.measure else args.speed
     clusters = [Cluster(nodes, args.gpus, speed, args.bandwidth_gbit, args.memory_gib) for nodes in args.nodes]
@@ -89,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
         print_json([plan.as_dict() for plan in plans], indent=1)
     else:
         from mms_dist.monitor.console import standard_console
-        from mms_dist.planning.plan_view import show
+        from mms_dist.planning.plan_view import show_plans
 
-        show(config, summaries, plans, standard_console())
+        show_plans(plans, summaries, standard_console(), base=config.model.base, placement=config.rounds.placement)
     return 0

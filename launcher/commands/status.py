@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from launcher.console import print_json
 
 if TYPE_CHECKING:
-    from launcher.slurm.job import Job, Submitted, Trace
+    from launcher.slurm.job import Job, JobRecord, Submitted
     from mms_dist.monitor.run_status import RunStatus
 
 OVER = ("finished", "incomplete", "failed", "stalled")
@@ -66,25 +66,27 @@ def _with_job(run_status: "RunStatus", submitted: "Sequence[Submitted]") -> "tup
     """
     from launcher.slurm.job import find_job
 
-    trace, last = _trace(run_status), submitted[-1] if submitted else None
-    job = find_job(trace) if trace else None
+    record, last = _job_record(run_status), submitted[-1] if submitted else None
+    job = find_job(record) if record else None
     if job is not None and job.is_known and not job.is_at_work and run_status.state == "running":
         run_status = replace(run_status, alive=False)
-    if last is not None and (trace is None or (last.trace.number != trace.number and last.trace.seen > trace.seen)):
-        later = find_job(last.trace)
+    if last is not None and (
+        record is None or (last.record.number != record.number and last.record.seen > record.seen)
+    ):
+        later = find_job(last.record)
         if job is None or not (job.is_at_work or (job.is_waiting and not later.is_at_work)):
             job = later if later.log else replace(later, log=last.log)
     return run_status, job
 
 
-def _trace(run_status: "RunStatus") -> "Trace | None":
-    """Return the trace of the job of the last attempt."""
-    from launcher.slurm.job import Trace
+def _job_record(run_status: "RunStatus") -> "JobRecord | None":
+    """Return the record of the job of the last attempt."""
+    from launcher.slurm.job import JobRecord
 
     status = run_status.status
     if status is None or status.job is None:
         return None
-    return Trace(status.job, datetime.fromisoformat(status.started))
+    return JobRecord(status.job, datetime.fromisoformat(status.started))
 
 
 def _lines(run_status: "RunStatus", job: "Job | None") -> list[tuple[str, str]]:

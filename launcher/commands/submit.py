@@ -14,6 +14,7 @@ from launcher.arguments import count, positive
 from launcher.console import print_error
 from launcher.slurm.submission import SCRIPTS
 from mms_dist.errors import ConfigError, ExitCode
+from mms_dist.run_directory.paths import RunPaths
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -238,7 +239,7 @@ def follow_lines(submission: "Submission", job: str, folder: Path) -> list[str]:
 
 def _curves(run: Path) -> list[tuple[str, str]]:
     """Return commands to run TensorBoard on this machine and view it in a browser elsewhere."""
-    folder, here = shlex.quote(str(run / "tensorboard")), f"{getpass.getuser()}@{socket.gethostname()}"
+    folder, here = shlex.quote(str(RunPaths(run).tensorboard)), f"{getpass.getuser()}@{socket.gethostname()}"
     return [
         ("curves, here", f"tensorboard --logdir {folder} --port {PORT}"),
         ("… at your desk", f"ssh -N -L {PORT}:localhost:{PORT} {here}   # then open http://localhost:{PORT}"),

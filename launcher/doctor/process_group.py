@@ -46,7 +46,7 @@ def check_process_group(
     with joined(
         on_gpu=computes_on_gpu(device),
         timeout_seconds=timeout_seconds,
-        on_hang=lambda report: on_hang(Finding("network", FAILED, report.split("\n")[0], NETWORK)),
+        on_hang=lambda report: on_hang(Finding("network", FAILED, report.summary, NETWORK)),
         need_group=True,
     ) as comm:
         yield from _exchange(comm, device, began)

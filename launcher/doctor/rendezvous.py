@@ -85,10 +85,10 @@ class DoctorRendezvous:
             return list(range(self.world))
         return present()
 
-    def _await(self, keys: list[str], seconds: float, whom: Callable[[], str]) -> bool:
+    def _await(self, keys: list[str], seconds: float, describe_waited_for: Callable[[], str]) -> bool:
         deadline, wait = time.monotonic() + seconds, self._launch.wait_for_ranks(lambda: False)
         while keys and not self._store.check(keys):
             if time.monotonic() > deadline:
                 return False
-            wait.pause(whom, POLL_SECONDS)
+            wait.pause(describe_waited_for, POLL_SECONDS)
         return True

@@ -34,7 +34,7 @@ def show_forecast(
     from mms_dist.model.base_shape import BaseShape
     from mms_dist.planning.cluster import Cluster
     from mms_dist.planning.cluster_plan import make_plan
-    from mms_dist.planning.plan_view import show
+    from mms_dist.planning.plan_view import show_plans
 
     directory = Path(config.run.directory)
     index, summaries = summarise_languages(config)
@@ -45,7 +45,7 @@ def show_forecast(
         memory_gib=memory_gib,
     )
     plan = make_plan(config, summaries, index, BaseShape.of(config.model.base), cluster)
-    show(config, summaries, [plan], console)
+    show_plans([plan], summaries, console, base=config.model.base, placement=config.rounds.placement)
     for line in _starts(plan.makespan_seconds, request, directory):
         console.print(f"· {line}", highlight=False, soft_wrap=True, markup=False)
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from launcher.slurm.submission import LOGS
+from mms_dist.run_directory.paths import RunPaths
 
 SECONDS = 10.0
 PENDING, NOT_KNOWN = "PENDING", "UNKNOWN"
@@ -33,7 +33,7 @@ _SUBMITTED_AT = re.compile(r"-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d$")
 
 
 @dataclass(frozen=True)
-class Trace:
+class JobRecord:
     """A job as recorded in the run's files. SLURM reuses job numbers, and other clusters use the same ones."""
 
     number: str
@@ -103,27 +103,27 @@ class Job:
         }
 
 
-def find_job(trace: Trace) -> Job:
-    """Ask `scontrol` for the job that left the trace."""
-    command = ["scontrol", "--oneliner", "show", "job", trace.number]
+def find_job(record: JobRecord) -> Job:
+    """Ask `scontrol` for the recorded job."""
+    command = ["scontrol", "--oneliner", "show", "job", record.number]
     environment = os.environ | {"SLURM_TIME_FORMAT": "standard"}
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, env=environment)
     except FileNotFoundError:
-        return Job(trace.number, NOT_KNOWN, "this machine has no SLURM")
+        return Job(record.number, NOT_KNOWN, "this machine has no SLURM")
     except (OSError, subprocess.TimeoutExpired) as error:
-        return Job(trace.number, NOT_KNOWN, f"SLURM does not respond ({error})")
+        return Job(record.number, NOT_KNOWN, f"SLURM does not respond ({error})")
     messages = answer.stderr.strip().splitlines()
     if answer.returncode or not answer.stdout.strip():
         forgotten = not messages or "Invalid job id" in messages[-1]
-        return Job(trace.number, NOT_KNOWN, "SLURM has forgotten it" if forgotten else messages[-1])
+        return Job(record.number, NOT_KNOWN, "SLURM has forgotten it" if forgotten else messages[-1])
     values = dict(re.findall(r"(\w+)=(.*?)(?= \w+=|$)", answer.stdout.strip().splitlines()[0]))
-    if _is_another(values, trace):
+    if _is_another(values, record):
         name, user, when = (values.get(name, "?") for name in ("JobName", "UserId", "SubmitTime"))
-        return Job(trace.number, NOT_KNOWN, f"its number now belongs to {name} of {user}, submitted {when}")
+        return Job(record.number, NOT_KNOWN, f"its number now belongs to {name} of {user}, submitted {when}")
     log = _known(values.get("StdOut"))
     return Job(
-        number=trace.number,
+        number=record.number,
         state=values.get("JobState", NOT_KNOWN),
         reason=_known(values.get("Reason")),
         nodes=_known(values.get("NodeList")),
@@ -134,15 +134,15 @@ def find_job(trace: Trace) -> Job:
     )
 
 
-def _is_another(values: Mapping[str, str], trace: Trace) -> bool:
-    """Return whether `scontrol` describes a job that cannot have left the trace, because it was submitted later.
+def _is_another(values: Mapping[str, str], record: JobRecord) -> bool:
+    """Return whether `scontrol` describes a job that cannot be the recorded one, because it was submitted later.
 
     Names and users prove nothing: jobs can be renamed, and file systems number users differently.
     """
     submitted = _known(values.get("SubmitTime"))
     if submitted is None or values.get("Restarts", "0") != "0":  # a requeue resets the submit time
         return False
-    return datetime.fromisoformat(submitted).astimezone() > trace.seen + SKEW
+    return datetime.fromisoformat(submitted).astimezone() > record.seen + SKEW
 
 
 def _known(value: str | None) -> str | None:
@@ -153,7 +153,7 @@ def _known(value: str | None) -> str | None:
 class Submitted:
     """A job that was submitted to train a run."""
 
-    trace: Trace
+    record: JobRecord
     log: Path | None = None
     """The job's log file, which may not exist yet."""
 
@@ -168,13 +168,14 @@ def note(path: Path, script: str, job: str, log: Path) -> None:
 
 def submitted_jobs(run: Path) -> list[Submitted]:
     """Return the jobs that train a run, oldest first."""
-    paths = [*(run / LOGS).glob("*.sh"), *(run / LOGS).glob("*.sbatch")]  # the latter from earlier versions
+    logs = RunPaths(run).logs
+    paths = [*logs.glob("*.sh"), *logs.glob("*.sbatch")]  # the latter from earlier versions
     found = [job for path in paths for job in _noted(path)]
-    known = {job.trace.number for job in found}
+    known = {job.record.number for job in found}
     for path in run.glob("requeue-*.json"):
         if (match := _COUNT.fullmatch(path.name)) and match[1] not in known:
-            found.append(Submitted(Trace(match[1], datetime.fromtimestamp(path.stat().st_mtime, UTC))))
-    return sorted(found, key=lambda job: job.trace.seen)
+            found.append(Submitted(JobRecord(match[1], datetime.fromtimestamp(path.stat().st_mtime, UTC))))
+    return sorted(found, key=lambda job: job.record.seen)
 
 
 def _noted(path: Path) -> list[Submitted]:
@@ -189,5 +190,5 @@ def _noted(path: Path) -> list[Submitted]:
             # Earlier versions did not note the log, which had this name unless the user chose another one.
             log = Path(match["log"] or path.with_name(f"{_SUBMITTED_AT.sub('', path.stem)}-{match['job']}.out"))
             with contextlib.suppress(ValueError):
-                jobs.append(Submitted(Trace(match["job"], datetime.fromisoformat(match["at"])), log))
+                jobs.append(Submitted(JobRecord(match["job"], datetime.fromisoformat(match["at"])), log))
     return jobs

@@ -17,7 +17,7 @@ from launcher.console import print_error
 from launcher.slurm.environment import array_task
 from mms_dist.errors import ExitCode, MmsDistError
 from shards.errors import ShardsError
-from shards.sources.rows import SourceRows
+from shards.sources.source_rows import SourceRows
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str]) -> int:
     args = parser.parse_args(["shards", "build", *arguments])
     try:
         number, count = array_task(os.environ)
-        print(*group(utterances_by_language(rows_to_build(args)), number, count), sep="\n")
+        print(*group(utterances_by_language(rows_to_build(args, kept=())), number, count), sep="\n")
     except (MmsDistError, ShardsError) as error:
         print_error(f"error: {error}")
         return int(getattr(error, "exit_code", ExitCode.USER_ERROR))
@@ -39,8 +39,7 @@ def utterances_by_language(rows: SourceRows) -> Counter[str]:
 
     A language without usable utterances counts too: its build prints the reason.
     """
-    amounts = Counter(row.language for row in rows)
-    return Counter({code: amounts[code] for code in rows.languages})
+    return Counter({code: rows.utterances[code] for code in rows.languages})
 
 
 def group(amounts: Mapping[str, int], number: int, count: int) -> list[str]:

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 from launcher.slurm.site import read_site, site_for
 from mms_dist.errors import ConfigError
+from mms_dist.run_directory.paths import LOGS_NAME, RunPaths
 
 if TYPE_CHECKING:
     from mms_dist.config import Config
 
 SCRIPTS = ("train", "shards", "eval", "debug")
 ONE_MACHINE = ("shards", "eval")
-LOGS = "logs"
 PATTERN = {"shards": "%x-%A-%a.out"}
 """Names of log files, as sbatch's patterns; `%x-%j.out` for all other scripts."""
 EXPECTED = {
@@ -119,9 +119,10 @@ def parse_target(script: str, what: Sequence[str], settings: Sequence[str]) -> J
         return JobTarget(script, Path(config.run.directory), config)
     if script == "eval":
         run = Path(what[0])
-        if not (run / "config.yaml").is_file():
-            raise ConfigError(f"{run / 'config.yaml'} does not exist", fix="pass the run directory of a trained run")
-        load_config(run / "config.yaml", settings)
+        stored = RunPaths(run).config
+        if not stored.is_file():
+            raise ConfigError(f"{stored} does not exist", fix="pass the run directory of a trained run")
+        load_config(stored, settings)
         return JobTarget(script, run)
     if settings:
         raise ConfigError(
@@ -162,7 +163,7 @@ def prepare(
         )
     site = site_for(script, read_site(home / "slurm" / "site.sh", environment), flags)
     _check_options(script, flags, site)
-    log_folder = folder / LOGS
+    log_folder = folder / LOGS_NAME
     output = str(log_folder.absolute()).replace("%", "%%") + "/" + PATTERN.get(script, "%x-%j.out")
     tag = re.sub(r"[^\w.+-]+", "-", folder.resolve().name) or "run"
     defaults = {"job-name": f"mms-{script}-{tag}", "output": output}

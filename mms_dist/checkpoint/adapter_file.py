@@ -19,7 +19,7 @@ from mms_dist.errors import CheckpointError
 from mms_dist.finite import all_finite
 from mms_dist.model.adapter import DOWN_WEIGHT, HEAD_WEIGHT, AdapterShape
 from shards.errors import ReportedError
-from shards.file_content import stand_in
+from shards.file_content import detect_placeholder
 
 _METADATA = {"format": "pt"}
 _NAMES_SHOWN = 4
@@ -73,7 +73,7 @@ def read_adapter(
         CheckpointError: the file does not exist, is not an adapter, or does not fit; says what was found and expected.
     """
     try:
-        instead = stand_in(path)
+        instead = detect_placeholder(path)
         tensors = {} if instead else safetensors.torch.load_file(path)
     except FileNotFoundError as problem:
         raise CheckpointError(f"found no adapter file {path}", fix="check the path in adapter.init") from problem

@@ -17,7 +17,7 @@ UNTRAINED = "it has no checkpoint from after a training step"
 
 
 def load_checkpoint(
-    store: CheckpointStore, language: str, pointer: PointerName, *, start_counts: bool = True
+    store: CheckpointStore, language: str, pointer: PointerName, *, allow_initial: bool = True
 ) -> tuple[Snapshot, str]:
     """Load the checkpoint that a reader of the run wants, and return it with its name: `best`, `last` or `newest`.
 
@@ -25,7 +25,7 @@ def load_checkpoint(
     damaged, the newest intact one is loaded.
 
     Args:
-        start_counts: whether the checkpoint from before the first step may be loaded. If not, and it is the best, the
+        allow_initial: whether the checkpoint from before the first step may be loaded. If not, and it is the best, the
             last one is loaded instead.
 
     Raises:
@@ -34,10 +34,10 @@ def load_checkpoint(
     evaluated = store.pointed(language, "best") is not None
     wanted: PointerName = pointer if pointer == "last" or evaluated else "last"
     step = store.pointed(language, wanted)
-    if step == 0 and wanted == "best" and not start_counts:
+    if step == 0 and wanted == "best" and not allow_initial:
         wanted, step = "last", store.pointed(language, "last")
     snapshot = store.load(language) if step is None else store.load(language, pointer=wanted)
-    if snapshot.step == 0 and not start_counts:
+    if snapshot.step == 0 and not allow_initial:
         raise CheckpointError(
             f"the only complete checkpoint of {language} is from before its first training step",
             fix="leave it out with --languages, or train it further",
@@ -74,7 +74,7 @@ class ExportChoice:
     marks: dict[str, QuarantineMark] = field(default_factory=dict)
     """The marks of the chosen languages that are in quarantine."""
 
-    def of(self, languages: Sequence[str] | None) -> tuple[list[str], dict[str, str]]:
+    def select(self, languages: Sequence[str] | None) -> tuple[list[str], dict[str, str]]:
         """Return the languages to export, and those that are left out, with the reason.
 
         Raises:
@@ -104,7 +104,7 @@ class ExportChoice:
         If training has not improved a language, its best checkpoint is its initial adapter. If that was random, the
         last checkpoint is used instead.
         """
-        return load_checkpoint(self.store, language, self.pointer, start_counts=self.start_is_trained(language))
+        return load_checkpoint(self.store, language, self.pointer, allow_initial=self.start_is_trained(language))
 
     def _reason_against(self, language: str) -> str | None:
         untrained = max(self.store.steps(language), default=0) == 0

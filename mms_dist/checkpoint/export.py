@@ -99,7 +99,7 @@ def export_run(
     name = base_name or (Path(base_path).name if local else base_path)
     with CheckpointStore(RunPaths(run_directory).adapters, keep=1) as store:
         choice = ExportChoice(store, pointer, include_quarantined, start_is_trained)
-        chosen, left_out = choice.of(languages)
+        chosen, left_out = choice.select(languages)
         snapshots = _fitting(choice, chosen, config, name)
         if dry_run:
             exported = tuple(item for _, item in snapshots)

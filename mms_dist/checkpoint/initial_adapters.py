@@ -9,7 +9,7 @@ from torch import Tensor
 from mms_dist.checkpoint.adapter_file import adapter_filename, read_adapter
 from mms_dist.errors import DataError
 from mms_dist.model.adapter import HEAD_BIAS, HEAD_WEIGHT, SCHEMES, RowLayout, initial_tensors
-from shards.file_content import stand_in
+from shards.file_content import detect_placeholder
 from shards.vocabulary import Vocabulary
 
 
@@ -66,7 +66,7 @@ def _same_vocabulary(path: Path, vocabulary: Vocabulary) -> None:
     if not path.is_file():
         return
     try:
-        if instead := stand_in(path):
+        if instead := detect_placeholder(path):
             raise DataError(f"{path} {instead}")
         nested = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

@@ -4,6 +4,7 @@ import difflib
 
 DECODERS = {
     "greedy": "mms_dist.decoding.greedy:Greedy",
+    "beam_search": "mms_dist.decoding.beam_search_decoder:BeamSearchDecoder",
 }
 """The class of each decoder, as `module:class`: the configuration knows names, and imports nothing that decodes."""
 

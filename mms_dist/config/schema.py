@@ -186,7 +186,17 @@ class Evaluation:
     forward_seconds: ForwardSeconds | None = None
     """Padded audio in one forward pass; None as in `rounds`."""
     decoder: Annotated[str, AfterValidator(known_decoder)] = "greedy"
-    """How logits become text; `greedy` takes the most likely label of every frame."""
+    """How logits become text: `greedy` takes the most likely label of every frame, `beam_search` the most likely text,
+    with a language model if there is one."""
+    language_model: LocalPath | None = None
+    """N-gram model of `beam_search`: a file, or a folder with one for each language, as `mms-dist lm build` writes it
+    into the shards. None: the audio alone decides."""
+    lm_alpha: NonNegativeFloat | None = None
+    """Weight of the language model's log-probability. None: 0.5."""
+    lm_beta: Annotated[float, Field(ge=-MAX_VALUE, le=MAX_VALUE, allow_inf_nan=False), Number] | None = None
+    """Added to the score for each word, or for each character of a character model. None: 1."""
+    beam_width: Annotated[int, Field(ge=1, le=100_000), Number] = 100
+    """Hypotheses that `beam_search` keeps after each frame."""
 
 
 @dataclass(frozen=True, config=STRICT)

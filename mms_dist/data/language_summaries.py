@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mms_dist.config import Config
-from mms_dist.data.selection import trainable
+from mms_dist.data.training_stream import trainable
 from mms_dist.errors import ConfigError, DataError
 from shards.index import ShardIndex
 from shards.read import ShardReader

@@ -11,7 +11,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from mms_dist.config import Config, Optim
+from mms_dist.config import Optim
 from mms_dist.data.batch import BatchRequest, LoadedBatch, Utterance
 from mms_dist.data.collate import AudioBatch, collate
 from mms_dist.data.language_summaries import Work
@@ -25,8 +25,8 @@ from mms_dist.model.optimizer import Outcome, RowStep
 from mms_dist.model.routed import ModelInput, RoutedModel
 from mms_dist.model.waveform import normalised
 from mms_dist.training.active_language import ActiveLanguage
+from mms_dist.training.components import RunComponents
 from mms_dist.training.gradients import GradientPass, RoundLosses
-from mms_dist.training.parts import Parts
 from mms_dist.training.passes import DevicePass
 from mms_dist.training.progress import Progress
 from mms_dist.training.scheduler import QueuedLanguage
@@ -48,20 +48,20 @@ class Forward:
 
 @dataclass
 class Bench:
-    """The parts of a run with every language in a slot, restored from its checkpoint.
+    """The components of a run with every language in a slot, restored from its checkpoint.
 
     Inside `restored_afterwards`, checks may change rows, gradients and moments freely; they are restored at the end.
     """
 
     base: str
     seed: int
-    parts: Parts
+    components: RunComponents
     index: ShardIndex
     active_languages: dict[str, ActiveLanguage]
     batches: dict[str, LoadedBatch]
 
     @classmethod
-    def of(cls, config: Config, trial: Trial, reader: ShardReader, *, count: int) -> "Bench":
+    def of(cls, trial: Trial, reader: ShardReader, *, base: str, seed: int, count: int) -> "Bench":
         """Put every language of a trial back into a slot, with a batch of `count` utterances.
 
         Lengths are similar across languages, so that their utterances share passes.
@@ -73,13 +73,13 @@ class Bench:
         for slot, language in enumerate(trial.index.languages):
             progress = Progress.from_state(trial.store.load(language).state)
             queued = QueuedLanguage(Work(language, 1.0), restored=progress)
-            active_languages[language] = trial.parts.language_slots.enter(queued, slot, progress.round)
+            active_languages[language] = trial.components.language_slots.enter(queued, slot, progress.round)
         seconds = similar_lengths([active.stream.table for active in active_languages.values()], count)
         batches = {
             language: LoadedBatch(BatchRequest(language, Position()), take_by_length(reader, active, seconds))
             for language, active in active_languages.items()
         }
-        return cls(config.model.base, config.run.seed, trial.parts, trial.index, active_languages, batches)
+        return cls(base, seed, trial.components, trial.index, active_languages, batches)
 
     @property
     def languages(self) -> list[str]:
@@ -92,20 +92,20 @@ class Bench:
     def forward_groups(self) -> list[list[Utterance]]:
         """Return the utterances of each forward pass of the round, grouped as in training."""
         everything = self.utterances()
-        passes = self.parts.gradients.plan_passes(everything)
+        passes = self.components.gradients.plan_passes(everything)
         return [[everything[item] for strip in strips for item in strip] for strips in passes]
 
     def first_pass(self) -> DevicePass:
         """Return the first forward pass of the round, prepared as in training."""
         everything = self.utterances()
-        strips = self.parts.gradients.plan_passes(everything)[0]
+        strips = self.components.gradients.plan_passes(everything)[0]
         sizes = {language: len(batch.utterances) for language, batch in self.batches.items()}
         members = [[everything[item] for item in strip] for strip in strips]
-        return self.parts.gradients.device_pass(members, sizes, self.active_languages)
+        return self.components.gradients.device_pass(members, sizes, self.active_languages)
 
     def forward(self, members: Sequence[Utterance], model: RoutedModel | None = None) -> Forward:
         """Run a forward pass with its graph, without SpecAugment or dropout."""
-        model = model or self.parts.model
+        model = model or self.components.model
         collated = collate(members, seed=self.seed)
         device, frames_B = model.base.device, collated.frames_B
         audio_BS, samples_B = (transfer.to_device(each, device) for each in (collated.audio_BS, collated.samples_B))
@@ -120,7 +120,7 @@ class Bench:
     @cached_property
     def exact_model(self) -> RoutedModel:
         """The model in at least float32 with the same rows: bfloat16 would hide what some checks look for."""
-        model = self.parts.model
+        model = self.components.model
         if model.base.dtype != torch.bfloat16:
             return model
         base = FrozenBase.load(self.base, dtype=torch.float32, device=model.base.device)
@@ -128,21 +128,21 @@ class Bench:
 
     def gradient_pass(self, model: RoutedModel | None = None, features: FeatureSource | None = None) -> GradientPass:
         """Return the gradient pass of training, over this model and these features."""
-        model = model or self.parts.model
+        model = model or self.components.model
         return GradientPass(
             model,
             features or FeatureSource(model.base, cache_gib=0.0),
-            forward_seconds=self.parts.gradients.forward_seconds,
-            forward_cost=self.parts.gradients.forward_cost,
+            forward_seconds=self.components.gradients.forward_seconds,
+            forward_cost=self.components.gradients.forward_cost,
             seed=self.seed,
-            packed=self.parts.gradients.packed,
+            packed=self.components.gradients.packed,
         )
 
     def gradients(
         self, batches: Iterable[LoadedBatch], through: GradientPass | None = None
     ) -> tuple[RoundLosses, Tensor]:
         """Return the losses of a round and its gradients [S, R]; the gradients in the bank are zero afterwards."""
-        bank = self.parts.bank
+        bank = self.components.bank
         bank.grads.zero_()
         losses = (through or self.gradient_pass()).accumulate(list(batches), self.active_languages)
         grads_SR = bank.grads.clone()
@@ -151,24 +151,24 @@ class Bench:
 
     def step(self, languages: Sequence[str], grads_SR: Tensor, **changes: float) -> dict[str, Outcome]:
         """Take an optimizer step for these languages with these gradients; `changes` overrides optimizer settings."""
-        self.parts.bank.grads.copy_(grads_SR)
+        self.components.bank.grads.copy_(grads_SR)
         rows = []
         for language in languages:
             active = self.active_languages[language]
             optim: Optim = replace(active.settings.optim, **changes)  # type: ignore[arg-type]
             rows.append(RowStep(active.slot, min(active.progress.step + 1, optim.steps), optim))
-        return dict(zip(languages, self.parts.optimizer.step(rows), strict=True))
+        return dict(zip(languages, self.components.optimizer.step(rows), strict=True))
 
     def state(self, language: str) -> Tensor:
         """Return the weights and moments of a language, [1 + moments, R]."""
-        slot, optimizer = self.active_languages[language].slot, self.parts.optimizer
-        buffers = (self.parts.bank.rows.detach(), *optimizer.buffers.values())
+        slot, optimizer = self.active_languages[language].slot, self.components.optimizer
+        buffers = (self.components.bank.rows.detach(), *optimizer.buffers.values())
         return torch.stack([buffer[slot] for buffer in buffers])
 
     @contextlib.contextmanager
     def restored_afterwards(self) -> Iterator[None]:
         """Restore rows, moments and gradients at the end of the block."""
-        bank, optimizer = self.parts.bank, self.parts.optimizer
+        bank, optimizer = self.components.bank, self.components.optimizer
         buffers = (bank.rows.detach(), bank.grads, *optimizer.buffers.values())
         copies = [buffer.clone() for buffer in buffers]
         try:

@@ -43,15 +43,15 @@ class OverfitRun:
     @classmethod
     def of(cls, bench: Bench, reader: ShardReader, *, utterances: int) -> "OverfitRun":
         """Put a new adapter into every slot, inside `Bench.restored_afterwards`, and read the utterances."""
-        rate = _RATE_AT_192 * sqrt(192 / bench.parts.base.hidden)
+        rate = _RATE_AT_192 * sqrt(192 / bench.components.base.hidden)
         active_languages, batches = {}, {}
         for language, old in bench.active_languages.items():
-            active = bench.parts.language_slots.enter(QueuedLanguage(Work(language, 1.0)), old.slot, 0)
+            active = bench.components.language_slots.enter(QueuedLanguage(Work(language, 1.0)), old.slot, 0)
             active.settings = _plain_settings(active.settings, rate)
             active_languages[language] = active
             few = take(reader, active, shortest_first(active.stream.table), count=utterances)
             batches[language] = LoadedBatch(BatchRequest(language, Position()), few)
-        features = FeatureSource(bench.parts.base, cache_gib=FEATURE_CACHE_GIB)
+        features = FeatureSource(bench.components.base, cache_gib=FEATURE_CACHE_GIB)
         return cls(bench, active_languages, batches, features, rate)
 
     def run(self, *, steps: int, report: Callable[[OverfitPoint], None]) -> list[OverfitPoint]:
@@ -59,7 +59,7 @@ class OverfitRun:
         through = self.bench.gradient_pass(features=self.features)
         points: list[OverfitPoint] = []
         for step in range(steps + 1):
-            self.bench.parts.bank.grads.zero_()
+            self.bench.components.bank.grads.zero_()
             losses = through.accumulate(list(self.batches.values()), self.active_languages).losses
             if step % EVALUATE_EVERY == 0 or step == steps:
                 in_order = {language: losses[language] for language in self.batches}
@@ -70,8 +70,8 @@ class OverfitRun:
             if step < steps:
                 active = self.active_languages.values()
                 rows = [RowStep(language.slot, step + 1, language.settings.optim) for language in active]
-                self.bench.parts.optimizer.step(rows)
-        self.bench.parts.bank.grads.zero_()
+                self.bench.components.optimizer.step(rows)
+        self.bench.components.bank.grads.zero_()
         return points
 
     @torch.no_grad()

@@ -16,7 +16,7 @@ from shards.schema import SAMPLE_RATE, required_frames
 
 def stages(bench: Bench, forward: Forward) -> list[Stage]:
     """Return the stages of a padded pass, from audio to losses."""
-    base, bank = bench.parts.base, bench.parts.bank
+    base, bank = bench.components.base, bench.components.bank
     batch, layout = forward.batch, bank.layout
     valid_BT = torch.ones(batch.features_BTC.shape[:2], dtype=torch.bool, device=base.device)
     hidden_BTH = base.embed(batch.features_BTC, valid_BT, None, None)
@@ -41,12 +41,12 @@ def stages(bench: Bench, forward: Forward) -> list[Stage]:
 
 def packed_stages(bench: Bench) -> list[Stage]:
     """Return the stages of a packed pass, from features to losses."""
-    base, bank = bench.parts.base, bench.parts.bank
+    base, bank = bench.components.base, bench.components.bank
     on_device = bench.first_pass()
     batch = on_device.batch
     hidden_NKH = batch.frames.embed(base, batch.features, None, None)
     rows_UR = bank.gather(batch.slots_U, 0, bank.rows.shape[1])
-    logits_BTV = bench.parts.model.device_logits(batch)
+    logits_BTV = bench.components.model.device_logits(batch)
     losses_B = utterance_losses(logits_BTV, on_device.frames_B, on_device.labels_BL, on_device.label_lengths_B)
     layers = len(base.layers)
     return [
@@ -78,7 +78,7 @@ def route(bench: Bench, forward: Forward) -> list[RouteLine]:
                 frames=int(forward.batch.frames_B[row]),
                 required_frames=required_frames(member.labels.tolist()),
                 slot=slot,
-                head=bench.parts.bank.vocabulary_sizes[slot],
+                head=bench.components.bank.vocabulary_sizes[slot],
             )
         )
     return lines

@@ -1,14 +1,13 @@
 """The sections of the report that describe the run: languages, rounds, memory, gradients and transcripts."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from mms_dist.config import Config
 from mms_dist.data.batch import Utterance
 from mms_dist.data.language_summaries import LanguageSummary
-from mms_dist.data.training_stream import training_stream
+from mms_dist.data.stream import LanguageStream
 from mms_dist.debugging.bench import Bench
 from mms_dist.debugging.debug_report import (
     TENSOR_KINDS,
@@ -27,15 +26,18 @@ from mms_dist.model.base_shape import FRAMES_PER_SECOND
 from mms_dist.model.ctc import utterance_losses
 from mms_dist.model.optimizer import MOMENTS
 from mms_dist.monitor.reports import RoundReport
+from shards.index import LanguageIndex
 from shards.vocabulary import BLANK, UNKNOWN, Vocabulary
 
 _KIND_OF = {"norm": "norm", "linear_1": "down", "linear_2": "up"}
 
 
-def language_lines(config: Config, summaries: Sequence[LanguageSummary], bench: Bench) -> list[LanguageLine]:
-    """Return a line per debugged language; `config` and `summaries` are those of the whole run."""
+def language_lines(
+    summaries: Sequence[LanguageSummary], bench: Bench, stream_of: Callable[[LanguageIndex], LanguageStream]
+) -> list[LanguageLine]:
+    """Return a line per debugged language; `summaries` and `stream_of` are those of the whole run."""
     entries = {entry.language: entry for entry in summaries}
-    return [_language_line(config, entries[language], bench) for language in bench.languages]
+    return [_language_line(entries[language], bench, stream_of) for language in bench.languages]
 
 
 def round_line(report: RoundReport) -> RoundLine:
@@ -56,22 +58,26 @@ def memory_lines(bench: Bench, *, run_memory: Memory, run_slots: int) -> list[Me
     Args:
         run_memory: estimate for the debugged run, with its slots and full passes.
     """
-    parts = bench.parts
-    bank, model = parts.bank, parts.model
-    base_bytes = sum(tensor.nbytes for tensor in parts.base.module.state_dict().values())
-    gradients, members = parts.gradients, bench.forward_groups()[0]
-    with SavedTensors([*parts.base.module.parameters(), bank.rows]) as saved:
+    components = bench.components
+    bank, model = components.bank, components.model
+    base_bytes = sum(tensor.nbytes for tensor in components.base.module.state_dict().values())
+    gradients, members = components.gradients, bench.forward_groups()[0]
+    with SavedTensors([*components.base.module.parameters(), bank.rows]) as saved:
         on_device = bench.first_pass()
         logits_BTV = model.device_logits(on_device.batch)
         utterance_losses(logits_BTV, on_device.frames_B, on_device.labels_BL, on_device.label_lengths_B)
     kept, how = saved.bytes, "kept for the backward pass"
     if model.activation_checkpointing:  # it keeps the input of each layer, which autograd's hooks do not see
-        layers, frames = len(parts.base.layers), round(gradients.seconds(members) * FRAMES_PER_SECOND)
-        kept += layers * frames * parts.base.hidden * on_device.batch.features.element_size()
+        layers, frames = len(components.base.layers), round(gradients.seconds(members) * FRAMES_PER_SECOND)
+        kept += layers * frames * components.base.hidden * on_device.batch.features.element_size()
         how = "kept with activation checkpointing"
     filled = f"{gradients.seconds(members):.1f} s of audio with {'filler' if gradients.packed else 'padding'}"
     full = gradients.forward_seconds
-    peak = "peak CUDA memory of this process" if parts.base.device.type == "cuda" else "resident memory of this process"
+    peak = (
+        "peak CUDA memory of this process"
+        if components.base.device.type == "cuda"
+        else "resident memory of this process"
+    )
     return [
         MemoryLine("base", base_bytes, "frozen, shared by all languages"),
         MemoryLine(
@@ -104,8 +110,10 @@ def transcript_lines(bench: Bench) -> list[TranscriptLine]:
     ]
 
 
-def _language_line(config: Config, entry: LanguageSummary, bench: Bench) -> LanguageLine:
-    stream = training_stream(config, bench.index.language(entry.language))
+def _language_line(
+    entry: LanguageSummary, bench: Bench, stream_of: Callable[[LanguageIndex], LanguageStream]
+) -> LanguageLine:
+    stream = stream_of(bench.index.language(entry.language))
     batch = bench.batches[entry.language]
     return LanguageLine(
         language=entry.language,
@@ -121,7 +129,7 @@ def _language_line(config: Config, entry: LanguageSummary, bench: Bench) -> Lang
 
 
 def _gradient_line(bench: Bench, language: str, grads_SR: Tensor) -> GradientLine:
-    bank, active = bench.parts.bank, bench.active_languages[language]
+    bank, active = bench.components.bank, bench.active_languages[language]
     size = bank.row_size(active.slot)
     grad_R = transfer.to_host(grads_SR[active.slot, :size])
     tensors = bank.layout.from_row(grad_R)

@@ -4,12 +4,14 @@ import contextlib
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
 from mms_dist.config import Config
 from mms_dist.data.batch import LoadedBatch
 from mms_dist.data.language_summaries import LanguageSummary, summarise_languages
+from mms_dist.data.training_stream import training_stream
 from mms_dist.data.utterance_source import shard_cache
 from mms_dist.debugging.bench import Bench
 from mms_dist.debugging.checks.frozen import (
@@ -42,13 +44,13 @@ from mms_dist.debugging.sections import (
     round_line,
     transcript_lines,
 )
-from mms_dist.distributed.device import use_device
+from mms_dist.distributed.device import set_threads, use_device
 from mms_dist.distributed.gpu import naming_the_gpu
 from mms_dist.errors import ConfigError
-from mms_dist.hardware.memory_estimate import Memory, load_of, needs_of
-from mms_dist.hardware.process_settings import set_threads
+from mms_dist.hardware.memory_estimate import Memory, RunShape
 from mms_dist.hardware.resolve import Resolved
-from mms_dist.training.assembly import resolved_alone
+from mms_dist.model.base_shape import BaseShape
+from mms_dist.training.assembly import resolve_for_single_process
 from mms_dist.training.trial import Trial, shorten, trial
 from shards.read import ShardReader
 
@@ -77,7 +79,7 @@ def debug(config: Config, amount: Amount, view: DebugView, *, name: str) -> Debu
     set_threads(config.run.threads)
     device = use_device(config.run.device)
     _, summaries = summarise_languages(config)
-    resolved = resolved_alone(config, summaries, device)
+    resolved = resolve_for_single_process(config, summaries, device)
     languages = choose_languages(amount.languages, summaries)
     entries = [entry for entry in summaries if entry.language in languages]
     with tempfile.TemporaryDirectory(prefix="mms-dist-debug-") as folder:
@@ -96,7 +98,7 @@ def debug(config: Config, amount: Amount, view: DebugView, *, name: str) -> Debu
             trial(small, device, resolved) as trained,
             contextlib.closing(ShardReader(trained.index, shard_cache(small.data))) as reader,
         ):
-            report.device = str(trained.parts.base.device)
+            report.device = str(trained.components.base.device)
             session = _Session(
                 config=config,
                 summaries=summaries,
@@ -146,7 +148,7 @@ def shortened(config: Config, summaries: Sequence[LanguageSummary], amount: Amou
 
 @dataclass(kw_only=True)
 class _Session:
-    """The parts of a session, and its steps."""
+    """The components of a session, and its steps."""
 
     config: Config
     summaries: Sequence[LanguageSummary]
@@ -158,11 +160,17 @@ class _Session:
     resolved: Resolved
 
     def run(self, folder: Path) -> None:
-        fingerprint = self.trial.parts.base.fingerprint()
-        self.view.begin(self.report, self.trial.parts.base.parameter_count(), self.amount.rounds)
+        fingerprint = self.trial.components.base.fingerprint()
+        self.view.begin(self.report, self.trial.components.base.parameter_count(), self.amount.rounds)
         trained = every_language_trains(self.trial)
         self.report.rounds = [round_line(report) for report in self.trial.monitor.reports]
-        bench = Bench.of(self.config, self.trial, self.reader, count=self.amount.utterances)
+        bench = Bench.of(
+            self.trial,
+            self.reader,
+            base=self.config.model.base,
+            seed=self.config.run.seed,
+            count=self.amount.utterances,
+        )
         self._sections(bench)
         self.view.checks_begin()
         self._add(trained, labels_round_trip(self.report.transcripts), frames_suffice(bench))
@@ -180,16 +188,16 @@ class _Session:
         with bench.restored_afterwards():
             batches = self._overfit(bench)
             self._add(hugging_face_agrees(replace(bench, batches=batches), folder))
-        self._add(base_is_unchanged(self.trial.parts.base, fingerprint))
+        self._add(base_is_unchanged(self.trial.components.base, fingerprint))
 
     def _sections(self, bench: Bench) -> None:
         report, view = self.report, self.view
-        report.languages = language_lines(self.config, self.summaries, bench)
+        report.languages = language_lines(self.summaries, bench, partial(training_stream, self.config))
         view.plan(report)
         view.rounds(report)
         groups = bench.forward_groups()
         forward = bench.forward(groups[0])
-        report.shapes = packed_stages(bench) if bench.parts.gradients.packed else stages(bench, forward)
+        report.shapes = packed_stages(bench) if bench.components.gradients.packed else stages(bench, forward)
         report.route = route(bench, forward)
         view.shapes(report)
         view.route(report, forward_passes=len(groups))
@@ -206,9 +214,10 @@ class _Session:
         return min(self.config.rounds.slots, len(self.summaries))
 
     def _run_memory(self) -> Memory:
-        resolved = self.resolved
-        load = load_of(self.config, self.summaries, resolved.hardware)
-        needs = needs_of(self.config, load, resolved.dtype, resolved.hardware, packed=resolved.packed)
+        config, resolved = self.config, self.resolved
+        base = BaseShape.of(config.model.base)
+        shape = RunShape.of(base, self.summaries, adapter=config.adapter, rounds=config.rounds, model=config.model)
+        needs = shape.memory_needs(resolved.dtype, resolved.hardware, packed=resolved.packed)
         return needs.memory(resolved.forward_seconds)
 
     def _overfit(self, bench: Bench) -> dict[str, LoadedBatch]:

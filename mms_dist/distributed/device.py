@@ -1,4 +1,4 @@
-"""Choose a process's device, and explain why a requested GPU is not available."""
+"""Choose a process's device and its CPU threads, and explain why a requested GPU is not available."""
 
 import os
 import shutil
@@ -34,6 +34,12 @@ def use_device(name: str, local_rank: int = 0) -> torch.device:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     return device
+
+
+def set_threads(threads: int | None) -> None:
+    """Set the threads of torch's CPU operations; None keeps torch's own choice."""
+    if threads is not None:
+        torch.set_num_threads(threads)
 
 
 def choose_device(name: str, local_rank: int = 0) -> torch.device:

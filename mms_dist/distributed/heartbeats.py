@@ -144,28 +144,37 @@ def _fault(seen: _Seen, now: float, still_seconds: float) -> str | None:
     return f"the process is alive, but has made no progress for {stuck:.3g} s" if is_stuck else None
 
 
-def hang_report(hung: Mapping[int, str], traces: Mapping[int, RankTrace]) -> str:
-    """Report which ranks hang, where, and with which stack; the first line is a summary."""
+@dataclass(frozen=True)
+class HangReport:
+    """What is known of a hang: a summary in one line, and further lines. As text, the summary comes first."""
+
+    summary: str
+    details: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return "\n".join((self.summary, *self.details))
+
+
+def hang_report(hung: Mapping[int, str], traces: Mapping[int, RankTrace]) -> HangReport:
+    """Report which ranks hang, where, and with which stack."""
     some = list(hung)[:REPORTS_SHOWN]
     place = traces.get(some[0])
     known = f" at {place.doing!r} (rank {some[0]}, host {place.host}, process {place.pid})" if place else ""
-    parts = [f"{name_ranks(hung)} {'hangs' if len(hung) == 1 else 'hang'}{known}"]
-    parts += [_paragraph(f"rank {rank}", hung[rank], traces.get(rank)) for rank in some]
+    details = [_paragraph(f"rank {rank}", hung[rank], traces.get(rank)) for rank in some]
     if len(hung) > len(some):
-        parts.append(f"and {len(hung) - len(some)} more, not shown in detail")
-    return "\n".join(parts)
+        details.append(f"and {len(hung) - len(some)} more, not shown in detail")
+    return HangReport(f"{name_ranks(hung)} {'hangs' if len(hung) == 1 else 'hang'}{known}", tuple(details))
 
 
-def deadlock_report(traces: Mapping[int, RankTrace]) -> str:
+def deadlock_report(traces: Mapping[int, RankTrace]) -> HangReport:
     """Report what each rank waits for if all of them wait. Ranks that wait for the same thing share a paragraph, with
     the stack of the first."""
     groups: dict[str, list[int]] = defaultdict(list)
     for rank, place in sorted(traces.items()):
         groups[place.waiting_for or place.doing].append(rank)
-    parts = ["all ranks wait for each other: their collective calls do not match, or the network failed"]
-    for what, ranks in groups.items():
-        parts.append(_paragraph(name_ranks(ranks), f"waiting for {what}", traces[ranks[0]]))
-    return "\n".join(parts)
+    details = [_paragraph(name_ranks(ranks), f"waiting for {what}", traces[ranks[0]]) for what, ranks in groups.items()]
+    summary = "all ranks wait for each other: their collective calls do not match, or the network failed"
+    return HangReport(summary, tuple(details))
 
 
 def _paragraph(who: str, fault: str, place: RankTrace | None) -> str:

@@ -27,7 +27,9 @@ class Store(Protocol):
     def multi_get(self, keys: list[str], /) -> list[bytes]: ...
 
 
-def wait_for_server(host: str, port: int, longest_seconds: float, wait: StartupWait, whom: Callable[[], str]) -> None:
+def wait_for_server(
+    host: str, port: int, longest_seconds: float, wait: StartupWait, describe_waited_for: Callable[[], str]
+) -> None:
     """Wait until `host:port` accepts connections.
 
     Raises:
@@ -47,21 +49,23 @@ def wait_for_server(host: str, port: int, longest_seconds: float, wait: StartupW
                     return
             except OSError as error:
                 problem = error.strerror or "no answer"
-            wait.check(whom)
+            wait.check(describe_waited_for)
         if time.monotonic() > deadline:
             raise TimeoutError(problem)
-        wait.pause(whom, _PAUSE_SECONDS)
+        wait.pause(describe_waited_for, _PAUSE_SECONDS)
 
 
 def _look_up(host: str, port: int, deadline: float, wait: StartupWait) -> list[tuple]:
-    def whom() -> str:
+    def describe_address() -> str:
         return f"the address of {host!r} (MASTER_ADDR)"
 
     while True:
         try:
             left = max(0.1, deadline - time.monotonic())
             return wait.call(
-                lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM), longest_seconds=left, whom=whom
+                lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM),
+                longest_seconds=left,
+                describe_waited_for=describe_address,
             )
         except (OSError, UnicodeError) as error:  # TimeoutError is an OSError
             if time.monotonic() > deadline or isinstance(error, UnicodeError):
@@ -73,4 +77,4 @@ def _look_up(host: str, port: int, deadline: float, wait: StartupWait) -> list[t
                         "torchrun: --master-addr)"
                     ),
                 ) from error
-        wait.pause(whom, _PAUSE_SECONDS)
+        wait.pause(describe_address, _PAUSE_SECONDS)

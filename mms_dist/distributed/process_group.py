@@ -13,6 +13,7 @@ import torch.distributed.nn.functional  # noqa: F401  # see _leave_the_groups
 
 from mms_dist.distributed.comm import COLLECTIVE_TIMEOUT, Comm
 from mms_dist.distributed.failure_report import FailureReport
+from mms_dist.distributed.heartbeats import HangReport
 from mms_dist.distributed.key_value_store import wait_for_server
 from mms_dist.distributed.launch_environment import LaunchEnvironment
 from mms_dist.distributed.rendezvous import LONGEST_START_SECONDS, rendezvous
@@ -46,8 +47,8 @@ def store_at(
 
     try:
         if not serves:
-            wait_for_server(launch.host, launch.port, timeout_seconds, wait, whom=launch.store_server)
-        store = wait.call(client, longest_seconds=timeout_seconds, whom=launch.store_server)
+            wait_for_server(launch.host, launch.port, timeout_seconds, wait, describe_waited_for=launch.store_server)
+        store = wait.call(client, longest_seconds=timeout_seconds, describe_waited_for=launch.store_server)
     except (RuntimeError, TimeoutError) as error:
         raise launch.store_unreachable(error) from error
     if serves:
@@ -67,7 +68,7 @@ def joined(
     *,
     on_gpu: bool,
     timeout_seconds: float,
-    on_hang: Callable[[str], None],
+    on_hang: Callable[[HangReport], None],
     need_group: bool = False,
     stop_requested: Callable[[], bool] = lambda: False,
     at_first_round: Callable[[], None] = lambda: None,
@@ -180,8 +181,8 @@ def _long_timeouts() -> Iterator[None]:
 @contextlib.contextmanager
 def _start_notices(comm: Comm, who: str, at_first_round: Callable[[], None]) -> Iterator[None]:
     """Print what the start is waiting for until the first round begins."""
-    whom = comm.watchdog.behind if isinstance(comm.watchdog, Watchdog) else None
-    with StartNotices(who, comm.watchdog, whom) as notices:
+    describe_late_ranks = comm.watchdog.behind if isinstance(comm.watchdog, Watchdog) else None
+    with StartNotices(who, comm.watchdog, describe_late_ranks) as notices:
 
         def begun() -> None:
             notices.end()

@@ -57,24 +57,27 @@ class StartupWait:
         self._who, self._where, self._stop_requested = who, where, stop_requested
         self._began, self._notices = time.monotonic(), NoticeTimes()
 
-    def check(self, whom: Callable[[], str]) -> None:
-        """Call this repeatedly while waiting. `whom` returns who is missing; it is only called to print a notice.
+    def check(self, describe_waited_for: Callable[[], str]) -> None:
+        """Call this repeatedly while waiting.
+
+        Args:
+            describe_waited_for: returns who is missing; only called to print a notice.
 
         Raises:
             StoppedEarly: a stop was requested.
         """
         if self._stop_requested():
-            raise StoppedEarly(f"{self._who} was stopped while it waited for {whom()} {self._where}")
+            raise StoppedEarly(f"{self._who} was stopped while it waited for {describe_waited_for()} {self._where}")
         waited = time.monotonic() - self._began
         if self._notices.are_due(waited):
-            print_notice(f"{self._who} has waited {waited:.0f} s for {whom()} {self._where}")
+            print_notice(f"{self._who} has waited {waited:.0f} s for {describe_waited_for()} {self._where}")
 
-    def pause(self, whom: Callable[[], str], seconds: float = _POLL_SECONDS) -> None:
+    def pause(self, describe_waited_for: Callable[[], str], seconds: float = _POLL_SECONDS) -> None:
         """`check`, and sleep a little."""
-        self.check(whom)
+        self.check(describe_waited_for)
         time.sleep(seconds)
 
-    def call(self, work: Callable[[], _T], *, longest_seconds: float, whom: Callable[[], str]) -> _T:
+    def call(self, work: Callable[[], _T], *, longest_seconds: float, describe_waited_for: Callable[[], str]) -> _T:
         """Run uninterruptible `work` in a thread, and abandon the thread if it takes too long.
 
         Raises:
@@ -82,7 +85,7 @@ class StartupWait:
             StoppedEarly: a stop was requested.
             Exception: what `work` raises.
         """
-        return in_thread(work, longest_seconds=longest_seconds, check=lambda: self.check(whom))
+        return in_thread(work, longest_seconds=longest_seconds, check=lambda: self.check(describe_waited_for))
 
 
 def in_thread(work: Callable[[], _T], *, longest_seconds: float, check: Callable[[], None]) -> _T:
@@ -118,13 +121,14 @@ def in_thread(work: Callable[[], _T], *, longest_seconds: float, check: Callable
 class StartNotices:
     """A thread that watches the main thread until the first round."""
 
-    def __init__(self, who: str, main: MainThread, whom: Callable[[], str] | None = None) -> None:
+    def __init__(self, who: str, main: MainThread, describe_waited_for: Callable[[], str] | None = None) -> None:
         """
         Args:
             who: this process, such as `rank 0 of 4`.
-            whom: returns the ranks that the others wait for, and what they are doing; only called to print a notice.
+            describe_waited_for: returns the ranks that the others wait for, and what they are doing; only called to
+                print a notice.
         """
-        self._who, self._main, self._whom = who, main, whom
+        self._who, self._main, self._describe_waited_for = who, main, describe_waited_for
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="start-notices", daemon=True)
 
@@ -153,8 +157,8 @@ class StartNotices:
         if waiting_for is None:
             print_notice(f"{self._who} has been {doing} for {seconds:.0f} s")
             return
-        whom = "the others"
-        if self._whom is not None:
+        missing = "the others"
+        if self._describe_waited_for is not None:
             with contextlib.suppress(RuntimeError, OSError):  # the watchdog finds out if the store is gone
-                whom = self._whom()
-        print_notice(f"{self._who} has waited {seconds:.0f} s for {whom}: {waiting_for}")
+                missing = self._describe_waited_for()
+        print_notice(f"{self._who} has waited {seconds:.0f} s for {missing}: {waiting_for}")

@@ -38,6 +38,7 @@ from mms_dist.distributed.heartbeats import (
     REPORTS_SHOWN,
     WAITING,
     WORKING,
+    HangReport,
     Heartbeat,
     HeartbeatMonitor,
     RankTrace,
@@ -95,7 +96,7 @@ class Watchdog(MainThread):
         rank: int,
         world: int,
         timeout_seconds: float,
-        on_hang: Callable[[str], None],
+        on_hang: Callable[[HangReport], None],
         leave: Callable[[int], object] = os._exit,
     ) -> None:
         """
@@ -152,12 +153,12 @@ class Watchdog(MainThread):
             before = now
             silent = self._now - self._answered
             if silent >= STORE_LOST_AFTER * self.timeout_seconds:
-                text = (
+                report = HangReport(
                     f"rank {self.rank} exits: the store for heartbeats has not answered for {silent:.3g} s "
                     f"({self._problem}), so the process that serves it (the launcher's agent or rank 0) is stopped or "
                     "gone; start the run again: it continues from the last checkpoints"
                 )
-                self._end(text, report=self.rank == 0)
+                self._end(report, tell=self.rank == 0)
 
     # -- the heartbeats -----------------------------------------------------------------------------------------------
 
@@ -242,20 +243,19 @@ class Watchdog(MainThread):
 
     # -- the end ------------------------------------------------------------------------------------------------------
 
-    def _report(self, doing: Activity, report: str) -> None:
+    def _report(self, doing: Activity, report: HangReport) -> None:
         """Report the hang if this rank is the first to find it; otherwise exit after the rank that reports it."""
-        summary = report.split("\n")[0]
         if self._store.add(_CLAIM, 1) > 1:
             self._await_verdict()
-            self._end(self._exit_message(summary))
+            self._end(self._exit_message(report.summary))
             return
-        text = (
-            f"watchdog: {report}\n"
+        found_by = (
             f"  found by rank {self.rank}, which has waited for {doing.waiting_for} for "
-            f"{self._now - doing.waiting_since:.3g} s (comm.timeout_seconds: {self.timeout_seconds:g})\n"
-            "  all ranks exit now; start the run again: it continues from the last checkpoints"
+            f"{self._now - doing.waiting_since:.3g} s (comm.timeout_seconds: {self.timeout_seconds:g})"
         )
-        self._end(text, verdict=summary, report=True)
+        advice = "  all ranks exit now; start the run again: it continues from the last checkpoints"
+        whole = HangReport(f"watchdog: {report.summary}", (*report.details, found_by, advice))
+        self._end(whole, verdict=report.summary, tell=True)
 
     def _await_verdict(self) -> None:
         """Wait for the reporting rank: if the others exit first, it fails before it has written its report."""
@@ -264,14 +264,18 @@ class Watchdog(MainThread):
             self._stopped.wait(self._heartbeat_seconds)
             waited += self._heartbeat_seconds
 
-    def _exit_message(self, summary: str) -> str:
-        return f"watchdog: rank {self.rank} exits: {summary}"
+    def _exit_message(self, summary: str) -> HangReport:
+        return HangReport(f"watchdog: rank {self.rank} exits: {summary}")
 
-    def _end(self, text: str, *, verdict: str | None = None, report: bool = False) -> None:
-        """Print the text, tell the other ranks to exit (`verdict`), and exit, even if the main thread is stuck."""
+    def _end(self, report: HangReport, *, verdict: str | None = None, tell: bool = False) -> None:
+        """Print the report, tell the other ranks to exit (`verdict`), and exit, even if the main thread is stuck.
+
+        Args:
+            tell: also call `on_hang`.
+        """
         if not self._leaving.acquire(blocking=False):
             return
-        printer = threading.Thread(target=self._print, args=(text, report), name="watchdog-report", daemon=True)
+        printer = threading.Thread(target=self._print, args=(report, tell), name="watchdog-report", daemon=True)
         printer.start()
         printer.join(timeout=REPORT_TIMEOUT_SECONDS)
         if verdict is not None:
@@ -280,13 +284,13 @@ class Watchdog(MainThread):
         self._stopped.set()
         self._leave(ExitCode.FAILED)
 
-    def _print(self, text: str, report: bool) -> None:
+    def _print(self, report: HangReport, tell: bool) -> None:
         with contextlib.suppress(OSError):  # the output may be closed
             sys.stdout.flush()
-            print(text, file=sys.stderr, flush=True)
-        if report:
+            print(report, file=sys.stderr, flush=True)
+        if tell:
             try:
-                self._on_hang(text)
+                self._on_hang(report)
             except Exception:  # an error here must not keep the process from exiting
                 traceback.print_exc()
 

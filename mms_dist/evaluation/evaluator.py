@@ -13,13 +13,12 @@ import numpy as np
 import torch
 
 from mms_dist.config import Config
-from mms_dist.data.ahead import Ahead
 from mms_dist.data.batch import DamagedSample, Utterance
 from mms_dist.data.batch_shard import WHOLE, BatchShard
 from mms_dist.data.packer import FORWARD_COST, pack
 from mms_dist.data.pool import UrgencyPool
+from mms_dist.data.prefetcher import Prefetcher, read_ahead
 from mms_dist.data.randomness import selection_key
-from mms_dist.data.read_ahead import read_ahead
 from mms_dist.data.utterance_id import UtteranceId
 from mms_dist.data.utterance_source import UTTERANCES_PER_TASK, Read, UtteranceSource
 from mms_dist.decoding.decoder import Decoder, DecoderOf, decoders_of
@@ -188,9 +187,16 @@ class Evaluator:
         """Transcribe one split, or the utterances selected from it."""
         return self.transcribe_all([Request(index, split, slot, vocabulary, share)])[0]
 
-    @torch.no_grad()
     def transcribe_all(self, requests: Sequence[Request]) -> list[Transcription]:
         """Transcribe every request, in order; each pass holds utterances of one request only."""
+        return [Transcription.joined(parts) for parts in self.transcribe_passes(requests)]
+
+    @torch.no_grad()
+    def transcribe_passes(self, requests: Sequence[Request]) -> list[list[Transcription]]:
+        """Transcribe every request; return the parts of each in the order in which its decoder made them.
+
+        What could not be read is in parts of its own, which have no rows.
+        """
         found: list[list[Transcription]] = [[] for _ in requests]
         passes = [each for number, request in enumerate(requests) for each in self._passes(number, request)]
         reads = read_ahead(self._pool, (each.tasks() for each in passes), ahead=AHEAD_PASSES)
@@ -209,7 +215,8 @@ class Evaluator:
             for prepared in all_prepared:
                 request = requests[prepared.request]
                 self._lockstep.comm.watchdog.mark(f"evaluating {request.index.language}")
-                found[prepared.request].append(Transcription(damaged=prepared.damaged))
+                if prepared.damaged:
+                    found[prepared.request].append(Transcription(damaged=prepared.damaged))
                 if not prepared.members:
                     self._lockstep.idle(backward=False)
                     continue
@@ -221,20 +228,20 @@ class Evaluator:
                 last = current
         if last is not None:
             found[last.request].append(last.transcription())
-        return [Transcription.joined(parts) for parts in found]
+        return found
 
     def _decoder(self, request: Request) -> Decoder:
         return self._decoder_of(request.index.language, request.vocabulary or request.index.vocabulary)
 
-    def _stages_ahead(self) -> Ahead:
-        return Ahead(self._model.base.device, depth=BLOCKS - 1, threaded=self._threaded)
+    def _stages_ahead(self) -> Prefetcher:
+        return Prefetcher(self._model.base.device, depth=BLOCKS - 1, threaded=self._threaded)
 
     def _table(self, index: LanguageIndex, split: str) -> SampleTable:
         return chosen(index.table(split), index.language, split, self._max_utterances)
 
     def _groups(self, table: SampleTable, share: BatchShard) -> list[np.ndarray]:
         groups = pack(table.samples.tolist(), capacity=self._capacity, forward_cost=self._forward_cost)
-        return groups[share.index :: share.of]
+        return groups[share.index :: share.count]
 
     def _passes(self, number: int, request: Request) -> Iterator[_Pass]:
         table = self._table(request.index, request.split)

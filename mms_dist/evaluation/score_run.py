@@ -16,16 +16,15 @@ from mms_dist.config import Config
 from mms_dist.data.pool import UrgencyPool, reading_pool
 from mms_dist.data.utterance_source import Read, shard_cache
 from mms_dist.decoding.decoder import decoders_of
-from mms_dist.distributed.device import use_device
+from mms_dist.distributed.device import set_threads, use_device
 from mms_dist.distributed.gpu import naming_the_gpu
 from mms_dist.errors import CheckpointError, DataError
 from mms_dist.evaluation.evaluator import Evaluator, Transcription
 from mms_dist.evaluation.metrics import Scores
 from mms_dist.features.feature_source import FeatureSource
 from mms_dist.hardware.base_loading import load_base
-from mms_dist.hardware.hardware import alone
+from mms_dist.hardware.hardware import single_process_hardware
 from mms_dist.hardware.hardware_record import read_kept_settings
-from mms_dist.hardware.process_settings import set_threads
 from mms_dist.hardware.resolve import Resolved, resolve
 from mms_dist.model.adapter import RowLayout
 from mms_dist.model.bank import AdapterBank
@@ -145,7 +144,7 @@ class RunScorer:
         kept = read_kept_settings(self._adapters.parent, on_gpu=device.type == "cuda")
         kept = kept and replace(kept, attention="padded", compile=False, threads=None)
         model = replace(self._config.model, attention="padded", compile="off", feature_cache_gib=0.0)
-        return resolve(replace(self._config, model=model), alone(device), kept=kept)
+        return resolve(replace(self._config, model=model), single_process_hardware(device), kept=kept)
 
     def _score(
         self,

@@ -143,7 +143,9 @@ class FeatureSource:
     def plan_packed(self, members: Sequence[Utterance], places: int) -> PackedFeaturePlan:
         """Plan a packed pass of `places` frames."""
         frames_B = frames_of(samples_of(members))
-        return plan_packed(members, frames_B, self._known(members, frames_B), places=places, alone=self._one_by_one)
+        return plan_packed(
+            members, frames_B, self._known(members, frames_B), places=places, separately=self._one_by_one
+        )
 
     def packed_on_device(self, plan: PackedFeaturePlan, tensors: Mapping[str, Tensor]) -> Tensor:
         """Compute the features [F, C] of a packed plan whose tensors are on the device, without waiting for it."""

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from mms_dist.data.batch import Utterance
 from mms_dist.data.collate import samples_of
-from mms_dist.data.recording import one_recording
 from mms_dist.model.base import FrozenBase
 from mms_dist.model.packed_tables import STRIDE, end_to_end, recording_of, samples_seen
 from mms_dist.model.waveform import moments, normalised_pieces
@@ -52,21 +51,21 @@ class PackedFeaturePlan:
 
 
 def plan_packed(
-    members: Sequence[Utterance], frames_B: np.ndarray, known: Mapping[int, Tensor], *, places: int, alone: bool
+    members: Sequence[Utterance], frames_B: np.ndarray, known: Mapping[int, Tensor], *, places: int, separately: bool
 ) -> PackedFeaturePlan:
     """Lay out the audio of the utterances to compute, and the rows of all utterances, on the host.
 
     Args:
         known: cached features by position in the pass.
         places: frames of the pass.
-        alone: whether the front end computes each utterance separately.
+        separately: whether the front end computes each utterance separately.
     """
     computed = [place for place in range(len(members)) if place not in known]
     to_compute = [members[place] for place in computed]
     frames_M, samples_M = frames_B[computed], samples_of(to_compute)
     tensors: dict[str, Tensor] = {}
     first_B, rows, recording_samples = np.zeros_like(frames_B), 0, 0
-    if to_compute and alone:
+    if to_compute and separately:
         first_B[computed], rows = end_to_end(frames_M), int(frames_M.sum())
         tensors["audio"] = torch.from_numpy(np.concatenate([member.audio for member in to_compute]))
         tensors["samples"] = torch.from_numpy(samples_M)
@@ -84,6 +83,21 @@ def plan_packed(
         first_B[places_known] = rows + end_to_end(frames_B[places_known])
         tensors["cached"] = torch.cat([*known.values()])
     return PackedFeaturePlan(members, computed, frames_B, first_B, samples_M.tolist(), recording_samples, tensors)
+
+
+def one_recording(audio: Sequence[np.ndarray], starts_M: np.ndarray, seen_M: np.ndarray, samples: int) -> np.ndarray:
+    """Return int16 [S] with each utterance's first `seen_M` samples, and zeros elsewhere.
+
+    Args:
+        audio: samples of each utterance.
+        starts_M: start of each utterance in the recording, far enough apart that no frame covers two utterances.
+        seen_M: samples of each utterance that its frames cover.
+        samples: S.
+    """
+    out_S = np.zeros(samples, dtype=np.int16)
+    for own, start, seen in zip(audio, starts_M.tolist(), seen_M.tolist(), strict=True):
+        out_S[start : start + seen] = own[:seen]
+    return out_S
 
 
 def computed_rows(base: FrozenBase, plan: PackedFeaturePlan, tensors: Mapping[str, Tensor]) -> Tensor:

@@ -14,15 +14,15 @@ from mms_dist.distributed.accelerator import make_accelerator
 from mms_dist.distributed.comm import Comm
 from mms_dist.distributed.deepspeed import about_deepspeed, shard_layers, shards_base
 from mms_dist.distributed.deepspeed_package import wants_deepspeed
-from mms_dist.distributed.device import use_device
+from mms_dist.distributed.device import set_threads, use_device
 from mms_dist.errors import ConfigError
-from mms_dist.hardware.hardware import agree, alone
+from mms_dist.hardware.hardware import agree_on_hardware, single_process_hardware
 from mms_dist.hardware.hardware_record import read_kept_settings
-from mms_dist.hardware.memory_estimate import load_of
-from mms_dist.hardware.process_settings import set_threads
+from mms_dist.hardware.memory_estimate import RunShape
 from mms_dist.hardware.resolve import MIN_ROUNDS_TO_COMPILE, Resolved, resolve
 from mms_dist.model import ctc_gpu
 from mms_dist.model.base import DTYPES, FrozenBase
+from mms_dist.model.base_shape import BaseShape
 from mms_dist.model.compiled import compile_layers, keep_compiled_in, uncompile_layers, user_cache_directory
 from mms_dist.run_directory.paths import RunPaths
 
@@ -145,21 +145,26 @@ def _resolved(
     rounds: int,
 ) -> Resolved:
     """Decide the open settings for all ranks, before anything is loaded."""
-    mine, least = agree(comm, device, base_is_sharded=base_is_sharded)
+    mine, least = agree_on_hardware(comm, device, base_is_sharded=base_is_sharded)
     directory = Path(config.run.directory)
     kept = comm.all_gather(
         comm.run_on_all_ranks(lambda: read_kept_settings(directory, on_gpu=least.on_gpu) if comm.is_first else None)
     )[0]
-    return comm.run_on_all_ranks(
-        lambda: resolve(
-            config,
-            least,
-            mine=mine,
-            kept=kept,
-            load=load_of(config, summaries, least) if least.on_gpu else None,
-            rounds=rounds,
-        )
-    )
+
+    def decide() -> Resolved:
+        shape = None
+        if least.on_gpu:
+            shape = RunShape.of(
+                BaseShape.of(config.model.base),
+                summaries,
+                adapter=config.adapter,
+                rounds=config.rounds,
+                model=config.model,
+                base_is_sharded=base_is_sharded,
+            )
+        return resolve(config, least, mine=mine, kept=kept, shape=shape, rounds=rounds)
+
+    return comm.run_on_all_ranks(decide)
 
 
 def configured_dtype(model: Model, mixed_precision: str) -> ModelDtype:
@@ -180,5 +185,5 @@ def configured_dtype(model: Model, mixed_precision: str) -> ModelDtype:
 def load_base(config: Config, device: torch.device | None = None, resolved: Resolved | None = None) -> FrozenBase:
     """Load the base on its device, in the precision of `resolved`, or in one chosen here for a single process."""
     device = device or use_device(config.run.device)
-    dtype = (resolved or resolve(config, alone(device))).dtype
+    dtype = (resolved or resolve(config, single_process_hardware(device))).dtype
     return FrozenBase.load(config.model.base, dtype=DTYPES[dtype], device=device)

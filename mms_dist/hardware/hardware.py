@@ -66,7 +66,7 @@ class Hardware:
 
 
 @dataclass(frozen=True)
-class Facts:
+class RankHardware:
     """One rank's machine and device, as reported to the other ranks.
 
     All ranks of a machine share its memory and cores. Containers on one machine may have different host names, so a
@@ -84,15 +84,15 @@ class Facts:
     free_machine_bytes: int
     hardware: Hardware
 
-    def is_on_the_machine_of(self, other: "Facts") -> bool:
+    def is_on_the_machine_of(self, other: "RankHardware") -> bool:
         """Compare boot ids; if there are none, compare host names."""
         return (self.boot or self.host) == (other.boot or other.host)
 
-    def is_in_the_container_of(self, other: "Facts") -> bool:
+    def is_in_the_container_of(self, other: "RankHardware") -> bool:
         return (self.boot, self.host) == (other.boot, other.host)
 
 
-def facts_of_this_rank(device: torch.device, *, base_is_sharded: bool = False) -> Facts:
+def inspect_this_rank(device: torch.device, *, base_is_sharded: bool = False) -> RankHardware:
     """Inspect the machine and this process's device. Tests replace this function."""
     hardware = Hardware(threads=torch.get_num_threads(), base_is_sharded=base_is_sharded)
     if device.type == "cuda":
@@ -104,7 +104,7 @@ def facts_of_this_rank(device: torch.device, *, base_is_sharded: bool = False) -
             capability=torch.cuda.get_device_capability(device),
             free_bytes=free_bytes,
         )
-    return Facts(
+    return RankHardware(
         host=socket.gethostname(),
         boot=boot_id(),
         affinity=affinity(),
@@ -115,29 +115,29 @@ def facts_of_this_rank(device: torch.device, *, base_is_sharded: bool = False) -
     )
 
 
-def agree(comm: Comm, device: torch.device, *, base_is_sharded: bool = False) -> tuple[Hardware, Hardware]:
+def agree_on_hardware(comm: Comm, device: torch.device, *, base_is_sharded: bool = False) -> tuple[Hardware, Hardware]:
     """Return what this rank has, and what every rank has at least. One collective, at the start.
 
     Raises:
         PeerError, CommError: another rank is gone.
     """
-    facts = comm.all_gather(facts_of_this_rank(device, base_is_sharded=base_is_sharded))
-    each = [_with_its_share(mine, facts) for mine in facts]
+    ranks = comm.all_gather(inspect_this_rank(device, base_is_sharded=base_is_sharded))
+    each = [_with_its_share(mine, ranks) for mine in ranks]
     return each[comm.rank], least(each)
 
 
-def minimum_share(facts: Sequence[Facts], *, world: int) -> Hardware:
-    """Return what every rank has at least, in a run of `world` ranks on machines like those in `facts`."""
-    return replace(least([_with_its_share(mine, facts) for mine in facts]), world=world)
+def minimum_share(ranks: Sequence[RankHardware], *, world: int) -> Hardware:
+    """Return what every rank has at least, in a run of `world` ranks on machines like those of `ranks`."""
+    return replace(least([_with_its_share(mine, ranks) for mine in ranks]), world=world)
 
 
-def alone(device: torch.device) -> Hardware:
+def single_process_hardware(device: torch.device) -> Hardware:
     """Return the hardware of a process that runs without other ranks: evaluation, debugging, a measurement."""
-    facts = facts_of_this_rank(device)
-    return _with_its_share(facts, [facts])
+    mine = inspect_this_rank(device)
+    return _with_its_share(mine, [mine])
 
 
-def assumed(
+def assumed_hardware(
     *, on_gpu: bool, memory_gib: float | None = None, world: int = 1, base_is_sharded: bool = False
 ) -> Hardware:
     """Return assumed hardware for a machine that cannot be inspected; its GPUs are assumed to be recent.
@@ -174,13 +174,13 @@ def least(each: Sequence[Hardware]) -> Hardware:
     )
 
 
-def _with_its_share(mine: Facts, facts: Sequence[Facts]) -> Hardware:
+def _with_its_share(mine: RankHardware, ranks: Sequence[RankHardware]) -> Hardware:
     """Return a rank's hardware, with its share of what all ranks of its machine use together.
 
     Ranks that a launcher bound to separate cores do not share cores. All ranks share the CPU quota and the memory.
     """
-    here = [other for other in facts if other.is_on_the_machine_of(mine)]
-    inside = [other for other in facts if other.is_in_the_container_of(mine)]
+    here = [other for other in ranks if other.is_on_the_machine_of(mine)]
+    inside = [other for other in ranks if other.is_in_the_container_of(mine)]
     sharing = Counter(core for other in here for core in other.affinity)
     cores = sum(1 / sharing[core] for core in mine.affinity)
     if mine.quota_cores is not None:
@@ -189,4 +189,4 @@ def _with_its_share(mine: Facts, facts: Sequence[Facts]) -> Hardware:
         pinned_budget_bytes(min(other.free_machine_bytes for other in here), len(here)),
         pinned_budget_bytes(min(other.free_host_bytes for other in inside), len(inside)),
     )
-    return replace(mine.hardware, cores=cores, pinned_bytes=pinned, world=len(facts))
+    return replace(mine.hardware, cores=cores, pinned_bytes=pinned, world=len(ranks))

@@ -7,7 +7,7 @@ and NCCL themselves is a rough guess.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from mms_dist.config import Config
+from mms_dist.config import Adapter, Model, Rounds
 from mms_dist.data.constant_packer import STRIPS
 from mms_dist.data.language_summaries import LanguageSummary
 from mms_dist.hardware.hardware import CONTEXT_BYTES, Hardware
@@ -66,7 +66,7 @@ class Memory:
 
 
 @dataclass(frozen=True)
-class Needs:
+class MemoryNeeds:
     """The properties of a run that determine a process's memory, apart from the audio in a pass.
 
     `dtype` is the base's; `base_shards` is the number of ranks that ZeRO-3 shards the base over.
@@ -143,35 +143,57 @@ class Needs:
 
 
 @dataclass(frozen=True)
-class Load:
-    """The properties of a run that determine the memory of a pass."""
+class RunShape:
+    """The sizes of a run that determine the memory of a process, on any hardware and in any precision.
 
-    shape: BaseShape
+    Attributes:
+        slots: languages active at once, and with a sharded base the spare slot for idle passes.
+        largest_vocabulary: tokens of the language that has the most.
+        checkpointing: whether activations are computed again in the backward pass.
+    """
+
+    base: BaseShape
+    dim: int
     slots: int
     largest_vocabulary: int
+    checkpointing: bool = False
 
+    @classmethod
+    def of(
+        cls,
+        base: BaseShape,
+        summaries: Sequence[LanguageSummary],
+        *,
+        adapter: Adapter,
+        rounds: Rounds,
+        model: Model,
+        base_is_sharded: bool = False,
+    ) -> "RunShape":
+        """Return the sizes of a run of these languages."""
+        return cls(
+            base,
+            dim=adapter.dim,
+            slots=min(rounds.slots, len(summaries)) + base_is_sharded,
+            largest_vocabulary=max(entry.vocabulary_size for entry in summaries),
+            checkpointing=model.activation_checkpointing,
+        )
 
-def load_of(config: Config, summaries: Sequence[LanguageSummary], hardware: Hardware) -> Load:
-    """Return the properties of a run that determine the memory of a pass; needed only on a GPU.
+    def memory_needs(self, dtype: str, hardware: Hardware, *, packed: bool = False) -> MemoryNeeds:
+        """Return what the memory of a process depends on.
 
-    Raises:
-        BaseModelError: there is no such base.
-    """
-    slots = min(config.rounds.slots, len(summaries)) + hardware.base_is_sharded  # one spare slot for idle passes
-    return Load(BaseShape.of(config.model.base), slots, max(entry.vocabulary_size for entry in summaries))
-
-
-def needs_of(config: Config, load: Load, dtype: str, hardware: Hardware, *, packed: bool = False) -> Needs:
-    """Return what the memory of a process of this run depends on; `packed`: whether its training passes are packed."""
-    return Needs(
-        load.shape,
-        dtype,
-        config.adapter.dim,
-        load.slots,
-        load.largest_vocabulary,
-        checkpointing=config.model.activation_checkpointing,
-        on_gpu=hardware.on_gpu,
-        world=hardware.world,
-        base_shards=hardware.world if hardware.base_is_sharded else 1,
-        packed=packed,
-    )
+        Args:
+            dtype: precision of the base.
+            packed: whether training passes are packed.
+        """
+        return MemoryNeeds(
+            self.base,
+            dtype,
+            self.dim,
+            self.slots,
+            self.largest_vocabulary,
+            checkpointing=self.checkpointing,
+            on_gpu=hardware.on_gpu,
+            world=hardware.world,
+            base_shards=hardware.world if hardware.base_is_sharded else 1,
+            packed=packed,
+        )

@@ -13,7 +13,7 @@ from mms_dist.errors import ConfigError, raise_all
 from mms_dist.features.feature_spill import SPILL_BYTES
 from mms_dist.hardware.hardware import Hardware
 from mms_dist.hardware.hardware_record import KeptSettings
-from mms_dist.hardware.memory_estimate import Load, needs_of
+from mms_dist.hardware.memory_estimate import RunShape
 from mms_dist.hardware.pinned_memory import PinnedMemory, divide, pass_bytes
 from mms_dist.machine import loader_workers
 from mms_dist.model.base_shape import number_bytes
@@ -117,22 +117,24 @@ def resolve(
     *,
     mine: Hardware | None = None,
     kept: KeptSettings | None = None,
-    load: Load | None = None,
+    shape: RunShape | None = None,
     rounds: int = 0,
 ) -> Resolved:
     """Decide every setting that the configuration leaves open.
+
+    It takes the whole configuration because the open settings are in five of its sections.
 
     Args:
         hardware: what every rank has at least.
         mine: what this rank has; decides only settings that may differ between ranks and change no result.
         kept: settings the run started with.
-        load: needed to choose `forward_seconds` by GPU memory; None chooses the largest.
+        shape: needed to choose `forward_seconds` by GPU memory; None chooses the largest.
         rounds: approximate number of rounds left, to decide whether compiling pays; 0 for a trial or an evaluation.
 
     Raises:
         ConfigError: a setting cannot work on this hardware; the error names the flag to change.
     """
-    choice = _Choice(config, hardware, mine or hardware, kept, load, rounds)
+    choice = _Choice(config, hardware, mine or hardware, kept, shape, rounds)
     resolved = choice.resolved()
     problems = [
         *_refusals(
@@ -153,11 +155,11 @@ class _Choice:
         hardware: Hardware,
         mine: Hardware,
         kept: KeptSettings | None,
-        load: Load | None,
+        shape: RunShape | None,
         rounds: int,
     ) -> None:
         self._config, self._hardware, self._mine = config, hardware, mine
-        self._kept, self._load, self._rounds = kept, load, rounds
+        self._kept, self._shape, self._rounds = kept, shape, rounds
         self._device = "gpu" if hardware.on_gpu else "cpu"
         self._reasons: dict[str, list[str]] = {}
 
@@ -194,9 +196,9 @@ class _Choice:
     def no_longer_fits(self, resolved: Resolved) -> Iterator[ConfigError]:
         """Yield an error for each kept pass size that does not fit in this GPU's memory; configured sizes are tried."""
         config, kept, free = self._config, self._kept, self._hardware.free_bytes
-        if kept is None or self._load is None or free is None:
+        if kept is None or self._shape is None or free is None:
             return
-        training = needs_of(config, self._load, resolved.dtype, self._hardware, packed=resolved.packed)
+        training = self._shape.memory_needs(resolved.dtype, self._hardware, packed=resolved.packed)
         passes = (
             ("rounds.forward_seconds", config.rounds.forward_seconds, kept.forward_seconds, training, True),
             ("evaluation.forward_seconds", config.evaluation.forward_seconds, kept.evaluation_seconds, training, False),
@@ -262,10 +264,10 @@ class _Choice:
             self._note(name, CPU_FORWARD_SECONDS, f"on {self._hardware}")
             return CPU_FORWARD_SECONDS
         free = self._hardware.free_bytes
-        if self._load is None or free is None:
+        if self._shape is None or free is None:
             self._note(name, GPU_FORWARD_SECONDS[0], "the largest useful size; the amount of free memory is not known")
             return GPU_FORWARD_SECONDS[0]
-        needs = needs_of(self._config, self._load, dtype, self._hardware, packed=attention == "packed")
+        needs = self._shape.memory_needs(dtype, self._hardware, packed=attention == "packed")
         seconds, needed = GPU_FORWARD_SECONDS[-1], 0
         for seconds in GPU_FORWARD_SECONDS:
             needed = needs.memory(seconds, backward=backward).after_start
@@ -301,7 +303,7 @@ class _Choice:
             self._mine.pinned_bytes,
             pass_bytes=pass_bytes(
                 seconds,
-                channels=FEATURE_CHANNELS if self._load is None else self._load.shape.front_end_channels,
+                channels=FEATURE_CHANNELS if self._shape is None else self._shape.base.front_end_channels,
                 feature_bytes=0 if configured == 0 else number_bytes(dtype),
             ),
             cache_bytes=configured,

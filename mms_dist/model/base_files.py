@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mms_dist.errors import BaseModelError
-from shards.file_content import stand_in
+from shards.file_content import detect_placeholder
 
 SHIPPED_BASE = "tiny-mms"
 
@@ -48,7 +48,7 @@ def check_content(file: Path, path: str) -> None:
         BaseModelError: the file cannot be read, or is something else (such as a Git LFS pointer).
     """
     try:
-        instead = stand_in(file)
+        instead = detect_placeholder(file)
     except OSError as error:
         raise BaseModelError(
             f"{file} cannot be read: {error.strerror or error}", fix=f"make it readable, or {how_to_fetch(path)}"

@@ -21,8 +21,8 @@ from mms_dist.files import read_file
 from mms_dist.monitor.display_state import DisplayState
 from mms_dist.monitor.json_lines import JsonLines, is_amount, is_amount_or_not_finite, is_count, is_time, parse
 from mms_dist.monitor.reports import RoundReport
+from mms_dist.run_directory.paths import RunPaths
 
-NAME = "metrics.jsonl"
 EVERY_SECONDS = 5.0
 MOST_LINES = 10_000
 _GIB = 1024**3
@@ -187,7 +187,7 @@ def read_metrics(run_directory: str | os.PathLike[str], *, since: datetime | Non
     A torn line at the end and lines with unexpected content are skipped.
     """
     # A file that cannot be read has no lines: the speed of a run is useful, but not needed.
-    records = _records(Path(run_directory) / NAME)
+    records = _records(RunPaths(run_directory).metrics)
     if not records:
         return None
     record = records[-1]

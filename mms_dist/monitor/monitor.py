@@ -16,7 +16,6 @@ from mms_dist.monitor.event_lines import EventLines
 from mms_dist.monitor.events import EventLog, read_events
 from mms_dist.monitor.history import History
 from mms_dist.monitor.live_display import LiveDisplay
-from mms_dist.monitor.metrics_log import NAME as METRICS_NAME
 from mms_dist.monitor.metrics_log import MetricsLog
 from mms_dist.monitor.plain_display import PlainDisplay
 from mms_dist.monitor.reports import EvaluationReport, LanguagePlan, RoundReport
@@ -24,6 +23,7 @@ from mms_dist.monitor.run_reader import apply_checkpoints, reset_deleted
 from mms_dist.monitor.run_summary import RunSummary, closing_table
 from mms_dist.monitor.tensorboard import TensorBoard
 from mms_dist.monitor.throughput import LoaderSpeedNotice
+from mms_dist.run_directory.paths import RunPaths
 
 
 class Display(Protocol):
@@ -71,13 +71,14 @@ class Monitor:
         """
         self.run_directory = Path(run_directory)
         self._console = console or standard_console()
-        self._events = EventLog(self.run_directory / "events.jsonl")
+        paths = RunPaths(run_directory)
+        self._events = EventLog(paths.events)
         past = History(read_events(self._events.path))
-        apply_checkpoints(past, self.run_directory / "adapters")
-        reset_deleted(past, self.run_directory / "adapters")
+        apply_checkpoints(past, paths.adapters)
+        reset_deleted(past, paths.adapters)
         self._run = DisplayState.of(str(run_directory), languages, past)
-        self._metrics = MetricsLog(self.run_directory / METRICS_NAME)
-        self._tensorboard = TensorBoard(self.run_directory / "tensorboard") if tensorboard else None
+        self._metrics = MetricsLog(paths.metrics)
+        self._tensorboard = TensorBoard(paths.tensorboard) if tensorboard else None
         self._event_lines = EventLines()
         self._loader_notice = LoaderSpeedNotice()
         self._lock = threading.RLock()  # checkpoints are written and reported from another thread

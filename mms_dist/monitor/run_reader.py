@@ -12,7 +12,7 @@ from mms_dist.files import read_file
 from mms_dist.monitor.events import read_events
 from mms_dist.monitor.history import FINISHED, QUARANTINED, CurvePoint, History, LanguageHistory
 from mms_dist.monitor.run_summary import RunSummary
-from mms_dist.run_directory.paths import QUARANTINE_NAME, STATE_NAME
+from mms_dist.run_directory.paths import ADAPTERS_NAME, EVENTS_NAME, QUARANTINE_NAME, STATE_NAME, RunPaths
 
 MOST_DIGITS = 18
 """Maximum number of digits of a step."""
@@ -24,12 +24,12 @@ def read_run(run_directory: str | os.PathLike[str]) -> tuple[RunSummary, History
     Raises:
         MmsDistError: the folder is not a run, or its event log cannot be read.
     """
-    directory = Path(run_directory)
-    log, adapters = directory / "events.jsonl", directory / "adapters"
+    directory, paths = Path(run_directory), RunPaths(run_directory)
+    log, adapters = paths.events, paths.adapters
     if not log.is_file() and not adapters.is_dir():
         found = "neither" if directory.is_dir() else "no such folder"
         raise MmsDistError(
-            f"{directory} is not a run: expected events.jsonl or adapters/ in it, found {found}",
+            f"{directory} is not a run: expected {EVENTS_NAME} or {ADAPTERS_NAME}/ in it, found {found}",
             fix="pass the run.directory of a configuration",
         )
     history = History(events=read_events(log) if log.is_file() else ())

@@ -11,15 +11,13 @@ from typing import Any
 import psutil
 
 from mms_dist.monitor.history import QUARANTINED, TRAINING, WAITING, History, LanguageHistory
-from mms_dist.monitor.metrics_log import NAME as METRICS_NAME
 from mms_dist.monitor.metrics_log import RunMetrics, read_metrics
 from mms_dist.monitor.run_reader import as_json, read_run
 from mms_dist.monitor.run_summary import RunSummary
-from mms_dist.run_directory.paths import STATUS_NAME
+from mms_dist.run_directory.paths import RunPaths
 from mms_dist.run_directory.status_file import RunState, Status, read_status
 
 KILLED, UNKNOWN, NOT_BEGUN = "killed", "unknown", "not begun"
-LOGS = "logs"
 LONGEST_SECONDS = 100 * 365 * 86_400.0
 """A longer estimate means that the run does not get on."""
 QUIET_SECONDS, QUIET_ROUNDS = 300.0, 5
@@ -138,7 +136,7 @@ class RunStatus:
     @property
     def is_without_metrics(self) -> bool:
         """Whether the run has trained rounds but has no metrics: an earlier version of mms-dist trained them."""
-        return self.round > 0 and not (self.directory / METRICS_NAME).exists()
+        return self.round > 0 and not RunPaths(self.directory).metrics.exists()
 
     @property
     def checkpoint_seconds(self) -> float | None:
@@ -155,7 +153,7 @@ class RunStatus:
     @property
     def logs(self) -> Path | None:
         """The folder with the output of the processes, if they write their output there."""
-        folder = self.directory / LOGS
+        folder = RunPaths(self.directory).logs
         return folder if folder.is_dir() else None
 
     def count(self, state: str) -> int:
@@ -210,10 +208,10 @@ def read_run_status(
     Raises:
         MmsDistError: the folder is not a run, or one of its files has unexpected content.
     """
-    directory = Path(run_directory)
+    directory, paths = Path(run_directory), RunPaths(run_directory)
     status = read_status(directory)
-    begun = not awaited or any((directory / name).exists() for name in (STATUS_NAME, "events.jsonl", "adapters"))
-    if not begun or (status is not None and not (directory / "events.jsonl").exists()):
+    begun = not awaited or any(path.exists() for path in (paths.status, paths.events, paths.adapters))
+    if not begun or (status is not None and not paths.events.exists()):
         history = History()  # the run started, or failed, before it reached its languages
     else:
         _, history = read_run(directory)

@@ -22,6 +22,7 @@ from mms_dist.monitor.history import (
     LanguageHistory,
 )
 from mms_dist.monitor.terminal_tables import Bar, Column, fitted_table
+from mms_dist.run_directory.paths import RunPaths
 
 CURVE_WIDTH = 12
 MOST_LANGUAGES = 60  # in the closing table; `mms-dist report` shows all
@@ -38,7 +39,7 @@ class RunSummary:
     @property
     def tensorboard_command(self) -> str:
         """The command that opens the curves."""
-        return f"tensorboard --logdir {shlex.quote(str(self.run_directory / 'tensorboard'))}"
+        return f"tensorboard --logdir {shlex.quote(str(RunPaths(self.run_directory).tensorboard))}"
 
 
 def closing_table(summary: RunSummary, width: int) -> RenderableType:

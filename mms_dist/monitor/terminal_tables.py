@@ -12,6 +12,8 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
+from shards.display.tables import columns_that_fit
+
 GAP = 2  # spaces between columns
 BLOCK_GAP = 4  # and between blocks
 
@@ -57,10 +59,15 @@ def fitted_table(
         for column, of_column in cells.items()
     }
     widths |= {column: column.least for column in columns if isinstance(column, Bar)}
-    _drop_until_fitting(widths, block_width)
-    spare = max(0, block_width - _total(widths))
-    widths |= {column: min(column.most, column.least + spare) for column in widths if isinstance(column, Bar)}
-    kept = [column for column in columns if column in widths]
+
+    def total(shown: Sequence[Column[Row] | Bar[Row]]) -> int:
+        return sum(widths[column] for column in shown) + GAP * (len(shown) - 1)
+
+    kept = columns_that_fit(
+        columns, block_width, rank=lambda column: column.rank if isinstance(column, Column) else 0, total=total
+    )
+    spare = max(0, block_width - total(kept))
+    widths |= {column: min(column.most, column.least + spare) for column in kept if isinstance(column, Bar)}
 
     table = Table(box=None, pad_edge=False, padding=0, header_style="bright_black")
     height = -(-len(rows) // blocks)
@@ -83,18 +90,6 @@ def fitted_table(
                 drawn.append(Text.assemble(" " * gap, cell) if left else cell)
         table.add_row(*drawn)
     return table
-
-
-def _drop_until_fitting(widths: dict[Column[Row] | Bar[Row], int], width: int) -> None:
-    while _total(widths) > width:
-        optional = [column for column in widths if isinstance(column, Column) and column.rank]
-        if not optional:
-            return
-        del widths[max(optional, key=lambda column: column.rank)]
-
-
-def _total(widths: dict[Column[Row] | Bar[Row], int]) -> int:
-    return sum(widths.values()) + GAP * (len(widths) - 1)
 
 
 def _length(cell: Text | str) -> int:

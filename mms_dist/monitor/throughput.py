@@ -138,18 +138,18 @@ class Throughput:
         return sum(getattr(sample, name) for sample in self._samples)
 
 
-def reading(loader: float, readers: int) -> str:
+def format_read_speed(loader: float, readers: int) -> str:
     """Say how fast the loader workers can read, in seconds of audio per second."""
     return f"{readers} loader worker{'s' if readers != 1 else ''} can read {loader:,.0f} s of audio per second"
 
 
-def comparison(loader: float, device: float, readers: int) -> str:
+def format_speed_comparison(loader: float, device: float, readers: int) -> str:
     """Say how fast the loader workers can read and the device can train, and which is slower."""
     slower, times = ("device", loader / device) if loader >= device else ("loader", device / loader)
-    return f"{reading(loader, readers)}, the device takes {device:,.0f}: the {slower} is {times:,.1f}x slower"
+    return f"{format_read_speed(loader, readers)}, the device takes {device:,.0f}: the {slower} is {times:,.1f}x slower"
 
 
-def advice(readers: int) -> str:
+def format_loader_advice(readers: int) -> str:
     """Say what to do if the loader is slower."""
     return f"raise data.workers (now {readers}), or keep the shards on a local disk"
 
@@ -167,9 +167,9 @@ class LoaderSpeedNotice:
         if throughput.total_rounds < FEWEST_ROUNDS or not loader or not device or waits == self._waits:
             return None
         self._waits = waits
-        line = f"loading: {comparison(loader, device, throughput.readers)}"
+        line = f"loading: {format_speed_comparison(loader, device, throughput.readers)}"
         line += f"; rounds spend {percent(throughput.data_wait_fraction)} % of their time waiting for data"
-        return f"{line}; {advice(throughput.readers)}" if waits else line
+        return f"{line}; {format_loader_advice(throughput.readers)}" if waits else line
 
 
 def _ratio(part: float, whole: float) -> float:

@@ -6,9 +6,10 @@ from typing import Any
 
 from mms_dist.config import Config
 from mms_dist.data.language_summaries import LanguageSummary
+from mms_dist.data.training_stream import training_stream
 from mms_dist.distributed.placement import RankGroup
-from mms_dist.hardware.hardware import assumed
-from mms_dist.hardware.memory_estimate import Load, Memory, needs_of
+from mms_dist.hardware.hardware import assumed_hardware
+from mms_dist.hardware.memory_estimate import Memory, RunShape
 from mms_dist.hardware.resolve import resolve
 from mms_dist.model.base_shape import BaseShape, row_number_bytes
 from mms_dist.planning.cluster import Cluster
@@ -98,6 +99,8 @@ def make_plan(
 ) -> ClusterPlan:
     """Simulate a run.
 
+    It takes the whole configuration because it resolves the settings that the configuration leaves open, as a run does.
+
     Args:
         summaries: the languages, from shards or from a table of hours.
         index: the shards, if there are any; used to sample real batches.
@@ -106,9 +109,9 @@ def make_plan(
     world, slots = cluster.world, min(config.rounds.slots, len(summaries))
     schedule = list(phases(summaries, Ranks(world, slots, replicate=config.rounds.placement == "replicate")))
     on_gpu = config.run.device != "cpu"  # on the cluster; the planning machine may differ
-    hardware = assumed(on_gpu=on_gpu, memory_gib=cluster.memory_gib, world=world)
-    load = Load(shape, slots, max(entry.vocabulary_size for entry in summaries))
-    resolved = resolve(config, hardware, load=load)
+    hardware = assumed_hardware(on_gpu=on_gpu, memory_gib=cluster.memory_gib, world=world)
+    run_shape = RunShape.of(shape, summaries, adapter=config.adapter, rounds=config.rounds, model=config.model)
+    resolved = resolve(config, hardware, shape=run_shape)
     number_bytes = row_number_bytes(resolved.dtype)
     row_bytes = {
         entry.language: number_bytes * shape.row_numbers(config.adapter.dim, entry.vocabulary_size)
@@ -120,8 +123,7 @@ def make_plan(
     sample = None
     if index is not None:
         sample = sample_rounds(
-            config,
-            index,
+            lambda language: training_stream(config, index.language(language)),
             schedule,
             world=world,
             forward_seconds=resolved.forward_seconds,
@@ -143,7 +145,7 @@ def make_plan(
         dtype=resolved.dtype,
         forward_seconds=resolved.forward_seconds,
         on_gpu=on_gpu,
-        memory=needs_of(config, load, resolved.dtype, hardware, packed=resolved.packed).memory(
+        memory=run_shape.memory_needs(resolved.dtype, hardware, packed=resolved.packed).memory(
             resolved.forward_seconds
         ),
         reads=shard_reads(schedule, summaries, cluster, audio_byte_rates(summaries, index)),

@@ -2,19 +2,19 @@
 
 import csv
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mms_dist.config import Config
+from mms_dist.config import Optim
 from mms_dist.data.language_summaries import LanguageSummary
 from mms_dist.errors import ConfigError
 from mms_dist.files import read_text
 from mms_dist.planning.decimals import Mark, decimal_mark, parse_decimal
 from shards import strict_json
 from shards.errors import ShardsError
-from shards.languages import parse_language
+from shards.languages import resolve_language
 
 COLUMNS = ("language", "hours", "utterances", "steps", "tokens")
 LIMITS = {"hours": 10_000_000, "utterances": 10**12, "steps": 10**9, "tokens": 1_000_000}
@@ -37,12 +37,23 @@ class _Row:
     values: Mapping[str, Any]
 
 
-def read_hours(path: Path, config: Config) -> list[LanguageSummary]:
+def read_hours(
+    path: Path,
+    optim_of: Callable[[str], Optim],
+    *,
+    languages: Sequence[str] | None = None,
+    overridden: Collection[str] = (),
+) -> list[LanguageSummary]:
     """Return the summaries of the languages in a table, sorted by code, like the summaries of shards.
 
     The table is separated by tabs, semicolons or commas, with a header line or in the order of `COLUMNS`; or it is
-    JSON: a list of objects, or an object that maps codes to hours or to objects. `steps` and everything else that is
-    missing in the table comes from the configuration.
+    JSON: a list of objects, or an object that maps codes to hours or to objects. The number of steps comes
+    from the configuration where the table has none.
+
+    Args:
+        optim_of: returns the section `optim` of a language.
+        languages: `data.languages`, the languages to train; None: all of the table.
+        overridden: the languages that have settings of their own.
 
     Raises:
         ConfigError: the table is missing or malformed, or the configuration names languages that it lacks.
@@ -53,7 +64,7 @@ def read_hours(path: Path, config: Config) -> list[LanguageSummary]:
     entries: dict[str, LanguageSummary] = {}
     places: dict[str, str] = {}
     for row in rows:
-        entry = _entry(config, row, mark)
+        entry = _entry(row, mark, optim_of)
         if entry.language in entries:
             raise ConfigError(
                 f"{row.place}: {entry.language} is listed twice, first in {places[entry.language]}",
@@ -61,9 +72,9 @@ def read_hours(path: Path, config: Config) -> list[LanguageSummary]:
             )
         entries[entry.language] = entry
         places[entry.language] = row.place.removeprefix(f"{path}, ")
-    chosen = sorted(entries) if config.data.languages is None else sorted(config.data.languages)
-    for setting, languages in (("data.languages", chosen), ("languages", list(config.languages))):
-        unknown_languages = sorted(set(languages) - set(entries))
+    chosen = sorted(entries) if languages is None else sorted(languages)
+    for setting, named in (("data.languages", chosen), ("languages", overridden)):
+        unknown_languages = sorted(set(named) - set(entries))
         if unknown_languages:
             raise ConfigError(
                 f"{setting} names {unknown_languages[0]}, which is not in {path}", fix="add a line with its hours"
@@ -73,12 +84,12 @@ def read_hours(path: Path, config: Config) -> list[LanguageSummary]:
     return [entries[language] for language in chosen]
 
 
-def _entry(config: Config, row: _Row, mark: Mark | None) -> LanguageSummary:
+def _entry(row: _Row, mark: Mark | None, optim_of: Callable[[str], Optim]) -> LanguageSummary:
     code = row.values.get("language")
     if code is None or not str(code).strip():
         raise ConfigError(f"{row.place}: found no language code", fix=_EXPECTED)
     try:
-        language = parse_language(str(code).strip())
+        language = resolve_language(code)
     except ShardsError as error:
         raise ConfigError(f"{row.place}: {error}") from error
     seconds = 3600 * _number(row, "hours", mark)
@@ -92,7 +103,7 @@ def _entry(config: Config, row: _Row, mark: Mark | None) -> LanguageSummary:
                 "or semicolons"
             ),
         )
-    optim = config.for_language(language).optim
+    optim = optim_of(language)
     return LanguageSummary(
         language=language,
         utterances=utterances,

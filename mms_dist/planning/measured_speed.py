@@ -1,4 +1,7 @@
-"""Measure how fast this machine trains: a few rounds of the user's configuration, in a temporary folder."""
+"""Measure how fast this machine trains: a few rounds of the user's configuration, in a temporary folder.
+
+What trains takes the whole configuration, as a run does.
+"""
 
 import contextlib
 import tempfile
@@ -14,10 +17,9 @@ import numpy as np
 
 from mms_dist.config import Config
 from mms_dist.data.language_summaries import LanguageSummary
-from mms_dist.distributed.device import computes_on_cpu, use_device
-from mms_dist.hardware.process_settings import set_threads
+from mms_dist.distributed.device import computes_on_cpu, set_threads, use_device
 from mms_dist.monitor.reports import RoundReport
-from mms_dist.training.assembly import resolved_alone
+from mms_dist.training.assembly import resolve_for_single_process
 from mms_dist.training.trial import shorten, trial
 from shards.errors import DamagedSampleError
 from shards.index import ShardIndex
@@ -55,17 +57,17 @@ def measured_device(config: Config, summaries: Sequence[LanguageSummary]) -> flo
     return median(report.audio_seconds / report.compute_seconds for report in reports)
 
 
-def measured_reading(config: Config, summaries: Sequence[LanguageSummary], *, workers: int, seconds: float) -> float:
+def measured_reading(shards: str, summaries: Sequence[LanguageSummary], *, workers: int, seconds: float) -> float:
     """Measure the seconds of audio that `workers` threads read and decode per second, for about `seconds`.
 
-    They read the language with the most audio. Each reads at least one utterance, however slow that is; the result is
-    0 if none can be read.
+    They read the language with the most audio from the folder or URL `shards`. Each reads at least one utterance,
+    however slow that is; the result is 0 if none can be read.
 
     Raises:
         ShardsError: an error that the user can fix.
     """
     language = max(summaries, key=lambda entry: entry.seconds).language
-    index = ShardIndex.load(config.data.shards, [language])
+    index = ShardIndex.load(shards, [language])
     utterances = index.language(language).utterances("train")
     rows = cycle(np.random.default_rng(0).permutation(utterances).tolist())
     began = perf_counter()
@@ -90,7 +92,7 @@ def _rounds(config: Config, languages: Sequence[LanguageSummary]) -> list[RoundR
     """
     set_threads(config.run.threads)
     device = use_device(config.run.device)
-    resolved = resolved_alone(config, languages, device)
+    resolved = resolve_for_single_process(config, languages, device)
     with tempfile.TemporaryDirectory(prefix="mms-dist-plan-") as folder:
         short = shorten(
             config,
@@ -100,6 +102,6 @@ def _rounds(config: Config, languages: Sequence[LanguageSummary]) -> list[RoundR
             dev_utterances=1,
         )
         with trial(short, device, resolved) as trained:
-            trained.parts.loop.run()
+            trained.components.loop.run()
             trained.store.drain()
             return trained.monitor.reports[WARM_ROUNDS:]

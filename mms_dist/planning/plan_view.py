@@ -6,7 +6,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mms_dist.config import Config
 from mms_dist.data.language_summaries import LanguageSummary
 from mms_dist.hardware.memory_estimate import Memory
 from mms_dist.monitor.formatting import duration, percent
@@ -19,8 +18,15 @@ STAGES = 8
 """Number of lines that the phases of a run are summarised in."""
 
 
-def show(config: Config, summaries: Sequence[LanguageSummary], plans: Sequence[ClusterPlan], console: Console) -> None:
-    """Print all plans of a configuration."""
+def show_plans(
+    plans: Sequence[ClusterPlan], summaries: Sequence[LanguageSummary], console: Console, *, base: str, placement: str
+) -> None:
+    """Print all plans of a configuration.
+
+    Args:
+        base: name of the base, `model.base`.
+        placement: `rounds.placement`.
+    """
     hours = sum(entry.seconds for entry in summaries) / 3600
     steps = _span(entry.steps for entry in summaries)
     seconds = _span(round(entry.work.seconds) for entry in summaries)
@@ -28,8 +34,8 @@ def show(config: Config, summaries: Sequence[LanguageSummary], plans: Sequence[C
         console,
         f"{len(summaries):,} languages, {hours:,.1f} h{_range(summaries)}; {steps} steps each, {seconds} s of audio "
         "per step",
-        f"{escape(config.model.base)} in {plans[0].dtype}, passes of up to {plans[0].forward_seconds:g} s; "
-        f"{plans[0].slots} slots per process, placement: {config.rounds.placement}",
+        f"{escape(base)} in {plans[0].dtype}, passes of up to {plans[0].forward_seconds:g} s; "
+        f"{plans[0].slots} slots per process, placement: {placement}",
     )
     console.print(_clusters(plans))
     if len(plans) == 1:

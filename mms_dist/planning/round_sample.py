@@ -1,19 +1,16 @@
 """Measure padding (or filler) and uneven load in real rounds, with the batches and forward passes of the run."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from mms_dist.config import Config
 from mms_dist.data.batch_shard import BatchShard
 from mms_dist.data.constant_packer import pack_constant
 from mms_dist.data.packer import FORWARD_COST, pack
 from mms_dist.data.stream import LanguageStream, Position
-from mms_dist.data.training_stream import training_stream
 from mms_dist.model.packed_tables import BLOCK, STRIDE, pass_frames
 from mms_dist.planning.schedule import Phase
-from shards.index import ShardIndex
 from shards.schema import SAMPLE_RATE, frames_of
 
 ROUNDS, RANKS = 3, 64
@@ -32,8 +29,7 @@ class RoundSample:
 
 
 def sample_rounds(
-    config: Config,
-    index: ShardIndex,
+    stream_of: Callable[[str], LanguageStream],
     phases: Sequence[Phase],
     *,
     world: int,
@@ -41,7 +37,11 @@ def sample_rounds(
     forward_cost: int = FORWARD_COST,
     packed: bool = False,
 ) -> RoundSample:
-    """Distribute and pack the batches of a few rounds, without reading audio."""
+    """Distribute and pack the batches of a few rounds, without reading audio.
+
+    Args:
+        stream_of: returns the stream of a language's optimizer batches, by the language's code.
+    """
     capacity = int(forward_seconds * SAMPLE_RATE)
     last = phases[-1].first_round + phases[-1].rounds - 1
     chosen = sorted({1 + (last - 1) * part // ROUNDS for part in range(ROUNDS)})
@@ -56,7 +56,7 @@ def sample_rounds(
             languages: list[str] = []
             for language, group in phase.placement.items():
                 if rank in group:
-                    stream = streams.setdefault(language, training_stream(config, index.language(language)))
+                    stream = streams[language] = streams.get(language) or stream_of(language)
                     position = _position(stream, number - 1)
                     items = BatchShard(rank - group.first, group.size).take(stream.at(position))
                     lengths += stream.samples(position.epoch)[items].tolist()

@@ -1,6 +1,6 @@
 """The files and folders of a run directory, by name.
 
-RUN/config.yaml, hardware.json, status.json, run.lock, events.jsonl, tensorboard/, logs/, export/, eval/
+RUN/config.yaml, hardware.json, status.json, run.lock, events.jsonl, metrics.jsonl, tensorboard/, logs/, export/, eval/
 RUN/adapters/<lang>/QUARANTINED.json
 RUN/adapters/<lang>/step-%08d/{adapter.<lang>.safetensors, optimizer.safetensors, state.json, vocab.json,
                                MANIFEST.json}
@@ -11,7 +11,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-CONFIG_NAME, HARDWARE_NAME, STATUS_NAME, EVENTS_NAME = "config.yaml", "hardware.json", "status.json", "events.jsonl"
+CONFIG_NAME, HARDWARE_NAME, STATUS_NAME = "config.yaml", "hardware.json", "status.json"
+EVENTS_NAME, METRICS_NAME = "events.jsonl", "metrics.jsonl"
+ADAPTERS_NAME, LOGS_NAME = "adapters", "logs"
 QUARANTINE_NAME = "QUARANTINED.json"
 OPTIMIZER_NAME, STATE_NAME, VOCABULARY_NAME = "optimizer.safetensors", "state.json", "vocab.json"
 MANIFEST_NAME = "MANIFEST.json"
@@ -52,18 +54,23 @@ class RunPaths:
         return self.directory / EVENTS_NAME
 
     @property
+    def metrics(self) -> Path:
+        """One line per reporting interval, of all attempts."""
+        return self.directory / METRICS_NAME
+
+    @property
     def tensorboard(self) -> Path:
         return self.directory / "tensorboard"
 
     @property
     def logs(self) -> Path:
         """Output of the processes, if a launcher writes it there."""
-        return self.directory / "logs"
+        return self.directory / LOGS_NAME
 
     @property
     def adapters(self) -> Path:
         """One folder of checkpoints per language."""
-        return self.directory / "adapters"
+        return self.directory / ADAPTERS_NAME
 
     @property
     def export(self) -> Path:

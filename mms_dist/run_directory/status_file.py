@@ -288,9 +288,7 @@ def mark_hung(directory: Path, *, reason: str) -> None:
     if status is not None and status.state == RunState.RUNNING:
         _write(
             directory,
-            replace(
-                status, state=RunState.FAILED, exit_code=ExitCode.FAILED, reason=reason.split("\n")[0], ended=_now()
-            ),
+            replace(status, state=RunState.FAILED, exit_code=ExitCode.FAILED, reason=reason, ended=_now()),
         )
 
 

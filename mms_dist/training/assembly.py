@@ -12,23 +12,26 @@ from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config, Model
 from mms_dist.data.language_summaries import LanguageSummary
 from mms_dist.data.loader import BatchLoader
+from mms_dist.data.training_stream import training_stream
 from mms_dist.data.utterance_source import shard_cache
 from mms_dist.decoding.decoder import decoders_of
 from mms_dist.distributed.comm import Comm
 from mms_dist.distributed.lockstep import Lockstep
 from mms_dist.evaluation.evaluator import Evaluator
 from mms_dist.features.feature_source import FeatureSource
-from mms_dist.hardware.hardware import alone
-from mms_dist.hardware.memory_estimate import load_of
+from mms_dist.hardware.hardware import single_process_hardware
+from mms_dist.hardware.memory_estimate import RunShape
 from mms_dist.hardware.resolve import Resolved, resolve
 from mms_dist.model.adapter import SCHEMES, RowLayout
 from mms_dist.model.bank import AdapterBank
 from mms_dist.model.base import FrozenBase
+from mms_dist.model.base_shape import BaseShape
 from mms_dist.model.optimizer import RowAdamW
 from mms_dist.model.routed import RoutedModel
 from mms_dist.model.staging import StagingBlocks
 from mms_dist.monitor.monitor import Monitor
-from mms_dist.training.dev_scores import DevScores
+from mms_dist.training.components import RunComponents
+from mms_dist.training.dev_evaluation import DevEvaluation
 from mms_dist.training.exchange import GradientExchange
 from mms_dist.training.gradients import GradientPass
 from mms_dist.training.language_slots import LanguageSlots
@@ -36,7 +39,6 @@ from mms_dist.training.lifecycle import Lifecycle
 from mms_dist.training.loop import RoundLoop
 from mms_dist.training.observer import Observers
 from mms_dist.training.observers import OBSERVERS
-from mms_dist.training.parts import Parts
 from mms_dist.training.report_collector import Notices, ReportCollector
 from mms_dist.training.restore import Restored
 from mms_dist.training.round_meter import RoundMeter
@@ -48,10 +50,14 @@ from shards.read import ShardReader
 _PREFETCH_BYTES = 4 << 30
 
 
-def resolved_alone(config: Config, summaries: Sequence[LanguageSummary], device: torch.device) -> Resolved:
+def resolve_for_single_process(config: Config, summaries: Sequence[LanguageSummary], device: torch.device) -> Resolved:
     """Resolve the settings of this run for a single process that tries it out."""
-    hardware = alone(device)
-    return resolve(config, hardware, load=load_of(config, summaries, hardware) if hardware.on_gpu else None)
+    hardware = single_process_hardware(device)
+    shape = None
+    if hardware.on_gpu:
+        base = BaseShape.of(config.model.base)
+        shape = RunShape.of(base, summaries, adapter=config.adapter, rounds=config.rounds, model=config.model)
+    return resolve(config, hardware, shape=shape)
 
 
 def check_first_adapters(config: Config, base: FrozenBase, index: ShardIndex) -> None:
@@ -80,14 +86,17 @@ def assemble(
     stop_requested: Callable[[], bool] = lambda: False,
     comm: Comm | None = None,
     resolved: Resolved | None = None,
-) -> Iterator[Parts]:
+) -> Iterator[RunComponents]:
     """Create and wire the components of a run on this rank; they are closed when the block ends.
 
-    `monitor` is None on all ranks but rank 0. `resolved` holds the settings the ranks agreed on; None for a single
-    process.
+    It takes the whole configuration because it gives every component its own section or values.
+
+    Args:
+        monitor: None on all ranks but rank 0.
+        resolved: the settings that the ranks agreed on; None for a single process.
     """
     comm = comm or Comm()
-    resolved = resolved or resolved_alone(config, summaries, base.device)
+    resolved = resolved or resolve_for_single_process(config, summaries, base.device)
     slots, sharded = min(config.rounds.slots, len(summaries)), base.sharding is not None
     bank = AdapterBank(
         _layout(config, base),
@@ -129,7 +138,9 @@ def assemble(
         observer=observers,
     )
     language_slots = LanguageSlots(
-        config=config,
+        seed=config.run.seed,
+        settings_of=config.for_language,
+        stream_of=partial(training_stream, config),
         base_identity=base.weights_hash(),
         bank=bank,
         optimizer=optimizer,
@@ -140,13 +151,19 @@ def assemble(
         observer=observers,
     )
     lifecycle = Lifecycle(
-        config, language_slots, store, DevScores(evaluator, index, comm, lockstep), observers, notices
+        evaluate_every_steps=config.evaluation.every_steps,
+        save_every_rounds=config.checkpoint.every_rounds,
+        language_slots=language_slots,
+        store=store,
+        dev=DevEvaluation(evaluator, index, comm, lockstep),
+        observer=observers,
+        notices=notices,
     )
     ranks = Ranks(comm.world, slots, replicate=config.rounds.placement == "replicate")
     scheduler = LanguageScheduler(ranks, present=restored.present, queue=restored.queue, ended=restored.ended)
     slot_manager = SlotManager(comm, scheduler, language_slots, slots)
     report_collector = ReportCollector(comm, monitor)
-    parts = Parts(
+    components = RunComponents(
         directory=Path(config.run.directory),
         comm=comm,
         base=base,
@@ -177,9 +194,9 @@ def assemble(
             stop_requested=stop_requested,
         ),
     )
-    observers.members += [make(parts) for make in OBSERVERS]
+    observers.members += [make(components) for make in OBSERVERS]
     try:
-        yield parts
+        yield components
     finally:
         gradients.close()
         features.close()

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mms_dist.data.ahead import Ahead
 from mms_dist.data.batch import LoadedBatch, Utterance
 from mms_dist.data.packer import FORWARD_COST
+from mms_dist.data.prefetcher import Prefetcher
 from mms_dist.distributed.comm import Comm
 from mms_dist.distributed.lockstep import Lockstep
 from mms_dist.errors import TrainingError
@@ -97,7 +97,7 @@ class GradientPass:
         )
         self.packed = packed
         self._staging = staging or StagingBlocks(model.base.device)
-        self._ahead = Ahead(model.base.device, depth=BLOCKS - 1, threaded=threaded)
+        self._ahead = Prefetcher(model.base.device, depth=BLOCKS - 1, threaded=threaded)
         self.forward_seconds = forward_seconds
         self.forward_cost = forward_cost
 

@@ -1,5 +1,6 @@
 """Move a language into and out of its slot in bank, optimizer and loader, from a checkpoint or another owner."""
 
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -8,10 +9,9 @@ from torch import Tensor
 from mms_dist.checkpoint.initial_adapters import InitialAdapters
 from mms_dist.checkpoint.snapshot import Snapshot
 from mms_dist.checkpoint.store import CheckpointStore
-from mms_dist.config import Config
+from mms_dist.config import LanguageSettings
 from mms_dist.data.loader import BatchLoader
-from mms_dist.data.stream import Position
-from mms_dist.data.training_stream import training_stream
+from mms_dist.data.stream import LanguageStream, Position
 from mms_dist.distributed.placement import RankGroup
 from mms_dist.errors import CheckpointError
 from mms_dist.features.feature_source import FeatureSource
@@ -19,11 +19,11 @@ from mms_dist.model import transfer
 from mms_dist.model.bank import AdapterBank
 from mms_dist.model.optimizer import RowAdamW
 from mms_dist.training.active_language import ALONE, ActiveLanguage
-from mms_dist.training.draw_versions import VERSIONS
 from mms_dist.training.observer import Observer
 from mms_dist.training.progress import QUARANTINED, Progress
+from mms_dist.training.random_changes import VERSIONS
 from mms_dist.training.scheduler import QueuedLanguage
-from shards.index import ShardIndex
+from shards.index import LanguageIndex, ShardIndex
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,18 @@ class LanguageState:
 
 @dataclass(kw_only=True)
 class LanguageSlots:
-    """The components that hold state of an active language."""
+    """The components that hold state of an active language.
 
-    config: Config
+    Attributes:
+        seed: `run.seed`, for new adapters.
+        settings_of: returns the settings of a language, by its code.
+        stream_of: returns the stream of a language's optimizer batches.
+        base_identity: hash of the frozen weights, stored in checkpoints.
+    """
+
+    seed: int
+    settings_of: Callable[[str], LanguageSettings]
+    stream_of: Callable[[LanguageIndex], LanguageStream]
     base_identity: str
     bank: AdapterBank
     optimizer: RowAdamW
@@ -60,9 +69,8 @@ class LanguageSlots:
         progress = deepcopy(queued.restored) or new  # a copy: the scheduler's must stay equal on all ranks
         active = self._active_language(progress, slot, group, rank)
         if queued.restored is None:
-            settings = self.config.for_language(language)
-            first = InitialAdapters(self.bank.layout, self.config.run.seed)
-            self.bank.load(slot, first.tensors(settings.adapter.init, active.vocabulary))
+            first = InitialAdapters(self.bank.layout, self.seed)
+            self.bank.load(slot, first.tensors(active.settings.adapter.init, active.vocabulary))
             self.optimizer.load(slot, None)
         else:
             self._restore(active, queued, round_number)
@@ -120,8 +128,7 @@ class LanguageSlots:
 
     def _active_language(self, progress: Progress, slot: int, group: RankGroup, rank: int) -> ActiveLanguage:
         index = self.index.language(progress.language)
-        settings = self.config.for_language(progress.language)
-        stream = training_stream(self.config, index)
+        settings, stream = self.settings_of(progress.language), self.stream_of(index)
         return ActiveLanguage(
             progress, settings, stream, index.vocabulary, slot, progress.position, group=group, rank=rank
         )

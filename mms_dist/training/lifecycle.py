@@ -11,7 +11,6 @@ from time import perf_counter
 from typing import Any
 
 from mms_dist.checkpoint.store import CheckpointStore
-from mms_dist.config import Config
 from mms_dist.data.batch import DamagedSample
 from mms_dist.distributed.placement import RankGroup
 from mms_dist.errors import TrainingError
@@ -20,7 +19,7 @@ from mms_dist.model.optimizer import Outcome
 from mms_dist.monitor.reports import EvaluationReport
 from mms_dist.run_directory.quarantine import QuarantineMark, write_mark
 from mms_dist.training.active_language import ActiveLanguage
-from mms_dist.training.dev_scores import DevScores
+from mms_dist.training.dev_evaluation import DevEvaluation
 from mms_dist.training.ending import is_unscored
 from mms_dist.training.exchange import BatchTotals
 from mms_dist.training.language_slots import LanguageSlots
@@ -45,17 +44,18 @@ class LanguageStepResult:
     damaged: Sequence[DamagedSample] = ()
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Lifecycle:
     """Manages the languages of this rank from admission to their end.
 
     All owners of a language make the same decisions. Only its first owner writes checkpoints and reports events.
     """
 
-    config: Config
+    evaluate_every_steps: int
+    save_every_rounds: int
     language_slots: LanguageSlots
     store: CheckpointStore
-    dev: DevScores
+    dev: DevEvaluation
     observer: Observer
     notices: Notices = field(default_factory=Notices)
     """Notices from the components of this rank, not yet reported."""
@@ -146,7 +146,7 @@ class Lifecycle:
     def _is_due(self, active: ActiveLanguage) -> bool:
         """Return whether the language is due for evaluation after its step."""
         progress = active.progress
-        regular = progress.step % self.config.evaluation.every_steps == 0
+        regular = progress.step % self.evaluate_every_steps == 0
         return progress.status == ACTIVE and (regular or progress.step >= active.settings.optim.steps)
 
     def _finish_or_save(self, active: ActiveLanguage, transcription: Transcription | None) -> None:
@@ -162,7 +162,7 @@ class Lifecycle:
             progress.status, progress.reason = FINISHED, reason
             if active.is_led_here and is_unscored(progress, self.dev.index):
                 self.unscored.append(active.language)
-        if best or reason is not None or progress.round % self.config.checkpoint.every_rounds == 0:
+        if best or reason is not None or progress.round % self.save_every_rounds == 0:
             self._save(active, best=best)
         if progress.status == FINISHED:
             self._report_event(active, "finished", round=progress.round, step=progress.step, reason=reason)
@@ -205,7 +205,7 @@ class Lifecycle:
         if progress.unread_batches >= len(active.stream.batches(active.position.epoch)):
             problem = TrainingError(
                 "none of its training utterances could be read in a whole epoch",
-                fix=f"`mms-dist shards verify {self.config.data.shards}` lists the damage",
+                fix=f"`mms-dist shards verify {self.dev.index.root}` lists the damage",
             )
             self._quarantine(active, problem)
 

@@ -2,16 +2,16 @@
 
 from collections.abc import Callable
 
+from mms_dist.training.components import RunComponents
 from mms_dist.training.observer import Observer
-from mms_dist.training.parts import Parts
 
 
-def reports_to_the_monitor(parts: Parts) -> Observer:
+def reports_to_the_monitor(components: RunComponents) -> Observer:
     """Tell the log, events and TensorBoard."""
-    return parts.report_collector
+    return components.report_collector
 
 
-OBSERVERS: list[Callable[[Parts], Observer]] = [
+OBSERVERS: list[Callable[[RunComponents], Observer]] = [
     reports_to_the_monitor,
 ]
 """Called once on every rank, when a run is assembled; the observers are called in this order."""

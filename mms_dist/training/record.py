@@ -182,9 +182,14 @@ def changed_settings(path: Path, config: Config, resolved: Mapping[str, Any]) ->
 
 def _with_absolute_paths(config: Config) -> Config:
     """Make paths absolute, because `eval` and `export` read the configuration from any folder."""
-    shards, base = config.data.shards, config.model.base
+    shards, base, model = config.data.shards, config.model.base, config.evaluation.language_model
     if "://" not in shards and not shards.startswith("pipe:"):
         shards = str(Path(shards).absolute())
     if Path(base).is_dir():
         base = str(Path(base).absolute())
-    return replace(config, data=replace(config.data, shards=shards), model=replace(config.model, base=base))
+    return replace(
+        config,
+        data=replace(config.data, shards=shards),
+        model=replace(config.model, base=base),
+        evaluation=replace(config.evaluation, language_model=model and str(Path(model).absolute())),
+    )

@@ -27,9 +27,9 @@ from mms_dist.errors import CheckpointError, raise_all
 from mms_dist.model.base import FrozenBase
 from mms_dist.run_directory.paths import QUARANTINE_NAME, RunPaths
 from mms_dist.run_directory.quarantine import QuarantineMark, read_marked_progress, unreadable_mark, write_mark
-from mms_dist.training.draw_versions import Redrawn, notices, redrawn
 from mms_dist.training.ending import is_unscored
 from mms_dist.training.progress import ACTIVE, FINISHED, QUARANTINED, Progress
+from mms_dist.training.random_changes import RandomChanges, random_change_events, random_changes
 from mms_dist.training.report_collector import Event
 from mms_dist.training.scheduler import QueuedLanguage, order_of_admission
 from shards.index import ShardIndex
@@ -78,7 +78,8 @@ def restore(
     """Read the checkpoint of every language and decide where the run continues.
 
     Each rank reads a part of the checkpoints and shares the results. A language without an intact checkpoint is
-    quarantined; the others continue.
+    quarantined; the others continue. Checkpoints are compared with settings of most sections, so this takes the whole
+    configuration.
 
     Raises:
         CheckpointError: checkpoints were made with another base, adapter.dim or vocabulary; lists all of them.
@@ -93,7 +94,9 @@ def restore(
     entries = {entry.language: entry for entry in summaries}
     found = {language: state for share in shares for language, state in share.found.items()}
     result = Restored(notices=[notice for share in shares for notice in share.notices])
-    result.notices += notices({language: each for share in shares for language, each in share.redrawn.items()})
+    result.notices += random_change_events(
+        {language: each for share in shares for language, each in share.random_changes.items()}
+    )
     plan = plan_restart(
         (found[language].progress for language in sorted(found)), furthest_back=2 * config.checkpoint.every_rounds
     )
@@ -166,13 +169,13 @@ class Found:
 
 
 @dataclass
-class Reading:
+class CheckpointFindings:
     """The findings of one rank in its part of the checkpoints."""
 
     found: dict[str, Found] = field(default_factory=dict)
     problems: list[CheckpointError] = field(default_factory=list)
     notices: list[Event] = field(default_factory=list)
-    redrawn: dict[str, Redrawn] = field(default_factory=dict)
+    random_changes: dict[str, RandomChanges] = field(default_factory=dict)
 
 
 def _read_all(
@@ -182,8 +185,8 @@ def _read_all(
     summaries: list[LanguageSummary],
     base: FrozenBase,
     mark: Callable[[str], None],
-) -> Reading:
-    result = Reading()
+) -> CheckpointFindings:
+    result = CheckpointFindings()
     for entry in summaries:
         mark(f"reading the checkpoint of {entry.language}")
         progress, snapshot = _read(store, entry.language, result)
@@ -197,14 +200,14 @@ def _read_all(
             result.found[entry.language] = Found(progress, unchanged)
             _apply_step_limit(progress, entry, result)
         if progress is not None and snapshot is not None and progress.status == ACTIVE:
-            changes = redrawn(
+            changes = random_changes(
                 config.for_language(entry.language),
                 config.evaluation.max_utterances,
                 index.language(entry.language),
                 snapshot.state,
                 progress.step,
             )
-            result.redrawn |= {entry.language: changes} if changes else {}
+            result.random_changes |= {entry.language: changes} if changes else {}
     result.notices += [
         Event("checkpoint_damaged", {"path": str(damage.path), "reason": damage.reason}) for damage in store.damaged
     ]
@@ -224,7 +227,7 @@ def read_quarantine(adapters: Path, language: str) -> Progress | None:
         raise unreadable_mark(adapters, language, error) from error
 
 
-def _read(store: CheckpointStore, language: str, result: Reading) -> tuple[Progress | None, Snapshot | None]:
+def _read(store: CheckpointStore, language: str, result: CheckpointFindings) -> tuple[Progress | None, Snapshot | None]:
     marked = read_quarantine(store.directory, language)
     try:
         snapshot = store.newest(language)
@@ -276,7 +279,7 @@ def _mismatches(config: Config, base: FrozenBase, index: ShardIndex, snapshot: S
         )
 
 
-def _apply_step_limit(progress: Progress, entry: LanguageSummary, result: Reading) -> None:
+def _apply_step_limit(progress: Progress, entry: LanguageSummary, result: CheckpointFindings) -> None:
     """Reopen a finished language whose number of steps was raised; finish one that has reached a lowered number."""
     where = {"language": progress.language, "round": progress.round, "step": progress.step}
     if progress.status == FINISHED and progress.reason == "steps" and progress.step < entry.steps:

@@ -28,7 +28,7 @@ class _Totals:
 
 @dataclass
 class RoundMeter:
-    """Reads the clock and the counters of the parts of a run."""
+    """Reads the clock and the counters of the components of a run."""
 
     loader: BatchLoader
     lifecycle: Lifecycle

@@ -12,19 +12,19 @@ from mms_dist.data.language_summaries import LanguageSummary, summarise_language
 from mms_dist.distributed.binding import bind_rank
 from mms_dist.distributed.comm import Comm
 from mms_dist.distributed.deepspeed_package import wants_deepspeed
-from mms_dist.distributed.device import computes_on_gpu, nvidia_gpu, why_no_gpu
+from mms_dist.distributed.device import computes_on_gpu, nvidia_gpu, set_threads, why_no_gpu
 from mms_dist.distributed.gpu import describe, naming_the_gpu
 from mms_dist.distributed.process_group import joined
 from mms_dist.hardware.base_loading import RunBase, load_run_base
 from mms_dist.hardware.memory_estimate import BUFFERS
-from mms_dist.hardware.process_settings import keep_freed_memory, set_threads
+from mms_dist.machine import keep_freed_memory
 from mms_dist.run_directory.paths import RunPaths
 from mms_dist.run_directory.quarantine import QuarantineMark
 from mms_dist.run_directory.status_file import RunState, mark_hung
 from mms_dist.training.assembly import assemble, check_first_adapters
+from mms_dist.training.components import RunComponents
 from mms_dist.training.ending import Ending
 from mms_dist.training.lifecycle import Lifecycle
-from mms_dist.training.parts import Parts
 from mms_dist.training.record import Record
 from mms_dist.training.restore import Restored, restore
 from mms_dist.training.same_run import check_same_run
@@ -61,7 +61,7 @@ def train(
     with joined(
         on_gpu=computes_on_gpu(config.run.device),
         timeout_seconds=config.comm.timeout_seconds,
-        on_hang=lambda report: mark_hung(Path(config.run.directory), reason=report),
+        on_hang=lambda report: mark_hung(Path(config.run.directory), reason=report.summary),
         need_group=wants_deepspeed(config.comm.deepspeed),
         stop_requested=stop_requested,
         at_first_round=at_first_round,
@@ -84,7 +84,7 @@ def _train(config: Config, comm: Comm, stop_requested: Callable[[], bool], live:
         comm.run_on_all_ranks(lambda: store.recover() if comm.is_first else [])
         restored = restore(config, store, index, summaries, base, comm)
         record.restored(restored, config, resolved, summaries, live=live)
-        parts = stack.enter_context(
+        components = stack.enter_context(
             assemble(
                 config,
                 index=index,
@@ -98,15 +98,15 @@ def _train(config: Config, comm: Comm, stop_requested: Callable[[], bool], live:
                 resolved=resolved,
             )
         )
-        record.begin(restored, _plan_lines(loaded, parts, summaries, comm))
-        outcome = parts.loop.run()
+        record.begin(restored, _plan_lines(loaded, components, summaries, comm))
+        outcome = components.loop.run()
         store.drain()
-        totals = comm.all_gather(_totals_of(parts.lifecycle))  # after this, all checkpoints are on disk
-        parts.report_collector.deliver()
+        totals = comm.all_gather(_totals_of(components.lifecycle))  # after this, all checkpoints are on disk
+        components.report_collector.deliver()
         end = None if outcome == RunState.PREEMPTED else _ending(restored, totals, len(summaries), directory)
         steps = restored.steps + sum(each.steps_taken for each in totals)
         # On all ranks together: if one exits earlier with a non-zero status, its launcher kills the others.
-        comm.run_on_all_ranks(lambda: record.end(end, round=parts.loop.round, steps=steps))
+        comm.run_on_all_ranks(lambda: record.end(end, round=components.loop.round, steps=steps))
     return outcome if end is None else end.state
 
 
@@ -132,26 +132,26 @@ def _ending(restored: Restored, totals: Sequence[_RankTotals], languages: int, d
     return Ending(directory, languages, quarantined, tuple(sorted(set(unscored))))
 
 
-def _plan_lines(loaded: RunBase, parts: Parts, summaries: list[LanguageSummary], comm: Comm) -> list[str]:
+def _plan_lines(loaded: RunBase, components: RunComponents, summaries: list[LanguageSummary], comm: Comm) -> list[str]:
     """Return the lines that describe the run before its first round."""
     config, resolved = loaded.config, loaded.resolved
     hours = sum(entry.seconds for entry in summaries) / 3600
-    row = parts.bank.rows.shape[1]
+    row = components.bank.rows.shape[1]
     lines = [
-        f"base      {config.model.base}: {parts.base.parameter_count() / 1e6:,.1f} M parameters, frozen, "
-        f"{resolved.dtype} on {describe(parts.base.device)}",
+        f"base      {config.model.base}: {components.base.parameter_count() / 1e6:,.1f} M parameters, frozen, "
+        f"{resolved.dtype} on {describe(components.base.device)}",
         f"languages {len(summaries)}: {sum(entry.utterances for entry in summaries):,} utterances, {hours:,.2f} h; "
-        f"{min(parts.loop.scheduler.capacity, len(summaries))} at once",
+        f"{min(components.loop.scheduler.capacity, len(summaries))} at once",
         f"adapters  dim {config.adapter.dim}, up to {row:,} trained parameters per language; "
-        f"rows, gradients and moments take {BUFFERS * parts.bank.rows.nbytes / 2**20:,.0f} MiB",
+        f"rows, gradients and moments take {BUFFERS * components.bank.rows.nbytes / 2**20:,.0f} MiB",
         f"rounds    {config.optim.batch_seconds:g} s of audio and one optimizer step per language, "
-        f"forward passes of up to {parts.gradients.forward_seconds:g} s",
+        f"forward passes of up to {components.gradients.forward_seconds:g} s",
         *resolved.lines,
     ]
     lines.insert(0, f"run       {config.run.directory}, from the shards {config.data.shards}")
     if comm.world > 1:
         lines.append(f"processes {comm.world}, {_sharing(config)}")
-    if parts.base.device.type == "cpu" and config.run.device == "auto" and nvidia_gpu():
+    if components.base.device.type == "cpu" and config.run.device == "auto" and nvidia_gpu():
         lines.append("device    the CPU: {}; {}".format(*why_no_gpu()))
     lines += loaded.lines
     if resolved.feature_cache_gib:
@@ -160,8 +160,8 @@ def _plan_lines(loaded: RunBase, parts: Parts, summaries: list[LanguageSummary],
     left_out = sum(entry.left_out for entry in summaries)
     if left_out:
         lines.append(f"left out  {left_out:,} training utterances that are too long or have no usable transcript")
-    if parts.loop.round:
-        lines.append(f"resumed   after round {parts.loop.round:,}")
+    if components.loop.round:
+        lines.append(f"resumed   after round {components.loop.round:,}")
     return lines
 
 

@@ -18,7 +18,7 @@ from mms_dist.monitor.monitor import Monitor
 from mms_dist.monitor.reports import RoundReport
 from mms_dist.run_directory.paths import RunPaths
 from mms_dist.training.assembly import assemble
-from mms_dist.training.parts import Parts
+from mms_dist.training.components import RunComponents
 from mms_dist.training.restore import fresh_start
 from shards.index import ShardIndex
 
@@ -39,11 +39,11 @@ class RecordingMonitor(Monitor):
 
 @dataclass(frozen=True)
 class Trial:
-    """A trial that is ready to run: `parts.loop.run()` trains its rounds."""
+    """A trial that is ready to run: `components.loop.run()` trains its rounds."""
 
     index: ShardIndex
     summaries: list[LanguageSummary]
-    parts: Parts
+    components: RunComponents
     store: CheckpointStore
     monitor: RecordingMonitor
 
@@ -109,6 +109,6 @@ def trial(config: Config, device: torch.device, resolved: Resolved) -> Iterator[
             store=store,
             monitor=monitor,
             resolved=resolved,
-        ) as parts,
+        ) as components,
     ):
-        yield Trial(index, summaries, parts, store, monitor)
+        yield Trial(index, summaries, components, store, monitor)

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shards.build.language_build import BuildOptions, BuildProgress, LanguageBuild
-from shards.build.output_folder import folder_for, only_build, writing
-from shards.build.plan import LanguagePlan
+from shards.build.candidates import LanguagePlan
+from shards.build.language_build import BuildOptions, BuildProgress, LanguageBuild, check_target
+from shards.build.output_folder import TargetError, folder_for, only_build, writing
+from shards.build.plans import Plans
 from shards.drops import NO_UTTERANCES
-from shards.errors import ShardsError, SourceError
-from shards.pool import process_pool
+from shards.errors import Problem, SourceError, failure_of
+from shards.index.failures import record_outcome
+from shards.pool import WorkerPool
 
 
 @dataclass(slots=True)
 class BuildReport:
-    """By language: the content of `index.json`, or the error message. `reused` lists languages built earlier."""
+    """By language: the content of `index.json`, or why it failed. `reused` lists languages built earlier."""
 
     indexes: dict[str, dict[str, Any]] = field(default_factory=dict)
     reused: list[str] = field(default_factory=list)
-    failed: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, Problem] = field(default_factory=dict)
 
 
 def build_shards(
-    plans: Sequence[LanguagePlan],
+    plans: Plans,
     output: Path,
     options: BuildOptions,
     *,
@@ -38,42 +40,81 @@ def build_shards(
 
     A language is skipped if its source and options have not changed since it was built and its files are intact,
     unless `force` is set. If a build was interrupted, its finished shards are kept. A language appears in `output`
-    complete or not at all.
+    complete or not at all. A language that fails does not stop the others: it is in the report, and in `failed.json`.
 
     Raises:
-        ShardsError: another build is writing one of the languages, a worker process died, or `output` cannot be
-            written.
+        ShardsError: another build is writing one of the languages, or `output` cannot be written.
     """
     progress = progress or BuildProgress()
     report = BuildReport()
-    with folder_for(output), process_pool(workers) as executor:
-        builds = [(plan, LanguageBuild(plan, output, options)) for plan in plans]
-        for plan, build in builds:
-            with writing(plan.language, output):
-                build.check_target(force=force)
-        for plan, build in builds:
-            with writing(plan.language, output), only_build(build.lock, output, plan.language):
-                index = None if force else build.finished_index()
-                if index is not None:
-                    report.reused.append(plan.language)
-                    index = _with_files_of(plan, index)
-                else:
-                    try:
-                        index = build.run(executor, workers, progress)
-                    except SourceError as error:
-                        report.failed[plan.language] = str(error)
-                        # Removed while locked: a process that has opened it meanwhile sees that it is gone and
-                        # creates a new one.
-                        build.lock.unlink(missing_ok=True)
-                        continue
-                    except BrokenProcessPool as error:
-                        raise ShardsError(
-                            f"a worker process died while building {plan.language}, perhaps because memory ran out",
-                            fix="run the same command again with fewer --workers (finished shards are kept)",
-                        ) from error
-            report.indexes[plan.language] = index
-            progress.finished(plan.language, index, reused=plan.language in report.reused)
+    if not len(plans):
+        if output.is_dir():
+            _record(report, output, plans.failed)
+        report.failed |= plans.failed
+        return report
+    with folder_for(output), WorkerPool(workers) as pool:
+        _record(report, output, plans.failed)
+        for language in plans.totals:
+            try:
+                with writing(language, output):
+                    check_target(language, output, force=force)
+            except TargetError as error:
+                _record(report, output, {language: error.problem})
+        for plan in plans:
+            if plan.language in report.failed:
+                continue
+            try:
+                _build_language(plan, output, options, pool, report, force=force, progress=progress)
+            except (SourceError, TargetError) as error:
+                _record(report, output, {plan.language: error.problem})
+            except BrokenProcessPool:
+                problem = Problem(
+                    f"a worker process died while building {plan.language}, perhaps because memory ran out",
+                    "run the same command again with fewer --workers (finished shards are kept)",
+                )
+                _record(report, output, {plan.language: problem})
+            else:
+                with writing("the list of failed languages", output):
+                    record_outcome(output, failed={}, done=[plan.language])
     return report
+
+
+def _build_language(
+    plan: LanguagePlan,
+    output: Path,
+    options: BuildOptions,
+    pool: WorkerPool,
+    report: BuildReport,
+    *,
+    force: bool,
+    progress: BuildProgress,
+) -> None:
+    with writing(plan.language, output):
+        build = LanguageBuild(plan, output, options)
+        with only_build(build.lock, output, plan.language):
+            index = None if force else build.finished_index()
+            if index is not None:
+                report.reused.append(plan.language)
+                index = _with_files_of(plan, index)
+            else:
+                try:
+                    index = build.run(pool, progress)
+                except SourceError:
+                    # Removed while locked: a process that has opened it meanwhile sees that it is gone and
+                    # creates a new one.
+                    build.lock.unlink(missing_ok=True)
+                    raise
+    report.indexes[plan.language] = index
+    progress.finished(plan.language, index, reused=plan.language in report.reused)
+
+
+def _record(report: BuildReport, output: Path, failed: Mapping[str, Problem]) -> None:
+    report.failed |= failed
+    try:
+        record_outcome(output, failed=failed)
+    except OSError as error:
+        # Nothing else would keep these failures, so they end the build.
+        raise failure_of(failed, others=len(report.indexes)) from error
 
 
 def is_built(plan: LanguagePlan, output: Path, options: BuildOptions) -> bool:

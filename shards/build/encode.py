@@ -13,7 +13,7 @@ from shards.audio.audio_errors import UndecodableError
 from shards.audio.codec import encode_flac
 from shards.audio.containers.byte_source import ByteSource
 from shards.audio.recording import Recording, Samples
-from shards.build.plan import Candidate
+from shards.build.candidates import Candidate
 from shards.drops import Rejected
 from shards.limits import Limits, check_rate, check_utterance
 from shards.sources.audio_reference import AudioReference
@@ -55,6 +55,8 @@ def _encode_recording(candidates: list[Candidate], limits: Limits) -> Iterator[E
                 check_utterance(audio, candidate.text, limits)
             except Rejected as rejected:
                 yield rejected
+            except MemoryError:
+                yield UndecodableError("decoding it needs more memory than there is", "cut it into shorter recordings")
             else:
                 yield Encoded(encode_flac(audio), len(audio), recording.length_unknown)
 
@@ -63,7 +65,7 @@ def _opened(reference: AudioReference) -> ByteSource:
     try:
         return reference.open()
     except OSError as error:
-        raise UndecodableError(f"cannot be read: {error.strerror}") from error
+        raise UndecodableError(f"cannot be read: {error.strerror or error}") from error
 
 
 def _cut(recording: Recording, candidate: Candidate, limits: Limits) -> Samples:

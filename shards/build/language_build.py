@@ -7,23 +7,22 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from shards.build.candidates import Candidate, LanguagePlan
 from shards.build.encode import Encoded, encode_recordings
-from shards.build.output_folder import WORK_FOLDER
-from shards.build.plan import Candidate, LanguagePlan
+from shards.build.output_folder import WORK_FOLDER, TargetError
 from shards.build.split_writer import SplitWriter
 from shards.drops import NO_UTTERANCES, Drops, Rejected, no_training_utterances
-from shards.errors import ShardsError
 from shards.index.parts import ShardPart, file_sha256, write_atomically
 from shards.index.write_index import write_index
 from shards.limits import Limits
-from shards.pool import in_order
+from shards.pool import WorkerPool
 from shards.schema import INDEX_NAME, SCHEMA_VERSION
+from shards.sources.archived_audio import copied_recordings
 from shards.splits import SPLITS
 
 _TASK_UTTERANCES = 8
@@ -52,6 +51,31 @@ class BuildProgress:
         """Called when a language's shards are in place."""
 
 
+def check_target(language: str, output: Path, *, force: bool) -> None:
+    """Check that the folder of a language is empty or holds shards that a build may replace.
+
+    Raises:
+        TargetError: the folder holds anything else, such as tars made by another tool.
+    """
+    target = output / language
+    if not target.exists() or not any(target.iterdir()):
+        return
+    made = _made_by(_read_json(target / INDEX_NAME))
+    if made is None and _record_of(language, output).is_file():
+        # It was built here once, but its present files may come from elsewhere. So the user has to decide.
+        if force:
+            return
+        raise TargetError(
+            f"{target / INDEX_NAME} is missing or damaged",
+            fix=f"rebuild it with --lang {language} --force, which replaces everything in that folder",
+        )
+    if made is None or made.get("indexed"):
+        raise TargetError(
+            f"{target} contains files that 'shards build' did not write",
+            fix="move them away, or choose another folder for the shards",
+        )
+
+
 class LanguageBuild:
     """Builds one language in `<output>/.build/<language>/` and moves it to `<output>/<language>/`."""
 
@@ -61,33 +85,10 @@ class LanguageBuild:
         self.target = output / plan.language
         self.staging = output / WORK_FOLDER / plan.language
         self.lock = output / WORK_FOLDER / f"{plan.language}.lock"
-        self.record = output / WORK_FOLDER / f"{plan.language}.json"
+        self.record = _record_of(plan.language, output)
         self.fingerprint = _fingerprint(plan, options)
         # Stored outside the shards: file times differ between machines, and the shards must not.
         self.state = {"fingerprint": self.fingerprint, "inputs": _inputs_fingerprint(plan)}
-
-    def check_target(self, *, force: bool) -> None:
-        """Check that the target folder is empty or holds shards that a build may replace.
-
-        Raises:
-            ShardsError: the folder holds anything else, such as tars made by another tool.
-        """
-        if not self.target.exists() or not any(self.target.iterdir()):
-            return
-        made = _made_by(_read_json(self.target / INDEX_NAME))
-        if made is None and self.record.is_file():
-            # It was built here once, but its present files may come from elsewhere. So the user has to decide.
-            if force:
-                return
-            raise ShardsError(
-                f"{self.target / INDEX_NAME} is missing or damaged",
-                fix=f"rebuild it with --lang {self.plan.language} --force, which replaces everything in that folder",
-            )
-        if made is None or made.get("indexed"):
-            raise ShardsError(
-                f"{self.target} contains files that 'shards build' did not write",
-                fix="move them away, or choose another folder for the shards",
-            )
 
     def finished_index(self) -> dict[str, Any] | None:
         """Return the content of `index.json` if it was built from this source and no file is missing; else None."""
@@ -112,7 +113,7 @@ class LanguageBuild:
         except (FileNotFoundError, KeyError, TypeError, AttributeError):  # a missing file, or an incomplete index
             return False
 
-    def run(self, executor: Executor | None, workers: int, progress: BuildProgress) -> dict[str, Any]:
+    def run(self, pool: WorkerPool, progress: BuildProgress) -> dict[str, Any]:
         """Decode and write all splits, then move the language into place."""
         if _read_json(self.staging / "state.json") != self.state:
             shutil.rmtree(self.staging, ignore_errors=True)
@@ -120,12 +121,19 @@ class LanguageBuild:
             folder.mkdir(parents=True, exist_ok=True)
         write_atomically(self.staging / "state.json", json.dumps(self.state).encode())
         writers = {split: self._writer(split) for split in SPLITS}
+        copies = copied_recordings(
+            (one.audio for split, writer in writers.items() for one in self.plan.candidates[split][writer.consumed :]),
+            self.staging,
+        )
         done = sum(writer.consumed for writer in writers.values())
         progress.language(self.plan.language, done=done, total=self.plan.total)
         for split, writer in writers.items():
-            left = self.plan.candidates[split][writer.consumed :]
+            left = [
+                replace(one, audio=copies[one.audio]) if one.audio in copies else one
+                for one in self.plan.candidates[split][writer.consumed :]
+            ]
             try:
-                for candidate, result in _encode_all(executor, workers, left, self.options.limits):
+                for candidate, result in _encode_all(pool, left, self.options.limits):
                     writer.add(candidate, result)
                     progress.advance(1)
                 writer.close()
@@ -171,28 +179,42 @@ class LanguageBuild:
         return index
 
 
+def _record_of(language: str, output: Path) -> Path:
+    """Return the file that says what was built here."""
+    return output / WORK_FOLDER / f"{language}.json"
+
+
 def _encode_all(
-    executor: Executor | None, workers: int, candidates: Sequence[Candidate], limits: Limits
+    pool: WorkerPool, candidates: Sequence[Candidate], limits: Limits
 ) -> Iterator[tuple[Candidate, Encoded | Rejected]]:
     """Yield every candidate with its result, in order, whatever the number of workers."""
     tasks = list(_tasks(candidates))
     encode = partial(encode_recordings, limits=limits)
-    results = in_order(executor, encode, tasks, workers)
+    results = pool.in_order(encode, tasks)
     for task, outcome in zip(tasks, results, strict=True):
         yield from zip(task, outcome, strict=True)
 
 
 def _tasks(candidates: Sequence[Candidate]) -> Iterator[list[Candidate]]:
-    """Group candidates into tasks of a few utterances. Segments of one recording stay together, within a limit."""
+    """Group candidates into tasks of a few utterances.
+
+    Segments of one recording stay together, within a limit, and so do the recordings of a block.
+    """
     task: list[Candidate] = []
     for candidate in candidates:
-        same_recording = bool(task) and task[-1].audio == candidate.audio
-        if len(task) >= (_TASK_SEGMENTS if same_recording else _TASK_UTTERANCES):
+        if len(task) >= (_TASK_SEGMENTS if task and _together(task[-1], candidate) else _TASK_UTTERANCES):
             yield task
             task = []
         task.append(candidate)
     if task:
         yield task
+
+
+def _together(one: Candidate, other: Candidate) -> bool:
+    if one.audio == other.audio:
+        return True
+    first, second = one.audio.neighbours, other.audio.neighbours
+    return first is not None and second is not None and first.block == second.block
 
 
 def _options(plan: LanguagePlan, options: BuildOptions) -> dict[str, Any]:

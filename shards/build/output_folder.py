@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,13 @@ from shards.wording import printable
 
 # Holds all files of a build except the shards. Readers ignore it.
 WORK_FOLDER = ".build"
+
+# These concern the disk, and so every language.
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
+class TargetError(ShardsError):
+    """The folder of one language cannot be written, or holds something that a build must not replace."""
 
 
 @contextlib.contextmanager
@@ -54,12 +62,18 @@ def only_build(path: Path, output: Path, language: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def writing(language: str, output: Path) -> Iterator[None]:
-    """Convert OSError into a ShardsError that names the file and says that finished shards are kept."""
+    """Convert OSError into a ShardsError that names the file and says that finished shards are kept.
+
+    Raises:
+        TargetError: the error concerns this language alone.
+        ShardsError: it concerns the whole disk.
+    """
     try:
         yield
     except OSError as error:
         file = f" ({printable(str(error.filename))})" if error.filename else ""
-        raise ShardsError(
+        kind = ShardsError if error.errno in _OF_THE_DISK else TargetError
+        raise kind(
             f"{language} cannot be written to {printable(str(output))}: {error.strerror or error}{file}",
             fix="fix that and run the same command again (finished shards are kept)",
         ) from error

@@ -2,125 +2,112 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
-import unicodedata
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from pathlib import Path
 
+from shards.build.candidates import Candidate, LanguagePlan, digest_of, utterance_key
+from shards.build.plans import Plans
 from shards.drops import Drop, Drops, Rejected, no_training_utterances
 from shards.errors import SourceError
 from shards.sources.audio_reference import AudioReference
-from shards.sources.rows import SourceRow, SourceRows
-from shards.splits import PRECEDENCE, SPLITS, assign_splits
+from shards.sources.rows import SourceRow
+from shards.sources.source_rows import SourceRows
+from shards.splits import PRECEDENCE, Utterance, assign_splits, assign_splits_by_speaker
 from shards.text.normaliser import TextNormaliser
-from shards.text_rules import TextRules, load_rules
+from shards.text.text_tags import tags_of_text
+from shards.text_rules import RuleOptions, load_rules
 from shards.wording import counted, printable
-
-_SLUG_CHARACTERS = 40
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """An utterance that passed all checks that do not need the audio."""
-
-    key: str
-    audio: AudioReference
-    name: str
-    text: str
-    raw_text: str
-    speaker: str | None
-    source: str | None
-    start_seconds: float | None
-    end_seconds: float | None
-    tags: Mapping[str, str] | None = None
-
-    @property
-    def where(self) -> str:
-        """For messages: the recording, and the segment if there is one."""
-        if self.start_seconds is None and self.end_seconds is None:
-            return self.name
-        return f"{self.name} [{self.start_seconds or 0} … {'end' if self.end_seconds is None else self.end_seconds} s]"
-
-
-@dataclass(slots=True)
-class LanguagePlan:
-    """The utterances to decode for one language, in the order of the shards."""
-
-    language: str
-    rules: TextRules
-    candidates: dict[str, list[Candidate]] = field(default_factory=lambda: {split: [] for split in SPLITS})
-    drops: Drops = field(default_factory=Drops)
-
-    @property
-    def total(self) -> int:
-        """Number of utterances in all splits."""
-        return sum(map(len, self.candidates.values()))
 
 
 def plan_languages(
-    rows: Iterable[SourceRow],
+    rows: SourceRows,
     *,
     dev_fraction: float,
     test_fraction: float,
-    text_rules: Path | None = None,
+    by_speaker: bool = False,
+    text_rules: RuleOptions = RuleOptions(),  # noqa: B008 - it is frozen
     skip_missing_audio: bool = False,
-) -> list[LanguagePlan]:
+) -> Plans:
     """Normalise, name, split and order the utterances of every language; a pure function of its arguments.
 
+    One language at a time is in memory. A language with a missing recording, or without training utterances, is in
+    `Plans.failed`.
+
+    Args:
+        by_speaker: split what has no split so that no speaker is in two splits.
+
     Raises:
-        SourceError: a recording is missing, or a language has no training utterances left.
+        ShardsError: the text rules are unusable, or the temporary directory is full.
     """
-    by_language: dict[str, list[SourceRow]] = defaultdict(list)
-    for row in rows:
-        by_language[row.language].append(row)
-    left_out = rows.drops() if isinstance(rows, SourceRows) else {}
-    files = _Recordings(row.audio for rows in by_language.values() for row in rows)
-    if files.missing and not skip_missing_audio:
-        first = next(row for rows in by_language.values() for row in rows if row.audio in files.missing)
-        cause = files.missing[first.audio] or ("write paths with /, not with \\" if "\\" in first.name else "")
-        where = "; ".join(filter(None, (printable(first.where), cause)))
-        missing = counted(len(files.missing), "recording")
-        raise SourceError(
-            f"{missing} missing, the first is {printable(str(first.audio))} ({where})",
-            fix="correct the paths, pass --audio-root, or skip missing recordings with --skip-missing-audio",
-        )
-    languages = by_language.keys() | {language for language in left_out if language}
-    plans = [
-        _plan_language(
-            LanguagePlan(code, load_rules(code, text_rules), drops=left_out.get(code, Drops())),
-            by_language[code],
-            files,
-            dev_fraction,
-            test_fraction,
-        )
-        for code in sorted(languages)
-    ]
-    for plan in plans:
-        if not plan.candidates["train"]:
-            raise no_training_utterances(plan.language, plan.drops, held_out=plan.total)
+    plans = Plans()
+    drops = rows.drops()
+    for code in sorted(rows.languages):
+        plan = LanguagePlan(code, load_rules(code, text_rules), drops=drops.get(code, Drops()))
+        try:
+            _plan_language(
+                plan,
+                rows.of(code),
+                dev_fraction,
+                test_fraction,
+                by_speaker=by_speaker,
+                skip_missing_audio=skip_missing_audio,
+            )
+        except SourceError as error:
+            plans.failed[code] = error.problem
+        else:
+            plans.add(plan)
     return plans
 
 
 class _Recordings:
-    """The recordings that are missing, each with the cause if known, and those that are empty."""
+    """The recordings of a language; each is looked at once.
 
-    def __init__(self, references: Iterable[AudioReference]) -> None:
+    `missing`: those that are missing, each with the cause if known, and the first row that names one.
+    """
+
+    def __init__(self) -> None:
         self.missing: dict[AudioReference, str] = {}
+        self.first_missing: SourceRow | None = None
         self.empty: set[AudioReference] = set()
-        for reference in set(references):
-            state = reference.check()
-            if state.missing is not None:
-                self.missing[reference] = state.missing
-            elif state.empty:
-                self.empty.add(reference)
+        self._known: dict[AudioReference, AudioReference] = {}
+
+    def of(self, row: SourceRow) -> AudioReference:
+        """Return the row's recording: for all segments of one, the same object."""
+        if row.audio in self._known:
+            return self._known[row.audio]
+        self._known[row.audio] = row.audio
+        state = row.audio.check()
+        if state.missing is not None:
+            self.missing[row.audio] = state.missing
+            self.first_missing = self.first_missing or row
+        elif state.empty:
+            self.empty.add(row.audio)
+        return row.audio
+
+    def error(self) -> SourceError | None:
+        """Return the error for the missing recordings; None if none is missing."""
+        first = self.first_missing
+        if first is None:
+            return None
+        cause = self.missing[first.audio] or ("write paths with /, not with \\" if "\\" in first.name else "")
+        where = "; ".join(filter(None, (printable(first.where), cause)))
+        missing = counted(len(self.missing), "recording")
+        return SourceError(
+            f"{missing} missing, the first is {printable(str(first.audio))} ({where})",
+            fix="correct the paths, pass --audio-root, or skip missing recordings with --skip-missing-audio",
+        )
 
 
 def _plan_language(
-    plan: LanguagePlan, rows: Sequence[SourceRow], files: _Recordings, dev_fraction: float, test_fraction: float
-) -> LanguagePlan:
+    plan: LanguagePlan,
+    rows: Iterable[SourceRow],
+    dev_fraction: float,
+    test_fraction: float,
+    *,
+    by_speaker: bool,
+    skip_missing_audio: bool,
+) -> None:
+    files = _Recordings()
     normalise = TextNormaliser(plan.rules)
     kept: dict[str, tuple[Candidate, str | None]] = {}
     stretches: dict[tuple[AudioReference, float | None, float | None], str] = {}
@@ -139,8 +126,16 @@ def _plan_language(
             first, split = kept[key]
             given = [name for name in PRECEDENCE if name in (split, row.split)]
             kept[key] = first, given[0] if given else None  # if either row says test, never train on it
-    splits = assign_splits([(candidate.text, split) for candidate, split in kept.values()], dev_fraction, test_fraction)
-    for candidate, split in kept.values():
+    error = files.error()
+    if error is not None and not skip_missing_audio:
+        raise error
+    utterances = [Utterance(candidate.text, candidate.speaker, split) for candidate, split in kept.values()]
+    if by_speaker:
+        own_splits, splits = assign_splits_by_speaker(utterances, dev_fraction, test_fraction)
+    else:
+        own_splits = [one.split for one in utterances]
+        splits = assign_splits([(one.text, one.split) for one in utterances], dev_fraction, test_fraction)
+    for (candidate, _), split in zip(kept.values(), own_splits, strict=True):
         assigned = splits[candidate.text]
         if split not in (None, assigned):
             found = f"{candidate.text!r} is in {assigned} and {split}"
@@ -148,19 +143,29 @@ def _plan_language(
         else:
             plan.candidates[assigned].append(candidate)
     for candidates in plan.candidates.values():
-        # The order of recordings depends only on their names and mixes speakers. Segments follow one another.
-        candidates.sort(key=lambda candidate: (_digest(candidate.name), candidate.start_seconds or 0.0, candidate.key))
-    return plan
+        candidates.sort(key=_order)
+    if not plan.candidates["train"]:
+        raise no_training_utterances(plan.language, plan.drops, held_out=plan.total)
+
+
+def _order(candidate: Candidate) -> tuple[str, int, float, str]:
+    """Return the sort key: it depends only on names and mixes speakers.
+
+    Segments of a recording follow one another, and so do the recordings of a block.
+    """
+    block, position = candidate.audio.neighbours or (candidate.name, 0)
+    return digest_of(block), position, candidate.start_seconds or 0.0, candidate.key
 
 
 def _candidate(row: SourceRow, files: _Recordings, normalise: TextNormaliser, drops: Drops) -> Candidate | None:
-    if row.audio in files.missing:
+    audio = files.of(row)
+    if audio in files.missing:
         drops.add(Drop("missing_audio", row.name))
         return None
     if row.text is None:
         drops.add(Drop("missing_text", row.name, row.detail))
         return None
-    if row.audio in files.empty:
+    if audio in files.empty:
         drops.add(Drop("undecodable", row.name, "the file is empty"))
         return None
     try:
@@ -170,7 +175,7 @@ def _candidate(row: SourceRow, files: _Recordings, normalise: TextNormaliser, dr
         return None
     return Candidate(
         key=utterance_key(row),
-        audio=row.audio,
+        audio=audio,
         name=row.name,
         text=text,
         raw_text=row.text,
@@ -179,20 +184,5 @@ def _candidate(row: SourceRow, files: _Recordings, normalise: TextNormaliser, dr
         source=row.source or (Path(row.name).name if Path(row.name).is_absolute() else row.name),
         start_seconds=row.start_seconds,
         end_seconds=row.end_seconds,
-        tags=row.tags,
+        tags={**(row.tags or {}), **tags_of_text(row.text)} or None,
     )
-
-
-def utterance_key(row: SourceRow) -> str:
-    """Return a key that does not change when the source grows, and is a valid file name on every system.
-
-    It is the recording's name, for readability, and a hash of recording and segment, for uniqueness. It has no dot,
-    since webdataset ends the key there, and no capitals, since some file systems ignore case.
-    """
-    plain = unicodedata.normalize("NFKD", Path(row.name).stem).encode("ascii", "ignore").decode().lower()
-    slug = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")[:_SLUG_CHARACTERS] or "utterance"
-    return f"{slug}-{_digest(f'{row.language}|{row.name}|{row.start_seconds}|{row.end_seconds}')}"
-
-
-def _digest(text: str) -> str:
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

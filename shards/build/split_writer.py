@@ -12,8 +12,8 @@ import os
 from pathlib import Path
 from typing import IO
 
+from shards.build.candidates import Candidate
 from shards.build.encode import Encoded
-from shards.build.plan import Candidate
 from shards.drops import Drops, Rejected
 from shards.index.parts import ShardPart, UtteranceFacts, describe_shard
 from shards.tars.sample import info_of, members_to_write

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from shards.build.plan import LanguagePlan
+from shards.build.candidates import LanguagePlan
 from shards.display.tables import Column, duration, fitting_table
 from shards.display.terminal import say
-from shards.drops import REASONS, shortened
-from shards.sources.rows import SourceRows
-from shards.wording import counted
+from shards.drops import REASONS
+from shards.errors import Problem
+from shards.languages import language_note
+from shards.sources.source_rows import SourceRows
+from shards.wording import counted, elided
 
 NO_LANGUAGE = "(unknown)"
 _EXAMPLE_CHARACTERS = 60
 _PLAIN_SECONDS = 10.0
 _SHOWN_LINES = 20
+_SHOWN_FAILED = 20
+_SHOWN_NOTES = 3
 
 
 def languages_table(indexes: Mapping[str, Mapping[str, Any]], width: int) -> Table:
@@ -55,9 +59,10 @@ def print_drops(console: Console, drops: Mapping[str, Mapping[str, Mapping[str, 
     found: dict[str, str] = {}
     for language, entries in drops.items():
         for reason, entry in entries.items():
-            example = shortened(entry["examples"][0], _EXAMPLE_CHARACTERS) if entry["examples"] else ""
+            example = elided(entry["examples"][0], _EXAMPLE_CHARACTERS) if entry["examples"] else ""
             rows.append((language, reason, f"{entry['count']:,}", example))
-            found[reason] = REASONS.get(reason, "a reason from a later version of mms-dist")
+            known = REASONS.get(reason)
+            found[reason] = known.meaning if known else "a reason from a later version of mms-dist"
     if not rows:
         return
     columns = [
@@ -79,18 +84,23 @@ def print_left_out(console: Console, drops: Mapping[str, Mapping[str, Mapping[st
     if of_no_language:
         say(console, f"  {NO_LANGUAGE}: {of_no_language.total:,} left out whose language is unknown")
     lines: dict[str, list[int]] = {}
+    counts: Counter[str] = Counter()
+    kinds: Counter[str] = Counter()
     for item in rows.left_out:
         if item.line is not None:
-            lines.setdefault(item.drop.reason, []).append(item.line)
+            counts[item.drop.reason] += 1
+            if counts[item.drop.reason] <= _SHOWN_LINES:
+                lines.setdefault(item.drop.reason, []).append(item.line)
+        if item.kind:
+            kinds[item.kind] += 1
     for reason, numbers in lines.items():
-        shown = ", ".join(map(str, numbers[:_SHOWN_LINES])) + (", …" if len(numbers) > _SHOWN_LINES else "")
-        say(console, f"skipped as {reason}: {counted(len(numbers), 'line')} of the manifest ({shown})")
+        shown = ", ".join(map(str, numbers)) + (", …" if counts[reason] > _SHOWN_LINES else "")
+        say(console, f"skipped as {reason}: {counted(counts[reason], 'line')} of the manifest ({shown})")
     for note in rows.notes:
         say(console, note)
     for language, count in rows.without_split().items():
         found = f"{counted(count, 'utterance')} without a split"
         say(console, f"{language}: {found}, assigned to train, dev or test by a hash of the text")
-    kinds = Counter(item.kind for item in rows.left_out if item.kind)
     if kinds:
         listed = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common())
         first = kinds.most_common(1)[0][0]
@@ -109,8 +119,26 @@ def print_unknown_lengths(console: Console, indexes: Mapping[str, Mapping[str, A
             )
 
 
-def plans_table(plans: Sequence[LanguagePlan], built: Collection[str], width: int) -> Table:
-    """Table of what a build would do: a row per language."""
+def print_failed(console: Console, failed: Mapping[str, Problem]) -> None:
+    """Print the languages that failed before the work began, one per line."""
+    for language, problem in list(failed.items())[:_SHOWN_FAILED]:
+        say(console, f"{language} failed: {problem}")
+    if len(failed) > _SHOWN_FAILED:
+        say(console, f"and {len(failed) - _SHOWN_FAILED:,} more languages failed")
+
+
+def print_language_notes(console: Console, codes: Iterable[str]) -> None:
+    """Print which languages have no adapter of MMS to start from: a note each, or one line if they are many."""
+    notes = {code: note for code in codes if (note := language_note(code))}
+    if len(notes) <= _SHOWN_NOTES:
+        for note in notes.values():
+            say(console, note)
+        return
+    say(console, f"MMS has no adapter of these names; training starts from new ones: {', '.join(notes)}")
+
+
+def plans_table(plans: Iterable[tuple[LanguagePlan, bool]], width: int) -> Table:
+    """Table of what a build would do: a row per language, given whether its shards are there already."""
     columns = [
         Column("language", right=False),
         *(Column(name) for name in ("train", "dev", "test", "left out already")),
@@ -121,8 +149,8 @@ def plans_table(plans: Sequence[LanguagePlan], built: Collection[str], width: in
             plan.language,
             *(f"{len(plan.candidates[split]):,}" for split in ("train", "dev", "test")),
             f"{plan.drops.total:,}",
-            "unchanged" if plan.language in built else "to build",
+            "unchanged" if is_built else "to build",
         )
-        for plan in plans
+        for plan, is_built in plans
     ]
     return fitting_table("What a build would do", columns, rows, width)

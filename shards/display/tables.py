@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from rich.cells import cell_len
 from rich.table import Table
 
 _FRAME = 3  # a space on either side of a cell, and a line
+
+_Column = TypeVar("_Column")
+
+
+def columns_that_fit(
+    columns: Sequence[_Column], width: int, *, rank: Callable[[_Column], int], total: Callable[[Sequence[_Column]], int]
+) -> list[_Column]:
+    """Drop the columns of highest rank until the others fit into `width` characters.
+
+    Args:
+        rank: the rank of a column; rank 0 is never dropped.
+        total: the width of a table with these columns.
+    """
+    kept = list(columns)
+    while total(kept) > width and any(rank(column) for column in kept):
+        kept.remove(max(kept, key=rank))
+    return kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +45,7 @@ class Column:
 def fitting_table(title: str, columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> Table:
     """Create a table at most `width` characters wide, if the rank 0 columns fit. The caption names dropped columns."""
     cells = {column: [row[number] for row in rows] for number, column in enumerate(columns)}
-    kept = list(columns)
-    while _width(kept, cells) > width and any(column.rank for column in kept):
-        kept.remove(max(kept, key=lambda column: column.rank))
+    kept = columns_that_fit(columns, width, rank=lambda column: column.rank, total=lambda few: _width(few, cells))
     left_out = [column.heading for column in columns if column not in kept]
     caption = f"a wider terminal also shows: {', '.join(left_out)}" if left_out else None
     table = Table(title=title, title_justify="left", caption=caption, caption_justify="left")

@@ -6,28 +6,22 @@ import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from braceexpand import braceexpand
 
 from shards import storage
-from shards.errors import ShardsError, SourceError, StorageError
+from shards.errors import Problem, ShardsError, SourceError, StorageError
+from shards.file_content import ARCHIVES
 from shards.languages import parse_language
 from shards.schema import INDEX_NAME
 from shards.splits import SPLITS, parse_split
 from shards.wording import counted
 
 _TAR = ".tar"
-# Archives that do not allow random access to their samples, and how to unpack them.
-_PACKED = {
-    **dict.fromkeys((".tar.gz", ".tgz"), "unpack it with 'gunzip'"),
-    **dict.fromkeys((".tar.zst", ".tar.zstd", ".tzst"), "unpack it with 'unzstd'"),
-    **dict.fromkeys((".tar.xz", ".txz"), "unpack it with 'unxz'"),
-    **dict.fromkeys((".tar.bz2", ".tbz", ".tbz2"), "unpack it with 'bunzip2'"),
-    ".tar.lz4": "unpack it with 'unlz4'",
-    **dict.fromkeys((".zip", ".7z", ".rar"), "unpack it and write its files again with 'tar --sort=name -cf'"),
-}
+_PACKED = {ending: archive.fix_for_tars for archive in ARCHIVES for ending in archive.endings}
+"""Archives that do not allow random access to their samples, by the end of their name, and how to unpack them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +31,14 @@ class ForeignTar:
     name: str
     place: str
     split: str
+
+
+@dataclass(frozen=True, slots=True)
+class FoundTars:
+    """The tars to index, by language, and why the tars of other languages cannot be indexed."""
+
+    languages: dict[str, list[ForeignTar]]
+    failed: dict[str, Problem] = field(default_factory=dict)
 
 
 def split_of(name: str) -> str:
@@ -66,8 +68,8 @@ def _splits_in(part: str) -> set[str]:
 
 
 def find_tars(
-    root: Path, given: Sequence[str], *, languages: Sequence[str], split: str | None, again: bool
-) -> dict[str, list[ForeignTar]]:
+    root: Path, given: Sequence[str], *, languages: Sequence[str], split: str | None, reindex: bool
+) -> FoundTars:
     """Return the tars to index, by language: those given, or the tars of all languages without an index.
 
     A language's tars are `<root>/<language>/*.tar`, or if there are none, those one folder below, such as
@@ -75,10 +77,10 @@ def find_tars(
 
     Args:
         languages: with `given`, the one language of those tars. Otherwise the languages to index; empty: all.
-        again: also index languages that have an index.
+        reindex: also index languages that have an index.
 
     Raises:
-        SourceError: there are no tars, or a language or split is unclear.
+        SourceError: there are no tars, or the language or split of `given` tars is unclear.
     """
     if given:
         if len(languages) != 1:
@@ -95,7 +97,7 @@ def find_tars(
             raise SourceError(
                 f"{twice} is named twice, so its samples would be trained on twice as often", fix="name it once"
             )
-        return {language: _by_split(tars)}
+        return FoundTars({language: _by_split(tars)})
     with storage.local_errors(root):
         if not root.is_dir():
             raise SourceError(f"no folder {root}, expected one that contains <language>/*.tar")
@@ -103,11 +105,15 @@ def find_tars(
     found = {code: _below(root / code, _TAR) for code in codes}
     if not any(found.values()):
         raise _no_tars(root, codes)
-    return {
-        parse_language(code): _by_split([_found_tar(root / code, path, split) for path in paths])
-        for code, paths in found.items()
-        if paths and (again or not (root / code / INDEX_NAME).is_file())
-    }
+    tars_of: dict[str, list[ForeignTar]] = {}
+    failed: dict[str, Problem] = {}
+    for code, paths in found.items():
+        if paths and (reindex or not (root / code / INDEX_NAME).is_file()):
+            try:
+                tars_of[parse_language(code)] = _by_split([_found_tar(root / code, path, split) for path in paths])
+            except ShardsError as error:
+                failed[code] = error.problem
+    return FoundTars(tars_of, failed)
 
 
 def packed_beside(folder: Path, tars: Sequence[ForeignTar]) -> list[tuple[Path, str]]:

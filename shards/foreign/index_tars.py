@@ -22,7 +22,7 @@ from shards.foreign.transcripts import choose_fields, fields_note, fields_to_loo
 from shards.index.parts import ShardPart, UtteranceFacts, shard_part
 from shards.index.write_index import write_index
 from shards.limits import Limits, check_labels
-from shards.pool import in_order, process_pool
+from shards.pool import WorkerPool
 from shards.splits import PRECEDENCE
 from shards.tars.sample import SampleParser
 from shards.text_rules import TextRules
@@ -47,7 +47,7 @@ def index_language(
     tars: Sequence[ForeignTar],
     options: IndexOptions,
     *,
-    workers: int,
+    pool: WorkerPool,
     advance: Callable[[], None],
     note: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def index_language(
     """
     _check_writable(folder, language)
     wanted = fields_to_look_for(options.text_field)
-    surveys = _survey(language, tars, wanted, options.limits, workers, advance)
+    surveys = _survey(language, tars, wanted, options.limits, pool, advance)
     fields = choose_fields(language, surveys, wanted)
     others, languages_note = samples_of_other_languages(language, surveys)
     repeated = _repeated(surveys)
@@ -111,17 +111,16 @@ def _survey(
     tars: Sequence[ForeignTar],
     wanted: Sequence[str | None],
     limits: Limits,
-    workers: int,
+    pool: WorkerPool,
     advance: Callable[[], None],
 ) -> list[TarSurvey]:
     """Survey every tar, with several processes."""
     surveys: list[TarSurvey] = []
     jobs = [(tar, wanted, limits) for tar in tars]
     try:
-        with process_pool(min(workers, len(jobs))) as executor:
-            for result in in_order(executor, survey_tar, jobs, workers):
-                surveys.append(result)
-                advance()
+        for result in pool.in_order(survey_tar, jobs):
+            surveys.append(result)
+            advance()
     except BrokenProcessPool as error:
         raise ShardsError(
             f"a worker process died while reading the tars of {language}, perhaps because memory ran out",

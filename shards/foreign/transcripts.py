@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from shards.errors import SourceError
 from shards.foreign.survey_tar import FoundSample, TarSurvey
-from shards.languages import CANDIDATES
+from shards.languages import may_be_same_language
 from shards.wording import counted
 
 TEXT_FIELDS = ("text", "sentence", "transcript", "transcription", "normalized_text", "raw_text")
@@ -70,7 +70,7 @@ def samples_of_other_languages(
         for place, sample in enumerate(tar.found):
             if sample.language is None:
                 continue
-            contradicts = _contradicts(sample.language, language)
+            contradicts = not may_be_same_language(sample.language, language)
             agreeing += not contradicts
             if contradicts:
                 names[sample.language] += 1
@@ -79,18 +79,6 @@ def samples_of_other_languages(
         return others, None
     found = ", ".join(f"{name!r} ({count:,})" for name, count in names.most_common(5))
     return {}, f"{language}: the samples name their language {found}, never {language!r}; check that it is the same"
-
-
-def _contradicts(name: str, language: str) -> bool:
-    """Whether the language that a sample names is certainly not `language`."""
-    said = name.strip().lower().replace("_", "-").partition("-")[0]
-    base = language.partition("-")[0]
-    if said == base:
-        return False
-    groups = [{code.partition("-")[0] for code in codes} for codes in CANDIDATES.values()]
-    if len(said) == 2:
-        return said in CANDIDATES and base not in {code.partition("-")[0] for code in CANDIDATES[said]}
-    return len(said) == 3 and said.isascii() and not any({said, base} <= group for group in groups)
 
 
 def _taken(sample: FoundSample, fields: Sequence[str | None]) -> str | None:

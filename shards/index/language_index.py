@@ -8,7 +8,7 @@ from typing import Any
 
 from shards import storage
 from shards.errors import IndexFileError, ShardsError, StorageError
-from shards.file_content import stand_in_of
+from shards.file_content import detect_placeholder_in
 from shards.index.checks import INTEGER_COLUMNS, check_columns, check_rows
 from shards.index.sample_table import SampleTable, ShardInfo, _of_split, _table
 from shards.schema import INDEX_NAME, TABLE_NAME, VOCABULARY_NAME
@@ -45,6 +45,14 @@ class LanguageIndex:
     def reading(self) -> dict[str, Any]:
         """How to find the text in foreign tars (`SampleParser.of`); empty for our own shards."""
         return dict(self.content.get("reading", {}))
+
+    @property
+    def text_rules(self) -> dict[str, Any] | None:
+        """The text rules that the transcripts were normalised by; None if they were not, or if it is not known."""
+        if self.reading:
+            return self.reading["text_rules"] if self.reading["normalise"] else None
+        rules: dict[str, Any] | None = self.content.get("build", {}).get("options", {}).get("text_rules")
+        return rules
 
     def shards(self, split: str) -> tuple[ShardInfo, ...]:
         """Return the tars of a split, in order; none if the split is empty."""
@@ -120,7 +128,7 @@ class LanguageIndex:
             tables = {split: _table(_of_split(whole, split)) for split in SPLITS}
         # pyarrow raises OSError for damage outside the footer, although all bytes are in memory by now.
         except (pyarrow.ArrowException, KeyError, ValueError, OSError, MemoryError, OverflowError) as error:
-            instead = stand_in_of(content, storage.join(self.root, self.language))
+            instead = detect_placeholder_in(content, storage.join(self.root, self.language))
             # Some of pyarrow's messages have several lines.
             reason = f"it {instead.found}" if instead else " ".join(str(error).split())
             fix = f"{instead.fix}; otherwise {self.fix}" if instead else self.fix

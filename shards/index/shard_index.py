@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from shards import storage
 from shards.errors import IndexFileError, StorageError, UnknownLanguageError
-from shards.file_content import stand_in_of
+from shards.file_content import detect_placeholder_in
 from shards.index.checks import check_content, parse_index
 from shards.index.language_index import LanguageIndex, _rebuild_advice
 from shards.schema import INDEX_NAME, SCHEMA_VERSION
@@ -86,7 +86,7 @@ def _load_language(root: str, code: str) -> LanguageIndex:
         content = parse_index(text)
         version = content["schema_version"]
     except (ValueError, KeyError) as error:
-        instead = stand_in_of(text, storage.join(root, code))
+        instead = detect_placeholder_in(text, storage.join(root, code))
         reason = f"it {instead.found}" if instead else _described(error)
         rebuild = _rebuild_advice(root, code)
         fix = f"{instead.fix}; otherwise {rebuild}" if instead else rebuild

@@ -6,9 +6,9 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from shards.audio.containers.byte_source import ByteSource, FileSource
+from shards.audio.containers.byte_source import ByteSource, FileSource, RangeSource
 from shards.errors import SourceError
 from shards.wording import printable
 
@@ -18,6 +18,11 @@ class AudioReference(Protocol):
 
     Equal references are one recording: its segments are cut from one decoding.
     """
+
+    @property
+    def neighbours(self) -> Neighbours | None:
+        """Which other recordings are best read together with it; None if it is in a file of its own."""
+        ...
 
     def check(self) -> AudioState:
         """Look at the recording without reading it."""
@@ -42,6 +47,16 @@ class AudioReference(Protocol):
     def __str__(self) -> str: ...
 
 
+class Neighbours(NamedTuple):
+    """A block of recordings that are only read quickly in their order, such as a row group of a parquet file.
+
+    `block`: a name that does not change when the corpus is moved. `position`: of the recording within it.
+    """
+
+    block: str
+    position: int
+
+
 @dataclass(frozen=True, slots=True)
 class AudioState:
     """Whether a recording is there. `missing`: why it is not, empty if nothing is known, None if it is there."""
@@ -55,6 +70,11 @@ class AudioFile:
     """A recording in a file of its own."""
 
     path: Path
+
+    @property
+    def neighbours(self) -> None:
+        """Any order is as good."""
+        return None
 
     def check(self) -> AudioState:
         """Look whether it is a regular file, and whether it is empty."""
@@ -73,11 +93,7 @@ class AudioFile:
 
     def stamp(self) -> bytes:
         """Return its path, size and modification time."""
-        try:
-            status = self.path.stat()
-        except OSError as error:
-            raise SourceError(f"recording {printable(str(self))} cannot be read: {error.strerror or error}") from error
-        return os.fsencode(self.path.resolve()) + f"|{status.st_size}|{status.st_mtime_ns}".encode()
+        return file_stamp(self.path)
 
     def open(self) -> ByteSource:
         """Open the file."""
@@ -85,3 +101,46 @@ class AudioFile:
 
     def __str__(self) -> str:
         return str(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class FileRange:
+    """A recording in a byte range of a file that holds several, such as a member of an uncompressed tar."""
+
+    path: Path
+    start: int
+    size: int
+
+    @property
+    def neighbours(self) -> None:
+        """Any order is as good."""
+        return None
+
+    def check(self) -> AudioState:
+        """Look at the file, and whether the range is empty."""
+        state = AudioFile(self.path).check()
+        return state if state.missing is not None else AudioState(empty=not self.size)
+
+    def stamp(self) -> bytes:
+        """Return the file's path, size and modification time, and the range."""
+        return file_stamp(self.path) + f"|{self.start}|{self.size}".encode()
+
+    def open(self) -> ByteSource:
+        """Open the range."""
+        return RangeSource(FileSource(self.path), self.start, self.size)
+
+    def __str__(self) -> str:
+        return f"{self.path} (bytes {self.start:,} to {self.start + self.size:,})"
+
+
+def file_stamp(path: Path) -> bytes:
+    """Return a file's path, size and modification time.
+
+    Raises:
+        SourceError: it cannot be read.
+    """
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise SourceError(f"recording {printable(str(path))} cannot be read: {error.strerror or error}") from error
+    return os.fsencode(path.resolve()) + f"|{status.st_size}|{status.st_mtime_ns}".encode()

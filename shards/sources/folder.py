@@ -17,6 +17,7 @@ from shards.sources.folder_names import EVALUATION, FolderNames, Folders, Place
 from shards.sources.folder_pairs import Clip, Unused, pair
 from shards.sources.rows import LeftOut, Note, RowError, SourceRow, check_text, decode_text
 from shards.sources.source import Found, SourceOptions
+from shards.sources.source_place import SourcePlace
 from shards.wording import counted, printable
 
 Places = dict[Folders, Place]
@@ -36,25 +37,27 @@ class Folder:
     name = "folder"
     expected = "a folder of recordings"
     row_noun = "recordings"
+    uses = frozenset[str]()
 
-    def recognises(self, place: Path) -> bool:
+    def recognises(self, place: SourcePlace) -> bool:
         """Whether it is a folder."""
-        return os.path.isdir(place)
+        return os.path.isdir(place.path)
 
-    def read(self, place: Path, options: SourceOptions) -> Iterator[Found]:
+    def read(self, place: SourcePlace, options: SourceOptions) -> Iterator[Found]:
         """Yield the utterances, sorted by path, and all other files."""
-        if not os.path.isdir(place):
-            raise SourceError(f"no folder {printable(str(place))}")
-        if options.audio_root:
-            raise SourceError(f"--audio-root is for manifests, but {place} is a folder", fix="leave it out")
+        root = place.path
+        if not os.path.isdir(root):
+            raise SourceError(f"no folder {place}")
         language = options.language
-        names = FolderNames(place, language)
-        found = list(files_below(place, place_of=names.place, ignore=options.skip))
+        names = FolderNames(root, language)
+        found = list(files_below(root, place_of=names.place, ignore=options.skip))
         recordings = [file for file in found if not file.hidden and _is_sound(file)]
-        if any(language in file.folders for file in recordings):
-            found, recordings = ([file for file in files if language in file.folders] for files in (found, recordings))
+        if any(map(names.name_given, (file.folders for file in recordings))):
+            found, recordings = (
+                [file for file in files if names.name_given(file.folders)] for files in (found, recordings)
+            )
         if not any(kind_of(file.name) is FileKind.RECORDING for file in recordings):
-            raise _no_recording(place, found)
+            raise _no_recording(root, found)
         places = _places(names, found, recordings)
         clips, unused = _pair_all(found)
         clips, linked = _one_per_recording(clips, places)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from shards.audio.extensions import AUDIO_EXTENSIONS, UNREAD_AUDIO, VIDEO
 from shards.errors import Problem, ShardsError
-from shards.languages import parse_language
+from shards.languages import LanguageError, is_locale, language_codes, parse_language, resolve_language
 from shards.splits import SPLITS, parse_split
 from shards.wording import printable
 
@@ -105,7 +105,7 @@ class FolderNames:
 
     def notes(self, folders: Collection[Folders]) -> list[str]:
         """Return a note on folders named as other languages, where one language was given for everything."""
-        if not self._language or any(self._language in path for path in folders):
+        if not self._language or any(map(self.name_given, folders)):
             return []
         codes = sorted({name for path in folders for name in path if _is_code(name) and not self._split(name)})
         if not codes:
@@ -113,17 +113,23 @@ class FolderNames:
         shown = ", ".join(codes[:5]) + (" …" if len(codes) > 5 else "")
         return [f"{self._language}: used as the language of all recordings, including those in {shown}"]
 
+    def name_given(self, folders: Folders) -> bool:
+        """Whether one of the folders is named after the language given for everything, in whatever spelling."""
+        return any(map(self._is_given, folders))
+
     def _language_of(self, folders: Folders) -> tuple[int | None, str | None, Problem | None]:
         """Return the depth of the folder that names the language, the language, and why it is unclear."""
         if self._language:
-            depths = [depth for depth, name in enumerate(folders) if name == self._language]
+            depths = [depth for depth, name in enumerate(folders) if self._is_given(name)]
             return (depths[-1] if depths else None), self._language, None
         splits = [depth for depth, name in enumerate(folders) if self._split(name)]
         names = [(d, name) for d, name in enumerate(folders) if d not in splits and not _is_content(name)]
-        codes = [(depth, name) for depth, name in names if _is_code(name)]
+        # Two letters may be anything, so they name a language only where no folder has a training code.
+        is_code = _is_code if any(_is_code(name) for _, name in names) else _is_locale
+        codes = [(depth, name) for depth, name in names if is_code(name)]
         # Below a split, folders may be named by speakers. Elsewhere, a name that is not a code may be an unknown split.
-        if names and not _is_code(names[-1][1]) and not any(depth < names[-1][0] for depth in splits):
-            return None, codes[-1][1] if codes else None, _no_language(names[-1][1], below=bool(codes))
+        if names and not is_code(names[-1][1]) and not any(depth < names[-1][0] for depth in splits):
+            return None, _only_code(codes[-1][1]) if codes else None, _no_language(names[-1][1], below=bool(codes))
         if not codes:
             return self._language_of_root(folders)
         depth, language = codes[-1]
@@ -131,15 +137,18 @@ class FolderNames:
         if rivals:
             rivalry = f"both {rivals[-1]!r} and {language!r} could be its language"
             return None, None, Problem(rivalry, fix="keep one of these folders")
-        return depth, language, None
+        return depth, *_resolved(language)
 
     def _language_of_root(self, folders: Folders) -> tuple[int | None, str | None, Problem | None]:
         """Infer the language from the name of the root, or of the folder above it."""
         outer = [name for name in self._outer[:3] if name not in SPLITS and not _is_content(name)]
-        if outer and _is_code(outer[0]):
-            return None, outer[0], None
+        if outer and (_is_code(outer[0]) or _is_locale(outer[0])):
+            return None, *_resolved(outer[0])
         inner = [name for name in folders if not self._split(name)]
         return None, None, _no_language((inner[::-1] or outer or self._outer)[0], below=False)
+
+    def _is_given(self, name: str) -> bool:
+        return name == self._language or (_is_locale(name) and _only_code(name) == self._language)
 
     def _split(self, name: str) -> str | None:
         """Return the split that a folder name mentions, if it mentions exactly one and is not the language."""
@@ -152,11 +161,32 @@ def _is_content(name: str) -> bool:
 
 
 def _is_code(name: str) -> bool:
+    """Whether a name has the form of a training code, such as `ron`."""
     try:
         parse_language(name)
     except ShardsError:
         return False
     return not _is_content(name)
+
+
+def _is_locale(name: str) -> bool:
+    """Whether a name is another code of a language, such as `ro`, `pt-BR`, `cmn_hans_cn`."""
+    return is_locale(name) and not _is_content(name) and bool(language_codes(name))
+
+
+def _only_code(name: str) -> str | None:
+    codes = (name,) if _is_code(name) else language_codes(name)
+    return codes[0] if len(codes) == 1 else None
+
+
+def _resolved(name: str) -> tuple[str | None, Problem | None]:
+    """Return the training code for a folder's name, or why there is none."""
+    if code := _only_code(name):
+        return code, None
+    try:
+        return resolve_language(name), None
+    except LanguageError as error:
+        return None, Problem(f"folder {printable(name)!r}: {error.found}", error.fix)
 
 
 def _no_language(name: str, *, below: bool) -> Problem:

@@ -1,86 +1,125 @@
-"""The columns of a manifest, and advice for tables with other columns."""
+"""The columns of a table of utterances: which of them holds what, by --columns, by our names and by usual ones."""
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Collection, Sequence
-from pathlib import Path
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
-from shards.errors import Problem
-from shards.wording import nearest, printable
+from shards.errors import Problem, SourceError
+from shards.wording import nearest
 
 REQUIRED = ("audio", "text", "lang")
 OPTIONAL = ("split", "speaker", "start", "end", "source")
-KNOWN = REQUIRED + OPTIONAL
+# What is stored among an utterance's tags.
+TAGS = ("accent", "variant", "gender", "age", "domain")
+FIELDS = REQUIRED + OPTIONAL + TAGS
 
-# Names that other tools use for these columns.
-_OTHER_NAMES = {
-    "audio": ("path", "file", "filename", "file_name", "filepath", "audio_path", "audio_filepath", "audio_file", "wav"),
-    "text": ("sentence", "transcript", "transcription", "transcripts", "txt", "raw_transcription", "normalized_text"),
-    "lang": ("language", "lang_code", "lang_id", "iso", "iso639_3"),
+# Names of these columns in public corpora and other tools, the likeliest first. Times have none: a column of this kind
+# may hold milliseconds or samples, so only `start` and `end` are taken as seconds.
+_USUAL_NAMES = {
+    "audio": (
+        *("path", "audio_path", "audio_filepath", "audio_file", "file", "file_name", "filename", "filepath"),
+        *("file_path", "wav", "wav_path", "wav_filename", "clip", "recording"),
+    ),
+    "text": (
+        *("sentence", "transcription", "transcript", "transcripts", "raw_transcription", "raw_text"),
+        *("normalized_text", "normalised_text", "txt"),
+    ),
+    "lang": ("language", "lang_code", "language_code", "locale", "iso639_3", "iso", "lang_id"),
+    "split": ("subset", "partition"),
+    "speaker": ("speaker_id", "client_id", "spk", "spk_id", "speakerid", "reader_id"),
+    "accent": ("accents",),
+    "gender": ("sex",),
+    "age": ("age_group",),
+    "domain": ("sentence_domain",),
 }
-# Common Voice's tables of sentences and of spontaneous speech: recording column, transcript column, recordings folder.
-_COMMON_VOICE = (("path", "sentence", "clips"), ("audio_file", "transcription", "audios"))
 _SHOWN_NAMES = 12
+_COLUMN = re.compile(rf"\s*({'|'.join(FIELDS)})\s*=(.*)", re.DOTALL)
+_NEXT_COLUMN = re.compile(rf",(?=\s*(?:{'|'.join(FIELDS)})\s*=)")
 
 
-def columns_problem(found: Sequence[str], language: str | None) -> Problem | None:
-    """Return what is wrong with the names of a manifest's columns or an object's keys; None if nothing is."""
-    for name in found:
-        plain = name.strip().lower()
-        if name not in KNOWN and plain in KNOWN and plain not in found:
-            return Problem(f"column {name!r} is not known", f"write it {plain!r}")
-    missing = [name for name in REQUIRED if name not in found and (name != "lang" or language is None)]
-    if not missing:
-        return None
-    others = [name for name in found if name not in KNOWN]
-    close = "".join(f"; for {name!r}{hint}" for name in missing if (hint := _close_to(name, others)))
-    separators = [kind for mark, kind in ((",", "commas"), (";", "semicolons")) if len(found) == 1 and mark in found[0]]
-    for separator in separators[:1]:
-        close = f"; the header is separated by {separator}, expected tabs"
-    return Problem(
-        f"no column {' and no column '.join(map(repr, missing))}{close}; found {_listed(found)}; "
-        f"expected {', '.join(REQUIRED)} and optionally {', '.join(OPTIONAL)}",
-        "--lang gives one language to all of it" if "lang" in missing else None,
-    )
+def parse_columns(text: str) -> dict[str, str]:
+    """Parse `audio=path,text=sentence`. A comma that is not followed by one of our names is part of a column's name.
 
-
-def _close_to(name: str, others: Collection[str]) -> str:
-    for other in _OTHER_NAMES[name]:
-        if other in others:
-            return f" (did you mean {other!r}?)"
-    return nearest(name, others, cutoff=0.65)
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(name if len(name) <= 40 else f"{name[:39]}…" for name in names[:_SHOWN_NAMES])
-    return f"{shown} and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else shown or "none"
-
-
-def common_voice_help(path: Path, header: Sequence[str]) -> Problem | None:
-    """Return how to build from a Common Voice table; None if this is not one.
-
-    The command selects columns by number, since numbers differ between releases. With all three splits of a release
-    present, it keeps them; for any other table, such as validated.tsv, `shards build` makes the splits.
+    Raises:
+        SourceError: a part is not `NAME=COLUMN`, or a name is given twice.
     """
-    kinds = [kind for kind in _COMMON_VOICE if {"client_id", *kind[:2]}.issubset(header)]
-    if not kinds or {"audio", "text"}.issubset(header):
-        return None
-    audio, text, clips_folder = kinds[0]
-    splits = [f"{name}.tsv" for name in ("train", "dev", "test")]
-    split = path.name in splits and all((path.parent / name).is_file() for name in splits)
-    names = splits if split else [printable(path.name)]
-    own_split = [] if split or "split" not in header else ["split"]
-    columns = ",".join(f"${header.index(name) + 1}" for name in (audio, text, "client_id", *own_split))
-    title = '"audio","text","speaker"' + (',"split"' if split or own_split else "")
-    body = f'sub(/[.]tsv$/,"",s);print {columns},s' if split else f"print {columns}"
-    start = "FNR>1{s=FILENAME;" if split else "FNR>1{"
-    program = f'BEGIN{{OFS=FS="\\t";print {title}}}{start}{body}}}'
-    folder = printable(str(path.parent))
-    clips = printable(str(path.parent / clips_folder))
+    columns: dict[str, str] = {}
+    for part in _NEXT_COLUMN.split(text):
+        match = _COLUMN.fullmatch(part)
+        if match is None or not match[2]:
+            name = part.partition("=")[0].strip()
+            close = "" if name in FIELDS else nearest(name, FIELDS)
+            raise SourceError(f"found {part!r}{close}, expected NAME=COLUMN, with {', '.join(FIELDS)} as NAME")
+        if match[1] in columns:
+            raise SourceError(f"{match[1]} is given twice")
+        columns[match[1]] = match[2]
+    return columns
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The column of each of our fields that a table has. `guessed`: those whose names are usual, but not ours."""
+
+    names: dict[str, str]
+    guessed: dict[str, str]
+
+    @property
+    def note(self) -> str | None:
+        """What was guessed, for the user; None if nothing was."""
+        if not self.guessed:
+            return None
+        shown = ", ".join(f"{field}={name}" for field, name in self.guessed.items())
+        return f"columns recognised by usual names: {shown} (--columns overrules)"
+
+
+def choose_columns(found: Sequence[str], given: Mapping[str, str], *, needs_language: bool) -> Columns | Problem:
+    """Choose the columns to read among those that a table has, or the keys that an object has; or say what is missing.
+
+    Args:
+        given: the user's choice, by field.
+        needs_language: whether the language must come from a column.
+    """
+    for field, name in given.items():
+        if name not in found:
+            return Problem(
+                f"no column {name!r}{nearest(name, found)} (--columns {field}={name}); found {listed(found)}"
+            )
+    names = dict(given)
+    guessed: dict[str, str] = {}
+    for field in FIELDS:
+        if field in names:
+            continue
+        if field in found and field not in names.values():
+            names[field] = field
+        elif usual := _usual(field, [name for name in found if name not in names.values()]):
+            names[field] = guessed[field] = usual
+    missing = [field for field in REQUIRED if field not in names and (field != "lang" or needs_language)]
+    return _missing(missing, found) if missing else Columns(names, guessed)
+
+
+def _usual(field: str, candidates: Sequence[str]) -> str | None:
+    """Return the column that has our name or a usual name of this field, in any case."""
+    plain = {name.strip().lower(): name for name in reversed(candidates)}
+    return next((plain[name] for name in (field, *_USUAL_NAMES.get(field, ())) if name in plain), None)
+
+
+def _missing(missing: Sequence[str], found: Sequence[str]) -> Problem:
+    others = [name for name in found if name not in FIELDS]
+    close = "".join(f"; for {name!r}{hint}" for name in missing if (hint := nearest(name, others, cutoff=0.65)))
+    fixes = ["--lang gives one language to all of it"] if "lang" in missing else []
+    named = [field for field in missing if field != "lang"]
+    if named and found:
+        fixes.append(f"name the columns with --columns {','.join(f'{field}=COLUMN' for field in named)}")
     return Problem(
-        f"this is a Common Voice table (client_id, {audio}, {text}), expected {', '.join(REQUIRED)}",
-        f"make a manifest: (cd {shlex.quote(folder)} && awk '{program}' {shlex.join(names)}) > manifest.tsv\n"
-        f"and build it with the language's ISO 639-3 code: mms-dist shards build manifest.tsv SHARDS --lang CODE "
-        f"--audio-root {shlex.quote(clips)}",
+        f"no column {' and no column '.join(map(repr, missing))}{close}; found {listed(found)}; "
+        f"expected {', '.join(REQUIRED)} and optionally {', '.join(OPTIONAL + TAGS)}",
+        ", ".join(fixes) or None,
     )
+
+
+def listed(names: Collection[str]) -> str:
+    """Return the names of a table's columns for a message, shortened."""
+    shown = ", ".join(name if len(name) <= 40 else f"{name[:39]}…" for name in list(names)[:_SHOWN_NAMES])
+    return f"{shown} and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else shown or "none"

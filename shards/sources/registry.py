@@ -3,26 +3,54 @@
 from __future__ import annotations
 
 import os
-import re
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from shards.errors import SourceError
+from shards.sources.audiofolder import Audiofolder
+from shards.sources.common_voice import CommonVoice
+from shards.sources.fleurs import Fleurs
 from shards.sources.folder import Folder
+from shards.sources.kaldi import Kaldi
+from shards.sources.lhotse import Lhotse
+from shards.sources.ljspeech import LJSpeech
 from shards.sources.manifest import Manifest
-from shards.sources.rows import LeftOut, Note, RowError, SourceRow, SourceRows
+from shards.sources.mls import MultilingualLibriSpeech
+from shards.sources.nemo import Nemo
+from shards.sources.omnilingual import Omnilingual
+from shards.sources.parquet import Parquet
+from shards.sources.rows import LeftOut, Note, RowError, SourceRow
+from shards.sources.saved_dataset import SavedDataset
 from shards.sources.source import Source, SourceOptions
+from shards.sources.source_place import SourcePlace
+from shards.sources.source_rows import SourceRows
+from shards.sources.spontaneous_speech import SpontaneousSpeech
+from shards.sources.voxpopuli import VoxPopuli
 from shards.wording import nearest, printable
 
 # The first one that recognises a source reads it, so those that look more closely come first.
 SOURCES: list[Source] = [
+    Audiofolder(),
+    SavedDataset(),
+    Omnilingual(),
+    Parquet(),
+    CommonVoice(),
+    SpontaneousSpeech(),
+    Fleurs(),
+    VoxPopuli(),
+    MultilingualLibriSpeech(),
+    LJSpeech(),
+    Nemo(),
+    Lhotse(),
     Manifest(),
+    Kaldi(),
     Folder(),
 ]
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+# Options that only some kinds of sources heed, with their flags.
+_FLAGS = {"audio_root": "--audio-root", "columns": "--columns", "split_from": "--split-from"}
 # How to convert files that are not a source into one.
 _FIXES = {
-    ".csv": "save the table with tabs between its columns",
     ".xlsx": "save the table as text with tabs between its columns",
     ".json": "if each line is an object, rename it to .jsonl; for an array: jq -c '.[]' FILE > manifest.jsonl",
     ".gz": "decompress it with gunzip",
@@ -31,42 +59,48 @@ _FIXES = {
 
 
 def read_source(
-    place: Path,
+    written: str | Path,
     *,
     kind: str | None = None,
     language: str | None = None,
     audio_root: Path | None = None,
     skip: Path | None = None,
+    columns: Mapping[str, str] | None = None,
+    split_from: str | None = None,
     skip_bad_rows: bool = False,
+    kept: Collection[str] | None = None,
 ) -> SourceRows:
-    """Read a source.
+    """Read a source. Its rows are kept in a temporary file (`shards.spool`).
 
     Args:
+        written: a path, or the name of a dataset on the Hugging Face Hub.
         kind: the name of the kind of source; None to recognise it.
-        language, audio_root, skip: as in `SourceOptions`.
+        language, audio_root, skip, columns, split_from: as in `SourceOptions`.
         skip_bad_rows: count unusable rows instead of stopping at the first.
+        kept: the languages whose utterances will be needed; None: all.
 
     Raises:
-        SourceError: the kind is unknown, or the source cannot be read.
+        SourceError: the kind is unknown, does not heed an option, or the source cannot be read.
+        StorageError: the temporary directory is full.
     """
+    place = SourcePlace(os.fspath(written))
     source = recognised(place) if kind is None else source_named(kind)
-    options = SourceOptions(language, audio_root, skip)
-    rows: list[SourceRow] = []
-    left_out: list[LeftOut] = []
-    notes: list[str] = []
+    options = SourceOptions(language, audio_root, skip, columns, split_from)
+    _check_options(source, options, place)
+    rows = SourceRows(source.name, kept=kept)
     for found in source.read(place, options):
         match found:
             case SourceRow():
-                rows.append(found)
+                rows.add(found)
             case RowError():
                 if not skip_bad_rows:
                     raise _stopped(found, source) from found
-                left_out.append(found.left_out)
+                rows.leave_out(found.left_out)
             case LeftOut():
-                left_out.append(found)
+                rows.leave_out(found)
             case Note():
-                notes.append(found.text)
-    return SourceRows(source.name, rows, left_out, notes)
+                rows.notes.append(found.text)
+    return rows
 
 
 def source_named(kind: str) -> Source:
@@ -79,29 +113,41 @@ def source_named(kind: str) -> Source:
     if kind not in by_name:
         raise SourceError(
             f"--from {kind}: no such kind of source{nearest(kind, by_name)}",
-            fix=f"use one of {', '.join(sorted(by_name))}",
+            fix="\n".join(["use one of:", *(f"  {name}: {by_name[name].expected}" for name in sorted(by_name))]),
         )
     return by_name[kind]
 
 
-def recognised(place: Path) -> Source:
+def recognised(place: SourcePlace) -> Source:
     """Return the kind of a source.
 
     Raises:
         SourceError: no kind of source recognises it.
     """
-    is_url = _URL.match(str(place)) and not os.path.exists(place)
-    found = None if is_url else next((source for source in SOURCES if source.recognises(place)), None)
+    is_file_url = place.is_url and place.hub_name is None
+    found = None if is_file_url else next((source for source in SOURCES if source.recognises(place)), None)
     if found is not None:
         return found
-    expected = f"expected {', or '.join(source.expected for source in SOURCES)}"
-    if is_url:
-        url = str(place).replace(":/", "://", 1)
-        raise SourceError(f"{url} is a URL, {expected}, on this machine", fix="download it first")
-    shown = printable(str(place))
-    if not os.path.exists(place):
-        raise SourceError(f"no file or folder {shown}, {expected}")
-    raise SourceError(f"source {shown}: {expected}", fix=_FIXES.get(place.suffix.lower()))
+    if is_file_url:
+        raise SourceError(f"{place} is a URL, expected a file or folder of this machine", fix="download it first")
+    if not place.exists:
+        raise SourceError(f"no file or folder {place}")
+    names = ", ".join(source.name for source in SOURCES)
+    raise SourceError(
+        f"{place} is of no known kind, expected one of {names}",
+        fix=_FIXES.get(place.path.suffix.lower(), "if it is one of them, name it with --from"),
+    )
+
+
+def _check_options(source: Source, options: SourceOptions, place: SourcePlace) -> None:
+    for option, flag in _FLAGS.items():
+        if getattr(options, option) is None or option in source.uses:
+            continue
+        heeding = ", ".join(other.name for other in SOURCES if option in other.uses) or "no kind of source"
+        raise SourceError(
+            f"{flag} is for {heeding}, but {place} is read as {source.name}",
+            fix="leave it out, or name another kind with --from",
+        )
 
 
 def _stopped(error: RowError, source: Source) -> SourceError:

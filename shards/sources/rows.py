@@ -1,20 +1,17 @@
-"""The results of reading a source: its utterances, not yet decoded, and everything else found in it."""
+"""What a source yields: its utterances, not yet decoded, and everything else found in it."""
 
 from __future__ import annotations
 
 import codecs
 import re
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from shards.drops import NO_UTTERANCES, Drop, Drops
+from shards.drops import Drop
 from shards.errors import SourceError
 from shards.sources.audio_reference import AudioReference
 from shards.wording import printable
 
-# A folder that holds only such files, for example `doc` with readme.txt, is not a language.
-_OF_NO_LANGUAGE = (*NO_UTTERANCES, "missing_audio")
 # No utterance is this long. A longer field is a mistake, such as a missing closing quote.
 MAX_FIELD_CHARACTERS = 100_000
 
@@ -106,51 +103,6 @@ class Note:
     """A remark about the source for the user."""
 
     text: str
-
-
-class SourceRows(list[SourceRow]):
-    """The utterances of a source, in its order.
-
-    `kind`: the name of the kind of source. `left_out`: everything else found. `notes`: remarks for the user.
-    """
-
-    def __init__(
-        self, kind: str, rows: Iterable[SourceRow], left_out: Iterable[LeftOut] = (), notes: Iterable[str] = ()
-    ) -> None:
-        super().__init__(rows)
-        self.kind = kind
-        self.left_out = list(left_out)
-        self.notes = list(notes)
-
-    @property
-    def languages(self) -> set[str]:
-        """All languages with a recording or a line, even if none is usable."""
-        return {row.language for row in self} | {
-            item.language for item in self.left_out if item.language and item.drop.reason not in _OF_NO_LANGUAGE
-        }
-
-    def of_languages(self, codes: Collection[str]) -> SourceRows:
-        """Return only these languages, and what was left out without a known language."""
-        return SourceRows(
-            self.kind,
-            (row for row in self if row.language in codes),
-            (item for item in self.left_out if item.language is None or item.language in codes),
-            self.notes,
-        )
-
-    def without_split(self) -> dict[str, int]:
-        """Return the number of utterances without a split, for languages in which others have one."""
-        given = {row.language for row in self if row.split}
-        return dict(sorted(Counter(row.language for row in self if not row.split and row.language in given).items()))
-
-    def drops(self) -> dict[str | None, Drops]:
-        """Return what was left out, by language; under None, what belongs to none of `languages`."""
-        languages = self.languages
-        found: dict[str | None, Drops] = {}
-        for item in self.left_out:
-            language = item.language if item.language in languages else None
-            found.setdefault(language, Drops()).add(item.drop)
-        return found
 
 
 def decode_text(data: bytes, where: str) -> str:

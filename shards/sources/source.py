@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from shards.sources.rows import LeftOut, Note, RowError, SourceRow
+from shards.sources.source_place import SourcePlace
 
 Found = SourceRow | RowError | LeftOut | Note
 
@@ -17,30 +18,36 @@ class SourceOptions:
     """The user's options for a source.
 
     `language`: the language of every row that names none. `audio_root`: the folder that relative audio paths start
-    from, instead of the source's own. `skip`: a folder to leave alone, such as that of the shards.
+    from, instead of the source's own. `skip`: a folder to leave alone, such as that of the shards. `columns`: the names
+    of a table's columns, by what they hold: `{"audio": "path", "text": "sentence"}`. `split_from`: the name of the one
+    table to read, such as `validated`, where a source has several that overlap.
     """
 
     language: str | None = None
     audio_root: Path | None = None
     skip: Path | None = None
+    columns: Mapping[str, str] | None = None
+    split_from: str | None = None
 
 
 class Source(Protocol):
     """A layout in which people have recordings and transcripts on disk.
 
     `name`: as in `--from NAME`. `expected`: what it reads, as the end of "expected …". `row_noun`: what one of its
-    rows is called, in the plural.
+    rows is called, in the plural. `uses`: which of the options "audio_root", "columns" and "split_from" it heeds; the
+    others are refused before `read`.
     """
 
     name: str
     expected: str
     row_noun: str
+    uses: frozenset[str]
 
-    def recognises(self, place: Path) -> bool:
-        """Whether `place` has this layout. Looks at names and first bytes only, and never raises."""
+    def recognises(self, place: SourcePlace) -> bool:
+        """Whether `place` has this layout. Looks at names and first bytes only, uses no network, and never raises."""
         ...
 
-    def read(self, place: Path, options: SourceOptions) -> Iterator[Found]:
+    def read(self, place: SourcePlace, options: SourceOptions) -> Iterator[Found]:
         """Yield every utterance, in a fixed order, and everything else that is there.
 
         A row that cannot be used is yielded as `RowError`: the user decides whether it stops the build. Utterances

@@ -87,6 +87,10 @@ class SampleParser:
         text = self.normalise(transcript_in(members, info, self._text_fields))
         return Parsed(info, text, decode(members[audio_extension(members)], allocate))
 
+    def text(self, members: Mapping[str, memoryview]) -> str:
+        """Return the training text of one sample, without decoding its audio. Raises `Rejected` as above."""
+        return self.normalise(transcript_in(members, info_in(members), self._text_fields))
+
     def normalise(self, raw: str) -> str:
         """Return the training text of a transcript.
 

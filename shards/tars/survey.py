@@ -11,24 +11,12 @@ from pathlib import Path
 
 from shards.audio.extensions import is_audio
 from shards.errors import ShardsError, StorageError, TruncatedShardError
+from shards.file_content import detect_archive, detect_placeholder_in
 from shards.tars.headers import BLOCK_BYTES, CutShortError, HeaderError, Member, read_member
 from shards.tars.spans import Span, split_name
 
 _CHUNK_BYTES = 1 << 20
 _MAGIC, _MAGIC_OFFSET = b"ustar", 257
-# For files that are not tars: the first bytes, what the file is, and the fix.
-_PACKED = (
-    (b"\x1f\x8b", "compressed with gzip", "decompress it with 'gunzip'"),
-    (b"\x28\xb5\x2f\xfd", "compressed with Zstandard", "decompress it with 'unzstd'"),
-    (b"\xfd7zXZ", "compressed with xz", "decompress it with 'unxz'"),
-    (b"BZh", "compressed with bzip2", "decompress it with 'bunzip2'"),
-    (b"\x04\x22\x4d\x18", "compressed with LZ4", "decompress it with 'unlz4'"),
-    (b"PK\x03\x04", "a ZIP archive", "unpack it with 'unzip' and create a tar with 'tar --sort=name -cf'"),
-    (b"7z\xbc\xaf", "a 7z archive", "unpack it with '7z x' and create a tar with 'tar --sort=name -cf'"),
-    (b"version https://git-lfs", "a Git LFS pointer, not the file itself", "fetch it with 'git lfs pull'"),
-    (b"<", "a web page, not the file itself", "fetch it again"),
-    (b"{", "JSON, not a tar", "fetch the tar again"),
-)
 
 
 @dataclass(slots=True)
@@ -189,9 +177,12 @@ class _TarSurvey:
 
     def _no_tar(self, reason: str) -> ShardsError:
         beginning = self._read(0, BLOCK_BYTES)
-        for magic, kind, fix in _PACKED:
-            if beginning.lstrip().startswith(magic):
-                return ShardsError(f"shard {self._name} is {kind}", fix=f"{fix}, or move it away")
+        if placeholder := detect_placeholder_in(beginning, os.path.dirname(self._name) or "."):
+            return ShardsError(f"shard {self._name} {placeholder.found}", fix=f"{placeholder.fix}, or move it away")
+        if archive := detect_archive(beginning):
+            return ShardsError(f"shard {self._name} is {archive.name}", fix=f"{archive.fix_for_tars}, or move it away")
+        if beginning.lstrip().startswith(b"{"):
+            return ShardsError(f"shard {self._name} is JSON, not a tar", fix="fetch the tar again, or move it away")
         return ShardsError(
             f"shard {self._name} is not an uncompressed tar ({reason})", fix="fetch or create it again, or move it away"
         )

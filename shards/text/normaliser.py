@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
 from typing import Any
 
 from shards.drops import Rejected
-from shards.text import apostrophes
+from shards.text import apostrophes, punctuation
 from shards.text.characters import (
     JOINERS,
     folded,
@@ -19,7 +19,9 @@ from shards.text.characters import (
     without_outer_joiners,
     without_soft_dots,
 )
+from shards.text.diacritics import without_diacritics
 from shards.text.numbers import has_numbers, numeral_of_palochka, roman_numeral, spelled
+from shards.text.romanise import romanised
 from shards.text.version_1 import TextNormaliserV1, TextRulesV1
 from shards.text_rules import TextRules, stored_rules
 
@@ -67,10 +69,10 @@ class TextNormaliser:
         Raises:
             Rejected: `empty`, `markup`, `numbers` or `unsupported_characters`.
         """
-        if _MARKUP.search(raw):
-            raise Rejected("markup", repr(raw))
         rules = self.rules
-        text = raw
+        text = without_markup(raw, rules.markup)
+        if _MARKUP.search(text):
+            raise Rejected("markup", repr(raw))
         for old, new in self._replace_first.items():
             text = text.replace(old, new)
         text = self._folded(unicodedata.normalize("NFC", visible(text, joiners=rules.joiners == "keep")))
@@ -84,6 +86,10 @@ class TextNormaliser:
             text = spelled(text, rules)
         if rules.lower:
             text = _lowered(text, dotless_i=rules.dotless_i)
+        if rules.diacritics == "strip":
+            text = without_diacritics(text, rules.diacritics_except)
+        if rules.romanise:
+            text = romanised(text, rules.romanise)
         text = self._words(without_soft_dots(text))
         if not any(map(is_letter, text)):
             raise Rejected("empty", repr(raw))
@@ -122,9 +128,23 @@ class TextNormaliser:
             text = _FIRST_IN_PIECE.sub(_without_marks, text)
             text = unicodedata.normalize("NFC", " ".join(without_outer_joiners(text).split()))
             text = without_soft_dots(text)
+        if rules.punctuation == "keep":
+            text = punctuation.attached(text)
         for typed, letter in rules.letters.items():
             text = text.replace(typed, letter)
         return text
+
+
+def without_markup(raw: str, rule: str | Collection[str]) -> str:
+    """Return `raw` without what the rule `markup` removes."""
+    if rule == "drop":
+        return raw
+    names = None if rule == "remove" else {name.casefold() for name in rule}
+    previous = ""
+    while previous != raw:  # brackets may be nested
+        previous = raw
+        raw = _MARKUP.sub(lambda tag: " " if names is None or tag[0][1:-1].strip().casefold() in names else tag[0], raw)
+    return raw
 
 
 def stored_normaliser(stored: Mapping[str, Any]) -> Callable[[str], str]:
@@ -175,6 +195,7 @@ class _CharacterTable(dict[int, str]):
     def __init__(self, rules: TextRules) -> None:
         super().__init__()
         self._marks = frozenset(rules.marks)
+        self._punctuation = punctuation.SIGNS if rules.punctuation == "keep" else frozenset()
 
     def __missing__(self, codepoint: int) -> str:
         self[codepoint] = piece = self._piece(chr(codepoint))
@@ -184,6 +205,8 @@ class _CharacterTable(dict[int, str]):
         category = unicodedata.category(character)
         if character in self._marks or character == "'" or character in JOINERS:
             return character
+        if character in self._punctuation:
+            return f" {character} "
         if character in _SPOKEN:
             raise _UnsupportedError(character)
         if is_letter(character):

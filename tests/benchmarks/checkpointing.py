@@ -36,17 +36,17 @@ def run(*, quick: bool) -> Iterator[Measurement]:
             "optim": {"steps": 1_000_000, "batch_seconds": BATCH_SECONDS},
             "checkpoint": {"every_rounds": 1_000_000},
         }
-        with training(folder / "run", settings) as (parts, clock, store):
-            round_seconds = statistics.median(clock.run(parts, rounds))
+        with training(folder / "run", settings) as (components, clock, store):
+            round_seconds = statistics.median(clock.run(components, rounds))
             waits, wholes = [], []
             for _ in range(saves):
-                clock.run(parts, 1)  # ends with a checkpoint of every language at a new step
+                clock.run(components, 1)  # ends with a checkpoint of every language at a new step
                 store.drain()
-                for active in parts.loop.slot_manager.in_order():
+                for active in components.loop.slot_manager.in_order():
                     active.progress.step += 1
-                waited, began = parts.lifecycle.save_seconds, perf_counter()
-                parts.lifecycle.save_all(parts.loop.slot_manager.in_order(), parts.loop.round)
-                waits.append(parts.lifecycle.save_seconds - waited)
+                waited, began = components.lifecycle.save_seconds, perf_counter()
+                components.lifecycle.save_all(components.loop.slot_manager.in_order(), components.loop.round)
+                waits.append(components.lifecycle.save_seconds - waited)
                 store.drain()
                 wholes.append(perf_counter() - began)
     case = f"{LANGUAGES} languages, tiny shapes, {BATCH_SECONDS:g} s a language and round, every {interval} rounds"

@@ -19,7 +19,7 @@ from mms_dist.config import Evaluation, Optim
 from mms_dist.decoding.decoder import Decoder
 from mms_dist.evaluation.evaluator import Evaluator, PassOnDevice, PreparedPass
 from mms_dist.model.staging import StagedHere
-from mms_dist.training.parts import Parts
+from mms_dist.training.components import RunComponents
 from shards.schema import SAMPLE_RATE
 from tests.benchmarks.bases import random_base
 from tests.benchmarks.corpora import toy_shards
@@ -44,19 +44,19 @@ def run(*, quick: bool) -> Iterator[Measurement]:
                 "optim": {"steps": 1_000_000, "batch_seconds": batch_seconds},
                 "checkpoint": {"every_rounds": 1_000_000},
             }
-            with training(folder / "run", settings) as (parts, clock, _):
-                clock.run(parts, 1)  # the languages come in
-                round_seconds = statistics.median(clock.run(parts, rounds))
-                yield from _measure(parts, shapes, languages, round_seconds / (languages * batch_seconds), repeats)
+            with training(folder / "run", settings) as (components, clock, _):
+                clock.run(components, 1)  # the languages come in
+                round_seconds = statistics.median(clock.run(components, rounds))
+                yield from _measure(components, shapes, languages, round_seconds / (languages * batch_seconds), repeats)
 
 
 def _measure(
-    parts: Parts, shapes: str, languages: int, train_seconds_a_second: float, repeats: int
+    components: RunComponents, shapes: str, languages: int, train_seconds_a_second: float, repeats: int
 ) -> Iterator[Measurement]:
-    active = parts.loop.slot_manager.in_order()[0]
-    index = parts.language_slots.index.language(active.language)
-    evaluator, audio_seconds = parts.evaluator, float(index.table(SPLIT).samples.sum()) / SAMPLE_RATE
-    ready = _ready(parts, evaluator, active.language, active.slot)
+    active = components.loop.slot_manager.in_order()[0]
+    index = components.language_slots.index.language(active.language)
+    evaluator, audio_seconds = components.evaluator, float(index.table(SPLIT).samples.sum()) / SAMPLE_RATE
+    ready = _ready(components, evaluator, active.language, active.slot)
 
     @torch.no_grad()
     def forward_alone() -> None:
@@ -94,7 +94,7 @@ def _measure(
     )
 
 
-def _ready(parts: Parts, evaluator: Evaluator, language: str, slot: int) -> list[Callable[[], Any]]:
+def _ready(components: RunComponents, evaluator: Evaluator, language: str, slot: int) -> list[Callable[[], Any]]:
     """The evaluation's own forward passes, with all that they need on the device: only begun, and not waited for."""
     passes: list[Callable[[], Any]] = []
 
@@ -109,5 +109,5 @@ def _ready(parts: Parts, evaluator: Evaluator, language: str, slot: int) -> list
     with contextlib.ExitStack() as stack:
         evaluator.begin = keep  # type: ignore[method-assign]
         stack.callback(setattr, evaluator, "begin", begin)
-        evaluator.transcribe(parts.language_slots.index.language(language), SPLIT, slot)
+        evaluator.transcribe(components.language_slots.index.language(language), SPLIT, slot)
     return passes

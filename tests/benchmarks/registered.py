@@ -44,9 +44,9 @@ def run(*, quick: bool) -> Iterator[Measurement]:
 
 def _first_language(run_directory: Path, settings: dict[str, Any]) -> str:
     """The language that is admitted first when all are registered."""
-    with training(run_directory, settings) as (parts, clock, _):
-        clock.run(parts, 1)
-        return next(iter(parts.loop.slot_manager.active_languages))
+    with training(run_directory, settings) as (components, clock, _):
+        clock.run(components, 1)
+        return next(iter(components.loop.slot_manager.active_languages))
 
 
 def _round_time(
@@ -57,8 +57,8 @@ def _round_time(
         assert list(left[0].loop.slot_manager.active_languages) == list(right[0].loop.slot_manager.active_languages)
         for repetition in range(repeats + 1):
             sides = [("many", left), ("alone", right)]
-            for name, (parts, clock, _) in sides if repetition % 2 else sides[::-1]:
-                measured = statistics.median(clock.run(parts, rounds))
+            for name, (components, clock, _) in sides if repetition % 2 else sides[::-1]:
+                measured = statistics.median(clock.run(components, rounds))
                 if repetition:  # the first warms up
                     seconds[name].append(measured)
     timings = {name: Timing(tuple(values)) for name, values in seconds.items()}
@@ -102,9 +102,9 @@ def _memory(folder: Path, many: dict[str, Any], alone: dict[str, Any], registere
 
 
 def _memory_of(run_directory: str, settings: dict[str, Any]) -> dict[str, float]:
-    with training(Path(run_directory), settings) as (parts, clock, _):
-        clock.run(parts, 3)
-        tensors = (parts.bank.rows, parts.bank.grads, *parts.optimizer.buffers.values())
+    with training(Path(run_directory), settings) as (components, clock, _):
+        clock.run(components, 3)
+        tensors = (components.bank.rows, components.bank.grads, *components.optimizer.buffers.values())
         return {
             "rows_mebibytes": sum(tensor.nbytes for tensor in tensors) / MEBIBYTE,
             "resident_mebibytes": psutil.Process().memory_info().rss / MEBIBYTE,

@@ -14,7 +14,7 @@ from mms_dist.data.language_summaries import summarise_languages
 from mms_dist.hardware.base_loading import load_base
 from mms_dist.monitor.monitor import Monitor
 from mms_dist.training.assembly import assemble
-from mms_dist.training.parts import Parts
+from mms_dist.training.components import RunComponents
 from mms_dist.training.restore import fresh_start
 
 
@@ -34,16 +34,18 @@ class RoundClock:
         self._left -= 1
         return self._left < 0
 
-    def run(self, parts: Parts, rounds: int) -> list[float]:
+    def run(self, components: RunComponents, rounds: int) -> list[float]:
         """Seconds of each of the next rounds of a loop."""
         self._left, self._last, self.seconds = rounds, 0.0, []
-        parts.loop.run()
+        components.loop.run()
         return self.seconds
 
 
 @contextlib.contextmanager
-def training(run_directory: Path, settings: dict[str, Any]) -> Iterator[tuple[Parts, RoundClock, CheckpointStore]]:
-    """The parts of a run that goes on for as many rounds as its clock lets it."""
+def training(
+    run_directory: Path, settings: dict[str, Any]
+) -> Iterator[tuple[RunComponents, RoundClock, CheckpointStore]]:
+    """The components of a run that goes on for as many rounds as its clock lets it."""
     config = parse_config(settings | {"run": {"directory": str(run_directory)}})
     index, summaries = summarise_languages(config)
     base = load_base(config)
@@ -61,6 +63,6 @@ def training(run_directory: Path, settings: dict[str, Any]) -> Iterator[tuple[Pa
             store=store,
             monitor=monitor,
             stop_requested=clock.stop_requested,
-        ) as parts,
+        ) as components,
     ):
-        yield parts, clock, store
+        yield components, clock, store

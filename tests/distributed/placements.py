@@ -9,7 +9,7 @@ from unittest import mock
 from launcher import cli
 from mms_dist.distributed.placement import RankGroup
 from mms_dist.training import report_collector
-from mms_dist.training.parts import Parts
+from mms_dist.training.components import RunComponents
 from mms_dist.training.scheduler import QueuedLanguage, Ranks
 from mms_dist.training.slot_manager import SlotManager
 from tests.distributed.worker import Notes, train
@@ -58,14 +58,14 @@ def _train_placed(notes: Notes, place: Placing) -> int:
         return train(notes) if notes.get("watch") else cli.main(["train", "--config", notes["config"]])
 
 
-def note_rounds(parts: Parts, notes: Notes) -> None:
+def note_rounds(components: RunComponents, notes: Notes) -> None:
     """A `Watch`: the owners of every language in every round, what this rank reads of whom, its traffic, and the blocks
     in which it sums gradients. With `notes["reports"]` False, none is ever due from the first round on."""
-    loop = parts.loop
+    loop = components.loop
     if not notes.get("reports", True):
         report_collector.EVERY_SECONDS = math.inf
     if "reduced" not in notes:
-        _note_reductions(parts, notes)
+        _note_reductions(components, notes)
     notes.setdefault("placements", {})[loop.round + 1] = {
         language: (group.first, group.size) for language, group in loop.scheduler.placement.items()
     }
@@ -75,20 +75,20 @@ def note_rounds(parts: Parts, notes: Notes) -> None:
         keys = [str(active.stream.table.keys[item]) for item in items]
         reads[active.language] = (active.position.epoch, active.position.batch, keys)
     notes.setdefault("traffic", {})[loop.round + 1] = vars(loop.comm.traffic).copy()
-    notes["rows"] = {t.language: parts.bank.row_size(t.slot) for t in loop.slot_manager.in_order()}
-    _stop_after_rounds(parts, notes)
+    notes["rows"] = {t.language: components.bank.row_size(t.slot) for t in loop.slot_manager.in_order()}
+    _stop_after_rounds(components, notes)
 
 
-def note_states(parts: Parts, notes: Notes) -> None:
+def note_states(components: RunComponents, notes: Notes) -> None:
     """A `Watch`: the slot's whole row and both moments of every language here before every round, and its clock.
 
     In the round and of the language `notes["unread"]`, no owner can read anything.
     """
-    loop, optimizer = parts.loop, parts.optimizer
+    loop, optimizer = components.loop, components.optimizer
     notes.setdefault("states", {})[loop.round + 1] = {
         active.language: (
             active.progress.step,
-            *(buffer[active.slot].detach().clone() for buffer in (parts.bank.rows, *optimizer.buffers.values())),
+            *(buffer[active.slot].detach().clone() for buffer in (components.bank.rows, *optimizer.buffers.values())),
         )
         for active in loop.slot_manager.in_order()
     }
@@ -97,20 +97,20 @@ def note_states(parts: Parts, notes: Notes) -> None:
     ]
     number, language = notes.get("unread", (None, None))
     if loop.round + 1 == number:
-        read_nothing_of(parts, language)
-    _stop_after_rounds(parts, notes)
+        read_nothing_of(components, language)
+    _stop_after_rounds(components, notes)
 
 
-def _stop_after_rounds(parts: Parts, notes: Notes) -> None:
-    loop = parts.loop
+def _stop_after_rounds(components: RunComponents, notes: Notes) -> None:
+    loop = components.loop
     if "rounds" in notes:
         first = notes.setdefault("first", loop.round)
         loop.stop_requested = lambda: loop.round >= first + notes["rounds"]
 
 
-def _note_reductions(parts: Parts, notes: Notes) -> None:
+def _note_reductions(components: RunComponents, notes: Notes) -> None:
     """Every `Comm.reduce` of this rank: by round, the blocks."""
-    loop, reduce = parts.loop, parts.loop.comm.reduce
+    loop, reduce = components.loop, components.loop.comm.reduce
     reduced: dict[int, list[tuple[int, int]]] = notes.setdefault("reduced", {})
 
     def noted(group: RankGroup, buffer: Any) -> None:
@@ -120,9 +120,9 @@ def _note_reductions(parts: Parts, notes: Notes) -> None:
     loop.comm.reduce = noted  # type: ignore[method-assign]
 
 
-def read_nothing_of(parts: Parts, language: str) -> None:
+def read_nothing_of(components: RunComponents, language: str) -> None:
     """Of the next batch of this language every utterance of this rank's share is unreadable."""
-    loader, take = parts.loop.loader, parts.loop.loader.take
+    loader, take = components.loop.loader, components.loop.loader.take
 
     def without(requests: Any) -> Any:
         batches = take(requests)

@@ -160,8 +160,8 @@ def train_ranks(
 ) -> Ended:
     """Train on so many ranks, as `mms-dist train` does.
 
-    `watch` (`module:function`) is called on every rank with its `Parts` and its notes before every round; what it
-    puts into the notes is in `Ended.notes`.
+    `watch` (`module:function`) is called on every rank with its `RunComponents` and its notes before every round; what
+    it puts into the notes is in `Ended.notes`.
     """
     with written(config) as path:
         given = dict(notes or {}) | {"config": str(path), "watch": watch}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mms_dist.config import Config
-from mms_dist.training.parts import Parts
+from mms_dist.training.components import RunComponents
 from tests.corpus import build_toy_shards, toy_languages
 from tests.distributed.launch import Launch
 from tests.distributed.ranks import free_port, train_ranks, train_rounds, written
@@ -132,10 +132,10 @@ def test_a_run_may_switch_to_deepspeed_and_back(tmp_path: Path, small_base: Path
     alone.assert_the_same(tmp_path / "many")
 
 
-def die_on_the_way(parts: Parts, notes: dict[str, Any]) -> None:
+def die_on_the_way(components: RunComponents, notes: dict[str, Any]) -> None:
     """A `Watch`: rank 1 is killed within the second layer of a pass, while rank 0 is in the same layer's collective."""
-    if parts.loop.round == 3 and os.environ["RANK"] == "1":
-        parts.base.layers[1].register_forward_pre_hook(lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    if components.loop.round == 3 and os.environ["RANK"] == "1":
+        components.base.layers[1].register_forward_pre_hook(lambda *_: os.kill(os.getpid(), signal.SIGKILL))
 
 
 def test_a_rank_that_dies_within_a_pass_ends_all_and_the_run_resumes(

@@ -13,7 +13,7 @@ from mms_dist.config import Config
 from mms_dist.distributed import startup_waits
 from mms_dist.hardware import base_loading
 from mms_dist.run_directory.status_file import read_status
-from mms_dist.training.parts import Parts
+from mms_dist.training.components import RunComponents
 from tests.corpus import build_toy_shards
 from tests.distributed import worker
 from tests.distributed.ranks import Ranks, written
@@ -56,8 +56,8 @@ def hang_in_round_3(notes: worker.Notes) -> int:
     return worker.train(notes | {"watch": f"{HERE}:hang"})
 
 
-def hang(parts: Parts, notes: worker.Notes) -> None:
-    if parts.loop.round == 2:
+def hang(components: RunComponents, notes: worker.Notes) -> None:
+    if components.loop.round == 2:
         print("round 3", flush=True)
         if os.environ["RANK"] == "1":
             time.sleep(FOR_EVER)

@@ -44,7 +44,7 @@ def _join(notes: Notes) -> tuple[int, int, dist.TCPStore, Watchdog]:
         rank=rank,
         world=world,
         timeout_seconds=TIMEOUT_SECONDS,
-        on_hang=Path(notes["folder"], f"report-{rank}").write_text,
+        on_hang=lambda report: Path(notes["folder"], f"report-{rank}").write_text(str(report)),
     )
     return rank, world, stores[0], watchdog
 

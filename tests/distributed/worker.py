@@ -1,6 +1,6 @@
 """What runs in a forked rank: a function by its dotted name, with a dictionary of notes that goes in and comes out.
 
-`train` is the one for training: it runs the command itself and lets a test watch the parts before every round.
+`train` is the one for training: it runs the command itself and lets a test watch the components before every round.
 """
 
 import contextlib
@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from launcher import cli
+from mms_dist.training.components import RunComponents
 from mms_dist.training.observers import OBSERVERS
-from mms_dist.training.parts import Parts
 from tests.training import BeforeRounds
 
 Notes = dict[str, Any]
-Watch = Callable[[Parts, Notes], None]
+Watch = Callable[[RunComponents, Notes], None]
 
 _PR_SET_PDEATHSIG = 1
 
@@ -64,22 +64,22 @@ def train(notes: Notes) -> int:
         return cli.main(command)
 
 
-def stop_after(parts: Parts, notes: Notes) -> None:
+def stop_after(components: RunComponents, notes: Notes) -> None:
     """A `Watch`: stop, as on a signal, after `notes["rounds"]` rounds of this start.
 
     The signal comes to the rank `notes["rank"]`, or (None) to all of them.
     """
-    first = notes.setdefault("first", parts.loop.round)
+    first = notes.setdefault("first", components.loop.round)
     if notes.get("rank") in (None, int(os.environ["RANK"])):
-        parts.loop.stop_requested = lambda: parts.loop.round >= first + notes["rounds"]
+        components.loop.stop_requested = lambda: components.loop.round >= first + notes["rounds"]
 
 
 @contextlib.contextmanager
 def _watched(watch: Watch, notes: Notes) -> Iterator[None]:
-    """Every run inside has its parts shown to `watch` before each of its rounds."""
+    """Every run inside has its components shown to `watch` before each of its rounds."""
 
-    def observer(parts: Parts) -> BeforeRounds:
-        return BeforeRounds(parts, lambda shown: watch(shown, notes))
+    def observer(components: RunComponents) -> BeforeRounds:
+        return BeforeRounds(components, lambda shown: watch(shown, notes))
 
     OBSERVERS.append(observer)
     try:

@@ -13,6 +13,7 @@ from shards.errors import DamagedSampleError, IndexFileError, StorageError, Trun
 from shards.foreign.find_tars import ForeignTar
 from shards.foreign.index_tars import IndexOptions, index_language
 from shards.index import ShardIndex
+from shards.pool import WorkerPool
 from shards.read import ShardReader
 from shards.tars.survey import scan
 from shards.text_rules import load_rules
@@ -150,7 +151,7 @@ def test_a_sentence_in_two_splits_is_reported(tmp_path):
     (folder / shard).write_bytes((tmp_path / "shards" / "ron" / shard).read_bytes())
     options = IndexOptions(load_rules("ron"))
     tars = [ForeignTar(shard, str(folder / shard), "train")]
-    index_language(folder, "ron", tars, options, workers=1, advance=lambda: None)
+    index_language(folder, "ron", tars, options, pool=WorkerPool(1), advance=lambda: None)
     content = json.loads((folder / "index.json").read_text())
     content["splits"]["dev"] = content["splits"]["train"]
     (folder / "index.json").write_text(json.dumps(content))

@@ -24,6 +24,7 @@ from shards.errors import DamagedSampleError, ShardsError, TruncatedShardError
 from shards.foreign.find_tars import ForeignTar
 from shards.foreign.index_tars import IndexOptions, index_language
 from shards.index import ShardIndex
+from shards.pool import WorkerPool
 from shards.read import ShardReader
 from shards.splits import SPLITS
 from shards.text_rules import load_rules
@@ -97,7 +98,7 @@ def index_of(content, folder):
     (folder / "train.tar").write_bytes(content)
     tars = [ForeignTar("train.tar", str(folder / "train.tar"), "train")]
     try:
-        index = index_language(folder, "ron", tars, OPTIONS, workers=1, advance=lambda: None)
+        index = index_language(folder, "ron", tars, OPTIONS, pool=WorkerPool(1), advance=lambda: None)
     except ShardsError as error:
         assert len(str(error)) < 1500
         assert [path.name for path in folder.iterdir()] == ["train.tar"]

@@ -15,7 +15,7 @@ from mms_dist.model.base import FrozenBase
 from mms_dist.monitor.events import read_events
 from mms_dist.run_directory.paths import STATUS_NAME
 from mms_dist.run_directory.status_file import read_status
-from mms_dist.training.parts import Parts
+from mms_dist.training.components import RunComponents
 from shards.index import ShardIndex
 from tests.conftest import small_base_config
 from tests.corpus import build_toy_shards
@@ -154,9 +154,11 @@ def test_a_finished_language_does_not_train_again_when_its_data_changes(
 
 
 def test_weights_that_overflow_quarantine_their_language_only(tmp_path: Path, small_base: Path, shards: Path) -> None:
-    def overflow(parts: Parts) -> None:
-        if parts.loop.round == 3:
-            parts.optimizer.buffers["exp_avg_sq"][parts.loop.slot_manager.active_languages[B].slot, 0] = float("inf")
+    def overflow(components: RunComponents) -> None:
+        if components.loop.round == 3:
+            components.optimizer.buffers["exp_avg_sq"][components.loop.slot_manager.active_languages[B].slot, 0] = (
+                float("inf")
+            )
 
     train_watched(toy_config(tmp_path, small_base, shards), overflow)
     assert [event["language"] for event in events(tmp_path, "quarantined")] == [B]
@@ -232,9 +234,9 @@ def test_a_changed_setting_is_told_on_resume(
 
 
 def test_a_quarantine_mark_names_what_happened(tmp_path: Path, small_base: Path, shards: Path) -> None:
-    def poison(parts: Parts) -> None:
-        if parts.loop.round == 3:
-            parts.bank.rows.detach()[parts.loop.slot_manager.active_languages[B].slot] = float("nan")
+    def poison(components: RunComponents) -> None:
+        if components.loop.round == 3:
+            components.bank.rows.detach()[components.loop.slot_manager.active_languages[B].slot] = float("nan")
 
     train_watched(toy_config(tmp_path, small_base, shards), poison)
     mark = json.loads((tmp_path / "adapters" / B / "QUARANTINED.json").read_text())

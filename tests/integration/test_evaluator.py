@@ -23,7 +23,7 @@ from mms_dist.model.adapter import RowLayout, initial_tensors
 from mms_dist.model.bank import AdapterBank
 from mms_dist.model.base import FrozenBase
 from mms_dist.model.routed import RoutedModel
-from mms_dist.training.dev_scores import DevScores
+from mms_dist.training.dev_evaluation import DevEvaluation
 from shards.index import LanguageIndex, ShardIndex
 from shards.read import ShardReader
 from tests.corpus import build_toy_shards
@@ -153,7 +153,7 @@ def test_all_owners_of_a_language_get_the_transcripts_of_all_of_them(
 
     comm: Any = SimpleNamespace(all_gather_in=all_gather_in)
     active: Any = SimpleNamespace(language="taa", slot=2, group=group, share=BatchShard(1, 2))
-    dev = DevScores(evaluator, index, comm, Lockstep(comm, model))
+    dev = DevEvaluation(evaluator, index, comm, Lockstep(comm, model))
     assert dev.transcribe([active]) == {"taa": whole}
 
 

@@ -18,7 +18,7 @@ from mms_dist.data.utterance_id import UtteranceId
 from mms_dist.errors import CheckpointError, MmsDistError
 from mms_dist.model.routed import ModelInput
 from mms_dist.model.waveform import normalised
-from mms_dist.training.parts import Parts
+from mms_dist.training.components import RunComponents
 from shards.index import ShardIndex
 from shards.read import ShardReader
 from tests.conftest import small_base_config
@@ -52,24 +52,26 @@ class Heard:
 def what_we_hear(run: Path, base: Path, shards: Path) -> dict[str, Heard]:
     found: dict[str, Heard] = {}
 
-    def look(parts: Parts) -> None:
-        for active in parts.loop.slot_manager.in_order():
-            index, language = parts.language_slots.index.language(active.language), active.language
+    def look(components: RunComponents) -> None:
+        for active in components.loop.slot_manager.in_order():
+            index, language = components.language_slots.index.language(active.language), active.language
             if language in found:
                 continue
             table = index.table("dev")
             logits = []
             for row in range(len(table)):
-                raw = ShardReader(parts.language_slots.index).read(language, "dev", row)
+                raw = ShardReader(components.language_slots.index).read(language, "dev", row)
                 frames = int(table.frames[row])
                 member = Utterance(
                     UtteranceId(language, "dev", row), raw.key, 0, raw.audio, np.zeros(1, np.int32), raw.text, frames
                 )
                 collated = collate([member], seed=0)
                 audio_1S = normalised(collated.audio_BS, collated.samples_B)
-                batch = ModelInput(parts.base.features(audio_1S), torch.tensor([frames]), torch.tensor([active.slot]))
-                logits.append(parts.model.logits(batch)[0].detach())
-            texts = parts.evaluator.transcribe(index, "dev", active.slot).hypotheses
+                batch = ModelInput(
+                    components.base.features(audio_1S), torch.tensor([frames]), torch.tensor([active.slot])
+                )
+                logits.append(components.model.logits(batch)[0].detach())
+            texts = components.evaluator.transcribe(index, "dev", active.slot).hypotheses
             found[language] = Heard(logits, texts)
 
     # One step more, so that the languages are active again; we listen before it is taken.
@@ -123,12 +125,12 @@ def test_all_languages_can_start_from_one_adapter_of_hugging_face(
     save_file({name: tensor.contiguous() for name, tensor in theirs._get_adapters().items()}, path, {"format": "pt"})
     config = toy_config(tmp_path / "run", small_base, shards, adapter={"init": str(path)})
 
-    def look(parts: Parts) -> None:
-        for active in parts.loop.slot_manager.in_order():
-            own = parts.bank.tensors(active.slot)
+    def look(components: RunComponents) -> None:
+        for active in components.loop.slot_manager.in_order():
+            own = components.bank.tensors(active.slot)
             assert len(own["lm_head.bias"]) == len(active.vocabulary) != 99
             for name, tensor in theirs._get_adapters().items():
-                if "adapter_layer" in name and parts.loop.round == 0:
+                if "adapter_layer" in name and components.loop.round == 0:
                     assert torch.equal(own[name], tensor)
 
     train_watched(config, look)

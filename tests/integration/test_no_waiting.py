@@ -30,9 +30,9 @@ from mms_dist.model.routed import RoutedModel
 from mms_dist.model.staging import BLOCKS, StagingBlocks
 from mms_dist.monitor.events import read_events
 from mms_dist.training import assembly, gradients
+from mms_dist.training.components import RunComponents
 from mms_dist.training.gradients import GradientPass
 from mms_dist.training.observer import Observer
-from mms_dist.training.parts import Parts
 from mms_dist.training.passes import PassBuilder
 from shards.index import ShardIndex
 from shards.read import ShardReader
@@ -258,9 +258,9 @@ def test_a_round_copies_once_a_pass_and_reads_losses_and_norms_together(
     monkeypatch.setattr(assembly, "StagingBlocks", blocks)
     monkeypatch.setattr(assembly, "GradientPass", partial(GradientPass, threaded=True))
 
-    def watch(parts: Parts) -> None:
-        if passes not in parts.observers.members:
-            parts.observers.members.append(passes)
+    def watch(components: RunComponents) -> None:
+        if passes not in components.observers.members:
+            components.observers.members.append(passes)
         rounds.append(Counter(crossed) + Counter(passes=passes.passes))
 
     settings: dict[str, Any] = {
@@ -300,7 +300,7 @@ def test_the_thread_ends_with_the_run_however_that_ends(
     shards = build_toy_shards(tmp_path, languages=2, train=8, dev=1)
     sound = getattr(owner, name)
     calls: list[int] = []
-    training: list[Parts] = []
+    training: list[RunComponents] = []
 
     def failing(*args: Any) -> Any:
         calls.extend([1] if training else [])

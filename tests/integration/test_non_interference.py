@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.monitor.events import read_events
-from mms_dist.training.parts import Parts
+from mms_dist.training.components import RunComponents
 from tests.corpus import build_toy_shards
 from tests.training import final_row, toy_config, train, train_watched
 
@@ -53,13 +53,16 @@ def test_nan_in_one_language_quarantines_it_and_the_others_go_on_untouched(
     rows: dict[str, list[Tensor]] = {"clean": [], "poisoned": []}
 
     def watch(name: str) -> Any:
-        def look(parts: Parts) -> None:
-            if parts.loop.round == 4:
+        def look(components: RunComponents) -> None:
+            if components.loop.round == 4:
                 if name == "poisoned":
-                    parts.bank.rows.detach()[parts.loop.slot_manager.active_languages[B].slot, :7] = float("nan")
-            elif parts.loop.round == 5:
+                    components.bank.rows.detach()[components.loop.slot_manager.active_languages[B].slot, :7] = float(
+                        "nan"
+                    )
+            elif components.loop.round == 5:
                 rows[name] += [
-                    parts.bank.row(parts.loop.slot_manager.active_languages[code].slot).clone() for code in (A, C)
+                    components.bank.row(components.loop.slot_manager.active_languages[code].slot).clone()
+                    for code in (A, C)
                 ]
 
         return look
@@ -82,9 +85,9 @@ def test_a_quarantined_language_stays_out_until_its_mark_is_removed(
 ) -> None:
     config = toy_config(tmp_path, small_base, shards)
 
-    def poison(parts: Parts) -> None:
-        if parts.loop.round == 4:
-            parts.bank.rows.detach()[parts.loop.slot_manager.active_languages[B].slot] = float("nan")
+    def poison(components: RunComponents) -> None:
+        if components.loop.round == 4:
+            components.bank.rows.detach()[components.loop.slot_manager.active_languages[B].slot] = float("nan")
 
     train_watched(config, poison)
     step_before = sorted((tmp_path / "adapters" / B).glob("step-*"))[-1].name
@@ -98,15 +101,15 @@ def test_a_quarantined_language_stays_out_until_its_mark_is_removed(
 def test_a_huge_gradient_does_not_change_the_clipping_of_another_language(
     tmp_path: Path, small_base: Path, shards: Path, plain: Path
 ) -> None:
-    def shout(parts: Parts) -> None:
-        inner = parts.optimizer.step_rows
+    def shout(components: RunComponents) -> None:
+        inner = components.optimizer.step_rows
 
         def louder(rows: Any) -> Any:
-            parts.bank.grads[parts.loop.slot_manager.active_languages[B].slot] *= 1e6
+            components.bank.grads[components.loop.slot_manager.active_languages[B].slot] *= 1e6
             return inner(rows)
 
-        if parts.loop.round == 0:
-            parts.loop.optimizer.step_rows = louder  # type: ignore[method-assign]
+        if components.loop.round == 0:
+            components.loop.optimizer.step_rows = louder  # type: ignore[method-assign]
 
     train_watched(toy_config(tmp_path, small_base, shards), shout)
     for other in (A, C):
@@ -118,9 +121,9 @@ def test_the_base_keeps_every_bit_and_its_weights_get_no_gradient(
 ) -> None:
     seen: list[tuple[str, bool]] = []
 
-    def look(parts: Parts) -> None:
-        weights = list(parts.base.module.parameters())
-        seen.append((parts.base.fingerprint(), any(w.grad is not None or w.requires_grad for w in weights)))
+    def look(components: RunComponents) -> None:
+        weights = list(components.base.module.parameters())
+        seen.append((components.base.fingerprint(), any(w.grad is not None or w.requires_grad for w in weights)))
 
     train_watched(toy_config(tmp_path, small_base, shards), look)
     assert len(seen) == 12 and len(set(seen)) == 1 and not seen[0][1]
@@ -131,21 +134,21 @@ def test_a_language_whose_batch_is_unreadable_keeps_its_bits_and_its_clock(
 ) -> None:
     before: list[tuple[Tensor, int]] = []
 
-    def look(parts: Parts) -> None:
-        active = parts.loop.slot_manager.active_languages[B]
-        before.append((parts.bank.row(active.slot).clone(), active.progress.step))
-        if parts.loop.round == 4:
-            take = parts.loader.take
+    def look(components: RunComponents) -> None:
+        active = components.loop.slot_manager.active_languages[B]
+        before.append((components.bank.row(active.slot).clone(), active.progress.step))
+        if components.loop.round == 4:
+            take = components.loader.take
 
             def without_b(requests: Any) -> Any:
                 batches = take(requests)
                 for batch in batches:
                     if batch.request.language == B:
                         batch.utterances.clear()
-                parts.loop.loader.take = take  # type: ignore[method-assign]
+                components.loop.loader.take = take  # type: ignore[method-assign]
                 return batches
 
-            parts.loop.loader.take = without_b  # type: ignore[method-assign]
+            components.loop.loader.take = without_b  # type: ignore[method-assign]
 
     train_watched(toy_config(tmp_path, small_base, shards), look)
     (row_before, step_before), (row_after, step_after) = before[4:6]

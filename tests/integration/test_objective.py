@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mms_dist.data.batch import BatchRequest, LoadedBatch
 from mms_dist.data.stream import Position
-from mms_dist.training.parts import Parts
+from mms_dist.training.components import RunComponents
 from tests.corpus import build_toy_shards
 from tests.training import toy_config, train_watched
 
@@ -23,25 +23,25 @@ def test_a_batchs_gradient_is_the_mean_of_its_utterances_gradients(
 ) -> None:
     compared: list[tuple[Tensor, Tensor]] = []
 
-    def look(parts: Parts) -> None:
+    def look(components: RunComponents) -> None:
         if compared:
             return
-        active = parts.loop.slot_manager.active_languages["taa"]
-        (loaded,) = parts.loader.take([BatchRequest("taa", Position())])
+        active = components.loop.slot_manager.active_languages["taa"]
+        (loaded,) = components.loader.take([BatchRequest("taa", Position())])
         whole = LoadedBatch(loaded.request, loaded.utterances[:3])  # a third is exact in no float
 
         def gradient(*batches: LoadedBatch) -> Tensor:
-            parts.bank.grads.zero_()
-            losses = parts.gradients.accumulate(batches, parts.loop.slot_manager.active_languages).sums_S
-            parts.loop.exchange.complete([active], batches[:1], losses)
-            return parts.bank.grads[active.slot].clone()
+            components.bank.grads.zero_()
+            losses = components.gradients.accumulate(batches, components.loop.slot_manager.active_languages).sums_S
+            components.loop.exchange.complete([active], batches[:1], losses)
+            return components.bank.grads[active.slot].clone()
 
         single = [gradient(LoadedBatch(whole.request, [utterance])) for utterance in whole.utterances]
         together = gradient(whole)
         of_two = gradient(LoadedBatch(whole.request, whole.utterances[:2], planned=3))  # the third was unreadable
-        (other,) = parts.loader.take([BatchRequest("tab", Position())])
+        (other,) = components.loader.take([BatchRequest("tab", Position())])
         mixed = gradient(whole, other)
-        parts.bank.grads.zero_()
+        components.bank.grads.zero_()
         assert len(single) == 3, len(single)
         compared.extend([(found, torch.stack(single).mean(0)) for found in (together, mixed)])
         compared.append((of_two, torch.stack(single[:2]).mean(0)))

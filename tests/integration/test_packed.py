@@ -7,7 +7,7 @@ import pytest
 
 from mms_dist.config import Config
 from mms_dist.monitor.events import read_events
-from mms_dist.training.parts import Parts
+from mms_dist.training.components import RunComponents
 from tests.corpus import build_toy_shards
 from tests.training import final_row, stop_after, toy_config, train, train_watched
 
@@ -55,9 +55,9 @@ def test_a_packed_run_that_is_stopped_and_resumed_is_the_one_that_was_not(
 def test_nan_and_checkpointing_leave_packed_neighbours_unchanged(
     tmp_path: Path, small_base: Path, shards: Path, joint: Path
 ) -> None:
-    def poison(parts: Parts) -> None:
-        if parts.loop.round == 4:
-            parts.bank.rows.detach()[parts.loop.slot_manager.active_languages["tab"].slot, :7] = float("nan")
+    def poison(components: RunComponents) -> None:
+        if components.loop.round == 4:
+            components.bank.rows.detach()[components.loop.slot_manager.active_languages["tab"].slot, :7] = float("nan")
 
     config = packed_config(tmp_path, small_base, shards, model={"activation_checkpointing": True})
     train_watched(config, poison)

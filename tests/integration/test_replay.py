@@ -15,7 +15,7 @@ from mms_dist.errors import CheckpointError
 from mms_dist.hardware.base_loading import load_base
 from mms_dist.monitor.events import read_events
 from mms_dist.run_directory.quarantine import write_mark
-from mms_dist.training.parts import Parts
+from mms_dist.training.components import RunComponents
 from mms_dist.training.progress import QUARANTINED, Progress
 from mms_dist.training.restore import Restored, restore
 from tests.corpus import build_toy_shards
@@ -56,14 +56,14 @@ def run(config: Config, rounds: int | None = None) -> Rounds:
     """Train, for so many rounds or to the end; the languages as they were before each round."""
     seen: Rounds = {}
 
-    def note(parts: Parts) -> None:
-        number = parts.loop.round + 1
+    def note(components: RunComponents) -> None:
+        number = components.loop.round + 1
         seen[number] = {
             t.language: Seen(t.position, t.is_replaying(number), t.progress.step)
-            for t in parts.loop.slot_manager.in_order()
+            for t in components.loop.slot_manager.in_order()
         }
         if rounds is not None:
-            parts.loop.stop_requested = lambda: parts.loop.round >= rounds
+            components.loop.stop_requested = lambda: components.loop.round >= rounds
 
     train_watched(config, note)
     return seen
@@ -248,13 +248,13 @@ def test_a_batch_of_which_nothing_could_be_read_is_passed_over_once(
 ) -> None:
     seen: Rounds = {}
 
-    def note(parts: Parts) -> None:
-        number = parts.loop.round + 1
+    def note(components: RunComponents) -> None:
+        number = components.loop.round + 1
         seen[number] = {
-            t.language: Seen(t.position, False, t.progress.step) for t in parts.loop.slot_manager.in_order()
+            t.language: Seen(t.position, False, t.progress.step) for t in components.loop.slot_manager.in_order()
         }
         if number == 3:
-            read_nothing_of(parts, B)
+            read_nothing_of(components, B)
 
     train_watched(setting(tmp_path, small_base, shards), note)
     for number in range(1, STEPS + 1):

@@ -13,7 +13,7 @@ from mms_dist.config import Config
 from mms_dist.errors import ConfigError
 from mms_dist.evaluation.score_run import RunScorer
 from mms_dist.hardware import base_loading
-from mms_dist.hardware.hardware import Facts, Hardware
+from mms_dist.hardware.hardware import Hardware, RankHardware
 from mms_dist.hardware.hardware_record import KeptSettings, read_kept_settings, write_kept_settings
 from mms_dist.hardware.resolve import resolve
 from mms_dist.run_directory.paths import HARDWARE_NAME
@@ -97,8 +97,8 @@ def test_eval_scores_a_packed_compiled_run_where_it_could_not_be_trained(
     assert results.keys() == {A, B} and all(result.transcription.keys for result in results.values())
     old = Hardware(on_gpu=True, names=("P100",), capability=(6, 0), free_bytes=14 << 30)
     monkeypatch.setattr(
-        "mms_dist.hardware.hardware.facts_of_this_rank",
-        lambda *_, **__: Facts("here", "boot", frozenset({0}), None, 1 << 30, 1 << 30, old),
+        "mms_dist.hardware.hardware.inspect_this_rank",
+        lambda *_, **__: RankHardware("here", "boot", frozenset({0}), None, 1 << 30, 1 << 30, old),
     )
     for model in (asked, {"attention": "padded", "compile": "on"}, {}):
         other = left_open(tmp_path, small_base, shards, model={"dtype": "float32"} | model)
@@ -117,8 +117,8 @@ def test_a_choice_that_no_longer_fits_is_refused_with_the_flag_to_set(
     before = (tmp_path / HARDWARE_NAME).read_bytes()
     t4 = Hardware(on_gpu=True, names=("T4",), capability=(7, 5), free_bytes=14 << 30)
     monkeypatch.setattr(
-        "mms_dist.hardware.hardware.facts_of_this_rank",
-        lambda *_, **__: Facts("here", "boot", frozenset({0}), None, 1 << 30, 1 << 30, t4),
+        "mms_dist.hardware.hardware.inspect_this_rank",
+        lambda *_, **__: RankHardware("here", "boot", frozenset({0}), None, 1 << 30, 1 << 30, t4),
     )
     with pytest.raises(ConfigError, match=r"began with model\.dtype bfloat16, on H100.*pass --model\.dtype float32"):
         train(config)

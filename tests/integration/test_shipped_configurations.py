@@ -6,7 +6,7 @@ import pytest
 
 from launcher.cli import main
 from mms_dist.config import load_config
-from mms_dist.hardware.hardware import assumed
+from mms_dist.hardware.hardware import assumed_hardware
 from mms_dist.hardware.resolve import resolve
 from tests.corpus import build_toy_shards
 
@@ -38,7 +38,7 @@ def test_a_shipped_configuration_holds_the_mms_recipe(name: str) -> None:
     assert config.optim.steps <= 4000
     assert 160 <= config.optim.batch_seconds <= 180
     assert (config.adapter.dim, config.adapter.init) == (16, "mms")
-    on_a_gpu = resolve(config, assumed(on_gpu=True))
+    on_a_gpu = resolve(config, assumed_hardware(on_gpu=True))
     assert (on_a_gpu.dtype, on_a_gpu.forward_seconds, on_a_gpu.evaluation_seconds) == ("bfloat16", 320, 320)
 
 

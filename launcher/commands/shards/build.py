@@ -1,28 +1,40 @@
 """`mms-dist shards build`: build shards from a manifest or a folder of recordings."""
 
 import argparse
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from launcher.arguments import Languages, count
-from launcher.commands.shards.options import add_command, add_languages, add_length_limits, add_workers, language_code
+from launcher.arguments import count
+from launcher.commands.shards.options import (
+    TrainingLanguages,
+    add_command,
+    add_languages,
+    add_length_limits,
+    add_text_rules,
+    add_workers,
+    language_code,
+    rule_options,
+)
 
 if TYPE_CHECKING:
-    from shards.sources.rows import SourceRows
+    from shards.sources.source_rows import SourceRows
 
 
 EPILOG = """\
 examples:
   mms-dist shards build recordings.tsv corpus/ --dry-run
   mms-dist shards build recordings.jsonl corpus/ --workers 16 --max-seconds 20
+  mms-dist shards build table.csv corpus/ --lang ron --columns audio=path,text=sentence,speaker=client_id
   mms-dist shards build recordings/ corpus/ --lang ron --dev-fraction 0.05 --test-fraction 0.05
 
-A manifest is tab-separated with a header, or has one JSON object per line. Columns: audio (path relative to the
-manifest's folder, any format libsndfile reads), text, lang (ISO 639-3, such as ron or srp-script_latin); optionally
-split (train, dev, test), speaker, start and end (seconds, for segments of a long recording), source. Utterances without
-a split are assigned by a hash of their text, so a sentence is never in two splits, and stays in its split when the
-corpus grows. An invalid line (missing field, not UTF-8, invalid language or time) stops the build before it begins;
---skip-bad-rows leaves such lines out and counts them.
+A manifest is a table with a header (.tsv, .csv), has one JSON object per line (.jsonl), or is parquet. Columns: audio
+(path relative to the manifest's folder, any format libsndfile reads), text, lang (ron, ro, pt-BR, ron_Latn, Romanian …:
+see mms-dist languages); optionally split (train, dev, test), speaker, start and end (seconds, for segments of a long
+recording), source, accent, variant, gender, age, domain. Other names are given with --columns; usual ones are
+recognised. Utterances without a split are assigned by a hash of their text, so a sentence is never in two splits, and
+stays in its split when the corpus grows. An invalid line (missing field, not UTF-8, invalid language or time) stops the
+build before it begins; --skip-bad-rows leaves such lines out and counts them.
 
 A folder contains <lang>/clip.wav and <lang>/clip.txt. A folder named after a split (train, dev, validation, test, eval,
 test-clean …) above or below the language's folder sets the split. eval means dev, or test if there is a dev as well.
@@ -33,6 +45,9 @@ transcript, hidden and other files.
 Running the same command again resumes where it stopped. It skips a language if its source, its options, the lengths of
 its tars, samples.parquet and vocab.json are unchanged. --force rebuilds everything, for example if `shards verify`
 found damage inside a tar. The bytes of the shards do not depend on --workers.
+A language that fails, for example because a recording is missing, stops no other: SHARDS/failed.json lists the
+failed ones with the reasons, and the exit status is 1. While it is planned, a source needs up to 1 KiB for each
+utterance in the temporary directory (TMPDIR).
 Text rules are in shards/text_rules.yaml; --text-rules overrides them."""
 
 
@@ -41,7 +56,7 @@ def add_parser(commands: Any) -> None:
     parser = add_command(
         commands, "build", help="build shards from a manifest or a folder of recordings", epilog=EPILOG
     )
-    parser.add_argument("source", type=Path, metavar="SOURCE", help="manifest (.tsv, .jsonl) or folder")
+    parser.add_argument("source", metavar="SOURCE", help="manifest (.tsv, .csv, .jsonl, .parquet) or folder")
     parser.add_argument("output", type=Path, metavar="SHARDS", help="folder for <lang>/<split>-000000.tar")
     parser.add_argument(
         "--from",
@@ -53,13 +68,30 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--only",
         nargs="+",
-        action=Languages,
+        action=TrainingLanguages,
         type=language_code,
         default=[],
         metavar="CODE",
         help="subset of the languages to build now, such as the share of one job array task",
     )
     parser.add_argument("--audio-root", type=Path, metavar="DIR", help="base folder for a manifest's relative paths")
+    parser.add_argument(
+        "--columns",
+        type=_columns,
+        metavar="NAME=COLUMN,…",
+        help="what a table's columns hold, for example audio=path,text=sentence,speaker=client_id (default: detected)",
+    )
+    parser.add_argument(
+        "--split-from",
+        metavar="TABLE",
+        help="use all clips of one table of Common Voice, such as validated, and split them by speaker",
+    )
+    parser.add_argument(
+        "--split-by",
+        choices=("sentence", "speaker"),
+        help="place what has no split so that no sentence, or no sentence and no speaker, is in two splits "
+        "(default: sentence; with --split-from: speaker)",
+    )
     parser.add_argument(
         "--dev-fraction", type=_fraction, default=0.1, metavar="F", help="fraction of sentences for dev (default: 0.1)"
     )
@@ -71,7 +103,7 @@ def add_parser(commands: Any) -> None:
         help="fraction of sentences for test (default: 0.1)",
     )
     add_length_limits(parser)
-    parser.add_argument("--text-rules", type=Path, metavar="FILE", help="YAML that overrides shards/text_rules.yaml")
+    add_text_rules(parser)
     parser.add_argument("--skip-missing-audio", action="store_true", help="leave out and count missing recordings")
     parser.add_argument(
         "--skip-bad-rows",
@@ -94,6 +126,16 @@ def add_parser(commands: Any) -> None:
     parser.set_defaults(run_shards=run)
 
 
+def _columns(text: str) -> dict[str, str]:
+    from shards.errors import SourceError
+    from shards.sources.manifest_columns import parse_columns
+
+    try:
+        return parse_columns(text)
+    except SourceError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def _fraction(text: str) -> float:
     try:
         value = float(text)
@@ -104,8 +146,11 @@ def _fraction(text: str) -> float:
     return value
 
 
-def rows_to_build(args: argparse.Namespace) -> "SourceRows":
+def rows_to_build(args: argparse.Namespace, *, kept: Collection[str] | None = None) -> "SourceRows":
     """Return the rows to build, and what else the source holds.
+
+    Args:
+        kept: the languages whose rows are needed, the others are only counted; by default, those to build.
 
     Raises:
         ShardsError: the source cannot be read, or lacks a requested language.
@@ -127,7 +172,10 @@ def rows_to_build(args: argparse.Namespace) -> "SourceRows":
         language=language,
         audio_root=args.audio_root,
         skip=args.output,
+        columns=args.columns,
+        split_from=args.split_from,
         skip_bad_rows=args.skip_bad_rows,
+        kept=(args.only or args.languages or None) if kept is None else kept,
     )
     # --only comes second: a single language in it does not apply to rows that name none.
     for flag, codes in (("--lang", args.languages), ("--only", args.only)):
@@ -139,15 +187,14 @@ def rows_to_build(args: argparse.Namespace) -> "SourceRows":
     return rows
 
 
-def _not_in_source(flag: str, code: str, source: Path, found: list[str]) -> str:
-    from shards.errors import ShardsError
-    from shards.languages import parse_language
+def _not_in_source(flag: str, code: str, source: str, found: list[str]) -> str:
+    from shards.languages import LanguageError, resolve_language
     from shards.wording import nearest
 
     message = f"{flag}: not in {source}{nearest(code, found)}; it has {', '.join(found)}"
     try:
-        parse_language(code)
-    except ShardsError as error:
+        resolve_language(code)
+    except LanguageError as error:
         message += f"; {error}"
     return message
 
@@ -157,10 +204,18 @@ def run(args: argparse.Namespace) -> int:
     from shards.build.corpus import build_shards, is_built
     from shards.build.language_build import BuildOptions
     from shards.build.plan import plan_languages
-    from shards.display.build_report import languages_table, plans_table, print_left_out, print_unknown_lengths
+    from shards.display.build_report import (
+        languages_table,
+        plans_table,
+        print_failed,
+        print_language_notes,
+        print_left_out,
+        print_unknown_lengths,
+    )
     from shards.display.progress import BuildDisplay, WorkProgress
     from shards.display.terminal import make_console, say
-    from shards.errors import IncompleteBuildError, SourceError
+    from shards.errors import failure_of
+    from shards.index.failures import FAILURES_NAME
     from shards.limits import Limits
 
     rows = rows_to_build(args)
@@ -168,7 +223,8 @@ def run(args: argparse.Namespace) -> int:
         rows,
         dev_fraction=args.dev_fraction,
         test_fraction=args.test_fraction,
-        text_rules=args.text_rules,
+        by_speaker=(args.split_by or ("speaker" if args.split_from else "sentence")) == "speaker",
+        text_rules=rule_options(args),
         skip_missing_audio=args.skip_missing_audio,
     )
     options = BuildOptions(
@@ -178,21 +234,26 @@ def run(args: argparse.Namespace) -> int:
     )
     console = make_console()
     say(console, f"source: {rows.kind}" if args.kind else f"source: {rows.kind} (recognised; --from overrules)")
+    print_language_notes(console, plans.totals)
     if args.dry_run:
-        built = {plan.language for plan in plans if not args.force and is_built(plan, args.output, options)}
-        console.print(plans_table(plans, built, console.width))
-        print_left_out(console, {plan.language: plan.drops.as_dict() for plan in plans}, rows)
+        if len(plans):
+            states = ((plan, not args.force and is_built(plan, args.output, options)) for plan in plans)
+            console.print(plans_table(states, console.width))
+            print_left_out(console, plans.drops, rows)
+        if plans.failed:
+            raise failure_of(plans.failed, others=len(plans))
         return 0
-    totals = {plan.language: plan.total for plan in plans}
-    with WorkProgress(console, sum(totals.values()), "utterances") as work:
-        display = BuildDisplay(console, work, totals)
+    if len(plans):
+        print_failed(console, plans.failed)  # now, and not after hours
+    with WorkProgress(console, sum(plans.totals.values()), "utterances") as work:
+        display = BuildDisplay(console, work, plans.totals)
         report = build_shards(plans, args.output, options, workers=args.workers, force=args.force, progress=display)
     if report.indexes:
         console.print(languages_table(report.indexes, console.width))
     print_left_out(console, {code: index["drops"] for code, index in report.indexes.items()}, rows)
     print_unknown_lengths(console, report.indexes)
     if report.failed:
-        failed = "; ".join(report.failed.values())
-        raise IncompleteBuildError(failed) if report.indexes else SourceError(failed)
+        say(console, f"languages that failed, with the reasons: {args.output / FAILURES_NAME}")
+        raise failure_of(report.failed, others=len(report.indexes))
     say(console, f"inspect them: mms-dist shards inspect {args.output}")
     return 0

@@ -1,10 +1,22 @@
 """`mms-dist shards index`: index WebDataset tars from other tools."""
 
 import argparse
+import os
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from launcher.commands.shards.options import add_command, add_languages, add_length_limits, add_workers
+from launcher.commands.shards.options import (
+    add_command,
+    add_languages,
+    add_length_limits,
+    add_text_rules,
+    add_workers,
+    rule_options,
+)
+
+if TYPE_CHECKING:
+    from shards.errors import Problem
 
 EPILOG = """\
 examples:
@@ -32,7 +44,7 @@ def add_parser(commands: Any) -> None:
         metavar="NAME",
         help="key of the transcript in .json files (default: text, sentence, transcript … or the .txt file)",
     )
-    parser.add_argument("--text-rules", type=Path, metavar="FILE", help="YAML that overrides shards/text_rules.yaml")
+    add_text_rules(parser)
     parser.add_argument("--keep-text", action="store_true", help="do not normalise the text")
     add_length_limits(parser)
     parser.add_argument("--force", action="store_true", help="replace existing indexes")
@@ -43,44 +55,72 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the subcommand and return the exit status."""
-    from shards.display.build_report import languages_table, print_drops, print_unknown_lengths
+    from shards.display.build_report import languages_table, print_drops, print_failed, print_unknown_lengths
     from shards.display.progress import WorkProgress
     from shards.display.terminal import make_console, say
+    from shards.errors import ShardsError, failure_of
     from shards.foreign.find_tars import find_tars
     from shards.foreign.index_tars import IndexOptions, index_language
+    from shards.index.failures import FAILURES_NAME
     from shards.limits import Limits
+    from shards.pool import WorkerPool
     from shards.text_rules import load_rules
 
-    languages = find_tars(args.shards, args.tars, languages=args.languages, split=args.split, again=args.force)
+    found = find_tars(args.shards, args.tars, languages=args.languages, split=args.split, reindex=args.force)
     console = make_console()
+    languages, failed = found.languages, dict(found.failed)
     if args.dry_run:
         for code, tars in languages.items():
             for tar in tars:
                 say(console, f"{code} {tar.split}: {tar.place}")
+        if failed:
+            raise failure_of(failed, others=len(languages))
         return 0
+    if languages:
+        print_failed(console, failed)
+    _record(args.shards, failed, done=())
     indexes: dict[str, Any] = {}
-    with WorkProgress(console, sum(map(len, languages.values())), "tars") as work:
+    total = sum(map(len, languages.values()))
+    with WorkerPool(min(args.workers, total)) as pool, WorkProgress(console, total, "tars") as work:
         for code, tars in languages.items():
             work.describe(code)
             options = IndexOptions(
-                load_rules(code, args.text_rules),
+                load_rules(code, rule_options(args)),
                 text_field=args.text_field,
                 normalise=not args.keep_text,
                 limits=Limits(min_seconds=args.min_seconds, max_seconds=args.max_seconds),
             )
-            indexes[code] = index_language(
-                args.shards / code,
-                code,
-                tars,
-                options,
-                workers=args.workers,
-                advance=work.advance,
-                note=lambda line: say(console, line),
-            )
-    if not indexes:
+            try:
+                indexes[code] = index_language(
+                    args.shards / code,
+                    code,
+                    tars,
+                    options,
+                    pool=pool,
+                    advance=work.advance,
+                    note=lambda line: say(console, line),
+                )
+            except ShardsError as error:
+                failed[code] = error.problem
+            _record(args.shards, failed, done=indexes)
+    if not indexes and not failed:
         say(console, f"every language in {args.shards} has an index; --force replaces them")
         return 0
-    console.print(languages_table(indexes, console.width))
+    if indexes:
+        console.print(languages_table(indexes, console.width))
     print_drops(console, {code: index["drops"] for code, index in indexes.items()})
     print_unknown_lengths(console, indexes)
+    if failed:
+        say(console, f"languages that failed, with the reasons: {args.shards / FAILURES_NAME}")
+        raise failure_of(failed, others=len(indexes))
     return 0
+
+
+def _record(shards: Path, failed: Mapping[str, "Problem"], done: Collection[str]) -> None:
+    """Write the list of failures, if indexes can be written there at all."""
+    from shards import storage
+    from shards.index.failures import record_outcome
+
+    if os.access(shards, os.W_OK | os.X_OK):
+        with storage.local_errors(shards):
+            record_outcome(shards, failed=failed, done=done)

@@ -2,9 +2,14 @@
 
 import argparse
 import os
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from launcher.arguments import Languages, count, positive
+
+if TYPE_CHECKING:
+    from shards.text_rules import RuleOptions
 
 
 def add_command(commands: Any, name: str, *, help: str, epilog: str | None = None) -> argparse.ArgumentParser:
@@ -42,7 +47,7 @@ def add_languages(parser: argparse.ArgumentParser, help: str) -> None:
         "--languages",
         dest="languages",
         nargs="+",
-        action=Languages,
+        action=TrainingLanguages,
         type=language_code,
         default=[],
         metavar="CODE",
@@ -50,11 +55,75 @@ def add_languages(parser: argparse.ArgumentParser, help: str) -> None:
     )
 
 
+class TrainingLanguages(Languages):
+    """Store the training codes of languages written in any way, such as `ro` or `pt-BR`.
+
+    A word that is no language is kept: the command then says what there is.
+    """
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[str] | None,
+        option_string: str | None = None,
+    ) -> None:
+        """Store the codes."""
+        from shards.languages import LanguageError, resolve_language
+
+        super().__call__(parser, namespace, values, option_string)
+        codes: list[str] = []
+        for written in getattr(namespace, self.dest):
+            try:
+                codes.append(resolve_language(written))
+            except LanguageError as error:
+                if error.candidates:
+                    parser.error(f"{option_string}: {error}")
+                codes.append(written)
+        setattr(namespace, self.dest, list(dict.fromkeys(codes)))
+
+
 def language_code(text: str) -> str:
     """Parse one word of `--lang`: SOURCE or SHARDS after it would be taken for a code."""
     if "/" in text or os.path.isfile(text):  # meant as SOURCE or SHARDS
         raise argparse.ArgumentTypeError(f"found {text!r}, expected language codes; write paths before --lang")
     return text
+
+
+def add_text_rules(parser: argparse.ArgumentParser) -> None:
+    """Add the options for how transcripts become training text; `rule_options` reads them."""
+    parser.add_argument("--text-rules", type=Path, metavar="FILE", help="YAML that overrides shards/text_rules.yaml")
+    parser.add_argument(
+        "--keep",
+        type=_kept,
+        default=(),
+        metavar="WHAT",
+        help="keep punctuation, case or both (punctuation,case) in the text (default: neither)",
+    )
+    parser.add_argument(
+        "--markup",
+        choices=("drop", "remove"),
+        help="text in brackets, such as [noise]: drop the utterance, or remove the brackets alone (default: drop)",
+    )
+
+
+def _kept(text: str) -> tuple[str, ...]:
+    from shards.text_rules import KEPT
+    from shards.wording import nearest
+
+    names = tuple(dict.fromkeys(text.replace(",", " ").split()))
+    unknown = next((name for name in names if name not in KEPT), "" if names else text)
+    if unknown or not names:
+        expected = f"expected {', '.join(KEPT)} or both, separated by a comma"
+        raise argparse.ArgumentTypeError(f"found {unknown!r}{nearest(unknown, KEPT)}, {expected}")
+    return names
+
+
+def rule_options(args: argparse.Namespace) -> "RuleOptions":
+    """Return what `add_text_rules` was given."""
+    from shards.text_rules import RuleOptions
+
+    return RuleOptions(args.text_rules, args.keep, args.markup)
 
 
 def add_workers(parser: argparse.ArgumentParser) -> None:

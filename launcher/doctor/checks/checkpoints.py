@@ -11,7 +11,7 @@ from mms_dist.checkpoint.language_folder import LanguageFolder
 from mms_dist.data.language_summaries import LanguageSummary
 from mms_dist.model.adapter import AdapterShape, RowLayout
 from mms_dist.model.base_weights import safetensors_table
-from mms_dist.run_directory.paths import QUARANTINE_NAME, STATE_NAME, VOCABULARY_NAME
+from mms_dist.run_directory.paths import QUARANTINE_NAME, STATE_NAME, VOCABULARY_NAME, RunPaths
 from mms_dist.run_directory.quarantine import read_mark
 from shards.index import ShardIndex
 
@@ -22,7 +22,7 @@ def check(context: Context) -> Findings:
     if config is None or shape is None or not context.languages:
         yield not_checked("needs the configuration, the base and the shards")
         return
-    adapters = Path(config.run.directory) / "adapters"
+    adapters = RunPaths(config.run.directory).adapters
     marks = {entry.language: read_mark(adapters, entry.language) for entry in context.languages}
     for language, mark in marks.items():
         if mark is not None:

@@ -17,7 +17,7 @@ from mms_dist.distributed.device import choose_device, computes_on_cpu, nvidia_g
 from mms_dist.distributed.gpu import try_gpu
 from mms_dist.distributed.startup_waits import in_thread
 from mms_dist.errors import DeviceError
-from mms_dist.hardware.hardware import Hardware, assumed, facts_of_this_rank, minimum_share
+from mms_dist.hardware.hardware import Hardware, assumed_hardware, inspect_this_rank, minimum_share
 from mms_dist.hardware.hardware_record import read_kept_settings
 from mms_dist.hardware.resolve import Resolved, resolve
 
@@ -145,13 +145,13 @@ def hardware_of(context: Context) -> Hardware:
     if not site.here or site.memory_gib is not None:
         on_gpu = config.run.device != "cpu" if not site.here else not computes_on_cpu(config.run.device)
         world = site.world(torch.cuda.device_count() if site.here else 0)
-        return assumed(on_gpu=on_gpu, memory_gib=site.memory_gib, world=world, base_is_sharded=sharded)
+        return assumed_hardware(on_gpu=on_gpu, memory_gib=site.memory_gib, world=world, base_is_sharded=sharded)
     if computes_on_cpu(config.run.device):
         devices = [torch.device("cpu")] * site.processes_on_machine(0)
     else:
         devices = [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
-    facts = [facts_of_this_rank(device, base_is_sharded=sharded) for device in devices]
-    return minimum_share(facts, world=site.world(len(devices)))
+    ranks = [inspect_this_rank(device, base_is_sharded=sharded) for device in devices]
+    return minimum_share(ranks, world=site.world(len(devices)))
 
 
 def missing_for_kernels() -> Iterator[str]:

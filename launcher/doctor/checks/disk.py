@@ -8,6 +8,7 @@ from launcher.doctor.context import Context
 from launcher.doctor.finding import Findings, failed, format_bytes, not_checked, ok, warning
 from mms_dist.config import Config
 from mms_dist.model.base_shape import BaseShape, row_number_bytes
+from mms_dist.run_directory.paths import RunPaths
 
 BESIDES_BYTES = 16 << 10
 """Size of a checkpoint without tensors: state, vocabulary, manifest, and the safetensors header."""
@@ -32,7 +33,7 @@ def check(context: Context) -> Findings:
     sizes = [checkpoint_bytes(config, shape, entry.vocabulary_size) for entry in context.languages]
     copies = config.checkpoint.keep + 1  # the newest ones, and the best
     needed = copies * sum(sizes) + max(sizes)  # plus one that is being written
-    written, entries = _written(directory / "adapters")
+    written, entries = _written(RunPaths(directory).adapters)
     free, system = shutil.disk_usage(place).free, os.statvfs(place)
     files = files_of(copies, len(sizes))
     each = f"{copies} of {len(sizes):,} languages, {format_bytes(sum(sizes) / len(sizes))} each"

@@ -6,7 +6,7 @@ from launcher.doctor.context import Context
 from launcher.doctor.finding import Findings, not_checked, ok, warning
 from mms_dist.hardware.hardware import Hardware
 from mms_dist.machine import loader_workers
-from mms_dist.monitor.throughput import advice, comparison, reading
+from mms_dist.monitor.throughput import format_loader_advice, format_read_speed, format_speed_comparison
 from mms_dist.planning.measured_speed import measured_device, measured_reading
 from shards import storage
 
@@ -31,23 +31,23 @@ def check(context: Context) -> Findings:
         yield not_checked("needs the device, which sets the number of loader workers")
         return
     workers = max(1, _workers(config.data.workers, context.hardware))
-    loader = measured_reading(config, context.languages, workers=workers, seconds=READ_SECONDS)
+    loader = measured_reading(config.data.shards, context.languages, workers=workers, seconds=READ_SECONDS)
     if not loader:
         yield not_checked("no utterance of the language with the most audio could be read")
         return
     if not context.load:
         yield ok(
-            f"{reading(loader, workers)}; --load compares this with the device, and so does training after its first "
-            "rounds"
+            f"{format_read_speed(loader, workers)}; --load compares this with the device, and so does training after "
+            "its first rounds"
         )
         return
     if os.environ.get("WORLD_SIZE", "1") != "1":
-        yield ok(f"{reading(loader, workers)}, while the other processes of this machine also read")
+        yield ok(f"{format_read_speed(loader, workers)}, while the other processes of this machine also read")
         return
     device = measured_device(config, context.languages)
-    found = comparison(loader, device, workers)
+    found = format_speed_comparison(loader, device, workers)
     if loader < NEAR * device:
-        yield warning(found, advice(workers))
+        yield warning(found, format_loader_advice(workers))
     else:
         yield ok(found)
 

@@ -10,7 +10,7 @@ from launcher.doctor.context import Context
 from launcher.doctor.finding import Findings, failed, failed_with, format_bytes, not_checked, ok, warning
 from mms_dist.errors import ConfigError
 from mms_dist.hardware.hardware import Hardware
-from mms_dist.hardware.memory_estimate import Load, Memory, needs_of
+from mms_dist.hardware.memory_estimate import Memory, RunShape
 from mms_dist.hardware.resolve import resolve
 from mms_dist.machine import free_host_bytes
 
@@ -30,20 +30,26 @@ def check(context: Context) -> Findings:
     if hardware is None:
         yield not_checked("needs the device")
         return
-    slots = min(config.rounds.slots, len(context.languages)) + hardware.base_is_sharded
-    load = Load(shape, slots, max(entry.vocabulary_size for entry in context.languages))
+    run_shape = RunShape.of(
+        shape,
+        context.languages,
+        adapter=config.adapter,
+        rounds=config.rounds,
+        model=config.model,
+        base_is_sharded=hardware.base_is_sharded,
+    )
     try:
         resolve(config, hardware, kept=context.kept)
     except ConfigError:
         yield not_checked("needs settings that the device supports, see the device check")
         return
     try:
-        resolved = resolve(config, hardware, kept=context.kept, load=load)
+        resolved = resolve(config, hardware, kept=context.kept, shape=run_shape)
     except ConfigError as error:
         yield failed_with(error)
         return
     pass_seconds = max(resolved.forward_seconds, context.longest_seconds)  # a longer utterance gets its own pass
-    memory = needs_of(config, load, resolved.dtype, hardware, packed=resolved.packed).memory(pass_seconds)
+    memory = run_shape.memory_needs(resolved.dtype, hardware, packed=resolved.packed).memory(pass_seconds)
     if hardware.on_gpu and context.site.here and context.site.memory_gib is None:
         memory = replace(memory, context=0)  # this process already has a context, so free memory excludes it
     needed = memory.total

@@ -10,7 +10,7 @@ from launcher.doctor.finding import Finding, Findings, count_failures, failed, f
 from mms_dist.config import Config
 from mms_dist.data.augmented import longest_seconds
 from mms_dist.data.language_summaries import LanguageSummary, summarise_languages
-from mms_dist.data.selection import trainable
+from mms_dist.data.training_stream import trainable
 from mms_dist.errors import MmsDistError
 from shards import storage
 from shards.errors import ShardsError, TruncatedShardError

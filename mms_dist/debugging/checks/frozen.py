@@ -31,7 +31,7 @@ def base_is_unchanged(base: FrozenBase, fingerprint: str) -> Check:
 
 def nothing_is_saved_below_adapters(bench: Bench) -> Check:
     """Check that the front end, the projection and the lowest layer keep nothing for a backward pass."""
-    base = bench.parts.base
+    base = bench.components.base
     batch = bench.forward(bench.forward_groups()[0][:1]).batch
     audio_BS = transfer.to_device(torch.from_numpy(bench.utterances()[0].audio), base.device)[None].float()
     valid_BT = torch.ones(batch.features_BTC.shape[:2], dtype=torch.bool, device=base.device)
@@ -46,7 +46,7 @@ def backward_reaches_rows_only(bench: Bench) -> Check:
     """Check that the graph of the losses ends at the bank's rows and contains no convolution."""
     members = bench.forward_groups()[0]
     nodes, leaves = _graph(bench.forward(members).losses_B.grad_fn)
-    rows = bench.parts.bank.rows
+    rows = bench.components.bank.rows
     other_leaves = [leaf for leaf in leaves if leaf is not rows]
     convolutions = sum(count for name, count in nodes.items() if "Convolution" in name)
     holds = not other_leaves and not convolutions and len(leaves) > 0

@@ -51,7 +51,7 @@ def nan_does_not_spread(bench: Bench) -> Check:
         return needs_two_languages("I2", claim)
     *others, sick = bench.languages
     batches = list(bench.batches.values())
-    source = FeatureSource(bench.parts.base, cache_gib=0.0)
+    source = FeatureSource(bench.components.base, cache_gib=0.0)
     _, clean_SR = bench.gradients(batches, bench.gradient_pass(features=source))
     _, again_SR = bench.gradients(batches, bench.gradient_pass(features=source))
     _, poisoned_SR = bench.gradients(batches, bench.gradient_pass(features=PoisonedFeatures(source, sick)))

@@ -28,9 +28,9 @@ def hugging_face_agrees(bench: Bench, folder: Path) -> Check:
     for language, batch in bench.batches.items():
         path = folder / adapter_filename(language)
         slot = bench.active_languages[language].slot
-        write_adapter(path, {name: tensor.to(dtype) for name, tensor in bench.parts.bank.tensors(slot).items()})
+        write_adapter(path, {name: tensor.to(dtype) for name, tensor in bench.components.bank.tensors(slot).items()})
         ours = bench.forward(batch.utterances, bench.exact_model)
-        size = bench.parts.bank.vocabulary_sizes[slot]
+        size = bench.components.bank.vocabulary_sizes[slot]
         theirs = _model(bench, path, size)
         samples_B = ours.collated.samples_B
         audio_BN = normalised(ours.collated.audio_BS, samples_B)
@@ -69,7 +69,7 @@ def _model(bench: Bench, path: Path, vocabulary_size: int) -> Any:
     """Load Hugging Face's model on the same base, with the tensors of the adapter file."""
     from transformers import Wav2Vec2ForCTC
 
-    layout, base = bench.parts.bank.layout, bench.exact_model.base
+    layout, base = bench.components.bank.layout, bench.exact_model.base
     with quiet():
         model = Wav2Vec2ForCTC.from_pretrained(
             base.path,

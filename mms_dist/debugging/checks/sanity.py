@@ -10,9 +10,9 @@ from shards.schema import required_frames
 def every_language_trains(trial: Trial) -> Check:
     """Run the loop to its end, and check that every language took every step and that its checkpoint is readable."""
     claim = "train: every language takes its steps, is evaluated, saved and read back"
-    steps = trial.parts.loop.lifecycle.config.checkpoint.every_rounds
+    steps = trial.components.loop.lifecycle.save_every_rounds
     store, languages = trial.store, trial.index.languages
-    trial.parts.loop.run()
+    trial.components.loop.run()
     store.drain()
     problems = []
     for language in languages:

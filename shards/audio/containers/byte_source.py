@@ -80,6 +80,25 @@ class FileSource:
         os.close(self._descriptor)
 
 
+class RangeSource:
+    """A byte range of another source, such as a member of an archive."""
+
+    def __init__(self, source: ByteSource, start: int, size: int) -> None:
+        self._source = source
+        self._start = start
+        self.size = max(0, min(size, source.size - start))
+
+    def at(self, offset: int, count: int) -> bytes:
+        return self._source.at(self._start + offset, max(0, min(count, self.size - offset)))
+
+    def find(self, wanted: bytes, start: int) -> int:
+        found = self._source.find(wanted, self._start + start) - self._start
+        return found if 0 <= found <= self.size - len(wanted) else -1
+
+    def close(self) -> None:
+        self._source.close()
+
+
 class Stretch:
     """A byte range of a source as a file object for libsndfile.
 

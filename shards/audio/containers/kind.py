@@ -22,6 +22,7 @@ from shards.audio.containers.others import (
 from shards.audio.containers.plain import Body, plain_layout
 from shards.audio.containers.riff import RIFF_MAGICS, W64_MAGIC, riff_body, w64_body
 from shards.errors import Problem
+from shards.file_content import ANNEX_POINTER, ARCHIVES, LFS_POINTER
 
 _FIRST_BYTES = 64
 _MAX_RECORDINGS = 10_000
@@ -29,16 +30,10 @@ _MAX_RECORDINGS = 10_000
 _CONVERT = "convert it to FLAC or WAV"
 # (offset, magic bytes, description, fix) of formats libsndfile cannot read, and of files that are not recordings.
 _OTHERS: tuple[tuple[int, bytes, str, str | None], ...] = (
-    (0, b"version https://git-lfs.github.com/spec/", "a Git LFS pointer", "fetch the recording itself: git lfs pull"),
-    (0, b"/annex/objects/", "a git-annex pointer", "fetch the recording itself: git annex get"),
-    (0, b"\x1f\x8b", "compressed with gzip", "decompress it"),
-    (0, b"PK\x03\x04", "a ZIP archive", "unpack it"),
+    (0, LFS_POINTER, "a Git LFS pointer", "fetch the recording itself: git lfs pull"),
+    (0, ANNEX_POINTER, "a git-annex pointer", "fetch the recording itself: git annex get"),
+    *((0, archive.magic, archive.name, archive.fix) for archive in ARCHIVES),
     (0, b"PK\x05\x06", "an empty ZIP archive", None),
-    (0, b"BZh", "compressed with bzip2", "decompress it"),
-    (0, b"\xfd7zXZ\x00", "compressed with xz", "decompress it"),
-    (0, b"\x28\xb5\x2f\xfd", "compressed with zstd", "decompress it"),
-    (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive", "unpack it"),
-    (0, b"Rar!\x1a\x07", "a RAR archive", "unpack it"),
     (257, b"ustar", "a tar archive", "unpack it"),
     (0, b"\x00\x05\x16\x07", "a macOS metadata file (AppleDouble), not a recording", "delete it"),
     (0, b"\x00\x05\x16\x00", "a macOS metadata file (AppleSingle), not a recording", "delete it"),

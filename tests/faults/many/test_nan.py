@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mms_dist.checkpoint.store import CheckpointStore
-from mms_dist.training.parts import Parts
+from mms_dist.training.components import RunComponents
 from tests.distributed.ranks import train_ranks
 from tests.distributed.worker import Notes
 from tests.faults.injection import Fault, read_record
@@ -13,10 +13,10 @@ from tests.training import final_row
 ROUND = 10
 
 
-def note_placement(parts: Parts, notes: Notes) -> None:
+def note_placement(components: RunComponents, notes: Notes) -> None:
     """A `Watch`: which ranks own which language before the poisoned round."""
-    if parts.loop.round == ROUND - 1:
-        placement = parts.loop.scheduler.placement
+    if components.loop.round == ROUND - 1:
+        placement = components.loop.scheduler.placement
         notes["placement"] = {language: list(block.ranks) for language, block in placement.items()}
 
 

@@ -5,7 +5,7 @@ import gc
 import torch
 
 from mms_dist.errors import TrainingError
-from mms_dist.hardware.memory_estimate import Needs
+from mms_dist.hardware.memory_estimate import MemoryNeeds
 from mms_dist.hardware.resolve import MEMORY_SHARE
 from mms_dist.model.base_shape import BaseShape
 from tests.gpu.bases import config_of, random_base
@@ -42,11 +42,11 @@ def look_at(part: Part, shape: str, joint: Joint) -> None:
         part.record.check(f"memory against what is expected, {what}", ratio, at_most=1 / MEMORY_SHARE)
 
 
-def needs(joint: Joint) -> Needs:
+def needs(joint: Joint) -> MemoryNeeds:
     """What the product's estimate is told."""
     config, bank = joint.base.config, joint.bank
     sizes = config.num_hidden_layers, config.hidden_size, config.intermediate_size
-    return Needs(
+    return MemoryNeeds(
         BaseShape(*sizes, joint.base.parameter_count(), config.conv_dim[0]),
         dtype=str(joint.base.dtype).removeprefix("torch."),
         dim=DIM,

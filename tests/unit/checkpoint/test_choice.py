@@ -66,24 +66,24 @@ def test_a_start_is_not_what_damage_may_leave(make: Make) -> None:
 def test_languages_are_left_out_by_what_they_are(make: Make) -> None:
     steps = {"deu": [0, 4], "ita": [0], "ron": [0, 4], "spa": [0]}
     with make(steps, {}, marked=("ron", "spa", "tur")) as store:
-        chosen, left_out = choice(store).of(None)
+        chosen, left_out = choice(store).select(None)
         assert chosen == ["deu"] and set(left_out) == {"ita", "ron", "spa", "tur"}
         assert left_out["ron"] == "in quarantine since step 3: its loss is nan"
-        chosen, left_out = choice(store, asked=True).of(None)
+        chosen, left_out = choice(store, asked=True).select(None)
         assert chosen == ["deu", "ron"] and set(left_out) == {"ita", "spa", "tur"}
-        assert choice(store, asked=True).of(["ron"]) == (["ron"], {})
+        assert choice(store, asked=True).select(["ron"]) == (["ron"], {})
         for asked in (False, True):
             with pytest.raises(CheckpointError) as error:
-                choice(store, asked=asked).of(["deu", "spa"])
+                choice(store, asked=asked).select(["deu", "spa"])
             assert "spa cannot be exported" in str(error.value)
             assert "--include-quarantined" not in str(error.value), "it would not help"
         with pytest.raises(CheckpointError, match="--include-quarantined"):
-            choice(store).of(["ron"])
+            choice(store).select(["ron"])
 
 
 def test_nothing_that_is_trained_is_nothing_to_export(make: Make) -> None:
     with make({"ita": [0]}, {}, marked=("tur",)) as store, pytest.raises(NothingToExport) as error:
-        choice(store).of(None)
+        choice(store).select(None)
     assert error.value.exit_code == 1
     assert "ita" in str(error.value) and "tur" in str(error.value)
     assert "--include-quarantined" not in str(error.value), "no language has a step to include"

@@ -7,7 +7,7 @@ from threading import Event
 import pytest
 
 from mms_dist.data.pool import UrgencyPool, reading_pool
-from mms_dist.data.read_ahead import read_ahead
+from mms_dist.data.prefetcher import read_ahead
 
 
 def pieces_of(job: int, sizes: list[int]) -> list[Callable[[], list[tuple[int, int]]]]:

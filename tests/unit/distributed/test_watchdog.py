@@ -15,6 +15,7 @@ from mms_dist.distributed.heartbeats import (
     REPORTS_SHOWN,
     WAITING,
     WORKING,
+    HangReport,
     Heartbeat,
     HeartbeatMonitor,
     RankTrace,
@@ -109,21 +110,26 @@ def test_ranks_that_all_wait_without_progress_are_a_deadlock():
 
 def test_the_report_names_rank_host_process_place_and_stack():
     place = RankTrace("forward 3 of 7, round 12", None, 'File "a.py", line 1, in read', host="node7", pid=4711)
-    report = hang_report({3: "does not get on"}, {3: place})
-    assert report.splitlines()[0] == "rank 3 hangs at 'forward 3 of 7, round 12' (rank 3, host node7, process 4711)"
+    found = hang_report({3: "does not get on"}, {3: place})
+    report = str(found)
+    assert (
+        found.summary
+        == report.splitlines()[0]
+        == "rank 3 hangs at 'forward 3 of 7, round 12' (rank 3, host node7, process 4711)"
+    )
     assert 'File "a.py", line 1, in read' in report and "does not get on" in report
 
 
 def test_the_report_of_many_hung_ranks_stays_readable():
     hung = dict.fromkeys(range(8, 512), "no sign of life")
-    report = hang_report(hung, {rank: RankTrace("waiting", None, "stack " * 50) for rank in range(8, 512)})
+    report = str(hang_report(hung, {rank: RankTrace("waiting", None, "stack " * 50) for rank in range(8, 512)}))
     assert report.startswith("ranks 8-511 hang") and report.count("last known stack") == REPORTS_SHOWN
     assert f"and {504 - REPORTS_SHOWN} more" in report
 
 
 def test_the_report_of_a_lock_tells_who_waits_for_what():
     places = {rank: RankTrace("round 2", "the round's edge 2", "stack") for rank in (0, 1, 3)}
-    report = deadlock_report(places | {2: RankTrace("round 2", "the gradients of ron", "other stack")})
+    report = str(deadlock_report(places | {2: RankTrace("round 2", "the gradients of ron", "other stack")}))
     assert "ranks 0-1, 3 (" in report and "waiting for the round's edge 2" in report
     assert "rank 2 (" in report and "waiting for the gradients of ron" in report and "other stack" in report
 
@@ -235,7 +241,8 @@ def test_the_report_goes_to_stderr_and_on_hang_before_the_rank_exits(capsys):
     store.set("beat/1", Heartbeat(4, 9, WORKING).encode())
     store.set("stack/1", RankTrace("reading data", None, "File x", host="node7", pid=12).encode())
     Fixture(store, told.append).wait()
-    [report] = told
+    [found] = told
+    report = str(found)
     for word in ("rank 1 hangs at 'reading data'", "node7", "process 12", "File x", "for the round's edge 3"):
         assert word in report
     assert report in capsys.readouterr().err
@@ -265,7 +272,7 @@ def test_telling_that_fails_or_hangs_does_not_keep_a_rank_from_leaving(monkeypat
     monkeypatch.setattr(module, "REPORT_TIMEOUT_SECONDS", 0.2)
     over = threading.Event()
 
-    def on_hang(text: str) -> None:
+    def on_hang(report: HangReport) -> None:
         if fault == "raises":
             raise OSError("no space left on device")
         over.wait(10)

@@ -14,7 +14,7 @@ from mms_dist.config import Config
 from mms_dist.distributed.comm import Comm
 from mms_dist.errors import ConfigError
 from mms_dist.hardware import base_loading
-from mms_dist.hardware.hardware import assumed
+from mms_dist.hardware.hardware import assumed_hardware
 from mms_dist.hardware.resolve import Resolved, resolve
 from mms_dist.model import ctc_gpu
 from mms_dist.model.base import FrozenBase
@@ -43,7 +43,7 @@ def forget_what_was_compiled() -> Iterator[None]:
 @pytest.fixture
 def chosen() -> Resolved:
     """`auto` on a GPU, in a long run."""
-    resolved = resolve(Config(), assumed(on_gpu=True, memory_gib=80.0, world=1), rounds=10_000)
+    resolved = resolve(Config(), assumed_hardware(on_gpu=True, memory_gib=80.0, world=1), rounds=10_000)
     assert resolved.compile and resolved.may_go_uncompiled
     return resolved
 

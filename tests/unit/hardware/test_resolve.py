@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import torch
 
-from mms_dist.config import parse_config
+from mms_dist.config import Config, parse_config
 from mms_dist.distributed.comm import Comm
 from mms_dist.errors import ConfigError
-from mms_dist.hardware.hardware import Facts, Hardware, agree, minimum_share
+from mms_dist.hardware.hardware import Hardware, RankHardware, agree_on_hardware, minimum_share
 from mms_dist.hardware.hardware_record import KeptSettings, read_kept_settings, write_kept_settings
-from mms_dist.hardware.memory_estimate import Load
+from mms_dist.hardware.memory_estimate import RunShape
 from mms_dist.hardware.resolve import FORWARD_COST_SECONDS, Resolved, resolve
 from mms_dist.model.base_shape import BaseShape
 from tests.benchmarks.padding import is_met_on_a_gpu, measure, planned_rounds
@@ -39,7 +39,12 @@ COMPILED = replace(BEGUN, attention="padded", compile=True)
 
 
 def resolved(hardware: Hardware, *, kept: KeptSettings | None = None, ahead: int = 4000, **sections: Any) -> Resolved:
-    return resolve(parse_config(sections), hardware, kept=kept, load=Load(MMS_1B, 64, 40), rounds=ahead)
+    config = parse_config(sections)
+    return resolve(config, hardware, kept=kept, shape=run_shape(config, MMS_1B), rounds=ahead)
+
+
+def run_shape(config: Config, base: BaseShape) -> RunShape:
+    return RunShape(base, config.adapter.dim, 64, 40, config.model.activation_checkpointing)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +171,7 @@ def test_passes_are_as_large_as_free_memory_allows(
     shape: BaseShape, free_gib: int, checkpointing: bool, seconds: float
 ) -> None:
     config = parse_config({"model": {"activation_checkpointing": checkpointing}})
-    found = resolve(config, replace(H100, free_bytes=free_gib * GIB), load=Load(shape, 64, 40))
+    found = resolve(config, replace(H100, free_bytes=free_gib * GIB), shape=run_shape(config, shape))
     assert found.forward_seconds == seconds
     assert found.evaluation_seconds >= seconds
     assert any(f"of the {free_gib}.0 GiB free" in line for line in found.lines)
@@ -199,7 +204,7 @@ def test_a_round_on_a_gpu_is_few_full_passes() -> None:
 class OneOfTwo(Comm):
     """A rank that hears another say what it has."""
 
-    def __init__(self, other: Facts) -> None:
+    def __init__(self, other: RankHardware) -> None:
         super().__init__(rank=0, world=2)
         self.other, self.collectives = other, 0
 
@@ -209,9 +214,9 @@ class OneOfTwo(Comm):
 
 
 def test_all_ranks_choose_by_the_least_of_them_after_one_collective() -> None:
-    other = Facts("elsewhere", "its boot", frozenset(range(4)), None, 0, 0, Hardware(threads=1))
+    other = RankHardware("elsewhere", "its boot", frozenset(range(4)), None, 0, 0, Hardware(threads=1))
     comm = OneOfTwo(other)
-    mine, least = agree(comm, torch.device("cpu"))
+    mine, least = agree_on_hardware(comm, torch.device("cpu"))
     assert comm.collectives == 1
     assert (least.threads, least.pinned_bytes, least.world, mine.world) == (1, 0, 2, 2)
     assert least.cores == min(mine.cores, 4) and mine.cores >= 1
@@ -223,8 +228,8 @@ def test_all_ranks_choose_by_the_least_of_them_after_one_collective() -> None:
 
 
 def test_ranks_of_a_machine_share_its_cores_and_memory() -> None:
-    def rank(host: str, cores: range, hardware: Hardware = H100, quota: float | None = None) -> Facts:
-        return Facts(host, f"boot of {host}", frozenset(cores), quota, 64 * GIB, 64 * GIB, hardware)
+    def rank(host: str, cores: range, hardware: Hardware = H100, quota: float | None = None) -> RankHardware:
+        return RankHardware(host, f"boot of {host}", frozenset(cores), quota, 64 * GIB, 64 * GIB, hardware)
 
     together = minimum_share([rank("a", range(16)), rank("a", range(16))], world=2)
     assert (together.cores, together.pinned_bytes, together.world) == (8, 16 * GIB, 2)
@@ -238,8 +243,8 @@ def test_ranks_of_a_machine_share_its_cores_and_memory() -> None:
 
 
 def test_containers_share_a_machines_memory_and_cores_not_their_limits() -> None:
-    def rank(name: str, *, boot: str = "one", limit_gib: int = 8, quota: float | None = 4.0) -> Facts:
-        return Facts(name, boot, frozenset(range(16)), quota, limit_gib * GIB, 32 * GIB, H100)
+    def rank(name: str, *, boot: str = "one", limit_gib: int = 8, quota: float | None = 4.0) -> RankHardware:
+        return RankHardware(name, boot, frozenset(range(16)), quota, limit_gib * GIB, 32 * GIB, H100)
 
     own_names = minimum_share([rank("a"), rank("b")], world=2)
     assert (own_names.cores, own_names.pinned_bytes) == (4, 4 * GIB), "half of each one's limit"

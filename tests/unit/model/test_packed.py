@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.attention.varlen import varlen_attn
 
-from mms_dist.data.recording import one_recording
+from mms_dist.features.packed_features import one_recording
 from mms_dist.model import packed_attention as segments
 from mms_dist.model import packed_frames
 from mms_dist.model.base import FrozenBase

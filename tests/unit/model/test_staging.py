@@ -1,14 +1,11 @@
 """A pass's tensors arrive as they were, and a block is filled again only when its copy has ended."""
 
-import itertools
 import threading
-from collections.abc import Iterator
 
 import pytest
 import torch
 from torch import Tensor
 
-from mms_dist.data.ahead import Ahead
 from mms_dist.model import transfer
 from mms_dist.model.staging import StagingBlocks
 
@@ -116,66 +113,3 @@ def test_a_pass_whose_block_was_given_away_is_not_copied() -> None:
     staging.stage(tensors_of(1))
     with pytest.raises(AssertionError, match="another pass"):
         late.on_device()
-
-
-@pytest.fixture(params=[True, False])
-def ahead(request: pytest.FixtureRequest) -> Iterator[Ahead]:
-    work = Ahead(CPU, depth=2, threaded=request.param)
-    yield work
-    work.close()
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("mms-ahead")]
-
-
-def test_results_come_in_order_and_none_is_begun_before_its_turn(ahead: Ahead) -> None:
-    begun: list[int] = []
-
-    def work(item: int) -> int:
-        begun.append(item)
-        return item * item
-
-    for number, result in enumerate(ahead.map(work, range(9))):
-        assert result == number**2 and max(begun) <= number + 2
-    assert begun == [*range(9)]
-
-
-def test_the_time_in_which_results_were_waited_for_is_kept(ahead: Ahead, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = itertools.count()
-    monkeypatch.setattr("mms_dist.data.ahead.perf_counter", lambda: next(clock))
-    assert ahead.waited_seconds == 0
-    assert [*ahead.map(str, range(3))] == ["0", "1", "2"]
-    assert ahead.waited_seconds == 3, "a tick of the clock for every result"
-
-
-def test_an_error_comes_where_its_result_would_and_nothing_runs_after_it(ahead: Ahead) -> None:
-    begun: list[int] = []
-
-    def work(item: int) -> int:
-        begun.append(item)
-        if item == 3:
-            raise ValueError("utterance 3")
-        return item
-
-    results = ahead.map(work, range(9))
-    assert [next(results) for _ in range(3)] == [0, 1, 2]
-    with pytest.raises(ValueError, match="utterance 3") as raised:
-        next(results)
-    assert "work" in [frame.name for frame in raised.traceback]  # where it came from
-    assert max(begun) <= 5 and [*results] == []
-
-
-def test_closing_waits_for_what_has_begun_and_begins_no_more(ahead: Ahead) -> None:
-    ended: list[int] = []
-    gate = threading.Event()
-
-    def work(item: int) -> int:
-        if item:
-            gate.wait(0.05)
-        ended.append(item)
-        return item
-
-    results = ahead.map(work, range(9))
-    assert next(results) == 0
-    results.close()
-    done = len(ended)
-    gate.wait(0.1)
-    assert len(ended) == done <= 3

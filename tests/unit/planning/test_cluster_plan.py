@@ -10,9 +10,11 @@ import torch
 from launcher.cli import main
 from mms_dist.config import parse_config
 from mms_dist.data.language_summaries import LanguageSummary, Work, summarise_languages
+from mms_dist.data.stream import LanguageStream
+from mms_dist.data.training_stream import training_stream
 from mms_dist.debugging.saved_tensors import SavedTensors
 from mms_dist.distributed.placement import RankGroup
-from mms_dist.hardware.memory_estimate import LOGIT_COPIES, Needs
+from mms_dist.hardware.memory_estimate import LOGIT_COPIES, MemoryNeeds
 from mms_dist.model.adapter import RowLayout
 from mms_dist.model.base import DTYPES, FrozenBase
 from mms_dist.model.base_shape import BaseShape, number_bytes
@@ -113,14 +115,18 @@ def test_real_batches_are_dealt_whole_and_their_padding_is_known(
     config = toy_config(tmp_path / "run", small_base, toy_shards)
     index, summaries = summarise_languages(config)
     schedule = list(phases(summaries, Ranks(4, 8)))
-    sample = sample_rounds(config, index, schedule, world=4, forward_seconds=12.0)
+
+    def stream_of(language: str) -> LanguageStream:
+        return training_stream(config, index.language(language))
+
+    sample = sample_rounds(stream_of, schedule, world=4, forward_seconds=12.0)
     assert (sample.rounds, sample.ranks) == (3, 4)
     assert 0 <= sample.padding_fraction < 0.3 and sample.skew >= 0
-    packed = sample_rounds(config, index, schedule, world=4, forward_seconds=12.0, packed=True)
+    packed = sample_rounds(stream_of, schedule, world=4, forward_seconds=12.0, packed=True)
     assert 0 <= packed.padding_fraction < 1 and packed.skew == sample.skew
-    whole = sample_rounds(config, index, schedule, world=4, forward_seconds=3600.0, packed=True)
+    whole = sample_rounds(stream_of, schedule, world=4, forward_seconds=3600.0, packed=True)
     assert whole.padding_fraction > 0.9, "a packed pass has one size, whatever is in it"
-    alone = sample_rounds(config, index, schedule, world=4, forward_seconds=1e-3)
+    alone = sample_rounds(stream_of, schedule, world=4, forward_seconds=1e-3)
     assert alone.padding_fraction == pytest.approx(0, abs=1e-9), "an utterance by itself is not padded"
 
 
@@ -146,7 +152,7 @@ def test_a_pass_of_many_short_utterances_keeps_their_weights_too(tmp_path: Path,
     batch = batch_of(base, torch.randn(count, SAMPLE_RATE), list(range(count)))
     with SavedTensors([*base.module.parameters(), model.bank.rows]) as saved:
         logits = model.logits(batch)
-    needs = Needs(BaseShape.of(str(folder)), "float32", dim, count, 40)
+    needs = MemoryNeeds(BaseShape.of(str(folder)), "float32", dim, count, 40)
     kept = needs.memory(float(count)).activations - LOGIT_COPIES * logits.nbytes
     assert kept == pytest.approx(saved.bytes, rel=0.15), "what is gathered and folded is not kept through the pass"
 
@@ -161,7 +167,7 @@ def test_a_packed_pass_keeps_weights_per_strip_not_per_utterance(tmp_path: Path,
     on_device = as_packed(model, batch, size=832, order=range(count))
     with SavedTensors([*base.module.parameters(), model.bank.rows]) as saved:
         logits_BTV = model.device_logits(on_device)
-    seconds, needs = 832 / 50, Needs(BaseShape.of(str(folder)), "float32", dim, strips, 40, packed=True)
+    seconds, needs = 832 / 50, MemoryNeeds(BaseShape.of(str(folder)), "float32", dim, strips, 40, packed=True)
     row = 4 * needs.shape.row_numbers(dim, 40)
     kept = 4 * needs.shape.kept_numbers(seconds, dim=dim, checkpointing=False)
     assert kept + strips * row == pytest.approx(saved.bytes, rel=0.1)
@@ -178,7 +184,7 @@ def test_a_pass_of_evaluation_takes_no_more_than_is_foretold(tmp_path: Path, dim
     with torch.no_grad(), Operations() as seen:
         model.device_logits(on_device)
     encoder = replace(BaseShape.of(str(folder)), front_end_channels=0)
-    needs = Needs(encoder, "float32", dim, 64, 40, on_gpu=True)
+    needs = MemoryNeeds(encoder, "float32", dim, 64, 40, on_gpu=True)
     memory = needs.memory(16.0, backward=False)
     assert memory.activations + memory.gathered == pytest.approx(2 * seen.peak_bytes, rel=0.5)
     assert replace(needs, packed=True).memory(16.0, backward=False) == memory, "evaluation is padded in every run"

@@ -39,7 +39,7 @@ def test_every_package_has_a_folder_of_unit_tests() -> None:
 def test_each_way_to_replace_a_private_name_is_found() -> None:
     ways = [
         "loop._round = watched",
-        "parts.loop._round, count = watched, 1",
+        "components.loop._round, count = watched, 1",
         "loop._rounds += 1",
         "monkeypatch.setattr(loop, '_round', watched)",
         "monkeypatch.setattr('mms_dist.training.loop._round', watched)",

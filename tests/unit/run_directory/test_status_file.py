@@ -200,7 +200,7 @@ def test_zero_turns_giving_up_off(tmp_path):
 
 def test_a_hang_reported_by_another_rank_is_not_overwritten(tmp_path):
     attempt = start(tmp_path, steps=40)
-    mark_hung(tmp_path, reason="watchdog: rank 1 hangs\n  its stack")
+    mark_hung(tmp_path, reason="watchdog: rank 1 hangs")
     attempt.finish("failed", exit_code=1, reason="rank 0 of 2 lost a peer")
     found = status(tmp_path)
     assert (found["state"], found["restart"], found["reason"]) == ("failed", True, "watchdog: rank 1 hangs")

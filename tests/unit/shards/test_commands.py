@@ -6,7 +6,7 @@ import pytest
 import soundfile
 
 from launcher.cli import main
-from tests.shard_samples import sound, tree_sums, write_corpus
+from tests.shard_samples import build, sound, tree_sums, write_corpus
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_only_the_languages_asked_for_are_built(manifest, tmp_path, capsys):
     assert "did you mean 'ita'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("codes", [("--lang", "ita,hun"), ("--languages", "ita", "hun")])
+@pytest.mark.parametrize("codes", [("--lang", "it,Hungarian"), ("--languages", "ita", "hun")])
 def test_languages_are_named_by_either_option_with_commas_or_blanks(codes, tmp_path, capsys):
     manifest = write_corpus(tmp_path / "corpus", languages=("ron", "ita", "hun"), utterances=6)
     shards = tmp_path / "shards"
@@ -150,6 +150,23 @@ def test_damage_makes_verify_exit_with_1_and_is_named(manifest, tmp_path, capsys
     assert "ron: 20 utterances read, sound" in out
 
 
+def test_punctuation_case_and_words_beside_markup_are_kept_if_asked(tmp_path, capsys):
+    soundfile.write(tmp_path / "a.wav", sound(1.5), 16_000)
+    manifest = tmp_path / "m.jsonl"
+    manifest.write_text(
+        json.dumps({"audio": "a.wav", "text": "[noise] Da, Ana!", "lang": "ro", "split": "train"}) + "\n"
+    )
+    assert run("build", manifest, tmp_path / "plain", "--workers", 1) == 2
+    assert "1 markup" in capsys.readouterr().err
+    options = ("--workers", 1, "--keep", "punctuation,case", "--markup", "remove")
+    assert run("build", manifest, tmp_path / "kept", *options) == 0
+    vocabulary = json.loads((tmp_path / "kept" / "ron" / "vocab.json").read_text())["ron"]
+    assert set("Da,Ana!") < set(vocabulary)
+    (tmp_path / "kept" / "ron" / "index.json").unlink()
+    assert run("index", tmp_path / "kept", "--workers", 1, "--keep", "case,punctuation") == 0
+    assert json.loads((tmp_path / "kept" / "ron" / "vocab.json").read_text())["ron"] == vocabulary
+
+
 def test_foreign_tars_are_indexed_and_a_dry_run_only_lists_them(manifest, tmp_path, capsys):
     assert run("build", manifest, tmp_path / "shards", "--workers", 1) == 0
     for name in ("index.json", "vocab.json", "samples.parquet"):
@@ -168,16 +185,21 @@ def test_foreign_tars_are_indexed_and_a_dry_run_only_lists_them(manifest, tmp_pa
     ("arguments", "message"),
     [
         (["build", "nowhere.tsv", "out"], "nowhere.tsv cannot be read: No such file"),
-        (["build", "MANIFEST", "out", "--lang", "ro"], "'ro' is not ISO 639-3"),
+        (
+            ["build", "MANIFEST", "out", "--lang", "no"],
+            "--lang: language 'no' may be several; write the one that is meant: nno",
+        ),
+        (["build", "MANIFEST", "out", "--lang", "xqz"], "language 'xqz' is unknown"),
         (["build", "MANIFEST", "out", "--dev-fraction", "0.6", "--test-fraction", "0.5"], "sum is below 1"),
         (["build", "MANIFEST", "out", "--dev-fraction", "2"], "found '2', expected a number from 0"),
+        (["build", "MANIFEST", "out", "--keep", "cases"], "found 'cases' (did you mean 'case'?), expected punctuation"),
         (["build", "MANIFEST", "out", "--workers", "0"], "found '0', expected a whole number"),
         (["build", "MANIFEST", "out", "--min-seconds", "9", "--max-seconds", "3"], "is above --max-seconds"),
         (["build", "MANIFEST", "out", "--text-rules", "no.yaml"], "text rules no.yaml cannot be read"),
         (["verify", "nowhere"], "or create it with 'mms-dist shards build SOURCE nowhere'"),
         (["build", "--lang", "ron", "a/b.tsv", "out"], "write paths before --lang"),
         (["bild", "MANIFEST", "out"], "there is no command 'bild'; did you mean 'build'?\nsee: mms-dist shards --help"),
-        (["build", "corpus", "out", "--audio-root", "."], "--audio-root is for manifests, but corpus is a folder"),
+        (["build", "corpus", "out", "--audio-root", "."], ", but corpus is read as folder; leave it out"),
         (["inspect", "out", "--foo"], "unrecognised arguments: --foo\nsee: mms-dist shards inspect --help"),
         (["inspect", "nowhere"], "no folder nowhere"),
         (["index", "nowhere"], "no folder nowhere"),
@@ -208,7 +230,7 @@ def test_a_language_that_cannot_be_built_exits_with_1_and_others_are_built(tmp_p
 
 def test_a_recording_that_does_not_exist_is_exit_status_2(manifest, tmp_path, capsys):
     (tmp_path / "corpus" / "ron" / "clip004.wav").unlink()
-    assert run("build", manifest, tmp_path / "out") == 2
+    assert run("build", manifest, tmp_path / "out", "--lang", "ron") == 2
     assert "clip004.wav" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
@@ -223,3 +245,47 @@ def test_the_command_starts_without_torch():
         "assert 'torch' not in sys.modules, 'torch'\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_one_bad_language_stops_no_other_and_is_listed_until_it_is_mended(tmp_path, capsys):
+    manifest = write_corpus(tmp_path / "corpus", languages=("hun", "ita", "ron", "spa"), utterances=6)
+    (tmp_path / "corpus" / "ita" / "clip004.wav").rename(tmp_path / "clip004.wav")
+    (tmp_path / "shards" / "spa").mkdir(parents=True)
+    (tmp_path / "shards" / "spa" / "train-0.tar").write_bytes(b"precious")
+    command = ("build", manifest, tmp_path / "shards", "--workers", 1)
+    assert run(*command, "--dry-run") == 1
+    assert "1 recording missing" in capsys.readouterr().err
+    assert not (tmp_path / "shards" / "failed.json").exists()
+    assert run(*command) == 1
+    shown = capsys.readouterr()
+    assert "ita failed: 1 recording missing" in shown.out and str(tmp_path / "shards" / "failed.json") in shown.out
+    assert "clip004.wav" in shown.err and "'shards build' did not write" in shown.err
+    listed = json.loads((tmp_path / "shards" / "failed.json").read_text())
+    assert listed.keys() == {"ita", "spa"} and "--skip-missing-audio" in listed["ita"]["fix"]
+    assert sorted(path.parent.name for path in (tmp_path / "shards").glob("*/index.json")) == ["hun", "ron"]
+    (tmp_path / "clip004.wav").rename(tmp_path / "corpus" / "ita" / "clip004.wav")
+    assert run(*command, "--only", "ita") == 0  # as a task of a job array; the others' failures stay
+    assert json.loads((tmp_path / "shards" / "failed.json").read_text()).keys() == {"spa"}
+    (tmp_path / "shards" / "spa" / "train-0.tar").unlink()
+    assert run(*command) == 0
+    assert not (tmp_path / "shards" / "failed.json").exists()
+    assert run("verify", tmp_path / "shards", "--workers", 1) == 0
+
+
+def test_one_bad_language_does_not_stop_indexing_the_others(tmp_path, capsys):
+    build(write_corpus(tmp_path / "corpus", languages=("hun", "ita", "ron"), utterances=6), tmp_path / "shards")
+    for index in (tmp_path / "shards").glob("*/index.json"):
+        index.unlink()
+    for tar in (tmp_path / "shards" / "ita").glob("train*.tar"):
+        tar.write_bytes(tar.read_bytes()[: tar.stat().st_size // 2])
+    assert run("index", tmp_path / "shards", "--workers", 1) == 1
+    assert "ita" in capsys.readouterr().err
+    assert sorted(path.parent.name for path in (tmp_path / "shards").glob("*/index.json")) == ["hun", "ron"]
+    assert json.loads((tmp_path / "shards" / "failed.json").read_text()).keys() == {"ita"}
+    for tar in (tmp_path / "shards" / "ita").glob("*.tar"):
+        tar.unlink()
+    build(tmp_path / "corpus" / "corpus.jsonl", tmp_path / "again")
+    for tar in (tmp_path / "again" / "ita").glob("*.tar"):
+        tar.rename(tmp_path / "shards" / "ita" / tar.name)
+    assert run("index", tmp_path / "shards", "--workers", 1) == 0
+    assert not (tmp_path / "shards" / "failed.json").exists()

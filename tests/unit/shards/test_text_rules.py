@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from shards.errors import ShardsError
 from shards.strict_yaml import StrictYamlError, line_of, load_strict
-from shards.text_rules import SHIPPED, load_rules
+from shards.text_rules import SHIPPED, RuleOptions, load_rules
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_a_mistake_is_named_with_its_file_and_line(table, line, message, tmp_pat
     own = tmp_path / "rules.yaml"
     own.write_text(table, encoding="utf-8")
     with pytest.raises(ShardsError, match=message) as error:
-        load_rules("ita", own)
+        load_rules("ita", RuleOptions(own))
     assert f"{own}:{line}" in str(error.value) if line else str(own) in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -66,11 +66,11 @@ def test_a_file_that_is_no_text_is_named(tmp_path):
     own = tmp_path / "rules.yaml"
     own.write_bytes(b"languages: {ron: {replace: {\xff: a}}}")
     with pytest.raises(ShardsError, match=r"rules.yaml are not UTF-8.*iconv"):
-        load_rules("ron", own)
+        load_rules("ron", RuleOptions(own))
     with pytest.raises(ShardsError, match=r"cannot be read.*--text-rules"):
-        load_rules("ron", tmp_path)
+        load_rules("ron", RuleOptions(tmp_path))
     with pytest.raises(ShardsError, match=r"cannot be read.*--text-rules"):
-        load_rules("ron", tmp_path / "none.yaml")
+        load_rules("ron", RuleOptions(tmp_path / "none.yaml"))
 
 
 def test_what_yaml_allows_is_understood(tmp_path):
@@ -79,18 +79,23 @@ def test_what_yaml_allows_is_understood(tmp_path):
         "\ufeffdefault:\nlanguages:\n  ron: &own {hyphens: keep}\n  ita: *own\n  spa: {<<: *own, lower: no}\n",
         encoding="utf-8",
     )
-    assert load_rules("ron", own).hyphens == load_rules("ita", own).hyphens == load_rules("spa", own).hyphens == "keep"
-    assert load_rules("spa", own).lower is False
+    assert (
+        load_rules("ron", RuleOptions(own)).hyphens
+        == load_rules("ita", RuleOptions(own)).hyphens
+        == load_rules("spa", RuleOptions(own)).hyphens
+        == "keep"
+    )
+    assert load_rules("spa", RuleOptions(own)).lower is False
     own = tmp_path / "empty.yaml"
     own.write_text("")
-    assert load_rules("ron", own) == load_rules("ron")
+    assert load_rules("ron", RuleOptions(own)) == load_rules("ron")
 
 
 def test_ones_own_lists_replace_and_tables_join_those_shipped(tmp_path):
     own = tmp_path / "rules.yaml"
     own.write_text("languages: {cat: {marks: {':': inside}, numbers_unsure: [3], numbers: ca}}")
-    assert load_rules("cat", own).marks == {"·": "inside", ":": "inside"}
-    assert load_rules("cat", own).numbers_unsure == (3,)
+    assert load_rules("cat", RuleOptions(own)).marks == {"·": "inside", ":": "inside"}
+    assert load_rules("cat", RuleOptions(own)).numbers_unsure == (3,)
 
 
 def test_every_entry_of_the_shipped_table_has_one_language_and_a_rule():

@@ -1,5 +1,6 @@
 """A language moves in, from owner to owner, and out: all of it, and nothing of anyone else."""
 
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,6 +10,7 @@ import torch
 
 from mms_dist.data.language_summaries import Work
 from mms_dist.data.stream import Position
+from mms_dist.data.training_stream import training_stream
 from mms_dist.distributed.placement import RankGroup
 from mms_dist.model.adapter import RowLayout, initial_tensors
 from mms_dist.model.bank import AdapterBank
@@ -36,9 +38,10 @@ class Bench:
         languages = {code: self._index(code) for code in self.vocabularies}
         own = {"ukr": {"adapter": {"init": "identity"}}}
         config = toy_config(folder, folder, folder, run={"directory": str(folder), "seed": SEED}, languages=own)
+        self.optim = config.optim
         bank = AdapterBank(LAYOUT, slots=3, largest_vocabulary=8)
         loader = SimpleNamespace(
-            add=lambda stream, _, share: self.asked.append(("serve", (stream.language, share.index, share.of))),
+            add=lambda stream, _, share: self.asked.append(("serve", (stream.language, share.index, share.count))),
             remove=lambda code: self.asked.append(("stop serving", code)),
         )
         parts: dict[str, Any] = {
@@ -49,7 +52,14 @@ class Bench:
         }
         self.snapshot: Any = None
         self.language_slots = LanguageSlots(
-            config=config, base_identity="base", bank=bank, optimizer=RowAdamW(bank), observer=Observer(), **parts
+            seed=SEED,
+            settings_of=config.for_language,
+            stream_of=partial(training_stream, config),
+            base_identity="base",
+            bank=bank,
+            optimizer=RowAdamW(bank),
+            observer=Observer(),
+            **parts,
         )
 
     def _index(self, code: str) -> Any:
@@ -62,7 +72,7 @@ class Bench:
 
     def step(self, slot: int) -> None:
         self.language_slots.bank.grads[slot, :50] = 0.5
-        self.language_slots.optimizer.step([RowStep(slot, 1, self.language_slots.config.optim)])
+        self.language_slots.optimizer.step([RowStep(slot, 1, self.optim)])
 
 
 @pytest.fixture

@@ -51,20 +51,22 @@ class Bench:
             stream=SimpleNamespace(batches=lambda epoch: [None] * BATCHES),
             settings=SimpleNamespace(optim=SimpleNamespace(steps=1000), stopping=Stopping()),
         )
-        config: Any = SimpleNamespace(
-            evaluation=SimpleNamespace(every_steps=every_steps),
-            checkpoint=SimpleNamespace(every_rounds=every_rounds),
-            data=SimpleNamespace(shards="shards"),
-        )
         language_slots: Any = SimpleNamespace(is_finite=lambda active: True, snapshot=lambda active: None)
         store: Any = SimpleNamespace(directory=folder, save_later=self._save, drain=self._drain)
         dev: Any = SimpleNamespace(
             transcribe=self._transcribe,
             lockstep=SimpleNamespace(is_needed=False),
             comm=SimpleNamespace(all_gather_in=lambda group, item: [item]),
-            index=SimpleNamespace(language=lambda code: SimpleNamespace(utterances=lambda split: 2)),
+            index=SimpleNamespace(root="shards", language=lambda code: SimpleNamespace(utterances=lambda split: 2)),
         )
-        self.lifecycle = Lifecycle(config, language_slots, store, dev, Noted(self.events))
+        self.lifecycle = Lifecycle(
+            evaluate_every_steps=every_steps,
+            save_every_rounds=every_rounds,
+            language_slots=language_slots,
+            store=store,
+            dev=dev,
+            observer=Noted(self.events),
+        )
 
     def _transcribe(self, due: list[Any]) -> dict[str, Any]:
         """Of a dev split of which nothing can be read."""

@@ -50,7 +50,7 @@ def test_a_rollback_makes_a_step_the_newest_and_touches_no_other_language(
 ) -> None:
     others = files(run / "adapters" / "ita")
     assert adapters("rollback", run, "ron", 1) == 0
-    assert capsys.readouterr().out == "ron: the newest checkpoint is step 1; deleted steps 2, 3\n"
+    assert capsys.readouterr().out == "ron: rolled back to step 1; deleted the later steps 2, 3\n"
     with CheckpointStore(run / "adapters", keep=3) as store:
         assert store.steps("ron") == [1] and store.pointed("ron", "best") is None
         assert_same(store.load("ron"), sample("ron", 1))
@@ -87,7 +87,7 @@ def test_a_dry_run_says_what_would_happen_and_writes_nothing(
     before = files(tmp_path)
     places = {"RUN": run, "OTHER": tmp_path / "other"}
     assert adapters(*(places.get(word, word) if isinstance(word, str) else word for word in words), "--dry-run") == 0
-    assert capsys.readouterr().out.startswith("would do: ron: ")
+    assert capsys.readouterr().out.startswith("ron: would ")
     assert files(tmp_path) == before
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from launcher.cli import main
-from launcher.slurm.job import Trace, find_job, note, submitted_jobs
+from launcher.slurm.job import JobRecord, find_job, note, submitted_jobs
 from launcher.slurm.submission import prepare
 from mms_dist.run_directory.status_file import Status
 
@@ -28,7 +28,7 @@ PENDING: dict[str, Any] = {"state": "PENDING", "reason": "BeginTime", "nodes": "
 FAILED: dict[str, Any] = {"state": "FAILED", "reason": "NonZeroExitCode", "nodes": "node1"}
 ANOTHER: dict[str, Any] = {"restarts": 0, "submitted": NOW + timedelta(hours=1)}
 """What tells a job from one that had its number before."""
-TRACE = Trace("4711", NOW)
+RECORD = JobRecord("4711", NOW)
 
 
 class Scontrol:
@@ -99,16 +99,16 @@ def told(run: Path, capsys: pytest.CaptureFixture[str]) -> tuple[str, dict[str, 
 
 def test_slurm_tells_where_a_job_is_and_where_it_prints(scontrol: Scontrol) -> None:
     scontrol.tells(**RUNNING)
-    job = find_job(TRACE)
+    job = find_job(RECORD)
     assert job.is_at_work
     assert job.line == "4711 RUNNING, 00:03:12 of 08:00:00 on node[1-4]; requeued 2 times"
     assert job.log == Path("/r/my logs/a.out")
     scontrol.tells(**PENDING)
-    job = find_job(TRACE)
+    job = find_job(RECORD)
     assert not job.is_at_work and not job.has_ended
     assert job.line == "4711 PENDING (BeginTime), starts 2026-11-22T14:02:01; requeued 2 times"
     scontrol.forgets()
-    assert find_job(TRACE).line == "4711 unknown: SLURM has forgotten it"
+    assert find_job(RECORD).line == "4711 unknown: SLURM has forgotten it"
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_slurm_tells_where_a_job_is_and_where_it_prints(scontrol: Scontrol) -> N
 )
 def test_a_reused_job_number_is_not_taken_for_ours(scontrol: Scontrol, values: dict[str, Any], is_ours: bool) -> None:
     scontrol.tells(**(RUNNING | values))
-    job = find_job(TRACE)
+    job = find_job(RECORD)
     assert job.is_known == is_ours
     if not is_ours:
         assert "its number now belongs to" in job.line
@@ -221,7 +221,7 @@ def test_a_script_kept_by_an_earlier_version_names_its_job_and_log(run: Path) ->
     script = run / "logs" / "mms-train-toy-2026-11-22T14-02-01.sbatch"
     script.write_text(f"#!/bin/bash\n#SBATCH --requeue\n# Submitted as job 4711 of train at {NOW.isoformat()}\n")
     (job,) = submitted_jobs(run)
-    assert (job.trace, job.log) == (TRACE, run / "logs" / "mms-train-toy-4711.out")
+    assert (job.record, job.log) == (RECORD, run / "logs" / "mms-train-toy-4711.out")
 
 
 DONE: dict[str, Any] = {"state": "COMPLETED", "reason": "None", "nodes": "node1"}

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 
 import pytest
 
@@ -18,6 +19,14 @@ REFUSALS = [errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT]
 @pytest.fixture
 def manifest(tmp_path):
     return write_corpus(tmp_path / "corpus", utterances=3)
+
+
+def failure(manifest, output):
+    """Why the only language could not be built."""
+    try:
+        return str(build(manifest, output).failed["ron"])
+    except ShardsError as error:
+        return str(error)
 
 
 def tree(folder):
@@ -41,8 +50,7 @@ def test_files_and_folders_in_the_way_are_named(files, folders, message, manifes
     for name in files:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    with pytest.raises(ShardsError, match=message):
-        build(manifest, tmp_path / "out")
+    assert re.search(message, failure(manifest, tmp_path / "out"))
     assert main(["shards", "build", str(manifest), str(tmp_path / "out"), "--workers", "1"]) == 2
     assert capsys.readouterr().err.startswith("error: ")
     assert main(["shards", "build", str(manifest), str(tmp_path / "out"), "--dry-run"]) in (0, 2)
@@ -65,8 +73,8 @@ def test_a_lock_that_can_not_be_written_is_an_error_of_the_folder(number, manife
         raise OSError(number, os.strerror(number), str(self.path))
 
     monkeypatch.setattr(output_folder.FileLock, "acquire", refuse)
-    with pytest.raises(ShardsError, match=f"ron cannot be written to .*out: {os.strerror(number)} .*ron.lock"):
-        build(manifest, tmp_path / "out")
+    message = f"ron cannot be written to .*out: {os.strerror(number)} .*ron.lock"
+    assert re.search(message, failure(manifest, tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
 
@@ -82,19 +90,19 @@ def test_a_file_that_can_not_be_written_leaves_no_language_half_done(name, numbe
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", refuse)
-        with pytest.raises(ShardsError, match=f"ron cannot be written to .*{name}.*finished shards are kept"):
-            build(manifest, tmp_path / "out")
+        message = f"ron cannot be written to .*{name}.*finished shards are kept"
+        assert re.search(message, failure(manifest, tmp_path / "out"))
     # the record of a build is written when its language is whole
     assert (tmp_path / "out" / "ron").exists() == (name == "ron.json")
     assert build(manifest, tmp_path / "out").failed == {}
-    assert is_built(plans_of(manifest)[0], tmp_path / "out", BuildOptions(shard_utterances=5))
+    assert is_built(next(iter(plans_of(manifest))), tmp_path / "out", BuildOptions(shard_utterances=5))
 
 
 def test_a_recording_that_goes_while_it_is_planned_is_named(manifest, tmp_path):
     plans = plans_of(manifest)
     (tmp_path / "corpus" / "ron" / "clip001.wav").unlink()
     with pytest.raises(SourceError, match=r"recording .*clip001.wav cannot be read: No such file"):
-        is_built(plans[0], tmp_path / "out", BuildOptions())
+        is_built(next(iter(plans)), tmp_path / "out", BuildOptions())
     assert tree(tmp_path) == sorted(
         ["corpus", "corpus/corpus.jsonl", "corpus/ron", *(f"corpus/ron/clip00{n}.wav" for n in (0, 2))]
     )

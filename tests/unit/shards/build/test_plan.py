@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from shards.build.plan import LanguagePlan, plan_languages, utterance_key
+from shards.build.candidates import LanguagePlan, utterance_key
+from shards.build.plan import plan_languages
 from shards.sources.audio_reference import AudioFile
 from shards.sources.rows import SourceRow
+from shards.sources.source_rows import SourceRows
 from shards.splits import assign_splits
 
 NUMBERS = [
@@ -105,7 +107,7 @@ def planned(tmp_path: Path, *rows: tuple[str, str, str | None, float | None]) ->
         end = None if start is None else start + 1.0
         times = {"start_seconds": start, "end_seconds": end}
         found.append(SourceRow(AudioFile(tmp_path / name), name, text, "ron", "somewhere", split=split, **times))  # type: ignore[arg-type]
-    (plan,) = plan_languages(found, dev_fraction=0.0, test_fraction=0.0)
+    (plan,) = plan_languages(SourceRows("manifest", found), dev_fraction=0.0, test_fraction=0.0)
     return plan
 
 
@@ -156,6 +158,6 @@ def test_recordings_of_one_name_in_two_folders_are_both_kept(tmp_path: Path) -> 
             rows.append(
                 SourceRow(AudioFile(path), f"{folder}/{name}", f"{'ab'[number]} {NUMBERS[int(name[0])]}", "ron", folder)
             )
-    (plan,) = plan_languages(rows, dev_fraction=0.0, test_fraction=0.0)
+    (plan,) = plan_languages(SourceRows("manifest", rows), dev_fraction=0.0, test_fraction=0.0)
     assert plan.total == 4 and plan.drops.as_dict() == {}
     assert len({candidate.key for candidate in plan.candidates["train"]}) == 4

@@ -13,6 +13,7 @@ from shards.errors import SourceError
 from shards.foreign.find_tars import ForeignTar, find_tars, split_of
 from shards.foreign.index_tars import IndexOptions, index_language
 from shards.index import ShardIndex
+from shards.pool import WorkerPool
 from shards.read import ShardReader
 from shards.text_rules import load_rules
 from shards.verify import verify_shards
@@ -37,9 +38,9 @@ def write_tar(path, samples, *, tar_format=tarfile.GNU_FORMAT):
 
 
 def index_of(root, code="ron", **options):
-    tars = find_tars(root, [], languages=[], split=None, again=False)[code]
+    tars = find_tars(root, [], languages=[], split=None, reindex=False).languages[code]
     options = IndexOptions(load_rules(code), **options)
-    return index_language(root / code, code, tars, options, workers=1, advance=lambda: None)
+    return index_language(root / code, code, tars, options, pool=WorkerPool(1), advance=lambda: None)
 
 
 def texts_of(root, split="train"):
@@ -175,9 +176,9 @@ def test_tars_elsewhere_are_indexed_and_read_by_url_pipe_and_path(tmp_path):
     for path, name in zip(local, names, strict=False):
         system.put(str(path), name)
     given = ["memory://elsewhere/part-{0..1}.tar", f"pipe:cat {local[2]}", str(local[3])]
-    tars = find_tars(tmp_path / "shards", given, languages=["ron"], split="train", again=False)["ron"]
+    tars = find_tars(tmp_path / "shards", given, languages=["ron"], split="train", reindex=False).languages["ron"]
     folder = tmp_path / "shards" / "ron"
-    index_language(folder, "ron", tars, IndexOptions(load_rules("ron")), workers=1, advance=lambda: None)
+    index_language(folder, "ron", tars, IndexOptions(load_rules("ron")), pool=WorkerPool(1), advance=lambda: None)
     assert texts_of(tmp_path / "shards") == [sentence(number) for number in range(4)]
     (found,) = verify_shards(str(tmp_path / "shards"), None, workers=1, advance=lambda _: None)
     assert found.problems == []
@@ -216,12 +217,12 @@ def test_a_language_without_training_tars_is_refused_and_gets_no_index(tmp_path)
 def test_what_has_an_index_is_left_alone_unless_asked(tmp_path):
     write_tar(tmp_path / "ron" / "train.tar", {"a": {"wav": encoded(1, rate=16_000, container="WAV"), "txt": b"unu"}})
     index_of(tmp_path)
-    assert find_tars(tmp_path, [], languages=[], split=None, again=False) == {}
-    again = find_tars(tmp_path, [], languages=[], split=None, again=True)
-    assert again == {"ron": [ForeignTar("train.tar", str(tmp_path / "ron" / "train.tar"), "train")]}
+    assert find_tars(tmp_path, [], languages=[], split=None, reindex=False).languages == {}
+    again = find_tars(tmp_path, [], languages=[], split=None, reindex=True)
+    assert again.languages == {"ron": [ForeignTar("train.tar", str(tmp_path / "ron" / "train.tar"), "train")]}
     for arguments, message in (
         ({"given": ["x.tar"], "languages": []}, "expected one; pass the language of the tars with --lang"),
         ({"given": [], "languages": ["ita"]}, "no tars in"),
     ):
         with pytest.raises(SourceError, match=message):
-            find_tars(tmp_path, split=None, again=False, **arguments)
+            find_tars(tmp_path, split=None, reindex=False, **arguments)

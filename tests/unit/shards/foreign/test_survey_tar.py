@@ -17,6 +17,7 @@ from shards.foreign import index_tars as foreign
 from shards.foreign.find_tars import find_tars
 from shards.foreign.index_tars import IndexOptions, index_language
 from shards.index import ShardIndex
+from shards.pool import WorkerPool
 from shards.read import ShardReader
 from shards.text_rules import load_rules
 from shards.verify import verify_shards
@@ -65,14 +66,14 @@ GOOD = one("good", b"bun")
 
 def index_of(root, code="ron", **options):
     """What the index holds, the lines that were noted, and the texts in order, each read and verified."""
-    tars = find_tars(root, [], languages=[code], split=None, again=False)[code]
+    tars = find_tars(root, [], languages=[code], split=None, reindex=False).languages[code]
     notes = []
     index = index_language(
         root / code,
         code,
         tars,
         IndexOptions(load_rules(code), **options),
-        workers=1,
+        pool=WorkerPool(1),
         advance=lambda: None,
         note=notes.append,
     )
@@ -315,7 +316,7 @@ def test_packed_archives_are_told_how_to_be_unpacked(name, advice, tmp_path):
     (tmp_path / "ron").mkdir()
     (tmp_path / "ron" / name).write_bytes(gzip.compress(tar_of(GOOD)))
     with pytest.raises(SourceError, match=rf"1 packed archive, whose .*/ron/{name}: .*{advice}"):
-        find_tars(tmp_path, [], languages=[], split=None, again=False)
+        find_tars(tmp_path, [], languages=[], split=None, reindex=False)
     (tmp_path / "ron" / "train-2.tar").write_bytes(tar_of(GOOD))
     assert index_of(tmp_path)[1:] == ({"packed": 1}, [], ["bun"])
 
@@ -329,7 +330,7 @@ def test_a_packed_archive_that_lies_there_unpacked_as_well_is_not_counted(tmp_pa
 def test_tars_beside_the_folders_of_languages_are_told_how_to_be_indexed(tmp_path):
     (tmp_path / "train.tar").write_bytes(tar_of(GOOD))
     with pytest.raises(SourceError, match=r"1 tar in .* itself, expected them in .*/<language>/; .* --lang CODE"):
-        find_tars(tmp_path, [], languages=[], split=None, again=False)
+        find_tars(tmp_path, [], languages=[], split=None, reindex=False)
 
 
 def test_names_of_members_that_are_not_utf_8_are_shown_and_of_tars_refused(tmp_path):
@@ -344,8 +345,8 @@ def test_names_of_members_that_are_not_utf_8_are_shown_and_of_tars_refused(tmp_p
     assert index_of(tmp_path)[3] == ["unu"]
     assert ShardIndex.load(str(tmp_path)).language("ron").table("train").keys.tolist() == ["caf\\xe9"]
     os.rename(tmp_path / "ron" / "train.tar", os.fsencode(tmp_path / "ron") + b"/train-\xff.tar")
-    with pytest.raises(SourceError, match=r"the name of train-\\xff.tar is not UTF-8"):
-        find_tars(tmp_path, [], languages=[], split=None, again=True)
+    found = find_tars(tmp_path, [], languages=[], split=None, reindex=True)
+    assert r"the name of train-\xff.tar is not UTF-8" in found.failed["ron"].found
 
 
 @pytest.mark.parametrize(
@@ -360,15 +361,17 @@ def test_names_that_can_not_be_meant_are_refused(given, message, tmp_path, monke
     write_tars(tmp_path, {"train.tar": GOOD})
     monkeypatch.chdir(tmp_path / "ron")
     with pytest.raises(SourceError, match=message):
-        tars = find_tars(tmp_path, given, languages=["ron"], split=None, again=False)["ron"]
-        index_language(tmp_path / "ron", "ron", tars, IndexOptions(load_rules("ron")), workers=1, advance=lambda: None)
+        tars = find_tars(tmp_path, given, languages=["ron"], split=None, reindex=False).languages["ron"]
+        index_language(
+            tmp_path / "ron", "ron", tars, IndexOptions(load_rules("ron")), pool=WorkerPool(1), advance=lambda: None
+        )
 
 
 def test_an_unwritable_folder_is_found_before_anything_is_read(tmp_path, monkeypatch, capsys):
     write_tars(tmp_path, {"train.tar": GOOD})
     before = sorted(tmp_path.rglob("*"))
     monkeypatch.setattr(os, "access", lambda place, mode: False)  # tests may run as root, who may write everywhere
-    monkeypatch.setattr(foreign, "process_pool", None)
+    monkeypatch.setattr(foreign, "survey_tar", None)
     assert main(["shards", "index", str(tmp_path), "--workers", "1"]) == 2
     told = capsys.readouterr().err
     assert f"the folder {tmp_path}/ron is not writable" in told
@@ -381,7 +384,7 @@ def test_a_disk_that_fills_up_keeps_the_index_that_was_there(call, tmp_path, mon
     write_tars(tmp_path, {"train.tar": GOOD})
     index_of(tmp_path)
     before = {path: path.read_bytes() for path in (tmp_path / "ron").iterdir()}
-    tars = find_tars(tmp_path, [], languages=[], split=None, again=True)["ron"]
+    tars = find_tars(tmp_path, [], languages=[], split=None, reindex=True).languages["ron"]
     calls = []
 
     def full(descriptor):
@@ -392,5 +395,5 @@ def test_a_disk_that_fills_up_keeps_the_index_that_was_there(call, tmp_path, mon
     monkeypatch.setattr(os, "fsync", full)
     options = IndexOptions(load_rules("ron"), normalise=False)
     with pytest.raises(StorageError, match=r"cannot be written to .*/ron: No space left on device; nothing was kept"):
-        index_language(tmp_path / "ron", "ron", tars, options, workers=1, advance=lambda: None)
+        index_language(tmp_path / "ron", "ron", tars, options, pool=WorkerPool(1), advance=lambda: None)
     assert {path: path.read_bytes() for path in (tmp_path / "ron").iterdir()} == before

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import unicodedata
 from collections import Counter
 
@@ -141,6 +142,9 @@ def test_folders_named_as_splits_are_splits_above_and_below_the_language(names, 
         ("train_dev/a.wav b.wav", "eng", "folder 'train_dev' is not a known split"),
         ("train/eng/test/a.wav", None, r"its folders name several splits \(test and train\)"),
         ("eng/train/abc/a.wav", None, "both 'eng' and 'abc' could be its language"),
+        ("ron/ro/a.wav", None, "'ro' is not ISO 639-3.*write 'ron'"),
+        ("zh/a.wav", None, "folder 'zh': language 'zh' may be several .*; write the one that is meant: cmn"),
+        ("Romanian/a.wav", None, "'Romanian' is not ISO 639-3.*write 'ron'"),
         ("wav/a.wav", None, "folder 'wav' is named after a kind of file.*; pass the language with --lang"),
         (
             "eng/a.m4a eng/a.txt",
@@ -161,6 +165,24 @@ def test_mixed_corpora_keep_languages_beside_folders_of_splits_apart(tmp_path):
     rows = read_source(lay_out(tmp_path, "train/eng/a.wav test/eng/b.wav ron/c.wav"))
     assert {(row.language, row.split) for row in rows} == {("eng", "train"), ("eng", "test"), ("ron", None)}
     assert rows.without_split() == {}
+
+
+@pytest.mark.parametrize(
+    ("names", "language", "expected"),
+    [
+        (
+            "ro/a.wav pt-BR/b.wav cmn_hans_cn/c.wav srp_Cyrl/d.wav",
+            None,
+            "ron por cmn-script_simplified srp-script_cyrillic",
+        ),
+        ("ro_ro/train/a.wav sr_rs/test/b.wav", None, "ron srp-script_latin"),
+        ("cv/ron/a.wav cv/ita/b.wav", None, "ron ita"),
+        ("ro/a.wav ita/b.wav", "ron", "ron"),
+    ],
+)
+def test_folders_named_by_other_codes_are_of_the_training_code(names, language, expected, tmp_path):
+    rows = read_source(lay_out(tmp_path, names), language=language)
+    assert {row.language for row in rows} == set(expected.split())
 
 
 def test_one_language_takes_its_own_folders_or_all_of_them(tmp_path):
@@ -269,8 +291,8 @@ def test_pipes_and_broken_links_are_named_and_never_waited_for(tmp_path):
     rows = read_source(tmp_path, skip_bad_rows=True)
     assert list(used(rows)) == ["eng/a.wav", "eng/d.wav"]
     assert counts_of(rows) == {"row_value": 2}
-    with pytest.raises(SourceError, match=r"1 recording missing, the first is .*d.wav.*; it is not a regular file"):
-        plan_languages(rows, dev_fraction=0.1, test_fraction=0.1)
+    (problem,) = plan_languages(rows, dev_fraction=0.1, test_fraction=0.1).failed.values()
+    assert re.search(r"1 recording missing, the first is .*d.wav.*; it is not a regular file", str(problem))
 
 
 def test_unread_recordings_fail_their_language_and_doc_folders_do_not(tmp_path):
@@ -278,10 +300,10 @@ def test_unread_recordings_fail_their_language_and_doc_folders_do_not(tmp_path):
     rows = read_source(tmp_path)
     assert rows.languages == {"eng", "fra"}
     assert rows.drops()[None].as_dict().keys() == {"missing_audio", "other_file"}
-    with pytest.raises(SourceError, match=r"no training utterances left in fra: left out 1 unread_format.*ffmpeg"):
-        plan_languages(rows, dev_fraction=0.1, test_fraction=0.1)
-    (plan,) = plan_languages(rows.of_languages(["eng"]), dev_fraction=0.1, test_fraction=0.1)
-    assert plan.total == 1
+    plans = plan_languages(rows, dev_fraction=0.1, test_fraction=0.1)
+    assert plans.totals == {"eng": 1} and plans.failed.keys() == {"fra"}
+    message = str(plans.failed["fra"])
+    assert re.search("no training utterances left in fra: left out 1 unread_format.*ffmpeg", message)
     assert utterances_by_language(read_source(tmp_path)) == {"eng": 1, "fra": 0}
 
 

@@ -2,7 +2,7 @@
 
 import codecs
 import json
-import subprocess
+import re
 import unicodedata
 from collections import Counter
 
@@ -43,7 +43,7 @@ def test_lines_end_as_on_any_system_and_a_byte_order_mark_is_no_text(mark, end, 
     rows = read_source(manifest_of(tmp_path, mark + content.encode(), name))
     assert [row.text for row in rows] == [f"un {WORDS[number]}" for number in range(4)]
     line = 1 if name.endswith("l") else 2 + end.count("\n", 1) * (end != "\r\n")
-    assert rows[0].where == f"{tmp_path / name}:{line}"
+    assert next(iter(rows)).where == f"{tmp_path / name}:{line}"
 
 
 @pytest.mark.parametrize(
@@ -72,13 +72,11 @@ def test_quotes_enclose_fields_or_are_letters_by_all_lines_of_the_file(content, 
         ('"audio\ttext\tlang\n', "m.tsv:1: a column name begins with"),
         ("audio\ttext\tlang\ttext\n0.wav\ta\tron\tb\n", "m.tsv:1: column 'text' is given twice"),
         ("audio\ttext\tlang\tage\tage\n0.wav\ta\tron\t\t\n", "m.tsv:1: column 'age' is given twice"),
-        ("audio\ttext\tlang\tSplit\n0.wav\ta\tron\ttest\n", "m.tsv:1: column 'Split' is not known; write it 'split'"),
-        ("audio\ttext \tlang\n", "m.tsv:1: column 'text ' is not known; write it 'text'"),
-        ("audio,text,lang\n", "m.tsv:1: .*the header is separated by commas, expected tabs"),
         (
-            "path\ttranscription\n0.wav\ta\n",
-            "for 'audio' .did you mean 'path'.*for 'text' .did you mean 'transcription'",
+            "auido\ttext\tlang\n",
+            "m.tsv:1: no column 'audio'; for 'audio' .did you mean 'auido'.*--columns audio=COLUMN",
         ),
+        ("path\ttranscription\n0.wav\ta\n", "m.tsv:1: no column 'lang'; found path, transcription; .*--lang gives"),
         ("audio\ttext\tage\tgender\n0.wav\ta\t\t\n", "no column 'lang'; found"),
         (HEADER.encode() + b"0.wav\t\xe9\tron\n", "m.tsv:2: is not UTF-8: .*0xe9 at byte 7; .*iconv -f LATIN1"),
         (HEADER + "0.wav\ta\0b\tron\n", "m.tsv:2: 'text' contains a NUL character"),
@@ -92,7 +90,7 @@ def test_quotes_enclose_fields_or_are_letters_by_all_lines_of_the_file(content, 
         (TSV.encode("utf-16"), "is UTF-16, or not text.*iconv -f UTF-16 -t UTF-8"),
         (TSV.encode("utf-16-be"), "is UTF-16, or not text"),
         (b"\x1f\x8b\x08\0", "is compressed with gzip"),
-        (b"PK\x03\x04", "is a ZIP archive or a spreadsheet"),
+        (b"PK\x03\x04", "is a ZIP archive.*or save a spreadsheet as .tsv"),
     ],
 )
 def test_a_tsv_that_would_be_misread_is_refused_with_its_line(content, message, tmp_path):
@@ -134,13 +132,13 @@ def test_a_line_of_a_jsonl_that_would_be_misread_is_refused_or_counted(line, mes
 
 def test_whole_surrogate_pairs_are_characters(tmp_path):
     path = manifest_of(tmp_path, r'{"audio": "0.wav", "text": "\ud835\udc00", "lang": "ron"}', "m.jsonl")
-    assert read_source(path)[0].text == "\U0001d400"
+    assert next(iter(read_source(path))).text == "\U0001d400"
 
 
 def test_bad_rows_are_counted_by_reason_and_line_only_where_asked(tmp_path, capsys):
     for number in range(4):
         soundfile.write(tmp_path / f"{number}.wav", sound(0.6, seed=number), 16_000)
-    bad = ["4.wav\tpatru", "4.wav\tpatru\tro", "4.wav\tpatru\tron\textra", "ftp://x/4.wav\tpatru\tron"]
+    bad = ["4.wav\tpatru", "4.wav\tpatru\tno", "4.wav\tpatru\tron\textra", "ftp://x/4.wav\tpatru\tron"]
     path = manifest_of(tmp_path, (TSV + "\n".join(bad) + "\n").encode() + b"4.wav\t\xff\tron\n")
     output = tmp_path / "out"
     command = ["shards", "build", str(path), str(output), "--workers", "1"]
@@ -173,42 +171,6 @@ def test_a_manifest_of_bad_rows_alone_and_a_bad_header_are_never_skipped(tmp_pat
         read_source(manifest_of(tmp_path, "audio\tlang\n0.wav\tron\n"), skip_bad_rows=True)
 
 
-COMMON_VOICE = (
-    "client_id",
-    "path",
-    "sentence_id",
-    "sentence",
-    "sentence_domain",
-    "up_votes",
-    "age",
-    "gender",
-    "locale",
-)
-
-
-@pytest.mark.parametrize("kept", [("train", "dev", "test"), ("validated",)])
-@pytest.mark.parametrize("columns", [COMMON_VOICE, ("client_id", "path", "sentence", "age", "locale", "segment")])
-def test_a_table_of_common_voice_says_how_to_build_it_and_that_works(columns, kept, tmp_path, monkeypatch):
-    release = tmp_path / "cv corpus" / "ro"
-    (release / "clips").mkdir(parents=True)
-    monkeypatch.chdir(tmp_path)
-    for number, table in enumerate(kept):
-        soundfile.write(release / "clips" / f"{table}.mp3", sound(0.6, seed=number), 16_000)
-        values = {"client_id": "ab12", "path": f"{table}.mp3", "sentence": f'"Un" {WORDS[number]}', "locale": "ro"}
-        rows = ["\t".join(columns), "\t".join(values.get(name, "") for name in columns)]
-        (release / f"{table}.tsv").write_text("\n".join(rows) + "\n")
-    with pytest.raises(SourceError, match=f"{kept[0]}.tsv:1: this is a Common Voice table") as caught:
-        read_source((release / f"{kept[0]}.tsv").relative_to(tmp_path))
-    assert "did you mean" not in str(caught.value)
-    first, second = str(caught.value).splitlines()
-    subprocess.run(first.partition("make a manifest: ")[2], shell=True, check=True)
-    assert second.endswith("mms-dist shards build manifest.tsv SHARDS --lang CODE --audio-root 'cv corpus/ro/clips'")
-    rows = read_source(tmp_path / "manifest.tsv", language="ron", audio_root=release / "clips")
-    assert [(row.audio.path.is_file(), row.speaker) for row in rows] == [(True, "ab12")] * len(kept)
-    assert [row.split for row in rows] == (list(kept) if len(kept) == 3 else [None])
-    assert rows[0].text == f'"Un" {WORDS[0]}'
-
-
 def test_a_text_that_goes_on_in_the_next_line_is_not_cut(tmp_path):
     lines = ["audio\tlang\ttext", '0.wav\tron\t"un', "", 'doi"', "1.wav\tron\ttrei", "2.wav\tron\tpatru", "cinci"]
     path = manifest_of(tmp_path, "\n".join(lines))
@@ -223,27 +185,6 @@ def test_a_text_that_goes_on_in_the_next_line_is_not_cut(tmp_path):
 def test_an_array_says_how_to_take_it_apart(content, tmp_path):
     with pytest.raises(SourceError, match=r"m.jsonl:1: .*jq -c '.\[\]' FILE > manifest.jsonl"):
         read_source(manifest_of(tmp_path, content, "m.jsonl"))
-
-
-def test_a_table_of_spontaneous_speech_says_how_to_build_it_and_that_works(tmp_path):
-    columns = ["client_id", "audio_id", "audio_file", "duration_ms", "prompt", "transcription", "language", "split"]
-    folder = tmp_path / "ss corpus"
-    (folder / "audios").mkdir(parents=True)
-    values = [
-        ["ab", "1", "a.mp3", "900", "Ce?", "un", "ro", "train"],
-        ["cd", "2", "b.mp3", "900", "Ce?", "doi", "ro", "dev"],
-    ]
-    (folder / "ss.tsv").write_text("\n".join("\t".join(row) for row in [columns, *values]) + "\n")
-    for name in ("a", "b"):
-        (folder / "audios" / f"{name}.mp3").write_bytes(b"x")
-    with pytest.raises(SourceError, match="this is a Common Voice table") as caught:
-        read_source(folder / "ss.tsv")
-    first, second = str(caught.value).splitlines()
-    subprocess.run(first.partition("make a manifest: ")[2], shell=True, check=True, cwd=tmp_path)
-    assert second.endswith(f"--lang CODE --audio-root '{folder}/audios'")
-    rows = read_source(tmp_path / "manifest.tsv", language="ron", audio_root=folder / "audios")
-    found = [(row.audio.path.is_file(), row.text, row.speaker, row.split) for row in rows]
-    assert found == [(True, "un", "ab", "train"), (True, "doi", "cd", "dev")]
 
 
 def test_names_that_look_equal_are_found_and_two_that_do_are_refused(tmp_path):
@@ -270,21 +211,21 @@ def test_names_that_look_equal_are_found_and_two_that_do_are_refused(tmp_path):
     ("name", "message"),
     [
         ("._m.tsv", "is a macOS metadata file .AppleDouble.; use m.tsv instead"),
-        ("m.csv", "save the table with tabs between its columns"),
+        ("m.xlsx", "save the table as text with tabs between its columns"),
         ("m.json", "if each line is an object, rename it to .jsonl"),
-        ("nowhere", "no file or folder .*nowhere, expected a manifest .*, or a folder of recordings"),
+        ("nowhere", "no file or folder nowhere"),
         ("x" * 300, "no file or folder"),
         ("https://host/m.tsv", "https://host/m.tsv is a URL, .*download it first"),
     ],
 )
 def test_what_is_no_manifest_is_named_with_the_way_to_one(name, message, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    if name.endswith(("tsv", "csv", "json")) and ":" not in name:
+    if name.endswith(("tsv", "xlsx", "json")) and ":" not in name:
         (tmp_path / name).write_bytes(b"\0\5\x16\7")
     assert main(["shards", "build", name, "out"]) == 2
     assert capsys.readouterr().err.startswith("error: ")
     with pytest.raises(SourceError, match=message):
-        read_source((tmp_path / name).relative_to(tmp_path))
+        read_source(name)
 
 
 @pytest.mark.parametrize(
@@ -294,8 +235,8 @@ def test_what_is_no_manifest_is_named_with_the_way_to_one(name, message, tmp_pat
 def test_a_missing_recording_says_what_is_there_instead(audio, why, tmp_path):
     (tmp_path / "link.wav").symlink_to("gone.wav")
     path = manifest_of(tmp_path, HEADER + f"{audio}\tunu\tron\n")
-    with pytest.raises(SourceError, match=f"1 recording missing.*m.tsv:2; .*{why}"):
-        plan_languages(read_source(path), dev_fraction=0.1, test_fraction=0.1)
+    (problem,) = plan_languages(read_source(path), dev_fraction=0.1, test_fraction=0.1).failed.values()
+    assert re.search(f"1 recording missing.*m.tsv:2; .*{why}", str(problem))
 
 
 # Words and marks of both formats, and bytes that break them.
@@ -326,8 +267,9 @@ def test_no_manifest_gives_anything_but_rows_or_an_error_that_names_it(content, 
         str(error).encode()
         return
     lines = len(content.splitlines())
-    assert 0 < len(rows) + len(rows.left_out) <= lines
-    assert skip or not rows.left_out
+    left_out = list(rows.left_out)
+    assert 0 < len(rows) + len(left_out) <= lines
+    assert skip or not left_out
     json.dumps([[row.name, row.text, row.speaker, row.source] for row in rows], ensure_ascii=False).encode()
 
 

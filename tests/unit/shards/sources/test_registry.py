@@ -1,6 +1,7 @@
 """A source is recognised or named, and the example of the documentation is one."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -19,11 +20,16 @@ def test_every_kind_of_source_has_a_name_of_its_own():
         assert source_named(source.name) is source
 
 
+def test_every_kind_of_source_has_a_line_in_the_documentation():
+    documented = (Path(__file__).parents[4] / "docs" / "data.md").read_text(encoding="utf-8")
+    assert [source.name for source in SOURCES if f"\n| `{source.name}` |" not in documented] == []
+
+
 def test_a_source_is_recognised_and_said_and_from_overrules(tmp_path, capsys):
     manifest = write_corpus(tmp_path / "corpus", utterances=4)
     renamed = manifest.rename(tmp_path / "corpus" / "corpus.list")
     assert main(["shards", "build", str(renamed), str(tmp_path / "out"), "--dry-run"]) == 2
-    assert "expected a manifest with a name ending in .tsv or .jsonl, or a folder" in capsys.readouterr().err
+    assert "corpus.list is of no known kind, expected one of " in capsys.readouterr().err
     assert main(["shards", "build", str(renamed), str(tmp_path / "out"), "--dry-run", "--from", "manifest"]) == 0
     assert capsys.readouterr().out.startswith("source: manifest\n")
     renamed.rename(manifest)
@@ -35,7 +41,8 @@ def test_an_unknown_kind_of_source_lists_the_known_ones(tmp_path, capsys):
     manifest = write_corpus(tmp_path / "corpus", utterances=4)
     assert main(["shards", "build", str(manifest), str(tmp_path / "out"), "--from", "foldr"]) == 2
     error = capsys.readouterr().err
-    assert "--from foldr: no such kind of source (did you mean 'folder'?); use one of folder, manifest" in error
+    assert "--from foldr: no such kind of source (did you mean 'folder'?); use one of:\n" in error
+    assert all(f"\n  {source.name}: {source.expected}\n" in error for source in SOURCES)
     with pytest.raises(SourceError, match="no folder"):
         read_source(manifest, kind="folder")
 

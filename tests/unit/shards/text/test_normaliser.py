@@ -11,7 +11,7 @@ from shards.drops import Rejected
 from shards.errors import ShardsError
 from shards.text import TextNormaliser
 from shards.text.characters import ALSO_LETTERS
-from shards.text_rules import SHIPPED, TextRules, load_rules
+from shards.text_rules import SHIPPED, RuleOptions, TextRules, load_rules
 
 
 def normalise(text, language="ces", **rules):
@@ -125,8 +125,8 @@ def test_a_language_with_a_script_takes_the_rules_of_the_language():
 def test_a_table_of_ones_own_is_laid_over_the_shipped_one(tmp_path):
     own = tmp_path / "rules.yaml"
     own.write_text("languages: {tur: {hyphens: keep}}\n")
-    assert load_rules("tur", own).hyphens == "keep"
-    assert load_rules("tur", own).replace == load_rules("tur").replace
+    assert load_rules("tur", RuleOptions(own)).hyphens == "keep"
+    assert load_rules("tur", RuleOptions(own)).replace == load_rules("tur").replace
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_a_mistake_in_a_table_is_named_with_what_was_expected(table, message, tm
     own = tmp_path / "rules.yaml"
     own.write_text(table)
     with pytest.raises(ShardsError, match=message):
-        load_rules("ron", own)
+        load_rules("ron", RuleOptions(own))
 
 
 def test_the_shipped_table_holds_only_known_rules_for_known_languages():

@@ -8,6 +8,7 @@ from shards.build.plan import plan_languages
 from shards.drops import REASONS, Rejected
 from shards.sources.audio_reference import AudioFile
 from shards.sources.rows import SourceRow
+from shards.sources.source_rows import SourceRows
 from shards.strict_yaml import load_strict
 from shards.text import TextNormaliser
 from shards.text_rules import SHIPPED, TextRules, load_rules
@@ -126,7 +127,7 @@ def test_refused_numbers_are_counted_with_an_example(tmp_path):
         rows.append(
             SourceRow(audio=AudioFile(audio), name=audio.name, text=text, language="deu", where=f"m.tsv:{number}")
         )
-    (plan,) = plan_languages(rows, dev_fraction=0.0, test_fraction=0.0)
+    (plan,) = plan_languages(SourceRows("manifest", rows), dev_fraction=0.0, test_fraction=0.0)
     assert plan.drops["numbers"] == 2
     assert "um 1 Uhr" in json.dumps(plan.drops.as_dict()["numbers"]["examples"])
     assert "numbers" in REASONS

@@ -1,0 +1,93 @@
+"""Find the weights of a language model on outputs that were computed once.
+
+The error rate has one valley along a ridge of alpha and beta. So a coarse grid comes first, and then the neighbours of
+the best point so far, with steps that become smaller (a pattern search, Hooke and Jeeves 1961). The search is narrow:
+which weights are best hardly depends on the width.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
+
+import jiwer
+import numpy as np
+from numpy.typing import NDArray
+
+from mms_dist.decoding.beam_search import Beam
+from mms_dist.decoding.search_pool import SearchPool
+from mms_dist.decoding.search_settings import SearchSettings
+
+ALPHAS = (0.5, 1.0, 2.0)
+BETAS = (0.0, 1.5, 3.0)
+STEPS = ((2**0.5, 0.75), (2**0.25, 0.375))
+"""Of the refinements: a factor of alpha, and what is added to beta."""
+TUNING_BEAM = Beam(width=32)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class TunedWeights:
+    """A pair of weights and the error rates with it; ordered by WER, then CER."""
+
+    wer: float
+    cer: float
+    alpha: float = field(compare=False)
+    beta: float = field(compare=False)
+
+
+def tune(
+    pool: SearchPool, settings: SearchSettings, log_probs: Sequence[NDArray[np.floating]], references: Sequence[str]
+) -> list[TunedWeights]:
+    """Measure pairs of weights; return them with the lowest WER first, and among equals the lowest CER.
+
+    Args:
+        settings: the search; its weights and width do not matter.
+        log_probs: of each utterance `[T, V]`.
+        references: their transcripts, none of them empty.
+    """
+    tuning = _Tuning(pool, replace(settings, beam=TUNING_BEAM), list(log_probs), list(references))
+    tuning.measure(product(ALPHAS, BETAS))
+    for factor, step in STEPS:
+        while tuning.measure(_around(tuning.best, factor, step)):
+            pass
+    return sorted(tuning.measured.values())
+
+
+def _around(best: TunedWeights, factor: float, step: float) -> Iterator[tuple[float, float]]:
+    yield from ((best.alpha * factor, best.beta), (best.alpha / factor, best.beta))
+    yield from ((best.alpha, best.beta + step), (best.alpha, best.beta - step))
+    yield from ((best.alpha * factor, best.beta + step), (best.alpha / factor, best.beta - step))
+
+
+class _Tuning:
+    def __init__(
+        self,
+        pool: SearchPool,
+        settings: SearchSettings,
+        log_probs: list[NDArray[np.floating]],
+        references: list[str],
+    ) -> None:
+        self._pool = pool
+        self._settings = settings
+        self._log_probs = log_probs
+        self._references = references
+        self.measured: dict[tuple[float, float], TunedWeights] = {}
+
+    @property
+    def best(self) -> TunedWeights:
+        return min(self.measured.values())
+
+    def measure(self, points: Iterator[tuple[float, float]]) -> bool:
+        """Measure those that were not yet; return whether one is the best so far."""
+        before = min(self.measured.values(), default=None)
+        rounded = dict.fromkeys((round(alpha, 3), round(beta, 3)) for alpha, beta in points)
+        waiting = {
+            point: self._pool.decode(replace(self._settings, alpha=point[0], beta=point[1]), self._log_probs)
+            for point in rounded
+            if point not in self.measured
+        }
+        for (alpha, beta), future in waiting.items():
+            texts = [hypothesis.text for hypothesis in future.result()]
+            wer = float(jiwer.wer(self._references, texts))
+            cer = float(jiwer.cer(self._references, texts))
+            self.measured[alpha, beta] = TunedWeights(wer, cer, alpha, beta)
+        return before is None or self.best < before

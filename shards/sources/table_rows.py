@@ -1,0 +1,88 @@
+"""Read tables of utterances, in any of the formats of manifests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from shards.errors import SourceError
+from shards.sources.data_file import DataFile
+from shards.sources.delimited_table import DelimitedTable, Line
+from shards.sources.json_lines import json_lines
+from shards.sources.parquet_table import ParquetTable
+from shards.sources.row_reader import RowReader
+from shards.sources.rows import Note, RowError, SourceRow
+from shards.sources.text_lines import TextLines
+from shards.wording import counted, printable
+
+SUFFIXES = (".tsv", ".csv", ".jsonl", ".ndjson", ".parquet")
+
+
+def read_table(path: Path, reader: RowReader, shown: str | None = None) -> Iterator[SourceRow | RowError | Note]:
+    """Yield the utterances of a table and its unusable lines, in their order.
+
+    Args:
+        shown: the table's name among the lines that were skipped; by default, that of its file.
+
+    Raises:
+        SourceError: it cannot be read, lacks a column or has no utterances.
+    """
+    rows = bad = 0
+    first: RowError | None = None
+    for number, fields in _table(path, reader):
+        try:
+            if isinstance(fields, RowError):
+                raise fields
+            row = reader.row(fields, f"{path}:{number}")
+        except RowError as error:
+            found = error.at(f"{shown or path.name}:{number}", reader.language_of(fields), number)
+            bad += 1
+            first = first or found
+            yield found
+        else:
+            if not rows and reader.note:
+                yield Note(reader.note)
+            rows += 1
+            yield row
+    if not rows:
+        but = f" but {counted(bad, 'bad row')}, the first: {first.left_out.drop.example}" if first else ""
+        raise SourceError(f"manifest {printable(str(path))} has no utterances{but}")
+
+
+def _table(path: Path, reader: RowReader) -> Iterator[Line]:
+    """Return the rows of a table in any of the formats, after a look at its columns."""
+    if _is_parquet(path):
+        parquet = ParquetTable(DataFile(str(path), path.name))
+        columns = reader.choose(parquet.header, printable(str(path)))
+        if not parquet.holds_paths(columns.names["audio"]):
+            raise SourceError(
+                f"{printable(str(path))}: column {columns.names['audio']!r} has no paths of recordings",
+                fix="name the column with the paths: --columns audio=COLUMN",
+            )
+        return parquet.rows(dict.fromkeys(columns.names.values()))
+    lines = TextLines(path)
+    if _is_json(lines):
+        return json_lines(lines)
+    table = DelimitedTable(lines, reader.given)
+    return table.rows(reader.choose(table.header, lines.where(1)).names["text"])
+
+
+def _is_parquet(path: Path) -> bool:
+    if path.suffix.lower() in SUFFIXES:
+        return path.suffix.lower() == ".parquet"
+    if not os.path.isfile(path):  # a pipe can be read once only
+        return False
+    try:
+        with open(path, "rb") as file:
+            return file.read(4) == b"PAR1"
+    except OSError:  # whatever reads it next says so
+        return False
+
+
+def _is_json(lines: TextLines) -> bool:
+    """Whether the lines are JSON objects: by the name, or by the first line if the name says nothing."""
+    suffix = lines.path.suffix.lower()
+    if suffix in SUFFIXES:
+        return suffix in (".jsonl", ".ndjson")
+    return next((line.lstrip() for _, line in lines if line.strip()), b"").startswith(b"{")

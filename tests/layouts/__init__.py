@@ -1,0 +1,1 @@
+"""Writers of small corpora, one for each layout that people have on disk."""

@@ -1,0 +1,95 @@
+"""Write datasets as Hugging Face's tools write them, without their audio encoder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from datasets import Audio, ClassLabel, Dataset, DatasetDict, DatasetInfo, Features, Value
+from datasets.table import InMemoryTable
+
+from tests.layouts.utterances import Spoken
+
+GENDERS = ["male", "female", "other"]
+
+
+def dataset(spoken: Sequence[Spoken], *, kind: str = "FLAC", text: str = "sentence") -> Dataset:
+    """A dataset with recordings, texts, the speakers' names, and genders as numbers."""
+    features = Features(
+        {
+            "audio": Audio(sampling_rate=16_000),
+            text: Value("string"),
+            "speaker_id": Value("string"),
+            "gender": ClassLabel(names=GENDERS),
+        }
+    )
+    columns = {
+        "audio": [{"bytes": one.audio(kind), "path": f"{one.key}.{kind.lower()}"} for one in spoken],
+        text: [one.text for one in spoken],
+        "speaker_id": [one.speaker for one in spoken],
+        "gender": [GENDERS.index(one.gender) for one in spoken],
+    }
+    table = pa.table(columns, schema=features.arrow_schema)
+    return Dataset(InMemoryTable(table), info=DatasetInfo(features=features))
+
+
+def write_parquet(folder: Path, spoken: Sequence[Spoken], *, files: int = 2, **options: Any) -> None:
+    """`data/SPLIT-00000-of-00002.parquet`, with few rows in a row group."""
+    (folder / "data").mkdir(parents=True, exist_ok=True)
+    for split, name in (("train", "train"), ("dev", "validation"), ("test", "test")):
+        own = [one for one in spoken if one.split == split]
+        for number in range(files):
+            part = own[number::files]
+            path = folder / "data" / f"{name}-{number:05d}-of-{files:05d}.parquet"
+            pq.write_table(dataset(part, **options).data.table, path, row_group_size=2)
+
+
+def save_to_disk(folder: Path, spoken: Sequence[Spoken], *, shards: int = 2) -> None:
+    """A folder as `DatasetDict.save_to_disk` writes it."""
+    splits = {}
+    for split, name in (("train", "train"), ("dev", "validation"), ("test", "test")):
+        own = [one for one in spoken if one.split == split]
+        if own:
+            splits[name] = dataset(own)
+    DatasetDict(splits).save_to_disk(folder, num_shards=dict.fromkeys(splits, shards))
+
+
+def write_omnilingual(folder: Path, spoken: Sequence[Spoken]) -> None:
+    """Parquet files with the bytes of recordings as lists of numbers, in folders by corpus, split and language."""
+    for split in ("train", "dev", "test"):
+        for language in sorted({one.language for one in spoken}):
+            own = [one for one in spoken if (one.split, one.language) == (split, language)]
+            part = folder / "version=0" / "corpus=radio" / f"split={split}" / f"language={language}_Latn"
+            part.mkdir(parents=True)
+            data = [[byte - 256 if byte > 127 else byte for byte in one.audio("FLAC")] for one in own]
+            columns = {
+                "text": pa.array([one.text for one in own]),
+                "audio_bytes": pa.array(data, pa.list_(pa.int8())),
+                "audio_size": pa.array([8_000] * len(own)),
+            }
+            pq.write_table(pa.table(columns), part / "part-0.parquet")
+
+
+def write_audiofolder(folder: Path, spoken: Sequence[Spoken], kind: str) -> None:
+    """A folder for every split, with `metadata.csv`, `.jsonl` or `.parquet` and the recordings below it."""
+    for split, name in (("train", "train"), ("dev", "validation"), ("test", "test")):
+        own = [one for one in spoken if one.split == split]
+        rows = [
+            {"file_name": f"clips/{one.key}.flac", "transcription": one.text, "speaker_id": one.speaker} for one in own
+        ]
+        (folder / name / "clips").mkdir(parents=True)
+        for one in own:
+            (folder / name / "clips" / f"{one.key}.flac").write_bytes(one.audio("FLAC"))
+        path = folder / name / f"metadata.{kind}"
+        if kind == "csv":
+            values = [list(rows[0]), *(list(row.values()) for row in rows)]
+            lines = [",".join(f'"{value}"' for value in line) for line in values]
+            path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        elif kind == "jsonl":
+            path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        else:
+            pq.write_table(pa.Table.from_pylist(rows), path)

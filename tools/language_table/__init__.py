@@ -1,0 +1,1 @@
+"""Make the table of languages that the package ships (`python -m tools.language_table`)."""
