@@ -70,9 +70,9 @@ def optimizers(model: PhoneRecognizer, course: Course) -> list[torch.optim.Optim
     matrices = [weight for weight in model.base.encoder.layers.parameters() if weight.ndim == 2]
     inside = {id(weight) for weight in matrices}
     others = [weight for weight in model.parameters() if id(weight) not in inside]
-    settings = {"weight_decay": 0.02, "adjust_lr_fn": "match_rms_adamw", "ns_steps": _NEWTON_SCHULZ_STEPS}
+    steps, rule = _NEWTON_SCHULZ_STEPS, "match_rms_adamw"
     return [
-        torch.optim.Muon(matrices, lr=course.matrix_rate, **settings),
+        torch.optim.Muon(matrices, lr=course.matrix_rate, weight_decay=0.02, adjust_lr_fn=rule, ns_steps=steps),
         torch.optim.AdamW(others, lr=course.other_rate, betas=(0.9, 0.98), weight_decay=0.01),
     ]
 
