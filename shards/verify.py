@@ -12,7 +12,7 @@ from shards.errors import IndexFileError, Problem, ShardsError, StorageError, Un
 from shards.file_content import detect_placeholder_in
 from shards.index.language_index import LanguageIndex
 from shards.index.shard_index import ShardIndex, indexed_languages
-from shards.pool import WorkerPool
+from shards.process_pool import WorkerPool
 from shards.schema import INDEX_NAME, VOCABULARY_NAME
 from shards.splits import SPLITS
 from shards.verify_shard import check_shard
@@ -84,7 +84,8 @@ def verify_shards(
             advance(indexes[code].shards(split)[number].samples)
     for code, by_split in texts.items():
         findings[code].problems.extend(_texts_in_two_splits(by_split))
-        unknown = characters[code] - set(indexes[code].vocabulary.tokens) - {" "}
+        vocabulary = indexes[code].vocabulary
+        unknown = characters[code] - set(vocabulary.tokens) - set(vocabulary.outside) - {" "}
         if unknown:
             lacking = f"{VOCABULARY_NAME} lacks characters of the training text: {' '.join(sorted(unknown))}"
             findings[code].problems.append(Problem(lacking))

@@ -9,19 +9,52 @@ from pathlib import Path
 
 from shards.errors import ShardsError
 from shards.file_content import detect_placeholder_in
+from shards.wording import nearest
 
 # The same five tokens in every language, because Hugging Face's tokenizer breaks on reload if languages differ.
 FIXED = ("<pad>", "<s>", "</s>", "<unk>", "|")
 BLANK, UNKNOWN, SPACE = 0, 3, 4
+UNKNOWN_TOKEN, REMOVED = FIXED[UNKNOWN], ""
+_SHOWN = 10
+
+
+def token_ids(content: object, language: str) -> dict[str, int]:
+    """Return the ids of a language's tokens from the content of a `vocab.json`, whatever its order.
+
+    It may hold several languages, as `{"<language>": {"<token>": id}}`, or one, as `{"<token>": id}`.
+
+    Raises:
+        ShardsError: it lacks the language, or is no vocabulary.
+    """
+    if isinstance(content, dict) and content and all(isinstance(entry, dict) for entry in content.values()):
+        if language not in content:
+            listed = ", ".join(sorted(content)[:_SHOWN]) + (" …" if len(content) > _SHOWN else "")
+            raise ShardsError(
+                f"it has no vocabulary of {language}{nearest(language, content)}, only of {listed}",
+                fix="a vocabulary is found by the training code of its language: mms-dist languages",
+            )
+        content = content[language]
+    if not isinstance(content, dict) or not content:
+        raise ShardsError('it is no vocabulary, expected {"<token>": id} or {"<language>": {"<token>": id}}')
+    ids = list(content.values())
+    if not all(type(number) is int and number >= 0 for number in ids) or len(set(ids)) < len(ids):
+        raise ShardsError(f"the ids of {language} are not whole numbers, each given once")
+    return content
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """An immutable vocabulary. Ids 0 ... 4 are `<pad>` (the CTC blank), `<s>`, `</s>`, `<unk>` and `|` (space)."""
+    """An immutable vocabulary. Ids 0 ... 4 are `<pad>` (the CTC blank), `<s>`, `</s>`, `<unk>` and `|` (space).
+
+    `outside`: for characters that are not in it, what they are encoded as: others that are, nothing (`REMOVED`), or
+    `UNKNOWN_TOKEN`, as all that it does not name.
+    """
 
     language: str
     tokens: tuple[str, ...]
+    outside: Mapping[str, str] = field(default_factory=dict, compare=False)
     _ids: dict[str, int] = field(init=False, repr=False, compare=False)
+    _replaced: dict[int, str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.tokens[: len(FIXED)] != FIXED:
@@ -34,6 +67,8 @@ class Vocabulary:
             raise ShardsError(f"the vocabulary of {self.language} lists a token twice")
         ids[" "] = SPACE
         object.__setattr__(self, "_ids", ids)
+        replaced = {ord(character): other for character, other in self.outside.items() if other != UNKNOWN_TOKEN}
+        object.__setattr__(self, "_replaced", replaced)
 
     @classmethod
     def build(cls, language: str, texts: Iterable[str]) -> Vocabulary:
@@ -112,8 +147,12 @@ class Vocabulary:
         return len(self.tokens)
 
     def encode(self, text: str) -> list[int]:
-        """Return one id per character; a space becomes `|`, an unknown character `<unk>`."""
+        """Return one id per character; a space becomes `|`, an unknown character what `outside` says, else `<unk>`."""
         ids = self._ids
+        if self._replaced:
+            text = " ".join(text.translate(self._replaced).split())
+            if not text:
+                return [UNKNOWN]  # CTC needs a label
         return [ids.get(character, UNKNOWN) for character in text]
 
     def decode(self, ids: Iterable[int]) -> str:

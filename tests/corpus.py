@@ -3,6 +3,7 @@
 Made with the project's own builder, so tests train on real shards.
 """
 
+import itertools
 import string
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import soundfile
 from shards.build.corpus import build_shards
 from shards.build.language_build import BuildOptions
 from shards.build.plan import plan_languages
+from shards.languages import language_codes
 from shards.schema import SAMPLE_RATE
 from shards.sources.registry import read_source
 
@@ -20,9 +22,9 @@ ALPHABETS = ["abcdef", "ghijklmno", "pqrs", "tuvwxyzab", "cdefghi", "jklmnop", "
 
 
 def toy_languages(count: int) -> list[str]:
-    """Codes `taa`, `tab`, … `tzz`, `uaa`, …"""
-    letters = string.ascii_lowercase
-    return [letters[19 + n // 676] + letters[n // 26 % 26] + letters[n % 26] for n in range(count)]
+    """Codes `taa`, `tab`, … `tzz`, `uaa`, … as far as they are languages."""
+    codes = map("".join, itertools.product(string.ascii_lowercase[19:], *[string.ascii_lowercase] * 2))
+    return list(itertools.islice(filter(language_codes, codes), count))
 
 
 def speak(text: str, random: np.random.Generator) -> np.ndarray:

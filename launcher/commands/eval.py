@@ -1,19 +1,19 @@
 """`mms-dist eval`: compute error rates of a run's languages on a split."""
 
 import argparse
-import contextlib
 import json
 import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launcher.arguments import Languages, count
 from launcher.console import print_error
+from launcher.output_file import write_output
 from mms_dist.errors import ExitCode
 from mms_dist.run_directory.paths import RunPaths
 
 if TYPE_CHECKING:
+    from mms_dist.evaluation.metrics import Scores
     from mms_dist.evaluation.score_run import LanguageResult, RunScorer
 
 ACCEPTS_SETTINGS = True
@@ -22,15 +22,21 @@ DESCRIPTION = """\
 Decode a split with every language's checkpoint (and evaluation.decoder), and print character and word error rates
 (jiwer) with 95 % bootstrap intervals. Checkpoints are verified before use and never changed, so a run in progress can
 be scored too. The base and shards are those of RUN/config.yaml. Scores of all languages on a whole split are saved in
-RUN/eval/SPLIT.json. Partial scores are only printed, unless --output names a file. Languages in quarantine are scored
-with their last good checkpoints. They are marked in the table, and so are languages that have not taken a step."""
+RUN/eval/SPLIT.json and their transcripts in RUN/eval/SPLIT.tsv, from which `mms-dist report --html` shows confusions
+and examples. Partial scores are only printed, unless --output names a file. Languages in quarantine are scored with
+their last good checkpoints. They are marked in the table, and so are languages that have not taken a step.
+
+With --lm, every language is decoded by beam search with its own language model, and greedily from the same outputs for
+comparison. The weights of the model are those that --tune found on dev for this run, or else those of the
+configuration."""
 
 EPILOG = """\
 examples:
   mms-dist eval runs/mms-300m                                    best checkpoint of every language, test split
   mms-dist eval runs/mms-300m --split dev --languages ron ita
-  mms-dist eval runs/mms-300m --transcripts test.tsv             write references and hypotheses
+  mms-dist eval runs/mms-300m --transcripts test.tsv             also write references and hypotheses there
   mms-dist eval runs/mms-300m --data.shards elsewhere/corpus     override any setting of the run's configuration
+  mms-dist eval runs/mms-300m --lm corpus/ --tune                with the models of `mms-dist lm build corpus/`
   mms-dist eval runs/mms-300m --evaluation.decoder greedy        choose how logits become text
 
 exit status: 0 done · 1 a language could not be scored · 2 a usage, configuration or data error"""
@@ -61,6 +67,21 @@ def add_parser(subparsers: Any) -> None:
         help="which checkpoint: best dev CER or newest (default: best, or last if there was no evaluation)",
     )
     parser.add_argument("--max-utterances", metavar="N", type=count, help="utterances per language (default: all)")
+    parser.add_argument(
+        "--lm",
+        metavar="FILE|FOLDER",
+        help="decode with this language model, or with that of each language in a folder such as the shards",
+    )
+    parser.add_argument(
+        "--tune", action="store_true", help="first find the language models' weights on dev, and keep them in RUN/eval"
+    )
+    parser.add_argument(
+        "--processes",
+        metavar="N",
+        type=count,
+        default=os.cpu_count() or 1,
+        help="processes of the beam search (default: number of cores)",
+    )
     parser.add_argument("--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:N (default: as in the run)")
     parser.add_argument(
         "--output", metavar="FILE", type=Path, help="write scores as JSON (default: RUN/eval/SPLIT.json if complete)"
@@ -77,10 +98,14 @@ def run(args: argparse.Namespace) -> int:
     """Score the languages, print the table, and write the files."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     from mms_dist.api import run_config
+    from mms_dist.config.paths import literal
     from mms_dist.evaluation.score_run import RunScorer
+    from mms_dist.evaluation.stored_evaluation import scores_json, transcripts_tsv
     from mms_dist.monitor.console import standard_console
 
     overrides = [*args.settings, *(["--run.device", args.device] if args.device else [])]
+    if args.lm:
+        overrides += ["--evaluation.decoder", "beam_search", "--evaluation.language_model", literal(args.lm)]
     config = run_config(args.run, overrides)
     scorer = RunScorer(
         args.run,
@@ -89,22 +114,35 @@ def run(args: argparse.Namespace) -> int:
         languages=args.languages,
         pointer=args.pointer,
         max_utterances=args.max_utterances,
+        tune=args.tune,
+        processes=args.processes,
     )
     console = standard_console()
     results = _score(scorer, console)
     is_whole = not (args.languages or args.max_utterances)
-    output = args.output or (RunPaths(args.run).evaluations / f"{args.split}.json" if is_whole else None)
+    kept = RunPaths(args.run).evaluations / f"{args.split}.json" if is_whole and not args.output else None
+    output = args.output or kept
     if output and results:
-        source = {"run": str(args.run), "split": args.split, "base": config.model.base, "shards": config.data.shards}
-        _write(output, json.dumps(source | _as_json(results, scorer), indent=1, ensure_ascii=False) + "\n")
-    if args.transcripts and results:
-        _write(args.transcripts, _as_tsv(results))
+        values = {
+            "run": str(args.run),
+            "split": args.split,
+            "base": config.model.base,
+            "shards": config.data.shards,
+            **scores_json(results, lambda language: config.for_language(language).evaluation.decoder),
+            "without_split": scorer.without_split,
+            "failed": scorer.failed,
+            "damaged": [str(damage) for damage in scorer.damaged],
+        }
+        write_output(output, json.dumps(values, indent=1, ensure_ascii=False) + "\n")
+    transcripts = [*([kept.with_suffix(".tsv")] if kept else []), *([args.transcripts] if args.transcripts else [])]
     if results:
+        for path in transcripts:
+            write_output(path, transcripts_tsv(results))
         _print(results, scorer, console, title=f"{args.run} on {args.split}")
         written = str(output or "partial, not written; --output FILE writes them")
         console.print(f"scores: {written}", soft_wrap=True, markup=False, highlight=False)
-        if args.transcripts:
-            console.print(f"transcripts: {args.transcripts}", soft_wrap=True, markup=False, highlight=False)
+        for path in transcripts:
+            console.print(f"transcripts: {path}", soft_wrap=True, markup=False, highlight=False)
     for language, reason in scorer.failed.items():
         print_error(f"error: {language} was not scored: {reason}")
     return ExitCode.FAILED if scorer.failed else 0
@@ -128,7 +166,8 @@ def _print(results: "list[LanguageResult]", scorer: "RunScorer", console: Any, *
     from mms_dist.evaluation.table import evaluation_table
 
     marks = {result.language: _mark(result) for result in results if result.quarantined or result.step == 0}
-    console.print(evaluation_table({result.language: result.scores for result in results}, title=title, marks=marks))
+    scores = {result.language: result.scores for result in results}
+    console.print(evaluation_table(scores, title=title, marks=marks, greedy=_greedy(results)))
     notes = (
         [f"no utterances in this split, left out: {', '.join(scorer.without_split)}"] if scorer.without_split else []
     )
@@ -147,62 +186,27 @@ def _print(results: "list[LanguageResult]", scorer: "RunScorer", console: Any, *
             )
             more = " …" if len(damaged) > EDITS_SHOWN else ""
             notes.append(f"{result.language}: {len(damaged)} unreadable: {named}{more}")
+        notes += _about_search(result)
     for note in notes:
         console.print(note, soft_wrap=True, markup=False, highlight=False)
+
+
+def _about_search(result: "LanguageResult") -> list[str]:
+    """Say which weights the language model had."""
+    searched = result.searched
+    if searched is None or searched.settings.language_model is None:
+        return []
+    weights = f"alpha {searched.settings.alpha:g}, beta {searched.settings.beta:g}"
+    how = (
+        f"tuned on {searched.tuned.utterances:,} dev utterances" if searched.tuned else "not tuned, --tune finds better"
+    )
+    return [f"{result.language}: language model with {weights} ({how})", *([searched.note] if searched.note else [])]
+
+
+def _greedy(results: "list[LanguageResult]") -> "dict[str, Scores]":
+    return {result.language: result.searched.greedy_scores for result in results if result.searched}
 
 
 def _mark(result: "LanguageResult") -> str:
     words = [*(["quarantined"] if result.quarantined else []), *(["untrained"] if result.step == 0 else [])]
     return ", ".join(words)
-
-
-def _as_json(results: "list[LanguageResult]", scorer: "RunScorer") -> dict[str, Any]:
-    from mms_dist.evaluation.table import evaluation_json
-
-    values = evaluation_json({result.language: result.scores for result in results})
-    for result in results:
-        values["languages"][result.language] |= {
-            "step": result.step,
-            "checkpoint": result.checkpoint,
-            "untrained": result.step == 0,
-            "quarantined": None if result.quarantined is None else asdict(result.quarantined),
-            "unreadable": [
-                {"key": sample.key, "row": sample.id.row, "shard": sample.shard, "reason": sample.reason}
-                for sample in result.transcription.damaged
-            ],
-        }
-    return values | {
-        "without_split": scorer.without_split,
-        "failed": scorer.failed,
-        "damaged": [str(damage) for damage in scorer.damaged],
-    }
-
-
-def _as_tsv(results: "list[LanguageResult]") -> str:
-    lines = ["language\tkey\treference\thypothesis\trow"]
-    for result in results:
-        said = result.transcription
-        for key, *texts, row in zip(said.keys, said.references, said.hypotheses, said.rows, strict=True):
-            # Member names in tars from other tools can contain anything.
-            cells = [" ".join(cell.splitlines()).replace("\t", " ") for cell in (key, *texts)]
-            lines.append("\t".join((result.language, *cells, str(row))))
-    return "\n".join(lines) + "\n"
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file atomically.
-
-    Raises:
-        DataError: the file cannot be written.
-    """
-    from mms_dist.errors import DataError
-
-    staged = path.with_name(f".{path.name}.staging")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        staged.write_text(text, encoding="utf-8")
-        os.replace(staged, path)
-    except OSError as problem:
-        with contextlib.suppress(OSError):
-            staged.unlink(missing_ok=True)
-        raise DataError(f"cannot write {path}: {problem.strerror}", fix="choose another path") from problem

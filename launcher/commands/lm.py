@@ -12,7 +12,7 @@ from mms_dist.errors import DataError, ExitCode
 if TYPE_CHECKING:
     from mms_dist.language_model.build import BuiltModel, TextSources
 
-DESCRIPTION = "Make n-gram language models, which evaluation.decoder beam_search decodes with."
+DESCRIPTION = "Make n-gram language models, which `mms-dist eval --lm` decodes with."
 
 BUILD_DESCRIPTION = """\
 Make an n-gram model (interpolated modified Kneser-Ney, pruned) of words or characters for every language, from the
@@ -137,18 +137,18 @@ def _as_json(model: "BuiltModel") -> dict[str, Any]:
 
 def _print(built: "list[BuiltModel]", to: Path, console: Any) -> None:
     from shards.display.build_report import print_drops
-    from shards.display.tables import Column, fitting_table
+    from shards.display.tables import TextColumn, fitting_table
     from shards.display.terminal import say
 
     columns = [
-        Column("language", right=False),
-        Column("sentences", rank=2),
-        Column("words" if built[0].unit == "word" else "characters", rank=3),
-        Column("n-grams", rank=1),
-        Column("MB", rank=1),
-        Column("perplexity on dev"),
-        Column("unknown %", rank=2),
-        Column("seconds", rank=4),
+        TextColumn("language", right=False),
+        TextColumn("sentences", rank=2),
+        TextColumn("words" if built[0].unit == "word" else "characters", rank=3),
+        TextColumn("n-grams", rank=1),
+        TextColumn("MB", rank=1),
+        TextColumn("perplexity on dev"),
+        TextColumn("unknown %", rank=2),
+        TextColumn("seconds", rank=4),
     ]
     rows = [
         [
@@ -166,4 +166,4 @@ def _print(built: "list[BuiltModel]", to: Path, console: Any) -> None:
     unit = "words" if built[0].unit == "word" else "characters"
     console.print(fitting_table(f"{unit}, order {max(model.order for model in built)}", columns, rows, console.width))
     print_drops(console, {model.language: model.left_out for model in built})
-    say(console, f"written to {to}; evaluation.language_model takes this folder")
+    say(console, f"written to {to}; decode with them: mms-dist eval RUN --lm {to} --tune")

@@ -125,7 +125,8 @@ class Adapter:
     """Width of the bottleneck; the published MMS adapters have 16. One value for the whole run."""
     init: PathOrUrl = "mms"
     """`mms` (Hugging Face's N(0, 0.02)), `xavier`, `kaiming`, `identity` (zero up projection), or adapter files: a
-    single `adapter.<lang>.safetensors` for all languages, or a folder with one for each language."""
+    single `adapter.<lang>.safetensors` for all languages, or a folder with one for each language, heads included: with
+    another vocabulary than the shards, their rows are taken by character."""
     dropout: Probability = 0.0
     """Dropout on the bottleneck activations."""
 
@@ -192,9 +193,9 @@ class Evaluation:
     """N-gram model of `beam_search`: a file, or a folder with one for each language, as `mms-dist lm build` writes it
     into the shards. None: the audio alone decides."""
     lm_alpha: NonNegativeFloat | None = None
-    """Weight of the language model's log-probability. None: 0.5."""
+    """Weight of the language model's log-probability. None: tuned, or 0.5."""
     lm_beta: Annotated[float, Field(ge=-MAX_VALUE, le=MAX_VALUE, allow_inf_nan=False), Number] | None = None
-    """Added to the score for each word, or for each character of a character model. None: 1."""
+    """Added to the score for each word, or for each character of a character model. None: tuned, or 1."""
     beam_width: Annotated[int, Field(ge=1, le=100_000), Number] = 100
     """Hypotheses that `beam_search` keeps after each frame."""
 

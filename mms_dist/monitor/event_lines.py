@@ -10,6 +10,7 @@ from mms_dist.monitor.history import LanguageHistory
 REASONS = {"steps": "all steps", "early_stop": "early stop", "target": "target reached"}
 MOST_DAMAGED_SAMPLES = 5  # printed one by one; the event log has all of them
 LANGUAGES_NAMED = 5
+CHARACTERS_SHOWN = 30
 
 
 class EventLines:
@@ -33,6 +34,8 @@ class EventLines:
                 return f"[yellow]data changed[/yellow] {code}: batches differ from the checkpoint's; new epoch started"
             case "draws_changed":
                 return f"[yellow]random draws changed[/yellow]: {_escape(_draws(event))}"
+            case "head_mapped":
+                return f"[cyan]head mapped[/cyan] {code}: {_rows(event)}"
             case "checkpoint_damaged":
                 return f"[yellow]damaged checkpoint[/yellow] {_escape(event.get('path', ''))}: {reason}"
             case "features_not_spilled":
@@ -62,6 +65,15 @@ class EventLines:
             f"[yellow]damaged sample[/yellow] {code} {_escape(event.get('key', ''))}{place} left out: {reason}; "
             f"run `mms-dist shards verify` to find other damage{more}"
         )
+
+
+def _rows(event: dict[str, Any]) -> str:
+    new = event["new"]
+    shown = f" ({_escape(new[:CHARACTERS_SHOWN])}{' …' if len(new) > CHARACTERS_SHOWN else ''})" if new else ""
+    return (
+        f"{event['taken']:,} rows taken by character from another vocabulary, {len(new):,} new{shown}, "
+        f"{event['unused']:,} of its rows unused"
+    )
 
 
 def _draws(event: dict[str, Any]) -> str:

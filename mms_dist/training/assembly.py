@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from mms_dist.checkpoint.head_rows import MappedRows
 from mms_dist.checkpoint.initial_adapters import InitialAdapters
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config, Model
@@ -60,17 +61,23 @@ def resolve_for_single_process(config: Config, summaries: Sequence[LanguageSumma
     return resolve(config, hardware, shape=shape)
 
 
-def check_first_adapters(config: Config, base: FrozenBase, index: ShardIndex) -> None:
+def check_first_adapters(config: Config, base: FrozenBase, index: ShardIndex) -> dict[str, MappedRows]:
     """Read every adapter file that a language starts from, before anything is written.
+
+    Returns:
+        By language, where the rows of the head come from, if the file has another vocabulary than the shards.
 
     Raises:
         DataError, CheckpointError: a file is missing or does not fit.
     """
     initial = InitialAdapters(_layout(config, base), config.run.seed)
+    mapped: dict[str, MappedRows] = {}
     for language in index.languages:
         init = config.for_language(language).adapter.init
         if init not in SCHEMES:
-            initial.tensors(init, index.language(language).vocabulary)
+            rows = initial.create(init, index.language(language).vocabulary).mapped
+            mapped |= {} if rows is None else {language: rows}
+    return mapped
 
 
 @contextlib.contextmanager

@@ -70,7 +70,7 @@ class LanguageSlots:
         active = self._active_language(progress, slot, group, rank)
         if queued.restored is None:
             first = InitialAdapters(self.bank.layout, self.seed)
-            self.bank.load(slot, first.tensors(active.settings.adapter.init, active.vocabulary))
+            self.bank.load(slot, first.create(active.settings.adapter.init, active.vocabulary).tensors)
             self.optimizer.load(slot, None)
         else:
             self._restore(active, queued, round_number)

@@ -274,7 +274,8 @@ def _mismatches(config: Config, base: FrozenBase, index: ShardIndex, snapshot: S
         yield CheckpointError(
             f"{which} has a vocabulary of {len(snapshot.vocabulary[code])} tokens, expected the {len(tokens[code])} "
             "tokens of the shards",
-            fix="restore the shards it was trained on, or remove "
+            fix="restore the shards it was trained on; or export the run and start another from it with adapter.init, "
+            "which maps the head by character; or remove "
             f"{RunPaths(config.run.directory).adapters / code} to train the language from scratch",
         )
 

@@ -1,10 +1,11 @@
 """Run training: from a configuration to finished adapters."""
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mms_dist.checkpoint.head_rows import MappedRows
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
 from mms_dist.data.augmented import cache_notes
@@ -26,6 +27,7 @@ from mms_dist.training.components import RunComponents
 from mms_dist.training.ending import Ending
 from mms_dist.training.lifecycle import Lifecycle
 from mms_dist.training.record import Record
+from mms_dist.training.report_collector import Event
 from mms_dist.training.restore import Restored, restore
 from mms_dist.training.same_run import check_same_run
 
@@ -79,10 +81,11 @@ def _train(config: Config, comm: Comm, stop_requested: Callable[[], bool], live:
         loaded = load_run_base(config, summaries, device, comm)
         config, resolved, base = loaded.config, loaded.resolved, loaded.base
         check_same_run(config, resolved, summaries, base.weights_hash(), comm)
-        comm.run_on_all_ranks(lambda: check_first_adapters(config, base, index))
+        mapped = comm.run_on_all_ranks(lambda: check_first_adapters(config, base, index))
         store = stack.enter_context(CheckpointStore(RunPaths(directory).adapters, keep=config.checkpoint.keep))
         comm.run_on_all_ranks(lambda: store.recover() if comm.is_first else [])
         restored = restore(config, store, index, summaries, base, comm)
+        restored.notices += _head_events(mapped, restored)
         record.restored(restored, config, resolved, summaries, live=live)
         components = stack.enter_context(
             assemble(
@@ -130,6 +133,16 @@ def _ending(restored: Restored, totals: Sequence[_RankTotals], languages: int, d
         quarantined |= each.quarantined
         unscored += each.unscored
     return Ending(directory, languages, quarantined, tuple(sorted(set(unscored))))
+
+
+def _head_events(mapped: Mapping[str, MappedRows], restored: Restored) -> list[Event]:
+    """Return an event for every language that begins with the head of another vocabulary."""
+    beginning = {queued.language for queued in (*restored.present, *restored.queue) if queued.restored is None}
+    return [
+        Event("head_mapped", {"language": code, "taken": rows.taken, "new": "".join(rows.new), "unused": rows.unused})
+        for code, rows in mapped.items()
+        if code in beginning
+    ]
 
 
 def _plan_lines(loaded: RunBase, components: RunComponents, summaries: list[LanguageSummary], comm: Comm) -> list[str]:

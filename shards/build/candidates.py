@@ -32,6 +32,7 @@ class Candidate:
     start_seconds: float | None
     end_seconds: float | None
     tags: Mapping[str, str] | None = None
+    part: str | None = None
 
     @property
     def where(self) -> str:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
@@ -20,10 +21,11 @@ from shards.drops import NO_UTTERANCES, Drops, Rejected, no_training_utterances
 from shards.index.parts import ShardPart, file_sha256, write_atomically
 from shards.index.write_index import write_index
 from shards.limits import Limits
-from shards.pool import WorkerPool
+from shards.process_pool import WorkerPool
 from shards.schema import INDEX_NAME, SCHEMA_VERSION
 from shards.sources.archived_audio import copied_recordings
 from shards.splits import SPLITS
+from shards.vocabulary_choice import VocabularyOptions, choose_vocabulary
 
 _TASK_UTTERANCES = 8
 _TASK_SEGMENTS = 256
@@ -36,6 +38,7 @@ class BuildOptions:
     limits: Limits = field(default_factory=Limits)
     shard_utterances: int = 1000
     shard_bytes: int = 256 << 20
+    vocabulary: VocabularyOptions = field(default_factory=VocabularyOptions)
 
 
 class BuildProgress:
@@ -114,7 +117,13 @@ class LanguageBuild:
             return False
 
     def run(self, pool: WorkerPool, progress: BuildProgress) -> dict[str, Any]:
-        """Decode and write all splits, then move the language into place."""
+        """Decode and write all splits, then move the language into place.
+
+        Raises:
+            SourceError: no training utterance is left, or no character of their text is in the vocabulary.
+        """
+        counts = Counter(character for one in self.plan.candidates["train"] for character in one.text)
+        choose_vocabulary(self.plan.language, counts, self.options.vocabulary)  # fail before the audio is decoded
         if _read_json(self.staging / "state.json") != self.state:
             shutil.rmtree(self.staging, ignore_errors=True)
         for folder in (self.staging / "shards", self.staging / "parts"):
@@ -163,7 +172,9 @@ class LanguageBuild:
             held_out = sum(part.info.samples for part in parts)
             raise no_training_utterances(self.plan.language, drops, held_out=held_out)
         build = {"fingerprint": self.fingerprint, "options": _options(self.plan, self.options)}
-        index = write_index(self.staging / "shards", self.plan.language, parts, drops, build=build)
+        index = write_index(
+            self.staging / "shards", self.plan.language, parts, drops, build=build, vocabulary=self.options.vocabulary
+        )
         old = self.staging / "old"
         shutil.rmtree(old, ignore_errors=True)
         if self.target.exists():
@@ -224,6 +235,7 @@ def _options(plan: LanguagePlan, options: BuildOptions) -> dict[str, Any]:
         "shard_utterances": options.shard_utterances,
         "shard_bytes": options.shard_bytes,
         "text_rules": plan.rules.as_dict(),
+        **({"vocabulary": chosen} if (chosen := options.vocabulary.fingerprint(plan.language)) else {}),
     }
 
 
@@ -237,8 +249,8 @@ def _fingerprint(plan: LanguagePlan, options: BuildOptions) -> str:
     drops = {reason: entry for reason, entry in plan.drops.as_dict().items() if reason not in NO_UTTERANCES}
     for content in (versions, _options(plan, options), drops):
         digest.update(json.dumps(content, sort_keys=True).encode())
-    # Without `audio`, the path on this machine.
-    names = [column.name for column in fields(Candidate) if column.name not in ("audio", "tags")]
+    # Without `audio`, the path on this machine. The name of a part is in `name`.
+    names = [column.name for column in fields(Candidate) if column.name not in ("audio", "tags", "part")]
     for split, candidates in plan.candidates.items():
         for candidate in candidates:
             facts = [getattr(candidate, name) for name in names]

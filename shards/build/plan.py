@@ -42,6 +42,9 @@ def plan_languages(
     plans = Plans()
     drops = rows.drops()
     for code in sorted(rows.languages):
+        if code in rows.failed:
+            plans.failed[code] = rows.failed[code]
+            continue
         plan = LanguagePlan(code, load_rules(code, text_rules), drops=drops.get(code, Drops()))
         try:
             _plan_language(
@@ -184,5 +187,6 @@ def _candidate(row: SourceRow, files: _Recordings, normalise: TextNormaliser, dr
         source=row.source or (Path(row.name).name if Path(row.name).is_absolute() else row.name),
         start_seconds=row.start_seconds,
         end_seconds=row.end_seconds,
+        part=row.part,
         tags={**(row.tags or {}), **tags_of_text(row.text)} or None,
     )

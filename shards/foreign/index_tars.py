@@ -22,10 +22,11 @@ from shards.foreign.transcripts import choose_fields, fields_note, fields_to_loo
 from shards.index.parts import ShardPart, UtteranceFacts, shard_part
 from shards.index.write_index import write_index
 from shards.limits import Limits, check_labels
-from shards.pool import WorkerPool
+from shards.process_pool import WorkerPool
 from shards.splits import PRECEDENCE
 from shards.tars.sample import SampleParser
 from shards.text_rules import TextRules
+from shards.vocabulary_choice import VocabularyOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class IndexOptions:
     text_field: str | None = None
     normalise: bool = True
     limits: Limits = field(default_factory=Limits)
+    vocabulary: VocabularyOptions = field(default_factory=VocabularyOptions)
 
 
 def index_language(
@@ -62,6 +64,7 @@ def index_language(
         StorageError: the folder cannot be written to; checked before anything is read.
     """
     _check_writable(folder, language)
+    chosen = options.vocabulary.fingerprint(language)  # now: an unusable one is an error before anything is read
     wanted = fields_to_look_for(options.text_field)
     surveys = _survey(language, tars, wanted, options.limits, pool, advance)
     fields = choose_fields(language, surveys, wanted)
@@ -88,14 +91,16 @@ def index_language(
     if not any(part.info.samples for part in parts if part.split == "train"):
         held_out = sum(part.info.samples for part in parts)
         raise no_training_utterances(language, drops, held_out=held_out)
-    described_options = {"limits": asdict(options.limits), "reading": reading}
+    described_options: dict[str, Any] = {"limits": asdict(options.limits), "reading": reading}
+    if chosen:
+        described_options["vocabulary"] = chosen
     sums = [part.info.sha256 for part in parts]
     fingerprint = hashlib.blake2b(json.dumps([described_options, sums], sort_keys=True).encode(), digest_size=16)
     build = {"fingerprint": fingerprint.hexdigest(), "options": described_options, "indexed": True}
     is_new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return write_index(folder, language, parts, drops, build=build, reading=reading)
+        return write_index(folder, language, parts, drops, build=build, reading=reading, vocabulary=options.vocabulary)
     except OSError as error:
         if is_new:
             with contextlib.suppress(OSError):

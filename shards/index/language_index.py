@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from shards import storage
@@ -99,14 +99,17 @@ class LanguageIndex:
                 except IndexFileError:
                     raise
                 except StorageError as error:
-                    raise IndexFileError(str(error), fix=self.fix) from error
+                    raise IndexFileError(error.found, fix=self.fix) from error
                 except ShardsError as error:
-                    raise IndexFileError(f"{url} cannot be read: {error}", fix=self.fix) from error
+                    fix = f"{error.fix}, or {self.fix}" if error.fix else self.fix
+                    raise IndexFileError(f"{url} cannot be read: {error.found}", fix=fix) from error
                 if vocabulary.language != self.language:
                     raise IndexFileError(
                         f"{url} is for {vocabulary.language!r}, expected {self.language!r}", fix=self.fix
                     )
-                self._vocabulary = vocabulary
+                outside = self.content.get("outside_vocabulary", {})
+                stand_ins = {character: entry["as"] for character, entry in outside.items()}
+                self._vocabulary = replace(vocabulary, outside=stand_ins) if stand_ins else vocabulary
             return self._vocabulary
 
     def _read(self, url: str) -> bytes:

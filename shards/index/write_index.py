@@ -14,7 +14,7 @@ from shards.drops import Drops
 from shards.index.parts import ShardPart, write_together
 from shards.schema import INDEX_NAME, SAMPLE_RATE, SCHEMA_VERSION, TABLE_NAME, VOCABULARY_NAME
 from shards.splits import SPLITS
-from shards.vocabulary import Vocabulary
+from shards.vocabulary_choice import ALL_CHARACTERS, VocabularyOptions, choose_vocabulary
 
 _EXAMPLES = 3
 
@@ -27,6 +27,7 @@ def write_index(
     *,
     build: dict[str, Any],
     reading: dict[str, Any] | None = None,
+    vocabulary: VocabularyOptions = ALL_CHARACTERS,
 ) -> dict[str, Any]:
     """Write `vocab.json`, `samples.parquet` and, last, `index.json`. Returns the content of `index.json`.
 
@@ -34,12 +35,20 @@ def write_index(
         parts: the shards, in order within each split.
         build: how the shards were made: fingerprint and options.
         reading: how to read foreign tars (`SampleParser.of`).
+        vocabulary: how it is chosen.
+
+    Raises:
+        ShardsError: the given vocabulary does not fit.
     """
     characters = {split: _characters(parts, split) for split in SPLITS}
-    vocabulary = Vocabulary.build(language, characters["train"])
-    files = {TABLE_NAME: _table_bytes(parts), VOCABULARY_NAME: vocabulary.to_json().encode()}
+    chosen, outside = choose_vocabulary(language, characters["train"], vocabulary)
+    files = {TABLE_NAME: _table_bytes(parts), VOCABULARY_NAME: chosen.to_json().encode()}
     unknown = {
-        split: {character: count for character, count in found.items() if character not in characters["train"]}
+        split: {
+            character: count
+            for character, count in found.items()
+            if character not in characters["train"] and character not in chosen.tokens
+        }
         for split, found in characters.items()
     }
     speakers = {name for part in parts for name in part.rows["speaker"] if name}
@@ -49,7 +58,7 @@ def write_index(
         "sample_rate": SAMPLE_RATE,
         "splits": {split: _split_entry([part for part in parts if part.split == split]) for split in SPLITS},
         "files": {name: _file_entry(data) for name, data in files.items()},
-        "vocabulary": len(vocabulary),
+        "vocabulary": len(chosen),
         "characters_not_in_train": {split: found for split, found in unknown.items() if found},
         "speakers": len(speakers),
         "drops": drops.as_dict(),
@@ -58,6 +67,11 @@ def write_index(
     unknown_lengths = [key for part in parts for key in part.length_unknown]
     if unknown_lengths:
         index["length_unknown"] = {"count": len(unknown_lengths), "examples": unknown_lengths[:_EXAMPLES]}
+    if outside:
+        index["outside_vocabulary"] = outside
+    sources = _sources(parts)
+    if sources:
+        index["sources"] = sources
     if reading:
         index["reading"] = reading
     text = json.dumps(index, ensure_ascii=False, indent=1) + "\n"
@@ -89,6 +103,23 @@ def _split_entry(parts: Sequence[ShardPart]) -> dict[str, Any]:
             }
             for part in parts
         ],
+    }
+
+
+def _sources(parts: Sequence[ShardPart]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return the utterances and seconds from each source, by split; empty if there is only one source."""
+    total: dict[str, dict[str, tuple[int, int]]] = {}
+    for part in parts:
+        for name, (count, samples) in part.sources.items():
+            before = total.setdefault(name, {}).get(part.split, (0, 0))
+            total[name][part.split] = before[0] + count, before[1] + samples
+    return {
+        name: {
+            split: {"samples": splits[split][0], "seconds": round(splits[split][1] / SAMPLE_RATE, 3)}
+            for split in SPLITS
+            if split in splits
+        }
+        for name, splits in sorted(total.items())
     }
 
 

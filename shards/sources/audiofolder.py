@@ -24,7 +24,7 @@ from shards.sources.source_place import SourcePlace
 from shards.sources.table_rows import read_table
 from shards.sources.text_lines import TextLines
 
-_NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
+METADATA_NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 _COLUMN = "file_name"
 _DEPTH = 3
 
@@ -95,7 +95,7 @@ def _metadata(root: Path, depth: int = _DEPTH) -> Iterator[Path]:
     """Yield the metadata of a folder, or else those of the folders in it."""
     if not os.path.isdir(root):
         return
-    found = [root / name for name in _NAMES if os.path.isfile(root / name)]
+    found = [root / name for name in METADATA_NAMES if os.path.isfile(root / name)]
     yield from found[:1]
     if found or not depth:
         return

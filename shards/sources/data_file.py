@@ -11,8 +11,9 @@ from shards.errors import Problem, SourceError
 from shards.sources.audio_reference import file_stamp
 from shards.wording import printable
 
-# Reading ahead in blocks of this size keeps the number of requests small.
-_REMOTE_BLOCK_BYTES = 8 << 20
+# How much is read ahead of what is asked for: enough for few requests, and little of what lies between texts.
+_LONG_BYTES = 8 << 20
+_SHORT_BYTES = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +32,11 @@ class DataFile:
         """Its path, if it is on this machine."""
         return None if "://" in self.location else Path(self.location)
 
-    def readable(self) -> Any:
+    def readable(self, *, whole: bool = False) -> Any:
         """Return what pyarrow reads it from: its path, or an open remote file.
+
+        Args:
+            whole: long parts will be read, and not only short ones here and there.
 
         Raises:
             OSError: it cannot be read.
@@ -41,7 +45,7 @@ class DataFile:
             return self.location
         import fsspec
 
-        return fsspec.open(self.location, "rb", block_size=_REMOTE_BLOCK_BYTES).open()
+        return fsspec.open(self.location, "rb", block_size=_LONG_BYTES if whole else _SHORT_BYTES).open()
 
     def stamp(self) -> bytes:
         """Return bytes that change if the file is replaced.

@@ -148,7 +148,7 @@ class FolderNames:
         return None, None, _no_language((inner[::-1] or outer or self._outer)[0], below=False)
 
     def _is_given(self, name: str) -> bool:
-        return name == self._language or (_is_locale(name) and _only_code(name) == self._language)
+        return name == self._language or (_is_locale(name) and self._language in language_codes(name))
 
     def _split(self, name: str) -> str | None:
         """Return the split that a folder name mentions, if it mentions exactly one and is not the language."""

@@ -91,7 +91,7 @@ class _Cells:
     def _opened(self) -> Iterator[Any]:
         import pyarrow.parquet as pq
 
-        file = pq.ParquetFile(self._file.readable(), pre_buffer=False, buffer_size=_BUFFER_BYTES)
+        file = pq.ParquetFile(self._file.readable(whole=True), pre_buffer=False, buffer_size=_BUFFER_BYTES)
         batches: Iterator[Any] = file.iter_batches(1, [self._row_group], [self._column], use_threads=False)
         return batches
 

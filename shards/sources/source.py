@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from shards.sources.rows import LeftOut, Note, RowError, SourceRow
+from shards.sources.rows import Failure, LeftOut, Note, RowError, SourceRow
 from shards.sources.source_place import SourcePlace
 
-Found = SourceRow | RowError | LeftOut | Note
+Found = SourceRow | RowError | LeftOut | Note | Failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,8 @@ class SourceOptions:
     `language`: the language of every row that names none. `audio_root`: the folder that relative audio paths start
     from, instead of the source's own. `skip`: a folder to leave alone, such as that of the shards. `columns`: the names
     of a table's columns, by what they hold: `{"audio": "path", "text": "sentence"}`. `split_from`: the name of the one
-    table to read, such as `validated`, where a source has several that overlap.
+    table to read, such as `validated`, where a source has several that overlap. `wanted`: the only languages that will
+    be built, if not all; a source need not read what is in others.
     """
 
     language: str | None = None
@@ -28,13 +29,14 @@ class SourceOptions:
     skip: Path | None = None
     columns: Mapping[str, str] | None = None
     split_from: str | None = None
+    wanted: Sequence[str] = ()
 
 
 class Source(Protocol):
     """A layout in which people have recordings and transcripts on disk.
 
     `name`: as in `--from NAME`. `expected`: what it reads, as the end of "expected …". `row_noun`: what one of its
-    rows is called, in the plural. `uses`: which of the options "audio_root", "columns" and "split_from" it heeds; the
+    rows is called, in the plural. `uses`: which of the options "audio_root", "columns" and "split_from" it reads; the
     others are refused before `read`.
     """
 

@@ -91,6 +91,16 @@ class SampleParser:
         """Return the training text of one sample, without decoding its audio. Raises `Rejected` as above."""
         return self.normalise(transcript_in(members, info_in(members), self._text_fields))
 
+    def transcript(self, members: Mapping[str, memoryview]) -> str:
+        """Return the transcript as the source has it, before it is normalised.
+
+        Raises:
+            Rejected: a member or the text field is missing, or the JSON is broken.
+        """
+        info = info_in(members)
+        raw = info.get("raw_text") if self._normaliser is None else None
+        return raw if isinstance(raw, str) else transcript_in(members, info, self._text_fields)
+
     def normalise(self, raw: str) -> str:
         """Return the training text of a transcript.
 

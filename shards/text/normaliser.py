@@ -27,7 +27,8 @@ from shards.text_rules import TextRules, stored_rules
 
 # Punctuation in Unicode that is spoken: the character does not tell which words were said.
 _SPOKEN = frozenset("&%‰‱٪؉؊@#*/\\§⁊៘〃ªº")
-_MARKUP = re.compile(r"\[[^\[\]]*\]|<[^<>]*>|\{[^{}]*\}")
+# Text in brackets, each kind alone.
+MARKUP = re.compile(r"\[[^\[\]]*\]|<[^<>]*>|\{[^{}]*\}")
 
 # Next to a space or at an end of the text, a hyphen is a dash.
 _OUTER_HYPHEN = re.compile(r"(?<![^\s'-])-|-(?![^\s'-])")
@@ -71,7 +72,7 @@ class TextNormaliser:
         """
         rules = self.rules
         text = without_markup(raw, rules.markup)
-        if _MARKUP.search(text):
+        if MARKUP.search(text):
             raise Rejected("markup", repr(raw))
         for old, new in self._replace_first.items():
             text = text.replace(old, new)
@@ -96,6 +97,15 @@ class TextNormaliser:
         if numeral_of_palochka(text):
             raise Rejected("numbers", f"{numeral_of_palochka(text)!r} in {text!r}")
         return text
+
+    def outcome(self, character: str) -> str | None:
+        """Return what a single character becomes: letters, a space, nothing; None if it costs its utterance."""
+        text = self._folded(unicodedata.normalize("NFC", visible(character, joiners=self.rules.joiners == "keep")))
+        text = self._replace.get(text, text)
+        try:
+            return text.translate(self._characters)
+        except _UnsupportedError:
+            return None
 
     def _folded(self, text: str) -> str:
         return apostrophes.fold(folded(text) if self.rules.form == "NFKC" else text, self.rules.apostrophes)
@@ -143,7 +153,7 @@ def without_markup(raw: str, rule: str | Collection[str]) -> str:
     previous = ""
     while previous != raw:  # brackets may be nested
         previous = raw
-        raw = _MARKUP.sub(lambda tag: " " if names is None or tag[0][1:-1].strip().casefold() in names else tag[0], raw)
+        raw = MARKUP.sub(lambda tag: " " if names is None or tag[0][1:-1].strip().casefold() in names else tag[0], raw)
     return raw
 
 

@@ -11,8 +11,11 @@ import soundfile
 from transformers import Wav2Vec2ForCTC
 
 from launcher.cli import main
+from mms_dist.checkpoint.adapter_file import adapter_filename, write_adapter
+from mms_dist.model.adapter import AdapterShape
 from mms_dist.run_directory.paths import STATUS_NAME
 from mms_dist.run_directory.status_file import read_status
+from tests.checkpoint_samples import random_adapter
 from tests.conftest import small_base_config
 from tests.corpus import build_toy_shards
 from tests.shard_samples import sound
@@ -105,12 +108,12 @@ def test_an_adapter_whose_head_does_not_fit_the_vocabulary_is_refused(
 ) -> None:
     folder = tmp_path / "adapters"
     folder.mkdir()
-    vocabulary = {"taa": json.loads((shards / "taa" / "vocab.json").read_text())["taa"] | {"ß": 99}}
-    vocabulary["taa"]["ß"] = len(vocabulary["taa"]) - 1
-    (folder / "vocab.json").write_text(json.dumps(vocabulary))
-    assert_refused(
-        command("--adapter.init", str(folder), "--data.languages", "[taa]"), tmp_path / "run", "different", "rebuild"
-    )
+    tokens = len(json.loads((shards / "taa" / "vocab.json").read_text())["taa"])
+    config = small_base_config()
+    shape = AdapterShape(config.num_hidden_layers, config.hidden_size, 8, tokens + 1)
+    write_adapter(folder / adapter_filename("taa"), random_adapter(shape, seed=1))
+    flags = ("--adapter.init", str(folder), "--adapter.dim", "8", "--data.languages", "[taa]")
+    assert_refused(command(*flags), tmp_path / "run", f"a head of {tokens + 1} tokens", "put its vocab.json into")
 
 
 def test_a_dry_run_writes_nothing(command: Command, tmp_path: Path) -> None:
@@ -151,7 +154,7 @@ SLOW_BUT_DEV = [("alpha", 6_000, "train"), ("bravo", 16_000, "dev")]
     ],
 )
 @pytest.mark.parametrize("place", ["shards", "new/shards"])
-def test_a_source_without_usable_recordings_says_why_and_leaves_no_folder(
+def test_a_source_without_usable_recordings_says_why_and_leaves_no_shards(
     recordings: list[tuple[str, int, str]],
     expected: list[str],
     place: str,
@@ -165,7 +168,9 @@ def test_a_source_without_usable_recordings_says_why_and_leaves_no_folder(
     assert message.count("\n") == 1
     for words in expected:
         assert words in message
-    assert [path.name for path in tmp_path.iterdir()] == ["source"]
+    left = [path for path in tmp_path.rglob("*") if path.is_file() and tmp_path / "source" not in path.parents]
+    assert [path.name for path in left] in ([], ["failed.json"])
+    assert all(list(json.loads(path.read_text())) == ["ron"] for path in left)
 
 
 def test_a_language_with_nothing_left_overwrites_no_existing_folder(
@@ -174,13 +179,13 @@ def test_a_language_with_nothing_left_overwrites_no_existing_folder(
     manifest = manifest_of(tmp_path / "source", SLOW)
     (tmp_path / "shards").mkdir()
     assert main(["shards", "build", str(manifest), str(tmp_path / "shards"), "--workers", "1"]) == 2
-    assert list((tmp_path / "shards").iterdir()) == []
+    assert [path.name for path in (tmp_path / "shards").iterdir()] == ["failed.json"]
     # beside one that is built
     manifest.write_text(f"{manifest.read_text()}good.wav\tdelta\tita\ttrain\n")
     soundfile.write(manifest.with_name("good.wav"), sound(1), 16_000)
     assert main(["shards", "build", str(manifest), str(tmp_path / "shards"), "--workers", "1"]) == 1
     assert "3 sample_rate" in capsys.readouterr().err
-    assert sorted(path.name for path in (tmp_path / "shards").iterdir()) == [".build", "ita"]
+    assert sorted(path.name for path in (tmp_path / "shards").iterdir()) == [".build", "failed.json", "ita"]
     assert sorted(path.name for path in (tmp_path / "shards" / ".build").iterdir()) == ["ita.json", "ita.lock"]
 
 

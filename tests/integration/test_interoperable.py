@@ -1,5 +1,6 @@
 """I8: what we write, Hugging Face loads, and hears the same; what Hugging Face wrote, we start from."""
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import Wav2Vec2ForCTC, Wav2Vec2Processor
 
@@ -18,6 +19,8 @@ from mms_dist.data.utterance_id import UtteranceId
 from mms_dist.errors import CheckpointError, MmsDistError
 from mms_dist.model.routed import ModelInput
 from mms_dist.model.waveform import normalised
+from mms_dist.monitor.event_lines import EventLines
+from mms_dist.monitor.events import read_events
 from mms_dist.training.components import RunComponents
 from shards.index import ShardIndex
 from shards.read import ShardReader
@@ -114,6 +117,36 @@ def test_every_language_can_start_from_its_own_exported_adapter(
     config = toy_config(tmp_path / "next", small_base, shards, adapter={"init": str(folder)})
     for language in LANGUAGES:
         assert start_row(tmp_path / f"start-{language}", language, config).equal(final_row(run, language))
+
+
+def test_a_head_of_another_vocabulary_is_mapped_and_the_log_says_so(
+    tmp_path: Path, small_base: Path, shards: Path, run: Path
+) -> None:
+    language = LANGUAGES[0]
+    folder = tmp_path / "export"
+    export_run(run, folder, base_path=str(small_base), pointer="last")
+    other = build_toy_shards(tmp_path / "other", languages=1, train=10, dev=3)
+    tokens = json.loads((other / language / "vocab.json").read_text())[language]
+    renamed = {language: {"ß" if token == "c" else token: number for token, number in tokens.items()}}
+    (other / language / "vocab.json").write_text(json.dumps(renamed))
+    config = toy_config(tmp_path / "next", small_base, other, adapter={"init": str(folder)}, optim={"steps": 4})
+    heads: list[dict[str, torch.Tensor]] = []
+
+    def look(components: RunComponents) -> None:
+        (active,) = components.loop.slot_manager.in_order()
+        if not heads:
+            heads.append({name: tensor.clone() for name, tensor in components.bank.tensors(active.slot).items()})
+
+    train_watched(config, look)
+    trained = load_file(folder / f"adapter.{language}.safetensors")["lm_head.weight"]
+    same = [number for token, number in tokens.items() if token != "c"]
+    assert heads[0]["lm_head.weight"][same].equal(trained[same])
+    assert not heads[0]["lm_head.weight"][tokens["c"]].equal(trained[tokens["c"]])
+    train(toy_config(tmp_path / "logged", small_base, other, adapter={"init": str(folder)}, optim={"steps": 4}))
+    (event,) = [one for one in read_events(tmp_path / "logged" / "events.jsonl") if one["kind"] == "head_mapped"]
+    assert (event["language"], event["taken"], event["new"], event["unused"]) == (language, len(tokens) - 1, "ß", 1)
+    line = EventLines().line(event, None)
+    assert line is not None and "1 new (ß)" in line
 
 
 def test_all_languages_can_start_from_one_adapter_of_hugging_face(

@@ -37,7 +37,9 @@ def dataset(spoken: Sequence[Spoken], *, kind: str = "FLAC", text: str = "senten
     return Dataset(InMemoryTable(table), info=DatasetInfo(features=features))
 
 
-def write_parquet(folder: Path, spoken: Sequence[Spoken], *, files: int = 2, **options: Any) -> None:
+def write_parquet(
+    folder: Path, spoken: Sequence[Spoken], *, files: int = 2, row_group: int = 2, **options: Any
+) -> None:
     """`data/SPLIT-00000-of-00002.parquet`, with few rows in a row group."""
     (folder / "data").mkdir(parents=True, exist_ok=True)
     for split, name in (("train", "train"), ("dev", "validation"), ("test", "test")):
@@ -45,7 +47,7 @@ def write_parquet(folder: Path, spoken: Sequence[Spoken], *, files: int = 2, **o
         for number in range(files):
             part = own[number::files]
             path = folder / "data" / f"{name}-{number:05d}-of-{files:05d}.parquet"
-            pq.write_table(dataset(part, **options).data.table, path, row_group_size=2)
+            pq.write_table(dataset(part, **options).data.table, path, row_group_size=row_group)
 
 
 def save_to_disk(folder: Path, spoken: Sequence[Spoken], *, shards: int = 2) -> None:

@@ -11,10 +11,13 @@ from launcher.commands.shards.options import (
     add_command,
     add_languages,
     add_length_limits,
+    add_source_kind,
     add_text_rules,
+    add_vocabulary,
     add_workers,
     language_code,
     rule_options,
+    vocabulary_options,
 )
 
 if TYPE_CHECKING:
@@ -27,6 +30,11 @@ examples:
   mms-dist shards build recordings.jsonl corpus/ --workers 16 --max-seconds 20
   mms-dist shards build table.csv corpus/ --lang ron --columns audio=path,text=sentence,speaker=client_id
   mms-dist shards build recordings/ corpus/ --lang ron --dev-fraction 0.05 --test-fraction 0.05
+  mms-dist shards build owner/name corpus/ --lang ron
+
+SOURCE may also be a corpus as it is published or a manifest of another toolkit (see docs/data.md; --from help lists
+all kinds), or the name of a dataset on the Hugging Face Hub, with a configuration and a revision if they matter:
+owner/name:ro_ro@main.
 
 A manifest is a table with a header (.tsv, .csv), has one JSON object per line (.jsonl), or is parquet. Columns: audio
 (path relative to the manifest's folder, any format libsndfile reads), text, lang (ron, ro, pt-BR, ron_Latn, Romanian …:
@@ -35,6 +43,9 @@ recording), source, accent, variant, gender, age, domain. Other names are given 
 recognised. Utterances without a split are assigned by a hash of their text, so a sentence is never in two splits, and
 stays in its split when the corpus grows. An invalid line (missing field, not UTF-8, invalid language or time) stops the
 build before it begins; --skip-bad-rows leaves such lines out and counts them.
+
+A YAML list of several sources (sources.yaml: "- source: PATH" for each, optionally name, from, lang, columns,
+audio_root, split_from) becomes one corpus. Each language's part of each source is counted in its index.
 
 A folder contains <lang>/clip.wav and <lang>/clip.txt. A folder named after a split (train, dev, validation, test, eval,
 test-clean …) above or below the language's folder sets the split. eval means dev, or test if there is a dev as well.
@@ -56,14 +67,11 @@ def add_parser(commands: Any) -> None:
     parser = add_command(
         commands, "build", help="build shards from a manifest or a folder of recordings", epilog=EPILOG
     )
-    parser.add_argument("source", metavar="SOURCE", help="manifest (.tsv, .csv, .jsonl, .parquet) or folder")
-    parser.add_argument("output", type=Path, metavar="SHARDS", help="folder for <lang>/<split>-000000.tar")
     parser.add_argument(
-        "--from",
-        dest="kind",
-        metavar="NAME",
-        help="kind of source, such as manifest or folder; an unknown name lists all (default: detected)",
+        "source", metavar="SOURCE", help="manifest, folder, corpus, or owner/name on the Hugging Face Hub"
     )
+    parser.add_argument("output", type=Path, metavar="SHARDS", help="folder for <lang>/<split>-000000.tar")
+    add_source_kind(parser)
     add_languages(parser, "build only these; if only one is given, rows and files without a language are in it")
     parser.add_argument(
         "--only",
@@ -76,15 +84,10 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--audio-root", type=Path, metavar="DIR", help="base folder for a manifest's relative paths")
     parser.add_argument(
-        "--columns",
-        type=_columns,
-        metavar="NAME=COLUMN,…",
-        help="what a table's columns hold, for example audio=path,text=sentence,speaker=client_id (default: detected)",
-    )
-    parser.add_argument(
         "--split-from",
         metavar="TABLE",
-        help="use all clips of one table of Common Voice, such as validated, and split them by speaker",
+        help="use all clips of one table of Common Voice, such as validated, and split them by speaker; "
+        "for its spontaneous speech: all",
     )
     parser.add_argument(
         "--split-by",
@@ -104,6 +107,7 @@ def add_parser(commands: Any) -> None:
     )
     add_length_limits(parser)
     add_text_rules(parser)
+    add_vocabulary(parser)
     parser.add_argument("--skip-missing-audio", action="store_true", help="leave out and count missing recordings")
     parser.add_argument(
         "--skip-bad-rows",
@@ -124,16 +128,6 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--force", action="store_true", help="rebuild languages even if they are unchanged")
     parser.add_argument("--dry-run", action="store_true", help="show what would be built, but write and decode nothing")
     parser.set_defaults(run_shards=run)
-
-
-def _columns(text: str) -> dict[str, str]:
-    from shards.errors import SourceError
-    from shards.sources.manifest_columns import parse_columns
-
-    try:
-        return parse_columns(text)
-    except SourceError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _fraction(text: str) -> float:
@@ -174,6 +168,7 @@ def rows_to_build(args: argparse.Namespace, *, kept: Collection[str] | None = No
         skip=args.output,
         columns=args.columns,
         split_from=args.split_from,
+        wanted=args.languages or args.only,
         skip_bad_rows=args.skip_bad_rows,
         kept=(args.only or args.languages or None) if kept is None else kept,
     )
@@ -205,11 +200,13 @@ def run(args: argparse.Namespace) -> int:
     from shards.build.language_build import BuildOptions
     from shards.build.plan import plan_languages
     from shards.display.build_report import (
-        languages_table,
+        built_languages_table,
         plans_table,
         print_failed,
         print_language_notes,
         print_left_out,
+        print_outside_vocabulary,
+        print_sources,
         print_unknown_lengths,
     )
     from shards.display.progress import BuildDisplay, WorkProgress
@@ -218,6 +215,7 @@ def run(args: argparse.Namespace) -> int:
     from shards.index.failures import FAILURES_NAME
     from shards.limits import Limits
 
+    vocabulary = vocabulary_options(args)
     rows = rows_to_build(args)
     plans = plan_languages(
         rows,
@@ -231,6 +229,7 @@ def run(args: argparse.Namespace) -> int:
         Limits(min_seconds=args.min_seconds, max_seconds=args.max_seconds),
         shard_utterances=args.shard_utterances,
         shard_bytes=args.shard_mib << 20,
+        vocabulary=vocabulary,
     )
     console = make_console()
     say(console, f"source: {rows.kind}" if args.kind else f"source: {rows.kind} (recognised; --from overrules)")
@@ -249,8 +248,10 @@ def run(args: argparse.Namespace) -> int:
         display = BuildDisplay(console, work, plans.totals)
         report = build_shards(plans, args.output, options, workers=args.workers, force=args.force, progress=display)
     if report.indexes:
-        console.print(languages_table(report.indexes, console.width))
+        console.print(built_languages_table(report.indexes, console.width))
+        print_sources(console, report.indexes)
     print_left_out(console, {code: index["drops"] for code, index in report.indexes.items()}, rows)
+    print_outside_vocabulary(console, report.indexes)
     print_unknown_lengths(console, report.indexes)
     if report.failed:
         say(console, f"languages that failed, with the reasons: {args.output / FAILURES_NAME}")

@@ -11,8 +11,10 @@ from launcher.commands.shards.options import (
     add_languages,
     add_length_limits,
     add_text_rules,
+    add_vocabulary,
     add_workers,
     rule_options,
+    vocabulary_options,
 )
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ def add_parser(commands: Any) -> None:
         help="key of the transcript in .json files (default: text, sentence, transcript … or the .txt file)",
     )
     add_text_rules(parser)
+    add_vocabulary(parser)
     parser.add_argument("--keep-text", action="store_true", help="do not normalise the text")
     add_length_limits(parser)
     parser.add_argument("--force", action="store_true", help="replace existing indexes")
@@ -55,7 +58,13 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the subcommand and return the exit status."""
-    from shards.display.build_report import languages_table, print_drops, print_failed, print_unknown_lengths
+    from shards.display.build_report import (
+        built_languages_table,
+        print_drops,
+        print_failed,
+        print_outside_vocabulary,
+        print_unknown_lengths,
+    )
     from shards.display.progress import WorkProgress
     from shards.display.terminal import make_console, say
     from shards.errors import ShardsError, failure_of
@@ -63,9 +72,10 @@ def run(args: argparse.Namespace) -> int:
     from shards.foreign.index_tars import IndexOptions, index_language
     from shards.index.failures import FAILURES_NAME
     from shards.limits import Limits
-    from shards.pool import WorkerPool
+    from shards.process_pool import WorkerPool
     from shards.text_rules import load_rules
 
+    vocabulary = vocabulary_options(args)
     found = find_tars(args.shards, args.tars, languages=args.languages, split=args.split, reindex=args.force)
     console = make_console()
     languages, failed = found.languages, dict(found.failed)
@@ -89,6 +99,7 @@ def run(args: argparse.Namespace) -> int:
                 text_field=args.text_field,
                 normalise=not args.keep_text,
                 limits=Limits(min_seconds=args.min_seconds, max_seconds=args.max_seconds),
+                vocabulary=vocabulary,
             )
             try:
                 indexes[code] = index_language(
@@ -107,8 +118,9 @@ def run(args: argparse.Namespace) -> int:
         say(console, f"every language in {args.shards} has an index; --force replaces them")
         return 0
     if indexes:
-        console.print(languages_table(indexes, console.width))
+        console.print(built_languages_table(indexes, console.width))
     print_drops(console, {code: index["drops"] for code, index in indexes.items()})
+    print_outside_vocabulary(console, indexes)
     print_unknown_lengths(console, indexes)
     if failed:
         say(console, f"languages that failed, with the reasons: {args.shards / FAILURES_NAME}")

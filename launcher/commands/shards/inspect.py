@@ -1,23 +1,97 @@
-"""`mms-dist shards inspect`: show the contents of the shards."""
+"""`mms-dist shards inspect`: show the contents of the shards, or of their transcripts."""
 
 import argparse
+from functools import partial
 from typing import Any
 
-from launcher.commands.shards.options import add_command, add_shards_and_languages
+from launcher.commands.shards.options import (
+    add_command,
+    add_languages,
+    add_source_kind,
+    add_text_rules,
+    rule_options,
+)
+from launcher.console import print_json
+
+EPILOG = """\
+examples:
+  mms-dist shards inspect corpus/
+  mms-dist shards inspect corpus/ --lang ron              its characters, too
+  mms-dist shards inspect --text corpus/
+  mms-dist shards inspect --text recordings.tsv           before anything is built
+  mms-dist shards inspect --text recordings.tsv --text-rules my-rules.yaml
+
+--text reads the transcripts as they were before normalisation, and shows for each language which characters become
+text, spaces or nothing, which cost their transcript, rare ones, scripts that are mixed, letters that look like others,
+numbers, and suspicious lengths. It ends with rules to paste into a file for --text-rules. Of shards, only what was not
+left out can be read; of a source, everything."""
 
 
 def add_parser(commands: Any) -> None:
     """Add the subcommand."""
-    parser = add_command(commands, "inspect", help="show hours, lengths, vocabulary and left-out utterances")
-    add_shards_and_languages(parser)
+    parser = add_command(
+        commands,
+        "inspect",
+        help="show hours, lengths, vocabulary and left-out utterances, or transcripts",
+        epilog=EPILOG,
+    )
+    parser.add_argument(
+        "shards",
+        metavar="SHARDS",
+        help="folder or URL with <lang>/index.json; with --text also what `shards build` reads",
+    )
+    add_languages(parser, "only these languages")
+    parser.add_argument("--text", action="store_true", help="inspect the transcripts, and suggest text rules")
+    parser.add_argument("--json", action="store_true", help="with --text: print JSON")
+    add_source_kind(parser)
+    add_text_rules(parser)
     parser.set_defaults(run_shards=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the subcommand and return the exit status."""
+    return _inspect_text(args) if args.text else _inspect_shards(args)
+
+
+def _inspect_text(args: argparse.Namespace) -> int:
+    from shards.display.progress import WorkProgress
+    from shards.display.terminal import make_console
+    from shards.display.text_report import print_suggestions, print_survey, survey_as_dict
+    from shards.index import ShardIndex
+    from shards.inspect_text import holds_shards, survey_shards, survey_source
+    from shards.sources.registry import read_source
+    from shards.splits import SPLITS
+    from shards.text_rules import load_rules
+
+    console = make_console()
+    rules_of = partial(load_rules, options=rule_options(args))
+    if args.kind is None and holds_shards(args.shards):
+        index = ShardIndex.load(args.shards, args.languages or None)
+        total = sum(index.language(code).utterances(split) for code in index.languages for split in SPLITS)
+        with WorkProgress(make_console(stderr=True), total, "transcripts") as work:
+            surveys = list(survey_shards(index, rules_of, work.advance))
+    else:
+        language = args.languages[0] if len(args.languages) == 1 else None
+        rows = read_source(args.shards, kind=args.kind, language=language, columns=args.columns, skip_bad_rows=True)
+        surveys = survey_source(rows.of_languages(args.languages) if args.languages else rows, rules_of)
+    if args.json:
+        print_json([survey_as_dict(survey) for survey in surveys])
+        return 0
+    for survey in surveys:
+        print_survey(console, survey)
+    print_suggestions(console, surveys)
+    return 0
+
+
+def _inspect_shards(args: argparse.Namespace) -> int:
     import numpy as np
 
-    from shards.display.build_report import print_drops, print_unknown_lengths
+    from shards.display.build_report import (
+        print_drops,
+        print_outside_vocabulary,
+        print_sources,
+        print_unknown_lengths,
+    )
     from shards.display.summary import duration_histogram, durations_of, summary_table, vocabulary_lines
     from shards.display.terminal import make_console
     from shards.index import ShardIndex
@@ -25,8 +99,11 @@ def run(args: argparse.Namespace) -> int:
     console = make_console()
     index = ShardIndex.load(args.shards, args.languages or None)
     console.print(summary_table(index, console.width))
-    print_drops(console, {code: index.language(code).content["drops"] for code in index.languages})
-    print_unknown_lengths(console, {code: index.language(code).content for code in index.languages})
+    contents = {code: index.language(code).content for code in index.languages}
+    print_sources(console, contents)
+    print_drops(console, {code: content["drops"] for code, content in contents.items()})
+    print_outside_vocabulary(console, contents)
+    print_unknown_lengths(console, contents)
     if args.languages:
         console.print("characters")
         for line in vocabulary_lines(index, index.languages):

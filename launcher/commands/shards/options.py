@@ -10,6 +10,7 @@ from launcher.arguments import Languages, count, positive
 
 if TYPE_CHECKING:
     from shards.text_rules import RuleOptions
+    from shards.vocabulary_choice import VocabularyOptions
 
 
 def add_command(commands: Any, name: str, *, help: str, epilog: str | None = None) -> argparse.ArgumentParser:
@@ -90,6 +91,32 @@ def language_code(text: str) -> str:
     return text
 
 
+def add_source_kind(parser: argparse.ArgumentParser) -> None:
+    """Add how a source is read: its kind, and the columns of a table."""
+    parser.add_argument(
+        "--from",
+        dest="kind",
+        metavar="NAME",
+        help="kind of source, such as manifest or folder; an unknown name lists all (default: detected)",
+    )
+    parser.add_argument(
+        "--columns",
+        type=_columns,
+        metavar="NAME=COLUMN,…",
+        help="what a table's columns hold, for example audio=path,text=sentence,speaker=client_id (default: detected)",
+    )
+
+
+def _columns(text: str) -> dict[str, str]:
+    from shards.errors import SourceError
+    from shards.sources.manifest_columns import parse_columns
+
+    try:
+        return parse_columns(text)
+    except SourceError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def add_text_rules(parser: argparse.ArgumentParser) -> None:
     """Add the options for how transcripts become training text; `rule_options` reads them."""
     parser.add_argument("--text-rules", type=Path, metavar="FILE", help="YAML that overrides shards/text_rules.yaml")
@@ -103,7 +130,8 @@ def add_text_rules(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--markup",
         choices=("drop", "remove"),
-        help="text in brackets, such as [noise]: drop the utterance, or remove the brackets alone (default: drop)",
+        help="text in brackets, such as [noise]: drop the utterance, or remove the brackets with what is in them "
+        "(default: drop)",
     )
 
 
@@ -124,6 +152,52 @@ def rule_options(args: argparse.Namespace) -> "RuleOptions":
     from shards.text_rules import RuleOptions
 
     return RuleOptions(args.text_rules, args.keep, args.markup)
+
+
+def add_vocabulary(parser: argparse.ArgumentParser) -> None:
+    """Add the options for which characters a language's vocabulary has; `vocabulary_options` reads them."""
+    parser.add_argument(
+        "--vocabulary",
+        type=Path,
+        metavar="PATH",
+        help="use the characters of this vocab.json, or folder with one: of MMS's adapters, an export, other shards",
+    )
+    parser.add_argument(
+        "--min-count",
+        type=count,
+        metavar="N",
+        help="leave out characters that occur fewer times in the training text (default: 1)",
+    )
+    parser.add_argument(
+        "--max-characters", type=count, metavar="N", help="use the most frequent characters only (default: all)"
+    )
+    parser.add_argument(
+        "--outside-vocabulary",
+        choices=("map", "remove", "unknown"),
+        default="map",
+        help="characters of the training text that are not in the vocabulary: map them to another form of the letter "
+        "that is (é to e) and remove the rest, remove all, or train <unk> (default: map)",
+    )
+
+
+def vocabulary_options(args: argparse.Namespace) -> "VocabularyOptions":
+    """Return what `add_vocabulary` was given.
+
+    Raises:
+        ShardsError: the vocabulary is given and is to be chosen, too.
+    """
+    from shards.errors import ShardsError
+    from shards.vocabulary_choice import GivenVocabulary, VocabularyOptions
+
+    if args.vocabulary and (args.min_count or args.max_characters):
+        raise ShardsError(
+            "--vocabulary gives all characters, so --min-count and --max-characters have no effect",
+            fix="leave one of them out",
+        )
+    given = GivenVocabulary(args.vocabulary) if args.vocabulary else None
+    if given:
+        given.check()
+    return VocabularyOptions(args.min_count or 1, args.max_characters, given, args.outside_vocabulary)
 
 
 def add_workers(parser: argparse.ArgumentParser) -> None:

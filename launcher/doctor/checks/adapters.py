@@ -7,6 +7,7 @@ from mms_dist.errors import MmsDistError
 from mms_dist.model.adapter import SCHEMES, RowLayout
 from shards.errors import ShardsError
 from shards.index import ShardIndex
+from shards.wording import counted
 
 
 def check(context: Context) -> Findings:
@@ -19,19 +20,20 @@ def check(context: Context) -> Findings:
     starts = {entry.language: config.for_language(entry.language).adapter.init for entry in context.languages}
     from_files = {language: init for language, init in starts.items() if init not in SCHEMES}
     index = ShardIndex.load(config.data.shards, list(from_files)) if from_files else None
-    failures = 0
+    failures, mapped = 0, 0
     for language, init in from_files.items():
         assert index is not None
         try:
-            initial.tensors(init, index.language(language).vocabulary)
+            mapped += initial.create(init, index.language(language).vocabulary).mapped is not None
         except (MmsDistError, ShardsError) as error:
             failures += 1
             yield failed_with(error)
     if not failures:
         schemes = sorted(set(starts.values()) & SCHEMES.keys())
-        parts = [f"{', '.join(schemes)} for {_languages(len(starts) - len(from_files))}"] if schemes else []
-        yield ok("; ".join([*parts, *([f"files for {_languages(len(from_files))}"] if from_files else [])]))
-
-
-def _languages(count: int) -> str:
-    return "1 language" if count == 1 else f"{count:,} languages"
+        parts = [f"{', '.join(schemes)} for {counted(len(starts) - len(from_files), 'language')}"] if schemes else []
+        heads = (
+            [f"heads of {counted(mapped, 'language')} mapped by character from another vocabulary"] if mapped else []
+        )
+        yield ok(
+            "; ".join([*parts, *([f"files for {counted(len(from_files), 'language')}"] if from_files else []), *heads])
+        )

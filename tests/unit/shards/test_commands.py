@@ -200,7 +200,7 @@ def test_foreign_tars_are_indexed_and_a_dry_run_only_lists_them(manifest, tmp_pa
         (["build", "--lang", "ron", "a/b.tsv", "out"], "write paths before --lang"),
         (["bild", "MANIFEST", "out"], "there is no command 'bild'; did you mean 'build'?\nsee: mms-dist shards --help"),
         (["build", "corpus", "out", "--audio-root", "."], ", but corpus is read as folder; leave it out"),
-        (["inspect", "out", "--foo"], "unrecognised arguments: --foo\nsee: mms-dist shards inspect --help"),
+        (["inspect", "out", "--zzz"], "unrecognised arguments: --zzz\nsee: mms-dist shards inspect --help"),
         (["inspect", "nowhere"], "no folder nowhere"),
         (["index", "nowhere"], "no folder nowhere"),
         (["verify"], "SHARDS"),
@@ -245,6 +245,39 @@ def test_the_command_starts_without_torch():
         "assert 'torch' not in sys.modules, 'torch'\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_transcripts_of_a_source_and_of_its_shards_are_inspected(tmp_path, capsys):
+    lines = ["audio\ttext\tlang\tsplit"]
+    texts = ["Cаsa mare!", "5 case", "[noise] da", "casa & da", "Ana are casa", "casa mea"]
+    for number, text in enumerate(texts):
+        soundfile.write(tmp_path / f"{number}.wav", sound(1, seed=number), 16_000)
+        lines.append(f"{number}.wav\t{text}\tro\ttrain")
+    manifest = tmp_path / "m.tsv"
+    manifest.write_text("\n".join(lines) + "\n")
+    assert run("inspect", "--text", manifest) == 0
+    out = capsys.readouterr().out
+    for said in (
+        *("ron: 6 transcripts, 3 usable", "become spaces: ! (1)", "cost their transcript: & (1)"),
+        *(
+            "а (U+0430, Cyrillic) like a (U+0061), 1",
+            "numbers in transcripts left out: 5 (1)",
+            "in brackets: noise (1)",
+        ),
+        *('"\\u0430": "a"', 'markup: ["noise"]'),
+    ):
+        assert said in out
+    shards = tmp_path / "shards"
+    assert run("build", manifest, shards, "--workers", 1, "--markup", "remove") == 0
+    capsys.readouterr()
+    assert run("inspect", "--text", shards, "--markup", "remove", "--json") == 0
+    (survey,) = json.loads(capsys.readouterr().out)
+    assert (survey["language"], survey["transcripts"], survey["usable"]) == ("ron", 4, 4)
+    assert survey["look_alikes"] == {"а": "a"}
+    assert survey["markup"] == {"noise": 1}
+    assert survey["seen"]["!"] == 1, "transcripts are read as they were"
+    assert [lengths["unit"] for lengths in survey["lengths"]] == ["letters a second"]
+    assert run("inspect", "--text", shards, "--lang", "hu") == 2
 
 
 def test_one_bad_language_stops_no_other_and_is_listed_until_it_is_mended(tmp_path, capsys):

@@ -178,11 +178,13 @@ def test_mixed_corpora_keep_languages_beside_folders_of_splits_apart(tmp_path):
         ("ro_ro/train/a.wav sr_rs/test/b.wav", None, "ron srp-script_latin"),
         ("cv/ron/a.wav cv/ita/b.wav", None, "ron ita"),
         ("ro/a.wav ita/b.wav", "ron", "ron"),
+        ("zh/a.wav ita/b.wav", "cmn-script_simplified", "cmn-script_simplified"),
     ],
 )
 def test_folders_named_by_other_codes_are_of_the_training_code(names, language, expected, tmp_path):
     rows = read_source(lay_out(tmp_path, names), language=language)
     assert {row.language for row in rows} == set(expected.split())
+    assert len(rows) == (len(names.split()) if language is None else 1)
 
 
 def test_one_language_takes_its_own_folders_or_all_of_them(tmp_path):

@@ -36,10 +36,10 @@ class WorkerPool:
         Raises:
             BrokenProcessPool: a process died. The next call starts new ones.
         """
-        if self._workers <= 1:
+        executor = self.executor()
+        if executor is None:
             yield from map(function, work)
             return
-        executor = self._started()
         waiting: deque[Future[Result]] = deque()
         try:
             for item in work:
@@ -55,8 +55,9 @@ class WorkerPool:
             for future in waiting:  # of a caller that stopped early
                 future.cancel()
 
-    def _started(self) -> ProcessPoolExecutor:
-        if self._executor is None:
+    def executor(self) -> ProcessPoolExecutor | None:
+        """Return the processes, started; None with one worker."""
+        if self._workers > 1 and self._executor is None:
             # Spawn rather than fork, because a progress display runs a thread.
             context = multiprocessing.get_context("spawn")
             self._executor = ProcessPoolExecutor(self._workers, mp_context=context, initializer=_follow_parent)

@@ -1,0 +1,107 @@
+"""Read datasets of the Hugging Face Hub where they are: nothing is downloaded but what is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from shards.errors import SourceError
+from shards.sources.data_file import DataFile
+from shards.sources.example_reader import Defaults, ExampleReader
+from shards.sources.folder_names import FolderNames
+from shards.sources.hub_audiofolder import read_hub_audiofolder
+from shards.sources.hub_dataset import (
+    HubConfiguration,
+    choose_configurations,
+    choose_splits,
+    load_builder,
+    load_configurations,
+)
+from shards.sources.parquet_examples import ParquetExamples
+from shards.sources.rows import Note
+from shards.sources.source import Found, SourceOptions
+from shards.sources.source_place import HubName, SourcePlace
+
+
+class Hub:
+    """A dataset on the Hugging Face Hub, `owner/name`, with a configuration and a revision if they matter.
+
+    Texts are read first, and recordings when they are decoded. The revision is fixed at the beginning; it is part of
+    every sample's `source`.
+    """
+
+    name = "hub"
+    expected = "a dataset on the Hugging Face Hub (owner/name, owner/name:configuration@revision)"
+    row_noun = "rows"
+    uses = frozenset({"columns", "split_from"})
+
+    def recognises(self, place: SourcePlace) -> bool:
+        """Whether it has the form of such a name, and is not on this machine."""
+        return place.hub_name is not None
+
+    def read(self, place: SourcePlace, options: SourceOptions) -> Iterator[Found]:
+        """Yield the utterances, configuration by configuration and split by split."""
+        name = place.hub_name
+        if name is None:
+            raise SourceError(f"{place} is no name of a dataset on the Hugging Face Hub, expected owner/name")
+        wanted = [options.language] if options.language else options.wanted
+        chosen = choose_configurations(name, load_configurations(name), wanted)
+        reader = ExampleReader(options.columns)
+        for number, configuration in enumerate(chosen):
+            builder = load_builder(name, configuration.name)
+            if not number:
+                yield Note(f"{name.repository}: read at revision {_revision(builder)}")
+            yield from _Configuration(name, configuration, builder, options, wanted).read(reader)
+
+
+class _Configuration:
+    """One configuration of a dataset, as `datasets` describes it."""
+
+    def __init__(
+        self,
+        name: HubName,
+        configuration: HubConfiguration,
+        builder: Any,
+        options: SourceOptions,
+        wanted: Sequence[str],
+    ) -> None:
+        self._name = name
+        self._builder = builder
+        self._options = options
+        own = [code for code in configuration.languages if code in wanted] or configuration.languages
+        self._language = options.language or (own[0] if len(own) == 1 else None)
+
+    def read(self, reader: ExampleReader) -> Iterator[Found]:
+        """Yield the utterances, split by split."""
+        from datasets.packaged_modules.parquet.parquet import Parquet
+
+        splits = {str(split): list(map(str, urls)) for split, urls in (self._builder.config.data_files or {}).items()}
+        if not isinstance(self._builder, Parquet):
+            files = [self._within(url) for urls in splits.values() for url in urls]
+            options = replace(self._options, language=self._language)
+            yield from read_hub_audiofolder(self._name, self._builder.base_path, files, options)
+            return
+        chosen = choose_splits(self._name, list(splits), self._options.split_from)
+        if chosen.left:
+            yield Note(
+                f"{self._name.repository}: not read, because they are neither train, dev nor test: "
+                f"{', '.join(chosen.left)} (--split-from NAME reads one of them)"
+            )
+        # Rows without bytes have paths on the machine where the dataset was made: these recordings are missing.
+        root = Path(self._name.repository)
+        for split, ours in chosen.read.items():
+            for url in splits[split]:
+                path = self._within(url)
+                file = DataFile(url, f"{self._name.repository}/{path}")
+                language = self._language or FolderNames(Path(), None).place(tuple(path.split("/")[:-1])).language
+                yield from reader.read(ParquetExamples(file), root, Defaults(language, ours, source=url))
+
+    def _within(self, url: str) -> str:
+        """Return the path of a file within the dataset."""
+        return url.removeprefix(f"{self._builder.base_path}/")
+
+
+def _revision(builder: Any) -> str:
+    return str(builder.base_path).rpartition("@")[2].partition("/")[0]
