@@ -66,7 +66,7 @@ def recordings(folder: Path) -> Iterator[Recording]:
     if not (folder / SCRIPTS).is_dir():
         raise FileNotFoundError(
             f"{folder / SCRIPTS} is missing; unpack fillets-ng-data, fillets-ng-data-cs and "
-            f"fillets-ng-data-nl there (dpkg -x PACKAGE.deb {folder}), or train without --recordings"
+            f"fillets-ng-data-nl there (dpkg -x PACKAGE.deb {folder})"
         )
     for language in RECORDED_LANGUAGES:
         for script in sorted((folder / SCRIPTS).glob(f"*/dialogs_{language}.lua")):

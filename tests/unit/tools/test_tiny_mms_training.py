@@ -80,6 +80,10 @@ def test_each_stage_of_the_corpus_and_the_training_runs(tmp_path: Path) -> None:
         main(command.split())
     row = json.loads((tmp_path / "state" / "curve.jsonl").read_text(encoding="utf-8"))
     assert row["step"] == 2 and row["unseen"] > 0
+    first, second = (torch.load(f"{state}/{name}", weights_only=True) for name in ("state.pt", "state-1.pt"))
+    assert first["audio_seconds"] == second["audio_seconds"] > 8
+    for name, tensor in first["model"].items():
+        assert torch.equal(tensor, second["model"][name]), name
     model, report = Wav2Vec2Model.from_pretrained(tmp_path / "base", output_loading_info=True)
     assert not report["missing_keys"] and not report["unexpected_keys"]
     assert model.config.num_hidden_layers == 6
