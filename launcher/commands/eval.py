@@ -128,7 +128,7 @@ def run(args: argparse.Namespace) -> int:
             "split": args.split,
             "base": config.model.base,
             "shards": config.data.shards,
-            **scores_json(results, lambda language: config.for_language(language).evaluation.decoder),
+            **scores_json(results, scorer.decoder_of),
             "without_split": scorer.without_split,
             "failed": scorer.failed,
             "damaged": [str(damage) for damage in scorer.damaged],

@@ -95,7 +95,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _write_page(args: argparse.Namespace) -> None:
+    from rich.markup import escape
+
     from mms_dist.errors import MmsDistError
+    from mms_dist.monitor.console import standard_console
     from mms_dist.report.collect import AUDIO_MIB, collect
     from mms_dist.report.comparison import compare
     from mms_dist.report.page import comparison_page, page
@@ -110,10 +113,18 @@ def _write_page(args: argparse.Namespace) -> None:
     if path.is_dir():
         raise MmsDistError(f"{path} is a folder, expected a file for the page", fix=f"pass --html {path}/report.html")
     mib = AUDIO_MIB if args.audio_mib is None else args.audio_mib
-    if several:
-        text = comparison_page(compare([collect(directory, audio_bytes=0) for directory in args.runs]))
-    else:
-        text = page(collect(args.runs[0], audio_bytes=round(mib * 2**20)))
+    with standard_console().status("") as status:
+
+        def show(doing: str) -> None:
+            status.update(escape(doing))
+
+        if several:
+            reports = [collect(directory, audio_bytes=0, on_progress=show) for directory in args.runs]
+            text = comparison_page(compare(reports))
+        else:
+            report = collect(args.runs[0], audio_bytes=round(mib * 2**20), on_progress=show)
+            show("writing the page")
+            text = page(report)
     write_output(path, text)
     print(f"page:   {path} ({len(text.encode()) / 1e6:.1f} MB)")
 

@@ -1,7 +1,7 @@
 """Collect what a report shows from the files of a run, which may go on meanwhile. Nothing is written."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,17 +29,23 @@ AUDIO_MIB = 4.0
 
 
 def collect(
-    run_directory: Path, *, audio_bytes: int = round(AUDIO_MIB * 2**20), now: datetime | None = None
+    run_directory: Path,
+    *,
+    audio_bytes: int = round(AUDIO_MIB * 2**20),
+    on_progress: Callable[[str], None] = lambda doing: None,
+    now: datetime | None = None,
 ) -> RunReport:
     """Read a run, its last evaluation and its shards.
 
     Args:
         audio_bytes: budget for compressed recordings; 0: none.
+        on_progress: called with a description before each part that may take long.
 
     Raises:
         MmsDistError: the folder is not a run, or one of its files has unexpected content.
     """
     now = now or datetime.now(UTC)
+    on_progress(f"reading {run_directory}")
     config, config_problem = _config(run_directory)
     status = read_run_status(
         run_directory, steps_of=None if config is None else lambda code: config.for_language(code).optim.steps, now=now
@@ -49,12 +55,15 @@ def collect(
     shards, index, problem = "", None, config_problem
     if config is not None:
         shards = config.data.shards
+        on_progress(f"reading the indexes of {shards}")
         index, problem = read_index(shards, codes)
     data = data_report(shards, index, problem)
+    on_progress(f"aligning the transcripts of {len(codes):,} languages")
     languages = [_language(history, evaluation, data, config) for history in status.languages]
     languages = [
         replace(each, findings=findings(each, evaluation.split if evaluation else "dev")) for each in languages
     ]
+    on_progress("choosing utterances, and compressing their audio")
     languages, audio_problem = _with_utterances(languages, evaluation, index, audio_bytes)
     report = RunReport(
         directory=run_directory,
@@ -93,6 +102,7 @@ def _language(
     return LanguageReport(
         history=history,
         scores=stored.scores if stored else None,
+        scored_step=stored.step if stored else None,
         greedy=stored.greedy if stored else None,
         conditions=stored.conditions if stored else {},
         data=data.languages.get(code),

@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mms_dist.errors import MmsDistError
 from mms_dist.evaluation.metrics import Scores
 from mms_dist.report.run_report import LanguageReport, RunReport
 
+MOST_RUNS = 26
+"""They are named by letters."""
 ALSO_DIFFERENT = ("run.directory",)
 """Settings that differ between any two runs."""
 
@@ -76,7 +79,13 @@ class Comparison:
 
 
 def compare(runs: Sequence[RunReport]) -> Comparison:
-    """Put runs side by side, languages by the size of their change."""
+    """Put runs side by side, languages by the size of their change.
+
+    Raises:
+        MmsDistError: there are too many.
+    """
+    if len(runs) > MOST_RUNS:
+        raise MmsDistError(f"found {len(runs)} runs, expected at most {MOST_RUNS}", fix="compare fewer at a time")
     by_code = [{each.language: each for each in run.languages} for run in runs]
     codes = sorted({code for languages in by_code for code in languages})
     languages = [ComparedLanguage(code, [own.get(code) for own in by_code]) for code in codes]

@@ -22,7 +22,7 @@ MOST_NAMED = 10
 
 def findings(report: LanguageReport, split: str) -> list[Finding]:
     """Return what is worth knowing of a language, urgent things first."""
-    found = [*_training(report), *_data(report), *_errors(report, split)]
+    found = [*_training(report), *_scored_step(report, split), *_data(report), *_errors(report, split)]
     return sorted(found, key=lambda each: not each.urgent)
 
 
@@ -112,6 +112,16 @@ def _unseen(data: LanguageData) -> Iterator[Finding]:
         shown = " ".join(sorted(found)[:MOST_NAMED])
         text = f"Dev or test text has characters that training text lacks, so they cannot be written: {shown}"
         yield Finding("Characters that training never saw", text)
+
+
+def _scored_step(report: LanguageReport, split: str) -> Iterator[Finding]:
+    step, best = report.scored_step, report.history.best
+    if step == 0:
+        text = "Not trained when it was scored: the scores are those of its initial weights."
+        yield Finding("Scored before training", text, urgent=True)
+    elif step is not None and best is not None and best.step > step:
+        text = f"The {split} scores are of step {step:,}; step {best.step:,} has a lower dev CER since. Score it again."
+        yield Finding("Scored before training went on", text, urgent=True)
 
 
 def _errors(report: LanguageReport, split: str) -> Iterator[Finding]:

@@ -132,10 +132,12 @@ class DataReport:
 
 @dataclass(frozen=True)
 class LanguageReport:
-    """All that is known of one language. `data` is None if its shards cannot be read."""
+    """All that is known of one language. `data` is None if its shards cannot be read; `scored_step` is the step of the
+    checkpoint that `scores` are of."""
 
     history: LanguageHistory
     scores: Scores | None
+    scored_step: int | None
     greedy: Scores | None
     conditions: Mapping[str, Scores]
     data: LanguageData | None

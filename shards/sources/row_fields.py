@@ -12,6 +12,7 @@ from shards.splits import parse_split
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
 _SHOWN_CHARACTERS = 60
+_MAX_CHANNELS = 1024
 _MAX_NAME_BYTES = 255
 _MAX_PATH_BYTES = 4096
 
@@ -49,6 +50,20 @@ def seconds(value: object, name: str, where: str) -> float | None:
     if not math.isfinite(found):
         raise RowError(where, "row_value", f"{name!r} is {shown(value)}, expected seconds, as 12.5")
     return found
+
+
+def channel(value: object, name: str, where: str) -> int | None:
+    """Return the number of a channel, from 1; None if there is none.
+
+    Raises:
+        RowError: it is no such number.
+    """
+    if value is None or value == "":
+        return None
+    found = str(value)
+    if not found.isascii() or not found.isdecimal() or not 1 <= int(found) <= _MAX_CHANNELS:
+        raise RowError(where, "row_value", f"{name!r} is {shown(value)}, expected the number of a channel, from 1")
+    return int(found)
 
 
 def tag(value: object, where: str) -> str | None:

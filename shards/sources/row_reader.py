@@ -90,6 +90,7 @@ class RowReader:
             row_fields.seconds(fields[names[field]], names[field], where) if field in names else None
             for field in ("start", "end")
         )
+        channel = names.get("channel")
         tags = {tag: row_fields.tag(fields[names[tag]], where) for tag in TAGS if tag in names}
         return SourceRow(
             audio=audio,
@@ -102,6 +103,7 @@ class RowReader:
             start_seconds=start,
             end_seconds=end,
             source=values.get("source") or None,
+            channel=None if channel is None else row_fields.channel(fields[channel], channel, where),
             tags={tag: value for tag, value in tags.items() if value} or None,
         )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from mms_dist.errors import MmsDistError
 from mms_dist.report.collect import collect
 from mms_dist.report.comparison import compare
 from mms_dist.report.page import comparison_page, page
@@ -81,7 +82,8 @@ def test_the_page_of_a_finished_run_has_every_part(run: Path) -> None:
         "longer than --max-seconds",
     ):
         assert part in said, part
-    assert found.tags.count("audio") == report.utterance_count > 5 and "To add this, run" not in said
+    assert found.tags.count("audio") == report.utterance_count > 5
+    assert " ".join(said.split()).count("To add this, run") == 1 and "--tune" in said, "scores with a language model"
 
 
 def test_the_page_of_a_run_in_progress_says_what_is_missing(run_in_progress: Path) -> None:
@@ -134,6 +136,11 @@ def test_runs_side_by_side_show_what_differs(run: Path, run_in_progress: Path) -
     unlike = compare([report, collect(run_in_progress)])
     assert "not scored on the same split" in " ".join(check(comparison_page(unlike)).text)
     assert [each.language for each in unlike.languages if None in each.reports] == ["taf"]
+
+
+def test_too_many_runs_are_refused(run: Path) -> None:
+    with pytest.raises(MmsDistError, match="found 27 runs, expected at most 26"):
+        compare([collect(run, audio_bytes=0)] * 27)
 
 
 def test_the_script_knows_the_elements_that_it_asks_for(run: Path) -> None:
