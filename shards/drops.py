@@ -23,6 +23,10 @@ class Reason:
 
 REASONS = {
     "missing_text": Reason("no transcript beside the recording", "write clip.txt beside each clip"),
+    "unassigned": Reason(
+        "its source has put it in no split, as its transcript is not validated",
+        "use all transcribed clips with --split-from all",
+    ),
     "missing_audio": Reason(
         "a transcript without its recording (in manifests only with --skip-missing-audio)",
         "correct the paths or pass --audio-root",

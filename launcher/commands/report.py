@@ -134,10 +134,10 @@ def _print_table(summary: "RunSummary", history: "History") -> None:
 
     from mms_dist.monitor.console import standard_console
     from mms_dist.monitor.formatting import age
-    from mms_dist.monitor.run_summary import languages_table, problem_lines, summary_line
+    from mms_dist.monitor.run_summary import problem_lines, run_languages_table, summary_line
 
     console, now = standard_console(), datetime.now(UTC)
-    console.print(languages_table(summary.languages, console.width, now=now))
+    console.print(run_languages_table(summary.languages, console.width, now=now))
     console.print(problem_lines(summary.languages), summary_line(summary), sep="\n")
     if history.last is not None:
         end = {"preempted": "stopped"}.get(history.ended, history.ended) or "still running, or killed"

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from mms_dist.monitor.events import as_float
-from mms_dist.monitor.reports import LanguagePlan
+from mms_dist.monitor.reports import PlannedLanguage
 
 WAITING, TRAINING, FINISHED, QUARANTINED = "waiting", "training", "finished", "quarantined"
 STATES = (TRAINING, WAITING, FINISHED, QUARANTINED)
@@ -106,7 +106,7 @@ class History:
         for event in events:
             self.apply(event)
 
-    def planned(self, plan: LanguagePlan) -> LanguageHistory:
+    def planned(self, plan: PlannedLanguage) -> LanguageHistory:
         """Return the history of a planned language. The plan's data and steps replace those of earlier events."""
         language = self._language(plan.language)
         language.steps, language.utterances = plan.steps, plan.utterances

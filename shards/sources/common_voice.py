@@ -43,6 +43,8 @@ class CommonVoice:
 
     Without `split_from`, the clips of train.tsv, dev.tsv and test.tsv; these hold every sentence once, so that many of
     the validated clips are in none of them.
+
+    Layout: https://github.com/common-voice/cv-dataset/blob/main/datasets/scripted-speech/README.md
     """
 
     name = "common-voice"
@@ -123,6 +125,7 @@ def _rows(files: CorpusFiles, table: PurePosixPath, language: str, split: str | 
     lines = files.lines(table)
     plain = PlainTable(lines)
     plain.require(_COLUMNS)
+    clips = table.parent / _CLIPS
     for number, fields in plain.rows():
         where = lines.where(number)
         try:
@@ -132,7 +135,7 @@ def _rows(files: CorpusFiles, table: PurePosixPath, language: str, split: str | 
             if "." not in name:  # as in the releases of 2019
                 name += ".mp3"
             yield SourceRow(
-                audio=files.audio(table.parent / _CLIPS / name),
+                audio=files.audio(clips / name),
                 name=name,
                 text=check_text(fields["sentence"], "'sentence'", where),
                 language=language,

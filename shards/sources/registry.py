@@ -7,8 +7,10 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from shards.errors import SourceError
+from shards.file_content import detect_placeholder
 from shards.sources.audiofolder import Audiofolder
 from shards.sources.common_voice import CommonVoice
+from shards.sources.corpus_files import TAR_NAME
 from shards.sources.fleurs import Fleurs
 from shards.sources.folder import Folder
 from shards.sources.hub import Hub
@@ -63,8 +65,9 @@ _FIXES = {
     ".xlsx": "save the table as text with tabs between its columns",
     ".json": "if each line is an object, rename it to .jsonl; for an array: jq -c '.[]' FILE > manifest.jsonl",
     ".gz": "decompress it with gunzip",
-    ".tar": "index tars with 'mms-dist shards index'",
+    ".tar": "index tars of samples with 'mms-dist shards index'; unpack others",
 }
+_TAR_FIX = "unpack it and name its folder, or name its kind with --from"
 
 
 def read_source(
@@ -154,11 +157,30 @@ def recognised(place: SourcePlace) -> Source:
         raise SourceError(f"{place} is a URL, expected a file or folder of this machine", fix="download it first")
     if not place.exists:
         raise SourceError(f"no file or folder {place}")
+    _check_fetched(place)
     names = ", ".join(source.name for source in SOURCES)
     raise SourceError(
         f"{place} is of no known kind, expected one of {names}",
-        fix=_FIXES.get(place.path.suffix.lower(), "if it is one of them, name it with --from"),
+        fix=_fix_for(place.path),
     )
+
+
+def _check_fetched(place: SourcePlace) -> None:
+    """Raise a `SourceError` if a file is something else in place of what its name says, such as a web page."""
+    if not os.path.isfile(place.path):
+        return
+    try:
+        instead = detect_placeholder(place.path)
+    except OSError as error:
+        raise SourceError(f"{place} cannot be read: {error.strerror or error}") from error
+    if instead:
+        raise SourceError(f"{place} {instead.found}", fix=instead.fix)
+
+
+def _fix_for(path: Path) -> str:
+    if path.suffix.lower() != ".tar" and TAR_NAME.fullmatch(path.name):
+        return _TAR_FIX
+    return _FIXES.get(path.suffix.lower(), "if it is one of them, name it with --from")
 
 
 def _check_options(source: Source, options: SourceOptions, place: SourcePlace) -> None:

@@ -86,7 +86,8 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--split-from",
         metavar="TABLE",
-        help="use all clips of one table of Common Voice, such as validated, and split them by speaker",
+        help="use all clips of one table of Common Voice, such as validated, and split them by speaker; "
+        "for its spontaneous speech: all",
     )
     parser.add_argument(
         "--split-by",
@@ -199,7 +200,7 @@ def run(args: argparse.Namespace) -> int:
     from shards.build.language_build import BuildOptions
     from shards.build.plan import plan_languages
     from shards.display.build_report import (
-        languages_table,
+        built_languages_table,
         plans_table,
         print_failed,
         print_language_notes,
@@ -247,7 +248,7 @@ def run(args: argparse.Namespace) -> int:
         display = BuildDisplay(console, work, plans.totals)
         report = build_shards(plans, args.output, options, workers=args.workers, force=args.force, progress=display)
     if report.indexes:
-        console.print(languages_table(report.indexes, console.width))
+        console.print(built_languages_table(report.indexes, console.width))
         print_sources(console, report.indexes)
     print_left_out(console, {code: index["drops"] for code, index in report.indexes.items()}, rows)
     print_outside_vocabulary(console, report.indexes)

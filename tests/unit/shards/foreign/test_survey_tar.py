@@ -17,7 +17,7 @@ from shards.foreign import index_tars as foreign
 from shards.foreign.find_tars import find_tars
 from shards.foreign.index_tars import IndexOptions, index_language
 from shards.index import ShardIndex
-from shards.pool import WorkerPool
+from shards.process_pool import WorkerPool
 from shards.read import ShardReader
 from shards.text_rules import load_rules
 from shards.verify import verify_shards
