@@ -7,6 +7,7 @@ from mms_dist.checkpoint.export import ExportReport, export_run
 from mms_dist.checkpoint.initial_adapters import has_trained_head
 from mms_dist.checkpoint.store import PointerName
 from mms_dist.config import Config, load_config
+from mms_dist.config.paths import literal
 from mms_dist.errors import ConfigError, TrainingError
 from mms_dist.evaluation.score_run import LanguageResult, RunScorer
 from mms_dist.model.base import resolve_base
@@ -33,8 +34,11 @@ def evaluate(
     pointer: PointerName = "best",
     max_utterances: int | None = None,
     settings: Sequence[str] = (),
+    lm: str | Path | None = None,
+    tune: bool = False,
+    processes: int = 1,
 ) -> Mapping[str, LanguageResult]:
-    """Decode a split greedily and score it, one language after another. The run is only read.
+    """Decode a split and score it, one language after another. Only RUN/eval is written, by `tune`.
 
     Args:
         run: folder of the run.
@@ -43,6 +47,10 @@ def evaluate(
         pointer: which checkpoint, `best` or `last`.
         max_utterances: of each language; None takes all.
         settings: changes to the run's configuration, such as `["--run.device", "cpu"]`.
+        lm: language model, or a folder with one for each language: decode by beam search with it. `searched` of each
+            result then has the greedy transcripts and scores as well.
+        tune: find the weights of the language models on dev first, and keep them in RUN/eval.
+        processes: how many processes search.
 
     Returns:
         By language code: scores with confidence intervals, and the transcripts.
@@ -51,9 +59,17 @@ def evaluate(
         TrainingError: a language could not be scored; all of them are named.
         MmsDistError, ShardsError: the run, the base or the shards cannot be used.
     """
-    config = run_config(run, settings)
+    with_lm = ["--evaluation.decoder", "beam_search", "--evaluation.language_model", literal(str(lm))] if lm else []
+    config = run_config(run, [*settings, *with_lm])
     scorer = RunScorer(
-        Path(run), config, split=split, languages=languages, pointer=pointer, max_utterances=max_utterances
+        Path(run),
+        config,
+        split=split,
+        languages=languages,
+        pointer=pointer,
+        max_utterances=max_utterances,
+        tune=tune,
+        processes=processes,
     )
     results = {result.language: result for result in scorer.results()}
     if scorer.failed:

@@ -13,6 +13,7 @@ from mms_dist.errors import ExitCode
 from mms_dist.run_directory.paths import RunPaths
 
 if TYPE_CHECKING:
+    from mms_dist.evaluation.metrics import Scores
     from mms_dist.evaluation.score_run import LanguageResult, RunScorer
 
 ACCEPTS_SETTINGS = True
@@ -23,7 +24,11 @@ Decode a split with every language's checkpoint (and evaluation.decoder), and pr
 be scored too. The base and shards are those of RUN/config.yaml. Scores of all languages on a whole split are saved in
 RUN/eval/SPLIT.json and their transcripts in RUN/eval/SPLIT.tsv, from which `mms-dist report --html` shows confusions
 and examples. Partial scores are only printed, unless --output names a file. Languages in quarantine are scored with
-their last good checkpoints. They are marked in the table, and so are languages that have not taken a step."""
+their last good checkpoints. They are marked in the table, and so are languages that have not taken a step.
+
+With --lm, every language is decoded by beam search with its own language model, and greedily from the same outputs for
+comparison. The weights of the model are those that --tune found on dev for this run, or else those of the
+configuration."""
 
 EPILOG = """\
 examples:
@@ -31,6 +36,7 @@ examples:
   mms-dist eval runs/mms-300m --split dev --languages ron ita
   mms-dist eval runs/mms-300m --transcripts test.tsv             also write references and hypotheses there
   mms-dist eval runs/mms-300m --data.shards elsewhere/corpus     override any setting of the run's configuration
+  mms-dist eval runs/mms-300m --lm corpus/ --tune                with the models of `mms-dist lm build corpus/`
   mms-dist eval runs/mms-300m --evaluation.decoder greedy        choose how logits become text
 
 exit status: 0 done · 1 a language could not be scored · 2 a usage, configuration or data error"""
@@ -61,6 +67,21 @@ def add_parser(subparsers: Any) -> None:
         help="which checkpoint: best dev CER or newest (default: best, or last if there was no evaluation)",
     )
     parser.add_argument("--max-utterances", metavar="N", type=count, help="utterances per language (default: all)")
+    parser.add_argument(
+        "--lm",
+        metavar="FILE|FOLDER",
+        help="decode with this language model, or with that of each language in a folder such as the shards",
+    )
+    parser.add_argument(
+        "--tune", action="store_true", help="first find the language models' weights on dev, and keep them in RUN/eval"
+    )
+    parser.add_argument(
+        "--processes",
+        metavar="N",
+        type=count,
+        default=os.cpu_count() or 1,
+        help="processes of the beam search (default: number of cores)",
+    )
     parser.add_argument("--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:N (default: as in the run)")
     parser.add_argument(
         "--output", metavar="FILE", type=Path, help="write scores as JSON (default: RUN/eval/SPLIT.json if complete)"
@@ -77,11 +98,14 @@ def run(args: argparse.Namespace) -> int:
     """Score the languages, print the table, and write the files."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     from mms_dist.api import run_config
+    from mms_dist.config.paths import literal
     from mms_dist.evaluation.score_run import RunScorer
     from mms_dist.evaluation.stored_evaluation import scores_json, transcripts_tsv
     from mms_dist.monitor.console import standard_console
 
     overrides = [*args.settings, *(["--run.device", args.device] if args.device else [])]
+    if args.lm:
+        overrides += ["--evaluation.decoder", "beam_search", "--evaluation.language_model", literal(args.lm)]
     config = run_config(args.run, overrides)
     scorer = RunScorer(
         args.run,
@@ -90,6 +114,8 @@ def run(args: argparse.Namespace) -> int:
         languages=args.languages,
         pointer=args.pointer,
         max_utterances=args.max_utterances,
+        tune=args.tune,
+        processes=args.processes,
     )
     console = standard_console()
     results = _score(scorer, console)
@@ -140,7 +166,8 @@ def _print(results: "list[LanguageResult]", scorer: "RunScorer", console: Any, *
     from mms_dist.evaluation.table import evaluation_table
 
     marks = {result.language: _mark(result) for result in results if result.quarantined or result.step == 0}
-    console.print(evaluation_table({result.language: result.scores for result in results}, title=title, marks=marks))
+    scores = {result.language: result.scores for result in results}
+    console.print(evaluation_table(scores, title=title, marks=marks, greedy=_greedy(results)))
     notes = (
         [f"no utterances in this split, left out: {', '.join(scorer.without_split)}"] if scorer.without_split else []
     )
@@ -159,8 +186,25 @@ def _print(results: "list[LanguageResult]", scorer: "RunScorer", console: Any, *
             )
             more = " …" if len(damaged) > EDITS_SHOWN else ""
             notes.append(f"{result.language}: {len(damaged)} unreadable: {named}{more}")
+        notes += _about_search(result)
     for note in notes:
         console.print(note, soft_wrap=True, markup=False, highlight=False)
+
+
+def _about_search(result: "LanguageResult") -> list[str]:
+    """Say which weights the language model had."""
+    searched = result.searched
+    if searched is None or searched.settings.language_model is None:
+        return []
+    weights = f"alpha {searched.settings.alpha:g}, beta {searched.settings.beta:g}"
+    how = (
+        f"tuned on {searched.tuned.utterances:,} dev utterances" if searched.tuned else "not tuned, --tune finds better"
+    )
+    return [f"{result.language}: language model with {weights} ({how})", *([searched.note] if searched.note else [])]
+
+
+def _greedy(results: "list[LanguageResult]") -> "dict[str, Scores]":
+    return {result.language: result.searched.greedy_scores for result in results if result.searched}
 
 
 def _mark(result: "LanguageResult") -> str:

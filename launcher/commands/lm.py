@@ -12,7 +12,7 @@ from mms_dist.errors import DataError, ExitCode
 if TYPE_CHECKING:
     from mms_dist.language_model.build import BuiltModel, TextSources
 
-DESCRIPTION = "Make n-gram language models, which evaluation.decoder beam_search decodes with."
+DESCRIPTION = "Make n-gram language models, which `mms-dist eval --lm` decodes with."
 
 BUILD_DESCRIPTION = """\
 Make an n-gram model (interpolated modified Kneser-Ney, pruned) of words or characters for every language, from the
@@ -166,4 +166,4 @@ def _print(built: "list[BuiltModel]", to: Path, console: Any) -> None:
     unit = "words" if built[0].unit == "word" else "characters"
     console.print(fitting_table(f"{unit}, order {max(model.order for model in built)}", columns, rows, console.width))
     print_drops(console, {model.language: model.left_out for model in built})
-    say(console, f"written to {to}; evaluation.language_model takes this folder")
+    say(console, f"written to {to}; decode with them: mms-dist eval RUN --lm {to} --tune")

@@ -193,9 +193,9 @@ class Evaluation:
     """N-gram model of `beam_search`: a file, or a folder with one for each language, as `mms-dist lm build` writes it
     into the shards. None: the audio alone decides."""
     lm_alpha: NonNegativeFloat | None = None
-    """Weight of the language model's log-probability. None: 0.5."""
+    """Weight of the language model's log-probability. None: tuned, or 0.5."""
     lm_beta: Annotated[float, Field(ge=-MAX_VALUE, le=MAX_VALUE, allow_inf_nan=False), Number] | None = None
-    """Added to the score for each word, or for each character of a character model. None: 1."""
+    """Added to the score for each word, or for each character of a character model. None: tuned, or 1."""
     beam_width: Annotated[int, Field(ge=1, le=100_000), Number] = 100
     """Hypotheses that `beam_search` keeps after each frame."""
 

@@ -10,12 +10,11 @@ candidates for the next K.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mms_dist.decoding.ctc_alignment import align
 from mms_dist.decoding.fusion import FIRST_LABEL, Fusion, State
 from shards.vocabulary import BLANK, SPACE, Vocabulary
 
@@ -54,8 +53,6 @@ class Hypothesis:
         acoustic: log-probability of the text given the audio: of all its paths that the beam kept.
         language_model: log-probability of the text in the language model; 0 without one.
         units: words or characters that `beta` counts; 0 without a language model.
-        times: for each label of the text, spaces included, its first frame and the one after its last `[L, 2]`; None
-            unless they were requested.
     """
 
     text: str
@@ -63,7 +60,6 @@ class Hypothesis:
     acoustic: float
     language_model: float = 0.0
     units: int = 0
-    times: NDArray[np.int64] | None = field(default=None, compare=False)
 
 
 @dataclass(slots=True)
@@ -114,15 +110,12 @@ class BeamSearch:
         self._beam = beam or Beam()
         self._batch = batch
 
-    def decode(
-        self, log_probs: Sequence[NDArray[np.floating]], *, nbest: int = 1, times: bool = False
-    ) -> list[list[Hypothesis]]:
+    def decode(self, log_probs: Sequence[NDArray[np.floating]], *, nbest: int = 1) -> list[list[Hypothesis]]:
         """Decode utterances.
 
         Args:
             log_probs: for each utterance the log-probabilities `[T, V]`, over the tokens of the vocabulary.
             nbest: hypotheses returned for each, at most.
-            times: also tell when the labels of each were said.
 
         Returns:
             For each utterance its hypotheses, best first; at least one, which may be empty.
@@ -140,12 +133,6 @@ class BeamSearch:
                 found[number] = [Hypothesis(text, acoustic, acoustic) for text, acoustic in texts]
         if self._fusion:
             found = _with_language_model(found, self._fusion)
-        if times:
-            encode = self._vocabulary.encode
-            return [
-                [replace(each, times=align(log_prob_TV, encode(each.text))) for each in hypotheses]
-                for hypotheses, log_prob_TV in zip(found, log_probs, strict=True)
-            ]
         return found
 
 

@@ -31,11 +31,9 @@ class SearchPool:
         self._pool = WorkerPool(processes)
         self._room = threading.BoundedSemaphore(processes * _WAITING_PER_PROCESS)
 
-    def decode(
-        self, settings: SearchSettings, log_probs: Sequence[NDArray[np.floating]], *, times: bool = False
-    ) -> Future[list[Hypothesis]]:
+    def decode(self, settings: SearchSettings, log_probs: Sequence[NDArray[np.floating]]) -> Future[list[Hypothesis]]:
         """Find the best text of each utterance; see `BeamSearch.decode`."""
-        return self.submit(best_hypotheses, settings, list(log_probs), times)
+        return self.submit(best_hypotheses, settings, list(log_probs))
 
     def submit(
         self, work: Callable[Arguments, Result], *arguments: Arguments.args, **named: Arguments.kwargs
@@ -60,8 +58,6 @@ class SearchPool:
         self._pool.close()
 
 
-def best_hypotheses(
-    settings: SearchSettings, log_probs: Sequence[NDArray[np.floating]], times: bool
-) -> list[Hypothesis]:
+def best_hypotheses(settings: SearchSettings, log_probs: Sequence[NDArray[np.floating]]) -> list[Hypothesis]:
     """Return the best hypothesis of each utterance."""
-    return [found[0] for found in settings.search().decode(log_probs, times=times)]
+    return [found[0] for found in settings.search().decode(log_probs)]

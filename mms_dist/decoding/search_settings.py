@@ -11,6 +11,7 @@ from mms_dist.decoding.fusion import Fusion
 from mms_dist.decoding.shallow_fusion import fuse
 from mms_dist.errors import DataError
 from mms_dist.language_model.finding import find_model
+from mms_dist.language_model.interface import LanguageModel
 from mms_dist.language_model.loading import load_model
 from shards.vocabulary import Vocabulary
 
@@ -71,16 +72,33 @@ def fused_model(path: Path, vocabulary: Vocabulary) -> Fusion:
     Raises:
         DataError: as `SearchSettings.search`.
     """
+    return _fused(path, _changed(path), vocabulary)
+
+
+def load_once(path: Path) -> LanguageModel:
+    """Load a model, or return the one in memory if the file has not changed.
+
+    Raises:
+        DataError: the file is no language model.
+    """
+    return _loaded(path, _changed(path))
+
+
+def _changed(path: Path) -> int:
     try:
-        changed = os.stat(path).st_mtime_ns
+        return os.stat(path).st_mtime_ns
     except OSError as error:
         raise DataError(f"the language model {path} cannot be read: {error.strerror or error}") from error
-    return _fused(path, changed, vocabulary)
+
+
+@lru_cache(maxsize=MODELS_KEPT)
+def _loaded(path: Path, changed: int) -> LanguageModel:
+    return load_model(path)
 
 
 @lru_cache(maxsize=MODELS_KEPT)
 def _fused(path: Path, changed: int, vocabulary: Vocabulary) -> Fusion:
-    model = load_model(path)
+    model = _loaded(path, changed)
     if model.language not in (None, vocabulary.language):
         raise DataError(
             f"the language model {path} is one of {model.language}, expected one of {vocabulary.language}",

@@ -15,17 +15,21 @@ from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
 from mms_dist.data.urgency_pool import UrgencyPool, reading_pool
 from mms_dist.data.utterance_source import Read, shard_cache
-from mms_dist.decoding.decoder import decoders_of
+from mms_dist.decoding.decoder import DecoderOf, decoders_of
+from mms_dist.decoding.search_pool import SearchPool
 from mms_dist.distributed.device import set_threads, use_device
 from mms_dist.distributed.gpu import naming_the_gpu
 from mms_dist.errors import CheckpointError, DataError
 from mms_dist.evaluation.evaluator import Evaluator, Transcription
 from mms_dist.evaluation.metrics import Scores
+from mms_dist.evaluation.search_scoring import BEAM_SEARCH, Searched, SearchScorer
+from mms_dist.evaluation.tuned_weights import TunedWeights
 from mms_dist.features.feature_source import FeatureSource
 from mms_dist.hardware.base_loading import load_base
 from mms_dist.hardware.hardware import single_process_hardware
 from mms_dist.hardware.hardware_record import read_kept_settings
 from mms_dist.hardware.resolve import Resolved, resolve
+from mms_dist.language_model.finding import find_model
 from mms_dist.model.adapter import RowLayout
 from mms_dist.model.bank import AdapterBank
 from mms_dist.model.base import FrozenBase
@@ -40,7 +44,10 @@ from shards.vocabulary import Vocabulary
 
 @dataclass(frozen=True)
 class LanguageResult:
-    """One language's scores, and the checkpoint that was scored: `best`, `last`, or the `newest` intact one."""
+    """One language's scores, and the checkpoint that was scored: `best`, `last`, or the `newest` intact one.
+
+    `searched` is what beam search was done with, and what greedy decoding gives; None with another decoder.
+    """
 
     language: str
     step: int
@@ -48,6 +55,7 @@ class LanguageResult:
     scores: Scores
     transcription: Transcription
     quarantined: QuarantineMark | None = None
+    searched: Searched | None = None
 
 
 class RunScorer:
@@ -57,6 +65,8 @@ class RunScorer:
         languages: languages to score; None: every language that has a checkpoint.
         pointer: checkpoint to score. A language that was never evaluated has no `best`; its `last` is scored instead.
         max_utterances: largest number of utterances per language, selected by a hash of their ids; None: all.
+        tune: find the weights of the language models on dev first.
+        processes: how many processes search; 1: this one.
 
     Attributes:
         languages: codes, in the order of scoring.
@@ -78,8 +88,13 @@ class RunScorer:
         languages: Sequence[str] | None = None,
         pointer: PointerName = "best",
         max_utterances: int | None = None,
+        tune: bool = False,
+        processes: int = 1,
     ) -> None:
         self._config = config
+        self._tune = tune
+        self._processes = processes
+        self._evaluations = RunPaths(directory).evaluations
         self._split = split
         self._pointer: PointerName = pointer
         self._max_utterances = max_utterances
@@ -95,12 +110,18 @@ class RunScorer:
         self.languages = [code for code in chosen if code not in self.without_split]
         if not self.languages or (languages and self.without_split):
             raise _no_split(self._index, self.without_split, split)
+        for code in self.languages:
+            self._check_language_model(code)
         reader = ShardReader(self._index)
         try:
             for code in self.languages:
                 reader.check_sizes(code, split)
         finally:
             reader.close()
+
+    def decoder_of(self, language: str) -> str:
+        """Return the name of the decoder that a language is decoded with."""
+        return self._config.for_language(language).evaluation.decoder
 
     @property
     def damaged(self) -> list[Damage]:
@@ -131,9 +152,12 @@ class RunScorer:
             contextlib.closing(ShardReader(self._index, shard_cache(config.data))) as reader,
             reading_pool(resolved.workers) as pool,
             CheckpointStore(self._adapters, keep=1) as store,
+            SearchPool(self._processes) as search_pool,
         ):
+            search = SearchScorer(search_pool, TunedWeights(self._evaluations), tune=self._tune)
             for code in self.languages:
-                result = self._score(base, resolved, reader, pool, staging, store, self._index.language(code))
+                index = self._index.language(code)
+                result = self._score(base, resolved, reader, pool, staging, store, index, search)
                 self._damaged = store.damaged
                 if result is not None:
                     yield result
@@ -155,6 +179,7 @@ class RunScorer:
         staging: StagingBlocks,
         store: CheckpointStore,
         index: LanguageIndex,
+        search: SearchScorer,
     ) -> LanguageResult | None:
         try:
             snapshot, name = load_checkpoint(store, index.language, self._pointer)
@@ -179,18 +204,40 @@ class RunScorer:
             device=base.device,
         )
         bank.load(0, snapshot.adapter)
-        evaluator = Evaluator(
-            RoutedModel(base, bank),
-            FeatureSource(base, cache_gib=0.0),
-            reader,
-            forward_seconds=resolved.evaluation_seconds,
-            forward_cost=resolved.forward_cost_samples,
-            max_utterances=self._max_utterances,
-            pool=pool,
-            staging=staging,
-            decoder_of=decoders_of(self._config),
-        )
-        transcription = evaluator.transcribe(index, self._split, 0, vocabulary)
+
+        def make(decoder_of: DecoderOf, most: int | None) -> Evaluator:
+            return Evaluator(
+                RoutedModel(base, bank),
+                FeatureSource(base, cache_gib=0.0),
+                reader,
+                forward_seconds=resolved.evaluation_seconds,
+                forward_cost=resolved.forward_cost_samples,
+                max_utterances=most,
+                pool=pool,
+                staging=staging,
+                decoder_of=decoder_of,
+            )
+
+        settings = self._config.for_language(index.language).evaluation
+        searched = None
+        if settings.decoder == BEAM_SEARCH:
+            try:
+                searched = search.transcribe(
+                    make,
+                    index,
+                    self._split,
+                    vocabulary,
+                    settings,
+                    most=self._max_utterances,
+                    step=snapshot.step,
+                )
+            except DataError as error:
+                self.failed[index.language] = str(error)
+                return None
+            transcription = searched.transcription
+        else:
+            evaluator = make(decoders_of(self._config), self._max_utterances)
+            transcription = evaluator.transcribe(index, self._split, 0, vocabulary)
         if not transcription.keys:
             self.failed[index.language] = (
                 f"none of the {len(transcription.damaged)} {self._split} utterances of {index.language} could be read; "
@@ -198,7 +245,23 @@ class RunScorer:
             )
             return None
         mark = read_mark(self._adapters, index.language)
-        return LanguageResult(index.language, snapshot.step, name, transcription.scores(), transcription, mark)
+        scores = transcription.scores()
+        return LanguageResult(index.language, snapshot.step, name, scores, transcription, mark, searched)
+
+    def _check_language_model(self, language: str) -> None:
+        """Find the language's model before any work.
+
+        Raises:
+            DataError: there is none, or nothing whose weights could be tuned.
+        """
+        settings = self._config.for_language(language).evaluation
+        if settings.decoder == BEAM_SEARCH and settings.language_model is not None:
+            find_model(Path(settings.language_model), language)
+        elif self._tune:
+            raise DataError(
+                f"{language} is decoded without a language model, so there are no weights to tune",
+                fix="give one with --lm, or leave out --tune",
+            )
 
 
 def _without_checkpoint(adapters: Path, present: Sequence[str]) -> dict[str, str]:

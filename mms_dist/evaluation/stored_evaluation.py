@@ -2,7 +2,7 @@
 
 RUN/eval/SPLIT.json
     languages.LANG                 the fields of `Scores`, and `step`, `checkpoint`, `untrained`
-    languages.LANG.decoder         `name`, and perhaps `language_model`; greedy decoding without this entry
+    languages.LANG.decoder         `name`, perhaps `language_model` and its weights; greedy decoding without it
     languages.LANG.greedy          `Scores` of greedy decoding; only where another decoder gave the scores above
     languages.LANG.conditions      condition, such as `noise:10`, to `Scores`; only where conditions were scored
     failed                         languages that could not be scored, each with the reason
@@ -97,13 +97,14 @@ class StoredEvaluation:
 
 def scores_json(results: "Sequence[LanguageResult]", decoder_of: Callable[[str], str]) -> dict[str, Any]:
     """Return the entries `languages` and `mean` of SPLIT.json; `decoder_of` returns the decoder of a language."""
-    values = evaluation_json({result.language: result.scores for result in results})
+    greedy = {result.language: result.searched.greedy_scores for result in results if result.searched}
+    values = evaluation_json({result.language: result.scores for result in results}, greedy)
     for result in results:
         values["languages"][result.language] |= {
             "step": result.step,
             "checkpoint": result.checkpoint,
             "untrained": result.step == 0,
-            "decoder": {"name": decoder_of(result.language)},
+            "decoder": _decoder(result, decoder_of(result.language)),
             "quarantined": None if result.quarantined is None else asdict(result.quarantined),
             "unreadable": [
                 {"key": sample.key, "row": sample.id.row, "shard": sample.shard, "reason": sample.reason}
@@ -113,15 +114,33 @@ def scores_json(results: "Sequence[LanguageResult]", decoder_of: Callable[[str],
     return values
 
 
+def _decoder(result: "LanguageResult", name: str) -> dict[str, Any]:
+    if result.searched is None:
+        return {"name": name}
+    settings, tuned = result.searched.settings, result.searched.tuned
+    return {
+        "name": name,
+        "language_model": settings.language_model and str(settings.language_model),
+        "alpha": settings.alpha,
+        "beta": settings.beta,
+        "beam_width": settings.beam.width,
+        "tuned": tuned and asdict(tuned),
+        "note": result.searched.note,
+    }
+
+
 def transcripts_tsv(results: "Sequence[LanguageResult]") -> str:
-    """Return the content of SPLIT.tsv."""
-    lines = ["\t".join(_COLUMNS)]
+    """Return the content of SPLIT.tsv, with the column `greedy` if a language was decoded twice."""
+    with_greedy = any(result.searched for result in results)
+    lines = ["\t".join([*_COLUMNS, *([GREEDY] if with_greedy else [])])]
     for result in results:
         said = result.transcription
-        for key, *texts, row in zip(said.keys, said.references, said.hypotheses, said.rows, strict=True):
+        greedy = result.searched.greedy.hypotheses if result.searched else [""] * len(said.keys)
+        rows = zip(said.keys, said.references, said.hypotheses, map(str, said.rows), greedy, strict=True)
+        for row in rows:
             # Member names in tars from other tools can contain anything.
-            cells = [" ".join(cell.splitlines()).replace("\t", " ") for cell in (key, *texts)]
-            lines.append("\t".join((result.language, *cells, str(row))))
+            cells = [" ".join(cell.splitlines()).replace("\t", " ") for cell in row]
+            lines.append("\t".join((result.language, *cells[: len(row) if with_greedy else -1])))
     return "\n".join(lines) + "\n"
 
 

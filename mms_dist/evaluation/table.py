@@ -11,11 +11,16 @@ from mms_dist.evaluation.metrics import Scores
 
 
 def evaluation_table(
-    scores: Mapping[str, Scores], *, title: str = "Evaluation", marks: Mapping[str, str] | None = None
+    scores: Mapping[str, Scores],
+    *,
+    title: str = "Evaluation",
+    marks: Mapping[str, str] | None = None,
+    greedy: Mapping[str, Scores] | None = None,
 ) -> Table:
     """Make a table with one row per language, best first; with several languages, the last row is their mean.
 
-    `marks` maps languages with a problem to a note shown beside their name. The intervals are 95 % bootstrap
+    `marks` maps languages with a problem to a note shown beside their name. `greedy` has the scores of greedy decoding,
+    to compare with. The intervals are 95 % bootstrap
     intervals; S/I/D are substituted, inserted and deleted characters.
     """
     table = Table(
@@ -33,9 +38,15 @@ def evaluation_table(
     table.add_column("95 %", justify="right", style="dim", no_wrap=True)
     table.add_column("WER %", justify="right", footer=_percent(mean["wer"]))
     table.add_column("95 %", justify="right", style="dim", no_wrap=True)
+    if greedy:
+        beside = _means(greedy)
+        table.add_column("greedy CER %", justify="right", footer=_percent(beside["cer"]))
+        table.add_column("WER %", justify="right", footer=_percent(beside["wer"]))
     table.add_column("S/I/D", justify="right", style="dim", no_wrap=True)
     for language, each in sorted(scores.items(), key=lambda item: (item[1].cer, item[0])):
         edits = each.character_edits
+        plain = greedy.get(language) if greedy else None
+        compared = (_percent(plain.cer), _percent(plain.wer)) if plain else ("–",) * 2 * bool(greedy)
         table.add_row(
             Text(f"{language} ({marks[language]})" if marks and language in marks else language),
             f"{each.utterances:,}",
@@ -43,20 +54,22 @@ def evaluation_table(
             f"{_percent(each.cer_low)}–{_percent(each.cer_high)}",
             _percent(each.wer),
             f"{_percent(each.wer_low)}–{_percent(each.wer_high)}",
+            *compared,
             f"{edits.substitutions}/{edits.insertions}/{edits.deletions}",
         )
     return table
 
 
-def evaluation_json(scores: Mapping[str, Scores]) -> dict[str, Any]:
+def evaluation_json(scores: Mapping[str, Scores], greedy: Mapping[str, Scores] | None = None) -> dict[str, Any]:
     """The same results as plain values: `{"languages": {code: {...}}, "mean": {"cer", "wer"}}`.
 
-    `mean` is the unweighted mean over languages, so that a language with a lot of test data does not dominate.
+    `mean` is the unweighted mean over languages, so that a language with a lot of test data does not dominate. The
+    scores of greedy decoding are `languages.<code>.greedy` and `greedy_mean`.
     """
-    return {
-        "languages": {language: each.as_dict() for language, each in sorted(scores.items())},
-        "mean": _means(scores),
-    }
+    languages = {language: each.as_dict() for language, each in sorted(scores.items())}
+    for language, plain in (greedy or {}).items():
+        languages[language]["greedy"] = plain.as_dict()
+    return {"languages": languages, "mean": _means(scores)} | ({"greedy_mean": _means(greedy)} if greedy else {})
 
 
 def _means(scores: Mapping[str, Scores]) -> dict[str, float | None]:

@@ -141,12 +141,3 @@ def test_a_word_never_seen_can_be_written() -> None:
 def test_no_frames_give_the_empty_text() -> None:
     (found,) = BeamSearch(SMALL).decode([np.zeros((0, len(SMALL)))])
     assert [each.text for each in found] == [""]
-
-
-def test_times_of_labels_follow_the_frames() -> None:
-    path = [0, 5, 5, 0, 4, 6, 6, 6, 0]
-    log_prob_TV = np.full((len(path), len(SMALL)), math.log(1e-6))
-    log_prob_TV[np.arange(len(path)), path] = math.log(1 - 6e-6)
-    (found,) = BeamSearch(SMALL).decode([log_prob_TV], times=True)
-    assert found[0].text == "a b"
-    assert found[0].times is not None and found[0].times.tolist() == [[1, 3], [4, 5], [5, 8]]

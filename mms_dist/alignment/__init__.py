@@ -1,0 +1,1 @@
+"""Find when each label of a known text was said."""

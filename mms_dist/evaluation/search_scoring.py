@@ -1,0 +1,168 @@
+"""Decode a split by beam search, and greedily from the same outputs; tune the language model's weights on dev."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import jiwer
+
+from mms_dist.config import Evaluation
+from mms_dist.decoding.beam_search import Hypothesis
+from mms_dist.decoding.beam_search_decoder import GreedyAndRecord, LogProbs
+from mms_dist.decoding.decoder import DecoderOf
+from mms_dist.decoding.fusion_tuning import tune
+from mms_dist.decoding.search_pool import SearchPool
+from mms_dist.decoding.search_settings import SearchSettings, load_once
+from mms_dist.errors import DataError
+from mms_dist.evaluation.evaluator import EvaluationRequest, Evaluator, Transcription
+from mms_dist.evaluation.metrics import Scores
+from mms_dist.evaluation.tuned_weights import Tuned, TunedWeights, sha256_of
+from mms_dist.language_model.scoring import perplexity
+from shards.index import LanguageIndex
+from shards.vocabulary import Vocabulary
+
+BEAM_SEARCH = "beam_search"
+"""The name in `evaluation.decoder` of the decoder that is spread over processes here."""
+TUNING_UTTERANCES = 200
+"""Dev utterances of a language that weights are tuned on, at most: enough to tell weights apart, in a minute."""
+_MOST_UNKNOWN = 0.5
+
+EvaluatorOf = Callable[[DecoderOf, int | None], Evaluator]
+"""Makes an evaluator with this decoder, of at most so many utterances."""
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What the search gave, and what greedy decoding gave.
+
+    Attributes:
+        settings: the weights that were used.
+        tuned: if they were tuned, on what.
+        note: something about the language model that looks wrong; None if nothing does.
+    """
+
+    transcription: Transcription
+    greedy: Transcription
+    settings: SearchSettings
+    tuned: Tuned | None = None
+    note: str | None = None
+
+    @cached_property
+    def greedy_scores(self) -> Scores:
+        return self.greedy.scores()
+
+
+class SearchScorer:
+    """Decodes languages by beam search.
+
+    Args:
+        pool: where the search runs, while this process computes outputs.
+        tuned: the run's weights, used where `evaluation` leaves them open.
+        tune: find the weights on dev first, and store them.
+    """
+
+    def __init__(self, pool: SearchPool, tuned: TunedWeights, *, tune: bool) -> None:
+        self._pool = pool
+        self._tuned = tuned
+        self._tune = tune
+
+    def transcribe(
+        self,
+        make: EvaluatorOf,
+        index: LanguageIndex,
+        split: str,
+        vocabulary: Vocabulary,
+        settings: Evaluation,
+        *,
+        most: int | None,
+        step: int,
+    ) -> Searched:
+        """Decode a split of a language.
+
+        Args:
+            most: utterances that are decoded; None: all.
+            step: of the checkpoint, for the record of tuning.
+
+        Raises:
+            DataError: the language model does not fit the language, or there is nothing to tune on.
+        """
+        search = SearchSettings.of(vocabulary, settings)
+        search.search()  # finds out, before any forward pass, whether the model fits
+        model = search.language_model
+        tuned = None
+        if self._tune:
+            tuned = self._tuned_on_dev(make, index, search, step)
+        elif model and settings.lm_alpha is None and settings.lm_beta is None:
+            tuned = self._tuned.of(index.language, model)
+        if tuned:
+            search = replace(search, alpha=tuned.alpha, beta=tuned.beta)
+        waiting: list[Future[list[Hypothesis]]] = []
+        parts = self._outputs(
+            make, index, split, vocabulary, most, lambda outputs: waiting.append(self._pool.decode(search, outputs))
+        )
+        searched = [
+            replace(part, hypotheses=[found.text for found in future.result()])
+            for part, future in zip((part for part in parts if part.rows), waiting, strict=True)
+        ]
+        greedy = Transcription.joined(parts)
+        damaged = [Transcription(damaged=part.damaged) for part in parts if part.damaged]
+        note = _note_on(model, index.language, split, greedy.references) if model and greedy.references else None
+        return Searched(Transcription.joined([*searched, *damaged]), greedy, search, tuned, note)
+
+    def _outputs(
+        self,
+        make: EvaluatorOf,
+        index: LanguageIndex,
+        split: str,
+        vocabulary: Vocabulary,
+        most: int | None,
+        record: Callable[[Sequence[LogProbs]], object],
+    ) -> list[Transcription]:
+        evaluator = make(lambda _, own: GreedyAndRecord(own, record), most)
+        return evaluator.transcribe_passes([EvaluationRequest(index, split, 0, vocabulary)])[0]
+
+    def _tuned_on_dev(self, make: EvaluatorOf, index: LanguageIndex, search: SearchSettings, step: int) -> Tuned:
+        language, model = index.language, search.language_model
+        assert model is not None, "the caller has checked that there is a language model"
+        outputs: list[LogProbs] = []
+        parts = self._outputs(make, index, "dev", search.vocabulary, TUNING_UTTERANCES, outputs.extend)
+        references = [text for part in parts for text in part.references]
+        if not references:
+            raise DataError(
+                f"{language} has no dev utterances to tune the language model on",
+                fix="build the shards with a dev split, or leave out --tune",
+            )
+        greedy = [text for part in parts for text in part.hypotheses]
+        best = tune(self._pool, search, outputs, references)[0]
+        tuned = Tuned(
+            language_model=str(model),
+            sha256=sha256_of(model),
+            alpha=best.alpha,
+            beta=best.beta,
+            wer=best.wer,
+            cer=best.cer,
+            greedy_wer=float(jiwer.wer(references, greedy)),
+            greedy_cer=float(jiwer.cer(references, greedy)),
+            utterances=len(references),
+            step=step,
+        )
+        self._tuned.store(language, tuned)
+        return tuned
+
+
+def _note_on(path: Path, language: str, split: str, references: list[str]) -> str | None:
+    """Return what makes it doubtful that a model is one of the language. ARPA files do not say their language."""
+    model = load_once(path)
+    measured = perplexity(model, references)
+    unknown = measured.unknown / max(measured.tokens - measured.sentences, 1)
+    question = f"is it one of {language}?"
+    if unknown > _MOST_UNKNOWN:
+        return f"{language}: the language model lacks {unknown:.0%} of the {model.unit}s of {split}: {question}"
+    if model.unit == "char" and measured.perplexity > len(model.words):
+        return (
+            f"{language}: the language model knows less about {split} than nothing would (perplexity "
+            f"{measured.perplexity:,.0f} with {len(model.words)} characters): {question}"
+        )
+    return None
