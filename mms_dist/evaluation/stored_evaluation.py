@@ -2,7 +2,8 @@
 
 RUN/eval/SPLIT.json
     languages.LANG                 the fields of `Scores`, and `step`, `checkpoint`, `untrained`
-    languages.LANG.decoder         `name`, perhaps `language_model` and its weights; greedy decoding without it
+    languages.LANG.decoder         `name`, and for beam search `language_model`, its weights `alpha` and `beta`,
+                                   `beam_width`, `tuned` and `note`; greedy decoding without this entry
     languages.LANG.greedy          `Scores` of greedy decoding; only where another decoder gave the scores above
     languages.LANG.conditions      condition, such as `noise:10`, to `Scores`; only where conditions were scored
     failed                         languages that could not be scored, each with the reason
@@ -31,6 +32,7 @@ from mms_dist.run_directory.paths import RunPaths
 
 if TYPE_CHECKING:
     from mms_dist.evaluation.score_run import LanguageResult
+    from mms_dist.evaluation.search_scoring import Searched
 
 SPLITS = ("test", "dev", "train")
 """In the order of preference."""
@@ -104,7 +106,7 @@ def scores_json(results: "Sequence[LanguageResult]", decoder_of: Callable[[str],
             "step": result.step,
             "checkpoint": result.checkpoint,
             "untrained": result.step == 0,
-            "decoder": _decoder(result, decoder_of(result.language)),
+            "decoder": {"name": decoder_of(result.language)} | _search(result.searched),
             "quarantined": None if result.quarantined is None else asdict(result.quarantined),
             "unreadable": [
                 {"key": sample.key, "row": sample.id.row, "shard": sample.shard, "reason": sample.reason}
@@ -114,25 +116,25 @@ def scores_json(results: "Sequence[LanguageResult]", decoder_of: Callable[[str],
     return values
 
 
-def _decoder(result: "LanguageResult", name: str) -> dict[str, Any]:
-    if result.searched is None:
-        return {"name": name}
-    settings, tuned = result.searched.settings, result.searched.tuned
+def _search(searched: "Searched | None") -> dict[str, Any]:
+    """Describe a beam search."""
+    if searched is None:
+        return {}
+    settings = searched.settings
     return {
-        "name": name,
         "language_model": settings.language_model and str(settings.language_model),
         "alpha": settings.alpha,
         "beta": settings.beta,
         "beam_width": settings.beam.width,
-        "tuned": tuned and asdict(tuned),
-        "note": result.searched.note,
+        "tuned": searched.tuned and asdict(searched.tuned),
+        "note": searched.note,
     }
 
 
 def transcripts_tsv(results: "Sequence[LanguageResult]") -> str:
-    """Return the content of SPLIT.tsv, with the column `greedy` if a language was decoded twice."""
-    with_greedy = any(result.searched for result in results)
-    lines = ["\t".join([*_COLUMNS, *([GREEDY] if with_greedy else [])])]
+    """Return the content of SPLIT.tsv. The column of greedy decoding is empty for languages decoded by it alone."""
+    some_searched = any(result.searched for result in results)
+    lines = ["\t".join([*_COLUMNS, *([GREEDY] if some_searched else [])])]
     for result in results:
         said = result.transcription
         greedy = result.searched.greedy.hypotheses if result.searched else [""] * len(said.keys)
@@ -140,7 +142,7 @@ def transcripts_tsv(results: "Sequence[LanguageResult]") -> str:
         for row in rows:
             # Member names in tars from other tools can contain anything.
             cells = [" ".join(cell.splitlines()).replace("\t", " ") for cell in row]
-            lines.append("\t".join((result.language, *cells[: len(row) if with_greedy else -1])))
+            lines.append("\t".join((result.language, *cells[: len(row) if some_searched else -1])))
     return "\n".join(lines) + "\n"
 
 

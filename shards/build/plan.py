@@ -113,13 +113,13 @@ def _plan_language(
     files = _Recordings()
     normalise = TextNormaliser(plan.rules)
     kept: dict[str, tuple[Candidate, str | None]] = {}
-    stretches: dict[tuple[AudioReference, float | None, float | None], str] = {}
+    stretches: dict[tuple[AudioReference, float | None, float | None, int | None], str] = {}
     for row in rows:
         candidate = _candidate(row, files, normalise, plan.drops)
         if candidate is None:
             continue
         # Compare files too, since a manifest may write one name in two Unicode forms.
-        stretch = candidate.audio, candidate.start_seconds, candidate.end_seconds
+        stretch = candidate.audio, candidate.start_seconds, candidate.end_seconds, candidate.channel
         key = candidate.key if candidate.key in kept else stretches.get(stretch)
         if key is None:
             kept[candidate.key] = candidate, row.split
@@ -151,13 +151,13 @@ def _plan_language(
         raise no_training_utterances(plan.language, plan.drops, held_out=plan.total)
 
 
-def _order(candidate: Candidate) -> tuple[str, int, float, str]:
+def _order(candidate: Candidate) -> tuple[str, int, int, float, str]:
     """Return the sort key: it depends only on names and mixes speakers.
 
     Segments of a recording follow one another, and so do the recordings of a block.
     """
     block, position = candidate.audio.neighbours or (candidate.name, 0)
-    return digest_of(block), position, candidate.start_seconds or 0.0, candidate.key
+    return digest_of(block), position, candidate.channel or 0, candidate.start_seconds or 0.0, candidate.key
 
 
 def _candidate(row: SourceRow, files: _Recordings, normalise: TextNormaliser, drops: Drops) -> Candidate | None:
@@ -188,5 +188,6 @@ def _candidate(row: SourceRow, files: _Recordings, normalise: TextNormaliser, dr
         start_seconds=row.start_seconds,
         end_seconds=row.end_seconds,
         part=row.part,
+        channel=row.channel,
         tags={**(row.tags or {}), **tags_of_text(row.text)} or None,
     )

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from shards.audio.containers.pyav_formats import INSTALL, pyav_is_installed
 from shards.build.candidates import LanguagePlan
 from shards.display.tables import TextColumn, fitting_table, rounded_duration
 from shards.display.terminal import say
@@ -121,7 +122,9 @@ def print_left_out(console: Console, drops: Mapping[str, Mapping[str, Mapping[st
     if kinds:
         listed = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common())
         first = kinds.most_common(1)[0][0]
-        say(console, f"not read: {listed}; convert such recordings, for example with: ffmpeg -i clip{first} clip.flac")
+        convert = f"convert such recordings, for example with: ffmpeg -i clip{first} clip.flac"
+        install = "" if pyav_is_installed() else f"{INSTALL} reads the usual ones, or "
+        say(console, f"not read: {listed}; {install}{convert}")
 
 
 def print_outside_vocabulary(console: Console, indexes: Mapping[str, Mapping[str, Any]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from shards.errors import SourceError
@@ -80,6 +81,7 @@ def read_source(
     columns: Mapping[str, str] | None = None,
     split_from: str | None = None,
     wanted: Sequence[str] = (),
+    channel: int | None = None,
     skip_bad_rows: bool = False,
     kept: Collection[str] | None = None,
 ) -> SourceRows:
@@ -89,6 +91,7 @@ def read_source(
         written: a path, or the name of a dataset on the Hugging Face Hub.
         kind: the name of the kind of source; None to recognise it.
         language, audio_root, skip, columns, split_from, wanted: as in `SourceOptions`.
+        channel: the channel of every recording whose row names none, from 1; None mixes all.
         skip_bad_rows: count unusable rows instead of stopping at the first.
         kept: the languages whose utterances will be needed; None: all.
 
@@ -103,7 +106,7 @@ def read_source(
     for found in source.read(place, options):
         match found:
             case SourceRow():
-                rows.add(found)
+                rows.add(found if channel is None or found.channel else replace(found, channel=channel))
             case RowError():
                 if not skip_bad_rows:
                     raise _stopped(found, source) from found

@@ -68,7 +68,7 @@ class SourceRow:
     `text` is None if there is no transcript; `detail` then says what was found instead. `start_seconds` and
     `end_seconds` select a segment of a longer recording. `tags` is whatever else the source knows about the utterance,
     such as the speaker's accent; it is stored with the sample. `part` is the name of the source
-    in a list of several.
+    in a list of several. `channel` is the one to use, from 1; None mixes all.
     """
 
     audio: AudioReference
@@ -84,6 +84,7 @@ class SourceRow:
     tags: Mapping[str, str] | None = None
     detail: str = ""
     part: str | None = None
+    channel: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

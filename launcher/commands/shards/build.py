@@ -49,9 +49,9 @@ audio_root, split_from) becomes one corpus. Each language's part of each source 
 
 A folder contains <lang>/clip.wav and <lang>/clip.txt. A folder named after a split (train, dev, validation, test, eval,
 test-clean …) above or below the language's folder sets the split. eval means dev, or test if there is a dev as well.
-Links are followed. Unused files are counted by reason: unsupported audio formats (convert .m4a, for example, with
-ffmpeg -i clip.m4a clip.flac), the same clip in a second format, transcripts without a recording, recordings without a
-transcript, hidden and other files.
+Links are followed. Unused files are counted by reason: formats that are not read (M4A, AAC, WebM, AMR, G.722 and the
+sound of videos need PyAV: pip install 'mms-dist[av]'), the same clip in a second format, a transcript without a
+recording, a recording without a transcript, hidden and other files.
 
 Running the same command again resumes where it stopped. It skips a language if its source, its options, the lengths of
 its tars, samples.parquet and vocab.json are unchanged. --force rebuilds everything, for example if `shards verify`
@@ -108,6 +108,12 @@ def add_parser(commands: Any) -> None:
     add_length_limits(parser)
     add_text_rules(parser)
     add_vocabulary(parser)
+    parser.add_argument(
+        "--channel",
+        type=count,
+        metavar="N",
+        help="use only this channel of every recording, from 1 (default: all channels, mixed)",
+    )
     parser.add_argument("--skip-missing-audio", action="store_true", help="leave out and count missing recordings")
     parser.add_argument(
         "--skip-bad-rows",
@@ -169,9 +175,14 @@ def rows_to_build(args: argparse.Namespace, *, kept: Collection[str] | None = No
         columns=args.columns,
         split_from=args.split_from,
         wanted=args.languages or args.only,
+        channel=args.channel,
         skip_bad_rows=args.skip_bad_rows,
         kept=(args.only or args.languages or None) if kept is None else kept,
     )
+    if not rows.languages:
+        first = next(iter(rows.left_out), None)
+        example = "" if first is None else f", only what is left out, the first: {first.drop.example}"
+        raise SourceError(f"{args.source} has no utterances{example}")
     # --only comes second: a single language in it does not apply to rows that name none.
     for flag, codes in (("--lang", args.languages), ("--only", args.only)):
         found = sorted(rows.languages)

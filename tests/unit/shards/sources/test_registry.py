@@ -13,6 +13,8 @@ from shards.read import ShardReader
 from shards.sources import registry
 from shards.sources.registry import SOURCES, read_source, source_named
 from shards.sources.source_place import SourcePlace
+from tests.layouts.common_voice import write_common_voice
+from tests.layouts.utterances import utterances
 from tests.shard_samples import tree_sums, write_corpus
 
 
@@ -111,3 +113,11 @@ def test_a_file_that_is_no_source_says_what_it_is(name, message, tmp_path, monke
     odd_places(tmp_path)
     with pytest.raises(SourceError, match=message):
         read_source(name)
+
+
+def test_a_source_without_any_utterance_is_an_error_with_the_first_reason(tmp_path, capsys):
+    write_common_voice(tmp_path / "cv" / "sr", utterances(), locale="sr")
+    write_common_voice(tmp_path / "cv" / "sh", utterances(), locale="sh")
+    command = ["shards", "build", str(tmp_path / "cv"), str(tmp_path / "out"), "--skip-bad-rows", "--dry-run"]
+    assert main(command) == 2
+    assert "cv has no utterances, only what is left out, the first: " in capsys.readouterr().err
