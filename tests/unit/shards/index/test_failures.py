@@ -29,7 +29,7 @@ def test_processes_at_the_same_time_lose_no_failure(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_failures_nothing_is_written_and_a_damaged_list_begins_anew(tmp_path):
+def test_without_failures_nothing_is_written_and_damage_is_replaced(tmp_path):
     record_outcome(tmp_path, failed={}, done=["ron"])
     assert list(tmp_path.iterdir()) == []
     (tmp_path / FAILURES_NAME).write_text('{"ron": ')
