@@ -28,6 +28,14 @@ def positive(text: str) -> float:
     return number
 
 
+def amount(text: str) -> float:
+    """Parse a finite number of 0 or more."""
+    number = float(text) if _NUMBER.fullmatch(text.strip()) else -1.0
+    if not 0 <= number <= MAX_VALUE:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a number of 0 or more{_limit(number)}")
+    return number
+
+
 def _limit(number: float) -> str:
     return f", and at most {MAX_VALUE:,}" if number > MAX_VALUE else ""
 

@@ -23,13 +23,17 @@ class Reason:
 
 REASONS = {
     "missing_text": Reason("no transcript beside the recording", "write clip.txt beside each clip"),
+    "unassigned": Reason(
+        "its source has put it in no split, as its transcript is not validated",
+        "use all transcribed clips with --split-from all",
+    ),
     "missing_audio": Reason(
         "a transcript without its recording (in manifests only with --skip-missing-audio)",
         "correct the paths or pass --audio-root",
     ),
     "unread_format": Reason(
         "a recording in a format that is not read, such as .m4a",
-        "convert the recordings, for example with: ffmpeg -i clip.m4a clip.flac",
+        "pip install 'mms-dist[av]' for M4A, AAC, WebM, AMR, G.722 and video, or convert: ffmpeg -i clip.m4a clip.flac",
     ),
     "row_fields": Reason(
         "a line that lacks required fields (only with --skip-bad-rows)",
@@ -77,7 +81,8 @@ REASONS = {
         "put each sentence into one split only",
     ),
     "bad_segment": Reason("start and end are not within the recording", "correct the start and end of the segments"),
-    "undecodable": Reason("the recording cannot be decoded", "use recordings that libsndfile can read"),
+    "no_channel": Reason("the recording lacks the channel asked for", "correct the number of the channel"),
+    "undecodable": Reason("the recording cannot be decoded", "use recordings that libsndfile or PyAV can read"),
     "cut_short": Reason(
         "the recording ends before its declared length, or without its end mark",
         "copy or download the recordings again",

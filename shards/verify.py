@@ -12,7 +12,7 @@ from shards.errors import IndexFileError, Problem, ShardsError, StorageError, Un
 from shards.file_content import detect_placeholder_in
 from shards.index.language_index import LanguageIndex
 from shards.index.shard_index import ShardIndex, indexed_languages
-from shards.pool import WorkerPool
+from shards.process_pool import WorkerPool
 from shards.schema import INDEX_NAME, VOCABULARY_NAME
 from shards.splits import SPLITS
 from shards.verify_shard import check_shard

@@ -6,8 +6,8 @@ from typing import Any
 
 from launcher.doctor.context import Context
 from launcher.doctor.finding import FAILED, WARNING, Finding
+from launcher.doctor.machines import Machines
 from launcher.doctor.registry import run_checks
-from launcher.doctor.site import Site
 from tests.training import toy_config
 
 
@@ -18,9 +18,9 @@ def written_config(folder: Path, base: Path, shards: Path, **sections: Any) -> P
     return path
 
 
-def examined(path: Path, *settings: str, load: bool = False, **site: Any) -> list[Finding]:
+def examined(path: Path, *settings: str, load: bool = False, **machines: Any) -> list[Finding]:
     """All findings on this machine."""
-    return run_checks(Context(str(path), settings, Site(**site), load=load))
+    return run_checks(Context(str(path), settings, Machines(**machines), load=load))
 
 
 def failed(findings: Iterable[Finding]) -> dict[str, str]:

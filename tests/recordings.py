@@ -18,7 +18,7 @@ from shards.audio.containers.ogg import page_checksum
 from shards.foreign.find_tars import find_tars
 from shards.foreign.index_tars import IndexOptions, index_language
 from shards.index import ShardIndex
-from shards.pool import WorkerPool
+from shards.process_pool import WorkerPool
 from shards.read import ShardReader
 from shards.text_rules import load_rules
 from tests.shard_samples import build, sentence

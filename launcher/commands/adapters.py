@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from launcher.console import print_json
 from mms_dist.run_directory.paths import RunPaths
+from shards.wording import counted
 
 if TYPE_CHECKING:
     from mms_dist.checkpoint.store import CheckpointStore
@@ -140,7 +141,7 @@ def _delete(store: "CheckpointStore", args: argparse.Namespace, _: ExitStack) ->
     if not args.dry_run:
         store.delete(args.language)
     deleted = _done(args, "deleted", "delete")
-    print(f"{args.language}: {deleted} {len(steps)} checkpoint{'s' * (len(steps) != 1)}")
+    print(f"{args.language}: {deleted} {counted(len(steps), 'checkpoint')}")
 
 
 def _done(args: argparse.Namespace, past: str, verb: str) -> str:

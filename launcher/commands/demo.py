@@ -14,15 +14,18 @@ EPILOG = """\
 The demo builds shards from real recordings in English, Spanish, French, Italian and Russian. It trains an adapter and
 head for each language, all at once, on the included base, which was not trained on any of the five. It then makes a
 language model of characters for each language from its training text, transcribes the held-out test sentences with and
-without it, and exports the adapters for Hugging Face. This takes a few minutes on two CPU cores.
-Running it again skips the steps that are done."""
+without it, exports the adapters for Hugging Face and writes a report for the browser. This takes a few minutes on two
+CPU cores. Running it again skips the steps that are done."""
+
+SENTENCES = 3
+"""That are shown at the end, one of a language."""
 
 
 def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "demo",
         help="run the whole pipeline on the included recordings",
-        description="Build shards, train five languages at once, make language models, evaluate and export.",
+        description="Build shards, train five languages at once, make language models, evaluate, export and report.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -49,8 +52,10 @@ def run(args: argparse.Namespace) -> int:
         status = main(arguments) if program == "mms-dist" else _launch(command, directory / "run")
         if status != 0:
             return status
-    print(f"\nThe demo took {time.monotonic() - began:.0f} s. To see the results of every language:")
-    print(f"  mms-dist report {shlex.quote(str(directory / 'run'))}")
+    print("\nSentences that the adapters had never heard, as they were said and as they were written:")
+    print("\n".join(_sentences(directory / "run")))
+    print(f"\nThe demo took {time.monotonic() - began:.0f} s. Open the report in a browser:")
+    print(f"  {directory / 'run' / 'report.html'}")
     return 0
 
 
@@ -71,7 +76,24 @@ def commands(directory: Path, steps: int | None, processes: int) -> list[list[st
         ["mms-dist", "lm", "build", where, "--unit", "char"],
         ["mms-dist", "eval", run_directory, "--split", "test", "--lm", where, "--tune"],
         ["mms-dist", "export", run_directory],
+        ["mms-dist", "report", run_directory, "--html"],
     ]
+
+
+def _sentences(run_directory: Path) -> list[str]:
+    """Show a random test sentence of each of the best languages."""
+    from mms_dist.evaluation.stored_evaluation import read_evaluation
+    from mms_dist.report.error_samples import RANDOM, shown_utterances
+
+    evaluation = read_evaluation(run_directory)
+    assert evaluation is not None, "the demo has just written it"
+    best = sorted(evaluation.languages, key=lambda code: evaluation.languages[code].scores.cer)[:SENTENCES]
+    lines = []
+    for code in best:
+        shown = shown_utterances(code, evaluation.utterances[code], 1)
+        each = next(utterance for utterance in shown[::-1] if utterance.choice == RANDOM or len(shown) == 1)
+        lines += ["", f"  {code}  said     {each.reference}", f"  {'':{len(code)}}  written  {each.hypothesis}"]
+    return lines
 
 
 def _launch(command: list[str], run_directory: Path) -> int:

@@ -70,14 +70,14 @@ def run(args: argparse.Namespace) -> int:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     from launcher.doctor.context import Context
     from launcher.doctor.doctor import run_doctor
-    from launcher.doctor.site import site_of
+    from launcher.doctor.machines import machines_of
     from mms_dist.config.document import read_document
     from mms_dist.config.load import apply_overrides
 
     path = args.configuration or args.config
     apply_overrides(read_document(path), args.settings)  # without a configuration there is nothing to check
-    site = site_of(os.environ, nodes=args.nodes, processes=args.processes, memory_gib=args.memory_gib)
-    context = Context(path, args.settings, site, load=args.load)
+    machines = machines_of(os.environ, nodes=args.nodes, processes=args.processes, memory_gib=args.memory_gib)
+    context = Context(path, args.settings, machines, load=args.load)
     return run_doctor(context, timeout_seconds=args.timeout_seconds, show=_print_json if args.json else _print_table)
 
 
@@ -86,7 +86,7 @@ def _print_json(report: "Report") -> None:
 
 
 def _print_table(report: "Report") -> None:
-    from launcher.doctor.report import show
+    from launcher.doctor.report import show_report
     from mms_dist.monitor.console import standard_console
 
-    show(report, standard_console())
+    show_report(report, standard_console())

@@ -1,15 +1,14 @@
 """`mms-dist eval`: compute error rates of a run's languages on a split."""
 
 import argparse
-import contextlib
 import json
 import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from launcher.arguments import Languages, count
 from launcher.console import print_error
+from launcher.output_file import write_output
 from mms_dist.errors import ExitCode
 from mms_dist.run_directory.paths import RunPaths
 
@@ -23,8 +22,9 @@ DESCRIPTION = """\
 Decode a split with every language's checkpoint (and evaluation.decoder), and print character and word error rates
 (jiwer) with 95 % bootstrap intervals. Checkpoints are verified before use and never changed, so a run in progress can
 be scored too. The base and shards are those of RUN/config.yaml. Scores of all languages on a whole split are saved in
-RUN/eval/SPLIT.json. Partial scores are only printed, unless --output names a file. Languages in quarantine are scored
-with their last good checkpoints. They are marked in the table, and so are languages that have not taken a step.
+RUN/eval/SPLIT.json and their transcripts in RUN/eval/SPLIT.tsv, from which `mms-dist report --html` shows confusions
+and examples. Partial scores are only printed, unless --output names a file. Languages in quarantine are scored with
+their last good checkpoints. They are marked in the table, and so are languages that have not taken a step.
 
 With --lm, every language is decoded by beam search with its own language model, and greedily from the same outputs for
 comparison. The weights of the model are those that --tune found on dev for this run, or else those of the
@@ -34,7 +34,7 @@ EPILOG = """\
 examples:
   mms-dist eval runs/mms-300m                                    best checkpoint of every language, test split
   mms-dist eval runs/mms-300m --split dev --languages ron ita
-  mms-dist eval runs/mms-300m --transcripts test.tsv             write references and hypotheses
+  mms-dist eval runs/mms-300m --transcripts test.tsv             also write references and hypotheses there
   mms-dist eval runs/mms-300m --data.shards elsewhere/corpus     override any setting of the run's configuration
   mms-dist eval runs/mms-300m --lm corpus/ --tune                with the models of `mms-dist lm build corpus/`
   mms-dist eval runs/mms-300m --evaluation.decoder greedy        choose how logits become text
@@ -100,6 +100,7 @@ def run(args: argparse.Namespace) -> int:
     from mms_dist.api import run_config
     from mms_dist.config.paths import literal
     from mms_dist.evaluation.score_run import RunScorer
+    from mms_dist.evaluation.stored_evaluation import scores_json, transcripts_tsv
     from mms_dist.monitor.console import standard_console
 
     overrides = [*args.settings, *(["--run.device", args.device] if args.device else [])]
@@ -119,18 +120,29 @@ def run(args: argparse.Namespace) -> int:
     console = standard_console()
     results = _score(scorer, console)
     is_whole = not (args.languages or args.max_utterances)
-    output = args.output or (RunPaths(args.run).evaluations / f"{args.split}.json" if is_whole else None)
+    kept = RunPaths(args.run).evaluations / f"{args.split}.json" if is_whole and not args.output else None
+    output = args.output or kept
     if output and results:
-        source = {"run": str(args.run), "split": args.split, "base": config.model.base, "shards": config.data.shards}
-        _write(output, json.dumps(source | _as_json(results, scorer), indent=1, ensure_ascii=False) + "\n")
-    if args.transcripts and results:
-        _write(args.transcripts, _as_tsv(results))
+        values = {
+            "run": str(args.run),
+            "split": args.split,
+            "base": config.model.base,
+            "shards": config.data.shards,
+            **scores_json(results, scorer.decoder_of),
+            "without_split": scorer.without_split,
+            "failed": scorer.failed,
+            "damaged": [str(damage) for damage in scorer.damaged],
+        }
+        write_output(output, json.dumps(values, indent=1, ensure_ascii=False) + "\n")
+    transcripts = [*([kept.with_suffix(".tsv")] if kept else []), *([args.transcripts] if args.transcripts else [])]
     if results:
+        for path in transcripts:
+            write_output(path, transcripts_tsv(results))
         _print(results, scorer, console, title=f"{args.run} on {args.split}")
         written = str(output or "partial, not written; --output FILE writes them")
         console.print(f"scores: {written}", soft_wrap=True, markup=False, highlight=False)
-        if args.transcripts:
-            console.print(f"transcripts: {args.transcripts}", soft_wrap=True, markup=False, highlight=False)
+        for path in transcripts:
+            console.print(f"transcripts: {path}", soft_wrap=True, markup=False, highlight=False)
     for language, reason in scorer.failed.items():
         print_error(f"error: {language} was not scored: {reason}")
     return ExitCode.FAILED if scorer.failed else 0
@@ -198,74 +210,3 @@ def _greedy(results: "list[LanguageResult]") -> "dict[str, Scores]":
 def _mark(result: "LanguageResult") -> str:
     words = [*(["quarantined"] if result.quarantined else []), *(["untrained"] if result.step == 0 else [])]
     return ", ".join(words)
-
-
-def _as_json(results: "list[LanguageResult]", scorer: "RunScorer") -> dict[str, Any]:
-    from mms_dist.evaluation.table import evaluation_json
-
-    values = evaluation_json({result.language: result.scores for result in results}, _greedy(results))
-    for result in results:
-        values["languages"][result.language] |= {
-            "step": result.step,
-            "checkpoint": result.checkpoint,
-            "untrained": result.step == 0,
-            "decoder": _decoder(result, scorer),
-            "quarantined": None if result.quarantined is None else asdict(result.quarantined),
-            "unreadable": [
-                {"key": sample.key, "row": sample.id.row, "shard": sample.shard, "reason": sample.reason}
-                for sample in result.transcription.damaged
-            ],
-        }
-    return values | {
-        "without_split": scorer.without_split,
-        "failed": scorer.failed,
-        "damaged": [str(damage) for damage in scorer.damaged],
-    }
-
-
-def _decoder(result: "LanguageResult", scorer: "RunScorer") -> dict[str, Any]:
-    name = {"name": scorer.decoder_of(result.language)}
-    if result.searched is None:
-        return name
-    settings, tuned = result.searched.settings, result.searched.tuned
-    return name | {
-        "language_model": settings.language_model and str(settings.language_model),
-        "alpha": settings.alpha,
-        "beta": settings.beta,
-        "beam_width": settings.beam.width,
-        "tuned": tuned and asdict(tuned),
-        "note": result.searched.note,
-    }
-
-
-def _as_tsv(results: "list[LanguageResult]") -> str:
-    searched = any(result.searched for result in results)
-    lines = ["language\tkey\treference\thypothesis\trow" + ("\tgreedy" if searched else "")]
-    for result in results:
-        said = result.transcription
-        greedy = result.searched.greedy.hypotheses if result.searched else [""] * len(said.keys)
-        rows = zip(said.keys, said.references, said.hypotheses, map(str, said.rows), greedy, strict=True)
-        for row in rows:
-            # Member names in tars from other tools can contain anything.
-            cells = [" ".join(cell.splitlines()).replace("\t", " ") for cell in row]
-            lines.append("\t".join((result.language, *cells[: len(row) if searched else -1])))
-    return "\n".join(lines) + "\n"
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file atomically.
-
-    Raises:
-        DataError: the file cannot be written.
-    """
-    from mms_dist.errors import DataError
-
-    staged = path.with_name(f".{path.name}.staging")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        staged.write_text(text, encoding="utf-8")
-        os.replace(staged, path)
-    except OSError as problem:
-        with contextlib.suppress(OSError):
-            staged.unlink(missing_ok=True)
-        raise DataError(f"cannot write {path}: {problem.strerror}", fix="choose another path") from problem

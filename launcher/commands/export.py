@@ -91,7 +91,7 @@ def _print(report: "ExportReport", *, adapters_only: bool, dry_run: bool) -> Non
     from rich.table import Table
     from rich.text import Text
 
-    from mms_dist.checkpoint.model_card import percent
+    from mms_dist.checkpoint.model_card import format_error_rate
     from mms_dist.monitor.console import standard_console
 
     console = standard_console()
@@ -101,8 +101,8 @@ def _print(report: "ExportReport", *, adapters_only: bool, dry_run: bool) -> Non
             Text(item.language),
             item.pointer,
             f"{item.step:,}",
-            percent(item.cer),
-            percent(item.wer),
+            format_error_rate(item.cer),
+            format_error_rate(item.wer),
             str(item.vocabulary_size),
             f"{item.bytes / 1e6:.1f}",
         )

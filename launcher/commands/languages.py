@@ -63,18 +63,18 @@ def _as_json(one: "Language") -> dict[str, Any]:
 
 
 def _print(query: str, found: "list[Language]") -> None:
-    from shards.display.tables import Column, fitting_table
+    from shards.display.tables import TextColumn, fitting_table
     from shards.display.terminal import make_console, say
     from shards.languages import language_codes, language_note
     from shards.wording import counted
 
     console = make_console()
     columns = [
-        Column("code", right=False),
-        Column("name", right=False, folds=True),
-        Column("script", right=False),
-        Column("also written", right=False, folds=True),
-        Column("adapter in", right=False, rank=1),
+        TextColumn("code", right=False),
+        TextColumn("name", right=False, folds=True),
+        TextColumn("script", right=False),
+        TextColumn("also written", right=False, folds=True),
+        TextColumn("adapter in", right=False, rank=1),
     ]
     rows = [
         (

@@ -137,18 +137,18 @@ def _as_json(model: "BuiltModel") -> dict[str, Any]:
 
 def _print(built: "list[BuiltModel]", to: Path, console: Any) -> None:
     from shards.display.build_report import print_drops
-    from shards.display.tables import Column, fitting_table
+    from shards.display.tables import TextColumn, fitting_table
     from shards.display.terminal import say
 
     columns = [
-        Column("language", right=False),
-        Column("sentences", rank=2),
-        Column("words" if built[0].unit == "word" else "characters", rank=3),
-        Column("n-grams", rank=1),
-        Column("MB", rank=1),
-        Column("perplexity on dev"),
-        Column("unknown %", rank=2),
-        Column("seconds", rank=4),
+        TextColumn("language", right=False),
+        TextColumn("sentences", rank=2),
+        TextColumn("words" if built[0].unit == "word" else "characters", rank=3),
+        TextColumn("n-grams", rank=1),
+        TextColumn("MB", rank=1),
+        TextColumn("perplexity on dev"),
+        TextColumn("unknown %", rank=2),
+        TextColumn("seconds", rank=4),
     ]
     rows = [
         [

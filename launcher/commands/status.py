@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     from mms_dist.config.load import configured_steps
     from mms_dist.monitor.console import standard_console
     from mms_dist.monitor.run_status import read_run_status
-    from mms_dist.monitor.run_status_view import show
+    from mms_dist.monitor.run_status_view import show_run_status
 
     submitted = submitted_jobs(Path(args.run))
     run_status = read_run_status(args.run, steps_of=configured_steps(args.run), awaited=bool(submitted))
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
         values = run_status.as_dict() | {"job": job.as_dict() if job else None}
         print_json(values)
     else:
-        show(run_status, standard_console(), also=_lines(run_status, job))
+        show_run_status(run_status, standard_console(), also=_lines(run_status, job))
     return 0
 
 

@@ -19,7 +19,7 @@ from mms_dist.run_directory.paths import RunPaths
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from launcher.slurm.sbatch import Request
+    from launcher.slurm.sbatch import JobRequest
     from launcher.slurm.submission import JobTarget, Submission
 
 PORT = 6006
@@ -182,7 +182,7 @@ def _preflight(args: argparse.Namespace, target: "JobTarget", submission: "Submi
         ConfigError: there is no sbatch, or it does not understand an option.
     """
     from launcher.doctor.doctor import preflight
-    from launcher.doctor.report import show
+    from launcher.doctor.report import show_report
     from launcher.slurm.forecast import show_forecast
 
     console = _console(args.dry_run)
@@ -198,7 +198,7 @@ def _preflight(args: argparse.Namespace, target: "JobTarget", submission: "Submi
         memory_gib=args.memory_gib,
         signal=request.signal if args.script == "train" else None,
     )
-    show(report, console)
+    show_report(report, console)
     if report.exit_code == 0 and args.script == "train":
         console.print()
         show_forecast(target.config, request, console, speed=args.speed, memory_gib=args.memory_gib)
@@ -206,13 +206,13 @@ def _preflight(args: argparse.Namespace, target: "JobTarget", submission: "Submi
     return report.exit_code == 0
 
 
-def _ask(submission: "Submission", console: "Console", *, dry_run: bool) -> "Request":
+def _ask(submission: "Submission", console: "Console", *, dry_run: bool) -> "JobRequest":
     """Test whether sbatch accepts the job. A dry run without sbatch knows only the command line and the site."""
-    from launcher.slurm.sbatch import Request, ask_sbatch
+    from launcher.slurm.sbatch import JobRequest, ask_sbatch
 
     if dry_run and not shutil.which("sbatch"):
         console.print("SLURM: found no sbatch here: the script's own options are unknown", soft_wrap=True)
-        return Request(submission.options)
+        return JobRequest(submission.options)
     request = ask_sbatch(submission)
     style = "" if request.can_start else "yellow"
     console.print(f"SLURM: {request.message}", style=style, markup=False, soft_wrap=True)

@@ -1,10 +1,10 @@
-"""The input of the checks: the configuration and site, and results of earlier checks."""
+"""The input of the checks: the configuration and the machines, and results of earlier checks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from launcher.doctor.site import Site
+from launcher.doctor.machines import Machines
 
 if TYPE_CHECKING:
     from mms_dist.config import Config
@@ -20,7 +20,7 @@ class Context:
 
     path: str
     settings: Sequence[str]
-    site: Site
+    machines: Machines
     load: bool = False
     """Whether to load the base's weights, which takes as much memory as they have."""
     config: "Config | None" = None

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 from launcher.doctor.context import Context
 from launcher.doctor.finding import FAILED, Finding, Findings, failed_with
+from launcher.doctor.machines import machines_of, set_launch_variables
 from launcher.doctor.registry import run_check, run_checks
 from launcher.doctor.report import MachineFindings, Report, merge_findings
-from launcher.doctor.site import set_launch_variables, site_of
 from mms_dist.errors import ExitCode
 from shards.errors import ReportedError
 
 if TYPE_CHECKING:
-    from launcher.doctor.rendezvous import DoctorRendezvous
+    from launcher.doctor.findings_exchange import FindingsExchange
 
 RESULTS, GROUP = "machines", "group"
 """Topics that the processes publish: their own checks, and then those of all processes together."""
@@ -39,8 +39,8 @@ def preflight(
         memory_gib: memory of a process's device.
         signal: the job's `--signal`, if it trains; empty if it has none.
     """
-    site = site_of(os.environ, nodes=nodes, processes=processes, memory_gib=memory_gib, signal=signal)
-    return merge_findings([MachineFindings(socket.gethostname(), run_checks(Context(path, settings, site)))])
+    machines = machines_of(os.environ, nodes=nodes, processes=processes, memory_gib=memory_gib, signal=signal)
+    return merge_findings([MachineFindings(socket.gethostname(), run_checks(Context(path, settings, machines)))])
 
 
 def run_doctor(context: Context, *, timeout_seconds: float, show: Callable[[Report], None]) -> int:
@@ -52,42 +52,42 @@ def run_doctor(context: Context, *, timeout_seconds: float, show: Callable[[Repo
     set_launch_variables(os.environ)
     host = socket.gethostname()
     findings = run_checks(context)
-    if not context.site.here:
+    if not context.machines.here:
         return _report([MachineFindings(host, findings)], show)
     mine = MachineFindings(host, findings, context.identity)
     if os.environ.get("WORLD_SIZE", "1") == "1":
         return _report([_with_findings(mine, _group_findings(context, timeout_seconds, lambda _: None))], show)
     try:
-        from launcher.doctor.rendezvous import DoctorRendezvous
+        from launcher.doctor.findings_exchange import FindingsExchange
 
-        rendezvous = DoctorRendezvous(timeout_seconds)
+        exchange = FindingsExchange(timeout_seconds)
     except ReportedError as error:
         return _report([_with_findings(mine, [replace(failed_with(error), check="network")])], show)
-    return _with_others(mine, context, rendezvous, timeout_seconds, show)
+    return _with_others(mine, context, exchange, timeout_seconds, show)
 
 
 def _with_others(
     mine: MachineFindings,
     context: Context,
-    rendezvous: "DoctorRendezvous",
+    exchange: "FindingsExchange",
     timeout_seconds: float,
     show: Callable[[Report], None],
 ) -> int:
-    rendezvous.publish(RESULTS, mine)
-    found = rendezvous.collect(RESULTS)
-    if len(found) == rendezvous.world:
+    exchange.publish(RESULTS, mine)
+    found = exchange.collect(RESULTS)
+    if len(found) == exchange.world:
         tried = _group_findings(context, timeout_seconds, _report_on_hang(mine, found, show))
-        rendezvous.publish(GROUP, MachineFindings(mine.host, tried))
-        group = rendezvous.collect(GROUP)
+        exchange.publish(GROUP, MachineFindings(mine.host, tried))
+        group = exchange.collect(GROUP)
         results = [_with_findings(one, group[rank].findings if rank in group else []) for rank, one in found.items()]
     else:
         first, *others = found.values()
-        results = [_with_findings(first, [_missing_ranks(rendezvous.world, found, timeout_seconds)]), *others]
-    if rendezvous.rank == 0:
+        results = [_with_findings(first, [_missing_ranks(exchange.world, found, timeout_seconds)]), *others]
+    if exchange.rank == 0:
         code = _report(results, show)
-        rendezvous.end(code)
+        exchange.end(code)
         return code
-    return rendezvous.await_end(otherwise=ExitCode.FAILED)
+    return exchange.await_end(otherwise=ExitCode.FAILED)
 
 
 def _report_on_hang(
@@ -104,7 +104,7 @@ def _report_on_hang(
 
 def _group_findings(context: Context, timeout_seconds: float, on_hang: Callable[[Finding], None]) -> list[Finding]:
     def check(context: Context) -> Findings:
-        from launcher.doctor.process_group import check_process_group
+        from launcher.doctor.network_checks import check_process_group
 
         device, directory = "cpu", None
         if context.config is not None:

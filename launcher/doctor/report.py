@@ -119,7 +119,7 @@ _FIXES = {
 }
 
 
-def show(report: Report, console: Console) -> None:
+def show_report(report: Report, console: Console) -> None:
     """Print a report: one line per finding, its fix below, and the totals."""
     table = Table(box=None, padding=(0, 1), pad_edge=False, show_header=False)
     table.add_column(no_wrap=True, justify="right")

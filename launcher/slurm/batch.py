@@ -22,7 +22,7 @@ from launcher.cli import split_settings
 from launcher.console import print_log
 from launcher.slurm.environment import ClusterPlace
 from launcher.slurm.lead_time import lead_seconds_of, measured_lead_time, signal_of_job
-from launcher.slurm.outcome import outcome_since, pop_refusal, read_run
+from launcher.slurm.outcome import outcome_since, parse_run_arguments, pop_refusal
 from launcher.slurm.requeue import Action, JobProgress, decide, read_progress, write_progress
 from mms_dist.config import Config
 from mms_dist.errors import MmsDistError, TrainingError
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
     args = parser.parse_args(others)
     try:
         place = ClusterPlace.of(os.environ)
-        directory, config = read_run([args.config, *settings])
+        directory, config = parse_run_arguments([args.config, *settings])
         if args.when == "begin":
             return _begin(place, directory, args.script)
         before = json.loads(args.before.splitlines()[-1])  # a container may print a greeting first

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher.slurm.lead_time import lead_seconds_of, measured_lead_time
-from launcher.slurm.sbatch import Request
+from launcher.slurm.sbatch import JobRequest
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def show_forecast(
     config: "Config",
-    request: Request,
+    request: JobRequest,
     console: "Console",
     *,
     speed: float | None = None,
@@ -41,7 +41,7 @@ def show_forecast(
     cluster = Cluster(
         request.nodes,
         request.processes_per_node,
-        speed=speed or measured_speed(directory),
+        speed=speed or last_measured_speed(directory),
         memory_gib=memory_gib,
     )
     plan = make_plan(config, summaries, index, BaseShape.of(config.model.base), cluster)
@@ -50,7 +50,7 @@ def show_forecast(
         console.print(f"· {line}", highlight=False, soft_wrap=True, markup=False)
 
 
-def measured_speed(run_directory: Path) -> float | None:
+def last_measured_speed(run_directory: Path) -> float | None:
     """Return the speed of one process in the run's last attempt; None if it was not measured."""
     from mms_dist.monitor.metrics_log import read_metrics
     from mms_dist.run_directory.status_file import read_status
@@ -61,7 +61,7 @@ def measured_speed(run_directory: Path) -> float | None:
     return metrics.audio_seconds_per_second / status.processes
 
 
-def _starts(makespan_seconds: float | None, request: Request, directory: Path) -> list[str]:
+def _starts(makespan_seconds: float | None, request: JobRequest, directory: Path) -> list[str]:
     limit, lead = request.limit_seconds, lead_seconds_of(request.signal) or 0
     lines = []
     if makespan_seconds is not None and limit is not None:

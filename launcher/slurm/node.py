@@ -20,7 +20,7 @@ from time import monotonic, sleep
 from launcher.console import print_error, print_log
 from launcher.processes import launcher_variables
 from launcher.slurm.environment import ClusterPlace
-from launcher.slurm.outcome import outcome_since, read_run, write_refusal
+from launcher.slurm.outcome import outcome_since, parse_run_arguments, write_refusal
 from mms_dist.config import Config
 from mms_dist.errors import ConfigError, ExitCode, MmsDistError, TrainingError
 from mms_dist.run_directory.status_file import RunState, Status, read_status
@@ -64,7 +64,7 @@ def _begin(arguments: Sequence[str]) -> tuple[ClusterPlace, Path, Status | None]
     Raises:
         MmsDistError: the run cannot start. If that needs manual action, the reason is left for the batch script.
     """
-    directory, config = read_run(arguments)
+    directory, config = parse_run_arguments(arguments)
     try:
         place = ClusterPlace.of(os.environ)
         _check_gpus(place, config)

@@ -15,7 +15,7 @@ from mms_dist.files import replace_text
 from mms_dist.run_directory.status_file import Status, read_status
 
 
-def read_run(arguments: Sequence[str]) -> tuple[Path, Config]:
+def parse_run_arguments(arguments: Sequence[str]) -> tuple[Path, Config]:
     """Return the run directory and the configuration for `CONFIG [--section.setting VALUE …]`.
 
     Raises:

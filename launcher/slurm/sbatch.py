@@ -25,7 +25,7 @@ _TIME = re.compile(r"(?:(\d+)-)?(\d+):(\d+):(\d+)")
 
 
 @dataclass(frozen=True)
-class Request:
+class JobRequest:
     """A job as sbatch understands it, after its command line, variables and `#SBATCH` lines have been ranked."""
 
     options: Mapping[str, str]
@@ -81,7 +81,7 @@ class Request:
             )
 
 
-def ask_sbatch(submission: Submission, environment: Mapping[str, str] | None = None) -> Request:
+def ask_sbatch(submission: Submission, environment: Mapping[str, str] | None = None) -> JobRequest:
     """Test whether sbatch accepts a job, and ask SLURM when it would start it.
 
     SLURM gives the same message for a job that requests more machines than exist and for one that requests machines
@@ -99,11 +99,11 @@ def ask_sbatch(submission: Submission, environment: Mapping[str, str] | None = N
     if answer.returncode:
         message = "; ".join(line for line in lines if not line.startswith("select/"))
         waits = "if sbatch accepts the job, it stays pending until that changes"
-        return Request(options, False, f"it would not start this job at present: {message}; {waits}. {FIX}")
+        return JobRequest(options, False, f"it would not start this job at present: {message}; {waits}. {FIX}")
     starts = [line for line in lines if re.match(r"Job \d+ to start at", line)]
     # The job will get another number.
     message = re.sub(r"Job \d+ to start at", "would start it at", "; ".join(starts or lines[-1:]))
-    return Request(options, True, message)
+    return JobRequest(options, True, message)
 
 
 def submit(submission: Submission, environment: Mapping[str, str] | None = None) -> str:

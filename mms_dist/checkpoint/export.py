@@ -21,7 +21,7 @@ import torch
 from mms_dist.checkpoint.adapter_file import AdapterMismatch, adapter_filename, check_adapter, write_adapter
 from mms_dist.checkpoint.choice import ExportChoice
 from mms_dist.checkpoint.export_destination import EXPORT_MARK, Destination
-from mms_dist.checkpoint.hugging_face import load_config, write_base, write_processor, write_vocabulary
+from mms_dist.checkpoint.hugging_face import load_base_config, write_base, write_processor, write_vocabulary
 from mms_dist.checkpoint.language_folder import PointerName
 from mms_dist.checkpoint.model_card import ExportedLanguage, base_licence, model_card
 from mms_dist.checkpoint.snapshot import Damage, Snapshot
@@ -95,7 +95,7 @@ def export_run(
         protected=[run_directory, *([Path(base_path)] if local else [])],
         inside=[RunPaths(run_directory).adapters],
     )
-    config = None if adapters_only else load_config(base_path)
+    config = None if adapters_only else load_base_config(base_path)
     name = base_name or (Path(base_path).name if local else base_path)
     with CheckpointStore(RunPaths(run_directory).adapters, keep=1) as store:
         choice = ExportChoice(store, pointer, include_quarantined, start_is_trained)

@@ -22,7 +22,7 @@ SAMPLE_RATE = 16_000
 _FIX = "use the base the run was trained on (model.base in RUN/config.yaml), or export with --adapters-only"
 
 
-def load_config(base_path: str) -> Any:
+def load_base_config(base_path: str) -> Any:
     """Read the base's `Wav2Vec2Config`.
 
     Raises:

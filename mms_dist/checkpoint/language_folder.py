@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from mms_dist.checkpoint.checkpoint_folder import folder_name, parse_step, snapshot_files
-from mms_dist.checkpoint.manifest import Manifest, read_folder, write_folder
+from mms_dist.checkpoint.manifest import CheckpointManifest, read_folder, write_folder
 from mms_dist.checkpoint.snapshot import DamagedCheckpoint, Snapshot
 from mms_dist.errors import CheckpointError
 from mms_dist.files import read_file, remove_tree, replace_symlink, sync_directory, unique, write_synced
@@ -62,7 +62,7 @@ class LanguageFolder:
         if final.is_dir():
             if not is_complete():
                 self.put_aside(snapshot.step)
-            elif _has(final, Manifest.of(snapshot.language, snapshot.step, contents)):
+            elif _has(final, CheckpointManifest.of(snapshot.language, snapshot.step, contents)):
                 return final
         staging = self.path / unique(f".staging-{final.name}")
         try:
@@ -204,7 +204,7 @@ class LanguageFolder:
 def step_of_copy(folder: Path) -> int | None:
     """The step in the manifest of a folder under any name; None if it is not a checkpoint."""
     try:
-        return Manifest.decode(folder / MANIFEST_NAME, read_file(folder / MANIFEST_NAME)).step
+        return CheckpointManifest.decode(folder / MANIFEST_NAME, read_file(folder / MANIFEST_NAME)).step
     except (OSError, DamagedCheckpoint):
         return None
 
@@ -217,7 +217,7 @@ def _is_intact(folder: Path) -> bool:
     return True
 
 
-def _has(folder: Path, manifest: Manifest) -> bool:
+def _has(folder: Path, manifest: CheckpointManifest) -> bool:
     """Whether the complete checkpoint in this folder has exactly the same files."""
     return (folder / MANIFEST_NAME).read_bytes() == manifest.encode()
 

@@ -1,7 +1,7 @@
 """MANIFEST.json lists the files of a checkpoint folder. It is written last, so a folder with a manifest is complete.
 
-It has one exact encoding (`Manifest.encode`) and contains the SHA-256 of its other lines, so that any changed byte is
-detected, in the manifest or in the files it lists.
+It has one exact encoding (`CheckpointManifest.encode`) and contains the SHA-256 of its other lines, so that any changed
+byte is detected, in the manifest or in the files it lists.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class FileEntry:
 
 
 @dataclass(frozen=True)
-class Manifest:
+class CheckpointManifest:
     """The language, step and files of one checkpoint folder."""
 
     language: str
@@ -37,7 +37,7 @@ class Manifest:
     files: dict[str, FileEntry]
 
     @classmethod
-    def of(cls, language: str, step: int, contents: Mapping[str, bytes]) -> Manifest:
+    def of(cls, language: str, step: int, contents: Mapping[str, bytes]) -> CheckpointManifest:
         """Make the manifest of files in memory."""
         files = {name: FileEntry(len(data), hashlib.sha256(data).hexdigest()) for name, data in contents.items()}
         return cls(language, step, dict(sorted(files.items())))
@@ -54,7 +54,7 @@ class Manifest:
         return json.dumps(body, indent=1).encode() + b"\n"
 
     @classmethod
-    def decode(cls, path: Path, content: bytes) -> Manifest:
+    def decode(cls, path: Path, content: bytes) -> CheckpointManifest:
         """Decode the file's bytes.
 
         Raises:
@@ -75,13 +75,13 @@ class Manifest:
 
 def write_folder(folder: Path, language: str, step: int, contents: Mapping[str, bytes]) -> None:
     """Write and sync the files, then the manifest."""
-    manifest = Manifest.of(language, step, contents)
+    manifest = CheckpointManifest.of(language, step, contents)
     for name, content in contents.items():
         write_synced(folder / name, content)
     write_synced(folder / MANIFEST_NAME, manifest.encode())
 
 
-def read_folder(folder: Path) -> tuple[Manifest, dict[str, bytes]]:
+def read_folder(folder: Path) -> tuple[CheckpointManifest, dict[str, bytes]]:
     """Read a folder's manifest and files, and verify the files.
 
     Hidden files are ignored, because NFS and desktop systems create them.
@@ -89,7 +89,7 @@ def read_folder(folder: Path) -> tuple[Manifest, dict[str, bytes]]:
     Raises:
         DamagedCheckpoint: names the first file that is missing, not in the manifest, too short, too long or changed.
     """
-    manifest = Manifest.decode(folder / MANIFEST_NAME, _read(folder / MANIFEST_NAME))
+    manifest = CheckpointManifest.decode(folder / MANIFEST_NAME, _read(folder / MANIFEST_NAME))
     try:
         present = {entry.name for entry in folder.iterdir() if not entry.name.startswith(".")}
     except OSError as problem:

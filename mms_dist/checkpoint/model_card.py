@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from shards.wording import counted
+
 # If the base is a Hub name, its model card is not on this machine.
 _KNOWN_LICENCES = {"facebook/mms-": "cc-by-nc-4.0", "facebook/wav2vec2-xls-r-": "apache-2.0"}
 _LICENCE_LINE = re.compile(r"^license:\s*[\"']?([\w.-]+)", re.MULTILINE)
@@ -81,7 +83,7 @@ def model_card(
     return "\n".join(
         [
             f"{front}tags:\n- mms\n- wav2vec2\n- adapter\n---\n",
-            f"# MMS adapters for {len(languages)} language{'s' if len(languages) > 1 else ''}\n",
+            f"# MMS adapters for {counted(len(languages), 'language')}\n",
             f"One adapter (dimension {dim}) and CTC head for each language, on the frozen base `{base}`.",
             "Trained with mms-dist.\n",
             "| language | CER (dev) | WER (dev) | steps | audio trained on | tokens |",
@@ -105,12 +107,10 @@ def model_card(
 def _row(item: ExportedLanguage) -> str:
     name = f"{item.language} (quarantined)" if item.quarantined else item.language
     hours = "–" if item.audio_seconds is None else f"{item.audio_seconds / 3600:.2f} h"
-    return (
-        f"| {name} | {percent(item.cer)} | {percent(item.wer)} | {item.step:,} ({item.pointer}) | {hours} "
-        f"| {item.vocabulary_size} |"
-    )
+    rates = f"{format_error_rate(item.cer)} | {format_error_rate(item.wer)}"
+    return f"| {name} | {rates} | {item.step:,} ({item.pointer}) | {hours} | {item.vocabulary_size} |"
 
 
-def percent(fraction: float | None) -> str:
+def format_error_rate(fraction: float | None) -> str:
     """`12.3 %`, or a dash."""
     return "–" if fraction is None else f"{100 * fraction:.1f} %"

@@ -55,6 +55,8 @@ def summarise_languages(
 ) -> tuple[ShardIndex, list[LanguageSummary]]:
     """Load the index of the run's shards and summarise its languages, sorted by code.
 
+    It takes the whole configuration because a language may override any section.
+
     Args:
         on_progress: called with a description before each language is read.
 

@@ -18,8 +18,8 @@ import numpy as np
 from mms_dist.data.batch import BatchRequest, DamagedSample, LoadedBatch, Utterance
 from mms_dist.data.batch_shard import WHOLE, BatchShard
 from mms_dist.data.buffers import AudioBuffers
-from mms_dist.data.pool import UrgencyPool
 from mms_dist.data.stream import LanguageStream, Position
+from mms_dist.data.urgency_pool import UrgencyPool
 from mms_dist.data.utterance_source import UTTERANCES_PER_TASK, Read, UtteranceSource
 from mms_dist.errors import DataError
 from shards.schema import SAMPLE_RATE

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import torch
 
-from mms_dist.data.pool import UrgencyPool
+from mms_dist.data.urgency_pool import UrgencyPool
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

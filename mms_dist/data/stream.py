@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mms_dist.data.augmented import RecordingAugmentation
-from mms_dist.data.plan import PLAN_VERSION, plan_epoch
+from mms_dist.data.epoch_plan import PLAN_VERSION, plan_epoch
 from mms_dist.errors import DataError
 from shards.schema import SAMPLE_RATE
 

@@ -158,11 +158,6 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not isfinite(value) else value
 
 
-def plural(count: int, noun: str) -> str:
-    """Write a count with its noun: `1 language`, `2 languages`."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
 def verdict(invariant: str, claim: str, holds: bool, measured: str) -> Check:
     """Return the result of a check that ran."""
     return Check(invariant, claim, PASSED if holds else FAILED, measured)

@@ -14,9 +14,9 @@ from mms_dist.debugging.debug_report import (
     Check,
     DebugReport,
     OverfitPoint,
-    plural,
 )
 from mms_dist.monitor.terminal_tables import plain_table
+from shards.wording import counted
 
 EXAMPLES = 2
 ROUTE_LINES = 12
@@ -35,14 +35,14 @@ class DebugView:
         self._console.print(
             f"[bold]mms-dist debug[/]  {escape(report.config)}\n"
             f"{escape(report.base)}: {parameters / 1e6:,.1f} M parameters, frozen, {report.dtype} on {report.device}\n"
-            f"[dim]training {plural(rounds, 'round')} in a temporary folder …[/]",
+            f"[dim]training {counted(rounds, 'round')} in a temporary folder …[/]",
             highlight=False,
             soft_wrap=True,
         )
 
     def plan(self, report: DebugReport) -> None:
-        of = f"{len(report.languages)} of {plural(report.run_languages, 'language')}"
-        run = f"the run has {plural(report.run_utterances, 'utterance')}, {_hours(report.run_seconds)}"
+        of = f"{len(report.languages)} of {counted(report.run_languages, 'language')}"
+        run = f"the run has {counted(report.run_utterances, 'utterance')}, {_hours(report.run_seconds)}"
         self._title("Plan", f"{of}; {run}")
         table = plain_table(
             "language", ">utterances", ">audio", ">left\nout", ">steps", ">batches/\nepoch", ">batch\nhere"
@@ -178,7 +178,7 @@ class DebugView:
 
     def _more(self, count: int, noun: str) -> None:
         if count > 0:
-            self._console.print(f"  [dim]… and {plural(count, f'more {noun}')}[/]", highlight=False)
+            self._console.print(f"  [dim]… and {counted(count, f'more {noun}')}[/]", highlight=False)
 
 
 def _overfit_line(first: str, cells: Sequence[str]) -> str:

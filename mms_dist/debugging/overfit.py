@@ -11,7 +11,7 @@ from mms_dist.data.batch import BatchRequest, LoadedBatch
 from mms_dist.data.language_summaries import Work
 from mms_dist.data.stream import Position
 from mms_dist.debugging.bench import Bench
-from mms_dist.debugging.debug_report import Check, OverfitPoint, plural, verdict
+from mms_dist.debugging.debug_report import Check, OverfitPoint, verdict
 from mms_dist.debugging.utterance_choice import shortest_first, take
 from mms_dist.decoding.greedy import greedy
 from mms_dist.evaluation.metrics import score
@@ -21,6 +21,7 @@ from mms_dist.model.optimizer import RowStep
 from mms_dist.training.active_language import ActiveLanguage
 from mms_dist.training.scheduler import QueuedLanguage
 from shards.read import ShardReader
+from shards.wording import counted
 
 LEARNED_CER = 0.2
 """CER at which a language counts as having learned its utterances; training ends once all languages have."""
@@ -88,14 +89,14 @@ class OverfitRun:
 def every_language_overfits(points: list[OverfitPoint], *, utterances: int) -> Check:
     """Check for every language that the loss has fallen and the hypotheses are almost right."""
     first, last = points[0], points[-1]
-    claim = f"every language overfits {plural(utterances, 'utterance')} (CER ≤ {LEARNED_CER:.0%})"
+    claim = f"every language overfits {counted(utterances, 'utterance')} (CER ≤ {LEARNED_CER:.0%})"
     failed = [c for c, cer in last.cers.items() if not (cer <= LEARNED_CER and last.losses[c] < first.losses[c])]
     worst = max(failed or last.cers, key=lambda language: last.cers[language])
     course = f"CER {first.cers[worst]:.0%} → {last.cers[worst]:.0%}"
     course += f", loss {first.losses[worst]:.2f} → {last.losses[worst]:.2f}"
-    measured = f"{plural(last.step, 'step')}; the slowest, {worst}: {course}"
+    measured = f"{counted(last.step, 'step')}; the slowest, {worst}: {course}"
     if failed:
-        measured = f"not {', '.join(failed)} in {plural(last.step, 'step')}; {worst}: {course}"
+        measured = f"not {', '.join(failed)} in {counted(last.step, 'step')}; {worst}: {course}"
     return verdict("learn", claim, not failed, measured)
 
 

@@ -16,7 +16,6 @@ from mms_dist.debugging.debug_report import (
     MemoryLine,
     RoundLine,
     TranscriptLine,
-    plural,
 )
 from mms_dist.debugging.saved_tensors import SavedTensors
 from mms_dist.hardware.memory_estimate import Memory
@@ -28,6 +27,7 @@ from mms_dist.model.optimizer import MOMENTS
 from mms_dist.monitor.reports import RoundReport
 from shards.index import LanguageIndex
 from shards.vocabulary import BLANK, UNKNOWN, Vocabulary
+from shards.wording import counted
 
 _KIND_OF = {"norm": "norm", "linear_1": "down", "linear_2": "up"}
 
@@ -81,7 +81,7 @@ def memory_lines(bench: Bench, *, run_memory: Memory, run_slots: int) -> list[Me
     return [
         MemoryLine("base", base_bytes, "frozen, shared by all languages"),
         MemoryLine(
-            "rows", bank.rows.nbytes, f"{plural(bank.slots, 'slot')}, each for the adapter and head of a language"
+            "rows", bank.rows.nbytes, f"{counted(bank.slots, 'slot')}, each for the adapter and head of a language"
         ),
         MemoryLine("gradients", bank.grads.nbytes, "one row per slot"),
         MemoryLine("moments", len(MOMENTS) * bank.rows.nbytes, f"{len(MOMENTS)} per weight, for AdamW"),
@@ -90,7 +90,7 @@ def memory_lines(bench: Bench, *, run_memory: Memory, run_slots: int) -> list[Me
         MemoryLine(
             "whole run",
             run_memory.total,
-            f"estimated: base, {plural(run_slots, 'slot')}, a pass of rounds.forward_seconds {full:g}",
+            f"estimated: base, {counted(run_slots, 'slot')}, a pass of rounds.forward_seconds {full:g}",
         ),
     ]
 

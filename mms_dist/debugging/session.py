@@ -80,7 +80,7 @@ def debug(config: Config, amount: Amount, view: DebugView, *, name: str) -> Debu
     device = use_device(config.run.device)
     _, summaries = summarise_languages(config)
     resolved = resolve_for_single_process(config, summaries, device)
-    languages = choose_languages(amount.languages, summaries)
+    languages = choose_debugged_languages(amount.languages, summaries)
     entries = [entry for entry in summaries if entry.language in languages]
     with tempfile.TemporaryDirectory(prefix="mms-dist-debug-") as folder:
         small = shortened(config, entries, amount, directory=Path(folder) / "run")
@@ -115,7 +115,7 @@ def debug(config: Config, amount: Amount, view: DebugView, *, name: str) -> Debu
     return report
 
 
-def choose_languages(asked: Sequence[str] | None, summaries: Sequence[LanguageSummary]) -> list[str]:
+def choose_debugged_languages(asked: Sequence[str] | None, summaries: Sequence[LanguageSummary]) -> list[str]:
     """Return the requested languages, or the first few of the run.
 
     Raises:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mms_dist.decoding.beam_search import Hypothesis
 from mms_dist.decoding.search_settings import SearchSettings
-from shards.pool import WorkerPool
+from shards.process_pool import WorkerPool
 
 _WAITING_PER_PROCESS = 4
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from mms_dist.distributed.failure_report import FailureReport
 from mms_dist.distributed.placement import RankGroup
 from mms_dist.distributed.watchdog import NoWatchdog, Watchdog
-from mms_dist.errors import CommError, ExitCode, MmsDistError, PeerError, StoppedEarly
+from mms_dist.errors import CommError, ExitCode, MmsDistError, PeerError, StoppedEarly, first_line
 from shards.errors import ShardsError
 
 _T = TypeVar("_T")
@@ -30,7 +30,7 @@ COLLECTIVE_TIMEOUT = timedelta(days=7)
 
 
 @dataclass
-class Traffic:
+class SentBytes:
     """Bytes this rank has sent so far, by kind."""
 
     all_reduced: int = 0
@@ -50,7 +50,7 @@ class Comm:
     rank: int = 0
     world: int = 1
     watchdog: Watchdog | NoWatchdog = field(default_factory=NoWatchdog)
-    traffic: Traffic = field(default_factory=Traffic)
+    traffic: SentBytes = field(default_factory=SentBytes)
     _groups: dict[RankGroup, Any] = field(default_factory=dict)
     failure_report: FailureReport | None = None
     """Reports of other ranks that failed; None in a single process."""
@@ -210,7 +210,7 @@ class Comm:
                 raise
             if self.stop_requested is not None and self.stop_requested():
                 raise StoppedEarly(f"stopped while waiting for {about}") from error
-            reason = str(error).strip().split("\n")[0]
+            reason = first_line(error)
             raise CommError(
                 f"rank {self.rank} of {self.world} lost a peer while waiting for {about} ({reason})",
                 fix=(

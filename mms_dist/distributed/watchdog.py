@@ -49,7 +49,7 @@ from mms_dist.distributed.heartbeats import (
 )
 from mms_dist.distributed.key_value_store import Store
 from mms_dist.distributed.main_thread import Activity, MainThread
-from mms_dist.errors import ExitCode, MmsDistError
+from mms_dist.errors import ExitCode, MmsDistError, first_line
 
 HEARTBEAT, LONGEST_HEARTBEAT_SECONDS = 1 / 20, 5.0
 FIRST_CHECK, NEXT_CHECK = 1 / 16, 1 / 25
@@ -169,7 +169,7 @@ class Watchdog(MainThread):
                 self._send_heartbeat(self.now)
                 self._check_others(self.now)
             except _STORE_ERRORS as error:
-                self._problem = str(error).strip().split("\n")[0] or type(error).__name__
+                self._problem = first_line(error)
             if self._stopped.wait(self._heartbeat_seconds):
                 break
         with contextlib.suppress(*_STORE_ERRORS):  # the store may be gone when the last rank leaves

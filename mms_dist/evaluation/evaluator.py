@@ -16,9 +16,9 @@ from mms_dist.config import Config
 from mms_dist.data.batch import DamagedSample, Utterance
 from mms_dist.data.batch_shard import WHOLE, BatchShard
 from mms_dist.data.packer import FORWARD_COST, pack
-from mms_dist.data.pool import UrgencyPool
 from mms_dist.data.prefetcher import Prefetcher, read_ahead
 from mms_dist.data.randomness import selection_key
+from mms_dist.data.urgency_pool import UrgencyPool
 from mms_dist.data.utterance_id import UtteranceId
 from mms_dist.data.utterance_source import UTTERANCES_PER_TASK, Read, UtteranceSource
 from mms_dist.decoding.decoder import Decoder, DecoderOf, decoders_of
@@ -73,7 +73,7 @@ class Transcription:
 
 
 @dataclass(frozen=True)
-class Request:
+class EvaluationRequest:
     """A request to decode a split of a language, or a share of its forward passes, with the weights in a slot.
 
     `vocabulary` is needed only if it differs from that of the shards.
@@ -185,14 +185,14 @@ class Evaluator:
         share: BatchShard = WHOLE,
     ) -> Transcription:
         """Transcribe one split, or the utterances selected from it."""
-        return self.transcribe_all([Request(index, split, slot, vocabulary, share)])[0]
+        return self.transcribe_all([EvaluationRequest(index, split, slot, vocabulary, share)])[0]
 
-    def transcribe_all(self, requests: Sequence[Request]) -> list[Transcription]:
+    def transcribe_all(self, requests: Sequence[EvaluationRequest]) -> list[Transcription]:
         """Transcribe every request, in order; each pass holds utterances of one request only."""
         return [Transcription.joined(parts) for parts in self.transcribe_passes(requests)]
 
     @torch.no_grad()
-    def transcribe_passes(self, requests: Sequence[Request]) -> list[list[Transcription]]:
+    def transcribe_passes(self, requests: Sequence[EvaluationRequest]) -> list[list[Transcription]]:
         """Transcribe every request; return the parts of each in the order in which its decoder made them.
 
         What could not be read is in parts of its own, which have no rows.
@@ -230,7 +230,7 @@ class Evaluator:
             found[last.request].append(last.transcription())
         return found
 
-    def _decoder(self, request: Request) -> Decoder:
+    def _decoder(self, request: EvaluationRequest) -> Decoder:
         return self._decoder_of(request.index.language, request.vocabulary or request.index.vocabulary)
 
     def _stages_ahead(self) -> Prefetcher:
@@ -243,13 +243,13 @@ class Evaluator:
         groups = pack(table.samples.tolist(), capacity=self._capacity, forward_cost=self._forward_cost)
         return groups[share.index :: share.count]
 
-    def _passes(self, number: int, request: Request) -> Iterator[_Pass]:
+    def _passes(self, number: int, request: EvaluationRequest) -> Iterator[_Pass]:
         table = self._table(request.index, request.split)
         source = UtteranceSource(self._reader, request.index.language, request.split, table)
         for group in self._groups(table, request.share):
             yield _Pass(number, source, group)
 
-    def _prepare(self, number: int, request: Request, read: Read) -> PreparedPass:
+    def _prepare(self, number: int, request: EvaluationRequest, read: Read) -> PreparedPass:
         """Stage the utterances of a pass that could be read."""
         damaged = [item for item in read if isinstance(item, DamagedSample)]
         members = [item for item in read if isinstance(item, Utterance)]

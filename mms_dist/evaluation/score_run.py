@@ -13,7 +13,7 @@ from mms_dist.checkpoint.language_folder import PointerName
 from mms_dist.checkpoint.snapshot import Damage
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
-from mms_dist.data.pool import UrgencyPool, reading_pool
+from mms_dist.data.urgency_pool import UrgencyPool, reading_pool
 from mms_dist.data.utterance_source import Read, shard_cache
 from mms_dist.decoding.decoder import DecoderOf, decoders_of
 from mms_dist.decoding.search_pool import SearchPool

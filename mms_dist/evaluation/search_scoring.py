@@ -16,7 +16,7 @@ from mms_dist.decoding.fusion_tuning import tune
 from mms_dist.decoding.search_pool import SearchPool
 from mms_dist.decoding.search_settings import SearchSettings, load_once
 from mms_dist.errors import DataError
-from mms_dist.evaluation.evaluator import Evaluator, Request, Transcription
+from mms_dist.evaluation.evaluator import EvaluationRequest, Evaluator, Transcription
 from mms_dist.evaluation.metrics import Scores
 from mms_dist.evaluation.tuned_weights import Tuned, TunedWeights, sha256_of
 from mms_dist.language_model.scoring import perplexity
@@ -121,7 +121,7 @@ class SearchScorer:
         record: Callable[[Sequence[LogProbs]], object],
     ) -> list[Transcription]:
         evaluator = make(lambda _, own: GreedyAndRecord(own, record), most)
-        return evaluator.transcribe_passes([Request(index, split, 0, vocabulary)])[0]
+        return evaluator.transcribe_passes([EvaluationRequest(index, split, 0, vocabulary)])[0]
 
     def _tuned_on_dev(self, make: EvaluatorOf, index: LanguageIndex, search: SearchSettings, step: int) -> Tuned:
         language, model = index.language, search.language_model

@@ -42,6 +42,9 @@ class RunBase:
 def load_run_base(config: Config, summaries: list[LanguageSummary], device: torch.device, comm: Comm) -> RunBase:
     """Load the base on this rank's device, and shard or compile it if configured. All ranks call this together.
 
+    It takes the whole configuration, and returns it with the launcher's precision, because it resolves every setting
+    that is left to the hardware.
+
     Raises:
         ConfigError: the number of processes differs from comm.processes, or a setting cannot work on this hardware.
         BaseModelError: the base cannot be loaded.
@@ -183,7 +186,7 @@ def configured_dtype(model: Model, mixed_precision: str) -> ModelDtype:
 
 
 def load_base(config: Config, device: torch.device | None = None, resolved: Resolved | None = None) -> FrozenBase:
-    """Load the base on its device, in the precision of `resolved`, or in one chosen here for a single process."""
+    """Load the base on its device, in the precision of `resolved`, or in one resolved here for a single process."""
     device = device or use_device(config.run.device)
     dtype = (resolved or resolve(config, single_process_hardware(device))).dtype
     return FrozenBase.load(config.model.base, dtype=DTYPES[dtype], device=device)

@@ -6,9 +6,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mms_dist.errors import BaseModelError
+from mms_dist.errors import BaseModelError, first_line
 from mms_dist.finite import all_finite
-from mms_dist.model.base_files import first_line, folder_of, how_to_fetch, quiet_library
+from mms_dist.model.base_files import folder_of, how_to_fetch, quiet_library
 from mms_dist.model.base_weights import (
     MASK_EMBEDDING,
     WEIGHTS,

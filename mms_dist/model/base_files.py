@@ -75,8 +75,3 @@ def quiet_library() -> Iterator[None]:
         hub_logging.set_verbosity(hub_verbosity)
         if bars:
             logging.enable_progress_bar()
-
-
-def first_line(error: Exception) -> str:
-    """The first line of an error's message, or its type if the message is empty."""
-    return str(error).strip().split("\n")[0] or type(error).__name__

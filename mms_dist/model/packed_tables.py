@@ -91,7 +91,7 @@ class PackedTables:
 
 
 @dataclass(frozen=True)
-class Recording:
+class JoinedRecording:
     """The positions of utterances in one long recording.
 
     Attributes:
@@ -108,7 +108,7 @@ class Recording:
         return self.frames * STRIDE + RECEPTIVE - STRIDE
 
 
-def recording_of(frames_M: np.ndarray, places: int, *, is_whole: bool = True) -> Recording:
+def recording_of(frames_M: np.ndarray, places: int, *, is_whole: bool = True) -> JoinedRecording:
     """Lay out utterances with the given numbers of frames in one recording.
 
     Args:
@@ -117,7 +117,7 @@ def recording_of(frames_M: np.ndarray, places: int, *, is_whole: bool = True) ->
     """
     eighth, room = max(places // 8, 1), max(places // _ROOM, 1)
     most = places if is_whole else min(-(-int(frames_M.sum()) // eighth) * eighth, places)
-    return Recording(end_to_end(frames_M + 1), most + room * -(-len(frames_M) // room))
+    return JoinedRecording(end_to_end(frames_M + 1), most + room * -(-len(frames_M) // room))
 
 
 def pass_frames(samples: int) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mms_dist.monitor.history import TRAINING, Gain, History, LanguageHistory
-from mms_dist.monitor.reports import LanguagePlan, LanguageRound, RoundReport
+from mms_dist.monitor.reports import LanguageRound, PlannedLanguage, RoundReport
 from mms_dist.monitor.throughput import Throughput
 
 LOSS_MEMORY = 0.9  # decay of the exponential average that displays show; TensorBoard has the loss of every step
@@ -55,7 +55,7 @@ class DisplayState:
     def of(
         cls,
         run_directory: str,
-        languages: Sequence[LanguagePlan],
+        languages: Sequence[PlannedLanguage],
         past: History | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,

@@ -16,8 +16,8 @@ from mms_dist.monitor.json_lines import JsonLines, is_amount, is_amount_or_not_f
 
 # kind -> its fields besides time, round and language: what the event means
 KINDS = {
-    "run_started": "languages",
-    "run_resumed": "languages",
+    "run_started": "languages, versions: of the software by name",
+    "run_resumed": "languages, versions",
     "admitted": "step, steps, utterances, audio_seconds: a language got a slot",
     "evaluated": "step, cer, wer, utterances, best: scored on its dev split; step 0 is before training",
     "checkpoint_saved": "step, best: the checkpoint is on disk; best: it has the lowest dev CER so far",

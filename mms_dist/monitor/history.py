@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from mms_dist.monitor.events import as_float
-from mms_dist.monitor.reports import LanguagePlan
+from mms_dist.monitor.reports import PlannedLanguage
 
 WAITING, TRAINING, FINISHED, QUARANTINED = "waiting", "training", "finished", "quarantined"
 STATES = (TRAINING, WAITING, FINISHED, QUARANTINED)
@@ -102,10 +102,11 @@ class History:
         self.last: datetime | None = None
         self.ended = ""  # "finished", "incomplete", "preempted" or "failed"; empty while the run continues
         self.round = 0
+        self.versions: dict[str, str] = {}  # of the software of the last start, by name
         for event in events:
             self.apply(event)
 
-    def planned(self, plan: LanguagePlan) -> LanguageHistory:
+    def planned(self, plan: PlannedLanguage) -> LanguageHistory:
         """Return the history of a planned language. The plan's data and steps replace those of earlier events."""
         language = self._language(plan.language)
         language.steps, language.utterances = plan.steps, plan.utterances
@@ -127,6 +128,8 @@ class History:
     def _start(self, event: dict[str, Any]) -> None:
         self.started = self.started or self.last
         self.ended = ""
+        versions = event.get("versions")
+        self.versions = {str(name): str(each) for name, each in versions.items()} if isinstance(versions, dict) else {}
         for code in event.get("languages", ()):
             self._language(code)
         for language in self.languages.values():  # a language that held a slot is admitted again, or waits

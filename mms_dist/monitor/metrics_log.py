@@ -190,9 +190,13 @@ def read_metrics(run_directory: str | os.PathLike[str], *, since: datetime | Non
     records = _records(RunPaths(run_directory).metrics)
     if not records:
         return None
-    record = records[-1]
-    metrics = RunMetrics(**{name: _number(value) for name, value in record.items() if name in _NAMES})
+    metrics = _metrics(records[-1])
     return metrics if since is None or metrics.at >= since else None
+
+
+def read_all_metrics(run_directory: str | os.PathLike[str]) -> list[RunMetrics]:
+    """Return every line that a run has written, oldest first; lines with unexpected content are skipped."""
+    return [_metrics(record) for record in _records(RunPaths(run_directory).metrics)]
 
 
 _NAMES = {field.name for field in fields(RunMetrics)}
@@ -207,6 +211,10 @@ def _records(path: Path) -> list[dict[str, Any]]:
     except OSError:
         return []
     return [record for line in lines if (record := _parse(line)) is not None]
+
+
+def _metrics(record: dict[str, Any]) -> RunMetrics:
+    return RunMetrics(**{name: _number(value) for name, value in record.items() if name in _NAMES})
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:

@@ -18,7 +18,7 @@ from mms_dist.monitor.history import History
 from mms_dist.monitor.live_display import LiveDisplay
 from mms_dist.monitor.metrics_log import MetricsLog
 from mms_dist.monitor.plain_display import PlainDisplay
-from mms_dist.monitor.reports import EvaluationReport, LanguagePlan, RoundReport
+from mms_dist.monitor.reports import EvaluationReport, PlannedLanguage, RoundReport
 from mms_dist.monitor.run_reader import apply_checkpoints, reset_deleted
 from mms_dist.monitor.run_summary import RunSummary, closing_table
 from mms_dist.monitor.tensorboard import TensorBoard
@@ -53,7 +53,7 @@ class Monitor:
         self,
         run_directory: str | os.PathLike[str],
         *,
-        languages: Sequence[LanguagePlan],
+        languages: Sequence[PlannedLanguage],
         live: bool | None = None,
         tensorboard: bool = True,
         console: Console | None = None,

@@ -24,7 +24,7 @@ class ErrorRates(Protocol):
         """Number of utterances scored."""
 
 
-class LanguagePlan(Protocol):
+class PlannedLanguage(Protocol):
     """The facts about a language that the monitor needs before the run starts."""
 
     @property

@@ -11,7 +11,7 @@ from mms_dist.monitor.formatting import STATE_STYLES, age, bar, duration, percen
 from mms_dist.monitor.history import FINISHED, QUARANTINED, STATES, TRAINING, Gain
 from mms_dist.monitor.metrics_log import RunMetrics
 from mms_dist.monitor.run_status import KILLED, UNKNOWN, RunStatus
-from mms_dist.monitor.run_summary import languages_table, problem_lines
+from mms_dist.monitor.run_summary import problem_lines, run_languages_table
 from mms_dist.run_directory.status_file import RunState
 
 MOST_LANGUAGES = 20  # up to this many get their own line; `mms-dist report` has all of them
@@ -33,7 +33,7 @@ MEANING = {
 }
 
 
-def show(run_status: RunStatus, console: Console, *, also: Sequence[tuple[str, str]] = ()) -> None:
+def show_run_status(run_status: RunStatus, console: Console, *, also: Sequence[tuple[str, str]] = ()) -> None:
     """Print the status of a run; `also` are more lines, as (name, text), such as the job and its logs."""
     more = [_more(run_status)] if run_status.begun else []  # before that, there is nothing to show
     for name, text in [*_lines(run_status), *(also or _logs(run_status)), *more]:
@@ -41,7 +41,7 @@ def show(run_status: RunStatus, console: Console, *, also: Sequence[tuple[str, s
         console.print(line, soft_wrap=True, highlight=False)
     if 0 < len(run_status.languages) <= MOST_LANGUAGES:
         console.print()
-        console.print(languages_table(run_status.languages, console.width, now=run_status.now))
+        console.print(run_languages_table(run_status.languages, console.width, now=run_status.now))
     console.print(problem_lines(run_status.languages), end="")
 
 

@@ -45,7 +45,7 @@ class RunSummary:
 def closing_table(summary: RunSummary, width: int) -> RenderableType:
     """Build the closing table, the run in one line, and the command that opens TensorBoard."""
     shown = _worth_a_row(summary.languages)
-    parts: list[RenderableType] = ["", languages_table(shown, width)]
+    parts: list[RenderableType] = ["", run_languages_table(shown, width)]
     hidden = len(summary.languages) - len(shown)
     if hidden:
         command = f"mms-dist report {shlex.quote(str(summary.run_directory))}"
@@ -56,7 +56,7 @@ def closing_table(summary: RunSummary, width: int) -> RenderableType:
     return Group(*parts)
 
 
-def languages_table(languages: Sequence[LanguageHistory], width: int, *, now: datetime | None = None) -> Table:
+def run_languages_table(languages: Sequence[LanguageHistory], width: int, *, now: datetime | None = None) -> Table:
     """Build a table with one row per language. With `now`, show the age of the last checkpoint, not its folder."""
     columns: list[Column[LanguageHistory] | Bar[LanguageHistory]] = [
         Column("language", lambda language: Text(language.language, "bold"), justify="left"),

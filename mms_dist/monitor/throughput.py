@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from mms_dist.monitor.formatting import percent
 from mms_dist.monitor.reports import RoundReport
+from shards.wording import counted
 
 WINDOW_SECONDS = 60.0
 FEWEST_ROUNDS = 8  # averages cover at least this many rounds, even if they are longer than the window
@@ -140,7 +141,7 @@ class Throughput:
 
 def format_read_speed(loader: float, readers: int) -> str:
     """Say how fast the loader workers can read, in seconds of audio per second."""
-    return f"{readers} loader worker{'s' if readers != 1 else ''} can read {loader:,.0f} s of audio per second"
+    return f"{counted(readers, 'loader worker')} can read {loader:,.0f} s of audio per second"
 
 
 def format_speed_comparison(loader: float, device: float, readers: int) -> str:

@@ -15,7 +15,7 @@ from mms_dist.model.base_shape import BaseShape, row_number_bytes
 from mms_dist.planning.cluster import Cluster
 from mms_dist.planning.round_sample import RoundSample, sample_rounds
 from mms_dist.planning.schedule import Phase, least_seconds, phases
-from mms_dist.planning.traffic import Reads, Traffic, audio_byte_rates, communication, shard_reads
+from mms_dist.planning.traffic import PlannedTraffic, Reads, audio_byte_rates, communication, shard_reads
 from mms_dist.training.scheduler import Ranks
 from shards.index import ShardIndex
 
@@ -61,7 +61,7 @@ class ClusterPlan:
     exchange_seconds: float
     skew: float
     """Skew of a round, averaged over all rounds."""
-    traffic: Traffic
+    traffic: PlannedTraffic
     dtype: str
     forward_seconds: float
     on_gpu: bool
@@ -156,9 +156,9 @@ def make_plan(
 
 def _lines(
     schedule: Sequence[Phase], cluster: Cluster, row_bytes: Mapping[str, int]
-) -> tuple[list[PhaseLine], Traffic, float]:
+) -> tuple[list[PhaseLine], PlannedTraffic, float]:
     """Return the figures of the phases, the total traffic, and the total seconds the busiest ranks communicate."""
-    lines, traffic, waits = [], Traffic(), 0.0
+    lines, traffic, waits = [], PlannedTraffic(), 0.0
     before: Mapping[str, RankGroup] = {}
     for phase in schedule:
         costs = communication(phase, before, cluster, row_bytes)

@@ -91,7 +91,7 @@ def _entry(row: _Row, mark: Mark | None, optim_of: Callable[[str], Optim]) -> La
     try:
         language = resolve_language(code)
     except ShardsError as error:
-        raise ConfigError(f"{row.place}: {error}") from error
+        raise ConfigError(f"{row.place}: {error.found}", fix=error.fix) from error
     seconds = 3600 * _number(row, "hours", mark)
     utterances = _whole(row, "utterances", max(1, round(seconds / UTTERANCE_SECONDS)))
     if seconds / utterances > LONGEST_UTTERANCE_SECONDS and row.values.get("utterances") not in (None, ""):

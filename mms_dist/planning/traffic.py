@@ -26,7 +26,7 @@ _FLAGS, _FLAG_BYTES = 2, 4  # in addition to one flag per active language; int32
 
 
 @dataclass(frozen=True)
-class Traffic:
+class PlannedTraffic:
     """Bytes that all processes together send in a run, each counted once, at the sender."""
 
     flags: int = 0
@@ -36,8 +36,8 @@ class Traffic:
     moves: int = 0
     """Languages moved to new owners."""
 
-    def __add__(self, other: "Traffic") -> "Traffic":
-        return Traffic(self.flags + other.flags, self.gradients + other.gradients, self.moves + other.moves)
+    def __add__(self, other: "PlannedTraffic") -> "PlannedTraffic":
+        return PlannedTraffic(self.flags + other.flags, self.gradients + other.gradients, self.moves + other.moves)
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Communication:
     """The communication of a phase: all bytes, and the seconds that the busiest rank communicates in each round and at
     the start of the phase."""
 
-    traffic: Traffic
+    traffic: PlannedTraffic
     round_seconds: float
     move_seconds: float
 
@@ -76,7 +76,7 @@ def communication(
         received_W[move.receiver] += ROWS_MOVED * row_bytes[move.language]
     flags = _FLAG_BYTES * (_FLAGS + len(phase.placement)) * world if world > 1 else 0
     return Communication(
-        Traffic(phase.rounds * flags, phase.rounds * summed, int(sent_W.sum())),
+        PlannedTraffic(phase.rounds * flags, phase.rounds * summed, int(sent_W.sum())),
         float(waits_W.max()),
         float(np.maximum(sent_W, received_W).max()) / cluster.bytes_per_second,
     )

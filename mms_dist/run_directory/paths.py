@@ -1,6 +1,7 @@
 """The files and folders of a run directory, by name.
 
-RUN/config.yaml, hardware.json, status.json, run.lock, events.jsonl, metrics.jsonl, tensorboard/, logs/, export/, eval/
+RUN/config.yaml, hardware.json, status.json, run.lock, events.jsonl, metrics.jsonl, tensorboard/, logs/, eval/,
+  export/, report.html
 RUN/adapters/<lang>/QUARANTINED.json
 RUN/adapters/<lang>/step-%08d/{adapter.<lang>.safetensors, optimizer.safetensors, state.json, vocab.json,
                                MANIFEST.json}
@@ -79,5 +80,10 @@ class RunPaths:
 
     @property
     def evaluations(self) -> Path:
-        """Scores of `mms-dist eval`, one file per split."""
+        """Scores and transcripts of `mms-dist eval`, one file of each per split."""
         return self.directory / "eval"
+
+    @property
+    def report(self) -> Path:
+        """Default page of `mms-dist report --html`."""
+        return self.directory / "report.html"

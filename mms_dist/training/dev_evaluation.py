@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from mms_dist.distributed.comm import Comm
 from mms_dist.distributed.lockstep import Lockstep
-from mms_dist.evaluation.evaluator import Evaluator, Request, Transcription
+from mms_dist.evaluation.evaluator import EvaluationRequest, Evaluator, Transcription
 from mms_dist.training.active_language import ActiveLanguage
 from shards.index import ShardIndex
 
@@ -39,5 +39,5 @@ class DevEvaluation:
         """Return the number of forward passes that this rank has to make."""
         return sum(self.evaluator.passes(self.index.language(t.language), SPLIT, t.share) for t in active_languages)
 
-    def _request(self, active: ActiveLanguage) -> Request:
-        return Request(self.index.language(active.language), SPLIT, active.slot, share=active.share)
+    def _request(self, active: ActiveLanguage) -> EvaluationRequest:
+        return EvaluationRequest(self.index.language(active.language), SPLIT, active.slot, share=active.share)

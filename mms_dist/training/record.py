@@ -20,6 +20,7 @@ from mms_dist.monitor.monitor import Monitor
 from mms_dist.run_directory.lock import RunLock
 from mms_dist.run_directory.paths import RunPaths
 from mms_dist.run_directory.status_file import Attempt, RunState, begin, is_automatic_restart
+from mms_dist.software import software_versions
 from mms_dist.training.ending import Ending
 from mms_dist.training.restore import Restored
 from shards.errors import ShardsError
@@ -87,7 +88,8 @@ class Record:
         if self.monitor is None:
             return
         self.monitor.start([*lines, *self._changes])
-        self.monitor.event("run_resumed" if restored.resumed else "run_started", round=restored.round)
+        kind = "run_resumed" if restored.resumed else "run_started"
+        self.monitor.event(kind, round=restored.round, versions=software_versions())
         for event in restored.notices:
             self.monitor.event(event.kind, **event.fields)
 

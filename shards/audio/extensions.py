@@ -1,31 +1,46 @@
-"""Names of audio files: the formats that are read, and the audio and video formats that are not."""
+"""Names of audio files: the formats that are read, those that need PyAV, and those that are not read at all."""
 
 from __future__ import annotations
+
+from shards.audio.containers.pyav_formats import pyav_is_installed
 
 
 def _words(names: str) -> frozenset[str]:
     return frozenset(names.split())
 
 
-# Formats that are read. If a clip has several, the first of these is used.
+# Formats that libsndfile reads. If a clip has several, the first of these is used.
 AUDIO_EXTENSIONS = (
     *("flac", "wav", "mp3", "ogg", "opus", "oga", "aiff", "aif", "au", "w64", "caf"),
     *("sph", "nist", "aifc", "snd", "rf64", "voc", "wave", "mp2"),
 )
-# libsndfile reads none of these. ffmpeg converts most of them.
-UNREAD_AUDIO = _words(
-    """3ga aa aac aax ac3 adts ape awb amr alac dsf dts eac3 m4a m4b m4p m4r mka mpc ra rm shn spx tta weba wma wv
-    adpcm al alaw g711 g722 g723 g726 g729 gsm pcm qcp raw s16 s16le silk sln sln16 ul ulaw vox wv1 wv2"""
+# Formats that PyAV reads: lossless ones first, videos last.
+PYAV_EXTENSIONS = (
+    *("wv", "tta", "ape", "m4a", "m4b", "mka", "weba", "aac", "adts", "wma", "amr", "awb", "3ga", "g722"),
+    *("mp4", "m4v", "mov", "webm", "mkv", "3gp", "3g2", "avi", "flv", "asf", "wmv", "mpg", "mpeg"),
 )
-VIDEO = _words("3g2 3gp asf avi flv m2ts m4v mkv mov mp4 mpeg mpg mts ogv ts vob webm wmv")
+# ffmpeg converts most of the others.
+UNREAD_AUDIO = _words(
+    """aa aax ac3 alac dsf dts eac3 m4p m4r mpc ra rm shn spx
+    adpcm al alaw g711 g723 g726 g729 gsm pcm qcp raw s16 s16le silk sln sln16 ul ulaw vox wv1 wv2"""
+)
+UNREAD_VIDEO = _words("m2ts mts ogv ts vob")
+ALL_EXTENSIONS = frozenset((*AUDIO_EXTENSIONS, *PYAV_EXTENSIONS)) | UNREAD_AUDIO | UNREAD_VIDEO
+# These have no mark of their own, so they are read only where the name of the file is known.
+_BY_NAME_ONLY = ("g722",)
+
+
+def readable_extensions() -> tuple[str, ...]:
+    """Return the extensions of the formats that can be read here, the preferred one of a clip first."""
+    return (*AUDIO_EXTENSIONS, *PYAV_EXTENSIONS) if pyav_is_installed() else AUDIO_EXTENSIONS
 
 
 def is_audio(extension: str) -> bool:
-    """Whether a member with this extension is a recording: `wav`, or `audio.wav`."""
-    return extension.rpartition(".")[2] in AUDIO_EXTENSIONS
+    """Whether a member of a tar with this extension is a recording: `wav`, or `audio.wav`."""
+    kind = extension.rpartition(".")[2]
+    return kind in readable_extensions() and kind not in _BY_NAME_ONLY
 
 
 def is_unread(extension: str) -> bool:
-    """Whether a member with this extension is a recording in a format that is not read: `m4a`, or `audio.m4a`."""
-    kind = extension.rpartition(".")[2]
-    return kind in UNREAD_AUDIO or kind in VIDEO
+    """Whether a member with this extension is a recording in a format that is not read: `shn`, or `audio.shn`."""
+    return extension.rpartition(".")[2] in ALL_EXTENSIONS and not is_audio(extension)

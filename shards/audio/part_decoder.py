@@ -5,19 +5,16 @@ Legend: `[F, C]` samples of a recording as stored, by channel.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from shards.audio.audio_errors import CutShortError, FloatScaleError, NotFiniteError, UndecodableError
+from shards.audio.audio_errors import CutShortError, UndecodableError
 from shards.audio.containers import ogg
 from shards.audio.containers.byte_source import ByteSource, Stretch
 from shards.audio.containers.layout import Part, Shortfall
+from shards.audio.sample_checks import check_scale
 
-# Float samples up to this peak were mixed too loud and are clipped. Above it, they have another scale.
-_LOUDEST = 4.0
 _FLOAT_SUBTYPES = ("FLOAT", "DOUBLE")
 # libsndfile reports that it can seek backwards in these, but it cannot.
 _FORWARD_SUBTYPES = ("DWVW_12", "DWVW_16", "DWVW_24")
@@ -105,7 +102,7 @@ class PartDecoder:
             shortfall = Shortfall(f"{wanted:,} samples declared, {len(stored):,} present", wanted / self.rate)
             raise CutShortError(shortfall.describe(len(stored) / self.rate))
         if self._file.subtype in _FLOAT_SUBTYPES:
-            _check_scale(stored)
+            check_scale(stored)
         return stored
 
     def _go_to(self, place: int) -> None:
@@ -153,22 +150,6 @@ class PartDecoder:
 
     def close(self) -> None:
         self._file.close()
-
-
-def _check_scale(stored: NDArray[np.float32]) -> None:
-    if not stored.size:
-        return
-    low, high = float(stored.min()), float(stored.max())
-    if not (math.isfinite(low) and math.isfinite(high)):
-        wrong = int(np.count_nonzero(~np.isfinite(stored)))
-        raise NotFiniteError(f"{wrong:,} of its {stored.size:,} float samples are NaN or infinite")
-    peak = max(-low, high)
-    if peak > _LOUDEST:
-        reached = f"{peak:,.0f}" if peak >= 100 else f"{peak:.1f}"
-        raise FloatScaleError(
-            f"its float samples reach {reached}, expected -1 … 1",
-            fix="scale them (by 1/32768, if they were converted from 16-bit integers)",
-        )
 
 
 def _reason(error: Exception) -> str:

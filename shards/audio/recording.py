@@ -18,7 +18,10 @@ from shards.audio.containers.byte_source import ByteSource, FileSource
 from shards.audio.containers.kind import layout_of
 from shards.audio.containers.layout import Part
 from shards.audio.part_decoder import PartDecoder
+from shards.audio.pyav_decoder import PyavDecoder, pyav_layout_of
+from shards.drops import Rejected
 from shards.schema import SAMPLE_RATE
+from shards.wording import counted
 
 Samples = NDArray[np.int16]
 
@@ -39,7 +42,7 @@ class Recording:
         except OSError as error:
             raise UndecodableError(f"cannot be read: {error.strerror}") from error
         try:
-            layout = layout_of(self._source)
+            layout = pyav_layout_of(self._source) or layout_of(self._source)
             self._shortfall = layout.shortfall
             self.length_unknown = layout.length_unknown
             self._parts = self._open(layout.parts)
@@ -51,11 +54,11 @@ class Recording:
             self._source.close()
             raise
 
-    def _open(self, parts: Sequence[Part]) -> list[PartDecoder]:
-        opened: list[PartDecoder] = []
+    def _open(self, parts: Sequence[Part]) -> list[PartDecoder | PyavDecoder]:
+        opened: list[PartDecoder | PyavDecoder] = []
         for part in parts:
             try:
-                opened.append(PartDecoder(self._source, part))
+                opened.append(PartDecoder(self._source, part) if part.pyav is None else PyavDecoder(self._source, part))
                 if len(parts) > 1:
                     opened[-1].close()
             except UndecodableError as error:
@@ -86,8 +89,8 @@ class Recording:
         """If the recording was cut short, how much of it is present; else None."""
         return None if self._shortfall is None else self._shortfall.describe(self.seconds)
 
-    def all(self) -> Samples:
-        """Decode the whole recording.
+    def all(self, channel: int | None = None) -> Samples:
+        """Decode the whole recording: all channels mixed, or one of them, from 1.
 
         Raises:
             CutShortError: the recording ends before the length its container declares.
@@ -95,17 +98,19 @@ class Recording:
         """
         if self.cut_short is not None:
             raise CutShortError(self.cut_short)
-        return _joined([self._read(part, 0, None) for part in self._parts], [part.rate for part in self._parts])
+        pieces = [self._read(part, 0, None) for part in self._parts]
+        return _joined(pieces, [part.rate for part in self._parts], channel)
 
-    def cut(self, start_seconds: float, end_seconds: float | None) -> Samples:
-        """Decode 16 kHz mono int16 `[S]` between two times (None: to the end).
+    def cut(self, start_seconds: float, end_seconds: float | None, channel: int | None = None) -> Samples:
+        """Decode 16 kHz mono int16 `[S]` between two times (None: to the end): all channels mixed, or one, from 1.
 
         Raises:
+            Rejected: `no_channel`, if it has no such channel.
             UndecodableError: the recording cannot be decoded there, ends before its declared length, or holds samples
                 that are not finite or not scaled to -1 … 1.
         """
         if start_seconds == 0 and end_seconds is None:
-            return self.all()
+            return self.all(channel)
         pieces, rates, before = [], [], 0.0
         for part in self._parts:
             first = max(round((start_seconds - before) * part.rate), 0)
@@ -116,9 +121,9 @@ class Recording:
                 pieces.append(self._read(part, first, last))
                 rates.append(part.rate)
             before += part.seconds
-        return _joined(pieces, rates)
+        return _joined(pieces, rates, channel)
 
-    def _read(self, part: PartDecoder, first: int, last: int | None) -> NDArray[np.float32]:
+    def _read(self, part: PartDecoder | PyavDecoder, first: int, last: int | None) -> NDArray[np.float32]:
         # Keep only one decoder open, since a chain may have thousands of parts.
         if part is not self._reading:
             self._reading.close()
@@ -136,15 +141,23 @@ class Recording:
         self.close()
 
 
-def _joined(pieces: Sequence[NDArray[np.float32]], rates: Sequence[int]) -> Samples:
+def _joined(pieces: Sequence[NDArray[np.float32]], rates: Sequence[int], channel: int | None) -> Samples:
     """Join pieces `[F, C]` to 16 kHz mono. Consecutive pieces of the same rate are resampled together."""
     found = []
     for rate, group in itertools.groupby(zip(rates, pieces, strict=True), key=lambda entry: entry[0]):
-        mono = [mixed(piece) for _, piece in group]
+        mono = [mixed(piece) if channel is None else _only(piece, channel) for _, piece in group]
         found.append(resampled(mono[0] if len(mono) == 1 else np.concatenate(mono), rate))
     if len(found) == 1:
         return to_int16(found[0])
     return to_int16(np.concatenate([np.empty(0, dtype=np.float32), *found]))
+
+
+def _only(audio_FC: NDArray[np.float32], channel: int) -> NDArray[np.float32]:
+    """Return one channel `[F]`, numbered from 1."""
+    channels = audio_FC.shape[1]
+    if channel > channels:
+        raise Rejected("no_channel", f"it has {counted(channels, 'channel')}, expected channel {channel}")
+    return np.ascontiguousarray(audio_FC[:, channel - 1])
 
 
 def mixed(audio_FC: NDArray[np.float32]) -> NDArray[np.float32]:

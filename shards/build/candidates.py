@@ -32,13 +32,16 @@ class Candidate:
     start_seconds: float | None
     end_seconds: float | None
     tags: Mapping[str, str] | None = None
+    part: str | None = None
+    channel: int | None = None
 
     @property
     def where(self) -> str:
-        """For messages: the recording, and the segment if there is one."""
+        """For messages: the recording, and the channel and segment if there is one."""
+        name = self.name if self.channel is None else f"{self.name} (channel {self.channel})"
         if self.start_seconds is None and self.end_seconds is None:
-            return self.name
-        return f"{self.name} [{self.start_seconds or 0} … {'end' if self.end_seconds is None else self.end_seconds} s]"
+            return name
+        return f"{name} [{self.start_seconds or 0} … {'end' if self.end_seconds is None else self.end_seconds} s]"
 
 
 @dataclass(slots=True)
@@ -64,7 +67,8 @@ def utterance_key(row: SourceRow) -> str:
     """
     plain = unicodedata.normalize("NFKD", Path(row.name).stem).encode("ascii", "ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")[:_SLUG_CHARACTERS] or "utterance"
-    return f"{slug}-{digest_of(f'{row.language}|{row.name}|{row.start_seconds}|{row.end_seconds}')}"
+    channel = "" if row.channel is None else f"|channel {row.channel}"
+    return f"{slug}-{digest_of(f'{row.language}|{row.name}|{row.start_seconds}|{row.end_seconds}{channel}')}"
 
 
 def digest_of(text: str) -> str:

@@ -15,7 +15,7 @@ from shards.build.plans import Plans
 from shards.drops import NO_UTTERANCES
 from shards.errors import Problem, SourceError, failure_of
 from shards.index.failures import record_outcome
-from shards.pool import WorkerPool
+from shards.process_pool import WorkerPool
 
 
 @dataclass(slots=True)

@@ -83,4 +83,4 @@ def _cut(recording: Recording, candidate: Candidate, limits: Limits) -> Samples:
         raise Rejected("cut_short", recording.cut_short)
     if end - start > limits.max_seconds:
         raise Rejected("too_long", f"{end - start:.2f} s, limit {limits.max_seconds} s")
-    return recording.cut(start, candidate.end_seconds)
+    return recording.cut(start, candidate.end_seconds, candidate.channel)

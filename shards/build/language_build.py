@@ -13,6 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from shards.audio.containers.pyav_formats import pyav_version
+from shards.audio.extensions import PYAV_EXTENSIONS
 from shards.build.candidates import Candidate, LanguagePlan
 from shards.build.encode import Encoded, encode_recordings
 from shards.build.output_folder import WORK_FOLDER, TargetError
@@ -21,7 +23,7 @@ from shards.drops import NO_UTTERANCES, Drops, Rejected, no_training_utterances
 from shards.index.parts import ShardPart, file_sha256, write_atomically
 from shards.index.write_index import write_index
 from shards.limits import Limits
-from shards.pool import WorkerPool
+from shards.process_pool import WorkerPool
 from shards.schema import INDEX_NAME, SCHEMA_VERSION
 from shards.sources.archived_audio import copied_recordings
 from shards.splits import SPLITS
@@ -29,6 +31,7 @@ from shards.vocabulary_choice import VocabularyOptions, choose_vocabulary
 
 _TASK_UTTERANCES = 8
 _TASK_SEGMENTS = 256
+_PYAV_ENDINGS = tuple(f".{extension}" for extension in PYAV_EXTENSIONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,16 +249,21 @@ def _fingerprint(plan: LanguagePlan, options: BuildOptions) -> str:
 
     digest = hashlib.blake2b(digest_size=16)
     versions = {"schema": SCHEMA_VERSION, "sndfile": soundfile.__libsndfile_version__, "soxr": soxr.__version__}
+    names_of_all = (one.name for candidates in plan.candidates.values() for one in candidates)
+    if any(name.lower().endswith(_PYAV_ENDINGS) for name in names_of_all):
+        versions["pyav"] = pyav_version()
     drops = {reason: entry for reason, entry in plan.drops.as_dict().items() if reason not in NO_UTTERANCES}
     for content in (versions, _options(plan, options), drops):
         digest.update(json.dumps(content, sort_keys=True).encode())
-    # Without `audio`, the path on this machine.
-    names = [column.name for column in fields(Candidate) if column.name not in ("audio", "tags")]
+    # Without `audio`, the path on this machine. The name of a part is in `name`.
+    names = [column.name for column in fields(Candidate) if column.name not in ("audio", "tags", "part", "channel")]
     for split, candidates in plan.candidates.items():
         for candidate in candidates:
             facts = [getattr(candidate, name) for name in names]
             if candidate.tags:
                 facts.append(dict(candidate.tags))
+            if candidate.channel is not None:
+                facts.append(candidate.channel)
             digest.update(json.dumps([split, *facts]).encode())
     return digest.hexdigest()
 

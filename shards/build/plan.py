@@ -42,6 +42,9 @@ def plan_languages(
     plans = Plans()
     drops = rows.drops()
     for code in sorted(rows.languages):
+        if code in rows.failed:
+            plans.failed[code] = rows.failed[code]
+            continue
         plan = LanguagePlan(code, load_rules(code, text_rules), drops=drops.get(code, Drops()))
         try:
             _plan_language(
@@ -110,13 +113,13 @@ def _plan_language(
     files = _Recordings()
     normalise = TextNormaliser(plan.rules)
     kept: dict[str, tuple[Candidate, str | None]] = {}
-    stretches: dict[tuple[AudioReference, float | None, float | None], str] = {}
+    stretches: dict[tuple[AudioReference, float | None, float | None, int | None], str] = {}
     for row in rows:
         candidate = _candidate(row, files, normalise, plan.drops)
         if candidate is None:
             continue
         # Compare files too, since a manifest may write one name in two Unicode forms.
-        stretch = candidate.audio, candidate.start_seconds, candidate.end_seconds
+        stretch = candidate.audio, candidate.start_seconds, candidate.end_seconds, candidate.channel
         key = candidate.key if candidate.key in kept else stretches.get(stretch)
         if key is None:
             kept[candidate.key] = candidate, row.split
@@ -148,13 +151,13 @@ def _plan_language(
         raise no_training_utterances(plan.language, plan.drops, held_out=plan.total)
 
 
-def _order(candidate: Candidate) -> tuple[str, int, float, str]:
+def _order(candidate: Candidate) -> tuple[str, int, int, float, str]:
     """Return the sort key: it depends only on names and mixes speakers.
 
     Segments of a recording follow one another, and so do the recordings of a block.
     """
     block, position = candidate.audio.neighbours or (candidate.name, 0)
-    return digest_of(block), position, candidate.start_seconds or 0.0, candidate.key
+    return digest_of(block), position, candidate.channel or 0, candidate.start_seconds or 0.0, candidate.key
 
 
 def _candidate(row: SourceRow, files: _Recordings, normalise: TextNormaliser, drops: Drops) -> Candidate | None:
@@ -184,5 +187,7 @@ def _candidate(row: SourceRow, files: _Recordings, normalise: TextNormaliser, dr
         source=row.source or (Path(row.name).name if Path(row.name).is_absolute() else row.name),
         start_seconds=row.start_seconds,
         end_seconds=row.end_seconds,
+        part=row.part,
+        channel=row.channel,
         tags={**(row.tags or {}), **tags_of_text(row.text)} or None,
     )

@@ -124,7 +124,14 @@ class _OpenShard:
         )
         self.bytes += self._writer.write(members_to_write(candidate.key, encoded.flac, info))
         self.utterances.append(
-            UtteranceFacts(candidate.key, candidate.text, encoded.samples, candidate.speaker, encoded.length_unknown)
+            UtteranceFacts(
+                candidate.key,
+                candidate.text,
+                encoded.samples,
+                candidate.speaker,
+                length_unknown=encoded.length_unknown,
+                part=candidate.part,
+            )
         )
 
     def close(self) -> None:

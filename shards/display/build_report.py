@@ -9,8 +9,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from shards.audio.containers.pyav_formats import INSTALL, pyav_is_installed
 from shards.build.candidates import LanguagePlan
-from shards.display.tables import Column, duration, fitting_table
+from shards.display.tables import TextColumn, fitting_table, rounded_duration
 from shards.display.terminal import say
 from shards.drops import REASONS
 from shards.errors import Problem
@@ -27,15 +28,15 @@ _SHOWN_NOTES = 3
 _SHOWN_CHARACTERS = 12
 
 
-def languages_table(indexes: Mapping[str, Mapping[str, Any]], width: int) -> Table:
+def built_languages_table(indexes: Mapping[str, Mapping[str, Any]], width: int) -> Table:
     """Table of what was built: a row per language, from the content of each `index.json`."""
     columns = [
-        Column("language", right=False),
-        *(Column(name) for name in ("train", "dev", "test", "audio")),
-        Column("shards", rank=1),
-        Column("characters", rank=2),
-        Column("speakers", rank=3),
-        Column("left out"),
+        TextColumn("language", right=False),
+        *(TextColumn(name) for name in ("train", "dev", "test", "audio")),
+        TextColumn("shards", rank=1),
+        TextColumn("characters", rank=2),
+        TextColumn("speakers", rank=3),
+        TextColumn("left out"),
     ]
     rows = []
     for language, index in indexes.items():
@@ -44,7 +45,7 @@ def languages_table(indexes: Mapping[str, Mapping[str, Any]], width: int) -> Tab
             (
                 language,
                 *(f"{splits[split]['samples']:,}" for split in ("train", "dev", "test")),
-                duration(sum(entry["seconds"] for entry in splits.values())),
+                rounded_duration(sum(entry["seconds"] for entry in splits.values())),
                 f"{sum(len(entry['shards']) for entry in splits.values()):,}",
                 f"{index['vocabulary'] - 5}",
                 f"{index['speakers']:,}" if index["speakers"] else "–",
@@ -52,6 +53,22 @@ def languages_table(indexes: Mapping[str, Mapping[str, Any]], width: int) -> Tab
             )
         )
     return fitting_table("Shards", columns, rows, width)
+
+
+def print_sources(console: Console, indexes: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print how much of each language comes from which source. Prints nothing if there was only one."""
+    rows = []
+    for language, index in indexes.items():
+        for name, splits in index.get("sources", {}).items():
+            counts = (f"{splits.get(split, {}).get('samples', 0):,}" for split in ("train", "dev", "test"))
+            rows.append((language, name, *counts, rounded_duration(sum(entry["seconds"] for entry in splits.values()))))
+    if rows:
+        columns = [
+            TextColumn("language", right=False),
+            TextColumn("source", right=False, folds=True),
+            *(TextColumn(name) for name in ("train", "dev", "test", "audio")),
+        ]
+        console.print(fitting_table("Sources", columns, rows, console.width))
 
 
 def print_drops(console: Console, drops: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
@@ -67,10 +84,10 @@ def print_drops(console: Console, drops: Mapping[str, Mapping[str, Mapping[str, 
     if not rows:
         return
     columns = [
-        Column("language", right=False),
-        Column("reason", right=False),
-        Column("count"),
-        Column("example", right=False, folds=True),
+        TextColumn("language", right=False),
+        TextColumn("reason", right=False),
+        TextColumn("count"),
+        TextColumn("example", right=False, folds=True),
     ]
     console.print(fitting_table("Left out", columns, rows, console.width))
     for reason, meaning in found.items():
@@ -105,7 +122,9 @@ def print_left_out(console: Console, drops: Mapping[str, Mapping[str, Mapping[st
     if kinds:
         listed = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common())
         first = kinds.most_common(1)[0][0]
-        say(console, f"not read: {listed}; convert such recordings, for example with: ffmpeg -i clip{first} clip.flac")
+        convert = f"convert such recordings, for example with: ffmpeg -i clip{first} clip.flac"
+        install = "" if pyav_is_installed() else f"{INSTALL} reads the usual ones, or "
+        say(console, f"not read: {listed}; {install}{convert}")
 
 
 def print_outside_vocabulary(console: Console, indexes: Mapping[str, Mapping[str, Any]]) -> None:
@@ -161,9 +180,9 @@ def print_language_notes(console: Console, codes: Iterable[str]) -> None:
 def plans_table(plans: Iterable[tuple[LanguagePlan, bool]], width: int) -> Table:
     """Table of what a build would do: a row per language, given whether its shards are there already."""
     columns = [
-        Column("language", right=False),
-        *(Column(name) for name in ("train", "dev", "test", "left out already")),
-        Column("state", right=False),
+        TextColumn("language", right=False),
+        *(TextColumn(name) for name in ("train", "dev", "test", "left out already")),
+        TextColumn("state", right=False),
     ]
     rows = [
         (

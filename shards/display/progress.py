@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from shards.build.language_build import BuildProgress
 from shards.display.build_report import _PLAIN_SECONDS
-from shards.display.tables import duration
+from shards.display.tables import rounded_duration
 from shards.display.terminal import say
 from shards.wording import counted
 
@@ -88,4 +88,4 @@ class BuildDisplay(BuildProgress):
         splits = index["splits"].values()
         utterances, seconds = sum(entry["samples"] for entry in splits), sum(entry["seconds"] for entry in splits)
         state = "unchanged since it was built (use --force to rebuild)" if reused else "built"
-        say(self._console, f"{language}: {counted(utterances, 'utterance')}, {duration(seconds)}, {state}")
+        say(self._console, f"{language}: {counted(utterances, 'utterance')}, {rounded_duration(seconds)}, {state}")

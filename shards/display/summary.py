@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
-from shards.display.tables import Column, duration, fitting_table, histogram
+from shards.display.tables import TextColumn, fitting_table, histogram, rounded_duration
 from shards.index.language_index import LanguageIndex
 from shards.index.shard_index import ShardIndex
 from shards.splits import SPLITS
@@ -24,16 +24,16 @@ def durations_of(index: LanguageIndex) -> NDArray[np.float64]:
 def summary_table(index: ShardIndex, width: int) -> Table:
     """Table with a row per language: utterances, hours, durations, vocabulary, speakers, shards, left out."""
     columns = [
-        Column("language", right=False),
-        *(Column(name) for name in ("train", "dev", "test", "audio")),
-        Column("median s", rank=4),
-        Column("longest s", rank=6),
-        Column("chars/s", rank=7),
-        Column("characters", rank=1),
-        Column("speakers", rank=3),
-        Column("shards", rank=5),
-        Column("size", rank=2),
-        Column("left out"),
+        TextColumn("language", right=False),
+        *(TextColumn(name) for name in ("train", "dev", "test", "audio")),
+        TextColumn("median s", rank=4),
+        TextColumn("longest s", rank=6),
+        TextColumn("chars/s", rank=7),
+        TextColumn("characters", rank=1),
+        TextColumn("speakers", rank=3),
+        TextColumn("shards", rank=5),
+        TextColumn("size", rank=2),
+        TextColumn("left out"),
     ]
     rows = []
     for code in index.languages:
@@ -46,7 +46,7 @@ def summary_table(index: ShardIndex, width: int) -> Table:
             (
                 code,
                 *(f"{language.utterances(split):,}" for split in SPLITS),
-                duration(float(seconds.sum())),
+                rounded_duration(float(seconds.sum())),
                 f"{np.median(seconds):.1f}" if len(seconds) else "–",
                 f"{seconds.max():.1f}" if len(seconds) else "–",
                 f"{labels / seconds.sum():.1f}" if len(seconds) else "–",

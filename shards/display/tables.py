@@ -30,7 +30,7 @@ def columns_that_fit(
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class TextColumn:
     """A column. `rank` 0 is always shown; of the others, the highest rank is dropped first.
 
     `folds`: wrap the column's text into the width that is left.
@@ -42,7 +42,7 @@ class Column:
     folds: bool = False
 
 
-def fitting_table(title: str, columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> Table:
+def fitting_table(title: str, columns: Sequence[TextColumn], rows: Sequence[Sequence[str]], width: int) -> Table:
     """Create a table at most `width` characters wide, if the rank 0 columns fit. The caption names dropped columns."""
     cells = {column: [row[number] for row in rows] for number, column in enumerate(columns)}
     kept = columns_that_fit(columns, width, rank=lambda column: column.rank, total=lambda few: _width(few, cells))
@@ -61,7 +61,7 @@ def fitting_table(title: str, columns: Sequence[Column], rows: Sequence[Sequence
     return table
 
 
-def _width(columns: Sequence[Column], cells: dict[Column, list[str]]) -> int:
+def _width(columns: Sequence[TextColumn], cells: dict[TextColumn, list[str]]) -> int:
     widths = [
         cell_len(column.heading) if column.folds else max(map(cell_len, [column.heading, *cells[column]]))
         for column in columns
@@ -80,7 +80,7 @@ def histogram(values: Sequence[int], edges: Sequence[str], *, width: int = 40) -
     return lines
 
 
-def duration(seconds: float) -> str:
+def rounded_duration(seconds: float) -> str:
     """Format seconds for display: 42 s, 12.5 min, 3.4 h."""
     if seconds < 60:
         return f"{seconds:.0f} s"

@@ -22,7 +22,7 @@ from shards.foreign.transcripts import choose_fields, fields_note, fields_to_loo
 from shards.index.parts import ShardPart, UtteranceFacts, shard_part
 from shards.index.write_index import write_index
 from shards.limits import Limits, check_labels
-from shards.pool import WorkerPool
+from shards.process_pool import WorkerPool
 from shards.splits import PRECEDENCE
 from shards.tars.sample import SampleParser
 from shards.text_rules import TextRules

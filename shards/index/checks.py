@@ -82,6 +82,15 @@ def check_content(content: Mapping[str, Any], language: str) -> None:
         if len(character) != 1 or not isinstance(entry, dict) or not isinstance(entry.get("as"), str):
             _fail(f"outside_vocabulary.{character}", entry, "count and as")
         _whole(entry.get("count"), f"outside_vocabulary.{character}.count")
+    for name, found in _object(content, "sources", default={}).items():
+        if not isinstance(found, dict):
+            _fail(f"sources.{name}", found, "an object")
+        for split in found:
+            where = f"sources.{name}.{split}"
+            _whole(_object(found, split, f"sources.{name}").get("samples"), f"{where}.samples")
+            seconds = found[split].get("seconds")
+            if not isinstance(seconds, int | float) or isinstance(seconds, bool):
+                _fail(f"{where}.seconds", seconds, "a number")
     _object(content, "build", default={})
     reading = _object(content, "reading", default={})
     if reading:

@@ -99,9 +99,10 @@ class LanguageIndex:
                 except IndexFileError:
                     raise
                 except StorageError as error:
-                    raise IndexFileError(str(error), fix=self.fix) from error
+                    raise IndexFileError(error.found, fix=self.fix) from error
                 except ShardsError as error:
-                    raise IndexFileError(f"{url} cannot be read: {error}", fix=self.fix) from error
+                    fix = f"{error.fix}, or {self.fix}" if error.fix else self.fix
+                    raise IndexFileError(f"{url} cannot be read: {error.found}", fix=fix) from error
                 if vocabulary.language != self.language:
                     raise IndexFileError(
                         f"{url} is for {vocabulary.language!r}, expected {self.language!r}", fix=self.fix

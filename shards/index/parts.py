@@ -22,7 +22,8 @@ from shards.tars.survey import scan
 class UtteranceFacts:
     """Facts about an utterance, except its position in the tar; `samples` at 16 kHz.
 
-    `length_unknown`: the recording does not declare its length, so it may have been cut short.
+    `length_unknown`: the recording does not declare its length, so it may have been cut short. `part`: the source that
+    it comes from, if the corpus was built from several.
     """
 
     key: str
@@ -30,6 +31,7 @@ class UtteranceFacts:
     samples: int
     speaker: str | None
     length_unknown: bool = False
+    part: str | None = None
 
 
 @dataclass(slots=True)
@@ -37,6 +39,7 @@ class ShardPart:
     """One finished shard: its index entry, its rows by column, its drops, and the character counts of its text.
 
     `length_unknown`: keys of utterances whose recordings do not declare their length.
+    `sources`: utterances and samples from each source, if the corpus was built from several.
     `consumed`: number of candidates of the split, kept or not, up to the end of this shard.
     """
 
@@ -47,6 +50,7 @@ class ShardPart:
     consumed: int = 0
     drops: Drops = field(default_factory=Drops)
     length_unknown: list[str] = field(default_factory=list)
+    sources: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def select(self, kept: Sequence[int], texts: Sequence[str]) -> ShardPart:
         """Return this part with only the rows `kept`, whose texts are `texts`."""
@@ -66,6 +70,7 @@ class ShardPart:
             "consumed": self.consumed,
             "drops": self.drops.as_dict(),
             "length_unknown": self.length_unknown,
+            "sources": self.sources,
         }
         write_atomically(path, json.dumps(content, ensure_ascii=False).encode())
 
@@ -81,6 +86,7 @@ class ShardPart:
             consumed=content["consumed"],
             drops=Drops(content["drops"]),
             length_unknown=content.get("length_unknown", []),
+            sources={name: (count, samples) for name, (count, samples) in content.get("sources", {}).items()},
         )
 
 
@@ -134,7 +140,17 @@ def shard_part(
         rows,
         _count_characters([utterance.text for utterance in utterances]),
         length_unknown=[utterance.key for utterance in utterances if utterance.length_unknown],
+        sources=_by_source(utterances),
     )
+
+
+def _by_source(utterances: Sequence[UtteranceFacts]) -> dict[str, tuple[int, int]]:
+    found: dict[str, tuple[int, int]] = {}
+    for utterance in utterances:
+        if utterance.part is not None:
+            count, samples = found.get(utterance.part, (0, 0))
+            found[utterance.part] = count + 1, samples + utterance.samples
+    return found
 
 
 def _seconds(samples: Sequence[int]) -> float:

@@ -69,6 +69,9 @@ def write_index(
         index["length_unknown"] = {"count": len(unknown_lengths), "examples": unknown_lengths[:_EXAMPLES]}
     if outside:
         index["outside_vocabulary"] = outside
+    sources = _sources(parts)
+    if sources:
+        index["sources"] = sources
     if reading:
         index["reading"] = reading
     text = json.dumps(index, ensure_ascii=False, indent=1) + "\n"
@@ -100,6 +103,23 @@ def _split_entry(parts: Sequence[ShardPart]) -> dict[str, Any]:
             }
             for part in parts
         ],
+    }
+
+
+def _sources(parts: Sequence[ShardPart]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return the utterances and seconds from each source, by split; empty if there is only one source."""
+    total: dict[str, dict[str, tuple[int, int]]] = {}
+    for part in parts:
+        for name, (count, samples) in part.sources.items():
+            before = total.setdefault(name, {}).get(part.split, (0, 0))
+            total[name][part.split] = before[0] + count, before[1] + samples
+    return {
+        name: {
+            split: {"samples": splits[split][0], "seconds": round(splits[split][1] / SAMPLE_RATE, 3)}
+            for split in SPLITS
+            if split in splits
+        }
+        for name, splits in sorted(total.items())
     }
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from shards.file_content import detect_placeholder
-from shards.sources.audio_columns import bytes_path, class_labels
+from shards.sources.audio_columns import bytes_path, class_labels, holds_text
 from shards.sources.audio_reference import FileRange
 from shards.sources.data_file import DataFile
 from shards.sources.example_reader import Example
@@ -43,6 +43,7 @@ class ArrowExamples:
         if instead:
             raise file.instead(instead)
         self.header: list[str] = list(schema.names)
+        self._schema = schema
         self._bytes = {field.name: path for field in schema if (path := bytes_path(field)) is not None}
         self.audio_columns = list(self._bytes)
         self.labels: Mapping[str, Sequence[str]] = class_labels(schema.metadata)
@@ -61,6 +62,10 @@ class ArrowExamples:
                     yield Example(number, fields, recording, paths[row] if paths else None)
         except Exception as error:
             raise self._file.unreadable(error, f" after row {number}") from error
+
+    def holds_paths(self, column: str) -> bool:
+        """Whether a column has text, and not the recordings themselves."""
+        return holds_text(self._schema.field(column))
 
     def _recordings(self, batch: pa.RecordBatch, audio: str) -> tuple[list[FileRange | None], list[str | None] | None]:
         """Return the byte ranges of a batch's recordings, and their paths."""

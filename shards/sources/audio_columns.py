@@ -17,12 +17,25 @@ def bytes_path(field: pa.Field) -> tuple[str, ...] | None:
     if pa.types.is_struct(field.type):
         if field.type.get_field_index("bytes") < 0:
             return None
-        inner = field.type.field("bytes").type
-        return (field.name, "bytes") if pa.types.is_binary(inner) or pa.types.is_large_binary(inner) else None
-    if pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type):
+        return (field.name, "bytes") if _is_binary(field.type.field("bytes").type) else None
+    if _is_binary(field.type):
         return (field.name,)
     is_list = pa.types.is_list(field.type) or pa.types.is_large_list(field.type)
     return (field.name,) if is_list and field.type.value_type in (pa.int8(), pa.uint8()) else None
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)
+
+
+def holds_text(field: pa.Field) -> bool:
+    """Whether a field holds text, such as the paths of recordings."""
+    import pyarrow as pa
+
+    kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
 
 
 def class_labels(metadata: Mapping[bytes, bytes] | None) -> dict[str, Sequence[str]]:

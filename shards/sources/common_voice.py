@@ -43,6 +43,8 @@ class CommonVoice:
 
     Without `split_from`, the clips of train.tsv, dev.tsv and test.tsv; these hold every sentence once, so that many of
     the validated clips are in none of them.
+
+    Layout: https://github.com/common-voice/cv-dataset/blob/main/datasets/scripted-speech/README.md
     """
 
     name = "common-voice"
@@ -85,20 +87,21 @@ def _is_table_of_clips(header: Collection[str]) -> bool:
 def _read(
     place: SourcePlace, files: CorpusFiles, language: str | None, chosen: list[str], split_from: str | None
 ) -> Iterator[Found]:
-    rows = 0
+    lines = 0
     for part in corpus_parts(place, files.tables, language, written=lambda *its: _locale(files, *its)):
         if isinstance(part, RowError):
+            lines += 1
             yield part
             continue
         here = 0
         for table in filter(None, (part.named(f"{name}.tsv") for name in chosen)):
             for found in _rows(files, table, part.language, None if split_from else table.stem):
                 here += isinstance(found, SourceRow)
+                lines += 1
                 yield found
-        rows += here
         if not split_from and (note := _more_in_validated(files, part, here)):
             yield Note(note)
-    if rows:
+    if lines:
         return
     if split_from:
         raise SourceError(f"{place} has no {split_from}.tsv with clips", fix=f"--split-from {_ALL} uses {_ALL}.tsv")
@@ -123,6 +126,7 @@ def _rows(files: CorpusFiles, table: PurePosixPath, language: str, split: str | 
     lines = files.lines(table)
     plain = PlainTable(lines)
     plain.require(_COLUMNS)
+    clips = table.parent / _CLIPS
     for number, fields in plain.rows():
         where = lines.where(number)
         try:
@@ -132,7 +136,7 @@ def _rows(files: CorpusFiles, table: PurePosixPath, language: str, split: str | 
             if "." not in name:  # as in the releases of 2019
                 name += ".mp3"
             yield SourceRow(
-                audio=files.audio(table.parent / _CLIPS / name),
+                audio=files.audio(clips / name),
                 name=name,
                 text=check_text(fields["sentence"], "'sentence'", where),
                 language=language,

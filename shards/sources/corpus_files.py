@@ -6,6 +6,7 @@ import itertools
 import os
 import re
 import tempfile
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -23,6 +24,7 @@ from shards.wording import printable
 TAR_NAME = re.compile(r".*\.(tar|tar\.(gz|bz2|xz)|tgz)", re.IGNORECASE)
 _PEEKED_MEMBERS = 200
 _RECORDINGS_FOLDERS = ("clips", "audios", "audio", "wavs")
+_DATA_FOLDERS = ("data", "transcribed_data")
 _DEPTH = 2
 
 # Whether a file is a table that is needed, by its path within the corpus.
@@ -88,7 +90,7 @@ class TarFiles:
                     with open(self._tables[name], "wb") as target:
                         tar.read(member, target)
                 else:
-                    self._members[str(name)] = member.name, member.offset_data, member.size
+                    self._members[_composed(name)] = member.name, member.offset_data, member.size
         self.tables = sorted(self._tables)
         self._compressed = is_compressed(path)
 
@@ -98,7 +100,7 @@ class TarFiles:
 
     def audio(self, name: PurePosixPath) -> AudioReference:
         """Return the recording with this path."""
-        return self._reference(*self._members.get(str(name), (str(name), 0, None)))
+        return self._reference(*self._members.get(_composed(name), (str(name), 0, None)))
 
     def recordings(self) -> Iterator[tuple[PurePosixPath, AudioReference]]:
         """Yield all members that are no tables, with their paths."""
@@ -144,7 +146,10 @@ def names_at(place: Path, *, ending: str) -> Iterator[PurePosixPath]:
 
 
 def _names_near(root: Path, *, ending: str, depth: int) -> Iterator[PurePosixPath]:
-    """Yield the paths of files in a folder and `depth` levels below, one more below `data`; none of recordings."""
+    """Yield the paths of files in a folder and `depth` levels below, one more below `data`; none of recordings.
+
+    A folder named `data` or `transcribed_data` only holds the languages of a corpus.
+    """
     folders = [PurePosixPath()]
     while folders:
         folder = folders.pop(0)
@@ -158,8 +163,13 @@ def _names_near(root: Path, *, ending: str, depth: int) -> Iterator[PurePosixPat
                 continue
             if not _is_folder(entry):
                 yield folder / entry.name
-            elif len(folder.parts) < depth + (folder.name == "data") and entry.name not in _RECORDINGS_FOLDERS:
+            elif len(folder.parts) < depth + (folder.name in _DATA_FOLDERS) and entry.name not in _RECORDINGS_FOLDERS:
                 folders.append(folder / entry.name)
+
+
+def _composed(name: PurePosixPath) -> str:
+    """Return a path with composed characters (NFC): a tar made on macOS may have them decomposed."""
+    return unicodedata.normalize("NFC", str(name))
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

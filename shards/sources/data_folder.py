@@ -81,7 +81,8 @@ class DataFolder:
     def __init__(self, root: Path, files: Sequence[DataFile], language: str | None) -> None:
         self._language = language
         parts = {file: tuple(file.name.split("/")) if os.path.isdir(root) else () for file in files}
-        self._partitions = {file: _partitions(part) for file, part in parts.items()}
+        above = partitions(root.absolute().parts)
+        self._partitions = {file: above | partitions(part[:-1]) for file, part in parts.items()}
         self._plain = {
             file: tuple(name for name in part if not _PARTITION.fullmatch(name)) for file, part in parts.items()
         }
@@ -96,5 +97,6 @@ class DataFolder:
         return Defaults(self._language or language, split, tags)
 
 
-def _partitions(part: Sequence[str]) -> dict[str, str]:
-    return {match[1].lower(): match[2] for name in part[:-1] if (match := _PARTITION.fullmatch(name))}
+def partitions(folders: Sequence[str]) -> dict[str, str]:
+    """Return what folders say that are named as partitions, by key: `{"language": "ron_Latn"}`."""
+    return {match[1].lower(): match[2] for name in folders if (match := _PARTITION.fullmatch(name))}

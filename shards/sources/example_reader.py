@@ -40,6 +40,10 @@ class ExampleFile(Protocol):
     shown: str
     name: str
 
+    def holds_paths(self, column: str) -> bool:
+        """Whether a column has text, and not the recordings themselves."""
+        ...
+
     def examples(self, columns: Collection[str], audio: str | None) -> Iterator[Example]:
         """Yield every row, with the values of `columns` and the recording in the column `audio`.
 
@@ -82,6 +86,12 @@ class ExampleReader:
         audio = _audio_column(file, self._given)
         reader = RowReader(root, defaults.language, {**({"audio": audio} if audio else {}), **self._given})
         columns = reader.choose(file.header, file.shown)
+        if audio is None and not file.holds_paths(columns.names["audio"]):
+            raise SourceError(
+                f"{file.shown}: column {columns.names['audio']!r} has neither recordings, as the bytes of audio files, "
+                "nor their paths",
+                fix="name the column that has: --columns audio=COLUMN",
+            )
         if reader.note and reader.note not in self._noted:
             self._noted.add(reader.note)
             yield Note(reader.note)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from shards.audio.extensions import AUDIO_EXTENSIONS
-from shards.drops import Drop
+from shards.drops import REASONS, Drop
 from shards.errors import SourceError
 from shards.sources.audio_reference import AudioFile
 from shards.sources.folder_files import FileKind, FoundFile, extension_of, files_below, kind_of, may_hold_transcripts
@@ -201,7 +201,7 @@ def _no_recording(folder: Path, found: Sequence[FoundFile]) -> SourceError:
     kinds = [f"{number:,} .{name}" if name else f"{number:,} others" for name, number in most]
     fix = None
     if any(not file.hidden and kind_of(file.name) is FileKind.UNREAD for file in found):
-        fix = "convert recordings in other formats, for example with: ffmpeg -i clip.m4a clip.flac"
+        fix = REASONS["unread_format"].fix
     elif "tar" in extensions:
         fix = f"index tars of recordings with: mms-dist shards index {shown}"
     elif extensions.keys() & {"tsv", "jsonl"}:

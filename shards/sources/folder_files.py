@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from shards.audio.extensions import AUDIO_EXTENSIONS, UNREAD_AUDIO, VIDEO
+from shards.audio.extensions import ALL_EXTENSIONS, readable_extensions
 from shards.errors import SourceError
 from shards.wording import printable
 
@@ -46,9 +46,9 @@ def extension_of(name: str) -> str:
 def kind_of(name: str) -> FileKind:
     """Classify a file that is not hidden."""
     extension = extension_of(name)
-    if extension in AUDIO_EXTENSIONS:
+    if extension in readable_extensions():
         return FileKind.RECORDING
-    if extension in UNREAD_AUDIO or extension in VIDEO:
+    if extension in ALL_EXTENSIONS:
         return FileKind.UNREAD
     if extension == "txt" and not _ABOUT.match(name) and not name.lower().endswith(".trans.txt"):
         return FileKind.TRANSCRIPT

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from shards.audio.extensions import AUDIO_EXTENSIONS, UNREAD_AUDIO, VIDEO
+from shards.audio.extensions import ALL_EXTENSIONS
 from shards.errors import Problem, ShardsError
 from shards.languages import LanguageError, is_locale, language_codes, parse_language, resolve_language
 from shards.splits import SPLITS, parse_split
@@ -18,12 +18,7 @@ Folders = tuple[str, ...]
 # Always held out, but ambiguous: it is the test set in Kaldi, and the dev set in Hugging Face's trainer.
 EVALUATION = "eval"
 # Folder names that say what kind of files they hold. Some, such as `wav` and `ogg`, could be language codes.
-_CONTENT_NAMES = (
-    frozenset(AUDIO_EXTENSIONS)
-    | UNREAD_AUDIO
-    | VIDEO
-    | {"audio", "audios", "clips", "recordings", "sounds", "speech", "txt", "wavs"}
-)
+_CONTENT_NAMES = ALL_EXTENSIONS | {"audio", "audios", "clips", "recordings", "sounds", "speech", "txt", "wavs"}
 _HELD_OUT = re.compile(r"hold_?out|held_?out|blind|unseen")
 _SPLIT_NAMES = "train, dev or test"
 
@@ -148,7 +143,7 @@ class FolderNames:
         return None, None, _no_language((inner[::-1] or outer or self._outer)[0], below=False)
 
     def _is_given(self, name: str) -> bool:
-        return name == self._language or (_is_locale(name) and _only_code(name) == self._language)
+        return name == self._language or (_is_locale(name) and self._language in language_codes(name))
 
     def _split(self, name: str) -> str | None:
         """Return the split that a folder name mentions, if it mentions exactly one and is not the language."""

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shards.audio.extensions import AUDIO_EXTENSIONS
+from shards.audio.extensions import readable_extensions
 from shards.sources.folder_files import OTHER_TRANSCRIPTS, FileKind, FoundFile, extension_of, kind_of
 from shards.wording import printable
 
@@ -94,8 +94,9 @@ def _stem(file: FoundFile) -> str:
 def _preference(file: FoundFile) -> tuple[bool, bool, int, str]:
     """Sort key for the formats of one clip: readable, then not empty, then lossless first."""
     extension = extension_of(file.name)
-    unread = extension not in AUDIO_EXTENSIONS
-    return unread, file.empty, 0 if unread else AUDIO_EXTENSIONS.index(extension), file.name
+    order = readable_extensions()
+    unread = extension not in order
+    return unread, file.empty, 0 if unread else order.index(extension), file.name
 
 
 def _unread(file: FoundFile) -> str:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from shards.errors import SourceError
+from shards.languages import language_codes
 from shards.sources.data_file import DataFile
 from shards.sources.example_reader import Defaults, ExampleReader
-from shards.sources.folder_names import FolderNames
 from shards.sources.hub_audiofolder import read_hub_audiofolder
 from shards.sources.hub_dataset import (
     HubConfiguration,
@@ -20,6 +20,7 @@ from shards.sources.hub_dataset import (
     load_configurations,
 )
 from shards.sources.parquet_examples import ParquetExamples
+from shards.sources.part_names import language_of_folders
 from shards.sources.rows import Note
 from shards.sources.source import Found, SourceOptions
 from shards.sources.source_place import HubName, SourcePlace
@@ -70,16 +71,20 @@ class _Configuration:
         self._name = name
         self._builder = builder
         self._options = options
-        own = [code for code in configuration.languages if code in wanted] or configuration.languages
+        self._wanted = wanted
+        # See `choose_configurations`: it may be a folder.
+        self._folder = name.configuration if name.configuration != configuration.name else None
+        codes = language_codes(self._folder) if self._folder else configuration.languages
+        own = [code for code in codes if code in wanted] or codes
         self._language = options.language or (own[0] if len(own) == 1 else None)
 
     def read(self, reader: ExampleReader) -> Iterator[Found]:
         """Yield the utterances, split by split."""
         from datasets.packaged_modules.parquet.parquet import Parquet
 
-        splits = {str(split): list(map(str, urls)) for split, urls in (self._builder.config.data_files or {}).items()}
+        splits = self._files()
         if not isinstance(self._builder, Parquet):
-            files = [self._within(url) for urls in splits.values() for url in urls]
+            files = [path for paths in splits.values() for path in paths]
             options = replace(self._options, language=self._language)
             yield from read_hub_audiofolder(self._name, self._builder.base_path, files, options)
             return
@@ -92,11 +97,27 @@ class _Configuration:
         # Rows without bytes have paths on the machine where the dataset was made: these recordings are missing.
         root = Path(self._name.repository)
         for split, ours in chosen.read.items():
-            for url in splits[split]:
-                path = self._within(url)
-                file = DataFile(url, f"{self._name.repository}/{path}")
-                language = self._language or FolderNames(Path(), None).place(tuple(path.split("/")[:-1])).language
-                yield from reader.read(ParquetExamples(file), root, Defaults(language, ours, source=url))
+            for path in splits[split]:
+                named = language_of_folders(tuple(path.split("/")[:-1]))
+                if self._folder is None and self._wanted and named is not None and named not in self._wanted:
+                    continue
+                url = f"{self._builder.base_path}/{path}"
+                defaults = Defaults(self._language or named, ours, source=url)
+                examples = ParquetExamples(DataFile(url, f"{self._name.repository}/{path}"))
+                yield from reader.read(examples, root, defaults)
+
+    def _files(self) -> dict[str, list[str]]:
+        """Return the paths of the data files within the dataset, by split."""
+        start = f"{self._folder}/" if self._folder else ""
+        found = {
+            str(split): [path for url in urls if (path := self._within(str(url))).startswith(start)]
+            for split, urls in (self._builder.config.data_files or {}).items()
+        }
+        found = {split: paths for split, paths in found.items() if paths}
+        if not found:
+            of = f"configuration or folder {self._folder!r}" if self._folder else "data file"
+            raise SourceError(f"{self._name.repository} has no {of} at revision {_revision(self._builder)}")
+        return found
 
     def _within(self, url: str) -> str:
         """Return the path of a file within the dataset."""

@@ -65,22 +65,23 @@ def choose_configurations(
 ) -> list[HubConfiguration]:
     """Return the configurations to read: the one that is named, the only one, or those of the languages.
 
+    If a dataset has only one, any other name is that of a folder in it, as in the branch of the Hub that has every
+    dataset as parquet files.
+
     Args:
         languages: those that the user wants.
 
     Raises:
         SourceError: there are several, and nothing says which.
     """
+    named = [each for each in found if each.name == name.configuration]
+    if named or len(found) == 1:
+        return named or list(found)
     if name.configuration is not None:
-        chosen = [each for each in found if each.name == name.configuration]
-        if not chosen:
-            close = nearest(name.configuration, [each.name for each in found])
-            raise SourceError(
-                f"{name.repository} has no configuration {name.configuration!r}{close}; it has {_listed(found)}"
-            )
-        return chosen
-    if len(found) == 1:
-        return list(found)
+        close = nearest(name.configuration, [each.name for each in found])
+        raise SourceError(
+            f"{name.repository} has no configuration {name.configuration!r}{close}; it has {_listed(found)}"
+        )
     chosen = [each for each in found if set(each.languages) & set(languages)]
     if not chosen:
         none = f", none of them of {', '.join(languages)}" if languages else ""

@@ -152,7 +152,7 @@ class _DataFolder:
         if written is None:
             found = f"utterance {key!r} has no language in utt2lang"
             raise RowError(where, "row_fields", found, fix="give one language to all of it with --lang")
-        return language(written, "utt2lang", where)
+        return language(written, "utt2lang", where, self._language)
 
     def _lines(self, name: str) -> TextLines | None:
         path = self._folder / name
@@ -163,7 +163,7 @@ class _DataFolder:
 
 
 def _looked_up(lines: TextLines | None) -> KeyedLines[str]:
-    return KeyedLines((key, value) for _, key, value in keyed(lines)) if lines else KeyedLines(())
+    return KeyedLines(lambda: ((key, value) for _, key, value in keyed(lines)) if lines else ())
 
 
 def _segment(key: str, value: str, where: str) -> _Utterance:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, TypeVar
 
 from shards.sources.rows import RowError, check_text, decode_text
@@ -16,15 +16,20 @@ class KeyedLines(Generic[Value]):
 
     The files of a Kaldi folder, and Lhotse's recordings and supervisions, are sorted by the same keys. So a file is
     only read as far as the last key looked up, and few lines have to be kept. Keys are found in any other order too, at
-    the cost of memory.
+    the cost of memory and of reading the file again.
 
     Args:
-        lines: keys and values; an error in place of a bad value.
+        lines: returns keys and values from the beginning; an error in place of a bad value.
+        limit: how many values are kept to be looked up again, at first.
     """
 
-    def __init__(self, lines: Iterable[tuple[str, Value | RowError]]) -> None:
-        self._lines = iter(lines)
-        self._kept: dict[str, Value | RowError] = {}
+    def __init__(self, lines: Callable[[], Iterable[tuple[str, Value | RowError]]], limit: int = 10_000) -> None:
+        self._opened = lines
+        self._lines = iter(lines())
+        self._limit = limit
+        self._ahead: dict[str, Value | RowError] = {}
+        self._again: dict[str, Value | RowError] = {}
+        self._forgot = False
 
     def get(self, key: str, *, keep: bool = False) -> Value | None:
         """Return the value of a key; None if the file has no such key.
@@ -35,19 +40,41 @@ class KeyedLines(Generic[Value]):
         Raises:
             RowError: the value is bad.
         """
-        if key not in self._kept:
-            for found, value in self._lines:
-                self._kept.setdefault(found, value)
-                if found == key:
-                    break
-        wanted = self._kept.get(key) if keep else self._kept.pop(key, None)
+        wanted = self._again.get(key)
+        if wanted is None:
+            wanted = self._next(key)
+            if wanted is not None and keep:
+                self._keep(key, wanted)
         if isinstance(wanted, RowError):
             raise wanted
         return wanted
 
+    def _next(self, key: str) -> Value | RowError | None:
+        """Return the value of a key that is not kept, reading on as far as needed."""
+        while key not in self._ahead:
+            for found, value in self._lines:
+                self._ahead.setdefault(found, value)
+                if found == key:
+                    break
+            else:
+                if not self._forgot:
+                    return None
+                # It may have been forgotten. Files in such an order need to be kept longer.
+                self._forgot = False
+                self._limit *= 8
+                self._ahead.clear()
+                self._lines = iter(self._opened())
+        return self._ahead.pop(key)
+
+    def _keep(self, key: str, value: Value | RowError) -> None:
+        self._again[key] = value
+        if len(self._again) > self._limit:
+            del self._again[next(iter(self._again))]
+            self._forgot = True
+
     def rest(self) -> Iterator[str]:
         """Yield the keys that were not looked up."""
-        yield from self._kept
+        yield from self._ahead
         for key, _ in self._lines:
             yield key
 

@@ -72,7 +72,7 @@ class _Part:
         self._language = language
         self._split = split
         self._audio = NearbyAudio(part.path.parent, audio_root)
-        self._recordings = KeyedLines(_recordings(part.recordings) if part.recordings else ())
+        self._recordings = KeyedLines(lambda: _recordings(part.recordings) if part.recordings else ())
 
     def rows(self) -> Iterator[Found]:
         """Yield the utterances and the unusable lines."""
@@ -130,7 +130,7 @@ class _Part:
             # The path often begins with the folders of one machine. The recording's name never changes.
             name=recording.key,
             text=row_fields.string(supervision.get("text"), "text", where),
-            language=row_fields.language(code, "language", where),
+            language=row_fields.language(code, "language", where, self._language),
             where=where,
             split=self._split,
             speaker=row_fields.string(supervision.get("speaker"), "speaker", where, numbers=True) or None,

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
-from shards.audio.extensions import AUDIO_EXTENSIONS
+from shards.audio.extensions import readable_extensions
 from shards.errors import SourceError
 from shards.sources.archived_audio import with_copies_noted
 from shards.sources.audio_reference import AudioReference
 from shards.sources.corpus_files import CorpusFiles, corpus_files, names_at
 from shards.sources.corpus_parts import corpus_parts
+from shards.sources.file_finder import FileFinder
 from shards.sources.plain_table import first_line
 from shards.sources.row_fields import audio_path
 from shards.sources.rows import RowError, SourceRow, check_text
@@ -42,7 +43,7 @@ class LJSpeech:
             if name.name == _TABLE and os.path.isdir(path):
                 fields = first_line(path / name).split("|")
                 wavs = path / name.parent / _WAVS
-                return len(fields) in _FIELDS and any(os.path.isfile(wavs / found) for found in _file_names(fields[0]))
+                return len(fields) in _FIELDS and _is_there(wavs, fields[0])
             if name.parent.name == _WAVS:  # in a tar
                 return True
         return False
@@ -101,6 +102,14 @@ def _rows(files: CorpusFiles, table: PurePosixPath, language: str, speaker: str 
             yield error.at(f"{table.name}:{number}", language, number)
 
 
+def _is_there(wavs: Path, name: str) -> bool:
+    finder = FileFinder()
+    try:
+        return any(os.path.isfile(finder.find(wavs / found)) for found in _file_names(name))
+    except SourceError:  # two files have names that look the same
+        return True
+
+
 def _ending(files: CorpusFiles, wavs: PurePosixPath, name: str) -> str:
     """Return what follows the ids in the names of the recordings, by the first one."""
 
@@ -115,4 +124,4 @@ def _ending(files: CorpusFiles, wavs: PurePosixPath, name: str) -> str:
 def _file_names(name: str) -> Iterator[str]:
     yield f"{name}.wav"
     yield name
-    yield from (f"{name}.{extension}" for extension in AUDIO_EXTENSIONS)
+    yield from (f"{name}.{extension}" for extension in readable_extensions())

@@ -13,7 +13,9 @@ REQUIRED = ("audio", "text", "lang")
 OPTIONAL = ("split", "speaker", "start", "end", "source")
 # What is stored among an utterance's tags.
 TAGS = ("accent", "variant", "gender", "age", "domain")
-FIELDS = REQUIRED + OPTIONAL + TAGS
+# Taken only where --columns names them: a column of this name may hold the name of a broadcaster.
+NAMED_ONLY = ("channel",)
+FIELDS = REQUIRED + OPTIONAL + TAGS + NAMED_ONLY
 
 # Names of these columns in public corpora and other tools, the likeliest first. Times have none: a column of this kind
 # may hold milliseconds or samples, so only `start` and `end` are taken as seconds.
@@ -89,7 +91,7 @@ def choose_columns(found: Sequence[str], given: Mapping[str, str], *, needs_lang
     names = dict(given)
     guessed: dict[str, str] = {}
     for field in FIELDS:
-        if field in names:
+        if field in names or field in NAMED_ONLY:
             continue
         if field in found and field not in names.values():
             names[field] = field

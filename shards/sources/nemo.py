@@ -13,9 +13,11 @@ from typing import Any
 
 from shards.errors import SourceError
 from shards.sources import row_fields
+from shards.sources.archived_audio import with_copies_noted
 from shards.sources.audio_reference import AudioFile
 from shards.sources.file_finder import FileFinder
 from shards.sources.json_lines import json_lines
+from shards.sources.nemo_tars import NemoTars
 from shards.sources.part_names import PartNames
 from shards.sources.rows import RowError, SourceRow
 from shards.sources.source import Found, SourceOptions
@@ -48,7 +50,8 @@ class Nemo:
         parts = {path: (path.name,) if is_folder else () for path in manifests}
         names = PartNames(place.path, parts.values())
         for path, part in parts.items():
-            yield from _Manifest(path, options, names.split(part), names.language(())).rows()
+            rows = _Manifest(path, options, names.split(part), names.language(())).rows()
+            yield from with_copies_noted(rows)
 
 
 def _manifests(place: Path) -> list[Path]:
@@ -84,6 +87,7 @@ class _Manifest:
         self._split = split
         self._language = options.language or language
         self._finder = FileFinder()
+        self._tars = NemoTars(self._root)
 
     def rows(self) -> Iterator[Found]:
         """Yield the utterances and the unusable lines."""
@@ -100,19 +104,16 @@ class _Manifest:
                 yield error.at(f"{self._path.name}:{number}", language, number)
 
     def _row(self, fields: Mapping[str, Any], language: str, where: str) -> SourceRow:
-        if fields.get("shard_id", -1) != -1:
-            raise SourceError(
-                f"{where}: the recordings of this manifest are in numbered tars (shard_id)",
-                fix="unpack them beside the manifest, for example with: for tar in audio_*.tar; do tar xf $tar; done; "
-                "then remove the field shard_id, for example with: jq -c 'del(.shard_id)'",
-            )
         path = fields.get("audio_filepath")
         audio = row_fields.audio_path(row_fields.string(path, "audio_filepath", where), "audio_filepath", where)
+        number = fields.get("shard_id")
         text = row_fields.string(fields.get("text"), "text", where)
         start = row_fields.seconds(fields.get("offset"), "offset", where)
         duration = row_fields.seconds(fields.get("duration"), "duration", where)
         return SourceRow(
-            audio=AudioFile(self._finder.find(self._root / audio)),
+            audio=AudioFile(self._finder.find(self._root / audio))
+            if number is None
+            else self._tars.find(audio, number, where),
             name=Path(audio).as_posix(),
             text=text,
             language=language,
@@ -137,4 +138,4 @@ class _Manifest:
         code = lang or written or spoken or self._language
         if not code:
             raise RowError(where, "row_fields", "no field 'lang'", fix="give one language to all of it with --lang")
-        return row_fields.language(code, "lang", where)
+        return row_fields.language(code, "lang", where, self._language)

@@ -6,7 +6,7 @@ https://github.com/facebookresearch/omnilingual-asr/tree/main/workflows/dataprep
 
 from __future__ import annotations
 
-from shards.sources.data_folder import first_data_file
+from shards.sources.data_folder import first_data_file, partitions
 from shards.sources.parquet import SUFFIXES, Parquet
 from shards.sources.source_place import SourcePlace
 
@@ -20,5 +20,4 @@ class Omnilingual(Parquet):
     def recognises(self, place: SourcePlace) -> bool:
         """Whether it has a parquet file in folders named as split and language."""
         found = first_data_file(place.path, SUFFIXES)
-        folders = found.parent.relative_to(place.path).parts if found not in (None, place.path) and found else ()
-        return {"split", "language"} <= {name.partition("=")[0] for name in folders}
+        return found is not None and {"split", "language"} <= partitions(found.absolute().parts).keys()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from shards.errors import SourceError
 from shards.file_content import detect_placeholder
+from shards.sources.audio_columns import holds_text
 from shards.sources.data_file import DataFile
 from shards.sources.delimited_table import Line
 
@@ -43,11 +44,7 @@ class ParquetTable:
 
     def holds_paths(self, column: str) -> bool:
         """Whether a column has text, and not the recordings themselves."""
-        import pyarrow as pa
-
-        kind = self.schema.field(column).type
-        kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-        return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+        return holds_text(self.schema.field(column))
 
     def rows(self, columns: Collection[str]) -> Iterator[Line]:
         """Yield these columns of every row, with its number from 1."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from pathlib import Path
 
@@ -16,7 +17,7 @@ class PartNames:
     """The languages and splits of all parts of one corpus.
 
     Args:
-        root: the corpus.
+        root: the corpus, which may be one file.
         parts: the names that lead from the root to each part; empty for the root itself.
 
     Raises:
@@ -24,7 +25,7 @@ class PartNames:
     """
 
     def __init__(self, root: Path, parts: Collection[Folders]) -> None:
-        self._folders = FolderNames(root, None)
+        self._folders = FolderNames(root if os.path.isdir(root) else root.parent, None)
         self._splits: dict[Folders, str | None] = {}
         for part in parts:
             found = {split for name in part for split in splits_named(name)}
@@ -47,11 +48,20 @@ class PartNames:
 
     def language(self, folders: Folders) -> str | None:
         """Return the language that the folders of a part, or those above it, are named after; None if there is none."""
-        found = self._folders.place(folders).language
-        try:
-            return resolve_language(found) if found else None
-        except ShardsError:
-            return None
+        return _language(self._folders, folders)
+
+
+def language_of_folders(folders: Folders) -> str | None:
+    """Return the language that one of the folders is named after; None if there is none."""
+    return _language(FolderNames(Path("/"), None), folders)
+
+
+def _language(names: FolderNames, folders: Folders) -> str | None:
+    found = names.place(folders).language
+    try:
+        return resolve_language(found) if found else None
+    except ShardsError:
+        return None
 
 
 def _shown(part: Folders) -> str:

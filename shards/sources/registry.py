@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from shards.errors import SourceError
+from shards.file_content import detect_placeholder
 from shards.sources.audiofolder import Audiofolder
 from shards.sources.common_voice import CommonVoice
+from shards.sources.corpus_files import TAR_NAME
 from shards.sources.fleurs import Fleurs
 from shards.sources.folder import Folder
 from shards.sources.hub import Hub
@@ -20,17 +23,24 @@ from shards.sources.mls import MultilingualLibriSpeech
 from shards.sources.nemo import Nemo
 from shards.sources.omnilingual import Omnilingual
 from shards.sources.parquet import Parquet
-from shards.sources.rows import LeftOut, Note, RowError, SourceRow
+from shards.sources.rows import Failure, LeftOut, Note, RowError, SourceRow
 from shards.sources.saved_dataset import SavedDataset
 from shards.sources.source import Source, SourceOptions
+from shards.sources.source_list import SourceList
 from shards.sources.source_place import SourcePlace
 from shards.sources.source_rows import SourceRows
 from shards.sources.spontaneous_speech import SpontaneousSpeech
 from shards.sources.voxpopuli import VoxPopuli
 from shards.wording import nearest, printable
 
+
+def _choose(place: SourcePlace, kind: str | None, options: SourceOptions) -> Source:
+    return choose_source(place, kind, options)
+
+
 # The first one that recognises a source reads it, so those that look more closely come first.
 SOURCES: list[Source] = [
+    SourceList(_choose),
     Audiofolder(),
     SavedDataset(),
     Omnilingual(),
@@ -56,8 +66,9 @@ _FIXES = {
     ".xlsx": "save the table as text with tabs between its columns",
     ".json": "if each line is an object, rename it to .jsonl; for an array: jq -c '.[]' FILE > manifest.jsonl",
     ".gz": "decompress it with gunzip",
-    ".tar": "index tars with 'mms-dist shards index'",
+    ".tar": "index tars of samples with 'mms-dist shards index'; unpack others",
 }
+_TAR_FIX = "unpack it and name its folder, or name its kind with --from"
 
 
 def read_source(
@@ -70,6 +81,7 @@ def read_source(
     columns: Mapping[str, str] | None = None,
     split_from: str | None = None,
     wanted: Sequence[str] = (),
+    channel: int | None = None,
     skip_bad_rows: bool = False,
     kept: Collection[str] | None = None,
 ) -> SourceRows:
@@ -79,6 +91,7 @@ def read_source(
         written: a path, or the name of a dataset on the Hugging Face Hub.
         kind: the name of the kind of source; None to recognise it.
         language, audio_root, skip, columns, split_from, wanted: as in `SourceOptions`.
+        channel: the channel of every recording whose row names none, from 1; None mixes all.
         skip_bad_rows: count unusable rows instead of stopping at the first.
         kept: the languages whose utterances will be needed; None: all.
 
@@ -87,14 +100,13 @@ def read_source(
         StorageError: the temporary directory is full.
     """
     place = SourcePlace(os.fspath(written))
-    source = recognised(place) if kind is None else source_named(kind)
     options = SourceOptions(language, audio_root, skip, columns, split_from, wanted)
-    _check_options(source, options, place)
+    source = choose_source(place, kind, options)
     rows = SourceRows(source.name, kept=kept)
     for found in source.read(place, options):
         match found:
             case SourceRow():
-                rows.add(found)
+                rows.add(found if channel is None or found.channel else replace(found, channel=channel))
             case RowError():
                 if not skip_bad_rows:
                     raise _stopped(found, source) from found
@@ -103,7 +115,20 @@ def read_source(
                 rows.leave_out(found)
             case Note():
                 rows.notes.append(found.text)
+            case Failure():
+                rows.fail(found)
     return rows
+
+
+def choose_source(place: SourcePlace, kind: str | None, options: SourceOptions) -> Source:
+    """Return the source that reads `place`: of the kind with this name, or of the one that recognises it.
+
+    Raises:
+        SourceError: there is none, or it does not heed one of the options.
+    """
+    source = recognised(place) if kind is None else source_named(kind)
+    _check_options(source, options, place)
+    return source
 
 
 def source_named(kind: str) -> Source:
@@ -135,11 +160,30 @@ def recognised(place: SourcePlace) -> Source:
         raise SourceError(f"{place} is a URL, expected a file or folder of this machine", fix="download it first")
     if not place.exists:
         raise SourceError(f"no file or folder {place}")
+    _check_fetched(place)
     names = ", ".join(source.name for source in SOURCES)
     raise SourceError(
         f"{place} is of no known kind, expected one of {names}",
-        fix=_FIXES.get(place.path.suffix.lower(), "if it is one of them, name it with --from"),
+        fix=_fix_for(place.path),
     )
+
+
+def _check_fetched(place: SourcePlace) -> None:
+    """Raise a `SourceError` if a file is something else in place of what its name says, such as a web page."""
+    if not os.path.isfile(place.path):
+        return
+    try:
+        instead = detect_placeholder(place.path)
+    except OSError as error:
+        raise SourceError(f"{place} cannot be read: {error.strerror or error}") from error
+    if instead:
+        raise SourceError(f"{place} {instead.found}", fix=instead.fix)
+
+
+def _fix_for(path: Path) -> str:
+    if path.suffix.lower() != ".tar" and TAR_NAME.fullmatch(path.name):
+        return _TAR_FIX
+    return _FIXES.get(path.suffix.lower(), "if it is one of them, name it with --from")
 
 
 def _check_options(source: Source, options: SourceOptions, place: SourcePlace) -> None:

@@ -6,12 +6,13 @@ import math
 import re
 
 from shards.errors import ShardsError
-from shards.languages import resolve_language
+from shards.languages import LanguageError, resolve_language
 from shards.sources.rows import RowError, check_text
 from shards.splits import parse_split
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
 _SHOWN_CHARACTERS = 60
+_MAX_CHANNELS = 1024
 _MAX_NAME_BYTES = 255
 _MAX_PATH_BYTES = 4096
 
@@ -51,6 +52,20 @@ def seconds(value: object, name: str, where: str) -> float | None:
     return found
 
 
+def channel(value: object, name: str, where: str) -> int | None:
+    """Return the number of a channel, from 1; None if there is none.
+
+    Raises:
+        RowError: it is no such number.
+    """
+    if value is None or value == "":
+        return None
+    found = str(value)
+    if not found.isascii() or not found.isdecimal() or not 1 <= int(found) <= _MAX_CHANNELS:
+        raise RowError(where, "row_value", f"{name!r} is {shown(value)}, expected the number of a channel, from 1")
+    return int(found)
+
+
 def tag(value: object, where: str) -> str | None:
     """Return a tag as text; None if there is none, or if it is more than one value."""
     if isinstance(value, str):
@@ -81,16 +96,21 @@ def audio_path(value: str | None, name: str, where: str) -> str:
     return value
 
 
-def language(value: str | None, name: str, where: str) -> str:
+def language(value: str | None, name: str, where: str, given: str | None = None) -> str:
     """Return the code of a language, however it is written.
+
+    Args:
+        given: the language of all rows that name none. It decides where a row's may be several, as `zh`.
 
     Raises:
         RowError: it is unknown or ambiguous.
     """
     _check_short(value, name, where)
     try:
-        return resolve_language(value or "")
-    except ShardsError as error:
+        return resolve_language(value or given or "")
+    except LanguageError as error:
+        if given in error.candidates:
+            return given
         raise RowError(where, "row_value", error.found, fix=error.fix) from error
 
 

@@ -90,18 +90,20 @@ class RowReader:
             row_fields.seconds(fields[names[field]], names[field], where) if field in names else None
             for field in ("start", "end")
         )
+        channel = names.get("channel")
         tags = {tag: row_fields.tag(fields[names[tag]], where) for tag in TAGS if tag in names}
         return SourceRow(
             audio=audio,
             name=name,
             text=values["text"] or "",
-            language=row_fields.language(values.get("lang") or self._language, names.get("lang", "lang"), where),
+            language=row_fields.language(values.get("lang"), names.get("lang", "lang"), where, self._language),
             where=where,
             split=row_fields.split(values.get("split"), names.get("split", "split"), where),
             speaker=values.get("speaker") or None,
             start_seconds=start,
             end_seconds=end,
             source=values.get("source") or None,
+            channel=None if channel is None else row_fields.channel(fields[channel], channel, where),
             tags={tag: value for tag, value in tags.items() if value} or None,
         )
 

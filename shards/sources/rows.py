@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from shards.drops import Drop
-from shards.errors import SourceError
+from shards.errors import Problem, SourceError
 from shards.sources.audio_reference import AudioReference
 from shards.wording import printable
 
@@ -67,7 +67,8 @@ class SourceRow:
 
     `text` is None if there is no transcript; `detail` then says what was found instead. `start_seconds` and
     `end_seconds` select a segment of a longer recording. `tags` is whatever else the source knows about the utterance,
-    such as the speaker's accent; it is stored with the sample.
+    such as the speaker's accent; it is stored with the sample. `part` is the name of the source
+    in a list of several. `channel` is the one to use, from 1; None mixes all.
     """
 
     audio: AudioReference
@@ -82,6 +83,8 @@ class SourceRow:
     source: str | None = None
     tags: Mapping[str, str] | None = None
     detail: str = ""
+    part: str | None = None
+    channel: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,14 @@ class LeftOut:
     language: str | None
     kind: str = ""
     line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A part of a source that cannot be read, all in one language. That language is not built."""
+
+    language: str
+    problem: Problem
 
 
 @dataclass(frozen=True, slots=True)

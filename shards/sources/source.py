@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from shards.sources.rows import LeftOut, Note, RowError, SourceRow
+from shards.sources.rows import Failure, LeftOut, Note, RowError, SourceRow
 from shards.sources.source_place import SourcePlace
 
-Found = SourceRow | RowError | LeftOut | Note
+Found = SourceRow | RowError | LeftOut | Note | Failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Source(Protocol):
     """A layout in which people have recordings and transcripts on disk.
 
     `name`: as in `--from NAME`. `expected`: what it reads, as the end of "expected …". `row_noun`: what one of its
-    rows is called, in the plural. `uses`: which of the options "audio_root", "columns" and "split_from" it heeds; the
+    rows is called, in the plural. `uses`: which of the options "audio_root", "columns" and "split_from" it reads; the
     others are refused before `read`.
     """
 

@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 
 from shards.drops import NO_UTTERANCES, Drops
-from shards.sources.rows import LeftOut, SourceRow
+from shards.errors import Problem
+from shards.sources.rows import Failure, LeftOut, SourceRow
 from shards.spool import Spool
 
 # A folder that holds only such files, for example `doc` with readme.txt, is not a language.
@@ -28,12 +29,14 @@ class SourceRows:
     Attributes:
         notes: remarks for the user.
         utterances: the number of utterances of each language.
+        failed: the languages of which a part could not be read.
     """
 
     def __init__(self, kind: str, rows: Iterable[SourceRow] = (), *, kept: Collection[str] | None = None) -> None:
         self.kind = kind
         self.notes: list[str] = []
         self.utterances: Counter[str] = Counter()
+        self.failed: dict[str, Problem] = {}
         self._kept = None if kept is None else frozenset(kept)
         self._chosen: frozenset[str] | None = None
         self._rows: Spool[SourceRow] = Spool()
@@ -56,6 +59,10 @@ class SourceRows:
             self._languages_of_left_out.add(item.language)
         self._left_out.add("", item)
 
+    def fail(self, failure: Failure) -> None:
+        """Note that a language cannot be built, because a part of its source cannot be read."""
+        self.failed.setdefault(failure.language, failure.problem)
+
     def __iter__(self) -> Iterator[SourceRow]:
         for language in self.utterances:
             yield from self.of(language)
@@ -77,7 +84,7 @@ class SourceRows:
     @property
     def languages(self) -> set[str]:
         """All languages with a recording or a line, even if none is usable."""
-        found = self.utterances.keys() | self._languages_of_left_out
+        found = self.utterances.keys() | self._languages_of_left_out | self.failed.keys()
         return set(found if self._chosen is None else found & self._chosen)
 
     def of_languages(self, codes: Collection[str]) -> SourceRows:

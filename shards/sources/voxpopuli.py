@@ -12,9 +12,7 @@ from shards.sources.archived_audio import with_copies_noted
 from shards.sources.audio_reference import AudioReference
 from shards.sources.corpus_files import CorpusFiles, TarFiles, corpus_files, names_at
 from shards.sources.corpus_parts import corpus_parts
-from shards.sources.delimited_table import DelimitedTable
-from shards.sources.manifest_columns import listed
-from shards.sources.plain_table import first_fields
+from shards.sources.plain_table import PlainTable, first_fields
 from shards.sources.row_fields import audio_path, string, tag
 from shards.sources.rows import RowError, SourceRow
 from shards.sources.source import Found, SourceOptions
@@ -32,6 +30,8 @@ class VoxPopuli:
     """VoxPopuli: `<language>/asr_<split>.tsv`, with `<year>/<id>.ogg`, or tars in `<split>/` as on the Hub.
 
     The normalised text is used where there is one: its numbers are spelled.
+
+    Layout: https://github.com/facebookresearch/voxpopuli/blob/main/voxpopuli/get_asr_data.py
     """
 
     name = "voxpopuli"
@@ -86,11 +86,9 @@ class _Recordings:
 
 def _rows(files: CorpusFiles, table: PurePosixPath, language: str, split: str, audio: _Recordings) -> Iterator[Found]:
     lines = files.lines(table)
-    reader = DelimitedTable(lines, {})
-    missing = [name for name in _COLUMNS if name not in reader.header]
-    if missing:
-        raise SourceError(f"{lines.where(1)}: no column {missing[0]!r}; found {listed(reader.header)}")
-    for number, fields in reader.rows(_TEXTS[0]):
+    plain = PlainTable(lines)
+    plain.require(_COLUMNS)
+    for number, fields in plain.rows():
         where = lines.where(number)
         try:
             if isinstance(fields, RowError):

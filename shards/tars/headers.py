@@ -34,7 +34,7 @@ class HeaderError(ValueError):
     """The bytes at this position are not a member header."""
 
 
-class CutShortError(HeaderError):
+class HeaderCutShortError(HeaderError):
     """The tar ends before `expected_bytes`, the length its headers declare."""
 
     def __init__(self, expected_bytes: int) -> None:
@@ -65,7 +65,7 @@ def read_member(read: ReadAt, offset: int) -> Member | None:
 
     Raises:
         HeaderError: there is no header, or an inconsistent one.
-        CutShortError: the bytes end within the headers. Whether the data is complete is not checked.
+        HeaderCutShortError: the bytes end within the headers. Whether the data is complete is not checked.
     """
     first = offset
     long_name: bytes | None = None
@@ -74,7 +74,7 @@ def read_member(read: ReadAt, offset: int) -> Member | None:
     while True:
         block = read(offset, BLOCK_BYTES)
         if len(block) < BLOCK_BYTES:
-            raise CutShortError(offset + BLOCK_BYTES)
+            raise HeaderCutShortError(offset + BLOCK_BYTES)
         if not block.strip(b"\0"):
             if offset > first:
                 raise HeaderError("a long name or pax header without its member")
@@ -103,7 +103,7 @@ def content(read: ReadAt, member: Member) -> bytes:
     """Return the data of a file, with the holes of a sparse file filled with zeros.
 
     Raises:
-        CutShortError: the bytes end before the member does.
+        HeaderCutShortError: the bytes end before the member does.
     """
     if member.pieces is None:
         return _read_whole(read, member.data_offset, member.size)
@@ -198,7 +198,7 @@ def _padded(size: int) -> int:
 def _read_whole(read: ReadAt, offset: int, count: int) -> bytes:
     data = read(offset, count)
     if len(data) < count:
-        raise CutShortError(offset + count)
+        raise HeaderCutShortError(offset + count)
     return data
 
 

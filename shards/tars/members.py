@@ -7,7 +7,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NoReturn
 
-from shards.audio.extensions import AUDIO_EXTENSIONS, is_audio
+from shards.audio.extensions import is_audio, readable_extensions
 from shards.drops import Rejected
 
 # Generous: a transcript covers 30 seconds of speech, and its JSON may also hold word times.
@@ -20,12 +20,13 @@ _JSON_TYPES = {bool: "a boolean", int: "a number", float: "a number", list: "a l
 
 
 def audio_extension(extensions: Collection[str]) -> str:
-    """Return the extension of the recording: a plain one, in the order of `AUDIO_EXTENSIONS`, or the only `<name>.wav`.
+    """Return the extension of the recording: a plain one, by `readable_extensions`, or the only `<name>.wav`.
 
     Raises:
         Rejected: `incomplete`, if there is no recording, or several of equal precedence.
     """
-    for extension in AUDIO_EXTENSIONS:
+    order = readable_extensions()
+    for extension in order:
         if extension in extensions:
             return extension
     dotted = [extension for extension in extensions if is_audio(extension)]
@@ -37,7 +38,7 @@ def audio_extension(extensions: Collection[str]) -> str:
         )
     if not dotted:
         _reject(f"it has no audio member, only {_listed(extensions)}")
-    return min(dotted, key=lambda extension: AUDIO_EXTENSIONS.index(extension.rpartition(".")[2]))
+    return min(dotted, key=lambda extension: order.index(extension.rpartition(".")[2]))
 
 
 def member_with(extensions: Collection[str], kind: str) -> str | None:

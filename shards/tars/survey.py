@@ -12,7 +12,7 @@ from pathlib import Path
 from shards.audio.extensions import is_audio
 from shards.errors import ShardsError, StorageError, TruncatedShardError
 from shards.file_content import detect_archive, detect_placeholder_in
-from shards.tars.headers import BLOCK_BYTES, CutShortError, HeaderError, Member, read_member
+from shards.tars.headers import BLOCK_BYTES, HeaderCutShortError, HeaderError, Member, read_member
 from shards.tars.spans import Span, split_name
 
 _CHUNK_BYTES = 1 << 20
@@ -100,7 +100,7 @@ class _TarSurvey:
         """Parse the member at `offset`; None for zeros, or for data after the end of the archive that is not a tar."""
         try:
             return read_member(self._read, offset)
-        except CutShortError as error:
+        except HeaderCutShortError as error:
             if not closed or error.expected_bytes > offset + BLOCK_BYTES:
                 raise self._cut_short(max(error.expected_bytes, self._bytes) + 2 * BLOCK_BYTES) from error
             reason = str(error)

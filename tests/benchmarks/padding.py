@@ -13,8 +13,8 @@ import time
 
 import numpy as np
 
+from mms_dist.data.epoch_plan import plan_epoch
 from mms_dist.data.packer import pack, padding_fraction
-from mms_dist.data.plan import plan_epoch
 from mms_dist.hardware.resolve import FORWARD_COST_SECONDS, GPU_FORWARD_SECONDS
 from shards.schema import SAMPLE_RATE
 

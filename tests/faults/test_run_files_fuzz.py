@@ -19,14 +19,14 @@ from rich.console import Console
 
 from mms_dist.checkpoint.checkpoint_folder import folder_name
 from mms_dist.checkpoint.export import export_run
-from mms_dist.checkpoint.manifest import Manifest
+from mms_dist.checkpoint.manifest import CheckpointManifest
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config.load import load_config
 from mms_dist.errors import MmsDistError
 from mms_dist.monitor.events import EventLog
 from mms_dist.monitor.run_reader import as_json, read_run
 from mms_dist.monitor.run_status import read_run_status
-from mms_dist.monitor.run_status_view import show
+from mms_dist.monitor.run_status_view import show_run_status
 from mms_dist.run_directory.paths import MANIFEST_NAME, QUARANTINE_NAME
 from mms_dist.run_directory.status_file import begin
 from mms_dist.training.progress import Progress
@@ -86,7 +86,7 @@ def look_at(run: Path) -> None:
     def status() -> None:
         run_status = read_run_status(run)
         json.dumps(run_status.as_dict(), allow_nan=False)
-        show(run_status, console)
+        show_run_status(run_status, console)
 
     def resume() -> None:
         begin(run, processes=1, automatic=True, allowed=3)
@@ -150,7 +150,7 @@ def with_state(run: Path, change: Callable[[dict[str, Any]], None]) -> None:
     change(state)
     contents["state.json"] = json.dumps(state).encode()
     (folder / "state.json").write_bytes(contents["state.json"])
-    (folder / MANIFEST_NAME).write_bytes(Manifest.of("ron", 2, contents).encode())
+    (folder / MANIFEST_NAME).write_bytes(CheckpointManifest.of("ron", 2, contents).encode())
 
 
 @pytest.mark.parametrize("value", [True, None, "x", [1], {"step": 2, "cer": "x"}])
@@ -195,7 +195,7 @@ def test_any_state_in_a_whole_checkpoint_is_read_or_refused(
         contents[name] = data.draw(BYTES)
     for file, content in contents.items():
         (folder / file).write_bytes(content)
-    (folder / MANIFEST_NAME).write_bytes(Manifest.of("ron", 2, contents).encode())
+    (folder / MANIFEST_NAME).write_bytes(CheckpointManifest.of("ron", 2, contents).encode())
     look_at(run)
 
 

@@ -13,7 +13,7 @@ from shards.errors import DamagedSampleError, IndexFileError, StorageError, Trun
 from shards.foreign.find_tars import ForeignTar
 from shards.foreign.index_tars import IndexOptions, index_language
 from shards.index import ShardIndex
-from shards.pool import WorkerPool
+from shards.process_pool import WorkerPool
 from shards.read import ShardReader
 from shards.tars.survey import scan
 from shards.text_rules import load_rules

@@ -24,7 +24,7 @@ from shards.errors import DamagedSampleError, ShardsError, TruncatedShardError
 from shards.foreign.find_tars import ForeignTar
 from shards.foreign.index_tars import IndexOptions, index_language
 from shards.index import ShardIndex
-from shards.pool import WorkerPool
+from shards.process_pool import WorkerPool
 from shards.read import ShardReader
 from shards.splits import SPLITS
 from shards.text_rules import load_rules

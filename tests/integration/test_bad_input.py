@@ -154,7 +154,7 @@ SLOW_BUT_DEV = [("alpha", 6_000, "train"), ("bravo", 16_000, "dev")]
     ],
 )
 @pytest.mark.parametrize("place", ["shards", "new/shards"])
-def test_a_source_without_usable_recordings_says_why_and_leaves_no_folder(
+def test_a_source_without_usable_recordings_says_why_and_leaves_no_shards(
     recordings: list[tuple[str, int, str]],
     expected: list[str],
     place: str,
@@ -168,7 +168,9 @@ def test_a_source_without_usable_recordings_says_why_and_leaves_no_folder(
     assert message.count("\n") == 1
     for words in expected:
         assert words in message
-    assert [path.name for path in tmp_path.iterdir()] == ["source"]
+    left = [path for path in tmp_path.rglob("*") if path.is_file() and tmp_path / "source" not in path.parents]
+    assert [path.name for path in left] in ([], ["failed.json"])
+    assert all(list(json.loads(path.read_text())) == ["ron"] for path in left)
 
 
 def test_a_language_with_nothing_left_overwrites_no_existing_folder(
@@ -177,13 +179,13 @@ def test_a_language_with_nothing_left_overwrites_no_existing_folder(
     manifest = manifest_of(tmp_path / "source", SLOW)
     (tmp_path / "shards").mkdir()
     assert main(["shards", "build", str(manifest), str(tmp_path / "shards"), "--workers", "1"]) == 2
-    assert list((tmp_path / "shards").iterdir()) == []
+    assert [path.name for path in (tmp_path / "shards").iterdir()] == ["failed.json"]
     # beside one that is built
     manifest.write_text(f"{manifest.read_text()}good.wav\tdelta\tita\ttrain\n")
     soundfile.write(manifest.with_name("good.wav"), sound(1), 16_000)
     assert main(["shards", "build", str(manifest), str(tmp_path / "shards"), "--workers", "1"]) == 1
     assert "3 sample_rate" in capsys.readouterr().err
-    assert sorted(path.name for path in (tmp_path / "shards").iterdir()) == [".build", "ita"]
+    assert sorted(path.name for path in (tmp_path / "shards").iterdir()) == [".build", "failed.json", "ita"]
     assert sorted(path.name for path in (tmp_path / "shards" / ".build").iterdir()) == ["ita.json", "ita.lock"]
 
 

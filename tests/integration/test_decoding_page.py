@@ -21,7 +21,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "decoding.md"
 @pytest.fixture
 def folder(tmp_path: Path, small_base: Path) -> Path:
     """A corpus and a run of the language `taa`, in place of the page's `ron`; its recordings, texts and lists."""
-    shards = build_toy_shards(tmp_path, languages=1, train=8, dev=2)
+    shards = build_toy_shards(tmp_path, languages=1, train=8, dev=2, test=2)
     shards.rename(tmp_path / "corpus")
     config = toy_config(tmp_path / "runs" / "mms-300m", small_base, tmp_path / "corpus", optim={"steps": 8})
     assert train(config) == "finished"

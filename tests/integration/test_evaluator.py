@@ -12,12 +12,12 @@ from torch import Tensor
 
 from mms_dist.config import Evaluation
 from mms_dist.data.batch_shard import WHOLE, BatchShard
-from mms_dist.data.pool import reading_pool
+from mms_dist.data.urgency_pool import reading_pool
 from mms_dist.decoding.greedy import Greedy
 from mms_dist.distributed.lockstep import Lockstep
 from mms_dist.distributed.placement import RankGroup
 from mms_dist.errors import TrainingError
-from mms_dist.evaluation.evaluator import Evaluator, Request, Transcription
+from mms_dist.evaluation.evaluator import EvaluationRequest, Evaluator, Transcription
 from mms_dist.features.feature_source import FeatureSource
 from mms_dist.model.adapter import RowLayout, initial_tensors
 from mms_dist.model.bank import AdapterBank
@@ -161,8 +161,10 @@ def test_all_owners_of_a_language_get_the_transcripts_of_all_of_them(
 def test_reading_ahead_changes_no_word_and_requests_do_not_mix(
     model: RoutedModel, index: ShardIndex, workers: int
 ) -> None:
-    requests = [Request(index.language(code), split, 1) for code in index.languages for split in ("dev", "train")]
-    requests.append(Request(index.language("taa"), "dev", 2, share=BatchShard(1, 3)))
+    requests = [
+        EvaluationRequest(index.language(code), split, 1) for code in index.languages for split in ("dev", "train")
+    ]
+    requests.append(EvaluationRequest(index.language("taa"), "dev", 2, share=BatchShard(1, 3)))
     plain = evaluator_of(model, index).transcribe_all(requests)
     assert plain == [evaluator_of(model, index).transcribe(r.index, r.split, r.slot, share=r.share) for r in requests]
     with reading_pool(workers) as pool:

@@ -18,7 +18,7 @@ from mms_dist.config import Adapter, Augment
 from mms_dist.data.batch import BatchRequest, LoadedBatch, Utterance
 from mms_dist.data.stream import Position
 from mms_dist.data.utterance_id import UtteranceId
-from mms_dist.evaluation.evaluator import Evaluator, Request
+from mms_dist.evaluation.evaluator import EvaluationRequest, Evaluator
 from mms_dist.features import feature_source as features
 from mms_dist.features.feature_source import FeatureSource
 from mms_dist.model import transfer
@@ -159,7 +159,7 @@ def test_an_evaluation_copies_once_and_reads_once_a_pass(
     features = FeatureSource(model.base, cache_gib=0.0)
     # By this thread, so that what the other would do is seen as well.
     evaluator = Evaluator(model, features, ShardReader(index), forward_seconds=3.0, threaded=False)
-    requests = [Request(index.language(code), "dev", slot) for slot, code in enumerate(index.languages)]
+    requests = [EvaluationRequest(index.language(code), "dev", slot) for slot, code in enumerate(index.languages)]
     passes = sum(evaluator.passes(request.index, "dev") for request in requests)
     with Crossings() as seen:
         found = evaluator.transcribe_all(requests)

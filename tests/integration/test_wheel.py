@@ -66,6 +66,13 @@ def test_a_wheel_brings_configurations_and_scripts_that_submit_uses(environment:
     assert "--nodes=2" in told and "slurm/train.sbatch configs/train/mms-300m.yaml" in told
 
 
+def test_a_wheel_brings_the_parts_of_the_report_page(environment: Path, tmp_path: Path) -> None:
+    (tmp_path / "run" / "adapters").mkdir(parents=True)
+    command(environment / "bin" / "mms-dist", "report", "run", "--html", cwd=tmp_path)
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "<style>:root" in page and "function sortBy" in page
+
+
 def test_init_changes_no_file_that_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "slurm").mkdir()
     (tmp_path / "slurm" / "site.sh").write_text("mine")

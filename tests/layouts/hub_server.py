@@ -12,10 +12,11 @@ from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 REVISION = "5e1f" * 10
+BRANCHES = ("main", "refs/convert/parquet")
 
 
 class HubServer(http.server.ThreadingHTTPServer):
-    """Serves `folder/owner/name/…` as the dataset `owner/name`, at one revision.
+    """Serves `folder/owner/name/…` as the dataset `owner/name`, the same at all revisions.
 
     `requests`: the method, path and byte range of everything that was asked for. `refused`: how often the contents of a
     file are still refused.
@@ -55,7 +56,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.server.requests.append((self.command, unquote(url.path), self.headers.get("Range")))
-        parts = unquote(url.path).strip("/").split("/")
+        parts = [unquote(part) for part in url.path.strip("/").split("/")]
         if parts[:1] == ["datasets"] and parts[3:4] == ["resolve"]:
             self._file("/".join(parts[1:3]), parts[4], "/".join(parts[5:]))
         elif parts[:2] == ["api", "datasets"] and len(parts) >= 4:
@@ -68,7 +69,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if not root.is_dir():
             self._send(404, {}, error="RepoNotFound")
         elif rest[:1] in ([], ["revision"]):
-            if rest and rest[1] not in ("main", REVISION):
+            if rest and rest[1] not in (*BRANCHES, REVISION):
                 self._send(404, {}, error="RevisionNotFound")
                 return
             siblings = [{"rfilename": path} for path in self._paths(root)]
@@ -90,7 +91,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         file = root / path
         if not root.is_dir():
             self._send(404, {}, error="RepoNotFound")
-        elif revision not in ("main", REVISION):
+        elif revision not in (*BRANCHES, REVISION):
             self._send(404, {}, error="RevisionNotFound")
         elif not file.is_file():
             self._send(404, {}, error="EntryNotFound")

@@ -50,6 +50,40 @@ def write_parquet(
             pq.write_table(dataset(part, **options).data.table, path, row_group_size=row_group)
 
 
+def write_fleurs_parquet(folder: Path, spoken: Sequence[Spoken], language: str) -> None:
+    """`SPLIT/0000.parquet` with the columns of FLEURS, as the Hub converts it."""
+    features = Features(
+        {
+            "id": Value("int32"),
+            "num_samples": Value("int32"),
+            "path": Value("string"),
+            "audio": Audio(sampling_rate=16_000),
+            "transcription": Value("string"),
+            "raw_transcription": Value("string"),
+            "gender": ClassLabel(names=GENDERS),
+            "lang_id": ClassLabel(names=["it_it", "ro_ro"]),
+            "language": Value("string"),
+            "lang_group_id": ClassLabel(names=["western_european_we"]),
+        }
+    )
+    for split, name in (("train", "train"), ("dev", "validation"), ("test", "test")):
+        own = [one for one in spoken if one.split == split]
+        columns = {
+            "id": [one.number for one in own],
+            "num_samples": [8_000] * len(own),
+            "path": [f"/home/someone/{one.key}.wav" for one in own],
+            "audio": [{"bytes": one.audio(), "path": f"{one.key}.wav"} for one in own],
+            "transcription": [one.text for one in own],
+            "raw_transcription": [one.text.capitalize() for one in own],
+            "gender": [GENDERS.index(one.gender) for one in own],
+            "lang_id": [["it_it", "ro_ro"].index(language)] * len(own),
+            "language": [{"it_it": "Italian", "ro_ro": "Romanian"}[language]] * len(own),
+            "lang_group_id": [0] * len(own),
+        }
+        (folder / name).mkdir(parents=True)
+        pq.write_table(pa.table(columns, schema=features.arrow_schema), folder / name / "0000.parquet")
+
+
 def save_to_disk(folder: Path, spoken: Sequence[Spoken], *, shards: int = 2) -> None:
     """A folder as `DatasetDict.save_to_disk` writes it."""
     splits = {}

@@ -38,9 +38,9 @@ def main(recorded: str, told_to: str, doctor_ends: int, words: list[str]) -> int
 
 def place_of_doctor() -> dict[str, Any]:
     """What `mms-dist doctor` makes of its environment before it looks at anything."""
-    from launcher.doctor.site import set_launch_variables, site_of
+    from launcher.doctor.machines import machines_of, set_launch_variables
 
-    site = site_of(os.environ)
+    site = machines_of(os.environ)
     set_launch_variables(os.environ)
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
     return {"site": asdict(site), "environment": {name: os.environ.get(name) for name in names}}

@@ -1,120 +1,154 @@
-"""Train the shipped base from scratch: ``python -m tools.tiny_mms --help``."""
+"""Train the shipped base from scratch: texts, speech of many synthesisers, recordings, test sets, training, export.
+
+Every command goes on where it was stopped: what is there already stays.
+"""
 
 import argparse
+import shlex
 import time
 from pathlib import Path
 
-import numpy as np
-import torch
-
-from tools.tiny_mms.corpus import TEST_KINDS, CorpusPlan, build_corpus
-from tools.tiny_mms.export import export_base
-from tools.tiny_mms.languages import BASE_LANGUAGES, UNSEEN_LANGUAGES
-from tools.tiny_mms.measure import phone_error_rate
-from tools.tiny_mms.network import PhoneRecognizer
-from tools.tiny_mms.phases import PHASES, Budget, Phase, train_phase
+from tools.tiny_mms.engines.espeak import EspeakEngine
+from tools.tiny_mms.engines.festival import FestivalEngine
+from tools.tiny_mms.engines.kokoro import KokoroEngine
+from tools.tiny_mms.engines.rhvoice import RhvoiceEngine
+from tools.tiny_mms.engines.speech import Engine
+from tools.tiny_mms.languages import BASE_LANGUAGES, TRAINING_VARIANTS, UNSEEN_LANGUAGES
+from tools.tiny_mms.mixture import SHARES
+from tools.tiny_mms.network import SIZES
+from tools.tiny_mms.processes import train_base
+from tools.tiny_mms.recorded import make_recorded_parts, make_tests
 from tools.tiny_mms.recordings import SCRIPTS
-from tools.tiny_mms.store import SpeechStore
+from tools.tiny_mms.speak import make_part
 from tools.tiny_mms.texts import (
     TextSource,
     babel_phrases,
+    catalogue_phrases,
     dialogue_phrases,
     django_phrases,
     number_phrases,
+    read_texts,
+    write_texts,
 )
-
-_TEXT_SOURCES: dict[str, TextSource] = {
-    "django": django_phrases,
-    "babel": babel_phrases,
-    "numbers": number_phrases,
-}
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m tools.tiny_mms", description=__doc__)
-    parser.add_argument("--out", type=Path, required=True, help="folder for the finished base")
-    parser.add_argument("--corpus", type=Path, required=True, help="folder of the corpus; built there if missing")
-    parser.add_argument("--recordings", type=Path, help="unpacked fillets-ng-data packages (default: no recordings)")
-    parser.add_argument("--demo", type=Path, help="manifest of the demo corpus, used only to evaluate")
-    parser.add_argument("--texts", nargs="+", choices=sorted(_TEXT_SOURCES), default=sorted(_TEXT_SOURCES))
-    parser.add_argument("--languages", nargs="+", help="only these espeak-ng voices (default: all)")
-    parser.add_argument("--seconds-per-language", type=float, default=1800.0, help="synthetic speech")
-    parser.add_argument("--seconds", type=float, default=3600.0, help="training time of all phases together")
-    parser.add_argument("--steps-limit", type=int, help="maximum steps per phase")
-    parser.add_argument("--batch-seconds", type=float, default=30.0)
-    parser.add_argument("--layers", type=int, default=6)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--export-every-seconds", type=float, default=180.0)
-    parser.add_argument("--from-phase", choices=[phase.name for phase in PHASES], help="resume at this phase")
-    parser.add_argument("--seed", type=int, default=0)
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    texts = commands.add_parser("texts", help="gather phrases of all languages")
+    texts.add_argument("--out", type=Path, required=True)
+    texts.add_argument("--catalogues", type=Path, help="unpacked packages with gettext catalogues")
+    texts.add_argument("--packages", type=Path, help="unpacked fillets-ng-data, for its dialogues")
+    texts.add_argument("--languages", nargs="+", help="only these espeak-ng voices (default: all)")
+
+    speak = commands.add_parser("speak", help="make parts of synthetic speech")
+    speak.add_argument("source", choices=["espeak", "festival", "kokoro", "rhvoice"])
+    speak.add_argument("--texts", type=Path, required=True)
+    speak.add_argument("--parts", type=Path, required=True, help="folder of the parts")
+    speak.add_argument("--numbers", type=int, nargs=2, default=(0, 0), metavar=("FIRST", "LAST"))
+    speak.add_argument("--seconds", type=float, default=3600.0, help="of a part")
+    speak.add_argument("--prefix", type=Path, help="unpacked packages of rhvoice or kokoro")
+    speak.add_argument("--python", type=shlex.split, help="command that runs Python for rhvoice or kokoro")
+    speak.add_argument("--seed", type=int, default=0)
+
+    recorded = commands.add_parser("recorded", help="make the parts with real speech")
+    recorded.add_argument("--packages", type=Path, required=True, help="unpacked fillets-ng-data… and klettres-data")
+    recorded.add_argument("--parts", type=Path, required=True)
+
+    tests = commands.add_parser("tests", help="make the test sets")
+    tests.add_argument("--texts", type=Path, required=True)
+    tests.add_argument("--tests", type=Path, required=True)
+    tests.add_argument("--packages", type=Path, help="unpacked fillets-ng-data…")
+    tests.add_argument("--demo", type=Path, help="manifest of the demo corpus")
+
+    train = commands.add_parser("train", help="train, or go on training; export after every test")
+    train.add_argument("--parts", type=Path, required=True)
+    train.add_argument("--tests", type=Path, required=True)
+    train.add_argument("--state", type=Path, required=True, help="folder of checkpoints and results")
+    train.add_argument("--out", type=Path, required=True, help="folder for the base")
+    train.add_argument("--size", choices=sorted(SIZES), default="256")
+    train.add_argument("--start", type=Path, help="begin with the weights of this base of the same size")
+    train.add_argument("--steps", type=int, default=1_000_000, help="number of the last step")
+    train.add_argument("--decay-from", type=int, help="step from which the learning rate falls")
+    train.add_argument(
+        "--shares",
+        type=share,
+        nargs="+",
+        default=tuple(SHARES.items()),
+        metavar="SOURCE=SHARE",
+        help="of the audio (default: %(default)s)",
+    )
+    train.add_argument("--test-every", type=int, default=500, help="steps")
+    train.add_argument("--batch-seconds", type=float, default=32.0, help="of a process")
+    train.add_argument("--processes", type=int, default=2, help="of one thread; each draws its own batch of a step")
     return parser.parse_args(arguments)
 
 
-def corpus_plan(arguments: argparse.Namespace) -> CorpusPlan:
-    """Return the corpus that ``arguments`` ask for."""
-    languages = [one for one in BASE_LANGUAGES if not arguments.languages or one.voice in arguments.languages]
-    sources = [_TEXT_SOURCES[name] for name in arguments.texts]
-    if arguments.recordings:
-        sources.append(dialogue_phrases(arguments.recordings / SCRIPTS))
-    return CorpusPlan(
-        languages=tuple(languages),
-        unseen_languages=UNSEEN_LANGUAGES,
-        sources=tuple(sources),
-        seconds_per_language=arguments.seconds_per_language,
-        unseen_seconds_per_language=min(60.0, arguments.seconds_per_language),
-        recordings_folder=arguments.recordings,
-        demo_manifest=arguments.demo,
-        processes=arguments.threads,
-        seed=arguments.seed,
-    )
+def share(text: str) -> tuple[str, float]:
+    """Read ``SOURCE=SHARE``."""
+    source, _, number = text.partition("=")
+    return source, float(number)
 
 
-class Reporter:
-    """Prints the running loss, and exports the base from time to time so that it can be tested during training."""
+def gather_texts(parsed: argparse.Namespace) -> None:
+    """Write the phrases of all languages."""
+    sources: list[TextSource] = [django_phrases, babel_phrases, number_phrases]
+    if parsed.packages:
+        sources.append(dialogue_phrases(parsed.packages / SCRIPTS))
+    if parsed.catalogues:
+        sources.append(catalogue_phrases(parsed.catalogues))
+    languages = [
+        one for one in BASE_LANGUAGES + UNSEEN_LANGUAGES if not parsed.languages or one.voice in parsed.languages
+    ]
+    write_texts(parsed.out, languages, sources)
 
-    def __init__(self, model: PhoneRecognizer, out: Path, export_every_seconds: float) -> None:
-        self._model, self._out, self._every_seconds = model, out, export_every_seconds
-        self._exported_at = self._printed_at = time.monotonic()
-        self._losses: list[float] = []
 
-    def __call__(self, phase: Phase, step: int, progress: float, loss: float, audio_seconds: float) -> None:
-        """See ``train_phase``."""
-        now = time.monotonic()
-        self._losses.append(loss)
-        if now - self._printed_at >= 15.0:
-            mean = float(np.mean(self._losses))
-            trained = f"trained on {audio_seconds / 3600:.2f} h"
-            print(f"{phase.name} {progress:6.1%} step {step} loss {mean:.3f} {trained}", flush=True)
-            self._printed_at, self._losses = now, []
-        if now - self._exported_at >= self._every_seconds:
-            export_base(self._model, self._out)
-            self._exported_at = now
+def engine_of(parsed: argparse.Namespace) -> Engine:
+    """Start the synthesiser that ``parsed`` asks for."""
+    match parsed.source:
+        case "festival":
+            return FestivalEngine()
+        case "rhvoice":
+            return RhvoiceEngine(parsed.prefix, parsed.python)
+        case _:
+            return KokoroEngine(parsed.prefix, parsed.python)
+
+
+def make_speech(parsed: argparse.Namespace) -> None:
+    """Make the parts of one source; those of espeak-ng are one language each."""
+    first, last = parsed.numbers
+    texts = read_texts(parsed.texts)
+    if parsed.source == "espeak":
+        engines: dict[str, Engine] = {
+            f"espeak-{one.voice}": EspeakEngine((one,), TRAINING_VARIANTS)
+            for one in BASE_LANGUAGES
+            if one.voice in texts
+        }
+    else:
+        engines = {parsed.source: engine_of(parsed)}
+    for source, engine in engines.items():
+        for number in range(first, last + 1):
+            started = time.monotonic()
+            make_part(parsed.parts, source, engine, texts, parsed.seconds, number, parsed.seed)
+            print(f"{source}-{number:03d} after {time.monotonic() - started:.0f} s", flush=True)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Build the corpus if it is missing, train the three phases, evaluate, export."""
+    """Run one command."""
     parsed = parse_arguments(arguments)
-    torch.set_num_threads(parsed.threads)
-    torch.manual_seed(parsed.seed)
-    if not (parsed.corpus / "table.npz").is_file():
-        build_corpus(parsed.corpus, corpus_plan(parsed))
-    store = SpeechStore(parsed.corpus)
-    model = PhoneRecognizer(len(store.inventory), parsed.layers)
-    budget = Budget(parsed.seconds, parsed.batch_seconds, parsed.steps_limit, parsed.seed)
-    report = Reporter(model, parsed.out, parsed.export_every_seconds)
-    names = [phase.name for phase in PHASES]
-    first = names.index(parsed.from_phase) if parsed.from_phase else 0
-    if first:
-        model.load_state_dict(torch.load(parsed.corpus / f"after-{names[first - 1]}.pt", weights_only=True))
-    for phase in PHASES[first:]:
-        audio_seconds = train_phase(model, store, phase, budget, report)
-        torch.save(model.state_dict(), parsed.corpus / f"after-{phase.name}.pt")
-        export_base(model, parsed.out)
-        print(f"phase {phase.name}: trained on {audio_seconds / 3600:.2f} h of audio")
-        for kind in TEST_KINDS:
-            if len(indices := store.where(kind)):
-                print(f"phone error rate, {kind}: {phone_error_rate(model, store, indices):.3f}", flush=True)
+    match parsed.command:
+        case "texts":
+            gather_texts(parsed)
+        case "speak":
+            make_speech(parsed)
+        case "recorded":
+            make_recorded_parts(parsed.parts, parsed.packages)
+        case "tests":
+            make_tests(parsed.tests, read_texts(parsed.texts), parsed.packages, parsed.demo)
+        case "train":
+            train_base(parsed)
 
 
 if __name__ == "__main__":

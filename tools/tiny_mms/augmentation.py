@@ -14,6 +14,8 @@ _EQUALIZER_DECIBEL = 5.0
 _REVERB_SECONDS = 0.25
 _REVERB_PROBABILITY, _NOISE_PROBABILITY = 0.35, 0.6
 _NOISE_DECIBEL = (8.0, 35.0)  # signal over noise
+_BABBLE_PROBABILITY, _BABBLE_DECIBEL = 0.1, (6.0, 25.0)  # the utterance over the other
+_NARROW_PROBABILITY, _NARROW_HERTZ, _NARROW_STEEPNESS = 0.1, (3200.0, 7000.0), 80.0
 _MASKED_FRAMES = (4, 10)  # one span
 
 
@@ -43,6 +45,36 @@ def augmented(audio_BT: Tensor, samples_B: Tensor, generator: torch.Generator) -
     used_B1 = (torch.rand(batch, 1, generator=generator) < _NOISE_PROBABILITY).float()
     level_B1 = filtered_BT.std(1, keepdim=True) * torch.pow(10.0, -decibel_B1 / 20) * used_B1
     return normalized(filtered_BT + noise_BT * level_B1 / noise_BT.std(1, keepdim=True), samples_B)
+
+
+def varied(audio_BT: Tensor, samples_B: Tensor, generator: torch.Generator) -> Tensor:
+    """Apply what ``augmented`` does, after babble from other utterances of the batch and before a narrow channel.
+
+    One batch in ten is heard over a line of 3.2–7 kHz; one utterance in ten has another one in its background.
+    """
+    batch = len(audio_BT)
+    shift = int(torch.randint(1, max(batch, 2), (), generator=generator))
+    low, high = _BABBLE_DECIBEL
+    decibel_B1 = low + (high - low) * torch.rand(batch, 1, generator=generator)
+    used_B1 = (torch.rand(batch, 1, generator=generator) < _BABBLE_PROBABILITY).float()
+    audio_BT = audio_BT + audio_BT.roll(shift, 0) * torch.pow(10.0, -decibel_B1 / 20) * used_B1
+    heard_BT = augmented(audio_BT, samples_B, generator)
+    if torch.rand((), generator=generator).item() < _NARROW_PROBABILITY:
+        low, high = _NARROW_HERTZ
+        limit = (low + (high - low) * torch.rand((), generator=generator).item()) / (_SAMPLE_RATE_HZ / 2)
+        spectrum_BS = torch.fft.rfft(heard_BT)
+        bins_S = torch.linspace(0.0, 1.0, spectrum_BS.shape[1])
+        spectrum_BS *= torch.sigmoid((limit - bins_S) * _NARROW_STEEPNESS)
+        heard_BT = normalized(torch.fft.irfft(spectrum_BS, heard_BT.shape[1]), samples_B)
+    return heard_BT
+
+
+def respeeded(audio_BT: Tensor, samples_B: Tensor, speed: float) -> tuple[Tensor, Tensor]:
+    """Play the batch ``speed`` times as fast, by linear interpolation; also return the new lengths."""
+    length = round(audio_BT.shape[1] / speed)
+    changed_BT = torch.nn.functional.interpolate(audio_BT[:, None], length, mode="linear", align_corners=True)[:, 0]
+    shorter_B = (samples_B / speed).long().clamp(max=length)
+    return changed_BT[:, : int(shorter_B.max())], shorter_B
 
 
 def _equalizer(batch: int, bins: int, generator: torch.Generator, scale: float = 1.0) -> Tensor:

@@ -1,6 +1,7 @@
 """espeak-ng through ctypes: text → 16-bit audio, and phones with the sample at which each starts."""
 
 import ctypes
+import re
 from dataclasses import dataclass
 from functools import cache
 
@@ -11,6 +12,8 @@ _SYNCHRONOUS_OUTPUT = 2
 _PHONEME_EVENTS_AS_IPA = 3
 _EVENT_END = 0
 _EVENT_PHONEME = 7
+_IPA = 2  # of espeak_TextToPhonemes
+_LANGUAGE_SWITCH = re.compile(r"\([a-z-]+\)")
 _CHARACTERS = 1  # espeakCHARS_UTF8; also POS_CHARACTER
 _RATE, _PITCH, _RANGE = 1, 3, 4  # espeak_PARAMETER
 
@@ -59,6 +62,7 @@ class Synthesizer:
         self._phones: list[tuple[str, int]] = []
         self._callback = _Callback(self._collect)  # kept alive: the library only has its address
         self._library.espeak_SetSynthCallback(self._callback)
+        self._library.espeak_TextToPhonemes.restype = ctypes.c_char_p
 
     def _collect(self, samples: ctypes._Pointer, count: int, events: ctypes._Pointer) -> int:
         if count > 0:
@@ -96,6 +100,20 @@ class Synthesizer:
         self._library.espeak_Synth(encoded, len(encoded) + 1, 0, _CHARACTERS, 0, _CHARACTERS, None, None)
         samples_T = np.concatenate(self._chunks) if self._chunks else np.zeros(0, np.int16)
         return Speech(samples_T, self.rate_hz, list(self._phones))
+
+    def ipa(self, text: str, voice: str) -> str:
+        """Return the pronunciation of ``text`` as one IPA string, with stress and length, without saying it.
+
+        Raises:
+            ValueError: espeak-ng has no such voice.
+        """
+        if self._library.espeak_SetVoiceByName(voice.encode()) != 0:
+            raise ValueError(f"espeak-ng has no voice {voice!r}")
+        rest = ctypes.c_char_p(text.encode())
+        clauses = []
+        while rest.value is not None:
+            clauses.append(self._library.espeak_TextToPhonemes(ctypes.byref(rest), _CHARACTERS, _IPA) or b"")
+        return _LANGUAGE_SWITCH.sub("", b" ".join(clauses).decode("utf-8", "ignore")).strip()
 
 
 @cache

@@ -1,14 +1,19 @@
-"""Measure the phone error rate with greedy CTC decoding."""
+"""Measure the phone error rate with greedy CTC decoding.
+
+Shapes: B utterances, F frames, V phone classes.
+"""
 
 import jiwer
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from tools.tiny_mms.batches import collate, in_order
+from tools.tiny_mms.augmentation import normalized
+from tools.tiny_mms.mixture import collate
 from tools.tiny_mms.network import PhoneRecognizer
-from tools.tiny_mms.store import SpeechStore
+from tools.tiny_mms.parts import Utterance
+from tools.tiny_mms.phones import PhoneInventory
+
+_BATCH_UTTERANCES = 16
 
 
 def greedy(logits_BFV: Tensor, frames_B: Tensor) -> list[list[int]]:
@@ -21,18 +26,20 @@ def greedy(logits_BFV: Tensor, frames_B: Tensor) -> list[list[int]]:
     return decoded
 
 
-def phone_error_rate(
-    model: PhoneRecognizer, store: SpeechStore, indices: NDArray[np.int64], batch_seconds: float = 60.0
-) -> float:
-    """Return edits per phone over the utterances at ``indices`` (0 … 1 and above)."""
-    by_length = indices[np.argsort(store.samples_N[indices], kind="stable")]
+def phone_error_rate(model: PhoneRecognizer, utterances: list[Utterance], inventory: PhoneInventory) -> float:
+    """Return edits per phone over ``utterances`` (0 … 1 and above), without those that have no phone."""
+    by_length = sorted(utterances, key=lambda one: len(one.samples_T))
     references, hypotheses = [], []
-    with torch.inference_mode():
-        for batch_indices in in_order(store, by_length, batch_seconds):
-            batch = collate(store, batch_indices)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        for start in range(0, len(by_length), _BATCH_UTTERANCES):
+            batch = collate(by_length[start : start + _BATCH_UTTERANCES], inventory)
             frames_B = model.frames_B(batch.samples_B)
-            decoded = greedy(model(model.front_end(batch.audio_BT), frames_B), frames_B)
-            hypotheses += [" ".join(map(str, one)) for one in decoded]
-            for labels_L, length in zip(batch.labels_BL.tolist(), batch.lengths_B.tolist(), strict=True):
-                references.append(" ".join(map(str, labels_L[:length])))
+            audio_BT = normalized(batch.audio_BT, batch.samples_B)
+            decoded = greedy(model(model.front_end(audio_BT), frames_B), frames_B)
+            for found, labels_L, length in zip(
+                decoded, batch.labels_BL.tolist(), batch.lengths_B.tolist(), strict=True
+            ):
+                if length:
+                    references.append(" ".join(map(str, labels_L[:length])))
+                    hypotheses.append(" ".join(map(str, found)))
     return float(jiwer.wer(references, hypotheses))

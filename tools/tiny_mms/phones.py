@@ -13,21 +13,36 @@ STRIDE_SAMPLES = 320
 _FIELD_SAMPLES = 400
 _NASAL = "\u0303"
 _KEPT_MODIFIERS = "ʰʲ"
+# How espeak-ng writes sounds that a language has no IPA for.
+_MNEMONICS = {
+    "S": "ʃ", "Z": "ʒ", "N": "ŋ", "C": "ç", "D": "ð", "T": "θ", "L": "ʎ", "J": "ɟ", "R": "ʁ", "E": "ɛ", "O": "ɔ",
+    "I": "ɪ", "U": "ʊ", "A": "a", "V": "ʌ", "Q": "ɣ", "X": "χ", "Y": "y",
+}  # fmt: skip
+# Letters that espeak-ng uses for the same sound, depending on the language.
+_SAME = {
+    "ɾ": "r", "ʀ": "ʁ", "g": "ɡ", "ε": "ɛ", "ɫ": "l", "ɭ": "l", "ɻ": "ɹ", "ɚ": "ə", "ɝ": "ɜ", "ᵻ": "ɨ", "ɵ": "ø",
+    "ʉ": "u", "ɒ": "ɔ", "ɦ": "h", "ʋ": "v", "ɱ": "m", "ɳ": "n", "χ": "x", "ʏ": "y", "ɗ": "d", "ʝ": "j",
+    "ʐ": "ʒ", "ʑ": "ʒ", "ɽ": "r",
+}  # fmt: skip
+_GLOTTAL_STOP = "ʔ"  # mostly how espeak-ng writes the Danish stød: not a sound of its own
 SILENCE = 0  # silence shares its class with the CTC blank
 
 
 def decompose(ipa: str) -> list[str]:
-    """Return the base letters of one espeak-ng phone: no stress, length or tone; nasal vowels, ʰ and ʲ are kept.
+    """Return the base letters of one espeak-ng phone: no stress, length or tone; nasality, ʰ and ʲ follow as letters.
 
     >>> decompose("ˈɔø"), decompose("tʃ"), decompose("ɐ̃ː")
-    (['ɔ', 'ø'], ['t', 'ʃ'], ['ɐ̃'])
+    (['ɔ', 'ø'], ['t', 'ʃ'], ['ɐ', '\u0303'])
     """
     letters: list[str] = []
     for character in unicodedata.normalize("NFD", ipa):
+        if character == _GLOTTAL_STOP:
+            continue
         if character in _KEPT_MODIFIERS or unicodedata.category(character) in ("Ll", "Lo", "Lu"):
-            letters.append(character)
-        elif character == _NASAL and letters and letters[-1] not in _KEPT_MODIFIERS:
-            letters[-1] += _NASAL
+            letter = _MNEMONICS.get(character, character)
+            letters.append(_SAME.get(letter, letter))
+        elif character == _NASAL and letters:
+            letters.append(_NASAL)
     return letters
 
 

@@ -21,12 +21,11 @@ from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
 
 from tools.tiny_mms.augmentation import normalized, time_mask
 from tools.tiny_mms.measure import greedy
-from tools.tiny_mms.phases import rate_at
 from tools.tiny_mms.recordings import demo_recordings
 
 _BATCH_UTTERANCES = 24
 _MASKED_FRACTION = 0.05
-_HELD_OUT = ("dev", "test")
+_WARM_UP, _LAST_RATE = 0.05, 0.05  # fractions of the steps and of the peak learning rate
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,13 @@ class ProbeUtterance:
 
     hidden_FH: Tensor
     text: str
+
+
+def rate_at(progress: float) -> float:
+    """Return the learning rate as a fraction of its peak: linear warm-up, then linear decay."""
+    if progress < _WARM_UP:
+        return max(progress / _WARM_UP, 0.02)
+    return 1.0 - (1.0 - _LAST_RATE) * min((progress - _WARM_UP) / (1.0 - _WARM_UP), 1.0)
 
 
 def plain(text: str) -> str:
@@ -83,7 +89,7 @@ def probe(base: Path, manifest: Path, language: str, arguments: argparse.Namespa
         model = Wav2Vec2ForCTC.from_pretrained(base, vocab_size=5, dtype=torch.float32, **settings)
     model.eval()
     train = frozen_features(model, manifest, language, ("train",))
-    test = frozen_features(model, manifest, language, _HELD_OUT)
+    test = frozen_features(model, manifest, language, tuple(arguments.held_out))
     characters = sorted({character for one in train for character in one.text})
     number_of = {character: number for number, character in enumerate(characters, start=1)}
     model.requires_grad_(False)
@@ -143,6 +149,7 @@ def main() -> None:
     parser.add_argument("base", type=Path)
     parser.add_argument("--demo", type=Path, default=Path("shards/demo/manifest.tsv"), help="demo manifest")
     parser.add_argument("--languages", nargs="+", default=["eng", "spa", "fra", "ita", "rus"])
+    parser.add_argument("--held-out", nargs="+", choices=["dev", "test"], default=["dev"], help="splits to measure on")
     parser.add_argument("--dim", type=int, default=16)
     parser.add_argument("--rate", type=float, default=8e-3)
     parser.add_argument("--steps", type=int, default=300)

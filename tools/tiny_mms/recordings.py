@@ -1,24 +1,41 @@
-"""Real speech for the base: the Czech and Dutch dialogues of Fish Fillets NG (GPL-2, not shipped here).
+"""Real speech for the base: dialogues of the game Fish Fillets NG and letters of KLettres (GPL-2, not shipped here).
 
-The Debian packages ``fillets-ng-data`` (texts), ``fillets-ng-data-cs`` and ``fillets-ng-data-nl`` (Ogg
-Vorbis) are unpacked into one folder with ``dpkg -x PACKAGE.deb FOLDER``.
+The Debian packages ``fillets-ng-data`` (texts), ``fillets-ng-data-cs``, ``fillets-ng-data-nl`` (Ogg Vorbis) and
+``klettres-data`` are unpacked into one folder with ``dpkg -x PACKAGE.deb FOLDER``.
+
+Shapes: T samples.
 """
 
 import csv
+import random
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import soundfile
 import soxr
 from numpy.typing import NDArray
 
-SAMPLE_RATE_HZ = 16_000
+from tools.tiny_mms.parts import SAMPLE_RATE_HZ
+from tools.tiny_mms.sound import to_int16, trimmed
+
 SCRIPTS = Path("usr/share/games/fillets-ng/script")
 SOUNDS = Path("usr/share/games/fillets-ng/sound")
+LETTERS = Path("usr/share/klettres")
 RECORDED_LANGUAGES = ("cs", "nl")
+_LETTER_LANGUAGES = {
+    "cs": "cs",
+    "da": "da",
+    "de": "de",
+    "hu": "hu",
+    "ml": "ml",
+    "nb": "nb",
+    "nl": "nl",
+    "pt_BR": "pt-br",
+}
 _LINE = re.compile(r'dialogId\("([^"]+)".*?dialogStr\("((?:[^"\\]|\\.)*)"\)', re.DOTALL)
 _SHORTEST_SECONDS, _LONGEST_SECONDS = 0.6, 10.0
 _CHARACTERS_PER_SECOND = (3.0, 22.0)
@@ -49,7 +66,7 @@ def recordings(folder: Path) -> Iterator[Recording]:
     if not (folder / SCRIPTS).is_dir():
         raise FileNotFoundError(
             f"{folder / SCRIPTS} is missing; unpack fillets-ng-data, fillets-ng-data-cs and "
-            f"fillets-ng-data-nl there (dpkg -x PACKAGE.deb {folder}), or train without --recordings"
+            f"fillets-ng-data-nl there (dpkg -x PACKAGE.deb {folder})"
         )
     for language in RECORDED_LANGUAGES:
         for script in sorted((folder / SCRIPTS).glob(f"*/dialogs_{language}.lua")):
@@ -66,6 +83,25 @@ def recordings(folder: Path) -> Iterator[Recording]:
                     yield Recording(to_int16(mono_T), text, language, scene)
 
 
+def letter_recordings(folder: Path, seed: int = 0) -> Iterator[Recording]:
+    """Yield letters and syllables of KLettres, one to four of one speaker together, each one several times."""
+    generator = random.Random(f"{seed} letters")
+    for name, language in _LETTER_LANGUAGES.items():
+        root = folder / LETTERS
+        spoken = []
+        for sound in ElementTree.parse(root / name / "sounds.xml").getroot().iter("sound"):
+            path = root / sound.attrib["file"]
+            if path.is_file():
+                samples_T, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
+                mono_T, _ = trimmed(soxr.resample(samples_T.mean(axis=1), rate_hz, SAMPLE_RATE_HZ), SAMPLE_RATE_HZ)
+                spoken.append((to_int16(mono_T), sound.attrib["name"].lower()))
+        for _ in range(len(spoken)):
+            chosen = generator.sample(spoken, min(generator.randint(1, 4), len(spoken)))
+            samples_T = np.concatenate([one for one, _ in chosen])
+            if len(samples_T) <= _LONGEST_SECONDS * SAMPLE_RATE_HZ:
+                yield Recording(samples_T, ", ".join(text for _, text in chosen), language, name)
+
+
 def demo_recordings(manifest: Path, splits: tuple[str, ...] = ("dev", "test")) -> Iterator[Recording]:
     """Yield the utterances of ``splits`` in the demo corpus; ``scene`` is their split."""
     audio: dict[str, NDArray[np.float32]] = {}
@@ -78,9 +114,3 @@ def demo_recordings(manifest: Path, splits: tuple[str, ...] = ("dev", "test")) -
             start, end = (round(float(row[edge]) * SAMPLE_RATE_HZ) for edge in ("start", "end"))
             samples_T = to_int16(audio[row["audio"]][start:end])
             yield Recording(samples_T, row["text"], row["lang"], row["split"])
-
-
-def to_int16(samples_T: NDArray[np.float32]) -> NDArray[np.int16]:
-    """Convert float samples to int16, scaled to a peak of 0.9 so that nothing clips."""
-    peak = float(np.abs(samples_T).max(initial=1e-4))
-    return np.round(samples_T * (0.9 * 32767 / peak)).astype(np.int16)

@@ -44,11 +44,14 @@ recognised. Utterances without a split are assigned by a hash of their text, so 
 stays in its split when the corpus grows. An invalid line (missing field, not UTF-8, invalid language or time) stops the
 build before it begins; --skip-bad-rows leaves such lines out and counts them.
 
+A YAML list of several sources (sources.yaml: "- source: PATH" for each, optionally name, from, lang, columns,
+audio_root, split_from) becomes one corpus. Each language's part of each source is counted in its index.
+
 A folder contains <lang>/clip.wav and <lang>/clip.txt. A folder named after a split (train, dev, validation, test, eval,
 test-clean …) above or below the language's folder sets the split. eval means dev, or test if there is a dev as well.
-Links are followed. Unused files are counted by reason: unsupported audio formats (convert .m4a, for example, with
-ffmpeg -i clip.m4a clip.flac), the same clip in a second format, transcripts without a recording, recordings without a
-transcript, hidden and other files.
+Links are followed. Unused files are counted by reason: formats that are not read (M4A, AAC, WebM, AMR, G.722 and the
+sound of videos need PyAV: pip install 'mms-dist[av]'), the same clip in a second format, a transcript without a
+recording, a recording without a transcript, hidden and other files.
 
 Running the same command again resumes where it stopped. It skips a language if its source, its options, the lengths of
 its tars, samples.parquet and vocab.json are unchanged. --force rebuilds everything, for example if `shards verify`
@@ -83,7 +86,8 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--split-from",
         metavar="TABLE",
-        help="use all clips of one table of Common Voice, such as validated, and split them by speaker",
+        help="use all clips of one table of Common Voice, such as validated, and split them by speaker; "
+        "for its spontaneous speech: all",
     )
     parser.add_argument(
         "--split-by",
@@ -104,6 +108,12 @@ def add_parser(commands: Any) -> None:
     add_length_limits(parser)
     add_text_rules(parser)
     add_vocabulary(parser)
+    parser.add_argument(
+        "--channel",
+        type=count,
+        metavar="N",
+        help="use only this channel of every recording, from 1 (default: all channels, mixed)",
+    )
     parser.add_argument("--skip-missing-audio", action="store_true", help="leave out and count missing recordings")
     parser.add_argument(
         "--skip-bad-rows",
@@ -165,9 +175,14 @@ def rows_to_build(args: argparse.Namespace, *, kept: Collection[str] | None = No
         columns=args.columns,
         split_from=args.split_from,
         wanted=args.languages or args.only,
+        channel=args.channel,
         skip_bad_rows=args.skip_bad_rows,
         kept=(args.only or args.languages or None) if kept is None else kept,
     )
+    if not rows.languages:
+        first = next(iter(rows.left_out), None)
+        example = "" if first is None else f", only what is left out, the first: {first.drop.example}"
+        raise SourceError(f"{args.source} has no utterances{example}")
     # --only comes second: a single language in it does not apply to rows that name none.
     for flag, codes in (("--lang", args.languages), ("--only", args.only)):
         found = sorted(rows.languages)
@@ -196,12 +211,13 @@ def run(args: argparse.Namespace) -> int:
     from shards.build.language_build import BuildOptions
     from shards.build.plan import plan_languages
     from shards.display.build_report import (
-        languages_table,
+        built_languages_table,
         plans_table,
         print_failed,
         print_language_notes,
         print_left_out,
         print_outside_vocabulary,
+        print_sources,
         print_unknown_lengths,
     )
     from shards.display.progress import BuildDisplay, WorkProgress
@@ -243,7 +259,8 @@ def run(args: argparse.Namespace) -> int:
         display = BuildDisplay(console, work, plans.totals)
         report = build_shards(plans, args.output, options, workers=args.workers, force=args.force, progress=display)
     if report.indexes:
-        console.print(languages_table(report.indexes, console.width))
+        console.print(built_languages_table(report.indexes, console.width))
+        print_sources(console, report.indexes)
     print_left_out(console, {code: index["drops"] for code, index in report.indexes.items()}, rows)
     print_outside_vocabulary(console, report.indexes)
     print_unknown_lengths(console, report.indexes)

@@ -59,7 +59,7 @@ def add_parser(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the subcommand and return the exit status."""
     from shards.display.build_report import (
-        languages_table,
+        built_languages_table,
         print_drops,
         print_failed,
         print_outside_vocabulary,
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     from shards.foreign.index_tars import IndexOptions, index_language
     from shards.index.failures import FAILURES_NAME
     from shards.limits import Limits
-    from shards.pool import WorkerPool
+    from shards.process_pool import WorkerPool
     from shards.text_rules import load_rules
 
     vocabulary = vocabulary_options(args)
@@ -118,7 +118,7 @@ def run(args: argparse.Namespace) -> int:
         say(console, f"every language in {args.shards} has an index; --force replaces them")
         return 0
     if indexes:
-        console.print(languages_table(indexes, console.width))
+        console.print(built_languages_table(indexes, console.width))
     print_drops(console, {code: index["drops"] for code, index in indexes.items()})
     print_outside_vocabulary(console, indexes)
     print_unknown_lengths(console, indexes)

@@ -86,7 +86,12 @@ def _inspect_text(args: argparse.Namespace) -> int:
 def _inspect_shards(args: argparse.Namespace) -> int:
     import numpy as np
 
-    from shards.display.build_report import print_drops, print_outside_vocabulary, print_unknown_lengths
+    from shards.display.build_report import (
+        print_drops,
+        print_outside_vocabulary,
+        print_sources,
+        print_unknown_lengths,
+    )
     from shards.display.summary import duration_histogram, durations_of, summary_table, vocabulary_lines
     from shards.display.terminal import make_console
     from shards.index import ShardIndex
@@ -94,8 +99,9 @@ def _inspect_shards(args: argparse.Namespace) -> int:
     console = make_console()
     index = ShardIndex.load(args.shards, args.languages or None)
     console.print(summary_table(index, console.width))
-    print_drops(console, {code: index.language(code).content["drops"] for code in index.languages})
     contents = {code: index.language(code).content for code in index.languages}
+    print_sources(console, contents)
+    print_drops(console, {code: content["drops"] for code, content in contents.items()})
     print_outside_vocabulary(console, contents)
     print_unknown_lengths(console, contents)
     if args.languages:

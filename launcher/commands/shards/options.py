@@ -130,7 +130,8 @@ def add_text_rules(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--markup",
         choices=("drop", "remove"),
-        help="text in brackets, such as [noise]: drop the utterance, or remove the brackets alone (default: drop)",
+        help="text in brackets, such as [noise]: drop the utterance, or remove the brackets with what is in them "
+        "(default: drop)",
     )
 
 
@@ -165,7 +166,7 @@ def add_vocabulary(parser: argparse.ArgumentParser) -> None:
         "--min-count",
         type=count,
         metavar="N",
-        help="leave out characters that are fewer times in the training text (default: 1)",
+        help="leave out characters that occur fewer times in the training text (default: 1)",
     )
     parser.add_argument(
         "--max-characters", type=count, metavar="N", help="use the most frequent characters only (default: all)"

@@ -7,6 +7,7 @@ from mms_dist.errors import MmsDistError
 from mms_dist.model.adapter import SCHEMES, RowLayout
 from shards.errors import ShardsError
 from shards.index import ShardIndex
+from shards.wording import counted
 
 
 def check(context: Context) -> Findings:
@@ -29,10 +30,10 @@ def check(context: Context) -> Findings:
             yield failed_with(error)
     if not failures:
         schemes = sorted(set(starts.values()) & SCHEMES.keys())
-        parts = [f"{', '.join(schemes)} for {_languages(len(starts) - len(from_files))}"] if schemes else []
-        heads = [f"heads of {_languages(mapped)} mapped by character from another vocabulary"] if mapped else []
-        yield ok("; ".join([*parts, *([f"files for {_languages(len(from_files))}"] if from_files else []), *heads]))
-
-
-def _languages(count: int) -> str:
-    return "1 language" if count == 1 else f"{count:,} languages"
+        parts = [f"{', '.join(schemes)} for {counted(len(starts) - len(from_files), 'language')}"] if schemes else []
+        heads = (
+            [f"heads of {counted(mapped, 'language')} mapped by character from another vocabulary"] if mapped else []
+        )
+        yield ok(
+            "; ".join([*parts, *([f"files for {counted(len(from_files), 'language')}"] if from_files else []), *heads])
+        )

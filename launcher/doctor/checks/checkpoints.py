@@ -9,6 +9,7 @@ from mms_dist.checkpoint.adapter_file import adapter_filename
 from mms_dist.checkpoint.checkpoint_folder import folder_name
 from mms_dist.checkpoint.language_folder import LanguageFolder
 from mms_dist.data.language_summaries import LanguageSummary
+from mms_dist.errors import first_line
 from mms_dist.model.adapter import AdapterShape, RowLayout
 from mms_dist.model.base_weights import safetensors_table
 from mms_dist.run_directory.paths import QUARANTINE_NAME, STATE_NAME, VOCABULARY_NAME, RunPaths
@@ -50,7 +51,7 @@ def check(context: Context) -> Findings:
             failures += yield from count_failures(_mismatches(folder, entry, layout, index, context))
         except Exception as error:  # errors of safetensors, JSON and the system have no common base
             yield warning(
-                f"{folder} is damaged ({str(error).strip().splitlines()[0]})",
+                f"{folder} is damaged ({first_line(error)})",
                 "no action needed if the language has an older intact checkpoint: the run resumes from that",
             )
     resumed = sum(marks[language] is None for language in found)

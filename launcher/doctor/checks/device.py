@@ -24,11 +24,11 @@ from mms_dist.hardware.resolve import Resolved, resolve
 
 def check(context: Context) -> Findings:
     """Check the GPUs with CUDA and NCCL, or the number of CPU cores."""
-    config, site = context.config, context.site
+    config, machines = context.config, context.machines
     if config is None:
         yield not_checked("needs the configuration, which names the device")
         return
-    if not site.here:
+    if not machines.here:
         context.hardware = hardware_of(context)
         resolve(config, context.hardware)
         yield not_checked("the run uses other machines; run this command there too (srun mms-dist doctor …)")
@@ -62,7 +62,7 @@ def _warn_of_float32(resolved: Resolved) -> Findings:
 
 
 def _cpu(context: Context) -> Findings:
-    cores, processes = len(os.sched_getaffinity(0)), context.site.processes_on_machine(0)
+    cores, processes = len(os.sched_getaffinity(0)), context.machines.processes_on_machine(0)
     found = f"CPU, {cores} cores for {processes} {'process' if processes == 1 else 'processes'} on this machine"
     if cores < processes:
         yield warning(found, "start fewer processes here, or request more cores (--cpus-per-task)")
@@ -77,7 +77,7 @@ def _gpus(context: Context) -> Findings:
     nccl = ".".join(map(str, torch.cuda.nccl.version()))
     context.identity["CUDA of torch"] = str(torch.version.cuda)
     context.identity["NCCL"] = nccl
-    processes = context.site.processes_on_machine(count)
+    processes = context.machines.processes_on_machine(count)
     if not _is_one_of_several():
         if processes > count:
             yield failed(
@@ -139,19 +139,19 @@ def _nothing() -> None:
 
 def hardware_of(context: Context) -> Hardware:
     """Return the least that every process has: as found here, or as the command line says for other machines."""
-    config, site = context.config, context.site
+    config, machines = context.config, context.machines
     assert config is not None
     sharded = context.base_is_sharded
-    if not site.here or site.memory_gib is not None:
-        on_gpu = config.run.device != "cpu" if not site.here else not computes_on_cpu(config.run.device)
-        world = site.world(torch.cuda.device_count() if site.here else 0)
-        return assumed_hardware(on_gpu=on_gpu, memory_gib=site.memory_gib, world=world, base_is_sharded=sharded)
+    if not machines.here or machines.memory_gib is not None:
+        on_gpu = config.run.device != "cpu" if not machines.here else not computes_on_cpu(config.run.device)
+        world = machines.world(torch.cuda.device_count() if machines.here else 0)
+        return assumed_hardware(on_gpu=on_gpu, memory_gib=machines.memory_gib, world=world, base_is_sharded=sharded)
     if computes_on_cpu(config.run.device):
-        devices = [torch.device("cpu")] * site.processes_on_machine(0)
+        devices = [torch.device("cpu")] * machines.processes_on_machine(0)
     else:
         devices = [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
     ranks = [inspect_this_rank(device, base_is_sharded=sharded) for device in devices]
-    return minimum_share(ranks, world=site.world(len(devices)))
+    return minimum_share(ranks, world=machines.world(len(devices)))
 
 
 def missing_for_kernels() -> Iterator[str]:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from launcher.doctor.context import Context
 from launcher.doctor.finding import Findings, failed, format_bytes, not_checked, ok, warning
-from mms_dist.config import Config
+from mms_dist.config import Adapter, Model
 from mms_dist.model.base_shape import BaseShape, row_number_bytes
+from mms_dist.model.optimizer import MOMENTS
 from mms_dist.run_directory.paths import RunPaths
 
 BESIDES_BYTES = 16 << 10
@@ -18,8 +19,8 @@ FILES_OF_A_LANGUAGE = 4
 """Its folder, the pointers `last` and `best`, and a quarantine mark."""
 FILES_OF_A_RUN = 16
 """Lock, configuration, status, events, metrics, TensorBoard files, and the folders around them."""
-TENSORS = 3
-"""Tensors of the row's length: adapter and head, and AdamW's two moments."""
+TENSORS = 1 + len(MOMENTS)
+"""Tensors of the row's length: adapter and head, and the moments."""
 
 
 def check(context: Context) -> Findings:
@@ -30,7 +31,9 @@ def check(context: Context) -> Findings:
         return
     directory = Path(config.run.directory).absolute()
     place = next(path for path in (directory, *directory.parents) if path.exists())
-    sizes = [checkpoint_bytes(config, shape, entry.vocabulary_size) for entry in context.languages]
+    sizes = [
+        checkpoint_bytes(config.model, config.adapter, shape, entry.vocabulary_size) for entry in context.languages
+    ]
     copies = config.checkpoint.keep + 1  # the newest ones, and the best
     needed = copies * sum(sizes) + max(sizes)  # plus one that is being written
     written, entries = _written(RunPaths(directory).adapters)
@@ -60,10 +63,10 @@ def files_of(copies: int, languages: int) -> int:
     return checkpoints * FILES + languages * FILES_OF_A_LANGUAGE + FILES_OF_A_RUN
 
 
-def checkpoint_bytes(config: Config, shape: BaseShape, vocabulary_size: int) -> int:
+def checkpoint_bytes(model: Model, adapter: Adapter, shape: BaseShape, vocabulary_size: int) -> int:
     """Return the size in bytes of one checkpoint of a language with `vocabulary_size` tokens."""
-    dtype = "float64" if config.model.dtype == "float64" else "float32"  # rows are never below float32
-    row = shape.row_numbers(config.adapter.dim, vocabulary_size) * row_number_bytes(dtype)
+    dtype = "float64" if model.dtype == "float64" else "float32"  # rows are never below float32
+    row = shape.row_numbers(adapter.dim, vocabulary_size) * row_number_bytes(dtype)
     return TENSORS * row + BESIDES_BYTES
 
 

@@ -16,7 +16,7 @@ def check(context: Context) -> Findings:
     if context.config is None:
         yield not_checked("needs the configuration")
         return
-    signal, job = context.site.signal, context.site.job
+    signal, job = context.machines.signal, context.machines.job
     is_submission = signal is not None
     if signal is None and job is None:
         yield not_checked("there is no SLURM training job to check")

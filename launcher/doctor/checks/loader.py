@@ -21,7 +21,7 @@ def check(context: Context) -> Findings:
     if config is None or not context.languages:
         yield not_checked("needs the configuration and the shards")
         return
-    if not context.site.here:
+    if not context.machines.here:
         yield not_checked("reading speed has to be measured on the job's machines")
         return
     if storage.is_url(config.data.shards):

@@ -50,7 +50,7 @@ def check(context: Context) -> Findings:
         return
     pass_seconds = max(resolved.forward_seconds, context.longest_seconds)  # a longer utterance gets its own pass
     memory = run_shape.memory_needs(resolved.dtype, hardware, packed=resolved.packed).memory(pass_seconds)
-    if hardware.on_gpu and context.site.here and context.site.memory_gib is None:
+    if hardware.on_gpu and context.machines.here and context.machines.memory_gib is None:
         memory = replace(memory, context=0)  # this process already has a context, so free memory excludes it
     needed = memory.total
     if not hardware.on_gpu:
@@ -84,15 +84,15 @@ def _device_parts(memory: Memory) -> str:
 
 def _available(context: Context, hardware: Hardware) -> tuple[float | None, str]:
     """Return the bytes available to a process, and where they are."""
-    site = context.site
-    if site.memory_gib is not None:
-        return site.memory_gib * 2**30, "there"
-    if not site.here:
+    machines = context.machines
+    if machines.memory_gib is not None:
+        return machines.memory_gib * 2**30, "there"
+    if not machines.here:
         return None, "compare this with the memory of one device there (--memory-gib)"
     if hardware.on_gpu:
         total = min(torch.cuda.get_device_properties(number).total_memory for number in range(_gpus()))
         return hardware.free_bytes, f"free of a GPU's {format_bytes(total)}"
-    processes = site.processes_on_machine(0)
+    processes = machines.processes_on_machine(0)
     return (
         host_bytes(os.environ) / processes,
         f"available to each of {processes} processes" if processes > 1 else "available",

@@ -14,15 +14,15 @@ from mms_dist.training.scheduler import QueuedLanguage, Ranks, order_of_admissio
 
 def check(context: Context) -> Findings:
     """Compare the number of processes with comm.processes, and place the languages as the run does."""
-    config, site = context.config, context.site
+    config, machines = context.config, context.machines
     if config is None:
         yield not_checked("needs the configuration")
         return
     check_world(os.environ, config.comm.processes)
-    on_gpu = site.here and not computes_on_cpu(config.run.device)
-    world = site.world(torch.cuda.device_count() if on_gpu else 0)
-    machines = "1 machine" if site.nodes == 1 else f"{site.nodes:,} machines"
-    found = f"{world:,} {'process' if world == 1 else 'processes'} on {machines}"
+    on_gpu = machines.here and not computes_on_cpu(config.run.device)
+    world = machines.world(torch.cuda.device_count() if on_gpu else 0)
+    where = "1 machine" if machines.nodes == 1 else f"{machines.nodes:,} machines"
+    found = f"{world:,} {'process' if world == 1 else 'processes'} on {where}"
     failures = yield from count_failures(_wrong_number(config, found, world))
     if not context.languages:
         yield not_checked("whether all processes have work is unknown without the shards")

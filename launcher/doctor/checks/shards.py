@@ -62,9 +62,9 @@ def _language(
 ) -> Generator[Finding, None, tuple[LanguageSummary | None, LanguageIndex | None, int]]:
     """Yield what is wrong with a language, and return its summary, its index and the number of failures."""
     own = {code: config.languages[code]} if code in config.languages else {}
-    alone = replace(config, data=replace(config.data, languages=(code,)), languages=own)
+    of_one_language = replace(config, data=replace(config.data, languages=(code,)), languages=own)
     try:
-        whole, (entry,) = summarise_languages(alone)
+        whole, (entry,) = summarise_languages(of_one_language)
     except TruncatedShardError:
         problems = _wrong_lengths(ShardIndex.load(config.data.shards, [code]).language(code))
         return None, None, (yield from count_failures(map(failed_with, problems)))
@@ -104,9 +104,8 @@ def _unreadable(whole: ShardIndex, index: LanguageIndex) -> Iterator[ShardsError
                 try:
                     reader.read(index.language, split, row)
                 except ShardsError as error:
-                    yield ShardsError(
-                        f"{error}", fix=f"{index.fix}; 'mms-dist shards verify {whole.root}' reads every utterance"
-                    )
+                    fix = f"{error.fix or index.fix}; 'mms-dist shards verify {whole.root}' reads every utterance"
+                    yield ShardsError(error.found, fix)
     finally:
         reader.close()
 

@@ -1,10 +1,11 @@
 """Sanity checks: labels fit their utterances, training takes its steps, and every tensor gets a gradient."""
 
 from mms_dist.debugging.bench import Bench
-from mms_dist.debugging.debug_report import Check, GradientLine, TranscriptLine, plural, verdict
+from mms_dist.debugging.debug_report import Check, GradientLine, TranscriptLine, verdict
 from mms_dist.run_directory.quarantine import read_mark
 from mms_dist.training.trial import Trial
 from shards.schema import required_frames
+from shards.wording import counted
 
 
 def every_language_trains(trial: Trial) -> Check:
@@ -22,7 +23,7 @@ def every_language_trains(trial: Trial) -> Check:
             reason = f"it was quarantined: {mark.reason}" if mark else "not every batch could be read"
             problems.append(f"the last good checkpoint of {language} is at step {snapshot.step} of {steps}: {reason}")
     problems += [str(damage) for damage in store.damaged]
-    measured = "; ".join(problems) or f"{plural(len(languages), 'language')}, {plural(steps, 'round')}"
+    measured = "; ".join(problems) or f"{counted(len(languages), 'language')}, {counted(steps, 'round')}"
     return verdict("loop", claim, not problems, measured)
 
 

@@ -11,9 +11,10 @@ _BLOCK_BYTES = 1 << 16
 
 
 class ByteSource(Protocol):
-    """Random access to bytes."""
+    """Random access to bytes. `name`: the name of the file they are in; empty if they have none."""
 
     size: int
+    name: str
 
     def at(self, offset: int, count: int) -> bytes:
         """Return `count` bytes from `offset`; fewer at the end."""
@@ -32,6 +33,7 @@ class MemorySource:
     def __init__(self, data: bytes) -> None:
         self._data = data
         self.size = len(data)
+        self.name = ""
 
     def at(self, offset: int, count: int) -> bytes:
         return self._data[offset : offset + count]
@@ -48,6 +50,7 @@ class FileSource:
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_RDONLY)
         self.size = os.fstat(self._descriptor).st_size
+        self.name = path.name
         self._block = b""
         self._block_start = 0
 
@@ -87,6 +90,7 @@ class RangeSource:
         self._source = source
         self._start = start
         self.size = max(0, min(size, source.size - start))
+        self.name = ""
 
     def at(self, offset: int, count: int) -> bytes:
         return self._source.at(self._start + offset, max(0, min(count, self.size - offset)))

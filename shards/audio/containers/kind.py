@@ -37,17 +37,9 @@ _OTHERS: tuple[tuple[int, bytes, str, str | None], ...] = (
     (257, b"ustar", "a tar archive", "unpack it"),
     (0, b"\x00\x05\x16\x07", "a macOS metadata file (AppleDouble), not a recording", "delete it"),
     (0, b"\x00\x05\x16\x00", "a macOS metadata file (AppleSingle), not a recording", "delete it"),
-    (4, b"ftyp", "MP4 (M4A, AAC), which libsndfile does not read", _CONVERT),
-    (0, b"\x1a\x45\xdf\xa3", "WebM or Matroska, which libsndfile does not read", _CONVERT),
-    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "WMA, which libsndfile does not read", _CONVERT),
-    (0, b"#!AMR", "AMR, which libsndfile does not read", _CONVERT),
     (0, b"#!SILK", "SILK, which libsndfile does not read", _CONVERT),
     (0, b"\x02#!SILK", "SILK, which libsndfile does not read", _CONVERT),
-    (0, b"wvpk", "WavPack, which libsndfile does not read", _CONVERT),
-    (0, b"MAC ", "Monkey's Audio, which libsndfile does not read", _CONVERT),
     (0, b"ajkg", "Shorten, which libsndfile does not read", _CONVERT),
-    (0, b"FLV\x01", "Flash video, which libsndfile does not read", _CONVERT),
-    (8, b"AVI ", "AVI video, which libsndfile does not read", _CONVERT),
     (8, b"WEBP", "a picture (WebP)", None),
     (0, b"\x89PNG", "a picture (PNG)", None),
     (0, b"\xff\xd8\xff", "a picture (JPEG)", None),
@@ -87,8 +79,6 @@ def what_it_is(data: bytes) -> Problem | None:
     for place, magic, name, fix in _OTHERS:
         if data[place : place + len(magic)] == magic:
             return Problem(name, fix)
-    if data[0] == 0xFF and len(data) > 1 and data[1] & 0xF6 == 0xF0:
-        return Problem("AAC, which libsndfile does not read", _CONVERT)
     text = _text_kind(data)
     return Problem(text) if text else None
 
@@ -165,7 +155,7 @@ def _body_of(data: bytes) -> Callable[[ByteSource, int], Body] | None:
 
 def _one_recording(source: ByteSource, start: int) -> tuple[Layout, int]:
     head = source.at(start, _SAMPLE_BYTES)
-    tagged = _without_tags(source, start)
+    tagged = without_tags(source, start)
     behind_tags = source.at(tagged, _FIRST_BYTES)
     body_of = _body_of(behind_tags)
     if body_of is not None:
@@ -191,7 +181,8 @@ def _one_recording(source: ByteSource, start: int) -> tuple[Layout, int]:
     raise UndecodableError(f"it is {kind.found}", kind.fix)
 
 
-def _without_tags(source: ByteSource, start: int) -> int:
+def without_tags(source: ByteSource, start: int) -> int:
+    """Return where the recording begins behind the ID3 tags at `start`."""
     while (head := source.at(start, 10))[:3] == b"ID3" and len(head) == 10 and max(head[6:]) < 0x80:
         start += 10 + (head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]) + (10 if head[5] & 0x10 else 0)
     return start

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from shards.audio.containers.pyav_formats import PyavFormat
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -11,7 +13,7 @@ class Part:
 
     `head` replaces the first bytes. `endless`: hide the length from libsndfile (`Stretch`). `frames`: samples per
     channel; None takes libsndfile's count. `skip`: encoder delay in samples, before the first of `frames`.
-    `sure_frames`: samples that are intact even if the end is damaged.
+    `sure_frames`: samples that are intact even if the end is damaged. `pyav`: PyAV decodes it, as this format.
     """
 
     start: int
@@ -21,6 +23,7 @@ class Part:
     frames: int | None = None
     skip: int = 0
     sure_frames: int | None = None
+    pyav: PyavFormat | None = None
 
 
 @dataclass(frozen=True, slots=True)

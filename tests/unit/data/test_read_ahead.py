@@ -6,8 +6,8 @@ from threading import Event
 
 import pytest
 
-from mms_dist.data.pool import UrgencyPool, reading_pool
 from mms_dist.data.prefetcher import read_ahead
+from mms_dist.data.urgency_pool import UrgencyPool, reading_pool
 
 
 def pieces_of(job: int, sizes: list[int]) -> list[Callable[[], list[tuple[int, int]]]]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mms_dist.data.plan import PLAN_VERSION
+from mms_dist.data.epoch_plan import PLAN_VERSION
 from mms_dist.data.stream import LanguageStream, Position
 from mms_dist.errors import DataError
 

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from launcher.cli import main
-from mms_dist.checkpoint.hugging_face import load_config
+from mms_dist.checkpoint.hugging_face import load_base_config
 from mms_dist.errors import BaseModelError
 from mms_dist.model import base_encoder as encoder
 from mms_dist.model.base import FrozenBase
@@ -212,7 +212,7 @@ def test_export_refuses_it_too(base: Path, case: str, tmp_path: Path) -> None:
     breaks, words = (BROKEN | NOT_FINITE)[case]
     breaks(base)
     with pytest.raises(BaseModelError) as error:
-        encoder.load_encoder(str(base), load_config(str(base)), "auto", name="the base")
+        encoder.load_encoder(str(base), load_base_config(str(base)), "auto", name="the base")
     assert all(word in str(error.value) for word in words)
 
 
@@ -249,7 +249,7 @@ def test_a_checkpoint_of_before_torchs_archives_loads(base: Path, small_base: Pa
     as_torch_file(base)
     weights = torch.load(base / "pytorch_model.bin", weights_only=True)
     torch.save(weights, base / "pytorch_model.bin", _use_new_zipfile_serialization=False)
-    encoder.check_files(str(base), load_config(str(base)), name="the base")
+    encoder.check_files(str(base), load_base_config(str(base)), name="the base")
 
 
 def test_nan_in_what_is_left_aside_is_no_matter(base: Path) -> None:

@@ -22,7 +22,7 @@ from mms_dist.planning.cluster import Cluster
 from mms_dist.planning.cluster_plan import make_plan
 from mms_dist.planning.round_sample import sample_rounds
 from mms_dist.planning.schedule import Phase, phases
-from mms_dist.planning.traffic import Traffic, communication, shard_reads
+from mms_dist.planning.traffic import PlannedTraffic, communication, shard_reads
 from mms_dist.training.scheduler import Ranks
 from shards.schema import SAMPLE_RATE
 from tests.benchmarks.bases import batch_of, random_base, routed_model
@@ -43,12 +43,12 @@ def test_only_shared_languages_and_events_cost_traffic_in_a_round() -> None:
     cluster = Cluster(nodes=1, gpus=4)
     sizes = {"aaa": 1000, "bbb": 1000}
     alone = communication(phase(1, 10, {"aaa": RankGroup(0, 1), "bbb": RankGroup(1, 1)}), {}, cluster, sizes)
-    assert alone.traffic == Traffic(flags=10 * 4 * 4 * (2 + 2)) and alone.round_seconds == 0
+    assert alone.traffic == PlannedTraffic(flags=10 * 4 * 4 * (2 + 2)) and alone.round_seconds == 0
     shared = communication(phase(1, 10, {"aaa": RankGroup(0, 2), "bbb": RankGroup(2, 1)}), {}, cluster, sizes)
     assert shared.traffic.gradients == 10 * 2 * 1000 and shared.traffic.moves == 0
     assert shared.round_seconds == pytest.approx(1000 / cluster.bytes_per_second)
     one = communication(phase(1, 10, {"aaa": RankGroup(0, 1)}), {}, Cluster(nodes=1, gpus=1), sizes)
-    assert one.traffic == Traffic()
+    assert one.traffic == PlannedTraffic()
 
 
 def test_a_language_moves_to_new_owners_only() -> None:

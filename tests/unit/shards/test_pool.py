@@ -5,7 +5,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 
-from shards.pool import WorkerPool
+from shards.process_pool import WorkerPool
 
 
 def half(number):

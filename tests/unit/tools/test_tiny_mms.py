@@ -1,12 +1,8 @@
 """The shipped base is what the rest of the project takes it for, and the script that trained it runs."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 from safetensors import safe_open
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC, Wav2Vec2Model
@@ -91,8 +87,14 @@ def test_the_card_tells_data_time_and_error_rates() -> None:
 def test_phones_lose_stress_and_length_but_not_nasality() -> None:
     assert decompose("ˈɔø") == ["ɔ", "ø"]
     assert decompose("tʃ") == ["t", "ʃ"]
-    assert decompose("ɐ̃ː") == ["ɐ̃"]
+    assert decompose("ɐ̃ː") == ["ɐ", "\N{COMBINING TILDE}"]
     assert decompose("5") == [] and decompose("") == []
+
+
+def test_phones_of_one_sound_have_one_name_in_all_languages() -> None:
+    assert decompose("tS") == decompose("tʃ")
+    assert decompose("ɾ") == decompose("r")
+    assert decompose("ʔ") == []
 
 
 def test_frame_labels_follow_the_phones_positions() -> None:
@@ -126,41 +128,3 @@ def test_time_masks_stay_inside_each_utterance_and_near_the_asked_fraction() -> 
     for row, frames in enumerate(frames_B.tolist()):
         assert not masks[:, row, frames:].any()
     assert 0.06 < masks[:, 0].float().mean() < 0.12
-
-
-def test_the_training_script_makes_a_base_that_loads(tmp_path: Path) -> None:
-    pytest.importorskip("espeakng_loader", reason="the extra `base` brings the synthesiser: pip install -e '.[base]'")
-    arguments = [
-        "--out",
-        tmp_path / "base",
-        "--corpus",
-        tmp_path / "corpus",
-        "--texts",
-        "numbers",
-        "--layers",
-        "1",
-    ]
-    arguments += [
-        "--languages",
-        "cs",
-        "fi",
-        "--seconds-per-language",
-        "40",
-        "--steps-limit",
-        "2",
-        "--threads",
-        "1",
-    ]
-    arguments += ["--batch-seconds", "4"]
-    done = subprocess.run(
-        [sys.executable, "-m", "tools.tiny_mms", *map(str, arguments)],
-        cwd=Path(__file__).parents[3],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("phone error rate, unseen-synthetic") == 3
-    model, report = Wav2Vec2Model.from_pretrained(tmp_path / "base", output_loading_info=True)
-    assert not report["missing_keys"] and not report["unexpected_keys"]
-    assert model.config.num_hidden_layers == 1

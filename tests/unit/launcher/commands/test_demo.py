@@ -49,7 +49,7 @@ def test_a_training_that_was_killed_is_a_failure(tmp_path: Path, monkeypatch: py
 
 def test_only_the_training_is_another_command_on_several_processes() -> None:
     one, several = (demo.commands(Path("d"), 10, processes) for processes in (1, 2))
-    assert [command[0] for command in several] == ["mms-dist", "accelerate", *["mms-dist"] * 3]
+    assert [command[0] for command in several] == ["mms-dist", "accelerate", *["mms-dist"] * 4]
     training = several[1]
     assert training[training.index("launcher.train") + 1 : -2] == one[1][2:]
     assert [several[0], *several[2:]] == [one[0], *one[2:]]
@@ -60,9 +60,9 @@ def test_the_demo_trains_in_the_folder_that_it_evaluates(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    build, train, models, evaluate, export = demo.commands(Path(name), 4, 1)
+    build, train, models, evaluate, export, report = demo.commands(Path(name), 4, 1)
     config = load_config(train[3], train[4:])
     run, shards = Path(evaluate[2]), Path(build[-1])
-    assert Path(config.run.directory) == run == Path(export[2]) == Path(name) / "run"
+    assert Path(config.run.directory) == run == Path(export[2]) == Path(report[2]) == Path(name) / "run"
     assert Path(models[3]) == Path(evaluate[6]) == shards
     assert Path(config.data.shards) == shards == Path(name) / "shards"

@@ -13,7 +13,7 @@ from launcher.doctor import registry
 from launcher.doctor.checks import versions
 from launcher.doctor.context import Context
 from launcher.doctor.finding import Findings, warning
-from launcher.doctor.site import Site
+from launcher.doctor.machines import Machines
 from tests.doctoring import examined, failed, warned
 from tests.launch_configs import NEEDS_DEEPSPEED
 
@@ -141,7 +141,7 @@ def test_the_versions_that_are_taken_are_those_of_the_range(
     package: str, found: str, is_well: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _pretend_version(monkeypatch, package, found)
-    findings = list(versions.check(Context("config.yaml", [], Site())))
+    findings = list(versions.check(Context("config.yaml", [], Machines())))
     assert [finding.status == "ok" for finding in findings] == [is_well]
     if not is_well:
         assert f"{package} {found}, expected" in findings[0].found
@@ -154,7 +154,7 @@ def test_the_pythons_that_are_taken_are_those_of_the_range(
     found: str, is_well: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("platform.python_version", lambda: found)
-    findings = list(versions.check(Context("config.yaml", [], Site())))
+    findings = list(versions.check(Context("config.yaml", [], Machines())))
     assert [finding.status == "ok" for finding in findings] == [is_well]
 
 

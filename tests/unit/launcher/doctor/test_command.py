@@ -12,7 +12,7 @@ from launcher import cli
 from launcher.doctor.checks.configuration import check
 from launcher.doctor.context import Context
 from launcher.doctor.doctor import preflight
-from launcher.doctor.site import Site
+from launcher.doctor.machines import Machines
 from mms_dist.distributed import process_group
 
 
@@ -80,15 +80,17 @@ def test_the_configuration_is_told_with_the_places_as_they_were_understood(
 ) -> None:
     monkeypatch.setenv("DISK_OF_THIS_MACHINE", "/local/one")
     settings = ["--run.directory", "$DISK_OF_THIS_MACHINE/r", "--data.cache_directory", "$DISK_OF_THIS_MACHINE/c"]
-    context = Context(str(config), settings, Site())
+    context = Context(str(config), settings, Machines())
     (finding,) = check(context)
     assert "run.directory is /local/one/r, data.shards /" in finding.found
     same = context.identity["configuration"]
     for name, cache in (("/local/two", same), ("/local/one", same)):
         monkeypatch.setenv("CACHE", name)
-        other = Context(str(config), ["--run.directory", "/local/one/r", "--data.cache_directory", "$CACHE/c"], Site())
+        other = Context(
+            str(config), ["--run.directory", "/local/one/r", "--data.cache_directory", "$CACHE/c"], Machines()
+        )
         list(check(other))
         assert other.identity["configuration"] == cache
-    other = Context(str(config), [*settings, "--optim.lr", "2"], Site())
+    other = Context(str(config), [*settings, "--optim.lr", "2"], Machines())
     list(check(other))
     assert other.identity["configuration"] != same

@@ -15,7 +15,7 @@ from launcher.doctor.checks import device
 from launcher.doctor.checks.device import missing_for_kernels
 from launcher.doctor.checks.memory import PROCESS_BYTES, host_bytes
 from launcher.doctor.finding import format_bytes
-from launcher.doctor.site import Site, set_launch_variables, site_of
+from launcher.doctor.machines import Machines, machines_of, set_launch_variables
 from launcher.slurm.lead_time import LeadTime
 from mms_dist.config import load_config
 from mms_dist.errors import DeviceError
@@ -247,12 +247,12 @@ JOB = {
 
 
 def test_the_site_follows_the_command_line_then_launcher_then_job() -> None:
-    assert site_of({}) == Site(1, None, here=True)
-    assert site_of({}, nodes=2, processes=8) == Site(2, 8, here=False)
-    assert site_of(JOB) == Site(3, 4, here=True, job="7")
-    assert site_of(JOB, nodes=2) == Site(2, 4, here=True, job="7")
-    assert site_of(JOB | {"WORLD_SIZE": "6", "LOCAL_WORLD_SIZE": "2"}) == Site(3, 2, here=True, job="7")
-    assert (Site(3, None).world(8), Site(3, None).world(0), Site(3, 2).world(8)) == (24, 3, 6)
+    assert machines_of({}) == Machines(1, None, here=True)
+    assert machines_of({}, nodes=2, processes=8) == Machines(2, 8, here=False)
+    assert machines_of(JOB) == Machines(3, 4, here=True, job="7")
+    assert machines_of(JOB, nodes=2) == Machines(2, 4, here=True, job="7")
+    assert machines_of(JOB | {"WORLD_SIZE": "6", "LOCAL_WORLD_SIZE": "2"}) == Machines(3, 2, here=True, job="7")
+    assert (Machines(3, None).world(8), Machines(3, None).world(0), Machines(3, 2).world(8)) == (24, 3, 6)
 
 
 def test_tasks_of_srun_rendezvous_on_the_first_machine_of_their_step() -> None:

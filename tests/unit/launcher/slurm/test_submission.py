@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from launcher.slurm.environment import gpus_of, gpus_of_gres
-from launcher.slurm.sbatch import Request
+from launcher.slurm.sbatch import JobRequest
 from launcher.slurm.site import change_gres
 from launcher.slurm.submission import SCRIPTS, Submission, prepare
 from mms_dist.errors import ConfigError
@@ -82,7 +82,7 @@ def test_a_signal_of_the_command_line_is_visible_inside_the_job() -> None:
 
 def test_processes_are_counted_by_the_gpus_or_as_asked() -> None:
     def processes(**options: str) -> int:
-        return Request({name.replace("_", "-"): value for name, value in options.items()}).processes_per_node
+        return JobRequest({name.replace("_", "-"): value for name, value in options.items()}).processes_per_node
 
     assert processes(gpus_per_node="a100:8", ntasks_per_node="1") == 8
     assert processes(gpus_per_node="a100:3,h100:1") == 4
@@ -191,9 +191,9 @@ def test_options_with_which_a_job_cannot_work_are_refused(flags: dict[str, Any],
 
 def test_a_warning_that_would_come_before_the_start_is_refused() -> None:
     with pytest.raises(ConfigError, match="would come before the start"):
-        Request({"time": "00:05:00", "signal": "B:USR1@600"}).check()
-    Request({"time": "00:05:00"}).check()
-    Request({"time": "UNLIMITED", "signal": "B:USR1@600"}).check()
+        JobRequest({"time": "00:05:00", "signal": "B:USR1@600"}).check()
+    JobRequest({"time": "00:05:00"}).check()
+    JobRequest({"time": "UNLIMITED", "signal": "B:USR1@600"}).check()
 
 
 @pytest.mark.parametrize("script", ["shards", "eval"])
@@ -213,8 +213,8 @@ def test_a_folder_with_a_percent_sign_keeps_its_name() -> None:
     [("08:00:00", 28_800), ("1-00:00:01", 86_401), ("00:05:00", 300), ("UNLIMITED", None), ("", None)],
 )
 def test_time_limits_are_read_as_sbatch_writes_them(text: str, seconds: int | None) -> None:
-    assert Request({"time": text}).limit_seconds == seconds
+    assert JobRequest({"time": text}).limit_seconds == seconds
 
 
 def test_of_a_range_of_machines_the_fewest_are_planned_with() -> None:
-    assert (Request({"nodes": "2-4"}).nodes, Request({"nodes": "4"}).nodes, Request({}).nodes) == (2, 4, 1)
+    assert (JobRequest({"nodes": "2-4"}).nodes, JobRequest({"nodes": "4"}).nodes, JobRequest({}).nodes) == (2, 4, 1)

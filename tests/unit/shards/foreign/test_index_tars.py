@@ -13,7 +13,7 @@ from shards.errors import SourceError
 from shards.foreign.find_tars import ForeignTar, find_tars, split_of
 from shards.foreign.index_tars import IndexOptions, index_language
 from shards.index import ShardIndex
-from shards.pool import WorkerPool
+from shards.process_pool import WorkerPool
 from shards.read import ShardReader
 from shards.text_rules import load_rules
 from shards.verify import verify_shards

@@ -17,7 +17,7 @@ from shards.foreign import index_tars as foreign
 from shards.foreign.find_tars import find_tars
 from shards.foreign.index_tars import IndexOptions, index_language
 from shards.index import ShardIndex
-from shards.pool import WorkerPool
+from shards.process_pool import WorkerPool
 from shards.read import ShardReader
 from shards.text_rules import load_rules
 from shards.verify import verify_shards
@@ -119,8 +119,8 @@ def index_of(root, code="ron", **options):
         (one("a", "alfa".encode("utf-16-le")), "broken_text"),
         (one("a", b""), "empty"),
         (one("a", b"a" * (17 << 20)), "too_large"),
-        ([("a.m4a", b"x"), ("a.txt", b"x")], "unread_format"),
-        ([("a.audio.webm", b"x"), ("a.json", as_json(text="x"))], "unread_format"),
+        ([("a.shn", b"x"), ("a.txt", b"x")], "unread_format"),
+        ([("a.audio.ts", b"x"), ("a.json", as_json(text="x"))], "unread_format"),
         ([("a.npy", b"x"), ("a.txt", b"x")], "incomplete"),
         ([("a.flac", FLAC[0])], "incomplete"),
         ([("a.left.flac", FLAC[0]), ("a.right.flac", FLAC[1]), ("a.txt", b"x")], "incomplete"),

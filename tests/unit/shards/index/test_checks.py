@@ -60,6 +60,9 @@ SHARD = ("splits", "train", "shards", 0)
 @pytest.mark.parametrize(
     ("change", "found"),
     [
+        (setting({"read": 1}, "sources"), "sources.read is 1, expected an object"),
+        (setting({"read": {"dev": {"samples": "1"}}}, "sources"), 'sources.read.dev.samples is "1", expected a whole'),
+        (setting({"read": {"dev": {"samples": 1}}}, "sources"), "sources.read.dev.seconds is nothing, expected a num"),
         (without("splits"), "splits is nothing, expected an object"),
         (setting([], "splits"), "splits is a list, expected an object"),
         (setting({}, "splits", "validation"), 'splits is "validation", expected train or dev or test'),

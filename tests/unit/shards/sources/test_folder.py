@@ -11,7 +11,7 @@ import soundfile
 
 from launcher.cli import main
 from launcher.slurm.language_groups import utterances_by_language
-from shards.audio.extensions import AUDIO_EXTENSIONS, UNREAD_AUDIO, VIDEO
+from shards.audio.extensions import AUDIO_EXTENSIONS, PYAV_EXTENSIONS, UNREAD_AUDIO, UNREAD_VIDEO
 from shards.build.plan import plan_languages
 from shards.drops import REASONS, Drop, Drops
 from shards.errors import SourceError
@@ -33,6 +33,20 @@ def lay_out(root, names):
         else:
             path.write_bytes(b"" if name.endswith("@") else b"x")
     return root
+
+
+@pytest.fixture(autouse=True)
+def without_pyav(monkeypatch):
+    for module in ("audio.extensions", "display.build_report"):
+        monkeypatch.setattr(f"shards.{module}.pyav_is_installed", lambda: False)
+
+
+def test_with_pyav_more_kinds_of_recordings_are_read(tmp_path, monkeypatch):
+    lay_out(tmp_path, "eng/a.m4a eng/a.txt eng/b.webm eng/b.flac eng/b.txt eng/c.shn eng/c.txt")
+    monkeypatch.setattr("shards.audio.extensions.pyav_is_installed", lambda: True)
+    rows = read_source(tmp_path)
+    assert used(rows).keys() == {"eng/a.m4a", "eng/b.flac"}
+    assert counts_of(rows) == {"duplicate": 1, "unread_format": 1}
 
 
 def counts_of(rows):
@@ -149,7 +163,7 @@ def test_folders_named_as_splits_are_splits_above_and_below_the_language(names, 
         (
             "eng/a.m4a eng/a.txt",
             None,
-            r"found 1 \.m4a, 1 \.txt; convert recordings in other formats.*ffmpeg -i clip.m4a",
+            r"found 1 \.m4a, 1 \.txt; pip install 'mms-dist\[av\]' .* or convert: ffmpeg -i clip.m4a",
         ),
         ("eng/train-0.tar", None, r"found 1 \.tar; index tars of recordings with: mms-dist shards index"),
         ("eng/._a.wav eng/.b.wav", None, "no recording below .*, found 2 hidden files"),
@@ -178,11 +192,13 @@ def test_mixed_corpora_keep_languages_beside_folders_of_splits_apart(tmp_path):
         ("ro_ro/train/a.wav sr_rs/test/b.wav", None, "ron srp-script_latin"),
         ("cv/ron/a.wav cv/ita/b.wav", None, "ron ita"),
         ("ro/a.wav ita/b.wav", "ron", "ron"),
+        ("zh/a.wav ita/b.wav", "cmn-script_simplified", "cmn-script_simplified"),
     ],
 )
 def test_folders_named_by_other_codes_are_of_the_training_code(names, language, expected, tmp_path):
     rows = read_source(lay_out(tmp_path, names), language=language)
     assert {row.language for row in rows} == set(expected.split())
+    assert len(rows) == (len(names.split()) if language is None else 1)
 
 
 def test_one_language_takes_its_own_folders_or_all_of_them(tmp_path):
@@ -308,7 +324,8 @@ def test_unread_recordings_fail_their_language_and_doc_folders_do_not(tmp_path):
 
 
 def test_kinds_of_recordings_are_read_or_converted_and_never_both():
-    assert not set(AUDIO_EXTENSIONS) & (UNREAD_AUDIO | VIDEO)
+    kinds = [*AUDIO_EXTENSIONS, *PYAV_EXTENSIONS, *UNREAD_AUDIO, *UNREAD_VIDEO]
+    assert len(set(kinds)) == len(kinds)
     assert {"row_fields", "row_encoding", "row_json", "row_value"} <= REASONS.keys()
 
 
@@ -335,7 +352,7 @@ def test_the_summary_and_the_index_count_what_was_left_out_exactly(tmp_path, cap
     counts = {reason: entry["count"] for reason, entry in index["drops"].items()}
     assert counts == {"missing_audio": 1, "unread_format": 3, "duplicate": 1, "undecodable": 1}
     assert "(unknown): 2 left out whose language is unknown" in out
-    assert "not read: 2 .m4a, 1 .amr; convert such recordings, for example with: ffmpeg -i clip.m4a clip.flac" in out
+    assert "not read: 2 .m4a, 1 .amr; pip install 'mms-dist[av]' reads the usual ones, or convert such" in out
     assert "eng/zero.wav: the file is empty" in out
     # a file that is no utterance is counted, but builds nothing again
     lay_out(source, "eng/.DS_Store eng/notes.pdf")

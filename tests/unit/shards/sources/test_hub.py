@@ -14,7 +14,7 @@ from shards.errors import SourceError
 from shards.sources.hub_dataset import HubConfiguration, choose_configurations, choose_splits
 from shards.sources.source_place import HubName
 from tests.layouts.hub_server import REVISION, hub_server
-from tests.layouts.hugging_face import write_audiofolder, write_parquet
+from tests.layouts.hugging_face import write_audiofolder, write_fleurs_parquet, write_parquet
 from tests.layouts.utterances import stored, summary, utterances
 
 SPOKEN = utterances()
@@ -76,6 +76,8 @@ def built(tmp_path_factory):
         (server.folder / "owner" / "toy" / "README.md").write_text(CARD)
         write_parquet(server.folder / "owner" / "plain", utterances(train=100), files=1, row_group=50)
         write_audiofolder(server.folder / "owner" / "clips", SPOKEN, "jsonl")
+        for language in ("ro_ro", "it_it"):
+            write_fleurs_parquet(server.folder / "owner" / "fleurs" / language, SPOKEN, language)
         server.refused["train/clips/ron-003.flac"] = 1
         clips = ["owner/clips", "clips", "--lang", "ron", "--shard-utterances", "2"]
         builds = {
@@ -83,6 +85,9 @@ def built(tmp_path_factory):
             "plain": ["owner/plain", "plain", "--lang", "ron", "--dry-run"],
             "refused": clips,
             "clips": clips,
+            "folder": ["owner/fleurs:ro_ro@refs/convert/parquet", "folder"],
+            "languages": ["owner/fleurs", "languages", "--lang", "it", "--dry-run"],
+            "nowhere": ["owner/fleurs:fr_fr", "nowhere"],
             "missing": ["owner/nothing", "nothing"],
         }
         results = dict(zip(builds, build_all(folder, list(builds.values()), HF_ENDPOINT=server.url), strict=True))
@@ -96,6 +101,18 @@ def test_configurations_are_languages_and_their_splits_become_shards(built):
     found = stored(folder / "toy")
     assert summary(found) == summary(spoken)
     assert {(one.speaker, one.tags["gender"]) for one in found} == {(one.speaker, one.gender) for one in spoken}
+
+
+def test_a_folder_of_the_branch_with_parquet_files_is_chosen_by_its_name(built):
+    folder, results, _ = built
+    assert results["folder"].status == 0, results["folder"].err
+    found = stored(folder / "folder")
+    assert [(one.language, one.split, one.text) for one in found] == sorted(
+        ("ron", one.split, one.text) for one in SPOKEN
+    )
+    assert {one.tags["gender"] for one in found} == {"male", "female"}
+    assert results["languages"].status == 0 and "ita" in results["languages"].out, results["languages"].err
+    assert "no configuration or folder 'fr_fr'" in results["nowhere"].err
 
 
 def test_the_revision_is_said_and_stored_with_every_sample(built):

@@ -1,5 +1,8 @@
 """Corpora laid out like LJSpeech become shards, whatever their languages, speakers and recordings."""
 
+import unicodedata
+from dataclasses import replace
+
 import pytest
 
 from shards.errors import SourceError
@@ -32,6 +35,18 @@ def test_the_downloaded_tar_gives_the_bytes_of_the_unpacked_folder(tmp_path):
     for number, place in enumerate((folder, archive)):
         build_stored(place, tmp_path / f"shards-{number}", "--lang", "ron")
     assert tree_sums(tmp_path / "shards-0") == tree_sums(tmp_path / "shards-1")
+
+
+def test_names_in_a_tar_are_found_in_either_unicode_form(tmp_path):
+    composed, decomposed = (unicodedata.normalize(form, "pâine") for form in ("NFC", "NFD"))
+    spoken = [replace(one, key=f"{decomposed}-{one.number}") for one in utterances()]
+    folder = write_ljspeech(tmp_path / "lj", spoken)
+    table = folder / "metadata.csv"
+    table.write_text(table.read_text().replace(decomposed, composed))
+    for place in (folder, write_tar(tmp_path / "lj.tar.gz", folder, "lj")):
+        rows = list(read_source(place, language="ron"))
+        assert [row.audio.check().missing for row in rows] == [None] * 10
+        assert rows[0].name == f"{composed}-0.wav"
 
 
 def test_several_folders_are_speakers_or_languages(tmp_path):

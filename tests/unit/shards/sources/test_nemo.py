@@ -9,9 +9,11 @@ import soundfile
 from shards.errors import SourceError
 from shards.sources.registry import read_source, recognised
 from shards.sources.source_place import SourcePlace
-from tests.layouts.nemo import write_nemo
+from tests.layouts.nemo import write_nemo, write_tarred_nemo
 from tests.layouts.utterances import build_stored, summary, utterances
 from tests.shard_samples import sound
+
+SPOKEN = utterances()
 
 
 def test_a_folder_of_manifests_becomes_shards(tmp_path):
@@ -84,7 +86,24 @@ def test_a_damaged_line_is_named(change, message, tmp_path):
     assert len(rows) == 1 and [item.line for item in rows.left_out] == [1, 3]
 
 
-def test_manifests_of_tars_are_refused_with_what_to_do(tmp_path):
-    write_nemo(tmp_path / "tarred_audio_manifest.json", utterances(train=2, dev=0, test=0), shard_id=0)
-    with pytest.raises(SourceError, match=r"in numbered tars .shard_id.; unpack them beside the manifest"):
-        read_source(tmp_path / "tarred_audio_manifest.json")
+@pytest.mark.parametrize("kind", ["tar", "tar.gz"])
+def test_recordings_in_numbered_tars_are_read(kind, tmp_path):
+    write_tarred_nemo(tmp_path / "in", SPOKEN, kind)
+    found = build_stored(tmp_path / "in" / "tarred_audio_manifest.json", tmp_path / "out")
+    assert [one.text for one in found if one.split == "train"] and len(found) == len(SPOKEN)
+    lengths = {one.text: 0.5 + one.number % 5 / 10 for one in SPOKEN}
+    assert all(abs(one.seconds - lengths[one.text]) < 0.001 for one in found)
+
+
+def test_missing_tars_and_members_are_named(tmp_path):
+    write_tarred_nemo(tmp_path, SPOKEN, "tar")
+    manifest = tmp_path / "tarred_audio_manifest.json"
+    (tmp_path / "audio_1.tar").rename(tmp_path / "audio_7.tar")
+    with pytest.raises(SourceError, match=r"tarred_audio_manifest.json:2: there is no tar with the number 1"):
+        read_source(manifest)
+    (tmp_path / "audio_7.tar").replace(tmp_path / "audio_0.tar")
+    with pytest.raises(SourceError, match=r"manifest.json:1: 'wav_ron-000.wav' is not in audio_0.tar"):
+        read_source(manifest)
+    (tmp_path / "audio_0.tar").unlink()
+    with pytest.raises(SourceError, match=r"no tars beside the manifests .*; move audio_0.tar, audio_1.tar"):
+        read_source(manifest)

@@ -63,12 +63,29 @@ def test_languages_come_from_folders_columns_or_the_option(tmp_path):
     for language in ("ron", "ita"):
         write_parquet(tmp_path / "folders" / language, utterances(language=language))
     assert {row.language for row in read_source(tmp_path / "folders")} == {"ron", "ita"}
+    one = tmp_path / "folders" / "ita" / "data" / "train-00000-of-00002.parquet"
+    assert {row.language for row in read_source(one.rename(tmp_path / "folders" / "ita" / "one.parquet"))} == {"ita"}
     table = dataset(SPOKEN).data.table.append_column("locale", pa.array(["ro"] * len(SPOKEN)))
     pq.write_table(table, tmp_path / "one.parquet")
     assert {row.language for row in read_source(tmp_path / "one.parquet")} == {"ron"}
     write_parquet(tmp_path / "plain", SPOKEN)
     with pytest.raises(SourceError, match=r"parquet: no column 'lang'.*--lang gives one language"):
         read_source(tmp_path / "plain")
+
+
+def test_a_language_given_decides_what_rows_leave_open(tmp_path):
+    table = dataset(SPOKEN).data.table.append_column("locale", pa.array(["no"] * len(SPOKEN)))
+    pq.write_table(table, tmp_path / "one.parquet")
+    with pytest.raises(SourceError, match=r"one.parquet:1: language 'no' may be"):
+        read_source(tmp_path / "one.parquet")
+    assert {row.language for row in read_source(tmp_path / "one.parquet", language="nob")} == {"nob"}
+
+
+def test_decoded_samples_are_refused_with_what_is_expected(tmp_path):
+    audio = [{"array": [0.0, 0.1], "sampling_rate": 16_000}]
+    pq.write_table(pa.table({"audio": audio, "text": ["unu"]}), tmp_path / "one.parquet")
+    with pytest.raises(SourceError, match="column 'audio' has neither recordings, as the bytes of audio files, nor"):
+        read_source(tmp_path / "one.parquet", kind="parquet", language="ron")
 
 
 def test_partitions_of_omnilingual_are_languages_and_splits(tmp_path):
@@ -80,6 +97,10 @@ def test_partitions_of_omnilingual_are_languages_and_splits(tmp_path):
     )
     assert {one.tags["corpus"] for one in found} == {"radio"}
     assert read_source(tmp_path / "in").kind == "omnilingual"
+    inner = tmp_path / "in" / "version=0" / "corpus=radio" / "split=dev" / "language=ita_Latn"
+    for place in (inner, inner / "part-0.parquet"):
+        rows = read_source(place)
+        assert (rows.kind, {(row.language, row.split) for row in rows}) == ("omnilingual", {("ita", "dev")})
 
 
 def test_columns_of_other_names_are_given(tmp_path):

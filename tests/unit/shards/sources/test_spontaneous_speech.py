@@ -33,14 +33,26 @@ def test_the_downloaded_tar_gives_the_bytes_of_the_unpacked_folder(tmp_path):
     assert tree_sums(tmp_path / "one") == tree_sums(tmp_path / "two")
 
 
-def test_clips_without_split_or_transcript_are_not_taken_for_others(tmp_path):
-    more = [Spoken(f"x{n}", sentence(n, 4) if n % 2 else "", "s9", "male", "", "ron", n) for n in range(20, 24)]
+def test_clips_without_a_validated_transcript_are_counted_or_all_used(tmp_path):
+    more = [Spoken(f"x{n}", sentence(n, 3) if n % 2 else "", "s9", "male", "", "ron", n) for n in range(20, 26)]
     folder = write_spontaneous(tmp_path / "sps", [*utterances(), *more])
-    rows = list(read_source(folder))
-    assert [(row.split, row.text is None) for row in rows[-4:]] == [(None, True), (None, False)] * 2
-    found = build_stored(folder, tmp_path / "shards", "--split-by", "speaker")
-    assert len(found) == 12
+    rows = read_source(folder)
+    assert [row.text is None for row in rows] == [False] * 10 + [True] * 3
+    assert [(item.drop.reason, item.line) for item in rows.left_out] == [("unassigned", n) for n in (13, 15, 17)]
+    assert len(build_stored(folder, tmp_path / "validated")) == 10
+    found = build_stored(folder, tmp_path / "all", "--split-from", "all")
+    assert len(found) == 13
     assert len({one.split for one in found if one.speaker == "s9" * 16}) == 1
+    with pytest.raises(SourceError, match="expected all for spontaneous speech"):
+        read_source(folder, split_from="validated")
+
+
+def test_a_language_without_validated_clips_says_how_to_use_them(tmp_path):
+    pending = [replace(one, split="") for one in utterances()]
+    folder = write_spontaneous(tmp_path / "sps", pending)
+    with pytest.raises(SourceError, match=r"none of the 10 transcribed clips is in a split.*--split-from all"):
+        read_source(folder)
+    assert len(read_source(folder, split_from="all")) == 10
 
 
 def test_transcripts_keep_their_tags_for_the_rules_of_text(tmp_path):

@@ -13,7 +13,7 @@ def test_languages_become_shards_with_their_splits_and_speakers(tmp_path, capsys
     spoken = {"ro": utterances(), "hu": utterances(language="hun")}
     for code, its in spoken.items():
         write_voxpopuli(tmp_path / "transcribed_data" / code, its)
-    found = build_stored(tmp_path / "transcribed_data", tmp_path / "shards")
+    found = build_stored(tmp_path, tmp_path / "shards")
     assert capsys.readouterr().out.startswith("source: voxpopuli (recognised")
     assert summary(found) == summary(spoken["ro"] + spoken["hu"])
     assert {tuple(one.tags.items()) for one in found} == {(("gender", "male"),), (("gender", "female"),)}

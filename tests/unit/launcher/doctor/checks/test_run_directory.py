@@ -95,9 +95,9 @@ def test_checkpoints_have_the_estimated_size_and_must_fit_the_run(config: Path, 
         folder = (tmp_path / "run" / "adapters" / language / "last").resolve()
         vocabulary = len(json.loads((folder / "vocab.json").read_text())[language])
         found = sum(path.stat().st_size for path in folder.iterdir())
-        assert 0.5 * found < checkpoint_bytes(run, shape, vocabulary) < 2 * found
+        assert 0.5 * found < checkpoint_bytes(run.model, run.adapter, shape, vocabulary) < 2 * found
         tensors = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-        assert abs(checkpoint_bytes(run, shape, vocabulary) - tensors) < 16 << 10
+        assert abs(checkpoint_bytes(run.model, run.adapter, shape, vocabulary) - tensors) < 16 << 10
     _the_checkpoints_are_compared_with_what_the_run_would_go_on_with(config, tmp_path, settings)
 
 
@@ -134,7 +134,10 @@ def test_disk_space_covers_kept_best_and_staged_checkpoints(
     settings = ["--checkpoint.keep", str(keep)]
     run = load_config(config, settings)
     index, shape = ShardIndex.load(str(shards)), BaseShape.of(run.model.base)
-    sizes = [checkpoint_bytes(run, shape, len(index.language(code).vocabulary)) for code in index.languages]
+    sizes = [
+        checkpoint_bytes(run.model, run.adapter, shape, len(index.language(code).vocabulary))
+        for code in index.languages
+    ]
     needed = (keep + 1) * sum(sizes) + max(sizes)
 
     def failures(free: int) -> dict[str, str]:

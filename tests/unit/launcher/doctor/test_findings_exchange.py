@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from launcher.doctor.rendezvous import DoctorRendezvous
+from launcher.doctor.findings_exchange import FindingsExchange
 from launcher.doctor.report import MachineFindings
 from mms_dist.distributed import process_group, startup_waits
 from mms_dist.errors import ConfigError
@@ -20,7 +20,7 @@ def test_those_that_have_said_nothing_are_named_before_the_time_is_over(
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    rendezvous = DoctorRendezvous(1.0, WHOLE | {"MASTER_PORT": port})
+    rendezvous = FindingsExchange(1.0, WHOLE | {"MASTER_PORT": port})
     rendezvous.publish("machines", MachineFindings("node0", []))
     assert list(rendezvous.collect("machines")) == [0]
     (line,) = capfd.readouterr().err.splitlines()
@@ -29,4 +29,4 @@ def test_those_that_have_said_nothing_are_named_before_the_time_is_over(
 
 def test_a_place_that_is_half_given_is_refused() -> None:
     with pytest.raises(ConfigError, match="RANK"):
-        DoctorRendezvous(1.0, {"WORLD_SIZE": "4"})
+        FindingsExchange(1.0, {"WORLD_SIZE": "4"})

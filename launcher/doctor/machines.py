@@ -7,7 +7,7 @@ from launcher.slurm.environment import ClusterPlace, expand_hosts
 
 
 @dataclass(frozen=True)
-class Site:
+class Machines:
     """The machines of a run, as far as known."""
 
     nodes: int = 1
@@ -32,15 +32,15 @@ class Site:
         return self.nodes * self.processes_on_machine(gpus)
 
 
-def site_of(
+def machines_of(
     environment: Mapping[str, str],
     *,
     nodes: int | None = None,
     processes: int | None = None,
     memory_gib: float | None = None,
     signal: str | None = None,
-) -> Site:
-    """Build a site from the command line, or else from the launcher or SLURM job that this process runs in.
+) -> Machines:
+    """Describe the machines from the command line, or else from the launcher or SLURM job that this process runs in.
 
     `nodes` from the command line means machines other than this one, unless this is a SLURM job.
 
@@ -51,11 +51,11 @@ def site_of(
     here = nodes is None or job is not None
     if "WORLD_SIZE" in environment:  # a launcher started this process
         on_each = int(environment.get("LOCAL_WORLD_SIZE", 1))
-        return Site(int(environment["WORLD_SIZE"]) // on_each, on_each, here, memory_gib, job, signal)
+        return Machines(int(environment["WORLD_SIZE"]) // on_each, on_each, here, memory_gib, job, signal)
     if job is not None:
         place = ClusterPlace.of(environment)
         nodes, processes = nodes or place.machines, processes or place.processes_per_machine
-    return Site(nodes or 1, processes, here, memory_gib, job, signal)
+    return Machines(nodes or 1, processes, here, memory_gib, job, signal)
 
 
 def set_launch_variables(environment: MutableMapping[str, str]) -> None:

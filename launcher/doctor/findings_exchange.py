@@ -22,7 +22,7 @@ _PREFIX = "doctor"
 _EXIT, _LEFT = f"{_PREFIX}/exit", f"{_PREFIX}/left"
 
 
-class DoctorRendezvous:
+class FindingsExchange:
     """Exchange findings between the processes of a job before their network has been checked."""
 
     def __init__(self, timeout_seconds: float, environment: Mapping[str, str] | None = None) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mms_dist.data.plan import LEAST_BATCHES_PER_WINDOW, plan_epoch
+from mms_dist.data.epoch_plan import LEAST_BATCHES_PER_WINDOW, plan_epoch
 
 
 def table(utterances: int, *, shards: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,73 @@
+"""What the shards of a run hold: hours, speakers, and what was left out. Only the indexes are read."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from mms_dist.report.run_report import DataReport, Dropped, LanguageData
+from shards.drops import REASONS, Reason
+from shards.errors import ShardsError
+from shards.index import LanguageIndex, ShardIndex
+from shards.splits import SPLITS
+
+MOST_EXAMPLES = 3
+_OF_A_LATER_VERSION = Reason("a reason that this version does not know", "")
+_VOCABULARY_WITHOUT_CHARACTERS = 5
+
+
+def read_index(shards: str, languages: Sequence[str]) -> tuple[ShardIndex | None, str | None]:
+    """Return the indexes of these languages, and the problem with those that cannot be read."""
+    problem = None
+    try:
+        return ShardIndex.load(shards, languages), None
+    except ShardsError as error:
+        problem = str(error)
+    readable = [code for code in languages if _is_readable(shards, code)]
+    return (ShardIndex.load(shards, readable) if readable else None), problem
+
+
+def data_report(shards: str, index: ShardIndex | None, problem: str | None) -> DataReport:
+    """Summarise the shards of all languages."""
+    languages = {code: _language(index.language(code)) for code in index.languages} if index else {}
+    return DataReport(shards, languages, _joined(languages.values()), problem)
+
+
+def _is_readable(shards: str, language: str) -> bool:
+    try:
+        ShardIndex.load(shards, [language])
+    except ShardsError:
+        return False
+    return True
+
+
+def _language(index: LanguageIndex) -> LanguageData:
+    return LanguageData(
+        seconds={split: index.seconds(split) for split in SPLITS},
+        utterances={split: index.utterances(split) for split in SPLITS},
+        speakers=index.content["speakers"],
+        characters=max(0, int(index.content.get("vocabulary", 0)) - _VOCABULARY_WITHOUT_CHARACTERS),
+        dropped=[
+            Dropped(name, reason.meaning, reason.fix, entry["count"], entry["examples"])
+            for name, entry in index.content["drops"].items()
+            if entry["count"] and (reason := REASONS.get(name, _OF_A_LATER_VERSION))
+        ],
+        characters_not_in_train=index.content.get("characters_not_in_train", {}),
+    )
+
+
+def _joined(languages: Iterable[LanguageData]) -> list[Dropped]:
+    """Add up what was dropped for each reason over the languages, most frequent first."""
+    found: dict[str, list[Dropped]] = defaultdict(list)
+    for language in languages:
+        for each in language.dropped:
+            found[each.reason].append(each)
+    joined = [
+        replace(
+            own[0],
+            count=sum(each.count for each in own),
+            examples=[example for each in own for example in each.examples][:MOST_EXAMPLES],
+            languages=len(own),
+        )
+        for own in found.values()
+    ]
+    return sorted(joined, key=lambda each: (-each.count, each.reason))

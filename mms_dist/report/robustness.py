@@ -1,0 +1,66 @@
+"""Error rates under conditions, such as noise, against those on clean audio."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mms_dist.report.chart import Axis, Tick, linear_axis
+from mms_dist.report.run_charts import TOP
+from mms_dist.report.run_report import LanguageReport
+
+CLEAN = "clean"
+STRIP_TICKS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionRow:
+    """One condition over the languages scored under it. `change` is the mean CER minus that on clean audio."""
+
+    condition: str
+    mean: float
+    change: float
+    worst: str
+    worst_cer: float
+    mean_place: float
+    dots: str
+    """SVG path with a point at the CER of each language, in percent of the axis."""
+
+
+@dataclass(frozen=True, slots=True)
+class Robustness:
+    """All conditions, clean audio first, on one axis."""
+
+    rows: Sequence[ConditionRow]
+    ticks: Sequence[Tick]
+    languages: int
+
+
+def robustness(languages: Sequence[LanguageReport]) -> Robustness | None:
+    """Return the conditions that the languages were scored under; None if there are none.
+
+    A condition is compared with clean audio over the languages that have both.
+    """
+    scored = [each for each in languages if each.conditions and each.scores]
+    names = list(dict.fromkeys(name for each in scored for name in each.conditions))
+    if not names:
+        return None
+    clean = {each.language: each.scores.cer for each in scored if each.scores}
+    rates = {CLEAN: clean} | {
+        name: {each.language: each.conditions[name].cer for each in scored if name in each.conditions} for name in names
+    }
+    axis, ticks = linear_axis(min(TOP, max(max(own.values()) for own in rates.values())), ticks=STRIP_TICKS)
+    rows = [_row(name, own, clean, axis) for name, own in rates.items()]
+    return Robustness(rows, axis.ticks([(rate, f"{100 * rate:g}") for rate in ticks]), len(scored))
+
+
+def _row(name: str, rates: dict[str, float], clean: dict[str, float], axis: Axis) -> ConditionRow:
+    mean = sum(rates.values()) / len(rates)
+    worst = max(rates, key=lambda code: rates[code])
+    return ConditionRow(
+        condition=name,
+        mean=mean,
+        change=mean - sum(clean[code] for code in rates) / len(rates),
+        worst=worst,
+        worst_cer=rates[worst],
+        mean_place=axis.place(mean),
+        dots="".join(f"M{axis.place(rate):.1f} 50h0" for rate in rates.values()),
+    )

@@ -1,0 +1,102 @@
+"""Scores and transcripts are read as they were stored."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mms_dist.evaluation.evaluator import Transcription
+from mms_dist.evaluation.score_run import LanguageResult
+from mms_dist.evaluation.stored_evaluation import StoredUtterance, read_evaluation, scores_json, transcripts_tsv
+
+SAID = Transcription(
+    rows=[2, 5],
+    keys=["a b", "c\td"],
+    references=["una frase", 'con "comillas"'],
+    hypotheses=["una fase", ""],
+)
+RESULT = LanguageResult("spa", 40, "best", SAID.scores(), SAID)
+
+
+def store(run: Path, split: str, **more: object) -> None:
+    (run / "eval").mkdir(exist_ok=True)
+    (run / "eval" / f"{split}.json").write_text(
+        json.dumps(scores_json([RESULT], lambda language: "greedy") | more), encoding="utf-8"
+    )
+    (run / "eval" / f"{split}.tsv").write_text(transcripts_tsv([RESULT]), encoding="utf-8")
+
+
+def test_what_is_stored_is_read(tmp_path: Path) -> None:
+    store(tmp_path, "test", failed={"ron": "no checkpoint"})
+    found = read_evaluation(tmp_path)
+    assert found is not None and (found.split, found.decoding) == ("test", "greedy decoding")
+    language = found.languages["spa"]
+    assert (language.scores, language.step, language.untrained, language.greedy) == (RESULT.scores, 40, False, None)
+    assert found.mean_cer == RESULT.scores.cer and found.failed == {"ron": "no checkpoint"}
+    assert found.utterances["spa"] == [
+        StoredUtterance("a b", "una frase", "una fase", 2),
+        StoredUtterance("c d", 'con "comillas"', "", 5),
+    ]
+
+
+def test_the_test_split_is_preferred(tmp_path: Path) -> None:
+    assert read_evaluation(tmp_path) is None
+    for split in ("train", "dev", "test"):
+        store(tmp_path, split)
+        found = read_evaluation(tmp_path)
+        assert found is not None and found.split == split
+
+
+def test_greedy_transcripts_are_read_beside_those_of_a_search(tmp_path: Path) -> None:
+    store(tmp_path, "dev", later={"more": 1})
+    path = tmp_path / "eval" / "dev.tsv"
+    head, *lines = path.read_text(encoding="utf-8").splitlines()
+    text = "\n".join([f"{head}\tgreedy\tmore", *(f"{line}\tuna faze\t7" for line in lines)])
+    path.write_text(text + "\n", encoding="utf-8")
+    found = read_evaluation(tmp_path)
+    assert found is not None and [each.greedy for each in found.utterances["spa"]] == [None] * 2
+    values = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    values["languages"]["spa"]["greedy"] = RESULT.scores.as_dict()
+    path.with_suffix(".json").write_text(json.dumps(values), encoding="utf-8")
+    found = read_evaluation(tmp_path)
+    assert found is not None and [each.greedy for each in found.utterances["spa"]] == ["una faze"] * 2
+    assert found.languages["spa"].greedy == RESULT.scores
+
+
+def test_scores_of_earlier_versions_have_no_transcripts(tmp_path: Path) -> None:
+    store(tmp_path, "dev")
+    (tmp_path / "eval" / "dev.tsv").unlink()
+    path = tmp_path / "eval" / "dev.json"
+    values = json.loads(path.read_text(encoding="utf-8"))
+    del values["languages"]["spa"]["decoder"]
+    path.write_text(json.dumps(values), encoding="utf-8")
+    found = read_evaluation(tmp_path)
+    assert found is not None and found.utterances == {} and found.decoding == "greedy decoding"
+
+
+def test_it_is_said_which_languages_had_a_language_model(tmp_path: Path) -> None:
+    store(tmp_path, "test")
+    path = tmp_path / "eval" / "test.json"
+    values = json.loads(path.read_text(encoding="utf-8"))
+    searched = values["languages"]["spa"] | {"decoder": {"name": "beam_search", "language_model": "lm.arpa"}}
+    for languages, said in (
+        ({"ron": searched}, "beam search decoding with a language model"),
+        (
+            {"ron": searched, "spa": values["languages"]["spa"]},
+            "beam search or greedy decoding, 1 of 2 languages with a language model",
+        ),
+    ):
+        path.write_text(json.dumps(values | {"languages": languages}), encoding="utf-8")
+        found = read_evaluation(tmp_path)
+        assert found is not None and found.decoding == said
+
+
+@pytest.mark.parametrize("line", ["spa\tonly", "spa\ta\tb\tc\tseven"])
+def test_a_damaged_transcript_is_an_error_that_names_the_command(tmp_path: Path, line: str) -> None:
+    from mms_dist.errors import DataError
+
+    store(tmp_path, "test")
+    path = tmp_path / "eval" / "test.tsv"
+    path.write_text(path.read_text(encoding="utf-8") + line + "\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"run mms-dist eval .* --split test again"):
+        read_evaluation(tmp_path)
