@@ -94,6 +94,7 @@ def run(args: argparse.Namespace) -> int:
     """Transcribe, print or write, and name what failed."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     from mms_dist.decoding.search_pool import SearchPool
+    from mms_dist.monitor.formatting import duration
     from mms_dist.transcription.acoustic_model import load_acoustic_model
     from mms_dist.transcription.formats import FORMATS as WRITERS
     from mms_dist.transcription.formats import NAMES_ITS_RECORDING
@@ -125,8 +126,15 @@ def run(args: argparse.Namespace) -> int:
     failed = 0
     console = make_console(stderr=True)
     processes = args.processes if args.lm else 1
+    heard = 0.0
     with SearchPool(processes) as pool, WorkProgress(console, len(items), "recordings") as work:
-        for transcript in Transcriber(model, searches, pool).run(items):
+
+        def show(seconds: float) -> None:
+            nonlocal heard
+            heard += seconds
+            work.describe(f"{duration(heard)} of audio")
+
+        for transcript in Transcriber(model, searches, pool, on_audio=show).run(items):
             work.advance()
             if transcript.error is not None:
                 failed += 1

@@ -27,7 +27,7 @@ from mms_dist.transcription.windows import FRAME_SECONDS, WHOLE_SECONDS, Window,
 from shards.audio.audio_errors import UndecodableError
 from shards.audio.containers.byte_source import MemorySource
 from shards.audio.recording import Recording
-from shards.vocabulary import BLANK
+from shards.vocabulary import BLANK, SPACE
 
 Searches = Mapping[str, SearchSettings | None]
 """How each language is decoded; None: greedily."""
@@ -246,9 +246,13 @@ class Transcriber:
 
 
 def silence(frames: int, vocabulary: int) -> NDArray[np.float32]:
-    """Return the outputs for frames in which nothing is said."""
+    """Return the outputs for frames in which nothing is said: blanks, and a space, because a pause ends a word.
+
+    Models often write no space there, since the utterances that they were trained on ended in a pause, not in a space.
+    """
     log_prob_TV = np.full((frames, vocabulary), -np.inf, np.float32)
     log_prob_TV[:, BLANK] = 0.0
+    log_prob_TV[frames // 2, [BLANK, SPACE]] = -np.inf, 0.0
     return log_prob_TV
 
 
