@@ -34,6 +34,7 @@ examples:
   mms-dist transcribe runs/mms-300m talk.mp3 --lang ron --lm corpus/ --format srt   subtitles, with a language model
   mms-dist transcribe exported/ recordings/ --lang ron --to texts/ --format json --timestamps word
   mms-dist transcribe exported/ --list recordings.tsv --to texts/                   each line: recording, tab, language
+  mms-dist transcribe runs/mms-300m talk.mp3 --lang ron,hun                         choose the language
   ffmpeg -i film.mkv -f wav - | mms-dist transcribe exported/ - --lang ron
 
 exit status: 0 done · 1 a recording could not be transcribed, the others were · 2 something to fix, before any work"""
@@ -60,7 +61,16 @@ def add_parser(subparsers: Any) -> None:
         help="text file with a recording in each line, and perhaps a tab and its language",
     )
     parser.add_argument(
-        "--lang", metavar="LANG", nargs=1, action=TrainingLanguages, help="language of recordings that have none"
+        "--lang",
+        metavar="LANG",
+        nargs=1,
+        action=TrainingLanguages,
+        help="language of recordings that have none; of several, as in ron,hun, the likeliest is chosen for each",
+    )
+    parser.add_argument(
+        "--calibrate-on",
+        metavar="SHARDS",
+        help="with several languages: learn from the dev utterances of these shards (default: those of the run)",
     )
     parser.add_argument("--lm", metavar="FILE|FOLDER", help="decode with this language model, or that of each language")
     parser.add_argument("--format", choices=FORMATS, default="txt", help="of the output (default: txt)")
@@ -94,16 +104,22 @@ def run(args: argparse.Namespace) -> int:
     """Transcribe, print or write, and name what failed."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     from mms_dist.decoding.search_pool import SearchPool
+    from mms_dist.monitor.formatting import duration
     from mms_dist.transcription.acoustic_model import load_acoustic_model
     from mms_dist.transcription.formats import FORMATS as WRITERS
     from mms_dist.transcription.formats import NAMES_ITS_RECORDING
     from mms_dist.transcription.inputs import check_outputs, find_items, part_of
-    from mms_dist.transcription.transcriber import Transcriber, check_named, choose_searches
+    from mms_dist.transcription.transcriber import (
+        Transcriber,
+        check_named,
+        choose_searches,
+        languages_of,
+        learn_choices,
+    )
     from shards.display.progress import WorkProgress
     from shards.display.terminal import make_console
 
-    items = find_items(args.audio, args.lists, args.lang[0] if args.lang else None)
-    languages = sorted({item.language for item in items})
+    items = find_items(args.audio, args.lists, args.lang)
     if args.to is not None:
         check_outputs(items)
     elif len(items) > 1 and args.format not in ("txt", *NAMES_ITS_RECORDING):
@@ -113,7 +129,7 @@ def run(args: argparse.Namespace) -> int:
     check_named(items)
     items = _unwritten(part_of(items, *args.part), args)
     overrides = [*args.settings, *(["--run.device", args.device] if args.device else [])]
-    model = load_acoustic_model(args.model, languages, pointer=args.pointer, settings=overrides)
+    model = load_acoustic_model(args.model, languages_of(items), pointer=args.pointer, settings=overrides)
     searches = choose_searches(
         model,
         args.lm,
@@ -122,16 +138,26 @@ def run(args: argparse.Namespace) -> int:
         beam_width=model.evaluation.beam_width,
         run=Path(args.model),
     )
+    choices = learn_choices(model, items, args.calibrate_on)
     failed = 0
     console = make_console(stderr=True)
     processes = args.processes if args.lm else 1
+    heard = 0.0
     with SearchPool(processes) as pool, WorkProgress(console, len(items), "recordings") as work:
-        for transcript in Transcriber(model, searches, pool).run(items):
+
+        def show(seconds: float) -> None:
+            nonlocal heard
+            heard += seconds
+            work.describe(f"{duration(heard)} of audio")
+
+        for transcript in Transcriber(model, searches, pool, choices, on_audio=show).run(items):
             work.advance()
             if transcript.error is not None:
                 failed += 1
                 print_error(f"error: {transcript.name} was not transcribed: {transcript.error}")
                 continue
+            if transcript.probability is not None:
+                print_error(f"{transcript.name}: {transcript.language}, {transcript.probability:.0%} sure")
             text = WRITERS[args.format](transcript, args.timestamps)
             if args.to is None:
                 several = len(items) > 1 and args.format == "txt"

@@ -48,6 +48,9 @@ class AcousticModel:
     Args:
         config: `model`, `run.device` and `evaluation` are used.
         adapters: one at least; all of the same shape.
+
+    Attributes:
+        shards: those of the run; None if it is not one.
     """
 
     def __init__(self, config: Config, adapters: Adapters) -> None:
@@ -56,6 +59,7 @@ class AcousticModel:
         resolved = resolve(config, single_process_hardware(device))
         self._base = load_base(config, device, resolved)
         self.evaluation = config.evaluation
+        self.shards: str | None = None
         self._capacity = int(resolved.evaluation_seconds * SAMPLE_RATE)
         self._forward_cost = resolved.forward_cost_samples
         shape = check_adapter(next(iter(adapters.values()))[0])
@@ -142,7 +146,9 @@ def load_acoustic_model(
     else:
         config = parse_config({"model": {"base": place}}, settings)
         adapters = _of_folder(place, languages)
-    return AcousticModel(config, adapters)
+    model = AcousticModel(config, adapters)
+    model.shards = config.data.shards if run.config.is_file() else None
+    return model
 
 
 def _of_run(run: RunPaths, languages: Sequence[str], pointer: PointerName) -> Adapters:

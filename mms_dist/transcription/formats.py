@@ -23,6 +23,7 @@ def as_json(transcript: Transcript, timestamps: Timestamps) -> str:
     content: dict[str, Any] = {
         "audio": transcript.name,
         "language": transcript.language,
+        **({} if transcript.probability is None else {"language_probability": round(transcript.probability, 4)}),
         "seconds": round(transcript.seconds, 3),
         "text": transcript.text,
         "segments": [_segment(segment, timestamps) for segment in transcript.segments],

@@ -12,6 +12,9 @@ from shards.languages import parse_language
 
 STANDARD_INPUT = "-"
 
+Languages = str | Sequence[str] | None
+"""A code, or several: separated by commas, or as a sequence."""
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -20,13 +23,13 @@ class Item:
     Attributes:
         path: its file; None for standard input.
         name: what it is called in the output: its path as it was given, or below the folder that was given.
-        language: code.
+        languages: code, or several of which one is to be chosen.
         named: whether the user named this very file, so that it must be audio.
     """
 
     path: Path | None
     name: str
-    language: str
+    languages: tuple[str, ...]
     named: bool = False
 
     @property
@@ -37,14 +40,14 @@ class Item:
         return path.with_suffix("").as_posix() if inside else path.stem
 
 
-def find_items(places: Sequence[str], lists: Sequence[Path], language: str | None) -> list[Item]:
+def find_items(places: Sequence[str], lists: Sequence[Path], language: Languages) -> list[Item]:
     """Return the recordings in the order given.
 
     Args:
         places: files, folders (searched with all folders below) and `-`.
         lists: text files with a recording in each line, and perhaps a tab and its language. Paths are relative to the
             list. Empty lines and those that begin with `#` are left out.
-        language: of recordings that have none of their own.
+        language: of recordings that have none of their own; several: one of them is to be chosen.
 
     Raises:
         DataError: something does not exist, a language is missing, or there is nothing to transcribe.
@@ -66,7 +69,7 @@ def find_items(places: Sequence[str], lists: Sequence[Path], language: str | Non
     return found
 
 
-def _in_folder(folder: Path, language: str | None) -> list[Item]:
+def _in_folder(folder: Path, language: Languages) -> list[Item]:
     paths = sorted(
         path
         for path in folder.rglob("*")
@@ -78,7 +81,7 @@ def _in_folder(folder: Path, language: str | None) -> list[Item]:
     return [Item(path, path.relative_to(folder).as_posix(), _known(language, str(folder))) for path in paths]
 
 
-def _in_list(path: Path, language: str | None) -> list[Item]:
+def _in_list(path: Path, language: Languages) -> list[Item]:
     try:
         lines = read_text(path, pipes=True).splitlines()
     except OSError as error:
@@ -97,11 +100,12 @@ def _in_list(path: Path, language: str | None) -> list[Item]:
     return items
 
 
-def _known(language: str | None, where: str) -> str:
-    if not language:
+def _known(languages: Languages, where: str) -> tuple[str, ...]:
+    codes = languages.replace(",", " ").split() if isinstance(languages, str) else list(languages or ())
+    if not codes:
         raise DataError(f"{where} has no language", fix="give it with --lang, or after a tab in each line of the list")
     try:
-        return parse_language(language)
+        return tuple(dict.fromkeys(map(parse_language, codes)))
     except ShardsError as error:
         raise DataError(f"{where}: {error.found}", fix=error.fix) from error
 

@@ -20,17 +20,21 @@ from mms_dist.language_model.finding import find_model
 from mms_dist.run_directory.paths import RunPaths
 from mms_dist.transcription.acoustic_model import AcousticModel, load_acoustic_model
 from mms_dist.transcription.decode_segments import Outputs, decode_segments
-from mms_dist.transcription.inputs import Item, find_items
+from mms_dist.transcription.inputs import Item, Languages, find_items
+from mms_dist.transcription.language_choice import HEARD_SECONDS, LanguageChoice, calibrate
 from mms_dist.transcription.segmenter import Segmenter
 from mms_dist.transcription.transcript import Segment, Transcript
 from mms_dist.transcription.windows import FRAME_SECONDS, WHOLE_SECONDS, Window, windows_of
 from shards.audio.audio_errors import UndecodableError
 from shards.audio.containers.byte_source import MemorySource
 from shards.audio.recording import Recording
-from shards.vocabulary import BLANK
+from shards.schema import SAMPLE_RATE
+from shards.vocabulary import BLANK, SPACE
 
 Searches = Mapping[str, SearchSettings | None]
 """How each language is decoded; None: greedily."""
+Choices = Mapping[tuple[str, ...], LanguageChoice]
+"""How the language is chosen, for each set of candidates."""
 SEGMENTS_AT_ONCE = 16
 """Segments that one process decodes side by side."""
 
@@ -40,7 +44,8 @@ def transcribe(
     audio: str | Path | Sequence[str | Path] = (),
     *,
     lists: Sequence[str | Path] = (),
-    language: str | None = None,
+    language: Languages = None,
+    calibrate_on: str | Path | None = None,
     lm: str | Path | None = None,
     alpha: float | None = None,
     beta: float | None = None,
@@ -57,7 +62,8 @@ def transcribe(
         model: folder of a run or an export, or an MMS model with adapters, as a folder or Hub name.
         audio: files, or folders with files.
         lists: text files that name a recording in each line, and perhaps a tab and its language.
-        language: of recordings that have none of their own.
+        language: of recordings that have none of their own; several: the likeliest is chosen for each.
+        calibrate_on: shards from whose dev utterances the choice is learned; None: those of the run.
         lm: language model, or a folder with one for each language; None: greedy decoding.
         alpha: weight of the language model; None: as tuned for a run, or 0.5.
         beta: added for each word or character; None: as tuned for a run, or 1.
@@ -71,12 +77,32 @@ def transcribe(
     places = [str(audio)] if isinstance(audio, str | Path) else [str(each) for each in audio]
     items = find_items(places, [Path(each) for each in lists], language)
     check_named(items)
-    loaded = load_acoustic_model(
-        str(model), sorted({item.language for item in items}), pointer=pointer, settings=settings
-    )
+    loaded = load_acoustic_model(str(model), languages_of(items), pointer=pointer, settings=settings)
+    choices = learn_choices(loaded, items, None if calibrate_on is None else str(calibrate_on))
     searches = choose_searches(loaded, lm, alpha=alpha, beta=beta, beam_width=beam_width, run=Path(model))
     with SearchPool(processes) as pool:
-        yield from Transcriber(loaded, searches, pool).run(items)
+        yield from Transcriber(loaded, searches, pool, choices).run(items)
+
+
+def languages_of(items: Sequence[Item]) -> list[str]:
+    """Return all languages that recordings may have."""
+    return sorted({language for item in items for language in item.languages})
+
+
+def learn_choices(model: AcousticModel, items: Sequence[Item], shards: str | None) -> Choices:
+    """Learn to choose among the languages of every recording that may have several.
+
+    Raises:
+        DataError: there is nothing to learn from.
+    """
+    candidates = {item.languages for item in items if len(item.languages) > 1}
+    place = shards or model.shards
+    if candidates and place is None:
+        raise DataError(
+            "there are no dev utterances from which to learn how to tell the languages apart",
+            fix="give shards with --calibrate-on SHARDS, or one language for each recording",
+        )
+    return {languages: calibrate(model, languages, str(place)) for languages in candidates}
 
 
 def check_named(items: Sequence[Item]) -> None:
@@ -142,6 +168,8 @@ class _Recording:
 
     item: Item
     number: int
+    language: str
+    probability: float | None = None
     seconds: float = 0.0
     segmenter: Segmenter | None = None
     segments: list[tuple[Future[list[Segment | None]], int]] = field(default_factory=list)
@@ -153,6 +181,7 @@ class Transcriber:
     """Transcribes recordings with one model.
 
     Args:
+        choices: for recordings that may have several languages.
         on_audio: called with the seconds of audio whose outputs were computed.
     """
 
@@ -161,12 +190,14 @@ class Transcriber:
         model: AcousticModel,
         searches: Searches,
         pool: SearchPool,
+        choices: Choices | None = None,
         *,
         on_audio: Callable[[float], object] = lambda seconds: None,
     ) -> None:
         self._model = model
         self._searches = searches
         self._pool = pool
+        self._choices = choices or {}
         self._on_audio = on_audio
 
     def run(self, items: Iterable[Item]) -> Iterator[Transcript]:
@@ -174,8 +205,8 @@ class Transcriber:
         waiting: deque[_Recording] = deque()
         chunk: list[tuple[_Recording, Window]] = []
         for number, item in enumerate(items):
-            recording = _Recording(item, number)
-            for window in self._windows(recording):
+            recording = _Recording(item, number, item.languages[0])
+            for window in self._in_its_language(recording, self._windows(recording)):
                 recording.left += 1
                 chunk.append((recording, window))
                 if sum(len(window.audio) for _, window in chunk) >= self._model.chunk_samples:
@@ -197,18 +228,34 @@ class Transcriber:
         except UndecodableError as error:
             recording.error = str(error.problem)
 
+    def _in_its_language(self, recording: _Recording, windows: Iterator[Window]) -> Iterator[Window]:
+        """Choose the language of a recording by its first windows, and yield all of them."""
+        languages = recording.item.languages
+        if len(languages) > 1:
+            first: list[Window] = []
+            for window in windows:
+                first.append(window)
+                if sum(len(each.audio) for each in first) >= HEARD_SECONDS * SAMPLE_RATE:
+                    break
+            heard = np.concatenate([np.empty(0, np.int16), *(each.audio for each in first)])
+            if len(heard):
+                chosen = self._choices[languages].choose(self._model, heard)
+                recording.language, recording.probability = chosen
+            yield from first
+        yield from windows
+
     def _compute(self, chunk: Sequence[tuple[_Recording, Window]]) -> None:
         """Compute the outputs of some windows, and give the segments that are complete to the decoder."""
         if not chunk:
             return
-        heard = [(recording.item.language, window.audio) for recording, window in chunk if len(window.audio)]
+        heard = [(recording.language, window.audio) for recording, window in chunk if len(window.audio)]
         computed = iter(self._model.log_probs([language for language, _ in heard], [audio for _, audio in heard]))
         segments: list[tuple[_Recording, Outputs]] = []
         for recording, window in chunk:
             if len(window.audio):
                 own_TV = next(computed)[window.skip : window.skip + window.frames]
             else:
-                own_TV = silence(window.frames, len(self._model.vocabularies[recording.item.language]))
+                own_TV = silence(window.frames, len(self._model.vocabularies[recording.language]))
             cut = [(0, own_TV)] if recording.segmenter is None else recording.segmenter.add(own_TV)
             segments += [(recording, Outputs(*each)) for each in cut]
             recording.left -= 1
@@ -219,7 +266,7 @@ class Transcriber:
         """Decode segments, those of one language together."""
         by_language: dict[str, list[tuple[_Recording, Outputs]]] = {}
         for recording, outputs in segments:
-            by_language.setdefault(recording.item.language, []).append((recording, outputs))
+            by_language.setdefault(recording.language, []).append((recording, outputs))
         for language, found in by_language.items():
             for start in range(0, len(found), SEGMENTS_AT_ONCE):
                 part = found[start : start + SEGMENTS_AT_ONCE]
@@ -237,18 +284,23 @@ class Transcriber:
             found = [future.result()[place] for future, place in recording.segments]
             yield Transcript(
                 recording.item.name,
-                recording.item.language,
+                recording.language,
                 recording.seconds,
                 tuple(segment for segment in found if segment is not None),
                 recording.error,
                 recording.number,
+                recording.probability,
             )
 
 
 def silence(frames: int, vocabulary: int) -> NDArray[np.float32]:
-    """Return the outputs for frames in which nothing is said."""
+    """Return the outputs for frames in which nothing is said: blanks, and a space, because a pause ends a word.
+
+    Models often write no space there, since the utterances that they were trained on ended in a pause, not in a space.
+    """
     log_prob_TV = np.full((frames, vocabulary), -np.inf, np.float32)
     log_prob_TV[:, BLANK] = 0.0
+    log_prob_TV[frames // 2, [BLANK, SPACE]] = -np.inf, 0.0
     return log_prob_TV
 
 

@@ -39,6 +39,7 @@ class Transcript:
     Attributes:
         name: what the user calls it.
         language: code.
+        probability: of the language, if it was chosen among several.
         seconds: its length.
         segments: in order; none if nothing was said.
         error: why it could not be transcribed; None if it was.
@@ -51,6 +52,7 @@ class Transcript:
     segments: tuple[Segment, ...] = field(default=())
     error: str | None = None
     number: int = 0
+    probability: float | None = None
 
     @property
     def text(self) -> str:

@@ -20,8 +20,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "decoding.md"
 
 @pytest.fixture
 def folder(tmp_path: Path, small_base: Path) -> Path:
-    """A corpus and a run of the language `taa`, in place of the page's `ron`; its recordings, texts and lists."""
-    shards = build_toy_shards(tmp_path, languages=1, train=8, dev=2, test=2)
+    """A corpus and a run of `taa` and `tab`, in place of the page's `ron` and `hun`; recordings, texts and a list."""
+    shards = build_toy_shards(tmp_path, languages=2, train=8, dev=5, test=2)
     shards.rename(tmp_path / "corpus")
     config = toy_config(tmp_path / "runs" / "mms-300m", small_base, tmp_path / "corpus", optim={"steps": 8})
     assert train(config) == "finished"
@@ -37,10 +37,13 @@ def folder(tmp_path: Path, small_base: Path) -> Path:
 
 
 def typed() -> list[str]:
-    """The page's commands, without those of SLURM, with `taa` in place of `ron`."""
+    """The page's commands, without those of SLURM, with the names of the toy corpus."""
     lines = [line.partition("  # ")[0].strip() for line in command_lines(PAGE.read_text(encoding="utf-8"))]
     commands = [line for line in lines if "mms-dist" in line and not line.startswith("sbatch")]
-    return [line.replace("ron.news.txt.gz", "taa.news.txt").replace("ron", "taa") for line in commands]
+    names = {"ron.news.txt.gz": "taa.news.txt", "ron,hun": "taa,tab", "ron": "taa"}
+    for name, ours in names.items():
+        commands = [line.replace(name, ours) for line in commands]
+    return commands
 
 
 def test_every_command_of_the_page_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

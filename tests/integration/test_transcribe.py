@@ -21,7 +21,7 @@ from tests.training import toy_config, train
 def folder(small_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`run`, its `export`, `shards`, and the dev recordings as files: `talks/<language>/<number>.wav`."""
     folder = tmp_path_factory.mktemp("transcribe")
-    shards = build_toy_shards(folder, languages=2, train=12, dev=4)
+    shards = build_toy_shards(folder, languages=2, train=12, dev=6)
     config = toy_config(folder / "run", small_base, shards, optim={"steps": 80, "lr": 1e-2})
     assert train(config) == "finished"
     assert main(["export", str(folder / "run"), "--to", str(folder / "export")]) == 0
@@ -29,11 +29,11 @@ def folder(small_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     reader = ShardReader(ShardIndex.load(str(shards)))
     for language in ("taa", "tab"):
         (folder / "talks" / language).mkdir(parents=True)
-        for row in range(4):
+        for row in range(6):
             audio = reader.read(language, "dev", row).audio
             soundfile.write(folder / "talks" / language / f"{row}.wav", audio, SAMPLE_RATE)
     (folder / "list.tsv").write_text(
-        "".join(f"talks/{language}/{row}.wav\t{language}\n" for row in range(4) for language in ("taa", "tab"))
+        "".join(f"talks/{language}/{row}.wav\t{language}\n" for row in range(6) for language in ("taa", "tab"))
     )
     return folder
 
@@ -82,10 +82,26 @@ def test_hugging_face_gives_the_same_greedy_text(folder: Path) -> None:
         assert transcript.text == processor.decode(ids)
 
 
+def test_the_likelier_language_is_chosen_for_each_recording(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    talks = str(folder / "talks")
+    found = texts(capsys, str(folder / "run"), talks, "--lang", "taa,tab")
+    right = [entry["audio"].startswith(entry["language"]) for entry in found]
+    assert len(right) == 12 and sum(right) >= 11
+    assert all(0.5 <= entry["language_probability"] <= 1 for entry in found)
+    assert main(["transcribe", str(folder / "export"), talks, "--lang", "taa,tab"]) == 2
+    assert "--calibrate-on SHARDS" in capsys.readouterr().err
+    with_shards = ["--lang", "taa,tab", "--calibrate-on", str(folder / "shards")]
+    assert [entry["language"] for entry in texts(capsys, str(folder / "export"), talks, *with_shards)] == [
+        entry["language"] for entry in found
+    ]
+
+
 def test_a_long_recording_has_the_words_of_its_parts(folder: Path, tmp_path: Path) -> None:
     parts = []
     for _ in range(8):
-        for row in range(4):
+        for row in range(6):
             audio, _ = soundfile.read(folder / "talks" / "taa" / f"{row}.wav", dtype="int16")
             parts += [audio, np.zeros(SAMPLE_RATE, np.int16)]
     soundfile.write(tmp_path / "long.flac", np.concatenate(parts), SAMPLE_RATE)
@@ -102,11 +118,11 @@ def test_a_long_list_is_resumed_and_shared(folder: Path, tmp_path: Path, capsys:
     command = ["transcribe", str(folder / "run"), "--list", str(folder / "list.tsv"), "--to", str(tmp_path)]
     assert main([*command, "--part", "0/2", "--format", "srt"]) == 0
     done = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.srt"))
-    assert done == [f"talks/taa/{row}.srt" for row in range(4)]
+    assert done == [f"talks/taa/{row}.srt" for row in range(6)]
     (tmp_path / done[0]).write_text("mine")
     assert main([*command, "--format", "srt"]) == 0
-    assert "4 of 8 recordings are in" in capsys.readouterr().err
-    assert len(list(tmp_path.rglob("*.srt"))) == 8 and (tmp_path / done[0]).read_text() == "mine"
+    assert "6 of 12 recordings are in" in capsys.readouterr().err
+    assert len(list(tmp_path.rglob("*.srt"))) == 12 and (tmp_path / done[0]).read_text() == "mine"
     assert main([*command, "--format", "srt", "--force"]) == 0
     assert (tmp_path / done[0]).read_text() != "mine"
 

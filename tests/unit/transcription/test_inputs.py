@@ -19,18 +19,20 @@ def folder(tmp_path: Path) -> Path:
 
 def test_folders_are_searched_for_recordings(folder: Path) -> None:
     items = find_items([str(folder / "talks")], [], "ron")
-    assert [(item.name, item.language, item.output_name) for item in items] == [
-        ("a.wav", "ron", "a"),
-        ("deep/b.MP3", "ron", "deep/b"),
+    assert [(item.name, item.languages, item.output_name) for item in items] == [
+        ("a.wav", ("ron",), "a"),
+        ("deep/b.MP3", ("ron",), "deep/b"),
     ]
 
 
 def test_lists_may_have_a_language_for_each(folder: Path) -> None:
     items = find_items([], [folder / "list.tsv"], "ron")
-    assert [(item.path, item.language) for item in items] == [
-        (folder / "talks/a.wav", "ita"),
-        (folder / "talks/deep/b.MP3", "ron"),
+    assert [(item.path, item.languages) for item in items] == [
+        (folder / "talks/a.wav", ("ita",)),
+        (folder / "talks/deep/b.MP3", ("ron",)),
     ]
+    (several,) = find_items([str(folder / "talks/a.wav")], [], "ron, hun,ron")
+    assert several.languages == ("ron", "hun")
     with pytest.raises(DataError, match=r"list\.tsv:4 has no language"):
         find_items([], [folder / "list.tsv"], None)
 
