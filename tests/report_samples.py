@@ -121,6 +121,9 @@ def _result(code: str, place: float, shards: Path) -> LanguageResult:
     table = ShardIndex.load(str(shards), [code]).language(code).table("test")
     references = [sentence(row * 37 + 5, 9) for row in range(len(table))]
     hypotheses = [noisy(text, 0.01 + 0.5 * place**2 * random.uniform(0.4, 1.6), random) for text in references]
+    if place == 1:  # among the worst: one that no space or agreement breaks, and one that is a single difference
+        references[:2] = ["long" * 30, "many words that are not one word of it at all"]
+        hypotheses[:2] = ["kurz" * 30, "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"]
     keys = [str(key) for key in table.keys]
     said = Transcription(rows=table.rows.tolist(), keys=keys, references=references, hypotheses=hypotheses)
     return LanguageResult(code, STEPS, "best", score(references, hypotheses), said)

@@ -17,8 +17,8 @@ language model of characters for each language from its training text, transcrib
 without it, exports the adapters for Hugging Face and writes a report for the browser. This takes a few minutes on two
 CPU cores. Running it again skips the steps that are done."""
 
-SENTENCES = 3
-"""That are shown at the end, one of a language."""
+SENTENCES, FEWEST_WORDS = 3, 3
+"""Number of sentences that are shown at the end, one of a language, and their words."""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -90,7 +90,8 @@ def _sentences(run_directory: Path) -> list[str]:
     best = sorted(evaluation.languages, key=lambda code: evaluation.languages[code].scores.cer)[:SENTENCES]
     lines = []
     for code in best:
-        shown = shown_utterances(code, evaluation.utterances[code], 1)
+        long = [each for each in evaluation.utterances[code] if len(each.reference.split()) >= FEWEST_WORDS]
+        shown = shown_utterances(code, long or evaluation.utterances[code], 1)
         each = next(utterance for utterance in shown[::-1] if utterance.choice == RANDOM or len(shown) == 1)
         lines += ["", f"  {code}  said     {each.reference}", f"  {'':{len(code)}}  written  {each.hypothesis}"]
     return lines

@@ -130,7 +130,7 @@ def _environment() -> Environment:
         "sort_key": sort_key,
         "width": lambda fraction: f"{100 * min(1.0, fraction or 0.0):.0f}",
         "glyph": lambda text: GLYPHS.get(text, text),
-        "spaces": lambda text: text.replace(" ", "\u00a0"),
+        "outer_spaces": outer_spaces,
         "signed": lambda change: NONE if change is None else f"{100 * change:+.1f}".replace("-", "\u2212"),
         "value": lambda value: NONE if value is None else str(value),
         "sparkline": run_charts.sparkline,
@@ -160,6 +160,13 @@ def moment(time: datetime | str | None) -> str:
         return NONE
     found = datetime.fromisoformat(time) if isinstance(time, str) else time
     return f"{found.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def outer_spaces(text: str) -> str:
+    """Keep the spaces at the ends of a piece of text, which a browser would drop."""
+    inner = text.strip(" ")
+    left = len(text) - len(text.lstrip(" ")) if inner else len(text)
+    return "\u00a0" * left + inner + "\u00a0" * (len(text) - left - len(inner))
 
 
 def data_uri(audio: Audio) -> str:

@@ -74,7 +74,7 @@ def demo(manifest: Path, folder: Path, *arguments: str) -> Launch:
 def test_two_processes_give_the_adapters_and_error_rates_of_one(tmp_path: Path, manifest: Path, alone: Path) -> None:
     shutil.copytree(alone / "shards", tmp_path / "shards")
     with demo(manifest, tmp_path, "--steps", str(STEPS)) as launch:
-        ended = launch.wait(120)
+        ended = launch.wait(240)
     assert ended.code == 0, ended.log
     assert "$ accelerate launch --multi_gpu" in ended.log
     assert json.loads((tmp_path / "run" / "status.json").read_text())["processes"] == 2

@@ -12,7 +12,7 @@ import pytest
 from mms_dist.errors import MmsDistError
 from mms_dist.report.collect import collect
 from mms_dist.report.comparison import compare
-from mms_dist.report.page import comparison_page, page
+from mms_dist.report.page import comparison_page, outer_spaces, page
 from tests.report_samples import write_run
 
 VOID = {"meta", "link", "input", "br", "hr", "img"}
@@ -136,6 +136,11 @@ def test_runs_side_by_side_show_what_differs(run: Path, run_in_progress: Path) -
     unlike = compare([report, collect(run_in_progress)])
     assert "not scored on the same split" in " ".join(check(comparison_page(unlike)).text)
     assert [each.language for each in unlike.languages if None in each.reports] == ["taf"]
+
+
+@pytest.mark.parametrize(("text", "kept"), [(" a b  ", "_a b__"), ("  ", "__"), ("", ""), ("ab", "ab")])
+def test_spaces_at_the_ends_of_a_difference_are_kept(text: str, kept: str) -> None:
+    assert outer_spaces(text).replace("\u00a0", "_") == kept
 
 
 def test_too_many_runs_are_refused(run: Path) -> None:
