@@ -42,6 +42,7 @@ ORDER = (
     "report",
     "eval",
     "lm",
+    "transcribe",
     "export",
 )
 

@@ -1,6 +1,6 @@
 """mms-dist: many MMS language adapters trained at once on one frozen, shared model.
 
-    from mms_dist import load_config, train, evaluate, export
+    from mms_dist import load_config, train, evaluate, export, transcribe
 
 Importing the package alone loads neither torch nor transformers.
 """
@@ -9,13 +9,14 @@ from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "evaluate", "export", "load_config", "train"]
+__all__ = ["__version__", "evaluate", "export", "load_config", "train", "transcribe"]
 
 _FUNCTIONS = {
     "evaluate": "mms_dist.api",
     "export": "mms_dist.api",
     "load_config": "mms_dist.config",
     "train": "mms_dist.training.run",
+    "transcribe": "mms_dist.transcription.transcriber",
 }
 
 

@@ -39,14 +39,21 @@ def speak(text: str, random: np.random.Generator) -> np.ndarray:
 
 
 def build_toy_shards(
-    folder: Path, *, languages: int = 2, train: int = 16, dev: int = 4, shard_utterances: int = 6, seed: int = 0
+    folder: Path,
+    *,
+    languages: int = 2,
+    train: int = 16,
+    dev: int = 4,
+    test: int = 0,
+    shard_utterances: int = 6,
+    seed: int = 0,
 ) -> Path:
     """Shards of toy languages under `folder`/shards; each language has its own alphabet and number of utterances."""
     lines = ["audio\ttext\tlang\tsplit"]
     for number, code in enumerate(toy_languages(languages)):
         random = np.random.default_rng([seed, number])
         alphabet = ALPHABETS[number % len(ALPHABETS)]
-        for item in range(train + number + dev):
+        for item in range(train + number + dev + test):
             words = [
                 "".join(random.choice(list(alphabet), random.integers(2, 5))) for _ in range(random.integers(1, 4))
             ]
@@ -54,7 +61,7 @@ def build_toy_shards(
             path = folder / "audio" / code / f"{item:04}.wav"
             path.parent.mkdir(parents=True, exist_ok=True)
             soundfile.write(path, speak(text, random), SAMPLE_RATE)
-            split = "train" if item < train + number else "dev"
+            split = "train" if item < train + number else "dev" if item < train + number + dev else "test"
             lines.append(f"audio/{code}/{item:04}.wav\t{text}\t{code}\t{split}")
     manifest = folder / "manifest.tsv"
     manifest.write_text("\n".join(lines) + "\n", encoding="utf-8")

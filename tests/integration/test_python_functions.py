@@ -6,12 +6,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 
 import mms_dist
 from mms_dist.api import evaluate, run_config
 from mms_dist.errors import ConfigError
-from tests.corpus import build_toy_shards
+from shards.schema import SAMPLE_RATE
+from tests.corpus import build_toy_shards, speak
 from tests.training import toy_config
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "python.md"
@@ -28,10 +31,11 @@ def test_the_examples_of_the_documentation_run(
         (tmp_path / "corpus").symlink_to(shards)
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), flags=re.S)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
+    soundfile.write(tmp_path / "talk.wav", speak("abc def", np.random.default_rng(0)), SAMPLE_RATE)
     names: dict[str, Any] = {}
     for block in blocks:
-        exec(compile(block, str(DOCUMENT), "exec"), names)
+        exec(compile(block.replace('"ron"', '"taa"'), str(DOCUMENT), "exec"), names)
     told = capsys.readouterr().out
     assert "finished" in told and "at step 4" in told and "→" in told and "hours" in told
     assert (tmp_path / "exported" / "adapter.taa.safetensors").is_file()

@@ -1,0 +1,199 @@
+"""`mms-dist transcribe`: write down what is said in recordings."""
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from launcher.arguments import count
+from launcher.commands.shards.options import TrainingLanguages
+from launcher.console import print_error
+from mms_dist.errors import DataError, ExitCode
+
+if TYPE_CHECKING:
+    from mms_dist.transcription.inputs import Item
+
+ACCEPTS_SETTINGS = True
+FORMATS = ("txt", "json", "srt", "vtt", "tsv", "ctm")
+
+DESCRIPTION = """\
+Transcribe recordings of any length, in all formats that `mms-dist shards build` reads. MODEL is the folder of a run, a
+folder that `mms-dist export` wrote, or an MMS model with adapters (a folder or a Hub name). Recordings of several
+languages are computed together. Long ones are cut into overlapping windows at quiet places, so memory does not depend
+on their length.
+
+Without --to, transcripts are printed. With it, each is written to FOLDER/NAME.FORMAT as soon as it is complete. The
+same command again leaves out what is there, so a long list can be resumed."""
+
+EPILOG = """\
+examples:
+  mms-dist transcribe runs/mms-300m talk.mp3 --lang ron                             print the text
+  mms-dist transcribe runs/mms-300m talk.mp3 --lang ron --lm corpus/ --format srt   subtitles, with a language model
+  mms-dist transcribe exported/ recordings/ --lang ron --to texts/ --format json --timestamps word
+  mms-dist transcribe exported/ --list recordings.tsv --to texts/                   each line: recording, tab, language
+  mms-dist transcribe runs/mms-300m talk.mp3 --lang ron,hun                         choose the language
+  ffmpeg -i film.mkv -f wav - | mms-dist transcribe exported/ - --lang ron
+
+exit status: 0 done · 1 a recording could not be transcribed, the others were · 2 something to fix, before any work"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command's parser."""
+    parser = subparsers.add_parser(
+        "transcribe",
+        help="write down what is said in recordings",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("model", metavar="MODEL", help="run, export, or MMS model with adapters")
+    parser.add_argument("audio", metavar="AUDIO", nargs="*", help="recordings, folders of them, or - (standard input)")
+    parser.add_argument(
+        "--list",
+        dest="lists",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        default=[],
+        help="text file with a recording in each line, and perhaps a tab and its language",
+    )
+    parser.add_argument(
+        "--lang",
+        metavar="LANG",
+        nargs=1,
+        action=TrainingLanguages,
+        help="language of recordings that have none; of several, as in ron,hun, the likeliest is chosen for each",
+    )
+    parser.add_argument(
+        "--calibrate-on",
+        metavar="SHARDS",
+        help="with several languages: learn from the dev utterances of these shards (default: those of the run)",
+    )
+    parser.add_argument("--lm", metavar="FILE|FOLDER", help="decode with this language model, or that of each language")
+    parser.add_argument("--format", choices=FORMATS, default="txt", help="of the output (default: txt)")
+    parser.add_argument(
+        "--timestamps",
+        choices=("segment", "word", "char"),
+        default="segment",
+        help="what json and tsv have times and confidences of (default: segment; srt, vtt and ctm need none)",
+    )
+    parser.add_argument("--to", metavar="FOLDER", type=Path, help="write a file for each recording (default: print)")
+    parser.add_argument("--force", action="store_true", help="transcribe also what is in --to already")
+    parser.add_argument(
+        "--part", metavar="K/N", type=_part, default=(0, 1), help="only every N-th recording, from number K, 0 to N - 1"
+    )
+    parser.add_argument(
+        "--pointer", choices=("best", "last"), default="best", help="which checkpoint of a run (default: best)"
+    )
+    parser.add_argument(
+        "--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:N (default: as in the run, or auto)"
+    )
+    parser.add_argument(
+        "--processes",
+        metavar="N",
+        type=count,
+        default=os.cpu_count() or 1,
+        help="processes that decode with --lm (default: number of cores)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Transcribe, print or write, and name what failed."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    from mms_dist.decoding.search_pool import SearchPool
+    from mms_dist.monitor.formatting import duration
+    from mms_dist.transcription.acoustic_model import load_acoustic_model
+    from mms_dist.transcription.formats import FORMATS as WRITERS
+    from mms_dist.transcription.formats import NAMES_ITS_RECORDING
+    from mms_dist.transcription.inputs import check_outputs, find_items, part_of
+    from mms_dist.transcription.transcriber import (
+        Transcriber,
+        check_named,
+        choose_searches,
+        languages_of,
+        learn_choices,
+    )
+    from shards.display.progress import WorkProgress
+    from shards.display.terminal import make_console
+
+    items = find_items(args.audio, args.lists, args.lang)
+    if args.to is not None:
+        check_outputs(items)
+    elif len(items) > 1 and args.format not in ("txt", *NAMES_ITS_RECORDING):
+        raise DataError(
+            f"{len(items):,} recordings cannot be printed as {args.format}", fix="give a folder with --to FOLDER"
+        )
+    check_named(items)
+    items = _unwritten(part_of(items, *args.part), args)
+    overrides = [*args.settings, *(["--run.device", args.device] if args.device else [])]
+    model = load_acoustic_model(args.model, languages_of(items), pointer=args.pointer, settings=overrides)
+    searches = choose_searches(
+        model,
+        args.lm,
+        alpha=model.evaluation.lm_alpha,
+        beta=model.evaluation.lm_beta,
+        beam_width=model.evaluation.beam_width,
+        run=Path(args.model),
+    )
+    choices = learn_choices(model, items, args.calibrate_on)
+    failed = 0
+    console = make_console(stderr=True)
+    processes = args.processes if args.lm else 1
+    heard = 0.0
+    with SearchPool(processes) as pool, WorkProgress(console, len(items), "recordings") as work:
+
+        def show(seconds: float) -> None:
+            nonlocal heard
+            heard += seconds
+            work.describe(f"{duration(heard)} of audio")
+
+        for transcript in Transcriber(model, searches, pool, choices, on_audio=show).run(items):
+            work.advance()
+            if transcript.error is not None:
+                failed += 1
+                print_error(f"error: {transcript.name} was not transcribed: {transcript.error}")
+                continue
+            if transcript.probability is not None:
+                print_error(f"{transcript.name}: {transcript.language}, {transcript.probability:.0%} sure")
+            text = WRITERS[args.format](transcript, args.timestamps)
+            if args.to is None:
+                several = len(items) > 1 and args.format == "txt"
+                sys.stdout.write(f"{transcript.name}\t{transcript.text}\n" if several else text)
+                sys.stdout.flush()
+            else:
+                item = items[transcript.number]
+                _write(args.to / f"{item.output_name}.{args.format}", text)
+    return ExitCode.FAILED if failed else 0
+
+
+def _write(path: Path, text: str) -> None:
+    from mms_dist.errors import MmsDistError
+    from mms_dist.files import replace_text
+
+    try:
+        replace_text(path, text)
+    except MmsDistError as error:
+        raise DataError(
+            error.found, fix="free space there, make the folder writable, or choose another --to"
+        ) from error
+
+
+def _unwritten(items: "Sequence[Item]", args: argparse.Namespace) -> "list[Item]":
+    """Leave out what was transcribed before."""
+    if args.to is None or args.force:
+        return list(items)
+    left = [item for item in items if not (args.to / f"{item.output_name}.{args.format}").is_file()]
+    if len(left) < len(items):
+        print_error(f"{len(items) - len(left):,} of {len(items):,} recordings are in {args.to} already")
+    return left
+
+
+def _part(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
+    part, parts = (int(found[1]), int(found[2])) if found else (0, 0)
+    if not part < parts:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected K/N such as 0/8, with K from 0 to N - 1")
+    return part, parts

@@ -1,0 +1,204 @@
+"""The frozen base with the adapters of some languages: recordings in, log-probabilities out.
+
+It is loaded from a run, from a folder that `mms-dist export` wrote, or from an MMS model of Hugging Face.
+
+Legend: B recordings, T frames, V the vocabulary of one language.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mms_dist.checkpoint.adapter_file import adapter_filename, check_adapter, read_adapter
+from mms_dist.checkpoint.choice import choose_languages, load_checkpoint
+from mms_dist.checkpoint.language_folder import PointerName
+from mms_dist.checkpoint.store import CheckpointStore
+from mms_dist.config import Config, load_config, parse_config
+from mms_dist.data.packer import pack
+from mms_dist.distributed.device import use_device
+from mms_dist.errors import CheckpointError, DataError
+from mms_dist.hardware.base_loading import load_base
+from mms_dist.hardware.hardware import single_process_hardware
+from mms_dist.hardware.resolve import resolve
+from mms_dist.model import transfer
+from mms_dist.model.adapter import RowLayout
+from mms_dist.model.bank import AdapterBank
+from mms_dist.model.base_files import resolve_base
+from mms_dist.model.routed import ModelInput, RoutedModel
+from mms_dist.model.waveform import normalised
+from mms_dist.run_directory.paths import RunPaths
+from shards.audio.recording import Samples
+from shards.schema import SAMPLE_RATE, frames_of
+from shards.vocabulary import Vocabulary
+from shards.wording import nearest
+
+Adapters = Mapping[str, tuple[Mapping[str, Tensor], Vocabulary]]
+"""By language: the tensors under Hugging Face's names, and the vocabulary of the head."""
+
+
+class AcousticModel:
+    """Computes outputs of recordings in any of its languages, mixed in one pass.
+
+    Args:
+        config: `model`, `run.device` and `evaluation` are used.
+        adapters: one at least; all of the same shape.
+
+    Attributes:
+        shards: those of the run; None if it is not one.
+    """
+
+    def __init__(self, config: Config, adapters: Adapters) -> None:
+        device = use_device(config.run.device)
+        config = replace(config, model=replace(config.model, attention="padded", compile="off", feature_cache_gib=0.0))
+        resolved = resolve(config, single_process_hardware(device))
+        self._base = load_base(config, device, resolved)
+        self.evaluation = config.evaluation
+        self.shards: str | None = None
+        self._capacity = int(resolved.evaluation_seconds * SAMPLE_RATE)
+        self._forward_cost = resolved.forward_cost_samples
+        shape = check_adapter(next(iter(adapters.values()))[0])
+        layout = RowLayout(len(self._base.layers), self._base.hidden, shape.dim)
+        if (shape.layers, shape.hidden) != (layout.layers, layout.hidden):
+            raise CheckpointError(
+                f"the adapters are for {shape.layers} layers of {shape.hidden}, the base {config.model.base} has "
+                f"{layout.layers} of {layout.hidden}",
+                fix="give the base that they were trained on (--model.base)",
+            )
+        self.vocabularies = {language: vocabulary for language, (_, vocabulary) in adapters.items()}
+        self._slots = {language: slot for slot, language in enumerate(adapters)}
+        bank = AdapterBank(
+            layout,
+            slots=len(adapters),
+            largest_vocabulary=max(map(len, self.vocabularies.values())),
+            dtype=torch.promote_types(self._base.dtype, torch.float32),
+            device=device,
+        )
+        for language, (tensors, _) in adapters.items():
+            bank.load(self._slots[language], dict(tensors))
+        self._model = RoutedModel(self._base, bank)
+
+    @property
+    def chunk_samples(self) -> int:
+        """Audio that is best given to `log_probs` at once."""
+        return 4 * self._capacity
+
+    def log_probs(self, languages: Sequence[str], audio: Sequence[Samples]) -> list[NDArray[np.float32]]:
+        """Return the log-probabilities `[T, V]` of each recording, in the vocabulary of its language.
+
+        Args:
+            audio: int16 at 16 kHz, each long enough for one frame (25 ms).
+        """
+        found: list[NDArray[np.float32]] = [np.empty((0, 0), np.float32)] * len(audio)
+        groups = pack([len(each) for each in audio], capacity=self._capacity, forward_cost=self._forward_cost)
+        for group in groups:
+            outputs = self._pass([languages[place] for place in group], [audio[place] for place in group])
+            for place, log_prob_TV in zip(group.tolist(), outputs, strict=True):
+                found[place] = log_prob_TV
+        return found
+
+    @torch.no_grad()
+    def _pass(self, languages: Sequence[str], audio: Sequence[Samples]) -> list[NDArray[np.float32]]:
+        device = self._base.device
+        samples_B = np.array([len(each) for each in audio])
+        audio_BS = np.zeros((len(audio), samples_B.max()), np.int16)
+        for row, each in zip(audio_BS, audio, strict=True):
+            row[: len(each)] = each
+        padded = transfer.to_device(torch.from_numpy(audio_BS), device)
+        lengths = transfer.to_device(torch.from_numpy(samples_B), device)
+        frames_B = frames_of(samples_B)
+        batch = ModelInput(
+            self._base.features(normalised(padded, lengths)),
+            torch.from_numpy(frames_B),
+            torch.tensor([self._slots[language] for language in languages]),
+        )
+        logits_BTV = transfer.to_host(self._model.logits(batch).float())
+        sizes = [len(self.vocabularies[language]) for language in languages]
+        return [
+            logits_TV[:frames, :size].log_softmax(-1).numpy()
+            for logits_TV, frames, size in zip(logits_BTV, frames_B.tolist(), sizes, strict=True)
+        ]
+
+
+def load_acoustic_model(
+    place: str, languages: Sequence[str], *, pointer: PointerName = "best", settings: Sequence[str] = ()
+) -> AcousticModel:
+    """Load the adapters of some languages, and the base.
+
+    Args:
+        place: folder of a run or an export, or an MMS model as a folder or Hub name.
+        pointer: which checkpoint of a run.
+        settings: changes to the configuration, such as `["--run.device", "cpu"]`.
+
+    Raises:
+        CheckpointError: a language is not there, or its adapter is damaged; the nearest code is named.
+        BaseModelError, ConfigError: the base cannot be loaded, or a setting is wrong.
+    """
+    run = RunPaths(place)
+    if run.config.is_file():
+        config = load_config(run.config, settings)
+        adapters = _of_run(run, languages, pointer)
+    else:
+        config = parse_config({"model": {"base": place}}, settings)
+        adapters = _of_folder(place, languages)
+    model = AcousticModel(config, adapters)
+    model.shards = config.data.shards if run.config.is_file() else None
+    return model
+
+
+def _of_run(run: RunPaths, languages: Sequence[str], pointer: PointerName) -> Adapters:
+    found = {}
+    with CheckpointStore(run.adapters, keep=1) as store:
+        for language in choose_languages(store.languages(), languages, run.adapters):
+            snapshot, _ = load_checkpoint(store, language, pointer)
+            found[language] = snapshot.adapter, Vocabulary.from_nested(snapshot.vocabulary, language)
+    return found
+
+
+def _of_folder(place: str, languages: Sequence[str]) -> Adapters:
+    vocabularies = _vocabularies(place)
+    found = {}
+    for language in languages:
+        if language not in vocabularies:
+            known = sorted(vocabularies)
+            raise CheckpointError(
+                f"{place} has no language {language!r}{nearest(language, known)}",
+                fix=f"choose from {', '.join(known[:20])}{', …' if len(known) > 20 else ''}",
+            )
+        vocabulary = Vocabulary.from_nested(vocabularies, language)
+        tensors = read_adapter(_file(place, adapter_filename(language)), vocabulary_size=len(vocabulary))
+        found[language] = tensors, vocabulary
+    return found
+
+
+def _vocabularies(place: str) -> dict[str, dict[str, int]]:
+    path = _file(place, "vocab.json")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{path} cannot be read ({error})", fix="copy the folder again") from error
+    if not isinstance(content, dict) or not all(isinstance(value, dict) for value in content.values()):
+        raise DataError(
+            f"{path} holds no vocabulary for each language, so {place} has no MMS adapters",
+            fix="give a run, a folder of mms-dist export, or a model such as facebook/mms-1b-all",
+        )
+    return content
+
+
+def _file(place: str, name: str) -> Path:
+    """Return a file of a model, from its folder or from the Hub's cache or the Hub."""
+    from transformers.utils import cached_file
+
+    try:
+        found = cached_file(resolve_base(place), name)
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{place} has no {name}, so it is neither a run nor a model with adapters",
+            fix="give a folder with config.yaml (a run), a folder of mms-dist export, or a Hub name",
+        ) from error
+    return Path(str(found))

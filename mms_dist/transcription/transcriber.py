@@ -1,0 +1,308 @@
+"""Transcribe many recordings: read and cut them, compute outputs in full passes of mixed languages, decode, write."""
+
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mms_dist.checkpoint.language_folder import PointerName
+from mms_dist.decoding.beam_search import Beam
+from mms_dist.decoding.search_pool import SearchPool
+from mms_dist.decoding.search_settings import DEFAULT_ALPHA, DEFAULT_BETA, SearchSettings
+from mms_dist.errors import DataError
+from mms_dist.evaluation.tuned_weights import TunedWeights
+from mms_dist.language_model.finding import find_model
+from mms_dist.run_directory.paths import RunPaths
+from mms_dist.transcription.acoustic_model import AcousticModel, load_acoustic_model
+from mms_dist.transcription.decode_segments import Outputs, decode_segments
+from mms_dist.transcription.inputs import Item, Languages, find_items
+from mms_dist.transcription.language_choice import HEARD_SECONDS, LanguageChoice, calibrate
+from mms_dist.transcription.segmenter import Segmenter
+from mms_dist.transcription.transcript import Segment, Transcript
+from mms_dist.transcription.windows import FRAME_SECONDS, WHOLE_SECONDS, Window, windows_of
+from shards.audio.audio_errors import UndecodableError
+from shards.audio.containers.byte_source import MemorySource
+from shards.audio.recording import Recording
+from shards.schema import SAMPLE_RATE
+from shards.vocabulary import BLANK, SPACE
+
+Searches = Mapping[str, SearchSettings | None]
+"""How each language is decoded; None: greedily."""
+Choices = Mapping[tuple[str, ...], LanguageChoice]
+"""How the language is chosen, for each set of candidates."""
+SEGMENTS_AT_ONCE = 16
+"""Segments that one process decodes side by side."""
+
+
+def transcribe(
+    model: str | Path,
+    audio: str | Path | Sequence[str | Path] = (),
+    *,
+    lists: Sequence[str | Path] = (),
+    language: Languages = None,
+    calibrate_on: str | Path | None = None,
+    lm: str | Path | None = None,
+    alpha: float | None = None,
+    beta: float | None = None,
+    beam_width: int = 100,
+    pointer: PointerName = "best",
+    processes: int = 1,
+    settings: Sequence[str] = (),
+) -> Iterator[Transcript]:
+    """Transcribe recordings, and yield a transcript of each as soon as it is complete, in order.
+
+    A recording that cannot be read has an `error`; the others are still transcribed.
+
+    Args:
+        model: folder of a run or an export, or an MMS model with adapters, as a folder or Hub name.
+        audio: files, or folders with files.
+        lists: text files that name a recording in each line, and perhaps a tab and its language.
+        language: of recordings that have none of their own; several: the likeliest is chosen for each.
+        calibrate_on: shards from whose dev utterances the choice is learned; None: those of the run.
+        lm: language model, or a folder with one for each language; None: greedy decoding.
+        alpha: weight of the language model; None: as tuned for a run, or 0.5.
+        beta: added for each word or character; None: as tuned for a run, or 1.
+        pointer: which checkpoint of a run, `best` or `last`.
+        processes: how many processes decode.
+        settings: changes to the configuration, such as `["--run.device", "cpu"]`.
+
+    Raises:
+        MmsDistError: before any work, what is wrong with the arguments.
+    """
+    places = [str(audio)] if isinstance(audio, str | Path) else [str(each) for each in audio]
+    items = find_items(places, [Path(each) for each in lists], language)
+    check_named(items)
+    loaded = load_acoustic_model(str(model), languages_of(items), pointer=pointer, settings=settings)
+    choices = learn_choices(loaded, items, None if calibrate_on is None else str(calibrate_on))
+    searches = choose_searches(loaded, lm, alpha=alpha, beta=beta, beam_width=beam_width, run=Path(model))
+    with SearchPool(processes) as pool:
+        yield from Transcriber(loaded, searches, pool, choices).run(items)
+
+
+def languages_of(items: Sequence[Item]) -> list[str]:
+    """Return all languages that recordings may have."""
+    return sorted({language for item in items for language in item.languages})
+
+
+def learn_choices(model: AcousticModel, items: Sequence[Item], shards: str | None) -> Choices:
+    """Learn to choose among the languages of every recording that may have several.
+
+    Raises:
+        DataError: there is nothing to learn from.
+    """
+    candidates = {item.languages for item in items if len(item.languages) > 1}
+    place = shards or model.shards
+    if candidates and place is None:
+        raise DataError(
+            "there are no dev utterances from which to learn how to tell the languages apart",
+            fix="give shards with --calibrate-on SHARDS, or one language for each recording",
+        )
+    return {languages: calibrate(model, languages, str(place)) for languages in candidates}
+
+
+def check_named(items: Sequence[Item]) -> None:
+    """Check that the files that the user named are audio.
+
+    Raises:
+        DataError: the first that is not.
+    """
+    for item in items:
+        if item.named and item.path is not None:
+            try:
+                Recording(item.path).close()
+            except UndecodableError as error:
+                raise DataError(
+                    f"{item.path} is no recording that can be read: {error.found}",
+                    fix=error.fix or "convert it, for example with: ffmpeg -i FILE FILE.flac",
+                ) from error
+
+
+def choose_searches(
+    model: AcousticModel,
+    lm: str | Path | None,
+    *,
+    alpha: float | None = None,
+    beta: float | None = None,
+    beam_width: int = 100,
+    run: Path | None = None,
+) -> Searches:
+    """Return how each language of a model is decoded.
+
+    Args:
+        run: its tuned weights are used where `alpha` and `beta` are None.
+
+    Raises:
+        DataError: a language has no language model, or one that does not fit it.
+    """
+    if lm is None:
+        return dict.fromkeys(model.vocabularies)
+    tuned = TunedWeights(RunPaths(run or "").evaluations)
+    searches = {}
+    for language, vocabulary in model.vocabularies.items():
+        path = find_model(Path(lm), language)
+        known = tuned.of(language, path) if alpha is None and beta is None else None
+        weights = (known.alpha, known.beta) if known else (DEFAULT_ALPHA, DEFAULT_BETA)
+        search = SearchSettings(
+            vocabulary,
+            path,
+            weights[0] if alpha is None else alpha,
+            weights[1] if beta is None else beta,
+            Beam(beam_width),
+        )
+        search.search()  # raises now if it does not fit
+        searches[language] = search
+    return searches
+
+
+@dataclass
+class _Recording:
+    """A recording that is being transcribed.
+
+    `segments` are places in the results of decoding; `left` counts windows whose outputs are not computed yet.
+    """
+
+    item: Item
+    number: int
+    language: str
+    probability: float | None = None
+    seconds: float = 0.0
+    segmenter: Segmenter | None = None
+    segments: list[tuple[Future[list[Segment | None]], int]] = field(default_factory=list)
+    left: int = 0
+    error: str | None = None
+
+
+class Transcriber:
+    """Transcribes recordings with one model.
+
+    Args:
+        choices: for recordings that may have several languages.
+        on_audio: called with the seconds of audio whose outputs were computed.
+    """
+
+    def __init__(
+        self,
+        model: AcousticModel,
+        searches: Searches,
+        pool: SearchPool,
+        choices: Choices | None = None,
+        *,
+        on_audio: Callable[[float], object] = lambda seconds: None,
+    ) -> None:
+        self._model = model
+        self._searches = searches
+        self._pool = pool
+        self._choices = choices or {}
+        self._on_audio = on_audio
+
+    def run(self, items: Iterable[Item]) -> Iterator[Transcript]:
+        """Yield the transcripts in order, each as soon as it and those before it are complete."""
+        waiting: deque[_Recording] = deque()
+        chunk: list[tuple[_Recording, Window]] = []
+        for number, item in enumerate(items):
+            recording = _Recording(item, number, item.languages[0])
+            for window in self._in_its_language(recording, self._windows(recording)):
+                recording.left += 1
+                chunk.append((recording, window))
+                if sum(len(window.audio) for _, window in chunk) >= self._model.chunk_samples:
+                    self._compute(chunk)
+                    chunk = []
+            waiting.append(recording)
+            yield from self._complete(waiting)
+        self._compute(chunk)
+        yield from self._complete(waiting)
+
+    def _windows(self, recording: _Recording) -> Iterator[Window]:
+        """Yield the windows of a recording; an error in it is kept for its transcript."""
+        try:
+            with _opened(recording.item) as opened:
+                recording.seconds = opened.seconds
+                if opened.seconds > WHOLE_SECONDS:
+                    recording.segmenter = Segmenter()
+                yield from windows_of(opened)
+        except UndecodableError as error:
+            recording.error = str(error.problem)
+
+    def _in_its_language(self, recording: _Recording, windows: Iterator[Window]) -> Iterator[Window]:
+        """Choose the language of a recording by its first windows, and yield all of them."""
+        languages = recording.item.languages
+        if len(languages) > 1:
+            first: list[Window] = []
+            for window in windows:
+                first.append(window)
+                if sum(len(each.audio) for each in first) >= HEARD_SECONDS * SAMPLE_RATE:
+                    break
+            heard = np.concatenate([np.empty(0, np.int16), *(each.audio for each in first)])
+            if len(heard):
+                chosen = self._choices[languages].choose(self._model, heard)
+                recording.language, recording.probability = chosen
+            yield from first
+        yield from windows
+
+    def _compute(self, chunk: Sequence[tuple[_Recording, Window]]) -> None:
+        """Compute the outputs of some windows, and give the segments that are complete to the decoder."""
+        if not chunk:
+            return
+        heard = [(recording.language, window.audio) for recording, window in chunk if len(window.audio)]
+        computed = iter(self._model.log_probs([language for language, _ in heard], [audio for _, audio in heard]))
+        segments: list[tuple[_Recording, Outputs]] = []
+        for recording, window in chunk:
+            if len(window.audio):
+                own_TV = next(computed)[window.skip : window.skip + window.frames]
+            else:
+                own_TV = silence(window.frames, len(self._model.vocabularies[recording.language]))
+            cut = [(0, own_TV)] if recording.segmenter is None else recording.segmenter.add(own_TV)
+            segments += [(recording, Outputs(*each)) for each in cut]
+            recording.left -= 1
+            self._on_audio(window.frames * FRAME_SECONDS)
+        self._decode(segments)
+
+    def _decode(self, segments: Sequence[tuple[_Recording, Outputs]]) -> None:
+        """Decode segments, those of one language together."""
+        by_language: dict[str, list[tuple[_Recording, Outputs]]] = {}
+        for recording, outputs in segments:
+            by_language.setdefault(recording.language, []).append((recording, outputs))
+        for language, found in by_language.items():
+            for start in range(0, len(found), SEGMENTS_AT_ONCE):
+                part = found[start : start + SEGMENTS_AT_ONCE]
+                vocabulary, search = self._model.vocabularies[language], self._searches[language]
+                future = self._pool.submit(decode_segments, vocabulary, search, [outputs for _, outputs in part])
+                for place, (recording, _) in enumerate(part):
+                    recording.segments.append((future, place))
+
+    def _complete(self, waiting: deque[_Recording]) -> Iterator[Transcript]:
+        """Yield those at the front whose windows were all computed."""
+        while waiting and not waiting[0].left:
+            recording = waiting.popleft()
+            if recording.segmenter is not None:
+                self._decode([(recording, Outputs(*each)) for each in recording.segmenter.end()])
+            found = [future.result()[place] for future, place in recording.segments]
+            yield Transcript(
+                recording.item.name,
+                recording.language,
+                recording.seconds,
+                tuple(segment for segment in found if segment is not None),
+                recording.error,
+                recording.number,
+                recording.probability,
+            )
+
+
+def silence(frames: int, vocabulary: int) -> NDArray[np.float32]:
+    """Return the outputs for frames in which nothing is said: blanks, and a space, because a pause ends a word.
+
+    Models often write no space there, since the utterances that they were trained on ended in a pause, not in a space.
+    """
+    log_prob_TV = np.full((frames, vocabulary), -np.inf, np.float32)
+    log_prob_TV[:, BLANK] = 0.0
+    log_prob_TV[frames // 2, [BLANK, SPACE]] = -np.inf, 0.0
+    return log_prob_TV
+
+
+def _opened(item: Item) -> Recording:
+    return Recording(MemorySource(sys.stdin.buffer.read()) if item.path is None else item.path)

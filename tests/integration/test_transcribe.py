@@ -1,0 +1,186 @@
+"""`mms-dist transcribe` writes what evaluation and Hugging Face write for the same audio, in any order and company."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from launcher.cli import main
+from mms_dist import evaluate, transcribe
+from shards.index import ShardIndex
+from shards.read import ShardReader
+from shards.schema import SAMPLE_RATE
+from tests.corpus import build_toy_shards
+from tests.training import toy_config, train
+
+
+@pytest.fixture(scope="module")
+def folder(small_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`run`, its `export`, `shards`, and the dev recordings as files: `talks/<language>/<number>.wav`."""
+    folder = tmp_path_factory.mktemp("transcribe")
+    shards = build_toy_shards(folder, languages=2, train=12, dev=6)
+    config = toy_config(folder / "run", small_base, shards, optim={"steps": 80, "lr": 1e-2})
+    assert train(config) == "finished"
+    assert main(["export", str(folder / "run"), "--to", str(folder / "export")]) == 0
+    assert main(["lm", "build", str(shards), "--unit", "char", "--order", "3"]) == 0
+    reader = ShardReader(ShardIndex.load(str(shards)))
+    for language in ("taa", "tab"):
+        (folder / "talks" / language).mkdir(parents=True)
+        for row in range(6):
+            audio = reader.read(language, "dev", row).audio
+            soundfile.write(folder / "talks" / language / f"{row}.wav", audio, SAMPLE_RATE)
+    (folder / "list.tsv").write_text(
+        "".join(f"talks/{language}/{row}.wav\t{language}\n" for row in range(6) for language in ("taa", "tab"))
+    )
+    return folder
+
+
+def texts(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[dict[str, Any]]:
+    capsys.readouterr()
+    assert main(["transcribe", *arguments, "--format", "json"]) == 0
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+
+
+@pytest.mark.parametrize("model", ["run", "export"])
+def test_a_mixed_list_gives_the_texts_of_evaluation(
+    folder: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = {
+        language: result.transcription.hypotheses
+        for language, result in evaluate(folder / "run", pointer="best").items()
+    }
+    found = texts(capsys, str(folder / model), "--list", str(folder / "list.tsv"))
+    for language in ("taa", "tab"):
+        assert [entry["text"] for entry in found if entry["language"] == language] == expected[language]
+    assert any(entry["text"] for entry in found)
+
+
+def test_a_language_model_gives_the_texts_of_evaluation_with_it(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shards = str(folder / "shards")
+    expected = evaluate(folder / "run", pointer="best", lm=shards)["taa"].transcription.hypotheses
+    found = texts(capsys, str(folder / "run"), str(folder / "talks" / "taa"), "--lang", "taa", "--lm", shards)
+    assert [entry["text"] for entry in found] == expected
+
+
+def test_hugging_face_gives_the_same_greedy_text(folder: Path) -> None:
+    import torch
+    from transformers import Wav2Vec2ForCTC, Wav2Vec2Processor
+
+    place = str(folder / "export")
+    processor = Wav2Vec2Processor.from_pretrained(place, target_lang="tab")
+    model = Wav2Vec2ForCTC.from_pretrained(place, target_lang="tab", ignore_mismatched_sizes=True).eval()
+    for transcript in transcribe(place, folder / "talks" / "tab", language="tab"):
+        audio, rate = soundfile.read(folder / "talks" / "tab" / transcript.name, dtype="float32")
+        inputs = processor(audio, sampling_rate=rate, return_tensors="pt")
+        with torch.inference_mode():
+            ids = model(**inputs).logits.argmax(-1)[0]
+        assert transcript.text == processor.decode(ids)
+
+
+def test_the_likelier_language_is_chosen_for_each_recording(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    talks = str(folder / "talks")
+    found = texts(capsys, str(folder / "run"), talks, "--lang", "taa,tab")
+    right = [entry["audio"].startswith(entry["language"]) for entry in found]
+    assert len(right) == 12 and sum(right) >= 11
+    assert all(0.5 <= entry["language_probability"] <= 1 for entry in found)
+    assert main(["transcribe", str(folder / "export"), talks, "--lang", "taa,tab"]) == 2
+    assert "--calibrate-on SHARDS" in capsys.readouterr().err
+    with_shards = ["--lang", "taa,tab", "--calibrate-on", str(folder / "shards")]
+    assert [entry["language"] for entry in texts(capsys, str(folder / "export"), talks, *with_shards)] == [
+        entry["language"] for entry in found
+    ]
+
+
+def test_a_long_recording_has_the_words_of_its_parts(folder: Path, tmp_path: Path) -> None:
+    parts = []
+    for _ in range(8):
+        for row in range(6):
+            audio, _ = soundfile.read(folder / "talks" / "taa" / f"{row}.wav", dtype="int16")
+            parts += [audio, np.zeros(SAMPLE_RATE, np.int16)]
+    soundfile.write(tmp_path / "long.flac", np.concatenate(parts), SAMPLE_RATE)
+    (transcript,) = transcribe(folder / "run", tmp_path / "long.flac", language="taa")
+    seconds = sum(map(len, parts)) / SAMPLE_RATE
+    assert seconds > 40 and transcript.seconds == pytest.approx(seconds)
+    times = [(word.start, word.end) for segment in transcript.segments for word in segment.words]
+    assert times == sorted(times) and all(0 <= start < end <= seconds for start, end in times)
+    assert all(0 < word.confidence <= 1 for segment in transcript.segments for word in segment.words)
+    assert len(transcript.segments) >= 8
+
+
+def test_a_long_list_is_resumed_and_shared(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["transcribe", str(folder / "run"), "--list", str(folder / "list.tsv"), "--to", str(tmp_path)]
+    assert main([*command, "--part", "0/2", "--format", "srt"]) == 0
+    done = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.srt"))
+    assert done == [f"talks/taa/{row}.srt" for row in range(6)]
+    (tmp_path / done[0]).write_text("mine")
+    assert main([*command, "--format", "srt"]) == 0
+    assert "6 of 12 recordings are in" in capsys.readouterr().err
+    assert len(list(tmp_path.rglob("*.srt"))) == 12 and (tmp_path / done[0]).read_text() == "mine"
+    assert main([*command, "--format", "srt", "--force"]) == 0
+    assert (tmp_path / done[0]).read_text() != "mine"
+
+
+def test_a_failed_item_is_named_and_the_rest_is_done(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "talks" / "broken.wav").write_bytes(b"no audio")
+    (tmp_path / "list.tsv").write_text(
+        f"{folder}/talks/broken.wav\ttaa\n{folder}/none.wav\ttaa\n{folder}/talks/taa/0.wav\ttaa\n"
+    )
+    assert main(["transcribe", str(folder / "run"), "--list", str(tmp_path / "list.tsv"), "--to", str(tmp_path)]) == 1
+    shown = capsys.readouterr().err
+    assert "broken.wav was not transcribed: it is a text file" in shown and "none.wav was not transcribed" in shown
+    assert (tmp_path / "0.txt").is_file() and not (tmp_path / "broken.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["talks/broken.txt", "--lang", "taa"], "is no recording that can be read"),
+        (["talks/none.wav", "--lang", "taa"], "talks/none.wav does not exist"),
+        (["talks/taa/0.wav"], "has no language"),
+        (["talks/taa/0.wav", "--lang", "tac"], "did you mean 'ta"),
+        (["talks/taa", "--lang", "taa", "--format", "srt"], "cannot be printed as srt"),
+        (["talks/taa/0.wav", "--lang", "taa", "--lm", "talks"], "has no language model of taa"),
+        (["talks/taa/0.wav", "--lang", "taa", "--part", "2/2"], "expected K/N"),
+        (["--list", "talks/broken.txt"], "has no language"),
+    ],
+)
+def test_what_is_wrong_from_the_start_ends_with_2(
+    folder: Path,
+    arguments: list[str],
+    expected: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(folder)
+    (folder / "talks" / "broken.txt").write_text("no audio")
+    assert main(["transcribe", "run", *arguments]) == 2
+    assert expected in capsys.readouterr().err
+
+
+def test_a_folder_that_is_no_model_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["transcribe", str(folder / "talks"), str(folder / "talks/taa/0.wav"), "--lang", "taa"]) == 2
+    assert "neither a run nor a model with adapters" in capsys.readouterr().err
+
+
+def test_standard_input_is_a_recording(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = texts(capsys, str(folder / "run"), str(folder / "talks/taa/1.wav"), "--lang", "taa")[0]
+    with (folder / "talks/taa/1.wav").open("rb") as file:
+        monkeypatch.setattr("sys.stdin", _Standard(file))
+        found = texts(capsys, str(folder / "run"), "-", "--lang", "taa")[0]
+    assert found["text"] == expected["text"] and found["audio"] == "-"
+
+
+class _Standard:
+    def __init__(self, file: Any) -> None:
+        self.buffer = file
