@@ -194,14 +194,17 @@ def _opened(source: ByteSource, start: int, found: PyavFormat) -> Any:
 
     try:
         # Only this format is tried: some of FFmpeg's open other files.
-        return av.open(_Reader(source, start), format=found.demuxer)
+        return av.open(_Reader(source, start), format=found.demuxer, metadata_errors="replace")
     except av.FFmpegError as error:
         raise UndecodableError(f"it is {found.name}, and FFmpeg cannot read it: {_reason(error)}") from error
 
 
 def _sound(container: Any, found: PyavFormat) -> Any:
-    stream = container.streams.best("audio")
-    if stream is None or not stream.codec_context.sample_rate:
+    try:
+        stream = container.streams.best("audio")
+    except IndexError:  # FFmpeg has found a stream that PyAV does not know
+        stream = None
+    if stream is None or stream.codec_context is None or not stream.codec_context.sample_rate:
         raise UndecodableError(f"it is {found.name} without sound")
     return stream
 
