@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 from shards.errors import Problem
 from shards.file_lock import FileLock
@@ -25,7 +26,7 @@ def record_outcome(output: Path, *, failed: Mapping[str, Problem], done: Collect
     if not failed and not path.exists():
         return
     with FileLock(path):  # a new file may take its place meanwhile; the lock is then taken on that one
-        before = json.loads(path.read_bytes() or b"{}")
+        before = _listed(path)
         listed = {code: entry for code, entry in before.items() if code not in done}
         listed |= {code: {"found": problem.found, "fix": problem.fix} for code, problem in failed.items()}
         if not listed:
@@ -33,3 +34,12 @@ def record_outcome(output: Path, *, failed: Mapping[str, Problem], done: Collect
         elif listed != before:
             text = json.dumps(dict(sorted(listed.items())), ensure_ascii=False, indent=1) + "\n"
             write_atomically(path, text.encode())
+
+
+def _listed(path: Path) -> dict[str, Any]:
+    """Return what is listed so far; nothing if the file is new, or was damaged by hand."""
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}

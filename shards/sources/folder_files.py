@@ -70,17 +70,28 @@ def may_hold_transcripts(name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """A file as it was reached: `folders` is the path from the root; `real` is the path with links resolved."""
+    """A file as it was reached. There may be millions, so what the files of a folder share is stored once.
 
-    path: Path
+    `folder`: its folder; `folders`: the path of that from the root; `real_folder`: that with links resolved; `target`:
+    if the file is a link, where it leads.
+    """
+
+    name: str
+    folder: str
     folders: tuple[str, ...]
-    real: str
+    real_folder: str
+    target: str | None
     hidden: bool
 
     @property
-    def name(self) -> str:
-        """The file's name."""
-        return self.path.name
+    def path(self) -> Path:
+        """The file's path."""
+        return Path(self.folder, self.name)
+
+    @property
+    def real(self) -> str:
+        """The file's path with links resolved."""
+        return os.path.join(self.real_folder, self.name) if self.target is None else self.target
 
     @property
     def empty(self) -> bool:
@@ -125,7 +136,7 @@ def files_below(
             place = os.path.realpath(entry.path) if link else os.path.join(real, entry.name)
             concealed = hidden or is_hidden(entry.name)
             if not (os.path.isdir(entry.path) if link else entry.is_dir(follow_symlinks=False)):
-                yield FoundFile(Path(entry.path), folders, place, concealed)
+                yield FoundFile(entry.name, folder, folders, real, place if link else None, concealed)
             elif not link:
                 waiting.append((entry.path, (*folders, entry.name), place, concealed))
             elif not f"{real}{os.sep}".startswith(f"{place}{os.sep}"):  # not a link to a folder above it
