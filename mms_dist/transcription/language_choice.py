@@ -22,7 +22,7 @@ from shards.read import ShardReader
 from shards.schema import SAMPLE_RATE
 from shards.vocabulary import BLANK, SPACE
 
-UTTERANCES = 25
+UTTERANCES = 50
 """Dev utterances of each candidate that are learned from: the longest ones."""
 LEAST_UTTERANCES = 5
 HEARD_SECONDS = 12.0
