@@ -46,7 +46,7 @@ class RandomFeatures:
     def plan_packed(self, members: Sequence[Utterance], places: int) -> PackedFeaturePlan:
         frames_B = np.array([member.frames for member in members])
         known = {place: self._one(member) for place, member in enumerate(members)}
-        return plan_packed(members, frames_B, known, places=places, alone=True)
+        return plan_packed(members, frames_B, known, places=places, separately=True)
 
     def on_device(self, _: Any, tensors: Mapping[str, Tensor]) -> Tensor:
         return tensors["cached"]

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from launcher import cli
-from launcher.doctor import process_group
+from launcher.doctor import network_checks
 from launcher.doctor.checks import versions
 from launcher.slurm.environment import FIRST_PORT, PORTS
 from tests.corpus import build_toy_shards
@@ -60,20 +60,20 @@ def on_another_disk() -> None:
     def absent(*_: Any) -> Iterator[None]:
         raise FileNotFoundError(2, "No such file or directory")
 
-    process_group.open = absent  # type: ignore[attr-defined]
+    network_checks.open = absent  # type: ignore[attr-defined]
 
 
 def without_locks() -> None:
-    process_group.fcntl = SimpleNamespace(flock=lambda *_: None, LOCK_EX=0, LOCK_NB=0)  # type: ignore[attr-defined]
+    network_checks.fcntl = SimpleNamespace(flock=lambda *_: None, LOCK_EX=0, LOCK_NB=0)  # type: ignore[attr-defined]
 
 
 def with_a_fast_clock() -> None:
     clock = SimpleNamespace(time=lambda: time.time() + 30, perf_counter=time.perf_counter)
-    process_group.time = clock  # type: ignore[attr-defined]
+    network_checks.time = clock  # type: ignore[attr-defined]
 
 
 def stuck() -> None:
-    process_group.bind_rank = lambda *_: time.sleep(60)  # type: ignore[assignment]
+    network_checks.bind_rank = lambda *_: time.sleep(60)  # type: ignore[assignment]
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ def test_any_value_reaches_slurm_as_it_was_given(
     submission = prepared(home, value, comment=value, begin="now+1hour")
     job = submit(submission, cluster.environment)
     (submitted,) = submitted_jobs(home / value)
-    found = find_job(submitted.trace)
+    found = find_job(submitted.record)
     assert found.number == job
     assert found.log == submitted.log == home / value / "logs" / f"{submission.name}-{job}.out"
     assert cluster.run("squeue", "--noheader", "--jobs", job, "--format=|%k|").strip() == f"|{value}|"
