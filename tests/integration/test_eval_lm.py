@@ -42,8 +42,9 @@ def test_training_stops_by_what_beam_search_gives(run: Path, tmp_path: Path) -> 
 
 
 def test_greedy_scores_stand_beside_and_are_those_of_greedy_decoding(
-    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
     said = tmp_path / "said.tsv"
     with_lm = scored(run, tmp_path, "--lm", str(run.parent / "shards"), "--transcripts", str(said))
     assert "greedy CER %" in capsys.readouterr().out
