@@ -8,10 +8,11 @@ import errno
 import os
 import shutil
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
-from mms_dist.errors import TrainingError
+from mms_dist.errors import DataError, MmsDistError, TrainingError
 from shards.file_content import detect_placeholder_in
 
 MAX_TEXT_BYTES = 16 << 20
@@ -58,27 +59,50 @@ def read_file(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def replace_text(path: Path, text: str) -> None:
-    """Write `path` atomically: after a kill or on a full disk, it holds either the old text or the new one.
+@contextlib.contextmanager
+def replacing(
+    path: Path,
+    *,
+    fix: str = "free space there, make the folder writable, or choose another place",
+    error: type[MmsDistError] = DataError,
+) -> Iterator[Path]:
+    """Write `path` atomically: yield a name for the new file, which takes the place of `path` when the block ends.
+
+    Args:
+        fix: what the user can do if it cannot be written.
+        error: the kind of error to raise then.
 
     Raises:
-        TrainingError: the file cannot be written; the old one is unchanged.
+        DataError or `error`: for an `OSError`. After any error, the old file is unchanged, with nothing left beside it.
     """
-    staged = path.with_name(f".staging-{uuid4().hex[:12]}")
+    staged = path.with_name(f"{unique('.staging')}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(staged, "x", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+        yield staged
         os.replace(staged, path)
-    except OSError as error:
+    except OSError as problem:
+        raise error(f"cannot write {path}: {problem.strerror or problem}", fix=fix) from problem
+    finally:
         with contextlib.suppress(OSError):
             staged.unlink(missing_ok=True)
-        raise TrainingError(
-            f"cannot write {path}: {error.strerror or error}",
-            fix="free space there, make the folder writable, or choose another run.directory",
-        ) from error
+
+
+def replace_text(
+    path: Path,
+    text: str,
+    *,
+    fix: str = "free space there, make the folder writable, or choose another run.directory",
+    error: type[MmsDistError] = TrainingError,
+) -> None:
+    """Write a text file atomically; see `replacing`.
+
+    Raises:
+        TrainingError or `error`: the file cannot be written; the old one is unchanged.
+    """
+    with replacing(path, fix=fix, error=error) as staged, open(staged, "x", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def unique(prefix: str) -> str:

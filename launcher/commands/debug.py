@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from launcher.arguments import Languages, count
-from mms_dist.errors import ExitCode
+from mms_dist.errors import DataError, ExitCode
+from mms_dist.files import replace_text
 
 ACCEPTS_SETTINGS = True
 
@@ -70,19 +71,6 @@ def run(args: argparse.Namespace) -> int:
     amount = Amount(args.languages, args.utterances, args.rounds, args.overfit_steps)
     report = debug(config, amount, DebugView(standard_console()), name=args.config)
     if args.json:
-        _write(args.json, report.as_dict())
+        text = json.dumps(report.as_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        replace_text(args.json, text, fix="choose another path with --json", error=DataError)
     return ExitCode.FAILED if report.count(FAILED) else ExitCode.DONE
-
-
-def _write(path: Path, values: dict[str, Any]) -> None:
-    from mms_dist.errors import ConfigError
-
-    staged = path.with_name(f".{path.name}.staging")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        staged.write_text(json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-        os.replace(staged, path)
-    except OSError as problem:
-        raise ConfigError(
-            f"cannot write {path}: {problem.strerror}", fix="choose another path with --json"
-        ) from problem

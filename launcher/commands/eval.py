@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from launcher.arguments import Languages, count
 from launcher.console import print_error
-from launcher.output_file import write_output
-from mms_dist.errors import ExitCode
+from mms_dist.errors import DataError, ExitCode
+from mms_dist.files import replace_text
 from mms_dist.run_directory.paths import RunPaths
 
 if TYPE_CHECKING:
@@ -133,11 +133,12 @@ def run(args: argparse.Namespace) -> int:
             "failed": scorer.failed,
             "damaged": [str(damage) for damage in scorer.damaged],
         }
-        write_output(output, json.dumps(values, indent=1, ensure_ascii=False) + "\n")
+        text = json.dumps(values, indent=1, ensure_ascii=False) + "\n"
+        replace_text(output, text, fix="choose another path", error=DataError)
     transcripts = [*([kept.with_suffix(".tsv")] if kept else []), *([args.transcripts] if args.transcripts else [])]
     if results:
         for path in transcripts:
-            write_output(path, transcripts_tsv(results))
+            replace_text(path, transcripts_tsv(results), fix="choose another path", error=DataError)
         _print(results, scorer, console, title=f"{args.run} on {args.split}")
         written = str(output or "partial, not written; --output FILE writes them")
         console.print(f"scores: {written}", soft_wrap=True, markup=False, highlight=False)

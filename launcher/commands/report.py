@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from launcher.arguments import amount
 from launcher.console import print_json
-from launcher.output_file import write_output
+from mms_dist.errors import DataError
+from mms_dist.files import replace_text
 
 if TYPE_CHECKING:
     from mms_dist.monitor.history import History
@@ -125,7 +126,7 @@ def _write_page(args: argparse.Namespace) -> None:
             report = collect(args.runs[0], audio_bytes=round(mib * 2**20), on_progress=show)
             show("writing the page")
             text = page(report)
-    write_output(path, text)
+    replace_text(path, text, fix="choose another path", error=DataError)
     print(f"page:   {path} ({len(text.encode()) / 1e6:.1f} MB)")
 
 

@@ -12,6 +12,7 @@ from launcher.arguments import count
 from launcher.commands.shards.options import TrainingLanguages
 from launcher.console import print_error
 from mms_dist.errors import DataError, ExitCode
+from mms_dist.files import replace_text
 
 if TYPE_CHECKING:
     from mms_dist.transcription.inputs import Item
@@ -165,20 +166,9 @@ def run(args: argparse.Namespace) -> int:
                 sys.stdout.flush()
             else:
                 item = items[transcript.number]
-                _write(args.to / f"{item.output_name}.{args.format}", text)
+                fix = "free space there, make the folder writable, or choose another --to"
+                replace_text(args.to / f"{item.output_name}.{args.format}", text, fix=fix, error=DataError)
     return ExitCode.FAILED if failed else 0
-
-
-def _write(path: Path, text: str) -> None:
-    from mms_dist.errors import MmsDistError
-    from mms_dist.files import replace_text
-
-    try:
-        replace_text(path, text)
-    except MmsDistError as error:
-        raise DataError(
-            error.found, fix="free space there, make the folder writable, or choose another --to"
-        ) from error
 
 
 def _unwritten(items: "Sequence[Item]", args: argparse.Namespace) -> "list[Item]":

@@ -13,12 +13,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
-from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mms_dist.errors import DataError
+from mms_dist.files import replacing
 from mms_dist.language_model.ngram_model import NEVER, NGramModel, OrderTable
 from mms_dist.language_model.units import SPECIAL, Unit, guess_unit
 
@@ -35,25 +35,15 @@ def write_arpa(model: NGramModel, path: str | os.PathLike[str]) -> None:
         DataError: the file cannot be written.
     """
     path = Path(path)
-    staged = path.with_name(f".staging-{uuid4().hex[:12]}")
-    try:
-        with open(staged, "xb") as raw, contextlib.ExitStack() as stack:
-            # No time stamp: the same model gives the same bytes.
-            packed = gzip.GzipFile("", "wb", 6, raw, mtime=0) if path.suffix == ".gz" else raw
-            if packed is not raw:
-                stack.enter_context(packed)
-            text = io.TextIOWrapper(packed, encoding="utf-8", newline="\n")
-            _write(model, text)
-            text.flush()
-            text.detach()
-        os.replace(staged, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            staged.unlink(missing_ok=True)
-        raise DataError(
-            f"the language model {path} cannot be written: {error.strerror or error}",
-            fix="free space there, make the folder writable, or choose another place",
-        ) from error
+    with replacing(path) as staged, open(staged, "xb") as raw, contextlib.ExitStack() as stack:
+        # No time stamp: the same model gives the same bytes.
+        packed = gzip.GzipFile("", "wb", 6, raw, mtime=0) if path.suffix == ".gz" else raw
+        if packed is not raw:
+            stack.enter_context(packed)
+        text = io.TextIOWrapper(packed, encoding="utf-8", newline="\n")
+        _write(model, text)
+        text.flush()
+        text.detach()
 
 
 def _write(model: NGramModel, file: IO[str]) -> None:

@@ -142,7 +142,9 @@ def build_language_model(language: str, sources: TextSources, settings: ModelSet
     )
     made_from = {"shards": sources.shards, "files": [os.fspath(path) for path in sources.files]}
     content = asdict(built) | {"settings": asdict(settings), "made_from": made_from}
-    replace_text(folder / FACTS_NAME, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    facts = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    fix = "free space there, make the folder writable, or choose another one with --to"
+    replace_text(folder / FACTS_NAME, facts, fix=fix, error=DataError)
     return built
 
 

@@ -4,7 +4,6 @@ The container is safetensors, so that other tools can read it. Its metadata hold
 array, the unit, the language and the sizes of the orders; `words` is the vocabulary in UTF-8, one word per line.
 """
 
-import contextlib
 import json
 import math
 import os
@@ -12,13 +11,13 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from mms_dist.errors import DataError
+from mms_dist.files import replacing
 from mms_dist.language_model.ngram_model import NGramModel
 from mms_dist.language_model.units import check_unit
 
@@ -47,20 +46,11 @@ def write_model(model: NGramModel, path: str | os.PathLike[str]) -> None:
         "sizes": json.dumps(model.sizes),
         "crc32": json.dumps({name: zlib.crc32(array.data) for name, array in arrays.items()}),
     }
-    staged = path.with_name(f".staging-{uuid4().hex[:12]}")
-    try:
+    with replacing(path) as staged:
         staged.touch()
         mode = staged.stat().st_mode
         save_file(arrays, staged, metadata)
         staged.chmod(mode)  # safetensors lets only the owner read it
-        os.replace(staged, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            staged.unlink(missing_ok=True)
-        raise DataError(
-            f"the language model {path} cannot be written: {error.strerror or error}",
-            fix="free space there, make the folder writable, or choose another place",
-        ) from error
 
 
 def read_model(path: str | os.PathLike[str], *, verify: bool = True) -> NGramModel:

@@ -4,7 +4,6 @@ A line is one `write` in append mode, so a killed process leaves at most one tor
 the next writer removes it. Numbers that JSON cannot hold are the strings "nan", "inf" and "-inf".
 """
 
-import contextlib
 import json
 import math
 import os
@@ -15,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from mms_dist.errors import TrainingError
+from mms_dist.files import replacing
 
 _NOT_FINITE = ("nan", "inf", "-inf")
 _CHUNK_BYTES = 65_536
+_FIX = "free disk space or fix the permissions, then run the same command to resume from the last checkpoints"
 
 
 class JsonLines:
@@ -65,17 +66,11 @@ class JsonLines:
         Raises:
             TrainingError: the file cannot be written; the old one is unchanged.
         """
-        staged = self.path.with_name(f".staging-{self.path.name}")
         with self._lock:
-            try:
+            with replacing(self.path, fix=_FIX, error=TrainingError) as staged:
                 staged.write_bytes(b"".join(map(encode, records)))
-                os.replace(staged, self.path)
-                os.close(self._descriptor)
-                self._descriptor = self._open()
-            except OSError as error:
-                with contextlib.suppress(OSError):
-                    staged.unlink(missing_ok=True)
-                raise _cannot_write(self.path, error) from error
+            os.close(self._descriptor)
+            self._descriptor = self._open()
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""
@@ -159,7 +154,4 @@ def _plain(value: Any) -> Any:
 
 
 def _cannot_write(path: Path, error: OSError) -> TrainingError:
-    return TrainingError(
-        f"cannot write {path}: {error.strerror or error}",
-        fix="free disk space or fix the permissions, then run the same command to resume from the last checkpoints",
-    )
+    return TrainingError(f"cannot write {path}: {error.strerror or error}", fix=_FIX)

@@ -1,6 +1,5 @@
 """Plot learning curves: a colour for each language if there are few, else the median, the spread and the extremes."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mms_dist.errors import MmsDistError
+from mms_dist.files import replacing
 from mms_dist.monitor.history import LanguageHistory
 
 if TYPE_CHECKING:
@@ -54,13 +54,12 @@ def plot_learning_curves(languages: Sequence[LanguageHistory], path: Path, *, ti
         _mark_above(curves, scored)
         curves.grid(axis="y", color="#eceff1", zorder=0)
         _draw_gains(gains, scored) if len(scored) <= MOST_BARS else _draw_distribution(gains, scored)
-        staged = path.with_name(f".staging-{path.name}")
+        fix = "pass --plot FILE.png"
         try:
-            figure.savefig(staged, dpi=150)
-            os.replace(staged, path)
-        except (OSError, ValueError) as error:  # ValueError: the file extension is not an image format
-            staged.unlink(missing_ok=True)
-            raise MmsDistError(f"cannot write the plot {path}: {error}", fix="pass --plot FILE.png") from error
+            with replacing(path, fix=fix, error=MmsDistError) as staged:
+                figure.savefig(staged, dpi=150)
+        except ValueError as error:  # the file extension is not an image format
+            raise MmsDistError(f"cannot write the plot {path}: {error}", fix=fix) from error
 
 
 def _draw_few(axes: "Axes", languages: Sequence[LanguageHistory]) -> None:

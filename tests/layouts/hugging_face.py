@@ -71,7 +71,7 @@ def write_fleurs_parquet(folder: Path, spoken: Sequence[Spoken], language: str) 
         columns = {
             "id": [one.number for one in own],
             "num_samples": [8_000] * len(own),
-            "path": [f"/home/someone/{one.key}.wav" for one in own],
+            "path": [f"/somewhere/{one.key}.wav" for one in own],
             "audio": [{"bytes": one.audio(), "path": f"{one.key}.wav"} for one in own],
             "transcription": [one.text for one in own],
             "raw_transcription": [one.text.capitalize() for one in own],

@@ -123,6 +123,6 @@ def test_files_in_another_encoding_or_cut_off_are_named(tmp_path: Path) -> None:
 
 def test_a_model_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "lm.arpa").mkdir()
-    with pytest.raises(DataError, match="cannot be written"):
+    with pytest.raises(DataError, match="cannot write"):
         write_arpa(train(TEXTS, 2), tmp_path / "lm.arpa")
     assert [path.name for path in tmp_path.iterdir()] == ["lm.arpa"]

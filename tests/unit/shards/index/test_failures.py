@@ -10,7 +10,7 @@ from shards.index.failures import FAILURES_NAME, record_outcome
 def fail_and_finish(folder, first):
     """What a task of a job array does: each of its languages fails, and every second one is done later."""
     for number in range(first, first + 20):
-        record_outcome(folder, failed={f"q{number}": Problem("it is broken", "mend it")})
+        record_outcome(folder, failed={f"q{number}": Problem("it is broken", "repair it")})
     record_outcome(folder, failed={}, done=[f"q{number}" for number in range(first, first + 20, 2)])
 
 
@@ -24,7 +24,7 @@ def test_processes_at_the_same_time_lose_no_failure(tmp_path):
         assert task.exitcode == 0
     listed = json.loads((tmp_path / FAILURES_NAME).read_text())
     assert listed.keys() == {f"q{number}" for number in range(1, 60, 2)}
-    assert listed["q1"] == {"found": "it is broken", "fix": "mend it"}
+    assert listed["q1"] == {"found": "it is broken", "fix": "repair it"}
     record_outcome(tmp_path, failed={}, done=listed)
     assert list(tmp_path.iterdir()) == []
 
