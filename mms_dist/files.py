@@ -15,6 +15,11 @@ from uuid import uuid4
 from mms_dist.errors import DataError, MmsDistError, TrainingError
 from shards.file_content import detect_placeholder_in
 
+
+class UnreadableFileError(MmsDistError):
+    """A text file cannot be read. `found` is about "it"; `fix` is None where that depends on what the file is for."""
+
+
 MAX_TEXT_BYTES = 16 << 20
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
@@ -26,26 +31,31 @@ def read_text(path: str | os.PathLike[str], *, pipes: bool = False) -> str:
         pipes: also read from a pipe. Readers on several ranks cannot share one.
 
     Raises:
-        OSError: the file cannot be read.
-        ValueError: it is a folder, a device or a pipe, is far too long, or is not text.
+        UnreadableFileError: there is no such file; it is a folder, a device or a pipe, is far too long, or is not text.
     """
-    mode = os.stat(path).st_mode  # checked first, because opening a pipe waits for its writer
-    if not (stat.S_ISREG(mode) or (pipes and stat.S_ISFIFO(mode))):
-        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
-        raise ValueError(f"it is {kind}, not a file")
-    with open(path, "rb") as file:
-        content = file.read(MAX_TEXT_BYTES + 1)
+    try:
+        content = _content(path, pipes=pipes)
+    except OSError as error:
+        raise UnreadableFileError(error.strerror or str(error)) from error
     if len(content) > MAX_TEXT_BYTES:
-        raise ValueError(f"it has more than {MAX_TEXT_BYTES:,} bytes, which is too long for this file")
+        raise UnreadableFileError(f"it has more than {MAX_TEXT_BYTES:,} bytes, which is too long for this file")
     if content and (instead := detect_placeholder_in(content, os.path.dirname(path) or ".")):
-        raise ValueError(f"it {instead}")
+        raise UnreadableFileError(f"it {instead.found}", instead.fix)
     encoding = next((name for mark, name in _MARKS.items() if content.startswith(mark)), "utf-8")
     try:
         return content.decode(encoding)
     except UnicodeDecodeError as error:
-        raise ValueError(
-            f"it is not UTF-8 text (byte {error.start}: {content[error.start]:#04x}); save it as UTF-8"
-        ) from error
+        found = f"it is not UTF-8 text (byte {error.start}: {content[error.start]:#04x})"
+        raise UnreadableFileError(found, "save it as UTF-8") from error
+
+
+def _content(path: str | os.PathLike[str], *, pipes: bool) -> bytes:
+    mode = os.stat(path).st_mode  # checked first, because opening a pipe waits for its writer
+    if not (stat.S_ISREG(mode) or (pipes and stat.S_ISFIFO(mode))):
+        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
+        raise UnreadableFileError(f"it is {kind}, not a file")
+    with open(path, "rb") as file:
+        return file.read(MAX_TEXT_BYTES + 1)
 
 
 def read_file(path: Path) -> bytes:

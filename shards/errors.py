@@ -62,10 +62,7 @@ def failure_of(failed: Mapping[str, Problem], *, others: int) -> ShardsError:
     if len(failed) + others == 1:
         (problem,) = failed.values()
         return kind(problem.found, problem.fix)
-    shown = [
-        str(problem) if code in problem.found else f"{code}: {problem}"
-        for code, problem in list(failed.items())[:_SHOWN_FAILURES]
-    ]
+    shown = [f"{code}: {problem}" for code, problem in list(failed.items())[:_SHOWN_FAILURES]]
     more = [f"and {len(failed) - len(shown)} more languages failed"] if len(failed) > len(shown) else []
     return kind("; ".join(shown + more))
 

@@ -109,14 +109,10 @@ def run(args: argparse.Namespace) -> int:
     from mms_dist.transcription.acoustic_model import load_acoustic_model
     from mms_dist.transcription.formats import FORMATS as WRITERS
     from mms_dist.transcription.formats import NAMES_ITS_RECORDING
-    from mms_dist.transcription.inputs import check_outputs, find_items, part_of
-    from mms_dist.transcription.transcriber import (
-        Transcriber,
-        check_named,
-        choose_searches,
-        languages_of,
-        learn_choices,
-    )
+    from mms_dist.transcription.inputs import check_named, check_outputs, find_items, languages_of, part_of
+    from mms_dist.transcription.language_choice import learn_choices
+    from mms_dist.transcription.searches import choose_searches
+    from mms_dist.transcription.transcriber import Transcriber
     from shards.display.progress import WorkProgress
     from shards.display.terminal import make_console
 
@@ -158,7 +154,7 @@ def run(args: argparse.Namespace) -> int:
                 print_error(f"error: {transcript.name} was not transcribed: {transcript.error}")
                 continue
             if transcript.probability is not None:
-                print_error(f"{transcript.name}: {transcript.language}, {transcript.probability:.0%} sure")
+                print_error(f"{transcript.name}: {transcript.language} ({100 * transcript.probability:.0f} %)")
             text = WRITERS[args.format](transcript, args.timestamps)
             if args.to is None:
                 several = len(items) > 1 and args.format == "txt"
@@ -177,7 +173,7 @@ def _unwritten(items: "Sequence[Item]", args: argparse.Namespace) -> "list[Item]
         return list(items)
     left = [item for item in items if not (args.to / f"{item.output_name}.{args.format}").is_file()]
     if len(left) < len(items):
-        print_error(f"{len(items) - len(left):,} of {len(items):,} recordings are in {args.to} already")
+        print_error(f"{len(items) - len(left):,} of {len(items):,} recordings are already in {args.to}")
     return left
 
 

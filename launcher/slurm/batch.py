@@ -24,7 +24,6 @@ from launcher.slurm.environment import ClusterPlace
 from launcher.slurm.lead_time import lead_seconds_of, measured_lead_time, signal_of_job
 from launcher.slurm.outcome import outcome_since, parse_run_arguments, pop_refusal
 from launcher.slurm.requeue import Action, JobProgress, decide, read_progress, write_progress
-from mms_dist.config import Config
 from mms_dist.errors import MmsDistError, TrainingError
 from mms_dist.run_directory.status_file import Status, read_status
 
@@ -46,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
             return _begin(place, directory, args.script)
         before = json.loads(args.before.splitlines()[-1])  # a container may print a greeting first
         earlier = Status(**before) if before else None
-        return _end(place, directory, config, earlier, warned=args.warned)
+        return _end(place, directory, earlier, warned=args.warned, allowed=config.run.stalled_restarts)
     except MmsDistError as error:
         print_log(f"error: {error}")
         return error.exit_code
@@ -70,7 +69,7 @@ def _begin(place: ClusterPlace, directory: Path, script: str) -> int:
     return 0
 
 
-def _end(place: ClusterPlace, directory: Path, config: Config, before: Status | None, *, warned: bool) -> int:
+def _end(place: ClusterPlace, directory: Path, before: Status | None, *, warned: bool, allowed: int) -> int:
     outcome = outcome_since(directory, before)
     progress = JobProgress.after(
         read_progress(directory, place.job),
@@ -84,7 +83,7 @@ def _end(place: ClusterPlace, directory: Path, config: Config, before: Status | 
         warned=warned,
         refusal=pop_refusal(directory),
         restarts_without_step=progress.restarts_without_step(place.restarts),
-        allowed=config.run.stalled_restarts,
+        allowed=allowed,
     )
     try:
         write_progress(directory, progress)

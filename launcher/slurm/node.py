@@ -21,7 +21,6 @@ from launcher.console import print_error, print_log
 from launcher.processes import launcher_variables
 from launcher.slurm.environment import ClusterPlace
 from launcher.slurm.outcome import outcome_since, parse_run_arguments, write_refusal
-from mms_dist.config import Config
 from mms_dist.errors import ConfigError, ExitCode, MmsDistError, TrainingError
 from mms_dist.run_directory.status_file import RunState, Status, read_status
 
@@ -67,7 +66,7 @@ def _begin(arguments: Sequence[str]) -> tuple[ClusterPlace, Path, Status | None]
     directory, config = parse_run_arguments(arguments)
     try:
         place = ClusterPlace.of(os.environ)
-        _check_gpus(place, config)
+        _check_gpus(place, config.run.device)
         return place, directory, read_status(directory)
     except MmsDistError as error:
         if error.exit_code == ExitCode.USER_ERROR:
@@ -76,12 +75,12 @@ def _begin(arguments: Sequence[str]) -> tuple[ClusterPlace, Path, Status | None]
         raise
 
 
-def _check_gpus(place: ClusterPlace, config: Config) -> None:
+def _check_gpus(place: ClusterPlace, device: str) -> None:
     """
     Raises:
         ConfigError: training would use the CPUs of an exclusive machine that has GPUs.
     """
-    if place.unused_gpus and config.run.device != "cpu":
+    if place.unused_gpus and device != "cpu":
         raise ConfigError(
             f"the job's first machine has {place.unused_gpus} GPUs, but the job requested none, so its processes see "
             "none",

@@ -17,7 +17,7 @@ from mms_dist import setting_types
 from mms_dist.config.paths import expanded, is_path
 from mms_dist.config.schema import PER_LANGUAGE, Config
 from mms_dist.errors import ConfigError
-from mms_dist.files import read_text
+from mms_dist.files import UnreadableFileError, read_text
 from mms_dist.shipped import shipped_configuration, shipped_configurations
 
 MAX_NODES = 100_000
@@ -40,12 +40,11 @@ def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
     shipped = None if os.path.exists(path) else shipped_configuration(os.fspath(path))
     try:
         text = read_text(shipped or path)
-    except (OSError, ValueError) as error:
-        reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+    except UnreadableFileError as error:
+        names = ", ".join(shipped_configurations())
         raise ConfigError(
-            f"cannot read the configuration {path}: {reason}",
-            fix="pass --config with an existing file, or the name of a shipped one: "
-            + ", ".join(shipped_configurations()),
+            f"cannot read the configuration {path}: {error.found}",
+            fix=error.fix or f"pass --config with an existing file, or the name of a shipped one: {names}",
         ) from error
     document = parse(text, Config, str(path))
     if not isinstance(document, dict):

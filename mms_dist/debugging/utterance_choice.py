@@ -53,14 +53,14 @@ def take(reader: ShardReader, active: ActiveLanguage, places: Iterable[int], *, 
     Raises:
         DataError: no utterance can be read.
     """
-    table, reason = active.stream.table, ""
+    table, damage = active.stream.table, None
     taken: list[Utterance] = []
     for place in places:
         utterance = UtteranceId(active.language, "train", int(table.rows[place]))
         try:
             raw = reader.read(utterance.language, utterance.split, utterance.row)
         except DamagedSampleError as error:
-            reason = str(error)
+            damage = error
             continue
         labels = np.array(active.vocabulary.encode(raw.text), dtype=np.int32)
         frames = int(table.frames[place])
@@ -68,5 +68,6 @@ def take(reader: ShardReader, active: ActiveLanguage, places: Iterable[int], *, 
         if len(taken) == count:
             break
     if not taken:
-        raise DataError(f"no training utterance of {active.language} can be read: {reason}", fix="rebuild its shards")
+        why = f": {damage.found}" if damage is not None else ""
+        raise DataError(f"no training utterance of {active.language} can be read{why}", fix="rebuild its shards")
     return taken

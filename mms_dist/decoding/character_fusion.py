@@ -61,7 +61,7 @@ class CharacterFusion:
 
     def __init__(self, model: LanguageModel, vocabulary: Vocabulary, alpha: float = 0.5, beta: float = 0.0) -> None:
         if model.unit != "char":
-            raise DataError("the language model is one of words, expected one of characters")
+            raise DataError("the language model has words as its units, expected characters")
         self.alpha = alpha
         self.beta = beta
         self._model = model

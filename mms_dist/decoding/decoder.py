@@ -50,7 +50,8 @@ DecoderOf = Callable[[str, Vocabulary], Decoder]
 
 
 def decoders_of(config: Config) -> DecoderOf:
-    """Return what makes the decoder that the configuration chooses for a language."""
+    """Return what makes the decoder that the configuration chooses for a language, which may have settings of its own:
+    hence the whole configuration."""
 
     def make(language: str, vocabulary: Vocabulary) -> Decoder:
         settings = config.for_language(language).evaluation

@@ -25,7 +25,7 @@ TUNING_BEAM = Beam(width=32)
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class TunedWeights:
+class MeasuredWeights:
     """A pair of weights and the error rates with it; ordered by WER, then CER."""
 
     wer: float
@@ -36,7 +36,7 @@ class TunedWeights:
 
 def tune(
     pool: SearchPool, settings: SearchSettings, log_probs: Sequence[NDArray[np.floating]], references: Sequence[str]
-) -> list[TunedWeights]:
+) -> list[MeasuredWeights]:
     """Measure pairs of weights; return them with the lowest WER first, and among equals the lowest CER.
 
     Args:
@@ -51,7 +51,7 @@ def tune(
     return sorted(tuning.measured.values())
 
 
-def _around(best: TunedWeights) -> Iterator[tuple[float, float]]:
+def _around(best: MeasuredWeights) -> Iterator[tuple[float, float]]:
     yield from ((best.alpha * FACTOR, best.beta), (best.alpha / FACTOR, best.beta))
     yield from ((best.alpha, best.beta + STEP), (best.alpha, best.beta - STEP))
     yield from ((best.alpha * FACTOR, best.beta + STEP), (best.alpha / FACTOR, best.beta - STEP))
@@ -69,10 +69,10 @@ class _Tuning:
         self._settings = settings
         self._log_probs = log_probs
         self._references = references
-        self.measured: dict[tuple[float, float], TunedWeights] = {}
+        self.measured: dict[tuple[float, float], MeasuredWeights] = {}
 
     @property
-    def best(self) -> TunedWeights:
+    def best(self) -> MeasuredWeights:
         return min(self.measured.values())
 
     def measure(self, points: Iterator[tuple[float, float]]) -> bool:
@@ -88,5 +88,5 @@ class _Tuning:
             texts = [hypothesis.text for hypothesis in future.result()]
             wer = float(jiwer.wer(self._references, texts))
             cer = float(jiwer.cer(self._references, texts))
-            self.measured[alpha, beta] = TunedWeights(wer, cer, alpha, beta)
+            self.measured[alpha, beta] = MeasuredWeights(wer, cer, alpha, beta)
         return before is None or self.best < before

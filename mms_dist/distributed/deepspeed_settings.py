@@ -7,7 +7,7 @@ optimizer and schedule would act on rows, but rows are outside the engine: every
 from typing import Any
 
 from mms_dist.errors import ConfigError
-from mms_dist.files import read_text
+from mms_dist.files import UnreadableFileError, read_text
 from shards import strict_json
 
 SHARDING_STAGE = 3
@@ -25,9 +25,8 @@ def read_settings(path: str) -> dict[str, Any]:
     """
     try:
         text = read_text(path)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise ConfigError(f"DeepSpeed JSON {path!r} cannot be read ({reason})", fix=_FIX) from error
+    except UnreadableFileError as error:
+        raise ConfigError(f"DeepSpeed JSON {path!r} cannot be read ({error.found})", fix=error.fix or _FIX) from error
     try:
         settings = strict_json.parse(text)
     except strict_json.RepeatedKeyError as error:

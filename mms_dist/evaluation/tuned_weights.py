@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mms_dist.files import read_text, replace_text
+from mms_dist.files import UnreadableFileError, read_text, replace_text
 
 TUNED_NAME = "tuned.json"
 
@@ -43,7 +43,7 @@ class TunedWeights:
         try:
             content = json.loads(read_text(self._path))
             self._content = dict(content["languages"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (UnreadableFileError, ValueError, KeyError, TypeError):
             pass
 
     def of(self, language: str, model: Path) -> Tuned | None:

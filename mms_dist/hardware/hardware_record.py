@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from mms_dist.errors import ConfigError
-from mms_dist.files import read_file, read_text, replace_text
+from mms_dist.files import UnreadableFileError, read_file, read_text, replace_text
 from mms_dist.run_directory.paths import RunPaths
 
 _SETTING_SINCE_THEN = "attention"
@@ -113,7 +113,7 @@ def _from_earlier_version(directory: Path, on_gpu: bool) -> KeptSettings | None:
                 hardware="hardware that was not noted",
             )
         )
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError, RecursionError):
+    except (UnreadableFileError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError, RecursionError):
         return None
 
 

@@ -161,7 +161,8 @@ class _Choice:
         self._config, self._hardware, self._mine = config, hardware, mine
         self._kept, self._shape, self._rounds = kept, shape, rounds
         self._device = "gpu" if hardware.on_gpu else "cpu"
-        self._reasons: dict[str, list[str]] = {}
+        self._chosen: dict[str, list[str]] = {}
+        self._as_before: dict[str, list[str]] = {}
 
     def resolved(self) -> Resolved:
         config = self._config
@@ -220,17 +221,19 @@ class _Choice:
         value = None if self._kept is None else getattr(self._kept, field)
         if value is not None and name is not None and self._kept is not None:
             shown = {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value
-            self._note(name, shown, f"{_KEPT_FROM_START} {self._kept.hardware}")
+            self._note(name, shown, f"{_KEPT_FROM_START} {self._kept.hardware}", self._as_before)
         return value
 
-    def _note(self, name: str, value: Any, reason: str) -> None:
-        """Record a decision and its reason for the log."""
+    def _note(self, name: str, value: Any, reason: str, among: dict[str, list[str]] | None = None) -> None:
+        """Record a decision and its reason for the log, `among` the chosen ones or those of the run's start."""
         shown = f"{value:g}" if isinstance(value, float) else str(value)
-        self._reasons.setdefault(reason, []).append(f"{name} {shown}")
+        among = self._chosen if among is None else among
+        among.setdefault(reason, []).append(f"{name} {shown}")
 
     def _lines(self) -> Iterator[str]:
-        for reason, settings in self._reasons.items():
-            yield f"{'kept' if reason.startswith(_KEPT_FROM_START) else 'chosen':<10}{', '.join(settings)}: {reason}"
+        for title, decisions in (("kept", self._as_before), ("chosen", self._chosen)):
+            for reason, settings in decisions.items():
+                yield f"{title:<10}{', '.join(settings)}: {reason}"
         if self._kept is not None and self._kept.hardware != str(self._hardware):
             yield f"hardware  this is {self._hardware}; remove RUN/{HARDWARE_NAME} to choose the settings for it"
 
@@ -285,7 +288,7 @@ class _Choice:
             return hardware.threads
         too_many = kept.threads > self._mine.cores >= 1
         hint = f"; this process has {self._mine.cores:g} cores, set --run.threads to change it" if too_many else ""
-        self._note("run.threads", kept.threads, f"{_KEPT_FROM_START} {kept.hardware}{hint}")
+        self._note("run.threads", kept.threads, f"{_KEPT_FROM_START} {kept.hardware}{hint}", self._as_before)
         return kept.threads
 
     def _workers(self) -> int:

@@ -159,9 +159,9 @@ class _Reader:
             if line.strip() == "\\data\\":
                 break
             if self._number >= 1000:
-                raise self._wrong("has come without \\data\\: it is no ARPA file")
+                raise self._wrong("has come without \\data\\: it is not an ARPA file")
         else:
-            raise self._wrong("is the last, and there was no \\data\\: it is no ARPA file")
+            raise self._wrong("is the last, and there was no \\data\\: it is not an ARPA file")
         sizes: list[int] = []
         for line in self._lines:
             if not line.strip():

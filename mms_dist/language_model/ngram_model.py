@@ -78,7 +78,17 @@ class NGramModel:
         log_prob = np.concatenate([np.zeros(1, np.float32), *(table.log_prob for table in orders)])
         backoff = np.concatenate([np.zeros(1, np.float32), *(table.backoff for table in orders[:-1])])
         state, lower = _states(key, first, backoff, vocabulary)
-        return cls(unit, tuple(words), sizes, key, log_prob.astype(np.float32), state, backoff, lower, language)
+        return cls(
+            unit=unit,
+            words=tuple(words),
+            sizes=sizes,
+            key=key,
+            log_prob=log_prob.astype(np.float32),
+            state=state,
+            backoff=backoff,
+            lower=lower,
+            language=language,
+        )
 
     @property
     def order(self) -> int:

@@ -58,16 +58,16 @@ class Throughput:
         self.readers = report.readers
         self._samples.append(
             _Sample(
-                at_seconds,
-                report.seconds,
-                report.audio_seconds,
-                report.padded_seconds,
-                report.data_wait_seconds,
-                report.save_seconds,
-                report.compute_seconds,
-                report.read_seconds,
-                report.read_audio_seconds,
-                len(report.languages),
+                at_seconds=at_seconds,
+                seconds=report.seconds,
+                audio_seconds=report.audio_seconds,
+                padded_seconds=report.padded_seconds,
+                data_wait_seconds=report.data_wait_seconds,
+                save_seconds=report.save_seconds,
+                compute_seconds=report.compute_seconds,
+                read_seconds=report.read_seconds,
+                read_audio_seconds=report.read_audio_seconds,
+                steps=len(report.languages),
             )
         )
         while len(self._samples) > FEWEST_ROUNDS and self._samples[0].at_seconds < at_seconds - WINDOW_SECONDS:

@@ -10,7 +10,7 @@ from typing import Any
 from mms_dist.config import Optim
 from mms_dist.data.language_summaries import LanguageSummary
 from mms_dist.errors import ConfigError
-from mms_dist.files import read_text
+from mms_dist.files import UnreadableFileError, read_text
 from mms_dist.planning.decimals import Mark, decimal_mark, parse_decimal
 from shards import strict_json
 from shards.errors import ShardsError
@@ -215,8 +215,8 @@ def _json_rows(path: Path, text: str) -> list[_Row]:
 def _text(path: Path) -> str:
     try:
         return read_text(path, pipes=True)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
+    except UnreadableFileError as error:
         raise ConfigError(
-            f"cannot read the table of hours {path}: {reason}", fix="pass an existing file with --hours"
+            f"cannot read the table of hours {path}: {error.found}",
+            fix=error.fix or "pass an existing file with --hours",
         ) from error

@@ -25,7 +25,7 @@ class Tick:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ChartLine:
     """A curve, as an SVG path. `style` is a class of the stylesheet, `name` the language or the meaning."""
 
     path: str
@@ -65,8 +65,8 @@ class Chart:
     y_title: str
     x_ticks: Sequence[Tick]
     y_ticks: Sequence[Tick]
-    lines: Sequence[Line] = ()
-    areas: Sequence[Line] = ()
+    lines: Sequence[ChartLine] = ()
+    areas: Sequence[ChartLine] = ()
     dots: Sequence[Dot] = ()
     labels: Sequence[Label] = field(default_factory=tuple)
     legend: Sequence[tuple[str, str]] = ()

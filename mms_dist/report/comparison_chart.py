@@ -1,7 +1,7 @@
 """Learning curves of several runs in one chart."""
 
 from mms_dist.monitor.formatting import percent
-from mms_dist.report.chart import Axis, Chart, Label, Line, linear_axis, path_of, spread
+from mms_dist.report.chart import Axis, Chart, ChartLine, Label, linear_axis, path_of, spread
 from mms_dist.report.comparison import Comparison
 from mms_dist.report.run_charts import GRID, LABEL_GAP, TOP, curve_of, value_at
 
@@ -37,7 +37,7 @@ def mean_curves(comparison: Comparison) -> Chart | None:
         y_title="mean dev CER %",
         x_ticks=x_axis.ticks([(step, f"{step:,.0f}") for step in steps]),
         y_ticks=y_axis.ticks([(rate, f"{100 * rate:g}") for rate in rates]),
-        lines=[Line(path_of(curve), f"curve {colour}") for curve, colour in zip(places, colours, strict=True)],
+        lines=[ChartLine(path_of(curve), f"curve {colour}") for curve, colour in zip(places, colours, strict=True)],
         labels=[
             Label(height, f"{NAMES[number]} {percent(means[number][-1][1])}", colours[number], "")
             for number, height in enumerate(heights)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from mms_dist.evaluation.metrics import Scores
 from mms_dist.monitor.formatting import percent
 from mms_dist.monitor.history import FINISHED, LanguageHistory
-from mms_dist.report.run_report import Finding, LanguageData, LanguageReport, RunReport, SummaryLine, Verdict
+from mms_dist.report.run_report import Grade, LanguageData, LanguageFinding, LanguageReport, RunReport, SummaryLine
 from shards.wording import counted
 
 LITTLE_SECONDS = 3600.0
@@ -20,7 +20,7 @@ MOST_DROPPED = 0.05
 MOST_NAMED = 10
 
 
-def findings(report: LanguageReport, split: str) -> list[Finding]:
+def findings(report: LanguageReport, split: str) -> list[LanguageFinding]:
     """Return what is worth knowing of a language, urgent things first."""
     found = [*_training(report), *_scored_step(report, split), *_data(report), *_errors(report, split)]
     return sorted(found, key=lambda each: not each.urgent)
@@ -55,24 +55,24 @@ def _line(kind: str, languages: Sequence[LanguageReport], *, of: int) -> Summary
     return SummaryLine(kind, codes[:MOST_NAMED], max(0, len(codes) - MOST_NAMED))
 
 
-def _training(report: LanguageReport) -> Iterator[Finding]:
+def _training(report: LanguageReport) -> Iterator[LanguageFinding]:
     history = report.history
     if report.is_quarantined:
         since = f"since step {history.step:,}"
-        yield Finding("In quarantine", f"In quarantine {since}: {history.reason}.", urgent=True)
+        yield LanguageFinding("In quarantine", f"In quarantine {since}: {history.reason}.", urgent=True)
     if history.damaged_samples:
         text = f"{counted(history.damaged_samples, 'recording')} could not be read and were left out of training."
-        yield Finding("Damaged recordings in the shards", text, urgent=True)
+        yield LanguageFinding("Damaged recordings in the shards", text, urgent=True)
     fall = _late_fall(history)
-    if fall is not None and fall > STILL_IMPROVING and report.verdict is not Verdict.GOOD:
-        yield Finding(
+    if fall is not None and fall > STILL_IMPROVING and report.grade is not Grade.GOOD:
+        yield LanguageFinding(
             "Still improving when training ended" if history.state == FINISHED else "Still improving",
             f"The dev CER fell by {fall:.0%} of its value over the last quarter of the steps: more steps would "
             "probably help.".replace("%", " %", 1),
         )
     if history.state == FINISHED and history.reason == "early_stop":
         text = f"Stopped early at step {history.step:,} of {history.steps:,}: the dev CER no longer improved."
-        yield Finding("Stopped early", text)
+        yield LanguageFinding("Stopped early", text)
 
 
 def _late_fall(history: LanguageHistory) -> float | None:
@@ -85,16 +85,18 @@ def _late_fall(history: LanguageHistory) -> float | None:
     return (start - points[-1].cer) / start if start else None
 
 
-def _data(report: LanguageReport) -> Iterator[Finding]:
+def _data(report: LanguageReport) -> Iterator[LanguageFinding]:
     seconds = report.train_seconds
-    if seconds is not None and seconds < LITTLE_SECONDS and report.verdict is not Verdict.GOOD:
+    if seconds is not None and seconds < LITTLE_SECONDS and report.grade is not Grade.GOOD:
         text = f"Only {seconds / 60:.0f} minutes of training audio."
-        yield Finding("Less than an hour of training audio", text)
+        yield LanguageFinding("Less than an hour of training audio", text)
     data = report.data
     if data is None:
         return
     if data.speakers == 1:
-        yield Finding("A single speaker", "All recordings are of one speaker: expect more errors with other voices.")
+        yield LanguageFinding(
+            "A single speaker", "All recordings are of one speaker: expect more errors with other voices."
+        )
     whole = sum(data.utterances.values()) + data.dropped_count
     if whole and data.dropped_count / whole > MOST_DROPPED:
         most = max(data.dropped, key=lambda each: each.count)
@@ -102,34 +104,34 @@ def _data(report: LanguageReport) -> Iterator[Finding]:
             f"{data.dropped_count:,} of {whole:,} utterances were left out of the shards, most because of "
             f"{most.reason} ({most.meaning})."
         )
-        yield Finding(f"More than {MOST_DROPPED:.0%} of the data left out".replace("%", " %"), text)
+        yield LanguageFinding(f"More than {MOST_DROPPED:.0%} of the data left out".replace("%", " %"), text)
     yield from _unseen(data)
 
 
-def _unseen(data: LanguageData) -> Iterator[Finding]:
+def _unseen(data: LanguageData) -> Iterator[LanguageFinding]:
     found = {character for characters in data.characters_not_in_train.values() for character in characters}
     if found:
         shown = " ".join(sorted(found)[:MOST_NAMED])
         text = f"Dev or test text has characters that training text lacks, so they cannot be written: {shown}"
-        yield Finding("Characters that training never saw", text)
+        yield LanguageFinding("Characters that training never saw", text)
 
 
-def _scored_step(report: LanguageReport, split: str) -> Iterator[Finding]:
+def _scored_step(report: LanguageReport, split: str) -> Iterator[LanguageFinding]:
     step, best = report.scored_step, report.history.best
     if step == 0:
         text = "Not trained when it was scored: the scores are those of its initial weights."
-        yield Finding("Scored before training", text, urgent=True)
+        yield LanguageFinding("Scored before training", text, urgent=True)
     elif step is not None and best is not None and best.step > step:
         text = f"The {split} scores are of step {step:,}; step {best.step:,} has a lower dev CER since. Score it again."
-        yield Finding("Scored before training went on", text, urgent=True)
+        yield LanguageFinding("Scored before training went on", text, urgent=True)
 
 
-def _errors(report: LanguageReport, split: str) -> Iterator[Finding]:
+def _errors(report: LanguageReport, split: str) -> Iterator[LanguageFinding]:
     scores = report.scores
-    if scores is None or report.verdict is Verdict.GOOD:
+    if scores is None or report.grade is Grade.GOOD:
         return
     if split != "dev" and report.dev_cer and scores.cer_low > HARDER * report.dev_cer:
-        yield Finding(
+        yield LanguageFinding(
             f"Much worse on {split} than on dev",
             f"The CER on {split} is {percent(scores.cer)} %, on dev {percent(report.dev_cer)} %: other speakers, "
             "recordings or topics than in training.",
@@ -137,11 +139,13 @@ def _errors(report: LanguageReport, split: str) -> Iterator[Finding]:
     yield from _one_sided(scores)
 
 
-def _one_sided(scores: Scores) -> Iterator[Finding]:
+def _one_sided(scores: Scores) -> Iterator[LanguageFinding]:
     edits = scores.character_edits
     if edits.deletions > ONE_SIDED * edits.total:
         part = f"{edits.deletions / edits.total:.0%}".replace("%", " %")
-        yield Finding("Mostly missing characters", f"{part} of the errors are characters that were not written.")
+        yield LanguageFinding(
+            "Mostly missing characters", f"{part} of the errors are characters that were not written."
+        )
     elif edits.insertions > ONE_SIDED * edits.total:
         part = f"{edits.insertions / edits.total:.0%}".replace("%", " %")
-        yield Finding("Mostly added characters", f"{part} of the errors are characters that nobody said.")
+        yield LanguageFinding("Mostly added characters", f"{part} of the errors are characters that nobody said.")

@@ -23,7 +23,7 @@ from mms_dist.report.comparison import Comparison
 from mms_dist.report.comparison_chart import mean_curves
 from mms_dist.report.language_names import language_name, language_tag
 from mms_dist.report.robustness import robustness
-from mms_dist.report.run_report import FAIR_CER, GOOD_CER, Audio, RunReport, Verdict
+from mms_dist.report.run_report import FAIR_CER, GOOD_CER, Audio, Grade, RunReport
 from mms_dist.software import software_versions
 from shards.wording import counted
 
@@ -86,12 +86,12 @@ def _common() -> dict[str, Any]:
         "style": Markup(_text("report.css")),
         "script": Markup(_text("report.js")),
         "versions": software_versions(),
-        "verdicts": list(Verdict),
-        "verdict_limits": {
-            Verdict.GOOD: f" (CER up to {rate(GOOD_CER)} %)",
-            Verdict.FAIR: f" (up to {rate(FAIR_CER)} %)",
-            Verdict.POOR: "",
-            Verdict.UNKNOWN: "",
+        "grades": list(Grade),
+        "grade_limits": {
+            Grade.GOOD: f" (CER up to {rate(GOOD_CER)} %)",
+            Grade.FAIR: f" (up to {rate(FAIR_CER)} %)",
+            Grade.POOR: "",
+            Grade.UNKNOWN: "",
         },
         "good_cer": GOOD_CER,
         "fair_cer": FAIR_CER,

@@ -10,9 +10,9 @@ from mms_dist.monitor.history import LanguageHistory
 from mms_dist.report.chart import (
     Axis,
     Chart,
+    ChartLine,
     Dot,
     Label,
-    Line,
     band_of,
     linear_axis,
     logarithmic_axis,
@@ -48,7 +48,7 @@ def learning_curves(languages: Sequence[LanguageReport]) -> Chart | None:
     places = {code: [(x_axis.place(step), y_axis.place(cer)) for step, cer in curve] for code, curve in curves.items()}
     few = len(curves) <= FEW
     lines = [
-        Line(path_of(curve), f"curve c{index}" if few else "curve thin", code)
+        ChartLine(path_of(curve), f"curve c{index}" if few else "curve thin", code)
         for index, (code, curve) in enumerate(places.items())
     ]
     areas, legend = [], []
@@ -56,8 +56,8 @@ def learning_curves(languages: Sequence[LanguageReport]) -> Chart | None:
         labels = _end_labels(places, curves)
     else:
         lower, median, upper = _quantiles(places)
-        areas = [Line(band_of(lower, upper), "band")]
-        lines.append(Line(path_of(median), "curve median"))
+        areas = [ChartLine(band_of(lower, upper), "band")]
+        lines.append(ChartLine(path_of(median), "curve median"))
         legend = [("median", "median"), ("band", "middle 80 % of languages"), ("thin", "each language")]
         named = sorted(curves, key=lambda code: curves[code][-1][1])
         named = [named[0], named[len(named) // 2], named[-1]]
@@ -95,7 +95,7 @@ def hours_against_error(run: RunReport) -> Chart | None:
         Dot(
             x_axis.place(per_hour * hours),
             y_axis.place(cer),
-            f"dot {each.verdict}",
+            f"dot {each.grade}",
             each.language,
             f"{each.language}: {hours_text(hours)}, CER {percent(cer)} %",
             label=each.language if label_all else "",
@@ -131,7 +131,7 @@ def greedy_against_language_model(run: RunReport) -> Chart | None:
         y_title="CER % with the language model",
         x_ticks=ticks,
         y_ticks=ticks,
-        lines=[Line("M0 100L100 0", "diagonal")],
+        lines=[ChartLine("M0 100L100 0", "diagonal")],
         dots=without_overlaps(
             [
                 Dot(
@@ -180,7 +180,7 @@ def _over_time(points: Sequence[tuple[float, float]], title: str, name: str) -> 
         y_title=title,
         x_ticks=x_axis.ticks([(time, f"{time:g}") for time in times]),
         y_ticks=y_axis.ticks([(value, f"{value:,g}") for value in values]),
-        lines=[Line(path_of([(x_axis.place(x), y_axis.place(y)) for x, y in points]), "curve median", name)],
+        lines=[ChartLine(path_of([(x_axis.place(x), y_axis.place(y)) for x, y in points]), "curve median", name)],
     )
 
 

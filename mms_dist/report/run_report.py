@@ -17,12 +17,12 @@ from mms_dist.monitor.event_lines import REASONS
 from mms_dist.monitor.history import FINISHED, QUARANTINED, LanguageHistory
 from mms_dist.monitor.metrics_log import RunMetrics
 from mms_dist.monitor.run_status import RunStatus
-from mms_dist.report.text_alignment import Segment
+from mms_dist.report.text_alignment import AlignedText
 
 GOOD_CER, FAIR_CER = 0.10, 0.25
 
 
-class Verdict(StrEnum):
+class Grade(StrEnum):
     """How well a language is read, by its CER."""
 
     GOOD = "good"
@@ -31,7 +31,7 @@ class Verdict(StrEnum):
     UNKNOWN = "not scored"
 
     @classmethod
-    def of(cls, cer: float | None) -> "Verdict":
+    def of(cls, cer: float | None) -> "Grade":
         """Good up to 10 %, fair up to 25 %."""
         if cer is None or cer != cer:
             return cls.UNKNOWN
@@ -39,7 +39,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class LanguageFinding:
     """Something that explains a language's error rate, or that someone should look at.
 
     `kind` is the same for all languages with this finding, and reads as the heading of a list of languages.
@@ -76,7 +76,7 @@ class ShownUtterance:
     choice: str
     reference: str
     hypothesis: str
-    segments: Sequence[Segment]
+    segments: Sequence[AlignedText]
     cer: float
     row: int
     greedy: str | None = None
@@ -144,7 +144,7 @@ class LanguageReport:
     confusions: Sequence[Confusion]
     settings: Mapping[str, Any]
     utterances: Sequence[ShownUtterance] = ()
-    findings: Sequence[Finding] = ()
+    findings: Sequence[LanguageFinding] = ()
 
     @property
     def language(self) -> str:
@@ -169,8 +169,8 @@ class LanguageReport:
         return self.scores.wer if self.scores else self.dev_wer
 
     @property
-    def verdict(self) -> Verdict:
-        return Verdict.of(self.cer)
+    def grade(self) -> Grade:
+        return Grade.of(self.cer)
 
     @property
     def train_seconds(self) -> float | None:
@@ -273,7 +273,7 @@ class RunReport:
     @cached_property
     def scored_languages(self) -> Sequence[LanguageReport]:
         """The languages that have a CER, best first."""
-        known = [each for each in self.languages if each.verdict is not Verdict.UNKNOWN]
+        known = [each for each in self.languages if each.grade is not Grade.UNKNOWN]
         return sorted(known, key=lambda each: (each.cer or 0.0, each.language))
 
     @property
@@ -311,8 +311,8 @@ class RunReport:
     def utterance_count(self) -> int:
         return sum(len(each.utterances) for each in self.languages)
 
-    def count(self, verdict: str) -> int:
-        return sum(each.verdict == verdict for each in self.languages)
+    def count(self, grade: str) -> int:
+        return sum(each.grade == grade for each in self.languages)
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

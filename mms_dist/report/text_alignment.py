@@ -17,7 +17,7 @@ _JOINERS = "\u200c\u200d"
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
+class AlignedText:
     """A piece of the two texts that belongs together: equal, or different."""
 
     reference: str
@@ -52,9 +52,9 @@ def edits(reference: str, hypothesis: str) -> list[Edit]:
     return [Edit(*pair) for pair in _pairs(characters(reference), characters(hypothesis)) if pair[0] != pair[1]]
 
 
-def segments(reference: str, hypothesis: str) -> list[Segment]:
+def segments(reference: str, hypothesis: str) -> list[AlignedText]:
     """Cut both texts at the spaces that they share, and where they differ for long; join neighbours that agree."""
-    found: list[Segment] = []
+    found: list[AlignedText] = []
     left = right = ""
     length = word = 0  # characters of the current segment, and of its last word
     for one, other in _pairs(characters(reference), characters(hypothesis)):
@@ -72,13 +72,13 @@ def segments(reference: str, hypothesis: str) -> list[Segment]:
     return found
 
 
-def _append(found: list[Segment], reference: str, hypothesis: str) -> None:
+def _append(found: list[AlignedText], reference: str, hypothesis: str) -> None:
     if not reference and not hypothesis:
         return
     if found and found[-1].equal and reference == hypothesis:
-        found[-1] = Segment(found[-1].reference + reference, found[-1].hypothesis + hypothesis)
+        found[-1] = AlignedText(found[-1].reference + reference, found[-1].hypothesis + hypothesis)
     else:
-        found.append(Segment(reference, hypothesis))
+        found.append(AlignedText(reference, hypothesis))
 
 
 def _pairs(reference: list[str], hypothesis: list[str]) -> Iterator[tuple[str, str]]:

@@ -70,7 +70,7 @@ def check_first_adapters(config: Config, base: FrozenBase, index: ShardIndex) ->
     Raises:
         DataError, CheckpointError: a file is missing or does not fit.
     """
-    initial = InitialAdapters(_layout(config, base), config.run.seed)
+    initial = InitialAdapters(_layout(config.adapter.dim, base), config.run.seed)
     mapped: dict[str, MappedRows] = {}
     for language in index.languages:
         init = config.for_language(language).adapter.init
@@ -106,7 +106,7 @@ def assemble(
     resolved = resolved or resolve_for_single_process(config, summaries, base.device)
     slots, sharded = min(config.rounds.slots, len(summaries)), base.sharding is not None
     bank = AdapterBank(
-        _layout(config, base),
+        _layout(config.adapter.dim, base),
         slots=slots + sharded,
         largest_vocabulary=max(entry.vocabulary_size for entry in summaries),
         dtype=torch.promote_types(base.dtype, torch.float32),
@@ -222,5 +222,5 @@ def _feature_source(model: Model, base: FrozenBase, resolved: Resolved, notices:
     )
 
 
-def _layout(config: Config, base: FrozenBase) -> RowLayout:
-    return RowLayout(len(base.layers), base.hidden, config.adapter.dim)
+def _layout(dim: int, base: FrozenBase) -> RowLayout:
+    return RowLayout(len(base.layers), base.hidden, dim)

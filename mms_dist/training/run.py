@@ -163,7 +163,7 @@ def _plan_lines(loaded: RunBase, components: RunComponents, summaries: list[Lang
     ]
     lines.insert(0, f"run       {config.run.directory}, from the shards {config.data.shards}")
     if comm.world > 1:
-        lines.append(f"processes {comm.world}, {_sharing(config)}")
+        lines.append(f"processes {comm.world}, {_sharing(config.rounds.placement)}")
     if components.base.device.type == "cpu" and config.run.device == "auto" and nvidia_gpu():
         lines.append("device    the CPU: {}; {}".format(*why_no_gpu()))
     lines += loaded.lines
@@ -178,7 +178,7 @@ def _plan_lines(loaded: RunBase, components: RunComponents, summaries: list[Lang
     return lines
 
 
-def _sharing(config: Config) -> str:
-    if config.rounds.placement == "replicate":
+def _sharing(placement: str) -> str:
+    if placement == "replicate":
         return "each with a share of every language"
     return "each with its own languages; the last ones are shared"

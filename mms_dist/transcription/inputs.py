@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mms_dist.errors import DataError
-from mms_dist.files import read_text
+from mms_dist.files import UnreadableFileError, read_text
+from shards.audio.audio_errors import UndecodableError
 from shards.audio.extensions import AUDIO_EXTENSIONS
+from shards.audio.recording import Recording
 from shards.errors import ShardsError
 from shards.languages import parse_language
 
@@ -84,10 +86,10 @@ def _in_folder(folder: Path, language: Languages) -> list[Item]:
 def _in_list(path: Path, language: Languages) -> list[Item]:
     try:
         lines = read_text(path, pipes=True).splitlines()
-    except OSError as error:
-        raise DataError(f"the list {path} cannot be read: {error.strerror or error}", fix="check the path") from error
-    except ValueError as error:
-        raise DataError(f"the list {path} cannot be read: {error}") from error
+    except UnreadableFileError as error:
+        raise DataError(
+            f"the list {path} cannot be read: {error.found}", fix=error.fix or "give the path of a text file"
+        ) from error
     items = []
     for number, line in enumerate(lines, start=1):
         if not line.strip() or line.startswith("#"):
@@ -129,3 +131,25 @@ def check_outputs(items: Sequence[Item]) -> None:
                 f"{other.path} and {item.path} would both be written to {item.output_name}",
                 fix="transcribe them into two folders",
             )
+
+
+def languages_of(items: Sequence[Item]) -> list[str]:
+    """Return all languages that recordings may have."""
+    return sorted({language for item in items for language in item.languages})
+
+
+def check_named(items: Sequence[Item]) -> None:
+    """Check that the files that the user named are audio.
+
+    Raises:
+        DataError: the first that is not.
+    """
+    for item in items:
+        if item.named and item.path is not None:
+            try:
+                Recording(item.path).close()
+            except UndecodableError as error:
+                raise DataError(
+                    f"{item.path} cannot be read as a recording: {error.found}",
+                    fix=error.fix or "convert it, for example with: ffmpeg -i FILE FILE.flac",
+                ) from error

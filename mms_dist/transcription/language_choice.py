@@ -8,7 +8,7 @@ Legend: T frames, V a vocabulary, N candidates, M = 7 N measures, U utterances.
 """
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mms_dist.errors import DataError
 from mms_dist.transcription.acoustic_model import AcousticModel
+from mms_dist.transcription.inputs import Item
 from shards.audio.recording import Samples
 from shards.index import ShardIndex
 from shards.read import ShardReader
@@ -122,3 +123,23 @@ def calibrate(model: AcousticModel, languages: Sequence[str], shards: str) -> La
                 found.append(measures(model.log_probs(languages, [audio] * len(languages))))
                 known.append(place)
     return fit(languages, np.array(found), np.array(known))
+
+
+Choices = Mapping[tuple[str, ...], LanguageChoice]
+"""How the language is chosen, for each set of candidates."""
+
+
+def learn_choices(model: AcousticModel, items: Sequence[Item], shards: str | None) -> Choices:
+    """Learn to choose among the languages of every recording that may have several.
+
+    Raises:
+        DataError: there is nothing to learn from.
+    """
+    candidates = {item.languages for item in items if len(item.languages) > 1}
+    place = shards or model.shards
+    if candidates and place is None:
+        raise DataError(
+            "there are no dev utterances from which to learn how to tell the languages apart",
+            fix="give shards with --calibrate-on SHARDS, or one language for each recording",
+        )
+    return {languages: calibrate(model, languages, str(place)) for languages in candidates}

@@ -2,7 +2,7 @@
 
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,17 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mms_dist.checkpoint.language_folder import PointerName
-from mms_dist.decoding.beam_search import Beam
 from mms_dist.decoding.search_pool import SearchPool
-from mms_dist.decoding.search_settings import DEFAULT_ALPHA, DEFAULT_BETA, SearchSettings
-from mms_dist.errors import DataError
-from mms_dist.evaluation.tuned_weights import TunedWeights
-from mms_dist.language_model.finding import find_model
-from mms_dist.run_directory.paths import RunPaths
 from mms_dist.transcription.acoustic_model import AcousticModel, load_acoustic_model
 from mms_dist.transcription.decode_segments import Outputs, decode_segments
-from mms_dist.transcription.inputs import Item, Languages, find_items
-from mms_dist.transcription.language_choice import HEARD_SECONDS, LanguageChoice, calibrate
+from mms_dist.transcription.inputs import Item, Languages, check_named, find_items, languages_of
+from mms_dist.transcription.language_choice import HEARD_SECONDS, Choices, learn_choices
+from mms_dist.transcription.searches import Searches, choose_searches
 from mms_dist.transcription.segmenter import Segmenter
 from mms_dist.transcription.transcript import Segment, Transcript
 from mms_dist.transcription.windows import FRAME_SECONDS, WHOLE_SECONDS, Window, windows_of
@@ -31,10 +26,6 @@ from shards.audio.recording import Recording
 from shards.schema import SAMPLE_RATE
 from shards.vocabulary import BLANK, SPACE
 
-Searches = Mapping[str, SearchSettings | None]
-"""How each language is decoded; None: greedily."""
-Choices = Mapping[tuple[str, ...], LanguageChoice]
-"""How the language is chosen, for each set of candidates."""
 SEGMENTS_AT_ONCE = 16
 """Segments that one process decodes side by side."""
 
@@ -82,81 +73,6 @@ def transcribe(
     searches = choose_searches(loaded, lm, alpha=alpha, beta=beta, beam_width=beam_width, run=Path(model))
     with SearchPool(processes) as pool:
         yield from Transcriber(loaded, searches, pool, choices).run(items)
-
-
-def languages_of(items: Sequence[Item]) -> list[str]:
-    """Return all languages that recordings may have."""
-    return sorted({language for item in items for language in item.languages})
-
-
-def learn_choices(model: AcousticModel, items: Sequence[Item], shards: str | None) -> Choices:
-    """Learn to choose among the languages of every recording that may have several.
-
-    Raises:
-        DataError: there is nothing to learn from.
-    """
-    candidates = {item.languages for item in items if len(item.languages) > 1}
-    place = shards or model.shards
-    if candidates and place is None:
-        raise DataError(
-            "there are no dev utterances from which to learn how to tell the languages apart",
-            fix="give shards with --calibrate-on SHARDS, or one language for each recording",
-        )
-    return {languages: calibrate(model, languages, str(place)) for languages in candidates}
-
-
-def check_named(items: Sequence[Item]) -> None:
-    """Check that the files that the user named are audio.
-
-    Raises:
-        DataError: the first that is not.
-    """
-    for item in items:
-        if item.named and item.path is not None:
-            try:
-                Recording(item.path).close()
-            except UndecodableError as error:
-                raise DataError(
-                    f"{item.path} is no recording that can be read: {error.found}",
-                    fix=error.fix or "convert it, for example with: ffmpeg -i FILE FILE.flac",
-                ) from error
-
-
-def choose_searches(
-    model: AcousticModel,
-    lm: str | Path | None,
-    *,
-    alpha: float | None = None,
-    beta: float | None = None,
-    beam_width: int = 100,
-    run: Path | None = None,
-) -> Searches:
-    """Return how each language of a model is decoded.
-
-    Args:
-        run: its tuned weights are used where `alpha` and `beta` are None.
-
-    Raises:
-        DataError: a language has no language model, or one that does not fit it.
-    """
-    if lm is None:
-        return dict.fromkeys(model.vocabularies)
-    tuned = TunedWeights(RunPaths(run or "").evaluations)
-    searches = {}
-    for language, vocabulary in model.vocabularies.items():
-        path = find_model(Path(lm), language)
-        known = tuned.of(language, path) if alpha is None and beta is None else None
-        weights = (known.alpha, known.beta) if known else (DEFAULT_ALPHA, DEFAULT_BETA)
-        search = SearchSettings(
-            vocabulary,
-            path,
-            weights[0] if alpha is None else alpha,
-            weights[1] if beta is None else beta,
-            Beam(beam_width),
-        )
-        search.search()  # raises now if it does not fit
-        searches[language] = search
-    return searches
 
 
 @dataclass

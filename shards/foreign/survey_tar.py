@@ -26,7 +26,7 @@ _MAX_SAMPLE_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
-class Transcript:
+class FieldTranscript:
     """The transcript in a field, or why it is unusable."""
 
     text: str
@@ -46,7 +46,7 @@ class FoundSample:
     length_unknown: bool
     speaker: str | None
     language: str | None
-    transcripts: dict[str | None, Transcript]
+    transcripts: dict[str | None, FieldTranscript]
     json_fields: tuple[str, ...]
 
 
@@ -139,16 +139,16 @@ def _check_whole(span: Span, members: Mapping[str, memoryview], fields: Sequence
 
 def _transcripts(
     members: Mapping[str, memoryview], info: Mapping[str, Any], fields: Sequence[str | None]
-) -> dict[str | None, Transcript]:
+) -> dict[str | None, FieldTranscript]:
     """Return every one of `fields` that the sample has and that is not null."""
-    found: dict[str | None, Transcript] = {}
+    found: dict[str | None, FieldTranscript] = {}
     for name in fields:
         try:
             raw = text_in(members) if name is None else info.get(name)
             if raw is not None:
-                found[name] = Transcript(check_text(check_string(raw)))
+                found[name] = FieldTranscript(check_text(check_string(raw)))
         except Rejected as rejected:
-            found[name] = Transcript("", rejected)
+            found[name] = FieldTranscript("", rejected)
     return found
 
 

@@ -179,7 +179,7 @@ def _row(clip: Clip, place: Place) -> SourceRow:
 def _read_text(file: FoundFile) -> str:
     where = printable(str(file.path))
     if os.path.exists(file.path) and not os.path.isfile(file.path):  # reading a pipe would block
-        raise RowError(where, "row_value", "it is no ordinary file")
+        raise RowError(where, "row_value", "it is not a regular file")
     try:
         with open(file.path, "rb") as stream:
             data = stream.read(_MAX_TEXT_BYTES)

@@ -189,7 +189,8 @@ def _no_language(name: str, *, below: bool) -> Problem:
         parse_language(name)
     except ShardsError as error:
         either = f"; it is not a split ({_SPLIT_NAMES}) either" if below else ""
-        return Problem(f"{printable(str(error))}{either}", fix="pass --lang if everything is in one language")
+        fix = "; ".join(filter(None, (error.fix, "pass --lang if everything is in one language")))
+        return Problem(f"{printable(error.found)}{either}", fix=printable(fix))
     return Problem(
         f"folder {name!r} is named after a kind of file", fix=f"pass the language with --lang, even if it is {name}"
     )

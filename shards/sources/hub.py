@@ -46,7 +46,7 @@ class Hub:
         """Yield the utterances, configuration by configuration and split by split."""
         name = place.hub_name
         if name is None:
-            raise SourceError(f"{place} is no name of a dataset on the Hugging Face Hub, expected owner/name")
+            raise SourceError(f"{place} is not the name of a dataset on the Hugging Face Hub, expected owner/name")
         wanted = [options.language] if options.language else options.wanted
         chosen = choose_configurations(name, load_configurations(name), wanted)
         reader = ExampleReader(options.columns)

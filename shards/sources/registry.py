@@ -59,7 +59,7 @@ SOURCES: list[Source] = [
     Hub(),
 ]
 
-# Options that only some kinds of sources heed, with their flags.
+# Options that only some kinds of sources use, with their flags.
 _FLAGS = {"audio_root": "--audio-root", "columns": "--columns", "split_from": "--split-from"}
 # How to convert files that are not a source into one.
 _FIXES = {
@@ -96,7 +96,7 @@ def read_source(
         kept: the languages whose utterances will be needed; None: all.
 
     Raises:
-        SourceError: the kind is unknown, does not heed an option, or the source cannot be read.
+        SourceError: the kind is unknown, does not use an option, or the source cannot be read.
         StorageError: the temporary directory is full.
     """
     place = SourcePlace(os.fspath(written))
@@ -124,7 +124,7 @@ def choose_source(place: SourcePlace, kind: str | None, options: SourceOptions) 
     """Return the source that reads `place`: of the kind with this name, or of the one that recognises it.
 
     Raises:
-        SourceError: there is none, or it does not heed one of the options.
+        SourceError: there is none, or it does not use one of the options.
     """
     source = recognised(place) if kind is None else source_named(kind)
     _check_options(source, options, place)
@@ -190,9 +190,9 @@ def _check_options(source: Source, options: SourceOptions, place: SourcePlace) -
     for option, flag in _FLAGS.items():
         if getattr(options, option) is None or option in source.uses:
             continue
-        heeding = ", ".join(other.name for other in SOURCES if option in other.uses) or "no kind of source"
+        users = ", ".join(other.name for other in SOURCES if option in other.uses) or "no kind of source"
         raise SourceError(
-            f"{flag} is for {heeding}, but {place} is read as {source.name}",
+            f"{flag} is for {users}, but {place} is read as {source.name}",
             fix="leave it out, or name another kind with --from",
         )
 

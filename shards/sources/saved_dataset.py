@@ -64,4 +64,4 @@ def _json(path: Path, key: str) -> list[Any]:
         raise SourceError(
             f"{printable(str(path))} is damaged: no list {key!r}", fix="save the dataset again"
         ) from error
-    raise SourceError(f"{printable(str(path))} is damaged: {key!r} is no list", fix="save the dataset again")
+    raise SourceError(f"{printable(str(path))} is damaged: {key!r} is not a list", fix="save the dataset again")

@@ -25,7 +25,7 @@ class Choose(Protocol):
     """Return the source that reads `place`: of the kind with this name, or of the one that recognises it.
 
     Raises:
-        SourceError: there is none, or it does not heed one of the options.
+        SourceError: there is none, or it does not use one of the options.
     """
 
     def __call__(self, place: SourcePlace, kind: str | None, options: SourceOptions) -> Source: ...
@@ -138,7 +138,7 @@ class _Entries:
         except StrictYamlError as error:
             raise SourceError(f"{shown}:{error.line or 1} is not YAML: {error.problem}") from error
         if not isinstance(content, list) or not content:
-            raise SourceError(f"{shown} is no list of sources", "write '- source: PATH' for each of them")
+            raise SourceError(f"{shown} is not a list of sources", "write '- source: PATH' for each of them")
         entries = [self._entry(number, entry) for number, entry in enumerate(content)]
         first: dict[str, ListedSource] = {}
         for entry in entries:

@@ -55,7 +55,7 @@ class TarReader:
             # tarfile ends without an error at a damaged header, and where a tar is cut between two members.
             while rest := self._tar.fileobj.read(1 << 16):
                 if any(rest):
-                    raise tarfile.ReadError("there is data behind its end")
+                    raise tarfile.ReadError("there is data after its end")
             if not self._stream.ended:
                 raise tarfile.ReadError("it ends without its end mark")
 

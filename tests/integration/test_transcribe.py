@@ -143,7 +143,7 @@ def test_a_failed_item_is_named_and_the_rest_is_done(
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["talks/broken.txt", "--lang", "taa"], "is no recording that can be read"),
+        (["talks/broken.txt", "--lang", "taa"], "cannot be read as a recording"),
         (["talks/none.wav", "--lang", "taa"], "talks/none.wav does not exist"),
         (["talks/taa/0.wav"], "has no language"),
         (["talks/taa/0.wav", "--lang", "tac"], "did you mean 'ta"),

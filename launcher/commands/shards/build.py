@@ -21,6 +21,7 @@ from launcher.commands.shards.options import (
 )
 
 if TYPE_CHECKING:
+    from shards.errors import SourceError
     from shards.sources.source_rows import SourceRows
 
 
@@ -188,12 +189,13 @@ def rows_to_build(args: argparse.Namespace, *, kept: Collection[str] | None = No
         found = sorted(rows.languages)
         for code in codes:
             if code not in found:
-                raise SourceError(_not_in_source(f"{flag} {code}", code, args.source, found))
+                raise _not_in_source(f"{flag} {code}", code, args.source, found)
         rows = rows.of_languages(codes) if codes else rows
     return rows
 
 
-def _not_in_source(flag: str, code: str, source: str, found: list[str]) -> str:
+def _not_in_source(flag: str, code: str, source: str, found: list[str]) -> "SourceError":
+    from shards.errors import SourceError
     from shards.languages import LanguageError, resolve_language
     from shards.wording import nearest
 
@@ -201,8 +203,8 @@ def _not_in_source(flag: str, code: str, source: str, found: list[str]) -> str:
     try:
         resolve_language(code)
     except LanguageError as error:
-        message += f"; {error}"
-    return message
+        return SourceError(f"{message}; {error.found}", error.fix)
+    return SourceError(message)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -2,7 +2,7 @@
 
 import hashlib
 import unicodedata
-from collections.abc import Generator, Iterator
+from collections.abc import Collection, Generator, Iterator
 from dataclasses import replace
 
 from launcher.doctor.context import Context
@@ -35,7 +35,7 @@ def check(context: Context) -> Findings:
         return
     root = config.data.shards
     codes = sorted(config.data.languages or indexed_languages(root))
-    failures = yield from count_failures(_unknown_languages(config, codes))
+    failures = yield from count_failures(_unknown_languages(config.languages, codes))
     digest = hashlib.sha256()
     for code in codes:
         entry, index, wrong = yield from _language(config, code)
@@ -115,8 +115,8 @@ def _longest_seconds(config: Config, index: LanguageIndex) -> float:
     return longest_seconds(table, config.for_language(index.language).augment)
 
 
-def _unknown_languages(config: Config, codes: list[str]) -> Findings:
-    for code in sorted(set(config.languages) - set(codes)):
+def _unknown_languages(own: Collection[str], codes: list[str]) -> Findings:
+    for code in sorted(set(own) - set(codes)):
         yield failed(
             f"languages.{code} has its own settings, but the run does not train it",
             "correct the code, or add it to data.languages and the shards",

@@ -25,13 +25,13 @@ function sortBy(header) {
 
 function filterLanguages() {
   const words = document.getElementById("filter").value.toLowerCase().split(",").map((word) => word.trim()).filter(Boolean);
-  const verdict = document.getElementById("verdict").value;
+  const grade = document.getElementById("grade").value;
   const shown = new Set();
   for (const row of rows) {
-    const { language, verdict: own } = row.dataset;
+    const { language, grade: own } = row.dataset;
     const named = row.cells[0].textContent.toLowerCase(); // code and name
     const found = !words.length || words.some((word) => named.includes(word));
-    row.hidden = !found || (verdict !== "" && own !== verdict);
+    row.hidden = !found || (grade !== "" && own !== grade);
     if (!row.hidden) shown.add(language);
   }
   const all = shown.size === rows.length;
@@ -76,7 +76,7 @@ for (const button of document.querySelectorAll("th button")) {
 }
 if (rows.length) {
   document.getElementById("filter").addEventListener("input", filterLanguages);
-  document.getElementById("verdict").addEventListener("change", filterLanguages);
+  document.getElementById("grade").addEventListener("change", filterLanguages);
 }
 for (const details of document.querySelectorAll("details.language")) {
   details.addEventListener("toggle", () => fill(details));

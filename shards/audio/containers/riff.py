@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Literal
 
 from shards.audio.containers.byte_source import ByteSource
@@ -31,38 +32,40 @@ def riff_body(source: ByteSource, start: int) -> Body:
     """
     head = source.at(start, 12)
     order: Literal["big", "little"] = "big" if head[:4] == b"RIFX" else "little"
-    format_tag, bytes_per_second, long_length, long_place = 0, 0, None, None
-    plain: dict[int, bytes] = {}
+    header = _Header(source, start, order)
     offset = start + 12
     while len(chunk := source.at(offset, 8)) == 8:
         name, size = chunk[:4], int.from_bytes(chunk[4:8], order)
         if name == b"ds64":
             data = source.at(offset + 8, 16)
-            long_place, long_length = offset + 16, int.from_bytes(data[8:16], "little")
+            header.long_place, header.long_length = offset + 16, int.from_bytes(data[8:16], "little")
         elif name == b"fmt ":
             data = source.at(offset + 8, 40)
-            format_tag, bytes_per_second = int.from_bytes(data[:2], order), int.from_bytes(data[8:12], order)
-            plain = _plain_format(data, offset + 8, order) if order == "big" else {}
+            header.format_tag = int.from_bytes(data[:2], order)
+            header.bytes_per_second = int.from_bytes(data[8:12], order)
+            header.plain = _plain_format(data, offset + 8, order) if order == "big" else {}
         elif name == b"data":
-            return _body(
-                source, start, offset, size, order, format_tag, bytes_per_second, long_length, long_place, plain
-            )
+            return _body(header, offset, size)
         offset += 8 + size + size % 2
     raise cut_in_header("WAV")
 
 
-def _body(
-    source: ByteSource,
-    start: int,
-    offset: int,
-    size: int,
-    order: Literal["big", "little"],
-    format_tag: int,
-    bytes_per_second: int,
-    long_length: int | None,
-    long_place: int | None,
-    plain: dict[int, bytes],
-) -> Body:
+@dataclass(slots=True)
+class _Header:
+    """What the chunks before the audio say. RF64 has a `long_length` at `long_place`; `plain`: see `_plain_format`."""
+
+    source: ByteSource
+    start: int
+    order: Literal["big", "little"]
+    format_tag: int = 0
+    bytes_per_second: int = 0
+    long_length: int | None = None
+    long_place: int | None = None
+    plain: dict[int, bytes] = field(default_factory=dict)
+
+
+def _body(header: _Header, offset: int, size: int) -> Body:
+    source, order, long_length, long_place = header.source, header.order, header.long_length, header.long_place
     declared: int | None = size
     if long_length is not None and size == 0xFFFFFFFF:
         declared = None if long_length == 0 or long_length >= 1 << 62 else long_length
@@ -75,20 +78,20 @@ def _body(
         if long_place is not None and count > 0xFFFFFFF0:
             return {long_place: count.to_bytes(8, "little"), offset + 4: b"\xff\xff\xff\xff"}
         short = min(count, 0xFFFFFFFF).to_bytes(4, order)
-        places = plain | {offset + 4: short}
+        places = header.plain | {offset + 4: short}
         return places | ({long_place: count.to_bytes(8, "little")} if long_place is not None else {})
 
     return Body(
         offset + 8,
         declared,
-        bytes_per_second,
+        header.bytes_per_second,
         fields,
         chunk_bytes=lambda at: riff_chunk_bytes(source, at, order),
-        is_mpeg=format_tag in _MPEG_FORMATS,
+        is_mpeg=header.format_tag in _MPEG_FORMATS,
         # libsndfile counts a pad byte as one more block.
-        frames_of=(lambda count: count // 65 * 320) if format_tag == _GSM_FORMAT else None,
-        magic=b"RF64" if source.at(start, 4) == b"BW64" else b"",
-        rewrite=bool(plain),
+        frames_of=(lambda count: count // 65 * 320) if header.format_tag == _GSM_FORMAT else None,
+        magic=b"RF64" if source.at(header.start, 4) == b"BW64" else b"",
+        rewrite=bool(header.plain),
     )
 
 
@@ -122,7 +125,7 @@ def _is_empty(source: ByteSource, offset: int, order: Literal["big", "little"]) 
 
 
 def w64_body(source: ByteSource, start: int) -> Body:
-    """Locate the audio of the Sony Wave64 file that begins at `start`; sizes include the 24-byte chunk header."""
+    """Locate the audio of the Sony Wave64 file that begins at `start`; sizes include the 24-byte chunk"""
     offset, bytes_per_second = start + 40, 0
     plain: dict[int, bytes] = {}
     while len(chunk := source.at(offset, 24)) == 24:

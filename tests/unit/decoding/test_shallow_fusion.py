@@ -26,7 +26,7 @@ def test_the_unit_decides_how_a_model_takes_part() -> None:
     characters, words = (fuse(train(texts, 2, unit), LATIN, 0.3, 0.2) for unit in ("char", "word"))
     assert isinstance(characters, CharacterFusion) and isinstance(words, WordFusion)
     assert (characters.alpha, words.beta) == (0.3, 0.2)
-    with pytest.raises(DataError, match="one of words"):
+    with pytest.raises(DataError, match="has words as its units"):
         CharacterFusion(train(texts, 2), LATIN)
     with pytest.raises(DataError, match="one of characters"):
         WordFusion(train(texts, 2, "char"), LATIN)

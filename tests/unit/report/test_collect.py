@@ -8,7 +8,7 @@ import pytest
 
 from mms_dist.errors import DataError
 from mms_dist.report.collect import collect
-from mms_dist.report.run_report import Verdict
+from mms_dist.report.run_report import Grade
 from tests.corpus import toy_languages
 
 MIB = 2**20
@@ -26,7 +26,7 @@ def test_scores_progress_and_data_of_a_language_come_together(run: Path) -> None
     worst = report.languages[-1]
     stored = json.loads((run / "eval" / "test.json").read_text(encoding="utf-8"))["languages"]["tae"]
     assert worst.scores is not None and worst.cer == worst.scores.cer == stored["cer"]
-    assert worst.verdict is Verdict.POOR and report.languages[0].verdict is Verdict.GOOD
+    assert worst.grade is Grade.POOR and report.languages[0].grade is Grade.GOOD
     assert worst.train_seconds == pytest.approx(720) and worst.settings == {"optim.lr": 1e-4}
     assert worst.data is not None and worst.data.dropped_count == 4 and worst.confusions
     assert report.data.dropped[0].reason == "too_long" and report.data.dropped[0].languages == 4
@@ -57,7 +57,7 @@ def test_a_run_in_progress_has_a_report(run_in_progress: Path) -> None:
     report = collect(run_in_progress)
     assert report.status.state == "running" and report.scored is None and report.split == "dev"
     assert [each.history.state for each in report.languages].count("waiting") == 2
-    assert [each.verdict for each in report.languages][-1] is Verdict.UNKNOWN
+    assert [each.grade for each in report.languages][-1] is Grade.UNKNOWN
     assert report.languages[0].cer == report.languages[0].dev_cer
 
 

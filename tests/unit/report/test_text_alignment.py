@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rapidfuzz.distance import Levenshtein
 
-from mms_dist.report.text_alignment import LONG_WORD, Edit, Segment, characters, edits, segments
+from mms_dist.report.text_alignment import LONG_WORD, AlignedText, Edit, characters, edits, segments
 
 TEXTS = st.text(alphabet="abc \u0301\u4e2d", max_size=40)
 
@@ -28,14 +28,14 @@ def test_there_are_as_many_edits_as_the_edit_distance(reference: str, hypothesis
 
 def test_a_wrong_word_is_one_piece_and_the_words_around_it_are_not() -> None:
     assert segments("the cat sat", "the bad sat") == [
-        Segment("the ", "the "),
-        Segment("cat", "bad"),
-        Segment(" sat", " sat"),
+        AlignedText("the ", "the "),
+        AlignedText("cat", "bad"),
+        AlignedText(" sat", " sat"),
     ]
 
 
 def test_words_written_as_one_are_one_piece() -> None:
-    assert segments("one two three", "onetwo three")[0] == Segment("one two", "onetwo")
+    assert segments("one two three", "onetwo three")[0] == AlignedText("one two", "onetwo")
 
 
 @pytest.mark.parametrize(("reference", "hypothesis"), [("中文" * 60, "中交" * 60), ("ก" * 99 + "ข", "ก" * 100)])

@@ -302,7 +302,7 @@ def test_pipes_and_broken_links_are_named_and_never_waited_for(tmp_path):
     lay_out(tmp_path, "eng/a.wav eng/a.txt eng/b.wav eng/c.wav eng/c.txt->nowhere")
     os.mkfifo(tmp_path / "eng" / "b.txt")
     os.mkfifo(tmp_path / "eng" / "d.wav")
-    with pytest.raises(SourceError, match=r"b.txt: it is no ordinary file"):
+    with pytest.raises(SourceError, match=r"b.txt: it is not a regular file"):
         read_source(tmp_path)
     rows = read_source(tmp_path, skip_bad_rows=True)
     assert list(used(rows)) == ["eng/a.wav", "eng/d.wav"]

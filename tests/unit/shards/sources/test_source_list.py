@@ -104,8 +104,8 @@ def test_an_unreadable_source_of_one_language_fails_that_language_alone(listed, 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "is no list of sources"),
-        ("source: a", "is no list of sources"),
+        ("", "is not a list of sources"),
+        ("source: a", "is not a list of sources"),
         ("- {source: read", "is not YAML"),
         ("- 7", r":1: found 7, expected a source"),
         ("- source: read/corpus.jsonl\n  form: nemo", r":2: unknown key 'form' \(did you mean 'from'\?\)"),

@@ -175,7 +175,7 @@ def test_missing_values_of_a_parquet_table_are_not_texts(tmp_path):
     assert (row.speaker, row.tags) == (None, {"age": "30"})
 
 
-def test_a_source_refuses_an_option_that_it_does_not_heed(tmp_path):
+def test_a_source_refuses_an_option_that_it_does_not_use(tmp_path):
     path = write_any(tmp_path, "csv", ROWS)
     with pytest.raises(SourceError, match=r"--columns is for .*manifest.*, but .* is read as folder; leave it out"):
         read_source(tmp_path, columns={"audio": "clip"})
