@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mms_dist.checkpoint.export import ExportReport, export_run
 from mms_dist.checkpoint.initial_adapters import has_trained_head
 from mms_dist.checkpoint.store import PointerName
 from mms_dist.config import Config, load_config
@@ -11,6 +10,7 @@ from mms_dist.config.paths import literal
 from mms_dist.errors import ConfigError, TrainingError
 from mms_dist.evaluation.score_run import LanguageResult, RunScorer
 from mms_dist.model.base import resolve_base
+from mms_dist.publishing.export import ExportReport, export_run
 from mms_dist.run_directory.paths import RunPaths
 
 
@@ -107,7 +107,7 @@ def export(
 
     Raises:
         NothingToExport: every language is in quarantine or untrained.
-        CheckpointError, BaseModelError: what `mms_dist.checkpoint.export.export_run` raises.
+        CheckpointError, BaseModelError: what `mms_dist.publishing.export.export_run` raises.
         ConfigError: the folder is not that of a run.
     """
     config = run_config(run)
@@ -117,6 +117,7 @@ def export(
         None if to is None else Path(to),
         base_path=resolve_base(name),
         base_name=Path(name).name if Path(name).is_dir() else name,
+        config=config,
         languages=languages,
         pointer=pointer,
         dtype=dtype,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from launcher.arguments import Languages
 
 if TYPE_CHECKING:
-    from mms_dist.checkpoint.export import ExportReport
+    from mms_dist.publishing.export import ExportReport
 
 DESCRIPTION = """\
 Write a run's languages as a folder that Wav2Vec2ForCTC.from_pretrained(folder, target_lang=LANG) and
@@ -91,8 +91,8 @@ def _print(report: "ExportReport", *, adapters_only: bool, dry_run: bool) -> Non
     from rich.table import Table
     from rich.text import Text
 
-    from mms_dist.checkpoint.model_card import format_error_rate
     from mms_dist.monitor.console import standard_console
+    from mms_dist.publishing.exported_language import format_error_rate
 
     console = standard_console()
     table = Table("language", "checkpoint", "step", "CER (dev)", "WER (dev)", "tokens", "MB")

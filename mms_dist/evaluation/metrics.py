@@ -16,6 +16,8 @@ from mms_dist.errors import DataError
 
 BOOTSTRAP_SAMPLES = 1_000
 CONFIDENCE = 0.95
+GOOD_CER, FAIR_CER = 0.10, 0.25
+"""Transcripts up to the first need few corrections, those above the second need them throughout."""
 
 
 @dataclass(frozen=True, slots=True)

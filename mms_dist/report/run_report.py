@@ -12,14 +12,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mms_dist.evaluation.metrics import Scores
+from mms_dist.evaluation.metrics import FAIR_CER, GOOD_CER, Scores
 from mms_dist.monitor.event_lines import REASONS
 from mms_dist.monitor.history import FINISHED, QUARANTINED, LanguageHistory
 from mms_dist.monitor.metrics_log import RunMetrics
 from mms_dist.monitor.run_status import RunStatus
 from mms_dist.report.text_alignment import AlignedText
-
-GOOD_CER, FAIR_CER = 0.10, 0.25
 
 
 class Grade(StrEnum):
