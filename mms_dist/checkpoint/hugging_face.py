@@ -98,6 +98,13 @@ class ExportedBase:
         named = DTYPES.get(str(self._dtype or self._config.dtype).removeprefix("torch."), torch.float32)
         return sum(tensor.numel() for tensor in model.state_dict().values()) * named.itemsize
 
+    def planned_onnx(self, shape: AdapterShape) -> tuple[int, int]:
+        """Return about how many bytes ONNX files of float32 and int8 would have; matrices alone become int8."""
+        model = self._empty(shape)
+        every = sum(tensor.numel() for tensor in model.state_dict().values())
+        matrices = sum(each.weight.numel() for each in model.modules() if isinstance(each, torch.nn.Linear))
+        return 4 * every, 4 * every - 3 * matrices
+
     def write_config(self, folder: Path, model: Any) -> None:
         """Write config.json."""
         with quiet():
