@@ -76,7 +76,8 @@ class OnnxCheck:
         """Whether int8 may replace float32, for people."""
         added = 100 * (self.files[-1].scores.cer - self.torch.cer)
         held = "holds" if self.int8_holds else "does not hold"
-        return f"int8 {held}: it adds {added:.1f} points to the CER, and up to {100 * INT8_TOLERANCE:.0f} is accepted"
+        most = f"{100 * INT8_TOLERANCE:g}"
+        return f"int8 {held}: its CER is {added:+.1f} points from torch's, where up to {most} more is accepted"
 
 
 def read_recordings(config: Config, language: str, most: int) -> tuple[str, list[Recording]]:
@@ -183,7 +184,7 @@ def table_of(check: OnnxCheck) -> str:
             for name, size, scores, same in rows
         ),
         "",
-        f"{check.verdict[0].upper()}{check.verdict[1:]}.",
+        f"**{check.verdict}.**",
     ]
     return "\n".join(lines)
 

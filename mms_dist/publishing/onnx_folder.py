@@ -52,7 +52,7 @@ class OnnxWriter:
         (folder / TOKENS_NAME).write_text(tokens_text(vocabulary), encoding="utf-8")
         read = read_recordings(self.config, item.language, self.check_utterances) if self.check_utterances else None
         title = f"{language_name(item.language) or item.language}: MMS as ONNX"
-        usage = sherpa_usage(published_as or UNPUBLISHED, FLOAT32_NAME)
+        usage = sherpa_usage(published_as or UNPUBLISHED, FLOAT32_NAME, on_hub=published_as is not None)
         if dry_run:
             planned = dict(zip((FLOAT32_NAME, INT8_NAME), self.base.planned_onnx(shape), strict=True))
             return WrittenFolder((item,), shape.dim, usage, planned, title, _NOT_COMPARED)

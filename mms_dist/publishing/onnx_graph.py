@@ -1,8 +1,9 @@
 """The base and one adapter as an ONNX graph from the waveform to logits, in the form that sherpa-onnx reads.
 
 Of sherpa-onnx's CTC recognisers, the one for "omnilingual ASR" takes waveforms. It wants one input `x`, float32
-[1, samples], and one output, float32 [1, frames, tokens], and no metadata; it takes the most likely token of each frame,
-joins repeats and drops token 0, the blank. Its tokens.txt has a line `token id` for each id, and `▁` for the space.
+[1, samples], and one output, float32 [1, frames, tokens], and no metadata; it takes the most likely token of each
+frame, joins repeats and drops token 0, the blank. Its tokens.txt has a line `token id` for each id, and `▁` for the
+space.
 
 Legend: N samples, T frames, V tokens of the vocabulary.
 """

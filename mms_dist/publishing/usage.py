@@ -40,8 +40,8 @@ interfaces for C++, Java, Swift, Go, Android and browsers:
 ```python
 import sherpa_onnx
 import soundfile
-
-folder = "{folder}"
+{imports}
+folder = {folder}
 recognizer = sherpa_onnx.OfflineRecognizer.from_omnilingual_asr_ctc(
     model=f"{{folder}}/{model}", tokens=f"{{folder}}/tokens.txt"
 )
@@ -70,6 +70,13 @@ def adapters_usage(base: str, dim: int) -> str:
     return _ADAPTERS.format(base=base, dim=dim)
 
 
-def sherpa_usage(folder: str, model: str) -> str:
-    """Return the program that transcribes a file with sherpa-onnx, and what other programs must know of the file."""
-    return _SHERPA.format(folder=folder, model=model)
+def sherpa_usage(folder: str, model: str, *, on_hub: bool) -> str:
+    """Return the program that transcribes a file with sherpa-onnx, and what other programs must know of the file.
+
+    Args:
+        on_hub: whether `folder` is a repository, which the program downloads.
+    """
+    if on_hub:
+        imports = "from huggingface_hub import snapshot_download\n"
+        return _SHERPA.format(imports=imports, folder=f'snapshot_download("{folder}")', model=model)
+    return _SHERPA.format(imports="", folder=f'"{folder}"', model=model)
