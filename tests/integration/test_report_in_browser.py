@@ -14,8 +14,8 @@ from tests.report_samples import write_run
 WIDTHS = (390, 1400)
 SCHEMES = ("light", "dark")
 MOST_NODES = 120_000
-"""What a page of 1,000 languages holds once it is open. With 108,000 nodes it opened in 1.05 s of the page's thread (the
-limit is 2 s). Times differ between machines; the work that takes them does not."""
+"""What a page of 1,000 languages holds once it is open. With 108,000 nodes it opened in 1.05 s of the page's thread
+(the limit is 2 s). Times differ between machines; the work that takes them does not."""
 DRAWN = "() => new Promise(done => requestAnimationFrame(() => setTimeout(done)))"
 """Waits for the first frame."""
 
