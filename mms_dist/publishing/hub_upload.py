@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from mms_dist.errors import ConfigError, ExitCode, MmsDistError, first_line
+from mms_dist.errors import ConfigError, ExitCode, MmsDistError
 from mms_dist.publishing.export import ExportedFolder, repository_of
+from shards.errors import first_line
 
 _REFUSED = (401, 403, 404)  # the Hub answers 404 for what a token may not see
 
