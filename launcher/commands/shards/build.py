@@ -17,6 +17,7 @@ from launcher.commands.shards.options import (
     add_workers,
     language_code,
     rule_options,
+    shards_place,
     vocabulary_options,
 )
 
@@ -71,7 +72,9 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "source", metavar="SOURCE", help="manifest, folder, corpus, or owner/name on the Hugging Face Hub"
     )
-    parser.add_argument("output", type=Path, metavar="SHARDS", help="folder for <lang>/<split>-000000.tar")
+    parser.add_argument(
+        "output", type=shards_place, metavar="SHARDS", help="folder or s3:// URL for <lang>/<split>-000000.tar"
+    )
     add_source_kind(parser)
     add_languages(parser, "build only these; if only one is given, rows and files without a language are in it")
     parser.add_argument(
@@ -172,7 +175,7 @@ def rows_to_build(args: argparse.Namespace, *, kept: Collection[str] | None = No
         kind=args.kind,
         language=language,
         audio_root=args.audio_root,
-        skip=args.output,
+        skip=args.output if isinstance(args.output, Path) else None,
         columns=args.columns,
         split_from=args.split_from,
         wanted=args.languages or args.only,
@@ -227,6 +230,7 @@ def run(args: argparse.Namespace) -> int:
     from shards.errors import failure_of
     from shards.index.failures import FAILURES_NAME
     from shards.limits import Limits
+    from shards.storage import join
 
     vocabulary = vocabulary_options(args)
     rows = rows_to_build(args)
@@ -267,7 +271,7 @@ def run(args: argparse.Namespace) -> int:
     print_outside_vocabulary(console, report.indexes)
     print_unknown_lengths(console, report.indexes)
     if report.failed:
-        say(console, f"languages that failed, with the reasons: {args.output / FAILURES_NAME}")
+        say(console, f"languages that failed, with the reasons: {join(str(args.output), FAILURES_NAME)}")
         raise failure_of(report.failed, others=len(report.indexes))
     say(console, f"inspect them: mms-dist shards inspect {args.output}")
     return 0
