@@ -129,7 +129,7 @@ _NO_CREDENTIALS = {
     "TokenRetrievalError",
 }
 _NO_PROFILE = {"ProfileNotFound", "ConfigParseError"}
-_NO_CONNECTION = {"ConnectionError", "HTTPClientError", "ClientConnectorError", "FSTimeoutError", "TimeoutError"}
+_NO_CONNECTION = {"ClientConnectionError", "ClientPayloadError", "ConnectionError", "HTTPClientError", "TimeoutError"}
 
 
 def _problem_of(error: Exception, url: str, action: Action) -> Problem:
@@ -150,7 +150,8 @@ def _problem_of(error: Exception, url: str, action: Action) -> Problem:
         who = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE" if s3 else "the credentials"
         return Problem(f"the server refuses access ({error})", f"check {who}, and that they may {may} that place")
     if isinstance(error, FileNotFoundError):
-        return Problem(f"there is no such place ({error})", f"create {urlsplit(url).netloc}, or correct the URL")
+        place = f"the bucket {urlsplit(url).netloc}" if s3 else urlsplit(url).netloc
+        return Problem(f"there is no such place ({error})", f"create {place}, or correct the URL")
     if isinstance(error, OSError) and error.errno == errno.EBUSY:
         return Problem(
             f"the server asks for fewer requests, also after several attempts ({error.strerror})",
@@ -159,6 +160,4 @@ def _problem_of(error: Exception, url: str, action: Action) -> Problem:
     if kinds & _NO_CONNECTION:
         where = f", and AWS_ENDPOINT_URL ({os.environ.get('AWS_ENDPOINT_URL', 'not set')})" if s3 else ""
         return Problem(f"the connection failed ({found})", f"check the network{where}, and {again}")
-    if isinstance(error, NotImplementedError):
-        return Problem("nothing can be written there", "give a folder, or a URL that can be written, such as s3://")
     return Problem(found, again if action == "written" else None)
