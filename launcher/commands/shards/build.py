@@ -33,6 +33,7 @@ examples:
   mms-dist shards build table.csv corpus/ --lang ron --columns audio=path,text=sentence,speaker=client_id
   mms-dist shards build recordings/ corpus/ --lang ron --dev-fraction 0.05 --test-fraction 0.05
   mms-dist shards build owner/name corpus/ --lang ron
+  mms-dist shards build recordings.tsv s3://bucket/corpus
 
 SOURCE may also be a corpus as it is published or a manifest of another toolkit (see docs/data.md; --from help lists
 all kinds), or the name of a dataset on the Hugging Face Hub, with a configuration and a revision if they matter:
@@ -52,12 +53,14 @@ audio_root, split_from) becomes one corpus. Each language's part of each source 
 A folder contains <lang>/clip.wav and <lang>/clip.txt. A folder named after a split (train, dev, validation, test, eval,
 test-clean …) above or below the language's folder sets the split. eval means dev, or test if there is a dev as well.
 Links are followed. Unused files are counted by reason: formats that are not read (M4A, AAC, WebM, AMR, G.722, WMA,
-WavPack and the sound of videos need PyAV: pip install 'mms-dist[av]'), the same clip in a second format, a transcript without a
-recording, a recording without a transcript, hidden and other files.
+WavPack and the sound of videos need PyAV: pip install 'mms-dist[av]'), the same clip in a second format, a transcript
+without a recording, a recording without a transcript, hidden and other files.
 
 Running the same command again resumes where it stopped. It skips a language if its source, its options, the lengths of
 its tars, samples.parquet and vocab.json are unchanged. --force rebuilds everything, for example if `shards verify`
 found damage inside a tar. The bytes of the shards do not depend on --workers.
+SHARDS may be a URL such as s3://bucket/corpus (pip install 'mms-dist[s3]'; server and keys from AWS_ENDPOINT_URL,
+AWS_PROFILE and so on): finished tars are uploaded one by one, and a language can be read when it is complete.
 A language that fails, for example because a recording is missing, stops no other: SHARDS/failed.json lists the
 failed ones with the reasons, and the exit status is 1. While it is planned, a source needs up to 1 KiB for each
 utterance in the temporary directory (TMPDIR).

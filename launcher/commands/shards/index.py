@@ -26,6 +26,7 @@ examples:
   mms-dist shards index corpus/                                    every corpus/<lang>/*.tar without an index.json
   mms-dist shards index corpus/ --text-field sentence              the transcript is "sentence" in each sample's .json
   mms-dist shards index corpus/ 's3://bucket/ron-{000..063}.tar' --lang ron --split train
+  mms-dist shards index s3://bucket/corpus                         the index is written there, too
   mms-dist shards index corpus/ 'pipe:ssh store cat /ron/dev.tar' --lang ron --split dev
 
 The tars contain audio (flac, wav, mp3, ogg, opus …) and a transcript (.json or .txt) per sample. They are not changed:
