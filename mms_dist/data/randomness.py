@@ -32,6 +32,11 @@ def waveform_key(seed: int, utterance: UtteranceId, epoch: int, augmentation: st
     return _digest(b"waveform", parts, 16)
 
 
+def condition_key(utterance: UtteranceId, condition: str) -> int:
+    """Return the key in [0, 2**128) of what a kind of condition draws for an utterance; the same for every model."""
+    return _digest(b"condition", (utterance.language, utterance.split, utterance.row, condition), 16)
+
+
 def selection_key(utterance: UtteranceId) -> int:
     """Return a key in [0, 2**64) for selecting the utterances to evaluate; the same in every run."""
     return _digest(b"selection", (utterance.language, utterance.split, utterance.row), 8)
