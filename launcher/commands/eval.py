@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from launcher.arguments import Languages, count
 from launcher.console import print_error
+from mms_dist.conditions.registry import ALL, CONDITIONS
 from mms_dist.errors import DataError, ExitCode
 from mms_dist.files import replace_text
 from mms_dist.run_directory.paths import RunPaths
@@ -28,7 +29,11 @@ their last good checkpoints. They are marked in the table, and so are languages 
 
 With --lm, every language is decoded by beam search with its own language model, and greedily from the same outputs for
 comparison. The weights of the model are those that --tune found on dev for this run, or else those of the
-configuration."""
+configuration.
+
+With --conditions, the split is scored again on changed audio, made on the fly: noise, reverberation, a telephone line
+and others, each at one or more levels. What is done to an utterance depends on the utterance and the condition alone,
+so models can be compared. A table shows the change from clean audio, with paired bootstrap intervals."""
 
 EPILOG = """\
 examples:
@@ -38,6 +43,8 @@ examples:
   mms-dist eval runs/mms-300m --data.shards elsewhere/corpus     override any setting of the run's configuration
   mms-dist eval runs/mms-300m --lm corpus/ --tune                with the models of `mms-dist lm build corpus/`
   mms-dist eval runs/mms-300m --evaluation.decoder greedy        choose how logits become text
+  mms-dist eval runs/mms-300m --conditions all                   every condition at its usual levels
+  mms-dist eval runs/mms-300m --conditions noise:20,10,0 reverb telephone --noise musan/noise
 
 exit status: 0 done · 1 a language could not be scored · 2 a usage, configuration or data error"""
 
@@ -82,6 +89,18 @@ def add_parser(subparsers: Any) -> None:
         default=os.cpu_count() or 1,
         help="processes of the beam search (default: number of cores)",
     )
+    parser.add_argument(
+        "--conditions",
+        metavar="CONDITION",
+        nargs="+",
+        default=[],
+        help=f"score under these as well: {', '.join(CONDITIONS)} (perhaps with levels, as in noise:20,10), or {ALL}",
+    )
+    parser.add_argument(
+        "--noise",
+        metavar="FOLDER",
+        help="recordings that the condition noise takes (default: babble of other utterances of the split)",
+    )
     parser.add_argument("--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:N (default: as in the run)")
     parser.add_argument(
         "--output", metavar="FILE", type=Path, help="write scores as JSON (default: RUN/eval/SPLIT.json if complete)"
@@ -99,6 +118,7 @@ def run(args: argparse.Namespace) -> int:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     from mms_dist.api import run_config
     from mms_dist.config.paths import literal
+    from mms_dist.evaluation.condition_scoring import Conditions
     from mms_dist.evaluation.score_run import RunScorer
     from mms_dist.evaluation.stored_evaluation import scores_json, transcripts_tsv
     from mms_dist.monitor.console import standard_console
@@ -107,6 +127,7 @@ def run(args: argparse.Namespace) -> int:
     if args.lm:
         overrides += ["--evaluation.decoder", "beam_search", "--evaluation.language_model", literal(args.lm)]
     config = run_config(args.run, overrides)
+    conditions = Conditions.of(args.conditions, args.noise)
     scorer = RunScorer(
         args.run,
         config,
@@ -116,6 +137,7 @@ def run(args: argparse.Namespace) -> int:
         max_utterances=args.max_utterances,
         tune=args.tune,
         processes=args.processes,
+        conditions=conditions,
     )
     console = standard_console()
     results = _score(scorer, console)
@@ -129,6 +151,7 @@ def run(args: argparse.Namespace) -> int:
             "base": config.model.base,
             "shards": config.data.shards,
             **scores_json(results, scorer.decoder_of),
+            **({"noise": conditions.noise_source} if conditions.noise_source else {}),
             "without_split": scorer.without_split,
             "failed": scorer.failed,
             "damaged": [str(damage) for damage in scorer.damaged],
@@ -164,11 +187,15 @@ def _score(scorer: "RunScorer", console: Any) -> "list[LanguageResult]":
 
 
 def _print(results: "list[LanguageResult]", scorer: "RunScorer", console: Any, *, title: str) -> None:
+    from mms_dist.evaluation.condition_table import condition_table
     from mms_dist.evaluation.table import evaluation_table
 
     marks = {result.language: _mark(result) for result in results if result.quarantined or result.step == 0}
     scores = {result.language: result.scores for result in results}
     console.print(evaluation_table(scores, title=title, marks=marks, greedy=_greedy(results)))
+    conditions = {result.language: result.conditions for result in results if result.conditions}
+    if conditions:
+        console.print(condition_table(scores, conditions, title=f"{title}, under conditions"))
     notes = (
         [f"no utterances in this split, left out: {', '.join(scorer.without_split)}"] if scorer.without_split else []
     )

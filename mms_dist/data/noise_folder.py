@@ -29,7 +29,7 @@ class NoiseFolder:
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
             raise DataError(f"the noise folder {folder} does not exist", fix="give a folder of recordings to --noise")
-        self._folder = folder
+        self.folder = folder
         self._paths = recordings_below(folder)
         if not self._paths:
             raise DataError(
@@ -55,7 +55,7 @@ class NoiseFolder:
             if level_of(piece_S):
                 return np.resize(piece_S, samples)
         raise DataError(
-            f"{_TRIES} pieces of recordings in {self._folder} are silent", fix="remove silent recordings from the folder"
+            f"{_TRIES} pieces of recordings in {self.folder} are silent", fix="remove silent recordings from the folder"
         )
 
     def _length(self, path: Path) -> float:

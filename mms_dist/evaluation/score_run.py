@@ -1,8 +1,8 @@
 """Score the checkpoints of a run on a split of its shards, one language at a time in a single slot."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -13,6 +13,7 @@ from mms_dist.checkpoint.language_folder import PointerName
 from mms_dist.checkpoint.snapshot import Damage
 from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.config import Config
+from mms_dist.data.conditioned import Conditioned
 from mms_dist.data.urgency_pool import UrgencyPool, reading_pool
 from mms_dist.data.utterance_source import Read, shard_cache
 from mms_dist.decoding.decoder import DecoderOf, decoders_of
@@ -20,7 +21,8 @@ from mms_dist.decoding.search_pool import SearchPool
 from mms_dist.distributed.device import set_threads, use_device
 from mms_dist.distributed.gpu import naming_the_gpu
 from mms_dist.errors import CheckpointError, DataError
-from mms_dist.evaluation.evaluator import Evaluator, Transcription
+from mms_dist.evaluation.condition_scoring import ConditionResult, Conditions, Heard, score_conditions
+from mms_dist.evaluation.evaluator import EvaluationRequest, Evaluator, Transcription
 from mms_dist.evaluation.metrics import Scores
 from mms_dist.evaluation.search_scoring import BEAM_SEARCH, Searched, SearchScorer
 from mms_dist.evaluation.tuned_weights import TunedWeights
@@ -47,6 +49,7 @@ class LanguageResult:
     """One language's scores, and the checkpoint that was scored: `best`, `last`, or the `newest` intact one.
 
     `searched` is what beam search was done with, and what greedy decoding gives; None with another decoder.
+    `conditions` are the scores on changed audio, by label.
     """
 
     language: str
@@ -56,6 +59,7 @@ class LanguageResult:
     transcription: Transcription
     quarantined: QuarantineMark | None = None
     searched: Searched | None = None
+    conditions: Mapping[str, ConditionResult] = field(default_factory=dict)
 
 
 class RunScorer:
@@ -67,6 +71,7 @@ class RunScorer:
         max_utterances: largest number of utterances per language, selected by a hash of their ids; None: all.
         tune: find the weights of the language models on dev first.
         processes: how many processes search; 1: this one.
+        conditions: under which the split is scored as well.
 
     Attributes:
         languages: codes, in the order of scoring.
@@ -75,7 +80,7 @@ class RunScorer:
 
     Raises:
         CheckpointError: a language has no checkpoint, or the run has none at all.
-        DataError: no language has the split, or a language in `languages` does not.
+        DataError: no language has the split, or a language in `languages` does not, or not what a condition needs.
         ShardsError: the shards are missing, or a shard of the split is not as long as its index says.
     """
 
@@ -90,8 +95,10 @@ class RunScorer:
         max_utterances: int | None = None,
         tune: bool = False,
         processes: int = 1,
+        conditions: Conditions | None = None,
     ) -> None:
         self._config = config
+        self._conditions = conditions or Conditions({})
         self._tune = tune
         self._processes = processes
         self._evaluations = RunPaths(directory).evaluations
@@ -112,6 +119,7 @@ class RunScorer:
             raise _no_split(self._index, self.without_split, split)
         for code in self.languages:
             self._check_language_model(code)
+            self._conditions.check(self._index.language(code), split)
         reader = ShardReader(self._index)
         try:
             for code in self.languages:
@@ -244,9 +252,20 @@ class RunScorer:
                 f"`mms-dist shards verify {self._index.root}` lists the damage"
             )
             return None
+
+        def listen(condition: Conditioned) -> Heard:
+            request = EvaluationRequest(index, self._split, 0, vocabulary, condition=condition)
+            if searched is None:
+                evaluator = make(decoders_of(self._config), self._max_utterances)
+                return Heard(evaluator.transcribe_all([request])[0])
+            again = search.transcribe_again(make, request, searched, most=self._max_utterances)
+            return Heard(again.transcription, again.greedy)
+
+        conditions = self._conditions.of_split(reader, index, self._split)
+        heard = score_conditions(Heard(transcription), conditions, listen)
         mark = read_mark(self._adapters, index.language)
         scores = transcription.scores()
-        return LanguageResult(index.language, snapshot.step, name, scores, transcription, mark, searched)
+        return LanguageResult(index.language, snapshot.step, name, scores, transcription, mark, searched, heard)
 
     def _check_language_model(self, language: str) -> None:
         """Find the language's model before any work.

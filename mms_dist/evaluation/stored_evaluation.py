@@ -5,7 +5,10 @@ RUN/eval/SPLIT.json
     languages.LANG.decoder         `name`, and for beam search `language_model`, its weights `alpha` and `beta`,
                                    `beam_width`, `tuned` and `note`; greedy decoding without this entry
     languages.LANG.greedy          `Scores` of greedy decoding; only where another decoder gave the scores above
-    languages.LANG.conditions      condition, such as `noise:10`, to `Scores`; only where conditions were scored
+    languages.LANG.conditions      condition, such as `noise:10`, to `Scores`, and its `change` from clean audio (`Change`),
+                                   and perhaps `greedy`; only where conditions were scored
+    conditions                     condition to the means over languages, and their `change`
+    noise                          what the noise of conditions is
     failed                         languages that could not be scored, each with the reason
 RUN/eval/SPLIT.tsv
     language, key, reference, hypothesis, row, and perhaps greedy: one line per utterance, without quoting; `row` is
@@ -25,6 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mms_dist.errors import DataError
+from mms_dist.evaluation.condition_scoring import condition_json, conditions_json
 from mms_dist.evaluation.metrics import Edits, Scores
 from mms_dist.evaluation.table import evaluation_json
 from mms_dist.files import read_file
@@ -113,7 +117,11 @@ def scores_json(results: "Sequence[LanguageResult]", decoder_of: Callable[[str],
                 for sample in result.transcription.damaged
             ],
         }
-    return values
+        if result.conditions:
+            own = {label: condition_json(each) for label, each in result.conditions.items()}
+            values["languages"][result.language]["conditions"] = own
+    means = conditions_json([result.conditions for result in results])
+    return values | ({"conditions": means} if means else {})
 
 
 def _search(searched: "Searched | None") -> dict[str, Any]:
