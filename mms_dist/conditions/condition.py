@@ -82,7 +82,8 @@ def as_float(audio_S: np.ndarray) -> np.ndarray:
 def as_int16(audio_S: np.ndarray) -> np.ndarray:
     """Return samples as int16. Audio with peaks beyond full scale is made quieter as a whole, and not clipped."""
     peak = float(np.max(np.abs(audio_S), initial=0.0))
-    return to_int16(audio_S / peak * (32767 / 32768) if peak > 1 else audio_S)
+    full_scale_S = audio_S / peak * (32767 / 32768) if peak > 1 else audio_S
+    return to_int16(full_scale_S.astype(np.float32, copy=False))
 
 
 def mixed(audio_S: np.ndarray, other_S: np.ndarray, ratio_decibels: float) -> np.ndarray:

@@ -108,7 +108,7 @@ def score_conditions(
         found[label] = ConditionResult(
             scores=heard.transcription.scores(),
             paired=_compared(clean.transcription, heard.transcription),
-            greedy=heard.greedy and heard.greedy.scores(),
+            greedy=heard.greedy.scores() if heard.greedy is not None else None,
         )
     return found
 

@@ -64,4 +64,5 @@ def _percent(fraction: float) -> str:
 
 
 def _signed(fraction: float) -> str:
-    return f"{100 * fraction:+.1f}".replace("-", "−")
+    points = round(100 * fraction, 1)
+    return f"{points:+.1f}".replace("-", "−") if points else "0.0"

@@ -70,7 +70,7 @@ def compare(references: Sequence[str], before: Sequence[str], after: Sequence[st
 
 def mean_change(languages: Sequence[Paired]) -> Change:
     """Return the mean change over languages, each of which counts the same."""
-    values = {}
+    values: dict[str, float] = {}
     for name in ("cer", "wer"):
         rates: list[PairedRates] = [getattr(each, name) for each in languages]
         change_S = np.mean([each.change_S for each in rates], axis=0)

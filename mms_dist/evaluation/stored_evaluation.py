@@ -5,7 +5,7 @@ RUN/eval/SPLIT.json
     languages.LANG.decoder         `name`, and for beam search `language_model`, its weights `alpha` and `beta`,
                                    `beam_width`, `tuned` and `note`; greedy decoding without this entry
     languages.LANG.greedy          `Scores` of greedy decoding; only where another decoder gave the scores above
-    languages.LANG.conditions      condition, such as `noise:10`, to `Scores`, and its `change` from clean audio (`Change`),
+    languages.LANG.conditions      condition, such as `noise:10`, to `Scores`, its `change` from clean audio (`Change`)
                                    and perhaps `greedy`; only where conditions were scored
     conditions                     condition to the means over languages, and their `change`
     noise                          what the noise of conditions is
