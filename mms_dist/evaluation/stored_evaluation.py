@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 from mms_dist.errors import DataError
 from mms_dist.evaluation.condition_scoring import condition_json, conditions_json
 from mms_dist.evaluation.metrics import Edits, Scores
+from mms_dist.evaluation.paired import Change
 from mms_dist.evaluation.table import evaluation_json
 from mms_dist.files import read_file
 from mms_dist.run_directory.paths import RunPaths
@@ -73,13 +74,19 @@ class StoredUtterance:
 
 @dataclass(frozen=True)
 class StoredEvaluation:
-    """One split. `utterances` is empty if the transcripts were not stored."""
+    """One split.
+
+    Attributes:
+        utterances: empty if the transcripts were not stored.
+        changes: the mean change under each condition.
+    """
 
     split: str
     written: datetime
     languages: Mapping[str, StoredLanguage]
     failed: Mapping[str, str]
     utterances: Mapping[str, list[StoredUtterance]]
+    changes: Mapping[str, Change] = field(default_factory=dict)
 
     @property
     def decoding(self) -> str:
@@ -181,6 +188,7 @@ def _read(path: Path, split: str) -> StoredEvaluation:
             languages=languages,
             failed={code: str(reason) for code, reason in values.get("failed", {}).items()},
             utterances=_utterances(transcripts, searched) if transcripts.is_file() else {},
+            changes={name: Change.from_dict(each["change"]) for name, each in values.get("conditions", {}).items()},
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(

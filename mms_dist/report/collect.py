@@ -153,6 +153,7 @@ def _scored(evaluation: StoredEvaluation | None) -> ScoredSplit | None:
         decoding=evaluation.decoding,
         failed=evaluation.failed,
         has_transcripts=bool(evaluation.utterances),
+        changes=evaluation.changes,
     )
 
 

@@ -45,7 +45,7 @@ def page(run: RunReport) -> str:
         .render(
             run=run,
             charts=_charts(run),
-            robustness=robustness(run.languages),
+            robustness=robustness(run.languages, run.scored.changes if run.scored else {}),
             language_count=len(run.languages),
             gain=Gain.of(run.status.languages),
             languages_by_hours=by_hours,

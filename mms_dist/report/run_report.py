@@ -5,7 +5,7 @@ Error rates are fractions (0.25, not 25). Durations are in seconds.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mms_dist.evaluation.metrics import Scores
+from mms_dist.evaluation.paired import Change
 from mms_dist.monitor.event_lines import REASONS
 from mms_dist.monitor.history import FINISHED, QUARANTINED, LanguageHistory
 from mms_dist.monitor.metrics_log import RunMetrics
@@ -238,6 +239,7 @@ class ScoredSplit:
     decoding: str
     failed: Mapping[str, str]
     has_transcripts: bool
+    changes: Mapping[str, Change] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
