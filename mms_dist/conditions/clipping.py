@@ -13,6 +13,5 @@ class Clipping(Condition):
     lowest, highest = 1, 60
 
     def apply(self, audio_S: np.ndarray, scene: Scene) -> np.ndarray:
-        assert self.level is not None
         peak = max(int(np.max(np.abs(audio_S.astype(np.int32)), initial=0)), 1)
         return np.clip(np.rint(audio_S * (32767 / peak * amplitude(self.level))), -32767, 32767).astype(np.int16)

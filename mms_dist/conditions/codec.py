@@ -34,7 +34,6 @@ class Mp3(Condition):
     lowest, highest = 16, 160
 
     def apply(self, audio_S: np.ndarray, scene: Scene) -> np.ndarray:
-        assert self.level is not None
         level = (160 - self.level) / (160 - 8)  # libsndfile's scale at 16 kHz: 0 is 160 kbit/s, 1 is 8 kbit/s
         return coded(audio_S, SAMPLE_RATE, "MP3", "MPEG_LAYER_III", compression_level=level, bitrate_mode="CONSTANT")
 
@@ -47,6 +46,5 @@ class Opus(Condition):
     lowest, highest = 6, 256
 
     def apply(self, audio_S: np.ndarray, scene: Scene) -> np.ndarray:
-        assert self.level is not None
         level = (256 - self.level) / (256 - 6)  # libsndfile's scale: 0 is 256 kbit/s, 1 is 6 kbit/s
         return coded(audio_S, SAMPLE_RATE, "OGG", "OPUS", compression_level=level)

@@ -38,7 +38,7 @@ class Condition:
     """A condition at one level. Subclasses set the class variables and override `apply`.
 
     Attributes:
-        level: how strong it is, such as a signal-to-noise ratio in dB; None if it has no levels.
+        level: how strong it is, such as a signal-to-noise ratio in dB; unused if it has no levels.
         meaning: what it does, for people, with the unit of its levels.
         levels: those that are taken if none is given; empty if it has no levels.
         lowest, highest: bounds of its levels.
@@ -46,7 +46,7 @@ class Condition:
         takes_noise: whether it uses noise that the user gives, instead of such utterances.
     """
 
-    level: float | None = None
+    level: float = 0.0
 
     meaning: ClassVar[str]
     levels: ClassVar[tuple[float, ...]] = ()

@@ -19,7 +19,6 @@ class Noise(Condition):
     takes_noise = True
 
     def apply(self, audio_S: np.ndarray, scene: Scene) -> np.ndarray:
-        assert self.level is not None
         noise_S = scene.background.noise(len(audio_S), scene.random)
         if noise_S is None:
             talkers = [scene.background.speech(len(audio_S), scene.random) for _ in range(TALKERS)]

@@ -14,5 +14,4 @@ class Overlap(Condition):
     needs_speech = True
 
     def apply(self, audio_S: np.ndarray, scene: Scene) -> np.ndarray:
-        assert self.level is not None
         return mixed(audio_S, scene.background.speech(len(audio_S), scene.random), self.level)

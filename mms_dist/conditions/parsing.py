@@ -38,7 +38,7 @@ def _parse(text: str) -> dict[str, Condition]:
         raise DataError(f"{text!r} is not a condition{nearest(name, CONDITIONS)}", fix=_choose())
     kind = condition_class(name)
     if not colon:
-        return {_label(name, level): kind(level) for level in kind.levels or (None,)}
+        return {_label(name, level): kind(level) for level in kind.levels} if kind.levels else {name: kind()}
     if not kind.levels:
         raise DataError(f"{text!r}: {name} has no levels", fix=f"write {name}")
     return {_label(name, level): kind(level) for level in (_level(text, kind, each) for each in levels.split(","))}
@@ -57,8 +57,8 @@ def _level(text: str, kind: type[Condition], written: str) -> float:
     return level
 
 
-def _label(name: str, level: float | None) -> str:
-    return name if level is None else f"{name}:{level:g}"
+def _label(name: str, level: float) -> str:
+    return f"{name}:{level:g}"
 
 
 def _example(name: str) -> str:

@@ -30,7 +30,6 @@ class Reverb(Condition):
     lowest, highest = 0.05, 5
 
     def apply(self, audio_S: np.ndarray, scene: Scene) -> np.ndarray:
-        assert self.level is not None
         dry_S = as_float(audio_S)
         wet_S = _convolved(dry_S, impulse_response(self.level, scene.random))[: len(dry_S)]
         return as_int16(wet_S * (level_of(dry_S) / max(level_of(wet_S), 1e-12)))

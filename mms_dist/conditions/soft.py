@@ -16,5 +16,4 @@ class Soft(Condition):
     lowest, highest = -90, -1
 
     def apply(self, audio_S: np.ndarray, scene: Scene) -> np.ndarray:
-        assert self.level is not None
         return np.rint(audio_S * amplitude(self.level)).astype(np.int16)

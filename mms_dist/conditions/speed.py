@@ -17,5 +17,4 @@ class Speed(Condition):
         return samples_at(samples_N, np.array(self.level))
 
     def apply(self, audio_S: np.ndarray, scene: Scene) -> np.ndarray:
-        assert self.level is not None
         return played_at(audio_S, self.level)

@@ -74,13 +74,15 @@ def _row(
         condition=name,
         mean=mean,
         change=mean - before,
-        change_low=stored and stored.cer_low,
-        change_high=stored and stored.cer_high,
-        interval=f"M{axis.place(before + stored.cer_low):.1f} 50H{axis.place(before + stored.cer_high):.1f}"
-        if stored
-        else "",
+        change_low=None if stored is None else stored.cer_low,
+        change_high=None if stored is None else stored.cer_high,
+        interval="" if stored is None else _interval(axis, before + stored.cer_low, before + stored.cer_high),
         worst=worst,
         worst_cer=rates[worst],
         mean_place=axis.place(mean),
         dots="".join(f"M{axis.place(rate):.1f} 50h0" for rate in rates.values()),
     )
+
+
+def _interval(axis: Axis, low: float, high: float) -> str:
+    return f"M{axis.place(low):.1f} 50H{axis.place(high):.1f}"
