@@ -9,6 +9,7 @@ from rich.text import Text
 from mms_dist.evaluation.condition_scoring import ConditionResult
 from mms_dist.evaluation.metrics import Scores
 from mms_dist.evaluation.paired import Change, mean_change
+from mms_dist.monitor.formatting import percent, signed_percent
 
 CLEAN = "clean"
 
@@ -44,25 +45,16 @@ def condition_table(
 def _add_row(table: Table, label: str, scores: Mapping[str, Scores], change: Change | None) -> None:
     cells = [label]
     for name in ("cer", "wer"):
-        cells.append(_percent(_mean([getattr(each, name) for each in scores.values()])))
+        cells.append(percent(_mean([getattr(each, name) for each in scores.values()])))
         if change is None:
             cells += ["", ""]
         else:
             low, high = getattr(change, f"{name}_low"), getattr(change, f"{name}_high")
-            cells += [_signed(getattr(change, name)), f"{_signed(low)} … {_signed(high)}"]
+            cells += [signed_percent(getattr(change, name)), f"{signed_percent(low)} … {signed_percent(high)}"]
     worst = max(scores, key=lambda language: scores[language].cer)
-    cells += [f"{worst} {_percent(scores[worst].cer)}"] * (len(table.columns) - len(cells))
+    cells += [f"{worst} {percent(scores[worst].cer)}"] * (len(table.columns) - len(cells))
     table.add_row(*map(Text, cells))
 
 
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
-
-
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.1f}"
-
-
-def _signed(fraction: float) -> str:
-    points = round(100 * fraction, 1)
-    return f"{points:+.1f}".replace("-", "−") if points else "0.0"
