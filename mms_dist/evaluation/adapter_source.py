@@ -19,6 +19,7 @@ from mms_dist.checkpoint.store import CheckpointStore
 from mms_dist.errors import CheckpointError
 from mms_dist.run_directory.paths import RunPaths
 from mms_dist.run_directory.quarantine import QuarantineMark, marked_languages, read_mark
+from shards.errors import Problem
 from shards.vocabulary import Vocabulary
 
 
@@ -49,7 +50,7 @@ class AdapterSource(Protocol):
     run: Path | None
     damaged: list[Damage]
 
-    def choose(self, languages: Sequence[str] | None) -> tuple[list[str], dict[str, str]]:
+    def choose(self, languages: Sequence[str] | None) -> tuple[list[str], dict[str, Problem]]:
         """Return the languages to score, and those that cannot be, with the reason.
 
         Raises:
@@ -84,14 +85,16 @@ class RunAdapters:
         self._pointer: PointerName = pointer
         self._store: CheckpointStore | None = None
 
-    def choose(self, languages: Sequence[str] | None) -> tuple[list[str], dict[str, str]]:
+    def choose(self, languages: Sequence[str] | None) -> tuple[list[str], dict[str, Problem]]:
         """Return the languages that have a checkpoint, and those quarantined before their first, with the reason."""
         with CheckpointStore(self._folder, keep=1) as store:
             chosen = choose_languages(store.languages(), languages, self._folder)
         if languages is not None:
             return chosen, {}
         marks = {code: read_mark(self._folder, code) for code in marked_languages(self._folder) if code not in chosen}
-        return chosen, {code: f"no checkpoint, in quarantine {mark.line}" for code, mark in marks.items() if mark}
+        return chosen, {
+            code: Problem(f"no checkpoint, in quarantine {mark.line}") for code, mark in marks.items() if mark
+        }
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[None]:
@@ -120,11 +123,13 @@ class FolderAdapters:
         self._folder = AdapterFolder(place)
         self._steps = _exported_steps(Path(place))
 
-    def choose(self, languages: Sequence[str] | None) -> tuple[list[str], dict[str, str]]:
+    def choose(self, languages: Sequence[str] | None) -> tuple[list[str], dict[str, Problem]]:
         """Return the languages that it has; those wanted that it lacks cannot be scored."""
         present = self._folder.languages
         wanted = present if languages is None else list(languages)
-        missing = {code: f"{self._folder.place} has no adapter of it" for code in wanted if code not in present}
+        missing = {
+            code: Problem(f"{self._folder.place} has no adapter of it") for code in wanted if code not in present
+        }
         if len(missing) == len(wanted):
             raise CheckpointError(
                 f"{self._folder.place} has none of the languages {', '.join(wanted)}",

@@ -40,6 +40,7 @@ from mms_dist.model.routed import RoutedModel
 from mms_dist.model.staging import StagingBlocks
 from mms_dist.run_directory.paths import RunPaths
 from mms_dist.run_directory.quarantine import QuarantineMark
+from shards.errors import Problem
 from shards.index import LanguageIndex, ShardIndex
 from shards.read import ShardReader
 
@@ -204,7 +205,7 @@ class SplitScorer:
         try:
             loaded = self._adapters.load(index.language)
         except CheckpointError as error:
-            self.failed[index.language] = str(error)
+            self.failed[index.language] = error.problem
             return None
         bank = self._bank(base, index.language, loaded)
         vocabulary = loaded.vocabulary
@@ -236,16 +237,16 @@ class SplitScorer:
                     step=loaded.step or 0,
                 )
             except DataError as error:
-                self.failed[index.language] = str(error)
+                self.failed[index.language] = error.problem
                 return None
             transcription = searched.transcription
         else:
             evaluator = make(decoders_of(self._config), self._max_utterances)
             transcription = evaluator.transcribe(index, self._split, 0, vocabulary)
         if not transcription.keys:
-            self.failed[index.language] = (
-                f"none of the {len(transcription.damaged)} {self._split} utterances of {index.language} could be read; "
-                f"`mms-dist shards verify {self._index.root}` lists the damage"
+            self.failed[index.language] = Problem(
+                f"none of the {len(transcription.damaged)} {self._split} utterances of {index.language} could be read",
+                f"`mms-dist shards verify {self._index.root}` lists the damage",
             )
             return None
         return self._result(index, reader, loaded, transcription, searched)
