@@ -23,6 +23,7 @@ from shards.file_content import fix_of
 from shards.index.language_index import LanguageIndex
 from shards.index.sample_table import SampleTable, ShardInfo
 from shards.index.shard_index import ShardIndex
+from shards.tars.members import info_in
 from shards.tars.sample import SampleParser
 from shards.tars.spans import members_of
 
@@ -81,6 +82,10 @@ class ShardReader:
     def read_text(self, language: str, split: str, row: int) -> str:
         """Read the normalised text of an utterance, without decoding its audio. Raises as `read`."""
         return self._parsed(language, split, row, lambda parse, members: parse.text(members))[1]
+
+    def info(self, language: str, split: str, row: int) -> dict[str, Any]:
+        """Read the JSON of an utterance, without decoding its audio. Raises as `read`."""
+        return self._parsed(language, split, row, lambda _, members: info_in(members))[1]
 
     def transcript(self, language: str, split: str, row: int) -> str:
         """Read the transcript as the source had it, without decoding the audio. Raises as `read`."""

@@ -12,9 +12,11 @@ import numpy as np
 
 from mms_dist.config.load import parse_config, write_config
 from mms_dist.evaluation.evaluator import Transcription
-from mms_dist.evaluation.metrics import Scores, score
+from mms_dist.evaluation.metrics import Scores, measure
 from mms_dist.evaluation.score_run import LanguageResult
 from mms_dist.evaluation.stored_evaluation import scores_json, transcripts_tsv
+from mms_dist.evaluation.text_edits import confusions
+from mms_dist.evaluation.utterance_groups import Attributes, group_scores
 from mms_dist.monitor.events import EventLog
 from mms_dist.run_directory.status_file import RunState, begin
 from mms_dist.software import software_versions
@@ -129,7 +131,20 @@ def _result(code: str, place: float, shards: Path) -> LanguageResult:
         hypotheses[:2] = ["kurz" * 30, "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"]
     keys = [str(key) for key in table.keys]
     said = Transcription(rows=table.rows.tolist(), keys=keys, references=references, hypotheses=hypotheses)
-    return LanguageResult(code, STEPS, "best", score(references, hypotheses), said)
+    measured = measure(references, hypotheses)
+    attributes = [
+        Attributes(float(seconds), speaker=f"speaker {number % 3}", tags={"numbers": str(number)} if number % 2 else {})
+        for number, seconds in enumerate(table.durations)
+    ]
+    return LanguageResult(
+        code,
+        STEPS,
+        "best",
+        measured.scores(),
+        said,
+        groups=group_scores(measured, attributes),
+        confusions=confusions(zip(references, hypotheses, strict=True)),
+    )
 
 
 def _mean_condition(mean: dict[str, float], factor: float) -> dict[str, Any]:

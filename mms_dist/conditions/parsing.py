@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pkgutil import resolve_name
 
 from mms_dist.conditions.condition import Condition
-from mms_dist.conditions.registry import ALL, CONDITIONS
+from mms_dist.conditions.registry import ALL, CONDITIONS, TAGS
 from mms_dist.errors import DataError
 from mms_dist.setting_types import number_of
 from shards.wording import nearest
@@ -17,7 +17,7 @@ def condition_class(name: str) -> type[Condition]:
 
 
 def parse_conditions(texts: Sequence[str]) -> dict[str, Condition]:
-    """Read conditions such as `noise:20,10`, `reverb` (at its own levels) or `all`.
+    """Read conditions such as `noise:20,10`, `reverb` (at its own levels) or `all`, and pass `tags` over.
 
     Returns:
         By label, such as `noise:20` or `telephone`, in the order given; what is repeated is there once.
@@ -27,15 +27,16 @@ def parse_conditions(texts: Sequence[str]) -> dict[str, Condition]:
     """
     found: dict[str, Condition] = {}
     for text in texts:
-        for name in CONDITIONS if text == ALL else [text]:
-            found |= _parse(name)
+        if text != TAGS:
+            for name in CONDITIONS if text == ALL else [text]:
+                found |= _parse(name)
     return found
 
 
 def _parse(text: str) -> dict[str, Condition]:
     name, colon, levels = text.partition(":")
     if name not in CONDITIONS:
-        raise DataError(f"{text!r} is not a condition{nearest(name, CONDITIONS)}", fix=_choose())
+        raise DataError(f"{text!r} is not a condition{nearest(name, [*CONDITIONS, TAGS, ALL])}", fix=_choose())
     kind = condition_class(name)
     if not colon:
         return {_label(name, level): kind(level) for level in kind.levels} if kind.levels else {name: kind()}
@@ -68,4 +69,4 @@ def _example(name: str) -> str:
 
 def _choose() -> str:
     lines = [f"{_example(name)} ({condition_class(name).meaning})" for name in CONDITIONS]
-    return "choose from " + "; ".join([*lines, "or all of them (all)"])
+    return "choose from " + "; ".join([*lines, f"{TAGS} (the utterances of each tag)", f"or {ALL} of these"])

@@ -13,5 +13,7 @@ CONDITIONS = {
 }
 """The class of each condition, as `module:class`, in the order in which they are listed."""
 
+TAGS = "tags"
+"""Not a condition of the audio: the utterances of each tag, as further rows of the table."""
 ALL = "all"
-"""All conditions at their own levels."""
+"""All conditions at their own levels, and tags."""

@@ -7,16 +7,21 @@ from typing import Any
 
 from mms_dist.conditions.condition import Condition
 from mms_dist.conditions.parsing import parse_conditions
+from mms_dist.conditions.registry import ALL, TAGS
 from mms_dist.data.background_speech import BackgroundSpeech, check_background
 from mms_dist.data.conditioned import Conditioned
 from mms_dist.data.noise_folder import NoiseFolder
 from mms_dist.errors import DataError
 from mms_dist.evaluation.evaluator import Transcription
-from mms_dist.evaluation.metrics import Scores
-from mms_dist.evaluation.paired import Paired, compare, mean_change
+from mms_dist.evaluation.metrics import Measured, Scores, measure
+from mms_dist.evaluation.paired import Paired, compare, compare_part, mean_change
+from mms_dist.evaluation.scoring_rules import ScoringRules
+from mms_dist.evaluation.utterance_groups import UNNAMED, Attributes, places_by
 from shards.index import LanguageIndex
 from shards.read import ShardReader
 
+FEWEST_TAGGED = 5
+"""Utterances of a tag that make a row of their own."""
 BABBLE = "babble of other utterances of the split"
 
 
@@ -30,10 +35,11 @@ class Heard:
 
 @dataclass(frozen=True)
 class ConditionResult:
-    """The scores of one language under one condition.
+    """The scores of one language under one condition, or of its utterances with one tag.
 
     Attributes:
-        paired: the difference to clean audio, over the utterances that could be read in both.
+        paired: the difference to clean audio of the utterances that could be read in both; for a tag, to that of all
+            utterances.
         greedy: scores of greedy decoding, if `scores` are those of another decoder.
     """
 
@@ -44,30 +50,31 @@ class ConditionResult:
 
 @dataclass(frozen=True)
 class Conditions:
-    """The conditions of an evaluation, by label, and the user's noise."""
+    """The conditions of an evaluation, by label, the user's noise, and whether tagged utterances are scored too."""
 
     by_label: Mapping[str, Condition]
     noise: NoiseFolder | None = None
+    tags: bool = False
 
     @classmethod
     def of(cls, texts: Sequence[str], noise: str | Path | None = None) -> "Conditions":
         """Read what the user wrote.
 
         Args:
-            texts: such as `noise:20,10`, `reverb` or `all`.
+            texts: such as `noise:20,10`, `reverb`, `tags` or `all`.
             noise: folder of recordings that take the place of babble.
 
         Raises:
             DataError: a condition does not exist, or the folder cannot be used or is not needed.
         """
-        conditions = parse_conditions(texts)
+        conditions, tags = parse_conditions(texts), not {TAGS, ALL}.isdisjoint(texts)
         if noise is None:
-            return cls(conditions)
+            return cls(conditions, tags=tags)
         if not any(each.takes_noise for each in conditions.values()):
             raise DataError(
                 "no condition uses the recordings of --noise", fix="add one that does: --conditions noise:20,10,0"
             )
-        return cls(conditions, NoiseFolder(Path(noise)))
+        return cls(conditions, NoiseFolder(Path(noise)), tags)
 
     @property
     def noise_source(self) -> str | None:
@@ -98,22 +105,37 @@ class Conditions:
         return condition.needs_speech and not (condition.takes_noise and self.noise is not None)
 
 
+NO_CONDITIONS = Conditions({})
+
+
 def score_conditions(
-    clean: Heard, conditions: Mapping[str, Conditioned], listen: Callable[[Conditioned], Heard]
+    clean: Transcription,
+    conditions: Mapping[str, Conditioned],
+    listen: Callable[[Conditioned], Heard],
+    rules: ScoringRules,
 ) -> dict[str, ConditionResult]:
     """Decode a split under each of the conditions and compare it with `clean`; the results are by label."""
     found = {}
     for label, condition in conditions.items():
         heard = listen(condition)
         found[label] = ConditionResult(
-            scores=heard.transcription.scores(),
-            paired=_compared(clean.transcription, heard.transcription),
-            greedy=heard.greedy.scores() if heard.greedy is not None else None,
+            scores=heard.transcription.scores(rules),
+            paired=_compared(clean, heard.transcription, rules),
+            greedy=None if heard.greedy is None else heard.greedy.scores(rules),
         )
     return found
 
 
-def _compared(clean: Transcription, heard: Transcription) -> Paired:
+def score_tags(measured: Measured, attributes: Sequence[Attributes]) -> dict[str, ConditionResult]:
+    """Score the utterances of each tag that enough have, and compare them with all; the results are by label."""
+    return {
+        f"tag:{name}": ConditionResult(measured.of(places).scores(), compare_part(measured, places))
+        for name, places in places_by("tag", attributes).items()
+        if name != UNNAMED and len(places) >= FEWEST_TAGGED
+    }
+
+
+def _compared(clean: Transcription, heard: Transcription, rules: ScoringRules) -> Paired:
     hypothesis_of = dict(zip(heard.rows, heard.hypotheses, strict=True))
     both = [
         (reference, before, hypothesis_of[row])
@@ -121,7 +143,7 @@ def _compared(clean: Transcription, heard: Transcription) -> Paired:
         if row in hypothesis_of
     ]
     references, before, after = zip(*both, strict=True)
-    return compare(references, before, after)
+    return compare(measure(references, before, rules), measure(references, after, rules))
 
 
 def condition_json(result: ConditionResult) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from mms_dist.decoding.search_settings import SearchSettings, load_once
 from mms_dist.errors import DataError
 from mms_dist.evaluation.evaluator import EvaluationRequest, Evaluator, Transcription
 from mms_dist.evaluation.metrics import Scores
+from mms_dist.evaluation.scoring_rules import AS_WRITTEN, ScoringRules
 from mms_dist.evaluation.tuned_weights import Tuned, TunedWeights, sha256_of
 from mms_dist.language_model.scoring import perplexity
 from shards.index import LanguageIndex
@@ -41,6 +42,7 @@ class Searched:
         settings: the weights that were used.
         tuned: if they were tuned, on what.
         note: something about the language model that looks wrong; None if nothing does.
+        rules: what counts as an error.
     """
 
     transcription: Transcription
@@ -48,10 +50,11 @@ class Searched:
     settings: SearchSettings
     tuned: Tuned | None = None
     note: str | None = None
+    rules: ScoringRules = AS_WRITTEN
 
     @cached_property
     def greedy_scores(self) -> Scores:
-        return self.greedy.scores()
+        return self.greedy.scores(self.rules)
 
 
 class SearchScorer:

@@ -5,10 +5,15 @@ RUN/eval/SPLIT.json
     languages.LANG.decoder         `name`, and for beam search `language_model`, its weights `alpha` and `beta`,
                                    `beam_width`, `tuned` and `note`; greedy decoding without this entry
     languages.LANG.greedy          `Scores` of greedy decoding; only where another decoder gave the scores above
-    languages.LANG.conditions      condition, such as `noise:10`, to `Scores`, its `change` from clean audio (`Change`)
-                                   and perhaps `greedy`; only where conditions were scored
+    languages.LANG.conditions      condition, such as `noise:10` or `tag:numbers`, to `Scores`, its `change` from clean
+                                   audio (`Change`) and perhaps `greedy`; only where conditions were scored
     conditions                     condition to the means over languages, and their `change`
     noise                          what the noise of conditions is
+    languages.LANG.by              `speaker`, `duration`, `source`, `tag` to the names of groups of utterances, and
+                                   these to `Scores` and `seconds`; only those that the shards tell
+    languages.LANG.confusions      `characters` and `words`: the most frequent edits, with `count`
+    languages.LANG.scoring         `case`, `punctuation` and `spaces`, each `counted` or `ignored`, and `transcripts`:
+                                   the case (`lower`, `kept`) and punctuation (`dropped`, `kept`) that they have
     failed                         languages that could not be scored, each with the reason
 RUN/eval/SPLIT.tsv
     language, key, reference, hypothesis, row, and perhaps greedy: one line per utterance, without quoting; `row` is
@@ -31,7 +36,10 @@ from mms_dist.errors import DataError
 from mms_dist.evaluation.condition_scoring import condition_json, conditions_json
 from mms_dist.evaluation.metrics import Edits, Scores
 from mms_dist.evaluation.paired import Change
+from mms_dist.evaluation.scoring_rules import AS_WRITTEN, ScoringRules, scoring_text
 from mms_dist.evaluation.table import evaluation_json
+from mms_dist.evaluation.text_edits import Confusions
+from mms_dist.evaluation.utterance_groups import Groups, GroupScores
 from mms_dist.files import read_file
 from mms_dist.run_directory.paths import RunPaths
 
@@ -49,7 +57,8 @@ _COLUMNS = ("language", "key", "reference", "hypothesis", "row")
 
 @dataclass(frozen=True)
 class StoredLanguage:
-    """The scores of one language. `greedy` is None if `scores` are those of greedy decoding."""
+    """The scores of one language. `greedy` is None if `scores` are those of greedy decoding; `confusions` is None if
+    they were stored before there were any."""
 
     scores: Scores
     step: int
@@ -59,6 +68,10 @@ class StoredLanguage:
     language_model: str | None = None
     greedy: Scores | None = None
     conditions: Mapping[str, Scores] = field(default_factory=dict)
+    groups: Groups = field(default_factory=dict)
+    confusions: Confusions | None = None
+    rules: ScoringRules = AS_WRITTEN
+    written: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -102,6 +115,12 @@ class StoredEvaluation:
         return f"{' or '.join(sorted(names)) or GREEDY} decoding{model}"
 
     @property
+    def scoring(self) -> str:
+        """What counts as an error, for people."""
+        rules = {code: each.rules for code, each in self.languages.items()}
+        return scoring_text(rules, {code: each.written for code, each in self.languages.items()})
+
+    @property
     def mean_cer(self) -> float | None:
         """Unweighted mean over the languages."""
         rates = [each.scores.cer for each in self.languages.values()]
@@ -118,6 +137,9 @@ def scores_json(results: "Sequence[LanguageResult]", decoder_of: Callable[[str],
             "checkpoint": result.checkpoint,
             "untrained": result.step == 0,
             "decoder": {"name": decoder_of(result.language)} | _search(result.searched),
+            "scoring": result.rules.as_dict() | {"transcripts": dict(result.written)},
+            "by": _groups_json(result.groups),
+            "confusions": asdict(result.confusions),
             "quarantined": None if result.quarantined is None else asdict(result.quarantined),
             "unreadable": [
                 {"key": sample.key, "row": sample.id.row, "shard": sample.shard, "reason": sample.reason}
@@ -129,6 +151,13 @@ def scores_json(results: "Sequence[LanguageResult]", decoder_of: Callable[[str],
             values["languages"][result.language]["conditions"] = own
     means = conditions_json([result.conditions for result in results])
     return values | ({"conditions": means} if means else {})
+
+
+def _groups_json(groups: Groups) -> dict[str, Any]:
+    return {
+        kind: {name: each.scores.as_dict() | {"seconds": round(each.seconds, 3)} for name, each in own.items()}
+        for kind, own in groups.items()
+    }
 
 
 def _search(searched: "Searched | None") -> dict[str, Any]:
@@ -208,7 +237,15 @@ def _language(entry: dict[str, Any]) -> StoredLanguage:
         language_model=decoder.get("language_model"),
         greedy=_scores(entry["greedy"]) if entry.get("greedy") else None,
         conditions={name: _scores(each) for name, each in entry.get("conditions", {}).items()},
+        groups={kind: _groups(own) for kind, own in entry.get("by", {}).items()},
+        confusions=Confusions.from_dict(entry["confusions"]) if entry.get("confusions") else None,
+        rules=ScoringRules.from_dict(entry.get("scoring", {})),
+        written=dict(entry.get("scoring", {}).get("transcripts", {})),
     )
+
+
+def _groups(entries: dict[str, Any]) -> dict[str, GroupScores]:
+    return {name: GroupScores(_scores(entry), float(entry["seconds"])) for name, entry in entries.items()}
 
 
 def _scores(entry: dict[str, Any]) -> Scores:

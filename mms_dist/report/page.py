@@ -32,6 +32,8 @@ ALL_OPEN = 8
 """Up to this many languages, their details are open."""
 SHOWN_AT_FIRST = 20
 """Languages whose details are listed at first, the worst; report.css hides the others until they are asked for."""
+MOST_CONFUSIONS = 12
+"""Of characters, and of words, that are shown of a language."""
 MOST_INLINE = 100
 """With more languages, their details become elements when they are opened: a browser is slow with that many."""
 
@@ -97,6 +99,7 @@ def _common() -> dict[str, Any]:
         "fair_cer": FAIR_CER,
         "all_open": ALL_OPEN,
         "most_inline": MOST_INLINE,
+        "most_confusions": MOST_CONFUSIONS,
         "shown_at_first": SHOWN_AT_FIRST,
     }
 

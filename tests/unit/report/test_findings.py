@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from mms_dist.evaluation.metrics import Edits, Scores, score
+from mms_dist.evaluation.text_edits import Confusions
 from mms_dist.monitor.history import CurvePoint, LanguageHistory
 from mms_dist.report.findings import findings
 from mms_dist.report.run_report import Dropped, LanguageData, LanguageReport
@@ -30,7 +31,7 @@ def language(scores: Scores | None = POOR, **changes: object) -> LanguageReport:
         dropped=[],
         characters_not_in_train={},
     )
-    report = LanguageReport(history, scores, 400, None, {}, data, (), {})
+    report = LanguageReport(history, scores, 400, None, {}, data, Confusions(), {}, {})
     return replace(report, **changes)  # type: ignore[arg-type]
 
 
