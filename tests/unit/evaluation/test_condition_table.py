@@ -1,5 +1,7 @@
 """Conditions and tagged utterances are rows of one table, beside clean audio."""
 
+import io
+
 from rich.console import Console
 
 from mms_dist.evaluation.condition_scoring import Conditions, Heard, conditions_json, score_conditions, score_tags
@@ -23,9 +25,10 @@ def printed() -> str:
     made = score_conditions(CLEAN, dict.fromkeys(conditions.by_label), lambda _: heard(*range(12)), AS_WRITTEN)
     measured = measure(REFERENCES, CLEAN.hypotheses)
     rows = made | score_tags(measured, ATTRIBUTES)
-    console = Console(width=100, record=True, quiet=True)
-    console.print(condition_table({"taa": measured.scores()}, {"taa": rows}, title="test"))
-    return console.export_text()
+    target = io.StringIO()
+    table = condition_table({"taa": measured.scores()}, {"taa": rows}, title="test")
+    Console(width=100, file=target).print(table)
+    return target.getvalue()
 
 
 def test_a_row_has_the_rates_and_their_change_from_clean_audio() -> None:
