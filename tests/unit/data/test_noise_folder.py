@@ -19,7 +19,7 @@ def drawn(folder: Path, samples: int, key: int = 5) -> np.ndarray:
     return NoiseFolder(folder).draw(samples, np.random.Generator(np.random.Philox(key=key)))
 
 
-def test_a_piece_is_cut_out_of_a_long_recording_and_a_short_one_is_repeated(tmp_path: Path) -> None:
+def test_a_piece_is_cut_out_of_a_recording_and_a_short_one_is_repeated(tmp_path: Path) -> None:
     ramp_S = np.arange(1, 16_001) / 32_000
     write(tmp_path / "long" / "ramp.wav", ramp_S)
     piece_S = drawn(tmp_path / "long", 4_000)
