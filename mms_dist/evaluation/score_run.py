@@ -45,7 +45,7 @@ from shards.index import LanguageIndex, ShardIndex
 from shards.read import ShardReader
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LanguageResult:
     """One language's scores, and what was scored.
 

@@ -13,7 +13,7 @@ from mms_dist.run_directory.paths import RunPaths
 TUNED_NAME = "tuned.json"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tuned:
     """What tuning found for one language.
 

@@ -6,10 +6,26 @@ from pathlib import Path
 from mms_dist.run_directory.tuned_weights import TUNED_NAME, Tuned, TunedWeights, sha256_of
 
 
+def tuned_for(model: Path) -> Tuned:
+    """Write a model, and return weights for it."""
+    model.write_text("a model")
+    return Tuned(
+        language_model=str(model),
+        sha256=sha256_of(model),
+        alpha=1.5,
+        beta=2.0,
+        wer=0.5,
+        cer=0.2,
+        greedy_wer=0.9,
+        greedy_cer=0.4,
+        utterances=40,
+        step=450,
+    )
+
+
 def test_weights_are_those_of_this_language_and_this_very_model(tmp_path: Path) -> None:
     model = tmp_path / "lm.arpa"
-    model.write_text("a model")
-    tuned = Tuned(str(model), sha256_of(model), 1.5, 2.0, 0.5, 0.2, 0.9, 0.4, 40, 450)
+    tuned = tuned_for(model)
     TunedWeights(tmp_path).store("ron", tuned)
     TunedWeights(tmp_path).store("ita", replace(tuned, alpha=1.0))
     again = TunedWeights(tmp_path)
@@ -31,8 +47,7 @@ def test_a_file_that_cannot_be_read_counts_as_empty(tmp_path: Path) -> None:
 
 def test_a_copy_has_the_weights_of_the_chosen_languages_and_no_paths(tmp_path: Path) -> None:
     model = tmp_path / "lm.arpa"
-    model.write_text("a model")
-    tuned = Tuned(str(model), sha256_of(model), 1.5, 2.0, 0.5, 0.2, 0.9, 0.4, 40, 450)
+    tuned = tuned_for(model)
     run, export = tmp_path / "run", tmp_path / "export"
     export.mkdir()
     (run / "eval").mkdir(parents=True)
