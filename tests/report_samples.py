@@ -137,11 +137,11 @@ def _result(code: str, place: float, shards: Path) -> LanguageResult:
         for number, seconds in enumerate(table.durations)
     ]
     return LanguageResult(
-        code,
-        STEPS,
-        "best",
-        measured.scores(),
-        said,
+        language=code,
+        step=STEPS,
+        checkpoint="best",
+        scores=measured.scores(),
+        transcription=said,
         groups=group_scores(measured, attributes),
         confusions=confusions(zip(references, hypotheses, strict=True)),
     )

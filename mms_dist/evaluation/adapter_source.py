@@ -1,7 +1,6 @@
 """Where the adapters to be scored come from: the checkpoints of a run, or a folder of adapters."""
 
 import contextlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,6 @@ from torch import Tensor
 from mms_dist.checkpoint.adapter_file import check_adapter
 from mms_dist.checkpoint.adapter_folder import AdapterFolder
 from mms_dist.checkpoint.choice import choose_languages, load_checkpoint
-from mms_dist.checkpoint.export_destination import EXPORT_MARK
 from mms_dist.checkpoint.language_folder import PointerName
 from mms_dist.checkpoint.snapshot import Damage
 from mms_dist.checkpoint.store import CheckpointStore
@@ -28,7 +26,7 @@ class LoadedAdapter:
     """An adapter and where it is from.
 
     Attributes:
-        step: steps that it was trained for; None if that is not known.
+        step: steps that it was trained for; None if it is not one of a run.
         checkpoint: `best`, `last` or the `newest` intact one; `published` if it is not one of a run.
     """
 
@@ -121,7 +119,6 @@ class FolderAdapters:
         self.run: Path | None = None
         self.damaged: list[Damage] = []
         self._folder = AdapterFolder(place)
-        self._steps = _exported_steps(Path(place))
 
     def choose(self, languages: Sequence[str] | None) -> tuple[list[str], dict[str, Problem]]:
         """Return the languages that it has; those wanted that it lacks cannot be scored."""
@@ -144,17 +141,8 @@ class FolderAdapters:
     def load(self, language: str) -> LoadedAdapter:
         """Load an adapter file."""
         tensors, vocabulary = self._folder.load(language)
-        return LoadedAdapter(tensors, vocabulary, self._steps.get(language), "published")
+        return LoadedAdapter(tensors, vocabulary, None, "published")
 
     def dim(self, language: str) -> int:
         """Return the dimension of an adapter."""
         return check_adapter(self._folder.load(language)[0]).dim
-
-
-def _exported_steps(folder: Path) -> dict[str, int]:
-    """Return the steps that the languages of an export were trained for; empty if it is not one."""
-    try:
-        exported = json.loads((folder / EXPORT_MARK).read_text(encoding="utf-8"))["languages"]
-        return {str(each["language"]): int(each["step"]) for each in exported}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}

@@ -50,7 +50,7 @@ class ComparedGroup:
         return enough and self.scores.cer_low > self.whole.cer
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GroupRow:
     """A group of one kind over all languages that have it. Rates are means over these, each counting the same."""
 

@@ -34,7 +34,6 @@ from mms_dist.evaluation.metrics import Measured, Scores, measure
 from mms_dist.evaluation.scoring_rules import AS_WRITTEN, ScoringRules, text_of_transcripts
 from mms_dist.evaluation.search_scoring import BEAM_SEARCH, Searched, SearchScorer
 from mms_dist.evaluation.text_edits import Confusions, confusions
-from mms_dist.evaluation.tuned_weights import TunedWeights
 from mms_dist.evaluation.utterance_groups import Groups, group_scores, read_attributes
 from mms_dist.features.feature_source import FeatureSource
 from mms_dist.hardware.base_loading import load_base
@@ -49,17 +48,18 @@ from mms_dist.model.routed import RoutedModel
 from mms_dist.model.staging import StagingBlocks
 from mms_dist.run_directory.paths import RunPaths
 from mms_dist.run_directory.quarantine import QuarantineMark
+from mms_dist.run_directory.tuned_weights import TunedWeights
 from shards.errors import Problem
 from shards.index import LanguageIndex, ShardIndex
 from shards.read import ShardReader
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LanguageResult:
     """One language's scores, and what was scored.
 
     Attributes:
-        step: of the checkpoint; None if it is not known.
+        step: of the checkpoint; None if it is not one of a run.
         checkpoint: `best`, `last`, or the `newest` intact one; `published` if it is not one of a run.
         searched: what beam search was done with, and what greedy decoding gives; None with another decoder.
         rules: what counts as an error.

@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-import jiwer
-
 from mms_dist.config import Evaluation
 from mms_dist.decoding.beam_search import Hypothesis
 from mms_dist.decoding.beam_search_decoder import GreedyAndRecord, LogProbs
@@ -17,10 +15,10 @@ from mms_dist.decoding.search_pool import SearchPool
 from mms_dist.decoding.search_settings import SearchSettings, load_once
 from mms_dist.errors import DataError
 from mms_dist.evaluation.evaluator import EvaluationRequest, Evaluator, Transcription
-from mms_dist.evaluation.metrics import Scores
+from mms_dist.evaluation.metrics import Scores, measure
 from mms_dist.evaluation.scoring_rules import AS_WRITTEN, ScoringRules
-from mms_dist.evaluation.tuned_weights import Tuned, TunedWeights, sha256_of
 from mms_dist.language_model.scoring import perplexity
+from mms_dist.run_directory.tuned_weights import Tuned, TunedWeights, sha256_of
 from shards.index import LanguageIndex
 from shards.vocabulary import Vocabulary
 
@@ -148,7 +146,9 @@ class SearchScorer:
                 fix="build the shards with a dev split, or leave out --tune",
             )
         greedy = [text for part in parts for text in part.hypotheses]
-        best = tune(self._pool, search, outputs, references)[0]
+        rules = ScoringRules.of(language, references)
+        best = tune(self._pool, search, outputs, references, spaced=rules.spaces)[0]
+        plain = measure(references, greedy, rules).scores()
         tuned = Tuned(
             language_model=str(model),
             sha256=sha256_of(model),
@@ -156,8 +156,8 @@ class SearchScorer:
             beta=best.beta,
             wer=best.wer,
             cer=best.cer,
-            greedy_wer=float(jiwer.wer(references, greedy)),
-            greedy_cer=float(jiwer.cer(references, greedy)),
+            greedy_wer=plain.wer,
+            greedy_cer=plain.cer,
             utterances=len(references),
             step=step,
         )

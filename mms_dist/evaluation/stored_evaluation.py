@@ -55,7 +55,7 @@ _FIELDS = tuple(each.name for each in fields(Scores) if each.name not in _EDITS)
 _COLUMNS = ("language", "key", "reference", "hypothesis", "row")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StoredLanguage:
     """The scores of one language. `greedy` is None if `scores` are those of greedy decoding; `confusions` is None if
     they were stored before there were any."""

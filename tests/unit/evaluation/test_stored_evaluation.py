@@ -21,11 +21,11 @@ SAID = Transcription(
 )
 RULES = ScoringRules(case=False)
 RESULT = LanguageResult(
-    "spa",
-    40,
-    "best",
-    SAID.scores(),
-    SAID,
+    language="spa",
+    step=40,
+    checkpoint="best",
+    scores=SAID.scores(),
+    transcription=SAID,
     rules=RULES,
     written={"case": "kept", "punctuation": "dropped"},
     groups=group_scores(measure(SAID.references, SAID.hypotheses), [Attributes(1.5, "ann"), Attributes(3.25, "bob")]),
