@@ -29,9 +29,10 @@ Read = list[Utterance | DamagedSample]
 
 @dataclass(frozen=True, slots=True)
 class UtteranceSource:
-    """Reads, decodes and labels utterances, given by their positions in `table`.
+    """Reads, decodes and labels utterances, given by their positions in `table` or by the items of a stream.
 
-    `vocabulary` is None if no labels are needed; `allocate` provides memory for the audio; `augmentation` changes it.
+    `vocabulary` is None if no labels are needed; `allocate` provides memory for the audio; `augmentation` changes it;
+    `weights` are those in the loss, by position.
     """
 
     reader: "ShardReader"
@@ -41,6 +42,7 @@ class UtteranceSource:
     vocabulary: "Vocabulary | None" = None
     allocate: Callable[[int], np.ndarray] = new_samples
     augmentation: RecordingAugmentation | None = None
+    weights: np.ndarray | None = None
 
     def read(self, items: np.ndarray, epoch: int) -> Read:
         """Read utterances; a damaged sample takes the place of each one that cannot be read.
@@ -53,6 +55,7 @@ class UtteranceSource:
 
     def _read_item(self, item: int, epoch: int) -> Utterance | DamagedSample:
         table = self.table
+        repeat, item = divmod(item, len(table))
         utterance = UtteranceId(self.language, self.split, int(table.rows[item]))
         try:
             raw = self.reader.read(self.language, self.split, utterance.row, allocate=self.allocate)
@@ -78,10 +81,12 @@ class UtteranceSource:
             labels=self._labels(raw.text),
             text=raw.text,
             frames=int(table.frames[item]),
+            repeat=repeat,
+            weight=1.0 if self.weights is None else float(self.weights[item]),
         )
         if self.augmentation is not None and self.augmentation.steps:
             read.audio, read.waveform = self.augmentation.apply(
-                read.audio, utterance, epoch, required_frames=int(table.required_frames[item])
+                read.audio, utterance, epoch, required_frames=int(table.required_frames[item]), repeat=repeat
             )
             read.frames = frames_of(len(read.audio))
         return read

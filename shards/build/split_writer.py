@@ -89,7 +89,7 @@ class SplitWriter:
         while (path := self._parts_folder / f"{self._name(len(parts))}.json").is_file():
             part = ShardPart.load(path)
             tar = self._shards_folder / part.info.name
-            if not tar.is_file() or tar.stat().st_size != part.info.bytes:
+            if not part.is_complete or not tar.is_file() or tar.stat().st_size != part.info.bytes:
                 break
             parts.append(part)
         return parts
@@ -131,6 +131,8 @@ class _OpenShard:
                 candidate.speaker,
                 length_unknown=encoded.length_unknown,
                 part=candidate.part,
+                source=candidate.source,
+                tags=candidate.tags,
             )
         )
 
