@@ -50,8 +50,8 @@ audio_root, split_from) becomes one corpus. Each language's part of each source 
 
 A folder contains <lang>/clip.wav and <lang>/clip.txt. A folder named after a split (train, dev, validation, test, eval,
 test-clean …) above or below the language's folder sets the split. eval means dev, or test if there is a dev as well.
-Links are followed. Unused files are counted by reason: formats that are not read (M4A, AAC, WebM, AMR, G.722 and the
-sound of videos need PyAV: pip install 'mms-dist[av]'), the same clip in a second format, a transcript without a
+Links are followed. Unused files are counted by reason: formats that are not read (M4A, AAC, WebM, AMR, G.722, WMA,
+WavPack and the sound of videos need PyAV: pip install 'mms-dist[av]'), the same clip in a second format, a transcript without a
 recording, a recording without a transcript, hidden and other files.
 
 Running the same command again resumes where it stopped. It skips a language if its source, its options, the lengths of
@@ -66,7 +66,7 @@ Text rules are in shards/text_rules.yaml; --text-rules overrides them."""
 def add_parser(commands: Any) -> None:
     """Add the subcommand."""
     parser = add_command(
-        commands, "build", help="build shards from a manifest or a folder of recordings", epilog=EPILOG
+        commands, "build", help="build shards from a table, a folder, a published corpus or a dataset on the Hub", epilog=EPILOG
     )
     parser.add_argument(
         "source", metavar="SOURCE", help="manifest, folder, corpus, or owner/name on the Hugging Face Hub"
@@ -87,8 +87,8 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--split-from",
         metavar="TABLE",
-        help="use all clips of one table of Common Voice, such as validated, and split them by speaker; "
-        "for its spontaneous speech: all",
+        help="use all clips of one table of Common Voice, such as validated, or of one split of a dataset on the Hub, "
+        "and split them by speaker; for Common Voice's spontaneous speech: all",
     )
     parser.add_argument(
         "--split-by",
