@@ -15,7 +15,7 @@ from shards.schema import SAMPLE_RATE
 SHOWN_LANGUAGES = 8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BalanceSummary:
     """What balance does to a language, in an average epoch.
 

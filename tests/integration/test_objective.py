@@ -54,7 +54,7 @@ def test_a_batchs_gradient_is_the_mean_of_its_utterances_gradients(
         assert float((found - mean).norm() / mean.norm()) < 1e-12
 
 
-def test_a_batchs_gradient_is_the_weighted_mean_and_equal_weights_change_no_bit(
+def test_weights_give_the_weighted_mean_and_equal_ones_change_no_bit(
     tmp_path: Path, small_base: Path, shards: Path
 ) -> None:
     compared: list[tuple[Tensor, Tensor]] = []

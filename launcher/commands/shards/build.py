@@ -66,7 +66,10 @@ Text rules are in shards/text_rules.yaml; --text-rules overrides them."""
 def add_parser(commands: Any) -> None:
     """Add the subcommand."""
     parser = add_command(
-        commands, "build", help="build shards from a table, a folder, a published corpus or a dataset on the Hub", epilog=EPILOG
+        commands,
+        "build",
+        help="build shards from a table, a folder, a published corpus or a dataset on the Hub",
+        epilog=EPILOG,
     )
     parser.add_argument(
         "source", metavar="SOURCE", help="manifest, folder, corpus, or owner/name on the Hugging Face Hub"

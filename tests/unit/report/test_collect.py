@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from mms_dist.config import load_config
 from mms_dist.errors import DataError
 from mms_dist.report.collect import collect
+from mms_dist.report.page import page
 from mms_dist.report.run_report import Grade
 from tests.corpus import toy_languages
 
@@ -118,3 +120,14 @@ def test_conditions_and_greedy_scores_are_read_where_they_are(own: Path) -> None
         [each.language for each in report.with_greedy] == ["tab"] == [each.language for each in report.with_conditions]
     )
     assert report.with_conditions[0].conditions["noise:10"] == report.with_conditions[0].scores
+
+
+def test_the_balance_of_a_language_is_shown_with_its_data(own: Path) -> None:
+    assert collect(own).data.balanced == []
+    path = own / "config.yaml"
+    config = load_config(path, ["--languages.taa.balance.by", "speaker", "--languages.taa.balance.cap_seconds", "9"])
+    path.write_text(config.to_yaml(), encoding="utf-8")
+    report = collect(own)
+    (line,) = report.data.balanced
+    assert line.startswith("taa: 3 by speaker; an epoch has ") and "the largest group 35% of an epoch" in line
+    assert line in page(report)

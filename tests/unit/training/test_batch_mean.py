@@ -48,7 +48,9 @@ def weight_of(item: int, weighted: bool) -> float:
     return 1.0 / (1 + item) if weighted else 1.0
 
 
-def complete(world: int, read: dict[str, list[int]], weighted: bool) -> list[tuple[AdapterBank, dict[str, BatchTotals], Tensor]]:
+def complete(
+    world: int, read: dict[str, list[int]], weighted: bool
+) -> list[tuple[AdapterBank, dict[str, BatchTotals], Tensor]]:
     """Bank, totals and losses of every rank after the exchange, where ranks have dealt out what was read."""
     ranks = Ranks(world)
     results: list[Any] = [None] * world
