@@ -181,7 +181,7 @@ NEED_GROUPS = ("cap_seconds", "temperature", "loss_temperature", "weights")
 """Fields of that section that do nothing without `by`."""
 
 
-@dataclass(frozen=True, config=STRICT)
+@dataclass(frozen=True, config=STRICT, kw_only=True)
 class Optim:
     """AdamW with decoupled weight decay; every language has its own step count, learning rate and clipping."""
 
@@ -291,7 +291,7 @@ SHARED_BY_ALL = {"adapter": ("dim",), "evaluation": ("every_steps", "max_utteran
 evaluated alike."""
 
 
-@dataclass(frozen=True, config=STRICT)
+@dataclass(frozen=True, config=STRICT, kw_only=True)
 class Config:
     """One run."""
 

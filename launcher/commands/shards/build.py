@@ -51,8 +51,8 @@ audio_root, split_from) becomes one corpus. Each language's part of each source 
 A folder contains <lang>/clip.wav and <lang>/clip.txt. A folder named after a split (train, dev, validation, test, eval,
 test-clean …) above or below the language's folder sets the split. eval means dev, or test if there is a dev as well.
 Links are followed. Unused files are counted by reason: formats that are not read (M4A, AAC, WebM, AMR, G.722, WMA,
-WavPack and the sound of videos need PyAV: pip install 'mms-dist[av]'), the same clip in a second format, a transcript without a
-recording, a recording without a transcript, hidden and other files.
+WavPack and the sound of videos need PyAV: pip install 'mms-dist[av]'), the same clip in a second format, a transcript
+without a recording, a recording without a transcript, hidden and other files.
 
 Running the same command again resumes where it stopped. It skips a language if its source, its options, the lengths of
 its tars, samples.parquet and vocab.json are unchanged. --force rebuilds everything, for example if `shards verify`
