@@ -26,7 +26,7 @@ class FeatureKey:
     waveform: int
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Utterance:
     """A decoded recording with its transcript, in one epoch of training.
 

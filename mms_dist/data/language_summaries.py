@@ -24,7 +24,7 @@ class Work:
     most_owners: int = 1 << 30
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LanguageSummary:
     """One language before training: its usable data and its number of steps."""
 

@@ -41,7 +41,7 @@ class FieldTranscript:
     problem: Rejected | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FoundSample:
     """A sample with a usable recording. `transcripts` by field, None for the `.txt`; `samples` at 16 kHz.
 
@@ -117,16 +117,16 @@ def _look(descriptor: int, span: Span, fields: Sequence[str | None], limits: Lim
         if is_audio(extension) and extension != chosen:
             result.dropped.append(Drop("second_audio", f"{result.name}:{span.key}", f".{extension} beside .{chosen}"))
     return FoundSample(
-        span,
-        span_checksum(descriptor, span),
-        len(audio),
-        facts.length_unknown,
-        name_in(info, "speaker"),
-        next((name for key in _LANGUAGE_FIELDS if (name := name_in(info, key)) is not None), None),
-        transcripts,
-        tuple(info),
-        name_in(info, "source"),
-        tags_in(info),
+        span=span,
+        crc32=span_checksum(descriptor, span),
+        samples=len(audio),
+        length_unknown=facts.length_unknown,
+        speaker=name_in(info, "speaker"),
+        language=next((name for key in _LANGUAGE_FIELDS if (name := name_in(info, key)) is not None), None),
+        transcripts=transcripts,
+        json_fields=tuple(info),
+        source=name_in(info, "source"),
+        tags=tags_in(info),
     )
 
 

@@ -98,7 +98,7 @@ def test_the_queue_is_served_longest_work_first_into_what_room_there_is() -> Non
 def test_languages_of_higher_priority_leave_the_queue_first() -> None:
     entries = [
         LanguageSummary(
-            code,
+            language=code,
             utterances=9,
             seconds=9.0,
             left_out=0,
