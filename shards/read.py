@@ -83,10 +83,6 @@ class ShardReader:
         """Read the normalised text of an utterance, without decoding its audio. Raises as `read`."""
         return self._parsed(language, split, row, lambda parse, members: parse.text(members))[1]
 
-    def info(self, language: str, split: str, row: int) -> dict[str, Any]:
-        """Read the JSON of an utterance, without decoding its audio. Raises as `read`."""
-        return self._parsed(language, split, row, lambda _, members: info_in(members))[1]
-
     def transcript(self, language: str, split: str, row: int) -> str:
         """Read the transcript as the source had it, without decoding the audio. Raises as `read`."""
         return self._parsed(language, split, row, lambda parse, members: parse.transcript(members))[1]
