@@ -5,6 +5,7 @@ adapter.<lang>.safetensors                           each language's adapter and
 vocab.json, tokenizer_config.json, …                 nested: {lang: {token: id}}
 preprocessor_config.json, processor_config.json
 README.md, mms-dist-export.json                      the model card, and the same data for programs
+tuned.json                                           the weights of language models that were tuned for the run
 
 With a folder per language, each is complete in itself, and the folder above has mms-dist-export.json alone. The ONNX
 files of `mms_dist.publishing.onnx_export` are laid out so.
@@ -45,6 +46,7 @@ from mms_dist.publishing.model_card import base_licence, model_card
 from mms_dist.publishing.usage import adapters_usage, transformers_usage
 from mms_dist.run_directory.paths import RunPaths
 from mms_dist.run_directory.quarantine import QuarantineMark
+from mms_dist.run_directory.tuned_weights import TunedWeights
 
 CARD_NAME = "README.md"
 UNPUBLISHED = "path/to/this/folder"
@@ -241,6 +243,9 @@ def export_run(
                 card = model_card(facts, usage=written.usage, title=written.title, onnx=written.onnx)
                 (folder / CARD_NAME).write_text(card, encoding="utf-8")
                 _write_mark(folder, name, written.exported, left_out)
+                if writer_of is None:  # `transcribe` looks for them beside the adapters
+                    tuned = TunedWeights(RunPaths(run_directory).evaluations)
+                    tuned.copy([item.language for item in written.exported], folder)
                 files = {path.name: path.stat().st_size for path in folder.iterdir() if path.is_file()}
                 place = target.folder / own if own else target.folder
                 folders.append(
