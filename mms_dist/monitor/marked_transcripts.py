@@ -1,7 +1,9 @@
 """Transcripts beside their references as a Markdown table, with the differences marked."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from itertools import groupby
+from operator import itemgetter
 
 from rapidfuzz.distance import Levenshtein
 
@@ -18,18 +20,21 @@ def markdown_table(samples: Iterable[tuple[str, str]]) -> str:
 
 def _marked(sample: tuple[str, str]) -> tuple[str, str]:
     reference, hypothesis = (text.split() for text in sample)
-    found: tuple[list[str], list[str]] = ([], [])
+    words: tuple[list[tuple[bool, str]], list[tuple[bool, str]]] = ([], [])
     for operation in Levenshtein.opcodes(reference, hypothesis):
         differs = operation.tag != "equal"
-        found[0].extend(_words(reference[operation.src_start : operation.src_end], bold=differs))
-        found[1].extend(_words(hypothesis[operation.dest_start : operation.dest_end], bold=differs))
-    return " ".join(found[0]) or NOTHING, " ".join(found[1]) or NOTHING
+        words[0].extend((differs, word) for word in reference[operation.src_start : operation.src_end])
+        words[1].extend((differs, word) for word in hypothesis[operation.dest_start : operation.dest_end])
+    return _cell(words[0]), _cell(words[1])
 
 
-def _words(words: Sequence[str], *, bold: bool) -> list[str]:
-    if not words:
-        return []
-    return [f"**{' '.join(map(_literal, words))}**" if bold else " ".join(map(_literal, words))]
+def _cell(words: Iterable[tuple[bool, str]]) -> str:
+    """Join words, given whether each one differs."""
+    found = []
+    for differs, group in groupby(words, key=itemgetter(0)):
+        text = " ".join(_literal(word) for _, word in group)
+        found.append(f"**{text}**" if differs else text)
+    return " ".join(found) or NOTHING
 
 
 def _literal(text: str) -> str:

@@ -53,10 +53,8 @@ COLUMNS: dict[str, type[str] | type[float]] = {
     "name": str,
     "script": str,
     "train hours": float,
-    "utterances": float,
-    "most steps": float,
 }
-"""Of the HParams page, with the type of their values."""
+"""Of the HParams page, with the type of their values; more would push the error rates off a screen."""
 GIB = 1024**3
 
 
@@ -160,8 +158,6 @@ def _columns(language: PlannedLanguage) -> dict[str, str | float]:
         "name": known.name if known else "",
         "script": known.script if known else "",
         "train hours": language.seconds / 3600,
-        "utterances": language.utterances,
-        "most steps": language.steps,
     }
 
 
