@@ -37,6 +37,7 @@ def evaluate(
     lm: str | Path | None = None,
     tune: bool = False,
     processes: int = 1,
+    ignore: Sequence[str] = (),
 ) -> Mapping[str, LanguageResult]:
     """Decode a split and score it, one language after another. Only RUN/eval is written, by `tune`.
 
@@ -51,9 +52,11 @@ def evaluate(
             result then has the greedy transcripts and scores as well.
         tune: find the weights of the language models on dev first, and keep them in RUN/eval.
         processes: how many processes search.
+        ignore: differences that are not errors, `case` and `punctuation`.
 
     Returns:
-        By language code: scores with confidence intervals, and the transcripts.
+        By language code: scores with confidence intervals, the transcripts, the scores of groups of utterances (by
+        speaker, duration, source and tag), and what is most often confused.
 
     Raises:
         TrainingError: a language could not be scored; all of them are named.
@@ -70,6 +73,7 @@ def evaluate(
         max_utterances=max_utterances,
         tune=tune,
         processes=processes,
+        ignore=ignore,
     )
     results = {result.language: result for result in scorer.results()}
     if scorer.failed:

@@ -11,6 +11,7 @@ RUN/eval/SPLIT.json
     languages.LANG.confusions      `characters` and `words`: the most frequent edits, with `count`
     languages.LANG.scoring         `case`, `punctuation` and `spaces`, each `counted` or `ignored`, and `transcripts`:
                                    the case (`lower`, `kept`) and punctuation (`dropped`, `kept`) that they have
+    comparisons                    other models on the same utterances (`stored_comparison`); only with --compare
     failed                         languages that could not be scored, each with the reason
 RUN/eval/SPLIT.tsv
     language, key, reference, hypothesis, row, and perhaps greedy: one line per utterance, without quoting; `row` is
@@ -32,6 +33,7 @@ from typing import TYPE_CHECKING, Any
 from mms_dist.errors import DataError
 from mms_dist.evaluation.metrics import Edits, Scores
 from mms_dist.evaluation.scoring_rules import AS_WRITTEN, ScoringRules, scoring_text
+from mms_dist.evaluation.stored_comparison import StoredComparison
 from mms_dist.evaluation.table import evaluation_json
 from mms_dist.evaluation.text_edits import Confusions
 from mms_dist.evaluation.utterance_groups import Groups, GroupScores
@@ -89,6 +91,7 @@ class StoredEvaluation:
     languages: Mapping[str, StoredLanguage]
     failed: Mapping[str, str]
     utterances: Mapping[str, list[StoredUtterance]]
+    comparisons: Sequence[StoredComparison] = ()
 
     @property
     def decoding(self) -> str:
@@ -202,6 +205,7 @@ def _read(path: Path, split: str) -> StoredEvaluation:
             languages=languages,
             failed={code: str(reason) for code, reason in values.get("failed", {}).items()},
             utterances=_utterances(transcripts, searched) if transcripts.is_file() else {},
+            comparisons=[StoredComparison.from_dict(each) for each in values.get("comparisons", ())],
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(

@@ -21,6 +21,7 @@ from mms_dist.evaluation.failing_groups import (
     standing_out,
 )
 from mms_dist.evaluation.metrics import Scores
+from mms_dist.evaluation.stored_comparison import StoredComparison
 from mms_dist.evaluation.text_edits import Confusions
 from mms_dist.evaluation.utterance_groups import GROUPED_BY, Groups
 from mms_dist.monitor.event_lines import REASONS
@@ -251,6 +252,7 @@ class ScoredSplit:
     scoring: str
     failed: Mapping[str, str]
     has_transcripts: bool
+    comparisons: Sequence[StoredComparison] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
