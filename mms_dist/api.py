@@ -9,6 +9,7 @@ from mms_dist.checkpoint.store import PointerName
 from mms_dist.config import Config, load_config
 from mms_dist.config.paths import literal
 from mms_dist.errors import ConfigError, TrainingError
+from mms_dist.evaluation.condition_scoring import Conditions
 from mms_dist.evaluation.score_run import LanguageResult, RunScorer
 from mms_dist.model.base import resolve_base
 from mms_dist.run_directory.paths import RunPaths
@@ -38,6 +39,8 @@ def evaluate(
     tune: bool = False,
     processes: int = 1,
     ignore: Sequence[str] = (),
+    conditions: Sequence[str] = (),
+    noise: str | Path | None = None,
 ) -> Mapping[str, LanguageResult]:
     """Decode a split and score it, one language after another. Only RUN/eval is written, by `tune`.
 
@@ -53,6 +56,9 @@ def evaluate(
         tune: find the weights of the language models on dev first, and keep them in RUN/eval.
         processes: how many processes search.
         ignore: differences that are not errors, `case` and `punctuation`.
+        conditions: such as `["noise:20,10", "reverb"]`: score under these as well. `conditions` of each result then has
+            the scores by label, `noise:20` for instance.
+        noise: folder of recordings that the condition `noise` takes in place of babble.
 
     Returns:
         By language code: scores with confidence intervals, the transcripts, the scores of groups of utterances (by
@@ -74,6 +80,7 @@ def evaluate(
         tune=tune,
         processes=processes,
         ignore=ignore,
+        conditions=Conditions.of(conditions, noise),
     )
     results = {result.language: result for result in scorer.results()}
     if scorer.failed:

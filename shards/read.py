@@ -83,13 +83,13 @@ class ShardReader:
         """Read the normalised text of an utterance, without decoding its audio. Raises as `read`."""
         return self._parsed(language, split, row, lambda parse, members: parse.text(members))[1]
 
-    def info(self, language: str, split: str, row: int) -> dict[str, Any]:
-        """Read the JSON of an utterance, without decoding its audio. Raises as `read`."""
-        return self._parsed(language, split, row, lambda _, members: info_in(members))[1]
-
     def transcript(self, language: str, split: str, row: int) -> str:
         """Read the transcript as the source had it, without decoding the audio. Raises as `read`."""
         return self._parsed(language, split, row, lambda parse, members: parse.transcript(members))[1]
+
+    def info(self, language: str, split: str, row: int) -> dict[str, Any]:
+        """Read the JSON of an utterance, without decoding its audio; empty if it has none. Raises as `read`."""
+        return self._parsed(language, split, row, lambda parse, members: info_in(members))[1]
 
     def _parsed(
         self, language: str, split: str, row: int, parse: Callable[[SampleParser, dict[str, memoryview]], Result]
@@ -124,12 +124,13 @@ class ShardReader:
             TruncatedShardError: names the first shard that does not, and the fix.
         """
         place = self._place(language, split)
-        for number, shard in enumerate(place.shards):
-            url = place.url(number)
-            found = storage.size_bytes(url)
-            unknown = found is None and (url.startswith("pipe:") or storage.exists(url))
-            if found != shard.bytes and not unknown:
-                raise place.truncated(number, found)
+        numbers = range(len(place.shards))
+        found = storage.each(
+            self._index.root, lambda number: storage.has_length(place.url(number), place.shards[number].bytes), numbers
+        )
+        for number, (is_right, length) in zip(numbers, found, strict=True):
+            if not is_right:
+                raise place.truncated(number, length)
 
     def close(self) -> None:
         """Close every shard."""

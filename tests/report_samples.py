@@ -29,6 +29,7 @@ STEPS = 4_000
 EVERY_STEPS = 200
 CONDITIONS = {"noise:20": 1.1, "noise:10": 1.3, "noise:0": 2.2, "speed:0.9": 1.05, "telephone": 1.6}
 """With the factor by which they raise error rates."""
+_BOUNDS = {"low": -0.01, "high": 0.02}
 MOST_LEVELS = 25
 """Of quality: languages beyond this many share scores and transcripts, because intervals take long to compute."""
 LETTERS = "abcdefghilmnoprst "
@@ -99,6 +100,8 @@ def write_evaluation(
             entry["greedy"] = asdict(_scaled(result.scores, 1.25))
         if conditions:
             entry["conditions"] = {name: asdict(_scaled(result.scores, factor)) for name, factor in CONDITIONS.items()}
+    if conditions:
+        values["conditions"] = {name: _mean_condition(values["mean"], factor) for name, factor in CONDITIONS.items()}
     (run / "eval").mkdir()
     (run / "eval" / "test.json").write_text(json.dumps(values), encoding="utf-8")
     (run / "eval" / "test.tsv").write_text(transcripts_tsv(results), encoding="utf-8")
@@ -142,6 +145,12 @@ def _result(code: str, place: float, shards: Path) -> LanguageResult:
         groups=group_scores(measured, attributes),
         confusions=confusions(zip(references, hypotheses, strict=True)),
     )
+
+
+def _mean_condition(mean: dict[str, float], factor: float) -> dict[str, Any]:
+    change = {name: mean[name] * (factor - 1) for name in ("cer", "wer")}
+    bounds = {f"{name}_{end}": value + shift for name, value in change.items() for end, shift in _BOUNDS.items()}
+    return {name: factor * mean[name] for name in change} | {"change": change | bounds}
 
 
 def _scaled(scores: Scores, factor: float) -> Scores:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from launcher.arguments import Languages, count, one_of
 from launcher.console import print_error, print_json
+from mms_dist.conditions.registry import ALL, CONDITIONS, TAGS
 from mms_dist.errors import DataError, ExitCode
 from mms_dist.files import replace_text
 from mms_dist.run_directory.paths import RunPaths
@@ -33,9 +34,17 @@ errors than the rest of it, and what is most often confused. --by and --confusio
 RUN/eval/SPLIT.json keeps it. Case and punctuation count as the transcripts have them, unless --ignore says otherwise.
 Spaces do not count in the CER of languages whose words are not spaced. These rules are stored with the scores.
 
+With --compare, another model is decoded on the same utterances by the same settings: a run, an export or an MMS model.
+The difference of the error rates has a paired bootstrap interval and a p-value, for each language and their mean.
+
 With --lm, every language is decoded by beam search with its own language model, and greedily from the same outputs for
 comparison. The weights of the model are those that --tune found on dev for this run, or else those of the
-configuration."""
+configuration.
+
+With --conditions, the split is scored again on changed audio, made on the fly: noise, reverberation, a telephone line
+and others, each at one or more levels. What is done to an utterance depends on the utterance and the condition alone,
+so models can be compared. A table shows the change from clean audio, with paired bootstrap intervals; `tags` adds rows
+for the utterances of each tag that the shards have, such as numbers, mixed_script or accents."""
 
 EPILOG = """\
 examples:
@@ -49,6 +58,8 @@ examples:
   mms-dist eval runs/mms-300m --data.shards elsewhere/corpus     override any setting of the run's configuration
   mms-dist eval runs/mms-300m --lm corpus/ --tune                with the models of `mms-dist lm build corpus/`
   mms-dist eval runs/mms-300m --evaluation.decoder greedy        choose how logits become text
+  mms-dist eval runs/mms-300m --conditions all                   every condition at its usual levels
+  mms-dist eval runs/mms-300m --conditions noise:20,10,0 reverb tags --noise musan/noise
 
 exit status: 0 done · 1 a language could not be scored · 2 a usage, configuration or data error"""
 
@@ -118,6 +129,19 @@ def add_parser(subparsers: Any) -> None:
         help="score another model on the same utterances: a run, an export, an MMS model's folder, or hf:OWNER/NAME "
         "(repeat it for several)",
     )
+    parser.add_argument(
+        "--conditions",
+        metavar="CONDITION",
+        nargs="+",
+        default=[],
+        help=f"score under these as well: {', '.join(CONDITIONS)} (perhaps with levels, as in noise:20,10), {TAGS}, or "
+        f"{ALL} of these",
+    )
+    parser.add_argument(
+        "--noise",
+        metavar="FOLDER",
+        help="recordings that the condition noise takes (default: babble of other utterances of the split)",
+    )
     parser.add_argument("--device", metavar="DEVICE", help="auto, cpu, cuda or cuda:N (default: as in the run)")
     parser.add_argument(
         "--output", metavar="FILE", type=Path, help="write scores as JSON (default: RUN/eval/SPLIT.json if complete)"
@@ -137,6 +161,7 @@ def run(args: argparse.Namespace) -> int:
     from mms_dist.api import run_config
     from mms_dist.config.paths import literal
     from mms_dist.evaluation.compared_model import ComparedModel
+    from mms_dist.evaluation.condition_scoring import Conditions
     from mms_dist.evaluation.score_run import RunScorer
     from mms_dist.evaluation.stored_evaluation import scores_json, transcripts_tsv
     from mms_dist.monitor.console import standard_console
@@ -145,6 +170,7 @@ def run(args: argparse.Namespace) -> int:
     if args.lm:
         overrides += ["--evaluation.decoder", "beam_search", "--evaluation.language_model", literal(args.lm)]
     config = run_config(args.run, overrides)
+    conditions = Conditions.of(args.conditions, args.noise)
     scorer = RunScorer(
         args.run,
         config,
@@ -155,6 +181,7 @@ def run(args: argparse.Namespace) -> int:
         tune=args.tune,
         processes=args.processes,
         ignore=args.ignore,
+        conditions=conditions,
     )
     others = [
         ComparedModel(
@@ -183,6 +210,7 @@ def run(args: argparse.Namespace) -> int:
         "shards": config.data.shards,
         **scores_json(results, scorer.decoder_of),
         **({"comparisons": [each.as_dict() for each in comparisons]} if comparisons else {}),
+        **({"noise": conditions.noise_source} if conditions.noise_source else {}),
         "without_split": scorer.without_split,
         "failed": {language: str(problem) for language, problem in scorer.failed.items()},
         "damaged": [str(damage) for damage in scorer.damaged],
@@ -255,11 +283,15 @@ def _print_comparisons(comparisons: "list[Comparison]", console: Any) -> None:
 
 
 def _print(results: "list[LanguageResult]", scorer: "RunScorer", console: Any, *, title: str) -> None:
+    from mms_dist.evaluation.condition_table import condition_table
     from mms_dist.evaluation.table import evaluation_table
 
     marks = {result.language: _mark(result) for result in results if result.quarantined or result.step == 0}
     scores = {result.language: result.scores for result in results}
     console.print(evaluation_table(scores, title=title, marks=marks, greedy=_greedy(results)))
+    if any(result.conditions for result in results):
+        own = {result.language: result.conditions for result in results}
+        console.print(condition_table(scores, own, title=f"{title}, under conditions"))
     notes = (
         [f"no utterances in this split, left out: {', '.join(scorer.without_split)}"] if scorer.without_split else []
     )

@@ -15,6 +15,7 @@ import torch
 from mms_dist.config import Config
 from mms_dist.data.batch import DamagedSample, Utterance
 from mms_dist.data.batch_shard import WHOLE, BatchShard
+from mms_dist.data.conditioned import Conditioned
 from mms_dist.data.packer import FORWARD_COST, pack
 from mms_dist.data.prefetcher import Prefetcher, read_ahead
 from mms_dist.data.randomness import selection_key
@@ -77,7 +78,7 @@ class Transcription:
 class EvaluationRequest:
     """A request to decode a split of a language, or a share of its forward passes, with the weights in a slot.
 
-    `vocabulary` is needed only if it differs from that of the shards.
+    `vocabulary` is needed only if it differs from that of the shards. `condition` changes the recordings.
     """
 
     index: LanguageIndex
@@ -85,6 +86,7 @@ class EvaluationRequest:
     slot: int
     vocabulary: Vocabulary | None = None
     share: BatchShard = WHOLE
+    condition: Conditioned | None = None
 
 
 @dataclass(frozen=True)
@@ -245,8 +247,10 @@ class Evaluator:
         return groups[share.index :: share.count]
 
     def _passes(self, number: int, request: EvaluationRequest) -> Iterator[_Pass]:
-        table = self._table(request.index, request.split)
-        source = UtteranceSource(self._reader, request.index.language, request.split, table)
+        table, condition = self._table(request.index, request.split), request.condition
+        if condition is not None:
+            table = condition.table(table)
+        source = UtteranceSource(self._reader, request.index.language, request.split, table, condition=condition)
         for group in self._groups(table, request.share):
             yield _Pass(number, source, group)
 

@@ -1,7 +1,7 @@
 """Score adapters, such as those of a run, on a split of its shards, one language at a time in a single slot."""
 
 import contextlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,7 @@ from mms_dist.checkpoint.adapter_file import AdapterMismatch, check_adapter
 from mms_dist.checkpoint.language_folder import PointerName
 from mms_dist.checkpoint.snapshot import Damage
 from mms_dist.config import Config
+from mms_dist.data.conditioned import Conditioned
 from mms_dist.data.urgency_pool import UrgencyPool, reading_pool
 from mms_dist.data.utterance_source import Read, shard_cache
 from mms_dist.decoding.decoder import DecoderOf, decoders_of
@@ -20,7 +21,15 @@ from mms_dist.distributed.device import set_threads, use_device
 from mms_dist.distributed.gpu import naming_the_gpu
 from mms_dist.errors import CheckpointError, DataError
 from mms_dist.evaluation.adapter_source import AdapterSource, LoadedAdapter, RunAdapters
-from mms_dist.evaluation.evaluator import Evaluator, Transcription
+from mms_dist.evaluation.condition_scoring import (
+    NO_CONDITIONS,
+    ConditionResult,
+    Conditions,
+    Heard,
+    score_conditions,
+    score_tags,
+)
+from mms_dist.evaluation.evaluator import EvaluationRequest, Evaluator, Transcription
 from mms_dist.evaluation.metrics import Measured, Scores, measure
 from mms_dist.evaluation.scoring_rules import AS_WRITTEN, ScoringRules, text_of_transcripts
 from mms_dist.evaluation.search_scoring import BEAM_SEARCH, Searched, SearchScorer
@@ -57,6 +66,7 @@ class LanguageResult:
         written: the case and punctuation of the transcripts (`scoring_rules.text_of_transcripts`).
         groups: the scores of each speaker, duration, source and tag.
         confusions: the most frequent errors.
+        conditions: the scores on changed audio and of tagged utterances, by label.
     """
 
     language: str
@@ -70,6 +80,7 @@ class LanguageResult:
     written: Mapping[str, str | None] = field(default_factory=dict)
     groups: Groups = field(default_factory=dict)
     confusions: Confusions = field(default_factory=Confusions)
+    conditions: Mapping[str, ConditionResult] = field(default_factory=dict)
 
     @cached_property
     def measured(self) -> Measured:
@@ -88,6 +99,7 @@ class SplitScorer:
         tune: find the weights of the language models on dev first.
         processes: how many processes search; 1: this one.
         ignore: differences that are not errors, of `scoring_rules.IGNORABLE`.
+        conditions: under which the split is scored as well.
 
     Attributes:
         languages: codes, in the order of scoring.
@@ -96,7 +108,7 @@ class SplitScorer:
 
     Raises:
         CheckpointError: a language has no adapter, or there is none at all.
-        DataError: no language has the split, or a language in `languages` does not.
+        DataError: no language has the split, or a language in `languages` does not, or not what a condition needs.
         ShardsError: the shards are missing, or a shard of the split is not as long as its index says.
     """
 
@@ -112,8 +124,10 @@ class SplitScorer:
         tune: bool = False,
         processes: int = 1,
         ignore: Collection[str] = (),
+        conditions: Conditions = NO_CONDITIONS,
     ) -> None:
         self._config = config
+        self._conditions = conditions
         self._adapters = adapters
         self._tuned = tuned
         self._tune = tune
@@ -129,6 +143,7 @@ class SplitScorer:
             raise _no_split(self._index, self.without_split, split)
         for code in self.languages:
             self._check_language_model(code)
+            conditions.check(self._index.language(code), split)
         reader = ShardReader(self._index)
         try:
             for code in self.languages:
@@ -249,7 +264,16 @@ class SplitScorer:
                 f"`mms-dist shards verify {self._index.root}` lists the damage",
             )
             return None
-        return self._result(index, reader, loaded, transcription, searched)
+
+        def listen(condition: Conditioned) -> Heard:
+            request = EvaluationRequest(index, self._split, 0, vocabulary, condition=condition)
+            if searched is None:
+                evaluator = make(decoders_of(self._config), self._max_utterances)
+                return Heard(evaluator.transcribe_all([request])[0])
+            again = search.transcribe_again(make, request, searched, most=self._max_utterances)
+            return Heard(again.transcription, again.greedy)
+
+        return self._result(index, reader, loaded, transcription, searched, listen)
 
     def _bank(self, base: FrozenBase, language: str, loaded: LoadedAdapter) -> AdapterBank:
         layout = RowLayout(len(base.layers), base.hidden, self._config.adapter.dim)
@@ -278,9 +302,12 @@ class SplitScorer:
         loaded: LoadedAdapter,
         said: Transcription,
         searched: Searched | None,
+        listen: Callable[[Conditioned], Heard],
     ) -> LanguageResult:
         rules = ScoringRules.of(index.language, said.references, self._ignore)
         measured = measure(said.references, said.hypotheses, rules)
+        attributes = read_attributes(reader, index, self._split, said.rows)
+        conditions = self._conditions.of_split(reader, index, self._split)
         return LanguageResult(
             language=index.language,
             step=loaded.step,
@@ -291,8 +318,10 @@ class SplitScorer:
             searched=searched and replace(searched, rules=rules),
             rules=rules,
             written=text_of_transcripts(index.text_rules),
-            groups=group_scores(measured, read_attributes(reader, index, self._split, said.rows)),
+            groups=group_scores(measured, attributes),
             confusions=confusions(zip(said.references, said.hypotheses, strict=True), rules),
+            conditions=score_conditions(said, conditions, listen, rules)
+            | (score_tags(measured, attributes) if self._conditions.tags else {}),
         )
 
     def _check_language_model(self, language: str) -> None:
@@ -330,6 +359,7 @@ class RunScorer(SplitScorer):
         tune: bool = False,
         processes: int = 1,
         ignore: Collection[str] = (),
+        conditions: Conditions = NO_CONDITIONS,
     ) -> None:
         super().__init__(
             config,
@@ -341,6 +371,7 @@ class RunScorer(SplitScorer):
             tune=tune,
             processes=processes,
             ignore=ignore,
+            conditions=conditions,
         )
 
 

@@ -99,36 +99,46 @@ class SearchScorer:
             tuned = self._tuned.of(index.language, model)
         if tuned:
             search = replace(search, alpha=tuned.alpha, beta=tuned.beta)
+        transcription, greedy = self._decode(make, EvaluationRequest(index, split, 0, vocabulary), search, most)
+        note = _note_on(model, index.language, split, greedy.references) if model and greedy.references else None
+        return Searched(transcription, greedy, search, tuned, note)
+
+    def transcribe_again(
+        self, make: EvaluatorOf, request: EvaluationRequest, searched: Searched, *, most: int | None
+    ) -> Searched:
+        """Decode what is requested, such as a split under a condition, with the settings of an earlier search."""
+        transcription, greedy = self._decode(make, request, searched.settings, most)
+        return replace(searched, transcription=transcription, greedy=greedy)
+
+    def _decode(
+        self, make: EvaluatorOf, request: EvaluationRequest, search: SearchSettings, most: int | None
+    ) -> tuple[Transcription, Transcription]:
+        """Return what the search gives, and what greedy decoding does."""
         waiting: list[Future[list[Hypothesis]]] = []
-        parts = self._outputs(
-            make, index, split, vocabulary, most, lambda outputs: waiting.append(self._pool.decode(search, outputs))
-        )
+        parts = self._outputs(make, request, most, lambda outputs: waiting.append(self._pool.decode(search, outputs)))
         searched = [
             replace(part, hypotheses=[found.text for found in future.result()])
             for part, future in zip((part for part in parts if part.rows), waiting, strict=True)
         ]
-        greedy = Transcription.joined(parts)
         damaged = [Transcription(damaged=part.damaged) for part in parts if part.damaged]
-        note = _note_on(model, index.language, split, greedy.references) if model and greedy.references else None
-        return Searched(Transcription.joined([*searched, *damaged]), greedy, search, tuned, note)
+        return Transcription.joined([*searched, *damaged]), Transcription.joined(parts)
 
     def _outputs(
         self,
         make: EvaluatorOf,
-        index: LanguageIndex,
-        split: str,
-        vocabulary: Vocabulary,
+        request: EvaluationRequest,
         most: int | None,
         record: Callable[[Sequence[LogProbs]], object],
     ) -> list[Transcription]:
         evaluator = make(lambda _, own: GreedyAndRecord(own, record), most)
-        return evaluator.transcribe_passes([EvaluationRequest(index, split, 0, vocabulary)])[0]
+        return evaluator.transcribe_passes([request])[0]
 
     def _tuned_on_dev(self, make: EvaluatorOf, index: LanguageIndex, search: SearchSettings, step: int) -> Tuned:
         language, model = index.language, search.language_model
         assert model is not None, "the caller has checked that there is a language model"
         outputs: list[LogProbs] = []
-        parts = self._outputs(make, index, "dev", search.vocabulary, TUNING_UTTERANCES, outputs.extend)
+        request = EvaluationRequest(index, "dev", 0, search.vocabulary)
+        parts = self._outputs(make, request, TUNING_UTTERANCES, outputs.extend)
         references = [text for part in parts for text in part.references]
         if not references:
             raise DataError(

@@ -5,7 +5,10 @@ RUN/eval/SPLIT.json
     languages.LANG.decoder         `name`, and for beam search `language_model`, its weights `alpha` and `beta`,
                                    `beam_width`, `tuned` and `note`; greedy decoding without this entry
     languages.LANG.greedy          `Scores` of greedy decoding; only where another decoder gave the scores above
-    languages.LANG.conditions      condition, such as `noise:10`, to `Scores`; only where conditions were scored
+    languages.LANG.conditions      condition, such as `noise:10` or `tag:numbers`, to `Scores`, its `change` from clean
+                                   audio (`Change`) and perhaps `greedy`; only where conditions were scored
+    conditions                     condition to the means over languages, and their `change`
+    noise                          what the noise of conditions is
     languages.LANG.by              `speaker`, `duration`, `source`, `tag` to the names of groups of utterances, and
                                    these to `Scores` and `seconds`; only those that the shards tell
     languages.LANG.confusions      `characters` and `words`: the most frequent edits, with `count`
@@ -31,7 +34,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mms_dist.errors import DataError
+from mms_dist.evaluation.condition_scoring import condition_json, conditions_json
 from mms_dist.evaluation.metrics import Edits, Scores
+from mms_dist.evaluation.paired import Change
 from mms_dist.evaluation.scoring_rules import AS_WRITTEN, ScoringRules, scoring_text
 from mms_dist.evaluation.stored_comparison import StoredComparison
 from mms_dist.evaluation.table import evaluation_json
@@ -84,7 +89,12 @@ class StoredUtterance:
 
 @dataclass(frozen=True)
 class StoredEvaluation:
-    """One split. `utterances` is empty if the transcripts were not stored."""
+    """One split.
+
+    Attributes:
+        utterances: empty if the transcripts were not stored.
+        changes: the mean change under each condition.
+    """
 
     split: str
     written: datetime
@@ -92,6 +102,7 @@ class StoredEvaluation:
     failed: Mapping[str, str]
     utterances: Mapping[str, list[StoredUtterance]]
     comparisons: Sequence[StoredComparison] = ()
+    changes: Mapping[str, Change] = field(default_factory=dict)
 
     @property
     def decoding(self) -> str:
@@ -138,7 +149,11 @@ def scores_json(results: "Sequence[LanguageResult]", decoder_of: Callable[[str],
                 for sample in result.transcription.damaged
             ],
         }
-    return values
+        if result.conditions:
+            own = {label: condition_json(each) for label, each in result.conditions.items()}
+            values["languages"][result.language]["conditions"] = own
+    means = conditions_json([result.conditions for result in results])
+    return values | ({"conditions": means} if means else {})
 
 
 def _groups_json(groups: Groups) -> dict[str, Any]:
@@ -206,6 +221,7 @@ def _read(path: Path, split: str) -> StoredEvaluation:
             failed={code: str(reason) for code, reason in values.get("failed", {}).items()},
             utterances=_utterances(transcripts, searched) if transcripts.is_file() else {},
             comparisons=[StoredComparison.from_dict(each) for each in values.get("comparisons", ())],
+            changes={name: Change.from_dict(each["change"]) for name, each in values.get("conditions", {}).items()},
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(

@@ -96,18 +96,24 @@ def group_scores(measured: Measured, attributes: Sequence[Attributes]) -> Groups
     """
     seconds_N = np.array([each.seconds for each in attributes])
     found = {}
-    for kind, names_of in _NAMES.items():
-        places: dict[str, list[int]] = {}
-        for place, each in enumerate(names_of(attributes)):
-            for name in each:
-                places.setdefault(name, []).append(place)
+    for kind in GROUPED_BY:
+        places = places_by(kind, attributes)
         if set(places) - {UNNAMED}:
-            chosen = _largest({name: np.array(own) for name, own in places.items()}, measured)
+            chosen = _largest(places, measured)
             found[kind] = {
                 name: GroupScores(measured.of(own).scores(), float(seconds_N[own].sum()))
                 for name, own in chosen.items()
             }
     return found
+
+
+def places_by(kind: str, attributes: Sequence[Attributes]) -> dict[str, NDArray[np.int64]]:
+    """Return the places of the utterances of each group of a kind, one of `GROUPED_BY`, by its name."""
+    places: dict[str, list[int]] = {}
+    for place, each in enumerate(_NAMES[kind](attributes)):
+        for name in each:
+            places.setdefault(name, []).append(place)
+    return {name: np.array(own) for name, own in places.items()}
 
 
 def _largest(places: dict[str, NDArray[np.int64]], measured: Measured) -> dict[str, NDArray[np.int64]]:

@@ -5,7 +5,7 @@ Error rates are fractions (0.25, not 25). Durations are in seconds.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
@@ -21,6 +21,7 @@ from mms_dist.evaluation.failing_groups import (
     standing_out,
 )
 from mms_dist.evaluation.metrics import Scores
+from mms_dist.evaluation.paired import Change
 from mms_dist.evaluation.stored_comparison import StoredComparison
 from mms_dist.evaluation.text_edits import Confusions
 from mms_dist.evaluation.utterance_groups import GROUPED_BY, Groups
@@ -134,6 +135,8 @@ class DataReport:
     languages: Mapping[str, LanguageData]
     dropped: Sequence[Dropped]
     problem: str | None = None
+    balanced: Sequence[str] = ()
+    """A line for each language whose speakers, sources or accents the run balances."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,6 +256,7 @@ class ScoredSplit:
     failed: Mapping[str, str]
     has_transcripts: bool
     comparisons: Sequence[StoredComparison] = ()
+    changes: Mapping[str, Change] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Write the three files that describe a language's shards."""
+"""Make and write the three files that describe a language's shards."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import hashlib
 import io
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from shards import remote, storage
 from shards.drops import Drops
 from shards.index.parts import ShardPart, write_together
+from shards.index.sample_table import LATER_COLUMNS
 from shards.schema import INDEX_NAME, SAMPLE_RATE, SCHEMA_VERSION, TABLE_NAME, VOCABULARY_NAME
 from shards.splits import SPLITS
 from shards.vocabulary_choice import ALL_CHARACTERS, VocabularyOptions, choose_vocabulary
@@ -19,8 +21,7 @@ from shards.vocabulary_choice import ALL_CHARACTERS, VocabularyOptions, choose_v
 _EXAMPLES = 3
 
 
-def write_index(
-    folder: Path,
+def index_files(
     language: str,
     parts: Sequence[ShardPart],
     drops: Drops,
@@ -28,8 +29,8 @@ def write_index(
     build: dict[str, Any],
     reading: dict[str, Any] | None = None,
     vocabulary: VocabularyOptions = ALL_CHARACTERS,
-) -> dict[str, Any]:
-    """Write `vocab.json`, `samples.parquet` and, last, `index.json`. Returns the content of `index.json`.
+) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Return the content of `index.json`, and the three files: `index.json`, which describes the others, is the last.
 
     Args:
         parts: the shards, in order within each split.
@@ -57,7 +58,7 @@ def write_index(
         "language": language,
         "sample_rate": SAMPLE_RATE,
         "splits": {split: _split_entry([part for part in parts if part.split == split]) for split in SPLITS},
-        "files": {name: _file_entry(data) for name, data in files.items()},
+        "files": {name: file_entry(data) for name, data in files.items()},
         "vocabulary": len(chosen),
         "characters_not_in_train": {split: found for split, found in unknown.items() if found},
         "speakers": len(speakers),
@@ -75,9 +76,23 @@ def write_index(
     if reading:
         index["reading"] = reading
     text = json.dumps(index, ensure_ascii=False, indent=1) + "\n"
-    # The index is written last, so that the files it describes exist once it does.
-    write_together({folder / name: data for name, data in (files | {INDEX_NAME: text.encode()}).items()})
-    return index
+    return index, files | {INDEX_NAME: text.encode()}
+
+
+def write_files(folder: Path | str, files: Mapping[str, bytes]) -> None:
+    """Write what `index_files` returned to a folder, or to a URL.
+
+    Raises:
+        OSError: they cannot be written to the folder.
+        StorageError: they cannot be written to the URL.
+    """
+    if isinstance(folder, Path):
+        write_together({folder / name: data for name, data in files.items()})
+        return
+    # There, files cannot be replaced together: without an index, there is nothing to read in between.
+    remote.remove([storage.join(folder, INDEX_NAME)])
+    for name, data in files.items():
+        remote.write_bytes(storage.join(folder, name), data)
 
 
 def _characters(parts: Sequence[ShardPart], split: str) -> dict[str, int]:
@@ -123,7 +138,8 @@ def _sources(parts: Sequence[ShardPart]) -> dict[str, dict[str, dict[str, Any]]]
     }
 
 
-def _file_entry(data: bytes) -> dict[str, Any]:
+def file_entry(data: bytes) -> dict[str, Any]:
+    """Return what the index says about a file beside it."""
     return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
@@ -144,6 +160,7 @@ def _table_bytes(parts: Sequence[ShardPart]) -> bytes:
             ("label_length", pyarrow.int32()),
             ("required_frames", pyarrow.int32()),
             ("speaker", pyarrow.string()),
+            *((name, pyarrow.string()) for name in LATER_COLUMNS),
         ]
     )
     columns: dict[str, list[Any]] = {name: [] for name in schema.names}

@@ -14,6 +14,7 @@ from launcher.commands.shards.options import (
     add_vocabulary,
     add_workers,
     rule_options,
+    shards_place,
     vocabulary_options,
 )
 
@@ -25,17 +26,23 @@ examples:
   mms-dist shards index corpus/                                    every corpus/<lang>/*.tar without an index.json
   mms-dist shards index corpus/ --text-field sentence              the transcript is "sentence" in each sample's .json
   mms-dist shards index corpus/ 's3://bucket/ron-{000..063}.tar' --lang ron --split train
+  mms-dist shards index s3://bucket/corpus                         the index is written there, too
   mms-dist shards index corpus/ 'pipe:ssh store cat /ron/dev.tar' --lang ron --split dev
 
 The tars contain audio (flac, wav, mp3, ogg, opus …) and a transcript (.json or .txt) per sample. They are not changed:
 audio is resampled to 16 kHz, and text is normalised, whenever they are read. Audio below 8 kHz is left out. Splits
-come from the names of the tars (train-000.tar, dev.tar, val-3.tar), unless --split is given."""
+come from the names of the tars (train-000.tar, dev.tar, val-3.tar), unless --split is given.
+
+Languages with an index are skipped; --force indexes them again. If an earlier version wrote the index, the columns that
+its sample table lacks (source and tags) are added from the samples' .json, without decoding audio."""
 
 
 def add_parser(commands: Any) -> None:
     """Add the subcommand."""
     parser = add_command(commands, "index", help="index WebDataset tars from other tools", epilog=EPILOG)
-    parser.add_argument("shards", type=Path, metavar="SHARDS", help="folder to write <lang>/index.json in")
+    parser.add_argument(
+        "shards", type=shards_place, metavar="SHARDS", help="folder or s3:// URL to write <lang>/index.json in"
+    )
     parser.add_argument("tars", nargs="*", metavar="TAR", help="paths, URLs or pipe:commands; {000..063} is expanded")
     add_languages(parser, "the language of the given TARs; without TARs, index only these (default: all)")
     parser.add_argument(
@@ -73,9 +80,12 @@ def run(args: argparse.Namespace) -> int:
     from shards.index.failures import FAILURES_NAME
     from shards.limits import Limits
     from shards.process_pool import WorkerPool
+    from shards.storage import join
     from shards.text_rules import load_rules
 
     vocabulary = vocabulary_options(args)
+    if not args.tars and not args.force and _complete_tables(args):
+        return 0
     found = find_tars(args.shards, args.tars, languages=args.languages, split=args.split, reindex=args.force)
     console = make_console()
     languages, failed = found.languages, dict(found.failed)
@@ -103,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
             )
             try:
                 indexes[code] = index_language(
-                    args.shards / code,
+                    args.shards / code if isinstance(args.shards, Path) else join(args.shards, code),
                     code,
                     tars,
                     options,
@@ -123,16 +133,42 @@ def run(args: argparse.Namespace) -> int:
     print_outside_vocabulary(console, indexes)
     print_unknown_lengths(console, indexes)
     if failed:
-        say(console, f"languages that failed, with the reasons: {args.shards / FAILURES_NAME}")
+        say(console, f"languages that failed, with the reasons: {join(str(args.shards), FAILURES_NAME)}")
         raise failure_of(failed, others=len(indexes))
     return 0
 
 
-def _record(shards: Path, failed: Mapping[str, "Problem"], done: Collection[str]) -> None:
+def _complete_tables(args: argparse.Namespace) -> bool:
+    """Add missing columns to the tables of languages with an index. Returns whether nothing else is to be indexed."""
+    from shards import storage
+    from shards.add_columns import add_columns, lacking_columns
+    from shards.display.progress import WorkProgress
+    from shards.display.terminal import make_console, say
+    from shards.index import ShardIndex
+    from shards.splits import SPLITS
+
+    if not isinstance(args.shards, Path) or not args.shards.is_dir():
+        return False
+    codes = args.languages or storage.list_folders(str(args.shards))
+    lacking = {code: columns for code in codes if (columns := lacking_columns(args.shards / code))}
+    console = make_console()
+    for code, columns in lacking.items():
+        if not args.dry_run:
+            index = ShardIndex.load(str(args.shards), [code]).language(code)
+            total = sum(index.utterances(split) for split in SPLITS)
+            with WorkProgress(make_console(stderr=True), total, "utterances") as work:
+                add_columns(args.shards, code, work.advance)
+        say(console, f"{code}: columns added to its sample table: {', '.join(columns)}")
+    return bool(lacking) and len(lacking) == len(codes)
+
+
+def _record(shards: Path | str, failed: Mapping[str, "Problem"], done: Collection[str]) -> None:
     """Write the list of failures, if indexes can be written there at all."""
     from shards import storage
     from shards.index.failures import record_outcome
 
-    if os.access(shards, os.W_OK | os.X_OK):
+    if isinstance(shards, str):
+        record_outcome(shards, failed=failed, done=done)
+    elif os.access(shards, os.W_OK | os.X_OK):
         with storage.local_errors(shards):
             record_outcome(shards, failed=failed, done=done)

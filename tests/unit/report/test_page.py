@@ -106,6 +106,21 @@ def test_language_model_and_conditions_are_drawn_where_there_are_scores(tmp_path
     assert "Robustness" in said and "telephone" in said and "speed:0.9" in said
 
 
+def test_the_interval_of_a_condition_is_shown_where_it_is_stored(tmp_path: Path) -> None:
+    run = write_run(tmp_path, languages=2, conditions=True)
+    path = run / "eval" / "test.json"
+    values = json.loads(path.read_text(encoding="utf-8"))
+    change = {"cer": 0.3, "cer_low": 0.123, "cer_high": 0.456, "wer": 0.0, "wer_low": 0.0, "wer_high": 0.0}
+    values["conditions"]["telephone"]["change"] = change
+    path.write_text(json.dumps(values), encoding="utf-8")
+    text = page(collect(run, audio_bytes=0))
+    assert "+12.3 … +45.6" in text and text.count('class="change-interval"') == len(values["conditions"])
+    del values["conditions"]  # as evaluations before there were intervals
+    path.write_text(json.dumps(values), encoding="utf-8")
+    text = page(collect(run, audio_bytes=0))
+    assert "telephone" in text and 'class="change-interval"' not in text and " … +" not in text
+
+
 def test_texts_of_the_run_are_shown_and_never_become_markup(run: Path, tmp_path: Path) -> None:
     own = Path(shutil.copytree(run, tmp_path / "own"))
     path = own / "eval" / "test.tsv"
