@@ -217,6 +217,7 @@ def export_run(
     name = base_name or (Path(base_path).name if local else base_path)
     base = None if base_config is None else ExportedBase(base_path, base_config, dtype)
     writer = HuggingFaceWriter(base, name) if writer_of is None or base is None else writer_of(base)
+    tuned = TunedWeights(RunPaths(run_directory).evaluations)
     with CheckpointStore(RunPaths(run_directory).adapters, keep=1) as store:
         choice = ExportChoice(store, pointer, include_quarantined, start_is_trained)
         chosen, left_out = choice.select(languages)
@@ -243,8 +244,7 @@ def export_run(
                 card = model_card(facts, usage=written.usage, title=written.title, onnx=written.onnx)
                 (folder / CARD_NAME).write_text(card, encoding="utf-8")
                 _write_mark(folder, name, written.exported, left_out)
-                if writer_of is None:  # `transcribe` looks for them beside the adapters
-                    tuned = TunedWeights(RunPaths(run_directory).evaluations)
+                if not written.onnx:
                     tuned.copy([item.language for item in written.exported], folder)
                 files = {path.name: path.stat().st_size for path in folder.iterdir() if path.is_file()}
                 place = target.folder / own if own else target.folder
