@@ -105,8 +105,8 @@ def run(args: argparse.Namespace) -> int:
     """Transcribe, print or write, and name what failed."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     from mms_dist.decoding.search_pool import SearchPool
+    from mms_dist.emissions.acoustic_model import load_acoustic_model
     from mms_dist.monitor.formatting import duration
-    from mms_dist.transcription.acoustic_model import load_acoustic_model
     from mms_dist.transcription.formats import FORMATS as WRITERS
     from mms_dist.transcription.formats import NAMES_ITS_RECORDING
     from mms_dist.transcription.inputs import check_named, check_outputs, find_items, languages_of, part_of
