@@ -133,7 +133,8 @@ def _cut_run(
     best = [0.0]
     came: list[int | None] = [None]  # where the utterance begins that ends here; None: the word is left out
     for end in range(first, stop):
-        choice, cost = None, best[-1] + _LEFT_OUT
+        choice: int | None = None
+        cost = best[-1] + _LEFT_OUT
         for begin in range(end, first - 1, -1):
             length = spans[end, 1] - spans[begin, 0]
             if length > longest:
@@ -149,10 +150,10 @@ def _cut_run(
     found = []
     number = stop
     while number > first:
-        begin = came[number - first]
-        if begin is None:
+        start = came[number - first]
+        if start is None:
             number -= 1
-            continue
-        found.append(Cut(begin, number, float(spans[begin, 0]), float(spans[number - 1, 1])))
-        number = begin
+        else:
+            found.append(Cut(start, number, float(spans[start, 0]), float(spans[number - 1, 1])))
+            number = start
     return found[::-1]

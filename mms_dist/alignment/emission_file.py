@@ -11,9 +11,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-FARTHEST = 10.0
-"""Nats by which a label is at most less likely than the likeliest one: one frame must not decide where a text lies."""
-
 
 @dataclass(frozen=True, slots=True)
 class EmissionFile:
@@ -47,11 +44,6 @@ class EmissionFile:
         count = (stop - first) * self.labels
         found = np.fromfile(self.path, np.float32, count=count, offset=first * row_bytes)
         return found.reshape(-1, self.labels)
-
-    def bounded(self, first: int, stop: int) -> NDArray[np.float32]:
-        """Return the same relative to the likeliest label of each frame, and not below `-FARTHEST`."""
-        log_prob_TV = self.read(first, stop)
-        return np.maximum(log_prob_TV - log_prob_TV.max(axis=1, keepdims=True), -FARTHEST)
 
     def remove(self) -> None:
         """Delete the file."""

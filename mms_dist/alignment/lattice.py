@@ -23,15 +23,15 @@ class Costs:
     """What it costs, in nats of log-probability, that audio and text differ.
 
     Attributes:
-        heard: for each label that is heard but is not in the text.
+        heard: for each frame in which a label is heard that is not in the text.
         jump: for each jump over text that was not said.
         skipped: beyond that, for each label of the text that is jumped over,
         most_skipped: up to this.
     """
 
-    heard: float = 1.5
-    jump: float = 6.0
-    skipped: float = 0.7
+    heard: float = 3.0
+    jump: float = 10.0
+    skipped: float = 1.6
     most_skipped: float = 150.0
 
     def of_skipping(self, labels: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ from mms_dist.alignment.cuts import LONGEST_SECONDS, SHORTEST_SECONDS, Cut, Said
 from mms_dist.alignment.emission_file import EmissionFile
 from mms_dist.alignment.lattice import Costs, Lattice
 from mms_dist.alignment.passage import Passage
-from mms_dist.alignment.score import score_of
+from mms_dist.alignment.score import bounded, score_of
 from mms_dist.alignment.search import RoughTimes, best_path
 from mms_dist.emissions.windows import FRAME_SECONDS
 from shards.vocabulary import BLANK, SPACE
@@ -66,7 +66,7 @@ class RecordingAlignment:
 def align_recording(
     outputs: EmissionFile,
     passage: Passage,
-    limits: Limits = Limits(),  # noqa: B008 - it is frozen
+    limits: Limits = Limits(),
     costs: Costs = Costs(),  # noqa: B008
 ) -> RecordingAlignment:
     """Find the words of a text in the outputs of a recording, and cut utterances."""
@@ -90,7 +90,13 @@ def find_words(outputs: EmissionFile, passage: Passage, costs: Costs) -> tuple[l
     lattice = Lattice.tolerant(passage.labels, passage.word_ends, costs)
     found = _Found(outputs, lattice)
     best_path(
-        lattice, outputs.bounded, outputs.frames, found.take, block=BLOCK, width=BAND, times=_times(passage, lattice)
+        lattice,
+        lambda first, stop: bounded(outputs.read(first, stop)),
+        outputs.frames,
+        found.take,
+        block=BLOCK,
+        width=BAND,
+        times=_times(passage, lattice),
     )
     return found.words(passage)
 
@@ -110,7 +116,8 @@ class _Found:
     def take(self, first: int, state_F: NDArray[np.int64]) -> None:
         """Take the path of a block; blocks come from the last to the first."""
         stop = first + len(state_F)
-        bounded_FV = self._outputs.bounded(first, stop)
+        log_prob_FV = self._outputs.read(first, stop)
+        bounded_FV = bounded(log_prob_FV)
         at_label = np.flatnonzero(state_F % 2)
         labels = state_F[at_label] // 2
         unseen = self._stop_L[labels] < 0
@@ -120,7 +127,7 @@ class _Found:
         np.add.at(self._log_prob_L, labels, bounded_FV[at_label, self._lattice.label_S[state_F[at_label]]])
         gap_F = np.searchsorted(self._lattice.gaps, state_F)
         at_gap = np.flatnonzero(self._lattice.gaps[np.minimum(gap_F, len(self._heard_G) - 1)] == state_F)
-        silent_F = np.exp(self._outputs.read(first, stop)[:, [BLANK, SPACE]]).sum(axis=1)
+        silent_F = np.exp(log_prob_FV[:, [BLANK, SPACE]]).sum(axis=1)
         np.add.at(self._heard_G, gap_F[at_gap], np.maximum(1.0 - silent_F[at_gap], 0.0))
 
     def words(self, passage: Passage) -> tuple[list[SaidWord], float]:

@@ -23,11 +23,19 @@ from torch.nn.functional import ctc_loss
 from shards.vocabulary import BLANK, UNKNOWN
 
 ADDED_LABELS = 3
+FARTHEST = 10.0
+"""Nats by which a label is at most less likely than the likeliest one of its frame: no frame decides alone."""
 WORST = -20.0
 """The score of a text that does not fit into the frames, and the lowest of others."""
 OUTLIER = 4.5
 """An utterance is suspicious if its score is so many standard deviations below the median, estimated robustly."""
 _DEVIATION = 1.4826  # of a normal distribution, in median absolute deviations
+
+
+def bounded(log_prob_TV: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Return log-probabilities relative to the likeliest label of each frame, and not below `-FARTHEST`."""
+    likeliest_T1 = log_prob_TV.max(axis=1, keepdims=True)
+    return np.maximum(log_prob_TV - likeliest_T1, -FARTHEST, dtype=np.float32, casting="same_kind")
 
 
 def score_of(log_prob_TV: NDArray[np.floating], labels: Sequence[int]) -> float:
@@ -37,19 +45,15 @@ def score_of(log_prob_TV: NDArray[np.floating], labels: Sequence[int]) -> float:
         labels: ids of the text. Characters that are not in the vocabulary do not count.
     """
     known = [label for label in labels if label != UNKNOWN]
-    log_prob_T1V = torch.from_numpy(np.ascontiguousarray(log_prob_TV, np.float32))[:, None]
     loss = ctc_loss(
-        log_prob_T1V,
+        torch.from_numpy(bounded(log_prob_TV))[:, None],
         torch.tensor([known], dtype=torch.long),
         torch.tensor([len(log_prob_TV)]),
         torch.tensor([len(known)]),
         blank=BLANK,
         reduction="none",
     )
-    best = float(np.max(log_prob_TV, axis=1).sum(dtype=np.float64))
-    return max((-float(loss) - best) / (len(known) + ADDED_LABELS), WORST)
-
-
+    return max(-float(loss) / (len(known) + ADDED_LABELS), WORST)
 
 
 def suspicious_below(scores: Sequence[float]) -> float:

@@ -121,6 +121,8 @@ class _OpenShard:
             speaker=candidate.speaker,
             source=candidate.source,
             tags=candidate.tags,
+            align_score=candidate.align_score,
+            align_model=candidate.align_model,
         )
         self.bytes += self._writer.write(members_to_write(candidate.key, encoded.flac, info))
         self.utterances.append(
@@ -131,6 +133,8 @@ class _OpenShard:
                 candidate.speaker,
                 length_unknown=encoded.length_unknown,
                 part=candidate.part,
+                align_score=candidate.align_score,
+                align_model=candidate.align_model,
             )
         )
 

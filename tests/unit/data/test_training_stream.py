@@ -33,6 +33,7 @@ def sample_table() -> SampleTable:
         label_length=numbers + 5,
         required_frames=numbers + 5,
         speaker=np.array([""] * count, dtype=STRING),
+        align_score=np.full(count, np.nan, dtype=np.float32),
     )
 
 
