@@ -24,8 +24,8 @@ class AlignmentItem:
         audio: the recording.
         name: its path below the folder that was given, or the name of its file.
         language: code.
-        text: the file with its text; None: `lines` has it.
-        lines: those of a manifest, with rough times where it has any.
+        text: the file with its text.
+        lines: those of a manifest, with rough times where it has any. Without a text and lines, it cannot be aligned.
         speaker: if the manifest names one, the same for all lines.
     """
 
@@ -47,6 +47,8 @@ class AlignmentItem:
         Raises:
             DataError: the text cannot be read, or is empty.
         """
+        if self.text is None and not self.lines:
+            raise _without_text(self.audio)
         return self.lines if self.text is None else read_lines(self.text)
 
 
@@ -72,10 +74,7 @@ def find_items(places: Sequence[str], language: str | None) -> list[AlignmentIte
         else:
             text = _text_beside(place)
             if text is None:
-                raise DataError(
-                    f"{place} has no text beside it",
-                    fix=f"write it to {place.with_suffix('.txt').name} there, or give a manifest",
-                )
+                raise _without_text(place)
             found.append(AlignmentItem(place, place.name, _known(language, place), text))
     _check_outputs(found)
     return found
@@ -95,7 +94,6 @@ def _in_folder(folder: Path, language: str | None) -> list[AlignmentItem]:
     return [
         AlignmentItem(path, path.relative_to(folder).as_posix(), _of_folders(path, folder, language), text)
         for path, text in texts.items()
-        if text is not None
     ]
 
 
@@ -115,6 +113,11 @@ def _in_manifest(path: Path, language: str | None) -> list[AlignmentItem]:
                 row.audio.path, Path(row.name).name, code, lines=lines, speaker=speaker
             )
     return list(found.values())
+
+
+def _without_text(audio: Path) -> DataError:
+    fix = f"write it to {audio.with_suffix('.txt').name} there, or give a manifest"
+    return DataError(f"{audio} has no text beside it", fix)
 
 
 def _text_beside(audio: Path) -> Path | None:

@@ -161,9 +161,9 @@ def _times(passage: Passage, lattice: Lattice) -> RoughTimes | None:
         return None
     # A gap may be wherever the words on both sides of it may be.
     words_S = np.searchsorted(passage.word_ends, np.arange(len(lattice)) // 2, "right")
-    last = len(passage.readable) - 1
     before_S = np.where(np.isin(np.arange(len(lattice)), lattice.gaps), words_S - 1, words_S)
-    return RoughTimes(rough[0][np.clip(before_S, 0, last)], rough[1][np.clip(words_S, 0, last)])
+    first_N, last_N = np.append(rough[0], 0), np.append(rough[1], np.iinfo(np.int64).max)
+    return RoughTimes(first_N[before_S], last_N[words_S])  # before the first word it is number -1, after the last one N
 
 
 def _utterance(outputs: EmissionFile, passage: Passage, said: Sequence[SaidWord], each: Cut) -> Utterance:

@@ -20,7 +20,8 @@ HOPELESS = 250.0
 """States that are this much worse than the best one (nats) are given up, if they are the first of the band."""
 STRIDE = 16
 """The band moves at frames that are multiples of this."""
-_IN_MEMORY = 16 << 20
+KEPT_BYTES = 16 << 20
+"""Scores that are kept in memory; from this on they are in a temporary file."""
 
 Emissions = Callable[[int, int], NDArray[np.floating]]
 """Returns the log-probabilities `[F, V]` of the frames from one number up to another."""
@@ -28,7 +29,10 @@ Emissions = Callable[[int, int], NDArray[np.floating]]
 
 @dataclass(frozen=True, slots=True)
 class RoughTimes:
-    """Where a text may be: the first frame in which a path may be in each state, and the last one. Both only grow."""
+    """Where a text may be: the first frame in which a path may be in each state, and the last one; both only grow.
+
+    They are looked at when the band moves, every `STRIDE` frames.
+    """
 
     first_S: NDArray[np.int64]
     last_S: NDArray[np.int64]
@@ -43,6 +47,7 @@ def best_path(
     block: int,
     width: int | None = None,
     times: RoughTimes | None = None,
+    kept_bytes: int = KEPT_BYTES,
 ) -> float:
     """Find the best path, and return its log-probability: minus infinity if there is none.
 
@@ -51,11 +56,12 @@ def best_path(
         block: frames whose steps are in memory at once.
         width: states in the band; None: all.
         times: where the text may be; None: anywhere.
+        kept_bytes: scores from which on they are kept in a temporary file.
     """
     width = len(lattice) if width is None else min(width, len(lattice))
     search = _Search(lattice, width, times)
     starts = range(0, frames, block)
-    with SpooledTemporaryFile(max_size=_IN_MEMORY) as kept:
+    with SpooledTemporaryFile(max_size=kept_bytes) as kept:
         band = _Band(lattice.start(width), 0)
         for first in starts:
             kept.write(np.concatenate([[band.low], band.best_W]).tobytes())
